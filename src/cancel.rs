@@ -1,0 +1,103 @@
+//! One cancellation token for the run: who sets it, who waits on it, and how the process dies of it.
+//!
+//! Part of the hall. A signal only ever sets the token; no work happens in a handler. The second
+//! signal makes the teardown impatient: shorter waits, never fewer releases.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Failure, OrFail};
+
+/// The run's cancellation: cheap to clone, shared by everything that waits.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel {
+    token: CancellationToken,
+    impatient: CancellationToken,
+    signal: Arc<AtomicI32>,
+}
+
+impl Cancel {
+    /// A token that nobody has set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts to listen for INT, TERM, HUP and QUIT. The task lives until it is aborted: tokio never
+    /// restores a default handler, so listening must go on through the teardown.
+    pub fn listen(&self) -> Result<JoinHandle<()>, Failure> {
+        let listen = |kind| signal(kind).or_internal("listen for signals");
+        let mut int = listen(SignalKind::interrupt())?;
+        let mut term = listen(SignalKind::terminate())?;
+        let mut hup = listen(SignalKind::hangup())?;
+        let mut quit = listen(SignalKind::quit())?;
+        let cancel = self.clone();
+        #[expect(clippy::disallowed_methods, reason = "the handle is returned: the task is owned")]
+        Ok(tokio::spawn(async move {
+            loop {
+                let number = tokio::select! {
+                    _ = int.recv() => SignalKind::interrupt().as_raw_value(),
+                    _ = term.recv() => SignalKind::terminate().as_raw_value(),
+                    _ = hup.recv() => SignalKind::hangup().as_raw_value(),
+                    _ = quit.recv() => SignalKind::quit().as_raw_value(),
+                };
+                cancel.received(number);
+            }
+        }))
+    }
+
+    /// Takes note of a signal: the first one cancels, the next one makes the teardown impatient.
+    pub fn received(&self, number: i32) {
+        if self.signal.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.token.cancel();
+        } else {
+            self.impatient.cancel();
+        }
+    }
+
+    /// The first signal received, if any.
+    pub fn signal(&self) -> Option<i32> {
+        Some(self.signal.load(Ordering::SeqCst)).filter(|n| *n != 0)
+    }
+
+    /// Whether the run was asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// The plain token, for rooms that pass it on.
+    pub fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// Waits until the run is asked to stop.
+    pub async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Runs `work` unless the run is asked to stop first; the interruption is an error of its own class.
+    pub async fn race<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.token.cancelled() => Err(Failure::interrupted()),
+            out = work => Ok(out),
+        }
+    }
+
+    /// Runs a step of the teardown: at most `patience`, and at most two seconds after a second signal.
+    /// `None` when the time was up.
+    pub async fn bounded<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
+        /// Leaves every release time for one round trip while staying below three seconds in all.
+        const IMPATIENCE: Duration = Duration::from_secs(2);
+        tokio::select! {
+            out = work => Some(out),
+            () = tokio::time::sleep(patience) => None,
+            () = async { self.impatient.cancelled().await; tokio::time::sleep(IMPATIENCE).await } => None,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Names and labels of everything that a run makes in the engine: how we recognise what is ours.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// Label: the run that made the object.
+pub const RUN: &str = "dev.sdbuild.run";
+/// Label: what the object is for, see [`Role`].
+pub const ROLE: &str = "dev.sdbuild.role";
+/// Label: the version of sdbuild that made it.
+pub const VERSION: &str = "dev.sdbuild.version";
+/// Label of container images: SHA-256 of lock and definition that they were assembled from.
+pub const DEFINITION: &str = "dev.sdbuild.definition";
+
+/// Identifies one invocation: 48 random bits, 12 hex digits, in every name and label that it makes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(String);
+
+impl RunId {
+    /// A fresh one from the system's random source.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0u8; 6];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(hex::encode(bytes)))
+    }
+
+    /// The 12 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Not 12 lower-case hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a run id is 12 lower-case hex digits")]
+pub struct NotARunId;
+
+impl FromStr for RunId {
+    type Err = NotARunId;
+
+    fn from_str(text: &str) -> Result<Self, NotARunId> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() == 12 && text.bytes().all(hex) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotARunId)
+        }
+    }
+}
+
+/// What an engine object is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Registers the handler and holds it on a leash.
+    Registrar,
+    /// Proves that emulation works.
+    Probe,
+    /// Runs Nix.
+    Builder,
+    /// The volume behind `/nix`.
+    Store,
+}
+
+impl Role {
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Registrar => "registrar",
+            Self::Probe => "probe",
+            Self::Builder => "builder",
+            Self::Store => "store",
+        }
+    }
+
+    /// The name of this role's container in `run`.
+    pub fn container_name(self, run: &RunId) -> String {
+        format!("sdbuild-{}-{run}", self.as_str())
+    }
+}
+
+/// The labels of an object of `role` that `run` makes.
+pub fn labels(role: Role, run: &RunId) -> HashMap<String, String> {
+    HashMap::from([
+        (RUN.to_owned(), run.to_string()),
+        (ROLE.to_owned(), role.as_str().to_owned()),
+        (VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ])
+}

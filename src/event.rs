@@ -1,0 +1,160 @@
+//! What happens during a run, as facts. Rooms emit them, only `ui` has words for them.
+//!
+//! Part of the hall: every room may use it, it uses none. A sink must never block its caller.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The stretches of a run that a person sees, one line each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Looking at engine, configuration, disk and output folder.
+    Preflight,
+    /// Downloading pinned packages.
+    Fetch,
+    /// Putting container images together and loading them.
+    ContainerImages,
+    /// Pulling `--builder-image`.
+    Pull,
+    /// Registering the handler and probing it.
+    Emulation,
+    /// Uploading the configuration and nixpkgs.
+    Upload,
+    /// Nix evaluates and builds.
+    Build,
+    /// Copying the image out of the engine.
+    CopyOut,
+    /// Giving back what the run borrowed.
+    Release,
+}
+
+/// One fact about the run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A phase began.
+    Started(Phase),
+    /// A phase ended well.
+    Finished(Phase, Duration),
+    /// How far a phase is, in bytes; `total` is `None` while unknown.
+    Bytes {
+        /// The phase that moves them.
+        phase: Phase,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: Option<u64>,
+    },
+    /// What Nix said.
+    Nix(NixEvent),
+    /// A thing that the person should know, though the run goes on.
+    Warning(String),
+    /// A thing worth a line: which emulation, which mirror, what was swept.
+    Notice(String),
+    /// Where the whole log of the builder is kept.
+    LogFile(PathBuf),
+}
+
+/// One line of Nix's machine-readable log, reduced to what we use.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NixEvent {
+    /// A message for people: 0 error, 1 warning, 2 notice, 3 info, and so on up to 7.
+    Message {
+        /// Nix's verbosity level.
+        level: u8,
+        /// Without colour codes.
+        text: String,
+    },
+    /// The build of a derivation began.
+    BuildStarted {
+        /// Activity number.
+        id: u64,
+        /// Store path of the derivation.
+        derivation: String,
+    },
+    /// The download of a store path began.
+    FetchStarted {
+        /// Activity number.
+        id: u64,
+        /// Store path.
+        path: String,
+    },
+    /// An activity (build or download) ended.
+    Stopped {
+        /// Activity number.
+        id: u64,
+    },
+    /// A line that a derivation's builder wrote.
+    BuildLine {
+        /// Activity number.
+        id: u64,
+        /// Without colour codes.
+        line: String,
+    },
+    /// The phase a builder is in (`unpackPhase`, …).
+    BuildPhase {
+        /// Activity number.
+        id: u64,
+        /// Name of the phase.
+        phase: String,
+    },
+    /// Derivations built so far, of how many.
+    Built {
+        /// Built.
+        done: u64,
+        /// To build in all.
+        expected: u64,
+    },
+    /// Store paths fetched so far, of how many.
+    Fetched {
+        /// Fetched.
+        done: u64,
+        /// To fetch in all.
+        expected: u64,
+    },
+    /// Anything else on the builder's standard error.
+    Other(String),
+}
+
+/// Where events go: cheap to clone, never blocks, never fails.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl Events {
+    /// Events that `sink` receives, on the caller's thread: it must return at once.
+    pub fn new(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    /// Events that nobody reads.
+    pub fn none() -> Self {
+        Self::new(drop)
+    }
+
+    /// Hands `event` to the sink.
+    pub fn emit(&self, event: Event) {
+        (self.0)(event);
+    }
+
+    /// Emits a [`Event::Warning`].
+    pub fn warn(&self, text: impl fmt::Display) {
+        self.emit(Event::Warning(text.to_string()));
+    }
+
+    /// Emits a [`Event::Notice`].
+    pub fn notice(&self, text: impl fmt::Display) {
+        self.emit(Event::Notice(text.to_string()));
+    }
+
+    /// Emits how far `phase` is.
+    pub fn bytes(&self, phase: Phase, done: u64, total: Option<u64>) {
+        self.emit(Event::Bytes { phase, done, total });
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
+}
