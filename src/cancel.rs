@@ -37,7 +37,10 @@ impl Cancel {
         let mut hup = listen(SignalKind::hangup())?;
         let mut quit = listen(SignalKind::quit())?;
         let cancel = self.clone();
-        #[expect(clippy::disallowed_methods, reason = "the handle is returned: the task is owned")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the handle is returned: the task is owned"
+        )]
         Ok(tokio::spawn(async move {
             loop {
                 let number = tokio::select! {
@@ -53,7 +56,11 @@ impl Cancel {
 
     /// Takes note of a signal: the first one cancels, the next one makes the teardown impatient.
     pub fn received(&self, number: i32) {
-        if self.signal.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if self
+            .signal
+            .compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             self.token.cancel();
         } else {
             self.impatient.cancel();

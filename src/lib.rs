@@ -12,9 +12,17 @@
 pub mod artifact;
 pub mod binfmt;
 pub mod cancel;
+pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod failure;
 pub mod nixos;
 pub mod oci;
 pub mod output;
+pub mod settings;
+pub mod ui;
+
+/// Runs the command.
+pub async fn run(_cli: cli::Cli, _cancel: &cancel::Cancel) -> Result<(), failure::Failure> {
+    Ok(())
+}

@@ -1,1 +1,59 @@
-fn main(){}
+//! The process: TLS provider, arguments, runtime, and at the end the exit code or the signal.
+//! The only file that exits.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use sdbuild::cancel::Cancel;
+use sdbuild::cli::Cli;
+use sdbuild::failure::{Class, Failure, OrFail as _};
+use sdbuild::ui;
+
+fn main() -> ExitCode {
+    // Fails only when one is installed already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let cancel = Cancel::new();
+    match run(Cli::parse(), &cancel) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            ui::tell(&ui::report::failure(&failure));
+            end(&failure, cancel.signal())
+        }
+    }
+}
+
+fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .or_environment("start the runtime")?;
+    let outcome = runtime.block_on(async {
+        let listener = cancel.listen()?;
+        let outcome = Box::pin(sdbuild::run(cli, cancel)).await;
+        listener.abort();
+        outcome
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// The exit codes, in one place. An interrupted process dies of the signal that it got, so that the
+/// parent shell sees it; the code is for where that is impossible.
+fn end(failure: &Failure, signal: Option<i32>) -> ExitCode {
+    if !failure.teardown.is_empty() {
+        return ExitCode::from(5);
+    }
+    match failure.class {
+        Class::Usage => ExitCode::from(2),
+        Class::Environment => ExitCode::from(3),
+        Class::Build => ExitCode::from(4),
+        Class::Internal => ExitCode::from(70),
+        Class::Interrupted => {
+            let signal = signal.unwrap_or(signal_hook::consts::SIGINT);
+            drop(signal_hook::low_level::emulate_default_handler(signal));
+            ExitCode::from(128u8.saturating_add(u8::try_from(signal).unwrap_or(0)))
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The only place that reads the process's environment (besides clap's own `env`).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The variables that sdbuild looks at; an empty one counts as unset.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The engine's endpoint.
+    pub docker_host: Option<String>,
+    /// The Docker context to take instead of the current one.
+    pub docker_context: Option<String>,
+    /// Docker's configuration folder.
+    pub docker_config: Option<PathBuf>,
+    /// The person's home folder.
+    pub home: Option<PathBuf>,
+    /// The run-time folder (`XDG_RUNTIME_DIR`).
+    pub runtime_dir: Option<PathBuf>,
+    /// The cache folder's parent (`XDG_CACHE_HOME`).
+    pub cache_home: Option<PathBuf>,
+    /// The state folder's parent (`XDG_STATE_HOME`).
+    pub state_home: Option<PathBuf>,
+    /// The Debian mirror to ask first.
+    pub debian_mirror: Option<String>,
+    /// A folder with locks that replace the built-in ones.
+    pub locks: Option<PathBuf>,
+    /// Where release channels are (`SDBUILD_CHANNELS`).
+    pub channels: Option<String>,
+    /// The person behind `sudo`: user and group number.
+    pub sudo: Option<(u32, u32)>,
+    /// `NO_COLOR` is set.
+    pub no_color: bool,
+    /// `TERM=dumb`.
+    pub dumb_terminal: bool,
+}
+
+impl Environment {
+    /// Reads the real one.
+    pub fn read() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "settings read the environment")]
+        Self::from(|name| std::env::var_os(name))
+    }
+
+    /// Takes each variable from `get`.
+    pub fn from(get: impl Fn(&str) -> Option<OsString>) -> Self {
+        let some = |name: &str| get(name).filter(|v| !v.is_empty());
+        let text = |name: &str| some(name).and_then(|v| v.into_string().ok());
+        let path = |name: &str| some(name).map(PathBuf::from);
+        // The base-directory rules say that a relative path is to be ignored.
+        let base = |name: &str| path(name).filter(|p| p.is_absolute());
+        let number = |name: &str| text(name).and_then(|v| v.parse().ok());
+        Self {
+            docker_host: text("DOCKER_HOST"),
+            docker_context: text("DOCKER_CONTEXT"),
+            docker_config: path("DOCKER_CONFIG"),
+            home: base("HOME"),
+            runtime_dir: base("XDG_RUNTIME_DIR"),
+            cache_home: base("XDG_CACHE_HOME"),
+            state_home: base("XDG_STATE_HOME"),
+            debian_mirror: text("SDBUILD_DEBIAN_MIRROR"),
+            locks: path("SDBUILD_LOCKS"),
+            channels: text("SDBUILD_CHANNELS"),
+            sudo: number("SUDO_UID").zip(number("SUDO_GID")),
+            no_color: some("NO_COLOR").is_some(),
+            dumb_terminal: text("TERM").as_deref() == Some("dumb"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_is_unset_and_relative_base_folders_are_ignored() {
+        let env = Environment::from(|name| match name {
+            "DOCKER_HOST" | "SUDO_UID" => Some(OsString::new()),
+            "SUDO_GID" => Some("7".into()),
+            "XDG_CACHE_HOME" => Some("relative".into()),
+            "XDG_STATE_HOME" => Some("/state".into()),
+            _ => None,
+        });
+        assert_eq!(env.docker_host, None);
+        assert_eq!(env.sudo, None);
+        assert_eq!(env.cache_home, None);
+        assert_eq!(env.state_home, Some(PathBuf::from("/state")));
+    }
+}

@@ -1,0 +1,258 @@
+//! Settings: every choice of a run, typed and whole. Flag, then environment, then `sdbuild.toml`,
+//! then default.
+//!
+//! The only reader of the environment besides clap's `env`; nothing reads it after
+//! [`Settings::resolve`]. May read files of the host to learn its habits; calls no other room.
+
+mod environment;
+mod file;
+mod mirrors;
+mod system;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+pub use environment::Environment;
+pub use system::System;
+
+use crate::cli;
+use crate::failure::{Failure, OrFail};
+use file::File;
+
+/// The NixOS release that is built when nobody says otherwise.
+pub const DEFAULT_RELEASE: &str = "26.05";
+/// The binary cache of the NixOS project and the key that signs it.
+const CACHE: &str = "https://cache.nixos.org";
+const CACHE_KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+/// Where release channels are looked up.
+const CHANNELS: &str = "https://channels.nixos.org";
+
+/// What every command needs to know.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// `DOCKER_HOST`.
+    pub docker_host: Option<String>,
+    /// `DOCKER_CONTEXT`.
+    pub docker_context: Option<String>,
+    /// Docker's own configuration folder.
+    pub docker_config: PathBuf,
+    /// `XDG_RUNTIME_DIR`.
+    pub runtime_dir: Option<PathBuf>,
+    /// Our cache folder.
+    pub cache_dir: PathBuf,
+    /// Our state folder: logs.
+    pub state_dir: PathBuf,
+    /// Debian mirrors, in the order in which they are asked.
+    pub mirrors: Vec<String>,
+    /// A folder with locks that replace the built-in ones.
+    pub locks: Option<PathBuf>,
+}
+
+/// `sdbuild build`.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// What every command needs to know.
+    pub common: Common,
+    /// The configuration file, absolute.
+    pub config: PathBuf,
+    /// Folder, URL or release.
+    pub nixpkgs: String,
+    /// Base URL of the release channels.
+    pub channels: String,
+    /// What the image is for.
+    pub system: System,
+    /// How to emulate.
+    pub emulation: cli::EmulationChoice,
+    /// A foreign builder.
+    pub builder_image: Option<String>,
+    /// The output folder, absolute.
+    pub output: PathBuf,
+    /// Replace an image of the same name.
+    pub force: bool,
+    /// Binary caches; may be empty.
+    pub substituters: Vec<String>,
+    /// Their public keys.
+    pub trusted_public_keys: Vec<String>,
+    /// Cores for each derivation, 0 for all.
+    pub cores: u32,
+    /// Derivations at a time; `None` for the engine's cores.
+    pub jobs: Option<u32>,
+    /// Memory limit of the builder in bytes.
+    pub memory: Option<u64>,
+    /// Who shall own the image when it is not this process's user.
+    pub owner: Option<(u32, u32)>,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// `sdbuild clean`.
+#[derive(Clone, Debug)]
+pub struct Clean {
+    /// What every command needs to know.
+    pub common: Common,
+    /// Only list.
+    pub dry_run: bool,
+    /// Do not ask.
+    pub yes: bool,
+}
+
+impl Common {
+    fn resolve(env: &Environment, file: &File) -> Result<Self, Failure> {
+        let home = env.home.clone().or_else(std::env::home_dir);
+        let below_home = |folder: &str| {
+            home.as_ref().map(|home| home.join(folder)).ok_or_else(|| {
+                Failure::environment("no home folder is known").hint("set HOME and try again")
+            })
+        };
+        let base = |set: &Option<PathBuf>, folder: &str| match set {
+            Some(path) => Ok(path.clone()),
+            None => below_home(folder),
+        };
+        let chosen = env
+            .debian_mirror
+            .as_deref()
+            .or(file.debian_mirror.as_deref());
+        Ok(Self {
+            docker_host: env.docker_host.clone(),
+            docker_context: env.docker_context.clone(),
+            docker_config: base(&env.docker_config, ".docker")?,
+            runtime_dir: env.runtime_dir.clone(),
+            cache_dir: base(&env.cache_home, ".cache")?.join("sdbuild"),
+            state_dir: base(&env.state_home, ".local/state")?.join("sdbuild"),
+            mirrors: mirrors::mirrors(chosen, Path::new("/etc/apt")),
+            locks: env.locks.clone(),
+        })
+    }
+}
+
+impl Build {
+    /// Puts together flags, environment, `sdbuild.toml` and defaults.
+    pub fn resolve(args: &cli::Build, env: &Environment) -> Result<Self, Failure> {
+        let here = std::env::current_dir().or_environment("find the current folder")?;
+        let config = here.join(args.config.as_deref().unwrap_or(Path::new("sd-card.nix")));
+        let folder = config.parent().unwrap_or(&here).to_owned();
+        let file = File::read(&folder)?;
+        let words = |text: &String| text.split_whitespace().map(str::to_owned).collect();
+        let system = args.system.as_ref().or(file.system.as_ref());
+        let mebibytes = |mib: u64| mib.saturating_mul(1024 * 1024);
+        let file_output = file.output.as_ref().map(|path| folder.join(path));
+        let output = args
+            .output
+            .as_ref()
+            .map(|path| here.join(path))
+            .or(file_output);
+        Ok(Self {
+            common: Common::resolve(env, &file)?,
+            nixpkgs: nixpkgs(args, &file, (&here, &folder)),
+            channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
+            system: system.map_or(Ok(System::Aarch64Linux), |s| System::from_str(s))?,
+            emulation: args.emulation.unwrap_or(cli::EmulationChoice::Auto),
+            builder_image: args.builder_image.clone().or(file.builder_image),
+            output: output.unwrap_or(here),
+            force: args.force,
+            substituters: (args.substituters.as_ref().map(words))
+                .or(file.substituters)
+                .unwrap_or_else(|| vec![CACHE.to_owned()]),
+            trusted_public_keys: (args.trusted_public_keys.as_ref().map(words))
+                .or(file.trusted_public_keys)
+                .unwrap_or_else(|| vec![CACHE_KEY.to_owned()]),
+            cores: args.cores.or(file.cores).unwrap_or(0),
+            jobs: args.jobs.or(file.jobs),
+            memory: file.memory_mib.map(mebibytes),
+            owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
+            dry_run: args.dry_run,
+            config,
+        })
+    }
+}
+
+/// The nixpkgs that was asked for. A folder is made absolute from where it was named: the current
+/// folder for a flag, the settings file's folder for a setting.
+fn nixpkgs(args: &cli::Build, file: &File, (here, folder): (&Path, &Path)) -> String {
+    let (text, base) = match (&args.nixpkgs, &file.nixpkgs) {
+        (Some(text), _) => (text, here),
+        (None, Some(text)) => (text, folder),
+        (None, None) => return DEFAULT_RELEASE.to_owned(),
+    };
+    let path = base.join(text);
+    let is_folder = text.contains('/') && !text.contains("://") || path.is_dir();
+    match path.to_str() {
+        Some(path) if is_folder => path.to_owned(),
+        _ => text.clone(),
+    }
+}
+
+impl Clean {
+    /// Puts together flags, environment and defaults.
+    pub fn resolve(args: &cli::Clean, env: &Environment) -> Result<Self, Failure> {
+        Ok(Self {
+            common: Common::resolve(env, &File::default())?,
+            dry_run: args.dry_run,
+            yes: args.yes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn build(words: &[&str], toml: &str) -> Result<Build, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(file::NAME), toml).unwrap();
+        let config = folder.path().join("sd-card.nix");
+        let start = ["sdbuild", "build", "--config", config.to_str().unwrap()];
+        let cli = cli::Cli::parse_from(start.iter().chain(words));
+        let cli::Command::Build(args) = cli.command else {
+            panic!("not build")
+        };
+        let env = Environment {
+            home: Some("/home/me".into()),
+            ..Environment::default()
+        };
+        Build::resolve(&args, &env)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let toml = "system = 'x86_64-linux'\ncores = 3\nsubstituters = []\n";
+        let settings = build(&["--cores", "2"], toml).unwrap();
+        assert_eq!(settings.system, System::X8664Linux);
+        assert_eq!(settings.cores, 2);
+        assert!(settings.substituters.is_empty());
+        assert_eq!(settings.nixpkgs, DEFAULT_RELEASE);
+        assert_eq!(
+            settings.common.cache_dir,
+            Path::new("/home/me/.cache/sdbuild")
+        );
+    }
+
+    #[test]
+    fn an_empty_substituters_flag_means_none() {
+        assert!(
+            build(&["--substituters", ""], "")
+                .unwrap()
+                .substituters
+                .is_empty()
+        );
+        assert_eq!(build(&[], "").unwrap().substituters, [CACHE]);
+    }
+
+    #[test]
+    fn a_nixpkgs_folder_in_the_file_is_relative_to_the_file() {
+        let settings = build(&[], "nixpkgs = './tree'").unwrap();
+        let folder = settings.config.parent().unwrap();
+        assert_eq!(Path::new(&settings.nixpkgs), folder.join("./tree"));
+        let url = build(&["--nixpkgs", "https://x.example/n.tar.xz"], "").unwrap();
+        assert_eq!(url.nixpkgs, "https://x.example/n.tar.xz");
+    }
+
+    #[test]
+    fn an_unknown_system_is_a_usage_error_that_names_it() {
+        let failure = build(&["--system", "z80-linux"], "").unwrap_err();
+        assert_eq!(failure.class, crate::failure::Class::Usage);
+        assert!(failure.to_string().contains("z80-linux"));
+    }
+}

@@ -1,0 +1,98 @@
+//! Everything that a person reads: the only user of indicatif, standard output and standard error.
+//!
+//! Promises: results go to standard output, talk to standard error; no foreign control character
+//! reaches a terminal; showing an event never blocks or fails the run. Calls no other room.
+
+pub mod report;
+mod sanitize;
+mod state;
+mod view;
+pub mod words;
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::event::Events;
+use crate::failure::{Failure, OrFail as _};
+pub use sanitize::sanitize;
+use view::View;
+
+/// How much is said, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Talk {
+    /// Nothing but errors.
+    pub quiet: bool,
+    /// The builder's log as well.
+    pub verbose: bool,
+    /// No live line even on a terminal (`TERM=dumb`).
+    pub plain: bool,
+}
+
+/// The view of a run; [`Ui::events`] feeds it.
+#[derive(Debug)]
+pub struct Ui {
+    view: Option<Arc<Mutex<View>>>,
+}
+
+impl Ui {
+    /// The view that fits `talk` and the terminal.
+    pub fn new(talk: Talk) -> Self {
+        let terminal = io::stderr().is_terminal() && !talk.plain;
+        let view = (!talk.quiet).then(|| Arc::new(Mutex::new(View::new(terminal, talk.verbose))));
+        Self { view }
+    }
+
+    /// Where the run's events go.
+    pub fn events(&self) -> Events {
+        match &self.view {
+            None => Events::none(),
+            Some(view) => {
+                let view = Arc::clone(view);
+                Events::new(move |event| {
+                    view.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .show(&event);
+                })
+            }
+        }
+    }
+
+    /// Takes the live line away, before results and reports are written.
+    pub fn close(&self) {
+        if let Some(view) = &self.view {
+            view.lock().unwrap_or_else(PoisonError::into_inner).close();
+        }
+    }
+}
+
+/// Writes a result line to standard output.
+pub fn result(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // Whoever closed the pipe does not want to know.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.or_environment("write the result to standard output"),
+    }
+}
+
+/// Writes a report to standard error; there is nobody to tell when that fails.
+pub fn tell(report: &str) {
+    write!(io::stderr().lock(), "{report}").unwrap_or(());
+}
+
+/// Asks on the terminal; only `y` and `yes` are a yes. `None` when standard input is no terminal.
+pub fn confirm(question: &str) -> Result<Option<bool>, Failure> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    tell(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .or_environment("read the answer")?;
+    Ok(Some(matches!(
+        answer.trim().to_ascii_lowercase().as_str(),
+        "y" | "yes"
+    )))
+}

@@ -1,0 +1,59 @@
+//! Foreign text made safe for a terminal: Nix, the engine, file and package names.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// The longest text that is shown; whole texts are in the log file.
+const LONGEST: usize = 8 * 1024;
+
+/// `text` with every control and direction-changing character written out, bounded in length.
+/// Newlines stay: the callers print line by line.
+pub fn sanitize(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST && !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len().min(LONGEST) + 16);
+    for c in text.chars() {
+        if out.len() >= LONGEST {
+            out.push('…');
+            break;
+        }
+        match c {
+            '\t' => out.push_str("    "),
+            c if is_unsafe(c) => write!(out, "\\u{{{:x}}}", u32::from(c)).unwrap_or(()),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Control characters but newline, and the characters that reorder or hide what stands around them.
+fn is_unsafe(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c,
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_left_alone() {
+        assert!(matches!(sanitize("größer, ½ → ok\nnext"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn attacks_are_written_out() {
+        assert_eq!(sanitize("\x1b]0;title\x07"), "\\u{1b}]0;title\\u{7}");
+        assert_eq!(sanitize("over\rwritten"), "over\\u{d}written");
+        assert_eq!(sanitize("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
+        assert_eq!(sanitize("\u{9b}31m"), "\\u{9b}31m");
+    }
+
+    #[test]
+    fn a_flood_is_cut() {
+        let text = sanitize(&"x".repeat(1 << 20)).into_owned();
+        assert!(text.len() < LONGEST + 8, "{}", text.len());
+    }
+}

@@ -1,0 +1,75 @@
+//! The words for phases, sizes and durations, shared by every view.
+
+use std::time::Duration;
+
+use crate::event::Phase;
+
+/// What a phase does, for a person.
+pub(super) fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Preflight => "check this machine and the configuration",
+        Phase::Fetch => "fetch packages",
+        Phase::ContainerImages => "assemble container images",
+        Phase::Pull => "pull the builder image",
+        Phase::Emulation => "set up emulation",
+        Phase::Upload => "upload the configuration",
+        Phase::Build => "build with Nix",
+        Phase::CopyOut => "copy the image out",
+        Phase::Release => "give back what was borrowed",
+    }
+}
+
+/// A number of bytes in decimal units, as disks and cards are sold.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+    let mut value = n as f64;
+    let mut shown = "B";
+    for unit in UNITS {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        shown = unit;
+    }
+    if value < 9.95 {
+        format!("{value:.1} {shown}")
+    } else {
+        format!("{value:.0} {shown}")
+    }
+}
+
+/// A duration: `0.4 s`, `12 s`, `3 min 04 s`.
+pub fn duration(d: Duration) -> String {
+    let seconds = d.as_secs();
+    match seconds {
+        0..10 => format!("{:.1} s", d.as_secs_f64()),
+        10..60 => format!("{seconds} s"),
+        _ => format!("{} min {:02} s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits_at_most() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1000), "1.0 kB");
+        assert_eq!(bytes(999_999), "1.0 MB");
+        assert_eq!(bytes(42_377_860), "42 MB");
+        assert_eq!(bytes(u64::MAX), "18447 PB");
+    }
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        assert_eq!(duration(Duration::from_millis(440)), "0.4 s");
+        assert_eq!(duration(Duration::from_secs(59)), "59 s");
+        assert_eq!(duration(Duration::from_secs(184)), "3 min 04 s");
+    }
+}

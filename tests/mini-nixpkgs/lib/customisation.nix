@@ -1,0 +1,38 @@
+# callPackage and what makes a package's arguments changeable afterwards (`override`).
+lib: {
+  makeOverridable =
+    f: args:
+    let
+      result = f args;
+      override = new: lib.makeOverridable f (args // (if lib.isFunction new then new args else new));
+    in
+    if builtins.isAttrs result then result // { inherit override; } else result;
+
+  callPackageWith =
+    scope: fn: args:
+    let
+      f = if lib.isFunction fn then fn else import fn;
+      wanted = builtins.functionArgs f;
+      missing = builtins.filter (name: !wanted.${name} && !(scope ? ${name}) && !(args ? ${name})) (builtins.attrNames wanted);
+      where = if builtins.isPath fn then " at ${toString fn}" else "";
+    in
+    if missing != [ ] then
+      throw "Function called without required argument \"${builtins.head missing}\"${where}"
+    else
+      lib.makeOverridable f (builtins.intersectAttrs wanted scope // args);
+
+  composeExtensions =
+    f: g: final: previous:
+    let
+      first = f final previous;
+    in
+    first // g final (previous // first);
+  composeManyExtensions = lib.foldr lib.composeExtensions (_: _: { });
+  fix = f: let x = f x; in x;
+  extends =
+    overlay: f: final:
+    let
+      previous = f final;
+    in
+    previous // overlay final previous;
+}

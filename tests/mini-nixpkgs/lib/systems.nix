@@ -1,0 +1,23 @@
+# What a platform string means: the attributes of nixpkgs' elaborated systems that configurations read.
+lib: {
+  elaborate =
+    given:
+    let
+      system = if builtins.isString given then given else given.system or (throw "a platform needs the attribute `system'");
+      parts = builtins.match "(aarch64|x86_64)-linux" system;
+      cpu = if parts == null then throw "the miniature nixpkgs knows aarch64-linux and x86_64-linux only, not `${system}'" else builtins.head parts;
+    in
+    {
+      inherit system;
+      config = "${cpu}-unknown-linux-gnu";
+      qemuArch = cpu;
+      linuxArch = if cpu == "aarch64" then "arm64" else cpu;
+      debianArch = if cpu == "aarch64" then "arm64" else "amd64";
+      isAarch64 = cpu == "aarch64";
+      isx86_64 = cpu == "x86_64";
+      isLinux = true;
+      isDarwin = false;
+      is64bit = true;
+      uname = { system = "Linux"; processor = cpu; };
+    };
+}

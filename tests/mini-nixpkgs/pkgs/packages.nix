@@ -1,0 +1,53 @@
+# The packages that are real here. All of them are Debian's own builds.
+final: previous:
+let
+  inherit (final) lib debian stdenv fromDebian callPackage;
+  mountLibs = [ "libblkid1" "libuuid1" ];
+in
+{
+  coreutils = final.busybox;
+  findutils = final.busybox;
+  gnugrep = final.busybox;
+  gnused = final.busybox;
+  gnutar = final.busybox;
+  gawk = final.busybox;
+  gzip = final.busybox;
+  xz = final.busybox;
+  cpio = final.busybox;
+  less = final.busybox;
+  bashInteractive = final.bash;
+
+  glibc = callPackage ./os-specific/glibc.nix { };
+  patchelf = callPackage ./os-specific/patchelf.nix { };
+  linux = callPackage ./os-specific/linux.nix { };
+  linuxPackages = { kernel = final.linux; };
+  linuxPackages_latest = final.linuxPackages;
+  linuxKernel.packages.linux_default = final.linuxPackages;
+
+  e2fsprogs = fromDebian {
+    debs = [ "e2fsprogs" "libext2fs2t64" "libcom-err2" "libss2" ] ++ mountLibs;
+    programs = [ "mke2fs" "mkfs.ext4" "e2fsck" "fsck.ext4" "resize2fs" "dumpe2fs" "tune2fs" "e2label" ];
+  };
+  util-linux = fromDebian {
+    pname = "util-linux";
+    debs = [ "fdisk" "libfdisk1" "libsmartcols1" "libreadline8t64" "libtinfo6" ] ++ mountLibs;
+    programs = [ "sfdisk" ];
+  };
+  dosfstools = fromDebian { debs = [ "dosfstools" ]; programs = [ "mkfs.fat" "mkfs.vfat" "fsck.fat" "fsck.vfat" ]; };
+  # mcopy converts file names through code page 850, so it must find glibc's table of it.
+  mtools = fromDebian { debs = [ "mtools" ]; programs = [ "mtools" "mcopy" "mdir" "mmd" "mtype" "mattrib" ]; };
+  fakeroot = callPackage ./os-specific/fakeroot.nix { };
+  zstd = fromDebian { debs = [ "zstd" "libstdc++6" "libgcc-s1" "liblzma5" "liblz4-1" "libxxhash0" "zlib1g" ]; programs = [ "zstd" ]; };
+  dropbear = fromDebian {
+    pname = "dropbear";
+    debs = [ "dropbear-bin" "libtomcrypt1" "libtommath1" "libgmp10" "libcrypt1" "zlib1g" ];
+    programs = [ "dropbear" "dropbearkey" "dbclient" ];
+  };
+  openssh = final.dropbear;
+
+  # Needs no program of ours: times are made equal by e2fsprogs' and mtools' own switches.
+  libfaketime = final.busybox;
+
+  ubootQemuAarch64 = callPackage ./os-specific/u-boot.nix { };
+  tzdata = callPackage ./os-specific/tzdata.nix { };
+}

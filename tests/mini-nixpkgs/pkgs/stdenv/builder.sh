@@ -1,0 +1,31 @@
+# Runs one derivation: its buildCommand if it has one, else its phases.
+set -e -o pipefail
+
+PATH=
+for input in ${nativeBuildInputs-} ${buildInputs-} $initialPath; do
+  PATH=$PATH${PATH:+:}$input/bin
+done
+export PATH SHELL=$BASH SOURCE_DATE_EPOCH=1 LC_ALL=C
+
+# One folder of its own, whatever the build folder already holds (Nix puts its own files there).
+mkdir -p "$NIX_BUILD_TOP/build"
+cd "$NIX_BUILD_TOP/build"
+
+phase() { printf '@nix {"action":"setPhase","phase":"%s"}\n' "$1" >&"${NIX_LOG_FD:-2}"; }
+
+unpackPhase=${unpackPhase-'
+  [ -z "${src-}" ] || if [ -d "$src" ]; then cp -r "$src" source && chmod -R u+w source && cd source; else tar -xf "$src" && cd */; fi'}
+
+if [ -n "${buildCommandPath-}" ]; then
+  phase buildPhase
+  source "$buildCommandPath"
+elif [ -n "${buildCommand-}" ]; then
+  phase buildPhase
+  eval "$buildCommand"
+else
+  for name in unpackPhase patchPhase configurePhase buildPhase checkPhase installPhase fixupPhase; do
+    [ -n "${!name-}" ] || continue
+    phase "$name"
+    eval "${!name}"
+  done
+fi
