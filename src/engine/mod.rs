@@ -7,4 +7,143 @@
 //! streamed; removing what is not there is a success; every call may be dropped (cancelled) at any
 //! await. Refuses: to remove what does not carry our labels.
 
+mod archive;
+pub mod connect;
+mod container;
+mod error;
+mod facts;
+mod guard;
+mod image;
+mod inventory;
 pub mod labels;
+mod leash;
+mod lines;
+mod spec;
+mod volume;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+pub use archive::{Download, PathKind, PathStat};
+use connect::{ConnectError, OLDEST_API};
+pub use connect::{Endpoint, EndpointInputs};
+pub use container::{Container, Exit};
+pub use error::EngineError;
+use error::at;
+pub use facts::EngineFacts;
+pub use guard::ContainerGuard;
+pub use image::ImageInfo;
+pub use inventory::ContainerInfo;
+pub use labels::{Role, RunId};
+pub use leash::{Attached, AttachedInput, AttachedOutput, Chunk};
+pub use lines::Lines;
+pub use spec::{Bind, ContainerSpec, Network};
+pub use volume::VolumeInfo;
+
+/// For calls that an engine answers from memory, and a little more for a busy disk.
+const QUICK: Duration = Duration::from_secs(60);
+/// For calls whose answer comes when a stream or a process ends: their ends are watched elsewhere.
+const PATIENT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A connected engine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    docker: Docker,
+    endpoint: Endpoint,
+    facts: Arc<EngineFacts>,
+}
+
+impl Engine {
+    /// Connects, agrees on an API version and learns what the engine is.
+    pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
+        connect::dial(endpoint).await?;
+        let docker = client(endpoint)?;
+        let not_an_engine = |answer: String| ConnectError::NotAnEngine {
+            endpoint: endpoint.clone(),
+            answer,
+        };
+        let version = docker
+            .version()
+            .await
+            .map_err(|e| first_answer(endpoint, e))?;
+        let said = version.api_version.clone().unwrap_or_default();
+        let api = facts::api_version(&said)
+            .ok_or_else(|| not_an_engine("it names no API version".into()))?;
+        if api < OLDEST_API {
+            return Err(ConnectError::TooOld {
+                endpoint: endpoint.clone(),
+                api: said,
+            }
+            .into());
+        }
+        let docker = docker
+            .negotiate_version()
+            .await
+            .map_err(at("agree on an API version"))?;
+        let info = docker
+            .info()
+            .await
+            .map_err(at("ask the engine about its host"))?;
+        let facts = Arc::new(EngineFacts::new(version, info, api));
+        Ok(Self {
+            docker,
+            endpoint: endpoint.clone(),
+            facts,
+        })
+    }
+
+    /// What the engine is.
+    pub fn facts(&self) -> &EngineFacts {
+        &self.facts
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A client for calls that last as long as a stream or a process.
+    fn patient(&self) -> Docker {
+        self.docker.clone().with_timeout(PATIENT)
+    }
+}
+
+/// Never `connect_with_host`: that one reads `DOCKER_TLS_VERIFY` behind our back.
+fn client(endpoint: &Endpoint) -> Result<Docker, EngineError> {
+    let seconds = QUICK.as_secs();
+    let docker = match endpoint {
+        Endpoint::Unix(path) => {
+            Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
+        }
+        Endpoint::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
+    };
+    docker.map_err(at(format!("connect to {endpoint}")))
+}
+
+/// The connection was accepted; what came back instead of a version tells what listens there.
+fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineError {
+    let endpoint = endpoint.clone();
+    match at(format!("ask {endpoint} for its version"))(error) {
+        EngineError::Refused { message, .. } if message.contains("HTTPS") => {
+            ConnectError::WantsTls { endpoint }.into()
+        }
+        EngineError::Refused { message, .. } | EngineError::Unexpected { message, .. } => {
+            ConnectError::NotAnEngine {
+                endpoint,
+                answer: message,
+            }
+            .into()
+        }
+        EngineError::Lost { reason, .. } => ConnectError::NotAnEngine {
+            endpoint,
+            answer: reason,
+        }
+        .into(),
+        other @ (EngineError::Connect(_)
+        | EngineError::Silent { .. }
+        | EngineError::NotOurs { .. }
+        | EngineError::Local { .. }) => other,
+    }
+}

@@ -1,0 +1,246 @@
+//! What the engine refused or failed to do, in our words: verb and object once, then its message.
+//!
+//! Engine text is foreign: it is trimmed and bounded here, `ui` escapes it.
+
+use std::error::Error;
+use std::io;
+
+use crate::engine::connect::ConnectError;
+use crate::failure::{Class, Failure};
+
+/// An engine message longer than this is cut: some engines send whole configurations back.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// Why a verb of the engine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No usable engine at the endpoint.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The engine answered, and said no.
+    #[error("{operation}: {message}")]
+    Refused {
+        /// Verb and object.
+        operation: String,
+        /// HTTP status; 200 when the refusal came inside a stream.
+        status: u16,
+        /// The engine's own words.
+        message: String,
+    },
+    /// The connection ended in the middle of something.
+    #[error("{operation}: the connection to the engine was lost: {reason}")]
+    Lost {
+        /// Verb and object.
+        operation: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The engine is there and says nothing.
+    #[error("{operation}: the engine did not answer in time")]
+    Silent {
+        /// Verb and object.
+        operation: String,
+    },
+    /// The engine answered something that we do not understand.
+    #[error("{operation}: unexpected answer of the engine: {message}")]
+    Unexpected {
+        /// Verb and object.
+        operation: String,
+        /// What was wrong with it.
+        message: String,
+    },
+    /// The object exists and does not carry our labels.
+    #[error("{operation}: it does not carry sdbuild's labels, so it is left alone")]
+    NotOurs {
+        /// Verb and object.
+        operation: String,
+    },
+    /// Reading or writing on our own side failed.
+    #[error("{operation}: {source}")]
+    Local {
+        /// Verb and object.
+        operation: String,
+        /// The error of this machine.
+        source: io::Error,
+    },
+}
+
+impl EngineError {
+    /// The engine says that the object does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    /// The engine says that the object is in use, or that its removal is already under way.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { status: 409, .. })
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { message, .. } if message.contains("no space left on device") => Some(
+                "the engine's disk is full: `sdbuild clean` removes what sdbuild made, \
+                 `docker system df` shows what else takes space",
+            ),
+            Self::Lost { .. } | Self::Silent { .. } => {
+                Some("check that the engine still runs: `docker info`")
+            }
+            Self::NotOurs { .. } => {
+                Some("something else uses a name that sdbuild needs: rename or remove it")
+            }
+            Self::Connect(_)
+            | Self::Refused { .. }
+            | Self::Unexpected { .. }
+            | Self::Local { .. } => None,
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let hints = if let EngineError::Connect(e) = &error {
+            e.hints()
+        } else {
+            error.hint().map(str::to_owned).into_iter().collect()
+        };
+        hints
+            .into_iter()
+            .fold(Self::new(Class::Environment, error), Self::hint)
+    }
+}
+
+/// Turns bollard's error of `operation` ("create container sdbuild-…") into ours.
+pub(crate) fn at(operation: impl Into<String>) -> impl Fn(bollard::errors::Error) -> EngineError {
+    let operation = operation.into();
+    move |error| fold(operation.clone(), error)
+}
+
+fn fold(operation: String, error: bollard::errors::Error) -> EngineError {
+    use bollard::errors::Error as E;
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "bollard's error grows with its features"
+    )]
+    match error {
+        E::DockerResponseServerError {
+            status_code: status,
+            message,
+        } => EngineError::Refused {
+            operation,
+            status,
+            message: said(&message, status),
+        },
+        E::DockerStreamError { error } | E::DockerContainerWaitError { error, .. } => {
+            EngineError::Refused {
+                operation,
+                status: 200,
+                message: said(&error, 200),
+            }
+        }
+        E::RequestTimeoutError => EngineError::Silent { operation },
+        E::IOError { .. } | E::HyperResponseError { .. } | E::HyperLegacyError { .. } => {
+            EngineError::Lost {
+                operation,
+                reason: reason(&error),
+            }
+        }
+        other => EngineError::Unexpected {
+            operation,
+            message: bounded(&other.to_string()),
+        },
+    }
+}
+
+/// The engine's words, or the status when it has none.
+fn said(message: &str, status: u16) -> String {
+    match bounded(message) {
+        text if text.is_empty() => format!("refused without a reason (HTTP status {status})"),
+        text => text,
+    }
+}
+
+/// Trimmed, and cut at a character boundary.
+pub(crate) fn bounded(text: &str) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(LONGEST_MESSAGE) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// The operating system's error below hyper's "client error (Connect)", else the innermost text.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    loop {
+        if let Some(io) = cause.downcast_ref::<io::Error>()
+            && io.raw_os_error().is_some()
+        {
+            return io.to_string();
+        }
+        match cause.source() {
+            Some(next) => cause = next,
+            None => return bounded(&cause.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status_code: u16, message: &str) -> EngineError {
+        fold(
+            "remove volume x".into(),
+            bollard::errors::Error::DockerResponseServerError {
+                status_code,
+                message: message.into(),
+            },
+        )
+    }
+
+    #[test]
+    fn verb_and_object_come_once() {
+        let error = refused(409, "volume is in use\n");
+        assert_eq!(error.to_string(), "remove volume x: volume is in use");
+        assert!(error.is_conflict());
+        assert_eq!(
+            Failure::from(error).to_string(),
+            "remove volume x: volume is in use"
+        );
+    }
+
+    #[test]
+    fn an_empty_refusal_still_says_something() {
+        let text = refused(404, "").to_string();
+        assert_eq!(
+            text,
+            "remove volume x: refused without a reason (HTTP status 404)"
+        );
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let text = refused(500, &"ü".repeat(5000)).to_string();
+        assert_eq!(
+            text.chars().count(),
+            "remove volume x: ".len() + LONGEST_MESSAGE + 1
+        );
+    }
+
+    #[test]
+    fn the_system_error_is_dug_out() {
+        let io = io::Error::from_raw_os_error(111);
+        let error = fold(
+            "ping engine".into(),
+            bollard::errors::Error::IOError { err: io },
+        );
+        assert!(matches!(&error, EngineError::Lost { .. }));
+        assert!(error.to_string().contains("refused"), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_has_a_hint() {
+        let failure = Failure::from(refused(500, "write /x: no space left on device"));
+        assert!(failure.hints.iter().any(|h| h.contains("sdbuild clean")));
+    }
+}

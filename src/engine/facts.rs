@@ -1,0 +1,113 @@
+//! What kind of engine answers, and on what machine: it need not be ours.
+
+use bollard::models::{SystemInfo, SystemVersion};
+
+/// Facts about the engine and its host, read once when connecting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// The engine host's name.
+    pub name: String,
+    /// The engine's version.
+    pub version: String,
+    /// The newest API that it speaks.
+    pub api: (u32, u32),
+    /// `linux`, or something that we cannot use.
+    pub os: String,
+    /// `x86_64`, `aarch64`, or as the engine says.
+    pub architecture: String,
+    /// Whether it runs without root, so that it cannot register handlers.
+    pub rootless: bool,
+    /// Whether it is Podman.
+    pub podman: bool,
+    /// The kernel's version.
+    pub kernel: String,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Processors.
+    pub cpus: u32,
+    /// `name=seccomp,profile=default`, `name=rootless`, …
+    pub security_options: Vec<String>,
+    /// Where it keeps images and volumes.
+    pub root_dir: String,
+}
+
+impl EngineFacts {
+    pub(crate) fn new(version: SystemVersion, info: SystemInfo, api: (u32, u32)) -> Self {
+        let security_options = info.security_options.unwrap_or_default();
+        let components = version.components.unwrap_or_default();
+        Self {
+            name: info.name.unwrap_or_default(),
+            version: version.version.unwrap_or_default(),
+            api,
+            os: info.os_type.or(version.os).unwrap_or_default(),
+            architecture: normalised(&info.architecture.or(version.arch).unwrap_or_default()),
+            rootless: security_options
+                .iter()
+                .any(|option| option.contains("rootless")),
+            podman: components
+                .iter()
+                .any(|component| component.name.contains("Podman")),
+            kernel: info
+                .kernel_version
+                .or(version.kernel_version)
+                .unwrap_or_default(),
+            memory: info
+                .mem_total
+                .and_then(|n| u64::try_from(n).ok())
+                .unwrap_or(0),
+            cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            security_options,
+            root_dir: info.docker_root_dir.unwrap_or_default(),
+        }
+    }
+
+    /// The client's command for remedies: what a person would type.
+    pub fn client(&self) -> &'static str {
+        if self.podman { "podman" } else { "docker" }
+    }
+}
+
+/// Engines say either the kernel's or Go's name.
+fn normalised(architecture: &str) -> String {
+    match architecture {
+        "amd64" => "x86_64",
+        "arm64" => "aarch64",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// `1.41` → (1, 41).
+pub(crate) fn api_version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.trim().split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert_eq!(api_version("1.41"), Some((1, 41)));
+        assert!(api_version("1.5") < api_version("1.41"));
+        assert_eq!(api_version("four"), None);
+        assert_eq!(api_version(""), None);
+    }
+
+    #[test]
+    fn architectures_have_one_name() {
+        assert_eq!(normalised("arm64"), "aarch64");
+        assert_eq!(normalised("x86_64"), "x86_64");
+        assert_eq!(normalised("riscv64"), "riscv64");
+    }
+
+    #[test]
+    fn an_empty_answer_is_no_panic() {
+        let facts = EngineFacts::new(SystemVersion::default(), SystemInfo::default(), (1, 41));
+        assert_eq!(
+            (facts.cpus, facts.rootless, facts.client()),
+            (1, false, "docker")
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! Container images: find, load, pull, remove.
+
+use std::collections::HashMap;
+
+use bollard::models::ImageInspect;
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ImportImageOptions, ListImagesOptionsBuilder,
+    RemoveImageOptionsBuilder,
+};
+use futures_util::{StreamExt, TryStreamExt};
+use tokio_util::io::ReaderStream;
+
+use crate::engine::Engine;
+use crate::engine::error::{EngineError, at};
+use crate::engine::labels;
+
+/// A container image that the engine holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// The engine's id: it differs between image stores, so compare `layers` instead.
+    pub id: String,
+    /// Its names.
+    pub tags: Vec<String>,
+    /// Digests of its uncompressed layers, `sha256:…`.
+    pub layers: Vec<String>,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+    /// Bytes.
+    pub size: u64,
+    /// The user that its containers run as.
+    pub user: Option<String>,
+    /// Its environment, `KEY=value`.
+    pub env: Vec<String>,
+}
+
+impl Engine {
+    /// The image of that name or id, `None` when the engine has no such thing.
+    pub async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
+        let found = self.docker.inspect_image(reference).await;
+        match found.map_err(at(format!("inspect container image {reference}"))) {
+            Ok(found) => Ok(Some(image_info(found))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Loads an image archive; `progress` hears how many bytes have gone out. What the engine made of
+    /// it is known only by asking for the image afterwards.
+    pub async fn load_image(
+        &self,
+        archive: tokio::fs::File,
+        mut progress: impl FnMut(u64) + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let operation = "load container image";
+        let mut sent = 0;
+        let bytes = ReaderStream::with_capacity(archive, 256 * 1024).inspect_ok(move |chunk| {
+            sent += chunk.len() as u64;
+            progress(sent);
+        });
+        let body = bollard::body_try_stream(bytes);
+        let mut answers = self
+            .patient()
+            .import_image(ImportImageOptions::default(), body, None);
+        while let Some(answer) = answers.next().await {
+            let answer = answer.map_err(at(operation))?;
+            // bollard knows `errorDetail` only: a bare `error` comes out as an answer without content.
+            if answer == bollard::models::BuildInfo::default() || answer.error_detail.is_some() {
+                let message = "refused without a reason".to_owned();
+                return Err(EngineError::Refused {
+                    operation: operation.into(),
+                    status: 200,
+                    message,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Pulls an image from its registry; `progress` hears bytes so far and, once known, in all.
+    pub async fn pull_image(
+        &self,
+        reference: &str,
+        platform: Option<&str>,
+        mut progress: impl FnMut(u64, Option<u64>),
+    ) -> Result<(), EngineError> {
+        let operation = format!("pull container image {reference}");
+        let options = CreateImageOptionsBuilder::default().from_image(&with_tag(reference));
+        let options = platform
+            .iter()
+            .fold(options, |o, platform| o.platform(platform))
+            .build();
+        let docker = self.patient();
+        let mut answers = docker.create_image(Some(options), None, None);
+        let mut layers = HashMap::new();
+        while let Some(answer) = answers.next().await {
+            let answer = answer.map_err(at(operation.clone()))?;
+            let detail = answer.progress_detail.unwrap_or_default();
+            // Unpacking counts the same bytes a second time.
+            let loading = answer.status.as_deref() == Some("Downloading");
+            if let (true, Some(layer), Some(current)) = (loading, answer.id, detail.current) {
+                layers.insert(layer, (current, detail.total.unwrap_or(current)));
+                let (done, total) = layers
+                    .values()
+                    .fold((0, 0), |(d, t), (c, l)| (d + c, t + l));
+                progress(u64::try_from(done).unwrap_or(0), u64::try_from(total).ok());
+            }
+        }
+        Ok(())
+    }
+
+    /// The images that sdbuild made.
+    pub async fn our_images(&self) -> Result<Vec<ImageInfo>, EngineError> {
+        let filters = HashMap::from([("label", vec![labels::DEFINITION])]);
+        let options = ListImagesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let listed = self
+            .docker
+            .list_images(Some(options))
+            .await
+            .map_err(at("list container images"))?;
+        let mut images = Vec::with_capacity(listed.len());
+        for found in listed {
+            images.extend(self.image(&found.id).await?);
+        }
+        Ok(images)
+    }
+
+    /// Removes an image that sdbuild made, with all its names. Not there is a success.
+    pub async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
+        let operation = format!("remove container image {id}");
+        let Some(image) = self.image(id).await? else {
+            return Ok(());
+        };
+        if !image.labels.contains_key(labels::DEFINITION) {
+            return Err(EngineError::NotOurs { operation });
+        }
+        // An image with several names is removed by id only when forced.
+        let options = RemoveImageOptionsBuilder::default()
+            .force(image.tags.len() > 1)
+            .build();
+        let removed = self
+            .docker
+            .remove_image(&image.id, Some(options), None)
+            .await;
+        match removed.map(drop).map_err(at(operation)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Without a tag an engine pulls all of them.
+fn with_tag(reference: &str) -> String {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    if last.contains([':', '@']) {
+        reference.to_owned()
+    } else {
+        format!("{reference}:latest")
+    }
+}
+
+fn image_info(found: ImageInspect) -> ImageInfo {
+    let config = found.config.unwrap_or_default();
+    ImageInfo {
+        id: found.id.unwrap_or_default(),
+        tags: found.repo_tags.unwrap_or_default(),
+        layers: found.root_fs.and_then(|fs| fs.layers).unwrap_or_default(),
+        labels: config.labels.unwrap_or_default(),
+        size: found.size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+        user: config.user.filter(|user| !user.is_empty()),
+        env: config.env.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_tag;
+
+    #[test]
+    fn one_tag_is_pulled() {
+        assert_eq!(with_tag("nixos/nix"), "nixos/nix:latest");
+        assert_eq!(with_tag("host:5000/nix"), "host:5000/nix:latest");
+        assert_eq!(with_tag("nix:2.26"), "nix:2.26");
+        assert_eq!(with_tag("nix@sha256:00"), "nix@sha256:00");
+    }
+}

@@ -1,0 +1,172 @@
+//! The containers that carry our labels: list, stop, remove. Others are never touched.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
+
+use crate::engine::Engine;
+use crate::engine::error::{EngineError, at};
+use crate::engine::labels;
+
+/// How often we look whether a removal under way is done.
+const RECHECK: Duration = Duration::from_millis(100);
+/// How often in all.
+const RECHECKS: u32 = 200;
+
+/// A container of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerInfo {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Label: what it is for.
+    pub role: Option<String>,
+    /// Label: whose it is.
+    pub run: Option<String>,
+    /// Whether a process of it runs (paused counts).
+    pub running: bool,
+    /// The engine's words: `Exited (0) 2 hours ago`.
+    pub status: String,
+    /// Bytes that it wrote, when asked for.
+    pub size: Option<u64>,
+    /// Its container image.
+    pub image: String,
+}
+
+impl Engine {
+    /// Our containers, running or not, without their sizes.
+    pub async fn our_containers(&self) -> Result<Vec<ContainerInfo>, EngineError> {
+        self.list_containers(false).await
+    }
+
+    /// Our containers with their sizes, which engines take their time to count.
+    pub async fn our_containers_with_size(&self) -> Result<Vec<ContainerInfo>, EngineError> {
+        self.list_containers(true).await
+    }
+
+    async fn list_containers(&self, size: bool) -> Result<Vec<ContainerInfo>, EngineError> {
+        // By run: the role label is also on what somebody else makes from our container images.
+        let filters = HashMap::from([("label", vec![labels::RUN])]);
+        let list = || {
+            let options = ListContainersOptionsBuilder::default()
+                .all(true)
+                .size(size)
+                .filters(&filters);
+            self.docker.list_containers(Some(options.build()))
+        };
+        let operation = "list containers";
+        let mut found = list().await.map_err(at(operation));
+        // Podman has states that bollard cannot read; they last a moment.
+        for _ in 0..5 {
+            if matches!(found, Err(EngineError::Unexpected { .. })) {
+                tokio::time::sleep(RECHECK).await;
+                found = list().await.map_err(at(operation));
+            }
+        }
+        Ok(found?.into_iter().map(container_info).collect())
+    }
+
+    /// Stops our container `name`: TERM, then KILL after `grace_seconds`. Not there is a success.
+    pub async fn stop_container(&self, name: &str, grace_seconds: u32) -> Result<(), EngineError> {
+        let operation = format!("stop container {name}");
+        if !self.container_is_ours(name, &operation).await? {
+            return Ok(());
+        }
+        let grace = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(grace).build();
+        let docker = self.docker.clone();
+        let docker =
+            docker.with_timeout(super::QUICK + Duration::from_secs(u64::from(grace_seconds)));
+        match docker
+            .stop_container(name, Some(options))
+            .await
+            .map_err(at(operation))
+        {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes our container `name`, running or not. Not there is a success; a removal that is under
+    /// way already is waited for.
+    pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
+        let operation = format!("remove container {name}");
+        let options = RemoveContainerOptionsBuilder::default()
+            .force(true)
+            .v(true)
+            .build();
+        for _ in 0..RECHECKS {
+            if !self.container_is_ours(name, &operation).await? {
+                return Ok(());
+            }
+            let removed = self
+                .docker
+                .remove_container(name, Some(options.clone()))
+                .await;
+            match removed.map_err(at(operation.clone())) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) if error.is_conflict() => tokio::time::sleep(RECHECK).await,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(EngineError::Silent { operation })
+    }
+
+    /// Whether it is there; an error when it is there and not ours.
+    async fn container_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
+        let found = match self
+            .docker
+            .inspect_container(name, None)
+            .await
+            .map_err(at(operation))
+        {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return Ok(false),
+            // Podman's states of a moment: it is there, and its name says whose it is.
+            Err(EngineError::Unexpected { .. }) if name.starts_with("sdbuild-") => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        let labels = found
+            .config
+            .and_then(|config| config.labels)
+            .unwrap_or_default();
+        if labels.contains_key(labels::RUN) {
+            Ok(true)
+        } else {
+            Err(EngineError::NotOurs {
+                operation: operation.to_owned(),
+            })
+        }
+    }
+}
+
+fn container_info(found: ContainerSummary) -> ContainerInfo {
+    use bollard::models::ContainerSummaryStateEnum as State;
+    let labels = found.labels.unwrap_or_default();
+    let name = found
+        .names
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .unwrap_or_default();
+    let running = matches!(
+        found.state,
+        Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING)
+    );
+    ContainerInfo {
+        id: found.id.unwrap_or_default(),
+        name: name.trim_start_matches('/').to_owned(),
+        role: labels.get(labels::ROLE).cloned(),
+        run: labels.get(labels::RUN).cloned(),
+        running,
+        status: found.status.unwrap_or_default(),
+        size: found.size_rw.and_then(|n| u64::try_from(n).ok()),
+        image: found.image.unwrap_or_default(),
+    }
+}

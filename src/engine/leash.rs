@@ -1,0 +1,113 @@
+//! A container's standard streams over one connection.
+//!
+//! Dropping both halves closes the connection at once, and the container sees the end of its input;
+//! dropping [`AttachedInput`] alone closes nothing. Keep reading, or the container's process blocks.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bollard::container::{AttachContainerResults, LogOutput};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::engine::error::{EngineError, at};
+
+/// Both directions.
+#[derive(Debug)]
+pub struct Attached {
+    /// To the container's standard input.
+    pub input: AttachedInput,
+    /// From its standard output and error.
+    pub output: AttachedOutput,
+}
+
+impl Attached {
+    pub(super) fn new(results: AttachContainerResults, operation: String) -> Self {
+        let input = AttachedInput {
+            inner: results.input,
+            operation: operation.clone(),
+        };
+        let output = results.output.map(move |frame| match frame {
+            Ok(LogOutput::StdErr { message }) => Ok(Chunk::Stderr(message)),
+            Ok(
+                LogOutput::StdOut { message }
+                | LogOutput::StdIn { message }
+                | LogOutput::Console { message },
+            ) => Ok(Chunk::Stdout(message)),
+            Err(error) => Err(at(operation.clone())(error)),
+        });
+        Self {
+            input,
+            output: AttachedOutput {
+                inner: Box::pin(output),
+            },
+        }
+    }
+}
+
+/// Some output: a chunk, not a line (see [`crate::engine::Lines`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    /// From standard output.
+    Stdout(Bytes),
+    /// From standard error.
+    Stderr(Bytes),
+}
+
+/// The container's standard input.
+pub struct AttachedInput {
+    inner: Pin<Box<dyn AsyncWrite + Send>>,
+    operation: String,
+}
+
+impl AttachedInput {
+    /// Writes `line` and a line end.
+    pub async fn write_line(&mut self, line: &str) -> Result<(), EngineError> {
+        let bytes = format!("{line}\n").into_bytes();
+        let written = async {
+            self.inner.write_all(&bytes).await?;
+            self.inner.flush().await
+        };
+        written.await.map_err(|e| self.lost(&e))
+    }
+
+    /// Ends the container's input while its output goes on. Some engines end the output as well, so
+    /// say goodbye with a word first.
+    pub async fn half_close(&mut self) -> Result<(), EngineError> {
+        self.inner.shutdown().await.map_err(|e| self.lost(&e))
+    }
+
+    fn lost(&self, error: &std::io::Error) -> EngineError {
+        EngineError::Lost {
+            operation: self.operation.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Debug for AttachedInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AttachedInput")
+    }
+}
+
+/// The container's output and error, as a stream of chunks that ends with the container.
+pub struct AttachedOutput {
+    inner: Pin<Box<dyn Stream<Item = Result<Chunk, EngineError>> + Send>>,
+}
+
+impl Stream for AttachedOutput {
+    type Item = Result<Chunk, EngineError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for AttachedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AttachedOutput")
+    }
+}

@@ -1,0 +1,211 @@
+//! What a container is made of, in our words, and its translation into the engine's.
+
+use std::collections::HashMap;
+
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+
+use crate::engine::labels::{Role, RunId, labels};
+
+/// A folder of the engine's host inside the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// On the engine's host; it must exist.
+    pub source: String,
+    /// Inside the container.
+    pub target: String,
+    /// Whether the container may only look.
+    pub read_only: bool,
+}
+
+/// What the container can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing.
+    None,
+    /// What the engine gives by default.
+    Default,
+}
+
+/// A container to be made. Start from [`ContainerSpec::new`], which gives it nothing.
+#[derive(Clone, Debug)]
+pub struct ContainerSpec {
+    /// What it is for: a label.
+    pub role: Role,
+    /// Whose it is: a label.
+    pub run: RunId,
+    /// Its name, `role.container_name(run)` unless said otherwise.
+    pub name: String,
+    /// Reference or id of the container image.
+    pub image: String,
+    /// Program and arguments; the image's own entry point is never used.
+    pub command: Vec<String>,
+    /// Environment beyond the image's.
+    pub environment: Vec<(String, String)>,
+    /// `uid`, `uid:gid` or a name; the image's when `None`.
+    pub user: Option<String>,
+    /// The image's when `None`.
+    pub working_dir: Option<String>,
+    /// Whether it has a standard input, which ends with the attached client.
+    pub stdin: bool,
+    /// What it can reach.
+    pub network: Network,
+    /// Whether its root is read-only.
+    pub read_only: bool,
+    /// Folders of the host.
+    pub binds: Vec<Bind>,
+    /// Volume and the path where it appears.
+    pub volumes: Vec<(String, String)>,
+    /// Path and mount options of file systems in memory.
+    pub tmpfs: Vec<(String, String)>,
+    /// Every capability and device: the last resort.
+    pub privileged: bool,
+    /// Threads and processes at most.
+    pub pids_limit: Option<i64>,
+    /// Bytes of memory at most, swap included.
+    pub memory: Option<u64>,
+}
+
+impl ContainerSpec {
+    /// A container without network, mounts, standard input or limits.
+    pub fn new(role: Role, run: &RunId, image: impl Into<String>, command: Vec<String>) -> Self {
+        Self {
+            role,
+            run: run.clone(),
+            name: role.container_name(run),
+            image: image.into(),
+            command,
+            environment: Vec::new(),
+            user: None,
+            working_dir: None,
+            stdin: false,
+            network: Network::None,
+            read_only: false,
+            binds: Vec::new(),
+            volumes: Vec::new(),
+            tmpfs: Vec::new(),
+            privileged: false,
+            pids_limit: None,
+            memory: None,
+        }
+    }
+
+    pub(crate) fn body(&self) -> ContainerCreateBody {
+        let (program, arguments) = self.command.split_at(self.command.len().min(1));
+        ContainerCreateBody {
+            image: Some(self.image.clone()),
+            entrypoint: Some(program.to_vec()),
+            cmd: Some(arguments.to_vec()),
+            env: Some(
+                self.environment
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect(),
+            ),
+            user: self.user.clone(),
+            working_dir: self.working_dir.clone(),
+            tty: Some(false),
+            open_stdin: Some(self.stdin),
+            attach_stdin: Some(self.stdin),
+            // Without it the process never sees the end of its input when the client goes away.
+            stdin_once: Some(self.stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            labels: Some(labels(self.role, &self.run)),
+            host_config: Some(self.host_config()),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    fn host_config(&self) -> HostConfig {
+        let memory = self.memory.and_then(|bytes| i64::try_from(bytes).ok());
+        let confined = (!self.privileged).then(|| vec!["ALL".to_owned()]);
+        HostConfig {
+            privileged: Some(self.privileged),
+            cap_drop: confined,
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            network_mode: (self.network == Network::None).then(|| "none".to_owned()),
+            readonly_rootfs: Some(self.read_only),
+            mounts: Some(self.mounts()),
+            tmpfs: Some(self.tmpfs.iter().cloned().collect::<HashMap<_, _>>()),
+            pids_limit: self.pids_limit,
+            memory,
+            memory_swap: memory,
+            auto_remove: Some(false),
+            ..HostConfig::default()
+        }
+    }
+
+    /// Mounts, not the older `Binds`: those make a missing folder on the host, as root.
+    fn mounts(&self) -> Vec<Mount> {
+        let binds = self.binds.iter().map(|bind| Mount {
+            typ: Some(MountType::BIND),
+            source: Some(bind.source.clone()),
+            target: Some(bind.target.clone()),
+            read_only: Some(bind.read_only),
+            ..Mount::default()
+        });
+        let volumes = self.volumes.iter().map(|(volume, target)| Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(volume.clone()),
+            target: Some(target.clone()),
+            ..Mount::default()
+        });
+        binds.chain(volumes).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> ContainerSpec {
+        let run = "0123456789ab".parse().unwrap();
+        ContainerSpec::new(
+            Role::Registrar,
+            &run,
+            "image",
+            vec!["/keeper".into(), "-x".into()],
+        )
+    }
+
+    #[test]
+    fn a_container_starts_with_nothing() {
+        let body = spec().body();
+        let host = body.host_config.unwrap();
+        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(host.network_mode.as_deref(), Some("none"));
+        assert_eq!(
+            host.security_opt,
+            Some(vec!["no-new-privileges".to_owned()])
+        );
+        assert_eq!(host.privileged, Some(false));
+        assert_eq!(body.entrypoint, Some(vec!["/keeper".to_owned()]));
+        assert_eq!(body.cmd, Some(vec!["-x".to_owned()]));
+    }
+
+    #[test]
+    fn our_labels_are_on_it() {
+        let labels = spec().body().labels.unwrap();
+        assert_eq!(
+            labels.get("dev.sdbuild.run").map(String::as_str),
+            Some("0123456789ab")
+        );
+        assert_eq!(
+            labels.get("dev.sdbuild.role").map(String::as_str),
+            Some("registrar")
+        );
+    }
+
+    #[test]
+    fn the_leash_ends_with_the_client() {
+        let body = ContainerSpec {
+            stdin: true,
+            ..spec()
+        }
+        .body();
+        assert_eq!(
+            (body.open_stdin, body.stdin_once, body.tty),
+            (Some(true), Some(true), Some(false))
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Named volumes that carry our labels.
+
+use std::collections::HashMap;
+
+use bollard::models::VolumeCreateRequest;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions,
+};
+
+use crate::engine::Engine;
+use crate::engine::error::{EngineError, at};
+use crate::engine::labels;
+
+/// A volume of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeInfo {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+    /// Bytes in it, when the engine says so.
+    pub size: Option<u64>,
+    /// Whether a container uses it, running or not.
+    pub in_use: bool,
+}
+
+impl Engine {
+    /// Makes the volume unless it is there. One of that name without our labels is an error.
+    pub async fn ensure_volume(
+        &self,
+        name: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<(), EngineError> {
+        if self
+            .volume_is_ours(name, &format!("use volume {name}"))
+            .await?
+        {
+            return Ok(());
+        }
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            labels: Some(labels),
+            ..VolumeCreateRequest::default()
+        };
+        let made = self.docker.create_volume(request).await;
+        made.map(drop).map_err(at(format!("create volume {name}")))
+    }
+
+    /// Our volumes.
+    pub async fn our_volumes(&self) -> Result<Vec<VolumeInfo>, EngineError> {
+        let filters = HashMap::from([("label", vec![labels::ROLE])]);
+        let options = ListVolumesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let listed = self
+            .docker
+            .list_volumes(Some(options))
+            .await
+            .map_err(at("list volumes"))?;
+        let mut volumes = Vec::new();
+        for found in listed.volumes.unwrap_or_default() {
+            let in_use = self.volume_in_use(&found.name).await?;
+            let size = found
+                .usage_data
+                .and_then(|usage| u64::try_from(usage.size).ok());
+            volumes.push(VolumeInfo {
+                name: found.name,
+                labels: found.labels,
+                size,
+                in_use,
+            });
+        }
+        Ok(volumes)
+    }
+
+    async fn volume_in_use(&self, name: &str) -> Result<bool, EngineError> {
+        let filters = HashMap::from([("volume", vec![name])]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let users = self.docker.list_containers(Some(options)).await;
+        Ok(!users
+            .map_err(at(format!("list the users of volume {name}")))?
+            .is_empty())
+    }
+
+    /// Removes our volume `name`. Not there is a success, in use is an error.
+    pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let operation = format!("remove volume {name}");
+        if !self.volume_is_ours(name, &operation).await? {
+            return Ok(());
+        }
+        let removed = self
+            .docker
+            .remove_volume(name, None::<RemoveVolumeOptions>)
+            .await;
+        match removed.map_err(at(operation)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether it is there; an error when it is there and not ours.
+    async fn volume_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
+        match self
+            .docker
+            .inspect_volume(name)
+            .await
+            .map_err(at(operation))
+        {
+            Ok(found) if found.labels.contains_key(labels::ROLE) => Ok(true),
+            Ok(_) => Err(EngineError::NotOurs {
+                operation: operation.to_owned(),
+            }),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
