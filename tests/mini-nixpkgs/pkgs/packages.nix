@@ -1,7 +1,7 @@
 # The packages that are real here. All of them are Debian's own builds.
 final: previous:
 let
-  inherit (final) lib debian stdenv fromDebian callPackage;
+  inherit (final) fromDebian callPackage;
   mountLibs = [ "libblkid1" "libuuid1" ];
 in
 {
@@ -34,8 +34,7 @@ in
     programs = [ "sfdisk" ];
   };
   dosfstools = fromDebian { debs = [ "dosfstools" ]; programs = [ "mkfs.fat" "mkfs.vfat" "fsck.fat" "fsck.vfat" ]; };
-  # mcopy converts file names through code page 850, so it must find glibc's table of it.
-  mtools = fromDebian { debs = [ "mtools" ]; programs = [ "mtools" "mcopy" "mdir" "mmd" "mtype" "mattrib" ]; };
+  mtools = callPackage ./os-specific/mtools.nix { };
   fakeroot = callPackage ./os-specific/fakeroot.nix { };
   zstd = fromDebian { debs = [ "zstd" "libstdc++6" "libgcc-s1" "liblzma5" "liblz4-1" "libxxhash0" "zlib1g" ]; programs = [ "zstd" ]; };
   dropbear = fromDebian {

@@ -1,9 +1,9 @@
 { lib, debian, glibc, patchelf, stdenv }:
 # Programs of Debian as a package of a Nix store: the named programs and their own libraries, with interpreter and
 # library path inside the store. The first .deb gives name and version.
-{ debs, programs ? [ ], pname ? builtins.head debs, postInstall ? "" }:
+{ debs, programs, libraries ? [ "*.so*" ], pname ? builtins.head debs, postFixup ? "" }:
 stdenv.mkDerivation {
-  inherit pname programs postInstall glibc;
+  inherit pname programs libraries postFixup glibc;
   version = debian.version (builtins.head debs);
   debs = map debian.deb debs;
   nativeBuildInputs = [ patchelf ];
@@ -14,11 +14,11 @@ stdenv.mkDerivation {
     for name in $programs; do
       for folder in usr/bin usr/sbin; do [ ! -e $folder/$name ] || cp -d $folder/$name $out/bin/; done
     done
-    for lib in $libFolder/*.so*; do [ ! -e "$lib" ] || cp -d "$lib" $out/lib/; done
-    eval "$postInstall"
+    for file in $(cd $libFolder 2>/dev/null && ls -d $libraries 2>/dev/null); do cp -d $libFolder/$file $out/lib/; done
     patchelf --set-interpreter $glibc/lib/$dynamicLinker $(find $out/bin -type f)
     patchelf --set-rpath $out/lib:$glibc/lib $(find $out/bin $out/lib -type f)
     rmdir $out/lib 2>/dev/null || true
+    eval "$postFixup"
   '';
-  meta.mainProgram = builtins.head (programs ++ [ pname ]);
+  meta.mainProgram = builtins.head programs;
 }

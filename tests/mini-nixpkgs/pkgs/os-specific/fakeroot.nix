@@ -4,8 +4,8 @@
 fromDebian {
   debs = [ "fakeroot" "libfakeroot" ];
   programs = [ "faked-sysv" ];
-  postInstall = ''
-    cp $libFolder/libfakeroot/libfakeroot-sysv.so $out/lib/
+  libraries = [ "libfakeroot/libfakeroot-sysv.so" ];
+  postFixup = ''
     cat >$out/bin/fakeroot <<EOF
     #!${runtimeShell}
     state=\$($out/bin/faked-sysv) || exit 1

@@ -3,22 +3,22 @@
 let
   pattern = "linux-image-([0-9].*)";
   name = lib.findFirst (name: builtins.match pattern name != null) (throw "no kernel in the lock") debian.names;
-  inherit (stdenv.hostPlatform) isAarch64;
+  target = if stdenv.hostPlatform.isAarch64 then "Image" else "bzImage";
 in
 stdenv.mkDerivation {
   pname = "linux";
   version = debian.version name;
-  deb = debian.deb name;
+  src = debian.deb name;
   outputs = [ "out" "modules" ];
-  file = if isAarch64 then "Image" else "bzImage";
+  inherit target;
   buildCommand = ''
-    dpkg-deb -x $deb .
+    dpkg-deb -x $src .
     mkdir -p $out $modules/lib
-    mv boot/vmlinuz-* $out/$file
+    mv boot/vmlinuz-* $out/$target
     mv usr/lib/modules $modules/lib/
   '';
   passthru = {
     modDirVersion = builtins.head (builtins.match pattern name);
-    target = if isAarch64 then "Image" else "bzImage";
+    inherit target;
   };
 }

@@ -12,11 +12,11 @@ let
 
     writeTextFile =
       { name, text, executable ? false, destination ? "", checkPhase ? "", meta ? { }, passthru ? { }, derivationArgs ? { } }:
-      self.runCommandLocal name ({ inherit text executable checkPhase meta passthru; passAsFile = [ "text" ]; } // derivationArgs) ''
+      self.runCommandLocal name ({ inherit text checkPhase meta passthru; passAsFile = [ "text" ]; } // derivationArgs) ''
         target=$out${lib.escapeShellArg destination}
-        mkdir -p "$(dirname "$target")"
+        ${lib.optionalString (destination != "") ''mkdir -p "''${target%/*}"''}
         cp "$textPath" "$target"
-        [ -z "$executable" ] || chmod +x "$target"
+        ${lib.optionalString executable ''chmod +x "$target"''}
         eval "$checkPhase"
       '';
     writeText = name: text: self.writeTextFile { inherit name text; };

@@ -1,0 +1,27 @@
+//! `sdbuild build`: resolve, plan, run, report.
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::pipeline::{self, Context};
+use crate::settings::{self, Environment};
+use crate::ui;
+
+/// Builds the image and writes its path to standard output as the last line.
+pub async fn run(args: &cli::Build, env: &Environment, context: &Context) -> Result<(), Failure> {
+    let settings = settings::Build::resolve(args, env)?;
+    let plan = pipeline::plan(settings, context).await?;
+    if plan.settings.dry_run {
+        return plan.describe().iter().try_for_each(|line| ui::result(line));
+    }
+    let done = pipeline::run(&plan, context).await?;
+    let image = &done.image;
+    context.events.notice(format!(
+        "{} in {} ({}, SHA-256 {})",
+        ui::words::bytes(image.size),
+        image.path.display(),
+        plan.settings.system,
+        hex::encode(image.sha256)
+    ));
+    ui::result(&image.path.to_string_lossy())?;
+    done.all_given_back()
+}

@@ -1,0 +1,18 @@
+//! From settings to a connected engine.
+
+use crate::cancel::Cancel;
+use crate::engine::connect::choose;
+use crate::engine::{Engine, EndpointInputs};
+use crate::failure::Failure;
+use crate::settings::Common;
+
+/// Connects to the engine that the settings lead to.
+pub async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine, Failure> {
+    let endpoint = choose(&EndpointInputs {
+        docker_host: settings.docker_host.as_deref(),
+        docker_context: settings.docker_context.as_deref(),
+        docker_config: settings.docker_config.clone(),
+        runtime_dir: settings.runtime_dir.clone(),
+    })?;
+    Ok(cancel.race(Engine::connect(&endpoint)).await??)
+}

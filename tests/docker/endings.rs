@@ -1,0 +1,126 @@
+//! However a build ends, the machine is as it was.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::*;
+
+/// A build that says when it is in the middle, and stays there. `name` keeps derivations apart.
+fn sleeping(name: &str) -> String {
+    product(&format!("    echo in the middle of {name}\n    sleep 600"))
+}
+
+fn start(person: &Person, name: &str) -> Running {
+    person.write("sd-card.nix", &sleeping(name));
+    let mut running = Running::start(&mut person.build(&["-v"]));
+    running.until(&format!("in the middle of {name}"));
+    running
+}
+
+fn ends_by(signal: Signal) {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let running = start(&person, signal.as_str());
+    assert_eq!(our_handlers().len(), 1, "the handler is held during the build");
+    running.signal(signal);
+    let ran = running.finish();
+    assert_eq!(ran.signal, Some(signal as i32), "dies of its signal\n{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
+    before.is_unchanged();
+}
+
+#[test]
+fn an_interrupt_gives_everything_back() {
+    ends_by(Signal::SIGINT);
+}
+
+#[test]
+fn a_termination_gives_everything_back() {
+    ends_by(Signal::SIGTERM);
+}
+
+#[test]
+fn a_hangup_gives_everything_back() {
+    ends_by(Signal::SIGHUP);
+}
+
+#[test]
+fn a_second_interrupt_ends_sooner_and_still_gives_everything_back() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let running = start(&person, "twice");
+    running.signal(Signal::SIGINT);
+    running.signal(Signal::SIGINT);
+    let ran = running.finish();
+    assert_eq!(ran.signal, Some(Signal::SIGINT as i32), "{}", ran.stderr);
+    before.is_unchanged();
+}
+
+#[test]
+fn an_interrupt_at_any_phase_gives_everything_back() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    person.write("sd-card.nix", &sleeping("phases"));
+    for delay in [0, 30, 100, 250, 400, 600, 900, 1300, 1800] {
+        let running = Running::start(&mut person.build(&[]));
+        std::thread::sleep(Duration::from_millis(delay));
+        running.signal(Signal::SIGINT);
+        let ran = running.finish();
+        assert_eq!(ran.signal, Some(Signal::SIGINT as i32), "after {delay} ms: {}", ran.stderr);
+        before.is_unchanged();
+    }
+}
+
+#[test]
+fn a_killed_sdbuild_leaves_no_handler_and_the_next_build_sweeps_the_rest() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let running = start(&person, "killed");
+    running.signal(Signal::SIGKILL);
+    let ran = running.finish();
+    assert_eq!(ran.signal, Some(Signal::SIGKILL as i32));
+    let took = before.handlers_return();
+    eprintln!("the handler was gone {took:?} after the kill");
+    within(Duration::from_secs(10), "no container runs on", || {
+        docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
+    });
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran_and_swept(&person);
+    before.is_unchanged();
+}
+
+fn ran_and_swept(person: &Person) {
+    ran(&mut person.build(&[])).exits(0).says(&["swept"]);
+}
+
+#[test]
+fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    person.write("sd-card.nix", &product("    seq 1 30\n    echo the last words >&2\n    exit 7"));
+    let ran = ran(&mut person.build(&[])).exits(4);
+    let ran = ran.says(&["product", "exit code 7", "the last words", "the whole log: "]);
+    assert!(!ran.stderr.contains("> 5\n"), "only the end is shown: {}", ran.stderr);
+    let log = ran.stderr.lines().find_map(|l| l.strip_prefix("the whole log: ")).unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("> 5\n") && log.contains("the last words"), "{log}");
+    assert!(person.outputs().is_empty());
+    before.is_unchanged();
+}

@@ -1,0 +1,101 @@
+//! Handlers that are not this run's: stale ones of ours are swept, foreign ones are untouched.
+
+use std::fs;
+
+use crate::support::*;
+
+const MAGIC: &str = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00";
+const MASK: &str =
+    r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff";
+
+/// A handler that this test registered; it goes when the test ends.
+struct Handler(String);
+
+impl Handler {
+    fn register(name: &str, interpreter: &str) -> Self {
+        let line = format!(":{name}:M::{MAGIC}:{MASK}:{interpreter}:P");
+        fs::write(format!("{BINFMT}/register"), line).unwrap();
+        Self(name.to_owned())
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        // Gone already is what the sweep is for.
+        fs::write(format!("{BINFMT}/{}", self.0), "-1").unwrap_or(());
+    }
+}
+
+#[test]
+fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
+    if !engine_is_here() {
+        return;
+    }
+    let foreign = Handler::register("foreign-aarch64", "/bin/false");
+    let lookalike = Handler::register("sdbuild-aarch64-notarunid", "/bin/false");
+    let before = Machine::now();
+    let _stale = Handler::register("sdbuild-aarch64-00000000dead", "/sdbuild/qemu-aarch64");
+    let person = Person::new();
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&[])).exits(0).says(&["sdbuild-aarch64-00000000dead"]);
+    assert_eq!(fs::read_to_string(person.out().join("small.img")).unwrap(), "small\n");
+    before.is_unchanged();
+    drop((foreign, lookalike));
+}
+
+#[test]
+fn the_handler_of_the_host_serves_when_asked() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    // Without any handler the probe must fail, and nothing may be built.
+    let none = ran(&mut person.build(&["--emulation", "host"])).exits(3);
+    assert!(none.stderr.contains("xec format error"), "{}", none.stderr);
+    // With somebody's handler (here: the one of another run of ours) it is used as it is.
+    let other = Person::new();
+    other.write("sd-card.nix", &product("    echo holding on\n    sleep 600"));
+    let mut holder = Running::start(&mut other.build(&["-v"]));
+    holder.until("holding on");
+    let held = our_handlers();
+    ran(&mut person.build(&["--emulation", "host"])).exits(0);
+    assert_eq!(our_handlers(), held, "the live run's handler is left alone");
+    holder.signal(nix::sys::signal::Signal::SIGINT);
+    holder.finish();
+    assert!(our_handlers().is_empty());
+}
+
+#[test]
+fn emulation_none_on_another_architecture_is_refused() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&["--emulation", "none"])).exits(2).says(&["x86_64", "aarch64-linux"]);
+}
+
+#[test]
+fn two_builds_at_once_do_not_disturb_each_other() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let people: Vec<Person> = (0..2)
+        .map(|n| {
+            let person = Person::new();
+            let script = format!("{SMALL_IMAGE}\n    sleep 3; echo build {n} > $out/sd-image/small.img");
+            person.write("sd-card.nix", &product(&script));
+            person
+        })
+        .collect();
+    let running: Vec<Running> =
+        people.iter().map(|person| Running::start(&mut person.build(&[]))).collect();
+    for (n, (running, person)) in running.into_iter().zip(&people).enumerate() {
+        let image = running.finish().exits(0).image();
+        assert!(image.starts_with(person.out()));
+        assert_eq!(fs::read_to_string(image).unwrap(), format!("build {n}\n"));
+    }
+    before.is_unchanged();
+}

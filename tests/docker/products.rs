@@ -1,0 +1,83 @@
+//! What comes out of the builder is data from an untrusted place.
+
+use crate::support::*;
+
+/// Builds `script`'s product; the build must be refused with exit code 4 and `parts` of a message.
+#[track_caller]
+fn refused(script: &str, parts: &[&str]) {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    person.write("sd-card.nix", &product(script));
+    ran(&mut person.build(&[])).exits(4).says(parts);
+    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
+    before.is_unchanged();
+}
+
+/// A product list of `lines` beside one small image.
+fn listing(lines: &str) -> String {
+    format!(
+        "    mkdir -p $out/sd-image $out/nix-support\n    echo x > $out/sd-image/a.img\n    \
+         echo x > $out/sd-image/b.img\n    printf '%s\\n' {lines} > $out/nix-support/hydra-build-products"
+    )
+}
+
+#[test]
+fn no_product() {
+    refused("    mkdir -p $out", &["hydra-build-products"]);
+}
+
+#[test]
+fn an_empty_list() {
+    refused(
+        "    mkdir -p $out/nix-support; : > $out/nix-support/hydra-build-products",
+        &["no image"],
+    );
+}
+
+#[test]
+fn two_products() {
+    refused(
+        &listing("\"file sd-image $out/sd-image/a.img\" \"file sd-image $out/sd-image/b.img\""),
+        &["a.img", "b.img"],
+    );
+}
+
+#[test]
+fn a_path_outside() {
+    refused(&listing("\"file sd-image /etc/passwd\""), &["/etc/passwd"]);
+}
+
+#[test]
+fn a_path_that_climbs() {
+    refused(&listing("\"file sd-image $out/../../../etc/passwd.img\""), &["..", "passwd.img"]);
+}
+
+#[test]
+fn a_symbolic_link() {
+    refused(
+        "    mkdir -p $out/sd-image $out/nix-support\n    ln -s /etc/passwd $out/sd-image/a.img\n    \
+         echo \"file sd-image $out/sd-image/a.img\" > $out/nix-support/hydra-build-products",
+        &["a.img", "symbolic link"],
+    );
+}
+
+#[test]
+fn a_folder_that_is_a_symbolic_link() {
+    refused(
+        "    mkdir -p $out/nix-support\n    ln -s /etc $out/sd-image\n    \
+         echo \"file sd-image $out/sd-image/passwd.img\" > $out/nix-support/hydra-build-products",
+        &["sd-image", "symbolic link"],
+    );
+}
+
+#[test]
+fn a_folder_in_place_of_the_image() {
+    refused(
+        "    mkdir -p $out/sd-image/a.img $out/nix-support\n    \
+         echo \"file sd-image $out/sd-image/a.img\" > $out/nix-support/hydra-build-products",
+        &["a.img"],
+    );
+}

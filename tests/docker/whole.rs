@@ -1,0 +1,222 @@
+//! The main job: a configuration becomes an image that boots and lets its owner in.
+
+use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::*;
+
+/// A fresh key pair in the person's home; the private key's path and the public key.
+fn key(person: &Person) -> (PathBuf, String) {
+    let path = person.home.path().join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
+        .arg(&path)
+        .status();
+    assert!(made.unwrap().success());
+    let public = fs::read_to_string(path.with_extension("pub")).unwrap();
+    (path, public.trim().to_owned())
+}
+
+/// The shipped example with a key in place of its placeholder.
+fn example(key: &str) -> String {
+    let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
+    let start = text.find("\"ssh-ed25519 REPLACE-ME").unwrap();
+    let end = start + 1 + text[start + 1..].find('"').unwrap() + 1;
+    format!("{}\"{key}\"{}", &text[..start], &text[end..])
+}
+
+fn boot(image: &Path, key: &Path, command: &[&str]) -> Ran {
+    ran(Command::new(root().join("scripts/boot")).arg(image).arg(key).args(command))
+}
+
+/// What the engine says of a container, as a tree.
+fn inspect(name: &str) -> serde_json::Value {
+    serde_json::from_str::<serde_json::Value>(&docker(&["inspect", name])).unwrap()[0].clone()
+}
+
+#[test]
+fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let (private, public) = key(&person);
+    person.write("sd-card.nix", &example(&public));
+    let ran = ran(&mut person.build(&[])).exits(0);
+    let image = ran.image();
+    assert_eq!(image.parent(), Some(person.out().as_path()));
+    assert_eq!(person.outputs(), [image.file_name().unwrap().to_str().unwrap()]);
+    before.is_unchanged();
+    has_partitions(&image);
+
+    let there = boot(&image, &private, &["uname -m; hostname; cat /etc/os-release"]).exits(0);
+    assert!(there.stdout.starts_with("aarch64\n"), "{}", there.stdout);
+
+    let stranger = Person::new();
+    let (other, _) = key(&stranger);
+    let refused = Command::new(root().join("scripts/boot"))
+        .arg(&image)
+        .arg(&other)
+        .env("SDBUILD_BOOT_TIMEOUT", "45")
+        .output()
+        .unwrap();
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("Permission denied"), "{said}");
+}
+
+/// An MBR with a FAT and a Linux partition, and holes where nothing is.
+fn has_partitions(image: &Path) {
+    let mut file = if image.extension().is_some_and(|e| e == "zst") {
+        let plain = image.with_extension("");
+        let status = Command::new("zstd").args(["-q", "-d", "-f"]).arg(image).arg("-o").arg(&plain);
+        assert!({ status }.status().unwrap().success());
+        fs::File::open(plain).unwrap()
+    } else {
+        let metadata = fs::metadata(image).unwrap();
+        assert!(metadata.blocks() * 512 < metadata.len(), "holes are kept");
+        fs::File::open(image).unwrap()
+    };
+    let mut sector = [0u8; 512];
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file.read_exact(&mut sector).unwrap();
+    assert_eq!(sector[510..], [0x55, 0xaa]);
+    assert_eq!([sector[450], sector[466]], [0x0b, 0x83]);
+}
+
+#[test]
+fn both_containers_have_the_least_privilege() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
+    let mut running = Running::start(&mut person.build(&["-v"]));
+    running.until("look now");
+    let (builder, registrar) = (containers("builder"), containers("registrar"));
+    assert_eq!((builder.len(), registrar.len()), (1, 1));
+
+    let builder = inspect(&builder[0]);
+    assert_eq!(builder["Config"]["User"], "1000:1000");
+    for container in [&builder, &inspect(&registrar[0])] {
+        let host = &container["HostConfig"];
+        assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
+        assert_eq!(host["CapAdd"], serde_json::Value::Null);
+        assert_eq!(host["SecurityOpt"], serde_json::json!(["no-new-privileges"]));
+        assert_eq!(host["Privileged"], false);
+        let labels = &container["Config"]["Labels"];
+        assert_eq!(labels["dev.sdbuild.version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(labels["dev.sdbuild.run"].as_str().unwrap().len(), 12);
+    }
+    let mounts = builder["Mounts"].as_array().unwrap();
+    assert_eq!(mounts.len(), 1, "{mounts:?}");
+    assert_eq!((&mounts[0]["Type"], &mounts[0]["Name"]), (&"volume".into(), &"sdbuild-store".into()));
+    assert!(builder["HostConfig"]["PidsLimit"].as_i64().unwrap() >= 4096);
+
+    let registrar = inspect(&registrar[0]);
+    assert_eq!(registrar["HostConfig"]["NetworkMode"], "none");
+    assert_eq!(registrar["HostConfig"]["ReadonlyRootfs"], true);
+    let mounts = registrar["Mounts"].as_array().unwrap();
+    assert_eq!(mounts.len(), 1, "{mounts:?}");
+    assert_eq!(mounts[0]["Source"], BINFMT);
+
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
+    let peak: u64 = peak.trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 200 * 1024, "sdbuild's own peak memory is {peak} KiB");
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    running.finish();
+}
+
+#[test]
+fn a_compressed_image_has_the_name_that_was_asked_for() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";\n  networking.hostName = \"zst\";";
+    person.write("sd-card.nix", &configuration(body));
+    let image = ran(&mut person.build(&[])).exits(0).image();
+    assert_eq!(image, person.out().join("mine.img.zst"));
+    has_partitions(&image);
+}
+
+#[test]
+fn a_pc_image_is_built_natively() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let text = configuration("  networking.hostName = \"pc\";").replace("aarch64", "x86_64");
+    person.write("sd-card.nix", &text);
+    let mut running = Running::start(&mut person.build(&["--system", "x86_64-linux"]));
+    running.until("build with Nix");
+    let ran = running.finish().exits(0);
+    has_partitions(&ran.image());
+    assert!(!ran.stderr.contains("emulation"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_folder_with_spaces_and_letters_beyond_ascii() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let text = configuration("").replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
+    let config = person.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
+    person.write("mein Gerät/teil eins.nix", "{ networking.hostName = \"umlaut\"; }");
+    let image = ran(&mut person.build(&["--config", config.to_str().unwrap()])).exits(0).image();
+    assert!(image.exists());
+}
+
+#[test]
+fn a_second_build_is_warm_and_replaces_only_when_asked() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("sd-card.nix", &configuration("  networking.hostName = \"warm\";"));
+    let image = ran(&mut person.build(&[])).exits(0).image();
+    let first = fs::read(&image).unwrap();
+    fs::write(&image, "precious").unwrap();
+    ran(&mut person.build(&[])).exits(3).says(&["already", "--force"]);
+    assert_eq!(fs::read_to_string(&image).unwrap(), "precious");
+    let again = ran(&mut person.build(&["--force"])).exits(0);
+    assert_eq!(again.image(), image);
+    assert!(fs::read(&image).unwrap() == first, "the same store gives the same bytes");
+    assert_eq!(person.outputs().len(), 1);
+}
+
+#[test]
+fn the_image_belongs_to_the_person_behind_sudo() {
+    if !engine_is_here() || !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let person = Person::new().with("SUDO_UID", "12345").with("SUDO_GID", "23456");
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let image = ran(&mut person.build(&[])).exits(0).image();
+    let metadata = fs::metadata(image).unwrap();
+    assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456));
+}
+
+#[test]
+fn a_build_without_its_engines_help_for_a_moment_is_not_hurried() {
+    if !engine_is_here() {
+        return;
+    }
+    // A paused builder is no ended one: nothing may conclude anything until it goes on.
+    let person = Person::new();
+    person.write("sd-card.nix", &product(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}")));
+    let mut running = Running::start(&mut person.build(&["-v"]));
+    running.until("paused soon");
+    let builder = &containers("builder")[0];
+    docker(&["pause", builder]);
+    std::thread::sleep(Duration::from_secs(3));
+    docker(&["unpause", builder]);
+    running.finish().exits(0);
+}

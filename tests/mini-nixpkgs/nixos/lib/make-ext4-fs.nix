@@ -1,0 +1,46 @@
+# An ext4 file system with a store, as one file. Takes what nixpkgs' function of this name takes.
+{
+  lib,
+  stdenv,
+  closureInfo,
+  e2fsprogs,
+  fakeroot,
+  zstd,
+  storePaths,
+  compressImage ? false,
+  populateImageCommands ? "",
+  volumeLabel,
+  uuid ? "44444444-4444-4444-8888-888888888888",
+}:
+let
+  sdClosureInfo = closureInfo { rootPaths = storePaths; };
+in
+stdenv.mkDerivation {
+  name = "ext4-fs.img${lib.optionalString compressImage ".zst"}";
+  nativeBuildInputs = [ e2fsprogs fakeroot ] ++ lib.optional compressImage zstd;
+  buildCommand = ''
+    img=${if compressImage then "temp.img" else "$out"}
+    mkdir -p ./files ./rootImage/nix/store
+    ${populateImageCommands}
+
+    # Without keeping hard links: a store that has identical files once must give the same image as one that has not.
+    cp -RpP $(cat ${sdClosureInfo}/store-paths) ./rootImage/nix/store/
+    cp -a ./files/. ./rootImage/
+    cp ${sdClosureInfo}/registration ./rootImage/nix-path-registration
+    chmod u+w ./rootImage ./rootImage/nix/store
+    find ./rootImage -exec touch -h -d @1 {} +
+
+    # A tenth more than the files' blocks, the inodes, and room for what the first boot writes.
+    inodes=$(find ./rootImage | wc -l)
+    kib=$(du -sk ./rootImage | cut -f 1)
+    mib=$(((kib * 11 / 10 + inodes / 2) / 1024 + 24))
+    truncate -s ''${mib}M $img
+
+    # The files become root's; every random number and time that mkfs would take is given.
+    export E2FSPROGS_FAKE_TIME=1
+    fakeroot mkfs.ext4 -q -b 4096 -L ${volumeLabel} -U ${uuid} -E hash_seed=${uuid} -N $((inodes + 4096)) -d ./rootImage $img
+    fsck.ext4 -n -f $img
+
+    ${lib.optionalString compressImage "zstd -T$NIX_BUILD_CORES --no-progress temp.img -o $out"}
+  '';
+}

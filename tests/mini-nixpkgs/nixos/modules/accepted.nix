@@ -1,0 +1,78 @@
+# Options of NixOS that configurations often set and that change nothing in a miniature image. They are here so that
+# such a configuration evaluates; below the names listed, an unknown one is still an error.
+{ lib, ... }:
+let
+  inherit (lib) types mkOption;
+  bool = mkOption { type = types.bool; default = false; };
+  text = mkOption { type = types.nullOr types.str; default = null; };
+  texts = mkOption { type = types.listOf types.str; default = [ ]; };
+  lines = mkOption { type = types.lines; default = ""; };
+  ports = mkOption { type = types.listOf types.port; default = [ ]; };
+  packages = mkOption { type = types.listOf types.package; default = [ ]; };
+  any = mkOption { type = types.anything; default = { }; };
+  free = mkOption { type = types.attrsOf types.anything; default = { }; };
+  # A set with some names of known type, and any others.
+  freeWith = options: mkOption { type = types.submodule { freeformType = types.attrsOf types.anything; inherit options; }; default = { }; };
+  same = option: names: lib.genAttrs names (_: option);
+
+  services = [
+    "adguardhome" "avahi" "blocky" "caddy" "chrony" "cron" "dbus" "dnsmasq" "eternal-terminal" "fail2ban" "fstrim" "fwupd"
+    "gitea" "grafana" "hostapd" "home-assistant" "influxdb2" "irqbalance" "jellyfin" "journald" "k3s" "kubo" "logind"
+    "minidlna" "mosquitto" "mpd" "nextcloud" "nfs" "nginx" "node-red" "octoprint" "pihole-ftl" "pipewire" "plex"
+    "postgresql" "prometheus" "pulseaudio" "redis" "resolved" "rsyncd" "samba" "syncthing" "tailscale" "timesyncd"
+    "tlp" "transmission" "udev" "udisks2" "unbound" "vaultwarden" "vsftpd" "xserver" "zerotierone" "zigbee2mqtt"
+  ];
+in
+{
+  options = {
+    boot = {
+      tmp = free;
+      kernel = freeWith { sysctl = free; };
+      kernelPatches = any;
+      extraModprobeConfig = lines;
+      blacklistedKernelModules = texts;
+      enableContainers = bool;
+      plymouth = free;
+      zfs = free;
+      binfmt = free;
+    };
+    networking = {
+      domain = text;
+      hostId = text;
+      search = texts;
+      defaultGateway = any;
+      defaultGateway6 = any;
+      interfaces = free;
+      vlans = free;
+      bridges = free;
+      bonds = free;
+      nat = free;
+      nftables = free;
+      wireguard = free;
+      wg-quick = free;
+      proxy = free;
+      hosts = mkOption { type = types.attrsOf (types.listOf types.str); default = { }; };
+      timeServers = texts;
+      dhcpcd = free;
+      firewall = freeWith ({ enable = bool; } // same ports [ "allowedTCPPorts" "allowedUDPPorts" ]);
+      networkmanager = freeWith { enable = bool; };
+      wireless = freeWith { enable = bool; networks = free; interfaces = texts; };
+      modemmanager = free;
+    }
+    // same bool [ "useNetworkd" "enableIPv6" "usePredictableInterfaceNames" "tempAddresses" ];
+    services = lib.genAttrs services (_: free);
+
+    environment = same lines [ "extraInit" "extraSetup" ] // { noXlibs = bool; stub-ld = free; };
+    hardware = freeWith (same bool [ "enableAllHardware" "enableRedistributableFirmware" "enableAllFirmware" ] // { firmware = packages; });
+    i18n = freeWith { defaultLocale = mkOption { type = types.str; default = "en_US.UTF-8"; }; supportedLocales = texts; };
+    nix = freeWith { settings = free; package = any; };
+    security = freeWith { sudo = free; polkit = free; };
+    system = { autoUpgrade = free; switch = free; copySystemConfiguration = bool; disableInstallerTools = bool; };
+    time.hardwareClockInLocalTime = bool;
+    systemd = freeWith { services = free; timers = free; network = free; };
+  }
+  // same free [
+    "console" "containers" "documentation" "fonts" "installer" "isSpecialisation" "location" "powerManagement" "programs"
+    "specialisation" "virtualisation" "xdg" "zramSwap"
+  ];
+}

@@ -1,0 +1,3 @@
+{
+  imports = [ ../../profiles/installation-device.nix ./sd-image-aarch64.nix ];
+}

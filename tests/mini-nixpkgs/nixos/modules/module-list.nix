@@ -1,0 +1,19 @@
+[
+  ./accepted.nix
+  ./mini.nix
+  ./config/etc.nix
+  ./config/networking.nix
+  ./config/system-path.nix
+  ./config/time-zone.nix
+  ./config/users.nix
+  ./misc/assertions.nix
+  ./misc/nixpkgs.nix
+  ./misc/version.nix
+  ./services/openssh.nix
+  ./system/activation.nix
+  ./system/extlinux.nix
+  ./system/file-systems.nix
+  ./system/kernel.nix
+  ./system/stage-1.nix
+  ./system/toplevel.nix
+]

@@ -1,0 +1,65 @@
+#!/bin/busybox sh
+# Until /proc is there, busybox' shell cannot find itself for the commands it has inside.
+/bin/busybox mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs -o mode=755 tmpfs /run
+
+echo
+echo "<<< NixOS Stage 1 >>>"
+echo
+
+fail() {
+  echo "stage 1: $1; a shell follows"
+  exec sh </dev/console >/dev/console 2>&1
+}
+
+# The kernel's command line may name another root or init; otherwise the configuration does.
+root=@root@
+init=
+for word in $(cat /proc/cmdline); do
+  case $word in
+    root=fstab) ;;
+    root=*) root=${word#root=} ;;
+    init=*) init=${word#init=} ;;
+  esac
+done
+[ -n "$init" ] || fail "no init= on the kernel's command line"
+
+while read -r module; do insmod "@modules@/$module" || true; done <@modules@/load-order
+
+device=
+for attempt in $(seq 100); do
+  case $root in
+    *=*) device=$(findfs "$root" 2>/dev/null) && break ;;
+    *) [ ! -b "$root" ] || { device=$root && break; } ;;
+  esac
+  sleep 0.2
+done
+[ -b "$device" ] || fail "no root file system $root"
+
+# Makes the partition reach the end of its disk. This is done while nothing of the disk is mounted, since the kernel
+# does not read a partition table anew under a mounted one. Only the four bytes of the size change in the table.
+grow() {
+  local name=${device##*/} number disk start old new bytes i
+  number=$(cat "/sys/class/block/$name/partition") || return
+  disk=$(readlink -f "/sys/class/block/$name/..")
+  disk=${disk##*/}
+  start=$(cat "/sys/class/block/$name/start")
+  old=$(cat "/sys/class/block/$name/size")
+  new=$(($(cat "/sys/class/block/$disk/size") - start))
+  [ "$new" -gt "$old" ] || return
+  bytes=
+  for i in 0 8 16 24; do bytes=$bytes$(printf '\\%03o' $((new >> i & 255))); done
+  printf "$bytes" | dd of="/dev/$disk" bs=1 seek=$((446 + 16 * (number - 1) + 12)) conv=notrunc 2>/dev/null
+  blockdev --rereadpt "/dev/$disk"
+  echo "stage 1: /dev/$name goes from $old to $new sectors"
+}
+[ @grow@ = false ] || grow
+
+mount -t @fsType@ "$device" /sysroot || fail "cannot mount $device"
+for place in proc sys dev run; do
+  mkdir -p /sysroot/$place
+  mount -o move /$place /sysroot/$place
+done
+exec switch_root /sysroot "$init"

@@ -1,0 +1,40 @@
+# The system as one store path; assertions and warnings are told when it is asked for.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) types mkOption;
+  failed = map (a: a.message) (lib.filter (a: !a.assertion) config.assertions);
+  told = drv: lib.foldr lib.warn drv config.warnings;
+  checked = drv: if failed != [ ] then throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (m: "- ${m}") failed}" else told drv;
+  kernel = config.boot.kernelPackages.kernel;
+in
+{
+  options.system = {
+    build = mkOption { type = types.lazyAttrsOf types.unspecified; default = { }; description = "What can be built of this configuration."; };
+    name = mkOption { type = types.str; default = if config.networking.hostName == "" then "unnamed" else config.networking.hostName; };
+    extraSystemBuilderCmds = mkOption { type = types.lines; default = ""; };
+    extraDependencies = mkOption { type = types.listOf types.package; default = [ ]; };
+  };
+
+  config.system.build.toplevel = checked (
+    pkgs.stdenv.mkDerivation {
+      name = "nixos-system-${config.system.name}-${config.system.nixos.label}";
+      inherit (config.system) extraDependencies;
+      kernelParams = config.boot.kernelParams;
+      label = config.system.nixos.label;
+      buildCommand = ''
+        mkdir $out
+        ln -s ${kernel}/${kernel.target} $out/kernel
+        ln -s ${config.system.build.initialRamdisk}/initrd $out/initrd
+        ln -s ${config.system.path} $out/sw
+        ln -s ${config.system.build.etc}/etc $out/etc
+        ln -s ${config.system.build.activate} $out/activate
+        sed "s|@systemConfig@|$out|" ${config.system.build.stage2} >$out/init
+        chmod +x $out/init
+        printf %s "$kernelParams" >$out/kernel-params
+        printf %s "$label" >$out/nixos-version
+        printf %s $system >$out/system
+        ${config.system.extraSystemBuilderCmds}
+      '';
+    }
+  );
+}
