@@ -26,6 +26,8 @@ pub struct Environment {
     pub locks: Option<PathBuf>,
     /// Where release channels are (`SDBUILD_CHANNELS`).
     pub channels: Option<String>,
+    /// The store volume (`SDBUILD_STORE`).
+    pub store: Option<String>,
     /// The person behind `sudo`: user and group number.
     pub sudo: Option<(u32, u32)>,
     /// `NO_COLOR` is set.
@@ -60,6 +62,7 @@ impl Environment {
             debian_mirror: text("SDBUILD_DEBIAN_MIRROR"),
             locks: path("SDBUILD_LOCKS"),
             channels: text("SDBUILD_CHANNELS"),
+            store: text("SDBUILD_STORE"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
             no_color: some("NO_COLOR").is_some(),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),

@@ -32,6 +32,8 @@ pub(super) struct File {
     pub(super) jobs: Option<u32>,
     /// Memory limit of the builder in MiB.
     pub(super) memory_mib: Option<u64>,
+    /// Name of the store volume.
+    pub(super) store: Option<String>,
     /// Debian mirror for the pinned packages.
     pub(super) debian_mirror: Option<String>,
 }

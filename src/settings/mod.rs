@@ -24,6 +24,8 @@ pub const DEFAULT_RELEASE: &str = "26.05";
 /// The binary cache of the NixOS project and the key that signs it.
 const CACHE: &str = "https://cache.nixos.org";
 const CACHE_KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+/// The store volume when nobody says otherwise.
+pub const STORE: &str = "sdbuild-store";
 /// Where release channels are looked up.
 const CHANNELS: &str = "https://channels.nixos.org";
 
@@ -79,6 +81,8 @@ pub struct Build {
     pub jobs: Option<u32>,
     /// Memory limit of the builder in bytes.
     pub memory: Option<u64>,
+    /// The volume behind the builder's `/nix`.
+    pub store: String,
     /// Who shall own the image when it is not this process's user.
     pub owner: Option<(u32, u32)>,
     /// Only say what would be done.
@@ -159,11 +163,27 @@ impl Build {
             cores: args.cores.or(file.cores).unwrap_or(0),
             jobs: args.jobs.or(file.jobs),
             memory: file.memory_mib.map(mebibytes),
+            store: store(env.store.as_ref().or(file.store.as_ref()))?,
             owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
             dry_run: args.dry_run,
             config,
         })
     }
+}
+
+/// The store volume's name. The prefix keeps it apart from other people's volumes, and a name of
+/// few kinds of characters is the same for every engine.
+fn store(name: Option<&String>) -> Result<String, Failure> {
+    let Some(name) = name else {
+        return Ok(STORE.to_owned());
+    };
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(known) {
+        return Ok(name.clone());
+    }
+    Err(Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
+        "it begins with `{STORE}` and has lower-case letters, digits and `-`, 64 at most"
+    )))
 }
 
 /// The nixpkgs that was asked for. A folder is made absolute from where it was named: the current

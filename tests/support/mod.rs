@@ -22,8 +22,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+mod engine;
+pub use engine::OwnEngine;
 
 /// The kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";

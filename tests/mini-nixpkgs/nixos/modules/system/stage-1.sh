@@ -58,8 +58,7 @@ grow() {
 [ @grow@ = false ] || grow
 
 mount -t @fsType@ "$device" /sysroot || fail "cannot mount $device"
-for place in proc sys dev run; do
-  mkdir -p /sysroot/$place
-  mount -o move /$place /sysroot/$place
-done
-exec switch_root /sysroot "$init"
+mkdir -p /sysroot/proc /sysroot/sys /sysroot/dev /sysroot/run
+# And once /proc is gone again, its full name is needed again.
+for place in sys dev run proc; do /bin/busybox mount -o move /$place /sysroot/$place; done
+exec /bin/busybox switch_root /sysroot "$init"

@@ -1,0 +1,104 @@
+//! `sdbuild clean` gives the disk back, and touches nothing that is not ours or is in use.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::support::*;
+
+/// A person with a cache and a store of their own, so that cleaning costs the other tests nothing.
+fn person() -> Person {
+    let person = Person::new();
+    let cache = person.home.path().join("cache");
+    let cache = cache.to_str().unwrap().to_owned();
+    person.with("XDG_CACHE_HOME", cache).with("SDBUILD_STORE", "sdbuild-store-clean")
+}
+
+#[test]
+fn clean_lists_asks_and_removes_only_ours() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = person();
+    docker(&["volume", "create", "--label", "dev.sdbuild.role=store", "sdbuild-store-clean"]);
+    docker(&["volume", "create", "sdbuild-store-not-labelled"]);
+    let object = person.write("cache/sdbuild/sha256/x", "not a download of ours");
+    let own = person.write("cache/other/precious", "x");
+
+    let listed = ran(&mut person.sdbuild(&["clean", "--dry-run"])).exits(0);
+    assert!(listed.stdout.contains("sdbuild-store-clean"), "{}", listed.stdout);
+    assert!(!listed.stdout.contains("not-labelled"), "{}", listed.stdout);
+    let unasked = ran(&mut person.sdbuild(&["clean"])).exits(2);
+    assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
+    assert!(docker(&["volume", "ls"]).contains("sdbuild-store-clean"));
+
+    // The images and the store of the other tests are kept out of it by their own use of them.
+    let _holder = Holder::start();
+    ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
+    let volumes = docker(&["volume", "ls"]);
+    assert!(!volumes.contains("sdbuild-store-clean"), "{volumes}");
+    assert!(volumes.contains("sdbuild-store-not-labelled"));
+    assert!(volumes.contains("sdbuild-store\n"), "a live run's store is left alone");
+    docker(&["volume", "rm", "sdbuild-store-not-labelled"]);
+    assert!(own.exists());
+    drop(object);
+}
+
+/// A build under way, which holds images, store and handler.
+struct Holder {
+    running: Option<Running>,
+    _person: Person,
+}
+
+impl Holder {
+    fn start() -> Self {
+        let person = Person::new();
+        person.write("sd-card.nix", &product("    echo holding on\n    sleep 600"));
+        let mut running = Running::start(&mut person.build(&["-v"]));
+        running.until("holding on");
+        Self { running: Some(running), _person: person }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.signal(Signal::SIGINT);
+            running.finish();
+        }
+    }
+}
+
+#[test]
+fn a_live_run_is_left_alone_and_named() {
+    if !engine_is_here() {
+        return;
+    }
+    let mut holder = Holder::start();
+    let (handlers, builders) = (our_handlers(), containers("builder"));
+    let run = builders[0].strip_prefix("sdbuild-builder-").unwrap().to_owned();
+    let cleaned = ran(&mut person().sdbuild(&["clean", "--yes"])).exits(0);
+    assert!(cleaned.stderr.contains(&run), "{}", cleaned.stderr);
+    assert_eq!((our_handlers(), containers("builder")), (handlers, builders));
+    let running = holder.running.take().unwrap();
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.finish().signal, Some(Signal::SIGTERM as i32));
+    assert!(our_handlers().is_empty());
+}
+
+#[test]
+fn downloads_and_logs_are_counted_and_removed() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = person();
+    let cache = person.home.path().join("cache/sdbuild");
+    person.write("sd-card.nix", &product("    exit 3"));
+    ran(&mut person.build(&[])).exits(4);
+    let logs = person.home.path().join(".local/state/sdbuild/logs");
+    assert_eq!(names(&logs).len(), 1);
+    let _holder = Holder::start();
+    ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
+    assert!(!logs.exists() || names(&logs).is_empty());
+    assert!(!cache.join("sha256").exists() || fs::read_dir(cache.join("sha256")).unwrap().count() == 0);
+}

@@ -1,0 +1,14 @@
+//! A real engine, the real kernel table, real emulation, the miniature nixpkgs. What cannot run here
+//! says so aloud; CI skips nothing.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clean;
+mod endings;
+mod foreign_images;
+mod handlers;
+mod inputs;
+mod products;
+mod releases;
+mod whole;

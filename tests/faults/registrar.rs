@@ -1,0 +1,107 @@
+//! The registrar and the builder come to harm.
+
+use nix::sys::signal::Signal;
+
+use crate::support::*;
+
+fn start(person: &Person, script: &str) -> Running {
+    person.write("sd-card.nix", &product(&format!("    echo in the middle\n{script}")));
+    let mut running = Running::start(&mut person.build(&["-v"]));
+    running.until("in the middle");
+    running
+}
+
+/// The one running container of `role`.
+fn running(role: &str) -> String {
+    let filter = format!("label=dev.sdbuild.role={role}");
+    let names = docker_lines(&["ps", "--format", "{{.Names}}", "--filter", &filter]);
+    assert_eq!(names.len(), 1, "{names:?}");
+    names[0].clone()
+}
+
+#[test]
+fn a_killed_registrar_leaves_a_handler_that_the_release_removes() {
+    if !engine_is_here() {
+        return;
+    }
+    for deed in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
+        let before = Machine::now();
+        let person = Person::new();
+        let build = start(&person, &format!("    sleep 2\n{SMALL_IMAGE}"));
+        let registrar = running("registrar");
+        docker(&[deed, &[&registrar]].concat());
+        let ran = build.finish();
+        // Whether the build survives depends on when the handler went; nothing stays either way.
+        assert!(matches!(ran.code, Some(0 | 3 | 4)), "{deed:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("registrar"), "{deed:?}: {}", ran.stderr);
+        before.is_unchanged();
+    }
+}
+
+#[test]
+fn registrar_and_sdbuild_killed_at_once_are_swept_by_clean_and_by_build() {
+    if !engine_is_here() {
+        return;
+    }
+    for sweep_by_clean in [true, false] {
+        let before = Machine::now();
+        let person = Person::new();
+        let build = start(&person, "    sleep 600");
+        let registrar = running("registrar");
+        docker(&["pause", &registrar]);
+        build.signal(Signal::SIGKILL);
+        docker(&["kill", &registrar]);
+        build.finish();
+        let stale = our_handlers();
+        assert_eq!(stale.len(), 1, "the double kill leaves the handler");
+        if sweep_by_clean {
+            let dry = ran(&mut person.sdbuild(&["clean", "--dry-run"])).exits(0);
+            assert!(dry.stdout.contains(&stale[0]), "{}", dry.stdout);
+            assert_eq!(our_handlers(), stale, "a dry run removes nothing");
+            ran(&mut person.sdbuild(&["clean", "--yes", "--dry-run"])).exits(0);
+            ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
+            assert!(our_handlers().is_empty());
+        } else {
+            person.write("sd-card.nix", &product(SMALL_IMAGE));
+            ran(&mut person.build(&[])).exits(0).says(&[&stale[0]]);
+        }
+        before.is_unchanged();
+    }
+}
+
+#[test]
+fn a_handler_that_somebody_removes_comes_back_and_the_build_says_so() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let build = start(&person, &format!("    sleep 4\n{SMALL_IMAGE}"));
+    let handler = our_handlers().remove(0);
+    std::fs::write(format!("{BINFMT}/{handler}"), "-1").unwrap();
+    within(std::time::Duration::from_secs(2), "the handler is back", || {
+        our_handlers().contains(&handler)
+    });
+    // What was emulated when the handler went cannot start its next program in that moment.
+    let ran = build.finish();
+    assert!(matches!(ran.code, Some(0 | 3 | 4)), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&handler), "{}", ran.stderr);
+    before.is_unchanged();
+}
+
+#[test]
+fn a_killed_builder_is_an_error_of_the_machine() {
+    if !engine_is_here() {
+        return;
+    }
+    for deed in [&["kill"][..], &["rm", "--force"][..]] {
+        let before = Machine::now();
+        let person = Person::new();
+        let build = start(&person, "    sleep 600");
+        docker(&[deed, &[&running("builder")]].concat());
+        let ran = build.finish();
+        assert_eq!(ran.code, Some(3), "{deed:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("builder"), "{}", ran.stderr);
+        before.is_unchanged();
+    }
+}

@@ -1,0 +1,95 @@
+//! An engine of the tests' own: its own socket, data and network namespace, so that it can be killed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{BINFMT, ran, within};
+
+/// A running engine; it ends with the value.
+pub struct OwnEngine {
+    folder: tempfile::TempDir,
+    child: Child,
+    hide_binfmt: bool,
+}
+
+impl OwnEngine {
+    /// Starts one. In a network namespace of its own: two engines in one delete each other's bridge.
+    /// With `hide_binfmt` it is one whose host has binfmt_misc not mounted.
+    pub fn start(hide_binfmt: bool) -> Self {
+        let folder = tempfile::Builder::new().prefix("sdbuild-engine").tempdir().unwrap();
+        let child = spawn(&folder, hide_binfmt);
+        let engine = Self { folder, child, hide_binfmt };
+        engine.wait_until_up();
+        engine
+    }
+
+    /// Its address for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("docker.sock")
+    }
+
+    fn wait_until_up(&self) {
+        within(Duration::from_secs(60), "the engine of the tests answers", || {
+            self.docker(&["version"]).code == Some(0)
+        });
+    }
+
+    /// Its own client.
+    pub fn docker(&self, words: &[&str]) -> super::Ran {
+        ran(Command::new("docker").args(words).env("DOCKER_HOST", self.host()))
+    }
+
+    /// Sends it a signal and waits for its end.
+    pub fn end(&mut self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same data.
+    pub fn restart(&mut self) {
+        // A killed engine leaves its pid files, and its successor would wait for that process.
+        for name in ["pid", "exec/containerd/containerd.pid"] {
+            fs::remove_file(self.folder.path().join(name)).unwrap_or(());
+        }
+        self.child = spawn(&self.folder, self.hide_binfmt);
+        self.wait_until_up();
+    }
+}
+
+fn spawn(folder: &tempfile::TempDir, hide_binfmt: bool) -> Child {
+    // Fixed text; the folder is an argument, never part of the script.
+    let script = format!(
+        "[ \"$2\" = keep ] || umount {BINFMT} || exit 1\n\
+         exec dockerd --host \"unix://$1/docker.sock\" --data-root \"$1/data\" --exec-root \"$1/exec\" \
+         --pidfile \"$1/pid\" >>\"$1/log\" 2>&1"
+    );
+    Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
+        .arg(folder.path())
+        .arg(if hide_binfmt { "hide" } else { "keep" })
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.end(Signal::SIGTERM);
+        }
+        // Its containerd may outlive a killed engine; its pid stands in the exec folder.
+        let pid = fs::read_to_string(self.folder.path().join("exec/containerd/containerd.pid"));
+        if let Ok(pid) = pid.unwrap_or_default().trim().parse() {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
+        }
+    }
+}
