@@ -71,21 +71,23 @@ impl ContainerGuard {
     }
 
     /// Stops and removes the container, each step bounded in time; what remains is reported.
-    pub async fn release(mut self, cancel: &Cancel) -> Option<Leftover> {
+    pub async fn release(self, cancel: &Cancel) -> Option<Leftover> {
+        // The removal kills what does not stop, so the outcome of stopping does not matter.
+        if self.creating.is_empty() {
+            let patience = Duration::from_secs(u64::from(self.grace) + 5);
+            let stop = self.engine.stop_container(&self.name, self.grace);
+            cancel.bounded(patience, stop).await.map(Result::ok);
+        }
+        self.remove(cancel).await
+    }
+
+    /// Removes the container without giving its process time to end.
+    pub async fn remove(mut self, cancel: &Cancel) -> Option<Leftover> {
         cancel
             .bounded(CREATION, async {
                 while self.creating.join_next().await.is_some() {}
             })
             .await;
-        let patience = Duration::from_secs(u64::from(self.grace) + 5);
-        // The removal kills what does not stop, so the outcome of stopping does not matter.
-        let stop = async {
-            self.engine
-                .stop_container(&self.name, self.grace)
-                .await
-                .ok()
-        };
-        cancel.bounded(patience, stop).await;
         let removed = cancel
             .bounded(REMOVAL, self.engine.remove_container(&self.name))
             .await;

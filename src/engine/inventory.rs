@@ -9,6 +9,7 @@ use bollard::query_parameters::{
 };
 
 use crate::engine::Engine;
+use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
 
@@ -18,7 +19,7 @@ const RECHECK: Duration = Duration::from_millis(100);
 const RECHECKS: u32 = 200;
 
 /// A container of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerInfo {
     /// The engine's id.
     pub id: String,
@@ -30,6 +31,8 @@ pub struct ContainerInfo {
     pub run: Option<String>,
     /// Whether a process of it runs (paused counts).
     pub running: bool,
+    /// Whether it was made and never started.
+    pub never_started: bool,
     /// The engine's words: `Exited (0) 2 hours ago`.
     pub status: String,
     /// Bytes that it wrote, when asked for.
@@ -47,6 +50,44 @@ impl Engine {
     /// Our containers with their sizes, which engines take their time to count.
     pub async fn our_containers_with_size(&self) -> Result<Vec<ContainerInfo>, EngineError> {
         self.list_containers(true).await
+    }
+
+    /// How long ago our container `name` ended, or was made if it never ran, by the engine's own
+    /// clock. `None` while it runs, and when it is gone or has no readable time.
+    pub async fn container_idle(&self, name: &str) -> Result<Option<Duration>, EngineError> {
+        let operation = format!("inspect container {name}");
+        let found = match self
+            .docker
+            .inspect_container(name, None)
+            .await
+            .map_err(at(operation))
+        {
+            Ok(found) => found,
+            Err(EngineError::Unexpected { .. }) => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let info = self
+            .docker
+            .info()
+            .await
+            .map_err(at("ask the engine for its time"))?;
+        let state = found.state.unwrap_or_default();
+        if state.running == Some(true) {
+            return Ok(None);
+        }
+        let now = info.system_time.as_deref().and_then(seconds);
+        // A container that never ended has a time before 1970 there.
+        let ended = state
+            .finished_at
+            .as_deref()
+            .and_then(seconds)
+            .filter(|ended| *ended > 0);
+        let since = ended.or_else(|| found.created.as_deref().and_then(seconds));
+        Ok(now
+            .zip(since)
+            .and_then(|(now, since)| u64::try_from(now - since).ok())
+            .map(Duration::from_secs))
     }
 
     async fn list_containers(&self, size: bool) -> Result<Vec<ContainerInfo>, EngineError> {
@@ -165,6 +206,7 @@ fn container_info(found: ContainerSummary) -> ContainerInfo {
         role: labels.get(labels::ROLE).cloned(),
         run: labels.get(labels::RUN).cloned(),
         running,
+        never_started: found.state == Some(State::CREATED),
         status: found.status.unwrap_or_default(),
         size: found.size_rw.and_then(|n| u64::try_from(n).ok()),
         image: found.image.unwrap_or_default(),

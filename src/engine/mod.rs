@@ -8,6 +8,7 @@
 //! await. Refuses: to remove what does not carry our labels.
 
 mod archive;
+mod clock;
 pub mod connect;
 mod container;
 mod error;

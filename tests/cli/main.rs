@@ -21,41 +21,68 @@ const GOOD: &str = "{ networking.hostName = \"x\"; }";
 #[test]
 fn the_version_is_the_crates() {
     let ran = ran(&mut person().sdbuild(&["--version"])).exits(0);
-    assert_eq!(ran.stdout, concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(
+        ran.stdout,
+        concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n")
+    );
 }
 
 #[test]
 fn the_help_names_every_flag_that_stays() {
-    let help = ran(&mut person().sdbuild(&["build", "--help"])).exits(0).stdout;
+    let help = ran(&mut person().sdbuild(&["build", "--help"]))
+        .exits(0)
+        .stdout;
     let flags = [
-        "--config", "--nixpkgs", "--system", "--emulation", "--builder-image", "--output", "--force",
+        "--config",
+        "--nixpkgs",
+        "--system",
+        "--emulation",
+        "--builder-image",
+        "--output",
+        "--force",
     ];
     for flag in flags {
         assert!(help.contains(flag), "{flag} is not in\n{help}");
     }
-    let help = ran(&mut person().sdbuild(&["clean", "--help"])).exits(0).stdout;
-    assert!(help.contains("--dry-run") && help.contains("--yes"), "{help}");
+    let help = ran(&mut person().sdbuild(&["clean", "--help"]))
+        .exits(0)
+        .stdout;
+    assert!(
+        help.contains("--dry-run") && help.contains("--yes"),
+        "{help}"
+    );
 }
 
 #[test]
 fn a_mistyped_flag_is_a_usage_error_with_a_suggestion() {
-    ran(&mut person().sdbuild(&["build", "--confg", "x"])).exits(2).says(&["--config"]);
+    ran(&mut person().sdbuild(&["build", "--confg", "x"]))
+        .exits(2)
+        .says(&["--config"]);
     ran(&mut person().sdbuild(&[])).exits(2);
-    ran(&mut person().sdbuild(&["build", "--system", "z80-linux"])).exits(2).says(&["z80-linux"]);
+    ran(&mut person().sdbuild(&["build", "--system", "z80-linux"]))
+        .exits(2)
+        .says(&["z80-linux"]);
 }
 
 #[test]
 fn every_problem_is_listed_at_once() {
     let person = person();
     let ran = ran(&mut person.sdbuild(&["build", "--output", "nowhere"])).exits(2);
-    ran.says(&["sd-card.nix", "nowhere", "no engine answers at unix:///nonexistent/engine.sock", "hint: "]);
+    ran.says(&[
+        "sd-card.nix",
+        "nowhere",
+        "no engine answers at unix:///nonexistent/engine.sock",
+        "hint: ",
+    ]);
 }
 
 #[test]
 fn a_configuration_that_is_a_folder() {
     let person = person();
     fs::create_dir(person.home.path().join("sd-card.nix")).unwrap();
-    ran(&mut person.build(&[])).exits(2).says(&["sd-card.nix is a folder"]);
+    ran(&mut person.build(&[]))
+        .exits(2)
+        .says(&["sd-card.nix is a folder"]);
 }
 
 #[test]
@@ -66,7 +93,9 @@ fn a_configuration_that_may_not_be_read() {
     let person = person();
     let config = person.write("sd-card.nix", GOOD);
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
-    as_nobody(&person, &[]).exits(2).says(&["sd-card.nix", "ermission denied"]);
+    as_nobody(&person, &[])
+        .exits(2)
+        .says(&["sd-card.nix", "ermission denied"]);
 }
 
 /// Builds as a user who is neither root nor in any group; the home folder is theirs to look at.
@@ -75,8 +104,14 @@ fn as_nobody(person: &Person, more: &[&str]) -> Ran {
     let binary = person.home.path().join("sdbuild");
     fs::copy(env!("CARGO_BIN_EXE_sdbuild"), &binary).unwrap();
     let mut command = std::process::Command::new(&binary);
-    command.args(["build", "--output"]).arg(person.out()).args(more);
-    command.env_clear().envs(&person.environment).current_dir(person.home.path());
+    command
+        .args(["build", "--output"])
+        .arg(person.out())
+        .args(more);
+    command
+        .env_clear()
+        .envs(&person.environment)
+        .current_dir(person.home.path());
     ran(command.uid(65534).gid(65534))
 }
 
@@ -103,9 +138,21 @@ fn an_output_folder_that_is_a_file() {
 #[test]
 fn the_placeholder_stops_before_anything_else_is_asked() {
     let person = person();
-    person.write("sd-card.nix", &fs::read_to_string(root().join("sd-card.nix")).unwrap());
-    let ran = ran(&mut person.build(&[])).exits(2).says(&["line ", "placeholder", "ssh-keygen"]);
-    let line = ran.stderr.split("line ").nth(1).unwrap().split(' ').next().unwrap();
+    person.write(
+        "sd-card.nix",
+        &fs::read_to_string(root().join("sd-card.nix")).unwrap(),
+    );
+    let ran = ran(&mut person.build(&[]))
+        .exits(2)
+        .says(&["line ", "placeholder", "ssh-keygen"]);
+    let line = ran
+        .stderr
+        .split("line ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
     let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
     let line: usize = line.parse().unwrap();
     assert!(text.lines().nth(line - 1).unwrap().contains("REPLACE-ME"));
@@ -115,7 +162,9 @@ fn the_placeholder_stops_before_anything_else_is_asked() {
 fn no_engine_is_the_machines_fault() {
     let person = person();
     person.write("sd-card.nix", GOOD);
-    ran(&mut person.build(&[])).exits(3).says(&["no engine answers", "hint: "]);
+    ran(&mut person.build(&[]))
+        .exits(3)
+        .says(&["no engine answers", "hint: "]);
     assert!(person.outputs().is_empty());
 }
 
@@ -131,13 +180,17 @@ fn a_socket_that_may_not_be_used_says_which_group() {
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).unwrap();
     let person = person.with("DOCKER_HOST", format!("unix://{}", socket.display()));
     fs::set_permissions(person.out(), fs::Permissions::from_mode(0o777)).unwrap();
-    as_nobody(&person, &[]).exits(3).says(&["usermod -aG docker", "rootless"]);
+    as_nobody(&person, &[])
+        .exits(3)
+        .says(&["usermod -aG docker", "rootless"]);
     drop(listener);
 }
 
 #[test]
 fn an_empty_docker_host_counts_as_unset() {
-    let person = Person::new().with("DOCKER_HOST", "").with("DOCKER_CONTEXT", "none-such");
+    let person = Person::new()
+        .with("DOCKER_HOST", "")
+        .with("DOCKER_CONTEXT", "none-such");
     person.write("sd-card.nix", GOOD);
     ran(&mut person.build(&[])).exits(3).says(&["none-such"]);
 }
@@ -147,7 +200,9 @@ fn an_unknown_setting_is_named() {
     let person = person();
     person.write("sd-card.nix", GOOD);
     person.write("sdbuild.toml", "nixpkg = '26.05'\n");
-    ran(&mut person.build(&[])).exits(2).says(&["sdbuild.toml", "nixpkg"]);
+    ran(&mut person.build(&[]))
+        .exits(2)
+        .says(&["sdbuild.toml", "nixpkg"]);
 }
 
 #[test]
@@ -157,7 +212,9 @@ fn a_nixpkgs_folder_that_is_none() {
     let empty = person.home.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let words = ["build", "--nixpkgs", empty.to_str().unwrap()];
-    ran(&mut person.sdbuild(&words)).exits(2).says(&["empty", "nixos/default.nix"]);
+    ran(&mut person.sdbuild(&words))
+        .exits(2)
+        .says(&["empty", "nixos/default.nix"]);
 }
 
 #[test]
@@ -172,7 +229,10 @@ fn quiet_says_nothing_but_the_error() {
 fn a_closed_or_full_standard_error_changes_no_exit_code() {
     let person = person();
     person.write("sd-card.nix", GOOD);
-    let full = fs::OpenOptions::new().write(true).open(Path::new("/dev/full")).unwrap();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open(Path::new("/dev/full"))
+        .unwrap();
     let status = person.build(&[]).stderr(full).status().unwrap();
     assert_eq!(status.code(), Some(3));
 }

@@ -58,8 +58,15 @@ pub fn engine_is_here() -> bool {
     if answers && binfmt {
         return true;
     }
-    let missing = if answers { "binfmt_misc is not mounted" } else { "no engine answers" };
-    assert!(std::env::var_os("CI").is_none(), "in CI every tier must run: {missing}");
+    let missing = if answers {
+        "binfmt_misc is not mounted"
+    } else {
+        "no engine answers"
+    };
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "in CI every tier must run: {missing}"
+    );
     eprintln!("SKIPPED: {missing}; run scripts/setup");
     false
 }
@@ -72,10 +79,18 @@ pub struct Person {
 
 impl Person {
     pub fn new() -> Self {
-        let home = tempfile::Builder::new().prefix("sdbuild test ü").tempdir().unwrap();
+        let home = tempfile::Builder::new()
+            .prefix("sdbuild test ü")
+            .tempdir()
+            .unwrap();
         fs::create_dir(home.path().join("out")).unwrap();
         let mut environment = BTreeMap::new();
-        for name in ["PATH", "SDBUILD_DEBIAN_MIRROR", "SDBUILD_LOCKS", "LD_LIBRARY_PATH"] {
+        for name in [
+            "PATH",
+            "SDBUILD_DEBIAN_MIRROR",
+            "SDBUILD_LOCKS",
+            "LD_LIBRARY_PATH",
+        ] {
             if let Ok(value) = std::env::var(name) {
                 environment.insert(name.to_owned(), value);
             }
@@ -183,7 +198,11 @@ impl Ran {
     #[track_caller]
     pub fn says(self, parts: &[&str]) -> Self {
         for part in parts {
-            assert!(self.stderr.contains(part), "`{part}` is not in:\n{}", self.stderr);
+            assert!(
+                self.stderr.contains(part),
+                "`{part}` is not in:\n{}",
+                self.stderr
+            );
         }
         self
     }
@@ -191,7 +210,12 @@ impl Ran {
     /// The image: the last line of standard output.
     #[track_caller]
     pub fn image(&self) -> PathBuf {
-        PathBuf::from(self.stdout.lines().last().expect("a line on standard output"))
+        PathBuf::from(
+            self.stdout
+                .lines()
+                .last()
+                .expect("a line on standard output"),
+        )
     }
 }
 
@@ -204,7 +228,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -214,7 +242,11 @@ impl Running {
                 }
             }
         });
-        Self { child, lines, seen: Vec::new() }
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
     }
 
     pub fn pid(&self) -> Pid {
@@ -233,7 +265,10 @@ impl Running {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left);
             let Ok(line) = line else {
-                panic!("`{part}` did not come; what came:\n{}", self.seen.join("\n"));
+                panic!(
+                    "`{part}` did not come; what came:\n{}",
+                    self.seen.join("\n")
+                );
             };
             let found = line.contains(part);
             self.seen.push(line);
@@ -247,7 +282,12 @@ impl Running {
     pub fn finish(mut self) -> Ran {
         use std::os::unix::process::ExitStatusExt as _;
         let mut stdout = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut stdout)
+            .unwrap();
         let status = self.child.wait().unwrap();
         self.seen.extend(self.lines.iter());
         Ran {
@@ -289,9 +329,11 @@ impl Machine {
     /// Asserts that the handlers are as they were within three seconds; says how long it took.
     #[track_caller]
     pub fn handlers_return(&self) -> Duration {
-        within(Duration::from_secs(3), "the handlers are as they were", || {
-            handlers() == self.handlers
-        })
+        within(
+            Duration::from_secs(3),
+            "the handlers are as they were",
+            || handlers() == self.handlers,
+        )
     }
 }
 
@@ -313,14 +355,19 @@ pub fn handlers() -> BTreeMap<String, String> {
         .filter(|name| name != "register" && name != "status")
         // An entry may go between listing and reading.
         .filter_map(|name| {
-            fs::read_to_string(Path::new(BINFMT).join(&name)).ok().map(|text| (name, text))
+            fs::read_to_string(Path::new(BINFMT).join(&name))
+                .ok()
+                .map(|text| (name, text))
         })
         .collect()
 }
 
 /// The names of our handlers.
 pub fn our_handlers() -> Vec<String> {
-    handlers().into_keys().filter(|name| name.starts_with("sdbuild-")).collect()
+    handlers()
+        .into_keys()
+        .filter(|name| name.starts_with("sdbuild-"))
+        .collect()
 }
 
 /// The output of the engine's own client, sorted by line.
@@ -343,7 +390,16 @@ pub fn docker(words: &[&str]) -> String {
 pub fn containers(role: &str) -> Vec<String> {
     let filter = format!("label=dev.sdbuild.role={role}");
     let run = "label=dev.sdbuild.run";
-    docker_lines(&["ps", "--all", "--format", "{{.Names}}", "--filter", &filter, "--filter", run])
+    docker_lines(&[
+        "ps",
+        "--all",
+        "--format",
+        "{{.Names}}",
+        "--filter",
+        &filter,
+        "--filter",
+        run,
+    ])
 }
 
 /// A configuration with `body` in it, uncompressed.

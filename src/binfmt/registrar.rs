@@ -1,0 +1,292 @@
+//! The registrar: a container that may write to the table of handlers, and its leash.
+
+use std::time::Duration;
+
+use crate::binfmt::lease::Lease;
+use crate::binfmt::registration::{self, HandlerName};
+use crate::binfmt::status::{Entry, Owner, classify};
+use crate::binfmt::wire::{Said, Wire};
+use crate::cancel::Cancel;
+use crate::engine::{Bind, ContainerGuard, ContainerSpec, Engine, Role, RunId};
+use crate::event::Events;
+use crate::failure::{Failure, Leftover};
+
+/// Where the table is mounted on every Linux.
+const TABLE: &str = "/proc/sys/fs/binfmt_misc";
+/// Where the keeper looks for it: below `/proc/sys` `AppArmor` would keep it from writing.
+const INSIDE: &str = "/binfmt_misc";
+/// From the start of the container to its first word; a busy engine takes its time.
+const READY: Duration = Duration::from_secs(60);
+
+/// The registrar's container image, as the engine has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrarImage {
+    /// Reference or id.
+    pub reference: String,
+}
+
+/// What a registrar is started with.
+#[derive(Clone, Debug)]
+pub struct RegistrarOptions {
+    /// On whose host.
+    pub engine: Engine,
+    /// From what.
+    pub image: RegistrarImage,
+    /// For whom.
+    pub run: RunId,
+    /// The folder of the table on the engine's host. Only tests have another one.
+    pub binfmt_dir: String,
+    pub(super) privileged: bool,
+}
+
+impl RegistrarOptions {
+    /// For `run` on the host of `engine`.
+    pub fn new(engine: &Engine, image: &RegistrarImage, run: &RunId) -> Self {
+        Self {
+            engine: engine.clone(),
+            image: image.clone(),
+            run: run.clone(),
+            binfmt_dir: TABLE.to_owned(),
+            privileged: false,
+        }
+    }
+
+    /// Least privilege: no capability, no network, nothing to write to but the table itself. The
+    /// privileged one mounts the table on its own, for hosts that have not.
+    fn spec(&self) -> ContainerSpec {
+        let command = ["/bin/busybox", "sh", "/sdbuild/keeper"]
+            .map(str::to_owned)
+            .to_vec();
+        let spec = ContainerSpec::new(Role::Registrar, &self.run, &self.image.reference, command);
+        let mut environment = registration::environment();
+        let table = Bind {
+            source: self.binfmt_dir.clone(),
+            target: INSIDE.to_owned(),
+            read_only: false,
+        };
+        let (binds, tmpfs) = if self.privileged {
+            environment.push(("SDBUILD_MOUNT".to_owned(), "yes".to_owned()));
+            // Only for its mount point.
+            (Vec::new(), vec![(INSIDE.to_owned(), "size=4k".to_owned())])
+        } else {
+            (vec![table], Vec::new())
+        };
+        ContainerSpec {
+            environment,
+            binds,
+            tmpfs,
+            privileged: self.privileged,
+            user: Some("0:0".to_owned()),
+            stdin: true,
+            read_only: true,
+            ..spec
+        }
+    }
+}
+
+/// A started registrar on its leash, holding nothing yet.
+#[derive(Debug)]
+#[must_use = "hold a handler with it, or release it"]
+pub struct Registrar {
+    pub(super) options: RegistrarOptions,
+    pub(super) guard: ContainerGuard,
+    pub(super) wire: Wire,
+    pub(super) events: Events,
+}
+
+impl Registrar {
+    /// Starts one. Where the table is not mounted a privileged one is tried, and said so.
+    pub async fn start(
+        options: RegistrarOptions,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Self, Failure> {
+        match Self::launch(options.clone(), cancel, events).await {
+            Err(Refusal::Unmounted(why, leftover)) => {
+                events.warn(
+                    "binfmt_misc is not mounted on the engine's host: a privileged container mounts it \
+                     for the time of this run",
+                );
+                let privileged = RegistrarOptions {
+                    privileged: true,
+                    ..options
+                };
+                let again = Self::launch(privileged, cancel, events).await;
+                again.map_err(|refusal| unmounted(refusal, &why).with_teardown(leftover))
+            }
+            other => other.map_err(Refusal::into_failure),
+        }
+    }
+
+    async fn launch(
+        options: RegistrarOptions,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Self, Refusal> {
+        let name = Role::Registrar.container_name(&options.run);
+        let mut guard = ContainerGuard::arm(&options.engine, name);
+        let connected = cancel
+            .race(connect(&mut guard, &options))
+            .await
+            .map_err(Refusal::Failed);
+        match connected.and_then(|inner| inner) {
+            Ok(wire) => Ok(Self {
+                options,
+                guard,
+                wire,
+                events: events.clone(),
+            }),
+            Err(refusal) => Err(refusal.and_left(guard.release(cancel).await)),
+        }
+    }
+
+    /// Every entry of the table.
+    pub async fn entries(&mut self) -> Result<Vec<Entry>, Failure> {
+        self.wire.list().await
+    }
+
+    /// Removes an entry of ours that a dead run left behind. Refuses any other.
+    pub async fn remove(&mut self, entry: &Entry) -> Result<(), Failure> {
+        match classify(entry) {
+            Owner::Ours(_) => self.wire.remove(&entry.name).await,
+            Owner::Foreign => Err(Failure::environment(format!(
+                "remove handler {}: it is not sdbuild's",
+                entry.name
+            ))),
+        }
+    }
+
+    /// Registers the run's handler and holds it until the lease is released.
+    pub async fn hold(mut self, cancel: &Cancel) -> Result<Lease, Failure> {
+        let name = HandlerName::new(&self.options.run);
+        match cancel
+            .race(register(&mut self.wire, &name))
+            .await
+            .and_then(|inner| inner)
+        {
+            Ok(()) => Ok(Lease::new(self, name)),
+            // It may be registered all the same: only the lease's release makes sure.
+            Err(failure) => {
+                let leftovers = Lease::new(self, name).release(cancel).await;
+                Err(failure.with_teardown(leftovers))
+            }
+        }
+    }
+
+    /// Ends it; it holds nothing.
+    pub async fn release(self, cancel: &Cancel) -> Vec<Leftover> {
+        drop(self.wire);
+        self.guard.release(cancel).await.into_iter().collect()
+    }
+}
+
+/// Why no registrar came up.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There is no table where it looked.
+    Unmounted(String, Vec<Leftover>),
+    Failed(Failure),
+}
+
+impl Refusal {
+    fn and_left(self, leftover: Option<Leftover>) -> Self {
+        match self {
+            Self::Unmounted(why, left) => {
+                Self::Unmounted(why, left.into_iter().chain(leftover).collect())
+            }
+            Self::Failed(failure) => {
+                Self::Failed(failure.with_teardown(leftover.into_iter().collect()))
+            }
+        }
+    }
+
+    pub(super) fn into_failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            Self::Unmounted(why, left) => Failure::environment(format!(
+                "binfmt_misc is not mounted on the engine's host: {why}"
+            ))
+            .with_teardown(left),
+        }
+    }
+}
+
+/// Creates, attaches, starts, and waits for the first word. The caller's guard removes what came of it.
+pub(super) async fn connect(
+    guard: &mut ContainerGuard,
+    options: &RegistrarOptions,
+) -> Result<Wire, Refusal> {
+    let failed = |error: Failure| Refusal::Failed(error.context("start the registrar"));
+    let container = match guard.create(&options.spec()).await {
+        Ok(container) => container,
+        // Kernels without the module have no such folder.
+        Err(error)
+            if error
+                .to_string()
+                .contains("bind source path does not exist") =>
+        {
+            return Err(Refusal::Unmounted(error.to_string(), Vec::new()));
+        }
+        Err(error) => return Err(failed(error.into())),
+    };
+    let mut wire = Wire::new(container.attach().await.map_err(|e| failed(e.into()))?);
+    container.start().await.map_err(|e| failed(e.into()))?;
+    match tokio::time::timeout(READY, wire.hear()).await {
+        Ok(Some(Said::Ready)) => Ok(wire),
+        Ok(Some(Said::Unmounted(why))) => Err(Refusal::Unmounted(why, Vec::new())),
+        Ok(Some(other)) => Err(failed(Failure::environment(format!(
+            "unexpected word {other:?}"
+        )))),
+        Ok(None) => Err(failed(wire.gone())),
+        Err(_) => Err(failed(Failure::environment("it says nothing"))),
+    }
+}
+
+async fn register(wire: &mut Wire, name: &HandlerName) -> Result<(), Failure> {
+    let wanted = name.to_string();
+    let done = Said::Held(wanted.clone());
+    let held = wire
+        .order(&format!("hold {wanted}"), &wanted, &done)
+        .await?;
+    held.map_err(|why| not_registered(name, &why))
+}
+
+/// The kernel's refusals, as the shell words them, and what each means.
+fn not_registered(name: &HandlerName, why: &str) -> Failure {
+    let failure = Failure::environment(format!("register handler {name}: {why}"));
+    if why.contains("Permission denied") || why.contains("not permitted") {
+        failure
+            .hint("the engine runs without root, or maps users, and cannot register handlers")
+            .hint("point DOCKER_HOST at a rootful engine")
+    } else if why.contains("switched off") {
+        failure.hint("switch it on with `sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'`")
+    } else {
+        failure
+    }
+}
+
+fn unmounted(refusal: Refusal, first: &str) -> Failure {
+    let interrupted = matches!(
+        &refusal,
+        Refusal::Failed(Failure {
+            class: crate::failure::Class::Interrupted,
+            ..
+        })
+    );
+    let failure = refusal.into_failure();
+    if interrupted {
+        return failure;
+    }
+    let why = if first.is_empty() {
+        String::new()
+    } else {
+        format!(" ({first})")
+    };
+    failure
+        .context(format!(
+            "binfmt_misc is not mounted on the engine's host{why}, and mounting it failed"
+        ))
+        .hint(format!(
+            "mount it with `sudo mount -t binfmt_misc binfmt_misc {TABLE}`"
+        ))
+}

@@ -1,0 +1,141 @@
+//! What we register: name, magic, mask, interpreter, flags. Pure.
+
+use std::fmt;
+
+use crate::engine::RunId;
+
+/// Nothing whose name begins otherwise is ever written to.
+pub(crate) const PREFIX: &str = "sdbuild-aarch64-";
+/// The interpreter inside the registrar's container image. The kernel opens it while registering
+/// (flag `F`), so no other container needs it.
+pub(crate) const INTERPRETER: &str = "/sdbuild/qemu-aarch64";
+/// `P`: programs see the name that they were called by, as nixpkgs' wrappers want it. `F`: opened now.
+/// Not `C`: it would let set-user-id programs of any container run as root. Not `O`: nothing needs it.
+pub(crate) const FLAGS: &str = "PF";
+
+/// The first 20 bytes of a 64-bit little-endian ELF file for `AArch64`.
+const MAGIC: [u8; 20] = [
+    0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0xb7, 0,
+];
+/// Any operating system's ABI (byte 7); executables and position-independent ones (byte 16: 2 and 3).
+const MASK: [u8; 20] = [
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xfe, 0xff, 0xff, 0xff,
+];
+
+/// The name of a run's entry: `sdbuild-aarch64-` and the run's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandlerName(RunId);
+
+impl HandlerName {
+    /// The name that `run` registers under.
+    pub fn new(run: &RunId) -> Self {
+        Self(run.clone())
+    }
+
+    /// The run that a name of ours belongs to; `None` for every other name.
+    pub fn parse(name: &str) -> Option<Self> {
+        name.strip_prefix(PREFIX)?.parse().ok().map(Self)
+    }
+
+    /// Whose it is.
+    pub fn run(&self) -> &RunId {
+        &self.0
+    }
+
+    /// What a person can run when the entry could not be removed.
+    pub fn remedy(&self) -> String {
+        format!("sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{self}'")
+    }
+}
+
+impl fmt::Display for HandlerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}", self.0)
+    }
+}
+
+/// Magic as the kernel prints it back.
+pub(crate) fn magic() -> String {
+    hex::encode(MAGIC)
+}
+
+/// Mask as the kernel prints it back.
+pub(crate) fn mask() -> String {
+    hex::encode(MASK)
+}
+
+/// What the keeper needs to know: the registration without its name, and how it reads back.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    let pairs = [
+        ("SDBUILD_REGISTRATION", registration()),
+        ("SDBUILD_INTERPRETER", INTERPRETER.to_owned()),
+        ("SDBUILD_MAGIC", magic()),
+        ("SDBUILD_MASK", mask()),
+    ];
+    pairs.map(|(key, value)| (key.to_owned(), value)).to_vec()
+}
+
+/// `M::magic:mask:interpreter:flags`, the bytes written as `\xHH` for the kernel to read.
+fn registration() -> String {
+    let escaped = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(String::new(), |text, b| format!("{text}\\x{b:02x}"))
+    };
+    format!(
+        "M::{}:{}:{INTERPRETER}:{FLAGS}",
+        escaped(&MAGIC),
+        escaped(&MASK)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn magic_and_mask_read_back_as_measured() {
+        assert_eq!(magic(), "7f454c460201010000000000000000000200b700");
+        assert_eq!(mask(), "ffffffffffffff00fffffffffffffffffeffffff");
+    }
+
+    #[test]
+    fn the_registration_fits_the_kernel() {
+        let line = format!(":{PREFIX}0123456789ab:{}", registration());
+        assert!(line.len() < 1920, "the kernel takes no more in one write");
+        assert_eq!(line.matches(':').count(), 7);
+        assert!(line.ends_with("/sdbuild/qemu-aarch64:PF"));
+        assert!(registration().starts_with(r"M::\x7f\x45\x4c\x46\x02"));
+    }
+
+    #[test]
+    fn only_our_names_are_ours() {
+        let name = HandlerName::parse("sdbuild-aarch64-0123456789ab").unwrap();
+        assert_eq!(name.run().as_str(), "0123456789ab");
+        for other in [
+            "qemu-aarch64",
+            "sdbuild-aarch64-",
+            "sdbuild-aarch64-0123456789aB",
+            "sdbuild",
+        ] {
+            assert_eq!(HandlerName::parse(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_come_back(id in "[0-9a-f]{12}") {
+            let name = HandlerName::new(&id.parse().unwrap());
+            prop_assert_eq!(HandlerName::parse(&name.to_string()), Some(name));
+        }
+
+        #[test]
+        fn nothing_else_is_taken_for_ours(text in ".{0,40}") {
+            if let Some(name) = HandlerName::parse(&text) {
+                prop_assert_eq!(name.to_string(), text);
+            }
+        }
+    }
+}

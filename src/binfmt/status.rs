@@ -1,0 +1,126 @@
+//! What the kernel says about an entry, and whose it is. Pure; the text is foreign.
+
+use crate::binfmt::registration::{self, FLAGS, HandlerName, INTERPRETER};
+use crate::engine::RunId;
+
+/// One entry of the table, as the kernel prints it. Fields that it does not print are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Whether the kernel uses it.
+    pub enabled: bool,
+    /// The program that runs what matches.
+    pub interpreter: String,
+    /// `P`, `F`, `OC`, …
+    pub flags: String,
+    /// Where the magic is looked for.
+    pub offset: u64,
+    /// Magic bytes as hex digits; empty for an entry by file name.
+    pub magic: String,
+    /// Mask as hex digits.
+    pub mask: String,
+}
+
+/// Whose an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Made by that run of sdbuild.
+    Ours(RunId),
+    /// Somebody else's: never written to.
+    Foreign,
+}
+
+/// Reads the text of the entry `name`. Lines that we do not know are passed over.
+pub fn parse(name: &str, text: &str) -> Entry {
+    let mut entry = Entry {
+        name: name.to_owned(),
+        ..Entry::default()
+    };
+    for line in text.lines() {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        match key {
+            "enabled" => entry.enabled = true,
+            "interpreter" => value.clone_into(&mut entry.interpreter),
+            "flags:" => value.trim().clone_into(&mut entry.flags),
+            "offset" => entry.offset = value.trim().parse().unwrap_or(u64::MAX),
+            "magic" => value.clone_into(&mut entry.magic),
+            "mask" => value.clone_into(&mut entry.mask),
+            _ => {}
+        }
+    }
+    entry
+}
+
+/// Ours only with our name *and* exactly our content.
+pub fn classify(entry: &Entry) -> Owner {
+    let content = entry.interpreter == INTERPRETER
+        && entry.flags == FLAGS
+        && entry.offset == 0
+        && entry.magic == registration::magic()
+        && entry.mask == registration::mask();
+    match HandlerName::parse(&entry.name) {
+        Some(name) if content => Owner::Ours(name.run().clone()),
+        Some(_) | None => Owner::Foreign,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OURS: &str = "enabled\ninterpreter /sdbuild/qemu-aarch64\nflags: PF\noffset 0\n\
+        magic 7f454c460201010000000000000000000200b700\n\
+        mask ffffffffffffff00fffffffffffffffffeffffff\n";
+    const NAME: &str = "sdbuild-aarch64-0123456789ab";
+
+    #[test]
+    fn our_entry_is_ours() {
+        let entry = parse(NAME, OURS);
+        assert!(entry.enabled);
+        assert_eq!(
+            classify(&entry),
+            Owner::Ours("0123456789ab".parse().unwrap())
+        );
+        assert_eq!(
+            classify(&parse(NAME, &OURS.replace("enabled", "disabled"))),
+            classify(&entry)
+        );
+    }
+
+    #[test]
+    fn name_or_content_alone_is_not_enough() {
+        assert_eq!(classify(&parse("qemu-aarch64", OURS)), Owner::Foreign);
+        for (from, to) in [
+            ("/sdbuild/qemu-aarch64", "/usr/bin/qemu-aarch64-static"),
+            ("flags: PF", "flags: POCF"),
+            ("offset 0", "offset 4"),
+            ("0200b700", "0200f300"),
+            ("mask ff", "mask 00"),
+        ] {
+            assert_eq!(
+                classify(&parse(NAME, &OURS.replace(from, to))),
+                Owner::Foreign,
+                "{to}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_entry_by_extension_is_read_too() {
+        let entry = parse(
+            "jar",
+            "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n",
+        );
+        assert_eq!((entry.flags.as_str(), entry.magic.as_str()), ("", ""));
+        assert_eq!(classify(&entry), Owner::Foreign);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_it(name in ".{0,40}", text in "(.|\n){0,200}") {
+            prop_assert_eq!(classify(&parse(&name, &text)), Owner::Foreign);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Talking to a keeper: words out, lines back. See `containers/registrar/keeper` for the language.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use crate::binfmt::status::{self, Entry};
+use crate::engine::{Attached, Chunk, EngineError, Lines};
+use crate::failure::Failure;
+
+/// A keeper answers in a millisecond; a word that it lost (see there) is said again after this.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How often a word is said.
+const TRIES: u32 = 4;
+/// A write that does not go through in this time will not.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// What a keeper says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Ready,
+    Unmounted(String),
+    Held(String),
+    Removed(String),
+    Released(String),
+    Restored(String),
+    Missing(String, String),
+    Failed(String, String),
+    /// A piece of a list, or something that we do not know.
+    Other(String),
+}
+
+impl Said {
+    pub(super) fn parse(line: &str) -> Self {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (name, why) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (name, why) = (name.to_owned(), why.to_owned());
+        match word {
+            "ready" => Self::Ready,
+            "unmounted" => Self::Unmounted(rest.to_owned()),
+            "held" => Self::Held(name),
+            "removed" => Self::Removed(name),
+            "released" => Self::Released(name),
+            "restored" => Self::Restored(name),
+            "missing" => Self::Missing(name, why),
+            "failed" => Self::Failed(name, why),
+            _ => Self::Other(line.to_owned()),
+        }
+    }
+}
+
+/// Both halves of the attached stream. Dropping it is the end of the keeper's input.
+#[derive(Debug)]
+pub(super) struct Wire {
+    attached: Attached,
+    lines: Lines,
+    ready: VecDeque<String>,
+    complaints: Vec<String>,
+}
+
+impl Wire {
+    pub(super) fn new(attached: Attached) -> Self {
+        Self {
+            attached,
+            lines: Lines::default(),
+            ready: VecDeque::new(),
+            complaints: Vec::new(),
+        }
+    }
+
+    pub(super) async fn say(&mut self, word: &str) -> Result<(), EngineError> {
+        match tokio::time::timeout(WRITE, self.attached.input.write_line(word)).await {
+            Ok(written) => written,
+            Err(_) => Err(EngineError::Silent {
+                operation: "talk to the registrar".into(),
+            }),
+        }
+    }
+
+    /// The next line; `None` when the registrar is gone. Nothing is lost when this is dropped.
+    pub(super) async fn hear(&mut self) -> Option<Said> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(Said::parse(&line));
+            }
+            match self.attached.output.next().await? {
+                Ok(Chunk::Stdout(bytes)) => self.ready.extend(self.lines.push(&bytes)),
+                Ok(Chunk::Stderr(bytes)) => {
+                    // Only ever the shell's own complaints; the last few are worth repeating.
+                    self.complaints
+                        .push(String::from_utf8_lossy(&bytes).trim().to_owned());
+                    self.complaints.truncate(8);
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// What a registrar that is gone left to say.
+    pub(super) fn gone(&self) -> Failure {
+        match self.complaints.join("; ") {
+            none if none.is_empty() => Failure::environment("the registrar ended unexpectedly"),
+            said => Failure::environment(format!("the registrar ended unexpectedly: {said}")),
+        }
+    }
+
+    /// Says `word` until `answer` takes something that comes back.
+    pub(super) async fn ask<T>(
+        &mut self,
+        word: &str,
+        mut answer: impl FnMut(Said) -> Option<T>,
+    ) -> Result<T, Failure> {
+        for _ in 0..TRIES {
+            self.say(word).await?;
+            let heard = tokio::time::timeout(ANSWER, async {
+                while let Some(said) = self.hear().await {
+                    if said == Said::Failed("-".into(), "unknown word".into()) {
+                        return Some(None);
+                    }
+                    if let Some(answer) = answer(said) {
+                        return Some(Some(answer));
+                    }
+                }
+                None
+            });
+            match heard.await {
+                Ok(Some(Some(answer))) => return Ok(answer),
+                Ok(None) => return Err(self.gone()),
+                Ok(Some(None)) | Err(_) => {}
+            }
+        }
+        Err(Failure::environment(format!(
+            "the registrar does not answer `{word}`"
+        )))
+    }
+
+    /// Every entry of the table.
+    pub(super) async fn list(&mut self) -> Result<Vec<Entry>, Failure> {
+        let mut entries: Vec<(String, String)> = Vec::new();
+        self.ask("list", |said| {
+            let Said::Other(line) = said else { return None };
+            if line == "end" {
+                return Some(());
+            }
+            if let Some(name) = line.strip_prefix("entry ") {
+                // A list that is said twice: the later one counts.
+                entries.retain(|(known, _)| known != name);
+                entries.push((name.to_owned(), String::new()));
+            } else if let (Some(text), Some((_, all))) =
+                (line.strip_prefix("| "), entries.last_mut())
+            {
+                all.push_str(text);
+                all.push('\n');
+            }
+            None
+        })
+        .await?;
+        Ok(entries
+            .iter()
+            .map(|(name, text)| status::parse(name, text))
+            .collect())
+    }
+
+    /// Says `word` and waits until `done` comes back, or the reason why the entry `name` failed.
+    pub(super) async fn order(
+        &mut self,
+        word: &str,
+        name: &str,
+        done: &Said,
+    ) -> Result<Result<(), String>, Failure> {
+        let answer = self.ask(word, |said| {
+            if said == *done {
+                return Some(Ok(()));
+            }
+            if let Said::Failed(which, why) = said
+                && which == name
+            {
+                return Some(Err(why));
+            }
+            None
+        });
+        answer.await
+    }
+
+    /// Removes an entry that carries our prefix; the keeper checks its content once more.
+    pub(super) async fn remove(&mut self, name: &str) -> Result<(), Failure> {
+        let done = Said::Removed(name.to_owned());
+        let removed = self.order(&format!("remove {name}"), name, &done).await?;
+        removed.map_err(|why| Failure::environment(format!("remove handler {name}: {why}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines_are_told_apart() {
+        assert_eq!(Said::parse("ready"), Said::Ready);
+        assert_eq!(Said::parse("held a"), Said::Held("a".into()));
+        let failed = Said::Failed("a".into(), "File exists".into());
+        assert_eq!(Said::parse("failed a File exists"), failed);
+        assert_eq!(Said::parse("unmounted "), Said::Unmounted(String::new()));
+        assert_eq!(
+            Said::parse("| flags: PF"),
+            Said::Other("| flags: PF".into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_breaks_it(line in ".{0,60}") {
+            Said::parse(&line);
+        }
+    }
+}
