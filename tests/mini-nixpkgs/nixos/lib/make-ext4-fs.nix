@@ -30,10 +30,11 @@ stdenv.mkDerivation {
     chmod u+w ./rootImage ./rootImage/nix/store
     find ./rootImage -exec touch -h -d @1 {} +
 
-    # A tenth more than the files' blocks, the inodes, and room for what the first boot writes.
+    # A tenth more than the files' blocks, the inodes, and room for what the first boot writes. Counted from the
+    # files' lengths: what `du` says depends on the builder's own file system, and with it the image would.
     inodes=$(find ./rootImage | wc -l)
-    kib=$(du -sk ./rootImage | cut -f 1)
-    mib=$(((kib * 11 / 10 + inodes / 2) / 1024 + 24))
+    blocks=$(find ./rootImage -type f -exec stat -c %s {} + | awk '{ n += int(($1 + 4095) / 4096) } END { print n }')
+    mib=$((((blocks + inodes) * 11 / 10 * 4 + inodes / 2) / 1024 + 24))
     truncate -s ''${mib}M $img
 
     # The files become root's; every random number and time that mkfs would take is given.

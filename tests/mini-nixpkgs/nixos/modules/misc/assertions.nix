@@ -1,7 +1,10 @@
 { lib, ... }:
+let
+  inherit (lib) types mkOption;
+in
 {
   options = {
-    assertions = lib.mkOption { type = lib.types.listOf lib.types.unspecified; default = [ ]; description = "Conditions that must hold, each with a message."; };
-    warnings = lib.mkOption { type = lib.types.listOf lib.types.str; default = [ ]; description = "Messages shown when the system is evaluated."; };
+    assertions = mkOption { type = types.listOf types.unspecified; default = [ ]; description = "Conditions that must hold, each with a message."; };
+    warnings = mkOption { type = types.listOf types.str; default = [ ]; description = "Messages shown when the system is evaluated."; };
   };
 }

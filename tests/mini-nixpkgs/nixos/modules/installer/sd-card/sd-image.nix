@@ -1,5 +1,5 @@
 # The SD card image: options and steps under the names of nixpkgs' module, so that what is learned here holds there.
-{ config, lib, pkgs, ... }:
+{ config, lib, options, pkgs, ... }:
 let
   inherit (lib) types mkOption;
   cfg = config.sdImage;
@@ -12,6 +12,7 @@ let
     // lib.optionalAttrs (cfg.rootPartitionUUID != null) { uuid = cfg.rootPartitionUUID; }
   );
   sdImage = import ./make-sd-image.nix { inherit cfg; inherit (config.image) fileName filePath; };
+  lookAtAll = import ../../../lib/look-at-all.nix lib;
   gone = name: lib.mkRemovedOptionModule [ "sdImage" name ] "The FAT partition holds only the firmware now: see sdImage.firmwareSize and sdImage.firmwarePartitionID.";
 in
 {
@@ -54,7 +55,8 @@ in
     image.extension = if cfg.compressImage then "img.zst" else "img";
     image.filePath = "sd-image/${config.image.fileName}";
     system.build.image = config.system.build.sdImage;
-    system.build.sdImage = pkgs.callPackage sdImage { };
+    # Toplevel first, for its assertions say more than a wrong type does.
+    system.build.sdImage = builtins.seq config.system.build.toplevel.drvPath (builtins.seq (lookAtAll options) (pkgs.callPackage sdImage { }));
 
     boot.growPartition = cfg.expandOnBoot;
     boot.postBootCommands = ''
