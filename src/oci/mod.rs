@@ -1,1 +1,2 @@
-//! (to come)
+//! Container images out of Debian packages.
+pub mod deb;

@@ -1,0 +1,295 @@
+//! The cache: files that are called by their SHA-256, and half-fetched ones beside them.
+//!
+//! Promises: an object appears whole or not at all; it is hashed again before each use; of two
+//! processes that want the same object one fetches and the other waits. The lock is on the
+//! half-fetched file itself, so nothing is left behind that would have to be removed. Never trusts
+//! what it finds: a damaged object counts as missing and is replaced.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+
+use super::pin::Sha256Hash;
+
+/// How often a waiting process looks whether the other one is done.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Which step failed on which file.
+#[derive(Debug, thiserror::Error)]
+#[error("{verb} {}: {source}", path.display())]
+pub struct CacheError {
+    verb: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Adds step and file to an error of the operating system.
+trait At<T> {
+    fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError> {
+        self.map_err(|source| CacheError { verb, path: path.to_owned(), source })
+    }
+}
+
+/// A folder of ours; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// What is there under a hash.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The object, verified just now.
+    Whole {
+        /// Where.
+        path: PathBuf,
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// Nothing.
+    Missing,
+    /// Something else than the name says.
+    Damaged,
+}
+
+/// The right to fetch an object, or the object if it is there by now.
+pub(super) enum Claim {
+    Whole { path: PathBuf, size: u64 },
+    Mine(Partial),
+}
+
+impl Cache {
+    /// The cache in folder `root`, which is made if need be.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, CacheError> {
+        let cache = Self { root: root.into() };
+        for folder in [cache.objects(), cache.notes()] {
+            fs::create_dir_all(&folder).at("make the cache folder", &folder)?;
+        }
+        Ok(cache)
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A file without a name: it is gone with its last handle, however the process ends.
+    pub fn temporary(&self) -> Result<File, CacheError> {
+        tempfile::tempfile_in(&self.root).at("make a temporary file in", &self.root)
+    }
+
+    /// What was noted under `name`, if anything. A note is a hint, never a proof.
+    pub fn note(&self, name: &str) -> Option<String> {
+        const ENOUGH: u64 = 64 * 1024;
+        let mut text = String::new();
+        let file = File::open(self.notes().join(name)).ok()?;
+        file.take(ENOUGH).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// Notes `text` under `name`, in place of what was there.
+    pub fn set_note(&self, name: &str, text: &str) -> Result<(), CacheError> {
+        let path = self.notes().join(name);
+        let write = || -> io::Result<()> {
+            let file = tempfile::NamedTempFile::new_in(self.notes())?;
+            fs::write(file.path(), text)?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().at("write", &path)
+    }
+
+    /// Looks for an object and hashes it again.
+    pub async fn find(&self, hash: Sha256Hash) -> Result<Found, CacheError> {
+        let path = self.object(hash);
+        let at = path.clone();
+        let look = tokio::task::spawn_blocking(move || match look(&path) {
+            Ok(Some((found, size))) if found == hash => Ok(Found::Whole { path, size }),
+            // Unreadable is not ours to judge: the fetch replaces it, or says why it cannot.
+            Ok(Some(_)) | Err(_) => Ok(Found::Damaged),
+            Ok(None) => Ok(Found::Missing),
+        });
+        look.await.map_err(io::Error::other).at("read", &at)?
+    }
+
+    /// Waits until this process alone may fetch `hash`, or until another one has done so.
+    /// `waits` is called once if there is another one.
+    pub(super) async fn claim(&self, hash: Sha256Hash, waits: impl Fn()) -> Result<Claim, CacheError> {
+        let mut told = false;
+        let part = self.objects().join(format!("{hash}.part"));
+        loop {
+            if let Found::Whole { path, size } = self.find(hash).await? {
+                return Ok(Claim::Whole { path, size });
+            }
+            let file = open_part(&part).at("open", &part)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut told, true) {
+                        waits();
+                    }
+                    tokio::time::sleep(POLL).await;
+                    continue;
+                }
+                Err(TryLockError::Error(e)) => return Err(e).at("lock", &part),
+            }
+            // Between open and lock the other one may have finished it and moved it away.
+            if !is_same(&file, &part) {
+                continue;
+            }
+            if let Found::Whole { path, size } = self.find(hash).await? {
+                fs::remove_file(&part).at("remove", &part)?;
+                return Ok(Claim::Whole { path, size });
+            }
+            return Partial::new(file, part).await.map(Claim::Mine);
+        }
+    }
+
+    /// A half-fetched file for something whose hash is not known yet; nobody else has it.
+    pub(super) async fn unnamed(&self) -> Result<Partial, CacheError> {
+        let folder = self.objects();
+        let file = tempfile::Builder::new().prefix("new-").suffix(".part").tempfile_in(&folder);
+        let (file, path) = file.at("make a file in", &folder)?.into_parts();
+        let mut partial = Partial::new(file, path.to_path_buf()).await?;
+        partial.net = Some(path);
+        Ok(partial)
+    }
+
+    /// Gives a verified file its name.
+    pub(super) async fn keep(&self, mut part: Partial, hash: Sha256Hash) -> Result<PathBuf, CacheError> {
+        let object = self.object(hash);
+        part.file.flush().await.at("write", &part.path)?;
+        part.file.sync_all().await.at("write", &part.path)?;
+        let moved = fs::rename(&part.path, &object).or_else(|error| {
+            if !object.is_dir() {
+                return Err(error);
+            }
+            fs::remove_dir_all(&object)?;
+            fs::rename(&part.path, &object)
+        });
+        moved.at("replace", &object)?;
+        if let Some(net) = part.net.take() {
+            // The name that it would remove is no longer there.
+            drop(net);
+        }
+        let folder = self.objects();
+        File::open(&folder).and_then(|folder| folder.sync_all()).at("sync", &folder)?;
+        Ok(object)
+    }
+
+    fn objects(&self) -> PathBuf {
+        self.root.join("sha256")
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.root.join("notes")
+    }
+
+    fn object(&self, hash: Sha256Hash) -> PathBuf {
+        self.objects().join(hash.to_string())
+    }
+}
+
+/// A file that is being fetched, and the hash of what it holds so far.
+pub(super) struct Partial {
+    file: tokio::fs::File,
+    path: PathBuf,
+    hasher: Sha256,
+    len: u64,
+    net: Option<tempfile::TempPath>,
+}
+
+impl Partial {
+    async fn new(file: File, path: PathBuf) -> Result<Self, CacheError> {
+        let at = path.clone();
+        let hash = tokio::task::spawn_blocking(move || {
+            let (hasher, len) = hash_all(&file)?;
+            Ok((tokio::fs::File::from_std(file), hasher, len))
+        });
+        let (file, hasher, len) = hash.await.map_err(io::Error::other).flatten().at("read", &at)?;
+        Ok(Self { file, path, hasher, len, net: None })
+    }
+
+    /// How many bytes are there.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The hash of what is there.
+    pub(super) fn hash(&self) -> Sha256Hash {
+        Sha256Hash::finish(self.hasher.clone())
+    }
+
+    /// Appends `bytes`.
+    pub(super) async fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
+        self.file.write_all(bytes).await.at("write", &self.path)?;
+        self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Throws away what is there.
+    pub(super) async fn restart(&mut self) -> Result<(), CacheError> {
+        self.file.flush().await.at("write", &self.path)?;
+        self.file.set_len(0).await.at("empty", &self.path)?;
+        self.file.rewind().await.at("empty", &self.path)?;
+        self.hasher = Sha256::new();
+        self.len = 0;
+        Ok(())
+    }
+}
+
+fn open_part(path: &Path) -> io::Result<File> {
+    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    open().or_else(|error| {
+        // Something that is no file lies in the way; it is in our folder, under our name.
+        if !path.is_dir() {
+            return Err(error);
+        }
+        fs::remove_dir_all(path)?;
+        open()
+    })
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+fn look(path: &Path) -> io::Result<Option<(Sha256Hash, u64)>> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Err(io::Error::other("not a file")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    }
+    let (hasher, len) = hash_all(&File::open(path)?)?;
+    Ok(Some((Sha256Hash::finish(hasher), len)))
+}
+
+fn hash_all(mut file: &File) -> io::Result<(Sha256, u64)> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut len = 0;
+    loop {
+        let n = match file.read(&mut buffer) {
+            Ok(0) => return Ok((hasher, len)),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        hasher.update(buffer.get(..n).unwrap_or_default());
+        len += n as u64;
+    }
+}

@@ -1,0 +1,182 @@
+//! One try to get one file from one place.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::{Client, Response, StatusCode};
+
+use super::cache::{CacheError, Partial};
+use super::pin::Sha256Hash;
+use super::progress::Progress;
+
+/// One thing to fetch, and what is known about it.
+pub(super) struct Want<'a> {
+    /// What people call it.
+    pub(super) what: &'a str,
+    /// Base URLs in the order in which they are asked.
+    pub(super) bases: &'a [String],
+    /// Where it lies below a base; without a path the base is its URL.
+    pub(super) path: Option<&'a str>,
+    pub(super) hash: Option<Sha256Hash>,
+    pub(super) size: Option<u64>,
+    /// Nothing beyond this is written.
+    pub(super) limit: u64,
+}
+
+impl Want<'_> {
+    fn url(&self, base: &str) -> String {
+        match self.path {
+            Some(path) => format!("{}/{path}", base.trim_end_matches('/')),
+            None => base.to_owned(),
+        }
+    }
+
+    /// Whether a file of `len` bytes may be complete.
+    fn may_end_at(&self, len: u64) -> bool {
+        self.size.is_none_or(|size| size == len)
+    }
+}
+
+/// What one try came to, when it did not succeed.
+pub(super) enum Trouble {
+    /// No answer at all; may be gone in a moment.
+    Silent(String),
+    /// An answer that broke off, or a server in trouble; may be gone in a moment.
+    Passing(String),
+    /// Will be the same next time.
+    Lasting(String),
+    /// Not the source's fault.
+    Disk(CacheError),
+}
+
+impl From<CacheError> for Trouble {
+    fn from(error: CacheError) -> Self {
+        Self::Disk(error)
+    }
+}
+
+/// The sources that did not answer, and how.
+#[derive(Default)]
+pub(super) struct Silent(Mutex<HashMap<String, String>>);
+
+impl Silent {
+    pub(super) fn add(&self, base: &str, why: &str) {
+        if let Ok(mut silent) = self.0.lock() {
+            silent.insert(base.to_owned(), why.to_owned());
+        }
+    }
+
+    pub(super) fn why(&self, base: &str) -> Option<String> {
+        self.0.lock().ok()?.get(base).cloned()
+    }
+}
+
+/// Asks `base` for the rest of what `part` lacks, and verifies the whole.
+pub(super) async fn attempt(
+    client: &Client,
+    base: &str,
+    want: &Want<'_>,
+    part: &mut Partial,
+    progress: &Progress<'_>,
+) -> Result<(), Trouble> {
+    let resumed = part.len() > 0 && want.hash.is_some() && part.len() <= want.limit;
+    if !resumed {
+        restart(part, progress).await?;
+    }
+    // Complete already when a run ended between the last byte and the renaming.
+    if want.size != Some(part.len()) {
+        let response = ask(client, &want.url(base), part, progress).await?;
+        receive(response, want, part, progress).await?;
+    }
+    match want.hash {
+        Some(hash) if hash != part.hash() => {
+            let got = part.hash();
+            restart(part, progress).await?;
+            // What was there before may be to blame, not this source.
+            let why = format!("SHA-256 is {got}, pinned is {hash}");
+            Err(if resumed { Trouble::Passing(why) } else { Trouble::Lasting(why) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sends the request and makes `part` fit to take the body of the answer.
+async fn ask(
+    client: &Client,
+    url: &str,
+    part: &mut Partial,
+    progress: &Progress<'_>,
+) -> Result<Response, Trouble> {
+    let mut request = client.get(url);
+    if part.len() > 0 {
+        request = request.header(RANGE, format!("bytes={}-", part.len()));
+    }
+    let response = request.send().await.map_err(|e| Trouble::Silent(reason(&e)))?;
+    let status = response.status();
+    match status {
+        StatusCode::OK => restart(part, progress).await.map(|()| response),
+        StatusCode::PARTIAL_CONTENT if starts_at(&response, part.len()) => Ok(response),
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+            restart(part, progress).await?;
+            Err(Trouble::Passing(format!("{status} for the rest of the file")))
+        }
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+            Err(Trouble::Passing(status.to_string()))
+        }
+        _ if status.is_server_error() => Err(Trouble::Passing(status.to_string())),
+        _ => Err(Trouble::Lasting(status.to_string())),
+    }
+}
+
+/// Takes the body of an answer, and not a byte beyond the limit.
+async fn receive(
+    mut response: Response,
+    want: &Want<'_>,
+    part: &mut Partial,
+    progress: &Progress<'_>,
+) -> Result<(), Trouble> {
+    loop {
+        match response.chunk().await {
+            Ok(None) if want.may_end_at(part.len()) => return Ok(()),
+            Ok(None) => return Err(Trouble::Passing(format!("ended after {} bytes", part.len()))),
+            Ok(Some(bytes)) => {
+                let more = bytes.len() as u64;
+                if more > want.limit - part.len() {
+                    restart(part, progress).await?;
+                    let why = format!("larger than the {} bytes that are allowed", want.limit);
+                    return Err(Trouble::Lasting(why));
+                }
+                part.append(&bytes).await?;
+                progress.forward(more);
+            }
+            Err(e) => {
+                let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));
+                return Err(Trouble::Passing(why));
+            }
+        }
+    }
+}
+
+async fn restart(part: &mut Partial, progress: &Progress<'_>) -> Result<(), Trouble> {
+    if part.len() > 0 {
+        progress.back(part.len());
+        part.restart().await?;
+    }
+    Ok(())
+}
+
+/// Whether a partial answer begins where we stopped.
+fn starts_at(response: &Response, position: u64) -> bool {
+    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    range.is_some_and(|range| range.starts_with(&format!("bytes {position}-")))
+}
+
+/// The innermost cause: the outer ones repeat the URL, or say no more than "error sending request".
+fn reason(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    if error.is_timeout() { "no answer in time".to_owned() } else { innermost.to_string() }
+}

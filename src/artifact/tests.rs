@@ -1,0 +1,385 @@
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::cache::Found;
+use super::*;
+use crate::cancel::Cancel;
+use crate::event::{Event, Events};
+use crate::failure::{Class, Failure};
+
+/// What the server does with one request.
+#[derive(Clone)]
+enum Answer {
+    Body(Vec<u8>),
+    Status(&'static str),
+    /// Promises the whole, sends so many bytes of it, and hangs up.
+    Cut(Vec<u8>, usize),
+    /// As `Body`, but knows `Range`.
+    Ranged(Vec<u8>),
+    /// Says nothing for a while.
+    Hang(Duration),
+    /// Sends after a while.
+    Late(Vec<u8>, Duration),
+}
+
+struct Server {
+    base: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Answers in turn; the last answer is repeated.
+    fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let mut answers: VecDeque<Answer> = answers.into_iter().collect();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let next = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+                let (log, answer) = (log.clone(), next.unwrap());
+                std::thread::spawn(move || answer_one(stream.unwrap(), answer, &log));
+            }
+        });
+        Self { base, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn answer_one(mut stream: TcpStream, answer: Answer, log: &Mutex<Vec<String>>) {
+    let mut head = String::new();
+    let mut lines = BufReader::new(stream.try_clone().unwrap());
+    while lines.read_line(&mut head).unwrap() > 2 {}
+    let range = head.lines().find_map(|l| l.to_lowercase().strip_prefix("range: ").map(str::to_owned));
+    let path = head.split(' ').nth(1).unwrap().to_owned();
+    log.lock().unwrap().push(match &range {
+        Some(range) => format!("{path} {range}"),
+        None => path,
+    });
+    let from = range.map_or(0, |r| r["bytes=".len()..r.len() - 1].parse().unwrap());
+    let mut send = |status: &str, extra: &str, len: usize, body: &[u8]| {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n{extra}\r\n");
+        // The other side may be gone; that is its right.
+        drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
+    };
+    match answer {
+        Answer::Body(body) => send("200 OK", "", body.len(), &body),
+        Answer::Status(status) => send(status, "", 0, b""),
+        Answer::Cut(body, at) => send("200 OK", "", body.len(), &body[..at]),
+        Answer::Ranged(body) if from > 0 => {
+            let extra = format!("Content-Range: bytes {from}-{}/{}\r\n", body.len() - 1, body.len());
+            send("206 Partial Content", &extra, body.len() - from, &body[from..]);
+        }
+        Answer::Ranged(body) => send("200 OK", "", body.len(), &body),
+        Answer::Hang(time) => std::thread::sleep(time),
+        Answer::Late(body, time) => {
+            std::thread::sleep(time);
+            send("200 OK", "", body.len(), &body);
+        }
+    }
+}
+
+fn quick() -> Network {
+    Network {
+        connect: Duration::from_millis(500),
+        idle: Duration::from_millis(300),
+        tries: 3,
+        pause: Duration::from_millis(1),
+        parallel: 4,
+    }
+}
+
+fn body() -> Vec<u8> {
+    (0..300_000_u32).map(|i| (i * 7919 >> 5) as u8).collect()
+}
+
+fn pin(name: &str, bytes: &[u8]) -> Pin {
+    Pin {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        path: format!("pool/{name}.deb"),
+        size: bytes.len() as u64,
+        sha256: Sha256Hash::of(bytes),
+    }
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), events: Arc::default() }
+    }
+
+    fn cache(&self) -> Cache {
+        Cache::open(self.folder.path()).unwrap()
+    }
+
+    fn fetcher(&self) -> Fetcher {
+        let events = self.events.clone();
+        let events = Events::new(move |event| events.lock().unwrap().push(event));
+        Fetcher::new(self.cache(), quick(), events).unwrap()
+    }
+
+    async fn fetch(&self, pin: &Pin, servers: &[&Server]) -> Result<Vec<u8>, Failure> {
+        let mirrors: Vec<_> = servers.iter().map(|s| s.base.clone()).collect();
+        let paths = self.fetcher().pins(&[pin], &mirrors, &Cancel::new()).await?;
+        assert_eq!(paths.len(), 1);
+        Ok(fs::read(&paths[0]).unwrap())
+    }
+
+    fn objects(&self) -> Vec<String> {
+        let names = fs::read_dir(self.folder.path().join("sha256")).unwrap();
+        let mut names: Vec<_> =
+            names.map(|n| n.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn object(&self, pin: &Pin) -> std::path::PathBuf {
+        self.folder.path().join("sha256").join(pin.sha256.to_string())
+    }
+}
+
+#[tokio::test]
+async fn fetches_once_and_tells_how_far_it_is() {
+    let (bench, body) = (Bench::new(), body());
+    let (pin, server) = (pin("a", &body), Server::new([Answer::Body(body.clone())]));
+    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(server.asked(), ["/pool/a.deb"]);
+    assert_eq!(bench.objects(), [pin.sha256.to_string()]);
+    let events = bench.events.lock().unwrap();
+    let size = body.len() as u64;
+    let Some(Event::Bytes { done, total, .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!((*done, *total), (size, Some(size)));
+}
+
+#[tokio::test]
+async fn a_lacking_mirror_and_a_lying_one_are_left_at_once() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let lacks = Server::new([Answer::Status("404 Not Found")]);
+    let mut other = body.clone();
+    other[7] ^= 1;
+    let lies = Server::new([Answer::Body(other)]);
+    let has = Server::new([Answer::Body(body.clone())]);
+    assert_eq!(bench.fetch(&pin, &[&lacks, &lies, &has]).await.unwrap(), body);
+    assert_eq!([&lacks, &lies, &has].map(|s| s.asked().len()), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_failure_lists_what_each_mirror_said() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let lacks = Server::new([Answer::Status("404 Not Found")]);
+    let broken = Server::new([Answer::Status("503 Service Unavailable")]);
+    let lies = Server::new([Answer::Body(vec![0; body.len()])]);
+    let more = Server::new([Answer::Body([&body[..], b"x"].concat())]);
+    let hangs = Server::new([Answer::Hang(Duration::from_secs(2))]);
+    let closed = Server { base: "http://127.0.0.1:1".to_owned(), asked: Arc::default() };
+    let servers = [&lacks, &broken, &lies, &more, &hangs, &closed];
+    let failure = bench.fetch(&pin, &servers).await.unwrap_err();
+    assert_eq!(failure.class, Class::Environment);
+    let text = failure.to_string();
+    assert!(text.starts_with("download a 1: no source gave it\n"), "{text}");
+    for (server, why) in servers.iter().zip([
+        "404 Not Found".to_owned(),
+        "503 Service Unavailable (3 tries)".to_owned(),
+        format!("SHA-256 is {}, pinned is {}", Sha256Hash::of(&vec![0; body.len()]), pin.sha256),
+        "larger than the 300000 bytes that are allowed".to_owned(),
+        "no answer in time (3 tries)".to_owned(),
+        "Connection refused (os error 111) (3 tries)".to_owned(),
+    ]) {
+        assert!(text.contains(&format!("\n  {}: {why}", server.base)), "{why}\n{text}");
+    }
+    assert_eq!(text.lines().count(), 1 + servers.len());
+    assert!(!failure.hints.is_empty());
+    assert_eq!(broken.asked().len(), 3);
+    assert!(!bench.object(&pin).exists());
+}
+
+#[tokio::test]
+async fn goes_on_where_it_was_cut() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let server =
+        Server::new([Answer::Cut(body.clone(), 100_000), Answer::Ranged(body.clone())]);
+    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(server.asked(), ["/pool/a.deb", "/pool/a.deb bytes=100000-"]);
+}
+
+#[tokio::test]
+async fn starts_over_where_ranges_are_unknown() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let server = Server::new([Answer::Cut(body.clone(), 100_000), Answer::Body(body.clone())]);
+    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+}
+
+#[tokio::test]
+async fn a_spoilt_beginning_is_not_the_next_mirrors_fault() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let spoilt = vec![0xee; body.len()];
+    let cut = || Answer::Cut(spoilt.clone(), 100_000);
+    let bad = Server::new([cut(), Answer::Status("404 Not Found")]);
+    let good = Server::new([Answer::Ranged(body.clone())]);
+    assert_eq!(bench.fetch(&pin, &[&bad, &good]).await.unwrap(), body);
+    assert_eq!(good.asked(), ["/pool/a.deb bytes=100000-", "/pool/a.deb"]);
+}
+
+#[tokio::test]
+async fn the_next_run_goes_on_after_a_cancelled_one() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let cancel = Cancel::new();
+    let server =
+        Server::new([Answer::Cut(body.clone(), 200_000), Answer::Hang(Duration::from_secs(2))]);
+    let mirrors = [server.base.clone()];
+    let (pins, fetcher) = ([&pin], bench.fetcher());
+    let (result, ()) = tokio::join!(fetcher.pins(&pins, &mirrors, &cancel), async {
+        while server.asked().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cancel.received(2);
+    });
+    assert_eq!(result.unwrap_err().class, Class::Interrupted);
+    let server = Server::new([Answer::Ranged(body.clone())]);
+    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(server.asked(), ["/pool/a.deb bytes=200000-"]);
+}
+
+#[tokio::test]
+async fn two_at_once_fetch_once() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let server = Server::new([Answer::Late(body.clone(), Duration::from_millis(200))]);
+    let servers = [&server];
+    let (a, b) = tokio::join!(bench.fetch(&pin, &servers), bench.fetch(&pin, &servers));
+    assert_eq!((a.unwrap(), b.unwrap()), (body.clone(), body));
+    assert_eq!(server.asked().len(), 1);
+    assert_eq!(bench.objects(), [pin.sha256.to_string()]);
+    let events = bench.events.lock().unwrap();
+    assert!(events.iter().any(|e| matches!(e, Event::Notice(text) if text.contains("waiting"))));
+}
+
+#[tokio::test]
+async fn waiting_for_another_process_can_be_cancelled() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    bench.cache();
+    let part = fs::File::create(bench.object(&pin).with_extension("part")).unwrap();
+    part.lock().unwrap();
+    let cancel = Cancel::new();
+    let (pins, fetcher) = ([&pin], bench.fetcher());
+    let started = Instant::now();
+    let (result, ()) = tokio::join!(fetcher.pins(&pins, &[], &cancel), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        cancel.received(15);
+    });
+    assert_eq!(result.unwrap_err().class, Class::Interrupted);
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn damaged_objects_are_replaced() {
+    let body = body();
+    let pin = pin("a", &body);
+    let server = Server::new([Answer::Body(body.clone())]);
+    let damages: [fn(&std::path::Path, &[u8]); 5] = [
+        |path, body| fs::write(path, &body[..1000]).unwrap(),
+        |path, body| fs::write(path, vec![0; body.len()]).unwrap(),
+        |path, _| fs::write(path, "").unwrap(),
+        |path, _| fs::create_dir_all(path.join("folder")).unwrap(),
+        |path, _| std::os::unix::fs::symlink("/etc/hostname", path).unwrap(),
+    ];
+    for damage in damages {
+        let bench = Bench::new();
+        bench.cache();
+        damage(&bench.object(&pin), &body);
+        assert_eq!(bench.cache().find(pin.sha256).await.unwrap(), Found::Damaged);
+        assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+        assert!(fs::symlink_metadata(bench.object(&pin)).unwrap().is_file());
+        assert_eq!(bench.objects().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_in_the_way_of_a_half_fetched_file_is_removed() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    bench.cache();
+    fs::create_dir(bench.object(&pin).with_extension("part")).unwrap();
+    let server = Server::new([Answer::Body(body.clone())]);
+    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+}
+
+#[test]
+fn a_cache_that_cannot_be_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = Cache::open(file.path().join("cache")).unwrap_err().to_string();
+    assert!(error.starts_with("make the cache folder /"), "{error}");
+    assert!(error.contains("cache/sha256: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_silent_mirror_is_not_asked_for_every_file() {
+    let bench = Bench::new();
+    let bodies: Vec<Vec<u8>> = (1..=12_u8).map(|i| vec![i; 100]).collect();
+    let pins: Vec<Pin> = bodies.iter().map(|b| pin(&b[0].to_string(), b)).collect();
+    let hangs = Server::new([Answer::Hang(Duration::from_secs(2))]);
+    let mirrors = [hangs.base.clone()];
+    let pins: Vec<&Pin> = pins.iter().collect();
+    let fetcher = Fetcher::new(bench.cache(), Network { tries: 1, ..quick() }, Events::none());
+    let failure = fetcher.unwrap().pins(&pins, &mirrors, &Cancel::new()).await.unwrap_err();
+    assert!(failure.to_string().contains("no answer in time"), "{failure}");
+    assert!(hangs.asked().len() <= 4, "{:?}", hangs.asked());
+}
+
+#[tokio::test]
+async fn several_come_in_the_order_of_their_pins() {
+    let bench = Bench::new();
+    let server = Server::new([Answer::Body(b"same".to_vec())]);
+    let cached = pin("cached", b"cached");
+    bench.cache();
+    fs::write(bench.object(&cached), "cached").unwrap();
+    let same = pin("same", b"same");
+    let (fetcher, cancel) = (bench.fetcher(), Cancel::new());
+    let paths = fetcher.pins(&[&same, &cached], &[server.base], &cancel).await.unwrap();
+    assert_eq!(paths, [bench.object(&same), bench.object(&cached)]);
+}
+
+#[tokio::test]
+async fn a_url_without_a_pin_tells_its_hash() {
+    let (bench, body) = (Bench::new(), body());
+    let server = Server::new([Answer::Cut(body.clone(), 5), Answer::Ranged(body.clone())]);
+    let url = format!("{}/x.tar.xz", server.base);
+    let (fetcher, cancel) = (bench.fetcher(), Cancel::new());
+    let fetched = fetcher.url(&url, None, 1 << 20, &cancel).await.unwrap();
+    assert_eq!(fetched.sha256, Sha256Hash::of(&body));
+    assert_eq!(fetched.size, body.len() as u64);
+    assert_eq!(fs::read(&fetched.path).unwrap(), body);
+    // Nothing vouches for the first part: it is fetched again as a whole.
+    assert_eq!(server.asked(), ["/x.tar.xz", "/x.tar.xz"]);
+    let again = fetcher.url(&url, Some(fetched.sha256), 1 << 20, &cancel).await.unwrap();
+    assert_eq!(again, fetched);
+    assert_eq!(server.asked().len(), 2);
+
+    let too_large = fetcher.url(&url, None, 1000, &cancel).await.unwrap_err().to_string();
+    assert!(too_large.contains("larger than the 1000 bytes"), "{too_large}");
+    let wrong = Some(Sha256Hash::of(b"other"));
+    let wrong = fetcher.url(&url, wrong, 1 << 20, &cancel).await.unwrap_err().to_string();
+    assert!(wrong.contains("SHA-256 is"), "{wrong}");
+    assert!(bench.objects().iter().all(|name| !name.starts_with("new-")), "{:?}", bench.objects());
+}
