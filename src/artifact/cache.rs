@@ -35,7 +35,11 @@ trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError> {
-        self.map_err(|source| CacheError { verb, path: path.to_owned(), source })
+        self.map_err(|source| CacheError {
+            verb,
+            path: path.to_owned(),
+            source,
+        })
     }
 }
 
@@ -64,7 +68,7 @@ pub enum Found {
 /// The right to fetch an object, or the object if it is there by now.
 pub(super) enum Claim {
     Whole { path: PathBuf, size: u64 },
-    Mine(Partial),
+    Mine(Box<Partial>),
 }
 
 impl Cache {
@@ -123,7 +127,11 @@ impl Cache {
 
     /// Waits until this process alone may fetch `hash`, or until another one has done so.
     /// `waits` is called once if there is another one.
-    pub(super) async fn claim(&self, hash: Sha256Hash, waits: impl Fn()) -> Result<Claim, CacheError> {
+    pub(super) async fn claim(
+        &self,
+        hash: Sha256Hash,
+        waits: impl Fn(),
+    ) -> Result<Claim, CacheError> {
         let mut told = false;
         let part = self.objects().join(format!("{hash}.part"));
         loop {
@@ -150,14 +158,19 @@ impl Cache {
                 fs::remove_file(&part).at("remove", &part)?;
                 return Ok(Claim::Whole { path, size });
             }
-            return Partial::new(file, part).await.map(Claim::Mine);
+            return Partial::new(file, part)
+                .await
+                .map(|part| Claim::Mine(Box::new(part)));
         }
     }
 
     /// A half-fetched file for something whose hash is not known yet; nobody else has it.
     pub(super) async fn unnamed(&self) -> Result<Partial, CacheError> {
         let folder = self.objects();
-        let file = tempfile::Builder::new().prefix("new-").suffix(".part").tempfile_in(&folder);
+        let file = tempfile::Builder::new()
+            .prefix("new-")
+            .suffix(".part")
+            .tempfile_in(&folder);
         let (file, path) = file.at("make a file in", &folder)?.into_parts();
         let mut partial = Partial::new(file, path.to_path_buf()).await?;
         partial.net = Some(path);
@@ -165,7 +178,11 @@ impl Cache {
     }
 
     /// Gives a verified file its name.
-    pub(super) async fn keep(&self, mut part: Partial, hash: Sha256Hash) -> Result<PathBuf, CacheError> {
+    pub(super) async fn keep(
+        &self,
+        mut part: Partial,
+        hash: Sha256Hash,
+    ) -> Result<PathBuf, CacheError> {
         let object = self.object(hash);
         part.file.flush().await.at("write", &part.path)?;
         part.file.sync_all().await.at("write", &part.path)?;
@@ -182,7 +199,9 @@ impl Cache {
             drop(net);
         }
         let folder = self.objects();
-        File::open(&folder).and_then(|folder| folder.sync_all()).at("sync", &folder)?;
+        File::open(&folder)
+            .and_then(|folder| folder.sync_all())
+            .at("sync", &folder)?;
         Ok(object)
     }
 
@@ -215,8 +234,18 @@ impl Partial {
             let (hasher, len) = hash_all(&file)?;
             Ok((tokio::fs::File::from_std(file), hasher, len))
         });
-        let (file, hasher, len) = hash.await.map_err(io::Error::other).flatten().at("read", &at)?;
-        Ok(Self { file, path, hasher, len, net: None })
+        let (file, hasher, len) = hash
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .at("read", &at)?;
+        Ok(Self {
+            file,
+            path,
+            hasher,
+            len,
+            net: None,
+        })
     }
 
     /// How many bytes are there.
@@ -249,7 +278,14 @@ impl Partial {
 }
 
 fn open_part(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+    };
     open().or_else(|error| {
         // Something that is no file lies in the way; it is in our folder, under our name.
         if !path.is_dir() {

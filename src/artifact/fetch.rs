@@ -4,16 +4,17 @@
 //! where it stopped; one that lacks the file or has another one under its name is left at once. A
 //! mirror that did not answer at all is not asked for the other files of the same call.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Client;
 
-use super::cache::{Cache, CacheError, Claim, Found, Partial};
+use super::cache::{Cache, CacheError, Claim, Found};
 use super::pin::{Pin, Sha256Hash};
 use super::progress::Progress;
-use super::source::{Silent, Trouble, Want, attempt};
+use super::source::{Call, Silent, Trouble, Want};
 use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Class, Failure, OrFail};
@@ -56,18 +57,45 @@ pub struct Fetched {
     pub size: u64,
 }
 
+/// Something that is not pinned by a lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// Its hash. Without one whatever comes is taken, and its hash is for the caller to keep.
+    pub sha256: Option<Sha256Hash>,
+    /// More bytes than this are refused.
+    pub limit: u64,
+}
+
 /// Why something could not be fetched.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum FetchError {
-    /// None of the places had it; what each of them said.
-    #[error("no source gave it{}", said.iter().map(|(url, why)| format!("\n  {url}: {why}")).collect::<String>())]
-    Sources {
-        /// Base URL and answer, in the order in which they were asked.
-        said: Vec<(String, String)>,
-    },
+    /// None of the sources gave it; base URL and answer of each, in the order in which they were asked.
+    Sources(Vec<(String, String)>),
     /// The disk, not the network.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
+    Cache(CacheError),
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sources(said) => {
+                f.write_str("no source gave it")?;
+                said.iter()
+                    .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
+            }
+            Self::Cache(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FetchError {}
+
+impl From<CacheError> for FetchError {
+    fn from(error: CacheError) -> Self {
+        Self::Cache(error)
+    }
 }
 
 /// Fetches into a cache.
@@ -92,7 +120,12 @@ impl Fetcher {
             .read_timeout(network.idle)
             .build()
             .or_environment("prepare downloads")?;
-        Ok(Self { client, cache, network, events })
+        Ok(Self {
+            client,
+            cache,
+            network,
+            events,
+        })
     }
 
     /// The cache that it fetches into.
@@ -110,90 +143,96 @@ impl Fetcher {
         cancel.race(self.all(pins, mirrors)).await?
     }
 
-    /// Fetches one URL of at most `limit` bytes. Without an expected hash whatever comes is taken,
-    /// and its hash is for the caller to keep.
-    pub async fn url(
-        &self,
-        url: &str,
-        expected: Option<Sha256Hash>,
-        limit: u64,
-        cancel: &Cancel,
-    ) -> Result<Fetched, Failure> {
+    /// Fetches one URL.
+    pub async fn url(&self, remote: Remote<'_>, cancel: &Cancel) -> Result<Fetched, Failure> {
+        let Remote { url, sha256, limit } = remote;
         let bases = [url.to_owned()];
-        let want = Want { what: url, bases: &bases, path: None, hash: expected, size: None, limit };
-        let progress = Progress::new(&self.events, None);
-        let fetched = cancel.race(self.one(&want, &progress, &Silent::default())).await?;
+        let want = Want {
+            what: url,
+            bases: &bases,
+            path: None,
+            hash: sha256,
+            size: None,
+            limit,
+        };
+        let fetched = cancel.race(self.one(&want, &self.call(None))).await?;
         fetched.map_err(|error| failure(error, url))
+    }
+
+    fn call(&self, total: Option<u64>) -> Call<'_> {
+        Call {
+            client: &self.client,
+            network: &self.network,
+            progress: Progress::new(&self.events, total),
+            silent: Silent::default(),
+        }
     }
 
     async fn all(&self, pins: &[&Pin], mirrors: &[String]) -> Result<Vec<PathBuf>, Failure> {
         let mut paths = vec![None; pins.len()];
         let mut missing = Vec::new();
         for (slot, pin) in paths.iter_mut().zip(pins) {
-            match self.cache.find(pin.sha256).await.or_environment("look into the cache")? {
+            match self
+                .cache
+                .find(pin.sha256)
+                .await
+                .or_environment("look into the cache")?
+            {
                 Found::Whole { path, .. } => *slot = Some(path),
                 Found::Missing => missing.push((slot, *pin)),
                 Found::Damaged => {
-                    self.events.notice(format_args!("{} in the cache is damaged", pin.name));
+                    self.events
+                        .notice(format_args!("{} in the cache is damaged", pin.name));
                     missing.push((slot, *pin));
                 }
             }
         }
         missing.sort_by_key(|(_, pin)| std::cmp::Reverse(pin.size));
-        if !missing.is_empty() {
-            let total = missing.iter().map(|(_, pin)| pin.size).sum();
-            let progress = Progress::new(&self.events, Some(total));
-            let silent = Silent::default();
-            stream::iter(missing)
-                .map(|(slot, pin)| {
-                    let (progress, silent) = (&progress, &silent);
-                    async move {
-                        let want = Want {
-                            what: &pin.name,
-                            bases: mirrors,
-                            path: Some(&pin.path),
-                            hash: Some(pin.sha256),
-                            size: Some(pin.size),
-                            limit: pin.size,
-                        };
-                        let fetched = self.one(&want, progress, silent).await;
-                        let what = format_args!("{} {}", pin.name, pin.version).to_string();
-                        *slot = Some(fetched.map_err(|error| failure(error, &what))?.path);
-                        Ok::<(), Failure>(())
-                    }
-                })
-                .buffer_unordered(self.network.parallel.max(1))
-                .try_collect::<()>()
-                .await?;
-        }
+        let call = &self.call(Some(missing.iter().map(|(_, pin)| pin.size).sum()));
+        stream::iter(missing)
+            .map(|(slot, pin)| async move {
+                let want = Want {
+                    what: &pin.name,
+                    bases: mirrors,
+                    path: Some(&pin.path),
+                    hash: Some(pin.sha256),
+                    size: Some(pin.size),
+                    limit: pin.size,
+                };
+                let what = || format!("{} {}", pin.name, pin.version);
+                let fetched = self.one(&want, call).await;
+                *slot = Some(fetched.map_err(|error| failure(error, &what()))?.path);
+                Ok::<(), Failure>(())
+            })
+            .buffer_unordered(self.network.parallel.max(1))
+            .try_collect::<()>()
+            .await?;
         Ok(paths.into_iter().flatten().collect())
     }
 
-    async fn one(
-        &self,
-        want: &Want<'_>,
-        progress: &Progress<'_>,
-        silent: &Silent,
-    ) -> Result<Fetched, FetchError> {
+    async fn one(&self, want: &Want<'_>, call: &Call<'_>) -> Result<Fetched, FetchError> {
         let mut part = match want.hash {
             None => self.cache.unnamed().await?,
             Some(sha256) => {
                 let waits = || {
-                    self.events.notice(format_args!("another sdbuild fetches {}: waiting", want.what));
+                    self.events.notice(format_args!(
+                        "another sdbuild fetches {}: waiting",
+                        want.what
+                    ));
                 };
                 match self.cache.claim(sha256, waits).await? {
-                    Claim::Mine(part) => part,
+                    Claim::Mine(part) => *part,
                     Claim::Whole { path, size } => {
-                        progress.forward(size);
+                        call.progress.forward(size);
                         return Ok(Fetched { path, sha256, size });
                     }
                 }
             }
         };
-        progress.forward(part.len());
+        call.progress.forward(part.len());
         let mut said = Vec::new();
         for base in want.bases {
-            match self.from_one_source(base, want, &mut part, (progress, silent)).await {
+            match call.ask_patiently(base, want, &mut part).await {
                 Ok(()) => {
                     let (sha256, size) = (part.hash(), part.len());
                     let path = self.cache.keep(part, sha256).await?;
@@ -205,47 +244,18 @@ impl Fetcher {
                 }
             }
         }
-        Err(FetchError::Sources { said })
-    }
-
-    async fn from_one_source(
-        &self,
-        base: &str,
-        want: &Want<'_>,
-        part: &mut Partial,
-        (progress, silent): (&Progress<'_>, &Silent),
-    ) -> Result<(), Trouble> {
-        if let Some(why) = silent.why(base) {
-            return Err(Trouble::Lasting(format!("not asked again ({why})")));
-        }
-        let mut pause = self.network.pause;
-        let mut tries = 1;
-        loop {
-            match attempt(&self.client, base, want, part, progress).await {
-                Err(Trouble::Silent(why)) if tries >= self.network.tries => {
-                    silent.add(base, &why);
-                    return Err(Trouble::Lasting(format!("{why} ({tries} tries)")));
-                }
-                Err(Trouble::Passing(why)) if tries >= self.network.tries => {
-                    return Err(Trouble::Lasting(format!("{why} ({tries} tries)")));
-                }
-                Err(Trouble::Silent(_) | Trouble::Passing(_)) => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                    tries += 1;
-                }
-                other => return other,
-            }
-        }
+        Err(FetchError::Sources(said))
     }
 }
 
 fn failure(error: FetchError, what: &str) -> Failure {
-    let from_network = matches!(error, FetchError::Sources { .. });
-    let failure = Failure::new(Class::Environment, error).context(format_args!("download {what}"));
-    if from_network {
-        failure.hint("check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR")
-    } else {
-        failure.hint("check free space and permissions of the cache folder")
-    }
+    let hint = match error {
+        FetchError::Sources(_) => {
+            "check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR"
+        }
+        FetchError::Cache(_) => "check free space and permissions of the cache folder",
+    };
+    Failure::new(Class::Environment, error)
+        .context(format_args!("download {what}"))
+        .hint(hint)
 }

@@ -12,7 +12,7 @@ mod progress;
 mod source;
 
 pub use cache::Cache;
-pub use fetch::{Fetched, Fetcher, Network};
+pub use fetch::{Fetched, Fetcher, Network, Remote};
 pub use pin::{Content, Lock, Pin, Sha256Hash};
 
 #[cfg(test)]

@@ -170,7 +170,10 @@ impl Lock {
         }
         for Content { package, path, .. } in &lock.contents {
             if !lock.packages.iter().any(|pin| pin.name == *package) {
-                return Err(PinError::Stray { package: package.clone(), path: path.clone() });
+                return Err(PinError::Stray {
+                    package: package.clone(),
+                    path: path.clone(),
+                });
             }
         }
         Ok(lock)
@@ -178,7 +181,11 @@ impl Lock {
 
     /// Base URLs in the order in which they are asked: the given mirrors, then the snapshot archive.
     pub fn mirrors(&self, given: &[String]) -> Vec<String> {
-        given.iter().cloned().chain([format!("{SNAPSHOTS}/{}", self.snapshot)]).collect()
+        given
+            .iter()
+            .cloned()
+            .chain([format!("{SNAPSHOTS}/{}", self.snapshot)])
+            .collect()
     }
 }
 
@@ -196,7 +203,9 @@ fn confined<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let plain = |c: char| c.is_ascii_graphic() && !"\\?#%".contains(c);
     let stays = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
     if text.len() > 1024 || !stays || !text.chars().all(plain) {
-        return Err(D::Error::custom(format_args!("{text:?} is no relative path")));
+        return Err(D::Error::custom(format_args!(
+            "{text:?} is no relative path"
+        )));
     }
     Ok(text)
 }
@@ -204,7 +213,9 @@ fn confined<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 fn bounded<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let size = u64::deserialize(from)?;
     if size == 0 || size > MAX_SIZE {
-        return Err(D::Error::custom(format_args!("a size of {size} bytes is not allowed")));
+        return Err(D::Error::custom(format_args!(
+            "a size of {size} bytes is not allowed"
+        )));
     }
     Ok(size)
 }
@@ -229,13 +240,28 @@ mod tests {
         assert_eq!(lock.packages[0].sha256.short(), "598a3fd92bda");
         assert_eq!(
             lock.mirrors(&["http://m/debian".to_owned()]),
-            ["http://m/debian", "http://snapshot.debian.org/archive/debian/20261120T000000Z"]
+            [
+                "http://m/debian",
+                "http://snapshot.debian.org/archive/debian/20261120T000000Z"
+            ]
         );
     }
 
     #[test]
     fn paths_cannot_leave() {
-        for path in ["/etc/passwd", "../x", "a/../b", "a//b", "a/./b", "", "a/", "a?b", "a%2e", "a b", "a\\\\b"] {
+        for path in [
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "a//b",
+            "a/./b",
+            "",
+            "a/",
+            "a?b",
+            "a%2e",
+            "a b",
+            "a\\\\b",
+        ] {
             assert!(lock("a", path, "1", HASH).is_err(), "{path} was taken");
         }
         assert!(lock("a", "a/..b/c..", "1", HASH).is_ok());
@@ -247,7 +273,12 @@ mod tests {
             assert!(lock("a", "a", size, HASH).is_err(), "{size} was taken");
         }
         assert!(lock("a", "a", "2147483648", HASH).is_ok());
-        for hash in [&HASH[1..], "", &HASH.to_uppercase(), &HASH.replace('5', "g")] {
+        for hash in [
+            HASH.trim_end_matches('3'),
+            "",
+            &HASH.to_uppercase(),
+            &HASH.replace('5', "g"),
+        ] {
             assert!(lock("a", "a", "1", hash).is_err(), "{hash} was taken");
         }
         assert!(lock("a\\u001b[2J", "a", "1", HASH).is_err());

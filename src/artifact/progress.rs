@@ -22,7 +22,14 @@ struct State {
 
 impl<'a> Progress<'a> {
     pub(super) fn new(events: &'a Events, total: Option<u64>) -> Self {
-        Self { events, total, state: Mutex::new(State { done: 0, told: None }) }
+        Self {
+            events,
+            total,
+            state: Mutex::new(State {
+                done: 0,
+                told: None,
+            }),
+        }
     }
 
     /// `bytes` more are there.
@@ -36,7 +43,9 @@ impl<'a> Progress<'a> {
     }
 
     fn change(&self, to: impl FnOnce(u64) -> u64) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         state.done = to(state.done);
         let complete = self.total == Some(state.done);
         if complete || state.told.is_none_or(|told| told.elapsed() >= EVERY) {

@@ -1,4 +1,4 @@
-//! One try to get one file from one place.
+//! One file from one source: how it is asked, and how often.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode};
 
 use super::cache::{CacheError, Partial};
+use super::fetch::Network;
 use super::pin::Sha256Hash;
 use super::progress::Progress;
 
@@ -72,103 +73,156 @@ impl Silent {
     }
 }
 
-/// Asks `base` for the rest of what `part` lacks, and verifies the whole.
-pub(super) async fn attempt(
-    client: &Client,
-    base: &str,
-    want: &Want<'_>,
-    part: &mut Partial,
-    progress: &Progress<'_>,
-) -> Result<(), Trouble> {
-    let resumed = part.len() > 0 && want.hash.is_some() && part.len() <= want.limit;
-    if !resumed {
-        restart(part, progress).await?;
-    }
-    // Complete already when a run ended between the last byte and the renaming.
-    if want.size != Some(part.len()) {
-        let response = ask(client, &want.url(base), part, progress).await?;
-        receive(response, want, part, progress).await?;
-    }
-    match want.hash {
-        Some(hash) if hash != part.hash() => {
-            let got = part.hash();
-            restart(part, progress).await?;
-            // What was there before may be to blame, not this source.
-            let why = format!("SHA-256 is {got}, pinned is {hash}");
-            Err(if resumed { Trouble::Passing(why) } else { Trouble::Lasting(why) })
-        }
-        _ => Ok(()),
-    }
+/// What the downloads of one call share.
+pub(super) struct Call<'a> {
+    pub(super) client: &'a Client,
+    pub(super) network: &'a Network,
+    pub(super) progress: Progress<'a>,
+    pub(super) silent: Silent,
 }
 
-/// Sends the request and makes `part` fit to take the body of the answer.
-async fn ask(
-    client: &Client,
-    url: &str,
-    part: &mut Partial,
-    progress: &Progress<'_>,
-) -> Result<Response, Trouble> {
-    let mut request = client.get(url);
-    if part.len() > 0 {
-        request = request.header(RANGE, format!("bytes={}-", part.len()));
-    }
-    let response = request.send().await.map_err(|e| Trouble::Silent(reason(&e)))?;
-    let status = response.status();
-    match status {
-        StatusCode::OK => restart(part, progress).await.map(|()| response),
-        StatusCode::PARTIAL_CONTENT if starts_at(&response, part.len()) => Ok(response),
-        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
-            restart(part, progress).await?;
-            Err(Trouble::Passing(format!("{status} for the rest of the file")))
+impl Call<'_> {
+    /// Asks `base` until it gives what is wanted, or until more patience would not help.
+    pub(super) async fn ask_patiently(
+        &self,
+        base: &str,
+        want: &Want<'_>,
+        part: &mut Partial,
+    ) -> Result<(), Trouble> {
+        if let Some(why) = self.silent.why(base) {
+            return Err(Trouble::Lasting(format!("not asked again ({why})")));
         }
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-            Err(Trouble::Passing(status.to_string()))
-        }
-        _ if status.is_server_error() => Err(Trouble::Passing(status.to_string())),
-        _ => Err(Trouble::Lasting(status.to_string())),
-    }
-}
-
-/// Takes the body of an answer, and not a byte beyond the limit.
-async fn receive(
-    mut response: Response,
-    want: &Want<'_>,
-    part: &mut Partial,
-    progress: &Progress<'_>,
-) -> Result<(), Trouble> {
-    loop {
-        match response.chunk().await {
-            Ok(None) if want.may_end_at(part.len()) => return Ok(()),
-            Ok(None) => return Err(Trouble::Passing(format!("ended after {} bytes", part.len()))),
-            Ok(Some(bytes)) => {
-                let more = bytes.len() as u64;
-                if more > want.limit - part.len() {
-                    restart(part, progress).await?;
-                    let why = format!("larger than the {} bytes that are allowed", want.limit);
-                    return Err(Trouble::Lasting(why));
+        let mut pause = self.network.pause;
+        let mut tries = 1;
+        loop {
+            let last = tries >= self.network.tries;
+            match self.attempt(base, want, part).await {
+                Err(Trouble::Silent(why)) if last => {
+                    self.silent.add(base, &why);
+                    return Err(Trouble::Lasting(format!("{why} ({tries} tries)")));
                 }
-                part.append(&bytes).await?;
-                progress.forward(more);
-            }
-            Err(e) => {
-                let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));
-                return Err(Trouble::Passing(why));
+                Err(Trouble::Passing(why)) if last => {
+                    return Err(Trouble::Lasting(format!("{why} ({tries} tries)")));
+                }
+                Err(Trouble::Silent(_) | Trouble::Passing(_)) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    tries += 1;
+                }
+                other => return other,
             }
         }
     }
-}
 
-async fn restart(part: &mut Partial, progress: &Progress<'_>) -> Result<(), Trouble> {
-    if part.len() > 0 {
-        progress.back(part.len());
-        part.restart().await?;
+    /// Asks `base` for the rest of what `part` lacks, and verifies the whole.
+    async fn attempt(
+        &self,
+        base: &str,
+        want: &Want<'_>,
+        part: &mut Partial,
+    ) -> Result<(), Trouble> {
+        let resumed = part.len() > 0 && want.hash.is_some() && part.len() <= want.limit;
+        if !resumed {
+            self.restart(part).await?;
+        }
+        // Complete already when a run ended between the last byte and the renaming.
+        if want.size != Some(part.len()) {
+            let response = self.ask(&want.url(base), part).await?;
+            self.receive(response, want, part).await?;
+        }
+        match want.hash {
+            Some(hash) if hash != part.hash() => {
+                let got = part.hash();
+                self.restart(part).await?;
+                // What was there before may be to blame, not this source.
+                let why = format!("SHA-256 is {got}, pinned is {hash}");
+                Err(if resumed {
+                    Trouble::Passing(why)
+                } else {
+                    Trouble::Lasting(why)
+                })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
-    Ok(())
+
+    /// Sends the request and makes `part` fit to take the body of the answer.
+    async fn ask(&self, url: &str, part: &mut Partial) -> Result<Response, Trouble> {
+        let mut request = self.client.get(url);
+        if part.len() > 0 {
+            request = request.header(RANGE, format!("bytes={}-", part.len()));
+        }
+        let response = request
+            .send()
+            .await
+            .map_err(|e| Trouble::Silent(reason(&e)))?;
+        let status = response.status();
+        match status {
+            StatusCode::OK => self.restart(part).await.map(|()| response),
+            StatusCode::PARTIAL_CONTENT if starts_at(&response, part.len()) => Ok(response),
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                self.restart(part).await?;
+                Err(Trouble::Passing(format!(
+                    "{status} for the rest of the file"
+                )))
+            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                Err(Trouble::Passing(status.to_string()))
+            }
+            _ if status.is_server_error() => Err(Trouble::Passing(status.to_string())),
+            _ => Err(Trouble::Lasting(status.to_string())),
+        }
+    }
+
+    /// Takes the body of an answer, and not a byte beyond the limit.
+    async fn receive(
+        &self,
+        mut response: Response,
+        want: &Want<'_>,
+        part: &mut Partial,
+    ) -> Result<(), Trouble> {
+        loop {
+            match response.chunk().await {
+                Ok(None) if want.may_end_at(part.len()) => return Ok(()),
+                Ok(None) => {
+                    return Err(Trouble::Passing(format!(
+                        "ended after {} bytes",
+                        part.len()
+                    )));
+                }
+                Ok(Some(bytes)) => {
+                    let more = bytes.len() as u64;
+                    if more > want.limit.saturating_sub(part.len()) {
+                        self.restart(part).await?;
+                        let why = format!("larger than the {} bytes that are allowed", want.limit);
+                        return Err(Trouble::Lasting(why));
+                    }
+                    part.append(&bytes).await?;
+                    self.progress.forward(more);
+                }
+                Err(e) => {
+                    let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));
+                    return Err(Trouble::Passing(why));
+                }
+            }
+        }
+    }
+
+    async fn restart(&self, part: &mut Partial) -> Result<(), Trouble> {
+        if part.len() > 0 {
+            self.progress.back(part.len());
+            part.restart().await?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether a partial answer begins where we stopped.
 fn starts_at(response: &Response, position: u64) -> bool {
-    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+    let range = response
+        .headers()
+        .get(CONTENT_RANGE)
+        .and_then(|value| value.to_str().ok());
     range.is_some_and(|range| range.starts_with(&format!("bytes {position}-")))
 }
 
@@ -178,5 +232,9 @@ fn reason(error: &reqwest::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    if error.is_timeout() { "no answer in time".to_owned() } else { innermost.to_string() }
+    if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        innermost.to_string()
+    }
 }

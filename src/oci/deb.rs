@@ -36,7 +36,7 @@ pub enum DebError {
 
 /// What a path in a package is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A folder.
     Folder,
     /// A file of so many bytes.
@@ -49,34 +49,43 @@ pub enum Kind {
 
 /// One path in a package: relative, without `.` and `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Where.
-    pub path: String,
+    pub(super) path: String,
     /// Permission bits, without set-user-id and its like.
-    pub mode: u32,
+    pub(super) mode: u32,
     /// What.
-    pub kind: Kind,
+    pub(super) kind: Kind,
 }
 
 /// Calls `visit` with each path of the package and, for a file, its bytes. Stops early when `visit`
 /// returns `false`.
-pub fn read<E: From<DebError>>(
+pub(super) fn read<E: From<DebError>>(
     package: impl Read,
     mut visit: impl FnMut(Entry, &mut dyn Read) -> Result<bool, E>,
 ) -> Result<(), E> {
     let data = data_member(package)?;
-    let mut archive = tar::Archive::new(Bounded { inner: data, left: MAX_UNPACKED });
+    let mut archive = tar::Archive::new(Bounded {
+        inner: data,
+        left: MAX_UNPACKED,
+    });
     let (mut long_path, mut long_link) = (None, None);
     for entry in archive.entries().map_err(DebError::from)?.raw(true) {
         let mut entry = entry.map_err(DebError::from)?;
         let kind = entry.header().entry_type();
         if kind.is_gnu_longname() || kind.is_gnu_longlink() {
-            let slot = if kind.is_gnu_longname() { &mut long_path } else { &mut long_link };
+            let slot = if kind.is_gnu_longname() {
+                &mut long_path
+            } else {
+                &mut long_link
+            };
             *slot = Some(long_name(&mut entry)?);
             continue;
         }
         let header = entry.header();
-        let path = long_path.take().map_or_else(|| text(&header.path_bytes()), Ok)?;
+        let path = long_path
+            .take()
+            .map_or_else(|| text(&header.path_bytes()), Ok)?;
         let link = long_link.take();
         let link = || match link {
             Some(link) => Ok(link),
@@ -124,7 +133,11 @@ fn data_member<'a>(mut package: impl Read + 'a) -> Result<Box<dyn Read + 'a>, De
             return match name.as_str() {
                 "data.tar" => Ok(Box::new(data)),
                 "data.tar.gz" => Ok(Box::new(GzDecoder::new(data))),
-                "data.tar.xz" => Ok(Box::new(XzReader::new_mem_limit(data, true, MAX_MEMORY_KIB))),
+                "data.tar.xz" => Ok(Box::new(XzReader::new_mem_limit(
+                    data,
+                    true,
+                    MAX_MEMORY_KIB,
+                ))),
                 "data.tar.zst" => {
                     let mut decoder = zstd::Decoder::new(data)?;
                     decoder.window_log_max(MAX_WINDOW_LOG)?;
@@ -148,12 +161,16 @@ fn member(package: &mut impl Read) -> Result<(String, u64), DebError> {
     package.read_exact(&mut header)?;
     let field = |range: std::ops::Range<usize>| {
         let bytes = header.get(range).unwrap_or_default();
-        std::str::from_utf8(bytes).map(str::trim_end).map_err(|_| DebError::Format("a strange member"))
+        std::str::from_utf8(bytes)
+            .map(str::trim_end)
+            .map_err(|_| DebError::Format("a strange member"))
     };
     if field(58..60)? != "`" {
         return Err(DebError::Format("a broken member header"));
     }
-    let size = field(48..58)?.parse().map_err(|_| DebError::Format("a member without a size"))?;
+    let size = field(48..58)?
+        .parse()
+        .map_err(|_| DebError::Format("a member without a size"))?;
     Ok((field(0..16)?.trim_end_matches('/').to_owned(), size))
 }
 
@@ -216,7 +233,14 @@ pub(super) mod tests {
 
     /// One member of an `ar` archive.
     fn member(name: &str, body: &[u8]) -> Vec<u8> {
-        let head = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", body.len());
+        let head = format!(
+            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+            0,
+            0,
+            0,
+            "100644",
+            body.len()
+        );
         let mut bytes = [head.as_bytes(), body].concat();
         if body.len() % 2 == 1 {
             bytes.push(b'\n');
@@ -226,11 +250,19 @@ pub(super) mod tests {
 
     fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
         let members = members.iter().map(|(name, body)| member(name, body));
-        [b"!<arch>\n".to_vec()].into_iter().chain(members).flatten().collect()
+        [b"!<arch>\n".to_vec()]
+            .into_iter()
+            .chain(members)
+            .flatten()
+            .collect()
     }
 
     fn deb(name: &str, data: &[u8]) -> Vec<u8> {
-        ar(&[("debian-binary", b"2.0\n"), ("control.tar.xz", b"odd"), (name, data)])
+        ar(&[
+            ("debian-binary", b"2.0\n"),
+            ("control.tar.xz", b"odd"),
+            (name, data),
+        ])
     }
 
     /// A package of the given entries, with whatever names they have.
@@ -283,7 +315,8 @@ pub(super) mod tests {
     #[test]
     fn every_compression_is_undone() {
         let tar = plain();
-        let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+        let mut xz =
+            lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
         xz.write_all(&tar).unwrap();
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gz.write_all(&tar).unwrap();
@@ -294,14 +327,24 @@ pub(super) mod tests {
             ("data.tar.gz/", gz.finish().unwrap()),
         ];
         for (name, data) in packed {
-            let entry = |path: &str, mode, kind| Entry { path: path.to_owned(), mode, kind };
+            let entry = |path: &str, mode, kind| Entry {
+                path: path.to_owned(),
+                mode,
+                kind,
+            };
             assert_eq!(
                 list(&deb(name, &data)).unwrap(),
                 [
                     (entry("usr/bin", 0o755, Kind::Folder), vec![]),
                     (entry("usr/bin/a", 0o755, Kind::File(5)), b"bytes".to_vec()),
-                    (entry("usr/bin/b", 0o777, Kind::Symlink("../../../etc/x".into())), vec![]),
-                    (entry("usr/bin/c", 0o755, Kind::Hardlink("usr/bin/a".into())), vec![]),
+                    (
+                        entry("usr/bin/b", 0o777, Kind::Symlink("../../../etc/x".into())),
+                        vec![]
+                    ),
+                    (
+                        entry("usr/bin/c", 0o755, Kind::Hardlink("usr/bin/a".into())),
+                        vec![]
+                    ),
                 ],
                 "{name}"
             );
@@ -348,11 +391,23 @@ pub(super) mod tests {
     #[test]
     fn long_names_have_an_end() {
         let long = "./".to_owned() + &"d/".repeat(100) + "file";
-        let entries = [("././@LongLink", b'L', long.as_str(), 0), ("./cut", b'0', "x", 0o644)];
-        assert_eq!(list(&package(&entries)).unwrap()[0].0.path, &long[2..]);
+        let entries = [
+            ("././@LongLink", b'L', long.as_str(), 0),
+            ("./cut", b'0', "x", 0o644),
+        ];
+        assert_eq!(
+            list(&package(&entries)).unwrap()[0].0.path,
+            long.trim_start_matches("./")
+        );
         let endless = "d".repeat(5000);
-        let entries = [("././@LongLink", b'L', endless.as_str(), 0), ("./cut", b'0', "x", 0o644)];
-        assert!(matches!(list(&package(&entries)), Err(DebError::Format("a name without end"))));
+        let entries = [
+            ("././@LongLink", b'L', endless.as_str(), 0),
+            ("./cut", b'0', "x", 0o644),
+        ];
+        assert!(matches!(
+            list(&package(&entries)),
+            Err(DebError::Format("a name without end"))
+        ));
     }
 
     #[test]
@@ -364,10 +419,21 @@ pub(super) mod tests {
             (b"PK\x03\x04 and so on".to_vec(), "no ar archive"),
             (ar(&[control, data]), "begin with debian-binary"),
             (ar(&[first, control]), "failed to fill whole buffer"),
-            (ar(&[first, control, ("data.tar.lz4", b"x")]), "compression is not known"),
+            (
+                ar(&[first, control, ("data.tar.lz4", b"x")]),
+                "compression is not known",
+            ),
             (ar(&[first; 9]), "no data member"),
-            (ar(&[first, control, data])[..70].to_vec(), "ends within a member"),
-            (String::from_utf8_lossy(&ar(&[first])).replace("100644  4 ", "100644  x ").into_bytes(), "without a size"),
+            (
+                ar(&[first, control, data])[..70].to_vec(),
+                "ends within a member",
+            ),
+            (
+                String::from_utf8_lossy(&ar(&[first]))
+                    .replace("100644  4 ", "100644  x ")
+                    .into_bytes(),
+                "without a size",
+            ),
             (ar(&[first])[..50].to_vec(), "failed to fill whole buffer"),
         ] {
             let error = list(&archive).unwrap_err().to_string();
@@ -382,7 +448,12 @@ pub(super) mod tests {
         let header = [2, 0, 0x21, 1, 39, 0, 0, 0];
         xz.extend(header);
         xz.extend(crc32(&header).to_le_bytes());
-        assert!(list(&deb("data.tar.xz", &xz)).unwrap_err().to_string().contains("mem"));
+        assert!(
+            list(&deb("data.tar.xz", &xz))
+                .unwrap_err()
+                .to_string()
+                .contains("mem")
+        );
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

@@ -1,0 +1,238 @@
+//! A definition and its packages → an archive that every engine loads, the same to the byte.
+//!
+//! The archive goes to a nameless temporary file: it is as large as the image, and memory is not.
+
+use std::fs::File;
+use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::definition::{Definition, ExtraContent};
+use super::layer::{Blob, Hashing, LayerError, Node, Tree, What};
+use super::unpack::{Take, unpack};
+use crate::artifact::cache::CacheError;
+use crate::artifact::{Cache, Pin, Sha256Hash};
+
+/// Packages that are unpacked at a time.
+const WORKERS: usize = 2;
+/// All times in an image.
+const CREATED: &str = "1970-01-01T00:00:01Z";
+/// The size of a tar header, and what everything in a tar is rounded up to.
+const BLOCK: u64 = 512;
+const LAYER: &str = "layer.tar";
+
+/// Why an image could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// A package is not what it should be.
+    #[error("package {name}: {source}")]
+    Package {
+        /// Which.
+        name: String,
+        /// Why.
+        source: LayerError,
+    },
+    /// Something about the whole.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// Reading or writing a temporary file failed.
+    #[error("temporary file: {0}")]
+    Io(#[from] io::Error),
+    /// No temporary file.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// A container image, ready to be loaded.
+#[derive(Debug)]
+pub struct ContainerImage {
+    /// Its name.
+    pub reference: String,
+    /// `sha256:…` of its layers: by them an engine's copy is recognised.
+    pub diff_ids: Vec<String>,
+    /// What `docker load` takes, read from its beginning.
+    pub archive: File,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// What an image is put together from.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    pub(super) definition: &'a Definition,
+    /// The files of `definition.lock.packages`, verified.
+    pub(super) packages: &'a [PathBuf],
+    /// Where temporary files go.
+    pub(super) cache: &'a Cache,
+}
+
+type Nodes = Vec<(String, Node)>;
+type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
+impl Parts<'_> {
+    /// Puts the image together. Blocks for seconds; `stop` is asked between files.
+    pub(super) fn assemble(&self, stop: Stop<'_>) -> Result<ContainerImage, AssembleError> {
+        let mut tree = Tree::default();
+        for (pin, nodes) in self
+            .definition
+            .lock
+            .packages
+            .iter()
+            .zip(self.unpack_all(stop)?)
+        {
+            tree.add(nodes).map_err(|source| in_package(pin, source))?;
+        }
+        tree.bundle_certificates()?;
+        for extra in &self.definition.extras {
+            let what = match &extra.content {
+                ExtraContent::Folder => What::Folder,
+                ExtraContent::File(bytes) => What::File(Blob::Bytes(bytes.clone())),
+                ExtraContent::Symlink(target) => What::Symlink(target.clone()),
+            };
+            let (mode, owner) = (extra.mode, extra.owner);
+            tree.set(&extra.path, Node { mode, owner, what });
+        }
+        tree.complete()?;
+        write_archive(self.definition, &tree, self.cache.temporary()?, stop)
+    }
+
+    /// Unpacks the packages, the largest first, and gives them back in their own order.
+    fn unpack_all(&self, stop: Stop<'_>) -> Result<Vec<Nodes>, AssembleError> {
+        let packages = self.definition.lock.packages.iter().zip(self.packages);
+        let mut jobs: Vec<_> = packages.enumerate().collect();
+        jobs.sort_by_key(|(_, (pin, _))| std::cmp::Reverse(pin.size));
+        let next = AtomicUsize::new(0);
+        let done = Mutex::new(Vec::with_capacity(jobs.len()));
+        let failed = Mutex::new(None);
+        let halt = || stop() || lock(&failed).is_some();
+        let worker = || {
+            while let Some((index, (pin, path))) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                match self.unpack_one(pin, path, &halt) {
+                    Ok(nodes) => lock(&done).push((*index, nodes)),
+                    Err(error) => {
+                        lock(&failed).get_or_insert(error);
+                        return;
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS {
+                scope.spawn(worker);
+            }
+        });
+        if let Some(error) = lock(&failed).take() {
+            return Err(error);
+        }
+        let mut done = std::mem::take(&mut *lock(&done));
+        done.sort_by_key(|(index, _)| *index);
+        Ok(done.into_iter().map(|(_, nodes)| nodes).collect())
+    }
+
+    fn unpack_one(&self, pin: &Pin, path: &Path, stop: Stop<'_>) -> Result<Nodes, AssembleError> {
+        let contents = &self.definition.lock.contents;
+        let take = match contents
+            .iter()
+            .filter(|c| c.package == pin.name)
+            .collect::<Vec<_>>()
+        {
+            pins if pins.is_empty() => Take::All,
+            pins => Take::Only(pins),
+        };
+        let package = File::open(path).map_err(|error| in_package(pin, error.into()))?;
+        let package = BufReader::with_capacity(64 * 1024, package);
+        let unpacked = unpack(package, &take, self.cache.temporary()?, stop);
+        unpacked.map_err(|source| in_package(pin, source))
+    }
+}
+
+fn in_package(pin: &Pin, source: LayerError) -> AssembleError {
+    AssembleError::Package {
+        name: pin.name.clone(),
+        source,
+    }
+}
+
+/// The layer, then what describes it. The layer's header is written when its length is known.
+fn write_archive(
+    definition: &Definition,
+    tree: &Tree,
+    mut file: File,
+    stop: Stop<'_>,
+) -> Result<ContainerImage, AssembleError> {
+    file.seek(SeekFrom::Start(BLOCK))?;
+    let (layer, length) = {
+        let buffered = io::BufWriter::with_capacity(256 * 1024, &file);
+        let mut writer = Hashing {
+            inner: buffered,
+            hasher: Sha256::new(),
+            count: 0,
+        };
+        tree.write(&mut writer, &stop)?;
+        writer.flush()?;
+        (Sha256Hash::finish(writer.hasher), writer.count)
+    };
+    file.write_all_at(header(LAYER, length)?.as_bytes(), 0)?;
+    let diff_id = format!("sha256:{layer}");
+
+    let config = config(definition, &diff_id).to_string();
+    let config_name = format!("{}.json", Sha256Hash::of(config.as_bytes()));
+    let reference = definition.reference();
+    let manifest =
+        json!([{ "Config": config_name, "RepoTags": [reference], "Layers": [LAYER] }]).to_string();
+    file.seek(SeekFrom::Start(BLOCK + length.next_multiple_of(BLOCK)))?;
+    let mut archive = tar::Builder::new(&mut file);
+    for (name, text) in [(config_name.as_str(), config), ("manifest.json", manifest)] {
+        archive.append(&header(name, text.len() as u64)?, text.as_bytes())?;
+    }
+    archive.finish()?;
+    drop(archive);
+    let size = file.stream_position()?;
+    file.rewind()?;
+    Ok(ContainerImage {
+        reference,
+        diff_ids: vec![diff_id],
+        archive: file,
+        size,
+    })
+}
+
+fn header(name: &str, size: u64) -> io::Result<tar::Header> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name)?;
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1);
+    header.set_size(size);
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_cksum();
+    Ok(header)
+}
+
+fn config(definition: &Definition, diff_id: &str) -> serde_json::Value {
+    let defaults = &definition.defaults;
+    json!({
+        "architecture": definition.architecture,
+        "os": "linux",
+        "created": CREATED,
+        "config": {
+            "Env": defaults.env,
+            "User": defaults.user,
+            "WorkingDir": defaults.working_dir,
+            "Cmd": defaults.command,
+            "Labels": definition.labels().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        },
+        "rootfs": { "type": "layers", "diff_ids": [diff_id] },
+        "history": [{ "created": CREATED, "created_by": "sdbuild" }],
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
