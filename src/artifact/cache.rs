@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -18,6 +19,12 @@ use super::pin::Sha256Hash;
 
 /// How often a waiting process looks whether the other one is done.
 const POLL: Duration = Duration::from_millis(100);
+/// Folder of objects and half-fetched ones.
+const OBJECTS: &str = "sha256";
+/// Folder of notes.
+const NOTES: &str = "notes";
+/// Files that have no name yet begin with this.
+const UNNAMED: &str = "new-";
 
 /// Which step failed on which file.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +50,12 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// A folder of ours; cheap to clone.
+/// A folder of ours; cheap to clone. While one is open nobody empties it.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
+    /// Holds a shared lock on the folder.
+    _in_use: Arc<File>,
 }
 
 /// What is there under a hash.
@@ -74,11 +83,50 @@ pub(super) enum Claim {
 impl Cache {
     /// The cache in folder `root`, which is made if need be.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, CacheError> {
-        let cache = Self { root: root.into() };
+        let root = root.into();
+        fs::create_dir_all(&root).at("make the cache folder", &root)?;
+        // Emptying takes milliseconds, so waiting for it needs no token.
+        let in_use = File::open(&root).and_then(|folder| folder.lock_shared().map(|()| folder));
+        let cache = Self {
+            _in_use: Arc::new(in_use.at("lock", &root)?),
+            root,
+        };
         for folder in [cache.objects(), cache.notes()] {
             fs::create_dir_all(&folder).at("make the cache folder", &folder)?;
         }
         Ok(cache)
+    }
+
+    /// How many bytes of ours lie below `root`, open or not.
+    pub fn usage(root: &Path) -> Result<u64, CacheError> {
+        let sizes = own_files(root)?;
+        Ok(sizes.iter().map(|(_, size)| size).sum())
+    }
+
+    /// Removes what is ours below `root` and nothing else, unless somebody has it open. Tells how many
+    /// bytes that gave back.
+    pub fn remove_all(root: &Path) -> Result<u64, CacheError> {
+        let folder = match File::open(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            folder => folder.at("open", root)?,
+        };
+        folder
+            .try_lock()
+            .map_err(|error| match error {
+                TryLockError::Error(error) => error,
+                TryLockError::WouldBlock => io::Error::other("another sdbuild uses it"),
+            })
+            .at("empty the cache folder", root)?;
+        let mut freed = 0;
+        for (path, size) in own_files(root)? {
+            fs::remove_file(&path).at("remove", &path)?;
+            freed += size;
+        }
+        for name in [OBJECTS, NOTES] {
+            // Something foreign in it keeps it there.
+            drop(fs::remove_dir(root.join(name)));
+        }
+        Ok(freed)
     }
 
     /// The folder.
@@ -104,7 +152,9 @@ impl Cache {
     pub fn set_note(&self, name: &str, text: &str) -> Result<(), CacheError> {
         let path = self.notes().join(name);
         let write = || -> io::Result<()> {
-            let file = tempfile::NamedTempFile::new_in(self.notes())?;
+            let file = tempfile::Builder::new()
+                .prefix(UNNAMED)
+                .tempfile_in(self.notes())?;
             fs::write(file.path(), text)?;
             file.persist(&path)?;
             Ok(())
@@ -168,7 +218,7 @@ impl Cache {
     pub(super) async fn unnamed(&self) -> Result<Partial, CacheError> {
         let folder = self.objects();
         let file = tempfile::Builder::new()
-            .prefix("new-")
+            .prefix(UNNAMED)
             .suffix(".part")
             .tempfile_in(&folder);
         let (file, path) = file.at("make a file in", &folder)?.into_parts();
@@ -206,11 +256,11 @@ impl Cache {
     }
 
     fn objects(&self) -> PathBuf {
-        self.root.join("sha256")
+        self.root.join(OBJECTS)
     }
 
     fn notes(&self) -> PathBuf {
-        self.root.join("notes")
+        self.root.join(NOTES)
     }
 
     fn object(&self, hash: Sha256Hash) -> PathBuf {
@@ -275,6 +325,34 @@ impl Partial {
         self.len = 0;
         Ok(())
     }
+}
+
+/// The files below `root` that a cache makes, with their sizes.
+fn own_files(root: &Path) -> Result<Vec<(PathBuf, u64)>, CacheError> {
+    let is_object = |name: &str| {
+        let name = name.strip_suffix(".part").unwrap_or(name);
+        name.parse::<Sha256Hash>().is_ok() || name.starts_with(UNNAMED)
+    };
+    let is_note = |name: &str| name.starts_with("image-") || name.starts_with(UNNAMED);
+    let mut own = Vec::new();
+    for (folder, is_own) in [
+        (OBJECTS, &is_object as &dyn Fn(&str) -> bool),
+        (NOTES, &is_note),
+    ] {
+        let folder = root.join(folder);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.at("read", &folder)?,
+        };
+        for entry in entries {
+            let entry = entry.at("read", &folder)?;
+            let meta = entry.metadata().at("read", &entry.path())?;
+            if !meta.is_dir() && entry.file_name().to_str().is_some_and(is_own) {
+                own.push((entry.path(), meta.len()));
+            }
+        }
+    }
+    Ok(own)
 }
 
 fn open_part(path: &Path) -> io::Result<File> {

@@ -4,6 +4,7 @@
 //! where it stopped; one that lacks the file or has another one under its name is left at once. A
 //! mirror that did not answer at all is not asked for the other files of the same call.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +56,8 @@ pub struct Fetched {
     pub sha256: Sha256Hash,
     /// Its length in bytes.
     pub size: u64,
+    /// Where it came from after redirections; the URL that was asked for when nothing was sent.
+    pub final_url: String,
 }
 
 /// Something that is not pinned by a lock.
@@ -159,6 +162,26 @@ impl Fetcher {
         fetched.map_err(|error| failure(error, url))
     }
 
+    /// The first of `mirrors` that has `path`.
+    pub async fn first_reachable(
+        &self,
+        mirrors: &[String],
+        path: &str,
+        cancel: &Cancel,
+    ) -> Result<Option<String>, Failure> {
+        let ask = async {
+            for mirror in mirrors {
+                let url = format!("{}/{path}", mirror.trim_end_matches('/'));
+                let answer = self.client.head(url).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    return Some(mirror.clone());
+                }
+            }
+            None
+        };
+        cancel.race(ask).await
+    }
+
     fn call(&self, total: Option<u64>) -> Call<'_> {
         Call {
             client: &self.client,
@@ -169,28 +192,27 @@ impl Fetcher {
     }
 
     async fn all(&self, pins: &[&Pin], mirrors: &[String]) -> Result<Vec<PathBuf>, Failure> {
-        let mut paths = vec![None; pins.len()];
+        let mut paths = HashMap::new();
         let mut missing = Vec::new();
-        for (slot, pin) in paths.iter_mut().zip(pins) {
-            match self
-                .cache
-                .find(pin.sha256)
-                .await
-                .or_environment("look into the cache")?
-            {
-                Found::Whole { path, .. } => *slot = Some(path),
-                Found::Missing => missing.push((slot, *pin)),
+        let mut seen = HashSet::new();
+        for pin in pins.iter().filter(|pin| seen.insert(pin.sha256)) {
+            let found = self.cache.find(pin.sha256).await;
+            match found.or_environment("look into the cache")? {
+                Found::Whole { path, .. } => {
+                    paths.insert(pin.sha256, path);
+                }
+                Found::Missing => missing.push(*pin),
                 Found::Damaged => {
                     self.events
                         .notice(format_args!("{} in the cache is damaged", pin.name));
-                    missing.push((slot, *pin));
+                    missing.push(*pin);
                 }
             }
         }
-        missing.sort_by_key(|(_, pin)| std::cmp::Reverse(pin.size));
-        let call = &self.call(Some(missing.iter().map(|(_, pin)| pin.size).sum()));
-        stream::iter(missing)
-            .map(|(slot, pin)| async move {
+        missing.sort_by_key(|pin| std::cmp::Reverse(pin.size));
+        let call = &self.call(Some(missing.iter().map(|pin| pin.size).sum()));
+        let fetched: Vec<Fetched> = stream::iter(missing)
+            .map(|pin| async move {
                 let want = Want {
                     what: &pin.name,
                     bases: mirrors,
@@ -199,15 +221,21 @@ impl Fetcher {
                     size: Some(pin.size),
                     limit: pin.size,
                 };
-                let what = || format!("{} {}", pin.name, pin.version);
                 let fetched = self.one(&want, call).await;
-                *slot = Some(fetched.map_err(|error| failure(error, &what()))?.path);
-                Ok::<(), Failure>(())
+                fetched.map_err(|error| failure(error, &format!("{} {}", pin.name, pin.version)))
             })
             .buffer_unordered(self.network.parallel.max(1))
-            .try_collect::<()>()
+            .try_collect()
             .await?;
-        Ok(paths.into_iter().flatten().collect())
+        paths.extend(
+            fetched
+                .into_iter()
+                .map(|fetched| (fetched.sha256, fetched.path)),
+        );
+        Ok(pins
+            .iter()
+            .filter_map(|pin| paths.get(&pin.sha256).cloned())
+            .collect())
     }
 
     async fn one(&self, want: &Want<'_>, call: &Call<'_>) -> Result<Fetched, FetchError> {
@@ -224,7 +252,13 @@ impl Fetcher {
                     Claim::Mine(part) => *part,
                     Claim::Whole { path, size } => {
                         call.progress.forward(size);
-                        return Ok(Fetched { path, sha256, size });
+                        let final_url = want.bases.first().cloned().unwrap_or_default();
+                        return Ok(Fetched {
+                            path,
+                            sha256,
+                            size,
+                            final_url,
+                        });
                     }
                 }
             }
@@ -233,10 +267,15 @@ impl Fetcher {
         let mut said = Vec::new();
         for base in want.bases {
             match call.ask_patiently(base, want, &mut part).await {
-                Ok(()) => {
+                Ok(final_url) => {
                     let (sha256, size) = (part.hash(), part.len());
                     let path = self.cache.keep(part, sha256).await?;
-                    return Ok(Fetched { path, sha256, size });
+                    return Ok(Fetched {
+                        path,
+                        sha256,
+                        size,
+                        final_url,
+                    });
                 }
                 Err(Trouble::Disk(error)) => return Err(error.into()),
                 Err(Trouble::Silent(why) | Trouble::Passing(why) | Trouble::Lasting(why)) => {

@@ -82,13 +82,14 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Asks `base` until it gives what is wanted, or until more patience would not help.
+    /// Asks `base` until it gives what is wanted, or until more patience would not help. The URL that
+    /// comes back is the one that it led to.
     pub(super) async fn ask_patiently(
         &self,
         base: &str,
         want: &Want<'_>,
         part: &mut Partial,
-    ) -> Result<(), Trouble> {
+    ) -> Result<String, Trouble> {
         if let Some(why) = self.silent.why(base) {
             return Err(Trouble::Lasting(format!("not asked again ({why})")));
         }
@@ -114,20 +115,22 @@ impl Call<'_> {
         }
     }
 
-    /// Asks `base` for the rest of what `part` lacks, and verifies the whole.
+    /// Asks `base` once for the rest of what `part` lacks, and verifies the whole.
     async fn attempt(
         &self,
         base: &str,
         want: &Want<'_>,
         part: &mut Partial,
-    ) -> Result<(), Trouble> {
+    ) -> Result<String, Trouble> {
         let resumed = part.len() > 0 && want.hash.is_some() && part.len() <= want.limit;
         if !resumed {
             self.restart(part).await?;
         }
         // Complete already when a run ended between the last byte and the renaming.
+        let mut url = want.url(base);
         if want.size != Some(part.len()) {
-            let response = self.ask(&want.url(base), part).await?;
+            let response = self.ask(&url, part).await?;
+            url = response.url().to_string();
             self.receive(response, want, part).await?;
         }
         match want.hash {
@@ -142,7 +145,7 @@ impl Call<'_> {
                     Trouble::Lasting(why)
                 })
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(url),
         }
     }
 

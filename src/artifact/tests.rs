@@ -20,6 +20,8 @@ enum Answer {
     Cut(Vec<u8>, usize),
     /// As `Body`, but knows `Range`.
     Ranged(Vec<u8>),
+    /// Leads elsewhere, by this header.
+    Moved(String),
     /// Says nothing for a while.
     Hang(Duration),
     /// Sends after a while.
@@ -103,6 +105,7 @@ fn answer_one(mut stream: TcpStream, answer: Answer, log: &Mutex<Vec<String>>) {
             );
         }
         Answer::Body(body) | Answer::Ranged(body) => send("200 OK", "", body.len(), &body),
+        Answer::Moved(to) => send("302 Found", &to, 0, b""),
         Answer::Hang(time) => pause(time),
         Answer::Late(body, time) => {
             pause(time);
@@ -405,7 +408,7 @@ fn a_cache_that_cannot_be_is_named() {
         .unwrap_err()
         .to_string();
     assert!(error.starts_with("make the cache folder /"), "{error}");
-    assert!(error.contains("cache/sha256: "), "{error}");
+    assert!(error.contains("/cache: "), "{error}");
 }
 
 #[tokio::test]
@@ -473,7 +476,7 @@ async fn a_url_without_a_pin_tells_its_hash() {
         .url(remote(Some(first.sha256), 1 << 20), &cancel)
         .await
         .unwrap();
-    assert_eq!(again, first);
+    assert_eq!((&again.path, again.sha256), (&first.path, first.sha256));
     assert_eq!(server.asked().len(), 2);
 
     let too_large = fetcher
@@ -497,4 +500,74 @@ async fn a_url_without_a_pin_tells_its_hash() {
         "{:?}",
         bench.objects()
     );
+}
+
+#[tokio::test]
+async fn redirections_are_followed_and_told() {
+    let (bench, body) = (Bench::new(), body());
+    let target = Server::new([Answer::Body(body.clone())]);
+    let to = format!("Location: {}/release-1234/nixexprs.tar.xz\r\n", target.base);
+    let channel = Server::new([Answer::Moved(to)]);
+    let url = format!("{}/channel", channel.base);
+    let remote = Remote {
+        url: &url,
+        sha256: None,
+        limit: 1 << 20,
+    };
+    let first = bench.fetcher().url(remote, &Cancel::new()).await.unwrap();
+    assert_eq!(
+        first.final_url,
+        format!("{}/release-1234/nixexprs.tar.xz", target.base)
+    );
+    assert_eq!(first.sha256, Sha256Hash::of(&body));
+}
+
+#[tokio::test]
+async fn the_first_mirror_that_has_it_is_found() {
+    let bench = Bench::new();
+    let lacks = Server::new([Answer::Status("404 Not Found")]);
+    let has = Server::new([Answer::Body(vec![])]);
+    let mirrors = ["http://127.0.0.1:1", &lacks.base, &has.base].map(str::to_owned);
+    let (fetcher, cancel) = (bench.fetcher(), Cancel::new());
+    let first = fetcher
+        .first_reachable(&mirrors, "pool/a.deb", &cancel)
+        .await
+        .unwrap();
+    assert_eq!(first.as_ref(), Some(&has.base));
+    assert_eq!(has.asked(), ["/pool/a.deb"]);
+    let none = fetcher
+        .first_reachable(&mirrors[..2], "pool/a.deb", &cancel)
+        .await
+        .unwrap();
+    assert_eq!(none, None);
+}
+
+#[tokio::test]
+async fn emptying_removes_ours_alone_and_only_when_nobody_uses_it() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let root = bench.folder.path().join("cache");
+    assert_eq!(Cache::usage(&root).unwrap(), 0);
+    assert_eq!(Cache::remove_all(&root).unwrap(), 0);
+
+    let cache = Cache::open(&root).unwrap();
+    cache.set_note("image-x", "four").unwrap();
+    let server = Server::new([Answer::Body(body.clone())]);
+    let fetcher = Fetcher::new(cache, quick(), Events::none()).unwrap();
+    fetcher
+        .pins(&[&pin], &[server.base], &Cancel::new())
+        .await
+        .unwrap();
+    fs::write(root.join("sha256").join("photo.jpg"), "mine").unwrap();
+    fs::write(root.join("letter"), "mine").unwrap();
+    let size = body.len() as u64 + 4;
+    assert_eq!(Cache::usage(&root).unwrap(), size);
+
+    let error = Cache::remove_all(&root).unwrap_err().to_string();
+    assert!(error.ends_with("another sdbuild uses it"), "{error}");
+    drop(fetcher);
+    assert_eq!(Cache::remove_all(&root).unwrap(), size);
+    assert_eq!(Cache::usage(&root).unwrap(), 0);
+    assert!(root.join("sha256/photo.jpg").exists() && root.join("letter").exists());
+    assert!(!root.join("notes").exists());
 }

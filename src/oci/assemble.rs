@@ -147,7 +147,13 @@ impl Parts<'_> {
         let package = File::open(path).map_err(|error| in_package(pin, error.into()))?;
         let package = BufReader::with_capacity(64 * 1024, package);
         let unpacked = unpack(package, &take, self.cache.temporary()?, stop);
-        unpacked.map_err(|source| in_package(pin, source))
+        let mut nodes = unpacked.map_err(|source| in_package(pin, source))?;
+        if let Some(place) = self.definition.place(&pin.name) {
+            for (path, _) in &mut nodes {
+                place.clone_into(path);
+            }
+        }
+        Ok(nodes)
     }
 }
 

@@ -144,6 +144,8 @@ pub struct Definition {
     pub lock: Lock,
     /// What is added, in this order.
     pub extras: Vec<Extra>,
+    /// Where the pinned contents of a package go: package and path.
+    pub places: &'static [(&'static str, &'static str)],
     /// How it runs.
     pub defaults: Defaults,
 }
@@ -156,6 +158,8 @@ impl Definition {
             Architecture::Arm64 => include_str!("../../containers/registrar/arm64.lock.json"),
         };
         let extras = vec![
+            Extra::file("sdbuild/keeper", 0o755, KEEPER),
+            Extra::folder("binfmt_misc", 0o755, 0),
             Extra::file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\n"),
             Extra::file("etc/group", 0o644, "root:x:0:\n"),
             Extra::link("usr/bin/sh", "busybox"),
@@ -167,7 +171,12 @@ impl Definition {
             command: vec!["/bin/sh".to_owned()],
         };
         let lock = lock_text(Role::Registrar, architecture, locks, built_in)?;
-        Self::new((Role::Registrar, architecture), &lock, extras, defaults)
+        let mut registrar = Self::new((Role::Registrar, architecture), &lock, extras, defaults)?;
+        registrar.places = &[
+            ("busybox-static:arm64", "sdbuild/probe-aarch64"),
+            ("qemu-user", "sdbuild/qemu-aarch64"),
+        ];
+        Ok(registrar)
     }
 
     /// The builder's image. `locks` is a folder with locks in place of the built-in ones.
@@ -230,8 +239,15 @@ impl Definition {
             architecture,
             lock,
             extras,
+            places: &[],
             defaults,
         })
+    }
+
+    /// Where a pinned file of `package` goes in the image.
+    pub(super) fn place(&self, package: &str) -> Option<&'static str> {
+        let place = self.places.iter().find(|(name, _)| *name == package);
+        place.map(|(_, path)| *path)
     }
 
     /// SHA-256 over everything that decides what the image is. Where a package comes from, and what
@@ -252,6 +268,7 @@ impl Definition {
             packages,
             contents,
             extras,
+            self.places,
             self.defaults,
         ]);
         Sha256Hash::of(all.to_string().as_bytes())
@@ -271,6 +288,8 @@ impl Definition {
     }
 }
 
+/// Puts the handler into the kernel's table and takes it out again.
+const KEEPER: &str = include_str!("../../containers/registrar/keeper");
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
 sdbuild:x:1000:1000:sdbuild:/home/sdbuild:/bin/bash
@@ -311,17 +330,24 @@ mod tests {
                 assert_eq!(definition.lock.architecture, architecture.as_str());
             }
             let registrar = Definition::registrar(architecture, None).unwrap();
-            let [qemu] = &registrar.lock.contents[..] else {
+            let [probe, qemu] = &registrar.lock.contents[..] else {
                 panic!("{registrar:?}")
             };
             assert_eq!(qemu.path, "usr/bin/qemu-aarch64");
+            assert_eq!(registrar.place(&qemu.package), Some("sdbuild/qemu-aarch64"));
+            assert_eq!(probe.path, "usr/bin/busybox");
+            assert_eq!(
+                registrar.place(&probe.package),
+                Some("sdbuild/probe-aarch64")
+            );
         }
     }
 
     #[test]
     fn the_digest_knows_everything_that_matters() {
         let base = Definition::registrar(Architecture::Amd64, None).unwrap();
-        let changes: [fn(&mut Definition); 8] = [
+        let changes: [fn(&mut Definition); 9] = [
+            |d| d.places = &[("qemu-user", "elsewhere")],
             |d| d.role = Role::Builder,
             |d| d.architecture = Architecture::Arm64,
             |d| d.lock.packages[0].sha256 = Sha256Hash::of(b"x"),
