@@ -1,0 +1,276 @@
+//! The files of a configuration's folder: found once, checked, packed in a fixed order.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use ignore::WalkBuilder;
+use sha2::{Digest, Sha256};
+
+use super::pack::{Owner, Packer};
+use super::source::Configuration;
+use crate::cancel::Cancel;
+use crate::event::Events;
+use crate::failure::{Failure, OrFail};
+
+/// From here on a person hears about it: configurations are small, what is not was left lying there.
+const LARGE: u64 = 64 << 20;
+/// From here on it is a mistake.
+const TOO_LARGE: u64 = 2 << 30;
+/// A configuration with so many files is somebody's whole disk.
+const TOO_MANY: usize = 200_000;
+const IGNORE_HINT: &str = "name it in .sdbuildignore to leave it behind";
+const OWN_FOLDER_HINT: &str = "move the configuration into a folder of its own";
+
+/// What one path is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Directory,
+    File { size: u64, executable: bool },
+    Link(String),
+}
+
+/// What goes along with a configuration, sorted by path.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    root: PathBuf,
+    entries: Vec<(String, Kind)>,
+}
+
+impl Bundle {
+    /// Walks the folder of `configuration`.
+    pub(super) fn collect(
+        configuration: &Configuration,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Self, Failure> {
+        let root = configuration.root().to_path_buf();
+        let mut bundle = Self {
+            root,
+            entries: Vec::new(),
+        };
+        let mut size = 0u64;
+        for path in walk(&bundle.root) {
+            if cancel.is_cancelled() {
+                return Err(Failure::interrupted());
+            }
+            let Some((name, kind)) = bundle.look(&path?, events)? else {
+                continue;
+            };
+            if let Kind::File { size: n, .. } = kind {
+                size = size.saturating_add(n);
+            }
+            bundle.entries.push((name, kind));
+            bundle.refuse_excess(size)?;
+        }
+        bundle.always(configuration.file(), events)?;
+        bundle
+            .entries
+            .sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+        if size > LARGE {
+            bundle.warn_of_size(size, events);
+        }
+        Ok(bundle)
+    }
+
+    /// Bytes of all files.
+    pub fn size(&self) -> u64 {
+        self.files().map(|(size, _)| size).sum()
+    }
+
+    /// SHA-256 of everything that the builder will see: the same folder, the same digest.
+    pub fn digest(&self) -> io::Result<[u8; 32]> {
+        let mut hash = Hash(Sha256::new());
+        let out: &mut dyn Write = &mut hash;
+        let mut packer = Packer::new(out, Owner { uid: 0, gid: 0 });
+        self.pack(&mut packer, "config")?;
+        packer.finish()?;
+        Ok(hash.0.finalize().into())
+    }
+
+    /// Writes everything below `prefix`.
+    pub(super) fn pack(&self, packer: &mut Packer<'_>, prefix: &str) -> io::Result<()> {
+        for (name, kind) in &self.entries {
+            let path = format!("{prefix}/{name}");
+            let packed = match kind {
+                Kind::Directory => packer.directory(&path),
+                Kind::Link(target) => packer.link(&path, target),
+                Kind::File { size, executable } => File::open(self.root.join(name))
+                    .and_then(|file| packer.file(&path, (*size, *executable), file)),
+            };
+            packed.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
+        }
+        Ok(())
+    }
+
+    /// What `path` is, when it goes along.
+    fn look(&self, path: &Path, events: &Events) -> Result<Option<(String, Kind)>, Failure> {
+        let name = self.name(path)?;
+        let meta = path.symlink_metadata().or_usage(format!("read {name}"))?;
+        let kind = if meta.is_symlink() {
+            match self.link(path, &name)? {
+                Some(target) => Kind::Link(target),
+                None => return Ok(None),
+            }
+        } else if meta.is_dir() {
+            Kind::Directory
+        } else if meta.is_file() {
+            // asked now, so that it is said before anything was started
+            File::open(path)
+                .or_usage(format!("read {name}"))
+                .map_err(|f| f.hint(IGNORE_HINT))?;
+            let mode = std::os::unix::fs::MetadataExt::mode(&meta);
+            Kind::File {
+                size: meta.len(),
+                executable: mode & 0o100 != 0,
+            }
+        } else {
+            events.warn(format!(
+                "{name} is no file, folder or link: it stays behind"
+            ));
+            return Ok(None);
+        };
+        Ok(Some((name, kind)))
+    }
+
+    fn name(&self, path: &Path) -> Result<String, Failure> {
+        let relative = path.strip_prefix(&self.root).unwrap_or(path);
+        let name = relative.to_str().filter(|n| !n.contains(['\n', '\0']));
+        name.map(str::to_owned).ok_or_else(|| {
+            Failure::usage(format!("the name of {relative:?} is not plain UTF-8"))
+                .hint("rename it, or leave its folder behind by a line in .sdbuildignore")
+        })
+    }
+
+    /// The target of a link that stays inside; `None` for one into a Nix store.
+    fn link(&self, path: &Path, name: &str) -> Result<Option<String>, Failure> {
+        let target = fs::read_link(path).or_usage(format!("read the link {name}"))?;
+        if target.starts_with("/nix/store") {
+            return Ok(None);
+        }
+        let depth = Path::new(name).components().count().saturating_sub(1);
+        match target.to_str() {
+            Some(text) if stays_inside(&target, depth) => Ok(Some(text.to_owned())),
+            _ => Err(Failure::usage(format!(
+                "the link {name} leads out of the configuration's folder, to {target:?}"
+            ))
+            .hint("put a copy in its place: only the folder itself goes into the builder")
+            .hint(IGNORE_HINT)),
+        }
+    }
+
+    /// Adds the configuration itself when something ignored it.
+    fn always(&mut self, file: &str, events: &Events) -> Result<(), Failure> {
+        if !self.entries.iter().any(|(name, _)| name == file) {
+            self.entries
+                .extend(self.look(&self.root.join(file), events)?);
+        }
+        Ok(())
+    }
+
+    fn refuse_excess(&self, size: u64) -> Result<(), Failure> {
+        let excess = if size > TOO_LARGE {
+            "holds more than 2 GiB"
+        } else if self.entries.len() > TOO_MANY {
+            "holds more than 200,000 files"
+        } else {
+            return Ok(());
+        };
+        let root = self.root.display();
+        Err(
+            Failure::usage(format!("the configuration's folder {root} {excess}"))
+                .hint(format!(
+                    "{OWN_FOLDER_HINT}; it goes into the builder with all it holds"
+                ))
+                .hint(format!("largest: {}", self.largest())),
+        )
+    }
+
+    fn warn_of_size(&self, size: u64, events: &Events) {
+        events.warn(format!(
+            "the configuration's folder holds {} MiB, all of which goes into the builder; {OWN_FOLDER_HINT}, \
+             or name what is not needed in .sdbuildignore; largest: {}",
+            size >> 20,
+            self.largest()
+        ));
+    }
+
+    /// The five largest files, for messages.
+    fn largest(&self) -> String {
+        let mut files: Vec<_> = self.files().collect();
+        files.sort_by(|a, b| b.cmp(a));
+        let shown = |(size, name): &(u64, &str)| format!("{name} ({} MiB)", size >> 20);
+        files
+            .iter()
+            .take(5)
+            .map(shown)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    fn files(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.entries.iter().filter_map(|(name, kind)| match kind {
+            Kind::File { size, .. } => Some((*size, name.as_str())),
+            Kind::Directory | Kind::Link(_) => None,
+        })
+    }
+}
+
+/// Every path below `root` that no ignore file names, and that is not ours to leave behind.
+fn walk(root: &Path) -> impl Iterator<Item = Result<PathBuf, Failure>> {
+    // Rules from above count inside a repository only: there they end at its top folder, elsewhere
+    // a stray ~/.gitignore would rule everywhere.
+    let repository = root.ancestors().any(|folder| folder.join(".git").exists());
+    let walk = WalkBuilder::new(root)
+        .standard_filters(false)
+        .git_ignore(true)
+        .git_exclude(true)
+        .require_git(repository)
+        .parents(repository)
+        .add_custom_ignore_filename(".sdbuildignore")
+        .filter_entry(|entry| {
+            let folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+            let name = entry.file_name().as_encoded_bytes();
+            name != b".git" && (folder || !(name.ends_with(b".img") || name.ends_with(b".img.zst")))
+        })
+        .build();
+    walk.filter_map(|entry| match entry {
+        Ok(entry) if entry.depth() == 0 => None,
+        Ok(entry) => Some(Ok(entry.into_path())),
+        Err(error) => Some(
+            Err(error)
+                .or_usage("read the configuration's folder")
+                .map_err(|f| f.hint(IGNORE_HINT)),
+        ),
+    })
+}
+
+/// Whether a relative `target`, seen from `depth` folders below the root, never climbs above it.
+fn stays_inside(target: &Path, depth: usize) -> bool {
+    let mut depth = depth;
+    target.components().all(|part| match part {
+        Component::ParentDir => depth.checked_sub(1).inspect(|up| depth = *up).is_some(),
+        Component::Normal(_) => {
+            depth += 1;
+            true
+        }
+        Component::CurDir => true,
+        Component::RootDir | Component::Prefix(_) => false,
+    })
+}
+
+/// A hash that can be written to.
+struct Hash(Sha256);
+
+impl Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! Folders as people have them, and as nobody should.
+
+use std::os::unix::fs::symlink;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::event::Event;
+use crate::failure::Class;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            let path = folder.0.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        folder
+    }
+
+    fn collect(&self) -> Result<Bundle, Failure> {
+        self.hear().0
+    }
+
+    fn hear(&self) -> (Result<Bundle, Failure>, Vec<Event>) {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&heard);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let configuration = Configuration::open(&self.0.path().join("sd-card.nix"), None).unwrap();
+        let bundle = Bundle::collect(&configuration, &Cancel::new(), &events);
+        let heard = heard.lock().unwrap().clone();
+        (bundle, heard)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.collect()
+            .unwrap()
+            .entries
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
+#[test]
+fn ignore_files_count_without_a_repository() {
+    let folder = Folder::new(&[
+        ("sd-card.nix", "{}"),
+        (".gitignore", "*.secret\n/sd-card.nix\n"),
+        (".sdbuildignore", "videos\n"),
+        ("sub/.gitignore", "x\n"),
+        ("sub/x", ""),
+        ("sub/y", ""),
+        ("wifi.secret", ""),
+        ("videos/a.mp4", ""),
+        (".hidden/keys.nix", ""),
+        (".git/config", ""),
+        ("nixos.img", ""),
+        ("old/nixos.img.zst", ""),
+    ]);
+    assert_eq!(
+        folder.names(),
+        [
+            ".gitignore",
+            ".hidden",
+            ".hidden/keys.nix",
+            ".sdbuildignore",
+            "old",
+            "sd-card.nix",
+            "sub",
+            "sub/.gitignore",
+            "sub/y"
+        ]
+    );
+}
+
+#[test]
+fn a_repository_above_rules_nothing_else_does() {
+    let folder = Folder::new(&[
+        (".gitignore", "*.key\n"),
+        ("pi/sd-card.nix", ""),
+        ("pi/a.key", ""),
+    ]);
+    let names = || {
+        let configuration =
+            Configuration::open(&folder.0.path().join("pi/sd-card.nix"), None).unwrap();
+        let bundle = Bundle::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
+        bundle
+            .entries
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["a.key", "sd-card.nix"]);
+    fs::create_dir(folder.0.path().join(".git")).unwrap();
+    assert_eq!(names(), ["sd-card.nix"]);
+}
+
+#[test]
+fn links_inside_stay_links() {
+    let folder = Folder::new(&[("sd-card.nix", ""), ("a/b/c.nix", "")]);
+    let at = |name: &str| folder.0.path().join(name);
+    symlink("../../sd-card.nix", at("a/b/up")).unwrap();
+    symlink("/nix/store/abc-result", at("result")).unwrap();
+    symlink("nowhere", at("dangling")).unwrap();
+    symlink("a", at("folder")).unwrap();
+    let bundle = folder.collect().unwrap();
+    let links: Vec<_> = bundle
+        .entries
+        .iter()
+        .filter(|(_, k)| matches!(k, Kind::Link(_)))
+        .collect();
+    assert_eq!(
+        links.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(),
+        ["a/b/up", "dangling", "folder"]
+    );
+}
+
+#[test]
+fn links_out_are_refused_by_name() {
+    for target in ["/etc/passwd", "../x", "a/../../x", "../../../../../etc"] {
+        let folder = Folder::new(&[("sd-card.nix", ""), ("a/x", "")]);
+        symlink(target, folder.0.path().join("evil")).unwrap();
+        let failure = folder.collect().unwrap_err();
+        assert_eq!(failure.class, Class::Usage);
+        assert!(failure.to_string().contains("the link evil"), "{failure}");
+    }
+}
+
+#[test]
+fn odd_files_stay_behind_with_a_word() {
+    let folder = Folder::new(&[("sd-card.nix", "")]);
+    let _socket = std::os::unix::net::UnixListener::bind(folder.0.path().join("socket")).unwrap();
+    let (bundle, heard) = folder.hear();
+    assert_eq!(bundle.unwrap().entries.len(), 1);
+    assert!(matches!(heard.as_slice(), [Event::Warning(text)] if text.starts_with("socket ")));
+}
+
+#[test]
+fn foreign_names_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new(&[("sd-card.nix", "")]);
+    fs::write(
+        folder.0.path().join(std::ffi::OsStr::from_bytes(b"a\xff")),
+        "",
+    )
+    .unwrap();
+    let failure = folder.collect().unwrap_err();
+    assert!(failure.to_string().contains("not plain UTF-8"), "{failure}");
+}
+
+#[test]
+fn large_folders_are_named_too_large_ones_refused() {
+    let folder = Folder::new(&[("sd-card.nix", "")]);
+    let grow = |name: &str, size: u64| {
+        File::create(folder.0.path().join(name))
+            .unwrap()
+            .set_len(size)
+            .unwrap();
+    };
+    grow("movie.mkv", 65 << 20);
+    let (bundle, heard) = folder.hear();
+    assert!(bundle.is_ok());
+    assert!(
+        matches!(heard.as_slice(), [Event::Warning(text)] if text.contains("movie.mkv (65 MiB)"))
+    );
+    grow("disk.raw", 3 << 30);
+    let failure = folder.collect().unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    assert!(failure.to_string().contains("2 GiB"), "{failure}");
+}
+
+#[test]
+fn the_same_folder_gives_the_same_bytes() {
+    let files = [
+        ("sd-card.nix", "{}"),
+        ("b/c", "1"),
+        ("b.nix", "2"),
+        ("a", "3"),
+    ];
+    let mut other = files;
+    other.reverse();
+    let (one, two) = (Folder::new(&files), Folder::new(&other));
+    let digest = |folder: &Folder| folder.collect().unwrap().digest().unwrap();
+    assert_eq!(digest(&one), digest(&two));
+    fs::write(two.0.path().join("a"), "4").unwrap();
+    assert_ne!(digest(&one), digest(&two));
+}
+
+#[test]
+fn climbing_is_counted() {
+    for (target, depth, inside) in [
+        ("x", 0, true),
+        ("../x", 1, true),
+        ("../x", 0, false),
+        ("a/../b", 0, true),
+        ("a/../../b", 0, false),
+        ("/x", 3, false),
+    ] {
+        assert_eq!(
+            stays_inside(Path::new(target), depth),
+            inside,
+            "{target} at {depth}"
+        );
+    }
+}

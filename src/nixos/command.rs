@@ -1,0 +1,296 @@
+//! What the builder runs: arguments and environment, as data.
+//!
+//! Pure. Nothing in it ever passes through a shell; `NIX_CONFIG` is made of lines, so values that
+//! could start a line of their own are refused.
+
+use super::layout;
+use crate::failure::Failure;
+
+/// How Nix is to work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NixSettings {
+    /// Cores that one derivation may use; `None`: all.
+    pub cores: Option<u32>,
+    /// Derivations built at once; `None`: as many as there are cores.
+    pub jobs: Option<u32>,
+    /// Binary caches; `None`: Nix's own default, empty: none at all.
+    pub substituters: Option<Vec<String>>,
+    /// Keys that binary caches sign with; `None`: Nix's own default.
+    pub keys: Option<Vec<String>>,
+}
+
+/// One call of `nix-build`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildRequest {
+    /// The platform to build for, `aarch64-linux`.
+    pub system: String,
+    /// What to build, [`IMAGE`] by default.
+    pub attribute: String,
+    /// Whether that platform's programs run under emulation here.
+    pub emulated: bool,
+    /// How Nix is to work.
+    pub nix: NixSettings,
+    /// Mirror that the miniature nixpkgs fetches from (`SDBUILD_DEBIAN_MIRROR`).
+    pub debian_mirror: Option<String>,
+}
+
+/// The attribute that holds an SD card image.
+pub const IMAGE: &str = "config.system.build.sdImage";
+/// The platform of the boards.
+pub const SYSTEM: &str = "aarch64-linux";
+
+/// Where this run finds and leaves things in the builder.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    /// The run.
+    pub(super) run: String,
+    /// Name of nixpkgs' copy on the volume.
+    pub(super) nixpkgs: String,
+    /// Name of the root that keeps the result.
+    pub(super) root: String,
+    /// Runs that may have files on the volume: the entry leaves those alone.
+    pub(super) live: Vec<String>,
+}
+
+impl BuildRequest {
+    /// The image of a configuration for `aarch64-linux`.
+    pub fn image(emulated: bool, nix: NixSettings) -> Self {
+        let (system, attribute) = (SYSTEM.to_owned(), IMAGE.to_owned());
+        Self {
+            system,
+            attribute,
+            emulated,
+            nix,
+            debian_mirror: None,
+        }
+    }
+
+    /// The program and its arguments; the first one is the entry that leads the rest.
+    pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
+        let link = format!("{}/{}", layout::ROOTS, places.root);
+        let configuration = format!("nixos-config={}", layout::WRAPPER);
+        [
+            "/bin/sh",
+            layout::ENTRY,
+            "nix-build",
+            "<nixpkgs/nixos>",
+            "-A",
+            &self.attribute,
+            "-I",
+            &configuration,
+            "--argstr",
+            "system",
+            &self.system,
+            "--log-format",
+            "internal-json",
+            "--out-link",
+            &link,
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    /// The environment on top of the container image's own.
+    pub(super) fn environment(&self, places: &Places) -> Result<Vec<(String, String)>, Failure> {
+        let build_dir = layout::build_dir(&places.run);
+        let mut environment = vec![
+            (
+                "NIX_PATH",
+                format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs)),
+            ),
+            ("NIX_CONFIG", self.config(&build_dir)?),
+            // never a daemon, and never Nix's silent fall-back to a store below $HOME
+            ("NIX_REMOTE", "local".to_owned()),
+            ("HOME", format!("{}/home", layout::HOME)),
+            ("USER", "sdbuild".to_owned()),
+            ("TMPDIR", build_dir),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("SDBUILD_RUN", places.run.clone()),
+            ("SDBUILD_LIVE", places.live.join(" ")),
+            ("SDBUILD_NIXPKGS", places.nixpkgs.clone()),
+        ];
+        if let Some(mirror) = &self.debian_mirror {
+            environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
+        }
+        Ok(environment
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect())
+    }
+
+    /// The text of `NIX_CONFIG`.
+    fn config(&self, build_dir: &str) -> Result<String, Failure> {
+        let mut lines = vec![
+            // the container is the sandbox: one user, no capability, nobody to change into
+            "build-users-group =".to_owned(),
+            "sandbox = false".to_owned(),
+            // qemu-user does not emulate seccomp (NixOS/nix#5258)
+            "filter-syscalls = false".to_owned(),
+            "require-drop-supplementary-groups = false".to_owned(),
+            "experimental-features = nix-command flakes".to_owned(),
+            "connect-timeout = 20".to_owned(),
+            format!("build-dir = {build_dir}"),
+            format!("cores = {}", self.nix.cores.unwrap_or(0)),
+            format!(
+                "max-jobs = {}",
+                self.nix
+                    .jobs
+                    .map_or("auto".to_owned(), |n| n.max(1).to_string())
+            ),
+        ];
+        if self.emulated {
+            lines.push(format!(
+                "extra-platforms = {}",
+                one_word("the system", &self.system)?
+            ));
+        }
+        for (name, values) in [
+            ("substituters", &self.nix.substituters),
+            ("trusted-public-keys", &self.nix.keys),
+        ] {
+            if let Some(values) = values {
+                let words: Result<Vec<_>, _> = values.iter().map(|v| one_word(name, v)).collect();
+                lines.push(
+                    format!("{name} = {}", words?.join(" "))
+                        .trim_end()
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(lines.join("\n"))
+    }
+}
+
+/// `value`, when it is one word: a space or a line end in it would say something else to Nix.
+fn one_word<'a>(name: &str, value: &'a str) -> Result<&'a str, Failure> {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '#';
+    if value.is_empty() || value.chars().any(odd) {
+        return Err(Failure::usage(format!("{name}: {value:?} is not one word"))
+            .hint("give one URL or key per entry, without spaces"));
+    }
+    Ok(value)
+}
+
+/// The module handed to NixOS: it imports the person's file by path, so that errors name it.
+pub(super) fn wrapper(file: &str) -> String {
+    let path = nix_string(&format!("/{file}"));
+    format!("{{ imports = [ ({} + {path}) ]; }}\n", layout::CONFIG)
+}
+
+/// `text` as a string literal of the Nix language.
+pub fn nix_string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            // "$" need not be escaped unless a brace follows, but always may be
+            '"' | '\\' | '$' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> Places {
+        Places {
+            run: "0123456789ab".into(),
+            nixpkgs: "tree-1".into(),
+            root: "abc".into(),
+            live: vec!["0123456789ab".into(), "ba9876543210".into()],
+        }
+    }
+
+    fn value(environment: &[(String, String)], name: &str) -> String {
+        environment
+            .iter()
+            .find(|(key, _)| key == name)
+            .unwrap()
+            .1
+            .clone()
+    }
+
+    #[test]
+    fn the_command_is_the_documented_one() {
+        let request = BuildRequest::image(true, NixSettings::default());
+        assert_eq!(
+            request.arguments(&places()).join(" "),
+            "/bin/sh /build/sdbuild/entry nix-build <nixpkgs/nixos> -A config.system.build.sdImage \
+             -I nixos-config=/build/sdbuild/wrapper.nix --argstr system aarch64-linux \
+             --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc"
+        );
+    }
+
+    #[test]
+    fn nothing_lies_on_a_tmpfs() {
+        let request = BuildRequest::image(false, NixSettings::default());
+        let environment = request.environment(&places()).unwrap();
+        for name in ["HOME", "TMPDIR"] {
+            assert!(
+                value(&environment, name).starts_with("/nix/var/sdbuild/"),
+                "{name}"
+            );
+        }
+        let config = value(&environment, "NIX_CONFIG");
+        assert!(config.contains("\nbuild-dir = /nix/var/sdbuild/build/0123456789ab\n"));
+        assert!(!config.contains("extra-platforms") && !config.contains("substituters"));
+        assert!(config.contains("cores = 0\nmax-jobs = auto"));
+        assert_eq!(
+            value(&environment, "NIX_PATH"),
+            "nixpkgs=/nix/var/sdbuild/nixpkgs/tree-1"
+        );
+        assert_eq!(
+            value(&environment, "SDBUILD_LIVE"),
+            "0123456789ab ba9876543210"
+        );
+    }
+
+    #[test]
+    fn settings_become_lines() {
+        let nix = NixSettings {
+            cores: Some(2),
+            jobs: Some(3),
+            substituters: Some(vec![]),
+            keys: Some(vec!["a-1:x=".into(), "b-1:y=".into()]),
+        };
+        let environment = BuildRequest::image(true, nix)
+            .environment(&places())
+            .unwrap();
+        let config = value(&environment, "NIX_CONFIG");
+        assert!(config.contains("extra-platforms = aarch64-linux\nsubstituters =\n"));
+        assert!(config.contains("cores = 2\nmax-jobs = 3\n"));
+        assert!(config.ends_with("trusted-public-keys = a-1:x= b-1:y="));
+    }
+
+    #[test]
+    fn a_value_cannot_smuggle_a_setting_in() {
+        for evil in ["https://a\nsandbox = true", "a b", "", "a#b"] {
+            let nix = NixSettings {
+                substituters: Some(vec![evil.into()]),
+                ..NixSettings::default()
+            };
+            let failure = BuildRequest::image(true, nix)
+                .environment(&places())
+                .unwrap_err();
+            assert_eq!(failure.class, crate::failure::Class::Usage);
+        }
+    }
+
+    #[test]
+    fn strings_follow_nix_rules() {
+        assert_eq!(nix_string("my pi ä.nix"), "\"my pi ä.nix\"");
+        assert_eq!(nix_string(r#"a"b\c${d}$$"#), r#""a\"b\\c\${d}\$\$""#);
+        assert_eq!(nix_string("a\nb"), "\"a\\nb\"");
+        assert_eq!(
+            wrapper("sd-card.nix"),
+            "{ imports = [ (/build/config + \"/sd-card.nix\") ]; }\n"
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! A lock that fits, one that does not, and none.
+
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::event::Event;
+
+const FINAL: &str = "https://releases.nixos.org/nixos/26.05/nixos-26.05.1/nixexprs.tar.xz";
+
+struct Case {
+    dir: tempfile::TempDir,
+    asked: Arc<Mutex<Vec<Download>>>,
+    said: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Case {
+    fn new() -> Self {
+        let (asked, said) = (Arc::default(), Arc::default());
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            asked,
+            said,
+        }
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.dir.path().join(NAME)
+    }
+
+    async fn resolve(&self, wanted: &Wanted, update: bool) -> Result<Locked, Failure> {
+        let lock = self.lock();
+        let how = Resolve {
+            wanted,
+            lock: &lock,
+            channels: "http://127.0.0.1:1/",
+            update,
+        };
+        let said = Arc::clone(&self.said);
+        let events = Events::new(move |event| said.lock().unwrap().push(event));
+        let fetch = |download: Download| async {
+            self.asked.lock().unwrap().push(download);
+            Ok(Downloaded {
+                path: "/x".into(),
+                sha256: [7; 32],
+                final_url: FINAL.into(),
+            })
+        };
+        resolve(&how, &events, fetch)
+            .await
+            .map(|(locked, _)| locked)
+    }
+
+    fn asked(&self) -> Vec<Download> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+fn release(text: &str) -> Wanted {
+    Wanted::Release(text.into())
+}
+
+#[tokio::test]
+async fn a_release_is_resolved_once() {
+    let case = Case::new();
+    let locked = case.resolve(&release("26.05"), false).await.unwrap();
+    assert_eq!(
+        (locked.url.as_str(), locked.release.as_deref()),
+        (FINAL, Some("26.05"))
+    );
+    let first = Download {
+        url: "http://127.0.0.1:1/nixos-26.05/nixexprs.tar.xz".into(),
+        sha256: None,
+    };
+    assert_eq!(case.asked(), [first]);
+    assert_eq!(
+        case.resolve(&release("26.05"), false).await.unwrap(),
+        locked
+    );
+    assert_eq!(
+        case.asked(),
+        [Download {
+            url: FINAL.into(),
+            sha256: Some([7; 32])
+        }]
+    );
+    assert_eq!(case.said.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn another_release_moves_the_lock_and_says_so() {
+    let case = Case::new();
+    case.resolve(&release("25.11"), false).await.unwrap();
+    case.resolve(&release("26.05"), false).await.unwrap();
+    assert_eq!(case.asked().last().unwrap().sha256, None);
+    assert_eq!(
+        read(&case.lock()).unwrap().unwrap().release.as_deref(),
+        Some("26.05")
+    );
+    let said = case.said.lock().unwrap().clone();
+    assert!(
+        matches!(said.last(), Some(Event::Notice(text)) if text.contains("moved in")),
+        "{said:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_update_asks_again_and_a_url_is_locked_too() {
+    let case = Case::new();
+    let wanted = Wanted::Url("https://a/b.tar.gz".into());
+    case.resolve(&wanted, false).await.unwrap();
+    case.resolve(&wanted, true).await.unwrap();
+    let hashes: Vec<_> = case
+        .asked()
+        .into_iter()
+        .map(|d| (d.url, d.sha256))
+        .collect();
+    assert_eq!(
+        hashes,
+        [
+            ("https://a/b.tar.gz".to_owned(), None),
+            ("https://a/b.tar.gz".to_owned(), None)
+        ]
+    );
+    case.resolve(&wanted, false).await.unwrap();
+    assert_eq!(case.asked()[0].sha256, Some([7; 32]));
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_only_warns() {
+    let case = Case::new();
+    let how = Resolve {
+        wanted: &release("26.05"),
+        lock: Path::new("/proc/nowhere/sdbuild.lock"),
+        channels: CHANNELS,
+        update: false,
+    };
+    let said = Arc::clone(&case.said);
+    let events = Events::new(move |event| said.lock().unwrap().push(event));
+    let got = Downloaded {
+        path: "/x".into(),
+        sha256: [7; 32],
+        final_url: FINAL.into(),
+    };
+    resolve(&how, &events, |_| async { Ok(got) }).await.unwrap();
+    assert!(matches!(
+        case.said.lock().unwrap().as_slice(),
+        [Event::Warning(_)]
+    ));
+}
+
+#[test]
+fn broken_locks_are_refused_with_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(NAME);
+    let hash = "0".repeat(64);
+    for text in [
+        "nonsense".to_owned(),
+        format!("version = 2\n[nixpkgs]\nurl = \"u\"\nsha256 = \"{hash}\""),
+        "version = 1\n[nixpkgs]\nurl = \"u\"\nsha256 = \"12\"".to_owned(),
+        format!("version = 1\n[nixpkgs]\nurl = \"u\"\nsha256 = \"{hash}\"\nevil = 1"),
+        "#".repeat(70_000),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let failure = read(&path).unwrap_err();
+        assert_eq!(failure.class, crate::failure::Class::Usage);
+        assert!(!failure.hints.is_empty(), "{failure}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(read(&path).unwrap(), None);
+}

@@ -1,0 +1,322 @@
+//! Nix's machine-readable log (`--log-format internal-json`): one line → one event.
+//!
+//! Pure, and never fails: what cannot be parsed is passed on as text, unknown numbers are no error,
+//! colour codes are taken out, and every text is of bounded length.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::text::clean;
+use crate::event::NixEvent;
+
+/// More activities than any build has at once; beyond this the table forgets instead of growing.
+const MOST_ACTIVITIES: usize = 1 << 16;
+
+/// Activity types that we tell apart (`src/libutil/logging.hh` in Nix).
+mod activity {
+    pub(super) const COPY_PATHS: u64 = 103;
+    pub(super) const BUILDS: u64 = 104;
+    pub(super) const BUILD: u64 = 105;
+    pub(super) const SUBSTITUTE: u64 = 108;
+}
+
+/// Result types that we use.
+mod result {
+    pub(super) const BUILD_LINE: u64 = 101;
+    pub(super) const PHASE: u64 = 104;
+    pub(super) const PROGRESS: u64 = 105;
+    pub(super) const POST_BUILD_LINE: u64 = 107;
+}
+
+/// An error as Nix words it, with the place in the source that it names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Complaint {
+    /// The message without its trace.
+    pub summary: String,
+    /// The message with its trace, over several lines.
+    pub text: String,
+    /// File, line and column, when Nix knows them.
+    pub position: Option<(String, u64, u64)>,
+}
+
+/// Reads a log line by line; remembers which activity counts what.
+#[derive(Debug, Default)]
+pub struct Log {
+    kinds: HashMap<u64, u64>,
+    complaint: Option<Complaint>,
+}
+
+impl Log {
+    /// What `line` (without its line end) says; `None` when it is nothing that anyone reads.
+    pub fn line(&mut self, line: &str) -> Option<NixEvent> {
+        let other = || Some(NixEvent::Other(clean(line))).filter(|_| !line.trim().is_empty());
+        let Some(json) = line.strip_prefix("@nix ") else {
+            return other();
+        };
+        let Ok(value) = serde_json::from_str::<Value>(json) else {
+            return other();
+        };
+        match value.get("action").and_then(Value::as_str) {
+            Some("msg") => Some(self.message(&value)),
+            Some("start") => self.start(&value),
+            Some("stop") => number(&value, "id").map(|id| self.stop(id)),
+            Some("result") => self.result(&value),
+            _ => other(),
+        }
+    }
+
+    /// The error that the last line carried, if it did.
+    pub fn take_complaint(&mut self) -> Option<Complaint> {
+        self.complaint.take()
+    }
+
+    fn message(&mut self, value: &Value) -> NixEvent {
+        let level = number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX));
+        let text = string(value, "msg").unwrap_or_default();
+        if level == 0 {
+            let summary = string(value, "raw_msg").unwrap_or_else(|| text.clone());
+            let position = string(value, "file").zip(number(value, "line"));
+            let position =
+                position.map(|(file, line)| (file, line, number(value, "column").unwrap_or(0)));
+            self.complaint = Some(Complaint {
+                summary,
+                text: text.clone(),
+                position,
+            });
+        }
+        NixEvent::Message { level, text }
+    }
+
+    fn start(&mut self, value: &Value) -> Option<NixEvent> {
+        let (id, kind) = (number(value, "id")?, number(value, "type").unwrap_or(0));
+        let text = string(value, "text").unwrap_or_default();
+        let subject = || field_text(value, 0).unwrap_or_else(|| text.clone());
+        let event = match kind {
+            activity::BUILD => Some(NixEvent::BuildStarted {
+                id,
+                derivation: subject(),
+            }),
+            activity::SUBSTITUTE => Some(NixEvent::FetchStarted {
+                id,
+                path: subject(),
+            }),
+            activity::BUILDS | activity::COPY_PATHS => None,
+            _ => return said(value, text),
+        };
+        if self.kinds.len() >= MOST_ACTIVITIES {
+            self.kinds.clear();
+        }
+        self.kinds.insert(id, kind);
+        event
+    }
+
+    fn stop(&mut self, id: u64) -> NixEvent {
+        self.kinds.remove(&id);
+        NixEvent::Stopped { id }
+    }
+
+    fn result(&self, value: &Value) -> Option<NixEvent> {
+        let id = number(value, "id")?;
+        match number(value, "type")? {
+            result::BUILD_LINE | result::POST_BUILD_LINE => Some(NixEvent::BuildLine {
+                id,
+                line: field_text(value, 0)?,
+            }),
+            result::PHASE => Some(NixEvent::BuildPhase {
+                id,
+                phase: field_text(value, 0)?,
+            }),
+            result::PROGRESS => {
+                let (done, expected) = (field(value, 0)?.as_u64()?, field(value, 1)?.as_u64()?);
+                match self.kinds.get(&id).copied()? {
+                    activity::BUILDS => Some(NixEvent::Built { done, expected }),
+                    activity::COPY_PATHS => Some(NixEvent::Fetched { done, expected }),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The text of an activity that is neither build nor download, as a message of its level.
+fn said(value: &Value, text: String) -> Option<NixEvent> {
+    let level = number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX));
+    (!text.is_empty()).then_some(NixEvent::Message { level, text })
+}
+
+fn number(value: &Value, key: &str) -> Option<u64> {
+    value.get(key)?.as_u64()
+}
+
+fn string(value: &Value, key: &str) -> Option<String> {
+    value.get(key)?.as_str().map(clean)
+}
+
+fn field(value: &Value, index: usize) -> Option<&Value> {
+    value.get("fields")?.get(index)
+}
+
+fn field_text(value: &Value, index: usize) -> Option<String> {
+    field(value, index)?.as_str().map(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BUILD: &str = r#"@nix {"action":"start","fields":["/nix/store/xbq6-t-50.drv","",1,1],"id":42949672966,"level":3,"parent":0,"text":"building '/nix/store/xbq6-t-50.drv'","type":105}"#;
+
+    #[test]
+    fn a_build_from_start_to_end() {
+        let mut log = Log::default();
+        let id = 42_949_672_966;
+        assert_eq!(
+            log.line(BUILD),
+            Some(NixEvent::BuildStarted {
+                id,
+                derivation: "/nix/store/xbq6-t-50.drv".into()
+            })
+        );
+        assert_eq!(
+            log.line(
+                r#"@nix {"action":"result","fields":["buildPhase"],"id":42949672966,"type":104}"#
+            ),
+            Some(NixEvent::BuildPhase {
+                id,
+                phase: "buildPhase".into()
+            })
+        );
+        assert_eq!(
+            log.line(r#"@nix {"action":"result","fields":["hello \u001b[31mfrom aarch64"],"id":42949672966,"type":101}"#),
+            Some(NixEvent::BuildLine { id, line: "hello from aarch64".into() })
+        );
+        assert_eq!(
+            log.line(r#"@nix {"action":"stop","id":42949672966}"#),
+            Some(NixEvent::Stopped { id })
+        );
+    }
+
+    #[test]
+    fn counters_come_from_the_activities_that_count() {
+        let mut log = Log::default();
+        assert_eq!(
+            log.line(r#"@nix {"action":"start","id":3,"level":0,"parent":0,"text":"","type":104}"#),
+            None
+        );
+        assert_eq!(
+            log.line(r#"@nix {"action":"start","id":4,"level":0,"parent":0,"text":"","type":103}"#),
+            None
+        );
+        let progress =
+            |id| format!(r#"@nix {{"action":"result","fields":[2,7,1,0],"id":{id},"type":105}}"#);
+        assert_eq!(
+            log.line(&progress(3)),
+            Some(NixEvent::Built {
+                done: 2,
+                expected: 7
+            })
+        );
+        assert_eq!(
+            log.line(&progress(4)),
+            Some(NixEvent::Fetched {
+                done: 2,
+                expected: 7
+            })
+        );
+        assert_eq!(log.line(&progress(5)), None);
+        log.line(r#"@nix {"action":"stop","id":3}"#);
+        assert_eq!(log.line(&progress(3)), None);
+    }
+
+    #[test]
+    fn an_error_keeps_its_place() {
+        let mut log = Log::default();
+        let line = r#"@nix {"action":"msg","column":4,"file":"«string»","level":0,"line":1,"msg":"\u001b[31;1merror:\u001b[0m syntax error, unexpected end of file\n at x","raw_msg":"syntax error, unexpected end of file"}"#;
+        let text = "error: syntax error, unexpected end of file\n at x".to_owned();
+        assert_eq!(
+            log.line(line),
+            Some(NixEvent::Message {
+                level: 0,
+                text: text.clone()
+            })
+        );
+        assert_eq!(
+            log.take_complaint(),
+            Some(Complaint {
+                summary: "syntax error, unexpected end of file".into(),
+                text,
+                position: Some(("«string»".into(), 1, 4)),
+            })
+        );
+        assert_eq!(log.take_complaint(), None);
+    }
+
+    #[test]
+    fn strange_lines_are_text() {
+        let mut log = Log::default();
+        for line in [
+            "GC Warning: x",
+            "@nix",
+            "@nix {",
+            "@nix []",
+            r#"@nix {"action":"dance"}"#,
+        ] {
+            assert_eq!(log.line(line), Some(NixEvent::Other(line.to_owned())));
+        }
+        assert_eq!(log.line(""), None);
+        assert_eq!(log.line(r#"@nix {"action":"start"}"#), None);
+        assert_eq!(
+            log.line(r#"@nix {"action":"start","id":1,"level":4,"type":999,"text":"new"}"#),
+            Some(NixEvent::Message {
+                level: 4,
+                text: "new".into()
+            })
+        );
+        assert_eq!(
+            log.line(r#"@nix {"action":"result","id":1,"type":999,"fields":[]}"#),
+            None
+        );
+        assert_eq!(
+            log.line(r#"@nix {"action":"msg","level":99999,"msg":7}"#),
+            Some(NixEvent::Message {
+                level: 255,
+                text: String::new()
+            })
+        );
+        let deep = format!("@nix {}", "[".repeat(100_000));
+        assert!(matches!(log.line(&deep), Some(NixEvent::Other(_))));
+    }
+
+    #[test]
+    fn the_table_of_activities_is_bounded() {
+        let mut log = Log::default();
+        for id in 0..(MOST_ACTIVITIES as u64 + 10) {
+            log.line(&format!(
+                r#"@nix {{"action":"start","id":{id},"type":105}}"#
+            ));
+        }
+        assert!(log.kinds.len() <= MOST_ACTIVITIES);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(lines in proptest::collection::vec("(?s)(@nix )?.{0,200}", 0..8)) {
+            let mut log = Log::default();
+            for line in lines { log.line(&line); }
+        }
+
+        #[test]
+        fn never_panics_on_almost_right_ones(
+            action in "(msg|start|stop|result)", id in any::<i64>(), kind in 95..115i64,
+            fields in proptest::collection::vec(prop_oneof!["\"[a-z]{0,3}\"", "-?[0-9]{1,20}", Just("null".to_owned())], 0..5),
+        ) {
+            let fields = fields.join(",");
+            let line = format!(r#"@nix {{"action":"{action}","id":{id},"type":{kind},"fields":[{fields}],"level":{kind},"text":"t","msg":"m"}}"#);
+            let mut log = Log::default();
+            for _ in 0..2 { log.line(&line); log.take_complaint(); }
+        }
+    }
+}

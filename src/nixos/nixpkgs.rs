@@ -1,0 +1,216 @@
+//! Which nixpkgs: what a person may say, and what of it reaches the builder.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::pack::Packer;
+use super::tree::{self, TreeDigest};
+use crate::cancel::Cancel;
+use crate::failure::{Failure, OrFail};
+
+/// What `--nixpkgs` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nixpkgs {
+    /// A local tree.
+    Folder(PathBuf),
+    /// An archive somewhere: `https://…/nixexprs.tar.xz`.
+    Url(String),
+    /// A release of NixOS: `26.05`, `unstable`, `26.05-small`.
+    Release(String),
+}
+
+impl FromStr for Nixpkgs {
+    type Err = Failure;
+
+    /// A path is whatever has a slash or a dot in front; a release never has.
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let release = text.strip_prefix("nixos-").unwrap_or(text);
+        if text.starts_with("https://") || text.starts_with("http://") {
+            Ok(Self::Url(text.to_owned()))
+        } else if is_release(release) {
+            Ok(Self::Release(release.to_owned()))
+        } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
+            Ok(Self::Folder(PathBuf::from(text)))
+        } else {
+            Err(Failure::usage(format!("{text:?} is no nixpkgs"))
+                .hint("give a release (26.05), the URL of an archive, or a folder (./nixpkgs)"))
+        }
+    }
+}
+
+/// `26.05`, `unstable`, and either with `-small`.
+fn is_release(text: &str) -> bool {
+    let text = text.strip_suffix("-small").unwrap_or(text);
+    let number = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    text == "unstable"
+        || text
+            .split_once('.')
+            .is_some_and(|(a, b)| number(a) && number(b))
+}
+
+/// A nixpkgs that is here and whose content is known: what the builder uploads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NixpkgsIn {
+    /// A folder, by the digest of its content.
+    Tree {
+        /// The folder.
+        root: PathBuf,
+        /// SHA-256 over paths, modes and contents.
+        digest: [u8; 32],
+        /// Bytes of all files.
+        size: u64,
+    },
+    /// An archive with one folder at its top, by its hash.
+    Archive {
+        /// The verified file.
+        file: PathBuf,
+        /// Its SHA-256.
+        sha256: [u8; 32],
+        /// Its length.
+        size: u64,
+    },
+}
+
+impl NixpkgsIn {
+    /// Hashes a folder on a blocking thread: some seconds for the whole of nixpkgs.
+    pub async fn folder(root: &Path, cancel: &Cancel) -> Result<Self, Failure> {
+        let shown = root.display();
+        if !root.join("nixos/default.nix").is_file() {
+            return Err(Failure::usage(format!(
+                "{shown} is no nixpkgs: it has no nixos/default.nix"
+            ))
+            .hint("name the top folder of a nixpkgs tree"));
+        }
+        let (folder, token) = (root.to_path_buf(), cancel.clone());
+        let work = tokio::task::spawn_blocking(move || tree::read_tree(&folder, &token, None));
+        let measured = cancel.race(work).await?.or_internal("read nixpkgs")?;
+        let measured = measured.or_usage(format!("read nixpkgs in {shown}"))?;
+        Ok(Self::Tree {
+            root: root.to_path_buf(),
+            digest: measured.digest,
+            size: measured.size,
+        })
+    }
+
+    /// An archive that was downloaded and verified.
+    pub fn archive(file: PathBuf, sha256: [u8; 32]) -> Result<Self, Failure> {
+        let meta = file
+            .metadata()
+            .or_environment(format!("read {}", file.display()))?;
+        Ok(Self::Archive {
+            size: meta.len(),
+            file,
+            sha256,
+        })
+    }
+
+    /// Name of its folder on the store volume: the same content, the same name.
+    pub fn name(&self) -> String {
+        let (kind, digest) = match self {
+            Self::Tree { digest, .. } => ("tree", digest),
+            Self::Archive { sha256, .. } => ("archive", sha256),
+        };
+        format!("{kind}-{}", hex::encode(digest))
+    }
+
+    /// Bytes to upload.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Tree { size, .. } | Self::Archive { size, .. } => *size,
+        }
+    }
+
+    /// Packs it below `incoming`: a tree under its name, an archive as `NAME.tar`.
+    pub(super) fn pack(
+        &self,
+        packer: &mut Packer<'_>,
+        incoming: &str,
+        cancel: &Cancel,
+    ) -> io::Result<()> {
+        let place = format!("{incoming}/{}", self.name());
+        match self {
+            Self::Tree { root, digest, .. } => {
+                packer.open_directory(&place)?;
+                let packed = tree::read_tree(root, cancel, Some((packer, &place)))?;
+                unchanged(&packed.digest, digest)
+            }
+            Self::Archive { file, size, .. } => {
+                packer.file(&format!("{place}.tar"), (*size, false), File::open(file)?)
+            }
+        }
+    }
+}
+
+/// The name on the volume promises this content: never let another one in under it.
+fn unchanged(packed: &TreeDigest, promised: &TreeDigest) -> io::Result<()> {
+    if packed == promised {
+        Ok(())
+    } else {
+        Err(io::Error::other("nixpkgs changed while it was uploaded"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::Owner;
+    use super::*;
+
+    #[test]
+    fn what_people_write() {
+        let of = |text: &str| text.parse::<Nixpkgs>().unwrap();
+        for (text, release) in [
+            ("26.05", "26.05"),
+            ("nixos-26.05", "26.05"),
+            ("unstable", "unstable"),
+            ("26.05-small", "26.05-small"),
+        ] {
+            assert_eq!(of(text), Nixpkgs::Release(release.into()));
+        }
+        assert_eq!(
+            of("https://a/b.tar.xz"),
+            Nixpkgs::Url("https://a/b.tar.xz".into())
+        );
+        assert_eq!(of("./nixpkgs"), Nixpkgs::Folder("./nixpkgs".into()));
+        assert_eq!(of("/x/nixpkgs"), Nixpkgs::Folder("/x/nixpkgs".into()));
+        for text in ["", "2605", "26.5", "master", "26.05; rm"] {
+            assert!(text.parse::<Nixpkgs>().is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_must_be_a_nixpkgs() {
+        let dir = tempfile::tempdir().unwrap();
+        let failure = NixpkgsIn::folder(dir.path(), &Cancel::new())
+            .await
+            .unwrap_err();
+        assert_eq!(failure.class, crate::failure::Class::Usage);
+        std::fs::create_dir(dir.path().join("nixos")).unwrap();
+        std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
+        let tree = NixpkgsIn::folder(dir.path(), &Cancel::new()).await.unwrap();
+        assert_eq!((tree.size(), tree.name().len()), (2, 69));
+    }
+
+    #[tokio::test]
+    async fn a_tree_that_changed_is_not_uploaded() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("nixos")).unwrap();
+        std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
+        let tree = NixpkgsIn::folder(dir.path(), &Cancel::new()).await.unwrap();
+        let pack = |tree: &NixpkgsIn| {
+            let mut out = Vec::new();
+            let mut packer = Packer::new(
+                &mut out,
+                Owner {
+                    uid: 1000,
+                    gid: 1000,
+                },
+            );
+            tree.pack(&mut packer, "incoming", &Cancel::new())
+        };
+        pack(&tree).unwrap();
+        std::fs::write(dir.path().join("nixos/default.nix"), "[]").unwrap();
+        assert!(pack(&tree).unwrap_err().to_string().contains("changed"));
+    }
+}

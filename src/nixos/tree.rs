@@ -1,0 +1,244 @@
+//! A folder of nixpkgs: read in a fixed order, hashed and packed by the same walk.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::pack::Packer;
+use crate::cancel::Cancel;
+
+/// SHA-256 of a folder's paths, modes and contents.
+pub(super) type TreeDigest = [u8; 32];
+
+/// Size and digest of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Measured {
+    pub(super) digest: TreeDigest,
+    pub(super) size: u64,
+}
+
+/// Hashes the folder `root`, `.git` left out; packs it below `prefix` while at it, if asked to.
+pub(super) fn read_tree(
+    root: &Path,
+    cancel: &Cancel,
+    pack: Option<(&mut Packer<'_>, &str)>,
+) -> io::Result<Measured> {
+    let mut walk = Walk {
+        hash: Sha256::new(),
+        size: 0,
+        cancel,
+        pack,
+    };
+    walk.folder(root, &PathBuf::new())?;
+    Ok(Measured {
+        digest: walk.hash.finalize().into(),
+        size: walk.size,
+    })
+}
+
+struct Walk<'a, 'w> {
+    hash: Sha256,
+    size: u64,
+    cancel: &'a Cancel,
+    pack: Option<(&'a mut Packer<'w>, &'a str)>,
+}
+
+impl Walk<'_, '_> {
+    fn folder(&mut self, folder: &Path, relative: &Path) -> io::Result<()> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            names.push(entry?.file_name());
+        }
+        names.sort();
+        for name in names
+            .iter()
+            .filter(|name| name.as_encoded_bytes() != b".git")
+        {
+            let (path, relative) = (folder.join(name), relative.join(name));
+            self.one(&path, &relative)
+                .map_err(|e| named(&relative, &e))?;
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, path: &Path, relative: &Path) -> io::Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(io::Error::other("interrupted"));
+        }
+        let meta = path.symlink_metadata()?;
+        let name = relative
+            .to_str()
+            .ok_or_else(|| io::Error::other("the name is not UTF-8"))?;
+        if meta.is_symlink() {
+            let target = fs::read_link(path)?;
+            let target = target
+                .to_str()
+                .ok_or_else(|| io::Error::other("the target is not UTF-8"))?;
+            self.begin(b'l', name, target.len() as u64);
+            self.hash.update(target.as_bytes());
+            self.packed(|packer, to| packer.link(to, target), name)
+        } else if meta.is_dir() {
+            self.begin(b'd', name, 0);
+            self.packed(|packer, to| packer.directory(to), name)?;
+            self.folder(path, relative)
+        } else if meta.is_file() {
+            self.file(path, name, &meta)
+        } else {
+            // sockets and the like are no part of a source tree
+            Ok(())
+        }
+    }
+
+    fn file(&mut self, path: &Path, name: &str, meta: &fs::Metadata) -> io::Result<()> {
+        let executable = meta.mode() & 0o100 != 0;
+        self.begin(if executable { b'x' } else { b'f' }, name, meta.len());
+        self.size += meta.len();
+        let mut file = Hashing {
+            file: File::open(path)?,
+            hash: &mut self.hash,
+        };
+        match &mut self.pack {
+            Some((packer, prefix)) => packer.file(
+                &format!("{prefix}/{name}"),
+                (meta.len(), executable),
+                &mut file,
+            ),
+            None => {
+                let read = io::copy(&mut file, &mut io::sink())?;
+                let whole = read == meta.len();
+                if whole {
+                    Ok(())
+                } else {
+                    Err(io::Error::other("the file changed while it was read"))
+                }
+            }
+        }
+    }
+
+    /// Lengths go first, so that no two trees give the same bytes to hash.
+    fn begin(&mut self, kind: u8, name: &str, size: u64) {
+        self.hash.update([kind]);
+        self.hash.update((name.len() as u64).to_le_bytes());
+        self.hash.update(name.as_bytes());
+        self.hash.update(size.to_le_bytes());
+    }
+
+    fn packed(
+        &mut self,
+        write: impl FnOnce(&mut Packer<'_>, &str) -> io::Result<()>,
+        name: &str,
+    ) -> io::Result<()> {
+        match &mut self.pack {
+            Some((packer, prefix)) => write(packer, &format!("{prefix}/{name}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Puts the path into an error, once, at the place where it happened.
+fn named(relative: &Path, error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    let name = relative.display().to_string();
+    let text = if text.starts_with(&name) {
+        text
+    } else {
+        format!("{name}: {text}")
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// A file that is hashed while it is read.
+struct Hashing<'a> {
+    file: File,
+    hash: &'a mut Sha256,
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.hash.update(buffer.get(..n).unwrap_or_default());
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::Owner;
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn tree() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("nixos/lib")).unwrap();
+        fs::create_dir(dir.path().join(".git")).unwrap();
+        fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
+        fs::write(dir.path().join("nixos/lib/a"), vec![7; 100_000]).unwrap();
+        symlink("nixos/lib", dir.path().join("l")).unwrap();
+        dir
+    }
+
+    fn digest(dir: &Path) -> TreeDigest {
+        read_tree(dir, &Cancel::new(), None).unwrap().digest
+    }
+
+    #[test]
+    fn the_digest_follows_paths_modes_and_contents() {
+        let (one, two) = (tree(), tree());
+        let start = digest(one.path());
+        assert_eq!(start, digest(two.path()));
+        fs::write(two.path().join(".git/HEAD"), "x").unwrap();
+        assert_eq!(start, digest(two.path()));
+        let file = two.path().join("nixos/default.nix");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_ne!(start, digest(two.path()));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(start, digest(two.path()));
+        fs::rename(&file, two.path().join("nixos/other.nix")).unwrap();
+        assert_ne!(start, digest(two.path()));
+    }
+
+    #[test]
+    fn packing_hashes_the_same() {
+        let dir = tree();
+        let mut out = Vec::new();
+        let mut packer = Packer::new(
+            &mut out,
+            Owner {
+                uid: 1000,
+                gid: 1000,
+            },
+        );
+        let packed = read_tree(dir.path(), &Cancel::new(), Some((&mut packer, "in/x"))).unwrap();
+        packer.finish().unwrap();
+        assert_eq!(packed, read_tree(dir.path(), &Cancel::new(), None).unwrap());
+        assert_eq!(packed.size, 100_002);
+        let mut archive = tar::Archive::new(&out[..]);
+        let names: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|e| e.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "in/x/l",
+                "in/x/nixos/",
+                "in/x/nixos/default.nix",
+                "in/x/nixos/lib/",
+                "in/x/nixos/lib/a"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_error_names_the_file_once() {
+        let dir = tree();
+        let cancel = Cancel::new();
+        cancel.received(2);
+        let error = read_tree(dir.path(), &cancel, None).unwrap_err();
+        assert_eq!(error.to_string(), "l: interrupted");
+    }
+}
