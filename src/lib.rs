@@ -9,12 +9,15 @@
 //! event, failure, cancel: the hall, open to every room
 //! ```
 
+pub mod artifact;
+pub mod binfmt;
 pub mod cancel;
 pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod failure;
 pub mod nixos;
+pub mod oci;
 pub mod output;
 pub mod settings;
 pub mod ui;

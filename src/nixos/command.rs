@@ -9,14 +9,14 @@ use crate::failure::Failure;
 /// How Nix is to work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NixSettings {
-    /// Cores that one derivation may use; `None`: all.
-    pub cores: Option<u32>,
+    /// Cores that one derivation may use; 0: all.
+    pub cores: u32,
     /// Derivations built at once; `None`: as many as there are cores.
     pub jobs: Option<u32>,
-    /// Binary caches; `None`: Nix's own default, empty: none at all.
-    pub substituters: Option<Vec<String>>,
-    /// Keys that binary caches sign with; `None`: Nix's own default.
-    pub keys: Option<Vec<String>>,
+    /// Binary caches; may be empty.
+    pub substituters: Vec<String>,
+    /// Keys that binary caches sign with.
+    pub keys: Vec<String>,
 }
 
 /// One call of `nix-build`.
@@ -130,7 +130,7 @@ impl BuildRequest {
             "experimental-features = nix-command flakes".to_owned(),
             "connect-timeout = 20".to_owned(),
             format!("build-dir = {build_dir}"),
-            format!("cores = {}", self.nix.cores.unwrap_or(0)),
+            format!("cores = {}", self.nix.cores),
             format!(
                 "max-jobs = {}",
                 self.nix
@@ -144,18 +144,11 @@ impl BuildRequest {
                 one_word("the system", &self.system)?
             ));
         }
-        for (name, values) in [
-            ("substituters", &self.nix.substituters),
-            ("trusted-public-keys", &self.nix.keys),
-        ] {
-            if let Some(values) = values {
-                let words: Result<Vec<_>, _> = values.iter().map(|v| one_word(name, v)).collect();
-                lines.push(
-                    format!("{name} = {}", words?.join(" "))
-                        .trim_end()
-                        .to_owned(),
-                );
-            }
+        for (name, values) in
+            [("substituters", &self.nix.substituters), ("trusted-public-keys", &self.nix.keys)]
+        {
+            let words: Result<Vec<_>, _> = values.iter().map(|v| one_word(name, v)).collect();
+            lines.push(format!("{name} = {}", words?.join(" ")).trim_end().to_owned());
         }
         Ok(lines.join("\n"))
     }
@@ -240,7 +233,7 @@ mod tests {
         }
         let config = value(&environment, "NIX_CONFIG");
         assert!(config.contains("\nbuild-dir = /nix/var/sdbuild/build/0123456789ab\n"));
-        assert!(!config.contains("extra-platforms") && !config.contains("substituters"));
+        assert!(!config.contains("extra-platforms"));
         assert!(config.contains("cores = 0\nmax-jobs = auto"));
         assert_eq!(
             value(&environment, "NIX_PATH"),
@@ -255,10 +248,10 @@ mod tests {
     #[test]
     fn settings_become_lines() {
         let nix = NixSettings {
-            cores: Some(2),
+            cores: 2,
             jobs: Some(3),
-            substituters: Some(vec![]),
-            keys: Some(vec!["a-1:x=".into(), "b-1:y=".into()]),
+            substituters: vec![],
+            keys: vec!["a-1:x=".into(), "b-1:y=".into()],
         };
         let environment = BuildRequest::image(true, nix)
             .environment(&places())
@@ -273,7 +266,7 @@ mod tests {
     fn a_value_cannot_smuggle_a_setting_in() {
         for evil in ["https://a\nsandbox = true", "a b", "", "a#b"] {
             let nix = NixSettings {
-                substituters: Some(vec![evil.into()]),
+                substituters: vec![evil.into()],
                 ..NixSettings::default()
             };
             let failure = BuildRequest::image(true, nix)
