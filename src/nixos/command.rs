@@ -144,11 +144,16 @@ impl BuildRequest {
                 one_word("the system", &self.system)?
             ));
         }
-        for (name, values) in
-            [("substituters", &self.nix.substituters), ("trusted-public-keys", &self.nix.keys)]
-        {
+        for (name, values) in [
+            ("substituters", &self.nix.substituters),
+            ("trusted-public-keys", &self.nix.keys),
+        ] {
             let words: Result<Vec<_>, _> = values.iter().map(|v| one_word(name, v)).collect();
-            lines.push(format!("{name} = {}", words?.join(" ")).trim_end().to_owned());
+            lines.push(
+                format!("{name} = {}", words?.join(" "))
+                    .trim_end()
+                    .to_owned(),
+            );
         }
         Ok(lines.join("\n"))
     }

@@ -1,1 +1,295 @@
-//! stub
+//! Why a build failed: whose fault it is, in one sentence, with what to do about it. Pure.
+//!
+//! Evaluating the person's configuration is theirs (usage), a derivation that fails is the build's,
+//! a full disk or a lost handler is this machine's.
+
+use std::collections::BTreeSet;
+
+pub use super::journal::{FailedBuild, Findings};
+use super::log::Complaint;
+use super::symptom::{Symptom, symptoms};
+use crate::failure::{Class, Failure};
+
+/// The longest message that is made of Nix's words; the log has the rest.
+const LONGEST: usize = 600;
+
+/// How the builder ended, and what it was started with.
+#[derive(Clone, Debug, Default)]
+pub struct Ending<'a> {
+    /// Exit status of the container.
+    pub code: i64,
+    /// Whether the kernel killed something in it for want of memory.
+    pub oom_killed: bool,
+    /// Whether the board's programs ran under emulation.
+    pub emulated: bool,
+    /// Whether the person chose the builder's container image.
+    pub foreign: bool,
+    /// What stands for `/build/config/` in messages.
+    pub shown_folder: &'a str,
+    /// The configuration's file.
+    pub file: &'a str,
+}
+
+/// The failure of a run that ended like this.
+pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
+    let mut seen: BTreeSet<Symptom> = findings
+        .complaints
+        .iter()
+        .flat_map(|c| symptoms(&c.summary))
+        .collect();
+    seen.extend(
+        findings
+            .failed
+            .iter()
+            .flat_map(|f| f.symptoms.iter().copied()),
+    );
+    let found = by_memory(ending, findings)
+        .or_else(|| by_machine(ending, &seen))
+        .or_else(|| by_build(ending, findings))
+        .or_else(|| by_exit(ending, findings))
+        .unwrap_or_else(|| by_complaint(ending, findings));
+    let mut failure = seen
+        .iter()
+        .filter_map(|s| image_hint(*s, ending))
+        .fold(found, Failure::hint);
+    failure.log_tail = tail(ending, findings);
+    failure
+}
+
+/// Memory ran out: the kernel says so, or a build died of the signal that the kernel uses for it.
+fn by_memory(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+    let killed = findings
+        .failed
+        .as_ref()
+        .filter(|f| f.message.contains("signal 9 (Killed)"));
+    if !ending.oom_killed && killed.is_none() {
+        return None;
+    }
+    let what = killed.map_or("the builder".to_owned(), |f| {
+        format!("the build of {}", f.name)
+    });
+    let sure = if ending.oom_killed {
+        "ran"
+    } else {
+        "probably ran"
+    };
+    Some(
+        Failure::environment(format!("{what} {sure} out of memory"))
+            .hint("give the engine more memory, or build fewer things at once: --jobs 1 --cores 2"),
+    )
+}
+
+/// Troubles of this machine, whoever met them.
+fn by_machine(ending: &Ending<'_>, seen: &BTreeSet<Symptom>) -> Option<Failure> {
+    let failure = |text: &str| Failure::environment(text);
+    seen.iter().find_map(|symptom| match symptom {
+        Symptom::DiskFull => Some(
+            failure("the engine's disk is full, or has no inode left")
+                .hint("free some space where the engine keeps its volumes (docker system df; df -h; df -i)")
+                .hint("`sdbuild clean --store` removes what earlier builds left in the store volume"),
+        ),
+        Symptom::ProcessLimit => Some(
+            failure("the builder could not start another process")
+                .hint("raise the engine's process limit, or build fewer things at once: --jobs 1"),
+        ),
+        Symptom::NoHandler if ending.emulated => Some(
+            failure("aarch64 programs stopped running: the handler vanished during the build")
+                .hint("something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again"),
+        ),
+        Symptom::Network => Some(
+            failure("the builder could not reach a server that it needs")
+                .hint("check the network and the engine's DNS: the log names the server")
+                .hint("--substituters names other binary caches"),
+        ),
+        Symptom::MissingProgram if ending.foreign => Some(
+            Failure::usage("the builder's container image has no nix-build")
+                .hint("--builder-image needs an image that holds Nix, for instance nixos/nix"),
+        ),
+        Symptom::NoHandler
+        | Symptom::MissingProgram
+        | Symptom::EmulatorCrash
+        | Symptom::RootTooSmall
+        | Symptom::FirmwareTooSmall
+        | Symptom::WrongHash => None,
+    })
+}
+
+/// A derivation failed on its own account.
+fn by_build(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+    if let Some(failed) = &findings.failed {
+        let how = failed.message.lines().next().unwrap_or_default();
+        let how = how.split_once("' failed ").map_or("failed", |(_, how)| how);
+        let text =
+            format!("the build of {} failed {how}", failed.name).replace("failed failed", "failed");
+        return Some(Failure::message(Class::Build, text));
+    }
+    // 100 and the bits above it: build failure, time-out, wrong hash, not deterministic
+    let first = findings.complaints.first();
+    (100..112).contains(&ending.code).then(|| {
+        let text = first.map_or("nix-build says no more".to_owned(), |c| sentence(ending, c));
+        Failure::message(Class::Build, text)
+    })
+}
+
+/// Ends that are told by the exit status.
+fn by_exit(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+    let interrupted = findings
+        .complaints
+        .iter()
+        .any(|c| c.summary.contains("interrupted by the user"));
+    match ending.code {
+        120 => Some(unplaced(findings)),
+        126 | 127 => Some(Failure::message(
+            if ending.foreign {
+                Class::Usage
+            } else {
+                Class::Internal
+            },
+            "the builder's container image could not run nix-build",
+        )),
+        130 | 137 | 143 => Some(stopped()),
+        1 if interrupted => Some(stopped()),
+        _ => None,
+    }
+}
+
+fn stopped() -> Failure {
+    Failure::environment("the builder was stopped from outside")
+        .hint("somebody stopped the container, or the engine was restarted; run it again")
+}
+
+/// The entry could not prepare the volume; it said why.
+fn unplaced(findings: &Findings) -> Failure {
+    let said = findings
+        .others
+        .iter()
+        .rev()
+        .find_map(|line| line.strip_prefix("sdbuild: "));
+    let text = said.unwrap_or("nixpkgs could not be put in its place");
+    if text.contains("is no nixpkgs") {
+        Failure::usage(text).hint("--nixpkgs takes the archive of a nixpkgs tree")
+    } else if findings
+        .others
+        .iter()
+        .any(|l| symptoms(l).any(|s| s == Symptom::DiskFull))
+    {
+        Failure::environment("the engine's disk is full")
+            .hint("free some space, or `sdbuild clean --store`")
+    } else {
+        Failure::environment(text)
+    }
+}
+
+/// Nix refused the configuration, or ended without a word.
+fn by_complaint(ending: &Ending<'_>, findings: &Findings) -> Failure {
+    let Some(complaint) = findings.complaints.first() else {
+        return Failure::environment(format!("nix-build ended with exit status {}", ending.code))
+            .hint("the log has its last words");
+    };
+    let text = sentence(ending, complaint);
+    let context = format!(
+        "evaluate the configuration {}{}",
+        ending.shown_folder, ending.file
+    );
+    let failure = Failure::usage(text).context(context);
+    evaluation_hints(&complaint.summary)
+        .into_iter()
+        .fold(failure, Failure::hint)
+}
+
+/// What helps with common mistakes in a configuration.
+fn evaluation_hints(summary: &str) -> Vec<&'static str> {
+    let says = |words: &str| summary.contains(words);
+    let mut hints = Vec::new();
+    if says("sdImage") && (says("missing") || says("not found")) {
+        hints.push(
+            "import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> in the configuration",
+        );
+    } else if says("The option `") && says("does not exist") {
+        hints.push("check its spelling: https://search.nixos.org/options");
+    } else if says("attribute '") && says("missing") {
+        hints.push("check the name: https://search.nixos.org/packages");
+    } else if says("/build/") && (says("does not exist") || says("No such file")) {
+        hints.push(
+            "only the configuration's folder goes into the builder, without what .gitignore and \
+             .sdbuildignore name and without *.img files",
+        );
+    } else if says("is required to build") || says("required system or feature") {
+        hints.push(
+            "the configuration asks for another platform or for KVM: set nixpkgs.hostPlatform",
+        );
+    }
+    hints
+}
+
+/// What helps when an image could not be put together.
+fn image_hint(symptom: Symptom, ending: &Ending<'_>) -> Option<&'static str> {
+    match symptom {
+        Symptom::RootTooSmall => Some(
+            "the root file system was made too small for its content, a known weakness of make-ext4-fs \
+             with very many small files",
+        ),
+        Symptom::FirmwareTooSmall => {
+            Some("make the firmware partition larger: sdImage.firmwareSize")
+        }
+        Symptom::EmulatorCrash => Some(
+            "an emulated program crashed, which may be the emulator's fault: a native engine (DOCKER_HOST) \
+             would tell",
+        ),
+        Symptom::WrongHash => {
+            Some("the server's file has changed, or the configuration's hash is wrong")
+        }
+        Symptom::NoHandler if !ending.emulated => {
+            Some("a program of another architecture was run, and this engine emulates none")
+        }
+        Symptom::NoHandler
+        | Symptom::DiskFull
+        | Symptom::ProcessLimit
+        | Symptom::Network
+        | Symptom::MissingProgram => None,
+    }
+}
+
+/// An error of Nix in one line, with its place when that is the person's own.
+fn sentence(ending: &Ending<'_>, complaint: &Complaint) -> String {
+    let lines = complaint
+        .summary
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty());
+    let text = theirs(ending, &lines.collect::<Vec<_>>().join(" "));
+    let text = match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text,
+    };
+    match &complaint.position {
+        Some((file, line, column)) if file.starts_with("/build/config/") => {
+            format!("{}:{line}:{column}: {text}", theirs(ending, file))
+        }
+        _ => text,
+    }
+}
+
+/// Places in the builder become the person's own.
+fn theirs(ending: &Ending<'_>, text: &str) -> String {
+    text.replace("/build/config/", ending.shown_folder)
+}
+
+/// The lines that are shown: of the failed build, else of the first error, else whatever was said.
+fn tail(ending: &Ending<'_>, findings: &Findings) -> Vec<String> {
+    let lines: Vec<String> = match (&findings.failed, findings.complaints.first()) {
+        (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
+        (_, Some(complaint)) => complaint
+            .text
+            .lines()
+            .map(|l| theirs(ending, l))
+            .filter(|l| !l.trim().is_empty())
+            .collect(),
+        _ => findings.others.iter().cloned().collect(),
+    };
+    let skip = lines.len().saturating_sub(super::journal::TAIL);
+    lines.into_iter().skip(skip).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,18 @@
 //! whose it is (the configuration, the build, this machine). Refuses: to read the environment, to
 //! download anything itself, to give the builder a host path or a capability.
 
+pub mod builder;
 mod bundle;
 pub mod command;
 pub mod diagnosis;
+mod follow;
+mod journal;
 mod layout;
 pub mod lock;
 pub mod log;
 pub mod nixpkgs;
 mod pack;
 pub mod source;
+pub mod symptom;
 mod text;
 mod tree;

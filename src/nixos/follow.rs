@@ -1,0 +1,128 @@
+//! Follows the builder to its end: standard output is the result, standard error is Nix's log.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::journal::Journal;
+use super::log::Log;
+use crate::engine::{Attached, Chunk, Container, Exit, Lines};
+use crate::event::{Event, Events};
+use crate::failure::Failure;
+
+/// How long the streams may be silent after the container's end before they count as ended: engines
+/// are known to leave them open (bollard#251).
+const SILENCE: Duration = Duration::from_secs(2);
+/// And how long they may go on at all.
+const DRAIN: Duration = Duration::from_secs(30);
+/// How often the log file is brought up to date.
+const FLUSH: Duration = Duration::from_secs(1);
+/// More lines than any result has; the rest is not kept.
+const MOST_LINES: usize = 16;
+
+/// How it ended, and what it printed.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub(super) exit: Exit,
+    pub(super) out: Vec<String>,
+}
+
+/// Reads until the container has ended and its streams are drained.
+pub(super) async fn follow(
+    container: &Container,
+    attached: Attached,
+    journal: &mut Journal,
+    events: &Events,
+) -> Result<Followed, Failure> {
+    // The input is the leash: it is held until the streams are drained.
+    let Attached {
+        input: _leash,
+        mut output,
+    } = attached;
+    let mut reader = Reader::new(journal, events);
+    let mut wait = pin!(container.wait());
+    let mut ended: Option<(Exit, Instant)> = None;
+    let mut open = true;
+    let mut heard = Instant::now();
+    let mut tick = tokio::time::interval(FLUSH);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        if let Some((exit, end)) = &ended
+            && (!open || heard.max(*end).elapsed() >= SILENCE || end.elapsed() >= DRAIN)
+        {
+            let exit = *exit;
+            return Ok(Followed {
+                exit,
+                out: reader.finish(),
+            });
+        }
+        tokio::select! {
+            exit = &mut wait, if ended.is_none() => ended = Some((exit?, Instant::now())),
+            chunk = output.next(), if open => match chunk {
+                Some(Ok(chunk)) => {
+                    heard = Instant::now();
+                    reader.chunk(&chunk);
+                }
+                // The end, or a broken connection: `wait` tells which.
+                Some(Err(_)) | None => open = false,
+            },
+            _ = tick.tick() => reader.journal.flush(),
+        }
+    }
+}
+
+/// Puts frames together to lines and hands them on.
+struct Reader<'a> {
+    journal: &'a mut Journal,
+    events: &'a Events,
+    log: Log,
+    stdout: Lines,
+    stderr: Lines,
+    out: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(journal: &'a mut Journal, events: &'a Events) -> Self {
+        let (stdout, stderr) = (Lines::default(), Lines::default());
+        Self {
+            journal,
+            events,
+            log: Log::default(),
+            stdout,
+            stderr,
+            out: Vec::new(),
+        }
+    }
+
+    fn chunk(&mut self, chunk: &Chunk) {
+        match chunk {
+            Chunk::Stdout(bytes) => {
+                let lines = self.stdout.push(bytes);
+                self.out.extend(lines);
+                self.out.truncate(MOST_LINES);
+            }
+            Chunk::Stderr(bytes) => {
+                for line in self.stderr.push(bytes) {
+                    self.line(&line);
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        if let Some(event) = self.log.line(line) {
+            self.journal.note(&event, self.log.take_complaint());
+            self.events.emit(Event::Nix(event));
+        }
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        if let Some(line) = self.stderr.finish() {
+            self.line(&line);
+        }
+        self.out.extend(self.stdout.finish());
+        self.out
+    }
+}

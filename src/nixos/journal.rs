@@ -1,0 +1,281 @@
+//! The builder's log as a file for people, and what of it a failure needs: bounded, always.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use super::log::Complaint;
+use super::symptom::{Symptom, symptoms};
+use crate::event::NixEvent;
+use crate::failure::{Failure, OrFail};
+
+/// Lines of a failed build that are shown.
+pub(super) const TAIL: usize = 20;
+/// Ended builds whose lines are kept: the message about a failure comes after the build's end.
+const ENDED: usize = 64;
+/// Errors that are kept; the first one tells why, the others follow from it.
+const COMPLAINTS: usize = 8;
+
+/// A derivation that could not be built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailedBuild {
+    /// Its name, without hash and `.drv`.
+    pub name: String,
+    /// What Nix said of it.
+    pub message: String,
+    /// Its last lines.
+    pub tail: Vec<String>,
+    /// Troubles that its lines tell of.
+    pub symptoms: BTreeSet<Symptom>,
+}
+
+/// What the log told that matters when the run failed.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The first derivation that failed.
+    pub failed: Option<FailedBuild>,
+    /// Nix's errors, the first one first.
+    pub complaints: Vec<Complaint>,
+    /// The last lines that were not Nix's.
+    pub others: VecDeque<String>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    derivation: String,
+    name: String,
+    tail: VecDeque<String>,
+    symptoms: BTreeSet<Symptom>,
+}
+
+/// Writes the log file and remembers what a failure needs.
+#[derive(Debug)]
+pub(super) struct Journal {
+    // Plain writes into the page cache: they do not block for long, and dropping it flushes it, also
+    // when the run is cancelled.
+    file: BufWriter<File>,
+    trouble: Option<std::io::Error>,
+    running: HashMap<u64, Running>,
+    ended: VecDeque<Running>,
+    findings: Findings,
+}
+
+impl Journal {
+    pub(super) fn create(path: &Path) -> Result<Self, Failure> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).or_environment(format!("make {}", folder.display()))?;
+        }
+        let file =
+            File::create(path).or_environment(format!("write the log {}", path.display()))?;
+        Ok(Self {
+            file: BufWriter::new(file),
+            trouble: None,
+            running: HashMap::new(),
+            ended: VecDeque::new(),
+            findings: Findings::default(),
+        })
+    }
+
+    /// Takes note of one line: the event it became and the error it carried.
+    pub(super) fn note(&mut self, event: &NixEvent, complaint: Option<Complaint>) {
+        match event {
+            NixEvent::Message { text, .. } => self.write(format_args!("{text}")),
+            NixEvent::BuildStarted { id, derivation } => {
+                self.write(format_args!("building '{derivation}'"));
+                let name = short_name(derivation).to_owned();
+                let derivation = derivation.clone();
+                self.running.insert(
+                    *id,
+                    Running {
+                        derivation,
+                        name,
+                        ..Running::default()
+                    },
+                );
+            }
+            NixEvent::FetchStarted { path, .. } => self.write(format_args!("fetching '{path}'")),
+            NixEvent::BuildLine { id, line } => self.build_line(*id, line),
+            NixEvent::BuildPhase { id, phase } => {
+                let name = self.running.get(id).map_or("?", |r| &r.name).to_owned();
+                self.write(format_args!("{name}: {phase}"));
+            }
+            NixEvent::Stopped { id } => {
+                self.ended.extend(self.running.remove(id));
+                keep_last(&mut self.ended, ENDED);
+            }
+            NixEvent::Other(text) => {
+                self.write(format_args!("{text}"));
+                self.findings.others.push_back(text.clone());
+                keep_last(&mut self.findings.others, TAIL);
+            }
+            NixEvent::Built { .. } | NixEvent::Fetched { .. } => {}
+        }
+        if let Some(complaint) = complaint {
+            self.complaint(complaint);
+        }
+    }
+
+    /// Brings the file up to date: somebody may be reading along.
+    pub(super) fn flush(&mut self) {
+        let flushed = self.file.flush();
+        self.check(flushed);
+    }
+
+    /// What was found, and the first error of writing the file, if any.
+    pub(super) fn finish(mut self) -> (Findings, Option<std::io::Error>) {
+        self.flush();
+        (std::mem::take(&mut self.findings), self.trouble.take())
+    }
+
+    fn build_line(&mut self, id: u64, line: &str) {
+        let Some(running) = self.running.get_mut(&id) else {
+            return self.write(format_args!("?> {line}"));
+        };
+        running.symptoms.extend(symptoms(line));
+        running.tail.push_back(line.to_owned());
+        keep_last(&mut running.tail, TAIL);
+        let name = running.name.clone();
+        self.write(format_args!("{name}> {line}"));
+    }
+
+    fn complaint(&mut self, complaint: Complaint) {
+        if self.findings.failed.is_none()
+            && let Some(derivation) = failed_derivation(&complaint.summary)
+        {
+            let mut all = self.ended.iter().chain(self.running.values());
+            let build = all.find(|b| b.derivation == derivation);
+            self.findings.failed = Some(FailedBuild {
+                name: short_name(derivation).to_owned(),
+                message: complaint.summary.clone(),
+                tail: build
+                    .map(|b| b.tail.iter().cloned().collect())
+                    .unwrap_or_default(),
+                symptoms: build.map(|b| b.symptoms.clone()).unwrap_or_default(),
+            });
+        }
+        if self.findings.complaints.len() < COMPLAINTS {
+            self.findings.complaints.push(complaint);
+        }
+    }
+
+    fn write(&mut self, line: std::fmt::Arguments<'_>) {
+        let written = writeln!(self.file, "{line}");
+        self.check(written);
+    }
+
+    /// A log that cannot be written is no reason to end a build; the first error is told later.
+    fn check(&mut self, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            self.trouble.get_or_insert(error);
+        }
+    }
+}
+
+/// The derivation of a message that says its builder failed: `builder for '….drv' failed with …`,
+/// since Nix 2.30 `Cannot build '….drv'.` with `Reason: builder failed …`.
+fn failed_derivation(summary: &str) -> Option<&str> {
+    let new = summary.contains("Reason: builder failed");
+    let rest = match summary.split_once("builder for '") {
+        Some((_, rest)) => rest,
+        None if new => summary.split_once("Cannot build '")?.1,
+        None => return None,
+    };
+    rest.split_once('\'').map(|(derivation, _)| derivation)
+}
+
+/// `/nix/store/HASH-NAME.drv` → `NAME`.
+pub(super) fn short_name(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name.strip_suffix(".drv").unwrap_or(name);
+    match name.split_once('-') {
+        Some((hash, name)) if hash.len() == 32 && !name.is_empty() => name,
+        _ => name,
+    }
+}
+
+fn keep_last<T>(queue: &mut VecDeque<T>, most: usize) {
+    while queue.len() > most {
+        queue.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::Log;
+    use super::*;
+
+    const DRV: &str = "/nix/store/zj3nbl6gqm1pcms0y0k4nmf5a3hp4l1w-t-51.drv";
+
+    fn read(lines: &[String]) -> (Findings, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/down/log");
+        let mut journal = Journal::create(&path).unwrap();
+        let mut log = Log::default();
+        for line in lines {
+            if let Some(event) = log.line(line) {
+                journal.note(&event, log.take_complaint());
+            }
+        }
+        let (findings, trouble) = journal.finish();
+        assert!(trouble.is_none());
+        (findings, std::fs::read_to_string(path).unwrap())
+    }
+
+    fn failing() -> Vec<String> {
+        let mut lines = vec![format!(
+            r#"@nix {{"action":"start","fields":["{DRV}","",1,1],"id":7,"level":3,"type":105,"text":""}}"#
+        )];
+        lines.push(r#"@nix {"action":"result","fields":["disk: No space left on device"],"id":7,"type":101}"#.into());
+        for n in 0..30 {
+            lines.push(format!(
+                r#"@nix {{"action":"result","fields":["line {n}"],"id":7,"type":101}}"#
+            ));
+        }
+        lines.push(r#"@nix {"action":"stop","id":7}"#.into());
+        lines.push(format!(r#"@nix {{"action":"msg","level":0,"msg":"error: builder for '{DRV}' failed with exit code 3","raw_msg":"builder for '{DRV}' failed with exit code 3"}}"#));
+        lines.push(r#"@nix {"action":"msg","level":0,"msg":"error: 1 dependencies of derivation 'x' failed","raw_msg":"1 dependencies of derivation 'x' failed"}"#.into());
+        lines
+    }
+
+    #[test]
+    fn the_failed_build_keeps_its_last_lines() {
+        let (findings, text) = read(&failing());
+        let failed = findings.failed.unwrap();
+        assert_eq!(failed.name, "t-51");
+        assert_eq!(
+            (
+                failed.tail.len(),
+                failed.tail[0].as_str(),
+                failed.tail[19].as_str()
+            ),
+            (TAIL, "line 10", "line 29")
+        );
+        assert!(
+            failed.symptoms.contains(&Symptom::DiskFull),
+            "seen before the tail began"
+        );
+        assert_eq!(findings.complaints.len(), 2);
+        assert!(text.contains("\nt-51> line 0\n"), "{text}");
+        assert_eq!(text.lines().count(), 34);
+    }
+
+    #[test]
+    fn what_is_not_nix_is_kept_too() {
+        let (findings, text) = read(&["GC Warning: x".into(), "@nix {".into()]);
+        assert_eq!(text, "GC Warning: x\n@nix {\n");
+        assert_eq!(findings.others.len(), 2);
+    }
+
+    #[test]
+    fn failures_of_newer_nix_are_known() {
+        let new = "Cannot build '/nix/store/x-a.drv'.\nReason: builder failed with exit code 1.";
+        assert_eq!(failed_derivation(new), Some("/nix/store/x-a.drv"));
+        assert_eq!(
+            failed_derivation("Cannot build 'x'.\nReason: 1 dependency failed."),
+            None
+        );
+        assert_eq!(short_name("/nix/store/x-a.drv"), "x-a");
+        assert_eq!(short_name(""), "");
+    }
+}

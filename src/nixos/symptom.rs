@@ -1,0 +1,135 @@
+//! Words in a log by which known troubles are recognised. Pure; the texts were recorded from Nix
+//! 2.26, QEMU 11 and the tools that make an image.
+
+/// A trouble that a line tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Symptom {
+    /// The disk behind the store volume is full, or its inodes are used up.
+    DiskFull,
+    /// No new process could be made.
+    ProcessLimit,
+    /// A program of a foreign architecture could not be run.
+    NoHandler,
+    /// An emulated program died of a signal.
+    EmulatorCrash,
+    /// A server could not be reached.
+    Network,
+    /// The root file system was made too small for its content.
+    RootTooSmall,
+    /// The firmware partition was made too small for its content.
+    FirmwareTooSmall,
+    /// A download is not what the configuration says it is.
+    WrongHash,
+    /// A program is missing in the builder's container image.
+    MissingProgram,
+}
+
+const TABLE: &[(&str, Symptom)] = &[
+    ("No space left on device", Symptom::DiskFull),
+    ("lack of free disk space", Symptom::DiskFull),
+    ("database or disk is full", Symptom::DiskFull),
+    (
+        "fork: retry: Resource temporarily unavailable",
+        Symptom::ProcessLimit,
+    ),
+    (
+        "fork: Resource temporarily unavailable",
+        Symptom::ProcessLimit,
+    ),
+    ("unexpected EOF reading a line", Symptom::ProcessLimit),
+    ("Exec format error", Symptom::NoHandler),
+    ("uncaught target signal", Symptom::EmulatorCrash),
+    (
+        "Could not allocate block in ext2 filesystem",
+        Symptom::RootTooSmall,
+    ),
+    (
+        "Could not allocate inode in ext2 filesystem",
+        Symptom::RootTooSmall,
+    ),
+    ("Disk full", Symptom::FirmwareTooSmall),
+    (
+        "hash mismatch in fixed-output derivation",
+        Symptom::WrongHash,
+    ),
+    ("nix-build: command not found", Symptom::MissingProgram),
+    ("nix-build: not found", Symptom::MissingProgram),
+];
+
+/// What curl says, through Nix, when it is the network and not the server's answer.
+const UNREACHABLE: &[&str] = &[
+    "ould not resolve host",
+    "ouldn't resolve host",
+    "ould not connect to server",
+    "ouldn't connect to server",
+    "Failed to connect to",
+    "Timeout was reached",
+    "Network is unreachable",
+    "SSL connect error",
+];
+
+/// The troubles that `line` tells of.
+pub fn symptoms(line: &str) -> impl Iterator<Item = Symptom> + '_ {
+    let known = TABLE
+        .iter()
+        .filter(|(words, _)| line.contains(words))
+        .map(|(_, symptom)| *symptom);
+    known.chain(unreachable(line).then_some(Symptom::Network))
+}
+
+fn unreachable(line: &str) -> bool {
+    let download = line.contains("unable to download") || line.contains("curl: (");
+    download && UNREACHABLE.iter().any(|words| line.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_lines_are_recognised() {
+        for (line, symptom) in [
+            (
+                "dd: error writing '/nix/x': No space left on device",
+                Symptom::DiskFull,
+            ),
+            (
+                "note: build failure may have been caused by lack of free disk space",
+                Symptom::DiskFull,
+            ),
+            (
+                "sh: can't fork: Resource temporarily unavailable",
+                Symptom::ProcessLimit,
+            ),
+            (
+                "error: executing '/nix/store/x/bin/busybox': Exec format error",
+                Symptom::NoHandler,
+            ),
+            (
+                "qemu: uncaught target signal 11 (Segmentation fault) - core dumped",
+                Symptom::EmulatorCrash,
+            ),
+            (
+                "__populate_fs: Could not allocate block in ext2 filesystem while writing file \"x\"",
+                Symptom::RootTooSmall,
+            ),
+            (
+                "unable to download 'https://c/nix-cache-info': Could not resolve hostname (6)",
+                Symptom::Network,
+            ),
+            (
+                "error: unable to download 'http://m/x.deb': Couldn't resolve host name (6)",
+                Symptom::Network,
+            ),
+        ] {
+            assert_eq!(symptoms(line).collect::<Vec<_>>(), [symptom], "{line}");
+        }
+        for line in [
+            "",
+            "unable to download 'https://c/x': HTTP error 404",
+            "Timeout was reached",
+        ] {
+            assert_eq!(symptoms(line).count(), 0, "{line}");
+        }
+    }
+}
