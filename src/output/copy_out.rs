@@ -1,0 +1,338 @@
+//! The image's way out of the stopped builder: found, checked, streamed once, hashed on the way.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+
+use super::product::{self, LIST, LONGEST_LIST, Product};
+use super::sparse::SparseWriter;
+use super::target::Target;
+use crate::cancel::Cancel;
+use crate::engine::{Container, PathKind, RunId};
+use crate::event::{Events, Phase};
+use crate::failure::{Class, Failure, OrFail};
+
+/// The largest image: the largest cards hold a little more, no system does.
+const LARGEST: u64 = 256 << 30;
+/// What is read at once, and how many of these wait for the disk: memory stays below 3 MiB.
+const CHUNK: usize = 512 * 1024;
+const WAITING: usize = 4;
+
+/// A build that went well: where its result is.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished<'a> {
+    /// The stopped builder.
+    pub container: &'a Container,
+    /// The result's store path.
+    pub out_path: &'a str,
+    /// Whose it is.
+    pub run: &'a RunId,
+}
+
+/// Where the image goes.
+#[derive(Clone, Debug)]
+pub struct OutputSettings {
+    /// The output folder.
+    pub dir: PathBuf,
+    /// Replace what has the image's name.
+    pub force: bool,
+    /// The person who ran `sudo`.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// An image that is there, whole and on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The file.
+    pub path: PathBuf,
+    /// Its length.
+    pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: [u8; 32],
+}
+
+/// Copies the image of a finished build into the output folder ([`Phase::CopyOut`]).
+pub async fn copy_out(
+    finished: &Finished<'_>,
+    settings: &OutputSettings,
+    cancel: &Cancel,
+    events: &Events,
+) -> Result<Image, Failure> {
+    let product = cancel.race(Box::pin(find(finished))).await??;
+    let path = format!("{}/{}", finished.out_path, product.components.join("/"));
+    let stream = cancel.race(finished.container.download(&path)).await??;
+    let copy = Copy {
+        name: product.name,
+        run: finished.run.to_string(),
+        settings: settings.clone(),
+        events: events.clone(),
+    };
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let writer = tokio::task::spawn_blocking(move || {
+        copy.write(Chunks {
+            receiver,
+            rest: Vec::new(),
+            at: 0,
+        })
+    });
+    let fed = cancel.race(Box::pin(feed(stream, sender))).await;
+    // When the feeding ended early its end of the channel is gone: the writer ends too, its file with it.
+    let written = writer.await.or_internal("write the image");
+    match fed {
+        Err(interrupted) => Err(interrupted),
+        Ok(Err(lost)) => Err(lost).or_environment(format!("download {path} from the builder")),
+        Ok(Ok(())) => written?,
+    }
+}
+
+/// Reads the list of products and looks at every step of the path that it names.
+async fn find(finished: &Finished<'_>) -> Result<Product, Failure> {
+    let list = format!("{}/{LIST}", finished.out_path);
+    check_path(finished, &LIST.split('/').collect::<Vec<_>>(), LONGEST_LIST).await?;
+    let text = small_file(finished.container, &list).await?;
+    let text =
+        String::from_utf8(text).map_err(|_| refuse("the build's list of products is not UTF-8"))?;
+    let product = product::parse(&text, finished.out_path)?;
+    let components: Vec<&str> = product.components.iter().map(String::as_str).collect();
+    check_path(finished, &components, LARGEST).await?;
+    Ok(product)
+}
+
+/// Every folder on the way is a folder and the file is a file: no link, at no step.
+async fn check_path(
+    finished: &Finished<'_>,
+    components: &[&str],
+    largest: u64,
+) -> Result<(), Failure> {
+    let mut path = finished.out_path.to_owned();
+    let (file, folders) = components
+        .split_last()
+        .ok_or_else(|| refuse("an empty path"))?;
+    for folder in std::iter::once(&"").chain(folders) {
+        if !folder.is_empty() {
+            path = format!("{path}/{folder}");
+        }
+        expect(finished.container, &path, PathKind::Directory).await?;
+    }
+    let path = format!("{path}/{file}");
+    let size = expect(finished.container, &path, PathKind::File).await?;
+    if size > largest {
+        return Err(refuse(format!(
+            "{path} is too large: {size} bytes, {largest} at most"
+        )));
+    }
+    Ok(())
+}
+
+async fn expect(container: &Container, path: &str, kind: PathKind) -> Result<u64, Failure> {
+    let Some(stat) = container.stat(path).await? else {
+        return Err(refuse(format!("the build made no {path}"))
+            .hint("the attribute that is built must be an SD card image"));
+    };
+    match (stat.kind, kind) {
+        (is, wanted) if is == wanted => Ok(stat.size),
+        (PathKind::Symlink, _) => Err(refuse(format!(
+            "{path} is a symbolic link: it is not followed"
+        ))),
+        (_, PathKind::Directory) => Err(refuse(format!("{path} is not a folder"))),
+        _ => Err(refuse(format!("{path} is not a regular file"))),
+    }
+}
+
+/// A file of a few lines, as a whole.
+async fn small_file(container: &Container, path: &str) -> Result<Vec<u8>, Failure> {
+    let mut archive = Vec::new();
+    let stream = container.download(path).await?;
+    // a header, the file, the padding, the end of the archive
+    stream
+        .take(LONGEST_LIST + 16 * 1024)
+        .read_to_end(&mut archive)
+        .await
+        .or_environment(format!("download {path} from the builder"))?;
+    let mut archive = tar::Archive::new(archive.as_slice());
+    let (entry, size) = only_file(&mut archive)?;
+    let mut text = Vec::new();
+    entry
+        .take(LONGEST_LIST)
+        .read_to_end(&mut text)
+        .or_environment(format!("read {path}"))?;
+    if text.len() as u64 == size {
+        Ok(text)
+    } else {
+        Err(refuse(format!("{path} is cut off")))
+    }
+}
+
+/// The one regular file that the archive must begin with.
+fn only_file<R: Read>(archive: &mut tar::Archive<R>) -> Result<(tar::Entry<'_, R>, u64), Failure> {
+    let mut entries = archive
+        .entries()
+        .or_environment("read the engine's archive")?;
+    let entry = entries
+        .next()
+        .ok_or_else(|| refuse("the engine's archive is empty"))?;
+    let entry = entry.or_environment("read the engine's archive")?;
+    if entry.header().entry_type() != tar::EntryType::Regular {
+        return Err(refuse(
+            "the engine's archive holds something else than a regular file",
+        ));
+    }
+    let size = entry.size();
+    Ok((entry, size))
+}
+
+fn refuse(text: impl std::fmt::Display) -> Failure {
+    Failure::message(Class::Build, text)
+}
+
+/// Hands the stream on in chunks, as fast as the disk takes them.
+async fn feed(
+    mut stream: impl AsyncRead + Unpin,
+    sender: mpsc::Sender<io::Result<Vec<u8>>>,
+) -> io::Result<()> {
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        // several reads fill one chunk: an engine sends a few kilobytes at a time
+        while chunk.len() < CHUNK {
+            match (&mut stream)
+                .take((CHUNK - chunk.len()) as u64)
+                .read_buf(&mut chunk)
+                .await
+            {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(e) => {
+                    let told = io::Error::new(e.kind(), e.to_string());
+                    sender.send(Err(told)).await.ok();
+                    return Err(e);
+                }
+            }
+        }
+        // A writer that has what it wants, or failed, listens no more: its own result counts.
+        if chunk.is_empty() || sender.send(Ok(chunk)).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// The receiving end as a reader for the blocking thread.
+struct Chunks {
+    receiver: mpsc::Receiver<io::Result<Vec<u8>>>,
+    rest: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at >= self.rest.len() {
+            match self.receiver.blocking_recv().transpose()? {
+                Some(chunk) => (self.rest, self.at) = (chunk, 0),
+                None => return Ok(0),
+            }
+        }
+        let from = self.rest.get(self.at..).unwrap_or_default();
+        let n = from.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..n), from.get(..n)) {
+            to.copy_from_slice(from);
+        }
+        self.at += n;
+        Ok(n)
+    }
+}
+
+/// The blocking half: tar stream in, image out.
+struct Copy {
+    name: String,
+    run: String,
+    settings: OutputSettings,
+    events: Events,
+}
+
+impl Copy {
+    fn write(&self, stream: impl Read) -> Result<Image, Failure> {
+        let mut archive = tar::Archive::new(stream);
+        let (entry, size) = only_file(&mut archive)?;
+        if size > LARGEST {
+            return Err(refuse(format!(
+                "the image is too large: {size} bytes, {LARGEST} at most"
+            )));
+        }
+        let dir = &self.settings.dir;
+        let target = Target::create(dir, &self.run).map_err(|e| cannot_write(dir, e))?;
+        let sha256 = self.stream(entry, size, &target)?;
+        if let Some(owner) = self.settings.owner
+            && let Err(error) = target.give_to(owner)
+        {
+            self.events.warn(format!("the image stays root's: {error}"));
+        }
+        let path = target
+            .publish(&self.name, self.settings.force)
+            .map_err(|e| self.unnamed(e))?;
+        Ok(Image { path, size, sha256 })
+    }
+
+    fn stream(&self, mut from: impl Read, size: u64, target: &Target) -> Result<[u8; 32], Failure> {
+        let write = |e| cannot_write(&self.settings.dir, e);
+        let mut writer = SparseWriter::new(target.file());
+        let mut hash = Sha256::new();
+        let (mut done, mut buffer) = (0u64, vec![0; CHUNK]);
+        loop {
+            let n = from
+                .read(&mut buffer)
+                .or_environment("read the image from the engine")?;
+            let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else {
+                break;
+            };
+            hash.update(bytes);
+            writer.write(bytes).map_err(write)?;
+            done += n as u64;
+            self.events.bytes(Phase::CopyOut, done, Some(size));
+        }
+        if done != size {
+            return Err(Failure::environment(format!(
+                "the engine sent {done} of the image's {size} bytes"
+            ))
+            .hint("check that the engine still runs: `docker info`"));
+        }
+        writer.finish().map_err(write)?;
+        Ok(hash.finalize().into())
+    }
+
+    /// Why a whole image did not get its name.
+    fn unnamed(&self, error: io::Error) -> Failure {
+        let place = self.settings.dir.join(&self.name);
+        let shown = place.display();
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Failure::usage(format!("{shown} exists already"))
+                .hint("give --force to replace it, or --output for another folder")
+                .hint("nothing is lost: the result is kept, and the next run takes seconds"),
+            io::ErrorKind::IsADirectory => Failure::usage(format!(
+                "{shown} is a folder, which --force does not replace"
+            ))
+            .hint("give --output for another folder; the next run takes seconds"),
+            _ => cannot_write(&self.settings.dir, error),
+        }
+    }
+}
+
+/// What the output folder has against an image.
+fn cannot_write(dir: &Path, error: io::Error) -> Failure {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there, or give --output for another folder; the next run takes seconds"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "the file system there has no files that large (FAT ends at 4 GiB): give --output for another folder"
+        }
+        _ => "give --output for a folder that can be written to; the next run takes seconds",
+    };
+    Failure::new(Class::Environment, error)
+        .context(format!("write the image to {}", dir.display()))
+        .hint(hint)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! The file that the image becomes: without a name until it is whole, owned by the person.
+//!
+//! `O_TMPFILE` where the file system has it: the kernel takes it back however we end. Elsewhere a
+//! file `.sdbuild-RUN.part` that we hold locked; one that nobody locks was left by a killed run and
+//! is removed by the next one.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, renameat2};
+use nix::unistd::{AccessFlags, Gid, Uid, access, fchown, linkat};
+
+use crate::failure::{Class, Failure};
+
+const PREFIX: &str = ".sdbuild-";
+const SUFFIX: &str = ".part";
+/// What `umask` takes its bits from.
+const MODE: u32 = 0o644;
+
+/// A file in the output folder that has no name yet, or one of ours.
+#[derive(Debug)]
+pub(super) struct Target {
+    folder: PathBuf,
+    part: PathBuf,
+    file: File,
+    /// Whether `part` exists and is ours to remove.
+    named: bool,
+}
+
+impl Target {
+    /// Makes it in `folder`, after sweeping what killed runs left there.
+    pub(super) fn create(folder: &Path, run: &str) -> io::Result<Self> {
+        sweep(folder);
+        let part = folder.join(format!("{PREFIX}{run}{SUFFIX}"));
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(MODE);
+        let unnamed = options
+            .clone()
+            .custom_flags(OFlag::O_TMPFILE.bits())
+            .open(folder);
+        let (file, named) = match unnamed {
+            Ok(file) => (file, false),
+            // no such thing on this file system (or this kernel, which takes it for a folder)
+            Err(e) if no_tmpfile(&e) => (options.create_new(true).open(&part)?, true),
+            Err(e) => return Err(e),
+        };
+        let target = Self {
+            folder: folder.to_path_buf(),
+            part,
+            file,
+            named,
+        };
+        // held until the file is closed: the sweep of another run lets it be
+        match target.file.try_lock() {
+            Ok(()) => Ok(target),
+            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(target),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// A target with a name, as on file systems without `O_TMPFILE`.
+    #[cfg(test)]
+    fn create_named(folder: &Path, run: &str) -> io::Result<Self> {
+        let part = folder.join(format!("{PREFIX}{run}{SUFFIX}"));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(MODE)
+            .open(&part)?;
+        file.try_lock()?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            part,
+            file,
+            named: true,
+        })
+    }
+
+    /// To be written from start to end.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file to the person who ran `sudo`.
+    pub(super) fn give_to(&self, (uid, gid): (u32, u32)) -> io::Result<()> {
+        Ok(fchown(
+            &self.file,
+            Some(Uid::from_raw(uid)),
+            Some(Gid::from_raw(gid)),
+        )?)
+    }
+
+    /// Gives it its name, in one step and with everything on disk. Something of that name is an
+    /// error of kind [`io::ErrorKind::AlreadyExists`] unless `force`; a folder always is one.
+    pub(super) fn publish(mut self, name: &str, force: bool) -> io::Result<PathBuf> {
+        self.file.sync_all()?;
+        let place = self.folder.join(name);
+        match (force, self.named) {
+            (false, false) => self.link(&place)?,
+            (false, true) => self.rename_new(&place)?,
+            (true, _) => self.replace(&place)?,
+        }
+        sync_folder(&self.folder)?;
+        Ok(place)
+    }
+
+    fn replace(&mut self, place: &Path) -> io::Result<()> {
+        if place.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !self.named {
+            self.link(&self.part)?;
+            self.named = true;
+        }
+        fs::rename(&self.part, place)?;
+        self.named = false;
+        Ok(())
+    }
+
+    fn link(&self, place: &Path) -> io::Result<()> {
+        let ours = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let flags = AtFlags::AT_SYMLINK_FOLLOW;
+        Ok(linkat(AT_FDCWD, ours.as_str(), AT_FDCWD, place, flags)?)
+    }
+
+    fn rename_new(&mut self, place: &Path) -> io::Result<()> {
+        let flags = RenameFlags::RENAME_NOREPLACE;
+        match renameat2(AT_FDCWD, &self.part, AT_FDCWD, place, flags) {
+            Ok(()) => {}
+            // A file system that cannot promise it: look first, which is right but for a race.
+            Err(Errno::EINVAL | Errno::ENOSYS) => {
+                if place.symlink_metadata().is_ok() {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                fs::rename(&self.part, place)?;
+            }
+            Err(e) => return Err(e.into()),
+        }
+        self.named = false;
+        Ok(())
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if self.named {
+            // nobody to tell; the next run's sweep takes it
+            fs::remove_file(&self.part).ok();
+        }
+    }
+}
+
+fn no_tmpfile(error: &io::Error) -> bool {
+    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    matches!(
+        errno,
+        Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOENT
+    )
+}
+
+/// Makes the name last. Some file systems cannot sync a folder, which is no failure of ours.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(e) if e.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+        result => result,
+    }
+}
+
+/// Removes parts that killed runs left: those that nobody holds locked.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default();
+        if is_part(name) && path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+            remove_unlocked(&path);
+        }
+    }
+}
+
+fn is_part(name: &str) -> bool {
+    let run = name
+        .strip_prefix(PREFIX)
+        .and_then(|n| n.strip_suffix(SUFFIX));
+    run.is_some_and(|run| run.len() == 12 && run.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn remove_unlocked(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    // One made a moment ago may not be locked yet.
+    let fresh = file.metadata().is_ok_and(|meta| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.is_ok_and(|now| meta.ctime().unsigned_abs() + 60 > now.as_secs())
+    });
+    if !fresh && file.try_lock().is_ok() {
+        fs::remove_file(path).ok();
+    }
+}
+
+/// What stands in the way of writing an image to `folder`; nothing is written to find out.
+pub fn preflight(folder: &Path) -> Vec<Failure> {
+    let shown = folder.display();
+    let failure = match fs::metadata(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Failure::usage(format!("the output folder {shown} does not exist"))
+                .hint(format!("make it: mkdir -p '{shown}'"))
+        }
+        Err(e) => {
+            Failure::new(Class::Usage, e).context(format!("look at the output folder {shown}"))
+        }
+        Ok(meta) if !meta.is_dir() => Failure::usage(format!("the output {shown} is not a folder"))
+            .hint("--output names the folder that the image is put into"),
+        Ok(_) => match access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => return Vec::new(),
+            Err(e) => Failure::new(Class::Usage, e)
+                .context(format!("write to the output folder {shown}"))
+                .hint("name another folder with --output"),
+        },
+    };
+    vec![failure]
+}
+
+#[cfg(test)]
+mod tests;
