@@ -314,15 +314,12 @@ impl Prepared {
 /// Events whose messages name the person's own places.
 fn show(events: &Events, shown: &str) -> Events {
     let (events, shown) = (events.clone(), shown.to_owned());
-    Events::new(move |event| {
+    Events::new(move |mut event| {
         use crate::event::NixEvent::Message;
-        events.emit(match event {
-            Event::Nix(Message { level, text }) if text.contains("/build/config/") => {
-                let text = text.replace("/build/config/", &shown);
-                Event::Nix(Message { level, text })
-            }
-            other => other,
-        });
+        if let Event::Nix(Message { text, .. }) = &mut event {
+            *text = text.replace("/build/config/", &shown);
+        }
+        events.emit(event);
     })
 }
 

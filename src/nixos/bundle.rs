@@ -92,13 +92,13 @@ impl Bundle {
     pub(super) fn pack(&self, packer: &mut Packer<'_>, prefix: &str) -> io::Result<()> {
         for (name, kind) in &self.entries {
             let path = format!("{prefix}/{name}");
-            let packed = match kind {
+            let written = match kind {
                 Kind::Directory => packer.directory(&path),
                 Kind::Link(target) => packer.link(&path, target),
                 Kind::File { size, executable } => File::open(self.root.join(name))
                     .and_then(|file| packer.file(&path, (*size, *executable), file)),
             };
-            packed.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
+            written.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl Bundle {
         let name = self.name(path)?;
         let meta = path.symlink_metadata().or_usage(format!("read {name}"))?;
         let kind = if meta.is_symlink() {
-            match self.link(path, &name)? {
+            match link_inside(path, &name)? {
                 Some(target) => Kind::Link(target),
                 None => return Ok(None),
             }
@@ -137,26 +137,12 @@ impl Bundle {
         let relative = path.strip_prefix(&self.root).unwrap_or(path);
         let name = relative.to_str().filter(|n| !n.contains(['\n', '\0']));
         name.map(str::to_owned).ok_or_else(|| {
-            Failure::usage(format!("the name of {relative:?} is not plain UTF-8"))
-                .hint("rename it, or leave its folder behind by a line in .sdbuildignore")
-        })
-    }
-
-    /// The target of a link that stays inside; `None` for one into a Nix store.
-    fn link(&self, path: &Path, name: &str) -> Result<Option<String>, Failure> {
-        let target = fs::read_link(path).or_usage(format!("read the link {name}"))?;
-        if target.starts_with("/nix/store") {
-            return Ok(None);
-        }
-        let depth = Path::new(name).components().count().saturating_sub(1);
-        match target.to_str() {
-            Some(text) if stays_inside(&target, depth) => Ok(Some(text.to_owned())),
-            _ => Err(Failure::usage(format!(
-                "the link {name} leads out of the configuration's folder, to {target:?}"
+            Failure::usage(format!(
+                "the name of {} is not plain UTF-8",
+                relative.display()
             ))
-            .hint("put a copy in its place: only the folder itself goes into the builder")
-            .hint(IGNORE_HINT)),
-        }
+            .hint("rename it, or leave its folder behind by a line in .sdbuildignore")
+        })
     }
 
     /// Adds the configuration itself when something ignored it.
@@ -213,6 +199,24 @@ impl Bundle {
             Kind::File { size, .. } => Some((*size, name.as_str())),
             Kind::Directory | Kind::Link(_) => None,
         })
+    }
+}
+
+/// The target of a link that stays inside; `None` for one into a Nix store.
+fn link_inside(path: &Path, name: &str) -> Result<Option<String>, Failure> {
+    let target = fs::read_link(path).or_usage(format!("read the link {name}"))?;
+    if target.starts_with("/nix/store") {
+        return Ok(None);
+    }
+    let depth = Path::new(name).components().count().saturating_sub(1);
+    match target.to_str() {
+        Some(text) if stays_inside(&target, depth) => Ok(Some(text.to_owned())),
+        _ => Err(Failure::usage(format!(
+            "the link {name} leads out of the configuration's folder, to {}",
+            target.display()
+        ))
+        .hint("put a copy in its place: only the folder itself goes into the builder")
+        .hint(IGNORE_HINT)),
     }
 }
 

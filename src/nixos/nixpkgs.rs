@@ -133,8 +133,8 @@ impl NixpkgsIn {
         match self {
             Self::Tree { root, digest, .. } => {
                 packer.open_directory(&place)?;
-                let packed = tree::read_tree(root, cancel, Some((packer, &place)))?;
-                unchanged(&packed.digest, digest)
+                let measured = tree::read_tree(root, cancel, Some((packer, &place)))?;
+                unchanged(&measured.digest, digest)
             }
             Self::Archive { file, size, .. } => {
                 packer.file(&format!("{place}.tar"), (*size, false), File::open(file)?)

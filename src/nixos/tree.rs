@@ -79,10 +79,15 @@ impl Walk<'_, '_> {
                 .ok_or_else(|| io::Error::other("the target is not UTF-8"))?;
             self.begin(b'l', name, target.len() as u64);
             self.hash.update(target.as_bytes());
-            self.packed(|packer, to| packer.link(to, target), name)
+            if let Some((packer, prefix)) = &mut self.pack {
+                packer.link(&format!("{prefix}/{name}"), target)?;
+            }
+            Ok(())
         } else if meta.is_dir() {
             self.begin(b'd', name, 0);
-            self.packed(|packer, to| packer.directory(to), name)?;
+            if let Some((packer, prefix)) = &mut self.pack {
+                packer.directory(&format!("{prefix}/{name}"))?;
+            }
             self.folder(path, relative)
         } else if meta.is_file() {
             self.file(path, name, &meta)
@@ -100,21 +105,19 @@ impl Walk<'_, '_> {
             file: File::open(path)?,
             hash: &mut self.hash,
         };
-        match &mut self.pack {
-            Some((packer, prefix)) => packer.file(
+        if let Some((packer, prefix)) = &mut self.pack {
+            return packer.file(
                 &format!("{prefix}/{name}"),
                 (meta.len(), executable),
                 &mut file,
-            ),
-            None => {
-                let read = io::copy(&mut file, &mut io::sink())?;
-                let whole = read == meta.len();
-                if whole {
-                    Ok(())
-                } else {
-                    Err(io::Error::other("the file changed while it was read"))
-                }
-            }
+            );
+        }
+        let read = io::copy(&mut file, &mut io::sink())?;
+        let whole = read == meta.len();
+        if whole {
+            Ok(())
+        } else {
+            Err(io::Error::other("the file changed while it was read"))
         }
     }
 
@@ -124,17 +127,6 @@ impl Walk<'_, '_> {
         self.hash.update((name.len() as u64).to_le_bytes());
         self.hash.update(name.as_bytes());
         self.hash.update(size.to_le_bytes());
-    }
-
-    fn packed(
-        &mut self,
-        write: impl FnOnce(&mut Packer<'_>, &str) -> io::Result<()>,
-        name: &str,
-    ) -> io::Result<()> {
-        match &mut self.pack {
-            Some((packer, prefix)) => write(packer, &format!("{prefix}/{name}")),
-            None => Ok(()),
-        }
     }
 }
 
@@ -211,10 +203,13 @@ mod tests {
                 gid: 1000,
             },
         );
-        let packed = read_tree(dir.path(), &Cancel::new(), Some((&mut packer, "in/x"))).unwrap();
+        let measured = read_tree(dir.path(), &Cancel::new(), Some((&mut packer, "in/x"))).unwrap();
         packer.finish().unwrap();
-        assert_eq!(packed, read_tree(dir.path(), &Cancel::new(), None).unwrap());
-        assert_eq!(packed.size, 100_002);
+        assert_eq!(
+            measured,
+            read_tree(dir.path(), &Cancel::new(), None).unwrap()
+        );
+        assert_eq!(measured.size, 100_002);
         let mut archive = tar::Archive::new(&out[..]);
         let names: Vec<_> = archive
             .entries()

@@ -305,29 +305,33 @@ impl Copy {
     fn unnamed(&self, error: io::Error) -> Failure {
         let place = self.settings.dir.join(&self.name);
         let shown = place.display();
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => Failure::usage(format!("{shown} exists already"))
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return Failure::usage(format!("{shown} exists already"))
                 .hint("give --force to replace it, or --output for another folder")
-                .hint("nothing is lost: the result is kept, and the next run takes seconds"),
-            io::ErrorKind::IsADirectory => Failure::usage(format!(
+                .hint("nothing is lost: the result is kept, and the next run takes seconds");
+        }
+        if error.kind() == io::ErrorKind::IsADirectory {
+            return Failure::usage(format!(
                 "{shown} is a folder, which --force does not replace"
             ))
-            .hint("give --output for another folder; the next run takes seconds"),
-            _ => cannot_write(&self.settings.dir, error),
+            .hint("give --output for another folder; the next run takes seconds");
         }
+        cannot_write(&self.settings.dir, error)
     }
 }
 
 /// What the output folder has against an image.
 fn cannot_write(dir: &Path, error: io::Error) -> Failure {
-    let hint = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space there, or give --output for another folder; the next run takes seconds"
-        }
-        io::ErrorKind::FileTooLarge => {
-            "the file system there has no files that large (FAT ends at 4 GiB): give --output for another folder"
-        }
-        _ => "give --output for a folder that can be written to; the next run takes seconds",
+    let kind = error.kind();
+    let hint = if matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
+        "free some space there, or give --output for another folder; the next run takes seconds"
+    } else if kind == io::ErrorKind::FileTooLarge {
+        "the file system there has no files that large (FAT ends at 4 GiB): give --output for another folder"
+    } else {
+        "give --output for a folder that can be written to; the next run takes seconds"
     };
     Failure::new(Class::Environment, error)
         .context(format!("write the image to {}", dir.display()))
