@@ -3,8 +3,7 @@
 //! It has no capability, no path of the host and no engine socket; the store volume is its `/nix`.
 //! Input goes in by upload before it starts, output stays on the volume when it has ended. Its
 //! standard input is a leash: when the future that follows it is dropped, or this process dies, the
-//! entry sees the end of it and stops Nix. Removing the container is the caller's, whose guard was
-//! armed before: the name is [`container_name`].
+//! entry sees the end of it and stops Nix. Removing the container is the caller's, whose guard makes it.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -20,7 +19,9 @@ use super::pack::{Owner, Packer};
 use super::source::Configuration;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
-use crate::engine::{Container, ContainerSpec, Engine, ImageInfo, Network, PathKind, Role, RunId};
+use crate::engine::{
+    Container, ContainerGuard, ContainerSpec, Engine, ImageInfo, Network, PathKind, Role, RunId,
+};
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure};
 
@@ -33,11 +34,6 @@ const OURS: Owner = Owner {
     uid: 1000,
     gid: 1000,
 };
-
-/// Name of the builder's container in `run`: what the caller's guard is armed with.
-pub fn container_name(run: &RunId) -> String {
-    Role::Builder.container_name(run)
-}
 
 /// The container image that Nix runs in, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +54,16 @@ impl BuilderImage {
             owner: OURS,
             foreign: false,
         }
+    }
+
+    /// Reference or id, by which the engine knows it.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// Whether the person chose it.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// Any other (`--builder-image`): it runs as the user that it names, because its `/nix` belongs
@@ -128,6 +134,7 @@ pub struct Builder<'a> {
 pub struct Prepared {
     container: Container,
     job: Job,
+    store: String,
     foreign: bool,
 }
 
@@ -141,26 +148,28 @@ pub struct Built {
 }
 
 impl Builder<'_> {
-    /// Makes the container and uploads what it needs ([`Phase::Upload`]). Arm the guard first.
+    /// Makes the container and uploads what it needs ([`Phase::Upload`]). The guard removes it.
     pub async fn prepare(
         &self,
+        guard: &mut ContainerGuard,
         job: Job,
-        cancel: &Cancel,
-        events: &Events,
+        (cancel, events): (&Cancel, &Events),
     ) -> Result<Prepared, Failure> {
         let prepared = async {
             let places = self.places(&job).await?;
             self.engine
                 .ensure_volume(self.store, labels(Role::Store, self.run))
                 .await?;
-            let container = self.engine.create(&self.spec(&job, &places)?).await?;
+            let container = guard.create(&self.spec(&job, &places)?).await?;
             self.upload_configuration(&container, &job).await?;
             self.upload_nixpkgs(&container, &job, (cancel, events))
                 .await?;
+            let (store, foreign) = (self.store.to_owned(), self.image.foreign);
             Ok(Prepared {
                 container,
                 job,
-                foreign: self.image.foreign,
+                store,
+                foreign,
             })
         };
         cancel.race(Box::pin(prepared)).await?
@@ -298,6 +307,7 @@ impl Prepared {
                 oom_killed: exit.oom_killed,
                 emulated: self.job.request.emulated,
                 foreign: self.foreign,
+                store: &self.store,
                 shown_folder: shown,
                 file: self.job.configuration.file(),
             };

@@ -24,6 +24,8 @@ pub struct Ending<'a> {
     pub emulated: bool,
     /// Whether the person chose the builder's container image.
     pub foreign: bool,
+    /// Name of the store volume.
+    pub store: &'a str,
     /// What stands for `/build/config/` in messages.
     pub shown_folder: &'a str,
     /// The configuration's file.
@@ -83,11 +85,7 @@ fn by_memory(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
 fn by_machine(ending: &Ending<'_>, seen: &BTreeSet<Symptom>) -> Option<Failure> {
     let failure = |text: &str| Failure::environment(text);
     seen.iter().find_map(|symptom| match symptom {
-        Symptom::DiskFull => Some(
-            failure("the engine's disk is full, or has no inode left")
-                .hint("free some space where the engine keeps its volumes (docker system df; df -h; df -i)")
-                .hint("`sdbuild clean --store` removes what earlier builds left in the store volume"),
-        ),
+        Symptom::DiskFull => Some(full(ending.store)),
         Symptom::ProcessLimit => Some(
             failure("the builder could not start another process")
                 .hint("raise the engine's process limit, or build fewer things at once: --jobs 1"),
@@ -114,6 +112,15 @@ fn by_machine(ending: &Ending<'_>, seen: &BTreeSet<Symptom>) -> Option<Failure> 
     })
 }
 
+/// Nix could not write to the store volume.
+fn full(store: &str) -> Failure {
+    Failure::environment(format!(
+        "no space left, or no inode, on the store volume {store}"
+    ))
+    .hint("free some space where the engine keeps its volumes (docker system df; df -h; df -i)")
+    .hint("`sdbuild clean --store` removes what earlier builds left in the store volume")
+}
+
 /// A derivation failed on its own account.
 fn by_build(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
     if let Some(failed) = &findings.failed {
@@ -138,7 +145,7 @@ fn by_exit(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
         .iter()
         .any(|c| c.summary.contains("interrupted by the user"));
     match ending.code {
-        120 => Some(unplaced(findings)),
+        120 => Some(unplaced(ending, findings)),
         126 | 127 => Some(Failure::message(
             if ending.foreign {
                 Class::Usage
@@ -159,7 +166,7 @@ fn stopped() -> Failure {
 }
 
 /// The entry could not prepare the volume; it said why.
-fn unplaced(findings: &Findings) -> Failure {
+fn unplaced(ending: &Ending<'_>, findings: &Findings) -> Failure {
     let said = findings
         .others
         .iter()
@@ -173,8 +180,7 @@ fn unplaced(findings: &Findings) -> Failure {
         .iter()
         .any(|l| symptoms(l).any(|s| s == Symptom::DiskFull))
     {
-        Failure::environment("the engine's disk is full")
-            .hint("free some space, or `sdbuild clean --store`")
+        full(ending.store)
     } else {
         Failure::environment(text)
     }

@@ -40,6 +40,29 @@ impl FromStr for Nixpkgs {
     }
 }
 
+impl Nixpkgs {
+    /// Looks whether a folder is a nixpkgs; nothing else can be known before it is fetched.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::Folder(folder) => check_folder(folder),
+            Self::Url(_) | Self::Release(_) => Ok(()),
+        }
+    }
+}
+
+fn check_folder(folder: &Path) -> Result<(), Failure> {
+    let shown = folder.display();
+    if folder.join("nixos/default.nix").is_file() {
+        return Ok(());
+    }
+    let text = if folder.is_dir() {
+        format!("{shown} is no nixpkgs: it has no nixos/default.nix")
+    } else {
+        format!("the nixpkgs folder {shown} does not exist")
+    };
+    Err(Failure::usage(text).hint("name the top folder of a nixpkgs tree"))
+}
+
 /// `26.05`, `unstable`, and either with `-small`.
 fn is_release(text: &str) -> bool {
     let text = text.strip_suffix("-small").unwrap_or(text);
@@ -77,12 +100,7 @@ impl NixpkgsIn {
     /// Hashes a folder on a blocking thread: some seconds for the whole of nixpkgs.
     pub async fn folder(root: &Path, cancel: &Cancel) -> Result<Self, Failure> {
         let shown = root.display();
-        if !root.join("nixos/default.nix").is_file() {
-            return Err(Failure::usage(format!(
-                "{shown} is no nixpkgs: it has no nixos/default.nix"
-            ))
-            .hint("name the top folder of a nixpkgs tree"));
-        }
+        check_folder(root)?;
         let (folder, token) = (root.to_path_buf(), cancel.clone());
         let work = tokio::task::spawn_blocking(move || tree::read_tree(&folder, &token, None));
         let measured = cancel.race(work).await?.or_internal("read nixpkgs")?;

@@ -11,7 +11,7 @@ use super::product::{self, LIST, LONGEST_LIST, Product};
 use super::sparse::SparseWriter;
 use super::target::Target;
 use crate::cancel::Cancel;
-use crate::engine::{Container, PathKind, RunId};
+use crate::engine::{Container, PathKind, PathStat, RunId};
 use crate::event::{Events, Phase};
 use crate::failure::{Class, Failure, OrFail};
 
@@ -20,17 +20,6 @@ const LARGEST: u64 = 256 << 30;
 /// What is read at once, and how many of these wait for the disk: memory stays below 3 MiB.
 const CHUNK: usize = 512 * 1024;
 const WAITING: usize = 4;
-
-/// A build that went well: where its result is.
-#[derive(Clone, Copy, Debug)]
-pub struct Finished<'a> {
-    /// The stopped builder.
-    pub container: &'a Container,
-    /// The result's store path.
-    pub out_path: &'a str,
-    /// Whose it is.
-    pub run: &'a RunId,
-}
 
 /// Where the image goes.
 #[derive(Clone, Debug)]
@@ -54,19 +43,22 @@ pub struct Image {
     pub sha256: [u8; 32],
 }
 
-/// Copies the image of a finished build into the output folder ([`Phase::CopyOut`]).
+/// Copies the image of a finished build, whose result is `out_path`, out of its stopped builder and
+/// into the output folder ([`Phase::CopyOut`]).
 pub async fn copy_out(
-    finished: &Finished<'_>,
+    container: &Container,
+    out_path: &str,
     settings: &OutputSettings,
-    cancel: &Cancel,
-    events: &Events,
+    (cancel, events): (&Cancel, &Events),
 ) -> Result<Image, Failure> {
-    let product = cancel.race(Box::pin(find(finished))).await??;
-    let path = format!("{}/{}", finished.out_path, product.components.join("/"));
-    let stream = cancel.race(finished.container.download(&path)).await??;
+    let product = cancel.race(Box::pin(find(container, out_path))).await??;
+    let path = format!("{out_path}/{}", product.components.join("/"));
+    let stream = cancel.race(container.download(&path)).await??;
     let copy = Copy {
         name: product.name,
-        run: finished.run.to_string(),
+        part: RunId::random()
+            .or_environment("read the system's random source")?
+            .to_string(),
         settings: settings.clone(),
         events: events.clone(),
     };
@@ -89,36 +81,41 @@ pub async fn copy_out(
 }
 
 /// Reads the list of products and looks at every step of the path that it names.
-async fn find(finished: &Finished<'_>) -> Result<Product, Failure> {
-    let list = format!("{}/{LIST}", finished.out_path);
-    check_path(finished, &LIST.split('/').collect::<Vec<_>>(), LONGEST_LIST).await?;
-    let text = small_file(finished.container, &list).await?;
+async fn find(container: &Container, out_path: &str) -> Result<Product, Failure> {
+    let list = format!("{out_path}/{LIST}");
+    check_path(
+        (container, out_path),
+        &LIST.split('/').collect::<Vec<_>>(),
+        LONGEST_LIST,
+    )
+    .await?;
+    let text = small_file(container, &list).await?;
     let text =
         String::from_utf8(text).map_err(|_| refuse("the build's list of products is not UTF-8"))?;
-    let product = product::parse(&text, finished.out_path)?;
+    let product = product::parse(&text, out_path)?;
     let components: Vec<&str> = product.components.iter().map(String::as_str).collect();
-    check_path(finished, &components, LARGEST).await?;
+    check_path((container, out_path), &components, LARGEST).await?;
     Ok(product)
 }
 
 /// Every folder on the way is a folder and the file is a file: no link, at no step.
 async fn check_path(
-    finished: &Finished<'_>,
+    (container, out_path): (&Container, &str),
     components: &[&str],
     largest: u64,
 ) -> Result<(), Failure> {
-    let mut path = finished.out_path.to_owned();
-    let (file, folders) = components
-        .split_last()
-        .ok_or_else(|| refuse("an empty path"))?;
-    for folder in std::iter::once(&"").chain(folders) {
-        if !folder.is_empty() {
-            path = format!("{path}/{folder}");
-        }
-        expect(finished.container, &path, PathKind::Directory).await?;
+    let whole = format!("{out_path}/{}", components.join("/"));
+    let mut path = out_path.to_owned();
+    for component in components {
+        let stat = container.stat(&path).await?;
+        judge(stat, (&path, &whole), PathKind::Directory)?;
+        path = format!("{path}/{component}");
     }
-    let path = format!("{path}/{file}");
-    let size = expect(finished.container, &path, PathKind::File).await?;
+    let size = judge(
+        container.stat(&path).await?,
+        (&path, &whole),
+        PathKind::File,
+    )?;
     if size > largest {
         return Err(refuse(format!(
             "{path} is too large: {size} bytes, {largest} at most"
@@ -127,19 +124,23 @@ async fn check_path(
     Ok(())
 }
 
-async fn expect(container: &Container, path: &str, kind: PathKind) -> Result<u64, Failure> {
-    let Some(stat) = container.stat(path).await? else {
-        return Err(refuse(format!("the build made no {path}"))
-            .hint("the attribute that is built must be an SD card image"));
+/// The size of what `path` is, when it is what it has to be on the way to `whole`.
+fn judge(
+    stat: Option<PathStat>,
+    (path, whole): (&str, &str),
+    wanted: PathKind,
+) -> Result<u64, Failure> {
+    let text = match stat.map(|stat| (stat.kind, stat.size)) {
+        Some((kind, size)) if kind == wanted => return Ok(size),
+        None => format!("the build made no {whole}"),
+        Some((PathKind::Symlink, _)) => {
+            format!("{path} is a symbolic link, and links are not followed")
+        }
+        Some(_) if wanted == PathKind::Directory => format!("{path} is not a folder"),
+        Some(_) => format!("{path} is not a regular file"),
     };
-    match (stat.kind, kind) {
-        (is, wanted) if is == wanted => Ok(stat.size),
-        (PathKind::Symlink, _) => Err(refuse(format!(
-            "{path} is a symbolic link: it is not followed"
-        ))),
-        (_, PathKind::Directory) => Err(refuse(format!("{path} is not a folder"))),
-        _ => Err(refuse(format!("{path} is not a regular file"))),
-    }
+    Err(refuse(text)
+        .hint("what is built must be an SD card image as nixpkgs' sd-image.nix makes it"))
 }
 
 /// A file of a few lines, as a whole.
@@ -246,7 +247,7 @@ impl Read for Chunks {
 /// The blocking half: tar stream in, image out.
 struct Copy {
     name: String,
-    run: String,
+    part: String,
     settings: OutputSettings,
     events: Events,
 }
@@ -261,7 +262,7 @@ impl Copy {
             )));
         }
         let dir = &self.settings.dir;
-        let target = Target::create(dir, &self.run).map_err(|e| cannot_write(dir, e))?;
+        let target = Target::create(dir, &self.part).map_err(|e| cannot_write(dir, e))?;
         let sha256 = self.stream(entry, size, &target)?;
         if let Some(owner) = self.settings.owner
             && let Err(error) = target.give_to(owner)

@@ -10,5 +10,5 @@ pub mod product;
 mod sparse;
 pub mod target;
 
-pub use copy_out::{Finished, Image, OutputSettings, copy_out};
+pub use copy_out::{Image, OutputSettings, copy_out};
 pub use target::preflight;

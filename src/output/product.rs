@@ -28,14 +28,12 @@ pub fn parse(list: &str, out_path: &str) -> Result<Product, Failure> {
     let path = match images.as_slice() {
         [path] => *path,
         [] => {
-            return Err(refuse("the build's list of products names no SD card image").hint(
-                "import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> in the configuration",
-            ));
+            return Err(refuse(format!("the build made no image: {LIST} names no `file sd-image`"))
+                .hint("import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> in the configuration"));
         }
-        many => {
+        [one, two, ..] => {
             return Err(refuse(format!(
-                "the build's list of products names {} SD card images instead of one",
-                many.len()
+                "the build made several images: {LIST} names {one} and {two}"
             )));
         }
     };
@@ -135,13 +133,13 @@ mod tests {
 
     #[test]
     fn none_and_two_are_told_apart() {
-        assert!(refused("").contains("names no SD card image"));
+        assert!(refused("").contains("made no image"));
         assert!(refused("files sd-image /x\nfile sd-images /x\nfile iso /x").contains("names no"));
         assert!(
             refused(&format!(
                 "file sd-image {OUT}/a.img\nfile sd-image {OUT}/b.img"
             ))
-            .contains("2 SD card images")
+            .contains("several images")
         );
     }
 

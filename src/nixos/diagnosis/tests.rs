@@ -6,6 +6,7 @@ fn ending(code: i64) -> Ending<'static> {
     Ending {
         code,
         emulated: true,
+        store: "sdbuild-store",
         shown_folder: "pi/",
         file: "sd-card.nix",
         ..Ending::default()
@@ -108,17 +109,17 @@ fn errors_name_the_persons_file() {
 fn the_machines_troubles_are_the_machines() {
     let full = "dd: error writing '/nix/x': No space left on device";
     for (findings, words) in [
-        (failed("with exit code 1", full), "disk is full"),
+        (failed("with exit code 1", full), "no space left"),
         (
             said("writing to file: No space left on device"),
-            "disk is full",
+            "no space left",
         ),
         (
             failed(
                 "with exit code 1\nnote: build failure may have been caused by lack of free disk space",
                 "",
             ),
-            "disk is full",
+            "no space left",
         ),
         (
             failed(

@@ -29,7 +29,7 @@ fn copy(dir: &Path, force: bool) -> Copy {
     };
     Copy {
         name: "a.img".into(),
-        run: "0123456789ab".into(),
+        part: "0123456789ab".into(),
         settings,
         events: Events::none(),
     }
@@ -139,4 +139,35 @@ async fn feeding_fills_chunks() {
     assert_eq!(receiver.recv().await.unwrap().unwrap().len(), CHUNK);
     assert_eq!(receiver.recv().await.unwrap().unwrap().len(), 10);
     assert!(receiver.recv().await.is_none());
+}
+
+#[test]
+fn every_step_of_the_path_is_judged() {
+    let stat = |kind| Some(PathStat { kind, size: 7 });
+    let judge =
+        |stat, wanted| judge(stat, ("/o/a", "/o/a/b.img"), wanted).map_err(|f| f.to_string());
+    assert_eq!(judge(stat(PathKind::File), PathKind::File), Ok(7));
+    assert_eq!(judge(stat(PathKind::Directory), PathKind::Directory), Ok(7));
+    for (found, wanted, words) in [
+        (None, PathKind::Directory, "no /o/a/b.img"),
+        (
+            stat(PathKind::Symlink),
+            PathKind::Directory,
+            "/o/a is a symbolic link",
+        ),
+        (
+            stat(PathKind::Symlink),
+            PathKind::File,
+            "/o/a is a symbolic link",
+        ),
+        (stat(PathKind::File), PathKind::Directory, "not a folder"),
+        (
+            stat(PathKind::Directory),
+            PathKind::File,
+            "not a regular file",
+        ),
+        (stat(PathKind::Other), PathKind::File, "not a regular file"),
+    ] {
+        assert!(judge(found, wanted).unwrap_err().contains(words), "{words}");
+    }
 }
