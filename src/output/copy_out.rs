@@ -57,7 +57,7 @@ pub async fn copy_out(
     let copy = Copy {
         name: product.name,
         part: RunId::random()
-            .or_environment("read the system's random source")?
+            .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?
             .to_string(),
         settings: settings.clone(),
         events: events.clone(),
