@@ -22,6 +22,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
