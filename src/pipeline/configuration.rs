@@ -5,39 +5,30 @@ use std::fs;
 use std::path::Path;
 
 use crate::failure::{Failure, OrFail as _};
+use crate::nixos::source::Configuration;
+use crate::settings;
 
 /// The words in the example's key that a person is to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
 
-/// Checks the configuration file before anything is fetched.
-pub(super) fn check(config: &Path) -> Result<(), Failure> {
+/// Opens the configuration and looks at it before anything is fetched.
+pub(super) fn open(settings: &settings::Build) -> Result<Configuration, Failure> {
+    let configuration = Configuration::open(&settings.config, settings.common.home.as_deref())?;
+    has_a_key(&settings.config)?;
+    Ok(configuration)
+}
+
+fn has_a_key(config: &Path) -> Result<(), Failure> {
     let name = config.display();
-    let metadata = fs::metadata(config).map_err(|e| unreadable(config, e))?;
-    if metadata.is_dir() {
-        return Err(Failure::usage(format!("the configuration {name} is a folder"))
-            .hint(format!("name the file in it, for instance --config {name}/sd-card.nix")));
-    }
-    if !metadata.is_file() {
-        return Err(Failure::usage(format!("the configuration {name} is not a file")));
-    }
     let text = fs::read(config).or_usage(format!("read the configuration {name}"))?;
     match placeholder(&String::from_utf8_lossy(&text)) {
         None => Ok(()),
         Some(line) => Err(Failure::usage(format!(
             "line {line} of {name} still has the placeholder instead of your SSH key"
         ))
-        .hint("put the text of your ~/.ssh/id_ed25519.pub there (make one with `ssh-keygen -t ed25519`)")),
-    }
-}
-
-fn unreadable(config: &Path, error: std::io::Error) -> Failure {
-    let missing = error.kind() == std::io::ErrorKind::NotFound;
-    let failure = Failure::new(crate::failure::Class::Usage, error)
-        .context(format!("read the configuration {}", config.display()));
-    if missing {
-        failure.hint("name another file with --config, or start from the example sd-card.nix")
-    } else {
-        failure
+        .hint(
+            "put the text of your ~/.ssh/id_ed25519.pub there (`ssh-keygen -t ed25519` makes one)",
+        )),
     }
 }
 
@@ -65,16 +56,7 @@ mod tests {
     #[test]
     fn the_shipped_example_stops_at_its_placeholder() {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("sd-card.nix");
-        let failure = check(&example).unwrap_err();
+        let failure = has_a_key(&example).unwrap_err();
         assert!(failure.to_string().contains("placeholder"), "{failure}");
-    }
-
-    #[test]
-    fn a_folder_and_a_missing_file_are_told_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(check(folder.path()).unwrap_err().to_string().contains("is a folder"));
-        let missing = check(&folder.path().join("none.nix")).unwrap_err();
-        assert!(missing.to_string().contains("none.nix"), "{missing}");
-        assert_eq!(missing.hints.len(), 1);
     }
 }

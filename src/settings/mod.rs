@@ -40,6 +40,8 @@ pub struct Common {
     pub docker_config: PathBuf,
     /// `XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
+    /// The person's home folder.
+    pub home: Option<PathBuf>,
     /// Our cache folder.
     pub cache_dir: PathBuf,
     /// Our state folder: logs.
@@ -123,6 +125,7 @@ impl Common {
             runtime_dir: env.runtime_dir.clone(),
             cache_dir: base(&env.cache_home, ".cache")?.join("sdbuild"),
             state_dir: base(&env.state_home, ".local/state")?.join("sdbuild"),
+            home: home.clone(),
             mirrors: mirrors::mirrors(chosen, Path::new("/etc/apt")),
             locks: env.locks.clone(),
         })
@@ -194,10 +197,9 @@ fn nixpkgs(args: &cli::Build, file: &File, (here, folder): (&Path, &Path)) -> St
         (None, Some(text)) => (text, folder),
         (None, None) => return DEFAULT_RELEASE.to_owned(),
     };
-    let path = base.join(text);
-    let is_folder = text.contains('/') && !text.contains("://") || path.is_dir();
-    match path.to_str() {
-        Some(path) if is_folder => path.to_owned(),
+    let is_path = text.starts_with('.') || text.contains('/') && !text.contains("://");
+    match base.join(text).to_str() {
+        Some(path) if is_path => path.to_owned(),
         _ => text.clone(),
     }
 }

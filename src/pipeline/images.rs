@@ -1,0 +1,91 @@
+//! The container images of a run: which ones, and that the engine holds them.
+
+use crate::artifact::{Cache, Fetcher, Network};
+use crate::binfmt::RegistrarImage;
+use crate::event::Phase;
+use crate::failure::{Failure, OrFail as _};
+use crate::nixos::builder::BuilderImage;
+use crate::oci::{Definition, Images};
+use crate::pipeline::emulation::Emulation;
+use crate::pipeline::{Context, Plan};
+use crate::settings::{self, Common};
+
+/// What the steps of a run stand on.
+#[derive(Debug)]
+pub(super) struct Provided {
+    /// The registrar's image, when something is emulated.
+    pub(super) registrar: Option<RegistrarImage>,
+    /// What Nix runs in.
+    pub(super) builder: BuilderImage,
+    /// For further downloads.
+    pub(super) images: Images,
+}
+
+/// The way to container images for these settings.
+pub(super) fn images(settings: &Common, context: &Context) -> Result<Images, Failure> {
+    let cache = Cache::open(&settings.cache_dir).or_environment("open the cache folder")?;
+    let fetcher = Fetcher::new(cache, Network::default(), context.events.clone())?;
+    Ok(Images::new(fetcher, settings.mirrors.clone(), context.events.clone()))
+}
+
+/// Sees to it that the engine holds every image that `plan` needs.
+pub(super) async fn provide(plan: &Plan, context: &Context) -> Result<Provided, Failure> {
+    let settings = &plan.settings;
+    let images = images(&settings.common, context)?;
+    let locks = settings.common.locks.as_deref();
+    let mut wanted = Vec::new();
+    if plan.emulation != Emulation::Native {
+        wanted.push(Definition::registrar(plan.architecture, locks)?);
+    }
+    if settings.builder_image.is_none() {
+        wanted.push(Definition::builder(plan.architecture, locks)?);
+    }
+    let mut lacking = Vec::new();
+    for definition in &wanted {
+        if images.held(&plan.engine, definition).await?.is_none() {
+            lacking.push(definition);
+        }
+    }
+    if !lacking.is_empty() {
+        let cancel = &context.cancel;
+        context.phase(Phase::Fetch, images.fetch(&lacking, cancel)).await?;
+        let load = async {
+            for definition in lacking {
+                images.provide(&plan.engine, definition, cancel).await?;
+            }
+            Ok(())
+        };
+        context.phase(Phase::ContainerImages, load).await?;
+    }
+    let registrar = (plan.emulation != Emulation::Native).then(|| todo());
+    let builder = match &settings.builder_image {
+        None => todo(),
+        Some(reference) => foreign(plan, reference, context).await?,
+    };
+    Ok(Provided { registrar, builder, images })
+}
+
+/// The foreign image, pulled when the engine lacks it.
+async fn foreign(
+    plan: &Plan,
+    reference: &str,
+    context: &Context,
+) -> Result<BuilderImage, Failure> {
+    let engine = &plan.engine;
+    let find = || async { Ok::<_, Failure>(context.cancel.race(engine.image(reference)).await??) };
+    if let Some(image) = find().await? {
+        return Ok(BuilderImage::foreign(&image, &context.events));
+    }
+    let events = context.events.clone();
+    let tell = move |done, total| events.bytes(Phase::Pull, done, total);
+    let pull = async {
+        Ok(context.cancel.race(engine.pull_image(reference, None, tell)).await??)
+    };
+    context.phase(Phase::Pull, pull).await?;
+    match find().await? {
+        Some(image) => Ok(BuilderImage::foreign(&image, &context.events)),
+        None => Err(Failure::environment(format!(
+            "the engine pulled {reference} but does not hold it"
+        ))),
+    }
+}

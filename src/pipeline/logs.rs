@@ -1,0 +1,67 @@
+//! Where the builders' logs are kept, and for how long.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::engine::RunId;
+use crate::failure::{Failure, OrFail as _};
+
+/// How many logs are kept: enough to compare with last week's, little enough to forget about.
+const KEPT: usize = 20;
+
+/// The folder of the logs.
+pub(super) fn folder(state_dir: &Path) -> PathBuf {
+    state_dir.join("logs")
+}
+
+/// The log file for `run`, in a folder that exists; the oldest ones beyond [`KEPT`] are removed.
+pub(super) fn file(state_dir: &Path, run: &RunId) -> Result<PathBuf, Failure> {
+    let folder = folder(state_dir);
+    fs::create_dir_all(&folder).or_environment(format!("create {}", folder.display()))?;
+    let mut logs = ours(&folder);
+    logs.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok());
+    let excess = (logs.len() + 1).saturating_sub(KEPT);
+    for old in logs.iter().take(excess) {
+        // One that cannot be removed is counted again next time.
+        fs::remove_file(old).unwrap_or(());
+    }
+    Ok(folder.join(format!("build-{run}.log")))
+}
+
+/// Our logs in `folder`; other files there are none of our business.
+pub(super) fn ours(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| is_ours(path)).collect()
+}
+
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let run = name.strip_prefix("build-").and_then(|rest| rest.strip_suffix(".log"));
+    run.is_some_and(|run| run.parse::<RunId>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_logs_stay_and_foreign_files_are_left_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = folder(state.path());
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("mine.log"), "x").unwrap();
+        for n in 0..30u32 {
+            let path = folder.join(format!("build-{n:012x}.log"));
+            let file = fs::File::create(path).unwrap();
+            let age = std::time::Duration::from_secs(u64::from(1000 - n));
+            file.set_modified(std::time::SystemTime::now() - age).unwrap();
+        }
+        let run: RunId = "ffffffffffff".parse().unwrap();
+        let log = file(state.path(), &run).unwrap();
+        assert_eq!(ours(&folder).len(), KEPT - 1);
+        assert!(!folder.join("build-000000000000.log").exists());
+        assert!(folder.join("build-00000000001d.log").exists());
+        assert!(folder.join("mine.log").exists());
+        assert!(!log.exists());
+    }
+}

@@ -1,0 +1,129 @@
+//! The steps of a build, in order; what they borrow is kept in a scope and given back at the end,
+//! however it ends.
+
+use crate::artifact::Sha256Hash;
+use crate::binfmt;
+use crate::cancel::Cancel;
+use crate::engine::{ContainerGuard, Role};
+use crate::event::Phase;
+use crate::failure::{Failure, Leftover};
+use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
+use crate::nixos::command::{BuildRequest, IMAGE, NixSettings};
+use crate::nixos::nixpkgs::NixpkgsIn;
+use crate::output::{self, Image, OutputSettings};
+use crate::pipeline::emulation::Emulation;
+use crate::pipeline::images::{self, Provided};
+use crate::pipeline::scope::{Scope, settle};
+use crate::pipeline::{Context, Plan, inputs, logs};
+
+/// A build that went well.
+#[derive(Debug)]
+pub struct Done {
+    /// The image.
+    pub image: Image,
+    leftovers: Vec<Leftover>,
+}
+
+impl Done {
+    /// An error when something could not be removed, although the image is whole.
+    pub fn all_given_back(self) -> Result<(), Failure> {
+        if self.leftovers.is_empty() {
+            return Ok(());
+        }
+        let failure = Failure::environment("the image is done, but not everything could be removed");
+        Err(failure.with_teardown(self.leftovers))
+    }
+}
+
+/// Carries out `plan`.
+pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
+    let mut scope = Scope::default();
+    let outcome = steps(plan, context, &mut scope).await;
+    let released = scope.release(&context.cancel).await;
+    let (image, leftovers) = settle(outcome, released)?;
+    Ok(Done { image, leftovers })
+}
+
+async fn steps(plan: &Plan, context: &Context, scope: &mut Scope) -> Result<Image, Failure> {
+    let provided = images::provide(plan, context).await?;
+    let job = job(plan, context, &provided).await?;
+    emulate(plan, context, (&provided, scope)).await?;
+    let built = build(plan, context, (&provided.builder, job, scope)).await?;
+    scope.release_lease(&context.cancel).await;
+    copy_out(plan, context, &built).await
+}
+
+/// Registers and probes, or only probes, or neither; dead runs are swept in any case.
+async fn emulate(
+    plan: &Plan,
+    context: &Context,
+    (provided, scope): (&Provided, &mut Scope),
+) -> Result<(), Failure> {
+    let Context { cancel, events } = context;
+    let engine = &plan.engine;
+    let Some(image) = &provided.registrar else {
+        return binfmt::sweep_containers(engine, &plan.run, context.into()).await;
+    };
+    let work = async {
+        if plan.emulation == Emulation::Register {
+            let mut registrar =
+                binfmt::Registrar::start(engine, image, &plan.run, cancel, events).await?;
+            binfmt::sweep(&mut registrar, engine, events).await?;
+            scope.keep_lease(registrar.hold(cancel).await?);
+        }
+        binfmt::probe(engine, image, &plan.run, cancel).await
+    };
+    context.phase(Phase::Emulation, work).await
+}
+
+async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job, Failure> {
+    let Context { cancel, events } = context;
+    let settings = &plan.settings;
+    let nixpkgs = inputs::nixpkgs(plan, context, &provided.fetcher).await?;
+    let bundle = plan.configuration.collect(cancel, events).await?;
+    Ok(Job {
+        configuration: plan.configuration.clone(),
+        bundle,
+        nixpkgs,
+        request: BuildRequest {
+            system: settings.system.to_string(),
+            attribute: IMAGE.to_owned(),
+            emulated: plan.emulation != Emulation::Native,
+            nix: NixSettings {
+                cores: settings.cores,
+                jobs: settings.jobs,
+                substituters: settings.substituters.clone(),
+                keys: settings.trusted_public_keys.clone(),
+            },
+            debian_mirror: settings.common.mirrors.first().cloned(),
+        },
+        memory: settings.memory,
+        log: logs::file(&settings.common.state_dir, &plan.run)?,
+    })
+}
+
+async fn build(
+    plan: &Plan,
+    context: &Context,
+    (image, job, scope): (&BuilderImage, Job, &mut Scope),
+) -> Result<Built, Failure> {
+    let Context { cancel, events } = context;
+    let name = Role::Builder.container_name(&plan.run);
+    let guard = scope.keep_builder(ContainerGuard::arm(&plan.engine, name));
+    let store = images::store_volume(&plan.settings, image);
+    let builder = Builder { engine: &plan.engine, run: &plan.run, image, store: &store };
+    let prepare = builder.prepare(guard, job, cancel, events);
+    let prepared = context.phase(Phase::Upload, prepare).await?;
+    context.phase(Phase::Build, prepared.build(cancel, events)).await
+}
+
+async fn copy_out(plan: &Plan, context: &Context, built: &Built) -> Result<Image, Failure> {
+    let Context { cancel, events } = context;
+    let settings = OutputSettings {
+        dir: plan.settings.output.clone(),
+        force: plan.settings.force,
+        owner: plan.settings.owner,
+    };
+    let copy = output::copy_out(&built.container, &built.out_path, &settings, (cancel, events));
+    context.phase(Phase::CopyOut, copy).await
+}

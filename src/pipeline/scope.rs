@@ -1,0 +1,60 @@
+//! What a run has borrowed, and the one place where it is given back.
+
+use crate::binfmt::Lease;
+use crate::cancel::Cancel;
+use crate::engine::ContainerGuard;
+use crate::failure::{Failure, Leftover};
+
+/// The guards of a run, released in reverse order, each step bounded in time, all of them even when
+/// one fails.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    lease: Option<Lease>,
+    builder: Option<ContainerGuard>,
+    leftovers: Vec<Leftover>,
+}
+
+impl Scope {
+    /// Keeps the handler's lease.
+    pub(super) fn keep_lease(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+
+    /// Keeps the builder's guard; armed, not necessarily made.
+    pub(super) fn keep_builder(&mut self, guard: ContainerGuard) -> &mut ContainerGuard {
+        self.builder.insert(guard)
+    }
+
+    /// Gives the handler back: nothing that is emulated runs any more.
+    pub(super) async fn release_lease(&mut self, cancel: &Cancel) {
+        if let Some(lease) = self.lease.take() {
+            self.leftovers.extend(lease.release(cancel).await);
+        }
+    }
+
+    /// Gives everything back; what could not be removed.
+    pub(super) async fn release(mut self, cancel: &Cancel) -> Vec<Leftover> {
+        // At the same time: the handler must not wait for a container that is slow to stop.
+        let builder = self.builder.take();
+        let remove = async {
+            match builder {
+                Some(guard) => guard.release(cancel).await,
+                None => None,
+            }
+        };
+        let (left, ()) = tokio::join!(remove, self.release_lease(cancel));
+        self.leftovers.extend(left);
+        self.leftovers
+    }
+}
+
+/// What a run ended with: its result with what could not be removed, or its first error with that.
+pub(super) fn settle<T>(
+    outcome: Result<T, Failure>,
+    leftovers: Vec<Leftover>,
+) -> Result<(T, Vec<Leftover>), Failure> {
+    match outcome {
+        Ok(done) => Ok((done, leftovers)),
+        Err(failure) => Err(failure.with_teardown(leftovers)),
+    }
+}
