@@ -13,16 +13,38 @@ pub mod artifact;
 pub mod binfmt;
 pub mod cancel;
 pub mod cli;
+pub mod commands;
 pub mod engine;
 pub mod event;
 pub mod failure;
 pub mod nixos;
 pub mod oci;
 pub mod output;
+pub mod pipeline;
 pub mod settings;
 pub mod ui;
 
-/// Runs the command.
-pub async fn run(_cli: cli::Cli, _cancel: &cancel::Cancel) -> Result<(), failure::Failure> {
-    Ok(())
+use cancel::Cancel;
+use cli::{Cli, Command};
+use failure::Failure;
+use pipeline::Context;
+
+/// Runs one command to its end; everything that it borrowed has been given back when this returns.
+pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
+    let env = settings::Environment::read();
+    let ui = ui::Ui::new(ui::Talk {
+        quiet: cli.talk.quiet,
+        verbose: cli.talk.verbose > 0,
+        plain: env.dumb_terminal,
+    });
+    let context = Context {
+        cancel: cancel.clone(),
+        events: ui.events(),
+    };
+    let outcome = match &cli.command {
+        Command::Build(args) => commands::build::run(args, &env, &context).await,
+        Command::Clean(_) => Ok(()),
+    };
+    ui.close();
+    outcome
 }

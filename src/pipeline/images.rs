@@ -2,6 +2,7 @@
 
 use crate::artifact::{Cache, Fetcher, Network};
 use crate::binfmt::RegistrarImage;
+use crate::engine::Engine;
 use crate::event::Phase;
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::builder::BuilderImage;
@@ -33,36 +34,67 @@ pub(super) async fn provide(plan: &Plan, context: &Context) -> Result<Provided, 
     let settings = &plan.settings;
     let images = images(&settings.common, context)?;
     let locks = settings.common.locks.as_deref();
-    let mut wanted = Vec::new();
-    if plan.emulation != Emulation::Native {
-        wanted.push(Definition::registrar(plan.architecture, locks)?);
-    }
-    if settings.builder_image.is_none() {
-        wanted.push(Definition::builder(plan.architecture, locks)?);
-    }
+    let emulated = plan.emulation != Emulation::Native;
+    let registrar = emulated
+        .then(|| Definition::registrar(plan.architecture, locks))
+        .transpose()?;
+    let own = settings
+        .builder_image
+        .is_none()
+        .then(|| Definition::builder(plan.architecture, locks))
+        .transpose()?;
+    let wanted: Vec<&Definition> = registrar.iter().chain(&own).collect();
+    ensure(&plan.engine, &images, (&wanted, context)).await?;
+    let builder = match &settings.builder_image {
+        Some(reference) => foreign(plan, reference, context).await?,
+        None => BuilderImage::ours(own.map(|own| own.reference()).unwrap_or_default()),
+    };
+    let registrar = registrar.map(|image| RegistrarImage {
+        reference: image.reference(),
+    });
+    Ok(Provided {
+        registrar,
+        builder,
+        images,
+    })
+}
+
+/// Fetches, assembles and loads those of `wanted` that the engine lacks.
+pub(super) async fn ensure(
+    engine: &Engine,
+    images: &Images,
+    (wanted, context): (&[&Definition], &Context),
+) -> Result<(), Failure> {
+    let cancel = &context.cancel;
     let mut lacking = Vec::new();
-    for definition in &wanted {
-        if images.held(&plan.engine, definition).await?.is_none() {
-            lacking.push(definition);
+    for definition in wanted {
+        let held = cancel.race(images.held(engine, definition)).await??;
+        if held.is_none() {
+            lacking.push(*definition);
         }
     }
-    if !lacking.is_empty() {
-        let cancel = &context.cancel;
-        context.phase(Phase::Fetch, images.fetch(&lacking, cancel)).await?;
-        let load = async {
-            for definition in lacking {
-                images.provide(&plan.engine, definition, cancel).await?;
-            }
-            Ok(())
-        };
-        context.phase(Phase::ContainerImages, load).await?;
+    if lacking.is_empty() {
+        return Ok(());
     }
-    let registrar = (plan.emulation != Emulation::Native).then(|| todo());
-    let builder = match &settings.builder_image {
-        None => todo(),
-        Some(reference) => foreign(plan, reference, context).await?,
+    context
+        .phase(Phase::Fetch, images.fetch(&lacking, cancel))
+        .await?;
+    let load = async {
+        for definition in lacking {
+            images.provide(engine, definition, cancel).await?;
+        }
+        Ok(())
     };
-    Ok(Provided { registrar, builder, images })
+    context.phase(Phase::ContainerImages, load).await
+}
+
+/// The volume behind the builder's `/nix`. A foreign image brings its own Nix in it, which another
+/// image's volume would hide: so it has one of its own.
+pub(super) fn store_volume(settings: &settings::Build, image: &BuilderImage) -> String {
+    match image.foreign_id() {
+        None => settings.store.clone(),
+        Some(id) => format!("{}-{id}", settings.store),
+    }
 }
 
 /// The foreign image, pulled when the engine lacks it.

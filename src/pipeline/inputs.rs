@@ -5,6 +5,7 @@ use crate::event::Phase;
 use crate::failure::Failure;
 use crate::nixos::lock::{self, Download, Downloaded, Resolve, Wanted};
 use crate::nixos::nixpkgs::{Nixpkgs, NixpkgsIn};
+use crate::oci::Images;
 use crate::pipeline::{Context, Plan};
 
 /// A release's archive is some 30 MB, a checkout's 60; what is larger is something else.
@@ -14,7 +15,7 @@ const LARGEST_ARCHIVE: u64 = 512 << 20;
 pub(super) async fn nixpkgs(
     plan: &Plan,
     context: &Context,
-    fetcher: &Fetcher,
+    images: &Images,
 ) -> Result<NixpkgsIn, Failure> {
     let wanted = match &plan.nixpkgs {
         Nixpkgs::Folder(folder) => return NixpkgsIn::folder(folder, &context.cancel).await,
@@ -28,7 +29,7 @@ pub(super) async fn nixpkgs(
         channels: &plan.settings.channels,
         update: false,
     };
-    let fetch = |download| fetch(download, fetcher, context);
+    let fetch = |download| fetch(download, images.fetcher(), context);
     let resolve = lock::resolve(&how, &context.events, fetch);
     let (_, archive) = context.phase(Phase::Fetch, resolve).await?;
     NixpkgsIn::archive(archive.path, archive.sha256)

@@ -83,7 +83,7 @@ async fn engine(
     let engine = connection::connect(&settings.common, cancel).await?;
     let facts = engine.facts();
     let emulation = Emulation::choose(settings.emulation, settings.system, facts)?;
-    let architecture = Architecture::of_host(&facts.architecture)?;
+    let architecture = facts.architecture.parse()?;
     Ok((engine, emulation, architecture))
 }
 

@@ -1,16 +1,13 @@
 //! The steps of a build, in order; what they borrow is kept in a scope and given back at the end,
 //! however it ends.
 
-use crate::artifact::Sha256Hash;
-use crate::binfmt;
-use crate::cancel::Cancel;
+use crate::binfmt::{self, Lease, Registrar, RegistrarImage, RegistrarOptions};
 use crate::engine::{ContainerGuard, Role};
 use crate::event::Phase;
 use crate::failure::{Failure, Leftover};
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, IMAGE, NixSettings};
-use crate::nixos::nixpkgs::NixpkgsIn;
-use crate::output::{self, Image, OutputSettings};
+use crate::output::{self, Finished, Image, OutputSettings};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, Provided};
 use crate::pipeline::scope::{Scope, settle};
@@ -59,27 +56,38 @@ async fn emulate(
     context: &Context,
     (provided, scope): (&Provided, &mut Scope),
 ) -> Result<(), Failure> {
-    let Context { cancel, events } = context;
-    let engine = &plan.engine;
+    let cancel = &context.cancel;
     let Some(image) = &provided.registrar else {
-        return binfmt::sweep_containers(engine, &plan.run, context.into()).await;
+        return Ok(());
     };
     let work = async {
         if plan.emulation == Emulation::Register {
-            let mut registrar =
-                binfmt::Registrar::start(engine, image, &plan.run, cancel, events).await?;
-            binfmt::sweep(&mut registrar, engine, events).await?;
-            scope.keep_lease(registrar.hold(cancel).await?);
+            scope.keep_lease(register(plan, context, image).await?);
         }
-        binfmt::probe(engine, image, &plan.run, cancel).await
+        binfmt::probe(&plan.engine, image, &plan.run, cancel).await
     };
     context.phase(Phase::Emulation, work).await
+}
+
+/// Starts a registrar, removes what dead runs left, and has the handler registered.
+async fn register(
+    plan: &Plan,
+    context: &Context,
+    image: &RegistrarImage,
+) -> Result<Lease, Failure> {
+    let Context { cancel, events } = context;
+    let options = RegistrarOptions::new(&plan.engine, image, &plan.run);
+    let mut registrar = Registrar::start(options, cancel, events).await?;
+    match binfmt::sweep(&mut registrar, events).await {
+        Ok(_) => registrar.hold(cancel).await,
+        Err(failure) => Err(failure.with_teardown(registrar.release(cancel).await)),
+    }
 }
 
 async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job, Failure> {
     let Context { cancel, events } = context;
     let settings = &plan.settings;
-    let nixpkgs = inputs::nixpkgs(plan, context, &provided.fetcher).await?;
+    let nixpkgs = inputs::nixpkgs(plan, context, &provided.images).await?;
     let bundle = plan.configuration.collect(cancel, events).await?;
     Ok(Job {
         configuration: plan.configuration.clone(),
@@ -112,7 +120,7 @@ async fn build(
     let guard = scope.keep_builder(ContainerGuard::arm(&plan.engine, name));
     let store = images::store_volume(&plan.settings, image);
     let builder = Builder { engine: &plan.engine, run: &plan.run, image, store: &store };
-    let prepare = builder.prepare(guard, job, cancel, events);
+    let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
     context.phase(Phase::Build, prepared.build(cancel, events)).await
 }
@@ -124,6 +132,11 @@ async fn copy_out(plan: &Plan, context: &Context, built: &Built) -> Result<Image
         force: plan.settings.force,
         owner: plan.settings.owner,
     };
-    let copy = output::copy_out(&built.container, &built.out_path, &settings, (cancel, events));
+    let finished = Finished {
+        container: &built.container,
+        out_path: &built.out_path,
+        run: &plan.run,
+    };
+    let copy = output::copy_out(&finished, &settings, cancel, events);
     context.phase(Phase::CopyOut, copy).await
 }

@@ -1,0 +1,22 @@
+//! The pipeline: facts → plan → run, and the scope of everything that must be given back.
+//!
+//! Promises: nothing on the host changes before the last check passed; what a run borrows is guarded
+//! before it exists and released in reverse order, whatever happened; the first error wins and what
+//! could not be removed rides along. Has no words for people and reads no environment.
+
+mod configuration;
+mod beacon;
+mod connection;
+mod context;
+mod emulation;
+mod images;
+mod inputs;
+mod logs;
+mod plan;
+mod run;
+mod scope;
+
+pub use context::Context;
+pub use emulation::Emulation;
+pub use plan::{Plan, plan};
+pub use run::{Done, run};
