@@ -59,6 +59,18 @@ impl Sha256Hash {
     }
 }
 
+impl From<[u8; 32]> for Sha256Hash {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Sha256Hash> for [u8; 32] {
+    fn from(hash: Sha256Hash) -> Self {
+        hash.0
+    }
+}
+
 impl fmt::Display for Sha256Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))

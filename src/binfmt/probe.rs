@@ -15,8 +15,8 @@ use crate::failure::Failure;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A program of a few words that says more than this is not ours.
 const MOST_LINES: usize = 50;
-/// A static busybox for `AArch64` in the registrar's container image.
-const PROGRAM: &str = "/sdbuild/probe-aarch64";
+/// A static busybox for `AArch64` in the registrar's container image; busybox looks at its own name, which must begin like this.
+const PROGRAM: &str = "/sdbuild/busybox-aarch64";
 
 /// Runs an `AArch64` program that runs another one, in a container without network or capability.
 pub async fn probe(

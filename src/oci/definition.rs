@@ -173,7 +173,7 @@ impl Definition {
         let lock = lock_text(Role::Registrar, architecture, locks, built_in)?;
         let mut registrar = Self::new((Role::Registrar, architecture), &lock, extras, defaults)?;
         registrar.places = &[
-            ("busybox-static:arm64", "sdbuild/probe-aarch64"),
+            ("busybox-static:arm64", "sdbuild/busybox-aarch64"),
             ("qemu-user", "sdbuild/qemu-aarch64"),
         ];
         Ok(registrar)
@@ -338,7 +338,7 @@ mod tests {
             assert_eq!(probe.path, "usr/bin/busybox");
             assert_eq!(
                 registrar.place(&probe.package),
-                Some("sdbuild/probe-aarch64")
+                Some("sdbuild/busybox-aarch64")
             );
         }
     }

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::settings::Common;
 
 /// Connects to the engine that the settings lead to.
-pub async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine, Failure> {
+pub(super) async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine, Failure> {
     let endpoint = choose(&EndpointInputs {
         docker_host: settings.docker_host.as_deref(),
         docker_context: settings.docker_context.as_deref(),

@@ -1,6 +1,6 @@
 //! nixpkgs, from what was asked for to what is uploaded.
 
-use crate::artifact::{Fetcher, Remote, Sha256Hash};
+use crate::artifact::{Fetcher, Remote};
 use crate::event::Phase;
 use crate::failure::Failure;
 use crate::nixos::lock::{self, Download, Downloaded, Resolve, Wanted};
@@ -42,7 +42,7 @@ async fn fetch(
 ) -> Result<Downloaded, Failure> {
     let remote = Remote {
         url: &download.url,
-        sha256: download.sha256.map(Sha256Hash::from),
+        sha256: download.sha256.map(Into::into),
         limit: LARGEST_ARCHIVE,
     };
     let got = fetcher.url(remote, &context.cancel).await?;
