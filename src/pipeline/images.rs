@@ -91,10 +91,11 @@ pub(super) async fn ensure(
 /// The volume behind the builder's `/nix`. A foreign image brings its own Nix in it, which another
 /// image's volume would hide: so it has one of its own.
 pub(super) fn store_volume(settings: &settings::Build, image: &BuilderImage) -> String {
-    match image.foreign_id() {
-        None => settings.store.clone(),
-        Some(id) => format!("{}-{id}", settings.store),
+    if !image.is_foreign() {
+        return settings.store.clone();
     }
+    let id = image.reference().rsplit(':').next().unwrap_or_default();
+    format!("{}-{}", settings.store, id.get(..12).unwrap_or(id))
 }
 
 /// The foreign image, pulled when the engine lacks it.

@@ -4,7 +4,7 @@
 use crate::cancel::Cancel;
 use crate::engine::{Engine, RunId};
 use crate::event::Phase;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::Failure;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::nixos::source::Configuration;
 use crate::oci::Architecture;
@@ -47,7 +47,9 @@ async fn check(settings: settings::Build, cancel: &Cancel) -> Result<Plan, Failu
         (Some(configuration), Some(nixpkgs), Some((engine, emulation, architecture)))
             if problems.is_empty() =>
         {
-            let run = RunId::random().or_environment("read the system's random source")?;
+            let run = RunId::random().map_err(|e| {
+                Failure::environment(format!("read the system's random source: {e}"))
+            })?;
             Ok(Plan { settings, run, engine, emulation, architecture, configuration, nixpkgs })
         }
         _ => Err(all(problems)),

@@ -7,7 +7,7 @@ use crate::event::Phase;
 use crate::failure::{Failure, Leftover};
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, IMAGE, NixSettings};
-use crate::output::{self, Finished, Image, OutputSettings};
+use crate::output::{self, Image, OutputSettings};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, Provided};
 use crate::pipeline::scope::{Scope, settle};
@@ -132,11 +132,6 @@ async fn copy_out(plan: &Plan, context: &Context, built: &Built) -> Result<Image
         force: plan.settings.force,
         owner: plan.settings.owner,
     };
-    let finished = Finished {
-        container: &built.container,
-        out_path: &built.out_path,
-        run: &plan.run,
-    };
-    let copy = output::copy_out(&finished, &settings, cancel, events);
+    let copy = output::copy_out(&built.container, &built.out_path, &settings, (cancel, events));
     context.phase(Phase::CopyOut, copy).await
 }
