@@ -50,7 +50,10 @@ impl Bundle {
             entries: Vec::new(),
         };
         let mut size = 0u64;
-        for path in walk(&bundle.root) {
+        if configuration.is_home() {
+            events.warn("the configuration lies in your home folder: all of it but hidden files goes into the builder; give it a folder of its own");
+        }
+        for path in walk(&bundle.root, configuration.is_home()) {
             if cancel.is_cancelled() {
                 return Err(Failure::interrupted());
             }
@@ -221,12 +224,13 @@ fn link_inside(path: &Path, name: &str) -> Result<Option<String>, Failure> {
 }
 
 /// Every path below `root` that no ignore file names, and that is not ours to leave behind.
-fn walk(root: &Path) -> impl Iterator<Item = Result<PathBuf, Failure>> {
+fn walk(root: &Path, no_hidden: bool) -> impl Iterator<Item = Result<PathBuf, Failure>> {
     // Rules from above count inside a repository only: there they end at its top folder, elsewhere
     // a stray ~/.gitignore would rule everywhere.
     let repository = root.ancestors().any(|folder| folder.join(".git").exists());
     let walk = WalkBuilder::new(root)
         .standard_filters(false)
+        .hidden(no_hidden)
         .git_ignore(true)
         .git_exclude(true)
         .require_git(repository)

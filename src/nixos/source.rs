@@ -3,7 +3,8 @@
 //! What the folder holds is uploaded, hidden files included, except for: `.git`; what `.gitignore`
 //! (also without a repository) and `.sdbuildignore` name; images (`*.img`, `*.img.zst`), because
 //! our own land beside the configuration; links into `/nix/store`, as `nix-build` leaves them;
-//! sockets, pipes and devices. The configuration file itself always goes along. Links that stay
+//! sockets, pipes and devices; and, when the folder is the person's home, everything hidden, which
+//! is where keys and tokens are kept. The configuration file itself always goes along. Links that stay
 //! inside the folder stay links, all others are refused.
 
 use std::fs;
@@ -24,10 +25,11 @@ pub struct Configuration {
     root: PathBuf,
     file: String,
     shown: String,
+    home: bool,
 }
 
 impl Configuration {
-    /// Looks at `path`; `home` is the person's home folder, which is never uploaded.
+    /// Looks at `path`; `home` is the person's home folder.
     pub fn open(path: &Path, home: Option<&Path>) -> Result<Self, Failure> {
         let shown = path.display();
         let meta = fs::metadata(path)
@@ -47,11 +49,16 @@ impl Configuration {
                     .hint("rename the file"),
             );
         };
-        refuse_big_roots(&root, home)?;
+        if root == Path::new("/") {
+            return Err(Failure::usage("the configuration lies in the root folder, and its folder goes along into the builder")
+                .hint("move it into a folder of its own"));
+        }
+        let home = home.and_then(|h| h.canonicalize().ok()).as_deref() == Some(&root);
         Ok(Self {
             shown: shown_parent(path, &root),
             file: file.to_owned(),
             root,
+            home,
         })
     }
 
@@ -63,6 +70,11 @@ impl Configuration {
     /// Name of the file in it.
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// Whether that folder is the person's home.
+    pub(super) fn is_home(&self) -> bool {
+        self.home
     }
 
     /// The file's whole path.
@@ -123,19 +135,6 @@ fn shown_parent(path: &Path, root: &Path) -> String {
     format!("{}/", shown.display().to_string().trim_end_matches('/'))
 }
 
-fn refuse_big_roots(root: &Path, home: Option<&Path>) -> Result<(), Failure> {
-    let home = home.and_then(|h| h.canonicalize().ok());
-    let what = match root {
-        root if root == Path::new("/") => "the root folder",
-        root if Some(root) == home.as_deref() => "your home folder",
-        _ => return Ok(()),
-    };
-    Err(Failure::usage(format!(
-        "the configuration lies in {what}, and its folder goes along into the builder"
-    ))
-    .hint("move the file into a folder of its own, for instance ~/pi/sd-card.nix"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,14 +163,20 @@ mod tests {
     }
 
     #[test]
-    fn home_and_root_are_refused() {
+    fn the_root_folder_is_refused_and_home_is_known() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("sd-card.nix");
         fs::write(&file, "{}").unwrap();
-        let failure = Configuration::open(&file, Some(dir.path())).unwrap_err();
-        assert!(failure.to_string().contains("home folder"), "{failure}");
-        assert!(refuse_big_roots(Path::new("/"), None).is_err());
-        assert!(Configuration::open(&file, Some(Path::new("/nowhere"))).is_ok());
+        assert!(
+            Configuration::open(&file, Some(dir.path()))
+                .unwrap()
+                .is_home()
+        );
+        assert!(
+            !Configuration::open(&file, Some(Path::new("/nowhere")))
+                .unwrap()
+                .is_home()
+        );
     }
 
     #[test]

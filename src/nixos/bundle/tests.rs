@@ -77,6 +77,22 @@ fn ignore_files_count_without_a_repository() {
 }
 
 #[test]
+fn hidden_files_of_a_home_stay_there() {
+    let folder = Folder::new(&[
+        ("sd-card.nix", ""),
+        (".ssh/id_ed25519", ""),
+        (".netrc", ""),
+        ("a/.b", ""),
+        ("a/c", ""),
+    ]);
+    let file = folder.0.path().join("sd-card.nix");
+    let configuration = Configuration::open(&file, Some(folder.0.path())).unwrap();
+    let bundle = Bundle::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
+    let names: Vec<_> = bundle.entries.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "a/c", "sd-card.nix"]);
+}
+
+#[test]
 fn a_repository_above_rules_nothing_else_does() {
     let folder = Folder::new(&[
         (".gitignore", "*.key\n"),
