@@ -285,16 +285,28 @@ fn theirs(ending: &Ending<'_>, text: &str) -> String {
 fn tail(ending: &Ending<'_>, findings: &Findings) -> Vec<String> {
     let lines: Vec<String> = match (&findings.failed, findings.complaints.first()) {
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
-        (_, Some(complaint)) => complaint
-            .text
-            .lines()
-            .map(|l| theirs(ending, l))
-            .filter(|l| !l.trim().is_empty())
+        (_, Some(complaint)) => heart(&complaint.text)
+            .map(|line| theirs(ending, line))
             .collect(),
         _ => findings.others.iter().cloned().collect(),
     };
     let skip = lines.len().saturating_sub(super::journal::TAIL);
     lines.into_iter().skip(skip).collect()
+}
+
+/// The last part of an error that came with a trace: the trace comes first, the reason last.
+fn heart(text: &str) -> impl Iterator<Item = &str> {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let says = |line: &&str| {
+        line.trim_start()
+            .strip_prefix("error:")
+            .is_some_and(|l| !l.is_empty())
+    };
+    let from = lines.iter().rposition(says).unwrap_or(0);
+    lines.into_iter().skip(from)
 }
 
 #[cfg(test)]

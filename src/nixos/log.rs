@@ -76,9 +76,7 @@ impl Log {
         let text = string(value, "msg").unwrap_or_default();
         if level == 0 {
             let summary = string(value, "raw_msg").unwrap_or_else(|| text.clone());
-            let position = string(value, "file").zip(number(value, "line"));
-            let position =
-                position.map(|(file, line)| (file, line, number(value, "column").unwrap_or(0)));
+            let position = position(value);
             self.complaint = Some(Complaint {
                 summary,
                 text: text.clone(),
@@ -138,6 +136,17 @@ impl Log {
             _ => None,
         }
     }
+}
+
+/// The place that a message names. Nix puts line and column into `file` as well.
+fn position(value: &Value) -> Option<(String, u64, u64)> {
+    let (file, line) = (string(value, "file")?, number(value, "line")?);
+    let column = number(value, "column").unwrap_or(0);
+    let plain = file
+        .strip_suffix(&format!(":{line}:{column}"))
+        .unwrap_or(&file)
+        .to_owned();
+    Some((plain, line, column))
 }
 
 /// The text of an activity that is neither build nor download, as a message of its level.
@@ -234,7 +243,7 @@ mod tests {
     #[test]
     fn an_error_keeps_its_place() {
         let mut log = Log::default();
-        let line = r#"@nix {"action":"msg","column":4,"file":"«string»","level":0,"line":1,"msg":"\u001b[31;1merror:\u001b[0m syntax error, unexpected end of file\n at x","raw_msg":"syntax error, unexpected end of file"}"#;
+        let line = r#"@nix {"action":"msg","column":4,"file":"«string»:1:4","level":0,"line":1,"msg":"\u001b[31;1merror:\u001b[0m syntax error, unexpected end of file\n at x","raw_msg":"syntax error, unexpected end of file"}"#;
         let text = "error: syntax error, unexpected end of file\n at x".to_owned();
         assert_eq!(
             log.line(line),

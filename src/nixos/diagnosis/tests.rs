@@ -86,7 +86,7 @@ fn errors_name_the_persons_file() {
     let mut findings = said("syntax error, unexpected '}', expecting ';'");
     findings.complaints[0].position = Some(("/build/config/sd-card.nix".into(), 7, 1));
     findings.complaints[0].text =
-        "error: syntax error\n  at /build/config/sd-card.nix:7:1:\n\n  6| x".into();
+        "error:\n  … while calling x\n  error: syntax error\n  at /build/config/sd-card.nix:7:1:\n\n  6| x".into();
     let failure = diagnose(&ending(1), &findings);
     assert_eq!(
         failure.to_string(),
@@ -94,7 +94,11 @@ fn errors_name_the_persons_file() {
     );
     assert_eq!(
         failure.log_tail,
-        ["error: syntax error", "  at pi/sd-card.nix:7:1:", "  6| x"]
+        [
+            "  error: syntax error",
+            "  at pi/sd-card.nix:7:1:",
+            "  6| x"
+        ]
     );
     let assertion =
         said("\nFailed assertions:\n- networking.hostName: ‘bad_host!’ is not a valid host name");

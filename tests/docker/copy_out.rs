@@ -1,0 +1,277 @@
+//! The image's way out of a real engine: files as they are in containers, and as they should not be.
+//! The containers are never started, so their image may be empty.
+
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use sdbuild::cancel::Cancel;
+use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
+use sdbuild::event::{Event, Events};
+use sdbuild::failure::{Class, Failure};
+use sdbuild::output::{Image, OutputSettings, copy_out};
+use sha2::{Digest as _, Sha256};
+use tar::EntryType;
+
+use crate::support::*;
+
+const IMAGE: &str = "sdbuild-test-empty";
+const OUT: &str = "/nix/store/00000000000000000000000000000000-image";
+const LIST: &str = "nix-support/hydra-build-products";
+
+/// A file of the result: its path below it, its type, its content or where it points.
+type Entry<'a> = (&'a str, EntryType, &'a [u8]);
+
+fn pack(out: &mut dyn Write, entries: &[(String, EntryType, Vec<u8>)]) -> io::Result<()> {
+    let mut tar = tar::Builder::new(out);
+    for (path, kind, content) in entries {
+        let path = format!("{}/{path}", OUT.trim_start_matches('/'));
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_mode(if *kind == EntryType::Directory {
+            0o755
+        } else {
+            0o644
+        });
+        header.set_size(0);
+        match kind {
+            EntryType::Symlink => {
+                tar.append_link(&mut header, path, String::from_utf8_lossy(content).as_ref())?;
+            }
+            EntryType::Regular => {
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, path, content.as_slice())?;
+            }
+            _ => tar.append_data(&mut header, path, io::empty())?,
+        }
+    }
+    tar.finish()
+}
+
+/// An image without anything in it.
+fn empty_image() {
+    let mut import = Command::new("docker")
+        .args(["import", "-", IMAGE])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    import.stdin.take().unwrap().write_all(&[0; 1024]).unwrap();
+    assert!(import.wait().unwrap().success());
+}
+
+async fn filled(guard: &mut ContainerGuard, run: &RunId, entries: &[Entry<'_>]) -> Container {
+    let spec = ContainerSpec::new(Role::Builder, run, IMAGE, vec!["/none".into()]);
+    let container = guard.create(&spec).await.unwrap();
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(path, kind, bytes)| ((*path).to_owned(), *kind, bytes.to_vec()))
+        .collect();
+    container
+        .upload("/", move |out| pack(out, &entries))
+        .await
+        .unwrap();
+    container
+}
+
+/// Copies the image out of a container that holds `entries`.
+fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failure> {
+    copied_with(entries, dir, (force, &Cancel::new(), &Events::none()))
+}
+
+#[tokio::main(flavor = "multi_thread")]
+async fn copied_with(
+    entries: &[Entry<'_>],
+    dir: &Path,
+    (force, cancel, events): (bool, &Cancel, &Events),
+) -> Result<Image, Failure> {
+    empty_image();
+    let engine = Engine::connect(&Endpoint::Unix("/var/run/docker.sock".into()))
+        .await
+        .unwrap();
+    let run = RunId::random().unwrap();
+    let mut guard = ContainerGuard::arm(&engine, Role::Builder.container_name(&run));
+    let container = filled(&mut guard, &run, entries).await;
+    let settings = OutputSettings {
+        dir: dir.to_path_buf(),
+        force,
+        owner: None,
+    };
+    let result = copy_out(&container, OUT, &settings, (cancel, events)).await;
+    assert_eq!(guard.release(&Cancel::new()).await, None);
+    result
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).unwrap();
+    names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+/// A result with `content` as its image.
+fn result<'a>(list: &'a str, content: &'a [u8]) -> Vec<Entry<'a>> {
+    vec![
+        ("nix-support", EntryType::Directory, b""),
+        (LIST, EntryType::Regular, list.as_bytes()),
+        ("sd-image", EntryType::Directory, b""),
+        ("sd-image/nixos.img", EntryType::Regular, content),
+    ]
+}
+
+fn list(path: &str) -> String {
+    format!("file sd-image {OUT}/{path}\n")
+}
+
+#[test]
+fn an_image_comes_out_whole_with_its_holes() {
+    if !engine_is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut content = vec![0u8; (64 << 20) + 777];
+    for at in [0, 8 << 20, 40_000_001, content.len() - 1] {
+        content[at] = 0xa5;
+    }
+    let list = list("sd-image/nixos.img");
+    let image = copied(&result(&list, &content), dir.path(), false).unwrap();
+    assert_eq!(image.path, dir.path().join("nixos.img"));
+    assert_eq!(image.size, content.len() as u64);
+    assert_eq!(image.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
+    assert!(std::fs::read(&image.path).unwrap() == content);
+    assert!(image.path.metadata().unwrap().blocks() * 512 < 1 << 20);
+    assert_eq!(files(dir.path()), ["nixos.img"]);
+
+    let failure = copied(&result(&list, b"new"), dir.path(), false).unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    assert_eq!(
+        image.path.metadata().unwrap().len(),
+        image.size,
+        "the old one is untouched"
+    );
+    copied(&result(&list, b"new"), dir.path(), true).unwrap();
+    assert_eq!(std::fs::read(&image.path).unwrap(), b"new");
+}
+
+#[test]
+fn what_is_no_image_is_refused() {
+    if !engine_is_here() {
+        return;
+    }
+    let good = list("sd-image/nixos.img");
+    let long = "#".repeat(70_000);
+    let folder = EntryType::Directory;
+    let link = EntryType::Symlink;
+    let cases: &[(&str, Vec<Entry<'_>>, &str)] = &[
+        ("nothing at all", vec![("x", folder, b"")], LIST),
+        (
+            "a result that is a file",
+            vec![("", EntryType::Regular, b"x")],
+            "not a folder",
+        ),
+        (
+            "a list that is a link",
+            vec![("nix-support", folder, b""), (LIST, link, b"/etc/passwd")],
+            "symbolic link",
+        ),
+        (
+            "a list in a linked folder",
+            vec![("x", folder, b""), ("nix-support", link, b"x")],
+            "symbolic link",
+        ),
+        (
+            "a list without end",
+            vec![
+                ("nix-support", folder, b""),
+                (LIST, EntryType::Regular, long.as_bytes()),
+            ],
+            "too large",
+        ),
+        (
+            "a list of bytes",
+            vec![
+                ("nix-support", folder, b""),
+                (LIST, EntryType::Regular, b"file sd-image \xff"),
+            ],
+            "UTF-8",
+        ),
+        (
+            "an image that is a link",
+            [
+                &result(&good, b"")[..3],
+                &[("sd-image/nixos.img", link, b"/etc/passwd")],
+            ]
+            .concat(),
+            "symbolic link",
+        ),
+        (
+            "an image in a linked folder",
+            [
+                &result(&good, b"")[..2],
+                &[("sd-image", link, b"nix-support")],
+            ]
+            .concat(),
+            "symbolic link",
+        ),
+        (
+            "an image that is a folder",
+            [
+                &result(&good, b"")[..3],
+                &[("sd-image/nixos.img", folder, b"")],
+            ]
+            .concat(),
+            "not a regular file",
+        ),
+        (
+            "an image that is a pipe",
+            [
+                &result(&good, b"")[..3],
+                &[("sd-image/nixos.img", EntryType::Fifo, b"")],
+            ]
+            .concat(),
+            "not a regular file",
+        ),
+        (
+            "an image that is not there",
+            result(&good, b"")[..3].to_vec(),
+            "made no",
+        ),
+    ];
+    for (what, entries, words) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let failure = copied(entries, dir.path(), false).unwrap_err();
+        assert_eq!(failure.class, Class::Build, "{what}: {failure}");
+        assert!(failure.to_string().contains(words), "{what}: {failure}");
+        assert!(files(dir.path()).is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn an_interrupted_copy_leaves_nothing() {
+    if !engine_is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let cancel = Cancel::new();
+    let seen = Arc::new(Mutex::new(0));
+    let (token, counter) = (cancel.clone(), Arc::clone(&seen));
+    let events = Events::new(move |event| {
+        if let Event::Bytes { done, .. } = event {
+            *counter.lock().unwrap() = done;
+            token.received(2);
+        }
+    });
+    let list = list("sd-image/nixos.img");
+    let content = vec![1; 64 << 20];
+    let failure = copied_with(
+        &result(&list, &content),
+        dir.path(),
+        (false, &cancel, &events),
+    )
+    .unwrap_err();
+    assert_eq!(failure.class, Class::Interrupted);
+    assert!(*seen.lock().unwrap() < 32 << 20);
+    assert!(files(dir.path()).is_empty());
+}
