@@ -5,6 +5,7 @@
 mod support;
 
 mod clean;
+mod copy_out;
 mod endings;
 mod foreign_images;
 mod handlers;
