@@ -15,7 +15,8 @@ use crate::failure::Failure;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A program of a few words that says more than this is not ours.
 const MOST_LINES: usize = 50;
-/// A static busybox for `AArch64` in the registrar's container image; busybox looks at its own name, which must begin like this.
+/// A static busybox for `AArch64` in the registrar's container image. Its name begins with `busybox`,
+/// or it would look for an applet of its own name.
 const PROGRAM: &str = "/sdbuild/busybox-aarch64";
 
 /// Runs an `AArch64` program that runs another one, in a container without network or capability.

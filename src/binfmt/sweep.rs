@@ -9,8 +9,8 @@ use crate::engine::{ContainerInfo, Engine, Role, RunId};
 use crate::event::Events;
 use crate::failure::Failure;
 
-/// A live run has a container that it has made and not started yet, for a moment.
-const ABOUT_TO_START: Duration = Duration::from_secs(600);
+/// A live run has, for a moment, a container that it has yet to start, or whose outcome it has yet to read.
+const IN_A_MOMENT: Duration = Duration::from_secs(600);
 /// A live run reads its image out of a builder that has ended, which takes minutes on a slow disk.
 const BEING_READ: Duration = Duration::from_secs(3600);
 
@@ -91,12 +91,12 @@ fn candidates<'a>(containers: &'a [ContainerInfo], own: &RunId) -> Vec<&'a Conta
 
 /// Whether it has been idle so long that no live run can be about to use it.
 async fn is_dead(engine: &Engine, container: &ContainerInfo) -> Result<bool, Failure> {
-    let reserve = if container.never_started {
-        ABOUT_TO_START
-    } else if is_role(container, Role::Builder) {
+    let reserve = if is_role(container, Role::Builder) {
         BEING_READ
+    } else if container.never_started || !is_role(container, Role::Registrar) {
+        IN_A_MOMENT
     } else {
-        // Nobody reads anything out of an ended registrar or probe.
+        // Nobody needs anything of a registrar that has ended.
         return Ok(true);
     };
     let idle = engine.container_idle(&container.name).await?;

@@ -10,6 +10,7 @@ mod endings;
 mod foreign_images;
 mod handlers;
 mod inputs;
+mod lease;
 mod products;
 mod releases;
 mod whole;
