@@ -18,6 +18,7 @@ use sdbuild::cancel::Cancel;
 use sdbuild::engine::{Endpoint, Engine, Role, RunId};
 use sdbuild::event::{Event, Events};
 
+use crate::registrar::registrar_image;
 use crate::support::*;
 
 /// Set for the helper process: the run whose handler it holds.

@@ -1,6 +1,8 @@
 //! A real engine, the real kernel table, real emulation, the miniature nixpkgs. What cannot run here
 //! says so aloud; CI skips nothing.
 
+#[path = "../support/registrar.rs"]
+mod registrar;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -27,9 +27,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 mod engine;
-mod registrar;
 pub use engine::OwnEngine;
-pub use registrar::registrar_image;
 
 /// The kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";

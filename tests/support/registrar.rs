@@ -26,7 +26,7 @@ pub async fn registrar_image(engine: &Engine) -> RegistrarImage {
     let settings = settings::Clean::resolve(&wishes, &settings::Environment::read()).unwrap();
     let settings::Common { mirrors, locks, .. } = settings.common;
     let definition = Definition::registrar(architecture, locks.as_deref()).unwrap();
-    let cache = Cache::open(super::shared("cache")).unwrap();
+    let cache = Cache::open(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache")).unwrap();
     let fetcher = Fetcher::new(cache, Network::default(), Events::none()).unwrap();
     let images = Images::new(fetcher, mirrors, Events::none());
     images
