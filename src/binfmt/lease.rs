@@ -133,7 +133,7 @@ impl Lease {
             leftovers.extend(self.guard.remove(cancel).await);
         } else {
             leftovers.extend(self.guard.release(cancel).await);
-            leftovers.extend(clean_up(self.options, &self.name, cancel).await);
+            leftovers.extend(Box::pin(clean_up(self.options, &self.name, cancel)).await);
         }
         leftovers
     }

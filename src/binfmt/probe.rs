@@ -36,7 +36,10 @@ pub async fn probe(
     };
     let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
     let ran = cancel
-        .race(tokio::time::timeout(PATIENCE, try_it(&mut guard, &spec)))
+        .race(tokio::time::timeout(
+            PATIENCE,
+            Box::pin(try_it(&mut guard, &spec)),
+        ))
         .await;
     let verdict = match ran {
         Err(interrupted) => Err(interrupted),

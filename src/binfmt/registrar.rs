@@ -126,7 +126,7 @@ impl Registrar {
         let name = Role::Registrar.container_name(&options.run);
         let mut guard = ContainerGuard::arm(&options.engine, name);
         let connected = cancel
-            .race(connect(&mut guard, &options))
+            .race(Box::pin(connect(&mut guard, &options)))
             .await
             .map_err(Refusal::Failed);
         match connected.and_then(|inner| inner) {
@@ -167,7 +167,7 @@ impl Registrar {
             Ok(()) => Ok(Lease::new(self, name)),
             // It may be registered all the same: only the lease's release makes sure.
             Err(failure) => {
-                let leftovers = Lease::new(self, name).release(cancel).await;
+                let leftovers = Box::pin(Lease::new(self, name).release(cancel)).await;
                 Err(failure.with_teardown(leftovers))
             }
         }

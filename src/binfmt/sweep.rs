@@ -39,7 +39,7 @@ pub async fn sweep(registrar: &mut Registrar, events: &Events) -> Result<Swept, 
         }
     }
     for container in candidates(&containers, &own) {
-        if is_dead(&engine, container).await? {
+        if Box::pin(is_dead(&engine, container)).await? {
             match engine.remove_container(&container.name).await {
                 Ok(()) => swept.containers.push(container.name.clone()),
                 Err(error) => events.warn(format!("left behind by an earlier run: {error}")),

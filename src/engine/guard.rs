@@ -75,7 +75,7 @@ impl ContainerGuard {
         // The removal kills what does not stop, so the outcome of stopping does not matter.
         if self.creating.is_empty() {
             let patience = Duration::from_secs(u64::from(self.grace) + 5);
-            let stop = self.engine.stop_container(&self.name, self.grace);
+            let stop = Box::pin(self.engine.stop_container(&self.name, self.grace));
             cancel.bounded(patience, stop).await.map(Result::ok);
         }
         self.remove(cancel).await
@@ -89,7 +89,7 @@ impl ContainerGuard {
             })
             .await;
         let removed = cancel
-            .bounded(REMOVAL, self.engine.remove_container(&self.name))
+            .bounded(REMOVAL, Box::pin(self.engine.remove_container(&self.name)))
             .await;
         let why = match removed {
             Some(Ok(())) => return None,
