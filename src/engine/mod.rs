@@ -43,6 +43,8 @@ pub use lines::Lines;
 pub use spec::{Bind, ContainerSpec, Network};
 pub use volume::VolumeInfo;
 
+/// For the first call, with which an engine shows that it is one.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
 /// For calls that an engine answers from memory, and a little more for a busy disk.
 const QUICK: Duration = Duration::from_secs(60);
 /// For calls whose answer comes when a stream or a process ends: their ends are watched elsewhere.
@@ -65,7 +67,10 @@ impl Engine {
             endpoint: endpoint.clone(),
             answer,
         };
+        // Something that accepts and says nothing is no engine, and not worth a minute.
         let version = docker
+            .clone()
+            .with_timeout(FIRST_ANSWER)
             .version()
             .await
             .map_err(|e| first_answer(endpoint, e))?;

@@ -1,5 +1,7 @@
 //! The registrar's own container image, for tests of single rooms.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use sdbuild::artifact::{Cache, Fetcher, Network};
 use sdbuild::binfmt::RegistrarImage;
 use sdbuild::cancel::Cancel;
