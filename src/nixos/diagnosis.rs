@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::hints;
 pub use super::journal::{FailedBuild, Findings};
 use super::log::Complaint;
 use super::symptom::{Symptom, symptoms};
@@ -46,13 +47,13 @@ pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
             .flat_map(|f| f.symptoms.iter().copied()),
     );
     let found = by_memory(ending, findings)
-        .or_else(|| by_machine(ending, &seen))
+        .or_else(|| by_machine(ending, findings, &seen))
         .or_else(|| by_build(ending, findings))
         .or_else(|| by_exit(ending, findings))
         .unwrap_or_else(|| by_complaint(ending, findings));
     let mut failure = seen
         .iter()
-        .filter_map(|s| image_hint(*s, ending))
+        .filter_map(|s| hints::for_build(*s, ending.emulated))
         .fold(found, Failure::hint);
     failure.log_tail = tail(ending, findings);
     failure
@@ -82,7 +83,11 @@ fn by_memory(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
 }
 
 /// Troubles of this machine, whoever met them.
-fn by_machine(ending: &Ending<'_>, seen: &BTreeSet<Symptom>) -> Option<Failure> {
+fn by_machine(
+    ending: &Ending<'_>,
+    findings: &Findings,
+    seen: &BTreeSet<Symptom>,
+) -> Option<Failure> {
     let failure = |text: &str| Failure::environment(text);
     seen.iter().find_map(|symptom| match symptom {
         Symptom::DiskFull => Some(full(ending.store)),
@@ -95,8 +100,8 @@ fn by_machine(ending: &Ending<'_>, seen: &BTreeSet<Symptom>) -> Option<Failure> 
                 .hint("something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again"),
         ),
         Symptom::Network => Some(
-            failure("the builder could not reach a server that it needs")
-                .hint("check the network and the engine's DNS: the log names the server")
+            failure(&unreached(findings))
+                .hint("check the network and the engine's DNS")
                 .hint("--substituters names other binary caches"),
         ),
         Symptom::MissingProgram if ending.foreign => Some(
@@ -110,6 +115,28 @@ fn by_machine(ending: &Ending<'_>, seen: &BTreeSet<Symptom>) -> Option<Failure> 
         | Symptom::FirmwareTooSmall
         | Symptom::WrongHash => None,
     })
+}
+
+/// Which server could not be reached, in the words of whoever tried.
+fn unreached(findings: &Findings) -> String {
+    let built = findings
+        .failed
+        .iter()
+        .flat_map(|failed| &failed.tail)
+        .map(String::as_str);
+    let said = findings
+        .complaints
+        .iter()
+        .flat_map(|complaint| complaint.summary.lines());
+    let line = built
+        .chain(said)
+        .find(|line| symptoms(line).any(|s| s == Symptom::Network));
+    let line = line.map(|l| l.trim_start().trim_start_matches("error: ").to_owned());
+    ["the builder could not reach a server that it needs".to_owned()]
+        .into_iter()
+        .chain(line)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Nix could not write to the store volume.
@@ -198,62 +225,9 @@ fn by_complaint(ending: &Ending<'_>, findings: &Findings) -> Failure {
         ending.shown_folder, ending.file
     );
     let failure = Failure::usage(text).context(context);
-    evaluation_hints(&complaint.summary)
+    hints::for_evaluation(&complaint.summary)
         .into_iter()
         .fold(failure, Failure::hint)
-}
-
-/// What helps with common mistakes in a configuration.
-fn evaluation_hints(summary: &str) -> Vec<&'static str> {
-    let says = |words: &str| summary.contains(words);
-    let mut hints = Vec::new();
-    if says("sdImage") && (says("missing") || says("not found")) {
-        hints.push(
-            "import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> in the configuration",
-        );
-    } else if says("The option `") && says("does not exist") {
-        hints.push("check its spelling: https://search.nixos.org/options");
-    } else if says("attribute '") && says("missing") {
-        hints.push("check the name: https://search.nixos.org/packages");
-    } else if says("/build/") && (says("does not exist") || says("No such file")) {
-        hints.push(
-            "only the configuration's folder goes into the builder, without what .gitignore and \
-             .sdbuildignore name and without *.img files",
-        );
-    } else if says("is required to build") || says("required system or feature") {
-        hints.push(
-            "the configuration asks for another platform or for KVM: set nixpkgs.hostPlatform",
-        );
-    }
-    hints
-}
-
-/// What helps when an image could not be put together.
-fn image_hint(symptom: Symptom, ending: &Ending<'_>) -> Option<&'static str> {
-    match symptom {
-        Symptom::RootTooSmall => Some(
-            "the root file system was made too small for its content, a known weakness of make-ext4-fs \
-             with very many small files",
-        ),
-        Symptom::FirmwareTooSmall => {
-            Some("make the firmware partition larger: sdImage.firmwareSize")
-        }
-        Symptom::EmulatorCrash => Some(
-            "an emulated program crashed, which may be the emulator's fault: a native engine (DOCKER_HOST) \
-             would tell",
-        ),
-        Symptom::WrongHash => {
-            Some("the server's file has changed, or the configuration's hash is wrong")
-        }
-        Symptom::NoHandler if !ending.emulated => {
-            Some("a program of another architecture was run, and this engine emulates none")
-        }
-        Symptom::NoHandler
-        | Symptom::DiskFull
-        | Symptom::ProcessLimit
-        | Symptom::Network
-        | Symptom::MissingProgram => None,
-    }
 }
 
 /// An error of Nix in one line, with its place when that is the person's own.

@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::mpsc;
+use tokio::io::AsyncReadExt;
 
+use super::bridge::{self, CHUNK, feed};
 use super::product::{self, LIST, LONGEST_LIST, Product};
 use super::sparse::SparseWriter;
 use super::target::Target;
@@ -17,10 +17,6 @@ use crate::failure::{Class, Failure, OrFail};
 
 /// The largest image: the largest cards hold a little more, no system does.
 const LARGEST: u64 = 256 << 30;
-/// What is read at once, and how many of these wait for the disk: memory stays below 3 MiB.
-const CHUNK: usize = 512 * 1024;
-const WAITING: usize = 4;
-
 /// Where the image goes.
 #[derive(Clone, Debug)]
 pub struct OutputSettings {
@@ -62,14 +58,8 @@ pub async fn copy_out(
         settings: settings.clone(),
         events: events.clone(),
     };
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let writer = tokio::task::spawn_blocking(move || {
-        copy.write(Chunks {
-            receiver,
-            rest: Vec::new(),
-            at: 0,
-        })
-    });
+    let (sender, receiver) = bridge::channel();
+    let writer = tokio::task::spawn_blocking(move || copy.write(receiver));
     let fed = cancel.race(Box::pin(feed(stream, sender))).await;
     // When the feeding ended early its end of the channel is gone: the writer ends too, its file with it.
     let written = writer.await.or_internal("write the image");
@@ -187,61 +177,6 @@ fn only_file<R: Read>(archive: &mut tar::Archive<R>) -> Result<(tar::Entry<'_, R
 
 fn refuse(text: impl std::fmt::Display) -> Failure {
     Failure::message(Class::Build, text)
-}
-
-/// Hands the stream on in chunks, as fast as the disk takes them.
-async fn feed(
-    mut stream: impl AsyncRead + Unpin,
-    sender: mpsc::Sender<io::Result<Vec<u8>>>,
-) -> io::Result<()> {
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        // several reads fill one chunk: an engine sends a few kilobytes at a time
-        while chunk.len() < CHUNK {
-            match (&mut stream)
-                .take((CHUNK - chunk.len()) as u64)
-                .read_buf(&mut chunk)
-                .await
-            {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(e) => {
-                    let told = io::Error::new(e.kind(), e.to_string());
-                    sender.send(Err(told)).await.ok();
-                    return Err(e);
-                }
-            }
-        }
-        // A writer that has what it wants, or failed, listens no more: its own result counts.
-        if chunk.is_empty() || sender.send(Ok(chunk)).await.is_err() {
-            return Ok(());
-        }
-    }
-}
-
-/// The receiving end as a reader for the blocking thread.
-struct Chunks {
-    receiver: mpsc::Receiver<io::Result<Vec<u8>>>,
-    rest: Vec<u8>,
-    at: usize,
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at >= self.rest.len() {
-            match self.receiver.blocking_recv().transpose()? {
-                Some(chunk) => (self.rest, self.at) = (chunk, 0),
-                None => return Ok(0),
-            }
-        }
-        let from = self.rest.get(self.at..).unwrap_or_default();
-        let n = from.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..n), from.get(..n)) {
-            to.copy_from_slice(from);
-        }
-        self.at += n;
-        Ok(n)
-    }
 }
 
 /// The blocking half: tar stream in, image out.

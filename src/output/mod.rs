@@ -5,6 +5,7 @@
 //! megabytes whatever the image's size; holes stay holes; nothing is left when it ends early, and
 //! nothing that was there is replaced unasked. Refuses: to read the environment, to compress.
 
+mod bridge;
 pub mod copy_out;
 pub mod product;
 mod sparse;

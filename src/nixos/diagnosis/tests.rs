@@ -146,7 +146,7 @@ fn the_machines_troubles_are_the_machines() {
         ),
         (
             said("unable to download 'https://c/x': Could not resolve hostname (6)"),
-            "reach a server",
+            "it needs: unable to download 'https://c/x'",
         ),
         (said("interrupted by the user"), "stopped from outside"),
     ] {

@@ -115,30 +115,14 @@ fn a_full_disk_is_this_machines() {
 #[tokio::test]
 async fn a_feed_that_is_dropped_ends_the_writer() {
     let dir = tempfile::tempdir().unwrap();
-    let (sender, receiver) = mpsc::channel(WAITING);
+    let (sender, receiver) = bridge::channel();
     let work = copy(dir.path(), false);
-    let writer = tokio::task::spawn_blocking(move || {
-        work.write(Chunks {
-            receiver,
-            rest: Vec::new(),
-            at: 0,
-        })
-    });
+    let writer = tokio::task::spawn_blocking(move || work.write(receiver));
     let whole = archive(tar::EntryType::Regular, &vec![1; 4 << 20]);
     sender.send(Ok(whole[..CHUNK].to_vec())).await.unwrap();
     drop(sender);
     assert_eq!(writer.await.unwrap().unwrap_err().class, Class::Environment);
     assert!(empty(dir.path()));
-}
-
-#[tokio::test]
-async fn feeding_fills_chunks() {
-    let (sender, mut receiver) = mpsc::channel(WAITING);
-    let bytes = vec![3; CHUNK + 10];
-    feed(bytes.as_slice(), sender).await.unwrap();
-    assert_eq!(receiver.recv().await.unwrap().unwrap().len(), CHUNK);
-    assert_eq!(receiver.recv().await.unwrap().unwrap().len(), 10);
-    assert!(receiver.recv().await.is_none());
 }
 
 #[test]

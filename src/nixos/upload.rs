@@ -1,0 +1,106 @@
+//! What goes into the builder before it starts: the configuration into its own layer, nixpkgs onto
+//! the store volume, where it stays for the next build.
+
+use std::io::{self, Write};
+
+use super::builder::Job;
+use super::command;
+use super::layout;
+use super::pack::{Owner, Packer};
+use crate::cancel::Cancel;
+use crate::engine::{Container, PathKind, RunId};
+use crate::event::{Events, Phase};
+use crate::failure::Failure;
+
+/// The program that runs as PID 1.
+const ENTRY: &str = include_str!("../../containers/builder/entry");
+
+/// Uploads the entry, the wrapper and the person's folder.
+pub(super) async fn configuration(
+    container: &Container,
+    job: &Job,
+    owner: Owner,
+) -> Result<(), Failure> {
+    let bundle = job.bundle.clone();
+    let wrapper = command::wrapper(job.configuration.file());
+    let pack = move |out: &mut dyn Write| {
+        let mut packer = Packer::new(out, owner);
+        for folder in ["build", "build/config", "build/sdbuild"] {
+            packer.directory(folder)?;
+        }
+        packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
+        packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
+        bundle.pack(&mut packer, relative(layout::CONFIG))?;
+        packer.finish()
+    };
+    let sent = container.upload("/", pack).await;
+    sent.map_err(|e| Failure::from(e).context("upload the configuration"))
+}
+
+/// Uploads nixpkgs for the entry to put in its place, unless the volume has it already.
+pub(super) async fn nixpkgs(
+    container: &Container,
+    job: &Job,
+    (owner, run): (Owner, &RunId),
+    (cancel, events): (&Cancel, &Events),
+) -> Result<(), Failure> {
+    let place = layout::nixpkgs(&job.nixpkgs.name());
+    if container
+        .stat(&place)
+        .await?
+        .is_some_and(|s| s.kind == PathKind::Directory)
+    {
+        return Ok(());
+    }
+    let (nixpkgs, token, events) = (job.nixpkgs.clone(), cancel.clone(), events.clone());
+    let [home, incoming] = [layout::HOME.to_owned(), layout::incoming(run.as_str())]
+        .map(|path| relative(path.trim_start_matches(layout::UPLOAD_ROOT)).to_owned());
+    let pack = move |out: &mut dyn Write| {
+        let total = nixpkgs.size();
+        let mut counting = Counting {
+            out,
+            events,
+            done: 0,
+            told: 0,
+            total,
+        };
+        let mut packer = Packer::new(&mut counting, owner);
+        packer.open_directory(&home)?;
+        packer.open_directory(&incoming)?;
+        nixpkgs.pack(&mut packer, &incoming, &token)?;
+        packer.finish()
+    };
+    let sent = container.upload(layout::UPLOAD_ROOT, pack).await;
+    sent.map_err(|e| Failure::from(e).context("upload nixpkgs to the store volume"))
+}
+
+fn relative(path: &str) -> &str {
+    path.trim_start_matches('/')
+}
+
+/// Tells how many bytes went through, every mebibyte.
+struct Counting<'w> {
+    out: &'w mut dyn Write,
+    events: Events,
+    done: u64,
+    told: u64,
+    total: u64,
+}
+
+impl Write for Counting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(bytes)?;
+        self.done += n as u64;
+        if self.done - self.told >= 1 << 20 {
+            self.told = self.done;
+            // headers count as well, so it may be a little more than the files
+            self.events
+                .bytes(Phase::Upload, self.done.min(self.total), Some(self.total));
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
