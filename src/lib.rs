@@ -42,8 +42,8 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         events: ui.events(),
     };
     let outcome = match &cli.command {
-        Command::Build(args) => commands::build::run(args, &env, &context).await,
-        Command::Clean(_) => Ok(()),
+        Command::Build(args) => Box::pin(commands::build::run(args, &env, &context)).await,
+        Command::Clean(args) => Box::pin(commands::clean::run(args, &env, &context)).await,
     };
     ui.close();
     outcome

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-
 use crate::binfmt::registrar::RegistrarImage;
 use crate::cancel::Cancel;
-use crate::engine::{
-    Chunk, Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Lines, Role, RunId,
-};
+use crate::engine::{ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId};
 use crate::failure::Failure;
 
 /// It takes a tenth of a second; emulation that hangs is a known failure.
@@ -38,7 +34,7 @@ pub async fn probe(
     let ran = cancel
         .race(tokio::time::timeout(
             PATIENCE,
-            Box::pin(try_it(&mut guard, &spec)),
+            Box::pin(guard.output(&spec, MOST_LINES)),
         ))
         .await;
     let verdict = match ran {
@@ -56,32 +52,6 @@ pub async fn probe(
             .context("run an aarch64 program in a container")
             .with_teardown(left.into_iter().collect())),
     }
-}
-
-async fn try_it(
-    guard: &mut ContainerGuard,
-    spec: &ContainerSpec,
-) -> Result<(Exit, Vec<String>), EngineError> {
-    let container = guard.create(spec).await?;
-    let output = container.attach().await?.output;
-    container.start().await?;
-    let lines = read(output).await?;
-    Ok((ended(&container).await?, lines))
-}
-
-async fn read(mut output: crate::engine::AttachedOutput) -> Result<Vec<String>, EngineError> {
-    let (mut lines, mut all) = (Lines::default(), Vec::new());
-    while let Some(chunk) = output.next().await {
-        let (Chunk::Stdout(bytes) | Chunk::Stderr(bytes)) = chunk?;
-        all.extend(lines.push(&bytes));
-        all.truncate(MOST_LINES);
-    }
-    all.extend(lines.finish());
-    Ok(all)
-}
-
-async fn ended(container: &Container) -> Result<Exit, EngineError> {
-    container.wait().await
 }
 
 fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {

@@ -1,3 +1,4 @@
 //! One thin file per sub-command: settings in, one call into the pipeline, the result out.
 
 pub mod build;
+pub mod clean;

@@ -61,6 +61,11 @@ impl EngineFacts {
         }
     }
 
+    /// The command that removes the container `name`, for remedies.
+    pub fn removal(&self, name: &str) -> String {
+        format!("{} rm --force {name}", self.client())
+    }
+
     /// The client's command for remedies: what a person would type.
     pub fn client(&self) -> &'static str {
         if self.podman { "podman" } else { "docker" }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tokio::task::JoinSet;
 
 use crate::cancel::Cancel;
 use crate::engine::container::Container;
 use crate::engine::error::EngineError;
-use crate::engine::{ContainerSpec, Engine};
+use crate::engine::{Chunk, ContainerSpec, Engine, Exit, Lines};
 use crate::failure::Leftover;
 
 /// How long a creation that nobody waits for any more may still take: a first use copies a volume.
@@ -70,6 +71,25 @@ impl ContainerGuard {
         }
     }
 
+    /// Makes the container, runs it to its end, and gives the first `most` lines that it said.
+    pub async fn output(
+        &mut self,
+        spec: &ContainerSpec,
+        most: usize,
+    ) -> Result<(Exit, Vec<String>), EngineError> {
+        let container = self.create(spec).await?;
+        let mut output = container.attach().await?.output;
+        container.start().await?;
+        let (mut lines, mut all) = (Lines::default(), Vec::new());
+        while let Some(chunk) = output.next().await {
+            let (Chunk::Stdout(bytes) | Chunk::Stderr(bytes)) = chunk?;
+            all.extend(lines.push(&bytes));
+            all.truncate(most);
+        }
+        all.extend(lines.finish());
+        Ok((container.wait().await?, all))
+    }
+
     /// Stops and removes the container, each step bounded in time; what remains is reported.
     pub async fn release(self, cancel: &Cancel) -> Option<Leftover> {
         // The removal kills what does not stop, so the outcome of stopping does not matter.
@@ -105,6 +125,6 @@ pub(crate) fn container_leftover(engine: &Engine, name: &str, why: String) -> Le
     Leftover {
         what: format!("container {name}"),
         why,
-        remedy: format!("{} rm --force {name}", engine.facts().client()),
+        remedy: engine.facts().removal(name),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
 
 use crate::engine::labels::{Role, RunId, labels};
 
@@ -148,6 +148,11 @@ impl ContainerSpec {
             typ: Some(MountType::VOLUME),
             source: Some(volume.clone()),
             target: Some(target.clone()),
+            // Should the volume have gone a moment ago the engine makes it again: as one of ours.
+            volume_options: Some(MountVolumeOptions {
+                labels: Some(labels(Role::Store, &self.run)),
+                ..MountVolumeOptions::default()
+            }),
             ..Mount::default()
         });
         binds.chain(volumes).collect()

@@ -18,10 +18,8 @@ pub struct VolumeInfo {
     pub name: String,
     /// Its labels.
     pub labels: HashMap<String, String>,
-    /// Bytes in it, when the engine says so.
-    pub size: Option<u64>,
-    /// Whether a container uses it, running or not.
-    pub in_use: bool,
+    /// Names of the containers that use it, running or not.
+    pub users: Vec<String>,
 }
 
 impl Engine {
@@ -59,30 +57,28 @@ impl Engine {
             .map_err(at("list volumes"))?;
         let mut volumes = Vec::new();
         for found in listed.volumes.unwrap_or_default() {
-            let in_use = self.volume_in_use(&found.name).await?;
-            let size = found
-                .usage_data
-                .and_then(|usage| u64::try_from(usage.size).ok());
             volumes.push(VolumeInfo {
+                users: self.volume_users(&found.name).await?,
                 name: found.name,
                 labels: found.labels,
-                size,
-                in_use,
             });
         }
         Ok(volumes)
     }
 
-    async fn volume_in_use(&self, name: &str) -> Result<bool, EngineError> {
+    async fn volume_users(&self, name: &str) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("volume", vec![name])]);
         let options = ListContainersOptionsBuilder::default()
             .all(true)
             .filters(&filters)
             .build();
         let users = self.docker.list_containers(Some(options)).await;
-        Ok(!users
-            .map_err(at(format!("list the users of volume {name}")))?
-            .is_empty())
+        let users = users.map_err(at(format!("list the users of volume {name}")))?;
+        let names = users.into_iter().filter_map(|user| user.names);
+        Ok(names
+            .flatten()
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .collect())
     }
 
     /// Removes our volume `name`. Not there is a success, in use is an error.

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn the_placeholder_is_found_by_line_unless_commented_out() {
-        let text = "{\n  # \"ssh-ed25519 REPLACE-ME\"\n  keys = [ \"ssh-ed25519 REPLACE-ME-x\" ];\n}";
+        let text =
+            "{\n  # \"ssh-ed25519 REPLACE-ME\"\n  keys = [ \"ssh-ed25519 REPLACE-ME-x\" ];\n}";
         assert_eq!(placeholder(text), Some(3));
         assert_eq!(placeholder("keys = [ \"ssh-ed25519 AAAA me\" ];"), None);
     }

@@ -2,7 +2,7 @@
 
 use crate::cancel::Cancel;
 use crate::engine::connect::choose;
-use crate::engine::{Engine, EndpointInputs};
+use crate::engine::{EndpointInputs, Engine};
 use crate::failure::Failure;
 use crate::settings::Common;
 

@@ -95,7 +95,13 @@ mod tests {
         let auto = EmulationChoice::Auto;
         let pc = engine("x86_64", false);
         assert_eq!(refuse(none, System::Aarch64Linux, &pc), Class::Usage);
-        assert_eq!(refuse(auto, System::X8664Linux, &engine("aarch64", false)), Class::Environment);
-        assert_eq!(refuse(auto, System::Aarch64Linux, &engine("x86_64", true)), Class::Environment);
+        assert_eq!(
+            refuse(auto, System::X8664Linux, &engine("aarch64", false)),
+            Class::Environment
+        );
+        assert_eq!(
+            refuse(auto, System::Aarch64Linux, &engine("x86_64", true)),
+            Class::Environment
+        );
     }
 }

@@ -26,7 +26,11 @@ pub(super) struct Provided {
 pub(super) fn images(settings: &Common, context: &Context) -> Result<Images, Failure> {
     let cache = Cache::open(&settings.cache_dir).or_environment("open the cache folder")?;
     let fetcher = Fetcher::new(cache, Network::default(), context.events.clone())?;
-    Ok(Images::new(fetcher, settings.mirrors.clone(), context.events.clone()))
+    Ok(Images::new(
+        fetcher,
+        settings.mirrors.clone(),
+        context.events.clone(),
+    ))
 }
 
 /// Sees to it that the engine holds every image that `plan` needs.
@@ -99,11 +103,7 @@ pub(super) fn store_volume(settings: &settings::Build, image: &BuilderImage) -> 
 }
 
 /// The foreign image, pulled when the engine lacks it.
-async fn foreign(
-    plan: &Plan,
-    reference: &str,
-    context: &Context,
-) -> Result<BuilderImage, Failure> {
+async fn foreign(plan: &Plan, reference: &str, context: &Context) -> Result<BuilderImage, Failure> {
     let engine = &plan.engine;
     let find = || async { Ok::<_, Failure>(context.cancel.race(engine.image(reference)).await??) };
     if let Some(image) = find().await? {
@@ -112,7 +112,10 @@ async fn foreign(
     let events = context.events.clone();
     let tell = move |done, total| events.bytes(Phase::Pull, done, total);
     let pull = async {
-        Ok(context.cancel.race(engine.pull_image(reference, None, tell)).await??)
+        Ok(context
+            .cancel
+            .race(engine.pull_image(reference, None, tell))
+            .await??)
     };
     context.phase(Phase::Pull, pull).await?;
     match find().await? {

@@ -46,5 +46,9 @@ async fn fetch(
         limit: LARGEST_ARCHIVE,
     };
     let got = fetcher.url(remote, &context.cancel).await?;
-    Ok(Downloaded { path: got.path, sha256: got.sha256.into(), final_url: got.final_url })
+    Ok(Downloaded {
+        path: got.path,
+        sha256: got.sha256.into(),
+        final_url: got.final_url,
+    })
 }

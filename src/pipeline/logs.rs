@@ -10,7 +10,7 @@ use crate::failure::{Failure, OrFail as _};
 const KEPT: usize = 20;
 
 /// The folder of the logs.
-pub(super) fn folder(state_dir: &Path) -> PathBuf {
+fn folder(state_dir: &Path) -> PathBuf {
     state_dir.join("logs")
 }
 
@@ -29,14 +29,40 @@ pub(super) fn file(state_dir: &Path, run: &RunId) -> Result<PathBuf, Failure> {
 }
 
 /// Our logs in `folder`; other files there are none of our business.
-pub(super) fn ours(folder: &Path) -> Vec<PathBuf> {
+fn ours(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| is_ours(path)).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| is_ours(path))
+        .collect()
+}
+
+/// The folder of the logs and the bytes that ours take.
+pub(super) fn usage(state_dir: &Path) -> (PathBuf, u64) {
+    let folder = folder(state_dir);
+    let sizes = ours(&folder)
+        .into_iter()
+        .filter_map(|log| fs::metadata(log).ok());
+    let bytes = sizes.map(|meta| meta.len()).sum();
+    (folder, bytes)
+}
+
+/// Removes our logs in `folder`; the first one that cannot be removed, and why.
+pub(super) fn remove_all(folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
+    for log in ours(folder) {
+        fs::remove_file(&log).map_err(|error| (log, error))?;
+    }
+    Ok(())
 }
 
 fn is_ours(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let run = name.strip_prefix("build-").and_then(|rest| rest.strip_suffix(".log"));
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let run = name
+        .strip_prefix("build-")
+        .and_then(|rest| rest.strip_suffix(".log"));
     run.is_some_and(|run| run.parse::<RunId>().is_ok())
 }
 
@@ -54,7 +80,8 @@ mod tests {
             let path = folder.join(format!("build-{n:012x}.log"));
             let file = fs::File::create(path).unwrap();
             let age = std::time::Duration::from_secs(u64::from(1000 - n));
-            file.set_modified(std::time::SystemTime::now() - age).unwrap();
+            file.set_modified(std::time::SystemTime::now() - age)
+                .unwrap();
         }
         let run: RunId = "ffffffffffff".parse().unwrap();
         let log = file(state.path(), &run).unwrap();

@@ -4,19 +4,22 @@
 //! before it exists and released in reverse order, whatever happened; the first error wins and what
 //! could not be removed rides along. Has no words for people and reads no environment.
 
-mod configuration;
 mod beacon;
+mod configuration;
 mod connection;
 mod context;
 mod emulation;
 mod images;
 mod inputs;
+mod inventory;
 mod logs;
 mod plan;
 mod run;
 mod scope;
+mod sweep;
 
 pub use context::Context;
 pub use emulation::Emulation;
+pub use inventory::{Inventory, Item};
 pub use plan::{Plan, plan};
 pub use run::{Done, run};

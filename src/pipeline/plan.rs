@@ -34,7 +34,9 @@ pub struct Plan {
 
 /// Looks at everything that a build needs.
 pub async fn plan(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
-    context.phase(Phase::Preflight, check(settings, &context.cancel)).await
+    context
+        .phase(Phase::Preflight, check(settings, &context.cancel))
+        .await
 }
 
 async fn check(settings: settings::Build, cancel: &Cancel) -> Result<Plan, Failure> {
@@ -50,7 +52,15 @@ async fn check(settings: settings::Build, cancel: &Cancel) -> Result<Plan, Failu
             let run = RunId::random().map_err(|e| {
                 Failure::environment(format!("read the system's random source: {e}"))
             })?;
-            Ok(Plan { settings, run, engine, emulation, architecture, configuration, nixpkgs })
+            Ok(Plan {
+                settings,
+                run,
+                engine,
+                emulation,
+                architecture,
+                configuration,
+                nixpkgs,
+            })
         }
         _ => Err(all(problems)),
     }
@@ -62,14 +72,26 @@ fn keep<T>(problems: &mut Vec<Failure>, found: Result<T, Failure>) -> Option<T> 
 
 /// One failure out of many: the first one leads, because it decides the exit code.
 fn all(problems: Vec<Failure>) -> Failure {
-    if let Some(at) = problems.iter().position(|p| p.class == crate::failure::Class::Interrupted) {
-        return problems.into_iter().nth(at).unwrap_or_else(Failure::interrupted);
+    if let Some(at) = problems
+        .iter()
+        .position(|p| p.class == crate::failure::Class::Interrupted)
+    {
+        return problems
+            .into_iter()
+            .nth(at)
+            .unwrap_or_else(Failure::interrupted);
     }
     let mut problems = problems.into_iter();
     let first = problems.next().unwrap_or_else(|| {
-        Failure::message(crate::failure::Class::Internal, "a check failed without a reason")
+        Failure::message(
+            crate::failure::Class::Internal,
+            "a check failed without a reason",
+        )
     });
-    Failure { also: problems.collect(), ..first }
+    Failure {
+        also: problems.collect(),
+        ..first
+    }
 }
 
 fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {

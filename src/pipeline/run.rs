@@ -8,9 +8,11 @@ use crate::failure::{Failure, Leftover};
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, IMAGE, NixSettings};
 use crate::output::{self, Image, OutputSettings};
+use crate::pipeline::beacon::Beacons;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, Provided};
 use crate::pipeline::scope::{Scope, settle};
+use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, Plan, inputs, logs};
 
 /// A build that went well.
@@ -27,44 +29,51 @@ impl Done {
         if self.leftovers.is_empty() {
             return Ok(());
         }
-        let failure = Failure::environment("the image is done, but not everything could be removed");
+        let failure =
+            Failure::environment("the image is done, but not everything could be removed");
         Err(failure.with_teardown(self.leftovers))
     }
 }
 
 /// Carries out `plan`.
 pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
+    let beacons = Beacons::new(&plan.settings.common.state_dir);
+    // Until everything has been given back: whoever sweeps meanwhile lets it be.
+    let _beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
-    let outcome = steps(plan, context, &mut scope).await;
+    let outcome = Box::pin(steps(plan, context, (&beacons, &mut scope))).await;
     let released = scope.release(&context.cancel).await;
     let (image, leftovers) = settle(outcome, released)?;
     Ok(Done { image, leftovers })
 }
 
-async fn steps(plan: &Plan, context: &Context, scope: &mut Scope) -> Result<Image, Failure> {
+async fn steps(
+    plan: &Plan,
+    context: &Context,
+    (beacons, scope): (&Beacons, &mut Scope),
+) -> Result<Image, Failure> {
     let provided = images::provide(plan, context).await?;
     let job = job(plan, context, &provided).await?;
-    emulate(plan, context, (&provided, scope)).await?;
-    let built = build(plan, context, (&provided.builder, job, scope)).await?;
+    Box::pin(emulate(plan, context, (&provided, beacons, scope))).await?;
+    let built = Box::pin(build(plan, context, (&provided.builder, job, scope))).await?;
     scope.release_lease(&context.cancel).await;
-    copy_out(plan, context, &built).await
+    Box::pin(copy_out(plan, context, &built)).await
 }
 
 /// Registers and probes, or only probes, or neither; dead runs are swept in any case.
 async fn emulate(
     plan: &Plan,
     context: &Context,
-    (provided, scope): (&Provided, &mut Scope),
+    (provided, beacons, scope): (&Provided, &Beacons, &mut Scope),
 ) -> Result<(), Failure> {
-    let cancel = &context.cancel;
     let Some(image) = &provided.registrar else {
-        return Ok(());
+        return sweep(plan, context, (beacons, None)).await;
     };
     let work = async {
         if plan.emulation == Emulation::Register {
-            scope.keep_lease(register(plan, context, image).await?);
+            scope.keep_lease(register(plan, context, (image, beacons)).await?);
         }
-        binfmt::probe(&plan.engine, image, &plan.run, cancel).await
+        binfmt::probe(&plan.engine, image, &plan.run, &context.cancel).await
     };
     context.phase(Phase::Emulation, work).await
 }
@@ -73,15 +82,44 @@ async fn emulate(
 async fn register(
     plan: &Plan,
     context: &Context,
-    image: &RegistrarImage,
+    (image, beacons): (&RegistrarImage, &Beacons),
 ) -> Result<Lease, Failure> {
     let Context { cancel, events } = context;
     let options = RegistrarOptions::new(&plan.engine, image, &plan.run);
     let mut registrar = Registrar::start(options, cancel, events).await?;
-    match binfmt::sweep(&mut registrar, events).await {
-        Ok(_) => registrar.hold(cancel).await,
+    match sweep(plan, context, (beacons, Some(&mut registrar))).await {
+        Ok(()) => registrar.hold(cancel).await,
         Err(failure) => Err(failure.with_teardown(registrar.release(cancel).await)),
     }
+}
+
+/// Removes what dead runs left, and says so. What cannot be removed is a warning: this run can go on.
+async fn sweep(
+    plan: &Plan,
+    context: &Context,
+    (beacons, mut registrar): (&Beacons, Option<&mut Registrar>),
+) -> Result<(), Failure> {
+    let sweep = Sweep {
+        engine: &plan.engine,
+        beacons,
+        own: &plan.run,
+    };
+    let found = sweep.find(registrar.as_deref_mut()).await?;
+    let (gone, left) = sweep.remove(&found, registrar).await;
+    for what in gone {
+        context
+            .events
+            .notice(format!("swept what a dead run left: {what}"));
+    }
+    for left in &left {
+        let Leftover { what, why, remedy } = left;
+        let text = format!("a dead run left {what}, which cannot be removed: {why} ({remedy})");
+        context.events.warn(text);
+    }
+    if left.is_empty() {
+        beacons.forget(|_| true);
+    }
+    Ok(())
 }
 
 async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job, Failure> {
@@ -119,10 +157,17 @@ async fn build(
     let name = Role::Builder.container_name(&plan.run);
     let guard = scope.keep_builder(ContainerGuard::arm(&plan.engine, name));
     let store = images::store_volume(&plan.settings, image);
-    let builder = Builder { engine: &plan.engine, run: &plan.run, image, store: &store };
+    let builder = Builder {
+        engine: &plan.engine,
+        run: &plan.run,
+        image,
+        store: &store,
+    };
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
-    context.phase(Phase::Build, prepared.build(cancel, events)).await
+    context
+        .phase(Phase::Build, prepared.build(cancel, events))
+        .await
 }
 
 async fn copy_out(plan: &Plan, context: &Context, built: &Built) -> Result<Image, Failure> {
@@ -132,6 +177,11 @@ async fn copy_out(plan: &Plan, context: &Context, built: &Built) -> Result<Image
         force: plan.settings.force,
         owner: plan.settings.owner,
     };
-    let copy = output::copy_out(&built.container, &built.out_path, &settings, (cancel, events));
+    let copy = output::copy_out(
+        &built.container,
+        &built.out_path,
+        &settings,
+        (cancel, events),
+    );
     context.phase(Phase::CopyOut, copy).await
 }

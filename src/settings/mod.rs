@@ -184,9 +184,11 @@ fn store(name: Option<&String>) -> Result<String, Failure> {
     if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(known) {
         return Ok(name.clone());
     }
-    Err(Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
-        "it begins with `{STORE}` and has lower-case letters, digits and `-`, 64 at most"
-    )))
+    Err(
+        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
+            "it begins with `{STORE}` and has lower-case letters, digits and `-`, 64 at most"
+        )),
+    )
 }
 
 /// The nixpkgs that was asked for. A folder is made absolute from where it was named: the current

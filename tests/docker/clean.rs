@@ -11,7 +11,9 @@ fn person() -> Person {
     let person = Person::new();
     let cache = person.home.path().join("cache");
     let cache = cache.to_str().unwrap().to_owned();
-    person.with("XDG_CACHE_HOME", cache).with("SDBUILD_STORE", "sdbuild-store-clean")
+    person
+        .with("XDG_CACHE_HOME", cache)
+        .with("SDBUILD_STORE", "sdbuild-store-clean")
 }
 
 #[test]
@@ -20,13 +22,23 @@ fn clean_lists_asks_and_removes_only_ours() {
         return;
     }
     let person = person();
-    docker(&["volume", "create", "--label", "dev.sdbuild.role=store", "sdbuild-store-clean"]);
+    docker(&[
+        "volume",
+        "create",
+        "--label",
+        "dev.sdbuild.role=store",
+        "sdbuild-store-clean",
+    ]);
     docker(&["volume", "create", "sdbuild-store-not-labelled"]);
     let object = person.write("cache/sdbuild/sha256/x", "not a download of ours");
     let own = person.write("cache/other/precious", "x");
 
     let listed = ran(&mut person.sdbuild(&["clean", "--dry-run"])).exits(0);
-    assert!(listed.stdout.contains("sdbuild-store-clean"), "{}", listed.stdout);
+    assert!(
+        listed.stdout.contains("sdbuild-store-clean"),
+        "{}",
+        listed.stdout
+    );
     assert!(!listed.stdout.contains("not-labelled"), "{}", listed.stdout);
     let unasked = ran(&mut person.sdbuild(&["clean"])).exits(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
@@ -38,7 +50,10 @@ fn clean_lists_asks_and_removes_only_ours() {
     let volumes = docker(&["volume", "ls"]);
     assert!(!volumes.contains("sdbuild-store-clean"), "{volumes}");
     assert!(volumes.contains("sdbuild-store-not-labelled"));
-    assert!(volumes.contains("sdbuild-store\n"), "a live run's store is left alone");
+    assert!(
+        volumes.contains("sdbuild-store\n"),
+        "a live run's store is left alone"
+    );
     docker(&["volume", "rm", "sdbuild-store-not-labelled"]);
     assert!(own.exists());
     drop(object);
@@ -53,10 +68,16 @@ struct Holder {
 impl Holder {
     fn start() -> Self {
         let person = Person::new();
-        person.write("sd-card.nix", &product("    echo holding on\n    sleep 600"));
+        person.write(
+            "sd-card.nix",
+            &product("    echo holding on\n    sleep 600"),
+        );
         let mut running = Running::start(&mut person.build(&["-v"]));
         running.until("holding on");
-        Self { running: Some(running), _person: person }
+        Self {
+            running: Some(running),
+            _person: person,
+        }
     }
 }
 
@@ -76,10 +97,16 @@ fn a_live_run_is_left_alone_and_named() {
     }
     let mut holder = Holder::start();
     let (handlers, builders) = (our_handlers(), containers("builder"));
-    let run = builders[0].strip_prefix("sdbuild-builder-").unwrap().to_owned();
+    let run = builders[0]
+        .strip_prefix("sdbuild-builder-")
+        .unwrap()
+        .to_owned();
     let cleaned = ran(&mut person().sdbuild(&["clean", "--yes"])).exits(0);
     assert!(cleaned.stderr.contains(&run), "{}", cleaned.stderr);
-    assert_eq!((our_handlers(), containers("builder")), (handlers, builders));
+    assert_eq!(
+        (our_handlers(), containers("builder")),
+        (handlers, builders)
+    );
     let running = holder.running.take().unwrap();
     running.signal(Signal::SIGTERM);
     assert_eq!(running.finish().signal, Some(Signal::SIGTERM as i32));
@@ -100,5 +127,7 @@ fn downloads_and_logs_are_counted_and_removed() {
     let _holder = Holder::start();
     ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
     assert!(!logs.exists() || names(&logs).is_empty());
-    assert!(!cache.join("sha256").exists() || fs::read_dir(cache.join("sha256")).unwrap().count() == 0);
+    assert!(
+        !cache.join("sha256").exists() || fs::read_dir(cache.join("sha256")).unwrap().count() == 0
+    );
 }

@@ -25,10 +25,19 @@ fn ends_by(signal: Signal) {
     let before = Machine::now();
     let person = Person::new();
     let running = start(&person, signal.as_str());
-    assert_eq!(our_handlers().len(), 1, "the handler is held during the build");
+    assert_eq!(
+        our_handlers().len(),
+        1,
+        "the handler is held during the build"
+    );
     running.signal(signal);
     let ran = running.finish();
-    assert_eq!(ran.signal, Some(signal as i32), "dies of its signal\n{}", ran.stderr);
+    assert_eq!(
+        ran.signal,
+        Some(signal as i32),
+        "dies of its signal\n{}",
+        ran.stderr
+    );
     assert_eq!(ran.stdout, "");
     assert!(person.outputs().is_empty(), "{:?}", person.outputs());
     before.is_unchanged();
@@ -77,7 +86,12 @@ fn an_interrupt_at_any_phase_gives_everything_back() {
         std::thread::sleep(Duration::from_millis(delay));
         running.signal(Signal::SIGINT);
         let ran = running.finish();
-        assert_eq!(ran.signal, Some(Signal::SIGINT as i32), "after {delay} ms: {}", ran.stderr);
+        assert_eq!(
+            ran.signal,
+            Some(Signal::SIGINT as i32),
+            "after {delay} ms: {}",
+            ran.stderr
+        );
         before.is_unchanged();
     }
 }
@@ -114,13 +128,32 @@ fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
     }
     let before = Machine::now();
     let person = Person::new();
-    person.write("sd-card.nix", &product("    seq 1 30\n    echo the last words >&2\n    exit 7"));
+    person.write(
+        "sd-card.nix",
+        &product("    seq 1 30\n    echo the last words >&2\n    exit 7"),
+    );
     let ran = ran(&mut person.build(&[])).exits(4);
-    let ran = ran.says(&["product", "exit code 7", "the last words", "the whole log: "]);
-    assert!(!ran.stderr.contains("> 5\n"), "only the end is shown: {}", ran.stderr);
-    let log = ran.stderr.lines().find_map(|l| l.strip_prefix("the whole log: ")).unwrap();
+    let ran = ran.says(&[
+        "product",
+        "exit code 7",
+        "the last words",
+        "the whole log: ",
+    ]);
+    assert!(
+        !ran.stderr.contains("> 5\n"),
+        "only the end is shown: {}",
+        ran.stderr
+    );
+    let log = ran
+        .stderr
+        .lines()
+        .find_map(|l| l.strip_prefix("the whole log: "))
+        .unwrap();
     let log = std::fs::read_to_string(log).unwrap();
-    assert!(log.contains("> 5\n") && log.contains("the last words"), "{log}");
+    assert!(
+        log.contains("> 5\n") && log.contains("the last words"),
+        "{log}"
+    );
     assert!(person.outputs().is_empty());
     before.is_unchanged();
 }

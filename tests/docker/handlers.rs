@@ -37,8 +37,13 @@ fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
     let _stale = Handler::register("sdbuild-aarch64-00000000dead", "/sdbuild/qemu-aarch64");
     let person = Person::new();
     person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&[])).exits(0).says(&["sdbuild-aarch64-00000000dead"]);
-    assert_eq!(fs::read_to_string(person.out().join("small.img")).unwrap(), "small\n");
+    ran(&mut person.build(&[]))
+        .exits(0)
+        .says(&["sdbuild-aarch64-00000000dead"]);
+    assert_eq!(
+        fs::read_to_string(person.out().join("small.img")).unwrap(),
+        "small\n"
+    );
     before.is_unchanged();
     drop((foreign, lookalike));
 }
@@ -55,7 +60,10 @@ fn the_handler_of_the_host_serves_when_asked() {
     assert!(none.stderr.contains("xec format error"), "{}", none.stderr);
     // With somebody's handler (here: the one of another run of ours) it is used as it is.
     let other = Person::new();
-    other.write("sd-card.nix", &product("    echo holding on\n    sleep 600"));
+    other.write(
+        "sd-card.nix",
+        &product("    echo holding on\n    sleep 600"),
+    );
     let mut holder = Running::start(&mut other.build(&["-v"]));
     holder.until("holding on");
     let held = our_handlers();
@@ -73,7 +81,9 @@ fn emulation_none_on_another_architecture_is_refused() {
     }
     let person = Person::new();
     person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&["--emulation", "none"])).exits(2).says(&["x86_64", "aarch64-linux"]);
+    ran(&mut person.build(&["--emulation", "none"]))
+        .exits(2)
+        .says(&["x86_64", "aarch64-linux"]);
 }
 
 #[test]
@@ -85,13 +95,16 @@ fn two_builds_at_once_do_not_disturb_each_other() {
     let people: Vec<Person> = (0..2)
         .map(|n| {
             let person = Person::new();
-            let script = format!("{SMALL_IMAGE}\n    sleep 3; echo build {n} > $out/sd-image/small.img");
+            let script =
+                format!("{SMALL_IMAGE}\n    sleep 3; echo build {n} > $out/sd-image/small.img");
             person.write("sd-card.nix", &product(&script));
             person
         })
         .collect();
-    let running: Vec<Running> =
-        people.iter().map(|person| Running::start(&mut person.build(&[]))).collect();
+    let running: Vec<Running> = people
+        .iter()
+        .map(|person| Running::start(&mut person.build(&[])))
+        .collect();
     for (n, (running, person)) in running.into_iter().zip(&people).enumerate() {
         let image = running.finish().exits(0).image();
         assert!(image.starts_with(person.out()));

@@ -19,7 +19,10 @@ fn refused(text: &str, parts: &[&str]) {
 
 #[test]
 fn a_syntax_error() {
-    refused("{ config, ... }: {\n  networking.hostName = \"x\"\n}\n", &["syntax error", "sd-card.nix:3"]);
+    refused(
+        "{ config, ... }: {\n  networking.hostName = \"x\"\n}\n",
+        &["syntax error", "sd-card.nix:3"],
+    );
 }
 
 #[test]
@@ -30,12 +33,18 @@ fn an_unknown_option() {
 
 #[test]
 fn a_value_of_the_wrong_type() {
-    refused(&configuration("  networking.hostName = 5;"), &["networking.hostName", "is not of type"]);
+    refused(
+        &configuration("  networking.hostName = 5;"),
+        &["networking.hostName", "is not of type"],
+    );
 }
 
 #[test]
 fn a_missing_import() {
-    refused(&configuration("").replace("imports = [", "imports = [ ./none.nix"), &["none.nix"]);
+    refused(
+        &configuration("").replace("imports = [", "imports = [ ./none.nix"),
+        &["none.nix"],
+    );
 }
 
 #[test]

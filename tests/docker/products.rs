@@ -52,7 +52,10 @@ fn a_path_outside() {
 
 #[test]
 fn a_path_that_climbs() {
-    refused(&listing("\"file sd-image $out/../../../etc/passwd.img\""), &["..", "passwd.img"]);
+    refused(
+        &listing("\"file sd-image $out/../../../etc/passwd.img\""),
+        &["..", "passwd.img"],
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::*;
 
@@ -42,23 +42,33 @@ fn answer(mut stream: TcpStream, tarball: &[u8]) {
     let request = String::from_utf8_lossy(&request[..n]).into_owned();
     let path = request.split(' ').nth(1).unwrap_or_default();
     let (head, body): (String, &[u8]) = match path {
-        "/nixos-26.05/nixexprs.tar.xz" => {
-            ("302 Found\r\nLocation: /releases/7/nixexprs.tar.xz".into(), b"")
-        }
+        "/nixos-26.05/nixexprs.tar.xz" => (
+            "302 Found\r\nLocation: /releases/7/nixexprs.tar.xz".into(),
+            b"",
+        ),
         "/releases/7/nixexprs.tar.xz" => ("200 OK".into(), tarball),
         _ => ("404 Not Found".into(), b""),
     };
     let length = body.len();
     let head = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     // A client that goes away early is its own business.
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).unwrap_or(());
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body))
+        .unwrap_or(());
 }
 
 /// The miniature nixpkgs as a release would be: one top-level folder in a `.tar.xz`.
 fn tarball(folder: &Path) -> Vec<u8> {
     let file = folder.join("nixexprs.tar.xz");
     let packed = Command::new("tar")
-        .args(["--create", "--xz", "--transform", "s,^\\.,nixos-26.05.7,", "--file"])
+        .args([
+            "--create",
+            "--xz",
+            "--transform",
+            "s,^\\.,nixos-26.05.7,",
+            "--file",
+        ])
         .arg(&file)
         .arg("--directory")
         .arg(mini_nixpkgs())
@@ -79,20 +89,34 @@ fn a_release_is_resolved_once_and_locked() {
     person.write("sd-card.nix", &product(SMALL_IMAGE));
     let out = person.out();
     let words = ["build", "--force", "--output", out.to_str().unwrap()];
-    ran(&mut person.sdbuild(&words)).exits(0).says(&["26.05", "/releases/7/nixexprs.tar.xz"]);
+    ran(&mut person.sdbuild(&words))
+        .exits(0)
+        .says(&["26.05", "/releases/7/nixexprs.tar.xz"]);
     let lock = fs::read_to_string(person.home.path().join("sdbuild.lock")).unwrap();
-    assert!(lock.contains(&format!("{}/releases/7/nixexprs.tar.xz", channel.base())), "{lock}");
+    assert!(
+        lock.contains(&format!("{}/releases/7/nixexprs.tar.xz", channel.base())),
+        "{lock}"
+    );
 
     let asked = channel.requests.load(Ordering::SeqCst);
     ran(&mut person.sdbuild(&words)).exits(0);
-    assert_eq!(channel.requests.load(Ordering::SeqCst), asked, "a locked release asks nobody");
+    assert_eq!(
+        channel.requests.load(Ordering::SeqCst),
+        asked,
+        "a locked release asks nobody"
+    );
 
     // A lock that names other bytes is not believed.
     let digest = lock.split('"').find(|word| word.len() == 64).unwrap();
     let wrong = lock.replace(digest, &"0".repeat(64));
     person.write("sdbuild.lock", &wrong);
-    ran(&mut person.sdbuild(&words)).exits(3).says(&["releases/7/nixexprs.tar.xz"]);
-    assert_eq!(fs::read_to_string(person.home.path().join("sdbuild.lock")).unwrap(), wrong);
+    ran(&mut person.sdbuild(&words))
+        .exits(3)
+        .says(&["releases/7/nixexprs.tar.xz"]);
+    assert_eq!(
+        fs::read_to_string(person.home.path().join("sdbuild.lock")).unwrap(),
+        wrong
+    );
 }
 
 #[test]
@@ -105,7 +129,9 @@ fn a_release_that_does_not_exist() {
     let channel = Channel::start(Vec::new());
     let person = person.with("SDBUILD_CHANNELS", channel.base());
     person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.sdbuild(&["build", "--nixpkgs", "19.03"])).exits(3).says(&["19.03", "404"]);
+    ran(&mut person.sdbuild(&["build", "--nixpkgs", "19.03"]))
+        .exits(3)
+        .says(&["19.03", "404"]);
     assert!(!person.home.path().join("sdbuild.lock").exists());
     before.is_unchanged();
 }

@@ -30,7 +30,10 @@ fn example(key: &str) -> String {
 }
 
 fn boot(image: &Path, key: &Path, command: &[&str]) -> Ran {
-    ran(Command::new(root().join("scripts/boot")).arg(image).arg(key).args(command))
+    ran(Command::new(root().join("scripts/boot"))
+        .arg(image)
+        .arg(key)
+        .args(command))
 }
 
 /// What the engine says of a container, as a tree.
@@ -50,11 +53,19 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
     let ran = ran(&mut person.build(&[])).exits(0);
     let image = ran.image();
     assert_eq!(image.parent(), Some(person.out().as_path()));
-    assert_eq!(person.outputs(), [image.file_name().unwrap().to_str().unwrap()]);
+    assert_eq!(
+        person.outputs(),
+        [image.file_name().unwrap().to_str().unwrap()]
+    );
     before.is_unchanged();
     has_partitions(&image);
 
-    let there = boot(&image, &private, &["uname -m; hostname; cat /etc/os-release"]).exits(0);
+    let there = boot(
+        &image,
+        &private,
+        &["uname -m; hostname; cat /etc/os-release"],
+    )
+    .exits(0);
     assert!(there.stdout.starts_with("aarch64\n"), "{}", there.stdout);
 
     let stranger = Person::new();
@@ -74,7 +85,11 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
 fn has_partitions(image: &Path) {
     let mut file = if image.extension().is_some_and(|e| e == "zst") {
         let plain = image.with_extension("");
-        let status = Command::new("zstd").args(["-q", "-d", "-f"]).arg(image).arg("-o").arg(&plain);
+        let status = Command::new("zstd")
+            .args(["-q", "-d", "-f"])
+            .arg(image)
+            .arg("-o")
+            .arg(&plain);
         assert!({ status }.status().unwrap().success());
         fs::File::open(plain).unwrap()
     } else {
@@ -107,7 +122,10 @@ fn both_containers_have_the_least_privilege() {
         let host = &container["HostConfig"];
         assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
         assert_eq!(host["CapAdd"], serde_json::Value::Null);
-        assert_eq!(host["SecurityOpt"], serde_json::json!(["no-new-privileges"]));
+        assert_eq!(
+            host["SecurityOpt"],
+            serde_json::json!(["no-new-privileges"])
+        );
         assert_eq!(host["Privileged"], false);
         let labels = &container["Config"]["Labels"];
         assert_eq!(labels["dev.sdbuild.version"], env!("CARGO_PKG_VERSION"));
@@ -115,7 +133,10 @@ fn both_containers_have_the_least_privilege() {
     }
     let mounts = builder["Mounts"].as_array().unwrap();
     assert_eq!(mounts.len(), 1, "{mounts:?}");
-    assert_eq!((&mounts[0]["Type"], &mounts[0]["Name"]), (&"volume".into(), &"sdbuild-store".into()));
+    assert_eq!(
+        (&mounts[0]["Type"], &mounts[0]["Name"]),
+        (&"volume".into(), &"sdbuild-store".into())
+    );
     assert!(builder["HostConfig"]["PidsLimit"].as_i64().unwrap() >= 4096);
 
     let registrar = inspect(&registrar[0]);
@@ -126,7 +147,12 @@ fn both_containers_have_the_least_privilege() {
     assert_eq!(mounts[0]["Source"], BINFMT);
 
     let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap().trim().to_owned();
+    let peak = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))
+        .unwrap()
+        .trim()
+        .to_owned();
     let peak: u64 = peak.trim_end_matches(" kB").parse().unwrap();
     assert!(peak < 200 * 1024, "sdbuild's own peak memory is {peak} KiB");
     running.signal(nix::sys::signal::Signal::SIGINT);
@@ -167,10 +193,16 @@ fn a_folder_with_spaces_and_letters_beyond_ascii() {
         return;
     }
     let person = Person::new();
-    let text = configuration("").replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
+    let text =
+        configuration("").replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
     let config = person.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
-    person.write("mein Gerät/teil eins.nix", "{ networking.hostName = \"umlaut\"; }");
-    let image = ran(&mut person.build(&["--config", config.to_str().unwrap()])).exits(0).image();
+    person.write(
+        "mein Gerät/teil eins.nix",
+        "{ networking.hostName = \"umlaut\"; }",
+    );
+    let image = ran(&mut person.build(&["--config", config.to_str().unwrap()]))
+        .exits(0)
+        .image();
     assert!(image.exists());
 }
 
@@ -180,15 +212,23 @@ fn a_second_build_is_warm_and_replaces_only_when_asked() {
         return;
     }
     let person = Person::new();
-    person.write("sd-card.nix", &configuration("  networking.hostName = \"warm\";"));
+    person.write(
+        "sd-card.nix",
+        &configuration("  networking.hostName = \"warm\";"),
+    );
     let image = ran(&mut person.build(&[])).exits(0).image();
     let first = fs::read(&image).unwrap();
     fs::write(&image, "precious").unwrap();
-    ran(&mut person.build(&[])).exits(3).says(&["already", "--force"]);
+    ran(&mut person.build(&[]))
+        .exits(3)
+        .says(&["already", "--force"]);
     assert_eq!(fs::read_to_string(&image).unwrap(), "precious");
     let again = ran(&mut person.build(&["--force"])).exits(0);
     assert_eq!(again.image(), image);
-    assert!(fs::read(&image).unwrap() == first, "the same store gives the same bytes");
+    assert!(
+        fs::read(&image).unwrap() == first,
+        "the same store gives the same bytes"
+    );
     assert_eq!(person.outputs().len(), 1);
 }
 
@@ -197,7 +237,9 @@ fn the_image_belongs_to_the_person_behind_sudo() {
     if !engine_is_here() || !nix::unistd::geteuid().is_root() {
         return;
     }
-    let person = Person::new().with("SUDO_UID", "12345").with("SUDO_GID", "23456");
+    let person = Person::new()
+        .with("SUDO_UID", "12345")
+        .with("SUDO_GID", "23456");
     person.write("sd-card.nix", &product(SMALL_IMAGE));
     let image = ran(&mut person.build(&[])).exits(0).image();
     let metadata = fs::metadata(image).unwrap();
@@ -211,7 +253,10 @@ fn a_build_without_its_engines_help_for_a_moment_is_not_hurried() {
     }
     // A paused builder is no ended one: nothing may conclude anything until it goes on.
     let person = Person::new();
-    person.write("sd-card.nix", &product(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}")));
+    person.write(
+        "sd-card.nix",
+        &product(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}")),
+    );
     let mut running = Running::start(&mut person.build(&["-v"]));
     running.until("paused soon");
     let builder = &containers("builder")[0];

@@ -43,7 +43,9 @@ fn a_full_output_folder() {
     let person = Person::new();
     person.write("sd-card.nix", &big());
     let small = Small::mount(&person.out(), "16m");
-    ran(&mut person.build(&[])).exits(3).says(&["out", "o space left"]);
+    ran(&mut person.build(&[]))
+        .exits(3)
+        .says(&["out", "o space left"]);
     assert!(person.outputs().is_empty(), "{:?}", person.outputs());
     drop(small);
     // Nothing was lost: with room the image is there at once.
@@ -61,8 +63,19 @@ fn a_full_store_volume() {
     let person = Person::new().with("SDBUILD_STORE", "sdbuild-store-small");
     let label = "dev.sdbuild.role=store";
     docker(&[
-        "volume", "create", "--label", label, "--driver", "local", "--opt", "type=tmpfs", "--opt",
-        "device=tmpfs", "--opt", "o=size=24m,uid=1000,gid=1000", "sdbuild-store-small",
+        "volume",
+        "create",
+        "--label",
+        label,
+        "--driver",
+        "local",
+        "--opt",
+        "type=tmpfs",
+        "--opt",
+        "device=tmpfs",
+        "--opt",
+        "o=size=24m,uid=1000,gid=1000",
+        "sdbuild-store-small",
     ]);
     person.write("sd-card.nix", &big());
     let ran = ran(&mut person.build(&[]));
@@ -86,7 +99,9 @@ fn a_full_cache_folder() {
         .with("XDG_CACHE_HOME", cache.to_str().unwrap())
         .with("SDBUILD_LOCKS", locks.to_str().unwrap());
     person.write("sd-card.nix", &big());
-    ran(&mut person.build(&[])).exits(3).says(&["cache", "o space left"]);
+    ran(&mut person.build(&[]))
+        .exits(3)
+        .says(&["cache", "o space left"]);
     drop(small);
     before.is_unchanged();
 }
@@ -94,7 +109,8 @@ fn a_full_cache_folder() {
 /// Locks that mean the same and have another digest, so that nothing already loaded will do.
 fn other_definition(person: &Person) -> PathBuf {
     let folder = person.home.path().join("locks");
-    let from = std::env::var_os("SDBUILD_LOCKS").map_or_else(|| root().join("containers"), PathBuf::from);
+    let from =
+        std::env::var_os("SDBUILD_LOCKS").map_or_else(|| root().join("containers"), PathBuf::from);
     for name in ["registrar", "builder"] {
         for architecture in ["amd64", "arm64"] {
             let file = format!("{name}/{architecture}.lock.json");

@@ -23,13 +23,21 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
     let mut engine = OwnEngine::start(false);
     let person = Person::new().with("DOCKER_HOST", engine.host());
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
-        person.write("sd-card.nix", &offline("echo in the middle; /bin/sleep 600"));
+        person.write(
+            "sd-card.nix",
+            &offline("echo in the middle; /bin/sleep 600"),
+        );
         let mut build = Running::start(&mut person.build(&["-v"]));
         build.until("in the middle");
         engine.end(signal);
         let ran = build.finish();
         // 5 where the handler could not be removed without an engine: then it is listed.
-        assert!(matches!(ran.code, Some(3 | 5)), "{signal}: {:?} {}", ran.code, ran.stderr);
+        assert!(
+            matches!(ran.code, Some(3 | 5)),
+            "{signal}: {:?} {}",
+            ran.code,
+            ran.stderr
+        );
         assert!(ran.stderr.contains("engine"), "{}", ran.stderr);
         engine.restart();
         let quick = "/bin/mkdir -p $out/sd-image $out/nix-support; echo x > $out/sd-image/x.img; \
@@ -56,7 +64,9 @@ fn a_host_without_binfmt_misc_is_told_how_to_mount_it() {
     let engine = OwnEngine::start(true);
     let person = Person::new().with("DOCKER_HOST", engine.host());
     person.write("sd-card.nix", &offline("echo x > $out"));
-    ran(&mut person.build(&[])).exits(3).says(&["mount -t binfmt_misc binfmt_misc"]);
+    ran(&mut person.build(&[]))
+        .exits(3)
+        .says(&["mount -t binfmt_misc binfmt_misc"]);
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
     before.is_unchanged();
 }

@@ -5,7 +5,10 @@ use nix::sys::signal::Signal;
 use crate::support::*;
 
 fn start(person: &Person, script: &str) -> Running {
-    person.write("sd-card.nix", &product(&format!("    echo in the middle\n{script}")));
+    person.write(
+        "sd-card.nix",
+        &product(&format!("    echo in the middle\n{script}")),
+    );
     let mut running = Running::start(&mut person.build(&["-v"]));
     running.until("in the middle");
     running
@@ -32,7 +35,11 @@ fn a_killed_registrar_leaves_a_handler_that_the_release_removes() {
         docker(&[deed, &[&registrar]].concat());
         let ran = build.finish();
         // Whether the build survives depends on when the handler went; nothing stays either way.
-        assert!(matches!(ran.code, Some(0 | 3 | 4)), "{deed:?}: {}", ran.stderr);
+        assert!(
+            matches!(ran.code, Some(0 | 3 | 4)),
+            "{deed:?}: {}",
+            ran.stderr
+        );
         assert!(ran.stderr.contains("registrar"), "{deed:?}: {}", ran.stderr);
         before.is_unchanged();
     }
@@ -79,9 +86,11 @@ fn a_handler_that_somebody_removes_comes_back_and_the_build_says_so() {
     let build = start(&person, &format!("    sleep 4\n{SMALL_IMAGE}"));
     let handler = our_handlers().remove(0);
     std::fs::write(format!("{BINFMT}/{handler}"), "-1").unwrap();
-    within(std::time::Duration::from_secs(2), "the handler is back", || {
-        our_handlers().contains(&handler)
-    });
+    within(
+        std::time::Duration::from_secs(2),
+        "the handler is back",
+        || our_handlers().contains(&handler),
+    );
     // What was emulated when the handler went cannot start its next program in that moment.
     let ran = build.finish();
     assert!(matches!(ran.code, Some(0 | 3 | 4)), "{}", ran.stderr);

@@ -21,9 +21,16 @@ impl OwnEngine {
     /// Starts one. In a network namespace of its own: two engines in one delete each other's bridge.
     /// With `hide_binfmt` it is one whose host has binfmt_misc not mounted.
     pub fn start(hide_binfmt: bool) -> Self {
-        let folder = tempfile::Builder::new().prefix("sdbuild-engine").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("sdbuild-engine")
+            .tempdir()
+            .unwrap();
         let child = spawn(&folder, hide_binfmt);
-        let engine = Self { folder, child, hide_binfmt };
+        let engine = Self {
+            folder,
+            child,
+            hide_binfmt,
+        };
         engine.wait_until_up();
         engine
     }
@@ -38,19 +45,27 @@ impl OwnEngine {
     }
 
     fn wait_until_up(&self) {
-        within(Duration::from_secs(60), "the engine of the tests answers", || {
-            self.docker(&["version"]).code == Some(0)
-        });
+        within(
+            Duration::from_secs(60),
+            "the engine of the tests answers",
+            || self.docker(&["version"]).code == Some(0),
+        );
     }
 
     /// Its own client.
     pub fn docker(&self, words: &[&str]) -> super::Ran {
-        ran(Command::new("docker").args(words).env("DOCKER_HOST", self.host()))
+        ran(Command::new("docker")
+            .args(words)
+            .env("DOCKER_HOST", self.host()))
     }
 
     /// Sends it a signal and waits for its end.
     pub fn end(&mut self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
         self.child.wait().unwrap();
     }
 
@@ -73,7 +88,16 @@ fn spawn(folder: &tempfile::TempDir, hide_binfmt: bool) -> Child {
          --pidfile \"$1/pid\" >>\"$1/log\" 2>&1"
     );
     Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
+        .args([
+            "--net",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+        ])
         .arg(folder.path())
         .arg(if hide_binfmt { "hide" } else { "keep" })
         .stdin(Stdio::null())

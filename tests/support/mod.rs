@@ -22,7 +22,6 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

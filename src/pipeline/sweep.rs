@@ -1,0 +1,181 @@
+//! What dead runs left behind: their containers and their handlers. Found by label and prefix, removed
+//! when no live run holds it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
+use crate::engine::{ContainerInfo, Engine, Role, RunId};
+use crate::failure::{Failure, Leftover};
+use crate::pipeline::beacon::Beacons;
+
+/// A run without a beacon here has, for a moment, containers that it has not started yet.
+const ABOUT_TO_START: Duration = Duration::from_secs(600);
+/// Such a run reads its image out of a builder that has ended, which takes minutes on a slow disk.
+const BEING_READ: Duration = Duration::from_secs(3600);
+/// The registrar of a dead run removes its handler when it is told to end.
+const GRACE: u32 = 5;
+
+/// What there is of other runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// Containers of dead runs.
+    pub(super) containers: Vec<ContainerInfo>,
+    /// Handlers of dead runs.
+    pub(super) handlers: Vec<(RunId, Entry)>,
+    /// Runs that live, this one not among them.
+    pub(super) live: BTreeSet<RunId>,
+}
+
+/// How a run is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Live,
+    Dead,
+    /// Somebody else's: its containers must tell.
+    Unknown,
+}
+
+/// Where to look, and who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sweep<'a> {
+    /// Whose containers.
+    pub(super) engine: &'a Engine,
+    /// The signs of life of this person's runs.
+    pub(super) beacons: &'a Beacons,
+    /// The run that asks; nothing of its own is found.
+    pub(super) own: &'a RunId,
+}
+
+impl Sweep<'_> {
+    /// Looks for what dead runs left; at the kernel's table through `registrar` when there is one.
+    pub(super) async fn find(&self, registrar: Option<&mut Registrar>) -> Result<Found, Failure> {
+        // In this order: a run that registers between the two has a running registrar in the list.
+        let entries = match registrar {
+            Some(registrar) => registrar.entries().await?,
+            None => Vec::new(),
+        };
+        let all = self.engine.our_containers().await?;
+        let mut found = Found::default();
+        for container in &all {
+            let Some(run) = run_of(container).filter(|run| run != self.own) else {
+                continue;
+            };
+            if self.is_dead(&run, container, &all).await? {
+                found.containers.push(container.clone());
+            } else {
+                found.live.insert(run);
+            }
+        }
+        for entry in entries {
+            match classify(&entry) {
+                Owner::Ours(run) if run != *self.own && self.lost_its_registrar(&run, &all) => {
+                    found.handlers.push((run, entry));
+                }
+                Owner::Ours(_) | Owner::Foreign => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes what was found; what went, and what could not be removed. Containers go first: a
+    /// registrar that still runs would put its handler back.
+    pub(super) async fn remove(
+        &self,
+        found: &Found,
+        registrar: Option<&mut Registrar>,
+    ) -> (Vec<String>, Vec<Leftover>) {
+        let (mut gone, mut left) = (Vec::new(), Vec::new());
+        for container in &found.containers {
+            let what = format!("container {}", container.name);
+            match self.remove_container(container).await {
+                Ok(()) => gone.push(what),
+                Err(error) => left.push(Leftover {
+                    what,
+                    why: error.to_string(),
+                    remedy: self.engine.facts().removal(&container.name),
+                }),
+            }
+        }
+        let Some(registrar) = registrar else {
+            return (gone, left);
+        };
+        for (run, entry) in &found.handlers {
+            let what = format!("handler {}", entry.name);
+            match registrar.remove(entry).await {
+                Ok(()) => gone.push(what),
+                Err(error) => left.push(Leftover {
+                    what,
+                    why: error.to_string(),
+                    remedy: HandlerName::new(run).remedy(),
+                }),
+            }
+        }
+        (gone, left)
+    }
+
+    async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
+        if container.running {
+            // The removal kills what does not end in time.
+            let stopped = self.engine.stop_container(&container.name, GRACE);
+            stopped.await.unwrap_or(());
+        }
+        Ok(self.engine.remove_container(&container.name).await?)
+    }
+
+    fn life(&self, run: &RunId) -> Life {
+        if self.beacons.is_live(run) {
+            Life::Live
+        } else if self.beacons.is_dead(run) {
+            Life::Dead
+        } else {
+            Life::Unknown
+        }
+    }
+
+    /// Whether the handler of `run` has nobody who would remove it.
+    fn lost_its_registrar(&self, run: &RunId, all: &[ContainerInfo]) -> bool {
+        let registrar = |c: &&ContainerInfo| c.running && is_role(c, Role::Registrar);
+        let held = of(run, all).any(|container| registrar(&container));
+        self.life(run) == Life::Dead || !held
+    }
+
+    async fn is_dead(
+        &self,
+        run: &RunId,
+        container: &ContainerInfo,
+        all: &[ContainerInfo],
+    ) -> Result<bool, Failure> {
+        match self.life(run) {
+            Life::Live => return Ok(false),
+            Life::Dead => return Ok(true),
+            Life::Unknown => {}
+        }
+        if of(run, all).any(|container| container.running) {
+            return Ok(false);
+        }
+        let reserve = if container.never_started {
+            ABOUT_TO_START
+        } else if is_role(container, Role::Builder) {
+            BEING_READ
+        } else {
+            // Nobody reads anything out of an ended registrar or probe.
+            return Ok(true);
+        };
+        let idle = self.engine.container_idle(&container.name).await?;
+        Ok(idle.is_some_and(|idle| idle > reserve))
+    }
+}
+
+fn run_of(container: &ContainerInfo) -> Option<RunId> {
+    container.run.as_ref()?.parse().ok()
+}
+
+fn of<'a>(run: &RunId, all: &'a [ContainerInfo]) -> impl Iterator<Item = &'a ContainerInfo> {
+    let run = run.to_string();
+    all.iter().filter(move |c| c.run.as_deref() == Some(&run))
+}
+
+fn is_role(container: &ContainerInfo, role: Role) -> bool {
+    container.role.as_deref() == Some(role.as_str())
+}
