@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::binfmt::registrar::{Refusal, Registrar, RegistrarOptions, connect};
-use crate::binfmt::registration::HandlerName;
+use crate::binfmt::registration::{HandlerName, removal};
 use crate::binfmt::wire::{Said, Wire};
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Role};
@@ -231,7 +231,7 @@ async fn clean_up(options: RegistrarOptions, name: &HandlerName, cancel: &Cancel
     let handler = why.map(|why| Leftover {
         what: format!("handler {name} (it may be gone already)"),
         why,
-        remedy: name.remedy(),
+        remedy: removal(&name.to_string()),
     });
     handler
         .into_iter()

@@ -19,6 +19,6 @@ mod wire;
 pub use lease::Lease;
 pub use probe::probe;
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
-pub use registration::HandlerName;
+pub use registration::{HandlerName, removal};
 pub use status::{Entry, Owner, classify, parse};
 pub use sweep::{Swept, sweep};

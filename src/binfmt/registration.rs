@@ -42,11 +42,11 @@ impl HandlerName {
     pub fn run(&self) -> &RunId {
         &self.0
     }
+}
 
-    /// What a person can run when the entry could not be removed.
-    pub fn remedy(&self) -> String {
-        format!("sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{self}'")
-    }
+/// The command that removes the entry `name`.
+pub fn removal(name: &str) -> String {
+    format!("sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{name}'")
 }
 
 impl fmt::Display for HandlerName {

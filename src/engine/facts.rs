@@ -65,6 +65,11 @@ impl EngineFacts {
     pub fn client(&self) -> &'static str {
         if self.podman { "podman" } else { "docker" }
     }
+
+    /// The command that removes a container.
+    pub fn removal(&self, container: &str) -> String {
+        format!("{} rm --force {container}", self.client())
+    }
 }
 
 /// Engines say either the kernel's or Go's name.

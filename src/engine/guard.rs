@@ -105,6 +105,6 @@ pub(crate) fn container_leftover(engine: &Engine, name: &str, why: String) -> Le
     Leftover {
         what: format!("container {name}"),
         why,
-        remedy: format!("{} rm --force {name}", engine.facts().client()),
+        remedy: engine.facts().removal(name),
     }
 }

@@ -20,6 +20,7 @@ pub mod labels;
 mod leash;
 mod lines;
 mod spec;
+mod usage;
 mod volume;
 
 use std::sync::Arc;

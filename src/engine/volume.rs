@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::VolumeCreateRequest;
+use bollard::models::{ContainerSummary, VolumeCreateRequest};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions,
 };
@@ -18,10 +18,10 @@ pub struct VolumeInfo {
     pub name: String,
     /// Its labels.
     pub labels: HashMap<String, String>,
-    /// Bytes in it, when the engine says so.
+    /// Bytes in it, when asked for and known.
     pub size: Option<u64>,
-    /// Whether a container uses it, running or not.
-    pub in_use: bool,
+    /// Names of the containers that use it, running or not.
+    pub users: Vec<String>,
 }
 
 impl Engine {
@@ -46,7 +46,7 @@ impl Engine {
         made.map(drop).map_err(at(format!("create volume {name}")))
     }
 
-    /// Our volumes.
+    /// Our volumes, without their sizes.
     pub async fn our_volumes(&self) -> Result<Vec<VolumeInfo>, EngineError> {
         let filters = HashMap::from([("label", vec![labels::ROLE])]);
         let options = ListVolumesOptionsBuilder::default()
@@ -59,30 +59,43 @@ impl Engine {
             .map_err(at("list volumes"))?;
         let mut volumes = Vec::new();
         for found in listed.volumes.unwrap_or_default() {
-            let in_use = self.volume_in_use(&found.name).await?;
-            let size = found
-                .usage_data
-                .and_then(|usage| u64::try_from(usage.size).ok());
+            let users = self.volume_users(&found.name).await?;
             volumes.push(VolumeInfo {
                 name: found.name,
                 labels: found.labels,
-                size,
-                in_use,
+                size: None,
+                users,
             });
         }
         Ok(volumes)
     }
 
-    async fn volume_in_use(&self, name: &str) -> Result<bool, EngineError> {
+    /// Our volumes with their sizes, which engines take their time to count.
+    pub async fn our_volumes_with_size(&self) -> Result<Vec<VolumeInfo>, EngineError> {
+        let mut volumes = self.our_volumes().await?;
+        if !volumes.is_empty() {
+            let mut sizes = self.volume_sizes().await;
+            for volume in &mut volumes {
+                volume.size = sizes.remove(&volume.name);
+            }
+        }
+        Ok(volumes)
+    }
+
+    async fn volume_users(&self, name: &str) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("volume", vec![name])]);
         let options = ListContainersOptionsBuilder::default()
             .all(true)
             .filters(&filters)
             .build();
         let users = self.docker.list_containers(Some(options)).await;
-        Ok(!users
-            .map_err(at(format!("list the users of volume {name}")))?
-            .is_empty())
+        let users = users.map_err(at(format!("list the users of volume {name}")))?;
+        let first_name =
+            |user: ContainerSummary| user.names.and_then(|names| names.into_iter().next());
+        let names = users.into_iter().filter_map(first_name);
+        Ok(names
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .collect())
     }
 
     /// Removes our volume `name`. Not there is a success, in use is an error.
