@@ -7,6 +7,7 @@ mod registrar;
 mod support;
 
 mod clean;
+mod containers;
 mod copy_out;
 mod endings;
 mod foreign_images;
