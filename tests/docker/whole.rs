@@ -85,12 +85,13 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
 fn has_partitions(image: &Path) {
     let mut file = if image.extension().is_some_and(|e| e == "zst") {
         let plain = image.with_extension("");
-        let status = Command::new("zstd")
+        let mut unpack = Command::new("zstd");
+        unpack
             .args(["-q", "-d", "-f"])
             .arg(image)
             .arg("-o")
             .arg(&plain);
-        assert!({ status }.status().unwrap().success());
+        assert!(unpack.status().unwrap().success());
         fs::File::open(plain).unwrap()
     } else {
         let metadata = fs::metadata(image).unwrap();

@@ -19,7 +19,7 @@ pub struct OwnEngine {
 
 impl OwnEngine {
     /// Starts one. In a network namespace of its own: two engines in one delete each other's bridge.
-    /// With `hide_binfmt` it is one whose host has binfmt_misc not mounted.
+    /// With `hide_binfmt` it is one whose host has `binfmt_misc` not mounted.
     pub fn start(hide_binfmt: bool) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("sdbuild-engine")

@@ -1,19 +1,5 @@
 //! Shared by the test tiers: a person with a home of their own, the machine's state, configurations.
 
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each tier uses its own part of this module"
-)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::disallowed_methods,
-    reason = "helpers of tests fail by panicking, and read the environment of the test run"
-)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -165,10 +151,10 @@ pub struct Ran {
 
 /// Runs `command` to its end.
 pub fn ran(command: &mut Command) -> Ran {
-    outcome(command.output().unwrap())
+    outcome(&command.output().unwrap())
 }
 
-pub fn outcome(output: Output) -> Ran {
+pub fn outcome(output: &Output) -> Ran {
     use std::os::unix::process::ExitStatusExt as _;
     Ran {
         code: output.status.code(),
