@@ -5,16 +5,14 @@
 //! half-fetched file itself, so nothing is left behind that would have to be removed. Never trusts
 //! what it finds: a damaged object counts as missing and is replaced.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncSeekExt, AsyncWriteExt};
-
+use super::partial::{Partial, hash_all, open_part};
 use super::pin::Sha256Hash;
 
 /// How often a waiting process looks whether the other one is done.
@@ -36,7 +34,7 @@ pub struct CacheError {
 }
 
 /// Adds step and file to an error of the operating system.
-trait At<T> {
+pub(super) trait At<T> {
     fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError>;
 }
 
@@ -234,8 +232,7 @@ impl Cache {
         hash: Sha256Hash,
     ) -> Result<PathBuf, CacheError> {
         let object = self.object(hash);
-        part.file.flush().await.at("write", &part.path)?;
-        part.file.sync_all().await.at("write", &part.path)?;
+        part.sync().await?;
         let moved = fs::rename(&part.path, &object).or_else(|error| {
             if !object.is_dir() {
                 return Err(error);
@@ -268,65 +265,6 @@ impl Cache {
     }
 }
 
-/// A file that is being fetched, and the hash of what it holds so far.
-pub(super) struct Partial {
-    file: tokio::fs::File,
-    path: PathBuf,
-    hasher: Sha256,
-    len: u64,
-    net: Option<tempfile::TempPath>,
-}
-
-impl Partial {
-    async fn new(file: File, path: PathBuf) -> Result<Self, CacheError> {
-        let at = path.clone();
-        let hash = tokio::task::spawn_blocking(move || {
-            let (hasher, len) = hash_all(&file)?;
-            Ok((tokio::fs::File::from_std(file), hasher, len))
-        });
-        let (file, hasher, len) = hash
-            .await
-            .map_err(io::Error::other)
-            .flatten()
-            .at("read", &at)?;
-        Ok(Self {
-            file,
-            path,
-            hasher,
-            len,
-            net: None,
-        })
-    }
-
-    /// How many bytes are there.
-    pub(super) fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// The hash of what is there.
-    pub(super) fn hash(&self) -> Sha256Hash {
-        Sha256Hash::finish(self.hasher.clone())
-    }
-
-    /// Appends `bytes`.
-    pub(super) async fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
-        self.file.write_all(bytes).await.at("write", &self.path)?;
-        self.hasher.update(bytes);
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Throws away what is there.
-    pub(super) async fn restart(&mut self) -> Result<(), CacheError> {
-        self.file.flush().await.at("write", &self.path)?;
-        self.file.set_len(0).await.at("empty", &self.path)?;
-        self.file.rewind().await.at("empty", &self.path)?;
-        self.hasher = Sha256::new();
-        self.len = 0;
-        Ok(())
-    }
-}
-
 /// The files below `root` that a cache makes, with their sizes.
 fn own_files(root: &Path) -> Result<Vec<(PathBuf, u64)>, CacheError> {
     let is_object = |name: &str| {
@@ -355,25 +293,6 @@ fn own_files(root: &Path) -> Result<Vec<(PathBuf, u64)>, CacheError> {
     Ok(own)
 }
 
-fn open_part(path: &Path) -> io::Result<File> {
-    let open = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-    };
-    open().or_else(|error| {
-        // Something that is no file lies in the way; it is in our folder, under our name.
-        if !path.is_dir() {
-            return Err(error);
-        }
-        fs::remove_dir_all(path)?;
-        open()
-    })
-}
-
 fn is_same(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
@@ -390,20 +309,4 @@ fn look(path: &Path) -> io::Result<Option<(Sha256Hash, u64)>> {
     }
     let (hasher, len) = hash_all(&File::open(path)?)?;
     Ok(Some((Sha256Hash::finish(hasher), len)))
-}
-
-fn hash_all(mut file: &File) -> io::Result<(Sha256, u64)> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    let mut len = 0;
-    loop {
-        let n = match file.read(&mut buffer) {
-            Ok(0) => return Ok((hasher, len)),
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        hasher.update(buffer.get(..n).unwrap_or_default());
-        len += n as u64;
-    }
 }

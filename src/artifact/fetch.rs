@@ -182,7 +182,7 @@ impl Fetcher {
         cancel.race(ask).await
     }
 
-    fn call(&self, total: Option<u64>) -> Call<'_> {
+    pub(super) fn call(&self, total: Option<u64>) -> Call<'_> {
         Call {
             client: &self.client,
             network: &self.network,
@@ -212,18 +212,7 @@ impl Fetcher {
         missing.sort_by_key(|pin| std::cmp::Reverse(pin.size));
         let call = &self.call(Some(missing.iter().map(|pin| pin.size).sum()));
         let fetched: Vec<Fetched> = stream::iter(missing)
-            .map(|pin| async move {
-                let want = Want {
-                    what: &pin.name,
-                    bases: mirrors,
-                    path: Some(&pin.path),
-                    hash: Some(pin.sha256),
-                    size: Some(pin.size),
-                    limit: pin.size,
-                };
-                let fetched = self.one(&want, call).await;
-                fetched.map_err(|error| failure(error, &format!("{} {}", pin.name, pin.version)))
-            })
+            .map(|pin| self.pinned(pin, mirrors, call))
             .buffer_unordered(self.network.parallel.max(1))
             .try_collect()
             .await?;
@@ -236,6 +225,24 @@ impl Fetcher {
             .iter()
             .filter_map(|pin| paths.get(&pin.sha256).cloned())
             .collect())
+    }
+
+    pub(super) async fn pinned(
+        &self,
+        pin: &Pin,
+        mirrors: &[String],
+        call: &Call<'_>,
+    ) -> Result<Fetched, Failure> {
+        let want = Want {
+            what: &pin.name,
+            bases: mirrors,
+            path: Some(&pin.path),
+            hash: Some(pin.sha256),
+            size: Some(pin.size),
+            limit: pin.size,
+        };
+        let fetched = self.one(&want, call).await;
+        fetched.map_err(|error| failure(error, &format!("{} {}", pin.name, pin.version)))
     }
 
     async fn one(&self, want: &Want<'_>, call: &Call<'_>) -> Result<Fetched, FetchError> {

@@ -7,6 +7,7 @@
 
 pub mod cache;
 pub mod fetch;
+mod partial;
 pub mod pin;
 mod progress;
 mod source;

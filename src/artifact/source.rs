@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode};
 
-use super::cache::{CacheError, Partial};
+use super::cache::CacheError;
 use super::fetch::Network;
+use super::partial::Partial;
 use super::pin::Sha256Hash;
 use super::progress::Progress;
 

@@ -122,7 +122,7 @@ fn pause(time: Duration) {
 fn quick() -> Network {
     Network {
         connect: Duration::from_millis(500),
-        idle: Duration::from_millis(300),
+        idle: Duration::from_secs(10),
         tries: 3,
         pause: Duration::from_millis(1),
         parallel: 4,
@@ -147,6 +147,7 @@ fn pin(name: &str, bytes: &[u8]) -> Pin {
 
 struct Bench {
     folder: tempfile::TempDir,
+    network: Network,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -154,6 +155,7 @@ impl Bench {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
+            network: quick(),
             events: Arc::default(),
         }
     }
@@ -165,7 +167,7 @@ impl Bench {
     fn fetcher(&self) -> Fetcher {
         let events = self.events.clone();
         let events = Events::new(move |event| events.lock().unwrap().push(event));
-        Fetcher::new(self.cache(), quick(), events).unwrap()
+        Fetcher::new(self.cache(), self.network.clone(), events).unwrap()
     }
 
     async fn fetch(&self, pin: &Pin, servers: &[&Server]) -> Result<Vec<u8>, Failure> {
@@ -229,7 +231,8 @@ async fn a_lacking_mirror_and_a_lying_one_are_left_at_once() {
 
 #[tokio::test]
 async fn a_failure_lists_what_each_mirror_said() {
-    let (bench, body) = (Bench::new(), body());
+    let (mut bench, body) = (Bench::new(), body());
+    bench.network.idle = Duration::from_millis(700);
     let pin = pin("a", &body);
     let lacks = Server::new([Answer::Status("404 Not Found")]);
     let broken = Server::new([Answer::Status("503 Service Unavailable")]);
@@ -414,29 +417,68 @@ fn a_cache_that_cannot_be_is_named() {
 #[tokio::test]
 async fn a_silent_mirror_is_not_asked_for_every_file() {
     let bench = Bench::new();
-    let bodies: Vec<Vec<u8>> = (1..=12_u8).map(|i| vec![i; 100]).collect();
-    let pins: Vec<Pin> = bodies.iter().map(|b| pin(&b[0].to_string(), b)).collect();
+    let pins: Vec<Pin> = (0..12).map(|i| pin(&format!("p{i}"), b"same")).collect();
+    let pins: Vec<Pin> = pins
+        .into_iter()
+        .zip(0_u8..)
+        .map(|(p, i)| Pin {
+            sha256: Sha256Hash::of(&[i]),
+            size: 1,
+            ..p
+        })
+        .collect();
     let hangs = Server::new([Answer::Hang(Duration::from_secs(2))]);
-    let mirrors = [hangs.base.clone()];
-    let pins: Vec<&Pin> = pins.iter().collect();
-    let fetcher = Fetcher::new(
-        bench.cache(),
-        Network {
-            tries: 1,
-            ..quick()
-        },
-        Events::none(),
-    );
-    let failure = fetcher
-        .unwrap()
-        .pins(&pins, &mirrors, &Cancel::new())
-        .await
-        .unwrap_err();
-    assert!(
-        failure.to_string().contains("no answer in time"),
-        "{failure}"
-    );
-    assert!(hangs.asked().len() <= 4, "{:?}", hangs.asked());
+    let lacks = Server::new([Answer::Status("404 Not Found")]);
+    let network = Network {
+        tries: 1,
+        idle: Duration::from_millis(300),
+        parallel: 1,
+        ..quick()
+    };
+    let fetcher = Fetcher::new(bench.cache(), network, Events::none()).unwrap();
+    let mirrors = [hangs.base.clone(), lacks.base.clone()];
+    let call = fetcher.call(None);
+    for pin in &pins {
+        let failure = fetcher
+            .pinned(pin, &mirrors, &call)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(failure.contains("no answer in time"), "{failure}");
+    }
+    assert_eq!(hangs.asked().len(), 1);
+    assert_eq!(lacks.asked().len(), 12);
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_early_is_gone_on_with() {
+    let (bench, body) = (Bench::new(), body());
+    let pin = pin("a", &body);
+    let short = body.iter().copied().take(1000).collect();
+    let server = Server::new([Answer::Body(short), Answer::Ranged(body.clone())]);
+    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(server.asked(), ["/pool/a.deb", "/pool/a.deb bytes=1000-"]);
+}
+
+#[tokio::test]
+async fn the_largest_is_fetched_first() {
+    let bench = Bench::new();
+    let server = Server::new([Answer::Status("404 Not Found")]);
+    let (small, large) = (pin("small", b"s"), pin("large", b"large"));
+    let network = Network {
+        parallel: 1,
+        ..quick()
+    };
+    let fetcher = Fetcher::new(bench.cache(), network, Events::none()).unwrap();
+    let asked = fetcher
+        .pins(
+            &[&small, &large],
+            std::slice::from_ref(&server.base),
+            &Cancel::new(),
+        )
+        .await;
+    assert!(asked.is_err());
+    assert_eq!(server.asked(), ["/pool/large.deb"]);
 }
 
 #[tokio::test]

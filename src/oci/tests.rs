@@ -138,7 +138,7 @@ const A: &[Entry<'_>] = &[
         0o644,
     ),
     ("./usr/share/man/man1/tool.1", b'0', "x", 0o644),
-    ("./usr/share/manual", b'0', "kept", 0o644),
+    ("./usr/share/manual", b'0', "kept", 0o664),
     ("./usr/share/doc/a/", b'5', "", 0o755),
     ("./usr/share/doc/a/copyright", b'0', "licence", 0o644),
     ("./usr/share/doc/a/README", b'0', "x", 0o644),
@@ -282,6 +282,15 @@ fn what_two_packages_claim_is_refused() {
         .err()
         .unwrap();
     assert_eq!(error.to_string(), "package b: usr/bin/tool is there twice");
+    // The largest is unpacked first, whatever its place.
+    let (small, large): (&[Entry<'_>], &[Entry<'_>]) = (
+        &[("x", b'0', "x", 0o644)],
+        &[("x", b'0', "x", 0o644), ("y", b'0', "y", 0o644)],
+    );
+    let other: &[Entry<'_>] = &[("z", b'0', "z", 0o644)];
+    let packages = [("a", small), ("b", other), ("c", large)];
+    let error = Bench::new().assemble(&packages, "", vec![]).err().unwrap();
+    assert_eq!(error.to_string(), "package c: x is there twice");
     let twice: &[Entry<'_>] = &[("bin/x", b'0', "1", 0o755), ("usr/bin/x", b'0', "2", 0o755)];
     let error = Bench::new()
         .assemble(&[("a", twice)], "", vec![])
@@ -393,4 +402,20 @@ fn assembling_stops_when_asked() {
     };
     let error = parts.assemble(&|| true).unwrap_err();
     assert_eq!(error.to_string(), "interrupted");
+}
+
+#[test]
+fn a_package_that_ends_early_is_refused() {
+    let bench = Bench::new();
+    let path = bench.folder.path().join("cut");
+    let whole = package(&[("usr/bin/long", b'0', &"x".repeat(5000), 0o755)]);
+    let start = whole.windows(4).position(|four| four == b"xxxx").unwrap();
+    fs::write(&path, &whole[..start + 1000]).unwrap();
+    let lock = format!(
+        r#"{{"schema":1,"architecture":"amd64","snapshot":"x","packages":[
+        {{"name":"cut","version":"1","path":"c","size":1,"sha256":"{}"}}]}}"#,
+        Sha256Hash::of(b"")
+    );
+    let error = bench.assemble_lock(&lock, &[path], vec![]).err().unwrap();
+    assert_eq!(error.to_string(), "package cut: usr/bin/long ends early");
 }
