@@ -36,8 +36,13 @@ impl Configuration {
             .or_usage(format!("read the configuration {shown}"))
             .map_err(|f| f.hint("name the file with --config, or make one with `sdbuild init`"))?;
         if !meta.is_file() {
+            let what = if meta.is_dir() {
+                "is a folder"
+            } else {
+                "is no file"
+            };
             return Err(
-                Failure::usage(format!("the configuration {shown} is not a file")).hint(format!(
+                Failure::usage(format!("the configuration {shown} {what}")).hint(format!(
                     "name the file, for instance --config {shown}/sd-card.nix"
                 )),
             );

@@ -2,7 +2,7 @@
 //! then default.
 //!
 //! The only reader of the environment besides clap's `env`; nothing reads it after
-//! [`Settings::resolve`]. May read files of the host to learn its habits; calls no other room.
+//! `resolve`. May read files of the host to learn its habits; calls no other room.
 
 mod environment;
 mod file;
