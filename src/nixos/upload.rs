@@ -8,7 +8,7 @@ use super::command;
 use super::layout;
 use super::pack::{Owner, Packer};
 use crate::cancel::Cancel;
-use crate::engine::{Container, PathKind, RunId};
+use crate::engine::{Container, PathKind};
 use crate::event::{Events, Phase};
 use crate::failure::Failure;
 
