@@ -87,9 +87,8 @@ impl Builder<'_> {
                 .ensure_volume(self.store, labels(Role::Store, self.run))
                 .await?;
             let container = guard.create(&self.spec(&job, &places)?).await?;
-            let owner = self.image.owner;
-            upload::configuration(&container, &job, owner).await?;
-            upload::nixpkgs(&container, &job, (owner, self.run), (cancel, events)).await?;
+            upload::configuration(&container, &job, self.image.owner).await?;
+            upload::nixpkgs(&container, &job, self, (cancel, events)).await?;
             let (store, foreign) = (self.store.to_owned(), self.image.foreign);
             Ok(Prepared {
                 container,

@@ -3,12 +3,12 @@
 
 use std::io::{self, Write};
 
-use super::builder::Job;
+use super::builder::{Builder, Job};
 use super::command;
 use super::layout;
 use super::pack::{Owner, Packer};
 use crate::cancel::Cancel;
-use crate::engine::{Container, PathKind, RunId};
+use crate::engine::{Container, PathKind};
 use crate::event::{Events, Phase};
 use crate::failure::Failure;
 
@@ -41,9 +41,10 @@ pub(super) async fn configuration(
 pub(super) async fn nixpkgs(
     container: &Container,
     job: &Job,
-    (owner, run): (Owner, &RunId),
+    builder: &Builder<'_>,
     (cancel, events): (&Cancel, &Events),
 ) -> Result<(), Failure> {
+    let (owner, run, store) = (builder.image.owner, builder.run, builder.store);
     let place = layout::nixpkgs(&job.nixpkgs.name());
     if container
         .stat(&place)
@@ -51,6 +52,15 @@ pub(super) async fn nixpkgs(
         .is_some_and(|s| s.kind == PathKind::Directory)
     {
         return Ok(());
+    }
+    if container.stat(layout::UPLOAD_ROOT).await?.is_none() {
+        return Err(Failure::usage(
+            "the builder's container image holds no Nix: there is no /nix/var",
+        )
+        .hint("--builder-image needs an image with Nix in it, for instance nixos/nix")
+        .hint(format!(
+            "or the store volume {store} is broken: `sdbuild clean --store`"
+        )));
     }
     let (nixpkgs, token, events) = (job.nixpkgs.clone(), cancel.clone(), events.clone());
     let [home, incoming] = [layout::HOME.to_owned(), layout::incoming(run.as_str())]
@@ -71,7 +81,9 @@ pub(super) async fn nixpkgs(
         packer.finish()
     };
     let sent = container.upload(layout::UPLOAD_ROOT, pack).await;
-    sent.map_err(|e| Failure::from(e).context("upload nixpkgs to the store volume"))
+    sent.map_err(|e| {
+        Failure::from(e).context(format!("upload nixpkgs to the store volume {store}"))
+    })
 }
 
 fn relative(path: &str) -> &str {
