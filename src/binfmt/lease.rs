@@ -202,14 +202,20 @@ fn understand(said: Said, events: &Events, name: &str) -> Option<Ended> {
 }
 
 async fn goodbye(mut wire: Wire, name: &str) -> Ended {
-    match wire
-        .order("release", name, &Said::Released(name.to_owned()))
+    let answer = wire.ask("release", |said| {
+        if let Said::Released(_) = said {
+            return Some(Ended::Released);
+        }
+        if let Said::Failed(which, why) = said
+            && which == name
+        {
+            return Some(Ended::Failed(why));
+        }
+        None
+    });
+    answer
         .await
-    {
-        Ok(Ok(())) => Ended::Released,
-        Ok(Err(why)) => Ended::Failed(why),
-        Err(failure) => Ended::Lost(failure.to_string()),
-    }
+        .unwrap_or_else(|failure| Ended::Lost(failure.to_string()))
 }
 
 /// Removes our entry by a registrar of its own, for the first one is gone or could not.
