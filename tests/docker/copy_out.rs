@@ -36,15 +36,11 @@ fn pack(out: &mut dyn Write, entries: &[(String, EntryType, Vec<u8>)]) -> io::Re
             0o644
         });
         header.set_size(0);
-        match kind {
-            EntryType::Symlink => {
-                tar.append_link(&mut header, path, String::from_utf8_lossy(content).as_ref())?;
-            }
-            EntryType::Regular => {
-                header.set_size(content.len() as u64);
-                tar.append_data(&mut header, path, content.as_slice())?;
-            }
-            _ => tar.append_data(&mut header, path, io::empty())?,
+        if *kind == EntryType::Symlink {
+            tar.append_link(&mut header, path, String::from_utf8_lossy(content).as_ref())?;
+        } else {
+            header.set_size(content.len() as u64);
+            tar.append_data(&mut header, path, content.as_slice())?;
         }
     }
     tar.finish()
@@ -155,97 +151,63 @@ fn an_image_comes_out_whole_with_its_holes() {
     assert_eq!(std::fs::read(&image.path).unwrap(), b"new");
 }
 
+/// The copy of a result of `entries` is refused with these words, and leaves nothing.
+#[track_caller]
+fn refused(words: &str, entries: &[Entry<'_>]) {
+    let dir = tempfile::tempdir().unwrap();
+    let failure = copied(entries, dir.path(), false).unwrap_err();
+    assert_eq!(failure.class, Class::Build, "{failure}");
+    assert!(failure.to_string().contains(words), "{failure}");
+    assert!(files(dir.path()).is_empty());
+}
+
 #[test]
-fn what_is_no_image_is_refused() {
+fn a_list_of_products_that_is_none_is_refused() {
     if !engine_is_here() {
         return;
     }
-    let good = list("sd-image/nixos.img");
+    let folder = ("nix-support", EntryType::Directory, &b""[..]);
     let long = "#".repeat(70_000);
-    let folder = EntryType::Directory;
-    let link = EntryType::Symlink;
-    let cases: &[(&str, Vec<Entry<'_>>, &str)] = &[
-        ("nothing at all", vec![("x", folder, b"")], LIST),
-        (
-            "a result that is a file",
-            vec![("", EntryType::Regular, b"x")],
-            "not a folder",
-        ),
-        (
-            "a list that is a link",
-            vec![("nix-support", folder, b""), (LIST, link, b"/etc/passwd")],
-            "symbolic link",
-        ),
-        (
-            "a list in a linked folder",
-            vec![("x", folder, b""), ("nix-support", link, b"x")],
-            "symbolic link",
-        ),
-        (
-            "a list without end",
-            vec![
-                ("nix-support", folder, b""),
-                (LIST, EntryType::Regular, long.as_bytes()),
-            ],
-            "too large",
-        ),
-        (
-            "a list of bytes",
-            vec![
-                ("nix-support", folder, b""),
-                (LIST, EntryType::Regular, b"file sd-image \xff"),
-            ],
-            "UTF-8",
-        ),
-        (
-            "an image that is a link",
-            [
-                &result(&good, b"")[..3],
-                &[("sd-image/nixos.img", link, b"/etc/passwd")],
-            ]
-            .concat(),
-            "symbolic link",
-        ),
-        (
-            "an image in a linked folder",
-            [
-                &result(&good, b"")[..2],
-                &[("sd-image", link, b"nix-support")],
-            ]
-            .concat(),
-            "symbolic link",
-        ),
-        (
-            "an image that is a folder",
-            [
-                &result(&good, b"")[..3],
-                &[("sd-image/nixos.img", folder, b"")],
-            ]
-            .concat(),
-            "not a regular file",
-        ),
-        (
-            "an image that is a pipe",
-            [
-                &result(&good, b"")[..3],
-                &[("sd-image/nixos.img", EntryType::Fifo, b"")],
-            ]
-            .concat(),
-            "not a regular file",
-        ),
-        (
-            "an image that is not there",
-            result(&good, b"")[..3].to_vec(),
-            "made no",
-        ),
-    ];
-    for (what, entries, words) in cases {
-        let dir = tempfile::tempdir().unwrap();
-        let failure = copied(entries, dir.path(), false).unwrap_err();
-        assert_eq!(failure.class, Class::Build, "{what}: {failure}");
-        assert!(failure.to_string().contains(words), "{what}: {failure}");
-        assert!(files(dir.path()).is_empty(), "{what}");
+    refused(LIST, &[("x", EntryType::Directory, b"")]);
+    refused("not a folder", &[("", EntryType::Regular, b"x")]);
+    refused(
+        "symbolic link",
+        &[folder, (LIST, EntryType::Symlink, b"/etc/passwd")],
+    );
+    refused(
+        "symbolic link",
+        &[
+            ("x", EntryType::Directory, b""),
+            ("nix-support", EntryType::Symlink, b"x"),
+        ],
+    );
+    refused(
+        "too large",
+        &[folder, (LIST, EntryType::Regular, long.as_bytes())],
+    );
+    refused(
+        "UTF-8",
+        &[folder, (LIST, EntryType::Regular, b"file sd-image \xff")],
+    );
+}
+
+#[test]
+fn an_image_that_is_none_is_refused() {
+    if !engine_is_here() {
+        return;
     }
+    let list = list("sd-image/nixos.img");
+    let whole = result(&list, b"");
+    let image = |kind, content| [&whole[..3], &[("sd-image/nixos.img", kind, content)]].concat();
+    refused("made no", &whole[..3]);
+    refused(
+        "symbolic link",
+        &image(EntryType::Symlink, &b"/etc/passwd"[..]),
+    );
+    refused("not a regular file", &image(EntryType::Directory, b""));
+    refused("not a regular file", &image(EntryType::Fifo, b""));
+    let linked = ("sd-image", EntryType::Symlink, &b"nix-support"[..]);
+    refused("symbolic link", &[&whole[..2], &[linked]].concat());
 }
 
 #[test]
