@@ -193,7 +193,7 @@ impl Fetcher {
 
     async fn all(&self, pins: &[&Pin], mirrors: &[String]) -> Result<Vec<PathBuf>, Failure> {
         let mut paths = HashMap::new();
-        let mut missing = Vec::new();
+        let (mut missing, mut damaged) = (Vec::new(), 0);
         let mut seen = HashSet::new();
         for pin in pins.iter().filter(|pin| seen.insert(pin.sha256)) {
             let found = self.cache.find(pin.sha256).await;
@@ -203,11 +203,15 @@ impl Fetcher {
                 }
                 Found::Missing => missing.push(*pin),
                 Found::Damaged => {
-                    self.events
-                        .notice(format_args!("{} in the cache is damaged", pin.name));
+                    damaged += 1;
                     missing.push(*pin);
                 }
             }
+        }
+        if damaged > 0 {
+            self.events.notice(format_args!(
+                "packages in the cache that are damaged and fetched again: {damaged}"
+            ));
         }
         missing.sort_by_key(|pin| std::cmp::Reverse(pin.size));
         let call = &self.call(Some(missing.iter().map(|pin| pin.size).sum()));

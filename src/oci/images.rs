@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use super::assemble::{AssembleError, ContainerImage, Parts};
 use super::definition::Definition;
-use crate::artifact::{Fetcher, Pin};
+use super::layer::LayerError;
+use crate::artifact::{Cache, Fetcher, Pin};
 use crate::cancel::Cancel;
 use crate::engine::{Engine, ImageInfo};
 use crate::event::{Events, Phase};
@@ -153,7 +154,7 @@ impl Images {
         let image = match work.await.or_internal(&what)? {
             Ok(image) => image,
             Err(_) if cancel.is_cancelled() => return Err(Failure::interrupted()),
-            Err(error) => return Err(failure(error).context(what)),
+            Err(error) => return Err(failure(error, self.fetcher.cache()).context(what)),
         };
         let note = image.diff_ids.join("\n");
         if let Err(error) = self.fetcher.cache().set_note(&note_name(definition), &note) {
@@ -184,12 +185,20 @@ fn is(image: &ImageInfo, definition: &Definition, diff_ids: &[String]) -> bool {
     labelled && !diff_ids.is_empty() && image.layers == diff_ids
 }
 
-fn failure(error: AssembleError) -> Failure {
-    match error {
-        AssembleError::Io(_) | AssembleError::Cache(_) => Failure::new(Class::Environment, error)
-            .hint("check free space and permissions of the cache folder"),
-        AssembleError::Package { .. } | AssembleError::Layer(_) => {
-            Failure::new(Class::Environment, error)
+fn failure(error: AssembleError, cache: &Cache) -> Failure {
+    let from_disk = match &error {
+        AssembleError::Io(_) | AssembleError::Cache(_) => true,
+        AssembleError::Package { source, .. } | AssembleError::Layer(source) => {
+            matches!(source, LayerError::Io(_))
         }
+    };
+    let failure = Failure::new(Class::Environment, error);
+    if from_disk {
+        let folder = cache.root().display();
+        failure.hint(format_args!(
+            "check free space and permissions of the cache folder {folder}"
+        ))
+    } else {
+        failure
     }
 }
