@@ -30,16 +30,17 @@ stdenv.mkDerivation {
     chmod u+w ./rootImage ./rootImage/nix/store
     find ./rootImage -exec touch -h -d @1 {} +
 
-    # A tenth more than the files' blocks, the inodes, and room for what the first boot writes. Counted from the
+    # A tenth more than what files, folders and inodes take, and room for what the first boot writes. Counted from the
     # files' lengths: what `du` says depends on the builder's own file system, and with it the image would.
-    inodes=$(find ./rootImage | wc -l)
-    blocks=$(find ./rootImage -type f -exec stat -c %s {} + | awk '{ n += int(($1 + 4095) / 4096) } END { print n }')
-    mib=$((((blocks + inodes) * 11 / 10 * 4 + inodes / 2) / 1024 + 24))
+    files=$(find ./rootImage -type f -exec stat -c %s {} + | awk '{ n += int(($1 + 4095) / 4096) } END { print n }')
+    folders=$(find ./rootImage -type d | wc -l)
+    inodes=$(($(find ./rootImage | wc -l) + 4096))
+    mib=$(((files + folders + inodes / 16) * 11 / 10 / 256 + 24))
     truncate -s ''${mib}M $img
 
     # The files become root's; every random number and time that mkfs would take is given.
     export E2FSPROGS_FAKE_TIME=1
-    fakeroot mkfs.ext4 -q -b 4096 -L ${volumeLabel} -U ${uuid} -E hash_seed=${uuid} -N $((inodes + 4096)) -d ./rootImage $img
+    fakeroot mkfs.ext4 -q -b 4096 -L ${volumeLabel} -U ${uuid} -E hash_seed=${uuid} -N $inodes -d ./rootImage $img
     fsck.ext4 -n -f $img
 
     ${lib.optionalString compressImage "zstd -T$NIX_BUILD_CORES --no-progress temp.img -o $out"}

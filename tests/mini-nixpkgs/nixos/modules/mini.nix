@@ -3,18 +3,19 @@
 let
   size = config.mini.payloadMiB;
   linux = config.boot.kernelPackages.kernel;
-  # Copies of Debian's kernel modules: files of a real system's sizes, each compressed by itself, so that neither
-  # zstd nor the file system makes them smaller; and one `cp` writes hundreds of them.
+  # Copies of Debian's kernel package and of its module files: thousands of files per GiB as in a real store, each
+  # compressed by itself, so that neither zstd nor the file system makes them smaller; and few processes write them.
   payload = pkgs.runCommandLocal "mini-payload-${toString size}MiB" { inherit size; } ''
     mkdir -p $out
     tree=${linux.modules}/lib/modules/${linux.modDirVersion}/kernel
-    each=$(du -sk $tree | cut -f 1)
+    each=$(find $tree ${linux.src} -type f -exec stat -c %s {} + | awk '{ n += int(($1 + 4095) / 4096) } END { print n * 4 }')
     copies=$((size * 1024 / each))
     for i in $(seq $copies); do
-      cp -r $tree $out/copy-$i
-      chmod -R u+w $out/copy-$i
+      cp -r $tree $out/modules-$i
+      cp ${linux.src} $out/package-$i
     done
-    head -c $(((size * 1024 - copies * each) * 1024)) ${linux.src} >$out/rest
+    cat ${linux.src} ${linux.src} >$out/rest
+    truncate -s $((size * 1024 - copies * each))K $out/rest
   '';
 in
 {

@@ -1,4 +1,4 @@
-dpkg-deb -x "$deb" unpacked
+dpkg-deb -x "$deb" .
 mkdir -p "$out/bin"
-cp unpacked/usr/bin/bash-static "$out/bin/bash"
+cp usr/bin/bash-static "$out/bin/bash"
 ln -s bash "$out/bin/sh"

@@ -8,4 +8,7 @@
 } <"$deb"
 [ "$format" = 2.0 ] || { echo "not a .deb of format 2.0: $deb"; exit 1; }
 offset=$((8 + 60 + 4 + 60 + size + size % 2 + 60))
-exec tail -c "+$((offset + 1))" "$deb" >"$out"
+# Not as the last command: GNU tail closes its standard error before it ends, and Nix kills a builder whose output
+# has ended.
+tail -c "+$((offset + 1))" "$deb" >"$out"
+[ -s "$out" ] || { echo "no data.tar in $deb"; exit 1; }

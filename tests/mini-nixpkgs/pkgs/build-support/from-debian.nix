@@ -9,7 +9,7 @@ stdenv.mkDerivation {
   nativeBuildInputs = [ patchelf ];
   inherit (debian) libFolder dynamicLinker;
   buildCommand = ''
-    for deb in $debs; do dpkg-deb -x "$deb" .; done
+    for deb in $debs; do dpkg-deb -x $deb .; done
     mkdir -p $out/bin $out/lib
     for name in $programs; do
       for folder in usr/bin usr/sbin; do [ ! -e $folder/$name ] || cp -d $folder/$name $out/bin/; done

@@ -33,6 +33,7 @@ in
         printf %s "$kernelParams" >$out/kernel-params
         printf %s "$label" >$out/nixos-version
         printf %s $system >$out/system
+        printf %s "$extraDependencies" >$out/extra-dependencies
         ${config.system.extraSystemBuilderCmds}
       '';
     }
