@@ -9,10 +9,8 @@ use super::hints;
 pub use super::journal::{FailedBuild, Findings};
 use super::log::Complaint;
 use super::symptom::{Symptom, symptoms};
+use super::wording::{around, sentence};
 use crate::failure::{Class, Failure};
-
-/// The longest message that is made of Nix's words; the log has the rest.
-const LONGEST: usize = 600;
 
 /// How the builder ended, and what it was started with.
 #[derive(Clone, Debug, Default)]
@@ -220,67 +218,27 @@ fn by_complaint(ending: &Ending<'_>, findings: &Findings) -> Failure {
             .hint("the log has its last words");
     };
     let text = sentence(ending, complaint);
-    let context = format!(
-        "evaluate the configuration {}{}",
-        ending.shown_folder, ending.file
-    );
+    let file = format!("{}{}", ending.shown_folder, ending.file);
+    let context = if text.contains(&file) {
+        "evaluate the configuration".to_owned()
+    } else {
+        format!("evaluate the configuration {file}")
+    };
     let failure = Failure::usage(text).context(context);
     hints::for_evaluation(&complaint.summary)
         .into_iter()
         .fold(failure, Failure::hint)
 }
 
-/// An error of Nix in one line, with its place when that is the person's own.
-fn sentence(ending: &Ending<'_>, complaint: &Complaint) -> String {
-    let lines = complaint
-        .summary
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty());
-    let text = theirs(ending, &lines.collect::<Vec<_>>().join(" "));
-    let text = match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text,
-    };
-    match &complaint.position {
-        Some((file, line, column)) if file.starts_with("/build/config/") => {
-            format!("{}:{line}:{column}: {text}", theirs(ending, file))
-        }
-        _ => text,
-    }
-}
-
-/// Places in the builder become the person's own.
-fn theirs(ending: &Ending<'_>, text: &str) -> String {
-    text.replace("/build/config/", ending.shown_folder)
-}
-
 /// The lines that are shown: of the failed build, else of the first error, else whatever was said.
 fn tail(ending: &Ending<'_>, findings: &Findings) -> Vec<String> {
     let lines: Vec<String> = match (&findings.failed, findings.complaints.first()) {
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
-        (_, Some(complaint)) => heart(&complaint.text)
-            .map(|line| theirs(ending, line))
-            .collect(),
+        (_, Some(complaint)) => around(ending, complaint),
         _ => findings.others.iter().cloned().collect(),
     };
     let skip = lines.len().saturating_sub(super::journal::TAIL);
     lines.into_iter().skip(skip).collect()
-}
-
-/// The last part of an error that came with a trace: the trace comes first, the reason last.
-fn heart(text: &str) -> impl Iterator<Item = &str> {
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let says = |line: &&str| {
-        line.trim_start()
-            .strip_prefix("error:")
-            .is_some_and(|l| !l.is_empty())
-    };
-    let from = lines.iter().rposition(says).unwrap_or(0);
-    lines.into_iter().skip(from)
 }
 
 #[cfg(test)]

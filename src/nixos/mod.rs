@@ -24,3 +24,4 @@ pub mod symptom;
 mod text;
 mod tree;
 mod upload;
+mod wording;

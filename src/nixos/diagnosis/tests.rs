@@ -90,15 +90,11 @@ fn errors_name_the_persons_file() {
     let failure = diagnose(&ending(1), &findings);
     assert_eq!(
         failure.to_string(),
-        "evaluate the configuration pi/sd-card.nix: pi/sd-card.nix:7:1: syntax error, unexpected '}', expecting ';'"
+        "evaluate the configuration: pi/sd-card.nix:7:1: syntax error, unexpected '}', expecting ';'"
     );
     assert_eq!(
         failure.log_tail,
-        [
-            "  error: syntax error",
-            "  at pi/sd-card.nix:7:1:",
-            "  6| x"
-        ]
+        ["error: syntax error", "at pi/sd-card.nix:7:1:", "6| x"]
     );
     let assertion =
         said("\nFailed assertions:\n- networking.hostName: ‘bad_host!’ is not a valid host name");
@@ -246,6 +242,24 @@ fn ends_without_a_word() {
         )
         .class,
         Class::Build
+    );
+}
+
+#[test]
+fn nothing_is_said_twice() {
+    let failure = diagnose(
+        &ending(1),
+        &said("The option `x' does not exist.\n  - In `/build/config/sd-card.nix': 5"),
+    );
+    assert_eq!(
+        failure.to_string(),
+        "evaluate the configuration: The option `x' does not exist. - In `pi/sd-card.nix': 5"
+    );
+    assert!(failure.log_tail.is_empty(), "{:?}", failure.log_tail);
+    let elsewhere = diagnose(&ending(1), &said("infinite recursion encountered"));
+    assert_eq!(
+        elsewhere.to_string(),
+        "evaluate the configuration pi/sd-card.nix: infinite recursion encountered"
     );
 }
 

@@ -1,0 +1,63 @@
+//! Nix's errors in our messages: one sentence, the person's own places, the reason without its trace.
+
+use super::diagnosis::Ending;
+use super::log::Complaint;
+
+/// The longest message that is made of Nix's words; the log has the rest.
+const LONGEST: usize = 600;
+
+/// An error of Nix in one line, with its place when that is the person's own.
+pub(super) fn sentence(ending: &Ending<'_>, complaint: &Complaint) -> String {
+    let lines = complaint
+        .summary
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty());
+    let text = theirs(ending, &lines.collect::<Vec<_>>().join(" "));
+    let text = match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text,
+    };
+    match &complaint.position {
+        Some((file, line, column)) if file.starts_with("/build/config/") => {
+            format!("{}:{line}:{column}: {text}", theirs(ending, file))
+        }
+        _ => text,
+    }
+}
+
+/// Places in the builder become the person's own.
+fn theirs(ending: &Ending<'_>, text: &str) -> String {
+    text.replace("/build/config/", ending.shown_folder)
+}
+
+/// The last part of an error that came with a trace: the trace comes first, the reason last, with
+/// the lines of source around it. Nothing, when there is no more to it than the message has.
+pub(super) fn around(ending: &Ending<'_>, complaint: &Complaint) -> Vec<String> {
+    let lines: Vec<&str> = complaint
+        .text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let says = |line: &&str| {
+        line.trim_start()
+            .strip_prefix("error:")
+            .is_some_and(|l| !l.is_empty())
+    };
+    let from = lines.iter().rposition(says).unwrap_or(0);
+    let lines = lines.get(from..).unwrap_or_default();
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    if words(&lines.join(" ")).get(1..) == Some(&words(&complaint.summary)) {
+        return Vec::new();
+    }
+    let blank = |line: &&str| line.len() - line.trim_start().len();
+    let indent = lines.iter().map(blank).min().unwrap_or(0);
+    lines
+        .iter()
+        .map(|line| theirs(ending, line.get(indent..).unwrap_or(line)))
+        .collect()
+}
