@@ -13,7 +13,6 @@ mod probe;
 mod registrar;
 mod registration;
 mod status;
-mod sweep;
 mod wire;
 
 pub use lease::Lease;
@@ -21,4 +20,3 @@ pub use probe::probe;
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
 pub use registration::HandlerName;
 pub use status::{Entry, Owner, classify, parse};
-pub use sweep::{Swept, sweep};

@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -17,8 +16,6 @@ pub(crate) const OLDEST_API: (u32, u32) = (1, 41);
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// A context file is a few hundred bytes.
 const LARGEST_FILE: u64 = 1 << 20;
-/// An engine that takes longer to accept a connection is not there.
-const DIAL: Duration = Duration::from_secs(10);
 
 /// Where an engine listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,35 +275,6 @@ fn read_small(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Opens and closes one connection: the system's own error says what is wrong better than hyper's.
-pub(crate) async fn dial(endpoint: &Endpoint) -> Result<(), ConnectError> {
-    let opened = tokio::time::timeout(DIAL, async {
-        match endpoint {
-            Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.map(drop),
-            Endpoint::Tcp(address) => tokio::net::TcpStream::connect(address).await.map(drop),
-        }
-    });
-    let error = match opened.await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => error,
-        Err(_) => std::io::ErrorKind::TimedOut.into(),
-    };
-    Err(refusal(endpoint, &error))
-}
-
-fn refusal(endpoint: &Endpoint, error: &std::io::Error) -> ConnectError {
-    match (endpoint, error.kind()) {
-        (Endpoint::Unix(socket), std::io::ErrorKind::PermissionDenied) => ConnectError::Denied {
-            socket: socket.clone(),
-        },
-        _ => ConnectError::Absent {
-            endpoint: endpoint.clone(),
-            reason: error.to_string(),
-            others: Vec::new(),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,7 +414,8 @@ mod tests {
     #[test]
     fn a_closed_socket_names_the_group() {
         let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
-        let error = refusal(&endpoint, &std::io::ErrorKind::PermissionDenied.into());
+        let error =
+            crate::engine::dial::refusal(&endpoint, &std::io::ErrorKind::PermissionDenied.into());
         assert!(matches!(&error, ConnectError::Denied { .. }));
         assert!(
             error

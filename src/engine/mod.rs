@@ -11,6 +11,7 @@ mod archive;
 mod clock;
 pub mod connect;
 mod container;
+mod dial;
 mod error;
 mod facts;
 mod guard;
@@ -25,7 +26,7 @@ mod volume;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::Docker;
 
 pub use archive::{Download, PathKind, PathStat};
 use connect::{ConnectError, OLDEST_API};
@@ -61,8 +62,8 @@ pub struct Engine {
 impl Engine {
     /// Connects, agrees on an API version and learns what the engine is.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
-        connect::dial(endpoint).await?;
-        let docker = client(endpoint)?;
+        dial::dial(endpoint).await?;
+        let docker = dial::client(endpoint)?;
         let not_an_engine = |answer: String| ConnectError::NotAnEngine {
             endpoint: endpoint.clone(),
             answer,
@@ -73,7 +74,7 @@ impl Engine {
             .with_timeout(FIRST_ANSWER)
             .version()
             .await
-            .map_err(|e| first_answer(endpoint, e))?;
+            .map_err(|e| dial::first_answer(endpoint, e))?;
         let said = version.api_version.clone().unwrap_or_default();
         let api = facts::api_version(&said)
             .ok_or_else(|| not_an_engine("it names no API version".into()))?;
@@ -113,43 +114,5 @@ impl Engine {
     /// A client for calls that last as long as a stream or a process.
     fn patient(&self) -> Docker {
         self.docker.clone().with_timeout(PATIENT)
-    }
-}
-
-/// Never `connect_with_host`: that one reads `DOCKER_TLS_VERIFY` behind our back.
-fn client(endpoint: &Endpoint) -> Result<Docker, EngineError> {
-    let seconds = QUICK.as_secs();
-    let docker = match endpoint {
-        Endpoint::Unix(path) => {
-            Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
-        }
-        Endpoint::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
-    };
-    docker.map_err(at(format!("connect to {endpoint}")))
-}
-
-/// The connection was accepted; what came back instead of a version tells what listens there.
-fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineError {
-    let endpoint = endpoint.clone();
-    match at(format!("ask {endpoint} for its version"))(error) {
-        EngineError::Refused { message, .. } if message.contains("HTTPS") => {
-            ConnectError::WantsTls { endpoint }.into()
-        }
-        EngineError::Refused { message, .. } | EngineError::Unexpected { message, .. } => {
-            ConnectError::NotAnEngine {
-                endpoint,
-                answer: message,
-            }
-            .into()
-        }
-        EngineError::Lost { reason, .. } => ConnectError::NotAnEngine {
-            endpoint,
-            answer: reason,
-        }
-        .into(),
-        other @ (EngineError::Connect(_)
-        | EngineError::Silent { .. }
-        | EngineError::NotOurs { .. }
-        | EngineError::Local { .. }) => other,
     }
 }

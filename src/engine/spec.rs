@@ -122,7 +122,7 @@ impl ContainerSpec {
         HostConfig {
             privileged: Some(self.privileged),
             cap_drop: confined,
-            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            security_opt: Some(self.security_options()),
             network_mode: (self.network == Network::None).then(|| "none".to_owned()),
             readonly_rootfs: Some(self.read_only),
             mounts: Some(self.mounts()),
@@ -133,6 +133,15 @@ impl ContainerSpec {
             auto_remove: Some(false),
             ..HostConfig::default()
         }
+    }
+
+    fn security_options(&self) -> Vec<String> {
+        let mut options = vec!["no-new-privileges".to_owned()];
+        if !self.binds.is_empty() {
+            // SELinux keeps confined containers from the host's folders; elsewhere it means nothing.
+            options.push("label=disable".to_owned());
+        }
+        options
     }
 
     /// Mounts, not the older `Binds`: those make a missing folder on the host, as root.

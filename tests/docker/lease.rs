@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use sdbuild::binfmt::{
-    HandlerName, Lease, Registrar, RegistrarImage, RegistrarOptions, probe, sweep,
+    HandlerName, Lease, Owner, Registrar, RegistrarImage, RegistrarOptions, classify, probe,
 };
 use sdbuild::cancel::Cancel;
 use sdbuild::engine::{Endpoint, Engine, Role, RunId};
@@ -418,7 +418,6 @@ fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
         let before = theirs();
         let bench = Bench::new().await;
         let mut registrar = bench.registrar().await;
-        sweep(&mut registrar, &bench.events).await.unwrap();
         for entry in registrar.entries().await.unwrap() {
             if entry.name == foreign.0 || entry.name == lookalike.0 {
                 registrar.remove(&entry).await.unwrap_err();
@@ -434,22 +433,25 @@ fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
 }
 
 #[test]
-fn the_sweep_takes_the_dead_and_leaves_the_living() {
+fn another_runs_registrar_removes_what_a_dead_one_left() {
     with_engine(async {
-        let (dead, live, own) = (Bench::new().await, Bench::new().await, Bench::new().await);
+        let (dead, own) = (Bench::new().await, Bench::new().await);
         let killed = dead.lease().await;
         docker(&["kill", &dead.container()]);
         drop(killed);
-        let lease = live.lease().await;
         let mut registrar = own.registrar().await;
-        let swept = sweep(&mut registrar, &own.events).await.unwrap();
-        assert!(swept.handlers.contains(&dead.handler()));
-        assert!(swept.containers.contains(&dead.container()));
-        assert!(!swept.containers.contains(&live.container()));
-        assert!(!dead.is_registered() && live.is_registered());
+        let entries = registrar.entries().await.unwrap();
+        let stale = entries
+            .iter()
+            .find(|entry| entry.name == dead.handler())
+            .unwrap();
+        assert_eq!(classify(stale), Owner::Ours(dead.run.clone()));
+        registrar.remove(stale).await.unwrap();
+        assert!(!dead.is_registered());
+        registrar.remove(stale).await.unwrap();
         assert_eq!(registrar.release(&own.cancel).await, []);
-        assert_eq!(lease.release(&live.cancel).await, []);
-        [dead, live, own].iter().for_each(Bench::left_nothing);
+        dead.remove_container();
+        [dead, own].iter().for_each(Bench::left_nothing);
     });
 }
 

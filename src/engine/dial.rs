@@ -1,0 +1,79 @@
+//! The first contact with an endpoint, and what it tells about who is there.
+
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use crate::engine::QUICK;
+use crate::engine::connect::{ConnectError, Endpoint};
+use crate::engine::error::{EngineError, at};
+
+/// An engine that takes longer to accept a connection is not there.
+const DIAL: Duration = Duration::from_secs(10);
+
+/// Opens and closes one connection: the system's own error says what is wrong better than hyper's.
+pub(super) async fn dial(endpoint: &Endpoint) -> Result<(), ConnectError> {
+    let opened = tokio::time::timeout(DIAL, async {
+        match endpoint {
+            Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.map(drop),
+            Endpoint::Tcp(address) => tokio::net::TcpStream::connect(address).await.map(drop),
+        }
+    });
+    let error = match opened.await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error,
+        Err(_) => std::io::ErrorKind::TimedOut.into(),
+    };
+    Err(refusal(endpoint, &error))
+}
+
+pub(super) fn refusal(endpoint: &Endpoint, error: &std::io::Error) -> ConnectError {
+    match (endpoint, error.kind()) {
+        (Endpoint::Unix(socket), std::io::ErrorKind::PermissionDenied) => ConnectError::Denied {
+            socket: socket.clone(),
+        },
+        _ => ConnectError::Absent {
+            endpoint: endpoint.clone(),
+            reason: error.to_string(),
+            others: Vec::new(),
+        },
+    }
+}
+
+/// Never `connect_with_host`: that one reads `DOCKER_TLS_VERIFY` behind our back.
+pub(super) fn client(endpoint: &Endpoint) -> Result<Docker, EngineError> {
+    let seconds = QUICK.as_secs();
+    let docker = match endpoint {
+        Endpoint::Unix(path) => {
+            Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
+        }
+        Endpoint::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
+    };
+    docker.map_err(at(format!("connect to {endpoint}")))
+}
+
+/// The connection was accepted; what came back instead of a version tells what listens there.
+pub(super) fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineError {
+    let endpoint = endpoint.clone();
+    match at(format!("ask {endpoint} for its version"))(error) {
+        EngineError::Refused { message, .. } if message.contains("HTTPS") => {
+            ConnectError::WantsTls { endpoint }.into()
+        }
+        EngineError::Refused { message, .. } | EngineError::Unexpected { message, .. } => {
+            ConnectError::NotAnEngine {
+                endpoint,
+                answer: message,
+            }
+            .into()
+        }
+        EngineError::Lost { reason, .. } => ConnectError::NotAnEngine {
+            endpoint,
+            answer: reason,
+        }
+        .into(),
+        other @ (EngineError::Connect(_)
+        | EngineError::Silent { .. }
+        | EngineError::NotOurs { .. }
+        | EngineError::Local { .. }) => other,
+    }
+}
