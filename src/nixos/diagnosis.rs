@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use super::hints;
 pub use super::journal::{FailedBuild, Findings};
-use super::log::Complaint;
 use super::symptom::{Symptom, symptoms};
 use super::wording::{around, sentence};
 use crate::failure::{Class, Failure};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use sdbuild::cancel::Cancel;
 use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
@@ -46,16 +46,30 @@ fn pack(out: &mut dyn Write, entries: &[(String, EntryType, Vec<u8>)]) -> io::Re
     tar.finish()
 }
 
-/// An image without anything in it.
+/// An image without anything in it, made once: it takes no room and stays for the next time.
 fn empty_image() {
-    let mut import = Command::new("docker")
-        .args(["import", "-", IMAGE])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    import.stdin.take().unwrap().write_all(&[0; 1024]).unwrap();
-    assert!(import.wait().unwrap().success());
+    static MADE: Once = Once::new();
+    let docker = |words: &[&str]| {
+        let mut command = Command::new("docker");
+        command
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    MADE.call_once(|| {
+        if docker(&["image", "inspect", IMAGE])
+            .wait()
+            .unwrap()
+            .success()
+        {
+            return;
+        }
+        let mut import = docker(&["import", "-", IMAGE]);
+        import.stdin.take().unwrap().write_all(&[0; 1024]).unwrap();
+        assert!(import.wait().unwrap().success());
+    });
 }
 
 async fn filled(guard: &mut ContainerGuard, run: &RunId, entries: &[Entry<'_>]) -> Container {

@@ -1,6 +1,7 @@
 //! Recorded ends, and what they are called.
 
 use super::*;
+use crate::nixos::log::Complaint;
 
 fn ending(code: i64) -> Ending<'static> {
     Ending {
