@@ -1,9 +1,12 @@
 //! The steps of a build, in order; what they borrow is kept in a scope and given back at the end,
 //! however it ends.
 
+use std::future::Future;
+use std::time::Instant;
+
 use crate::binfmt::{self, Lease, Registrar, RegistrarImage, RegistrarOptions};
 use crate::engine::{ContainerGuard, Role};
-use crate::event::Phase;
+use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, Leftover};
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, IMAGE, NixSettings};
@@ -42,7 +45,13 @@ pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
     let _beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
     let outcome = Box::pin(steps(plan, context, (&beacons, &mut scope))).await;
+    let start = Instant::now();
+    context.events.emit(Event::Started(Phase::Release));
     let released = scope.release(&context.cancel).await;
+    if released.is_empty() {
+        let done = Event::Finished(Phase::Release, start.elapsed());
+        context.events.emit(done);
+    }
     let (image, leftovers) = settle(outcome, released)?;
     Ok(Done { image, leftovers })
 }
@@ -165,9 +174,28 @@ async fn build(
     };
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
+    let build = prepared.build(cancel, events);
+    let lost = scope.lease_lost();
     context
-        .phase(Phase::Build, prepared.build(cancel, events))
+        .phase(Phase::Build, watched(Box::pin(build), lost, events))
         .await
+}
+
+/// Does `work`, and says so when the registrar is lost meanwhile: what is emulated may fail from then
+/// on, and the reason would be anybody's guess.
+async fn watched<T>(
+    mut work: impl Future<Output = T> + Unpin,
+    lost: Option<impl Future<Output = Failure>>,
+    events: &Events,
+) -> T {
+    if let Some(lost) = lost {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            failure = lost => events.warn(failure),
+        }
+    }
+    work.await
 }
 
 async fn copy_out(plan: &Plan, context: &Context, built: &Built) -> Result<Image, Failure> {

@@ -1,5 +1,7 @@
 //! What a run has borrowed, and the one place where it is given back.
 
+use std::future::Future;
+
 use crate::binfmt::Lease;
 use crate::cancel::Cancel;
 use crate::engine::ContainerGuard;
@@ -18,6 +20,11 @@ impl Scope {
     /// Keeps the handler's lease.
     pub(super) fn keep_lease(&mut self, lease: Lease) {
         self.lease = Some(lease);
+    }
+
+    /// Resolves when the handler's registrar is lost; `None` when there is no handler.
+    pub(super) fn lease_lost(&self) -> Option<impl Future<Output = Failure> + 'static> {
+        self.lease.as_ref().map(Lease::lost)
     }
 
     /// Keeps the builder's guard; armed, not necessarily made.
