@@ -54,13 +54,7 @@ pub(super) async fn nixpkgs(
         return Ok(());
     }
     if container.stat(layout::UPLOAD_ROOT).await?.is_none() {
-        return Err(Failure::usage(
-            "the builder's container image holds no Nix: there is no /nix/var",
-        )
-        .hint("--builder-image needs an image with Nix in it, for instance nixos/nix")
-        .hint(format!(
-            "or the store volume {store} is broken: `sdbuild clean --store`"
-        )));
+        return Err(no_nix(builder));
     }
     let (nixpkgs, token, events) = (job.nixpkgs.clone(), cancel.clone(), events.clone());
     let [home, incoming] = [layout::HOME.to_owned(), layout::incoming(run.as_str())]
@@ -84,6 +78,16 @@ pub(super) async fn nixpkgs(
     sent.map_err(|e| {
         Failure::from(e).context(format!("upload nixpkgs to the store volume {store}"))
     })
+}
+
+/// The volume got its content from the container image, and there is none.
+fn no_nix(builder: &Builder<'_>) -> Failure {
+    if builder.image.foreign {
+        return Failure::usage("the builder's container image holds no Nix: there is no /nix/var")
+            .hint("--builder-image needs an image with Nix in it, for instance nixos/nix");
+    }
+    Failure::environment(format!("the store volume {} is empty", builder.store))
+        .hint("`sdbuild clean --store` removes it; the next build makes a new one")
 }
 
 fn relative(path: &str) -> &str {

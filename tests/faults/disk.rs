@@ -61,21 +61,23 @@ fn a_full_store_volume() {
     }
     let before = Machine::now();
     let person = Person::new().with("SDBUILD_STORE", "sdbuild-store-small");
+    // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
+    let small = Small::mount(&person.home.path().join("store"), "60m");
+    let device = format!("device={}", small.0.display());
     let label = "dev.sdbuild.role=store";
+    let name = "sdbuild-store-small";
     docker(&[
         "volume",
         "create",
         "--label",
         label,
-        "--driver",
-        "local",
         "--opt",
-        "type=tmpfs",
+        "type=none",
         "--opt",
-        "device=tmpfs",
+        "o=bind",
         "--opt",
-        "o=size=24m,uid=1000,gid=1000",
-        "sdbuild-store-small",
+        &device,
+        name,
     ]);
     person.write("sd-card.nix", &big());
     let ran = ran(&mut person.build(&[]));
