@@ -81,7 +81,8 @@ impl Person {
             }
         }
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        environment.insert("HOME".into(), text(home.path()));
+        // The configuration lies in a folder of its own, not in the home folder itself.
+        environment.insert("HOME".into(), text(&home.path().join(".home")));
         environment.insert("XDG_CACHE_HOME".into(), text(&shared("cache")));
         environment.insert("SDBUILD_SUBSTITUTERS".into(), String::new());
         Self { home, environment }
@@ -387,12 +388,11 @@ pub fn containers(role: &str) -> Vec<String> {
     ])
 }
 
-/// A configuration with `body` in it, uncompressed.
+/// A configuration with `body` in it.
 pub fn configuration(body: &str) -> String {
     format!(
         "{{ config, pkgs, lib, ... }}: {{\n  \
            imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];\n  \
-           sdImage.compressImage = lib.mkDefault false;\n  \
            system.stateVersion = \"26.05\";\n{body}\n}}\n"
     )
 }
