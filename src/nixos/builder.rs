@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::bundle::Bundle;
 use super::command::{BuildRequest, Places};
-use super::diagnosis::{Ending, diagnose};
+use super::diagnosis::{Ending, Findings, diagnose};
 use super::follow::{Followed, follow};
 pub use super::image::BuilderImage;
 use super::journal::Journal;
@@ -134,53 +134,52 @@ impl Prepared {
     /// Starts it and follows it to its end (`Phase::Build`). Dropping the future lets go of the
     /// leash, and the builder stops by itself.
     pub async fn build(self, cancel: &Cancel, events: &Events) -> Result<Built, Failure> {
-        let mut journal = Journal::create(&self.job.log)?;
-        events.emit(Event::LogFile(self.job.log.clone()));
-        let shown = self.job.configuration.shown_folder();
-        let followed = async {
-            let attached = self.container.attach().await?;
-            self.container.start().await?;
-            follow(
-                &self.container,
-                attached,
-                &mut journal,
-                &show(events, shown),
-            )
-            .await
-        };
+        let log = self.job.log.clone();
+        let mut journal = Journal::create(&log)?;
+        events.emit(Event::LogFile(log.clone()));
         let followed = cancel
-            .race(Box::pin(followed))
-            .await
-            .and_then(|result| result);
+            .race(Box::pin(self.follow(&mut journal, events)))
+            .await;
         let (findings, trouble) = journal.finish();
         if let Some(error) = trouble {
-            events.warn(format!(
-                "the log {} is not whole: {error}",
-                self.job.log.display()
-            ));
+            events.warn(format!("the log {} is not whole: {error}", log.display()));
         }
-        let with_log = |failure: Failure| Failure {
-            log: Some(self.job.log.clone()),
-            ..failure
+        match followed.and_then(|followed| self.result(&followed?, &findings)) {
+            Ok(out_path) => Ok(Built {
+                container: self.container,
+                out_path,
+            }),
+            Err(failure) => Err(Failure {
+                log: Some(log),
+                ..failure
+            }),
+        }
+    }
+
+    async fn follow(&self, journal: &mut Journal, events: &Events) -> Result<Followed, Failure> {
+        let events = show(events, self.job.configuration.shown_folder());
+        // Before the start: nothing that it says is missed, and it never runs without its leash.
+        let attached = self.container.attach().await?;
+        self.container.start().await?;
+        follow(&self.container, attached, journal, &events).await
+    }
+
+    /// The result's store path, or why there is none.
+    fn result(&self, followed: &Followed, findings: &Findings) -> Result<String, Failure> {
+        let Followed { exit, out } = followed;
+        if exit.code == 0 {
+            return only_path(out);
+        }
+        let ending = Ending {
+            code: exit.code,
+            oom_killed: exit.oom_killed,
+            emulated: self.job.request.emulated,
+            foreign: self.foreign,
+            store: &self.store,
+            shown_folder: self.job.configuration.shown_folder(),
+            file: self.job.configuration.file(),
         };
-        let Followed { exit, out } = followed.map_err(with_log)?;
-        if exit.code != 0 {
-            let ending = Ending {
-                code: exit.code,
-                oom_killed: exit.oom_killed,
-                emulated: self.job.request.emulated,
-                foreign: self.foreign,
-                store: &self.store,
-                shown_folder: shown,
-                file: self.job.configuration.file(),
-            };
-            return Err(with_log(diagnose(&ending, &findings)));
-        }
-        let out_path = only_path(&out).map_err(with_log)?;
-        Ok(Built {
-            container: self.container,
-            out_path,
-        })
+        Err(diagnose(&ending, findings))
     }
 }
 
