@@ -275,12 +275,22 @@ impl Running {
             .read_to_string(&mut stdout)
             .unwrap();
         let status = self.child.wait().unwrap();
-        self.seen.extend(self.lines.iter());
+        self.seen.extend(self.lines.iter().collect::<Vec<_>>());
         Ran {
             code: status.code(),
             signal: status.signal(),
             stdout,
             stderr: self.seen.join("\n") + "\n",
+        }
+    }
+}
+
+impl Drop for Running {
+    /// A test that panics must not leave its build behind.
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.signal(Signal::SIGTERM);
+            self.child.wait().unwrap();
         }
     }
 }
