@@ -15,7 +15,8 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    #[command(flatten)]
+    /// How to talk.
+    #[command(flatten, next_help_heading = "Talk")]
     pub talk: Talk,
 }
 
@@ -77,7 +78,7 @@ pub struct Build {
     #[arg(short, long)]
     pub force: bool,
 
-    /// Binary caches, separated by spaces; empty for none [default: <https://cache.nixos.org>].
+    /// Binary caches, separated by spaces; empty for none [default: that of NixOS].
     #[arg(long, value_name = "URLS", env = "SDBUILD_SUBSTITUTERS")]
     pub substituters: Option<String>,
 
