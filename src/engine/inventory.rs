@@ -17,6 +17,8 @@ use crate::engine::labels;
 const RECHECK: Duration = Duration::from_millis(100);
 /// How often in all.
 const RECHECKS: u32 = 200;
+/// How often a list that we cannot read is asked for again.
+const LOOKS: u32 = 10;
 
 /// A container of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,24 +94,41 @@ impl Engine {
 
     async fn list_containers(&self, size: bool) -> Result<Vec<ContainerInfo>, EngineError> {
         // By run: the role label is also on what somebody else makes from our container images.
-        let filters = HashMap::from([("label", vec![labels::RUN])]);
-        let list = || {
+        let ours = HashMap::from([("label", vec![labels::RUN])]);
+        let found = self.summaries(ours, size, "list containers").await?;
+        Ok(found.into_iter().map(container_info).collect())
+    }
+
+    /// The containers that `filters` let through, running or not.
+    pub(super) async fn summaries(
+        &self,
+        mut filters: HashMap<&str, Vec<&str>>,
+        size: bool,
+        operation: &str,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        // Podman has a state `stopped` that bollard cannot read. It lasts a moment; one that a crash
+        // left in it for good must not keep us from seeing the others.
+        for look in 0..=LOOKS {
+            if look == LOOKS {
+                filters.insert("status", vec!["created", "running", "paused", "exited"]);
+            }
             let options = ListContainersOptionsBuilder::default()
                 .all(true)
                 .size(size)
                 .filters(&filters);
-            self.docker.list_containers(Some(options.build()))
-        };
-        let operation = "list containers";
-        let mut found = list().await.map_err(at(operation));
-        // Podman has states that bollard cannot read; they last a moment.
-        for _ in 0..5 {
-            if matches!(found, Err(EngineError::Unexpected { .. })) {
-                tokio::time::sleep(RECHECK).await;
-                found = list().await.map_err(at(operation));
+            let found = self
+                .docker
+                .list_containers(Some(options.build()))
+                .await
+                .map_err(at(operation));
+            match found {
+                Err(EngineError::Unexpected { .. }) if look < LOOKS => {
+                    tokio::time::sleep(RECHECK).await;
+                }
+                other => return other,
             }
         }
-        Ok(found?.into_iter().map(container_info).collect())
+        Ok(Vec::new())
     }
 
     /// Stops our container `name`: TERM, then KILL after `grace_seconds`. Not there is a success.

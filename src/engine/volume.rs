@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::models::VolumeCreateRequest;
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions,
-};
+use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use crate::engine::Engine;
 use crate::engine::error::{EngineError, at};
@@ -68,12 +66,8 @@ impl Engine {
 
     async fn volume_users(&self, name: &str) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("volume", vec![name])]);
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let users = self.docker.list_containers(Some(options)).await;
-        let users = users.map_err(at(format!("list the users of volume {name}")))?;
+        let operation = format!("list the users of volume {name}");
+        let users = self.summaries(filters, false, &operation).await?;
         let names = users.into_iter().filter_map(|user| user.names);
         Ok(names
             .flatten()

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use sdbuild::cancel::Cancel;
 use sdbuild::engine::labels::labels;
 use sdbuild::engine::{
-    Chunk, ContainerGuard, ContainerSpec, Endpoint, Engine, EngineError, PathKind, Role, RunId,
+    Chunk, ContainerGuard, ContainerSpec, Engine, EngineError, PathKind, Role, RunId,
 };
 
 use crate::registrar::registrar_image;
@@ -23,9 +23,7 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
-        let engine = Engine::connect(&Endpoint::Unix("/var/run/docker.sock".into()))
-            .await
-            .unwrap();
+        let engine = crate::registrar::engine().await;
         let image = registrar_image(&engine).await.reference;
         Self {
             engine,

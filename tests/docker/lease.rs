@@ -17,7 +17,7 @@ use sdbuild::binfmt::{
     HandlerName, Lease, Owner, Registrar, RegistrarImage, RegistrarOptions, classify, probe,
 };
 use sdbuild::cancel::Cancel;
-use sdbuild::engine::{Endpoint, Engine, Role, RunId};
+use sdbuild::engine::{Engine, Role, RunId};
 use sdbuild::event::{Event, Events};
 
 use crate::registrar::registrar_image;
@@ -50,9 +50,7 @@ impl Bench {
     }
 
     async fn of(run: RunId) -> Self {
-        let engine = Engine::connect(&Endpoint::Unix("/var/run/docker.sock".into()))
-            .await
-            .unwrap();
+        let engine = crate::registrar::engine().await;
         let image = registrar_image(&engine).await;
         let heard = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&heard);
