@@ -26,11 +26,11 @@ const UNNAMED: &str = "new-";
 
 /// Which step failed on which file.
 #[derive(Debug, thiserror::Error)]
-#[error("{verb} {}: {source}", path.display())]
+#[error("{verb} {}: {cause}", path.display())]
 pub struct CacheError {
     verb: &'static str,
     path: PathBuf,
-    source: io::Error,
+    cause: io::Error,
 }
 
 /// Adds step and file to an error of the operating system.
@@ -40,10 +40,10 @@ pub(super) trait At<T> {
 
 impl<T> At<T> for io::Result<T> {
     fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError> {
-        self.map_err(|source| CacheError {
+        self.map_err(|cause| CacheError {
             verb,
             path: path.to_owned(),
-            source,
+            cause,
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -38,9 +38,10 @@ pub struct Lease {
     task: JoinSet<()>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Word {
-    Patient,
+    /// Answered when the registrar has been told.
+    Patient(oneshot::Sender<()>),
     Release,
 }
 
@@ -52,6 +53,22 @@ enum Ended {
     Failed(String),
     /// The registrar or the connection is gone.
     Lost(String),
+}
+
+/// Asks the registrar of a lease for patience.
+#[derive(Clone, Debug)]
+pub struct Patience(mpsc::Sender<Word>);
+
+impl Patience {
+    /// Keeps the handler while this process is about to be stopped (Ctrl-Z): until the next heartbeat
+    /// silence is no reason to remove it.
+    pub async fn ask(&self) {
+        let (told, heard) = oneshot::channel();
+        // A registrar that is gone needs no patience.
+        if self.0.send(Word::Patient(told)).await.is_ok() {
+            heard.await.ok();
+        }
+    }
 }
 
 impl Lease {
@@ -105,11 +122,9 @@ impl Lease {
         }
     }
 
-    /// Keeps the handler while this process is about to be stopped (Ctrl-Z): until the next heartbeat
-    /// silence is no reason to remove it.
-    pub async fn patient(&self) {
-        // A registrar that is gone needs no patience.
-        self.words.send(Word::Patient).await.ok();
+    /// The means to ask the registrar for patience while the lease is elsewhere.
+    pub fn patience(&self) -> Patience {
+        Patience(self.words.clone())
     }
 
     /// Gives the handler back: a polite word and its confirmation; when the registrar is gone, a fresh
@@ -162,9 +177,12 @@ async fn hold(
             word = words.recv() => match word {
                 Some(Word::Release) => return goodbye(wire, name).await,
                 // The next heartbeat would end the patience at once if it came before we are stopped.
-                Some(Word::Patient) => {
+                Some(Word::Patient(told)) => {
                     beat.reset_after(HEARTBEAT * 3);
-                    wire.say("patient").await
+                    let said = wire.say("patient").await;
+                    // Whoever asked and does not wait any more is not stopped either.
+                    told.send(()).ok();
+                    said
                 }
                 None => return Ended::Lost("the lease was dropped".to_owned()),
             },

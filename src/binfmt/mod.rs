@@ -15,7 +15,7 @@ mod registration;
 mod status;
 mod wire;
 
-pub use lease::Lease;
+pub use lease::{Lease, Patience};
 pub use probe::probe;
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
 pub use registration::HandlerName;

@@ -72,12 +72,12 @@ impl Container {
             .await;
         match tokio::time::timeout(PACKER_ENDS, packer).await {
             // A broken pipe is only the echo of the engine's refusal.
-            Ok(Ok(Err(source))) if sent.is_ok() || source.kind() != io::ErrorKind::BrokenPipe => {
-                Err(EngineError::Local { operation, source })
+            Ok(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
+                Err(EngineError::Local { operation, cause })
             }
             Ok(Err(panicked)) => Err(EngineError::Local {
                 operation,
-                source: io::Error::other(panicked),
+                cause: io::Error::other(panicked),
             }),
             Ok(Ok(_)) | Err(_) => sent.map_err(at(operation)),
         }

@@ -56,12 +56,12 @@ pub enum EngineError {
         operation: String,
     },
     /// Reading or writing on our own side failed.
-    #[error("{operation}: {source}")]
+    #[error("{operation}: {cause}")]
     Local {
         /// Verb and object.
         operation: String,
         /// The error of this machine.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 

@@ -30,12 +30,12 @@ const LAYER: &str = "layer.tar";
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
     /// A package is not what it should be.
-    #[error("package {name}: {source}")]
+    #[error("package {name}: {cause}")]
     Package {
         /// Which.
         name: String,
         /// Why.
-        source: LayerError,
+        cause: LayerError,
     },
     /// Something about the whole.
     #[error(transparent)]
@@ -157,10 +157,10 @@ impl Parts<'_> {
     }
 }
 
-fn in_package(pin: &Pin, source: LayerError) -> AssembleError {
+fn in_package(pin: &Pin, cause: LayerError) -> AssembleError {
     AssembleError::Package {
         name: pin.name.clone(),
-        source,
+        cause,
     }
 }
 

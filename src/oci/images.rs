@@ -188,8 +188,8 @@ fn is(image: &ImageInfo, definition: &Definition, diff_ids: &[String]) -> bool {
 fn failure(error: AssembleError, cache: &Cache) -> Failure {
     let from_disk = match &error {
         AssembleError::Io(_) | AssembleError::Cache(_) => true,
-        AssembleError::Package { source, .. } | AssembleError::Layer(source) => {
-            matches!(source, LayerError::Io(_))
+        AssembleError::Package { cause, .. } | AssembleError::Layer(cause) => {
+            matches!(cause, LayerError::Io(_))
         }
     };
     let failure = Failure::new(Class::Environment, error);

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use crate::engine::RunId;
 use crate::failure::{Failure, OrFail as _};
 
-/// This run's own sign of life; the file goes with the value.
+/// This run's own sign of life. When the value goes without [`Beacon::put_out`] the file stays, unlocked:
+/// whatever the run left behind is a dead run's.
 #[derive(Debug)]
 #[must_use = "without it the run counts as dead"]
 pub(super) struct Beacon {
@@ -80,8 +81,10 @@ impl Beacons {
     }
 }
 
-impl Drop for Beacon {
-    fn drop(&mut self) {
+impl Beacon {
+    /// Nothing of the run is left: forget it.
+    pub(super) fn put_out(self) {
+        // One that stays is forgotten by the next sweep.
         fs::remove_file(&self.path).unwrap_or(());
     }
 }
@@ -98,8 +101,10 @@ mod tests {
         assert!(!beacons.is_dead(&run) && !beacons.is_live(&run), "unknown");
         let beacon = beacons.light(&run).unwrap();
         assert!(!beacons.is_dead(&run) && beacons.is_live(&run), "lit");
-        drop(beacon);
+        beacon.put_out();
         assert!(!beacons.is_dead(&run), "given back");
+        drop(beacons.light(&run).unwrap());
+        assert!(beacons.is_dead(&run), "left behind");
 
         fs::write(state.path().join("runs/0123456789ab"), "").unwrap();
         assert!(beacons.is_dead(&run) && !beacons.is_live(&run), "killed");

@@ -16,6 +16,7 @@ mod logs;
 mod plan;
 mod run;
 mod scope;
+mod suspend;
 mod sweep;
 
 pub use context::Context;

@@ -15,6 +15,7 @@ use crate::pipeline::beacon::Beacons;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, Provided};
 use crate::pipeline::scope::{Scope, settle};
+use crate::pipeline::suspend::Suspension;
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, Plan, inputs, logs};
 
@@ -42,13 +43,16 @@ impl Done {
 pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
     let beacons = Beacons::new(&plan.settings.common.state_dir);
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
-    let _beacon = beacons.light(&plan.run)?;
+    let beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
-    let outcome = Box::pin(steps(plan, context, (&beacons, &mut scope))).await;
+    let suspension = Suspension::listen(scope.patience())?;
+    let steps = Box::pin(steps(plan, context, (&beacons, &mut scope)));
+    let outcome = suspension.obey(steps).await;
     let start = Instant::now();
     context.events.emit(Event::Started(Phase::Release));
     let released = scope.release(&context.cancel).await;
     if released.is_empty() {
+        beacon.put_out();
         let done = Event::Finished(Phase::Release, start.elapsed());
         context.events.emit(done);
     }
@@ -174,11 +178,9 @@ async fn build(
     };
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
-    let build = prepared.build(cancel, events);
-    let lost = scope.lease_lost();
-    context
-        .phase(Phase::Build, watched(Box::pin(build), lost, events))
-        .await
+    let lost = scope.lease().map(Lease::lost);
+    let build = watched(Box::pin(prepared.build(cancel, events)), lost, events);
+    context.phase(Phase::Build, build).await
 }
 
 /// Does `work`, and says so when the registrar is lost meanwhile: what is emulated may fail from then

@@ -1,8 +1,8 @@
 //! What a run has borrowed, and the one place where it is given back.
 
-use std::future::Future;
+use tokio::sync::watch;
 
-use crate::binfmt::Lease;
+use crate::binfmt::{Lease, Patience};
 use crate::cancel::Cancel;
 use crate::engine::ContainerGuard;
 use crate::failure::{Failure, Leftover};
@@ -14,17 +14,24 @@ pub(super) struct Scope {
     lease: Option<Lease>,
     builder: Option<ContainerGuard>,
     leftovers: Vec<Leftover>,
+    patience: watch::Sender<Option<Patience>>,
 }
 
 impl Scope {
+    /// The patience of whatever lease the scope keeps.
+    pub(super) fn patience(&self) -> watch::Receiver<Option<Patience>> {
+        self.patience.subscribe()
+    }
+
     /// Keeps the handler's lease.
     pub(super) fn keep_lease(&mut self, lease: Lease) {
+        self.patience.send_replace(Some(lease.patience()));
         self.lease = Some(lease);
     }
 
-    /// Resolves when the handler's registrar is lost; `None` when there is no handler.
-    pub(super) fn lease_lost(&self) -> Option<impl Future<Output = Failure> + 'static> {
-        self.lease.as_ref().map(Lease::lost)
+    /// The handler's lease, when there is one.
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
     }
 
     /// Keeps the builder's guard; armed, not necessarily made.

@@ -133,11 +133,15 @@ impl Sweep<'_> {
         }
     }
 
-    /// Whether the handler of `run` has nobody who would remove it.
+    /// Whether the handler of `run` has nobody who would remove it. A live run of ours may hold it
+    /// through another engine on this kernel.
     fn lost_its_registrar(&self, run: &RunId, all: &[ContainerInfo]) -> bool {
-        let registrar = |c: &&ContainerInfo| c.running && is_role(c, Role::Registrar);
-        let held = of(run, all).any(|container| registrar(&container));
-        self.life(run) == Life::Dead || !held
+        let holds = |c: &ContainerInfo| c.running && is_role(c, Role::Registrar);
+        match self.life(run) {
+            Life::Live => false,
+            Life::Dead => true,
+            Life::Unknown => !of(run, all).any(holds),
+        }
     }
 
     async fn is_dead(

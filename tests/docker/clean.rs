@@ -122,7 +122,7 @@ fn downloads_and_logs_are_counted_and_removed() {
     let cache = person.home.path().join("cache/sdbuild");
     person.write("sd-card.nix", &product("    exit 3"));
     ran(&mut person.build(&[])).exits(4);
-    let logs = person.home.path().join(".home/.local/state/sdbuild/logs");
+    let logs = person.state.path().join(".local/state/sdbuild/logs");
     assert_eq!(names(&logs).len(), 1);
     let _holder = Holder::start();
     ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);

@@ -157,3 +157,48 @@ fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
     assert!(person.outputs().is_empty());
     before.is_unchanged();
 }
+
+#[test]
+fn ctrl_z_and_fg_lose_neither_the_handler_nor_the_build() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let script = format!("    echo put me away\n    sleep 25\n{SMALL_IMAGE}");
+    person.write("sd-card.nix", &product(&script));
+    let mut running = Running::start(&mut person.build(&["-v"]));
+    running.until("put me away");
+    running.signal(Signal::SIGTSTP);
+    within(Duration::from_secs(2), "it is stopped", || {
+        running.is_stopped()
+    });
+    // Longer than the registrar waits for a heartbeat.
+    std::thread::sleep(Duration::from_secs(20));
+    assert_eq!(our_handlers().len(), 1, "the handler is kept");
+    running.signal(Signal::SIGCONT);
+    running.finish().exits(0);
+    before.is_unchanged();
+}
+
+#[test]
+fn a_stopped_sdbuild_loses_the_handler_and_says_so_when_it_goes_on() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let running = start(&person, "stopped");
+    running.signal(Signal::SIGSTOP);
+    within(
+        Duration::from_secs(25),
+        "the silence takes the handler away",
+        || our_handlers().is_empty(),
+    );
+    running.signal(Signal::SIGCONT);
+    std::thread::sleep(Duration::from_secs(1));
+    running.signal(Signal::SIGINT);
+    let ran = running.finish();
+    assert!(ran.stderr.contains("registrar"), "{}", ran.stderr);
+    before.is_unchanged();
+}

@@ -83,14 +83,18 @@ fn a_foreign_image_is_pulled_and_has_a_store_of_its_own() {
     let file = registry.folder.path().join("image.tar");
     docker(&["export", "--output", file.to_str().unwrap(), &container]);
     docker(&["rm", &container]);
-    let change = "ENV PATH=/usr/bin:/bin NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt";
-    docker(&[
+    let path = "ENV PATH=/usr/bin:/bin NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt";
+    let file = file.to_str().unwrap();
+    let words = [
         "import",
         "--change",
-        change,
-        file.to_str().unwrap(),
+        path,
+        "--change",
+        "USER 1000:1000",
+        file,
         &reference,
-    ]);
+    ];
+    docker(&words);
     docker(&["push", "--quiet", &reference]);
     docker(&["rmi", &reference]);
 

@@ -119,14 +119,15 @@ fn both_containers_have_the_least_privilege() {
 
     let builder = inspect(&builder[0]);
     assert_eq!(builder["Config"]["User"], "1000:1000");
+    assert_eq!(
+        builder["HostConfig"]["SecurityOpt"],
+        serde_json::json!(["no-new-privileges"])
+    );
     for container in [&builder, &inspect(&registrar[0])] {
         let host = &container["HostConfig"];
         assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
         assert_eq!(host["CapAdd"], serde_json::Value::Null);
-        assert_eq!(
-            host["SecurityOpt"],
-            serde_json::json!(["no-new-privileges"])
-        );
+        assert_eq!(host["SecurityOpt"][0], "no-new-privileges");
         assert_eq!(host["Privileged"], false);
         let labels = &container["Config"]["Labels"];
         assert_eq!(labels["dev.sdbuild.version"], env!("CARGO_PKG_VERSION"));

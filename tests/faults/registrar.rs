@@ -30,9 +30,10 @@ fn a_killed_registrar_leaves_a_handler_that_the_release_removes() {
     for deed in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
         let before = Machine::now();
         let person = Person::new();
-        let build = start(&person, &format!("    sleep 2\n{SMALL_IMAGE}"));
-        let registrar = running("registrar");
-        docker(&[deed, &[&registrar]].concat());
+        // Named after the deed: the same derivation would not be built a second time.
+        let script = format!("    : {}\n    sleep 2\n{SMALL_IMAGE}", deed[0]);
+        let build = start(&person, &script);
+        docker(&[deed, &[&running("registrar")]].concat());
         let ran = build.finish();
         // Whether the build survives depends on when the handler went; nothing stays either way.
         assert!(
@@ -52,7 +53,7 @@ fn registrar_and_sdbuild_killed_at_once_are_swept_by_clean_and_by_build() {
     }
     for sweep_by_clean in [true, false] {
         let before = Machine::now();
-        let person = Person::new();
+        let person = Person::new().with_own_cache();
         let build = start(&person, "    sleep 600");
         let registrar = running("registrar");
         docker(&["pause", &registrar]);
@@ -62,10 +63,10 @@ fn registrar_and_sdbuild_killed_at_once_are_swept_by_clean_and_by_build() {
         let stale = our_handlers();
         assert_eq!(stale.len(), 1, "the double kill leaves the handler");
         if sweep_by_clean {
+            let _store = Kept::store();
             let dry = ran(&mut person.sdbuild(&["clean", "--dry-run"])).exits(0);
             assert!(dry.stdout.contains(&stale[0]), "{}", dry.stdout);
             assert_eq!(our_handlers(), stale, "a dry run removes nothing");
-            ran(&mut person.sdbuild(&["clean", "--yes", "--dry-run"])).exits(0);
             ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
             assert!(our_handlers().is_empty());
         } else {
@@ -83,7 +84,12 @@ fn a_handler_that_somebody_removes_comes_back_and_the_build_says_so() {
     }
     let before = Machine::now();
     let person = Person::new();
-    let build = start(&person, &format!("    sleep 4\n{SMALL_IMAGE}"));
+    let build = start(
+        &person,
+        &format!("    : removed\n    sleep 4\n{SMALL_IMAGE}"),
+    );
+    // The sleep has to be running: a program that starts while there is no handler cannot.
+    std::thread::sleep(std::time::Duration::from_millis(500));
     let handler = our_handlers().remove(0);
     std::fs::write(format!("{BINFMT}/{handler}"), "-1").unwrap();
     within(

@@ -58,7 +58,10 @@ pub fn engine_is_here() -> bool {
 
 /// A person: a home folder with a configuration, and a shared cache of downloads.
 pub struct Person {
+    /// Where the configuration and the output folder are.
     pub home: tempfile::TempDir,
+    /// What stands for the home folder proper.
+    pub state: tempfile::TempDir,
     pub environment: BTreeMap<String, String>,
 }
 
@@ -81,11 +84,15 @@ impl Person {
             }
         }
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        // The configuration lies in a folder of its own, not in the home folder itself.
-        environment.insert("HOME".into(), text(&home.path().join(".home")));
+        let state = tempfile::tempdir().unwrap();
+        environment.insert("HOME".into(), text(state.path()));
         environment.insert("XDG_CACHE_HOME".into(), text(&shared("cache")));
         environment.insert("SDBUILD_SUBSTITUTERS".into(), String::new());
-        Self { home, environment }
+        Self {
+            home,
+            state,
+            environment,
+        }
     }
 
     /// Sets a variable for all that this person runs.
@@ -96,6 +103,16 @@ impl Person {
 
     pub fn out(&self) -> PathBuf {
         self.home.path().join("out")
+    }
+
+    /// A cache of their own, with the shared one's contents: `clean` may empty it.
+    pub fn with_own_cache(self) -> Self {
+        let cache = self.state.path().join("cache");
+        let mut copy = Command::new("cp");
+        copy.args(["-a", "--link"]).arg(shared("cache")).arg(&cache);
+        assert!(copy.status().unwrap().success());
+        let cache = cache.to_str().unwrap().to_owned();
+        self.with("XDG_CACHE_HOME", cache)
     }
 
     /// Writes a file below the home folder.
@@ -243,6 +260,16 @@ impl Running {
         kill(self.pid(), signal).unwrap();
     }
 
+    /// Whether the process is stopped (state `T`).
+    pub fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('T')
+    }
+
     /// Waits until a line of standard error holds `part`, two minutes at most.
     #[track_caller]
     pub fn until(&mut self, part: &str) {
@@ -380,6 +407,24 @@ pub fn docker(words: &[&str]) -> String {
     let ran = ran(Command::new("docker").args(words));
     assert_eq!(ran.code, Some(0), "docker {words:?}: {}", ran.stderr);
     ran.stdout
+}
+
+/// Keeps the store volume of all tests in use, so that `clean` lets it be.
+pub struct Kept(String);
+
+impl Kept {
+    pub fn store() -> Self {
+        let image = &docker_lines(&["images", "--quiet", "sdbuild/registrar"])[0];
+        let volume = "sdbuild-store:/kept";
+        let container = docker(&["create", "--volume", volume, image, "/bin/sh"]);
+        Self(container.trim().to_owned())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        docker(&["rm", &self.0]);
+    }
 }
 
 /// Our containers of one role.
