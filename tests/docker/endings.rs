@@ -166,7 +166,7 @@ fn ctrl_z_and_fg_lose_neither_the_handler_nor_the_build() {
     let before = Machine::now();
     let person = Person::new();
     let script = format!("    echo put me away\n    sleep 25\n{SMALL_IMAGE}");
-    person.write("sd-card.nix", &product(&script));
+    person.write("sd-card.nix", &product(&fresh(&script)));
     let mut running = Running::start(&mut person.build(&["-v"]));
     running.until("put me away");
     running.signal(Signal::SIGTSTP);

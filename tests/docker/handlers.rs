@@ -97,7 +97,7 @@ fn two_builds_at_once_do_not_disturb_each_other() {
             let person = Person::new();
             let script =
                 format!("{SMALL_IMAGE}\n    sleep 3; echo build {n} > $out/sd-image/small.img");
-            person.write("sd-card.nix", &product(&script));
+            person.write("sd-card.nix", &product(&fresh(&script)));
             person
         })
         .collect();

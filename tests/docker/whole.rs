@@ -256,10 +256,8 @@ fn a_build_without_its_engines_help_for_a_moment_is_not_hurried() {
     }
     // A paused builder is no ended one: nothing may conclude anything until it goes on.
     let person = Person::new();
-    person.write(
-        "sd-card.nix",
-        &product(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}")),
-    );
+    let script = fresh(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}"));
+    person.write("sd-card.nix", &product(&script));
     let mut running = Running::start(&mut person.build(&["-v"]));
     running.until("paused soon");
     let builder = &containers("builder")[0];

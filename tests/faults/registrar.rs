@@ -5,10 +5,8 @@ use nix::sys::signal::Signal;
 use crate::support::*;
 
 fn start(person: &Person, script: &str) -> Running {
-    person.write(
-        "sd-card.nix",
-        &product(&format!("    echo in the middle\n{script}")),
-    );
+    let script = fresh(&format!("    echo in the middle\n{script}"));
+    person.write("sd-card.nix", &product(&script));
     let mut running = Running::start(&mut person.build(&["-v"]));
     running.until("in the middle");
     running
@@ -30,9 +28,7 @@ fn a_killed_registrar_leaves_a_handler_that_the_release_removes() {
     for deed in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
         let before = Machine::now();
         let person = Person::new();
-        // Named after the deed: the same derivation would not be built a second time.
-        let script = format!("    : {}\n    sleep 2\n{SMALL_IMAGE}", deed[0]);
-        let build = start(&person, &script);
+        let build = start(&person, &format!("    sleep 2\n{SMALL_IMAGE}"));
         docker(&[deed, &[&running("registrar")]].concat());
         let ran = build.finish();
         // Whether the build survives depends on when the handler went; nothing stays either way.
@@ -84,10 +80,7 @@ fn a_handler_that_somebody_removes_comes_back_and_the_build_says_so() {
     }
     let before = Machine::now();
     let person = Person::new();
-    let build = start(
-        &person,
-        &format!("    : removed\n    sleep 4\n{SMALL_IMAGE}"),
-    );
+    let build = start(&person, &format!("    sleep 4\n{SMALL_IMAGE}"));
     // The sleep has to be running: a program that starts while there is no handler cannot.
     std::thread::sleep(std::time::Duration::from_millis(500));
     let handler = our_handlers().remove(0);

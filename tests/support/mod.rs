@@ -410,20 +410,29 @@ pub fn docker(words: &[&str]) -> String {
 }
 
 /// Keeps the store volume of all tests in use, so that `clean` lets it be.
-pub struct Kept(String);
+pub struct Kept {
+    container: String,
+    image: String,
+}
 
 impl Kept {
     pub fn store() -> Self {
-        let image = &docker_lines(&["images", "--quiet", "sdbuild/registrar"])[0];
+        // Of an image of nothing: one of ours would be kept as well.
+        let nothing = tempfile::NamedTempFile::new().unwrap();
+        fs::write(nothing.path(), [0; 1024]).unwrap();
+        let image = docker(&["import", nothing.path().to_str().unwrap()]);
+        let image = image.trim().to_owned();
         let volume = "sdbuild-store:/kept";
-        let container = docker(&["create", "--volume", volume, image, "/bin/sh"]);
-        Self(container.trim().to_owned())
+        let container = docker(&["create", "--volume", volume, &image, "/none"]);
+        let container = container.trim().to_owned();
+        Self { container, image }
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        docker(&["rm", &self.0]);
+        docker(&["rm", &self.container]);
+        docker(&["rmi", &self.image]);
     }
 }
 
@@ -457,6 +466,13 @@ pub fn product(script: &str) -> String {
     configuration(&format!(
         "  system.build.sdImage = lib.mkForce (pkgs.runCommand \"product\" {{ }} ''\n{script}\n  '');"
     ))
+}
+
+/// `script` with something in it that no earlier run of the tests had: the store has not built it yet.
+pub fn fresh(script: &str) -> String {
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!("    : {}\n{script}", now.as_nanos())
 }
 
 /// A whole product with an image of a few bytes.
