@@ -328,4 +328,22 @@ mod tests {
         assert!(lock("b", "a").is_err());
         assert!(lock("a", "a").is_err());
     }
+
+    proptest::proptest! {
+        /// A lock is taken whole or refused; a path that was taken stays below its mirror.
+        #[test]
+        fn no_lock_leads_outside(path in "[a-z./%\\\\ ~+-]{0,24}", size in proptest::prelude::any::<i64>(), tail in ".{0,16}") {
+            let text = format!(
+                r#"{{"schema":1,"architecture":"amd64","snapshot":"x","packages":[{{"name":"a","version":"1","path":{path:?},"size":{size},"sha256":"{}"}}]}}{tail}"#,
+                "0".repeat(64)
+            );
+            if let Ok(lock) = Lock::parse(&text) {
+                for pin in &lock.packages {
+                    proptest::prop_assert!(!pin.path.starts_with('/'));
+                    proptest::prop_assert!(pin.path.split('/').all(|part| part != ".." && !part.is_empty()));
+                    proptest::prop_assert!(pin.size <= MAX_SIZE);
+                }
+            }
+        }
+    }
 }

@@ -461,4 +461,46 @@ pub(super) mod tests {
         crc.update(bytes);
         crc.sum()
     }
+
+    proptest::proptest! {
+        /// Whatever bytes come, reading ends, without a panic and without a path that leaves the package.
+        #[test]
+        fn damaged_packages_are_refused_or_confined(
+            which in 0usize..4,
+            at in proptest::prelude::any::<proptest::sample::Index>(),
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..64),
+        ) {
+            let tar = plain();
+            let data = match which {
+                0 => ("data.tar", tar),
+                1 => ("data.tar.zst", zstd::encode_all(&tar[..], 3).unwrap()),
+                2 => {
+                    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                    gz.write_all(&tar).unwrap();
+                    ("data.tar.gz", gz.finish().unwrap())
+                }
+                _ => {
+                    let options = lzma_rust2::XzOptions::with_preset(1);
+                    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+                    xz.write_all(&tar).unwrap();
+                    ("data.tar.xz", xz.finish().unwrap())
+                }
+            };
+            let mut package = deb(data.0, &data.1);
+            let at = at.index(package.len());
+            for (slot, byte) in package.iter_mut().skip(at).zip(bytes) {
+                *slot = byte;
+            }
+            for (entry, body) in list(&package).unwrap_or_default() {
+                proptest::prop_assert!(!entry.path.starts_with('/'));
+                proptest::prop_assert!(entry.path.split('/').all(|part| part != ".."));
+                proptest::prop_assert!(body.len() <= 64 * 512);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_no_package(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..512)) {
+            proptest::prop_assert!(list(&bytes).is_err());
+        }
+    }
 }

@@ -73,4 +73,16 @@ mod tests {
         assert!(failure.to_string().contains("nixpkg"), "{failure}");
         assert!(failure.to_string().contains("sdbuild.toml"), "{failure}");
     }
+
+    proptest::proptest! {
+        /// A settings file is understood or refused as the person's mistake.
+        #[test]
+        fn any_text_is_settings_or_a_usage_error(text in "(?s).{0,200}") {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(NAME), text).unwrap();
+            if let Err(failure) = File::read(dir.path()) {
+                proptest::prop_assert_eq!(failure.class, crate::failure::Class::Usage);
+            }
+        }
+    }
 }

@@ -56,4 +56,13 @@ mod tests {
         let text = sanitize(&"x".repeat(1 << 20)).into_owned();
         assert!(text.len() < LONGEST + 8, "{}", text.len());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_drives_a_terminal_comes_through(text in "(?s).{0,400}") {
+            let shown = sanitize(&text).into_owned();
+            proptest::prop_assert!(!shown.chars().any(is_unsafe), "{shown:?}");
+            proptest::prop_assert!(shown.len() <= LONGEST + 16);
+        }
+    }
 }

@@ -168,3 +168,20 @@ fn broken_locks_are_refused_with_a_hint() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(read(&path).unwrap(), None);
 }
+
+proptest::proptest! {
+    /// Any text is a lock or the person's mistake; what is taken has a hash.
+    #[test]
+    fn any_text_is_a_lock_or_a_usage_error(text in "(?s).{0,200}", sha in "[0-9a-fA-F]{60,66}") {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        let whole = format!("version = 1\n[nixpkgs]\nurl = \"u\"\nsha256 = \"{sha}\"\n");
+        for text in [text, whole] {
+            std::fs::write(&path, text).unwrap();
+            match read(&path) {
+                Err(failure) => proptest::prop_assert_eq!(failure.class, crate::failure::Class::Usage),
+                Ok(locked) => proptest::prop_assert!(locked.is_none_or(|l| l.hash().is_some())),
+            }
+        }
+    }
+}
