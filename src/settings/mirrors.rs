@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::failure::Failure;
+
 /// Debian's public mirror network, for hosts that have no preference of their own.
 pub(super) const PUBLIC: &str = "http://ftp.debian.org/debian";
 
@@ -22,6 +24,29 @@ pub(super) fn mirrors(chosen: Option<&str>, etc_apt: &Path) -> Vec<String> {
         }
     }
     list
+}
+
+/// Refuses a mirror whose address could not be asked, or would put a pass word into messages and into the
+/// builder's environment.
+pub(super) fn check(mirror: &str) -> Result<(), Failure> {
+    let rest = mirror
+        .strip_prefix("http://")
+        .or_else(|| mirror.strip_prefix("https://"));
+    let Some(rest) = rest.filter(|rest| !rest.contains(char::is_whitespace)) else {
+        return Err(
+            Failure::usage("the Debian mirror is no http or https address").hint(format!(
+                "SDBUILD_DEBIAN_MIRROR and debian-mirror look like {PUBLIC}"
+            )),
+        );
+    };
+    let host = rest.split('/').next().unwrap_or(rest);
+    if host.contains('@') {
+        return Err(Failure::usage(
+            "the Debian mirror's address has a user name or pass word in it",
+        )
+        .hint("sdbuild keeps no secrets: take a mirror that asks for none"));
+    }
+    Ok(())
 }
 
 /// The `/debian` archives named in apt's sources, in both formats.
@@ -50,7 +75,7 @@ fn uris(line: &str) -> Vec<String> {
     };
     words
         .split_whitespace()
-        .filter(|word| word.starts_with("http://") || word.starts_with("https://"))
+        .filter(|word| check(word).is_ok())
         .map(|word| word.trim_end_matches('/'))
         // Security and backports archives hold other packages under other paths.
         .filter(|word| word.ends_with("/debian"))
@@ -92,6 +117,14 @@ mod tests {
                 PUBLIC
             ]
         );
+    }
+
+    #[test]
+    fn a_pass_word_in_an_address_is_refused_and_not_repeated() {
+        let failure = check("https://me:secret@mirror.example/debian").unwrap_err();
+        assert!(!failure.to_string().contains("secret"));
+        assert!(check("ftp://mirror.example/debian").is_err());
+        assert!(check("http://mirror.example:8080/a@b/debian").is_ok());
     }
 
     #[test]

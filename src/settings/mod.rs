@@ -118,6 +118,7 @@ impl Common {
             .debian_mirror
             .as_deref()
             .or(file.debian_mirror.as_deref());
+        chosen.map_or(Ok(()), mirrors::check)?;
         Ok(Self {
             docker_host: env.docker_host.clone(),
             docker_context: env.docker_context.clone(),
