@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -28,14 +28,25 @@ impl Cancel {
         Self::default()
     }
 
-    /// Starts to listen for INT, TERM, HUP and QUIT. The task lives until it is aborted: tokio never
-    /// restores a default handler, so listening must go on through the teardown.
+    /// Starts to listen for INT, TERM, HUP and QUIT, but for those that whoever started us has us
+    /// ignore (`nohup`). The task lives until it is aborted: tokio never restores a default handler, so
+    /// listening must go on through the teardown.
     pub fn listen(&self) -> Result<JoinHandle<()>, Failure> {
-        let listen = |kind| signal(kind).or_internal("listen for signals");
-        let mut int = listen(SignalKind::interrupt())?;
-        let mut term = listen(SignalKind::terminate())?;
-        let mut hup = listen(SignalKind::hangup())?;
-        let mut quit = listen(SignalKind::quit())?;
+        let ignored = ignored();
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+            SignalKind::quit(),
+        ];
+        let mut signals = Vec::new();
+        for kind in kinds {
+            let number = kind.as_raw_value();
+            if ignored & (1 << (number - 1)) == 0 {
+                let stream = signal(kind).or_internal("listen for signals")?;
+                signals.push(SignalStream { stream, number });
+            }
+        }
         let cancel = self.clone();
         #[expect(
             clippy::disallowed_methods,
@@ -43,12 +54,10 @@ impl Cancel {
         )]
         Ok(tokio::spawn(async move {
             loop {
-                let number = tokio::select! {
-                    _ = int.recv() => SignalKind::interrupt().as_raw_value(),
-                    _ = term.recv() => SignalKind::terminate().as_raw_value(),
-                    _ = hup.recv() => SignalKind::hangup().as_raw_value(),
-                    _ = quit.recv() => SignalKind::quit().as_raw_value(),
-                };
+                let received = futures_util::future::select_all(
+                    signals.iter_mut().map(|signal| Box::pin(signal.recv())),
+                );
+                let (number, _, _) = received.await;
                 cancel.received(number);
             }
         }))
@@ -107,4 +116,29 @@ impl Cancel {
             () = async { self.impatient.cancelled().await; tokio::time::sleep(IMPATIENCE).await } => None,
         }
     }
+}
+
+struct SignalStream {
+    stream: Signal,
+    number: i32,
+}
+
+impl SignalStream {
+    async fn recv(&mut self) -> i32 {
+        match self.stream.recv().await {
+            Some(()) => self.number,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The signals that this process ignores, bit n-1 for signal n; none when the kernel does not say.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .map(str::trim)
+        .and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    mask.unwrap_or(0)
 }

@@ -42,8 +42,8 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         events: ui.events(),
     };
     let outcome = match &cli.command {
-        Command::Build(args) => Box::pin(commands::build::run(args, &env, &context)).await,
-        Command::Clean(args) => Box::pin(commands::clean::run(args, &env, &context)).await,
+        Command::Build(args) => Box::pin(commands::build::run(args, &env, (&ui, &context))).await,
+        Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
     };
     ui.close();
     outcome

@@ -35,7 +35,8 @@ fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         listener.abort();
         outcome
     });
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    // What is left may be a read of the terminal that nobody will answer any more.
+    runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 

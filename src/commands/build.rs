@@ -4,14 +4,18 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
-use crate::ui;
+use crate::ui::{self, Ui};
 
 /// Builds the image and writes its path to standard output as the last line.
-pub async fn run(args: &cli::Build, env: &Environment, context: &Context) -> Result<(), Failure> {
+pub async fn run(
+    args: &cli::Build,
+    env: &Environment,
+    (ui, context): (&Ui, &Context),
+) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
     let plan = pipeline::plan(settings, context).await?;
     if plan.settings.dry_run {
-        return plan.describe().iter().try_for_each(|line| ui::result(line));
+        return plan.describe().iter().try_for_each(|line| ui.result(line));
     }
     let done = pipeline::run(&plan, context).await?;
     let image = &done.image;
@@ -22,6 +26,6 @@ pub async fn run(args: &cli::Build, env: &Environment, context: &Context) -> Res
         plan.settings.system,
         hex::encode(image.sha256)
     ));
-    ui::result(&image.path.to_string_lossy())?;
+    ui.result(&image.path.to_string_lossy())?;
     done.all_given_back()
 }

@@ -1,52 +1,42 @@
 //! `sdbuild clean`: lists what sdbuild left here and what it takes, asks, and removes it.
 
 use crate::cli;
-use crate::failure::{Failure, Leftover};
+use crate::failure::Failure;
 use crate::pipeline::{Context, Inventory, Item};
 use crate::settings::{self, Environment};
-use crate::ui;
+use crate::ui::{self, Ui};
 
 /// Lists, asks, removes.
-pub async fn run(args: &cli::Clean, env: &Environment, context: &Context) -> Result<(), Failure> {
+pub async fn run(
+    args: &cli::Clean,
+    env: &Environment,
+    (ui, context): (&Ui, &Context),
+) -> Result<(), Failure> {
     let settings = settings::Clean::resolve(args, env)?;
-    let mut inventory = Inventory::take(&settings.common, context).await?;
-    let outcome = show_and_remove(&settings, &mut inventory, context).await;
-    let mut leftovers = inventory.release(context).await;
-    leftovers.extend(outcome?);
-    if leftovers.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::environment("not everything could be removed").with_teardown(leftovers))
-}
-
-async fn show_and_remove(
-    settings: &settings::Clean,
-    inventory: &mut Inventory,
-    context: &Context,
-) -> Result<Vec<Leftover>, Failure> {
+    let inventory = Inventory::take(&settings.common, context).await?;
     for run in inventory.live() {
-        context
-            .events
-            .notice(format!("run {run} is alive: what it uses is left alone"));
+        let text = "is alive: images, downloads and what it uses are left alone";
+        context.events.notice(format!("run {run} {text}"));
     }
     let items = inventory.items();
     if items.is_empty() {
         context.events.notice("nothing to remove");
-        return Ok(Vec::new());
+        return Ok(());
     }
-    items.iter().try_for_each(|item| ui::result(&line(item)))?;
+    items.iter().try_for_each(|item| ui.result(&line(item)))?;
     let total: u64 = items.iter().filter_map(|item| item.size).sum();
     context
         .events
         .notice(format!("{} in all", ui::words::bytes(total)));
-    if settings.dry_run || !agreed(settings, context).await? {
-        return Ok(Vec::new());
+    if settings.dry_run || !agreed(&settings, (ui, context)).await? {
+        return Ok(());
     }
-    let leftovers = inventory.remove().await;
+    let leftovers = Box::pin(inventory.remove(&settings.common, context)).await?;
     if leftovers.is_empty() {
         context.events.notice("removed");
+        return Ok(());
     }
-    Ok(leftovers)
+    Err(Failure::environment("not everything could be removed").with_teardown(leftovers))
 }
 
 fn line(item: &Item) -> String {
@@ -57,12 +47,19 @@ fn line(item: &Item) -> String {
         .to_owned()
 }
 
-async fn agreed(settings: &settings::Clean, context: &Context) -> Result<bool, Failure> {
+async fn agreed(
+    settings: &settings::Clean,
+    (ui, context): (&Ui, &Context),
+) -> Result<bool, Failure> {
+    if context.cancel.is_cancelled() {
+        return Err(Failure::interrupted());
+    }
     if settings.yes {
         return Ok(true);
     }
     // A question is a blocking read: on its own thread, so that a signal still ends it.
-    let asked = tokio::task::spawn_blocking(|| ui::confirm("Remove all of this?"));
+    let ui = ui.clone();
+    let asked = tokio::task::spawn_blocking(move || ui.confirm("Remove all of this?"));
     let answer = context.cancel.race(asked).await?;
     match answer.map_err(|e| Failure::new(crate::failure::Class::Internal, e))?? {
         Some(answer) => Ok(answer),

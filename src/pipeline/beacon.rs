@@ -4,11 +4,12 @@
 //! Runs of other people and other machines have no file here; what belongs to those is judged by
 //! their containers.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::engine::RunId;
+use crate::engine::{Endpoint, RunId};
 use crate::failure::{Failure, OrFail as _};
 
 /// This run's own sign of life. When the value goes without [`Beacon::put_out`] the file stays, unlocked:
@@ -21,17 +22,19 @@ pub(super) struct Beacon {
     _file: File,
 }
 
-/// The signs of life in one state folder.
+/// The signs of life in one state folder, of runs on one engine.
 #[derive(Clone, Debug)]
 pub(super) struct Beacons {
     folder: PathBuf,
+    endpoint: String,
 }
 
 impl Beacons {
-    /// Those below `state_dir`.
-    pub(super) fn new(state_dir: &Path) -> Self {
+    /// Those below `state_dir`, for runs on the engine at `endpoint`.
+    pub(super) fn new(state_dir: &Path, endpoint: &Endpoint) -> Self {
         Self {
             folder: state_dir.join("runs"),
+            endpoint: endpoint.to_string(),
         }
     }
 
@@ -41,43 +44,59 @@ impl Beacons {
         let light = || {
             fs::create_dir_all(&self.folder)?;
             // Locked before it has its name: nobody ever sees it unlocked while we live.
-            let file = tempfile::Builder::new()
+            let mut file = tempfile::Builder::new()
                 .prefix(".new-")
                 .tempfile_in(&self.folder)?;
             file.as_file().try_lock().map_err(io::Error::from)?;
+            file.write_all(self.endpoint.as_bytes())?;
             file.persist(&path).map_err(|e| e.error)
         };
         let file = light().or_environment(format!("write {}", path.display()))?;
         Ok(Beacon { path, _file: file })
     }
 
-    /// Whether `run` was one of ours and its process is gone.
+    /// Whether `run` was one of this person's and its process is gone.
     pub(super) fn is_dead(&self, run: &RunId) -> bool {
-        let Ok(file) = File::open(self.folder.join(run.as_str())) else {
-            return false;
-        };
-        matches!(file.try_lock(), Ok(()))
+        // Shared, so that two who look at the same time do not take each other for the run.
+        let file = File::open(self.folder.join(run.as_str()));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Ok(())))
     }
 
-    /// Whether `run` is one of ours and its process lives.
+    /// Whether `run` is one of this person's and its process lives.
     pub(super) fn is_live(&self, run: &RunId) -> bool {
-        let Ok(file) = File::open(self.folder.join(run.as_str())) else {
-            return false;
-        };
-        matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+        let file = File::open(self.folder.join(run.as_str()));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
-    /// Forgets the runs in `gone`: nothing of theirs is left.
-    pub(super) fn forget(&self, gone: impl Fn(&RunId) -> bool) {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        for entry in entries {
-            let name = entry.file_name();
-            let run = name.to_str().and_then(|name| name.parse().ok());
-            if run.is_some_and(|run| self.is_dead(&run) && gone(&run)) {
-                // One that stays is forgotten next time.
-                fs::remove_file(entry.path()).unwrap_or(());
-            }
+    /// The runs of this person on this engine that live.
+    pub(super) fn live(&self) -> BTreeSet<RunId> {
+        let mut runs = self.known();
+        runs.retain(|run| self.is_live(run));
+        runs
+    }
+
+    /// The runs of this person on this engine whose processes are gone.
+    pub(super) fn dead(&self) -> BTreeSet<RunId> {
+        let mut runs = self.known();
+        runs.retain(|run| self.is_dead(run));
+        runs
+    }
+
+    /// Forgets `runs`: nothing of theirs is left.
+    pub(super) fn forget(&self, runs: &BTreeSet<RunId>) {
+        for run in runs {
+            // One that stays is forgotten next time.
+            fs::remove_file(self.folder.join(run.as_str())).unwrap_or(());
         }
+    }
+
+    fn known(&self) -> BTreeSet<RunId> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let here = |entry: &fs::DirEntry| {
+            fs::read_to_string(entry.path()).is_ok_and(|endpoint| endpoint == self.endpoint)
+        };
+        let run = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+        entries.filter(here).filter_map(run).collect()
     }
 }
 
@@ -96,21 +115,26 @@ mod tests {
     #[test]
     fn a_run_is_live_while_its_beacon_is_held_and_dead_when_only_the_file_is_left() {
         let state = tempfile::tempdir().unwrap();
-        let beacons = Beacons::new(state.path());
+        let endpoint = |name: &str| Endpoint::Unix(name.into());
+        let beacons = Beacons::new(state.path(), &endpoint("/one"));
         let run: RunId = "0123456789ab".parse().unwrap();
+        let only = BTreeSet::from([run.clone()]);
         assert!(!beacons.is_dead(&run) && !beacons.is_live(&run), "unknown");
         let beacon = beacons.light(&run).unwrap();
         assert!(!beacons.is_dead(&run) && beacons.is_live(&run), "lit");
+        assert_eq!(beacons.live(), only);
         beacon.put_out();
         assert!(!beacons.is_dead(&run), "given back");
-        drop(beacons.light(&run).unwrap());
-        assert!(beacons.is_dead(&run), "left behind");
 
-        fs::write(state.path().join("runs/0123456789ab"), "").unwrap();
+        drop(beacons.light(&run).unwrap());
         assert!(beacons.is_dead(&run) && !beacons.is_live(&run), "killed");
-        beacons.forget(|_| false);
-        assert!(beacons.is_dead(&run));
-        beacons.forget(|_| true);
+        let elsewhere = Beacons::new(state.path(), &endpoint("/two"));
+        assert!(
+            elsewhere.dead().is_empty(),
+            "another engine's is not ours to forget"
+        );
+        assert_eq!(beacons.dead(), only);
+        beacons.forget(&only);
         assert!(!beacons.is_dead(&run));
     }
 }

@@ -1,5 +1,6 @@
 //! Where the builders' logs are kept, and for how long.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,37 +34,39 @@ fn ours(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.path())
-        .filter(|path| is_ours(path))
+        .filter(|path| run_of(path).is_some())
         .collect()
 }
 
-/// The folder of the logs and the bytes that ours take.
-pub(super) fn usage(state_dir: &Path) -> (PathBuf, u64) {
+/// The folder of the logs and the bytes that ours take, those of `live` runs apart.
+pub(super) fn usage(state_dir: &Path, live: &BTreeSet<RunId>) -> (PathBuf, u64) {
     let folder = folder(state_dir);
-    let sizes = ours(&folder)
-        .into_iter()
-        .filter_map(|log| fs::metadata(log).ok());
+    let sizes = ended(&folder, live).filter_map(|log| fs::metadata(log).ok());
     let bytes = sizes.map(|meta| meta.len()).sum();
     (folder, bytes)
 }
 
-/// Removes our logs in `folder`; the first one that cannot be removed, and why.
-pub(super) fn remove_all(folder: &Path) -> Result<(), (PathBuf, std::io::Error)> {
-    for log in ours(folder) {
+/// Removes our logs in `folder` but those of `live` runs; the first one that cannot be removed, and why.
+pub(super) fn remove_all(
+    folder: &Path,
+    live: &BTreeSet<RunId>,
+) -> Result<(), (PathBuf, std::io::Error)> {
+    for log in ended(folder, live) {
         fs::remove_file(&log).map_err(|error| (log, error))?;
     }
     Ok(())
 }
 
-fn is_ours(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let run = name
-        .strip_prefix("build-")
-        .and_then(|rest| rest.strip_suffix(".log"));
-    run.is_some_and(|run| run.parse::<RunId>().is_ok())
+fn ended(folder: &Path, live: &BTreeSet<RunId>) -> impl Iterator<Item = PathBuf> {
+    let lives = |log: &PathBuf| run_of(log).is_some_and(|run| live.contains(&run));
+    ours(folder).into_iter().filter(move |log| !lives(log))
+}
+
+/// The run whose log it is; `None` for a file that is not ours.
+fn run_of(path: &Path) -> Option<RunId> {
+    let name = path.file_name()?.to_str()?;
+    let run = name.strip_prefix("build-")?.strip_suffix(".log")?;
+    run.parse().ok()
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ mod inputs;
 mod inventory;
 mod logs;
 mod plan;
+mod removal;
 mod run;
 mod scope;
 mod suspend;
 mod sweep;
+mod table;
 
 pub use context::Context;
 pub use emulation::Emulation;

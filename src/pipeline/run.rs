@@ -41,7 +41,7 @@ impl Done {
 
 /// Carries out `plan`.
 pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
-    let beacons = Beacons::new(&plan.settings.common.state_dir);
+    let beacons = Beacons::new(&plan.settings.common.state_dir, plan.engine.endpoint());
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
     let beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
@@ -88,7 +88,7 @@ async fn emulate(
         }
         binfmt::probe(&plan.engine, image, &plan.run, &context.cancel).await
     };
-    context.phase(Phase::Emulation, work).await
+    context.phase(Phase::Emulation, Box::pin(work)).await
 }
 
 /// Starts a registrar, removes what dead runs left, and has the handler registered.
@@ -117,8 +117,13 @@ async fn sweep(
         beacons,
         own: &plan.run,
     };
-    let found = sweep.find(registrar.as_deref_mut()).await?;
-    let (gone, left) = sweep.remove(&found, registrar).await;
+    let cancel = &context.cancel;
+    let entries = match &mut registrar {
+        Some(registrar) => cancel.race(registrar.entries()).await??,
+        None => Vec::new(),
+    };
+    let found = cancel.race(sweep.find(entries)).await??;
+    let (gone, left) = cancel.race(sweep.remove(&found, registrar)).await?;
     for what in gone {
         context
             .events
@@ -128,9 +133,6 @@ async fn sweep(
         let Leftover { what, why, remedy } = left;
         let text = format!("a dead run left {what}, which cannot be removed: {why} ({remedy})");
         context.events.warn(text);
-    }
-    if left.is_empty() {
-        beacons.forget(|_| true);
     }
     Ok(())
 }

@@ -25,6 +25,8 @@ pub(super) struct Found {
     pub(super) handlers: Vec<(RunId, Entry)>,
     /// Runs that live, this one not among them.
     pub(super) live: BTreeSet<RunId>,
+    /// Runs of this person on this engine that are known to be dead.
+    dead: BTreeSet<RunId>,
 }
 
 /// How a run is known to be.
@@ -48,15 +50,17 @@ pub(super) struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Looks for what dead runs left; at the kernel's table through `registrar` when there is one.
-    pub(super) async fn find(&self, registrar: Option<&mut Registrar>) -> Result<Found, Failure> {
-        // In this order: a run that registers between the two has a running registrar in the list.
-        let entries = match registrar {
-            Some(registrar) => registrar.entries().await?,
-            None => Vec::new(),
-        };
+    /// Looks for what dead runs left. `entries` are the kernel's, read before this: a run that
+    /// registers in between has a running registrar in the list of containers.
+    pub(super) async fn find(&self, entries: Vec<Entry>) -> Result<Found, Failure> {
+        let dead = self.beacons.dead();
         let all = self.engine.our_containers().await?;
-        let mut found = Found::default();
+        let mut found = Found {
+            live: self.beacons.live(),
+            dead,
+            ..Found::default()
+        };
+        found.live.remove(self.own);
         for container in &all {
             let Some(run) = run_of(container).filter(|run| run != self.own) else {
                 continue;
@@ -78,7 +82,7 @@ impl Sweep<'_> {
         Ok(found)
     }
 
-    /// Removes what was found; what went, and what could not be removed. Containers go first: a
+    /// Removes what was found, and forgets the dead when nothing of theirs is left; what went, and what could not be removed. Containers go first: a
     /// registrar that still runs would put its handler back.
     pub(super) async fn remove(
         &self,
@@ -98,6 +102,7 @@ impl Sweep<'_> {
             }
         }
         let Some(registrar) = registrar else {
+            // A handler of a dead run may still be there: they are not forgotten.
             return (gone, left);
         };
         for (run, entry) in &found.handlers {
@@ -110,6 +115,9 @@ impl Sweep<'_> {
                     remedy: HandlerName::new(run).remedy(),
                 }),
             }
+        }
+        if left.is_empty() {
+            self.beacons.forget(&found.dead);
         }
         (gone, left)
     }

@@ -29,7 +29,7 @@ pub struct Talk {
 }
 
 /// The view of a run; [`Ui::events`] feeds it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ui {
     view: Option<Arc<Mutex<View>>>,
 }
@@ -57,42 +57,41 @@ impl Ui {
         }
     }
 
-    /// Takes the live line away, before results and reports are written.
+    /// Takes the live line away for good: results, questions and reports are on the same terminal.
     pub fn close(&self) {
         if let Some(view) = &self.view {
             view.lock().unwrap_or_else(PoisonError::into_inner).close();
         }
     }
-}
 
-/// Writes a result line to standard output.
-pub fn result(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // Whoever closed the pipe does not want to know.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.or_environment("write the result to standard output"),
+    /// Writes a result line to standard output.
+    pub fn result(&self, text: &str) -> Result<(), Failure> {
+        self.close();
+        let mut out = io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            // Whoever closed the pipe does not want to know.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.or_environment("write the result to standard output"),
+        }
+    }
+
+    /// Asks on the terminal; only `y` and `yes` are a yes. `None` when standard input is no terminal.
+    /// Blocks until there is an answer.
+    pub fn confirm(&self, question: &str) -> Result<Option<bool>, Failure> {
+        if !io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        self.close();
+        tell(&format!("{question} [y/N] "));
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        read.or_environment("read the answer")?;
+        let answer = answer.trim().to_ascii_lowercase();
+        Ok(Some(matches!(answer.as_str(), "y" | "yes")))
     }
 }
 
 /// Writes a report to standard error; there is nobody to tell when that fails.
 pub fn tell(report: &str) {
     write!(io::stderr().lock(), "{report}").unwrap_or(());
-}
-
-/// Asks on the terminal; only `y` and `yes` are a yes. `None` when standard input is no terminal.
-pub fn confirm(question: &str) -> Result<Option<bool>, Failure> {
-    if !io::stdin().is_terminal() {
-        return Ok(None);
-    }
-    tell(&format!("{question} [y/N] "));
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .or_environment("read the answer")?;
-    Ok(Some(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    )))
 }

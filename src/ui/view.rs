@@ -17,6 +17,8 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct View {
     state: State,
+    terminal: bool,
+    /// The live line, while a phase is under way on a terminal.
     live: Option<ProgressBar>,
     verbose: bool,
     spoke: Instant,
@@ -27,7 +29,8 @@ impl View {
     pub(super) fn new(terminal: bool, verbose: bool) -> Self {
         Self {
             state: State::default(),
-            live: terminal.then(live_line),
+            terminal,
+            live: None,
             verbose,
             spoke: Instant::now(),
         }
@@ -37,8 +40,13 @@ impl View {
     pub(super) fn show(&mut self, event: &Event) {
         self.state.apply(event);
         match event {
-            Event::Started(_) => self.spoke = Instant::now(),
+            Event::Started(_) => {
+                self.spoke = Instant::now();
+                self.end_line();
+                self.live = self.terminal.then(live_line);
+            }
             Event::Finished(phase, took) => {
+                self.end_line();
                 let (phase, took) = (words::phase(*phase), words::duration(*took));
                 self.line(&format!("{phase}: done in {took}"));
             }
@@ -51,8 +59,13 @@ impl View {
         self.progress();
     }
 
-    /// Takes the live line away.
+    /// Takes the live line away for good.
     pub(super) fn close(&mut self) {
+        self.terminal = false;
+        self.end_line();
+    }
+
+    fn end_line(&mut self) {
         if let Some(bar) = self.live.take() {
             bar.finish_and_clear();
         }
@@ -74,9 +87,6 @@ impl View {
 
     fn progress(&mut self) {
         let Some(phase) = self.state.phase() else {
-            if let Some(bar) = &self.live {
-                bar.set_message("");
-            }
             return;
         };
         let how_far = self

@@ -202,3 +202,24 @@ fn a_stopped_sdbuild_loses_the_handler_and_says_so_when_it_goes_on() {
     assert!(ran.stderr.contains("registrar"), "{}", ran.stderr);
     before.is_unchanged();
 }
+
+#[test]
+fn a_hangup_that_is_ignored_from_outside_stays_ignored() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let script = format!("    echo logged out\n    sleep 2\n{SMALL_IMAGE}");
+    person.write("sd-card.nix", &product(&fresh(&script)));
+    let build = person.build(&["-v"]);
+    let mut nohup = std::process::Command::new("nohup");
+    nohup.arg(build.get_program()).args(build.get_args());
+    nohup.env_clear().envs(&person.environment);
+    nohup
+        .current_dir(person.home.path())
+        .stdin(std::process::Stdio::null());
+    let mut running = Running::start(&mut nohup);
+    running.until("logged out");
+    running.signal(Signal::SIGHUP);
+    running.finish().exits(0);
+}

@@ -1,0 +1,62 @@
+//! The kernel's table of handlers, for those who only want to look.
+
+use std::fs;
+
+use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, parse};
+use crate::engine::{Endpoint, Engine, ImageInfo, RunId};
+use crate::failure::{Class, Failure};
+use crate::pipeline::Context;
+
+/// Where the table is on this machine, which may be the engine's.
+const TABLE: &str = "/proc/sys/fs/binfmt_misc";
+
+/// The entries of the engine's kernel: through a registrar when its image is loaded, else, for an
+/// engine that may well be here, from this machine's own files. Nothing is fetched to look.
+pub(super) async fn entries(
+    engine: &Engine,
+    (run, image): (&RunId, Option<&ImageInfo>),
+    context: &Context,
+) -> Result<Vec<Entry>, Failure> {
+    let Some(image) = image else {
+        return Ok(match engine.endpoint() {
+            Endpoint::Unix(_) => local(),
+            Endpoint::Tcp(_) => Vec::new(),
+        });
+    };
+    match asked(engine, (run, image), context).await {
+        Err(failure) if failure.class != Class::Interrupted && failure.teardown.is_empty() => {
+            let text = format!("cannot look at the kernel's handlers: {failure}");
+            context.events.warn(text);
+            Ok(Vec::new())
+        }
+        asked => asked,
+    }
+}
+
+async fn asked(
+    engine: &Engine,
+    (run, image): (&RunId, &ImageInfo),
+    context: &Context,
+) -> Result<Vec<Entry>, Failure> {
+    let reference = image.id.clone();
+    let options = RegistrarOptions::new(engine, &RegistrarImage { reference }, run);
+    let mut registrar = Registrar::start(options, &context.cancel, &context.events).await?;
+    let entries = context.cancel.race(registrar.entries()).await;
+    // Nothing is held, so nothing is lost by letting go now: whoever reads the list takes their time.
+    let left = registrar.release(&context.cancel).await;
+    match entries.and_then(|entries| entries) {
+        Ok(entries) if left.is_empty() => Ok(entries),
+        Ok(_) => Err(Failure::environment("look at the kernel's handlers").with_teardown(left)),
+        Err(failure) => Err(failure.with_teardown(left)),
+    }
+}
+
+fn local() -> Vec<Entry> {
+    let files = fs::read_dir(TABLE).into_iter().flatten().flatten();
+    let entry = |file: fs::DirEntry| {
+        let name = file.file_name().into_string().ok()?;
+        let text = fs::read_to_string(file.path()).ok()?;
+        Some(parse(&name, &text))
+    };
+    files.filter_map(entry).collect()
+}
