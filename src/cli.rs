@@ -3,6 +3,11 @@
 //! What a flag means when it is absent is decided in `settings`, which also reads the environment
 //! and `sdbuild.toml`.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks would show"
+)]
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -54,8 +59,8 @@ pub struct Build {
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
-    /// Which nixpkgs: a folder, the URL of a tarball, or a release [default: 26.05].
-    #[arg(long, value_name = "FOLDER|URL|RELEASE", env = "SDBUILD_NIXPKGS")]
+    /// Which nixpkgs: a folder, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS].
+    #[arg(long, value_name = "FOLDER|URL|RELEASE")]
     pub nixpkgs: Option<String>,
 
     /// The system that the image is for [default: aarch64-linux].
@@ -78,20 +83,20 @@ pub struct Build {
     #[arg(short, long)]
     pub force: bool,
 
-    /// Binary caches, separated by spaces; empty for none [default: that of NixOS].
-    #[arg(long, value_name = "URLS", env = "SDBUILD_SUBSTITUTERS")]
+    /// Binary caches, separated by spaces; empty for none [default: that of NixOS] [env: SDBUILD_SUBSTITUTERS].
+    #[arg(long, value_name = "URLS")]
     pub substituters: Option<String>,
 
-    /// Public keys of the binary caches, separated by spaces.
-    #[arg(long, value_name = "KEYS", env = "SDBUILD_TRUSTED_PUBLIC_KEYS")]
+    /// Public keys of the binary caches, separated by spaces [env: SDBUILD_TRUSTED_PUBLIC_KEYS].
+    #[arg(long, value_name = "KEYS")]
     pub trusted_public_keys: Option<String>,
 
-    /// Cores for each derivation; 0 for all [default: 0].
-    #[arg(long, value_name = "N", env = "SDBUILD_CORES")]
+    /// Cores for each derivation; 0 for all [default: 0] [env: SDBUILD_CORES].
+    #[arg(long, value_name = "N")]
     pub cores: Option<u32>,
 
-    /// Derivations built at the same time [default: the engine's cores].
-    #[arg(short, long, value_name = "N", env = "SDBUILD_JOBS", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Derivations built at the same time [default: the engine's cores] [env: SDBUILD_JOBS].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub jobs: Option<u32>,
 
     /// Say what would be fetched, made and written, and stop there.

@@ -72,11 +72,11 @@ fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
         return Err(Failure::environment(format!(
             "the emulator or the program crashed{how}: {said}"
         ))
-        .hint("another handler for aarch64 may be in front of ours: `sdbuild status` lists them"));
+        .hint("another handler for aarch64 may be in front of ours: they are in /proc/sys/fs/binfmt_misc"));
     }
     Err(
         Failure::environment(format!("exit status {}, and it said: {said}", exit.code))
-            .hint("run `sdbuild doctor`"),
+            .hint("look for other handlers in /proc/sys/fs/binfmt_misc, and for messages of the kernel: `dmesg`"),
     )
 }
 
@@ -98,8 +98,9 @@ fn no_handler(said: &str) -> Failure {
 }
 
 fn hangs() -> Failure {
-    Failure::environment(format!("no answer within {} s", PATIENCE.as_secs()))
-        .hint("another handler for aarch64 may be in front of ours: `sdbuild status` lists them")
+    Failure::environment(format!("no answer within {} s", PATIENCE.as_secs())).hint(
+        "another handler for aarch64 may be in front of ours: they are in /proc/sys/fs/binfmt_misc",
+    )
 }
 
 #[cfg(test)]

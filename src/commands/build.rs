@@ -15,17 +15,20 @@ pub async fn run(
     let settings = settings::Build::resolve(args, env)?;
     let plan = pipeline::plan(settings, context).await?;
     if plan.settings.dry_run {
-        return plan.describe().iter().try_for_each(|line| ui.result(line));
+        let lines = plan.describe();
+        return lines
+            .iter()
+            .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
     }
     let done = pipeline::run(&plan, context).await?;
     let image = &done.image;
     context.events.notice(format!(
-        "{} in {} ({}, SHA-256 {})",
+        "{} in {} (SHA-256 {})",
         ui::words::bytes(image.size),
         image.path.display(),
-        plan.settings.system,
         hex::encode(image.sha256)
     ));
-    ui.result(&image.path.to_string_lossy())?;
-    done.all_given_back()
+    let told = ui.result(&image.path.to_string_lossy());
+    // What could not be removed weighs more than a result that nobody could be told.
+    done.all_given_back().and(told)
 }

@@ -142,7 +142,7 @@ fn full(store: &str) -> Failure {
         "no space left, or no inode, on the store volume {store}"
     ))
     .hint("free some space where the engine keeps its volumes (docker system df; df -h; df -i)")
-    .hint("`sdbuild clean --store` removes what earlier builds left in the store volume")
+    .hint("`sdbuild clean` removes the store volume, with all that earlier builds left in it")
 }
 
 /// A derivation failed on its own account.

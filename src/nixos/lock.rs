@@ -89,7 +89,7 @@ pub struct Resolve<'a> {
     pub lock: &'a Path,
     /// Where releases are asked for, [`CHANNELS`] by default.
     pub channels: &'a str,
-    /// Move the lock although it fits (`sdbuild lock --update`).
+    /// Move the lock although it fits.
     pub update: bool,
 }
 
@@ -148,7 +148,7 @@ pub fn write(path: &Path, locked: &Locked) -> Result<(), Failure> {
     };
     let text = toml::to_string(&file).or_internal("write the lock")?;
     let text = format!(
-        "# Which nixpkgs this image is built from. `sdbuild lock --update` moves it.\n{text}"
+        "# Which nixpkgs this image is built from. Delete this file to resolve it anew.\n{text}"
     );
     let folder = path
         .parent()
@@ -187,7 +187,7 @@ where
         };
         let got = fetch(download).await.map_err(|f| {
             f.hint(format!(
-                "{} pins it; `sdbuild lock --update` moves the pin",
+                "{} pins it; delete that file to resolve it anew",
                 how.lock.display()
             ))
         })?;

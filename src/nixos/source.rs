@@ -34,7 +34,7 @@ impl Configuration {
         let shown = path.display();
         let meta = fs::metadata(path)
             .or_usage(format!("read the configuration {shown}"))
-            .map_err(|f| f.hint("name the file with --config, or make one with `sdbuild init`"))?;
+            .map_err(|f| f.hint("name the file with --config, or start from the sd-card.nix that comes with sdbuild"))?;
         if !meta.is_file() {
             let what = if meta.is_dir() {
                 "is a folder"

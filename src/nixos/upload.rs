@@ -87,7 +87,7 @@ fn no_nix(builder: &Builder<'_>) -> Failure {
             .hint("--builder-image needs an image with Nix in it, for instance nixos/nix");
     }
     Failure::environment(format!("the store volume {} is empty", builder.store))
-        .hint("`sdbuild clean --store` removes it; the next build makes a new one")
+        .hint("`sdbuild clean` removes it; the next build makes a new one")
 }
 
 fn relative(path: &str) -> &str {

@@ -62,17 +62,18 @@ impl Images {
 
     /// Fetches the packages of all `definitions`.
     pub async fn fetch(&self, definitions: &[&Definition], cancel: &Cancel) -> Result<(), Failure> {
-        let Some(newest) = definitions
-            .iter()
-            .map(|d| &d.lock)
-            .max_by_key(|lock| &lock.snapshot)
-        else {
-            return Ok(());
-        };
         let pins = Self::packages(definitions);
-        self.fetcher
-            .pins(&pins, &newest.mirrors(&self.mirrors), cancel)
-            .await?;
+        if pins.is_empty() {
+            return Ok(());
+        }
+        // Each lock's own moment of the snapshot archive: another one may lack its versions.
+        let mut mirrors = self.mirrors.clone();
+        for mirror in definitions.iter().flat_map(|d| d.lock.mirrors(&[])) {
+            if !mirrors.contains(&mirror) {
+                mirrors.push(mirror);
+            }
+        }
+        self.fetcher.pins(&pins, &mirrors, cancel).await?;
         Ok(())
     }
 

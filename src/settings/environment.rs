@@ -1,4 +1,4 @@
-//! The only place that reads the process's environment (besides clap's own `env`).
+//! The only place that reads the process's environment.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,12 +26,20 @@ pub struct Environment {
     pub locks: Option<PathBuf>,
     /// Where release channels are (`SDBUILD_CHANNELS`).
     pub channels: Option<String>,
+    /// `SDBUILD_NIXPKGS`.
+    pub nixpkgs: Option<String>,
+    /// `SDBUILD_SUBSTITUTERS`: here an empty one means none at all.
+    pub substituters: Option<String>,
+    /// `SDBUILD_TRUSTED_PUBLIC_KEYS`.
+    pub trusted_public_keys: Option<String>,
+    /// `SDBUILD_CORES`, as it was written.
+    pub cores: Option<String>,
+    /// `SDBUILD_JOBS`, as it was written.
+    pub jobs: Option<String>,
     /// The store volume (`SDBUILD_STORE`).
     pub store: Option<String>,
     /// The person behind `sudo`: user and group number.
     pub sudo: Option<(u32, u32)>,
-    /// `NO_COLOR` is set.
-    pub no_color: bool,
     /// `TERM=dumb`.
     pub dumb_terminal: bool,
 }
@@ -62,9 +70,13 @@ impl Environment {
             debian_mirror: text("SDBUILD_DEBIAN_MIRROR"),
             locks: path("SDBUILD_LOCKS"),
             channels: text("SDBUILD_CHANNELS"),
+            nixpkgs: text("SDBUILD_NIXPKGS"),
+            substituters: get("SDBUILD_SUBSTITUTERS").and_then(|v| v.into_string().ok()),
+            trusted_public_keys: text("SDBUILD_TRUSTED_PUBLIC_KEYS"),
+            cores: text("SDBUILD_CORES"),
+            jobs: text("SDBUILD_JOBS"),
             store: text("SDBUILD_STORE"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
-            no_color: some("NO_COLOR").is_some(),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
         }
     }

@@ -1,7 +1,7 @@
 //! Settings: every choice of a run, typed and whole. Flag, then environment, then `sdbuild.toml`,
 //! then default.
 //!
-//! The only reader of the environment besides clap's `env`; nothing reads it after
+//! The only reader of the environment; nothing reads it after
 //! `resolve`. May read files of the host to learn its habits; calls no other room.
 
 mod environment;
@@ -151,27 +151,56 @@ impl Build {
             .or(file_output);
         Ok(Self {
             common: Common::resolve(env, &file)?,
-            nixpkgs: nixpkgs(args, &file, (&here, &folder)),
+            nixpkgs: nixpkgs((args, env), &file, (&here, &folder)),
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
             system: system.map_or(Ok(System::Aarch64Linux), |s| System::from_str(s))?,
             emulation: args.emulation.unwrap_or(cli::EmulationChoice::Auto),
             builder_image: args.builder_image.clone().or(file.builder_image),
             output: output.unwrap_or(here),
             force: args.force,
-            substituters: (args.substituters.as_ref().map(words))
+            substituters: (args.substituters.as_ref())
+                .or(env.substituters.as_ref())
+                .map(words)
                 .or(file.substituters)
                 .unwrap_or_else(|| vec![CACHE.to_owned()]),
-            trusted_public_keys: (args.trusted_public_keys.as_ref().map(words))
+            trusted_public_keys: (args.trusted_public_keys.as_ref())
+                .or(env.trusted_public_keys.as_ref())
+                .map(words)
                 .or(file.trusted_public_keys)
                 .unwrap_or_else(|| vec![CACHE_KEY.to_owned()]),
-            cores: args.cores.or(file.cores).unwrap_or(0),
-            jobs: args.jobs.or(file.jobs),
+            cores: args
+                .cores
+                .or(number(("SDBUILD_CORES", env.cores.as_ref()), 0)?)
+                .or(file.cores)
+                .unwrap_or(0),
+            jobs: args
+                .jobs
+                .or(number(("SDBUILD_JOBS", env.jobs.as_ref()), 1)?)
+                .or(at_least(("jobs in sdbuild.toml", file.jobs), 1)?),
             memory: file.memory_mib.map(mebibytes),
             store: store(env.store.as_ref().or(file.store.as_ref()))?,
             owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
             dry_run: args.dry_run,
             config,
         })
+    }
+}
+
+/// A number from the environment.
+fn number((name, text): (&str, Option<&String>), least: u32) -> Result<Option<u32>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let number = text
+        .parse()
+        .map_err(|_| Failure::usage(format!("{name} is `{text}`, which is no number")))?;
+    at_least((name, Some(number)), least)
+}
+
+fn at_least((name, number): (&str, Option<u32>), least: u32) -> Result<Option<u32>, Failure> {
+    match number {
+        Some(number) if number < least => Err(Failure::usage(format!(
+            "{name} is {number}; {least} is the least"
+        ))),
+        number => Ok(number),
     }
 }
 
@@ -194,8 +223,13 @@ fn store(name: Option<&String>) -> Result<String, Failure> {
 
 /// The nixpkgs that was asked for. A folder is made absolute from where it was named: the current
 /// folder for a flag, the settings file's folder for a setting.
-fn nixpkgs(args: &cli::Build, file: &File, (here, folder): (&Path, &Path)) -> String {
-    let (text, base) = match (&args.nixpkgs, &file.nixpkgs) {
+fn nixpkgs(
+    (args, env): (&cli::Build, &Environment),
+    file: &File,
+    (here, folder): (&Path, &Path),
+) -> String {
+    let chosen = args.nixpkgs.as_ref().or(env.nixpkgs.as_ref());
+    let (text, base) = match (chosen, &file.nixpkgs) {
         (Some(text), _) => (text, here),
         (None, Some(text)) => (text, folder),
         (None, None) => return DEFAULT_RELEASE.to_owned(),

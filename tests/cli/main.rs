@@ -251,3 +251,59 @@ fn a_closed_or_full_standard_error_changes_no_exit_code() {
     let status = person.build(&[]).stderr(full).status().unwrap();
     assert_eq!(status.code(), Some(3));
 }
+
+#[test]
+fn empty_variables_count_as_unset_and_bad_ones_are_named() {
+    let person = person()
+        .with("SDBUILD_CORES", "")
+        .with("SDBUILD_NIXPKGS", "");
+    person.write("sd-card.nix", GOOD);
+    ran(&mut person.sdbuild(&["build"])).exits(3);
+    let person = person.with("SDBUILD_JOBS", "many");
+    ran(&mut person.sdbuild(&["build"]))
+        .exits(2)
+        .says(&["SDBUILD_JOBS", "many"]);
+    let person = person.with("SDBUILD_JOBS", "0");
+    ran(&mut person.sdbuild(&["build"]))
+        .exits(2)
+        .says(&["SDBUILD_JOBS"]);
+}
+
+#[test]
+fn a_mirror_with_a_pass_word_is_refused_without_repeating_it() {
+    let person = person().with(
+        "SDBUILD_DEBIAN_MIRROR",
+        "http://me:s3cr3t@mirror.example/debian",
+    );
+    person.write("sd-card.nix", GOOD);
+    let ran = ran(&mut person.build(&[])).exits(2);
+    assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
+}
+
+/// Every `sdbuild WORD` that a message or the documentation names is a command.
+#[test]
+fn no_text_names_a_command_that_does_not_exist() {
+    let mut files = vec![root().join("README.md"), root().join("sd-card.nix")];
+    let mut folders = vec![root().join("src"), root().join("containers")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+    }
+    let help = ran(&mut person().sdbuild(&["--help"])).exits(0).stdout;
+    let mut named = 0;
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for rest in text.split("`sdbuild ").skip(1) {
+            let word = rest.split(['`', ' ']).next().unwrap();
+            named += 1;
+            let known = help.contains(&format!("\n  {word} ")) || word.starts_with('-');
+            assert!(known, "`sdbuild {word}` in {}", file.display());
+        }
+    }
+    assert!(named > 3, "the search finds what it is to find");
+}
