@@ -6,10 +6,10 @@ use std::process::Command;
 use crate::support::*;
 
 /// A file system in memory with little room; it goes with the value.
-struct Small(PathBuf);
+pub struct Small(PathBuf);
 
 impl Small {
-    fn mount(folder: &Path, size: &str) -> Self {
+    pub fn mount(folder: &Path, size: &str) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "small"])
@@ -17,6 +17,11 @@ impl Small {
             .status();
         assert!(mounted.unwrap().success());
         Self(folder.to_owned())
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 

@@ -21,3 +21,4 @@ mod support;
 mod disk;
 mod engine;
 mod registrar;
+mod storm;

@@ -15,21 +15,33 @@ pub struct OwnEngine {
     folder: tempfile::TempDir,
     child: Child,
     hide_binfmt: bool,
+    more: Vec<String>,
 }
 
 impl OwnEngine {
     /// Starts one. In a network namespace of its own: two engines in one delete each other's bridge.
     /// With `hide_binfmt` it is one whose host has `binfmt_misc` not mounted.
     pub fn start(hide_binfmt: bool) -> Self {
+        Self::launch(hide_binfmt, &[])
+    }
+
+    /// Starts one with `more` arguments.
+    pub fn start_with(more: &[&str]) -> Self {
+        Self::launch(false, more)
+    }
+
+    fn launch(hide_binfmt: bool, more: &[&str]) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("sdbuild-engine")
             .tempdir()
             .unwrap();
-        let child = spawn(&folder, hide_binfmt);
+        let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
+        let child = spawn(&folder, hide_binfmt, &more);
         let engine = Self {
             folder,
             child,
             hide_binfmt,
+            more,
         };
         engine.wait_until_up();
         engine
@@ -75,17 +87,18 @@ impl OwnEngine {
         for name in ["pid", "exec/containerd/containerd.pid"] {
             fs::remove_file(self.folder.path().join(name)).unwrap_or(());
         }
-        self.child = spawn(&self.folder, self.hide_binfmt);
+        self.child = spawn(&self.folder, self.hide_binfmt, &self.more);
         self.wait_until_up();
     }
 }
 
-fn spawn(folder: &tempfile::TempDir, hide_binfmt: bool) -> Child {
+fn spawn(folder: &tempfile::TempDir, hide_binfmt: bool, more: &[String]) -> Child {
     // Fixed text; the folder is an argument, never part of the script.
     let script = format!(
         "[ \"$2\" = keep ] || umount {BINFMT} || exit 1\n\
-         exec dockerd --host \"unix://$1/docker.sock\" --data-root \"$1/data\" --exec-root \"$1/exec\" \
-         --pidfile \"$1/pid\" >>\"$1/log\" 2>&1"
+         folder=$1\nshift 2\n\
+         exec dockerd --host \"unix://$folder/docker.sock\" --data-root \"$folder/data\" \
+         --exec-root \"$folder/exec\" --pidfile \"$folder/pid\" \"$@\" >>\"$folder/log\" 2>&1"
     );
     Command::new("unshare")
         .args([
@@ -100,6 +113,7 @@ fn spawn(folder: &tempfile::TempDir, hide_binfmt: bool) -> Child {
         ])
         .arg(folder.path())
         .arg(if hide_binfmt { "hide" } else { "keep" })
+        .args(more)
         .stdin(Stdio::null())
         .spawn()
         .unwrap()

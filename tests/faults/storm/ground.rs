@@ -1,0 +1,193 @@
+//! What the runs of one worker stand on: container images under tags of its own, a cache that knows
+//! them, and engines that may be killed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::job::{self, Job};
+use super::live::{End, Live, To};
+use super::mirror::Package;
+use crate::support::*;
+
+/// The project's locks, or the renewed ones.
+fn locks() -> PathBuf {
+    std::env::var_os("SDBUILD_LOCKS").map_or_else(|| root().join("containers"), PathBuf::from)
+}
+
+/// The lock `text` so that it means the same under another digest: what is done to the images of it
+/// disturbs nobody.
+fn turned(text: &str, by: usize) -> String {
+    let mut lock: serde_json::Value = serde_json::from_str(text).unwrap();
+    if let Some(contents) = lock.get_mut("contents").and_then(|c| c.as_array_mut()) {
+        // Looked at more than once.
+        let again = contents[0].clone();
+        contents.extend(std::iter::repeat_n(again, by));
+    } else {
+        // Two packages under each other's name: only the order of names is looked at.
+        let packages = lock["packages"].as_array_mut().unwrap();
+        let at = packages.len() - 1 - by;
+        packages.swap(at, at - 1);
+        let name = packages[at]["name"].take();
+        packages[at]["name"] = packages[at - 1]["name"].take();
+        packages[at - 1]["name"] = name;
+    }
+    lock.to_string()
+}
+
+fn warm_up(person: &Person) {
+    person.write("sd-card.nix", &job::configuration(Job::Emulated, 0));
+    ran(&mut person.build(&[])).exits(0);
+}
+
+/// The packages of the container images on this machine.
+pub fn packages() -> Vec<Package> {
+    let mut all = Vec::new();
+    for name in ["registrar", "builder"] {
+        let text = std::fs::read_to_string(locks().join(name).join("amd64.lock.json")).unwrap();
+        let lock: serde_json::Value = serde_json::from_str(&text).unwrap();
+        all.extend(
+            lock["packages"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|p| Package {
+                    path: p["path"].as_str().unwrap().to_owned(),
+                    sha256: p["sha256"].as_str().unwrap().to_owned(),
+                    size: p["size"].as_u64().unwrap(),
+                }),
+        );
+    }
+    all
+}
+
+/// The shared cache of the tests, full after the first build.
+pub fn shared_objects() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache/sdbuild/sha256")
+}
+
+/// A worker's own.
+pub struct Ground {
+    folder: tempfile::TempDir,
+    engines: [Option<OwnEngine>; 2],
+}
+
+impl Ground {
+    /// Builds once, so that the store and the engine hold what an undisturbed run needs.
+    pub fn new(number: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ground = Self {
+            folder,
+            engines: [None, None],
+        };
+        for name in ["registrar", "builder"] {
+            for architecture in ["amd64", "arm64"] {
+                let file = format!("{name}/{architecture}.lock.json");
+                let text = std::fs::read_to_string(locks().join(&file)).unwrap();
+                let text = turned(&text, number + 1);
+                let to = ground.locks().join(file);
+                std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+                std::fs::write(to, text).unwrap();
+            }
+        }
+        // First into the shared cache, which every other one is copied from.
+        warm_up(&Person::new());
+        copy_cache(&shared_objects().join("../.."), &ground.cache());
+        let cache = ground.cache().to_str().unwrap().to_owned();
+        warm_up(&ground.person().with("XDG_CACHE_HOME", cache));
+        ground
+    }
+
+    fn locks(&self) -> PathBuf {
+        self.folder.path().join("locks")
+    }
+
+    pub fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    /// Somebody with these images and a cache of their own that knows them.
+    pub fn person(&self) -> Person {
+        let person = Person::new().with("SDBUILD_LOCKS", self.locks().to_str().unwrap());
+        let cache = person.state.path().join("cache");
+        if self.cache().exists() {
+            copy_cache(&self.cache(), &cache);
+        }
+        person.with("XDG_CACHE_HOME", cache.to_str().unwrap())
+    }
+
+    /// The tags of the images.
+    pub fn tags(&self) -> Vec<String> {
+        let notes = |cache: &Path| -> BTreeSet<String> {
+            names(&cache.join("sdbuild/notes")).into_iter().collect()
+        };
+        let shared = notes(&shared_objects().join("../.."));
+        let own = notes(&self.cache());
+        let digests = own
+            .difference(&shared)
+            .filter_map(|n| n.strip_prefix("image-"));
+        digests
+            .flat_map(|digest| {
+                ["registrar", "builder"].map(|role| format!("sdbuild/{role}:{}", &digest[..12]))
+            })
+            .collect()
+    }
+
+    /// Takes the images away from the machine's engine.
+    pub fn remove_images(&self) {
+        for tag in self.tags() {
+            let id = ran(Command::new("docker").args(["image", "inspect", "-f", "{{.Id}}", &tag]));
+            if id.code == Some(0) {
+                // What a container still uses loses its name only.
+                ran(Command::new("docker").args(["rmi", "--force", &tag]));
+                ran(Command::new("docker").args(["rmi", "--force", id.stdout.trim()]));
+            }
+        }
+    }
+
+    /// The engine that may be killed; with `lasting` its containers outlive it.
+    pub fn engine(&mut self, lasting: bool) -> &mut OwnEngine {
+        let index = usize::from(lasting);
+        if self.engines[index].is_none() {
+            let more: &[&str] = if lasting { &["--live-restore"] } else { &[] };
+            let engine = OwnEngine::start_with(more);
+            let person = self.person().with("DOCKER_HOST", engine.host());
+            person.write("sd-card.nix", &job::configuration(Job::Offline, 0));
+            ran(&mut person.build(&[])).exits(0);
+            self.engines[index] = Some(engine);
+        }
+        self.engines[index].as_mut().unwrap()
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        self.remove_images();
+    }
+}
+
+/// Copies a cache by hard links; half-fetched files are written in place, so they do not go along.
+pub fn copy_cache(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    copy.args(["-a", "--link"]).arg(from).arg(to);
+    assert!(copy.status().unwrap().success());
+    let objects = to.join("sdbuild/sha256");
+    // An object has the length of its hash.
+    for name in names(&objects).iter().filter(|name| name.len() != 64) {
+        std::fs::remove_file(objects.join(name)).unwrap();
+    }
+}
+
+/// An undisturbed build that lacks a few packages and both images, for its times.
+pub fn undisturbed(person: &Person) -> Live {
+    person.write("sd-card.nix", &job::configuration(Job::Emulated, 1));
+    let mut live = Live::start(
+        &mut person.build(&[]),
+        person.state.path(),
+        [To::Us, To::Us],
+    );
+    let end = live.wait(super::deeds::NEVER_HANGS);
+    let ended_well = matches!(end, Some((End::Code(0), _)));
+    assert!(ended_well, "{end:?}: {}", live.said());
+    live
+}

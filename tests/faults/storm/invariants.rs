@@ -1,0 +1,251 @@
+//! What must hold after every deed, whatever it was. Other people's runs may be under way on this
+//! machine: judged is what carries the id of a run of ours, and what is nobody's of sdbuild.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::deeds::Deed;
+use super::ground::Ground;
+use super::job::{IMAGE, is_whole};
+use super::live::{End, Live};
+use super::run::Run;
+use super::scene::{PRECIOUS, foreign_handlers};
+use crate::support::*;
+
+type Found = Vec<String>;
+
+/// Right after the end of the run.
+pub fn after_the_deed(run: &Run<'_>) -> Found {
+    let deed = run.scene.kind.deed;
+    let mut found = handlers_of_others(run);
+    if deed.keeps_the_leash() {
+        found.extend(no_handler_of(&run.ids));
+    }
+    let orderly = !deed.leaves_it_to_the_next() && !run.killed;
+    let end = run.live.ended().map(|(end, _)| end);
+    if orderly {
+        found.extend(
+            left_by(&run.ids)
+                .iter()
+                .map(|name| format!("{name} is left")),
+        );
+        found.extend(new_volumes(run));
+        found.extend(no_beacon(&run.live));
+    }
+    let well = deed != Deed::Terminal && end == Some(End::Code(0));
+    let out = run.scene.person.out();
+    found.extend(image(&out, run.scene.seed, well, run.scene.replaces));
+    if orderly {
+        found.extend(no_temporary_file(&out));
+    }
+    found.extend(nothing_lives_on(run));
+    found.extend(foreign_container(run));
+    found
+}
+
+/// After the next build all of it holds, whatever the deed was.
+pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> Found {
+    let mut found = handlers_of_others(run);
+    found.extend(no_handler_of(&run.ids));
+    // What a killed companion left is for a run of its own person to sweep, or for `clean`.
+    let companions: BTreeSet<String> = run
+        .others
+        .iter()
+        .flat_map(|(_, live)| live.runs())
+        .collect();
+    let ids: BTreeSet<String> = run.ids.difference(&companions).cloned().collect();
+    found.extend(
+        left_by(&ids)
+            .iter()
+            .map(|name| format!("{name} is left for good")),
+    );
+    found.extend(new_volumes(run));
+    found.extend(no_beacon(&run.live));
+    found.extend(foreign_container(run));
+    if well {
+        found.extend(image(&run.scene.person.out(), run.scene.seed, true, false));
+        found.extend(whole_cache(run, ground));
+    }
+    if run.scene.kind.deed.needs_own_engine() {
+        let lasting = run.scene.kind.deed == Deed::LastingEngine;
+        let left = ground
+            .engine(lasting)
+            .docker(&["ps", "--all", "--format", "{{.Names}}"]);
+        found.extend(
+            left.stdout
+                .lines()
+                .map(|name| format!("{name} is left in the engine")),
+        );
+    }
+    found
+}
+
+fn handlers_of_others(run: &Run<'_>) -> Found {
+    let own = run.foreign_handler.clone().unwrap_or_default();
+    let now = foreign_handlers(&own);
+    let mut found = Found::new();
+    for (name, text) in &run.handlers {
+        if now.get(name) != Some(text) {
+            found.push(format!("handler {name} is not what it was"));
+        }
+    }
+    if !own.is_empty() && !now.contains_key(&own) {
+        found.push(format!("the foreign handler {own} is gone"));
+    }
+    found
+}
+
+fn of_ours(name: &str, ids: &BTreeSet<String>) -> bool {
+    ids.iter().any(|id| name.contains(id.as_str()))
+}
+
+fn no_handler_of(ids: &BTreeSet<String>) -> Found {
+    let start = Instant::now();
+    loop {
+        let all = our_handlers().into_iter();
+        let left: Vec<String> = all.filter(|name| of_ours(name, ids)).collect();
+        if left.is_empty() || start.elapsed() > Duration::from_secs(3) {
+            let left = left.into_iter();
+            return left
+                .map(|name| format!("handler {name} is left after 3 s"))
+                .collect();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Handlers, containers and volumes that carry one of `ids`.
+pub fn left_by(ids: &BTreeSet<String>) -> Vec<String> {
+    let containers = docker_lines(&["ps", "--all", "--format", "{{.Names}}"]);
+    let volumes = docker_lines(&["volume", "ls", "--quiet"]);
+    let all = our_handlers().into_iter().chain(containers).chain(volumes);
+    all.filter(|name| of_ours(name, ids)).collect()
+}
+
+/// Volumes without a name that nobody uses.
+pub fn anonymous_volumes() -> BTreeSet<String> {
+    let dangling = docker_lines(&["volume", "ls", "--quiet", "--filter", "dangling=true"]);
+    dangling
+        .into_iter()
+        .filter(|name| name.len() == 64)
+        .collect()
+}
+
+fn new_volumes(run: &Run<'_>) -> Found {
+    let now = anonymous_volumes();
+    let new = now.difference(&run.anonymous);
+    new.map(|name| format!("volume {name} is left")).collect()
+}
+
+fn no_beacon(live: &Live) -> Found {
+    let runs = live.state().join(".local/state/sdbuild/runs");
+    let left = fs::read_dir(runs).into_iter().flatten().flatten();
+    left.map(|entry| format!("beacon {} is left", entry.file_name().to_string_lossy()))
+        .collect()
+}
+
+/// The output folder: the image whole, or what was there before; `well` when it must be there.
+pub fn image(out: &Path, seed: u64, well: bool, replaces: bool) -> Found {
+    let mut found = Found::new();
+    let other = out.join("other.img");
+    // Companions have none.
+    if other.exists() && fs::read_to_string(&other).unwrap_or_default() != PRECIOUS {
+        found.push("another image is not what it was".to_owned());
+    }
+    let image = out.join(IMAGE);
+    let old = replaces && fs::read_to_string(&image).is_ok_and(|text| text == PRECIOUS);
+    if image.exists() && !old && !is_whole(&image, seed) {
+        found.push("the image is not whole".to_owned());
+    }
+    if well && (!image.exists() || old) {
+        found.push("it ended well without an image".to_owned());
+    }
+    if replaces && !image.exists() {
+        found.push("the image that was there before is gone".to_owned());
+    }
+    found
+}
+
+fn no_temporary_file(out: &Path) -> Found {
+    let known = ["other.img", IMAGE, "ballast"];
+    let others = names(out)
+        .into_iter()
+        .filter(|name| !known.contains(&name.as_str()));
+    others
+        .map(|name| format!("{name} is in the output folder"))
+        .collect()
+}
+
+fn nothing_lives_on(run: &Run<'_>) -> Found {
+    let left = run.live.processes().into_iter();
+    let mut found: Found = left.map(|pid| format!("process {pid} is left")).collect();
+    let cache = run.scene.cache();
+    if cache.exists() && File::open(cache).unwrap().try_lock().is_err() {
+        found.push("the cache is locked".to_owned());
+    }
+    found
+}
+
+fn foreign_container(run: &Run<'_>) -> Found {
+    let Some((name, _)) = &run.foreign_container else {
+        return Found::new();
+    };
+    let there = ran(Command::new("docker").args(["inspect", name])).code == Some(0);
+    (!there)
+        .then(|| format!("the foreign container {name} is gone"))
+        .into_iter()
+        .collect()
+}
+
+/// Every object is what its name says, and the images are made of the same layers as ever.
+fn whole_cache(run: &Run<'_>, ground: &Ground) -> Found {
+    if !matches!(
+        run.scene.kind.deed,
+        Deed::CacheDamaged | Deed::CacheFull | Deed::TwoFillACache
+    ) {
+        return Found::new();
+    }
+    let mut found = Found::new();
+    let objects = run.scene.cache().join("sha256");
+    for name in names(&objects).iter().filter(|name| name.len() == 64) {
+        let sum = ran(Command::new("sha256sum").arg(objects.join(name)));
+        if !sum.stdout.starts_with(name.as_str()) {
+            found.push(format!("object {name} in the cache is damaged"));
+        }
+    }
+    let layers = |folder: &Path| -> BTreeSet<String> {
+        let notes = names(folder).into_iter();
+        notes
+            .map(|name| fs::read_to_string(folder.join(name)).unwrap())
+            .collect()
+    };
+    let usual = layers(&ground.cache().join("sdbuild/notes"));
+    if !layers(&run.scene.cache().join("notes")).is_subset(&usual) {
+        found.push("the container images have other layers than usual".to_owned());
+    }
+    found
+}
+
+/// What Nix itself says of the store that all runs share.
+pub fn store(ground: &Ground) -> Found {
+    let tags = ground.tags();
+    let builder = tags.iter().find(|tag| tag.contains("/builder:")).unwrap();
+    let verify = ran(Command::new("docker").args([
+        "run",
+        "--rm",
+        "--volume",
+        "sdbuild-store:/nix",
+        "--entrypoint",
+        "nix-store",
+        builder,
+        "--verify",
+    ]));
+    let well = verify.code == Some(0) && !verify.stderr.contains("disappeared");
+    (!well)
+        .then(|| format!("nix-store --verify: {}", verify.stderr))
+        .into_iter()
+        .collect()
+}

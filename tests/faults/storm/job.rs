@@ -1,0 +1,92 @@
+//! What the storm builds: a few seconds of emulated work, and an image that takes a while to copy out.
+
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+
+use crate::support::*;
+
+/// The image's name.
+pub const IMAGE: &str = "storm.img";
+/// The image is this many times the same block.
+const BLOCKS: usize = 64;
+const BLOCK: usize = 1 << 20;
+
+/// What kind of work it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Emulated programs, in the miniature nixpkgs.
+    Emulated,
+    /// Eats memory.
+    Memory,
+    /// Starts many processes.
+    Processes,
+    /// Without emulated programs and without anything from the network, for an empty store.
+    Offline,
+}
+
+/// A configuration whose image depends on `seed` alone, and that no store has built yet.
+pub fn configuration(job: Job, seed: u64) -> String {
+    match job {
+        Job::Offline => offline(seed),
+        Job::Emulated => emulated(seed, ""),
+        Job::Memory => emulated(
+            seed,
+            "    head -c 900000000 /dev/zero | tail -c 800000000 | wc -c\n",
+        ),
+        Job::Processes => emulated(
+            seed,
+            "    for i in $(seq 40); do sleep 6 & done; sleep 5; for i in $(seq 20); do date; done; wait\n",
+        ),
+    }
+}
+
+fn emulated(seed: u64, more: &str) -> String {
+    let script = format!(
+        "    echo begins\n    for i in $(seq 8); do date; sleep 0.1; done\n{more}    \
+         mkdir -p $out/sd-image $out/nix-support\n    \
+         {{ yes storm-{seed} || true; }} | head -c {BLOCK} > block\n    \
+         for i in 1 2 3 4 5 6; do cat block block > twice; mv twice block; done\n    \
+         cp block $out/sd-image/{IMAGE}\n    \
+         echo \"file sd-image $out/sd-image/{IMAGE}\" > $out/nix-support/hydra-build-products"
+    );
+    product(&fresh(&script))
+}
+
+fn offline(seed: u64) -> String {
+    let script = format!(
+        ": {}; /bin/sleep 2; /bin/mkdir -p $out/sd-image $out/nix-support; \
+         /bin/yes storm-{seed} | /bin/head -c {BLOCK} > block; \
+         for i in 1 2 3 4 5 6; do /bin/cat block block > twice && /bin/mv twice block || exit 1; done; \
+         /bin/cp block $out/sd-image/{IMAGE} || exit 1; \
+         echo \"file sd-image $out/sd-image/{IMAGE}\" > $out/nix-support/hydra-build-products",
+        nonce()
+    );
+    format!(
+        "{{ lib, ... }}: {{ system.build.sdImage = lib.mkForce (derivation {{ name = \"offline\"; \
+         system = \"aarch64-linux\"; builder = \"/bin/sh\"; args = [ \"-c\" ''{script}'' ]; }}); \
+         imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ]; \
+         system.stateVersion = \"26.05\"; }}"
+    )
+}
+
+/// Never the same twice.
+fn nonce() -> u128 {
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_nanos()
+}
+
+/// Whether `path` is the whole image of `seed`.
+pub fn is_whole(path: &Path, seed: u64) -> bool {
+    let word = format!("storm-{seed}\n");
+    let wanted: Vec<u8> = word.bytes().cycle().take(BLOCK).collect();
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let length = file.metadata().unwrap().len();
+    let mut file = BufReader::new(file);
+    let mut block = vec![0; BLOCK];
+    length == (BLOCKS * BLOCK) as u64
+        && (0..BLOCKS).all(|_| file.read_exact(&mut block).is_ok() && block == wanted)
+}

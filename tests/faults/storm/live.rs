@@ -1,0 +1,271 @@
+//! An `sdbuild` under way: what it says and when, which runs it made, when it ended.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Code(i32),
+    Signal(i32),
+}
+
+/// Where a stream goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    Us,
+    /// A disk without room.
+    Full,
+}
+
+#[derive(Default)]
+struct Heard {
+    lines: Vec<(Duration, String)>,
+    stdout: Vec<u8>,
+    runs: BTreeSet<String>,
+    ended: Option<(End, Duration)>,
+}
+
+struct Shared {
+    start: Instant,
+    /// Nobody reads standard output, standard error any more.
+    closed: [AtomicBool; 2],
+    heard: Mutex<Heard>,
+}
+
+/// The process, and the threads that watch it.
+pub struct Live {
+    pid: Pid,
+    /// In the environment of the process and of all that it starts.
+    mark: String,
+    state: PathBuf,
+    shared: Arc<Shared>,
+    readers: [Option<JoinHandle<()>>; 2],
+    watcher: Option<JoinHandle<()>>,
+}
+
+impl Live {
+    /// Starts `command`; `state` is the home folder that it writes its signs of life below.
+    pub fn start(command: &mut Command, state: &Path, streams: [To; 2]) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}-{count}", std::process::id());
+        let [out, err] = streams.map(|to| match to {
+            To::Us => Stdio::piped(),
+            To::Full => Stdio::from(File::options().write(true).open("/dev/full").unwrap()),
+        });
+        let start = Instant::now();
+        let mut child = command
+            .env("SDBUILD_STORM_MARK", &mark)
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .unwrap();
+        let shared = Arc::new(Shared {
+            start,
+            closed: [AtomicBool::new(false), AtomicBool::new(false)],
+            heard: Mutex::default(),
+        });
+        let runs = state.join(".local/state/sdbuild/runs");
+        let readers = read(&mut child, &shared);
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let theirs = Arc::clone(&shared);
+        let watcher = std::thread::spawn(move || watch(child, &runs, &theirs));
+        Self {
+            pid,
+            mark,
+            state: state.to_owned(),
+            shared,
+            readers,
+            watcher: Some(watcher),
+        }
+    }
+
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    pub fn age(&self) -> Duration {
+        self.shared.start.elapsed()
+    }
+
+    /// The home folder.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Sends a signal, unless it has ended.
+    pub fn signal(&self, signal: Signal) {
+        if self.ended().is_none() {
+            kill(self.pid, signal).unwrap_or(());
+        }
+    }
+
+    /// Closes our end of standard output (0) or standard error (1).
+    pub fn close(&mut self, stream: usize) {
+        self.shared.closed[stream].store(true, Ordering::SeqCst);
+        if let Some(reader) = self.readers[stream].take() {
+            reader.join().unwrap();
+        }
+    }
+
+    /// What came on standard error so far, line by line, and when.
+    pub fn lines(&self) -> Vec<(Duration, String)> {
+        self.shared.heard.lock().unwrap().lines.clone()
+    }
+
+    /// The same as one text.
+    pub fn said(&self) -> String {
+        let lines = self.lines();
+        let lines = lines.iter().map(|(_, line)| line.as_str());
+        lines.flat_map(|line| [line, "\n"]).collect()
+    }
+
+    pub fn stdout(&self) -> String {
+        let heard = self.shared.heard.lock().unwrap();
+        String::from_utf8_lossy(&heard.stdout).into_owned()
+    }
+
+    /// The ids of the runs that it lit a beacon for.
+    pub fn runs(&self) -> BTreeSet<String> {
+        self.shared.heard.lock().unwrap().runs.clone()
+    }
+
+    /// How and when it ended, if it did.
+    pub fn ended(&self) -> Option<(End, Duration)> {
+        self.shared.heard.lock().unwrap().ended
+    }
+
+    /// Waits for the end, `limit` from now at most; a process that hangs is killed, and there is no end.
+    pub fn wait(&mut self, limit: Duration) -> Option<(End, Duration)> {
+        let deadline = Instant::now() + limit;
+        while self.ended().is_none() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        let ended = self.ended();
+        self.finish();
+        ended
+    }
+
+    /// Processes that carry our mark.
+    pub fn processes(&self) -> Vec<String> {
+        let mark = format!("SDBUILD_STORM_MARK={}\0", self.mark);
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter(|e| e.file_name().to_string_lossy().parse::<u32>().is_ok());
+        pids.filter(|entry| {
+            let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
+            environ.windows(mark.len()).any(|w| w == mark.as_bytes())
+        })
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+    }
+
+    fn finish(&mut self) {
+        for signal in [Signal::SIGCONT, Signal::SIGKILL] {
+            self.signal(signal);
+        }
+        if let Some(watcher) = self.watcher.take() {
+            watcher.join().unwrap();
+        }
+        // Whatever holds a stream's other end by now is a violation of its own.
+        for stream in [0, 1] {
+            let deadline = Instant::now() + Duration::from_secs(1);
+            let reader = self.readers[stream].as_ref();
+            while reader.is_some_and(|r| !r.is_finished()) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            self.close(stream);
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn read(child: &mut Child, shared: &Arc<Shared>) -> [Option<JoinHandle<()>>; 2] {
+    let out = child.stdout.take().map(|pipe| {
+        unblock(&pipe);
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || {
+            pump(pipe, &shared.closed[0], |bytes| {
+                shared.heard.lock().unwrap().stdout.extend(bytes);
+            });
+        })
+    });
+    let err = child.stderr.take().map(|pipe| {
+        unblock(&pipe);
+        let shared = Arc::clone(shared);
+        std::thread::spawn(move || {
+            let mut rest = Vec::new();
+            pump(pipe, &shared.closed[1], |bytes| {
+                take_lines(&shared, &mut rest, bytes);
+            });
+        })
+    });
+    [out, err]
+}
+
+fn take_lines(shared: &Shared, rest: &mut Vec<u8>, bytes: &[u8]) {
+    rest.extend(bytes);
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line: Vec<u8> = rest.drain(..=end).collect();
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let mut heard = shared.heard.lock().unwrap();
+        heard.lines.push((shared.start.elapsed(), line));
+    }
+}
+
+/// So that a reader can let go of its end at any moment.
+fn unblock(pipe: &impl std::os::fd::AsFd) {
+    fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+}
+
+fn pump(mut pipe: impl Read, closed: &AtomicBool, mut take: impl FnMut(&[u8])) {
+    let mut buffer = [0; 8192];
+    while !closed.load(Ordering::SeqCst) {
+        match pipe.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => take(&buffer[..n]),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// Waits for the child, and notes which beacons are lit meanwhile.
+fn watch(mut child: Child, runs: &Path, shared: &Shared) {
+    loop {
+        let status = child.try_wait().unwrap();
+        let lit = fs::read_dir(runs).into_iter().flatten().flatten();
+        let names = lit.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let ids: Vec<String> = names.filter(|name| name.len() == 12).collect();
+        let mut heard = shared.heard.lock().unwrap();
+        heard.runs.extend(ids);
+        if let Some(status) = status {
+            let end = status
+                .signal()
+                .map_or_else(|| End::Code(status.code().unwrap_or(-1)), End::Signal);
+            heard.ended = Some((end, shared.start.elapsed()));
+            return;
+        }
+        drop(heard);
+        std::thread::sleep(Duration::from_millis(4));
+    }
+}

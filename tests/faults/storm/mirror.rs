@@ -1,0 +1,186 @@
+//! A mirror of the harness's own: it has every package that the shared cache holds, and manners.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How a mirror serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Good,
+    /// After so many bytes no byte any more, for ever.
+    Stalls(usize),
+    /// Every file takes its time.
+    Slow,
+    /// Other bytes of the same length.
+    Wrong,
+    /// The connection breaks after so many bytes.
+    Cuts(usize),
+}
+
+/// A package as the locks have it.
+#[derive(Clone, Debug)]
+pub struct Package {
+    pub path: String,
+    pub sha256: String,
+    pub size: u64,
+}
+
+struct Shop {
+    /// Files by the path below the mirror's address.
+    files: BTreeMap<String, PathBuf>,
+    manner: Mutex<Manner>,
+    closed: AtomicBool,
+}
+
+/// It serves as long as the value lives.
+pub struct Mirror {
+    address: String,
+    shop: Arc<Shop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Mirror {
+    /// Opens one for `packages`, whose contents lie below `objects` by their hash.
+    pub fn open(packages: &[Package], objects: &Path, manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let files = packages.iter();
+        let shop = Arc::new(Shop {
+            files: files
+                .map(|p| (p.path.clone(), objects.join(&p.sha256)))
+                .collect(),
+            manner: Mutex::new(manner),
+            closed: AtomicBool::new(false),
+        });
+        let serving = Arc::clone(&shop);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if serving.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                let shop = Arc::clone(&serving);
+                // A client that goes away in the middle is what many runs are about.
+                std::thread::spawn(move || serve(&shop, stream).unwrap_or(()));
+            }
+        });
+        Self {
+            address,
+            shop,
+            thread: Some(thread),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on it serves like this.
+    pub fn behave(&self, manner: Manner) {
+        *self.shop.manner.lock().unwrap() = manner;
+    }
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        self.shop.closed.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(&self.address));
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap_or(());
+        }
+    }
+}
+
+fn serve(shop: &Shop, stream: TcpStream) -> std::io::Result<()> {
+    let mut request = BufReader::new(stream.try_clone()?);
+    let (mut first, mut from) = (String::new(), None);
+    request.read_line(&mut first)?;
+    loop {
+        let mut line = String::new();
+        request.read_line(&mut line)?;
+        if line.trim().is_empty() {
+            break;
+        }
+        let line = line.to_ascii_lowercase();
+        if let Some(range) = line.strip_prefix("range: bytes=") {
+            from = range.trim().trim_end_matches('-').parse::<usize>().ok();
+        }
+    }
+    let mut words = first.split_whitespace();
+    let head = words.next() == Some("HEAD");
+    let path = words.next().unwrap_or_default().trim_start_matches('/');
+    let path = path
+        .replace("%2B", "+")
+        .replace("%2b", "+")
+        .replace("%7E", "~");
+    let file = shop
+        .files
+        .get(&path)
+        .and_then(|file| std::fs::read(file).ok());
+    answer(shop, stream, (file, from, head))
+}
+
+fn answer(
+    shop: &Shop,
+    mut stream: TcpStream,
+    (file, from, head): (Option<Vec<u8>>, Option<usize>, bool),
+) -> std::io::Result<()> {
+    let Some(mut bytes) = file else {
+        return stream.write_all(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    };
+    let manner = *shop.manner.lock().unwrap();
+    if manner == Manner::Wrong {
+        bytes.iter_mut().step_by(1000).for_each(|byte| *byte ^= 1);
+    }
+    let total = bytes.len();
+    let start = from.unwrap_or(0).min(total);
+    let (status, range) = match from {
+        None => ("200 OK", String::new()),
+        Some(_) => (
+            "206 Partial Content",
+            format!("Content-Range: bytes {start}-{}/{total}\r\n", total - 1),
+        ),
+    };
+    let rest = &bytes[start..];
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{range}Connection: close\r\n\r\n",
+        rest.len()
+    )?;
+    if head {
+        return Ok(());
+    }
+    send(shop, &mut stream, (rest, manner))
+}
+
+fn send(
+    shop: &Shop,
+    stream: &mut TcpStream,
+    (bytes, manner): (&[u8], Manner),
+) -> std::io::Result<()> {
+    // A line that is no faster than this makes the phase long enough to be hit.
+    let (piece, pause) = match manner {
+        Manner::Slow => (bytes.len() / 40 + 1, Duration::from_millis(100)),
+        _ => (64 * 1024, Duration::from_millis(10)),
+    };
+    let end = match manner {
+        Manner::Stalls(most) | Manner::Cuts(most) => most.min(bytes.len() - 1),
+        _ => bytes.len(),
+    };
+    for piece in bytes[..end].chunks(piece) {
+        stream.write_all(piece)?;
+        stream.flush()?;
+        std::thread::sleep(pause);
+    }
+    while matches!(manner, Manner::Stalls(_)) && !shop.closed.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}

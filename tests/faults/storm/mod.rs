@@ -1,0 +1,169 @@
+//! The storm: real builds, each with one bad thing at a moment drawn from a seed over the whole life
+//! of a run. Whatever was killed, filled up or unplugged, the invariants hold. Run `k` has the seed
+//! `S + k`, and everything that is random about it comes from that: a failing seed replays with
+//! `scripts/faults --runs 1 --seed SEED`.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "most deeds have one thing of their own"
+)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+mod act;
+mod deeds;
+mod ground;
+mod invariants;
+mod job;
+mod live;
+mod mirror;
+mod moments;
+mod report;
+mod run;
+mod scene;
+
+use crate::support::*;
+use deeds::KINDS;
+use ground::Ground;
+use mirror::{Manner, Mirror, Package};
+use moments::{Phase, Usual};
+use run::Record;
+
+/// How often Nix checks the store that all runs share.
+const VERIFY_EVERY: u64 = 10;
+
+/// What every run of a storm shares.
+pub struct Storm {
+    usual: Usual,
+    packages: Vec<Package>,
+    /// An emulator for handlers that are not ours.
+    qemu: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+    )
+}
+
+#[test]
+fn a_bounded_sample_of_every_deed() {
+    if !engine_is_here() {
+        return;
+    }
+    let runs = number("SDBUILD_FAULTS_RUNS").unwrap_or(KINDS.len() as u64);
+    let first = number("SDBUILD_FAULTS_SEED").unwrap_or_else(|| fastrand::u64(..100_000));
+    let workers = number("SDBUILD_FAULTS_JOBS")
+        .unwrap_or(2)
+        .clamp(1, runs.max(1));
+    eprintln!("{runs} runs from seed {first}, {workers} at a time");
+    let records = blow(first, runs, usize::try_from(workers).unwrap());
+    eprintln!("\n{}", report::table(&records));
+    let summary = report::summary(&records);
+    std::fs::write(report::folder().join("summary"), format!("{summary}\n")).unwrap();
+    let all_well = records.iter().all(|record| record.violations.is_empty());
+    assert!(
+        all_well,
+        "{summary}; logs are in {}",
+        report::folder().display()
+    );
+    eprintln!("{summary}");
+}
+
+/// Blows `runs` runs from seed `first` on.
+fn blow(first: u64, runs: u64, workers: usize) -> Vec<Record> {
+    let mut grounds: Vec<Ground> = (0..workers).map(Ground::new).collect();
+    let storm = prepare(&grounds[0]);
+    let (next, records) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for ground in &mut grounds {
+            scope.spawn(|| {
+                loop {
+                    let nth = next.fetch_add(1, Ordering::SeqCst);
+                    if nth >= runs {
+                        return;
+                    }
+                    let mut record = one(&storm, first + nth, ground);
+                    if nth % VERIFY_EVERY == VERIFY_EVERY - 1 || nth + 1 == runs {
+                        record.violations.extend(invariants::store(ground));
+                    }
+                    eprintln!("{}", record.line());
+                    record.keep();
+                    records.lock().unwrap().push(record);
+                }
+            });
+        }
+    });
+    records.into_inner().unwrap()
+}
+
+/// One run; should the harness itself panic, that is a violation like any other, and the storm goes on.
+fn one(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
+    catch_unwind(AssertUnwindSafe(|| run::run(storm, seed, ground))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let count = KINDS.len() as u64;
+        Record {
+            seed,
+            kind: KINDS[usize::try_from(seed % count).unwrap()].name,
+            variant: String::new(),
+            phase: Phase::Start,
+            moment: Duration::ZERO,
+            end: None,
+            violations: vec![format!("the harness: {}", text.unwrap_or_default())],
+            said: String::new(),
+        }
+    })
+}
+
+/// Learns how long a run takes when nobody disturbs it, and gets an emulator.
+fn prepare(ground: &Ground) -> Storm {
+    let packages = ground::packages();
+    let folder = tempfile::tempdir().unwrap();
+    let qemu = folder.path().join("qemu-aarch64");
+    let tags = ground.tags();
+    let registrar = tags.iter().find(|tag| {
+        let there = std::process::Command::new("docker")
+            .args(["image", "inspect", tag])
+            .output();
+        tag.contains("/registrar:") && there.unwrap().status.success()
+    });
+    let container = docker(&["create", registrar.unwrap()]);
+    let from = format!("{}:/sdbuild/qemu-aarch64", container.trim());
+    docker(&["cp", &from, qemu.to_str().unwrap()]);
+    docker(&["rm", container.trim()]);
+
+    let mirror = Mirror::open(&packages, &ground::shared_objects(), Manner::Good);
+    let person = ground.person().with("SDBUILD_DEBIAN_MIRROR", mirror.url());
+    ground.remove_images();
+    let cache = PathBuf::from(&person.environment["XDG_CACHE_HOME"]).join("sdbuild");
+    std::fs::remove_dir_all(cache.join("notes")).unwrap();
+    for package in packages
+        .iter()
+        .filter(|p| (200_000..3_000_000).contains(&p.size))
+        .take(3)
+    {
+        std::fs::remove_file(cache.join("sha256").join(&package.sha256)).unwrap_or(());
+    }
+    let usual = Usual::of(&ground::undisturbed(&person));
+    for phase in moments::ALL {
+        eprintln!(
+            "usually {:<9} {:>6} ms",
+            phase.word(),
+            usual.lasts(phase).as_millis()
+        );
+    }
+    Storm {
+        usual,
+        packages,
+        qemu,
+        folder,
+    }
+}

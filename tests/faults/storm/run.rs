@@ -1,0 +1,379 @@
+//! One run: a build, a deed, the end, and the build after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use super::deeds::{Deed, May, NEVER_HANGS, may};
+use super::ground::Ground;
+use super::invariants;
+use super::live::{End, Live, To};
+use super::moments::{Phase, phase_of, wait_for};
+use super::scene::{Scene, foreign_handlers};
+use super::{Storm, act};
+use crate::support::*;
+
+/// What one run came to.
+pub struct Record {
+    pub seed: u64,
+    pub kind: &'static str,
+    pub variant: String,
+    /// Where the run was at the moment of the deed, and how old.
+    pub phase: Phase,
+    pub moment: Duration,
+    /// How it ended, and how long after the deed.
+    pub end: Option<(End, Duration)>,
+    pub violations: Vec<String>,
+    /// All that was said.
+    pub said: String,
+}
+
+/// A run under way.
+pub struct Run<'a> {
+    pub storm: &'a Storm,
+    pub scene: Scene,
+    pub live: Live,
+    pub phase: Phase,
+    pub moment: Duration,
+    /// When the deed was done that should end it.
+    pub acted: Duration,
+    /// Other builds at the same time; of four the last one is killed.
+    pub others: Vec<(Person, Live)>,
+    pub killed: bool,
+    pub foreign_handler: Option<String>,
+    pub foreign_container: Option<(String, String)>,
+    /// The handlers of other people when it began.
+    pub handlers: BTreeMap<String, String>,
+    pub anonymous: BTreeSet<String>,
+    pub must_say: Option<&'static str>,
+    /// The ids of every run that was made here.
+    pub ids: BTreeSet<String>,
+    pub violations: Vec<String>,
+    pub said: String,
+}
+
+/// Runs `seed` from its start to the end of the build that follows.
+pub fn run(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
+    let scene = Scene::set(seed, ground, &storm.packages);
+    let anonymous = invariants::anonymous_volumes();
+    // Replaced at once: what has to be there before a run starts needs a run to be noted in.
+    let idle = Live::start(
+        &mut Command::new("true"),
+        scene.person.state.path(),
+        [To::Us; 2],
+    );
+    let mut run = Run {
+        storm,
+        live: idle,
+        phase: scene.phase,
+        moment: Duration::ZERO,
+        acted: Duration::ZERO,
+        others: Vec::new(),
+        killed: false,
+        foreign_handler: None,
+        foreign_container: None,
+        handlers: foreign_handlers(""),
+        anonymous,
+        must_say: None,
+        ids: BTreeSet::new(),
+        violations: Vec::new(),
+        said: String::new(),
+        scene,
+    };
+    act::before(&mut run);
+    run.start();
+    run.disturb(ground);
+    let end = run.end();
+    run.after_the_deed(ground);
+    run.follow_up(ground);
+    run.record(end)
+}
+
+impl Run<'_> {
+    fn start(&mut self) {
+        let mut command = self.scene.person.build(&self.scene.arguments());
+        let mut streams = [To::Us, To::Us];
+        let mut full = |stream: usize| {
+            let full = self.scene.rng.bool() || self.scene.phase == Phase::Start;
+            self.scene
+                .variant
+                .push_str(if full { "full" } else { "closed" });
+            if full {
+                streams[stream] = To::Full;
+                self.scene.phase = Phase::Start;
+            }
+        };
+        match self.scene.kind.deed {
+            Deed::Stream(stream) => full(stream),
+            Deed::Terminal => command = self.on_a_terminal(&command),
+            _ => {}
+        }
+        self.live = Live::start(&mut command, self.scene.person.state.path(), streams);
+    }
+
+    /// The same command on a terminal that `script` makes; what it says comes on standard error, and
+    /// its exit code goes into a file.
+    fn on_a_terminal(&self, command: &Command) -> Command {
+        let quote = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
+        let mut words = vec![quote(command.get_program())];
+        words.extend(command.get_args().map(quote));
+        let code = self.scene.person.home.path().join("code");
+        // A trap, unlike ignoring it, is not inherited.
+        let text = format!(
+            "trap : HUP\n{}\necho $? >'{}'\n",
+            words.join(" "),
+            code.display()
+        );
+        let inner = self.scene.person.write("terminal.sh", &text);
+        let mut terminal = self.scene.person.sdbuild(&[]);
+        let mut outer = Command::new("sh");
+        outer
+            .args(["-c", "exec script -qfec \"sh '$1'\" /dev/null >&2", "sh"])
+            .arg(inner)
+            .env_clear()
+            .envs(
+                terminal
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("TERM", "dumb")
+            .current_dir(self.scene.person.home.path())
+            .stdin(std::process::Stdio::null());
+        terminal = outer;
+        terminal
+    }
+
+    pub fn where_it_is(&self) -> (Phase, Duration) {
+        phase_of(&self.live, &self.storm.usual, self.scene.lacks)
+    }
+
+    fn disturb(&mut self, ground: &mut Ground) {
+        let moment = (self.scene.phase, self.scene.fraction);
+        wait_for(&self.live, moment, &self.storm.usual, self.scene.lacks);
+        self.phase = self.where_it_is().0;
+        self.moment = self.live.age();
+        self.acted = self.moment;
+        act::act(self, ground);
+        self.acted = self.acted.max(self.moment);
+        if let Deed::Signal(_, times) = self.scene.kind.deed
+            && times > 1
+        {
+            return;
+        }
+        if !self.scene.kind.deed.needs_own_engine() {
+            self.acted = self.live.age();
+        }
+    }
+
+    /// Waits for the end and judges it.
+    fn end(&mut self) -> Option<(End, Duration)> {
+        let mut ended = self.live.wait(NEVER_HANGS);
+        if self.scene.kind.deed == Deed::Terminal {
+            ended = self.end_on_the_terminal();
+        }
+        self.note("the run", &self.live.said());
+        self.ids.extend(self.live.runs());
+        let Some((end, at)) = ended else {
+            self.violation("it hangs");
+            return None;
+        };
+        let after = at.saturating_sub(self.acted);
+        let may = may(self.scene.kind.deed, self.phase);
+        self.judge(end, after, &may);
+        self.end_of_others();
+        Some((end, after))
+    }
+
+    /// The exit code stands in a file, for its parent was a shell on the terminal.
+    fn end_on_the_terminal(&self) -> Option<(End, Duration)> {
+        let code = self.scene.person.home.path().join("code");
+        while self.live.age() < self.acted + NEVER_HANGS {
+            let text = fs::read_to_string(&code).unwrap_or_default();
+            if let Ok(code) = text.trim().parse() {
+                return Some((End::Code(code), self.live.age()));
+            }
+            if self.live.processes().is_empty() {
+                // The shell itself was too young to hear of it.
+                return Some((End::Code(129), self.live.age()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+
+    fn judge(&mut self, end: End, after: Duration, may: &May) {
+        // Over before the deed could be done.
+        let early = self.live.ended().is_some_and(|(_, at)| at < self.moment);
+        if !(may.end.contains(&end) || early && end == End::Code(0)) {
+            self.violation(&format!(
+                "it ended with {end:?}, which is none of {:?}",
+                may.end
+            ));
+        }
+        if after > may.within {
+            self.violation(&format!(
+                "it took {after:?} to end; {:?} is the limit",
+                may.within
+            ));
+        }
+        let said = self.live.said();
+        let silent = matches!(self.scene.kind.deed, Deed::Stream(1) | Deed::Terminal);
+        if let End::Code(code) = end
+            && code != 0
+            && !silent
+        {
+            let interrupted = code == 5 && said.contains("interrupted");
+            if !said.contains("error: ") && !interrupted {
+                self.violation("no error was told");
+            }
+            if !said.to_lowercase().contains(may.says) {
+                self.violation(&format!("it does not speak of `{}`", may.says));
+            }
+        }
+        if said.contains("panicked") {
+            self.violation("it panicked");
+        }
+        self.says_what_it_must(&said, end);
+    }
+
+    fn says_what_it_must(&mut self, said: &str, end: End) {
+        if let Some(words) = self.must_say
+            && !said.contains(words)
+        {
+            self.violation(&format!("it does not say `{words}`"));
+        }
+        let mirror = matches!(
+            self.scene.kind.deed,
+            Deed::MirrorStalls | Deed::MirrorWrong | Deed::MirrorCuts
+        );
+        let fetched = end == End::Code(0);
+        if mirror && fetched && !said.contains("127.0.0.1") {
+            self.violation("it does not say what the mirror did");
+        }
+    }
+
+    fn end_of_others(&mut self) {
+        let mut others = std::mem::take(&mut self.others);
+        let count = others.len();
+        for (nth, (person, live)) in others.iter_mut().enumerate() {
+            let end = live.wait(NEVER_HANGS).map(|(end, _)| end);
+            let killed = self.killed && nth + 1 == count;
+            let well = end == Some(End::Code(0)) || killed && end == Some(End::Signal(9));
+            if !well {
+                self.violation(&format!("build {} at the same time: {end:?}", nth + 2));
+            }
+            self.note("a build at the same time", &live.said());
+            self.ids.extend(live.runs());
+            let image = end == Some(End::Code(0));
+            let found = invariants::image(&person.out(), self.scene.seed, image, false);
+            self.violations.extend(found);
+        }
+        self.others = others;
+    }
+
+    fn after_the_deed(&mut self, ground: &mut Ground) {
+        let found = invariants::after_the_deed(self);
+        self.violations.extend(found);
+        if self.scene.kind.deed.needs_own_engine() {
+            let lasting = self.scene.kind.deed == Deed::LastingEngine;
+            ground.engine(lasting).restart();
+        }
+        if self.scene.kind.deed == (Deed::DoubleKill { clean: true }) {
+            self.clean();
+        }
+    }
+
+    /// `clean` says what is there, takes it away, and nothing else.
+    fn clean(&mut self) {
+        let _store = Kept::store();
+        let left = invariants::left_by(&self.ids);
+        let dry = ran(&mut self.scene.person.sdbuild(&["clean", "--dry-run"]));
+        for name in &left {
+            if !dry.stdout.contains(name) {
+                self.violation(&format!("clean --dry-run does not list {name}"));
+            }
+        }
+        if left != invariants::left_by(&self.ids) {
+            self.violation("clean --dry-run changed something");
+        }
+        let clean = ran(&mut self.scene.person.sdbuild(&["clean", "--yes"]));
+        self.note("clean", &format!("{}{}", clean.stdout, clean.stderr));
+        if clean.code != Some(0) {
+            self.violation(&format!("clean ended with {:?}", clean.code));
+        }
+        let left = invariants::left_by(&self.ids);
+        if !left.is_empty() {
+            self.violation(&format!("clean left {left:?}"));
+        }
+    }
+
+    fn follow_up(&mut self, ground: &mut Ground) {
+        self.scene.mend();
+        let person = &self.scene.person;
+        let stale = invariants::left_by(&self.ids);
+        let mut next = Live::start(
+            &mut person.build(&["--force"]),
+            person.state.path(),
+            [To::Us; 2],
+        );
+        let end = next.wait(NEVER_HANGS).map(|(end, _)| end);
+        let said = next.said();
+        self.note("the next build", &said);
+        self.ids.extend(next.runs());
+        if end != Some(End::Code(0)) {
+            self.violation(&format!("the next build: {end:?}"));
+        }
+        for name in stale
+            .iter()
+            .filter(|name| name.starts_with("sdbuild-aarch64-"))
+        {
+            if !said.contains(name.as_str()) {
+                self.violation(&format!("the next build does not say that it swept {name}"));
+            }
+        }
+        let found = invariants::after_the_next_build(self, ground, end == Some(End::Code(0)));
+        self.violations.extend(found);
+        self.tidy();
+    }
+
+    /// Takes away what the harness itself brought.
+    fn tidy(&mut self) {
+        self.unregister();
+        if let Some((name, image)) = self.foreign_container.take() {
+            ran(Command::new("docker").args(["rm", &name]));
+            ran(Command::new("docker").args(["rmi", &image]));
+        }
+    }
+
+    /// The foreign handler goes, as its owner wants.
+    pub fn unregister(&mut self) {
+        if let Some(name) = self.foreign_handler.take()
+            && fs::write(format!("{BINFMT}/{name}"), "-1").is_err()
+        {
+            self.violation(&format!("the foreign handler {name} was gone"));
+        }
+    }
+
+    pub fn violation(&mut self, what: &str) {
+        self.violations.push(what.to_owned());
+    }
+
+    fn note(&mut self, who: &str, said: &str) {
+        write!(self.said, "--- {who}\n{said}").unwrap();
+    }
+
+    fn record(mut self, end: Option<(End, Duration)>) -> Record {
+        Record {
+            seed: self.scene.seed,
+            kind: self.scene.kind.name,
+            variant: std::mem::take(&mut self.scene.variant),
+            phase: self.phase,
+            moment: self.moment,
+            end,
+            violations: std::mem::take(&mut self.violations),
+            said: std::mem::take(&mut self.said),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What one run finds when it starts: a person, a job, a cache, disks, a mirror.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::deeds::{Deed, Kind};
+use super::ground::{Ground, copy_cache, shared_objects};
+use super::job::{self, IMAGE, Job};
+use super::mirror::{Manner, Mirror, Package};
+use super::moments::{ALL, Phase};
+use crate::disk::Small;
+use crate::support::*;
+
+/// The text of what was in the output folder before.
+pub const PRECIOUS: &str = "precious";
+
+/// What a seed decides before the run starts.
+pub struct Scene {
+    pub seed: u64,
+    pub kind: &'static Kind,
+    pub phase: Phase,
+    /// How far into the phase.
+    pub fraction: f64,
+    pub person: Person,
+    pub lacks: bool,
+    /// An image of the same name is there already, and `--force` is given.
+    pub replaces: bool,
+    pub rng: fastrand::Rng,
+    pub mirror: Option<Mirror>,
+    pub disk: Option<Small>,
+    /// A store volume of its own, to be removed.
+    pub store: Option<String>,
+    /// What the run was, in a word or two more than its kind.
+    pub variant: String,
+}
+
+impl Scene {
+    /// Everything that is random about run `seed` is drawn here or from `rng` later on.
+    pub fn set(seed: u64, ground: &mut Ground, packages: &[Package]) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let count = super::deeds::KINDS.len() as u64;
+        let kind = &super::deeds::KINDS[usize::try_from(seed % count).unwrap()];
+        let phase = kind.phases[rng.usize(..kind.phases.len())];
+        let mut scene = Self {
+            seed,
+            kind,
+            phase,
+            fraction: rng.f64(),
+            person: ground.person(),
+            lacks: false,
+            replaces: rng.bool(),
+            rng,
+            mirror: None,
+            disk: None,
+            store: None,
+            variant: String::new(),
+        };
+        scene.lacks = !kind.deed.needs_own_engine()
+            && kind.deed != Deed::StoreFull
+            && (phase.lacks_something() || kind.deed.needs_a_lack());
+        scene.prepare(ground, packages);
+        scene
+    }
+
+    fn prepare(&mut self, ground: &mut Ground, packages: &[Package]) {
+        match self.kind.deed {
+            Deed::Engine(_) => self.set_variable("DOCKER_HOST", ground.engine(false).host()),
+            Deed::LastingEngine => self.set_variable("DOCKER_HOST", ground.engine(true).host()),
+            Deed::OutputFull => self.disk = Some(Small::mount(&self.person.out(), "170m")),
+            Deed::StoreFull => self.own_store(),
+            Deed::CacheFull => self.cache_on_a_small_disk(),
+            Deed::Memory => {
+                self.person.write("sdbuild.toml", "memory-mib = 400\n");
+            }
+            Deed::TwoFillACache => fs::remove_dir_all(self.cache()).unwrap(),
+            _ => {}
+        }
+        // An engine of its own has no network that a phase of these could use.
+        if self.kind.deed.needs_own_engine() && self.phase.lacks_something() {
+            self.phase = ALL[self.rng.usize(4..)];
+        }
+        let out = self.person.out();
+        fs::write(out.join("other.img"), PRECIOUS).unwrap();
+        if self.replaces {
+            fs::write(out.join(IMAGE), PRECIOUS).unwrap();
+        }
+        let text = job::configuration(self.job(), self.seed);
+        self.person.write("sd-card.nix", &text);
+        if self.lacks {
+            ground.remove_images();
+            self.lack(packages);
+        }
+    }
+
+    /// What the run builds.
+    pub fn job(&self) -> Job {
+        match self.kind.deed {
+            Deed::Memory => Job::Memory,
+            Deed::Processes => Job::Processes,
+            Deed::Engine(_) | Deed::LastingEngine | Deed::StoreFull => Job::Offline,
+            _ => Job::Emulated,
+        }
+    }
+
+    /// The arguments beyond those of every build.
+    pub fn arguments(&self) -> Vec<&'static str> {
+        if self.replaces {
+            vec!["--force"]
+        } else {
+            vec![]
+        }
+    }
+
+    pub fn cache(&self) -> PathBuf {
+        PathBuf::from(&self.person.environment["XDG_CACHE_HOME"]).join("sdbuild")
+    }
+
+    pub fn set_variable(&mut self, name: &str, value: String) {
+        self.person.environment.insert(name.to_owned(), value);
+    }
+
+    fn own_store(&mut self) {
+        let name = format!("sdbuild-store-storm-{}", self.seed);
+        let folder = self.person.home.path().join("store");
+        self.disk = Some(Small::mount(&folder, "700m"));
+        // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
+        let device = format!("device={}", folder.display());
+        let label = "dev.sdbuild.role=store";
+        let words = [
+            "volume",
+            "create",
+            "--label",
+            label,
+            "--opt",
+            "type=none",
+            "--opt",
+            "o=bind",
+        ];
+        docker(&[&words[..], &["--opt", &device, &name]].concat());
+        self.set_variable("SDBUILD_STORE", name.clone());
+        self.store = Some(name);
+    }
+
+    fn cache_on_a_small_disk(&mut self) {
+        let folder = self.person.home.path().join("cache");
+        let small = Small::mount(&folder, "600m");
+        let copy = |name: &str| {
+            let to = folder.join("sdbuild").join(name);
+            fs::create_dir_all(&to).unwrap();
+            for file in names(&self.cache().join(name)) {
+                fs::copy(self.cache().join(name).join(&file), to.join(&file)).unwrap();
+            }
+        };
+        copy("sha256");
+        copy("notes");
+        self.set_variable("XDG_CACHE_HOME", folder.to_str().unwrap().to_owned());
+        self.disk = Some(small);
+    }
+
+    /// A few packages and both images are to be fetched and made.
+    fn lack(&mut self, packages: &[Package]) {
+        let manner = match self.kind.deed {
+            Deed::MirrorStalls => Manner::Stalls(self.rng.usize(..200_000)),
+            Deed::MirrorCuts => Manner::Cuts(self.rng.usize(..200_000)),
+            Deed::MirrorSlow => Manner::Slow,
+            Deed::MirrorWrong => Manner::Wrong,
+            _ => Manner::Good,
+        };
+        let objects = self.cache().join("sha256");
+        let mut some: Vec<&Package> = packages
+            .iter()
+            .filter(|p| (200_000..3_000_000).contains(&p.size))
+            .collect();
+        self.rng.shuffle(&mut some);
+        for package in some.iter().take(3) {
+            fs::remove_file(objects.join(&package.sha256)).unwrap_or(());
+        }
+        drop(fs::remove_dir_all(self.cache().join("notes")));
+        let mirror = Mirror::open(packages, &shared_objects(), manner);
+        self.set_variable("SDBUILD_DEBIAN_MIRROR", mirror.url());
+        self.mirror = Some(mirror);
+    }
+
+    /// Takes the trouble away, so that the next build has none.
+    pub fn mend(&mut self) {
+        if let Some(mirror) = &self.mirror {
+            mirror.behave(Manner::Good);
+        }
+        if let Some(disk) = &self.disk {
+            fs::remove_file(disk.path().join("ballast")).unwrap_or(());
+        }
+        if self.kind.deed == Deed::Memory {
+            fs::remove_file(self.person.home.path().join("sdbuild.toml")).unwrap();
+            let text = job::configuration(Job::Emulated, self.seed);
+            self.person.write("sd-card.nix", &text);
+        }
+    }
+
+    /// Somebody else with the same job, under a name of its own in the store.
+    pub fn companion(&self, ground: &Ground) -> Person {
+        let mut person = ground.person();
+        for name in ["SDBUILD_DEBIAN_MIRROR", "XDG_CACHE_HOME"] {
+            let shares = name != "XDG_CACHE_HOME" || self.kind.deed == Deed::TwoFillACache;
+            if let Some(value) = self.person.environment.get(name).filter(|_| shares) {
+                person.environment.insert(name.to_owned(), value.clone());
+            }
+        }
+        person.write("sd-card.nix", &job::configuration(self.job(), self.seed));
+        person
+    }
+
+    /// Damages an object of the cache, or three.
+    pub fn damage_cache(&mut self) {
+        let objects = self.cache().join("sha256");
+        let mut all = names(&objects);
+        self.rng.shuffle(&mut all);
+        let how = self.rng.usize(..3);
+        self.variant
+            .push_str(["truncated", "other bytes", "a folder"][how]);
+        for name in all.iter().filter(|name| name.len() == 64).take(3) {
+            let path = objects.join(name);
+            let bytes = fs::read(&path).unwrap_or_default();
+            // Others have the same file by another name: it is never written to.
+            fs::remove_file(&path).unwrap();
+            match how {
+                0 => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
+                1 => fs::write(&path, vec![7; bytes.len()]).unwrap(),
+                _ => fs::create_dir(&path).unwrap(),
+            }
+        }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if let Some(store) = &self.store {
+            ran(std::process::Command::new("docker").args(["volume", "rm", "--force", store]));
+        }
+        // Before the folder that it is mounted on goes.
+        self.disk = None;
+    }
+}
+
+/// Fills the disk below `folder` to its last byte.
+pub fn fill(folder: &Path) {
+    use std::io::Write as _;
+    let mut ballast = fs::File::create(folder.join("ballast")).unwrap();
+    for size in [1 << 20, 4096, 1] {
+        let piece = vec![0; size];
+        while ballast.write_all(&piece).is_ok() {}
+    }
+}
+
+/// Handlers that are nobody's of ours: what must be the same afterwards, byte for byte. Those of
+/// other runs of the storm come and go.
+pub fn foreign_handlers(own: &str) -> BTreeMap<String, String> {
+    let foreign = |name: &String| !name.starts_with("sdbuild-") && !name.starts_with("storm-");
+    let all = handlers().into_iter();
+    all.filter(|(name, _)| foreign(name) || name == own)
+        .collect()
+}
