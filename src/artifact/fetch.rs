@@ -15,7 +15,7 @@ use reqwest::Client;
 use super::cache::{Cache, CacheError, Claim, Found};
 use super::pin::{Pin, Sha256Hash};
 use super::progress::Progress;
-use super::source::{Call, Silent, Trouble, Want};
+use super::source::{Call, Left, Silent, Trouble, Want};
 use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Class, Failure, OrFail};
@@ -188,6 +188,7 @@ impl Fetcher {
             network: &self.network,
             progress: Progress::new(&self.events, total),
             silent: Silent::default(),
+            left: Left::default(),
         }
     }
 
@@ -290,6 +291,13 @@ impl Fetcher {
                 }
                 Err(Trouble::Disk(error)) => return Err(error.into()),
                 Err(Trouble::Silent(why) | Trouble::Passing(why) | Trouble::Lasting(why)) => {
+                    let is_last = want.bases.last() == Some(base);
+                    if !is_last && call.left.add(base) {
+                        let what = want.what;
+                        self.events.notice(format_args!(
+                            "{base} does not give {what}: {why}; asking the next source"
+                        ));
+                    }
                     said.push((base.clone(), why));
                 }
             }

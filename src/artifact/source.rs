@@ -1,6 +1,6 @@
 //! One file from one source: how it is asked, and how often.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use reqwest::header::{CONTENT_RANGE, RANGE};
@@ -74,12 +74,26 @@ impl Silent {
     }
 }
 
+/// The sources that another one stood in for, each told once: a person whose mirror is in trouble
+/// wants to know, but not for every file.
+#[derive(Default)]
+pub(super) struct Left(Mutex<HashSet<String>>);
+
+impl Left {
+    /// Whether `base` is a new one.
+    pub(super) fn add(&self, base: &str) -> bool {
+        let left = self.0.lock();
+        left.is_ok_and(|mut left| left.insert(base.to_owned()))
+    }
+}
+
 /// What the downloads of one call share.
 pub(super) struct Call<'a> {
     pub(super) client: &'a Client,
     pub(super) network: &'a Network,
     pub(super) progress: Progress<'a>,
     pub(super) silent: Silent,
+    pub(super) left: Left,
 }
 
 impl Call<'_> {

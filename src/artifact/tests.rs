@@ -230,6 +230,29 @@ async fn a_lacking_mirror_and_a_lying_one_are_left_at_once() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_another_one_stood_in_for_is_told_once() {
+    let (bench, body) = (Bench::new(), body());
+    let more: Vec<u8> = body.iter().rev().copied().collect();
+    let (a, b) = (pin("a", &body), pin("b", &more));
+    let lies = Server::new([Answer::Body(vec![0; body.len()])]);
+    let has = [&body, &more].map(|bytes| Server::new([Answer::Body(bytes.clone())]));
+    let mirrors = [&lies, &has[0], &has[1]].map(|s| s.base.clone());
+    let outcome = bench
+        .fetcher()
+        .pins(&[&a, &b], &mirrors, &Cancel::new())
+        .await;
+    assert_eq!(outcome.unwrap().len(), 2);
+    let events = bench.events.lock().unwrap();
+    let told: Vec<String> = events
+        .iter()
+        .map(|event| format!("{event:?}"))
+        .filter(|text| text.contains(&lies.base))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("SHA-256 is"), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_failure_lists_what_each_mirror_said() {
     let (mut bench, body) = (Bench::new(), body());
     bench.network.idle = Duration::from_millis(700);
