@@ -32,7 +32,7 @@ pub fn configuration(job: Job, seed: u64) -> String {
         Job::Emulated => emulated(seed, ""),
         Job::Memory => emulated(
             seed,
-            "    head -c 900000000 /dev/zero | tail -c 800000000 | wc -c\n",
+            "    head -c 600000000 /dev/zero | tail -c 590000000 | wc -c\n",
         ),
         Job::Processes => emulated(
             seed,

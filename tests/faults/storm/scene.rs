@@ -71,7 +71,7 @@ impl Scene {
             Deed::StoreFull => self.own_store(),
             Deed::CacheFull => self.cache_on_a_small_disk(),
             Deed::Memory => {
-                self.person.write("sdbuild.toml", "memory-mib = 400\n");
+                self.person.write("sdbuild.toml", "memory-mib = 160\n");
             }
             Deed::TwoFillACache => fs::remove_dir_all(self.cache()).unwrap(),
             _ => {}
@@ -125,6 +125,9 @@ impl Scene {
         let folder = self.person.home.path().join("store");
         self.disk = Some(Small::mount(&folder, "700m"));
         // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
+        // In a folder of its own: the engine fills only an empty one.
+        let folder = folder.join("volume");
+        fs::create_dir(&folder).unwrap();
         let device = format!("device={}", folder.display());
         let label = "dev.sdbuild.role=store";
         let words = [
