@@ -124,7 +124,7 @@ fn downloads_and_logs_are_counted_and_removed() {
     ran(&mut person.build(&[])).exits(4);
     let logs = person.state.path().join(".local/state/sdbuild/logs");
     assert_eq!(names(&logs).len(), 1);
-    let _holder = Holder::start();
+    let _store = Kept::store();
     ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
     assert!(!logs.exists() || names(&logs).is_empty());
     assert!(

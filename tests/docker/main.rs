@@ -21,6 +21,7 @@ mod registrar;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arm64;
 mod clean;
 mod containers;
 mod copy_out;
@@ -31,4 +32,5 @@ mod inputs;
 mod lease;
 mod products;
 mod releases;
+mod terminal;
 mod whole;

@@ -34,26 +34,42 @@ pub async fn engine() -> Engine {
     Engine::connect(&choose(&inputs).unwrap()).await.unwrap()
 }
 
-/// Sees to it that `engine` holds it, by the tests' shared cache.
+/// Sees to it that `engine` holds the registrar's image for its own architecture.
 pub async fn registrar_image(engine: &Engine) -> RegistrarImage {
-    // Done already by the test before it in this process.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
     let architecture = match engine.facts().architecture.as_str() {
         "aarch64" => Architecture::Arm64,
         _ => Architecture::Amd64,
     };
-    let settings::Common { mirrors, locks, .. } = settings();
+    let locks = settings().locks;
     let definition = Definition::registrar(architecture, locks.as_deref()).unwrap();
-    let cache = Cache::open(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache")).unwrap();
+    RegistrarImage {
+        reference: provided(engine, &definition).await,
+    }
+}
+
+/// Sees to it that `engine` holds both images for 64-bit ARM hosts; their references.
+pub async fn arm64_images(engine: &Engine) -> (String, String) {
+    let locks = settings().locks;
+    let registrar = Definition::registrar(Architecture::Arm64, locks.as_deref()).unwrap();
+    let builder = Definition::builder(Architecture::Arm64, locks.as_deref()).unwrap();
+    (
+        provided(engine, &registrar).await,
+        provided(engine, &builder).await,
+    )
+}
+
+/// Assembles and loads what the engine lacks, by the tests' shared cache.
+async fn provided(engine: &Engine, definition: &Definition) -> String {
+    // Done already by the test before it in this process.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let cache = Cache::open(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/sdbuild")).unwrap();
     let fetcher = Fetcher::new(cache, Network::default(), Events::none()).unwrap();
-    let images = Images::new(fetcher, mirrors, Events::none());
+    let images = Images::new(fetcher, settings().mirrors, Events::none());
     images
-        .ensure(engine, &[&definition], &Cancel::new())
+        .ensure(engine, &[definition], &Cancel::new())
         .await
         .unwrap();
-    RegistrarImage {
-        reference: definition.reference(),
-    }
+    definition.reference()
 }

@@ -1,0 +1,53 @@
+//! The container images for 64-bit ARM hosts run too: under our own emulation.
+
+use sdbuild::binfmt::{Registrar, RegistrarOptions};
+use sdbuild::cancel::Cancel;
+use sdbuild::engine::RunId;
+use sdbuild::event::Events;
+
+use crate::registrar::{arm64_images, engine, registrar_image};
+use crate::support::*;
+
+/// What a program of `image` says, as the user that a builder runs as and with nothing else.
+fn says(image: &str, command: &[&str]) -> String {
+    let least = [
+        "run",
+        "--rm",
+        "--user",
+        "1000:1000",
+        "--cap-drop",
+        "ALL",
+        "--network",
+        "none",
+    ];
+    docker(&[&least[..], &["--read-only", image], command].concat())
+}
+
+#[tokio::test]
+async fn the_images_for_arm_hosts_run_under_emulation() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let engine = engine().await;
+    let (registrar, builder) = arm64_images(&engine).await;
+    let (image, run) = (registrar_image(&engine).await, RunId::random().unwrap());
+    let (cancel, events) = (Cancel::new(), Events::none());
+    let options = RegistrarOptions::new(&engine, &image, &run);
+    let started = Registrar::start(options, &cancel, &events).await.unwrap();
+    let lease = started.hold(&cancel).await.unwrap();
+
+    assert_eq!(
+        says(&registrar, &["/bin/busybox", "uname", "-m"]),
+        "aarch64\n"
+    );
+    let qemu = says(&registrar, &["/sdbuild/qemu-aarch64", "--version"]);
+    assert!(qemu.starts_with("qemu-aarch64 version"), "{qemu}");
+    assert_eq!(says(&builder, &["uname", "-m"]), "aarch64\n");
+    let nix = says(&builder, &["nix", "--version"]);
+    assert!(nix.starts_with("nix (Nix) 2."), "{nix}");
+    assert!(says(&builder, &["git", "--version"]).starts_with("git version"));
+
+    assert_eq!(lease.release(&cancel).await, []);
+    before.is_unchanged();
+}

@@ -1,0 +1,68 @@
+//! What a person sees on a terminal, through util-linux' `script`.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::support::*;
+
+/// Runs `sdbuild` with `words` (without quotes in them) on a terminal and types `input`; the raw output.
+fn on_a_terminal(person: &Person, words: &str, input: &str) -> String {
+    let command = format!("'{}' {words}", env!("CARGO_BIN_EXE_sdbuild"));
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .env_clear()
+        .envs(&person.environment)
+        .env("TERM", "xterm")
+        .current_dir(person.home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
+}
+
+#[test]
+fn the_question_of_clean_stays_on_the_screen() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("cache-of-mine", "");
+    let label = "dev.sdbuild.role=store";
+    docker(&["volume", "create", "--label", label, "sdbuild-store-asked"]);
+    let seen = on_a_terminal(&person, "clean", "n\n");
+    let volumes = docker(&["volume", "ls", "--quiet"]);
+    docker(&["volume", "rm", "sdbuild-store-asked"]);
+    assert!(volumes.contains("sdbuild-store-asked"), "the answer was no");
+    let question = seen
+        .find("Remove all of this? [y/N] ")
+        .expect("the question");
+    let after = &seen[question..];
+    assert!(
+        !after.contains('\u{1b}'),
+        "nothing is drawn over the question: {after:?}"
+    );
+}
+
+#[test]
+fn the_path_of_the_image_has_a_line_of_its_own() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let mini = mini_nixpkgs();
+    let words = format!("build --nixpkgs '{}' --output out", mini.display());
+    let seen = on_a_terminal(&person, &words, "");
+    let path = person.out().join("small.img");
+    let line = seen
+        .lines()
+        .find(|line| line.trim_end().ends_with("small.img") && !line.contains(" in "));
+    assert_eq!(line.map(str::trim_end), path.to_str(), "{seen:?}");
+}
