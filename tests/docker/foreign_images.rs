@@ -60,6 +60,51 @@ impl Drop for Registry {
     }
 }
 
+/// A foreign image in `registry` and nowhere else: our own builder's files, changed by root's `script`,
+/// without our labels.
+fn foreign(registry: &Registry, name: &str, (script, changes): (&str, &[&str])) -> String {
+    let reference = format!("127.0.0.1:{}/{name}:1", registry.port);
+    let format = "{{.Repository}}:{{.Tag}}";
+    let loaded = docker_lines(&["images", "--format", format, "sdbuild/builder"]);
+    let machine = |image: &String| docker(&["inspect", "--format", "{{.Architecture}}", image]);
+    let own = loaded
+        .iter()
+        .find(|image| machine(image).trim() == "amd64")
+        .unwrap();
+    let container = format!("test-foreign-{}", registry.port);
+    docker(&[
+        "run", "--name", &container, "--user", "0", own, "/bin/sh", "-c", script,
+    ]);
+    let file = registry.folder.path().join("image.tar");
+    let file = file.to_str().unwrap();
+    docker(&["export", "--output", file, &container]);
+    docker(&["rm", &container]);
+    let mut words = vec!["import"];
+    for change in changes {
+        words.extend(["--change", change]);
+    }
+    docker(&[&words[..], &[file, &reference]].concat());
+    docker(&["push", "--quiet", &reference]);
+    docker(&["rmi", &reference]);
+    reference
+}
+
+/// Builds with the foreign image; it is pulled, and its store volume is its own.
+fn builds_with(person: &Person, reference: &str) -> Ran {
+    let ran = ran(&mut person.build(&["--force", "--builder-image", reference]));
+    let volumes = docker_lines(&["volume", "ls", "--quiet"]);
+    let own: Vec<_> = volumes
+        .iter()
+        .filter(|v| v.starts_with("sdbuild-store-"))
+        .collect();
+    for volume in &own {
+        docker(&["volume", "rm", volume]);
+    }
+    docker(&["rmi", reference]);
+    assert_eq!(own.len(), 1, "{volumes:?}\n{}", ran.stderr);
+    ran.exits(0).says(&["pull the builder image"])
+}
+
 #[test]
 fn a_foreign_image_is_pulled_and_has_a_store_of_its_own() {
     if !engine_is_here() {
@@ -67,56 +112,26 @@ fn a_foreign_image_is_pulled_and_has_a_store_of_its_own() {
     }
     let person = Person::new();
     person.write("sd-card.nix", &product(SMALL_IMAGE));
-    // Makes sure that our own builder is loaded: it plays the foreign image, under another name.
+    // Makes sure that our own builder is loaded: it plays the foreign images.
     ran(&mut person.build(&[])).exits(0);
     let before = Machine::now();
     let registry = Registry::start();
-    let reference = format!("127.0.0.1:{}/nix:1", registry.port);
-    let own = docker_lines(&[
-        "images",
-        "--format",
-        "{{.Repository}}:{{.Tag}}",
-        "sdbuild/builder",
-    ]);
-    // Our labels would make it ours: a foreign one has none, and has Nix's store in it.
-    let container = docker(&["create", &own[0], "true"]).trim().to_owned();
-    let file = registry.folder.path().join("image.tar");
-    docker(&["export", "--output", file.to_str().unwrap(), &container]);
-    docker(&["rm", &container]);
-    let path = "ENV PATH=/usr/bin:/bin NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt";
-    let file = file.to_str().unwrap();
-    let words = [
-        "import",
-        "--change",
-        path,
-        "--change",
-        "USER 1000:1000",
-        file,
-        &reference,
-    ];
-    docker(&words);
-    docker(&["push", "--quiet", &reference]);
-    docker(&["rmi", &reference]);
 
-    ran(&mut person.build(&["--force", "--builder-image", &reference]))
-        .exits(0)
-        .says(&["pull the builder image"]);
-    let volumes = docker_lines(&["volume", "ls", "--quiet"]);
-    let own: Vec<_> = volumes
-        .iter()
-        .filter(|v| v.starts_with("sdbuild-store-"))
-        .collect();
-    assert_eq!(own.len(), 1, "{volumes:?}");
-    docker(&["volume", "rm", own[0]]);
-    docker(&["rmi", &reference]);
+    let user = ["ENV PATH=/usr/bin:/bin", "USER 1000:1000"];
+    builds_with(&person, &foreign(&registry, "user", ("true", &user)));
     before.is_unchanged();
 
-    ran(&mut person.build(&[
-        "--force",
-        "--builder-image",
-        &format!("127.0.0.1:{}/none:1", registry.port),
-    ]))
-    .exits(3)
-    .says(&["/none:1"]);
+    // As the official image is: Nix itself in `/nix`, which is root's.
+    let script = "mkdir -p /nix/profile/bin && cp -P /usr/bin/nix* /nix/profile/bin && \
+                  rm /usr/bin/nix* && chown -R 0:0 /nix";
+    let root = ["ENV PATH=/nix/profile/bin:/usr/bin:/bin"];
+    builds_with(&person, &foreign(&registry, "root", (script, &root)))
+        .says(&["runs as root: all its capabilities are dropped"]);
+    before.is_unchanged();
+
+    let none = format!("127.0.0.1:{}/none:1", registry.port);
+    ran(&mut person.build(&["--force", "--builder-image", &none]))
+        .exits(3)
+        .says(&["/none:1"]);
     before.is_unchanged();
 }
