@@ -6,7 +6,7 @@
 //! main → lib → commands → { settings, pipeline, ui }
 //! pipeline → { oci, binfmt, nixos, output, engine }
 //! oci → { artifact, engine }      binfmt, nixos, output → engine
-//! event, failure, cancel: the hall, open to every room
+//! event, failure, cancel, plain_file, steering: the hall, open to every room
 //! ```
 
 pub mod artifact;
@@ -21,7 +21,9 @@ pub mod nixos;
 pub mod oci;
 pub mod output;
 pub mod pipeline;
+pub mod plain_file;
 pub mod settings;
+pub mod steering;
 pub mod ui;
 
 use cancel::Cancel;

@@ -6,7 +6,7 @@
 //! what it finds: a damaged object counts as missing and is replaced.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::partial::{Partial, hash_all, open_part};
 use super::pin::Sha256Hash;
+use crate::plain_file;
 
 /// How often a waiting process looks whether the other one is done.
 const POLL: Duration = Duration::from_millis(100);
@@ -140,10 +141,7 @@ impl Cache {
     /// What was noted under `name`, if anything. A note is a hint, never a proof.
     pub fn note(&self, name: &str) -> Option<String> {
         const ENOUGH: u64 = 64 * 1024;
-        let mut text = String::new();
-        let file = File::open(self.notes().join(name)).ok()?;
-        file.take(ENOUGH).read_to_string(&mut text).ok()?;
-        Some(text)
+        plain_file::read_text(&self.notes().join(name), ENOUGH).ok()
     }
 
     /// Notes `text` under `name`, in place of what was there.
@@ -301,12 +299,10 @@ fn is_same(file: &File, path: &Path) -> bool {
 }
 
 fn look(path: &Path) -> io::Result<Option<(Sha256Hash, u64)>> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() => {}
-        Ok(_) => return Err(io::Error::other("not a file")),
+    let file = match plain_file::open_unlinked(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    }
-    let (hasher, len) = hash_all(&File::open(path)?)?;
+        file => file?,
+    };
+    let (hasher, len) = hash_all(&file)?;
     Ok(Some((Sha256Hash::finish(hasher), len)))
 }

@@ -1,6 +1,6 @@
 //! A file that is being fetched.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::cache::{At, CacheError};
 use super::pin::Sha256Hash;
+use crate::plain_file;
 
 /// A file that is being fetched, and the hash of what it holds so far.
 pub(super) struct Partial {
@@ -77,21 +78,19 @@ impl Partial {
 
 /// Opens a half-fetched file, or begins one.
 pub(super) fn open_part(path: &Path) -> io::Result<File> {
-    let open = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-    };
-    open().or_else(|error| {
-        // Something that is no file lies in the way; it is in our folder, under our name.
-        if !path.is_dir() {
+    plain_file::create_unlinked(path).or_else(|error| {
+        // Something that is no file lies in the way; it is in our folder, under our name. A link is
+        // removed itself: what it leads to is not ours.
+        let kind = fs::symlink_metadata(path)?.file_type();
+        if kind.is_file() {
             return Err(error);
         }
-        fs::remove_dir_all(path)?;
-        open()
+        if kind.is_dir() {
+            fs::remove_dir_all(path)?;
+        } else {
+            fs::remove_file(path)?;
+        }
+        plain_file::create_unlinked(path)
     })
 }
 

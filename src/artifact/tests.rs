@@ -427,6 +427,39 @@ async fn a_folder_in_the_way_of_a_half_fetched_file_is_removed() {
     assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
 }
 
+#[tokio::test]
+async fn what_is_no_file_in_the_way_of_a_half_fetched_one_is_removed() {
+    type Block = fn(&std::path::Path, &std::path::Path);
+    let outside = tempfile::tempdir().unwrap();
+    let ways: [Block; 4] = [
+        |outside, part| std::os::unix::fs::symlink(outside.join("mine"), part).unwrap(),
+        |_, part| std::os::unix::fs::symlink("/dev/zero", part).unwrap(),
+        |outside, part| std::os::unix::fs::symlink(outside, part).unwrap(),
+        |_, part| nix::unistd::mkfifo(part, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+    ];
+    for block in ways {
+        let (bench, body) = (Bench::new(), body());
+        let pin = pin("a", &body);
+        bench.cache();
+        block(outside.path(), &bench.object(&pin).with_extension("part"));
+        let server = Server::new([Answer::Body(body.clone())]);
+        let mirrors = [&server];
+        let fetched = tokio::time::timeout(Duration::from_secs(20), bench.fetch(&pin, &mirrors));
+        assert_eq!(fetched.await.unwrap().unwrap(), body);
+        let mine = outside.path().join("mine");
+        assert!(outside.path().is_dir() && !mine.exists(), "left alone");
+    }
+}
+
+#[test]
+fn a_note_that_is_a_pipe_is_no_note() {
+    let bench = Bench::new();
+    let cache = bench.cache();
+    let path = cache.root().join("notes/image-x");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(cache.note("image-x"), None);
+}
+
 #[test]
 fn a_cache_that_cannot_be_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();

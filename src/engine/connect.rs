@@ -9,6 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::engine::error::EngineError;
+use crate::plain_file;
 
 /// The oldest API that we speak: Docker 20.10, Podman 4.
 pub(crate) const OLDEST_API: (u32, u32) = (1, 41);
@@ -238,7 +239,7 @@ struct DockerEndpoint {
 
 /// A config.json that is missing or broken is Docker's problem, not ours: it counts as empty.
 fn current_context(docker_config: &Path) -> Option<String> {
-    let text = read_small(&docker_config.join("config.json")).ok()?;
+    let text = plain_file::read_text(&docker_config.join("config.json"), LARGEST_FILE).ok()?;
     serde_json::from_str::<ConfigFile>(&text)
         .ok()?
         .current_context
@@ -255,7 +256,8 @@ fn context_host(docker_config: &Path, name: &str) -> Result<String, ConnectError
         .join("contexts/meta")
         .join(digest)
         .join("meta.json");
-    let text = read_small(&file).map_err(|e| error(format!("read {}: {e}", file.display())))?;
+    let text = plain_file::read_text(&file, LARGEST_FILE)
+        .map_err(|e| error(format!("read {}: {e}", file.display())))?;
     let context: ContextFile =
         serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
     let host = context
@@ -264,15 +266,6 @@ fn context_host(docker_config: &Path, name: &str) -> Result<String, ConnectError
         .and_then(|docker| docker.host)
         .filter(|host| !host.is_empty());
     host.ok_or_else(|| error(format!("{} names no docker host", file.display())))
-}
-
-fn read_small(path: &Path) -> std::io::Result<String> {
-    use std::io::Read;
-    let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(LARGEST_FILE)
-        .read_to_string(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -409,6 +402,28 @@ mod tests {
                 .to_string()
                 .contains("docker context `nas`")
         );
+    }
+
+    #[test]
+    fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = |path: &Path| {
+            std::fs::remove_file(path).unwrap_or(());
+            nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        };
+        pipe(&folder.path().join("config.json"));
+        assert_eq!(current_context(folder.path()), None);
+        context(folder.path(), "pi", "");
+        let digest = hex::encode(Sha256::digest("pi"));
+        pipe(
+            &folder
+                .path()
+                .join("contexts/meta")
+                .join(digest)
+                .join("meta.json"),
+        );
+        let error = context_host(folder.path(), "pi").unwrap_err().to_string();
+        assert!(error.contains("not a plain file"), "{error}");
     }
 
     #[test]

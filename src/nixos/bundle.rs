@@ -1,17 +1,19 @@
 //! The files of a configuration's folder: found once, checked, packed in a fixed order.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use ignore::WalkBuilder;
 use sha2::{Digest, Sha256};
 
+use super::ignoring::{IGNORE_HINT, walk};
 use super::pack::{Owner, Packer};
 use super::source::Configuration;
 use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Failure, OrFail};
+use crate::plain_file;
 
 /// From here on a person hears about it: configurations are small, what is not was left lying there.
 const LARGE: u64 = 64 << 20;
@@ -19,15 +21,46 @@ const LARGE: u64 = 64 << 20;
 const TOO_LARGE: u64 = 2 << 30;
 /// A configuration with so many files is somebody's whole disk.
 const TOO_MANY: usize = 200_000;
-const IGNORE_HINT: &str = "name it in .sdbuildignore to leave it behind";
 const OWN_FOLDER_HINT: &str = "move the configuration into a folder of its own";
 
 /// What one path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Directory,
-    File { size: u64, executable: bool },
+    File(Plain),
     Link(String),
+}
+
+/// A file as it was found: what is packed later must be the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plain {
+    size: u64,
+    executable: bool,
+    device: u64,
+    inode: u64,
+}
+
+impl Plain {
+    fn new(meta: &Metadata) -> Self {
+        Self {
+            size: meta.len(),
+            executable: meta.mode() & 0o100 != 0,
+            device: meta.dev(),
+            inode: meta.ino(),
+        }
+    }
+
+    /// The same file again. A link in its place, or in a folder's above it, leads to another one.
+    fn reopen(&self, path: &Path) -> io::Result<File> {
+        let changed = || io::Error::other("it changed while it was read");
+        let file = plain_file::open_unlinked(path).map_err(|error| {
+            use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
+            let gone = matches!(error.kind(), InvalidInput | NotADirectory | NotFound);
+            if gone { changed() } else { error }
+        })?;
+        let same = Self::new(&file.metadata()?) == *self;
+        if same { Ok(file) } else { Err(changed()) }
+    }
 }
 
 /// What goes along with a configuration, sorted by path.
@@ -53,15 +86,15 @@ impl Bundle {
         if configuration.is_home() {
             events.warn("the configuration lies in your home folder: all of it but hidden files goes into the builder; give it a folder of its own");
         }
-        for path in walk(&bundle.root, configuration.is_home()) {
+        for path in walk(&bundle.root, configuration.is_home())? {
             if cancel.is_cancelled() {
                 return Err(Failure::interrupted());
             }
             let Some((name, kind)) = bundle.look(&path?, events)? else {
                 continue;
             };
-            if let Kind::File { size: n, .. } = kind {
-                size = size.saturating_add(n);
+            if let Kind::File(file) = kind {
+                size = size.saturating_add(file.size);
             }
             bundle.entries.push((name, kind));
             bundle.refuse_excess(size)?;
@@ -98,8 +131,9 @@ impl Bundle {
             let written = match kind {
                 Kind::Directory => packer.directory(&path),
                 Kind::Link(target) => packer.link(&path, target),
-                Kind::File { size, executable } => File::open(self.root.join(name))
-                    .and_then(|file| packer.file(&path, (*size, *executable), file)),
+                Kind::File(plain) => plain
+                    .reopen(&self.root.join(name))
+                    .and_then(|file| packer.file(&path, (plain.size, plain.executable), file)),
             };
             written.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
         }
@@ -119,14 +153,11 @@ impl Bundle {
             Kind::Directory
         } else if meta.is_file() {
             // asked now, so that it is said before anything was started
-            File::open(path)
+            let opened = plain_file::open_unlinked(path).and_then(|file| file.metadata());
+            let opened = opened
                 .or_usage(format!("read {name}"))
                 .map_err(|f| f.hint(IGNORE_HINT))?;
-            let mode = std::os::unix::fs::MetadataExt::mode(&meta);
-            Kind::File {
-                size: meta.len(),
-                executable: mode & 0o100 != 0,
-            }
+            Kind::File(Plain::new(&opened))
         } else {
             events.warn(format!(
                 "{name} is no file, folder or link: it stays behind"
@@ -199,7 +230,7 @@ impl Bundle {
 
     fn files(&self) -> impl Iterator<Item = (u64, &str)> {
         self.entries.iter().filter_map(|(name, kind)| match kind {
-            Kind::File { size, .. } => Some((*size, name.as_str())),
+            Kind::File(plain) => Some((plain.size, name.as_str())),
             Kind::Directory | Kind::Link(_) => None,
         })
     }
@@ -221,36 +252,6 @@ fn link_inside(path: &Path, name: &str) -> Result<Option<String>, Failure> {
         .hint("put a copy in its place: only the folder itself goes into the builder")
         .hint(IGNORE_HINT)),
     }
-}
-
-/// Every path below `root` that no ignore file names, and that is not ours to leave behind.
-fn walk(root: &Path, no_hidden: bool) -> impl Iterator<Item = Result<PathBuf, Failure>> {
-    // Rules from above count inside a repository only: there they end at its top folder, elsewhere
-    // a stray ~/.gitignore would rule everywhere.
-    let repository = root.ancestors().any(|folder| folder.join(".git").exists());
-    let walk = WalkBuilder::new(root)
-        .standard_filters(false)
-        .hidden(no_hidden)
-        .git_ignore(true)
-        .git_exclude(true)
-        .require_git(repository)
-        .parents(repository)
-        .add_custom_ignore_filename(".sdbuildignore")
-        .filter_entry(|entry| {
-            let folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-            let name = entry.file_name().as_encoded_bytes();
-            name != b".git" && (folder || !(name.ends_with(b".img") || name.ends_with(b".img.zst")))
-        })
-        .build();
-    walk.filter_map(|entry| match entry {
-        Ok(entry) if entry.depth() == 0 => None,
-        Ok(entry) => Some(Ok(entry.into_path())),
-        Err(error) => Some(
-            Err(error)
-                .or_usage("read the configuration's folder")
-                .map_err(|f| f.hint(IGNORE_HINT)),
-        ),
-    })
 }
 
 /// Whether a relative `target`, seen from `depth` folders below the root, never climbs above it.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Events;
 use crate::failure::{Failure, OrFail};
+use crate::plain_file;
 
 /// Name of the lock beside the configuration.
 pub const NAME: &str = "sdbuild.lock";
@@ -111,17 +112,11 @@ impl Locked {
 pub fn read(path: &Path) -> Result<Option<Locked>, Failure> {
     let shown = path.display();
     let broken = |f: Failure| f.hint(format!("delete {shown} to resolve nixpkgs anew"));
-    let length = match path.metadata() {
-        Ok(meta) => meta.len(),
+    let text = match plain_file::read_text(path, LONGEST) {
+        Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).or_usage(format!("read {shown}")),
+        Err(e) => return Err(e).or_usage(format!("read {shown}")).map_err(broken),
     };
-    if length > LONGEST {
-        return Err(broken(Failure::usage(format!(
-            "{shown} is too long to be a lock"
-        ))));
-    }
-    let text = std::fs::read_to_string(path).or_usage(format!("read {shown}"))?;
     let file: LockFile = toml::from_str(&text)
         .or_usage(format!("read {shown}"))
         .map_err(broken)?;

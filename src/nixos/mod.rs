@@ -11,6 +11,7 @@ pub mod command;
 pub mod diagnosis;
 mod follow;
 mod hints;
+mod ignoring;
 mod image;
 mod journal;
 mod layout;

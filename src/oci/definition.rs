@@ -13,9 +13,13 @@ use crate::artifact::{Lock, Sha256Hash};
 use crate::engine::Role;
 use crate::engine::labels::{DEFINITION, ROLE};
 use crate::failure::{Failure, OrFail};
+use crate::plain_file;
 
 /// Raised with every change of what the assembly makes of the same definition.
 pub(super) const FORMAT: u32 = 1;
+
+/// A lock names some hundred packages, each in a few hundred bytes.
+const LONGEST_LOCK: u64 = 4 << 20;
 
 /// The user that builds.
 pub const BUILD_USER: u32 = 1000;
@@ -311,7 +315,8 @@ fn lock_text<'a>(
     let path = folder
         .join(role.as_str())
         .join(format!("{}.lock.json", architecture.as_str()));
-    let text = std::fs::read_to_string(&path).or_usage(format_args!("read {}", path.display()))?;
+    let text = plain_file::read_text(&path, LONGEST_LOCK)
+        .or_usage(format_args!("read {}", path.display()))?;
     Ok(Cow::Owned(text))
 }
 
@@ -383,6 +388,19 @@ mod tests {
         let [definition, role] = builder.labels();
         assert_eq!(definition, ("dev.sdbuild.definition", digest));
         assert_eq!(role, ("dev.sdbuild.role", "builder".to_owned()));
+    }
+
+    #[test]
+    fn a_lock_that_is_a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("builder")).unwrap();
+        let lock = folder.path().join("builder/arm64.lock.json");
+        nix::unistd::mkfifo(&lock, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let failure = Definition::builder(Architecture::Arm64, Some(folder.path())).unwrap_err();
+        assert!(
+            failure.to_string().contains("not a plain file"),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::{Endpoint, RunId};
 use crate::failure::{Failure, OrFail as _};
+use crate::plain_file;
+
+/// An engine's address is not longer.
+const LONGEST: u64 = 64 << 10;
 
 /// This run's own sign of life. When the value goes without [`Beacon::put_out`] the file stays, unlocked:
 /// whatever the run left behind is a dead run's.
@@ -58,13 +62,13 @@ impl Beacons {
     /// Whether `run` was one of this person's and its process is gone.
     pub(super) fn is_dead(&self, run: &RunId) -> bool {
         // Shared, so that two who look at the same time do not take each other for the run.
-        let file = File::open(self.folder.join(run.as_str()));
+        let file = plain_file::open(&self.folder.join(run.as_str()));
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Ok(())))
     }
 
     /// Whether `run` is one of this person's and its process lives.
     pub(super) fn is_live(&self, run: &RunId) -> bool {
-        let file = File::open(self.folder.join(run.as_str()));
+        let file = plain_file::open(&self.folder.join(run.as_str()));
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
@@ -93,7 +97,8 @@ impl Beacons {
     fn known(&self) -> BTreeSet<RunId> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let here = |entry: &fs::DirEntry| {
-            fs::read_to_string(entry.path()).is_ok_and(|endpoint| endpoint == self.endpoint)
+            let endpoint = plain_file::read_text(&entry.path(), LONGEST);
+            endpoint.is_ok_and(|endpoint| endpoint == self.endpoint)
         };
         let run = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
         entries.filter(here).filter_map(run).collect()
@@ -136,5 +141,17 @@ mod tests {
         assert_eq!(beacons.dead(), only);
         beacons.forget(&only);
         assert!(!beacons.is_dead(&run));
+    }
+
+    #[test]
+    fn a_pipe_is_nobodys_beacon_and_is_not_waited_for() {
+        let state = tempfile::tempdir().unwrap();
+        let beacons = Beacons::new(state.path(), &Endpoint::Unix("/one".into()));
+        let run: RunId = "0123456789ab".parse().unwrap();
+        fs::create_dir(state.path().join("runs")).unwrap();
+        let path = state.path().join("runs").join(run.as_str());
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(!beacons.is_dead(&run) && !beacons.is_live(&run));
+        assert!(beacons.dead().is_empty() && beacons.live().is_empty());
     }
 }

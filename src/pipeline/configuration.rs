@@ -1,15 +1,17 @@
 //! What can be said about the configuration without Nix: it is there, it can be read, and its key is
 //! the person's own.
 
-use std::fs;
 use std::path::Path;
 
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::source::Configuration;
+use crate::plain_file;
 use crate::settings;
 
 /// The words in the example's key that a person is to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
+/// Nobody writes more by hand.
+const LONGEST: u64 = 16 << 20;
 
 /// Opens the configuration and looks at it before anything is fetched.
 pub(super) fn open(settings: &settings::Build) -> Result<Configuration, Failure> {
@@ -20,7 +22,8 @@ pub(super) fn open(settings: &settings::Build) -> Result<Configuration, Failure>
 
 fn has_a_key(config: &Path) -> Result<(), Failure> {
     let name = config.display();
-    let text = fs::read(config).or_usage(format!("read the configuration {name}"))?;
+    let text =
+        plain_file::read(config, LONGEST).or_usage(format!("read the configuration {name}"))?;
     match placeholder(&String::from_utf8_lossy(&text)) {
         None => Ok(()),
         Some(line) => Err(Failure::usage(format!(
@@ -52,6 +55,17 @@ mod tests {
             "{\n  # \"ssh-ed25519 REPLACE-ME\"\n  keys = [ \"ssh-ed25519 REPLACE-ME-x\" ];\n}";
         assert_eq!(placeholder(text), Some(3));
         assert_eq!(placeholder("keys = [ \"ssh-ed25519 AAAA me\" ];"), None);
+    }
+
+    #[test]
+    fn a_configuration_that_never_ends_is_refused() {
+        for endless in ["/dev/zero", "/proc/self/fd"] {
+            let failure = has_a_key(Path::new(endless)).unwrap_err();
+            assert!(
+                failure.to_string().contains("not a plain file"),
+                "{failure}"
+            );
+        }
     }
 
     #[test]

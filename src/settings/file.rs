@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::failure::{Failure, OrFail};
+use crate::plain_file;
 
 /// Name of the settings file.
 pub(super) const NAME: &str = "sdbuild.toml";
+/// Nobody's settings are longer.
+const LONGEST: u64 = 1 << 20;
 
 /// The file's contents; every key may be absent, an unknown one is an error.
 #[derive(Debug, Default, Deserialize)]
@@ -42,7 +45,7 @@ impl File {
     /// Reads `folder/sdbuild.toml`; an absent file is an empty one.
     pub(super) fn read(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(NAME);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match plain_file::read_text(&path, LONGEST) {
             Ok(text) => text,
             // A folder that is not one is the configuration check's to report.
             Err(e)
@@ -72,6 +75,25 @@ mod tests {
         assert_eq!(failure.class, crate::failure::Class::Usage);
         assert!(failure.to_string().contains("nixpkg"), "{failure}");
         assert!(failure.to_string().contains("sdbuild.toml"), "{failure}");
+    }
+
+    #[test]
+    fn a_pipe_or_a_device_is_no_settings_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(NAME);
+        let refused = || {
+            let failure = File::read(dir.path()).unwrap_err();
+            assert_eq!(failure.class, crate::failure::Class::Usage);
+            assert!(
+                failure.to_string().contains("not a plain file"),
+                "{failure}"
+            );
+            std::fs::remove_file(&path).unwrap();
+        };
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        refused();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        refused();
     }
 
     proptest::proptest! {

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use crate::failure::Failure;
 
+/// Nobody's sources file is longer.
+const LONGEST: u64 = 1 << 20;
 /// Debian's public mirror network, for hosts that have no preference of their own.
 pub(super) const PUBLIC: &str = "http://ftp.debian.org/debian";
 
@@ -61,7 +63,7 @@ fn apt_mirrors(etc_apt: &Path) -> Vec<String> {
     files
         .iter()
         .filter(|path| known(path))
-        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .filter_map(|path| crate::plain_file::read_text(path, LONGEST).ok())
         .flat_map(|text| text.lines().flat_map(uris).collect::<Vec<_>>())
         .collect()
 }

@@ -222,3 +222,93 @@ fn climbing_is_counted() {
         );
     }
 }
+
+fn fifo(path: &Path) {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+}
+
+#[test]
+fn ignore_files_that_never_end_are_refused_wherever_they_are() {
+    for name in [
+        ".sdbuildignore",
+        ".gitignore",
+        "a/b/.gitignore",
+        ".git/info/exclude",
+    ] {
+        for endless in [
+            fifo as fn(&Path),
+            |path| symlink("/dev/zero", path).unwrap(),
+            |path| fs::write(path, vec![b'#'; 2 << 20]).unwrap(),
+        ] {
+            let folder = Folder::new(&[
+                ("sd-card.nix", ""),
+                ("a/b/x", ""),
+                ("z", ""),
+                (".git/info/x", ""),
+            ]);
+            endless(&folder.0.path().join(name));
+            let failure = folder.collect().unwrap_err();
+            assert_eq!(failure.class, Class::Usage);
+            assert!(failure.to_string().contains(name), "{failure}");
+        }
+    }
+}
+
+#[test]
+fn a_work_tree_that_leads_to_a_pipe_is_refused() {
+    let folder = Folder::new(&[("sd-card.nix", ""), ("elsewhere/x", "")]);
+    let elsewhere = folder.0.path().join("elsewhere");
+    fs::write(
+        folder.0.path().join(".git"),
+        format!("gitdir: {}\n", elsewhere.display()),
+    )
+    .unwrap();
+    assert!(folder.collect().is_ok());
+    fifo(&elsewhere.join("commondir"));
+    let failure = folder.collect().unwrap_err().to_string();
+    assert!(failure.contains("commondir"), "{failure}");
+}
+
+#[test]
+fn ignored_folders_and_folders_called_like_ignore_files_do_no_harm() {
+    let folder = Folder::new(&[
+        ("sd-card.nix", ""),
+        (".sdbuildignore", "out\n"),
+        ("out/x", ""),
+        (".gitignore/x", ""),
+    ]);
+    fifo(&folder.0.path().join("out/.gitignore"));
+    assert!(folder.names().contains(&"sd-card.nix".to_owned()));
+}
+
+#[test]
+fn a_link_put_in_the_place_of_a_file_or_its_folder_is_found_out() {
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("b.nix"), "12").unwrap();
+    let swaps: [fn(&Path, &Path); 4] = [
+        |inside, outside| {
+            fs::remove_file(inside.join("a/b.nix")).unwrap();
+            symlink(outside.join("b.nix"), inside.join("a/b.nix")).unwrap();
+        },
+        |inside, outside| {
+            fs::remove_dir_all(inside.join("a")).unwrap();
+            symlink(outside, inside.join("a")).unwrap();
+        },
+        |inside, _| {
+            fs::remove_file(inside.join("a/b.nix")).unwrap();
+            fifo(&inside.join("a/b.nix"));
+        },
+        |inside, _| fs::remove_file(inside.join("a/b.nix")).unwrap(),
+    ];
+    for swap in swaps {
+        let folder = Folder::new(&[("sd-card.nix", ""), ("a/b.nix", "12")]);
+        let bundle = folder.collect().unwrap();
+        bundle.digest().unwrap();
+        swap(folder.0.path(), outside.path());
+        let error = bundle.digest().unwrap_err().to_string();
+        assert!(
+            error.starts_with("a/b.nix: ") && error.contains("changed while it was read"),
+            "{error}"
+        );
+    }
+}

@@ -169,6 +169,24 @@ fn broken_locks_are_refused_with_a_hint() {
     assert_eq!(read(&path).unwrap(), None);
 }
 
+#[test]
+fn a_lock_that_never_ends_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(NAME);
+    let refused = || {
+        let failure = read(&path).unwrap_err();
+        assert!(
+            failure.to_string().contains("not a plain file"),
+            "{failure}"
+        );
+        std::fs::remove_file(&path).unwrap();
+    };
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    refused();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    refused();
+}
+
 proptest::proptest! {
     /// Any text is a lock or the person's mistake; what is taken has a hash.
     #[test]

@@ -1,0 +1,24 @@
+//! The characters that neither show nor are control characters, and yet change what is seen.
+//!
+//! Part of the hall: who takes them out and who writes them out must mean the same ones.
+
+/// Whether `c` reorders or hides text: bidi controls, line separators, soft hyphens, invisible
+/// characters and tags. Control characters are `char::is_control`'s.
+pub fn steers(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steers;
+
+    #[test]
+    fn what_is_not_seen_steers() {
+        for c in "\u{ad}\u{61c}\u{200b}\u{202e}\u{2066}\u{feff}\u{e0001}\u{e0041}".chars() {
+            assert!(steers(c), "{c:?}");
+        }
+        assert!(!"aä½→ 漢\u{301}🚀".chars().any(steers));
+    }
+}
