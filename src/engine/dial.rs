@@ -77,3 +77,48 @@ pub(super) fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -
         | EngineError::Local { .. }) => other,
     }
 }
+
+/// What `work` gives, if it does so in time. bollard's own limit ends with an answer's head; this one
+/// holds for its body as well, which may have no end.
+pub(super) async fn within<T>(
+    limit: Duration,
+    operation: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, EngineError> {
+    let operation = operation.to_owned();
+    let ended = tokio::time::timeout(limit, work).await;
+    ended.map_err(|_| EngineError::Silent { operation })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    /// Answers everything with a body that goes on and on.
+    fn endless() -> Endpoint {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 16]).unwrap();
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            let mut sent = stream.write_all(head.as_bytes());
+            while sent.is_ok() {
+                std::thread::yield_now();
+                sent = stream.write_all(b"1\r\n \r\n");
+            }
+        });
+        endpoint
+    }
+
+    #[tokio::test]
+    async fn a_first_answer_without_end_is_not_waited_for() {
+        let docker = client(&endless()).unwrap();
+        let asked = within(Duration::from_millis(300), "ask", docker.version());
+        let asked = tokio::time::timeout(Duration::from_secs(20), asked);
+        let error = asked.await.unwrap().unwrap_err();
+        assert!(matches!(error, EngineError::Silent { .. }), "{error}");
+    }
+}

@@ -32,6 +32,7 @@ pub use archive::{Download, PathKind, PathStat};
 use connect::{ConnectError, OLDEST_API};
 pub use connect::{Endpoint, EndpointInputs};
 pub use container::{Container, Exit};
+use dial::within;
 pub use error::EngineError;
 use error::at;
 pub use facts::EngineFacts;
@@ -69,12 +70,14 @@ impl Engine {
             answer,
         };
         // Something that accepts and says nothing is no engine, and not worth a minute.
-        let version = docker
-            .clone()
-            .with_timeout(FIRST_ANSWER)
-            .version()
-            .await
-            .map_err(|e| dial::first_answer(endpoint, e))?;
+        let version = Box::pin(docker.version());
+        let version = within(
+            FIRST_ANSWER,
+            &format!("ask {endpoint} for its version"),
+            version,
+        )
+        .await?
+        .map_err(|e| dial::first_answer(endpoint, e))?;
         let said = version.api_version.clone().unwrap_or_default();
         let api = facts::api_version(&said)
             .ok_or_else(|| not_an_engine("it names no API version".into()))?;
@@ -85,13 +88,13 @@ impl Engine {
             }
             .into());
         }
-        let docker = docker
-            .negotiate_version()
-            .await
+        let agreed = Box::pin(docker.negotiate_version());
+        let docker = within(FIRST_ANSWER, "agree on an API version", agreed)
+            .await?
             .map_err(at("agree on an API version"))?;
-        let info = docker
-            .info()
-            .await
+        let info = Box::pin(docker.info());
+        let info = within(QUICK, "ask the engine about its host", info)
+            .await?
             .map_err(at("ask the engine about its host"))?;
         let facts = Arc::new(EngineFacts::new(version, info, api));
         Ok(Self {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::log::Complaint;
 use super::symptom::{Symptom, symptoms};
+use super::text::cut;
 use crate::event::NixEvent;
 use crate::failure::{Failure, OrFail};
 
@@ -14,6 +15,12 @@ use crate::failure::{Failure, OrFail};
 pub(super) const TAIL: usize = 20;
 /// Ended builds whose lines are kept: the message about a failure comes after the build's end.
 const ENDED: usize = 64;
+/// More builds than ever run at once; beyond this the table forgets instead of growing.
+const MOST_RUNNING: usize = 1024;
+/// Characters of a line that are kept for a failure; the file has the whole line.
+const LONGEST_LINE: usize = 2048;
+/// Bytes of the log file; a whole system with all its compilers writes some ten million.
+const LARGEST_FILE: u64 = 256 << 20;
 /// Errors that are kept; the first one tells why, the others follow from it.
 const COMPLAINTS: usize = 8;
 
@@ -55,6 +62,8 @@ pub(super) struct Journal {
     // Plain writes into the page cache: they do not block for long, and dropping it flushes it, also
     // when the run is cancelled.
     file: BufWriter<File>,
+    /// How many bytes more the file may get; `None` once that was too few.
+    room: Option<u64>,
     trouble: Option<std::io::Error>,
     running: HashMap<u64, Running>,
     ended: VecDeque<Running>,
@@ -70,6 +79,7 @@ impl Journal {
             File::create(path).or_environment(format!("write the log {}", path.display()))?;
         Ok(Self {
             file: BufWriter::new(file),
+            room: Some(LARGEST_FILE),
             trouble: None,
             running: HashMap::new(),
             ended: VecDeque::new(),
@@ -83,16 +93,7 @@ impl Journal {
             NixEvent::Message { text, .. } => self.write(format_args!("{text}")),
             NixEvent::BuildStarted { id, derivation } => {
                 self.write(format_args!("building '{derivation}'"));
-                let name = short_name(derivation).to_owned();
-                let derivation = derivation.clone();
-                self.running.insert(
-                    *id,
-                    Running {
-                        derivation,
-                        name,
-                        ..Running::default()
-                    },
-                );
+                self.begin(*id, derivation);
             }
             NixEvent::FetchStarted { path, .. } => self.write(format_args!("fetching '{path}'")),
             NixEvent::BuildLine { id, line } => self.build_line(*id, line),
@@ -128,12 +129,24 @@ impl Journal {
         (std::mem::take(&mut self.findings), self.trouble.take())
     }
 
+    fn begin(&mut self, id: u64, derivation: &str) {
+        if self.running.len() >= MOST_RUNNING {
+            self.running.clear();
+        }
+        let running = Running {
+            derivation: derivation.to_owned(),
+            name: short_name(derivation).to_owned(),
+            ..Running::default()
+        };
+        self.running.insert(id, running);
+    }
+
     fn build_line(&mut self, id: u64, line: &str) {
         let Some(running) = self.running.get_mut(&id) else {
             return self.write(format_args!("?> {line}"));
         };
         running.symptoms.extend(symptoms(line));
-        running.tail.push_back(line.to_owned());
+        running.tail.push_back(cut(line, LONGEST_LINE));
         keep_last(&mut running.tail, TAIL);
         let name = running.name.clone();
         self.write(format_args!("{name}> {line}"));
@@ -160,7 +173,16 @@ impl Journal {
     }
 
     fn write(&mut self, line: std::fmt::Arguments<'_>) {
-        let written = writeln!(self.file, "{line}");
+        let Some(room) = self.room else { return };
+        let mut line = format!("{line}\n");
+        self.room = room.checked_sub(line.len() as u64);
+        if self.room.is_none() {
+            line = format!(
+                "sdbuild: the log ends here: it has {} MiB\n",
+                LARGEST_FILE >> 20
+            );
+        }
+        let written = self.file.write_all(line.as_bytes());
         self.check(written);
     }
 
@@ -258,6 +280,28 @@ mod tests {
         assert_eq!(findings.complaints.len(), 2);
         assert!(text.contains("\nt-51> line 0\n"), "{text}");
         assert_eq!(text.lines().count(), 34);
+    }
+
+    #[test]
+    fn a_flood_fills_neither_memory_nor_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut journal = Journal::create(&path).unwrap();
+        journal.room = Some(1000);
+        for id in 0..5000 {
+            let derivation = DRV.to_owned();
+            journal.note(&NixEvent::BuildStarted { id, derivation }, None);
+            let line = "x".repeat(5000);
+            journal.note(&NixEvent::BuildLine { id, line }, None);
+        }
+        assert!(journal.running.len() <= MOST_RUNNING);
+        let kept = journal.running.values().flat_map(|build| &build.tail);
+        assert!(kept.map(String::len).max().unwrap() < 3000);
+        journal.finish();
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.len() < 1100, "{}", text.len());
+        assert_eq!(text.matches("the log ends here").count(), 1);
+        assert!(text.ends_with("it has 256 MiB\n"), "{text}");
     }
 
     #[test]

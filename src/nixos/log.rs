@@ -7,11 +7,14 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::text::clean;
+use super::text::{clean, cut};
 use crate::event::NixEvent;
 
 /// More activities than any build has at once; beyond this the table forgets instead of growing.
 const MOST_ACTIVITIES: usize = 1 << 16;
+
+/// No store path has more characters.
+const LONGEST_PATH: usize = 256;
 
 /// Activity types that we tell apart (`src/libutil/logging.hh` in Nix).
 mod activity {
@@ -89,7 +92,12 @@ impl Log {
     fn start(&mut self, value: &Value) -> Option<NixEvent> {
         let (id, kind) = (number(value, "id")?, number(value, "type").unwrap_or(0));
         let text = string(value, "text").unwrap_or_default();
-        let subject = || field_text(value, 0).unwrap_or_else(|| text.clone());
+        let subject = || {
+            cut(
+                &field_text(value, 0).unwrap_or_else(|| text.clone()),
+                LONGEST_PATH,
+            )
+        };
         let event = match kind {
             activity::BUILD => Some(NixEvent::BuildStarted {
                 id,
@@ -297,6 +305,18 @@ mod tests {
         );
         let deep = format!("@nix {}", "[".repeat(100_000));
         assert!(matches!(log.line(&deep), Some(NixEvent::Other(_))));
+    }
+
+    #[test]
+    fn names_of_builds_and_downloads_are_cut() {
+        for kind in [activity::BUILD, activity::SUBSTITUTE] {
+            let line = format!(
+                r#"@nix {{"action":"start","id":1,"type":{kind},"fields":["{}"]}}"#,
+                "x".repeat(5000)
+            );
+            let text = format!("{:?}", Log::default().line(&line));
+            assert!(text.len() < 400, "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Foreign text without anything that steers a terminal, and of bounded length.
 
+use crate::steering::steers;
+
 /// The longest line that leaves the log parser.
 pub(super) const LONGEST: usize = 64 * 1024;
 
@@ -52,9 +54,12 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     }
 }
 
-/// Whether `c` reorders or hides text: bidi controls, line separators, invisible characters.
-fn steers(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// `text`, or its beginning when it has more than `most` characters.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +73,7 @@ mod tests {
         assert_eq!(clean("a\u{1b}]8;;http://x\u{1b}\\b"), "ab");
         assert_eq!(clean("a\rb\u{8}c\u{9b}2Jd"), "abc2Jd");
         assert_eq!(clean("\u{202e}abc\u{200b}"), "abc");
+        assert_eq!(clean("\u{61c}a\u{ad}b\u{e0041}c"), "abc");
         assert_eq!(clean("a\n\tb ä"), "a\n\tb ä");
         assert_eq!(clean("\u{1b}(B\u{1b}"), "B");
     }
@@ -76,6 +82,8 @@ mod tests {
     fn cuts_what_is_too_long() {
         let cut = clean(&"ä".repeat(LONGEST));
         assert!(cut.len() <= LONGEST + 4 && cut.ends_with('…'));
+        assert_eq!(super::cut("äöü", 3), "äöü");
+        assert_eq!(super::cut("äöü", 2), "äö…");
     }
 
     proptest::proptest! {

@@ -9,6 +9,10 @@ use sha2::{Digest, Sha256};
 
 use super::pack::Packer;
 use crate::cancel::Cancel;
+use crate::plain_file;
+
+/// Folders inside folders; nixpkgs has about ten. Each takes a piece of the stack.
+const DEEPEST: usize = 256;
 
 /// SHA-256 of a folder's paths, modes and contents.
 pub(super) type TreeDigest = [u8; 32];
@@ -48,6 +52,10 @@ struct Walk<'a, 'w> {
 
 impl Walk<'_, '_> {
     fn folder(&mut self, folder: &Path, relative: &Path) -> io::Result<()> {
+        if relative.components().count() > DEEPEST {
+            let text = format!("folders lie more than {DEEPEST} levels deep");
+            return Err(io::Error::other(text));
+        }
         let mut names = Vec::new();
         for entry in fs::read_dir(folder)? {
             names.push(entry?.file_name());
@@ -102,7 +110,7 @@ impl Walk<'_, '_> {
         self.begin(if executable { b'x' } else { b'f' }, name, meta.len());
         self.size += meta.len();
         let mut file = Hashing {
-            file: File::open(path)?,
+            file: plain_file::open_unlinked(path)?,
             hash: &mut self.hash,
         };
         if let Some((packer, prefix)) = &mut self.pack {
@@ -226,6 +234,21 @@ mod tests {
                 "in/x/nixos/lib/a"
             ]
         );
+    }
+
+    #[test]
+    fn folders_without_end_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = |levels| dir.path().join("d/".repeat(levels));
+        fs::create_dir_all(deep(DEEPEST)).unwrap();
+        digest(dir.path());
+        fs::create_dir_all(deep(1800)).unwrap();
+        let error = read_tree(dir.path(), &Cancel::new(), None).unwrap_err();
+        assert!(
+            error.to_string().contains("more than 256 levels"),
+            "{error}"
+        );
+        assert!(error.to_string().len() < 2000, "{error}");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use crate::failure::{Class, Failure, Leftover};
-use crate::ui::sanitize::sanitize;
+use crate::ui::sanitize::message;
 
 /// The lines that tell `failure`, in the order in which a person needs them.
 pub fn failure(failure: &Failure) -> String {
     let mut out = String::new();
-    let mut say = |line: &str| writeln!(out, "{}", sanitize(line)).unwrap_or(());
+    let mut say = |line: &str| writeln!(out, "{}", message(line)).unwrap_or(());
     if failure.class == Class::Interrupted {
         say(&format!("{failure}"));
     } else {
@@ -74,6 +74,16 @@ mod tests {
              hint: ask root\n\
              hint: remove it with: docker rm -f c\n"
         );
+    }
+
+    #[test]
+    fn a_foreign_message_cannot_forge_a_hint() {
+        let mut forged = Failure::usage("no\nhint: run this").hint("a\nhint: b");
+        forged.log_tail = vec!["x\nhint: c".into()];
+        let text = failure(&forged);
+        let hints = text.lines().filter(|line| line.starts_with("hint:"));
+        assert_eq!(hints.collect::<Vec<_>>(), ["hint: a"], "{text}");
+        assert!(text.starts_with("error: no\n  hint: run this\n"), "{text}");
     }
 
     #[test]

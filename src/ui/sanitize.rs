@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::steering::steers;
+
 /// The longest text that is shown; whole texts are in the log file.
 const LONGEST: usize = 8 * 1024;
 
@@ -27,11 +29,15 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// [`sanitize`]d, and every line after the first one indented: at column 0 only we begin lines, so
+/// that no foreign text passes for a hint or a message of ours.
+pub(super) fn message(text: &str) -> String {
+    sanitize(text).replace('\n', "\n  ")
+}
+
 /// Control characters but newline, and the characters that reorder or hide what stands around them.
 fn is_unsafe(c: char) -> bool {
-    (c.is_control() && c != '\n')
-        || matches!(c,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    (c.is_control() && c != '\n') || steers(c)
 }
 
 #[cfg(test)]
@@ -49,6 +55,7 @@ mod tests {
         assert_eq!(sanitize("over\rwritten"), "over\\u{d}written");
         assert_eq!(sanitize("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
         assert_eq!(sanitize("\u{9b}31m"), "\\u{9b}31m");
+        assert_eq!(sanitize("a\u{ad}\u{e0041}"), "a\\u{ad}\\u{e0041}");
     }
 
     #[test]

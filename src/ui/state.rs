@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use crate::event::{Event, NixEvent, Phase};
 use crate::ui::words;
 
+/// More activities than any build has at once; the oldest ones make room for what comes after.
+const MOST_ACTIVE: usize = 4096;
+
 /// Where the run is.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -41,11 +44,10 @@ impl State {
     fn apply_nix(&mut self, event: &NixEvent) {
         match event {
             NixEvent::BuildStarted { id, derivation } => {
-                self.active
-                    .insert(*id, format!("building {}", short(derivation)));
+                self.begin(*id, format!("building {}", short(derivation)));
             }
             NixEvent::FetchStarted { id, path } => {
-                self.active.insert(*id, format!("fetching {}", short(path)));
+                self.begin(*id, format!("fetching {}", short(path)));
             }
             NixEvent::Stopped { id } => {
                 self.active.remove(id);
@@ -57,6 +59,13 @@ impl State {
             | NixEvent::BuildPhase { .. }
             | NixEvent::Other(_) => {}
         }
+    }
+
+    fn begin(&mut self, id: u64, activity: String) {
+        if self.active.len() >= MOST_ACTIVE {
+            self.active.pop_first();
+        }
+        self.active.insert(id, activity);
     }
 
     /// The current phase.
@@ -121,6 +130,18 @@ mod tests {
             state.apply(&Event::Nix(event));
         }
         assert_eq!(state.how_far().unwrap(), "built 3/62, building kernel-6.12");
+    }
+
+    #[test]
+    fn activities_that_never_end_do_not_pile_up() {
+        let mut state = State::default();
+        state.apply(&Event::Started(Phase::Build));
+        for id in 0..10_000 {
+            let path = format!("/nix/store/abc-p{id}");
+            state.apply(&Event::Nix(NixEvent::FetchStarted { id, path }));
+        }
+        assert_eq!(state.active.len(), MOST_ACTIVE);
+        assert_eq!(state.how_far().unwrap(), "fetching p9999");
     }
 
     #[test]

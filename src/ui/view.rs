@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{Event, NixEvent};
-use crate::ui::sanitize::sanitize;
+use crate::ui::sanitize::{message, sanitize};
 use crate::ui::state::State;
 use crate::ui::words;
 
@@ -104,7 +104,7 @@ impl View {
     }
 
     fn line(&self, text: &str) {
-        let text = sanitize(text);
+        let text = message(text);
         match &self.live {
             Some(bar) => bar.suspend(|| say(&text)),
             None => say(&text),
