@@ -96,7 +96,7 @@ impl View {
             .unwrap_or_default();
         let text = format!("{}{how_far}", words::phase(phase));
         if let Some(bar) = &self.live {
-            bar.set_message(sanitize(&text).into_owned());
+            bar.set_message(sanitize(&text).replace('\n', " "));
         } else if self.spoke.elapsed() >= PLAIN_INTERVAL {
             self.line(&text);
             self.spoke = Instant::now();
