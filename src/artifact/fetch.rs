@@ -20,6 +20,9 @@ use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Class, Failure, OrFail};
 
+/// A mirror that takes longer to say whether it has a file is passed over.
+const SURVEY: Duration = Duration::from_secs(4);
+
 /// How patient we are with the network.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -159,10 +162,10 @@ impl Fetcher {
             limit,
         };
         let fetched = cancel.race(self.one(&want, &self.call(None))).await?;
-        fetched.map_err(|error| failure(error, url))
+        fetched.map_err(|error| failure(error, url, "check the network and the address"))
     }
 
-    /// The first of `mirrors` that has `path`.
+    /// The first of `mirrors` that has `path` and says so within seconds.
     pub async fn first_reachable(
         &self,
         mirrors: &[String],
@@ -172,7 +175,7 @@ impl Fetcher {
         let ask = async {
             for mirror in mirrors {
                 let url = format!("{}/{path}", mirror.trim_end_matches('/'));
-                let answer = self.client.head(url).send().await;
+                let answer = self.client.head(url).timeout(SURVEY).send().await;
                 if answer.is_ok_and(|answer| answer.status().is_success()) {
                     return Some(mirror.clone());
                 }
@@ -247,7 +250,8 @@ impl Fetcher {
             limit: pin.size,
         };
         let fetched = self.one(&want, call).await;
-        fetched.map_err(|error| failure(error, &format!("{} {}", pin.name, pin.version)))
+        let hint = "check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR";
+        fetched.map_err(|error| failure(error, &format!("{} {}", pin.name, pin.version), hint))
     }
 
     async fn one(&self, want: &Want<'_>, call: &Call<'_>) -> Result<Fetched, FetchError> {
@@ -306,11 +310,9 @@ impl Fetcher {
     }
 }
 
-fn failure(error: FetchError, what: &str) -> Failure {
+fn failure(error: FetchError, what: &str, network: &'static str) -> Failure {
     let hint = match error {
-        FetchError::Sources(_) => {
-            "check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR"
-        }
+        FetchError::Sources(_) => network,
         FetchError::Cache(_) => "check free space and permissions of the cache folder",
     };
     Failure::new(Class::Environment, error)

@@ -641,6 +641,39 @@ async fn the_first_mirror_that_has_it_is_found() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_never_answers_is_passed_over() {
+    let bench = Bench::new();
+    // Accepts, by the kernel's hand, and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = format!("http://{}", listener.local_addr().unwrap());
+    let has = Server::new([Answer::Body(vec![])]);
+    let mirrors = [mute, has.base.clone()];
+    let first = bench.fetcher();
+    let first = first.first_reachable(&mirrors, "a", &Cancel::new()).await;
+    assert_eq!(first.unwrap().as_ref(), Some(&has.base));
+}
+
+#[tokio::test]
+async fn the_hint_fits_what_failed() {
+    let bench = Bench::new();
+    let (fetcher, cancel) = (bench.fetcher(), Cancel::new());
+    let remote = Remote {
+        url: "http://127.0.0.1:1/n.tar.xz",
+        sha256: None,
+        limit: 1,
+    };
+    let of_url = fetcher.url(remote, &cancel).await.unwrap_err();
+    assert_eq!(of_url.hints, ["check the network and the address"]);
+    let pin = pin("a", &body());
+    let mirrors = ["http://127.0.0.1:1".to_owned()];
+    let of_pin = fetcher.pins(&[&pin], &mirrors, &cancel).await.unwrap_err();
+    assert!(
+        of_pin.hints[0].contains("SDBUILD_DEBIAN_MIRROR"),
+        "{of_pin}"
+    );
+}
+
+#[tokio::test]
 async fn emptying_removes_ours_alone_and_only_when_nobody_uses_it() {
     let (bench, body) = (Bench::new(), body());
     let pin = pin("a", &body);

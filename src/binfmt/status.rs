@@ -3,6 +3,9 @@
 use crate::binfmt::registration::{self, HandlerName, INTERPRETER};
 use crate::engine::RunId;
 
+/// A keeper touches its entry every five seconds; a busy host may make that ten times as long.
+const FORGOTTEN: u64 = 60;
+
 /// One entry of the table, as the kernel prints it. Fields that it does not print are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -20,6 +23,15 @@ pub struct Entry {
     pub magic: String,
     /// Mask as hex digits.
     pub mask: String,
+    /// Seconds since its keeper last touched it. `None` when nobody looked.
+    pub age: Option<u64>,
+}
+
+impl Entry {
+    /// Whether a keeper touched it lately. One of an older sdbuild, or one that is stopped, does not.
+    pub fn is_kept(&self) -> bool {
+        self.age.is_some_and(|age| age < FORGOTTEN)
+    }
 }
 
 /// Whose an entry is.
@@ -114,6 +126,16 @@ mod tests {
         );
         assert_eq!((entry.flags.as_str(), entry.magic.as_str()), ("", ""));
         assert_eq!(classify(&entry), Owner::Foreign);
+    }
+
+    #[test]
+    fn an_entry_is_kept_while_it_is_young() {
+        let aged = |age| Entry {
+            age,
+            ..parse(NAME, OURS)
+        };
+        assert!(aged(Some(0)).is_kept() && aged(Some(59)).is_kept());
+        assert!(!aged(Some(60)).is_kept() && !aged(None).is_kept());
     }
 
     proptest! {

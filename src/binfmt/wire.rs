@@ -15,6 +15,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const TRIES: u32 = 4;
 /// A write that does not go through in this time will not.
 const WRITE: Duration = Duration::from_secs(10);
+/// So many complaints of a keeper are worth repeating.
+const COMPLAINTS: usize = 8;
 
 /// What a keeper says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +89,8 @@ impl Wire {
             match self.attached.output.next().await? {
                 Ok(Chunk::Stdout(bytes)) => self.ready.extend(self.lines.push(&bytes)),
                 Ok(Chunk::Stderr(bytes)) => {
-                    // Only ever the shell's own complaints; the last few are worth repeating.
-                    self.complaints
-                        .push(String::from_utf8_lossy(&bytes).trim().to_owned());
-                    self.complaints.truncate(8);
+                    // Only ever the shell's own.
+                    keep_complaint(&mut self.complaints, &bytes);
                 }
                 Err(_) => return None,
             }
@@ -137,29 +137,14 @@ impl Wire {
 
     /// Every entry of the table.
     pub(super) async fn list(&mut self) -> Result<Vec<Entry>, Failure> {
-        let mut entries: Vec<(String, String)> = Vec::new();
+        let mut list = List::default();
         self.ask("list", |said| {
             let Said::Other(line) = said else { return None };
-            if line == "end" {
-                return Some(());
-            }
-            if let Some(name) = line.strip_prefix("entry ") {
-                // A list that is said twice: the later one counts.
-                entries.retain(|(known, _)| known != name);
-                entries.push((name.to_owned(), String::new()));
-            } else if let (Some(text), Some((_, all))) =
-                (line.strip_prefix("| "), entries.last_mut())
-            {
-                all.push_str(text);
-                all.push('\n');
-            }
-            None
+            list.take(&line);
+            (line == "end").then_some(())
         })
         .await?;
-        Ok(entries
-            .iter()
-            .map(|(name, text)| status::parse(name, text))
-            .collect())
+        Ok(list.entries())
     }
 
     /// Says `word` and waits until `done` comes back, or the reason why the entry `name` failed.
@@ -191,6 +176,52 @@ impl Wire {
     }
 }
 
+/// A list as it comes in, line by line.
+#[derive(Debug, Default)]
+struct List(Vec<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    name: String,
+    age: Option<u64>,
+    text: String,
+}
+
+impl List {
+    fn take(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("entry ") {
+            // A list that is said twice: the later one counts.
+            self.0.retain(|known| known.name != name);
+            self.0.push(Listed {
+                name: name.to_owned(),
+                ..Listed::default()
+            });
+        } else if let Some(entry) = self.0.last_mut() {
+            if let Some(text) = line.strip_prefix("| ") {
+                entry.text.push_str(text);
+                entry.text.push('\n');
+            } else if let Some(age) = line.strip_prefix("age ") {
+                entry.age = age.parse().ok();
+            }
+        }
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let entry = |listed: &Listed| Entry {
+            age: listed.age,
+            ..status::parse(&listed.name, &listed.text)
+        };
+        self.0.iter().map(entry).collect()
+    }
+}
+
+/// Keeps the first few complaints: the later ones follow from them.
+fn keep_complaint(complaints: &mut Vec<String>, bytes: &[u8]) {
+    if complaints.len() < COMPLAINTS {
+        complaints.push(String::from_utf8_lossy(bytes).trim().to_owned());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +238,45 @@ mod tests {
             Said::parse("| flags: PF"),
             Said::Other("| flags: PF".into())
         );
+    }
+
+    #[test]
+    fn a_list_carries_ages_and_the_later_one_counts() {
+        let mut list = List::default();
+        for line in [
+            "age 9",
+            "entry a",
+            "age 7",
+            "| enabled",
+            "entry b",
+            "| enabled",
+            "entry a",
+            "age 3",
+            "| disabled",
+            "nonsense",
+            "entry c",
+            "age -1",
+        ] {
+            list.take(line);
+        }
+        let entries = list.entries();
+        let facts: Vec<_> = entries
+            .iter()
+            .map(|e| (e.name.as_str(), e.age, e.enabled))
+            .collect();
+        assert_eq!(
+            facts,
+            [("b", None, true), ("a", Some(3), false), ("c", None, false)]
+        );
+    }
+
+    #[test]
+    fn the_first_complaints_are_kept() {
+        let mut complaints = Vec::new();
+        for n in 0..20 {
+            keep_complaint(&mut complaints, format!(" {n}\n").as_bytes());
+        }
+        assert_eq!(complaints, ["0", "1", "2", "3", "4", "5", "6", "7"]);
     }
 
     proptest! {

@@ -93,7 +93,7 @@ pub enum ConnectError {
     /// An address of a kind that we do not speak.
     #[error("engine address `{address}` is not supported yet")]
     Unsupported {
-        /// As given.
+        /// As given, without user and pass word.
         address: String,
     },
     /// A Docker context that cannot be read.
@@ -188,9 +188,22 @@ fn default_endpoint(runtime_dir: Option<&Path>) -> Result<Endpoint, EngineError>
     .into())
 }
 
+/// `address` without the user and the pass word that it may carry: it goes into messages.
+fn without_credentials(address: &str) -> String {
+    let (scheme, rest) = match address.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), address),
+    };
+    // The last `@`, wherever it is: a pass word may hold any character, `/` and `@` among them.
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}"),
+        None => address.to_owned(),
+    }
+}
+
 fn parse(address: &str) -> Result<Endpoint, ConnectError> {
     let unsupported = || ConnectError::Unsupported {
-        address: address.to_owned(),
+        address: without_credentials(address),
     };
     let (scheme, rest) = address.split_once("://").ok_or_else(unsupported)?;
     let authority = rest.trim_end_matches('/');
@@ -341,6 +354,19 @@ mod tests {
                     .iter()
                     .any(|hint| hint.contains("ssh -nNT -L"))
             );
+        }
+    }
+
+    #[test]
+    fn credentials_are_not_repeated() {
+        for (address, shown) in [
+            ("tcp://u:p4ss@h:1", "`tcp://***@h:1`"),
+            ("https://u:p4ss/x@y@h", "`https://***@h`"),
+            ("ssh://u:p4ss@h", "`ssh://***@h`"),
+            ("u:p4ss@h", "`***@h`"),
+        ] {
+            let text = host(address).unwrap_err().to_string();
+            assert!(text.contains(shown) && !text.contains("p4ss"), "{text}");
         }
     }
 

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ImportImageOptions, ListImagesOptionsBuilder,
-    RemoveImageOptionsBuilder,
+    CreateImageOptionsBuilder, ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
@@ -121,32 +120,52 @@ impl Engine {
             .map_err(at("list container images"))?;
         let mut images = Vec::with_capacity(listed.len());
         for found in listed {
-            images.extend(self.image(&found.id).await?);
+            let image = self.image(&found.id).await?;
+            images.extend(image.filter(|image| image.our_tags().next().is_some()));
+        }
+        for image in &mut images {
+            // The first one is what it is called in a list.
+            let ours = image.our_tags().map(str::to_owned).collect::<Vec<_>>();
+            image.tags.sort_by_key(|tag| !ours.contains(tag));
         }
         Ok(images)
     }
 
-    /// Removes an image that sdbuild made, with all its names. Not there is a success.
+    /// Takes our names from an image that sdbuild made; the last name takes the image along. One that
+    /// a person tagged as well stays, under their name. Not there is a success.
     pub async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
         let operation = format!("remove container image {id}");
         let Some(image) = self.image(id).await? else {
             return Ok(());
         };
-        if !image.labels.contains_key(labels::DEFINITION) {
+        if image.our_tags().next().is_none() {
             return Err(EngineError::NotOurs { operation });
         }
-        // An image with several names is removed by id only when forced.
-        let options = RemoveImageOptionsBuilder::default()
-            .force(image.tags.len() > 1)
-            .build();
-        let removed = self
-            .docker
-            .remove_image(&image.id, Some(options), None)
-            .await;
-        match removed.map(drop).map_err(at(operation)) {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+        let docker = self.patient();
+        for tag in image.our_tags() {
+            let removed = docker.remove_image(tag, None::<RemoveImageOptions>, None);
+            match removed.await.map(drop).map_err(at(operation.clone())) {
+                Err(error) if !error.is_not_found() => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
         }
+        Ok(())
+    }
+}
+
+impl ImageInfo {
+    /// Its names that sdbuild gave it. The labels alone tell nothing: whatever a person builds or
+    /// commits on top of an image of ours inherits them.
+    fn our_tags(&self) -> impl Iterator<Item = &str> {
+        let name = labels::image_name(&self.labels);
+        let is_ours = move |tag: &&str| {
+            // Docker leaves its own registry out of a name, podman calls what it loads local.
+            let bare = ["localhost/", "docker.io/"]
+                .iter()
+                .find_map(|registry| tag.strip_prefix(registry));
+            name.as_deref() == Some(bare.unwrap_or(tag))
+        };
+        self.tags.iter().map(String::as_str).filter(is_ours)
     }
 }
 
@@ -175,7 +194,7 @@ fn image_info(found: ImageInspect) -> ImageInfo {
 
 #[cfg(test)]
 mod tests {
-    use super::with_tag;
+    use super::*;
 
     #[test]
     fn one_tag_is_pulled() {
@@ -183,5 +202,38 @@ mod tests {
         assert_eq!(with_tag("host:5000/nix"), "host:5000/nix:latest");
         assert_eq!(with_tag("nix:2.26"), "nix:2.26");
         assert_eq!(with_tag("nix@sha256:00"), "nix@sha256:00");
+    }
+
+    fn image(tags: &[&str]) -> ImageInfo {
+        let definition = "0123456789abcdef".repeat(4);
+        image_info(ImageInspect {
+            repo_tags: Some(tags.iter().copied().map(str::to_owned).collect()),
+            config: Some(bollard::models::ImageConfig {
+                labels: Some(HashMap::from([
+                    (labels::DEFINITION.to_owned(), definition),
+                    (labels::ROLE.to_owned(), "builder".to_owned()),
+                ])),
+                ..bollard::models::ImageConfig::default()
+            }),
+            ..ImageInspect::default()
+        })
+    }
+
+    #[test]
+    fn only_the_name_that_belongs_to_the_definition_is_ours() {
+        let ours = [
+            "sdbuild/builder:0123456789ab",
+            "localhost/sdbuild/builder:0123456789ab",
+        ];
+        let theirs = [
+            "precious:1",
+            "sdbuild/builder:latest",
+            "sdbuild/registrar:0123456789ab",
+            "me/sdbuild/builder:0123456789ab",
+        ];
+        let both = image(&[theirs.as_slice(), ours.as_slice()].concat());
+        assert_eq!(both.our_tags().collect::<Vec<_>>(), ours);
+        assert_eq!(image(&theirs).our_tags().count(), 0);
+        assert_eq!(image(&[]).our_tags().count(), 0);
     }
 }

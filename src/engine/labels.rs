@@ -85,6 +85,12 @@ impl Role {
     }
 }
 
+/// The name that an image of ours with these labels goes by.
+pub(super) fn image_name(labels: &HashMap<String, String>) -> Option<String> {
+    let short = labels.get(DEFINITION)?.get(..12)?;
+    Some(format!("sdbuild/{}:{short}", labels.get(ROLE)?))
+}
+
 /// The labels of an object of `role` that `run` makes.
 pub fn labels(role: Role, run: &RunId) -> HashMap<String, String> {
     HashMap::from([

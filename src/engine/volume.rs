@@ -75,14 +75,15 @@ impl Engine {
             .collect())
     }
 
-    /// Removes our volume `name`. Not there is a success, in use is an error.
+    /// Removes our volume `name`. Not there is a success, in use is an error. A large one on a slow
+    /// disk takes minutes: how long is too long is the caller's to say.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         let operation = format!("remove volume {name}");
         if !self.volume_is_ours(name, &operation).await? {
             return Ok(());
         }
         let removed = self
-            .docker
+            .patient()
             .remove_volume(name, None::<RemoveVolumeOptions>)
             .await;
         match removed.map_err(at(operation)) {

@@ -4,13 +4,15 @@
 //! the caller's: this room has no network.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Events;
-use crate::failure::{Failure, OrFail};
+use crate::failure::{Class, Failure, OrFail};
 use crate::plain_file;
 
 /// Name of the lock beside the configuration.
@@ -155,10 +157,21 @@ pub fn write(path: &Path, locked: &Locked) -> Result<(), Failure> {
         .tempfile_in(folder)
         .and_then(|mut temporary| {
             temporary.write_all(text.as_bytes())?;
+            give_away(temporary.as_file(), folder);
             temporary.as_file().sync_all()?;
             temporary.persist(path).map_err(|e| e.error)
         });
     written.map(drop).or_environment(format!("write {shown}"))
+}
+
+/// Under `sudo` the lock is the person's, as the folder is that it lies in.
+fn give_away(file: &File, folder: &Path) {
+    if nix::unistd::geteuid().is_root()
+        && let Ok(folder) = std::fs::metadata(folder)
+    {
+        // A file system without owners, or one that keeps root out: the lock is as good as root's.
+        fchown(file, Some(folder.uid()), Some(folder.gid())).unwrap_or(());
+    }
 }
 
 /// The archive for what is wanted: by the lock when that fits, else resolved and locked.
@@ -199,10 +212,21 @@ where
     };
     let got = fetch(Download { url, sha256: None })
         .await
-        .map_err(|f| f.context(format!("resolve nixpkgs, {}", how.wanted)))?;
+        .map_err(|f| unresolved(f, how.wanted))?;
     let locked = locked(how.wanted, &got);
     keep(how, before.as_ref(), &locked, events);
     Ok((locked, got))
+}
+
+fn unresolved(failure: Failure, wanted: &Wanted) -> Failure {
+    let interrupted = failure.class == Class::Interrupted;
+    let failure = failure.context(format!("resolve nixpkgs, {wanted}"));
+    match wanted {
+        Wanted::Release(release) if !interrupted => failure.hint(format!(
+            "is there a release {release}? name another one, a folder or a URL with --nixpkgs"
+        )),
+        Wanted::Release(_) | Wanted::Url(_) => failure,
+    }
 }
 
 fn locked(wanted: &Wanted, got: &Downloaded) -> Locked {

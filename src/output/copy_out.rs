@@ -2,9 +2,11 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
+use tokio::task::JoinHandle;
 
 use super::bridge::{self, CHUNK, feed};
 use super::product::{self, LIST, LONGEST_LIST, Product};
@@ -17,6 +19,8 @@ use crate::failure::{Class, Failure, OrFail};
 
 /// The largest image: the largest cards hold a little more, no system does.
 const LARGEST: u64 = 256 << 30;
+/// After an interruption a disk may still finish the write that it is at.
+const LETTING_GO: Duration = Duration::from_secs(10);
 /// Where the image goes.
 #[derive(Clone, Debug)]
 pub struct OutputSettings {
@@ -62,12 +66,28 @@ pub async fn copy_out(
     let writer = tokio::task::spawn_blocking(move || copy.write(receiver));
     let fed = cancel.race(Box::pin(feed(stream, sender))).await;
     // When the feeding ended early its end of the channel is gone: the writer ends too, its file with it.
-    let written = writer.await.or_internal("write the image");
+    let written = finish(writer, cancel).await;
     match fed {
         Err(interrupted) => Err(interrupted),
         Ok(Err(lost)) => Err(lost).or_environment(format!("download {path} from the builder")),
-        Ok(Ok(())) => written?,
+        Ok(Ok(())) => written,
     }
+}
+
+/// Waits for the blocking half. A disk may hang for as long as it likes: after an interruption the
+/// thread is left alone with it after a while, and its nameless file goes with the process.
+async fn finish(
+    mut writer: JoinHandle<Result<Image, Failure>>,
+    cancel: &Cancel,
+) -> Result<Image, Failure> {
+    let ended = match cancel.race(&mut writer).await {
+        Ok(ended) => ended,
+        Err(interrupted) => cancel
+            .bounded(LETTING_GO, writer)
+            .await
+            .ok_or(interrupted)?,
+    };
+    ended.or_internal("write the image")?
 }
 
 /// Reads the list of products and looks at every step of the path that it names.

@@ -57,7 +57,7 @@ impl Target {
         // held until the file is closed: the sweep of another run lets it be
         match target.file.try_lock() {
             Ok(()) => Ok(target),
-            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(target),
+            Err(TryLockError::Error(e)) if has_no_locks(&e) => Ok(target),
             Err(e) => Err(e.into()),
         }
     }
@@ -153,6 +153,12 @@ impl Drop for Target {
             fs::remove_file(&self.part).ok();
         }
     }
+}
+
+/// Some file systems have no locks, and NFS has none without its lock service. Another run's sweep
+/// cannot lock there either, and lets every part file be.
+fn has_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(Errno::ENOLCK as i32)
 }
 
 fn no_tmpfile(error: &io::Error) -> bool {

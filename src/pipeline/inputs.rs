@@ -10,6 +10,8 @@ use crate::pipeline::{Context, Plan};
 
 /// A release's archive is some 30 MB, a checkout's 60; what is larger is something else.
 const LARGEST_ARCHIVE: u64 = 512 << 20;
+/// Every Debian mirror has it.
+const RELEASE: &str = "dists/stable/Release";
 
 /// The nixpkgs of `plan`: a folder as it is, anything else by its lock.
 pub(super) async fn nixpkgs(
@@ -33,6 +35,26 @@ pub(super) async fn nixpkgs(
     let resolve = lock::resolve(&how, &context.events, fetch);
     let (_, archive) = context.phase(Phase::Fetch, resolve).await?;
     NixpkgsIn::archive(archive.path, archive.sha256)
+}
+
+/// The mirror that a miniature nixpkgs fetches from, one that answers. Only a folder can be such a tree
+/// while somebody works on it; for others it is not worth asking around.
+pub(super) async fn debian_mirror(
+    plan: &Plan,
+    context: &Context,
+    images: &Images,
+) -> Result<Option<String>, Failure> {
+    let mirrors = &plan.settings.common.mirrors;
+    let answering = match &plan.nixpkgs {
+        Nixpkgs::Folder(_) => {
+            let survey = images
+                .fetcher()
+                .first_reachable(mirrors, RELEASE, &context.cancel);
+            survey.await?
+        }
+        Nixpkgs::Url(_) | Nixpkgs::Release(_) => None,
+    };
+    Ok(answering.or_else(|| mirrors.first().cloned()))
 }
 
 async fn fetch(

@@ -141,6 +141,7 @@ async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job,
     let Context { cancel, events } = context;
     let settings = &plan.settings;
     let nixpkgs = inputs::nixpkgs(plan, context, &provided.images).await?;
+    let debian_mirror = inputs::debian_mirror(plan, context, &provided.images).await?;
     let bundle = plan.configuration.collect(cancel, events).await?;
     Ok(Job {
         configuration: plan.configuration.clone(),
@@ -156,7 +157,7 @@ async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job,
                 substituters: settings.substituters.clone(),
                 keys: settings.trusted_public_keys.clone(),
             },
-            debian_mirror: settings.common.mirrors.first().cloned(),
+            debian_mirror,
         },
         memory: settings.memory,
         log: logs::file(&settings.common.state_dir, &plan.run)?,

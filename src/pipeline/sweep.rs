@@ -73,7 +73,7 @@ impl Sweep<'_> {
         }
         for entry in entries {
             match classify(&entry) {
-                Owner::Ours(run) if run != *self.own && self.lost_its_registrar(&run, &all) => {
+                Owner::Ours(run) if run != *self.own && self.is_abandoned(&run, &entry, &all) => {
                     found.handlers.push((run, entry));
                 }
                 Owner::Ours(_) | Owner::Foreign => {}
@@ -141,14 +141,14 @@ impl Sweep<'_> {
         }
     }
 
-    /// Whether the handler of `run` has nobody who would remove it. A live run of ours may hold it
-    /// through another engine on this kernel.
-    fn lost_its_registrar(&self, run: &RunId, all: &[ContainerInfo]) -> bool {
+    /// Whether the handler of `run` has nobody who would remove it. A live run may hold it through
+    /// another engine on this kernel, and be somebody else's: then the entry itself tells.
+    fn is_abandoned(&self, run: &RunId, entry: &Entry, all: &[ContainerInfo]) -> bool {
         let holds = |c: &ContainerInfo| c.running && is_role(c, Role::Registrar);
         match self.life(run) {
             Life::Live => false,
             Life::Dead => true,
-            Life::Unknown => !of(run, all).any(holds),
+            Life::Unknown => !of(run, all).any(holds) && !entry.is_kept(),
         }
     }
 

@@ -9,6 +9,7 @@ mod file;
 mod mirrors;
 mod system;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -114,6 +115,8 @@ impl Common {
             Some(path) => Ok(path.clone()),
             None => below_home(folder),
         };
+        let roots = roots_home(env);
+        let written = |base, folder: &str| own_base(base, roots.as_ref(), folder).join("sdbuild");
         let chosen = env
             .debian_mirror
             .as_deref()
@@ -124,12 +127,40 @@ impl Common {
             docker_context: env.docker_context.clone(),
             docker_config: base(&env.docker_config, ".docker")?,
             runtime_dir: env.runtime_dir.clone(),
-            cache_dir: base(&env.cache_home, ".cache")?.join("sdbuild"),
-            state_dir: base(&env.state_home, ".local/state")?.join("sdbuild"),
+            cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),
+            state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
             home: home.clone(),
             mirrors: mirrors::mirrors(chosen, Path::new("/etc/apt")),
             locks: env.locks.clone(),
         })
+    }
+}
+
+/// Root, on somebody's behalf.
+struct Root {
+    /// The person behind `sudo`.
+    person: u32,
+    home: PathBuf,
+}
+
+/// Root's own home when `sudo` may have kept the person's.
+fn roots_home(env: &Environment) -> Option<Root> {
+    let (person, _) = env.sudo.filter(|(uid, _)| *uid != 0)?;
+    let root = nix::unistd::geteuid();
+    let user = nix::unistd::User::from_uid(root).ok().flatten();
+    user.filter(|_| root.is_root()).map(|user| Root {
+        person,
+        home: user.dir,
+    })
+}
+
+/// `base`, unless it is the person's and we are root: what root leaves there the person could neither
+/// use nor remove. Then the same `folder` below root's own home.
+fn own_base(base: PathBuf, root: Option<&Root>, folder: &str) -> PathBuf {
+    let owner = base.ancestors().find_map(|path| path.metadata().ok());
+    match root {
+        Some(root) if owner.is_some_and(|meta| meta.uid() == root.person) => root.home.join(folder),
+        Some(_) | None => base,
     }
 }
 
@@ -313,5 +344,20 @@ mod tests {
         let failure = build(&["--system", "z80-linux"], "").unwrap_err();
         assert_eq!(failure.class, crate::failure::Class::Usage);
         assert!(failure.to_string().contains("z80-linux"));
+    }
+
+    #[test]
+    fn root_leaves_nothing_in_the_persons_home() {
+        let home = tempfile::tempdir().unwrap();
+        let mine = home.path().metadata().unwrap().uid();
+        let root = |person| Root {
+            person,
+            home: "/root".into(),
+        };
+        let base = home.path().join(".cache");
+        let chosen = |root: Option<Root>| own_base(base.clone(), root.as_ref(), ".cache");
+        assert_eq!(chosen(Some(root(mine))), Path::new("/root/.cache"));
+        assert_eq!(chosen(Some(root(mine + 1))), base);
+        assert_eq!(chosen(None), base);
     }
 }

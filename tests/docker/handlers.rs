@@ -1,6 +1,7 @@
 //! Handlers that are not this run's: stale ones of ours are swept, foreign ones are untouched.
 
 use std::fs;
+use std::time::SystemTime;
 
 use crate::support::*;
 
@@ -16,6 +17,13 @@ impl Handler {
         let line = format!(":{name}:M::{MAGIC}:{MASK}:{interpreter}:P");
         fs::write(format!("{BINFMT}/register"), line).unwrap();
         Self(name.to_owned())
+    }
+
+    /// As after a minute without a keeper.
+    fn forgotten(self) -> Self {
+        let entry = fs::File::open(format!("{BINFMT}/{}", self.0)).unwrap();
+        entry.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        self
     }
 }
 
@@ -34,7 +42,8 @@ fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
     let foreign = Handler::register("foreign-aarch64", "/bin/false");
     let lookalike = Handler::register("sdbuild-aarch64-notarunid", "/bin/false");
     let before = Machine::now();
-    let _stale = Handler::register("sdbuild-aarch64-00000000dead", "/sdbuild/qemu-aarch64");
+    let interpreter = "/sdbuild/qemu-aarch64";
+    let _stale = Handler::register("sdbuild-aarch64-00000000dead", interpreter).forgotten();
     let person = Person::new();
     person.write("sd-card.nix", &product(SMALL_IMAGE));
     ran(&mut person.build(&[]))
@@ -46,6 +55,20 @@ fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
     );
     before.is_unchanged();
     drop((foreign, lookalike));
+}
+
+/// Somebody else's run, seen through another engine or from another state folder: its entry is all
+/// that there is of it here.
+#[test]
+fn a_young_handler_of_an_unknown_run_is_left_alone() {
+    if !engine_is_here() {
+        return;
+    }
+    let theirs = Handler::register("sdbuild-aarch64-00000000a11e", "/sdbuild/qemu-aarch64");
+    let person = Person::new();
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&[])).exits(0);
+    assert!(our_handlers().contains(&theirs.0), "{:?}", our_handlers());
 }
 
 #[test]

@@ -370,6 +370,36 @@ fn an_entry_that_somebody_removes_or_disables_comes_back() {
 }
 
 #[test]
+fn a_held_entry_stays_young_and_an_abandoned_one_ages() {
+    with_engine(async {
+        let (bench, other) = (Bench::new().await, Bench::new().await);
+        let lease = bench.lease().await;
+        let mut registrar = other.registrar().await;
+        let entry = fs::File::open(format!("{BINFMT}/{}", bench.handler())).unwrap();
+        let mut ages = Vec::new();
+        for pause in [7, 0] {
+            entry
+                .set_modified(std::time::SystemTime::UNIX_EPOCH)
+                .unwrap();
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            let entries = registrar.entries().await.unwrap();
+            let held = entries.iter().find(|e| e.name == bench.handler()).unwrap();
+            ages.push((held.age.unwrap(), held.is_kept()));
+            if ages.len() == 1 {
+                docker(&["kill", &bench.container()]);
+            }
+        }
+        assert!(
+            ages[0].0 < 7 && ages[0].1,
+            "its keeper touches it: {ages:?}"
+        );
+        assert!(ages[1].0 > 60 && !ages[1].1, "nobody does: {ages:?}");
+        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(registrar.release(&other.cancel).await, []);
+    });
+}
+
+#[test]
 fn two_leases_live_side_by_side() {
     with_engine(async {
         let (one, two) = (Bench::new().await, Bench::new().await);

@@ -249,6 +249,42 @@ async fn what_is_not_there_is_removed_already() {
     assert_eq!(engine.image("x").await.unwrap(), None);
 }
 
+/// What carries our labels because it was built `FROM` an image of ours, and that image itself.
+#[tokio::test]
+async fn only_our_own_names_are_taken_from_images() {
+    const LABELS: &str = r#""Config":{"Labels":{"dev.sdbuild.role":"builder","dev.sdbuild.definition":"0123456789abcdef"}}"#;
+    let (engine, server) = engine(|request| match request {
+        list if list.starts_with("GET /images/json") => ok(r#"[
+            {"Id":"sha256:ours","ParentId":"","RepoTags":[],"RepoDigests":[],"Created":0,"Size":0,"SharedSize":0,"Labels":{},"Containers":0},
+            {"Id":"sha256:theirs","ParentId":"","RepoTags":[],"RepoDigests":[],"Created":0,"Size":0,"SharedSize":0,"Labels":{},"Containers":0}]"#),
+        inspect if inspect.starts_with("GET /images/sha256:ours") => ok(format!(
+            r#"{{"Id":"sha256:ours","RepoTags":["mine:1","sdbuild/builder:0123456789ab"],{LABELS}}}"#
+        )),
+        inspect if inspect.starts_with("GET /images/sha256:theirs") => ok(format!(
+            r#"{{"Id":"sha256:theirs","RepoTags":["precious:1"],{LABELS}}}"#
+        )),
+        delete if delete.starts_with("DELETE") => ok("[]"),
+        _ => usual(),
+    })
+    .await;
+    let images = engine.our_images().await.unwrap();
+    let tags: Vec<_> = images.iter().map(|image| image.tags.clone()).collect();
+    assert_eq!(tags, [["sdbuild/builder:0123456789ab", "mine:1"]]);
+    let error = engine.remove_image("sha256:theirs").await.unwrap_err();
+    assert!(matches!(error, EngineError::NotOurs { .. }), "{error}");
+    engine.remove_image("sha256:ours").await.unwrap();
+    let requests = server.requests();
+    let deletions: Vec<_> = requests
+        .iter()
+        .filter(|r| r.starts_with("DELETE"))
+        .collect();
+    assert_eq!(
+        deletions,
+        ["DELETE /images/sdbuild/builder:0123456789ab complete"],
+        "by name, not by id, not forced"
+    );
+}
+
 #[tokio::test]
 async fn half_an_archive_is_never_sent_as_a_whole_one() {
     let (container, server) = container(|_| ok("")).await;

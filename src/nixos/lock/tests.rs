@@ -187,6 +187,45 @@ fn a_lock_that_never_ends_is_refused() {
     refused();
 }
 
+#[test]
+fn the_lock_belongs_to_the_folders_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(dir.path(), Some(1234), Some(2345)).unwrap();
+    }
+    let path = dir.path().join(NAME);
+    let locked = Locked {
+        release: Some("26.05".into()),
+        requested: None,
+        url: "https://x.example/n.tar.xz".into(),
+        sha256: "0".repeat(64),
+    };
+    write(&path, &locked).unwrap();
+    let owner = |path: &Path| {
+        let meta = std::fs::metadata(path).unwrap();
+        (meta.uid(), meta.gid())
+    };
+    assert_eq!(owner(&path), owner(dir.path()));
+}
+
+#[test]
+fn only_a_release_that_fails_is_doubted() {
+    let release = Wanted::Release("1.2".into());
+    let url = Wanted::Url("https://x.example/n.tar.xz".into());
+    let failed = |wanted| unresolved(Failure::environment("404"), wanted);
+    let hint = failed(&release).hints.join(" ");
+    assert!(
+        hint.contains("release 1.2") && hint.contains("--nixpkgs"),
+        "{hint}"
+    );
+    assert!(failed(&url).hints.is_empty());
+    assert!(
+        unresolved(Failure::interrupted(), &release)
+            .hints
+            .is_empty()
+    );
+}
+
 proptest::proptest! {
     /// Any text is a lock or the person's mistake; what is taken has a hash.
     #[test]

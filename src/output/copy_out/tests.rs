@@ -155,3 +155,22 @@ fn every_step_of_the_path_is_judged() {
         assert!(judge(found, wanted).unwrap_err().contains(words), "{words}");
     }
 }
+
+#[tokio::test]
+async fn a_disk_that_hangs_does_not_hold_an_interrupted_run() {
+    let cancel = Cancel::new();
+    // The second one shortens the wait.
+    cancel.received(2);
+    cancel.received(2);
+    let (disk, hung) = std::sync::mpsc::channel::<()>();
+    let hangs = tokio::task::spawn_blocking(move || {
+        hung.recv().unwrap_or(());
+        Err(refuse("cut off"))
+    });
+    let failure = finish(hangs, &cancel).await.unwrap_err();
+    assert_eq!(failure.class, Class::Interrupted);
+    drop(disk);
+    let fails = tokio::task::spawn_blocking(|| Err(refuse("cut off")));
+    let failure = finish(fails, &cancel).await.unwrap_err();
+    assert_eq!(failure.class, Class::Build, "one that ends is heard out");
+}

@@ -128,3 +128,12 @@ fn preflight_tells_what_is_wrong() {
     }
     assert!(names(dir.path()) == ["file"]);
 }
+
+#[test]
+fn a_file_system_without_locks_will_do() {
+    for errno in [Errno::ENOLCK, Errno::EOPNOTSUPP] {
+        assert!(has_no_locks(&errno.into()), "{errno}");
+    }
+    assert!(!has_no_locks(&Errno::EWOULDBLOCK.into()));
+    assert!(!has_no_locks(&Errno::EIO.into()));
+}
