@@ -341,6 +341,10 @@ impl Run<'_> {
     /// Takes away what the harness itself brought.
     fn tidy(&mut self) {
         self.unregister();
+        // A killed companion's person does not come back.
+        for name in invariants::left_by(&self.ids) {
+            ran(Command::new("docker").args(["rm", "--force", "--volumes", &name]));
+        }
         if let Some((name, image)) = self.foreign_container.take() {
             ran(Command::new("docker").args(["rm", &name]));
             ran(Command::new("docker").args(["rmi", &image]));
