@@ -14,7 +14,7 @@ use crate::output::{self, Image, OutputSettings};
 use crate::pipeline::beacon::Beacons;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, Provided};
-use crate::pipeline::scope::{Scope, settle};
+use crate::pipeline::scope::{Scope, gave_all_back, settle};
 use crate::pipeline::suspend::Suspension;
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, Plan, inputs, logs};
@@ -51,12 +51,13 @@ pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
     let start = Instant::now();
     context.events.emit(Event::Started(Phase::Release));
     let released = scope.release(&context.cancel).await;
-    if released.is_empty() {
+    let settled = settle(outcome, released);
+    if gave_all_back(&settled) {
         beacon.put_out();
         let done = Event::Finished(Phase::Release, start.elapsed());
         context.events.emit(done);
     }
-    let (image, leftovers) = settle(outcome, released)?;
+    let (image, leftovers) = settled?;
     Ok(Done { image, leftovers })
 }
 

@@ -69,7 +69,8 @@ pub fn shared_objects() -> PathBuf {
 /// A worker's own.
 pub struct Ground {
     folder: tempfile::TempDir,
-    engines: [Option<OwnEngine>; 2],
+    /// Lent for a run that needs one.
+    pub engines: [Option<OwnEngine>; 2],
 }
 
 impl Ground {
@@ -151,7 +152,7 @@ impl Ground {
         if self.engines[index].is_none() {
             let more: &[&str] = if lasting { &["--live-restore"] } else { &[] };
             let engine = OwnEngine::start_with(more);
-            let person = self.person().with("DOCKER_HOST", engine.host());
+            let person = Person::new().with("DOCKER_HOST", engine.host());
             person.write("sd-card.nix", &job::configuration(Job::Offline, 0));
             ran(&mut person.build(&[])).exits(0);
             self.engines[index] = Some(engine);

@@ -43,6 +43,8 @@ pub struct Storm {
     /// An emulator for handlers that are not ours.
     qemu: PathBuf,
     folder: tempfile::TempDir,
+    /// Engines that may be killed, one run at a time: the second one's containers outlive it.
+    engines: Mutex<[Option<OwnEngine>; 2]>,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -106,13 +108,26 @@ fn blow(first: u64, runs: u64, workers: usize) -> Vec<Record> {
 
 /// One run; should the harness itself panic, that is a violation like any other, and the storm goes on.
 fn one(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
-    catch_unwind(AssertUnwindSafe(|| run::run(storm, seed, ground))).unwrap_or_else(|panic| {
+    let count = KINDS.len() as u64;
+    let kind = &KINDS[usize::try_from(seed % count).unwrap()];
+    // Held during the run.
+    let mut engines = kind
+        .deed
+        .needs_own_engine()
+        .then(|| storm.engines.lock().unwrap());
+    if let Some(engines) = &mut engines {
+        std::mem::swap(&mut ground.engines, &mut **engines);
+    }
+    let ran = catch_unwind(AssertUnwindSafe(|| run::run(storm, seed, ground)));
+    if let Some(engines) = &mut engines {
+        std::mem::swap(&mut ground.engines, &mut **engines);
+    }
+    ran.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let count = KINDS.len() as u64;
         Record {
             seed,
-            kind: KINDS[usize::try_from(seed % count).unwrap()].name,
+            kind: kind.name,
             variant: String::new(),
             phase: Phase::Start,
             moment: Duration::ZERO,
@@ -165,5 +180,6 @@ fn prepare(ground: &Ground) -> Storm {
         packages,
         qemu,
         folder,
+        engines: Mutex::default(),
     }
 }

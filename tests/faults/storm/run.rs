@@ -119,7 +119,7 @@ impl Run<'_> {
         let quote = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
         let mut words = vec![quote(command.get_program())];
         words.extend(command.get_args().map(quote));
-        let code = self.scene.person.home.path().join("code");
+        let code = self.scene.person.state.path().join("code");
         // A trap, unlike ignoring it, is not inherited.
         let text = format!(
             "trap : HUP\n{}\necho $? >'{}'\n",
@@ -188,7 +188,7 @@ impl Run<'_> {
 
     /// The exit code stands in a file, for its parent was a shell on the terminal.
     fn end_on_the_terminal(&self) -> Option<(End, Duration)> {
-        let code = self.scene.person.home.path().join("code");
+        let code = self.scene.person.state.path().join("code");
         while self.live.age() < self.acted + NEVER_HANGS {
             let text = fs::read_to_string(&code).unwrap_or_default();
             if let Ok(code) = text.trim().parse() {
@@ -341,6 +341,10 @@ impl Run<'_> {
     /// Takes away what the harness itself brought.
     fn tidy(&mut self) {
         self.unregister();
+        // A killed companion's person does not come back.
+        for name in invariants::left_by(&self.ids) {
+            ran(Command::new("docker").args(["rm", "--force", "--volumes", &name]));
+        }
         if let Some((name, image)) = self.foreign_container.take() {
             ran(Command::new("docker").args(["rm", &name]));
             ran(Command::new("docker").args(["rmi", &image]));

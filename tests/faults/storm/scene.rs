@@ -47,7 +47,12 @@ impl Scene {
             kind,
             phase,
             fraction: rng.f64(),
-            person: ground.person(),
+            // Engines of the harness's own hold the usual images.
+            person: if kind.deed.needs_own_engine() {
+                Person::new().with_own_cache()
+            } else {
+                ground.person()
+            },
             lacks: false,
             replaces: rng.bool(),
             rng,
@@ -78,7 +83,7 @@ impl Scene {
         }
         // An engine of its own has no network that a phase of these could use.
         if self.kind.deed.needs_own_engine() && self.phase.lacks_something() {
-            self.phase = ALL[self.rng.usize(4..)];
+            self.phase = ALL[self.rng.usize(4..ALL.len())];
         }
         let out = self.person.out();
         fs::write(out.join("other.img"), PRECIOUS).unwrap();
@@ -122,7 +127,7 @@ impl Scene {
 
     fn own_store(&mut self) {
         let name = format!("sdbuild-store-storm-{}", self.seed);
-        let folder = self.person.home.path().join("store");
+        let folder = self.person.state.path().join("store");
         self.disk = Some(Small::mount(&folder, "700m"));
         // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
         // In a folder of its own: the engine fills only an empty one.
@@ -146,7 +151,7 @@ impl Scene {
     }
 
     fn cache_on_a_small_disk(&mut self) {
-        let folder = self.person.home.path().join("cache");
+        let folder = self.person.state.path().join("small");
         let small = Small::mount(&folder, "600m");
         let copy = |name: &str| {
             let to = folder.join("sdbuild").join(name);
