@@ -8,6 +8,7 @@
     reason = "these comments are the help text, where backticks would show"
 )]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -28,6 +29,7 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 2 usage or configuration, 3 this machine or the engine, 4 the Nix build failed,
 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n.
+For `boot`: 4 the image does not boot or lets nobody in; else the code of the command given to --run.
 
 The engine is found by DOCKER_HOST, the current Docker context, then /var/run/docker.sock.";
 
@@ -50,6 +52,11 @@ pub enum Command {
     Build(Build),
     /// Remove what sdbuild left on this machine: containers, images, volumes, handlers, cache.
     Clean(Clean),
+    /// Boot an image in QEMU, to know that it boots before it is flashed. The image is not changed.
+    Boot(Boot),
+    /// Become another program that ends when sdbuild does; for sdbuild itself.
+    #[command(hide = true)]
+    Leashed(Leashed),
 }
 
 /// `sdbuild build`.
@@ -127,6 +134,60 @@ pub struct Clean {
     /// Do not ask.
     #[arg(short, long)]
     pub yes: bool,
+}
+
+/// `sdbuild boot`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("login").multiple(true))]
+pub struct Boot {
+    /// The image: .img, or that as .zst, .xz or .gz.
+    pub image: PathBuf,
+
+    /// Wait for a login over SSH in place of showing the console, then switch the machine off.
+    #[arg(long, group = "login")]
+    pub until_ssh: bool,
+
+    /// Run this there once logged in; its output and its exit code become ours.
+    #[arg(long, value_name = "CMD", group = "login")]
+    pub run: Option<String>,
+
+    /// The private key that shall be let in [default: those of ssh and its agent].
+    #[arg(long, value_name = "FILE", requires = "login")]
+    pub ssh_key: Option<PathBuf>,
+
+    /// Who logs in [default: root].
+    #[arg(long, value_name = "NAME", requires = "login")]
+    pub user: Option<String>,
+
+    /// How long to wait for the login, and then for the command [default: 180].
+    #[arg(long, value_name = "SECONDS", requires = "login", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub timeout: Option<u64>,
+
+    /// The machine's memory [default: 1024].
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    pub memory: Option<u32>,
+
+    /// The port on 127.0.0.1 that leads to the machine's SSH [default: a free one].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// The system that the image is for [default: as its name says, else aarch64-linux].
+    #[arg(long, value_name = "SYSTEM")]
+    pub system: Option<String>,
+
+    /// The machine's firmware: U-Boot for QEMU's aarch64 machine [default: where packages put it].
+    #[arg(long, value_name = "FILE")]
+    pub firmware: Option<PathBuf>,
+}
+
+/// What a program on the leash is told.
+#[derive(Debug, Args)]
+pub struct Leashed {
+    /// The sdbuild whose end is the program's end.
+    pub parent: i32,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub argv: Vec<OsString>,
 }
 
 #[cfg(test)]

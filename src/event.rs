@@ -28,6 +28,10 @@ pub enum Phase {
     CopyOut,
     /// Giving back what the run borrowed.
     Release,
+    /// Unpacking an image to boot it.
+    Unpack,
+    /// The image boots, until somebody is let in.
+    Boot,
 }
 
 /// One fact about the run.
@@ -54,6 +58,10 @@ pub enum Event {
     Notice(String),
     /// Where the whole log of the builder is kept.
     LogFile(PathBuf),
+    /// A line on the console of the machine that boots, without its control sequences.
+    Console(String),
+    /// From here on the terminal is another program's: no live line any more.
+    TerminalGiven,
 }
 
 /// One line of Nix's machine-readable log, reduced to what we use.

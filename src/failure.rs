@@ -13,8 +13,10 @@ pub enum Class {
     Usage,
     /// This machine, its disk, its network or the engine (exit code 3).
     Environment,
-    /// The Nix build itself failed (exit code 4).
+    /// The Nix build itself failed, or what it made does not boot (exit code 4).
     Build,
+    /// What the person had run on the booted machine ended with this code, which is ours then too.
+    Command(u8),
     /// The person or the system asked us to stop (128 + signal).
     Interrupted,
     /// A bug in sdbuild (exit code 70).

@@ -3,14 +3,15 @@
 //! The rooms of the house, and who may call whom (`scripts/rooms` checks it):
 //!
 //! ```text
-//! main → lib → commands → { settings, pipeline, ui }
+//! main → lib → commands → { settings, pipeline, boot, ui }
 //! pipeline → { oci, binfmt, nixos, output, engine }
-//! oci → { artifact, engine }      binfmt, nixos, output → engine
+//! oci → { artifact, engine }      binfmt, nixos, output → engine      boot → none yet
 //! event, failure, cancel, plain_file, steering: the hall, open to every room
 //! ```
 
 pub mod artifact;
 pub mod binfmt;
+pub mod boot;
 pub mod cancel;
 pub mod cli;
 pub mod commands;
@@ -46,6 +47,8 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     let outcome = match &cli.command {
         Command::Build(args) => Box::pin(commands::build::run(args, &env, (&ui, &context))).await,
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
+        Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &context)).await,
+        Command::Leashed(args) => Err(boot::leash::become_program(args.parent, &args.argv)),
     };
     ui.close();
     outcome

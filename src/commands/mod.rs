@@ -1,4 +1,5 @@
 //! One thin file per sub-command: settings in, one call into the pipeline, the result out.
 
+pub mod boot;
 pub mod build;
 pub mod clean;

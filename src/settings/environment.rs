@@ -38,6 +38,8 @@ pub struct Environment {
     pub jobs: Option<String>,
     /// The store volume (`SDBUILD_STORE`).
     pub store: Option<String>,
+    /// Where programs are (`PATH`).
+    pub path: Option<OsString>,
     /// The person behind `sudo`: user and group number.
     pub sudo: Option<(u32, u32)>,
     /// `TERM=dumb`.
@@ -76,6 +78,7 @@ impl Environment {
             cores: text("SDBUILD_CORES"),
             jobs: text("SDBUILD_JOBS"),
             store: text("SDBUILD_STORE"),
+            path: some("PATH"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
         }

@@ -4,6 +4,7 @@
 //! The only reader of the environment; nothing reads it after
 //! `resolve`. May read files of the host to learn its habits; calls no other room.
 
+mod boot;
 mod environment;
 mod file;
 mod mirrors;
@@ -13,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use boot::Boot;
 pub use environment::Environment;
 pub use system::System;
 

@@ -37,7 +37,11 @@ impl State {
                 }
             }
             Event::Nix(event) => self.apply_nix(event),
-            Event::Warning(_) | Event::Notice(_) | Event::LogFile(_) => {}
+            Event::Warning(_)
+            | Event::Notice(_)
+            | Event::LogFile(_)
+            | Event::Console(_)
+            | Event::TerminalGiven => {}
         }
     }
 

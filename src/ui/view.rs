@@ -54,7 +54,9 @@ impl View {
             Event::Notice(text) => self.line(text),
             Event::LogFile(path) => self.line(&format!("log: {}", path.display())),
             Event::Nix(event) if self.verbose => self.nix(event),
-            Event::Nix(_) | Event::Bytes { .. } => {}
+            Event::Console(line) if self.verbose => self.line(line),
+            Event::TerminalGiven => self.close(),
+            Event::Nix(_) | Event::Bytes { .. } | Event::Console(_) => {}
         }
         self.progress();
     }

@@ -16,6 +16,8 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Build => "build with Nix",
         Phase::CopyOut => "copy the image out",
         Phase::Release => "give back what was borrowed",
+        Phase::Unpack => "unpack the image",
+        Phase::Boot => "boot the image",
     }
 }
 

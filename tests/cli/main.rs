@@ -307,3 +307,42 @@ fn no_text_names_a_command_that_does_not_exist() {
     }
     assert!(named > 3, "the search finds what it is to find");
 }
+
+#[test]
+fn a_boot_says_at_once_what_it_lacks() {
+    let person = person().with("PATH", "/nowhere");
+    ran(&mut person.sdbuild(&["boot", "none.img", "--until-ssh", "--ssh-key", "none"]))
+        .exits(2)
+        .says(&[
+            "none.img",
+            "qemu-system-aarch64 is not on this machine",
+            "ssh is not on this machine",
+            "none: No such file",
+            "hint: install it: qemu-system-arm",
+        ]);
+    person.write("some.img", "x");
+    ran(&mut person.sdbuild(&["boot", "some.img"]))
+        .exits(3)
+        .says(&["qemu-system-aarch64 is not on this machine"]);
+}
+
+#[test]
+fn a_boot_with_flags_that_do_not_fit() {
+    let person = person();
+    for words in [&["--timeout", "9"][..], &["--until-ssh", "--timeout", "0"]] {
+        ran(person.sdbuild(&["boot", "some.img"]).args(words))
+            .exits(2)
+            .says(&["--"]);
+    }
+    let help = ran(&mut person.sdbuild(&["--help"])).exits(0).stdout;
+    assert!(help.contains("boot") && !help.contains("leashed"), "{help}");
+}
+
+#[test]
+fn a_program_is_on_the_leash_of_its_own_parent_only() {
+    // Of init's, who did not start it.
+    let person = person();
+    let stranger = ["leashed", "1", "--", "/bin/echo", "loose"];
+    let ran = ran(&mut person.sdbuild(&stranger)).exits(3);
+    assert_eq!(ran.stdout, "");
+}

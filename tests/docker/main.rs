@@ -22,6 +22,7 @@ mod registrar;
 mod support;
 
 mod arm64;
+mod boot;
 mod clean;
 mod containers;
 mod copy_out;

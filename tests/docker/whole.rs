@@ -9,31 +9,9 @@ use std::time::Duration;
 
 use crate::support::*;
 
-/// A fresh key pair in the person's home; the private key's path and the public key.
-fn key(person: &Person) -> (PathBuf, String) {
-    let path = person.home.path().join("key");
-    let made = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
-        .arg(&path)
-        .status();
-    assert!(made.unwrap().success());
-    let public = fs::read_to_string(path.with_extension("pub")).unwrap();
-    (path, public.trim().to_owned())
-}
-
-/// The shipped example with a key in place of its placeholder.
-fn example(key: &str) -> String {
-    let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
-    let start = text.find("\"ssh-ed25519 REPLACE-ME").unwrap();
-    let end = start + 1 + text[start + 1..].find('"').unwrap() + 1;
-    format!("{}\"{key}\"{}", &text[..start], &text[end..])
-}
-
-fn boot(image: &Path, key: &Path, command: &[&str]) -> Ran {
-    ran(Command::new(root().join("scripts/boot"))
-        .arg(image)
-        .arg(key)
-        .args(command))
+fn boot(person: &Person, image: &Path, key: &Path, more: &[&str]) -> Ran {
+    let mut command = person.sdbuild(&["boot", image.to_str().unwrap()]);
+    ran(command.arg("--ssh-key").arg(key).args(more))
 }
 
 /// What the engine says of a container, as a tree.
@@ -60,25 +38,15 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
     before.is_unchanged();
     has_partitions(&image);
 
-    let there = boot(
-        &image,
-        &private,
-        &["uname -m; hostname; cat /etc/os-release"],
-    )
-    .exits(0);
+    let command = "uname -m; hostname; cat /etc/os-release";
+    let there = boot(&person, &image, &private, &["--run", command]).exits(0);
     assert!(there.stdout.starts_with("aarch64\n"), "{}", there.stdout);
 
     let stranger = Person::new();
     let (other, _) = key(&stranger);
-    let refused = Command::new(root().join("scripts/boot"))
-        .arg(&image)
-        .arg(&other)
-        .env("SDBUILD_BOOT_TIMEOUT", "45")
-        .output()
-        .unwrap();
-    assert!(!refused.status.success());
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("Permission denied"), "{said}");
+    boot(&stranger, &image, &other, &["--until-ssh"])
+        .exits(4)
+        .says(&["Permission denied", "authorizedKeys"]);
 }
 
 /// An MBR with a FAT and a Linux partition, and holes where nothing is.

@@ -452,6 +452,26 @@ pub fn containers(role: &str) -> Vec<String> {
     ])
 }
 
+/// A fresh key pair in the person's home; the private key's path and the public key.
+pub fn key(person: &Person) -> (PathBuf, String) {
+    let path = person.home.path().join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
+        .arg(&path)
+        .status();
+    assert!(made.unwrap().success());
+    let public = fs::read_to_string(path.with_extension("pub")).unwrap();
+    (path, public.trim().to_owned())
+}
+
+/// The shipped example with a key in place of its placeholder.
+pub fn example(key: &str) -> String {
+    let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
+    let start = text.find("\"ssh-ed25519 REPLACE-ME").unwrap();
+    let end = start + 1 + text[start + 1..].find('"').unwrap() + 1;
+    format!("{}\"{key}\"{}", &text[..start], &text[end..])
+}
+
 /// A configuration with `body` in it.
 pub fn configuration(body: &str) -> String {
     format!(

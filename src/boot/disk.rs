@@ -1,0 +1,240 @@
+//! The image as a file that QEMU can read: itself, or unpacked into a file without a name.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use lzma_rust2::XzReader;
+
+use crate::boot::Request;
+use crate::cancel::Cancel;
+use crate::event::{Event, Events, Phase};
+use crate::failure::{Class, Failure, OrFail as _};
+
+/// How much is unpacked at a time, and the size of a hole.
+const CHUNK: usize = 256 * 1024;
+const BLOCK: usize = 4096;
+
+/// An image that stays readable as long as this lives.
+#[derive(Debug)]
+pub(super) struct Disk(File);
+
+impl Disk {
+    /// A name for other processes of this user. It holds no comma, nobody can put another file there,
+    /// and a file without a name has one too.
+    pub(super) fn path(&self) -> PathBuf {
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
+    }
+}
+
+/// How an image is packed, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Packing {
+    None,
+    Zstd,
+    Xz,
+    Gzip,
+}
+
+fn packing(start: &[u8]) -> Packing {
+    match start {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Packing::Xz,
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        _ => Packing::None,
+    }
+}
+
+/// Makes of the opened image what QEMU can read: unpacks it when it is packed.
+pub(super) async fn ready(
+    mut file: File,
+    request: &Request,
+    (cancel, events): (&Cancel, &Events),
+) -> Result<Disk, Failure> {
+    let image = request.image.as_path();
+    let mut start = Vec::new();
+    let read = file.by_ref().take(8).read_to_end(&mut start);
+    read.and_then(|_| file.rewind())
+        .or_environment(format!("read {}", image.display()))?;
+    let packing = packing(&start);
+    if start.is_empty() {
+        return Err(Failure::usage(format!("{} is empty", image.display())));
+    }
+    if packing == Packing::None {
+        return Ok(Disk(file));
+    }
+    // Nobody is left waiting for a thread: it looks at the cancellation between two chunks.
+    let job = Unpacking {
+        image: image.to_owned(),
+        scratch: request.scratch.clone(),
+        cancel: cancel.clone(),
+        events: events.clone(),
+    };
+    let start = Instant::now();
+    events.emit(Event::Started(Phase::Unpack));
+    let unpack = tokio::task::spawn_blocking(move || job.unpack(file, packing));
+    let file = unpack.await.or_internal("unpack the image")??;
+    events.emit(Event::Finished(Phase::Unpack, start.elapsed()));
+    Ok(Disk(file))
+}
+
+/// Opens the image, to be read only.
+pub(super) fn open_image(image: &Path) -> Result<File, Failure> {
+    let operation = format!("open {}", image.display());
+    let metadata = std::fs::metadata(image).or_usage(&operation)?;
+    if metadata.is_dir() {
+        return Err(Failure::usage(format!("{} is a folder", image.display())));
+    }
+    File::open(image).or_usage(&operation)
+}
+
+struct Unpacking {
+    image: PathBuf,
+    scratch: PathBuf,
+    cancel: Cancel,
+    events: Events,
+}
+
+impl Unpacking {
+    fn unpack(&self, packed: File, packing: Packing) -> Result<File, Failure> {
+        let damaged = |error: io::Error| {
+            Failure::new(Class::Build, error)
+                .context(format!("unpack {}", self.image.display()))
+                .hint("the file is damaged or not whole: copy or build it again")
+        };
+        let packed = BufReader::with_capacity(CHUNK, packed);
+        let mut plain: Box<dyn Read> = match packing {
+            Packing::Zstd => Box::new(zstd::Decoder::with_buffer(packed).map_err(damaged)?),
+            Packing::Xz => Box::new(XzReader::new(packed, true)),
+            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+            Packing::None => Box::new(packed),
+        };
+        let writing = format!("write the unpacked image to {}", self.scratch.display());
+        std::fs::create_dir_all(&self.scratch).or_environment(&writing)?;
+        let file = tempfile::tempfile_in(&self.scratch).or_environment(&writing)?;
+        let mut chunk = vec![0; CHUNK];
+        let mut position = 0;
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(Failure::interrupted());
+            }
+            let n = fill(&mut plain, &mut chunk).map_err(damaged)?;
+            let bytes = chunk.get(..n).unwrap_or_default();
+            write_sparse(&file, bytes, position).or_environment(&writing)?;
+            position += n as u64;
+            self.events.bytes(Phase::Unpack, position, None);
+            if n < CHUNK {
+                break;
+            }
+        }
+        // Also when it ends in a hole.
+        file.set_len(position).or_environment(&writing)?;
+        Ok(file)
+    }
+}
+
+/// Reads until `buffer` is full or the end has come; how much there was.
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut have = 0;
+    while let Some(rest) = buffer.get_mut(have..).filter(|rest| !rest.is_empty()) {
+        match from.read(rest) {
+            Ok(0) => break,
+            Ok(n) => have += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(have)
+}
+
+/// Writes `bytes` at `position` of a file that holds nothing there; zeros stay holes.
+fn write_sparse(file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+    let hole = |block: &[u8]| block.iter().all(|byte| *byte == 0);
+    let mut at = position;
+    let blocks: Vec<&[u8]> = bytes.chunks(BLOCK).collect();
+    for run in blocks.chunk_by(|a, b| hole(a) == hole(b)) {
+        for block in run {
+            if !hole(block) {
+                file.write_all_at(block, at)?;
+            }
+            at += block.len() as u64;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn unpack(bytes: &[u8]) -> Result<File, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("a,b.img.zst");
+        std::fs::write(&image, bytes).unwrap();
+        let scratch = folder.path().join("scratch");
+        let job = Unpacking {
+            image: image.clone(),
+            scratch: scratch.clone(),
+            cancel: Cancel::new(),
+            events: Events::none(),
+        };
+        let file = job.unpack(File::open(image).unwrap(), packing(bytes));
+        assert_eq!(
+            std::fs::read_dir(scratch).unwrap().count(),
+            0,
+            "it has no name"
+        );
+        file
+    }
+
+    fn image() -> Vec<u8> {
+        let mut image = vec![0; (3 << 20) + 512];
+        image[..512].fill(7);
+        image[(1 << 20) + 5] = 9;
+        image
+    }
+
+    fn packed() -> [Vec<u8>; 3] {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&image()).unwrap();
+        let options = lzma_rust2::XzOptions::with_preset(0);
+        let mut xz = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+        xz.write_all(&image()).unwrap();
+        [
+            zstd::encode_all(image().as_slice(), 1).unwrap(),
+            gzip.finish().unwrap(),
+            xz.finish().unwrap(),
+        ]
+    }
+
+    #[test]
+    fn every_packing_gives_the_image_with_its_holes() {
+        for bytes in packed() {
+            let file = unpack(&bytes).unwrap();
+            let disk = Disk(file);
+            assert!(std::fs::read(disk.path()).unwrap() == image());
+            assert!(disk.0.metadata().unwrap().blocks() * 512 <= 64 << 10);
+        }
+    }
+
+    #[test]
+    fn a_packed_image_that_is_not_whole_is_said_to_be_so() {
+        for bytes in packed() {
+            let failure = unpack(&bytes[..bytes.len() - 9]).unwrap_err();
+            assert_eq!(failure.class, Class::Build, "{failure}");
+            assert!(failure.to_string().starts_with("unpack /"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_plain_image_is_told_by_its_bytes() {
+        assert_eq!(packing(&image()), Packing::None);
+        assert_eq!(packing(&[]), Packing::None);
+    }
+}

@@ -1,0 +1,46 @@
+//! Boots an image in QEMU's machine, until somebody is let in or it is clear why nobody is.
+//!
+//! Promises: the image is only ever read; no process outlives sdbuild, however sdbuild ends; what is
+//! written (an unpacked image, what the machine writes) has no name and goes with the process. Calls
+//! no other room. Today the machine runs in the host's own QEMU ([`tools`]); a container image with
+//! one would be another way to a [`tools::Tools`].
+
+mod console;
+mod diagnosis;
+mod disk;
+mod ending;
+pub mod leash;
+mod login;
+mod machine;
+mod qemu;
+mod run;
+mod terminal;
+mod tools;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use login::Login;
+pub use qemu::Architecture;
+pub use run::boot;
+
+/// What shall be booted, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The image, absolute; compressed or not.
+    pub image: PathBuf,
+    /// A folder for what needs disk for the time of the run.
+    pub scratch: PathBuf,
+    /// The machine's architecture.
+    pub architecture: Architecture,
+    /// The machine's firmware; `None` for what packages bring.
+    pub firmware: Option<PathBuf>,
+    /// The machine's memory in MiB.
+    pub memory_mib: u32,
+    /// The port on 127.0.0.1; `None` for a free one.
+    pub port: Option<u16>,
+    /// Folders to look for programs in, as in `PATH`.
+    pub path: OsString,
+    /// The login to wait for; `None` shows the console.
+    pub login: Option<Login>,
+}

@@ -1,0 +1,262 @@
+//! `sdbuild boot`: a good image lets its owner in, a broken one is told for what it is, and no
+//! machine outlives sdbuild.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{LocalFlags, tcgetattr};
+use nix::unistd::Pid;
+
+use crate::support::*;
+
+/// Where the miniature image's root file system begins, in debugfs' words.
+const ROOT: &str = "?offset=39845888";
+
+/// The example's image, and the key that it lets in.
+fn image(person: &Person) -> (PathBuf, PathBuf) {
+    let (private, public) = key(person);
+    person.write("sd-card.nix", &example(&public));
+    (ran(&mut person.build(&[])).exits(0).image(), private)
+}
+
+fn boot(person: &Person, image: &Path, more: &[&str]) -> Ran {
+    let mut command = person.sdbuild(&["boot", image.to_str().unwrap()]);
+    ran(command.args(more))
+}
+
+/// What `request` of debugfs says; it may write.
+fn debugfs(image: &Path, request: &str) -> String {
+    let mut debugfs = Command::new("/usr/sbin/debugfs");
+    debugfs.args(["-w", "-R", request]);
+    let ran = ran(debugfs.arg(format!("{}{ROOT}", image.display())));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.stdout
+}
+
+/// A copy of `image` that `request` broke.
+fn broken(image: &Path, name: &str, request: &str) -> PathBuf {
+    let copy = image.with_file_name(name);
+    fs::copy(image, &copy).unwrap();
+    debugfs(&copy, request);
+    copy
+}
+
+/// Nothing is left below the folder that sdbuild unpacks into.
+fn nothing_is_left(person: &Person) {
+    let scratch = Path::new(&person.environment["XDG_CACHE_HOME"]).join("sdbuild/boot");
+    assert_eq!(names(&scratch), [""; 0]);
+}
+
+#[test]
+fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let (image, key) = image(&person);
+    let before = fs::metadata(&image).unwrap();
+    let login = ["--ssh-key", key.to_str().unwrap()];
+    let run = ["--run", "uname -m; cat /etc/hostname; touch /new && exit 7"];
+    let there = boot(&person, &image, &[login, run].concat()).exits(7);
+    assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
+    there.says(&["logged in over SSH as root", "ended with 7 on the machine"]);
+
+    // Compressed, and not to be written: what the first boot wrote is not there.
+    let mut zstd = Command::new("zstd");
+    assert!(
+        zstd.args(["-q", "-1"])
+            .arg(&image)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let packed = image.with_extension("img.zst");
+    let run = ["--run", "test ! -e /new && echo fresh"];
+    let there = boot(&person, &packed, &[login, run].concat()).exits(0);
+    assert_eq!(there.stdout, "fresh\n");
+    there.says(&["unpack the image: done"]);
+    nothing_is_left(&person);
+    let after = fs::metadata(&image).unwrap();
+    let told = |m: &fs::Metadata| (m.mtime(), m.mtime_nsec(), m.ctime_nsec(), m.len());
+    assert_eq!(told(&before), told(&after));
+}
+
+#[test]
+fn broken_images_are_told_apart() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let (image, key) = image(&person);
+    let login = [
+        "--until-ssh",
+        "--timeout",
+        "90",
+        "--ssh-key",
+        key.to_str().unwrap(),
+    ];
+    let listing = debugfs(&image, "ls -p /boot/nixos");
+    let kernel = listing.split('/').find(|name| name.ends_with("Image"));
+    let request = format!("rm /boot/nixos/{}", kernel.unwrap());
+    boot(&person, &broken(&image, "kernel.img", &request), &login)
+        .exits(4)
+        .says(&["a kernel that is not in the image", "  > => ", "hint: "]);
+    let image = broken(&image, "label.img", "ssv volume_name OTHER");
+    boot(&person, &image, &login).exits(4).says(&[
+        "no root file system LABEL=NIXOS_SD",
+        "hint: ",
+        "rootVolumeLabel",
+    ]);
+}
+
+#[test]
+fn a_machine_that_is_up_but_lets_nobody_in() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let off = "  networking.hostName = \"closed\";";
+    person.write("sd-card.nix", &configuration(off));
+    let image = ran(&mut person.build(&[])).exits(0).image();
+    let (key, _) = key(&person);
+    let login = [
+        "--until-ssh",
+        "--timeout",
+        "40",
+        "--ssh-key",
+        key.to_str().unwrap(),
+    ];
+    boot(&person, &image, &login).exits(4).says(&[
+        "no login within 40 s",
+        "nothing answers on its SSH port",
+        "hint: set services.openssh.enable",
+    ]);
+}
+
+/// An image without anything in it: U-Boot waits at its prompt.
+fn blank(person: &Person) -> PathBuf {
+    let path = person.write("blank.img", "");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(64 << 20).unwrap();
+    path
+}
+
+#[test]
+fn nothing_that_can_be_started_is_known_at_once() {
+    let person = Person::new();
+    let image = blank(&person);
+    boot(&person, &image, &["--until-ssh", "--timeout", "60"])
+        .exits(4)
+        .says(&["no bootable device"]);
+    let pc = ["--until-ssh", "--timeout", "60", "--system", "x86_64-linux"];
+    if Path::new("/usr/bin/qemu-system-x86_64").exists() {
+        boot(&person, &image, &pc)
+            .exits(4)
+            .says(&["no bootable device"]);
+    }
+}
+
+/// The state and the parent of a process; nothing when there is none.
+fn process(pid: i32) -> Option<(char, i32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = words.next()?.chars().next()?;
+    Some((state, words.next()?.parse().ok()?))
+}
+
+/// The QEMU that `parent` started, once it is there.
+fn qemu_of(parent: Pid) -> i32 {
+    let find = || {
+        names(Path::new("/proc")).into_iter().find_map(|name| {
+            let pid = name.parse().ok()?;
+            let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+            let ours = process(pid)?.1 == parent.as_raw();
+            (ours && exe.to_string_lossy().contains("qemu-system")).then_some(pid)
+        })
+    };
+    within(Duration::from_secs(20), "QEMU runs", || find().is_some());
+    find().unwrap()
+}
+
+/// One that nobody has waited for yet has ended as well.
+fn is_gone(pid: i32) -> bool {
+    process(pid).is_none_or(|(state, _)| state == 'Z')
+}
+
+#[test]
+fn no_machine_outlives_sdbuild() {
+    let person = Person::new();
+    let image = blank(&person);
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGKILL,
+    ] {
+        let mut command = person.sdbuild(&["boot", "-v", "--until-ssh"]);
+        let mut running = Running::start(command.arg(&image));
+        // Not before: QEMU gives up by itself when its image goes while it starts.
+        running.until("U-Boot 20");
+        let qemu = qemu_of(running.pid());
+        running.signal(signal);
+        assert_eq!(running.finish().signal, Some(signal as i32));
+        within(Duration::from_secs(3), "QEMU is gone", || is_gone(qemu));
+    }
+    nothing_is_left(&person);
+}
+
+#[test]
+fn the_terminal_is_given_back_whatever_happens() {
+    let person = Person::new();
+    let image = blank(&person);
+    for (signal, whom) in [
+        (Signal::SIGINT, "sdbuild"),
+        (Signal::SIGKILL, "sdbuild"),
+        (Signal::SIGKILL, "qemu"),
+    ] {
+        let pty = openpty(None, None).unwrap();
+        let is_raw = || {
+            let settings = tcgetattr(pty.slave.as_fd()).unwrap();
+            !settings.local_flags.contains(LocalFlags::ICANON)
+        };
+        let side = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mut command = person.sdbuild(&["boot", image.to_str().unwrap()]);
+        let mut child = command
+            .stdin(side())
+            .stdout(side())
+            .stderr(side())
+            .spawn()
+            .unwrap();
+        let sdbuild = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let qemu = qemu_of(sdbuild);
+        // QEMU is ready for signals before the firmware speaks.
+        let mut said = Vec::new();
+        let mut master = fs::File::from(pty.master);
+        while !String::from_utf8_lossy(&said).contains("U-Boot 20") {
+            let mut piece = [0; 256];
+            let n = master.read(&mut piece).unwrap();
+            said.extend_from_slice(&piece[..n]);
+        }
+        assert!(is_raw());
+        let target = if whom == "qemu" {
+            Pid::from_raw(qemu)
+        } else {
+            sdbuild
+        };
+        kill(target, signal).unwrap();
+        let status = child.wait().unwrap();
+        if whom == "qemu" {
+            assert_eq!(status.code(), Some(3));
+        }
+        within(Duration::from_secs(3), "QEMU is gone", || is_gone(qemu));
+        let what = format!("the terminal is as it was after {signal} of {whom}");
+        within(Duration::from_secs(3), &what, || !is_raw());
+    }
+}
