@@ -29,7 +29,7 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 2 usage or configuration, 3 this machine or the engine, 4 the Nix build failed,
 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n.
-For `boot`: 4 the image does not boot or lets nobody in; else the code of the command given to --run.
+For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run.
 
 The engine is found by DOCKER_HOST, the current Docker context, then /var/run/docker.sock.";
 
