@@ -11,7 +11,7 @@ pub async fn run(args: &cli::Boot, env: &Environment, context: &Context) -> Resu
     let settings = settings::Boot::resolve(args, env)?;
     let request = Request {
         image: settings.image,
-        scratch: settings.common.cache_dir.join("boot"),
+        scratch: settings.common.cache_dir,
         architecture: match settings.system {
             System::Aarch64Linux => Architecture::Aarch64,
             System::X8664Linux => Architecture::X86_64,
