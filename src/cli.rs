@@ -27,8 +27,8 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 2 usage or configuration, 3 this machine or the engine, 4 the Nix build failed,
-5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n.
+Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix
+build failed, 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n.
 For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run.
 
 The engine is found by DOCKER_HOST, the current Docker context, then /var/run/docker.sock.";
@@ -57,6 +57,8 @@ pub enum Command {
     /// Become another program that ends when sdbuild does; for sdbuild itself.
     #[command(hide = true)]
     Leashed(Leashed),
+    /// Show what is on an image: partitions, file systems, boot loader, system, hashes.
+    Inspect(Inspect),
 }
 
 /// `sdbuild build`.
@@ -188,6 +190,36 @@ pub struct Leashed {
     /// The program and its arguments.
     #[arg(last = true, required = true)]
     pub argv: Vec<OsString>,
+}
+
+/// `sdbuild inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The image: raw, or compressed by zstd, xz or gzip.
+    pub image: PathBuf,
+
+    /// One JSON object instead of lines.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// A look at one file or folder of the image.
+    #[command(subcommand)]
+    pub look: Option<Look>,
+}
+
+/// What is looked at.
+#[derive(Debug, Subcommand)]
+pub enum Look {
+    /// List a folder.
+    Ls {
+        /// `/path` on the first file system that has it, or `2:/path` on partition 2.
+        path: String,
+    },
+    /// Write a file's content to standard output.
+    Cat {
+        /// `/path` on the first file system that has it, or `2:/path` on partition 2.
+        path: String,
+    },
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub enum Phase {
     Build,
     /// Copying the image out of the engine.
     CopyOut,
+    /// Reading an image that is there: hashing, decompressing, looking into it.
+    ReadImage,
     /// Giving back what the run borrowed.
     Release,
     /// Unpacking an image to boot it.

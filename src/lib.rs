@@ -6,6 +6,7 @@
 //! main → lib → commands → { settings, pipeline, boot, ui }
 //! pipeline → { oci, binfmt, nixos, output, engine }
 //! oci → { artifact, engine }      binfmt, nixos, output → engine      boot → none yet
+//! image: what is on a finished image; called by commands, calls nobody
 //! event, failure, cancel, plain_file, steering: the hall, open to every room
 //! ```
 
@@ -18,6 +19,7 @@ pub mod commands;
 pub mod engine;
 pub mod event;
 pub mod failure;
+pub mod image;
 pub mod nixos;
 pub mod oci;
 pub mod output;
@@ -46,6 +48,9 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     };
     let outcome = match &cli.command {
         Command::Build(args) => Box::pin(commands::build::run(args, &env, (&ui, &context))).await,
+        Command::Inspect(args) => {
+            Box::pin(commands::inspect::run(args, &env, (&ui, &context))).await
+        }
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
         Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &context)).await,
         Command::Leashed(args) => Err(boot::leash::become_program(args.parent, &args.argv)),

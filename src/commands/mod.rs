@@ -3,3 +3,4 @@
 pub mod boot;
 pub mod build;
 pub mod clean;
+pub mod inspect;

@@ -106,6 +106,11 @@ pub struct Clean {
 }
 
 impl Common {
+    /// For commands that read no `sdbuild.toml`.
+    pub fn without_file(env: &Environment) -> Result<Self, Failure> {
+        Self::resolve(env, &File::default())
+    }
+
     fn resolve(env: &Environment, file: &File) -> Result<Self, Failure> {
         let home = env.home.clone().or_else(std::env::home_dir);
         let below_home = |folder: &str| {

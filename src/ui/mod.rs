@@ -75,6 +75,27 @@ impl Ui {
         }
     }
 
+    /// Writes a file's content to standard output: as it is, but made safe when that is a terminal.
+    /// `false` when whoever reads it has had enough.
+    pub fn data(&self, bytes: &[u8]) -> Result<bool, Failure> {
+        self.close();
+        let mut out = io::stdout().lock();
+        let written = if out.is_terminal() {
+            // By lines: what makes a text safe also bounds its length.
+            String::from_utf8_lossy(bytes)
+                .split_inclusive('\n')
+                .try_for_each(|line| out.write_all(sanitize(line).as_bytes()))
+        } else {
+            out.write_all(bytes)
+        };
+        match written.and_then(|()| out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => written
+                .map(|()| true)
+                .or_environment("write to standard output"),
+        }
+    }
+
     /// Asks on the terminal; only `y` and `yes` are a yes. `None` when standard input is no terminal.
     /// Blocks until there is an answer.
     pub fn confirm(&self, question: &str) -> Result<Option<bool>, Failure> {

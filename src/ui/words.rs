@@ -15,6 +15,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Upload => "upload the configuration",
         Phase::Build => "build with Nix",
         Phase::CopyOut => "copy the image out",
+        Phase::ReadImage => "read the image",
         Phase::Release => "give back what was borrowed",
         Phase::Unpack => "unpack the image",
         Phase::Boot => "boot the image",

@@ -18,6 +18,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod inspect;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;

@@ -1,0 +1,96 @@
+//! `<image>.sha256` beside an image, as `sha256sum` writes it.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::content::{Compression, Facts};
+use super::error::Error;
+
+/// The longest list that is read.
+const LONGEST: u64 = 1 << 20;
+
+/// What a list beside the image says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checksum {
+    /// The list.
+    pub file: PathBuf,
+    /// The hash that it gives.
+    pub expected: String,
+    /// Whether it is the one of the image.
+    pub matches: bool,
+}
+
+/// Compares with `<image>.sha256` if there is one. A compressed image may also be listed by its name
+/// without the ending: then the decompressed bytes count.
+pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Checksum>, Error> {
+    let mut list = image.as_os_str().to_owned();
+    list.push(".sha256");
+    let list = PathBuf::from(list);
+    let mut text = String::new();
+    match File::open(&list).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+            let what = format!("{} is not a list of hashes", list.display());
+            return Err(Error::Refused(what));
+        }
+        read => read?,
+    };
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    let stem = image.file_stem().unwrap_or_default().to_string_lossy();
+    let of = |wanted: &str| text.lines().filter_map(line).find(|(_, n)| n == wanted);
+    let (found, actual) = match of(&name) {
+        None if facts.compression != Compression::None => (of(&stem), &facts.raw_sha256),
+        found => (found, &facts.sha256),
+    };
+    let Some((expected, _)) = found else {
+        let what = format!("{} has no line for {name}", list.display());
+        return Err(Error::Refused(what));
+    };
+    let matches = actual.as_deref() == Some(expected.as_str());
+    Ok(Some(Checksum {
+        file: list,
+        expected,
+        matches,
+    }))
+}
+
+/// Hash and file name, without its folder, of one line.
+fn line(line: &str) -> Option<(String, String)> {
+    // A name with a backslash or a line's end in it is written with escapes, after a backslash.
+    let (escaped, line) = match line.strip_prefix('\\') {
+        Some(rest) => (true, rest),
+        None => (false, line),
+    };
+    let (hash, name) = line.split_once(' ')?;
+    let name = name.strip_prefix([' ', '*'])?;
+    if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let name = if escaped {
+        let parts: Vec<String> = name.split("\\\\").map(|p| p.replace("\\n", "\n")).collect();
+        parts.join("\\")
+    } else {
+        name.to_owned()
+    };
+    let name = name.rsplit('/').next().unwrap_or_default().to_owned();
+    Some((hash.to_ascii_lowercase(), name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_as_sha256sum_writes_them() {
+        let hash = "ab".repeat(32);
+        let name = |text: &str| line(text).map(|(_, name)| name);
+        assert_eq!(name(&format!("{hash}  a b.img")).unwrap(), "a b.img");
+        assert_eq!(name(&format!("{hash} *out/a.img")).unwrap(), "a.img");
+        assert_eq!(name(&format!("\\{hash}  a\\\\nb\\nc")).unwrap(), "a\\nb\nc");
+        assert_eq!(name(&format!("a{hash}  a.img")), None);
+        assert_eq!(name("# a comment"), None);
+    }
+}

@@ -1,0 +1,276 @@
+//! Folders and files of a FAT: short names, long names, content.
+
+use super::bytes::{slice, u8_at, u16_at, u32_at};
+use super::error::Error;
+use super::fat::{Fat, Width};
+use super::files::{Entry, EntryKind, MOST_ENTRIES, Sink, not_a_file, not_found};
+use super::unicode::{padded, units, utf16};
+
+/// The longest folder that the format allows: 65536 entries.
+const LONGEST_FOLDER: u64 = 2 << 20;
+/// What is read at once.
+const PIECE: u64 = 256 * 1024;
+const FOLDER: u8 = 0x10;
+const LABEL: u8 = 0x08;
+const LONG: u8 = 0x0f;
+
+/// An entry as it stands in a folder, with its long name if it has one.
+#[derive(Clone, Debug)]
+pub(super) struct Raw {
+    short: [u8; 11],
+    long: Option<String>,
+    attributes: u8,
+    case: u8,
+    cluster: u32,
+    size: u32,
+}
+
+/// The root folder.
+pub(super) const ROOT: Raw = Raw {
+    short: [0; 11],
+    long: None,
+    attributes: FOLDER,
+    case: 0,
+    cluster: 0,
+    size: 0,
+};
+
+impl Raw {
+    fn parse(bytes: &[u8], width: Width) -> Self {
+        let high = if width == Width::ThirtyTwo {
+            u16_at(bytes, 20)
+        } else {
+            0
+        };
+        let mut short = *bytes.first_chunk::<11>().unwrap_or(&[0; 11]);
+        // 0xE5 as a first character would mean deleted.
+        if short.first() == Some(&0x05) {
+            short[0] = 0xe5;
+        }
+        Self {
+            short,
+            long: None,
+            attributes: u8_at(bytes, 11),
+            case: u8_at(bytes, 12),
+            cluster: u32::from(high) << 16 | u32::from(u16_at(bytes, 26)),
+            size: u32_at(bytes, 28),
+        }
+    }
+
+    pub(super) fn is_label(&self) -> bool {
+        self.attributes & (LABEL | FOLDER) == LABEL
+    }
+
+    pub(super) fn label(&self) -> Option<String> {
+        padded(&self.short)
+    }
+
+    fn is_folder(&self) -> bool {
+        self.attributes & FOLDER != 0
+    }
+
+    fn checksum(&self) -> u8 {
+        self.short
+            .iter()
+            .fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte))
+    }
+
+    fn name(&self) -> String {
+        if let Some(long) = &self.long {
+            return long.clone();
+        }
+        let part = |from, to, lower: bool| {
+            let text = padded(slice(&self.short, from, to)).unwrap_or_default();
+            if lower {
+                text.to_ascii_lowercase()
+            } else {
+                text
+            }
+        };
+        let (base, extension) = (
+            part(0, 8, self.case & 8 != 0),
+            part(8, 11, self.case & 16 != 0),
+        );
+        if extension.is_empty() {
+            base
+        } else {
+            format!("{base}.{extension}")
+        }
+    }
+
+    fn entry(&self) -> Entry {
+        let folder = self.is_folder();
+        Entry {
+            name: self.name(),
+            kind: if folder {
+                EntryKind::Folder
+            } else {
+                EntryKind::File
+            },
+            size: self.size.into(),
+            target: None,
+        }
+    }
+}
+
+/// The pieces of a long name, which stand before its entry, last piece first.
+#[derive(Default)]
+struct LongName {
+    units: Vec<u16>,
+    checksum: u8,
+    next: u8,
+}
+
+impl LongName {
+    fn piece(&mut self, bytes: &[u8]) {
+        let order = u8_at(bytes, 0);
+        let (number, checksum) = (order & 0x1f, u8_at(bytes, 13));
+        if order & 0x40 != 0 {
+            *self = Self {
+                units: Vec::new(),
+                checksum,
+                next: number,
+            };
+        }
+        if number == 0 || number != self.next || checksum != self.checksum {
+            *self = Self::default();
+            return;
+        }
+        let mut piece: Vec<u16> = [(1, 11), (14, 26), (28, 32)]
+            .into_iter()
+            .flat_map(|(from, to)| units(slice(bytes, from, to)))
+            .collect();
+        piece.append(&mut self.units);
+        self.units = piece;
+        self.next = number - 1;
+    }
+
+    /// The name, when all pieces came and belong to `raw`.
+    fn take(&mut self, raw: &Raw) -> Option<String> {
+        let name = std::mem::take(self);
+        let whole = !name.units.is_empty() && name.next == 0 && name.checksum == raw.checksum();
+        whole.then(|| utf16(name.units))
+    }
+}
+
+impl Fat {
+    /// Visits the entries of `folder`; `false` from `visit` ends it.
+    pub(super) fn entries(
+        &self,
+        folder: &Raw,
+        visit: &mut dyn FnMut(Raw) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let mut long = LongName::default();
+        let mut blocks = |block: &[u8]| {
+            for bytes in block.chunks_exact(32) {
+                match (u8_at(bytes, 0), u8_at(bytes, 11) & 0x3f) {
+                    (0, _) => return Ok(false),
+                    (0xe5, _) => long = LongName::default(),
+                    (_, LONG) => long.piece(bytes),
+                    _ => {
+                        let mut raw = Raw::parse(bytes, self.width);
+                        raw.long = long.take(&raw);
+                        if !visit(raw)? {
+                            return Ok(false);
+                        }
+                    }
+                }
+            }
+            Ok(true)
+        };
+        let first = match (folder.cluster, self.width) {
+            (0, Width::ThirtyTwo) => self.root_cluster,
+            (0, _) => {
+                let (at, len) = self.root;
+                blocks(&self.section.block(at, usize::try_from(len).unwrap_or(0))?)?;
+                return Ok(());
+            }
+            (cluster, _) => cluster,
+        };
+        let most = LONGEST_FOLDER.div_ceil(self.cluster);
+        let size = usize::try_from(self.cluster).unwrap_or(0);
+        self.chain((first, most), &mut |place| {
+            blocks(&self.section.block(place, size)?)
+        })
+    }
+
+    /// What is at `path`.
+    fn resolve(&self, path: &str) -> Result<Raw, Error> {
+        let mut stack = vec![ROOT];
+        for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
+            if name == ".." {
+                stack.truncate(stack.len().saturating_sub(1).max(1));
+                continue;
+            }
+            let folder = stack.last().cloned().unwrap_or(ROOT);
+            if !folder.is_folder() {
+                return Err(not_found(path));
+            }
+            let mut found = None;
+            self.entries(&folder, &mut |raw| {
+                let same = !raw.is_label() && same(&raw.name(), name);
+                found = same.then_some(raw);
+                Ok(found.is_none())
+            })?;
+            stack.push(found.ok_or_else(|| not_found(path))?);
+        }
+        Ok(stack.pop().unwrap_or(ROOT))
+    }
+
+    pub(super) fn kind(&self, path: &str) -> Result<EntryKind, Error> {
+        Ok(self.resolve(path)?.entry().kind)
+    }
+
+    pub(super) fn list(&self, path: &str) -> Result<Vec<Entry>, Error> {
+        let at = self.resolve(path)?;
+        if !at.is_folder() {
+            return Ok(vec![at.entry()]);
+        }
+        let mut entries = Vec::new();
+        self.entries(&at, &mut |raw| {
+            let entry = raw.entry();
+            if !raw.is_label() && !matches!(entry.name.as_str(), "." | "..") {
+                entries.push(entry);
+            }
+            Ok(entries.len() < MOST_ENTRIES)
+        })?;
+        Ok(entries)
+    }
+
+    pub(super) fn copy(&self, path: &str, sink: Sink<'_>) -> Result<(), Error> {
+        let raw = self.resolve(path)?;
+        if raw.is_folder() {
+            return Err(not_a_file(path));
+        }
+        let mut left = u64::from(raw.size);
+        if left == 0 {
+            return Ok(());
+        }
+        let mut wanted = true;
+        self.chain((raw.cluster, u64::MAX), &mut |place| {
+            let mut at = place;
+            let end = place + self.cluster.min(left);
+            while wanted && at < end {
+                let piece = PIECE.min(end - at);
+                wanted = sink(
+                    &self
+                        .section
+                        .block(at, usize::try_from(piece).unwrap_or(0))?,
+                )?;
+                at += piece;
+            }
+            left -= end - place;
+            Ok(wanted && left > 0)
+        })?;
+        if wanted && left > 0 {
+            let what = format!("{path} ends {left} bytes before its length");
+            return Err(Error::damaged(what));
+        }
+        Ok(())
+    }
+}
+
+/// Names differ in case only for the eye.
+fn same(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
+}

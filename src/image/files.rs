@@ -1,0 +1,153 @@
+//! File systems: what they are called, how full they are, and the files in them.
+
+use serde::Serialize;
+
+use super::disk::Section;
+use super::error::Error;
+use super::ext::Ext;
+use super::fat::Fat;
+use super::probe;
+
+/// Entries of one folder that are listed; a large store has a third of this.
+pub(super) const MOST_ENTRIES: usize = 200_000;
+
+/// A file system that was recognised.
+#[derive(Debug)]
+pub enum FileSystem {
+    /// FAT12, FAT16 or FAT32.
+    Fat(Fat),
+    /// ext2, ext3 or ext4.
+    Ext(Ext),
+    /// One that is only known by name.
+    Other(&'static str),
+}
+
+/// What a file system says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// `fat16`, `ext4`, …
+    pub kind: String,
+    /// Its label.
+    pub label: Option<String>,
+    /// Its UUID, or a FAT's serial number.
+    pub uuid: Option<String>,
+    /// Its size in bytes.
+    pub size: Option<u64>,
+    /// What is free of it, in bytes.
+    pub free: Option<u64>,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A device, a pipe or a socket.
+    Special,
+}
+
+/// One entry of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Its name, as wild as it is on the disk.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Where a link leads.
+    pub target: Option<String>,
+}
+
+/// What receives a file's content, piece by piece; `false` when it wants no more.
+pub type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<bool, Error>;
+
+impl FileSystem {
+    /// The file system in `section`; `None` when there is no known one.
+    pub fn detect(section: &Section) -> Result<Option<Self>, Error> {
+        if let Some(ext) = Ext::open(section)? {
+            return Ok(Some(Self::Ext(ext)));
+        }
+        if let Some(fat) = Fat::open(section)? {
+            return Ok(Some(Self::Fat(fat)));
+        }
+        Ok(probe::name(section)?.map(Self::Other))
+    }
+
+    /// Its name, label, size and free space.
+    pub fn summary(&self) -> Result<Summary, Error> {
+        match self {
+            Self::Fat(fat) => fat.summary(),
+            Self::Ext(ext) => Ok(ext.summary()),
+            Self::Other(kind) => Ok(Summary {
+                kind: (*kind).to_owned(),
+                ..Summary::default()
+            }),
+        }
+    }
+
+    /// The entries of the folder at `path`, or the one file that is there.
+    pub fn list(&self, path: &str) -> Result<Vec<Entry>, Error> {
+        let mut entries = match self {
+            Self::Fat(fat) => fat.list(path)?,
+            Self::Ext(ext) => ext.list(path)?,
+            Self::Other(kind) => return Err(unread(kind)),
+        };
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// Hands the content of the file at `path` to `sink`.
+    pub fn copy(&self, path: &str, sink: Sink<'_>) -> Result<(), Error> {
+        match self {
+            Self::Fat(fat) => fat.copy(path, sink),
+            Self::Ext(ext) => ext.copy(path, sink),
+            Self::Other(kind) => Err(unread(kind)),
+        }
+    }
+
+    /// What is at `path`; `None` when nothing is.
+    pub fn find(&self, path: &str) -> Result<Option<EntryKind>, Error> {
+        let found = match self {
+            Self::Fat(fat) => fat.kind(path),
+            Self::Ext(ext) => ext.kind(path),
+            Self::Other(_) => return Ok(None),
+        };
+        match found {
+            Ok(kind) => Ok(Some(kind)),
+            Err(Error::Refused(_)) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The first `limit` bytes of the file at `path`; `None` when there is none.
+    pub fn start_of(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        if self.find(path)? != Some(EntryKind::File) {
+            return Ok(None);
+        }
+        let mut content = Vec::new();
+        self.copy(path, &mut |piece| {
+            let room = limit - content.len();
+            content.extend(piece.iter().take(room));
+            Ok(content.len() < limit)
+        })?;
+        Ok(Some(content))
+    }
+}
+
+fn unread(kind: &str) -> Error {
+    Error::unsupported(format!("files in a {kind} file system are not read"))
+}
+
+pub(super) fn not_found(path: &str) -> Error {
+    Error::refused(format!("there is no {path}"))
+}
+
+pub(super) fn not_a_file(path: &str) -> Error {
+    Error::refused(format!("{path} is not a regular file"))
+}

@@ -1,0 +1,79 @@
+//! A place on an image as a person names it: `/path`, or `2:/path` for partition 2.
+
+use super::boot::Volume;
+use super::error::Error;
+use super::report::Layout;
+
+/// A path on one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The partition's number; 0 for an image that is one file system.
+    pub partition: u32,
+    /// The path in it.
+    pub path: String,
+}
+
+/// The parts of a name.
+fn parse(text: &str) -> (Option<u32>, &str) {
+    match text.split_once(':').map(|(n, path)| (n.parse(), path)) {
+        Some((Ok(number), path)) => (Some(number), path),
+        Some((Err(_), _)) | None => (None, text),
+    }
+}
+
+impl Place {
+    /// The place that `text` names: without a number, on the first file system that has it.
+    pub fn find(text: &str, layout: &Layout) -> Result<Self, Error> {
+        let (number, path) = parse(text);
+        let at = |partition| Self {
+            partition,
+            path: path.to_owned(),
+        };
+        if let Some(number) = number {
+            return Ok(at(number));
+        }
+        let mut first = None;
+        for volume in &layout.volumes {
+            match volume.fs.find(path) {
+                Ok(Some(_)) => return Ok(at(volume.number)),
+                Ok(None) => {}
+                Err(e) if e.is_fatal() => return Err(e),
+                Err(e) => first = first.or(Some(e)),
+            }
+        }
+        let wrong = || layout.problems.first().cloned().map(Error::Damaged);
+        Err(first
+            .or_else(wrong)
+            .unwrap_or_else(|| Error::refused(format!("no file system on it has {path}"))))
+    }
+
+    /// The file system that it is on.
+    pub fn volume<'a>(&self, layout: &'a Layout) -> Result<&'a Volume, Error> {
+        let number = self.partition;
+        let found = layout.volumes.iter().find(|volume| volume.number == number);
+        found.ok_or_else(|| {
+            let exists = layout
+                .slots
+                .iter()
+                .any(|slot| slot.partition.number == number);
+            Error::refused(if exists {
+                format!("partition {number} has no file system that can be read")
+            } else {
+                format!("there is no partition {number}")
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_before_the_colon_is_a_partition() {
+        assert_eq!(parse("2:/a:b"), (Some(2), "/a:b"));
+        assert_eq!(parse("/a:b"), (None, "/a:b"));
+        assert_eq!(parse("x:/b"), (None, "x:/b"));
+        assert_eq!(parse("99999999999:/b"), (None, "99999999999:/b"));
+    }
+}

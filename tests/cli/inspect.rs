@@ -1,0 +1,224 @@
+//! `sdbuild inspect`: its words, its JSON, its exit codes.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::*;
+
+/// An ext4 without a partition table, made of `tree`; `None` where mkfs.ext4 is missing.
+fn ext4(person: &Person, fill: impl Fn(&Path)) -> Option<()> {
+    let tree = person.state.path().join("tree");
+    fs::create_dir_all(&tree).unwrap();
+    fill(&tree);
+    let image = person.home.path().join("a.img");
+    fs::File::create(&image).unwrap().set_len(4 << 20).unwrap();
+    let mut mkfs = Command::new("mkfs.ext4");
+    mkfs.args(["-q", "-b", "1024", "-L", "ROOT", "-d"])
+        .arg(&tree)
+        .arg(&image);
+    let path = std::env::var("PATH").unwrap_or_default();
+    mkfs.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    match mkfs.output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{output:?}");
+            Some(())
+        }
+        Err(e) => {
+            assert!(std::env::var_os("CI").is_none(), "mkfs.ext4: {e}");
+            eprintln!("SKIPPED: no mkfs.ext4; run scripts/setup --test");
+            None
+        }
+    }
+}
+
+fn inspect(person: &Person, words: &[&str]) -> Ran {
+    ran(&mut person.sdbuild(&[&["inspect"], words].concat()))
+}
+
+const WILD: &str = "wild\u{1b}]0;title\u{7}\nname";
+
+#[test]
+fn an_image_in_lines_and_as_json() {
+    let person = person();
+    let Some(()) = ext4(&person, |tree| {
+        fs::create_dir(tree.join("etc")).unwrap();
+        fs::write(tree.join("etc/hostname"), "berry\u{1b}[2J\n").unwrap();
+    }) else {
+        return;
+    };
+    let lines = inspect(&person, &["a.img"]).exits(0);
+    let hash = Command::new("sha256sum")
+        .arg(person.home.path().join("a.img"))
+        .output();
+    let hash = String::from_utf8(hash.unwrap().stdout).unwrap()[..64].to_owned();
+    for part in [
+        "image         a.img: 4.2 MB, not compressed\n",
+        &format!("sha256        {hash}\n"),
+        "ext4, label ROOT, UUID ",
+        "boot loader   none found\n",
+        "host name     berry\\u{1b}[2J\n",
+    ] {
+        assert!(
+            lines.stdout.contains(part),
+            "`{part}` is not in:\n{}",
+            lines.stdout
+        );
+    }
+    let json = inspect(&person, &["a.img", "--json", "--quiet"]).exits(0);
+    assert_eq!(json.stderr, "");
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["sha256"], hash);
+    assert_eq!(json["raw"]["size"], 4 << 20);
+    assert_eq!(json["table"]["kind"], "none");
+    assert_eq!(json["partitions"][0]["number"], 0);
+    assert_eq!(json["partitions"][0]["file_system"]["kind"], "ext4");
+    assert_eq!(json["boot"]["system"]["host_name"], "berry\u{1b}[2J");
+    assert_eq!(json["problems"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn looks_inside() {
+    let person = person();
+    let content: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
+    let Some(()) = ext4(&person, |tree| {
+        fs::write(tree.join("file"), &content).unwrap();
+        fs::write(tree.join(WILD), "").unwrap();
+        std::os::unix::fs::symlink("file", tree.join("link")).unwrap();
+    }) else {
+        return;
+    };
+    let listed = inspect(&person, &["a.img", "ls", "/"]).exits(0);
+    assert_eq!(
+        listed.stdout,
+        "-      1000000 file\n\
+         l            4 link -> file\n\
+         d        12288 lost+found\n\
+         -            0 wild\\u{1b}]0;title\\u{7}\u{fffd}name\n"
+    );
+    assert_eq!(listed.stderr, "");
+    let json = inspect(&person, &["a.img", "ls", "0:/", "--json"])
+        .exits(0)
+        .stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["entries"][1]["target"], "file");
+    assert_eq!(json["entries"][3]["name"], WILD);
+    let cat = person
+        .sdbuild(&["inspect", "a.img", "cat", "/link"])
+        .output()
+        .unwrap();
+    assert!(cat.status.success() && cat.stdout == content);
+    inspect(&person, &["a.img", "cat", "/none"])
+        .exits(2)
+        .says(&["inspect a.img: no file system on it has /none"]);
+    inspect(&person, &["a.img", "cat", "0:/none"])
+        .exits(2)
+        .says(&["there is no /none"]);
+    inspect(&person, &["a.img", "ls", "7:/"])
+        .exits(2)
+        .says(&["there is no partition 7"]);
+    inspect(&person, &["a.img", "cat", "/lost+found"])
+        .exits(2)
+        .says(&["/lost+found is not a regular file"]);
+    // Whoever reads closes early.
+    let mut child = person.sdbuild(&["inspect", "a.img", "cat", "/file"]);
+    let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn what_is_no_image_is_a_usage_error_that_names_it() {
+    let person = person();
+    let write = |name: &str, bytes: &[u8]| fs::write(person.home.path().join(name), bytes).unwrap();
+    write("empty.img", b"");
+    write("text.img", b"not an image");
+    write("cut.img.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]);
+    write("cut.img.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6");
+    write("cut.img.gz", &[0x1f, 0x8b, 8, 0, 0]);
+    fs::create_dir(person.home.path().join("folder.img")).unwrap();
+    for (name, why) in [
+        ("nowhere.img", "there is no such file"),
+        ("folder.img", "it is a folder"),
+        ("/dev/null", "it is neither a file nor a disk"),
+        ("empty.img", "the file is empty"),
+        (
+            "text.img",
+            "there is no partition table and no known file system in it",
+        ),
+        ("cut.img.zst", "the zstd data are damaged"),
+        ("cut.img.xz", "the xz data are damaged"),
+        ("cut.img.gz", "the gzip data are damaged"),
+    ] {
+        let ran = inspect(&person, &["--quiet", name]).exits(2);
+        assert_eq!(ran.stdout, "");
+        assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+        let said = format!("error: inspect {name}: {why}");
+        assert!(ran.stderr.starts_with(&said), "{}", ran.stderr);
+    }
+    inspect(&person, &[]).exits(2).says(&["<IMAGE>"]);
+}
+
+#[test]
+fn a_wrong_hash_is_an_error_after_the_report() {
+    let person = person();
+    let Some(()) = ext4(&person, |_| {}) else {
+        return;
+    };
+    person.write("a.img.sha256", &format!("{}  a.img\n", "0".repeat(64)));
+    let ran = inspect(&person, &["a.img"]).exits(2);
+    assert!(
+        ran.stdout
+            .contains("checksum      ANOTHER as in a.img.sha256"),
+        "{}",
+        ran.stdout
+    );
+    ran.says(&["error: a.img: a.img.sha256 gives another hash"]);
+    let json = inspect(&person, &["a.img", "--json"]).exits(2).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["checksum"]["matches"], false);
+    assert_eq!(json["problems"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_cut_image_is_told_with_all_that_is_left_of_it() {
+    let person = person();
+    let Some(()) = ext4(&person, |_| {}) else {
+        return;
+    };
+    let image = person.home.path().join("a.img");
+    let mut bytes = vec![0; 1 << 20];
+    bytes[450] = 0x83;
+    bytes[454..462].copy_from_slice(&[0, 8, 0, 0, 0, 0x20, 0, 0]);
+    bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+    bytes.extend(fs::read(&image).unwrap());
+    fs::write(&image, &bytes).unwrap();
+    inspect(&person, &["a.img"]).exits(0);
+    fs::write(&image, &bytes[..3 << 20]).unwrap();
+    let ran = inspect(&person, &["a.img"]).exits(2);
+    assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
+    ran.says(&[
+        "error: a.img: partition 1 ends at byte 5242880, beyond the end of the image at 3145728",
+    ]);
+}
+
+#[test]
+fn a_signal_ends_the_reading_of_a_large_image() {
+    let person = person();
+    let image = fs::File::create(person.home.path().join("large.img")).unwrap();
+    image.set_len(1 << 40).unwrap();
+    let running = Running::start(&mut person.sdbuild(&["inspect", "large.img"]));
+    std::thread::sleep(Duration::from_millis(500));
+    let start = Instant::now();
+    running.signal(Signal::SIGINT);
+    let ran = running.finish();
+    assert_eq!(ran.signal, Some(Signal::SIGINT as i32), "{}", ran.stderr);
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+}

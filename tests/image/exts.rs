@@ -1,0 +1,204 @@
+//! ext file systems as mkfs.ext2, mkfs.ext3 and mkfs.ext4 make them.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+use sdbuild::image::Error;
+use sdbuild::image::files::EntryKind;
+
+/// Tool and options; the last ones are what old tools made, and what new ones can.
+const MADE: [&str; 7] = [
+    "mkfs.ext4 -b 4096",
+    "mkfs.ext4 -b 1024",
+    "mkfs.ext4 -O ^metadata_csum,^64bit",
+    "mkfs.ext4 -O ^metadata_csum_seed,metadata_csum -I 128",
+    "mkfs.ext4 -b 4096 -g 1024 -O ^flex_bg",
+    "mkfs.ext3 -b 1024",
+    "mkfs.ext2 -b 2048",
+];
+const MANY: usize = 600;
+
+/// What is on every one of them.
+fn tree(folder: &Path) {
+    let tree = folder.join("tree");
+    fs::create_dir_all(tree.join("many")).unwrap();
+    fs::create_dir_all(tree.join("a/b")).unwrap();
+    for n in 0..MANY {
+        let name = format!("many/{n:04}-a-name-that-fills-the-folder-quickly-so-that-it-is-a-tree");
+        fs::write(tree.join(name), n.to_string()).unwrap();
+    }
+    fs::write(tree.join("big"), noise(3_000_001)).unwrap();
+    let sparse = tree.join("sparse");
+    blank(&sparse, 5_000_000);
+    let file = fs::OpenOptions::new().write(true).open(&sparse).unwrap();
+    for at in [1_000_000, 2_500_000, 4_999_990] {
+        std::os::unix::fs::FileExt::write_all_at(&file, b"island", at).unwrap();
+    }
+    fs::write(tree.join("a/b/file"), "content\n").unwrap();
+    fs::write(tree.join("wild\u{1b}[2J\nname"), "").unwrap();
+    symlink("../a/./b", tree.join("a/relative")).unwrap();
+    symlink("/a/relative/file", tree.join("absolute")).unwrap();
+    let long = format!("/{}a/b/file", "./".repeat(60));
+    symlink(long, tree.join("long")).unwrap();
+    symlink("round", tree.join("circle")).unwrap();
+    symlink("circle", tree.join("round")).unwrap();
+    symlink("/nowhere", tree.join("dangling")).unwrap();
+}
+
+fn make(folder: &Path, tool: &str) -> PathBuf {
+    let path = folder.join("ext");
+    blank(&path, 16 << 20);
+    run(&format!("{tool} -q -L NIXOS_SD -d tree ext"), folder);
+    path
+}
+
+#[test]
+fn every_kind_is_read_as_debians_tools_read_it() {
+    if !have(&["mkfs.ext4", "dumpe2fs", "blkid"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    tree(folder.path());
+    for tool in MADE {
+        let fs = file_system(&make(folder.path(), tool));
+        let (summary, blkid) = (fs.summary().unwrap(), blkid("ext", folder.path()));
+        assert_eq!(summary.kind, blkid("TYPE"), "{tool}");
+        assert_eq!(summary.label.unwrap(), blkid("LABEL"));
+        assert_eq!(summary.uuid.unwrap(), blkid("UUID"));
+        let text = run("dumpe2fs -h ext", folder.path());
+        let number = |key: &str| {
+            let line = text.lines().find_map(|l| l.strip_prefix(key)).unwrap();
+            line.trim().parse::<u64>().unwrap()
+        };
+        let block = number("Block size:");
+        assert_eq!(summary.size.unwrap(), number("Block count:") * block);
+        assert_eq!(
+            summary.free.unwrap(),
+            number("Free blocks:") * block,
+            "{tool}"
+        );
+        same_files(&fs, &folder.path().join("tree"));
+    }
+}
+
+#[track_caller]
+fn same_files(fs: &FileSystem, tree: &Path) {
+    for path in ["big", "sparse", "a/b/file"] {
+        assert!(
+            content(fs, path) == fs::read(tree.join(path)).unwrap(),
+            "{path}"
+        );
+    }
+    for path in [
+        "/a/relative/file",
+        "/absolute",
+        "/long",
+        "/a/../a/b/../b/file",
+    ] {
+        assert_eq!(content(fs, path), b"content\n", "{path}");
+    }
+    let many = fs.list("/many").unwrap();
+    assert_eq!(many.len(), MANY);
+    for (n, entry) in many.iter().enumerate() {
+        assert_eq!(
+            content(fs, &format!("/many/{}", entry.name)),
+            n.to_string().into_bytes()
+        );
+    }
+    let root = fs.list("/").unwrap();
+    let names: Vec<_> = root.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "a",
+            "absolute",
+            "big",
+            "circle",
+            "dangling",
+            "long",
+            "lost+found",
+            "many",
+            "round",
+            "sparse",
+            "wild\u{1b}[2J\nname",
+        ]
+    );
+    assert_eq!(root[1].target.as_deref(), Some("/a/relative/file"));
+    assert_eq!(
+        (root[1].kind, root[2].kind),
+        (EntryKind::Link, EntryKind::File)
+    );
+    let circle = fs.list("/circle/x").unwrap_err().to_string();
+    assert_eq!(circle, "/circle/x leads round in circles");
+    assert_eq!(fs.find("/dangling").unwrap(), None);
+    assert_eq!(fs.find("/a/b/file/x").unwrap(), None);
+    assert!(matches!(
+        fs.copy("/a", &mut |_| Ok(true)),
+        Err(Error::Refused(_))
+    ));
+}
+
+fn changed(folder: &Path, tool: &str, change: impl Fn(&mut Vec<u8>)) -> Result<FileSystem, Error> {
+    let mut bytes = fs::read(make(folder, tool)).unwrap();
+    change(&mut bytes);
+    FileSystem::detect(&section(bytes)).map(Option::unwrap)
+}
+
+#[test]
+fn absurd_superblocks_are_refused() {
+    if !have(&["mkfs.ext4"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("tree")).unwrap();
+    let plain = "mkfs.ext4 -O ^metadata_csum";
+    let field = |at: usize, value: u32| {
+        let made = changed(folder.path(), plain, |bytes| {
+            bytes[1024 + at..1028 + at].copy_from_slice(&value.to_le_bytes());
+        });
+        made.unwrap_err().to_string()
+    };
+    let absurd = "the ext superblock's sizes make no sense";
+    assert_eq!(field(0x18, 7), absurd);
+    assert_eq!(field(0x18, u32::MAX), absurd);
+    assert_eq!(field(0x20, 0), absurd);
+    assert_eq!(field(0x28, 0), absurd);
+    assert_eq!(field(0x58, 0), absurd);
+    assert_eq!(field(0x58, 0xffff), absurd);
+    assert_eq!(field(0x14, u32::MAX), absurd);
+    assert!(field(4, u32::MAX).contains("its partition 16777216"));
+    let wrong = changed(folder.path(), "mkfs.ext4", |bytes| bytes[1024 + 0x30] ^= 1);
+    assert_eq!(
+        wrong.unwrap_err().to_string(),
+        "the ext4 superblock's checksum is wrong"
+    );
+}
+
+#[test]
+fn a_damaged_inode_is_told() {
+    if !have(&["mkfs.ext4", "debugfs"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("tree")).unwrap();
+    fs::write(folder.path().join("tree/file"), "x").unwrap();
+    let path = make(folder.path(), "mkfs.ext4 -b 4096");
+    // `Inode 12, ... located at block 35, offset 0x0b00`
+    let imap = Command::new(find("debugfs").unwrap())
+        .args(["-R", "imap /file", "ext"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let imap = String::from_utf8(imap.stdout).unwrap();
+    let word = |before: &str| {
+        let rest = imap.split(before).nth(1).unwrap();
+        rest.split([',', '\n']).next().unwrap().trim().to_owned()
+    };
+    let block: usize = word("located at block ").parse().unwrap();
+    let offset = usize::from_str_radix(word("offset 0x").as_str(), 16).unwrap();
+    let mut bytes = fs::read(path).unwrap();
+    bytes[block * 4096 + offset + 0x10] ^= 1;
+    let fs = FileSystem::detect(&section(bytes)).unwrap().unwrap();
+    let error = fs.copy("/file", &mut |_| Ok(true)).unwrap_err().to_string();
+    assert!(error.ends_with("has a wrong checksum"), "{error}");
+}

@@ -1,0 +1,185 @@
+//! FATs as mkfs.vfat and mtools make them.
+
+use super::*;
+use sdbuild::image::Error;
+use sdbuild::image::files::EntryKind;
+
+/// mkfs.vfat's options, the size, and the kind that it is to be.
+const SIZES: [(&str, u64, &str); 5] = [
+    ("-F 12", 2 << 20, "fat12"),
+    ("-F 12 -s 4 -S 512", 5 << 20, "fat12"),
+    ("-F 16", 30 << 20, "fat16"),
+    ("-F 32", 64 << 20, "fat32"),
+    ("-F 32 -s 1 -S 2048", 160 << 20, "fat32"),
+];
+const LONG: &str = "Ein ziemlich langer Name, länger als 13 – und mit ü.txt";
+
+fn make(folder: &Path, options: &str, size: u64) -> PathBuf {
+    let path = folder.join("fat");
+    blank(&path, size);
+    run(
+        &format!("mkfs.vfat -i 2178694E -n FIRMWARE {options} fat"),
+        folder,
+    );
+    fs::write(folder.join("big"), noise(700_001)).unwrap();
+    fs::write(folder.join(LONG), "long").unwrap();
+    fs::write(folder.join("lower.txt"), "").unwrap();
+    run("mmd -i fat ::/overlays ::/overlays/Deeper", folder);
+    run("mcopy -i fat big ::/start4.elf", folder);
+    run("mcopy -i fat big ::/overlays/Deeper/other", folder);
+    run("mcopy -i fat lower.txt ::/lower.txt", folder);
+    let long = Command::new(find("mcopy").unwrap())
+        .args(["-i", "fat", LONG, "::/overlays/"])
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir(folder)
+        .status();
+    assert!(long.unwrap().success());
+    run("mdel -i fat ::/start4.elf", folder);
+    run("mcopy -i fat big ::/START.ELF", folder);
+    path
+}
+
+/// Free bytes by fsck.vfat: `fat: 7 files, 1376/15321 clusters`.
+fn free(folder: &Path) -> u64 {
+    let text = run("fsck.vfat -n -v fat", folder);
+    let number = |line: &str| {
+        line.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    let cluster = text
+        .lines()
+        .find(|l| l.contains("bytes per cluster"))
+        .map(number)
+        .unwrap();
+    let counts = text.lines().last().unwrap().split(' ').nth_back(1).unwrap();
+    let (used, all) = counts.split_once('/').unwrap();
+    (all.parse::<u64>().unwrap() - used.parse::<u64>().unwrap()) * cluster
+}
+
+#[test]
+fn every_width_is_read_as_debians_tools_read_it() {
+    if !have(&["mkfs.vfat", "fsck.vfat", "mcopy", "blkid"]) {
+        return;
+    }
+    for (options, size, kind) in SIZES {
+        let folder = tempfile::tempdir().unwrap();
+        let fs = file_system(&make(folder.path(), options, size));
+        let summary = fs.summary().unwrap();
+        assert_eq!(summary.kind, kind, "{options}");
+        let blkid = blkid("fat", folder.path());
+        assert_eq!(summary.label.unwrap(), blkid("LABEL"));
+        assert_eq!(summary.uuid.unwrap(), blkid("UUID"));
+        assert_eq!(summary.free.unwrap(), free(folder.path()), "{options}");
+        assert_eq!(content(&fs, "/Start.elf"), noise(700_001));
+        assert_eq!(
+            content(&fs, "overlays/deeper/../Deeper/OTHER"),
+            noise(700_001)
+        );
+        assert_eq!(content(&fs, &format!("/overlays/{LONG}")), b"long");
+        assert_eq!(content(&fs, "/lower.txt"), b"");
+        let names = |path| -> Vec<_> {
+            let entries = fs.list(path).unwrap();
+            entries
+                .into_iter()
+                .map(|e| (e.name, e.kind, e.size))
+                .collect()
+        };
+        assert_eq!(
+            names("/"),
+            [
+                ("START.ELF".to_owned(), EntryKind::File, 700_001),
+                ("lower.txt".to_owned(), EntryKind::File, 0),
+                ("overlays".to_owned(), EntryKind::Folder, 0),
+            ]
+        );
+        assert_eq!(names("/overlays")[1].0, LONG);
+        assert_eq!(names("/lower.txt").len(), 1);
+        assert!(matches!(fs.list("/none"), Err(Error::Refused(_))));
+        assert!(matches!(fs.list("/lower.txt/x"), Err(Error::Refused(_))));
+        assert!(matches!(
+            fs.copy("/overlays", &mut |_| Ok(true)),
+            Err(Error::Refused(_))
+        ));
+    }
+}
+
+#[test]
+fn the_label_in_the_root_folder_counts() {
+    if !have(&["mkfs.vfat", "mlabel", "blkid"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    blank(&folder.path().join("fat"), 4 << 20);
+    run("mkfs.vfat fat", folder.path());
+    assert_eq!(
+        file_system(&folder.path().join("fat"))
+            .summary()
+            .unwrap()
+            .label,
+        None
+    );
+    run("mlabel -i fat ::NEWNAME", folder.path());
+    let label = file_system(&folder.path().join("fat"))
+        .summary()
+        .unwrap()
+        .label;
+    assert_eq!(label.unwrap(), "NEWNAME");
+}
+
+/// A FAT16 whose folder `overlays` and file `START.ELF` have chains that are changed.
+fn with_table(change: impl Fn(&mut [u8], usize)) -> FileSystem {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(make(folder.path(), "-F 16", 30 << 20)).unwrap();
+    let table = usize::from(u16::from_le_bytes([bytes[14], bytes[15]])) * 512;
+    change(&mut bytes, table);
+    FileSystem::detect(&section(bytes)).unwrap().unwrap()
+}
+
+#[test]
+fn chains_that_lead_round_or_away_end() {
+    if !have(&["mkfs.vfat", "mcopy"]) {
+        return;
+    }
+    let set = |value: u16| {
+        with_table(move |bytes, table| {
+            for cluster in 2..2000 {
+                let at = table + cluster * 2;
+                bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
+            }
+        })
+    };
+    let says = |fs: &FileSystem, what: &str| {
+        let error = fs.copy("/START.ELF", &mut |_| Ok(true)).unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+        // One cluster holds all entries: without an end it would be read again and again.
+        drop(fs.list("/overlays"));
+        fs.summary().unwrap();
+    };
+    says(&set(0), "cluster 0, which does not exist");
+    says(&set(0xfff0), "cluster 65520, which does not exist");
+    says(&set(0xffff), "bytes before its length");
+    // Round in a circle the file still has its length; a folder that is full of entries has none.
+    let circle = set(5);
+    assert_eq!(circle.list("/overlays").map_or(0, |e| e.len()), 2);
+}
+
+#[test]
+fn a_full_folder_in_a_circle_ends() {
+    if !have(&["mkfs.vfat", "mcopy"]) {
+        return;
+    }
+    let fs = with_table(|bytes, table| {
+        // `overlays` is the first cluster: all of it becomes entries, and it follows itself.
+        let at = table + 2 * 2;
+        bytes[at..at + 2].copy_from_slice(&2u16.to_le_bytes());
+        let root = table + 2 * usize::from(u16::from_le_bytes([bytes[22], bytes[23]])) * 512;
+        let data = root + 512 * 32;
+        let entry = *b"A          \x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        bytes[data..data + 2048].copy_from_slice(&entry.repeat(64));
+    });
+    let error = fs.list("/overlays").unwrap_err().to_string();
+    assert_eq!(error, "a chain in the FAT is longer than it can be");
+}

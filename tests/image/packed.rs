@@ -1,0 +1,186 @@
+//! Compressed images: as the tools make them, cut off, changed, and what stands beside them.
+
+use std::io::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use sdbuild::event::Events;
+use sdbuild::image::{Compression, Error, How, Opened, checksum, open};
+
+const TOOLS: [(&str, &str, Compression); 3] = [
+    ("zstd", "zstd -q --keep image -o packed", Compression::Zstd),
+    (
+        "xz",
+        "xz --keep --stdout -1 -T2 --block-size=300KiB image",
+        Compression::Xz,
+    ),
+    ("gzip", "gzip --keep --stdout image", Compression::Gzip),
+];
+
+/// Data with holes, of no round length.
+fn data() -> Vec<u8> {
+    let mut data = noise(700_001);
+    data[100_000..400_000].fill(0);
+    data.extend(vec![0; 99_999]);
+    data
+}
+
+fn pack(tool: &(&str, &str, Compression), data: &[u8]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("image"), data).unwrap();
+    let mut words = tool.1.split(' ');
+    let mut command = Command::new(find(words.next().unwrap()).unwrap());
+    let output = command
+        .args(words)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let packed = folder.path().join("packed");
+    if packed.exists() {
+        fs::read(packed).unwrap()
+    } else {
+        output.stdout
+    }
+}
+
+fn opened(bytes: &[u8], cancel: &Cancel) -> Result<Opened, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    fs::write(&path, bytes).unwrap();
+    let how = How {
+        spool: folder.path().join("cache"),
+        hash: true,
+    };
+    let opened = open(&path, &how, (cancel, &Events::none()));
+    let left = fs::read_dir(&how.spool).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "something lies in the cache");
+    opened
+}
+
+fn hash(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+#[test]
+fn both_hashes_come_from_one_pass() {
+    let data = data();
+    let tools: Vec<_> = TOOLS.iter().filter(|tool| have(&[tool.0])).collect();
+    for tool in tools {
+        let packed = pack(tool, &data);
+        // What the tools join with `cat` is one image as well.
+        let twice = [packed.clone(), packed.clone()].concat();
+        for (packed, raw) in [(packed, data.clone()), (twice, data.repeat(2))] {
+            let opened = opened(&packed, &Cancel::new()).unwrap();
+            let facts = &opened.facts;
+            assert_eq!(facts.compression, tool.2);
+            assert_eq!(
+                (facts.size, facts.raw_size),
+                (packed.len() as u64, raw.len() as u64)
+            );
+            assert_eq!(
+                (facts.sha256.clone(), facts.raw_sha256.clone()),
+                (Some(hash(&packed)), Some(hash(&raw)))
+            );
+            assert!(bytes(&opened.disk, 0, raw.len()).unwrap() == raw);
+        }
+    }
+    let raw = opened(&data, &Cancel::new()).unwrap().facts;
+    assert_eq!(
+        (raw.compression, raw.raw_size),
+        (Compression::None, data.len() as u64)
+    );
+    assert_eq!(
+        (raw.sha256.clone(), raw.raw_sha256.clone()),
+        (Some(hash(&data)), Some(hash(&data)))
+    );
+}
+
+#[test]
+fn a_compressed_image_that_is_cut_off_or_changed_is_damaged() {
+    let data = data();
+    for tool in TOOLS.iter().filter(|tool| have(&[tool.0])) {
+        let packed = pack(tool, &data);
+        for keep in [9, 20, packed.len() / 2, packed.len() - 9, packed.len() - 1] {
+            let error = opened(&packed[..keep], &Cancel::new()).unwrap_err();
+            assert!(
+                matches!(error, Error::Damaged(_)),
+                "{} {keep}: {error}",
+                tool.0
+            );
+        }
+        let mut changed = packed.clone();
+        changed[packed.len() / 2] ^= 4;
+        let error = opened(&changed, &Cancel::new()).unwrap_err();
+        assert!(matches!(error, Error::Damaged(_)), "{}: {error}", tool.0);
+        let mut longer = packed.clone();
+        longer.extend(b"what does not belong there");
+        let error = opened(&longer, &Cancel::new()).unwrap_err();
+        assert!(matches!(error, Error::Damaged(_)), "{}: {error}", tool.0);
+    }
+}
+
+#[test]
+fn windows_that_need_much_memory_are_refused() {
+    // A frame that asks for 1 GiB, as `zstd --long=30` makes it, and nothing in it.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, (30 - 10) << 3, 0x01, 0, 0];
+    let error = opened(&frame, &Cancel::new()).unwrap_err().to_string();
+    assert!(error.contains("too much memory"), "{error}");
+}
+
+#[test]
+fn nothing_is_no_image() {
+    let nothing = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00];
+    let error = opened(&nothing, &Cancel::new()).unwrap_err().to_string();
+    assert_eq!(error, "it decompresses to nothing");
+    assert_eq!(
+        opened(&[], &Cancel::new()).unwrap_err().to_string(),
+        "the file is empty"
+    );
+    opened(&[0], &Cancel::new()).unwrap();
+}
+
+#[test]
+fn a_signal_ends_it() {
+    let cancel = Cancel::new();
+    let image = opened(&data(), &cancel).unwrap();
+    cancel.received(2);
+    assert!(matches!(opened(&data(), &cancel), Err(Error::Interrupted)));
+    assert!(matches!(bytes(&image.disk, 0, 1), Err(Error::Interrupted)));
+    for tool in TOOLS.iter().filter(|tool| have(&[tool.0])) {
+        let packed = pack(tool, &data());
+        assert!(matches!(opened(&packed, &cancel), Err(Error::Interrupted)));
+    }
+}
+
+#[test]
+fn a_list_beside_the_image_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.img.gz");
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writer.write_all(b"an image").unwrap();
+    let packed = writer.finish().unwrap();
+    fs::write(&path, &packed).unwrap();
+    let how = How {
+        spool: folder.path().join("cache"),
+        hash: true,
+    };
+    let facts = open(&path, &how, (&Cancel::new(), &Events::none()))
+        .unwrap()
+        .facts;
+    assert_eq!(checksum::compare(&path, &facts).unwrap(), None);
+    let compare = |list: String| {
+        fs::write(folder.path().join("a.img.gz.sha256"), list).unwrap();
+        checksum::compare(&path, &facts)
+    };
+    let (own, raw) = (hash(&packed), hash(b"an image"));
+    let matches = |list: String| compare(list).unwrap().unwrap().matches;
+    assert!(matches(format!("{raw}  b.img\n{own}  a.img.gz\n")));
+    assert!(matches(format!("{own} *out/a.img.gz\n")));
+    assert!(matches(format!("{raw}  a.img\n")));
+    assert!(!matches(format!("{raw}  a.img.gz\n")));
+    let error = compare(format!("{own}  other\n")).unwrap_err().to_string();
+    assert!(error.ends_with("has no line for a.img.gz"), "{error}");
+    assert!(compare("nonsense".to_owned()).is_err());
+}

@@ -1,0 +1,120 @@
+//! What boots an image, and what it boots.
+
+use super::*;
+use sdbuild::image::boot::{Boot, LoaderKind};
+use sdbuild::image::place::Place;
+use sdbuild::image::report::Layout;
+
+fn boot(image: Vec<u8>) -> Boot {
+    let layout = Layout::read(&section(image)).unwrap();
+    assert_eq!(layout.problems, Vec::<String>::new());
+    Boot::find(&layout.volumes).unwrap()
+}
+
+#[test]
+fn a_nixos_image_is_recognised() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let boot = boot(image("", |_| {}));
+    let kinds: Vec<_> = boot.loaders.iter().map(|l| (l.kind, l.partition)).collect();
+    assert_eq!(
+        kinds,
+        [(LoaderKind::RaspberryPi, 1), (LoaderKind::Extlinux, 2)]
+    );
+    let files: Vec<_> = boot.loaders[0]
+        .files
+        .iter()
+        .map(|f| f.to_lowercase())
+        .collect();
+    assert_eq!(files, ["config.txt", "start4.elf"]);
+    let kernel = boot.kernel.unwrap();
+    assert_eq!(kernel.path, "/boot/nixos/k-linux-6.6.6-Image");
+    assert_eq!(kernel.format, "arm64");
+    assert_eq!(kernel.version.as_deref(), Some("6.12.34-rpi"));
+    assert_eq!(boot.system.path.as_deref(), Some(TOP));
+    assert_eq!(boot.system.nixos.as_deref(), Some("26.05.1234"));
+    assert_eq!(boot.system.host_name.as_deref(), Some("berry"));
+    assert_eq!(boot.problems, Vec::<String>::new());
+}
+
+#[test]
+fn what_the_loader_names_and_is_missing_is_told() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let without = boot(image("", |tree| {
+        fs::remove_dir_all(tree.join("boot/nixos")).unwrap();
+        fs::remove_dir_all(tree.join(format!(".{TOP}"))).unwrap();
+        fs::create_dir(tree.join("etc")).unwrap();
+        fs::write(tree.join("etc/hostname"), "plain\n").unwrap();
+    }));
+    assert_eq!(
+        without.problems,
+        [
+            "the kernel /boot/nixos/k-linux-6.6.6-Image is missing, which \
+             /boot/extlinux/extlinux.conf names",
+            "the initrd /boot/nixos/i-initrd is missing, which /boot/extlinux/extlinux.conf names",
+            &format!("the system {TOP} is missing, which the boot loader names"),
+        ]
+    );
+    assert_eq!(without.system.host_name.as_deref(), Some("plain"));
+}
+
+#[test]
+fn a_kernel_without_a_banner_has_the_version_of_its_name() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let kernel = boot(image("", |tree| {
+        fs::write(
+            tree.join("boot/nixos/k-linux-6.6.6-Image"),
+            [0x1f, 0x8b, 8, 0],
+        )
+        .unwrap();
+    }));
+    let kernel = kernel.kernel.unwrap();
+    assert_eq!(
+        (kernel.format.as_str(), kernel.version.as_deref()),
+        ("gzip", Some("6.6.6"))
+    );
+}
+
+#[test]
+fn a_place_is_on_the_first_file_system_that_has_it() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let layout = Layout::read(&section(image("", |_| {}))).unwrap();
+    let number = |text| Place::find(text, &layout).unwrap().partition;
+    assert_eq!(number("/"), 1);
+    assert_eq!(number("/overlays"), 1);
+    assert_eq!(number("/nix/store"), 2);
+    assert_eq!(number("2:/none"), 2);
+    let error = Place::find("/none", &layout).unwrap_err().to_string();
+    assert_eq!(error, "no file system on it has /none");
+    let place = Place::find("3:/x", &layout).unwrap();
+    let error = place.volume(&layout).unwrap_err().to_string();
+    assert_eq!(error, "there is no partition 3");
+}
+
+#[test]
+fn a_file_system_without_a_table_is_partition_zero() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let whole = image("", |_| {});
+    for (from, to, kind) in [(1, 3, "fat12"), (3, 9, "ext4")] {
+        let layout = Layout::read(&section(whole[from << 20..to << 20].to_vec())).unwrap();
+        assert_eq!(layout.slots.len(), 1);
+        assert_eq!(layout.slots[0].partition.number, 0);
+        assert_eq!(layout.slots[0].file_system.as_ref().unwrap().kind, kind);
+    }
+    let error = Layout::read(&section(noise(1 << 20)))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "there is no partition table and no known file system in it"
+    );
+}
