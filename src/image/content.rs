@@ -214,6 +214,7 @@ fn unpack(
         spool.write(bytes)?;
     }
     drop(decoder);
+    // A decoder that knows its end need not ask for the file's: the file's hash wants all of it.
     source.drain()?;
     let raw = hash.map(hex);
     spool.finish().map(|(file, size)| (file, size, raw))

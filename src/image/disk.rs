@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 
 /// A small read costs as much as this many bytes.
 const LEAST: u64 = 512;
-/// What a small image may cost besides twice its size.
+/// What an image may cost besides four times its size: maps of old kinds cost more than the content.
 const GRACE: u64 = 256 << 20;
 
 /// Something that is read at any place.
@@ -55,7 +55,7 @@ impl Section {
     /// All `len` bytes of `bytes`; reading ends when `cancel` is set.
     pub fn whole(bytes: impl Bytes + 'static, len: u64, cancel: &Cancel) -> Self {
         let meter = Meter {
-            left: AtomicU64::new(len.saturating_mul(2).saturating_add(GRACE)),
+            left: AtomicU64::new(len.saturating_mul(4).saturating_add(GRACE)),
             cancel: cancel.clone(),
         };
         Self {

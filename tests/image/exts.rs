@@ -81,6 +81,31 @@ fn every_kind_is_read_as_debians_tools_read_it() {
     }
 }
 
+#[test]
+fn blocks_that_were_never_written_are_zeros() {
+    if !have(&["mkfs.ext4", "debugfs"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    tree(folder.path());
+    fs::write(folder.path().join("ext"), vec![0xaa; 16 << 20]).unwrap();
+    let at = folder.path();
+    run("mkfs.ext4 -q -b 4096 -E nodiscard -d tree ext", at);
+    let allocate = Command::new(find("debugfs").unwrap())
+        .args(["-w", "-R", "fallocate /sparse 0 100", "ext"])
+        .current_dir(at)
+        .output();
+    assert!(allocate.unwrap().status.success());
+    let dump = Command::new(find("debugfs").unwrap())
+        .args(["-R", "dump_extents /sparse", "ext"])
+        .current_dir(at)
+        .output();
+    let dump = String::from_utf8(dump.unwrap().stdout).unwrap();
+    assert!(dump.contains("Uninit"), "{dump}");
+    let read = content(&file_system(&at.join("ext")), "/sparse");
+    assert!(read == fs::read(at.join("tree/sparse")).unwrap());
+}
+
 #[track_caller]
 fn same_files(fs: &FileSystem, tree: &Path) {
     for path in ["big", "sparse", "a/b/file"] {
