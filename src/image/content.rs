@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::decode::{CHUNK, compression, decoder};
+use super::decode::{CHUNK, compression, decoder, wants_memory};
 use super::disk::Section;
 use super::error::Error;
 use crate::cancel::Cancel;
@@ -192,8 +192,15 @@ fn unpack(
     let mut hash = how.hash.then(Sha256::new);
     let mut buffer = vec![0; CHUNK];
     let broken = |source: &mut Source<'_>, error: &io::Error| {
-        let why = format!("the {compression:?} data are damaged: {error}").to_lowercase();
-        source.failed.take().unwrap_or(Error::Damaged(why))
+        let kind = format!("{compression:?}").to_lowercase();
+        let why = if wants_memory(error) {
+            Error::unsupported(format!(
+                "it takes more than 80 MiB of memory to decompress: decompress it with {kind} first"
+            ))
+        } else {
+            Error::damaged(format!("the {kind} data are damaged: {error}"))
+        };
+        source.failed.take().unwrap_or(why)
     };
     let mut decoder = decoder(compression, &mut *source)?;
     loop {

@@ -20,6 +20,15 @@ pub(super) fn compression(start: &[u8]) -> Compression {
     }
 }
 
+/// Whether a decoder gave up for the memory that the data ask for. Neither library has a kind for it.
+pub(super) fn wants_memory(error: &io::Error) -> bool {
+    let text = error.to_string();
+    error.kind() == io::ErrorKind::OutOfMemory
+        || ["too much memory", "needed memory too big"]
+            .iter()
+            .any(|words| text.contains(words))
+}
+
 /// What `from` is when it is decompressed.
 pub(super) fn decoder<'a>(
     compression: Compression,
