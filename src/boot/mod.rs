@@ -2,8 +2,8 @@
 //!
 //! Promises: the image is only ever read; no process outlives sdbuild, however sdbuild ends; what is
 //! written (an unpacked image, what the machine writes) has no name and goes with the process. Calls
-//! no other room. Today the machine runs in the host's own QEMU ([`tools`]); a container image with
-//! one would be another way to a [`tools::Tools`].
+//! no other room. Today the machine runs in the host's own QEMU (`tools`); a container image with
+//! one would be another way to a `tools::Tools`.
 
 mod console;
 mod diagnosis;
