@@ -171,7 +171,8 @@ pub fn may(deed: Deed, phase: Phase) -> May {
                 says: "",
             }
         }
-        Deed::Terminal if phase >= CopyOut => codes(&[0, 128 + 1], SOON, ""),
+        // The image is done, and there is nowhere left to write its path to.
+        Deed::Terminal if phase >= CopyOut => codes(&[0, 3, 128 + 1], SOON, ""),
         Deed::Terminal => codes(&[128 + 1], SOON, ""),
         Deed::Registrar(_) => codes(&[0, 3, 4], NEVER_HANGS, "registrar"),
         Deed::Stop | Deed::HandlerRemoved => codes(&[0, 3, 4], NEVER_HANGS, "handler"),

@@ -63,7 +63,7 @@ fn a_bounded_sample_of_every_deed() {
     let runs = number("SDBUILD_FAULTS_RUNS").unwrap_or(KINDS.len() as u64);
     let first = number("SDBUILD_FAULTS_SEED").unwrap_or_else(|| fastrand::u64(..100_000));
     let workers = number("SDBUILD_FAULTS_JOBS")
-        .unwrap_or(2)
+        .unwrap_or(3)
         .clamp(1, runs.max(1));
     eprintln!("{runs} runs from seed {first}, {workers} at a time");
     let records = blow(first, runs, usize::try_from(workers).unwrap());
