@@ -71,6 +71,20 @@ impl OwnEngine {
             .env("DOCKER_HOST", self.host()))
     }
 
+    /// Those who watch its containers may outlive it; each has our folder in its command line.
+    fn end_shims(&self) {
+        let folder = self.folder.path().to_str().unwrap().as_bytes();
+        for process in fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = process.file_name().to_string_lossy().parse() else {
+                continue;
+            };
+            let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            if words.windows(folder.len()).any(|part| part == folder) {
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
+            }
+        }
+    }
+
     /// Sends it a signal and waits for its end.
     pub fn end(&mut self, signal: Signal) {
         kill(
@@ -129,5 +143,6 @@ impl Drop for OwnEngine {
         if let Ok(pid) = pid.unwrap_or_default().trim().parse() {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
         }
+        self.end_shims();
     }
 }
