@@ -25,7 +25,13 @@ pub(super) struct Provided {
 /// The way to container images for these settings.
 pub(super) fn images(settings: &Common, context: &Context) -> Result<Images, Failure> {
     let cache = Cache::open(&settings.cache_dir).or_environment("open the cache folder")?;
-    let fetcher = Fetcher::new(cache, Network::default(), context.events.clone())?;
+    let usual = Network::default();
+    let network = Network {
+        connect: usual.connect.min(settings.stall_timeout),
+        idle: settings.stall_timeout,
+        ..usual
+    };
+    let fetcher = Fetcher::new(cache, network, context.events.clone())?;
     Ok(Images::new(
         fetcher,
         settings.mirrors.clone(),

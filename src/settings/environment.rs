@@ -22,6 +22,8 @@ pub struct Environment {
     pub state_home: Option<PathBuf>,
     /// The Debian mirror to ask first.
     pub debian_mirror: Option<String>,
+    /// `SDBUILD_STALL_TIMEOUT`, as it was written.
+    pub stall_timeout: Option<String>,
     /// A folder with locks that replace the built-in ones.
     pub locks: Option<PathBuf>,
     /// Where release channels are (`SDBUILD_CHANNELS`).
@@ -70,6 +72,7 @@ impl Environment {
             cache_home: base("XDG_CACHE_HOME"),
             state_home: base("XDG_STATE_HOME"),
             debian_mirror: text("SDBUILD_DEBIAN_MIRROR"),
+            stall_timeout: text("SDBUILD_STALL_TIMEOUT"),
             locks: path("SDBUILD_LOCKS"),
             channels: text("SDBUILD_CHANNELS"),
             nixpkgs: text("SDBUILD_NIXPKGS"),

@@ -39,6 +39,8 @@ pub(super) struct File {
     pub(super) store: Option<String>,
     /// Debian mirror for the pinned packages.
     pub(super) debian_mirror: Option<String>,
+    /// Seconds without a byte after which a download is given up.
+    pub(super) stall_timeout: Option<u32>,
 }
 
 impl File {

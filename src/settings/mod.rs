@@ -13,6 +13,7 @@ mod system;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 pub use boot::Boot;
 pub use environment::Environment;
@@ -29,6 +30,8 @@ const CACHE: &str = "https://cache.nixos.org";
 const CACHE_KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
 /// The store volume when nobody says otherwise.
 pub const STORE: &str = "sdbuild-store";
+/// Seconds that a download may stand still: longer than a mirror takes to wake its disk.
+const STALL: u32 = 20;
 /// Where release channels are looked up.
 const CHANNELS: &str = "https://channels.nixos.org";
 
@@ -51,6 +54,8 @@ pub struct Common {
     pub state_dir: PathBuf,
     /// Debian mirrors, in the order in which they are asked.
     pub mirrors: Vec<String>,
+    /// How long a download may stand still before it is given up.
+    pub stall_timeout: Duration,
     /// A folder with locks that replace the built-in ones.
     pub locks: Option<PathBuf>,
 }
@@ -138,6 +143,7 @@ impl Common {
             state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
             home: home.clone(),
             mirrors: mirrors::mirrors(chosen, Path::new("/etc/apt")),
+            stall_timeout: stall_timeout(env, file)?,
             locks: env.locks.clone(),
         })
     }
@@ -240,6 +246,13 @@ fn at_least((name, number): (&str, Option<u32>), least: u32) -> Result<Option<u3
         ))),
         number => Ok(number),
     }
+}
+
+fn stall_timeout(env: &Environment, file: &File) -> Result<Duration, Failure> {
+    let chosen = number(("SDBUILD_STALL_TIMEOUT", env.stall_timeout.as_ref()), 1)?;
+    let written = at_least(("stall-timeout in sdbuild.toml", file.stall_timeout), 1)?;
+    let seconds = chosen.or(written).unwrap_or(STALL);
+    Ok(Duration::from_secs(seconds.into()))
 }
 
 /// The store volume's name. The prefix keeps it apart from other people's volumes, and a name of

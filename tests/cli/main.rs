@@ -104,7 +104,7 @@ fn a_configuration_that_is_a_folder() {
 
 #[test]
 fn a_configuration_that_may_not_be_read() {
-    if !nix::unistd::geteuid().is_root() {
+    if !root_is_here() {
         return;
     }
     let person = person();
@@ -134,12 +134,36 @@ fn as_nobody(person: &Person, more: &[&str]) -> Ran {
 
 #[test]
 fn an_output_folder_that_may_not_be_written() {
-    if !nix::unistd::geteuid().is_root() {
+    if !root_is_here() {
         return;
     }
     let person = person();
     person.write("sd-card.nix", GOOD);
-    as_nobody(&person, &[]).says(&["out", "ermission denied"]);
+    as_nobody(&person, &[])
+        .exits(2)
+        .says(&["write to the output folder", "out", "ermission denied"])
+        .says(&["hint: name another folder with --output"]);
+}
+
+#[test]
+fn an_output_folder_on_a_read_only_disk() {
+    if !root_is_here() {
+        return;
+    }
+    let person = person();
+    person.write("sd-card.nix", GOOD);
+    let build = person.build(&[]);
+    // In a mount namespace of its own: the mount goes with the process.
+    let mut mounted = std::process::Command::new("unshare");
+    mounted.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    mounted.arg("mount -t tmpfs -o ro,size=64k none \"$0\" && exec \"$@\"");
+    mounted.arg(person.out());
+    mounted.arg(build.get_program()).args(build.get_args());
+    mounted.env_clear().envs(&person.environment);
+    ran(mounted.current_dir(person.home.path()))
+        .exits(2)
+        .says(&["write to the output folder", "Read-only file system"])
+        .says(&["hint: name another folder with --output"]);
 }
 
 #[test]
@@ -187,7 +211,7 @@ fn no_engine_is_the_machines_fault() {
 
 #[test]
 fn a_socket_that_may_not_be_used_says_which_group() {
-    if !nix::unistd::geteuid().is_root() {
+    if !root_is_here() {
         return;
     }
     let person = Person::new();

@@ -228,7 +228,7 @@ fn a_second_build_is_warm_and_replaces_only_when_asked() {
 
 #[test]
 fn the_image_belongs_to_the_person_behind_sudo() {
-    if !engine_is_here() || !nix::unistd::geteuid().is_root() {
+    if !engine_is_here() || !root_is_here() {
         return;
     }
     let person = Person::new()

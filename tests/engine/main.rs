@@ -1,7 +1,24 @@
 //! Our engine room against an engine that answers by script: refusals, truncations, strangers.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    dead_code,
+    unused_imports,
+    reason = "tests fail by panicking; each tier uses its own part of the support"
+)]
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod binary;
 mod server;
 
 use std::net::TcpListener;

@@ -56,6 +56,20 @@ pub fn engine_is_here() -> bool {
     false
 }
 
+/// Whether we are root, as what needs another user or a mount of its own does. Says aloud when not; in CI
+/// that is a failure.
+pub fn root_is_here() -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "in CI every test must run: this one needs root"
+    );
+    eprintln!("SKIPPED: only root can do this");
+    false
+}
+
 /// A person: a home folder with a configuration, and a shared cache of downloads.
 pub struct Person {
     /// Where the configuration and the output folder are.

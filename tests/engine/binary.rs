@@ -1,0 +1,176 @@
+//! The binary against an engine that answers by script and mirrors that do as they like: exit code,
+//! message, hint, and nothing left behind. No test here reaches the network: every request goes through
+//! a proxy of its own.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use sdbuild::artifact::Sha256Hash;
+
+use crate::server::{Server, ok, refused, usual};
+use crate::support::*;
+
+/// The content of the one package that every lock here names.
+const PACKAGE: &[u8] = b"a package, as it was pinned";
+/// The mirror that the person chose; its name leads nowhere, so only the proxy can answer for it.
+const MIRROR: &str = "http://mirror.invalid/debian";
+
+/// What the mirror does with each request for the package; every other source lacks it.
+type Mirror = fn(&mut TcpStream);
+
+fn whole(stream: &mut TcpStream, length: usize, body: &[u8]) {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    // A client that has gone already is part of some tests.
+    stream.write_all(head.as_bytes()).unwrap_or(());
+    stream.write_all(body).unwrap_or(());
+}
+
+/// Plays every source that is asked; its address for `http_proxy`.
+fn proxy(mirror: Mirror) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let request = lines.next().unwrap().unwrap();
+                while !lines.next().unwrap().unwrap().is_empty() {}
+                if request.contains(MIRROR) {
+                    mirror(&mut stream);
+                } else {
+                    let gone =
+                        "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                    stream.write_all(gone.as_bytes()).unwrap_or(());
+                }
+            });
+        }
+    });
+    address
+}
+
+/// An engine that holds nothing, and would make nothing.
+fn empty_engine() -> Server {
+    Server::new(|request| match request {
+        "GET /version" | "GET /info" => usual(),
+        _ => refused(404, "no such thing"),
+    })
+}
+
+/// A person who builds for the first time, from locks with one small package.
+fn person(engine: &Server, mirror: Mirror) -> Person {
+    let person = Person::new();
+    let pin = format!(
+        r#"{{"name":"a","version":"1","path":"pool/a.deb","size":{},"sha256":"{}"}}"#,
+        PACKAGE.len(),
+        Sha256Hash::of(PACKAGE)
+    );
+    for name in ["registrar", "builder"] {
+        let lock = format!(
+            r#"{{"schema":1,"architecture":"amd64","snapshot":"20260101T000000Z","packages":[{pin}]}}"#
+        );
+        person.write(&format!("locks/{name}/amd64.lock.json"), &lock);
+    }
+    person.write("sd-card.nix", "{ networking.hostName = \"x\"; }");
+    let at = |name: &str| person.home.path().join(name).to_str().unwrap().to_owned();
+    let (locks, cache) = (at("locks"), at("cache"));
+    person
+        .with("DOCKER_HOST", engine.endpoint.to_string())
+        .with("SDBUILD_LOCKS", locks)
+        .with("XDG_CACHE_HOME", cache)
+        .with("SDBUILD_DEBIAN_MIRROR", MIRROR)
+        .with("http_proxy", proxy(mirror))
+}
+
+/// Builds, and asserts that it is the machine's fault, that the hint names the way out, and that
+/// nothing came of it: no image, no object in the cache, no change in the engine.
+#[track_caller]
+fn fails(mirror: Mirror, environment: &[(&str, &str)], said: &str) {
+    let engine = empty_engine();
+    let person = person(&engine, mirror);
+    let ran = ran(person.build(&[]).envs(environment.iter().copied())).exits(3);
+    ran.says(&[
+        "error: download a 1: no source gave it",
+        &format!("{MIRROR}: {said}"),
+        "hint: check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR",
+    ]);
+    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
+    let objects = names(&person.home.path().join("cache/sdbuild/sha256"));
+    let whole: Vec<_> = objects
+        .iter()
+        .filter(|name| !name.ends_with(".part"))
+        .collect();
+    assert!(whole.is_empty(), "{whole:?}");
+    let requests = engine.requests();
+    assert!(!requests.is_empty());
+    assert!(
+        requests.iter().all(|r| r.starts_with("GET ")),
+        "{requests:?}"
+    );
+    let runs = person.state.path().join(".local/state/sdbuild/runs");
+    assert!(names(&runs).is_empty(), "{:?}", names(&runs));
+}
+
+#[test]
+fn a_package_that_is_not_what_was_pinned() {
+    let other =
+        |stream: &mut TcpStream| whole(stream, PACKAGE.len(), b"a package that somebody put");
+    fails(other, &[], "SHA-256 is ");
+}
+
+#[test]
+fn a_mirror_that_answers_404() {
+    let gone = |stream: &mut TcpStream| {
+        stream
+            .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            .unwrap_or(());
+    };
+    fails(gone, &[], "404 Not Found");
+}
+
+#[test]
+fn a_mirror_that_cuts_the_body_short() {
+    let cut = |stream: &mut TcpStream| whole(stream, PACKAGE.len(), &PACKAGE[..9]);
+    fails(cut, &[], "broke off after 9 bytes");
+}
+
+#[test]
+fn a_mirror_that_hangs_before_it_answers() {
+    let hang = |_: &mut TcpStream| std::thread::sleep(Duration::from_secs(120));
+    fails(hang, &[("SDBUILD_STALL_TIMEOUT", "1")], "no answer in time");
+}
+
+#[test]
+fn a_mirror_that_hangs_in_mid_body() {
+    let hang = |stream: &mut TcpStream| {
+        whole(stream, PACKAGE.len(), &PACKAGE[..9]);
+        std::thread::sleep(Duration::from_secs(120));
+    };
+    let said = "broke off after 9 bytes: no answer in time";
+    fails(hang, &[("SDBUILD_STALL_TIMEOUT", "1")], said);
+}
+
+#[test]
+fn an_engine_that_is_too_old() {
+    let old = Server::new(|_| ok(r#"{"Version":"19.03","ApiVersion":"1.40"}"#));
+    let person = Person::new().with("DOCKER_HOST", old.endpoint.to_string());
+    person.write("sd-card.nix", "{ }");
+    ran(&mut person.build(&[])).exits(3).says(&[
+        &format!(
+            "the engine at {} speaks API 1.40, sdbuild needs 1.41 or later",
+            old.endpoint
+        ),
+        "hint: update the engine to Docker 20.10",
+    ]);
+    assert!(person.outputs().is_empty());
+    assert!(!Path::new(&person.state.path().join(".local")).exists());
+}
+
+#[test]
+fn a_stall_timeout_that_is_no_number() {
+    let person = Person::new().with("SDBUILD_STALL_TIMEOUT", "0");
+    ran(&mut person.build(&[]))
+        .exits(2)
+        .says(&["SDBUILD_STALL_TIMEOUT is 0; 1 is the least"]);
+}
