@@ -58,7 +58,7 @@ fn nothing_is_left(person: &Person) {
 
 #[test]
 fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
-    if !engine_is_here() {
+    if !engine_is_here() || !boot_is_here() {
         return;
     }
     let person = Person::new();
@@ -92,7 +92,7 @@ fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
 
 #[test]
 fn broken_images_are_told_apart() {
-    if !engine_is_here() {
+    if !engine_is_here() || !boot_is_here() {
         return;
     }
     let person = Person::new();
@@ -120,7 +120,7 @@ fn broken_images_are_told_apart() {
 
 #[test]
 fn a_machine_that_is_up_but_lets_nobody_in() {
-    if !engine_is_here() {
+    if !engine_is_here() || !boot_is_here() {
         return;
     }
     let person = Person::new();
@@ -152,6 +152,9 @@ fn blank(person: &Person) -> PathBuf {
 
 #[test]
 fn nothing_that_can_be_started_is_known_at_once() {
+    if !boot_is_here() {
+        return;
+    }
     let person = Person::new();
     let image = blank(&person);
     boot(&person, &image, &["--until-ssh", "--timeout", "60"])
@@ -194,6 +197,9 @@ fn is_gone(pid: i32) -> bool {
 
 #[test]
 fn no_machine_outlives_sdbuild() {
+    if !boot_is_here() {
+        return;
+    }
     let person = Person::new();
     let image = blank(&person);
     for signal in [
@@ -216,6 +222,9 @@ fn no_machine_outlives_sdbuild() {
 
 #[test]
 fn the_terminal_is_given_back_whatever_happens() {
+    if !boot_is_here() {
+        return;
+    }
     let person = Person::new();
     let image = blank(&person);
     for (signal, whom) in [

@@ -44,18 +44,6 @@ impl Bench {
     }
 }
 
-fn with_engine(test: impl Future<Output = ()>) {
-    if engine_is_here() {
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        runtime
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(test);
-    }
-}
-
 /// A tar archive with one file and one link to it.
 fn pack(writer: &mut dyn std::io::Write, content: &[u8]) -> std::io::Result<()> {
     let mut archive = tar::Builder::new(writer);

@@ -1,38 +1,8 @@
 //! Handlers that are not this run's: stale ones of ours are swept, foreign ones are untouched.
 
 use std::fs;
-use std::time::SystemTime;
 
 use crate::support::*;
-
-const MAGIC: &str = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00";
-const MASK: &str =
-    r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff";
-
-/// A handler that this test registered; it goes when the test ends.
-struct Handler(String);
-
-impl Handler {
-    fn register(name: &str, interpreter: &str) -> Self {
-        let line = format!(":{name}:M::{MAGIC}:{MASK}:{interpreter}:P");
-        fs::write(format!("{BINFMT}/register"), line).unwrap();
-        Self(name.to_owned())
-    }
-
-    /// As after a minute without a keeper.
-    fn forgotten(self) -> Self {
-        let entry = fs::File::open(format!("{BINFMT}/{}", self.0)).unwrap();
-        entry.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        self
-    }
-}
-
-impl Drop for Handler {
-    fn drop(&mut self) {
-        // Gone already is what the sweep is for.
-        fs::write(format!("{BINFMT}/{}", self.0), "-1").unwrap_or(());
-    }
-}
 
 #[test]
 fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
@@ -78,9 +48,11 @@ fn the_handler_of_the_host_serves_when_asked() {
     }
     let person = Person::new();
     person.write("sd-card.nix", &product(SMALL_IMAGE));
-    // Without any handler the probe must fail, and nothing may be built.
-    let none = ran(&mut person.build(&["--emulation", "host"])).exits(3);
-    assert!(none.stderr.contains("xec format error"), "{}", none.stderr);
+    if !machine_emulates() {
+        // Without any handler the probe must fail, and nothing may be built.
+        let none = ran(&mut person.build(&["--emulation", "host"])).exits(3);
+        assert!(none.stderr.contains("xec format error"), "{}", none.stderr);
+    }
     // With somebody's handler (here: the one of another run of ours) it is used as it is.
     let other = Person::new();
     other.write(

@@ -22,6 +22,7 @@ mod registrar;
 mod support;
 
 mod arm64;
+mod bench;
 mod boot;
 mod clean;
 mod containers;
@@ -33,5 +34,6 @@ mod inputs;
 mod lease;
 mod products;
 mod releases;
+mod table;
 mod terminal;
 mod whole;

@@ -12,7 +12,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 mod engine;
+mod gate;
+mod handler;
 pub use engine::OwnEngine;
+pub use gate::{boot_is_here, engine_is_here, root_is_here, tools_are_here, with_engine};
+pub use handler::{Handler, machine_emulates};
 
 /// The kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -33,41 +37,6 @@ fn shared(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
     folder
-}
-
-/// Whether this tier can run here. Says aloud when it cannot; in CI that is a failure.
-pub fn engine_is_here() -> bool {
-    let engine = Command::new("docker").args(["version"]).output();
-    let answers = engine.is_ok_and(|output| output.status.success());
-    let binfmt = Path::new(BINFMT).join("register").exists();
-    if answers && binfmt {
-        return true;
-    }
-    let missing = if answers {
-        "binfmt_misc is not mounted"
-    } else {
-        "no engine answers"
-    };
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "in CI every tier must run: {missing}"
-    );
-    eprintln!("SKIPPED: {missing}; run scripts/setup");
-    false
-}
-
-/// Whether we are root, as what needs another user or a mount of its own does. Says aloud when not; in CI
-/// that is a failure.
-pub fn root_is_here() -> bool {
-    if nix::unistd::geteuid().is_root() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "in CI every test must run: this one needs root"
-    );
-    eprintln!("SKIPPED: only root can do this");
-    false
 }
 
 /// A person: a home folder with a configuration, and a shared cache of downloads.

@@ -1,0 +1,96 @@
+//! One run on the machine's engine, for tests of single rooms.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sdbuild::binfmt::{HandlerName, Lease, Registrar, RegistrarImage, RegistrarOptions};
+use sdbuild::cancel::Cancel;
+use sdbuild::engine::{Engine, Role, RunId};
+use sdbuild::event::{Event, Events};
+
+use crate::registrar::registrar_image;
+use crate::support::*;
+
+/// "In milliseconds", on a machine that others load as well.
+pub const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// One run on the machine's engine, with the events that it emitted.
+pub struct Bench {
+    pub engine: Engine,
+    pub image: RegistrarImage,
+    pub run: RunId,
+    pub cancel: Cancel,
+    pub events: Events,
+    pub heard: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        Self::of(RunId::random().unwrap()).await
+    }
+
+    pub async fn of(run: RunId) -> Self {
+        let engine = crate::registrar::engine().await;
+        let image = registrar_image(&engine).await;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&heard);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        Self {
+            engine,
+            image,
+            run,
+            cancel: Cancel::new(),
+            events,
+            heard,
+        }
+    }
+
+    pub fn options(&self) -> RegistrarOptions {
+        RegistrarOptions::new(&self.engine, &self.image, &self.run)
+    }
+
+    pub async fn registrar(&self) -> Registrar {
+        Registrar::start(self.options(), &self.cancel, &self.events)
+            .await
+            .unwrap()
+    }
+
+    pub async fn lease(&self) -> Lease {
+        let lease = self.registrar().await.hold(&self.cancel).await.unwrap();
+        assert!(self.is_registered(), "held, and in the table");
+        lease
+    }
+
+    pub fn handler(&self) -> String {
+        HandlerName::new(&self.run).to_string()
+    }
+
+    pub fn is_registered(&self) -> bool {
+        handlers().contains_key(&self.handler())
+    }
+
+    pub fn container(&self) -> String {
+        Role::Registrar.container_name(&self.run)
+    }
+
+    /// Asserts that nothing of this run is on the machine. (Others may be at work on it.)
+    #[track_caller]
+    pub fn left_nothing(&self) {
+        assert!(!self.is_registered(), "the handler is gone");
+        let of_run = format!("label=dev.sdbuild.run={}", self.run);
+        let left = docker(&["ps", "--all", "--quiet", "--filter", &of_run]);
+        assert_eq!(left, "", "no container is left");
+    }
+
+    pub fn warned(&self, part: &str) -> bool {
+        let heard = self.heard.lock().unwrap();
+        heard
+            .iter()
+            .any(|event| matches!(event, Event::Warning(text) if text.contains(part)))
+    }
+
+    /// What a killed client leaves for the next run: its container.
+    pub fn remove_container(&self) {
+        docker(&["rm", "--force", &self.container()]);
+    }
+}

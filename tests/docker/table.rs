@@ -1,0 +1,173 @@
+//! The kernel's table: what a lease's entry looks like from outside, and what is not ours in it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use sdbuild::binfmt::{Owner, Registrar, classify, probe};
+
+use crate::bench::{AT_ONCE, Bench};
+use crate::support::*;
+
+#[test]
+fn an_entry_that_somebody_removes_or_disables_comes_back() {
+    with_engine(async {
+        let bench = Bench::new().await;
+        let lease = bench.lease().await;
+        for command in ["-1", "0"] {
+            bench.heard.lock().unwrap().clear();
+            fs::write(format!("{BINFMT}/{}", bench.handler()), command).unwrap();
+            let enabled = || {
+                handlers()
+                    .get(&bench.handler())
+                    .is_some_and(|t| t.starts_with("enabled"))
+            };
+            within(Duration::from_secs(3), "the entry is back", enabled);
+            within(AT_ONCE, "and said so", || bench.warned("it is back"));
+        }
+        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert!(!bench.is_registered());
+    });
+}
+
+#[test]
+fn a_held_entry_stays_young_and_an_abandoned_one_ages() {
+    with_engine(async {
+        let (bench, other) = (Bench::new().await, Bench::new().await);
+        let lease = bench.lease().await;
+        let mut registrar = other.registrar().await;
+        let entry = fs::File::open(format!("{BINFMT}/{}", bench.handler())).unwrap();
+        let mut ages = Vec::new();
+        for pause in [7, 0] {
+            entry
+                .set_modified(std::time::SystemTime::UNIX_EPOCH)
+                .unwrap();
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            let entries = registrar.entries().await.unwrap();
+            let held = entries.iter().find(|e| e.name == bench.handler()).unwrap();
+            ages.push((held.age.unwrap(), held.is_kept()));
+            if ages.len() == 1 {
+                docker(&["kill", &bench.container()]);
+            }
+        }
+        assert!(
+            ages[0].0 < 7 && ages[0].1,
+            "its keeper touches it: {ages:?}"
+        );
+        assert!(ages[1].0 > 60 && !ages[1].1, "nobody does: {ages:?}");
+        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(registrar.release(&other.cancel).await, []);
+    });
+}
+
+#[test]
+fn two_leases_live_side_by_side() {
+    with_engine(async {
+        let (one, two) = (Bench::new().await, Bench::new().await);
+        let (first, second) = tokio::join!(one.lease(), two.lease());
+        assert_eq!(first.release(&one.cancel).await, []);
+        assert!(!one.is_registered() && two.is_registered());
+        assert_eq!(second.release(&two.cancel).await, []);
+        one.left_nothing();
+        two.left_nothing();
+    });
+}
+
+#[test]
+fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
+    with_engine(async {
+        let foreign = Handler::register("engine-dev-foreign", "/bin/false");
+        let lookalike = Handler::register("sdbuild-aarch64-00000000beef", "/bin/false");
+        // Ours come and go when somebody else builds on this machine.
+        let theirs = || {
+            let mut all = handlers();
+            all.retain(|name, _| !name.starts_with("sdbuild-") || *name == lookalike.0);
+            all
+        };
+        let before = theirs();
+        let bench = Bench::new().await;
+        let mut registrar = bench.registrar().await;
+        for entry in registrar.entries().await.unwrap() {
+            if entry.name == foreign.0 || entry.name == lookalike.0 {
+                registrar.remove(&entry).await.unwrap_err();
+            }
+        }
+        let lease = registrar.hold(&bench.cancel).await.unwrap();
+        probe(&bench.engine, &bench.image, &bench.run, &bench.cancel)
+            .await
+            .unwrap();
+        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(theirs(), before, "byte for byte");
+    });
+}
+
+#[test]
+fn another_runs_registrar_removes_what_a_dead_one_left() {
+    with_engine(async {
+        let (dead, own) = (Bench::new().await, Bench::new().await);
+        let killed = dead.lease().await;
+        docker(&["kill", &dead.container()]);
+        drop(killed);
+        let mut registrar = own.registrar().await;
+        let entries = registrar.entries().await.unwrap();
+        let stale = entries
+            .iter()
+            .find(|entry| entry.name == dead.handler())
+            .unwrap();
+        assert_eq!(classify(stale), Owner::Ours(dead.run.clone()));
+        registrar.remove(stale).await.unwrap();
+        assert!(!dead.is_registered());
+        registrar.remove(stale).await.unwrap();
+        assert_eq!(registrar.release(&own.cancel).await, []);
+        dead.remove_container();
+        [dead, own].iter().for_each(Bench::left_nothing);
+    });
+}
+
+#[test]
+fn the_probe_needs_a_handler() {
+    with_engine(async {
+        let bench = Bench::new().await;
+        let probe = || probe(&bench.engine, &bench.image, &bench.run, &bench.cancel);
+        if machine_emulates() {
+            probe().await.unwrap();
+        } else {
+            let failure = probe().await.unwrap_err().to_string();
+            assert!(failure.contains("no working handler"), "{failure}");
+        }
+        let lease = bench.lease().await;
+        let start = Instant::now();
+        probe().await.unwrap();
+        eprintln!("probed in {:?}", start.elapsed());
+        assert_eq!(lease.release(&bench.cancel).await, []);
+        bench.left_nothing();
+    });
+}
+
+#[test]
+fn a_host_without_the_table_is_told_how_to_mount_it() {
+    with_engine(async {
+        let empty = tempfile::tempdir().unwrap();
+        let bench = Bench::new().await;
+        let mut options = bench.options();
+        options.binfmt_dir = empty.path().to_str().unwrap().to_owned();
+        let started = Registrar::start(options, &bench.cancel, &bench.events).await;
+        assert!(bench.warned("privileged"), "it says what it tries");
+        match started {
+            // Where the engine may, the privileged registrar has mounted the table itself.
+            Ok(registrar) => {
+                let lease = registrar.hold(&bench.cancel).await.unwrap();
+                assert_eq!(lease.release(&bench.cancel).await, []);
+            }
+            Err(failure) => {
+                assert!(
+                    failure
+                        .hints
+                        .iter()
+                        .any(|h| h.contains("sudo mount -t binfmt_misc"))
+                );
+                assert!(failure.teardown.is_empty());
+            }
+        }
+        bench.left_nothing();
+    });
+}

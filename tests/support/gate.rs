@@ -1,0 +1,67 @@
+//! Whether a test can run here. What cannot says so aloud; in CI that is a failure.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::BINFMT;
+
+/// Where tools are, for people whose `PATH` lacks root's.
+const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+
+/// Whether an engine answers and the kernel's table is mounted.
+pub fn engine_is_here() -> bool {
+    let engine = Command::new("docker").args(["version"]).output();
+    if !engine.is_ok_and(|output| output.status.success()) {
+        return skipped("no engine answers; run scripts/setup");
+    }
+    if !Path::new(BINFMT).join("register").exists() {
+        return skipped("binfmt_misc is not mounted; run scripts/setup");
+    }
+    true
+}
+
+/// Whether we are root, as what needs another user or a mount of its own does.
+pub fn root_is_here() -> bool {
+    nix::unistd::geteuid().is_root() || skipped("only root can do this")
+}
+
+/// Whether all of `tools` (names or paths) are installed.
+pub fn tools_are_here(tools: &[&str]) -> bool {
+    let is_here = |tool: &str| {
+        FOLDERS
+            .iter()
+            .any(|folder| Path::new(folder).join(tool).exists())
+    };
+    let missing: Vec<_> = tools.iter().filter(|tool| !is_here(tool)).collect();
+    missing.is_empty() || skipped(&format!("no {missing:?}; run scripts/setup --test"))
+}
+
+/// Whether an image can be booted, logged into and broken.
+pub fn boot_is_here() -> bool {
+    let firmware = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
+    tools_are_here(&[
+        "qemu-system-aarch64",
+        firmware,
+        "debugfs",
+        "ssh",
+        "ssh-keygen",
+    ])
+}
+
+/// Runs `test` unless this tier cannot run here.
+pub fn with_engine(test: impl Future<Output = ()>) {
+    if engine_is_here() {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(test);
+    }
+}
+
+fn skipped(why: &str) -> bool {
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "in CI every test must run: {why}"
+    );
+    eprintln!("SKIPPED: {why}");
+    false
+}

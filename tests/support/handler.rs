@@ -1,0 +1,50 @@
+//! Handlers that tests put into the kernel's table.
+
+use std::fs;
+use std::time::SystemTime;
+
+use super::{BINFMT, handlers};
+
+const MAGIC: &str = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00";
+const MASK: &str =
+    r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff";
+
+/// A handler for aarch64 that this test registered; it goes when the value does.
+pub struct Handler(pub String);
+
+impl Handler {
+    pub fn register(name: &str, interpreter: &str) -> Self {
+        let line = format!(":{name}:M::{MAGIC}:{MASK}:{interpreter}:P");
+        fs::write(format!("{BINFMT}/register"), line).unwrap();
+        Self(name.to_owned())
+    }
+
+    /// As after a minute without a keeper.
+    pub fn forgotten(self) -> Self {
+        let entry = fs::File::open(format!("{BINFMT}/{}", self.0)).unwrap();
+        entry.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        self
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        // Gone already is what the sweep is for.
+        fs::write(format!("{BINFMT}/{}", self.0), "-1").unwrap_or(());
+    }
+}
+
+/// Whether this machine has a handler for aarch64 of its own that serves containers as well, as
+/// Debian's package `qemu-user-binfmt` makes one. Ours is no such, nor is one that is switched off.
+pub fn machine_emulates() -> bool {
+    let serves = |name: &str, text: &str| {
+        let fixed = text
+            .lines()
+            .any(|l| l.starts_with("flags:") && l.contains('F'));
+        !name.starts_with("sdbuild-")
+            && text.starts_with("enabled")
+            && fixed
+            && text.contains("0200b7")
+    };
+    handlers().iter().any(|(name, text)| serves(name, text))
+}
