@@ -1,21 +1,35 @@
 //! Everything that a person reads: the only user of indicatif, standard output and standard error.
 //!
 //! Promises: results go to standard output, talk to standard error; no foreign control character
-//! reaches a terminal; showing an event never blocks or fails the run. Calls no other room.
+//! reaches a terminal; showing an event never blocks or fails the run, whatever becomes of the reader: who
+//! hangs up, closes the pipe or stops reading is nobody, and no run fails for nobody. Only a result that
+//! somebody waits for and cannot be told (standard output on a full disk) is a failure. Calls no other room.
 
 pub mod report;
 mod sanitize;
+mod screen;
 mod state;
 mod view;
 pub mod words;
+mod writer;
 
+use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt as _;
+use std::sync::mpsc;
+use std::time::Duration;
 
-use crate::event::Events;
+use nix::libc::EIO;
+
+use crate::event::{Event, Events};
 use crate::failure::{Failure, OrFail as _};
 pub use sanitize::sanitize;
-use view::View;
+use screen::Screen;
+use writer::Writer;
+
+/// How long the end of a run waits for somebody who does not read.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How much is said, and how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,36 +45,37 @@ pub struct Talk {
 /// The view of a run; [`Ui::events`] feeds it.
 #[derive(Clone, Debug)]
 pub struct Ui {
-    view: Option<Arc<Mutex<View>>>,
+    writer: Option<Writer>,
 }
 
 impl Ui {
     /// The view that fits `talk` and the terminal.
     pub fn new(talk: Talk) -> Self {
         let terminal = io::stderr().is_terminal() && !talk.plain;
-        let view = (!talk.quiet).then(|| Arc::new(Mutex::new(View::new(terminal, talk.verbose))));
-        Self { view }
+        let screen = Screen::new(io::stderr(), terminal);
+        let start = || Writer::start(screen, talk.verbose).ok();
+        let writer = (!talk.quiet).then(start).flatten();
+        Self { writer }
     }
 
     /// Where the run's events go.
     pub fn events(&self) -> Events {
-        match &self.view {
-            None => Events::none(),
-            Some(view) => {
-                let view = Arc::clone(view);
-                Events::new(move |event| {
-                    view.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .show(&event);
-                })
+        let Some(writer) = self.writer.clone() else {
+            return Events::none();
+        };
+        Events::new(move |event| {
+            writer.take(&event);
+            if event == Event::TerminalGiven {
+                // Whoever has it next must not find our line on it.
+                writer.close(GOODBYE);
             }
-        }
+        })
     }
 
     /// Takes the live line away for good: results, questions and reports are on the same terminal.
     pub fn close(&self) {
-        if let Some(view) = &self.view {
-            view.lock().unwrap_or_else(PoisonError::into_inner).close();
+        if let Some(writer) = &self.writer {
+            writer.close(GOODBYE);
         }
     }
 
@@ -69,8 +84,7 @@ impl Ui {
         self.close();
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
-            // Whoever closed the pipe does not want to know.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(e) if nobody_listens(&e, &out) => Ok(()),
             written => written.or_environment("write the result to standard output"),
         }
     }
@@ -89,7 +103,7 @@ impl Ui {
             out.write_all(bytes)
         };
         match written.and_then(|()| out.flush()) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(e) if nobody_listens(&e, &out) => Ok(false),
             written => written
                 .map(|()| true)
                 .or_environment("write to standard output"),
@@ -112,7 +126,27 @@ impl Ui {
     }
 }
 
-/// Writes a report to standard error; there is nobody to tell when that fails.
+/// Writes a report to standard error; there is nobody to tell when that fails or does not end.
 pub fn tell(report: &str) {
-    write!(io::stderr().lock(), "{report}").unwrap_or(());
+    let (done, written) = mpsc::channel();
+    let report = report.to_owned();
+    // On a thread of its own, which goes with the process: whoever stopped reading holds nobody up.
+    let told = std::thread::Builder::new().spawn(move || {
+        write!(io::stderr().lock(), "{report}").unwrap_or(());
+        done.send(()).unwrap_or(());
+    });
+    if told.is_ok() {
+        written.recv_timeout(GOODBYE).unwrap_or(());
+    }
+}
+
+/// Whether `error` of writing to `stream` says that its reader is gone: a closed pipe, or a terminal that
+/// hung up (the same error of a file is its disk's).
+fn nobody_listens(error: &io::Error, stream: impl AsFd) -> bool {
+    let is_device = || {
+        let file = stream.as_fd().try_clone_to_owned().map(File::from);
+        file.and_then(|file| file.metadata())
+            .is_ok_and(|meta| meta.file_type().is_char_device())
+    };
+    error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(EIO) && is_device()
 }

@@ -1,130 +1,55 @@
-//! The two views of a run: a live line on a terminal, plain lines anywhere else.
-
-use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+//! What is said of which event, and what of it may be left out when nobody reads. Pure.
 
 use crate::event::{Event, NixEvent};
-use crate::ui::sanitize::{message, sanitize};
-use crate::ui::state::State;
+use crate::ui::sanitize::message;
 use crate::ui::words;
 
-/// How often a view without a live line says how far a phase is.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Turns events into lines on standard error.
-#[derive(Debug)]
-pub(super) struct View {
-    state: State,
-    terminal: bool,
-    /// The live line, while a phase is under way on a terminal.
-    live: Option<ProgressBar>,
-    verbose: bool,
-    spoke: Instant,
+/// What an event comes to on the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// A phase began.
+    Began,
+    /// A phase ended.
+    Ended,
+    /// A line about the run itself, without its end: never left out.
+    Line(String),
+    /// A line of somebody's log, without its end: the log file has it too.
+    Log(String),
+    /// The terminal is another's from here on.
+    Closed,
 }
 
-impl View {
-    /// A view with a live line (`terminal`) or with plain lines; `verbose` adds the builder's log.
-    pub(super) fn new(terminal: bool, verbose: bool) -> Self {
-        Self {
-            state: State::default(),
-            terminal,
-            live: None,
-            verbose,
-            spoke: Instant::now(),
+/// The items of `event`, in order; `verbose` adds the builder's log.
+pub(super) fn items(event: &Event, verbose: bool) -> Vec<Item> {
+    let line = |text: &str| vec![Item::Line(message(text))];
+    let log = |text: &str| vec![Item::Log(message(text))];
+    match event {
+        Event::Started(_) => vec![Item::Began],
+        Event::Finished(phase, took) => {
+            let (phase, took) = (words::phase(*phase), words::duration(*took));
+            vec![Item::Ended, Item::Line(format!("{phase}: done in {took}"))]
         }
-    }
-
-    /// Shows `event`.
-    pub(super) fn show(&mut self, event: &Event) {
-        self.state.apply(event);
-        match event {
-            Event::Started(_) => {
-                self.spoke = Instant::now();
-                self.end_line();
-                self.live = self.terminal.then(live_line);
-            }
-            Event::Finished(phase, took) => {
-                self.end_line();
-                let (phase, took) = (words::phase(*phase), words::duration(*took));
-                self.line(&format!("{phase}: done in {took}"));
-            }
-            Event::Warning(text) => self.line(&format!("warning: {text}")),
-            Event::Notice(text) => self.line(text),
-            Event::LogFile(path) => self.line(&format!("log: {}", path.display())),
-            Event::Nix(event) if self.verbose => self.nix(event),
-            Event::Console(line) if self.verbose => self.line(line),
-            Event::TerminalGiven => self.close(),
-            Event::Nix(_) | Event::Bytes { .. } | Event::Console(_) => {}
-        }
-        self.progress();
-    }
-
-    /// Takes the live line away for good.
-    pub(super) fn close(&mut self) {
-        self.terminal = false;
-        self.end_line();
-    }
-
-    fn end_line(&mut self) {
-        if let Some(bar) = self.live.take() {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn nix(&self, event: &NixEvent) {
-        match event {
-            NixEvent::BuildLine { line, .. } | NixEvent::Other(line) => self.line(line),
-            NixEvent::Message { level, text } if *level <= 3 => self.line(text),
-            NixEvent::Message { .. }
-            | NixEvent::BuildStarted { .. }
-            | NixEvent::FetchStarted { .. }
-            | NixEvent::Stopped { .. }
-            | NixEvent::BuildPhase { .. }
-            | NixEvent::Built { .. }
-            | NixEvent::Fetched { .. } => {}
-        }
-    }
-
-    fn progress(&mut self) {
-        let Some(phase) = self.state.phase() else {
-            return;
-        };
-        let how_far = self
-            .state
-            .how_far()
-            .map(|text| format!(": {text}"))
-            .unwrap_or_default();
-        let text = format!("{}{how_far}", words::phase(phase));
-        if let Some(bar) = &self.live {
-            bar.set_message(sanitize(&text).replace('\n', " "));
-        } else if self.spoke.elapsed() >= PLAIN_INTERVAL {
-            self.line(&text);
-            self.spoke = Instant::now();
-        }
-    }
-
-    fn line(&self, text: &str) {
-        let text = message(text);
-        match &self.live {
-            Some(bar) => bar.suspend(|| say(&text)),
-            None => say(&text),
-        }
+        Event::Warning(text) => line(&format!("warning: {text}")),
+        Event::Notice(text) => line(text),
+        Event::LogFile(path) => line(&format!("log: {}", path.display())),
+        Event::Nix(event) if verbose => spoken(event).map(log).unwrap_or_default(),
+        Event::Console(text) if verbose => log(text),
+        Event::TerminalGiven => vec![Item::Closed],
+        Event::Nix(_) | Event::Bytes { .. } | Event::Console(_) => Vec::new(),
     }
 }
 
-/// Writes to standard error; a closed or full one must not end a run.
-fn say(text: &str) {
-    writeln!(io::stderr().lock(), "{text}").unwrap_or(());
-}
-
-fn live_line() -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_style(
-        ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-    bar.enable_steady_tick(Duration::from_millis(125));
-    bar
+/// What Nix says to people.
+fn spoken(event: &NixEvent) -> Option<&str> {
+    match event {
+        NixEvent::BuildLine { line, .. } | NixEvent::Other(line) => Some(line),
+        NixEvent::Message { level, text } if *level <= 3 => Some(text),
+        NixEvent::Message { .. }
+        | NixEvent::BuildStarted { .. }
+        | NixEvent::FetchStarted { .. }
+        | NixEvent::Stopped { .. }
+        | NixEvent::BuildPhase { .. }
+        | NixEvent::Built { .. }
+        | NixEvent::Fetched { .. } => None,
+    }
 }

@@ -1,0 +1,282 @@
+//! Between those who emit events and the screen: a bounded queue and a thread that alone writes.
+//!
+//! Whoever emits never waits for a reader. When nobody reads, lines of the builder's log are left out and
+//! counted; what is said of the run itself is kept. How far a phase is needs no queue: the thread looks
+//! at the newest state when it comes to it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::ui::screen::Screen;
+use crate::ui::state::State;
+use crate::ui::view::{Item, items};
+use crate::ui::words;
+
+/// Bytes of text that wait for a slow reader: some hundred thousand lines of a build's log.
+const MOST_WAITING: usize = 8 << 20;
+
+/// The sending side; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Writer(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    inbox: Mutex<Inbox>,
+    news: Condvar,
+    written: Condvar,
+    verbose: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    state: State,
+    waiting: VecDeque<Item>,
+    bytes: usize,
+    left_out: u64,
+    /// Something happened since the thread looked.
+    stirred: bool,
+    /// Items that came in and that were written, ever.
+    came: u64,
+    wrote: u64,
+    /// Somebody waited for the reader in vain.
+    given_up: bool,
+}
+
+/// What the thread takes out in one go.
+struct Batch {
+    items: VecDeque<Item>,
+    left_out: u64,
+    how_far: Option<String>,
+    upto: u64,
+}
+
+impl Writer {
+    /// Starts the thread that writes to `screen`; `verbose` adds the builder's log.
+    pub(super) fn start(screen: Screen, verbose: bool) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            verbose,
+            ..Shared::default()
+        });
+        let theirs = Arc::clone(&shared);
+        // Never joined: it may be in a write that nobody lets end. It goes with the process.
+        drop(
+            std::thread::Builder::new()
+                .name("ui".to_owned())
+                .spawn(move || theirs.write_to(screen))?,
+        );
+        Ok(Self(shared))
+    }
+
+    /// Takes note of `event`; returns at once.
+    pub(super) fn take(&self, event: &Event) {
+        let items = items(event, self.0.verbose);
+        let mut inbox = self.0.lock();
+        inbox.state.apply(event);
+        for item in items {
+            inbox.push(item);
+        }
+        inbox.stirred = true;
+        self.0.news.notify_one();
+    }
+
+    /// Takes the live line away for good and waits until everything is written, `patience` at most. Nobody
+    /// waits a second time for a reader that was waited for in vain.
+    pub(super) fn close(&self, patience: Duration) {
+        let mut inbox = self.0.lock();
+        inbox.push(Item::Closed);
+        self.0.news.notify_one();
+        if inbox.given_up {
+            return;
+        }
+        let upto = inbox.came;
+        let waits = |inbox: &mut Inbox| inbox.wrote < upto;
+        let waited = self.0.written.wait_timeout_while(inbox, patience, waits);
+        let (mut inbox, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        inbox.given_up = waited.timed_out();
+    }
+}
+
+impl Inbox {
+    fn push(&mut self, item: Item) {
+        let bytes = match &item {
+            Item::Log(text) if self.bytes.saturating_add(text.len()) > MOST_WAITING => {
+                self.left_out += 1;
+                return;
+            }
+            Item::Log(text) | Item::Line(text) => text.len(),
+            Item::Began | Item::Ended | Item::Closed => 0,
+        };
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.waiting.push_back(item);
+        self.came += 1;
+    }
+
+    fn empty(&mut self) -> Batch {
+        self.stirred = false;
+        self.bytes = 0;
+        let how_far = self.state.phase().map(|phase| {
+            let how_far = self.state.how_far().map(|text| format!(": {text}"));
+            format!("{}{}", words::phase(phase), how_far.unwrap_or_default())
+        });
+        Batch {
+            items: mem::take(&mut self.waiting),
+            left_out: mem::take(&mut self.left_out),
+            how_far,
+            upto: self.came,
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_to(&self, mut screen: Screen) {
+        loop {
+            let nothing = |inbox: &mut Inbox| !inbox.stirred && inbox.waiting.is_empty();
+            let inbox = self.news.wait_while(self.lock(), nothing);
+            let batch = inbox.unwrap_or_else(PoisonError::into_inner).empty();
+            let upto = batch.upto;
+            // Without the lock: this is what may last for ever.
+            batch.show(&mut screen);
+            self.lock().wrote = upto;
+            self.written.notify_all();
+        }
+    }
+}
+
+impl Batch {
+    fn show(self, screen: &mut Screen) {
+        let mut lines = String::new();
+        let flush = |lines: &mut String, screen: &mut Screen| {
+            if !lines.is_empty() {
+                screen.write(&mem::take(lines));
+            }
+        };
+        for item in self.items {
+            match item {
+                Item::Line(text) | Item::Log(text) => lines.extend([text.as_str(), "\n"]),
+                Item::Began | Item::Ended | Item::Closed => {
+                    flush(&mut lines, screen);
+                    match item {
+                        Item::Began => screen.begin(),
+                        Item::Closed => screen.close(),
+                        Item::Ended | Item::Line(_) | Item::Log(_) => screen.end(),
+                    }
+                }
+            }
+        }
+        if self.left_out > 0 {
+            let n = self.left_out;
+            lines.extend([format!(
+                "({n} lines that nobody read in time are left out)\n"
+            )]);
+        }
+        flush(&mut lines, screen);
+        if let Some(text) = self.how_far {
+            screen.progress(&text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::*;
+    use crate::event::{NixEvent, Phase};
+
+    /// A reader that takes one piece for each word of the test, and none unasked.
+    struct Slow(SyncSender<Vec<u8>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let sent = self.0.send(bytes.to_vec());
+            sent.map(|()| bytes.len())
+                .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn slow() -> (Writer, Receiver<Vec<u8>>) {
+        let (send, read) = sync_channel(0);
+        let writer = Writer::start(Screen::new(Slow(send), false), true).unwrap();
+        (writer, read)
+    }
+
+    fn log(line: &str) -> Event {
+        let line = line.to_owned();
+        Event::Nix(NixEvent::BuildLine { id: 1, line })
+    }
+
+    /// All that is read until `last` comes.
+    fn until(read: &Receiver<Vec<u8>>, last: &str) -> String {
+        let mut all = String::new();
+        while !all.contains(last) {
+            let piece = read.recv_timeout(Duration::from_secs(20));
+            all.push_str(&String::from_utf8(piece.unwrap()).unwrap());
+        }
+        all
+    }
+
+    #[test]
+    fn a_reader_that_stops_holds_nobody_up_and_misses_only_the_log() {
+        let (writer, read) = slow();
+        writer.take(&Event::Warning("first".into()));
+        while !writer.0.lock().waiting.is_empty() {
+            std::thread::yield_now();
+        }
+        // More than may wait, while the thread is in its first write: nobody has read a byte.
+        let line = "x".repeat(1000);
+        for _ in 0..20_000 {
+            writer.take(&log(&line));
+        }
+        writer.take(&Event::Warning("last".into()));
+        writer.take(&Event::Finished(Phase::Build, Duration::ZERO));
+        writer.close(Duration::from_millis(1));
+        writer.close(Duration::from_secs(3600));
+        let all = until(&read, "left out)");
+        for kept in [
+            "warning: first\n",
+            "warning: last\n",
+            "build with Nix: done",
+        ] {
+            assert!(all.contains(kept), "{kept}");
+        }
+        let shown = all.matches(&line).count();
+        assert_eq!(shown, MOST_WAITING / line.len());
+        assert!(all.contains(&format!("({} lines", 20_000 - shown)));
+    }
+
+    #[test]
+    fn a_reader_that_reads_gets_everything_in_order() {
+        let (writer, read) = slow();
+        let reader = std::thread::spawn(move || until(&read, "done in"));
+        for n in 0..5000 {
+            writer.take(&log(&n.to_string()));
+        }
+        writer.take(&Event::Finished(Phase::Build, Duration::ZERO));
+        writer.close(Duration::from_secs(20));
+        let all = reader.join().unwrap();
+        let numbers: Vec<i32> = all.lines().filter_map(|line| line.parse().ok()).collect();
+        assert_eq!(numbers, (0..5000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_broken_pipe_is_nobody() {
+        let (writer, read) = slow();
+        drop(read);
+        writer.take(&Event::Notice("into the void".into()));
+        writer.close(Duration::from_secs(20));
+        assert!(!writer.0.lock().given_up);
+    }
+}
