@@ -4,12 +4,13 @@
 //!
 //! ```text
 //! main → lib → commands → { settings, pipeline, boot, ui }
-//! pipeline → { oci, binfmt, nixos, output, engine }
+//! pipeline → { oci, binfmt, nixos, output, engine, artifact }
 //! oci → { artifact, engine }      binfmt, nixos, output → engine      boot → none yet
 //! image: what is on a finished image; called by commands, calls nobody
-//! event, failure, cancel, plain_file, steering: the hall, open to every room
+//! amount, event, failure, cancel, plain_file, steering: the hall, open to every room
 //! ```
 
+pub mod amount;
 pub mod artifact;
 pub mod binfmt;
 pub mod boot;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::partial::{Partial, hash_all, open_part};
-use super::pin::Sha256Hash;
+use super::pin::{Pin, Sha256Hash};
 use crate::plain_file;
 
 /// How often a waiting process looks whether the other one is done.
@@ -94,6 +94,29 @@ impl Cache {
             fs::create_dir_all(&folder).at("make the cache folder", &folder)?;
         }
         Ok(cache)
+    }
+
+    /// The cache in folder `root` if it is there; nothing is made.
+    pub fn look(root: impl Into<PathBuf>) -> Result<Option<Self>, CacheError> {
+        let root = root.into();
+        match File::open(&root).and_then(|folder| folder.lock_shared().map(|()| folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            in_use => Ok(Some(Self {
+                _in_use: Arc::new(in_use.at("lock", &root)?),
+                root,
+            })),
+        }
+    }
+
+    /// How many bytes of `pin` are still to be fetched, by the lengths of files alone.
+    pub fn lacks(&self, pin: &Pin) -> u64 {
+        let object = self.object(pin.sha256);
+        let length = |path: &Path| fs::symlink_metadata(path).map_or(0, |meta| meta.len());
+        if length(&object) == pin.size {
+            return 0;
+        }
+        let part = length(&self.part(pin.sha256)).min(pin.size);
+        pin.size - part
     }
 
     /// How many bytes of ours lie below `root`, open or not.
@@ -179,7 +202,7 @@ impl Cache {
         waits: impl Fn(),
     ) -> Result<Claim, CacheError> {
         let mut told = false;
-        let part = self.objects().join(format!("{hash}.part"));
+        let part = self.part(hash);
         loop {
             if let Found::Whole { path, size } = self.find(hash).await? {
                 return Ok(Claim::Whole { path, size });
@@ -256,6 +279,10 @@ impl Cache {
 
     fn notes(&self) -> PathBuf {
         self.root.join(NOTES)
+    }
+
+    fn part(&self, hash: Sha256Hash) -> PathBuf {
+        self.objects().join(format!("{hash}.part"))
     }
 
     fn object(&self, hash: Sha256Hash) -> PathBuf {

@@ -44,15 +44,11 @@ impl Images {
         engine: &Engine,
         definition: &Definition,
     ) -> Result<Option<ImageInfo>, Failure> {
-        let Some(diff_ids) = self.known(definition) else {
-            return Ok(None);
-        };
-        let image = engine.image(&definition.reference()).await?;
-        Ok(image.filter(|image| is(image, definition, &diff_ids)))
+        held(self.fetcher.cache(), engine, definition).await
     }
 
-    /// What [`Images::fetch`] would have to get at most: packages and bytes.
-    pub fn packages<'a>(definitions: &'a [&Definition]) -> Vec<&'a Pin> {
+    /// What [`Images::fetch`] has to get at most.
+    fn packages<'a>(definitions: &'a [&Definition]) -> Vec<&'a Pin> {
         let mut seen = HashSet::new();
         let all = definitions
             .iter()
@@ -105,33 +101,6 @@ impl Images {
         })
     }
 
-    /// All of it: `definitions` as images in the engine, in their order.
-    pub async fn ensure(
-        &self,
-        engine: &Engine,
-        definitions: &[&Definition],
-        cancel: &Cancel,
-    ) -> Result<Vec<ImageInfo>, Failure> {
-        let mut images = Vec::with_capacity(definitions.len());
-        let mut lacking = Vec::new();
-        for definition in definitions {
-            let held = cancel.race(self.held(engine, definition)).await??;
-            if held.is_none() {
-                lacking.push(*definition);
-            }
-            images.push(held);
-        }
-        self.fetch(&lacking, cancel).await?;
-        let mut ready = Vec::with_capacity(definitions.len());
-        for (held, definition) in images.into_iter().zip(definitions) {
-            ready.push(match held {
-                Some(image) => image,
-                None => self.provide(engine, definition, cancel).await?,
-            });
-        }
-        Ok(ready)
-    }
-
     /// Puts the image together and notes what came out.
     pub async fn assemble(
         &self,
@@ -166,11 +135,20 @@ impl Images {
         }
         Ok(image)
     }
+}
 
-    fn known(&self, definition: &Definition) -> Option<Vec<String>> {
-        let note = self.fetcher.cache().note(&note_name(definition))?;
-        Some(note.lines().map(str::to_owned).collect())
-    }
+/// The image of `definition` if the engine holds it and `cache` has a note that it is what we would make.
+pub(super) async fn held(
+    cache: &Cache,
+    engine: &Engine,
+    definition: &Definition,
+) -> Result<Option<ImageInfo>, Failure> {
+    let Some(note) = cache.note(&note_name(definition)) else {
+        return Ok(None);
+    };
+    let diff_ids: Vec<String> = note.lines().map(str::to_owned).collect();
+    let image = engine.image(&definition.reference()).await?;
+    Ok(image.filter(|image| is(image, definition, &diff_ids)))
 }
 
 fn note_name(definition: &Definition) -> String {

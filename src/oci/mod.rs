@@ -10,6 +10,7 @@ mod deb;
 mod definition;
 mod images;
 mod layer;
+mod outlook;
 mod unpack;
 
 pub use assemble::{AssembleError, ContainerImage};
@@ -17,6 +18,7 @@ pub use deb::DebError;
 pub use definition::{Architecture, BUILD_USER, Defaults, Definition, Extra, ExtraContent};
 pub use images::Images;
 pub use layer::LayerError;
+pub use outlook::Lacking;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,8 @@
 //! How the image's architecture comes to run on the engine's machine. Pure.
 
-use crate::cli::EmulationChoice;
 use crate::engine::EngineFacts;
 use crate::failure::Failure;
-use crate::settings::System;
+use crate::settings::{Emulate, System};
 
 /// The emulation of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,37 +17,29 @@ pub enum Emulation {
 
 impl Emulation {
     /// Chooses by the engine's machine, never by the client's: the handler lives in its kernel.
-    pub fn choose(
-        choice: EmulationChoice,
-        system: System,
-        engine: &EngineFacts,
-    ) -> Result<Self, Failure> {
+    pub fn choose(choice: Emulate, system: System, engine: &EngineFacts) -> Result<Self, Failure> {
         let native = engine.architecture == system.architecture();
         let emulable = system == System::Aarch64Linux && engine.architecture == "x86_64";
         match choice {
-            EmulationChoice::Auto | EmulationChoice::None if native => Ok(Self::Native),
-            EmulationChoice::None => Err(Failure::usage(format!(
+            Emulate::Auto | Emulate::None if native => Ok(Self::Native),
+            Emulate::None => Err(Failure::usage(format!(
                 "--emulation none: the engine's machine is {}, the image is for {system}",
                 engine.architecture
             ))
             .hint("leave --emulation away, or point DOCKER_HOST at a native engine")),
-            EmulationChoice::Host => Ok(Self::Host),
-            EmulationChoice::Auto | EmulationChoice::Register if !emulable => {
-                Err(Failure::environment(format!(
-                    "sdbuild cannot emulate {system} on the engine's machine, which is {}",
-                    engine.architecture
-                ))
-                .hint("point DOCKER_HOST at an engine on a machine of that architecture")
-                .hint("or give --emulation host when a handler for it is there already"))
-            }
-            EmulationChoice::Auto | EmulationChoice::Register if engine.rootless => {
-                Err(Failure::environment(
-                    "the engine runs rootless: it cannot add a handler to the kernel",
-                )
-                .hint("point DOCKER_HOST at a rootful engine")
-                .hint("or let root register a qemu-aarch64 handler and give --emulation host"))
-            }
-            EmulationChoice::Auto | EmulationChoice::Register => Ok(Self::Register),
+            Emulate::Host => Ok(Self::Host),
+            Emulate::Auto | Emulate::Register if !emulable => Err(Failure::environment(format!(
+                "sdbuild cannot emulate {system} on the engine's machine, which is {}",
+                engine.architecture
+            ))
+            .hint("point DOCKER_HOST at an engine on a machine of that architecture")
+            .hint("or give --emulation host when a handler for it is there already")),
+            Emulate::Auto | Emulate::Register if engine.rootless => Err(Failure::environment(
+                "the engine runs rootless: it cannot add a handler to the kernel",
+            )
+            .hint("point DOCKER_HOST at a rootful engine")
+            .hint("or let root register a qemu-aarch64 handler and give --emulation host")),
+            Emulate::Auto | Emulate::Register => Ok(Self::Register),
         }
     }
 }
@@ -60,9 +51,7 @@ mod tests {
 
     fn engine(architecture: &str, rootless: bool) -> EngineFacts {
         EngineFacts {
-            name: "here".into(),
             version: "20.10".into(),
-            api: (1, 41),
             os: "linux".into(),
             architecture: architecture.into(),
             rootless,
@@ -70,14 +59,12 @@ mod tests {
             kernel: "6.18".into(),
             memory: 1,
             cpus: 1,
-            security_options: Vec::new(),
-            root_dir: String::new(),
         }
     }
 
     #[test]
     fn auto_emulates_only_what_the_machine_cannot_run() {
-        use EmulationChoice::Auto;
+        use Emulate::Auto;
         let choose = |system, arch| Emulation::choose(Auto, system, &engine(arch, false)).unwrap();
         assert_eq!(choose(System::Aarch64Linux, "x86_64"), Emulation::Register);
         assert_eq!(choose(System::Aarch64Linux, "aarch64"), Emulation::Native);
@@ -91,8 +78,8 @@ mod tests {
             assert!(!failure.hints.is_empty());
             failure.class
         };
-        let none = EmulationChoice::None;
-        let auto = EmulationChoice::Auto;
+        let none = Emulate::None;
+        let auto = Emulate::Auto;
         let pc = engine("x86_64", false);
         assert_eq!(refuse(none, System::Aarch64Linux, &pc), Class::Usage);
         assert_eq!(

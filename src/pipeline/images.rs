@@ -7,7 +7,6 @@ use crate::event::Phase;
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::builder::BuilderImage;
 use crate::oci::{Definition, Images};
-use crate::pipeline::emulation::Emulation;
 use crate::pipeline::{Context, Plan};
 use crate::settings::{self, Common};
 
@@ -43,23 +42,14 @@ pub(super) fn images(settings: &Common, context: &Context) -> Result<Images, Fai
 pub(super) async fn provide(plan: &Plan, context: &Context) -> Result<Provided, Failure> {
     let settings = &plan.settings;
     let images = images(&settings.common, context)?;
-    let locks = settings.common.locks.as_deref();
-    let emulated = plan.emulation != Emulation::Native;
-    let registrar = emulated
-        .then(|| Definition::registrar(plan.architecture, locks))
-        .transpose()?;
-    let own = settings
-        .builder_image
-        .is_none()
-        .then(|| Definition::builder(plan.architecture, locks))
-        .transpose()?;
-    let wanted: Vec<&Definition> = registrar.iter().chain(&own).collect();
-    ensure(&plan.engine, &images, (&wanted, context)).await?;
+    let (registrar, own) = (&plan.base.registrar, &plan.base.builder);
+    let wanted: Vec<&Definition> = registrar.iter().chain(own).collect();
+    ensure(&plan.base.engine, &images, (&wanted, context)).await?;
     let builder = match &settings.builder_image {
         Some(reference) => foreign(plan, reference, context).await?,
-        None => BuilderImage::ours(own.map(|own| own.reference()).unwrap_or_default()),
+        None => BuilderImage::ours(own.as_ref().map(Definition::reference).unwrap_or_default()),
     };
-    let registrar = registrar.map(|image| RegistrarImage {
+    let registrar = registrar.as_ref().map(|image| RegistrarImage {
         reference: image.reference(),
     });
     Ok(Provided {
@@ -110,7 +100,7 @@ pub(super) fn store_volume(settings: &settings::Build, image: &BuilderImage) -> 
 
 /// The foreign image, pulled when the engine lacks it.
 async fn foreign(plan: &Plan, reference: &str, context: &Context) -> Result<BuilderImage, Failure> {
-    let engine = &plan.engine;
+    let engine = &plan.base.engine;
     let find = || async { Ok::<_, Failure>(context.cancel.race(engine.image(reference)).await??) };
     if let Some(image) = find().await? {
         return Ok(BuilderImage::foreign(&image, &context.events));

@@ -1,17 +1,20 @@
 //! From settings to a plan: everything is looked at, every problem is listed at once, and nothing has
 //! been changed when this ends.
 
+use crate::artifact::Cache;
 use crate::cancel::Cancel;
 use crate::engine::{Engine, RunId};
 use crate::event::Phase;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail as _};
+use crate::nixos::lock::{self, Locked, Wanted};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::nixos::source::Configuration;
-use crate::oci::Architecture;
+use crate::oci::{Architecture, Definition, Lacking};
 use crate::output;
 use crate::pipeline::emulation::Emulation;
+use crate::pipeline::facts::{Findings, all};
 use crate::pipeline::{Context, configuration, connection};
-use crate::settings;
+use crate::settings::{self, Common};
 
 /// What a run will do; the same value is described and carried out.
 #[derive(Clone, Debug)]
@@ -20,78 +23,72 @@ pub struct Plan {
     pub settings: settings::Build,
     /// Names everything that the run makes.
     pub run: RunId,
-    /// Where it runs.
-    pub engine: Engine,
-    /// How it emulates.
-    pub emulation: Emulation,
-    /// What the container images are made of.
-    pub architecture: Architecture,
+    /// Where it runs, and on what.
+    pub base: Base,
     /// The person's file.
     pub configuration: Configuration,
     /// Which nixpkgs.
     pub nixpkgs: Nixpkgs,
+    /// What that was resolved to by an earlier run.
+    pub locked: Option<Locked>,
+}
+
+/// Where a run takes place: the engine, and the container images that it needs there.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// Where it runs.
+    pub engine: Engine,
+    /// How it emulates.
+    pub emulation: Emulation,
+    /// The registrar's image, when something is emulated.
+    pub registrar: Option<Definition>,
+    /// The builder's, unless the person named another one.
+    pub builder: Option<Definition>,
+    /// What the engine lacked of these when it was looked at.
+    pub lacking: Lacking,
+    /// Whether the person's builder image has to be pulled.
+    pub pull: bool,
 }
 
 /// Looks at everything that a build needs.
 pub async fn plan(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
     context
-        .phase(Phase::Preflight, check(settings, &context.cancel))
+        .phase(Phase::Preflight, Box::pin(check(settings, context)))
         .await
 }
 
-async fn check(settings: settings::Build, cancel: &Cancel) -> Result<Plan, Failure> {
-    let mut problems = Vec::new();
-    let configuration = keep(&mut problems, configuration::open(&settings));
-    let nixpkgs = keep(&mut problems, nixpkgs(&settings));
-    problems.extend(output::preflight(&settings.output));
-    let engine = keep(&mut problems, engine(&settings, cancel).await);
-    match (configuration, nixpkgs, engine) {
-        (Some(configuration), Some(nixpkgs), Some((engine, emulation, architecture)))
-            if problems.is_empty() =>
-        {
-            let run = RunId::random().map_err(|e| {
-                Failure::environment(format!("read the system's random source: {e}"))
-            })?;
-            Ok(Plan {
-                settings,
-                run,
-                engine,
-                emulation,
-                architecture,
-                configuration,
-                nixpkgs,
-            })
-        }
-        _ => Err(all(problems)),
+async fn check(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
+    let mut found = Findings::default();
+    let configuration = found.keep(configuration::open(&settings));
+    let nixpkgs = found.keep(nixpkgs(&settings));
+    let locked = match (&configuration, &nixpkgs) {
+        (Some(configuration), Some(nixpkgs)) => found.keep(locked(configuration, nixpkgs)),
+        _ => None,
+    };
+    found.problems.extend(output::preflight(&settings.output));
+    let base = found.keep(base(&settings, &context.cancel).await);
+    if let Some(base) = &base {
+        found.look_there(&base.engine, base.emulation, &settings);
     }
-}
-
-fn keep<T>(problems: &mut Vec<Failure>, found: Result<T, Failure>) -> Option<T> {
-    found.map_err(|failure| problems.push(failure)).ok()
-}
-
-/// One failure out of many: the first one leads, because it decides the exit code.
-fn all(problems: Vec<Failure>) -> Failure {
-    if let Some(at) = problems
-        .iter()
-        .position(|p| p.class == crate::failure::Class::Interrupted)
-    {
-        return problems
-            .into_iter()
-            .nth(at)
-            .unwrap_or_else(Failure::interrupted);
+    found.look_here(&settings, base.as_ref().map(|base| &base.lacking));
+    for warning in &found.warnings {
+        context.events.warn(warning);
     }
-    let mut problems = problems.into_iter();
-    let first = problems.next().unwrap_or_else(|| {
-        Failure::message(
-            crate::failure::Class::Internal,
-            "a check failed without a reason",
-        )
-    });
-    Failure {
-        also: problems.collect(),
-        ..first
-    }
+    let (Some(configuration), Some(nixpkgs), Some(locked), Some(base), []) =
+        (configuration, nixpkgs, locked, base, &*found.problems)
+    else {
+        return Err(all(found.problems));
+    };
+    let run = RunId::random()
+        .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+    Ok(Plan {
+        settings,
+        run,
+        base,
+        configuration,
+        nixpkgs,
+        locked,
+    })
 }
 
 fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
@@ -100,44 +97,51 @@ fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
     Ok(nixpkgs)
 }
 
-async fn engine(
-    settings: &settings::Build,
-    cancel: &Cancel,
-) -> Result<(Engine, Emulation, Architecture), Failure> {
+/// What the lock beside the configuration says of this nixpkgs.
+fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Locked>, Failure> {
+    let wanted = match nixpkgs {
+        Nixpkgs::Folder(_) => return Ok(None),
+        Nixpkgs::Url(url) => Wanted::Url(url.clone()),
+        Nixpkgs::Release(release) => Wanted::Release(release.clone()),
+    };
+    let locked = lock::read(&configuration.root().join(lock::NAME))?;
+    Ok(locked.filter(|locked| locked.answers(&wanted)))
+}
+
+async fn base(settings: &settings::Build, cancel: &Cancel) -> Result<Base, Failure> {
     let engine = connection::connect(&settings.common, cancel).await?;
     let facts = engine.facts();
     let emulation = Emulation::choose(settings.emulation, settings.system, facts)?;
-    let architecture = facts.architecture.parse()?;
-    Ok((engine, emulation, architecture))
+    let architecture: Architecture = facts.architecture.parse()?;
+    let locks = settings.common.locks.as_deref();
+    let registrar = (emulation != Emulation::Native)
+        .then(|| Definition::registrar(architecture, locks))
+        .transpose()?;
+    let builder = (settings.builder_image.is_none())
+        .then(|| Definition::builder(architecture, locks))
+        .transpose()?;
+    let definitions: Vec<&Definition> = registrar.iter().chain(&builder).collect();
+    let look = lacking(&settings.common, &engine, &definitions);
+    let lacking = cancel.race(look).await??;
+    let pull = match &settings.builder_image {
+        Some(reference) => cancel.race(engine.image(reference)).await??.is_none(),
+        None => false,
+    };
+    Ok(Base {
+        engine,
+        emulation,
+        registrar,
+        builder,
+        lacking,
+        pull,
+    })
 }
 
-impl Plan {
-    /// What the run will do, a line each.
-    pub fn describe(&self) -> Vec<String> {
-        let settings = &self.settings;
-        let facts = self.engine.facts();
-        let emulation = match self.emulation {
-            Emulation::Native => "none: the engine's machine runs it itself",
-            Emulation::Register => "a handler in its kernel's table, for the time of the run",
-            Emulation::Host => "the handler that is there",
-        };
-        let builder = settings.builder_image.as_deref().unwrap_or("sdbuild's own");
-        vec![
-            format!("configuration  {}", self.configuration.path().display()),
-            format!("nixpkgs        {}", settings.nixpkgs),
-            format!("system         {}", settings.system),
-            format!(
-                "engine         {} {} at {} ({}, {} cores)",
-                if facts.podman { "Podman" } else { "Docker" },
-                facts.version,
-                self.engine.endpoint(),
-                facts.architecture,
-                facts.cpus
-            ),
-            format!("emulation      {emulation}"),
-            format!("builder image  {builder}"),
-            format!("store volume   {}", settings.store),
-            format!("image into     {}", settings.output.display()),
-        ]
-    }
+async fn lacking(
+    settings: &Common,
+    engine: &Engine,
+    definitions: &[&Definition],
+) -> Result<Lacking, Failure> {
+    let cache = Cache::look(&settings.cache_dir).or_environment("look into the cache folder")?;
+    Lacking::of(definitions, engine, cache.as_ref()).await
 }

@@ -41,7 +41,7 @@ impl Done {
 
 /// Carries out `plan`.
 pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
-    let beacons = Beacons::new(&plan.settings.common.state_dir, plan.engine.endpoint());
+    let beacons = Beacons::new(&plan.settings.common.state_dir, plan.base.engine.endpoint());
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
     let beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
@@ -84,10 +84,10 @@ async fn emulate(
         return sweep(plan, context, (beacons, None)).await;
     };
     let work = async {
-        if plan.emulation == Emulation::Register {
+        if plan.base.emulation == Emulation::Register {
             scope.keep_lease(register(plan, context, (image, beacons)).await?);
         }
-        binfmt::probe(&plan.engine, image, &plan.run, &context.cancel).await
+        binfmt::probe(&plan.base.engine, image, &plan.run, &context.cancel).await
     };
     context.phase(Phase::Emulation, Box::pin(work)).await
 }
@@ -99,7 +99,7 @@ async fn register(
     (image, beacons): (&RegistrarImage, &Beacons),
 ) -> Result<Lease, Failure> {
     let Context { cancel, events } = context;
-    let options = RegistrarOptions::new(&plan.engine, image, &plan.run);
+    let options = RegistrarOptions::new(&plan.base.engine, image, &plan.run);
     let mut registrar = Registrar::start(options, cancel, events).await?;
     match sweep(plan, context, (beacons, Some(&mut registrar))).await {
         Ok(()) => registrar.hold(cancel).await,
@@ -114,7 +114,7 @@ async fn sweep(
     (beacons, mut registrar): (&Beacons, Option<&mut Registrar>),
 ) -> Result<(), Failure> {
     let sweep = Sweep {
-        engine: &plan.engine,
+        engine: &plan.base.engine,
         beacons,
         own: &plan.run,
     };
@@ -151,7 +151,7 @@ async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job,
         request: BuildRequest {
             system: settings.system.to_string(),
             attribute: IMAGE.to_owned(),
-            emulated: plan.emulation != Emulation::Native,
+            emulated: plan.base.emulation != Emulation::Native,
             nix: NixSettings {
                 cores: settings.cores,
                 jobs: settings.jobs,
@@ -172,10 +172,10 @@ async fn build(
 ) -> Result<Built, Failure> {
     let Context { cancel, events } = context;
     let name = Role::Builder.container_name(&plan.run);
-    let guard = scope.keep_builder(ContainerGuard::arm(&plan.engine, name));
+    let guard = scope.keep_builder(ContainerGuard::arm(&plan.base.engine, name));
     let store = images::store_volume(&plan.settings, image);
     let builder = Builder {
-        engine: &plan.engine,
+        engine: &plan.base.engine,
         run: &plan.run,
         image,
         store: &store,

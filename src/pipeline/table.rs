@@ -1,14 +1,18 @@
 //! The kernel's table of handlers, for those who only want to look.
 
 use std::fs;
+use std::path::Path;
 
 use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, parse};
 use crate::engine::{Endpoint, Engine, ImageInfo, RunId};
 use crate::failure::{Class, Failure};
 use crate::pipeline::Context;
+use crate::plain_file;
 
 /// Where the table is on this machine, which may be the engine's.
 const TABLE: &str = "/proc/sys/fs/binfmt_misc";
+/// An entry is a few lines.
+const LONGEST: u64 = 64 << 10;
 
 /// The entries of the engine's kernel: through a registrar when its image is loaded, else, for an
 /// engine that may well be here, from this machine's own files. Nothing is fetched to look.
@@ -51,11 +55,17 @@ async fn asked(
     }
 }
 
+/// Whether this machine's table is there and switched off as a whole.
+pub(super) fn is_switched_off() -> bool {
+    let status = plain_file::read_text(&Path::new(TABLE).join("status"), LONGEST);
+    status.is_ok_and(|status| status.trim() == "disabled")
+}
+
 fn local() -> Vec<Entry> {
     let files = fs::read_dir(TABLE).into_iter().flatten().flatten();
     let entry = |file: fs::DirEntry| {
         let name = file.file_name().into_string().ok()?;
-        let text = fs::read_to_string(file.path()).ok()?;
+        let text = plain_file::read_text(&file.path(), LONGEST).ok()?;
         let touched = file.metadata().and_then(|meta| meta.modified()).ok()?;
         // A clock that was set back makes it as young as can be.
         let age = touched.elapsed().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! `resolve`. May read files of the host to learn its habits; calls no other room.
 
 mod boot;
+mod emulation;
 mod environment;
 mod file;
 mod mirrors;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use boot::Boot;
+pub use emulation::Emulate;
 pub use environment::Environment;
 pub use system::System;
 
@@ -74,7 +76,7 @@ pub struct Build {
     /// What the image is for.
     pub system: System,
     /// How to emulate.
-    pub emulation: cli::EmulationChoice,
+    pub emulation: Emulate,
     /// A foreign builder.
     pub builder_image: Option<String>,
     /// The output folder, absolute.
@@ -198,7 +200,7 @@ impl Build {
             nixpkgs: nixpkgs((args, env), &file, (&here, &folder)),
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
             system: system.map_or(Ok(System::Aarch64Linux), |s| System::from_str(s))?,
-            emulation: args.emulation.unwrap_or(cli::EmulationChoice::Auto),
+            emulation: args.emulation.into(),
             builder_image: args.builder_image.clone().or(file.builder_image),
             output: output.unwrap_or(here),
             force: args.force,

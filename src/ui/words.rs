@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use crate::amount::bytes;
 use crate::event::Phase;
 
 /// What a phase does, for a person.
@@ -22,29 +23,6 @@ pub(super) fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// A number of bytes in decimal units, as disks and cards are sold.
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if n < 1000 {
-        return format!("{n} B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
-    let mut value = n as f64;
-    let mut shown = "B";
-    for unit in UNITS {
-        if value < 999.5 {
-            break;
-        }
-        value /= 1000.0;
-        shown = unit;
-    }
-    if value < 9.95 {
-        format!("{value:.1} {shown}")
-    } else {
-        format!("{value:.0} {shown}")
-    }
-}
-
 /// A duration: `0.4 s`, `12 s`, `3 min 04 s`.
 pub fn duration(d: Duration) -> String {
     let seconds = d.as_secs();
@@ -58,16 +36,6 @@ pub fn duration(d: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_three_digits_at_most() {
-        assert_eq!(bytes(0), "0 B");
-        assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(1000), "1.0 kB");
-        assert_eq!(bytes(999_999), "1.0 MB");
-        assert_eq!(bytes(42_377_860), "42 MB");
-        assert_eq!(bytes(u64::MAX), "18447 PB");
-    }
 
     #[test]
     fn durations_read_as_people_say_them() {

@@ -66,3 +66,44 @@ fn the_path_of_the_image_has_a_line_of_its_own() {
         .find(|line| line.trim_end().ends_with("small.img") && !line.contains(" in "));
     assert_eq!(line.map(str::trim_end), path.to_str(), "{seen:?}");
 }
+
+/// A build that says far more than a pipe holds.
+fn chatty(person: &Person) -> Command {
+    let script = fresh(&format!("    seq 1 100000\n{SMALL_IMAGE}"));
+    person.write("sd-card.nix", &product(&script));
+    person.build(&["-v"])
+}
+
+#[test]
+fn a_reader_that_stops_reading_stops_no_build() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let (unread, stderr) = std::io::pipe().unwrap();
+    let build = chatty(&person)
+        .stderr(stderr)
+        .stdout(Stdio::piped())
+        .spawn();
+    let ran = outcome(&build.unwrap().wait_with_output().unwrap()).exits(0);
+    assert_eq!(ran.image(), person.out().join("small.img"));
+    drop(unread);
+    before.is_unchanged();
+}
+
+#[test]
+fn a_terminal_that_hung_up_is_no_failure_of_the_build() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let pty = nix::pty::openpty(None, None).unwrap();
+    drop(pty.master);
+    let side = || Stdio::from(pty.slave.try_clone().unwrap());
+    let status = chatty(&person).stderr(side()).stdout(side()).status();
+    assert_eq!(status.unwrap().code(), Some(0));
+    assert_eq!(person.outputs(), ["small.img"]);
+    before.is_unchanged();
+}

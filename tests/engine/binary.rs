@@ -5,6 +5,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use sdbuild::artifact::Sha256Hash;
@@ -171,4 +172,145 @@ fn a_stall_timeout_that_is_no_number() {
     ran(&mut person.build(&[]))
         .exits(2)
         .says(&["SDBUILD_STALL_TIMEOUT is 0; 1 is the least"]);
+}
+
+/// What `build --dry-run` ends with when its lines go to `stdout`.
+fn told_to(stdout: Stdio) -> Ran {
+    let engine = empty_engine();
+    let person = person(&engine, |_| {});
+    outcome(
+        &person
+            .build(&["--dry-run"])
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap(),
+    )
+}
+
+#[test]
+fn a_result_that_nobody_waits_for_is_no_failure_and_one_that_cannot_be_told_is() {
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    told_to(write.into()).exits(0);
+    // A terminal that hung up.
+    let pty = nix::pty::openpty(None, None).unwrap();
+    drop(pty.master);
+    told_to(pty.slave.into()).exits(0);
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    told_to(full.unwrap().into())
+        .exits(3)
+        .says(&["error: write the result to standard output", "o space left"]);
+}
+
+#[test]
+fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
+    let engine = empty_engine();
+    let person = person(&engine, |_| {});
+    let before = names(person.home.path());
+    let lines = ran(&mut person.build(&["--dry-run", "--cores", "3", "--force"])).exits(0);
+    for line in [
+        "fetch          1 package, 27 B",
+        "emulation      register: the engine's machine is x86_64, the image is for aarch64-linux",
+        "cores          3 for each derivation",
+        "jobs           1 derivations at a time, as the engine's machine has cores",
+        "memory         no limit; the engine's machine has 0 B",
+        "builder image  sdbuild's own",
+    ] {
+        assert!(
+            lines.stdout.contains(line),
+            "{line} is not in\n{}",
+            lines.stdout
+        );
+    }
+    let place = format!("image into     {}, in place of", person.out().display());
+    assert!(lines.stdout.contains(&place), "{}", lines.stdout);
+    let assembled = lines
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("assemble"));
+    let assembled = assembled.unwrap();
+    assert!(assembled.contains("sdbuild/registrar:") && assembled.contains("sdbuild/builder:"));
+    assert_eq!(names(person.home.path()), before);
+    assert!(names(&person.out()).is_empty() && names(person.state.path()).is_empty());
+    let requests = engine.requests();
+    assert!(
+        requests.iter().all(|r| r.starts_with("GET ")),
+        "{requests:?}"
+    );
+}
+
+#[test]
+fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
+    let engine = empty_engine();
+    let person = person(&engine, |_| {});
+    let dry = |nixpkgs: &str| {
+        let words = ["build", "--dry-run", "--nixpkgs", nixpkgs];
+        ran(person
+            .sdbuild(&words)
+            .env("SDBUILD_CHANNELS", "http://channels.invalid"))
+    };
+    let open = dry("26.05").exits(0).stdout;
+    let looked_up = "nixpkgs        26.05, to be looked up at http://channels.invalid and locked";
+    assert!(open.contains(looked_up), "{open}");
+    let hash = "0".repeat(64);
+    person.write(
+        "sdbuild.lock",
+        &format!("version = 1\n[nixpkgs]\nrelease = \"26.05\"\nurl = \"http://x.invalid/n\"\nsha256 = \"{hash}\"\n"),
+    );
+    let locked = dry("26.05").exits(0).stdout;
+    assert!(
+        locked.contains("26.05: http://x.invalid/n (sha256 0000"),
+        "{locked}"
+    );
+    let other = dry("25.11").exits(0).stdout;
+    assert!(other.contains("25.11, to be looked up"), "{other}");
+    person.write("sdbuild.lock", "version = 9");
+    dry("26.05").exits(2).says(&["sdbuild.lock"]);
+}
+
+#[test]
+fn all_that_is_certain_to_fail_is_told_before_anything_is_done() {
+    if !root_is_here() {
+        return;
+    }
+    let engine = Server::new(|request| match request {
+        "GET /info" => {
+            ok(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"3.10.0-1160"}"#)
+        }
+        "GET /version" => usual(),
+        _ => refused(404, "no such thing"),
+    });
+    let person = person(&engine, |_| {});
+    let cache = person.home.path().join("cache");
+    std::fs::create_dir(&cache).unwrap();
+    let build = person.build(&[]);
+    // In a mount namespace of its own: the mounts go with the process.
+    let mut mounted = std::process::Command::new("unshare");
+    mounted.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    let script = "mount -t tmpfs -o size=4k none \"$1\" && echo >\"$1/x\" && \
+                  mount -t tmpfs -o ro none \"$2\" && mount -t tmpfs -o ro none \"$3\" && \
+                  shift 3 && exec \"$@\"";
+    mounted.args([script, "sh"]);
+    mounted.args([&person.out(), person.state.path(), &cache]);
+    mounted.arg(build.get_program()).args(build.get_args());
+    mounted.env_clear().envs(&person.environment);
+    let ran = ran(mounted.current_dir(person.home.path())).exits(3);
+    ran.says(&[
+        "error: the engine's kernel is 3.10.0-1160, emulation needs 4.8 or later",
+        "error: no space left in the output folder",
+        "error: write to the state folder",
+        "error: write to the cache folder",
+        "Read-only file system",
+        "hint: free some space, or name another folder with --output",
+        "hint: set XDG_STATE_HOME",
+        "hint: set XDG_CACHE_HOME",
+    ]);
+    let requests = engine.requests();
+    assert!(
+        requests.iter().all(|r| r.starts_with("GET ")),
+        "{requests:?}"
+    );
 }

@@ -67,9 +67,9 @@ async fn provided(engine: &Engine, definition: &Definition) -> String {
     let cache = Cache::open(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/sdbuild")).unwrap();
     let fetcher = Fetcher::new(cache, Network::default(), Events::none()).unwrap();
     let images = Images::new(fetcher, settings().mirrors, Events::none());
-    images
-        .ensure(engine, &[definition], &Cancel::new())
-        .await
-        .unwrap();
+    if images.held(engine, definition).await.unwrap().is_none() {
+        let cancel = Cancel::new();
+        images.provide(engine, definition, &cancel).await.unwrap();
+    }
     definition.reference()
 }

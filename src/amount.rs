@@ -1,0 +1,39 @@
+//! Amounts as people read them. Part of the hall: every room may use it, it uses none.
+
+/// A number of bytes in decimal units, as disks and cards are sold.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if n < 1000 {
+        return format!("{n} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+    let mut value = n as f64;
+    let mut shown = "B";
+    for unit in UNITS {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        shown = unit;
+    }
+    if value < 9.95 {
+        format!("{value:.1} {shown}")
+    } else {
+        format!("{value:.0} {shown}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_have_three_digits_at_most() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1000), "1.0 kB");
+        assert_eq!(bytes(999_999), "1.0 MB");
+        assert_eq!(bytes(42_377_860), "42 MB");
+        assert_eq!(bytes(u64::MAX), "18447 PB");
+    }
+}

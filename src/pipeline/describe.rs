@@ -1,0 +1,132 @@
+//! A plan in lines, for `--dry-run`. Pure.
+
+use crate::amount::bytes;
+use crate::nixos::nixpkgs::Nixpkgs;
+use crate::pipeline::Plan;
+use crate::pipeline::emulation::Emulation;
+
+impl Plan {
+    /// What the run will do, a line each: what it is about, then what is done about it.
+    pub fn describe(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let replaces = if settings.force {
+            ", in place of one of the same name"
+        } else {
+            ""
+        };
+        let mut lines = vec![
+            (
+                "configuration",
+                self.configuration.path().display().to_string(),
+            ),
+            ("nixpkgs", self.from()),
+            ("system", settings.system.to_string()),
+            ("engine", self.where_it_runs()),
+            ("emulation", self.how_it_emulates()),
+            ("fetch", self.what_is_fetched()),
+            ("assemble", self.what_is_assembled()),
+            ("builder image", self.what_nix_runs_in()),
+        ];
+        lines.extend([
+            ("store volume", settings.store.clone()),
+            ("cores", cores(settings.cores)),
+            ("jobs", self.jobs()),
+            ("memory", self.memory()),
+            (
+                "image into",
+                format!("{}{replaces}", settings.output.display()),
+            ),
+        ]);
+        let line = |(name, what): (&str, String)| format!("{name:<14} {what}");
+        lines.into_iter().map(line).collect()
+    }
+
+    fn from(&self) -> String {
+        match (&self.nixpkgs, &self.locked) {
+            (Nixpkgs::Folder(folder), _) => format!("{}, uploaded", folder.display()),
+            (Nixpkgs::Url(_) | Nixpkgs::Release(_), Some(locked)) => format!(
+                "{}: {} (sha256 {}, by sdbuild.lock)",
+                self.settings.nixpkgs, locked.url, locked.sha256
+            ),
+            (Nixpkgs::Url(url), None) => format!("{url}, to be fetched and locked"),
+            (Nixpkgs::Release(release), None) => format!(
+                "{release}, to be looked up at {} and locked",
+                self.settings.channels
+            ),
+        }
+    }
+
+    fn where_it_runs(&self) -> String {
+        let facts = self.base.engine.facts();
+        format!(
+            "{} {} at {} ({}, kernel {}, {} cores)",
+            if facts.podman { "Podman" } else { "Docker" },
+            facts.version,
+            self.base.engine.endpoint(),
+            facts.architecture,
+            facts.kernel,
+            facts.cpus
+        )
+    }
+
+    fn how_it_emulates(&self) -> String {
+        let (engine, system) = (&self.base.engine.facts().architecture, self.settings.system);
+        match self.base.emulation {
+            Emulation::Native => format!("none: the engine's machine runs {engine} itself"),
+            Emulation::Register => format!(
+                "register: the engine's machine is {engine}, the image is for {system}; a handler \
+                 in its kernel's table for the time of the run"
+            ),
+            Emulation::Host => "host: the handler that is there, as --emulation says".to_owned(),
+        }
+    }
+
+    fn what_is_fetched(&self) -> String {
+        let lacking = &self.base.lacking;
+        match lacking.packages {
+            0 => "no packages: the cache or the engine has them".to_owned(),
+            1 => format!("1 package, {}", bytes(lacking.to_fetch)),
+            n => format!("{n} packages, {}", bytes(lacking.to_fetch)),
+        }
+    }
+
+    fn what_is_assembled(&self) -> String {
+        match self.base.lacking.images.as_slice() {
+            [] => "nothing: the engine holds what is needed".to_owned(),
+            images => images.join(", "),
+        }
+    }
+
+    fn what_nix_runs_in(&self) -> String {
+        match &self.settings.builder_image {
+            Some(reference) if self.base.pull => format!("{reference}, to be pulled"),
+            Some(reference) => reference.clone(),
+            None => "sdbuild's own".to_owned(),
+        }
+    }
+
+    fn jobs(&self) -> String {
+        match self.settings.jobs {
+            Some(jobs) => format!("{jobs} derivations at a time"),
+            None => format!(
+                "{} derivations at a time, as the engine's machine has cores",
+                self.base.engine.facts().cpus
+            ),
+        }
+    }
+
+    fn memory(&self) -> String {
+        let has = bytes(self.base.engine.facts().memory);
+        match self.settings.memory {
+            Some(limit) => format!("{} of the {has} of the engine's machine", bytes(limit)),
+            None => format!("no limit; the engine's machine has {has}"),
+        }
+    }
+}
+
+fn cores(cores: u32) -> String {
+    match cores {
+        0 => "all for each derivation".to_owned(),
+        n => format!("{n} for each derivation"),
+    }
+}

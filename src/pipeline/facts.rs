@@ -1,0 +1,332 @@
+//! Facts about this machine and the engine's, looked at before anything is changed. What is certain to
+//! fail is a problem; what may fail is a warning.
+
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access, geteuid};
+
+use crate::amount::bytes;
+use crate::engine::{Endpoint, Engine, EngineFacts};
+use crate::failure::{Class, Failure};
+use crate::oci::Lacking;
+use crate::pipeline::emulation::Emulation;
+use crate::pipeline::table;
+use crate::settings;
+
+/// No image is smaller.
+const SMALLEST_IMAGE: u64 = 1 << 20;
+/// Those of NixOS itself are larger, even compressed: 26.05's installer has 1.6 GB.
+const USUAL_IMAGE: u64 = 1_500_000_000;
+/// Two small files, the run's sign of life and its log, in blocks of any file system.
+const STATE: u64 = 64 << 10;
+/// What packages unpack to, at most: measured are factors of 3 to 4.
+const UNPACKED: u64 = 5;
+/// The first kernel whose handlers know the flag `F`, without which no container sees the emulator.
+const FIX_BINARY: (u32, u32) = (4, 8);
+/// The kernel of this machine, as engines say it as well.
+const KERNEL: &str = "/proc/sys/kernel/osrelease";
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// What is certain to fail.
+    pub(super) problems: Vec<Failure>,
+    /// What may.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Findings {
+    /// What was found, or nothing and a problem.
+    pub(super) fn keep<T>(&mut self, found: Result<T, Failure>) -> Option<T> {
+        found.map_err(|failure| self.problems.push(failure)).ok()
+    }
+
+    fn problem(&mut self, message: impl Display, hint: impl Display) {
+        let failure = Failure::environment(message).hint(hint);
+        self.problems.push(failure);
+    }
+
+    /// Looks at the folders that a run writes to. `lacking` is known once an engine answered.
+    pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&Lacking>) {
+        self.output(&settings.output, free(&settings.output));
+        let (state, cache) = (&settings.common.state_dir, &settings.common.cache_dir);
+        self.writable(("state", state), "XDG_STATE_HOME");
+        self.state(state, free(existing(state)));
+        if let Some(lacking) = lacking.filter(|lacking| !lacking.images.is_empty()) {
+            self.writable(("cache", cache), "XDG_CACHE_HOME");
+            self.cache((cache, free(existing(cache))), lacking);
+        }
+    }
+
+    /// Looks at the engine's machine.
+    pub(super) fn look_there(
+        &mut self,
+        engine: &Engine,
+        emulation: Emulation,
+        settings: &settings::Build,
+    ) {
+        let facts = engine.facts();
+        let is_here = matches!(engine.endpoint(), Endpoint::Unix(_))
+            && fs::read_to_string(KERNEL).is_ok_and(|kernel| kernel.trim() == facts.kernel);
+        let table_is_off = is_here && table::is_switched_off();
+        self.engine(facts, emulation, table_is_off);
+        if let Some(memory) = settings.memory.filter(|memory| *memory > facts.memory) {
+            let (limit, has) = (bytes(memory), bytes(facts.memory));
+            let text = format!("the builder may take {limit}, but the engine's machine has {has}");
+            self.warnings.push(text);
+        }
+    }
+
+    fn output(&mut self, folder: &Path, free: Option<u64>) {
+        let (Some(free), shown) = (free, folder.display()) else {
+            return;
+        };
+        if free < SMALLEST_IMAGE {
+            self.problem(
+                format!(
+                    "no space left in the output folder {shown}: {} free",
+                    bytes(free)
+                ),
+                "free some space, or name another folder with --output",
+            );
+        } else if free < USUAL_IMAGE {
+            let (free, usual) = (bytes(free), bytes(USUAL_IMAGE));
+            self.warnings.push(format!(
+                "{free} free in the output folder {shown}: an image of NixOS takes {usual} and more"
+            ));
+        }
+    }
+
+    fn writable(&mut self, (what, folder): (&str, &Path), variable: &str) {
+        let there = existing(folder);
+        let hint = format!("set {variable} to a folder that you may write to");
+        let why = match access(there, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) if there.is_dir() => return,
+            Ok(()) => "not a folder",
+            Err(error) => error.desc(),
+        };
+        let (folder, there) = (folder.display(), there.display());
+        self.problem(
+            format!("write to the {what} folder {folder}: {there}: {why}"),
+            hint,
+        );
+    }
+
+    fn state(&mut self, folder: &Path, free: Option<u64>) {
+        if let Some(free) = free.filter(|free| *free < STATE) {
+            let (folder, free) = (folder.display(), bytes(free));
+            self.problem(
+                format!("no space left in the state folder {folder}: {free} free"),
+                "free some space, or set XDG_STATE_HOME to a folder on another disk",
+            );
+        }
+    }
+
+    fn cache(&mut self, (folder, free): (&Path, Option<u64>), lacking: &Lacking) {
+        let (Some(free), shown) = (free, folder.display()) else {
+            return;
+        };
+        let fetched = bytes(lacking.to_fetch);
+        if free < lacking.to_fetch {
+            self.problem(
+                format!(
+                    "no space left in the cache folder {shown} for the {fetched} that have to be \
+                     fetched: {} free",
+                    bytes(free)
+                ),
+                "free some space, or set XDG_CACHE_HOME to a folder on another disk",
+            );
+        } else if free < lacking.to_fetch + UNPACKED * lacking.packed {
+            self.warnings.push(format!(
+                "{} free in the cache folder {shown}: that may be too little to assemble \
+                 container images",
+                bytes(free)
+            ));
+        }
+    }
+
+    fn engine(&mut self, facts: &EngineFacts, emulation: Emulation, table_is_off: bool) {
+        if !matches!(facts.os.as_str(), "linux" | "") {
+            let os = &facts.os;
+            self.problem(
+                format!("the engine runs containers of {os}, not of Linux"),
+                "switch it to Linux containers, or point DOCKER_HOST at another engine",
+            );
+        }
+        if emulation != Emulation::Register {
+            return;
+        }
+        if version(&facts.kernel).is_some_and(|version| version < FIX_BINARY) {
+            let (kernel, (major, minor)) = (&facts.kernel, FIX_BINARY);
+            self.problem(
+                format!(
+                    "the engine's kernel is {kernel}, emulation needs {major}.{minor} or later"
+                ),
+                "point DOCKER_HOST at an engine on a newer machine",
+            );
+        }
+        if table_is_off {
+            self.problem(
+                "the kernel's table of handlers is switched off",
+                "let root switch it on: `echo 1 | sudo tee /proc/sys/fs/binfmt_misc/status`",
+            );
+        }
+    }
+}
+
+/// `path`, or the nearest folder above it that is there.
+fn existing(path: &Path) -> &Path {
+    let there = path.ancestors().find(|path| path.exists());
+    there.unwrap_or(Path::new("/"))
+}
+
+/// Bytes that we may still write below `folder`; `None` where the file system does not say.
+fn free(folder: &Path) -> Option<u64> {
+    let stat = statvfs(folder).ok().filter(|stat| stat.blocks() > 0)?;
+    let blocks = if geteuid().is_root() {
+        stat.blocks_free()
+    } else {
+        stat.blocks_available()
+    };
+    blocks.checked_mul(stat.fragment_size())
+}
+
+/// `6.18.0-9-generic` → (6, 18).
+fn version(kernel: &str) -> Option<(u32, u32)> {
+    let mut numbers = kernel.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// One failure out of many: the first one leads, because it decides the exit code; an interruption goes
+/// before all others.
+pub(super) fn all(mut problems: Vec<Failure>) -> Failure {
+    let interrupted = |problem: &Failure| problem.class == Class::Interrupted;
+    if let Some(at) = problems.iter().position(interrupted) {
+        return problems.swap_remove(at);
+    }
+    let mut problems = problems.into_iter();
+    let unknown = || Failure::message(Class::Internal, "a check failed without a reason");
+    let first = problems.next().unwrap_or_else(unknown);
+    Failure {
+        also: problems.collect(),
+        ..first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "/somewhere";
+
+    fn said(look: impl FnOnce(&mut Findings)) -> (Vec<String>, Vec<String>) {
+        let mut found = Findings::default();
+        look(&mut found);
+        assert!(
+            found
+                .problems
+                .iter()
+                .all(|p| p.class == Class::Environment && !p.hints.is_empty())
+        );
+        (
+            found.problems.iter().map(ToString::to_string).collect(),
+            found.warnings,
+        )
+    }
+
+    #[test]
+    fn an_output_folder_without_room_is_a_problem_and_one_with_little_a_warning() {
+        let output = |free| said(|found| found.output(Path::new(HERE), free));
+        let (problems, warnings) = output(Some(0));
+        assert_eq!(
+            problems,
+            ["no space left in the output folder /somewhere: 0 B free"]
+        );
+        assert!(warnings.is_empty());
+        let (problems, warnings) = output(Some(16 << 20));
+        assert!(problems.is_empty());
+        assert_eq!(
+            warnings,
+            ["17 MB free in the output folder /somewhere: an image of NixOS takes 1.5 GB and more"]
+        );
+        assert_eq!(output(Some(USUAL_IMAGE)), (vec![], vec![]));
+        assert_eq!(output(None), (vec![], vec![]), "unknown is no problem");
+    }
+
+    #[test]
+    fn the_cache_must_hold_what_is_fetched_and_should_hold_what_is_assembled() {
+        let lacking = Lacking {
+            images: vec!["sdbuild/builder:0".into()],
+            packages: 2,
+            to_fetch: 1_000_000,
+            packed: 10_000_000,
+        };
+        let cache = |free| said(|found| found.cache((Path::new(HERE), Some(free)), &lacking));
+        let (problems, _) = cache(999_999);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("/somewhere for the 1.0 MB that have to be fetched"));
+        let (problems, warnings) = cache(1_000_000);
+        assert_eq!((problems.len(), warnings.len()), (0, 1));
+        assert_eq!(cache(51_000_000), (vec![], vec![]));
+    }
+
+    #[test]
+    fn folders_that_are_not_there_yet_are_judged_by_those_above_them() {
+        let home = tempfile::tempdir().unwrap();
+        let deep = home.path().join("a/b/c");
+        let state =
+            |folder: &Path| said(|found| found.writable(("state", folder), "XDG_STATE_HOME"));
+        assert_eq!(state(&deep), (vec![], vec![]));
+        assert!(!home.path().join("a").exists(), "looking makes nothing");
+        fs::write(home.path().join("a"), "").unwrap();
+        let (problems, _) = state(&deep);
+        assert_eq!(problems.len(), 1);
+        assert!(free(existing(home.path())).is_some());
+        let full = said(|found| found.state(Path::new(HERE), Some(4096)));
+        assert_eq!(
+            full.0,
+            ["no space left in the state folder /somewhere: 4.1 kB free"]
+        );
+    }
+
+    fn engine(kernel: &str, os: &str) -> EngineFacts {
+        EngineFacts {
+            version: String::new(),
+            os: os.into(),
+            architecture: "x86_64".into(),
+            rootless: false,
+            podman: false,
+            kernel: kernel.into(),
+            memory: 1,
+            cpus: 1,
+        }
+    }
+
+    #[test]
+    fn an_engine_that_cannot_emulate_is_told_with_all_its_reasons() {
+        let there = |kernel, os, emulation, off| {
+            said(|found| found.engine(&engine(kernel, os), emulation, off)).0
+        };
+        let old = there("3.10.0-1160.el7", "windows", Emulation::Register, true);
+        assert_eq!(old.len(), 3, "{old:?}");
+        assert!(old[1].contains("3.10.0-1160.el7, emulation needs 4.8"));
+        assert!(there("4.8", "linux", Emulation::Register, false).is_empty());
+        assert!(there("strange", "", Emulation::Register, false).is_empty());
+        assert!(there("3.10", "linux", Emulation::Native, true).is_empty());
+    }
+
+    #[test]
+    fn an_interruption_goes_before_what_was_found_by_then() {
+        let problems = || vec![Failure::usage("one"), Failure::environment("two")];
+        let failure = all(problems());
+        assert_eq!((failure.class, failure.also.len()), (Class::Usage, 1));
+        let failure = all(problems()
+            .into_iter()
+            .chain([Failure::interrupted()])
+            .collect());
+        assert_eq!((failure.class, failure.also.len()), (Class::Interrupted, 0));
+    }
+}
