@@ -7,12 +7,14 @@
 //! pipeline → { oci, binfmt, nixos, output, engine, artifact }
 //! oci → { artifact, engine }      binfmt, nixos, output → engine      boot → none yet
 //! image: what is on a finished image; called by commands, calls nobody
+//! blockmap: which blocks of an image hold data; calls nobody
 //! amount, event, failure, cancel, plain_file, steering: the hall, open to every room
 //! ```
 
 pub mod amount;
 pub mod artifact;
 pub mod binfmt;
+pub mod blockmap;
 pub mod boot;
 pub mod cancel;
 pub mod cli;

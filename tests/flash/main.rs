@@ -1,0 +1,72 @@
+//! Block maps against Debian's `bmaptool`, and flashing onto files and onto loop devices that the
+//! tests make themselves. No test opens a block device that it did not make.
+
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking"
+)]
+
+mod maps;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Whether all of `tools` are here. Says aloud when they are not; in CI that is a failure.
+fn have(tools: &[&str]) -> bool {
+    let missing: Vec<_> = tools.iter().filter(|tool| find(tool).is_none()).collect();
+    let ci = std::env::var_os("CI").is_some();
+    assert!(
+        missing.is_empty() || !ci,
+        "in CI every test must run: no {missing:?}"
+    );
+    if !missing.is_empty() {
+        eprintln!("SKIPPED: no {missing:?}; run scripts/setup --test");
+    }
+    missing.is_empty()
+}
+
+fn find(tool: &str) -> Option<PathBuf> {
+    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(tool))
+        .find(|path| path.exists())
+}
+
+/// Runs a tool with words that are parted by spaces.
+fn tried(line: &str, folder: &Path) -> Output {
+    let mut words = line.split_whitespace();
+    let mut command = Command::new(find(words.next().unwrap()).unwrap());
+    command
+        .args(words)
+        .current_dir(folder)
+        .env("LC_ALL", "C.UTF-8");
+    command.output().unwrap()
+}
+
+/// Runs a tool, which has to succeed; its output.
+fn run(line: &str, folder: &Path) -> String {
+    let output = tried(line, folder);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}: {err}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// An image of `size` bytes with data of `seed` in the named stretches, and holes elsewhere.
+fn image(path: &Path, size: u64, seed: u64, data: &[(u64, usize)]) {
+    use std::os::unix::fs::FileExt as _;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let file = std::fs::File::create(path).unwrap();
+    for (at, length) in data {
+        let mut bytes = vec![0; *length];
+        random.fill(&mut bytes);
+        file.write_all_at(&bytes, *at).unwrap();
+    }
+    file.set_len(size).unwrap();
+}
