@@ -54,6 +54,8 @@ pub enum Command {
     Clean(Clean),
     /// Boot an image in QEMU, to know that it boots before it is flashed. The image is not changed.
     Boot(Boot),
+    /// Write an image to a removable disk and read it back; without a disk, list those that are there.
+    Flash(Flash),
     /// Become another program that ends when sdbuild does; for sdbuild itself.
     #[command(hide = true)]
     Leashed(Leashed),
@@ -180,6 +182,32 @@ pub struct Boot {
     /// The machine's firmware: U-Boot for QEMU's aarch64 machine [default: where packages put it].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
+}
+
+/// `sdbuild flash`.
+#[derive(Debug, Args)]
+pub struct Flash {
+    /// The image: .img, or that as .zst, .xz or .gz.
+    pub image: PathBuf,
+
+    /// The whole disk that is written over, for instance /dev/sdb.
+    pub device: Option<PathBuf>,
+
+    /// Do not ask.
+    #[arg(short, long, requires = "device")]
+    pub yes: bool,
+
+    /// Unmount what is mounted from the disk.
+    #[arg(long, requires = "device")]
+    pub unmount: bool,
+
+    /// Take a disk whose medium cannot be taken out: a USB SSD, eMMC, a loop device.
+    #[arg(long, requires = "device")]
+    pub allow_fixed: bool,
+
+    /// Do not read back what was written.
+    #[arg(long, requires = "device")]
+    pub no_verify: bool,
 }
 
 /// What a program on the leash is told.

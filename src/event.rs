@@ -34,6 +34,10 @@ pub enum Phase {
     Unpack,
     /// The image boots, until somebody is let in.
     Boot,
+    /// Writing an image to a disk.
+    Flash,
+    /// Reading it back.
+    Verify,
 }
 
 /// One fact about the run.

@@ -3,9 +3,10 @@
 //! The rooms of the house, and who may call whom (`scripts/rooms` checks it):
 //!
 //! ```text
-//! main → lib → commands → { settings, pipeline, boot, ui }
+//! main → lib → commands → { settings, pipeline, boot, flash, ui }
 //! pipeline → { oci, binfmt, nixos, output, engine, artifact }
 //! oci → { artifact, engine }      binfmt, nixos, output → engine      boot → none yet
+//! flash → { image, blockmap }
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! amount, event, failure, cancel, plain_file, steering: the hall, open to every room
@@ -22,6 +23,7 @@ pub mod commands;
 pub mod engine;
 pub mod event;
 pub mod failure;
+pub mod flash;
 pub mod image;
 pub mod nixos;
 pub mod oci;
@@ -56,6 +58,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         }
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
         Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &context)).await,
+        Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
         Command::Leashed(args) => Err(boot::leash::become_program(args.parent, &args.argv)),
     };
     ui.close();

@@ -3,4 +3,5 @@
 pub mod boot;
 pub mod build;
 pub mod clean;
+pub mod flash;
 pub mod inspect;

@@ -1,6 +1,5 @@
 //! `<image>.sha256` beside an image, as `sha256sum` writes it.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use serde::Serialize;
 
 use super::content::{Compression, Facts};
 use super::error::Error;
+use crate::plain_file;
 
 /// The longest list that is read.
 const LONGEST: u64 = 1 << 20;
@@ -23,14 +23,51 @@ pub struct Checksum {
     pub matches: bool,
 }
 
-/// Compares with `<image>.sha256` if there is one. A compressed image may also be listed by its name
-/// without the ending: then the decompressed bytes count.
+/// What a hash in the list is the hash of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The file.
+    File,
+    /// What it is when it is decompressed.
+    Raw,
+}
+
+/// The line of the list that is about the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The list.
+    pub list: PathBuf,
+    /// The hash, in lower case.
+    pub hash: String,
+    /// What it is the hash of.
+    pub of: Of,
+}
+
+/// Compares with `<image>.sha256` if there is one.
 pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Checksum>, Error> {
+    let Some(expected) = expected(image, facts.compression)? else {
+        return Ok(None);
+    };
+    let actual = match expected.of {
+        Of::File => &facts.sha256,
+        Of::Raw => &facts.raw_sha256,
+    };
+    let matches = actual.as_deref() == Some(expected.hash.as_str());
+    Ok(Some(Checksum {
+        file: expected.list,
+        expected: expected.hash,
+        matches,
+    }))
+}
+
+/// What `<image>.sha256` says, if there is one. A compressed image may also be listed by its name
+/// without the ending: then the decompressed bytes count.
+pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expected>, Error> {
     let mut list = image.as_os_str().to_owned();
     list.push(".sha256");
     let list = PathBuf::from(list);
     let mut text = String::new();
-    match File::open(&list).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+    match plain_file::open(&list).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) if e.kind() == io::ErrorKind::InvalidData => {
             let what = format!("{} is not a list of hashes", list.display());
@@ -40,21 +77,16 @@ pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Checksum>, Error> {
     };
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     let stem = image.file_stem().unwrap_or_default().to_string_lossy();
-    let of = |wanted: &str| text.lines().filter_map(line).find(|(_, n)| n == wanted);
-    let (found, actual) = match of(&name) {
-        None if facts.compression != Compression::None => (of(&stem), &facts.raw_sha256),
-        found => (found, &facts.sha256),
+    let hash_of = |wanted: &str| text.lines().filter_map(line).find(|(_, n)| n == wanted);
+    let (found, of) = match hash_of(&name) {
+        None if compression != Compression::None => (hash_of(&stem), Of::Raw),
+        found => (found, Of::File),
     };
-    let Some((expected, _)) = found else {
+    let Some((hash, _)) = found else {
         let what = format!("{} has no line for {name}", list.display());
         return Err(Error::Refused(what));
     };
-    let matches = actual.as_deref() == Some(expected.as_str());
-    Ok(Some(Checksum {
-        file: list,
-        expected,
-        matches,
-    }))
+    Ok(Some(Expected { list, hash, of }))
 }
 
 /// Hash and file name, without its folder, of one line.

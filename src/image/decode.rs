@@ -11,7 +11,7 @@ const ZSTD_WINDOW_LOG: u32 = 26;
 const XZ_MEMORY_KIB: u32 = 80 * 1024;
 
 /// What the first bytes say.
-pub(super) fn compression(start: &[u8]) -> Compression {
+pub(crate) fn compression(start: &[u8]) -> Compression {
     match start {
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
@@ -21,7 +21,7 @@ pub(super) fn compression(start: &[u8]) -> Compression {
 }
 
 /// Whether a decoder gave up for the memory that the data ask for. Neither library has a kind for it.
-pub(super) fn wants_memory(error: &io::Error) -> bool {
+pub(crate) fn wants_memory(error: &io::Error) -> bool {
     let text = error.to_string();
     error.kind() == io::ErrorKind::OutOfMemory
         || ["too much memory", "needed memory too big"]
@@ -30,7 +30,7 @@ pub(super) fn wants_memory(error: &io::Error) -> bool {
 }
 
 /// What `from` is when it is decompressed.
-pub(super) fn decoder<'a>(
+pub(crate) fn decoder<'a>(
     compression: Compression,
     from: impl Read + 'a,
 ) -> io::Result<Box<dyn Read + 'a>> {

@@ -29,6 +29,7 @@ pub mod table;
 mod unicode;
 
 pub use content::{Compression, Facts, How, Opened, open};
+pub(crate) use decode::{compression, decoder, wants_memory};
 pub use error::Error;
 pub use files::FileSystem;
 pub use report::{Report, examine};

@@ -1,6 +1,7 @@
 //! The fold of events that both views show: which phase, how far, what Nix is at.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::event::{Event, NixEvent, Phase};
 use crate::ui::words;
@@ -13,6 +14,8 @@ const MOST_ACTIVE: usize = 4096;
 pub(super) struct State {
     phase: Option<Phase>,
     bytes: Option<(u64, Option<u64>)>,
+    /// When the phase began, for those whose pace a person wants to know.
+    timed: Option<Instant>,
     built: (u64, u64),
     fetched: (u64, u64),
     active: BTreeMap<u64, String>,
@@ -25,6 +28,8 @@ impl State {
             Event::Started(phase) => {
                 self.phase = Some(*phase);
                 self.bytes = None;
+                let timed = matches!(phase, Phase::Flash | Phase::Verify);
+                self.timed = timed.then(Instant::now);
             }
             Event::Finished(phase, _) => {
                 if self.phase == Some(*phase) {
@@ -82,9 +87,15 @@ impl State {
         if self.phase == Some(Phase::Build) {
             return self.how_far_nix();
         }
-        self.bytes.map(|(done, total)| match total {
-            Some(total) => format!("{} of {}", words::bytes(done), words::bytes(total)),
-            None => words::bytes(done),
+        self.bytes.map(|(done, total)| {
+            let pace = self
+                .timed
+                .map(|since| words::pace(done, total, since.elapsed()));
+            let pace = pace.unwrap_or_default();
+            match total {
+                Some(total) => format!("{} of {}{pace}", words::bytes(done), words::bytes(total)),
+                None => format!("{}{pace}", words::bytes(done)),
+            }
         })
     }
 

@@ -20,6 +20,8 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Release => "give back what was borrowed",
         Phase::Unpack => "unpack the image",
         Phase::Boot => "boot the image",
+        Phase::Flash => "write the card",
+        Phase::Verify => "read the card back",
     }
 }
 
@@ -33,9 +35,40 @@ pub fn duration(d: Duration) -> String {
     }
 }
 
+/// How fast something is and when it ends, once both can be told: `, 21 MB/s, 3 min 04 s left`.
+pub fn pace(done: u64, total: Option<u64>, took: Duration) -> String {
+    // Before that it is a guess.
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if millis < 1000 || done == 0 {
+        return String::new();
+    }
+    let rate = done.saturating_mul(1000) / millis;
+    let mut text = format!(", {}/s", bytes(rate));
+    if let Some(left) = total
+        .map(|total| total.saturating_sub(done))
+        .filter(|_| rate > 0)
+    {
+        let seconds = Duration::from_secs(left.div_ceil(rate));
+        text.push_str(&format!(", {} left", duration(seconds)));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pace_is_told_when_it_is_known() {
+        let after = |seconds| pace(42_000_000, Some(84_000_000), Duration::from_secs(seconds));
+        assert_eq!(after(0), "");
+        assert_eq!(after(20), ", 2.1 MB/s, 20 s left");
+        assert_eq!(
+            pace(42_000_000, None, Duration::from_secs(20)),
+            ", 2.1 MB/s"
+        );
+        assert_eq!(pace(1, Some(2), Duration::from_secs(20)), ", 0 B/s");
+    }
 
     #[test]
     fn durations_read_as_people_say_them() {

@@ -14,9 +14,15 @@
 )]
 
 mod maps;
+mod trees;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+/// The project's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// Whether all of `tools` are here. Says aloud when they are not; in CI that is a failure.
 fn have(tools: &[&str]) -> bool {

@@ -1,0 +1,183 @@
+//! Flash: writes an image to a removable disk and reads it back.
+//!
+//! Promises: never writes to a disk that this machine, swap or the image itself depends on, whatever was
+//! allowed; opens a disk so that the kernel itself refuses one that is in use; in the end the disk reads
+//! as the image does, compared by hashes of what was read back. What went wrong is told together with
+//! what the card holds then. Refuses: partitions, mappings, arrays; to change anything before the person
+//! agreed. Uses image (decompression, what is on a disk) and blockmap.
+
+mod buffer;
+mod contents;
+pub mod devices;
+mod mounts;
+mod pieces;
+pub mod refusal;
+pub mod source;
+pub mod state;
+pub mod target;
+mod tools;
+mod tree;
+pub mod verify;
+pub mod write;
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use nix::errno::Errno;
+
+pub use devices::{Disk, Survey};
+pub use refusal::Allowed;
+pub use source::Source;
+pub use state::State;
+pub use tree::Tree;
+
+use crate::cancel::Cancel;
+use crate::event::{Event, Events, Phase};
+use crate::failure::{Failure, OrFail as _};
+use target::Target;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The disk, by whatever name.
+    pub device: PathBuf,
+    /// What the person allowed.
+    pub allowed: Allowed,
+    /// Whether the disk is read back.
+    pub verify: bool,
+}
+
+/// An image and a disk that may be written to once the person agreed.
+#[derive(Debug)]
+pub struct Prepared {
+    source: Source,
+    request: Request,
+    /// The disk as it was looked at.
+    pub disk: Disk,
+    number: u64,
+}
+
+/// Looks at image and disk; nothing is changed.
+pub fn prepare(
+    source: Source,
+    request: Request,
+    watch: (&Cancel, &Events),
+) -> Result<Prepared, Failure> {
+    let tree = Tree::here();
+    let device = &request.device;
+    let number = refusal::number(device)?;
+    let survey = Survey::take(&tree, &source.path);
+    let disk = refusal::whole_disk(&survey, &tree, &number)?;
+    refusal::check(&disk, request.allowed, source.size)?;
+    permitted(device, &disk)?;
+    let number = std::fs::metadata(device)
+        .or_usage("look at the disk")?
+        .rdev();
+    if source.lacks_table() {
+        watch
+            .1
+            .warn("the image has no partition table: boards do not boot from such a card");
+    }
+    source.check(watch)?;
+    Ok(Prepared {
+        source,
+        request,
+        disk,
+        number,
+    })
+}
+
+impl Prepared {
+    /// What the person loses, one line each; the disk itself first.
+    pub fn lost(&self, cancel: &Cancel) -> Vec<String> {
+        contents::lines(&self.disk, &self.request.device, cancel)
+    }
+
+    /// Unmounts, writes, reads back, has the kernel read the partition table anew.
+    pub fn run(self, (cancel, events, state): (&Cancel, &Events, &State)) -> Result<(), Failure> {
+        for point in self.disk.mounted() {
+            tools::unmount(point)?;
+        }
+        let mut target = self.open()?;
+        let watch = (cancel, events, state);
+        let written = phase(events, Phase::Flash, || {
+            write::write(&self.source, &mut target, watch)
+        })?;
+        if self.request.verify {
+            phase(events, Phase::Verify, || {
+                verify::verify(written, &target, watch)
+            })?;
+        }
+        // The program opens the disk itself, which O_EXCL does not forbid; but partitions must not be
+        // in use, and only our having closed it lets everybody see them.
+        drop(target);
+        if let Err(failure) = tools::reread(Path::new(&self.request.device)) {
+            let text = "the card is written, but the kernel did not read its partition table anew";
+            events.warn(format!(
+                "{text} ({failure}): take it out and put it in again"
+            ));
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Target, Failure> {
+        let node = self.disk.node();
+        let target = Target::open(&self.request.device).map_err(|e| refused(&e, &node))?;
+        if target.number().or_environment("look at the disk")? != self.number {
+            let text = format!("{} is another disk now", self.request.device.display());
+            return Err(Failure::environment(text));
+        }
+        refusal::too_small(
+            &Disk {
+                size: target.size,
+                ..self.disk.clone()
+            },
+            self.source.size,
+        )?;
+        Ok(target)
+    }
+}
+
+/// Does `work` as a phase that people see.
+fn phase<T>(
+    events: &Events,
+    phase: Phase,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let started = Instant::now();
+    events.emit(Event::Started(phase));
+    let done = work()?;
+    events.emit(Event::Finished(phase, started.elapsed()));
+    Ok(done)
+}
+
+/// Whether we may write to the disk, asked before the person is.
+fn permitted(device: &Path, disk: &Disk) -> Result<(), Failure> {
+    use nix::unistd::{AccessFlags, access};
+    match access(device, AccessFlags::R_OK | AccessFlags::W_OK) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(refused(&error.into(), &disk.node())),
+    }
+}
+
+/// Why a disk cannot be opened.
+fn refused(error: &io::Error, node: &str) -> Failure {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EACCES | Errno::EPERM) => {
+            Failure::environment(format!("{node} is not open to this user"))
+                .hint(format!("run the same command with sudo, or `sudo setfacl -m u:$USER:rw {node}` until the card is taken out"))
+                .hint("on Debian and Ubuntu the group disk may write to all disks, which is as good as being root")
+        }
+        Some(Errno::EBUSY) => {
+            let hint = "a file system, a mapping, swap or another program has it: close that first";
+            Failure::environment(format!("{node} is in use")).hint(hint)
+        }
+        Some(Errno::EROFS) => Failure::usage(format!("{node} is read-only")),
+        Some(Errno::ENOMEDIUM | Errno::ENXIO) => {
+            Failure::environment(format!("there is no card in {node}"))
+        }
+        _ => Failure::environment(format!("open {node}: {error}")),
+    }
+}

@@ -1,0 +1,103 @@
+//! Which disk is meant, and why it is not written to.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+
+use super::devices::{Disk, Found, Kind, Survey};
+use super::tree::Tree;
+use crate::failure::{Failure, OrFail as _};
+
+/// What the person allowed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allowed {
+    /// Disks whose medium cannot be taken out.
+    pub fixed: bool,
+    /// Unmounting what is mounted.
+    pub unmount: bool,
+}
+
+/// The number (`8:16`) of the block device that `path` names, through links.
+pub(super) fn number(path: &Path) -> Result<String, Failure> {
+    let found = fs::metadata(path).or_usage(format!("look at {}", path.display()))?;
+    if !found.file_type().is_block_device() {
+        let text = format!("{} is not a disk", path.display());
+        return Err(Failure::usage(text).hint("`sdbuild flash IMAGE` lists the disks"));
+    }
+    let number = found.rdev();
+    let (major, minor) = (nix::sys::stat::major(number), nix::sys::stat::minor(number));
+    Ok(format!("{major}:{minor}"))
+}
+
+/// The disk with that number.
+pub fn whole_disk(survey: &Survey, tree: &Tree, number: &str) -> Result<Disk, Failure> {
+    match survey.numbered(tree, number) {
+        Found::Disk(disk) if disk.kind == Kind::Other => Err(Failure::usage(format!(
+            "{} is not a disk that an image can be flashed to",
+            disk.node()
+        ))),
+        Found::Disk(disk) => Ok(disk.clone()),
+        Found::Partition(disk) => {
+            let node = disk.node();
+            let text = format!("it is a partition of {node}, and an image needs a whole disk");
+            Err(Failure::usage(text).hint(format!("give {node}, if all of it may be lost")))
+        }
+        Found::Unknown => Err(Failure::environment(format!(
+            "the kernel's list of disks has no device {number}"
+        ))),
+    }
+}
+
+/// Why `disk` is not written to, before anything else is asked. `image_size` is 0 while unknown.
+pub fn check(disk: &Disk, allowed: Allowed, image_size: u64) -> Result<(), Failure> {
+    let node = disk.node();
+    if !disk.system.is_empty() {
+        let text = format!("{node} holds {}", disk.system.join(", "));
+        return Err(Failure::usage(text).hint("such a disk is never written to: give another one"));
+    }
+    if !disk.removable && !allowed.fixed {
+        let text = format!("{node} is not removable ({})", describe(disk));
+        return Err(Failure::usage(text).hint("if you mean it, give --allow-fixed"));
+    }
+    if disk.size == 0 {
+        return Err(Failure::usage(format!("there is no card in {node}")));
+    }
+    if disk.read_only {
+        let text = format!("{node} is read-only");
+        return Err(Failure::usage(text).hint("an SD card has a lock switch on its side"));
+    }
+    too_small(disk, image_size)?;
+    if !disk.holders.is_empty() {
+        let text = format!("{node} is in use by {}", disk.holders.join(", "));
+        return Err(Failure::usage(text).hint("close or stop that first"));
+    }
+    let mounted: Vec<_> = disk
+        .mounted()
+        .map(|path| path.display().to_string())
+        .collect();
+    if !mounted.is_empty() && !allowed.unmount {
+        let text = format!("{node} is mounted at {}", mounted.join(", "));
+        return Err(Failure::usage(text).hint("unmount it, or give --unmount"));
+    }
+    Ok(())
+}
+
+/// Whether an image of `size` bytes fits.
+pub(super) fn too_small(disk: &Disk, size: u64) -> Result<(), Failure> {
+    if size <= disk.size {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} is too small: it has {} bytes, the image {size}",
+        disk.node(),
+        disk.size
+    )))
+}
+
+/// Its model and what it hangs on.
+pub(super) fn describe(disk: &Disk) -> String {
+    match disk.model.as_str() {
+        "" => disk.bus.to_owned(),
+        model => format!("{model}, {}", disk.bus),
+    }
+}

@@ -1,0 +1,360 @@
+//! Image to disk: one thread reads and decompresses, one hashes, and this one writes.
+//!
+//! In the end the disk reads, from its start to the image's end, as the image does. What is zero in the
+//! image (a hole, a long run of zeros, a block that the map leaves out) is not sent: the disk is told to
+//! make it zero where it can, else it is read, which cards do several times faster than they write, and
+//! only what is not zero is written. Leaving it as it was would be quicker still, and wrong: the blocks
+//! that file systems expect to be zero (free entries of a FAT, a journal) lie there too, and a card that
+//! was used before holds something else.
+
+use std::io;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use sha2::{Digest as _, Sha256};
+
+use super::buffer::{ALIGN, BUFFER, BUFFERS, Buffer};
+use super::pieces::{Piece, Pieces};
+use super::source::Source;
+use super::state::{Card, State};
+use super::target::Target;
+use crate::blockmap::{BlockMap, Builder, Checker, Mismatch, is_blank};
+use crate::cancel::Cancel;
+use crate::event::{Events, Phase};
+use crate::failure::{Failure, OrFail as _};
+use crate::image::checksum::{Expected, Of};
+
+/// Fewer zeros than this are written like data: a seek costs a card more.
+const SHORTEST_GAP: usize = 64 << 10;
+
+/// What was written, for whoever reads it back.
+#[derive(Debug)]
+pub struct Written {
+    /// The image's block map.
+    pub(super) map: BlockMap,
+    /// Stretches that were made zero, in bytes, in order; other zeros were seen to be zero already.
+    pub(super) zeroed: Vec<Range<u64>>,
+}
+
+/// Writes the image of `source` to `target`.
+pub fn write(
+    source: &Source,
+    target: &mut Target,
+    (cancel, events, state): (&Cancel, &Events, &State),
+) -> Result<Written, Failure> {
+    let (give_back, empty) = sync_channel(BUFFERS);
+    (0..BUFFERS).for_each(|_| give_back.send(Buffer::new()).unwrap_or(()));
+    let (full, read) = sync_channel(1);
+    let (checked, ready) = sync_channel(1);
+    let mut writer = Writer {
+        target,
+        events,
+        state,
+        blank: 0..0,
+        zeroed: Vec::new(),
+        done: 0,
+        total: total(source),
+        counts_blank: source.map.is_none(),
+    };
+    let pieces = Pieces {
+        source,
+        cancel,
+        empty,
+        full,
+    };
+    // All ends of the channels go with the closure: when it is left early, nobody waits for ever.
+    thread::scope(move |scope| {
+        scope.spawn(move || pieces.send());
+        let checking = scope.spawn(move || check(source, &read, &checked));
+        for piece in ready {
+            if cancel.is_cancelled() {
+                return Err(Failure::interrupted());
+            }
+            writer.take(piece, &give_back)?;
+        }
+        let map = checking.join();
+        let map = map.map_err(|_| Failure::environment("hash the image: the thread ended"))??;
+        writer.finish(map.image_size)?;
+        let zeroed = writer.zeroed;
+        Ok(Written { map, zeroed })
+    })
+}
+
+/// Bytes that will have to be written, when that is known.
+fn total(source: &Source) -> Option<u64> {
+    match &source.map {
+        Some(map) => Some(map.mapped_bytes()),
+        None => Some(source.size).filter(|size| *size > 0),
+    }
+}
+
+/// What pieces are compared with.
+enum Against {
+    Map(Checker),
+    Nothing(Builder),
+}
+
+/// Hashes what comes and passes it on; stops at what is not the image's.
+fn check(
+    source: &Source,
+    read: &Receiver<Result<Piece, Failure>>,
+    checked: &SyncSender<Piece>,
+) -> Result<BlockMap, Failure> {
+    let mut against = match &source.map {
+        Some(map) => Against::Map(Checker::new(map.clone())),
+        None => Against::Nothing(Builder::new()),
+    };
+    let raw = source.expected.as_ref().filter(|e| e.of == Of::Raw);
+    let mut raw: Option<(&Expected, Sha256)> = raw.map(|e| (e, Sha256::new()));
+    for piece in read {
+        let piece = piece?;
+        if let (Some((_, hash)), Piece::Data(_, buffer)) = (&mut raw, &piece) {
+            hash.update(buffer.bytes());
+        }
+        match (&mut against, &piece) {
+            (Against::Map(map), Piece::Data(_, buffer)) => {
+                map.push(buffer.bytes()).or_else(other)?
+            }
+            (Against::Map(map), Piece::Blank(_, count)) => map.blank(*count).or_else(other)?,
+            (Against::Nothing(map), Piece::Data(_, buffer)) => map.push(buffer.bytes()),
+            (Against::Nothing(map), Piece::Blank(_, count)) => map.blank(*count),
+        }
+        if checked.send(piece).is_err() {
+            // The writer has a reason of its own.
+            return Err(Failure::interrupted());
+        }
+    }
+    if let Some((expected, hash)) = raw {
+        expected.matches(hash)?;
+    }
+    match against {
+        Against::Map(map) => map.finish().or_else(other),
+        Against::Nothing(map) => match map.finish() {
+            map if map.image_size == 0 => Err(Failure::usage("the image decompresses to nothing")),
+            map => Ok(map),
+        },
+    }
+}
+
+fn other<T>(mismatch: Mismatch) -> Result<T, Failure> {
+    let hint = "the image is damaged, or the block map beside it is that of another image";
+    Err(Failure::usage(format!(
+        "the image is not the one of its block map: {mismatch}"
+    ))
+    .hint(hint))
+}
+
+struct Writer<'a> {
+    target: &'a mut Target,
+    events: &'a Events,
+    state: &'a State,
+    /// Zeros of the image that were not yet seen to.
+    blank: Range<u64>,
+    zeroed: Vec<Range<u64>>,
+    /// Bytes written; without a block map, bytes of the image dealt with.
+    done: u64,
+    total: Option<u64>,
+    counts_blank: bool,
+}
+
+impl Writer<'_> {
+    fn take(&mut self, piece: Piece, give_back: &SyncSender<Buffer>) -> Result<(), Failure> {
+        match piece {
+            Piece::Blank(at, count) => self.skip(at, count),
+            Piece::Data(at, mut buffer) => {
+                self.data(at, &mut buffer)?;
+                give_back.send(buffer).unwrap_or(());
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes zeros; those that follow each other are seen to at once.
+    fn skip(&mut self, at: u64, count: u64) -> Result<(), Failure> {
+        if self.blank.end != at {
+            self.see_to_blank()?;
+            self.blank.start = at;
+        }
+        self.blank.end = at.saturating_add(count);
+        if self.counts_blank {
+            self.tell(count);
+        }
+        Ok(())
+    }
+
+    /// Writes a buffer but for its long runs of zeros.
+    fn data(&mut self, at: u64, buffer: &mut Buffer) -> Result<(), Failure> {
+        let end = at.saturating_add(buffer.bytes().len() as u64);
+        let room = self.target.size;
+        if end > room {
+            let text = format!("the image is larger than the disk, which has {room} bytes");
+            return Err(Failure::usage(text));
+        }
+        let whole = self.target.whole_blocks(end).saturating_sub(at);
+        let whole = usize::try_from(whole).unwrap_or(BUFFER);
+        buffer.zero_to(whole);
+        for (from, to, is_data) in runs(buffer.padded(whole)) {
+            let start = at.saturating_add(from as u64);
+            if is_data {
+                self.see_to_blank()?;
+                let bytes = buffer.padded(to).get(from..).unwrap_or_default();
+                self.put(bytes, start)?;
+                self.tell(bytes.len() as u64);
+            } else {
+                self.skip(start, (to.saturating_sub(from)) as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, bytes: &[u8], at: u64) -> Result<(), Failure> {
+        self.state.set(Card::HalfWritten);
+        let written = self.target.write(bytes, at);
+        written
+            .map_err(|e| trouble(&e))
+            .or_environment(format!("write at byte {at}"))
+    }
+
+    fn tell(&mut self, more: u64) {
+        self.done = self.done.saturating_add(more);
+        let total = self.total.map(|total| total.max(self.done));
+        self.events.bytes(Phase::Flash, self.done, total);
+    }
+
+    /// Has the disk hold zeros where the image does.
+    fn see_to_blank(&mut self) -> Result<(), Failure> {
+        let blank = std::mem::replace(&mut self.blank, 0..0);
+        let end = self.target.whole_blocks(blank.end).min(self.target.size);
+        if blank.start >= end {
+            return Ok(());
+        }
+        self.state.set(Card::HalfWritten);
+        let count = end.saturating_sub(blank.start);
+        let zeroed = self.target.zero(blank.start, count);
+        let operation = format!("clear {count} bytes at byte {}", blank.start);
+        if zeroed.map_err(|e| trouble(&e)).or_environment(operation)? {
+            self.zeroed.push(blank.start..end);
+            return Ok(());
+        }
+        let mut buffer = Buffer::new();
+        let mut at = blank.start;
+        while at < end {
+            let n = end.saturating_sub(at).min(BUFFER as u64);
+            self.clear(at, usize::try_from(n).unwrap_or(0), &mut buffer)?;
+            at = at.saturating_add(n);
+        }
+        Ok(())
+    }
+
+    /// Reads `count` bytes, and writes zeros where there is something else.
+    fn clear(&mut self, at: u64, count: usize, buffer: &mut Buffer) -> Result<(), Failure> {
+        let space = buffer.space().get_mut(..count).unwrap_or_default();
+        let read = self.target.read(space, at).map_err(|e| trouble(&e));
+        read.or_environment(format!("read at byte {at}"))?;
+        let mut dirty = 0..0;
+        for (from, to, is_data) in runs(space) {
+            if is_data {
+                dirty = if dirty.is_empty() {
+                    from..to
+                } else {
+                    dirty.start..to
+                };
+            }
+        }
+        if dirty.is_empty() {
+            return Ok(());
+        }
+        space.fill(0);
+        let zeros = space.get(dirty.clone()).unwrap_or_default();
+        let start = at.saturating_add(dirty.start as u64);
+        self.put(zeros, start)?;
+        self.zeroed
+            .push(start..start.saturating_add(zeros.len() as u64));
+        Ok(())
+    }
+
+    fn finish(&mut self, image_size: u64) -> Result<(), Failure> {
+        if image_size > self.target.size {
+            return Err(Failure::usage(format!(
+                "the image has {image_size} bytes, the disk only {}",
+                self.target.size
+            )));
+        }
+        self.see_to_blank()?;
+        let synced = self.target.sync().map_err(|e| trouble(&e));
+        synced.or_environment("write what the disk had not yet taken")?;
+        self.state.set(Card::NotVerified);
+        Ok(())
+    }
+}
+
+/// What the kernel's numbers mean for a card.
+pub(super) fn trouble(error: &io::Error) -> io::Error {
+    let text = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+        Some(nix::errno::Errno::EIO) => {
+            "the disk reports an error: it, its reader or their contact is bad"
+        }
+        Some(
+            nix::errno::Errno::ENODEV | nix::errno::Errno::ENXIO | nix::errno::Errno::ENOMEDIUM,
+        ) => "the disk is gone",
+        Some(nix::errno::Errno::ENOSPC) => "the disk ends here",
+        _ => return io::Error::new(error.kind(), error.to_string()),
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// Stretches of data and long stretches of zeros: from, to, whether it is data.
+fn runs(bytes: &[u8]) -> Vec<(usize, usize, bool)> {
+    let align = usize::try_from(ALIGN).unwrap_or(1);
+    let mut runs: Vec<(usize, usize, bool)> = Vec::new();
+    let mut at = 0;
+    for block in bytes.chunks(align) {
+        let end = at + block.len();
+        let is_data = !is_blank(block);
+        match runs.last_mut() {
+            Some((_, to, kind)) if *kind == is_data => *to = end,
+            _ => runs.push((at, end, is_data)),
+        }
+        at = end;
+    }
+    let mut joined: Vec<(usize, usize, bool)> = Vec::new();
+    let last = runs.len().saturating_sub(1);
+    for (n, (from, to, is_data)) in runs.into_iter().enumerate() {
+        // Zeros at an edge may go on in the next buffer.
+        let inner = n > 0 && n < last;
+        let is_data = is_data || (inner && to.saturating_sub(from) < SHORTEST_GAP);
+        match joined.last_mut() {
+            Some((_, end, kind)) if *kind == is_data => *end = to,
+            _ => joined.push((from, to, is_data)),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+
+    #[test]
+    fn long_runs_of_zeros_are_parted_from_data() {
+        const KIB: usize = 1024;
+        let mut bytes = vec![0; 400 * KIB];
+        for at in [8 * KIB, 68 * KIB, 200 * KIB] {
+            bytes[at] = 1;
+        }
+        let found: Vec<_> = runs(&bytes)
+            .into_iter()
+            .map(|(a, b, d)| (a / KIB, b / KIB, d))
+            .collect();
+        let expected = [
+            (0, 8, false),
+            (8, 72, true),
+            (72, 200, false),
+            (200, 204, true),
+            (204, 400, false),
+        ];
+        assert_eq!(found, expected);
+        assert!(runs(&[]).is_empty());
+    }
+}

@@ -1,0 +1,303 @@
+//! Which disks are listed and which refused, on recorded trees of other machines.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use sdbuild::failure::Failure;
+use sdbuild::flash::refusal::{check, whole_disk};
+use sdbuild::flash::{Allowed, Survey, Tree};
+
+use crate::root;
+
+const EVERYTHING: Allowed = Allowed {
+    fixed: true,
+    unmount: true,
+};
+
+/// A machine as `tests/flash/trees/<name>.txt` describes it. A tilde stands for a space.
+struct Machine {
+    folder: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new(name: &str) -> Self {
+        let machine = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let text =
+            fs::read_to_string(root().join(format!("tests/flash/trees/{name}.txt"))).unwrap();
+        let (devices, tables) = text.split_once("\nmounts\n").unwrap();
+        let (mounts, swaps) = tables.split_once("swaps\n").unwrap();
+        machine.write("proc/self/mountinfo", mounts);
+        machine.write(
+            "proc/swaps",
+            &format!("Filename Type Size Used Priority\n{swaps}"),
+        );
+        let mut disk = String::new();
+        for line in devices.lines().filter(|line| !line.starts_with('#')) {
+            let words: Vec<_> = line.split(' ').collect();
+            match words[0] {
+                "disk" => {
+                    disk = format!("sys/{}", words[3]);
+                    machine.device(&disk, &words[1..3], &words[4..]);
+                }
+                "virtual" => {
+                    let place = format!("sys/devices/virtual/block/{}", words[1]);
+                    machine.device(&place, &words[1..3], &words[3..]);
+                }
+                "part" => {
+                    let number = words[1]
+                        .rsplit(|c: char| !c.is_ascii_digit())
+                        .next()
+                        .unwrap();
+                    machine.write(&format!("{disk}/{}/partition", words[1]), number);
+                    machine.device(&format!("{disk}/{}", words[1]), &words[1..3], &words[3..]);
+                }
+                "udev" => {
+                    let number = fs::read_to_string(
+                        machine.at(&format!("sys/class/block/{}/dev", words[1])),
+                    );
+                    let lines: String = words[2..].iter().map(|w| format!("E:{w}\n")).collect();
+                    machine.write(&format!("run/udev/data/b{}", number.unwrap()), &lines);
+                }
+                "slave" => {
+                    machine.write(
+                        &format!("sys/class/block/{}/slaves/{}/x", words[1], words[2]),
+                        "",
+                    );
+                    machine.write(
+                        &format!("sys/class/block/{}/holders/{}/x", words[2], words[1]),
+                        "",
+                    );
+                }
+                "btrfs" => {
+                    for name in &words[2..] {
+                        machine.write(&format!("sys/fs/btrfs/{}/devices/{name}/x", words[1]), "");
+                    }
+                }
+                other => panic!("{other}"),
+            }
+        }
+        machine
+    }
+
+    fn at(&self, path: &str) -> std::path::PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn device(&self, place: &str, names: &[&str], files: &[&str]) {
+        let [name, number] = names else {
+            panic!("{names:?}")
+        };
+        self.write(&format!("{place}/dev"), number);
+        for (file, value) in files.iter().map(|word| word.split_once('=').unwrap()) {
+            let file = if file == "sectors" { "size" } else { file };
+            self.write(&format!("{place}/{file}"), &value.replace('~', " "));
+        }
+        for link in [format!("class/block/{name}"), format!("dev/block/{number}")] {
+            let link = self.at("sys").join(link);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            symlink(Path::new("../../..").join(place), link).unwrap();
+        }
+        self.write(&format!("dev/{name}"), "");
+    }
+
+    fn tree(&self) -> Tree {
+        Tree::at(self.folder.path())
+    }
+
+    fn survey(&self) -> Survey {
+        Survey::take(&self.tree(), Path::new("/srv/images/a.img"))
+    }
+
+    fn listed(&self) -> Vec<String> {
+        self.survey()
+            .candidates()
+            .map(|disk| disk.name.clone())
+            .collect()
+    }
+
+    /// Why the device is refused for an image of 1 MB; nothing when it is not.
+    fn refused(&self, number: &str, allowed: Allowed) -> String {
+        let told = |failure: Failure| failure.to_string();
+        let disk = whole_disk(&self.survey(), &self.tree(), number);
+        let checked = disk.and_then(|disk| check(&disk, allowed, 1_000_000));
+        checked.err().map(told).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_laptop() {
+    let machine = Machine::new("laptop");
+    // not the empty slot, the optical drive, what is built in or what the kernel made up
+    assert_eq!(machine.listed(), ["mmcblk0", "sda", "sdc", "sdd"]);
+    let survey = machine.survey();
+    let sda = survey.candidates().find(|disk| disk.name == "sda").unwrap();
+    assert_eq!(
+        (sda.model.as_str(), sda.bus, sda.size),
+        ("Generic STORAGE DEVICE", "usb", 62_333_952 * 512)
+    );
+    assert_eq!(sda.parts[2].label.as_deref(), Some("NIXOS_SD"));
+    assert_eq!(
+        sda.mounted().collect::<Vec<_>>(),
+        [Path::new("/run/media/me/FIRM WARE")]
+    );
+    let none = Allowed::default();
+    for (number, allowed, why) in [
+        ("179:0", none, ""),
+        (
+            "259:0",
+            EVERYTHING,
+            "/dev/nvme0n1 holds /, /boot/efi, /boot, swap, the image itself",
+        ),
+        (
+            "259:3",
+            EVERYTHING,
+            "it is a partition of /dev/nvme0n1, and an image needs a whole disk",
+        ),
+        (
+            "259:8",
+            EVERYTHING,
+            "the kernel's list of disks has no device 259:8",
+        ),
+        ("259:9", none, "/dev/nvme1n1 is not removable (nvme)"),
+        ("259:9", EVERYTHING, ""),
+        (
+            "253:2",
+            EVERYTHING,
+            "/dev/dm-2 is not a disk that an image can be flashed to",
+        ),
+        (
+            "252:0",
+            EVERYTHING,
+            "/dev/zram0 is not a disk that an image can be flashed to",
+        ),
+        (
+            "11:0",
+            EVERYTHING,
+            "/dev/sr0 is not a disk that an image can be flashed to",
+        ),
+        (
+            "8:0",
+            none,
+            "/dev/sda is mounted at /run/media/me/FIRM WARE",
+        ),
+        ("8:0", EVERYTHING, ""),
+        ("8:16", none, "there is no card in /dev/sdb"),
+        (
+            "8:32",
+            none,
+            "/dev/sdc is not removable (Samsung Portable SSD T5, usb)",
+        ),
+        ("8:32", EVERYTHING, ""),
+        ("8:48", EVERYTHING, "/dev/sdd is read-only"),
+        ("7:0", none, "/dev/loop0 is not removable (loop)"),
+        (
+            "99:0",
+            none,
+            "the kernel's list of disks has no device 99:0",
+        ),
+    ] {
+        assert_eq!(machine.refused(number, allowed), why, "{number}");
+    }
+}
+
+#[test]
+fn a_pi_that_runs_from_its_card() {
+    let machine = Machine::new("pi");
+    assert_eq!(machine.listed(), ["sda"]);
+    let refused = machine.refused("179:0", EVERYTHING);
+    assert_eq!(
+        refused,
+        "/dev/mmcblk0 holds /, /boot/firmware, swap, the image itself"
+    );
+    assert_eq!(
+        machine.refused("179:32", Allowed::default()),
+        "/dev/mmcblk1 is not removable (BJTD4R, mmc)"
+    );
+    assert_eq!(machine.refused("179:32", EVERYTHING), "");
+    let refused = machine.refused("179:64", EVERYTHING);
+    assert!(
+        refused.contains("not a disk that an image can be flashed to"),
+        "{refused}"
+    );
+    assert_eq!(machine.refused("8:0", Allowed::default()), "");
+}
+
+#[test]
+fn every_disk_of_an_array_a_pool_and_a_multi_path_counts() {
+    let machine = Machine::new("arrays");
+    assert_eq!(machine.listed(), ["sdg"]);
+    for (number, why) in [
+        ("8:0", "/dev/sda holds /"),
+        ("8:16", "/dev/sdb holds /"),
+        ("8:32", "/dev/sdc holds /home"),
+        ("8:48", "/dev/sdd holds /home"),
+        ("8:64", "/dev/sde holds the image itself"),
+        ("8:80", "/dev/sdf holds the image itself"),
+        ("8:96", "/dev/sdg is in use by dm-1 (secret)"),
+    ] {
+        assert_eq!(machine.refused(number, EVERYTHING), why);
+    }
+}
+
+#[test]
+fn zfs_has_every_disk_with_a_member_on_it() {
+    let machine = Machine::new("zfs");
+    assert_eq!(machine.listed(), ["sdc"]);
+    assert_eq!(
+        machine.refused("8:0", EVERYTHING),
+        "/dev/sda holds /, /nix, the image itself"
+    );
+    assert_eq!(machine.refused("8:16", EVERYTHING), "");
+    // without udev nobody knows what is on a disk
+    fs::remove_dir_all(machine.at("run/udev")).unwrap();
+    for number in ["8:0", "8:16"] {
+        let refused = machine.refused(number, EVERYTHING);
+        assert!(
+            refused.contains("perhaps / (it cannot be told"),
+            "{refused}"
+        );
+    }
+    assert_eq!(machine.refused("8:32", EVERYTHING), "");
+}
+
+#[test]
+fn in_a_container_no_fixed_disk_is_taken() {
+    let machine = Machine::new("container");
+    assert_eq!(machine.listed(), ["sdb"]);
+    let refused = machine.refused("8:0", EVERYTHING);
+    assert!(
+        refused.contains("perhaps / (it cannot be told"),
+        "{refused}"
+    );
+    assert_eq!(machine.refused("8:16", EVERYTHING), "");
+    // a loop device shows what it is made of
+    let refused = machine.refused("7:3", EVERYTHING);
+    assert!(refused.contains("too small"), "{refused}");
+}
+
+#[test]
+fn a_live_systems_own_stick_is_kept() {
+    let machine = Machine::new("live");
+    assert_eq!(machine.listed(), ["sdb"]);
+    let refused = machine.refused("8:0", EVERYTHING);
+    assert!(
+        refused.starts_with("/dev/sda holds /nix/.ro-store, /nix/store"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_machine_that_tells_nothing_has_no_disks() {
+    let folder = tempfile::tempdir().unwrap();
+    let survey = Survey::take(&Tree::at(folder.path()), Path::new("/a.img"));
+    assert_eq!(survey.candidates().count(), 0);
+}
