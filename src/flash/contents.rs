@@ -11,9 +11,11 @@ use crate::image::disk::Section;
 use crate::image::report::{Layout, Slot};
 
 /// A size as disks and cards are sold.
-fn gigabytes(size: u64) -> String {
-    let tenths = size / 100_000_000;
-    format!("{}.{} GB", tenths / 10, tenths % 10)
+fn decimal(size: u64) -> String {
+    match (size / 1_000_000, size / 100_000_000) {
+        (megabytes, ..10) => format!("{megabytes} MB"),
+        (_, tenths) => format!("{}.{} GB", tenths / 10, tenths % 10),
+    }
 }
 
 /// The disk, then each of its partitions.
@@ -22,7 +24,7 @@ pub(super) fn lines(disk: &Disk, device: &Path, cancel: &Cancel) -> Vec<String> 
         "{}: {}, {}",
         disk.node(),
         describe(disk),
-        gigabytes(disk.size)
+        decimal(disk.size)
     )];
     let slots = slots(device, cancel);
     let (whole, parts) = disk
@@ -52,7 +54,7 @@ fn partition(part: &Part, seen: Option<&Slot>) -> String {
         .label
         .clone()
         .or_else(|| fs.and_then(|fs| fs.label.clone()));
-    let mut words = vec![gigabytes(part.size)];
+    let mut words = vec![decimal(part.size)];
     words.extend(kind);
     words.extend(label.map(|label| format!("label {label}")));
     words.extend(

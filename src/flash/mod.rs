@@ -113,7 +113,10 @@ impl Prepared {
         // The program opens the disk itself, which O_EXCL does not forbid; but partitions must not be
         // in use, and only our having closed it lets everybody see them.
         drop(target);
-        if let Err(failure) = tools::reread(Path::new(&self.request.device)) {
+        // A loop device shows partitions only when it was made to.
+        if let Err(failure) = tools::reread(Path::new(&self.request.device))
+            && self.disk.kind == devices::Kind::Disk
+        {
             let text = "the card is written, but the kernel did not read its partition table anew";
             events.warn(format!(
                 "{text} ({failure}): take it out and put it in again"

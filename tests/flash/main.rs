@@ -13,6 +13,8 @@
     reason = "tests fail by panicking"
 )]
 
+mod files;
+mod loops;
 mod maps;
 mod trees;
 
@@ -75,4 +77,11 @@ fn image(path: &Path, size: u64, seed: u64, data: &[(u64, usize)]) {
         file.write_all_at(&bytes, *at).unwrap();
     }
     file.set_len(size).unwrap();
+}
+
+/// The block map of `bytes`.
+fn map_of(bytes: &[u8]) -> sdbuild::blockmap::BlockMap {
+    let mut builder = sdbuild::blockmap::Builder::new();
+    bytes.chunks(70_001).for_each(|piece| builder.push(piece));
+    builder.finish()
 }

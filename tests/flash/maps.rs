@@ -3,17 +3,11 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 
-use sdbuild::blockmap::{BlockMap, Builder};
+use sdbuild::blockmap::BlockMap;
 
-use crate::{have, image, run, tried};
+use crate::{have, image, map_of, run, tried};
 
 const MIB: u64 = 1 << 20;
-
-fn map_of(bytes: &[u8]) -> BlockMap {
-    let mut builder = Builder::new();
-    bytes.chunks(70_001).for_each(|piece| builder.push(piece));
-    builder.finish()
-}
 
 #[test]
 fn bmaptool_copies_by_our_map_and_finds_what_differs() {

@@ -1,0 +1,190 @@
+//! The room itself, on plain files: what no healthy disk does.
+
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use sdbuild::cancel::Cancel;
+use sdbuild::event::{Event, Events, Phase};
+use sdbuild::failure::{Class, Failure};
+use sdbuild::flash::state::Card;
+use sdbuild::flash::target::Target;
+use sdbuild::flash::verify::verify;
+use sdbuild::flash::write::write;
+use sdbuild::flash::{Source, State};
+use std::sync::{Arc, Mutex};
+
+use crate::{image, map_of};
+
+const MIB: u64 = 1 << 20;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    cancel: Cancel,
+    events: Events,
+    seen: Arc<Mutex<Vec<Event>>>,
+    state: State,
+}
+
+impl Bench {
+    /// A file of random bytes as the card, and an image.
+    fn new(card: u64, size: u64, data: &[(u64, usize)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        image(
+            &folder.path().join("card"),
+            card,
+            1,
+            &[(0, usize::try_from(card).unwrap())],
+        );
+        image(&folder.path().join("a.img"), size, 2, data);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&seen);
+        Self {
+            folder,
+            cancel: Cancel::new(),
+            events: Events::new(move |event| sink.lock().unwrap().push(event)),
+            seen,
+            state: State::new(),
+        }
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes, lets `meanwhile` happen to the card, reads back.
+    fn flash(&self, name: &str, meanwhile: impl FnOnce(&Path)) -> Result<(), Failure> {
+        let source = Source::open(&self.file(name))?;
+        let mut target = Target::open(&self.file("card")).unwrap();
+        let watch = (&self.cancel, &self.events, &self.state);
+        let written = write(&source, &mut target, watch)?;
+        assert_eq!(self.state.get(), Card::NotVerified);
+        meanwhile(&self.file("card"));
+        verify(written, &target, watch)
+    }
+
+    fn same(&self) -> bool {
+        let image = fs::read(self.file("a.img")).unwrap();
+        fs::read(self.file("card")).unwrap()[..image.len()] == image[..]
+    }
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
+#[test]
+fn a_card_that_forgets_is_found() {
+    let data = [(0, 8192), (10 * MIB, 3 << 20)];
+    // data, zeros that were written as zeros, the last byte
+    for at in [4097, 12 * MIB, 5 * MIB, 20 * MIB - 1] {
+        let bench = Bench::new(24 * MIB, 20 * MIB, &data);
+        let failure = bench.flash("a.img", |card| flip(card, at)).unwrap_err();
+        assert_eq!(
+            (failure.class, bench.state.get()),
+            (Class::Environment, Card::Different),
+            "{at}"
+        );
+        let told = bench.state.told(failure, "flash").to_string();
+        assert!(told.contains("does not hold the image"), "{told}");
+    }
+    // what is behind the image is not ours
+    let bench = Bench::new(24 * MIB, 20 * MIB, &data);
+    bench.flash("a.img", |card| flip(card, 20 * MIB)).unwrap();
+    assert!(bench.same());
+}
+
+#[test]
+fn an_image_may_end_anywhere() {
+    for size in [1, 511, 4097, 8 * MIB - 1, 8 * MIB + 512] {
+        let bench = Bench::new(9 * MIB, size, &[(size - 1, 1)]);
+        bench.flash("a.img", |_| ()).unwrap();
+        assert!(bench.same(), "{size}");
+        let behind = usize::try_from(size.next_multiple_of(4096)).unwrap();
+        let whole = fs::read(bench.file("card")).unwrap();
+        assert!(whole[behind..].iter().any(|byte| *byte != 0));
+    }
+    // and fill the card to its last byte
+    let bench = Bench::new(MIB + 512, MIB + 512, &[(MIB, 512)]);
+    bench.flash("a.img", |_| ()).unwrap();
+    assert!(bench.same());
+}
+
+#[test]
+fn a_card_that_ends_early_is_told() {
+    let bench = Bench::new(10 * MIB, 20 * MIB, &[(0, 20 << 20)]);
+    let failure = bench.flash("a.img", |_| ()).unwrap_err();
+    assert_eq!(
+        (failure.class, bench.state.get()),
+        (Class::Usage, Card::HalfWritten)
+    );
+    // and when only zeros are left
+    let bench = Bench::new(10 * MIB, 20 * MIB, &[(0, 1 << 20)]);
+    let failure = bench.flash("a.img", |_| ()).unwrap_err();
+    assert!(failure.to_string().contains("the disk only"), "{failure}");
+    assert_eq!(bench.state.get(), Card::HalfWritten);
+}
+
+#[test]
+fn who_stops_before_the_first_byte_finds_the_card_untouched() {
+    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
+    let before = fs::read(bench.file("card")).unwrap();
+    bench.cancel.received(2);
+    let failure = bench.flash("a.img", |_| ()).unwrap_err();
+    assert_eq!(
+        (failure.class, bench.state.get()),
+        (Class::Interrupted, Card::Untouched)
+    );
+    assert!(fs::read(bench.file("card")).unwrap() == before);
+}
+
+#[test]
+fn a_list_of_hashes_may_name_what_is_inside() {
+    use sha2::{Digest as _, Sha256};
+    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
+    let raw = fs::read(bench.file("a.img")).unwrap();
+    fs::write(
+        bench.file("a.img.zst"),
+        zstd::encode_all(raw.as_slice(), 1).unwrap(),
+    )
+    .unwrap();
+    let list = |hash: &str| fs::write(bench.file("a.img.zst.sha256"), format!("{hash}  a.img\n"));
+    list(&hex::encode(Sha256::digest(&raw))).unwrap();
+    bench.flash("a.img.zst", |_| ()).unwrap();
+    assert!(bench.same());
+    list(&"ab".repeat(32)).unwrap();
+    let failure = bench.flash("a.img.zst", |_| ()).unwrap_err();
+    assert!(
+        failure.to_string().contains("tells the hash of"),
+        "{failure}"
+    );
+    assert_eq!(bench.state.get(), Card::HalfWritten);
+}
+
+#[test]
+fn progress_is_told_in_bytes_that_are_written() {
+    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192), (10 * MIB, 3 << 20)]);
+    let map = map_of(&fs::read(bench.file("a.img")).unwrap());
+    fs::write(bench.file("a.img.bmap"), map.to_xml()).unwrap();
+    bench.flash("a.img", |_| ()).unwrap();
+    let last = |wanted: Phase| {
+        let seen = bench.seen.lock().unwrap();
+        let bytes = seen.iter().filter_map(|event| match event {
+            Event::Bytes { phase, done, total } if *phase == wanted => Some((*done, *total)),
+            _ => None,
+        });
+        bytes.last().unwrap()
+    };
+    let written = 8192 + 3 * MIB;
+    assert_eq!(last(Phase::Flash), (written, Some(written)));
+    let (done, total) = last(Phase::Verify);
+    assert_eq!(Some(done), total);
+    assert!(done >= written, "{done}");
+}
