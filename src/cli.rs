@@ -186,6 +186,7 @@ pub struct Boot {
 
 /// `sdbuild flash`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Flash {
     /// The image: .img, or that as .zst, .xz or .gz.
     pub image: PathBuf,

@@ -88,7 +88,9 @@ async fn agreed(
     (ui, context): (&Ui, &Context),
 ) -> Result<bool, Failure> {
     if yes {
-        lost.iter().for_each(|line| context.events.notice(line));
+        for line in lost {
+            context.events.notice(line);
+        }
         return Ok(true);
     }
     let lines: Vec<_> = lost.iter().map(|line| one_line(line)).collect();
@@ -100,20 +102,12 @@ async fn agreed(
     let ui = ui.clone();
     let asked = tokio::task::spawn_blocking(move || ui.confirm(&question));
     let answer = context.cancel.race(asked).await?;
-    match answer.map_err(|e| Failure::new(Class::Internal, e))?? {
-        Some(answer) => Ok(answer),
-        None => {
-            let lost = lost
-                .iter()
-                .map(|line| line.trim())
-                .collect::<Vec<_>>()
-                .join("; ");
-            let text = format!(
-                "standard input is no terminal to ask on whether all of this may be lost: {lost}"
-            );
-            Err(Failure::usage(text).hint("give --yes if it may"))
-        }
-    }
+    let answer = answer.map_err(|e| Failure::new(Class::Internal, e))??;
+    answer.ok_or_else(|| {
+        let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
+        let text = "standard input is no terminal to ask on whether all of this may be lost";
+        Failure::usage(format!("{text}: {}", lost.join("; "))).hint("give --yes if it may")
+    })
 }
 
 /// The disks that an image can go to.

@@ -1,15 +1,10 @@
-//! Disks: what they are, what is on them, and what of this machine's own depends on them.
+//! Disks: what they are and what is on them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
-use super::mounts::{Behind, Mounts, swaps};
 use super::tree::{Tree, block};
 
-/// The system's own: these, and what is mounted below them.
-const SYSTEM_TREES: [&str; 5] = ["/boot", "/efi", "/etc", "/nix", "/usr"];
-/// These alone: people mount their own things below them.
-const SYSTEM_POINTS: [&str; 4] = ["/", "/home", "/root", "/var"];
 /// Sizes in sysfs are in these units, whatever the disk's own blocks are.
 const SECTOR: u64 = 512;
 
@@ -85,173 +80,8 @@ impl Disk {
     }
 }
 
-/// All disks of a machine.
-#[derive(Clone, Debug)]
-pub struct Survey {
-    disks: BTreeMap<String, Disk>,
-    /// Partitions, and the disk that each is on.
-    partitions: BTreeMap<String, String>,
-}
-
-/// What a device number stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found<'a> {
-    /// A whole disk.
-    Disk(&'a Disk),
-    /// A partition of it.
-    Partition(&'a Disk),
-    /// Nothing that sysfs knows.
-    Unknown,
-}
-
-impl Survey {
-    /// Looks at the machine of `tree`. `image` is the image's path, absolute and without links.
-    pub fn take(tree: &Tree, image: &Path) -> Self {
-        let (mut disks, mut partitions) = (BTreeMap::new(), BTreeMap::new());
-        for name in tree.names("sys/class/block") {
-            if let Some(disk) = parent(tree, &name) {
-                partitions.insert(name, disk);
-            } else if tree.text(&format!("{}/hidden", block(&name))).as_deref() != Some("1") {
-                disks.insert(name.clone(), disk(tree, name));
-            }
-        }
-        let mut survey = Self { disks, partitions };
-        let mounts = Mounts::read(tree);
-        survey.note_mounts(tree, &mounts);
-        for (what, behind) in owned(tree, &mounts, image) {
-            survey.note_system(tree, &mounts, (&what, &behind));
-        }
-        survey
-    }
-
-    /// The disks that a person may have meant, by name.
-    pub fn candidates(&self) -> impl Iterator<Item = &Disk> {
-        self.disks.values().filter(|disk| disk.is_candidate())
-    }
-
-    /// The device with that number (`8:16`).
-    pub fn numbered(&self, tree: &Tree, number: &str) -> Found<'_> {
-        let Some(name) = tree.numbered(number) else {
-            return Found::Unknown;
-        };
-        if let Some(disk) = self.disks.get(&name) {
-            return Found::Disk(disk);
-        }
-        let disk = self
-            .partitions
-            .get(&name)
-            .and_then(|disk| self.disks.get(disk));
-        disk.map_or(Found::Unknown, Found::Partition)
-    }
-
-    /// Where partitions are mounted, and what is made of them.
-    fn note_mounts(&mut self, tree: &Tree, mounts: &Mounts) {
-        for mount in &mounts.0 {
-            for name in mounts.behind(mount, tree).names {
-                let disk = self.partitions.get(&name).unwrap_or(&name).clone();
-                let parts = self.disks.get_mut(&disk).map(|disk| &mut disk.parts);
-                if let Some(part) = parts.into_iter().flatten().find(|part| part.name == name) {
-                    part.mounted.push(mount.point.clone());
-                }
-            }
-        }
-    }
-
-    /// Marks the disks that `what` depends on.
-    fn note_system(&mut self, tree: &Tree, mounts: &Mounts, (what, behind): (&str, &Behind)) {
-        let below = Below { tree, mounts }.disks(&behind.names);
-        for disk in self.disks.values_mut() {
-            let text = if below.contains(&disk.name) {
-                what.to_owned()
-            } else if behind.unknown && !disk.removable && disk.kind == Kind::Disk {
-                format!("perhaps {what} (it cannot be told which disk that is on)")
-            } else {
-                continue;
-            };
-            if !disk.system.contains(&text) {
-                disk.system.push(text);
-            }
-        }
-    }
-}
-
-/// What this machine cannot lose, and what it lies on.
-fn owned(tree: &Tree, mounts: &Mounts, image: &Path) -> Vec<(String, Behind)> {
-    let is_system = |point: &Path| {
-        SYSTEM_TREES.iter().any(|tree| point.starts_with(tree))
-            || SYSTEM_POINTS.iter().any(|it| point == Path::new(it))
-    };
-    let system = mounts.0.iter().filter(|mount| is_system(&mount.point));
-    let system = system.map(|m| (m.point.display().to_string(), mounts.behind(m, tree)));
-    let swaps = swaps(tree).into_iter().map(|path| {
-        let behind = match tree.of_node(&path) {
-            Some(name) => Behind {
-                names: vec![name],
-                unknown: false,
-            },
-            None => mounts.behind_path(Path::new(&path), tree),
-        };
-        ("swap".to_owned(), behind)
-    });
-    let image = (
-        "the image itself".to_owned(),
-        mounts.behind_path(image, tree),
-    );
-    system.chain(swaps).chain([image]).collect()
-}
-
-/// The disk that a partition is on; `None` for what is no partition.
-fn parent(tree: &Tree, name: &str) -> Option<String> {
-    tree.number(&format!("{}/partition", block(name)))?;
-    let place = tree.place(name);
-    Some(
-        Path::new(&place)
-            .parent()?
-            .file_name()?
-            .to_str()?
-            .to_owned(),
-    )
-}
-
-/// From devices down to the disks that they are made of.
-struct Below<'a> {
-    tree: &'a Tree,
-    mounts: &'a Mounts,
-}
-
-impl Below<'_> {
-    fn disks(&self, names: &[String]) -> BTreeSet<String> {
-        let mut seen = BTreeSet::new();
-        let mut left = names.to_vec();
-        while let Some(name) = left.pop() {
-            if seen.insert(name.clone()) {
-                left.extend(self.parts_of(&name));
-            }
-        }
-        seen
-    }
-
-    fn parts_of(&self, name: &str) -> Vec<String> {
-        let mut parts = self.tree.names(&format!("{}/slaves", block(name)));
-        parts.extend(parent(self.tree, name));
-        if let Some(file) = self
-            .tree
-            .text(&format!("{}/loop/backing_file", block(name)))
-        {
-            parts.extend(self.mounts.behind_path(Path::new(&file), self.tree).names);
-        }
-        // A file system on several disks is mounted by one of them.
-        for pool in self.tree.names("sys/fs/btrfs") {
-            let members = self.tree.names(&format!("sys/fs/btrfs/{pool}/devices"));
-            if members.iter().any(|member| member == name) {
-                parts.extend(members);
-            }
-        }
-        parts
-    }
-}
-
-fn disk(tree: &Tree, name: String) -> Disk {
+/// Reads one disk.
+pub(super) fn disk(tree: &Tree, name: String) -> Disk {
     let at = block(&name);
     let place = tree.place(&name);
     let text = |file: &str| tree.text(&format!("{at}/{file}")).unwrap_or_default();

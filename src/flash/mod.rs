@@ -7,6 +7,7 @@
 //! agreed. Uses image (decompression, what is on a disk) and blockmap.
 
 mod buffer;
+mod check;
 mod contents;
 pub mod devices;
 mod mounts;
@@ -14,6 +15,7 @@ mod pieces;
 pub mod refusal;
 pub mod source;
 pub mod state;
+pub mod survey;
 pub mod target;
 mod tools;
 mod tree;
@@ -27,10 +29,11 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 
-pub use devices::{Disk, Survey};
+pub use devices::Disk;
 pub use refusal::Allowed;
 pub use source::Source;
 pub use state::State;
+pub use survey::Survey;
 pub use tree::Tree;
 
 use crate::cancel::Cancel;

@@ -146,15 +146,12 @@ fn unescape(text: &str) -> String {
         let code = part
             .get(..3)
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match (code, part.get(3..)) {
-            (Some(code), Some(rest)) => {
-                out.push(char::from(code));
-                out.push_str(rest);
-            }
-            _ => {
-                out.push('\\');
-                out.push_str(part);
-            }
+        if let Some((code, rest)) = code.zip(part.get(3..)) {
+            out.push(char::from(code));
+            out.push_str(rest);
+        } else {
+            out.push('\\');
+            out.push_str(part);
         }
     }
     out

@@ -141,12 +141,9 @@ fn seek(file: &std::fs::File, at: u64, whence: Whence, size: u64) -> Result<u64,
         .map_err(Some)?;
     match lseek(file, from, whence) {
         Ok(found) => Ok(u64::try_from(found).unwrap_or(size).clamp(at, size)),
-        // No more data: the rest is a hole.
-        Err(Errno::ENXIO) => Ok(size),
-        Err(Errno::EINVAL) => Ok(match whence {
-            Whence::SeekData => at,
-            _ => size,
-        }),
+        Err(Errno::EINVAL) if matches!(whence, Whence::SeekData) => Ok(at),
+        // No more data: the rest is a hole. Or nobody knows of holes: the rest is data.
+        Err(Errno::ENXIO | Errno::EINVAL) => Ok(size),
         Err(error) => Err(Some(Failure::environment(format!(
             "read the image: {error}"
         )))),

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use super::devices::{Disk, Found, Kind, Survey};
+use super::devices::{Disk, Kind};
+use super::survey::{Found, Survey};
 use super::tree::Tree;
 use crate::failure::{Failure, OrFail as _};
 

@@ -5,25 +5,23 @@
 //! make it zero where it can, else it is read, which cards do several times faster than they write, and
 //! only what is not zero is written. Leaving it as it was would be quicker still, and wrong: the blocks
 //! that file systems expect to be zero (free entries of a FAT, a journal) lie there too, and a card that
-//! was used before holds something else.
+//! was used before holds something else. The image's last block is filled up with zeros.
 
 use std::io;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use sha2::{Digest as _, Sha256};
-
 use super::buffer::{ALIGN, BUFFER, BUFFERS, Buffer};
+use super::check::check;
 use super::pieces::{Piece, Pieces};
 use super::source::Source;
 use super::state::{Card, State};
 use super::target::Target;
-use crate::blockmap::{BlockMap, Builder, Checker, Mismatch, is_blank};
+use crate::blockmap::{BlockMap, is_blank};
 use crate::cancel::Cancel;
 use crate::event::{Events, Phase};
 use crate::failure::{Failure, OrFail as _};
-use crate::image::checksum::{Expected, Of};
 
 /// Fewer zeros than this are written like data: a seek costs a card more.
 const SHORTEST_GAP: usize = 64 << 10;
@@ -87,62 +85,6 @@ fn total(source: &Source) -> Option<u64> {
         Some(map) => Some(map.mapped_bytes()),
         None => Some(source.size).filter(|size| *size > 0),
     }
-}
-
-/// What pieces are compared with.
-enum Against {
-    Map(Checker),
-    Nothing(Builder),
-}
-
-/// Hashes what comes and passes it on; stops at what is not the image's.
-fn check(
-    source: &Source,
-    read: &Receiver<Result<Piece, Failure>>,
-    checked: &SyncSender<Piece>,
-) -> Result<BlockMap, Failure> {
-    let mut against = match &source.map {
-        Some(map) => Against::Map(Checker::new(map.clone())),
-        None => Against::Nothing(Builder::new()),
-    };
-    let raw = source.expected.as_ref().filter(|e| e.of == Of::Raw);
-    let mut raw: Option<(&Expected, Sha256)> = raw.map(|e| (e, Sha256::new()));
-    for piece in read {
-        let piece = piece?;
-        if let (Some((_, hash)), Piece::Data(_, buffer)) = (&mut raw, &piece) {
-            hash.update(buffer.bytes());
-        }
-        match (&mut against, &piece) {
-            (Against::Map(map), Piece::Data(_, buffer)) => {
-                map.push(buffer.bytes()).or_else(other)?
-            }
-            (Against::Map(map), Piece::Blank(_, count)) => map.blank(*count).or_else(other)?,
-            (Against::Nothing(map), Piece::Data(_, buffer)) => map.push(buffer.bytes()),
-            (Against::Nothing(map), Piece::Blank(_, count)) => map.blank(*count),
-        }
-        if checked.send(piece).is_err() {
-            // The writer has a reason of its own.
-            return Err(Failure::interrupted());
-        }
-    }
-    if let Some((expected, hash)) = raw {
-        expected.matches(hash)?;
-    }
-    match against {
-        Against::Map(map) => map.finish().or_else(other),
-        Against::Nothing(map) => match map.finish() {
-            map if map.image_size == 0 => Err(Failure::usage("the image decompresses to nothing")),
-            map => Ok(map),
-        },
-    }
-}
-
-fn other<T>(mismatch: Mismatch) -> Result<T, Failure> {
-    let hint = "the image is damaged, or the block map beside it is that of another image";
-    Err(Failure::usage(format!(
-        "the image is not the one of its block map: {mismatch}"
-    ))
-    .hint(hint))
 }
 
 struct Writer<'a> {

@@ -43,15 +43,11 @@ pub fn pace(done: u64, total: Option<u64>, took: Duration) -> String {
         return String::new();
     }
     let rate = done.saturating_mul(1000) / millis;
-    let mut text = format!(", {}/s", bytes(rate));
-    if let Some(left) = total
-        .map(|total| total.saturating_sub(done))
-        .filter(|_| rate > 0)
-    {
-        let seconds = Duration::from_secs(left.div_ceil(rate));
-        text.push_str(&format!(", {} left", duration(seconds)));
-    }
-    text
+    let left = total.map(|total| total.saturating_sub(done));
+    let left = left.filter(|_| rate > 0);
+    let left = left.map(|left| Duration::from_secs(left.div_ceil(rate.max(1))));
+    let left = left.map(|left| format!(", {} left", duration(left)));
+    format!(", {}/s{}", bytes(rate), left.unwrap_or_default())
 }
 
 #[cfg(test)]
