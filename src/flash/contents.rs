@@ -6,17 +6,10 @@ use std::path::Path;
 
 use super::devices::{Disk, Part};
 use super::refusal::describe;
+use crate::amount::bytes;
 use crate::cancel::Cancel;
 use crate::image::disk::Section;
 use crate::image::report::{Layout, Slot};
-
-/// A size as disks and cards are sold.
-fn decimal(size: u64) -> String {
-    match (size / 1_000_000, size / 100_000_000) {
-        (megabytes, ..10) => format!("{megabytes} MB"),
-        (_, tenths) => format!("{}.{} GB", tenths / 10, tenths % 10),
-    }
-}
 
 /// The disk, then each of its partitions.
 pub(super) fn lines(disk: &Disk, device: &Path, cancel: &Cancel) -> Vec<String> {
@@ -24,7 +17,7 @@ pub(super) fn lines(disk: &Disk, device: &Path, cancel: &Cancel) -> Vec<String> 
         "{}: {}, {}",
         disk.node(),
         describe(disk),
-        decimal(disk.size)
+        bytes(disk.size)
     )];
     let slots = slots(device, cancel);
     let (whole, parts) = disk
@@ -54,7 +47,7 @@ fn partition(part: &Part, seen: Option<&Slot>) -> String {
         .label
         .clone()
         .or_else(|| fs.and_then(|fs| fs.label.clone()));
-    let mut words = vec![decimal(part.size)];
+    let mut words = vec![bytes(part.size)];
     words.extend(kind);
     words.extend(label.map(|label| format!("label {label}")));
     words.extend(

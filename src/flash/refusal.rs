@@ -7,6 +7,7 @@ use std::path::Path;
 use super::devices::{Disk, Kind};
 use super::survey::{Found, Survey};
 use super::tree::Tree;
+use crate::amount::bytes;
 use crate::failure::{Failure, OrFail as _};
 
 /// What the person allowed.
@@ -88,10 +89,10 @@ pub(super) fn too_small(disk: &Disk, size: u64) -> Result<(), Failure> {
     if size <= disk.size {
         return Ok(());
     }
+    let (node, has, wants) = (disk.node(), bytes(disk.size), bytes(size));
+    let text = format!("{node} is too small: it has {has} ({} bytes)", disk.size);
     Err(Failure::usage(format!(
-        "{} is too small: it has {} bytes, the image {size}",
-        disk.node(),
-        disk.size
+        "{text}, the image {wants} ({size})"
     )))
 }
 

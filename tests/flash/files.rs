@@ -176,11 +176,14 @@ fn progress_is_told_in_bytes_that_are_written() {
     bench.flash("a.img", |_| ()).unwrap();
     let last = |wanted: Phase| {
         let seen = bench.seen.lock().unwrap();
-        let bytes = seen.iter().filter_map(|event| match event {
-            Event::Bytes { phase, done, total } if *phase == wanted => Some((*done, *total)),
-            _ => None,
-        });
-        bytes.last().unwrap()
+        let of = |event: &Event| {
+            if let Event::Bytes { phase, done, total } = event {
+                (*phase == wanted).then_some((*done, *total))
+            } else {
+                None
+            }
+        };
+        seen.iter().rev().find_map(of).unwrap()
     };
     let written = 8192 + 3 * MIB;
     assert_eq!(last(Phase::Flash), (written, Some(written)));

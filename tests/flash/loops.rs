@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -251,7 +252,7 @@ fn what_will_be_lost_is_told_and_asked() {
     let words = [
         "(nothing was written)",
         "no terminal to ask on",
-        ": 2 MB",
+        ": 2.1 MB",
         ": 29 MB",
         "give --yes",
     ];
@@ -309,7 +310,7 @@ fn what_is_refused_is_left_as_it_was() {
     for (name, words) in [
         (
             "large.img",
-            "is too small: it has 16777216 bytes, the image 25165824",
+            "is too small: it has 17 MB (16777216 bytes), the image 25 MB (25165824)",
         ),
         ("empty.img", "the image is empty"),
         (
@@ -510,7 +511,6 @@ fn interrupted_in_the_middle() {
     kill(pid, Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    use std::os::unix::process::ExitStatusExt as _;
     assert_eq!(output.status.signal(), Some(2), "{text}");
     tells(
         &text,
