@@ -40,6 +40,21 @@ pub(super) fn lines(disk: &Disk, device: &Path, cancel: &Cancel) -> Vec<String> 
     lines
 }
 
+/// Whether the partitions that the kernel has are those of the disk's table.
+pub(super) fn table_is_seen(disk: &Disk, device: &Path, cancel: &Cancel) -> bool {
+    let slots = slots(device, cancel);
+    let table = slots.iter().map(|slot| &slot.partition);
+    let table = table.filter(|partition| partition.number > 0);
+    let table: Vec<_> = table.map(|p| (u64::from(p.number), p.size)).collect();
+    let seen: Vec<_> = disk
+        .parts
+        .iter()
+        .skip(1)
+        .map(|p| (p.number, p.size))
+        .collect();
+    table == seen
+}
+
 fn partition(part: &Part, seen: Option<&Slot>) -> String {
     let fs = seen.and_then(|slot| slot.file_system.as_ref());
     let kind = part.kind.clone().or_else(|| fs.map(|fs| fs.kind.clone()));

@@ -113,19 +113,26 @@ impl Prepared {
                 verify::verify(written, &target, watch)
             })?;
         }
-        // The program opens the disk itself, which O_EXCL does not forbid; but partitions must not be
-        // in use, and only our having closed it lets everybody see them.
+        // Nobody can claim the disk to read its partitions while we hold it.
         drop(target);
-        // A loop device shows partitions only when it was made to.
-        if let Err(failure) = tools::reread(Path::new(&self.request.device))
-            && self.disk.kind == devices::Kind::Disk
-        {
-            let text = "the card is written, but the kernel did not read its partition table anew";
+        self.reread(cancel, events);
+        Ok(())
+    }
+
+    fn reread(&self, cancel: &Cancel, events: &Events) {
+        let device = &self.request.device;
+        let Err(failure) = tools::reread(device) else {
+            return;
+        };
+        // udev does the same as soon as we close the disk, and one of the two may find it busy. A loop
+        // device shows partitions only when it was made to.
+        let now = devices::disk(&Tree::here(), self.disk.name.clone());
+        if self.disk.kind == devices::Kind::Disk && !contents::table_is_seen(&now, device, cancel) {
+            let text = "the kernel did not read the card's new partition table";
             events.warn(format!(
                 "{text} ({failure}): take it out and put it in again"
             ));
         }
-        Ok(())
     }
 
     fn open(&self) -> Result<Target, Failure> {
