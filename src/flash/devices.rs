@@ -28,6 +28,9 @@ pub struct Disk {
     pub kind: Kind,
     /// In bytes; 0 for a reader without a card.
     pub size: u64,
+    /// The kernel's count of disks and media that came and went: another one, another number. Since
+    /// Linux 5.15.
+    pub sequence: Option<u64>,
     /// Who made it and what it is called; empty when it does not say.
     pub model: String,
     /// What it hangs on: `usb`, `sd`, `mmc`, `nvme`, `sata`, …
@@ -108,6 +111,7 @@ pub(super) fn disk(tree: &Tree, name: String) -> Disk {
         model: called.collect::<Vec<_>>().join(" "),
         removable: text("removable") == "1" || bus == "sd",
         read_only: text("ro") == "1",
+        sequence: tree.number(&format!("{at}/diskseq")),
         holders: holders
             .into_iter()
             .map(|holder| named(tree, &holder))

@@ -22,8 +22,8 @@ mod tree;
 pub mod verify;
 pub mod write;
 
+use std::cmp::Reverse;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -72,12 +72,9 @@ pub fn prepare(
     let device = &request.device;
     let number = refusal::number(device)?;
     let survey = Survey::take(&tree, &source.path);
-    let disk = refusal::whole_disk(&survey, &tree, &number)?;
+    let disk = refusal::whole_disk(&survey, &tree, &refusal::as_text(number))?;
     refusal::check(&disk, request.allowed, source.size)?;
     permitted(device, &disk)?;
-    let number = std::fs::metadata(device)
-        .or_usage("look at the disk")?
-        .rdev();
     if source.lacks_table() {
         watch
             .1
@@ -100,9 +97,12 @@ impl Prepared {
 
     /// Unmounts, writes, reads back, has the kernel read the partition table anew.
     pub fn run(self, (cancel, events, state): (&Cancel, &Events, &State)) -> Result<(), Failure> {
-        for point in self.disk.mounted() {
-            tools::unmount(point)?;
-        }
+        let mut points: Vec<_> = self.disk.mounted().collect();
+        // What is mounted below another goes first.
+        points.sort_by_key(|point| Reverse(point.components().count()));
+        points
+            .into_iter()
+            .try_for_each(|point| tools::unmount(point))?;
         let mut target = self.open()?;
         let watch = (cancel, events, state);
         let written = phase(events, Phase::Flash, || {
@@ -138,9 +138,12 @@ impl Prepared {
     fn open(&self) -> Result<Target, Failure> {
         let node = self.disk.node();
         let target = Target::open(&self.request.device).map_err(|e| refused(&e, &node))?;
-        if target.number().or_environment("look at the disk")? != self.number {
-            let text = format!("{} is another disk now", self.request.device.display());
-            return Err(Failure::environment(text));
+        // While the person thought about it, cards and disks may have been changed.
+        let now = devices::disk(&Tree::here(), self.disk.name.clone());
+        let same = |disk: &Disk| (disk.sequence, disk.size, disk.model.clone());
+        let number = target.number().or_environment("look at the disk")?;
+        if number != self.number || same(&now) != same(&self.disk) {
+            return Err(Failure::environment(format!("{node} is another disk now")));
         }
         refusal::too_small(
             &Disk {

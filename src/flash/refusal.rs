@@ -19,16 +19,20 @@ pub struct Allowed {
     pub unmount: bool,
 }
 
-/// The number (`8:16`) of the block device that `path` names, through links.
-pub(super) fn number(path: &Path) -> Result<String, Failure> {
+/// The number of the block device that `path` names, through links.
+pub(super) fn number(path: &Path) -> Result<u64, Failure> {
     let found = fs::metadata(path).or_usage(format!("look at {}", path.display()))?;
-    if !found.file_type().is_block_device() {
-        let text = format!("{} is not a disk", path.display());
-        return Err(Failure::usage(text).hint("`sdbuild flash IMAGE` lists the disks"));
+    if found.file_type().is_block_device() {
+        return Ok(found.rdev());
     }
-    let number = found.rdev();
-    let (major, minor) = (nix::sys::stat::major(number), nix::sys::stat::minor(number));
-    Ok(format!("{major}:{minor}"))
+    let text = format!("{} is not a disk", path.display());
+    Err(Failure::usage(text).hint("`sdbuild flash IMAGE` lists the disks"))
+}
+
+/// As sysfs writes it: `8:16`.
+pub(super) fn as_text(number: u64) -> String {
+    use nix::sys::stat::{major, minor};
+    format!("{}:{}", major(number), minor(number))
 }
 
 /// The disk with that number.

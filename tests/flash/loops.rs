@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use sdbuild::cancel::Cancel;
+use sdbuild::event::Events;
+use sdbuild::flash::{self, Allowed, Request, Source, State};
+
 use crate::{have, image, map_of, run};
 
 const MIB: u64 = 1 << 20;
@@ -546,7 +550,7 @@ impl Scsi {
         if !loads {
             eprintln!("SKIPPED: this kernel has no scsi_debug, or it is in use");
         }
-        loads.then_some(Self)
+        loads.then(|| Self)
     }
 
     fn name() -> Option<String> {
@@ -593,4 +597,79 @@ fn a_removable_disk_is_listed_and_taken_as_it_is() {
         &format!("cmp --bytes {} a.img {node}", 24 * MIB),
         folder.path(),
     );
+}
+
+#[test]
+fn another_disk_under_the_same_name_is_not_taken() {
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    card.image("a.img");
+    let (cancel, events, state) = (Cancel::new(), Events::none(), State::new());
+    let request = Request {
+        device: card.node.clone().into(),
+        allowed: Allowed {
+            fixed: true,
+            unmount: false,
+        },
+        verify: true,
+    };
+    let source = Source::open(&card.at("a.img")).unwrap();
+    let prepared = flash::prepare(source, request, (&cancel, &events)).unwrap();
+    // While the person thinks about it, the card is changed for another one of the same size.
+    image(&card.at("other"), 32 * MIB, 7, &[(0, 32 << 20)]);
+    let before = fs::read(card.at("other")).unwrap();
+    run(
+        &format!("losetup --detach {}", card.node),
+        card.folder.path(),
+    );
+    run(&format!("losetup {} other", card.node), card.folder.path());
+    let failure = prepared.run((&cancel, &events, &state)).unwrap_err();
+    let told = state.told(failure, "flash").to_string();
+    tells(&told, &["(nothing was written)", "is another disk now"]);
+    assert!(fs::read(card.at("other")).unwrap() == before);
+}
+
+#[test]
+fn only_yes_is_a_yes() {
+    if !have(&["script"]) {
+        return;
+    }
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    let bytes = card.image("a.img");
+    let before = card.bytes();
+    let sdbuild = env!("CARGO_BIN_EXE_sdbuild");
+    let command = format!("{sdbuild} flash a.img {} --allow-fixed", card.node);
+    for (answer, written) in [("n\n", false), ("\n", false), ("yes\n", true)] {
+        // A terminal of its own.
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+        let script = script.current_dir(card.folder.path()).stdin(Stdio::piped());
+        let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(answer.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        tells(
+            &text,
+            &[
+                &card.node,
+                "no partitions",
+                "All of this will be lost",
+                "[y/N]",
+            ],
+        );
+        let now = card.bytes();
+        if written {
+            tells(&text, &["is written and read back"]);
+            assert!(now[..bytes.len()] == bytes[..]);
+        } else {
+            tells(&text, &["nothing was written"]);
+            assert!(now == before, "{answer:?}");
+        }
+    }
 }
