@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use bollard::container::LogOutput;
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, LogsOptionsBuilder,
-    StartContainerOptions, WaitContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, StartContainerOptions,
+    WaitContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 
 use crate::engine::error::{EngineError, at};
 use crate::engine::leash::Attached;
-use crate::engine::lines::Lines;
 use crate::engine::spec::ContainerSpec;
 use crate::engine::{Engine, PATIENT};
 
@@ -129,24 +127,6 @@ impl Container {
             }
         }
         Ok(false)
-    }
-
-    /// The last `count` lines of its output, for messages; none when the engine keeps no log.
-    pub async fn logs_tail(&self, count: usize) -> Vec<String> {
-        let options = LogsOptionsBuilder::default()
-            .stdout(true)
-            .stderr(true)
-            .tail(&count.to_string())
-            .build();
-        let mut logs = self.engine.docker.logs(&self.id, Some(options));
-        let (mut lines, mut tail) = (Lines::default(), Vec::new());
-        while let Ok(Some(Ok(frame))) =
-            tokio::time::timeout(Duration::from_secs(5), logs.next()).await
-        {
-            tail.extend(lines.push(LogOutput::as_ref(&frame)));
-        }
-        tail.extend(lines.finish());
-        tail.split_off(tail.len().saturating_sub(count))
     }
 }
 

@@ -5,8 +5,12 @@ use bollard::models::{SystemInfo, SystemVersion};
 /// Facts about the engine and its host, read once when connecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineFacts {
+    /// The engine host's name.
+    pub name: String,
     /// The engine's version.
     pub version: String,
+    /// The newest API that it speaks.
+    pub api: (u32, u32),
     /// `linux`, or something that we cannot use.
     pub os: String,
     /// `x86_64`, `aarch64`, or as the engine says.
@@ -21,14 +25,20 @@ pub struct EngineFacts {
     pub memory: u64,
     /// Processors.
     pub cpus: u32,
+    /// `name=seccomp,profile=default`, `name=rootless`, …
+    pub security_options: Vec<String>,
+    /// Where it keeps images and volumes.
+    pub root_dir: String,
 }
 
 impl EngineFacts {
-    pub(crate) fn new(version: SystemVersion, info: SystemInfo) -> Self {
+    pub(crate) fn new(version: SystemVersion, info: SystemInfo, api: (u32, u32)) -> Self {
         let security_options = info.security_options.unwrap_or_default();
         let components = version.components.unwrap_or_default();
         Self {
+            name: info.name.unwrap_or_default(),
             version: version.version.unwrap_or_default(),
+            api,
             os: info.os_type.or(version.os).unwrap_or_default(),
             architecture: normalised(&info.architecture.or(version.arch).unwrap_or_default()),
             rootless: security_options
@@ -46,6 +56,8 @@ impl EngineFacts {
                 .and_then(|n| u64::try_from(n).ok())
                 .unwrap_or(0),
             cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
+            security_options,
+            root_dir: info.docker_root_dir.unwrap_or_default(),
         }
     }
 
@@ -97,7 +109,7 @@ mod tests {
 
     #[test]
     fn an_empty_answer_is_no_panic() {
-        let facts = EngineFacts::new(SystemVersion::default(), SystemInfo::default());
+        let facts = EngineFacts::new(SystemVersion::default(), SystemInfo::default(), (1, 41));
         assert_eq!(
             (facts.cpus, facts.rootless, facts.client()),
             (1, false, "docker")

@@ -73,12 +73,6 @@ impl AttachedInput {
         written.await.map_err(|e| self.lost(&e))
     }
 
-    /// Ends the container's input while its output goes on. Some engines end the output as well, so
-    /// say goodbye with a word first.
-    pub async fn half_close(&mut self) -> Result<(), EngineError> {
-        self.inner.shutdown().await.map_err(|e| self.lost(&e))
-    }
-
     fn lost(&self, error: &std::io::Error) -> EngineError {
         EngineError::Lost {
             operation: self.operation.clone(),

@@ -96,7 +96,7 @@ impl Engine {
         let info = within(QUICK, "ask the engine about its host", info)
             .await?
             .map_err(at("ask the engine about its host"))?;
-        let facts = Arc::new(EngineFacts::new(version, info));
+        let facts = Arc::new(EngineFacts::new(version, info, api));
         Ok(Self {
             docker,
             endpoint: endpoint.clone(),

@@ -12,7 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::definition::{Definition, ExtraContent};
+use super::definition::Definition;
+use super::extra::ExtraContent;
 use super::layer::{Blob, Hashing, LayerError, Node, Tree, What};
 use super::unpack::{Take, unpack};
 use crate::artifact::cache::CacheError;

@@ -8,6 +8,7 @@
 mod assemble;
 mod deb;
 mod definition;
+mod extra;
 mod images;
 mod layer;
 mod outlook;
@@ -15,7 +16,8 @@ mod unpack;
 
 pub use assemble::{AssembleError, ContainerImage};
 pub use deb::DebError;
-pub use definition::{Architecture, BUILD_USER, Defaults, Definition, Extra, ExtraContent};
+pub use definition::{Architecture, BUILD_USER, Defaults, Definition};
+pub use extra::{Extra, ExtraContent};
 pub use images::Images;
 pub use layer::LayerError;
 pub use outlook::Lacking;

@@ -294,7 +294,9 @@ mod tests {
 
     fn engine(kernel: &str, os: &str) -> EngineFacts {
         EngineFacts {
+            name: String::new(),
             version: String::new(),
+            api: (1, 41),
             os: os.into(),
             architecture: "x86_64".into(),
             rootless: false,
@@ -302,6 +304,8 @@ mod tests {
             kernel: kernel.into(),
             memory: 1,
             cpus: 1,
+            security_options: Vec::new(),
+            root_dir: String::new(),
         }
     }
 

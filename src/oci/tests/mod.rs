@@ -1,128 +1,15 @@
 //! Packages made here → images, without network and engine.
 
-use std::collections::BTreeMap;
+mod bench;
+
 use std::fs;
-use std::io::Read;
-use std::path::PathBuf;
 
-use super::assemble::Parts;
-use super::deb::tests::package;
-use super::definition::Defaults;
 use super::*;
-use crate::artifact::{Cache, Sha256Hash};
+use crate::artifact::Sha256Hash;
 use crate::engine::Role;
-
-/// What a test package holds: path, kind as in tar, bytes or target, mode.
-type Entry<'a> = (&'a str, u8, &'a str, u32);
-
-struct Bench {
-    folder: tempfile::TempDir,
-    cache: Cache,
-}
-
-struct Assembled {
-    archive: Vec<u8>,
-    size: u64,
-    diff_ids: Vec<String>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path().join("cache")).unwrap();
-        Self { folder, cache }
-    }
-
-    fn assemble(
-        &self,
-        packages: &[(&str, &[Entry<'_>])],
-        contents: &str,
-        extras: Vec<Extra>,
-    ) -> Result<Assembled, AssembleError> {
-        let mut paths = Vec::new();
-        let mut rows = Vec::new();
-        for (name, entries) in packages {
-            let path = self.folder.path().join(name);
-            let bytes = package(entries);
-            let (hash, size) = (Sha256Hash::of(&bytes), bytes.len());
-            fs::write(&path, bytes).unwrap();
-            paths.push(path);
-            rows.push(format!(
-                r#"{{"name":"{name}","version":"1","path":"{name}.deb","size":{size},"sha256":"{hash}"}}"#
-            ));
-        }
-        let lock = format!(
-            r#"{{"schema":1,"architecture":"amd64","snapshot":"x","packages":[{}],"contents":[{contents}]}}"#,
-            rows.join(",")
-        );
-        self.assemble_lock(&lock, &paths, extras)
-    }
-
-    fn assemble_lock(
-        &self,
-        lock: &str,
-        packages: &[PathBuf],
-        extras: Vec<Extra>,
-    ) -> Result<Assembled, AssembleError> {
-        let defaults = Defaults {
-            env: vec!["A=b".to_owned()],
-            user: "1000:1000".to_owned(),
-            working_dir: "/".to_owned(),
-            command: vec!["/bin/sh".to_owned()],
-        };
-        let what = (Role::Builder, Architecture::Amd64);
-        let definition = Definition::new(what, lock, extras, defaults).unwrap();
-        let parts = Parts {
-            definition: &definition,
-            packages,
-            cache: &self.cache,
-        };
-        let mut image = parts.assemble(&|| false)?;
-        let mut archive = Vec::new();
-        image.archive.read_to_end(&mut archive).unwrap();
-        Ok(Assembled {
-            archive,
-            size: image.size,
-            diff_ids: image.diff_ids,
-        })
-    }
-}
-
-fn files(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in tar::Archive::new(tar).entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).unwrap();
-        files.insert(entry.path().unwrap().to_str().unwrap().to_owned(), bytes);
-    }
-    files
-}
-
-/// One line for each path: type, mode, owner, path, target.
-fn listing(layer: &[u8]) -> Vec<String> {
-    let line = |entry: tar::Entry<'_, &[u8]>| {
-        let header = entry.header();
-        assert_eq!(header.mtime().unwrap(), 1);
-        assert_eq!(header.uid().unwrap(), header.gid().unwrap());
-        let target = entry.link_name().unwrap();
-        format!(
-            "{} {:o} {} {}{}",
-            header.entry_type().as_byte() as char,
-            header.mode().unwrap(),
-            header.uid().unwrap(),
-            entry.path().unwrap().display(),
-            target
-                .map(|t| format!(" -> {}", t.display()))
-                .unwrap_or_default()
-        )
-    };
-    tar::Archive::new(layer)
-        .entries()
-        .unwrap()
-        .map(|e| line(e.unwrap()))
-        .collect()
-}
+use crate::oci::assemble::Parts;
+use crate::oci::deb::tests::package;
+use bench::{Bench, Entry, files, listing};
 
 const A: &[Entry<'_>] = &[
     ("./", b'5', "", 0o755),

@@ -1,0 +1,115 @@
+//! A mirror on loopback that answers by script.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the server does with one request.
+#[derive(Clone)]
+pub(super) enum Answer {
+    Body(Vec<u8>),
+    Status(&'static str),
+    /// Promises the whole, sends so many bytes of it, and hangs up.
+    Cut(Vec<u8>, usize),
+    /// As `Body`, but knows `Range`.
+    Ranged(Vec<u8>),
+    /// Leads elsewhere, by this header.
+    Moved(String),
+    /// Says nothing for a while.
+    Hang(Duration),
+    /// Sends after a while.
+    Late(Vec<u8>, Duration),
+}
+
+pub(super) struct Server {
+    pub(super) base: String,
+    pub(super) asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Answers in turn; the last answer is repeated.
+    pub(super) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let mut answers: VecDeque<Answer> = answers.into_iter().collect();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let next = if answers.len() > 1 {
+                    answers.pop_front()
+                } else {
+                    answers.front().cloned()
+                };
+                let (log, answer) = (log.clone(), next.unwrap());
+                std::thread::spawn(move || answer_one(stream.unwrap(), answer, &log));
+            }
+        });
+        Self { base, asked }
+    }
+
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+pub(super) fn answer_one(mut stream: TcpStream, answer: Answer, log: &Mutex<Vec<String>>) {
+    let mut head = String::new();
+    let mut lines = BufReader::new(stream.try_clone().unwrap());
+    while lines.read_line(&mut head).unwrap() > 2 {}
+    let range = head
+        .lines()
+        .find_map(|l| l.to_lowercase().strip_prefix("range: ").map(str::to_owned));
+    let path = head.split(' ').nth(1).unwrap().to_owned();
+    log.lock().unwrap().push(match &range {
+        Some(range) => format!("{path} {range}"),
+        None => path,
+    });
+    let from = range.map_or(0, |r| {
+        r.trim_matches(|c: char| !c.is_ascii_digit())
+            .parse()
+            .unwrap()
+    });
+    let mut send = |status: &str, extra: &str, len: usize, body: &[u8]| {
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n{extra}\r\n"
+        );
+        // The other side may be gone; that is its right.
+        drop(
+            stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(body)),
+        );
+    };
+    match answer {
+        Answer::Status(status) => send(status, "", 0, b""),
+        Answer::Cut(body, at) => send("200 OK", "", body.len(), &body[..at]),
+        Answer::Ranged(body) if from > 0 => {
+            let extra = format!(
+                "Content-Range: bytes {from}-{}/{}\r\n",
+                body.len() - 1,
+                body.len()
+            );
+            send(
+                "206 Partial Content",
+                &extra,
+                body.len() - from,
+                &body[from..],
+            );
+        }
+        Answer::Body(body) | Answer::Ranged(body) => send("200 OK", "", body.len(), &body),
+        Answer::Moved(to) => send("302 Found", &to, 0, b""),
+        Answer::Hang(time) => pause(time),
+        Answer::Late(body, time) => {
+            pause(time);
+            send("200 OK", "", body.len(), &body);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server has no token")]
+pub(super) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}

@@ -1,0 +1,211 @@
+use super::*;
+use proptest::prelude::*;
+
+fn inputs(folder: &Path) -> EndpointInputs<'static> {
+    EndpointInputs {
+        docker_host: None,
+        docker_context: None,
+        docker_config: folder.to_owned(),
+        runtime_dir: None,
+    }
+}
+
+/// Writes a context file as Docker's client does.
+fn context(folder: &Path, name: &str, text: &str) {
+    let digest = hex::encode(Sha256::digest(name.as_bytes()));
+    let folder = folder.join("contexts/meta").join(digest);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("meta.json"), text).unwrap();
+}
+
+fn host(address: &str) -> Result<Endpoint, EngineError> {
+    let inputs = inputs(Path::new("/nowhere"));
+    choose(&EndpointInputs {
+        docker_host: Some(address),
+        ..inputs
+    })
+}
+
+#[test]
+fn docker_host_is_read_as_docker_does() {
+    let unix = Endpoint::Unix("/run/user/1000/docker.sock".into());
+    assert_eq!(host("unix:///run/user/1000/docker.sock").unwrap(), unix);
+    assert_eq!(
+        host("tcp://pi:2375").unwrap(),
+        Endpoint::Tcp("pi:2375".into())
+    );
+    assert_eq!(
+        host(" http://pi/ ").unwrap(),
+        Endpoint::Tcp("pi:2375".into())
+    );
+    assert_eq!(
+        host("tcp://[::1]").unwrap(),
+        Endpoint::Tcp("[::1]:2375".into())
+    );
+    assert_eq!(
+        host("tcp://[::1]:99").unwrap(),
+        Endpoint::Tcp("[::1]:99".into())
+    );
+}
+
+#[test]
+fn what_we_do_not_speak_is_said_with_a_way_out() {
+    for address in [
+        "ssh://me@pi",
+        "https://pi:2376",
+        "npipe:////./pipe/x",
+        "pi",
+        "tcp://",
+        "unix://x",
+    ] {
+        let failure = crate::failure::Failure::from(host(address).unwrap_err());
+        assert!(
+            failure.to_string().contains("not supported yet"),
+            "{failure}"
+        );
+        assert!(
+            failure
+                .hints
+                .iter()
+                .any(|hint| hint.contains("ssh -nNT -L"))
+        );
+    }
+}
+
+#[test]
+fn credentials_are_not_repeated() {
+    for (address, shown) in [
+        ("tcp://u:p4ss@h:1", "`tcp://***@h:1`"),
+        ("https://u:p4ss/x@y@h", "`https://***@h`"),
+        ("ssh://u:p4ss@h", "`ssh://***@h`"),
+        ("u:p4ss@h", "`***@h`"),
+    ] {
+        let text = host(address).unwrap_err().to_string();
+        assert!(text.contains(shown) && !text.contains("p4ss"), "{text}");
+    }
+}
+
+#[test]
+fn contexts_are_found_by_the_hash_of_their_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = r#"{"Name":"pi","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://pi:1"}}}"#;
+    context(folder.path(), "pi", meta);
+    std::fs::write(
+        folder.path().join("config.json"),
+        r#"{"currentContext":"pi"}"#,
+    )
+    .unwrap();
+    let pi = Endpoint::Tcp("pi:1".into());
+    assert_eq!(choose(&inputs(folder.path())).unwrap(), pi);
+    let named = EndpointInputs {
+        docker_context: Some("pi"),
+        ..inputs(folder.path())
+    };
+    assert_eq!(choose(&named).unwrap(), pi);
+    let both = EndpointInputs {
+        docker_host: Some("tcp://other:2"),
+        ..named.clone()
+    };
+    assert_eq!(choose(&both).unwrap(), Endpoint::Tcp("other:2".into()));
+    let empty = EndpointInputs {
+        docker_host: Some(""),
+        docker_context: None,
+        ..named
+    };
+    assert_eq!(choose(&empty).unwrap(), pi, "empty is unset");
+}
+
+#[test]
+fn a_broken_context_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, part) in [
+        ("{", "EOF"),
+        (r#"{"Endpoints":{}}"#, "names no docker host"),
+    ] {
+        context(folder.path(), "pi", text);
+        let named = EndpointInputs {
+            docker_context: Some("pi"),
+            ..inputs(folder.path())
+        };
+        let text = choose(&named).unwrap_err().to_string();
+        assert!(
+            text.contains("docker context `pi`") && text.contains(part),
+            "{text}"
+        );
+    }
+    let missing = EndpointInputs {
+        docker_context: Some("nas"),
+        ..inputs(folder.path())
+    };
+    assert!(
+        choose(&missing)
+            .unwrap_err()
+            .to_string()
+            .contains("docker context `nas`")
+    );
+}
+
+#[test]
+fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = |path: &Path| {
+        std::fs::remove_file(path).unwrap_or(());
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
+    pipe(&folder.path().join("config.json"));
+    assert_eq!(current_context(folder.path()), None);
+    context(folder.path(), "pi", "");
+    let digest = hex::encode(Sha256::digest("pi"));
+    pipe(
+        &folder
+            .path()
+            .join("contexts/meta")
+            .join(digest)
+            .join("meta.json"),
+    );
+    let error = context_host(folder.path(), "pi").unwrap_err().to_string();
+    assert!(error.contains("not a plain file"), "{error}");
+}
+
+#[test]
+fn a_closed_socket_names_the_group() {
+    let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
+    let error =
+        crate::engine::dial::refusal(&endpoint, &std::io::ErrorKind::PermissionDenied.into());
+    assert!(matches!(&error, ConnectError::Denied { .. }));
+    assert!(
+        error
+            .hints()
+            .iter()
+            .any(|hint| hint.contains("usermod -aG docker"))
+    );
+}
+
+#[test]
+fn an_absent_engine_names_those_that_are_there() {
+    let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
+    let others = vec!["/run/user/1000/podman/podman.sock".into()];
+    let hints = ConnectError::Absent {
+        endpoint,
+        reason: String::new(),
+        others,
+    }
+    .hints();
+    assert!(
+        hints
+            .iter()
+            .any(|h| h.contains("DOCKER_HOST=unix:///run/user/1000/podman/podman.sock"))
+    );
+    assert!(
+        hints
+            .iter()
+            .any(|hint| hint.contains("systemctl start docker"))
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_address_breaks_it(address in ".{0,60}") {
+        host(&address).map_err(|error| error.to_string()).ok();
+    }
+}

@@ -1,0 +1,276 @@
+use std::io::Write;
+
+use super::*;
+
+/// One member of an `ar` archive.
+fn member(name: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+        0,
+        0,
+        0,
+        "100644",
+        body.len()
+    );
+    let mut bytes = [head.as_bytes(), body].concat();
+    if body.len() % 2 == 1 {
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let members = members.iter().map(|(name, body)| member(name, body));
+    [b"!<arch>\n".to_vec()]
+        .into_iter()
+        .chain(members)
+        .flatten()
+        .collect()
+}
+
+fn deb(name: &str, data: &[u8]) -> Vec<u8> {
+    ar(&[
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", b"odd"),
+        (name, data),
+    ])
+}
+
+/// A package of the given entries, with whatever names they have.
+pub(crate) fn package(entries: &[(&str, u8, &str, u32)]) -> Vec<u8> {
+    deb("data.tar", &tar_of(entries))
+}
+
+fn tar_of(entries: &[(&str, u8, &str, u32)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, kind, body, mode) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::new(*kind));
+        header.set_mode(*mode);
+        // Written by hand: the crate refuses what we want to try.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        let body = if matches!(kind, b'1' | b'2') {
+            header.as_old_mut().linkname[..body.len()].copy_from_slice(body.as_bytes());
+            ""
+        } else {
+            body
+        };
+        header.set_size(body.len() as u64);
+        header.set_cksum();
+        builder.append(&header, body.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn list(package: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, DebError> {
+    let mut seen = Vec::new();
+    read::<DebError>(package, |entry, body| {
+        let mut bytes = Vec::new();
+        body.read_to_end(&mut bytes)?;
+        seen.push((entry, bytes));
+        Ok(true)
+    })?;
+    Ok(seen)
+}
+
+fn plain() -> Vec<u8> {
+    tar_of(&[
+        ("./", b'5', "", 0o755),
+        ("./usr/bin/", b'5', "", 0o755),
+        ("./usr/bin/a", b'0', "bytes", 0o6755),
+        ("./usr/bin/b", b'2', "../../../etc/x", 0o777),
+        ("./usr/bin/c", b'1', "./usr/bin/a", 0o755),
+    ])
+}
+
+#[test]
+fn every_compression_is_undone() {
+    let tar = plain();
+    let mut xz =
+        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    xz.write_all(&tar).unwrap();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&tar).unwrap();
+    let packed = [
+        ("data.tar", tar.clone()),
+        ("data.tar.xz", xz.finish().unwrap()),
+        ("data.tar.zst", zstd::encode_all(&tar[..], 3).unwrap()),
+        ("data.tar.gz/", gz.finish().unwrap()),
+    ];
+    for (name, data) in packed {
+        let entry = |path: &str, mode, kind| Entry {
+            path: path.to_owned(),
+            mode,
+            kind,
+        };
+        assert_eq!(
+            list(&deb(name, &data)).unwrap(),
+            [
+                (entry("usr/bin", 0o755, Kind::Folder), vec![]),
+                (entry("usr/bin/a", 0o755, Kind::File(5)), b"bytes".to_vec()),
+                (
+                    entry("usr/bin/b", 0o777, Kind::Symlink("../../../etc/x".into())),
+                    vec![]
+                ),
+                (
+                    entry("usr/bin/c", 0o755, Kind::Hardlink("usr/bin/a".into())),
+                    vec![]
+                ),
+            ],
+            "{name}"
+        );
+        // A cut one is an error or shorter, and never a panic or a loop.
+        for cut in (0..data.len()).step_by(97) {
+            drop(list(&deb(name, &data[..cut])));
+        }
+        for at in (0..data.len()).step_by(13) {
+            let mut flipped = data.clone();
+            flipped[at] ^= 0x55;
+            drop(list(&deb(name, &flipped)));
+        }
+    }
+}
+
+#[test]
+fn reading_stops_when_enough_was_seen() {
+    let mut seen = 0;
+    let stop = |_, _: &mut dyn Read| {
+        seen += 1;
+        Ok::<_, DebError>(false)
+    };
+    read(&deb("data.tar", &plain())[..], stop).unwrap();
+    assert_eq!(seen, 1);
+}
+
+#[test]
+fn paths_that_leave_are_refused() {
+    for path in ["/etc/passwd", "../x", "./usr/../../x", "usr/.."] {
+        let error = list(&package(&[(path, b'0', "x", 0o644)])).unwrap_err();
+        assert!(matches!(error, DebError::Path(_)), "{path}: {error}");
+    }
+    let error = list(&package(&[("a", b'1', "/etc/passwd", 0o644)])).unwrap_err();
+    assert!(matches!(error, DebError::Path(_)), "{error}");
+}
+
+#[test]
+fn devices_and_the_like_are_refused() {
+    for kind in *b"3467xgS" {
+        assert!(list(&package(&[("a", kind, "", 0o644)])).is_err(), "{kind}");
+    }
+}
+
+#[test]
+fn long_names_have_an_end() {
+    let long = "./".to_owned() + &"d/".repeat(100) + "file";
+    let entries = [
+        ("././@LongLink", b'L', long.as_str(), 0),
+        ("./cut", b'0', "x", 0o644),
+    ];
+    assert_eq!(
+        list(&package(&entries)).unwrap()[0].0.path,
+        long.trim_start_matches("./")
+    );
+    let endless = "d".repeat(5000);
+    let entries = [
+        ("././@LongLink", b'L', endless.as_str(), 0),
+        ("./cut", b'0', "x", 0o644),
+    ];
+    assert!(matches!(
+        list(&package(&entries)),
+        Err(DebError::Format("a name without end"))
+    ));
+}
+
+#[test]
+fn strange_archives_are_refused() {
+    let (control, data) = (("control.tar.xz", &b"x"[..]), ("data.tar", &plain()[..]));
+    let first = ("debian-binary", &b"2.0\n"[..]);
+    assert!(list(&ar(&[first, control, data])).is_ok());
+    for (archive, why) in [
+        (b"PK\x03\x04 and so on".to_vec(), "no ar archive"),
+        (ar(&[control, data]), "begin with debian-binary"),
+        (ar(&[first, control]), "failed to fill whole buffer"),
+        (
+            ar(&[first, control, ("data.tar.lz4", b"x")]),
+            "compression is not known",
+        ),
+        (ar(&[first; 9]), "no data member"),
+        (
+            ar(&[first, control, data])[..70].to_vec(),
+            "ends within a member",
+        ),
+        (
+            String::from_utf8_lossy(&ar(&[first]))
+                .replace("100644  4 ", "100644  x ")
+                .into_bytes(),
+            "without a size",
+        ),
+        (ar(&[first])[..50].to_vec(), "failed to fill whole buffer"),
+    ] {
+        let error = list(&archive).unwrap_err().to_string();
+        assert!(error.contains(why), "{error} is not {why}");
+    }
+}
+
+#[test]
+fn greedy_decompressors_are_refused() {
+    // A header that asks for a dictionary of 1.5 GiB.
+    let mut xz = b"\xfd7zXZ\0\0\x01\x69\x22\xde\x36".to_vec();
+    let header = [2, 0, 0x21, 1, 39, 0, 0, 0];
+    xz.extend(header);
+    xz.extend(crc32(&header).to_le_bytes());
+    assert!(
+        list(&deb("data.tar.xz", &xz))
+            .unwrap_err()
+            .to_string()
+            .contains("mem")
+    );
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+proptest::proptest! {
+    /// Whatever bytes come, reading ends, without a panic and without a path that leaves the package.
+    #[test]
+    fn damaged_packages_are_refused_or_confined(
+        which in 0usize..4,
+        at in proptest::prelude::any::<proptest::sample::Index>(),
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..64),
+    ) {
+        let tar = plain();
+        let data = match which {
+            0 => ("data.tar", tar),
+            1 => ("data.tar.zst", zstd::encode_all(&tar[..], 3).unwrap()),
+            2 => {
+                let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                gz.write_all(&tar).unwrap();
+                ("data.tar.gz", gz.finish().unwrap())
+            }
+            _ => {
+                let options = lzma_rust2::XzOptions::with_preset(1);
+                let mut xz = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+                xz.write_all(&tar).unwrap();
+                ("data.tar.xz", xz.finish().unwrap())
+            }
+        };
+        let mut package = deb(data.0, &data.1);
+        let at = at.index(package.len());
+        for (slot, byte) in package.iter_mut().skip(at).zip(bytes) {
+            *slot = byte;
+        }
+        for (entry, body) in list(&package).unwrap_or_default() {
+            proptest::prop_assert!(!entry.path.starts_with('/'));
+            proptest::prop_assert!(entry.path.split('/').all(|part| part != ".."));
+            proptest::prop_assert!(body.len() <= 64 * 512);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_package(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..512)) {
+        proptest::prop_assert!(list(&bytes).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+use super::*;
+use crate::oci::ExtraContent;
+
+type Make = fn(Architecture, Option<&Path>) -> Result<Definition, Failure>;
+const ALL: [Make; 2] = [Definition::registrar, Definition::builder];
+
+#[test]
+fn the_built_in_locks_are_whole() {
+    for architecture in [Architecture::Amd64, Architecture::Arm64] {
+        for make in ALL {
+            let definition = make(architecture, None).unwrap();
+            assert_eq!(definition.lock.architecture, architecture.as_str());
+        }
+        let registrar = Definition::registrar(architecture, None).unwrap();
+        let [probe, qemu] = &registrar.lock.contents[..] else {
+            panic!("{registrar:?}")
+        };
+        assert_eq!(qemu.path, "usr/bin/qemu-aarch64");
+        assert_eq!(registrar.place(&qemu.package), Some("sdbuild/qemu-aarch64"));
+        assert_eq!(probe.path, "usr/bin/busybox");
+        assert_eq!(
+            registrar.place(&probe.package),
+            Some("sdbuild/busybox-aarch64")
+        );
+    }
+}
+
+#[test]
+fn the_digest_knows_everything_that_matters() {
+    let base = Definition::registrar(Architecture::Amd64, None).unwrap();
+    let changes: [fn(&mut Definition); 9] = [
+        |d| d.places = &[("qemu-user", "elsewhere")],
+        |d| d.role = Role::Builder,
+        |d| d.architecture = Architecture::Arm64,
+        |d| d.lock.packages[0].sha256 = Sha256Hash::of(b"x"),
+        |d| d.lock.contents[0].sha256 = Sha256Hash::of(b"x"),
+        |d| d.extras.push(Extra::file("x", 0o644, "y")),
+        |d| d.extras[0].mode = 0o600,
+        |d| d.extras[0].content = ExtraContent::Folder,
+        |d| d.defaults.user = "1:1".to_owned(),
+    ];
+    let mut digests = vec![base.digest()];
+    for change in changes {
+        let mut other = base.clone();
+        change(&mut other);
+        digests.push(other.digest());
+    }
+    let mut moved = base.clone();
+    moved.lock.packages[0].path = "pool/elsewhere.deb".to_owned();
+    moved.lock.snapshot = "20300101T000000Z".to_owned();
+    assert_eq!(moved.digest(), base.digest());
+    digests.sort();
+    digests.dedup();
+    assert_eq!(digests.len(), 1 + changes.len());
+}
+
+#[test]
+fn names_and_labels_say_what_it_is() {
+    let builder = Definition::builder(Architecture::Amd64, None).unwrap();
+    let digest = builder.digest().to_string();
+    assert_eq!(
+        builder.reference(),
+        format!("sdbuild/builder:{}", digest.split_at(12).0)
+    );
+    let [definition, role] = builder.labels();
+    assert_eq!(definition, ("dev.sdbuild.definition", digest));
+    assert_eq!(role, ("dev.sdbuild.role", "builder".to_owned()));
+}
+
+#[test]
+fn a_lock_that_is_a_pipe_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("builder")).unwrap();
+    let lock = folder.path().join("builder/arm64.lock.json");
+    nix::unistd::mkfifo(&lock, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let failure = Definition::builder(Architecture::Arm64, Some(folder.path())).unwrap_err();
+    assert!(
+        failure.to_string().contains("not a plain file"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn other_locks_are_read_from_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let failure = Definition::builder(Architecture::Amd64, Some(folder.path())).unwrap_err();
+    assert!(
+        failure.to_string().contains("builder/amd64.lock.json"),
+        "{failure}"
+    );
+    std::fs::create_dir(folder.path().join("builder")).unwrap();
+    let lock = folder.path().join("builder/amd64.lock.json");
+    let text = |architecture| {
+        format!(r#"{{"schema":1,"architecture":"{architecture}","snapshot":"x","packages":[]}}"#)
+    };
+    std::fs::write(&lock, text("arm64")).unwrap();
+    let failure = Definition::builder(Architecture::Amd64, Some(folder.path())).unwrap_err();
+    assert!(failure.to_string().ends_with("is for arm64"), "{failure}");
+    std::fs::write(&lock, text("amd64")).unwrap();
+    let renewed = Definition::builder(Architecture::Amd64, Some(folder.path())).unwrap();
+    let built_in = Definition::builder(Architecture::Amd64, None).unwrap();
+    assert_ne!(renewed.digest(), built_in.digest());
+}
+
+#[test]
+fn architectures_have_their_engine_names() {
+    assert_eq!(
+        "x86_64".parse::<Architecture>().unwrap(),
+        Architecture::Amd64
+    );
+    assert_eq!(
+        "aarch64".parse::<Architecture>().unwrap(),
+        Architecture::Arm64
+    );
+    assert!("riscv64".parse::<Architecture>().is_err());
+}

@@ -1,0 +1,68 @@
+//! What the assembly adds to what comes out of packages. Pure.
+
+use crate::artifact::Sha256Hash;
+
+/// Something that the assembly adds to what comes out of packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Where, without a leading slash.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// User and group alike.
+    pub owner: u32,
+    /// What.
+    pub content: ExtraContent,
+}
+
+/// What an [`Extra`] is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExtraContent {
+    /// A folder.
+    Folder,
+    /// A file with these bytes.
+    File(Vec<u8>),
+    /// A symbolic link to there.
+    Symlink(String),
+}
+
+impl Extra {
+    /// A file of root's.
+    pub fn file(path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
+        let content = ExtraContent::File(bytes.into());
+        Self {
+            path: path.to_owned(),
+            mode,
+            owner: 0,
+            content,
+        }
+    }
+
+    pub(super) fn identity(&self) -> serde_json::Value {
+        let content = match &self.content {
+            ExtraContent::Folder => "folder".to_owned(),
+            ExtraContent::File(bytes) => Sha256Hash::of(bytes).to_string(),
+            ExtraContent::Symlink(target) => format!("to {target}"),
+        };
+        serde_json::json!([self.path, self.mode, self.owner, content])
+    }
+
+    pub(super) fn folder(path: &str, mode: u32, owner: u32) -> Self {
+        Self {
+            path: path.to_owned(),
+            mode,
+            owner,
+            content: ExtraContent::Folder,
+        }
+    }
+
+    pub(super) fn link(path: &str, target: &str) -> Self {
+        let content = ExtraContent::Symlink(target.to_owned());
+        Self {
+            path: path.to_owned(),
+            mode: 0o777,
+            owner: 0,
+            content,
+        }
+    }
+}
