@@ -1,26 +1,24 @@
 //! `sdbuild.lock`: which nixpkgs, by URL and hash, so that next month's build uses the same.
 //!
-//! A release is resolved once, through the channel's redirect, to an immutable URL. Downloading is
-//! the caller's: this room has no network.
+//! A release is resolved once, through the channel's redirect, to an immutable URL; each release and each
+//! URL that was asked for keeps its own answer, so that trying another one moves nothing. Downloading is the
+//! caller's: this room has no network.
+
+mod file;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Events;
-use crate::failure::{Class, Failure, OrFail};
-use crate::plain_file;
+use crate::failure::{Class, Failure};
+pub use file::{read, write};
 
 /// Name of the lock beside the configuration.
 pub const NAME: &str = "sdbuild.lock";
 /// Where releases are asked for, when settings say nothing else.
 pub const CHANNELS: &str = "https://channels.nixos.org";
-/// Nobody's lock is longer.
-const LONGEST: u64 = 64 << 10;
 
 /// What the person asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,13 +52,6 @@ pub struct Locked {
     pub url: String,
     /// Its SHA-256, in hex.
     pub sha256: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LockFile {
-    version: u32,
-    nixpkgs: Locked,
 }
 
 /// A download that the caller makes.
@@ -110,70 +101,6 @@ impl Locked {
     }
 }
 
-/// Reads the lock; `None` when there is none.
-pub fn read(path: &Path) -> Result<Option<Locked>, Failure> {
-    let shown = path.display();
-    let broken = |f: Failure| f.hint(format!("delete {shown} to resolve nixpkgs anew"));
-    let text = match plain_file::read_text(path, LONGEST) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).or_usage(format!("read {shown}")).map_err(broken),
-    };
-    let file: LockFile = toml::from_str(&text)
-        .or_usage(format!("read {shown}"))
-        .map_err(broken)?;
-    if file.version != 1 {
-        return Err(
-            Failure::usage(format!("{shown} is of version {}, not 1", file.version))
-                .hint("a newer sdbuild wrote it: use that one, or delete the lock"),
-        );
-    }
-    if file.nixpkgs.hash().is_none() {
-        return Err(broken(Failure::usage(format!(
-            "sha256 in {shown} is not 64 hex digits"
-        ))));
-    }
-    Ok(Some(file.nixpkgs))
-}
-
-/// Writes the lock, whole or not at all.
-pub fn write(path: &Path, locked: &Locked) -> Result<(), Failure> {
-    let shown = path.display();
-    let file = LockFile {
-        version: 1,
-        nixpkgs: locked.clone(),
-    };
-    let text = toml::to_string(&file).or_internal("write the lock")?;
-    let text = format!(
-        "# Which nixpkgs this image is built from. Delete this file to resolve it anew.\n{text}"
-    );
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let written = tempfile::Builder::new()
-        .prefix(".sdbuild.lock-")
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
-        .and_then(|mut temporary| {
-            temporary.write_all(text.as_bytes())?;
-            give_away(temporary.as_file(), folder);
-            temporary.as_file().sync_all()?;
-            temporary.persist(path).map_err(|e| e.error)
-        });
-    written.map(drop).or_environment(format!("write {shown}"))
-}
-
-/// Under `sudo` the lock is the person's, as the folder is that it lies in.
-fn give_away(file: &File, folder: &Path) {
-    if nix::unistd::geteuid().is_root()
-        && let Ok(folder) = std::fs::metadata(folder)
-    {
-        // A file system without owners, or one that keeps root out: the lock is as good as root's.
-        fchown(file, Some(folder.uid()), Some(folder.gid())).unwrap_or(());
-    }
-}
-
 /// The archive for what is wanted: by the lock when that fits, else resolved and locked.
 pub async fn resolve<F, R>(
     how: &Resolve<'_>,
@@ -185,10 +112,8 @@ where
     R: Future<Output = Result<Downloaded, Failure>>,
 {
     let before = read(how.lock)?;
-    if let Some(locked) = before
-        .as_ref()
-        .filter(|l| l.answers(how.wanted) && !how.update)
-    {
+    let known = before.iter().find(|locked| locked.answers(how.wanted));
+    if let Some(locked) = known.filter(|_| !how.update) {
         let download = Download {
             url: locked.url.clone(),
             sha256: locked.hash(),
@@ -214,7 +139,7 @@ where
         .await
         .map_err(|f| unresolved(f, how.wanted))?;
     let locked = locked(how.wanted, &got);
-    keep(how, before.as_ref(), &locked, events);
+    keep(how, &before, &locked, events);
     Ok((locked, got))
 }
 
@@ -243,18 +168,17 @@ fn locked(wanted: &Wanted, got: &Downloaded) -> Locked {
 }
 
 /// Writes the lock and says so. A folder that cannot be written is no reason not to build.
-fn keep(how: &Resolve<'_>, before: Option<&Locked>, locked: &Locked, events: &Events) {
-    if before == Some(locked) {
+fn keep(how: &Resolve<'_>, before: &[Locked], locked: &Locked, events: &Events) {
+    if before.contains(locked) {
         events.notice(format!("nixpkgs {} is still {}", how.wanted, locked.url));
         return;
     }
-    let verb = if before.is_some() {
-        "moved in"
-    } else {
-        "written to"
-    };
+    let others = before.iter().filter(|other| !other.answers(how.wanted));
+    let after: Vec<Locked> = [locked].into_iter().chain(others).cloned().collect();
+    let moved = after.len() == before.len();
+    let verb = if moved { "moved in" } else { "written to" };
     let (wanted, lock) = (how.wanted, how.lock.display());
-    match write(how.lock, locked) {
+    match write(how.lock, &after) {
         Ok(()) => events.notice(format!(
             "nixpkgs {wanted} is {} (sha256 {}), {verb} {lock}",
             locked.url, locked.sha256

@@ -105,7 +105,7 @@ fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Loc
         Nixpkgs::Release(release) => Wanted::Release(release.clone()),
     };
     let locked = lock::read(&configuration.root().join(lock::NAME))?;
-    Ok(locked.filter(|locked| locked.answers(&wanted)))
+    Ok(locked.into_iter().find(|locked| locked.answers(&wanted)))
 }
 
 async fn base(settings: &settings::Build, cancel: &Cancel) -> Result<Base, Failure> {

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use std::os::unix::fs::MetadataExt as _;
+
 use super::*;
 use crate::event::Event;
 
@@ -87,20 +89,59 @@ async fn a_release_is_resolved_once() {
 }
 
 #[tokio::test]
-async fn another_release_moves_the_lock_and_says_so() {
+async fn each_release_keeps_its_own_answer() {
     let case = Case::new();
-    case.resolve(&release("25.11"), false).await.unwrap();
+    let old = case.resolve(&release("25.11"), false).await.unwrap();
     case.resolve(&release("26.05"), false).await.unwrap();
     assert_eq!(case.asked().last().unwrap().sha256, None);
+    assert_eq!(read(&case.lock()).unwrap().len(), 2);
+    let again = case.resolve(&release("25.11"), false).await.unwrap();
+    assert_eq!(again, old);
+    assert_eq!(case.asked()[0].sha256, Some([7; 32]), "by the lock");
+    assert_eq!(read(&case.lock()).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_update_moves_one_answer_and_says_so() {
+    let case = Case::new();
+    case.resolve(&release("25.11"), false).await.unwrap();
+    let mut answers = read(&case.lock()).unwrap();
+    answers[0].url = "https://moved.example/n.tar.xz".into();
+    answers.push(Locked {
+        release: Some("26.05".into()),
+        ..answers[0].clone()
+    });
+    write(&case.lock(), &answers).unwrap();
+    case.resolve(&release("25.11"), true).await.unwrap();
+    let after = read(&case.lock()).unwrap();
+    let url = |release| {
+        let of = |l: &&Locked| l.release.as_deref() == Some(release);
+        after.iter().find(of).unwrap().url.as_str()
+    };
     assert_eq!(
-        read(&case.lock()).unwrap().unwrap().release.as_deref(),
-        Some("26.05")
+        (url("25.11"), url("26.05")),
+        (FINAL, answers[1].url.as_str())
     );
     let said = case.said.lock().unwrap().clone();
     assert!(
         matches!(said.last(), Some(Event::Notice(text)) if text.contains("moved in")),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_lock_of_the_first_version_is_read_and_one_that_grows_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(NAME);
+    let hash = "0".repeat(64);
+    let old =
+        format!("version = 1\n[nixpkgs]\nrelease = \"26.05\"\nurl = \"u\"\nsha256 = \"{hash}\"");
+    std::fs::write(&path, old).unwrap();
+    let answers = read(&path).unwrap();
+    assert!(answers[0].answers(&release("26.05")));
+    let many = vec![answers[0].clone(); 1000];
+    write(&path, &many).unwrap();
+    assert_eq!(read(&path).unwrap().len(), 32);
 }
 
 #[tokio::test]
@@ -156,6 +197,8 @@ fn broken_locks_are_refused_with_a_hint() {
     for text in [
         "nonsense".to_owned(),
         format!("version = 2\n[nixpkgs]\nurl = \"u\"\nsha256 = \"{hash}\""),
+        format!("version = 1\n[[nixpkgs]]\nurl = \"u\"\nsha256 = \"{hash}\""),
+        format!("version = 3\n[[nixpkgs]]\nurl = \"u\"\nsha256 = \"{hash}\""),
         "version = 1\n[nixpkgs]\nurl = \"u\"\nsha256 = \"12\"".to_owned(),
         format!("version = 1\n[nixpkgs]\nurl = \"u\"\nsha256 = \"{hash}\"\nevil = 1"),
         "#".repeat(70_000),
@@ -166,7 +209,7 @@ fn broken_locks_are_refused_with_a_hint() {
         assert!(!failure.hints.is_empty(), "{failure}");
     }
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(read(&path).unwrap(), None);
+    assert_eq!(read(&path).unwrap(), []);
 }
 
 #[test]
@@ -200,7 +243,7 @@ fn the_lock_belongs_to_the_folders_owner() {
         url: "https://x.example/n.tar.xz".into(),
         sha256: "0".repeat(64),
     };
-    write(&path, &locked).unwrap();
+    write(&path, &[locked]).unwrap();
     let owner = |path: &Path| {
         let meta = std::fs::metadata(path).unwrap();
         (meta.uid(), meta.gid())
@@ -237,7 +280,7 @@ proptest::proptest! {
             std::fs::write(&path, text).unwrap();
             match read(&path) {
                 Err(failure) => proptest::prop_assert_eq!(failure.class, crate::failure::Class::Usage),
-                Ok(locked) => proptest::prop_assert!(locked.is_none_or(|l| l.hash().is_some())),
+                Ok(locked) => proptest::prop_assert!(locked.iter().all(|l| l.hash().is_some())),
             }
         }
     }
