@@ -11,7 +11,8 @@ use futures_util::StreamExt;
 use crate::engine::error::{EngineError, at};
 use crate::engine::leash::Attached;
 use crate::engine::spec::ContainerSpec;
-use crate::engine::{Engine, PATIENT};
+use crate::engine::vigil::Vigil;
+use crate::engine::{Endpoint, Engine, PATIENT};
 
 /// Podman calls a container `stopped` for a moment, a state that bollard cannot read.
 const SETTLES: Duration = Duration::from_millis(200);
@@ -104,11 +105,28 @@ impl Container {
             .build();
         let docker = self.engine.docker.clone().with_timeout(PATIENT);
         let mut answers = docker.wait_container(&self.id, Some(options));
-        let code = exit_code(answers.next().await, operation)?;
+        let answer = match self.engine.endpoint() {
+            Endpoint::Unix(_) => answers.next().await,
+            Endpoint::Tcp(_) => {
+                let watched = Vigil::REMOTE.over(answers.next(), || self.engine_answers());
+                match watched.await {
+                    Some(answer) => answer,
+                    None => return Err(EngineError::Silent { operation }),
+                }
+            }
+        };
+        let code = exit_code(answer, operation)?;
         Ok(Exit {
             code,
             oom_killed: self.oom_killed().await?,
         })
+    }
+
+    /// Whether the engine says anything at all, on a connection of its own.
+    async fn engine_answers(&self) -> bool {
+        use bollard::errors::Error::DockerResponseServerError;
+        let answer = self.engine.docker.ping().await;
+        matches!(answer, Ok(_) | Err(DockerResponseServerError { .. }))
     }
 
     async fn oom_killed(&self) -> Result<bool, EngineError> {

@@ -21,6 +21,7 @@ pub mod labels;
 mod leash;
 mod lines;
 mod spec;
+mod vigil;
 mod volume;
 
 use std::sync::Arc;

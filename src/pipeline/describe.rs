@@ -116,10 +116,11 @@ impl Plan {
     }
 
     fn memory(&self) -> String {
-        let has = bytes(self.base.engine.facts().memory);
-        match self.settings.memory {
-            Some(limit) => format!("{} of the {has} of the engine's machine", bytes(limit)),
-            None => format!("no limit; the engine's machine has {has}"),
+        let limit = self.settings.memory.map(bytes);
+        let limit = limit.unwrap_or_else(|| "no limit".to_owned());
+        match self.base.engine.facts().memory {
+            0 => limit,
+            there => format!("{limit}; the engine's machine has {}", bytes(there)),
         }
     }
 }

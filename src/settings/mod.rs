@@ -201,7 +201,7 @@ impl Build {
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
             system: system.map_or(Ok(System::Aarch64Linux), |s| System::from_str(s))?,
             emulation: args.emulation.into(),
-            builder_image: args.builder_image.clone().or(file.builder_image),
+            builder_image: reference(args.builder_image.clone().or(file.builder_image))?,
             output: output.unwrap_or(here),
             force: args.force,
             substituters: (args.substituters.as_ref())
@@ -255,6 +255,20 @@ fn stall_timeout(env: &Environment, file: &File) -> Result<Duration, Failure> {
     let written = at_least(("stall-timeout in sdbuild.toml", file.stall_timeout), 1)?;
     let seconds = chosen.or(written).unwrap_or(STALL);
     Ok(Duration::from_secs(seconds.into()))
+}
+
+/// The reference of a container image, unless no engine would take it. What is left to be wrong with it the
+/// engine says.
+fn reference(text: Option<String>) -> Result<Option<String>, Failure> {
+    let known = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let begins = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    match text {
+        Some(text) if !begins(&text) || !text.chars().all(known) => Err(Failure::usage(format!(
+            "`{text}` cannot be a container image's name"
+        ))
+        .hint("--builder-image takes names like nixos/nix:latest or host:5000/nix@sha256:…")),
+        text => Ok(text),
+    }
 }
 
 /// The store volume's name. The prefix keeps it apart from other people's volumes, and a name of
@@ -366,6 +380,19 @@ mod tests {
         let failure = build(&["--system", "z80-linux"], "").unwrap_err();
         assert_eq!(failure.class, crate::failure::Class::Usage);
         assert!(failure.to_string().contains("z80-linux"));
+    }
+
+    #[test]
+    fn a_builder_image_that_no_engine_would_take_is_refused() {
+        for name in ["Nix OS", "", "-x", "nix\n", "https://nix?"] {
+            let failure = build(&[&format!("--builder-image={name}")], "").unwrap_err();
+            assert_eq!(failure.class, crate::failure::Class::Usage, "{name}");
+            assert!(failure.hints[0].contains("nixos/nix"), "{name}");
+        }
+        for name in ["nixos/nix", "localhost:5000/a/b_c.d:1-x", "sha256:00ff"] {
+            let settings = build(&["--builder-image", name], "").unwrap();
+            assert_eq!(settings.builder_image.as_deref(), Some(name));
+        }
     }
 
     #[test]
