@@ -16,7 +16,7 @@ pub(super) struct Vigil {
 }
 
 impl Vigil {
-    /// For engines on other machines: some three minutes without any answer, which no busy one takes.
+    /// For engines on other machines: given up after two to three minutes without any answer.
     pub(super) const REMOTE: Self = Self {
         every: Duration::from_secs(30),
         patience: Duration::from_secs(30),

@@ -22,7 +22,7 @@ const SMALLEST_IMAGE: u64 = 1 << 20;
 const USUAL_IMAGE: u64 = 1_500_000_000;
 /// Two small files, the run's sign of life and its log, in blocks of any file system.
 const STATE: u64 = 64 << 10;
-/// What packages unpack to, at most: measured are factors of 3 to 4.
+/// What packages may unpack to: a rough factor, for a warning only.
 const UNPACKED: u64 = 5;
 /// The first kernel whose handlers know the flag `F`, without which no container sees the emulator.
 const FIX_BINARY: (u32, u32) = (4, 8);
