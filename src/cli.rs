@@ -8,10 +8,15 @@
     reason = "these comments are the help text, where backticks would show"
 )]
 
+mod around;
+mod examples;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use around::{Completions, Doctor, Init, Settings, Shell, Status};
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -50,10 +55,13 @@ pub struct Talk {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build the image that a configuration describes.
+    #[command(after_help = examples::BUILD)]
     Build(Build),
     /// Remove what sdbuild left on this machine: containers, images, volumes, handlers, cache.
+    #[command(after_help = examples::CLEAN)]
     Clean(Clean),
     /// Boot an image in QEMU, to know that it boots before it is flashed. The image is not changed.
+    #[command(after_help = examples::BOOT)]
     Boot(Boot),
     /// Write an image to a removable disk and read it back; without a disk, list those that are there.
     Flash(Flash),
@@ -61,7 +69,26 @@ pub enum Command {
     #[command(hide = true)]
     Leashed(Leashed),
     /// Show what is on an image: partitions, file systems, boot loader, system, hashes.
+    #[command(after_help = examples::INSPECT)]
     Inspect(Inspect),
+    /// Write a configuration with your public SSH keys, and this machine's time zone, in it.
+    #[command(after_help = examples::INIT)]
+    Init(Init),
+    /// Check every condition of a build on this machine, and say what to do about it.
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(Doctor),
+    /// Show what of sdbuild is here now and what it takes: runs, handlers, containers, volumes, cache.
+    #[command(after_help = examples::STATUS)]
+    Status(Status),
+    /// Show the settings of a build and where each comes from.
+    #[command(after_help = examples::SETTINGS)]
+    Settings(Settings),
+    /// Write a shell's completions to standard output.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(Completions),
+    /// Write the manual page to standard output.
+    #[command(after_help = examples::MAN)]
+    Man,
 }
 
 /// `sdbuild build`.
@@ -241,11 +268,13 @@ pub struct Inspect {
 #[derive(Debug, Subcommand)]
 pub enum Look {
     /// List a folder.
+    #[command(after_help = examples::LS)]
     Ls {
         /// `/path` on the first file system that has it, or `2:/path` on partition 2.
         path: String,
     },
     /// Write a file's content to standard output.
+    #[command(after_help = examples::CAT)]
     Cat {
         /// `/path` on the first file system that has it, or `2:/path` on partition 2.
         path: String,
@@ -261,5 +290,36 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn all(command: &clap::Command) -> Vec<&clap::Command> {
+        let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+        visible
+            .flat_map(|sub| std::iter::once(sub).chain(all(sub)))
+            .collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_and_every_example_is_understood() {
+        for command in all(&Cli::command()) {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_else(|| panic!("{name} has no examples"));
+            let (_, examples) = help.split_once("Examples:\n").expect(name);
+            for line in examples.lines() {
+                let words = line.trim().split("   ").next().unwrap_or_default();
+                let words = words.split(['>', '|']).next().unwrap_or_default();
+                let quoted = words
+                    .split('\'')
+                    .enumerate()
+                    .flat_map(|(at, part)| match at % 2 {
+                        0 => part.split_whitespace().collect::<Vec<_>>(),
+                        _ => vec![part],
+                    });
+                let words: Vec<&str> = quoted.collect();
+                assert!(words.contains(&name), "{line}");
+                Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{line}: {e}"));
+            }
+        }
     }
 }

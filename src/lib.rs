@@ -59,7 +59,12 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
         Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &context)).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
+        Command::Completions(args) => commands::completions::run(args, &ui),
+        Command::Man => commands::man::run(&ui),
+        Command::Status(args) => Box::pin(commands::status::run(args, &env, (&ui, &context))).await,
         Command::Leashed(args) => Err(boot::leash::become_program(args.parent, &args.argv)),
+        // not yet
+        _ => Err(Failure::usage("not yet")),
     };
     ui.close();
     outcome

@@ -4,4 +4,7 @@ pub mod boot;
 pub mod build;
 pub mod clean;
 pub mod flash;
+pub mod completions;
 pub mod inspect;
+pub mod man;
+pub mod status;

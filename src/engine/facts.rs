@@ -37,6 +37,7 @@ impl EngineFacts {
         let components = version.components.unwrap_or_default();
         Self {
             name: info.name.unwrap_or_default(),
+            api,
             version: version.version.unwrap_or_default(),
             api,
             os: info.os_type.or(version.os).unwrap_or_default(),
@@ -59,6 +60,12 @@ impl EngineFacts {
             security_options,
             root_dir: info.docker_root_dir.unwrap_or_default(),
         }
+    }
+
+    /// What a person calls it: `Docker 20.10.24`.
+    pub fn title(&self) -> String {
+        let name = if self.podman { "Podman" } else { "Docker" };
+        format!("{name} {}", self.version)
     }
 
     /// The command that removes the container `name`, for remedies.

@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::engine::Engine;
+use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
 
@@ -30,6 +31,9 @@ pub struct ImageInfo {
     pub user: Option<String>,
     /// Its environment, `KEY=value`.
     pub env: Vec<String>,
+    /// When it came to the engine, in seconds since 1970, where the engine tells. When it was made says
+    /// nothing: ours are the same bytes every time.
+    pub loaded: Option<i64>,
 }
 
 impl Engine {
@@ -189,6 +193,11 @@ fn image_info(found: ImageInspect) -> ImageInfo {
         size: found.size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         user: config.user.filter(|user| !user.is_empty()),
         env: config.env.unwrap_or_default(),
+        loaded: found
+            .metadata
+            .and_then(|metadata| metadata.last_tag_time)
+            .and_then(|time| seconds(&time))
+            .filter(|time| *time > 0),
     }
 }
 

@@ -41,6 +41,8 @@ pub struct ContainerInfo {
     pub size: Option<u64>,
     /// Its container image.
     pub image: String,
+    /// When it was made, in seconds since 1970.
+    pub created: Option<i64>,
 }
 
 impl Engine {
@@ -229,5 +231,6 @@ fn container_info(found: ContainerSummary) -> ContainerInfo {
         status: found.status.unwrap_or_default(),
         size: found.size_rw.and_then(|n| u64::try_from(n).ok()),
         image: found.image.unwrap_or_default(),
+        created: found.created,
     }
 }

@@ -6,6 +6,7 @@ use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use crate::engine::Engine;
+use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
 
@@ -18,6 +19,8 @@ pub struct VolumeInfo {
     pub labels: HashMap<String, String>,
     /// Names of the containers that use it, running or not.
     pub users: Vec<String>,
+    /// When it was made, in seconds since 1970.
+    pub created: Option<i64>,
 }
 
 impl Engine {
@@ -58,6 +61,7 @@ impl Engine {
             volumes.push(VolumeInfo {
                 users: self.volume_users(&found.name).await?,
                 name: found.name,
+                created: found.created_at.as_deref().and_then(seconds),
                 labels: found.labels,
             });
         }

@@ -89,6 +89,7 @@ mod tests {
                 size: 0,
                 user: user.map(str::to_owned),
                 env: vec![],
+                loaded: None,
             };
             let image = BuilderImage::foreign(&info, &Events::none());
             (image.user, image.owner.uid, image.owner.gid)

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::engine::{Endpoint, RunId};
 use crate::failure::{Failure, OrFail as _};
@@ -26,6 +27,19 @@ pub(super) struct Beacon {
     _file: File,
 }
 
+/// A run of this person, on any engine.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Its id.
+    pub(super) run: RunId,
+    /// Where its engine listens.
+    pub(super) endpoint: String,
+    /// Whether its process lives.
+    pub(super) lives: bool,
+    /// When it began.
+    pub(super) began: Option<SystemTime>,
+}
+
 /// The signs of life in one state folder, of runs on one engine.
 #[derive(Clone, Debug)]
 pub(super) struct Beacons {
@@ -40,6 +54,27 @@ impl Beacons {
             folder: state_dir.join("runs"),
             endpoint: endpoint.to_string(),
         }
+    }
+
+    /// All of this person's runs that left a sign, on whatever engine.
+    pub(super) fn everywhere(state_dir: &Path) -> Vec<Known> {
+        let folder = state_dir.join("runs");
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let known = |entry: fs::DirEntry| {
+            let run = entry.file_name().to_str()?.parse().ok()?;
+            let endpoint = plain_file::read_text(&entry.path(), LONGEST).ok()?;
+            let beacons = Self {
+                folder: entry.path().parent()?.to_owned(),
+                endpoint: endpoint.clone(),
+            };
+            Some(Known {
+                lives: beacons.is_live(&run),
+                began: entry.metadata().and_then(|meta| meta.modified()).ok(),
+                run,
+                endpoint,
+            })
+        };
+        entries.filter_map(known).collect()
     }
 
     /// Lights the beacon of `run`.
@@ -139,6 +174,12 @@ mod tests {
             "another engine's is not ours to forget"
         );
         assert_eq!(beacons.dead(), only);
+        let everywhere = Beacons::everywhere(state.path());
+        let [known] = everywhere.as_slice() else {
+            panic!("{everywhere:?}")
+        };
+        assert_eq!((&known.run, known.lives), (&run, false));
+        assert_eq!(known.endpoint, "unix:///one");
         beacons.forget(&only);
         assert!(!beacons.is_dead(&run));
     }

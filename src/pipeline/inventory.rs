@@ -147,7 +147,7 @@ pub(super) fn registrar_image(loaded: &[ImageInfo]) -> Option<&ImageInfo> {
 
 /// Our volumes with their sizes, which the registrar's busybox counts: engines tell them in ways that
 /// differ by version, or not at all.
-async fn sizes(
+pub(super) async fn sizes(
     engine: &Engine,
     (run, image): (&RunId, Option<&ImageInfo>),
     context: &Context,

@@ -26,7 +26,7 @@ pub(super) struct Found {
     /// Runs that live, this one not among them.
     pub(super) live: BTreeSet<RunId>,
     /// Runs of this person on this engine that are known to be dead.
-    dead: BTreeSet<RunId>,
+    pub(super) dead: BTreeSet<RunId>,
 }
 
 /// How a run is known to be.

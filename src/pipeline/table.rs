@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use nix::sys::utsname::{UtsName, uname};
+
 use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, parse};
 use crate::engine::{Endpoint, Engine, ImageInfo, RunId};
 use crate::failure::{Class, Failure};
@@ -13,6 +15,22 @@ use crate::plain_file;
 const TABLE: &str = "/proc/sys/fs/binfmt_misc";
 /// An entry is a few lines.
 const LONGEST: u64 = 64 << 10;
+
+/// The entries of the engine's kernel, when that is certainly this machine's own and they can be seen
+/// without a container. `None` when not: a container's view is another one then.
+pub(super) fn here(engine: &Engine) -> Option<Vec<Entry>> {
+    is_here(engine).then(local)
+}
+
+/// Whether the engine runs on this very kernel. A virtual machine behind a local socket has a kernel
+/// or at least a name of its own.
+pub(super) fn is_here(engine: &Engine) -> bool {
+    let facts = engine.facts();
+    let same = |uname: UtsName| {
+        uname.release() == facts.kernel.as_str() && uname.nodename() == facts.name.as_str()
+    };
+    matches!(engine.endpoint(), Endpoint::Unix(_)) && uname().is_ok_and(same)
+}
 
 /// The entries of the engine's kernel: through a registrar when its image is loaded, else, for an
 /// engine that may well be here, from this machine's own files. Nothing is fetched to look.
@@ -61,10 +79,14 @@ pub(super) fn is_switched_off() -> bool {
     status.is_ok_and(|status| status.trim() == "disabled")
 }
 
-fn local() -> Vec<Entry> {
+/// The entries of this machine's own table.
+pub(super) fn local() -> Vec<Entry> {
     let files = fs::read_dir(TABLE).into_iter().flatten().flatten();
     let entry = |file: fs::DirEntry| {
         let name = file.file_name().into_string().ok()?;
+        if name == "status" || name == "register" {
+            return None;
+        }
         let text = plain_file::read_text(&file.path(), LONGEST).ok()?;
         let touched = file.metadata().and_then(|meta| meta.modified()).ok()?;
         // A clock that was set back makes it as young as can be.

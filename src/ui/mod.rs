@@ -5,6 +5,7 @@
 //! hangs up, closes the pipe or stops reading is nobody, and no run fails for nobody. Only a result that
 //! somebody waits for and cannot be told (standard output on a full disk) is a failure. Calls no other room.
 
+pub mod layout;
 pub mod report;
 mod sanitize;
 mod screen;

@@ -19,6 +19,8 @@
 mod support;
 
 mod inspect;
+mod reference;
+mod status;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,0 +1,70 @@
+//! The commands around a build: what is here, what a build needs, and what packagers want.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Build;
+
+/// `sdbuild init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The configuration to write; nothing is ever replaced [default: ./sd-card.nix].
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// The name of the new machine [default: this machine's with -sd behind it].
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+}
+
+/// `sdbuild doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The configuration whose sdbuild.toml counts [default: ./sd-card.nix].
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sdbuild status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sdbuild settings`.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// What build would be given.
+    #[command(flatten)]
+    pub build: Build,
+
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sdbuild completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that completes words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash with bash-completion.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// Fish.
+    Fish,
+}

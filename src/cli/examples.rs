@@ -1,0 +1,73 @@
+//! The examples at the end of each command's help. A test parses every one of them.
+
+pub(super) const BUILD: &str = "\
+Examples:
+  sdbuild build                               ./sd-card.nix becomes an image in this folder
+  sdbuild build --config pi/sd-card.nix --output images
+  sdbuild build --nixpkgs ~/nixpkgs --jobs 2
+  sdbuild build --dry-run                     what would be done";
+
+pub(super) const CLEAN: &str = "\
+Examples:
+  sdbuild clean --dry-run                     what would go, and what it takes
+  sdbuild clean --yes                         for scripts";
+
+pub(super) const BOOT: &str = "\
+Examples:
+  sdbuild boot card.img                       shows its console; Ctrl-A X ends it
+  sdbuild boot card.img --until-ssh --ssh-key ~/.ssh/id_ed25519
+  sdbuild boot card.img --run 'systemctl --failed'";
+
+pub(super) const INSPECT: &str = "\
+Examples:
+  sdbuild inspect card.img.zst --json
+  sdbuild inspect card.img ls /nix/store
+  sdbuild inspect card.img cat 2:/boot/extlinux/extlinux.conf";
+
+pub(super) const LS: &str = "\
+Examples:
+  sdbuild inspect card.img ls /";
+
+pub(super) const CAT: &str = "\
+Examples:
+  sdbuild inspect card.img cat /etc/os-release";
+
+pub(super) const INIT: &str = "\
+Examples:
+  sdbuild init                                ./sd-card.nix with your public keys in it
+  sdbuild init --config pi/sd-card.nix --hostname kitchen";
+
+pub(super) const DOCTOR: &str = "\
+Every line is a condition of a build: ✓ is met, ! may become trouble, ✗ must be changed first. Nothing on
+this machine is changed. Exit code 0 when a build can work, else 3.
+
+Examples:
+  sdbuild doctor
+  sdbuild doctor --json";
+
+pub(super) const STATUS: &str = "\
+Nothing is changed. Where the engine does not tell the size of a volume, a container of sdbuild's counts
+it, without the right to write, and is gone again.
+
+Examples:
+  sdbuild status
+  sdbuild status --json";
+
+pub(super) const SETTINGS: &str = "\
+A flag wins over the environment, the environment over sdbuild.toml beside the configuration, that over
+$XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config), and that over the default.
+
+Examples:
+  sdbuild settings
+  sdbuild settings --config pi/sd-card.nix --json";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  sdbuild completions bash > ~/.local/share/bash-completion/completions/sdbuild
+  sdbuild completions zsh > ~/.zfunc/_sdbuild
+  sdbuild completions fish > ~/.config/fish/completions/sdbuild.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  sdbuild man > sdbuild.1
+  sdbuild man | man -l -";

@@ -1,0 +1,102 @@
+//! `sdbuild doctor`: every condition of a build with its remedy.
+
+use serde_json::json;
+
+use crate::cli;
+use crate::failure::{Failure, OrFail as _};
+use crate::pipeline::Context;
+use crate::pipeline::doctor::{self, Check, Verdict};
+use crate::settings::{self, Environment};
+use crate::ui::Ui;
+use crate::ui::layout::{COLUMNS, wrapped};
+
+/// Raised when a field of the JSON goes or means something else.
+const VERSION: u32 = 1;
+/// Where the text begins: behind the sign and the topic.
+const INDENT: usize = 18;
+
+/// Looks at everything and shows it; fails when a build could not work.
+pub async fn run(
+    args: &cli::Doctor,
+    env: &Environment,
+    (ui, context): (&Ui, &Context),
+) -> Result<(), Failure> {
+    let build = cli::Build {
+        config: args.config.clone(),
+        ..cli::Build::default()
+    };
+    let settings = settings::Build::resolve(&build, env)?;
+    let checks = doctor::examine(&settings, context).await?;
+    let bad = checks.iter().filter(|c| c.verdict == Verdict::Bad).count();
+    if args.json {
+        let report = json!({ "version": VERSION, "can_build": bad == 0, "checks": checks });
+        ui.result(&serde_json::to_string_pretty(&report).or_internal("write JSON")?)?;
+    } else {
+        let lines: Vec<String> = checks.iter().flat_map(lines).collect();
+        ui.result(&lines.join("\n"))?;
+    }
+    match bad {
+        0 => Ok(()),
+        1 => Err(Failure::environment(
+            "a build cannot work here: one condition is not met",
+        )),
+        _ => Err(Failure::environment(format!(
+            "a build cannot work here: {bad} conditions are not met"
+        ))),
+    }
+}
+
+fn lines(check: &Check) -> Vec<String> {
+    let sign = match check.verdict {
+        Verdict::Good => '✓',
+        Verdict::Warning => '!',
+        Verdict::Bad => '✗',
+    };
+    let text = wrapped(&check.text, COLUMNS - INDENT);
+    let remedies = check.remedies.iter().flat_map(|remedy| {
+        let lines = wrapped(remedy, COLUMNS - INDENT - 2)
+            .into_iter()
+            .enumerate();
+        lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
+    });
+    let first = format!("{sign} {:<15}", check.topic);
+    let margins = std::iter::once(first).chain(std::iter::repeat(" ".repeat(INDENT - 1)));
+    let all = text.into_iter().chain(remedies);
+    margins
+        .zip(all)
+        .map(|(margin, line)| format!("{margin} {line}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_stands_below_what_it_is_for_and_no_line_is_too_long() {
+        let check = Check {
+            topic: "user namespaces",
+            verdict: Verdict::Bad,
+            text: "it is \x1b[2J wrong in so many words that they do not fit on one line of all"
+                .into(),
+            remedies: vec![
+                "do this, and then that, and then all the rest of it until it is done".into(),
+            ],
+        };
+        let lines = lines(&check);
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= COLUMNS),
+            "{lines:#?}"
+        );
+        assert_eq!(
+            lines[0],
+            "✗ user namespaces it is \\u{1b}[2J wrong in so many words that they do not fit"
+        );
+        assert_eq!(lines[1], "                  on one line of all");
+        assert!(
+            lines[2].starts_with("                  → do this"),
+            "{lines:#?}"
+        );
+        assert!(lines[3].starts_with("                    "), "{lines:#?}");
+    }
+}

@@ -1,0 +1,62 @@
+//! `sdbuild man`: one manual page with every command in it.
+
+use std::io;
+
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+
+use crate::cli::Cli;
+use crate::failure::{Failure, OrFail as _};
+use crate::ui::Ui;
+
+/// Writes the page to standard output.
+pub fn run(ui: &Ui) -> Result<(), Failure> {
+    let page = page().or_internal("write the manual page")?;
+    ui.data(&page).map(drop)
+}
+
+fn page() -> io::Result<Vec<u8>> {
+    let mut command = Cli::command();
+    // Only a built command knows its sub-commands' whole names and the options that they inherit.
+    command.build();
+    let man = Man::new(command.clone());
+    let mut out = Vec::new();
+    man.render_title(&mut out)?;
+    man.render_name_section(&mut out)?;
+    man.render_synopsis_section(&mut out)?;
+    man.render_description_section(&mut out)?;
+    man.render_options_section(&mut out)?;
+    for sub in visible(&command) {
+        section(sub, &mut out)?;
+    }
+    out.extend(titled(&man, "NOTES")?.into_bytes());
+    Ok(out)
+}
+
+/// A section for `command`, and one for each command of its own.
+fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
+    let name = command.get_bin_name().unwrap_or(command.get_name());
+    let man = Man::new(command.clone());
+    let mut parts = Vec::new();
+    man.render_synopsis_section(&mut parts)?;
+    man.render_description_section(&mut parts)?;
+    man.render_options_section(&mut parts)?;
+    let mut parts = String::from_utf8_lossy(&parts).into_owned();
+    parts.push_str(&titled(&man, "NOTES")?);
+    out.extend(format!(".SH \"{}\"\n", name.to_uppercase()).bytes());
+    out.extend(parts.replace(".SH ", ".SS ").bytes());
+    visible(command).try_for_each(|sub| section(sub, out))
+}
+
+/// What stands at the end of the help; troff would otherwise fill its lines.
+fn titled(man: &Man, title: &str) -> io::Result<String> {
+    let mut extra = Vec::new();
+    man.render_extra_section(&mut extra)?;
+    let extra = String::from_utf8_lossy(&extra);
+    let body = extra.replacen(".SH EXTRA\n", "", 1);
+    Ok(format!(".SH {title}\n.nf\n{body}.fi\n"))
+}
+
+fn visible(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|sub| !sub.is_hide_set())
+}

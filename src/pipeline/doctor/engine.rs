@@ -1,0 +1,287 @@
+//! The engine, its machine, and how it would emulate.
+
+use crate::cli::EmulationChoice;
+use crate::engine::{Engine, EngineFacts};
+use crate::failure::Failure;
+use crate::oci::{Architecture, Definition};
+use crate::pipeline::doctor::Check;
+use crate::pipeline::emulation::Emulation;
+use crate::settings;
+
+/// The flag `F` of a handler, without which no container would see our emulator.
+const OLDEST_KERNEL: (u32, u32) = (4, 8);
+/// Evaluating a NixOS system takes 1 to 2 GB, and a compiler beside it as much again.
+const ENOUGH_MEMORY: u64 = 4_000_000_000;
+/// Below this not even the evaluation ends.
+const LEAST_MEMORY: u64 = 1_000_000_000;
+
+/// What the engine told about itself and its machine.
+pub(super) fn checks(engine: &Engine, settings: &settings::Build) -> Vec<Check> {
+    let facts = engine.facts();
+    let (major, minor) = facts.api;
+    let found = format!(
+        "{} answers at {}, API {major}.{minor}",
+        facts.title(),
+        engine.endpoint()
+    );
+    vec![
+        Check::good("engine", found),
+        rights(facts),
+        architecture(facts),
+        kernel(facts),
+        emulation(facts, settings),
+        memory(facts, settings),
+    ]
+}
+
+fn rights(facts: &EngineFacts) -> Check {
+    let topic = "rights";
+    // An engine that maps users says so by the option's whole name.
+    let maps_users = |option: &String| option.split(',').any(|word| word == "name=userns");
+    if facts.rootless {
+        Check::good(
+            topic,
+            "the engine runs rootless: it can add no handler to the kernel",
+        )
+    } else if facts.security_options.iter().any(maps_users) {
+        Check::warning(
+            topic,
+            "the engine maps its containers' users: their root may not write to the kernel's table",
+        )
+        .remedy("let root register a qemu-aarch64 handler and give --emulation host")
+        .remedy("or run the engine without `userns-remap`")
+    } else {
+        Check::good(topic, "the engine runs as root, and this user may use it")
+    }
+}
+
+fn architecture(facts: &EngineFacts) -> Check {
+    let topic = "architecture";
+    let known: Result<Architecture, Failure> = facts.architecture.parse();
+    if facts.os != "linux" {
+        let text = format!("the engine runs containers for {}, not for Linux", facts.os);
+        return Check::bad(topic, text).remedy("switch the engine to Linux containers");
+    }
+    match known {
+        Ok(_) => Check::good(
+            topic,
+            format!("the engine's machine is {}", facts.architecture),
+        ),
+        Err(failure) => Check::failed(topic, &failure),
+    }
+}
+
+fn kernel(facts: &EngineFacts) -> Check {
+    let topic = "kernel";
+    let text = format!("Linux {}", facts.kernel);
+    match version(&facts.kernel) {
+        Some(version) if version >= OLDEST_KERNEL => Check::good(topic, text),
+        Some(_) => {
+            let (major, minor) = OLDEST_KERNEL;
+            Check::bad(topic, format!("{text} is older than {major}.{minor}"))
+                .remedy("update the system that the engine runs on")
+        }
+        None => Check::warning(topic, format!("{text}: a version that cannot be compared")),
+    }
+}
+
+/// `6.1.0-rc3` → (6, 1).
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse().ok();
+    Some((next()?, next()?))
+}
+
+/// The modes that are possible, and the one that the settings lead to.
+fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
+    use EmulationChoice::{Auto, None, Register};
+    let topic = "emulation";
+    let choose = |choice| Emulation::choose(choice, settings.system, facts);
+    let taken = match choose(settings.emulation) {
+        Ok(taken) => word(taken),
+        Err(failure) => return Check::failed(topic, &failure),
+    };
+    let mut possible = Vec::new();
+    if choose(None).is_ok() {
+        possible.push("none");
+    }
+    if matches!(choose(Register), Ok(Emulation::Register)) {
+        possible.push("register");
+    }
+    possible.push("host (with a handler that is there)");
+    let possible = possible.join(", ");
+    let how = match settings.emulation {
+        Auto => "auto takes",
+        Register | EmulationChoice::Host | None => "the settings take",
+    };
+    Check::good(
+        topic,
+        format!(
+            "{how} `{taken}` for {}; possible: {possible}",
+            settings.system
+        ),
+    )
+}
+
+fn word(emulation: Emulation) -> &'static str {
+    match emulation {
+        Emulation::Native => "none",
+        Emulation::Register => "register",
+        Emulation::Host => "host",
+    }
+}
+
+fn memory(facts: &EngineFacts, settings: &settings::Build) -> Check {
+    let topic = "memory";
+    let limit = settings.memory.unwrap_or(facts.memory);
+    let memory = limit.min(facts.memory);
+    let gigabytes =
+        |bytes: u64| format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10);
+    let text = format!(
+        "{} for the builder, {} cores",
+        gigabytes(memory),
+        facts.cpus
+    );
+    let remedy = if limit < facts.memory {
+        "raise memory-mib in sdbuild.toml"
+    } else {
+        "give the engine's machine more memory or swap"
+    };
+    match memory {
+        0 => Check::warning(topic, "the engine does not tell its memory"),
+        ..LEAST_MEMORY => Check::bad(topic, text).remedy(remedy),
+        ..ENOUGH_MEMORY => Check::warning(topic, text)
+            .remedy(remedy)
+            .remedy("or build less at a time: --jobs 1 --cores 1"),
+        _ => Check::good(topic, text),
+    }
+}
+
+/// Whether every container image is loaded.
+pub(super) async fn holds_images(
+    engine: &Engine,
+    settings: &settings::Build,
+) -> Result<bool, Failure> {
+    let facts = engine.facts();
+    let architecture = facts.architecture.parse()?;
+    let locks = settings.common.locks.as_deref();
+    let mut wanted = Vec::new();
+    let taken = Emulation::choose(settings.emulation, settings.system, facts)?;
+    if taken != Emulation::Native {
+        wanted.push(Definition::registrar(architecture, locks)?.reference());
+    }
+    wanted.push(match &settings.builder_image {
+        Some(reference) => reference.clone(),
+        None => Definition::builder(architecture, locks)?.reference(),
+    });
+    for reference in wanted {
+        if engine.image(&reference).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::doctor::Verdict;
+
+    fn facts() -> EngineFacts {
+        EngineFacts {
+            name: "here".into(),
+            version: "20.10".into(),
+            api: (1, 41),
+            os: "linux".into(),
+            architecture: "x86_64".into(),
+            rootless: false,
+            podman: false,
+            kernel: "6.18.4-rc1".into(),
+            memory: 16_000_000_000,
+            cpus: 4,
+            security_options: Vec::new(),
+            root_dir: String::new(),
+        }
+    }
+
+    fn settings() -> settings::Build {
+        let env = settings::Environment {
+            home: Some("/nonexistent".into()),
+            ..settings::Environment::default()
+        };
+        settings::Build::resolve(&crate::cli::Build::default(), &env).unwrap()
+    }
+
+    #[test]
+    fn a_sound_machine_is_good_throughout() {
+        let (facts, settings) = (facts(), settings());
+        for check in [
+            rights(&facts),
+            architecture(&facts),
+            kernel(&facts),
+            emulation(&facts, &settings),
+            memory(&facts, &settings),
+        ] {
+            assert_eq!(check.verdict, Verdict::Good, "{check:?}");
+            assert!(check.remedies.is_empty(), "{check:?}");
+        }
+        let said = emulation(&facts, &settings).text;
+        assert!(
+            said.starts_with("auto takes `register` for aarch64-linux"),
+            "{said}"
+        );
+        let native = EngineFacts {
+            architecture: "aarch64".into(),
+            ..facts
+        };
+        let said = emulation(&native, &settings).text;
+        assert!(said.starts_with("auto takes `none`"), "{said}");
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_found_and_has_a_remedy() {
+        let settings = settings();
+        let small = |memory| EngineFacts { memory, ..facts() };
+        let rootless = EngineFacts {
+            rootless: true,
+            ..facts()
+        };
+        let remapped = EngineFacts {
+            security_options: vec!["name=userns".into()],
+            ..facts()
+        };
+        let windows = EngineFacts {
+            os: "windows".into(),
+            ..facts()
+        };
+        let riscv = EngineFacts {
+            architecture: "riscv64".into(),
+            ..facts()
+        };
+        let old = EngineFacts {
+            kernel: "3.10.0-1160.el7".into(),
+            ..facts()
+        };
+        for (check, verdict) in [
+            (memory(&small(500_000_000), &settings), Verdict::Bad),
+            (memory(&small(2_000_000_000), &settings), Verdict::Warning),
+            (emulation(&rootless, &settings), Verdict::Bad),
+            (rights(&remapped), Verdict::Warning),
+            (architecture(&windows), Verdict::Bad),
+            (emulation(&riscv, &settings), Verdict::Bad),
+            (kernel(&old), Verdict::Bad),
+        ] {
+            assert_eq!(check.verdict, verdict, "{check:?}");
+            assert!(!check.remedies.is_empty(), "{check:?}");
+        }
+        assert_eq!(architecture(&riscv).verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn versions_are_two_numbers() {
+        assert_eq!(version("6.1.0-rc3"), Some((6, 1)));
+        assert_eq!(version("4.19"), Some((4, 19)));
+        assert_eq!(version("six"), None);
+        assert_eq!(version(""), None);
+    }
+}

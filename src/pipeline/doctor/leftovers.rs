@@ -1,0 +1,69 @@
+//! What dead runs left, and what `clean` would take.
+
+use crate::artifact::Cache;
+use crate::engine::{Engine, RunId};
+use crate::failure::Failure;
+use crate::pipeline::beacon::Beacons;
+use crate::pipeline::doctor::{Check, PATIENCE};
+use crate::pipeline::{status, table};
+use crate::settings;
+
+const TOPIC: &str = "leftovers";
+
+/// Found by label, prefix and beacon, without a container: a handler of an engine elsewhere is not seen.
+pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -> Check {
+    let common = &settings.common;
+    let cache = Cache::usage(&common.cache_dir).unwrap_or(0) / 1_000_000;
+    let Some(engine) = engine else {
+        let runs = Beacons::everywhere(&common.state_dir);
+        let dead = runs.iter().filter(|run| !run.lives).count();
+        return told(&words(&[(dead, "dead run")]), cache);
+    };
+    let look = async {
+        let own = RunId::random().map_err(Failure::environment)?;
+        let entries = table::here(engine).unwrap_or_default();
+        status::find(engine, (common, &own), entries).await
+    };
+    match tokio::time::timeout(PATIENCE, Box::pin(look)).await {
+        Err(_) => Check::warning(TOPIC, "the engine does not tell its containers in time"),
+        Ok(Err(failure)) => Check::warning(TOPIC, format!("cannot be told: {failure}")),
+        Ok(Ok(found)) => {
+            let containers = (found.containers.len(), "container");
+            let handlers = (found.handlers.len(), "handler");
+            told(&words(&[containers, handlers]), cache)
+        }
+    }
+}
+
+fn told(dead: &str, cache: u64) -> Check {
+    if dead.is_empty() {
+        let text = format!("none of dead runs; {cache} MB of downloads (`sdbuild status` tells the rest)");
+        return Check::good(TOPIC, text);
+    }
+    Check::warning(TOPIC, format!("of dead runs: {dead}"))
+        .remedy("the next `sdbuild build` or `sdbuild clean` removes them")
+}
+
+/// `2 containers, 1 handler`; nothing of what is not there.
+fn words(counts: &[(usize, &str)]) -> String {
+    let some = counts.iter().filter(|(n, _)| *n > 0);
+    let some = some.map(|(n, what)| format!("{n} {what}{}", if *n == 1 { "" } else { "s" }));
+    some.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::doctor::Verdict;
+
+    #[test]
+    fn what_is_there_is_counted() {
+        assert_eq!(words(&[(2, "container"), (0, "handler")]), "2 containers");
+        assert_eq!(
+            words(&[(1, "container"), (1, "handler")]),
+            "1 container, 1 handler"
+        );
+        assert_eq!(told("", 5).verdict, Verdict::Good);
+        assert_eq!(told("1 handler", 5).verdict, Verdict::Warning);
+    }
+}

@@ -1,0 +1,386 @@
+//! What of sdbuild is on this machine right now, for `status`. Nothing is changed; what cannot be seen is
+//! said to be unknown, and does not hide the rest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use crate::artifact::Cache;
+use crate::binfmt::{Entry, Owner, classify};
+use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
+use crate::failure::{Class, Failure};
+use crate::pipeline::beacon::{Beacons, Known};
+use crate::pipeline::inventory::{registrar_image, sizes, title};
+use crate::pipeline::sweep::{Found, Sweep};
+use crate::pipeline::{Context, connection, logs, table};
+use crate::settings::Common;
+
+/// Raised when a field goes or means something else.
+const VERSION: u32 = 1;
+/// An engine that takes longer for its lists is as good as absent; what can be seen is shown then.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Everything of sdbuild that is here.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Of this form.
+    pub version: u32,
+    /// The engine.
+    pub engine: EngineState,
+    /// Runs that left something: alive, dead, or somebody else's.
+    pub runs: Vec<Run>,
+    /// The kernel's handlers; `None` when its table cannot be seen from here.
+    pub handlers: Option<Vec<Handler>>,
+    /// Our containers.
+    pub containers: Vec<Container>,
+    /// Our container images.
+    pub images: Vec<Thing>,
+    /// Our volumes.
+    pub volumes: Vec<Thing>,
+    /// The cache of downloads.
+    pub downloads: Thing,
+    /// The builders' logs.
+    pub logs: Thing,
+}
+
+/// The engine, as far as it answers.
+#[derive(Debug, Default, Serialize)]
+pub struct EngineState {
+    /// Where it listens.
+    pub endpoint: Option<String>,
+    /// `Docker 20.10.24`.
+    pub version: Option<String>,
+    /// Why nothing of it is known, or not everything.
+    pub problem: Option<String>,
+}
+
+/// One run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// Its id.
+    pub run: String,
+    /// Whether it lives.
+    pub life: Life,
+    /// Where its engine listens, when it is one of this person's.
+    pub endpoint: Option<String>,
+    /// Seconds since it began.
+    pub age: Option<u64>,
+}
+
+/// Whether a run lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Life {
+    /// Its process, or a container of it, runs.
+    Live,
+    /// It ended without giving everything back.
+    Dead,
+    /// Somebody else's, and nothing tells.
+    Unknown,
+}
+
+/// One handler.
+#[derive(Debug, Serialize)]
+pub struct Handler {
+    /// Its name.
+    pub name: String,
+    /// The run that made it; `None` for other people's.
+    pub run: Option<String>,
+    /// Whether the kernel uses it.
+    pub enabled: bool,
+    /// What runs the programs.
+    pub interpreter: String,
+    /// Seconds since its keeper last touched it.
+    pub age: Option<u64>,
+}
+
+/// One container.
+#[derive(Debug, Serialize)]
+pub struct Container {
+    /// Its name, size and age.
+    #[serde(flatten)]
+    pub thing: Thing,
+    /// The run that made it.
+    pub run: Option<String>,
+    /// Whether a process of it runs.
+    pub running: bool,
+}
+
+/// Something with a name, a size and an age.
+#[derive(Debug, Serialize)]
+pub struct Thing {
+    /// Its name or folder.
+    pub name: String,
+    /// Bytes, where they are known.
+    pub size: Option<u64>,
+    /// Seconds since it was made; for a folder since it was last changed.
+    pub age: Option<u64>,
+}
+
+/// What the engine and its kernel told.
+struct Seen {
+    entries: Option<Vec<Entry>>,
+    found: Found,
+    containers: Vec<ContainerInfo>,
+    images: Vec<ImageInfo>,
+    volumes: Vec<(VolumeInfo, Option<u64>)>,
+}
+
+impl Status {
+    /// Looks at the engine, the kernel's table and our folders. Fails when it was interrupted, or could
+    /// not take back a container that counted.
+    pub async fn look(settings: &Common, context: &Context) -> Result<Self, Failure> {
+        let mut engine = EngineState::default();
+        let seen = match see(settings, (&mut engine, context)).await {
+            Ok(seen) => Some(seen),
+            Err(e) if e.class == Class::Interrupted || !e.teardown.is_empty() => return Err(e),
+            Err(e) => {
+                engine.problem = Some(e.to_string());
+                None
+            }
+        };
+        let known = Beacons::everywhere(&settings.state_dir);
+        let live = known.iter().filter(|known| known.lives);
+        let live = live.map(|known| known.run.clone()).collect();
+        let (_, logs) = logs::usage(&settings.state_dir, &std::collections::BTreeSet::new());
+        let cache = Cache::usage(&settings.cache_dir).ok();
+        let seen = seen.unwrap_or_else(|| Seen {
+            // Without an engine this machine's kernel is the best guess.
+            entries: Some(table::local()),
+            found: Found {
+                live,
+                ..Found::default()
+            },
+            containers: Vec::new(),
+            images: Vec::new(),
+            volumes: Vec::new(),
+        });
+        Ok(Self {
+            version: VERSION,
+            engine,
+            runs: runs(&seen, &known),
+            handlers: seen
+                .entries
+                .map(|entries| entries.into_iter().map(handler).collect()),
+            containers: seen.containers.into_iter().map(container).collect(),
+            images: seen.images.iter().map(image).collect(),
+            volumes: seen.volumes.into_iter().map(volume).collect(),
+            downloads: folder(&settings.cache_dir, cache),
+            logs: folder(&settings.state_dir.join("logs"), Some(logs)),
+        })
+    }
+}
+
+async fn see(
+    settings: &Common,
+    (state, context): (&mut EngineState, &Context),
+) -> Result<Seen, Failure> {
+    let silent = |_| Failure::environment(format!("no answer within {} s", PATIENCE.as_secs()));
+    let connect = connection::connect(settings, &context.cancel);
+    let engine = tokio::time::timeout(PATIENCE, connect)
+        .await
+        .map_err(silent)??;
+    let facts = engine.facts();
+    state.endpoint = Some(engine.endpoint().to_string());
+    state.version = Some(facts.title());
+    let own = RunId::random()
+        .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+    let lists = context.cancel.race(lists(&engine, settings, &own));
+    let mut seen = tokio::time::timeout(PATIENCE, lists)
+        .await
+        .map_err(silent)???;
+    let registrar = registrar_image(&seen.images);
+    if seen.entries.is_none() && registrar.is_some() {
+        let entries = table::entries(&engine, (&own, registrar), context).await?;
+        seen.found = find(&engine, (settings, &own), entries.clone()).await?;
+        seen.entries = Some(entries);
+    }
+    seen.volumes = sizes(&engine, (&own, registrar), context).await?;
+    Ok(seen)
+}
+
+/// What is read without a container.
+async fn lists(engine: &Engine, settings: &Common, own: &RunId) -> Result<Seen, Failure> {
+    let entries = table::here(engine);
+    let found = find(engine, (settings, own), entries.clone().unwrap_or_default());
+    Ok(Seen {
+        found: found.await?,
+        entries,
+        containers: engine.our_containers_with_size().await?,
+        images: engine.our_images().await?,
+        volumes: Vec::new(),
+    })
+}
+
+/// What dead runs left on `engine`, and which runs live.
+pub(super) async fn find(
+    engine: &Engine,
+    (settings, own): (&Common, &RunId),
+    entries: Vec<Entry>,
+) -> Result<Found, Failure> {
+    let beacons = Beacons::new(&settings.state_dir, engine.endpoint());
+    let sweep = Sweep {
+        engine,
+        beacons: &beacons,
+        own,
+    };
+    sweep.find(entries).await
+}
+
+/// Every run of which there is a sign, the oldest first.
+fn runs(seen: &Seen, known: &[Known]) -> Vec<Run> {
+    let mut runs = BTreeMap::new();
+    let entries = seen.entries.iter().flatten().map(classify);
+    let of_handlers = entries.filter_map(|owner| match owner {
+        Owner::Ours(run) => Some((run.to_string(), None)),
+        Owner::Foreign => None,
+    });
+    let of_containers = seen
+        .containers
+        .iter()
+        .filter_map(|c| Some((c.run.clone()?, c.created.and_then(age))));
+    for (id, age) in of_containers.chain(of_handlers) {
+        let run = runs.entry(id.clone()).or_insert_with(|| Run {
+            life: life(&seen.found, &id),
+            run: id,
+            endpoint: None,
+            age: None,
+        });
+        run.age = run.age.max(age);
+    }
+    for known in known {
+        let id = known.run.to_string();
+        let run = Run {
+            run: id.clone(),
+            life: if known.lives { Life::Live } else { Life::Dead },
+            endpoint: Some(known.endpoint.clone()),
+            age: known.began.map(since),
+        };
+        runs.insert(id, run);
+    }
+    let mut runs: Vec<Run> = runs.into_values().collect();
+    runs.sort_by_key(|run| std::cmp::Reverse(run.age));
+    runs
+}
+
+fn life(found: &Found, id: &str) -> Life {
+    let handlers = found.handlers.iter().map(|(run, _)| run.as_str());
+    let containers = found.containers.iter().filter_map(|c| c.run.as_deref());
+    if found.live.iter().any(|run| run.as_str() == id) {
+        Life::Live
+    } else if handlers.chain(containers).any(|dead| dead == id) {
+        Life::Dead
+    } else {
+        Life::Unknown
+    }
+}
+
+fn handler(entry: Entry) -> Handler {
+    Handler {
+        run: match classify(&entry) {
+            Owner::Ours(run) => Some(run.to_string()),
+            Owner::Foreign => None,
+        },
+        name: entry.name,
+        enabled: entry.enabled,
+        interpreter: entry.interpreter,
+        age: entry.age,
+    }
+}
+
+fn container(found: ContainerInfo) -> Container {
+    Container {
+        thing: Thing {
+            name: found.name,
+            size: found.size,
+            age: found.created.and_then(age),
+        },
+        run: found.run,
+        running: found.running,
+    }
+}
+
+fn image(found: &ImageInfo) -> Thing {
+    Thing {
+        name: title(found),
+        size: Some(found.size),
+        age: found.loaded.and_then(age),
+    }
+}
+
+fn volume((found, size): (VolumeInfo, Option<u64>)) -> Thing {
+    Thing {
+        name: found.name,
+        size,
+        age: found.created.and_then(age),
+    }
+}
+
+fn folder(path: &Path, size: Option<u64>) -> Thing {
+    let changed = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    Thing {
+        name: path.display().to_string(),
+        size,
+        age: changed.map(since),
+    }
+}
+
+/// Seconds from then, in seconds since 1970, to now; none from a clock that is ahead.
+fn age(then: i64) -> Option<u64> {
+    let then = Duration::from_secs(u64::try_from(then).ok()?);
+    Some(since(SystemTime::UNIX_EPOCH.checked_add(then)?))
+}
+
+fn since(then: SystemTime) -> u64 {
+    then.elapsed().unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_known_by_its_beacon_its_containers_and_its_handler() {
+        let container = |run: &str, running| ContainerInfo {
+            run: Some(run.into()),
+            running,
+            ..ContainerInfo::default()
+        };
+        let [one, two, three] = ["00000000000a", "00000000000b", "00000000000c"];
+        let seen = Seen {
+            entries: None,
+            found: Found {
+                live: [one.parse().unwrap()].into(),
+                containers: vec![container(two, false)],
+                ..Found::default()
+            },
+            containers: vec![
+                container(one, true),
+                container(two, false),
+                container(three, false),
+            ],
+            images: Vec::new(),
+            volumes: Vec::new(),
+        };
+        let known = Known {
+            run: three.parse().unwrap(),
+            endpoint: "unix:///x".into(),
+            lives: false,
+            began: None,
+        };
+        let mut lives: Vec<_> = runs(&seen, &[]).iter().map(|r| r.life).collect();
+        assert_eq!(lives, [Life::Live, Life::Dead, Life::Unknown]);
+        lives = runs(&seen, &[known]).iter().map(|r| r.life).collect();
+        assert_eq!(lives, [Life::Live, Life::Dead, Life::Dead]);
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_makes_no_age_below_zero() {
+        assert_eq!(age(i64::MAX / 2), Some(0));
+        assert_eq!(age(-5), None);
+        assert!(age(0) > Some(1_500_000_000));
+    }
+}

@@ -1,0 +1,181 @@
+//! Which layer each setting came from: a flag, the environment, a settings file, or nobody.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::file::File;
+use super::{Build, Environment};
+use crate::failure::Failure;
+
+/// Where a value came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "from", content = "name")]
+pub enum Origin {
+    /// The command line.
+    Flag,
+    /// That variable.
+    Environment(&'static str),
+    /// `sdbuild.toml` beside the configuration.
+    Project(PathBuf),
+    /// The person's own `sdbuild.toml`.
+    User(PathBuf),
+    /// Nobody said otherwise.
+    #[default]
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment(name) => write!(f, "environment, {name}"),
+            Self::Project(path) | Self::User(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// The origins of the settings of one build, by key; what is not there is a default.
+pub type Origins = BTreeMap<&'static str, Origin>;
+
+/// One setting, resolved.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Setting {
+    /// Its key in `sdbuild.toml`, or the flag's name.
+    pub key: &'static str,
+    /// What it is; `null` when it is left to the run.
+    pub value: Value,
+    /// Why.
+    pub origin: Origin,
+}
+
+/// The settings files of a build, the stronger first, and what was taken from where.
+#[derive(Debug)]
+pub(super) struct Layers {
+    files: [(PathBuf, File); 2],
+    origins: Origins,
+}
+
+impl Layers {
+    /// Reads the file in `project`, and the person's own.
+    pub(super) fn read(project: &Path, env: &Environment) -> Result<Self, Failure> {
+        let home = env.home.clone().or_else(std::env::home_dir);
+        let config = env.config_home.clone().or_else(|| Some(home?.join(".config")));
+        let user = config.map(|config| config.join("sdbuild"));
+        let (own, user) = match user {
+            // A configuration that lies there has one settings file, not two.
+            Some(user) if user != project => (File::read(&user)?, user),
+            Some(_) | None => (File::default(), PathBuf::new()),
+        };
+        Ok(Self {
+            files: [(project.to_owned(), File::read(project)?), (user, own)],
+            origins: Origins::new(),
+        })
+    }
+
+    /// The value of `key` from the strongest layer that has one. `file` is given each settings file with
+    /// the folder that it lies in.
+    pub(super) fn pick<T>(
+        &mut self,
+        key: &'static str,
+        flag: Option<T>,
+        (name, env): (&'static str, Option<T>),
+        file: impl Fn(&File, &Path) -> Option<T>,
+    ) -> Option<T> {
+        let [project, user] = &self.files;
+        let of = |(folder, layer): &(PathBuf, File), origin: fn(PathBuf) -> Origin| {
+            let value = file(layer, folder)?;
+            Some((value, origin(folder.join(super::file::NAME))))
+        };
+        let (value, origin) = flag
+            .map(|value| (value, Origin::Flag))
+            .or_else(|| Some((env?, Origin::Environment(name))))
+            .or_else(|| of(project, Origin::Project))
+            .or_else(|| of(user, Origin::User))?;
+        self.origins.insert(key, origin);
+        Some(value)
+    }
+
+    /// What was taken from where.
+    pub(super) fn into_origins(self) -> Origins {
+        self.origins
+    }
+}
+
+impl Build {
+    /// Every setting of a build with its value and its origin.
+    pub fn listed(&self) -> Vec<Setting> {
+        let bytes = |bytes: u64| bytes / (1024 * 1024);
+        let values = [
+            ("config", json!(self.config)),
+            ("nixpkgs", json!(self.nixpkgs)),
+            ("system", json!(self.system.to_string())),
+            ("emulation", json!(self.emulation.to_string())),
+            ("builder-image", json!(self.builder_image)),
+            ("output", json!(self.output)),
+            ("force", json!(self.force)),
+            ("substituters", json!(self.substituters)),
+            ("trusted-public-keys", json!(self.trusted_public_keys)),
+            ("cores", json!(self.cores)),
+            ("jobs", json!(self.jobs)),
+            ("memory-mib", json!(self.memory.map(bytes))),
+            ("store", json!(self.store)),
+            ("debian-mirror", json!(self.common.mirrors.first())),
+            ("channels", json!(self.channels)),
+            ("locks", json!(self.common.locks)),
+            ("dry-run", json!(self.dry_run)),
+        ];
+        let setting = |(key, value)| Setting {
+            origin: self.origins.get(key).cloned().unwrap_or_default(),
+            key,
+            value,
+        };
+        values.into_iter().map(setting).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+
+    /// The four layers above the default, each of which may name a number of cores.
+    fn cores(flag: Option<u32>, env: Option<&str>, project: &str, user: &str) -> (Value, Origin) {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("config/sdbuild");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::write(folder.path().join("sdbuild.toml"), project).unwrap();
+        std::fs::write(own.join("sdbuild.toml"), user).unwrap();
+        let args = cli::Build {
+            config: Some(folder.path().join("sd-card.nix")),
+            cores: flag,
+            ..cli::Build::default()
+        };
+        let env = Environment {
+            home: Some("/home/me".into()),
+            config_home: Some(folder.path().join("config")),
+            cores: env.map(str::to_owned),
+            ..Environment::default()
+        };
+        let listed = Build::resolve(&args, &env).unwrap().listed();
+        let setting = listed.into_iter().find(|s| s.key == "cores").unwrap();
+        (setting.value, setting.origin)
+    }
+
+    #[test]
+    fn the_strongest_layer_wins_and_is_named() {
+        let (project, user) = ("cores = 3", "cores = 4");
+        assert_eq!(cores(Some(1), Some("2"), project, user), (json!(1), Origin::Flag));
+        let env = Origin::Environment("SDBUILD_CORES");
+        assert_eq!(cores(None, Some("2"), project, user), (json!(2), env));
+        let (value, origin) = cores(None, None, project, user);
+        assert!(value == json!(3) && matches!(origin, Origin::Project(_)), "{origin}");
+        let (value, origin) = cores(None, None, "", user);
+        assert!(value == json!(4) && matches!(origin, Origin::User(_)), "{origin}");
+        assert_eq!(cores(None, None, "", ""), (json!(0), Origin::Default));
+    }
+}

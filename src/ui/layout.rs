@@ -1,0 +1,107 @@
+//! Lines that fit a terminal of 80 columns.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::ui::sanitize;
+
+/// What the narrowest terminal that people still use shows.
+pub const COLUMNS: usize = 80;
+
+/// Foreign text on one line of `width` columns at most, its middle left out when it is longer: the ends of
+/// names and paths tell them apart.
+pub fn fit(text: &str, width: usize) -> String {
+    let text = sanitize(text).replace('\n', "\\n");
+    if text.width() <= width {
+        return text;
+    }
+    let end = width.saturating_sub(1) / 2;
+    let start = width.saturating_sub(1) - end;
+    let tail: String = cut(text.chars().rev(), end).chars().rev().collect();
+    format!("{}…{tail}", cut(text.chars(), start))
+}
+
+/// The first characters that fit into `width` columns.
+fn cut(chars: impl Iterator<Item = char>, width: usize) -> String {
+    let mut left = width;
+    chars
+        .take_while(|c| {
+            let wide = c.width().unwrap_or(0);
+            let fits = wide <= left;
+            left = left.saturating_sub(wide);
+            fits
+        })
+        .collect()
+}
+
+/// `text` in `width` columns, filled up with blanks on the right.
+pub fn column(text: &str, width: usize) -> String {
+    let text = fit(text, width);
+    let blanks = width.saturating_sub(text.width());
+    format!("{text}{}", " ".repeat(blanks))
+}
+
+/// Foreign text broken at blanks into lines of `width`. A word that is too long has a line of its own:
+/// commands and addresses are there to be copied.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let text = sanitize(text).into_owned();
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// How old something is: `5 s`, `3 min`, `7 h`, `12 days`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_wide_names_lose_their_middle() {
+        assert_eq!(fit("short", 5), "short");
+        assert_eq!(fit("abcdefghij", 5), "ab…ij");
+        assert_eq!(fit("漢字漢字", 5).width(), 5);
+        assert_eq!(fit("a\nb\x1b", 40), "a\\nb\\u{1b}");
+        assert_eq!(column("ab", 4), "ab  ");
+    }
+
+    #[test]
+    fn lines_break_at_blanks_and_long_words_stay_whole() {
+        let long = "x".repeat(100);
+        let lines = wrapped(&format!("{} {long} end", "word ".repeat(20)), 76);
+        assert!(lines.iter().all(|l| l.width() <= 76 || *l == long));
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert_eq!(wrapped("\x1b[2J", 9), ["\\u{1b}[2J"]);
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        assert_eq!(
+            [age(59), age(3599), age(7200), age(172_800)],
+            ["59 s", "59 min", "2 h", "2 days"]
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_is_wider_than_its_column(text in "(?s).{0,60}", width in 1usize..40) {
+            proptest::prop_assert!(fit(&text, width).width() <= width);
+            proptest::prop_assert_eq!(column(&text, width).width(), width);
+        }
+    }
+}

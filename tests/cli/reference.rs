@@ -1,0 +1,130 @@
+//! `--help`, the manual page, the completions and the README tell of the same words.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use clap::CommandFactory as _;
+use sdbuild::cli::Cli;
+
+use crate::person;
+use crate::support::{ran, root};
+
+/// What `sdbuild WORDS` writes to standard output.
+fn told(words: &[&str]) -> String {
+    ran(&mut person().sdbuild(words)).exits(0).stdout
+}
+
+/// Whole names of all commands, and each one's own long options.
+fn commands() -> Vec<(String, Vec<String>)> {
+    fn walk(command: &clap::Command, all: &mut Vec<(String, Vec<String>)>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let options = sub.get_arguments().filter(|arg| !arg.is_hide_set());
+            let long = options.filter_map(|arg| arg.get_long()).map(str::to_owned);
+            all.push((sub.get_bin_name().unwrap().to_owned(), long.collect()));
+            walk(sub, all);
+        }
+    }
+    let mut root = Cli::command();
+    root.build();
+    let mut all = Vec::new();
+    walk(&root, &mut all);
+    all
+}
+
+#[test]
+fn the_manual_page_has_every_command_with_every_long_option() {
+    let page = told(&["man"]).replace("\\-", "-");
+    for (command, options) in commands() {
+        let title = format!(".SH \"{}\"\n", command.to_uppercase());
+        let (_, section) = page
+            .split_once(&title)
+            .unwrap_or_else(|| panic!("{command}\n{page}"));
+        let section = section.split("\n.SH ").next().unwrap();
+        for option in options {
+            let option = format!("--{option}\\fR");
+            assert!(section.contains(&option), "{command} {option}\n{section}");
+        }
+    }
+    assert!(page.contains("Exit codes: 0 done"), "{page}");
+}
+
+#[test]
+fn the_help_has_every_command_and_every_long_option() {
+    let all = told(&["--help"]);
+    for (command, options) in commands() {
+        let words: Vec<&str> = command.split(' ').skip(1).collect();
+        if let [word] = words[..] {
+            assert!(all.contains(&format!("\n  {word} ")), "{word}\n{all}");
+        }
+        let mut words = words.clone();
+        if words.first() == Some(&"inspect") && words.len() > 1 {
+            words.insert(1, "x.img");
+        }
+        words.push("--help");
+        let help = told(&words);
+        for option in options {
+            assert!(help.contains(&format!("--{option}")), "{command} {option}");
+        }
+        assert!(help.contains("Examples:\n"), "{command}\n{help}");
+    }
+}
+
+#[test]
+fn the_readme_has_every_command_and_no_other() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, table) = readme.split_once("\n## Commands\n").unwrap();
+    let table = table.split("\n\n`").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let firsts = rows.map(|row| row.split('|').nth(1).unwrap().to_owned());
+    let words = firsts.flat_map(|cell| {
+        let cell = cell.replace('`', " ");
+        let parts = cell.split("sdbuild ").skip(1);
+        let parts: Vec<String> = parts
+            .map(|p| p.split([' ', ',']).next().unwrap().to_owned())
+            .collect();
+        parts
+    });
+    let told: BTreeSet<String> = words.collect();
+    let there = commands()
+        .into_iter()
+        .map(|(name, _)| name.split(' ').nth(1).unwrap().to_owned());
+    assert_eq!(told, there.collect());
+}
+
+#[test]
+fn a_mistyped_command_or_option_gets_a_suggestion() {
+    for (words, suggestion) in [
+        (&["statsu"][..], "'status'"),
+        (&["bild"], "'build'"),
+        (&["doctor", "--jsno"], "'--json'"),
+        (&["settings", "--outptu", "x"], "'--output'"),
+        (&["completions", "bsh"], "'bash'"),
+    ] {
+        ran(&mut person().sdbuild(words))
+            .exits(2)
+            .says(&[suggestion]);
+    }
+}
+
+#[test]
+fn shells_take_their_completions() {
+    for (shell, sign) in [
+        ("bash", "complete -F _sdbuild"),
+        ("zsh", "#compdef sdbuild"),
+        ("fish", "complete -c sdbuild"),
+    ] {
+        let script = told(&["completions", shell]);
+        assert!(script.contains(sign), "{script}");
+        assert!(
+            script.contains("nixpkgs") && script.contains("doctor"),
+            "{script}"
+        );
+        assert!(!script.contains("leashed"), "an inner command is offered");
+    }
+    let script = told(&["completions", "bash"]);
+    // What bash itself offers after `sdbuild sta`.
+    let ask = "COMP_WORDS=(sdbuild sta); COMP_CWORD=1; _sdbuild sdbuild sta sdbuild; echo \"${COMPREPLY[@]}\"";
+    let asked = ran(Command::new("bash").args(["-c", &format!("{script}\n{ask}")])).exits(0);
+    assert_eq!(asked.stdout, "status\n");
+}

@@ -1,0 +1,56 @@
+//! `status` where no engine answers.
+
+use std::fs;
+
+use crate::person;
+use crate::support::*;
+
+#[test]
+fn without_an_engine_the_rest_is_shown() {
+    let person = person().with("XDG_CACHE_HOME", "/nonexistent/cache");
+    let runs = person.state.path().join(".local/state/sdbuild/runs");
+    fs::create_dir_all(&runs).unwrap();
+    fs::write(runs.join("0123456789ab"), "unix:///gone.sock").unwrap();
+    let logs = person.state.path().join(".local/state/sdbuild/logs");
+    fs::create_dir_all(&logs).unwrap();
+    fs::write(logs.join("build-0123456789ab.log"), "x".repeat(5000)).unwrap();
+
+    let told = ran(&mut person.sdbuild(&["status"])).exits(0).stdout;
+    let words = [
+        "no engine answers at unix:///nonexistent/engine.sock",
+        "0123456789ab",
+        "dead",
+        "5.0 kB",
+    ];
+    for word in words {
+        let joined = told.replace("\n            ", " ");
+        assert!(joined.contains(word), "{word}\n{told}");
+    }
+    assert!(!told.contains("containers"), "unknown is not none:\n{told}");
+    for line in told.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+
+    let told = ran(&mut person.sdbuild(&["status", "--json"]))
+        .exits(0)
+        .stdout;
+    let json: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["runs"][0]["life"], "dead");
+    assert_eq!(json["runs"][0]["endpoint"], "unix:///gone.sock");
+    assert_eq!(json["logs"]["size"], 5000);
+    assert!(
+        json["engine"]["problem"]
+            .as_str()
+            .unwrap()
+            .contains("no engine answers")
+    );
+}
+
+#[test]
+fn looking_makes_no_folder() {
+    let person = person();
+    let before = names(person.state.path());
+    ran(&mut person.sdbuild(&["status"])).exits(0);
+    assert_eq!(names(person.state.path()), before);
+}
