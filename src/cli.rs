@@ -92,7 +92,7 @@ pub enum Command {
 }
 
 /// `sdbuild build`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Build {
     /// The NixOS configuration; its folder goes along [default: ./sd-card.nix].
     #[arg(short, long, value_name = "PATH")]

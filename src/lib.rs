@@ -9,6 +9,7 @@
 //! flash → { image, blockmap }
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
+//! template: a first configuration; called by commands, calls nobody
 //! amount, event, failure, cancel, plain_file, steering: the hall, open to every room
 //! ```
 
@@ -32,6 +33,7 @@ pub mod pipeline;
 pub mod plain_file;
 pub mod settings;
 pub mod steering;
+pub mod template;
 pub mod ui;
 
 use cancel::Cancel;
@@ -59,12 +61,13 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
         Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &context)).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
+        Command::Init(args) => commands::init::run(args, &env, (&ui, &context)),
+        Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,
+        Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),
         Command::Man => commands::man::run(&ui),
         Command::Status(args) => Box::pin(commands::status::run(args, &env, (&ui, &context))).await,
         Command::Leashed(args) => Err(boot::leash::become_program(args.parent, &args.argv)),
-        // not yet
-        _ => Err(Failure::usage("not yet")),
     };
     ui.close();
     outcome

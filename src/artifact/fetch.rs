@@ -113,13 +113,17 @@ pub struct Fetcher {
     events: Events,
 }
 
+/// reqwest panics without a provider. Whoever was first has installed the same one.
+pub(super) fn install_tls() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+}
+
 impl Fetcher {
     /// A fetcher into `cache`.
     pub fn new(cache: Cache, network: Network, events: Events) -> Result<Self, Failure> {
-        // reqwest panics without a provider. Whoever was first has installed the same one.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            drop(rustls::crypto::ring::default_provider().install_default());
-        }
+        install_tls();
         let client = Client::builder()
             .user_agent(concat!("sdbuild/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(network.connect)

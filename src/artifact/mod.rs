@@ -10,6 +10,7 @@ pub mod fetch;
 mod partial;
 pub mod pin;
 mod progress;
+pub mod reach;
 mod source;
 
 pub use cache::Cache;

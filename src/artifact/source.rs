@@ -245,7 +245,7 @@ fn starts_at(response: &Response, position: u64) -> bool {
 }
 
 /// The innermost cause: the outer ones repeat the URL, or say no more than "error sending request".
-fn reason(error: &reqwest::Error) -> String {
+pub(super) fn reason(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;

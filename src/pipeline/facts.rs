@@ -25,7 +25,7 @@ const STATE: u64 = 64 << 10;
 /// What packages may unpack to: a rough factor, for a warning only.
 const UNPACKED: u64 = 5;
 /// The first kernel whose handlers know the flag `F`, without which no container sees the emulator.
-const FIX_BINARY: (u32, u32) = (4, 8);
+pub(super) const FIX_BINARY: (u32, u32) = (4, 8);
 /// The kernel of this machine, as engines say it as well.
 const KERNEL: &str = "/proc/sys/kernel/osrelease";
 
@@ -179,13 +179,13 @@ impl Findings {
 }
 
 /// `path`, or the nearest folder above it that is there.
-fn existing(path: &Path) -> &Path {
+pub(super) fn existing(path: &Path) -> &Path {
     let there = path.ancestors().find(|path| path.exists());
     there.unwrap_or(Path::new("/"))
 }
 
 /// Bytes that we may still write below `folder`; `None` where the file system does not say.
-fn free(folder: &Path) -> Option<u64> {
+pub(super) fn free(folder: &Path) -> Option<u64> {
     let stat = statvfs(folder).ok().filter(|stat| stat.blocks() > 0)?;
     let blocks = if geteuid().is_root() {
         stat.blocks_free()
@@ -196,7 +196,7 @@ fn free(folder: &Path) -> Option<u64> {
 }
 
 /// `6.18.0-9-generic` → (6, 18).
-fn version(kernel: &str) -> Option<(u32, u32)> {
+pub(super) fn version(kernel: &str) -> Option<(u32, u32)> {
     let mut numbers = kernel.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }

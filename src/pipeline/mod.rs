@@ -9,6 +9,7 @@ mod configuration;
 mod connection;
 mod context;
 mod describe;
+pub mod doctor;
 mod emulation;
 mod facts;
 mod images;

@@ -1,6 +1,10 @@
 //! How a person wants aarch64 programs to run.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::cli;
+use crate::failure::Failure;
 
 /// `--emulation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +19,37 @@ pub enum Emulate {
     None,
 }
 
-impl From<Option<cli::EmulationChoice>> for Emulate {
-    fn from(choice: Option<cli::EmulationChoice>) -> Self {
+impl From<cli::EmulationChoice> for Emulate {
+    fn from(choice: cli::EmulationChoice) -> Self {
         match choice {
-            None | Some(cli::EmulationChoice::Auto) => Self::Auto,
-            Some(cli::EmulationChoice::Register) => Self::Register,
-            Some(cli::EmulationChoice::Host) => Self::Host,
-            Some(cli::EmulationChoice::None) => Self::None,
+            cli::EmulationChoice::Auto => Self::Auto,
+            cli::EmulationChoice::Register => Self::Register,
+            cli::EmulationChoice::Host => Self::Host,
+            cli::EmulationChoice::None => Self::None,
         }
+    }
+}
+
+impl fmt::Display for Emulate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Register => "register",
+            Self::Host => "host",
+            Self::None => "none",
+        })
+    }
+}
+
+impl FromStr for Emulate {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let all = [Self::Auto, Self::Register, Self::Host, Self::None];
+        let found = all.into_iter().find(|mode| mode.to_string() == text);
+        found.ok_or_else(|| {
+            Failure::usage(format!("emulation `{text}` is not known"))
+                .hint("take auto, register, host or none")
+        })
     }
 }

@@ -18,6 +18,8 @@ pub struct Environment {
     pub runtime_dir: Option<PathBuf>,
     /// The cache folder's parent (`XDG_CACHE_HOME`).
     pub cache_home: Option<PathBuf>,
+    /// The parent of the folder with settings (`XDG_CONFIG_HOME`).
+    pub config_home: Option<PathBuf>,
     /// The state folder's parent (`XDG_STATE_HOME`).
     pub state_home: Option<PathBuf>,
     /// The Debian mirror to ask first.
@@ -70,6 +72,7 @@ impl Environment {
             home: base("HOME"),
             runtime_dir: base("XDG_RUNTIME_DIR"),
             cache_home: base("XDG_CACHE_HOME"),
+            config_home: base("XDG_CONFIG_HOME"),
             state_home: base("XDG_STATE_HOME"),
             debian_mirror: text("SDBUILD_DEBIAN_MIRROR"),
             stall_timeout: text("SDBUILD_STALL_TIMEOUT"),

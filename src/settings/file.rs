@@ -1,4 +1,5 @@
-//! `sdbuild.toml`, beside the configuration: what a person does not want to type each time.
+//! `sdbuild.toml`, beside the configuration or in the person's folder of settings: what they do not want
+//! to type each time.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,25 @@ use crate::plain_file;
 
 /// Name of the settings file.
 pub(super) const NAME: &str = "sdbuild.toml";
+/// Every key: what is not among them is refused with the nearest one.
+pub(super) const KEYS: [&str; 14] = [
+    "nixpkgs",
+    "system",
+    "emulation",
+    "builder-image",
+    "output",
+    "force",
+    "substituters",
+    "trusted-public-keys",
+    "cores",
+    "jobs",
+    "memory-mib",
+    "store",
+    "debian-mirror",
+    "stall-timeout",
+];
+/// Words that are less alike than this (Jaro-Winkler) are different ones, as clap has it.
+const ALIKE: f64 = 0.7;
 /// Nobody's settings are longer.
 const LONGEST: u64 = 1 << 20;
 
@@ -21,6 +41,10 @@ pub(super) struct File {
     pub(super) nixpkgs: Option<String>,
     /// See `--system`.
     pub(super) system: Option<String>,
+    /// See `--emulation`.
+    pub(super) emulation: Option<String>,
+    /// See `--force`.
+    pub(super) force: Option<bool>,
     /// See `--builder-image`.
     pub(super) builder_image: Option<String>,
     /// See `--output`; relative to the file's own folder.
@@ -60,8 +84,26 @@ impl File {
             }
             Err(e) => return Err(e).or_usage(format!("read {}", path.display())),
         };
-        toml::from_str(&text).or_usage(format!("read {}", path.display()))
+        let operation = format!("read {}", path.display());
+        let table: toml::Table = toml::from_str(&text).or_usage(&operation)?;
+        known(table.keys()).map_err(|failure| failure.context(&operation))?;
+        // From the text again: only then does an error tell the line.
+        toml::from_str(&text).or_usage(&operation)
     }
+}
+
+/// Refuses the first key that is none, and names the one that was meant.
+fn known<'a>(mut keys: impl Iterator<Item = &'a String>) -> Result<(), Failure> {
+    let Some(unknown) = keys.find(|key| !KEYS.contains(&key.as_str())) else {
+        return Ok(());
+    };
+    let failure = Failure::usage(format!("`{unknown}` is no setting"));
+    let alike = KEYS.map(|key| (strsim::jaro_winkler(unknown, key), key));
+    let nearest = alike.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
+    Err(match nearest.filter(|(how, _)| *how > ALIKE) {
+        Some((_, key)) => failure.hint(format!("did you mean `{key}`?")),
+        None => failure.hint(format!("the settings are {}", KEYS.join(", "))),
+    })
 }
 
 #[cfg(test)]
@@ -77,6 +119,34 @@ mod tests {
         assert_eq!(failure.class, crate::failure::Class::Usage);
         assert!(failure.to_string().contains("nixpkg"), "{failure}");
         assert!(failure.to_string().contains("sdbuild.toml"), "{failure}");
+    }
+
+    #[test]
+    fn an_unknown_key_gets_the_nearest_one_as_a_suggestion() {
+        let hint = |key: &str| {
+            let failure = known([key.to_owned()].iter()).unwrap_err();
+            failure.hints[0].clone()
+        };
+        assert_eq!(hint("outptu"), "did you mean `output`?");
+        assert_eq!(hint("builder_image"), "did you mean `builder-image`?");
+        assert!(hint("zzz").starts_with("the settings are nixpkgs, system"));
+    }
+
+    #[test]
+    fn every_key_is_read_and_every_option_of_build_has_one() {
+        use clap::CommandFactory as _;
+        for key in KEYS {
+            // Of a type that no setting has: what is read complains of that, not of the key.
+            let error = toml::from_str::<File>(&format!("{key} = 1979-05-27\n")).unwrap_err();
+            assert!(error.to_string().contains("invalid type"), "{key}: {error}");
+        }
+        let cli = crate::cli::Cli::command();
+        let build = cli.find_subcommand("build").unwrap();
+        for option in build.get_arguments().filter_map(|arg| arg.get_long()) {
+            // Where the file is, and that nothing shall be done, is not the file's to say.
+            let own = ["config", "dry-run"].contains(&option);
+            assert!(own || KEYS.contains(&option), "--{option} has no key");
+        }
     }
 
     #[test]

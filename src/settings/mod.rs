@@ -1,29 +1,35 @@
-//! Settings: every choice of a run, typed and whole. Flag, then environment, then `sdbuild.toml`,
-//! then default.
+//! Settings: every choice of a run, typed and whole. Flag, then environment, then `sdbuild.toml` beside
+//! the configuration, then the person's own, then default.
 //!
 //! The only reader of the environment; nothing reads it after
 //! `resolve`. May read files of the host to learn its habits; calls no other room.
 
 mod boot;
+mod choices;
 mod emulation;
 mod environment;
 mod file;
+mod init;
 mod mirrors;
+mod origin;
 mod system;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 pub use boot::Boot;
 pub use emulation::Emulate;
 pub use environment::Environment;
+pub use init::Init;
+pub use origin::{Origin, Origins, Setting};
 pub use system::System;
 
 use crate::cli;
 use crate::failure::{Failure, OrFail};
+use choices::Choices;
 use file::File;
+use origin::{Layers, Said};
 
 /// The NixOS release that is built when nobody says otherwise.
 pub const DEFAULT_RELEASE: &str = "26.05";
@@ -99,6 +105,8 @@ pub struct Build {
     pub owner: Option<(u32, u32)>,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// Where each of these came from.
+    pub origins: Origins,
 }
 
 /// `sdbuild clean`.
@@ -185,19 +193,19 @@ impl Build {
         let here = std::env::current_dir().or_environment("find the current folder")?;
         let config = here.join(args.config.as_deref().unwrap_or(Path::new("sd-card.nix")));
         let folder = config.parent().unwrap_or(&here).to_owned();
-        let file = File::read(&folder)?;
-        let words = |text: &String| text.split_whitespace().map(str::to_owned).collect();
-        let system = args.system.as_ref().or(file.system.as_ref());
-        let mebibytes = |mib: u64| mib.saturating_mul(1024 * 1024);
-        let file_output = file.output.as_ref().map(|path| folder.join(path));
-        let output = args
-            .output
-            .as_ref()
-            .map(|path| here.join(path))
-            .or(file_output);
+        let mut layers = Layers::read(&folder, env)?;
+        let common = Common::resolve(env, &layers.common(env)?)?;
+        let choices = Choices {
+            args,
+            env,
+            here: &here,
+        };
+        let (substituters, trusted_public_keys) = choices.caches(&mut layers);
+        let (cores, jobs) = choices.numbers(&mut layers)?;
+        let memory = layers.pick("memory-mib", Said::nothing(), |file, _| file.memory_mib);
         Ok(Self {
-            common: Common::resolve(env, &file)?,
-            nixpkgs: nixpkgs((args, env), &file, (&here, &folder)),
+            common,
+            nixpkgs: choices.nixpkgs(&mut layers),
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
             system: system.map_or(Ok(System::Aarch64Linux), |s| System::from_str(s))?,
             emulation: args.emulation.into(),
@@ -225,8 +233,24 @@ impl Build {
                 .or(at_least(("jobs in sdbuild.toml", file.jobs), 1)?),
             memory: file.memory_mib.map(mebibytes),
             store: store(env.store.as_ref().or(file.store.as_ref()))?,
+            system: choices.system(&mut layers)?,
+            emulation: choices.emulation(&mut layers)?,
+            builder_image: choices.builder_image(&mut layers),
+            output: choices.output(&mut layers),
+            force: choices.force(&mut layers),
+            substituters,
+            trusted_public_keys,
+            cores,
+            jobs,
+            memory: memory.map(|mib| mib.saturating_mul(1024 * 1024)),
+            store: choices.store(&mut layers)?,
             owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
             dry_run: args.dry_run,
+            origins: {
+                layers.mark("config", args.config.is_some());
+                layers.mark("dry-run", args.dry_run);
+                layers.into_origins()
+            },
             config,
         })
     }
@@ -286,26 +310,6 @@ fn store(name: Option<&String>) -> Result<String, Failure> {
             "it begins with `{STORE}` and has lower-case letters, digits and `-`, 64 at most"
         )),
     )
-}
-
-/// The nixpkgs that was asked for. A folder is made absolute from where it was named: the current
-/// folder for a flag, the settings file's folder for a setting.
-fn nixpkgs(
-    (args, env): (&cli::Build, &Environment),
-    file: &File,
-    (here, folder): (&Path, &Path),
-) -> String {
-    let chosen = args.nixpkgs.as_ref().or(env.nixpkgs.as_ref());
-    let (text, base) = match (chosen, &file.nixpkgs) {
-        (Some(text), _) => (text, here),
-        (None, Some(text)) => (text, folder),
-        (None, None) => return DEFAULT_RELEASE.to_owned(),
-    };
-    let is_path = text.starts_with('.') || text.contains('/') && !text.contains("://");
-    match base.join(text).to_str() {
-        Some(path) if is_path => path.to_owned(),
-        _ => text.clone(),
-    }
 }
 
 impl Clean {

@@ -64,7 +64,10 @@ impl Layers {
     /// Reads the file in `project`, and the person's own.
     pub(super) fn read(project: &Path, env: &Environment) -> Result<Self, Failure> {
         let home = env.home.clone().or_else(std::env::home_dir);
-        let config = env.config_home.clone().or_else(|| Some(home?.join(".config")));
+        let config = env
+            .config_home
+            .clone()
+            .or_else(|| Some(home?.join(".config")));
         let user = config.map(|config| config.join("sdbuild"));
         let (own, user) = match user {
             // A configuration that lies there has one settings file, not two.
@@ -82,8 +85,7 @@ impl Layers {
     pub(super) fn pick<T>(
         &mut self,
         key: &'static str,
-        flag: Option<T>,
-        (name, env): (&'static str, Option<T>),
+        said: Said<T>,
         file: impl Fn(&File, &Path) -> Option<T>,
     ) -> Option<T> {
         let [project, user] = &self.files;
@@ -91,18 +93,77 @@ impl Layers {
             let value = file(layer, folder)?;
             Some((value, origin(folder.join(super::file::NAME))))
         };
-        let (value, origin) = flag
-            .map(|value| (value, Origin::Flag))
-            .or_else(|| Some((env?, Origin::Environment(name))))
+        let environment = || {
+            said.environment
+                .map(|(name, value)| (value, Origin::Environment(name)))
+        };
+        let (value, origin) = (said.flag.map(|value| (value, Origin::Flag)))
+            .or_else(environment)
             .or_else(|| of(project, Origin::Project))
             .or_else(|| of(user, Origin::User))?;
         self.origins.insert(key, origin);
         Some(value)
     }
 
+    /// What of the files every command needs.
+    pub(super) fn common(&mut self, env: &Environment) -> Result<File, Failure> {
+        let mirror = Said::nothing().or_env("SDBUILD_DEBIAN_MIRROR", env.debian_mirror.clone());
+        let stall = super::number(("SDBUILD_STALL_TIMEOUT", env.stall_timeout.as_ref()), 1)?;
+        let stall = Said::nothing().or_env("SDBUILD_STALL_TIMEOUT", stall);
+        for (key, name, set) in [
+            ("channels", "SDBUILD_CHANNELS", env.channels.is_some()),
+            ("locks", "SDBUILD_LOCKS", env.locks.is_some()),
+        ] {
+            let said = Said::nothing().or_env(name, set.then_some(()));
+            self.pick(key, said, |_, _| None);
+        }
+        Ok(File {
+            debian_mirror: self.pick("debian-mirror", mirror, |file, _| {
+                file.debian_mirror.clone()
+            }),
+            stall_timeout: self.pick("stall-timeout", stall, |file, _| file.stall_timeout),
+            ..File::default()
+        })
+    }
+
+    /// Notes that `key` was given on the command line, where no file may name it.
+    pub(super) fn mark(&mut self, key: &'static str, given: bool) {
+        if given {
+            self.origins.insert(key, Origin::Flag);
+        }
+    }
+
     /// What was taken from where.
     pub(super) fn into_origins(self) -> Origins {
         self.origins
+    }
+}
+
+/// What the command line and the environment say about a setting.
+#[derive(Debug)]
+pub(super) struct Said<T> {
+    flag: Option<T>,
+    environment: Option<(&'static str, T)>,
+}
+
+impl<T> Said<T> {
+    /// Nothing so far.
+    pub(super) fn nothing() -> Self {
+        Self::flag(None)
+    }
+
+    /// What the command line says.
+    pub(super) fn flag(flag: Option<T>) -> Self {
+        Self {
+            flag,
+            environment: None,
+        }
+    }
+
+    /// And the variable `name`.
+    pub(super) fn or_env(mut self, name: &'static str, value: Option<T>) -> Self {
+        self.environment = value.map(|value| (name, value));
+        self
     }
 }
 
@@ -125,6 +186,7 @@ impl Build {
             ("memory-mib", json!(self.memory.map(bytes))),
             ("store", json!(self.store)),
             ("debian-mirror", json!(self.common.mirrors.first())),
+            ("stall-timeout", json!(self.common.stall_timeout.as_secs())),
             ("channels", json!(self.channels)),
             ("locks", json!(self.common.locks)),
             ("dry-run", json!(self.dry_run)),
@@ -169,13 +231,22 @@ mod tests {
     #[test]
     fn the_strongest_layer_wins_and_is_named() {
         let (project, user) = ("cores = 3", "cores = 4");
-        assert_eq!(cores(Some(1), Some("2"), project, user), (json!(1), Origin::Flag));
+        assert_eq!(
+            cores(Some(1), Some("2"), project, user),
+            (json!(1), Origin::Flag)
+        );
         let env = Origin::Environment("SDBUILD_CORES");
         assert_eq!(cores(None, Some("2"), project, user), (json!(2), env));
         let (value, origin) = cores(None, None, project, user);
-        assert!(value == json!(3) && matches!(origin, Origin::Project(_)), "{origin}");
+        assert!(
+            value == json!(3) && matches!(origin, Origin::Project(_)),
+            "{origin}"
+        );
         let (value, origin) = cores(None, None, "", user);
-        assert!(value == json!(4) && matches!(origin, Origin::User(_)), "{origin}");
+        assert!(
+            value == json!(4) && matches!(origin, Origin::User(_)),
+            "{origin}"
+        );
         assert_eq!(cores(None, None, "", ""), (json!(0), Origin::Default));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use nix::sys::statvfs::statvfs;
-
+use crate::amount::bytes;
 use crate::engine::Engine;
 use crate::pipeline::doctor::Check;
+use crate::pipeline::facts::{existing, free};
 use crate::pipeline::table;
 use crate::settings;
 
@@ -65,11 +65,11 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
 
 fn check((topic, folder): (&'static str, &Path), need: Need, remedy: &str) -> Check {
     let place = folder.display();
-    let Some(free) = free(folder) else {
+    let Some(free) = free(existing(folder)) else {
         return Check::warning(topic, format!("the room in {place} cannot be told"));
     };
-    let text = format!("{} MB free in {place}", free / MB);
-    let wanted = |n: u64| format!("{text}; {} MB are wanted", n / MB);
+    let text = format!("{} free in {place}", bytes(free));
+    let wanted = |n: u64| format!("{text}; {} are wanted", bytes(n));
     if free < need.least {
         Check::bad(topic, wanted(need.least)).remedy(remedy)
     } else if free < need.enough {
@@ -77,14 +77,6 @@ fn check((topic, folder): (&'static str, &Path), need: Need, remedy: &str) -> Ch
     } else {
         Check::good(topic, text)
     }
-}
-
-/// Bytes that this user may still write where `folder` is, or will be.
-fn free(folder: &Path) -> Option<u64> {
-    let there = folder.ancestors().find(|path| path.exists())?;
-    let found = statvfs(there).ok()?;
-    #[expect(clippy::useless_conversion, reason = "narrower on other machines")]
-    Some(u64::from(found.blocks_available()).saturating_mul(found.fragment_size().into()))
 }
 
 #[cfg(test)]
@@ -95,8 +87,13 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_yet_has_its_parents_room() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(free(&folder.path().join("a/b")).is_some());
-        let ask = |least, enough| check(("d", folder.path()), Need { least, enough }, "r");
+        let ask = |least, enough| {
+            check(
+                ("d", &folder.path().join("a/b")),
+                Need { least, enough },
+                "r",
+            )
+        };
         assert_eq!(ask(0, 0).verdict, Verdict::Good);
         let warned = ask(0, u64::MAX);
         assert_eq!(warned.verdict, Verdict::Warning);

@@ -1,15 +1,14 @@
 //! The engine, its machine, and how it would emulate.
 
-use crate::cli::EmulationChoice;
+use crate::amount::bytes;
 use crate::engine::{Engine, EngineFacts};
 use crate::failure::Failure;
 use crate::oci::{Architecture, Definition};
 use crate::pipeline::doctor::Check;
 use crate::pipeline::emulation::Emulation;
-use crate::settings;
+use crate::pipeline::facts::{FIX_BINARY, version};
+use crate::settings::{self, Emulate};
 
-/// The flag `F` of a handler, without which no container would see our emulator.
-const OLDEST_KERNEL: (u32, u32) = (4, 8);
 /// Evaluating a NixOS system takes 1 to 2 GB, and a compiler beside it as much again.
 const ENOUGH_MEMORY: u64 = 4_000_000_000;
 /// Below this not even the evaluation ends.
@@ -75,9 +74,9 @@ fn kernel(facts: &EngineFacts) -> Check {
     let topic = "kernel";
     let text = format!("Linux {}", facts.kernel);
     match version(&facts.kernel) {
-        Some(version) if version >= OLDEST_KERNEL => Check::good(topic, text),
+        Some(version) if version >= FIX_BINARY => Check::good(topic, text),
         Some(_) => {
-            let (major, minor) = OLDEST_KERNEL;
+            let (major, minor) = FIX_BINARY;
             Check::bad(topic, format!("{text} is older than {major}.{minor}"))
                 .remedy("update the system that the engine runs on")
         }
@@ -85,16 +84,9 @@ fn kernel(facts: &EngineFacts) -> Check {
     }
 }
 
-/// `6.1.0-rc3` → (6, 1).
-fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.next()?.parse().ok();
-    Some((next()?, next()?))
-}
-
 /// The modes that are possible, and the one that the settings lead to.
 fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
-    use EmulationChoice::{Auto, None, Register};
+    use Emulate::{Auto, Host, None, Register};
     let topic = "emulation";
     let choose = |choice| Emulation::choose(choice, settings.system, facts);
     let taken = match choose(settings.emulation) {
@@ -112,7 +104,7 @@ fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
     let possible = possible.join(", ");
     let how = match settings.emulation {
         Auto => "auto takes",
-        Register | EmulationChoice::Host | None => "the settings take",
+        Register | Host | None => "the settings take",
     };
     Check::good(
         topic,
@@ -135,13 +127,7 @@ fn memory(facts: &EngineFacts, settings: &settings::Build) -> Check {
     let topic = "memory";
     let limit = settings.memory.unwrap_or(facts.memory);
     let memory = limit.min(facts.memory);
-    let gigabytes =
-        |bytes: u64| format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10);
-    let text = format!(
-        "{} for the builder, {} cores",
-        gigabytes(memory),
-        facts.cpus
-    );
+    let text = format!("{} for the builder, {} cores", bytes(memory), facts.cpus);
     let remedy = if limit < facts.memory {
         "raise memory-mib in sdbuild.toml"
     } else {
@@ -209,7 +195,7 @@ mod tests {
             home: Some("/nonexistent".into()),
             ..settings::Environment::default()
         };
-        settings::Build::resolve(&crate::cli::Build::default(), &env).unwrap()
+        settings::Build::resolve(&Default::default(), &env).unwrap()
     }
 
     #[test]
@@ -275,13 +261,5 @@ mod tests {
             assert!(!check.remedies.is_empty(), "{check:?}");
         }
         assert_eq!(architecture(&riscv).verdict, Verdict::Bad);
-    }
-
-    #[test]
-    fn versions_are_two_numbers() {
-        assert_eq!(version("6.1.0-rc3"), Some((6, 1)));
-        assert_eq!(version("4.19"), Some((4, 19)));
-        assert_eq!(version("six"), None);
-        assert_eq!(version(""), None);
     }
 }

@@ -1,5 +1,6 @@
 //! What dead runs left, and what `clean` would take.
 
+use crate::amount::bytes;
 use crate::artifact::Cache;
 use crate::engine::{Engine, RunId};
 use crate::failure::Failure;
@@ -13,7 +14,7 @@ const TOPIC: &str = "leftovers";
 /// Found by label, prefix and beacon, without a container: a handler of an engine elsewhere is not seen.
 pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -> Check {
     let common = &settings.common;
-    let cache = Cache::usage(&common.cache_dir).unwrap_or(0) / 1_000_000;
+    let cache = Cache::usage(&common.cache_dir).unwrap_or(0);
     let Some(engine) = engine else {
         let runs = Beacons::everywhere(&common.state_dir);
         let dead = runs.iter().filter(|run| !run.lives).count();
@@ -37,7 +38,10 @@ pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -
 
 fn told(dead: &str, cache: u64) -> Check {
     if dead.is_empty() {
-        let text = format!("none of dead runs; {cache} MB of downloads (`sdbuild status` tells the rest)");
+        let text = format!(
+            "none of dead runs; {} of downloads (`sdbuild status` tells the rest)",
+            bytes(cache)
+        );
         return Check::good(TOPIC, text);
     }
     Check::warning(TOPIC, format!("of dead runs: {dead}"))

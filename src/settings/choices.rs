@@ -1,0 +1,119 @@
+//! The choices of a build, each out of its strongest layer.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+use super::origin::{Layers, Said};
+use super::{
+    CACHE, CACHE_KEY, DEFAULT_RELEASE, Emulate, Environment, System, at_least, number, store,
+};
+use crate::cli;
+use crate::failure::Failure;
+
+/// What the two strongest layers are read from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choices<'a> {
+    pub(super) args: &'a cli::Build,
+    pub(super) env: &'a Environment,
+    /// The current folder.
+    pub(super) here: &'a Path,
+}
+
+impl Choices<'_> {
+    /// A folder is made absolute from where it was named: the current one for a flag, the settings file's
+    /// for a setting.
+    pub(super) fn nixpkgs(self, layers: &mut Layers) -> String {
+        let here = |text: &Option<String>| text.as_ref().map(|text| located(text, self.here));
+        let said =
+            Said::flag(here(&self.args.nixpkgs)).or_env("SDBUILD_NIXPKGS", here(&self.env.nixpkgs));
+        let nixpkgs = layers.pick("nixpkgs", said, |file, folder| {
+            Some(located(file.nixpkgs.as_ref()?, folder))
+        });
+        nixpkgs.unwrap_or_else(|| DEFAULT_RELEASE.to_owned())
+    }
+
+    pub(super) fn system(self, layers: &mut Layers) -> Result<System, Failure> {
+        let said = Said::flag(self.args.system.clone());
+        let system = layers.pick("system", said, |file, _| file.system.clone());
+        system.map_or(Ok(System::Aarch64Linux), |text| System::from_str(&text))
+    }
+
+    pub(super) fn emulation(self, layers: &mut Layers) -> Result<Emulate, Failure> {
+        let said = Said::flag(self.args.emulation.map(|choice| Ok(choice.into())));
+        let emulation = layers.pick("emulation", said, |file, _| {
+            Some(Emulate::from_str(file.emulation.as_ref()?))
+        });
+        emulation.unwrap_or(Ok(Emulate::Auto))
+    }
+
+    pub(super) fn builder_image(self, layers: &mut Layers) -> Option<String> {
+        let said = Said::flag(self.args.builder_image.clone());
+        layers.pick("builder-image", said, |file, _| file.builder_image.clone())
+    }
+
+    pub(super) fn output(self, layers: &mut Layers) -> PathBuf {
+        let said = Said::flag(self.args.output.as_ref().map(|path| self.here.join(path)));
+        let output = layers.pick("output", said, |file, folder| {
+            Some(folder.join(file.output.as_ref()?))
+        });
+        output.unwrap_or_else(|| self.here.to_owned())
+    }
+
+    pub(super) fn force(self, layers: &mut Layers) -> bool {
+        let said = Said::flag(self.args.force.then_some(true));
+        layers
+            .pick("force", said, |file, _| file.force)
+            .unwrap_or(false)
+    }
+
+    /// Binary caches and their keys.
+    pub(super) fn caches(self, layers: &mut Layers) -> (Vec<String>, Vec<String>) {
+        let words = |text: &Option<String>| {
+            let words = text.as_ref()?.split_whitespace();
+            Some(words.map(str::to_owned).collect::<Vec<_>>())
+        };
+        let said = Said::flag(words(&self.args.substituters))
+            .or_env("SDBUILD_SUBSTITUTERS", words(&self.env.substituters));
+        let caches = layers.pick("substituters", said, |file, _| file.substituters.clone());
+        let said = Said::flag(words(&self.args.trusted_public_keys)).or_env(
+            "SDBUILD_TRUSTED_PUBLIC_KEYS",
+            words(&self.env.trusted_public_keys),
+        );
+        let keys = layers.pick("trusted-public-keys", said, |file, _| {
+            file.trusted_public_keys.clone()
+        });
+        (
+            caches.unwrap_or_else(|| vec![CACHE.to_owned()]),
+            keys.unwrap_or_else(|| vec![CACHE_KEY.to_owned()]),
+        )
+    }
+
+    /// Cores and jobs.
+    pub(super) fn numbers(self, layers: &mut Layers) -> Result<(u32, Option<u32>), Failure> {
+        let set = number(("SDBUILD_CORES", self.env.cores.as_ref()), 0)?;
+        let said = Said::flag(self.args.cores).or_env("SDBUILD_CORES", set);
+        let cores = layers.pick("cores", said, |file, _| file.cores);
+        let set = number(("SDBUILD_JOBS", self.env.jobs.as_ref()), 1)?;
+        let said = Said::flag(self.args.jobs).or_env("SDBUILD_JOBS", set);
+        let jobs = layers.pick("jobs", said, |file, _| file.jobs);
+        Ok((
+            cores.unwrap_or(0),
+            at_least(("jobs in sdbuild.toml", jobs), 1)?,
+        ))
+    }
+
+    pub(super) fn store(self, layers: &mut Layers) -> Result<String, Failure> {
+        let said = Said::nothing().or_env("SDBUILD_STORE", self.env.store.clone());
+        let name = layers.pick("store", said, |file, _| file.store.clone());
+        store(name.as_ref())
+    }
+}
+
+/// A folder's path made absolute from `base`; releases and URLs as they are.
+fn located(text: &str, base: &Path) -> String {
+    let is_path = text.starts_with('.') || text.contains('/') && !text.contains("://");
+    match base.join(text).to_str() {
+        Some(path) if is_path => path.to_owned(),
+        _ => text.to_owned(),
+    }
+}

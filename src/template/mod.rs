@@ -1,0 +1,144 @@
+//! A first configuration: the repository's example with what this machine knows filled in.
+//!
+//! Promises: the result is the example but for its key, host name and time zone; no text from a key file
+//! or this machine leaves the Nix string that it is put into; a file appears whole or not at all, and
+//! replaces nothing. Calls no other room.
+
+mod host;
+mod keys;
+mod string;
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+pub use host::{host_name, time_zone};
+pub use keys::{PublicKey, public_keys};
+use string::nix_string;
+
+use crate::failure::{Failure, OrFail as _};
+
+/// What people start from, and the three places in it that are filled in.
+const EXAMPLE: &str = include_str!("../../sd-card.nix");
+const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
+const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
+const TIME_ZONE: &str = "time.timeZone = \"Europe/Berlin\";";
+
+/// What is filled in.
+#[derive(Clone, Debug)]
+pub struct Blanks {
+    /// Who may log in; with none the placeholder stays.
+    pub keys: Vec<PublicKey>,
+    /// The new machine's name.
+    pub host_name: String,
+    /// As in the tz database; without one the example's stays.
+    pub time_zone: Option<String>,
+}
+
+/// The configuration's text.
+pub fn fill(blanks: &Blanks) -> String {
+    let mut text = EXAMPLE.to_owned();
+    let name = nix_string(&blanks.host_name);
+    text = text.replacen(HOST_NAME, &format!("networking.hostName = {name};"), 1);
+    if let Some(zone) = &blanks.time_zone {
+        let zone = nix_string(zone);
+        text = text.replacen(TIME_ZONE, &format!("time.timeZone = {zone};"), 1);
+    }
+    if blanks.keys.is_empty() {
+        return text;
+    }
+    let line = |key: &PublicKey| format!("    {}\n", nix_string(&key.line));
+    let keys: String = blanks.keys.iter().map(line).collect();
+    text.replacen(KEY, &keys, 1)
+}
+
+/// Writes `text` as `path`, owned by `owner` when that is somebody else. What is there stays there.
+pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+    let shown = path.display();
+    let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    // Also a link that leads nowhere is there; the renaming below has the last word.
+    if path.symlink_metadata().is_ok() {
+        return Err(exists(path));
+    }
+    let whole = || -> io::Result<tempfile::NamedTempFile> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".sd-card-")
+            .permissions(std::fs::Permissions::from_mode(0o644))
+            .tempfile_in(&folder)?;
+        file.write_all(text.as_bytes())?;
+        if let Some((user, group)) = owner {
+            fchown(file.as_file(), Some(user), Some(group))?;
+        }
+        file.as_file().sync_all()?;
+        Ok(file)
+    };
+    let file = whole().or_usage(format!("write {shown}"));
+    let file = file.map_err(|failure| {
+        let folder = folder.display();
+        failure.hint(format!(
+            "the folder must be there and yours: mkdir -p '{folder}'"
+        ))
+    })?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(e) => Err(e.error).or_environment(format!("write {shown}")),
+    }
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::usage(format!(
+        "{} is there already, and stays as it is",
+        path.display()
+    ))
+    .hint("name another file with --config, or move this one away")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blanks() -> Blanks {
+        Blanks {
+            keys: Vec::new(),
+            host_name: "nixos-sd".into(),
+            time_zone: Some("Europe/Berlin".into()),
+        }
+    }
+
+    #[test]
+    fn filled_with_its_own_values_it_is_the_example() {
+        for blank in [KEY, HOST_NAME, TIME_ZONE] {
+            assert_eq!(EXAMPLE.matches(blank).count(), 1, "{blank}");
+        }
+        assert_eq!(fill(&blanks()), EXAMPLE);
+    }
+
+    #[test]
+    fn every_key_is_a_line_of_its_own() {
+        let key = |line: &str| PublicKey { line: line.into() };
+        let keys = vec![key("ssh-ed25519 AAAA a\"b"), key("ssh-rsa BBBB")];
+        let text = fill(&Blanks { keys, ..blanks() });
+        assert!(
+            text.contains("keys = [\n    \"ssh-ed25519 AAAA a\\\"b\"\n    \"ssh-rsa BBBB\"\n  ];"),
+            "{text}"
+        );
+        assert!(!text.contains("REPLACE-ME"));
+    }
+
+    #[test]
+    fn what_is_there_is_not_replaced_and_nothing_is_left_of_the_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sd-card.nix");
+        write(&path, "one", None).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        let refused = write(&path, "two", None).unwrap_err();
+        assert_eq!(refused.class, crate::failure::Class::Usage);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
+        let link = folder.path().join("link.nix");
+        std::os::unix::fs::symlink("/nonexistent/x", &link).unwrap();
+        assert!(write(&link, "two", None).is_err());
+        assert!(write(&folder.path().join("no/sd-card.nix"), "x", None).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}
