@@ -90,9 +90,9 @@ mod tests {
         );
         assert_eq!(
             lines[0],
-            "✗ user namespaces it is \\u{1b}[2J wrong in so many words that they do not fit"
+            "✗ user namespaces it is \\u{1b}[2J wrong in so many words that they do not fit on"
         );
-        assert_eq!(lines[1], "                  on one line of all");
+        assert_eq!(lines[1], "                  one line of all");
         assert!(
             lines[2].starts_with("                  → do this"),
             "{lines:#?}"

@@ -18,8 +18,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod doctor;
+mod init;
 mod inspect;
 mod reference;
+mod settings;
 mod status;
 
 use std::fs;

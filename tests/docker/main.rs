@@ -35,5 +35,6 @@ mod lease;
 mod products;
 mod releases;
 mod table;
+mod talk;
 mod terminal;
 mod whole;

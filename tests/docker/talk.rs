@@ -1,0 +1,186 @@
+//! What `status`, `doctor` and `init` say and do on a real engine.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::*;
+
+fn json(person: &Person, words: &[&str]) -> Value {
+    let told = ran(&mut person.sdbuild(words)).exits(0).stdout;
+    serde_json::from_str(&told).unwrap()
+}
+
+/// All files below `folder`.
+fn tree(folder: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        all.push(entry.path().display().to_string());
+        if entry.file_type().unwrap().is_dir() {
+            all.extend(tree(&entry.path()));
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn status_and_doctor_tell_a_live_run_from_a_dead_one() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    person.write(
+        "sd-card.nix",
+        &product(&fresh("    echo in the middle\n    sleep 600")),
+    );
+    let mut running = Running::start(&mut person.build(&["-v"]));
+    running.until("in the middle");
+
+    let live = json(&person, &["status", "--json"]);
+    let run = live["runs"][0]["run"].as_str().unwrap().to_owned();
+    assert_eq!(live["runs"].as_array().unwrap().len(), 1, "{live}");
+    assert_eq!(live["runs"][0]["life"], "live");
+    let handlers = live["handlers"].as_array().unwrap();
+    let ours: Vec<&Value> = handlers
+        .iter()
+        .filter(|h| h["run"] == run.as_str())
+        .collect();
+    assert_eq!(ours.len(), 1, "{live}");
+    let of_run = |status: &Value, running: bool| {
+        let all = status["containers"].as_array().unwrap().clone();
+        let is = |c: &&Value| c["run"] == run.as_str() && c["running"] == running;
+        all.iter().filter(is).count()
+    };
+    assert_eq!(of_run(&live, true), 2, "registrar and builder\n{live}");
+    let store = live["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|v| v["name"] == "sdbuild-store");
+    let store = store.expect("the store is listed");
+    assert!(store["size"].as_u64() > Some(1_000_000), "{store}");
+    assert!(store["age"].is_u64(), "{store}");
+    let sizes: Vec<_> = live["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| &i["size"])
+        .collect();
+    assert!(
+        sizes.len() >= 2 && sizes.iter().all(|size| size.as_u64() > Some(0)),
+        "{live}"
+    );
+    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
+    assert!(
+        told.contains("✓ leftovers"),
+        "a live run leaves nothing yet:\n{told}"
+    );
+
+    running.signal(Signal::SIGKILL);
+    drop(running.finish());
+    before.handlers_return();
+    let machine = Machine::now();
+    let dead = json(&person, &["status", "--json"]);
+    assert_eq!(dead["runs"][0]["run"], run.as_str());
+    assert_eq!(dead["runs"][0]["life"], "dead");
+    let left = of_run(&dead, true) + of_run(&dead, false);
+    assert!(left >= 1, "{dead}");
+    let screen = ran(&mut person.sdbuild(&["status"])).exits(0).stdout;
+    assert!(screen.lines().count() <= 24, "{screen}");
+    assert!(
+        screen.lines().all(|line| line.chars().count() <= 80),
+        "{screen}"
+    );
+    assert!(screen.contains(&run) && screen.contains("dead"), "{screen}");
+    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
+    assert!(told.contains("! leftovers       of dead runs: "), "{told}");
+    machine.is_unchanged();
+
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&[])).exits(0).says(&["swept"]);
+    assert_eq!(
+        json(&person, &["status", "--json"])["runs"],
+        Value::Array(vec![])
+    );
+    before.is_unchanged();
+}
+
+#[test]
+fn doctor_finds_this_machine_fit_and_changes_nothing() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let cache = person.state.path().join("cache");
+    let person = person.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    let events = || docker(&["ps", "--all", "--quiet", "--no-trunc", "--latest"]);
+    let (machine, home, latest) = (Machine::now(), tree(person.state.path()), events());
+    let told = ran(&mut person.sdbuild(&["doctor"])).exits(0).stdout;
+    for topic in [
+        "engine",
+        "rights",
+        "architecture",
+        "kernel",
+        "emulation",
+        "memory",
+        "binfmt_misc",
+    ] {
+        assert!(told.contains(&format!("✓ {topic}")), "{topic}\n{told}");
+    }
+    assert!(!told.contains('✗'), "{told}");
+    let report = json(&person, &["doctor", "--json"]);
+    assert_eq!(report["can_build"], true);
+    assert_eq!(report["checks"][0]["verdict"], "good");
+    machine.is_unchanged();
+    assert_eq!(tree(person.state.path()), home, "no folder was made");
+    assert_eq!(
+        events(),
+        latest,
+        "not even for a moment was there a container"
+    );
+}
+
+#[test]
+fn what_init_writes_becomes_an_image_with_that_key_in_it() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let ssh = person.state.path().join(".ssh");
+    fs::create_dir(&ssh).unwrap();
+    let (_, public) = key(&person);
+    let bare = public.rsplit_once(' ').unwrap().0;
+    let comment = r#"it's "me" ${builtins.throw "x"} $${y} ''${z} \n \"#;
+    fs::write(
+        ssh.join("id.pub"),
+        format!("{bare} {comment}\nssh-rsa AAAA other\n"),
+    )
+    .unwrap();
+    ran(&mut person.sdbuild(&["init", "--hostname", "kitchen"])).exits(0);
+
+    // The key as Nix understands it, out of the very file that was written.
+    let show = "    mkdir -p $out/sd-image $out/nix-support\n    cp ${keys} $out/sd-image/keys.img\n    \
+        echo \"file sd-image $out/sd-image/keys.img\" > $out/nix-support/hydra-build-products";
+    person.write(
+        "keys.nix",
+        &format!(
+            "{{ config, pkgs, lib, ... }}: let\n  \
+             keys = builtins.toFile \"keys\" (lib.concatStringsSep \"|\" config.users.users.root.openssh.authorizedKeys.keys);\n\
+             in {{\n  imports = [ ./sd-card.nix ];\n  \
+             system.build.sdImage = lib.mkForce (pkgs.runCommand \"keys\" {{ }} ''\n{show}\n  '');\n}}\n"
+        ),
+    );
+    let built = ran(&mut person.build(&["--config", "keys.nix"])).exits(0);
+    let keys = fs::read_to_string(built.image()).unwrap();
+    assert_eq!(keys.trim_end(), format!("{bare} {comment}"));
+
+    let built = ran(&mut person.build(&[])).exits(0);
+    let image = built.image();
+    let seen = json(&person, &["inspect", image.to_str().unwrap(), "--json"]);
+    assert_eq!(seen["boot"]["system"]["host_name"], "kitchen", "{seen}");
+    assert_eq!(seen["problems"], Value::Array(vec![]));
+}
