@@ -26,6 +26,13 @@ fn tree(folder: &Path) -> Vec<String> {
     all
 }
 
+/// How many containers of `run` are in that state.
+fn containers_of(status: &Value, run: &str, running: bool) -> usize {
+    let all = status["containers"].as_array().unwrap().iter();
+    all.filter(|c| c["run"] == run && c["running"] == running)
+        .count()
+}
+
 #[test]
 fn status_and_doctor_tell_a_live_run_from_a_dead_one() {
     if !engine_is_here() {
@@ -39,67 +46,11 @@ fn status_and_doctor_tell_a_live_run_from_a_dead_one() {
     );
     let mut running = Running::start(&mut person.build(&["-v"]));
     running.until("in the middle");
-
-    let live = json(&person, &["status", "--json"]);
-    let run = live["runs"][0]["run"].as_str().unwrap().to_owned();
-    assert_eq!(live["runs"].as_array().unwrap().len(), 1, "{live}");
-    assert_eq!(live["runs"][0]["life"], "live");
-    let handlers = live["handlers"].as_array().unwrap();
-    let ours: Vec<&Value> = handlers
-        .iter()
-        .filter(|h| h["run"] == run.as_str())
-        .collect();
-    assert_eq!(ours.len(), 1, "{live}");
-    let of_run = |status: &Value, running: bool| {
-        let all = status["containers"].as_array().unwrap().clone();
-        let is = |c: &&Value| c["run"] == run.as_str() && c["running"] == running;
-        all.iter().filter(is).count()
-    };
-    assert_eq!(of_run(&live, true), 2, "registrar and builder\n{live}");
-    let store = live["volumes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|v| v["name"] == "sdbuild-store");
-    let store = store.expect("the store is listed");
-    assert!(store["size"].as_u64() > Some(1_000_000), "{store}");
-    assert!(store["age"].is_u64(), "{store}");
-    let sizes: Vec<_> = live["images"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|i| &i["size"])
-        .collect();
-    assert!(
-        sizes.len() >= 2 && sizes.iter().all(|size| size.as_u64() > Some(0)),
-        "{live}"
-    );
-    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
-    assert!(
-        told.contains("✓ leftovers"),
-        "a live run leaves nothing yet:\n{told}"
-    );
-
+    let run = is_shown_alive(&person);
     running.signal(Signal::SIGKILL);
     drop(running.finish());
     before.handlers_return();
-    let machine = Machine::now();
-    let dead = json(&person, &["status", "--json"]);
-    assert_eq!(dead["runs"][0]["run"], run.as_str());
-    assert_eq!(dead["runs"][0]["life"], "dead");
-    let left = of_run(&dead, true) + of_run(&dead, false);
-    assert!(left >= 1, "{dead}");
-    let screen = ran(&mut person.sdbuild(&["status"])).exits(0).stdout;
-    assert!(screen.lines().count() <= 24, "{screen}");
-    assert!(
-        screen.lines().all(|line| line.chars().count() <= 80),
-        "{screen}"
-    );
-    assert!(screen.contains(&run) && screen.contains("dead"), "{screen}");
-    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
-    assert!(told.contains("! leftovers       of dead runs: "), "{told}");
-    machine.is_unchanged();
-
+    is_shown_dead(&person, &run);
     person.write("sd-card.nix", &product(SMALL_IMAGE));
     ran(&mut person.build(&[])).exits(0).says(&["swept"]);
     assert_eq!(
@@ -107,6 +58,60 @@ fn status_and_doctor_tell_a_live_run_from_a_dead_one() {
         Value::Array(vec![])
     );
     before.is_unchanged();
+}
+
+/// The id of the one run.
+fn is_shown_alive(person: &Person) -> String {
+    let live = json(person, &["status", "--json"]);
+    let run = live["runs"][0]["run"].as_str().unwrap().to_owned();
+    assert_eq!(live["runs"].as_array().unwrap().len(), 1, "{live}");
+    assert_eq!(live["runs"][0]["life"], "live");
+    let handlers = live["handlers"].as_array().unwrap().iter();
+    assert_eq!(
+        handlers.filter(|h| h["run"] == run.as_str()).count(),
+        1,
+        "{live}"
+    );
+    assert_eq!(
+        containers_of(&live, &run, true),
+        2,
+        "registrar and builder\n{live}"
+    );
+    let mut volumes = live["volumes"].as_array().unwrap().iter();
+    let store = volumes.find(|v| v["name"] == "sdbuild-store").unwrap();
+    assert!(store["size"].as_u64() > Some(1_000_000), "{store}");
+    assert!(store["age"].is_u64(), "{store}");
+    let images = live["images"].as_array().unwrap();
+    assert!(images.len() >= 2, "{live}");
+    assert!(
+        images.iter().all(|i| i["size"].as_u64() > Some(0)),
+        "{live}"
+    );
+    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
+    assert!(
+        told.contains("✓ leftovers"),
+        "a live run leaves nothing yet:\n{told}"
+    );
+    run
+}
+
+fn is_shown_dead(person: &Person, run: &str) {
+    let machine = Machine::now();
+    let dead = json(person, &["status", "--json"]);
+    assert_eq!(dead["runs"][0]["run"], run);
+    assert_eq!(dead["runs"][0]["life"], "dead");
+    let left = containers_of(&dead, run, true) + containers_of(&dead, run, false);
+    assert!(left >= 1, "{dead}");
+    let screen = ran(&mut person.sdbuild(&["status"])).exits(0).stdout;
+    assert!(screen.lines().count() <= 24, "{screen}");
+    assert!(
+        screen.lines().all(|line| line.chars().count() <= 80),
+        "{screen}"
+    );
+    assert!(screen.contains(run) && screen.contains("dead"), "{screen}");
+    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
+    assert!(told.contains("! leftovers       of dead runs: "), "{told}");
+    machine.is_unchanged();
 }
 
 #[test]

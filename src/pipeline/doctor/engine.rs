@@ -135,8 +135,8 @@ fn memory(facts: &EngineFacts, settings: &settings::Build) -> Check {
     };
     match memory {
         0 => Check::warning(topic, "the engine does not tell its memory"),
-        ..LEAST_MEMORY => Check::bad(topic, text).remedy(remedy),
-        ..ENOUGH_MEMORY => Check::warning(topic, text)
+        1..LEAST_MEMORY => Check::bad(topic, text).remedy(remedy),
+        LEAST_MEMORY..ENOUGH_MEMORY => Check::warning(topic, text)
             .remedy(remedy)
             .remedy("or build less at a time: --jobs 1 --cores 1"),
         _ => Check::good(topic, text),
@@ -195,7 +195,7 @@ mod tests {
             home: Some("/nonexistent".into()),
             ..settings::Environment::default()
         };
-        settings::Build::resolve(&Default::default(), &env).unwrap()
+        settings::Build::resolve(&crate::cli::Build::default(), &env).unwrap()
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Machine {
         ))
     }
 
-    /// SELinux and AppArmor.
+    /// `SELinux` and `AppArmor`.
     fn confinement(&self) -> Check {
         let topic = "confinement";
         let selinux = self.text("sys/fs/selinux/enforce");

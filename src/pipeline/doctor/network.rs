@@ -187,13 +187,13 @@ mod tests {
     use super::*;
     use crate::pipeline::doctor::Verdict;
 
-    fn answer(behind: u64) -> Result<Answer, String> {
+    fn answer(behind: u64) -> Answer {
         let heard = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
-        Ok(Answer {
+        Answer {
             status: 200,
             date: Some(heard - Duration::from_secs(behind)),
             heard,
-        })
+        }
     }
 
     fn asked(answer: Result<Answer, String>) -> Vec<Asked> {
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn one_mirror_is_enough_and_none_matters_when_something_is_to_be_fetched() {
         let silent = || asked(Err("refused".into()));
-        let both: Vec<Asked> = silent().into_iter().chain(asked(answer(0))).collect();
+        let both: Vec<Asked> = silent().into_iter().chain(asked(Ok(answer(0)))).collect();
         assert_eq!(mirrors(&both, false).verdict, Verdict::Good);
         assert_eq!(mirrors(&silent(), true).verdict, Verdict::Warning);
         let none = mirrors(&silent(), false);
@@ -225,10 +225,12 @@ mod tests {
             })
             .verdict
         };
-        assert_eq!(clock(asked(answer(0))), Verdict::Good);
-        assert_eq!(clock(asked(answer(600))), Verdict::Warning);
-        assert_eq!(clock(asked(answer(400_000))), Verdict::Bad);
-        let mixed = asked(answer(400_000)).into_iter().chain(asked(answer(1)));
+        assert_eq!(clock(asked(Ok(answer(0)))), Verdict::Good);
+        assert_eq!(clock(asked(Ok(answer(600)))), Verdict::Warning);
+        assert_eq!(clock(asked(Ok(answer(400_000)))), Verdict::Bad);
+        let mixed = asked(Ok(answer(400_000)))
+            .into_iter()
+            .chain(asked(Ok(answer(1))));
         assert_eq!(clock(mixed.collect()), Verdict::Good);
         assert_eq!(clock(asked(Err("x".into()))), Verdict::Warning);
     }
