@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::artifact::Cache;
 use crate::engine::labels::ROLE;
@@ -12,6 +13,9 @@ use crate::pipeline::beacon::Beacons;
 use crate::pipeline::sweep::{Found, Sweep};
 use crate::pipeline::{Context, connection, logs, table};
 use crate::settings::Common;
+
+/// A store of some hundred thousand files is counted in half a minute; what takes longer stays uncounted.
+const COUNTING: Duration = Duration::from_secs(120);
 
 /// One thing that can be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,14 +179,18 @@ async fn size(
     spec.read_only = true;
     spec.volumes = vec![(volume.to_owned(), "/volume".to_owned())];
     let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let counted = context.cancel.race(guard.output(&spec, 10)).await;
+    let count = tokio::time::timeout(COUNTING, Box::pin(guard.output(&spec, 10)));
+    let counted = context.cancel.race(count).await;
     let left = guard.remove(&context.cancel).await;
     match (counted, left) {
         (Err(interrupted), left) => Err(interrupted.with_teardown(left.into_iter().collect())),
         (Ok(_), Some(left)) => {
             Err(Failure::environment("count the bytes of a volume").with_teardown(vec![left]))
         }
-        (Ok(counted), None) => Ok(counted.ok().and_then(|(_, lines)| kibibytes(&lines))),
+        (Ok(counted), None) => {
+            let counted = counted.ok().and_then(Result::ok);
+            Ok(counted.and_then(|(_, lines)| kibibytes(&lines)))
+        }
     }
 }
 

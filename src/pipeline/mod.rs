@@ -30,4 +30,4 @@ pub use emulation::Emulation;
 pub use inventory::{Inventory, Item};
 pub use plan::{Base, Plan, plan};
 pub use run::{Done, run};
-pub use status::{Handler, Life, Run, Status, Thing};
+pub use status::{Container, EngineState, Handler, Life, Run, Status, Thing};

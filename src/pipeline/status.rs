@@ -1,10 +1,10 @@
 //! What of sdbuild is on this machine right now, for `status`. Nothing is changed; what cannot be seen is
 //! said to be unknown, and does not hide the rest.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+mod parts;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,10 +13,12 @@ use crate::binfmt::{Entry, Owner, classify};
 use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
 use crate::failure::{Class, Failure};
 use crate::pipeline::beacon::{Beacons, Known};
-use crate::pipeline::inventory::{registrar_image, sizes, title};
+use crate::pipeline::inventory::{registrar_image, sizes};
 use crate::pipeline::sweep::{Found, Sweep};
 use crate::pipeline::{Context, connection, logs, table};
 use crate::settings::Common;
+pub use parts::{Container, EngineState, Handler, Life, Run, Thing};
+use parts::{age, container, folder, handler, image, since, volume};
 
 /// Raised when a field goes or means something else.
 const VERSION: u32 = 1;
@@ -46,80 +48,6 @@ pub struct Status {
     pub logs: Thing,
 }
 
-/// The engine, as far as it answers.
-#[derive(Debug, Default, Serialize)]
-pub struct EngineState {
-    /// Where it listens.
-    pub endpoint: Option<String>,
-    /// `Docker 20.10.24`.
-    pub version: Option<String>,
-    /// Why nothing of it is known, or not everything.
-    pub problem: Option<String>,
-}
-
-/// One run.
-#[derive(Clone, Debug, Serialize)]
-pub struct Run {
-    /// Its id.
-    pub run: String,
-    /// Whether it lives.
-    pub life: Life,
-    /// Where its engine listens, when it is one of this person's.
-    pub endpoint: Option<String>,
-    /// Seconds since it began.
-    pub age: Option<u64>,
-}
-
-/// Whether a run lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Life {
-    /// Its process, or a container of it, runs.
-    Live,
-    /// It ended without giving everything back.
-    Dead,
-    /// Somebody else's, and nothing tells.
-    Unknown,
-}
-
-/// One handler.
-#[derive(Debug, Serialize)]
-pub struct Handler {
-    /// Its name.
-    pub name: String,
-    /// The run that made it; `None` for other people's.
-    pub run: Option<String>,
-    /// Whether the kernel uses it.
-    pub enabled: bool,
-    /// What runs the programs.
-    pub interpreter: String,
-    /// Seconds since its keeper last touched it.
-    pub age: Option<u64>,
-}
-
-/// One container.
-#[derive(Debug, Serialize)]
-pub struct Container {
-    /// Its name, size and age.
-    #[serde(flatten)]
-    pub thing: Thing,
-    /// The run that made it.
-    pub run: Option<String>,
-    /// Whether a process of it runs.
-    pub running: bool,
-}
-
-/// Something with a name, a size and an age.
-#[derive(Debug, Serialize)]
-pub struct Thing {
-    /// Its name or folder.
-    pub name: String,
-    /// Bytes, where they are known.
-    pub size: Option<u64>,
-    /// Seconds since it was made; for a folder since it was last changed.
-    pub age: Option<u64>,
-}
-
 /// What the engine and its kernel told.
 struct Seen {
     entries: Option<Vec<Entry>>,
@@ -145,7 +73,7 @@ impl Status {
         let known = Beacons::everywhere(&settings.state_dir);
         let live = known.iter().filter(|known| known.lives);
         let live = live.map(|known| known.run.clone()).collect();
-        let (_, logs) = logs::usage(&settings.state_dir, &std::collections::BTreeSet::new());
+        let (_, logs) = logs::usage(&settings.state_dir, &BTreeSet::new());
         let cache = Cache::usage(&settings.cache_dir).ok();
         let seen = seen.unwrap_or_else(|| Seen {
             // Without an engine this machine's kernel is the best guess.
@@ -278,66 +206,6 @@ fn life(found: &Found, id: &str) -> Life {
     }
 }
 
-fn handler(entry: Entry) -> Handler {
-    Handler {
-        run: match classify(&entry) {
-            Owner::Ours(run) => Some(run.to_string()),
-            Owner::Foreign => None,
-        },
-        name: entry.name,
-        enabled: entry.enabled,
-        interpreter: entry.interpreter,
-        age: entry.age,
-    }
-}
-
-fn container(found: ContainerInfo) -> Container {
-    Container {
-        thing: Thing {
-            name: found.name,
-            size: found.size,
-            age: found.created.and_then(age),
-        },
-        run: found.run,
-        running: found.running,
-    }
-}
-
-fn image(found: &ImageInfo) -> Thing {
-    Thing {
-        name: title(found),
-        size: Some(found.size),
-        age: found.loaded.and_then(age),
-    }
-}
-
-fn volume((found, size): (VolumeInfo, Option<u64>)) -> Thing {
-    Thing {
-        name: found.name,
-        size,
-        age: found.created.and_then(age),
-    }
-}
-
-fn folder(path: &Path, size: Option<u64>) -> Thing {
-    let changed = fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    Thing {
-        name: path.display().to_string(),
-        size,
-        age: changed.map(since),
-    }
-}
-
-/// Seconds from then, in seconds since 1970, to now; none from a clock that is ahead.
-fn age(then: i64) -> Option<u64> {
-    let then = Duration::from_secs(u64::try_from(then).ok()?);
-    Some(since(SystemTime::UNIX_EPOCH.checked_add(then)?))
-}
-
-fn since(then: SystemTime) -> u64 {
-    then.elapsed().unwrap_or_default().as_secs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,12 +243,5 @@ mod tests {
         assert_eq!(lives, [Life::Live, Life::Dead, Life::Unknown]);
         lives = runs(&seen, &[known]).iter().map(|r| r.life).collect();
         assert_eq!(lives, [Life::Live, Life::Dead, Life::Dead]);
-    }
-
-    #[test]
-    fn a_clock_that_is_ahead_makes_no_age_below_zero() {
-        assert_eq!(age(i64::MAX / 2), Some(0));
-        assert_eq!(age(-5), None);
-        assert!(age(0) > Some(1_500_000_000));
     }
 }
