@@ -35,6 +35,8 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix
 build failed, 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n.
 For flash, what the card holds after a failure is said with it.
+Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix \
+build failed, 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n. \
 For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run.
 
 The engine is found by DOCKER_HOST, the current Docker context, then /var/run/docker.sock.";

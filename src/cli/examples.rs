@@ -1,4 +1,5 @@
-//! The examples at the end of each command's help. A test parses every one of them.
+//! The examples at the end of each command's help. A test parses every one of them. Prose before them has
+//! no line breaks of its own: terminals and the manual page differ in width.
 
 pub(super) const BUILD: &str = "\
 Examples:
@@ -38,24 +39,24 @@ Examples:
   sdbuild init --config pi/sd-card.nix --hostname kitchen";
 
 pub(super) const DOCTOR: &str = "\
-Every line is a condition of a build: ✓ is met, ! may become trouble, ✗ must be changed first. Nothing on
-this machine is changed. Exit code 0 when a build can work, else 3.
+Every line is a condition of a build: ✓ is met, ! may become trouble, ✗ must be changed first. \
+Nothing on this machine is changed. Exit code 0 when a build can work, else 3.
 
 Examples:
   sdbuild doctor
   sdbuild doctor --json";
 
 pub(super) const STATUS: &str = "\
-Nothing is changed. Where the engine does not tell the size of a volume, a container of sdbuild's counts
-it, without the right to write, and is gone again.
+Nothing is changed. The size of a volume, which engines do not tell, is counted by a container of \
+sdbuild's that is gone again; the kernel's table of an engine elsewhere is read the same way.
 
 Examples:
   sdbuild status
   sdbuild status --json";
 
 pub(super) const SETTINGS: &str = "\
-A flag wins over the environment, the environment over sdbuild.toml beside the configuration, that over
-$XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config), and that over the default.
+A flag wins over the environment, the environment over sdbuild.toml beside the configuration, that \
+over $XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config), and that over the default.
 
 Examples:
   sdbuild settings

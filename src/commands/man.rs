@@ -48,13 +48,18 @@ fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     visible(command).try_for_each(|sub| section(sub, out))
 }
 
-/// What stands at the end of the help; troff would otherwise fill its lines.
+/// What stands at the end of the help: prose, which is filled, and examples, which are not.
 fn titled(man: &Man, title: &str) -> io::Result<String> {
+    const EXAMPLES: &str = "Examples:\n";
     let mut extra = Vec::new();
     man.render_extra_section(&mut extra)?;
     let extra = String::from_utf8_lossy(&extra);
     let body = extra.replacen(".SH EXTRA\n", "", 1);
-    Ok(format!(".SH {title}\n.nf\n{body}.fi\n"))
+    let body = match body.split_once(EXAMPLES) {
+        Some((prose, examples)) => format!("{prose}.nf\n{EXAMPLES}{examples}.fi\n"),
+        None => body,
+    };
+    Ok(format!(".SH {title}\n{body}"))
 }
 
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {

@@ -69,6 +69,8 @@ impl Layers {
             .clone()
             .or_else(|| Some(home?.join(".config")));
         let user = config.map(|config| config.join("sdbuild"));
+        // A home that may not be looked into is somebody else's: that of root, kept by `sudo -u`.
+        let user = user.filter(|user| user.join(super::file::NAME).try_exists().is_ok());
         let (own, user) = match user {
             // A configuration that lies there has one settings file, not two.
             Some(user) if user != project => (File::read(&user)?, user),
@@ -226,6 +228,26 @@ mod tests {
         let listed = Build::resolve(&args, &env).unwrap().listed();
         let setting = listed.into_iter().find(|s| s.key == "cores").unwrap();
         (setting.value, setting.origin)
+    }
+
+    #[test]
+    fn a_configuration_among_the_persons_own_settings_has_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("sdbuild");
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join("sdbuild.toml"), "cores = 3").unwrap();
+        let env = Environment {
+            config_home: Some(folder.path().to_owned()),
+            ..Environment::default()
+        };
+        let mut layers = Layers::read(&own, &env).unwrap();
+        let cores = layers.pick("cores", Said::nothing(), |file, _| file.cores);
+        assert_eq!(cores, Some(3));
+        let origins = layers.into_origins();
+        assert!(
+            matches!(origins["cores"], Origin::Project(_)),
+            "{origins:?}"
+        );
     }
 
     #[test]

@@ -88,3 +88,19 @@ fn a_value_of_the_wrong_kind_is_the_persons_mistake() {
             .says(&[word]);
     }
 }
+
+#[test]
+fn somebody_elses_home_has_no_settings_for_us() {
+    if !root_is_here() {
+        return;
+    }
+    let person = person();
+    person.write("sd-card.nix", crate::GOOD);
+    let closed = person.state.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let person = person.with("XDG_CONFIG_HOME", closed.to_str().unwrap());
+    let told = crate::as_nobody(&person, &[]);
+    assert!(!told.stderr.contains("sdbuild.toml"), "{}", told.stderr);
+    told.says(&["no engine answers"]);
+}
