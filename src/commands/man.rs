@@ -1,5 +1,6 @@
 //! `sdbuild man`: one manual page with every command in it.
 
+use std::fmt::Write as _;
 use std::io;
 
 use clap::{Command, CommandFactory as _};
@@ -12,7 +13,20 @@ use crate::ui::Ui;
 /// Writes the page to standard output.
 pub fn run(ui: &Ui) -> Result<(), Failure> {
     let page = page().or_internal("write the manual page")?;
-    ui.data(&page).map(drop)
+    ui.data(ascii(&String::from_utf8_lossy(&page)).as_bytes())
+        .map(drop)
+}
+
+/// troff takes its input for Latin-1 unless somebody tells it otherwise.
+fn ascii(page: &str) -> String {
+    page.chars().fold(String::new(), |mut out, c| {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            write!(out, "\\[u{:04X}]", u32::from(c)).unwrap_or(());
+        }
+        out
+    })
 }
 
 fn page() -> io::Result<Vec<u8>> {

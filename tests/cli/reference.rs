@@ -51,6 +51,8 @@ fn the_manual_page_has_every_command_with_every_long_option() {
             assert!(found, "{command} {option}\n{section}");
         }
     }
+    assert!(page.is_ascii(), "troff would take it for Latin-1");
+    assert!(page.contains("\\[u2713] is met"), "{page}");
     assert!(page.contains("Exit codes: 0 done"), "{page}");
 }
 
