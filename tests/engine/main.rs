@@ -19,6 +19,7 @@
 mod support;
 
 mod binary;
+mod doctor;
 mod server;
 
 use std::net::TcpListener;

@@ -101,9 +101,10 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         checks.extend(disk::checks(connected, settings));
         let failures = output::preflight(&settings.output);
         checks.extend(failures.iter().map(|f| Check::failed("output folder", f)));
-        let held = held(connected, settings).await;
+        let held = held(connected, settings);
+        let (held, left) = tokio::join!(held, leftovers::check(connected, settings));
         checks.extend(network::checks(&network, settings, held));
-        checks.push(leftovers::check(connected, settings).await);
+        checks.push(left);
         checks
     };
     context.cancel.race(Box::pin(look)).await
