@@ -32,12 +32,10 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix
-build failed, 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n.
-For flash, what the card holds after a failure is said with it.
 Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix \
 build failed, 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n. \
-For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run.
+For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run. \
+For flash, what the card holds after a failure is said with it.
 
 The engine is found by DOCKER_HOST, the current Docker context, then /var/run/docker.sock.";
 
@@ -66,6 +64,7 @@ pub enum Command {
     #[command(after_help = examples::BOOT)]
     Boot(Boot),
     /// Write an image to a removable disk and read it back; without a disk, list those that are there.
+    #[command(after_help = examples::FLASH)]
     Flash(Flash),
     /// Become another program that ends when sdbuild does; for sdbuild itself.
     #[command(hide = true)]

@@ -19,6 +19,11 @@ Examples:
   sdbuild boot card.img --until-ssh --ssh-key ~/.ssh/id_ed25519
   sdbuild boot card.img --run 'systemctl --failed'";
 
+pub(super) const FLASH: &str = "\
+Examples:
+  sdbuild flash card.img                      lists the removable disks
+  sdbuild flash card.img /dev/sdb             shows what will be lost, asks, writes, reads back";
+
 pub(super) const INSPECT: &str = "\
 Examples:
   sdbuild inspect card.img.zst --json

@@ -3,9 +3,9 @@
 pub mod boot;
 pub mod build;
 pub mod clean;
-pub mod flash;
 pub mod completions;
 pub mod doctor;
+pub mod flash;
 pub mod init;
 pub mod inspect;
 pub mod man;
