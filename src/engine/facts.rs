@@ -37,7 +37,6 @@ impl EngineFacts {
         let components = version.components.unwrap_or_default();
         Self {
             name: info.name.unwrap_or_default(),
-            api,
             version: version.version.unwrap_or_default(),
             api,
             os: info.os_type.or(version.os).unwrap_or_default(),

@@ -52,7 +52,6 @@ mod tests {
     fn engine(architecture: &str, rootless: bool) -> EngineFacts {
         EngineFacts {
             name: "here".into(),
-            name: String::new(),
             version: "20.10".into(),
             api: (1, 41),
             os: "linux".into(),

@@ -207,35 +207,9 @@ impl Build {
             common,
             nixpkgs: choices.nixpkgs(&mut layers),
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
-            system: system.map_or(Ok(System::Aarch64Linux), |s| System::from_str(s))?,
-            emulation: args.emulation.into(),
-            builder_image: reference(args.builder_image.clone().or(file.builder_image))?,
-            output: output.unwrap_or(here),
-            force: args.force,
-            substituters: (args.substituters.as_ref())
-                .or(env.substituters.as_ref())
-                .map(words)
-                .or(file.substituters)
-                .unwrap_or_else(|| vec![CACHE.to_owned()]),
-            trusted_public_keys: (args.trusted_public_keys.as_ref())
-                .or(env.trusted_public_keys.as_ref())
-                .map(words)
-                .or(file.trusted_public_keys)
-                .unwrap_or_else(|| vec![CACHE_KEY.to_owned()]),
-            cores: args
-                .cores
-                .or(number(("SDBUILD_CORES", env.cores.as_ref()), 0)?)
-                .or(file.cores)
-                .unwrap_or(0),
-            jobs: args
-                .jobs
-                .or(number(("SDBUILD_JOBS", env.jobs.as_ref()), 1)?)
-                .or(at_least(("jobs in sdbuild.toml", file.jobs), 1)?),
-            memory: file.memory_mib.map(mebibytes),
-            store: store(env.store.as_ref().or(file.store.as_ref()))?,
             system: choices.system(&mut layers)?,
             emulation: choices.emulation(&mut layers)?,
-            builder_image: choices.builder_image(&mut layers),
+            builder_image: reference(choices.builder_image(&mut layers))?,
             output: choices.output(&mut layers),
             force: choices.force(&mut layers),
             substituters,
