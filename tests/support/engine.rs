@@ -85,14 +85,23 @@ impl OwnEngine {
         }
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, signal).unwrap();
+    }
+
     /// Sends it a signal and waits for its end.
     pub fn end(&mut self, signal: Signal) {
-        kill(
-            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
-            signal,
-        )
-        .unwrap();
+        self.signal(signal);
         self.child.wait().unwrap();
+    }
+
+    /// Starts it again unless it runs.
+    pub fn ensure_up(&mut self) {
+        if self.child.try_wait().unwrap().is_some() {
+            self.restart();
+        }
     }
 
     /// Starts it again on the same data.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -52,6 +52,8 @@ pub struct Live {
     mark: String,
     state: PathBuf,
     shared: Arc<Shared>,
+    /// Its standard input, when that is a pipe.
+    keyboard: Option<ChildStdin>,
     readers: [Option<JoinHandle<()>>; 2],
     watcher: Option<JoinHandle<()>>,
 }
@@ -80,6 +82,7 @@ impl Live {
         });
         let runs = state.join(".local/state/sdbuild/runs");
         let readers = read(&mut child, &shared);
+        let keyboard = child.stdin.take();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let theirs = Arc::clone(&shared);
         let watcher = std::thread::spawn(move || watch(child, &runs, &theirs));
@@ -88,6 +91,7 @@ impl Live {
             mark,
             state: state.to_owned(),
             shared,
+            keyboard,
             readers,
             watcher: Some(watcher),
         }
@@ -110,6 +114,13 @@ impl Live {
     pub fn signal(&self, signal: Signal) {
         if self.ended().is_none() {
             kill(self.pid, signal).unwrap_or(());
+        }
+    }
+
+    /// Types `text`, unless nobody is there any more.
+    pub fn types(&mut self, text: &str) {
+        if let Some(keyboard) = &mut self.keyboard {
+            keyboard.write_all(text.as_bytes()).unwrap_or(());
         }
     }
 
