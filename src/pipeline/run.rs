@@ -48,7 +48,7 @@ pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
     let mut scope = Scope::default();
     let suspension = Suspension::listen(scope.patience())?;
     let steps = Box::pin(steps(plan, context, (&beacons, &mut scope)));
-    let (engine, cancel) = (&plan.engine, &context.cancel);
+    let (engine, cancel) = (&plan.base.engine, &context.cancel);
     let interrupted_in_silence = async {
         cancel.cancelled().await;
         silence(engine).await;

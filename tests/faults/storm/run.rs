@@ -59,7 +59,7 @@ pub struct Run<'a> {
 
 /// Runs `seed` from its start to the end of the build that follows.
 pub fn run(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
-    let scene = Scene::set(seed, ground, &storm.packages);
+    let scene = Scene::set(seed, ground, storm);
     let anonymous = invariants::anonymous_volumes();
     // Replaced at once: what has to be there before a run starts needs a run to be noted in.
     let idle = Live::start(

@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::Storm;
 use super::deeds::{Deed, Kind};
 use super::ground::{Ground, copy_cache, shared_objects};
 use super::job::{self, IMAGE, Job};
@@ -32,6 +33,8 @@ pub struct Scene {
     pub disk: Option<Small>,
     /// A store volume of its own, to be removed.
     pub store: Option<String>,
+    /// Long waits are as short as they can be.
+    brief: bool,
     pub damage: Damage,
     /// The objects that the container images are made of.
     needed: Vec<String>,
@@ -41,7 +44,8 @@ pub struct Scene {
 
 impl Scene {
     /// Everything that is random about run `seed` is drawn here or from `rng` later on.
-    pub fn set(seed: u64, ground: &mut Ground, packages: &[Package]) -> Self {
+    pub fn set(seed: u64, ground: &mut Ground, storm: &Storm) -> Self {
+        let packages = &storm.packages;
         let mut rng = fastrand::Rng::with_seed(seed);
         let kind = super::kind_of(seed);
         let phase = kind.phases[rng.usize(..kind.phases.len())];
@@ -62,6 +66,7 @@ impl Scene {
             mirror: None,
             disk: None,
             store: None,
+            brief: storm.brief,
             damage: Damage::Truncated,
             needed: packages.iter().map(|p| p.sha256.clone()).collect(),
             variant: String::new(),
@@ -197,6 +202,9 @@ impl Scene {
             fs::remove_file(objects.join(&package.sha256)).unwrap_or(());
         }
         drop(fs::remove_dir_all(self.cache().join("notes")));
+        if self.kind.deed == Deed::MirrorStalls && self.brief {
+            self.set_variable("SDBUILD_STALL_TIMEOUT", "5".to_owned());
+        }
         let mirror = Mirror::open(packages, &shared_objects(), manner);
         self.set_variable("SDBUILD_DEBIAN_MIRROR", mirror.url());
         self.mirror = Some(mirror);
