@@ -8,7 +8,7 @@ use crate::binfmt::{self, Lease, Registrar, RegistrarImage, RegistrarOptions};
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase};
-use crate::failure::{Failure, Leftover};
+use crate::failure::{Class, Failure, Leftover};
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, IMAGE, NixSettings};
 use crate::output::{self, Image, OutputSettings};
@@ -119,7 +119,13 @@ async fn emulate(
         if plan.base.emulation == Emulation::Register {
             scope.keep_lease(register(plan, context, (image, beacons)).await?);
         }
-        binfmt::probe(&plan.base.engine, image, &plan.run, &context.cancel).await
+        let probed = binfmt::probe(&plan.base.engine, image, &plan.run, &context.cancel).await;
+        match (probed, scope.lease()) {
+            (Err(failure), Some(lease)) if failure.class == Class::Environment => {
+                Err(lease.blame(failure).await)
+            }
+            (probed, _) => probed,
+        }
     };
     context.phase(Phase::Emulation, Box::pin(work)).await
 }

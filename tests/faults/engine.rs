@@ -52,6 +52,37 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
     }
 }
 
+/// The run that failed was forgotten, and the next one took its container for that of a living stranger.
+#[test]
+fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let mut engine = OwnEngine::start(false);
+    let person = Person::new().with("DOCKER_HOST", engine.host());
+    person.write("sd-card.nix", &offline(QUICK));
+    ran(&mut person.build(&[])).exits(0);
+    let build = Running::start(&mut person.build(&["--force"]));
+    within(
+        std::time::Duration::from_secs(60),
+        "the registrar is created",
+        || engine.containers() > 0,
+    );
+    engine.end(Signal::SIGKILL);
+    let failed = build.finish().exits(5);
+    assert!(
+        failed.stderr.contains("start the registrar"),
+        "{}",
+        failed.stderr
+    );
+    engine.restart();
+    support_ran(&person).exits(0);
+    let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
+    assert_eq!(left, "", "containers are left in the engine");
+    assert_eq!(handlers(), before.handlers);
+}
+
 /// Each step of the release waited for as long as it may: more than two minutes in all.
 #[test]
 fn an_engine_that_stopped_to_answer_is_not_waited_for() {

@@ -56,6 +56,12 @@ impl OwnEngine {
         self.folder.path().join("docker.sock")
     }
 
+    /// How many containers it has written down, whatever it says of them.
+    pub fn containers(&self) -> usize {
+        let folder = fs::read_dir(self.folder.path().join("data/containers"));
+        folder.map_or(0, Iterator::count)
+    }
+
     fn wait_until_up(&self) {
         within(
             Duration::from_secs(60),

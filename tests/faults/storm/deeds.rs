@@ -185,7 +185,9 @@ pub fn may(deed: Deed, variant: &str, phase: Phase) -> May {
         Deed::OutputFull | Deed::CacheFull | Deed::StoreFull => {
             codes(&[0, 3], NEVER_HANGS, "o space left")
         }
-        Deed::CacheDamaged if phase > Start => codes(&[0, 3], NEVER_HANGS, "cache"),
+        Deed::CacheDamaged if phase > Start || FOR_GOOD.contains(&variant) => {
+            codes(&[0, 3], NEVER_HANGS, "cache")
+        }
         Deed::Stream(0) => codes(&[0, 3], NEVER_HANGS, "standard output"),
         Deed::CtrlZ
         | Deed::Stream(_)
@@ -207,6 +209,9 @@ pub fn may(deed: Deed, variant: &str, phase: Phase) -> May {
         },
     }
 }
+
+/// Damages that no download mends.
+const FOR_GOOD: [&str; 2] = ["read-only", "no permission"];
 
 fn by_signal(signal: Signal, phase: Phase, within: Duration) -> May {
     let mut end = vec![End::Signal(signal as i32)];

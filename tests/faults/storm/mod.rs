@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 mod act;
 mod deeds;
@@ -67,12 +67,12 @@ fn a_bounded_sample_of_every_deed() {
         return;
     }
     let runs = number("SDBUILD_FAULTS_RUNS").unwrap_or(KINDS.len() as u64);
-    let seeds = seeds(runs);
+    let book = Book::open();
+    let seeds = seeds(runs, &book);
     let workers = number("SDBUILD_FAULTS_JOBS")
         .unwrap_or(3)
         .clamp(1, runs.max(1));
     eprintln!("{runs} runs from seed {}, {workers} at a time", seeds[0]);
-    let book = Book::open();
     let well = blow(&seeds, usize::try_from(workers).unwrap(), &book);
     let records = book.read();
     eprintln!("\n{}", report::table(&records));
@@ -86,9 +86,10 @@ fn a_bounded_sample_of_every_deed() {
     eprintln!("{summary}");
 }
 
-/// The seeds of `runs` runs: one after the other, or only those of one kind.
-fn seeds(runs: u64) -> Vec<u64> {
-    let first = number("SDBUILD_FAULTS_SEED").unwrap_or_else(|| fastrand::u64(..100_000));
+/// The seeds of `runs` runs: one after the other from where the book ends, or only those of one kind.
+fn seeds(runs: u64, book: &Book) -> Vec<u64> {
+    let first = number("SDBUILD_FAULTS_SEED").or_else(|| book.next_seed());
+    let first = first.unwrap_or_else(|| fastrand::u64(..100_000));
     let kind = std::env::var("SDBUILD_FAULTS_KIND").ok();
     let wanted = |seed: &u64| kind.as_ref().is_none_or(|kind| kind_of(*seed).name == kind);
     if let Some(kind) = &kind {
@@ -104,13 +105,19 @@ fn kind_of(seed: u64) -> &'static Kind {
 
 /// Blows a run for each of `seeds`, and keeps them in `book`; whether all went well.
 fn blow(seeds: &[u64], workers: usize, book: &Book) -> bool {
+    let begun = Instant::now();
     let mut grounds: Vec<Ground> = (0..workers).map(Ground::new).collect();
     let storm = prepare(&grounds[0]);
+    let minutes = number("SDBUILD_FAULTS_MINUTES").unwrap_or(u64::MAX / 60);
+    let over = || begun.elapsed().as_secs() >= minutes * 60;
     let (next, well) = (AtomicUsize::new(0), AtomicBool::new(true));
     std::thread::scope(|scope| {
         for ground in &mut grounds {
             scope.spawn(|| {
                 loop {
+                    if over() {
+                        return;
+                    }
                     let nth = next.fetch_add(1, Ordering::SeqCst);
                     let Some(seed) = seeds.get(nth) else { return };
                     let mut record = one(&storm, *seed, ground);

@@ -62,9 +62,14 @@ impl Book {
         file.unwrap().write_all(line.as_bytes()).unwrap();
     }
 
+    /// The one after those that are in it.
+    pub fn next_seed(&self) -> Option<u64> {
+        self.read().iter().map(|run| run.seed + 1).max()
+    }
+
     /// All runs in it, of earlier pieces as well.
     pub fn read(&self) -> Vec<Kept> {
-        let text = fs::read_to_string(&self.0).unwrap();
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
         let lines = text.lines();
         lines
             .map(|line| serde_json::from_str(line).unwrap())
