@@ -39,10 +39,16 @@ struct Heard {
 }
 
 struct Shared {
-    start: Instant,
+    start: Mutex<Instant>,
     /// Nobody reads standard output, standard error any more.
     closed: [AtomicBool; 2],
     heard: Mutex<Heard>,
+}
+
+impl Shared {
+    fn age(&self) -> Duration {
+        self.start.lock().unwrap().elapsed()
+    }
 }
 
 /// The process, and the threads that watch it.
@@ -76,7 +82,7 @@ impl Live {
             .spawn()
             .unwrap();
         let shared = Arc::new(Shared {
-            start,
+            start: Mutex::new(start),
             closed: [AtomicBool::new(false), AtomicBool::new(false)],
             heard: Mutex::default(),
         });
@@ -102,7 +108,12 @@ impl Live {
     }
 
     pub fn age(&self) -> Duration {
-        self.shared.start.elapsed()
+        self.shared.age()
+    }
+
+    /// It is no older than this: what came before was only its shell.
+    pub fn begins(&self) {
+        *self.shared.start.lock().unwrap() = Instant::now();
     }
 
     /// The home folder.
@@ -237,7 +248,7 @@ fn take_lines(shared: &Shared, rest: &mut Vec<u8>, bytes: &[u8]) {
         let line: Vec<u8> = rest.drain(..=end).collect();
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         let mut heard = shared.heard.lock().unwrap();
-        heard.lines.push((shared.start.elapsed(), line));
+        heard.lines.push((shared.age(), line));
     }
 }
 
@@ -273,7 +284,7 @@ fn watch(mut child: Child, runs: &Path, shared: &Shared) {
             let end = status
                 .signal()
                 .map_or_else(|| End::Code(status.code().unwrap_or(-1)), End::Signal);
-            heard.ended = Some((end, shared.start.elapsed()));
+            heard.ended = Some((end, shared.age()));
             return;
         }
         drop(heard);

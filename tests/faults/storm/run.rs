@@ -128,7 +128,7 @@ impl Run<'_> {
         }
         self.live = Live::start(&mut command, person.state.path(), streams);
         if let Some(typed) = typed {
-            terminal::types(&mut self.live, &typed);
+            terminal::types(&mut self.live, person, &typed);
         }
     }
 

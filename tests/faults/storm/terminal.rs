@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -70,9 +71,16 @@ pub fn shell(person: &Person) -> Command {
     command
 }
 
-/// Types `command`, and the shell's end after it.
-pub fn types(live: &mut Live, command: &Command) {
+/// Types `command` and the shell's end, once there is a prompt, and waits until it has begun: a key
+/// before that would mean something else.
+pub fn types(live: &mut Live, person: &Person, command: &Command) {
+    let limit = Duration::from_secs(30);
+    within(limit, "the shell's prompt", || codes(person).exists());
     live.types(&format!("{}\nexit\n", line(command)));
+    within(limit, "the build begins", || {
+        process(live).is_some() || live.ended().is_some()
+    });
+    live.begins();
 }
 
 /// What `sdbuild` ended with, once it has.
