@@ -106,7 +106,16 @@ fn kind_of(seed: u64) -> &'static Kind {
 /// Blows a run for each of `seeds`, and keeps them in `book`; whether all went well.
 fn blow(seeds: &[u64], workers: usize, book: &Book) -> bool {
     let begun = Instant::now();
-    let mut grounds: Vec<Ground> = (0..workers).map(Ground::new).collect();
+    // First into the shared cache, which every other one is copied from.
+    ground::warm_up(&Person::new());
+    let mut grounds: Vec<Ground> = std::thread::scope(|scope| {
+        let making = (0..workers).map(|number| scope.spawn(move || Ground::new(number)));
+        let making: Vec<_> = making.collect();
+        making
+            .into_iter()
+            .map(|made| made.join().unwrap())
+            .collect()
+    });
     let storm = prepare(&grounds[0]);
     let minutes = number("SDBUILD_FAULTS_MINUTES").unwrap_or(u64::MAX / 60);
     let over = || begun.elapsed().as_secs() >= minutes * 60;
