@@ -122,6 +122,16 @@ impl Lease {
         }
     }
 
+    /// Why something emulated failed: what went wrong first is that the registrar was lost, if it was.
+    pub async fn blame(&self, failure: Failure) -> Failure {
+        /// The handler goes a moment before the registrar's end is heard.
+        const MOMENT: Duration = Duration::from_secs(1);
+        match tokio::time::timeout(MOMENT, self.lost()).await {
+            Ok(lost) => lost.with_teardown(failure.teardown),
+            Err(_) => failure,
+        }
+    }
+
     /// The means to ask the registrar for patience while the lease is elsewhere.
     pub fn patience(&self) -> Patience {
         Patience(self.words.clone())

@@ -106,15 +106,26 @@ impl Container {
                 size: u64::try_from(stat.size).unwrap_or(0),
             })),
             Err(error) if error.is_not_found() => {
-                // The same status says that the whole container is gone.
-                self.engine
-                    .docker
-                    .inspect_container(self.id(), None)
-                    .await
-                    .map_err(at(operation()))?;
+                self.still_there(operation()).await?;
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// The same status that says that a path is not there says that the container is gone, or that
+    /// somebody is removing it, and then nothing can be said of its paths.
+    async fn still_there(&self, operation: String) -> Result<(), EngineError> {
+        use bollard::models::ContainerStateStatusEnum::{DEAD, REMOVING};
+        let inspected = self.engine.docker.inspect_container(self.id(), None).await;
+        let inspected = inspected.map_err(at(operation.clone()))?;
+        match inspected.state.and_then(|state| state.status) {
+            Some(REMOVING | DEAD) => Err(EngineError::Refused {
+                operation,
+                status: 404,
+                message: "somebody is removing the container".into(),
+            }),
+            _ => Ok(()),
         }
     }
 

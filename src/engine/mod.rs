@@ -115,6 +115,13 @@ impl Engine {
         &self.endpoint
     }
 
+    /// Whether the engine still says anything, be it a refusal, within `patience`.
+    pub async fn answers(&self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.docker.ping())
+            .await
+            .is_ok()
+    }
+
     /// A client for calls that last as long as a stream or a process.
     fn patient(&self) -> Docker {
         self.docker.clone().with_timeout(PATIENT)

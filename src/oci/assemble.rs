@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::checked::Checked;
 use super::definition::Definition;
 use super::extra::ExtraContent;
 use super::layer::{Blob, Hashing, LayerError, Node, Tree, What};
@@ -37,6 +38,12 @@ pub enum AssembleError {
         name: String,
         /// Why.
         cause: LayerError,
+    },
+    /// Somebody wrote to the cache after the package was looked at.
+    #[error("package {name}: its file in the cache is no longer what it was when it was checked")]
+    Changed {
+        /// Which.
+        name: String,
     },
     /// Something about the whole.
     #[error(transparent)]
@@ -145,9 +152,17 @@ impl Parts<'_> {
             pins if pins.is_empty() => Take::All,
             pins => Take::Only(pins),
         };
-        let package = File::open(path).map_err(|error| in_package(pin, error.into()))?;
-        let package = BufReader::with_capacity(64 * 1024, package);
-        let unpacked = unpack(package, &take, self.cache.temporary()?, stop);
+        let lost = |error: io::Error| in_package(pin, error.into());
+        let mut package = Checked::open(path, pin).map_err(lost)?;
+        let buffered = BufReader::with_capacity(64 * 1024, &mut package);
+        let unpacked = unpack(buffered, &take, self.cache.temporary()?, stop);
+        // Pinned contents have been compared already, and most of their package was not read.
+        let compared = matches!(take, Take::Only(_)) && unpacked.is_ok();
+        let ended = matches!(unpacked, Err(LayerError::Interrupted));
+        if !compared && !ended && !package.was(pin).map_err(lost)? {
+            let name = pin.name.clone();
+            return Err(AssembleError::Changed { name });
+        }
         let mut nodes = unpacked.map_err(|source| in_package(pin, source))?;
         if let Some(place) = self.definition.place(&pin.name) {
             for (path, _) in &mut nodes {

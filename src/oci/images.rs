@@ -170,6 +170,10 @@ fn failure(error: AssembleError, cache: &Cache) -> Failure {
         AssembleError::Package { cause, .. } | AssembleError::Layer(cause) => {
             matches!(cause, LayerError::Io(_))
         }
+        AssembleError::Changed { .. } => {
+            return Failure::new(Class::Environment, error)
+                .hint("run it again: what is damaged in the cache is fetched again");
+        }
     };
     let failure = Failure::new(Class::Environment, error);
     if from_disk {

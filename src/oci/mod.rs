@@ -6,6 +6,7 @@
 //! for one path, and an engine's image that bears our name but is not what we would make.
 
 mod assemble;
+mod checked;
 mod deb;
 mod definition;
 mod extra;

@@ -7,8 +7,13 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::unistd::linkat;
 
 use crate::engine::{Endpoint, RunId};
 use crate::failure::{Failure, OrFail as _};
@@ -83,15 +88,22 @@ impl Beacons {
         let light = || {
             fs::create_dir_all(&self.folder)?;
             // Locked before it has its name: nobody ever sees it unlocked while we live.
-            let mut file = tempfile::Builder::new()
-                .prefix(".new-")
-                .tempfile_in(&self.folder)?;
-            file.as_file().try_lock().map_err(io::Error::from)?;
-            file.write_all(self.endpoint.as_bytes())?;
-            file.persist(&path).map_err(|e| e.error)
+            unnamed(&self.folder, &self.endpoint)
+                .and_then(|file| give_name(file, &path))
+                .or_else(|_| self.light_by_rename(&path))
         };
         let file = light().or_environment(format!("write {}", path.display()))?;
         Ok(Beacon { path, _file: file })
+    }
+
+    /// For file systems where a file always has a name; a kill in the middle leaves it there.
+    fn light_by_rename(&self, path: &Path) -> io::Result<File> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempfile_in(&self.folder)?;
+        file.as_file().try_lock().map_err(io::Error::from)?;
+        file.write_all(self.endpoint.as_bytes())?;
+        file.persist(path).map_err(|e| e.error)
     }
 
     /// Whether `run` was one of this person's and its process is gone.
@@ -140,6 +152,23 @@ impl Beacons {
     }
 }
 
+/// A file in `folder` that has no name yet: it is gone with its process.
+fn unnamed(folder: &Path, text: &str) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).mode(0o600);
+    let mut file = options.custom_flags(OFlag::O_TMPFILE.bits()).open(folder)?;
+    file.try_lock().map_err(io::Error::from)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
+}
+
+fn give_name(file: File, path: &Path) -> io::Result<File> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let follow = AtFlags::AT_SYMLINK_FOLLOW;
+    linkat(AT_FDCWD, open.as_str(), AT_FDCWD, path, follow)?;
+    Ok(file)
+}
+
 impl Beacon {
     /// Nothing of the run is left: forget it.
     pub(super) fn put_out(self) {
@@ -182,6 +211,19 @@ mod tests {
         assert_eq!(known.endpoint, "unix:///one");
         beacons.forget(&only);
         assert!(!beacons.is_dead(&run));
+    }
+
+    /// A kill in that moment left a file `.new-…` for good.
+    #[test]
+    fn a_beacon_that_is_not_lit_yet_is_nowhere_to_be_seen() {
+        let state = tempfile::tempdir().unwrap();
+        let file = unnamed(state.path(), "/one").unwrap();
+        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);
+        let path = state.path().join("0123456789ab");
+        let held = give_name(file, &path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "/one");
+        assert!(File::open(&path).unwrap().try_lock_shared().is_err());
+        drop(held);
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! however it ends.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::binfmt::{self, Lease, Registrar, RegistrarImage, RegistrarOptions};
-use crate::engine::{ContainerGuard, Role};
+use crate::cancel::Cancel;
+use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase};
-use crate::failure::{Failure, Leftover};
+use crate::failure::{Class, Failure, Leftover};
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, IMAGE, NixSettings};
 use crate::output::{self, Image, OutputSettings};
@@ -47,10 +48,17 @@ pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
     let mut scope = Scope::default();
     let suspension = Suspension::listen(scope.patience())?;
     let steps = Box::pin(steps(plan, context, (&beacons, &mut scope)));
+    let (engine, cancel) = (&plan.base.engine, &context.cancel);
+    let interrupted_in_silence = async {
+        cancel.cancelled().await;
+        silence(engine).await;
+    };
+    let steps = Box::pin(impatient_after(interrupted_in_silence, (steps, cancel)));
     let outcome = suspension.obey(steps).await;
     let start = Instant::now();
     context.events.emit(Event::Started(Phase::Release));
-    let released = scope.release(&context.cancel).await;
+    let release = Box::pin(scope.release(cancel));
+    let released = impatient_after(silence(engine), (release, cancel)).await;
     let settled = settle(outcome, released);
     if gave_all_back(&settled) {
         beacon.put_out();
@@ -59,6 +67,30 @@ pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
     }
     let (image, leftovers) = settled?;
     Ok(Done { image, leftovers })
+}
+
+/// Does `work`; once `reason` is there its teardown is impatient.
+async fn impatient_after<T>(
+    reason: impl Future<Output = ()>,
+    (mut work, cancel): (impl Future<Output = T> + Unpin, &Cancel),
+) -> T {
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = reason => cancel.lose_patience(),
+    }
+    work.await
+}
+
+/// Ends when the engine says nothing any more, whatever it is asked: it would let every step of a
+/// teardown wait for as long as it may.
+async fn silence(engine: &Engine) {
+    /// A busy engine answers this from memory, if late.
+    const SILENT: Duration = Duration::from_secs(5);
+    const POLL: Duration = Duration::from_secs(1);
+    while engine.answers(SILENT).await {
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 async fn steps(
@@ -87,7 +119,13 @@ async fn emulate(
         if plan.base.emulation == Emulation::Register {
             scope.keep_lease(register(plan, context, (image, beacons)).await?);
         }
-        binfmt::probe(&plan.base.engine, image, &plan.run, &context.cancel).await
+        let probed = binfmt::probe(&plan.base.engine, image, &plan.run, &context.cancel).await;
+        match (probed, scope.lease()) {
+            (Err(failure), Some(lease)) if failure.class == Class::Environment => {
+                Err(lease.blame(failure).await)
+            }
+            (probed, _) => probed,
+        }
     };
     context.phase(Phase::Emulation, Box::pin(work)).await
 }

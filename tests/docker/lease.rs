@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use sdbuild::binfmt::Registrar;
 use sdbuild::cancel::Cancel;
 use sdbuild::engine::RunId;
+use sdbuild::failure::Failure;
 
 use crate::bench::{AT_ONCE, Bench};
 use crate::support::*;
@@ -222,6 +223,23 @@ fn a_registrar_that_was_removed_is_replaced_too() {
         bench.remove_container();
         assert!(bench.is_registered(), "nobody was there to remove it");
         assert_eq!(lease.release(&bench.cancel).await, []);
+        bench.left_nothing();
+    });
+}
+
+/// A registrar that was stopped before the probe: the error spoke of a kernel without a handler.
+#[test]
+fn a_lost_registrar_is_the_first_cause_of_what_could_not_be_run() {
+    with_engine(async {
+        let bench = Bench::new().await;
+        let lease = bench.lease().await;
+        let failed = || Failure::environment("exec format error");
+        let other = lease.blame(failed()).await.to_string();
+        assert_eq!(other, "exec format error", "the registrar is there");
+        docker(&["stop", &bench.container()]);
+        let told = lease.blame(failed()).await.to_string();
+        assert!(told.contains("the registrar was stopped"), "{told}");
+        lease.release(&bench.cancel).await;
         bench.left_nothing();
     });
 }

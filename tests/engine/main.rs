@@ -303,6 +303,26 @@ async fn only_our_own_names_are_taken_from_images() {
     );
 }
 
+/// A builder that was removed while sdbuild looked into it: the error spoke of an empty store volume,
+/// and advised to remove it.
+#[tokio::test]
+async fn a_path_is_not_missing_because_its_container_is_being_removed() {
+    for (status, there) in [("created", true), ("removing", false), ("dead", false)] {
+        let (container, _server) = container(move |request| match request {
+            look if look.starts_with("HEAD ") => refused(404, "no such file"),
+            _ => Reply::Whole(
+                200,
+                format!(r#"{{"Id":"c1","State":{{"Status":"{status}"}}}}"#),
+            ),
+        })
+        .await;
+        match container.stat("/nix/var").await {
+            Ok(stat) => assert!(there && stat.is_none(), "{status}"),
+            Err(error) => assert!(!there && error.is_not_found(), "{status}: {error}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn half_an_archive_is_never_sent_as_a_whole_one() {
     let (container, server) = container(|_| ok("")).await;

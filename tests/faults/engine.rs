@@ -14,6 +14,9 @@ fn offline(script: &str) -> String {
     )
 }
 
+const QUICK: &str = "/bin/mkdir -p $out/sd-image $out/nix-support; echo x > $out/sd-image/x.img; \
+    echo \"file sd-image $out/sd-image/x.img\" > $out/nix-support/hydra-build-products";
+
 #[test]
 fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
     if !engine_is_here() {
@@ -40,15 +43,81 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
         );
         assert!(ran.stderr.contains("engine"), "{}", ran.stderr);
         engine.restart();
-        let quick = "/bin/mkdir -p $out/sd-image $out/nix-support; echo x > $out/sd-image/x.img; \
-                     echo \"file sd-image $out/sd-image/x.img\" > $out/nix-support/hydra-build-products";
-        person.write("sd-card.nix", &offline(quick));
+        person.write("sd-card.nix", &offline(QUICK));
         let again = support_ran(&person);
         assert_eq!(again.code, Some(0), "{}", again.stderr);
         assert_eq!(handlers(), before.handlers);
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
         assert_eq!(left, "", "containers are left in the engine");
     }
+}
+
+/// The run that failed was forgotten, and the next one took its container for that of a living stranger.
+#[test]
+fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let mut engine = OwnEngine::start(false);
+    let person = Person::new().with("DOCKER_HOST", engine.host());
+    person.write("sd-card.nix", &offline(QUICK));
+    ran(&mut person.build(&[])).exits(0);
+    let build = Running::start(&mut person.build(&["--force"]));
+    within(
+        std::time::Duration::from_secs(60),
+        "the registrar is created",
+        || engine.containers() > 0,
+    );
+    engine.end(Signal::SIGKILL);
+    let failed = build.finish().exits(5);
+    assert!(
+        failed.stderr.contains("start the registrar"),
+        "{}",
+        failed.stderr
+    );
+    engine.restart();
+    support_ran(&person).exits(0);
+    let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
+    assert_eq!(left, "", "containers are left in the engine");
+    assert_eq!(handlers(), before.handlers);
+}
+
+/// Each step of the release waited for as long as it may: more than two minutes in all.
+#[test]
+fn an_engine_that_stopped_to_answer_is_not_waited_for() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let mut engine = OwnEngine::start(false);
+    let person = Person::new().with("DOCKER_HOST", engine.host());
+    for times in [1, 2] {
+        person.write(
+            "sd-card.nix",
+            &offline(&format!("echo in the middle {times}; /bin/sleep 600")),
+        );
+        let mut build = Running::start(&mut person.build(&["-v"]));
+        build.until("in the middle");
+        engine.signal(Signal::SIGSTOP);
+        let start = std::time::Instant::now();
+        for _ in 0..times {
+            build.signal(Signal::SIGINT);
+        }
+        let ran = build.finish();
+        let took = start.elapsed();
+        engine.signal(Signal::SIGCONT);
+        // What is left is told, and nobody is there to remove it before the next run.
+        assert_eq!(ran.code, Some(5), "{}", ran.stderr);
+        assert!(ran.stderr.contains("interrupted"), "{}", ran.stderr);
+        assert!(took.as_secs() < 30, "it took {took:?}");
+        person.write("sd-card.nix", &offline(QUICK));
+        support_ran(&person).exits(0);
+        assert_eq!(handlers(), before.handlers);
+        let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
+        assert_eq!(left, "", "containers are left in the engine");
+    }
+    engine.end(Signal::SIGTERM);
 }
 
 fn support_ran(person: &Person) -> Ran {

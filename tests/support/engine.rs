@@ -56,6 +56,12 @@ impl OwnEngine {
         self.folder.path().join("docker.sock")
     }
 
+    /// How many containers it has written down, whatever it says of them.
+    pub fn containers(&self) -> usize {
+        let folder = fs::read_dir(self.folder.path().join("data/containers"));
+        folder.map_or(0, Iterator::count)
+    }
+
     fn wait_until_up(&self) {
         within(
             Duration::from_secs(60),
@@ -85,14 +91,23 @@ impl OwnEngine {
         }
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, signal).unwrap();
+    }
+
     /// Sends it a signal and waits for its end.
     pub fn end(&mut self, signal: Signal) {
-        kill(
-            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
-            signal,
-        )
-        .unwrap();
+        self.signal(signal);
         self.child.wait().unwrap();
+    }
+
+    /// Starts it again unless it runs.
+    pub fn ensure_up(&mut self) {
+        if self.child.try_wait().unwrap().is_some() {
+            self.restart();
+        }
     }
 
     /// Starts it again on the same data.

@@ -253,16 +253,42 @@ fn pinned_contents_alone_are_taken_and_verified() {
     }
 }
 
+/// A lock with one package, which holds `bytes`.
+fn of_one(name: &str, bytes: &[u8]) -> String {
+    let (hash, size) = (Sha256Hash::of(bytes), bytes.len());
+    format!(
+        r#"{{"schema":1,"architecture":"amd64","snapshot":"x","packages":[
+        {{"name":"{name}","version":"1","path":"p","size":{size},"sha256":"{hash}"}}]}}"#
+    )
+}
+
+/// A package was looked at, then opened again by its name and believed.
+#[test]
+fn a_package_that_changed_after_it_was_checked_is_not_used() {
+    let bench = Bench::new();
+    let path = bench.folder.path().join("p");
+    let with = |text| package(&[("./usr/bin/tool", b'0', text, 0o755)]);
+    let lock = of_one("p", &with("good"));
+    fs::write(&path, with("good")).unwrap();
+    let paths = [path.clone()];
+    assert!(bench.assemble_lock(&lock, &paths, vec![]).is_ok());
+    // As fit as the other one; no package at all; and one with more behind it.
+    let longer = [with("good"), vec![0; 9]].concat();
+    for bytes in [with("evil"), vec![7; 300], longer] {
+        fs::write(&path, bytes).unwrap();
+        let error = bench.assemble_lock(&lock, &paths, vec![]).err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains("no longer what it was"), "{text}");
+    }
+}
+
 #[test]
 fn a_broken_package_is_named() {
     let bench = Bench::new();
     let path = bench.folder.path().join("broken");
-    fs::write(&path, "!<arch>\nwhat").unwrap();
-    let lock = format!(
-        r#"{{"schema":1,"architecture":"amd64","snapshot":"x","packages":[
-        {{"name":"broken","version":"1","path":"b","size":1,"sha256":"{}"}}]}}"#,
-        Sha256Hash::of(b"")
-    );
+    let bytes = b"!<arch>\nwhat";
+    fs::write(&path, bytes).unwrap();
+    let lock = of_one("broken", bytes);
     let error = bench.assemble_lock(&lock, &[path], vec![]).err().unwrap();
     assert!(error.to_string().starts_with("package broken: "), "{error}");
 }
@@ -297,12 +323,9 @@ fn a_package_that_ends_early_is_refused() {
     let path = bench.folder.path().join("cut");
     let whole = package(&[("usr/bin/long", b'0', &"x".repeat(5000), 0o755)]);
     let start = whole.windows(4).position(|four| four == b"xxxx").unwrap();
-    fs::write(&path, &whole[..start + 1000]).unwrap();
-    let lock = format!(
-        r#"{{"schema":1,"architecture":"amd64","snapshot":"x","packages":[
-        {{"name":"cut","version":"1","path":"c","size":1,"sha256":"{}"}}]}}"#,
-        Sha256Hash::of(b"")
-    );
+    let cut = &whole[..start + 1000];
+    fs::write(&path, cut).unwrap();
+    let lock = of_one("cut", cut);
     let error = bench.assemble_lock(&lock, &[path], vec![]).err().unwrap();
     assert_eq!(error.to_string(), "package cut: usr/bin/long ends early");
 }

@@ -12,11 +12,15 @@ use super::live::{Live, To};
 use super::moments::Phase;
 use super::run::Run;
 use super::scene::fill;
+use super::terminal;
 use crate::support::*;
 
 const MAGIC: &str = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00";
 const MASK: &str =
     r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff";
+
+/// How long anything may take after which a hang is a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn pause(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
@@ -42,21 +46,25 @@ pub fn before(run: &mut Run<'_>) {
 /// Does it.
 pub fn act(run: &mut Run<'_>, ground: &mut Ground) {
     match run.scene.kind.deed {
-        Deed::Signal(signal, times) => signals(run, signal, times),
+        Deed::Signal(signal) => run.live.signal(signal),
+        Deed::Again => again(run),
         Deed::Stop => stop(run),
         Deed::CtrlZ => ctrl_z(run),
-        Deed::Terminal => run.live.signal(Signal::SIGKILL),
+        Deed::Terminal => terminal::close(&run.live),
         Deed::Stream(stream) => run.live.close(stream),
         Deed::Registrar(words) => container(run, "registrar", words),
         Deed::Builder(words) => container(run, "builder", words),
         Deed::BuilderPaused => paused(run),
         Deed::RegistrarImage => ground.remove_images(),
         Deed::Processes => processes(run),
-        Deed::Engine(signal) => {
-            run.acted = run.live.age();
-            ground.engine(false).end(signal);
+        Deed::Engine(signal) => engine_ends(run, signal, ground.engine(false)),
+        Deed::EngineStalls => engine_stalls(run, ground.engine(false)),
+        Deed::LastingEngine => {
+            let signals = [Signal::SIGTERM, Signal::SIGKILL];
+            let signal = signals[run.scene.rng.usize(..2)];
+            run.scene.variant.push_str(signal.as_str());
+            engine_ends(run, signal, ground.engine(true));
         }
-        Deed::LastingEngine => lasting(run, ground),
         Deed::OutputFull | Deed::StoreFull | Deed::CacheFull => {
             fill(run.scene.disk.as_ref().unwrap().path());
         }
@@ -77,12 +85,16 @@ pub fn act(run: &mut Run<'_>, ground: &mut Ground) {
     }
 }
 
-fn signals(run: &mut Run<'_>, signal: Signal, times: u32) {
-    for nth in 0..times {
+fn again(run: &mut Run<'_>) {
+    let ten = run.scene.rng.bool();
+    run.scene
+        .variant
+        .push_str(if ten { "ten times" } else { "twice" });
+    for nth in 0..if ten { 10 } else { 2 } {
         if nth > 0 {
             pause(run.scene.rng.u64(1..150));
         }
-        run.live.signal(signal);
+        run.live.signal(Signal::SIGINT);
         // The second one is what shortens the patience.
         if nth <= 1 {
             run.acted = run.live.age();
@@ -90,33 +102,45 @@ fn signals(run: &mut Run<'_>, signal: Signal, times: u32) {
     }
 }
 
+/// The registrar waits for a heartbeat for 16 to 18 s.
 fn stop(run: &mut Run<'_>) {
     let held = !our(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
     run.live.signal(Signal::SIGSTOP);
-    pause(20_000);
+    pause(if run.storm.brief { 20_000 } else { 62_000 });
     let waited = std::time::Instant::now();
     while held && !our(run).is_empty() && waited.elapsed() < Duration::from_secs(5) {
         pause(50);
     }
     if held && !our(run).is_empty() {
-        run.violation("25 s of silence did not take the handler away");
+        run.violation("the silence did not take the handler away");
+    }
+    if held && run.phase == Phase::Build {
+        run.scene.variant.push_str("held");
     }
     run.live.signal(Signal::SIGCONT);
     run.acted = run.live.age();
 }
 
+/// The key, the shell, the word.
 fn ctrl_z(run: &mut Run<'_>) {
     let held = !our(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
-    run.live.signal(Signal::SIGTSTP);
+    run.live.types("\x1a");
     let long = run.scene.rng.u32(..3) == 0;
     run.scene
         .variant
-        .push_str(if long { "18 s" } else { "2 s" });
-    pause(if long { 18_000 } else { 2000 });
-    if held && our(run).is_empty() && run.live.ended().is_none() {
+        .push_str(if long { "20 s" } else { "2 s" });
+    // Longer than without it the registrar would wait for a heartbeat.
+    pause(if long { 20_000 } else { 2000 });
+    let process = terminal::process(&run.live);
+    let stopped = process.is_some_and(|(_, stopped)| stopped);
+    if process.is_some() && !stopped && run.phase < Phase::Release {
+        run.violation("Ctrl-Z does not stop it");
+    }
+    if held && stopped && our(run).is_empty() {
         run.violation("the handler was lost while the process was put aside");
     }
-    run.live.signal(Signal::SIGCONT);
+    // Empties the line, should the key have come to the shell.
+    run.live.types("\x15fg\nexit\n");
     run.acted = run.live.age();
 }
 
@@ -178,18 +202,37 @@ fn processes(run: &mut Run<'_>) {
     try_docker(&["update", "--pids-limit", "24", &name]);
 }
 
-fn lasting(run: &mut Run<'_>, ground: &mut Ground) {
-    let kill = run.scene.rng.bool();
-    run.scene
-        .variant
-        .push_str(if kill { "KILL" } else { "TERM" });
-    let engine = ground.engine(true);
+/// It ends, and comes back at once or not before the run has ended.
+fn engine_ends(run: &mut Run<'_>, signal: Signal, engine: &mut OwnEngine) {
     run.acted = run.live.age();
-    engine.end(if kill {
-        Signal::SIGKILL
-    } else {
-        Signal::SIGTERM
-    });
+    engine.end(signal);
+    if run.scene.rng.bool() {
+        run.scene.variant.push_str(" comes back");
+        engine.ensure_up();
+    }
+}
+
+/// It stands still for longer than the registrar waits for a heartbeat, or somebody has had enough.
+fn engine_stalls(run: &mut Run<'_>, engine: &mut OwnEngine) {
+    let times = run.scene.rng.u32(..3);
+    let word = ["20 s", "INT", "INT twice"][times as usize];
+    run.scene.variant.push_str(word);
+    engine.signal(Signal::SIGSTOP);
+    if times == 0 {
+        pause(20_000);
+    }
+    for _ in 0..times {
+        pause(run.scene.rng.u64(..1500));
+        run.live.signal(Signal::SIGINT);
+        run.acted = run.live.age();
+    }
+    while times > 0 && run.live.ended().is_none() && run.live.age() < run.acted + PATIENCE {
+        pause(10);
+    }
+    if times == 0 {
+        run.acted = run.live.age();
+    }
+    engine.signal(Signal::SIGCONT);
 }
 
 fn double_kill(run: &mut Run<'_>) {

@@ -10,10 +10,12 @@ use super::moments::Phase::{self, *};
 /// One bad thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// The signal, so many times.
-    Signal(Signal, u32),
+    Signal(Signal),
+    /// INT twice, or ten times.
+    Again,
     /// Stopped for longer than the registrar waits for a heartbeat.
     Stop,
+    /// In a shell with job control, which `fg` continues it in.
     CtrlZ,
     /// Its terminal closes.
     Terminal,
@@ -25,7 +27,10 @@ pub enum Deed {
     BuilderPaused,
     Memory,
     Processes,
+    /// It stays away for the rest of the run, or it comes back at once.
     Engine(Signal),
+    /// It takes every request and answers none: for a while, or for as long as somebody waits.
+    EngineStalls,
     /// The engine keeps its containers running while it is away.
     LastingEngine,
     OutputFull,
@@ -77,13 +82,13 @@ const fn kind(name: &'static str, deed: Deed, phases: &'static [Phase]) -> Kind 
 
 /// A run's kind is the one at its seed's remainder. New ones go to the end.
 pub static KINDS: [Kind; 40] = [
-    kind("INT", Deed::Signal(Signal::SIGINT, 1), ANY),
-    kind("TERM", Deed::Signal(Signal::SIGTERM, 1), ANY),
-    kind("HUP", Deed::Signal(Signal::SIGHUP, 1), ANY),
-    kind("QUIT", Deed::Signal(Signal::SIGQUIT, 1), ANY),
-    kind("KILL", Deed::Signal(Signal::SIGKILL, 1), ANY),
-    kind("INT twice", Deed::Signal(Signal::SIGINT, 2), ANY),
-    kind("INT ten times", Deed::Signal(Signal::SIGINT, 10), ANY),
+    kind("INT", Deed::Signal(Signal::SIGINT), ANY),
+    kind("TERM", Deed::Signal(Signal::SIGTERM), ANY),
+    kind("HUP", Deed::Signal(Signal::SIGHUP), ANY),
+    kind("QUIT", Deed::Signal(Signal::SIGQUIT), ANY),
+    kind("KILL", Deed::Signal(Signal::SIGKILL), ANY),
+    kind("INT again", Deed::Again, ANY),
+    kind("engine stalls", Deed::EngineStalls, ANY),
     kind("STOP, CONT", Deed::Stop, ANY),
     kind("Ctrl-Z, fg", Deed::CtrlZ, ANY),
     kind("terminal closes", Deed::Terminal, ANY),
@@ -145,36 +150,30 @@ const SOON: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(3);
 pub const NEVER_HANGS: Duration = Duration::from_secs(120);
 
-/// What may follow on `deed` done in `phase`.
-pub fn may(deed: Deed, phase: Phase) -> May {
+/// What may follow on `deed`, in its `variant`, done in `phase`.
+pub fn may(deed: Deed, variant: &str, phase: Phase) -> May {
     let codes = |codes: &[i32], within, says| May {
         end: codes.iter().map(|code| End::Code(*code)).collect(),
         within,
         says,
     };
     match deed {
-        Deed::Signal(signal, times) => {
-            let mut end = vec![End::Signal(signal as i32)];
-            // Too late to be asked, or the image was published in that moment.
-            let late = if signal == Signal::SIGKILL {
-                After
-            } else {
-                CopyOut
-            };
-            if phase >= late {
-                end.push(End::Code(0));
-            }
-            let within = if times > 1 { SECOND } else { SOON };
-            May {
-                end,
-                within,
-                says: "",
-            }
+        Deed::Signal(signal) => by_signal(signal, phase, SOON),
+        Deed::Again => by_signal(Signal::SIGINT, phase, SECOND),
+        Deed::EngineStalls if variant.starts_with("INT") => {
+            let within = if variant == "INT" { SOON } else { SECOND };
+            let mut may = by_signal(Signal::SIGINT, phase, within);
+            // What cannot be removed is told.
+            may.end.push(End::Code(5));
+            may
         }
-        // The image is done, and there is nowhere left to write its path to.
-        Deed::Terminal if phase >= CopyOut => codes(&[0, 3, 128 + 1], SOON, ""),
+        Deed::EngineStalls => codes(&[0, 3, 4, 5], NEVER_HANGS, ""),
+        // The image is done; that nobody is left to read its path is no failure.
+        Deed::Terminal if phase >= CopyOut => codes(&[0, 128 + 1], SOON, ""),
         Deed::Terminal => codes(&[128 + 1], SOON, ""),
         Deed::Registrar(_) => codes(&[0, 3, 4], NEVER_HANGS, "registrar"),
+        // The build was given more work than it can do without the handler.
+        Deed::Stop if variant == "held" => codes(&[3, 4], NEVER_HANGS, "handler"),
         Deed::Stop | Deed::HandlerRemoved => codes(&[0, 3, 4], NEVER_HANGS, "handler"),
         Deed::RegistrarImage => codes(&[0, 3], NEVER_HANGS, "image"),
         Deed::Builder(_) if phase == Build => codes(&[0, 3], SOON, "builder"),
@@ -186,7 +185,9 @@ pub fn may(deed: Deed, phase: Phase) -> May {
         Deed::OutputFull | Deed::CacheFull | Deed::StoreFull => {
             codes(&[0, 3], NEVER_HANGS, "o space left")
         }
-        Deed::CacheDamaged if phase > Start => codes(&[0, 3], NEVER_HANGS, "cache"),
+        Deed::CacheDamaged if phase > Start || FOR_GOOD.contains(&variant) => {
+            codes(&[0, 3], NEVER_HANGS, "cache")
+        }
         Deed::Stream(0) => codes(&[0, 3], NEVER_HANGS, "standard output"),
         Deed::CtrlZ
         | Deed::Stream(_)
@@ -209,14 +210,36 @@ pub fn may(deed: Deed, phase: Phase) -> May {
     }
 }
 
+/// Damages that no download mends.
+const FOR_GOOD: [&str; 2] = ["read-only", "no permission"];
+
+fn by_signal(signal: Signal, phase: Phase, within: Duration) -> May {
+    let mut end = vec![End::Signal(signal as i32)];
+    // Too late to be asked, or the image was published in that moment.
+    let late = if signal == Signal::SIGKILL {
+        After
+    } else {
+        CopyOut
+    };
+    if phase >= late {
+        end.push(End::Code(0));
+    }
+    May {
+        end,
+        within,
+        says: "",
+    }
+}
+
 impl Deed {
     /// Nobody was there to give anything back: the next run does.
     pub fn leaves_it_to_the_next(self) -> bool {
         matches!(
             self,
-            Self::Signal(Signal::SIGKILL, _)
+            Self::Signal(Signal::SIGKILL)
                 | Self::DoubleKill { .. }
                 | Self::Engine(_)
+                | Self::EngineStalls
                 | Self::LastingEngine
         )
     }
@@ -225,13 +248,21 @@ impl Deed {
     pub fn keeps_the_leash(self) -> bool {
         !matches!(
             self,
-            Self::DoubleKill { .. } | Self::Engine(_) | Self::LastingEngine
+            Self::DoubleKill { .. } | Self::Engine(_) | Self::EngineStalls | Self::LastingEngine
         )
     }
 
     /// On an engine that may be killed.
     pub fn needs_own_engine(self) -> bool {
-        matches!(self, Self::Engine(_) | Self::LastingEngine)
+        matches!(
+            self,
+            Self::Engine(_) | Self::EngineStalls | Self::LastingEngine
+        )
+    }
+
+    /// What `clean` lists then is compared with all that is there: nobody else may run meanwhile.
+    pub fn wants_to_be_alone(self) -> bool {
+        self == Self::DoubleKill { clean: true }
     }
 
     /// The cache has to be looked at.

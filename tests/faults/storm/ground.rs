@@ -35,7 +35,8 @@ fn turned(text: &str, by: usize) -> String {
     lock.to_string()
 }
 
-fn warm_up(person: &Person) {
+/// Builds once, so that the store, the engine and the cache hold what an undisturbed run needs.
+pub fn warm_up(person: &Person) {
     person.write("sd-card.nix", &job::configuration(Job::Emulated, 0));
     ran(&mut person.build(&[])).exits(0);
 }
@@ -91,8 +92,6 @@ impl Ground {
                 std::fs::write(to, text).unwrap();
             }
         }
-        // First into the shared cache, which every other one is copied from.
-        warm_up(&Person::new());
         copy_cache(&shared_objects().join("../.."), &ground.cache());
         let cache = ground.cache().to_str().unwrap().to_owned();
         warm_up(&ground.person().with("XDG_CACHE_HOME", cache));

@@ -25,7 +25,6 @@ pub fn after_the_deed(run: &Run<'_>) -> Found {
         found.extend(no_handler_of(&run.ids));
     }
     let orderly = !deed.leaves_it_to_the_next() && !run.killed;
-    let end = run.live.ended().map(|(end, _)| end);
     if orderly {
         found.extend(
             left_by(&run.ids)
@@ -35,7 +34,8 @@ pub fn after_the_deed(run: &Run<'_>) -> Found {
         found.extend(new_volumes(run));
         found.extend(no_beacon(&run.live));
     }
-    let well = deed != Deed::Terminal && end == Some(End::Code(0));
+    found.extend(new_networks(run));
+    let well = run.end == Some(End::Code(0));
     let out = run.scene.person.out();
     found.extend(image(&out, run.scene.seed, well, run.scene.replaces));
     if orderly {
@@ -63,6 +63,7 @@ pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> F
             .map(|name| format!("{name} is left for good")),
     );
     found.extend(new_volumes(run));
+    found.extend(new_networks(run));
     found.extend(no_beacon(&run.live));
     found.extend(foreign_container(run));
     if well {
@@ -138,6 +139,49 @@ fn new_volumes(run: &Run<'_>) -> Found {
     let now = anonymous_volumes();
     let new = now.difference(&run.anonymous);
     new.map(|name| format!("volume {name} is left")).collect()
+}
+
+/// The engine's networks: no run makes or takes any.
+pub fn networks() -> Vec<String> {
+    docker_lines(&[
+        "network",
+        "ls",
+        "--no-trunc",
+        "--format",
+        "{{.ID}} {{.Name}}",
+    ])
+}
+
+fn new_networks(run: &Run<'_>) -> Found {
+    let now = networks();
+    let same = now == run.networks;
+    (!same)
+        .then(|| format!("the networks were {:?} and are {now:?}", run.networks))
+        .into_iter()
+        .collect()
+}
+
+/// Our containers and handlers, as `clean` names them; to be asked while nobody else runs.
+pub fn there() -> BTreeSet<String> {
+    let ours = "label=dev.sdbuild.run";
+    let containers = docker_lines(&["ps", "--all", "--format", "{{.Names}}", "--filter", ours]);
+    let containers = containers
+        .into_iter()
+        .map(|name| format!("container {name}"));
+    let handlers = our_handlers().into_iter();
+    containers
+        .chain(handlers.map(|name| format!("handler {name}")))
+        .collect()
+}
+
+/// The containers and handlers that `clean` lists.
+pub fn listed(stdout: &str) -> BTreeSet<String> {
+    let lines = stdout.lines().map(str::split_whitespace);
+    lines
+        .filter_map(|mut words| Some((words.next()?, words.next()?)))
+        .filter(|(kind, _)| matches!(*kind, "container" | "handler"))
+        .map(|(kind, name)| format!("{kind} {name}"))
+        .collect()
 }
 
 fn no_beacon(live: &Live) -> Found {

@@ -17,6 +17,8 @@ const BLOCK: usize = 1 << 20;
 pub enum Job {
     /// Emulated programs, in the miniature nixpkgs.
     Emulated,
+    /// Half a minute of it.
+    Long,
     /// Eats memory.
     Memory,
     /// Starts many processes.
@@ -30,6 +32,7 @@ pub fn configuration(job: Job, seed: u64) -> String {
     match job {
         Job::Offline => offline(seed),
         Job::Emulated => emulated(seed, ""),
+        Job::Long => emulated(seed, "    for i in $(seq 100); do date; sleep 0.25; done\n"),
         Job::Memory => emulated(
             seed,
             "    head -c 600000000 /dev/zero | tail -c 590000000 | wc -c\n",

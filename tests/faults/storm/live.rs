@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -39,10 +39,16 @@ struct Heard {
 }
 
 struct Shared {
-    start: Instant,
+    start: Mutex<Instant>,
     /// Nobody reads standard output, standard error any more.
     closed: [AtomicBool; 2],
     heard: Mutex<Heard>,
+}
+
+impl Shared {
+    fn age(&self) -> Duration {
+        self.start.lock().unwrap().elapsed()
+    }
 }
 
 /// The process, and the threads that watch it.
@@ -52,6 +58,8 @@ pub struct Live {
     mark: String,
     state: PathBuf,
     shared: Arc<Shared>,
+    /// Its standard input, when that is a pipe.
+    keyboard: Option<ChildStdin>,
     readers: [Option<JoinHandle<()>>; 2],
     watcher: Option<JoinHandle<()>>,
 }
@@ -74,12 +82,13 @@ impl Live {
             .spawn()
             .unwrap();
         let shared = Arc::new(Shared {
-            start,
+            start: Mutex::new(start),
             closed: [AtomicBool::new(false), AtomicBool::new(false)],
             heard: Mutex::default(),
         });
         let runs = state.join(".local/state/sdbuild/runs");
         let readers = read(&mut child, &shared);
+        let keyboard = child.stdin.take();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let theirs = Arc::clone(&shared);
         let watcher = std::thread::spawn(move || watch(child, &runs, &theirs));
@@ -88,6 +97,7 @@ impl Live {
             mark,
             state: state.to_owned(),
             shared,
+            keyboard,
             readers,
             watcher: Some(watcher),
         }
@@ -98,7 +108,12 @@ impl Live {
     }
 
     pub fn age(&self) -> Duration {
-        self.shared.start.elapsed()
+        self.shared.age()
+    }
+
+    /// It is no older than this: what came before was only its shell.
+    pub fn begins(&self) {
+        *self.shared.start.lock().unwrap() = Instant::now();
     }
 
     /// The home folder.
@@ -110,6 +125,13 @@ impl Live {
     pub fn signal(&self, signal: Signal) {
         if self.ended().is_none() {
             kill(self.pid, signal).unwrap_or(());
+        }
+    }
+
+    /// Types `text`, unless nobody is there any more.
+    pub fn types(&mut self, text: &str) {
+        if let Some(keyboard) = &mut self.keyboard {
+            keyboard.write_all(text.as_bytes()).unwrap_or(());
         }
     }
 
@@ -226,7 +248,7 @@ fn take_lines(shared: &Shared, rest: &mut Vec<u8>, bytes: &[u8]) {
         let line: Vec<u8> = rest.drain(..=end).collect();
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         let mut heard = shared.heard.lock().unwrap();
-        heard.lines.push((shared.start.elapsed(), line));
+        heard.lines.push((shared.age(), line));
     }
 }
 
@@ -262,7 +284,7 @@ fn watch(mut child: Child, runs: &Path, shared: &Shared) {
             let end = status
                 .signal()
                 .map_or_else(|| End::Code(status.code().unwrap_or(-1)), End::Signal);
-            heard.ended = Some((end, shared.start.elapsed()));
+            heard.ended = Some((end, shared.age()));
             return;
         }
         drop(heard);

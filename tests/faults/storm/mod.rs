@@ -10,9 +10,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 mod act;
 mod deeds;
@@ -25,16 +25,18 @@ mod moments;
 mod report;
 mod run;
 mod scene;
+mod terminal;
 
 use crate::support::*;
-use deeds::KINDS;
+use deeds::{KINDS, Kind};
 use ground::Ground;
 use mirror::{Manner, Mirror, Package};
 use moments::{Phase, Usual};
+use report::Book;
 use run::Record;
 
 /// How often Nix checks the store that all runs share.
-const VERIFY_EVERY: u64 = 10;
+const VERIFY_EVERY: usize = 10;
 
 /// What every run of a storm shares.
 pub struct Storm {
@@ -45,6 +47,10 @@ pub struct Storm {
     folder: tempfile::TempDir,
     /// Engines that may be killed, one run at a time: the second one's containers outlive it.
     engines: Mutex<[Option<OwnEngine>; 2]>,
+    /// Held by each run; as a whole by one that wants to be alone.
+    company: RwLock<()>,
+    /// Long waits are as short as they can be.
+    pub brief: bool,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -61,56 +67,95 @@ fn a_bounded_sample_of_every_deed() {
         return;
     }
     let runs = number("SDBUILD_FAULTS_RUNS").unwrap_or(KINDS.len() as u64);
-    let first = number("SDBUILD_FAULTS_SEED").unwrap_or_else(|| fastrand::u64(..100_000));
+    let book = Book::open();
+    let seeds = seeds(runs, &book);
     let workers = number("SDBUILD_FAULTS_JOBS")
         .unwrap_or(3)
         .clamp(1, runs.max(1));
-    eprintln!("{runs} runs from seed {first}, {workers} at a time");
-    let records = blow(first, runs, usize::try_from(workers).unwrap());
+    eprintln!("{runs} runs from seed {}, {workers} at a time", seeds[0]);
+    let well = blow(&seeds, usize::try_from(workers).unwrap(), &book);
+    let records = book.read();
     eprintln!("\n{}", report::table(&records));
     let summary = report::summary(&records);
     std::fs::write(report::folder().join("summary"), format!("{summary}\n")).unwrap();
-    let all_well = records.iter().all(|record| record.violations.is_empty());
     assert!(
-        all_well,
+        well,
         "{summary}; logs are in {}",
         report::folder().display()
     );
     eprintln!("{summary}");
 }
 
-/// Blows `runs` runs from seed `first` on.
-fn blow(first: u64, runs: u64, workers: usize) -> Vec<Record> {
-    let mut grounds: Vec<Ground> = (0..workers).map(Ground::new).collect();
+/// The seeds of `runs` runs: one after the other from where the book ends, or only those of one kind.
+fn seeds(runs: u64, book: &Book) -> Vec<u64> {
+    let first = number("SDBUILD_FAULTS_SEED").or_else(|| book.next_seed());
+    let first = first.unwrap_or_else(|| fastrand::u64(..100_000));
+    let kind = std::env::var("SDBUILD_FAULTS_KIND").ok();
+    let wanted = |seed: &u64| kind.as_ref().is_none_or(|kind| kind_of(*seed).name == kind);
+    if let Some(kind) = &kind {
+        assert!(KINDS.iter().any(|k| k.name == kind), "no deed is a {kind}");
+    }
+    let seeds = (first..).filter(wanted);
+    seeds.take(usize::try_from(runs).unwrap()).collect()
+}
+
+fn kind_of(seed: u64) -> &'static Kind {
+    &KINDS[usize::try_from(seed % KINDS.len() as u64).unwrap()]
+}
+
+/// Blows a run for each of `seeds`, and keeps them in `book`; whether all went well.
+fn blow(seeds: &[u64], workers: usize, book: &Book) -> bool {
+    let begun = Instant::now();
+    // First into the shared cache, which every other one is copied from.
+    ground::warm_up(&Person::new());
+    let mut grounds: Vec<Ground> = std::thread::scope(|scope| {
+        let making = (0..workers).map(|number| scope.spawn(move || Ground::new(number)));
+        let making: Vec<_> = making.collect();
+        making
+            .into_iter()
+            .map(|made| made.join().unwrap())
+            .collect()
+    });
     let storm = prepare(&grounds[0]);
-    let (next, records) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let minutes = number("SDBUILD_FAULTS_MINUTES").unwrap_or(u64::MAX / 60);
+    let over = || begun.elapsed().as_secs() >= minutes * 60;
+    let (next, well) = (AtomicUsize::new(0), AtomicBool::new(true));
     std::thread::scope(|scope| {
         for ground in &mut grounds {
             scope.spawn(|| {
                 loop {
-                    let nth = next.fetch_add(1, Ordering::SeqCst);
-                    if nth >= runs {
+                    if over() {
                         return;
                     }
-                    let mut record = one(&storm, first + nth, ground);
-                    if nth % VERIFY_EVERY == VERIFY_EVERY - 1 || nth + 1 == runs {
+                    let nth = next.fetch_add(1, Ordering::SeqCst);
+                    let Some(seed) = seeds.get(nth) else { return };
+                    let mut record = one(&storm, *seed, ground);
+                    if nth % VERIFY_EVERY == VERIFY_EVERY - 1 || nth + 1 == seeds.len() {
                         record.violations.extend(invariants::store());
                     }
                     eprintln!("{}", record.line());
                     record.keep();
-                    records.lock().unwrap().push(record);
+                    book.write(&record);
+                    well.fetch_and(record.violations.is_empty(), Ordering::SeqCst);
                 }
             });
         }
     });
-    records.into_inner().unwrap()
+    well.into_inner()
 }
 
 /// One run; should the harness itself panic, that is a violation like any other, and the storm goes on.
 fn one(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
-    let count = KINDS.len() as u64;
-    let kind = &KINDS[usize::try_from(seed % count).unwrap()];
+    let kind = kind_of(seed);
     // Held during the run.
+    let alone = kind.deed.wants_to_be_alone();
+    let _alone = alone.then(|| {
+        storm
+            .company
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    });
+    let _others = (!alone).then(|| storm.company.read().unwrap_or_else(PoisonError::into_inner));
     let mut engines = kind
         .deed
         .needs_own_engine()
@@ -181,5 +226,7 @@ fn prepare(ground: &Ground) -> Storm {
         qemu,
         folder,
         engines: Mutex::default(),
+        company: RwLock::default(),
+        brief: std::env::var_os("SDBUILD_FAULTS_BRIEF").is_some(),
     }
 }

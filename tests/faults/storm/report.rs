@@ -1,9 +1,13 @@
-//! The storm in words: a line for each run, a table of deeds and phases, a count.
+//! The storm in words: a line for each run, a table of deeds and phases, a count. What each run came to
+//! is kept in a file, so that storms in pieces add up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use super::deeds::KINDS;
 use super::live::End;
@@ -15,6 +19,62 @@ pub fn folder() -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
     fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+/// What is kept of a run.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Kept {
+    /// The commit that was run, with a `+` when something was not committed.
+    commit: String,
+    seed: u64,
+    kind: String,
+    variant: String,
+    phase: String,
+    pub violations: Vec<String>,
+}
+
+/// The file that all runs are written to, one line each; `scripts/faults --summary` names it.
+#[derive(Debug)]
+pub struct Book(PathBuf);
+
+impl Book {
+    pub fn open() -> Self {
+        let own = || {
+            let path = folder().join("records");
+            fs::remove_file(&path).unwrap_or(());
+            path
+        };
+        Self(std::env::var_os("SDBUILD_FAULTS_SUMMARY").map_or_else(own, PathBuf::from))
+    }
+
+    pub fn write(&self, record: &Record) {
+        let kept = Kept {
+            commit: std::env::var("SDBUILD_FAULTS_COMMIT").unwrap_or_default(),
+            seed: record.seed,
+            kind: record.kind.to_owned(),
+            variant: record.variant.clone(),
+            phase: record.phase.word().to_owned(),
+            violations: record.violations.clone(),
+        };
+        let mut line = serde_json::to_string(&kept).unwrap();
+        line.push('\n');
+        let file = fs::File::options().create(true).append(true).open(&self.0);
+        file.unwrap().write_all(line.as_bytes()).unwrap();
+    }
+
+    /// The one after those that are in it.
+    pub fn next_seed(&self) -> Option<u64> {
+        self.read().iter().map(|run| run.seed + 1).max()
+    }
+
+    /// All runs in it, of earlier pieces as well.
+    pub fn read(&self) -> Vec<Kept> {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
 }
 
 impl Record {
@@ -81,17 +141,18 @@ fn without_hosts(text: &str) -> String {
 }
 
 /// Deeds × phases, with counts.
-pub fn table(records: &[Record]) -> String {
+pub fn table(records: &[Kept]) -> String {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for record in records {
-        for key in [
-            (record.kind, record.phase.word()),
-            (record.kind, ""),
-            ("", record.phase.word()),
-        ] {
+        let (kind, phase) = (record.kind.as_str(), record.phase.as_str());
+        for key in [(kind, phase), (kind, ""), ("", phase), ("", "")] {
             *counts.entry(key).or_default() += 1;
         }
     }
+    let cell = |kind, phase| match counts.get(&(kind, phase)) {
+        None => "·".to_owned(),
+        Some(count) => count.to_string(),
+    };
     let mut table = format!("{:<24}", "deed");
     for phase in ALL {
         write!(table, "{:>10}", phase.word()).unwrap();
@@ -99,28 +160,44 @@ pub fn table(records: &[Record]) -> String {
     table.push_str("       all\n");
     for name in KINDS.iter().map(|kind| kind.name).chain([""]) {
         write!(table, "{:<24}", if name.is_empty() { "all" } else { name }).unwrap();
-        for phase in ALL {
-            let count = counts.get(&(name, phase.word()));
-            write!(
-                table,
-                "{:>10}",
-                count.map_or("·".to_owned(), usize::to_string)
-            )
-            .unwrap();
+        for phase in ALL.iter().map(|phase| phase.word()).chain([""]) {
+            write!(table, "{:>10}", cell(name, phase)).unwrap();
         }
-        let all = counts.get(&(name, "")).copied();
-        writeln!(
-            table,
-            "{:>10}",
-            all.unwrap_or(if name.is_empty() { records.len() } else { 0 })
-        )
-        .unwrap();
+        table.push('\n');
     }
+    let rarest = KINDS
+        .iter()
+        .min_by_key(|kind| counts.get(&(kind.name, "")).copied().unwrap_or(0))
+        .unwrap();
+    let missed: Vec<&str> = ALL
+        .iter()
+        .map(|phase| phase.word())
+        .filter(|phase| !counts.contains_key(&("", *phase)))
+        .collect();
+    writeln!(
+        table,
+        "rarest deed: {} ({}); phases never hit: {}",
+        rarest.name,
+        cell(rarest.name, ""),
+        if missed.is_empty() {
+            "none".to_owned()
+        } else {
+            missed.join(", ")
+        }
+    )
+    .unwrap();
     table
 }
 
 /// The last line.
-pub fn summary(records: &[Record]) -> String {
+pub fn summary(records: &[Kept]) -> String {
     let violations: usize = records.iter().map(|record| record.violations.len()).sum();
-    format!("{} runs, {violations} violations", records.len())
+    let commits: BTreeSet<&str> = records.iter().map(|r| r.commit.as_str()).collect();
+    let commits: Vec<&str> = commits.into_iter().filter(|c| !c.is_empty()).collect();
+    let of = if commits.is_empty() {
+        String::new()
+    } else {
+        format!(" (commit {})", commits.join(", "))
+    };
+    format!("{} runs, {violations} violations{of}", records.len())
 }

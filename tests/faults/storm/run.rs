@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::deeds::{Deed, May, NEVER_HANGS, may};
 use super::ground::Ground;
 use super::invariants;
+use super::job::IMAGE;
 use super::live::{End, Live, To};
 use super::moments::{Phase, phase_of, wait_for};
 use super::scene::{Scene, foreign_handlers};
-use super::{Storm, act};
+use super::{Storm, act, terminal};
 use crate::support::*;
 
 /// What one run came to.
@@ -39,6 +40,7 @@ pub struct Run<'a> {
     pub moment: Duration,
     /// When the deed was done that should end it.
     pub acted: Duration,
+    pub end: Option<End>,
     /// Other builds at the same time; of four the last one is killed.
     pub others: Vec<(Person, Live)>,
     pub killed: bool,
@@ -47,6 +49,7 @@ pub struct Run<'a> {
     /// The handlers of other people when it began.
     pub handlers: BTreeMap<String, String>,
     pub anonymous: BTreeSet<String>,
+    pub networks: Vec<String>,
     pub must_say: Option<&'static str>,
     /// The ids of every run that was made here.
     pub ids: BTreeSet<String>,
@@ -56,7 +59,7 @@ pub struct Run<'a> {
 
 /// Runs `seed` from its start to the end of the build that follows.
 pub fn run(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
-    let scene = Scene::set(seed, ground, &storm.packages);
+    let scene = Scene::set(seed, ground, storm);
     let anonymous = invariants::anonymous_volumes();
     // Replaced at once: what has to be there before a run starts needs a run to be noted in.
     let idle = Live::start(
@@ -70,12 +73,14 @@ pub fn run(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
         phase: scene.phase,
         moment: Duration::ZERO,
         acted: Duration::ZERO,
+        end: None,
         others: Vec::new(),
         killed: false,
         foreign_handler: None,
         foreign_container: None,
         handlers: foreign_handlers(""),
         anonymous,
+        networks: invariants::networks(),
         must_say: None,
         ids: BTreeSet::new(),
         violations: Vec::new(),
@@ -105,44 +110,26 @@ impl Run<'_> {
                 self.scene.phase = Phase::Start;
             }
         };
+        let person = &self.scene.person;
+        let mut typed = None;
         match self.scene.kind.deed {
             Deed::Stream(stream) => full(stream),
-            Deed::Terminal => command = self.on_a_terminal(&command),
+            Deed::Terminal => {
+                let to_a_file = self.scene.rng.bool();
+                let stdout = if to_a_file { "stderr only" } else { "both" };
+                self.scene.variant.push_str(stdout);
+                command = terminal::that_closes(person, &command, to_a_file);
+            }
+            Deed::CtrlZ => typed = Some(std::mem::replace(&mut command, terminal::shell(person))),
+            Deed::CacheDamaged if self.scene.damage.needs_a_person() => {
+                command = without_roots_rights(person, &command);
+            }
             _ => {}
         }
-        self.live = Live::start(&mut command, self.scene.person.state.path(), streams);
-    }
-
-    /// The same command on a terminal that `script` makes; what it says comes on standard error, and
-    /// its exit code goes into a file.
-    fn on_a_terminal(&self, command: &Command) -> Command {
-        let quote = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap());
-        let mut words = vec![quote(command.get_program())];
-        words.extend(command.get_args().map(quote));
-        let code = self.scene.person.state.path().join("code");
-        // A trap, unlike ignoring it, is not inherited.
-        let text = format!(
-            "trap : HUP\n{}\necho $? >'{}'\n",
-            words.join(" "),
-            code.display()
-        );
-        let inner = self.scene.person.write("terminal.sh", &text);
-        let mut terminal = self.scene.person.sdbuild(&[]);
-        let mut outer = Command::new("sh");
-        outer
-            .args(["-c", "exec script -qfec \"sh '$1'\" /dev/null >&2", "sh"])
-            .arg(inner)
-            .env_clear()
-            .envs(
-                terminal
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
-            .env("TERM", "dumb")
-            .current_dir(self.scene.person.home.path())
-            .stdin(std::process::Stdio::null());
-        terminal = outer;
-        terminal
+        self.live = Live::start(&mut command, person.state.path(), streams);
+        if let Some(typed) = typed {
+            terminal::types(&mut self.live, person, &typed);
+        }
     }
 
     pub fn where_it_is(&self) -> (Phase, Duration) {
@@ -157,12 +144,8 @@ impl Run<'_> {
         self.acted = self.moment;
         act::act(self, ground);
         self.acted = self.acted.max(self.moment);
-        if let Deed::Signal(_, times) = self.scene.kind.deed
-            && times > 1
-        {
-            return;
-        }
-        if !self.scene.kind.deed.needs_own_engine() {
+        let deed = self.scene.kind.deed;
+        if deed != Deed::Again && !deed.needs_own_engine() {
             self.acted = self.live.age();
         }
     }
@@ -170,7 +153,7 @@ impl Run<'_> {
     /// Waits for the end and judges it.
     fn end(&mut self) -> Option<(End, Duration)> {
         let mut ended = self.live.wait(NEVER_HANGS);
-        if self.scene.kind.deed == Deed::Terminal {
+        if matches!(self.scene.kind.deed, Deed::Terminal | Deed::CtrlZ) {
             ended = self.end_on_the_terminal();
         }
         self.note("the run", &self.live.said());
@@ -179,8 +162,9 @@ impl Run<'_> {
             self.violation("it hangs");
             return None;
         };
+        self.end = Some(end);
         let after = at.saturating_sub(self.acted);
-        let may = may(self.scene.kind.deed, self.phase);
+        let may = may(self.scene.kind.deed, &self.scene.variant, self.phase);
         self.judge(end, after, &may);
         self.end_of_others();
         Some((end, after))
@@ -188,15 +172,15 @@ impl Run<'_> {
 
     /// The exit code stands in a file, for its parent was a shell on the terminal.
     fn end_on_the_terminal(&self) -> Option<(End, Duration)> {
-        let code = self.scene.person.state.path().join("code");
+        let in_a_shell = self.scene.kind.deed == Deed::CtrlZ;
         while self.live.age() < self.acted + NEVER_HANGS {
-            let text = fs::read_to_string(&code).unwrap_or_default();
-            if let Ok(code) = text.trim().parse() {
-                return Some((End::Code(code), self.live.age()));
+            let at = self.live.age();
+            if let Some(code) = terminal::code(&self.scene.person, in_a_shell) {
+                return Some((End::Code(code), at));
             }
             if self.live.processes().is_empty() {
                 // The shell itself was too young to hear of it.
-                return Some((End::Code(129), self.live.age()));
+                return Some((End::Code(129), at));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -244,6 +228,10 @@ impl Run<'_> {
         {
             self.violation(&format!("it does not say `{words}`"));
         }
+        let told = terminal::told(&self.scene.person);
+        if self.scene.variant == "stderr only" && end == End::Code(0) && !told.contains(IMAGE) {
+            self.violation("it does not say on standard output where the image is");
+        }
         let mirror = matches!(
             self.scene.kind.deed,
             Deed::MirrorStalls | Deed::MirrorWrong | Deed::MirrorCuts
@@ -278,24 +266,28 @@ impl Run<'_> {
         self.violations.extend(found);
         if self.scene.kind.deed.needs_own_engine() {
             let lasting = self.scene.kind.deed == Deed::LastingEngine;
-            ground.engine(lasting).restart();
+            ground.engine(lasting).ensure_up();
         }
         if self.scene.kind.deed == (Deed::DoubleKill { clean: true }) {
             self.clean();
         }
     }
 
-    /// `clean` says what is there, takes it away, and nothing else.
+    /// `clean` says exactly what is there, takes it away, and nothing else. Nobody else runs.
     fn clean(&mut self) {
         let _store = Kept::store();
         let left = invariants::left_by(&self.ids);
+        let there = invariants::there();
         let dry = ran(&mut self.scene.person.sdbuild(&["clean", "--dry-run"]));
-        for name in &left {
-            if !dry.stdout.contains(name) {
-                self.violation(&format!("clean --dry-run does not list {name}"));
-            }
+        self.note("clean --dry-run", &format!("{}{}", dry.stdout, dry.stderr));
+        let listed = invariants::listed(&dry.stdout);
+        if listed != there {
+            self.violation(&format!("clean --dry-run lists {listed:?} of {there:?}"));
         }
-        if left != invariants::left_by(&self.ids) {
+        if !left.iter().all(|name| dry.stdout.contains(name)) {
+            self.violation(&format!("clean --dry-run does not list all of {left:?}"));
+        }
+        if there != invariants::there() {
             self.violation("clean --dry-run changed something");
         }
         let clean = ran(&mut self.scene.person.sdbuild(&["clean", "--yes"]));
@@ -303,14 +295,14 @@ impl Run<'_> {
         if clean.code != Some(0) {
             self.violation(&format!("clean ended with {:?}", clean.code));
         }
-        let left = invariants::left_by(&self.ids);
+        let left = invariants::there();
         if !left.is_empty() {
             self.violation(&format!("clean left {left:?}"));
         }
     }
 
     fn follow_up(&mut self, ground: &mut Ground) {
-        self.scene.mend();
+        self.scene.mend(ground);
         let person = &self.scene.person;
         let stale = invariants::left_by(&self.ids);
         let mut next = Live::start(
@@ -380,4 +372,18 @@ impl Run<'_> {
             said: std::mem::take(&mut self.said),
         }
     }
+}
+
+/// The same, for a root whom the modes of files bind as they bind anybody.
+fn without_roots_rights(person: &Person, command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    bound
+        .arg("--bounding-set=-dac_override,-dac_read_search")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(&person.environment)
+        .current_dir(person.home.path())
+        .stdin(std::process::Stdio::null());
+    bound
 }

@@ -1,9 +1,11 @@
 //! What one run finds when it starts: a person, a job, a cache, disks, a mirror.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::Storm;
 use super::deeds::{Deed, Kind};
 use super::ground::{Ground, copy_cache, shared_objects};
 use super::job::{self, IMAGE, Job};
@@ -31,16 +33,21 @@ pub struct Scene {
     pub disk: Option<Small>,
     /// A store volume of its own, to be removed.
     pub store: Option<String>,
+    /// Long waits are as short as they can be.
+    brief: bool,
+    pub damage: Damage,
+    /// The objects that the container images are made of.
+    needed: Vec<String>,
     /// What the run was, in a word or two more than its kind.
     pub variant: String,
 }
 
 impl Scene {
     /// Everything that is random about run `seed` is drawn here or from `rng` later on.
-    pub fn set(seed: u64, ground: &mut Ground, packages: &[Package]) -> Self {
+    pub fn set(seed: u64, ground: &mut Ground, storm: &Storm) -> Self {
+        let packages = &storm.packages;
         let mut rng = fastrand::Rng::with_seed(seed);
-        let count = super::deeds::KINDS.len() as u64;
-        let kind = &super::deeds::KINDS[usize::try_from(seed % count).unwrap()];
+        let kind = super::kind_of(seed);
         let phase = kind.phases[rng.usize(..kind.phases.len())];
         let mut scene = Self {
             seed,
@@ -59,6 +66,9 @@ impl Scene {
             mirror: None,
             disk: None,
             store: None,
+            brief: storm.brief,
+            damage: Damage::Truncated,
+            needed: packages.iter().map(|p| p.sha256.clone()).collect(),
             variant: String::new(),
         };
         scene.lacks = !kind.deed.needs_own_engine()
@@ -70,7 +80,9 @@ impl Scene {
 
     fn prepare(&mut self, ground: &mut Ground, packages: &[Package]) {
         match self.kind.deed {
-            Deed::Engine(_) => self.set_variable("DOCKER_HOST", ground.engine(false).host()),
+            Deed::Engine(_) | Deed::EngineStalls => {
+                self.set_variable("DOCKER_HOST", ground.engine(false).host());
+            }
             Deed::LastingEngine => self.set_variable("DOCKER_HOST", ground.engine(true).host()),
             Deed::OutputFull => self.disk = Some(Small::mount(&self.person.out(), "170m")),
             Deed::StoreFull => self.own_store(),
@@ -78,6 +90,7 @@ impl Scene {
             Deed::Memory => {
                 self.person.write("sdbuild.toml", "memory-mib = 160\n");
             }
+            Deed::CacheDamaged => self.damage = Damage::ALL[self.rng.usize(..Damage::ALL.len())],
             Deed::TwoFillACache => fs::remove_dir_all(self.cache()).unwrap(),
             _ => {}
         }
@@ -103,7 +116,11 @@ impl Scene {
         match self.kind.deed {
             Deed::Memory => Job::Memory,
             Deed::Processes => Job::Processes,
-            Deed::Engine(_) | Deed::LastingEngine | Deed::StoreFull => Job::Offline,
+            // Longer than the registrar waits for a heartbeat.
+            Deed::Stop if matches!(self.phase, Phase::Upload | Phase::Build) => Job::Long,
+            Deed::Engine(_) | Deed::EngineStalls | Deed::LastingEngine | Deed::StoreFull => {
+                Job::Offline
+            }
             _ => Job::Emulated,
         }
     }
@@ -185,24 +202,42 @@ impl Scene {
             fs::remove_file(objects.join(&package.sha256)).unwrap_or(());
         }
         drop(fs::remove_dir_all(self.cache().join("notes")));
+        if self.kind.deed == Deed::MirrorStalls && self.brief {
+            self.set_variable("SDBUILD_STALL_TIMEOUT", "5".to_owned());
+        }
         let mirror = Mirror::open(packages, &shared_objects(), manner);
         self.set_variable("SDBUILD_DEBIAN_MIRROR", mirror.url());
         self.mirror = Some(mirror);
     }
 
     /// Takes the trouble away, so that the next build has none.
-    pub fn mend(&mut self) {
+    pub fn mend(&mut self, ground: &Ground) {
         if let Some(mirror) = &self.mirror {
             mirror.behave(Manner::Good);
         }
         if let Some(disk) = &self.disk {
             fs::remove_file(disk.path().join("ballast")).unwrap_or(());
         }
-        if self.kind.deed == Deed::Memory {
-            fs::remove_file(self.person.home.path().join("sdbuild.toml")).unwrap();
-            let text = job::configuration(Job::Emulated, self.seed);
-            self.person.write("sd-card.nix", &text);
+        match self.kind.deed {
+            Deed::Memory => {
+                fs::remove_file(self.person.home.path().join("sdbuild.toml")).unwrap();
+                self.make_it_short();
+            }
+            Deed::Stop => self.make_it_short(),
+            Deed::CacheDamaged => {
+                fs::set_permissions(self.cache().join("sha256"), Permissions::from_mode(0o755))
+                    .unwrap();
+                // What is damaged is replaced when it is needed: now all of it is.
+                ground.remove_images();
+                drop(fs::remove_dir_all(self.cache().join("notes")));
+            }
+            _ => {}
         }
+    }
+
+    fn make_it_short(&self) {
+        let text = job::configuration(Job::Emulated, self.seed);
+        self.person.write("sd-card.nix", &text);
     }
 
     /// Somebody else with the same job, under a name of its own in the store.
@@ -218,25 +253,70 @@ impl Scene {
         person
     }
 
-    /// Damages an object of the cache, or three.
+    /// Damages the cache, or three objects of it that an image needs.
     pub fn damage_cache(&mut self) {
+        self.variant.push_str(self.damage.word());
         let objects = self.cache().join("sha256");
-        let mut all = names(&objects);
-        self.rng.shuffle(&mut all);
-        let how = self.rng.usize(..3);
-        self.variant
-            .push_str(["truncated", "other bytes", "a folder"][how]);
-        for name in all.iter().filter(|name| name.len() == 64).take(3) {
-            let path = objects.join(name);
+        if let Damage::Folder(mode) = self.damage {
+            fs::set_permissions(&objects, Permissions::from_mode(mode)).unwrap();
+            return;
+        }
+        let mut needed = self.needed.clone();
+        self.rng.shuffle(&mut needed);
+        let paths = needed.iter().map(|name| objects.join(name));
+        for path in paths.filter(|path| path.exists()).take(3) {
             let bytes = fs::read(&path).unwrap_or_default();
             // Others have the same file by another name: it is never written to.
             fs::remove_file(&path).unwrap();
-            match how {
-                0 => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
-                1 => fs::write(&path, vec![7; bytes.len()]).unwrap(),
-                _ => fs::create_dir(&path).unwrap(),
+            match self.damage {
+                Damage::Truncated => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
+                Damage::OtherBytes => fs::write(&path, vec![7; bytes.len()]).unwrap(),
+                Damage::IsAFolder => fs::create_dir(&path).unwrap(),
+                Damage::Unreadable | Damage::Folder(_) => {
+                    fs::write(&path, &bytes).unwrap();
+                    fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+                }
             }
         }
+    }
+}
+
+/// What is wrong with a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    Truncated,
+    OtherBytes,
+    IsAFolder,
+    /// Nobody may read the object.
+    Unreadable,
+    /// The mode of the folder of objects.
+    Folder(u32),
+}
+
+impl Damage {
+    const ALL: [Self; 6] = [
+        Self::Truncated,
+        Self::OtherBytes,
+        Self::IsAFolder,
+        Self::Unreadable,
+        Self::Folder(0o555),
+        Self::Folder(0),
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::OtherBytes => "other bytes",
+            Self::IsAFolder => "a folder",
+            Self::Unreadable => "unreadable",
+            Self::Folder(0) => "no permission",
+            Self::Folder(_) => "read-only",
+        }
+    }
+
+    /// Root may do anything: it takes somebody whom modes bind.
+    pub fn needs_a_person(self) -> bool {
+        matches!(self, Self::Unreadable | Self::Folder(_))
     }
 }
 

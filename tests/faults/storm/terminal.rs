@@ -1,0 +1,109 @@
+//! Builds on a terminal of their own, which `script` makes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::live::Live;
+use crate::support::*;
+
+/// What a shell says of a job that was stopped: 128 and the number of STOP or TSTP.
+const STOPPED: [i32; 2] = [128 + 19, 128 + 20];
+
+/// A command as a line for a shell.
+fn line(command: &Command) -> String {
+    let program = std::iter::once(command.get_program());
+    let words = program.chain(command.get_args());
+    let words = words.map(|word| format!("'{}'", word.to_str().unwrap()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// `words` run by `script` on a new terminal; what is said there comes on standard error.
+fn script(person: &Person, words: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec script -qfec \"$1\" /dev/null >&2", "sh", words])
+        .env_clear()
+        .envs(&person.environment)
+        .env("TERM", "dumb")
+        .current_dir(person.home.path())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Where the exit codes are noted.
+fn codes(person: &Person) -> PathBuf {
+    person.state.path().join("codes")
+}
+
+/// `command` on a terminal that will close. Its standard output is the terminal too, or a file, which
+/// outlives it.
+pub fn that_closes(person: &Person, command: &Command, to_a_file: bool) -> Command {
+    let out = person.state.path().join("stdout");
+    let out = if to_a_file {
+        format!(" >'{}'", out.display())
+    } else {
+        String::new()
+    };
+    // A trap, unlike ignoring it, is not inherited.
+    let text = format!(
+        "trap : HUP\n{}{out}\necho $? >>'{}'\n",
+        line(command),
+        codes(person).display()
+    );
+    let inner = person.write("terminal.sh", &text);
+    script(person, &format!("sh '{}'", inner.display()))
+}
+
+/// The path that was written to the file.
+pub fn told(person: &Person) -> String {
+    fs::read_to_string(person.state.path().join("stdout")).unwrap_or_default()
+}
+
+/// A shell with job control; it notes the exit code of each line that is typed.
+pub fn shell(person: &Person) -> Command {
+    let mut command = script(person, "bash --norc --noprofile -i");
+    let note = format!("echo $? >>'{}'", codes(person).display());
+    command.env("PROMPT_COMMAND", note).stdin(Stdio::piped());
+    command
+}
+
+/// Types `command` and the shell's end, once there is a prompt, and waits until it has begun: a key
+/// before that would mean something else.
+pub fn types(live: &mut Live, person: &Person, command: &Command) {
+    let limit = Duration::from_secs(30);
+    within(limit, "the shell's prompt", || codes(person).exists());
+    live.types(&format!("{}\nexit\n", line(command)));
+    within(limit, "the build begins", || {
+        process(live).is_some() || live.ended().is_some()
+    });
+    live.begins();
+}
+
+/// What `sdbuild` ended with, once it has.
+pub fn code(person: &Person, in_a_shell: bool) -> Option<i32> {
+    let text = fs::read_to_string(codes(person)).unwrap_or_default();
+    let codes = text.lines().filter_map(|line| line.parse().ok());
+    // The shell's first prompt comes before anything was typed.
+    codes
+        .skip(usize::from(in_a_shell))
+        .find(|code| !STOPPED.contains(code))
+}
+
+/// The process of `sdbuild` below `live`, and whether it is stopped.
+pub fn process(live: &Live) -> Option<(i32, bool)> {
+    live.processes().iter().find_map(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        let state = rest.trim_start().chars().next()?;
+        (name == "sdbuild" && state != 'Z').then(|| (pid.parse().unwrap(), state == 'T'))
+    })
+}
+
+/// Closes it.
+pub fn close(live: &Live) {
+    live.signal(Signal::SIGKILL);
+}
