@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -83,6 +84,10 @@ pub struct Build {
     #[arg(long, value_enum, value_name = "MODE")]
     pub emulation: Option<EmulationChoice>,
 
+    /// What builds units, configuration files and the image itself [default: auto] [env: SDBUILD_GLUE].
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub glue: Option<GlueChoice>,
+
     /// A container image that has Nix, instead of sdbuild's own.
     #[arg(long, value_name = "REF")]
     pub builder_image: Option<String>,
@@ -127,6 +132,18 @@ pub enum EmulationChoice {
     Host,
     /// No emulation.
     None,
+}
+
+/// `--glue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GlueChoice {
+    /// The builder's own programs where that gives the same, else emulated ones; it says which.
+    Auto,
+    /// The builder's own programs, or the build fails.
+    Native,
+    /// The image's programs, under emulation.
+    Emulated,
 }
 
 /// `sdbuild clean`.

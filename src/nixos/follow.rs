@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::journal::Journal;
 use super::log::Log;
+use super::text::clean;
 use crate::engine::{Attached, Chunk, Container, Exit, Lines};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
@@ -19,6 +20,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(30);
 /// How often the log file is brought up to date.
 const FLUSH: Duration = Duration::from_secs(1);
+/// How the entry says that it gives up native glue; the reason follows.
+const FALLBACK: &str = "sdbuild: glue: emulated: ";
 /// More lines than any result has; the rest is not kept.
 const MOST_LINES: usize = 16;
 
@@ -112,6 +115,13 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, line: &str) {
+        if let Some(reason) = line.strip_prefix(FALLBACK) {
+            // What failed until here is not what the run fails of.
+            self.journal.begin_anew();
+            let reason = clean(reason);
+            self.events
+                .notice(format!("built under emulation, which is slower: {reason}"));
+        }
         if let Some(event) = self.log.line(line) {
             self.journal.note(&event, self.log.take_complaint());
             self.events.emit(Event::Nix(event));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::cli;
 use crate::failure::{Failure, OrFail};
 use crate::plain_file;
 
@@ -21,6 +22,8 @@ pub(super) struct File {
     pub(super) nixpkgs: Option<String>,
     /// See `--system`.
     pub(super) system: Option<String>,
+    /// See `--glue`.
+    pub(super) glue: Option<cli::GlueChoice>,
     /// See `--builder-image`.
     pub(super) builder_image: Option<String>,
     /// See `--output`; relative to the file's own folder.

@@ -8,6 +8,7 @@ mod boot;
 mod emulation;
 mod environment;
 mod file;
+mod glue;
 mod mirrors;
 mod system;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use boot::Boot;
 pub use emulation::Emulate;
 pub use environment::Environment;
+pub use glue::Glue;
 pub use system::System;
 
 use crate::cli;
@@ -77,6 +79,8 @@ pub struct Build {
     pub system: System,
     /// How to emulate.
     pub emulation: Emulate,
+    /// What builds the glue.
+    pub glue: Glue,
     /// A foreign builder.
     pub builder_image: Option<String>,
     /// The output folder, absolute.
@@ -202,6 +206,7 @@ impl Build {
             system: system.map_or(Ok(System::Aarch64Linux), |s| System::from_str(s))?,
             emulation: args.emulation.into(),
             builder_image: reference(args.builder_image.clone().or(file.builder_image))?,
+            glue: Glue::choose(args.glue, env.glue.as_deref(), file.glue)?,
             output: output.unwrap_or(here),
             force: args.force,
             substituters: (args.substituters.as_ref())
