@@ -8,18 +8,16 @@ let
   # so that two builds are the same. mke2fs obeys the last -E: one that the caller gives wins.
   reproducible =
     e2fsprogs: seed:
-    native.symlinkJoin {
-      name = "e2fsprogs-reproducible";
-      paths = [ (lib.getBin e2fsprogs) ];
-      postBuild = ''
-        rm $out/bin/mkfs.ext4
-        cat >$out/bin/mkfs.ext4 <<'SCRIPT'
-        #!${native.runtimeShell}
-        exec ${lib.getBin e2fsprogs}/bin/mkfs.ext4 -E hash_seed=${seed} "$@"
-        SCRIPT
-        chmod +x $out/bin/mkfs.ext4
-      '';
-    };
+    native.runCommand "e2fsprogs-reproducible" { } ''
+      mkdir -p $out/bin
+      ln -s ${lib.getBin e2fsprogs}/bin/* $out/bin/
+      rm $out/bin/mkfs.ext4
+      cat >$out/bin/mkfs.ext4 <<'SCRIPT'
+      #!${native.runtimeShell}
+      exec ${lib.getBin e2fsprogs}/bin/mkfs.ext4 -E hash_seed=${seed} "$@"
+      SCRIPT
+      chmod +x $out/bin/mkfs.ext4
+    '';
 
   isOurs = function: builtins.isPath function && baseNameOf function == "make-ext4-fs.nix" && lib.hasPrefix "${toString target.path}/" (toString function);
   fileSystem =
