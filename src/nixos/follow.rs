@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::forecast::Forecast;
 use super::journal::Journal;
 use super::log::Log;
 use super::text::clean;
@@ -81,6 +82,7 @@ struct Reader<'a> {
     journal: &'a mut Journal,
     events: &'a Events,
     log: Log,
+    forecast: Forecast,
     stdout: Lines,
     stderr: Lines,
     out: Vec<String>,
@@ -93,6 +95,7 @@ impl<'a> Reader<'a> {
             journal,
             events,
             log: Log::default(),
+            forecast: Forecast::default(),
             stdout,
             stderr,
             out: Vec::new(),
@@ -124,7 +127,24 @@ impl<'a> Reader<'a> {
         }
         if let Some(event) = self.log.line(line) {
             self.journal.note(&event, self.log.take_complaint());
+            if let Some((line, giants)) = self.forecast.note(&event) {
+                self.foretell(line, &giants);
+            }
             self.events.emit(Event::Nix(event));
+        }
+    }
+
+    fn foretell(&self, line: Option<String>, giants: &[String]) {
+        if let Some(line) = line {
+            self.events.notice(line);
+        }
+        if !giants.is_empty() {
+            let giants = giants.join(", ");
+            self.events.warn(format!(
+                "not in the binary cache, so it is compiled here, which takes hours: {giants}; \
+                 stop it (Ctrl-C), then take what is cached: a released nixpkgs, \
+                 boot.kernelPackages = pkgs.linuxPackages, no overlay below it"
+            ));
         }
     }
 

@@ -4,6 +4,7 @@ use crate::amount::bytes;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::Plan;
 use crate::pipeline::emulation::Emulation;
+use crate::settings::Glue;
 
 impl Plan {
     /// What the run will do, a line each: what it is about, then what is done about it.

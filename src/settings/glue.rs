@@ -49,7 +49,10 @@ mod tests {
         assert_eq!(choose(None, None, None), Glue::Auto);
         assert_eq!(choose(None, None, Some(Native)), Glue::Native);
         assert_eq!(choose(None, Some("emulated"), Some(Native)), Glue::Emulated);
-        assert_eq!(choose(Some(Native), Some("auto"), Some(Emulated)), Glue::Native);
+        assert_eq!(
+            choose(Some(Native), Some("auto"), Some(Emulated)),
+            Glue::Native
+        );
         let failure = Glue::choose(None, Some("fast"), None).unwrap_err();
         assert!(failure.to_string().contains("SDBUILD_GLUE is `fast`"));
     }
