@@ -19,7 +19,7 @@ fn system(name: &str, body: &str) -> String {
         "  networking.hostName = \"{name}\";\n  services.openssh.enable = true;\n  \
            users.users.ann = {{ isNormalUser = true; }};\n  \
            environment.systemPackages = [ pkgs.htop (pkgs.writeShellScriptBin \"mine\" \"echo mine\") ];\n  \
-           environment.etc.\"a file\".text = \"text\";\n  \
+           environment.etc.\"a-file\".text = \"text\";\n  \
            environment.etc.made.source = pkgs.runCommand \"made\" {{ }} \"echo made >$out\";\n  \
            nixpkgs.overlays = [ {overlay} ];\n  nixpkgs.config.allowUnfree = true;\n{body}"
     ))
