@@ -122,8 +122,7 @@ impl<'a> Reader<'a> {
             // What failed until here is not what the run fails of.
             self.journal.begin_anew();
             let reason = clean(reason);
-            self.events
-                .notice(format!("built under emulation, which is slower: {reason}"));
+            self.events.notice(format!("without native glue: {reason}"));
         }
         if let Some(event) = self.log.line(line) {
             self.journal.note(&event, self.log.take_complaint());

@@ -257,7 +257,7 @@ fn a_program_of_the_builders_is_found_before_the_image_is_made() {
     );
 
     let auto = ran(&mut person.build(&[])).exits(0);
-    let auto = auto.says(&["built under emulation", "-leak refers to it"]);
+    let auto = auto.says(&["without native glue: ", "-leak refers to it"]);
     let text = fs::read(auto.image()).unwrap();
     let shell = tree(&auto.image());
     assert!(!text.is_empty() && shell.keys().any(|path| path.ends_with("-leak")));
