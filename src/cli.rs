@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 
 pub use around::{Completions, Doctor, Init, Settings, Shell, Status};
 
@@ -111,6 +112,10 @@ pub struct Build {
     #[arg(long, value_enum, value_name = "MODE")]
     pub emulation: Option<EmulationChoice>,
 
+    /// What builds units, configuration files and the image itself [default: auto] [env: SDBUILD_GLUE].
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub glue: Option<GlueChoice>,
+
     /// A container image that has Nix, instead of sdbuild's own.
     #[arg(long, value_name = "REF")]
     pub builder_image: Option<String>,
@@ -155,6 +160,18 @@ pub enum EmulationChoice {
     Host,
     /// No emulation.
     None,
+}
+
+/// `--glue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GlueChoice {
+    /// The builder's own programs where that gives the same, else emulated ones; it says which.
+    Auto,
+    /// The builder's own programs, or the build fails.
+    Native,
+    /// The image's programs, under emulation.
+    Emulated,
 }
 
 /// `sdbuild clean`.

@@ -19,6 +19,18 @@ pub struct NixSettings {
     pub keys: Vec<String>,
 }
 
+/// Whose tools make what NixOS makes on the person's machine: units, configuration files, the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Glue {
+    /// The builder's own, where that is safe; else as with [`Glue::Emulated`].
+    #[default]
+    Auto,
+    /// The builder's own, or the build fails.
+    Native,
+    /// The image's, under emulation.
+    Emulated,
+}
+
 /// One call of `nix-build`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildRequest {
@@ -28,6 +40,8 @@ pub struct BuildRequest {
     pub attribute: String,
     /// Whether that platform's programs run under emulation here.
     pub emulated: bool,
+    /// Whose tools make the glue, when programs are emulated.
+    pub glue: Glue,
     /// How Nix is to work.
     pub nix: NixSettings,
     /// Mirror that the miniature nixpkgs fetches from (`SDBUILD_DEBIAN_MIRROR`).
@@ -52,6 +66,13 @@ pub(super) struct Places {
     pub(super) live: Vec<String>,
 }
 
+impl Places {
+    /// The link that keeps the result.
+    fn link(&self) -> String {
+        format!("{}/{}", layout::ROOTS, self.root)
+    }
+}
+
 impl BuildRequest {
     /// The image of a configuration for `aarch64-linux`.
     pub fn image(emulated: bool, nix: NixSettings) -> Self {
@@ -60,6 +81,7 @@ impl BuildRequest {
             system,
             attribute,
             emulated,
+            glue: Glue::default(),
             nix,
             debian_mirror: None,
         }
@@ -67,7 +89,7 @@ impl BuildRequest {
 
     /// The program and its arguments; the first one is the entry that leads the rest.
     pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
-        let link = format!("{}/{}", layout::ROOTS, places.root);
+        let link = places.link();
         let configuration = format!("nixos-config={}", layout::WRAPPER);
         [
             "/bin/sh",
@@ -88,6 +110,17 @@ impl BuildRequest {
         ]
         .map(str::to_owned)
         .into()
+    }
+
+    /// The entry's word for native glue, when it is to be tried: where nothing is emulated there is nothing
+    /// to gain, and another thing than the image has no parts that we know.
+    fn native_glue(&self) -> Option<&'static str> {
+        let possible = self.emulated && self.attribute == IMAGE && self.system == SYSTEM;
+        match self.glue {
+            Glue::Auto if possible => Some("auto"),
+            Glue::Native if possible => Some("native"),
+            Glue::Auto | Glue::Native | Glue::Emulated => None,
+        }
     }
 
     /// The environment on top of the container image's own.
@@ -111,6 +144,18 @@ impl BuildRequest {
         ];
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
+        }
+        if let Some(word) = self.native_glue() {
+            environment.extend([
+                ("SDBUILD_GLUE", word.to_owned()),
+                (
+                    "SDBUILD_GLUE_EXPRESSION",
+                    layout::GLUE_EXPRESSION.to_owned(),
+                ),
+                ("SDBUILD_WRAPPER", layout::WRAPPER.to_owned()),
+                ("SDBUILD_SYSTEM", self.system.clone()),
+                ("SDBUILD_LINK", places.link()),
+            ]);
         }
         Ok(environment
             .into_iter()
@@ -170,9 +215,18 @@ fn one_word<'a>(name: &str, value: &'a str) -> Result<&'a str, Failure> {
 }
 
 /// The module handed to NixOS: it imports the person's file by path, so that errors name it.
+///
+/// It also asks for an image that Nix does not compress, because we do that ourselves and not under
+/// emulation. Whatever the configuration says wins: 1400 is weaker than any definition in a module and
+/// stronger than an option's own default (1500).
 pub(super) fn wrapper(file: &str) -> String {
     let path = nix_string(&format!("/{file}"));
-    format!("{{ imports = [ ({} + {path}) ]; }}\n", layout::CONFIG)
+    let folder = layout::CONFIG;
+    format!(
+        "{{ options, lib, ... }}: {{\n  imports = [ ({folder} + {path}) ];\n  \
+         config = lib.optionalAttrs (options ? sdImage && options.sdImage ? compressImage) \
+         {{ sdImage.compressImage = lib.mkOverride 1400 false; }};\n}}\n"
+    )
 }
 
 /// `text` as a string literal of the Nix language.
@@ -282,13 +336,31 @@ mod tests {
     }
 
     #[test]
+    fn glue_is_native_only_where_something_is_emulated() {
+        let word = |emulated: bool, glue: Glue, attribute: &str| {
+            let mut request = BuildRequest::image(emulated, NixSettings::default());
+            request.glue = glue;
+            request.attribute = attribute.to_owned();
+            let environment = request.environment(&places()).unwrap();
+            let found = environment
+                .into_iter()
+                .find(|(name, _)| name == "SDBUILD_GLUE");
+            found.map(|(_, value)| value)
+        };
+        assert_eq!(word(true, Glue::Auto, IMAGE).as_deref(), Some("auto"));
+        assert_eq!(word(true, Glue::Native, IMAGE).as_deref(), Some("native"));
+        assert_eq!(word(true, Glue::Emulated, IMAGE), None);
+        assert_eq!(word(false, Glue::Native, IMAGE), None);
+        assert_eq!(word(true, Glue::Auto, "config.system.build.isoImage"), None);
+    }
+
+    #[test]
     fn strings_follow_nix_rules() {
         assert_eq!(nix_string("my pi ä.nix"), "\"my pi ä.nix\"");
         assert_eq!(nix_string(r#"a"b\c${d}$$"#), r#""a\"b\\c\${d}\$\$""#);
         assert_eq!(nix_string("a\nb"), "\"a\\nb\"");
-        assert_eq!(
-            wrapper("sd-card.nix"),
-            "{ imports = [ (/build/config + \"/sd-card.nix\") ]; }\n"
+        assert!(
+            wrapper("sd-card.nix").contains("imports = [ (/build/config + \"/sd-card.nix\") ];\n")
         );
     }
 }

@@ -170,6 +170,7 @@ fn by_exit(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
         .any(|c| c.summary.contains("interrupted by the user"));
     match ending.code {
         120 => Some(unplaced(ending, findings)),
+        121 => Some(refused(findings)),
         126 | 127 => Some(Failure::message(
             if ending.foreign {
                 Class::Usage
@@ -182,6 +183,15 @@ fn by_exit(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
         1 if interrupted => Some(stopped()),
         _ => None,
     }
+}
+
+/// Native glue was asked for and cannot be had; the entry said why.
+fn refused(findings: &Findings) -> Failure {
+    let mut said = findings.others.iter().rev();
+    let why = said.find_map(|line| line.strip_prefix("sdbuild: glue: refused: "));
+    let why = why.unwrap_or("the log has its last words");
+    Failure::message(Class::Build, format!("the glue cannot be native: {why}"))
+        .hint("--glue auto builds it under emulation then, --glue emulated at once")
 }
 
 fn stopped() -> Failure {

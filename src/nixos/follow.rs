@@ -6,8 +6,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::forecast::Forecast;
 use super::journal::Journal;
 use super::log::Log;
+use super::text::clean;
 use crate::engine::{Attached, Chunk, Container, Exit, Lines};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
@@ -19,6 +21,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(30);
 /// How often the log file is brought up to date.
 const FLUSH: Duration = Duration::from_secs(1);
+/// How the entry says that it gives up native glue; the reason follows.
+const FALLBACK: &str = "sdbuild: glue: emulated: ";
 /// More lines than any result has; the rest is not kept.
 const MOST_LINES: usize = 16;
 
@@ -78,6 +82,7 @@ struct Reader<'a> {
     journal: &'a mut Journal,
     events: &'a Events,
     log: Log,
+    forecast: Forecast,
     stdout: Lines,
     stderr: Lines,
     out: Vec<String>,
@@ -90,6 +95,7 @@ impl<'a> Reader<'a> {
             journal,
             events,
             log: Log::default(),
+            forecast: Forecast::default(),
             stdout,
             stderr,
             out: Vec::new(),
@@ -112,9 +118,32 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, line: &str) {
+        if let Some(reason) = line.strip_prefix(FALLBACK) {
+            // What failed until here is not what the run fails of.
+            self.journal.begin_anew();
+            let reason = clean(reason);
+            self.events.notice(format!("without native glue: {reason}"));
+        }
         if let Some(event) = self.log.line(line) {
             self.journal.note(&event, self.log.take_complaint());
+            if let Some((line, giants)) = self.forecast.note(&event) {
+                self.foretell(line, &giants);
+            }
             self.events.emit(Event::Nix(event));
+        }
+    }
+
+    fn foretell(&self, line: Option<String>, giants: &[String]) {
+        if let Some(line) = line {
+            self.events.notice(line);
+        }
+        if !giants.is_empty() {
+            let giants = giants.join(", ");
+            self.events.warn(format!(
+                "not in the binary cache, so it is compiled here, which takes hours: {giants}; \
+                 stop it (Ctrl-C), then take what is cached: a released nixpkgs, \
+                 boot.kernelPackages = pkgs.linuxPackages, no overlay below it"
+            ));
         }
     }
 

@@ -129,6 +129,13 @@ impl Journal {
         (std::mem::take(&mut self.findings), self.trouble.take())
     }
 
+    /// Forgets what was found: the work begins again in another way. The file keeps everything.
+    pub(super) fn begin_anew(&mut self) {
+        self.findings = Findings::default();
+        self.running.clear();
+        self.ended.clear();
+    }
+
     fn begin(&mut self, id: u64, derivation: &str) {
         if self.running.len() >= MOST_RUNNING {
             self.running.clear();

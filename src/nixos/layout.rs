@@ -6,6 +6,10 @@ pub(super) const CONFIG: &str = "/build/config";
 pub(super) const WRAPPER: &str = "/build/sdbuild/wrapper.nix";
 /// The program that runs as PID 1.
 pub(super) const ENTRY: &str = "/build/sdbuild/entry";
+/// What the entry reads when native glue is wanted.
+pub(super) const GLUE: &str = "/build/sdbuild/glue";
+/// The expression that evaluates with native glue.
+pub(super) const GLUE_EXPRESSION: &str = "/build/sdbuild/glue-expression";
 /// Everything of ours on the store volume.
 pub(super) const HOME: &str = "/nix/var/sdbuild";
 /// The folder of the store volume that uploads are relative to.

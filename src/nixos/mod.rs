@@ -10,6 +10,7 @@ mod bundle;
 pub mod command;
 pub mod diagnosis;
 mod follow;
+mod forecast;
 mod hints;
 mod ignoring;
 mod image;

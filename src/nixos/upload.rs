@@ -14,6 +14,15 @@ use crate::failure::Failure;
 
 /// The program that runs as PID 1.
 const ENTRY: &str = include_str!("../../containers/builder/entry");
+/// What it reads when native glue is wanted.
+const GLUE: &str = include_str!("../../containers/builder/glue");
+/// The expression that evaluates with native glue, by file name.
+const GLUE_EXPRESSION: [(&str, &str); 4] = [
+    ("default.nix", include_str!("glue/default.nix")),
+    ("builders.nix", include_str!("glue/builders.nix")),
+    ("assembly.nix", include_str!("glue/assembly.nix")),
+    ("text.nix", include_str!("glue/text.nix")),
+];
 
 /// Uploads the entry, the wrapper and the person's folder.
 pub(super) async fn configuration(
@@ -30,6 +39,12 @@ pub(super) async fn configuration(
         }
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
         packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
+        packer.bytes(relative(layout::GLUE), GLUE.as_bytes())?;
+        packer.directory(relative(layout::GLUE_EXPRESSION))?;
+        for (name, text) in GLUE_EXPRESSION {
+            let path = format!("{}/{name}", layout::GLUE_EXPRESSION);
+            packer.bytes(relative(&path), text.as_bytes())?;
+        }
         bundle.pack(&mut packer, relative(layout::CONFIG))?;
         packer.finish()
     };

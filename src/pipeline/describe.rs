@@ -4,6 +4,7 @@ use crate::amount::bytes;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::Plan;
 use crate::pipeline::emulation::Emulation;
+use crate::settings::Glue;
 
 impl Plan {
     /// What the run will do, a line each: what it is about, then what is done about it.
@@ -23,6 +24,7 @@ impl Plan {
             ("system", settings.system.to_string()),
             ("engine", self.where_it_runs()),
             ("emulation", self.how_it_emulates()),
+            ("glue", self.what_builds_the_glue().to_owned()),
             ("fetch", self.what_is_fetched()),
             ("assemble", self.what_is_assembled()),
             ("builder image", self.what_nix_runs_in()),
@@ -78,6 +80,15 @@ impl Plan {
                  in its kernel's table for the time of the run"
             ),
             Emulation::Host => "host: the handler that is there, as --emulation says".to_owned(),
+        }
+    }
+
+    fn what_builds_the_glue(&self) -> &'static str {
+        match self.settings.glue {
+            _ if self.base.emulation == Emulation::Native => "native: nothing is emulated",
+            Glue::Auto => "auto: native where it gives the same, else emulated",
+            Glue::Native => "native",
+            Glue::Emulated => "emulated",
         }
     }
 

@@ -10,7 +10,7 @@ use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, Leftover};
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
-use crate::nixos::command::{BuildRequest, IMAGE, NixSettings};
+use crate::nixos::command::{BuildRequest, Glue, IMAGE, NixSettings};
 use crate::output::{self, Image, OutputSettings};
 use crate::pipeline::beacon::Beacons;
 use crate::pipeline::emulation::Emulation;
@@ -19,6 +19,7 @@ use crate::pipeline::scope::{Scope, gave_all_back, settle};
 use crate::pipeline::suspend::Suspension;
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, Plan, inputs, logs};
+use crate::settings;
 
 /// A build that went well.
 #[derive(Debug)]
@@ -190,6 +191,7 @@ async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job,
             system: settings.system.to_string(),
             attribute: IMAGE.to_owned(),
             emulated: plan.base.emulation != Emulation::Native,
+            glue: glue(settings.glue),
             nix: NixSettings {
                 cores: settings.cores,
                 jobs: settings.jobs,
@@ -201,6 +203,14 @@ async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job,
         memory: settings.memory,
         log: logs::file(&settings.common.state_dir, &plan.run)?,
     })
+}
+
+fn glue(choice: settings::Glue) -> Glue {
+    match choice {
+        settings::Glue::Auto => Glue::Auto,
+        settings::Glue::Native => Glue::Native,
+        settings::Glue::Emulated => Glue::Emulated,
+    }
 }
 
 async fn build(

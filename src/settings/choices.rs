@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 
 use super::origin::{Layers, Said};
 use super::{
-    CACHE, CACHE_KEY, DEFAULT_RELEASE, Emulate, Environment, System, at_least, number, store,
+    CACHE, CACHE_KEY, DEFAULT_RELEASE, Emulate, Environment, Glue, System, at_least, number, store,
 };
 use crate::cli;
 use crate::failure::Failure;
@@ -44,6 +44,17 @@ impl Choices<'_> {
             Some(Emulate::from_str(file.emulation.as_ref()?))
         });
         emulation.unwrap_or(Ok(Emulate::Auto))
+    }
+
+    pub(super) fn glue(self, layers: &mut Layers) -> Result<Glue, Failure> {
+        let set = self.env.glue.as_deref().map(Glue::from_str).transpose();
+        let set = set.map_err(|failure| failure.context("read SDBUILD_GLUE"))?;
+        let said = Said::flag(self.args.glue.map(|choice| Ok(choice.into())))
+            .or_env("SDBUILD_GLUE", set.map(Ok));
+        let glue = layers.pick("glue", said, |file, _| {
+            Some(Glue::from_str(file.glue.as_ref()?))
+        });
+        glue.unwrap_or(Ok(Glue::Auto))
     }
 
     pub(super) fn builder_image(self, layers: &mut Layers) -> Option<String> {

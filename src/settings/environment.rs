@@ -36,6 +36,8 @@ pub struct Environment {
     pub substituters: Option<String>,
     /// `SDBUILD_TRUSTED_PUBLIC_KEYS`.
     pub trusted_public_keys: Option<String>,
+    /// `SDBUILD_GLUE`, as it was written.
+    pub glue: Option<String>,
     /// `SDBUILD_CORES`, as it was written.
     pub cores: Option<String>,
     /// `SDBUILD_JOBS`, as it was written.
@@ -81,6 +83,7 @@ impl Environment {
             nixpkgs: text("SDBUILD_NIXPKGS"),
             substituters: get("SDBUILD_SUBSTITUTERS").and_then(|v| v.into_string().ok()),
             trusted_public_keys: text("SDBUILD_TRUSTED_PUBLIC_KEYS"),
+            glue: text("SDBUILD_GLUE"),
             cores: text("SDBUILD_CORES"),
             jobs: text("SDBUILD_JOBS"),
             store: text("SDBUILD_STORE"),

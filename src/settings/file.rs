@@ -12,10 +12,11 @@ use crate::plain_file;
 /// Name of the settings file.
 pub(super) const NAME: &str = "sdbuild.toml";
 /// Every key: what is not among them is refused with the nearest one.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "nixpkgs",
     "system",
     "emulation",
+    "glue",
     "builder-image",
     "output",
     "force",
@@ -45,6 +46,8 @@ pub(super) struct File {
     pub(super) emulation: Option<String>,
     /// See `--force`.
     pub(super) force: Option<bool>,
+    /// See `--glue`.
+    pub(super) glue: Option<String>,
     /// See `--builder-image`.
     pub(super) builder_image: Option<String>,
     /// See `--output`; relative to the file's own folder.

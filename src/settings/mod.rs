@@ -9,6 +9,7 @@ mod choices;
 mod emulation;
 mod environment;
 mod file;
+mod glue;
 mod init;
 mod mirrors;
 mod origin;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub use boot::Boot;
 pub use emulation::Emulate;
 pub use environment::Environment;
+pub use glue::Glue;
 pub use init::Init;
 pub use origin::{Origin, Origins, Setting};
 pub use system::System;
@@ -83,6 +85,8 @@ pub struct Build {
     pub system: System,
     /// How to emulate.
     pub emulation: Emulate,
+    /// What builds the glue.
+    pub glue: Glue,
     /// A foreign builder.
     pub builder_image: Option<String>,
     /// The output folder, absolute.
@@ -209,6 +213,7 @@ impl Build {
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
             system: choices.system(&mut layers)?,
             emulation: choices.emulation(&mut layers)?,
+            glue: choices.glue(&mut layers)?,
             builder_image: reference(choices.builder_image(&mut layers))?,
             output: choices.output(&mut layers),
             force: choices.force(&mut layers),

@@ -178,6 +178,7 @@ impl Build {
             ("nixpkgs", json!(self.nixpkgs)),
             ("system", json!(self.system.to_string())),
             ("emulation", json!(self.emulation.to_string())),
+            ("glue", json!(self.glue.to_string())),
             ("builder-image", json!(self.builder_image)),
             ("output", json!(self.output)),
             ("force", json!(self.force)),

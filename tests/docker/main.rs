@@ -29,6 +29,7 @@ mod containers;
 mod copy_out;
 mod endings;
 mod foreign_images;
+mod glue;
 mod handlers;
 mod inputs;
 mod lease;

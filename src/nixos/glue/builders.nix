@@ -1,0 +1,81 @@
+# nixpkgs' small builders (runCommand, writeText, buildEnv, …), made of the builder's own tools and yet giving what they
+# give for the image.
+#
+# `target` is the package set that the configuration made: every package of the image comes from it and stays as it is.
+# `native` is nixpkgs for the builder's architecture, without anything of the person's, so that binary caches have it.
+{ lib, target, native, changed }:
+let
+  inherit (import ./text.nix { inherit lib; }) dependsOnMachine;
+
+  # Instantiated anew: nixpkgs' own function of few arguments, called with native tools but the image's shell, because
+  # that one stands in the first line of what these builders write.
+  trivial =
+    let
+      folder = target.path + "/pkgs/build-support/trivial-builders";
+      make = import (if builtins.pathExists folder then folder else target.path + "/pkgs/build-support/trivial-builders.nix");
+      tools = native // { inherit lib; inherit (target) runtimeShell; lndir = native.lndir or native.xorg.lndir; };
+    in
+    make (builtins.intersectAttrs (builtins.functionArgs make) tools);
+
+  # One of two derivations. Which one is asked only by whoever wants to build it: modules refer to what they are about to
+  # define, and looking at a command's text before that is an infinite recursion. So everything else is taken from `fast`.
+  either =
+    emulate: slow: fast:
+    fast // lib.genAttrs (lib.filter (name: fast ? ${name}) decisive) (name: if emulate then slow.${name} else fast.${name});
+  decisive = [
+    "drvPath" "outPath" "out" "all" "drvAttrs" "system" "stdenv" "builder" "args" "inputDerivation" "overrideAttrs" "overrideDerivation"
+  ];
+
+  # Manuals and their like are made of the modules' texts alone: a binary cache often has them as they are.
+  cached = [
+    "options.json" "lazy-options.json" "nixos-manual-html" "nixos-manual-epub" "nixos-configuration-reference-manpage" "nixos-help"
+  ];
+  # NixOS's own commands that look suspicious and are not; most of the time of a build is theirs.
+  trusted = [ "etc" "system-units" "user-units" "initrd-units" "udev-rules" "initrd-udev-rules" ];
+  emulated = name: command: environment: lib.elem name cached || !lib.elem name trusted && dependsOnMachine command environment;
+
+  # runCommand and runCommandLocal.
+  command =
+    builder: plainly: name: environment: text:
+    either (emulated name text environment) (target.${builder} name environment text) (trivial.${plainly} name environment text);
+  # Builders that take a set, of which `parts` are shell commands.
+  withParts =
+    parts: from: builder: args:
+    let
+      text = lib.concatMapStringsSep "\n" (part: toString (args.${part} or "")) parts;
+    in
+    # A function of the final attributes, as newer builders take: what it says is not known before.
+    if !builtins.isAttrs args then target.${builder} args else either (dependsOnMachine text { }) (target.${builder} args) (from.${builder} args);
+
+  looked = {
+    runCommand = command "runCommand" "runCommand";
+    runCommandLocal = command "runCommandLocal" "runCommandLocal";
+    # Old names of the same two.
+    runCommandNoCC = command "runCommandNoCC" "runCommand";
+    runCommandNoCCLocal = command "runCommandNoCCLocal" "runCommandLocal";
+    # Somebody's own stdenv is there for a reason.
+    runCommandWith =
+      args: text:
+      if args ? stdenv then
+        target.runCommandWith args text
+      else
+        either (emulated (args.name or "") text (args.derivationArgs or { })) (target.runCommandWith args text) (trivial.runCommandWith args text);
+    symlinkJoin = withParts [ "postBuild" ] trivial "symlinkJoin";
+    writeTextFile = withParts [ "checkPhase" ] trivial "writeTextFile";
+    buildEnv = withParts [ "postBuild" ] native "buildEnv";
+  };
+  # Their texts are nixpkgs' own, and what the person gives is only copied.
+  plain = [
+    "writeText" "writeTextDir" "linkFarm" "linkFarmFromDrvs" "concatText" "concatTextFile" "concatScript" "writeScript" "writeScriptBin"
+    "writeShellScript" "writeShellScriptBin" "writeShellApplication" "writeReferencesToFile" "writeDirectReferencesToFile"
+    "writeStringReferencesToFile"
+  ];
+  whole = [
+    "closureInfo" "replaceVars" "replaceVarsWith" "substitute" "substituteAll" "makeInitrdNG" "makeInitrd" "makeModulesClosure"
+    "makeDBusConf" "formats" "aggregateModules"
+  ];
+  pick = names: set: builtins.intersectAttrs (lib.genAttrs names (_: null)) set;
+  all = pick plain trivial // pick whole native // looked;
+in
+# Only what this nixpkgs has; and what the person's overlays have made of a builder stays theirs.
+builtins.removeAttrs (builtins.intersectAttrs target all) changed

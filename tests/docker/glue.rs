@@ -1,0 +1,284 @@
+//! Native glue: the same image as under emulation, made by the builder's own architecture; and the guard that
+//! finds what would not be the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::*;
+
+/// The root partition of the miniature image begins after 8 MiB of gap and 30 MiB of firmware.
+const ROOT_AT: &str = "38";
+
+/// A configuration with things in it that a system has: a key, a user, a unit of its own, files, packages.
+fn system(name: &str, body: &str) -> String {
+    let overlay = "(final: prev: { htop = prev.htop.overrideAttrs { changed = \"yes\"; }; })";
+    configuration(&format!(
+        "  networking.hostName = \"{name}\";\n  services.openssh.enable = true;\n  \
+           users.users.ann = {{ isNormalUser = true; }};\n  \
+           environment.systemPackages = [ pkgs.htop (pkgs.writeShellScriptBin \"mine\" \"echo mine\") ];\n  \
+           environment.etc.\"a-file\".text = \"text\";\n  \
+           environment.etc.made.source = pkgs.runCommand \"made\" {{ }} \"echo made >$out\";\n  \
+           nixpkgs.overlays = [ {overlay} ];\n  nixpkgs.config.allowUnfree = true;\n{body}"
+    ))
+}
+
+fn build(person: &Person, glue: &str) -> (PathBuf, BTreeSet<String>) {
+    let done = ran(&mut person.build(&["--force", "--glue", glue])).exits(0);
+    let image = person.home.path().join(format!("{glue}.img"));
+    fs::rename(done.image(), &image).unwrap();
+    (image, built(person))
+}
+
+/// The derivations that the last run built, as its log has them.
+fn built(person: &Person) -> BTreeSet<String> {
+    let logs = person.state.path().join(".local/state/sdbuild/logs");
+    let newest = fs::read_dir(&logs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .max_by_key(|path| path.metadata().unwrap().modified().unwrap());
+    let text = fs::read_to_string(newest.unwrap()).unwrap();
+    let name = |line: &str| {
+        Some(
+            line.strip_prefix("building '")?
+                .strip_suffix('\'')?
+                .to_owned(),
+        )
+    };
+    text.lines().filter_map(name).collect()
+}
+
+/// How many of some derivations on the store volume are built by aarch64 programs.
+fn emulated(derivations: &BTreeSet<String>) -> usize {
+    let builder = docker(&["images", "--quiet", "sdbuild/builder"]);
+    let volume = ["--volume", "sdbuild-store:/nix:ro", "--network", "none"];
+    let count = ["grep", "-lF", "],\"aarch64-linux\",\"", "/dev/null"];
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm"]).args(volume);
+    command.arg(builder.lines().next().unwrap()).args(count);
+    ran(command.args(derivations)).stdout.lines().count()
+}
+
+/// What of a file must be the same: kind and mode, owner, content.
+type Seen = (u32, u32, u32, Vec<u8>);
+
+/// Everything in the root file system by path, without the hashes of store paths.
+fn tree(image: &Path) -> BTreeMap<String, Seen> {
+    let folder = tempfile::tempdir().unwrap();
+    let part = folder.path().join("part");
+    let mut cut = Command::new("dd");
+    cut.args(["bs=1M", "status=none", &format!("skip={ROOT_AT}")]);
+    cut.arg(format!("if={}", image.display()));
+    cut.arg(format!("of={}", part.display()));
+    ran(&mut cut).exits(0);
+    let out = folder.path().join("tree");
+    fs::create_dir(&out).unwrap();
+    let mut dump = Command::new("debugfs");
+    let request = format!("rdump / {}", out.display());
+    ran(dump.arg("-R").arg(request).arg(&part)).exits(0);
+    let mut seen = BTreeMap::new();
+    walk(&out, &out, &mut seen);
+    seen
+}
+
+fn walk(root: &Path, path: &Path, seen: &mut BTreeMap<String, Seen>) {
+    let meta = path.symlink_metadata().unwrap();
+    let content = if meta.is_symlink() {
+        fs::read_link(path)
+            .unwrap()
+            .into_os_string()
+            .into_encoded_bytes()
+    } else if meta.is_file() {
+        fs::read(path).unwrap()
+    } else {
+        Vec::new()
+    };
+    let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+    let mut content = without_hashes(&content);
+    if name == "nix-path-registration" {
+        // In the order of its hashes.
+        let mut lines: Vec<_> = content.split(|byte| *byte == b'\n').collect();
+        lines.sort_unstable();
+        content = lines.join(&b'\n');
+    }
+    let name = String::from_utf8(without_hashes(format!("/{name}").as_bytes())).unwrap();
+    let entry = (meta.permissions().mode(), meta.uid(), meta.gid(), content);
+    assert!(seen.insert(name.clone(), entry).is_none(), "{name} twice");
+    if meta.is_dir() {
+        for child in names(path) {
+            walk(root, &path.join(child), seen);
+        }
+    }
+}
+
+/// `bytes` with every store path's hash of 32 characters made the same.
+fn without_hashes(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let hash = |run: &[u8]| {
+        run.iter()
+            .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+    };
+    let mut at = 0;
+    while at + 34 <= bytes.len() {
+        if bytes[at] == b'/' && bytes[at + 33] == b'-' && hash(&bytes[at + 1..at + 33]) {
+            bytes[at + 1..at + 33].fill(b'x');
+            at += 33;
+        }
+        at += 1;
+    }
+    bytes
+}
+
+/// Label, UUID, features and sizes of the root file system, as its superblock has them.
+fn superblock(image: &Path) -> Vec<String> {
+    let mut command = Command::new("dumpe2fs");
+    let wanted = [
+        "volume name",
+        "UUID",
+        "features",
+        "Hash Seed",
+        "owner",
+        "Default directory hash",
+    ];
+    // At the offset in the image where the partition begins.
+    let done = ran(command
+        .arg("-h")
+        .arg(format!("{}?offset={}", image.display(), 38 << 20)))
+    .exits(0);
+    let lines = done.stdout.lines().map(str::to_owned);
+    lines
+        .filter(|line| wanted.iter().any(|word| line.contains(word)))
+        .collect()
+}
+
+#[test]
+fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let name = format!("equal-{}", std::process::id());
+    person.write("sd-card.nix", &system(&name, ""));
+    let (slow, slowly) = build(&person, "emulated");
+    let (fast, quickly) = build(&person, "native");
+
+    let (slow_tree, fast_tree) = (tree(&slow), tree(&fast));
+    let paths = |tree: &BTreeMap<String, Seen>| tree.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(paths(&slow_tree), paths(&fast_tree));
+    assert!(slow_tree.len() > 300, "{} files", slow_tree.len());
+    for (path, seen) in &slow_tree {
+        assert!(fast_tree[path] == *seen, "{path} differs");
+    }
+    assert_eq!(superblock(&slow), superblock(&fast));
+    assert!(
+        superblock(&fast)
+            .iter()
+            .any(|line| line.contains("NIXOS_SD"))
+    );
+    // Table, gap and firmware partition, byte by byte.
+    let head = |image: &Path| fs::read(image).unwrap()[..38 << 20].to_vec();
+    assert!(head(&slow) == head(&fast), "the firmware partition differs");
+
+    // Of what is new for this configuration the system itself stays, by nixpkgs' own will.
+    assert!(emulated(&slowly) >= 7, "{slowly:?}");
+    let left: BTreeSet<_> = quickly.difference(&slowly).cloned().collect();
+    assert!(left.len() >= 7, "{left:?}");
+    assert_eq!(emulated(&left), 1, "{left:?}");
+}
+
+/// A store volume that goes away.
+struct Volume(&'static str);
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        docker(&["volume", "rm", "--force", self.0]);
+    }
+}
+
+#[test]
+fn another_store_gives_the_same_bytes() {
+    if !engine_is_here() {
+        return;
+    }
+    let volume = Volume("sdbuild-store-again");
+    let here = Person::new();
+    let there = Person::new().with("SDBUILD_STORE", volume.0);
+    for glue in ["native", "emulated"] {
+        let images = [&here, &there].map(|person| {
+            person.write("sd-card.nix", &system("again", ""));
+            fs::read(build(person, glue).0).unwrap()
+        });
+        assert!(images[0] == images[1], "{glue}: the images differ");
+    }
+}
+
+#[test]
+fn what_depends_on_the_machine_stays_with_the_images() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("gen.sh", "[ \"$(uname -m)\" = aarch64 ] && echo right\n");
+    let commands = [
+        "[ $(uname -m) = aarch64 ] && touch $out",
+        "[ $system = aarch64-linux ] && touch $out",
+        "patchShebangs() { :; }; patchShebangs .; [ $system = aarch64-linux ] && touch $out",
+        "sh ${./gen.sh} && touch $out",
+    ];
+    let line = |(n, command): (usize, &&str)| {
+        format!(
+            "  environment.etc.c{n}.source = pkgs.runCommand \"c{n}\" {{ }} ''\n    {command}\n  '';\n"
+        )
+    };
+    let body: String = commands.iter().enumerate().map(line).collect();
+    person.write("sd-card.nix", &system("machine", &body));
+    ran(&mut person.build(&["--glue", "native"])).exits(0);
+}
+
+#[test]
+fn a_program_of_the_builders_is_found_before_the_image_is_made() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    // The environment of a derivation names its own shell, and nothing in this text says so.
+    let body = "  environment.etc.leak.source = pkgs.runCommand \"leak\" { } \"env >$out\";";
+    person.write("sd-card.nix", &system("leak", body));
+    let refused = ran(&mut person.build(&["--glue", "native"])).exits(4);
+    let refused = refused.says(&["/bin/bash is a program of the builder's own architecture"]);
+    refused.says(&["-leak refers to it", "--glue emulated"]);
+    assert!(person.outputs().is_empty(), "no image");
+    assert!(
+        !built(&person)
+            .iter()
+            .any(|drv| drv.ends_with("ext4-fs.img.drv"))
+    );
+
+    let auto = ran(&mut person.build(&[])).exits(0);
+    let auto = auto.says(&["without native glue: ", "-leak refers to it"]);
+    let text = fs::read(auto.image()).unwrap();
+    let shell = tree(&auto.image());
+    assert!(!text.is_empty() && shell.keys().any(|path| path.ends_with("-leak")));
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_told_once_and_by_its_place() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write(
+        "sd-card.nix",
+        &system("wrong", "  networking.hotsName = \"x\";"),
+    );
+    let failed = ran(&mut person.build(&[])).exits(2);
+    let failed = failed.says(&["networking.hotsName", "sd-card.nix"]);
+    assert_eq!(
+        failed.stderr.matches("error:").count(),
+        1,
+        "{}",
+        failed.stderr
+    );
+}

@@ -1,0 +1,1 @@
+{ imports = [ ./base.nix ]; nixpkgs.buildPlatform = "x86_64-linux"; }

@@ -1,0 +1,1 @@
+{ imports = [ ./base.nix ]; documentation.enable = true; }

@@ -1,0 +1,1 @@
+{ lib, ... }: { imports = [ ./base.nix ]; nixpkgs.pkgs = import <nixpkgs> { system = "aarch64-linux"; }; }

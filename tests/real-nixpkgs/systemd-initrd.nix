@@ -1,0 +1,1 @@
+{ imports = [ ./base.nix ]; boot.initrd.systemd.enable = true; }
