@@ -30,7 +30,7 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix
 build failed, 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n.
 For flash, what the card holds after a failure is said with it.
-For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run.
+For boot and build --boot-test: 4 the image does not boot or lets nobody in; else the code of the command given to --run.
 
 The engine is found by DOCKER_HOST, the current Docker context, then /var/run/docker.sock.";
 
@@ -91,9 +91,29 @@ pub struct Build {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Replace an image of the same name.
+    /// Replace an image of the same name, and what stands beside it.
     #[arg(short, long)]
     pub force: bool,
+
+    /// How the image is compressed: none, zstd, xz or gzip, and a level after a colon [default: zstd] [env: SDBUILD_COMPRESS].
+    #[arg(long, value_name = "FORMAT[:LEVEL]")]
+    pub compress: Option<String>,
+
+    /// Write a list for Raspberry Pi Imager too; URL is where the folder will be published [default: where it is].
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true)]
+    pub rpi_imager: Option<Option<String>>,
+
+    /// Boot the image when it is written, until a login over SSH works.
+    #[arg(long)]
+    pub boot_test: bool,
+
+    /// The private key that the image of --boot-test shall let in [default: those of ssh and its agent].
+    #[arg(long, value_name = "FILE", requires = "boot_test")]
+    pub ssh_key: Option<PathBuf>,
+
+    /// Print the manifest, one JSON object, in place of the image's path.
+    #[arg(long)]
+    pub json: bool,
 
     /// Binary caches, separated by spaces; empty for none [default: that of NixOS] [env: SDBUILD_SUBSTITUTERS].
     #[arg(long, value_name = "URLS")]

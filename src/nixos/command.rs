@@ -52,6 +52,13 @@ pub(super) struct Places {
     pub(super) live: Vec<String>,
 }
 
+impl Places {
+    /// The link to the result.
+    fn result(&self) -> String {
+        format!("{}/{}", layout::ROOTS, self.root)
+    }
+}
+
 impl BuildRequest {
     /// The image of a configuration for `aarch64-linux`.
     pub fn image(emulated: bool, nix: NixSettings) -> Self {
@@ -67,7 +74,7 @@ impl BuildRequest {
 
     /// The program and its arguments; the first one is the entry that leads the rest.
     pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
-        let link = format!("{}/{}", layout::ROOTS, places.root);
+        let link = places.result();
         let configuration = format!("nixos-config={}", layout::WRAPPER);
         [
             "/bin/sh",
@@ -108,6 +115,7 @@ impl BuildRequest {
             ("SDBUILD_RUN", places.run.clone()),
             ("SDBUILD_LIVE", places.live.join(" ")),
             ("SDBUILD_NIXPKGS", places.nixpkgs.clone()),
+            ("SDBUILD_RESULT", places.result()),
         ];
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));

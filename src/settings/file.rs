@@ -25,6 +25,8 @@ pub(super) struct File {
     pub(super) builder_image: Option<String>,
     /// See `--output`; relative to the file's own folder.
     pub(super) output: Option<PathBuf>,
+    /// See `--compress`.
+    pub(super) compress: Option<String>,
     /// Binary caches.
     pub(super) substituters: Option<Vec<String>>,
     /// Their public keys.

@@ -5,6 +5,7 @@
 //! `resolve`. May read files of the host to learn its habits; calls no other room.
 
 mod boot;
+mod compress;
 mod emulation;
 mod environment;
 mod file;
@@ -17,6 +18,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use boot::Boot;
+pub use compress::{Compress, Format};
 pub use emulation::Emulate;
 pub use environment::Environment;
 pub use system::System;
@@ -83,6 +85,14 @@ pub struct Build {
     pub output: PathBuf,
     /// Replace an image of the same name.
     pub force: bool,
+    /// How the image is compressed.
+    pub compress: Compress,
+    /// A list for Raspberry Pi Imager; inside, the address below which the image will be.
+    pub rpi_imager: Option<Option<String>>,
+    /// The moment that counts as now in what is written, in seconds since 1970.
+    pub source_date_epoch: Option<u64>,
+    /// Boot the image when it is there.
+    pub boot_test: bool,
     /// Binary caches; may be empty.
     pub substituters: Vec<String>,
     /// Their public keys.
@@ -188,6 +198,9 @@ impl Build {
         let file = File::read(&folder)?;
         let words = |text: &String| text.split_whitespace().map(str::to_owned).collect();
         let system = args.system.as_ref().or(file.system.as_ref());
+        let compress = (args.compress.as_ref())
+            .or(env.compress.as_ref())
+            .or(file.compress.as_ref());
         let mebibytes = |mib: u64| mib.saturating_mul(1024 * 1024);
         let file_output = file.output.as_ref().map(|path| folder.join(path));
         let output = args
@@ -204,6 +217,10 @@ impl Build {
             builder_image: reference(args.builder_image.clone().or(file.builder_image))?,
             output: output.unwrap_or(here),
             force: args.force,
+            compress: compress.map_or(Ok(Compress::default()), |c| c.parse())?,
+            rpi_imager: args.rpi_imager.clone(),
+            source_date_epoch: moment(env.source_date_epoch.as_ref())?,
+            boot_test: args.boot_test,
             substituters: (args.substituters.as_ref())
                 .or(env.substituters.as_ref())
                 .map(words)
@@ -239,6 +256,20 @@ fn number((name, text): (&str, Option<&String>), least: u32) -> Result<Option<u3
         .parse()
         .map_err(|_| Failure::usage(format!("{name} is `{text}`, which is no number")))?;
     at_least((name, Some(number)), least)
+}
+
+/// The last second that a date of four digits for the year can tell.
+const LATEST: u64 = 253_402_300_799;
+
+/// `SOURCE_DATE_EPOCH`, when it is set.
+fn moment(text: Option<&String>) -> Result<Option<u64>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= LATEST);
+    seconds.map(Some).ok_or_else(|| {
+        Failure::usage(format!(
+            "SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds since 1970"
+        ))
+    })
 }
 
 fn at_least((name, number): (&str, Option<u32>), least: u32) -> Result<Option<u32>, Failure> {
@@ -373,6 +404,18 @@ mod tests {
         assert_eq!(Path::new(&settings.nixpkgs), folder.join("./tree"));
         let url = build(&["--nixpkgs", "https://x.example/n.tar.xz"], "").unwrap();
         assert_eq!(url.nixpkgs, "https://x.example/n.tar.xz");
+    }
+
+    #[test]
+    fn the_moment_is_a_number_of_seconds_or_unset() {
+        let of = |text: &str| moment(Some(&text.to_owned()));
+        assert_eq!(moment(None).unwrap(), None);
+        assert_eq!(of("1700000000").unwrap(), Some(1_700_000_000));
+        for text in ["x", "-1", "1.5", "253402300800"] {
+            let failure = of(text).unwrap_err();
+            assert_eq!(failure.class, crate::failure::Class::Usage);
+            assert!(failure.to_string().contains(text), "{failure}");
+        }
     }
 
     #[test]

@@ -1,0 +1,294 @@
+//! The blocking half of copying out: a tar stream in; an image and its sidecars out.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use super::copy_out::{only_file, refuse};
+use super::encode::{Compression, suffix};
+use super::imager::{self, Imager};
+use super::manifest::{About, Manifest, Origin};
+use super::product::Product;
+use super::publish::{Named, Unnamed, is_free, publish};
+use super::stages::{Poured, Trouble, Work, pour};
+use super::store::{Shape, Store};
+use super::target::Target;
+use crate::cancel::Cancel;
+use crate::engine::RunId;
+use crate::event::{Events, Phase, Timings};
+use crate::failure::{Class, Failure, OrFail};
+use crate::image::Compression as Format;
+
+/// The largest image: the largest cards hold a little more, no system does.
+pub(super) const LARGEST: u64 = 256 << 30;
+/// A zstd frame's header is no longer (RFC 8878: magic, descriptor, window, dictionary, size).
+const FRAME_HEADER: u64 = 18;
+
+/// Where the image goes, and as what.
+#[derive(Clone, Debug)]
+pub struct OutputSettings {
+    /// The output folder.
+    pub dir: PathBuf,
+    /// Replace what has the image's name, or that of a sidecar.
+    pub force: bool,
+    /// The person who ran `sudo`.
+    pub owner: Option<(u32, u32)>,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// A list for Raspberry Pi Imager.
+    pub imager: Option<Imager>,
+    /// The moment that counts as now in what is written.
+    pub created: SystemTime,
+}
+
+/// An image to be copied out, and what its manifest tells.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Where to.
+    pub settings: OutputSettings,
+    /// What went into it.
+    pub origin: Origin,
+    /// How long the phases before took.
+    pub timings: Timings,
+}
+
+/// An image that is there, whole and on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The file.
+    pub path: PathBuf,
+    /// Its length.
+    pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: [u8; 32],
+    /// The image's length when it is not compressed.
+    pub raw_size: u64,
+    /// The manifest beside it, as it is written there.
+    pub manifest: String,
+}
+
+/// What is to be written, by whom.
+pub(super) struct Copy {
+    product: Product,
+    order: Order,
+    cancel: Cancel,
+    events: Events,
+    start: Instant,
+}
+
+impl Copy {
+    pub(super) fn new(product: Product, order: &Order, (cancel, events): (&Cancel, &Events)) -> Self {
+        Self {
+            product,
+            order: order.clone(),
+            cancel: cancel.clone(),
+            events: events.clone(),
+            start: Instant::now(),
+        }
+    }
+
+    /// The image's name.
+    fn name(&self) -> String {
+        let format = self.order.settings.compression.format;
+        format!("{}{}", self.product.name, suffix(format))
+    }
+
+    /// The sidecars' names: hash, block map, manifest, list for Imager. The block map is of the raw
+    /// image and has its name; there bmaptool finds it for that and for each of its compressed forms.
+    fn sidecars(&self) -> [Option<String>; 4] {
+        let name = self.name();
+        let imager = self.order.settings.imager.as_ref();
+        [
+            Some(format!("{name}.sha256")),
+            Some(format!("{}.bmap", self.product.name)),
+            Some(format!("{name}.json")),
+            imager.map(|_| format!("{name}.rpi-imager.json")),
+        ]
+    }
+
+    /// Nothing that would be replaced is there, unless it may be.
+    pub(super) fn names_are_free(&self) -> Result<(), Failure> {
+        let settings = &self.order.settings;
+        let sidecars = self.sidecars();
+        let mut names = std::iter::once(self.name()).chain(sidecars.into_iter().flatten());
+        let free = names.try_for_each(|name| is_free(&settings.dir, &name, settings.force));
+        free.map_err(|taken| self.unnamed(taken))
+    }
+
+    /// Writes and publishes everything.
+    pub(super) fn write(&self, stream: impl Read) -> Result<Image, Failure> {
+        let mut archive = tar::Archive::new(stream);
+        let (mut entry, size) = only_file(&mut archive)?;
+        if size > LARGEST {
+            return Err(refuse(format!(
+                "the image is too large: {size} bytes, {LARGEST} at most"
+            )));
+        }
+        let mut head = Vec::new();
+        let read = entry.by_ref().take(FRAME_HEADER).read_to_end(&mut head);
+        read.or_environment("read the image from the engine")?;
+        let frame = frame_size(self.product.packed, &head);
+        let target = self.target()?;
+        let store = Store {
+            file: target.file(),
+            shape: self.shape(size, frame),
+        };
+        let tell = |done| self.events.bytes(Phase::CopyOut, done, Some(size));
+        let work = Work {
+            packed: self.product.packed,
+            limit: frame.unwrap_or(LARGEST).min(LARGEST),
+            store,
+            cancel: &self.cancel,
+            tell: &tell,
+        };
+        let poured = pour(head.as_slice().chain(entry), &work).map_err(|why| self.failed(why))?;
+        if poured.came != size {
+            let text = format!("the engine sent {} of the image's {size} bytes", poured.came);
+            return Err(Failure::environment(text)
+                .hint("check that the engine still runs: `docker info`"));
+        }
+        self.publish(target, &poured)
+    }
+
+    /// What the file becomes, where the engine sends `size` bytes and the build's own frame, if it has
+    /// one, says how many are in it.
+    fn shape(&self, size: u64, frame: Option<u64>) -> Shape {
+        let (packed, how) = (self.product.packed, self.order.settings.compression);
+        let sized = packed != Format::Zstd || frame.is_some();
+        match (packed, how.format) {
+            (_, Format::None) => Shape::Sparse,
+            (Format::None, _) => Shape::Packed(how, Some(size)),
+            // A level that was asked for is not this one.
+            (one, other) if one == other && how.level.is_none() && sized => Shape::AsItCame,
+            (_, _) => Shape::Packed(how, frame),
+        }
+    }
+
+    fn target(&self) -> Result<Target, Failure> {
+        let dir = &self.order.settings.dir;
+        let part = RunId::random()
+            .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+        let target = Target::create(dir, &part.to_string()).map_err(|e| cannot_write(dir, e))?;
+        if let Some(owner) = self.order.settings.owner
+            && let Err(error) = target.give_to(owner)
+        {
+            self.events.warn(format!("the image stays root's: {error}"));
+        }
+        Ok(target)
+    }
+
+    /// Writes the sidecars and gives everything its name.
+    fn publish(&self, target: Target, poured: &Poured) -> Result<Image, Failure> {
+        let (settings, name) = (&self.order.settings, self.name());
+        let about = About {
+            name: &name,
+            compression: settings.compression.format,
+            poured,
+            created: settings.created,
+        };
+        let timings = &self.order.timings;
+        timings.add(Phase::CopyOut, self.start.elapsed());
+        let manifest = Manifest::new(about, &self.order.origin, (timings, &self.cancel));
+        let manifest = json(&manifest)?;
+        let hash = format!("{}  {name}\n", hex::encode(poured.written.1));
+        let imager = settings.imager.as_ref();
+        let imager = imager.map(|imager| json(&imager::list(about, imager, &settings.dir)));
+        let texts = [
+            hash,
+            poured.map.to_xml(),
+            manifest.clone(),
+            imager.transpose()?.unwrap_or_default(),
+        ];
+        let mut files = Vec::new();
+        for (name, text) in self.sidecars().into_iter().zip(texts) {
+            if let Some(name) = name {
+                files.push(self.sidecar(name, &text)?);
+            }
+        }
+        files.push(Named { target, name: name.clone() });
+        publish(&settings.dir, files, settings.force).map_err(|e| self.unnamed(e))?;
+        Ok(Image {
+            path: settings.dir.join(name),
+            size: poured.written.0,
+            sha256: poured.written.1,
+            raw_size: poured.ends.len(),
+            manifest,
+        })
+    }
+
+    fn sidecar(&self, name: String, text: &str) -> Result<Named, Failure> {
+        let target = self.target()?;
+        let written = io::Write::write_all(&mut target.file(), text.as_bytes());
+        written.map_err(|e| cannot_write(&self.order.settings.dir, e))?;
+        Ok(Named { target, name })
+    }
+
+    /// Why the image is not whole.
+    fn failed(&self, trouble: Trouble) -> Failure {
+        match trouble {
+            Trouble::Source(error) => Failure::new(Class::Environment, error)
+                .context("read the image from the engine"),
+            Trouble::Packed(error) => Failure::new(Class::Build, error)
+                .context(format!("unpack the image that was built, {}", self.product.packed_name())),
+            Trouble::TooLarge => refuse(format!(
+                "the image that was built, {}, unpacks to more than it may", self.product.packed_name()
+            )),
+            Trouble::Target(error) => cannot_write(&self.order.settings.dir, error),
+            Trouble::Stopped => Failure::interrupted(),
+            Trouble::Gone | Trouble::Panicked => {
+                Failure::message(Class::Internal, "a stage of the copy failed without a reason")
+            }
+        }
+    }
+
+    /// Why a whole image did not get its name.
+    fn unnamed(&self, Unnamed { name, error }: Unnamed) -> Failure {
+        let dir = &self.order.settings.dir;
+        let place = dir.join(name);
+        let shown = place.display();
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return Failure::usage(format!("{shown} exists already"))
+                .hint("give --force to replace it, or --output for another folder")
+                .hint("nothing is lost: the result is kept, and the next run takes seconds");
+        }
+        if error.kind() == io::ErrorKind::IsADirectory {
+            return Failure::usage(format!(
+                "{shown} is a folder, which --force does not replace"
+            ))
+            .hint("give --output for another folder; the next run takes seconds");
+        }
+        cannot_write(dir, error)
+    }
+}
+
+/// What a zstd frame says of its content's length.
+fn frame_size(packed: Format, head: &[u8]) -> Option<u64> {
+    let zstd = (packed == Format::Zstd).then_some(head)?;
+    zstd::zstd_safe::get_frame_content_size(zstd).ok().flatten()
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;
+    Ok(format!("{text}\n"))
+}
+
+/// What the output folder has against an image.
+fn cannot_write(dir: &Path, error: io::Error) -> Failure {
+    let kind = error.kind();
+    let hint = if matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
+        "free some space there, or give --output for another folder; the next run takes seconds"
+    } else if kind == io::ErrorKind::FileTooLarge {
+        "the file system there has no files that large (FAT ends at 4 GiB): give --output for another folder"
+    } else {
+        "give --output for a folder that can be written to; the next run takes seconds"
+    };
+    Failure::new(Class::Environment, error)
+        .context(format!("write the image to {}", dir.display()))
+        .hint(hint)
+}
+
+#[cfg(test)]
+mod tests;
