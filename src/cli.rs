@@ -66,6 +66,7 @@ pub enum Command {
 
 /// `sdbuild build`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 pub struct Build {
     /// The NixOS configuration; its folder goes along [default: ./sd-card.nix].
     #[arg(short, long, value_name = "PATH")]

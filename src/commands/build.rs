@@ -46,7 +46,16 @@ pub async fn run(
     // What could not be removed weighs more than a result that nobody could be told.
     done.all_given_back().and(told)?;
     match boot {
-        Some(request) => test(boot::Request { image: path, ..request }, context).await,
+        Some(request) => {
+            test(
+                boot::Request {
+                    image: path,
+                    ..request
+                },
+                context,
+            )
+            .await
+        }
         None => Ok(()),
     }
 }

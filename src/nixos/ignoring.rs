@@ -86,8 +86,12 @@ const SIDECARS: [&[u8]; 4] = [b".sha256", b".bmap", b".rpi-imager.json", b".json
 /// Everything but repositories and images with what is beside those: ours land where configurations are.
 fn goes_along(entry: &DirEntry) -> bool {
     let name = entry.file_name().as_encoded_bytes();
-    let of = SIDECARS.iter().find_map(|ending| name.strip_suffix(*ending));
-    let image = IMAGES.iter().any(|ending| of.unwrap_or(name).ends_with(ending));
+    let of = SIDECARS
+        .iter()
+        .find_map(|ending| name.strip_suffix(*ending));
+    let image = IMAGES
+        .iter()
+        .any(|ending| of.unwrap_or(name).ends_with(ending));
     name != b".git" && (is_folder(entry) || !image)
 }
 

@@ -26,7 +26,8 @@ pub(super) fn result(lines: &[String]) -> Result<(String, Option<String>), Failu
 }
 
 fn is_derivation(text: &str) -> bool {
-    is_store_path(text) && text.ends_with(".drv")
+    let stem = text.strip_suffix(".drv");
+    stem.is_some_and(is_store_path)
 }
 
 /// `/nix/store/`, 32 characters of hash, a dash, a name of at most 211 characters.

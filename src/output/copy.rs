@@ -1,7 +1,7 @@
 //! The blocking half of copying out: a tar stream in; an image and its sidecars out.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use super::copy_out::{only_file, refuse};
@@ -9,14 +9,15 @@ use super::encode::{Compression, suffix};
 use super::imager::{self, Imager};
 use super::manifest::{About, Manifest, Origin};
 use super::product::Product;
-use super::publish::{Named, Unnamed, is_free, publish};
-use super::stages::{Poured, Trouble, Work, pour};
+use super::publish::{Named, is_free, publish};
+use super::stages::{Poured, Work, pour};
 use super::store::{Shape, Store};
 use super::target::Target;
+use super::wording::{cannot_write, failed, unnamed};
 use crate::cancel::Cancel;
 use crate::engine::RunId;
 use crate::event::{Events, Phase, Timings};
-use crate::failure::{Class, Failure, OrFail};
+use crate::failure::{Failure, OrFail};
 use crate::image::Compression as Format;
 
 /// The largest image: the largest cards hold a little more, no system does.
@@ -77,7 +78,11 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    pub(super) fn new(product: Product, order: &Order, (cancel, events): (&Cancel, &Events)) -> Self {
+    pub(super) fn new(
+        product: Product,
+        order: &Order,
+        (cancel, events): (&Cancel, &Events),
+    ) -> Self {
         Self {
             product,
             order: order.clone(),
@@ -112,7 +117,7 @@ impl Copy {
         let sidecars = self.sidecars();
         let mut names = std::iter::once(self.name()).chain(sidecars.into_iter().flatten());
         let free = names.try_for_each(|name| is_free(&settings.dir, &name, settings.force));
-        free.map_err(|taken| self.unnamed(taken))
+        free.map_err(|taken| unnamed(taken, &settings.dir))
     }
 
     /// Writes and publishes everything.
@@ -129,24 +134,32 @@ impl Copy {
         read.or_environment("read the image from the engine")?;
         let frame = frame_size(self.product.packed, &head);
         let target = self.target()?;
+        let shape = self.shape(size, frame);
         let store = Store {
             file: target.file(),
-            shape: self.shape(size, frame),
+            shape,
         };
+        self.fits(size, store.shape, &target)?;
         let tell = |done| self.events.bytes(Phase::CopyOut, done, Some(size));
         let work = Work {
             packed: self.product.packed,
-            limit: frame.unwrap_or(LARGEST).min(LARGEST),
+            limit: limit(shape, self.product.packed),
             store,
             cancel: &self.cancel,
             tell: &tell,
         };
-        let poured = pour(head.as_slice().chain(entry), &work).map_err(|why| self.failed(why))?;
+        let poured = pour(head.as_slice().chain(entry), &work)
+            .map_err(|why| failed(why, (&self.product, &self.order.settings.dir)))?;
         if poured.came != size {
-            let text = format!("the engine sent {} of the image's {size} bytes", poured.came);
-            return Err(Failure::environment(text)
-                .hint("check that the engine still runs: `docker info`"));
+            let text = format!(
+                "the engine sent {} of the image's {size} bytes",
+                poured.came
+            );
+            return Err(
+                Failure::environment(text).hint("check that the engine still runs: `docker info`")
+            );
         }
+        self.warn_of_unknown_size(shape, (frame, poured.ends.len()));
         self.publish(target, &poured)
     }
 
@@ -164,6 +177,15 @@ impl Copy {
         }
     }
 
+    /// Has a file system refuse at once what is too long for it: on FAT a file ends at 4 GiB.
+    fn fits(&self, size: u64, shape: Shape, target: &Target) -> Result<(), Failure> {
+        if shape != Shape::Sparse || u32::try_from(size).is_ok() {
+            return Ok(());
+        }
+        let made = target.file().set_len(size);
+        made.map_err(|e| cannot_write(&self.order.settings.dir, e))
+    }
+
     fn target(&self) -> Result<Target, Failure> {
         let dir = &self.order.settings.dir;
         let part = RunId::random()
@@ -175,6 +197,20 @@ impl Copy {
             self.events.warn(format!("the image stays root's: {error}"));
         }
         Ok(target)
+    }
+
+    /// Says when a zstd image cannot tell its length, which imagers want to know.
+    fn warn_of_unknown_size(&self, shape: Shape, (frame, size): (Option<u64>, u64)) {
+        let unknown = match shape {
+            Shape::AsItCame => frame.is_some_and(|told| told != size),
+            Shape::Packed(how, None) => how.format == Format::Zstd,
+            Shape::Packed(_, Some(_)) | Shape::Sparse => false,
+        };
+        if unknown {
+            let text =
+                "the image's length is not in its zstd header: some imagers show no progress";
+            self.events.warn(text);
+        }
     }
 
     /// Writes the sidecars and gives everything its name.
@@ -205,8 +241,11 @@ impl Copy {
                 files.push(self.sidecar(name, &text)?);
             }
         }
-        files.push(Named { target, name: name.clone() });
-        publish(&settings.dir, files, settings.force).map_err(|e| self.unnamed(e))?;
+        files.push(Named {
+            target,
+            name: name.clone(),
+        });
+        publish(&settings.dir, files, settings.force).map_err(|e| unnamed(e, &settings.dir))?;
         Ok(Image {
             path: settings.dir.join(name),
             size: poured.written.0,
@@ -222,42 +261,15 @@ impl Copy {
         written.map_err(|e| cannot_write(&self.order.settings.dir, e))?;
         Ok(Named { target, name })
     }
+}
 
-    /// Why the image is not whole.
-    fn failed(&self, trouble: Trouble) -> Failure {
-        match trouble {
-            Trouble::Source(error) => Failure::new(Class::Environment, error)
-                .context("read the image from the engine"),
-            Trouble::Packed(error) => Failure::new(Class::Build, error)
-                .context(format!("unpack the image that was built, {}", self.product.packed_name())),
-            Trouble::TooLarge => refuse(format!(
-                "the image that was built, {}, unpacks to more than it may", self.product.packed_name()
-            )),
-            Trouble::Target(error) => cannot_write(&self.order.settings.dir, error),
-            Trouble::Stopped => Failure::interrupted(),
-            Trouble::Gone | Trouble::Panicked => {
-                Failure::message(Class::Internal, "a stage of the copy failed without a reason")
-            }
+/// Bytes that may come out of what the build compressed. A length that has been promised to zstd holds.
+fn limit(shape: Shape, packed: Format) -> u64 {
+    match shape {
+        Shape::Packed(how, Some(size)) if how.format == Format::Zstd && packed != Format::None => {
+            size.min(LARGEST)
         }
-    }
-
-    /// Why a whole image did not get its name.
-    fn unnamed(&self, Unnamed { name, error }: Unnamed) -> Failure {
-        let dir = &self.order.settings.dir;
-        let place = dir.join(name);
-        let shown = place.display();
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            return Failure::usage(format!("{shown} exists already"))
-                .hint("give --force to replace it, or --output for another folder")
-                .hint("nothing is lost: the result is kept, and the next run takes seconds");
-        }
-        if error.kind() == io::ErrorKind::IsADirectory {
-            return Failure::usage(format!(
-                "{shown} is a folder, which --force does not replace"
-            ))
-            .hint("give --output for another folder; the next run takes seconds");
-        }
-        cannot_write(dir, error)
+        Shape::Packed(..) | Shape::Sparse | Shape::AsItCame => LARGEST,
     }
 }
 
@@ -270,24 +282,6 @@ fn frame_size(packed: Format, head: &[u8]) -> Option<u64> {
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;
     Ok(format!("{text}\n"))
-}
-
-/// What the output folder has against an image.
-fn cannot_write(dir: &Path, error: io::Error) -> Failure {
-    let kind = error.kind();
-    let hint = if matches!(
-        kind,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    ) {
-        "free some space there, or give --output for another folder; the next run takes seconds"
-    } else if kind == io::ErrorKind::FileTooLarge {
-        "the file system there has no files that large (FAT ends at 4 GiB): give --output for another folder"
-    } else {
-        "give --output for a folder that can be written to; the next run takes seconds"
-    };
-    Failure::new(Class::Environment, error)
-        .context(format!("write the image to {}", dir.display()))
-        .hint(hint)
 }
 
 #[cfg(test)]

@@ -146,7 +146,9 @@ async fn small_file(container: &Container, path: &str) -> Result<Vec<u8>, Failur
 }
 
 /// The one regular file that the archive must begin with.
-pub(super) fn only_file<R: Read>(archive: &mut tar::Archive<R>) -> Result<(tar::Entry<'_, R>, u64), Failure> {
+pub(super) fn only_file<R: Read>(
+    archive: &mut tar::Archive<R>,
+) -> Result<(tar::Entry<'_, R>, u64), Failure> {
     let mut entries = archive
         .entries()
         .or_environment("read the engine's archive")?;

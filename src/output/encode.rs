@@ -156,9 +156,9 @@ mod tests {
     fn packed(how: Compression, pieces: &[&[u8]]) -> Vec<u8> {
         let size = pieces.iter().map(|piece| piece.len() as u64).sum();
         let mut encoder = Encoder::new(how, Some(size), Vec::new()).unwrap();
-        pieces
-            .iter()
-            .for_each(|piece| encoder.write_all(piece).unwrap());
+        for piece in pieces {
+            encoder.write_all(piece).unwrap();
+        }
         encoder.finish().unwrap()
     }
 
@@ -181,7 +181,7 @@ mod tests {
             format: Format::Zstd,
             level: None,
         };
-        let frame = packed(how, &[&[7; 100_000]]);
+        let frame = packed(how, &[&vec![7; 100_000]]);
         let size = zstd::zstd_safe::get_frame_content_size(&frame).unwrap();
         assert_eq!(size, Some(100_000));
         let mut encoder = Encoder::new(how, Some(3), Vec::new()).unwrap();

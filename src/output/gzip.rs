@@ -63,7 +63,7 @@ impl<W: Write> Gzip<W> {
             let start = |block| scope.spawn(move || deflate(block, level));
             let running: Vec<_> = self.waiting.chunks(BLOCK).map(start).collect();
             let lost = |_| Err(io::Error::other("a compressor failed"));
-            let ended = running.into_iter().map(|one| one.join());
+            let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
             ended.map(|one| one.unwrap_or_else(lost)).collect()
         });
         for block in blocks {

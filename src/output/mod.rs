@@ -20,6 +20,7 @@ mod sparse;
 mod stages;
 mod store;
 pub mod target;
+mod wording;
 
 pub use copy::{Image, Order, OutputSettings};
 pub use copy_out::copy_out;

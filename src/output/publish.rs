@@ -48,7 +48,11 @@ pub(super) fn publish(folder: &Path, mut files: Vec<Named>, force: bool) -> Resu
         let Some(Named { target, name }) = rest.first_mut() else {
             break;
         };
-        let synced = if at == last { sync_folder(folder) } else { Ok(()) };
+        let synced = if at == last {
+            sync_folder(folder)
+        } else {
+            Ok(())
+        };
         let placed = synced.and_then(|()| target.place(name, force));
         if let Err(error) = placed {
             if !force {

@@ -226,13 +226,17 @@ impl Read for Reading {
 
 fn digest(pieces: &Pieces) -> [u8; 32] {
     let mut hash = Sha256::new();
-    pieces.iter().for_each(|piece| hash.update(&piece));
+    for piece in pieces {
+        hash.update(&piece);
+    }
     hash.finalize().into()
 }
 
 fn block_map(pieces: &Pieces) -> BlockMap {
     let mut map = Builder::new();
-    pieces.iter().for_each(|piece| map.push(&piece));
+    for piece in pieces {
+        map.push(&piece);
+    }
     map.finish()
 }
 

@@ -88,7 +88,9 @@ impl Store<'_> {
             encoder.write_all(&piece)?;
         }
         let written = encoder.finish()?;
-        let written = written.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let written = written
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         Ok(written.finish())
     }
 }

@@ -193,7 +193,11 @@ async fn job(
 async fn digest(bundle: &Bundle, context: &Context) -> Result<[u8; 32], Failure> {
     let bundle = bundle.clone();
     let work = tokio::task::spawn_blocking(move || bundle.digest());
-    let digest = context.cancel.race(work).await?.or_internal("hash the configuration")?;
+    let digest = context
+        .cancel
+        .race(work)
+        .await?
+        .or_internal("hash the configuration")?;
     digest.or_usage("read the configuration's folder")
 }
 

@@ -58,7 +58,10 @@ impl FromStr for Compress {
                 .hint("there are none, zstd, xz and gzip; a level follows after a colon: zstd:9"));
         };
         let Some(level) = level else {
-            return Ok(Self { format, level: None });
+            return Ok(Self {
+                format,
+                level: None,
+            });
         };
         if format == Format::None {
             return Err(Failure::usage(format!("`{text}`: none has no level")));

@@ -285,6 +285,13 @@ fn empty_variables_count_as_unset_and_bad_ones_are_named() {
         .with("SDBUILD_NIXPKGS", "");
     person.write("sd-card.nix", GOOD);
     ran(&mut person.sdbuild(&["build"])).exits(3);
+    for (name, value) in [
+        ("SDBUILD_COMPRESS", "zip"),
+        ("SOURCE_DATE_EPOCH", "yesterday"),
+    ] {
+        let person = configured().with(name, value);
+        ran(&mut person.sdbuild(&["build"])).exits(2).says(&[value]);
+    }
     let person = person.with("SDBUILD_JOBS", "many");
     ran(&mut person.sdbuild(&["build"]))
         .exits(2)

@@ -32,6 +32,7 @@ mod foreign_images;
 mod handlers;
 mod inputs;
 mod lease;
+mod output;
 mod products;
 mod releases;
 mod table;

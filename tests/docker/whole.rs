@@ -25,16 +25,14 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let person = Person::new().with("SDBUILD_COMPRESS", "");
     let (private, public) = key(&person);
     person.write("sd-card.nix", &example(&public));
     let ran = ran(&mut person.build(&[])).exits(0);
     let image = ran.image();
     assert_eq!(image.parent(), Some(person.out().as_path()));
-    assert_eq!(
-        person.outputs(),
-        [image.file_name().unwrap().to_str().unwrap()]
-    );
+    assert!(image.to_str().unwrap().ends_with(".img.zst"));
+    assert_eq!(person.outputs(), Person::beside(&image));
     before.is_unchanged();
     has_partitions(&image);
 
@@ -128,9 +126,12 @@ fn a_compressed_image_has_the_name_that_was_asked_for() {
     let person = Person::new();
     let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";\n  networking.hostName = \"zst\";";
     person.write("sd-card.nix", &configuration(body));
-    let image = ran(&mut person.build(&[])).exits(0).image();
-    assert_eq!(image, person.out().join("mine.img.zst"));
-    has_partitions(&image);
+    let image = ran(&mut person.build(&["--compress", "zstd"])).exits(0);
+    assert_eq!(image.image(), person.out().join("mine.img.zst"));
+    has_partitions(&image.image());
+    let image = ran(&mut person.build(&["--compress", "none"])).exits(0);
+    assert_eq!(image.image(), person.out().join("mine.img"));
+    has_partitions(&image.image());
 }
 
 #[test]
@@ -145,7 +146,21 @@ fn a_large_image_takes_little_memory() {
         "head -c 536870912 /dev/urandom > $out/sd-image/small.img; truncate -s 1G $out/sd-image/small.img",
     );
     person.write("sd-card.nix", &product(&script));
-    let build = person.build(&[]);
+    for format in ["none", "zstd", "zstd:9"] {
+        let (image, peak) = timed(&person, format);
+        assert!(
+            peak < 200 * 1024,
+            "{format}: sdbuild's own peak memory is {peak} KiB"
+        );
+        let metadata = fs::metadata(image).unwrap();
+        assert!(metadata.blocks() * 512 < 600 << 20, "holes are kept");
+        assert!(format != "none" || metadata.len() == 1 << 30);
+    }
+}
+
+/// The image of a build, and the build's peak memory in KiB.
+fn timed(person: &Person, format: &str) -> (PathBuf, u64) {
+    let build = person.build(&["--force", "--compress", format]);
     let mut timed = Command::new("/usr/bin/time");
     timed.args(["--format", "peak %M", "--"]);
     timed.arg(build.get_program()).args(build.get_args());
@@ -154,15 +169,9 @@ fn a_large_image_takes_little_memory() {
         .current_dir(person.home.path())
         .stdin(std::process::Stdio::null());
     let ran = ran(&mut timed).exits(0);
-    let peak = ran
-        .stderr
-        .lines()
-        .find_map(|line| line.strip_prefix("peak "));
-    let peak: u64 = peak.unwrap().parse().unwrap();
-    assert!(peak < 200 * 1024, "sdbuild's own peak memory is {peak} KiB");
-    let metadata = fs::metadata(ran.image()).unwrap();
-    assert_eq!(metadata.len(), 1 << 30);
-    assert!(metadata.blocks() * 512 < 600 << 20, "holes are kept");
+    let mut lines = ran.stderr.lines();
+    let peak = lines.find_map(|line| line.strip_prefix("peak "));
+    (ran.image(), peak.unwrap().parse().unwrap())
 }
 
 #[test]
@@ -223,7 +232,7 @@ fn a_second_build_is_warm_and_replaces_only_when_asked() {
         fs::read(&image).unwrap() == first,
         "the same store gives the same bytes"
     );
-    assert_eq!(person.outputs().len(), 1);
+    assert_eq!(person.outputs(), Person::beside(&image));
 }
 
 #[test]
@@ -236,8 +245,10 @@ fn the_image_belongs_to_the_person_behind_sudo() {
         .with("SUDO_GID", "23456");
     person.write("sd-card.nix", &product(SMALL_IMAGE));
     let image = ran(&mut person.build(&[])).exits(0).image();
-    let metadata = fs::metadata(image).unwrap();
-    assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456));
+    for name in Person::beside(&image) {
+        let metadata = fs::metadata(person.out().join(&name)).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456), "{name}");
+    }
 }
 
 #[test]
