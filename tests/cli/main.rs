@@ -289,7 +289,8 @@ fn empty_variables_count_as_unset_and_bad_ones_are_named() {
         ("SDBUILD_COMPRESS", "zip"),
         ("SOURCE_DATE_EPOCH", "yesterday"),
     ] {
-        let person = configured().with(name, value);
+        let person = self::person().with(name, value);
+        person.write("sd-card.nix", GOOD);
         ran(&mut person.sdbuild(&["build"])).exits(2).says(&[value]);
     }
     let person = person.with("SDBUILD_JOBS", "many");
