@@ -32,20 +32,7 @@ fn accepts(folder: &Path, words: &[&str]) -> String {
     format!("{}{}", ran.stdout, ran.stderr)
 }
 
-fn have(tools: &[&str]) -> bool {
-    let here = |tool: &&str| Path::new("/usr/bin").join(tool).exists();
-    let missing: Vec<_> = tools.iter().filter(|tool| !here(tool)).collect();
-    assert!(
-        missing.is_empty() || std::env::var_os("CI").is_none(),
-        "in CI every test must run: no {missing:?}"
-    );
-    if !missing.is_empty() {
-        eprintln!("SKIPPED: no {missing:?}; run scripts/setup --test");
-    }
-    missing.is_empty()
-}
-
-/// An image as `text` says, in `folder`.
+/// An image of `content` in `folder`.
 fn written(folder: &Path, format: Format, content: &[u8]) -> PathBuf {
     let list = list("sd-image/nixos.img");
     let how = Compression {
@@ -58,7 +45,7 @@ fn written(folder: &Path, format: Format, content: &[u8]) -> PathBuf {
 
 #[test]
 fn debians_tools_accept_every_form_and_its_sidecars() {
-    if !engine_is_here() || !have(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
+    if !engine_is_here() || !tools_are_here(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
         return;
     }
     let content = content();
@@ -101,7 +88,7 @@ fn debians_tools_accept_every_form_and_its_sidecars() {
 
 #[test]
 fn bmaptool_refuses_the_map_of_another_image() {
-    if !engine_is_here() || !have(&["bmaptool"]) {
+    if !engine_is_here() || !tools_are_here(&["bmaptool"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -117,7 +104,7 @@ fn bmaptool_refuses_the_map_of_another_image() {
 
 #[test]
 fn a_disk_that_fills_up_at_whichever_file_is_one_error_and_leaves_nothing() {
-    if !engine_is_here() || !nix::unistd::geteuid().is_root() {
+    if !engine_is_here() || !root_is_here() {
         return;
     }
     let list = list("sd-image/nixos.img");

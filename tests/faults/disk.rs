@@ -53,7 +53,7 @@ impl Fat {
 
 #[test]
 fn an_image_that_is_too_long_for_fat_is_refused_at_once() {
-    if !engine_is_here() {
+    if !engine_is_here() || !root_is_here() || !tools_are_here(&["mkfs.vfat"]) {
         return;
     }
     let person = Person::new();
