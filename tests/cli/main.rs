@@ -314,6 +314,18 @@ fn a_mirror_with_a_pass_word_is_refused_without_repeating_it() {
     assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
 }
 
+#[test]
+fn what_a_boot_test_needs_is_looked_for_before_the_build() {
+    let person = person();
+    person.write("sd-card.nix", GOOD);
+    ran(&mut person.build(&["--boot-test", "--ssh-key", "no-such-key"]))
+        .exits(2)
+        .says(&["no-such-key"]);
+    ran(&mut person.build(&["--ssh-key", "key"]))
+        .exits(2)
+        .says(&["--boot-test"]);
+}
+
 /// Every `sdbuild WORD` that a message or the documentation names is a command.
 #[test]
 fn no_text_names_a_command_that_does_not_exist() {

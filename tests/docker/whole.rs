@@ -236,6 +236,87 @@ fn a_second_build_is_warm_and_replaces_only_when_asked() {
 }
 
 #[test]
+fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new().with("SOURCE_DATE_EPOCH", "1700000000");
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let words = ["--json", "--force", "--compress", "zstd"];
+    let manifest = || {
+        let printed = ran(&mut person.build(&words)).exits(0).stdout;
+        let beside = fs::read_to_string(person.out().join("small.img.zst.json")).unwrap();
+        assert_eq!(printed, beside);
+        let mut json: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert!(json["durations"]["build"].as_f64().unwrap() > 0.0);
+        json["durations"].take();
+        json
+    };
+    let (first, image) = (
+        manifest(),
+        fs::read(person.out().join("small.img.zst")).unwrap(),
+    );
+    assert_eq!(first["created"], "2023-11-14T22:13:20Z");
+    assert_eq!(first["emulation"]["mode"], "register");
+    assert_eq!(
+        first["emulation"]["qemu"]["program_sha256"]
+            .as_str()
+            .unwrap()
+            .len(),
+        64
+    );
+    assert!(first["nix"]["version"].is_string());
+    assert_eq!(
+        first["builder"]["definition_sha256"]
+            .as_str()
+            .unwrap()
+            .len(),
+        64
+    );
+    assert_eq!(first["nixpkgs"]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(first["configuration"]["file"], "sd-card.nix");
+    let derivation = first["result"]["derivation"].as_str().unwrap();
+    assert!(derivation.starts_with("/nix/store/") && derivation.ends_with("-product.drv"));
+    assert_eq!(first["raw"]["size"], 6);
+    let home = person.home.path().to_str().unwrap();
+    assert!(
+        !first.to_string().contains(home),
+        "no place on this machine"
+    );
+
+    // The output of the last run lies below the configuration, and is no part of it.
+    assert_eq!(manifest(), first);
+    assert!(fs::read(person.out().join("small.img.zst")).unwrap() == image);
+    let inspected = ran(&mut person.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
+    assert!(
+        !inspected.stderr.contains("manifest"),
+        "{}",
+        inspected.stderr
+    );
+}
+
+#[test]
+fn a_build_ends_with_a_boot_when_asked() {
+    if !engine_is_here() || !boot_is_here() {
+        return;
+    }
+    let person = Person::new().with("SDBUILD_COMPRESS", "zstd");
+    let (private, public) = key(&person);
+    person.write("sd-card.nix", &example(&public));
+    let mut build = person.build(&["--boot-test", "--ssh-key"]);
+    let good = ran(build.arg(&private)).exits(0);
+    assert!(good.image().exists());
+    good.says(&["boot the image: done", "logged in over SSH"]);
+
+    let stranger = Person::new();
+    let (other, _) = key(&stranger);
+    let mut build = person.build(&["--force", "--boot-test", "--ssh-key"]);
+    let refused = ran(build.arg(&other)).exits(4);
+    assert!(refused.image().exists(), "the image stays");
+    refused.says(&["boot the image, which stays at", "authorizedKeys"]);
+}
+
+#[test]
 fn the_image_belongs_to_the_person_behind_sudo() {
     if !engine_is_here() || !root_is_here() {
         return;
