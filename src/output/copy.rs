@@ -142,6 +142,7 @@ impl Copy {
         self.fits(size, store.shape, &target)?;
         let tell = |done| self.events.bytes(Phase::CopyOut, done, Some(size));
         let work = Work {
+            size,
             packed: self.product.packed,
             limit: limit(shape, self.product.packed),
             store,
@@ -149,16 +150,7 @@ impl Copy {
             tell: &tell,
         };
         let poured = pour(head.as_slice().chain(entry), &work)
-            .map_err(|why| failed(why, (&self.product, &self.order.settings.dir)))?;
-        if poured.came != size {
-            let text = format!(
-                "the engine sent {} of the image's {size} bytes",
-                poured.came
-            );
-            return Err(
-                Failure::environment(text).hint("check that the engine still runs: `docker info`")
-            );
-        }
+            .map_err(|why| failed(why, size, (&self.product, &self.order.settings.dir)))?;
         self.warn_of_unknown_size(shape, (frame, poured.ends.len()));
         self.publish(target, &poured)
     }
@@ -222,19 +214,8 @@ impl Copy {
             poured,
             created: settings.created,
         };
-        let timings = &self.order.timings;
-        timings.add(Phase::CopyOut, self.start.elapsed());
-        let manifest = Manifest::new(about, &self.order.origin, (timings, &self.cancel));
-        let manifest = json(&manifest)?;
-        let hash = format!("{}  {name}\n", hex::encode(poured.written.1));
-        let imager = settings.imager.as_ref();
-        let imager = imager.map(|imager| json(&imager::list(about, imager, &settings.dir)));
-        let texts = [
-            hash,
-            poured.map.to_xml(),
-            manifest.clone(),
-            imager.transpose()?.unwrap_or_default(),
-        ];
+        let manifest = self.manifest(about)?;
+        let texts = self.texts(about, &manifest)?;
         let mut files = Vec::new();
         for (name, text) in self.sidecars().into_iter().zip(texts) {
             if let Some(name) = name {
@@ -253,6 +234,26 @@ impl Copy {
             raw_size: poured.ends.len(),
             manifest,
         })
+    }
+
+    fn manifest(&self, about: About<'_>) -> Result<String, Failure> {
+        let timings = &self.order.timings;
+        timings.add(Phase::CopyOut, self.start.elapsed());
+        let watch = (timings, &self.cancel);
+        json(&Manifest::new(about, &self.order.origin, watch))
+    }
+
+    /// What is in the sidecars, in the order of their names.
+    fn texts(&self, about: About<'_>, manifest: &str) -> Result<[String; 4], Failure> {
+        let settings = &self.order.settings;
+        let imager = settings.imager.as_ref();
+        let list = imager.map(|imager| json(&imager::list(about, imager, &settings.dir)));
+        Ok([
+            format!("{}  {}\n", hex::encode(about.poured.written.1), about.name),
+            about.poured.map.to_xml(),
+            manifest.to_owned(),
+            list.transpose()?.unwrap_or_default(),
+        ])
     }
 
     fn sidecar(&self, name: String, text: &str) -> Result<Named, Failure> {

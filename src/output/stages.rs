@@ -26,6 +26,8 @@ const WAITING: usize = 4;
 pub(super) enum Trouble {
     /// What comes from the engine cannot be read.
     Source(io::Error),
+    /// The engine sent so many bytes, and not those that it announced.
+    Short(u64),
     /// The build's own compression is damaged.
     Packed(io::Error),
     /// More is unpacked than may be.
@@ -42,6 +44,8 @@ pub(super) enum Trouble {
 
 /// What is done with a stream.
 pub(super) struct Work<'a> {
+    /// Bytes that the engine announced.
+    pub(super) size: u64,
     /// How the build compressed it.
     pub(super) packed: Format,
     /// Bytes that may come out when it is unpacked.
@@ -57,8 +61,6 @@ pub(super) struct Work<'a> {
 /// What came out.
 #[derive(Debug)]
 pub(super) struct Poured {
-    /// Bytes from the engine.
-    pub(super) came: u64,
     /// SHA-256 of the image, not compressed.
     pub(super) raw_sha256: [u8; 32],
     /// Its block map.
@@ -105,8 +107,7 @@ pub(super) fn pour(from: impl Read, work: &Work<'_>) -> Result<Poured, Trouble> 
         let written = written.map_err(&mut keep).ok();
         let (hash, map) = (join(hash).map_err(&mut keep), join(map).map_err(&mut keep));
         match (came, ends, written, hash, map) {
-            (Some(came), Some(ends), Some(written), Ok(raw_sha256), Ok(map)) => Ok(Poured {
-                came,
+            (Some(()), Some(ends), Some(written), Ok(raw_sha256), Ok(map)) => Ok(Poured {
                 raw_sha256,
                 map,
                 written: written.unwrap_or((ends.len(), raw_sha256)),
@@ -130,12 +131,12 @@ fn join<T>(stage: ScopedJoinHandle<'_, T>) -> Result<T, Trouble> {
 }
 
 impl Work<'_> {
-    /// Hands on what the engine sends; how many bytes that were.
+    /// Hands on what the engine sends, all of it.
     fn read(
         &self,
         from: impl Read,
         mut hand_on: impl FnMut(Bytes) -> Result<(), Trouble>,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<(), Trouble> {
         let mut came = 0u64;
         pieces(from, |piece| {
             if self.cancel.is_cancelled() {
@@ -146,7 +147,11 @@ impl Work<'_> {
             hand_on(piece)
         })
         .map_err(|trouble| trouble.unwrap_or_else(Trouble::Source))?;
-        Ok(came)
+        if came == self.size {
+            Ok(())
+        } else {
+            Err(Trouble::Short(came))
+        }
     }
 
     /// Unpacks what comes, to its end.

@@ -10,10 +10,14 @@ use super::stages::Trouble;
 use crate::failure::{Class, Failure};
 
 /// Why the image is not whole.
-pub(super) fn failed(trouble: Trouble, (product, dir): (&Product, &Path)) -> Failure {
+pub(super) fn failed(trouble: Trouble, size: u64, (product, dir): (&Product, &Path)) -> Failure {
     match trouble {
         Trouble::Source(error) => Failure::new(Class::Environment, error)
             .context("read the image from the engine"),
+        Trouble::Short(came) => {
+            let text = format!("the engine sent {came} of the image's {size} bytes");
+            Failure::environment(text).hint("check that the engine still runs: `docker info`")
+        }
         Trouble::Packed(error) => Failure::new(Class::Build, error)
             .context(format!("unpack the image that was built, {}", product.packed_name())),
         Trouble::TooLarge => refuse(format!(

@@ -10,6 +10,7 @@ mod emulation;
 mod environment;
 mod file;
 mod mirrors;
+mod moment;
 mod system;
 
 use std::os::unix::fs::MetadataExt;
@@ -26,6 +27,7 @@ pub use system::System;
 use crate::cli;
 use crate::failure::{Failure, OrFail};
 use file::File;
+use moment::moment;
 
 /// The NixOS release that is built when nobody says otherwise.
 pub const DEFAULT_RELEASE: &str = "26.05";
@@ -258,20 +260,6 @@ fn number((name, text): (&str, Option<&String>), least: u32) -> Result<Option<u3
     at_least((name, Some(number)), least)
 }
 
-/// The last second that a date of four digits for the year can tell.
-const LATEST: u64 = 253_402_300_799;
-
-/// `SOURCE_DATE_EPOCH`, when it is set.
-fn moment(text: Option<&String>) -> Result<Option<u64>, Failure> {
-    let Some(text) = text else { return Ok(None) };
-    let seconds = text.parse().ok().filter(|seconds| *seconds <= LATEST);
-    seconds.map(Some).ok_or_else(|| {
-        Failure::usage(format!(
-            "SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds since 1970"
-        ))
-    })
-}
-
 fn at_least((name, number): (&str, Option<u32>), least: u32) -> Result<Option<u32>, Failure> {
     match number {
         Some(number) if number < least => Err(Failure::usage(format!(
@@ -404,18 +392,6 @@ mod tests {
         assert_eq!(Path::new(&settings.nixpkgs), folder.join("./tree"));
         let url = build(&["--nixpkgs", "https://x.example/n.tar.xz"], "").unwrap();
         assert_eq!(url.nixpkgs, "https://x.example/n.tar.xz");
-    }
-
-    #[test]
-    fn the_moment_is_a_number_of_seconds_or_unset() {
-        let of = |text: &str| moment(Some(&text.to_owned()));
-        assert_eq!(moment(None).unwrap(), None);
-        assert_eq!(of("1700000000").unwrap(), Some(1_700_000_000));
-        for text in ["x", "-1", "1.5", "253402300800"] {
-            let failure = of(text).unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage);
-            assert!(failure.to_string().contains(text), "{failure}");
-        }
     }
 
     #[test]

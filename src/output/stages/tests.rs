@@ -8,6 +8,7 @@ use crate::output::store::Shape;
 
 fn work<'a>(file: &'a File, shape: Shape, packed: Format, cancel: &'a Cancel) -> Work<'a> {
     Work {
+        size: 20 << 20,
         packed,
         limit: 1 << 30,
         store: Store { file, shape },
@@ -55,6 +56,21 @@ fn a_source_that_fails_is_the_reason_of_all_that_follows() {
 }
 
 #[test]
+fn a_source_that_ends_early_is_the_reason_too() {
+    let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
+    let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
+    for (shape, packed, bytes) in [
+        (Shape::Sparse, Format::None, vec![1; 12]),
+        (zstd(), Format::None, vec![1; 12]),
+        (Shape::AsItCame, Format::Zstd, frame[..12].to_vec()),
+    ] {
+        let work = work(&file, shape, packed, &cancel);
+        let trouble = pour(bytes.as_slice(), &work).unwrap_err();
+        assert!(matches!(trouble, Trouble::Short(12)), "{trouble:?}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_written_ends_everything() {
     let (file, cancel) = (File::open("/dev/null").unwrap(), Cancel::new());
     let image = vec![1; 20 << 20];
@@ -70,6 +86,7 @@ fn what_unpacks_to_too_much_is_stopped() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
     let bomb = zstd::encode_all(io::repeat(0).take(50 << 20), 1).unwrap();
     let work = Work {
+        size: bomb.len() as u64,
         limit: 10 << 20,
         ..work(&file, Shape::Sparse, Format::Zstd, &cancel)
     };
