@@ -129,7 +129,7 @@ fn a_compressed_image_has_the_name_that_was_asked_for() {
     let image = ran(&mut person.build(&["--compress", "zstd"])).exits(0);
     assert_eq!(image.image(), person.out().join("mine.img.zst"));
     has_partitions(&image.image());
-    let image = ran(&mut person.build(&["--compress", "none"])).exits(0);
+    let image = ran(&mut person.build(&["--force", "--compress", "none"])).exits(0);
     assert_eq!(image.image(), person.out().join("mine.img"));
     has_partitions(&image.image());
 }
