@@ -9,7 +9,7 @@ pub mod boot;
 mod bytes;
 pub mod checksum;
 mod content;
-pub mod decode;
+mod decode;
 pub mod disk;
 mod error;
 mod ext;

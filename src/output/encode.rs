@@ -150,7 +150,7 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
-    use crate::image::decode::decoder;
+    use crate::image::decoder;
     use proptest::prelude::*;
 
     fn packed(how: Compression, pieces: &[&[u8]]) -> Vec<u8> {

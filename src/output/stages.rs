@@ -14,7 +14,7 @@ use super::store::Store;
 use crate::blockmap::{BlockMap, Builder};
 use crate::cancel::Cancel;
 use crate::image::Compression as Format;
-use crate::image::decode::decoder;
+use crate::image::decoder;
 
 /// Bytes that go from stage to stage at once.
 pub(super) const PIECE: usize = 1 << 20;

@@ -162,7 +162,7 @@ fn read(dir: &Path, name: &str) -> Vec<u8> {
 
 fn unpacked(format: Format, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut decoder = crate::image::decode::decoder(format, bytes).unwrap();
+    let mut decoder = crate::image::decoder(format, bytes).unwrap();
     decoder.read_to_end(&mut out).unwrap();
     out
 }
