@@ -83,7 +83,7 @@ pub enum Command {
     #[command(after_help = examples::STATUS)]
     Status(Status),
     /// Show the settings of a build and where each comes from.
-    #[command(after_help = examples::SETTINGS)]
+    #[command(after_help = examples::SETTINGS, mut_arg("json", |json| json.help("One JSON object instead of lines")))]
     Settings(Settings),
     /// Write a shell's completions to standard output.
     #[command(after_help = examples::COMPLETIONS)]
@@ -95,6 +95,7 @@ pub enum Command {
 
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 pub struct Build {
     /// The NixOS configuration; its folder goes along [default: ./sd-card.nix].
     #[arg(short, long, value_name = "PATH")]
@@ -124,9 +125,29 @@ pub struct Build {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Replace an image of the same name.
+    /// Replace an image of the same name, and what stands beside it.
     #[arg(short, long)]
     pub force: bool,
+
+    /// How the image is compressed: none, zstd, xz or gzip, and a level after a colon [default: zstd] [env: SDBUILD_COMPRESS].
+    #[arg(long, value_name = "FORMAT[:LEVEL]")]
+    pub compress: Option<String>,
+
+    /// Write a list for Raspberry Pi Imager too; URL is where the folder will be published [default: where it is].
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true)]
+    pub rpi_imager: Option<Option<String>>,
+
+    /// Boot the image when it is written, until a login over SSH works.
+    #[arg(long)]
+    pub boot_test: bool,
+
+    /// The private key that the image of --boot-test shall let in [default: those of ssh and its agent].
+    #[arg(long, value_name = "FILE", requires = "boot_test")]
+    pub ssh_key: Option<PathBuf>,
+
+    /// Print the manifest, one JSON object, in place of the image's path.
+    #[arg(long)]
+    pub json: bool,
 
     /// Binary caches, separated by spaces; empty for none [default: that of NixOS] [env: SDBUILD_SUBSTITUTERS].
     #[arg(long, value_name = "URLS")]

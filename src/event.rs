@@ -4,11 +4,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// The stretches of a run that a person sees, one line each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Looking at engine, configuration, disk and output folder.
     Preflight,
@@ -170,5 +173,37 @@ impl Events {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Events")
+    }
+}
+
+/// How long the phases took that ended well, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Timings(Arc<Mutex<Vec<(Phase, Duration)>>>);
+
+impl Timings {
+    /// Events that are noted here on their way to `events`.
+    pub fn listen(&self, events: &Events) -> Events {
+        let (timings, events) = (self.clone(), events.clone());
+        Events::new(move |event| {
+            if let Event::Finished(phase, took) = event {
+                timings.add(phase, took);
+            }
+            events.emit(event);
+        })
+    }
+
+    /// Notes a phase; one that comes again takes the longer for it.
+    pub fn add(&self, phase: Phase, took: Duration) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted.iter_mut().find(|(known, _)| *known == phase) {
+            Some((_, all)) => *all += took,
+            None => noted.push((phase, took)),
+        }
+    }
+
+    /// What is noted so far.
+    pub fn so_far(&self) -> Vec<(Phase, Duration)> {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.clone()
     }
 }

@@ -6,7 +6,7 @@
 //! main → lib → commands → { settings, pipeline, boot, flash, ui }
 //! pipeline → { oci, binfmt, nixos, output, engine, artifact }
 //! oci → { artifact, engine }      binfmt, nixos, output → engine      boot → none yet
-//! flash → { image, blockmap }
+//! output, flash → { image, blockmap }
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 pub use login::Login;
 pub use qemu::Architecture;
-pub use run::boot;
+pub use run::{boot, preflight};
 
 /// What shall be booted, and how.
 #[derive(Clone, Debug)]

@@ -30,6 +30,11 @@ struct Boot<'a> {
     events: &'a Events,
 }
 
+/// Looks for everything that booting takes besides the image.
+pub fn preflight(request: &Request) -> Result<(), Failure> {
+    tools::find(request).map(drop)
+}
+
 /// Boots what `request` says: shows the console until the machine is switched off, or waits for a
 /// login, runs the command there and switches the machine off.
 ///

@@ -44,10 +44,6 @@ pub struct Settings {
     /// What build would be given.
     #[command(flatten)]
     pub build: Build,
-
-    /// One JSON object instead of lines.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `sdbuild completions`.

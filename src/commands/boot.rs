@@ -8,8 +8,13 @@ use crate::settings::{self, Environment, System};
 
 /// Boots the image; what `--run` gave goes to standard output.
 pub async fn run(args: &cli::Boot, env: &Environment, context: &Context) -> Result<(), Failure> {
-    let settings = settings::Boot::resolve(args, env)?;
-    let request = Request {
+    let request = request(settings::Boot::resolve(args, env)?);
+    boot::boot(&request, (&context.cancel, &context.events)).await
+}
+
+/// What the settings ask for, in the words of the room that does it.
+pub(super) fn request(settings: settings::Boot) -> Request {
+    Request {
         image: settings.image,
         scratch: settings.common.cache_dir,
         architecture: match settings.system {
@@ -26,6 +31,5 @@ pub async fn run(args: &cli::Boot, env: &Environment, context: &Context) -> Resu
             timeout: login.timeout,
             command: login.command,
         }),
-    };
-    boot::boot(&request, (&context.cancel, &context.events)).await
+    }
 }

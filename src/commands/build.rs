@@ -1,6 +1,9 @@
-//! `sdbuild build`: resolve, plan, run, report.
+//! `sdbuild build`: resolve, plan, run, report; then boot what came out, when that is asked for.
 
+use crate::boot;
 use crate::cli;
+use crate::commands;
+use crate::event::Timings;
 use crate::failure::Failure;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
@@ -13,6 +16,12 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
+    let boot = boot_test(&settings, args, env)?;
+    let timings = Timings::default();
+    let context = &Context {
+        events: timings.listen(&context.events),
+        ..context.clone()
+    };
     let plan = pipeline::plan(settings, context).await?;
     if plan.settings.dry_run {
         let lines = plan.describe();
@@ -20,7 +29,7 @@ pub async fn run(
             .iter()
             .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
     }
-    let done = pipeline::run(&plan, context).await?;
+    let done = pipeline::run(&plan, context, &timings).await?;
     let image = &done.image;
     context.events.notice(format!(
         "{} in {} (SHA-256 {})",
@@ -28,7 +37,57 @@ pub async fn run(
         image.path.display(),
         hex::encode(image.sha256)
     ));
-    let told = ui.result(&image.path.to_string_lossy());
+    let told = if args.json {
+        ui.result(image.manifest.trim_end())
+    } else {
+        ui.result(&image.path.to_string_lossy())
+    };
+    let path = image.path.clone();
     // What could not be removed weighs more than a result that nobody could be told.
-    done.all_given_back().and(told)
+    done.all_given_back().and(told)?;
+    match boot {
+        Some(request) => {
+            test(
+                boot::Request {
+                    image: path,
+                    ..request
+                },
+                context,
+            )
+            .await
+        }
+        None => Ok(()),
+    }
+}
+
+/// How the image will be booted; what that needs is looked for before the hours of a build.
+fn boot_test(
+    settings: &settings::Build,
+    args: &cli::Build,
+    env: &Environment,
+) -> Result<Option<boot::Request>, Failure> {
+    if !settings.boot_test || settings.dry_run {
+        return Ok(None);
+    }
+    let args = cli::Boot {
+        image: settings.output.clone(),
+        until_ssh: true,
+        run: None,
+        ssh_key: args.ssh_key.clone(),
+        user: None,
+        timeout: None,
+        memory: None,
+        port: None,
+        system: Some(settings.system.to_string()),
+        firmware: None,
+    };
+    let request = commands::boot::request(settings::Boot::resolve(&args, env)?);
+    boot::preflight(&request)?;
+    Ok(Some(request))
+}
+
+async fn test(request: boot::Request, context: &Context) -> Result<(), Failure> {
+    let booted = Box::pin(boot::boot(&request, (&context.cancel, &context.events))).await;
+    let shown = request.image.display();
+    booted.map_err(|failure| failure.context(format!("boot the image, which stays at {shown}")))
 }

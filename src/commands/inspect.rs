@@ -188,6 +188,15 @@ fn lines(report: &Report) -> String {
             &format!("{verb} as in {}", checksum.file.display()),
         );
     }
+    if let Some(manifest) = &report.manifest {
+        let verb = if manifest.mismatches.is_empty() {
+            "the same"
+        } else {
+            "ANOTHER"
+        };
+        let text = format!("{verb} image as in {}", manifest.file.display());
+        rows.add("manifest", &text);
+    }
     let id = report.table.id.as_deref().unwrap_or_default();
     rows.add(
         "table",

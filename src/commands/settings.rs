@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 /// Resolves and shows them.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
     let settings = Build::resolve(&args.build, env)?.listed();
-    if args.json {
+    if args.build.json {
         let all = json!({ "version": VERSION, "settings": settings });
         let text = serde_json::to_string_pretty(&all).or_internal("write JSON")?;
         return ui.result(&text);

@@ -21,6 +21,7 @@ mod fat_files;
 pub mod files;
 mod gpt;
 mod kernel;
+pub mod manifest;
 mod mbr;
 pub mod place;
 mod probe;

@@ -12,6 +12,7 @@ use super::content::{Compression, Opened};
 use super::disk::Section;
 use super::error::Error;
 use super::files::{FileSystem, Summary};
+use super::manifest::{self, Manifest};
 use super::table::{self, Kind, Partition, Table};
 
 /// The version of the report's shape.
@@ -53,6 +54,8 @@ pub struct Report {
     pub raw: Raw,
     /// What `<image>.sha256` says.
     pub checksum: Option<Checksum>,
+    /// What `<image>.json` says.
+    pub manifest: Option<Manifest>,
     /// The partition table.
     pub table: Table,
     /// Partitions by number; number 0 is an image that is one file system.
@@ -141,12 +144,20 @@ impl Layout {
 pub fn examine(path: &Path, opened: &Opened) -> Result<Report, Error> {
     let facts = &opened.facts;
     let checksum = checksum::compare(path, facts)?;
+    let manifest = manifest::compare(path, facts)?;
     let layout = Layout::read(&opened.disk)?;
     let mut boot = Boot::find(&layout.volumes)?;
     let mut problems = layout.problems;
     problems.append(&mut boot.problems);
     if let Some(wrong) = checksum.as_ref().filter(|checksum| !checksum.matches) {
         problems.insert(0, format!("{} gives another hash", wrong.file.display()));
+    }
+    if let Some(told) = manifest.as_ref().filter(|told| !told.mismatches.is_empty()) {
+        let (file, fields) = (told.file.display(), told.mismatches.join(", "));
+        problems.insert(
+            0,
+            format!("{file} is of another image: not the same {fields}"),
+        );
     }
     Ok(Report {
         version: VERSION,
@@ -159,6 +170,7 @@ pub fn examine(path: &Path, opened: &Opened) -> Result<Report, Error> {
             sha256: facts.raw_sha256.clone(),
         },
         checksum,
+        manifest,
         table: layout.table,
         partitions: layout.slots,
         boot,

@@ -15,7 +15,7 @@ pub use super::image::BuilderImage;
 use super::journal::Journal;
 use super::nixpkgs::NixpkgsIn;
 use super::source::Configuration;
-use super::store_path::only_path;
+use super::store_path::result;
 use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
@@ -71,6 +71,8 @@ pub struct Built {
     pub container: Container,
     /// The result, `/nix/store/…`.
     pub out_path: String,
+    /// The derivation that it is the output of, where Nix knows it.
+    pub derivation: Option<String>,
 }
 
 impl Builder<'_> {
@@ -145,9 +147,10 @@ impl Prepared {
             events.warn(format!("the log {} is not whole: {error}", log.display()));
         }
         match followed.and_then(|followed| self.result(&followed?, &findings)) {
-            Ok(out_path) => Ok(Built {
+            Ok((out_path, derivation)) => Ok(Built {
                 container: self.container,
                 out_path,
+                derivation,
             }),
             Err(failure) => Err(Failure {
                 log: Some(log),
@@ -164,11 +167,15 @@ impl Prepared {
         follow(&self.container, attached, journal, &events).await
     }
 
-    /// The result's store path, or why there is none.
-    fn result(&self, followed: &Followed, findings: &Findings) -> Result<String, Failure> {
+    /// The result's store path and derivation, or why there is none.
+    fn result(
+        &self,
+        followed: &Followed,
+        findings: &Findings,
+    ) -> Result<(String, Option<String>), Failure> {
         let Followed { exit, out } = followed;
         if exit.code == 0 {
-            return only_path(out);
+            return result(out);
         }
         let ending = Ending {
             code: exit.code,

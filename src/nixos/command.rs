@@ -68,7 +68,7 @@ pub(super) struct Places {
 
 impl Places {
     /// The link that keeps the result.
-    fn link(&self) -> String {
+    fn result(&self) -> String {
         format!("{}/{}", layout::ROOTS, self.root)
     }
 }
@@ -89,7 +89,7 @@ impl BuildRequest {
 
     /// The program and its arguments; the first one is the entry that leads the rest.
     pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
-        let link = places.link();
+        let link = places.result();
         let configuration = format!("nixos-config={}", layout::WRAPPER);
         [
             "/bin/sh",
@@ -141,6 +141,7 @@ impl BuildRequest {
             ("SDBUILD_RUN", places.run.clone()),
             ("SDBUILD_LIVE", places.live.join(" ")),
             ("SDBUILD_NIXPKGS", places.nixpkgs.clone()),
+            ("SDBUILD_RESULT", places.result()),
         ];
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
@@ -154,7 +155,6 @@ impl BuildRequest {
                 ),
                 ("SDBUILD_WRAPPER", layout::WRAPPER.to_owned()),
                 ("SDBUILD_SYSTEM", self.system.clone()),
-                ("SDBUILD_LINK", places.link()),
             ]);
         }
         Ok(environment

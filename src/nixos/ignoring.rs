@@ -79,10 +79,19 @@ fn is_folder(entry: &DirEntry) -> bool {
     entry.file_type().is_some_and(|kind| kind.is_dir())
 }
 
-/// Everything but repositories and images.
+const IMAGES: [&[u8]; 4] = [b".img", b".img.zst", b".img.xz", b".img.gz"];
+/// What stands beside an image, by what its name has more.
+const SIDECARS: [&[u8]; 4] = [b".sha256", b".bmap", b".rpi-imager.json", b".json"];
+
+/// Everything but repositories and images with what is beside those: ours land where configurations are.
 fn goes_along(entry: &DirEntry) -> bool {
     let name = entry.file_name().as_encoded_bytes();
-    let image = name.ends_with(b".img") || name.ends_with(b".img.zst");
+    let of = SIDECARS
+        .iter()
+        .find_map(|ending| name.strip_suffix(*ending));
+    let image = IMAGES
+        .iter()
+        .any(|ending| of.unwrap_or(name).ends_with(ending));
     name != b".git" && (is_folder(entry) || !image)
 }
 

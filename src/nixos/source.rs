@@ -1,8 +1,8 @@
 //! The person's configuration: one file, and the folder that goes along with it.
 //!
 //! What the folder holds is uploaded, hidden files included, except for: `.git`; what `.gitignore`
-//! (also without a repository) and `.sdbuildignore` name; images (`*.img`, `*.img.zst`), because
-//! our own land beside the configuration; links into `/nix/store`, as `nix-build` leaves them;
+//! (also without a repository) and `.sdbuildignore` name; images (`*.img`, also `.zst`, `.xz`, `.gz`)
+//! with what is beside them, because our own land beside the configuration; links into `/nix/store`, as `nix-build` leaves them;
 //! sockets, pipes and devices; and, when the folder is the person's home, everything hidden, which
 //! is where keys and tokens are kept. The configuration file itself always goes along. Links that stay
 //! inside the folder stay links, all others are refused.

@@ -1,11 +1,19 @@
-//! What `nix-build` prints when all went well: the path of its one result. Pure.
+//! What the builder prints when all went well: the path of its one result, and its derivation. Pure.
 
 use crate::failure::{Class, Failure};
 
-/// What `nix-build` printed: one store path, or something is very wrong.
-pub(super) fn only_path(lines: &[String]) -> Result<String, Failure> {
+/// What `nix-store --query --deriver` says of a path that it knows no derivation of.
+const UNKNOWN: &str = "unknown-deriver";
+
+/// What `nix-build` printed, and what the entry then said of it: one store path, or something is very
+/// wrong. Nix need not know the derivation of what it fetched.
+pub(super) fn result(lines: &[String]) -> Result<(String, Option<String>), Failure> {
     match lines {
-        [line] if is_store_path(line) => Ok(line.clone()),
+        [line] if is_store_path(line) => Ok((line.clone(), None)),
+        [line, deriver] if is_store_path(line) && deriver == UNKNOWN => Ok((line.clone(), None)),
+        [line, deriver] if is_store_path(line) && is_derivation(deriver) => {
+            Ok((line.clone(), Some(deriver.clone())))
+        }
         lines => Err(Failure::message(
             Class::Build,
             format!(
@@ -15,6 +23,11 @@ pub(super) fn only_path(lines: &[String]) -> Result<String, Failure> {
         )
         .hint("the attribute must be a single derivation with a single output")),
     }
+}
+
+fn is_derivation(text: &str) -> bool {
+    let stem = text.strip_suffix(".drv");
+    stem.is_some_and(is_store_path)
 }
 
 /// `/nix/store/`, 32 characters of hash, a dash, a name of at most 211 characters.
@@ -40,13 +53,18 @@ mod tests {
     #[test]
     fn only_one_store_path_is_a_result() {
         let good = format!("/nix/store/{}-nixos.img", "a".repeat(32));
-        assert_eq!(only_path(std::slice::from_ref(&good)).unwrap(), good);
+        let derivation = format!("{good}.drv");
+        let of = |lines: &[&String]| result(&lines.iter().copied().cloned().collect::<Vec<_>>());
+        assert_eq!(of(&[&good]).unwrap(), (good.clone(), None));
+        let known = Some(derivation.clone());
+        assert_eq!(of(&[&good, &derivation]).unwrap(), (good.clone(), known));
+        assert_eq!(of(&[&good, &UNKNOWN.into()]).unwrap(), (good.clone(), None));
         for lines in [
             vec![],
             vec![good.clone(), good.clone()],
             vec![format!("{good}/../x")],
         ] {
-            assert_eq!(only_path(&lines).unwrap_err().class, Class::Build);
+            assert_eq!(result(&lines).unwrap_err().class, Class::Build);
         }
         for bad in [
             "",

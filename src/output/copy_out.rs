@@ -1,67 +1,35 @@
-//! The image's way out of the stopped builder: found, checked, streamed once, hashed on the way.
+//! The image's way out of the stopped builder: found, checked, and streamed once.
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
-use super::bridge::{self, CHUNK, feed};
+use super::bridge::{self, feed};
+use super::copy::{Copy, Image, LARGEST, Order};
 use super::product::{self, LIST, LONGEST_LIST, Product};
-use super::sparse::SparseWriter;
-use super::target::Target;
 use crate::cancel::Cancel;
-use crate::engine::{Container, PathKind, PathStat, RunId};
-use crate::event::{Events, Phase};
+use crate::engine::{Container, PathKind, PathStat};
+use crate::event::Events;
 use crate::failure::{Class, Failure, OrFail};
 
-/// The largest image: the largest cards hold a little more, no system does.
-const LARGEST: u64 = 256 << 30;
 /// After an interruption a disk may still finish the write that it is at.
 const LETTING_GO: Duration = Duration::from_secs(10);
-/// Where the image goes.
-#[derive(Clone, Debug)]
-pub struct OutputSettings {
-    /// The output folder.
-    pub dir: PathBuf,
-    /// Replace what has the image's name.
-    pub force: bool,
-    /// The person who ran `sudo`.
-    pub owner: Option<(u32, u32)>,
-}
-
-/// An image that is there, whole and on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// The file.
-    pub path: PathBuf,
-    /// Its length.
-    pub size: u64,
-    /// SHA-256 of its content.
-    pub sha256: [u8; 32],
-}
-
 /// Copies the image of a finished build, whose result is `out_path`, out of its stopped builder and
-/// into the output folder ([`Phase::CopyOut`]).
+/// into the output folder ([`crate::event::Phase::CopyOut`]), with its sidecars.
 pub async fn copy_out(
     container: &Container,
     out_path: &str,
-    settings: &OutputSettings,
+    order: &Order,
     (cancel, events): (&Cancel, &Events),
 ) -> Result<Image, Failure> {
     let product = cancel.race(Box::pin(find(container, out_path))).await??;
     let path = format!("{out_path}/{}", product.components.join("/"));
+    let copy = Copy::new(product, order, (cancel, events));
+    // Before the bytes are sent for: copying takes its time.
+    copy.names_are_free()?;
     let stream = cancel.race(container.download(&path)).await??;
-    let copy = Copy {
-        name: product.name,
-        part: RunId::random()
-            .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?
-            .to_string(),
-        settings: settings.clone(),
-        events: events.clone(),
-    };
     let (sender, receiver) = bridge::channel();
     let writer = tokio::task::spawn_blocking(move || copy.write(receiver));
     let fed = cancel.race(Box::pin(feed(stream, sender))).await;
@@ -178,7 +146,9 @@ async fn small_file(container: &Container, path: &str) -> Result<Vec<u8>, Failur
 }
 
 /// The one regular file that the archive must begin with.
-fn only_file<R: Read>(archive: &mut tar::Archive<R>) -> Result<(tar::Entry<'_, R>, u64), Failure> {
+pub(super) fn only_file<R: Read>(
+    archive: &mut tar::Archive<R>,
+) -> Result<(tar::Entry<'_, R>, u64), Failure> {
     let mut entries = archive
         .entries()
         .or_environment("read the engine's archive")?;
@@ -195,103 +165,8 @@ fn only_file<R: Read>(archive: &mut tar::Archive<R>) -> Result<(tar::Entry<'_, R
     Ok((entry, size))
 }
 
-fn refuse(text: impl std::fmt::Display) -> Failure {
+pub(super) fn refuse(text: impl std::fmt::Display) -> Failure {
     Failure::message(Class::Build, text)
-}
-
-/// The blocking half: tar stream in, image out.
-struct Copy {
-    name: String,
-    part: String,
-    settings: OutputSettings,
-    events: Events,
-}
-
-impl Copy {
-    fn write(&self, stream: impl Read) -> Result<Image, Failure> {
-        let mut archive = tar::Archive::new(stream);
-        let (entry, size) = only_file(&mut archive)?;
-        if size > LARGEST {
-            return Err(refuse(format!(
-                "the image is too large: {size} bytes, {LARGEST} at most"
-            )));
-        }
-        let dir = &self.settings.dir;
-        let target = Target::create(dir, &self.part).map_err(|e| cannot_write(dir, e))?;
-        let sha256 = self.stream(entry, size, &target)?;
-        if let Some(owner) = self.settings.owner
-            && let Err(error) = target.give_to(owner)
-        {
-            self.events.warn(format!("the image stays root's: {error}"));
-        }
-        let path = target
-            .publish(&self.name, self.settings.force)
-            .map_err(|e| self.unnamed(e))?;
-        Ok(Image { path, size, sha256 })
-    }
-
-    fn stream(&self, mut from: impl Read, size: u64, target: &Target) -> Result<[u8; 32], Failure> {
-        let write = |e| cannot_write(&self.settings.dir, e);
-        let mut writer = SparseWriter::new(target.file());
-        let mut hash = Sha256::new();
-        let (mut done, mut buffer) = (0u64, vec![0; CHUNK]);
-        loop {
-            let n = from
-                .read(&mut buffer)
-                .or_environment("read the image from the engine")?;
-            let Some(bytes) = buffer.get(..n).filter(|b| !b.is_empty()) else {
-                break;
-            };
-            hash.update(bytes);
-            writer.write(bytes).map_err(write)?;
-            done += n as u64;
-            self.events.bytes(Phase::CopyOut, done, Some(size));
-        }
-        if done != size {
-            return Err(Failure::environment(format!(
-                "the engine sent {done} of the image's {size} bytes"
-            ))
-            .hint("check that the engine still runs: `docker info`"));
-        }
-        writer.finish().map_err(write)?;
-        Ok(hash.finalize().into())
-    }
-
-    /// Why a whole image did not get its name.
-    fn unnamed(&self, error: io::Error) -> Failure {
-        let place = self.settings.dir.join(&self.name);
-        let shown = place.display();
-        if error.kind() == io::ErrorKind::AlreadyExists {
-            return Failure::usage(format!("{shown} exists already"))
-                .hint("give --force to replace it, or --output for another folder")
-                .hint("nothing is lost: the result is kept, and the next run takes seconds");
-        }
-        if error.kind() == io::ErrorKind::IsADirectory {
-            return Failure::usage(format!(
-                "{shown} is a folder, which --force does not replace"
-            ))
-            .hint("give --output for another folder; the next run takes seconds");
-        }
-        cannot_write(&self.settings.dir, error)
-    }
-}
-
-/// What the output folder has against an image.
-fn cannot_write(dir: &Path, error: io::Error) -> Failure {
-    let kind = error.kind();
-    let hint = if matches!(
-        kind,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    ) {
-        "free some space there, or give --output for another folder; the next run takes seconds"
-    } else if kind == io::ErrorKind::FileTooLarge {
-        "the file system there has no files that large (FAT ends at 4 GiB): give --output for another folder"
-    } else {
-        "give --output for a folder that can be written to; the next run takes seconds"
-    };
-    Failure::new(Class::Environment, error)
-        .context(format!("write the image to {}", dir.display()))
-        .hint(hint)
 }
 
 #[cfg(test)]

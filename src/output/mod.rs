@@ -1,15 +1,29 @@
-//! Output: the image comes out of the engine once, in one pass, and appears whole or not at all.
+//! Output: the image comes out of the engine once, in one pass, and appears whole or not at all, with
+//! its sidecars.
 //!
 //! Promises: what the builder says about its result is data from an untrusted place: parsed
-//! strictly, confined to the result's own path, bounded, no link followed. Memory stays below a few
-//! megabytes whatever the image's size; holes stay holes; nothing is left when it ends early, and
-//! nothing that was there is replaced unasked. Refuses: to read the environment, to compress.
+//! strictly, confined to the result's own path, bounded, no link followed. All cores work at the same
+//! time, and memory stays below 200 MiB whatever the image's size; holes stay holes; nothing is left
+//! when it ends early, and nothing that was there is replaced unasked. Refuses: to read the environment.
 
 mod bridge;
+mod copy;
 pub mod copy_out;
+mod encode;
+mod ends;
+mod gzip;
+mod imager;
+pub mod manifest;
 pub mod product;
+mod publish;
 mod sparse;
+mod stages;
+mod store;
 pub mod target;
+mod wording;
 
-pub use copy_out::{Image, OutputSettings, copy_out};
+pub use copy::{Image, Order, OutputSettings};
+pub use copy_out::copy_out;
+pub use encode::Compression;
+pub use imager::Imager;
 pub use target::preflight;

@@ -2,24 +2,39 @@
 //! image. Pure, and strict: it was written by whatever ran in the builder.
 
 use crate::failure::{Class, Failure};
+use crate::image::Compression;
 
 /// The list below the result's path.
 pub const LIST: &str = "nix-support/hydra-build-products";
 /// A list is a few lines; this is many times what any has.
 pub const LONGEST_LIST: u64 = 64 * 1024;
-/// The longest name that file systems take.
-const LONGEST_NAME: usize = 255;
+/// The longest name that file systems take, 255, without the longest ending of a sidecar.
+const LONGEST_NAME: usize = 230;
 /// Folders between the result and the image; it is one.
 const DEEPEST: usize = 8;
-const ENDINGS: [&str; 2] = [".img", ".img.zst"];
+const ENDINGS: [(&str, Compression); 4] = [
+    (".img", Compression::None),
+    (".img.zst", Compression::Zstd),
+    (".img.xz", Compression::Xz),
+    (".img.gz", Compression::Gzip),
+];
 
 /// Where the image lies in the builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
     /// The folders below the result and the file, one by one.
     pub components: Vec<String>,
-    /// The file's own name: safe as a name beside the person's other files.
+    /// The image's name when it is not compressed, `….img`: safe beside the person's other files.
     pub name: String,
+    /// How the build compressed it.
+    pub packed: Compression,
+}
+
+impl Product {
+    /// The name that the build gave it.
+    pub(super) fn packed_name(&self) -> &str {
+        self.components.last().map_or("", String::as_str)
+    }
 }
 
 /// The one `file sd-image PATH` of `list`, where PATH lies below `out_path`.
@@ -54,9 +69,12 @@ pub fn parse(list: &str, out_path: &str) -> Result<Product, Failure> {
     if components.len() > DEEPEST {
         return Err(refuse(format!("the image {path:?} lies too deep")));
     }
-    let name = components.last().cloned().unwrap_or_default();
-    check_name(&name)?;
-    Ok(Product { components, name })
+    let (name, packed) = image_name(components.last().map_or("", String::as_str))?;
+    Ok(Product {
+        components,
+        name,
+        packed,
+    })
 }
 
 /// The path of a line `file sd-image PATH`; quotes around it are part of the format.
@@ -73,8 +91,9 @@ fn image_path(line: &str) -> Option<&str> {
     Some(unquoted.unwrap_or(path))
 }
 
-/// A name that means nothing to a shell, a terminal or a program's flags.
-fn check_name(name: &str) -> Result<(), Failure> {
+/// The uncompressed image's name, which means nothing to a shell, a terminal or a program's flags, and
+/// the compression of what is called `name`.
+fn image_name(name: &str) -> Result<(String, Compression), Failure> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "+._=?@,~-".contains(c);
     if name.len() > LONGEST_NAME {
         return Err(refuse(format!(
@@ -86,13 +105,16 @@ fn check_name(name: &str) -> Result<(), Failure> {
         return Err(refuse(format!("the image's name {name:?} is not a plain file name"))
             .hint("set image.baseName (sdImage.imageBaseName before 25.05) to letters, digits, dots and dashes"));
     }
-    let stem = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
-    if stem.is_none_or(str::is_empty) {
-        return Err(refuse(format!(
-            "the image {name:?} ends in neither .img nor .img.zst"
-        )));
-    }
-    Ok(())
+    let stem = |(ending, packed): &(&str, Compression)| {
+        let stem = name.strip_suffix(ending)?;
+        Some((format!("{stem}.img"), *packed))
+    };
+    let found = ENDINGS.iter().find_map(stem);
+    found.filter(|(name, _)| name != ".img").ok_or_else(|| {
+        refuse(format!(
+            "the image {name:?} ends in none of .img, .img.zst, .img.xz and .img.gz"
+        ))
+    })
 }
 
 fn refuse(text: impl std::fmt::Display) -> Failure {
@@ -122,7 +144,8 @@ mod tests {
             product.components,
             ["sd-image", "nixos-26.05-aarch64-linux.img.zst"]
         );
-        assert_eq!(product.name, "nixos-26.05-aarch64-linux.img.zst");
+        assert_eq!(product.name, "nixos-26.05-aarch64-linux.img");
+        assert_eq!(product.packed, Compression::Zstd);
         assert_eq!(
             parse(&format!("file\tsd-image  \"{OUT}/a.img\"\n"), OUT)
                 .unwrap()
@@ -190,9 +213,9 @@ mod tests {
             refused(&format!("file sd-image {OUT}/{}.img", "a".repeat(252)))
                 .contains("256 characters")
         );
-        for name in ["a.iso", "img", "a.img.gz", "a"] {
+        for name in ["a.iso", "img", "a.img.bz2", "a"] {
             assert!(
-                refused(&format!("file sd-image {OUT}/{name}")).contains("neither .img"),
+                refused(&format!("file sd-image {OUT}/{name}")).contains("none of .img"),
                 "{name}"
             );
         }
@@ -203,7 +226,7 @@ mod tests {
         fn what_is_accepted_is_confined(list in "(?s)(file sd-image )?(/nix/store/abc-nixos.img)?(/.{0,20}){0,3}(.img)?\n?") {
             if let Ok(product) = parse(&list, OUT) {
                 prop_assert!(!product.components.iter().any(|c| c.is_empty() || c == "." || c == ".."));
-                prop_assert!(ENDINGS.iter().any(|ending| product.name.ends_with(ending)));
+                prop_assert!(product.name.strip_suffix(".img").is_some_and(|stem| !stem.is_empty()));
                 prop_assert!(!product.name.starts_with(['-', '.']) && !product.name.contains(['/', '\0', ' ']));
             }
         }

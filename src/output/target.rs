@@ -95,31 +95,30 @@ impl Target {
         )?)
     }
 
-    /// Gives it its name, in one step and with everything on disk. Something of that name is an
-    /// error of kind [`io::ErrorKind::AlreadyExists`] unless `force`; a folder always is one.
-    pub(super) fn publish(mut self, name: &str, force: bool) -> io::Result<PathBuf> {
+    /// Puts all of it on disk. What is to replace something gets a name of ours, so that only a rename
+    /// is left to do.
+    pub(super) fn settle(&mut self, force: bool) -> io::Result<()> {
         self.file.sync_all()?;
-        let place = self.folder.join(name);
-        match (force, self.named) {
-            (false, false) => self.link(&place)?,
-            (false, true) => self.rename_new(&place)?,
-            (true, _) => self.replace(&place)?,
-        }
-        sync_folder(&self.folder)?;
-        Ok(place)
-    }
-
-    fn replace(&mut self, place: &Path) -> io::Result<()> {
-        if place.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !self.named {
+        if force && !self.named {
             self.link(&self.part)?;
             self.named = true;
         }
-        fs::rename(&self.part, place)?;
-        self.named = false;
         Ok(())
+    }
+
+    /// Gives it its name, in one step; to be called when it is settled. Something of that name is an
+    /// error of kind [`io::ErrorKind::AlreadyExists`] unless `force`.
+    pub(super) fn place(&mut self, name: &str, force: bool) -> io::Result<()> {
+        let place = self.folder.join(name);
+        match (force, self.named) {
+            (false, false) => self.link(&place),
+            (false, true) => self.rename_new(&place),
+            (true, _) => {
+                fs::rename(&self.part, place)?;
+                self.named = false;
+                Ok(())
+            }
+        }
     }
 
     fn link(&self, place: &Path) -> io::Result<()> {
@@ -170,7 +169,7 @@ fn no_tmpfile(error: &io::Error) -> bool {
 }
 
 /// Makes the name last. Some file systems cannot sync a folder, which is no failure of ours.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
         Err(e) if e.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
         result => result,

@@ -7,6 +7,7 @@ use crate::event::Phase;
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::builder::BuilderImage;
 use crate::oci::{Definition, Images};
+use crate::pipeline::origin::Containers;
 use crate::pipeline::{Context, Plan};
 use crate::settings::{self, Common};
 
@@ -17,6 +18,8 @@ pub(super) struct Provided {
     pub(super) registrar: Option<RegistrarImage>,
     /// What Nix runs in.
     pub(super) builder: BuilderImage,
+    /// Both, for the manifest.
+    pub(super) containers: Containers,
     /// For further downloads.
     pub(super) images: Images,
 }
@@ -49,12 +52,14 @@ pub(super) async fn provide(plan: &Plan, context: &Context) -> Result<Provided, 
         Some(reference) => foreign(plan, reference, context).await?,
         None => BuilderImage::ours(own.as_ref().map(Definition::reference).unwrap_or_default()),
     };
+    let containers = Containers::new(registrar.as_ref(), own.as_ref(), builder.reference());
     let registrar = registrar.as_ref().map(|image| RegistrarImage {
         reference: image.reference(),
     });
     Ok(Provided {
         registrar,
         builder,
+        containers,
         images,
     })
 }

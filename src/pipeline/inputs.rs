@@ -3,7 +3,7 @@
 use crate::artifact::{Fetcher, Remote};
 use crate::event::Phase;
 use crate::failure::Failure;
-use crate::nixos::lock::{self, Download, Downloaded, Resolve, Wanted};
+use crate::nixos::lock::{self, Download, Downloaded, Locked, Resolve, Wanted};
 use crate::nixos::nixpkgs::{Nixpkgs, NixpkgsIn};
 use crate::oci::Images;
 use crate::pipeline::{Context, Plan};
@@ -13,14 +13,16 @@ const LARGEST_ARCHIVE: u64 = 512 << 20;
 /// Every Debian mirror has it.
 const RELEASE: &str = "dists/stable/Release";
 
-/// The nixpkgs of `plan`: a folder as it is, anything else by its lock.
+/// The nixpkgs of `plan`: a folder as it is, anything else by its lock, which comes along.
 pub(super) async fn nixpkgs(
     plan: &Plan,
     context: &Context,
     images: &Images,
-) -> Result<NixpkgsIn, Failure> {
+) -> Result<(NixpkgsIn, Option<Locked>), Failure> {
     let wanted = match &plan.nixpkgs {
-        Nixpkgs::Folder(folder) => return NixpkgsIn::folder(folder, &context.cancel).await,
+        Nixpkgs::Folder(folder) => {
+            return Ok((NixpkgsIn::folder(folder, &context.cancel).await?, None));
+        }
         Nixpkgs::Url(url) => Wanted::Url(url.clone()),
         Nixpkgs::Release(release) => Wanted::Release(release.clone()),
     };
@@ -33,8 +35,9 @@ pub(super) async fn nixpkgs(
     };
     let fetch = |download| fetch(download, images.fetcher(), context);
     let resolve = lock::resolve(&how, &context.events, fetch);
-    let (_, archive) = context.phase(Phase::Fetch, resolve).await?;
-    NixpkgsIn::archive(archive.path, archive.sha256)
+    let (locked, archive) = context.phase(Phase::Fetch, resolve).await?;
+    let archive = NixpkgsIn::archive(archive.path, archive.sha256)?;
+    Ok((archive, Some(locked)))
 }
 
 /// The mirror that a miniature nixpkgs fetches from, one that answers. Only a folder can be such a tree

@@ -16,6 +16,7 @@ mod images;
 mod inputs;
 mod inventory;
 mod logs;
+mod origin;
 mod plan;
 mod removal;
 mod run;

@@ -2,24 +2,27 @@
 //! however it ends.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::binfmt::{self, Lease, Registrar, RegistrarImage, RegistrarOptions};
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Engine, Role};
-use crate::event::{Event, Events, Phase};
-use crate::failure::{Class, Failure, Leftover};
+use crate::event::{Event, Events, Phase, Timings};
+use crate::failure::{Class, Failure, Leftover, OrFail as _};
+use crate::image::Compression as Packed;
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, Glue, IMAGE, NixSettings};
-use crate::output::{self, Image, OutputSettings};
+use crate::nixos::source::Bundle;
+use crate::output::manifest::{self, Origin};
+use crate::output::{self, Compression, Image, Imager, Order, OutputSettings};
 use crate::pipeline::beacon::Beacons;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, Provided};
 use crate::pipeline::scope::{Scope, gave_all_back, settle};
 use crate::pipeline::suspend::Suspension;
 use crate::pipeline::sweep::Sweep;
-use crate::pipeline::{Context, Plan, inputs, logs};
-use crate::settings;
+use crate::pipeline::{Context, Plan, inputs, logs, origin};
+use crate::settings::{self, Compress, Format};
 
 /// A build that went well.
 #[derive(Debug)]
@@ -41,14 +44,14 @@ impl Done {
     }
 }
 
-/// Carries out `plan`.
-pub async fn run(plan: &Plan, context: &Context) -> Result<Done, Failure> {
+/// Carries out `plan`. `timings` knows how long the phases took that `context` tells of.
+pub async fn run(plan: &Plan, context: &Context, timings: &Timings) -> Result<Done, Failure> {
     let beacons = Beacons::new(&plan.settings.common.state_dir, plan.base.engine.endpoint());
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
     let beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
     let suspension = Suspension::listen(scope.patience())?;
-    let steps = Box::pin(steps(plan, context, (&beacons, &mut scope)));
+    let steps = Box::pin(steps(plan, context, (&beacons, &mut scope, timings)));
     let (engine, cancel) = (&plan.base.engine, &context.cancel);
     let interrupted_in_silence = async {
         cancel.cancelled().await;
@@ -97,14 +100,23 @@ async fn silence(engine: &Engine) {
 async fn steps(
     plan: &Plan,
     context: &Context,
-    (beacons, scope): (&Beacons, &mut Scope),
+    (beacons, scope, timings): (&Beacons, &mut Scope, &Timings),
 ) -> Result<Image, Failure> {
     let provided = images::provide(plan, context).await?;
-    let job = job(plan, context, &provided).await?;
+    let (job, mut origin) = Box::pin(job(plan, context, &provided)).await?;
     Box::pin(emulate(plan, context, (&provided, beacons, scope))).await?;
     let built = Box::pin(build(plan, context, (&provided.builder, job, scope))).await?;
     scope.release_lease(&context.cancel).await;
-    Box::pin(copy_out(plan, context, &built)).await
+    origin.result = manifest::Built {
+        store_path: built.out_path.clone(),
+        derivation: built.derivation.clone(),
+    };
+    let order = Order {
+        settings: output(&plan.settings),
+        origin,
+        timings: timings.clone(),
+    };
+    Box::pin(copy_out(context, &built, &order)).await
 }
 
 /// Registers and probes, or only probes, or neither; dead runs are swept in any case.
@@ -177,13 +189,23 @@ async fn sweep(
     Ok(())
 }
 
-async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job, Failure> {
+/// What is to be built, and what the manifest will tell of it.
+async fn job(
+    plan: &Plan,
+    context: &Context,
+    provided: &Provided,
+) -> Result<(Job, Origin), Failure> {
     let Context { cancel, events } = context;
     let settings = &plan.settings;
-    let nixpkgs = inputs::nixpkgs(plan, context, &provided.images).await?;
+    let (nixpkgs, locked) = inputs::nixpkgs(plan, context, &provided.images).await?;
     let debian_mirror = inputs::debian_mirror(plan, context, &provided.images).await?;
     let bundle = plan.configuration.collect(cancel, events).await?;
-    Ok(Job {
+    let inputs = (
+        origin::nixpkgs(&nixpkgs, locked),
+        digest(&bundle, context).await?,
+    );
+    let origin = origin::origin(plan, &provided.containers, inputs);
+    let job = Job {
         configuration: plan.configuration.clone(),
         bundle,
         nixpkgs,
@@ -202,7 +224,20 @@ async fn job(plan: &Plan, context: &Context, provided: &Provided) -> Result<Job,
         },
         memory: settings.memory,
         log: logs::file(&settings.common.state_dir, &plan.run)?,
-    })
+    };
+    Ok((job, origin))
+}
+
+/// The digest of all that the builder sees of the configuration.
+async fn digest(bundle: &Bundle, context: &Context) -> Result<[u8; 32], Failure> {
+    let bundle = bundle.clone();
+    let work = tokio::task::spawn_blocking(move || bundle.digest());
+    let digest = context
+        .cancel
+        .race(work)
+        .await?
+        .or_internal("hash the configuration")?;
+    digest.or_usage("read the configuration's folder")
 }
 
 fn glue(choice: settings::Glue) -> Glue {
@@ -252,18 +287,31 @@ async fn watched<T>(
     work.await
 }
 
-async fn copy_out(plan: &Plan, context: &Context, built: &Built) -> Result<Image, Failure> {
-    let Context { cancel, events } = context;
-    let settings = OutputSettings {
-        dir: plan.settings.output.clone(),
-        force: plan.settings.force,
-        owner: plan.settings.owner,
+fn output(settings: &settings::Build) -> OutputSettings {
+    let Compress { format, level } = settings.compress;
+    let format = match format {
+        Format::None => Packed::None,
+        Format::Zstd => Packed::Zstd,
+        Format::Xz => Packed::Xz,
+        Format::Gzip => Packed::Gzip,
     };
-    let copy = output::copy_out(
-        &built.container,
-        &built.out_path,
-        &settings,
-        (cancel, events),
-    );
+    let imager = settings.rpi_imager.clone();
+    let moment = settings.source_date_epoch;
+    OutputSettings {
+        dir: settings.output.clone(),
+        force: settings.force,
+        owner: settings.owner,
+        compression: Compression { format, level },
+        imager: imager.map(|url| url.map_or(Imager::Here, Imager::Below)),
+        created: moment.map_or_else(SystemTime::now, |seconds| {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+        }),
+    }
+}
+
+async fn copy_out(context: &Context, built: &Built, order: &Order) -> Result<Image, Failure> {
+    let Context { cancel, events } = context;
+    let (container, out_path) = (&built.container, &built.out_path);
+    let copy = output::copy_out(container, out_path, order, (cancel, events));
     context.phase(Phase::CopyOut, copy).await
 }

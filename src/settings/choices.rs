@@ -5,7 +5,8 @@ use std::str::FromStr as _;
 
 use super::origin::{Layers, Said};
 use super::{
-    CACHE, CACHE_KEY, DEFAULT_RELEASE, Emulate, Environment, Glue, System, at_least, number, store,
+    CACHE, CACHE_KEY, Compress, DEFAULT_RELEASE, Emulate, Environment, Glue, System, at_least,
+    number, store,
 };
 use crate::cli;
 use crate::failure::Failure;
@@ -75,6 +76,31 @@ impl Choices<'_> {
         layers
             .pick("force", said, |file, _| file.force)
             .unwrap_or(false)
+    }
+
+    pub(super) fn compress(self, layers: &mut Layers) -> Result<Compress, Failure> {
+        let said = Said::flag(self.args.compress.clone())
+            .or_env("SDBUILD_COMPRESS", self.env.compress.clone());
+        let compress = layers.pick("compress", said, |file, _| file.compress.clone());
+        compress.map_or(Ok(Compress::default()), |text| text.parse())
+    }
+
+    #[expect(
+        clippy::option_option,
+        reason = "asked for or not, with an address or not"
+    )]
+    pub(super) fn rpi_imager(self, layers: &mut Layers) -> Option<Option<String>> {
+        let said = Said::flag(self.args.rpi_imager.clone());
+        layers.pick("rpi-imager", said, |file, _| {
+            let url = file.rpi_imager.clone()?;
+            Some(Some(url).filter(|url| !url.is_empty()))
+        })
+    }
+
+    pub(super) fn boot_test(self, layers: &mut Layers) -> bool {
+        let said = Said::flag(self.args.boot_test.then_some(true));
+        let boot_test = layers.pick("boot-test", said, |file, _| file.boot_test);
+        boot_test.unwrap_or(false)
     }
 
     /// Binary caches and their keys.

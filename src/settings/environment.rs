@@ -42,6 +42,10 @@ pub struct Environment {
     pub cores: Option<String>,
     /// `SDBUILD_JOBS`, as it was written.
     pub jobs: Option<String>,
+    /// `SDBUILD_COMPRESS`.
+    pub compress: Option<String>,
+    /// `SOURCE_DATE_EPOCH`, as it was written.
+    pub source_date_epoch: Option<String>,
     /// The store volume (`SDBUILD_STORE`).
     pub store: Option<String>,
     /// Where programs are (`PATH`).
@@ -86,6 +90,8 @@ impl Environment {
             glue: text("SDBUILD_GLUE"),
             cores: text("SDBUILD_CORES"),
             jobs: text("SDBUILD_JOBS"),
+            compress: text("SDBUILD_COMPRESS"),
+            source_date_epoch: text("SOURCE_DATE_EPOCH"),
             store: text("SDBUILD_STORE"),
             path: some("PATH"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),

@@ -12,7 +12,7 @@ use crate::plain_file;
 /// Name of the settings file.
 pub(super) const NAME: &str = "sdbuild.toml";
 /// Every key: what is not among them is refused with the nearest one.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 18] = [
     "nixpkgs",
     "system",
     "emulation",
@@ -20,6 +20,9 @@ pub(super) const KEYS: [&str; 15] = [
     "builder-image",
     "output",
     "force",
+    "compress",
+    "rpi-imager",
+    "boot-test",
     "substituters",
     "trusted-public-keys",
     "cores",
@@ -52,6 +55,12 @@ pub(super) struct File {
     pub(super) builder_image: Option<String>,
     /// See `--output`; relative to the file's own folder.
     pub(super) output: Option<PathBuf>,
+    /// See `--compress`.
+    pub(super) compress: Option<String>,
+    /// See `--rpi-imager`; empty for a list of where the image is.
+    pub(super) rpi_imager: Option<String>,
+    /// See `--boot-test`.
+    pub(super) boot_test: Option<bool>,
     /// Binary caches.
     pub(super) substituters: Option<Vec<String>>,
     /// Their public keys.
@@ -146,8 +155,9 @@ mod tests {
         let cli = crate::cli::Cli::command();
         let build = cli.find_subcommand("build").unwrap();
         for option in build.get_arguments().filter_map(|arg| arg.get_long()) {
-            // Where the file is, and that nothing shall be done, is not the file's to say.
-            let own = ["config", "dry-run"].contains(&option);
+            // Where the file is, that nothing shall be done, what is printed and whose key it is are not the
+            // file's to say.
+            let own = ["config", "dry-run", "json", "ssh-key"].contains(&option);
             assert!(own || KEYS.contains(&option), "--{option} has no key");
         }
     }

@@ -6,12 +6,14 @@
 
 mod boot;
 mod choices;
+mod compress;
 mod emulation;
 mod environment;
 mod file;
 mod glue;
 mod init;
 mod mirrors;
+mod moment;
 mod origin;
 mod system;
 
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use boot::Boot;
+pub use compress::{Compress, Format};
 pub use emulation::Emulate;
 pub use environment::Environment;
 pub use glue::Glue;
@@ -31,6 +34,7 @@ use crate::cli;
 use crate::failure::{Failure, OrFail};
 use choices::Choices;
 use file::File;
+use moment::moment;
 use origin::{Layers, Said};
 
 /// The NixOS release that is built when nobody says otherwise.
@@ -93,6 +97,14 @@ pub struct Build {
     pub output: PathBuf,
     /// Replace an image of the same name.
     pub force: bool,
+    /// How the image is compressed.
+    pub compress: Compress,
+    /// A list for Raspberry Pi Imager; inside, the address below which the image will be.
+    pub rpi_imager: Option<Option<String>>,
+    /// The moment that counts as now in what is written, in seconds since 1970.
+    pub source_date_epoch: Option<u64>,
+    /// Boot the image when it is there.
+    pub boot_test: bool,
     /// Binary caches; may be empty.
     pub substituters: Vec<String>,
     /// Their public keys.
@@ -217,6 +229,10 @@ impl Build {
             builder_image: reference(choices.builder_image(&mut layers))?,
             output: choices.output(&mut layers),
             force: choices.force(&mut layers),
+            compress: choices.compress(&mut layers)?,
+            rpi_imager: choices.rpi_imager(&mut layers),
+            source_date_epoch: moment(env.source_date_epoch.as_ref())?,
+            boot_test: choices.boot_test(&mut layers),
             substituters,
             trusted_public_keys,
             cores,

@@ -184,6 +184,45 @@ fn a_wrong_hash_is_an_error_after_the_report() {
 }
 
 #[test]
+fn a_manifest_beside_the_image_is_compared() {
+    let person = person();
+    let Some(()) = ext4(&person, |_| {}) else {
+        return;
+    };
+    let told = inspect(&person, &["a.img", "--json"]).exits(0).stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["manifest"], Value::Null);
+    let manifest = |sha256: &Value, size: u64| {
+        let raw = serde_json::json!({ "size": told["raw"]["size"], "sha256": told["sha256"] });
+        let image = serde_json::json!({ "size": size, "sha256": sha256 });
+        serde_json::json!({ "version": 1, "image": image, "raw": raw, "more": 1 }).to_string()
+    };
+    let size = told["size"].as_u64().unwrap();
+    person.write("a.img.json", &manifest(&told["sha256"], size));
+    let ran = inspect(&person, &["a.img"]).exits(0);
+    let row = "manifest      the same image as in a.img.json";
+    assert!(ran.stdout.contains(row), "{}", ran.stdout);
+
+    person.write("a.img.json", &manifest(&"0".repeat(64).into(), size + 1));
+    inspect(&person, &["a.img"])
+        .exits(2)
+        .says(&["a.img.json is of another image: not the same size, sha256\n"]);
+    let json = inspect(&person, &["a.img", "--json"]).exits(2).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let wrong = &json["manifest"]["mismatches"];
+    assert_eq!(*wrong, serde_json::json!(["size", "sha256"]));
+
+    for (text, words) in [
+        ("{", "a.img.json is not a manifest"),
+        ("{\"version\":2}", "a manifest of version 2, not 1"),
+        ("\u{1}", "a.img.json is not a manifest"),
+    ] {
+        person.write("a.img.json", text);
+        inspect(&person, &["a.img"]).exits(2).says(&[words]);
+    }
+}
+
+#[test]
 fn a_cut_image_is_told_with_all_that_is_left_of_it() {
     let person = person();
     let Some(()) = ext4(&person, |_| {}) else {

@@ -290,6 +290,14 @@ fn empty_variables_count_as_unset_and_bad_ones_are_named() {
         .with("SDBUILD_NIXPKGS", "");
     person.write("sd-card.nix", GOOD);
     ran(&mut person.sdbuild(&["build"])).exits(3);
+    for (name, value) in [
+        ("SDBUILD_COMPRESS", "zip"),
+        ("SOURCE_DATE_EPOCH", "yesterday"),
+    ] {
+        let person = self::person().with(name, value);
+        person.write("sd-card.nix", GOOD);
+        ran(&mut person.sdbuild(&["build"])).exits(2).says(&[value]);
+    }
     let person = person.with("SDBUILD_JOBS", "many");
     ran(&mut person.sdbuild(&["build"]))
         .exits(2)
@@ -309,6 +317,18 @@ fn a_mirror_with_a_pass_word_is_refused_without_repeating_it() {
     person.write("sd-card.nix", GOOD);
     let ran = ran(&mut person.build(&[])).exits(2);
     assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_boot_test_needs_is_looked_for_before_the_build() {
+    let person = person();
+    person.write("sd-card.nix", GOOD);
+    ran(&mut person.build(&["--boot-test", "--ssh-key", "no-such-key"]))
+        .exits(2)
+        .says(&["no-such-key"]);
+    ran(&mut person.build(&["--ssh-key", "key"]))
+        .exits(2)
+        .says(&["--boot-test"]);
 }
 
 /// Every `sdbuild WORD` that a message or the documentation names is a command.

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, Once};
 
 use sdbuild::cancel::Cancel;
 use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
-use sdbuild::event::{Event, Events};
+use sdbuild::event::{Event, Events, Timings};
 use sdbuild::failure::{Class, Failure};
-use sdbuild::output::{Image, OutputSettings, copy_out};
+use sdbuild::image::Compression as Format;
+use sdbuild::output::manifest::Origin;
+use sdbuild::output::{Compression, Image, Order, OutputSettings, copy_out};
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
@@ -22,7 +24,7 @@ const OUT: &str = "/nix/store/00000000000000000000000000000000-image";
 const LIST: &str = "nix-support/hydra-build-products";
 
 /// A file of the result: its path below it, its type, its content or where it points.
-type Entry<'a> = (&'a str, EntryType, &'a [u8]);
+pub type Entry<'a> = (&'a str, EntryType, &'a [u8]);
 
 fn pack(out: &mut dyn Write, entries: &[(String, EntryType, Vec<u8>)]) -> io::Result<()> {
     let mut tar = tar::Builder::new(out);
@@ -88,14 +90,28 @@ async fn filled(guard: &mut ContainerGuard, run: &RunId, entries: &[Entry<'_>]) 
 
 /// Copies the image out of a container that holds `entries`.
 fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failure> {
-    copied_with(entries, dir, (force, &Cancel::new(), &Events::none()))
+    let how = Compression {
+        format: Format::None,
+        level: None,
+    };
+    copied_as(entries, dir, (how, force))
+}
+
+/// The same, compressed.
+pub fn copied_as(
+    entries: &[Entry<'_>],
+    dir: &Path,
+    (how, force): (Compression, bool),
+) -> Result<Image, Failure> {
+    let watch = (&Cancel::new(), &Events::none());
+    copied_with(entries, (dir, how, force), watch)
 }
 
 #[tokio::main(flavor = "multi_thread")]
 async fn copied_with(
     entries: &[Entry<'_>],
-    dir: &Path,
-    (force, cancel, events): (bool, &Cancel, &Events),
+    (dir, compression, force): (&Path, Compression, bool),
+    (cancel, events): (&Cancel, &Events),
 ) -> Result<Image, Failure> {
     empty_image();
     let engine = Engine::connect(&Endpoint::Unix("/var/run/docker.sock".into()))
@@ -104,25 +120,25 @@ async fn copied_with(
     let run = RunId::random().unwrap();
     let mut guard = ContainerGuard::arm(&engine, Role::Builder.container_name(&run));
     let container = filled(&mut guard, &run, entries).await;
-    let settings = OutputSettings {
-        dir: dir.to_path_buf(),
-        force,
-        owner: None,
+    let order = Order {
+        settings: OutputSettings {
+            dir: dir.to_path_buf(),
+            force,
+            owner: None,
+            compression,
+            imager: None,
+            created: std::time::SystemTime::UNIX_EPOCH,
+        },
+        origin: Origin::default(),
+        timings: Timings::default(),
     };
-    let result = copy_out(&container, OUT, &settings, (cancel, events)).await;
+    let result = copy_out(&container, OUT, &order, (cancel, events)).await;
     assert_eq!(guard.release(&Cancel::new()).await, None);
     result
 }
 
-fn files(dir: &Path) -> Vec<String> {
-    let names = std::fs::read_dir(dir).unwrap();
-    names
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
-}
-
 /// A result with `content` as its image.
-fn result<'a>(list: &'a str, content: &'a [u8]) -> Vec<Entry<'a>> {
+pub fn result<'a>(list: &'a str, content: &'a [u8]) -> Vec<Entry<'a>> {
     vec![
         ("nix-support", EntryType::Directory, b""),
         (LIST, EntryType::Regular, list.as_bytes()),
@@ -131,7 +147,7 @@ fn result<'a>(list: &'a str, content: &'a [u8]) -> Vec<Entry<'a>> {
     ]
 }
 
-fn list(path: &str) -> String {
+pub fn list(path: &str) -> String {
     format!("file sd-image {OUT}/{path}\n")
 }
 
@@ -152,7 +168,7 @@ fn an_image_comes_out_whole_with_its_holes() {
     assert_eq!(image.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
     assert!(std::fs::read(&image.path).unwrap() == content);
     assert!(image.path.metadata().unwrap().blocks() * 512 < 1 << 20);
-    assert_eq!(files(dir.path()), ["nixos.img"]);
+    assert_eq!(names(dir.path()), Person::beside(&image.path));
 
     let failure = copied(&result(&list, b"new"), dir.path(), false).unwrap_err();
     assert_eq!(failure.class, Class::Usage);
@@ -172,7 +188,7 @@ fn refused(words: &str, entries: &[Entry<'_>]) {
     let failure = copied(entries, dir.path(), false).unwrap_err();
     assert_eq!(failure.class, Class::Build, "{failure}");
     assert!(failure.to_string().contains(words), "{failure}");
-    assert!(files(dir.path()).is_empty());
+    assert!(names(dir.path()).is_empty());
 }
 
 #[test]
@@ -241,13 +257,17 @@ fn an_interrupted_copy_leaves_nothing() {
     });
     let list = list("sd-image/nixos.img");
     let content = vec![1; 64 << 20];
+    let how = Compression {
+        format: Format::Zstd,
+        level: None,
+    };
     let failure = copied_with(
         &result(&list, &content),
-        dir.path(),
-        (false, &cancel, &events),
+        (dir.path(), how, false),
+        (&cancel, &events),
     )
     .unwrap_err();
     assert_eq!(failure.class, Class::Interrupted);
     assert!(*seen.lock().unwrap() < 32 << 20);
-    assert!(files(dir.path()).is_empty());
+    assert!(names(dir.path()).is_empty());
 }

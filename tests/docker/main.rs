@@ -33,6 +33,7 @@ mod glue;
 mod handlers;
 mod inputs;
 mod lease;
+mod output;
 mod products;
 mod releases;
 mod table;

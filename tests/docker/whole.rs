@@ -25,16 +25,14 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let person = Person::new().with("SDBUILD_COMPRESS", "");
     let (private, public) = key(&person);
     person.write("sd-card.nix", &example(&public));
     let ran = ran(&mut person.build(&[])).exits(0);
     let image = ran.image();
     assert_eq!(image.parent(), Some(person.out().as_path()));
-    assert_eq!(
-        person.outputs(),
-        [image.file_name().unwrap().to_str().unwrap()]
-    );
+    assert!(image.to_str().unwrap().ends_with(".img.zst"));
+    assert_eq!(person.outputs(), Person::beside(&image));
     before.is_unchanged();
     has_partitions(&image);
 
@@ -128,9 +126,12 @@ fn a_compressed_image_has_the_name_that_was_asked_for() {
     let person = Person::new();
     let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";\n  networking.hostName = \"zst\";";
     person.write("sd-card.nix", &configuration(body));
-    let image = ran(&mut person.build(&[])).exits(0).image();
-    assert_eq!(image, person.out().join("mine.img.zst"));
-    has_partitions(&image);
+    let image = ran(&mut person.build(&["--compress", "zstd"])).exits(0);
+    assert_eq!(image.image(), person.out().join("mine.img.zst"));
+    has_partitions(&image.image());
+    let image = ran(&mut person.build(&["--force", "--compress", "none"])).exits(0);
+    assert_eq!(image.image(), person.out().join("mine.img"));
+    has_partitions(&image.image());
 }
 
 #[test]
@@ -145,7 +146,21 @@ fn a_large_image_takes_little_memory() {
         "head -c 536870912 /dev/urandom > $out/sd-image/small.img; truncate -s 1G $out/sd-image/small.img",
     );
     person.write("sd-card.nix", &product(&script));
-    let build = person.build(&[]);
+    for format in ["none", "zstd", "zstd:9"] {
+        let (image, peak) = timed(&person, format);
+        assert!(
+            peak < 200 * 1024,
+            "{format}: sdbuild's own peak memory is {peak} KiB"
+        );
+        let metadata = fs::metadata(image).unwrap();
+        assert!(metadata.blocks() * 512 < 600 << 20, "holes are kept");
+        assert!(format != "none" || metadata.len() == 1 << 30);
+    }
+}
+
+/// The image of a build, and the build's peak memory in KiB.
+fn timed(person: &Person, format: &str) -> (PathBuf, u64) {
+    let build = person.build(&["--force", "--compress", format]);
     let mut timed = Command::new("/usr/bin/time");
     timed.args(["--format", "peak %M", "--"]);
     timed.arg(build.get_program()).args(build.get_args());
@@ -154,15 +169,9 @@ fn a_large_image_takes_little_memory() {
         .current_dir(person.home.path())
         .stdin(std::process::Stdio::null());
     let ran = ran(&mut timed).exits(0);
-    let peak = ran
-        .stderr
-        .lines()
-        .find_map(|line| line.strip_prefix("peak "));
-    let peak: u64 = peak.unwrap().parse().unwrap();
-    assert!(peak < 200 * 1024, "sdbuild's own peak memory is {peak} KiB");
-    let metadata = fs::metadata(ran.image()).unwrap();
-    assert_eq!(metadata.len(), 1 << 30);
-    assert!(metadata.blocks() * 512 < 600 << 20, "holes are kept");
+    let mut lines = ran.stderr.lines();
+    let peak = lines.find_map(|line| line.strip_prefix("peak "));
+    (ran.image(), peak.unwrap().parse().unwrap())
 }
 
 #[test]
@@ -223,7 +232,88 @@ fn a_second_build_is_warm_and_replaces_only_when_asked() {
         fs::read(&image).unwrap() == first,
         "the same store gives the same bytes"
     );
-    assert_eq!(person.outputs().len(), 1);
+    assert_eq!(person.outputs(), Person::beside(&image));
+}
+
+#[test]
+fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new().with("SOURCE_DATE_EPOCH", "1700000000");
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let words = ["--json", "--force", "--compress", "zstd"];
+    let manifest = || {
+        let printed = ran(&mut person.build(&words)).exits(0).stdout;
+        let beside = fs::read_to_string(person.out().join("small.img.zst.json")).unwrap();
+        assert_eq!(printed, beside);
+        let mut json: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert!(json["durations"]["build"].as_f64().unwrap() > 0.0);
+        json["durations"].take();
+        json
+    };
+    let (first, image) = (
+        manifest(),
+        fs::read(person.out().join("small.img.zst")).unwrap(),
+    );
+    assert_eq!(first["created"], "2023-11-14T22:13:20Z");
+    assert_eq!(first["emulation"]["mode"], "register");
+    assert_eq!(
+        first["emulation"]["qemu"]["program_sha256"]
+            .as_str()
+            .unwrap()
+            .len(),
+        64
+    );
+    assert!(first["nix"]["version"].is_string());
+    assert_eq!(
+        first["builder"]["definition_sha256"]
+            .as_str()
+            .unwrap()
+            .len(),
+        64
+    );
+    assert_eq!(first["nixpkgs"]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(first["configuration"]["file"], "sd-card.nix");
+    let derivation = first["result"]["derivation"].as_str().unwrap();
+    assert!(derivation.starts_with("/nix/store/") && derivation.ends_with("-product.drv"));
+    assert_eq!(first["raw"]["size"], 6);
+    let home = person.home.path().to_str().unwrap();
+    assert!(
+        !first.to_string().contains(home),
+        "no place on this machine"
+    );
+
+    // The output of the last run lies below the configuration, and is no part of it.
+    assert_eq!(manifest(), first);
+    assert!(fs::read(person.out().join("small.img.zst")).unwrap() == image);
+    let inspected = ran(&mut person.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
+    assert!(
+        !inspected.stderr.contains("manifest"),
+        "{}",
+        inspected.stderr
+    );
+}
+
+#[test]
+fn a_build_ends_with_a_boot_when_asked() {
+    if !engine_is_here() || !boot_is_here() {
+        return;
+    }
+    let person = Person::new().with("SDBUILD_COMPRESS", "zstd");
+    let (private, public) = key(&person);
+    person.write("sd-card.nix", &example(&public));
+    let mut build = person.build(&["--boot-test", "--ssh-key"]);
+    let good = ran(build.arg(&private)).exits(0);
+    assert!(good.image().exists());
+    good.says(&["boot the image: done", "logged in over SSH"]);
+
+    let stranger = Person::new();
+    let (other, _) = key(&stranger);
+    let mut build = person.build(&["--force", "--boot-test", "--ssh-key"]);
+    let refused = ran(build.arg(&other)).exits(4);
+    assert!(refused.image().exists(), "the image stays");
+    refused.says(&["boot the image, which stays at", "authorizedKeys"]);
 }
 
 #[test]
@@ -236,8 +326,10 @@ fn the_image_belongs_to_the_person_behind_sudo() {
         .with("SUDO_GID", "23456");
     person.write("sd-card.nix", &product(SMALL_IMAGE));
     let image = ran(&mut person.build(&[])).exits(0).image();
-    let metadata = fs::metadata(image).unwrap();
-    assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456));
+    for name in Person::beside(&image) {
+        let metadata = fs::metadata(person.out().join(&name)).unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456), "{name}");
+    }
 }
 
 #[test]

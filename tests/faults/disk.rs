@@ -1,36 +1,10 @@
 //! Disks fill up.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::*;
-
-/// A file system in memory with little room; it goes with the value.
-pub struct Small(PathBuf);
-
-impl Small {
-    /// Of `size`, or by what else the file system's options say.
-    pub fn mount(folder: &Path, size: &str) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "small"])
-            .arg(folder)
-            .status();
-        assert!(mounted.unwrap().success());
-        Self(folder.to_owned())
-    }
-
-    /// Where it is mounted.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg(&self.0).status());
-    }
-}
 
 /// A product of incompressible bytes, larger than the small disks.
 fn big() -> String {
@@ -58,6 +32,47 @@ fn a_full_output_folder() {
     let image = ran(&mut person.build(&[])).exits(0).image();
     assert_eq!(std::fs::metadata(image).unwrap().len(), 67_108_864);
     before.is_unchanged();
+}
+
+/// A FAT file system in a file, mounted; it goes with the value.
+struct Fat(Small);
+
+impl Fat {
+    /// `None` where this kernel has no FAT or no loop device.
+    fn mount(person: &Person) -> Option<Self> {
+        let image = person.home.path().join("fat");
+        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        let made = Command::new("/usr/sbin/mkfs.vfat").arg(&image).output();
+        assert!(made.unwrap().status.success());
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop"]).arg(&image).arg(person.out());
+        let mounted = mount.output().unwrap().status.success();
+        mounted.then(|| Self(Small(person.out())))
+    }
+}
+
+#[test]
+fn an_image_that_is_too_long_for_fat_is_refused_at_once() {
+    if !engine_is_here() || !root_is_here() || !tools_are_here(&["mkfs.vfat"]) {
+        return;
+    }
+    let person = Person::new();
+    let Some(fat) = Fat::mount(&person) else {
+        eprintln!("SKIPPED: this kernel mounts no FAT from a file");
+        return;
+    };
+    let text = SMALL_IMAGE.replace("echo small >", "truncate -s 4G");
+    person.write("sd-card.nix", &product(&text));
+    ran(&mut person.build(&[]))
+        .exits(3)
+        .says(&["out", "FAT ends at 4 GiB"]);
+    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
+    // A short one is written to FAT as to anything else.
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let image = ran(&mut person.build(&[])).exits(0).image();
+    assert_eq!(fs::read_to_string(&image).unwrap(), "small\n");
+    assert_eq!(person.outputs(), Person::beside(&image));
+    drop(fat);
 }
 
 #[test]

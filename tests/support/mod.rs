@@ -14,9 +14,11 @@ use nix::unistd::Pid;
 mod engine;
 mod gate;
 mod handler;
+mod small;
 pub use engine::OwnEngine;
 pub use gate::{boot_is_here, engine_is_here, root_is_here, tools_are_here, with_engine};
 pub use handler::{Handler, machine_emulates};
+pub use small::Small;
 
 /// The kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -71,6 +73,8 @@ impl Person {
         environment.insert("HOME".into(), text(state.path()));
         environment.insert("XDG_CACHE_HOME".into(), text(&shared("cache")));
         environment.insert("SDBUILD_SUBSTITUTERS".into(), String::new());
+        // Most tests look into the image; those of the default unset this.
+        environment.insert("SDBUILD_COMPRESS".into(), "none".into());
         Self {
             home,
             state,
@@ -124,6 +128,18 @@ impl Person {
         let mut command = self.sdbuild(&["build", "--nixpkgs", mini.to_str().unwrap()]);
         command.arg("--output").arg(self.out()).args(more);
         command
+    }
+
+    /// What stands beside `image`, of whatever compression, and itself: the names in order.
+    pub fn beside(image: &Path) -> Vec<String> {
+        let name = image.file_name().unwrap().to_str().unwrap();
+        let (stem, _) = name.split_once(".img").unwrap();
+        let mut names = [".sha256", ".json", ""]
+            .map(|ending| format!("{name}{ending}"))
+            .to_vec();
+        names.push(format!("{stem}.img.bmap"));
+        names.sort();
+        names
     }
 
     /// The files in the output folder.

@@ -214,10 +214,9 @@ pub fn image(out: &Path, seed: u64, well: bool, replaces: bool) -> Found {
 }
 
 fn no_temporary_file(out: &Path) -> Found {
-    let known = ["other.img", IMAGE, "ballast"];
-    let others = names(out)
-        .into_iter()
-        .filter(|name| !known.contains(&name.as_str()));
+    let mut known = Person::beside(Path::new(IMAGE));
+    known.extend(["other.img", "ballast"].map(str::to_owned));
+    let others = names(out).into_iter().filter(|name| !known.contains(name));
     others
         .map(|name| format!("{name} is in the output folder"))
         .collect()

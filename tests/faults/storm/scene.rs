@@ -11,7 +11,6 @@ use super::ground::{Ground, copy_cache, shared_objects};
 use super::job::{self, IMAGE, Job};
 use super::mirror::{Manner, Mirror, Package};
 use super::moments::{ALL, Phase};
-use crate::disk::Small;
 use crate::support::*;
 
 /// The text of what was in the output folder before.

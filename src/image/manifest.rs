@@ -1,0 +1,82 @@
+//! `<image>.json` beside an image: the manifest that sdbuild wrote with it (docs/manifest.md).
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::content::Facts;
+use super::error::Error;
+
+/// The longest manifest that is read.
+const LONGEST: u64 = 1 << 20;
+/// The version whose fields are read here.
+const VERSION: u32 = 1;
+
+/// What a manifest beside the image says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Manifest {
+    /// The manifest.
+    pub file: PathBuf,
+    /// What of it is not the image's: `size`, `sha256`, `raw.size`, `raw.sha256`.
+    pub mismatches: Vec<&'static str>,
+}
+
+/// What tells which fields there are.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// The fields that can be compared; there are many others.
+#[derive(Deserialize)]
+struct Fields {
+    image: ImageFile,
+    raw: Raw,
+}
+
+#[derive(Deserialize)]
+struct ImageFile {
+    size: u64,
+    sha256: String,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    size: u64,
+    sha256: String,
+}
+
+/// Compares with `<image>.json` if there is one.
+pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Manifest>, Error> {
+    let mut file = image.as_os_str().to_owned();
+    file.push(".json");
+    let file = PathBuf::from(file);
+    let shown = file.display();
+    let mut text = String::new();
+    match File::open(&file).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+            return Err(Error::refused(format!("{shown} is not a manifest")));
+        }
+        read => read?,
+    };
+    let no_manifest = |e| Error::refused(format!("{shown} is not a manifest: {e}"));
+    let Version { version } = serde_json::from_str(&text).map_err(no_manifest)?;
+    if version != VERSION {
+        let what = format!("{shown} is a manifest of version {version}, not {VERSION}");
+        return Err(Error::unsupported(what));
+    }
+    let fields: Fields = serde_json::from_str(&text).map_err(no_manifest)?;
+    let same = |told: &str, found: &Option<String>| found.as_deref() == Some(told);
+    let checks = [
+        ("size", fields.image.size == facts.size),
+        ("sha256", same(&fields.image.sha256, &facts.sha256)),
+        ("raw.size", fields.raw.size == facts.raw_size),
+        ("raw.sha256", same(&fields.raw.sha256, &facts.raw_sha256)),
+    ];
+    let wrong = checks.iter().filter(|(_, right)| !right);
+    let mismatches = wrong.map(|(name, _)| *name).collect();
+    Ok(Some(Manifest { file, mismatches }))
+}

@@ -1,0 +1,289 @@
+//! The blocking half of copying out: a tar stream in; an image and its sidecars out.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use super::copy_out::{only_file, refuse};
+use super::encode::{Compression, suffix};
+use super::imager::{self, Imager};
+use super::manifest::{About, Manifest, Origin};
+use super::product::Product;
+use super::publish::{Named, is_free, publish};
+use super::stages::{Poured, Work, pour};
+use super::store::{Shape, Store};
+use super::target::Target;
+use super::wording::{cannot_write, failed, unnamed};
+use crate::cancel::Cancel;
+use crate::engine::RunId;
+use crate::event::{Events, Phase, Timings};
+use crate::failure::{Failure, OrFail};
+use crate::image::Compression as Format;
+
+/// The largest image: the largest cards hold a little more, no system does.
+pub(super) const LARGEST: u64 = 256 << 30;
+/// A zstd frame's header is no longer (RFC 8878: magic, descriptor, window, dictionary, size).
+const FRAME_HEADER: u64 = 18;
+
+/// Where the image goes, and as what.
+#[derive(Clone, Debug)]
+pub struct OutputSettings {
+    /// The output folder.
+    pub dir: PathBuf,
+    /// Replace what has the image's name, or that of a sidecar.
+    pub force: bool,
+    /// The person who ran `sudo`.
+    pub owner: Option<(u32, u32)>,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// A list for Raspberry Pi Imager.
+    pub imager: Option<Imager>,
+    /// The moment that counts as now in what is written.
+    pub created: SystemTime,
+}
+
+/// An image to be copied out, and what its manifest tells.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Where to.
+    pub settings: OutputSettings,
+    /// What went into it.
+    pub origin: Origin,
+    /// How long the phases before took.
+    pub timings: Timings,
+}
+
+/// An image that is there, whole and on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The file.
+    pub path: PathBuf,
+    /// Its length.
+    pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: [u8; 32],
+    /// The image's length when it is not compressed.
+    pub raw_size: u64,
+    /// The manifest beside it, as it is written there.
+    pub manifest: String,
+}
+
+/// What is to be written, by whom.
+pub(super) struct Copy {
+    product: Product,
+    order: Order,
+    cancel: Cancel,
+    events: Events,
+    start: Instant,
+}
+
+impl Copy {
+    pub(super) fn new(
+        product: Product,
+        order: &Order,
+        (cancel, events): (&Cancel, &Events),
+    ) -> Self {
+        Self {
+            product,
+            order: order.clone(),
+            cancel: cancel.clone(),
+            events: events.clone(),
+            start: Instant::now(),
+        }
+    }
+
+    /// The image's name.
+    fn name(&self) -> String {
+        let format = self.order.settings.compression.format;
+        format!("{}{}", self.product.name, suffix(format))
+    }
+
+    /// The sidecars' names: hash, block map, manifest, list for Imager. The block map is of the raw
+    /// image and has its name; there bmaptool finds it for that and for each of its compressed forms.
+    fn sidecars(&self) -> [Option<String>; 4] {
+        let name = self.name();
+        let imager = self.order.settings.imager.as_ref();
+        [
+            Some(format!("{name}.sha256")),
+            Some(format!("{}.bmap", self.product.name)),
+            Some(format!("{name}.json")),
+            imager.map(|_| format!("{name}.rpi-imager.json")),
+        ]
+    }
+
+    /// Nothing that would be replaced is there, unless it may be.
+    pub(super) fn names_are_free(&self) -> Result<(), Failure> {
+        let settings = &self.order.settings;
+        let sidecars = self.sidecars();
+        let mut names = std::iter::once(self.name()).chain(sidecars.into_iter().flatten());
+        let free = names.try_for_each(|name| is_free(&settings.dir, &name, settings.force));
+        free.map_err(|taken| unnamed(taken, &settings.dir))
+    }
+
+    /// Writes and publishes everything.
+    pub(super) fn write(&self, stream: impl Read) -> Result<Image, Failure> {
+        let mut archive = tar::Archive::new(stream);
+        let (mut entry, size) = only_file(&mut archive)?;
+        if size > LARGEST {
+            return Err(refuse(format!(
+                "the image is too large: {size} bytes, {LARGEST} at most"
+            )));
+        }
+        let mut head = Vec::new();
+        let read = entry.by_ref().take(FRAME_HEADER).read_to_end(&mut head);
+        read.or_environment("read the image from the engine")?;
+        let frame = frame_size(self.product.packed, &head);
+        let target = self.target()?;
+        let shape = self.shape(size, frame);
+        let store = Store {
+            file: target.file(),
+            shape,
+        };
+        self.fits(size, store.shape, &target)?;
+        let tell = |done| self.events.bytes(Phase::CopyOut, done, Some(size));
+        let work = Work {
+            size,
+            packed: self.product.packed,
+            limit: limit(shape, self.product.packed),
+            store,
+            cancel: &self.cancel,
+            tell: &tell,
+        };
+        let poured = pour(head.as_slice().chain(entry), &work)
+            .map_err(|why| failed(why, size, (&self.product, &self.order.settings.dir)))?;
+        self.warn_of_unknown_size(shape, (frame, poured.ends.len()));
+        self.publish(target, &poured)
+    }
+
+    /// What the file becomes, where the engine sends `size` bytes and the build's own frame, if it has
+    /// one, says how many are in it.
+    fn shape(&self, size: u64, frame: Option<u64>) -> Shape {
+        let (packed, how) = (self.product.packed, self.order.settings.compression);
+        let sized = packed != Format::Zstd || frame.is_some();
+        match (packed, how.format) {
+            (_, Format::None) => Shape::Sparse,
+            (Format::None, _) => Shape::Packed(how, Some(size)),
+            // A level that was asked for is not this one.
+            (one, other) if one == other && how.level.is_none() && sized => Shape::AsItCame,
+            (_, _) => Shape::Packed(how, frame),
+        }
+    }
+
+    /// Has a file system refuse at once what is too long for it: on FAT a file ends at 4 GiB.
+    fn fits(&self, size: u64, shape: Shape, target: &Target) -> Result<(), Failure> {
+        if shape != Shape::Sparse || u32::try_from(size).is_ok() {
+            return Ok(());
+        }
+        let made = target.file().set_len(size);
+        made.map_err(|e| cannot_write(&self.order.settings.dir, e))
+    }
+
+    fn target(&self) -> Result<Target, Failure> {
+        let dir = &self.order.settings.dir;
+        let part = RunId::random()
+            .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+        let target = Target::create(dir, &part.to_string()).map_err(|e| cannot_write(dir, e))?;
+        if let Some(owner) = self.order.settings.owner
+            && let Err(error) = target.give_to(owner)
+        {
+            self.events.warn(format!("the image stays root's: {error}"));
+        }
+        Ok(target)
+    }
+
+    /// Says when a zstd image cannot tell its length, which imagers want to know.
+    fn warn_of_unknown_size(&self, shape: Shape, (frame, size): (Option<u64>, u64)) {
+        let unknown = match shape {
+            Shape::AsItCame => frame.is_some_and(|told| told != size),
+            Shape::Packed(how, None) => how.format == Format::Zstd,
+            Shape::Packed(_, Some(_)) | Shape::Sparse => false,
+        };
+        if unknown {
+            let text =
+                "the image's length is not in its zstd header: some imagers show no progress";
+            self.events.warn(text);
+        }
+    }
+
+    /// Writes the sidecars and gives everything its name.
+    fn publish(&self, target: Target, poured: &Poured) -> Result<Image, Failure> {
+        let (settings, name) = (&self.order.settings, self.name());
+        let about = About {
+            name: &name,
+            compression: settings.compression.format,
+            poured,
+            created: settings.created,
+        };
+        let manifest = self.manifest(about)?;
+        let texts = self.texts(about, &manifest)?;
+        let mut files = Vec::new();
+        for (name, text) in self.sidecars().into_iter().zip(texts) {
+            if let Some(name) = name {
+                files.push(self.sidecar(name, &text)?);
+            }
+        }
+        files.push(Named {
+            target,
+            name: name.clone(),
+        });
+        publish(&settings.dir, files, settings.force).map_err(|e| unnamed(e, &settings.dir))?;
+        Ok(Image {
+            path: settings.dir.join(name),
+            size: poured.written.0,
+            sha256: poured.written.1,
+            raw_size: poured.ends.len(),
+            manifest,
+        })
+    }
+
+    fn manifest(&self, about: About<'_>) -> Result<String, Failure> {
+        let timings = &self.order.timings;
+        timings.add(Phase::CopyOut, self.start.elapsed());
+        let watch = (timings, &self.cancel);
+        json(&Manifest::new(about, &self.order.origin, watch))
+    }
+
+    /// What is in the sidecars, in the order of their names.
+    fn texts(&self, about: About<'_>, manifest: &str) -> Result<[String; 4], Failure> {
+        let settings = &self.order.settings;
+        let imager = settings.imager.as_ref();
+        let list = imager.map(|imager| json(&imager::list(about, imager, &settings.dir)));
+        Ok([
+            format!("{}  {}\n", hex::encode(about.poured.written.1), about.name),
+            about.poured.map.to_xml(),
+            manifest.to_owned(),
+            list.transpose()?.unwrap_or_default(),
+        ])
+    }
+
+    fn sidecar(&self, name: String, text: &str) -> Result<Named, Failure> {
+        let target = self.target()?;
+        let written = io::Write::write_all(&mut target.file(), text.as_bytes());
+        written.map_err(|e| cannot_write(&self.order.settings.dir, e))?;
+        Ok(Named { target, name })
+    }
+}
+
+/// Bytes that may come out of what the build compressed. A length that has been promised to zstd holds.
+fn limit(shape: Shape, packed: Format) -> u64 {
+    match shape {
+        Shape::Packed(how, Some(size)) if how.format == Format::Zstd && packed != Format::None => {
+            size.min(LARGEST)
+        }
+        Shape::Packed(..) | Shape::Sparse | Shape::AsItCame => LARGEST,
+    }
+}
+
+/// What a zstd frame says of its content's length.
+fn frame_size(packed: Format, head: &[u8]) -> Option<u64> {
+    let zstd = (packed == Format::Zstd).then_some(head)?;
+    zstd::zstd_safe::get_frame_content_size(zstd).ok().flatten()
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;
+    Ok(format!("{text}\n"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The start and the end of an image that streams by: where partition tables are.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+
+use super::stages::PIECE;
+use crate::cancel::Cancel;
+use crate::image::disk::{Bytes as Disk, Section};
+use crate::image::table::{self, Table};
+
+/// Two pieces: the last one may be short.
+const KEPT: usize = 2;
+
+/// The first and the last bytes of an image, a megabyte of each at least, and its length.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    len: u64,
+    head: Bytes,
+    /// Pieces by their places.
+    tail: VecDeque<(u64, Bytes)>,
+}
+
+impl Ends {
+    /// Takes the next piece.
+    pub(super) fn see(&mut self, piece: &Bytes) {
+        if self.len == 0 {
+            self.head = piece.slice(..piece.len().min(PIECE));
+        }
+        if self.tail.len() >= KEPT {
+            self.tail.pop_front();
+        }
+        self.tail.push_back((self.len, piece.clone()));
+        self.len = self.len.saturating_add(piece.len() as u64);
+    }
+
+    /// The image's length.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The partition table; `None` when it cannot be read, or not from here.
+    pub(super) fn table(&self, cancel: &Cancel) -> Option<Table> {
+        table::read(&Section::whole(self.clone(), self.len, cancel)).ok()
+    }
+}
+
+impl Disk for Ends {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let head = (0, self.head.clone());
+        let rest = std::iter::once(&head)
+            .chain(&self.tail)
+            .find_map(|(start, bytes)| {
+                let from = usize::try_from(at.checked_sub(*start)?).ok()?;
+                bytes.get(from..).filter(|rest| !rest.is_empty())
+            });
+        let mut rest = rest.ok_or_else(|| io::Error::other("only the ends are kept"))?;
+        io::Read::read(&mut rest, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_at_the_ends_can_be_read_and_nothing_between() {
+        let mut ends = Ends::default();
+        for n in 0..5u8 {
+            ends.see(&Bytes::from(vec![n; PIECE]));
+        }
+        ends.see(&Bytes::from_static(&[9; 700]));
+        let (piece, mut buffer) = (PIECE as u64, [0; 512]);
+        let mut at = |at| ends.read_at(&mut buffer, at).map(|n| (n, buffer[0]));
+        assert_eq!(at(0).unwrap(), (512, 0));
+        assert!(at(piece).is_err());
+        assert_eq!(at(4 * piece + 600).unwrap(), (512, 4));
+        assert_eq!(at(5 * piece + 600).unwrap(), (100, 9));
+        assert_eq!(ends.len(), 5 * piece + 700);
+    }
+
+    #[test]
+    fn a_partition_table_is_found() {
+        let mut sector = vec![0u8; PIECE];
+        sector[510..512].copy_from_slice(&[0x55, 0xaa]);
+        sector[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 8, 0, 0, 0, 16, 0, 0, 0]);
+        let mut ends = Ends::default();
+        ends.see(&Bytes::from(sector));
+        let table = ends.table(&Cancel::new()).unwrap();
+        assert_eq!(table.partitions[0].start, 8 * 512);
+    }
+}

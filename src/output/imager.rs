@@ -1,0 +1,51 @@
+//! The list of systems that Raspberry Pi Imager takes (`rpi-imager --repo FILE`), with this image as
+//! its only entry.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::manifest::About;
+/// Where the image will be for those who read the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Imager {
+    /// Where it is written.
+    Here,
+    /// Below this address.
+    Below(String),
+}
+
+/// 64-bit boards by Imager's own words for them.
+const DEVICES: [&str; 3] = ["pi5-64bit", "pi4-64bit", "pi3-64bit"];
+
+pub(super) fn list(about: About<'_>, imager: &Imager, folder: &Path) -> Value {
+    let name = about.name;
+    let url = match imager {
+        Imager::Here => Url::from_file_path(folder.join(name))
+            .map(String::from)
+            .unwrap_or_default(),
+        Imager::Below(base) => format!("{}/{name}", base.trim_end_matches('/')),
+    };
+    let poured = about.poured;
+    let raw = hex::encode(poured.raw_sha256);
+    let date: String = humantime::format_rfc3339_seconds(about.created)
+        .to_string()
+        .chars()
+        .take_while(|c| *c != 'T')
+        .collect();
+    let entry = json!({
+        "name": name.split(".img").next().unwrap_or(name),
+        "description": "NixOS, built by sdbuild",
+        "url": url,
+        "icon": "",
+        "extract_size": poured.ends.len(),
+        "extract_sha256": raw,
+        "image_download_size": poured.written.0,
+        "image_download_sha256": hex::encode(poured.written.1),
+        "release_date": date,
+        "init_format": "none",
+        "devices": DEVICES,
+    });
+    json!({ "os_list": [entry] })
+}

@@ -1,0 +1,114 @@
+//! Whose trouble it is, when a stage ends early and takes the others with it.
+
+use std::fs::File;
+
+use super::*;
+use crate::output::encode::Compression;
+use crate::output::store::Shape;
+
+fn work<'a>(file: &'a File, shape: Shape, packed: Format, cancel: &'a Cancel) -> Work<'a> {
+    Work {
+        size: 20 << 20,
+        packed,
+        limit: 1 << 30,
+        store: Store { file, shape },
+        cancel,
+        tell: &|_| {},
+    }
+}
+
+fn zstd() -> Shape {
+    let how = Compression {
+        format: Format::Zstd,
+        level: None,
+    };
+    Shape::Packed(how, Some(20 << 20))
+}
+
+/// Gives zeros, then fails.
+struct Failing(usize);
+
+impl Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0 == 0 {
+            return Err(io::Error::other("the engine is gone"));
+        }
+        let n = buffer.len().min(self.0);
+        buffer[..n].fill(0);
+        self.0 -= n;
+        Ok(n)
+    }
+}
+
+#[test]
+fn a_source_that_fails_is_the_reason_of_all_that_follows() {
+    let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
+    for shape in [Shape::Sparse, zstd()] {
+        let work = work(&file, shape, Format::None, &cancel);
+        let trouble = pour(Failing(9 << 20), &work).unwrap_err();
+        assert!(matches!(trouble, Trouble::Source(_)), "{trouble:?}");
+    }
+    // Cut off in the middle of a frame: the decoder wonders too, but that is an echo.
+    let work = work(&file, Shape::AsItCame, Format::Zstd, &cancel);
+    let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
+    let trouble = pour(frame[..12].chain(Failing(0)), &work).unwrap_err();
+    assert!(matches!(trouble, Trouble::Source(_)), "{trouble:?}");
+}
+
+#[test]
+fn a_source_that_ends_early_is_the_reason_too() {
+    let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
+    let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
+    for (shape, packed, bytes) in [
+        (Shape::Sparse, Format::None, vec![1; 12]),
+        (zstd(), Format::None, vec![1; 12]),
+        (Shape::AsItCame, Format::Zstd, frame[..12].to_vec()),
+    ] {
+        let work = work(&file, shape, packed, &cancel);
+        let trouble = pour(bytes.as_slice(), &work).unwrap_err();
+        assert!(matches!(trouble, Trouble::Short(12)), "{trouble:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_ends_everything() {
+    let (file, cancel) = (File::open("/dev/null").unwrap(), Cancel::new());
+    let image = vec![1; 20 << 20];
+    for shape in [Shape::Sparse, zstd()] {
+        let work = work(&file, shape, Format::None, &cancel);
+        let trouble = pour(image.as_slice(), &work).unwrap_err();
+        assert!(matches!(trouble, Trouble::Target(_)), "{trouble:?}");
+    }
+}
+
+#[test]
+fn what_unpacks_to_too_much_is_stopped() {
+    let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
+    let bomb = zstd::encode_all(io::repeat(0).take(50 << 20), 1).unwrap();
+    let work = Work {
+        size: bomb.len() as u64,
+        limit: 10 << 20,
+        ..work(&file, Shape::Sparse, Format::Zstd, &cancel)
+    };
+    let trouble = pour(bomb.as_slice(), &work).unwrap_err();
+    assert!(matches!(trouble, Trouble::TooLarge), "{trouble:?}");
+    assert!(file.metadata().unwrap().len() <= 12 << 20);
+}
+
+#[test]
+fn cancelling_ends_it_between_two_pieces() {
+    let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
+    let token = cancel.clone();
+    let stop = move |done| {
+        if done > 3 << 20 {
+            token.received(2);
+        }
+    };
+    let work = Work {
+        tell: &stop,
+        ..work(&file, zstd(), Format::None, &cancel)
+    };
+    let mut endless = io::repeat(5);
+    let trouble = pour(&mut endless, &work).unwrap_err();
+    assert!(matches!(trouble, Trouble::Stopped), "{trouble:?}");
+}

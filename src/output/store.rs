@@ -1,0 +1,130 @@
+//! What becomes of an image's bytes in the output folder: a sparse file, a compressed one, or the
+//! build's own compressed one as it came.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use sha2::{Digest as _, Sha256};
+
+use super::encode::{Compression, Encoder};
+use super::sparse::SparseWriter;
+use super::stages::{Pieces, Trouble};
+use crate::cancel::Cancel;
+use crate::image::Compression as Format;
+
+/// Compressors hand out small pieces; this many bytes go to the file at once.
+const BUFFER: usize = 256 * 1024;
+
+/// The last stage.
+#[derive(Debug)]
+pub(super) struct Store<'a> {
+    /// Where the bytes go.
+    pub(super) file: &'a File,
+    /// As what.
+    pub(super) shape: Shape,
+}
+
+/// The form that the image gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Raw, zeros as holes.
+    Sparse,
+    /// Compressed here; the image's length, where it is known before its end.
+    Packed(Compression, Option<u64>),
+    /// The build's compressed image, byte by byte.
+    AsItCame,
+}
+
+impl Store<'_> {
+    /// Whether it takes what the engine sends, rather than what is unpacked.
+    pub(super) fn passes_through(&self) -> bool {
+        self.shape == Shape::AsItCame
+    }
+
+    /// Writes everything; length and hash of the file, unless they are the image's own.
+    pub(super) fn take(
+        &self,
+        pieces: &Pieces,
+        cancel: &Cancel,
+    ) -> Result<Option<(u64, [u8; 32])>, Trouble> {
+        let written = match self.shape {
+            Shape::Sparse => self.sparse(pieces, cancel).map(|()| None),
+            Shape::Packed(how, size) => self.packed((how, size), pieces, cancel).map(Some),
+            Shape::AsItCame => {
+                let how = Compression {
+                    format: Format::None,
+                    level: None,
+                };
+                self.packed((how, None), pieces, cancel).map(Some)
+            }
+        };
+        // Also when the compressor failed for a reason of its own: it had half an image then.
+        if cancel.is_cancelled() {
+            return Err(Trouble::Stopped);
+        }
+        written.map_err(Trouble::Target)
+    }
+
+    fn sparse(&self, pieces: &Pieces, cancel: &Cancel) -> io::Result<()> {
+        let mut writer = SparseWriter::new(self.file);
+        for piece in pieces.iter().take_while(|_| !cancel.is_cancelled()) {
+            writer.write(&piece)?;
+        }
+        writer.finish()
+    }
+
+    fn packed(
+        &self,
+        (how, size): (Compression, Option<u64>),
+        pieces: &Pieces,
+        cancel: &Cancel,
+    ) -> io::Result<(u64, [u8; 32])> {
+        let to = BufWriter::with_capacity(BUFFER, Hashed::new(self.file));
+        let mut encoder = Encoder::new(how, size, to)?;
+        for piece in pieces {
+            if cancel.is_cancelled() {
+                return Ok(<(u64, [u8; 32])>::default());
+            }
+            encoder.write_all(&piece)?;
+        }
+        let written = encoder.finish()?;
+        let written = written
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        Ok(written.finish())
+    }
+}
+
+/// A file whose bytes are hashed while they are written.
+struct Hashed<'a> {
+    file: &'a File,
+    hash: Sha256,
+    size: u64,
+}
+
+impl<'a> Hashed<'a> {
+    fn new(file: &'a File) -> Self {
+        Self {
+            file,
+            hash: Sha256::new(),
+            size: 0,
+        }
+    }
+
+    fn finish(self) -> (u64, [u8; 32]) {
+        (self.size, self.hash.finalize().into())
+    }
+}
+
+impl Write for Hashed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.size = self.size.saturating_add(bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,34 @@
+//! `SOURCE_DATE_EPOCH`: the moment that counts as now in what is written, so that it is the same next time.
+
+use crate::failure::Failure;
+
+/// The last second that a date of four digits for the year can tell.
+const LATEST: u64 = 253_402_300_799;
+
+/// `SOURCE_DATE_EPOCH`, when it is set.
+pub(super) fn moment(text: Option<&String>) -> Result<Option<u64>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= LATEST);
+    seconds.map(Some).ok_or_else(|| {
+        Failure::usage(format!(
+            "SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds since 1970"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moment_is_a_number_of_seconds_or_unset() {
+        let of = |text: &str| moment(Some(&text.to_owned()));
+        assert_eq!(moment(None).unwrap(), None);
+        assert_eq!(of("1700000000").unwrap(), Some(1_700_000_000));
+        for text in ["x", "-1", "1.5", "253402300800"] {
+            let failure = of(text).unwrap_err();
+            assert_eq!(failure.class, crate::failure::Class::Usage);
+            assert!(failure.to_string().contains(text), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What is written, before the judgement of those who read it: Debian's own tools.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sdbuild::failure::Class;
+use sdbuild::image::Compression as Format;
+use sdbuild::output::Compression;
+
+use crate::copy_out::{copied_as, list, result};
+use crate::support::*;
+
+/// Data, zeros that are no whole block, and a hole at the end.
+fn content() -> Vec<u8> {
+    let mut content = vec![0u8; (24 << 20) + 777];
+    let mut state = 1u32;
+    for (at, byte) in content.iter_mut().enumerate() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let kind = at / 1_500_000 % 3;
+        let random = state.to_be_bytes()[0];
+        *byte = [0, random, random & 3][kind];
+    }
+    content[20 << 20..].fill(0);
+    content
+}
+
+/// Runs a tool in `folder`, which has to be content; what it says.
+fn accepts(folder: &Path, words: &[&str]) -> String {
+    let mut command = Command::new(words[0]);
+    let ran = ran(command.args(&words[1..]).current_dir(folder)).exits(0);
+    format!("{}{}", ran.stdout, ran.stderr)
+}
+
+/// An image of `content` in `folder`.
+fn written(folder: &Path, format: Format, content: &[u8]) -> PathBuf {
+    let list = list("sd-image/nixos.img");
+    let how = Compression {
+        format,
+        level: None,
+    };
+    let image = copied_as(&result(&list, content), folder, (how, false)).unwrap();
+    image.path
+}
+
+#[test]
+fn debians_tools_accept_every_form_and_its_sidecars() {
+    if !engine_is_here() || !tools_are_here(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
+        return;
+    }
+    let content = content();
+    for (format, name) in [
+        (Format::None, "nixos.img"),
+        (Format::Zstd, "nixos.img.zst"),
+        (Format::Xz, "nixos.img.xz"),
+        (Format::Gzip, "nixos.img.gz"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path();
+        let image = written(folder, format, &content);
+        assert_eq!(image.file_name().unwrap(), name);
+        accepts(folder, &["sha256sum", "-c", &format!("{name}.sha256")]);
+        match format {
+            Format::None => {}
+            Format::Zstd => {
+                accepts(folder, &["zstd", "-t", name]);
+                let told = accepts(folder, &["zstd", "-l", "-v", name]);
+                assert!(told.contains(&content.len().to_string()), "{told}");
+                assert!(told.contains("XXH64"), "{told}");
+            }
+            Format::Xz => {
+                accepts(folder, &["xz", "-t", name]);
+                let told = accepts(folder, &["xz", "--robot", "-l", name]);
+                assert!(told.contains(&content.len().to_string()), "{told}");
+            }
+            Format::Gzip => {
+                accepts(folder, &["gzip", "-t", name]);
+                let told = accepts(folder, &["gzip", "-l", name]);
+                assert!(told.contains(&content.len().to_string()), "{told}");
+            }
+        }
+        // It finds the map by itself, and verifies the hash of every range.
+        let told = accepts(folder, &["bmaptool", "copy", name, "copy.img"]);
+        assert!(told.contains("discovered bmap file"), "{told}");
+        assert!(fs::read(folder.join("copy.img")).unwrap() == content);
+    }
+}
+
+#[test]
+fn bmaptool_refuses_the_map_of_another_image() {
+    if !engine_is_here() || !tools_are_here(&["bmaptool"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = written(dir.path(), Format::None, &content());
+    let mut bytes = fs::read(&image).unwrap();
+    bytes[1_600_000] ^= 1;
+    fs::write(&image, bytes).unwrap();
+    let mut copy = Command::new("bmaptool");
+    copy.args(["copy", "nixos.img", "copy.img"])
+        .current_dir(dir.path());
+    assert_ne!(ran(&mut copy).code, Some(0));
+}
+
+#[test]
+fn a_disk_that_fills_up_at_whichever_file_is_one_error_and_leaves_nothing() {
+    if !engine_is_here() || !root_is_here() {
+        return;
+    }
+    let list = list("sd-image/nixos.img");
+    let mut content = content();
+    content.truncate(1 << 20);
+    content.fill(7);
+    for format in [Format::None, Format::Zstd] {
+        let mut refused = 0;
+        // From no room at all to room for the image and for one sidecar after the other.
+        for room in (0..=272).step_by(4) {
+            let dir = tempfile::tempdir().unwrap();
+            let size = if format == Format::None {
+                1024 + room - 8
+            } else {
+                room
+            };
+            let disk = Small::mount(&dir.path().join("disk"), &format!("{}k", size.max(4)));
+            let how = Compression {
+                format,
+                level: None,
+            };
+            match copied_as(&result(&list, &content), disk.path(), (how, false)) {
+                Ok(image) => {
+                    assert_eq!(names(disk.path()), Person::beside(&image.path));
+                    break;
+                }
+                Err(failure) => {
+                    refused += 1;
+                    assert_eq!(failure.class, Class::Environment, "{failure}");
+                    assert!(failure.hints[0].contains("free some space"), "{failure}");
+                    assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
+                }
+            }
+        }
+        assert!((2..60).contains(&refused), "{refused} disks were too small");
+    }
+}
