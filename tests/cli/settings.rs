@@ -7,7 +7,9 @@ use crate::support::*;
 
 #[test]
 fn every_layer_is_named() {
-    let person = person().with("SDBUILD_CORES", "2");
+    let person = person()
+        .with("SDBUILD_CORES", "2")
+        .with("SDBUILD_GLUE", "native");
     let config = person.state.path().join(".config/sdbuild");
     fs::create_dir_all(&config).unwrap();
     fs::write(
@@ -31,6 +33,7 @@ fn every_layer_is_named() {
         format!("nixpkgs              {}  ({user})", tree.display()),
         format!("system               aarch64-linux  ({project})"),
         format!("emulation            host  ({project})"),
+        "glue                 native  (environment, SDBUILD_GLUE)".to_owned(),
         "builder-image        -  (default)".to_owned(),
         format!("output               {home}/out  (flag)"),
         format!("force                true  ({project})"),
@@ -78,6 +81,7 @@ fn a_value_of_the_wrong_kind_is_the_persons_mistake() {
     for (text, word) in [
         ("cores = 'many'", "cores"),
         ("emulation = 'magic'", "magic"),
+        ("glue = 'fast'", "fast"),
         ("jobs = 0", "jobs"),
         ("system = 'z80-linux'", "z80"),
     ] {
