@@ -19,7 +19,9 @@ use super::store_path::only_path;
 use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
-use crate::engine::{Container, ContainerGuard, ContainerSpec, Engine, Network, Role, RunId};
+use crate::engine::{
+    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Network, Role, RunId,
+};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
 
@@ -53,6 +55,8 @@ pub struct Builder<'a> {
     pub image: &'a BuilderImage,
     /// Name of the store volume; made when it is not there.
     pub store: &'a str,
+    /// What it is put into, and who has the files for that.
+    pub enclosure: Option<(&'a Enclosure, &'a Container)>,
 }
 
 /// A builder with everything in it, not started yet.
@@ -87,6 +91,10 @@ impl Builder<'_> {
                 .ensure_volume(self.store, labels(Role::Store, self.run))
                 .await?;
             let container = guard.create(&self.spec(&job, &places)?).await?;
+            if let Some((enclosure, source)) = self.enclosure {
+                let equipped = enclosure.equip((source, &container)).await;
+                equipped.map_err(|e| Failure::from(e).context("give the builder an emulator"))?;
+            }
             upload::configuration(&container, &job, self.image.owner).await?;
             upload::nixpkgs(&container, &job, self, (cancel, events)).await?;
             let (store, foreign) = (self.store.to_owned(), self.image.foreign);
@@ -126,6 +134,9 @@ impl Builder<'_> {
         spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(PIDS);
         spec.memory = job.memory;
+        if let Some((enclosure, _)) = self.enclosure {
+            enclosure.wrap(&mut spec);
+        }
         Ok(spec)
     }
 }
