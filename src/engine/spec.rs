@@ -2,9 +2,14 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, ResourcesUlimits,
+};
 
 use crate::engine::labels::{Role, RunId, labels};
+
+/// Open files of a process, processes of a user: plenty for a build, and allowed wherever Podman runs.
+const PODMANS_LIMIT: i64 = 16_384;
 
 /// A folder of the engine's host inside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +139,7 @@ impl ContainerSpec {
             mounts: Some(self.mounts()),
             tmpfs: Some(self.tmpfs.iter().cloned().collect::<HashMap<_, _>>()),
             pids_limit: self.pids_limit,
+            ulimits: podman.then(podmans_limits),
             memory,
             memory_swap: memory,
             auto_remove: Some(false),
@@ -177,6 +183,16 @@ impl ContainerSpec {
         });
         binds.chain(volumes).collect()
     }
+}
+
+/// Podman raises both to a million and more, and fails where it may not: in a container, without root.
+fn podmans_limits() -> Vec<ResourcesUlimits> {
+    let limit = |name: &str| ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(PODMANS_LIMIT),
+        hard: Some(PODMANS_LIMIT),
+    };
+    ["nofile", "nproc"].map(limit).to_vec()
 }
 
 #[cfg(test)]

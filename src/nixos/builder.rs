@@ -95,6 +95,7 @@ impl Builder<'_> {
                 let equipped = enclosure.equip((source, &container)).await;
                 equipped.map_err(|e| Failure::from(e).context("give the builder an emulator"))?;
             }
+            container.fill_volumes().await?;
             upload::configuration(&container, &job, self.image.owner).await?;
             upload::nixpkgs(&container, &job, self, (cancel, events)).await?;
             let (store, foreign) = (self.store.to_owned(), self.image.foreign);

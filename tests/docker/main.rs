@@ -33,6 +33,7 @@ mod glue;
 mod handlers;
 mod inputs;
 mod lease;
+mod private;
 mod products;
 mod releases;
 mod table;
