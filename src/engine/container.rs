@@ -88,23 +88,6 @@ impl Container {
             .map_err(at(operation))
     }
 
-    /// Sees to it that fresh volumes have the image's content, before the start and once its program is
-    /// there. Docker has done so when the container was made. Podman does it when it prepares the
-    /// container to run, and that for anybody who wants to listen.
-    pub async fn fill_volumes(&self) -> Result<(), EngineError> {
-        if !self.engine.facts.podman {
-            return Ok(());
-        }
-        let options = AttachContainerOptionsBuilder::default()
-            .stream(true)
-            .stdout(true)
-            .build();
-        let docker = &self.engine.docker;
-        let listened = docker.attach_container(&self.id, Some(options)).await;
-        let operation = format!("fill the volumes of container {}", self.name);
-        listened.map(drop).map_err(at(operation))
-    }
-
     /// Starts it.
     pub async fn start(&self) -> Result<(), EngineError> {
         let started = self

@@ -95,7 +95,6 @@ impl Builder<'_> {
                 let equipped = enclosure.equip((source, &container)).await;
                 equipped.map_err(|e| Failure::from(e).context("give the builder an emulator"))?;
             }
-            container.fill_volumes().await?;
             upload::configuration(&container, &job, self.image.owner).await?;
             upload::nixpkgs(&container, &job, self, (cancel, events)).await?;
             let (store, foreign) = (self.store.to_owned(), self.image.foreign);
@@ -121,6 +120,31 @@ impl Builder<'_> {
             root: job.configuration.root_name(),
             live: builders.filter_map(|c| c.run).collect(),
         })
+    }
+
+    /// Puts the image's content into a fresh volume where the engine does so late: Podman, when the
+    /// first container that has the volume is started.
+    pub(super) async fn fill_store(&self, cancel: &Cancel) -> Result<(), Failure> {
+        if !self.engine.facts().podman {
+            return Ok(());
+        }
+        let nothing = ["/bin/sh", "-c", ":"].map(str::to_owned).to_vec();
+        let reference = &self.image.reference;
+        let spec = ContainerSpec {
+            name: format!("{}-fill", Role::Probe.container_name(self.run)),
+            user: Some(self.image.user.clone()),
+            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
+            ..ContainerSpec::new(Role::Probe, self.run, reference, nothing)
+        };
+        let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let filled = cancel.race(Box::pin(guard.output(&spec, 1))).await;
+        let left: Vec<_> = guard.remove(cancel).await.into_iter().collect();
+        match filled {
+            Ok(Ok(_)) if left.is_empty() => Ok(()),
+            Ok(Ok(_)) => Err(Failure::environment("fill the store volume").with_teardown(left)),
+            Ok(Err(error)) => Err(Failure::from(error).with_teardown(left)),
+            Err(interrupted) => Err(interrupted.with_teardown(left)),
+        }
     }
 
     fn spec(&self, job: &Job, places: &Places) -> Result<ContainerSpec, Failure> {
