@@ -8,7 +8,7 @@ use crate::binfmt::{Lease, Registrar};
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase};
-use crate::failure::{Class, Failure, Leftover};
+use crate::failure::{Failure, Leftover};
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, Glue, IMAGE, NixSettings};
 use crate::output::{self, Image, OutputSettings};

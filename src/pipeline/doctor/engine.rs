@@ -86,7 +86,7 @@ fn kernel(facts: &EngineFacts) -> Check {
 
 /// The modes that are possible, and the one that the settings lead to.
 fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
-    use Emulate::{Auto, Host, None, Register};
+    use Emulate::{Auto, Host, None, Private, Register};
     let topic = "emulation";
     let choose = |choice| Emulation::choose(choice, settings.system, facts);
     let taken = match choose(settings.emulation) {
@@ -100,11 +100,14 @@ fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
     if matches!(choose(Register), Ok(Emulation::Register)) {
         possible.push("register");
     }
+    if choose(Private).is_ok() {
+        possible.push("private");
+    }
     possible.push("host (with a handler that is there)");
     let possible = possible.join(", ");
     let how = match settings.emulation {
         Auto => "auto takes",
-        Register | Host | None => "the settings take",
+        Register | Private | Host | None => "the settings take",
     };
     Check::good(
         topic,
@@ -119,6 +122,7 @@ fn word(emulation: Emulation) -> &'static str {
     match emulation {
         Emulation::Native => "none",
         Emulation::Register => "register",
+        Emulation::Private => "private",
         Emulation::Host => "host",
     }
 }
