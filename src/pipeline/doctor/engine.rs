@@ -47,7 +47,8 @@ fn rights(facts: &EngineFacts) -> Check {
             topic,
             "the engine maps its containers' users: their root may not write to the kernel's table",
         )
-        .remedy("let root register a qemu-aarch64 handler and give --emulation host")
+        .remedy("give --emulation private (Linux 6.7 or later), which needs no table of the host")
+        .remedy("or let root register a qemu-aarch64 handler and give --emulation host")
         .remedy("or run the engine without `userns-remap`")
     } else {
         Check::good(topic, "the engine runs as root, and this user may use it")
@@ -234,6 +235,7 @@ mod tests {
         let small = |memory| EngineFacts { memory, ..facts() };
         let rootless = EngineFacts {
             rootless: true,
+            kernel: "6.6.12".into(),
             ..facts()
         };
         let remapped = EngineFacts {
