@@ -173,10 +173,13 @@ pub struct Build {
 /// `--emulation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EmulationChoice {
-    /// None where the engine's machine runs the system itself, else register.
+    /// None where the engine's machine runs the system itself; else register, or private where that
+    /// cannot be (rootless engines).
     Auto,
     /// Add a handler to the kernel for the time of the run.
     Register,
+    /// A handler that the builder alone has and sees (Linux 6.7 or later); nothing changes on the host.
+    Private,
     /// Use the handler that is there already, after a probe.
     Host,
     /// No emulation.

@@ -1,7 +1,8 @@
 //! The handler: one entry in the kernel's `binfmt_misc` table, for as long as a run needs it.
 //!
 //! The table belongs to the engine's host, so nothing here looks at our own machine's files; all of
-//! it goes through the registrar, a small container that holds the entry on a leash.
+//! it goes through the registrar, a small container that holds the entry on a leash. Or the table is
+//! a container's own ([`Private`]): then nothing outside it changes.
 //!
 //! Promises: the guard is armed before the effect; the handler goes when we release it, when we die
 //! of anything, and when we fall silent; a registrar that was killed is replaced to clean up after it;
@@ -9,13 +10,16 @@
 //! to remove what belongs to a live run.
 
 mod lease;
+mod private;
 mod probe;
+mod refusal;
 mod registrar;
 mod registration;
 mod status;
 mod wire;
 
 pub use lease::{Lease, Patience};
+pub use private::Private;
 pub use probe::probe;
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
 pub use registration::HandlerName;

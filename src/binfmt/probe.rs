@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::binfmt::registrar::RegistrarImage;
 use crate::cancel::Cancel;
-use crate::engine::{ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId};
+use crate::engine::{
+    Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
+};
 use crate::failure::Failure;
 
 /// It takes a tenth of a second; emulation that hangs is a known failure.
@@ -22,26 +24,16 @@ pub async fn probe(
     run: &RunId,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
-    // By name, not through an applet: `uname` alone would be the other architecture's.
-    let script = format!("{PROGRAM} uname -m");
-    let command = [PROGRAM, "sh", "-c", &script].map(str::to_owned).to_vec();
-    let spec = ContainerSpec {
-        user: Some("1000:1000".to_owned()),
-        read_only: true,
-        ..ContainerSpec::new(Role::Probe, run, &image.reference, command)
-    };
+    let spec = spec(image, run);
     let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let ran = cancel
-        .race(tokio::time::timeout(
-            PATIENCE,
-            Box::pin(guard.output(&spec, MOST_LINES)),
-        ))
-        .await;
-    let verdict = match ran {
+    let verdict = match cancel.race(guard.create(&spec)).await {
         Err(interrupted) => Err(interrupted),
-        Ok(Err(_)) => Err(hangs()),
-        Ok(Ok(Err(error))) => Err(refused(error)),
-        Ok(Ok(Ok((exit, lines)))) => judge(exit, &lines),
+        Ok(Err(error)) => Err(refused(error)),
+        Ok(Ok(container)) => match said(&container, cancel).await {
+            Err(failure) => Err(failure),
+            Ok(Err(error)) => Err(refused(error)),
+            Ok(Ok((exit, lines))) => judge(exit, &lines),
+        },
     };
     match (verdict, guard.remove(cancel).await) {
         (Ok(()), None) => Ok(()),
@@ -54,7 +46,28 @@ pub async fn probe(
     }
 }
 
-fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
+/// The container that shows whether `AArch64` programs run.
+pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
+    // By name, not through an applet: `uname` alone would be the other architecture's.
+    let script = format!("{PROGRAM} uname -m");
+    let command = [PROGRAM, "sh", "-c", &script].map(str::to_owned).to_vec();
+    ContainerSpec {
+        user: Some("1000:1000".to_owned()),
+        read_only: true,
+        ..ContainerSpec::new(Role::Probe, run, &image.reference, command)
+    }
+}
+
+type Ran = Result<(Exit, Vec<String>), EngineError>;
+
+/// Runs such a container to its end, if it has one.
+pub(super) async fn said(container: &Container, cancel: &Cancel) -> Result<Ran, Failure> {
+    let output = Box::pin(container.output(MOST_LINES));
+    let ran = cancel.race(tokio::time::timeout(PATIENCE, output)).await?;
+    ran.map_err(|_| hangs())
+}
+
+pub(super) fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
     let said = lines.join("; ");
     if exit.code == 0 && lines.iter().any(|line| line == "aarch64") {
         return Ok(());

@@ -68,12 +68,17 @@ pub(crate) fn mask() -> String {
 /// What the keeper needs to know: the registration without its name, and how it reads back.
 pub(crate) fn environment() -> Vec<(String, String)> {
     let pairs = [
-        ("SDBUILD_REGISTRATION", registration()),
         ("SDBUILD_INTERPRETER", INTERPRETER.to_owned()),
         ("SDBUILD_MAGIC", magic()),
         ("SDBUILD_MASK", mask()),
     ];
-    pairs.map(|(key, value)| (key.to_owned(), value)).to_vec()
+    let pairs = pairs.map(|(key, value)| (key.to_owned(), value));
+    [line()].into_iter().chain(pairs).collect()
+}
+
+/// The registration without its name, as a variable.
+pub(crate) fn line() -> (String, String) {
+    ("SDBUILD_REGISTRATION".to_owned(), registration())
 }
 
 /// `M::magic:mask:interpreter:flags`, the bytes written as `\xHH` for the kernel to read.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
-use tokio_util::io::StreamReader;
+use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::engine::PATIENT;
 use crate::engine::container::Container;
@@ -81,6 +81,25 @@ impl Container {
             }),
             Ok(Ok(_)) | Err(_) => sent.map_err(at(operation)),
         }
+    }
+
+    /// Unpacks the file or folder at a path of another container below `dir`, as it comes: owners and
+    /// modes are kept, and nothing of it stays here.
+    pub async fn take(
+        &self,
+        (source, path): (&Container, &str),
+        dir: &str,
+    ) -> Result<(), EngineError> {
+        let name = self.name();
+        let operation = format!("copy {path} to {dir} in container {name}");
+        let bytes = ReaderStream::with_capacity(source.download(path).await?, CHUNK);
+        let options = UploadToContainerOptionsBuilder::default().path(dir).build();
+        let docker = self.engine.docker.clone().with_timeout(PATIENT);
+        let body = bollard::body_try_stream(bytes);
+        docker
+            .upload_to_container(self.id(), Some(options), body)
+            .await
+            .map_err(at(operation))
     }
 
     /// What stands at `path`, in running and in stopped containers. The last component is never

@@ -1,8 +1,10 @@
 //! Which engine: the endpoint that Docker's own client would take, and what to say when none answers.
 //!
-//! [`choose`] reads at most two small files below `~/.docker`; everything else comes in as values.
+//! [`choose`] reads at most two small files below `~/.docker` and knocks at the usual sockets;
+//! everything else comes in as values.
 
 use std::fmt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -59,8 +61,6 @@ pub enum ConnectError {
         endpoint: Endpoint,
         /// What the system said.
         reason: String,
-        /// Sockets of other engines that are there.
-        others: Vec<PathBuf>,
     },
     /// The socket is there and we may not use it.
     #[error("the engine's socket {} is not open to this user", .socket.display())]
@@ -110,7 +110,7 @@ impl ConnectError {
     /// What a person can do, most likely first.
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {
-            Self::Absent { endpoint, others, .. } => absent_hints(endpoint, others),
+            Self::Absent { endpoint, .. } => vec![absent_hint(endpoint).into()],
             Self::Denied { .. } => vec![
                 "join the docker group with `sudo usermod -aG docker $USER`, then log in again".into(),
                 "or use a rootless engine and point DOCKER_HOST at its socket".into(),
@@ -131,25 +131,19 @@ impl ConnectError {
     }
 }
 
-fn absent_hints(endpoint: &Endpoint, others: &[PathBuf]) -> Vec<String> {
-    let found = others.iter().map(|socket| {
-        format!(
-            "another engine's socket is there: try DOCKER_HOST=unix://{}",
-            socket.display()
-        )
-    });
-    let start = match endpoint {
+fn absent_hint(endpoint: &Endpoint) -> &'static str {
+    match endpoint {
         Endpoint::Unix(_) => {
             "install Docker (package `docker.io` or `docker`) and start it with \
-                              `sudo systemctl start docker`; Podman works too, with \
-                              `systemctl --user start podman.socket` and DOCKER_HOST set to its socket"
+             `sudo systemctl start docker`; Podman works too, with \
+             `systemctl --user start podman.socket`"
         }
         Endpoint::Tcp(_) => "check DOCKER_HOST and that the engine there listens on this port",
-    };
-    found.chain([start.to_owned()]).collect()
+    }
 }
 
-/// `DOCKER_HOST` (empty is unset), else the context that is named or current, else Docker's socket.
+/// `DOCKER_HOST` (empty is unset), else the context that is named or current, else the first socket
+/// that somebody listens at: Docker's, the person's own Docker or Podman, Podman's.
 pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
     let given = |value: Option<&str>| {
         value
@@ -167,25 +161,29 @@ pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
     }
 }
 
+/// The first engine that listens where engines do when nobody says otherwise; Docker's own place when
+/// none does, and then connecting tells why.
 fn default_endpoint(runtime_dir: Option<&Path>) -> Result<Endpoint, EngineError> {
+    let own = runtime_dir.map(|dir| ["docker.sock", "podman/podman.sock"].map(|s| dir.join(s)));
+    let sockets: Vec<PathBuf> = [DEFAULT_SOCKET.into()]
+        .into_iter()
+        .chain(own.into_iter().flatten())
+        .chain(["/run/podman/podman.sock".into()])
+        .collect();
+    if let Some(socket) = first_that_listens(&sockets) {
+        return Ok(Endpoint::Unix(socket.to_owned()));
+    }
     let endpoint = Endpoint::Unix(DEFAULT_SOCKET.into());
-    // Only a definite "not there" is decided here: everything else is told apart on connecting.
     if !matches!(Path::new(DEFAULT_SOCKET).try_exists(), Ok(false)) {
         return Ok(endpoint);
     }
-    let rootless = runtime_dir.map(|dir| [dir.join("docker.sock"), dir.join("podman/podman.sock")]);
-    let others = rootless
-        .into_iter()
-        .flatten()
-        .chain(["/run/podman/podman.sock".into()]);
-    let others = others.filter(|socket| socket.exists()).collect();
     let reason = "there is no such socket".to_owned();
-    Err(ConnectError::Absent {
-        endpoint,
-        reason,
-        others,
-    }
-    .into())
+    Err(ConnectError::Absent { endpoint, reason }.into())
+}
+
+fn first_that_listens(sockets: &[PathBuf]) -> Option<&Path> {
+    let listens = |socket: &&PathBuf| UnixStream::connect(socket).is_ok();
+    sockets.iter().find(listens).map(PathBuf::as_path)
 }
 
 /// `address` without the user and the pass word that it may carry: it goes into messages.

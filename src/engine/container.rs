@@ -9,7 +9,8 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use crate::engine::error::{EngineError, at};
-use crate::engine::leash::Attached;
+use crate::engine::leash::{Attached, Chunk};
+use crate::engine::lines::Lines;
 use crate::engine::spec::ContainerSpec;
 use crate::engine::vigil::Vigil;
 use crate::engine::{Endpoint, Engine, PATIENT};
@@ -45,7 +46,8 @@ impl Engine {
             .build();
         // The first use of a volume copies the image's content into it, inside this call.
         let docker = self.docker.clone().with_timeout(Duration::from_secs(600));
-        let made = docker.create_container(Some(options), spec.body()).await;
+        let body = spec.body(self.facts.podman);
+        let made = docker.create_container(Some(options), body).await;
         let made = made.map_err(at(format!("create container {}", spec.name)))?;
         Ok(Container {
             engine: self.clone(),
@@ -95,6 +97,20 @@ impl Container {
         started
             .await
             .map_err(at(format!("start container {}", self.name)))
+    }
+
+    /// Runs it to its end; how that was, and the first `most` lines that it said.
+    pub async fn output(&self, most: usize) -> Result<(Exit, Vec<String>), EngineError> {
+        let mut output = self.attach().await?.output;
+        self.start().await?;
+        let (mut lines, mut all) = (Lines::default(), Vec::new());
+        while let Some(chunk) = output.next().await {
+            let (Chunk::Stdout(bytes) | Chunk::Stderr(bytes)) = chunk?;
+            all.extend(lines.push(&bytes));
+            all.truncate(most);
+        }
+        all.extend(lines.finish());
+        Ok((self.wait().await?, all))
     }
 
     /// Waits until it is not running. A started container that has ended already is fine.

@@ -35,7 +35,6 @@ pub(super) fn refusal(endpoint: &Endpoint, error: &std::io::Error) -> ConnectErr
         _ => ConnectError::Absent {
             endpoint: endpoint.clone(),
             reason: error.to_string(),
-            others: Vec::new(),
         },
     }
 }

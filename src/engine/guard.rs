@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::task::JoinSet;
 
 use crate::cancel::Cancel;
 use crate::engine::container::Container;
 use crate::engine::error::EngineError;
-use crate::engine::{Chunk, ContainerSpec, Engine, Exit, Lines};
+use crate::engine::{ContainerSpec, Engine, Exit};
 use crate::failure::Leftover;
 
 /// How long a creation that nobody waits for any more may still take: a first use copies a volume.
@@ -77,17 +76,7 @@ impl ContainerGuard {
         spec: &ContainerSpec,
         most: usize,
     ) -> Result<(Exit, Vec<String>), EngineError> {
-        let container = self.create(spec).await?;
-        let mut output = container.attach().await?.output;
-        container.start().await?;
-        let (mut lines, mut all) = (Lines::default(), Vec::new());
-        while let Some(chunk) = output.next().await {
-            let (Chunk::Stdout(bytes) | Chunk::Stderr(bytes)) = chunk?;
-            all.extend(lines.push(&bytes));
-            all.truncate(most);
-        }
-        all.extend(lines.finish());
-        Ok((container.wait().await?, all))
+        self.create(spec).await?.output(most).await
     }
 
     /// Stops and removes the container, each step bounded in time; what remains is reported.

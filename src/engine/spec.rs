@@ -2,9 +2,14 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, ResourcesUlimits,
+};
 
 use crate::engine::labels::{Role, RunId, labels};
+
+/// Open files of a process, processes of a user: plenty for a build, and allowed wherever Podman runs.
+const PODMANS_LIMIT: i64 = 16_384;
 
 /// A folder of the engine's host inside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +64,10 @@ pub struct ContainerSpec {
     pub tmpfs: Vec<(String, String)>,
     /// Every capability and device: the last resort.
     pub privileged: bool,
+    /// A seccomp profile in place of the engine's, as JSON, for a program that makes namespaces of its
+    /// own. It is not for Podman, which reads profiles from its own machine's files only; the one that
+    /// it has by default lets namespaces be made.
+    pub seccomp: Option<&'static str>,
     /// Threads and processes at most.
     pub pids_limit: Option<i64>,
     /// Bytes of memory at most, swap included.
@@ -84,12 +93,14 @@ impl ContainerSpec {
             volumes: Vec::new(),
             tmpfs: Vec::new(),
             privileged: false,
+            seccomp: None,
             pids_limit: None,
             memory: None,
         }
     }
 
-    pub(crate) fn body(&self) -> ContainerCreateBody {
+    /// For the engine: Podman or not.
+    pub(crate) fn body(&self, podman: bool) -> ContainerCreateBody {
         let (program, arguments) = self.command.split_at(self.command.len().min(1));
         ContainerCreateBody {
             image: Some(self.image.clone()),
@@ -111,23 +122,24 @@ impl ContainerSpec {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             labels: Some(labels(self.role, &self.run)),
-            host_config: Some(self.host_config()),
+            host_config: Some(self.host_config(podman)),
             ..ContainerCreateBody::default()
         }
     }
 
-    fn host_config(&self) -> HostConfig {
+    fn host_config(&self, podman: bool) -> HostConfig {
         let memory = self.memory.and_then(|bytes| i64::try_from(bytes).ok());
         let confined = (!self.privileged).then(|| vec!["ALL".to_owned()]);
         HostConfig {
             privileged: Some(self.privileged),
             cap_drop: confined,
-            security_opt: Some(self.security_options()),
+            security_opt: Some(self.security_options(podman)),
             network_mode: (self.network == Network::None).then(|| "none".to_owned()),
             readonly_rootfs: Some(self.read_only),
             mounts: Some(self.mounts()),
             tmpfs: Some(self.tmpfs.iter().cloned().collect::<HashMap<_, _>>()),
             pids_limit: self.pids_limit,
+            ulimits: podman.then(podmans_limits),
             memory,
             memory_swap: memory,
             auto_remove: Some(false),
@@ -135,8 +147,13 @@ impl ContainerSpec {
         }
     }
 
-    fn security_options(&self) -> Vec<String> {
+    fn security_options(&self, podman: bool) -> Vec<String> {
         let mut options = vec!["no-new-privileges".to_owned()];
+        if let Some(profile) = self.seccomp {
+            // The profile that engines load into AppArmor denies every mount, in a namespace as well.
+            options.push("apparmor=unconfined".to_owned());
+            options.extend((!podman).then(|| format!("seccomp={profile}")));
+        }
         if !self.binds.is_empty() {
             // SELinux keeps confined containers from the host's folders; elsewhere it means nothing.
             options.push("label=disable".to_owned());
@@ -168,6 +185,16 @@ impl ContainerSpec {
     }
 }
 
+/// Podman raises both to a million and more, and fails where it may not: in a container, without root.
+fn podmans_limits() -> Vec<ResourcesUlimits> {
+    let limit = |name: &str| ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(PODMANS_LIMIT),
+        hard: Some(PODMANS_LIMIT),
+    };
+    ["nofile", "nproc"].map(limit).to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_container_starts_with_nothing() {
-        let body = spec().body();
+        let body = spec().body(false);
         let host = body.host_config.unwrap();
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
         assert_eq!(host.network_mode.as_deref(), Some("none"));
@@ -199,7 +226,7 @@ mod tests {
 
     #[test]
     fn our_labels_are_on_it() {
-        let labels = spec().body().labels.unwrap();
+        let labels = spec().body(false).labels.unwrap();
         assert_eq!(
             labels.get("dev.sdbuild.run").map(String::as_str),
             Some("0123456789ab")
@@ -216,10 +243,24 @@ mod tests {
             stdin: true,
             ..spec()
         }
-        .body();
+        .body(false);
         assert_eq!(
             (body.open_stdin, body.stdin_once, body.tty),
             (Some(true), Some(true), Some(false))
         );
+    }
+
+    #[test]
+    fn a_profile_goes_to_engines_that_take_one() {
+        let options = |podman| {
+            let spec = ContainerSpec {
+                seccomp: Some("{}"),
+                ..spec()
+            };
+            spec.body(podman).host_config.unwrap().security_opt.unwrap()
+        };
+        let both = ["no-new-privileges", "apparmor=unconfined"];
+        assert_eq!(options(true), both);
+        assert_eq!(options(false), [&both[..], &["seccomp={}"]].concat());
     }
 }

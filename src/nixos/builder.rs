@@ -19,7 +19,9 @@ use super::store_path::result;
 use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
-use crate::engine::{Container, ContainerGuard, ContainerSpec, Engine, Network, Role, RunId};
+use crate::engine::{
+    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Network, Role, RunId,
+};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
 
@@ -53,6 +55,8 @@ pub struct Builder<'a> {
     pub image: &'a BuilderImage,
     /// Name of the store volume; made when it is not there.
     pub store: &'a str,
+    /// What it is put into, and who has the files for that.
+    pub enclosure: Option<(&'a Enclosure, &'a Container)>,
 }
 
 /// A builder with everything in it, not started yet.
@@ -89,6 +93,10 @@ impl Builder<'_> {
                 .ensure_volume(self.store, labels(Role::Store, self.run))
                 .await?;
             let container = guard.create(&self.spec(&job, &places)?).await?;
+            if let Some((enclosure, source)) = self.enclosure {
+                let equipped = enclosure.equip((source, &container)).await;
+                equipped.map_err(|e| Failure::from(e).context("give the builder an emulator"))?;
+            }
             upload::configuration(&container, &job, self.image.owner).await?;
             upload::nixpkgs(&container, &job, self, (cancel, events)).await?;
             let (store, foreign) = (self.store.to_owned(), self.image.foreign);
@@ -116,6 +124,31 @@ impl Builder<'_> {
         })
     }
 
+    /// Puts the image's content into a fresh volume where the engine does so late: Podman, when the
+    /// first container that has the volume is started.
+    pub(super) async fn fill_store(&self, cancel: &Cancel) -> Result<(), Failure> {
+        if !self.engine.facts().podman {
+            return Ok(());
+        }
+        let nothing = ["/bin/sh", "-c", ":"].map(str::to_owned).to_vec();
+        let reference = &self.image.reference;
+        let spec = ContainerSpec {
+            name: format!("{}-fill", Role::Probe.container_name(self.run)),
+            user: Some(self.image.user.clone()),
+            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
+            ..ContainerSpec::new(Role::Probe, self.run, reference, nothing)
+        };
+        let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let filled = cancel.race(Box::pin(guard.output(&spec, 1))).await;
+        let left: Vec<_> = guard.remove(cancel).await.into_iter().collect();
+        match filled {
+            Ok(Ok(_)) if left.is_empty() => Ok(()),
+            Ok(Ok(_)) => Err(Failure::environment("fill the store volume").with_teardown(left)),
+            Ok(Err(error)) => Err(Failure::from(error).with_teardown(left)),
+            Err(interrupted) => Err(interrupted.with_teardown(left)),
+        }
+    }
+
     fn spec(&self, job: &Job, places: &Places) -> Result<ContainerSpec, Failure> {
         let arguments = job.request.arguments(places);
         let mut spec =
@@ -128,6 +161,9 @@ impl Builder<'_> {
         spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(PIDS);
         spec.memory = job.memory;
+        if let Some((enclosure, _)) = self.enclosure {
+            enclosure.wrap(&mut spec);
+        }
         Ok(spec)
     }
 }

@@ -41,6 +41,11 @@ impl BuilderImage {
         self.foreign
     }
 
+    /// Whether it runs as root, of its container only.
+    pub fn is_root(&self) -> bool {
+        self.user == "0:0"
+    }
+
     /// Any other (`--builder-image`): it runs as the user that it names, because its `/nix` belongs
     /// to that one. When that is root it is root without a single capability, in its container only;
     /// root of such a container may write what root owns and nothing else.

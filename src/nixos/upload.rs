@@ -69,7 +69,10 @@ pub(super) async fn nixpkgs(
         return Ok(());
     }
     if container.stat(layout::UPLOAD_ROOT).await?.is_none() {
-        return Err(no_nix(builder));
+        Box::pin(builder.fill_store(cancel)).await?;
+        if container.stat(layout::UPLOAD_ROOT).await?.is_none() {
+            return Err(no_nix(builder));
+        }
     }
     let (nixpkgs, token, events) = (job.nixpkgs.clone(), cancel.clone(), events.clone());
     let [home, incoming] = [layout::HOME.to_owned(), layout::incoming(run.as_str())]

@@ -99,6 +99,8 @@ impl Definition {
         };
         let extras = vec![
             Extra::file("sdbuild/keeper", 0o755, KEEPER),
+            Extra::file("sdbuild/enter", 0o755, ENTER),
+            Extra::link("sdbuild/busybox", "/usr/bin/busybox"),
             Extra::folder("binfmt_misc", 0o755, 0),
             Extra::file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\n"),
             Extra::file("etc/group", 0o644, "root:x:0:\n"),
@@ -230,6 +232,8 @@ impl Definition {
 
 /// Puts the handler into the kernel's table and takes it out again.
 const KEEPER: &str = include_str!("../../containers/registrar/keeper");
+/// Gives a container a table of handlers of its own.
+const ENTER: &str = include_str!("../../containers/builder/enter");
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
 sdbuild:x:1000:1000:sdbuild:/home/sdbuild:/bin/bash

@@ -79,6 +79,10 @@ impl Plan {
                 "register: the engine's machine is {engine}, the image is for {system}; a handler \
                  in its kernel's table for the time of the run"
             ),
+            Emulation::Private => format!(
+                "private: the engine's machine is {engine}, the image is for {system}; a handler \
+                 that the builder alone has"
+            ),
             Emulation::Host => "host: the handler that is there, as --emulation says".to_owned(),
         }
     }

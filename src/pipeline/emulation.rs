@@ -2,7 +2,11 @@
 
 use crate::engine::EngineFacts;
 use crate::failure::Failure;
+use crate::pipeline::facts::version;
 use crate::settings::{Emulate, System};
+
+/// The first kernel whose user namespaces have tables of their own (its commit 21ca59b365c0).
+const OWN_TABLES: (u32, u32) = (6, 7);
 
 /// The emulation of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +15,8 @@ pub enum Emulation {
     Native,
     /// Our registrar adds a handler for the time of the run.
     Register,
+    /// The builder has a handler of its own, which nobody else sees.
+    Private,
     /// A handler that is there already.
     Host,
 }
@@ -28,20 +34,53 @@ impl Emulation {
             ))
             .hint("leave --emulation away, or point DOCKER_HOST at a native engine")),
             Emulate::Host => Ok(Self::Host),
-            Emulate::Auto | Emulate::Register if !emulable => Err(Failure::environment(format!(
-                "sdbuild cannot emulate {system} on the engine's machine, which is {}",
-                engine.architecture
-            ))
-            .hint("point DOCKER_HOST at an engine on a machine of that architecture")
-            .hint("or give --emulation host when a handler for it is there already")),
-            Emulate::Auto | Emulate::Register if engine.rootless => Err(Failure::environment(
-                "the engine runs rootless: it cannot add a handler to the kernel",
-            )
-            .hint("point DOCKER_HOST at a rootful engine")
-            .hint("or let root register a qemu-aarch64 handler and give --emulation host")),
+            Emulate::Auto | Emulate::Register | Emulate::Private if !emulable => {
+                Err(Failure::environment(format!(
+                    "sdbuild cannot emulate {system} on the engine's machine, which is {}",
+                    engine.architecture
+                ))
+                .hint("point DOCKER_HOST at an engine on a machine of that architecture")
+                .hint("or give --emulation host when a handler for it is there already"))
+            }
+            Emulate::Auto if engine.rootless && has_own_tables(engine) => Ok(Self::Private),
+            Emulate::Auto | Emulate::Register if engine.rootless => Err(rootless(engine)),
             Emulate::Auto | Emulate::Register => Ok(Self::Register),
+            Emulate::Private if !has_own_tables(engine) => Err(too_old(engine)
+                .hint("leave --emulation away, or point DOCKER_HOST at a newer machine")),
+            Emulate::Private => Ok(Self::Private),
         }
     }
+
+    /// What to go on with when this one turns out not to work.
+    pub fn otherwise(self, choice: Emulate, engine: &EngineFacts) -> Option<Self> {
+        let free = choice == Emulate::Auto && self == Self::Register;
+        (free && has_own_tables(engine)).then_some(Self::Private)
+    }
+}
+
+fn has_own_tables(engine: &EngineFacts) -> bool {
+    version(&engine.kernel).is_none_or(|version| version >= OWN_TABLES)
+}
+
+fn too_old(engine: &EngineFacts) -> Failure {
+    let (kernel, (major, minor)) = (&engine.kernel, OWN_TABLES);
+    Failure::environment(format!(
+        "the engine's kernel is {kernel}, private emulation needs {major}.{minor} or later"
+    ))
+}
+
+fn rootless(engine: &EngineFacts) -> Failure {
+    let failure =
+        Failure::environment("the engine runs rootless: it cannot add a handler to the kernel");
+    if has_own_tables(engine) {
+        return failure.hint("leave --emulation away, and the builder gets a handler of its own");
+    }
+    Failure {
+        also: vec![too_old(engine)],
+        ..failure
+    }
+    .hint("point DOCKER_HOST at a rootful engine, or at a machine with a newer kernel")
+    .hint("or let root register a qemu-aarch64 handler and give --emulation host")
 }
 
 #[cfg(test)]
@@ -90,9 +129,35 @@ mod tests {
             refuse(auto, System::X8664Linux, &engine("aarch64", false)),
             Class::Environment
         );
+        let register = Emulate::Register;
         assert_eq!(
-            refuse(auto, System::Aarch64Linux, &engine("x86_64", true)),
+            refuse(register, System::Aarch64Linux, &engine("x86_64", true)),
             Class::Environment
         );
+    }
+
+    #[test]
+    fn rootless_engines_and_those_that_cannot_register_get_private_emulation() {
+        let (auto, private, pi) = (Emulate::Auto, Emulate::Private, System::Aarch64Linux);
+        let (rootful, rootless) = (engine("x86_64", false), engine("x86_64", true));
+        let chosen = |choice, engine| Emulation::choose(choice, pi, engine).unwrap();
+        assert_eq!(chosen(auto, &rootless), Emulation::Private);
+        assert_eq!(chosen(private, &rootful), Emulation::Private);
+        let other = |choice, engine| Emulation::Register.otherwise(choice, engine);
+        assert_eq!(other(auto, &rootful), Some(Emulation::Private));
+        assert_eq!(other(Emulate::Register, &rootful), None, "as asked for");
+
+        let old = |engine: &EngineFacts| EngineFacts {
+            kernel: "6.6.12-arch1".into(),
+            ..engine.clone()
+        };
+        assert_eq!(other(auto, &old(&rootful)), None);
+        for engine in [old(&rootful), old(&rootless)] {
+            let failure = Emulation::choose(private, pi, &engine).unwrap_err();
+            assert!(failure.to_string().contains("6.7"), "{failure}");
+        }
+        let failure = Emulation::choose(auto, pi, &old(&rootless)).unwrap_err();
+        assert!(failure.to_string().contains("rootless"));
+        assert!(failure.also[0].to_string().contains("6.6.12"));
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod context;
 mod describe;
 pub mod doctor;
+mod emulate;
 mod emulation;
 mod facts;
 mod images;

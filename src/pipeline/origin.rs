@@ -63,6 +63,7 @@ pub(super) fn emulation(mode: Emulation, containers: &Containers) -> manifest::E
     let name = match mode {
         Emulation::Native => "none",
         Emulation::Register => "register",
+        Emulation::Private => "private",
         Emulation::Host => "host",
     };
     manifest::Emulation {
@@ -72,7 +73,7 @@ pub(super) fn emulation(mode: Emulation, containers: &Containers) -> manifest::E
         qemu: containers
             .qemu
             .clone()
-            .filter(|_| mode == Emulation::Register),
+            .filter(|_| matches!(mode, Emulation::Register | Emulation::Private)),
     }
 }
 

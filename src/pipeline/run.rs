@@ -4,11 +4,11 @@
 use std::future::Future;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::binfmt::{self, Lease, Registrar, RegistrarImage, RegistrarOptions};
+use crate::binfmt::{Lease, Registrar};
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase, Timings};
-use crate::failure::{Class, Failure, Leftover, OrFail as _};
+use crate::failure::{Failure, Leftover, OrFail as _};
 use crate::image::Compression as Packed;
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, Glue, IMAGE, NixSettings};
@@ -16,6 +16,7 @@ use crate::nixos::source::Bundle;
 use crate::output::manifest::{self, Origin};
 use crate::output::{self, Compression, Image, Imager, Order, OutputSettings};
 use crate::pipeline::beacon::Beacons;
+use crate::pipeline::emulate::emulate;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, Provided};
 use crate::pipeline::scope::{Scope, gave_all_back, settle};
@@ -104,7 +105,8 @@ async fn steps(
 ) -> Result<Image, Failure> {
     let provided = images::provide(plan, context).await?;
     let (job, mut origin) = Box::pin(job(plan, context, &provided)).await?;
-    Box::pin(emulate(plan, context, (&provided, beacons, scope))).await?;
+    let mode = Box::pin(emulate(plan, context, (&provided, (beacons, scope)))).await?;
+    origin.emulation = origin::emulation(mode, &provided.containers);
     let built = Box::pin(build(plan, context, (&provided.builder, job, scope))).await?;
     scope.release_lease(&context.cancel).await;
     origin.result = manifest::Built {
@@ -119,47 +121,8 @@ async fn steps(
     Box::pin(copy_out(context, &built, &order)).await
 }
 
-/// Registers and probes, or only probes, or neither; dead runs are swept in any case.
-async fn emulate(
-    plan: &Plan,
-    context: &Context,
-    (provided, beacons, scope): (&Provided, &Beacons, &mut Scope),
-) -> Result<(), Failure> {
-    let Some(image) = &provided.registrar else {
-        return sweep(plan, context, (beacons, None)).await;
-    };
-    let work = async {
-        if plan.base.emulation == Emulation::Register {
-            scope.keep_lease(register(plan, context, (image, beacons)).await?);
-        }
-        let probed = binfmt::probe(&plan.base.engine, image, &plan.run, &context.cancel).await;
-        match (probed, scope.lease()) {
-            (Err(failure), Some(lease)) if failure.class == Class::Environment => {
-                Err(lease.blame(failure).await)
-            }
-            (probed, _) => probed,
-        }
-    };
-    context.phase(Phase::Emulation, Box::pin(work)).await
-}
-
-/// Starts a registrar, removes what dead runs left, and has the handler registered.
-async fn register(
-    plan: &Plan,
-    context: &Context,
-    (image, beacons): (&RegistrarImage, &Beacons),
-) -> Result<Lease, Failure> {
-    let Context { cancel, events } = context;
-    let options = RegistrarOptions::new(&plan.base.engine, image, &plan.run);
-    let mut registrar = Registrar::start(options, cancel, events).await?;
-    match sweep(plan, context, (beacons, Some(&mut registrar))).await {
-        Ok(()) => registrar.hold(cancel).await,
-        Err(failure) => Err(failure.with_teardown(registrar.release(cancel).await)),
-    }
-}
-
 /// Removes what dead runs left, and says so. What cannot be removed is a warning: this run can go on.
-async fn sweep(
+pub(super) async fn sweep(
     plan: &Plan,
     context: &Context,
     (beacons, mut registrar): (&Beacons, Option<&mut Registrar>),
@@ -255,6 +218,10 @@ async fn build(
 ) -> Result<Built, Failure> {
     let Context { cancel, events } = context;
     let name = Role::Builder.container_name(&plan.run);
+    let private = scope.private().map(|private| {
+        let (enclosure, source) = private.enclosure();
+        (enclosure.clone(), source.clone())
+    });
     let guard = scope.keep_builder(ContainerGuard::arm(&plan.base.engine, name));
     let store = images::store_volume(&plan.settings, image);
     let builder = Builder {
@@ -262,9 +229,13 @@ async fn build(
         run: &plan.run,
         image,
         store: &store,
+        enclosure: private
+            .as_ref()
+            .map(|(enclosure, source)| (enclosure, source)),
     };
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
+    scope.release_private(cancel).await;
     let lost = scope.lease().map(Lease::lost);
     let build = watched(Box::pin(prepared.build(cancel, events)), lost, events);
     context.phase(Phase::Build, build).await

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::binfmt::{Lease, Patience};
+use crate::binfmt::{Lease, Patience, Private};
 use crate::cancel::Cancel;
 use crate::engine::ContainerGuard;
 use crate::failure::{Failure, Leftover};
@@ -12,6 +12,7 @@ use crate::failure::{Failure, Leftover};
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     lease: Option<Lease>,
+    private: Option<Private>,
     builder: Option<ContainerGuard>,
     leftovers: Vec<Leftover>,
     patience: watch::Sender<Option<Patience>>,
@@ -32,6 +33,23 @@ impl Scope {
     /// The handler's lease, when there is one.
     pub(super) fn lease(&self) -> Option<&Lease> {
         self.lease.as_ref()
+    }
+
+    /// Keeps private emulation, for the builder to be made with.
+    pub(super) fn keep_private(&mut self, private: Private) {
+        self.private = Some(private);
+    }
+
+    /// Private emulation, when that is what it is.
+    pub(super) fn private(&self) -> Option<&Private> {
+        self.private.as_ref()
+    }
+
+    /// The builder has all that it needs of private emulation.
+    pub(super) async fn release_private(&mut self, cancel: &Cancel) {
+        if let Some(private) = self.private.take() {
+            self.leftovers.extend(private.release(cancel).await);
+        }
     }
 
     /// Keeps the builder's guard; armed, not necessarily made.
@@ -58,6 +76,7 @@ impl Scope {
         };
         let (left, ()) = tokio::join!(remove, self.release_lease(cancel));
         self.leftovers.extend(left);
+        self.release_private(cancel).await;
         self.leftovers
     }
 }

@@ -9,10 +9,12 @@ use crate::failure::Failure;
 /// `--emulation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emulate {
-    /// None where the engine's machine runs the system itself, else register.
+    /// None where the engine's machine runs the system itself, else register, else private.
     Auto,
     /// Add a handler to the kernel for the time of the run.
     Register,
+    /// A handler that the builder alone has.
+    Private,
     /// Use the handler that is there already.
     Host,
     /// Not at all.
@@ -24,6 +26,7 @@ impl From<cli::EmulationChoice> for Emulate {
         match choice {
             cli::EmulationChoice::Auto => Self::Auto,
             cli::EmulationChoice::Register => Self::Register,
+            cli::EmulationChoice::Private => Self::Private,
             cli::EmulationChoice::Host => Self::Host,
             cli::EmulationChoice::None => Self::None,
         }
@@ -35,6 +38,7 @@ impl fmt::Display for Emulate {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::Register => "register",
+            Self::Private => "private",
             Self::Host => "host",
             Self::None => "none",
         })
@@ -45,11 +49,17 @@ impl FromStr for Emulate {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let all = [Self::Auto, Self::Register, Self::Host, Self::None];
+        let all = [
+            Self::Auto,
+            Self::Register,
+            Self::Private,
+            Self::Host,
+            Self::None,
+        ];
         let found = all.into_iter().find(|mode| mode.to_string() == text);
         found.ok_or_else(|| {
             Failure::usage(format!("emulation `{text}` is not known"))
-                .hint("take auto, register, host or none")
+                .hint("take auto, register, private, host or none")
         })
     }
 }

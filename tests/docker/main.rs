@@ -34,6 +34,7 @@ mod handlers;
 mod inputs;
 mod lease;
 mod output;
+mod private;
 mod products;
 mod releases;
 mod table;

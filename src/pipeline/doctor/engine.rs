@@ -47,7 +47,8 @@ fn rights(facts: &EngineFacts) -> Check {
             topic,
             "the engine maps its containers' users: their root may not write to the kernel's table",
         )
-        .remedy("let root register a qemu-aarch64 handler and give --emulation host")
+        .remedy("give --emulation private (Linux 6.7 or later), which needs no table of the host")
+        .remedy("or let root register a qemu-aarch64 handler and give --emulation host")
         .remedy("or run the engine without `userns-remap`")
     } else {
         Check::good(topic, "the engine runs as root, and this user may use it")
@@ -86,7 +87,7 @@ fn kernel(facts: &EngineFacts) -> Check {
 
 /// The modes that are possible, and the one that the settings lead to.
 fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
-    use Emulate::{Auto, Host, None, Register};
+    use Emulate::{Auto, Host, None, Private, Register};
     let topic = "emulation";
     let choose = |choice| Emulation::choose(choice, settings.system, facts);
     let taken = match choose(settings.emulation) {
@@ -100,11 +101,14 @@ fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
     if matches!(choose(Register), Ok(Emulation::Register)) {
         possible.push("register");
     }
+    if choose(Private).is_ok() {
+        possible.push("private");
+    }
     possible.push("host (with a handler that is there)");
     let possible = possible.join(", ");
     let how = match settings.emulation {
         Auto => "auto takes",
-        Register | Host | None => "the settings take",
+        Register | Private | Host | None => "the settings take",
     };
     Check::good(
         topic,
@@ -119,6 +123,7 @@ fn word(emulation: Emulation) -> &'static str {
     match emulation {
         Emulation::Native => "none",
         Emulation::Register => "register",
+        Emulation::Private => "private",
         Emulation::Host => "host",
     }
 }
@@ -230,6 +235,7 @@ mod tests {
         let small = |memory| EngineFacts { memory, ..facts() };
         let rootless = EngineFacts {
             rootless: true,
+            kernel: "6.6.12".into(),
             ..facts()
         };
         let remapped = EngineFacts {

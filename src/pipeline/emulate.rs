@@ -1,0 +1,128 @@
+//! Emulation set up and tried, before anybody relies on it.
+
+use std::time::Duration;
+
+use crate::binfmt::{self, Lease, Private, Registrar, RegistrarImage, RegistrarOptions};
+use crate::event::Phase;
+use crate::failure::{Class, Failure};
+use crate::pipeline::beacon::Beacons;
+use crate::pipeline::emulation::Emulation;
+use crate::pipeline::images::Provided;
+use crate::pipeline::run::sweep;
+use crate::pipeline::scope::Scope;
+use crate::pipeline::{Context, Plan};
+
+/// How long an engine may take to answer whose failure may be its end.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// A run that gets its emulation.
+struct Run<'a> {
+    plan: &'a Plan,
+    context: &'a Context,
+    beacons: &'a Beacons,
+    provided: &'a Provided,
+}
+
+/// Sets up what the plan says, or what it names for the case that this does not work, and keeps it in
+/// the scope; says which of the two it was. Dead runs are swept in any case.
+pub(super) async fn emulate(
+    plan: &Plan,
+    context: &Context,
+    (provided, (beacons, scope)): (&Provided, (&Beacons, &mut Scope)),
+) -> Result<Emulation, Failure> {
+    let Some(image) = &provided.registrar else {
+        sweep(plan, context, (beacons, None)).await?;
+        return Ok(plan.base.emulation);
+    };
+    let run = Run {
+        plan,
+        context,
+        beacons,
+        provided,
+    };
+    let work = run.first_or_other(image, scope);
+    context.phase(Phase::Emulation, Box::pin(work)).await
+}
+
+impl Run<'_> {
+    async fn first_or_other(
+        &self,
+        image: &RegistrarImage,
+        scope: &mut Scope,
+    ) -> Result<Emulation, Failure> {
+        let base = &self.plan.base;
+        let first = Box::pin(self.set_up(base.emulation, image, scope)).await;
+        let first = first.map(|()| base.emulation);
+        let (Err(failure), Some(other)) = (&first, base.otherwise) else {
+            return first;
+        };
+        let about_the_mode = failure.class == Class::Environment && failure.teardown.is_empty();
+        if !about_the_mode || !base.engine.answers(ANSWER).await {
+            return first;
+        }
+        let text = format!("{failure}; going on with a handler that the builder alone has");
+        self.context.events.warn(text);
+        scope.release_lease(&self.context.cancel).await;
+        let second = Box::pin(self.set_up(other, image, scope)).await;
+        // The first one's hints are those that lead further.
+        second.map(|()| other).or_else(|second| {
+            first.map_err(|first| Failure {
+                also: vec![second],
+                ..first
+            })
+        })
+    }
+
+    async fn set_up(
+        &self,
+        emulation: Emulation,
+        image: &RegistrarImage,
+        scope: &mut Scope,
+    ) -> Result<(), Failure> {
+        let (engine, run, cancel) = (&self.plan.base.engine, &self.plan.run, &self.context.cancel);
+        if emulation == Emulation::Register {
+            scope.keep_lease(self.register(image).await?);
+        } else {
+            sweep(self.plan, self.context, (self.beacons, None)).await?;
+        }
+        if emulation == Emulation::Private {
+            self.has_a_user()?;
+            scope.keep_private(Private::prove(engine, image, run, cancel).await?);
+            return Ok(());
+        }
+        let probed = binfmt::probe(engine, image, run, cancel).await;
+        match (probed, scope.lease()) {
+            (Err(failure), Some(lease)) if failure.class == Class::Environment => {
+                Err(lease.blame(failure).await)
+            }
+            (probed, _) => probed,
+        }
+    }
+
+    /// Starts a registrar, removes what dead runs left, and has the handler registered.
+    async fn register(&self, image: &RegistrarImage) -> Result<Lease, Failure> {
+        let Context { cancel, events } = self.context;
+        let options = RegistrarOptions::new(&self.plan.base.engine, image, &self.plan.run);
+        let mut registrar = Registrar::start(options, cancel, events).await?;
+        let swept = sweep(
+            self.plan,
+            self.context,
+            (self.beacons, Some(&mut registrar)),
+        );
+        match swept.await {
+            Ok(()) => registrar.hold(cancel).await,
+            Err(failure) => Err(failure.with_teardown(registrar.release(cancel).await)),
+        }
+    }
+
+    /// Root without capabilities may not make a user namespace that has root in it.
+    fn has_a_user(&self) -> Result<(), Failure> {
+        if !self.provided.builder.is_root() {
+            return Ok(());
+        }
+        Err(
+            Failure::usage("private emulation is not for a builder image that runs as root")
+                .hint("give --emulation register, or an image whose USER is another one"),
+        )
+    }
+}

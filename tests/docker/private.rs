@@ -1,0 +1,218 @@
+//! `--emulation private`: the builder's own table of handlers. The host's is never touched, nothing of
+//! it is seen inside, and what the builder may ask of the kernel stays small.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use nix::sys::signal::Signal;
+
+use crate::support::*;
+
+/// Looks at the host's table all the time, and remembers every name that it ever saw.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(BTreeSet<String>, u64)>,
+}
+
+impl Watch {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (until, mut seen, mut looks) = (Arc::clone(&stop), BTreeSet::new(), 0);
+        let thread = std::thread::spawn(move || {
+            while !until.load(Ordering::Relaxed) {
+                seen.extend(names(Path::new(BINFMT)));
+                looks += 1;
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+            (seen, looks)
+        });
+        Self { stop, thread }
+    }
+
+    /// Every name, and how often it looked.
+    fn end(self) -> (BTreeSet<String>, u64) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+fn private(person: &Person, more: &[&str]) -> Command {
+    person.build(&[&["--emulation", "private"], more].concat())
+}
+
+/// One line of a process's status.
+fn status<'a>(text: &'a str, field: &str) -> &'a str {
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    line.unwrap().trim_start_matches(':').trim()
+}
+
+#[test]
+fn a_private_build_never_shows_in_the_hosts_table() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let known: BTreeSet<String> = names(Path::new(BINFMT)).into_iter().collect();
+    let person = Person::new();
+    let text = configuration("  networking.hostName = \"private\";");
+    person.write("sd-card.nix", &text);
+    let watch = Watch::start();
+    let ran = ran(&mut private(&person, &["-v"])).exits(0);
+    let (seen, looks) = watch.end();
+    assert_eq!(seen, known, "in {looks} looks");
+    assert!(looks > 100, "{looks}");
+    assert!(ran.image().exists());
+    before.is_unchanged();
+}
+
+#[test]
+fn a_private_builder_has_the_least_privilege() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
+    let mut running = Running::start(&mut private(&person, &["-v"]));
+    running.until("look now");
+    assert_eq!(containers("registrar"), [""; 0], "nobody registers");
+    assert_eq!(containers("probe"), [""; 0], "what was tried is gone");
+    let builder = docker(&["inspect", &containers("builder")[0]]);
+    let builder = serde_json::from_str::<serde_json::Value>(&builder).unwrap()[0].clone();
+    assert_eq!(builder["Config"]["User"], "1000:1000");
+    let host = &builder["HostConfig"];
+    assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
+    assert_eq!(host["CapAdd"], serde_json::Value::Null);
+    assert_eq!(host["Privileged"], false);
+    assert_eq!(host["Binds"], serde_json::Value::Null);
+    let mounts = builder["Mounts"].as_array().unwrap();
+    assert_eq!(mounts.len(), 1, "{mounts:?}");
+    assert_eq!(mounts[0]["Type"], "volume");
+    let options = host["SecurityOpt"].as_array().unwrap();
+    assert_eq!(options.len(), 3, "{options:?}");
+    assert_eq!(options[0], "no-new-privileges");
+    assert_eq!(options[1], "apparmor=unconfined");
+    assert!(options[2].as_str().unwrap().starts_with("seccomp={"));
+
+    // As the host sees it: the first process and all below it.
+    let first = builder["State"]["Pid"].as_u64().unwrap();
+    let group = fs::read_to_string(format!("/proc/{first}/cgroup")).unwrap();
+    let mut many = 0;
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let read = |file: &str| fs::read_to_string(process.path().join(file)).unwrap_or_default();
+        let text = read("status");
+        if read("cgroup") != group || text.is_empty() {
+            continue;
+        }
+        many += 1;
+        assert_eq!(status(&text, "Uid"), "1000\t1000\t1000\t1000");
+        for (field, value) in [
+            ("CapEff", "0000000000000000"),
+            ("CapPrm", "0000000000000000"),
+            ("CapInh", "0000000000000000"),
+            ("CapAmb", "0000000000000000"),
+            ("NoNewPrivs", "1"),
+            ("Seccomp", "2"),
+        ] {
+            assert_eq!(status(&text, field), value, "{field} of\n{text}");
+        }
+    }
+    assert!(many >= 3, "entry, nix-build and a derivation: {many}");
+    running.signal(Signal::SIGINT);
+    running.finish();
+}
+
+/// What a build that means ill tries, with the program that is in the builder anyway.
+const ILL: &str = r#"
+    b=/sdbuild/busybox t=/proc/sys/fs/binfmt_misc
+    try() { if "$@" 2>&1; then echo "DID: $*"; else echo "did not: $*"; fi; }
+    echo "user $($b id -u), table: $($b ls $t | $b wc -l) files"
+    try $b umount $t
+    try $b mount -t tmpfs none $t
+    try $b chmod 777 $t
+    try $b mkdir $t/x
+    try $b touch $t/x
+    try $b sh -c "echo -1 > $t/sdbuild"
+    try $b unshare -n $b true
+    try $b unshare -U -n $b true
+    try $b unshare -U -r -m $b umount $t
+    try $b unshare -U -r -m $b mount --bind / $t
+    try $b unshare -U -r $b chroot / $b true
+    try $b ls /proc/1/root/proc/sys/fs/binfmt_misc/sdbuild
+    # A table of its own is its own: ours goes on to work.
+    try $b unshare -U -r -m $b mount -t binfmt_misc none $t
+    echo "still $(uname -m)""#;
+
+#[test]
+fn a_build_cannot_get_at_the_handler_nor_at_more_of_the_kernel() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let script = fresh(&format!("{ILL}\n{SMALL_IMAGE}")).replace("${", "''${");
+    person.write("sd-card.nix", &product(&script));
+    let ran = ran(&mut private(&person, &["-v"])).exits(0);
+    let did: Vec<_> = ran.stderr.lines().filter(|l| l.contains("DID: ")).collect();
+    let allowed = ["chmod 777", "mount -t binfmt_misc"];
+    assert_eq!(did.len(), allowed.len(), "{}", ran.stderr);
+    assert!(
+        did.iter()
+            .zip(allowed)
+            .all(|(line, part)| line.contains(part))
+    );
+    assert_eq!(
+        ran.stderr.matches("did not: ").count(),
+        11,
+        "{}",
+        ran.stderr
+    );
+    ran.says(&["user 1000, table: 0 files", "still aarch64"]);
+    before.is_unchanged();
+}
+
+/// The same calls by the same program, with our profile and without any: it is the profile that says no.
+#[test]
+fn a_call_beyond_the_profile_fails_by_the_profile() {
+    if !engine_is_here() {
+        return;
+    }
+    let profile = root().join("containers/builder/seccomp.json");
+    let ours = format!("seccomp={}", profile.display());
+    let registrar = docker_lines(&["images", "--quiet", "sdbuild/registrar"]);
+    let runs = |option: &str, words: &[&str]| {
+        let mut command = Command::new("docker");
+        command.args(["run", "--rm", "--user", "1000:1000", "--cap-drop", "ALL"]);
+        command.args(["--network", "none", "--security-opt", "no-new-privileges"]);
+        command.args(["--security-opt", option, &registrar[0]]);
+        ran(command
+            .args(["/bin/busybox", "unshare", "-U", "-r", "-m", "/bin/busybox"])
+            .args(words))
+        .code
+            == Some(0)
+    };
+    for words in [
+        &["mount", "--bind", "/sdbuild", "/usr"][..],
+        &["umount", "/etc/hosts"],
+        &["chroot", "/", "/bin/busybox", "true"],
+        &["unshare", "-n", "/bin/busybox", "true"],
+        &["unshare", "-u", "/bin/busybox", "true"],
+        &["hostname", "other"],
+    ] {
+        assert!(!runs(&ours, words), "{words:?}");
+    }
+    for words in [
+        &["mount", "-t", "tmpfs", "none", "/usr"][..],
+        &["unshare", "-m", "/bin/busybox", "true"],
+    ] {
+        assert!(runs(&ours, words), "{words:?}");
+    }
+    let none = "seccomp=unconfined";
+    assert!(runs(none, &["mount", "--bind", "/sdbuild", "/usr"]));
+    assert!(runs(none, &["chroot", "/", "/bin/busybox", "true"]));
+    assert!(runs(none, &["unshare", "-n", "/bin/busybox", "true"]));
+}
