@@ -6,6 +6,7 @@ use crate::binfmt::registrar::RegistrarImage;
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId};
 use crate::failure::Failure;
+use crate::waiting::at_most;
 
 /// It takes a tenth of a second; emulation that hangs is a known failure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,16 +33,13 @@ pub async fn probe(
     };
     let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
     let ran = cancel
-        .race(tokio::time::timeout(
-            PATIENCE,
-            Box::pin(guard.output(&spec, MOST_LINES)),
-        ))
+        .race(at_most(PATIENCE, Box::pin(guard.output(&spec, MOST_LINES))))
         .await;
     let verdict = match ran {
         Err(interrupted) => Err(interrupted),
-        Ok(Err(_)) => Err(hangs()),
-        Ok(Ok(Err(error))) => Err(refused(error)),
-        Ok(Ok(Ok((exit, lines)))) => judge(exit, &lines),
+        Ok(None) => Err(hangs()),
+        Ok(Some(Err(error))) => Err(refused(error)),
+        Ok(Some(Ok((exit, lines)))) => judge(exit, &lines),
     };
     match (verdict, guard.remove(cancel).await) {
         (Ok(()), None) => Ok(()),
