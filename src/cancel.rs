@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, OrFail};
+use crate::waiting::at_most;
 
 /// The run's cancellation: cheap to clone, shared by everything that waits.
 #[derive(Clone, Debug, Default)]
@@ -119,8 +120,8 @@ impl Cancel {
     /// was up.
     pub async fn bounded<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
-            out = work => Some(out),
-            () = tokio::time::sleep(patience) => None,
+            biased;
+            out = at_most(patience, work) => out,
             () = self.out_of_patience() => None,
         }
     }

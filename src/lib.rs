@@ -10,7 +10,7 @@
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, event, failure, cancel, plain_file, steering: the hall, open to every room
+//! amount, event, failure, cancel, plain_file, steering, waiting: the hall, open to every room
 //! ```
 
 pub mod amount;
@@ -35,6 +35,7 @@ pub mod settings;
 pub mod steering;
 pub mod template;
 pub mod ui;
+pub mod waiting;
 
 use cancel::Cancel;
 use cli::{Cli, Command};

@@ -8,6 +8,7 @@ use crate::engine::{
     Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
 };
 use crate::failure::Failure;
+use crate::waiting::at_most;
 
 /// It takes a tenth of a second; emulation that hangs is a known failure.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,8 +64,8 @@ type Ran = Result<(Exit, Vec<String>), EngineError>;
 /// Runs such a container to its end, if it has one.
 pub(super) async fn said(container: &Container, cancel: &Cancel) -> Result<Ran, Failure> {
     let output = Box::pin(container.output(MOST_LINES));
-    let ran = cancel.race(tokio::time::timeout(PATIENCE, output)).await?;
-    ran.map_err(|_| hangs())
+    let ran = cancel.race(at_most(PATIENCE, output)).await?;
+    ran.ok_or_else(hangs)
 }
 
 pub(super) fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use crate::cancel::Cancel;
 use crate::engine::{Bind, ContainerGuard, ContainerSpec, Engine, Role, RunId};
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
+use crate::waiting::at_most;
 
 /// Where the table is mounted on every Linux.
 const TABLE: &str = "/proc/sys/fs/binfmt_misc";
@@ -231,14 +232,14 @@ pub(super) async fn connect(
     };
     let mut wire = Wire::new(container.attach().await.map_err(|e| failed(e.into()))?);
     container.start().await.map_err(|e| failed(e.into()))?;
-    match tokio::time::timeout(READY, wire.hear()).await {
-        Ok(Some(Said::Ready)) => Ok(wire),
-        Ok(Some(Said::Unmounted(why))) => Err(Refusal::Unmounted(why, Vec::new())),
-        Ok(Some(other)) => Err(failed(Failure::environment(format!(
+    match at_most(READY, wire.hear()).await {
+        Some(Some(Said::Ready)) => Ok(wire),
+        Some(Some(Said::Unmounted(why))) => Err(Refusal::Unmounted(why, Vec::new())),
+        Some(Some(other)) => Err(failed(Failure::environment(format!(
             "unexpected word {other:?}"
         )))),
-        Ok(None) => Err(failed(wire.gone())),
-        Err(_) => Err(failed(Failure::environment("it says nothing"))),
+        Some(None) => Err(failed(wire.gone())),
+        None => Err(failed(Failure::environment("it says nothing"))),
     }
 }
 

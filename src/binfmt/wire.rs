@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use crate::binfmt::status::{self, Entry};
 use crate::engine::{Attached, Chunk, EngineError, Lines};
 use crate::failure::Failure;
+use crate::waiting::at_most;
 
 /// A keeper answers in a millisecond; a word that it lost (see there) is said again after this.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -72,9 +73,9 @@ impl Wire {
     }
 
     pub(super) async fn say(&mut self, word: &str) -> Result<(), EngineError> {
-        match tokio::time::timeout(WRITE, self.attached.input.write_line(word)).await {
-            Ok(written) => written,
-            Err(_) => Err(EngineError::Silent {
+        match at_most(WRITE, self.attached.input.write_line(word)).await {
+            Some(written) => written,
+            None => Err(EngineError::Silent {
                 operation: "talk to the registrar".into(),
             }),
         }
@@ -113,7 +114,7 @@ impl Wire {
     ) -> Result<T, Failure> {
         for _ in 0..TRIES {
             self.say(word).await?;
-            let heard = tokio::time::timeout(ANSWER, async {
+            let heard = at_most(ANSWER, async {
                 while let Some(said) = self.hear().await {
                     if said == Said::Failed("-".into(), "unknown word".into()) {
                         return Some(None);
@@ -125,9 +126,9 @@ impl Wire {
                 None
             });
             match heard.await {
-                Ok(Some(Some(answer))) => return Ok(answer),
-                Ok(None) => return Err(self.gone()),
-                Ok(Some(None)) | Err(_) => {}
+                Some(Some(Some(answer))) => return Ok(answer),
+                Some(None) => return Err(self.gone()),
+                Some(Some(None)) | None => {}
             }
         }
         Err(Failure::environment(format!(

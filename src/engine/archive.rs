@@ -21,6 +21,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use crate::engine::PATIENT;
 use crate::engine::container::Container;
 use crate::engine::error::{EngineError, at};
+use crate::waiting::at_most;
 
 /// Bytes per chunk of an upload; a few of them are under way at any time.
 const CHUNK: usize = 256 * 1024;
@@ -159,9 +160,9 @@ impl Container {
             .engine
             .docker
             .download_from_container(self.id(), Some(options));
-        let first = match tokio::time::timeout(IDLE, bytes.next()).await {
-            Err(_) => return Err(EngineError::Silent { operation }),
-            Ok(first) => first.transpose().map_err(at(operation.clone()))?,
+        let first = match at_most(IDLE, bytes.next()).await {
+            None => return Err(EngineError::Silent { operation }),
+            Some(first) => first.transpose().map_err(at(operation.clone()))?,
         };
         let rest = bytes.map_err(move |e| io::Error::other(at(operation.clone())(e)));
         let all = stream::iter(first.map(Ok)).chain(idle_bounded(rest));
@@ -188,9 +189,9 @@ fn idle_bounded(
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::unfold(Some(bytes), |state| async {
         let mut bytes = state?;
-        match tokio::time::timeout(IDLE, bytes.next()).await {
-            Ok(item) => item.map(|chunk| (chunk, Some(bytes))),
-            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        match at_most(IDLE, bytes.next()).await {
+            Some(item) => item.map(|chunk| (chunk, Some(bytes))),
+            None => Some((Err(io::ErrorKind::TimedOut.into()), None)),
         }
     })
 }

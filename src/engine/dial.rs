@@ -7,22 +7,23 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use crate::engine::QUICK;
 use crate::engine::connect::{ConnectError, Endpoint};
 use crate::engine::error::{EngineError, at};
+use crate::waiting::at_most;
 
 /// An engine that takes longer to accept a connection is not there.
 const DIAL: Duration = Duration::from_secs(10);
 
 /// Opens and closes one connection: the system's own error says what is wrong better than hyper's.
 pub(super) async fn dial(endpoint: &Endpoint) -> Result<(), ConnectError> {
-    let opened = tokio::time::timeout(DIAL, async {
+    let opened = at_most(DIAL, async {
         match endpoint {
             Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.map(drop),
             Endpoint::Tcp(address) => tokio::net::TcpStream::connect(address).await.map(drop),
         }
     });
     let error = match opened.await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => error,
-        Err(_) => std::io::ErrorKind::TimedOut.into(),
+        Some(Ok(())) => return Ok(()),
+        Some(Err(error)) => error,
+        None => std::io::ErrorKind::TimedOut.into(),
     };
     Err(refusal(endpoint, &error))
 }
@@ -85,8 +86,8 @@ pub(super) async fn within<T>(
     work: impl Future<Output = T>,
 ) -> Result<T, EngineError> {
     let operation = operation.to_owned();
-    let ended = tokio::time::timeout(limit, work).await;
-    ended.map_err(|_| EngineError::Silent { operation })
+    let ended = at_most(limit, work).await;
+    ended.ok_or(EngineError::Silent { operation })
 }
 
 #[cfg(test)]

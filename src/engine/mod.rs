@@ -119,9 +119,9 @@ impl Engine {
 
     /// Whether the engine still says anything, be it a refusal, within `patience`.
     pub async fn answers(&self, patience: Duration) -> bool {
-        tokio::time::timeout(patience, self.docker.ping())
+        crate::waiting::at_most(patience, self.docker.ping())
             .await
-            .is_ok()
+            .is_some()
     }
 
     /// A client for calls that last as long as a stream or a process.

@@ -4,6 +4,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::waiting::at_most;
+
 /// How the other end is looked after while something is waited for.
 #[derive(Clone, Copy)]
 pub(super) struct Vigil {
@@ -34,14 +36,14 @@ impl Vigil {
         while missed < self.misses {
             let question = async {
                 tokio::time::sleep(self.every).await;
-                tokio::time::timeout(self.patience, ask()).await
+                at_most(self.patience, ask()).await
             };
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),
                 answered = question => missed = match answered {
-                    Ok(true) => 0,
-                    Ok(false) | Err(_) => missed + 1,
+                    Some(true) => 0,
+                    Some(false) | None => missed + 1,
                 },
             }
         }

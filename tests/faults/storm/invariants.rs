@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::deeds::Deed;
 use super::ground::Ground;
-use super::job::{IMAGE, is_whole};
+use super::job::is_whole;
 use super::live::{End, Live};
 use super::run::Run;
 use super::scene::{PRECIOUS, foreign_handlers};
@@ -35,12 +35,15 @@ pub fn after_the_deed(run: &Run<'_>) -> Found {
         found.extend(no_beacon(&run.live));
     }
     found.extend(new_networks(run));
-    let well = run.end == Some(End::Code(0));
-    let out = run.scene.person.out();
-    found.extend(image(&out, run.scene.seed, well, run.scene.replaces));
-    if orderly {
-        found.extend(no_temporary_file(&out));
-    }
+    let folder = Folder {
+        out: &run.scene.person.out(),
+        image: run.scene.image,
+        seed: run.scene.seed,
+        well: run.end == Some(End::Code(0)),
+        replaces: run.scene.replaces,
+        orderly,
+    };
+    found.extend(folder.check());
     found.extend(nothing_lives_on(run));
     found.extend(foreign_container(run));
     found
@@ -67,7 +70,15 @@ pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> F
     found.extend(no_beacon(&run.live));
     found.extend(foreign_container(run));
     if well {
-        found.extend(image(&run.scene.person.out(), run.scene.seed, true, false));
+        let folder = Folder {
+            out: &run.scene.person.out(),
+            image: run.scene.image,
+            seed: run.scene.seed,
+            well: true,
+            replaces: false,
+            orderly: true,
+        };
+        found.extend(folder.check());
         found.extend(whole_cache(run, ground));
     }
     if run.scene.kind.deed.needs_own_engine() {
@@ -191,35 +202,83 @@ fn no_beacon(live: &Live) -> Found {
         .collect()
 }
 
-/// The output folder: the image whole, or what was there before; `well` when it must be there.
-pub fn image(out: &Path, seed: u64, well: bool, replaces: bool) -> Found {
-    let mut found = Found::new();
-    let other = out.join("other.img");
-    // Companions have none.
-    if other.exists() && fs::read_to_string(&other).unwrap_or_default() != PRECIOUS {
-        found.push("another image is not what it was".to_owned());
-    }
-    let image = out.join(IMAGE);
-    let old = replaces && fs::read_to_string(&image).is_ok_and(|text| text == PRECIOUS);
-    if image.exists() && !old && !is_whole(&image, seed) {
-        found.push("the image is not whole".to_owned());
-    }
-    if well && (!image.exists() || old) {
-        found.push("it ended well without an image".to_owned());
-    }
-    if replaces && !image.exists() {
-        found.push("the image that was there before is gone".to_owned());
-    }
-    found
+/// What the output folder of a run has to be.
+pub struct Folder<'a> {
+    pub out: &'a Path,
+    /// The image's name, and what it is made of.
+    pub image: &'a str,
+    pub seed: u64,
+    /// The image must be there.
+    pub well: bool,
+    /// Something of that name was there before, and may be replaced.
+    pub replaces: bool,
+    /// Nobody was killed, so nothing is half done.
+    pub orderly: bool,
 }
 
-fn no_temporary_file(out: &Path) -> Found {
-    let mut known = Person::beside(Path::new(IMAGE));
-    known.extend(["other.img", "ballast"].map(str::to_owned));
-    let others = names(out).into_iter().filter(|name| !known.contains(name));
-    others
-        .map(|name| format!("{name} is in the output folder"))
-        .collect()
+impl Folder<'_> {
+    /// The image whole with all that is beside it, or what was there before.
+    pub fn check(&self) -> Found {
+        let mut found = Found::new();
+        let read = |name: &str| fs::read_to_string(self.out.join(name)).unwrap_or_default();
+        // Companions have none.
+        if self.out.join("other.img").exists() && read("other.img") != PRECIOUS {
+            found.push("another image is not what it was".to_owned());
+        }
+        let image = self.out.join(self.image);
+        let old = self.replaces && read(self.image) == PRECIOUS;
+        let new = image.exists() && !old;
+        if new && !is_whole(&image, self.seed) {
+            found.push("the image is not whole".to_owned());
+        }
+        if self.well && !new {
+            found.push("it ended well without an image".to_owned());
+        }
+        if self.replaces && !image.exists() {
+            found.push("the image that was there before is gone".to_owned());
+        }
+        found.extend(self.sidecars(new));
+        if self.orderly {
+            found.extend(self.no_temporary_file());
+        }
+        found
+    }
+
+    /// Where the image is, what belongs to it is there and confirms it; else none of that.
+    fn sidecars(&self, new: bool) -> Found {
+        let wanted = Person::beside(Path::new(self.image)).into_iter();
+        let (there, lacking): (Vec<_>, Vec<_>) = wanted
+            .filter(|name| name != self.image)
+            .partition(|name| self.out.join(name).exists());
+        if !new {
+            let without = there.iter().filter(|_| self.orderly);
+            return without
+                .map(|name| format!("{name} without its image"))
+                .collect();
+        }
+        let mut found: Found = lacking
+            .iter()
+            .map(|name| format!("the image is there without {name}"))
+            .collect();
+        let sum = format!("{}.sha256", self.image);
+        let confirmed = ran(Command::new("sha256sum")
+            .args(["--check", "--strict", &sum])
+            .current_dir(self.out));
+        if confirmed.code != Some(0) {
+            found.push(format!("{sum} does not confirm the image"));
+        }
+        found
+    }
+
+    fn no_temporary_file(&self) -> Found {
+        let mut known = Person::beside(Path::new(self.image));
+        known.extend(["other.img", "ballast.img"].map(str::to_owned));
+        let others = names(self.out).into_iter();
+        others
+            .filter(|name| !known.contains(name))
+            .map(|name| format!("{name} is in the output folder"))
+            .collect()
+    }
 }
 
 fn nothing_lives_on(run: &Run<'_>) -> Found {

@@ -1,13 +1,15 @@
 //! What the storm builds: a few seconds of emulated work, and an image that takes a while to copy out.
 
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use crate::support::*;
 
 /// The image's name.
 pub const IMAGE: &str = "storm.img";
+/// The same, compressed.
+pub const COMPRESSED: &str = "storm.img.zst";
 /// The image is this many times the same block.
 const BLOCKS: usize = 64;
 const BLOCK: usize = 1 << 20;
@@ -80,16 +82,19 @@ fn nonce() -> u128 {
     now.unwrap().as_nanos()
 }
 
-/// Whether `path` is the whole image of `seed`.
+/// Whether `path` is the whole image of `seed`, raw or compressed as its name says.
 pub fn is_whole(path: &Path, seed: u64) -> bool {
     let word = format!("storm-{seed}\n");
     let wanted: Vec<u8> = word.bytes().cycle().take(BLOCK).collect();
     let Ok(file) = File::open(path) else {
         return false;
     };
-    let length = file.metadata().unwrap().len();
-    let mut file = BufReader::new(file);
+    let mut image: Box<dyn Read> = if path.extension().is_some_and(|e| e == "zst") {
+        Box::new(zstd::Decoder::new(file).unwrap())
+    } else {
+        Box::new(BufReader::new(file))
+    };
     let mut block = vec![0; BLOCK];
-    length == (BLOCKS * BLOCK) as u64
-        && (0..BLOCKS).all(|_| file.read_exact(&mut block).is_ok() && block == wanted)
+    (0..BLOCKS).all(|_| image.read_exact(&mut block).is_ok() && block == wanted)
+        && image.read(&mut block).is_ok_and(|more| more == 0)
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::deeds::{Deed, May, NEVER_HANGS, may};
 use super::ground::Ground;
-use super::invariants;
-use super::job::IMAGE;
+use super::invariants::{self, Folder};
 use super::live::{End, Live, To};
 use super::moments::{Phase, phase_of, wait_for};
 use super::scene::{Scene, foreign_handlers};
@@ -229,7 +228,10 @@ impl Run<'_> {
             self.violation(&format!("it does not say `{words}`"));
         }
         let told = terminal::told(&self.scene.person);
-        if self.scene.variant == "stderr only" && end == End::Code(0) && !told.contains(IMAGE) {
+        if self.scene.variant == "stderr only"
+            && end == End::Code(0)
+            && !told.contains(self.scene.image)
+        {
             self.violation("it does not say on standard output where the image is");
         }
         let mirror = matches!(
@@ -254,8 +256,15 @@ impl Run<'_> {
             }
             self.note("a build at the same time", &live.said());
             self.ids.extend(live.runs());
-            let image = end == Some(End::Code(0));
-            let found = invariants::image(&person.out(), self.scene.seed, image, false);
+            let folder = Folder {
+                out: &person.out(),
+                image: self.scene.image,
+                seed: self.scene.seed,
+                well: end == Some(End::Code(0)),
+                replaces: false,
+                orderly: !killed,
+            };
+            let found = folder.check();
             self.violations.extend(found);
         }
         self.others = others;

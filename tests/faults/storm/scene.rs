@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Storm;
 use super::deeds::{Deed, Kind};
 use super::ground::{Ground, copy_cache, shared_objects};
-use super::job::{self, IMAGE, Job};
+use super::job::{self, COMPRESSED, IMAGE, Job};
 use super::mirror::{Manner, Mirror, Package};
 use super::moments::{ALL, Phase};
 use crate::support::*;
@@ -34,6 +34,8 @@ pub struct Scene {
     pub store: Option<String>,
     /// Long waits are as short as they can be.
     brief: bool,
+    /// The name that the image gets.
+    pub image: &'static str,
     pub damage: Damage,
     /// The objects that the container images are made of.
     needed: Vec<String>,
@@ -66,6 +68,7 @@ impl Scene {
             disk: None,
             store: None,
             brief: storm.brief,
+            image: IMAGE,
             damage: Damage::Truncated,
             needed: packages.iter().map(|p| p.sha256.clone()).collect(),
             variant: String::new(),
@@ -78,6 +81,10 @@ impl Scene {
     }
 
     fn prepare(&mut self, ground: &mut Ground, packages: &[Package]) {
+        if self.rng.bool() {
+            self.image = COMPRESSED;
+            self.set_variable("SDBUILD_COMPRESS", "zstd".to_owned());
+        }
         match self.kind.deed {
             Deed::Engine(_) | Deed::EngineStalls => {
                 self.set_variable("DOCKER_HOST", ground.engine(false).host());
@@ -100,7 +107,7 @@ impl Scene {
         let out = self.person.out();
         fs::write(out.join("other.img"), PRECIOUS).unwrap();
         if self.replaces {
-            fs::write(out.join(IMAGE), PRECIOUS).unwrap();
+            fs::write(out.join(self.image), PRECIOUS).unwrap();
         }
         let text = job::configuration(self.job(), self.seed);
         self.person.write("sd-card.nix", &text);
@@ -215,7 +222,7 @@ impl Scene {
             mirror.behave(Manner::Good);
         }
         if let Some(disk) = &self.disk {
-            fs::remove_file(disk.path().join("ballast")).unwrap_or(());
+            fs::remove_file(disk.path().join("ballast.img")).unwrap_or(());
         }
         match self.kind.deed {
             Deed::Memory => {
@@ -242,7 +249,11 @@ impl Scene {
     /// Somebody else with the same job, under a name of its own in the store.
     pub fn companion(&self, ground: &Ground) -> Person {
         let mut person = ground.person();
-        for name in ["SDBUILD_DEBIAN_MIRROR", "XDG_CACHE_HOME"] {
+        for name in [
+            "SDBUILD_DEBIAN_MIRROR",
+            "XDG_CACHE_HOME",
+            "SDBUILD_COMPRESS",
+        ] {
             let shares = name != "XDG_CACHE_HOME" || self.kind.deed == Deed::TwoFillACache;
             if let Some(value) = self.person.environment.get(name).filter(|_| shares) {
                 person.environment.insert(name.to_owned(), value.clone());
@@ -332,7 +343,7 @@ impl Drop for Scene {
 /// Fills the disk below `folder` to its last byte.
 pub fn fill(folder: &Path) {
     use std::io::Write as _;
-    let mut ballast = fs::File::create(folder.join("ballast")).unwrap();
+    let mut ballast = fs::File::create(folder.join("ballast.img")).unwrap();
     for size in [1 << 20, 4096, 1] {
         let piece = vec![0; size];
         while ballast.write_all(&piece).is_ok() {}
