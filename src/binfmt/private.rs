@@ -81,8 +81,9 @@ fn enclosure() -> Enclosure {
             .to_vec(),
         environment: vec![(name, registration)],
         seccomp: SECCOMP,
-        // The second one is what a link among the first ones leads to.
-        files: vec![("/sdbuild", "/"), ("/usr/bin/busybox", "/sdbuild")],
+        files: vec![("/sdbuild", "/")],
+        // In the place of a link among the files, which leads to where images of ours have it.
+        tools: vec![("/usr/bin/busybox", "/sdbuild")],
     }
 }
 

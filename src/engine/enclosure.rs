@@ -16,6 +16,8 @@ pub struct Enclosure {
     pub seccomp: &'static str,
     /// What it is made of: paths in a container that has them, and the folders that they are put into.
     pub files: Vec<(&'static str, &'static str)>,
+    /// What it needs besides, and container images of ours have.
+    pub tools: Vec<(&'static str, &'static str)>,
 }
 
 impl Enclosure {
@@ -30,8 +32,10 @@ impl Enclosure {
     pub async fn equip(
         &self,
         (source, container): (&Container, &Container),
+        foreign: bool,
     ) -> Result<(), EngineError> {
-        for (path, folder) in &self.files {
+        let tools = self.tools.iter().filter(|_| foreign);
+        for (path, folder) in self.files.iter().chain(tools) {
             container.take((source, path), folder).await?;
         }
         Ok(())

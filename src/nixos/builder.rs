@@ -94,7 +94,8 @@ impl Builder<'_> {
                 .await?;
             let container = guard.create(&self.spec(&job, &places)?).await?;
             if let Some((enclosure, source)) = self.enclosure {
-                let equipped = enclosure.equip((source, &container)).await;
+                let equipped = enclosure.equip((source, &container), self.image.foreign);
+                let equipped = equipped.await;
                 equipped.map_err(|e| Failure::from(e).context("give the builder an emulator"))?;
             }
             upload::configuration(&container, &job, self.image.owner).await?;

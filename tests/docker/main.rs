@@ -34,6 +34,7 @@ mod handlers;
 mod inputs;
 mod lease;
 mod output;
+mod podman;
 mod private;
 mod products;
 mod releases;

@@ -20,5 +20,6 @@ mod support;
 
 mod disk;
 mod engine;
+mod private;
 mod registrar;
 mod storm;

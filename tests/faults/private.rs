@@ -1,0 +1,51 @@
+//! Private emulation comes to harm: there is nothing of it outside its containers.
+
+use nix::sys::signal::Signal;
+
+use crate::support::*;
+
+#[test]
+fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let script = fresh("    echo in the middle\n    sleep 600");
+    person.write("sd-card.nix", &product(&script));
+    let mut build = Running::start(&mut person.build(&["-v", "--emulation", "private"]));
+    build.until("in the middle");
+    let builder = containers("builder").remove(0);
+    build.signal(Signal::SIGKILL);
+    docker(&["kill", &builder]);
+    build.finish();
+    assert_eq!(handlers(), before.handlers, "there was none to be left");
+    // Its container is a dead run's like any other.
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let next = ran(&mut person.build(&["--emulation", "private"])).exits(0);
+    assert!(next.stderr.contains(&builder), "{}", next.stderr);
+    before.is_unchanged();
+}
+
+#[test]
+fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let script = fresh("    echo in the middle\n    sleep 600");
+    person.write("sd-card.nix", &product(&script));
+    let mut build = Running::start(&mut person.build(&["-v", "--emulation", "private"]));
+    build.until("in the middle");
+    let builder = containers("builder").remove(0);
+    build.signal(Signal::SIGKILL);
+    build.finish();
+    let running = || docker(&["inspect", "--format", "{{.State.Running}}", &builder]);
+    within(
+        std::time::Duration::from_secs(30),
+        "the leash falls in its namespaces as well",
+        || running().trim() == "false",
+    );
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&[])).exits(0).says(&[&builder]);
+}
