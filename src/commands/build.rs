@@ -1,6 +1,7 @@
 //! `sdbuild build`: resolve, plan, run, report.
 
 use crate::cli;
+use crate::event::Event;
 use crate::failure::Failure;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
@@ -20,7 +21,9 @@ pub async fn run(
             .iter()
             .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
     }
-    let done = pipeline::run(&plan, context).await?;
+    let done = pipeline::run(&plan, context).await;
+    context.events.emit(Event::WorkEnded);
+    let done = done?;
     let image = &done.image;
     context.events.notice(format!(
         "{} in {} (SHA-256 {})",
