@@ -1,0 +1,106 @@
+//! What took how long, told at the end. Pure.
+
+use std::time::Duration;
+
+use crate::event::Phase;
+use crate::ui::state::{Ended, State};
+use crate::ui::words;
+
+/// Characters of a name that are shown: the table fits 80 columns.
+const NAME: usize = 56;
+/// Columns of a time: `12 h 34 min`.
+const TIME: usize = 12;
+
+/// The table of phases and of the slowest derivations; nothing when Nix was never asked.
+pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
+    if !state
+        .ended()
+        .iter()
+        .any(|ended| ended.phase == Phase::Build)
+    {
+        return Vec::new();
+    }
+    let rows = |(name, took): &(String, Duration)| row(name, &words::duration(*took));
+    let phases = state.ended().iter();
+    let mut lines: Vec<String> = phases
+        .map(|Ended { phase, took, well }| {
+            let how = if *well { "" } else { ": failed" };
+            let name = format!("{}{how}", words::phase(*phase));
+            row(&name, &words::duration(*took))
+        })
+        .collect();
+    lines.insert(0, row("phase", "took"));
+    let all = at.saturating_sub(state.began().unwrap_or(at));
+    lines.push(row("all together", &words::duration(all)));
+    if !state.slowest().is_empty() {
+        lines.push(row("slowest derivations", "took"));
+        lines.extend(state.slowest().iter().map(rows));
+    }
+    lines
+}
+
+fn row(name: &str, took: &str) -> String {
+    let name = match name.char_indices().nth(NAME) {
+        Some((at, _)) => format!("{}…", name.get(..at).unwrap_or_default()),
+        None => name.to_owned(),
+    };
+    format!("  {name:<0$}{took:>TIME$}", NAME + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, NixEvent};
+
+    #[test]
+    fn phases_then_the_slowest_derivations() {
+        let mut state = State::default();
+        let second = Duration::from_secs(1);
+        let mut apply = |event, at| state.apply(&event, second * at);
+        apply(Event::Started(Phase::Fetch), 3);
+        apply(Event::Finished(Phase::Fetch, second * 4), 7);
+        assert!(table(&state, second).is_empty());
+        let mut apply = |event, at| state.apply(&event, second * at);
+        apply(Event::Started(Phase::Build), 7);
+        let derivation = format!("/nix/store/{}-{}.drv", "a".repeat(32), "k".repeat(80));
+        apply(Event::Nix(NixEvent::BuildStarted { id: 1, derivation }), 8);
+        apply(Event::Nix(NixEvent::Stopped { id: 1 }), 3700);
+        apply(Event::Finished(Phase::Build, second * 3695), 3702);
+        let lines = table(&state, second * 3703);
+        let words: Vec<String> = lines
+            .iter()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let kernel = format!("{}… 1 h 01 min", "k".repeat(NAME));
+        assert_eq!(
+            words,
+            [
+                "phase took",
+                "fetch packages 4.0 s",
+                "build with Nix 1 h 01 min",
+                "all together 1 h 01 min",
+                "slowest derivations took",
+                &kernel,
+            ]
+        );
+        assert!(lines.iter().all(|line| line.chars().count() < 80));
+    }
+
+    #[test]
+    fn a_phase_that_failed_is_told_as_such() {
+        let mut state = State::default();
+        let second = Duration::from_secs(1);
+        for (event, at) in [
+            (Event::Started(Phase::Build), 1),
+            (Event::Started(Phase::Release), 5),
+            (Event::Finished(Phase::Release, second), 6),
+            (Event::WorkEnded, 6),
+        ] {
+            state.apply(&event, second * at);
+        }
+        let lines = table(&state, second * 6);
+        let words = lines[1].split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words, "build with Nix: failed 4.0 s");
+        assert_eq!(lines.len(), 4, "{lines:?}");
+    }
+}
