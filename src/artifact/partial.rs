@@ -81,10 +81,11 @@ pub(super) fn open_part(path: &Path) -> io::Result<File> {
     plain_file::create_unlinked(path).or_else(|error| {
         // Something that is no file lies in the way; it is in our folder, under our name. A link is
         // removed itself: what it leads to is not ours.
-        let kind = fs::symlink_metadata(path)?.file_type();
-        if kind.is_file() {
-            return Err(error);
-        }
+        let kind = match fs::symlink_metadata(path) {
+            Ok(meta) if !meta.is_file() => meta.file_type(),
+            // Nothing is in the way: the first error tells why, for instance a full disk.
+            Ok(_) | Err(_) => return Err(error),
+        };
         if kind.is_dir() {
             fs::remove_dir_all(path)?;
         } else {
