@@ -36,4 +36,29 @@ mod tests {
         let long = Duration::from_secs(60);
         assert_eq!(at_most(long, tokio::time::sleep(soon)).await, Some(()));
     }
+
+    /// Stops the one thread that everything here runs on, as a signal stops a process.
+    fn stop(length: Duration) {
+        let start = std::time::Instant::now();
+        while start.elapsed() < length {
+            std::thread::park_timeout(length);
+        }
+    }
+
+    /// After a stop of a minute both the answer and the end of the time for it were there; the time won,
+    /// and the engine was said to be silent.
+    #[tokio::test]
+    async fn a_stop_is_nobodys_silence() {
+        let answer = async {
+            // It has a way to go through other tasks, as a connection's has.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let limit = Duration::from_millis(500);
+        let waited = at_most(limit, answer);
+        let (answered, ()) = tokio::join!(waited, async { stop(limit * 2) });
+        assert_eq!(answered, Some(()));
+    }
 }

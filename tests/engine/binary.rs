@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use sdbuild::artifact::Sha256Hash;
 
 use crate::server::{Server, ok, refused, usual};
@@ -313,32 +312,5 @@ fn all_that_is_certain_to_fail_is_told_before_anything_is_done() {
     assert!(
         requests.iter().all(|r| r.starts_with("GET ")),
         "{requests:?}"
-    );
-}
-
-/// After a stop both the answer and the end of the time for it were there, and the time won.
-#[test]
-fn a_stop_while_the_engine_is_asked_is_not_its_silence() {
-    let server = Server::new(|request| match request {
-        "GET /version" | "GET /info" => {
-            std::thread::sleep(Duration::from_secs(2));
-            usual()
-        }
-        _ => refused(404, "no such thing"),
-    });
-    let person = Person::new().with("DOCKER_HOST", server.endpoint.to_string());
-    person.write("sd-card.nix", "{ }");
-    let build = Running::start(&mut person.build(&[]));
-    std::thread::sleep(Duration::from_secs(1));
-    build.signal(Signal::SIGSTOP);
-    // Longer than a first answer may take.
-    std::thread::sleep(Duration::from_secs(17));
-    build.signal(Signal::SIGCONT);
-    let ran = build.finish();
-    assert!(!ran.stderr.contains("in time"), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("error: "),
-        "it holds nothing: {}",
-        ran.stderr
     );
 }
