@@ -123,7 +123,7 @@ impl Run<'_> {
         Err(
             Failure::usage("private emulation is not for a builder image that runs as root")
                 .hint("give an image whose USER is another one")
-        .hint("or give --emulation register, if the engine runs as root"),
+                .hint("or give --emulation register, if the engine runs as root"),
         )
     }
 }
