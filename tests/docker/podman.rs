@@ -77,7 +77,7 @@ fn podman_builds_and_is_left_clean() {
     let host = format!("unix://{}", podman.socket().display());
     let person = Person::new().with_own_cache().with("DOCKER_HOST", host);
     person.write("sd-card.nix", &product(SMALL_IMAGE));
-    let image = ran(&mut person.build(&["--emulation", "private"]))
+    let image = ran(&mut person.build(&["--emulation", "private", "--compress", "none"]))
         .exits(0)
         .image();
     assert_eq!(std::fs::read_to_string(image).unwrap(), "small\n");

@@ -125,7 +125,7 @@ fn support_ran(person: &Person) -> Ran {
 }
 
 #[test]
-fn a_host_without_binfmt_misc_is_served_by_a_privileged_registrar_or_told_how_to_mount_it() {
+fn a_host_without_binfmt_misc_is_served_in_another_way_or_told_how_to_mount_it() {
     if !engine_is_here() {
         return;
     }
@@ -135,9 +135,10 @@ fn a_host_without_binfmt_misc_is_served_by_a_privileged_registrar_or_told_how_to
     person.write("sd-card.nix", &offline("echo x > $out"));
     let ran = ran(&mut person.build(&[]));
     let ran = ran.says(&["binfmt_misc is not mounted", "privileged container"]);
-    // Where the engine may start one, the build comes as far as its lack of a product.
+    // Where the engine may start one, or the kernel has private tables, the build comes as far as its
+    // lack of a product.
     match ran.code {
-        Some(4) => ran.says(&["hydra-build-products"]),
+        Some(4) => ran.says(&["is not a folder"]),
         _ => ran.exits(3).says(&["mount -t binfmt_misc binfmt_misc"]),
     };
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
