@@ -43,13 +43,17 @@ The engine is found by DOCKER_HOST, the current Docker context, then /var/run/do
 /// How much sdbuild says on standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Talk {
-    /// Show the builder's log as it comes.
+    /// Show the builder's log as it comes; twice: all that the log file gets.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 
     /// Say nothing but errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with_all = ["verbose", "json_events"])]
     pub quiet: bool,
+
+    /// Tell programs what happens: one JSON object per line, described in docs/events.md.
+    #[arg(long, global = true)]
+    pub json_events: bool,
 }
 
 /// The commands.

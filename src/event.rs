@@ -69,6 +69,8 @@ pub enum Event {
     LogFile(PathBuf),
     /// A line on the console of the machine that boots, without its control sequences.
     Console(String),
+    /// The work is over, well or badly: what took how long may be told.
+    WorkEnded,
     /// From here on the terminal is another program's: no live line any more.
     TerminalGiven,
 }
@@ -83,6 +85,20 @@ pub enum NixEvent {
         /// Without colour codes.
         text: String,
     },
+    /// The forecast: so many derivations will be built.
+    WillBuild {
+        /// Derivations.
+        derivations: u64,
+    },
+    /// The forecast: so many store paths will be fetched.
+    WillFetch {
+        /// Store paths.
+        paths: u64,
+        /// Bytes to download, as exact as Nix says it (hundredths of a MiB).
+        download: u64,
+        /// Bytes that they take in the store, as exact.
+        unpacked: u64,
+    },
     /// The build of a derivation began.
     BuildStarted {
         /// Activity number.
@@ -96,6 +112,15 @@ pub enum NixEvent {
         id: u64,
         /// Store path.
         path: String,
+    },
+    /// How far the download within a build or of a store path is.
+    Moved {
+        /// Activity number of the build or of the store path.
+        id: u64,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all; 0 while unknown.
+        expected: u64,
     },
     /// An activity (build or download) ended.
     Stopped {
@@ -129,6 +154,11 @@ pub enum NixEvent {
         done: u64,
         /// To fetch in all.
         expected: u64,
+    },
+    /// How much the store paths are that are to be downloaded in all, as far as Nix knows by now.
+    ToDownload {
+        /// Bytes, of what is there already too.
+        bytes: u64,
     },
     /// Anything else on the builder's standard error.
     Other(String),

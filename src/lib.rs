@@ -10,7 +10,7 @@
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, event, failure, cancel, plain_file, steering, waiting: the hall, open to every room
+//! amount, event, failure, cancel, plain_file, steering, transcript, waiting: the hall, open to every room
 //! ```
 
 pub mod amount;
@@ -34,6 +34,7 @@ pub mod plain_file;
 pub mod settings;
 pub mod steering;
 pub mod template;
+pub mod transcript;
 pub mod ui;
 pub mod waiting;
 
@@ -45,11 +46,7 @@ use pipeline::Context;
 /// Runs one command to its end; everything that it borrowed has been given back when this returns.
 pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     let env = settings::Environment::read();
-    let ui = ui::Ui::new(ui::Talk {
-        quiet: cli.talk.quiet,
-        verbose: cli.talk.verbose > 0,
-        plain: env.dumb_terminal,
-    });
+    let ui = ui::Ui::new(talk(&cli.talk, &env));
     let context = Context {
         cancel: cancel.clone(),
         events: ui.events(),
@@ -72,4 +69,31 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     };
     ui.close();
     outcome
+}
+
+/// Tells how a run failed, in the way that was asked for.
+pub fn tell(failure: &Failure, flags: &cli::Talk) {
+    ui::tell_failure(failure, talk(flags, &settings::Environment::read()));
+}
+
+fn talk(flags: &cli::Talk, env: &settings::Environment) -> ui::Talk {
+    use ui::{Colour, How};
+    let how = match () {
+        () if flags.json_events => How::Json,
+        () if flags.quiet => How::Quiet,
+        () if env.dumb_terminal => How::Plain,
+        () => How::Live,
+    };
+    let colour = match () {
+        () if env.no_color => Colour::Never,
+        () if env.force_color => Colour::Always,
+        () if env.dumb_terminal => Colour::Never,
+        () => Colour::Auto,
+    };
+    let verbose = flags.verbose.min(2);
+    ui::Talk {
+        how,
+        verbose,
+        colour,
+    }
 }

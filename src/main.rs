@@ -8,16 +8,17 @@ use clap::Parser as _;
 use sdbuild::cancel::Cancel;
 use sdbuild::cli::Cli;
 use sdbuild::failure::{Class, Failure, OrFail as _};
-use sdbuild::ui;
 
 fn main() -> ExitCode {
     // Fails only when one is installed already, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let cancel = Cancel::new();
-    match run(Cli::parse(), &cancel) {
+    let cli = Cli::parse();
+    let talk = cli.talk;
+    match run(cli, &cancel) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            ui::tell(&ui::report::failure(&failure));
+            sdbuild::tell(&failure, &talk);
             end(&failure, cancel.signal())
         }
     }

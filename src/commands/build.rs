@@ -3,7 +3,7 @@
 use crate::boot;
 use crate::cli;
 use crate::commands;
-use crate::event::Timings;
+use crate::event::{Event, Timings};
 use crate::failure::Failure;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
@@ -29,7 +29,9 @@ pub async fn run(
             .iter()
             .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
     }
-    let done = pipeline::run(&plan, context, &timings).await?;
+    let done = pipeline::run(&plan, context, &timings).await;
+    context.events.emit(Event::WorkEnded);
+    let done = done?;
     let image = &done.image;
     context.events.notice(format!(
         "{} in {} (SHA-256 {})",

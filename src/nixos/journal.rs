@@ -10,6 +10,7 @@ use super::symptom::{Symptom, symptoms};
 use super::text::cut;
 use crate::event::NixEvent;
 use crate::failure::{Failure, OrFail};
+use crate::transcript::{Transcript, short_name};
 
 /// Lines of a failed build that are shown.
 pub(super) const TAIL: usize = 20;
@@ -51,7 +52,6 @@ pub struct Findings {
 #[derive(Debug, Default)]
 struct Running {
     derivation: String,
-    name: String,
     tail: VecDeque<String>,
     symptoms: BTreeSet<Symptom>,
 }
@@ -65,6 +65,7 @@ pub(super) struct Journal {
     /// How many bytes more the file may get; `None` once that was too few.
     room: Option<u64>,
     trouble: Option<std::io::Error>,
+    transcript: Transcript,
     running: HashMap<u64, Running>,
     ended: VecDeque<Running>,
     findings: Findings,
@@ -81,6 +82,7 @@ impl Journal {
             file: BufWriter::new(file),
             room: Some(LARGEST_FILE),
             trouble: None,
+            transcript: Transcript::default(),
             running: HashMap::new(),
             ended: VecDeque::new(),
             findings: Findings::default(),
@@ -89,28 +91,29 @@ impl Journal {
 
     /// Takes note of one line: the event it became and the error it carried.
     pub(super) fn note(&mut self, event: &NixEvent, complaint: Option<Complaint>) {
+        if let Some(line) = self.transcript.line(event) {
+            self.write(line);
+        }
         match event {
-            NixEvent::Message { text, .. } => self.write(format_args!("{text}")),
-            NixEvent::BuildStarted { id, derivation } => {
-                self.write(format_args!("building '{derivation}'"));
-                self.begin(*id, derivation);
-            }
-            NixEvent::FetchStarted { path, .. } => self.write(format_args!("fetching '{path}'")),
+            NixEvent::BuildStarted { id, derivation } => self.begin(*id, derivation),
             NixEvent::BuildLine { id, line } => self.build_line(*id, line),
-            NixEvent::BuildPhase { id, phase } => {
-                let name = self.running.get(id).map_or("?", |r| &r.name).to_owned();
-                self.write(format_args!("{name}: {phase}"));
-            }
             NixEvent::Stopped { id } => {
                 self.ended.extend(self.running.remove(id));
                 keep_last(&mut self.ended, ENDED);
             }
             NixEvent::Other(text) => {
-                self.write(format_args!("{text}"));
                 self.findings.others.push_back(text.clone());
                 keep_last(&mut self.findings.others, TAIL);
             }
-            NixEvent::Built { .. } | NixEvent::Fetched { .. } => {}
+            NixEvent::Message { .. }
+            | NixEvent::WillBuild { .. }
+            | NixEvent::WillFetch { .. }
+            | NixEvent::FetchStarted { .. }
+            | NixEvent::BuildPhase { .. }
+            | NixEvent::Moved { .. }
+            | NixEvent::Built { .. }
+            | NixEvent::Fetched { .. }
+            | NixEvent::ToDownload { .. } => {}
         }
         if let Some(complaint) = complaint {
             self.complaint(complaint);
@@ -142,21 +145,17 @@ impl Journal {
         }
         let running = Running {
             derivation: derivation.to_owned(),
-            name: short_name(derivation).to_owned(),
             ..Running::default()
         };
         self.running.insert(id, running);
     }
 
     fn build_line(&mut self, id: u64, line: &str) {
-        let Some(running) = self.running.get_mut(&id) else {
-            return self.write(format_args!("?> {line}"));
-        };
-        running.symptoms.extend(symptoms(line));
-        running.tail.push_back(cut(line, LONGEST_LINE));
-        keep_last(&mut running.tail, TAIL);
-        let name = running.name.clone();
-        self.write(format_args!("{name}> {line}"));
+        if let Some(running) = self.running.get_mut(&id) {
+            running.symptoms.extend(symptoms(line));
+            running.tail.push_back(cut(line, LONGEST_LINE));
+            keep_last(&mut running.tail, TAIL);
+        }
     }
 
     fn complaint(&mut self, complaint: Complaint) {
@@ -179,9 +178,9 @@ impl Journal {
         }
     }
 
-    fn write(&mut self, line: std::fmt::Arguments<'_>) {
+    fn write(&mut self, mut line: String) {
         let Some(room) = self.room else { return };
-        let mut line = format!("{line}\n");
+        line.push('\n');
         self.room = room.checked_sub(line.len() as u64);
         if self.room.is_none() {
             line = format!(
@@ -211,16 +210,6 @@ fn failed_derivation(summary: &str) -> Option<&str> {
         None => return None,
     };
     rest.split_once('\'').map(|(derivation, _)| derivation)
-}
-
-/// `/nix/store/HASH-NAME.drv` → `NAME`.
-pub(super) fn short_name(path: &str) -> &str {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let name = name.strip_suffix(".drv").unwrap_or(name);
-    match name.split_once('-') {
-        Some((hash, name)) if hash.len() == 32 && !name.is_empty() => name,
-        _ => name,
-    }
 }
 
 fn keep_last<T>(queue: &mut VecDeque<T>, most: usize) {
@@ -326,7 +315,5 @@ mod tests {
             failed_derivation("Cannot build 'x'.\nReason: 1 dependency failed."),
             None
         );
-        assert_eq!(short_name("/nix/store/x-a.drv"), "x-a");
-        assert_eq!(short_name(""), "");
     }
 }

@@ -18,6 +18,9 @@ const LONGEST_PATH: usize = 256;
 
 /// Activity types that we tell apart (`src/libutil/logging.hh` in Nix).
 mod activity {
+    pub(super) const COPY_PATH: u64 = 100;
+    pub(super) const FILE_TRANSFER: u64 = 101;
+    pub(super) const REALISE: u64 = 102;
     pub(super) const COPY_PATHS: u64 = 103;
     pub(super) const BUILDS: u64 = 104;
     pub(super) const BUILD: u64 = 105;
@@ -29,6 +32,7 @@ mod result {
     pub(super) const BUILD_LINE: u64 = 101;
     pub(super) const PHASE: u64 = 104;
     pub(super) const PROGRESS: u64 = 105;
+    pub(super) const SET_EXPECTED: u64 = 106;
     pub(super) const POST_BUILD_LINE: u64 = 107;
 }
 
@@ -43,10 +47,19 @@ pub struct Complaint {
     pub position: Option<(String, u64, u64)>,
 }
 
+/// An activity that is under way.
+#[derive(Debug)]
+struct Activity {
+    kind: u64,
+    parent: u64,
+    /// What it counted last; Nix says the same many times.
+    counted: Option<(u64, u64)>,
+}
+
 /// Reads a log line by line; remembers which activity counts what.
 #[derive(Debug, Default)]
 pub struct Log {
-    kinds: HashMap<u64, u64>,
+    activities: HashMap<u64, Activity>,
     complaint: Option<Complaint>,
 }
 
@@ -63,7 +76,7 @@ impl Log {
         match value.get("action").and_then(Value::as_str) {
             Some("msg") => Some(self.message(&value)),
             Some("start") => self.start(&value),
-            Some("stop") => number(&value, "id").map(|id| self.stop(id)),
+            Some("stop") => number(&value, "id").and_then(|id| self.stop(id)),
             Some("result") => self.result(&value),
             _ => other(),
         }
@@ -86,7 +99,7 @@ impl Log {
                 position,
             });
         }
-        NixEvent::Message { level, text }
+        forecast(&text).unwrap_or(NixEvent::Message { level, text })
     }
 
     fn start(&mut self, value: &Value) -> Option<NixEvent> {
@@ -107,22 +120,28 @@ impl Log {
                 id,
                 path: subject(),
             }),
-            activity::BUILDS | activity::COPY_PATHS => None,
+            activity::REALISE | activity::BUILDS | activity::COPY_PATHS => None,
+            activity::FILE_TRANSFER | activity::COPY_PATH => said(value, text),
             _ => return said(value, text),
         };
-        if self.kinds.len() >= MOST_ACTIVITIES {
-            self.kinds.clear();
+        if self.activities.len() >= MOST_ACTIVITIES {
+            self.activities.clear();
         }
-        self.kinds.insert(id, kind);
+        let activity = Activity {
+            kind,
+            parent: number(value, "parent").unwrap_or(0),
+            counted: None,
+        };
+        self.activities.insert(id, activity);
         event
     }
 
-    fn stop(&mut self, id: u64) -> NixEvent {
-        self.kinds.remove(&id);
-        NixEvent::Stopped { id }
+    fn stop(&mut self, id: u64) -> Option<NixEvent> {
+        let kind = self.activities.remove(&id)?.kind;
+        matches!(kind, activity::BUILD | activity::SUBSTITUTE).then_some(NixEvent::Stopped { id })
     }
 
-    fn result(&self, value: &Value) -> Option<NixEvent> {
+    fn result(&mut self, value: &Value) -> Option<NixEvent> {
         let id = number(value, "id")?;
         match number(value, "type")? {
             result::BUILD_LINE | result::POST_BUILD_LINE => Some(NixEvent::BuildLine {
@@ -133,17 +152,88 @@ impl Log {
                 id,
                 phase: field_text(value, 0)?,
             }),
-            result::PROGRESS => {
-                let (done, expected) = (field(value, 0)?.as_u64()?, field(value, 1)?.as_u64()?);
-                match self.kinds.get(&id).copied()? {
-                    activity::BUILDS => Some(NixEvent::Built { done, expected }),
-                    activity::COPY_PATHS => Some(NixEvent::Fetched { done, expected }),
-                    _ => None,
-                }
+            result::PROGRESS | result::SET_EXPECTED => self.count(id, value),
+            _ => None,
+        }
+    }
+
+    /// A count that differs from the one before.
+    fn count(&mut self, id: u64, value: &Value) -> Option<NixEvent> {
+        let counts = (field(value, 0)?.as_u64()?, field(value, 1)?.as_u64()?);
+        let activity = self.activities.get_mut(&id)?;
+        let of_transfers = counts.0 == activity::FILE_TRANSFER;
+        if activity.kind == activity::REALISE && !of_transfers || activity.counted == Some(counts) {
+            return None;
+        }
+        activity.counted = Some(counts);
+        let (done, expected) = counts;
+        match activity.kind {
+            activity::BUILDS => Some(NixEvent::Built { done, expected }),
+            activity::COPY_PATHS => Some(NixEvent::Fetched { done, expected }),
+            activity::REALISE => Some(NixEvent::ToDownload { bytes: expected }),
+            activity::FILE_TRANSFER => {
+                let id = self.owner(id)?;
+                Some(NixEvent::Moved { id, done, expected })
             }
             _ => None,
         }
     }
+
+    /// The build or the store path that the download `id` belongs to.
+    fn owner(&self, mut id: u64) -> Option<u64> {
+        // transfer, copy, substitution: deeper is no download of ours
+        for _ in 0..4 {
+            let activity = self.activities.get(&id)?;
+            if matches!(activity.kind, activity::BUILD | activity::SUBSTITUTE) {
+                return Some(id);
+            }
+            id = activity.parent;
+        }
+        None
+    }
+}
+
+/// The head lines of Nix's forecast; the paths that follow it are messages like any other.
+fn forecast(text: &str) -> Option<NixEvent> {
+    let rest = text.strip_prefix("this ").map(|rest| ("1", rest));
+    let (count, rest) = rest.or_else(|| text.strip_prefix("these ")?.split_once(' '))?;
+    let count = count.parse().ok()?;
+    let (what, rest) = rest.split_once(" will be ")?;
+    match what {
+        "derivation" | "derivations" if rest == "built:" => {
+            Some(NixEvent::WillBuild { derivations: count })
+        }
+        "path" | "paths" => {
+            let sizes = rest
+                .strip_prefix("fetched (")?
+                .strip_suffix(" unpacked):")?;
+            let (download, unpacked) = sizes.split_once(" download, ")?;
+            Some(NixEvent::WillFetch {
+                paths: count,
+                download: size(download)?,
+                unpacked: size(unpacked)?,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The bytes of `1.25 MiB`.
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_once(' ')?;
+    let power = match unit {
+        "B" => 0,
+        "KiB" => 1,
+        "MiB" => 2,
+        "GiB" => 3,
+        "TiB" => 4,
+        _ => return None,
+    };
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let hundredths: u64 = format!("{part:0<2}").get(..2)?.parse().ok()?;
+    let unit = 1024_u64.pow(power);
+    let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
+    whole.checked_add(hundredths * unit / 100)
 }
 
 /// The place that a message names. Nix puts line and column into `file` as well.
@@ -236,6 +326,7 @@ mod tests {
                 expected: 7
             })
         );
+        assert_eq!(log.line(&progress(3)), None, "the same again is no news");
         assert_eq!(
             log.line(&progress(4)),
             Some(NixEvent::Fetched {
@@ -246,6 +337,87 @@ mod tests {
         assert_eq!(log.line(&progress(5)), None);
         log.line(r#"@nix {"action":"stop","id":3}"#);
         assert_eq!(log.line(&progress(3)), None);
+    }
+
+    #[test]
+    fn the_forecast_is_numbers() {
+        let said = |text: &str| {
+            let line = format!(r#"@nix {{"action":"msg","level":3,"msg":"{text}"}}"#);
+            Log::default().line(&line)
+        };
+        let will_build = |derivations| Some(NixEvent::WillBuild { derivations });
+        assert_eq!(said("these 72 derivations will be built:"), will_build(72));
+        assert_eq!(said("this derivation will be built:"), will_build(1));
+        let will_fetch = |paths, download, unpacked| {
+            Some(NixEvent::WillFetch {
+                paths,
+                download,
+                unpacked,
+            })
+        };
+        assert_eq!(
+            said("these 3 paths will be fetched (1.25 MiB download, 2.50 GiB unpacked):"),
+            will_fetch(3, 1_310_720, 2_684_354_560)
+        );
+        assert_eq!(
+            said("this path will be fetched (0.00 MiB download, 0.5 KiB unpacked):"),
+            will_fetch(1, 0, 512)
+        );
+        for odd in [
+            "these many derivations will be built:",
+            "these 99999999999999999999 derivations will be built:",
+            "these 3 paths will be fetched (1.2x MiB download, 1 B unpacked):",
+            "these 3 paths will be fetched (99999999999999999 TiB download, 1 B unpacked):",
+        ] {
+            let text = odd.to_owned();
+            assert_eq!(said(odd), Some(NixEvent::Message { level: 3, text }));
+        }
+    }
+
+    /// What the lines of a recorded stream became.
+    fn events(stream: &str) -> Vec<NixEvent> {
+        let mut log = Log::default();
+        stream.lines().filter_map(|line| log.line(line)).collect()
+    }
+
+    #[test]
+    fn a_recorded_download_from_a_cache() {
+        let events = events(include_str!("../../tests/streams/substitute.log"));
+        let path = "/nix/store/5zj80pxigx45sc90rz2flb67z101r7pb-one".to_owned();
+        let expected = [
+            NixEvent::WillFetch {
+                paths: 1,
+                download: 0,
+                unpacked: 0,
+            },
+            NixEvent::ToDownload { bytes: 128 },
+            NixEvent::FetchStarted {
+                id: 455_266_533_382,
+                path,
+            },
+            NixEvent::Stopped {
+                id: 455_266_533_382,
+            },
+            NixEvent::Fetched {
+                done: 1,
+                expected: 1,
+            },
+        ];
+        let mut told = events.iter();
+        for one in expected {
+            assert!(told.any(|event| *event == one), "{one:?} in {events:?}");
+        }
+    }
+
+    #[test]
+    fn a_recorded_download_within_a_build() {
+        let events = events(include_str!("../../tests/streams/hash-mismatch.log"));
+        let moved = NixEvent::Moved {
+            id: 201_863_462_917,
+            done: 81,
+            expected: 81,
+        };
+        assert_eq!(events.iter().filter(|event| **event == moved).count(), 1);
     }
 
     #[test]
@@ -327,7 +499,7 @@ mod tests {
                 r#"@nix {{"action":"start","id":{id},"type":105}}"#
             ));
         }
-        assert!(log.kinds.len() <= MOST_ACTIVITIES);
+        assert!(log.activities.len() <= MOST_ACTIVITIES);
     }
 
     proptest! {

@@ -54,6 +54,10 @@ pub struct Environment {
     pub sudo: Option<(u32, u32)>,
     /// `TERM=dumb`.
     pub dumb_terminal: bool,
+    /// `NO_COLOR` (no-color.org).
+    pub no_color: bool,
+    /// `CLICOLOR_FORCE`, unless it is 0 (bixense.com/clicolors).
+    pub force_color: bool,
 }
 
 impl Environment {
@@ -96,6 +100,8 @@ impl Environment {
             path: some("PATH"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
+            no_color: some("NO_COLOR").is_some(),
+            force_color: some("CLICOLOR_FORCE").is_some_and(|v| v != "0"),
         }
     }
 }

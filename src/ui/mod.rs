@@ -5,11 +5,18 @@
 //! hangs up, closes the pipe or stops reading is nobody, and no run fails for nobody. Only a result that
 //! somebody waits for and cannot be told (standard output on a full disk) is a failure. Calls no other room.
 
+mod colour;
+mod frame;
+mod json;
 pub mod layout;
+mod plain;
 pub mod report;
 mod sanitize;
 mod screen;
 mod state;
+mod summary;
+#[cfg(test)]
+mod tests;
 mod view;
 pub mod words;
 mod writer;
@@ -25,8 +32,11 @@ use nix::libc::EIO;
 
 use crate::event::{Event, Events};
 use crate::failure::{Failure, OrFail as _};
+pub use colour::Colour;
+use json::Json;
 pub use sanitize::sanitize;
 use screen::Screen;
+use view::{Kind, View};
 use writer::Writer;
 
 /// How long the end of a run waits for somebody who does not read.
@@ -35,12 +45,26 @@ const GOODBYE: Duration = Duration::from_secs(3);
 /// How much is said, and how.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Talk {
+    /// In which way.
+    pub how: How,
+    /// 1: the builder's log as well; 2: all that the log file gets.
+    pub verbose: u8,
+    /// Whether in colours.
+    pub colour: Colour,
+}
+
+/// The ways to talk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum How {
     /// Nothing but errors.
-    pub quiet: bool,
-    /// The builder's log as well.
-    pub verbose: bool,
-    /// No live line even on a terminal (`TERM=dumb`).
-    pub plain: bool,
+    Quiet,
+    /// Lines, with a live view below them on a terminal.
+    #[default]
+    Live,
+    /// Lines, also on a terminal (`TERM=dumb`).
+    Plain,
+    /// An object per line, for programs.
+    Json,
 }
 
 /// The view of a run; [`Ui::events`] feeds it.
@@ -52,11 +76,25 @@ pub struct Ui {
 impl Ui {
     /// The view that fits `talk` and the terminal.
     pub fn new(talk: Talk) -> Self {
-        let terminal = io::stderr().is_terminal() && !talk.plain;
-        let screen = Screen::new(io::stderr(), terminal);
-        let start = || Writer::start(screen, talk.verbose).ok();
-        let writer = (!talk.quiet).then(start).flatten();
-        Self { writer }
+        let terminal = io::stderr().is_terminal();
+        let live = talk.how == How::Live && terminal;
+        let (kind, screen) = match talk.how {
+            How::Quiet => return Self { writer: None },
+            How::Json => (Kind::Json(Json::default()), Screen::plain(io::stderr())),
+            _ if live => {
+                let screen = Screen::live(io::stderr(), console::Term::buffered_stderr());
+                (Kind::Live, screen)
+            }
+            How::Plain | How::Live => {
+                let plain = Kind::Plain(plain::Plain::default());
+                (plain, Screen::plain(io::stderr()))
+            }
+        };
+        let coloured = talk.how != How::Json && talk.colour.on(terminal);
+        let view = View::new(kind, talk.verbose, coloured);
+        Self {
+            writer: Writer::start(screen, view).ok(),
+        }
     }
 
     /// Where the run's events go.
@@ -125,6 +163,16 @@ impl Ui {
         let answer = answer.trim().to_ascii_lowercase();
         Ok(Some(matches!(answer.as_str(), "y" | "yes")))
     }
+}
+
+/// Tells how the run failed, in the way in which it talked.
+pub fn tell_failure(failure: &Failure, talk: Talk) {
+    let text = report::failure(failure);
+    tell(&match talk.how {
+        How::Json => json::failure(failure),
+        _ if talk.colour.on(io::stderr().is_terminal()) => colour::paint(&text),
+        How::Quiet | How::Live | How::Plain => text,
+    });
 }
 
 /// Writes a report to standard error; there is nobody to tell when that fails or does not end.

@@ -36,7 +36,7 @@ pub(super) fn message(text: &str) -> String {
 }
 
 /// Control characters but newline, and the characters that reorder or hide what stands around them.
-fn is_unsafe(c: char) -> bool {
+pub(super) fn is_unsafe(c: char) -> bool {
     (c.is_control() && c != '\n') || steers(c)
 }
 

@@ -1,57 +1,78 @@
-//! Standard error as a person sees it: a live line on a terminal, plain lines anywhere else.
+//! Standard error as a person sees it: a live view on a terminal below the lines, or lines alone.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::ui::sanitize::sanitize;
+use crate::ui::frame::Size;
 
-/// How often a view without a live line says how far a phase is.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// What is drawn in a second at most; the writer draws less often.
+const RATE: u8 = 50;
 
-/// Where lines are written, and the live line below them.
+/// Where lines are written, and the live view below them.
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
-    terminal: bool,
-    /// The live line, while a phase is under way on a terminal.
+    terminal: Option<Term>,
+    /// The live view, while there is something to show.
     live: Option<ProgressBar>,
-    spoke: Instant,
 }
 
 impl Screen {
-    /// One with a live line on standard error (`terminal`) or without; lines go to `out`.
-    pub(super) fn new(out: impl Write + Send + 'static, terminal: bool) -> Self {
+    /// One of lines alone.
+    pub(super) fn plain(out: impl Write + Send + 'static) -> Self {
         Self {
             out: Box::new(out),
-            terminal,
+            terminal: None,
             live: None,
-            spoke: Instant::now(),
         }
     }
 
-    /// A phase begins.
-    pub(super) fn begin(&mut self) {
-        self.spoke = Instant::now();
-        self.end();
-        self.live = self.terminal.then(live_line);
+    /// One with a live view on `terminal`, which is where `out` writes to as well.
+    pub(super) fn live(out: impl Write + Send + 'static, terminal: Term) -> Self {
+        Self {
+            terminal: Some(terminal),
+            ..Self::plain(out)
+        }
     }
 
-    /// The phase ended.
-    pub(super) fn end(&mut self) {
+    /// How large the terminal is now: people resize it. A wide one, when it does not say.
+    pub(super) fn size(&self) -> Size {
+        let size = self.terminal.as_ref().and_then(Term::size_checked);
+        let (rows, columns) = size.unwrap_or((24, 80));
+        Size {
+            columns: columns.into(),
+            rows: rows.into(),
+        }
+    }
+
+    /// Shows these lines as the live view, in place of those that were there.
+    pub(super) fn draw(&mut self, frame: &[String]) {
+        let Some(terminal) = self.terminal.as_ref().filter(|_| !frame.is_empty()) else {
+            return self.clear();
+        };
+        let bar = self.live.get_or_insert_with(|| lines_of(terminal));
+        bar.set_message(frame.join("\n"));
+        bar.force_draw();
+    }
+
+    fn clear(&mut self) {
         if let Some(bar) = self.live.take() {
             bar.finish_and_clear();
         }
     }
 
-    /// Takes the live line away for good.
+    /// Takes the live view away for good.
     pub(super) fn close(&mut self) {
-        self.terminal = false;
-        self.end();
+        self.terminal = None;
+        self.clear();
     }
 
     /// Writes whole lines. A closed, full or dead standard error must not end a run.
     pub(super) fn write(&mut self, lines: &str) {
+        if lines.is_empty() {
+            return;
+        }
         let out = &mut self.out;
         let mut write = || {
             out.write_all(lines.as_bytes())
@@ -63,25 +84,11 @@ impl Screen {
             None => write(),
         }
     }
-
-    /// Tells how far the phase is: at once where there is a live line, now and then elsewhere.
-    pub(super) fn progress(&mut self, text: &str) {
-        let text = sanitize(text).replace('\n', " ");
-        if let Some(bar) = &self.live {
-            bar.set_message(text);
-        } else if self.spoke.elapsed() >= PLAIN_INTERVAL {
-            self.write(&format!("{text}\n"));
-            self.spoke = Instant::now();
-        }
-    }
 }
 
-fn live_line() -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_style(
-        ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-    );
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-    bar.enable_steady_tick(Duration::from_millis(125));
-    bar
+fn lines_of(terminal: &Term) -> ProgressBar {
+    let target = ProgressDrawTarget::term(terminal.clone(), RATE);
+    let style = ProgressStyle::with_template("{msg}");
+    ProgressBar::with_draw_target(None, target)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
 }

@@ -1,47 +1,83 @@
-//! The fold of events that both views show: which phase, how far, what Nix is at.
+//! The fold of events that every view shows: which phase, how far, what Nix is at, what took long. Pure.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::event::{Event, NixEvent, Phase};
+use crate::transcript::short_name;
 use crate::ui::words;
 
 /// More activities than any build has at once; the oldest ones make room for what comes after.
 const MOST_ACTIVE: usize = 4096;
+/// Derivations whose time is told at the end.
+const SLOWEST: usize = 5;
+/// Characters of a builder's last line that are kept: no terminal shows more.
+const LAST_LINE: usize = 500;
 
-/// Where the run is.
+/// What Nix is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Build,
+    Fetch,
+}
+
+/// A build or a download that is under way.
+#[derive(Debug)]
+pub(super) struct Activity {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    /// When it began.
+    pub(super) since: Duration,
+    /// The phase that a builder is in.
+    pub(super) phase: Option<String>,
+    /// The last line of its log.
+    pub(super) last: Option<String>,
+    /// Bytes that it downloaded, of how many (0: unknown).
+    pub(super) moved: Option<(u64, u64)>,
+    /// Counts the changes of phase and of log, for whoever wants to know whether there was one.
+    pub(super) changes: u64,
+}
+
+/// Where the run is. Times count from the start of the view.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    phase: Option<Phase>,
-    bytes: Option<(u64, Option<u64>)>,
-    /// When the phase began, for those whose pace a person wants to know.
-    timed: Option<Instant>,
+    phase: Option<(Phase, Duration)>,
+    /// Bytes of the phase, of how many, and how long it took to move them.
+    bytes: Option<(u64, Option<u64>, Duration)>,
     built: (u64, u64),
     fetched: (u64, u64),
-    active: BTreeMap<u64, String>,
+    to_download: u64,
+    downloaded: u64,
+    active: BTreeMap<u64, Activity>,
+    began: Option<Duration>,
+    finished: Vec<(Phase, Duration)>,
+    slowest: Vec<(String, Duration)>,
 }
 
 impl State {
-    /// Takes note of `event`.
-    pub(super) fn apply(&mut self, event: &Event) {
+    /// Takes note of `event`, which happened `at`.
+    pub(super) fn apply(&mut self, event: &Event, at: Duration) {
         match event {
             Event::Started(phase) => {
-                self.phase = Some(*phase);
+                self.phase = Some((*phase, at));
+                self.began.get_or_insert(at);
                 self.bytes = None;
-                let timed = matches!(phase, Phase::Flash | Phase::Verify);
-                self.timed = timed.then(Instant::now);
+                // What a lost builder never ended has ended now.
+                self.active.clear();
             }
-            Event::Finished(phase, _) => {
-                if self.phase == Some(*phase) {
+            Event::Finished(phase, took) => {
+                self.finished.push((*phase, *took));
+                if self.phase.is_some_and(|(current, _)| current == *phase) {
                     self.phase = None;
                 }
             }
             Event::Bytes { phase, done, total } => {
-                if self.phase == Some(*phase) {
-                    self.bytes = Some((*done, *total));
+                if let Some((_, since)) = self.phase.filter(|(current, _)| current == phase) {
+                    self.bytes = Some((*done, *total, at.saturating_sub(since)));
                 }
             }
-            Event::Nix(event) => self.apply_nix(event),
+            Event::Nix(event) => self.apply_nix(event, at),
+            Event::WorkEnded => self.phase = None,
             Event::Warning(_)
             | Event::Notice(_)
             | Event::LogFile(_)
@@ -50,130 +86,293 @@ impl State {
         }
     }
 
-    fn apply_nix(&mut self, event: &NixEvent) {
+    fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
         match event {
             NixEvent::BuildStarted { id, derivation } => {
-                self.begin(*id, format!("building {}", short(derivation)));
+                self.begin(*id, Kind::Build, (derivation, at));
             }
-            NixEvent::FetchStarted { id, path } => {
-                self.begin(*id, format!("fetching {}", short(path)));
+            NixEvent::FetchStarted { id, path } => self.begin(*id, Kind::Fetch, (path, at)),
+            NixEvent::Stopped { id } => self.stop(*id, at),
+            NixEvent::BuildLine { id, line } => self.change(*id, |activity| {
+                activity.last = Some(line.chars().take(LAST_LINE).collect());
+            }),
+            NixEvent::BuildPhase { id, phase } => self.change(*id, |activity| {
+                activity.phase = Some(phase.chars().take(LAST_LINE).collect());
+            }),
+            NixEvent::Moved { id, done, expected } => {
+                if let Some(activity) = self.active.get_mut(id) {
+                    let before = activity.moved.replace((*done, *expected));
+                    if activity.kind == Kind::Fetch {
+                        let more = done.saturating_sub(before.map_or(0, |(done, _)| done));
+                        self.downloaded = self.downloaded.saturating_add(more);
+                    }
+                }
             }
-            NixEvent::Stopped { id } => {
-                self.active.remove(id);
+            // Nix finds out bit by bit how much there is to do; its forecast is whole.
+            NixEvent::WillBuild { derivations } => self.built.1 = self.built.1.max(*derivations),
+            NixEvent::WillFetch {
+                paths, download, ..
+            } => {
+                self.fetched.1 = self.fetched.1.max(*paths);
+                self.to_download = self.to_download.max(*download);
             }
-            NixEvent::Built { done, expected } => self.built = (*done, *expected),
-            NixEvent::Fetched { done, expected } => self.fetched = (*done, *expected),
-            NixEvent::Message { .. }
-            | NixEvent::BuildLine { .. }
-            | NixEvent::BuildPhase { .. }
-            | NixEvent::Other(_) => {}
+            NixEvent::Built { done, expected } => count(&mut self.built, (*done, *expected)),
+            // What Nix expects here is what it tries, and most of that is built in the end.
+            NixEvent::Fetched { done, .. } => count(&mut self.fetched, (*done, *done)),
+            NixEvent::ToDownload { bytes } => self.to_download = self.to_download.max(*bytes),
+            NixEvent::Message { .. } | NixEvent::Other(_) => {}
         }
     }
 
-    fn begin(&mut self, id: u64, activity: String) {
+    fn begin(&mut self, id: u64, kind: Kind, (path, since): (&str, Duration)) {
         if self.active.len() >= MOST_ACTIVE {
             self.active.pop_first();
         }
+        let activity = Activity {
+            kind,
+            name: short_name(path).to_owned(),
+            since,
+            phase: None,
+            last: None,
+            moved: None,
+            changes: 0,
+        };
         self.active.insert(id, activity);
     }
 
-    /// The current phase.
-    pub(super) fn phase(&self) -> Option<Phase> {
+    fn change(&mut self, id: u64, change: impl FnOnce(&mut Activity)) {
+        if let Some(activity) = self.active.get_mut(&id) {
+            change(activity);
+            activity.changes += 1;
+        }
+    }
+
+    fn stop(&mut self, id: u64, at: Duration) {
+        let Some(activity) = self.active.remove(&id) else {
+            return;
+        };
+        if activity.kind == Kind::Build {
+            let took = at.saturating_sub(activity.since);
+            self.slowest.push((activity.name, took));
+            self.slowest.sort_by(|(_, a), (_, b)| b.cmp(a));
+            self.slowest.truncate(SLOWEST);
+        }
+    }
+
+    /// The current phase and when it began.
+    pub(super) fn phase(&self) -> Option<(Phase, Duration)> {
         self.phase
+    }
+
+    /// What is built and fetched now, in the order in which it began.
+    pub(super) fn active(&self) -> impl Iterator<Item = (u64, &Activity)> {
+        self.active.iter().map(|(id, activity)| (*id, activity))
+    }
+
+    /// The activity with this number.
+    pub(super) fn activity(&self, id: u64) -> Option<&Activity> {
+        self.active.get(&id)
+    }
+
+    /// The phases that ended well, in order, with their times.
+    pub(super) fn finished(&self) -> &[(Phase, Duration)] {
+        &self.finished
+    }
+
+    /// The derivations that took longest, the slowest one first.
+    pub(super) fn slowest(&self) -> &[(String, Duration)] {
+        &self.slowest
+    }
+
+    /// When the first phase began.
+    pub(super) fn began(&self) -> Option<Duration> {
+        self.began
     }
 
     /// How far the current phase is, when that is known: `12 MB of 42 MB`, `built 3/62, …`.
     pub(super) fn how_far(&self) -> Option<String> {
-        if self.phase == Some(Phase::Build) {
-            return self.how_far_nix();
+        if self.phase.is_some_and(|(phase, _)| phase == Phase::Build) {
+            return Some(self.how_far_nix());
         }
-        self.bytes.map(|(done, total)| {
-            let pace = self
-                .timed
-                .map(|since| words::pace(done, total, since.elapsed()));
-            let pace = pace.unwrap_or_default();
-            match total {
-                Some(total) => format!("{} of {}{pace}", words::bytes(done), words::bytes(total)),
-                None => format!("{}{pace}", words::bytes(done)),
-            }
-        })
+        let (done, total, took) = self.bytes?;
+        let paced = matches!(self.phase, Some((Phase::Flash | Phase::Verify, _)));
+        let pace = paced.then(|| words::pace(done, total, took));
+        let of = total.map(|total| format!(" of {}", words::bytes(total)));
+        let (of, pace) = (of.unwrap_or_default(), pace.unwrap_or_default());
+        Some(format!("{}{of}{pace}", words::bytes(done)))
     }
 
-    fn how_far_nix(&self) -> Option<String> {
+    fn how_far_nix(&self) -> String {
         let mut parts = Vec::new();
-        for (verb, (done, expected)) in [("fetched", self.fetched), ("built", self.built)] {
-            if expected > 0 {
-                parts.push(format!("{verb} {done}/{expected}"));
-            }
+        if self.fetched.1 > 0 {
+            let (done, expected) = self.fetched;
+            let bytes = (self.to_download > 0).then(|| {
+                let (done, all) = (self.downloaded, self.to_download);
+                format!(
+                    " ({} of {})",
+                    words::bytes(done.min(all)),
+                    words::bytes(all)
+                )
+            });
+            parts.push(format!(
+                "fetched {done}/{expected}{}",
+                bytes.unwrap_or_default()
+            ));
         }
-        parts.extend(self.active.values().next_back().cloned());
-        (!parts.is_empty()).then(|| parts.join(", "))
+        if self.built.1 > 0 {
+            parts.push(format!("built {}/{}", self.built.0, self.built.1));
+        }
+        if parts.is_empty() {
+            return "evaluating the configuration".to_owned();
+        }
+        parts.join(", ")
     }
 }
 
-/// A store path without folder, hash and `.drv`.
-fn short(path: &str) -> &str {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let name = name.split_once('-').map_or(name, |(_, rest)| rest);
-    name.strip_suffix(".drv").unwrap_or(name)
+/// Nix sets its counts back between two stretches of work; what was done stays done.
+fn count(shown: &mut (u64, u64), said: (u64, u64)) {
+    *shown = (shown.0.max(said.0), shown.1.max(said.1));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn nix_is_told_in_counts_and_the_newest_activity() {
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn state(events: &[NixEvent]) -> State {
         let mut state = State::default();
-        state.apply(&Event::Started(Phase::Build));
-        assert_eq!(state.how_far(), None);
-        for event in [
+        state.apply(&Event::Started(Phase::Build), Duration::ZERO);
+        for (at, event) in (1..).zip(events) {
+            state.apply(&Event::Nix(event.clone()), SECOND * at);
+        }
+        state
+    }
+
+    fn build(id: u64) -> NixEvent {
+        let derivation = format!("/nix/store/{}-p{id}.drv", "a".repeat(32));
+        NixEvent::BuildStarted { id, derivation }
+    }
+
+    #[test]
+    fn nix_is_told_in_counts_of_what_it_forecast() {
+        assert_eq!(
+            state(&[]).how_far().unwrap(),
+            "evaluating the configuration"
+        );
+        let told = state(&[
+            NixEvent::WillBuild { derivations: 62 },
+            NixEvent::WillFetch {
+                paths: 9,
+                download: 5_000_000,
+                unpacked: 1,
+            },
             NixEvent::Built {
                 done: 3,
-                expected: 62,
-            },
-            NixEvent::BuildStarted {
-                id: 7,
-                derivation: "/nix/store/abc-kernel-6.12.drv".into(),
+                expected: 4,
             },
             NixEvent::FetchStarted {
                 id: 8,
-                path: "/nix/store/abc-bash".into(),
+                path: "/nix/store/x-bash".into(),
+            },
+            NixEvent::Moved {
+                id: 8,
+                done: 1_000_000,
+                expected: 2_000_000,
+            },
+            NixEvent::Moved {
+                id: 8,
+                done: 1_500_000,
+                expected: 2_000_000,
             },
             NixEvent::Stopped { id: 8 },
-        ] {
-            state.apply(&Event::Nix(event));
+            NixEvent::Fetched {
+                done: 1,
+                expected: 1,
+            },
+            NixEvent::Fetched {
+                done: 0,
+                expected: 0,
+            },
+        ]);
+        assert_eq!(
+            told.how_far().unwrap(),
+            "fetched 1/9 (1.5 MB of 5.0 MB), built 3/62"
+        );
+        assert_eq!(told.active().count(), 0);
+    }
+
+    #[test]
+    fn what_a_builder_is_at_is_known() {
+        let told = state(&[
+            build(7),
+            NixEvent::BuildPhase {
+                id: 7,
+                phase: "buildPhase".into(),
+            },
+            NixEvent::BuildLine {
+                id: 7,
+                line: "x".repeat(9000),
+            },
+            NixEvent::BuildLine {
+                id: 99,
+                line: "of nobody".into(),
+            },
+        ]);
+        let seven = told.activity(7).unwrap();
+        assert_eq!((seven.name.as_str(), seven.changes), ("p7", 2));
+        assert_eq!(seven.phase.as_deref(), Some("buildPhase"));
+        assert_eq!(seven.last.as_ref().unwrap().len(), LAST_LINE);
+    }
+
+    #[test]
+    fn the_slowest_are_kept() {
+        let mut state = state(&[]);
+        for id in 0..10 {
+            state.apply(&Event::Nix(build(id)), SECOND);
+            let end = SECOND * u32::try_from(id * 7 % 10 + 1).unwrap();
+            state.apply(&Event::Nix(NixEvent::Stopped { id }), end);
         }
-        assert_eq!(state.how_far().unwrap(), "built 3/62, building kernel-6.12");
+        let told: Vec<_> = state
+            .slowest()
+            .iter()
+            .map(|(n, t)| (n.as_str(), t.as_secs()))
+            .collect();
+        assert_eq!(
+            told,
+            [("p7", 9), ("p4", 8), ("p1", 7), ("p8", 6), ("p5", 5)]
+        );
     }
 
     #[test]
     fn activities_that_never_end_do_not_pile_up() {
-        let mut state = State::default();
-        state.apply(&Event::Started(Phase::Build));
+        let mut state = state(&[]);
         for id in 0..10_000 {
-            let path = format!("/nix/store/abc-p{id}");
-            state.apply(&Event::Nix(NixEvent::FetchStarted { id, path }));
+            state.apply(&Event::Nix(build(id)), SECOND);
         }
-        assert_eq!(state.active.len(), MOST_ACTIVE);
-        assert_eq!(state.how_far().unwrap(), "fetching p9999");
+        assert_eq!(state.active().count(), MOST_ACTIVE);
+        assert!(state.activity(9999).is_some());
+        state.apply(&Event::Started(Phase::CopyOut), SECOND);
+        assert_eq!(state.active().count(), 0);
     }
 
     #[test]
     fn bytes_of_another_phase_are_not_shown() {
         let mut state = State::default();
-        state.apply(&Event::Started(Phase::CopyOut));
-        state.apply(&Event::Bytes {
-            phase: Phase::Fetch,
-            done: 1,
-            total: None,
-        });
-        assert_eq!(state.how_far(), None);
-        state.apply(&Event::Bytes {
-            phase: Phase::CopyOut,
+        let mut apply = |event| state.apply(&event, SECOND);
+        apply(Event::Started(Phase::CopyOut));
+        let bytes = |phase, total| Event::Bytes {
+            phase,
             done: 1000,
-            total: Some(2000),
-        });
+            total,
+        };
+        apply(bytes(Phase::Fetch, None));
+        assert_eq!(state.how_far(), None);
+        state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND);
         assert_eq!(state.how_far().unwrap(), "1.0 kB of 2.0 kB");
+        state.apply(&Event::Started(Phase::Flash), SECOND);
+        state.apply(&bytes(Phase::Flash, Some(3000)), SECOND * 3);
+        let paced = "1.0 kB of 3.0 kB, 500 B/s, 4.0 s left";
+        assert_eq!(state.how_far().unwrap(), paced);
     }
 }

@@ -1,16 +1,19 @@
 //! What is said of which event, and what of it may be left out when nobody reads. Pure.
 
+use std::time::Duration;
+
 use crate::event::{Event, NixEvent};
+use crate::transcript::{Transcript, forecast};
+use crate::ui::frame::{self, Size, frame};
+use crate::ui::json::{self, Json};
+use crate::ui::plain::{self, Plain};
 use crate::ui::sanitize::message;
-use crate::ui::words;
+use crate::ui::state::State;
+use crate::ui::{colour, summary, words};
 
 /// What an event comes to on the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// A phase began.
-    Began,
-    /// A phase ended.
-    Ended,
     /// A line about the run itself, without its end: never left out.
     Line(String),
     /// A line of somebody's log, without its end: the log file has it too.
@@ -19,37 +22,154 @@ pub(super) enum Item {
     Closed,
 }
 
-/// The items of `event`, in order; `verbose` adds the builder's log.
-pub(super) fn items(event: &Event, verbose: bool) -> Vec<Item> {
-    let line = |text: &str| vec![Item::Line(message(text))];
-    let log = |text: &str| vec![Item::Log(message(text))];
-    match event {
-        Event::Started(_) => vec![Item::Began],
-        Event::Finished(phase, took) => {
-            let (phase, took) = (words::phase(*phase), words::duration(*took));
-            vec![Item::Ended, Item::Line(format!("{phase}: done in {took}"))]
+/// How the events are shown.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Lines above a live view.
+    Live,
+    /// Lines.
+    Plain(Plain),
+    /// Objects for programs.
+    Json(Json),
+}
+
+/// The fold of events to lines; knows the state that the live view shows.
+#[derive(Debug)]
+pub(super) struct View {
+    kind: Kind,
+    /// 0: the run; 1: the builder's log as well; 2: all that the log file gets.
+    verbose: u8,
+    coloured: bool,
+    state: State,
+    transcript: Transcript,
+}
+
+impl View {
+    /// A view of that kind, `verbose` from 0 to 2.
+    pub(super) fn new(kind: Kind, verbose: u8, coloured: bool) -> Self {
+        Self {
+            kind,
+            verbose,
+            coloured,
+            state: State::default(),
+            transcript: Transcript::default(),
         }
-        Event::Warning(text) => line(&format!("warning: {text}")),
-        Event::Notice(text) => line(text),
-        Event::LogFile(path) => line(&format!("log: {}", path.display())),
-        Event::Nix(event) if verbose => spoken(event).map(log).unwrap_or_default(),
-        Event::Console(text) if verbose => log(text),
-        Event::TerminalGiven => vec![Item::Closed],
-        Event::Nix(_) | Event::Bytes { .. } | Event::Console(_) => Vec::new(),
+    }
+
+    /// Takes note of `event`, which happened `at`; the items that it comes to, in order.
+    pub(super) fn hear(&mut self, event: &Event, at: Duration) -> Vec<Item> {
+        let mut items = Vec::new();
+        if let Kind::Plain(plain) = &mut self.kind {
+            let line = plain.note(event, &self.state, at);
+            items.extend(line.map(|line| Item::Line(message(&line))));
+        }
+        self.state.apply(event, at);
+        match &mut self.kind {
+            Kind::Json(json) => {
+                if self.verbose > 0 || !is_log(event) {
+                    let item = if is_log(event) { Item::Log } else { Item::Line };
+                    items.extend(json.line(event, &self.state, at).map(item));
+                }
+            }
+            Kind::Live | Kind::Plain(_) => items.extend(self.lines(event, at)),
+        }
+        if *event == Event::TerminalGiven {
+            items.push(Item::Closed);
+        }
+        items
+    }
+
+    /// The lines for people.
+    fn lines(&mut self, event: &Event, at: Duration) -> Vec<Item> {
+        let line = |text: &str| vec![Item::Line(self.paint(message(text)))];
+        match event {
+            Event::Finished(phase, took) => {
+                let (phase, took) = (words::phase(*phase), words::duration(*took));
+                line(&format!("{phase}: done in {took}"))
+            }
+            Event::Warning(text) => line(&format!("warning: {text}")),
+            Event::Notice(text) => line(text),
+            Event::LogFile(path) => line(&format!("log: {}", path.display())),
+            Event::Nix(event) => {
+                let forecast = forecast(event).map(|text| Item::Line(message(&text)));
+                let spoken = self.spoken(event).map(|text| Item::Log(message(&text)));
+                forecast.or(spoken).into_iter().collect()
+            }
+            Event::Console(text) if self.verbose > 0 => vec![Item::Log(message(text))],
+            Event::WorkEnded => {
+                let table = summary::table(&self.state, at).into_iter();
+                table.map(|row| Item::Line(message(&row))).collect()
+            }
+            Event::Started(_) | Event::Bytes { .. } | Event::Console(_) | Event::TerminalGiven => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// The line of the builder's log that this event is, when it is asked for.
+    fn spoken(&mut self, event: &NixEvent) -> Option<String> {
+        let line = self.transcript.line(event)?;
+        let asked_for = match event {
+            NixEvent::BuildLine { .. } | NixEvent::Other(_) => 1,
+            // warnings are told in any case
+            NixEvent::Message { level: 1, .. } => 2,
+            NixEvent::Message { level, .. } if *level <= 3 => 1,
+            _ => 2,
+        };
+        (self.verbose >= asked_for).then_some(line)
+    }
+
+    /// The lines that are due without an event.
+    pub(super) fn tick(&mut self, at: Duration) -> Vec<Item> {
+        let Kind::Plain(plain) = &mut self.kind else {
+            return Vec::new();
+        };
+        let lines = plain.tick(&self.state, at, self.verbose == 0);
+        lines.iter().map(|line| Item::Line(message(line))).collect()
+    }
+
+    /// The live view; `None` where there is none.
+    pub(super) fn frame(&self, at: Duration, size: Size) -> Option<Vec<String>> {
+        matches!(self.kind, Kind::Live).then(|| frame(&self.state, at, size))
+    }
+
+    /// How often something changes without an event; `None`: never.
+    pub(super) fn rhythm(&self) -> Option<Duration> {
+        self.state.phase()?;
+        match self.kind {
+            Kind::Live => Some(frame::TURN),
+            Kind::Plain(_) => Some(plain::LOOK),
+            Kind::Json(_) => None,
+        }
+    }
+
+    /// What stands for `lines` of a log that nobody read in time.
+    pub(super) fn left_out(&self, lines: u64) -> String {
+        match self.kind {
+            Kind::Json(_) => json::left_out(lines),
+            Kind::Live | Kind::Plain(_) => {
+                format!("({lines} lines that nobody read in time are left out)")
+            }
+        }
+    }
+
+    fn paint(&self, text: String) -> String {
+        if self.coloured {
+            colour::paint(&text)
+        } else {
+            text
+        }
     }
 }
 
-/// What Nix says to people.
-fn spoken(event: &NixEvent) -> Option<&str> {
+/// Whether `event` is a line of a log, of which there may be any number.
+fn is_log(event: &Event) -> bool {
     match event {
-        NixEvent::BuildLine { line, .. } | NixEvent::Other(line) => Some(line),
-        NixEvent::Message { level, text } if *level <= 3 => Some(text),
-        NixEvent::Message { .. }
-        | NixEvent::BuildStarted { .. }
-        | NixEvent::FetchStarted { .. }
-        | NixEvent::Stopped { .. }
-        | NixEvent::BuildPhase { .. }
-        | NixEvent::Built { .. }
-        | NixEvent::Fetched { .. } => None,
+        Event::Console(_) => true,
+        Event::Nix(event) => matches!(
+            event,
+            NixEvent::BuildLine { .. } | NixEvent::Other(_) | NixEvent::Message { .. }
+        ),
+        _ => false,
     }
 }

@@ -25,13 +25,41 @@ pub(super) fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// A duration: `0.4 s`, `12 s`, `3 min 04 s`.
+/// What a phase is called in `--json-events`; documented in `docs/events.md`.
+pub(super) fn phase_key(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Preflight => "preflight",
+        Phase::Fetch => "fetch",
+        Phase::ContainerImages => "container-images",
+        Phase::Pull => "pull",
+        Phase::Emulation => "emulation",
+        Phase::Upload => "upload",
+        Phase::Build => "build",
+        Phase::CopyOut => "copy-out",
+        Phase::ReadImage => "read-image",
+        Phase::Release => "release",
+        Phase::Unpack => "unpack",
+        Phase::Boot => "boot",
+        Phase::Flash => "flash",
+        Phase::Verify => "verify",
+    }
+}
+
+/// A duration: `0.4 s`, `12 s`, `3 min 04 s`, `1 h 02 min`.
 pub fn duration(d: Duration) -> String {
+    match d.as_secs() {
+        0..10 => format!("{:.1} s", d.as_secs_f64()),
+        _ => seconds(d),
+    }
+}
+
+/// A duration that is still growing, in whole seconds.
+pub(super) fn seconds(d: Duration) -> String {
     let seconds = d.as_secs();
     match seconds {
-        0..10 => format!("{:.1} s", d.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        _ => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -71,5 +99,7 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(440)), "0.4 s");
         assert_eq!(duration(Duration::from_secs(59)), "59 s");
         assert_eq!(duration(Duration::from_secs(184)), "3 min 04 s");
+        assert_eq!(duration(Duration::from_secs(3725)), "1 h 02 min");
+        assert_eq!(seconds(Duration::from_millis(4999)), "4 s");
     }
 }

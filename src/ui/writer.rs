@@ -8,40 +8,41 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::event::Event;
+use crate::ui::frame::Size;
 use crate::ui::screen::Screen;
-use crate::ui::state::State;
-use crate::ui::view::{Item, items};
-use crate::ui::words;
+use crate::ui::view::{Item, View};
 
 /// Bytes of text that wait for a slow reader: some hundred thousand lines of a build's log.
 const MOST_WAITING: usize = 8 << 20;
+/// The least time between two pieces that are written above a live view: each draws the view anew.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// The sending side; cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Writer(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     inbox: Mutex<Inbox>,
     news: Condvar,
     written: Condvar,
-    verbose: bool,
+    start: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inbox {
-    state: State,
+    view: View,
     waiting: VecDeque<Item>,
     bytes: usize,
     left_out: u64,
-    /// Something happened since the thread looked.
-    stirred: bool,
     /// Items that came in and that were written, ever.
     came: u64,
     wrote: u64,
+    /// The live view goes: nobody has to wait for the next picture.
+    closing: bool,
     /// Somebody waited for the reader in vain.
     given_up: bool,
 }
@@ -49,17 +50,29 @@ struct Inbox {
 /// What the thread takes out in one go.
 struct Batch {
     items: VecDeque<Item>,
-    left_out: u64,
-    how_far: Option<String>,
+    left_out: Option<String>,
+    frame: Option<Vec<String>>,
     upto: u64,
 }
 
 impl Writer {
-    /// Starts the thread that writes to `screen`; `verbose` adds the builder's log.
-    pub(super) fn start(screen: Screen, verbose: bool) -> io::Result<Self> {
+    /// Starts the thread that writes what `view` makes of the events to `screen`.
+    pub(super) fn start(screen: Screen, view: View) -> io::Result<Self> {
+        let inbox = Inbox {
+            view,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            left_out: 0,
+            came: 0,
+            wrote: 0,
+            closing: false,
+            given_up: false,
+        };
         let shared = Arc::new(Shared {
-            verbose,
-            ..Shared::default()
+            inbox: Mutex::new(inbox),
+            news: Condvar::new(),
+            written: Condvar::new(),
+            start: Instant::now(),
         });
         let theirs = Arc::clone(&shared);
         // Never joined: it may be in a write that nobody lets end. It goes with the process.
@@ -73,17 +86,20 @@ impl Writer {
 
     /// Takes note of `event`; returns at once.
     pub(super) fn take(&self, event: &Event) {
-        let items = items(event, self.0.verbose);
+        let at = self.0.start.elapsed();
         let mut inbox = self.0.lock();
-        inbox.state.apply(event);
+        let items = inbox.view.hear(event, at);
+        // Most events are but a part of the next picture, which comes by itself.
+        let stirs = !items.is_empty() || matches!(event, Event::Started(_));
         for item in items {
             inbox.push(item);
         }
-        inbox.stirred = true;
-        self.0.news.notify_one();
+        if stirs {
+            self.0.news.notify_one();
+        }
     }
 
-    /// Takes the live line away for good and waits until everything is written, `patience` at most. Nobody
+    /// Takes the live view away for good and waits until everything is written, `patience` at most. Nobody
     /// waits a second time for a reader that was waited for in vain.
     pub(super) fn close(&self, patience: Duration) {
         let mut inbox = self.0.lock();
@@ -108,24 +124,26 @@ impl Inbox {
                 return;
             }
             Item::Log(text) | Item::Line(text) => text.len(),
-            Item::Began | Item::Ended | Item::Closed => 0,
+            Item::Closed => {
+                self.closing = true;
+                0
+            }
         };
         self.bytes = self.bytes.saturating_add(bytes);
         self.waiting.push_back(item);
         self.came += 1;
     }
 
-    fn empty(&mut self) -> Batch {
-        self.stirred = false;
+    fn empty(&mut self, at: Duration, size: Size) -> Batch {
+        for item in self.view.tick(at) {
+            self.push(item);
+        }
         self.bytes = 0;
-        let how_far = self.state.phase().map(|phase| {
-            let how_far = self.state.how_far().map(|text| format!(": {text}"));
-            format!("{}{}", words::phase(phase), how_far.unwrap_or_default())
-        });
+        let left_out = mem::take(&mut self.left_out);
         Batch {
             items: mem::take(&mut self.waiting),
-            left_out: mem::take(&mut self.left_out),
-            how_far,
+            left_out: (left_out > 0).then(|| self.view.left_out(left_out)),
+            frame: self.view.frame(at, size).filter(|_| !self.closing),
             upto: self.came,
         }
     }
@@ -138,48 +156,57 @@ impl Shared {
 
     fn write_to(&self, mut screen: Screen) {
         loop {
-            let nothing = |inbox: &mut Inbox| !inbox.stirred && inbox.waiting.is_empty();
-            let inbox = self.news.wait_while(self.lock(), nothing);
-            let batch = inbox.unwrap_or_else(PoisonError::into_inner).empty();
-            let upto = batch.upto;
+            let size = screen.size();
+            let batch = self.wait().empty(self.start.elapsed(), size);
+            let (upto, live) = (batch.upto, batch.frame.is_some());
             // Without the lock: this is what may last for ever.
             batch.show(&mut screen);
             self.lock().wrote = upto;
             self.written.notify_all();
+            if live {
+                let closing = |inbox: &mut Inbox| !inbox.closing;
+                drop(self.news.wait_timeout_while(self.lock(), BREATH, closing));
+            }
         }
+    }
+
+    /// Waits for something to write, or for the time of the next picture.
+    fn wait(&self) -> MutexGuard<'_, Inbox> {
+        let mut inbox = self.lock();
+        while inbox.waiting.is_empty() {
+            let rhythm = inbox.view.rhythm().filter(|_| !inbox.closing);
+            inbox = match rhythm {
+                Some(rhythm) => {
+                    let nothing = |inbox: &mut Inbox| inbox.waiting.is_empty();
+                    let waited = self.news.wait_timeout_while(inbox, rhythm, nothing);
+                    return waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => self
+                    .news
+                    .wait(inbox)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        inbox
     }
 }
 
 impl Batch {
     fn show(self, screen: &mut Screen) {
         let mut lines = String::new();
-        let flush = |lines: &mut String, screen: &mut Screen| {
-            if !lines.is_empty() {
-                screen.write(&mem::take(lines));
-            }
-        };
         for item in self.items {
             match item {
                 Item::Line(text) | Item::Log(text) => lines.extend([text.as_str(), "\n"]),
-                Item::Began | Item::Ended | Item::Closed => {
-                    flush(&mut lines, screen);
-                    match item {
-                        Item::Began => screen.begin(),
-                        Item::Closed => screen.close(),
-                        Item::Ended | Item::Line(_) | Item::Log(_) => screen.end(),
-                    }
+                Item::Closed => {
+                    screen.write(&mem::take(&mut lines));
+                    screen.close();
                 }
             }
         }
-        if self.left_out > 0 {
-            let n = self.left_out;
-            lines.extend([format!(
-                "({n} lines that nobody read in time are left out)\n"
-            )]);
-        }
-        flush(&mut lines, screen);
-        if let Some(text) = self.how_far {
-            screen.progress(&text);
+        lines.extend(self.left_out.map(|text| text + "\n"));
+        screen.write(&lines);
+        if let Some(frame) = self.frame {
+            screen.draw(&frame);
         }
     }
 }
@@ -191,6 +218,8 @@ mod tests {
 
     use super::*;
     use crate::event::{NixEvent, Phase};
+    use crate::ui::plain::Plain;
+    use crate::ui::view::Kind;
 
     /// A reader that takes one piece for each word of the test, and none unasked.
     struct Slow(SyncSender<Vec<u8>>);
@@ -207,11 +236,20 @@ mod tests {
         }
     }
 
+    /// A view without a terminal that shows the builder's log.
+    fn start(screen: Screen) -> Writer {
+        let view = View::new(Kind::Plain(Plain::default()), 1, false);
+        Writer::start(screen, view).unwrap()
+    }
+
     fn slow() -> (Writer, Receiver<Vec<u8>>) {
         let (send, read) = sync_channel(0);
-        let writer = Writer::start(Screen::new(Slow(send), false), true).unwrap();
+        let writer = start(Screen::plain(Slow(send)));
         (writer, read)
     }
+
+    /// What stands before the line of a build that nobody saw begin.
+    const UNNAMED: &str = "?> ";
 
     fn log(line: &str) -> Event {
         let line = line.to_owned();
@@ -253,7 +291,7 @@ mod tests {
             assert!(all.contains(kept), "{kept}");
         }
         let shown = all.matches(&line).count();
-        assert_eq!(shown, MOST_WAITING / line.len());
+        assert_eq!(shown, MOST_WAITING / (line.len() + UNNAMED.len()));
         assert!(all.contains(&format!("({} lines", 20_000 - shown)));
     }
 
@@ -267,7 +305,8 @@ mod tests {
         writer.take(&Event::Finished(Phase::Build, Duration::ZERO));
         writer.close(Duration::from_secs(20));
         let all = reader.join().unwrap();
-        let numbers: Vec<i32> = all.lines().filter_map(|line| line.parse().ok()).collect();
+        let said = all.lines().filter_map(|line| line.strip_prefix(UNNAMED));
+        let numbers: Vec<i32> = said.filter_map(|line| line.parse().ok()).collect();
         assert_eq!(numbers, (0..5000).collect::<Vec<_>>());
     }
 

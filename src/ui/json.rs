@@ -1,0 +1,367 @@
+//! Events for programs: one JSON object per line (`--json-events`), as `docs/events.md` describes. Pure.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::event::{Event, NixEvent};
+use crate::failure::{Class, Failure};
+use crate::ui::sanitize::is_unsafe;
+use crate::ui::state::State;
+use crate::ui::words;
+
+/// Goes up when a field or a kind of event goes away or means something else.
+const VERSION: u64 = 1;
+/// The least time between two counts of bytes of the same thing, unless the last one is whole.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Knows which bytes were counted when.
+#[derive(Debug, Default)]
+pub(super) struct Json {
+    counted: HashMap<String, Duration>,
+}
+
+impl Json {
+    /// The object of `event`, when it has one and it is not too soon for another; `state` knows of it.
+    pub(super) fn line(&mut self, event: &Event, state: &State, at: Duration) -> Option<String> {
+        let (kind, mut fields) = match event {
+            Event::Nix(event) => nix(event),
+            _ => own(event, state)?,
+        };
+        match kind {
+            "progress" if self.is_too_soon(&fields, at) => return None,
+            "ended" => drop(self.counted.remove(&subject(&fields))),
+            _ => {}
+        }
+        add(&mut fields, "event", json!(kind));
+        add(&mut fields, "at", json!(seconds(at)));
+        Some(line(fields))
+    }
+
+    fn is_too_soon(&mut self, fields: &Value, at: Duration) -> bool {
+        let whole = fields.get("done") == fields.get("total");
+        let last = self.counted.get(&subject(fields));
+        if !whole && last.is_some_and(|last| at.saturating_sub(*last) < INTERVAL) {
+            return true;
+        }
+        self.counted.insert(subject(fields), at);
+        false
+    }
+}
+
+/// What a count of bytes is of: an activity or a phase.
+fn subject(fields: &Value) -> String {
+    let id = fields.get("id").or_else(|| fields.get("phase"));
+    id.map(Value::to_string).unwrap_or_default()
+}
+
+/// A kind of event and its fields.
+type Told = (&'static str, Value);
+
+fn own(event: &Event, state: &State) -> Option<Told> {
+    let phase = |phase| words::phase_key(phase);
+    let told = match event {
+        Event::Started(p) => ("phase-started", json!({ "phase": phase(*p) })),
+        Event::Finished(p, took) => (
+            "phase-ended",
+            json!({ "phase": phase(*p), "seconds": seconds(*took) }),
+        ),
+        Event::Bytes {
+            phase: p,
+            done,
+            total,
+        } => (
+            "progress",
+            json!({ "phase": phase(*p), "done": done, "total": total }),
+        ),
+        Event::Warning(text) => ("warning", json!({ "text": text })),
+        Event::Notice(text) => ("notice", json!({ "text": text })),
+        Event::LogFile(path) => ("log-file", json!({ "path": path.to_string_lossy() })),
+        Event::Console(line) => ("console-line", json!({ "line": line })),
+        Event::WorkEnded => ("work-ended", times(state)),
+        Event::TerminalGiven | Event::Nix(_) => return None,
+    };
+    Some(told)
+}
+
+fn times(state: &State) -> Value {
+    let phases = state.finished().iter();
+    let slowest = state.slowest().iter();
+    json!({
+        "phases": phases
+            .map(|(p, took)| json!({ "phase": words::phase_key(*p), "seconds": seconds(*took) }))
+            .collect::<Vec<_>>(),
+        "slowest": slowest
+            .map(|(name, took)| json!({ "name": name, "seconds": seconds(*took) }))
+            .collect::<Vec<_>>(),
+    })
+}
+
+fn nix(event: &NixEvent) -> Told {
+    match event {
+        NixEvent::Message { level, text } => {
+            ("nix-message", json!({ "level": level, "text": text }))
+        }
+        NixEvent::WillBuild { derivations } => {
+            ("will-build", json!({ "derivations": derivations }))
+        }
+        NixEvent::WillFetch {
+            paths,
+            download,
+            unpacked,
+        } => (
+            "will-fetch",
+            json!({ "paths": paths, "download": download, "unpacked": unpacked }),
+        ),
+        NixEvent::BuildStarted { id, derivation } => (
+            "build-started",
+            json!({ "id": id, "derivation": derivation }),
+        ),
+        NixEvent::FetchStarted { id, path } => ("fetch-started", json!({ "id": id, "path": path })),
+        NixEvent::Moved { id, done, expected } => {
+            let total = (*expected > 0).then_some(expected);
+            (
+                "progress",
+                json!({ "id": id, "done": done, "total": total }),
+            )
+        }
+        NixEvent::Stopped { id } => ("ended", json!({ "id": id })),
+        NixEvent::BuildLine { id, line } => ("build-line", json!({ "id": id, "line": line })),
+        NixEvent::BuildPhase { id, phase } => ("build-phase", json!({ "id": id, "name": phase })),
+        NixEvent::Built { done, expected } => ("built", json!({ "done": done, "total": expected })),
+        NixEvent::Fetched { done, expected } => {
+            ("fetched", json!({ "done": done, "total": expected }))
+        }
+        NixEvent::ToDownload { bytes } => ("to-download", json!({ "bytes": bytes })),
+        NixEvent::Other(line) => ("builder-line", json!({ "line": line })),
+    }
+}
+
+/// The object that tells of log lines that nobody read in time.
+pub(super) fn left_out(lines: u64) -> String {
+    line(json!({ "event": "left-out", "lines": lines }))
+}
+
+/// The objects of a failure and of those that were found with it: what a person would read at the end.
+pub(super) fn failure(failure: &Failure) -> String {
+    let mut out = String::new();
+    for one in std::iter::once(failure).chain(&failure.also) {
+        let left: Vec<Value> = one
+            .teardown
+            .iter()
+            .map(|l| json!({ "what": l.what, "why": l.why, "remedy": l.remedy }))
+            .collect();
+        let fields = json!({
+            "event": "failed",
+            "class": class(one.class),
+            "message": one.to_string(),
+            "hints": one.hints,
+            "log_tail": one.log_tail,
+            "log": one.log.as_ref().map(|path| path.to_string_lossy()),
+            "not_removed": left,
+        });
+        writeln!(out, "{}", line(fields)).unwrap_or(());
+    }
+    out
+}
+
+fn class(class: Class) -> &'static str {
+    match class {
+        Class::Usage => "usage",
+        Class::Environment => "environment",
+        Class::Build => "build",
+        Class::Command(_) => "command",
+        Class::Interrupted => "interrupted",
+        Class::Internal => "internal",
+    }
+}
+
+fn add(fields: &mut Value, name: &str, value: Value) {
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
+/// `fields` with the version, on one line of which nothing steers a terminal.
+fn line(mut fields: Value) -> String {
+    add(&mut fields, "version", json!(VERSION));
+    let mut out = String::new();
+    for c in fields.to_string().chars() {
+        if is_unsafe(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                write!(out, "\\u{unit:04x}").unwrap_or(());
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Seconds with three digits behind the point.
+fn seconds(d: Duration) -> f64 {
+    Duration::from_millis(u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Phase;
+
+    fn object(event: &Event) -> Value {
+        let line = Json::default().line(event, &State::default(), Duration::from_micros(1_234_567));
+        serde_json::from_str(&line.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_object_has_its_version_kind_and_time() {
+        let took = Duration::from_millis(4120);
+        assert_eq!(
+            object(&Event::Finished(Phase::CopyOut, took)),
+            json!({ "version": 1, "at": 1.234, "event": "phase-ended", "phase": "copy-out", "seconds": 4.12 })
+        );
+        let fetch = NixEvent::WillFetch {
+            paths: 2,
+            download: 3,
+            unpacked: 4,
+        };
+        assert_eq!(
+            object(&Event::Nix(fetch)),
+            json!({ "version": 1, "at": 1.234, "event": "will-fetch", "paths": 2, "download": 3, "unpacked": 4 })
+        );
+    }
+
+    #[test]
+    fn foreign_text_is_whole_and_drives_no_terminal() {
+        let text = "a\u{1b}[2J\u{9b}2J\u{202e}\u{e0041}\n\"ä\u{7f}";
+        let event = Event::Nix(NixEvent::Other(text.into()));
+        let line = Json::default()
+            .line(&event, &State::default(), Duration::ZERO)
+            .unwrap();
+        assert!(!line.chars().any(|c| is_unsafe(c) || c == '\n'), "{line:?}");
+        assert_eq!(object(&event)["line"], text);
+    }
+
+    #[test]
+    fn bytes_are_counted_five_times_a_second_and_to_the_end() {
+        let mut json = Json::default();
+        let state = State::default();
+        let mut told = Vec::new();
+        for n in 0..=1000_u32 {
+            let event = Event::Bytes {
+                phase: Phase::Fetch,
+                done: n.into(),
+                total: Some(1000),
+            };
+            told.extend(json.line(&event, &state, Duration::from_millis(1) * n));
+        }
+        assert_eq!(told.len(), 6);
+        assert!(told[5].contains("\"done\":1000"), "{}", told[5]);
+    }
+
+    #[test]
+    fn a_failure_is_objects_too() {
+        let mut first = Failure::usage("no\nkey").hint("add one");
+        first.also.push(Failure::environment("no engine"));
+        let text = failure(&first);
+        let all: Vec<Value> = text
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0]["hints"], json!(["add one"]));
+        assert_eq!(
+            (&all[0]["class"], &all[1]["class"]),
+            (&json!("usage"), &json!("environment"))
+        );
+    }
+
+    /// One event of every kind.
+    fn all() -> Vec<Event> {
+        let phase = Phase::Build;
+        let text = String::new;
+        let nix = [
+            NixEvent::Message {
+                level: 1,
+                text: text(),
+            },
+            NixEvent::WillBuild { derivations: 1 },
+            NixEvent::WillFetch {
+                paths: 1,
+                download: 1,
+                unpacked: 1,
+            },
+            NixEvent::BuildStarted {
+                id: 1,
+                derivation: text(),
+            },
+            NixEvent::FetchStarted {
+                id: 1,
+                path: text(),
+            },
+            NixEvent::Moved {
+                id: 1,
+                done: 1,
+                expected: 1,
+            },
+            NixEvent::Stopped { id: 1 },
+            NixEvent::BuildLine {
+                id: 1,
+                line: text(),
+            },
+            NixEvent::BuildPhase {
+                id: 1,
+                phase: text(),
+            },
+            NixEvent::Built {
+                done: 1,
+                expected: 1,
+            },
+            NixEvent::Fetched {
+                done: 1,
+                expected: 1,
+            },
+            NixEvent::ToDownload { bytes: 1 },
+            NixEvent::Other(text()),
+        ];
+        let own = [
+            Event::Started(phase),
+            Event::Finished(phase, Duration::ZERO),
+            Event::Bytes {
+                phase,
+                done: 1,
+                total: None,
+            },
+            Event::Warning(text()),
+            Event::Notice(text()),
+            Event::LogFile(text().into()),
+            Event::Console(text()),
+            Event::WorkEnded,
+        ];
+        nix.into_iter().map(Event::Nix).chain(own).collect()
+    }
+
+    #[test]
+    fn every_kind_and_every_field_is_documented() {
+        let docs = include_str!("../../docs/events.md");
+        let others = format!("{}\n{}", left_out(1), failure(&Failure::usage("x")));
+        let others = others
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        for object in all().iter().map(object).chain(others) {
+            let kind = format!("| `{}` |", object["event"].as_str().unwrap());
+            let row = docs.lines().find(|line| line.starts_with(&kind));
+            let row = row.unwrap_or_else(|| panic!("{kind} is not in docs/events.md"));
+            for field in object.as_object().unwrap().keys() {
+                let common = ["version", "event", "at"].contains(&field.as_str());
+                assert!(
+                    common || row.contains(&format!("`{field}`")),
+                    "{field}: {row}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What took how long, told at the end. Pure.
+
+use std::time::Duration;
+
+use crate::event::Phase;
+use crate::ui::state::State;
+use crate::ui::words;
+
+/// Characters of a name that are shown: the table fits 80 columns.
+const NAME: usize = 56;
+/// Columns of a time: `12 h 34 min`.
+const TIME: usize = 12;
+
+/// The table of phases and of the slowest derivations; nothing when Nix was never asked.
+pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
+    if !state
+        .finished()
+        .iter()
+        .any(|(phase, _)| *phase == Phase::Build)
+        && state.slowest().is_empty()
+    {
+        return Vec::new();
+    }
+    let rows = |(name, took): &(String, Duration)| row(name, words::duration(*took));
+    let phases = state.finished().iter();
+    let mut lines: Vec<String> = phases
+        .map(|(phase, took)| row(words::phase(*phase), words::duration(*took)))
+        .collect();
+    lines.insert(0, row("phase", "took".to_owned()));
+    let all = at.saturating_sub(state.began().unwrap_or(at));
+    lines.push(row("all together", words::duration(all)));
+    if !state.slowest().is_empty() {
+        lines.push(row("slowest derivations", "took".to_owned()));
+        lines.extend(state.slowest().iter().map(rows));
+    }
+    lines
+}
+
+fn row(name: &str, took: String) -> String {
+    let name = match name.char_indices().nth(NAME) {
+        Some((at, _)) => format!("{}…", name.get(..at).unwrap_or_default()),
+        None => name.to_owned(),
+    };
+    format!("  {name:<0$}{took:>TIME$}", NAME + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, NixEvent};
+
+    #[test]
+    fn phases_then_the_slowest_derivations() {
+        let mut state = State::default();
+        let second = Duration::from_secs(1);
+        let mut apply = |event, at| state.apply(&event, second * at);
+        apply(Event::Started(Phase::Fetch), 3);
+        apply(Event::Finished(Phase::Fetch, second * 4), 7);
+        assert!(table(&state, second).is_empty());
+        let mut apply = |event, at| state.apply(&event, second * at);
+        apply(Event::Started(Phase::Build), 7);
+        let derivation = format!("/nix/store/{}-{}.drv", "a".repeat(32), "k".repeat(80));
+        apply(Event::Nix(NixEvent::BuildStarted { id: 1, derivation }), 8);
+        apply(Event::Nix(NixEvent::Stopped { id: 1 }), 3700);
+        apply(Event::Finished(Phase::Build, second * 3695), 3702);
+        let lines = table(&state, second * 3703);
+        let words: Vec<String> = lines
+            .iter()
+            .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let kernel = format!("{}… 1 h 01 min", "k".repeat(NAME));
+        assert_eq!(
+            words,
+            [
+                "phase took",
+                "fetch packages 4.0 s",
+                "build with Nix 1 h 01 min",
+                "all together 1 h 01 min",
+                "slowest derivations took",
+                &kernel,
+            ]
+        );
+        assert!(lines.iter().all(|line| line.chars().count() < 80));
+    }
+}

@@ -1,0 +1,422 @@
+//! What stands on a real pseudo-terminal when recorded events are shown on it, read back with a terminal
+//! emulator. The clock is the recording's.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::process::Command;
+use std::time::Duration;
+
+use console::Term;
+use nix::pty::{Winsize, openpty};
+
+use super::plain::Plain;
+use super::screen::Screen;
+use super::view::{Item, Kind, View};
+use super::writer::Writer;
+use crate::event::{Event, NixEvent, Phase};
+use crate::nixos::log::Log;
+
+/// The miniature image's build, as Nix told of it: milliseconds, then the line.
+const RECORDED: &str = include_str!("../../tests/streams/mini-build.log");
+
+/// A mark that no program writes: what came before it has arrived.
+const MARK: &[u8] = b"\x1b]7777;sdbuild\x07";
+
+/// The events of a recorded build from its beginning up to `until`, each with its time.
+fn recorded(until: Duration) -> Vec<(Duration, Event)> {
+    let mut log = Log::default();
+    let mut events = vec![
+        (Duration::ZERO, Event::Started(Phase::Upload)),
+        (
+            Duration::ZERO,
+            Event::Finished(Phase::Upload, Duration::from_millis(300)),
+        ),
+        (Duration::ZERO, Event::LogFile("/home/me/build.log".into())),
+        (Duration::ZERO, Event::Started(Phase::Build)),
+    ];
+    for line in RECORDED.lines() {
+        let (at, line) = line.split_once(' ').unwrap();
+        let at = Duration::from_millis(at.parse().unwrap());
+        if at > until {
+            break;
+        }
+        events.extend(log.line(line).map(|event| (at, Event::Nix(event))));
+    }
+    events
+}
+
+fn parser(columns: u16, rows: u16) -> vt100::Parser {
+    vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 1000)
+}
+
+/// A terminal with our screen on it.
+struct Terminal {
+    keyboard: File,
+    display: File,
+    path: String,
+    parser: vt100::Parser,
+    screen: Screen,
+    view: View,
+    written: usize,
+}
+
+impl Terminal {
+    fn new(columns: u16, rows: u16, verbose: u8) -> Self {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(Some(&size), None).unwrap();
+        let (display, keyboard) = (File::from(pty.slave), File::from(pty.master));
+        let path = format!("/proc/self/fd/{}", display.as_raw_fd());
+        let path = std::fs::read_link(path)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let end = || display.try_clone().unwrap();
+        let screen = Screen::live(end(), Term::read_write_pair(end(), end()));
+        Self {
+            keyboard,
+            path,
+            parser: parser(columns, rows),
+            screen,
+            view: View::new(Kind::Live, verbose, false),
+            display,
+            written: 0,
+        }
+    }
+
+    /// Shows all `events` and the view after the last of them, as the writer does with what waited.
+    fn show(&mut self, events: &[(Duration, Event)]) {
+        let mut lines = String::new();
+        for (at, event) in events {
+            for item in self.view.hear(event, *at) {
+                match item {
+                    Item::Line(text) | Item::Log(text) => lines.extend([&text, "\n"]),
+                    Item::Closed => self.screen.close(),
+                }
+            }
+        }
+        self.screen.write(&lines);
+        let at = events.last().map_or(Duration::ZERO, |(at, _)| *at);
+        self.picture(at);
+    }
+
+    fn picture(&mut self, at: Duration) {
+        let frame = self.view.frame(at, self.screen.size());
+        self.screen.draw(&frame.unwrap());
+        self.read();
+    }
+
+    /// Reads all that was written.
+    fn read(&mut self) {
+        self.display.write_all(MARK).unwrap();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(MARK) {
+            let mut piece = [0; 4096];
+            let n = self.keyboard.read(&mut piece).unwrap();
+            bytes.extend_from_slice(&piece[..n]);
+        }
+        bytes.truncate(bytes.len() - MARK.len());
+        self.written += bytes.len();
+        self.parser.process(&bytes);
+    }
+
+    fn resize(&mut self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let mut stty = Command::new("stty");
+        stty.args(["-F", &self.path, "cols", &columns, "rows", &rows]);
+        assert!(stty.status().unwrap().success());
+        let (columns, rows) = (columns.parse().unwrap(), rows.parse().unwrap());
+
+        let (columns, rows): (u16, u16) = (columns, rows);
+        self.parser
+            .screen_mut()
+            .set_size(rows.try_into().unwrap(), columns.try_into().unwrap());
+    }
+
+    /// The lines on the screen, without those below the last one.
+    fn lines(&self) -> Vec<String> {
+        let screen = self.parser.screen();
+        let rows = screen.rows(0, screen.size().1.get());
+        let mut lines: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
+        while lines.pop_if(|line| line.is_empty()).is_some() {}
+        lines
+    }
+}
+
+/// Two derivations are being built, none has a log.
+const AMID: Duration = Duration::from_secs(12);
+/// One is, and its builder speaks.
+const LATE: Duration = Duration::from_secs(30);
+
+fn lines_of(size: (u16, u16), until: Duration) -> Vec<String> {
+    let mut terminal = Terminal::new(size.0, size.1, 0);
+    terminal.show(&recorded(until));
+    terminal.lines()
+}
+
+#[test]
+fn a_build_on_80_by_24() {
+    assert_eq!(
+        lines_of((80, 24), AMID),
+        [
+            "upload the configuration: done in 0.3 s",
+            "log: /home/me/build.log",
+            "to build: 72 derivations",
+            "⠼ build with Nix: built 49/72                                              10 s",
+            "  building linux-6.12.107-1 (buildPhase)                                    4 s",
+            "  building e2fsprogs-1.47.2-3+b12 (buildPhase)                              0 s",
+        ]
+    );
+    assert_eq!(
+        lines_of((80, 24), LATE)[3..],
+        [
+            "⠼ build with Nix: built 70/72                                              29 s",
+            "  building ext4-fs.img (buildPhase): NIXOS_SD: 736/4832 files (0.7% non-co… 2 s",
+        ]
+    );
+}
+
+#[test]
+fn a_build_on_40_by_15() {
+    assert_eq!(
+        lines_of((40, 15), AMID),
+        [
+            "upload the configuration: done in 0.3 s",
+            "log: /home/me/build.log",
+            "to build: 72 derivations",
+            "⠼ build with Nix: built 49/72      10 s",
+            "  building linux-6.12.107-1 (build… 4 s",
+            "  building e2fsprogs-1.47.2-3+b12 … 0 s",
+        ]
+    );
+}
+
+#[test]
+fn the_end_of_a_build_on_80_by_24() {
+    let mut terminal = Terminal::new(80, 24, 0);
+    terminal.show(&recorded(Duration::MAX));
+    let end = Duration::from_secs(32);
+    terminal.show(&[
+        (end, Event::Finished(Phase::Build, end)),
+        (end, Event::WorkEnded),
+    ]);
+    assert_eq!(
+        terminal.lines()[3..],
+        [
+            "build with Nix: done in 32 s",
+            "  phase                                                             took",
+            "  upload the configuration                                         0.3 s",
+            "  build with Nix                                                    32 s",
+            "  all together                                                      32 s",
+            "  slowest derivations                                               took",
+            "  linux-6.12.107-1                                                  10 s",
+            "  linux-6.12.107-1-modules-shrunk                                  4.2 s",
+            "  e2fsprogs-1.47.2-3+b12                                           4.0 s",
+            "  initrd                                                           3.7 s",
+            "  ext4-fs.img                                                      3.2 s",
+        ]
+    );
+}
+
+/// As many builds as one likes, each with a line that tries to drive the terminal.
+fn crowd(builds: u64) -> Vec<(Duration, Event)> {
+    let mut events = vec![(Duration::ZERO, Event::Started(Phase::Build))];
+    for id in 0..builds {
+        let derivation = format!("/nix/store/{}-build-{id}.drv", "a".repeat(32));
+        let line = format!("\u{1b}[2J\r\u{9b}1;1H\u{202e}line of {id}");
+        for event in [
+            NixEvent::BuildStarted { id, derivation },
+            NixEvent::BuildLine { id, line },
+        ] {
+            events.push((Duration::ZERO, Event::Nix(event)));
+        }
+    }
+    events
+}
+
+#[test]
+fn a_terminal_that_changes_its_size_is_drawn_anew() {
+    let mut terminal = Terminal::new(80, 24, 0);
+    terminal.show(&crowd(30));
+    assert_eq!(terminal.lines().len(), 12);
+    terminal.resize(100, 10);
+    terminal.picture(Duration::from_secs(1));
+    let lines = terminal.lines();
+    let from = lines
+        .iter()
+        .rposition(|line| line.contains("build with Nix"))
+        .unwrap();
+    assert_eq!(lines[from..].len(), 5, "{lines:#?}");
+    assert!(lines[from].len() > 80, "as wide as it is now: {lines:#?}");
+    assert_eq!(lines.last().unwrap(), "  and 27 more");
+}
+
+#[test]
+fn what_comes_from_outside_drives_no_terminal() {
+    let mut terminal = Terminal::new(80, 24, 2);
+    terminal.show(&crowd(3));
+    let lines = terminal.lines();
+    let log = "build-2> \\u{1b}[2J\\u{d}\\u{9b}1;1H\\u{202e}line of 2";
+    assert!(lines.iter().any(|line| line == log), "{lines:#?}");
+    assert!(lines[0].starts_with("building '/nix/store/"), "{lines:#?}");
+    assert_eq!(lines.len(), 6 + 4, "{lines:#?}");
+}
+
+#[test]
+fn a_view_that_goes_leaves_nothing_behind() {
+    let mut terminal = Terminal::new(80, 24, 0);
+    terminal.show(&crowd(5));
+    terminal.screen.close();
+    terminal.screen.write("after\n");
+    terminal.read();
+    assert_eq!(terminal.lines(), ["after"]);
+}
+
+#[test]
+fn a_flood_of_log_lines_is_drawn_a_few_times() {
+    let mut terminal = Terminal::new(80, 24, 0);
+    let line = |n: u64| NixEvent::BuildLine {
+        id: 0,
+        line: format!("{n} {}", "x".repeat(100)),
+    };
+    terminal.show(&crowd(1));
+    let flood: Vec<_> = (0..100_000)
+        .map(|n| (Duration::ZERO, Event::Nix(line(n))))
+        .collect();
+    let before = terminal.written;
+    terminal.show(&flood);
+    let lines = terminal.lines();
+    assert!(
+        lines[1].starts_with("  building build-0: 99999 xxx"),
+        "{lines:#?}"
+    );
+    let written = terminal.written - before;
+    assert!(written < 4096, "{written} bytes for one picture");
+}
+
+#[test]
+fn ten_thousand_lines_above_a_live_view_are_written_in_few_pieces() {
+    const LINES: u64 = 10_000;
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = openpty(Some(&size), None).unwrap();
+    let (display, mut keyboard) = (File::from(pty.slave), File::from(pty.master));
+    let end = || display.try_clone().unwrap();
+    let screen = Screen::live(end(), Term::read_write_pair(end(), end()));
+    let writer = Writer::start(screen, View::new(Kind::Live, 1, false)).unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let mut piece = [0; 4096];
+        while !bytes.ends_with(MARK) {
+            let n = keyboard.read(&mut piece).unwrap();
+            bytes.extend_from_slice(&piece[..n]);
+        }
+        bytes
+    });
+    for (_, event) in crowd(1) {
+        writer.take(&event);
+    }
+    let line = |n: u64| format!("{n} {}", "x".repeat(60));
+    for n in 0..LINES {
+        writer.take(&Event::Nix(NixEvent::BuildLine {
+            id: 0,
+            line: line(n),
+        }));
+    }
+    writer.close(Duration::from_secs(60));
+    (&display).write_all(MARK).unwrap();
+    let bytes = reader.join().unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let shown: Vec<&str> = text
+        .lines()
+        .filter_map(|l| l.split("build-0> ").nth(1))
+        .collect();
+    assert_eq!(shown.len() as u64, LINES + 1);
+    assert!(
+        (0..LINES)
+            .zip(&shown[1..])
+            .all(|(n, shown)| line(n) == shown.trim_end())
+    );
+    let alone = shown.iter().map(|line| line.len() + 11).sum::<usize>();
+    assert!(
+        text.len() < alone * 3 / 2,
+        "{} bytes for {alone}",
+        text.len()
+    );
+}
+
+#[test]
+fn a_recording_without_a_terminal_has_neither_control_characters_nor_the_log() {
+    let mut view = View::new(Kind::Plain(Plain::default()), 0, false);
+    let mut lines = Vec::new();
+    for (at, event) in recorded(Duration::MAX) {
+        let items = view.tick(at).into_iter().chain(view.hear(&event, at));
+        lines.extend(items.map(|item| match item {
+            Item::Line(text) => text,
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert!(
+        !lines
+            .iter()
+            .flat_map(|line| line.chars())
+            .any(char::is_control)
+    );
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.starts_with("building "))
+            .count(),
+        72
+    );
+    assert_eq!(lines[2], "to build: 72 derivations");
+    let far = lines
+        .iter()
+        .filter(|line| line.starts_with("build with Nix: "));
+    let counts =
+        ["built 48/72", "built 57/72", "built 71/72"].map(|n| format!("build with Nix: {n}"));
+    assert_eq!(far.collect::<Vec<_>>(), counts.iter().collect::<Vec<_>>());
+    let ended = lines.iter().filter(|line| line.contains(" ended after "));
+    assert_eq!(
+        ended.collect::<Vec<_>>(),
+        ["linux-6.12.107-1 ended after 10 s"]
+    );
+}
+
+#[test]
+fn a_recording_for_programs_is_one_object_per_line() {
+    let mut view = View::new(Kind::Json(super::json::Json::default()), 1, true);
+    let mut kinds = std::collections::BTreeMap::<String, u32>::new();
+    for (at, event) in recorded(Duration::MAX) {
+        for item in view.hear(&event, at) {
+            let (Item::Line(text) | Item::Log(text)) = item else {
+                panic!("{item:?}");
+            };
+            let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+            *kinds
+                .entry(object["event"].as_str().unwrap().to_owned())
+                .or_default() += 1;
+        }
+    }
+    let count = |kind: &str| kinds.get(kind).copied();
+    assert_eq!(count("will-build"), Some(1));
+    assert_eq!(
+        (count("build-started"), count("ended")),
+        (Some(72), Some(72))
+    );
+    assert_eq!(
+        (count("build-phase"), count("build-line")),
+        (Some(38), Some(44))
+    );
+    assert_eq!(count("nix-message"), Some(108));
+}
