@@ -232,7 +232,7 @@ fn show(events: &Events, shown: &str) -> Events {
     let (events, shown) = (events.clone(), shown.to_owned());
     Events::new(move |mut event| {
         use crate::event::NixEvent::Message;
-        if let Event::Nix(Message { text, .. }) = &mut event {
+        if let Event::Nix(Message { text, .. }) | Event::Warning(text) = &mut event {
             *text = text.replace("/build/config/", &shown);
         }
         events.emit(event);

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::hints;
 pub use super::journal::{FailedBuild, Findings};
+use super::mistake::{Mistake, hint_for};
 use super::symptom::{Symptom, symptoms};
 use super::wording::{around, sentence};
 use crate::failure::{Class, Failure};
@@ -48,9 +48,10 @@ pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
         .or_else(|| by_build(ending, findings))
         .or_else(|| by_exit(ending, findings))
         .unwrap_or_else(|| by_complaint(ending, findings));
+    let said = findings.complaints.first().map_or("", |c| &c.summary);
     let mut failure = seen
         .iter()
-        .filter_map(|s| hints::for_build(*s, ending.emulated))
+        .filter_map(|s| hint_for(*s, said, ending.emulated))
         .fold(found, Failure::hint);
     failure.log_tail = tail(ending, findings);
     failure
@@ -75,7 +76,10 @@ fn by_memory(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
     };
     Some(
         Failure::environment(format!("{what} {sure} out of memory"))
-            .hint("give the engine more memory, or build fewer things at once: --jobs 1 --cores 2"),
+            .hint(
+                "build fewer things at once (--jobs 1 --cores 2), or give it more memory: the engine's machine, \
+                 and memory-mib in sdbuild.toml when that is set",
+            ),
     )
 }
 
@@ -96,10 +100,24 @@ fn by_machine(
             failure("aarch64 programs stopped running: the handler vanished during the build")
                 .hint("something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again"),
         ),
+        Symptom::Certificate => Some(
+            failure(&unreached(findings, *symptom))
+                .hint("see whether the clock of the engine's machine is right: date -u")
+                .hint("behind a proxy that opens TLS, only a cache that is reached without it helps"),
+        ),
+        Symptom::DownloadTimeout => Some(
+            failure(&unreached(findings, *symptom))
+                .hint("run it again: what is there by now stays; --substituters names other binary caches"),
+        ),
         Symptom::Network => Some(
-            failure(&unreached(findings))
+            failure(&unreached(findings, *symptom))
                 .hint("check the network and the engine's DNS")
                 .hint("--substituters names other binary caches"),
+        ),
+        Symptom::KeyUntrusted => Some(
+            Failure::usage("what a binary cache offers is not signed by a key that is trusted").hint(
+                "name the cache's key with --trusted-public-keys, if it is a cache that you trust",
+            ),
         ),
         Symptom::MissingProgram if ending.foreign => Some(
             Failure::usage("the builder's container image has no nix-build")
@@ -114,8 +132,8 @@ fn by_machine(
     })
 }
 
-/// Which server could not be reached, in the words of whoever tried.
-fn unreached(findings: &Findings) -> String {
+/// Which download came to nothing, in the words of whoever tried.
+fn unreached(findings: &Findings, symptom: Symptom) -> String {
     let built = findings
         .failed
         .iter()
@@ -127,9 +145,14 @@ fn unreached(findings: &Findings) -> String {
         .flat_map(|complaint| complaint.summary.lines());
     let line = built
         .chain(said)
-        .find(|line| symptoms(line).any(|s| s == Symptom::Network));
+        .find(|line| symptoms(line).any(|s| s == symptom));
     let line = line.map(|l| l.trim_start().trim_start_matches("error: ").to_owned());
-    ["the builder could not reach a server that it needs".to_owned()]
+    let what = match symptom {
+        Symptom::Certificate => "the certificate of a server does not hold",
+        Symptom::DownloadTimeout => "a server that the builder needs does not answer",
+        _ => "the builder could not reach a server that it needs",
+    };
+    [what.to_owned()]
         .into_iter()
         .chain(line)
         .collect::<Vec<_>>()
@@ -234,9 +257,9 @@ fn by_complaint(ending: &Ending<'_>, findings: &Findings) -> Failure {
         format!("evaluate the configuration {file}")
     };
     let failure = Failure::usage(text).context(context);
-    hints::for_evaluation(&complaint.summary)
-        .into_iter()
-        .fold(failure, Failure::hint)
+    let mistake = Mistake::of(&complaint.summary);
+    let hint = mistake.map(|mistake| mistake.hint(&complaint.summary));
+    hint.into_iter().fold(failure, Failure::hint)
 }
 
 /// The lines that are shown: of the failed build, else of the first error, else whatever was said.
@@ -250,5 +273,7 @@ fn tail(ending: &Ending<'_>, findings: &Findings) -> Vec<String> {
     lines.into_iter().skip(skip).collect()
 }
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

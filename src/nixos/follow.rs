@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::forecast::Forecast;
+use super::giants::Giants;
 use super::journal::Journal;
 use super::log::Log;
 use super::text::clean;
+use super::warning::Warnings;
 use crate::engine::{Attached, Chunk, Container, Exit, Lines};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
@@ -82,7 +83,8 @@ struct Reader<'a> {
     journal: &'a mut Journal,
     events: &'a Events,
     log: Log,
-    forecast: Forecast,
+    giants: Giants,
+    warnings: Warnings,
     stdout: Lines,
     stderr: Lines,
     out: Vec<String>,
@@ -95,7 +97,8 @@ impl<'a> Reader<'a> {
             journal,
             events,
             log: Log::default(),
-            forecast: Forecast::default(),
+            giants: Giants::default(),
+            warnings: Warnings::default(),
             stdout,
             stderr,
             out: Vec::new(),
@@ -126,17 +129,16 @@ impl<'a> Reader<'a> {
         }
         if let Some(event) = self.log.line(line) {
             self.journal.note(&event, self.log.take_complaint());
-            if let Some((line, giants)) = self.forecast.note(&event) {
-                self.foretell(line, &giants);
+            let giants = self.giants.note(&event);
+            self.foretell(&giants);
+            if let Some(warning) = self.warnings.hear(&event) {
+                self.events.warn(warning);
             }
             self.events.emit(Event::Nix(event));
         }
     }
 
-    fn foretell(&self, line: Option<String>, giants: &[String]) {
-        if let Some(line) = line {
-            self.events.notice(line);
-        }
+    fn foretell(&self, giants: &[String]) {
         if !giants.is_empty() {
             let giants = giants.join(", ");
             self.events.warn(format!(

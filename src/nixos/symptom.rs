@@ -12,8 +12,14 @@ pub enum Symptom {
     NoHandler,
     /// An emulated program died of a signal.
     EmulatorCrash,
+    /// A server's certificate did not hold: mostly a wrong clock.
+    Certificate,
+    /// A server did not answer, or fell silent.
+    DownloadTimeout,
     /// A server could not be reached.
     Network,
+    /// What a binary cache offers is not signed by a key that is trusted.
+    KeyUntrusted,
     /// The root file system was made too small for its content.
     RootTooSmall,
     /// The firmware partition was made too small for its content.
@@ -24,6 +30,26 @@ pub enum Symptom {
     MissingProgram,
 }
 
+impl Symptom {
+    /// All of them.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 12] = [
+        Self::DiskFull,
+        Self::ProcessLimit,
+        Self::NoHandler,
+        Self::EmulatorCrash,
+        Self::Certificate,
+        Self::DownloadTimeout,
+        Self::Network,
+        Self::KeyUntrusted,
+        Self::RootTooSmall,
+        Self::FirmwareTooSmall,
+        Self::WrongHash,
+        Self::MissingProgram,
+    ];
+}
+
+/// Words and what they tell of, in any line.
 const TABLE: &[(&str, Symptom)] = &[
     ("No space left on device", Symptom::DiskFull),
     ("lack of free disk space", Symptom::DiskFull),
@@ -52,20 +78,28 @@ const TABLE: &[(&str, Symptom)] = &[
         "hash mismatch in fixed-output derivation",
         Symptom::WrongHash,
     ),
+    ("lacks a signature by a trusted key", Symptom::KeyUntrusted),
+    ("not signed by any of the keys in", Symptom::KeyUntrusted),
     ("nix-build: command not found", Symptom::MissingProgram),
     ("nix-build: not found", Symptom::MissingProgram),
 ];
 
-/// What curl says, through Nix, when it is the network and not the server's answer.
-const UNREACHABLE: &[&str] = &[
-    "ould not resolve host",
-    "ouldn't resolve host",
-    "ould not connect to server",
-    "ouldn't connect to server",
-    "Failed to connect to",
-    "Timeout was reached",
-    "Network is unreachable",
-    "SSL connect error",
+/// What curl says, through Nix, when it is the way there and not the server's answer. The first that fits
+/// counts: a time-out while connecting is a time-out.
+const DOWNLOADS: &[(&str, Symptom)] = &[
+    ("SSL peer certificate", Symptom::Certificate),
+    ("certificate has expired", Symptom::Certificate),
+    ("certificate is not yet", Symptom::Certificate),
+    ("Timeout was reached", Symptom::DownloadTimeout),
+    ("Operation too slow", Symptom::DownloadTimeout),
+    ("timed out after", Symptom::DownloadTimeout),
+    ("ould not resolve host", Symptom::Network),
+    ("ouldn't resolve host", Symptom::Network),
+    ("ould not connect to server", Symptom::Network),
+    ("ouldn't connect to server", Symptom::Network),
+    ("Failed to connect to", Symptom::Network),
+    ("Network is unreachable", Symptom::Network),
+    ("SSL connect error", Symptom::Network),
 ];
 
 /// The troubles that `line` tells of.
@@ -74,12 +108,15 @@ pub fn symptoms(line: &str) -> impl Iterator<Item = Symptom> + '_ {
         .iter()
         .filter(|(words, _)| line.contains(words))
         .map(|(_, symptom)| *symptom);
-    known.chain(unreachable(line).then_some(Symptom::Network))
+    known.chain(download(line))
 }
 
-fn unreachable(line: &str) -> bool {
+fn download(line: &str) -> Option<Symptom> {
     let download = line.contains("unable to download") || line.contains("curl: (");
-    download && UNREACHABLE.iter().any(|words| line.contains(words))
+    let mut known = DOWNLOADS.iter().filter(|_| download);
+    known
+        .find(|(words, _)| line.contains(words))
+        .map(|(_, symptom)| *symptom)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::diagnosis::Ending;
 use super::log::Complaint;
+use super::mistake::Mistake;
 
 /// The longest message that is made of Nix's words; the log has the rest.
 const LONGEST: usize = 600;
@@ -13,6 +14,8 @@ pub(super) fn sentence(ending: &Ending<'_>, complaint: &Complaint) -> String {
         .lines()
         .map(str::trim)
         .filter(|l| !l.is_empty());
+    // What nixpkgs says of it after the first line is for other tools than this one.
+    let lines = lines.take(if is_unfree(complaint) { 1 } else { usize::MAX });
     let text = theirs(ending, &lines.collect::<Vec<_>>().join(" "));
     let text = match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
@@ -26,6 +29,10 @@ pub(super) fn sentence(ending: &Ending<'_>, complaint: &Complaint) -> String {
     }
 }
 
+fn is_unfree(complaint: &Complaint) -> bool {
+    Mistake::of(&complaint.summary) == Some(Mistake::Unfree)
+}
+
 /// Places in the builder become the person's own.
 fn theirs(ending: &Ending<'_>, text: &str) -> String {
     text.replace("/build/config/", ending.shown_folder)
@@ -34,6 +41,9 @@ fn theirs(ending: &Ending<'_>, text: &str) -> String {
 /// The last part of an error that came with a trace: the trace comes first, the reason last, with
 /// the lines of source around it. Nothing, when there is no more to it than the message has.
 pub(super) fn around(ending: &Ending<'_>, complaint: &Complaint) -> Vec<String> {
+    if is_unfree(complaint) {
+        return Vec::new();
+    }
     let lines: Vec<&str> = complaint
         .text
         .lines()

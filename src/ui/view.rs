@@ -42,6 +42,8 @@ pub(super) struct View {
     coloured: bool,
     state: State,
     transcript: Transcript,
+    /// The longest lists of what is to be built and fetched that were told.
+    foretold: (u64, u64),
 }
 
 impl View {
@@ -53,6 +55,7 @@ impl View {
             coloured,
             state: State::default(),
             transcript: Transcript::default(),
+            foretold: (0, 0),
         }
     }
 
@@ -91,7 +94,7 @@ impl View {
             Event::Notice(text) => line(text),
             Event::LogFile(path) => line(&format!("log: {}", path.display())),
             Event::Nix(event) => {
-                let forecast = forecast(event).map(|text| Item::Line(message(&text)));
+                let forecast = self.foretold(event).map(|text| Item::Line(message(&text)));
                 let spoken = self.spoken(event).map(|text| Item::Log(message(&text)));
                 forecast.or(spoken).into_iter().collect()
             }
@@ -104,6 +107,20 @@ impl View {
                 Vec::new()
             }
         }
+    }
+
+    /// Nix's forecast, unless it is a shorter one of a later step.
+    fn foretold(&mut self, event: &NixEvent) -> Option<String> {
+        let (told, amount) = if let NixEvent::WillBuild { derivations } = event {
+            (&mut self.foretold.0, *derivations)
+        } else if let NixEvent::WillFetch { paths, .. } = event {
+            (&mut self.foretold.1, *paths)
+        } else {
+            return None;
+        };
+        let more = amount > *told;
+        *told = amount.max(*told);
+        forecast(event).filter(|_| more)
     }
 
     /// The line of the builder's log that this event is, when it is asked for.

@@ -272,6 +272,47 @@ fn quiet_says_nothing_but_the_error() {
 }
 
 #[test]
+fn events_for_programs_are_all_that_is_on_standard_error() {
+    let person = person().with("CLICOLOR_FORCE", "1");
+    person.write("sd-card.nix", GOOD);
+    let ran = ran(&mut person.build(&["--json-events"])).exits(3);
+    let objects: Vec<serde_json::Value> = ran
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects[0]["event"], "phase-started");
+    assert_eq!(objects[0]["phase"], "preflight");
+    let failed = objects.last().unwrap();
+    assert_eq!(
+        (&failed["event"], &failed["class"]),
+        (&"failed".into(), &"environment".into())
+    );
+    assert!(failed["hints"][0].is_string(), "{failed}");
+    assert!(objects.iter().all(|object| object["version"] == 1));
+    let usage = person
+        .build(&["--json-events", "--quiet"])
+        .status()
+        .unwrap();
+    assert_eq!(usage.code(), Some(2));
+}
+
+#[test]
+fn colours_are_where_they_are_wanted() {
+    let coloured = |name: &str, value: &str, also: &str| {
+        let person = person().with(name, value).with("NO_COLOR", also);
+        person.write("sd-card.nix", GOOD);
+        let ran = ran(&mut person.build(&[])).exits(3);
+        assert!(ran.stderr.contains("no engine answers"), "{}", ran.stderr);
+        ran.stderr.contains('\u{1b}')
+    };
+    assert!(!coloured("TERM", "xterm", ""), "not a terminal");
+    assert!(coloured("CLICOLOR_FORCE", "1", ""));
+    assert!(!coloured("CLICOLOR_FORCE", "0", ""));
+    assert!(!coloured("CLICOLOR_FORCE", "1", "1"), "NO_COLOR wins");
+}
+
+#[test]
 fn a_closed_or_full_standard_error_changes_no_exit_code() {
     let person = person();
     person.write("sd-card.nix", GOOD);

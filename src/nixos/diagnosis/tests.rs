@@ -158,6 +158,18 @@ fn the_machines_troubles_are_the_machines() {
 }
 
 #[test]
+fn an_unsigned_path_is_the_persons_to_allow() {
+    let text = "cannot add path '/nix/store/x' because it lacks a signature by a trusted key";
+    let failure = diagnose(&ending(1), &said(text));
+    assert_eq!(failure.class, Class::Usage);
+    assert!(
+        failure.hints[0].contains("--trusted-public-keys"),
+        "{:?}",
+        failure.hints
+    );
+}
+
+#[test]
 fn memory_is_told_by_the_kernel() {
     let killed = Ending {
         oom_killed: true,
