@@ -46,7 +46,7 @@ use pipeline::Context;
 /// Runs one command to its end; everything that it borrowed has been given back when this returns.
 pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     let env = settings::Environment::read();
-    let ui = ui::Ui::new(talk(&cli.talk, &env));
+    let ui = ui::Ui::new(talk(cli.talk, &env));
     let context = Context {
         cancel: cancel.clone(),
         events: ui.events(),
@@ -72,11 +72,11 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
 }
 
 /// Tells how a run failed, in the way that was asked for.
-pub fn tell(failure: &Failure, flags: &cli::Talk) {
+pub fn tell(failure: &Failure, flags: cli::Talk) {
     ui::tell_failure(failure, talk(flags, &settings::Environment::read()));
 }
 
-fn talk(flags: &cli::Talk, env: &settings::Environment) -> ui::Talk {
+fn talk(flags: cli::Talk, env: &settings::Environment) -> ui::Talk {
     use ui::{Colour, How};
     let how = match () {
         () if flags.json_events => How::Json,

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match run(cli, &cancel) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            sdbuild::tell(&failure, &talk);
+            sdbuild::tell(&failure, talk);
             end(&failure, cancel.signal())
         }
     }

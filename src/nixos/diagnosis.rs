@@ -101,16 +101,28 @@ fn by_machine(
                 .hint("something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again"),
         ),
         Symptom::Certificate => Some(
-            failure(&unreached(findings, *symptom))
+            failure(&unreached(
+                findings,
+                *symptom,
+                "the certificate of a server does not hold",
+            ))
                 .hint("see whether the clock of the engine's machine is right: date -u")
                 .hint("behind a proxy that opens TLS, only a cache that is reached without it helps"),
         ),
         Symptom::DownloadTimeout => Some(
-            failure(&unreached(findings, *symptom))
+            failure(&unreached(
+                findings,
+                *symptom,
+                "a server that the builder needs does not answer",
+            ))
                 .hint("run it again: what is there by now stays; --substituters names other binary caches"),
         ),
         Symptom::Network => Some(
-            failure(&unreached(findings, *symptom))
+            failure(&unreached(
+                findings,
+                *symptom,
+                "the builder could not reach a server that it needs",
+            ))
                 .hint("check the network and the engine's DNS")
                 .hint("--substituters names other binary caches"),
         ),
@@ -133,7 +145,7 @@ fn by_machine(
 }
 
 /// Which download came to nothing, in the words of whoever tried.
-fn unreached(findings: &Findings, symptom: Symptom) -> String {
+fn unreached(findings: &Findings, symptom: Symptom, what: &str) -> String {
     let built = findings
         .failed
         .iter()
@@ -147,11 +159,6 @@ fn unreached(findings: &Findings, symptom: Symptom) -> String {
         .chain(said)
         .find(|line| symptoms(line).any(|s| s == symptom));
     let line = line.map(|l| l.trim_start().trim_start_matches("error: ").to_owned());
-    let what = match symptom {
-        Symptom::Certificate => "the certificate of a server does not hold",
-        Symptom::DownloadTimeout => "a server that the builder needs does not answer",
-        _ => "the builder could not reach a server that it needs",
-    };
     [what.to_owned()]
         .into_iter()
         .chain(line)

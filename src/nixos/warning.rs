@@ -65,16 +65,19 @@ fn subject(text: &str) -> String {
 }
 
 fn hint(symptom: Symptom) -> Option<&'static str> {
-    match symptom {
-        Symptom::KeyUntrusted => Some(
+    if symptom == Symptom::KeyUntrusted {
+        return Some(
             "what it has is built here instead; name its key with --trusted-public-keys, if you trust the cache",
-        ),
-        Symptom::Network | Symptom::DownloadTimeout | Symptom::Certificate => Some(
-            "without its binary caches Nix builds everything here, which takes hours: check the network, the \
-             clock (date -u) and --substituters",
-        ),
-        _ => None,
+        );
     }
+    let unreached = matches!(
+        symptom,
+        Symptom::Network | Symptom::DownloadTimeout | Symptom::Certificate
+    );
+    unreached.then_some(
+        "without its binary caches Nix builds everything here, which takes hours: check the network, the \
+         clock (date -u) and --substituters",
+    )
 }
 
 #[cfg(test)]

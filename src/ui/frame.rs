@@ -77,26 +77,18 @@ pub(super) fn doing(activity: &Activity) -> String {
         ..
     } = activity;
     let downloads = *kind == Kind::Fetch || moved.is_some() && phase.is_none() && last.is_none();
-    let mut text = format!("{} {name}", if downloads { "fetching" } else { "building" });
-    if let Some(phase) = phase {
-        text.push_str(&format!(" ({phase})"));
-    }
-    match (moved, last) {
-        (Some((done, 0)), _) if downloads => text.push_str(&format!(": {}", words::bytes(*done))),
+    let verb = if downloads { "fetching" } else { "building" };
+    let phase = phase.as_ref().map(|phase| format!(" ({phase})"));
+    let at = match (moved, last) {
+        (Some((done, 0)), _) if downloads => words::bytes(*done),
         (Some((done, all)), _) if downloads => {
-            text.push_str(&format!(
-                ": {} of {}",
-                words::bytes(*done),
-                words::bytes(*all)
-            ));
+            format!("{} of {}", words::bytes(*done), words::bytes(*all))
         }
-        (_, Some(last)) => {
-            let words: Vec<&str> = last.split_whitespace().collect();
-            text.push_str(&format!(": {}", words.join(" ")));
-        }
-        _ => {}
-    }
-    text
+        (_, Some(last)) => last.split_whitespace().collect::<Vec<_>>().join(" "),
+        _ => String::new(),
+    };
+    let colon = if at.is_empty() { "" } else { ": " };
+    format!("{verb} {name}{}{colon}{at}", phase.unwrap_or_default())
 }
 
 /// `text`, cut to leave room for `right` at the right edge; less than `columns` wide.

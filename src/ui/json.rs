@@ -26,9 +26,10 @@ pub(super) struct Json {
 impl Json {
     /// The object of `event`, when it has one and it is not too soon for another; `state` knows of it.
     pub(super) fn line(&mut self, event: &Event, state: &State, at: Duration) -> Option<String> {
-        let (kind, mut fields) = match event {
-            Event::Nix(event) => nix(event),
-            _ => own(event, state)?,
+        let (kind, mut fields) = if let Event::Nix(event) = event {
+            nix(event)
+        } else {
+            own(event, state)?
         };
         match kind {
             "progress" if self.is_too_soon(&fields, at) => return None,
@@ -281,67 +282,42 @@ mod tests {
 
     /// One event of every kind.
     fn all() -> Vec<Event> {
-        let phase = Phase::Build;
-        let text = String::new;
-        let nix = [
-            NixEvent::Message {
-                level: 1,
-                text: text(),
-            },
-            NixEvent::WillBuild { derivations: 1 },
-            NixEvent::WillFetch {
-                paths: 1,
-                download: 1,
-                unpacked: 1,
-            },
-            NixEvent::BuildStarted {
-                id: 1,
-                derivation: text(),
-            },
-            NixEvent::FetchStarted {
-                id: 1,
-                path: text(),
-            },
-            NixEvent::Moved {
-                id: 1,
-                done: 1,
-                expected: 1,
-            },
-            NixEvent::Stopped { id: 1 },
-            NixEvent::BuildLine {
-                id: 1,
-                line: text(),
-            },
-            NixEvent::BuildPhase {
-                id: 1,
-                phase: text(),
-            },
-            NixEvent::Built {
-                done: 1,
-                expected: 1,
-            },
-            NixEvent::Fetched {
-                done: 1,
-                expected: 1,
-            },
-            NixEvent::ToDownload { bytes: 1 },
-            NixEvent::Other(text()),
-        ];
         let own = [
-            Event::Started(phase),
-            Event::Finished(phase, Duration::ZERO),
-            Event::Bytes {
-                phase,
-                done: 1,
-                total: None,
-            },
-            Event::Warning(text()),
-            Event::Notice(text()),
-            Event::LogFile(text().into()),
-            Event::Console(text()),
+            Event::Started(Phase::Build),
+            Event::Finished(Phase::Build, Duration::ZERO),
+            Event::Warning(String::new()),
+            Event::Notice(String::new()),
+            Event::LogFile(String::new().into()),
+            Event::Console(String::new()),
             Event::WorkEnded,
         ];
-        nix.into_iter().map(Event::Nix).chain(own).collect()
+        let bytes = Event::Bytes {
+            phase: Phase::Build,
+            done: 1,
+            total: None,
+        };
+        let nix = nixs().into_iter().map(Event::Nix);
+        nix.chain(own).chain([bytes]).collect()
+    }
+
+    #[rustfmt::skip]
+    fn nixs() -> Vec<NixEvent> {
+        let text = String::new;
+        vec![
+            NixEvent::Message { level: 1, text: text() },
+            NixEvent::WillBuild { derivations: 1 },
+            NixEvent::WillFetch { paths: 1, download: 1, unpacked: 1 },
+            NixEvent::BuildStarted { id: 1, derivation: text() },
+            NixEvent::FetchStarted { id: 1, path: text() },
+            NixEvent::Moved { id: 1, done: 1, expected: 1 },
+            NixEvent::Stopped { id: 1 },
+            NixEvent::BuildLine { id: 1, line: text() },
+            NixEvent::BuildPhase { id: 1, phase: text() },
+            NixEvent::Built { done: 1, expected: 1 },
+            NixEvent::Fetched { done: 1, expected: 1 },
+            NixEvent::ToDownload { bytes: 1 },
+            NixEvent::Other(text()),
+        ]
     }
 
     #[test]

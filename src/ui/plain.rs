@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::event::{Event, NixEvent};
+use crate::transcript::short_name;
 use crate::ui::frame::doing;
 use crate::ui::state::{Kind, State};
 use crate::ui::words;
@@ -33,28 +34,24 @@ pub(super) struct Plain {
 impl Plain {
     /// The lines for `event`; `before` is the state that does not know of it yet.
     pub(super) fn note(&mut self, event: &Event, before: &State, at: Duration) -> Option<String> {
-        match event {
-            Event::Started(_) => {
-                self.builds.clear();
-                self.far_at = at;
-                self.far = None;
-                None
-            }
-            Event::Nix(NixEvent::BuildStarted { id, derivation }) => {
-                self.builds.insert(*id, Told { at, changes: 0 });
-                let name = crate::transcript::short_name(derivation);
-                Some(format!("building {name}"))
-            }
-            Event::Nix(NixEvent::Stopped { id }) => {
-                self.builds.remove(id)?;
-                let activity = before.activity(*id)?;
-                let took = at.saturating_sub(activity.since);
-                // Quick ones have had their line.
-                (took >= INTERVAL)
-                    .then(|| format!("{} ended after {}", activity.name, words::duration(took)))
-            }
-            _ => None,
+        if matches!(event, Event::Started(_)) {
+            self.builds.clear();
+            self.far_at = at;
+            self.far = None;
         }
+        if let Event::Nix(NixEvent::BuildStarted { id, derivation }) = event {
+            self.builds.insert(*id, Told { at, changes: 0 });
+            return Some(format!("building {}", short_name(derivation)));
+        }
+        if let Event::Nix(NixEvent::Stopped { id }) = event {
+            self.builds.remove(id)?;
+            let activity = before.activity(*id)?;
+            let took = at.saturating_sub(activity.since);
+            let told = format!("{} ended after {}", activity.name, words::duration(took));
+            // Quick ones have had their line.
+            return Some(told).filter(|_| took >= INTERVAL);
+        }
+        None
     }
 
     /// The lines that are due: how far the phase is and, unless their log is shown anyway, what
@@ -115,11 +112,11 @@ mod tests {
     }
 
     impl Watched {
-        fn hear(&mut self, second: u64, event: Event) {
+        fn hear(&mut self, second: u64, event: &Event) {
             let at = Duration::from_secs(second);
-            let line = self.plain.note(&event, &self.state, at);
+            let line = self.plain.note(event, &self.state, at);
             self.said.extend(line.map(|line| (second, line)));
-            self.state.apply(&event, at);
+            self.state.apply(event, at);
         }
 
         fn watch(
@@ -129,7 +126,7 @@ mod tests {
         ) {
             for second in seconds {
                 if let Some(event) = each(second) {
-                    self.hear(second, Event::Nix(event));
+                    self.hear(second, &Event::Nix(event));
                 }
                 let lines = self
                     .plain
@@ -148,13 +145,13 @@ mod tests {
     #[test]
     fn a_running_build_has_a_line_in_ten_seconds_at_most() {
         let mut watched = Watched::default();
-        watched.hear(0, Event::Started(Phase::Build));
-        watched.hear(1, began(1, "kernel"));
+        watched.hear(0, &Event::Started(Phase::Build));
+        watched.hear(1, &began(1, "kernel"));
         watched.watch(1..35, |second| {
             let line = format!("line {second}");
             Some(NixEvent::BuildLine { id: 1, line })
         });
-        watched.hear(60, Event::Nix(NixEvent::Stopped { id: 1 }));
+        watched.hear(60, &Event::Nix(NixEvent::Stopped { id: 1 }));
         let said: Vec<_> = watched
             .said
             .iter()
@@ -176,10 +173,10 @@ mod tests {
     #[test]
     fn a_silent_build_is_told_of_once_a_minute_and_a_quick_one_once() {
         let mut watched = Watched::default();
-        watched.hear(0, Event::Started(Phase::Build));
-        watched.hear(0, began(1, "kernel"));
-        watched.hear(1, began(2, "quick"));
-        watched.hear(3, Event::Nix(NixEvent::Stopped { id: 2 }));
+        watched.hear(0, &Event::Started(Phase::Build));
+        watched.hear(0, &began(1, "kernel"));
+        watched.hear(1, &began(2, "quick"));
+        watched.hear(3, &Event::Nix(NixEvent::Stopped { id: 2 }));
         watched.watch(4..150, |_| None);
         let kernel = watched
             .said
@@ -196,7 +193,7 @@ mod tests {
     #[test]
     fn how_far_is_said_when_it_changed() {
         let mut watched = Watched::default();
-        watched.hear(0, Event::Started(Phase::Build));
+        watched.hear(0, &Event::Started(Phase::Build));
         watched.watch(0..100, |second| {
             (second < 50).then_some(NixEvent::Built {
                 done: second,

@@ -21,22 +21,22 @@ pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
     {
         return Vec::new();
     }
-    let rows = |(name, took): &(String, Duration)| row(name, words::duration(*took));
+    let rows = |(name, took): &(String, Duration)| row(name, &words::duration(*took));
     let phases = state.finished().iter();
     let mut lines: Vec<String> = phases
-        .map(|(phase, took)| row(words::phase(*phase), words::duration(*took)))
+        .map(|(phase, took)| row(words::phase(*phase), &words::duration(*took)))
         .collect();
-    lines.insert(0, row("phase", "took".to_owned()));
+    lines.insert(0, row("phase", "took"));
     let all = at.saturating_sub(state.began().unwrap_or(at));
-    lines.push(row("all together", words::duration(all)));
+    lines.push(row("all together", &words::duration(all)));
     if !state.slowest().is_empty() {
-        lines.push(row("slowest derivations", "took".to_owned()));
+        lines.push(row("slowest derivations", "took"));
         lines.extend(state.slowest().iter().map(rows));
     }
     lines
 }
 
-fn row(name: &str, took: String) -> String {
+fn row(name: &str, took: &str) -> String {
     let name = match name.char_indices().nth(NAME) {
         Some((at, _)) => format!("{}…", name.get(..at).unwrap_or_default()),
         None => name.to_owned(),

@@ -126,13 +126,11 @@ impl View {
     /// The line of the builder's log that this event is, when it is asked for.
     fn spoken(&mut self, event: &NixEvent) -> Option<String> {
         let line = self.transcript.line(event)?;
-        let asked_for = match event {
-            NixEvent::BuildLine { .. } | NixEvent::Other(_) => 1,
-            // warnings are told in any case
-            NixEvent::Message { level: 1, .. } => 2,
-            NixEvent::Message { level, .. } if *level <= 3 => 1,
-            _ => 2,
-        };
+        // warnings are told in any case
+        let to_people = |level| level <= 3 && level != 1;
+        let log = matches!(event, NixEvent::BuildLine { .. } | NixEvent::Other(_))
+            || matches!(event, NixEvent::Message { level, .. } if to_people(*level));
+        let asked_for = if log { 1 } else { 2 };
         (self.verbose >= asked_for).then_some(line)
     }
 
@@ -181,12 +179,9 @@ impl View {
 
 /// Whether `event` is a line of a log, of which there may be any number.
 fn is_log(event: &Event) -> bool {
-    match event {
-        Event::Console(_) => true,
-        Event::Nix(event) => matches!(
-            event,
-            NixEvent::BuildLine { .. } | NixEvent::Other(_) | NixEvent::Message { .. }
-        ),
-        _ => false,
-    }
+    use NixEvent::{BuildLine, Message, Other};
+    matches!(
+        event,
+        Event::Console(_) | Event::Nix(BuildLine { .. } | Other(_) | Message { .. })
+    )
 }
