@@ -30,7 +30,10 @@ pub async fn run(
             .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
     }
     let done = pipeline::run(&plan, context, &timings).await;
-    context.events.emit(Event::WorkEnded);
+    // Who interrupts a build does not wait for its table.
+    if !context.cancel.is_cancelled() {
+        context.events.emit(Event::WorkEnded);
+    }
     let done = done?;
     let image = &done.image;
     context.events.notice(format!(

@@ -328,10 +328,10 @@ fn ten_thousand_lines_above_a_live_view_are_written_in_few_pieces() {
     }
     let line = |n: u64| format!("{n} {}", "x".repeat(60));
     for n in 0..LINES {
-        writer.take(&Event::Nix(NixEvent::BuildLine {
-            id: 0,
-            line: line(n),
-        }));
+        let line = line(n);
+        writer.take(&Event::Nix(NixEvent::BuildLine { id: 0, line }));
+        // As a build does it: the writer could write each line as it comes.
+        std::thread::park_timeout(Duration::from_micros(100));
     }
     writer.close(Duration::from_secs(60));
     (&display).write_all(MARK).unwrap();
