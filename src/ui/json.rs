@@ -88,11 +88,14 @@ fn own(event: &Event, state: &State) -> Option<Told> {
 }
 
 fn times(state: &State) -> Value {
-    let phases = state.finished().iter();
+    let phases = state.ended().iter();
     let slowest = state.slowest().iter();
     json!({
         "phases": phases
-            .map(|(p, took)| json!({ "phase": words::phase_key(*p), "seconds": seconds(*took) }))
+            .map(|ended| {
+                let (phase, took) = (words::phase_key(ended.phase), seconds(ended.took));
+                json!({ "phase": phase, "seconds": took, "well": ended.well })
+            })
             .collect::<Vec<_>>(),
         "slowest": slowest
             .map(|(name, took)| json!({ "name": name, "seconds": seconds(*took) }))

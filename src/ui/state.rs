@@ -38,6 +38,15 @@ pub(super) struct Activity {
     pub(super) changes: u64,
 }
 
+/// A phase that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) phase: Phase,
+    pub(super) took: Duration,
+    /// Whether it did what it was to do.
+    pub(super) well: bool,
+}
+
 /// Where the run is. Times count from the start of the view.
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -50,7 +59,7 @@ pub(super) struct State {
     downloaded: u64,
     active: BTreeMap<u64, Activity>,
     began: Option<Duration>,
-    finished: Vec<(Phase, Duration)>,
+    ended: Vec<Ended>,
     slowest: Vec<(String, Duration)>,
 }
 
@@ -59,6 +68,11 @@ impl State {
     pub(super) fn apply(&mut self, event: &Event, at: Duration) {
         match event {
             Event::Started(phase) => {
+                // One that another follows without its end has failed.
+                if let Some((phase, since)) = self.phase {
+                    let took = at.saturating_sub(since);
+                    self.end(phase, took, false);
+                }
                 self.phase = Some((*phase, at));
                 self.began.get_or_insert(at);
                 self.bytes = None;
@@ -66,7 +80,7 @@ impl State {
                 self.active.clear();
             }
             Event::Finished(phase, took) => {
-                self.finished.push((*phase, *took));
+                self.end(*phase, *took, true);
                 if self.phase.is_some_and(|(current, _)| current == *phase) {
                     self.phase = None;
                 }
@@ -77,7 +91,11 @@ impl State {
                 }
             }
             Event::Nix(event) => self.apply_nix(event, at),
-            Event::WorkEnded => self.phase = None,
+            Event::WorkEnded => {
+                if let Some((phase, since)) = self.phase.take() {
+                    self.end(phase, at.saturating_sub(since), false);
+                }
+            }
             Event::Warning(_)
             | Event::Notice(_)
             | Event::LogFile(_)
@@ -122,6 +140,13 @@ impl State {
             NixEvent::ToDownload { bytes } => self.to_download = self.to_download.max(*bytes),
             NixEvent::Message { .. } | NixEvent::Other(_) => {}
         }
+    }
+
+    fn end(&mut self, phase: Phase, took: Duration, well: bool) {
+        // Another one began meanwhile, and it ended well all the same.
+        self.ended
+            .retain(|ended| ended.well || ended.phase != phase);
+        self.ended.push(Ended { phase, took, well });
     }
 
     fn begin(&mut self, id: u64, kind: Kind, (path, since): (&str, Duration)) {
@@ -174,9 +199,9 @@ impl State {
         self.active.get(&id)
     }
 
-    /// The phases that ended well, in order, with their times.
-    pub(super) fn finished(&self) -> &[(Phase, Duration)] {
-        &self.finished
+    /// The phases that are over, in order.
+    pub(super) fn ended(&self) -> &[Ended] {
+        &self.ended
     }
 
     /// The derivations that took longest, the slowest one first.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::Phase;
-use crate::ui::state::State;
+use crate::ui::state::{Ended, State};
 use crate::ui::words;
 
 /// Characters of a name that are shown: the table fits 80 columns.
@@ -14,17 +14,20 @@ const TIME: usize = 12;
 /// The table of phases and of the slowest derivations; nothing when Nix was never asked.
 pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
     if !state
-        .finished()
+        .ended()
         .iter()
-        .any(|(phase, _)| *phase == Phase::Build)
-        && state.slowest().is_empty()
+        .any(|ended| ended.phase == Phase::Build)
     {
         return Vec::new();
     }
     let rows = |(name, took): &(String, Duration)| row(name, &words::duration(*took));
-    let phases = state.finished().iter();
+    let phases = state.ended().iter();
     let mut lines: Vec<String> = phases
-        .map(|(phase, took)| row(words::phase(*phase), &words::duration(*took)))
+        .map(|Ended { phase, took, well }| {
+            let how = if *well { "" } else { ": failed" };
+            let name = format!("{}{how}", words::phase(*phase));
+            row(&name, &words::duration(*took))
+        })
         .collect();
     lines.insert(0, row("phase", "took"));
     let all = at.saturating_sub(state.began().unwrap_or(at));
@@ -81,5 +84,23 @@ mod tests {
             ]
         );
         assert!(lines.iter().all(|line| line.chars().count() < 80));
+    }
+
+    #[test]
+    fn a_phase_that_failed_is_told_as_such() {
+        let mut state = State::default();
+        let second = Duration::from_secs(1);
+        for (event, at) in [
+            (Event::Started(Phase::Build), 1),
+            (Event::Started(Phase::Release), 5),
+            (Event::Finished(Phase::Release, second), 6),
+            (Event::WorkEnded, 6),
+        ] {
+            state.apply(&event, second * at);
+        }
+        let lines = table(&state, second * 6);
+        let words = lines[1].split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words, "build with Nix: failed 4.0 s");
+        assert_eq!(lines.len(), 4, "{lines:?}");
     }
 }
