@@ -53,7 +53,6 @@ impl Screen {
         };
         let bar = self.live.get_or_insert_with(|| lines_of(terminal));
         bar.set_message(frame.join("\n"));
-        bar.force_draw();
     }
 
     fn clear(&mut self) {

@@ -193,6 +193,10 @@ impl Shared {
 
 impl Batch {
     fn show(self, screen: &mut Screen) {
+        // A view that goes is not drawn again below its last lines.
+        if self.frame.as_ref().is_none_or(Vec::is_empty) {
+            screen.draw(&[]);
+        }
         let mut lines = String::new();
         for item in self.items {
             match item {
