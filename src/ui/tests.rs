@@ -10,6 +10,7 @@ use std::time::Duration;
 use console::Term;
 use nix::pty::{Winsize, openpty};
 
+use super::frame::Size;
 use super::plain::Plain;
 use super::screen::Screen;
 use super::view::{Item, Kind, View};
@@ -276,6 +277,29 @@ fn a_view_that_goes_leaves_nothing_behind() {
     terminal.screen.write("after\n");
     terminal.read();
     assert_eq!(terminal.lines(), ["after"]);
+}
+
+#[test]
+fn after_the_result_what_takes_long_is_told_in_lines() {
+    let mut view = View::new(Kind::Live, 0, false);
+    view.end_live();
+    let second = Duration::from_secs(1);
+    view.hear(&Event::Started(Phase::Unpack), second);
+    let (phase, done) = (Phase::Unpack, 5000);
+    let total = None;
+    view.hear(&Event::Bytes { phase, done, total }, second);
+    let lines = view.tick(second * 20);
+    assert_eq!(lines, [Item::Line("unpack the image: 5.0 kB".into())]);
+    assert_eq!(
+        view.frame(
+            second,
+            Size {
+                columns: 80,
+                rows: 24
+            }
+        ),
+        None
+    );
 }
 
 #[test]

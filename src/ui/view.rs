@@ -134,6 +134,13 @@ impl View {
         (self.verbose >= asked_for).then_some(line)
     }
 
+    /// The terminal is no longer ours to draw on: what takes long is told in lines from here on.
+    pub(super) fn end_live(&mut self) {
+        if matches!(self.kind, Kind::Live) {
+            self.kind = Kind::Plain(Plain::default());
+        }
+    }
+
     /// The lines that are due without an event.
     pub(super) fn tick(&mut self, at: Duration) -> Vec<Item> {
         let Kind::Plain(plain) = &mut self.kind else {

@@ -126,6 +126,7 @@ impl Inbox {
             Item::Log(text) | Item::Line(text) => text.len(),
             Item::Closed => {
                 self.closing = true;
+                self.view.end_live();
                 0
             }
         };
@@ -143,7 +144,7 @@ impl Inbox {
         Batch {
             items: mem::take(&mut self.waiting),
             left_out: (left_out > 0).then(|| self.view.left_out(left_out)),
-            frame: self.view.frame(at, size).filter(|_| !self.closing),
+            frame: self.view.frame(at, size),
             upto: self.came,
         }
     }
@@ -174,8 +175,7 @@ impl Shared {
     fn wait(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.lock();
         while inbox.waiting.is_empty() {
-            let rhythm = inbox.view.rhythm().filter(|_| !inbox.closing);
-            inbox = match rhythm {
+            inbox = match inbox.view.rhythm() {
                 Some(rhythm) => {
                     let nothing = |inbox: &mut Inbox| inbox.waiting.is_empty();
                     let waited = self.news.wait_timeout_while(inbox, rhythm, nothing);
