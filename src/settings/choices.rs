@@ -68,7 +68,8 @@ impl Choices<'_> {
         let output = layers.pick("output", said, |file, folder| {
             Some(folder.join(file.output.as_ref()?))
         });
-        output.unwrap_or_else(|| self.here.to_owned())
+        // Without the `.` of `--output .`: the path is shown.
+        output.map_or_else(|| self.here.to_owned(), |path| path.components().collect())
     }
 
     pub(super) fn force(self, layers: &mut Layers) -> bool {
