@@ -244,11 +244,12 @@ impl Deed {
         )
     }
 
-    /// The leash takes the handler away even then.
+    /// The leash takes the handler away even then; an engine that stood still lets go of it when it goes
+    /// on.
     pub fn keeps_the_leash(self) -> bool {
         !matches!(
             self,
-            Self::DoubleKill { .. } | Self::Engine(_) | Self::EngineStalls | Self::LastingEngine
+            Self::DoubleKill { .. } | Self::Engine(_) | Self::LastingEngine
         )
     }
 
