@@ -119,9 +119,12 @@ where
             sha256: locked.hash(),
         };
         let got = fetch(download).await.map_err(|f| {
+            if f.class == Class::Interrupted {
+                return f;
+            }
+            let lock = how.lock.display();
             f.hint(format!(
-                "{} pins it; delete that file to resolve it anew",
-                how.lock.display()
+                "{lock} pins it; delete its entry there to resolve it anew"
             ))
         })?;
         return Ok((locked.clone(), got));
@@ -139,7 +142,7 @@ where
         .await
         .map_err(|f| unresolved(f, how.wanted))?;
     let locked = locked(how.wanted, &got);
-    keep(how, &before, &locked, events);
+    keep(how, &locked, events);
     Ok((locked, got))
 }
 
@@ -168,7 +171,12 @@ fn locked(wanted: &Wanted, got: &Downloaded) -> Locked {
 }
 
 /// Writes the lock and says so. A folder that cannot be written is no reason not to build.
-fn keep(how: &Resolve<'_>, before: &[Locked], locked: &Locked, events: &Events) {
+fn keep(how: &Resolve<'_>, locked: &Locked, events: &Events) {
+    // Read again: the download took its time, and another build may have written meanwhile.
+    let before = match read(how.lock) {
+        Ok(before) => before,
+        Err(failure) => return events.warn(format!("the answer is not kept: {failure}")),
+    };
     if before.contains(locked) {
         events.notice(format!("nixpkgs {} is still {}", how.wanted, locked.url));
         return;

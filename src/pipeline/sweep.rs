@@ -166,12 +166,13 @@ impl Sweep<'_> {
         if of(run, all).any(|container| container.running) {
             return Ok(false);
         }
-        let reserve = if container.never_started {
+        // An ended probe may be what a private run is about to take its emulator from.
+        let reserve = if container.never_started || is_role(container, Role::Probe) {
             ABOUT_TO_START
         } else if is_role(container, Role::Builder) {
             BEING_READ
         } else {
-            // Nobody reads anything out of an ended registrar or probe.
+            // Nobody reads anything out of an ended registrar.
             return Ok(true);
         };
         let idle = self.engine.container_idle(&container.name).await?;

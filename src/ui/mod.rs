@@ -155,10 +155,15 @@ impl Ui {
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
-        self.close();
+        if let Some(writer) = &self.writer {
+            writer.pause(GOODBYE);
+        }
         tell(&format!("{question} [y/N] "));
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
+        if let Some(writer) = &self.writer {
+            writer.resume();
+        }
         read.or_environment("read the answer")?;
         let answer = answer.trim().to_ascii_lowercase();
         Ok(Some(matches!(answer.as_str(), "y" | "yes")))

@@ -99,6 +99,7 @@ impl Terminal {
                 match item {
                     Item::Line(text) | Item::Log(text) => lines.extend([&text, "\n"]),
                     Item::Closed => self.screen.close(),
+                    Item::Paused => {}
                 }
             }
         }
@@ -387,7 +388,7 @@ fn a_recording_without_a_terminal_has_neither_control_characters_nor_the_log() {
         let items = view.tick(at).into_iter().chain(view.hear(&event, at));
         lines.extend(items.map(|item| match item {
             Item::Line(text) => text,
-            Item::Log(_) | Item::Closed => panic!("a log that nobody asked for"),
+            Item::Log(_) | Item::Closed | Item::Paused => panic!("a log that nobody asked for"),
         }));
     }
     assert!(

@@ -20,6 +20,8 @@ pub(super) enum Item {
     Log(String),
     /// The terminal is another's from here on.
     Closed,
+    /// The terminal is another's for a moment.
+    Paused,
 }
 
 /// How the events are shown.

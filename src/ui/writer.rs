@@ -43,6 +43,8 @@ struct Inbox {
     wrote: u64,
     /// The live view goes: nobody has to wait for the next picture.
     closing: bool,
+    /// Somebody else has the terminal for a moment.
+    paused: bool,
     /// Somebody waited for the reader in vain.
     given_up: bool,
 }
@@ -66,6 +68,7 @@ impl Writer {
             came: 0,
             wrote: 0,
             closing: false,
+            paused: false,
             given_up: false,
         };
         let shared = Arc::new(Shared {
@@ -102,8 +105,23 @@ impl Writer {
     /// Takes the live view away for good and waits until everything is written, `patience` at most. Nobody
     /// waits a second time for a reader that was waited for in vain.
     pub(super) fn close(&self, patience: Duration) {
+        self.pass(Item::Closed, patience);
+    }
+
+    /// Takes the live view away until [`Writer::resume`], and waits like [`Writer::close`].
+    pub(super) fn pause(&self, patience: Duration) {
+        self.pass(Item::Paused, patience);
+    }
+
+    /// The terminal is ours again.
+    pub(super) fn resume(&self) {
+        self.0.lock().paused = false;
+        self.0.news.notify_one();
+    }
+
+    fn pass(&self, item: Item, patience: Duration) {
         let mut inbox = self.0.lock();
-        inbox.push(Item::Closed);
+        inbox.push(item);
         self.0.news.notify_one();
         if inbox.given_up {
             return;
@@ -129,6 +147,10 @@ impl Inbox {
                 self.view.end_live();
                 0
             }
+            Item::Paused => {
+                self.paused = true;
+                0
+            }
         };
         self.bytes = self.bytes.saturating_add(bytes);
         self.waiting.push_back(item);
@@ -144,7 +166,7 @@ impl Inbox {
         Batch {
             items: mem::take(&mut self.waiting),
             left_out: (left_out > 0).then(|| self.view.left_out(left_out)),
-            frame: self.view.frame(at, size),
+            frame: (!self.paused).then(|| self.view.frame(at, size)).flatten(),
             upto: self.came,
         }
     }
@@ -175,7 +197,8 @@ impl Shared {
     fn wait(&self) -> MutexGuard<'_, Inbox> {
         let mut inbox = self.lock();
         while inbox.waiting.is_empty() {
-            inbox = match inbox.view.rhythm() {
+            let rhythm = inbox.view.rhythm().filter(|_| !inbox.paused);
+            inbox = match rhythm {
                 Some(rhythm) => {
                     let nothing = |inbox: &mut Inbox| inbox.waiting.is_empty();
                     let waited = self.news.wait_timeout_while(inbox, rhythm, nothing);
@@ -205,6 +228,8 @@ impl Batch {
                     screen.write(&mem::take(&mut lines));
                     screen.close();
                 }
+                // That there is no picture has taken the old one away.
+                Item::Paused => {}
             }
         }
         lines.extend(self.left_out.map(|text| text + "\n"));
@@ -312,6 +337,26 @@ mod tests {
         let said = all.lines().filter_map(|line| line.strip_prefix(UNNAMED));
         let numbers: Vec<i32> = said.filter_map(|line| line.parse().ok()).collect();
         assert_eq!(numbers, (0..5000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_question_takes_the_live_view_away_for_as_long_as_it_is_open() {
+        let view = View::new(Kind::Live, 0, false);
+        let writer = Writer::start(Screen::plain(io::sink()), view).unwrap();
+        let size = Size {
+            columns: 80,
+            rows: 24,
+        };
+        let is_drawn = || {
+            let batch = writer.0.lock().empty(Duration::from_secs(9), size);
+            batch.frame.is_some_and(|frame| !frame.is_empty())
+        };
+        writer.take(&Event::Started(Phase::Flash));
+        assert!(is_drawn());
+        writer.pause(Duration::from_secs(20));
+        assert!(!is_drawn());
+        writer.resume();
+        assert!(is_drawn());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 # The image itself by native tools: the ext4 file system and the disk around it. What they put together is finished, so
 # nothing in it can see who did that; the same files, owners, modes, labels and UUIDs come out.
-{ lib, target, native }:
+{ lib, target, native, changed }:
 let
   inherit (import ./text.nix { inherit lib; }) dependsOnMachine;
 
@@ -33,15 +33,17 @@ let
     # Its name until 20.09.
     inherit (native) utillinux;
   };
+  # A tool that the person changed is to be used as they changed it.
+  toolsAreNixpkgs = !lib.any (name: lib.elem name changed) (builtins.attrNames tools ++ [ "fakeroot" "lkl" "perl" "rsync" ]);
 in
 {
   # Stands for the configuration's callPackage, which nixpkgs' module calls with its function for the file system.
   callPackage =
     function: args:
-    if isOurs function && !dependsOnMachine (args.populateImageCommands or "") { } then fileSystem function args else target.callPackage function args;
+    if toolsAreNixpkgs && isOurs function && !dependsOnMachine (args.populateImageCommands or "") { } then fileSystem function args else target.callPackage function args;
 
   # `image` as nixpkgs' module makes it; `commands` is what the configuration adds to its steps.
   disk =
     image: commands:
-    if image ? override && !dependsOnMachine commands { } then image.override (old: builtins.intersectAttrs old tools) else image;
+    if toolsAreNixpkgs && image ? override && !dependsOnMachine commands { } then image.override (old: builtins.intersectAttrs old tools) else image;
 }

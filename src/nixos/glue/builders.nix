@@ -21,10 +21,14 @@ let
   # define, and looking at a command's text before that is an infinite recursion. So everything else is taken from `fast`.
   either =
     emulate: slow: fast:
-    fast // lib.genAttrs (lib.filter (name: fast ? ${name}) decisive) (name: if emulate then slow.${name} else fast.${name});
-  decisive = [
-    "drvPath" "outPath" "out" "all" "drvAttrs" "system" "stdenv" "builder" "args" "inputDerivation" "overrideAttrs" "overrideDerivation"
-  ];
+    let
+      existing = lib.filter (name: fast ? ${name});
+    in
+    fast
+    // lib.genAttrs (existing (decisive ++ fast.outputs or [ ])) (name: if emulate then slow.${name} else fast.${name})
+    # What becomes of it then, nobody has looked at.
+    // lib.genAttrs (existing [ "overrideAttrs" "overrideDerivation" ]) (name: slow.${name});
+  decisive = [ "drvPath" "outPath" "all" "drvAttrs" "system" "stdenv" "builder" "args" "inputDerivation" ];
 
   # Manuals and their like are made of the modules' texts alone: a binary cache often has them as they are.
   cached = [
@@ -63,15 +67,18 @@ let
     symlinkJoin = withParts [ "postBuild" ] trivial "symlinkJoin";
     writeTextFile = withParts [ "checkPhase" ] trivial "writeTextFile";
     buildEnv = withParts [ "postBuild" ] native "buildEnv";
+    writeShellApplication =
+      args: if args ? checkPhase || args ? derivationArgs then target.writeShellApplication args else trivial.writeShellApplication args;
   };
   # Their texts are nixpkgs' own, and what the person gives is only copied.
   plain = [
     "writeText" "writeTextDir" "linkFarm" "linkFarmFromDrvs" "concatText" "concatTextFile" "concatScript" "writeScript" "writeScriptBin"
-    "writeShellScript" "writeShellScriptBin" "writeShellApplication" "writeReferencesToFile" "writeDirectReferencesToFile"
+    "writeShellScript" "writeShellScriptBin" "writeReferencesToFile" "writeDirectReferencesToFile"
     "writeStringReferencesToFile"
   ];
+  # Not those that put every variable of theirs into a text (substituteAll and its kin): @system@ is one of them.
   whole = [
-    "closureInfo" "replaceVars" "replaceVarsWith" "substitute" "substituteAll" "makeInitrdNG" "makeInitrd" "makeModulesClosure"
+    "closureInfo" "replaceVars" "makeInitrdNG" "makeInitrd" "makeModulesClosure"
     "makeDBusConf" "formats" "aggregateModules"
   ];
   pick = names: set: builtins.intersectAttrs (lib.genAttrs names (_: null)) set;

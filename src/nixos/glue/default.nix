@@ -29,12 +29,14 @@ let
   changed =
     let
       names = overlay: builtins.attrNames (overlay target target);
-      configured = plain.config.nixpkgs.config.packageOverrides or (_: { });
+      # A package set that the person brings has overlays and settings of its own.
+      overlays = plain.config.nixpkgs.overlays ++ target.overlays or [ ];
+      configured = target.config.packageOverrides or plain.config.nixpkgs.config.packageOverrides or (_: { });
     in
-    lib.concatMap names plain.config.nixpkgs.overlays ++ builtins.attrNames (configured target);
+    lib.concatMap names overlays ++ builtins.attrNames (configured target);
 
   builders = import ./builders.nix { inherit lib target native changed; };
-  assembly = import ./assembly.nix { inherit lib target native; };
+  assembly = import ./assembly.nix { inherit lib target native changed; };
   # Stronger than what NixOS sets, weaker than a `_module.args.pkgs = mkForce …` of the person's.
   module = { lib, ... }: { _module.args.pkgs = lib.mkOverride 60 (target // builders // { inherit (assembly) callPackage; }); };
   glued = (extend [ module ]).config;
@@ -52,6 +54,8 @@ let
       "the builder runs ${builderSystem} itself"
     else if !known then
       "the image is not made by nixpkgs' own SD image module"
+    else if !lib.all lib.isDerivation glued.sdImage.storePaths then
+      "the image holds something that is no derivation"
     else
       null;
 in
