@@ -30,11 +30,17 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
         let text = "the engine's kernel is another one: its table is looked at when a build begins";
         return vec![Check::good("binfmt_misc", text)];
     }
-    let mut checks = vec![machine.table()];
-    let entries = table::local();
-    checks.extend(handlers(&entries, taken == Some(Some(Emulation::Host))));
+    let private = taken == Some(Some(Emulation::Private));
+    let mut checks = Vec::new();
+    // A private build has a table of its own.
+    if !private {
+        checks.push(machine.table());
+        let entries = table::local();
+        checks.extend(handlers(&entries, taken == Some(Some(Emulation::Host))));
+    }
     checks.push(machine.confinement());
-    checks.push(machine.user_namespaces(engine.is_some_and(|e| e.facts().rootless)));
+    let rootless = engine.is_some_and(|engine| engine.facts().rootless);
+    checks.push(machine.user_namespaces(rootless || private));
     checks
 }
 
@@ -123,7 +129,7 @@ impl Machine {
         }
     }
 
-    /// What rootless engines stand on.
+    /// What rootless engines and private emulation stand on.
     fn user_namespaces(&self, needed: bool) -> Check {
         let topic = "user namespaces";
         let number = |path: &str| self.text(path);
@@ -148,7 +154,7 @@ impl Machine {
         match why {
             None => Check::good(topic, "not restricted"),
             Some((why, _)) if !needed => {
-                Check::good(topic, format!("{why}; this engine does not need them"))
+                Check::good(topic, format!("{why}; this build does not need them"))
             }
             Some((why, command)) => {
                 Check::warning(topic, why).remedy(format!("lift it: `{command}`"))
