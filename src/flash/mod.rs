@@ -6,6 +6,7 @@
 //! what the card holds then. Refuses: partitions, mappings, arrays; to change anything before the person
 //! agreed. Uses image (decompression, what is on a disk) and blockmap.
 
+mod beside;
 mod buffer;
 mod check;
 mod contents;

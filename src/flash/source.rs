@@ -1,6 +1,5 @@
-//! The image as it is to be written: its kind, its length, and what the files beside it say of it.
+//! The image as it is to be written: its kind and its length.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
@@ -9,11 +8,12 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::blockmap::{self, BlockMap};
+use super::beside::{Beside, Own};
+use crate::blockmap::BlockMap;
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, OrFail as _};
-use crate::image::checksum::{self, Expected, Of};
+use crate::image::checksum::{Expected, Of};
 use crate::image::{Compression, compression, decoder};
 use crate::plain_file;
 
@@ -31,15 +31,16 @@ pub struct Source {
     /// The file's length.
     pub(super) stored: u64,
     pub(super) compression: Compression,
-    /// The image's length; for a compressed image without a block map the least that it can be, which
-    /// is 0 when its format does not say.
+    /// The image's length; for a compressed image with neither block map nor manifest the least that it
+    /// can be, which is 0 when its format does not say.
     pub size: u64,
     pub(super) map: Option<BlockMap>,
     pub(super) expected: Option<Expected>,
 }
 
 impl Source {
-    /// Opens the image and reads what lies beside it: `<image>.bmap` and `<image>.sha256`.
+    /// Opens the image and reads what lies beside it: `<image>.bmap`, `<image>.sha256` and
+    /// `<image>.json`.
     pub fn open(given: &Path) -> Result<Self, Failure> {
         let file = plain_file::open(given).or_usage("open the image")?;
         let path = given.canonicalize().or_usage("find the image")?;
@@ -58,28 +59,22 @@ impl Source {
             Compression::Zstd => zstd_size(&start),
             Compression::Xz | Compression::Gzip => 0,
         };
-        let map = find_map(given, compression)?;
-        let size = map.as_ref().map_or(least, |(_, map)| map.image_size);
-        if let Some((name, _)) = &map
-            && (least > size || (compression == Compression::None && least != size))
-        {
-            let name = name.display();
-            let text = format!(
-                "{name} is the block map of another image: that has {size} bytes, this one {least}"
-            );
-            return Err(
-                Failure::usage(text).hint("remove it, or put the right one beside the image")
-            );
-        }
+        let beside = Beside::read(
+            given,
+            Own {
+                compression,
+                stored,
+                least,
+            },
+        )?;
         Ok(Self {
-            expected: checksum::expected(given, compression)
-                .map_err(|e| e.fail("read its hash"))?,
-            map: map.map(|(_, map)| map),
+            expected: beside.expected,
+            size: beside.size,
+            map: beside.map,
             path,
             file,
             stored,
             compression,
-            size,
         })
     }
 
@@ -137,34 +132,6 @@ impl Expected {
         );
         Err(Failure::usage(text).hint("it is damaged or incomplete: fetch or build it again"))
     }
-}
-
-/// The block map beside the image: by its whole name, or without the ending of the compression.
-fn find_map(
-    image: &Path,
-    compression: Compression,
-) -> Result<Option<(PathBuf, BlockMap)>, Failure> {
-    let whole = image.as_os_str().to_owned();
-    let stem = image.with_extension("").into_os_string();
-    let names = match compression {
-        Compression::None => vec![whole],
-        Compression::Zstd | Compression::Xz | Compression::Gzip => vec![whole, stem],
-    };
-    for name in names.into_iter().map(|name| with(name, ".bmap")) {
-        let operation = format!("read the block map {}", name.display());
-        let text = match plain_file::read_text(&name, blockmap::LONGEST) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            text => text.or_usage(&operation)?,
-        };
-        let map = BlockMap::parse(&text).or_usage(operation)?;
-        return Ok(Some((name, map)));
-    }
-    Ok(None)
-}
-
-fn with(mut name: OsString, ending: &str) -> PathBuf {
-    name.push(ending);
-    name.into()
 }
 
 /// The length that the first frame of zstd promises, if it does.

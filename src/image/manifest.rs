@@ -1,13 +1,13 @@
 //! `<image>.json` beside an image: the manifest that sdbuild wrote with it (docs/manifest.md).
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::content::Facts;
 use super::error::Error;
+use crate::plain_file;
 
 /// The longest manifest that is read.
 const LONGEST: u64 = 1 << 20;
@@ -48,17 +48,31 @@ struct Raw {
     sha256: String,
 }
 
-/// Compares with `<image>.json` if there is one.
-pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Manifest>, Error> {
+/// What a manifest says of its image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The manifest.
+    pub file: PathBuf,
+    /// Bytes of the image's file.
+    pub size: u64,
+    /// That file's hash.
+    pub sha256: String,
+    /// Bytes of the image when it is decompressed.
+    pub raw_size: u64,
+    /// The hash of those.
+    pub raw_sha256: String,
+}
+
+/// What `<image>.json` says, if there is one. One of another version is [`Error::Unsupported`].
+pub fn told(image: &Path) -> Result<Option<Told>, Error> {
     let mut file = image.as_os_str().to_owned();
     file.push(".json");
     let file = PathBuf::from(file);
     let shown = file.display();
-    let mut text = String::new();
-    match File::open(&file).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-            return Err(Error::refused(format!("{shown} is not a manifest")));
+    let text = match plain_file::read_text(&file, LONGEST) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) if is_foreign(e.kind()) => {
+            return Err(Error::refused(format!("{shown} is not a manifest: {e}")));
         }
         read => read?,
     };
@@ -68,15 +82,39 @@ pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Manifest>, Error> {
         let what = format!("{shown} is a manifest of version {version}, not {VERSION}");
         return Err(Error::unsupported(what));
     }
-    let fields: Fields = serde_json::from_str(&text).map_err(no_manifest)?;
-    let same = |told: &str, found: &Option<String>| found.as_deref() == Some(told);
+    let Fields { image, raw } = serde_json::from_str(&text).map_err(no_manifest)?;
+    Ok(Some(Told {
+        size: image.size,
+        sha256: image.sha256.to_ascii_lowercase(),
+        raw_size: raw.size,
+        raw_sha256: raw.sha256.to_ascii_lowercase(),
+        file,
+    }))
+}
+
+/// Whether such an error is the file's own fault: no plain file, too long, no text.
+fn is_foreign(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::InvalidData
+    )
+}
+
+/// Compares with `<image>.json` if there is one.
+pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Manifest>, Error> {
+    let Some(told) = told(image)? else {
+        return Ok(None);
+    };
+    let same = |told: &String, found: &Option<String>| found.as_ref() == Some(told);
     let checks = [
-        ("size", fields.image.size == facts.size),
-        ("sha256", same(&fields.image.sha256, &facts.sha256)),
-        ("raw.size", fields.raw.size == facts.raw_size),
-        ("raw.sha256", same(&fields.raw.sha256, &facts.raw_sha256)),
+        ("size", told.size == facts.size),
+        ("sha256", same(&told.sha256, &facts.sha256)),
+        ("raw.size", told.raw_size == facts.raw_size),
+        ("raw.sha256", same(&told.raw_sha256, &facts.raw_sha256)),
     ];
     let wrong = checks.iter().filter(|(_, right)| !right);
-    let mismatches = wrong.map(|(name, _)| *name).collect();
-    Ok(Some(Manifest { file, mismatches }))
+    Ok(Some(Manifest {
+        mismatches: wrong.map(|(name, _)| *name).collect(),
+        file: told.file,
+    }))
 }

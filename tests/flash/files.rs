@@ -191,3 +191,89 @@ fn progress_is_told_in_bytes_that_are_written() {
     assert_eq!(Some(done), total);
     assert!(done >= written, "{done}");
 }
+
+/// The manifest of `name` in short, with `raw` bytes decompressed.
+fn manifest(bench: &Bench, name: &str, raw: u64) {
+    use sha2::{Digest as _, Sha256};
+    let file = fs::read(bench.file(name)).unwrap();
+    let (size, hash) = (file.len(), hex::encode(Sha256::digest(&file)));
+    let text = format!(
+        r#"{{"version": 1, "image": {{"size": {size}, "sha256": "{hash}"}}, "raw": {{"size": {raw}, "sha256": ""}}}}"#
+    );
+    fs::write(bench.file(&format!("{name}.json")), text).unwrap();
+}
+
+#[test]
+fn a_manifest_alone_tells_hash_and_size() {
+    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
+    let raw = fs::read(bench.file("a.img")).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &raw).unwrap();
+    let mut file = gzip.finish().unwrap();
+    fs::write(bench.file("a.img.gz"), &file).unwrap();
+    assert_eq!(Source::open(&bench.file("a.img.gz")).unwrap().size, 0);
+    manifest(&bench, "a.img.gz", 20 * MIB);
+    let source = Source::open(&bench.file("a.img.gz")).unwrap();
+    assert_eq!(source.size, 20 * MIB);
+    source.check((&bench.cancel, &bench.events)).unwrap();
+    bench.flash("a.img.gz", |_| ()).unwrap();
+    assert!(bench.same());
+    // one byte of as many is another one
+    let last = file.len() - 1;
+    file[last] ^= 1;
+    fs::write(bench.file("a.img.gz"), &file).unwrap();
+    let source = Source::open(&bench.file("a.img.gz")).unwrap();
+    let failure = source.check((&bench.cancel, &bench.events)).unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    let told = failure.to_string();
+    assert!(told.contains("a.img.gz.json tells the hash of"), "{told}");
+    // and what a later sdbuild writes is not known here
+    fs::write(bench.file("a.img.gz.json"), r#"{"version": 2}"#).unwrap();
+    assert_eq!(Source::open(&bench.file("a.img.gz")).unwrap().size, 0);
+}
+
+#[test]
+fn files_of_different_images_are_refused() {
+    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
+    let refused = |words: &str| {
+        let failure = Source::open(&bench.file("a.img")).unwrap_err();
+        assert_eq!(failure.class, Class::Usage);
+        assert!(failure.to_string().contains(words), "{failure}");
+    };
+    manifest(&bench, "a.img", 20 * MIB);
+    Source::open(&bench.file("a.img")).unwrap();
+    let list = format!("{}  a.img\n", "ab".repeat(32));
+    fs::write(bench.file("a.img.sha256"), list).unwrap();
+    refused("a.img.sha256 tells another hash");
+    fs::remove_file(bench.file("a.img.sha256")).unwrap();
+    manifest(&bench, "a.img", 21 * MIB);
+    refused(
+        "a.img.json is the manifest of another image: that has 22020096 bytes, this one 20971520",
+    );
+    fs::write(bench.file("b.img"), "short").unwrap();
+    manifest(&bench, "b.img", 20 * MIB);
+    fs::rename(bench.file("b.img.json"), bench.file("a.img.json")).unwrap();
+    refused("that has 5 bytes, this one 20971520");
+    // compressed: what is inside is told by the block map too
+    let raw = fs::read(bench.file("a.img")).unwrap();
+    let packed = zstd::stream::encode_all(raw.as_slice(), 1).unwrap();
+    fs::write(bench.file("a.img"), packed).unwrap();
+    fs::write(bench.file("a.img.bmap"), map_of(&raw).to_xml()).unwrap();
+    manifest(&bench, "a.img", 20 * MIB);
+    Source::open(&bench.file("a.img")).unwrap();
+    manifest(&bench, "a.img", 22 * MIB);
+    refused("the block map is of 20971520 bytes");
+}
+
+#[test]
+fn a_pipe_in_place_of_a_manifest_is_not_waited_for() {
+    let bench = Bench::new(MIB, MIB, &[(0, 8192)]);
+    let mode = nix::sys::stat::Mode::S_IRWXU;
+    nix::unistd::mkfifo(&bench.file("a.img.json"), mode).unwrap();
+    let failure = Source::open(&bench.file("a.img")).unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    assert!(
+        failure.to_string().contains("not a plain file"),
+        "{failure}"
+    );
+}

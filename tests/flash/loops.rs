@@ -473,6 +473,19 @@ fn what_decompresses_to_more_than_the_card_is_found_while_writing() {
             "16777216 bytes",
         ],
     );
+    // unless the manifest tells it before
+    let (before, size) = (
+        card.bytes(),
+        fs::metadata(card.at("a.img.gz")).unwrap().len(),
+    );
+    let text = format!(
+        r#"{{"version": 1, "image": {{"size": {size}, "sha256": ""}}, "raw": {{"size": 25165824, "sha256": ""}}}}"#
+    );
+    fs::write(card.at("a.img.gz.json"), text).unwrap();
+    let (code, text) = card.flashed("a.img.gz", &[]);
+    assert_eq!(code, Some(2), "{text}");
+    tells(&text, &["(nothing was written)", "is too small"]);
+    assert!(card.bytes() == before);
 }
 
 #[test]
