@@ -26,6 +26,10 @@ use crate::failure::{Failure, OrFail as _};
 /// Fewer zeros than this are written like data: a seek costs a card more.
 const SHORTEST_GAP: usize = 64 << 10;
 
+/// Bytes that a disk is told to make zero at once: in between we look whether to stop, and an order takes
+/// a card seconds when it makes zeros by writing them.
+const ORDER: u64 = 256 << 20;
+
 /// What was written, for whoever reads it back.
 #[derive(Debug)]
 pub struct Written {
@@ -47,13 +51,13 @@ pub fn write(
     let (checked, ready) = sync_channel(1);
     let mut writer = Writer {
         target,
+        cancel,
         events,
         state,
         blank: 0..0,
         zeroed: Vec::new(),
         done: 0,
-        total: total(source),
-        counts_blank: source.map.is_none(),
+        total: Some(source.size).filter(|size| *size > 0),
     };
     let pieces = Pieces {
         source,
@@ -79,25 +83,18 @@ pub fn write(
     })
 }
 
-/// Bytes that will have to be written, when that is known.
-fn total(source: &Source) -> Option<u64> {
-    match &source.map {
-        Some(map) => Some(map.mapped_bytes()),
-        None => Some(source.size).filter(|size| *size > 0),
-    }
-}
-
 struct Writer<'a> {
     target: &'a mut Target,
+    cancel: &'a Cancel,
     events: &'a Events,
     state: &'a State,
     /// Zeros of the image that were not yet seen to.
     blank: Range<u64>,
     zeroed: Vec<Range<u64>>,
-    /// Bytes written; without a block map, bytes of the image dealt with.
+    /// Bytes of the image that the disk holds, zeros too.
     done: u64,
+    /// All of them, when that is known.
     total: Option<u64>,
-    counts_blank: bool,
 }
 
 impl Writer<'_> {
@@ -119,9 +116,6 @@ impl Writer<'_> {
             self.blank.start = at;
         }
         self.blank.end = at.saturating_add(count);
-        if self.counts_blank {
-            self.tell(count);
-        }
         Ok(())
     }
 
@@ -168,25 +162,41 @@ impl Writer<'_> {
     fn see_to_blank(&mut self) -> Result<(), Failure> {
         let blank = std::mem::replace(&mut self.blank, 0..0);
         let end = self.target.whole_blocks(blank.end).min(self.target.size);
-        if blank.start >= end {
-            return Ok(());
-        }
-        self.state.set(Card::HalfWritten);
-        let count = end.saturating_sub(blank.start);
-        let zeroed = self.target.zero(blank.start, count);
-        let operation = format!("clear {count} bytes at byte {}", blank.start);
-        if zeroed.map_err(|e| trouble(&e)).or_environment(operation)? {
-            self.zeroed.push(blank.start..end);
-            return Ok(());
-        }
-        let mut buffer = Buffer::new();
+        let mut buffer = None;
         let mut at = blank.start;
         while at < end {
-            let n = end.saturating_sub(at).min(BUFFER as u64);
-            self.clear(at, usize::try_from(n).unwrap_or(0), &mut buffer)?;
-            at = at.saturating_add(n);
+            if self.cancel.is_cancelled() {
+                return Err(Failure::interrupted());
+            }
+            self.state.set(Card::HalfWritten);
+            let left = end.saturating_sub(at);
+            let mut count = left.min(ORDER);
+            if !self.order(at, count)? {
+                count = left.min(BUFFER as u64);
+                let buffer = buffer.get_or_insert_with(Buffer::new);
+                self.clear(at, usize::try_from(count).unwrap_or(0), buffer)?;
+            }
+            at = at.saturating_add(count);
+            self.tell(count);
         }
         Ok(())
+    }
+
+    /// Has the disk itself make zeros, if it can.
+    fn order(&mut self, at: u64, count: u64) -> Result<bool, Failure> {
+        let zeroed = self.target.zero(at, count).map_err(|e| trouble(&e));
+        let zeroed = zeroed.or_environment(format!("clear {count} bytes at byte {at}"))?;
+        if zeroed {
+            self.note_zeroed(at..at.saturating_add(count));
+        }
+        Ok(zeroed)
+    }
+
+    fn note_zeroed(&mut self, range: Range<u64>) {
+        match self.zeroed.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.zeroed.push(range),
+        }
     }
 
     /// Reads `count` bytes, and writes zeros where there is something else.
@@ -211,8 +221,7 @@ impl Writer<'_> {
         let zeros = space.get(dirty.clone()).unwrap_or_default();
         let start = at.saturating_add(dirty.start as u64);
         self.put(zeros, start)?;
-        self.zeroed
-            .push(start..start.saturating_add(zeros.len() as u64));
+        self.note_zeroed(start..start.saturating_add(zeros.len() as u64));
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use sdbuild::cancel::Cancel;
 use sdbuild::event::Events;
 use sdbuild::flash::{self, Allowed, Request, Source, State};
 
+use crate::files::stopped_in_a_hole;
 use crate::{have, image, map_of, run};
 
 const MIB: u64 = 1 << 20;
@@ -291,6 +292,21 @@ fn a_disk_that_cannot_clear_is_read_and_cleared_where_it_must_be() {
             file.write_all_at(&[1], at).unwrap();
         }
     }
+}
+
+#[test]
+fn reading_and_clearing_a_long_hole_can_be_stopped() {
+    if !loops_are_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    run("mount -t ramfs none .", folder.path());
+    let told = std::panic::catch_unwind(|| stopped_in_a_hole(folder.path(), 64 * MIB));
+    run(
+        &format!("umount {}", folder.path().display()),
+        Path::new("/"),
+    );
+    assert_eq!(told.unwrap(), 8192 + 4 * MIB);
 }
 
 #[test]
