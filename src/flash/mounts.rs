@@ -73,13 +73,13 @@ impl Mounts {
             found.names = zfs_members(tree);
         } else if mount.kind == "overlay" {
             return self.below_overlay(mount, tree, depth);
-        } else if mount.source.starts_with("/dev/") {
+        } else if mount.source.starts_with("/dev/") && mount.source != "/dev/fuse" {
             // bcachefs names all of its devices in one.
             let names = mount.source.split(':').map(|node| tree.of_node(node));
             let names: Option<Vec<_>> = names.collect();
             found.names = names.unwrap_or_default();
         } else {
-            // tmpfs, the network, a shared folder of a virtual machine: no disk of ours.
+            // tmpfs, a program (which may call itself /dev/fuse), the network, a shared folder of a virtual machine: no disk of ours.
             return found;
         }
         found.unknown = found.names.is_empty();

@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::devices::{Disk, Kind, disk};
-use super::mounts::{Behind, Mounts, swaps};
+use super::mounts::{Behind, Mount, Mounts, swaps};
 use super::tree::{Tree, block};
 
 /// The system's own: these, and what is mounted below them.
 const SYSTEM_TREES: [&str; 5] = ["/boot", "/efi", "/etc", "/nix", "/usr"];
 /// These alone: people mount their own things below them.
 const SYSTEM_POINTS: [&str; 4] = ["/", "/home", "/root", "/var"];
+
+/// Where people mount what they put in for a while. Whatever is mounted elsewhere from a disk that is not
+/// removable is taken for the system's: `/srv`, `/var/lib/docker` or `/home/me` on a disk of its own.
+const PASSING_TREES: [&str; 4] = ["/mnt", "/media", "/run/media", "/tmp"];
 
 /// All disks of a machine.
 #[derive(Clone, Debug)]
@@ -45,8 +49,8 @@ impl Survey {
         let mut survey = Self { disks, partitions };
         let mounts = Mounts::read(tree);
         survey.note_mounts(tree, &mounts);
-        for (what, behind) in owned(tree, &mounts, image) {
-            survey.note_system(tree, &mounts, (&what, &behind));
+        for claim in owned(tree, &mounts, image) {
+            survey.note_system(tree, &mounts, &claim);
         }
         survey
     }
@@ -84,8 +88,9 @@ impl Survey {
         }
     }
 
-    /// Marks the disks that `what` depends on.
-    fn note_system(&mut self, tree: &Tree, mounts: &Mounts, (what, behind): (&str, &Behind)) {
+    /// Marks the disks that the claim is about.
+    fn note_system(&mut self, tree: &Tree, mounts: &Mounts, claim: &Claim) {
+        let Claim { what, behind, .. } = claim;
         let below = Below { tree, mounts }.disks(&behind.names);
         for disk in self.disks.values_mut() {
             let text = if below.contains(&disk.name) {
@@ -95,21 +100,43 @@ impl Survey {
             } else {
                 continue;
             };
-            if !disk.system.contains(&text) {
+            if !disk.system.contains(&text) && (claim.is_certain || is_news(disk, what)) {
                 disk.system.push(text);
             }
         }
     }
 }
 
-/// What this machine cannot lose, and what it lies on.
-fn owned(tree: &Tree, mounts: &Mounts, image: &Path) -> Vec<(String, Behind)> {
+/// Something that may not be lost.
+struct Claim {
+    what: String,
+    /// What it lies on.
+    behind: Behind,
+    /// Whether it is the machine's whatever it lies on; else only on a disk that is not removable.
+    is_certain: bool,
+}
+
+/// Whether an uncertain claim counts and says more than what is known: an engine mounts a hundred
+/// folders below its own.
+fn is_news(disk: &Disk, what: &str) -> bool {
+    let says_more = |known: &String| known.starts_with('/') && !Path::new(what).starts_with(known);
+    !disk.removable && disk.system.iter().all(says_more)
+}
+
+/// What this machine cannot lose, and what it lies on; what is certain comes first.
+fn owned(tree: &Tree, mounts: &Mounts, image: &Path) -> Vec<Claim> {
     let is_system = |point: &Path| {
         SYSTEM_TREES.iter().any(|tree| point.starts_with(tree))
             || SYSTEM_POINTS.iter().any(|it| point == Path::new(it))
     };
-    let system = mounts.0.iter().filter(|mount| is_system(&mount.point));
-    let system = system.map(|m| (m.point.display().to_string(), mounts.behind(m, tree)));
+    let passes = |point: &Path| PASSING_TREES.iter().any(|tree| point.starts_with(tree));
+    let (system, others): (Vec<_>, Vec<_>) = mounts.0.iter().partition(|m| is_system(&m.point));
+    let claim = |what: String, behind| Claim {
+        what,
+        behind,
+        is_certain: true,
+    };
+    let mounted = |m: &Mount| claim(m.point.display().to_string(), mounts.behind(m, tree));
     let swaps = swaps(tree).into_iter().map(|path| {
         let behind = match tree.of_node(&path) {
             Some(name) => Behind {
@@ -118,13 +145,19 @@ fn owned(tree: &Tree, mounts: &Mounts, image: &Path) -> Vec<(String, Behind)> {
             },
             None => mounts.behind_path(Path::new(&path), tree),
         };
-        ("swap".to_owned(), behind)
+        claim("swap".to_owned(), behind)
     });
-    let image = (
+    let image = claim(
         "the image itself".to_owned(),
         mounts.behind_path(image, tree),
     );
-    system.chain(swaps).chain([image]).collect()
+    let others = others.into_iter().filter(|mount| !passes(&mount.point));
+    let others = others.map(|mount| Claim {
+        is_certain: false,
+        ..mounted(mount)
+    });
+    let system = system.into_iter().map(mounted);
+    system.chain(swaps).chain([image]).chain(others).collect()
 }
 
 /// The disk that a partition is on; `None` for what is no partition.

@@ -203,7 +203,7 @@ fn what_a_laptop_does_not_give_away() {
         ),
         ("8:32", EVERYTHING, ""),
         ("8:48", EVERYTHING, "/dev/sdd is read-only"),
-        ("7:0", none, "/dev/loop0 is not removable (loop)"),
+        ("7:0", EVERYTHING, "/dev/loop0 holds /snap/core"),
         (
             "99:0",
             none,
@@ -298,6 +298,26 @@ fn a_live_systems_own_stick_is_kept() {
         refused.starts_with("/dev/sda holds /nix/.ro-store, /nix/store"),
         "{refused}"
     );
+}
+
+#[test]
+fn what_a_server_mounts_from_a_fixed_disk_is_kept() {
+    let machine = Machine::new("server");
+    // a home is on one of the disks on USB
+    assert_eq!(machine.listed(), ["sdd"]);
+    for (number, why) in [
+        ("259:0", "/dev/nvme0n1 holds /, /boot, the image itself"),
+        ("259:3", "/dev/nvme1n1 holds /var/lib/docker"),
+        ("8:0", "/dev/sda holds /srv/mail, /opt"),
+        ("8:16", "/dev/sdb holds /home/me"),
+        // where people mount what they put in, and what can be taken out
+        ("8:32", ""),
+        ("8:48", ""),
+    ] {
+        assert_eq!(machine.refused(number, EVERYTHING), why);
+    }
+    let refused = machine.refused("8:48", Allowed::default());
+    assert_eq!(refused, "/dev/sdd is mounted at /data");
 }
 
 #[test]
