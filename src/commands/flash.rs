@@ -38,23 +38,18 @@ pub async fn run(args: &cli::Flash, (ui, context): (&Ui, &Context)) -> Result<()
     });
     let done = async {
         let (prepared, lost) = prepared.await?;
-        if !agreed(args.yes, &lost, (ui, context)).await? {
-            return Ok(None);
-        }
+        agreed(args.yes, &lost, (ui, context)).await?;
         let state = state.clone();
         let write = move |context: &Context| write(prepared, context, &state);
-        blocking(context, write).await.map(Some)
+        blocking(context, write).await
     };
-    let disk = done.await.map_err(|failure| state.told(failure, &named))?;
+    let node = done.await.map_err(|failure| state.told(failure, &named))?;
     let verified = if args.no_verify {
         "written"
     } else {
         "written and read back"
     };
-    match disk {
-        Some(node) => context.events.notice(format!("{node} is {verified}")),
-        None => context.events.notice("nothing was written"),
-    }
+    context.events.notice(format!("{node} is {verified}"));
     Ok(())
 }
 
@@ -82,16 +77,13 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-async fn agreed(
-    yes: bool,
-    lost: &[String],
-    (ui, context): (&Ui, &Context),
-) -> Result<bool, Failure> {
+/// An error unless the person agreed, so that what a script does next is not done to the old card.
+async fn agreed(yes: bool, lost: &[String], (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
     if yes {
         for line in lost {
             context.events.notice(line);
         }
-        return Ok(true);
+        return Ok(());
     }
     let lines: Vec<_> = lost.iter().map(|line| one_line(line)).collect();
     let question = format!(
@@ -103,11 +95,16 @@ async fn agreed(
     let asked = tokio::task::spawn_blocking(move || ui.confirm(&question));
     let answer = context.cancel.race(asked).await?;
     let answer = answer.map_err(|e| Failure::new(Class::Internal, e))??;
-    answer.ok_or_else(|| {
-        let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
-        let text = "standard input is no terminal to ask on whether all of this may be lost";
-        Failure::usage(format!("{text}: {}", lost.join("; "))).hint("give --yes if it may")
-    })
+    match answer {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::usage("you did not agree")),
+        None => {
+            let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
+            let text = "standard input is no terminal to ask on whether all of this may be lost";
+            let failure = Failure::usage(format!("{text}: {}", lost.join("; ")));
+            Err(failure.hint("give --yes if it may"))
+        }
+    }
 }
 
 /// The disks that an image can go to.

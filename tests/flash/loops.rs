@@ -696,7 +696,8 @@ fn only_yes_is_a_yes() {
         let output = child.wait_with_output().unwrap();
         drop(stdin);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(output.status.code(), Some(0), "{text}");
+        let code = if written { 0 } else { 2 };
+        assert_eq!(output.status.code(), Some(code), "{text}");
         tells(
             &text,
             &[
@@ -711,7 +712,7 @@ fn only_yes_is_a_yes() {
             tells(&text, &["is written and read back"]);
             assert!(now[..bytes.len()] == bytes[..]);
         } else {
-            tells(&text, &["nothing was written"]);
+            tells(&text, &["(nothing was written): you did not agree"]);
             assert!(now == before, "{answer:?}");
         }
     }
