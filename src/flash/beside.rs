@@ -51,7 +51,7 @@ impl Beside {
         if let Some(told) = &told {
             let named = format!("{} is the manifest", told.file.display());
             if told.size != own.stored {
-                return Err(another(&named, told.size, own.stored));
+                return Err(incomplete(told, own.stored));
             }
             own.fits(told.raw_size, &named)?;
             if let Some((_, map)) = map.as_ref().filter(|(_, m)| m.image_size != told.raw_size) {
@@ -111,6 +111,12 @@ fn expected(listed: Option<Expected>, told: Option<Told>) -> Result<Option<Expec
 fn another(named: &str, size: u64, own: u64) -> Failure {
     let text = format!("{named} of another image: that has {size} bytes, this one {own}");
     Failure::usage(text).hint("remove it, or put the right one beside the image")
+}
+
+fn incomplete(told: &Told, stored: u64) -> Failure {
+    let (name, size) = (told.file.display(), told.size);
+    let text = format!("the image's file has {stored} bytes, but {name} tells of {size}");
+    Failure::usage(text).hint("it is incomplete, or the manifest is that of another image")
 }
 
 fn contradiction(told: &Told, what: &str) -> Failure {
