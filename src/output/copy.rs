@@ -98,14 +98,14 @@ impl Copy {
         format!("{}{}", self.product.name, suffix(format))
     }
 
-    /// The sidecars' names: hash, block map, manifest, list for Imager. The block map is of the raw
-    /// image and has its name; there bmaptool finds it for that and for each of its compressed forms.
+    /// The sidecars' names: hash, block map, manifest, list for Imager. Each begins with the image's whole
+    /// name, so that the same image in another form keeps its own; bmaptool looks there first.
     fn sidecars(&self) -> [Option<String>; 4] {
         let name = self.name();
         let imager = self.order.settings.imager.as_ref();
         [
             Some(format!("{name}.sha256")),
-            Some(format!("{}.bmap", self.product.name)),
+            Some(format!("{name}.bmap")),
             Some(format!("{name}.json")),
             imager.map(|_| format!("{name}.rpi-imager.json")),
         ]

@@ -195,7 +195,7 @@ fn every_form_comes_out_as_every_other_with_its_sidecars() {
             let hash = hex::encode(Sha256::digest(&written));
             let line = format!("{hash}  {name}\n");
             assert_eq!(read(dir.path(), &format!("{name}.sha256")), line.as_bytes());
-            let map = String::from_utf8(read(dir.path(), "a.img.bmap")).unwrap();
+            let map = String::from_utf8(read(dir.path(), &format!("{name}.bmap"))).unwrap();
             let map = crate::blockmap::BlockMap::parse(&map).unwrap();
             let mut builder = crate::blockmap::Builder::new();
             builder.push(&raw);
@@ -207,6 +207,24 @@ fn every_form_comes_out_as_every_other_with_its_sidecars() {
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4);
         }
     }
+}
+
+#[test]
+fn another_form_of_an_image_keeps_its_sidecars() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |wanted, size| {
+        let order = (product("a.img", Format::None), how(wanted), true);
+        let bytes = archive(tar::EntryType::Regular, &content(size));
+        copy(dir.path(), order).write(bytes.as_slice()).unwrap();
+    };
+    let sidecars =
+        || ["sha256", "bmap", "json"].map(|of| read(dir.path(), &format!("a.img.xz.{of}")));
+    write(Format::Xz, 300_000);
+    let before = sidecars();
+    for other in [Format::None, Format::Zstd, Format::Gzip] {
+        write(other, 500_000);
+    }
+    assert!(sidecars() == before);
 }
 
 fn encoder(format: Format, raw: &[u8]) -> crate::output::encode::Encoder<Vec<u8>> {
