@@ -151,6 +151,9 @@ impl Copy {
         };
         let poured = pour(head.as_slice().chain(entry), &work)
             .map_err(|why| failed(why, size, (&self.product, &self.order.settings.dir)))?;
+        if poured.ends.len() == 0 {
+            return Err(refuse("the image that was built is empty"));
+        }
         self.warn_of_unknown_size(shape, (frame, poured.ends.len()));
         self.publish(target, &poured)
     }

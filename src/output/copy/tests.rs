@@ -287,6 +287,25 @@ fn damaged_compression_is_the_builds_fault_and_leaves_nothing() {
 }
 
 #[test]
+fn an_empty_image_is_refused() {
+    for packed in ALL {
+        let bytes = encoder(packed, &[]).finish().unwrap();
+        for wanted in ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let came = format!("a.img{}", suffix(packed));
+            let order = (product(&came, packed), how(wanted), false);
+            let archive = archive(tar::EntryType::Regular, &bytes);
+            let failure = copy(dir.path(), order)
+                .write(archive.as_slice())
+                .unwrap_err();
+            assert_eq!(failure.class, Class::Build, "{packed:?} to {wanted:?}");
+            assert!(failure.to_string().contains("is empty"), "{failure}");
+            assert!(empty(dir.path()));
+        }
+    }
+}
+
+#[test]
 fn several_frames_go_through_and_are_told() {
     let frame = zstd::encode_all([7; 1000].as_slice(), 1).unwrap();
     let sized = |n: usize| {
@@ -411,7 +430,7 @@ proptest! {
     /// Holes and data of any lengths, in chunks of any length.
     #[test]
     fn what_goes_in_comes_out(
-        parts in proptest::collection::vec((any::<bool>(), 0usize..400_000), 0..8), cut in 1usize..2_000_000,
+        parts in proptest::collection::vec((any::<bool>(), 1usize..400_000), 1..8), cut in 1usize..2_000_000,
     ) {
         let raw: Vec<u8> = parts.iter().flat_map(|(zero, n)| vec![if *zero { 0 } else { 9 }; *n]).collect();
         let bytes = archive(tar::EntryType::Regular, &raw);
