@@ -1,13 +1,14 @@
 //! `<image>.json` beside an image: the manifest that sdbuild wrote with it (docs/manifest.md).
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::content::Facts;
 use super::error::Error;
+use crate::plain_file;
 
 /// The longest manifest that is read.
 const LONGEST: u64 = 1 << 20;
@@ -54,21 +55,19 @@ pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Manifest>, Error> {
     file.push(".json");
     let file = PathBuf::from(file);
     let shown = file.display();
-    let mut text = String::new();
-    match File::open(&file).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-            return Err(Error::refused(format!("{shown} is not a manifest")));
-        }
-        read => read?,
+    let no_manifest =
+        |why: &dyn Display| Error::refused(format!("{shown} is not a manifest: {why}"));
+    let text = match plain_file::read_text(&file, LONGEST) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) if plain_file::is_other(&e) => return Err(no_manifest(&e)),
+        text => text?,
     };
-    let no_manifest = |e| Error::refused(format!("{shown} is not a manifest: {e}"));
-    let Version { version } = serde_json::from_str(&text).map_err(no_manifest)?;
+    let Version { version } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
     if version != VERSION {
         let what = format!("{shown} is a manifest of version {version}, not {VERSION}");
         return Err(Error::unsupported(what));
     }
-    let fields: Fields = serde_json::from_str(&text).map_err(no_manifest)?;
+    let fields: Fields = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
     let same = |told: &str, found: &Option<String>| found.as_deref() == Some(told);
     let checks = [
         ("size", fields.image.size == facts.size),
