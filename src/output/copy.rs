@@ -9,7 +9,7 @@ use super::encode::{Compression, suffix};
 use super::imager::{self, Imager};
 use super::manifest::{About, Manifest, Origin};
 use super::product::Product;
-use super::publish::{Named, is_free, publish};
+use super::publish::{Named, Release, is_free};
 use super::stages::{Poured, Work, pour};
 use super::store::{Shape, Store};
 use super::target::Target;
@@ -229,7 +229,12 @@ impl Copy {
             target,
             name: name.clone(),
         });
-        publish(&settings.dir, files, settings.force).map_err(|e| unnamed(e, &settings.dir))?;
+        let release = Release {
+            folder: &settings.dir,
+            force: settings.force,
+            cancel: &self.cancel,
+        };
+        release.publish(files)?;
         Ok(Image {
             path: settings.dir.join(name),
             size: poured.written.0,

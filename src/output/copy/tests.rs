@@ -381,6 +381,37 @@ fn a_cancelled_copy_leaves_nothing() {
 }
 
 #[test]
+fn an_interruption_before_the_first_name_leaves_what_was_there() {
+    let raw = content(100);
+    for force in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        if force {
+            std::fs::write(dir.path().join("a.img"), "old").unwrap();
+        }
+        let copy = copy(dir.path(), plain(force));
+        let target = copy.target().unwrap();
+        let work = Work {
+            size: raw.len() as u64,
+            packed: Format::None,
+            limit: LARGEST,
+            store: Store {
+                file: target.file(),
+                shape: Shape::Sparse,
+            },
+            cancel: &copy.cancel,
+            tell: &|_| (),
+        };
+        let poured = pour(raw.as_slice(), &work).unwrap();
+        copy.cancel.received(2);
+        let failure = copy.publish(target, &poured).unwrap_err();
+        assert_eq!(failure.class, Class::Interrupted, "{failure}");
+        let left = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, usize::from(force));
+        assert!(!force || read(dir.path(), "a.img") == b"old");
+    }
+}
+
+#[test]
 fn the_same_facts_are_the_same_bytes_but_for_durations() {
     let made = || {
         let dir = tempfile::tempdir().unwrap();
