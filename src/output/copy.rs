@@ -107,7 +107,7 @@ impl Copy {
             Some(format!("{name}.sha256")),
             Some(format!("{name}.bmap")),
             Some(format!("{name}.json")),
-            imager.map(|_| format!("{name}.rpi-imager.json")),
+            imager.map(|_| imager::beside(&name)),
         ]
     }
 
@@ -232,6 +232,7 @@ impl Copy {
         let release = Release {
             folder: &settings.dir,
             force: settings.force,
+            stale: settings.imager.is_none().then(|| imager::beside(&name)),
             cancel: &self.cancel,
         };
         release.publish(files)?;

@@ -19,6 +19,11 @@ pub enum Imager {
 /// 64-bit boards by Imager's own words for them.
 const DEVICES: [&str; 3] = ["pi5-64bit", "pi4-64bit", "pi3-64bit"];
 
+/// The list's name beside `image`.
+pub(super) fn beside(image: &str) -> String {
+    format!("{image}.rpi-imager.json")
+}
+
 pub(super) fn list(about: About<'_>, imager: &Imager, folder: &Path) -> Value {
     let name = about.name;
     let url = match imager {

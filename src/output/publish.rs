@@ -45,6 +45,8 @@ pub(super) struct Release<'a> {
     pub(super) folder: &'a Path,
     /// Replace what has their names.
     pub(super) force: bool,
+    /// A sidecar of the image that is replaced, which would be taken for one of the new image.
+    pub(super) stale: Option<String>,
     /// Ends it before the first name is given. Then it is brought to its end.
     pub(super) cancel: &'a Cancel,
 }
@@ -58,6 +60,7 @@ impl Release<'_> {
         if self.cancel.is_cancelled() {
             return Err(Failure::interrupted());
         }
+        self.remove_stale().map_err(failure)?;
         self.place(files).map_err(failure)
     }
 
@@ -69,8 +72,18 @@ impl Release<'_> {
         Ok(())
     }
 
+    fn remove_stale(&self) -> Result<(), Unnamed> {
+        let Some(name) = self.stale.as_deref().filter(|_| self.force) else {
+            return Ok(());
+        };
+        match fs::remove_file(self.folder.join(name)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(unnamed(name)(e)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn place(&self, mut files: Vec<Named>) -> Result<(), Unnamed> {
-        let Self { folder, force, .. } = *self;
+        let (folder, force) = (self.folder, self.force);
         let last = files.len().saturating_sub(1);
         for at in 0..files.len() {
             let (before, rest) = files.split_at_mut(at);

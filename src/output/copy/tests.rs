@@ -456,6 +456,27 @@ fn a_list_for_imager_is_written_on_request() {
     }
 }
 
+#[test]
+fn a_list_of_the_image_that_is_replaced_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "a.img.rpi-imager.json";
+    let bytes = archive(tar::EntryType::Regular, b"new");
+    for other in [name, "b.img.rpi-imager.json"] {
+        std::fs::write(dir.path().join(other), "old").unwrap();
+    }
+    let kept = copy(dir.path(), plain(false));
+    kept.write(bytes.as_slice()).unwrap();
+    assert_eq!(read(dir.path(), name), b"old");
+    let interrupted = copy(dir.path(), plain(true));
+    interrupted.cancel.received(2);
+    interrupted.write(bytes.as_slice()).unwrap_err();
+    assert_eq!(read(dir.path(), name), b"old");
+    let replaced = copy(dir.path(), plain(true));
+    replaced.write(bytes.as_slice()).unwrap();
+    assert!(!dir.path().join(name).exists());
+    assert_eq!(read(dir.path(), "b.img.rpi-imager.json"), b"old");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     /// Holes and data of any lengths, in chunks of any length.
