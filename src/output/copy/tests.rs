@@ -229,7 +229,7 @@ fn another_form_of_an_image_keeps_its_sidecars() {
 
 fn encoder(format: Format, raw: &[u8]) -> crate::output::encode::Encoder<Vec<u8>> {
     let size = Some(raw.len() as u64);
-    crate::output::encode::Encoder::new(how(format), size, Vec::new()).unwrap()
+    crate::output::encode::Encoder::new(how(format), size, 1, Vec::new()).unwrap()
 }
 
 #[test]
