@@ -254,9 +254,8 @@ impl Copy {
 
     /// What is in the sidecars, in the order of their names.
     fn texts(&self, about: About<'_>, manifest: &str) -> Result<[String; 4], Failure> {
-        let settings = &self.order.settings;
-        let imager = settings.imager.as_ref();
-        let list = imager.map(|imager| json(&imager::list(about, imager, &settings.dir)));
+        let imager = self.order.settings.imager.as_ref();
+        let list = imager.map(|imager| json(&imager::list(about, imager, &self.order)));
         Ok([
             format!("{}  {}\n", hex::encode(about.poured.written.1), about.name),
             about.poured.map.to_xml(),

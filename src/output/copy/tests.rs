@@ -457,6 +457,43 @@ fn a_list_for_imager_is_written_on_request() {
 }
 
 #[test]
+fn the_list_names_boards_for_their_systems_only_and_escapes_the_address() {
+    for (base, system, url) in [
+        (
+            "https://a.example/b",
+            "aarch64-linux",
+            "https://a.example/b/a%3Fb.img",
+        ),
+        (
+            "https://a.example",
+            "x86_64-linux",
+            "https://a.example/a%3Fb.img",
+        ),
+        (
+            "https://a.example/b/?c=d",
+            "x86_64-linux",
+            "https://a.example/b/a%3Fb.img?c=d",
+        ),
+        ("folder/", "x86_64-linux", "folder/a?b.img"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut copy = copy(dir.path(), plain(false));
+        copy.product.name = "a?b.img".into();
+        copy.order.settings.imager = Some(Imager::Below(base.into()));
+        copy.order.origin.system = system.into();
+        let bytes = archive(tar::EntryType::Regular, b"x");
+        copy.write(bytes.as_slice()).unwrap();
+        let list = read(dir.path(), "a?b.img.rpi-imager.json");
+        let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+        let entry = &list["os_list"][0];
+        assert_eq!(entry["url"], url);
+        let boards = entry.get("devices").and_then(serde_json::Value::as_array);
+        let wanted = (system == "aarch64-linux").then_some(3);
+        assert_eq!(boards.map(Vec::len), wanted, "{system}");
+    }
+}
+
+#[test]
 fn a_list_of_the_image_that_is_replaced_goes() {
     let dir = tempfile::tempdir().unwrap();
     let name = "a.img.rpi-imager.json";
