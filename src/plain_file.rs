@@ -47,6 +47,15 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
         .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
+/// Whether an error of these functions says that the file is none of the kind that was looked for: no
+/// plain file, too large, no text. All other errors are the machine's.
+pub fn is_other(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::InvalidData
+    )
+}
+
 /// Without waiting for a pipe's other end; what was opened is asked, not the path, which may be
 /// something else by then.
 fn open_with(how: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {

@@ -1,5 +1,6 @@
 //! `<image>.json` beside an image: the manifest that sdbuild wrote with it (docs/manifest.md).
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -69,20 +70,19 @@ pub fn told(image: &Path) -> Result<Option<Told>, Error> {
     file.push(".json");
     let file = PathBuf::from(file);
     let shown = file.display();
+    let no_manifest =
+        |why: &dyn Display| Error::refused(format!("{shown} is not a manifest: {why}"));
     let text = match plain_file::read_text(&file, LONGEST) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) if is_foreign(e.kind()) => {
-            return Err(Error::refused(format!("{shown} is not a manifest: {e}")));
-        }
+        Err(e) if plain_file::is_other(&e) => return Err(no_manifest(&e)),
         read => read?,
     };
-    let no_manifest = |e| Error::refused(format!("{shown} is not a manifest: {e}"));
-    let Version { version } = serde_json::from_str(&text).map_err(no_manifest)?;
+    let Version { version } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
     if version != VERSION {
         let what = format!("{shown} is a manifest of version {version}, not {VERSION}");
         return Err(Error::unsupported(what));
     }
-    let Fields { image, raw } = serde_json::from_str(&text).map_err(no_manifest)?;
+    let Fields { image, raw } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
     Ok(Some(Told {
         size: image.size,
         sha256: image.sha256.to_ascii_lowercase(),
@@ -90,14 +90,6 @@ pub fn told(image: &Path) -> Result<Option<Told>, Error> {
         raw_sha256: raw.sha256.to_ascii_lowercase(),
         file,
     }))
-}
-
-/// Whether such an error is the file's own fault: no plain file, too long, no text.
-fn is_foreign(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::InvalidData
-    )
 }
 
 /// Compares with `<image>.json` if there is one.

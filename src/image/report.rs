@@ -140,25 +140,37 @@ impl Layout {
     }
 }
 
+/// Takes note of what is wrong with a file beside the image, when the rest can still be read.
+fn noted<T>(
+    read: Result<Option<T>, Error>,
+    problems: &mut Vec<String>,
+) -> Result<Option<T>, Error> {
+    match read {
+        Err(error) if !error.is_fatal() => {
+            problems.push(error.to_string());
+            Ok(None)
+        }
+        read => read,
+    }
+}
+
 /// Everything about an opened image.
 pub fn examine(path: &Path, opened: &Opened) -> Result<Report, Error> {
     let facts = &opened.facts;
-    let checksum = checksum::compare(path, facts)?;
-    let manifest = manifest::compare(path, facts)?;
-    let layout = Layout::read(&opened.disk)?;
-    let mut boot = Boot::find(&layout.volumes)?;
-    let mut problems = layout.problems;
-    problems.append(&mut boot.problems);
-    if let Some(wrong) = checksum.as_ref().filter(|checksum| !checksum.matches) {
-        problems.insert(0, format!("{} gives another hash", wrong.file.display()));
-    }
+    let mut problems = Vec::new();
+    let manifest = noted(manifest::compare(path, facts), &mut problems)?;
     if let Some(told) = manifest.as_ref().filter(|told| !told.mismatches.is_empty()) {
         let (file, fields) = (told.file.display(), told.mismatches.join(", "));
-        problems.insert(
-            0,
-            format!("{file} is of another image: not the same {fields}"),
-        );
+        problems.push(format!("{file} is of another image: not the same {fields}"));
     }
+    let checksum = noted(checksum::compare(path, facts), &mut problems)?;
+    if let Some(wrong) = checksum.as_ref().filter(|checksum| !checksum.matches) {
+        problems.push(format!("{} gives another hash", wrong.file.display()));
+    }
+    let mut layout = Layout::read(&opened.disk)?;
+    let mut boot = Boot::find(&layout.volumes)?;
+    problems.append(&mut layout.problems);
+    problems.append(&mut boot.problems);
     Ok(Report {
         version: VERSION,
         image: path.to_string_lossy().into_owned(),

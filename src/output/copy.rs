@@ -9,7 +9,7 @@ use super::encode::{Compression, suffix};
 use super::imager::{self, Imager};
 use super::manifest::{About, Manifest, Origin};
 use super::product::Product;
-use super::publish::{Named, is_free, publish};
+use super::publish::{Named, Release, is_free};
 use super::stages::{Poured, Work, pour};
 use super::store::{Shape, Store};
 use super::target::Target;
@@ -98,16 +98,16 @@ impl Copy {
         format!("{}{}", self.product.name, suffix(format))
     }
 
-    /// The sidecars' names: hash, block map, manifest, list for Imager. The block map is of the raw
-    /// image and has its name; there bmaptool finds it for that and for each of its compressed forms.
+    /// The sidecars' names: hash, block map, manifest, list for Imager. Each begins with the image's whole
+    /// name, so that the same image in another form keeps its own; bmaptool looks there first.
     fn sidecars(&self) -> [Option<String>; 4] {
         let name = self.name();
         let imager = self.order.settings.imager.as_ref();
         [
             Some(format!("{name}.sha256")),
-            Some(format!("{}.bmap", self.product.name)),
+            Some(format!("{name}.bmap")),
             Some(format!("{name}.json")),
-            imager.map(|_| format!("{name}.rpi-imager.json")),
+            imager.map(|_| imager::beside(&name)),
         ]
     }
 
@@ -151,6 +151,9 @@ impl Copy {
         };
         let poured = pour(head.as_slice().chain(entry), &work)
             .map_err(|why| failed(why, size, (&self.product, &self.order.settings.dir)))?;
+        if poured.ends.len() == 0 {
+            return Err(refuse("the image that was built is empty"));
+        }
         self.warn_of_unknown_size(shape, (frame, poured.ends.len()));
         self.publish(target, &poured)
     }
@@ -226,7 +229,13 @@ impl Copy {
             target,
             name: name.clone(),
         });
-        publish(&settings.dir, files, settings.force).map_err(|e| unnamed(e, &settings.dir))?;
+        let release = Release {
+            folder: &settings.dir,
+            force: settings.force,
+            stale: settings.imager.is_none().then(|| imager::beside(&name)),
+            cancel: &self.cancel,
+        };
+        release.publish(files)?;
         Ok(Image {
             path: settings.dir.join(name),
             size: poured.written.0,
@@ -245,9 +254,8 @@ impl Copy {
 
     /// What is in the sidecars, in the order of their names.
     fn texts(&self, about: About<'_>, manifest: &str) -> Result<[String; 4], Failure> {
-        let settings = &self.order.settings;
-        let imager = settings.imager.as_ref();
-        let list = imager.map(|imager| json(&imager::list(about, imager, &settings.dir)));
+        let imager = self.order.settings.imager.as_ref();
+        let list = imager.map(|imager| json(&imager::list(about, imager, &self.order)));
         Ok([
             format!("{}  {}\n", hex::encode(about.poured.written.1), about.name),
             about.poured.map.to_xml(),

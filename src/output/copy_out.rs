@@ -16,6 +16,7 @@ use crate::failure::{Class, Failure, OrFail};
 
 /// After an interruption a disk may still finish the write that it is at.
 const LETTING_GO: Duration = Duration::from_secs(10);
+
 /// Copies the image of a finished build, whose result is `out_path`, out of its stopped builder and
 /// into the output folder ([`crate::event::Phase::CopyOut`]), with its sidecars.
 pub async fn copy_out(

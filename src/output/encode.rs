@@ -42,6 +42,19 @@ impl Compression {
         let usual = if self.format == Format::Zstd { 3 } else { 6 };
         self.level.unwrap_or(usual)
     }
+
+    /// How many threads compress. Where each takes much memory there is one when the image is unpacked at
+    /// the same time: the decoder's window may be as large as an encoder's share.
+    pub(super) fn workers(self, unpacking: bool) -> u32 {
+        let few = if unpacking { 1 } else { FEW_WORKERS };
+        let most = match self.format {
+            Format::None => 1,
+            Format::Zstd if self.level() < ZSTD_STRONG => ZSTD_WORKERS,
+            Format::Zstd | Format::Xz => few,
+            Format::Gzip => u32::MAX,
+        };
+        cores().min(most)
+    }
 }
 
 /// What an image's name ends in when it is compressed by `format`.
@@ -65,17 +78,19 @@ pub(super) enum Encoder<W: Write> {
 
 impl<W: Write> Encoder<W> {
     /// `size` is the whole input's length, which zstd writes to its frame; other lengths are errors then.
-    pub(super) fn new(how: Compression, size: Option<u64>, to: W) -> io::Result<Self> {
-        let level = how.level();
+    /// There is one worker at least, and their number does not change the output.
+    pub(super) fn new(
+        how: Compression,
+        size: Option<u64>,
+        workers: u32,
+        to: W,
+    ) -> io::Result<Self> {
+        let (level, workers) = (how.level(), workers.max(1));
         Ok(match how.format {
             Format::None => Self::None(to),
-            Format::Zstd => Self::Zstd(zstd_encoder(level, size, to)?),
-            Format::Xz => Self::Xz(Box::new(XzWriterMt::new(
-                to,
-                xz_options(level),
-                cores().min(FEW_WORKERS),
-            )?)),
-            Format::Gzip => Self::Gzip(Gzip::new(level, cores(), to)),
+            Format::Zstd => Self::Zstd(zstd_encoder((level, workers), size, to)?),
+            Format::Xz => Self::Xz(Box::new(XzWriterMt::new(to, xz_options(level), workers)?)),
+            Format::Gzip => Self::Gzip(Gzip::new(level, workers, to)),
         })
     }
 
@@ -111,19 +126,14 @@ impl<W: Write> Write for Encoder<W> {
 }
 
 fn zstd_encoder<W: Write>(
-    level: u32,
+    (level, workers): (u32, u32),
     size: Option<u64>,
     to: W,
 ) -> io::Result<zstd::Encoder<'static, W>> {
-    let most = if level < ZSTD_STRONG {
-        ZSTD_WORKERS
-    } else {
-        FEW_WORKERS
-    };
     let level = i32::try_from(level).map_err(io::Error::other)?;
     let mut encoder = zstd::Encoder::new(to, level)?;
     // Never 0, which means no worker at all: its output differs from that of one or many.
-    encoder.multithread(cores().min(most))?;
+    encoder.multithread(workers)?;
     encoder.window_log(ZSTD_WINDOW_LOG)?;
     encoder.set_parameter(CParameter::JobSize(ZSTD_JOB))?;
     encoder.include_checksum(true)?;
@@ -153,9 +163,9 @@ mod tests {
     use crate::image::decoder;
     use proptest::prelude::*;
 
-    fn packed(how: Compression, pieces: &[&[u8]]) -> Vec<u8> {
+    fn packed(how: Compression, workers: u32, pieces: &[&[u8]]) -> Vec<u8> {
         let size = pieces.iter().map(|piece| piece.len() as u64).sum();
-        let mut encoder = Encoder::new(how, Some(size), Vec::new()).unwrap();
+        let mut encoder = Encoder::new(how, Some(size), workers, Vec::new()).unwrap();
         for piece in pieces {
             encoder.write_all(piece).unwrap();
         }
@@ -181,12 +191,44 @@ mod tests {
             format: Format::Zstd,
             level: None,
         };
-        let frame = packed(how, &[&vec![7; 100_000]]);
+        let frame = packed(how, 1, &[&vec![7; 100_000]]);
         let size = zstd::zstd_safe::get_frame_content_size(&frame).unwrap();
         assert_eq!(size, Some(100_000));
-        let mut encoder = Encoder::new(how, Some(3), Vec::new()).unwrap();
+        let mut encoder = Encoder::new(how, Some(3), 1, Vec::new()).unwrap();
         let ended = encoder.write_all(b"four").and_then(|()| encoder.finish());
         assert!(ended.is_err());
+    }
+
+    /// Several jobs of zstd, blocks of xz and of gzip.
+    #[test]
+    fn the_number_of_workers_does_not_change_a_byte() {
+        let byte = |at: u32| (at.wrapping_mul(at) >> 13).to_le_bytes()[0];
+        let raw: Vec<u8> = (0..(XZ_DICTIONARY * 3 + (2 << 20))).map(byte).collect();
+        for how in all() {
+            let alone = packed(how, 1, &[&raw]);
+            for workers in [0, 3] {
+                let several = packed(how, workers, &[&raw]);
+                assert!(alone == several, "{how:?} with {workers}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_a_worker_takes_much_memory_there_are_few_and_one_beside_a_decoder() {
+        let cores = cores();
+        for (format, level, most, beside) in [
+            (Format::Zstd, None, 4, 4),
+            (Format::Zstd, Some(9), 4, 4),
+            (Format::Zstd, Some(10), 2, 1),
+            (Format::Zstd, Some(19), 2, 1),
+            (Format::Xz, Some(0), 2, 1),
+            (Format::Xz, None, 2, 1),
+            (Format::Gzip, None, cores, cores),
+        ] {
+            let how = Compression { format, level };
+            assert_eq!(how.workers(false), cores.min(most), "{how:?}");
+            assert_eq!(how.workers(true), cores.min(beside), "{how:?}");
+        }
     }
 
     proptest! {
@@ -199,7 +241,7 @@ mod tests {
             let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
             for how in all() {
                 let mut out = Vec::new();
-                let packed = packed(how, &pieces);
+                let packed = packed(how, 2, &pieces);
                 decoder(how.format, packed.as_slice()).unwrap().read_to_end(&mut out).unwrap();
                 prop_assert!(out == pieces.concat(), "{how:?}");
             }

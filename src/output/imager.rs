@@ -1,12 +1,12 @@
 //! The list of systems that Raspberry Pi Imager takes (`rpi-imager --repo FILE`), with this image as
 //! its only entry.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use url::Url;
 
+use super::copy::Order;
 use super::manifest::About;
+
 /// Where the image will be for those who read the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Imager {
@@ -19,13 +19,27 @@ pub enum Imager {
 /// 64-bit boards by Imager's own words for them.
 const DEVICES: [&str; 3] = ["pi5-64bit", "pi4-64bit", "pi3-64bit"];
 
-pub(super) fn list(about: About<'_>, imager: &Imager, folder: &Path) -> Value {
+/// The list's name beside `image`.
+pub(super) fn beside(image: &str) -> String {
+    format!("{image}.rpi-imager.json")
+}
+
+/// `name` below `base`. What is no address stays as the person wrote it.
+fn below(base: &str, name: &str) -> String {
+    let address = Url::parse(base).ok().and_then(|mut url| {
+        url.path_segments_mut().ok()?.pop_if_empty().push(name);
+        Some(String::from(url))
+    });
+    address.unwrap_or_else(|| format!("{}/{name}", base.trim_end_matches('/')))
+}
+
+pub(super) fn list(about: About<'_>, imager: &Imager, order: &Order) -> Value {
     let name = about.name;
     let url = match imager {
-        Imager::Here => Url::from_file_path(folder.join(name))
+        Imager::Here => Url::from_file_path(order.settings.dir.join(name))
             .map(String::from)
             .unwrap_or_default(),
-        Imager::Below(base) => format!("{}/{name}", base.trim_end_matches('/')),
+        Imager::Below(base) => below(base, name),
     };
     let poured = about.poured;
     let raw = hex::encode(poured.raw_sha256);
@@ -34,7 +48,7 @@ pub(super) fn list(about: About<'_>, imager: &Imager, folder: &Path) -> Value {
         .chars()
         .take_while(|c| *c != 'T')
         .collect();
-    let entry = json!({
+    let mut entry = json!({
         "name": name.split(".img").next().unwrap_or(name),
         "description": "NixOS, built by sdbuild",
         "url": url,
@@ -45,7 +59,11 @@ pub(super) fn list(about: About<'_>, imager: &Imager, folder: &Path) -> Value {
         "image_download_sha256": hex::encode(poured.written.1),
         "release_date": date,
         "init_format": "none",
-        "devices": DEVICES,
     });
+    if let Some(fields) = entry.as_object_mut()
+        && order.origin.system.starts_with("aarch64-")
+    {
+        fields.insert("devices".to_owned(), json!(DEVICES));
+    }
     json!({ "os_list": [entry] })
 }

@@ -32,7 +32,7 @@ pub struct Program {
 /// How foreign programs ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Emulation {
-    /// `none`, `register` or `host`.
+    /// `none`, `register`, `private` or `host`.
     pub mode: String,
     /// Whether anything was emulated.
     pub emulated: bool,

@@ -83,7 +83,7 @@ pub(super) fn pour(from: impl Read, work: &Work<'_>) -> Result<Poured, Trouble> 
         let to_store = if through { packed.out() } else { raw.out() };
         let hash = scope.spawn(move || digest(&to_hash));
         let map = scope.spawn(move || block_map(&to_map));
-        let store = scope.spawn(move || work.store.take(&to_store, work.cancel));
+        let store = scope.spawn(move || work.store.take(&to_store, work.unpacks(), work.cancel));
         let (came, ends) = if work.packed == Format::None {
             let mut ends = Ends::default();
             let came = work.read(from, |piece| {
@@ -131,6 +131,11 @@ fn join<T>(stage: ScopedJoinHandle<'_, T>) -> Result<T, Trouble> {
 }
 
 impl Work<'_> {
+    /// Whether a decoder takes part.
+    fn unpacks(&self) -> bool {
+        self.packed != Format::None
+    }
+
     /// Hands on what the engine sends, all of it.
     fn read(
         &self,

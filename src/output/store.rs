@@ -41,21 +41,26 @@ impl Store<'_> {
         self.shape == Shape::AsItCame
     }
 
-    /// Writes everything; length and hash of the file, unless they are the image's own.
+    /// Writes everything; length and hash of the file, unless they are the image's own. `unpacking` tells
+    /// whether a decoder runs beside it.
     pub(super) fn take(
         &self,
         pieces: &Pieces,
+        unpacking: bool,
         cancel: &Cancel,
     ) -> Result<Option<(u64, [u8; 32])>, Trouble> {
         let written = match self.shape {
             Shape::Sparse => self.sparse(pieces, cancel).map(|()| None),
-            Shape::Packed(how, size) => self.packed((how, size), pieces, cancel).map(Some),
+            Shape::Packed(how, size) => {
+                let how = (how, size, how.workers(unpacking));
+                self.packed(how, pieces, cancel).map(Some)
+            }
             Shape::AsItCame => {
                 let how = Compression {
                     format: Format::None,
                     level: None,
                 };
-                self.packed((how, None), pieces, cancel).map(Some)
+                self.packed((how, None, 1), pieces, cancel).map(Some)
             }
         };
         // Also when the compressor failed for a reason of its own: it had half an image then.
@@ -75,12 +80,12 @@ impl Store<'_> {
 
     fn packed(
         &self,
-        (how, size): (Compression, Option<u64>),
+        (how, size, workers): (Compression, Option<u64>, u32),
         pieces: &Pieces,
         cancel: &Cancel,
     ) -> io::Result<(u64, [u8; 32])> {
         let to = BufWriter::with_capacity(BUFFER, Hashed::new(self.file));
-        let mut encoder = Encoder::new(how, size, to)?;
+        let mut encoder = Encoder::new(how, size, workers, to)?;
         for piece in pieces {
             if cancel.is_cancelled() {
                 return Ok(<(u64, [u8; 32])>::default());

@@ -15,6 +15,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, renameat2};
 use nix::unistd::{AccessFlags, Gid, Uid, access, fchown, linkat};
 
 use crate::failure::{Class, Failure};
+use crate::plain_file;
 
 const PREFIX: &str = ".sdbuild-";
 const SUFFIX: &str = ".part";
@@ -200,7 +201,9 @@ fn is_part(name: &str) -> bool {
 }
 
 fn remove_unlocked(path: &Path) {
-    let Ok(file) = File::open(path) else { return };
+    let Ok(file) = plain_file::open_unlinked(path) else {
+        return;
+    };
     // One made a moment ago may not be locked yet.
     let fresh = file.metadata().is_ok_and(|meta| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

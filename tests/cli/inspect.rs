@@ -218,8 +218,35 @@ fn a_manifest_beside_the_image_is_compared() {
         ("\u{1}", "a.img.json is not a manifest"),
     ] {
         person.write("a.img.json", text);
-        inspect(&person, &["a.img"]).exits(2).says(&[words]);
+        let ran = inspect(&person, &["a.img"]).exits(2).says(&[words]);
+        assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
     }
+}
+
+#[test]
+fn what_is_odd_beside_an_image_is_told_after_all_that_is_on_it() {
+    let person = person();
+    let Some(()) = ext4(&person, |_| {}) else {
+        return;
+    };
+    let list = "0".repeat(64) + "  another.img\n";
+    person.write("a.img.sha256", &list);
+    let ran = inspect(&person, &["a.img"]).exits(2);
+    assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
+    ran.says(&["a.img.sha256 has no line for a.img"]);
+
+    // A pipe that nobody writes to is not waited for.
+    let home = person.home.path();
+    fs::remove_file(home.join("a.img.sha256")).unwrap();
+    for name in ["a.img.sha256", "a.img.json"] {
+        nix::unistd::mkfifo(&home.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+    let ran = inspect(&person, &["a.img"]).exits(2);
+    assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
+    ran.says(&[
+        "a.img.json is not a manifest: it is not a plain file",
+        "a.img.sha256 is not a list of hashes: it is not a plain file",
+    ]);
 }
 
 #[test]

@@ -133,11 +133,9 @@ impl Person {
     /// What stands beside `image`, of whatever compression, and itself: the names in order.
     pub fn beside(image: &Path) -> Vec<String> {
         let name = image.file_name().unwrap().to_str().unwrap();
-        let (stem, _) = name.split_once(".img").unwrap();
-        let mut names = [".sha256", ".json", ""]
+        let mut names = [".sha256", ".bmap", ".json", ""]
             .map(|ending| format!("{name}{ending}"))
             .to_vec();
-        names.push(format!("{stem}.img.bmap"));
         names.sort();
         names
     }

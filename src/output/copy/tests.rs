@@ -195,7 +195,7 @@ fn every_form_comes_out_as_every_other_with_its_sidecars() {
             let hash = hex::encode(Sha256::digest(&written));
             let line = format!("{hash}  {name}\n");
             assert_eq!(read(dir.path(), &format!("{name}.sha256")), line.as_bytes());
-            let map = String::from_utf8(read(dir.path(), "a.img.bmap")).unwrap();
+            let map = String::from_utf8(read(dir.path(), &format!("{name}.bmap"))).unwrap();
             let map = crate::blockmap::BlockMap::parse(&map).unwrap();
             let mut builder = crate::blockmap::Builder::new();
             builder.push(&raw);
@@ -209,9 +209,27 @@ fn every_form_comes_out_as_every_other_with_its_sidecars() {
     }
 }
 
+#[test]
+fn another_form_of_an_image_keeps_its_sidecars() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |wanted, size| {
+        let order = (product("a.img", Format::None), how(wanted), true);
+        let bytes = archive(tar::EntryType::Regular, &content(size));
+        copy(dir.path(), order).write(bytes.as_slice()).unwrap();
+    };
+    let sidecars =
+        || ["sha256", "bmap", "json"].map(|of| read(dir.path(), &format!("a.img.xz.{of}")));
+    write(Format::Xz, 300_000);
+    let before = sidecars();
+    for other in [Format::None, Format::Zstd, Format::Gzip] {
+        write(other, 500_000);
+    }
+    assert!(sidecars() == before);
+}
+
 fn encoder(format: Format, raw: &[u8]) -> crate::output::encode::Encoder<Vec<u8>> {
     let size = Some(raw.len() as u64);
-    crate::output::encode::Encoder::new(how(format), size, Vec::new()).unwrap()
+    crate::output::encode::Encoder::new(how(format), size, 1, Vec::new()).unwrap()
 }
 
 #[test]
@@ -264,6 +282,25 @@ fn damaged_compression_is_the_builds_fault_and_leaves_nothing() {
                 );
                 assert!(empty(dir.path()));
             }
+        }
+    }
+}
+
+#[test]
+fn an_empty_image_is_refused() {
+    for packed in ALL {
+        let bytes = encoder(packed, &[]).finish().unwrap();
+        for wanted in ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let came = format!("a.img{}", suffix(packed));
+            let order = (product(&came, packed), how(wanted), false);
+            let archive = archive(tar::EntryType::Regular, &bytes);
+            let failure = copy(dir.path(), order)
+                .write(archive.as_slice())
+                .unwrap_err();
+            assert_eq!(failure.class, Class::Build, "{packed:?} to {wanted:?}");
+            assert!(failure.to_string().contains("is empty"), "{failure}");
+            assert!(empty(dir.path()));
         }
     }
 }
@@ -344,6 +381,37 @@ fn a_cancelled_copy_leaves_nothing() {
 }
 
 #[test]
+fn an_interruption_before_the_first_name_leaves_what_was_there() {
+    let raw = content(100);
+    for force in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        if force {
+            std::fs::write(dir.path().join("a.img"), "old").unwrap();
+        }
+        let copy = copy(dir.path(), plain(force));
+        let target = copy.target().unwrap();
+        let work = Work {
+            size: raw.len() as u64,
+            packed: Format::None,
+            limit: LARGEST,
+            store: Store {
+                file: target.file(),
+                shape: Shape::Sparse,
+            },
+            cancel: &copy.cancel,
+            tell: &|_| (),
+        };
+        let poured = pour(raw.as_slice(), &work).unwrap();
+        copy.cancel.received(2);
+        let failure = copy.publish(target, &poured).unwrap_err();
+        assert_eq!(failure.class, Class::Interrupted, "{failure}");
+        let left = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, usize::from(force));
+        assert!(!force || read(dir.path(), "a.img") == b"old");
+    }
+}
+
+#[test]
 fn the_same_facts_are_the_same_bytes_but_for_durations() {
     let made = || {
         let dir = tempfile::tempdir().unwrap();
@@ -388,12 +456,70 @@ fn a_list_for_imager_is_written_on_request() {
     }
 }
 
+#[test]
+fn the_list_names_boards_for_their_systems_only_and_escapes_the_address() {
+    for (base, system, url) in [
+        (
+            "https://a.example/b",
+            "aarch64-linux",
+            "https://a.example/b/a%3Fb.img",
+        ),
+        (
+            "https://a.example",
+            "x86_64-linux",
+            "https://a.example/a%3Fb.img",
+        ),
+        (
+            "https://a.example/b/?c=d",
+            "x86_64-linux",
+            "https://a.example/b/a%3Fb.img?c=d",
+        ),
+        ("folder/", "x86_64-linux", "folder/a?b.img"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut copy = copy(dir.path(), plain(false));
+        copy.product.name = "a?b.img".into();
+        copy.order.settings.imager = Some(Imager::Below(base.into()));
+        copy.order.origin.system = system.into();
+        let bytes = archive(tar::EntryType::Regular, b"x");
+        copy.write(bytes.as_slice()).unwrap();
+        let list = read(dir.path(), "a?b.img.rpi-imager.json");
+        let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+        let entry = &list["os_list"][0];
+        assert_eq!(entry["url"], url);
+        let boards = entry.get("devices").and_then(serde_json::Value::as_array);
+        let wanted = (system == "aarch64-linux").then_some(3);
+        assert_eq!(boards.map(Vec::len), wanted, "{system}");
+    }
+}
+
+#[test]
+fn a_list_of_the_image_that_is_replaced_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "a.img.rpi-imager.json";
+    let bytes = archive(tar::EntryType::Regular, b"new");
+    for other in [name, "b.img.rpi-imager.json"] {
+        std::fs::write(dir.path().join(other), "old").unwrap();
+    }
+    let kept = copy(dir.path(), plain(false));
+    kept.write(bytes.as_slice()).unwrap();
+    assert_eq!(read(dir.path(), name), b"old");
+    let interrupted = copy(dir.path(), plain(true));
+    interrupted.cancel.received(2);
+    interrupted.write(bytes.as_slice()).unwrap_err();
+    assert_eq!(read(dir.path(), name), b"old");
+    let replaced = copy(dir.path(), plain(true));
+    replaced.write(bytes.as_slice()).unwrap();
+    assert!(!dir.path().join(name).exists());
+    assert_eq!(read(dir.path(), "b.img.rpi-imager.json"), b"old");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     /// Holes and data of any lengths, in chunks of any length.
     #[test]
     fn what_goes_in_comes_out(
-        parts in proptest::collection::vec((any::<bool>(), 0usize..400_000), 0..8), cut in 1usize..2_000_000,
+        parts in proptest::collection::vec((any::<bool>(), 1usize..400_000), 1..8), cut in 1usize..2_000_000,
     ) {
         let raw: Vec<u8> = parts.iter().flat_map(|(zero, n)| vec![if *zero { 0 } else { 9 }; *n]).collect();
         let bytes = archive(tar::EntryType::Regular, &raw);
