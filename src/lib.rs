@@ -10,7 +10,7 @@
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, event, failure, cancel, plain_file, steering, transcript, waiting: the hall, open to every room
+//! amount, event, failure, cancel, nix_string, plain_file, steering, transcript, waiting: the hall, open to every room
 //! ```
 
 pub mod amount;
@@ -26,6 +26,7 @@ pub mod event;
 pub mod failure;
 pub mod flash;
 pub mod image;
+pub mod nix_string;
 pub mod nixos;
 pub mod oci;
 pub mod output;

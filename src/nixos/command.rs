@@ -5,6 +5,7 @@
 
 use super::layout;
 use crate::failure::Failure;
+use crate::nix_string::nix_string;
 
 /// How Nix is to work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -229,24 +230,6 @@ pub(super) fn wrapper(file: &str) -> String {
     )
 }
 
-/// `text` as a string literal of the Nix language.
-pub fn nix_string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            // "$" need not be escaped unless a brace follows, but always may be
-            '"' | '\\' | '$' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,6 +319,15 @@ mod tests {
     }
 
     #[test]
+    fn the_wrapper_imports_the_persons_file() {
+        let text = wrapper("my \"pi\".nix");
+        assert!(
+            text.contains("imports = [ (/build/config + \"/my \\\"pi\\\".nix\") ];\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn glue_is_native_only_where_something_is_emulated() {
         let word = |emulated: bool, glue: Glue, attribute: &str| {
             let mut request = BuildRequest::image(emulated, NixSettings::default());
@@ -352,15 +344,5 @@ mod tests {
         assert_eq!(word(true, Glue::Emulated, IMAGE), None);
         assert_eq!(word(false, Glue::Native, IMAGE), None);
         assert_eq!(word(true, Glue::Auto, "config.system.build.isoImage"), None);
-    }
-
-    #[test]
-    fn strings_follow_nix_rules() {
-        assert_eq!(nix_string("my pi ä.nix"), "\"my pi ä.nix\"");
-        assert_eq!(nix_string(r#"a"b\c${d}$$"#), r#""a\"b\\c\${d}\$\$""#);
-        assert_eq!(nix_string("a\nb"), "\"a\\nb\"");
-        assert!(
-            wrapper("sd-card.nix").contains("imports = [ (/build/config + \"/sd-card.nix\") ];\n")
-        );
     }
 }

@@ -6,15 +6,14 @@
 
 mod host;
 mod keys;
-mod string;
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
+use crate::nix_string::nix_string;
 pub use host::{host_name, time_zone};
 pub use keys::{PublicKey, public_keys};
-use string::nix_string;
 
 use crate::failure::{Failure, OrFail as _};
 

@@ -1,7 +1,7 @@
-//! Texts as Nix strings. Pure.
+//! Texts as Nix strings. Part of the hall.
 
 /// `text` as a Nix string in quotes: whatever it holds stays text.
-pub(super) fn nix_string(text: &str) -> String {
+pub fn nix_string(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
