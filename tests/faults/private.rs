@@ -16,6 +16,8 @@ fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
     let mut build = Running::start(&mut person.build(&["-v", "--emulation", "private"]));
     build.until("in the middle");
     let builder = containers("builder").remove(0);
+    // Paused, its leash cannot end it before we do.
+    docker(&["pause", &builder]);
     build.signal(Signal::SIGKILL);
     docker(&["kill", &builder]);
     build.finish();
