@@ -6,9 +6,10 @@ use std::process::ExitStatus;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::boot::disk::Disk;
+use crate::boot::ending::given_back;
 use crate::boot::machine::{Piece, Running};
 use crate::boot::qemu::Serial;
-use crate::boot::run::{Boot, given_back};
+use crate::boot::run::Boot;
 use crate::boot::terminal::{self, Settings};
 use crate::event::Event;
 use crate::failure::{Failure, OrFail as _};

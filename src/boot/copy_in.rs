@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::time::Instant;
 
 use crate::boot::Request;
-use crate::boot::disk::Disk;
+use crate::boot::disk::{Disk, LARGEST};
 use crate::engine::Container;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, OrFail as _};
@@ -58,6 +58,9 @@ fn append(
     // Its metadata do not know the size of a disk.
     let total = file.seek(SeekFrom::End(0))?;
     file.rewind()?;
+    if total > LARGEST {
+        return Err(io::Error::other("no image is so long"));
+    }
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o600);
     header.set_uid(USER);
@@ -120,5 +123,16 @@ mod tests {
         assert_eq!(packed(1000).unwrap().len(), 1000);
         let error = packed(3001).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// It would take as much of the engine's disk as it claims to hold.
+    #[test]
+    fn a_hole_that_is_longer_than_any_image_is_not_sent() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(LARGEST + 1).unwrap();
+        let mut sent = Vec::new();
+        let mut tar = tar::Builder::new(&mut sent as &mut dyn Write);
+        let error = append(&mut tar, (CARD, file), &Events::none()).unwrap_err();
+        assert_eq!(error.to_string(), "no image is so long");
     }
 }

@@ -17,7 +17,7 @@ use crate::image::{Compression, compression, decoder, wants_memory};
 const CHUNK: usize = 256 * 1024;
 const BLOCK: usize = 4096;
 /// The largest image: the largest cards hold a little more, no system does.
-const LARGEST: u64 = 256 << 30;
+pub(super) const LARGEST: u64 = 256 << 30;
 
 /// An image that stays readable as long as this lives.
 #[derive(Debug)]

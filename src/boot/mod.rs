@@ -15,6 +15,7 @@ mod ending;
 pub mod leash;
 mod login;
 mod machine;
+mod port;
 mod process;
 mod qemu;
 mod run;

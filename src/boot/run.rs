@@ -1,22 +1,23 @@
 //! One boot from start to end.
 
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::boot::container::{self, Emulator};
 use crate::boot::diagnosis;
 use crate::boot::disk::{self, Disk};
-use crate::boot::ending::{command_ended, ended, gave_up};
+use crate::boot::ending::{command_ended, ended, gave_up, given_back};
 use crate::boot::login::{Door, Knocked};
 use crate::boot::machine::{Body, Running, Step};
+use crate::boot::port::port;
 use crate::boot::process::Process;
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::tools::{self, Tools};
 use crate::boot::{Login, Request};
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
-use crate::failure::{Class, Failure, Leftover, OrFail as _};
+use crate::failure::{Class, Failure, OrFail as _};
 
 /// What may still come after the line that tells the failure, and tell more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -264,47 +265,5 @@ impl Boot<'_> {
                 .warn("the machine did not switch itself off within 30 s: QEMU was stopped");
         }
         ssh.kill().await.or_environment("end ssh")
-    }
-}
-
-/// The outcome, and what could not be removed.
-pub(super) fn given_back(
-    outcome: Result<(), Failure>,
-    left: Option<Leftover>,
-) -> Result<(), Failure> {
-    let Some(left) = left else { return outcome };
-    let failure = outcome.err().unwrap_or_else(|| {
-        Failure::environment("the image was booted, but not everything could be removed")
-    });
-    Err(failure.with_teardown(vec![left]))
-}
-
-/// The port that the person wants, or one that is free now.
-fn port(wanted: Option<u16>) -> Result<u16, Failure> {
-    let listener = TcpListener::bind(("127.0.0.1", wanted.unwrap_or(0)));
-    let listener = match wanted {
-        Some(port) => listener
-            .or_usage(format!("listen on 127.0.0.1:{port}"))
-            .map_err(|failure| {
-                failure.hint("take another --port, or leave it out for a free one")
-            })?,
-        None => listener.or_environment("find a free port")?,
-    };
-    Ok(listener
-        .local_addr()
-        .or_environment("find a free port")?
-        .port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_that_is_taken_is_a_usage_error_and_another_is_found() {
-        let held = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let taken = held.local_addr().unwrap().port();
-        assert_eq!(port(Some(taken)).unwrap_err().class, Class::Usage);
-        assert_ne!(port(None).unwrap(), taken);
     }
 }
