@@ -11,6 +11,7 @@ use super::ground::{Ground, copy_cache, shared_objects};
 use super::job::{self, COMPRESSED, IMAGE, Job};
 use super::mirror::{Manner, Mirror, Package};
 use super::moments::{ALL, Phase};
+use super::private;
 use crate::support::*;
 
 /// The text of what was in the output folder before.
@@ -27,6 +28,8 @@ pub struct Scene {
     pub lacks: bool,
     /// An image of the same name is there already, and `--force` is given.
     pub replaces: bool,
+    /// The builder has a handler of its own.
+    pub private: bool,
     pub rng: fastrand::Rng,
     pub mirror: Option<Mirror>,
     pub disk: Option<Small>,
@@ -63,6 +66,7 @@ impl Scene {
             },
             lacks: false,
             replaces: rng.bool(),
+            private: private::is_drawn(kind, seed),
             rng,
             mirror: None,
             disk: None,
@@ -131,13 +135,15 @@ impl Scene {
         }
     }
 
-    /// The arguments beyond those of every build.
-    pub fn arguments(&self) -> Vec<&'static str> {
-        if self.replaces {
-            vec!["--force"]
+    /// The arguments beyond those of every build; with `force` what is there is replaced.
+    pub fn arguments(&self, force: bool) -> Vec<&'static str> {
+        let force = force.then_some("--force");
+        let private: &[_] = if self.private {
+            &["--emulation", "private"]
         } else {
-            vec![]
-        }
+            &[]
+        };
+        force.into_iter().chain(private.iter().copied()).collect()
     }
 
     pub fn cache(&self) -> PathBuf {
