@@ -318,8 +318,10 @@ impl Run<'_> {
         self.scene.mend(ground);
         let person = &self.scene.person;
         let stale = invariants::left_by(&self.ids);
+        // Where no image is, nothing that a killed run left may be in the way.
+        let there = person.out().join(self.scene.image).exists();
         let mut next = Live::start(
-            &mut person.build(&self.scene.arguments(true)),
+            &mut person.build(&self.scene.arguments(there)),
             person.state.path(),
             [To::Us; 2],
         );
