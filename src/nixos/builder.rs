@@ -6,6 +6,7 @@
 //! entry sees the end of it and stops Nix. Removing the container is the caller's, whose guard makes it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::bundle::Bundle;
 use super::command::{BuildRequest, Places};
@@ -24,9 +25,13 @@ use crate::engine::{
 };
 use crate::event::{Event, Events};
 use crate::failure::Failure;
+use crate::waiting::at_most;
 
 /// Every emulated process counts twice; a parallel build of something large needs thousands.
 const PIDS: i64 = 16_384;
+/// For a hundred megabytes in thousands of files, on the slowest of disks.
+const FILLING: Duration = Duration::from_secs(1800);
+
 /// What is to be built.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -140,12 +145,19 @@ impl Builder<'_> {
             ..ContainerSpec::new(Role::Probe, self.run, reference, nothing)
         };
         let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
-        let filled = cancel.race(Box::pin(guard.output(&spec, 1))).await;
+        let fill = at_most(FILLING, guard.output(&spec, 1));
+        let filled = cancel.race(Box::pin(fill)).await;
         let left: Vec<_> = guard.remove(cancel).await.into_iter().collect();
         match filled {
-            Ok(Ok(_)) if left.is_empty() => Ok(()),
-            Ok(Ok(_)) => Err(Failure::environment("fill the store volume").with_teardown(left)),
-            Ok(Err(error)) => Err(Failure::from(error).with_teardown(left)),
+            Ok(Some(Ok(_))) if left.is_empty() => Ok(()),
+            Ok(Some(Ok(_))) => {
+                Err(Failure::environment("fill the store volume").with_teardown(left))
+            }
+            Ok(None) => {
+                let text = "fill the store volume: the engine is still at it after 30 min";
+                Err(Failure::environment(text).with_teardown(left))
+            }
+            Ok(Some(Err(error))) => Err(Failure::from(error).with_teardown(left)),
             Err(interrupted) => Err(interrupted.with_teardown(left)),
         }
     }

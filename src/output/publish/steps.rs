@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::note::Note;
+#[cfg(test)]
+use super::tests::seen;
 use super::{Named, Unnamed, random_id, unnamed};
 use crate::output::target::{Target, part, sync_folder};
 
@@ -39,7 +41,7 @@ impl<'a> Steps<'a> {
     /// Keeps the note until the end.
     pub(super) fn noted(&mut self, note: Note) {
         self.note = Some(note);
-        self.seen();
+        seen(self.folder);
     }
 
     /// Takes a name from what has it, if anything has.
@@ -54,7 +56,7 @@ impl<'a> Steps<'a> {
         }
         let name = name.to_owned();
         self.done.push(Step::Aside { name, kept });
-        self.seen();
+        seen(self.folder);
         Ok(())
     }
 
@@ -63,7 +65,7 @@ impl<'a> Steps<'a> {
         let Named { mut target, name } = file;
         target.place(&name, self.force).map_err(unnamed(&name))?;
         self.done.push(Step::Placed(name));
-        self.seen();
+        seen(self.folder);
         Ok(())
     }
 
@@ -80,7 +82,7 @@ impl<'a> Steps<'a> {
             image.place(&name, true).map_err(unnamed(&name))?;
             self.discard();
         }
-        self.seen();
+        seen(self.folder);
         Ok(())
     }
 
@@ -117,10 +119,8 @@ impl<'a> Steps<'a> {
             }
         }
     }
-
-    /// Tests look at what a crash would leave here.
-    fn seen(&self) {
-        #[cfg(test)]
-        super::tests::seen(self.folder);
-    }
 }
+
+/// Tests look at what a crash would leave.
+#[cfg(not(test))]
+fn seen(_: &Path) {}

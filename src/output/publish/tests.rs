@@ -149,7 +149,7 @@ fn a_killed_replacement_leaves_no_sidecar_of_another_image() {
 /// Has whatever comes next fail: its file is gone, or a folder has its name.
 fn hinder(folder: &Path) {
     for (name, word) in words(folder) {
-        if name.ends_with(".part") && word == "new" {
+        if name.starts_with(".sdbuild-") && word == "new" {
             fs::remove_file(folder.join(name)).unwrap();
         }
     }

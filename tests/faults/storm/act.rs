@@ -239,8 +239,12 @@ fn engine_stalls(run: &mut Run<'_>, engine: &mut OwnEngine) {
 /// sdbuild, and whoever is on its leash.
 fn double_kill(run: &mut Run<'_>, role: &str) {
     let Some(name) = running(run, role) else {
+        // The run was over before anybody could be killed.
+        run.scene.variant.push_str("missed");
+        run.moment = run.live.age();
         return;
     };
+    run.phase = run.where_it_is().0;
     if run.scene.rng.bool() {
         // What is paused does not see the end of its leash: what it holds stays for sure.
         run.scene.variant.push_str("paused");
