@@ -342,7 +342,7 @@ impl Run<'_> {
         }
         let found = invariants::after_the_next_build(self, ground, end == Some(End::Code(0)));
         self.violations.extend(found);
-        if self.scene.private {
+        if self.scene.is_private() {
             let registrars = &self.storm.registrars;
             for live in [&self.live, &next] {
                 self.violations.extend(private::betrayed(live, registrars));
@@ -386,7 +386,7 @@ impl Run<'_> {
             seed: self.scene.seed,
             kind: self.scene.kind.name,
             variant: std::mem::take(&mut self.scene.variant),
-            private: self.scene.private,
+            private: self.scene.is_private(),
             phase: self.phase,
             moment: self.moment,
             end,

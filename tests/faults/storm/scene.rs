@@ -28,8 +28,6 @@ pub struct Scene {
     pub lacks: bool,
     /// An image of the same name is there already, and `--force` is given.
     pub replaces: bool,
-    /// The builder has a handler of its own.
-    pub private: bool,
     pub rng: fastrand::Rng,
     pub mirror: Option<Mirror>,
     pub disk: Option<Small>,
@@ -66,7 +64,6 @@ impl Scene {
             },
             lacks: false,
             replaces: rng.bool(),
-            private: private::is_drawn(kind, seed),
             rng,
             mirror: None,
             disk: None,
@@ -135,10 +132,15 @@ impl Scene {
         }
     }
 
+    /// The builder has a handler of its own.
+    pub fn is_private(&self) -> bool {
+        private::is_drawn(self.kind, self.seed)
+    }
+
     /// The arguments beyond those of every build; with `force` what is there is replaced.
     pub fn arguments(&self, force: bool) -> Vec<&'static str> {
         let force = force.then_some("--force");
-        let private: &[_] = if self.private {
+        let private: &[_] = if self.is_private() {
             &["--emulation", "private"]
         } else {
             &[]
