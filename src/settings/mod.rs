@@ -15,6 +15,7 @@ mod init;
 mod mirrors;
 mod moment;
 mod origin;
+mod reach;
 mod system;
 
 use std::os::unix::fs::MetadataExt;
@@ -219,7 +220,7 @@ impl Build {
         let (substituters, trusted_public_keys) = choices.caches(&mut layers);
         let (cores, jobs) = choices.numbers(&mut layers)?;
         let memory = layers.pick("memory-mib", Said::nothing(), |file, _| file.memory_mib);
-        Ok(Self {
+        let build = Self {
             common,
             nixpkgs: choices.nixpkgs(&mut layers),
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
@@ -247,7 +248,9 @@ impl Build {
                 layers.into_origins()
             },
             config,
-        })
+        };
+        build.is_confined()?;
+        Ok(build)
     }
 }
 

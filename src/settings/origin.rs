@@ -71,13 +71,19 @@ impl Layers {
         let user = config.map(|config| config.join("sdbuild"));
         // A home that may not be looked into is somebody else's: that of root, kept by `sudo -u`.
         let user = user.filter(|user| user.join(super::file::NAME).try_exists().is_ok());
-        let (own, user) = match user {
-            // A configuration that lies there has one settings file, not two.
-            Some(user) if user != project => (File::read(&user)?, user),
-            Some(_) | None => (File::default(), PathBuf::new()),
+        let (project, file) = (project.to_owned(), File::read(project)?);
+        let nobodys = || (PathBuf::new(), File::default());
+        let files = match user {
+            // A configuration that lies there has one settings file, the person's own.
+            Some(user) if user == project => [nobodys(), (project, file)],
+            Some(user) => {
+                let own = File::read(&user)?;
+                [(project, file), (user, own)]
+            }
+            None => [(project, file), nobodys()],
         };
         Ok(Self {
-            files: [(project.to_owned(), File::read(project)?), (user, own)],
+            files,
             origins: Origins::new(),
         })
     }
@@ -248,10 +254,7 @@ mod tests {
         let cores = layers.pick("cores", Said::nothing(), |file, _| file.cores);
         assert_eq!(cores, Some(3));
         let origins = layers.into_origins();
-        assert!(
-            matches!(origins["cores"], Origin::Project(_)),
-            "{origins:?}"
-        );
+        assert!(matches!(origins["cores"], Origin::User(_)), "{origins:?}");
     }
 
     #[test]
