@@ -125,6 +125,12 @@ impl Scene {
             Deed::Processes => Job::Processes,
             // Longer than the registrar waits for a heartbeat.
             Deed::Stop if matches!(self.phase, Phase::Upload | Phase::Build) => Job::Long,
+            Deed::Registrar(_)
+            | Deed::Builder(_)
+            | Deed::BuilderPaused
+            | Deed::DoubleKill { .. }
+            | Deed::PrivateKill
+            | Deed::HandlerRemoved => Job::Held,
             Deed::Engine(_) | Deed::EngineStalls | Deed::LastingEngine | Deed::StoreFull => {
                 Job::Offline
             }
