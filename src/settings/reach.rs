@@ -1,11 +1,12 @@
 //! How far a project's `sdbuild.toml` reaches: it comes along with a clone, and nobody may have read it. It
-//! does not say what of the person's is replaced, and names no folder outside its own.
+//! does not say what of the person's is replaced, names no folder outside its own, and does not widen what its
+//! builder may ask of the kernel.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::Build;
 use super::origin::Origin;
+use super::{Build, Emulate};
 use crate::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
@@ -19,6 +20,15 @@ impl Build {
                 "{shown}: `force` is not a project's to give: it replaces files"
             ))
             .hint(format!("give --force, or {HINT}")));
+        }
+        if let Some(file) = self.projects("emulation")
+            && self.emulation == Emulate::Private
+        {
+            let shown = file.display();
+            return Err(Failure::usage(format!(
+                "{shown}: `emulation = \"private\"` is not a project's to give: it opens more of the kernel to the build"
+            ))
+            .hint(format!("give --emulation private, or {HINT}")));
         }
         if let Some(file) = self.projects("output") {
             stays(file, ("output", &self.output))?;
@@ -153,5 +163,23 @@ mod tests {
         assert!(!asked("force = false", "force = true", false).unwrap());
         assert!(asked("", "force = true", false).unwrap());
         assert!(asked("force = true", "", true).unwrap());
+    }
+
+    #[test]
+    fn a_cloned_project_does_not_open_more_of_the_kernel() {
+        let chosen = |project: &str, own: &str| {
+            resolved(project, own, cli::Build::default()).map(|build| build.emulation)
+        };
+        let private = "emulation = 'private'";
+        let failure = chosen(private, "").unwrap_err();
+        assert!(
+            failure.hints[0].contains("--emulation private"),
+            "{failure}"
+        );
+        assert_eq!(chosen("", private).unwrap(), Emulate::Private);
+        assert_eq!(
+            chosen("emulation = 'register'", private).unwrap(),
+            Emulate::Register
+        );
     }
 }

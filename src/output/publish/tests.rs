@@ -238,3 +238,28 @@ fn a_note_names_nothing_outside_its_folder_and_nothing_but_sidecars() {
     assert_eq!(read(dir.path(), "a.img.json").as_deref(), Some("kept"));
     assert_eq!(words(&folder).len(), 2);
 }
+
+proptest::proptest! {
+    /// Whatever a note says, what is not a sidecar of its image stays.
+    #[test]
+    fn any_note_leaves_the_rest_alone(
+        image in "[a./]{0,4}", name in "(\\.\\./|/)?[a./]{0,6}", text in "(?s).{0,60}", whole in proptest::bool::ANY,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a");
+        fs::create_dir(&folder).unwrap();
+        for kept in ["a.a", "a/aaa", "a/a."] {
+            fs::write(dir.path().join(kept), "kept").unwrap();
+        }
+        let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest("kept"));
+        let json = serde_json::json!({ "image": image, "sidecars": { name.clone(): hash } });
+        let text = if whole { json.to_string() } else { text };
+        fs::write(folder.join(".sdbuild-000000000000.names"), text).unwrap();
+        undo_killed(&folder);
+        proptest::prop_assert_eq!(read(dir.path(), "a.a").unwrap(), "kept");
+        for kept in ["aaa", "a."] {
+            let of_the_image = !image.is_empty() && kept == name && kept.starts_with(&format!("{image}."));
+            proptest::prop_assert!(folder.join(kept).exists() || whole && of_the_image, "{}", kept);
+        }
+    }
+}
