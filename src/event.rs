@@ -90,6 +90,11 @@ pub enum NixEvent {
         /// Derivations.
         derivations: u64,
     },
+    /// The forecast: so many of the derivations will be built by the image's programs, under emulation.
+    WillEmulate {
+        /// Derivations.
+        derivations: u64,
+    },
     /// The forecast: so many store paths will be fetched.
     WillFetch {
         /// Store paths.

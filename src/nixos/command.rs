@@ -174,6 +174,8 @@ impl BuildRequest {
             "filter-syscalls = false".to_owned(),
             "require-drop-supplementary-groups = false".to_owned(),
             "experimental-features = nix-command flakes".to_owned(),
+            // another machine is never asked, and asking whether there is one costs a process at every step
+            "build-hook =".to_owned(),
             "connect-timeout = 20".to_owned(),
             format!("build-dir = {build_dir}"),
             format!("cores = {}", self.nix.cores),

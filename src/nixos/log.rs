@@ -13,6 +13,8 @@ use crate::event::NixEvent;
 /// More activities than any build has at once; beyond this the table forgets instead of growing.
 const MOST_ACTIVITIES: usize = 1 << 16;
 
+/// How `containers/builder/glue` says how many derivations will be built under emulation.
+const TO_EMULATE: &str = "sdbuild: to emulate: ";
 /// No store path has more characters.
 const LONGEST_PATH: usize = 256;
 
@@ -67,6 +69,11 @@ impl Log {
     /// What `line` (without its line end) says; `None` when it is nothing that anyone reads.
     pub fn line(&mut self, line: &str) -> Option<NixEvent> {
         let other = || Some(NixEvent::Other(clean(line))).filter(|_| !line.trim().is_empty());
+        if let Some(derivations) = line.strip_prefix(TO_EMULATE) {
+            let derivations = derivations.parse().ok();
+            return derivations
+                .map_or_else(other, |n| Some(NixEvent::WillEmulate { derivations: n }));
+        }
         let Some(json) = line.strip_prefix("@nix ") else {
             return other();
         };

@@ -12,6 +12,8 @@ use crate::failure::{Failure, Leftover, OrFail as _};
 use crate::image::Compression as Packed;
 use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
 use crate::nixos::command::{BuildRequest, Glue, IMAGE, NixSettings};
+use crate::nixos::lock::Locked;
+use crate::nixos::nixpkgs::NixpkgsIn;
 use crate::nixos::source::Bundle;
 use crate::output::manifest::{self, Origin};
 use crate::output::{self, Compression, Image, Imager, Order, OutputSettings};
@@ -104,11 +106,17 @@ async fn steps(
     (beacons, scope, timings): (&Beacons, &mut Scope, &Timings),
 ) -> Result<Image, Failure> {
     let provided = images::provide(plan, context).await?;
-    let (job, mut origin) = Box::pin(job(plan, context, &provided)).await?;
-    let mode = Box::pin(emulate(plan, context, (&provided, (beacons, scope)))).await?;
+    let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
+    // Neither needs the other. Both are heard to their end: a registrar that has begun is not dropped.
+    let (mode, job) = tokio::join!(
+        Box::pin(emulate(plan, context, (&provided, (beacons, scope)))),
+        Box::pin(job(plan, context, (&provided, nixpkgs)))
+    );
+    // The one whose failure can tell of something that is left behind goes first.
+    let mode = mode?;
+    let (job, mut origin) = job?;
     origin.emulation = origin::emulation(mode, &provided.containers);
     let built = Box::pin(build(plan, context, (&provided.builder, job, scope))).await?;
-    scope.release_lease(&context.cancel).await;
     origin.result = manifest::Built {
         store_path: built.out_path.clone(),
         derivation: built.derivation.clone(),
@@ -118,7 +126,10 @@ async fn steps(
         origin,
         timings: timings.clone(),
     };
-    Box::pin(copy_out(context, &built, &order)).await
+    // Nothing that is emulated runs any more.
+    let lease = scope.release_lease(&context.cancel);
+    let (image, ()) = tokio::join!(Box::pin(copy_out(context, &built, &order)), lease);
+    image
 }
 
 /// Removes what dead runs left, and says so. What cannot be removed is a warning: this run can go on.
@@ -156,11 +167,10 @@ pub(super) async fn sweep(
 async fn job(
     plan: &Plan,
     context: &Context,
-    provided: &Provided,
+    (provided, (nixpkgs, locked)): (&Provided, (NixpkgsIn, Option<Locked>)),
 ) -> Result<(Job, Origin), Failure> {
     let Context { cancel, events } = context;
     let settings = &plan.settings;
-    let (nixpkgs, locked) = inputs::nixpkgs(plan, context, &provided.images).await?;
     let debian_mirror = inputs::debian_mirror(plan, context, &provided.images).await?;
     let bundle = plan.configuration.collect(cancel, events).await?;
     let inputs = (

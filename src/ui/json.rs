@@ -111,6 +111,9 @@ fn nix(event: &NixEvent) -> Told {
         NixEvent::WillBuild { derivations } => {
             ("will-build", json!({ "derivations": derivations }))
         }
+        NixEvent::WillEmulate { derivations } => {
+            ("will-emulate", json!({ "derivations": derivations }))
+        }
         NixEvent::WillFetch {
             paths,
             download,
@@ -309,6 +312,7 @@ mod tests {
         vec![
             NixEvent::Message { level: 1, text: text() },
             NixEvent::WillBuild { derivations: 1 },
+            NixEvent::WillEmulate { derivations: 1 },
             NixEvent::WillFetch { paths: 1, download: 1, unpacked: 1 },
             NixEvent::BuildStarted { id: 1, derivation: text() },
             NixEvent::FetchStarted { id: 1, path: text() },
