@@ -35,6 +35,8 @@ pub enum Phase {
     Release,
     /// Unpacking an image to boot it.
     Unpack,
+    /// Copying an image into the emulator.
+    CopyIn,
     /// The image boots, until somebody is let in.
     Boot,
     /// Writing an image to a disk.

@@ -5,7 +5,7 @@
 //! ```text
 //! main → lib → commands → { settings, pipeline, boot, flash, ui }
 //! pipeline → { oci, binfmt, nixos, output, engine, artifact }
-//! oci → { artifact, engine }      binfmt, nixos, output → engine      boot → none yet
+//! oci → { artifact, engine }      binfmt, nixos, output, boot → engine
 //! output, flash → { image, blockmap }
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
@@ -58,7 +58,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
             Box::pin(commands::inspect::run(args, &env, (&ui, &context))).await
         }
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
-        Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &context)).await,
+        Command::Boot(args) => Box::pin(commands::boot::run(args, &env, (&ui, &context))).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
         Command::Init(args) => commands::init::run(args, &env, (&ui, &context)),
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,

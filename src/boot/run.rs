@@ -1,20 +1,22 @@
 //! One boot from start to end.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::boot::container::{self, Emulator};
 use crate::boot::diagnosis;
 use crate::boot::disk::{self, Disk};
 use crate::boot::ending::{command_ended, ended, gave_up};
 use crate::boot::login::{Door, Knocked};
-use crate::boot::machine::{Running, Step};
+use crate::boot::machine::{Body, Running, Step};
+use crate::boot::process::Process;
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::tools::{self, Tools};
-use crate::boot::{Login, Request, terminal};
+use crate::boot::{Login, Request};
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
-use crate::failure::{Class, Failure, OrFail as _};
+use crate::failure::{Class, Failure, Leftover, OrFail as _};
 use crate::waiting::at_most;
 
 /// What may still come after the line that tells the failure, and tell more.
@@ -24,28 +26,44 @@ const SWITCH_OFF: Duration = Duration::from_secs(30);
 
 /// What every step needs.
 #[derive(Clone, Copy)]
-struct Boot<'a> {
-    request: &'a Request,
+pub(super) struct Boot<'a> {
+    pub(super) request: &'a Request,
     tools: &'a Tools,
-    cancel: &'a Cancel,
-    events: &'a Events,
+    pub(super) emulator: Option<&'a Emulator>,
+    pub(super) cancel: &'a Cancel,
+    pub(super) events: &'a Events,
 }
 
-/// Looks for everything that booting takes besides the image.
-pub fn preflight(request: &Request) -> Result<(), Failure> {
-    tools::find(request).map(drop)
+/// Looks for everything that booting takes besides the image, QEMU itself when it is the host's.
+pub fn preflight(request: &Request, on_host: bool) -> Result<(), Failure> {
+    tools::find(request, on_host).map(drop)
 }
 
-/// Boots what `request` says: shows the console until the machine is switched off, or waits for a
-/// login, runs the command there and switches the machine off.
+/// Looks for everything that booting takes, QEMU itself when it is the host's.
+pub fn look(request: &Request, on_host: bool) -> Result<(), Failure> {
+    both(
+        disk::open_image(&request.image),
+        preflight(request, on_host),
+    )
+    .map(drop)
+}
+
+/// Boots what `request` says, in the host's QEMU or in `emulator`: shows the console until the machine
+/// is switched off, or waits for a login, runs the command there and switches the machine off.
 ///
 /// A failure of class [`Class::Build`] is the image's: it does not boot or lets nobody in.
 /// To be awaited on the main thread: QEMU ends with the thread that started it.
-pub async fn boot(request: &Request, (cancel, events): (&Cancel, &Events)) -> Result<(), Failure> {
-    let (image, tools) = both(disk::open_image(&request.image), tools::find(request))?;
+pub async fn boot(
+    request: &Request,
+    emulator: Option<&Emulator>,
+    (cancel, events): (&Cancel, &Events),
+) -> Result<(), Failure> {
+    let tools = tools::find(request, emulator.is_none());
+    let (image, tools) = both(disk::open_image(&request.image), tools)?;
     let boot = Boot {
         request,
         tools: &tools,
+        emulator,
         cancel,
         events,
     };
@@ -54,7 +72,7 @@ pub async fn boot(request: &Request, (cancel, events): (&Cancel, &Events)) -> Re
         .or_environment(format!("make {}", request.scratch.display()))?;
     match &request.login {
         Some(login) => Box::pin(boot.until_login(&disk, login)).await,
-        None => boot.attended(&disk).await,
+        None => Box::pin(boot.attended(&disk)).await,
     }
 }
 
@@ -85,52 +103,50 @@ impl Boot<'_> {
         Ok(done)
     }
 
-    fn start(&self, disk: &Disk, serial: Serial) -> Result<(Running, u16), Failure> {
-        let machine = Machine {
-            architecture: self.request.architecture,
-            kvm: self.tools.kvm,
-            firmware: self.tools.firmware.clone(),
-            memory_mib: self.request.memory_mib,
-            disk: disk.path(),
-            port: port(self.request.port)?,
-            serial,
-        };
-        if serial == Serial::Terminal {
-            self.events.notice(format!(
-                "the machine's console; Ctrl-A X ends it. Log in with: ssh -p {} root@127.0.0.1",
-                machine.port
-            ));
-            self.events.emit(Event::TerminalGiven);
-        }
-        let running = Running::start(&machine, (self.request, self.tools, self.events))?;
-        Ok((running, machine.port))
+    /// The port on 127.0.0.1 that shall lead to the machine's SSH, where one can.
+    pub(super) fn port(&self) -> Result<Option<u16>, Failure> {
+        let is_here = |emulator: &Emulator| emulator.engine.endpoint().is_here();
+        let is_here = self.emulator.is_none_or(is_here);
+        is_here.then(|| port(self.request.port)).transpose()
     }
 
-    /// The console on the terminal, until the machine ends.
-    async fn attended(&self, disk: &Disk) -> Result<(), Failure> {
-        let settings = terminal::Settings::keep();
-        let (mut machine, _) = self.start(disk, Serial::Terminal)?;
-        let outcome = self.cancel.race(machine.ended()).await;
-        machine.stop(self.cancel).await;
-        drop(settings);
-        let status = outcome??;
-        if status.success() {
-            return Ok(());
-        }
-        Err(Failure::environment(format!("QEMU ended with {status}")))
+    /// Starts QEMU.
+    pub(super) async fn start(
+        &self,
+        disk: &Disk,
+        (port, serial): (Option<u16>, Serial),
+    ) -> Result<Running, Failure> {
+        let body = match (self.emulator, &self.tools.qemu) {
+            (Some(emulator), _) => {
+                let what = (self.request, disk, serial);
+                let talk = (self.cancel, self.events);
+                Body::Contained(container::start(emulator, what, port, talk).await?)
+            }
+            (None, Some(qemu)) => {
+                let machine = Machine {
+                    architecture: self.request.architecture,
+                    kvm: qemu.kvm,
+                    firmware: qemu.firmware.clone(),
+                    memory_mib: self.request.memory_mib,
+                    disk: disk.path(),
+                    ssh: port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
+                    serial,
+                };
+                Body::Process(Process::start(&machine, (self.request, qemu))?)
+            }
+            (None, None) => return Err(Failure::environment("QEMU is not on this machine")),
+        };
+        Ok(Running::new(body, self.events))
     }
 
     async fn until_login(&self, disk: &Disk, login: &Login) -> Result<(), Failure> {
-        let (mut machine, port) = self.start(disk, Serial::Pipe)?;
-        let outcome = match &self.tools.ssh {
-            Some(ssh) => {
-                let door = Door::new(ssh, login, port);
-                Box::pin(self.enter(&mut machine, &door, login)).await
-            }
-            None => Err(Failure::environment("ssh is not on this machine")),
+        let (Some(ssh), Some(port)) = (&self.tools.ssh, self.port()?) else {
+            return Err(Failure::environment("nothing leads to the machine's SSH"));
         };
-        machine.stop(self.cancel).await;
-        outcome
+        let mut machine = Box::pin(self.start(disk, (Some(port), Serial::Pipe))).await?;
+        let door = Door::new(ssh, login, port);
+        let outcome = Box::pin(self.enter(&mut machine, &door, login)).await;
+        given_back(outcome, machine.stop(self.cancel).await)
     }
 
     /// Waits to be let in, does what there is to do, and switches the machine off.
@@ -250,6 +266,18 @@ impl Boot<'_> {
         }
         ssh.kill().await.or_environment("end ssh")
     }
+}
+
+/// The outcome, and what could not be removed.
+pub(super) fn given_back(
+    outcome: Result<(), Failure>,
+    left: Option<Leftover>,
+) -> Result<(), Failure> {
+    let Some(left) = left else { return outcome };
+    let failure = outcome.err().unwrap_or_else(|| {
+        Failure::environment("the image was booted, but not everything could be removed")
+    });
+    Err(failure.with_teardown(vec![left]))
 }
 
 /// The port that the person wants, or one that is free now.

@@ -1,8 +1,7 @@
 //! `sdbuild build`: resolve, plan, run, report; then boot what came out, when that is asked for.
 
-use crate::boot;
 use crate::cli;
-use crate::commands;
+use crate::commands::boot::{Bench, Ready};
 use crate::event::{Event, Timings};
 use crate::failure::Failure;
 use crate::pipeline::{self, Context};
@@ -16,7 +15,7 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
-    let boot = boot_test(&settings, args, env)?;
+    let boot = boot_test(&settings, args, env, context).await?;
     let timings = Timings::default();
     let context = &Context {
         events: timings.listen(&context.events),
@@ -51,26 +50,23 @@ pub async fn run(
     // What could not be removed weighs more than a result that nobody could be told.
     done.all_given_back().and(told)?;
     match boot {
-        Some(request) => {
-            test(
-                boot::Request {
-                    image: path,
-                    ..request
-                },
-                context,
-            )
-            .await
+        Some(mut ready) => {
+            ready.request.image.clone_from(&path);
+            let booted = Box::pin(ready.boot((ui, context))).await;
+            let shown = path.display();
+            booted.map_err(|e| e.context(format!("boot the image, which stays at {shown}")))
         }
         None => Ok(()),
     }
 }
 
 /// How the image will be booted; what that needs is looked for before the hours of a build.
-fn boot_test(
+async fn boot_test(
     settings: &settings::Build,
     args: &cli::Build,
     env: &Environment,
-) -> Result<Option<boot::Request>, Failure> {
+    context: &Context,
+) -> Result<Option<Ready>, Failure> {
     if !settings.boot_test || settings.dry_run {
         return Ok(None);
     }
@@ -84,15 +80,10 @@ fn boot_test(
         memory: None,
         port: None,
         system: Some(settings.system.to_string()),
+        emulator: None,
         firmware: None,
     };
-    let request = commands::boot::request(settings::Boot::resolve(&args, env)?);
-    boot::preflight(&request)?;
-    Ok(Some(request))
-}
-
-async fn test(request: boot::Request, context: &Context) -> Result<(), Failure> {
-    let booted = Box::pin(boot::boot(&request, (&context.cancel, &context.events))).await;
-    let shown = request.image.display();
-    booted.map_err(|failure| failure.context(format!("boot the image, which stays at {shown}")))
+    let bench = Bench::new(settings::Boot::resolve(&args, env)?);
+    bench.preflight()?;
+    Ok(Some(bench.ready(context).await?))
 }

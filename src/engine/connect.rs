@@ -4,6 +4,7 @@
 //! everything else comes in as values.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,21 @@ pub enum Endpoint {
     Unix(PathBuf),
     /// `host:port`, plain HTTP.
     Tcp(String),
+}
+
+impl Endpoint {
+    /// Whether a port of the engine's host is one of this machine: a socket's engine is here, or, in a
+    /// virtual machine of a desktop's, does as if.
+    pub fn is_here(&self) -> bool {
+        let Self::Tcp(address) = self else {
+            return true;
+        };
+        let host = address
+            .rsplit_once(':')
+            .map_or(address.as_str(), |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
 }
 
 impl fmt::Display for Endpoint {

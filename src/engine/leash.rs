@@ -65,9 +65,13 @@ pub struct AttachedInput {
 impl AttachedInput {
     /// Writes `line` and a line end.
     pub async fn write_line(&mut self, line: &str) -> Result<(), EngineError> {
-        let bytes = format!("{line}\n").into_bytes();
+        self.write(format!("{line}\n").as_bytes()).await
+    }
+
+    /// Writes `bytes` as they are.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
         let written = async {
-            self.inner.write_all(&bytes).await?;
+            self.inner.write_all(bytes).await?;
             self.inner.flush().await
         };
         written.await.map_err(|e| self.lost(&e))

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, ResourcesUlimits,
+    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, PortBinding,
+    ResourcesUlimits,
 };
 
 use crate::engine::labels::{Role, RunId, labels};
@@ -29,6 +30,15 @@ pub enum Network {
     None,
     /// What the engine gives by default.
     Default,
+}
+
+/// How long a container is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until we remove it.
+    UntilRemoved,
+    /// The engine removes it as soon as it has ended, and its exit code with it.
+    UntilEnded,
 }
 
 /// A container to be made. Start from [`ContainerSpec::new`], which gives it nothing.
@@ -68,6 +78,10 @@ pub struct ContainerSpec {
     /// own. It is not for Podman, which reads profiles from its own machine's files only; the one that
     /// it has by default lets namespaces be made.
     pub seccomp: Option<&'static str>,
+    /// Ports of 127.0.0.1 on the engine's host and those inside that they lead to.
+    pub ports: Vec<(u16, u16)>,
+    /// How long it is there.
+    pub lifetime: Lifetime,
     /// Threads and processes at most.
     pub pids_limit: Option<i64>,
     /// Bytes of memory at most, swap included.
@@ -94,6 +108,8 @@ impl ContainerSpec {
             tmpfs: Vec::new(),
             privileged: false,
             seccomp: None,
+            ports: Vec::new(),
+            lifetime: Lifetime::UntilRemoved,
             pids_limit: None,
             memory: None,
         }
@@ -122,6 +138,7 @@ impl ContainerSpec {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             labels: Some(labels(self.role, &self.run)),
+            exposed_ports: Some(self.ports.iter().map(|(_, inside)| tcp(*inside)).collect()),
             host_config: Some(self.host_config(podman)),
             ..ContainerCreateBody::default()
         }
@@ -142,7 +159,8 @@ impl ContainerSpec {
             ulimits: podman.then(podmans_limits),
             memory,
             memory_swap: memory,
-            auto_remove: Some(false),
+            auto_remove: Some(self.lifetime == Lifetime::UntilEnded),
+            port_bindings: Some(self.port_bindings()),
             ..HostConfig::default()
         }
     }
@@ -159,6 +177,17 @@ impl ContainerSpec {
             options.push("label=disable".to_owned());
         }
         options
+    }
+
+    fn port_bindings(&self) -> HashMap<String, Option<Vec<PortBinding>>> {
+        let binding = |(outside, inside): &(u16, u16)| {
+            let binding = PortBinding {
+                host_ip: Some("127.0.0.1".to_owned()),
+                host_port: Some(outside.to_string()),
+            };
+            (tcp(*inside), Some(vec![binding]))
+        };
+        self.ports.iter().map(binding).collect()
     }
 
     /// Mounts, not the older `Binds`: those make a missing folder on the host, as root.
@@ -183,6 +212,10 @@ impl ContainerSpec {
         });
         binds.chain(volumes).collect()
     }
+}
+
+fn tcp(port: u16) -> String {
+    format!("{port}/tcp")
 }
 
 /// Podman raises both to a million and more, and fails where it may not: in a container, without root.
@@ -248,6 +281,20 @@ mod tests {
             (body.open_stdin, body.stdin_once, body.tty),
             (Some(true), Some(true), Some(false))
         );
+    }
+
+    #[test]
+    fn a_port_is_open_on_the_hosts_own_address_alone() {
+        let body = ContainerSpec {
+            ports: vec![(41_022, 2222)],
+            ..spec()
+        }
+        .body(false);
+        assert_eq!(body.exposed_ports, Some(vec!["2222/tcp".to_owned()]));
+        let bindings = body.host_config.unwrap().port_bindings.unwrap();
+        let binding = &bindings["2222/tcp"].as_ref().unwrap()[0];
+        assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
+        assert_eq!(binding.host_port.as_deref(), Some("41022"));
     }
 
     #[test]

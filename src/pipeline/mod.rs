@@ -12,6 +12,7 @@ mod describe;
 pub mod doctor;
 mod emulate;
 mod emulation;
+mod emulator;
 mod facts;
 mod images;
 mod inputs;
@@ -29,6 +30,7 @@ mod table;
 
 pub use context::Context;
 pub use emulation::Emulation;
+pub use emulator::Emulator;
 pub use inventory::{Inventory, Item};
 pub use plan::{Base, Plan, plan};
 pub use run::{Done, run};

@@ -22,7 +22,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use boot::Boot;
+pub use boot::{Boot, Emulator};
 pub use compress::{Compress, Format};
 pub use emulation::Emulate;
 pub use environment::Environment;

@@ -149,6 +149,12 @@ impl Ui {
         }
     }
 
+    /// Standard output itself, for a machine's console that a person has.
+    pub fn screen(&self) -> Result<File, Failure> {
+        let screen = io::stdout().as_fd().try_clone_to_owned();
+        Ok(screen.or_environment("open standard output again")?.into())
+    }
+
     /// Asks on the terminal; only `y` and `yes` are a yes. `None` when standard input is no terminal.
     /// Blocks until there is an answer.
     pub fn confirm(&self, question: &str) -> Result<Option<bool>, Failure> {

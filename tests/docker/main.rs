@@ -27,6 +27,7 @@ mod boot;
 mod clean;
 mod containers;
 mod copy_out;
+mod emulator;
 mod endings;
 mod foreign_images;
 mod glue;

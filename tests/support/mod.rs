@@ -15,6 +15,7 @@ mod engine;
 mod gate;
 mod handler;
 mod small;
+mod tools;
 pub use engine::OwnEngine;
 pub use gate::{boot_is_here, engine_is_here, root_is_here, tools_are_here, with_engine};
 pub use handler::{Handler, machine_emulates};
