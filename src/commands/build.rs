@@ -6,7 +6,7 @@ use crate::commands;
 use crate::event::{Event, Timings};
 use crate::failure::Failure;
 use crate::pipeline::{self, Context};
-use crate::settings::{self, Environment};
+use crate::settings::{self, Environment, SshKey};
 use crate::ui::{self, Ui};
 
 /// Builds the image and writes its path to standard output as the last line.
@@ -16,7 +16,7 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
-    let boot = boot_test(&settings, args, env)?;
+    let boot = boot_test(&settings, env)?;
     let timings = Timings::default();
     let context = &Context {
         events: timings.listen(&context.events),
@@ -68,7 +68,6 @@ pub async fn run(
 /// How the image will be booted; what that needs is looked for before the hours of a build.
 fn boot_test(
     settings: &settings::Build,
-    args: &cli::Build,
     env: &Environment,
 ) -> Result<Option<boot::Request>, Failure> {
     if !settings.boot_test || settings.dry_run {
@@ -78,7 +77,7 @@ fn boot_test(
         image: settings.output.clone(),
         until_ssh: true,
         run: None,
-        ssh_key: args.ssh_key.clone(),
+        ssh_key: settings.ssh_key.as_ref().and_then(SshKey::private),
         user: None,
         timeout: None,
         memory: None,

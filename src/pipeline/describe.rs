@@ -20,6 +20,10 @@ impl Plan {
                 "configuration",
                 self.configuration.path().display().to_string(),
             ),
+        ];
+        let overlay = self.overlay.lines().iter();
+        lines.extend(overlay.map(|line| ("laid over it", line.clone())));
+        lines.extend([
             ("nixpkgs", self.from()),
             ("system", settings.system.to_string()),
             ("engine", self.where_it_runs()),
@@ -28,8 +32,6 @@ impl Plan {
             ("fetch", self.what_is_fetched()),
             ("assemble", self.what_is_assembled()),
             ("builder image", self.what_nix_runs_in()),
-        ];
-        lines.extend([
             ("store volume", settings.store.clone()),
             ("cores", cores(settings.cores)),
             ("jobs", self.jobs()),
