@@ -25,6 +25,8 @@ pub enum Phase {
     Emulation,
     /// Uploading the configuration and nixpkgs.
     Upload,
+    /// Nix says what the configuration sets.
+    Evaluate,
     /// Nix evaluates and builds.
     Build,
     /// Copying the image out of the engine.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::file::File;
-use super::{Build, Environment};
+use super::{Build, Environment, SshKey};
 use crate::failure::Failure;
 
 /// Where a value came from.
@@ -191,6 +191,9 @@ impl Build {
             ("compress", json!(self.compress.to_string())),
             ("rpi-imager", json!(self.rpi_imager)),
             ("boot-test", json!(self.boot_test)),
+            ("ssh-key", json!(self.ssh_key.as_ref().map(SshKey::path))),
+            ("hostname", json!(self.host_name)),
+            ("set", json!(self.set)),
             ("substituters", json!(self.substituters)),
             ("trusted-public-keys", json!(self.trusted_public_keys)),
             ("cores", json!(self.cores)),

@@ -179,6 +179,7 @@ fn class(class: Class) -> &'static str {
         Class::Usage => "usage",
         Class::Environment => "environment",
         Class::Build => "build",
+        Class::Trap => "trap",
         Class::Command(_) => "command",
         Class::Interrupted => "interrupted",
         Class::Internal => "internal",
