@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use around::{Completions, Doctor, Init, Settings, Shell, Status};
+pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status};
 pub use boot::{Boot, EmulatorChoice};
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
@@ -36,7 +36,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix \
-build failed, 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n. \
+build failed, 5 something could not be removed (it is listed), 6 check found a trap, 70 a bug in sdbuild, 128+n stopped by signal n. \
 For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run. \
 For flash, what the card holds after a failure is said with it.
 
@@ -82,6 +82,9 @@ pub enum Command {
     /// Write a configuration with your public SSH keys, and this machine's time zone, in it.
     #[command(after_help = examples::INIT)]
     Init(Init),
+    /// Evaluate a configuration and warn of what would keep the machine from booting, or you out of it.
+    #[command(after_help = examples::CHECK)]
+    Check(Check),
     /// Check every condition of a build on this machine, and say what to do about it.
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
@@ -147,9 +150,18 @@ pub struct Build {
     #[arg(long)]
     pub boot_test: bool,
 
-    /// The private key that the image of --boot-test shall let in [default: those of ssh and its agent].
-    #[arg(long, value_name = "FILE", requires = "boot_test")]
+    /// A public key that is laid over the configuration: root lets it in. A private one with --boot-test: it
+    /// shall be let in [default: the one beside the public key, else those of ssh and its agent].
+    #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
+
+    /// The machine's name, whatever the configuration says.
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+
+    /// Lay a value over the configuration: a Nix list or set is added, anything else takes the place of what is there.
+    #[arg(long, value_name = "OPTION=VALUE")]
+    pub set: Vec<String>,
 
     /// Print the manifest, one JSON object, in place of the image's path.
     #[arg(long)]

@@ -25,6 +25,8 @@ pub enum Phase {
     Emulation,
     /// Uploading the configuration and nixpkgs.
     Upload,
+    /// Nix says what the configuration sets.
+    Evaluate,
     /// Nix evaluates and builds.
     Build,
     /// Copying the image out of the engine.
@@ -89,6 +91,11 @@ pub enum NixEvent {
     },
     /// The forecast: so many derivations will be built.
     WillBuild {
+        /// Derivations.
+        derivations: u64,
+    },
+    /// The forecast: so many of the derivations will be built by the image's programs, under emulation.
+    WillEmulate {
         /// Derivations.
         derivations: u64,
     },

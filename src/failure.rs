@@ -15,6 +15,8 @@ pub enum Class {
     Environment,
     /// The Nix build itself failed, or what it made does not boot (exit code 4).
     Build,
+    /// The configuration would build, but the machine would not boot or nobody would get in (exit code 6).
+    Trap,
     /// What the person had run on the booted machine ended with this code, which is ours then too.
     Command(u8),
     /// The person or the system asked us to stop (128 + signal).

@@ -10,7 +10,7 @@
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, event, failure, cancel, nix_string, plain_file, steering, transcript, waiting: the hall, open to every room
+//! amount, event, failure, cancel, nix_string, plain_file, ssh_key, steering, transcript, waiting: the hall, open to every room
 //! ```
 
 pub mod amount;
@@ -33,6 +33,7 @@ pub mod output;
 pub mod pipeline;
 pub mod plain_file;
 pub mod settings;
+pub mod ssh_key;
 pub mod steering;
 pub mod template;
 pub mod transcript;
@@ -61,6 +62,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Boot(args) => Box::pin(commands::boot::run(args, &env, (&ui, &context))).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
         Command::Init(args) => commands::init::run(args, &env, (&ui, &context)),
+        Command::Check(args) => Box::pin(commands::check::run(args, &env, (&ui, &context))).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,
         Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),

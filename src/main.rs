@@ -51,6 +51,7 @@ fn end(failure: &Failure, signal: Option<i32>) -> ExitCode {
         Class::Usage => ExitCode::from(2),
         Class::Environment => ExitCode::from(3),
         Class::Build => ExitCode::from(4),
+        Class::Trap => ExitCode::from(6),
         Class::Command(code) => ExitCode::from(code),
         Class::Internal => ExitCode::from(70),
         Class::Interrupted => {

@@ -33,7 +33,9 @@ impl Transcript {
                 self.names.remove(id);
                 None
             }
-            NixEvent::WillBuild { .. } | NixEvent::WillFetch { .. } => forecast(event),
+            NixEvent::WillBuild { .. }
+            | NixEvent::WillEmulate { .. }
+            | NixEvent::WillFetch { .. } => forecast(event),
             NixEvent::Moved { .. }
             | NixEvent::Built { .. }
             | NixEvent::Fetched { .. }
@@ -52,6 +54,9 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
     match event {
         NixEvent::WillBuild { derivations } => {
             Some(format!("to build: {}", some(*derivations, "derivation")))
+        }
+        NixEvent::WillEmulate { derivations } => {
+            Some(format!("of these under emulation: {derivations}"))
         }
         NixEvent::WillFetch {
             paths,

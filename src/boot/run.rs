@@ -18,6 +18,7 @@ use crate::boot::{Login, Request};
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
+use crate::waiting::at_most;
 
 /// What may still come after the line that tells the failure, and tell more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -241,8 +242,8 @@ impl Boot<'_> {
                 }
             }
         };
-        let ran = self.cancel.race(tokio::time::timeout(timeout, ran)).await?;
-        let Ok(status) = ran else {
+        let ran = self.cancel.race(at_most(timeout, ran)).await?;
+        let Some(status) = ran else {
             let seconds = timeout.as_secs();
             return Err(Failure::message(
                 Class::Build,
@@ -259,8 +260,8 @@ impl Boot<'_> {
         let mut poweroff = door.run("poweroff");
         poweroff.stdout(Stdio::null()).stderr(Stdio::null());
         let mut ssh = poweroff.spawn().or_environment("start ssh")?;
-        let off = tokio::time::timeout(SWITCH_OFF, machine.ended());
-        if self.cancel.race(off).await?.is_err() {
+        let off = at_most(SWITCH_OFF, machine.ended());
+        if self.cancel.race(off).await?.is_none() {
             self.events
                 .warn("the machine did not switch itself off within 30 s: QEMU was stopped");
         }

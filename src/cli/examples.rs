@@ -6,6 +6,8 @@ Examples:
   sdbuild build                               ./sd-card.nix becomes an image in this folder
   sdbuild build --config pi/sd-card.nix --output images
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
+  sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
+  sdbuild build --set time.timeZone=Europe/Berlin --set 'environment.systemPackages=[ pkgs.vim ]'
   sdbuild build --dry-run                     what would be done";
 
 pub(super) const CLEAN: &str = "\
@@ -42,6 +44,14 @@ pub(super) const INIT: &str = "\
 Examples:
   sdbuild init                                ./sd-card.nix with your public keys in it
   sdbuild init --config pi/sd-card.nix --hostname kitchen";
+
+pub(super) const CHECK: &str = "\
+Every line is something in the configuration: ✗ keeps the machine from booting or everybody out of it, ! may \
+become trouble. Nothing is built. Exit code 0 without a ✗, 6 with one, 2 when Nix cannot evaluate it.
+
+Examples:
+  sdbuild check
+  sdbuild check --config pi/sd-card.nix --json";
 
 pub(super) const DOCTOR: &str = "\
 Every line is a condition of a build: ✓ is met, ! may become trouble, ✗ must be changed first. \

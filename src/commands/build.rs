@@ -5,7 +5,7 @@ use crate::commands::boot::{Bench, Ready};
 use crate::event::{Event, Timings};
 use crate::failure::Failure;
 use crate::pipeline::{self, Context};
-use crate::settings::{self, Environment};
+use crate::settings::{self, Environment, SshKey};
 use crate::ui::{self, Ui};
 
 /// Builds the image and writes its path to standard output as the last line.
@@ -15,7 +15,7 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
-    let boot = boot_test(&settings, args, env, context).await?;
+    let boot = boot_test(&settings, env, context).await?;
     let timings = Timings::default();
     let context = &Context {
         events: timings.listen(&context.events),
@@ -63,7 +63,6 @@ pub async fn run(
 /// How the image will be booted; what that needs is looked for before the hours of a build.
 async fn boot_test(
     settings: &settings::Build,
-    args: &cli::Build,
     env: &Environment,
     context: &Context,
 ) -> Result<Option<Ready>, Failure> {
@@ -74,7 +73,7 @@ async fn boot_test(
         image: settings.output.clone(),
         until_ssh: true,
         run: None,
-        ssh_key: args.ssh_key.clone(),
+        ssh_key: settings.ssh_key.as_ref().and_then(SshKey::private),
         user: None,
         timeout: None,
         memory: None,

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod build;
+pub mod check;
 pub mod clean;
 pub mod completions;
 pub mod doctor;

@@ -3,7 +3,7 @@
 //! Pure. Nothing in it ever passes through a shell; `NIX_CONFIG` is made of lines, so values that
 //! could start a line of their own are refused.
 
-use super::layout;
+use super::{check, layout};
 use crate::failure::Failure;
 use crate::nix_string::nix_string;
 
@@ -32,9 +32,21 @@ pub enum Glue {
     Emulated,
 }
 
-/// One call of `nix-build`.
+/// What Nix is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Task {
+    /// To build the attribute.
+    #[default]
+    Build,
+    /// To say what the configuration sets; nothing is built.
+    Check,
+}
+
+/// One call of Nix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildRequest {
+    /// What is asked for.
+    pub task: Task,
     /// The platform to build for, `aarch64-linux`.
     pub system: String,
     /// What to build, [`IMAGE`] by default.
@@ -79,6 +91,7 @@ impl BuildRequest {
     pub fn image(emulated: bool, nix: NixSettings) -> Self {
         let (system, attribute) = (SYSTEM.to_owned(), IMAGE.to_owned());
         Self {
+            task: Task::default(),
             system,
             attribute,
             emulated,
@@ -90,6 +103,26 @@ impl BuildRequest {
 
     /// The program and its arguments; the first one is the entry that leads the rest.
     pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
+        match self.task {
+            Task::Build => self.build(places),
+            Task::Check => self.check(),
+        }
+    }
+
+    fn check(&self) -> Vec<String> {
+        let mut words = vec!["/bin/sh", layout::ENTRY, "nix-instantiate", "--eval"];
+        // A configuration may import what has to be fetched, or even built.
+        words.extend(["--strict", "--json", "--read-write-mode", layout::FACTS]);
+        for attribute in &check::ATTRIBUTES {
+            words.extend(["-A", attribute]);
+        }
+        words.extend(["--arg", "configuration", layout::WRAPPER]);
+        words.extend(["--argstr", "system", &self.system]);
+        words.extend(["--log-format", "internal-json"]);
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    fn build(&self, places: &Places) -> Vec<String> {
         let link = places.result();
         let configuration = format!("nixos-config={}", layout::WRAPPER);
         [
@@ -116,7 +149,10 @@ impl BuildRequest {
     /// The entry's word for native glue, when it is to be tried: where nothing is emulated there is nothing
     /// to gain, and another thing than the image has no parts that we know.
     fn native_glue(&self) -> Option<&'static str> {
-        let possible = self.emulated && self.attribute == IMAGE && self.system == SYSTEM;
+        let possible = self.task == Task::Build
+            && self.emulated
+            && self.attribute == IMAGE
+            && self.system == SYSTEM;
         match self.glue {
             Glue::Auto if possible => Some("auto"),
             Glue::Native if possible => Some("native"),
@@ -142,8 +178,10 @@ impl BuildRequest {
             ("SDBUILD_RUN", places.run.clone()),
             ("SDBUILD_LIVE", places.live.join(" ")),
             ("SDBUILD_NIXPKGS", places.nixpkgs.clone()),
-            ("SDBUILD_RESULT", places.result()),
         ];
+        if self.task == Task::Build {
+            environment.push(("SDBUILD_RESULT", places.result()));
+        }
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
         }
@@ -174,6 +212,8 @@ impl BuildRequest {
             "filter-syscalls = false".to_owned(),
             "require-drop-supplementary-groups = false".to_owned(),
             "experimental-features = nix-command flakes".to_owned(),
+            // another machine is never asked, and asking whether there is one costs a process at every step
+            "build-hook =".to_owned(),
             "connect-timeout = 20".to_owned(),
             format!("build-dir = {build_dir}"),
             format!("cores = {}", self.nix.cores),
@@ -222,9 +262,9 @@ fn one_word<'a>(name: &str, value: &'a str) -> Result<&'a str, Failure> {
 /// stronger than an option's own default (1500).
 pub(super) fn wrapper(file: &str) -> String {
     let path = nix_string(&format!("/{file}"));
-    let folder = layout::CONFIG;
+    let (folder, overlay) = (layout::CONFIG, layout::OVERLAY);
     format!(
-        "{{ options, lib, ... }}: {{\n  imports = [ ({folder} + {path}) ];\n  \
+        "{{ options, lib, ... }}: {{\n  imports = [ ({folder} + {path}) {overlay} ];\n  \
          config = lib.optionalAttrs (options ? sdImage && options.sdImage ? compressImage) \
          {{ sdImage.compressImage = lib.mkOverride 1400 false; }};\n}}\n"
     )
@@ -261,6 +301,23 @@ mod tests {
              -I nixos-config=/build/sdbuild/wrapper.nix --argstr system aarch64-linux \
              --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc"
         );
+    }
+
+    #[test]
+    fn a_check_evaluates_and_leaves_no_result() {
+        let request = BuildRequest {
+            task: Task::Check,
+            ..BuildRequest::image(true, NixSettings::default())
+        };
+        assert_eq!(
+            request.arguments(&places()).join(" "),
+            "/bin/sh /build/sdbuild/entry nix-instantiate --eval --strict --json --read-write-mode \
+             /build/sdbuild/facts.nix -A facts -A whole --arg configuration /build/sdbuild/wrapper.nix \
+             --argstr system aarch64-linux --log-format internal-json"
+        );
+        let environment = request.environment(&places()).unwrap();
+        let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(!names.contains(&"SDBUILD_RESULT") && !names.contains(&"SDBUILD_GLUE"));
     }
 
     #[test]
@@ -322,7 +379,9 @@ mod tests {
     fn the_wrapper_imports_the_persons_file() {
         let text = wrapper("my \"pi\".nix");
         assert!(
-            text.contains("imports = [ (/build/config + \"/my \\\"pi\\\".nix\") ];\n"),
+            text.contains(
+                "imports = [ (/build/config + \"/my \\\"pi\\\".nix\") /build/sdbuild/overlay.nix ];\n"
+            ),
             "{text}"
         );
     }

@@ -107,6 +107,7 @@ impl Journal {
             }
             NixEvent::Message { .. }
             | NixEvent::WillBuild { .. }
+            | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
             | NixEvent::FetchStarted { .. }
             | NixEvent::BuildPhase { .. }

@@ -13,6 +13,8 @@ use crate::event::NixEvent;
 /// More activities than any build has at once; beyond this the table forgets instead of growing.
 const MOST_ACTIVITIES: usize = 1 << 16;
 
+/// How `containers/builder/glue` says how many derivations will be built under emulation.
+const TO_EMULATE: &str = "sdbuild: to emulate: ";
 /// No store path has more characters.
 const LONGEST_PATH: usize = 256;
 
@@ -67,6 +69,11 @@ impl Log {
     /// What `line` (without its line end) says; `None` when it is nothing that anyone reads.
     pub fn line(&mut self, line: &str) -> Option<NixEvent> {
         let other = || Some(NixEvent::Other(clean(line))).filter(|_| !line.trim().is_empty());
+        if let Some(derivations) = line.strip_prefix(TO_EMULATE) {
+            let derivations = derivations.parse().ok();
+            return derivations
+                .map_or_else(other, |n| Some(NixEvent::WillEmulate { derivations: n }));
+        }
         let Some(json) = line.strip_prefix("@nix ") else {
             return other();
         };
@@ -506,7 +513,10 @@ mod tests {
         #[test]
         fn never_panics(lines in proptest::collection::vec("(?s)(@nix )?.{0,200}", 0..8)) {
             let mut log = Log::default();
-            for line in lines { log.line(&line); }
+            for line in lines {
+                let said = log.line(&line);
+                is_harmless(said.as_ref(), &log, &line)?;
+            }
         }
 
         #[test]
@@ -515,9 +525,23 @@ mod tests {
             fields in proptest::collection::vec(prop_oneof!["\"[a-z]{0,3}\"", "-?[0-9]{1,20}", Just("null".to_owned())], 0..5),
         ) {
             let fields = fields.join(",");
-            let line = format!(r#"@nix {{"action":"{action}","id":{id},"type":{kind},"fields":[{fields}],"level":{kind},"text":"t","msg":"m"}}"#);
+            let line = format!(r#"@nix {{"action":"{action}","id":{id},"type":{kind},"fields":[{fields}],"level":{kind},"text":"t\u001b[2J","msg":"m\u001b]0;x","raw_msg":"\u001bc"}}"#);
             let mut log = Log::default();
-            for _ in 0..2 { log.line(&line); log.take_complaint(); }
+            for _ in 0..2 {
+                let said = log.line(&line);
+                is_harmless(said.as_ref(), &log, &line)?;
+                log.take_complaint();
+            }
         }
+    }
+
+    /// Nothing drives a terminal, and nothing is longer than what it came from.
+    fn is_harmless(said: Option<&NixEvent>, log: &Log, line: &str) -> Result<(), TestCaseError> {
+        let shown = format!("{said:?}{:?}", log.complaint);
+        prop_assert!(!shown.contains("\\u{1b}"), "{shown}");
+        // Twice in a complaint, and each character as long as its escape.
+        prop_assert!(shown.len() <= 400 + 3 * 10 * line.len(), "{shown}");
+        prop_assert!(log.activities.len() <= 1);
+        Ok(())
     }
 }

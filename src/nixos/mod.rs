@@ -7,6 +7,7 @@
 
 pub mod builder;
 mod bundle;
+pub mod check;
 pub mod command;
 pub mod diagnosis;
 mod follow;
@@ -19,6 +20,7 @@ pub mod lock;
 pub mod log;
 mod mistake;
 pub mod nixpkgs;
+pub mod overlay;
 mod pack;
 pub mod source;
 mod store_path;

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use super::builder::{Builder, Job};
+use super::check;
 use super::command;
 use super::layout;
 use super::pack::{Owner, Packer};
@@ -31,6 +32,7 @@ pub(super) async fn configuration(
     owner: Owner,
 ) -> Result<(), Failure> {
     let bundle = job.bundle.clone();
+    let overlay = job.overlay.module();
     let wrapper = command::wrapper(job.configuration.file());
     let pack = move |out: &mut dyn Write| {
         let mut packer = Packer::new(out, owner);
@@ -39,6 +41,8 @@ pub(super) async fn configuration(
         }
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
         packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
+        packer.bytes(relative(layout::OVERLAY), overlay.as_bytes())?;
+        packer.bytes(relative(layout::FACTS), check::EXPRESSION.as_bytes())?;
         packer.bytes(relative(layout::GLUE), GLUE.as_bytes())?;
         packer.directory(relative(layout::GLUE_EXPRESSION))?;
         for (name, text) in GLUE_EXPRESSION {

@@ -21,6 +21,8 @@ pub struct Images {
     fetcher: Fetcher,
     mirrors: Vec<String>,
     events: Events,
+    /// An engine writes to one disk, and what is told of the bytes is about one image.
+    loading: tokio::sync::Mutex<()>,
 }
 
 impl Images {
@@ -30,6 +32,7 @@ impl Images {
             fetcher,
             mirrors,
             events,
+            loading: tokio::sync::Mutex::default(),
         }
     }
 
@@ -73,7 +76,8 @@ impl Images {
         Ok(())
     }
 
-    /// Puts the image together and loads it, unless the engine turns out to hold just that.
+    /// Puts the image together and loads it, unless the engine turns out to hold just that. Several may be
+    /// put together at a time, one is loaded.
     pub async fn provide(
         &self,
         engine: &Engine,
@@ -90,6 +94,7 @@ impl Images {
         if let Some(held) = holds().await? {
             return Ok(held);
         }
+        let _one_at_a_time = cancel.race(self.loading.lock()).await?;
         let (events, total) = (self.events.clone(), image.size);
         let tell = move |sent| events.bytes(Phase::ContainerImages, sent, Some(total));
         let archive = tokio::fs::File::from_std(image.archive);

@@ -15,11 +15,13 @@ impl Plan {
         } else {
             ""
         };
-        let mut lines = vec![
-            (
-                "configuration",
-                self.configuration.path().display().to_string(),
-            ),
+        let mut lines = vec![(
+            "configuration",
+            self.configuration.path().display().to_string(),
+        )];
+        let overlay = self.overlay.lines().iter();
+        lines.extend(overlay.map(|line| ("laid over it", line.clone())));
+        lines.extend([
             ("nixpkgs", self.from()),
             ("system", settings.system.to_string()),
             ("engine", self.where_it_runs()),
@@ -28,8 +30,6 @@ impl Plan {
             ("fetch", self.what_is_fetched()),
             ("assemble", self.what_is_assembled()),
             ("builder image", self.what_nix_runs_in()),
-        ];
-        lines.extend([
             ("store volume", settings.store.clone()),
             ("cores", cores(settings.cores)),
             ("jobs", self.jobs()),

@@ -49,9 +49,13 @@ impl Findings {
         self.problems.push(failure);
     }
 
-    /// Looks at the folders that a run writes to. `lacking` is known once an engine answered.
-    pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&Lacking>) {
+    /// Looks at the folder that the image is written to.
+    pub(super) fn look_at_output(&mut self, settings: &settings::Build) {
         self.output(&settings.output, free(&settings.output));
+    }
+
+    /// Looks at the other folders that a run writes to. `lacking` is known once an engine answered.
+    pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&Lacking>) {
         let (state, cache) = (&settings.common.state_dir, &settings.common.cache_dir);
         self.writable(("state", state), "XDG_STATE_HOME");
         self.state(state, free(existing(state)));

@@ -1,5 +1,7 @@
 //! The container images of a run: which ones, and that the engine holds them.
 
+use futures_util::future::join_all;
+
 use crate::artifact::{Cache, Fetcher, Network};
 use crate::binfmt::RegistrarImage;
 use crate::engine::Engine;
@@ -85,10 +87,9 @@ pub(super) async fn ensure(
         .phase(Phase::Fetch, images.fetch(&lacking, cancel))
         .await?;
     let load = async {
-        for definition in lacking {
-            images.provide(engine, definition, cancel).await?;
-        }
-        Ok(())
+        let provide = |definition| images.provide(engine, definition, cancel);
+        let provided = join_all(lacking.into_iter().map(provide)).await;
+        provided.into_iter().try_for_each(|image| image.map(drop))
     };
     context.phase(Phase::ContainerImages, load).await
 }

@@ -5,6 +5,7 @@
 //! could not be removed rides along. Has no words for people and reads no environment.
 
 mod beacon;
+mod check;
 mod configuration;
 mod connection;
 mod context;
@@ -28,6 +29,7 @@ mod suspend;
 mod sweep;
 mod table;
 
+pub use check::{Checked, check};
 pub use context::Context;
 pub use emulation::Emulation;
 pub use emulator::Emulator;

@@ -73,6 +73,11 @@ async fn asked(
     }
 }
 
+/// Whether this machine's table is there.
+pub(super) fn is_mounted() -> bool {
+    Path::new(TABLE).join("status").exists()
+}
+
 /// Whether this machine's table is there and switched off as a whole.
 pub(super) fn is_switched_off() -> bool {
     let status = plain_file::read_text(&Path::new(TABLE).join("status"), LONGEST);

@@ -15,6 +15,8 @@ mod init;
 mod mirrors;
 mod moment;
 mod origin;
+mod reach;
+mod ssh_key;
 mod system;
 
 use std::os::unix::fs::MetadataExt;
@@ -28,6 +30,7 @@ pub use environment::Environment;
 pub use glue::Glue;
 pub use init::Init;
 pub use origin::{Origin, Origins, Setting};
+pub use ssh_key::SshKey;
 pub use system::System;
 
 use crate::cli;
@@ -105,6 +108,12 @@ pub struct Build {
     pub source_date_epoch: Option<u64>,
     /// Boot the image when it is there.
     pub boot_test: bool,
+    /// A key that root shall let in, or that of the boot test.
+    pub ssh_key: Option<SshKey>,
+    /// The machine's name, whatever the configuration says.
+    pub host_name: Option<String>,
+    /// `OPTION=VALUE`, laid over the configuration.
+    pub set: Vec<String>,
     /// Binary caches; may be empty.
     pub substituters: Vec<String>,
     /// Their public keys.
@@ -218,8 +227,12 @@ impl Build {
         };
         let (substituters, trusted_public_keys) = choices.caches(&mut layers);
         let (cores, jobs) = choices.numbers(&mut layers)?;
+        let boot_test = choices.boot_test(&mut layers);
+        let ssh_key = args.ssh_key.as_deref().map(|path| here.join(path));
+        let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
+        ssh_key.as_ref().map_or(Ok(()), |key| key.fits(boot_test))?;
         let memory = layers.pick("memory-mib", Said::nothing(), |file, _| file.memory_mib);
-        Ok(Self {
+        let build = Self {
             common,
             nixpkgs: choices.nixpkgs(&mut layers),
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
@@ -232,7 +245,10 @@ impl Build {
             compress: choices.compress(&mut layers)?,
             rpi_imager: choices.rpi_imager(&mut layers),
             source_date_epoch: moment(env.source_date_epoch.as_ref())?,
-            boot_test: choices.boot_test(&mut layers),
+            boot_test,
+            ssh_key,
+            host_name: args.hostname.clone(),
+            set: args.set.clone(),
             substituters,
             trusted_public_keys,
             cores,
@@ -243,11 +259,16 @@ impl Build {
             dry_run: args.dry_run,
             origins: {
                 layers.mark("config", args.config.is_some());
+                layers.mark("ssh-key", args.ssh_key.is_some());
+                layers.mark("hostname", args.hostname.is_some());
+                layers.mark("set", !args.set.is_empty());
                 layers.mark("dry-run", args.dry_run);
                 layers.into_origins()
             },
             config,
-        })
+        };
+        build.is_confined()?;
+        Ok(build)
     }
 }
 

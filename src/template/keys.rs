@@ -3,24 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-
 use crate::plain_file;
+use crate::ssh_key::{KINDS, is_whole};
 use crate::steering::steers;
 
 /// A key of 16,384 bits takes 3 kB.
 const LONGEST: u64 = 64 << 10;
-/// What today's servers take; the best first, in which order they are listed.
-const KINDS: [&str; 7] = [
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "ssh-rsa",
-];
 
 /// One public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,20 +46,18 @@ fn public_key(text: &str) -> Option<(usize, PublicKey)> {
     let mut words = line.split_whitespace();
     let (kind, key) = (words.next()?, words.next()?);
     let rank = KINDS.iter().position(|known| *known == kind)?;
-    // The key begins with its kind's length and name, else it is another one's or damaged.
-    let bytes = BASE64_STANDARD.decode(key).ok()?;
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let named = usize::try_from(u32::from_be_bytes(*length)).ok()? == kind.len();
-    let whole = named && rest.starts_with(kind.as_bytes()) && rest.len() > kind.len();
     let comment = words.collect::<Vec<_>>().join(" ");
     let shown = |c: &char| !c.is_control() && !steers(*c);
     let comment: String = comment.chars().filter(shown).collect();
     let line = format!("{kind} {key} {comment}").trim_end().to_owned();
-    whole.then_some((rank, PublicKey { line }))
+    is_whole(kind, key).then_some((rank, PublicKey { line }))
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
 
     const ED: &str =

@@ -111,6 +111,9 @@ fn nix(event: &NixEvent) -> Told {
         NixEvent::WillBuild { derivations } => {
             ("will-build", json!({ "derivations": derivations }))
         }
+        NixEvent::WillEmulate { derivations } => {
+            ("will-emulate", json!({ "derivations": derivations }))
+        }
         NixEvent::WillFetch {
             paths,
             download,
@@ -176,6 +179,7 @@ fn class(class: Class) -> &'static str {
         Class::Usage => "usage",
         Class::Environment => "environment",
         Class::Build => "build",
+        Class::Trap => "trap",
         Class::Command(_) => "command",
         Class::Interrupted => "interrupted",
         Class::Internal => "internal",
@@ -309,6 +313,7 @@ mod tests {
         vec![
             NixEvent::Message { level: 1, text: text() },
             NixEvent::WillBuild { derivations: 1 },
+            NixEvent::WillEmulate { derivations: 1 },
             NixEvent::WillFetch { paths: 1, download: 1, unpacked: 1 },
             NixEvent::BuildStarted { id: 1, derivation: text() },
             NixEvent::FetchStarted { id: 1, path: text() },

@@ -138,7 +138,7 @@ impl State {
             // What Nix expects here is what it tries, and most of that is built in the end.
             NixEvent::Fetched { done, .. } => count(&mut self.fetched, (*done, *done)),
             NixEvent::ToDownload { bytes } => self.to_download = self.to_download.max(*bytes),
-            NixEvent::Message { .. } | NixEvent::Other(_) => {}
+            NixEvent::Message { .. } | NixEvent::Other(_) | NixEvent::WillEmulate { .. } => {}
         }
     }
 

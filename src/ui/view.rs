@@ -118,6 +118,8 @@ impl View {
             (&mut self.foretold.0, *derivations)
         } else if let NixEvent::WillFetch { paths, .. } = event {
             (&mut self.foretold.1, *paths)
+        } else if let NixEvent::WillEmulate { .. } = event {
+            return forecast(event);
         } else {
             return None;
         };

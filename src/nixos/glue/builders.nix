@@ -70,6 +70,19 @@ let
     writeShellApplication =
       args: if args ? checkPhase || args ? derivationArgs then target.writeShellApplication args else trivial.writeShellApplication args;
   };
+  # The system itself: commands of NixOS's and of the person's that link and copy what is there. Everything else that is
+  # made by this function stays as it is.
+  system = {
+    stdenvNoCC = target.stdenvNoCC // {
+      mkDerivation =
+        args:
+        let
+          isSystem = builtins.isAttrs args && args ? buildCommand && lib.hasPrefix "nixos-system-" (args.name or "");
+          make = stdenv: stdenv.mkDerivation args;
+        in
+        if isSystem then either (dependsOnMachine args.buildCommand args) (make target.stdenvNoCC) (make native.stdenvNoCC) else make target.stdenvNoCC;
+    };
+  };
   # Their texts are nixpkgs' own, and what the person gives is only copied.
   plain = [
     "writeText" "writeTextDir" "linkFarm" "linkFarmFromDrvs" "concatText" "concatTextFile" "concatScript" "writeScript" "writeScriptBin"
@@ -82,7 +95,7 @@ let
     "makeDBusConf" "formats" "aggregateModules"
   ];
   pick = names: set: builtins.intersectAttrs (lib.genAttrs names (_: null)) set;
-  all = pick plain trivial // pick whole native // looked;
+  all = pick plain trivial // pick whole native // looked // system;
 in
 # Only what this nixpkgs has; and what the person's overlays have made of a builder stays theirs.
 builtins.removeAttrs (builtins.intersectAttrs target all) changed

@@ -16,7 +16,7 @@ in
   };
 
   config.system.build.toplevel = checked (
-    pkgs.stdenv.mkDerivation {
+    pkgs.stdenvNoCC.mkDerivation {
       name = "nixos-system-${config.system.name}-${config.system.nixos.label}";
       inherit (config.system) extraDependencies;
       kernelParams = config.boot.kernelParams;
@@ -32,7 +32,7 @@ in
         chmod +x $out/init
         printf %s "$kernelParams" >$out/kernel-params
         printf %s "$label" >$out/nixos-version
-        printf %s $system >$out/system
+        printf %s ${pkgs.stdenv.hostPlatform.system} >$out/system
         printf %s "$extraDependencies" >$out/extra-dependencies
         ${config.system.extraSystemBuilderCmds}
       '';
