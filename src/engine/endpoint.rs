@@ -116,10 +116,10 @@ mod tests {
     use super::*;
 
     fn ssh(address: &str) -> Option<(String, Option<String>)> {
-        match Endpoint::parse(address, None)? {
-            Endpoint::Ssh(target) => Some((target.destination, target.socket)),
-            other => panic!("{other}"),
-        }
+        let Endpoint::Ssh(target) = Endpoint::parse(address, None)? else {
+            panic!("{address}")
+        };
+        Some((target.destination, target.socket))
     }
 
     #[test]

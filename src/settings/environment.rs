@@ -13,7 +13,7 @@ pub struct Environment {
     /// Docker's configuration folder.
     pub docker_config: Option<PathBuf>,
     /// `DOCKER_TLS_VERIFY`, whatever it says: as Docker's client takes it.
-    pub docker_tls_verify: bool,
+    pub docker_tls_verify: Option<String>,
     /// Where the certificates for that are.
     pub docker_cert_path: Option<PathBuf>,
     /// The person's home folder.
@@ -83,7 +83,7 @@ impl Environment {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_config: path("DOCKER_CONFIG"),
-            docker_tls_verify: some("DOCKER_TLS_VERIFY").is_some(),
+            docker_tls_verify: text("DOCKER_TLS_VERIFY"),
             docker_cert_path: path("DOCKER_CERT_PATH"),
             home: base("HOME"),
             runtime_dir: base("XDG_RUNTIME_DIR"),

@@ -168,7 +168,7 @@ impl Common {
             docker_host: env.docker_host.clone(),
             docker_context: env.docker_context.clone(),
             docker_config: base(&env.docker_config, ".docker")?,
-            docker_tls_verify: env.docker_tls_verify,
+            docker_tls_verify: env.docker_tls_verify.is_some(),
             docker_cert_path: env.docker_cert_path.clone(),
             runtime_dir: env.runtime_dir.clone(),
             cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),

@@ -137,13 +137,12 @@ fn write_configuration(folder: &Path, account: &Account, port: u16) {
     let shown = folder.display();
     let session = folder.join("usr/lib/openssh/sshd-session");
     // From 9.8 on it is a program of its own.
-    let session = match session.exists() {
-        true => format!(
-            "SshdSessionPath {0}\nSshdAuthPath {1}\n",
-            session.display(),
-            session.with_file_name("sshd-auth").display()
-        ),
-        false => String::new(),
+    let session = if session.exists() {
+        let auth = session.with_file_name("sshd-auth");
+        let [session, auth] = [session, auth].map(|path| path.display().to_string());
+        format!("SshdSessionPath {session}\nSshdAuthPath {auth}\n")
+    } else {
+        String::new()
     };
     let server = format!(
         "ListenAddress 127.0.0.1\nPort {port}\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/key.pub\n\
