@@ -73,7 +73,7 @@ impl Plan {
 
     fn how_it_emulates(&self) -> String {
         let (engine, system) = (&self.base.engine.facts().architecture, self.settings.system);
-        match self.base.emulation {
+        let how = match self.base.emulation {
             Emulation::Native => format!("none: the engine's machine runs {engine} itself"),
             Emulation::Register => format!(
                 "register: the engine's machine is {engine}, the image is for {system}; a handler \
@@ -84,6 +84,10 @@ impl Plan {
                  that the builder alone has"
             ),
             Emulation::Host => "host: the handler that is there, as --emulation says".to_owned(),
+        };
+        match self.base.otherwise {
+            Some(other) => format!("{how}; else {}", other.handler()),
+            None => how,
         }
     }
 

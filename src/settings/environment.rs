@@ -12,6 +12,10 @@ pub struct Environment {
     pub docker_context: Option<String>,
     /// Docker's configuration folder.
     pub docker_config: Option<PathBuf>,
+    /// `DOCKER_TLS_VERIFY`, whatever it says: as Docker's client takes it.
+    pub docker_tls_verify: Option<String>,
+    /// Where the certificates for that are.
+    pub docker_cert_path: Option<PathBuf>,
     /// The person's home folder.
     pub home: Option<PathBuf>,
     /// The run-time folder (`XDG_RUNTIME_DIR`).
@@ -79,6 +83,8 @@ impl Environment {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_config: path("DOCKER_CONFIG"),
+            docker_tls_verify: text("DOCKER_TLS_VERIFY"),
+            docker_cert_path: path("DOCKER_CERT_PATH"),
             home: base("HOME"),
             runtime_dir: base("XDG_RUNTIME_DIR"),
             cache_home: base("XDG_CACHE_HOME"),

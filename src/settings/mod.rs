@@ -61,6 +61,10 @@ pub struct Common {
     pub docker_context: Option<String>,
     /// Docker's own configuration folder.
     pub docker_config: PathBuf,
+    /// `DOCKER_TLS_VERIFY`.
+    pub docker_tls_verify: bool,
+    /// `DOCKER_CERT_PATH`.
+    pub docker_cert_path: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
     /// The person's home folder.
@@ -173,6 +177,8 @@ impl Common {
             docker_host: env.docker_host.clone(),
             docker_context: env.docker_context.clone(),
             docker_config: base(&env.docker_config, ".docker")?,
+            docker_tls_verify: env.docker_tls_verify.is_some(),
+            docker_cert_path: env.docker_cert_path.clone(),
             runtime_dir: env.runtime_dir.clone(),
             cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),
             state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),

@@ -27,6 +27,12 @@ pub fn tools_are_here(tools: &[&str]) -> bool {
     super::tools::have(tools)
 }
 
+/// Whether `scripts/setup --test` has unpacked `tool`.
+pub fn unpacked(tool: &str) -> bool {
+    let is_here = super::root().join(super::TOOLS).join(tool).exists();
+    is_here || skipped(&format!("no {tool}; run scripts/setup --test"))
+}
+
 /// Whether an image can be booted, logged into and broken.
 pub fn boot_is_here() -> bool {
     let firmware = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
