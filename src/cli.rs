@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status};
+pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status, Try};
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -83,6 +83,9 @@ pub enum Command {
     /// Evaluate a configuration and warn of what would keep the machine from booting, or you out of it.
     #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// Build a small image of its own through the whole pipeline and boot it: see that this machine can do it.
+    #[command(after_help = examples::TRY)]
+    Try(Try),
     /// Check every condition of a build on this machine, and say what to do about it.
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),

@@ -63,6 +63,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
         Command::Init(args) => commands::init::run(args, &env, (&ui, &context)),
         Command::Check(args) => Box::pin(commands::check::run(args, &env, (&ui, &context))).await,
+        Command::Try(args) => Box::pin(commands::trial::run(args, &env, (&ui, &context))).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,
         Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),

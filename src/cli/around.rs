@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Build;
+use super::{Build, EmulationChoice};
 
 /// `sdbuild init`.
 #[derive(Debug, Args)]
@@ -36,6 +36,22 @@ pub struct Check {
     /// One JSON object instead of lines.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `sdbuild try`.
+#[derive(Debug, Args)]
+pub struct Try {
+    /// Keep the image, its key and its configuration in this folder.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// How aarch64 programs run on this machine [default: auto].
+    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
+    pub emulation: Option<EmulationChoice>,
+
+    /// Build it, and leave QEMU out of it.
+    #[arg(long)]
+    pub no_boot: bool,
 }
 
 /// `sdbuild doctor`.

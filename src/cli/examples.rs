@@ -53,6 +53,15 @@ Examples:
   sdbuild check
   sdbuild check --config pi/sd-card.nix --json";
 
+pub(super) const TRY: &str = "\
+The image is a miniature NixOS with SSH, for virtual machines, made of some dozen Debian packages that sdbuild \
+brings the recipe for; its key is made for it. What is written goes again, but for what every build keeps: the \
+packages in the cache and the store volume (`sdbuild clean` removes both).
+
+Examples:
+  sdbuild try
+  sdbuild try --output trial                  and keep the image, its key and its configuration";
+
 pub(super) const DOCTOR: &str = "\
 Every line is a condition of a build: ✓ is met, ! may become trouble, ✗ must be changed first. \
 Nothing on this machine is changed. Exit code 0 when a build can work, else 3.

@@ -5,6 +5,7 @@ use crate::cli;
 use crate::commands;
 use crate::event::{Event, Timings};
 use crate::failure::Failure;
+use crate::output::Image;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment, SshKey};
 use crate::ui::{self, Ui};
@@ -16,6 +17,29 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
+    if settings.dry_run {
+        let plan = pipeline::plan(settings, context).await?;
+        let lines = plan.describe();
+        return lines
+            .iter()
+            .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
+    }
+    let tell = |image: &Image| {
+        if args.json {
+            ui.result(image.manifest.trim_end())
+        } else {
+            ui.result(&image.path.to_string_lossy())
+        }
+    };
+    Box::pin(build(settings, env, (context, &tell))).await
+}
+
+/// Builds the image, tells of it, and boots it when the settings say so.
+pub(super) async fn build(
+    settings: settings::Build,
+    env: &Environment,
+    (context, tell): (&Context, &dyn Fn(&Image) -> Result<(), Failure>),
+) -> Result<(), Failure> {
     let boot = boot_test(&settings, env)?;
     let timings = Timings::default();
     let context = &Context {
@@ -23,12 +47,6 @@ pub async fn run(
         ..context.clone()
     };
     let plan = pipeline::plan(settings, context).await?;
-    if plan.settings.dry_run {
-        let lines = plan.describe();
-        return lines
-            .iter()
-            .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
-    }
     let done = pipeline::run(&plan, context, &timings).await;
     // Who interrupts a build does not wait for its table.
     if !context.cancel.is_cancelled() {
@@ -42,11 +60,7 @@ pub async fn run(
         image.path.display(),
         hex::encode(image.sha256)
     ));
-    let told = if args.json {
-        ui.result(image.manifest.trim_end())
-    } else {
-        ui.result(&image.path.to_string_lossy())
-    };
+    let told = tell(image);
     let path = image.path.clone();
     // What could not be removed weighs more than a result that nobody could be told.
     done.all_given_back().and(told)?;
@@ -70,7 +84,7 @@ fn boot_test(
     settings: &settings::Build,
     env: &Environment,
 ) -> Result<Option<boot::Request>, Failure> {
-    if !settings.boot_test || settings.dry_run {
+    if !settings.boot_test {
         return Ok(None);
     }
     let args = cli::Boot {

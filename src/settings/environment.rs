@@ -32,6 +32,8 @@ pub struct Environment {
     pub channels: Option<String>,
     /// `SDBUILD_NIXPKGS`.
     pub nixpkgs: Option<String>,
+    /// Another miniature nixpkgs than the one that is built in (`SDBUILD_MINI_NIXPKGS`).
+    pub mini_nixpkgs: Option<PathBuf>,
     /// `SDBUILD_SUBSTITUTERS`: here an empty one means none at all.
     pub substituters: Option<String>,
     /// `SDBUILD_TRUSTED_PUBLIC_KEYS`.
@@ -89,6 +91,7 @@ impl Environment {
             locks: path("SDBUILD_LOCKS"),
             channels: text("SDBUILD_CHANNELS"),
             nixpkgs: text("SDBUILD_NIXPKGS"),
+            mini_nixpkgs: path("SDBUILD_MINI_NIXPKGS"),
             substituters: get("SDBUILD_SUBSTITUTERS").and_then(|v| v.into_string().ok()),
             trusted_public_keys: text("SDBUILD_TRUSTED_PUBLIC_KEYS"),
             glue: text("SDBUILD_GLUE"),

@@ -6,6 +6,8 @@
 
 mod host;
 mod keys;
+mod miniature;
+mod new_key;
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, fchown};
@@ -14,6 +16,8 @@ use std::path::{Path, PathBuf};
 use crate::nix_string::nix_string;
 pub use host::{host_name, time_zone};
 pub use keys::{PublicKey, public_keys};
+pub use miniature::unpack_miniature;
+pub use new_key::KeyPair;
 
 use crate::failure::{Failure, OrFail as _};
 
