@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status, Try};
+pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status, Template, Try};
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]

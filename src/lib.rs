@@ -61,7 +61,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
         Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &context)).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
-        Command::Init(args) => commands::init::run(args, &env, (&ui, &context)),
+        Command::Init(args) => Box::pin(commands::init::run(args, &env, (&ui, &context))).await,
         Command::Check(args) => Box::pin(commands::check::run(args, &env, (&ui, &context))).await,
         Command::Try(args) => Box::pin(commands::trial::run(args, &env, (&ui, &context))).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,

@@ -43,7 +43,8 @@ Examples:
 pub(super) const INIT: &str = "\
 Examples:
   sdbuild init                                ./sd-card.nix with your public keys in it
-  sdbuild init --config pi/sd-card.nix --hostname kitchen";
+  sdbuild init pi --hostname kitchen          pi/sd-card.nix
+  sdbuild init --github octocat --wifi 'Home network'";
 
 pub(super) const CHECK: &str = "\
 Every line is something in the configuration: ✗ keeps the machine from booting or everybody out of it, ! may \

@@ -119,7 +119,10 @@ mod tests {
              → services.openssh.enable = true;\n✓ login           SSH lets in root with a key"
         );
         let lines = as_lines(&checked(Vec::new()));
-        assert!(lines.contains("✓ configuration   evaluates, and nothing"), "{lines}");
+        assert!(
+            lines.contains("✓ configuration   evaluates, and nothing"),
+            "{lines}"
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `sdbuild try`: the miniature image through the whole pipeline, then booted. What it takes is in the program.
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli;
@@ -53,7 +53,9 @@ fn temporary(common: &Common) -> Result<tempfile::TempDir, Failure> {
     let parent = &common.cache_dir;
     let make = || {
         fs::create_dir_all(parent)?;
-        tempfile::Builder::new().prefix(".tmp-try-").tempdir_in(parent)
+        tempfile::Builder::new()
+            .prefix(".tmp-try-")
+            .tempdir_in(parent)
     };
     make().or_environment(format!("make a folder in {}", parent.display()))
 }
@@ -92,9 +94,15 @@ impl Ground {
             keys: vec![PublicKey { line: pair.public }],
             host_name: NAME.to_owned(),
             time_zone: None,
+            locale: None,
+            wifi: None,
         };
         let write = |path: &Path, text: &str| {
-            let options = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            let options = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path);
             let written = options.and_then(|mut file| file.write_all(text.as_bytes()));
             written.or_usage(format!("write {}", path.display()))
         };

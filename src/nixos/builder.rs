@@ -218,7 +218,10 @@ impl Prepared {
             events.warn(format!("the log {} is not whole: {error}", log.display()));
         }
         let followed = followed.and_then(|followed| followed);
-        Ok((followed.map_err(|failure| self.with_log(failure))?, findings))
+        Ok((
+            followed.map_err(|failure| self.with_log(failure))?,
+            findings,
+        ))
     }
 
     async fn follow(&self, journal: &mut Journal, events: &Events) -> Result<Followed, Failure> {

@@ -50,13 +50,18 @@ impl Overlay {
 
     /// The module.
     pub(super) fn module(&self) -> String {
-        let lines: String = self.lines.iter().map(|line| format!("  {line}\n")).collect();
+        let lines: String = self
+            .lines
+            .iter()
+            .map(|line| format!("  {line}\n"))
+            .collect();
         format!("{{ lib, pkgs, ... }}:\nlet\n{OVER}in\n{{\n{lines}}}\n")
     }
 }
 
 /// What becomes of a value whose kind only Nix knows.
-const OVER: &str = "  over = value: if lib.isList value || lib.isAttrs value then value else lib.mkForce value;\n";
+const OVER: &str =
+    "  over = value: if lib.isList value || lib.isAttrs value then value else lib.mkForce value;\n";
 
 /// A number, a truth value or a text: what needs no quotes on the command line gets them here.
 fn scalar(value: &str) -> String {
@@ -121,7 +126,9 @@ mod tests {
 
     #[test]
     fn what_is_no_option_is_refused() {
-        for text in ["a", "=b", "a..b=1", ".a=1", "a.=1", "a b=1", "a;b=1", "a.\"b=1", "${x}=1"] {
+        for text in [
+            "a", "=b", "a..b=1", ".a=1", "a.=1", "a b=1", "a;b=1", "a.\"b=1", "${x}=1",
+        ] {
             let failure = set(text).unwrap_err();
             assert_eq!(failure.class, crate::failure::Class::Usage, "{text}");
         }
@@ -133,7 +140,13 @@ mod tests {
         overlay.key("ssh-ed25519 AAAA \"; evil = ${x}");
         overlay.host_name("kitchen");
         let module = overlay.module();
-        assert!(module.contains("keys = [ \"ssh-ed25519 AAAA \\\"; evil = \\${x}\" ];\n"), "{module}");
-        assert!(module.contains("  networking.hostName = lib.mkForce \"kitchen\";\n}\n"), "{module}");
+        assert!(
+            module.contains("keys = [ \"ssh-ed25519 AAAA \\\"; evil = \\${x}\" ];\n"),
+            "{module}"
+        );
+        assert!(
+            module.contains("  networking.hostName = lib.mkForce \"kitchen\";\n}\n"),
+            "{module}"
+        );
     }
 }

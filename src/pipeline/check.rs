@@ -2,15 +2,15 @@
 
 use crate::event::Phase;
 use crate::failure::{Failure, Leftover};
+use crate::nixos::check::Looked;
 use crate::nixos::check::{Finding, findings, who_gets_in};
 use crate::nixos::command::Task;
 use crate::pipeline::Context;
+use crate::pipeline::beacon::Beacons;
 use crate::pipeline::plan::{Aim, plan_for};
 use crate::pipeline::run::{borrowing, job, prepare, sweep};
-use crate::pipeline::{Plan, images};
-use crate::pipeline::beacon::Beacons;
 use crate::pipeline::scope::Scope;
-use crate::nixos::check::Looked;
+use crate::pipeline::{Plan, images};
 use crate::settings;
 
 /// What came of it.

@@ -15,12 +15,10 @@ impl Plan {
         } else {
             ""
         };
-        let mut lines = vec![
-            (
-                "configuration",
-                self.configuration.path().display().to_string(),
-            ),
-        ];
+        let mut lines = vec![(
+            "configuration",
+            self.configuration.path().display().to_string(),
+        )];
         let overlay = self.overlay.lines().iter();
         lines.extend(overlay.map(|line| ("laid over it", line.clone())));
         lines.extend([

@@ -107,8 +107,7 @@ async fn check(aim: Aim, settings: settings::Build, context: &Context) -> Result
         locked,
         base,
         &*found.problems,
-    )
-    else {
+    ) else {
         return Err(all(found.problems));
     };
     let run = RunId::random()

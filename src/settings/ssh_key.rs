@@ -27,8 +27,7 @@ impl SshKey {
     /// Looks which of the two the file is.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
-        let text =
-            plain_file::read(path, LONGEST).or_usage(format!("read the SSH key {shown}"))?;
+        let text = plain_file::read(path, LONGEST).or_usage(format!("read the SSH key {shown}"))?;
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().find(|line| !line.trim().is_empty());
         let whole = |line: &&str| ssh_key::is_in(line) && !line.contains(char::is_control);
@@ -71,7 +70,9 @@ impl SshKey {
     /// What is tried on the image: of a public key the one beside it, where there is one.
     pub fn private(&self) -> Option<PathBuf> {
         match self {
-            Self::Public { path, .. } => Some(path.with_extension("")).filter(|path| path.is_file()),
+            Self::Public { path, .. } => {
+                Some(path.with_extension("")).filter(|path| path.is_file())
+            }
             Self::Private(path) => Some(path.clone()),
         }
     }

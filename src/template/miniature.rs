@@ -23,7 +23,12 @@ mod tests {
         let tree = folder.path().join("nixpkgs");
         unpack_miniature(&tree).unwrap();
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mini-nixpkgs");
-        for file in ["nixos/default.nix", "lib/modules.nix", ".version", "pins/amd64.lock.json"] {
+        for file in [
+            "nixos/default.nix",
+            "lib/modules.nix",
+            ".version",
+            "pins/amd64.lock.json",
+        ] {
             let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
             assert_eq!(read(&tree), read(&original), "{file}");
         }

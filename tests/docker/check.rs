@@ -47,18 +47,40 @@ fn configurations_walk_into_every_trap() {
     assert_eq!(
         ids(&checked),
         [
-            "assertion", "console-is-open", "firewall", "key-is-none", "no-boot-loader",
-            "no-network", "no-root", "small-firmware", "small-root", "state-version", "warning",
-            "wireless", "wrong-system",
+            "assertion",
+            "console-is-open",
+            "firewall",
+            "key-is-none",
+            "no-boot-loader",
+            "no-network",
+            "no-root",
+            "small-firmware",
+            "small-root",
+            "state-version",
+            "warning",
+            "wireless",
+            "wrong-system",
         ]
     );
-    assert!(checked.stderr.contains("traps in the configuration"), "{}", checked.stderr);
+    assert!(
+        checked.stderr.contains("traps in the configuration"),
+        "{}",
+        checked.stderr
+    );
 
     let bare = "{ boot.loader.grub.enable = true; }";
     let checked = check(&person, "bare.nix", bare).exits(6);
     assert_eq!(
         ids(&checked),
-        ["assertion", "grub", "no-image", "no-root", "nobody-gets-in", "ssh-off", "state-version"]
+        [
+            "assertion",
+            "grub",
+            "no-image",
+            "no-root",
+            "nobody-gets-in",
+            "ssh-off",
+            "state-version"
+        ]
     );
 
     let installer = IMAGE.replace("aarch64.nix", "aarch64-installer.nix");
@@ -82,9 +104,13 @@ fn a_good_configuration_is_told_so_and_one_that_is_wrong_as_a_build_tells_it() {
     assert_eq!(told["lets_in"][0], "root with a key", "{told}");
     assert!(!checked.stderr.contains("emulation"), "{}", checked.stderr);
 
-    check(&person, "typo.nix", &example(&public).replace("htop", "htpo"))
-        .exits(2)
-        .says(&["undefined variable 'htpo'", "typo.nix:", "log: "]);
+    check(
+        &person,
+        "typo.nix",
+        &example(&public).replace("htop", "htpo"),
+    )
+    .exits(2)
+    .says(&["undefined variable 'htpo'", "typo.nix:", "log: "]);
     // What is found before the error is still told.
     let late = "sdImage.compressImage = false; boot.kernelParams = [ 1 ]; services.openssh.ports = [ 2222 ];\n  \
         networking.firewall = { enable = true; }; services.openssh.openFirewall = false;";
@@ -92,7 +118,11 @@ fn a_good_configuration_is_told_so_and_one_that_is_wrong_as_a_build_tells_it() {
     let checked = check(&person, "late.nix", &text).exits(2);
     assert_eq!(report(&checked)["evaluates"], false);
     assert_eq!(ids(&checked), ["firewall"]);
-    assert!(checked.stdout.contains("allowedTCPPorts = [ 2222 ];"), "{}", checked.stdout);
+    assert!(
+        checked.stdout.contains("allowedTCPPorts = [ 2222 ];"),
+        "{}",
+        checked.stdout
+    );
 }
 
 #[test]
@@ -117,8 +147,14 @@ fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
         ),
     );
     let words = [
-        "--ssh-key", "key.pub", "--hostname", "kitchen", "--set", "time.timeZone=Europe/Berlin",
-        "--set", "services.openssh.ports=[ 2222 ]",
+        "--ssh-key",
+        "key.pub",
+        "--hostname",
+        "kitchen",
+        "--set",
+        "time.timeZone=Europe/Berlin",
+        "--set",
+        "services.openssh.ports=[ 2222 ]",
     ];
     let plan = ran(person.build(&words).arg("--dry-run")).exits(0).stdout;
     for line in [

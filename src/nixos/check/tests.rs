@@ -68,10 +68,7 @@ fn each_trap_is_found_by_the_fact_that_makes_it_and_by_no_other() {
         ("ssh-turns-away", &[("/ssh/root", json!("no"))]),
         ("firewall", &[("/firewall/admitted", json!([]))]),
         ("no-network", &[("/network/dhcp", json!(false))]),
-        (
-            "wireless",
-            &[("/network/wireless", json!(true))],
-        ),
+        ("wireless", &[("/network/wireless", json!(true))]),
         ("console-is-open", &[("/autologin", json!("nixos"))]),
         ("state-version", &[("/state_version", json!(false))]),
         ("assertion", &[("/assertions", json!(["no"]))]),
@@ -82,7 +79,10 @@ fn each_trap_is_found_by_the_fact_that_makes_it_and_by_no_other() {
     assert_eq!(found(&[("/warnings", json!(["old"]))]), ["warning"]);
     let listed = include_str!("../../../docs/errors.md");
     for (id, _) in &table {
-        assert!(listed.contains(&format!("| `{id}` |")), "{id} is not in docs/errors.md");
+        assert!(
+            listed.contains(&format!("| `{id}` |")),
+            "{id} is not in docs/errors.md"
+        );
     }
 }
 
@@ -90,14 +90,38 @@ fn each_trap_is_found_by_the_fact_that_makes_it_and_by_no_other() {
 fn what_looks_like_a_trap_and_is_none_is_passed_over() {
     let fine: [&[(&str, Value)]; 9] = [
         &[("/ssh/passwords", json!(true))],
-        &[("/firewall/enable", json!(false)), ("/firewall/admitted", json!([]))],
-        &[("/firewall/trusts", json!(true)), ("/firewall/admitted", json!([]))],
-        &[("/network/dhcp", json!(false)), ("/network/manager", json!(true))],
-        &[("/network/wireless", json!(true)), ("/network/networks", json!(1))],
-        &[("/network/wireless", json!(true)), ("/network/iwd", json!(true))],
-        &[("/sd/grows", Value::Null), ("/sd/firmware_mib", Value::Null)],
+        &[
+            ("/firewall/enable", json!(false)),
+            ("/firewall/admitted", json!([])),
+        ],
+        &[
+            ("/firewall/trusts", json!(true)),
+            ("/firewall/admitted", json!([])),
+        ],
+        &[
+            ("/network/dhcp", json!(false)),
+            ("/network/manager", json!(true)),
+        ],
+        &[
+            ("/network/wireless", json!(true)),
+            ("/network/networks", json!(1)),
+        ],
+        &[
+            ("/network/wireless", json!(true)),
+            ("/network/iwd", json!(true)),
+        ],
+        &[
+            ("/sd/grows", Value::Null),
+            ("/sd/firmware_mib", Value::Null),
+        ],
         &[("/sd/grows", json!(false)), ("/root/grows", json!(true))],
-        &[("/ssh/root", json!("no")), ("/users", json!([user("root", &[], "none"), user("ann", &[KEY], "none")]))],
+        &[
+            ("/ssh/root", json!("no")),
+            (
+                "/users",
+                json!([user("root", &[], "none"), user("ann", &[KEY], "none")]),
+            ),
+        ],
     ];
     for changes in fine {
         assert_eq!(found(changes), [""; 0], "{changes:?}");
@@ -115,16 +139,46 @@ fn a_door_that_is_shut_is_told_with_its_lock() {
     };
     let on = [("/ssh/passwords", json!(true))];
     for (reason, shut) in [
-        ("PermitRootLogin is \"prohibit-password\"", only(user("root", &[], "set"), &on)),
-        ("PasswordAuthentication is false", only(user("ann", &[], "set"), &[])),
+        (
+            "PermitRootLogin is \"prohibit-password\"",
+            only(user("root", &[], "set"), &on),
+        ),
+        (
+            "PasswordAuthentication is false",
+            only(user("ann", &[], "set"), &[]),
+        ),
         ("is empty", only(user("nixos", &[], "empty"), &on)),
-        ("AllowUsers does not name", only(user("ann", &[KEY], "none"), &[("/ssh/allowed", json!(["bob"]))])),
-        ("DenyUsers names", only(user("ann", &[KEY], "none"), &[("/ssh/denied", json!(["ann"]))])),
-        ("PubkeyAuthentication is off", only(user("ann", &[KEY], "none"), &[("/ssh/keys", json!("no"))])),
+        (
+            "AllowUsers does not name",
+            only(
+                user("ann", &[KEY], "none"),
+                &[("/ssh/allowed", json!(["bob"]))],
+            ),
+        ),
+        (
+            "DenyUsers names",
+            only(
+                user("ann", &[KEY], "none"),
+                &[("/ssh/denied", json!(["ann"]))],
+            ),
+        ),
+        (
+            "PubkeyAuthentication is off",
+            only(user("ann", &[KEY], "none"), &[("/ssh/keys", json!("no"))]),
+        ),
         ("", only(user("ann", &[], "set"), &on)),
-        ("", only(user("ann", &[KEY], "none"), &[("/ssh/allowed", json!(["ann@10.*"]))])),
+        (
+            "",
+            only(
+                user("ann", &[KEY], "none"),
+                &[("/ssh/allowed", json!(["ann@10.*"]))],
+            ),
+        ),
     ] {
-        assert!(shut.contains(reason) && shut.is_empty() == reason.is_empty(), "{reason}: {shut}");
+        assert!(
+            shut.contains(reason) && shut.is_empty() == reason.is_empty(),
+            "{reason}: {shut}"
+        );
     }
 }
 
@@ -137,7 +191,11 @@ fn the_lines_to_add_are_filled_in_and_traps_come_first() {
         ("/firewall/admitted", json!([])),
     ]);
     let found = findings(&facts, "aarch64-linux");
-    let lines: Vec<&str> = found.iter().flat_map(|f| &f.add).map(String::as_str).collect();
+    let lines: Vec<&str> = found
+        .iter()
+        .flat_map(|f| &f.add)
+        .map(String::as_str)
+        .collect();
     assert_eq!(
         lines,
         [

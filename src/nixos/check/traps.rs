@@ -71,8 +71,7 @@ const TRAPS: [Trap; 16] = [
         severity: Severity::Note,
         is: |facts, _| {
             let grows = facts.root.as_ref().is_some_and(|root| root.grows);
-            (facts.sd.grows == Some(false) && !grows)
-                .then(|| "sdImage.expandOnBoot = false".into())
+            (facts.sd.grows == Some(false) && !grows).then(|| "sdImage.expandOnBoot = false".into())
         },
         why: "the root file system stays as full as it was made, however large the card is",
         add: &["sdImage.expandOnBoot = true;"],
@@ -115,7 +114,11 @@ const TRAPS: [Trap; 16] = [
         id: "ssh-turns-away",
         severity: Severity::Trap,
         is: |facts, _| {
-            let users: Vec<&User> = facts.users.iter().filter(|user| user.has_secret()).collect();
+            let users: Vec<&User> = facts
+                .users
+                .iter()
+                .filter(|user| user.has_secret())
+                .collect();
             let shut = facts.ssh.enable && !users.is_empty() && who_gets_in(facts).is_empty();
             let reason = |user: &User| way_in(facts, user).err().unwrap_or_default();
             let reasons: Vec<String> = users.into_iter().map(reason).collect();
@@ -134,7 +137,12 @@ const TRAPS: [Trap; 16] = [
             let wall = &facts.firewall;
             let shut = facts.ssh.enable && wall.enable && !wall.trusts && wall.admitted.is_empty();
             let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
-            shut.then(|| format!("networking.firewall lets nothing in at {}", ports.join(", ")))
+            shut.then(|| {
+                format!(
+                    "networking.firewall lets nothing in at {}",
+                    ports.join(", ")
+                )
+            })
         },
         why: "the SSH server runs behind a closed door",
         add: &["networking.firewall.allowedTCPPorts = [ {port} ];"],
@@ -156,8 +164,9 @@ const TRAPS: [Trap; 16] = [
         is: |facts, _| {
             let net = &facts.network;
             let told = net.networks > 0 || net.elsewhere || net.manager || net.iwd;
-            (net.wireless && !told)
-                .then(|| "networking.wireless.enable = true, networking.wireless.networks = { }".into())
+            (net.wireless && !told).then(|| {
+                "networking.wireless.enable = true, networking.wireless.networks = { }".into()
+            })
         },
         why: "it joins no network; only a cable would reach the machine",
         add: &["networking.wireless.networks.\"NAME\".psk = \"…\";"],
