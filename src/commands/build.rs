@@ -34,11 +34,14 @@ pub async fn run(
     Box::pin(build(settings, env, (context, &tell))).await
 }
 
+/// How a finished image is told.
+pub(super) type Tell<'a> = dyn Fn(&Image) -> Result<(), Failure> + 'a;
+
 /// Builds the image, tells of it, and boots it when the settings say so.
 pub(super) async fn build(
     settings: settings::Build,
     env: &Environment,
-    (context, tell): (&Context, &dyn Fn(&Image) -> Result<(), Failure>),
+    (context, tell): (&Context, &Tell<'_>),
 ) -> Result<(), Failure> {
     let boot = boot_test(&settings, env)?;
     let timings = Timings::default();

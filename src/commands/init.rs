@@ -117,27 +117,32 @@ async fn wifi(
     };
     Wifi::check(name)?;
     let phrase = match file {
-        Some(file) => {
-            let shown = file.display();
-            let text = plain_file::read_text(file, LONGEST);
-            let text = text.or_usage(format!("read the pass phrase in {shown}"))?;
-            text.lines().next().unwrap_or_default().to_owned()
-        }
-        None => {
-            // Shown again also when nobody answers.
-            let hidden = Hidden::begin()?.ok_or_else(|| {
-                Failure::usage("there is nobody to ask for the pass phrase")
-                    .hint("give --wifi-password-file FILE")
-            })?;
-            let question = format!("Pass phrase of {}: ", ui::sanitize(name));
-            let ui = ui.clone();
-            let asked = tokio::task::spawn_blocking(move || ui.line(&question));
-            let answer = context.cancel.race(asked).await;
-            drop(hidden);
-            answer?.or_internal("ask")??
-        }
+        Some(file) => first_line(file),
+        None => Box::pin(asked(name, (ui, context))).await,
     };
-    Wifi::new(name, &phrase).map(Some)
+    Wifi::new(name, &phrase?).map(Some)
+}
+
+fn first_line(file: &Path) -> Result<String, Failure> {
+    let shown = file.display();
+    let text = plain_file::read_text(file, LONGEST);
+    let text = text.or_usage(format!("read the pass phrase in {shown}"))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// The pass phrase of `network`, typed on a terminal that does not show it.
+async fn asked(network: &str, (ui, context): (&Ui, &Context)) -> Result<String, Failure> {
+    // Shown again also when nobody answers.
+    let hidden = Hidden::begin()?.ok_or_else(|| {
+        Failure::usage("there is nobody to ask for the pass phrase")
+            .hint("give --wifi-password-file FILE")
+    })?;
+    let question = format!("Pass phrase of {}: ", ui::sanitize(network));
+    let ui = ui.clone();
+    let asked = tokio::task::spawn_blocking(move || ui.line(&question));
+    let answer = context.cancel.race(asked).await;
+    drop(hidden);
+    answer?.or_internal("ask")?
 }
 
 fn tell(blanks: &Blanks, context: &Context) {

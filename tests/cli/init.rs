@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use nix::pty::openpty;
@@ -253,7 +252,7 @@ fn a_phrase_that_is_typed_is_not_shown() {
         command.spawn().unwrap()
     };
     drop(pty.slave);
-    let mut terminal = fs::File::from(OwnedFd::from(pty.master));
+    let mut terminal = fs::File::from(pty.master);
     let mut seen = Vec::new();
     let mut typed = false;
     let mut byte = [0; 1];
