@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status};
+pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status, Template, Try};
 pub use boot::{Boot, EmulatorChoice};
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
@@ -85,6 +85,9 @@ pub enum Command {
     /// Evaluate a configuration and warn of what would keep the machine from booting, or you out of it.
     #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// Build a small image of its own through the whole pipeline and boot it: see that this machine can do it.
+    #[command(after_help = examples::TRY)]
+    Try(Try),
     /// Check every condition of a build on this machine, and say what to do about it.
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),

@@ -43,7 +43,8 @@ Examples:
 pub(super) const INIT: &str = "\
 Examples:
   sdbuild init                                ./sd-card.nix with your public keys in it
-  sdbuild init --config pi/sd-card.nix --hostname kitchen";
+  sdbuild init pi --hostname kitchen          pi/sd-card.nix
+  sdbuild init --github octocat --wifi 'Home network'";
 
 pub(super) const CHECK: &str = "\
 Every line is something in the configuration: ✗ keeps the machine from booting or everybody out of it, ! may \
@@ -52,6 +53,15 @@ become trouble. Nothing is built. Exit code 0 without a ✗, 6 with one, 2 when 
 Examples:
   sdbuild check
   sdbuild check --config pi/sd-card.nix --json";
+
+pub(super) const TRY: &str = "\
+The image is a miniature NixOS with SSH, for virtual machines, made of some dozen Debian packages that sdbuild \
+brings the recipe for; its key is made for it. What is written goes again, but for what every build keeps: the \
+packages in the cache and the store volume (`sdbuild clean` removes both).
+
+Examples:
+  sdbuild try
+  sdbuild try --output trial                  and keep the image, its key and its configuration";
 
 pub(super) const DOCTOR: &str = "\
 Every line is a condition of a build: ✓ is met, ! may become trouble, ✗ must be changed first. \

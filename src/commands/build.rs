@@ -4,6 +4,7 @@ use crate::cli;
 use crate::commands::boot::{Bench, Ready};
 use crate::event::{Event, Timings};
 use crate::failure::Failure;
+use crate::output::Image;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment, SshKey};
 use crate::ui::{self, Ui};
@@ -15,6 +16,32 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
+    if settings.dry_run {
+        let plan = pipeline::plan(settings, context).await?;
+        let lines = plan.describe();
+        return lines
+            .iter()
+            .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
+    }
+    let tell = |image: &Image| {
+        if args.json {
+            ui.result(image.manifest.trim_end())
+        } else {
+            ui.result(&image.path.to_string_lossy())
+        }
+    };
+    Box::pin(build(settings, env, (ui, context, &tell))).await
+}
+
+/// How a finished image is told.
+pub(super) type Tell<'a> = dyn Fn(&Image) -> Result<(), Failure> + 'a;
+
+/// Builds the image, tells of it, and boots it when the settings say so.
+pub(super) async fn build(
+    settings: settings::Build,
+    env: &Environment,
+    (ui, context, tell): (&Ui, &Context, &Tell<'_>),
+) -> Result<(), Failure> {
     let boot = boot_test(&settings, env, context).await?;
     let timings = Timings::default();
     let context = &Context {
@@ -22,12 +49,6 @@ pub async fn run(
         ..context.clone()
     };
     let plan = pipeline::plan(settings, context).await?;
-    if plan.settings.dry_run {
-        let lines = plan.describe();
-        return lines
-            .iter()
-            .try_for_each(|line| ui.result(&ui::sanitize(line).replace('\n', " ")));
-    }
     let done = pipeline::run(&plan, context, &timings).await;
     // Who interrupts a build does not wait for its table.
     if !context.cancel.is_cancelled() {
@@ -41,11 +62,7 @@ pub async fn run(
         image.path.display(),
         hex::encode(image.sha256)
     ));
-    let told = if args.json {
-        ui.result(image.manifest.trim_end())
-    } else {
-        ui.result(&image.path.to_string_lossy())
-    };
+    let told = tell(image);
     let path = image.path.clone();
     // What could not be removed weighs more than a result that nobody could be told.
     done.all_given_back().and(told)?;
@@ -66,7 +83,7 @@ async fn boot_test(
     env: &Environment,
     context: &Context,
 ) -> Result<Option<Ready>, Failure> {
-    if !settings.boot_test || settings.dry_run {
+    if !settings.boot_test {
         return Ok(None);
     }
     let args = cli::Boot {

@@ -48,7 +48,7 @@ pub async fn run(
 fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure> {
     let traps = findings.iter().filter(|f| f.severity == Severity::Trap);
     let text = match (failure, traps.count()) {
-        (Some(failure), _) => return Err(failure.context("evaluate the configuration")),
+        (Some(failure), _) => return Err(failure),
         (None, 0) => return Ok(()),
         (None, 1) => "there is a trap in the configuration".to_owned(),
         (None, n) => format!("there are {n} traps in the configuration"),

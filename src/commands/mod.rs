@@ -12,3 +12,4 @@ pub mod inspect;
 pub mod man;
 pub mod settings;
 pub mod status;
+pub mod trial;

@@ -50,12 +50,8 @@ impl Overlay {
 
     /// The module.
     pub(super) fn module(&self) -> String {
-        let lines: String = self
-            .lines
-            .iter()
-            .map(|line| format!("  {line}\n"))
-            .collect();
-        format!("{{ lib, pkgs, ... }}:\nlet\n{OVER}in\n{{\n{lines}}}\n")
+        let lines = self.lines.join("\n  ");
+        format!("{{ lib, pkgs, ... }}:\nlet\n{OVER}in\n{{\n  {lines}\n}}\n")
     }
 }
 

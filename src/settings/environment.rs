@@ -36,6 +36,14 @@ pub struct Environment {
     pub channels: Option<String>,
     /// `SDBUILD_NIXPKGS`.
     pub nixpkgs: Option<String>,
+    /// The socket of the running ssh-agent (`SSH_AUTH_SOCK`).
+    pub ssh_agent: Option<PathBuf>,
+    /// The language that the person reads (`LC_ALL`, else `LANG`).
+    pub locale: Option<String>,
+    /// Where accounts have their keys (`SDBUILD_GITHUB`).
+    pub github: Option<String>,
+    /// Another miniature nixpkgs than the one that is built in (`SDBUILD_MINI_NIXPKGS`).
+    pub mini_nixpkgs: Option<PathBuf>,
     /// `SDBUILD_SUBSTITUTERS`: here an empty one means none at all.
     pub substituters: Option<String>,
     /// `SDBUILD_TRUSTED_PUBLIC_KEYS`.
@@ -95,6 +103,10 @@ impl Environment {
             locks: path("SDBUILD_LOCKS"),
             channels: text("SDBUILD_CHANNELS"),
             nixpkgs: text("SDBUILD_NIXPKGS"),
+            ssh_agent: path("SSH_AUTH_SOCK"),
+            locale: text("LC_ALL").or_else(|| text("LANG")),
+            github: text("SDBUILD_GITHUB"),
+            mini_nixpkgs: path("SDBUILD_MINI_NIXPKGS"),
             substituters: get("SDBUILD_SUBSTITUTERS").and_then(|v| v.into_string().ok()),
             trusted_public_keys: text("SDBUILD_TRUSTED_PUBLIC_KEYS"),
             glue: text("SDBUILD_GLUE"),

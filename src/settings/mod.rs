@@ -51,6 +51,8 @@ pub const STORE: &str = "sdbuild-store";
 const STALL: u32 = 20;
 /// Where release channels are looked up.
 const CHANNELS: &str = "https://channels.nixos.org";
+/// Where accounts have their public keys.
+const GITHUB: &str = "https://github.com";
 
 /// What every command needs to know.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ mod plain;
 pub mod report;
 mod sanitize;
 mod screen;
+mod secret;
 mod state;
 mod summary;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use colour::Colour;
 use json::Json;
 pub use sanitize::sanitize;
 use screen::Screen;
+pub use secret::Hidden;
 use view::{Kind, View};
 use writer::Writer;
 

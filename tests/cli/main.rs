@@ -367,9 +367,13 @@ fn what_a_boot_test_needs_is_looked_for_before_the_build() {
     ran(&mut person.build(&["--boot-test", "--ssh-key", "no-such-key"]))
         .exits(2)
         .says(&["no-such-key"]);
+    person.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
     ran(&mut person.build(&["--ssh-key", "key"]))
         .exits(2)
-        .says(&["--boot-test"]);
+        .says(&["key is no public SSH key", ".pub", "--boot-test"]);
+    ran(&mut person.build(&["--set", "time.timeZone"]))
+        .exits(2)
+        .says(&["not of the form OPTION=VALUE"]);
 }
 
 /// Every `sdbuild WORD` that a message or the documentation names is a command.

@@ -111,7 +111,7 @@ pub struct Network {
     pub interfaces: bool,
     /// systemd-networkd knows a network.
     pub networkd: bool,
-    /// NetworkManager or `ConnMan` is there.
+    /// `NetworkManager` or `ConnMan` is there.
     pub manager: bool,
     /// `wpa_supplicant` is on.
     pub wireless: bool,

@@ -49,6 +49,7 @@ fn user(name: &str, keys: &[&str], password: &str) -> Value {
 fn a_good_configuration_has_nothing_and_says_who_gets_in() {
     assert_eq!(found(&[]), [""; 0]);
     assert_eq!(who_gets_in(&with(&[])), [("root", "with a key")]);
+    assert_eq!(who_gets_in(&with(&[("/ssh/enable", json!(false))])), []);
 }
 
 #[test]

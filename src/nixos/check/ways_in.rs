@@ -26,7 +26,7 @@ impl User {
 
 /// Those that the SSH server lets in, each with the way.
 pub fn who_gets_in(facts: &Facts) -> Vec<(&str, &'static str)> {
-    let users = facts.users.iter();
+    let users = facts.users.iter().filter(|_| facts.ssh.enable);
     let way = |user| way_in(facts, user).ok().map(|way| (user_name(user), way));
     users.filter_map(way).collect()
 }
@@ -50,7 +50,7 @@ pub(super) fn way_in(facts: &Facts, user: &User) -> Result<&'static str, String>
     if let Some(setting @ ("no" | "forced-commands-only")) = root {
         return Err(format!("PermitRootLogin is \"{setting}\""));
     }
-    let keys_are_off = ssh.keys.as_ref().is_some_and(|value| is_no(value));
+    let keys_are_off = ssh.keys.as_ref().is_some_and(is_no);
     if user.has_key() && !keys_are_off {
         return Ok("with a key");
     }
