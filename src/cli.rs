@@ -10,6 +10,7 @@
 
 mod around;
 mod examples;
+mod inside;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 pub use around::{Completions, Doctor, Init, Settings, Shell, Status};
+pub use inside::Inside;
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -86,6 +88,10 @@ pub enum Command {
     /// Show what of sdbuild is here now and what it takes: runs, handlers, containers, volumes, cache.
     #[command(after_help = examples::STATUS)]
     Status(Status),
+    /// Start a shell in the builder, with emulation and the store there: the place to look into a build
+    /// that failed.
+    #[command(after_help = examples::SHELL)]
+    Shell(Inside),
     /// Show the settings of a build and where each comes from.
     #[command(after_help = examples::SETTINGS, mut_arg("json", |json| json.help("One JSON object instead of lines")))]
     Settings(Settings),

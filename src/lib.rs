@@ -10,7 +10,7 @@
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, event, failure, cancel, nix_string, plain_file, steering, transcript, waiting: the hall, open to every room
+//! amount, event, failure, cancel, nix_string, plain_file, steering, terminal, transcript, waiting: the hall, open to every room
 //! ```
 
 pub mod amount;
@@ -35,6 +35,7 @@ pub mod plain_file;
 pub mod settings;
 pub mod steering;
 pub mod template;
+pub mod terminal;
 pub mod transcript;
 pub mod ui;
 pub mod waiting;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
         Command::Init(args) => commands::init::run(args, &env, (&ui, &context)),
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,
+        Command::Shell(args) => Box::pin(commands::shell::run(args, &env, &context)).await,
         Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),
         Command::Man => commands::man::run(&ui),

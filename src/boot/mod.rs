@@ -14,7 +14,6 @@ mod login;
 mod machine;
 mod qemu;
 mod run;
-mod terminal;
 mod tools;
 
 use std::ffi::OsString;

@@ -11,10 +11,11 @@ use crate::boot::login::{Door, Knocked};
 use crate::boot::machine::{Running, Step};
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::tools::{self, Tools};
-use crate::boot::{Login, Request, terminal};
+use crate::boot::{Login, Request};
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
+use crate::terminal;
 
 /// What may still come after the line that tells the failure, and tell more.
 const LAST_WORDS: Duration = Duration::from_secs(2);

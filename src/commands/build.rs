@@ -4,7 +4,7 @@ use crate::boot;
 use crate::cli;
 use crate::commands;
 use crate::event::{Event, Timings};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
 use crate::ui::{self, Ui};
@@ -34,7 +34,7 @@ pub async fn run(
     if !context.cancel.is_cancelled() {
         context.events.emit(Event::WorkEnded);
     }
-    let done = done?;
+    let done = done.map_err(|failure| with_shell(failure, args))?;
     let image = &done.image;
     context.events.notice(format!(
         "{} in {} (SHA-256 {})",
@@ -62,6 +62,17 @@ pub async fn run(
             .await
         }
         None => Ok(()),
+    }
+}
+
+/// Names the command that gives the environment of what failed, when a look into it can help.
+fn with_shell(failure: Failure, args: &cli::Build) -> Failure {
+    match &failure.derivation {
+        Some(derivation) if failure.class == Class::Build => {
+            let command = commands::shell::command(args, derivation);
+            failure.hint(format!("look into it where it failed: {command}"))
+        }
+        _ => failure,
     }
 }
 

@@ -10,4 +10,5 @@ pub mod init;
 pub mod inspect;
 pub mod man;
 pub mod settings;
+pub mod shell;
 pub mod status;

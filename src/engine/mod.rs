@@ -14,6 +14,7 @@ mod container;
 mod dial;
 mod enclosure;
 mod error;
+mod exec;
 mod facts;
 mod guard;
 mod image;

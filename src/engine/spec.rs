@@ -52,6 +52,8 @@ pub struct ContainerSpec {
     pub working_dir: Option<String>,
     /// Whether it has a standard input, which ends with the attached client.
     pub stdin: bool,
+    /// Whether it has a terminal of its own, for a person to sit at.
+    pub terminal: bool,
     /// What it can reach.
     pub network: Network,
     /// Whether its root is read-only.
@@ -87,6 +89,7 @@ impl ContainerSpec {
             user: None,
             working_dir: None,
             stdin: false,
+            terminal: false,
             network: Network::None,
             read_only: false,
             binds: Vec::new(),
@@ -114,7 +117,7 @@ impl ContainerSpec {
             ),
             user: self.user.clone(),
             working_dir: self.working_dir.clone(),
-            tty: Some(false),
+            tty: Some(self.terminal),
             open_stdin: Some(self.stdin),
             attach_stdin: Some(self.stdin),
             // Without it the process never sees the end of its input when the client goes away.

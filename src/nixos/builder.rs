@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 
+use super::attend::attend;
 use super::bundle::Bundle;
 use super::command::{BuildRequest, Places};
 use super::diagnosis::{Ending, Findings, diagnose};
@@ -14,6 +15,7 @@ use super::follow::{Followed, follow};
 pub use super::image::BuilderImage;
 use super::journal::Journal;
 use super::nixpkgs::NixpkgsIn;
+use super::session::Session;
 use super::source::Configuration;
 use super::store_path::result;
 use super::upload;
@@ -158,6 +160,7 @@ impl Builder<'_> {
         spec.user = Some(self.image.user.clone());
         spec.working_dir = Some("/".to_owned());
         spec.stdin = true;
+        spec.terminal = job.request.session.as_ref().is_some_and(Session::attended);
         spec.network = Network::Default;
         spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(PIDS);
@@ -194,6 +197,15 @@ impl Prepared {
                 ..failure
             }),
         }
+    }
+
+    /// Starts it and hands the person's terminal to the shell in it; the shell's exit status. Dropping
+    /// the future lets go of the leash, and the builder stops by itself.
+    pub async fn attend(self, cancel: &Cancel) -> Result<i64, Failure> {
+        let attended = self.job.request.session.as_ref();
+        let attended = attended.is_some_and(Session::attended);
+        let exit = cancel.race(Box::pin(attend(&self.container, attended)));
+        Ok(exit.await??.code)
     }
 
     async fn follow(&self, journal: &mut Journal, events: &Events) -> Result<Followed, Failure> {

@@ -4,6 +4,7 @@
 //! could start a line of their own are refused.
 
 use super::layout;
+use super::session::Session;
 use crate::failure::Failure;
 use crate::nix_string::nix_string;
 
@@ -47,6 +48,8 @@ pub struct BuildRequest {
     pub nix: NixSettings,
     /// Mirror that the miniature nixpkgs fetches from (`SDBUILD_DEBIAN_MIRROR`).
     pub debian_mirror: Option<String>,
+    /// A shell in place of the build.
+    pub session: Option<Session>,
 }
 
 /// The attribute that holds an SD card image.
@@ -85,11 +88,15 @@ impl BuildRequest {
             glue: Glue::default(),
             nix,
             debian_mirror: None,
+            session: None,
         }
     }
 
     /// The program and its arguments; the first one is the entry that leads the rest.
     pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
+        if let Some(session) = &self.session {
+            return session.arguments();
+        }
         let link = places.result();
         let configuration = format!("nixos-config={}", layout::WRAPPER);
         [
@@ -116,7 +123,7 @@ impl BuildRequest {
     /// The entry's word for native glue, when it is to be tried: where nothing is emulated there is nothing
     /// to gain, and another thing than the image has no parts that we know.
     fn native_glue(&self) -> Option<&'static str> {
-        let possible = self.emulated && self.attribute == IMAGE && self.system == SYSTEM;
+        let possible = self.session.is_none() && self.emulated && self.attribute == IMAGE && self.system == SYSTEM;
         match self.glue {
             Glue::Auto if possible => Some("auto"),
             Glue::Native if possible => Some("native"),
@@ -128,10 +135,7 @@ impl BuildRequest {
     pub(super) fn environment(&self, places: &Places) -> Result<Vec<(String, String)>, Failure> {
         let build_dir = layout::build_dir(&places.run);
         let mut environment = vec![
-            (
-                "NIX_PATH",
-                format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs)),
-            ),
+            ("NIX_PATH", self.nix_path(places)),
             ("NIX_CONFIG", self.config(&build_dir)?),
             // never a daemon, and never Nix's silent fall-back to a store below $HOME
             ("NIX_REMOTE", "local".to_owned()),
@@ -147,6 +151,8 @@ impl BuildRequest {
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
         }
+        let session = self.session.as_ref().map(Session::environment);
+        let session = session.transpose()?.unwrap_or_default();
         if let Some(word) = self.native_glue() {
             environment.extend([
                 ("SDBUILD_GLUE", word.to_owned()),
@@ -161,7 +167,17 @@ impl BuildRequest {
         Ok(environment
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
+            .chain(session)
             .collect())
+    }
+
+    /// A shell finds the configuration there too, where a build is told of it.
+    fn nix_path(&self, places: &Places) -> String {
+        let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs));
+        match &self.session {
+            Some(_) => format!("{nixpkgs}:nixos-config={}", layout::WRAPPER),
+            None => nixpkgs,
+        }
     }
 
     /// The text of `NIX_CONFIG`.

@@ -5,6 +5,7 @@
 //! whose it is (the configuration, the build, this machine). Refuses: to read the environment, to
 //! download anything itself, to give the builder a host path or a capability.
 
+mod attend;
 pub mod builder;
 mod bundle;
 pub mod command;
@@ -20,6 +21,7 @@ pub mod log;
 mod mistake;
 pub mod nixpkgs;
 mod pack;
+pub mod session;
 pub mod source;
 mod store_path;
 pub mod symptom;

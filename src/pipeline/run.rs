@@ -10,7 +10,7 @@ use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase, Timings};
 use crate::failure::{Failure, Leftover, OrFail as _};
 use crate::image::Compression as Packed;
-use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
+use crate::nixos::builder::{Builder, BuilderImage, Built, Job, Prepared};
 use crate::nixos::command::{BuildRequest, Glue, IMAGE, NixSettings};
 use crate::nixos::source::Bundle;
 use crate::output::manifest::{self, Origin};
@@ -47,12 +47,25 @@ impl Done {
 
 /// Carries out `plan`. `timings` knows how long the phases took that `context` tells of.
 pub async fn run(plan: &Plan, context: &Context, timings: &Timings) -> Result<Done, Failure> {
+    let work = async |beacons: &Beacons, scope: &mut Scope| {
+        steps(plan, context, (beacons, scope, timings)).await
+    };
+    let (image, leftovers) = Box::pin(borrowing(plan, context, work)).await?;
+    Ok(Done { image, leftovers })
+}
+
+/// Does `work` for the run of `plan`, then gives back what it borrowed, however it ended.
+pub(super) async fn borrowing<T>(
+    plan: &Plan,
+    context: &Context,
+    work: impl AsyncFnOnce(&Beacons, &mut Scope) -> Result<T, Failure>,
+) -> Result<(T, Vec<Leftover>), Failure> {
     let beacons = Beacons::new(&plan.settings.common.state_dir, plan.base.engine.endpoint());
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
     let beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
     let suspension = Suspension::listen(scope.patience())?;
-    let steps = Box::pin(steps(plan, context, (&beacons, &mut scope, timings)));
+    let steps = Box::pin(work(&beacons, &mut scope));
     let (engine, cancel) = (&plan.base.engine, &context.cancel);
     let interrupted_in_silence = async {
         cancel.cancelled().await;
@@ -70,8 +83,7 @@ pub async fn run(plan: &Plan, context: &Context, timings: &Timings) -> Result<Do
         let done = Event::Finished(Phase::Release, start.elapsed());
         context.events.emit(done);
     }
-    let (image, leftovers) = settled?;
-    Ok(Done { image, leftovers })
+    settled
 }
 
 /// Does `work`; once `reason` is there its teardown is impatient.
@@ -153,7 +165,7 @@ pub(super) async fn sweep(
 }
 
 /// What is to be built, and what the manifest will tell of it.
-async fn job(
+pub(super) async fn job(
     plan: &Plan,
     context: &Context,
     provided: &Provided,
@@ -184,6 +196,7 @@ async fn job(
                 keys: settings.trusted_public_keys.clone(),
             },
             debian_mirror,
+            session: None,
         },
         memory: settings.memory,
         log: logs::file(&settings.common.state_dir, &plan.run)?,
@@ -217,6 +230,19 @@ async fn build(
     (image, job, scope): (&BuilderImage, Job, &mut Scope),
 ) -> Result<Built, Failure> {
     let Context { cancel, events } = context;
+    let prepared = prepare(plan, context, (image, job, scope)).await?;
+    let lost = scope.lease().map(Lease::lost);
+    let build = watched(Box::pin(prepared.build(cancel, events)), lost, events);
+    context.phase(Phase::Build, build).await
+}
+
+/// Makes the builder with everything in it.
+pub(super) async fn prepare(
+    plan: &Plan,
+    context: &Context,
+    (image, job, scope): (&BuilderImage, Job, &mut Scope),
+) -> Result<Prepared, Failure> {
+    let Context { cancel, events } = context;
     let name = Role::Builder.container_name(&plan.run);
     let private = scope.private().map(|private| {
         let (enclosure, source) = private.enclosure();
@@ -236,9 +262,7 @@ async fn build(
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
     scope.release_private(cancel).await;
-    let lost = scope.lease().map(Lease::lost);
-    let build = watched(Box::pin(prepared.build(cancel, events)), lost, events);
-    context.phase(Phase::Build, build).await
+    Ok(prepared)
 }
 
 /// Does `work`, and says so when the registrar is lost meanwhile: what is emulated may fail from then
