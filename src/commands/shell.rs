@@ -41,7 +41,11 @@ pub fn command(args: &cli::Build, derivation: &str) -> String {
         ("--emulation", emulation),
         ("--builder-image", args.builder_image.clone()),
     ] {
-        words.extend(value.into_iter().flat_map(|v| [flag.to_owned(), quoted(&v)]));
+        words.extend(
+            value
+                .into_iter()
+                .flat_map(|v| [flag.to_owned(), quoted(&v)]),
+        );
     }
     words.push(quoted(derivation));
     words.join(" ")

@@ -46,7 +46,7 @@ pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
 pub use leash::{Attached, AttachedInput, AttachedOutput, Chunk};
 pub use lines::Lines;
-pub use spec::{Bind, ContainerSpec, Network};
+pub use spec::{Bind, ContainerSpec, Input, Network};
 pub use volume::VolumeInfo;
 
 /// For the first call, with which an engine shows that it is one.

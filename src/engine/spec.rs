@@ -31,6 +31,17 @@ pub enum Network {
     Default,
 }
 
+/// What a container's program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing.
+    None,
+    /// What the attached client sends; it ends with that one.
+    Pipe,
+    /// A terminal of the container's own, for a person to sit at. It does not end with the client.
+    Terminal,
+}
+
 /// A container to be made. Start from [`ContainerSpec::new`], which gives it nothing.
 #[derive(Clone, Debug)]
 pub struct ContainerSpec {
@@ -50,10 +61,8 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// The image's when `None`.
     pub working_dir: Option<String>,
-    /// Whether it has a standard input, which ends with the attached client.
-    pub stdin: bool,
-    /// Whether it has a terminal of its own, for a person to sit at.
-    pub terminal: bool,
+    /// What its program reads.
+    pub input: Input,
     /// What it can reach.
     pub network: Network,
     /// Whether its root is read-only.
@@ -88,8 +97,7 @@ impl ContainerSpec {
             environment: Vec::new(),
             user: None,
             working_dir: None,
-            stdin: false,
-            terminal: false,
+            input: Input::None,
             network: Network::None,
             read_only: false,
             binds: Vec::new(),
@@ -117,11 +125,11 @@ impl ContainerSpec {
             ),
             user: self.user.clone(),
             working_dir: self.working_dir.clone(),
-            tty: Some(self.terminal),
-            open_stdin: Some(self.stdin),
-            attach_stdin: Some(self.stdin),
+            tty: Some(self.input == Input::Terminal),
+            open_stdin: Some(self.input != Input::None),
+            attach_stdin: Some(self.input != Input::None),
             // Without it the process never sees the end of its input when the client goes away.
-            stdin_once: Some(self.stdin),
+            stdin_once: Some(self.input != Input::None),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             labels: Some(labels(self.role, &self.run)),
@@ -243,7 +251,7 @@ mod tests {
     #[test]
     fn the_leash_ends_with_the_client() {
         let body = ContainerSpec {
-            stdin: true,
+            input: Input::Pipe,
             ..spec()
         }
         .body(false);

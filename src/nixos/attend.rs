@@ -27,9 +27,10 @@ const PIECE: usize = 16 * 1024;
 /// everything in the container ends.
 pub(super) async fn attend(container: &Container, attended: bool) -> Result<Exit, Failure> {
     let Attached { input, output } = container.attach().await?;
-    let _settings = match attended {
-        true => Some(terminal::Settings::raw()?),
-        false => None,
+    let _settings = if attended {
+        Some(terminal::Settings::raw()?)
+    } else {
+        None
     };
     container.start().await?;
     let leash = ["/bin/sh", layout::LEASH].map(str::to_owned).to_vec();
@@ -39,30 +40,30 @@ pub(super) async fn attend(container: &Container, attended: bool) -> Result<Exit
         output: said,
         error: complained,
     } = Ends::of_the_process();
-    let feed = pin!(feed(typed, input));
+    // What is typed and the window's size never end the session.
+    let aside = async {
+        drop(tokio::join!(feed(typed, input), sizes(container, attended)));
+        std::future::pending().await
+    };
     let show = pin!(show(container, output, (said, complained)));
-    let sizes = pin!(sizes(container, attended));
     tokio::select! {
         exit = show => Ok(exit?),
-        // Neither ends the session.
-        never = async { tokio::join!(feed, sizes) } => match never { (never, _) => match never {} },
+        never = aside => never,
     }
 }
 
-/// Hands on what is typed. At its end the program sees the end of its input.
-async fn feed(mut typed: tokio::io::Stdin, mut input: AttachedInput) -> std::convert::Infallible {
-    let handed_on = async {
-        let mut piece = vec![0; PIECE];
-        loop {
-            let n = typed.read(&mut piece).await.unwrap_or(0);
-            match piece.get(..n) {
-                None | Some([]) => return input.end().await,
-                Some(bytes) => input.write(bytes).await?,
-            }
+/// Hands on what is typed; at its end the program sees the end of its input. An error is that of a
+/// program that does not read any more, or has ended: `show` tells which.
+async fn feed(mut typed: tokio::io::Stdin, mut input: AttachedInput) -> Result<(), EngineError> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let n = typed.read(&mut piece).await.unwrap_or(0);
+        match piece.get(..n) {
+            None | Some([]) => break input.end().await?,
+            Some(bytes) => input.write(bytes).await?,
         }
-    };
-    // A program that does not read any more, or has ended: `show` tells which.
-    drop::<Result<(), EngineError>>(handed_on.await);
+    }
+    // Not let go of: that would be the end of what the program says, too.
     std::future::pending().await
 }
 

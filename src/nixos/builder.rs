@@ -22,7 +22,7 @@ use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
 use crate::engine::{
-    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Network, Role, RunId,
+    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Input, Network, Role, RunId,
 };
 use crate::event::{Event, Events};
 use crate::failure::Failure;
@@ -159,8 +159,10 @@ impl Builder<'_> {
         spec.environment = job.request.environment(places)?;
         spec.user = Some(self.image.user.clone());
         spec.working_dir = Some("/".to_owned());
-        spec.stdin = true;
-        spec.terminal = job.request.session.as_ref().is_some_and(Session::attended);
+        spec.input = match &job.request.session {
+            Some(session) if session.attended() => Input::Terminal,
+            _ => Input::Pipe,
+        };
         spec.network = Network::Default;
         spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(PIDS);

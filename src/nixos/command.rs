@@ -123,7 +123,10 @@ impl BuildRequest {
     /// The entry's word for native glue, when it is to be tried: where nothing is emulated there is nothing
     /// to gain, and another thing than the image has no parts that we know.
     fn native_glue(&self) -> Option<&'static str> {
-        let possible = self.session.is_none() && self.emulated && self.attribute == IMAGE && self.system == SYSTEM;
+        let possible = self.session.is_none()
+            && self.emulated
+            && self.attribute == IMAGE
+            && self.system == SYSTEM;
         match self.glue {
             Glue::Auto if possible => Some("auto"),
             Glue::Native if possible => Some("native"),

@@ -102,7 +102,10 @@ mod tests {
         assert_eq!(session(false, Some("a b"), false), "bash -c a b");
         let of = "nix-shell /nix/store/A-foo-1.0.drv";
         assert_eq!(session(true, None, true), of);
-        assert_eq!(session(true, Some("make"), true), format!("{of} --run make"));
+        assert_eq!(
+            session(true, Some("make"), true),
+            format!("{of} --run make")
+        );
         let piped = format!("{of} --run . /dev/stdin");
         assert_eq!(session(true, None, false), piped);
     }
@@ -112,7 +115,12 @@ mod tests {
         let path = format!("/nix/store/{}-foo-1.0.drv", "a".repeat(32));
         assert_eq!(Derivation::new(path.as_str()).unwrap().name(), "foo-1.0");
         let outside = path.replace("/nix/store/", "/tmp/");
-        for bad in [path.trim_end_matches(".drv"), "foo-1.0", "--help", &*outside] {
+        for bad in [
+            path.trim_end_matches(".drv"),
+            "foo-1.0",
+            "--help",
+            &*outside,
+        ] {
             assert_eq!(Derivation::new(bad), None, "{bad}");
         }
     }

@@ -76,8 +76,10 @@ pub fn derivation(word: &str, state_dir: &Path) -> Result<Derivation, Failure> {
         .into_iter()
         .filter_map(|log| failed_in(&log, word));
     failed.next().ok_or_else(|| {
-        Failure::usage(format!("no build of {word} failed in the logs that are kept"))
-            .hint("give the derivation's store path: /nix/store/….drv; a failed build names it")
+        Failure::usage(format!(
+            "no build of {word} failed in the logs that are kept"
+        ))
+        .hint("give the derivation's store path: /nix/store/….drv; a failed build names it")
     })
 }
 

@@ -14,10 +14,12 @@ use nix::unistd::Pid;
 mod engine;
 mod gate;
 mod handler;
+mod screen;
 mod small;
 pub use engine::OwnEngine;
 pub use gate::{boot_is_here, engine_is_here, root_is_here, tools_are_here, with_engine};
 pub use handler::{Handler, machine_emulates};
+pub use screen::{Screen, parser};
 pub use small::Small;
 
 /// The kernel's table of handlers.
