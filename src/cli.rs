@@ -11,6 +11,7 @@
 mod around;
 mod boot;
 mod examples;
+mod inside;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status, Template, Try};
 pub use boot::{Boot, EmulatorChoice};
+pub use inside::Inside;
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -94,6 +96,10 @@ pub enum Command {
     /// Show what of sdbuild is here now and what it takes: runs, handlers, containers, volumes, cache.
     #[command(after_help = examples::STATUS)]
     Status(Status),
+    /// Start a shell in the builder, with emulation and the store there: the place to look into a build
+    /// that failed.
+    #[command(after_help = examples::SHELL)]
+    Shell(Inside),
     /// Show the settings of a build and where each comes from.
     #[command(after_help = examples::SETTINGS, mut_arg("json", |json| json.help("One JSON object instead of lines")))]
     Settings(Settings),

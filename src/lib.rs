@@ -10,7 +10,8 @@
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, event, failure, cancel, nix_string, plain_file, ssh_key, steering, transcript, waiting: the hall, open to every room
+//! amount, event, failure, cancel, nix_string, plain_file, ssh_key, steering, terminal, transcript, waiting: the hall, open
+//! to every room
 //! ```
 
 pub mod amount;
@@ -36,6 +37,7 @@ pub mod settings;
 pub mod ssh_key;
 pub mod steering;
 pub mod template;
+pub mod terminal;
 pub mod transcript;
 pub mod ui;
 pub mod waiting;
@@ -65,6 +67,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Check(args) => Box::pin(commands::check::run(args, &env, (&ui, &context))).await,
         Command::Try(args) => Box::pin(commands::trial::run(args, &env, (&ui, &context))).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,
+        Command::Shell(args) => Box::pin(commands::shell::run(args, &env, &context)).await,
         Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),
         Command::Man => commands::man::run(&ui),

@@ -52,7 +52,7 @@ fn end(failure: &Failure, signal: Option<i32>) -> ExitCode {
         Class::Environment => ExitCode::from(3),
         Class::Build => ExitCode::from(4),
         Class::Trap => ExitCode::from(6),
-        Class::Command(code) => ExitCode::from(code),
+        Class::Command(code) | Class::Shell(code) => ExitCode::from(code),
         Class::Internal => ExitCode::from(70),
         Class::Interrupted => {
             let signal = signal.unwrap_or(signal_hook::consts::SIGINT);

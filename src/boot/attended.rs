@@ -10,9 +10,9 @@ use crate::boot::ending::given_back;
 use crate::boot::machine::{Piece, Running};
 use crate::boot::qemu::Serial;
 use crate::boot::run::Boot;
-use crate::boot::terminal::{self, Settings};
 use crate::event::Event;
 use crate::failure::{Failure, OrFail as _};
+use crate::terminal::{self, Settings};
 
 impl Boot<'_> {
     /// The console on the terminal, until the machine ends.
@@ -28,7 +28,7 @@ impl Boot<'_> {
             None => self.cancel.race(machine.ended()).await,
             Some(emulator) => {
                 self.give_terminal(port);
-                settings.raw();
+                settings.hand_on_keys();
                 let relayed = relay(&mut machine, &emulator.screen);
                 self.cancel.race(Box::pin(relayed)).await
             }

@@ -18,8 +18,8 @@ use crate::boot::machine::Piece;
 use crate::boot::qemu::{self, Architecture, Serial};
 use crate::cancel::Cancel;
 use crate::engine::{
-    Attached, Chunk, ContainerGuard, ContainerSpec, Engine, EngineError, Lifetime, Lines, Network,
-    Role, RunId,
+    Attached, Chunk, ContainerGuard, ContainerSpec, Engine, EngineError, Input, Lifetime, Lines,
+    Network, Role, RunId,
 };
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
@@ -68,7 +68,7 @@ impl Emulator {
         command.extend(words.iter().map(|word| word.to_string_lossy().into_owned()));
         ContainerSpec {
             user: Some(format!("{USER}:{USER}")),
-            stdin: true,
+            input: Input::Pipe,
             // Like every QEMU's machine it may reach what its host can.
             network: Network::Default,
             ports: port.map(|port| (port, SSH)).into_iter().collect(),

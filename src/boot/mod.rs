@@ -19,7 +19,6 @@ mod port;
 mod process;
 mod qemu;
 mod run;
-mod terminal;
 mod tools;
 
 use std::ffi::OsString;

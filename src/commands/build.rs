@@ -1,9 +1,10 @@
 //! `sdbuild build`: resolve, plan, run, report; then boot what came out, when that is asked for.
 
 use crate::cli;
+use crate::commands;
 use crate::commands::boot::{Bench, Ready};
 use crate::event::{Event, Timings};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::output::Image;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment, SshKey};
@@ -30,7 +31,8 @@ pub async fn run(
             ui.result(&image.path.to_string_lossy())
         }
     };
-    Box::pin(build(settings, env, (ui, context, &tell))).await
+    let built = Box::pin(build(settings, env, (ui, context, &tell))).await;
+    built.map_err(|failure| with_shell(failure, args))
 }
 
 /// How a finished image is told.
@@ -74,6 +76,17 @@ pub(super) async fn build(
             booted.map_err(|e| e.context(format!("boot the image, which stays at {shown}")))
         }
         None => Ok(()),
+    }
+}
+
+/// Names the command that gives the environment of what failed, when a look into it can help.
+fn with_shell(failure: Failure, args: &cli::Build) -> Failure {
+    match &failure.derivation {
+        Some(derivation) if failure.class == Class::Build => {
+            let command = commands::shell::command(args, derivation);
+            failure.hint(format!("look into it where it failed: {command}"))
+        }
+        _ => failure,
     }
 }
 

@@ -11,5 +11,6 @@ pub mod init;
 pub mod inspect;
 pub mod man;
 pub mod settings;
+pub mod shell;
 pub mod status;
 pub mod trial;

@@ -77,6 +77,11 @@ impl AttachedInput {
         written.await.map_err(|e| self.lost(&e))
     }
 
+    /// Lets the process see the end of its input; its output can still be read.
+    pub async fn end(&mut self) -> Result<(), EngineError> {
+        self.inner.shutdown().await.map_err(|e| self.lost(&e))
+    }
+
     fn lost(&self, error: &std::io::Error) -> EngineError {
         EngineError::Lost {
             operation: self.operation.clone(),

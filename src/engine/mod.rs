@@ -16,6 +16,7 @@ mod dial;
 mod enclosure;
 mod endpoint;
 mod error;
+mod exec;
 mod facts;
 mod guard;
 mod image;
@@ -48,7 +49,7 @@ pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
 pub use leash::{Attached, AttachedInput, AttachedOutput, Chunk};
 pub use lines::Lines;
-pub use spec::{Bind, ContainerSpec, Lifetime, Network};
+pub use spec::{Bind, ContainerSpec, Input, Lifetime, Network};
 use tunnel::Tunnel;
 pub use volume::VolumeInfo;
 

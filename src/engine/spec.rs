@@ -41,6 +41,17 @@ pub enum Lifetime {
     UntilEnded,
 }
 
+/// What a container's program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing.
+    None,
+    /// What the attached client sends; it ends with that one.
+    Pipe,
+    /// A terminal of the container's own, for a person to sit at. It does not end with the client.
+    Terminal,
+}
+
 /// A container to be made. Start from [`ContainerSpec::new`], which gives it nothing.
 #[derive(Clone, Debug)]
 pub struct ContainerSpec {
@@ -60,8 +71,8 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// The image's when `None`.
     pub working_dir: Option<String>,
-    /// Whether it has a standard input, which ends with the attached client.
-    pub stdin: bool,
+    /// What its program reads.
+    pub input: Input,
     /// What it can reach.
     pub network: Network,
     /// Whether its root is read-only.
@@ -100,7 +111,7 @@ impl ContainerSpec {
             environment: Vec::new(),
             user: None,
             working_dir: None,
-            stdin: false,
+            input: Input::None,
             network: Network::None,
             read_only: false,
             binds: Vec::new(),
@@ -130,11 +141,11 @@ impl ContainerSpec {
             ),
             user: self.user.clone(),
             working_dir: self.working_dir.clone(),
-            tty: Some(false),
-            open_stdin: Some(self.stdin),
-            attach_stdin: Some(self.stdin),
+            tty: Some(self.input == Input::Terminal),
+            open_stdin: Some(self.input != Input::None),
+            attach_stdin: Some(self.input != Input::None),
             // Without it the process never sees the end of its input when the client goes away.
-            stdin_once: Some(self.stdin),
+            stdin_once: Some(self.input != Input::None),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             labels: Some(labels(self.role, &self.run)),
@@ -273,7 +284,7 @@ mod tests {
     #[test]
     fn the_leash_ends_with_the_client() {
         let body = ContainerSpec {
-            stdin: true,
+            input: Input::Pipe,
             ..spec()
         }
         .body(false);

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::attend::attend;
 use super::bundle::Bundle;
 use super::check::{self, Looked};
 use super::command::{BuildRequest, Places};
@@ -17,13 +18,14 @@ pub use super::image::BuilderImage;
 use super::journal::Journal;
 use super::nixpkgs::NixpkgsIn;
 use super::overlay::Overlay;
+use super::session::Session;
 use super::source::Configuration;
 use super::store_path::result;
 use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
 use crate::engine::{
-    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Network, Role, RunId,
+    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Input, Network, Role, RunId,
 };
 use crate::event::{Event, Events};
 use crate::failure::{Class, Failure};
@@ -51,6 +53,14 @@ pub struct Job {
     pub memory: Option<u64>,
     /// Where the whole log is kept.
     pub log: PathBuf,
+}
+
+impl Job {
+    /// Whether a person sits at a terminal that it is to have.
+    fn is_attended(&self) -> bool {
+        let session = self.request.task.session();
+        session.is_some_and(Session::attended)
+    }
 }
 
 /// Where a builder is made.
@@ -173,7 +183,11 @@ impl Builder<'_> {
         spec.environment = job.request.environment(places)?;
         spec.user = Some(self.image.user.clone());
         spec.working_dir = Some("/".to_owned());
-        spec.stdin = true;
+        spec.input = if job.is_attended() {
+            Input::Terminal
+        } else {
+            Input::Pipe
+        };
         spec.network = Network::Default;
         spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(PIDS);
@@ -234,6 +248,14 @@ impl Prepared {
             followed.map_err(|failure| self.with_log(failure))?,
             findings,
         ))
+    }
+
+    /// Starts it and hands the person's terminal to the shell in it; the shell's exit status. Dropping
+    /// the future lets go of the leash, and the builder stops by itself.
+    pub async fn attend(self, cancel: &Cancel) -> Result<i64, Failure> {
+        let attend = attend(&self.container, self.job.is_attended());
+        let exit = cancel.race(Box::pin(attend));
+        Ok(exit.await??.code)
     }
 
     async fn follow(&self, journal: &mut Journal, events: &Events) -> Result<Followed, Failure> {

@@ -3,6 +3,7 @@
 //! Pure. Nothing in it ever passes through a shell; `NIX_CONFIG` is made of lines, so values that
 //! could start a line of their own are refused.
 
+use super::session::Session;
 use super::{check, layout};
 use crate::failure::Failure;
 use crate::nix_string::nix_string;
@@ -33,13 +34,25 @@ pub enum Glue {
 }
 
 /// What Nix is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Task {
     /// To build the attribute.
     #[default]
     Build,
     /// To say what the configuration sets; nothing is built.
     Check,
+    /// A shell for a person.
+    Shell(Session),
+}
+
+impl Task {
+    /// The shell, when it is one.
+    pub(super) fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Shell(session) => Some(session),
+            Self::Build | Self::Check => None,
+        }
+    }
 }
 
 /// One call of Nix.
@@ -103,9 +116,10 @@ impl BuildRequest {
 
     /// The program and its arguments; the first one is the entry that leads the rest.
     pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
-        match self.task {
+        match &self.task {
             Task::Build => self.build(places),
             Task::Check => self.check(),
+            Task::Shell(session) => session.arguments(),
         }
     }
 
@@ -164,10 +178,7 @@ impl BuildRequest {
     pub(super) fn environment(&self, places: &Places) -> Result<Vec<(String, String)>, Failure> {
         let build_dir = layout::build_dir(&places.run);
         let mut environment = vec![
-            (
-                "NIX_PATH",
-                format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs)),
-            ),
+            ("NIX_PATH", self.nix_path(places)),
             ("NIX_CONFIG", self.config(&build_dir)?),
             // never a daemon, and never Nix's silent fall-back to a store below $HOME
             ("NIX_REMOTE", "local".to_owned()),
@@ -185,6 +196,8 @@ impl BuildRequest {
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
         }
+        let session = self.task.session().map(Session::environment);
+        let session = session.transpose()?.unwrap_or_default();
         if let Some(word) = self.native_glue() {
             environment.extend([
                 ("SDBUILD_GLUE", word.to_owned()),
@@ -199,7 +212,17 @@ impl BuildRequest {
         Ok(environment
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
+            .chain(session)
             .collect())
+    }
+
+    /// A shell finds the configuration there too, where a build is told of it.
+    fn nix_path(&self, places: &Places) -> String {
+        let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs));
+        match self.task.session() {
+            Some(_) => format!("{nixpkgs}:nixos-config={}", layout::WRAPPER),
+            None => nixpkgs,
+        }
     }
 
     /// The text of `NIX_CONFIG`.

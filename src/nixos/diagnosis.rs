@@ -55,6 +55,10 @@ pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
         .filter_map(|s| hint_for(*s, said, ending.emulated))
         .fold(found, Failure::hint);
     failure.log_tail = tail(ending, findings);
+    let failed = findings.failed.as_ref();
+    failure.derivation = failed
+        .and_then(|failed| failed.derivation.as_ref())
+        .map(|derivation| derivation.path().to_owned());
     failure
 }
 

@@ -10,6 +10,8 @@ pub(super) const OVERLAY: &str = "/build/sdbuild/overlay.nix";
 pub(super) const FACTS: &str = "/build/sdbuild/facts.nix";
 /// The program that runs as PID 1.
 pub(super) const ENTRY: &str = "/build/sdbuild/entry";
+/// The program that holds a shell.
+pub(super) const LEASH: &str = "/build/sdbuild/leash";
 /// What the entry reads when native glue is wanted.
 pub(super) const GLUE: &str = "/build/sdbuild/glue";
 /// The expression that evaluates with native glue.

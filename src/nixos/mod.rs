@@ -5,6 +5,7 @@
 //! whose it is (the configuration, the build, this machine). Refuses: to read the environment, to
 //! download anything itself, to give the builder a host path or a capability.
 
+mod attend;
 pub mod builder;
 mod bundle;
 pub mod check;
@@ -22,6 +23,7 @@ mod mistake;
 pub mod nixpkgs;
 pub mod overlay;
 mod pack;
+pub mod session;
 pub mod source;
 mod store_path;
 pub mod symptom;

@@ -15,6 +15,8 @@ use crate::failure::Failure;
 
 /// The program that runs as PID 1.
 const ENTRY: &str = include_str!("../../containers/builder/entry");
+/// What holds a shell.
+const LEASH: &str = include_str!("../../containers/builder/leash");
 /// What it reads when native glue is wanted.
 const GLUE: &str = include_str!("../../containers/builder/glue");
 /// The expression that evaluates with native glue, by file name.
@@ -40,6 +42,7 @@ pub(super) async fn configuration(
             packer.directory(folder)?;
         }
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
+        packer.bytes(relative(layout::LEASH), LEASH.as_bytes())?;
         packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
         packer.bytes(relative(layout::OVERLAY), overlay.as_bytes())?;
         packer.bytes(relative(layout::FACTS), check::EXPRESSION.as_bytes())?;

@@ -25,6 +25,7 @@ mod plan;
 mod removal;
 mod run;
 mod scope;
+pub mod shell;
 mod status;
 mod suspend;
 mod sweep;

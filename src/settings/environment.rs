@@ -64,6 +64,8 @@ pub struct Environment {
     pub path: Option<OsString>,
     /// The person behind `sudo`: user and group number.
     pub sudo: Option<(u32, u32)>,
+    /// The person's kind of terminal (`TERM`).
+    pub terminal: Option<String>,
     /// `TERM=dumb`.
     pub dumb_terminal: bool,
     /// `NO_COLOR` (no-color.org).
@@ -117,6 +119,7 @@ impl Environment {
             store: text("SDBUILD_STORE"),
             path: some("PATH"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
+            terminal: text("TERM"),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
             no_color: some("NO_COLOR").is_some(),
             force_color: some("CLICOLOR_FORCE").is_some_and(|v| v != "0"),

@@ -180,7 +180,7 @@ fn class(class: Class) -> &'static str {
         Class::Environment => "environment",
         Class::Build => "build",
         Class::Trap => "trap",
-        Class::Command(_) => "command",
+        Class::Command(_) | Class::Shell(_) => "command",
         Class::Interrupted => "interrupted",
         Class::Internal => "internal",
     }

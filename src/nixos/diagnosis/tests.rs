@@ -32,6 +32,7 @@ fn said(summary: &str) -> Findings {
 fn failed(how: &str, line: &str) -> Findings {
     let message = format!("builder for '/nix/store/x-kernel.drv' failed {how}");
     let failed = FailedBuild {
+        derivation: None,
         name: "kernel".into(),
         message: message.clone(),
         tail: vec![line.into()],
