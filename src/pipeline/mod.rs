@@ -20,6 +20,7 @@ mod logs;
 mod origin;
 mod plan;
 mod removal;
+mod resources;
 mod run;
 mod scope;
 mod status;

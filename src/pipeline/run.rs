@@ -170,7 +170,7 @@ async fn job(
     (provided, (nixpkgs, locked)): (&Provided, (NixpkgsIn, Option<Locked>)),
 ) -> Result<(Job, Origin), Failure> {
     let Context { cancel, events } = context;
-    let settings = &plan.settings;
+    let (settings, resources) = (&plan.settings, plan.resources());
     let debian_mirror = inputs::debian_mirror(plan, context, &provided.images).await?;
     let bundle = plan.configuration.collect(cancel, events).await?;
     let inputs = (
@@ -188,8 +188,9 @@ async fn job(
             emulated: plan.base.emulation != Emulation::Native,
             glue: glue(settings.glue),
             nix: NixSettings {
-                cores: settings.cores,
-                jobs: settings.jobs,
+                cores: resources.cores,
+                jobs: Some(resources.jobs),
+                connections: Some(resources.connections),
                 substituters: settings.substituters.clone(),
                 keys: settings.trusted_public_keys.clone(),
             },
