@@ -31,9 +31,7 @@ compare() {
   local name=$1 payload=$2 change=$3 round way goal
   shift 3
   # That one needs the machine's own table.
-  [ "$emulation" != private ] || set -- "${@/#old:*/}"
-  # shellcheck disable=SC2046,SC2086  # none of them has a space
-  set -- $*
+  [ "$emulation" != private ] || set -- "${@:1:1}"
   rm -f "$work"/way-*
   for round in $(seq 0 "$rounds"); do
     for way in native "${@%%:*}"; do
