@@ -15,6 +15,9 @@
   # Your time zone, as in https://en.wikipedia.org/wiki/List_of_tz_database_time_zones
   time.timeZone = "Europe/Berlin";
 
+  # Language, and how dates and numbers are written. One other than this is made for the image, which takes minutes.
+  i18n.defaultLocale = "en_US.UTF-8";
+
   # Remote login, with keys only.
   services.openssh.enable = true;
   services.openssh.settings.PasswordAuthentication = false;

@@ -9,7 +9,9 @@
 )]
 
 mod around;
+mod boot;
 mod examples;
+mod inside;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,7 +19,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use around::{Completions, Doctor, Init, Settings, Shell, Status};
+pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status, Template, Try};
+pub use boot::{Boot, EmulatorChoice};
+pub use inside::Inside;
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -34,7 +38,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix \
-build failed, 5 something could not be removed (it is listed), 70 a bug in sdbuild, 128+n stopped by signal n. \
+build failed, 5 something could not be removed (it is listed), 6 check found a trap, 70 a bug in sdbuild, 128+n stopped by signal n. \
 For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run. \
 For flash, what the card holds after a failure is said with it.
 
@@ -80,12 +84,22 @@ pub enum Command {
     /// Write a configuration with your public SSH keys, and this machine's time zone, in it.
     #[command(after_help = examples::INIT)]
     Init(Init),
+    /// Evaluate a configuration and warn of what would keep the machine from booting, or you out of it.
+    #[command(after_help = examples::CHECK)]
+    Check(Check),
+    /// Build a small image of its own through the whole pipeline and boot it: see that this machine can do it.
+    #[command(after_help = examples::TRY)]
+    Try(Try),
     /// Check every condition of a build on this machine, and say what to do about it.
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
     /// Show what of sdbuild is here now and what it takes: runs, handlers, containers, volumes, cache.
     #[command(after_help = examples::STATUS)]
     Status(Status),
+    /// Start a shell in the builder, with emulation and the store there: the place to look into a build
+    /// that failed.
+    #[command(after_help = examples::SHELL)]
+    Shell(Inside),
     /// Show the settings of a build and where each comes from.
     #[command(after_help = examples::SETTINGS, mut_arg("json", |json| json.help("One JSON object instead of lines")))]
     Settings(Settings),
@@ -145,9 +159,18 @@ pub struct Build {
     #[arg(long)]
     pub boot_test: bool,
 
-    /// The private key that the image of --boot-test shall let in [default: those of ssh and its agent].
-    #[arg(long, value_name = "FILE", requires = "boot_test")]
+    /// A public key that is laid over the configuration: root lets it in. A private one with --boot-test: it
+    /// shall be let in [default: the one beside the public key, else those of ssh and its agent].
+    #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
+
+    /// The machine's name, whatever the configuration says.
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+
+    /// Lay a value over the configuration: a Nix list or set is added, anything else takes the place of what is there.
+    #[arg(long, value_name = "OPTION=VALUE")]
+    pub set: Vec<String>,
 
     /// Print the manifest, one JSON object, in place of the image's path.
     #[arg(long)]
@@ -216,50 +239,6 @@ pub struct Clean {
     /// Do not ask.
     #[arg(short, long)]
     pub yes: bool,
-}
-
-/// `sdbuild boot`.
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("login").multiple(true))]
-pub struct Boot {
-    /// The image: .img, or that as .zst, .xz or .gz.
-    pub image: PathBuf,
-
-    /// Wait for a login over SSH in place of showing the console, then switch the machine off.
-    #[arg(long, group = "login")]
-    pub until_ssh: bool,
-
-    /// Run this there once logged in; its output and its exit code become ours.
-    #[arg(long, value_name = "CMD", group = "login")]
-    pub run: Option<String>,
-
-    /// The private key that shall be let in [default: those of ssh and its agent].
-    #[arg(long, value_name = "FILE", requires = "login")]
-    pub ssh_key: Option<PathBuf>,
-
-    /// Who logs in [default: root].
-    #[arg(long, value_name = "NAME", requires = "login")]
-    pub user: Option<String>,
-
-    /// How long to wait for the login, and then for the command [default: 180].
-    #[arg(long, value_name = "SECONDS", requires = "login", value_parser = clap::value_parser!(u64).range(1..=86400))]
-    pub timeout: Option<u64>,
-
-    /// The machine's memory [default: 1024].
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
-    pub memory: Option<u32>,
-
-    /// The port on 127.0.0.1 that leads to the machine's SSH [default: a free one].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Option<u16>,
-
-    /// The system that the image is for [default: as its name says, else aarch64-linux].
-    #[arg(long, value_name = "SYSTEM")]
-    pub system: Option<String>,
-
-    /// The machine's firmware: U-Boot for QEMU's aarch64 machine [default: where packages put it].
-    #[arg(long, value_name = "FILE")]
-    pub firmware: Option<PathBuf>,
 }
 
 /// `sdbuild flash`.

@@ -25,6 +25,8 @@ pub enum Phase {
     Emulation,
     /// Uploading the configuration and nixpkgs.
     Upload,
+    /// Nix says what the configuration sets.
+    Evaluate,
     /// Nix evaluates and builds.
     Build,
     /// Copying the image out of the engine.
@@ -35,6 +37,8 @@ pub enum Phase {
     Release,
     /// Unpacking an image to boot it.
     Unpack,
+    /// Copying an image into the emulator.
+    CopyIn,
     /// The image boots, until somebody is let in.
     Boot,
     /// Writing an image to a disk.

@@ -15,8 +15,12 @@ pub enum Class {
     Environment,
     /// The Nix build itself failed, or what it made does not boot (exit code 4).
     Build,
+    /// The configuration would build, but the machine would not boot or nobody would get in (exit code 6).
+    Trap,
     /// What the person had run on the booted machine ended with this code, which is ours then too.
     Command(u8),
+    /// What the person ran in a shell of ours ended with this code; they have seen why.
+    Shell(u8),
     /// The person or the system asked us to stop (128 + signal).
     Interrupted,
     /// A bug in sdbuild (exit code 70).
@@ -51,6 +55,8 @@ pub struct Failure {
     pub log_tail: Vec<String>,
     /// Where the whole log is.
     pub log: Option<PathBuf>,
+    /// The derivation that failed, whose environment `sdbuild shell` gives.
+    pub derivation: Option<String>,
     /// What could not be removed.
     pub teardown: Vec<Leftover>,
 }
@@ -65,6 +71,7 @@ impl Failure {
             hints: Vec::new(),
             log_tail: Vec::new(),
             log: None,
+            derivation: None,
             teardown: Vec::new(),
         }
     }

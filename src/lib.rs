@@ -5,12 +5,13 @@
 //! ```text
 //! main → lib → commands → { settings, pipeline, boot, flash, ui }
 //! pipeline → { oci, binfmt, nixos, output, engine, artifact }
-//! oci → { artifact, engine }      binfmt, nixos, output → engine      boot → none yet
+//! oci → { artifact, engine }      binfmt, nixos, output, boot → engine
 //! output, flash → { image, blockmap }
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, event, failure, cancel, nix_string, plain_file, steering, transcript, waiting: the hall, open to every room
+//! amount, event, failure, cancel, nix_string, plain_file, ssh_key, steering, terminal, transcript, waiting: the hall, open
+//! to every room
 //! ```
 
 pub mod amount;
@@ -33,8 +34,10 @@ pub mod output;
 pub mod pipeline;
 pub mod plain_file;
 pub mod settings;
+pub mod ssh_key;
 pub mod steering;
 pub mod template;
+pub mod terminal;
 pub mod transcript;
 pub mod ui;
 pub mod waiting;
@@ -58,10 +61,13 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
             Box::pin(commands::inspect::run(args, &env, (&ui, &context))).await
         }
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
-        Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &context)).await,
+        Command::Boot(args) => Box::pin(commands::boot::run(args, &env, (&ui, &context))).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
-        Command::Init(args) => commands::init::run(args, &env, (&ui, &context)),
+        Command::Init(args) => Box::pin(commands::init::run(args, &env, (&ui, &context))).await,
+        Command::Check(args) => Box::pin(commands::check::run(args, &env, (&ui, &context))).await,
+        Command::Try(args) => Box::pin(commands::trial::run(args, &env, (&ui, &context))).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,
+        Command::Shell(args) => Box::pin(commands::shell::run(args, &env, &context)).await,
         Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),
         Command::Man => commands::man::run(&ui),

@@ -51,7 +51,8 @@ fn end(failure: &Failure, signal: Option<i32>) -> ExitCode {
         Class::Usage => ExitCode::from(2),
         Class::Environment => ExitCode::from(3),
         Class::Build => ExitCode::from(4),
-        Class::Command(code) => ExitCode::from(code),
+        Class::Trap => ExitCode::from(6),
+        Class::Command(code) | Class::Shell(code) => ExitCode::from(code),
         Class::Internal => ExitCode::from(70),
         Class::Interrupted => {
             let signal = signal.unwrap_or(signal_hook::consts::SIGINT);

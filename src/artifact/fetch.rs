@@ -19,6 +19,7 @@ use super::source::{Call, Left, Silent, Trouble, Want};
 use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Class, Failure, OrFail};
+use crate::waiting::at_most;
 
 /// A mirror that takes longer to say whether it has a file is passed over.
 const SURVEY: Duration = Duration::from_secs(4);
@@ -179,8 +180,8 @@ impl Fetcher {
         let ask = async {
             for mirror in mirrors {
                 let url = format!("{}/{path}", mirror.trim_end_matches('/'));
-                let answer = self.client.head(url).timeout(SURVEY).send().await;
-                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                let answer = at_most(SURVEY, self.client.head(url).send()).await;
+                if answer.is_some_and(|answer| answer.is_ok_and(|a| a.status().is_success())) {
                     return Some(mirror.clone());
                 }
             }

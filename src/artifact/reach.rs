@@ -7,6 +7,7 @@ use reqwest::header::{AGE, DATE, HeaderMap};
 
 use super::source::reason;
 use crate::failure::{Failure, OrFail as _};
+use crate::waiting::at_most;
 
 /// What a server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,6 @@ impl Scout {
         super::fetch::install_tls();
         let client = Client::builder()
             .user_agent(concat!("sdbuild/", env!("CARGO_PKG_VERSION")))
-            .timeout(limit)
             .build();
         Ok(Self {
             client: client.or_environment("prepare questions to servers")?,
@@ -49,10 +49,9 @@ impl Scout {
 
     /// What the server says about `url`, or why it says nothing.
     pub async fn ask(&self, url: &str) -> Result<Answer, String> {
-        let asked = self.client.head(url).send();
-        // Looking a name up is not in every version of reqwest's own limit.
-        let answer = tokio::time::timeout(self.limit, asked).await;
-        let answer = answer.map_err(|_| "no answer in time".to_owned())?;
+        // Not reqwest's own limit: that one counts what this process slept through.
+        let answer = at_most(self.limit, self.client.head(url).send()).await;
+        let answer = answer.ok_or("no answer in time")?;
         let answer = answer.map_err(|error| reason(&error))?;
         Ok(Answer {
             status: answer.status().as_u16(),

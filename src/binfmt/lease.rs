@@ -14,6 +14,7 @@ use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Role};
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
+use crate::waiting::at_most;
 
 /// The keeper goes after a few of these in silence.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -126,9 +127,9 @@ impl Lease {
     pub async fn blame(&self, failure: Failure) -> Failure {
         /// The handler goes a moment before the registrar's end is heard.
         const MOMENT: Duration = Duration::from_secs(1);
-        match tokio::time::timeout(MOMENT, self.lost()).await {
-            Ok(lost) => lost.with_teardown(failure.teardown),
-            Err(_) => failure,
+        match at_most(MOMENT, self.lost()).await {
+            Some(lost) => lost.with_teardown(failure.teardown),
+            None => failure,
         }
     }
 

@@ -20,7 +20,7 @@ mod wire;
 
 pub use lease::{Lease, Patience};
 pub use private::Private;
-pub use probe::probe;
+pub use probe::{Tried, probe};
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
 pub use registration::HandlerName;
 pub use status::{Entry, Owner, classify, parse};

@@ -1,7 +1,7 @@
 //! Private emulation: a container's own table of handlers, in a user namespace of its own. Nothing is
 //! registered on the host, so there is nothing to hold and nothing to remove.
 
-use crate::binfmt::probe::{self, said};
+use crate::binfmt::probe::{self, Tried, said};
 use crate::binfmt::registrar::RegistrarImage;
 use crate::binfmt::{refusal, registration};
 use crate::cancel::Cancel;
@@ -66,7 +66,7 @@ async fn proved(
 ) -> Result<Container, Failure> {
     let made = cancel.race(guard.create(spec)).await?;
     let container = made.map_err(refusal::of_engine)?;
-    match said(&container, cancel).await? {
+    match said(&container, (cancel, Tried::Own)).await? {
         Ok((exit, lines)) => refusal::judge(exit, &lines)?,
         Err(error) => return Err(refusal::of_engine(error)),
     }

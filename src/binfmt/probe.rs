@@ -18,10 +18,40 @@ const MOST_LINES: usize = 50;
 /// or it would look for an applet of its own name.
 const PROGRAM: &str = "/sdbuild/busybox-aarch64";
 
+/// Whose handler is tried: what helps depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// That of our registrar, in a table that others use as well.
+    Registered,
+    /// Somebody else's, as the person wished.
+    Found,
+    /// The container's own, in a table of its own.
+    Own,
+}
+
+impl Tried {
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Registered => {
+                "another handler for aarch64 may be in front of ours: they are in \
+                 /proc/sys/fs/binfmt_misc of the engine's machine"
+            }
+            Self::Found => {
+                "no handler there, or one that does not work in containers (it takes the flag F): \
+                 leave --emulation away, and sdbuild brings its own"
+            }
+            Self::Own => {
+                "no other handler is in the way of this one: messages of the engine's kernel (`dmesg`) \
+                 may say more; --emulation register takes another way"
+            }
+        }
+    }
+}
+
 /// Runs an `AArch64` program that runs another one, in a container without network or capability.
 pub async fn probe(
     engine: &Engine,
-    image: &RegistrarImage,
+    (image, handler): (&RegistrarImage, Tried),
     run: &RunId,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
@@ -29,11 +59,11 @@ pub async fn probe(
     let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
     let verdict = match cancel.race(guard.create(&spec)).await {
         Err(interrupted) => Err(interrupted),
-        Ok(Err(error)) => Err(refused(error)),
-        Ok(Ok(container)) => match said(&container, cancel).await {
+        Ok(Err(error)) => Err(refused(error, handler)),
+        Ok(Ok(container)) => match said(&container, (cancel, handler)).await {
             Err(failure) => Err(failure),
-            Ok(Err(error)) => Err(refused(error)),
-            Ok(Ok((exit, lines))) => judge(exit, &lines),
+            Ok(Err(error)) => Err(refused(error, handler)),
+            Ok(Ok((exit, lines))) => judge(exit, &lines, handler),
         },
     };
     match (verdict, guard.remove(cancel).await) {
@@ -62,59 +92,50 @@ pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
 type Ran = Result<(Exit, Vec<String>), EngineError>;
 
 /// Runs such a container to its end, if it has one.
-pub(super) async fn said(container: &Container, cancel: &Cancel) -> Result<Ran, Failure> {
+pub(super) async fn said(
+    container: &Container,
+    (cancel, handler): (&Cancel, Tried),
+) -> Result<Ran, Failure> {
     let output = Box::pin(container.output(MOST_LINES));
     let ran = cancel.race(at_most(PATIENCE, output)).await?;
-    ran.ok_or_else(hangs)
+    ran.ok_or_else(|| {
+        let seconds = PATIENCE.as_secs();
+        Failure::environment(format!("no answer within {seconds} s")).hint(handler.hint())
+    })
 }
 
-pub(super) fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
+pub(super) fn judge(exit: Exit, lines: &[String], handler: Tried) -> Result<(), Failure> {
     let said = lines.join("; ");
     if exit.code == 0 && lines.iter().any(|line| line == "aarch64") {
         return Ok(());
     }
     if said.to_lowercase().contains("exec format error") || exit.code == 126 {
-        return Err(no_handler(&said));
+        return Err(no_handler(&said, handler));
     }
     let signal = exit.code - 128;
-    if said.contains("uncaught target signal") || (1..=64).contains(&signal) {
-        let how = if (1..=64).contains(&signal) {
-            format!(" by signal {signal}")
-        } else {
-            String::new()
-        };
-        return Err(Failure::environment(format!(
-            "the emulator or the program crashed{how}: {said}"
-        ))
-        .hint("another handler for aarch64 may be in front of ours: they are in /proc/sys/fs/binfmt_misc"));
-    }
-    Err(
-        Failure::environment(format!("exit status {}, and it said: {said}", exit.code))
-            .hint("look for other handlers in /proc/sys/fs/binfmt_misc, and for messages of the kernel: `dmesg`"),
-    )
+    let text = if (1..=64).contains(&signal) {
+        format!("the emulator or the program crashed by signal {signal}: {said}")
+    } else if said.contains("uncaught target signal") {
+        format!("the emulator or the program crashed: {said}")
+    } else {
+        format!("exit status {}, and it said: {said}", exit.code)
+    };
+    Err(Failure::environment(text).hint(handler.hint()))
 }
 
 /// Some engines cannot even start such a container.
-fn refused(error: EngineError) -> Failure {
+fn refused(error: EngineError, handler: Tried) -> Failure {
     let text = error.to_string();
     if text.to_lowercase().contains("exec format error") {
-        no_handler(&text)
+        no_handler(&text, handler)
     } else {
         error.into()
     }
 }
 
-fn no_handler(said: &str) -> Failure {
-    Failure::environment(format!(
-        "the kernel has no working handler for aarch64: {said}"
-    ))
-    .hint("let sdbuild register one: leave --emulation at auto")
-}
-
-fn hangs() -> Failure {
-    Failure::environment(format!("no answer within {} s", PATIENCE.as_secs())).hint(
-        "another handler for aarch64 may be in front of ours: they are in /proc/sys/fs/binfmt_misc",
-    )
+fn no_handler(said: &str, handler: Tried) -> Failure {
+    let text = format!("the kernel has no working handler for aarch64: {said}");
+    Failure::environment(text).hint(handler.hint())
 }
 
 #[cfg(test)]
@@ -129,8 +150,25 @@ mod tests {
                 oom_killed: false,
             },
             &lines,
+            Tried::Registered,
         )
         .map_err(|f| f.to_string())
+    }
+
+    #[test]
+    fn what_is_advised_is_not_what_was_done() {
+        let exit = Exit {
+            code: 126,
+            oom_killed: false,
+        };
+        let hint = |handler| judge(exit, &[], handler).unwrap_err().hints.remove(0);
+        assert!(hint(Tried::Registered).contains("in front of ours"));
+        assert!(hint(Tried::Found).contains("leave --emulation away"));
+        let own = hint(Tried::Own);
+        assert!(
+            !own.contains("binfmt_misc") && own.contains("register"),
+            "{own}"
+        );
     }
 
     #[test]

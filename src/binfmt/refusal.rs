@@ -1,6 +1,6 @@
 //! Why private emulation does not work on an engine, and what can be done about it. Pure.
 
-use crate::binfmt::probe;
+use crate::binfmt::probe::{self, Tried};
 use crate::engine::{EngineError, Exit};
 use crate::failure::Failure;
 
@@ -11,7 +11,7 @@ const SAID: &str = "sdbuild: private emulation: ";
 pub(super) fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
     match lines.iter().find_map(|line| line.strip_prefix(SAID)) {
         Some(step) => Err(explain(step, lines)),
-        None => probe::judge(exit, lines),
+        None => probe::judge(exit, lines, Tried::Own),
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
             .map(|line| format!("sdbuild: {line}"))
             .collect();
         let exit = Exit {
-            code: 120,
+            code: 119,
             oom_killed: false,
         };
         let failure = judge(exit, &lines).unwrap_err();

@@ -7,7 +7,7 @@ use crate::binfmt::registration::{self, HandlerName};
 use crate::binfmt::status::{Entry, Owner, classify};
 use crate::binfmt::wire::{Said, Wire};
 use crate::cancel::Cancel;
-use crate::engine::{Bind, ContainerGuard, ContainerSpec, Engine, Role, RunId};
+use crate::engine::{Bind, ContainerGuard, ContainerSpec, Engine, Input, Role, RunId};
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
 use crate::waiting::at_most;
@@ -78,7 +78,7 @@ impl RegistrarOptions {
             tmpfs,
             privileged: self.privileged,
             user: Some("0:0".to_owned()),
-            stdin: true,
+            input: Input::Pipe,
             read_only: true,
             ..spec
         }

@@ -1,22 +1,23 @@
 //! The image as a file that QEMU can read: itself, or unpacked into a file without a name.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{self, Read, Seek as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use lzma_rust2::XzReader;
-
 use crate::boot::Request;
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
+use crate::image::{Compression, compression, decoder, wants_memory};
 
 /// How much is unpacked at a time, and the size of a hole.
 const CHUNK: usize = 256 * 1024;
 const BLOCK: usize = 4096;
+/// The largest image: the largest cards hold a little more, no system does.
+pub(super) const LARGEST: u64 = 256 << 30;
 
 /// An image that stays readable as long as this lives.
 #[derive(Debug)]
@@ -27,24 +28,6 @@ impl Disk {
     /// and a file without a name has one too.
     pub(super) fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
-    }
-}
-
-/// How an image is packed, by its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
-    None,
-    Zstd,
-    Xz,
-    Gzip,
-}
-
-fn packing(start: &[u8]) -> Packing {
-    match start {
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Packing::Xz,
-        [0x1f, 0x8b, ..] => Packing::Gzip,
-        _ => Packing::None,
     }
 }
 
@@ -59,11 +42,11 @@ pub(super) async fn ready(
     let read = file.by_ref().take(8).read_to_end(&mut start);
     read.and_then(|_| file.rewind())
         .or_environment(format!("read {}", image.display()))?;
-    let packing = packing(&start);
+    let packing = compression(&start);
     if start.is_empty() {
         return Err(Failure::usage(format!("{} is empty", image.display())));
     }
-    if packing == Packing::None {
+    if packing == Compression::None {
         return Ok(Disk(file));
     }
     // Nobody is left waiting for a thread: it looks at the cancellation between two chunks.
@@ -99,19 +82,18 @@ struct Unpacking {
 }
 
 impl Unpacking {
-    fn unpack(&self, packed: File, packing: Packing) -> Result<File, Failure> {
+    fn unpack(&self, packed: File, packing: Compression) -> Result<File, Failure> {
         let damaged = |error: io::Error| {
+            let hint = if wants_memory(&error) {
+                "it takes more than 80 MiB of memory to unpack: unpack it with its own tool first"
+            } else {
+                "the file is damaged or not whole: copy or build it again"
+            };
             Failure::new(Class::Build, error)
                 .context(format!("unpack {}", self.image.display()))
-                .hint("the file is damaged or not whole: copy or build it again")
+                .hint(hint)
         };
-        let packed = BufReader::with_capacity(CHUNK, packed);
-        let mut plain: Box<dyn Read> = match packing {
-            Packing::Zstd => Box::new(zstd::Decoder::with_buffer(packed).map_err(damaged)?),
-            Packing::Xz => Box::new(XzReader::new(packed, true)),
-            Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-            Packing::None => Box::new(packed),
-        };
+        let mut plain = decoder(packing, packed).map_err(damaged)?;
         let writing = format!("write the unpacked image to {}", self.scratch.display());
         std::fs::create_dir_all(&self.scratch).or_environment(&writing)?;
         let file = tempfile::tempfile_in(&self.scratch).or_environment(&writing)?;
@@ -122,6 +104,11 @@ impl Unpacking {
                 return Err(Failure::interrupted());
             }
             let n = fill(&mut plain, &mut chunk).map_err(damaged)?;
+            if position > LARGEST {
+                return Err(damaged(io::Error::other(
+                    "no image is so long when it is unpacked",
+                )));
+            }
             let bytes = chunk.get(..n).unwrap_or_default();
             write_sparse(&file, bytes, position).or_environment(&writing)?;
             position += n as u64;
@@ -184,7 +171,7 @@ mod tests {
             cancel: Cancel::new(),
             events: Events::none(),
         };
-        let file = job.unpack(File::open(image).unwrap(), packing(bytes));
+        let file = job.unpack(File::open(image).unwrap(), compression(bytes));
         assert_eq!(
             std::fs::read_dir(scratch).unwrap().count(),
             0,
@@ -234,7 +221,15 @@ mod tests {
 
     #[test]
     fn a_plain_image_is_told_by_its_bytes() {
-        assert_eq!(packing(&image()), Packing::None);
-        assert_eq!(packing(&[]), Packing::None);
+        assert_eq!(compression(&image()), Compression::None);
+        assert_eq!(compression(&[]), Compression::None);
+    }
+
+    /// A window of 1 GiB, as `zstd --long=30` asks for it.
+    #[test]
+    fn what_wants_much_memory_gets_none() {
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, (30 - 10) << 3, 0x01, 0, 0];
+        let failure = unpack(&frame).unwrap_err();
+        assert!(failure.hints[0].contains("more than 80 MiB"), "{failure:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::boot::diagnosis::{self, Evidence};
 use crate::boot::login::Door;
 use crate::boot::machine::Running;
-use crate::failure::{Class, Failure};
+use crate::failure::{Class, Failure, Leftover};
 
 /// How much of the console is shown when a boot fails.
 const SHOWN: usize = 40;
@@ -58,6 +58,18 @@ pub(super) fn command_ended(status: ExitStatus) -> Result<(), Failure> {
         Class::Command(code),
         format!("the command ended with {code} on the machine"),
     ))
+}
+
+/// The outcome, and what could not be removed.
+pub(super) fn given_back(
+    outcome: Result<(), Failure>,
+    left: Option<Leftover>,
+) -> Result<(), Failure> {
+    let Some(left) = left else { return outcome };
+    let failure = outcome.err().unwrap_or_else(|| {
+        Failure::environment("the image was booted, but not everything could be removed")
+    });
+    Err(failure.with_teardown(vec![left]))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 use crate::boot::leash::leashed;
+use crate::waiting::at_most;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -71,8 +72,8 @@ impl<'a> Door<'a> {
         loop {
             let mut ssh = self.run("true");
             ssh.stdout(Stdio::null()).stderr(Stdio::piped());
-            let attempt = tokio::time::timeout(ATTEMPT, ssh.output()).await;
-            let answer = match attempt.ok().transpose()? {
+            let attempt = at_most(ATTEMPT, ssh.output()).await;
+            let answer = match attempt.transpose()? {
                 Some(output) if output.status.success() => return Ok(Knocked::In),
                 Some(output) => last_line(&output),
                 None => format!("no answer within {} s", ATTEMPT.as_secs()),

@@ -1,28 +1,34 @@
 //! Boots an image in QEMU's machine, until somebody is let in or it is clear why nobody is.
 //!
 //! Promises: the image is only ever read; no process outlives sdbuild, however sdbuild ends; what is
-//! written (an unpacked image, what the machine writes) has no name and goes with the process. Calls
-//! no other room. Today the machine runs in the host's own QEMU (`tools`); a container image with
-//! one would be another way to a `tools::Tools`.
+//! written (an unpacked image, what the machine writes) has no name and goes with the process. The
+//! machine runs in the host's own QEMU, or in a container of the engine's, the only other room that is
+//! called, with an image that the caller has seen to.
 
+mod attended;
 mod console;
+mod container;
+mod copy_in;
 mod diagnosis;
 mod disk;
 mod ending;
 pub mod leash;
 mod login;
 mod machine;
+mod port;
+mod process;
 mod qemu;
 mod run;
-mod terminal;
 mod tools;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use container::Emulator;
 pub use login::Login;
 pub use qemu::Architecture;
-pub use run::{boot, preflight};
+pub use run::{boot, look, preflight};
+pub use tools::host_lacks;
 
 /// What shall be booted, and how.
 #[derive(Clone, Debug)]

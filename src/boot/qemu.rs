@@ -1,6 +1,7 @@
 //! QEMU's command line: pure. The same words for QEMU 7.2 and later.
 
 use std::ffi::OsString;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 /// The machines that can be booted.
@@ -85,7 +86,8 @@ pub(super) struct Machine {
     pub(super) memory_mib: u32,
     /// A name of the disk without commas.
     pub(super) disk: PathBuf,
-    pub(super) port: u16,
+    /// The address that leads to its SSH, where there is one.
+    pub(super) ssh: Option<SocketAddrV4>,
     pub(super) serial: Serial,
 }
 
@@ -103,7 +105,11 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
     drive.push(",format=raw,if=none,id=card,snapshot=on");
     // Without romfile the packages with network boot ROMs are not needed.
     add(&["-device", "virtio-blk-pci,drive=card,romfile="]);
-    let network = format!("user,id=net,hostfwd=tcp:127.0.0.1:{}-:22", machine.port);
+    let forward = |at: SocketAddrV4| format!(",hostfwd=tcp:{at}-:22");
+    let network = format!(
+        "user,id=net{}",
+        machine.ssh.map(forward).unwrap_or_default()
+    );
     add(&["-netdev", &network]);
     add(&["-device", "virtio-net-pci,netdev=net,romfile="]);
     add(&["-device", "virtio-rng-pci", "-serial", "chardev:console"]);
@@ -125,6 +131,8 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn line(architecture: Architecture, kvm: bool, serial: Serial) -> String {
@@ -135,7 +143,7 @@ mod tests {
             firmware: aarch64.then(|| "/fw/u boot.bin".into()),
             memory_mib: 512,
             disk: "/proc/7/fd/9".into(),
-            port: 2222,
+            ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
             serial,
         });
         let words: Vec<_> = words.iter().map(|w| w.to_str().unwrap()).collect();

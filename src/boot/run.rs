@@ -1,20 +1,24 @@
 //! One boot from start to end.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::boot::container::{self, Emulator};
 use crate::boot::diagnosis;
 use crate::boot::disk::{self, Disk};
-use crate::boot::ending::{command_ended, ended, gave_up};
+use crate::boot::ending::{command_ended, ended, gave_up, given_back};
 use crate::boot::login::{Door, Knocked};
-use crate::boot::machine::{Running, Step};
+use crate::boot::machine::{Body, Running, Step};
+use crate::boot::port::port;
+use crate::boot::process::Process;
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::tools::{self, Tools};
-use crate::boot::{Login, Request, terminal};
+use crate::boot::{Login, Request};
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
+use crate::waiting::at_most;
 
 /// What may still come after the line that tells the failure, and tell more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -23,28 +27,44 @@ const SWITCH_OFF: Duration = Duration::from_secs(30);
 
 /// What every step needs.
 #[derive(Clone, Copy)]
-struct Boot<'a> {
-    request: &'a Request,
+pub(super) struct Boot<'a> {
+    pub(super) request: &'a Request,
     tools: &'a Tools,
-    cancel: &'a Cancel,
-    events: &'a Events,
+    pub(super) emulator: Option<&'a Emulator>,
+    pub(super) cancel: &'a Cancel,
+    pub(super) events: &'a Events,
 }
 
-/// Looks for everything that booting takes besides the image.
-pub fn preflight(request: &Request) -> Result<(), Failure> {
-    tools::find(request).map(drop)
+/// Looks for everything that booting takes besides the image, QEMU itself when it is the host's.
+pub fn preflight(request: &Request, on_host: bool) -> Result<(), Failure> {
+    tools::find(request, on_host).map(drop)
 }
 
-/// Boots what `request` says: shows the console until the machine is switched off, or waits for a
-/// login, runs the command there and switches the machine off.
+/// Looks for everything that booting takes, QEMU itself when it is the host's.
+pub fn look(request: &Request, on_host: bool) -> Result<(), Failure> {
+    both(
+        disk::open_image(&request.image),
+        preflight(request, on_host),
+    )
+    .map(drop)
+}
+
+/// Boots what `request` says, in the host's QEMU or in `emulator`: shows the console until the machine
+/// is switched off, or waits for a login, runs the command there and switches the machine off.
 ///
 /// A failure of class [`Class::Build`] is the image's: it does not boot or lets nobody in.
 /// To be awaited on the main thread: QEMU ends with the thread that started it.
-pub async fn boot(request: &Request, (cancel, events): (&Cancel, &Events)) -> Result<(), Failure> {
-    let (image, tools) = both(disk::open_image(&request.image), tools::find(request))?;
+pub async fn boot(
+    request: &Request,
+    emulator: Option<&Emulator>,
+    (cancel, events): (&Cancel, &Events),
+) -> Result<(), Failure> {
+    let tools = tools::find(request, emulator.is_none());
+    let (image, tools) = both(disk::open_image(&request.image), tools)?;
     let boot = Boot {
         request,
         tools: &tools,
+        emulator,
         cancel,
         events,
     };
@@ -53,7 +73,7 @@ pub async fn boot(request: &Request, (cancel, events): (&Cancel, &Events)) -> Re
         .or_environment(format!("make {}", request.scratch.display()))?;
     match &request.login {
         Some(login) => Box::pin(boot.until_login(&disk, login)).await,
-        None => boot.attended(&disk).await,
+        None => Box::pin(boot.attended(&disk)).await,
     }
 }
 
@@ -84,52 +104,50 @@ impl Boot<'_> {
         Ok(done)
     }
 
-    fn start(&self, disk: &Disk, serial: Serial) -> Result<(Running, u16), Failure> {
-        let machine = Machine {
-            architecture: self.request.architecture,
-            kvm: self.tools.kvm,
-            firmware: self.tools.firmware.clone(),
-            memory_mib: self.request.memory_mib,
-            disk: disk.path(),
-            port: port(self.request.port)?,
-            serial,
-        };
-        if serial == Serial::Terminal {
-            self.events.notice(format!(
-                "the machine's console; Ctrl-A X ends it. Log in with: ssh -p {} root@127.0.0.1",
-                machine.port
-            ));
-            self.events.emit(Event::TerminalGiven);
-        }
-        let running = Running::start(&machine, (self.request, self.tools, self.events))?;
-        Ok((running, machine.port))
+    /// The port on 127.0.0.1 that shall lead to the machine's SSH, where one can.
+    pub(super) fn port(&self) -> Result<Option<u16>, Failure> {
+        let is_here = |emulator: &Emulator| emulator.engine.endpoint().is_here();
+        let is_here = self.emulator.is_none_or(is_here);
+        is_here.then(|| port(self.request.port)).transpose()
     }
 
-    /// The console on the terminal, until the machine ends.
-    async fn attended(&self, disk: &Disk) -> Result<(), Failure> {
-        let settings = terminal::Settings::keep();
-        let (mut machine, _) = self.start(disk, Serial::Terminal)?;
-        let outcome = self.cancel.race(machine.ended()).await;
-        machine.stop(self.cancel).await;
-        drop(settings);
-        let status = outcome??;
-        if status.success() {
-            return Ok(());
-        }
-        Err(Failure::environment(format!("QEMU ended with {status}")))
+    /// Starts QEMU.
+    pub(super) async fn start(
+        &self,
+        disk: &Disk,
+        (port, serial): (Option<u16>, Serial),
+    ) -> Result<Running, Failure> {
+        let body = match (self.emulator, &self.tools.qemu) {
+            (Some(emulator), _) => {
+                let what = (self.request, disk, serial);
+                let talk = (self.cancel, self.events);
+                Body::Contained(container::start(emulator, what, port, talk).await?)
+            }
+            (None, Some(qemu)) => {
+                let machine = Machine {
+                    architecture: self.request.architecture,
+                    kvm: qemu.kvm,
+                    firmware: qemu.firmware.clone(),
+                    memory_mib: self.request.memory_mib,
+                    disk: disk.path(),
+                    ssh: port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
+                    serial,
+                };
+                Body::Process(Process::start(&machine, (self.request, qemu))?)
+            }
+            (None, None) => return Err(Failure::environment("QEMU is not on this machine")),
+        };
+        Ok(Running::new(body, self.events))
     }
 
     async fn until_login(&self, disk: &Disk, login: &Login) -> Result<(), Failure> {
-        let (mut machine, port) = self.start(disk, Serial::Pipe)?;
-        let outcome = match &self.tools.ssh {
-            Some(ssh) => {
-                let door = Door::new(ssh, login, port);
-                Box::pin(self.enter(&mut machine, &door, login)).await
-            }
-            None => Err(Failure::environment("ssh is not on this machine")),
+        let (Some(ssh), Some(port)) = (&self.tools.ssh, self.port()?) else {
+            return Err(Failure::environment("nothing leads to the machine's SSH"));
         };
-        machine.stop(self.cancel).await;
-        outcome
+        let mut machine = Box::pin(self.start(disk, (Some(port), Serial::Pipe))).await?;
+        let door = Door::new(ssh, login, port);
+        let outcome = Box::pin(self.enter(&mut machine, &door, login)).await;
+        given_back(outcome, machine.stop(self.cancel).await)
     }
 
     /// Waits to be let in, does what there is to do, and switches the machine off.
@@ -224,8 +242,8 @@ impl Boot<'_> {
                 }
             }
         };
-        let ran = self.cancel.race(tokio::time::timeout(timeout, ran)).await?;
-        let Ok(status) = ran else {
+        let ran = self.cancel.race(at_most(timeout, ran)).await?;
+        let Some(status) = ran else {
             let seconds = timeout.as_secs();
             return Err(Failure::message(
                 Class::Build,
@@ -242,41 +260,11 @@ impl Boot<'_> {
         let mut poweroff = door.run("poweroff");
         poweroff.stdout(Stdio::null()).stderr(Stdio::null());
         let mut ssh = poweroff.spawn().or_environment("start ssh")?;
-        let off = tokio::time::timeout(SWITCH_OFF, machine.ended());
-        if self.cancel.race(off).await?.is_err() {
+        let off = at_most(SWITCH_OFF, machine.ended());
+        if self.cancel.race(off).await?.is_none() {
             self.events
                 .warn("the machine did not switch itself off within 30 s: QEMU was stopped");
         }
         ssh.kill().await.or_environment("end ssh")
-    }
-}
-
-/// The port that the person wants, or one that is free now.
-fn port(wanted: Option<u16>) -> Result<u16, Failure> {
-    let listener = TcpListener::bind(("127.0.0.1", wanted.unwrap_or(0)));
-    let listener = match wanted {
-        Some(port) => listener
-            .or_usage(format!("listen on 127.0.0.1:{port}"))
-            .map_err(|failure| {
-                failure.hint("take another --port, or leave it out for a free one")
-            })?,
-        None => listener.or_environment("find a free port")?,
-    };
-    Ok(listener
-        .local_addr()
-        .or_environment("find a free port")?
-        .port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_that_is_taken_is_a_usage_error_and_another_is_found() {
-        let held = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let taken = held.local_addr().unwrap().port();
-        assert_eq!(port(Some(taken)).unwrap_err().class, Class::Usage);
-        assert_ne!(port(None).unwrap(), taken);
     }
 }

@@ -1,4 +1,4 @@
-//! The host's own programs and firmware that a boot needs, or what to install.
+//! The host's own programs and firmware that a boot needs, or what is missing.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::boot::Request;
 use crate::boot::qemu::Architecture;
-use crate::failure::{Failure, OrFail as _};
+use crate::failure::{Class, Failure, OrFail as _};
 
 /// Where packages put U-Boot for QEMU's aarch64 machine: Debian and Ubuntu, Fedora, Alpine, openSUSE.
 const U_BOOT: [&str; 4] = [
@@ -16,57 +16,81 @@ const U_BOOT: [&str; 4] = [
     "/usr/share/u-boot/qemu-arm64/u-boot.bin",
 ];
 
-/// What a boot runs.
+/// The host's own QEMU.
 #[derive(Clone, Debug)]
-pub(super) struct Tools {
-    /// QEMU's system emulator for the machine's architecture.
-    pub(super) qemu: PathBuf,
-    /// OpenSSH's client, when it is there.
-    pub(super) ssh: Option<PathBuf>,
+pub(super) struct Qemu {
+    /// The system emulator for the machine's architecture.
+    pub(super) program: PathBuf,
     /// The machine's firmware; `None` for QEMU's own.
     pub(super) firmware: Option<PathBuf>,
     /// Whether the host's processor can run the machine itself.
     pub(super) kvm: bool,
 }
 
-/// Finds what `request` needs; everything that is missing is told at once.
-pub(super) fn find(request: &Request) -> Result<Tools, Failure> {
-    let architecture = request.architecture;
+/// What a boot runs.
+#[derive(Clone, Debug)]
+pub(super) struct Tools {
+    /// `None` when QEMU runs in a container.
+    pub(super) qemu: Option<Qemu>,
+    /// OpenSSH's client, when it is there.
+    pub(super) ssh: Option<PathBuf>,
+}
+
+/// Why this host cannot boot the image itself; `None` when it can. What the person named wrongly is
+/// no such reason.
+pub fn host_lacks(request: &Request) -> Option<Failure> {
     let mut missing = Vec::new();
-    let qemu = format!("qemu-system-{}", architecture.name());
-    let found = program(&qemu, &request.path);
-    if found.is_none() {
-        missing.push(lacking(&qemu, architecture.packages()));
-    }
+    qemu(request, &mut missing);
+    missing.retain(|failure| failure.class == Class::Environment);
+    together(missing)
+}
+
+/// Finds what `request` needs, QEMU itself when it is the host's; everything that is missing is told
+/// at once.
+pub(super) fn find(request: &Request, on_host: bool) -> Result<Tools, Failure> {
+    let mut missing = Vec::new();
+    let qemu = if on_host {
+        qemu(request, &mut missing)
+    } else {
+        missing.extend(named_firmware(request).err());
+        None
+    };
     let ssh = program("ssh", &request.path);
     if request.login.is_some() && ssh.is_none() {
         let packages = "openssh-client (Debian, Ubuntu), openssh-clients (Fedora), openssh (Arch)";
         missing.push(lacking("ssh", packages));
     }
-    let firmware = firmware(request).unwrap_or_else(|failure| {
-        missing.push(failure);
-        None
-    });
     if let Some(login) = &request.login
         && let Some(key) = &login.key
         && let Err(failure) = std::fs::File::open(key).or_usage(format!("read {}", key.display()))
     {
         missing.push(failure);
     }
+    together(missing).map_or(Ok(Tools { qemu, ssh }), Err)
+}
+
+fn together(missing: Vec<Failure>) -> Option<Failure> {
     let mut missing = missing.into_iter();
-    match (found, missing.next()) {
-        (Some(qemu), None) => Ok(Tools {
-            qemu,
-            ssh,
-            firmware,
-            kvm: architecture.is_the_hosts() && kvm_is_usable(Path::new("/dev/kvm")),
-        }),
-        (_, first) => {
-            let mut first = first.unwrap_or_else(|| lacking(&qemu, architecture.packages()));
-            first.also.extend(missing);
-            Err(first)
-        }
+    let mut first = missing.next()?;
+    first.also.extend(missing);
+    Some(first)
+}
+
+fn qemu(request: &Request, missing: &mut Vec<Failure>) -> Option<Qemu> {
+    let architecture = request.architecture;
+    let name = format!("qemu-system-{}", architecture.name());
+    let found = program(&name, &request.path);
+    if found.is_none() {
+        missing.push(lacking(&name, architecture.packages()));
     }
+    let firmware = firmware(request)
+        .map_err(|failure| missing.push(failure))
+        .ok();
+    Some(Qemu {
+        program: found?,
+        firmware: firmware?,
+        kvm: architecture.is_the_hosts() && kvm_is_usable(Path::new("/dev/kvm")),
+    })
 }
 
 fn lacking(program: &str, packages: &str) -> Failure {
@@ -87,10 +111,8 @@ fn program(name: &str, path: &OsStr) -> Option<PathBuf> {
 
 /// The firmware that was named, or the one that a package brought.
 fn firmware(request: &Request) -> Result<Option<PathBuf>, Failure> {
-    if let Some(named) = &request.firmware {
-        let file = std::fs::File::open(named);
-        file.or_usage(format!("open the firmware {}", named.display()))?;
-        return Ok(Some(named.clone()));
+    if let Some(named) = named_firmware(request)? {
+        return Ok(Some(named));
     }
     if request.architecture == Architecture::X86_64 {
         return Ok(None);
@@ -101,6 +123,14 @@ fn firmware(request: &Request) -> Result<Option<PathBuf>, Failure> {
             .hint("install it: u-boot-qemu (Debian, Ubuntu, Alpine), uboot-images-armv8 (Fedora)")
             .hint("or name one with --firmware; nixpkgs has it as ubootQemuAarch64 (u-boot.bin)")
     })
+}
+
+fn named_firmware(request: &Request) -> Result<Option<PathBuf>, Failure> {
+    if let Some(named) = &request.firmware {
+        let file = std::fs::File::open(named);
+        file.or_usage(format!("open the firmware {}", named.display()))?;
+    }
+    Ok(request.firmware.clone())
 }
 
 /// Whether this user may make machines; QEMU still falls back when the kernel refuses one.
@@ -131,12 +161,21 @@ mod tests {
 
     #[test]
     fn everything_that_is_missing_is_told_at_once() {
-        let failure = find(&request()).unwrap_err();
-        assert_eq!(failure.class, crate::failure::Class::Environment);
+        let failure = find(&request(), true).unwrap_err();
+        assert_eq!(failure.class, Class::Environment);
         assert!(failure.to_string().contains("qemu-system-aarch64"));
         assert!(failure.hints[0].contains("qemu-system-arm"), "{failure:?}");
         assert_eq!(failure.also.len(), 1);
         assert!(failure.also[0].to_string().contains("/nowhere/u-boot.bin"));
+    }
+
+    #[test]
+    fn a_firmware_that_is_not_there_is_no_reason_for_another_qemu() {
+        let lacks = host_lacks(&request()).unwrap();
+        assert!(lacks.to_string().contains("qemu-system-aarch64"));
+        assert!(lacks.also.is_empty(), "{lacks:?}");
+        let failure = find(&request(), false).unwrap_err();
+        assert_eq!(failure.class, Class::Usage, "{failure:?}");
     }
 
     #[test]

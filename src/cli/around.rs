@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Build;
+use super::{Build, EmulationChoice};
 
 /// `sdbuild init`.
 #[derive(Debug, Args)]
@@ -13,9 +13,81 @@ pub struct Init {
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
+    /// The folder to write sd-card.nix into; made when it is not there [default: .].
+    #[arg(value_name = "DIR", conflicts_with = "config")]
+    pub folder: Option<PathBuf>,
+
     /// The name of the new machine [default: this machine's with -sd behind it].
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
+
+    /// Your public key [default: those in ~/.ssh/*.pub and in the running ssh-agent].
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Vec<PathBuf>,
+
+    /// Take the keys of that account on GitHub; they are shown and you are asked.
+    #[arg(long, value_name = "USER")]
+    pub github: Option<String>,
+
+    /// Do not ask whether keys are the right ones.
+    #[arg(short, long, requires = "github")]
+    pub yes: bool,
+
+    /// Join this wireless network; you are asked for its pass phrase.
+    #[arg(long, value_name = "SSID")]
+    pub wifi: Option<String>,
+
+    /// Read the pass phrase from this file's first line.
+    #[arg(long, value_name = "FILE", requires = "wifi")]
+    pub wifi_password_file: Option<PathBuf>,
+
+    /// What to start from [default: sd-card].
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub template: Option<Template>,
+}
+
+/// What a configuration starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// An SD card for 64-bit ARM boards.
+    #[default]
+    SdCard,
+}
+
+/// `sdbuild check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The NixOS configuration; its folder goes along [default: ./sd-card.nix].
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// Which nixpkgs: a folder, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS].
+    #[arg(long, value_name = "FOLDER|URL|RELEASE")]
+    pub nixpkgs: Option<String>,
+
+    /// The system that the image is for [default: aarch64-linux].
+    #[arg(long, value_name = "SYSTEM")]
+    pub system: Option<String>,
+
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sdbuild try`.
+#[derive(Debug, Args)]
+pub struct Try {
+    /// Keep the image, its key and its configuration in this folder.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// How aarch64 programs run on this machine [default: auto].
+    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
+    pub emulation: Option<EmulationChoice>,
+
+    /// Build it, and leave QEMU out of it.
+    #[arg(long)]
+    pub no_boot: bool,
 }
 
 /// `sdbuild doctor`.

@@ -6,6 +6,8 @@ Examples:
   sdbuild build                               ./sd-card.nix becomes an image in this folder
   sdbuild build --config pi/sd-card.nix --output images
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
+  sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
+  sdbuild build --set time.timeZone=Europe/Berlin --set 'environment.systemPackages=[ pkgs.vim ]'
   sdbuild build --dry-run                     what would be done";
 
 pub(super) const CLEAN: &str = "\
@@ -41,7 +43,25 @@ Examples:
 pub(super) const INIT: &str = "\
 Examples:
   sdbuild init                                ./sd-card.nix with your public keys in it
-  sdbuild init --config pi/sd-card.nix --hostname kitchen";
+  sdbuild init pi --hostname kitchen          pi/sd-card.nix
+  sdbuild init --github octocat --wifi 'Home network'";
+
+pub(super) const CHECK: &str = "\
+Every line is something in the configuration: ✗ keeps the machine from booting or everybody out of it, ! may \
+become trouble. Nothing is built. Exit code 0 without a ✗, 6 with one, 2 when Nix cannot evaluate it.
+
+Examples:
+  sdbuild check
+  sdbuild check --config pi/sd-card.nix --json";
+
+pub(super) const TRY: &str = "\
+The image is a miniature NixOS with SSH, for virtual machines, made of some dozen Debian packages that sdbuild \
+brings the recipe for; its key is made for it. What is written goes again, but for what every build keeps: the \
+packages in the cache and the store volume (`sdbuild clean` removes both).
+
+Examples:
+  sdbuild try
+  sdbuild try --output trial                  and keep the image, its key and its configuration";
 
 pub(super) const DOCTOR: &str = "\
 Every line is a condition of a build: ✓ is met, ! may become trouble, ✗ must be changed first. \
@@ -66,6 +86,16 @@ over $XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config), and that over the defaul
 Examples:
   sdbuild settings
   sdbuild settings --config pi/sd-card.nix --json";
+
+pub(super) const SHELL: &str = "\
+It is the container that a build has: the same user, the same limits, the same store. Everything but the \
+store is gone when it ends. Exit code: the shell's.
+
+Examples:
+  sdbuild shell                               nix-build and the configuration are there
+  sdbuild shell htop-3.4.1                    the environment of the build that failed last under this name
+  sdbuild shell --run 'nix-store --verify'
+  echo 'nix --version' | sdbuild shell";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

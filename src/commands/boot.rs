@@ -1,19 +1,120 @@
-//! `sdbuild boot`: resolve, find QEMU, boot, report.
+//! `sdbuild boot`: resolve, find QEMU here or see to one in a container, boot, report.
 
 use crate::boot::{self, Architecture, Login, Request};
 use crate::cli;
-use crate::failure::Failure;
-use crate::pipeline::Context;
-use crate::settings::{self, Environment, System};
+use crate::failure::{Class, Failure};
+use crate::pipeline::{self, Context};
+use crate::settings::{self, Emulator, Environment, System};
+use crate::ui::Ui;
 
 /// Boots the image; what `--run` gave goes to standard output.
-pub async fn run(args: &cli::Boot, env: &Environment, context: &Context) -> Result<(), Failure> {
-    let request = request(settings::Boot::resolve(args, env)?);
-    boot::boot(&request, (&context.cancel, &context.events)).await
+pub async fn run(
+    args: &cli::Boot,
+    env: &Environment,
+    (ui, context): (&Ui, &Context),
+) -> Result<(), Failure> {
+    let bench = Bench::new(settings::Boot::resolve(args, env)?);
+    // Before anything is fetched for it.
+    boot::look(&bench.request, bench.on_host())?;
+    bench.ready(context).await?.boot((ui, context)).await
+}
+
+/// What will be booted, and whose QEMU shall do it.
+pub(super) struct Bench {
+    request: Request,
+    common: settings::Common,
+    emulator: Emulator,
+}
+
+/// The same, when everything that it takes is there.
+pub(super) struct Ready {
+    /// What will be booted.
+    pub(super) request: Request,
+    emulator: Option<pipeline::Emulator>,
+}
+
+impl Bench {
+    /// What the settings ask for.
+    pub(super) fn new(settings: settings::Boot) -> Self {
+        let (common, emulator) = (settings.common.clone(), settings.emulator);
+        Self {
+            request: request(settings),
+            common,
+            emulator,
+        }
+    }
+
+    fn is_auto(&self) -> bool {
+        self.emulator == Emulator::Auto
+    }
+
+    fn on_host(&self) -> bool {
+        match self.emulator {
+            Emulator::Host => true,
+            Emulator::Container => false,
+            Emulator::Auto => boot::host_lacks(&self.request).is_none(),
+        }
+    }
+
+    /// Looks for everything that is not fetched, but for the image.
+    pub(super) fn preflight(&self) -> Result<(), Failure> {
+        boot::preflight(&self.request, self.on_host())
+    }
+
+    /// Sees to QEMU: fetches what is fetched.
+    pub(super) async fn ready(self, context: &Context) -> Result<Ready, Failure> {
+        let emulator = if self.on_host() {
+            None
+        } else {
+            if let Some(lacks) = boot::host_lacks(&self.request).filter(|_| self.is_auto()) {
+                context
+                    .events
+                    .notice(format!("{lacks}: booting in a container"));
+            }
+            let knocks = self.request.login.is_some();
+            let ready = pipeline::Emulator::ready(&self.common, knocks, context);
+            let ready = Box::pin(ready).await;
+            Some(ready.map_err(|failure| self.neither(failure))?)
+        };
+        Ok(Ready {
+            request: self.request,
+            emulator,
+        })
+    }
+
+    /// No container, and the host that was to be used first has no QEMU either: both are told.
+    fn neither(&self, failure: Failure) -> Failure {
+        match boot::host_lacks(&self.request) {
+            Some(mut lacks) if self.is_auto() && failure.class == Class::Environment => {
+                lacks.also.push(failure.context("boot in a container"));
+                lacks
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl Ready {
+    /// Boots it.
+    pub(super) async fn boot(self, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
+        let talk = (&context.cancel, &context.events);
+        let Some(emulator) = self.emulator else {
+            return boot::boot(&self.request, None, talk).await;
+        };
+        let place = boot::Emulator {
+            engine: emulator.engine.clone(),
+            run: emulator.run.clone(),
+            image: emulator.image.clone(),
+            screen: ui.screen()?,
+        };
+        let outcome = boot::boot(&self.request, Some(&place), talk).await;
+        emulator.booted(&outcome);
+        outcome
+    }
 }
 
 /// What the settings ask for, in the words of the room that does it.
-pub(super) fn request(settings: settings::Boot) -> Request {
+fn request(settings: settings::Boot) -> Request {
     Request {
         image: settings.image,
         scratch: settings.common.cache_dir,

@@ -8,12 +8,10 @@ use crate::pipeline::Context;
 use crate::pipeline::doctor::{self, Check, Verdict};
 use crate::settings::{self, Environment};
 use crate::ui::Ui;
-use crate::ui::layout::{COLUMNS, wrapped};
+use crate::ui::layout::marked;
 
 /// Raised when a field of the JSON goes or means something else.
 const VERSION: u32 = 1;
-/// Where the text begins: behind the sign and the topic.
-const INDENT: usize = 18;
 
 /// Looks at everything and shows it; fails when a build could not work.
 pub async fn run(
@@ -52,25 +50,13 @@ fn lines(check: &Check) -> Vec<String> {
         Verdict::Warning => '!',
         Verdict::Bad => '✗',
     };
-    let text = wrapped(&check.text, COLUMNS - INDENT);
-    let remedies = check.remedies.iter().flat_map(|remedy| {
-        let lines = wrapped(remedy, COLUMNS - INDENT - 2)
-            .into_iter()
-            .enumerate();
-        lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
-    });
-    let first = format!("{sign} {:<15}", check.topic);
-    let margins = std::iter::once(first).chain(std::iter::repeat(" ".repeat(INDENT - 1)));
-    let all = text.into_iter().chain(remedies);
-    margins
-        .zip(all)
-        .map(|(margin, line)| format!("{margin} {line}"))
-        .collect()
+    marked((sign, check.topic), &check.text, &check.remedies)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::layout::COLUMNS;
 
     #[test]
     fn a_remedy_stands_below_what_it_is_for_and_no_line_is_too_long() {

@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod build;
+pub mod check;
 pub mod clean;
 pub mod completions;
 pub mod doctor;
@@ -10,4 +11,6 @@ pub mod init;
 pub mod inspect;
 pub mod man;
 pub mod settings;
+pub mod shell;
 pub mod status;
+pub mod trial;

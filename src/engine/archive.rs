@@ -71,16 +71,16 @@ impl Container {
         let sent = docker
             .upload_to_container(self.id(), Some(options), bollard::body_try_stream(body))
             .await;
-        match tokio::time::timeout(PACKER_ENDS, packer).await {
+        match at_most(PACKER_ENDS, packer).await {
             // A broken pipe is only the echo of the engine's refusal.
-            Ok(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
+            Some(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
                 Err(EngineError::Local { operation, cause })
             }
-            Ok(Err(panicked)) => Err(EngineError::Local {
+            Some(Err(panicked)) => Err(EngineError::Local {
                 operation,
                 cause: io::Error::other(panicked),
             }),
-            Ok(Ok(_)) | Err(_) => sent.map_err(at(operation)),
+            Some(Ok(_)) | None => sent.map_err(at(operation)),
         }
     }
 

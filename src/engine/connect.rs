@@ -3,40 +3,17 @@
 //! [`choose`] reads at most two small files below `~/.docker` and knocks at the usual sockets;
 //! everything else comes in as values.
 
-use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
-
+use crate::engine::context;
+use crate::engine::endpoint::Endpoint;
 use crate::engine::error::EngineError;
-use crate::plain_file;
 
 /// The oldest API that we speak: Docker 20.10, Podman 4.
 pub(crate) const OLDEST_API: (u32, u32) = (1, 41);
 /// Where Docker listens when nobody says otherwise.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
-/// A context file is a few hundred bytes.
-const LARGEST_FILE: u64 = 1 << 20;
-
-/// Where an engine listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// A Unix socket.
-    Unix(PathBuf),
-    /// `host:port`, plain HTTP.
-    Tcp(String),
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
-        }
-    }
-}
 
 /// What the choice depends on; `settings` fills it in.
 #[derive(Clone, Debug)]
@@ -47,6 +24,10 @@ pub struct EndpointInputs<'a> {
     pub docker_context: Option<&'a str>,
     /// `~/.docker`, or `DOCKER_CONFIG`.
     pub docker_config: PathBuf,
+    /// `DOCKER_TLS_VERIFY`: TCP is to be encrypted.
+    pub docker_tls_verify: bool,
+    /// `DOCKER_CERT_PATH`: the certificates, else they are in `docker_config`.
+    pub docker_cert_path: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`: where rootless engines listen.
     pub runtime_dir: Option<PathBuf>,
 }
@@ -85,13 +66,29 @@ pub enum ConnectError {
         answer: String,
     },
     /// The other side wants TLS.
-    #[error("the engine at {endpoint} wants TLS, which sdbuild does not speak yet")]
+    #[error("the engine at {endpoint} wants TLS")]
     WantsTls {
         /// Where we asked.
         endpoint: Endpoint,
     },
+    /// TLS came to nothing.
+    #[error("TLS with the engine at {endpoint}: {reason}")]
+    Tls {
+        /// Where we asked.
+        endpoint: Endpoint,
+        /// Why.
+        reason: String,
+    },
+    /// `ssh` came to nothing.
+    #[error("reach the engine at {endpoint} by ssh: {reason}")]
+    Ssh {
+        /// Where we asked.
+        endpoint: Endpoint,
+        /// Why, in the words of `ssh` where it has any.
+        reason: String,
+    },
     /// An address of a kind that we do not speak.
-    #[error("engine address `{address}` is not supported yet")]
+    #[error("engine address `{address}` is not supported")]
     Unsupported {
         /// As given, without user and pass word.
         address: String,
@@ -119,9 +116,23 @@ impl ConnectError {
             Self::NotAnEngine { .. } => {
                 vec!["check DOCKER_HOST and `docker context ls`: is that address the engine's?".into()]
             }
-            Self::WantsTls { .. } | Self::Unsupported { .. } => vec![
-                "forward the socket instead: `ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST`, \
-                 then set DOCKER_HOST=unix:///tmp/engine.sock"
+            Self::WantsTls { .. } => vec![
+                "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem"
+                    .into(),
+            ],
+            Self::Tls { .. } => vec![
+                "ca.pem must be of whoever signed the engine's certificate, and that certificate for this \
+                 address; cert.pem and key.pem yours: they are looked for in DOCKER_CERT_PATH, else in ~/.docker"
+                    .into(),
+            ],
+            Self::Ssh { .. } => vec![
+                "see that plain `ssh` to that machine works, and may forward sockets".into(),
+                "a socket in an unusual place has to be named: DOCKER_HOST=ssh://HOST/run/user/1000/docker.sock"
+                    .into(),
+            ],
+            Self::Unsupported { .. } => vec![
+                "take unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT]; a pass word \
+                 cannot be in it, and https:// takes DOCKER_TLS_VERIFY=1"
                     .into(),
             ],
             Self::Context { .. } => {
@@ -138,7 +149,9 @@ fn absent_hint(endpoint: &Endpoint) -> &'static str {
              `sudo systemctl start docker`; Podman works too, with \
              `systemctl --user start podman.socket`"
         }
-        Endpoint::Tcp(_) => "check DOCKER_HOST and that the engine there listens on this port",
+        Endpoint::Tcp(_) | Endpoint::Tls { .. } | Endpoint::Ssh(_) => {
+            "check DOCKER_HOST and that the engine there listens on this port"
+        }
     }
 }
 
@@ -152,13 +165,25 @@ pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
             .map(str::to_owned)
     };
     if let Some(host) = given(inputs.docker_host) {
-        return Ok(parse(&host)?);
+        let own = inputs.docker_cert_path.as_ref();
+        let certificates = own.unwrap_or(&inputs.docker_config).clone();
+        return parse(&host, inputs.docker_tls_verify.then_some(certificates));
     }
-    let context = given(inputs.docker_context).or_else(|| current_context(&inputs.docker_config));
-    match context.filter(|name| name != "default") {
-        Some(name) => Ok(parse(&context_host(&inputs.docker_config, &name)?)?),
+    let named = given(inputs.docker_context).or_else(|| context::current(&inputs.docker_config));
+    match named.filter(|name| name != "default") {
+        Some(name) => {
+            let context = context::read(&inputs.docker_config, &name)?;
+            parse(&context.host, context.certificates)
+        }
         None => default_endpoint(inputs.runtime_dir.as_deref()),
     }
+}
+
+fn parse(address: &str, certificates: Option<PathBuf>) -> Result<Endpoint, EngineError> {
+    Endpoint::parse(address, certificates).ok_or_else(|| {
+        let address = without_credentials(address);
+        ConnectError::Unsupported { address }.into()
+    })
 }
 
 /// The first engine that listens where engines do when nobody says otherwise; Docker's own place when
@@ -197,86 +222,6 @@ fn without_credentials(address: &str) -> String {
         Some((_, host)) => format!("{scheme}***@{host}"),
         None => address.to_owned(),
     }
-}
-
-fn parse(address: &str) -> Result<Endpoint, ConnectError> {
-    let unsupported = || ConnectError::Unsupported {
-        address: without_credentials(address),
-    };
-    let (scheme, rest) = address.split_once("://").ok_or_else(unsupported)?;
-    let authority = rest.trim_end_matches('/');
-    match scheme {
-        "unix" if rest.starts_with('/') => Ok(Endpoint::Unix(rest.into())),
-        "tcp" | "http" if authority.is_empty() || authority.contains(['/', '@', ' ']) => {
-            Err(unsupported())
-        }
-        "tcp" | "http" => Ok(Endpoint::Tcp(with_port(authority))),
-        _ => Err(unsupported()),
-    }
-}
-
-/// Docker's own default for plain TCP is 2375; a colon inside brackets belongs to an IPv6 address.
-fn with_port(authority: &str) -> String {
-    let after_brackets = authority.rsplit(']').next().unwrap_or(authority);
-    if after_brackets.contains(':') {
-        authority.to_owned()
-    } else {
-        format!("{authority}:2375")
-    }
-}
-
-#[derive(Deserialize)]
-struct ConfigFile {
-    #[serde(rename = "currentContext")]
-    current_context: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ContextFile {
-    #[serde(rename = "Endpoints")]
-    endpoints: Endpoints,
-}
-
-#[derive(Deserialize)]
-struct Endpoints {
-    docker: Option<DockerEndpoint>,
-}
-
-#[derive(Deserialize)]
-struct DockerEndpoint {
-    #[serde(rename = "Host")]
-    host: Option<String>,
-}
-
-/// A config.json that is missing or broken is Docker's problem, not ours: it counts as empty.
-fn current_context(docker_config: &Path) -> Option<String> {
-    let text = plain_file::read_text(&docker_config.join("config.json"), LARGEST_FILE).ok()?;
-    serde_json::from_str::<ConfigFile>(&text)
-        .ok()?
-        .current_context
-        .filter(|name| !name.is_empty())
-}
-
-fn context_host(docker_config: &Path, name: &str) -> Result<String, ConnectError> {
-    let error = |reason: String| ConnectError::Context {
-        name: name.to_owned(),
-        reason,
-    };
-    let digest = hex::encode(Sha256::digest(name.as_bytes()));
-    let file = docker_config
-        .join("contexts/meta")
-        .join(digest)
-        .join("meta.json");
-    let text = plain_file::read_text(&file, LARGEST_FILE)
-        .map_err(|e| error(format!("read {}: {e}", file.display())))?;
-    let context: ContextFile =
-        serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
-    let host = context
-        .endpoints
-        .docker
-        .and_then(|docker| docker.host)
-        .filter(|host| !host.is_empty());
-    host.ok_or_else(|| error(format!("{} names no docker host", file.display())))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::engine::leash::{Attached, Chunk};
 use crate::engine::lines::Lines;
 use crate::engine::spec::ContainerSpec;
 use crate::engine::vigil::Vigil;
-use crate::engine::{Endpoint, Engine, PATIENT};
+use crate::engine::{Engine, PATIENT};
 
 /// Podman calls a container `stopped` for a moment, a state that bollard cannot read.
 const SETTLES: Duration = Duration::from_millis(200);
@@ -121,15 +121,10 @@ impl Container {
             .build();
         let docker = self.engine.docker.clone().with_timeout(PATIENT);
         let mut answers = docker.wait_container(&self.id, Some(options));
-        let answer = match self.engine.endpoint() {
-            Endpoint::Unix(_) => answers.next().await,
-            Endpoint::Tcp(_) => {
-                let watched = Vigil::REMOTE.over(answers.next(), || self.engine_answers());
-                match watched.await {
-                    Some(answer) => answer,
-                    None => return Err(EngineError::Silent { operation }),
-                }
-            }
+        // A socket here may lead to an engine elsewhere as well (`ssh -L`).
+        let watched = Vigil::LONG.over(answers.next(), || self.engine_answers());
+        let Some(answer) = watched.await else {
+            return Err(EngineError::Silent { operation });
         };
         let code = exit_code(answer, operation)?;
         Ok(Exit {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-use crate::engine::QUICK;
-use crate::engine::connect::{ConnectError, Endpoint};
+use crate::engine::connect::{ConnectError, OLDEST_API};
+use crate::engine::endpoint::Endpoint;
 use crate::engine::error::{EngineError, at};
+use crate::engine::{FIRST_ANSWER, QUICK, facts};
 use crate::waiting::at_most;
 
 /// An engine that takes longer to accept a connection is not there.
@@ -17,7 +19,11 @@ pub(super) async fn dial(endpoint: &Endpoint) -> Result<(), ConnectError> {
     let opened = at_most(DIAL, async {
         match endpoint {
             Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.map(drop),
-            Endpoint::Tcp(address) => tokio::net::TcpStream::connect(address).await.map(drop),
+            Endpoint::Tcp(address) | Endpoint::Tls { address, .. } => {
+                tokio::net::TcpStream::connect(address).await.map(drop)
+            }
+            // Its tunnel is open by now.
+            Endpoint::Ssh(_) => Ok(()),
         }
     });
     let error = match opened.await {
@@ -48,12 +54,76 @@ pub(super) fn client(endpoint: &Endpoint) -> Result<Docker, EngineError> {
             Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
         }
         Endpoint::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
+        Endpoint::Tls {
+            address,
+            certificates,
+        } => {
+            let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|n| certificates.join(n));
+            let docker =
+                Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, API_DEFAULT_VERSION);
+            return docker.map_err(|error| tls(endpoint, error.to_string()).into());
+        }
+        Endpoint::Ssh(_) => {
+            return Err(ConnectError::NotAnEngine {
+                endpoint: endpoint.clone(),
+                answer: "it is behind a tunnel".to_owned(),
+            }
+            .into());
+        }
     };
     docker.map_err(at(format!("connect to {endpoint}")))
 }
 
+fn tls(endpoint: &Endpoint, reason: String) -> ConnectError {
+    ConnectError::Tls {
+        endpoint: endpoint.clone(),
+        reason,
+    }
+}
+
+/// Asks for the version, which must be one that we speak.
+pub(super) async fn version(
+    docker: &Docker,
+    endpoint: &Endpoint,
+) -> Result<(SystemVersion, (u32, u32)), EngineError> {
+    let operation = format!("ask {endpoint} for its version");
+    // Something that accepts and says nothing is no engine, and not worth a minute.
+    let version = within(FIRST_ANSWER, &operation, Box::pin(docker.version()))
+        .await?
+        .map_err(|e| first_answer(endpoint, e))?;
+    let said = version.api_version.clone().unwrap_or_default();
+    let endpoint = endpoint.clone();
+    match facts::api_version(&said) {
+        None => Err(ConnectError::NotAnEngine {
+            endpoint,
+            answer: "it names no API version".into(),
+        }
+        .into()),
+        Some(api) if api < OLDEST_API => Err(ConnectError::TooOld {
+            endpoint,
+            api: said,
+        }
+        .into()),
+        Some(api) => Ok((version, api)),
+    }
+}
+
+/// What ended a connection that `ssh` forwards, `ssh` knows better.
+pub(super) fn by_ssh(endpoint: &Endpoint, error: EngineError, said: Option<String>) -> EngineError {
+    match (&error, said.filter(|said| !said.is_empty())) {
+        (EngineError::Connect(ConnectError::NotAnEngine { .. }), Some(reason)) => {
+            ConnectError::Ssh {
+                endpoint: endpoint.clone(),
+                reason,
+            }
+            .into()
+        }
+        _ => error,
+    }
+}
+
 /// The connection was accepted; what came back instead of a version tells what listens there.
-pub(super) fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineError {
+fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineError {
     let endpoint = endpoint.clone();
     match at(format!("ask {endpoint} for its version"))(error) {
         EngineError::Refused { message, .. } if message.contains("HTTPS") => {
@@ -65,6 +135,9 @@ pub(super) fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -
                 answer: message,
             }
             .into()
+        }
+        EngineError::Lost { reason, .. } if matches!(endpoint, Endpoint::Tls { .. }) => {
+            tls(&endpoint, reason).into()
         }
         EngineError::Lost { reason, .. } => ConnectError::NotAnEngine {
             endpoint,
@@ -117,7 +190,7 @@ mod tests {
     async fn a_first_answer_without_end_is_not_waited_for() {
         let docker = client(&endless()).unwrap();
         let asked = within(Duration::from_millis(300), "ask", docker.version());
-        let asked = tokio::time::timeout(Duration::from_secs(20), asked);
+        let asked = at_most(Duration::from_secs(20), asked);
         let error = asked.await.unwrap().unwrap_err();
         assert!(matches!(error, EngineError::Silent { .. }), "{error}");
     }

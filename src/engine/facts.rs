@@ -34,7 +34,11 @@ pub struct EngineFacts {
 impl EngineFacts {
     pub(crate) fn new(version: SystemVersion, info: SystemInfo, api: (u32, u32)) -> Self {
         let security_options = info.security_options.unwrap_or_default();
+        let root_dir = info.docker_root_dir.unwrap_or_default();
         let components = version.components.unwrap_or_default();
+        let podman = components
+            .iter()
+            .any(|component| component.name.contains("Podman"));
         Self {
             name: info.name.unwrap_or_default(),
             version: version.version.unwrap_or_default(),
@@ -43,10 +47,9 @@ impl EngineFacts {
             architecture: normalised(&info.architecture.or(version.arch).unwrap_or_default()),
             rootless: security_options
                 .iter()
-                .any(|option| option.contains("rootless")),
-            podman: components
-                .iter()
-                .any(|component| component.name.contains("Podman")),
+                .any(|option| option.contains("rootless"))
+                || podman && is_in_a_home(&root_dir),
+            podman,
             kernel: info
                 .kernel_version
                 .or(version.kernel_version)
@@ -57,7 +60,7 @@ impl EngineFacts {
                 .unwrap_or(0),
             cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
             security_options,
-            root_dir: info.docker_root_dir.unwrap_or_default(),
+            root_dir,
         }
     }
 
@@ -76,6 +79,11 @@ impl EngineFacts {
     pub fn client(&self) -> &'static str {
         if self.podman { "podman" } else { "docker" }
     }
+}
+
+/// Podman 4 tells only in a field of its own that it runs rootless; where it keeps its images tells as well.
+fn is_in_a_home(root_dir: &str) -> bool {
+    root_dir.ends_with("/.local/share/containers/storage")
 }
 
 /// Engines say either the kernel's or Go's name.
@@ -111,6 +119,29 @@ mod tests {
         assert_eq!(normalised("arm64"), "aarch64");
         assert_eq!(normalised("x86_64"), "x86_64");
         assert_eq!(normalised("riscv64"), "riscv64");
+    }
+
+    #[test]
+    fn podman_without_root_is_known_by_its_storage() {
+        let facts = |podman: &str, root_dir: &str| {
+            let component = bollard::models::SystemVersionComponents {
+                name: podman.to_owned(),
+                ..Default::default()
+            };
+            let version = SystemVersion {
+                components: Some(vec![component]),
+                ..SystemVersion::default()
+            };
+            let info = SystemInfo {
+                docker_root_dir: Some(root_dir.to_owned()),
+                ..SystemInfo::default()
+            };
+            EngineFacts::new(version, info, (1, 41)).rootless
+        };
+        let own = "/home/me/.local/share/containers/storage";
+        assert!(facts("Podman Engine", own));
+        assert!(!facts("Podman Engine", "/var/lib/containers/storage"));
+        assert!(!facts("Engine", own));
     }
 
     #[test]

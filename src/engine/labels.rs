@@ -66,6 +66,8 @@ pub enum Role {
     Builder,
     /// The volume behind `/nix`.
     Store,
+    /// Boots an image.
+    Emulator,
 }
 
 impl Role {
@@ -76,6 +78,7 @@ impl Role {
             Self::Probe => "probe",
             Self::Builder => "builder",
             Self::Store => "store",
+            Self::Emulator => "emulator",
         }
     }
 

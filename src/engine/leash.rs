@@ -65,12 +65,21 @@ pub struct AttachedInput {
 impl AttachedInput {
     /// Writes `line` and a line end.
     pub async fn write_line(&mut self, line: &str) -> Result<(), EngineError> {
-        let bytes = format!("{line}\n").into_bytes();
+        self.write(format!("{line}\n").as_bytes()).await
+    }
+
+    /// Writes `bytes` as they are.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
         let written = async {
-            self.inner.write_all(&bytes).await?;
+            self.inner.write_all(bytes).await?;
             self.inner.flush().await
         };
         written.await.map_err(|e| self.lost(&e))
+    }
+
+    /// Lets the process see the end of its input; its output can still be read.
+    pub async fn end(&mut self) -> Result<(), EngineError> {
+        self.inner.shutdown().await.map_err(|e| self.lost(&e))
     }
 
     fn lost(&self, error: &std::io::Error) -> EngineError {

@@ -11,9 +11,12 @@ mod archive;
 mod clock;
 pub mod connect;
 mod container;
+mod context;
 mod dial;
 mod enclosure;
+mod endpoint;
 mod error;
+mod exec;
 mod facts;
 mod guard;
 mod image;
@@ -22,6 +25,7 @@ pub mod labels;
 mod leash;
 mod lines;
 mod spec;
+mod tunnel;
 mod vigil;
 mod volume;
 
@@ -31,11 +35,11 @@ use std::time::Duration;
 use bollard::Docker;
 
 pub use archive::{Download, PathKind, PathStat};
-use connect::{ConnectError, OLDEST_API};
-pub use connect::{Endpoint, EndpointInputs};
+pub use connect::EndpointInputs;
 pub use container::{Container, Exit};
 use dial::within;
 pub use enclosure::Enclosure;
+pub use endpoint::Endpoint;
 pub use error::EngineError;
 use error::at;
 pub use facts::EngineFacts;
@@ -45,7 +49,8 @@ pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
 pub use leash::{Attached, AttachedInput, AttachedOutput, Chunk};
 pub use lines::Lines;
-pub use spec::{Bind, ContainerSpec, Network};
+pub use spec::{Bind, ContainerSpec, Input, Lifetime, Network};
+use tunnel::Tunnel;
 pub use volume::VolumeInfo;
 
 /// For the first call, with which an engine shows that it is one.
@@ -61,36 +66,28 @@ pub struct Engine {
     docker: Docker,
     endpoint: Endpoint,
     facts: Arc<EngineFacts>,
+    /// The way to it, which lasts as long as somebody holds the engine.
+    _tunnel: Option<Arc<Tunnel>>,
 }
 
 impl Engine {
     /// Connects, agrees on an API version and learns what the engine is.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
-        dial::dial(endpoint).await?;
-        let docker = dial::client(endpoint)?;
-        let not_an_engine = |answer: String| ConnectError::NotAnEngine {
-            endpoint: endpoint.clone(),
-            answer,
+        let tunnel = match endpoint {
+            Endpoint::Ssh(target) => Some(Box::pin(Tunnel::open(target)).await?),
+            Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::Tls { .. } => None,
         };
-        // Something that accepts and says nothing is no engine, and not worth a minute.
-        let version = Box::pin(docker.version());
-        let version = within(
-            FIRST_ANSWER,
-            &format!("ask {endpoint} for its version"),
-            version,
-        )
-        .await?
-        .map_err(|e| dial::first_answer(endpoint, e))?;
-        let said = version.api_version.clone().unwrap_or_default();
-        let api = facts::api_version(&said)
-            .ok_or_else(|| not_an_engine("it names no API version".into()))?;
-        if api < OLDEST_API {
-            return Err(ConnectError::TooOld {
-                endpoint: endpoint.clone(),
-                api: said,
-            }
-            .into());
-        }
+        dial::dial(endpoint).await?;
+        let docker = match &tunnel {
+            Some(tunnel) => dial::client(&Endpoint::Unix(tunnel.socket()))?,
+            None => dial::client(endpoint)?,
+        };
+        let (version, api) = Box::pin(dial::version(&docker, endpoint))
+            .await
+            .map_err(|error| {
+                let said = tunnel.as_ref().map(|tunnel| tunnel.said(""));
+                dial::by_ssh(endpoint, error, said)
+            })?;
         let agreed = Box::pin(docker.negotiate_version());
         let docker = within(FIRST_ANSWER, "agree on an API version", agreed)
             .await?
@@ -104,6 +101,7 @@ impl Engine {
             docker,
             endpoint: endpoint.clone(),
             facts,
+            _tunnel: tunnel.map(Arc::new),
         })
     }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, ResourcesUlimits,
+    ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions, PortBinding,
+    ResourcesUlimits,
 };
 
 use crate::engine::labels::{Role, RunId, labels};
@@ -31,6 +32,26 @@ pub enum Network {
     Default,
 }
 
+/// How long a container is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until we remove it.
+    UntilRemoved,
+    /// The engine removes it as soon as it has ended, and its exit code with it.
+    UntilEnded,
+}
+
+/// What a container's program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing.
+    None,
+    /// What the attached client sends; it ends with that one.
+    Pipe,
+    /// A terminal of the container's own, for a person to sit at. It does not end with the client.
+    Terminal,
+}
+
 /// A container to be made. Start from [`ContainerSpec::new`], which gives it nothing.
 #[derive(Clone, Debug)]
 pub struct ContainerSpec {
@@ -50,8 +71,8 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// The image's when `None`.
     pub working_dir: Option<String>,
-    /// Whether it has a standard input, which ends with the attached client.
-    pub stdin: bool,
+    /// What its program reads.
+    pub input: Input,
     /// What it can reach.
     pub network: Network,
     /// Whether its root is read-only.
@@ -68,6 +89,10 @@ pub struct ContainerSpec {
     /// own. It is not for Podman, which reads profiles from its own machine's files only; the one that
     /// it has by default lets namespaces be made.
     pub seccomp: Option<&'static str>,
+    /// Ports of 127.0.0.1 on the engine's host and those inside that they lead to.
+    pub ports: Vec<(u16, u16)>,
+    /// How long it is there.
+    pub lifetime: Lifetime,
     /// Threads and processes at most.
     pub pids_limit: Option<i64>,
     /// Bytes of memory at most, swap included.
@@ -86,7 +111,7 @@ impl ContainerSpec {
             environment: Vec::new(),
             user: None,
             working_dir: None,
-            stdin: false,
+            input: Input::None,
             network: Network::None,
             read_only: false,
             binds: Vec::new(),
@@ -94,6 +119,8 @@ impl ContainerSpec {
             tmpfs: Vec::new(),
             privileged: false,
             seccomp: None,
+            ports: Vec::new(),
+            lifetime: Lifetime::UntilRemoved,
             pids_limit: None,
             memory: None,
         }
@@ -114,14 +141,15 @@ impl ContainerSpec {
             ),
             user: self.user.clone(),
             working_dir: self.working_dir.clone(),
-            tty: Some(false),
-            open_stdin: Some(self.stdin),
-            attach_stdin: Some(self.stdin),
+            tty: Some(self.input == Input::Terminal),
+            open_stdin: Some(self.input != Input::None),
+            attach_stdin: Some(self.input != Input::None),
             // Without it the process never sees the end of its input when the client goes away.
-            stdin_once: Some(self.stdin),
+            stdin_once: Some(self.input != Input::None),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             labels: Some(labels(self.role, &self.run)),
+            exposed_ports: Some(self.ports.iter().map(|(_, inside)| tcp(*inside)).collect()),
             host_config: Some(self.host_config(podman)),
             ..ContainerCreateBody::default()
         }
@@ -142,7 +170,8 @@ impl ContainerSpec {
             ulimits: podman.then(podmans_limits),
             memory,
             memory_swap: memory,
-            auto_remove: Some(false),
+            auto_remove: Some(self.lifetime == Lifetime::UntilEnded),
+            port_bindings: Some(self.port_bindings()),
             ..HostConfig::default()
         }
     }
@@ -159,6 +188,17 @@ impl ContainerSpec {
             options.push("label=disable".to_owned());
         }
         options
+    }
+
+    fn port_bindings(&self) -> HashMap<String, Option<Vec<PortBinding>>> {
+        let binding = |(outside, inside): &(u16, u16)| {
+            let binding = PortBinding {
+                host_ip: Some("127.0.0.1".to_owned()),
+                host_port: Some(outside.to_string()),
+            };
+            (tcp(*inside), Some(vec![binding]))
+        };
+        self.ports.iter().map(binding).collect()
     }
 
     /// Mounts, not the older `Binds`: those make a missing folder on the host, as root.
@@ -183,6 +223,10 @@ impl ContainerSpec {
         });
         binds.chain(volumes).collect()
     }
+}
+
+fn tcp(port: u16) -> String {
+    format!("{port}/tcp")
 }
 
 /// Podman raises both to a million and more, and fails where it may not: in a container, without root.
@@ -240,7 +284,7 @@ mod tests {
     #[test]
     fn the_leash_ends_with_the_client() {
         let body = ContainerSpec {
-            stdin: true,
+            input: Input::Pipe,
             ..spec()
         }
         .body(false);
@@ -248,6 +292,20 @@ mod tests {
             (body.open_stdin, body.stdin_once, body.tty),
             (Some(true), Some(true), Some(false))
         );
+    }
+
+    #[test]
+    fn a_port_is_open_on_the_hosts_own_address_alone() {
+        let body = ContainerSpec {
+            ports: vec![(41_022, 2222)],
+            ..spec()
+        }
+        .body(false);
+        assert_eq!(body.exposed_ports, Some(vec!["2222/tcp".to_owned()]));
+        let bindings = body.host_config.unwrap().port_bindings.unwrap();
+        let binding = &bindings["2222/tcp"].as_ref().unwrap()[0];
+        assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
+        assert_eq!(binding.host_port.as_deref(), Some("41022"));
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub(super) struct Vigil {
 }
 
 impl Vigil {
-    /// For engines on other machines: given up after two to three minutes without any answer.
-    pub(super) const REMOTE: Self = Self {
+    /// For as long as a build takes: given up after two to three minutes without any answer.
+    pub(super) const LONG: Self = Self {
         every: Duration::from_secs(30),
         patience: Duration::from_secs(30),
         misses: 3,

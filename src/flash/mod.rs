@@ -14,6 +14,7 @@ pub mod devices;
 mod mounts;
 mod pieces;
 pub mod refusal;
+mod runs;
 pub mod source;
 pub mod state;
 pub mod survey;

@@ -6,27 +6,36 @@
 //! entry sees the end of it and stops Nix. Removing the container is the caller's, whose guard makes it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::attend::attend;
 use super::bundle::Bundle;
+use super::check::{self, Looked};
 use super::command::{BuildRequest, Places};
 use super::diagnosis::{Ending, Findings, diagnose};
 use super::follow::{Followed, follow};
 pub use super::image::BuilderImage;
 use super::journal::Journal;
 use super::nixpkgs::NixpkgsIn;
+use super::overlay::Overlay;
+use super::session::Session;
 use super::source::Configuration;
 use super::store_path::result;
 use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
 use crate::engine::{
-    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Network, Role, RunId,
+    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Input, Network, Role, RunId,
 };
 use crate::event::{Event, Events};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
+use crate::waiting::at_most;
 
 /// Every emulated process counts twice; a parallel build of something large needs thousands.
 const PIDS: i64 = 16_384;
+/// For a hundred megabytes in thousands of files, on the slowest of disks.
+const FILLING: Duration = Duration::from_secs(1800);
+
 /// What is to be built.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -34,6 +43,8 @@ pub struct Job {
     pub configuration: Configuration,
     /// What goes along with it.
     pub bundle: Bundle,
+    /// What is laid over it.
+    pub overlay: Overlay,
     /// Which nixpkgs.
     pub nixpkgs: NixpkgsIn,
     /// The call of `nix-build`.
@@ -42,6 +53,14 @@ pub struct Job {
     pub memory: Option<u64>,
     /// Where the whole log is kept.
     pub log: PathBuf,
+}
+
+impl Job {
+    /// Whether a person sits at a terminal that it is to have.
+    fn is_attended(&self) -> bool {
+        let session = self.request.task.session();
+        session.is_some_and(Session::attended)
+    }
 }
 
 /// Where a builder is made.
@@ -140,12 +159,19 @@ impl Builder<'_> {
             ..ContainerSpec::new(Role::Probe, self.run, reference, nothing)
         };
         let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
-        let filled = cancel.race(Box::pin(guard.output(&spec, 1))).await;
+        let fill = at_most(FILLING, guard.output(&spec, 1));
+        let filled = cancel.race(Box::pin(fill)).await;
         let left: Vec<_> = guard.remove(cancel).await.into_iter().collect();
         match filled {
-            Ok(Ok(_)) if left.is_empty() => Ok(()),
-            Ok(Ok(_)) => Err(Failure::environment("fill the store volume").with_teardown(left)),
-            Ok(Err(error)) => Err(Failure::from(error).with_teardown(left)),
+            Ok(Some(Ok(_))) if left.is_empty() => Ok(()),
+            Ok(Some(Ok(_))) => {
+                Err(Failure::environment("fill the store volume").with_teardown(left))
+            }
+            Ok(None) => {
+                let text = "fill the store volume: the engine is still at it after 30 min";
+                Err(Failure::environment(text).with_teardown(left))
+            }
+            Ok(Some(Err(error))) => Err(Failure::from(error).with_teardown(left)),
             Err(interrupted) => Err(interrupted.with_teardown(left)),
         }
     }
@@ -157,7 +183,11 @@ impl Builder<'_> {
         spec.environment = job.request.environment(places)?;
         spec.user = Some(self.image.user.clone());
         spec.working_dir = Some("/".to_owned());
-        spec.stdin = true;
+        spec.input = if job.is_attended() {
+            Input::Terminal
+        } else {
+            Input::Pipe
+        };
         spec.network = Network::Default;
         spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(PIDS);
@@ -173,6 +203,36 @@ impl Prepared {
     /// Starts it and follows it to its end (`Phase::Build`). Dropping the future lets go of the
     /// leash, and the builder stops by itself.
     pub async fn build(self, cancel: &Cancel, events: &Events) -> Result<Built, Failure> {
+        let (followed, findings) = Box::pin(self.watched(cancel, events)).await?;
+        let (out_path, derivation) = self.result(&followed, &findings)?;
+        Ok(Built {
+            container: self.container,
+            out_path,
+            derivation,
+        })
+    }
+
+    /// Starts it and reads what the configuration sets (`Phase::Evaluate`). Dropping the future lets go
+    /// of the leash.
+    pub async fn check(self, cancel: &Cancel, events: &Events) -> Result<Looked, Failure> {
+        let (followed, findings) = Box::pin(self.watched(cancel, events)).await?;
+        let failure = (followed.exit.code != 0).then(|| self.diagnosis(&followed, &findings));
+        match (check::facts(&followed.out), failure) {
+            (Some(facts), failure) => Ok(Looked { facts, failure }),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Err(Failure::message(
+                Class::Internal,
+                "read what the configuration sets: Nix printed something else",
+            )),
+        }
+    }
+
+    /// Follows it to its end; every line of Nix's log is kept.
+    async fn watched(
+        &self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<(Followed, Findings), Failure> {
         let log = self.job.log.clone();
         let mut journal = Journal::create(&log)?;
         events.emit(Event::LogFile(log.clone()));
@@ -183,17 +243,19 @@ impl Prepared {
         if let Some(error) = trouble {
             events.warn(format!("the log {} is not whole: {error}", log.display()));
         }
-        match followed.and_then(|followed| self.result(&followed?, &findings)) {
-            Ok((out_path, derivation)) => Ok(Built {
-                container: self.container,
-                out_path,
-                derivation,
-            }),
-            Err(failure) => Err(Failure {
-                log: Some(log),
-                ..failure
-            }),
-        }
+        let followed = followed.and_then(|followed| followed);
+        Ok((
+            followed.map_err(|failure| self.with_log(failure))?,
+            findings,
+        ))
+    }
+
+    /// Starts it and hands the person's terminal to the shell in it; the shell's exit status. Dropping
+    /// the future lets go of the leash, and the builder stops by itself.
+    pub async fn attend(self, cancel: &Cancel) -> Result<i64, Failure> {
+        let attend = attend(&self.container, self.job.is_attended());
+        let exit = cancel.race(Box::pin(attend));
+        Ok(exit.await??.code)
     }
 
     async fn follow(&self, journal: &mut Journal, events: &Events) -> Result<Followed, Failure> {
@@ -210,20 +272,31 @@ impl Prepared {
         followed: &Followed,
         findings: &Findings,
     ) -> Result<(String, Option<String>), Failure> {
-        let Followed { exit, out } = followed;
-        if exit.code == 0 {
-            return result(out);
+        if followed.exit.code == 0 {
+            return result(&followed.out).map_err(|failure| self.with_log(failure));
         }
+        Err(self.diagnosis(followed, findings))
+    }
+
+    /// Why it ended as it did.
+    fn diagnosis(&self, followed: &Followed, findings: &Findings) -> Failure {
         let ending = Ending {
-            code: exit.code,
-            oom_killed: exit.oom_killed,
+            code: followed.exit.code,
+            oom_killed: followed.exit.oom_killed,
             emulated: self.job.request.emulated,
             foreign: self.foreign,
             store: &self.store,
             shown_folder: self.job.configuration.shown_folder(),
             file: self.job.configuration.file(),
         };
-        Err(diagnose(&ending, findings))
+        self.with_log(diagnose(&ending, findings))
+    }
+
+    fn with_log(&self, failure: Failure) -> Failure {
+        Failure {
+            log: Some(self.job.log.clone()),
+            ..failure
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! Pure. Nothing in it ever passes through a shell; `NIX_CONFIG` is made of lines, so values that
 //! could start a line of their own are refused.
 
-use super::layout;
+use super::session::Session;
+use super::{check, layout};
 use crate::failure::Failure;
 use crate::nix_string::nix_string;
 
@@ -34,9 +35,33 @@ pub enum Glue {
     Emulated,
 }
 
-/// One call of `nix-build`.
+/// What Nix is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Task {
+    /// To build the attribute.
+    #[default]
+    Build,
+    /// To say what the configuration sets; nothing is built.
+    Check,
+    /// A shell for a person.
+    Shell(Session),
+}
+
+impl Task {
+    /// The shell, when it is one.
+    pub(super) fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Shell(session) => Some(session),
+            Self::Build | Self::Check => None,
+        }
+    }
+}
+
+/// One call of Nix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildRequest {
+    /// What is asked for.
+    pub task: Task,
     /// The platform to build for, `aarch64-linux`.
     pub system: String,
     /// What to build, [`IMAGE`] by default.
@@ -81,6 +106,7 @@ impl BuildRequest {
     pub fn image(emulated: bool, nix: NixSettings) -> Self {
         let (system, attribute) = (SYSTEM.to_owned(), IMAGE.to_owned());
         Self {
+            task: Task::default(),
             system,
             attribute,
             emulated,
@@ -92,6 +118,27 @@ impl BuildRequest {
 
     /// The program and its arguments; the first one is the entry that leads the rest.
     pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
+        match &self.task {
+            Task::Build => self.build(places),
+            Task::Check => self.check(),
+            Task::Shell(session) => session.arguments(),
+        }
+    }
+
+    fn check(&self) -> Vec<String> {
+        let mut words = vec!["/bin/sh", layout::ENTRY, "nix-instantiate", "--eval"];
+        // A configuration may import what has to be fetched, or even built.
+        words.extend(["--strict", "--json", "--read-write-mode", layout::FACTS]);
+        for attribute in &check::ATTRIBUTES {
+            words.extend(["-A", attribute]);
+        }
+        words.extend(["--arg", "configuration", layout::WRAPPER]);
+        words.extend(["--argstr", "system", &self.system]);
+        words.extend(["--log-format", "internal-json"]);
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    fn build(&self, places: &Places) -> Vec<String> {
         let link = places.result();
         let configuration = format!("nixos-config={}", layout::WRAPPER);
         [
@@ -118,7 +165,10 @@ impl BuildRequest {
     /// The entry's word for native glue, when it is to be tried: where nothing is emulated there is nothing
     /// to gain, and another thing than the image has no parts that we know.
     fn native_glue(&self) -> Option<&'static str> {
-        let possible = self.emulated && self.attribute == IMAGE && self.system == SYSTEM;
+        let possible = self.task == Task::Build
+            && self.emulated
+            && self.attribute == IMAGE
+            && self.system == SYSTEM;
         match self.glue {
             Glue::Auto if possible => Some("auto"),
             Glue::Native if possible => Some("native"),
@@ -130,10 +180,7 @@ impl BuildRequest {
     pub(super) fn environment(&self, places: &Places) -> Result<Vec<(String, String)>, Failure> {
         let build_dir = layout::build_dir(&places.run);
         let mut environment = vec![
-            (
-                "NIX_PATH",
-                format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs)),
-            ),
+            ("NIX_PATH", self.nix_path(places)),
             ("NIX_CONFIG", self.config(&build_dir)?),
             // never a daemon, and never Nix's silent fall-back to a store below $HOME
             ("NIX_REMOTE", "local".to_owned()),
@@ -144,11 +191,15 @@ impl BuildRequest {
             ("SDBUILD_RUN", places.run.clone()),
             ("SDBUILD_LIVE", places.live.join(" ")),
             ("SDBUILD_NIXPKGS", places.nixpkgs.clone()),
-            ("SDBUILD_RESULT", places.result()),
         ];
+        if self.task == Task::Build {
+            environment.push(("SDBUILD_RESULT", places.result()));
+        }
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
         }
+        let session = self.task.session().map(Session::environment);
+        let session = session.transpose()?.unwrap_or_default();
         if let Some(word) = self.native_glue() {
             environment.extend([
                 ("SDBUILD_GLUE", word.to_owned()),
@@ -163,7 +214,17 @@ impl BuildRequest {
         Ok(environment
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
+            .chain(session)
             .collect())
+    }
+
+    /// A shell finds the configuration there too, where a build is told of it.
+    fn nix_path(&self, places: &Places) -> String {
+        let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs));
+        match self.task.session() {
+            Some(_) => format!("{nixpkgs}:nixos-config={}", layout::WRAPPER),
+            None => nixpkgs,
+        }
     }
 
     /// The text of `NIX_CONFIG`.
@@ -230,9 +291,9 @@ fn one_word<'a>(name: &str, value: &'a str) -> Result<&'a str, Failure> {
 /// stronger than an option's own default (1500).
 pub(super) fn wrapper(file: &str) -> String {
     let path = nix_string(&format!("/{file}"));
-    let folder = layout::CONFIG;
+    let (folder, overlay) = (layout::CONFIG, layout::OVERLAY);
     format!(
-        "{{ options, lib, ... }}: {{\n  imports = [ ({folder} + {path}) ];\n  \
+        "{{ options, lib, ... }}: {{\n  imports = [ ({folder} + {path}) {overlay} ];\n  \
          config = lib.optionalAttrs (options ? sdImage && options.sdImage ? compressImage) \
          {{ sdImage.compressImage = lib.mkOverride 1400 false; }};\n}}\n"
     )
@@ -269,6 +330,23 @@ mod tests {
              -I nixos-config=/build/sdbuild/wrapper.nix --argstr system aarch64-linux \
              --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc"
         );
+    }
+
+    #[test]
+    fn a_check_evaluates_and_leaves_no_result() {
+        let request = BuildRequest {
+            task: Task::Check,
+            ..BuildRequest::image(true, NixSettings::default())
+        };
+        assert_eq!(
+            request.arguments(&places()).join(" "),
+            "/bin/sh /build/sdbuild/entry nix-instantiate --eval --strict --json --read-write-mode \
+             /build/sdbuild/facts.nix -A facts -A whole --arg configuration /build/sdbuild/wrapper.nix \
+             --argstr system aarch64-linux --log-format internal-json"
+        );
+        let environment = request.environment(&places()).unwrap();
+        let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(!names.contains(&"SDBUILD_RESULT") && !names.contains(&"SDBUILD_GLUE"));
     }
 
     #[test]
@@ -332,7 +410,9 @@ mod tests {
     fn the_wrapper_imports_the_persons_file() {
         let text = wrapper("my \"pi\".nix");
         assert!(
-            text.contains("imports = [ (/build/config + \"/my \\\"pi\\\".nix\") ];\n"),
+            text.contains(
+                "imports = [ (/build/config + \"/my \\\"pi\\\".nix\") /build/sdbuild/overlay.nix ];\n"
+            ),
             "{text}"
         );
     }

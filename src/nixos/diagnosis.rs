@@ -43,7 +43,8 @@ pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
             .iter()
             .flat_map(|f| f.symptoms.iter().copied()),
     );
-    let found = by_memory(ending, findings)
+    let found = by_enclosure(ending, findings)
+        .or_else(|| by_memory(ending, findings))
         .or_else(|| by_machine(ending, findings, &seen))
         .or_else(|| by_build(ending, findings))
         .or_else(|| by_exit(ending, findings))
@@ -54,7 +55,25 @@ pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
         .filter_map(|s| hint_for(*s, said, ending.emulated))
         .fold(found, Failure::hint);
     failure.log_tail = tail(ending, findings);
+    let failed = findings.failed.as_ref();
+    failure.derivation = failed
+        .and_then(|failed| failed.derivation.as_ref())
+        .map(|derivation| derivation.path().to_owned());
     failure
+}
+
+/// The program that gives the builder a handler of its own ended before Nix began. It says so by a status
+/// that nothing else has; "no space left" in its mouth is about user namespaces.
+fn by_enclosure(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+    let mut said = findings.others.iter().rev();
+    let why = said.find_map(|line| line.strip_prefix("sdbuild: private emulation: "));
+    (ending.code == 119).then(|| {
+        let why = why.unwrap_or("the log has its last words");
+        Failure::environment(format!(
+            "the builder could not be given a handler of its own, a moment after a probe could: {why}"
+        ))
+        .hint("look for what changed on the engine's machine: user.max_user_namespaces, AppArmor, SELinux")
+    })
 }
 
 /// Memory ran out: the kernel says so, or a build died of the signal that the kernel uses for it.

@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::log::Complaint;
+use super::session::Derivation;
 use super::symptom::{Symptom, symptoms};
 use super::text::cut;
 use crate::event::NixEvent;
@@ -30,6 +31,8 @@ const COMPLAINTS: usize = 8;
 pub struct FailedBuild {
     /// Its name, without hash and `.drv`.
     pub name: String,
+    /// Its store path, when it is one.
+    pub derivation: Option<Derivation>,
     /// What Nix said of it.
     pub message: String,
     /// Its last lines.
@@ -167,6 +170,7 @@ impl Journal {
             let build = all.find(|b| b.derivation == derivation);
             self.findings.failed = Some(FailedBuild {
                 name: short_name(derivation).to_owned(),
+                derivation: Derivation::new(derivation),
                 message: complaint.summary.clone(),
                 tail: build
                     .map(|b| b.tail.iter().cloned().collect())

@@ -4,8 +4,14 @@
 pub(super) const CONFIG: &str = "/build/config";
 /// The module that imports the person's file.
 pub(super) const WRAPPER: &str = "/build/sdbuild/wrapper.nix";
+/// What the person laid over it on the command line.
+pub(super) const OVERLAY: &str = "/build/sdbuild/overlay.nix";
+/// The expression that says what is set.
+pub(super) const FACTS: &str = "/build/sdbuild/facts.nix";
 /// The program that runs as PID 1.
 pub(super) const ENTRY: &str = "/build/sdbuild/entry";
+/// The program that holds a shell.
+pub(super) const LEASH: &str = "/build/sdbuild/leash";
 /// What the entry reads when native glue is wanted.
 pub(super) const GLUE: &str = "/build/sdbuild/glue";
 /// The expression that evaluates with native glue.

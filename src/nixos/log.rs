@@ -513,7 +513,10 @@ mod tests {
         #[test]
         fn never_panics(lines in proptest::collection::vec("(?s)(@nix )?.{0,200}", 0..8)) {
             let mut log = Log::default();
-            for line in lines { log.line(&line); }
+            for line in lines {
+                let said = log.line(&line);
+                is_harmless(said.as_ref(), &log, &line)?;
+            }
         }
 
         #[test]
@@ -522,9 +525,23 @@ mod tests {
             fields in proptest::collection::vec(prop_oneof!["\"[a-z]{0,3}\"", "-?[0-9]{1,20}", Just("null".to_owned())], 0..5),
         ) {
             let fields = fields.join(",");
-            let line = format!(r#"@nix {{"action":"{action}","id":{id},"type":{kind},"fields":[{fields}],"level":{kind},"text":"t","msg":"m"}}"#);
+            let line = format!(r#"@nix {{"action":"{action}","id":{id},"type":{kind},"fields":[{fields}],"level":{kind},"text":"t\u001b[2J","msg":"m\u001b]0;x","raw_msg":"\u001bc"}}"#);
             let mut log = Log::default();
-            for _ in 0..2 { log.line(&line); log.take_complaint(); }
+            for _ in 0..2 {
+                let said = log.line(&line);
+                is_harmless(said.as_ref(), &log, &line)?;
+                log.take_complaint();
+            }
         }
+    }
+
+    /// Nothing drives a terminal, and nothing is longer than what it came from.
+    fn is_harmless(said: Option<&NixEvent>, log: &Log, line: &str) -> Result<(), TestCaseError> {
+        let shown = format!("{said:?}{:?}", log.complaint);
+        prop_assert!(!shown.contains("\\u{1b}"), "{shown}");
+        // Twice in a complaint, and each character as long as its escape.
+        prop_assert!(shown.len() <= 400 + 3 * 10 * line.len(), "{shown}");
+        prop_assert!(log.activities.len() <= 1);
+        Ok(())
     }
 }

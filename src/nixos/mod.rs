@@ -5,8 +5,10 @@
 //! whose it is (the configuration, the build, this machine). Refuses: to read the environment, to
 //! download anything itself, to give the builder a host path or a capability.
 
+mod attend;
 pub mod builder;
 mod bundle;
+pub mod check;
 pub mod command;
 pub mod diagnosis;
 mod follow;
@@ -19,7 +21,9 @@ pub mod lock;
 pub mod log;
 mod mistake;
 pub mod nixpkgs;
+pub mod overlay;
 mod pack;
+pub mod session;
 pub mod source;
 mod store_path;
 pub mod symptom;

@@ -25,7 +25,7 @@ pub(super) fn result(lines: &[String]) -> Result<(String, Option<String>), Failu
     }
 }
 
-fn is_derivation(text: &str) -> bool {
+pub(super) fn is_derivation(text: &str) -> bool {
     let stem = text.strip_suffix(".drv");
     stem.is_some_and(is_store_path)
 }

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use super::builder::{Builder, Job};
+use super::check;
 use super::command;
 use super::layout;
 use super::pack::{Owner, Packer};
@@ -14,6 +15,8 @@ use crate::failure::Failure;
 
 /// The program that runs as PID 1.
 const ENTRY: &str = include_str!("../../containers/builder/entry");
+/// What holds a shell.
+const LEASH: &str = include_str!("../../containers/builder/leash");
 /// What it reads when native glue is wanted.
 const GLUE: &str = include_str!("../../containers/builder/glue");
 /// The expression that evaluates with native glue, by file name.
@@ -31,6 +34,7 @@ pub(super) async fn configuration(
     owner: Owner,
 ) -> Result<(), Failure> {
     let bundle = job.bundle.clone();
+    let overlay = job.overlay.module();
     let wrapper = command::wrapper(job.configuration.file());
     let pack = move |out: &mut dyn Write| {
         let mut packer = Packer::new(out, owner);
@@ -38,7 +42,10 @@ pub(super) async fn configuration(
             packer.directory(folder)?;
         }
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
+        packer.bytes(relative(layout::LEASH), LEASH.as_bytes())?;
         packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
+        packer.bytes(relative(layout::OVERLAY), overlay.as_bytes())?;
+        packer.bytes(relative(layout::FACTS), check::EXPRESSION.as_bytes())?;
         packer.bytes(relative(layout::GLUE), GLUE.as_bytes())?;
         packer.directory(relative(layout::GLUE_EXPRESSION))?;
         for (name, text) in GLUE_EXPRESSION {

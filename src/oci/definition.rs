@@ -157,6 +157,30 @@ impl Definition {
         Self::new((Role::Builder, architecture), &lock, extras, defaults)
     }
 
+    /// The emulator's image. `locks` is a folder with locks in place of the built-in ones.
+    pub fn emulator(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
+        let built_in = match architecture {
+            Architecture::Amd64 => include_str!("../../containers/emulator/amd64.lock.json"),
+            Architecture::Arm64 => include_str!("../../containers/emulator/arm64.lock.json"),
+        };
+        let extras = vec![
+            Extra::file("sdbuild/machine", 0o755, MACHINE),
+            Extra::file("etc/passwd", 0o644, PASSWD),
+            Extra::file("etc/group", 0o644, GROUP),
+            Extra::link("usr/bin/sh", "busybox"),
+            Extra::folder("tmp", 0o1777, 0),
+            Extra::folder("machine", 0o700, BUILD_USER),
+        ];
+        let defaults = Defaults {
+            env: vec!["PATH=/usr/bin".to_owned(), "TMPDIR=/machine".to_owned()],
+            user: format!("{BUILD_USER}:{BUILD_USER}"),
+            working_dir: "/machine".to_owned(),
+            command: vec!["/bin/sh".to_owned()],
+        };
+        let lock = lock_text(Role::Emulator, architecture, locks, built_in)?;
+        Self::new((Role::Emulator, architecture), &lock, extras, defaults)
+    }
+
     pub(super) fn new(
         (role, architecture): (Role, Architecture),
         lock: &str,
@@ -234,6 +258,8 @@ impl Definition {
 const KEEPER: &str = include_str!("../../containers/registrar/keeper");
 /// Gives a container a table of handlers of its own.
 const ENTER: &str = include_str!("../../containers/builder/enter");
+/// Runs QEMU on a leash.
+const MACHINE: &str = include_str!("../../containers/emulator/machine");
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
 sdbuild:x:1000:1000:sdbuild:/home/sdbuild:/bin/bash

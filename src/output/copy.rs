@@ -9,7 +9,7 @@ use super::encode::{Compression, suffix};
 use super::imager::{self, Imager};
 use super::manifest::{About, Manifest, Origin};
 use super::product::Product;
-use super::publish::{Named, Release, is_free};
+use super::publish::{Named, Release, is_free, undo_killed};
 use super::stages::{Poured, Work, pour};
 use super::store::{Shape, Store};
 use super::target::Target;
@@ -114,6 +114,7 @@ impl Copy {
     /// Nothing that would be replaced is there, unless it may be.
     pub(super) fn names_are_free(&self) -> Result<(), Failure> {
         let settings = &self.order.settings;
+        undo_killed(&settings.dir);
         let sidecars = self.sidecars();
         let mut names = std::iter::once(self.name()).chain(sidecars.into_iter().flatten());
         let free = names.try_for_each(|name| is_free(&settings.dir, &name, settings.force));

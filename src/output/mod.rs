@@ -21,6 +21,7 @@ mod stages;
 mod store;
 pub mod target;
 mod wording;
+mod writeback;
 
 pub use copy::{Image, Order, OutputSettings};
 pub use copy_out::copy_out;

@@ -1,18 +1,27 @@
-//! The image and its sidecars get their names: all of them, or none.
+//! The image and its sidecars get their names: all of them, or none; and no sidecar is ever beside another
+//! image than its own.
 //!
-//! Everything is on disk before the first name is given, and the image's own name comes last: where an
-//! image is, its sidecars are. A crash between two names leaves sidecars without an image, or, with
-//! `--force`, new sidecars beside the old image: `sha256sum -c` and `sdbuild inspect` tell that, and the
-//! next run with `--force` replaces all.
+//! Everything is on disk before the first name is given. Where no image of that name is, the image's own
+//! comes last: where an image is, its sidecars are. A crash between two names leaves sidecars without an
+//! image; a [`Note`] tells them from sidecars that somebody keeps, and the next run takes them away. Where
+//! an image is replaced, the old one's sidecars go aside first, and the new one's come after it: a crash
+//! leaves the old image or the new one, whole, with sidecars of its own or without some. What fails without
+//! a crash is taken back.
 
-use std::fs;
+mod note;
+mod steps;
+
 use std::io;
 use std::path::Path;
 
-use super::target::{Target, sync_folder};
+use super::target::Target;
 use super::wording;
 use crate::cancel::Cancel;
+use crate::engine::RunId;
 use crate::failure::Failure;
+use note::Note;
+pub(super) use note::undo_killed;
+use steps::Steps;
 
 /// A file that is written, and what it shall be called.
 #[derive(Debug)]
@@ -52,7 +61,7 @@ pub(super) struct Release<'a> {
 }
 
 impl Release<'_> {
-    /// Publishes `files`, the last one last.
+    /// Publishes `files`, of which the last one is the image.
     pub(super) fn publish(&self, mut files: Vec<Named>) -> Result<(), Failure> {
         let failure = |what| wording::unnamed(what, self.folder);
         self.settle(&mut files).map_err(failure)?;
@@ -60,8 +69,21 @@ impl Release<'_> {
         if self.cancel.is_cancelled() {
             return Err(Failure::interrupted());
         }
-        self.remove_stale().map_err(failure)?;
-        self.place(files).map_err(failure)
+        let Some(image) = files.pop() else {
+            return Ok(());
+        };
+        let there = self.folder.join(&image.name).symlink_metadata().is_ok();
+        let mut steps = Steps::new(self.folder, self.force);
+        let done = if self.force && there {
+            self.replace(image, files, &mut steps)
+        } else {
+            self.appear(image, files, &mut steps)
+        };
+        match done {
+            Ok(()) => steps.keep(),
+            Err(_) => steps.take_back(),
+        }
+        done.map_err(failure)
     }
 
     fn settle(&self, files: &mut [Named]) -> Result<(), Unnamed> {
@@ -72,48 +94,53 @@ impl Release<'_> {
         Ok(())
     }
 
-    fn remove_stale(&self) -> Result<(), Unnamed> {
-        let Some(name) = self.stale.as_deref().filter(|_| self.force) else {
-            return Ok(());
-        };
-        match fs::remove_file(self.folder.join(name)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(unnamed(name)(e)),
-            Ok(()) | Err(_) => Ok(()),
+    /// Sidecars, then the image.
+    fn appear(
+        &self,
+        image: Named,
+        sidecars: Vec<Named>,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), Unnamed> {
+        let title = image.name.clone();
+        let note = Note::leave(self.folder, &title, &sidecars).map_err(unnamed(&title))?;
+        steps.noted(note);
+        steps.sync(&title)?;
+        self.set_aside(&sidecars, steps)?;
+        for sidecar in sidecars {
+            steps.place(sidecar)?;
         }
+        steps.sync(&title)?;
+        steps.place(image)?;
+        steps.sync(&title)
     }
 
-    fn place(&self, mut files: Vec<Named>) -> Result<(), Unnamed> {
-        let (folder, force) = (self.folder, self.force);
-        let last = files.len().saturating_sub(1);
-        for at in 0..files.len() {
-            let (before, rest) = files.split_at_mut(at);
-            let Some(Named { target, name }) = rest.first_mut() else {
-                break;
-            };
-            let synced = if at == last {
-                sync_folder(folder)
-            } else {
-                Ok(())
-            };
-            let placed = synced.and_then(|()| target.place(name, force));
-            if let Err(error) = placed {
-                if !force {
-                    take_back(folder, before);
-                }
-                return Err(unnamed(name)(error));
-            }
+    /// The old sidecars away, the new image in the old one's place, its sidecars.
+    fn replace(
+        &self,
+        image: Named,
+        sidecars: Vec<Named>,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), Unnamed> {
+        let title = image.name.clone();
+        self.set_aside(&sidecars, steps)?;
+        steps.sync(&title)?;
+        steps.exchange(image)?;
+        for sidecar in sidecars {
+            steps.place(sidecar)?;
         }
-        let name = files.last().map_or("", |file| file.name.as_str());
-        sync_folder(folder).map_err(unnamed(name))
+        steps.sync(&title)
+    }
+
+    fn set_aside(&self, sidecars: &[Named], steps: &mut Steps<'_>) -> Result<(), Unnamed> {
+        let names = sidecars.iter().map(|sidecar| &sidecar.name);
+        let mut names = names.chain(&self.stale).filter(|_| self.force);
+        names.try_for_each(|name| steps.set_aside(name))
     }
 }
 
-/// Takes names back that were free before.
-fn take_back(folder: &Path, files: &[Named]) {
-    for file in files {
-        // The first error is told; a sidecar alone misleads nobody.
-        fs::remove_file(folder.join(&file.name)).ok();
-    }
+/// For a name that nobody else has.
+fn random_id() -> io::Result<RunId> {
+    RunId::random().map_err(|error| io::Error::other(error.to_string()))
 }
 
 fn unnamed(name: &str) -> impl Fn(io::Error) -> Unnamed {
@@ -123,3 +150,6 @@ fn unnamed(name: &str) -> impl Fn(io::Error) -> Unnamed {
         error,
     }
 }
+
+#[cfg(test)]
+mod tests;

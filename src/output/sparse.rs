@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::writeback::Writeback;
+
 /// Block size of the file systems that images are written to.
 const BLOCK: usize = 4096;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
@@ -16,6 +18,7 @@ pub(super) struct SparseWriter<'a> {
     position: u64,
     /// The start of a block that is not whole yet.
     carry: Vec<u8>,
+    writeback: Writeback<'a>,
 }
 
 impl<'a> SparseWriter<'a> {
@@ -24,6 +27,7 @@ impl<'a> SparseWriter<'a> {
             file,
             position: 0,
             carry: Vec::with_capacity(BLOCK),
+            writeback: Writeback::new(file),
         }
     }
 
@@ -41,6 +45,7 @@ impl<'a> SparseWriter<'a> {
         let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % BLOCK);
         self.blocks(whole)?;
         self.carry.extend_from_slice(rest);
+        self.writeback.upto(self.position);
         Ok(())
     }
 

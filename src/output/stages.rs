@@ -18,8 +18,9 @@ use crate::image::decoder;
 
 /// Bytes that go from stage to stage at once.
 pub(super) const PIECE: usize = 1 << 20;
-/// Pieces that wait for one stage: with all stages behind, some 15 MiB.
-const WAITING: usize = 4;
+/// Pieces that wait for one stage: three of zstd's jobs, or its workers wait for the engine whenever they
+/// have taken one. Stages share them, so all together are some 15 MiB, and as many before a decoder.
+const WAITING: usize = 12;
 
 /// Why a stage ended early.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::encode::{Compression, Encoder};
 use super::sparse::SparseWriter;
 use super::stages::{Pieces, Trouble};
+use super::writeback::Writeback;
 use crate::cancel::Cancel;
 use crate::image::Compression as Format;
 
@@ -105,6 +106,7 @@ struct Hashed<'a> {
     file: &'a File,
     hash: Sha256,
     size: u64,
+    writeback: Writeback<'a>,
 }
 
 impl<'a> Hashed<'a> {
@@ -113,6 +115,7 @@ impl<'a> Hashed<'a> {
             file,
             hash: Sha256::new(),
             size: 0,
+            writeback: Writeback::new(file),
         }
     }
 
@@ -126,6 +129,7 @@ impl Write for Hashed<'_> {
         self.file.write_all(bytes)?;
         self.hash.update(bytes);
         self.size = self.size.saturating_add(bytes.len() as u64);
+        self.writeback.upto(self.size);
         Ok(bytes.len())
     }
 

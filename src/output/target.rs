@@ -36,7 +36,7 @@ impl Target {
     /// Makes it in `folder`, after sweeping what killed runs left there.
     pub(super) fn create(folder: &Path, run: &str) -> io::Result<Self> {
         sweep(folder);
-        let part = folder.join(format!("{PREFIX}{run}{SUFFIX}"));
+        let part = part(folder, run);
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(MODE);
         let unnamed = options
@@ -66,7 +66,7 @@ impl Target {
     /// A target with a name, as on file systems without `O_TMPFILE`.
     #[cfg(test)]
     fn create_named(folder: &Path, run: &str) -> io::Result<Self> {
-        let part = folder.join(format!("{PREFIX}{run}{SUFFIX}"));
+        let part = part(folder, run);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -122,6 +122,18 @@ impl Target {
         }
     }
 
+    /// Exchanges its name with what has `name`; `false` where the file system cannot do that. What has its
+    /// name goes with this value. To be called when it is settled with `force`.
+    pub(super) fn exchange(&mut self, name: &str) -> io::Result<bool> {
+        let place = self.folder.join(name);
+        let flags = RenameFlags::RENAME_EXCHANGE;
+        match renameat2(AT_FDCWD, &self.part, AT_FDCWD, &place, flags) {
+            Ok(()) => Ok(true),
+            Err(Errno::EINVAL | Errno::ENOSYS) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     fn link(&self, place: &Path) -> io::Result<()> {
         let ours = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         let flags = AtFlags::AT_SYMLINK_FOLLOW;
@@ -144,6 +156,11 @@ impl Target {
         self.named = false;
         Ok(())
     }
+}
+
+/// The name of a file of `run` that is not yet, or no longer, called what people look for.
+pub(super) fn part(folder: &Path, run: &str) -> PathBuf {
+    folder.join(format!("{PREFIX}{run}{SUFFIX}"))
 }
 
 impl Drop for Target {

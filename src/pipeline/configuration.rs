@@ -4,9 +4,11 @@
 use std::path::Path;
 
 use crate::failure::{Failure, OrFail as _};
+use crate::nixos::overlay::Overlay;
 use crate::nixos::source::Configuration;
+use crate::pipeline::plan::Aim;
 use crate::plain_file;
-use crate::settings;
+use crate::settings::{self, SshKey};
 
 /// The words in the example's key that a person is to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
@@ -14,10 +16,29 @@ const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
 const LONGEST: u64 = 16 << 20;
 
 /// Opens the configuration and looks at it before anything is fetched.
-pub(super) fn open(settings: &settings::Build) -> Result<Configuration, Failure> {
+pub(super) fn open(settings: &settings::Build, aim: Aim) -> Result<Configuration, Failure> {
     let configuration = Configuration::open(&settings.config, settings.common.home.as_deref())?;
-    has_a_key(&settings.config)?;
+    let key = settings.ssh_key.as_ref().and_then(SshKey::public);
+    // A check tells it among the other traps.
+    if aim == Aim::Image && key.is_none() {
+        has_a_key(&settings.config)?;
+    }
     Ok(configuration)
+}
+
+/// What the command line lays over it.
+pub(super) fn overlay(settings: &settings::Build) -> Result<Overlay, Failure> {
+    let mut overlay = Overlay::default();
+    if let Some(key) = settings.ssh_key.as_ref().and_then(SshKey::public) {
+        overlay.key(key);
+    }
+    if let Some(name) = &settings.host_name {
+        overlay.host_name(name);
+    }
+    for text in &settings.set {
+        overlay.set(text)?;
+    }
+    Ok(overlay)
 }
 
 fn has_a_key(config: &Path) -> Result<(), Failure> {

@@ -16,11 +16,13 @@ impl Plan {
         } else {
             ""
         };
-        let mut lines = vec![
-            (
-                "configuration",
-                self.configuration.path().display().to_string(),
-            ),
+        let mut lines = vec![(
+            "configuration",
+            self.configuration.path().display().to_string(),
+        )];
+        let overlay = self.overlay.lines().iter();
+        lines.extend(overlay.map(|line| ("laid over it", line.clone())));
+        lines.extend([
             ("nixpkgs", self.from()),
             ("system", settings.system.to_string()),
             ("engine", self.where_it_runs()),
@@ -29,8 +31,6 @@ impl Plan {
             ("fetch", self.what_is_fetched()),
             ("assemble", self.what_is_assembled()),
             ("builder image", self.what_nix_runs_in()),
-        ];
-        lines.extend([
             ("store volume", settings.store.clone()),
             ("cores", cores(resources.cores)),
             ("jobs", self.jobs(resources)),
@@ -75,7 +75,7 @@ impl Plan {
 
     fn how_it_emulates(&self) -> String {
         let (engine, system) = (&self.base.engine.facts().architecture, self.settings.system);
-        match self.base.emulation {
+        let how = match self.base.emulation {
             Emulation::Native => format!("none: the engine's machine runs {engine} itself"),
             Emulation::Register => format!(
                 "register: the engine's machine is {engine}, the image is for {system}; a handler \
@@ -86,6 +86,10 @@ impl Plan {
                  that the builder alone has"
             ),
             Emulation::Host => "host: the handler that is there, as --emulation says".to_owned(),
+        };
+        match self.base.otherwise {
+            Some(other) => format!("{how}; else {}", other.handler()),
+            None => how,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::binfmt::{self, Lease, Private, Registrar, RegistrarImage, RegistrarOptions};
+use crate::binfmt::{self, Lease, Private, Registrar, RegistrarImage, RegistrarOptions, Tried};
 use crate::event::Phase;
 use crate::failure::{Class, Failure};
 use crate::pipeline::beacon::Beacons;
@@ -60,14 +60,15 @@ impl Run<'_> {
         if !about_the_mode || !base.engine.answers(ANSWER).await {
             return first;
         }
-        let text = format!("{failure}; going on with a handler that the builder alone has");
+        let text = format!("{failure}; going on with {}", other.handler());
         self.context.events.warn(text);
         scope.release_lease(&self.context.cancel).await;
         let second = Box::pin(self.set_up(other, image, scope)).await;
-        // The first one's hints are those that lead further.
+        // The first one's hints are those that lead further; the other was nobody's wish.
         second.map(|()| other).or_else(|second| {
+            let hints = Vec::new();
             first.map_err(|first| Failure {
-                also: vec![second],
+                also: vec![Failure { hints, ..second }],
                 ..first
             })
         })
@@ -90,7 +91,11 @@ impl Run<'_> {
             scope.keep_private(Private::prove(engine, image, run, cancel).await?);
             return Ok(());
         }
-        let probed = binfmt::probe(engine, image, run, cancel).await;
+        let handler = match scope.lease() {
+            Some(_) => Tried::Registered,
+            None => Tried::Found,
+        };
+        let probed = binfmt::probe(engine, (image, handler), run, cancel).await;
         match (probed, scope.lease()) {
             (Err(failure), Some(lease)) if failure.class == Class::Environment => {
                 Err(lease.blame(failure).await)

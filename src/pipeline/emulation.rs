@@ -51,10 +51,37 @@ impl Emulation {
         }
     }
 
-    /// What to go on with when this one turns out not to work.
+    /// What to go on with when this one turns out not to work: private where the kernel has it, else a
+    /// handler that may be there already, as virtual machines of desktops have.
     pub fn otherwise(self, choice: Emulate, engine: &EngineFacts) -> Option<Self> {
-        let free = choice == Emulate::Auto && self == Self::Register;
-        (free && has_own_tables(engine)).then_some(Self::Private)
+        match self {
+            _ if choice != Emulate::Auto => None,
+            Self::Register if has_own_tables(engine) => Some(Self::Private),
+            Self::Register | Self::Private => Some(Self::Host),
+            Self::Native | Self::Host => None,
+        }
+    }
+
+    /// What runs the image's programs, for a sentence.
+    pub(super) fn handler(self) -> &'static str {
+        match self {
+            Self::Native => "no handler",
+            Self::Register => "a handler in the kernel's table for the time of the run",
+            Self::Private => "a handler that the builder alone has",
+            Self::Host => "the handler that is there, if there is one",
+        }
+    }
+}
+
+impl From<Emulation> for Emulate {
+    /// The word by which a person would ask for it.
+    fn from(emulation: Emulation) -> Self {
+        match emulation {
+            Emulation::Native => Self::None,
+            Emulation::Register => Self::Register,
+            Emulation::Private => Self::Private,
+            Emulation::Host => Self::Host,
+        }
     }
 }
 
@@ -151,7 +178,10 @@ mod tests {
             kernel: "6.6.12-arch1".into(),
             ..engine.clone()
         };
-        assert_eq!(other(auto, &old(&rootful)), None);
+        assert_eq!(other(auto, &old(&rootful)), Some(Emulation::Host));
+        let after_private = |choice| Emulation::Private.otherwise(choice, &rootless);
+        assert_eq!(after_private(auto), Some(Emulation::Host));
+        assert_eq!(after_private(private), None, "as asked for");
         for engine in [old(&rootful), old(&rootless)] {
             let failure = Emulation::choose(private, pi, &engine).unwrap_err();
             assert!(failure.to_string().contains("6.7"), "{failure}");

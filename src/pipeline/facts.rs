@@ -2,14 +2,13 @@
 //! fail is a problem; what may fail is a warning.
 
 use std::fmt::Display;
-use std::fs;
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use crate::amount::bytes;
-use crate::engine::{Endpoint, Engine, EngineFacts};
+use crate::engine::{Engine, EngineFacts};
 use crate::failure::{Class, Failure};
 use crate::oci::Lacking;
 use crate::pipeline::emulation::Emulation;
@@ -26,8 +25,6 @@ const STATE: u64 = 64 << 10;
 const UNPACKED: u64 = 5;
 /// The first kernel whose handlers know the flag `F`, without which no container sees the emulator.
 pub(super) const FIX_BINARY: (u32, u32) = (4, 8);
-/// The kernel of this machine, as engines say it as well.
-const KERNEL: &str = "/proc/sys/kernel/osrelease";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -49,9 +46,13 @@ impl Findings {
         self.problems.push(failure);
     }
 
-    /// Looks at the folders that a run writes to. `lacking` is known once an engine answered.
-    pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&Lacking>) {
+    /// Looks at the folder that the image is written to.
+    pub(super) fn look_at_output(&mut self, settings: &settings::Build) {
         self.output(&settings.output, free(&settings.output));
+    }
+
+    /// Looks at the other folders that a run writes to. `lacking` is known once an engine answered.
+    pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&Lacking>) {
         let (state, cache) = (&settings.common.state_dir, &settings.common.cache_dir);
         self.writable(("state", state), "XDG_STATE_HOME");
         self.state(state, free(existing(state)));
@@ -69,9 +70,7 @@ impl Findings {
         settings: &settings::Build,
     ) {
         let facts = engine.facts();
-        let is_here = matches!(engine.endpoint(), Endpoint::Unix(_))
-            && fs::read_to_string(KERNEL).is_ok_and(|kernel| kernel.trim() == facts.kernel);
-        let table_is_off = is_here && table::is_switched_off();
+        let table_is_off = table::is_here(engine) && table::is_switched_off();
         self.engine(facts, emulation, table_is_off);
         let too_much = |memory: &u64| facts.memory > 0 && *memory > facts.memory;
         if let Some(memory) = settings.memory.filter(too_much) {
@@ -282,7 +281,7 @@ mod tests {
             |folder: &Path| said(|found| found.writable(("state", folder), "XDG_STATE_HOME"));
         assert_eq!(state(&deep), (vec![], vec![]));
         assert!(!home.path().join("a").exists(), "looking makes nothing");
-        fs::write(home.path().join("a"), "").unwrap();
+        std::fs::write(home.path().join("a"), "").unwrap();
         let (problems, _) = state(&deep);
         assert_eq!(problems.len(), 1);
         assert!(free(existing(home.path())).is_some());

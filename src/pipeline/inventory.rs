@@ -13,6 +13,7 @@ use crate::pipeline::beacon::Beacons;
 use crate::pipeline::sweep::{Found, Sweep};
 use crate::pipeline::{Context, connection, logs, table};
 use crate::settings::Common;
+use crate::waiting::at_most;
 
 /// A store of some hundred thousand files is counted in half a minute; what takes longer stays uncounted.
 const COUNTING: Duration = Duration::from_secs(120);
@@ -179,7 +180,7 @@ async fn size(
     spec.read_only = true;
     spec.volumes = vec![(volume.to_owned(), "/volume".to_owned())];
     let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let count = tokio::time::timeout(COUNTING, Box::pin(guard.output(&spec, 10)));
+    let count = at_most(COUNTING, guard.output(&spec, 10));
     let counted = context.cancel.race(count).await;
     let left = guard.remove(&context.cancel).await;
     match (counted, left) {
@@ -188,7 +189,7 @@ async fn size(
             Err(Failure::environment("count the bytes of a volume").with_teardown(vec![left]))
         }
         (Ok(counted), None) => {
-            let counted = counted.ok().and_then(Result::ok);
+            let counted = counted.and_then(Result::ok);
             Ok(counted.and_then(|(_, lines)| kibibytes(&lines)))
         }
     }

@@ -38,6 +38,14 @@ fn ours(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Our logs, the newest first.
+pub(super) fn newest_first(state_dir: &Path) -> Vec<PathBuf> {
+    let mut logs = ours(&folder(state_dir));
+    logs.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok());
+    logs.reverse();
+    logs
+}
+
 /// The folder of the logs and the bytes that ours take, those of `live` runs apart.
 pub(super) fn usage(state_dir: &Path, live: &BTreeSet<RunId>) -> (PathBuf, u64) {
     let folder = folder(state_dir);

@@ -5,6 +5,7 @@
 //! could not be removed rides along. Has no words for people and reads no environment.
 
 mod beacon;
+mod check;
 mod configuration;
 mod connection;
 mod context;
@@ -12,10 +13,12 @@ mod describe;
 pub mod doctor;
 mod emulate;
 mod emulation;
+mod emulator;
 mod facts;
 mod images;
 mod inputs;
 mod inventory;
+mod listing;
 mod logs;
 mod origin;
 mod plan;
@@ -23,14 +26,18 @@ mod removal;
 mod resources;
 mod run;
 mod scope;
+pub mod shell;
 mod status;
 mod suspend;
 mod sweep;
 mod table;
 
+pub use check::{Checked, check};
 pub use context::Context;
 pub use emulation::Emulation;
+pub use emulator::Emulator;
 pub use inventory::{Inventory, Item};
+pub use listing::listing;
 pub use plan::{Base, Plan, plan};
 pub use run::{Done, run};
 pub use status::{Container, EngineState, Handler, Life, Run, Status, Thing};

@@ -8,6 +8,7 @@ use crate::event::Phase;
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::lock::{self, Locked, Wanted};
 use crate::nixos::nixpkgs::Nixpkgs;
+use crate::nixos::overlay::Overlay;
 use crate::nixos::source::Configuration;
 use crate::oci::{Architecture, Definition, Lacking};
 use crate::output;
@@ -16,6 +17,15 @@ use crate::pipeline::facts::{Findings, all};
 use crate::pipeline::resources::Resources;
 use crate::pipeline::{Context, configuration, connection};
 use crate::settings::{self, Common};
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// An image.
+    Image,
+    /// To know what the configuration sets: nothing is built, emulated or written.
+    Check,
+}
 
 /// What a run will do; the same value is described and carried out.
 #[derive(Clone, Debug)]
@@ -28,6 +38,8 @@ pub struct Plan {
     pub base: Base,
     /// The person's file.
     pub configuration: Configuration,
+    /// What the command line lays over it.
+    pub overlay: Overlay,
     /// Which nixpkgs.
     pub nixpkgs: Nixpkgs,
     /// What that was resolved to by an earlier run.
@@ -63,21 +75,33 @@ pub struct Base {
 
 /// Looks at everything that a build needs.
 pub async fn plan(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
-    context
-        .phase(Phase::Preflight, Box::pin(check(settings, context)))
-        .await
+    plan_for(Aim::Image, settings, context).await
 }
 
-async fn check(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
+/// Looks at everything that `aim` needs.
+pub(super) async fn plan_for(
+    aim: Aim,
+    settings: settings::Build,
+    context: &Context,
+) -> Result<Plan, Failure> {
+    let work = Box::pin(check(aim, settings, context));
+    context.phase(Phase::Preflight, work).await
+}
+
+async fn check(aim: Aim, settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
     let mut found = Findings::default();
-    let configuration = found.keep(configuration::open(&settings));
+    let configuration = found.keep(configuration::open(&settings, aim));
+    let overlay = found.keep(configuration::overlay(&settings));
     let nixpkgs = found.keep(nixpkgs(&settings));
     let locked = match (&configuration, &nixpkgs) {
         (Some(configuration), Some(nixpkgs)) => found.keep(locked(configuration, nixpkgs)),
         _ => None,
     };
-    found.problems.extend(output::preflight(&settings.output));
-    let base = found.keep(base(&settings, &context.cancel).await);
+    if aim == Aim::Image {
+        found.problems.extend(output::preflight(&settings.output));
+        found.look_at_output(&settings);
+    }
+    let base = found.keep(base(aim, &settings, &context.cancel).await);
     if let Some(base) = &base {
         found.look_there(&base.engine, base.emulation, &settings);
     }
@@ -85,9 +109,14 @@ async fn check(settings: settings::Build, context: &Context) -> Result<Plan, Fai
     for warning in &found.warnings {
         context.events.warn(warning);
     }
-    let (Some(configuration), Some(nixpkgs), Some(locked), Some(base), []) =
-        (configuration, nixpkgs, locked, base, &*found.problems)
-    else {
+    let (Some(configuration), Some(overlay), Some(nixpkgs), Some(locked), Some(base), []) = (
+        configuration,
+        overlay,
+        nixpkgs,
+        locked,
+        base,
+        &*found.problems,
+    ) else {
         return Err(all(found.problems));
     };
     let run = RunId::random()
@@ -97,6 +126,7 @@ async fn check(settings: settings::Build, context: &Context) -> Result<Plan, Fai
         run,
         base,
         configuration,
+        overlay,
         nixpkgs,
         locked,
     })
@@ -119,10 +149,13 @@ fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Loc
     Ok(locked.into_iter().find(|locked| locked.answers(&wanted)))
 }
 
-async fn base(settings: &settings::Build, cancel: &Cancel) -> Result<Base, Failure> {
+async fn base(aim: Aim, settings: &settings::Build, cancel: &Cancel) -> Result<Base, Failure> {
     let engine = connection::connect(&settings.common, cancel).await?;
     let facts = engine.facts();
-    let emulation = Emulation::choose(settings.emulation, settings.system, facts)?;
+    let emulation = match aim {
+        Aim::Image => Emulation::choose(settings.emulation, settings.system, facts)?,
+        Aim::Check => Emulation::Native,
+    };
     let architecture: Architecture = facts.architecture.parse()?;
     let locks = settings.common.locks.as_deref();
     let registrar = (emulation != Emulation::Native)

@@ -11,6 +11,7 @@ use crate::pipeline::inventory::{Inventory, registrar_image, title};
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, images, logs};
 use crate::settings::Common;
+use crate::waiting::at_most;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -45,14 +46,11 @@ impl Inventory {
         name: &str,
         (remove, context): (impl Future<Output = Result<(), EngineError>>, &Context),
     ) -> Result<Option<Leftover>, Failure> {
-        let removed = context
-            .cancel
-            .race(tokio::time::timeout(PATIENCE, remove))
-            .await?;
+        let removed = context.cancel.race(at_most(PATIENCE, remove)).await?;
         let why = match removed {
-            Ok(Ok(())) => return Ok(None),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the engine is still at it".to_owned(),
+            Some(Ok(())) => return Ok(None),
+            Some(Err(error)) => error.to_string(),
+            None => "the engine is still at it".to_owned(),
         };
         Ok(Some(Leftover {
             what: format!("{kind} {name}"),

@@ -4,16 +4,19 @@
 use std::future::Future;
 use std::time::{Duration, Instant, SystemTime};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::binfmt::{Lease, Registrar};
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase, Timings};
 use crate::failure::{Failure, Leftover, OrFail as _};
 use crate::image::Compression as Packed;
-use crate::nixos::builder::{Builder, BuilderImage, Built, Job};
-use crate::nixos::command::{BuildRequest, Glue, IMAGE, NixSettings};
+use crate::nixos::builder::{Builder, BuilderImage, Built, Job, Prepared};
+use crate::nixos::command::{BuildRequest, Glue, IMAGE, NixSettings, Task};
 use crate::nixos::lock::Locked;
 use crate::nixos::nixpkgs::NixpkgsIn;
+use crate::nixos::overlay::Overlay;
 use crate::nixos::source::Bundle;
 use crate::output::manifest::{self, Origin};
 use crate::output::{self, Compression, Image, Imager, Order, OutputSettings};
@@ -49,12 +52,26 @@ impl Done {
 
 /// Carries out `plan`. `timings` knows how long the phases took that `context` tells of.
 pub async fn run(plan: &Plan, context: &Context, timings: &Timings) -> Result<Done, Failure> {
+    let steps = async |beacons: &Beacons, scope: &mut Scope| {
+        Box::pin(steps(plan, context, (beacons, scope, timings))).await
+    };
+    let (image, leftovers) = Box::pin(borrowing(plan, context, steps)).await?;
+    Ok(Done { image, leftovers })
+}
+
+/// Does `steps`, and gives back what they borrowed, whatever came of them; what could not be removed comes
+/// along.
+pub(super) async fn borrowing<T>(
+    plan: &Plan,
+    context: &Context,
+    steps: impl AsyncFnOnce(&Beacons, &mut Scope) -> Result<T, Failure>,
+) -> Result<(T, Vec<Leftover>), Failure> {
     let beacons = Beacons::new(&plan.settings.common.state_dir, plan.base.engine.endpoint());
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
     let beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
     let suspension = Suspension::listen(scope.patience())?;
-    let steps = Box::pin(steps(plan, context, (&beacons, &mut scope, timings)));
+    let steps = Box::pin(steps(&beacons, &mut scope));
     let (engine, cancel) = (&plan.base.engine, &context.cancel);
     let interrupted_in_silence = async {
         cancel.cancelled().await;
@@ -72,8 +89,7 @@ pub async fn run(plan: &Plan, context: &Context, timings: &Timings) -> Result<Do
         let done = Event::Finished(Phase::Release, start.elapsed());
         context.events.emit(done);
     }
-    let (image, leftovers) = settled?;
-    Ok(Done { image, leftovers })
+    settled
 }
 
 /// Does `work`; once `reason` is there its teardown is impatient.
@@ -110,7 +126,7 @@ async fn steps(
     // Neither needs the other. Both are heard to their end: a registrar that has begun is not dropped.
     let (mode, job) = tokio::join!(
         Box::pin(emulate(plan, context, (&provided, (beacons, scope)))),
-        Box::pin(job(plan, context, (&provided, nixpkgs)))
+        Box::pin(job(plan, context, (&provided, nixpkgs, Task::Build)))
     );
     // The one whose failure can tell of something that is left behind goes first.
     let mode = mode?;
@@ -164,10 +180,10 @@ pub(super) async fn sweep(
 }
 
 /// What is to be built, and what the manifest will tell of it.
-async fn job(
+pub(super) async fn job(
     plan: &Plan,
     context: &Context,
-    (provided, (nixpkgs, locked)): (&Provided, (NixpkgsIn, Option<Locked>)),
+    (provided, (nixpkgs, locked), task): (&Provided, (NixpkgsIn, Option<Locked>), Task),
 ) -> Result<(Job, Origin), Failure> {
     let Context { cancel, events } = context;
     let (settings, resources) = (&plan.settings, plan.resources());
@@ -175,14 +191,16 @@ async fn job(
     let bundle = plan.configuration.collect(cancel, events).await?;
     let inputs = (
         origin::nixpkgs(&nixpkgs, locked),
-        digest(&bundle, context).await?,
+        overlaid(digest(&bundle, context).await?, &plan.overlay),
     );
     let origin = origin::origin(plan, &provided.containers, inputs);
     let job = Job {
         configuration: plan.configuration.clone(),
         bundle,
+        overlay: plan.overlay.clone(),
         nixpkgs,
         request: BuildRequest {
+            task,
             system: settings.system.to_string(),
             attribute: IMAGE.to_owned(),
             emulated: plan.base.emulation != Emulation::Native,
@@ -214,6 +232,18 @@ async fn digest(bundle: &Bundle, context: &Context) -> Result<[u8; 32], Failure>
     digest.or_usage("read the configuration's folder")
 }
 
+/// The digest of the configuration with what is laid over it.
+fn overlaid(digest: [u8; 32], overlay: &Overlay) -> [u8; 32] {
+    match overlay.lines() {
+        [] => digest,
+        lines => {
+            let lines = lines.join("\n");
+            let both = Sha256::new_with_prefix(digest).chain_update(lines);
+            both.finalize().into()
+        }
+    }
+}
+
 fn glue(choice: settings::Glue) -> Glue {
     match choice {
         settings::Glue::Auto => Glue::Auto,
@@ -227,6 +257,19 @@ async fn build(
     context: &Context,
     (image, job, scope): (&BuilderImage, Job, &mut Scope),
 ) -> Result<Built, Failure> {
+    let Context { cancel, events } = context;
+    let prepared = prepare(plan, context, (image, job, scope)).await?;
+    let lost = scope.lease().map(Lease::lost);
+    let build = watched(Box::pin(prepared.build(cancel, events)), lost, events);
+    context.phase(Phase::Build, build).await
+}
+
+/// A builder with everything in it, kept in the scope.
+pub(super) async fn prepare(
+    plan: &Plan,
+    context: &Context,
+    (image, job, scope): (&BuilderImage, Job, &mut Scope),
+) -> Result<Prepared, Failure> {
     let Context { cancel, events } = context;
     let name = Role::Builder.container_name(&plan.run);
     let private = scope.private().map(|private| {
@@ -247,9 +290,7 @@ async fn build(
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
     scope.release_private(cancel).await;
-    let lost = scope.lease().map(Lease::lost);
-    let build = watched(Box::pin(prepared.build(cancel, events)), lost, events);
-    context.phase(Phase::Build, build).await
+    Ok(prepared)
 }
 
 /// Does `work`, and says so when the registrar is lost meanwhile: what is emulated may fail from then

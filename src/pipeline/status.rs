@@ -17,6 +17,7 @@ use crate::pipeline::inventory::{registrar_image, sizes};
 use crate::pipeline::sweep::{Found, Sweep};
 use crate::pipeline::{Context, connection, logs, table};
 use crate::settings::Common;
+use crate::waiting::at_most;
 pub use parts::{Container, EngineState, Handler, Life, Run, Thing};
 use parts::{age, container, folder, handler, image, since, volume};
 
@@ -106,20 +107,16 @@ async fn see(
     settings: &Common,
     (state, context): (&mut EngineState, &Context),
 ) -> Result<Seen, Failure> {
-    let silent = |_| Failure::environment(format!("no answer within {} s", PATIENCE.as_secs()));
+    let silent = || Failure::environment(format!("no answer within {} s", PATIENCE.as_secs()));
     let connect = connection::connect(settings, &context.cancel);
-    let engine = tokio::time::timeout(PATIENCE, connect)
-        .await
-        .map_err(silent)??;
+    let engine = at_most(PATIENCE, connect).await.ok_or_else(silent)??;
     let facts = engine.facts();
     state.endpoint = Some(engine.endpoint().to_string());
     state.version = Some(facts.title());
     let own = RunId::random()
         .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
     let lists = context.cancel.race(lists(&engine, settings, &own));
-    let mut seen = tokio::time::timeout(PATIENCE, lists)
-        .await
-        .map_err(silent)???;
+    let mut seen = at_most(PATIENCE, lists).await.ok_or_else(silent)???;
     let registrar = registrar_image(&seen.images);
     if seen.entries.is_none() && registrar.is_some() {
         let entries = table::entries(&engine, (&own, registrar), context).await?;

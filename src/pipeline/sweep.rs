@@ -8,6 +8,7 @@ use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::engine::{ContainerInfo, Engine, Role, RunId};
 use crate::failure::{Failure, Leftover};
 use crate::pipeline::beacon::Beacons;
+use crate::pipeline::table;
 
 /// A run without a beacon here has, for a moment, containers that it has not started yet.
 const ABOUT_TO_START: Duration = Duration::from_secs(600);
@@ -82,8 +83,8 @@ impl Sweep<'_> {
         Ok(found)
     }
 
-    /// Removes what was found, and forgets the dead when nothing of theirs is left; what went, and what could not be removed. Containers go first: a
-    /// registrar that still runs would put its handler back.
+    /// Removes what was found, and forgets the dead when nothing of theirs is left; what went, and what
+    /// could not be removed. Containers go first: a registrar that still runs would put its handler back.
     pub(super) async fn remove(
         &self,
         found: &Found,
@@ -102,7 +103,9 @@ impl Sweep<'_> {
             }
         }
         let Some(registrar) = registrar else {
-            // A handler of a dead run may still be there: they are not forgotten.
+            if left.is_empty() {
+                self.forget_without_handler(&found.dead);
+            }
             return (gone, left);
         };
         for (run, entry) in &found.handlers {
@@ -120,6 +123,21 @@ impl Sweep<'_> {
             self.beacons.forget(&found.dead);
         }
         (gone, left)
+    }
+
+    /// Nobody asked a registrar for handlers: those of `dead` runs are seen only where the engine's kernel is
+    /// this machine's, and a run that may still have one is not forgotten.
+    fn forget_without_handler(&self, dead: &BTreeSet<RunId>) {
+        let Some(entries) = table::here(self.engine).filter(|_| table::is_mounted()) else {
+            return;
+        };
+        let mut dead = dead.clone();
+        for entry in &entries {
+            if let Owner::Ours(run) = classify(entry) {
+                dead.remove(&run);
+            }
+        }
+        self.beacons.forget(&dead);
     }
 
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {

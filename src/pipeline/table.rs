@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::utsname::{UtsName, uname};
 
 use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, parse};
-use crate::engine::{Endpoint, Engine, ImageInfo, RunId};
+use crate::engine::{Engine, ImageInfo, RunId};
 use crate::failure::{Class, Failure};
 use crate::pipeline::Context;
 use crate::plain_file;
@@ -29,7 +29,7 @@ pub(super) fn is_here(engine: &Engine) -> bool {
     let same = |uname: UtsName| {
         uname.release() == facts.kernel.as_str() && uname.nodename() == facts.name.as_str()
     };
-    matches!(engine.endpoint(), Endpoint::Unix(_)) && uname().is_ok_and(same)
+    engine.endpoint().is_local() && uname().is_ok_and(same)
 }
 
 /// The entries of the engine's kernel: through a registrar when its image is loaded, else, for an
@@ -40,10 +40,8 @@ pub(super) async fn entries(
     context: &Context,
 ) -> Result<Vec<Entry>, Failure> {
     let Some(image) = image else {
-        return Ok(match engine.endpoint() {
-            Endpoint::Unix(_) => local(),
-            Endpoint::Tcp(_) => Vec::new(),
-        });
+        let local = engine.endpoint().is_local().then(local);
+        return Ok(local.unwrap_or_default());
     };
     match asked(engine, (run, image), context).await {
         Err(failure) if failure.class != Class::Interrupted && failure.teardown.is_empty() => {
@@ -71,6 +69,11 @@ async fn asked(
         Ok(_) => Err(Failure::environment("look at the kernel's handlers").with_teardown(left)),
         Err(failure) => Err(failure.with_teardown(left)),
     }
+}
+
+/// Whether this machine's table is there.
+pub(super) fn is_mounted() -> bool {
+    Path::new(TABLE).join("status").exists()
 }
 
 /// Whether this machine's table is there and switched off as a whole.

@@ -27,8 +27,32 @@ pub struct Boot {
     pub port: Option<u16>,
     /// Where programs are looked for.
     pub path: OsString,
+    /// Whose QEMU boots it.
+    pub emulator: Emulator,
     /// The login that is waited for; `None` shows the console.
     pub login: Option<BootLogin>,
+}
+
+/// `--emulator`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Emulator {
+    /// The host's when it is there, else a container's.
+    #[default]
+    Auto,
+    /// The host's.
+    Host,
+    /// A container's.
+    Container,
+}
+
+impl From<cli::EmulatorChoice> for Emulator {
+    fn from(choice: cli::EmulatorChoice) -> Self {
+        match choice {
+            cli::EmulatorChoice::Auto => Self::Auto,
+            cli::EmulatorChoice::Host => Self::Host,
+            cli::EmulatorChoice::Container => Self::Container,
+        }
+    }
 }
 
 /// The login that `sdbuild boot` waits for.
@@ -66,6 +90,7 @@ impl Boot {
             memory_mib: args.memory.unwrap_or(1024),
             port: args.port,
             path: env.path.clone().unwrap_or_else(|| "/usr/bin:/bin".into()),
+            emulator: args.emulator.map(Emulator::from).unwrap_or_default(),
             login,
         })
     }

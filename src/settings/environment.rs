@@ -12,6 +12,10 @@ pub struct Environment {
     pub docker_context: Option<String>,
     /// Docker's configuration folder.
     pub docker_config: Option<PathBuf>,
+    /// `DOCKER_TLS_VERIFY`, whatever it says: as Docker's client takes it.
+    pub docker_tls_verify: Option<String>,
+    /// Where the certificates for that are.
+    pub docker_cert_path: Option<PathBuf>,
     /// The person's home folder.
     pub home: Option<PathBuf>,
     /// The run-time folder (`XDG_RUNTIME_DIR`).
@@ -32,6 +36,14 @@ pub struct Environment {
     pub channels: Option<String>,
     /// `SDBUILD_NIXPKGS`.
     pub nixpkgs: Option<String>,
+    /// The socket of the running ssh-agent (`SSH_AUTH_SOCK`).
+    pub ssh_agent: Option<PathBuf>,
+    /// The language that the person reads (`LC_ALL`, else `LANG`).
+    pub locale: Option<String>,
+    /// Where accounts have their keys (`SDBUILD_GITHUB`).
+    pub github: Option<String>,
+    /// Another miniature nixpkgs than the one that is built in (`SDBUILD_MINI_NIXPKGS`).
+    pub mini_nixpkgs: Option<PathBuf>,
     /// `SDBUILD_SUBSTITUTERS`: here an empty one means none at all.
     pub substituters: Option<String>,
     /// `SDBUILD_TRUSTED_PUBLIC_KEYS`.
@@ -52,6 +64,8 @@ pub struct Environment {
     pub path: Option<OsString>,
     /// The person behind `sudo`: user and group number.
     pub sudo: Option<(u32, u32)>,
+    /// The person's kind of terminal (`TERM`).
+    pub terminal: Option<String>,
     /// `TERM=dumb`.
     pub dumb_terminal: bool,
     /// `NO_COLOR` (no-color.org).
@@ -79,6 +93,8 @@ impl Environment {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_config: path("DOCKER_CONFIG"),
+            docker_tls_verify: text("DOCKER_TLS_VERIFY"),
+            docker_cert_path: path("DOCKER_CERT_PATH"),
             home: base("HOME"),
             runtime_dir: base("XDG_RUNTIME_DIR"),
             cache_home: base("XDG_CACHE_HOME"),
@@ -89,6 +105,10 @@ impl Environment {
             locks: path("SDBUILD_LOCKS"),
             channels: text("SDBUILD_CHANNELS"),
             nixpkgs: text("SDBUILD_NIXPKGS"),
+            ssh_agent: path("SSH_AUTH_SOCK"),
+            locale: text("LC_ALL").or_else(|| text("LANG")),
+            github: text("SDBUILD_GITHUB"),
+            mini_nixpkgs: path("SDBUILD_MINI_NIXPKGS"),
             substituters: get("SDBUILD_SUBSTITUTERS").and_then(|v| v.into_string().ok()),
             trusted_public_keys: text("SDBUILD_TRUSTED_PUBLIC_KEYS"),
             glue: text("SDBUILD_GLUE"),
@@ -99,6 +119,7 @@ impl Environment {
             store: text("SDBUILD_STORE"),
             path: some("PATH"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
+            terminal: text("TERM"),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
             no_color: some("NO_COLOR").is_some(),
             force_color: some("CLICOLOR_FORCE").is_some_and(|v| v != "0"),

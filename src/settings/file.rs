@@ -160,7 +160,7 @@ mod tests {
         for option in build.get_arguments().filter_map(|arg| arg.get_long()) {
             // Where the file is, that nothing shall be done, what is printed and whose key it is are not the
             // file's to say.
-            let own = ["config", "dry-run", "json", "ssh-key"].contains(&option);
+            let own = ["config", "dry-run", "hostname", "json", "set", "ssh-key"].contains(&option);
             assert!(own || KEYS.contains(&option), "--{option} has no key");
         }
     }

@@ -1,10 +1,13 @@
 //! The settings of `sdbuild init`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::Environment;
+use super::{Environment, GITHUB};
 use crate::cli;
 use crate::failure::{Failure, OrFail as _};
+
+/// What is written when nobody says otherwise.
+const NAME: &str = "sd-card.nix";
 
 /// `sdbuild init`.
 #[derive(Clone, Debug)]
@@ -15,6 +18,18 @@ pub struct Init {
     pub host_name: Option<String>,
     /// Where the person's SSH keys are.
     pub keys: Option<PathBuf>,
+    /// Public keys in files, absolute; with one of these none is looked for.
+    pub key_files: Vec<PathBuf>,
+    /// The address of an account's keys.
+    pub github: Option<String>,
+    /// Do not ask whether they are the right ones.
+    pub yes: bool,
+    /// The socket of the running ssh-agent.
+    pub agent: Option<PathBuf>,
+    /// The language that the person reads, as the environment has it.
+    pub locale: Option<String>,
+    /// The wireless network to join, and the file with its pass phrase.
+    pub wifi: Option<(String, Option<PathBuf>)>,
     /// Who shall own the file when it is not this process's user.
     pub owner: Option<(u32, u32)>,
 }
@@ -32,11 +47,37 @@ impl Init {
         let home = person
             .or_else(|| env.home.clone())
             .or_else(std::env::home_dir);
+        let named = args.folder.as_ref().map(|folder| folder.join(NAME));
+        let config = args.config.clone().or(named);
         Ok(Self {
-            config: here.join(args.config.as_deref().unwrap_or(Path::new("sd-card.nix"))),
+            config: here.join(config.unwrap_or_else(|| PathBuf::from(NAME))),
+            key_files: args.ssh_key.iter().map(|file| here.join(file)).collect(),
+            github: args
+                .github
+                .as_deref()
+                .map(|user| address(env, user))
+                .transpose()?,
+            yes: args.yes,
+            agent: env.ssh_agent.clone(),
+            locale: env.locale.clone(),
+            wifi: args.wifi.clone().map(|name| {
+                let file = args.wifi_password_file.as_ref();
+                (name, file.map(|file| here.join(file)))
+            }),
             host_name: args.hostname.clone(),
             keys: home.map(|home| home.join(".ssh")),
             owner,
         })
     }
+}
+
+/// Where the keys of `user` are.
+fn address(env: &Environment, user: &str) -> Result<String, Failure> {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if user.is_empty() || !user.chars().all(known) {
+        return Err(Failure::usage(format!("`{user}` is no account's name"))
+            .hint("it has letters, digits and `-`: what stands behind github.com/"));
+    }
+    let base = env.github.as_deref().unwrap_or(GITHUB);
+    Ok(format!("{}/{user}.keys", base.trim_end_matches('/')))
 }

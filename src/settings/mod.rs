@@ -15,19 +15,22 @@ mod init;
 mod mirrors;
 mod moment;
 mod origin;
+mod reach;
+mod ssh_key;
 mod system;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use boot::Boot;
+pub use boot::{Boot, Emulator};
 pub use compress::{Compress, Format};
 pub use emulation::Emulate;
 pub use environment::Environment;
 pub use glue::Glue;
 pub use init::Init;
 pub use origin::{Origin, Origins, Setting};
+pub use ssh_key::SshKey;
 pub use system::System;
 
 use crate::cli;
@@ -48,6 +51,8 @@ pub const STORE: &str = "sdbuild-store";
 const STALL: u32 = 20;
 /// Where release channels are looked up.
 const CHANNELS: &str = "https://channels.nixos.org";
+/// Where accounts have their public keys.
+const GITHUB: &str = "https://github.com";
 
 /// What every command needs to know.
 #[derive(Clone, Debug)]
@@ -58,6 +63,10 @@ pub struct Common {
     pub docker_context: Option<String>,
     /// Docker's own configuration folder.
     pub docker_config: PathBuf,
+    /// `DOCKER_TLS_VERIFY`.
+    pub docker_tls_verify: bool,
+    /// `DOCKER_CERT_PATH`.
+    pub docker_cert_path: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
     /// The person's home folder.
@@ -105,6 +114,12 @@ pub struct Build {
     pub source_date_epoch: Option<u64>,
     /// Boot the image when it is there.
     pub boot_test: bool,
+    /// A key that root shall let in, or that of the boot test.
+    pub ssh_key: Option<SshKey>,
+    /// The machine's name, whatever the configuration says.
+    pub host_name: Option<String>,
+    /// `OPTION=VALUE`, laid over the configuration.
+    pub set: Vec<String>,
     /// Binary caches; may be empty.
     pub substituters: Vec<String>,
     /// Their public keys.
@@ -166,6 +181,8 @@ impl Common {
             docker_host: env.docker_host.clone(),
             docker_context: env.docker_context.clone(),
             docker_config: base(&env.docker_config, ".docker")?,
+            docker_tls_verify: env.docker_tls_verify.is_some(),
+            docker_cert_path: env.docker_cert_path.clone(),
             runtime_dir: env.runtime_dir.clone(),
             cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),
             state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
@@ -220,8 +237,12 @@ impl Build {
         };
         let (substituters, trusted_public_keys) = choices.caches(&mut layers);
         let [cores, jobs, connections] = choices.numbers(&mut layers)?;
+        let boot_test = choices.boot_test(&mut layers);
+        let ssh_key = args.ssh_key.as_deref().map(|path| here.join(path));
+        let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
+        ssh_key.as_ref().map_or(Ok(()), |key| key.fits(boot_test))?;
         let memory = layers.pick("memory-mib", Said::nothing(), |file, _| file.memory_mib);
-        Ok(Self {
+        let build = Self {
             common,
             nixpkgs: choices.nixpkgs(&mut layers),
             channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
@@ -234,7 +255,10 @@ impl Build {
             compress: choices.compress(&mut layers)?,
             rpi_imager: choices.rpi_imager(&mut layers),
             source_date_epoch: moment(env.source_date_epoch.as_ref())?,
-            boot_test: choices.boot_test(&mut layers),
+            boot_test,
+            ssh_key,
+            host_name: args.hostname.clone(),
+            set: args.set.clone(),
             substituters,
             trusted_public_keys,
             cores,
@@ -246,11 +270,16 @@ impl Build {
             dry_run: args.dry_run,
             origins: {
                 layers.mark("config", args.config.is_some());
+                layers.mark("ssh-key", args.ssh_key.is_some());
+                layers.mark("hostname", args.hostname.is_some());
+                layers.mark("set", !args.set.is_empty());
                 layers.mark("dry-run", args.dry_run);
                 layers.into_origins()
             },
             config,
-        })
+        };
+        build.is_confined()?;
+        Ok(build)
     }
 }
 

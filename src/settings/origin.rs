@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::file::File;
-use super::{Build, Environment};
+use super::{Build, Environment, SshKey};
 use crate::failure::Failure;
 
 /// Where a value came from.
@@ -71,13 +71,19 @@ impl Layers {
         let user = config.map(|config| config.join("sdbuild"));
         // A home that may not be looked into is somebody else's: that of root, kept by `sudo -u`.
         let user = user.filter(|user| user.join(super::file::NAME).try_exists().is_ok());
-        let (own, user) = match user {
-            // A configuration that lies there has one settings file, not two.
-            Some(user) if user != project => (File::read(&user)?, user),
-            Some(_) | None => (File::default(), PathBuf::new()),
+        let (project, file) = (project.to_owned(), File::read(project)?);
+        let nobodys = || (PathBuf::new(), File::default());
+        let files = match user {
+            // A configuration that lies there has one settings file, the person's own.
+            Some(user) if user == project => [nobodys(), (project, file)],
+            Some(user) => {
+                let own = File::read(&user)?;
+                [(project, file), (user, own)]
+            }
+            None => [(project, file), nobodys()],
         };
         Ok(Self {
-            files: [(project.to_owned(), File::read(project)?), (user, own)],
+            files,
             origins: Origins::new(),
         })
     }
@@ -185,6 +191,9 @@ impl Build {
             ("compress", json!(self.compress.to_string())),
             ("rpi-imager", json!(self.rpi_imager)),
             ("boot-test", json!(self.boot_test)),
+            ("ssh-key", json!(self.ssh_key.as_ref().map(SshKey::path))),
+            ("hostname", json!(self.host_name)),
+            ("set", json!(self.set)),
             ("substituters", json!(self.substituters)),
             ("trusted-public-keys", json!(self.trusted_public_keys)),
             ("cores", json!(self.cores.unwrap_or(0))),
@@ -249,10 +258,7 @@ mod tests {
         let cores = layers.pick("cores", Said::nothing(), |file, _| file.cores);
         assert_eq!(cores, Some(3));
         let origins = layers.into_origins();
-        assert!(
-            matches!(origins["cores"], Origin::Project(_)),
-            "{origins:?}"
-        );
+        assert!(matches!(origins["cores"], Origin::User(_)), "{origins:?}");
     }
 
     #[test]

@@ -55,6 +55,16 @@ pub fn time_zone(etc: &Path) -> Option<String> {
     is_zone(&zone).then_some(zone)
 }
 
+/// A locale of glibc with UTF-8, out of what `LANG` says; `None` for those that every system has.
+pub fn locale(said: &str) -> Option<String> {
+    let (language, encoding) = said.split_once('.')?;
+    let encoding = encoding.split('@').next().unwrap_or(encoding);
+    let utf8 = encoding.eq_ignore_ascii_case("utf-8") || encoding.eq_ignore_ascii_case("utf8");
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_language = language.len() <= 16 && language.contains('_') && language.chars().all(known);
+    (utf8 && is_language).then(|| format!("{language}.UTF-8"))
+}
+
 /// `Europe/Berlin`, `Etc/GMT+1`, `UTC`.
 fn is_zone(zone: &str) -> bool {
     let known = |c: char| c.is_ascii_alphanumeric() || "+-_/".contains(c);
@@ -83,6 +93,23 @@ mod tests {
         assert_eq!(name(Some("kitchen"), "x").as_deref(), Some("kitchen"));
         for bad in ["", "-a", "a-", "a.b", "a b", "ü", "a\"", "x\nb"] {
             assert_eq!(name(Some(bad), "x"), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_locale_is_taken_when_glibc_would_know_it() {
+        assert_eq!(locale("de_DE.UTF-8").as_deref(), Some("de_DE.UTF-8"));
+        assert_eq!(locale("en_GB.utf8@euro").as_deref(), Some("en_GB.UTF-8"));
+        for none in [
+            "C",
+            "C.UTF-8",
+            "POSIX",
+            "",
+            "de_DE",
+            "de_DE.ISO-8859-1",
+            "a\"_b.UTF-8",
+        ] {
+            assert_eq!(locale(none), None, "{none}");
         }
     }
 

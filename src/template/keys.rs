@@ -3,24 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-
+use crate::failure::{Failure, OrFail as _};
 use crate::plain_file;
+use crate::ssh_key::{KINDS, is_whole};
 use crate::steering::steers;
 
 /// A key of 16,384 bits takes 3 kB.
 const LONGEST: u64 = 64 << 10;
-/// What today's servers take; the best first, in which order they are listed.
-const KINDS: [&str; 7] = [
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "ssh-rsa",
-];
 
 /// One public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +18,8 @@ pub struct PublicKey {
     pub line: String,
 }
 
-/// The keys in the `.pub` files of `folder`, the best kind first, each once. A file that is none, or is
-/// damaged, is passed over: it could not let anybody in.
+/// The keys in the `.pub` files of `folder`. A file that is none, or is damaged, is passed over: it could not
+/// let anybody in.
 pub fn public_keys(folder: &Path) -> Vec<PublicKey> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
@@ -41,37 +30,61 @@ pub fn public_keys(folder: &Path) -> Vec<PublicKey> {
     let texts = paths
         .iter()
         .filter_map(|path| plain_file::read_text(path, LONGEST).ok());
-    let mut found: Vec<(usize, PublicKey)> = Vec::new();
-    for key in texts.filter_map(|text| public_key(&text)) {
-        if !found.contains(&key) {
-            found.push(key);
-        }
-    }
-    found.sort_by_key(|(rank, _)| *rank);
-    found.into_iter().map(|(_, key)| key).collect()
+    sorted(texts.filter_map(|text| public_key(&text)).collect())
 }
 
-/// The key in a `.pub` file's text and its kind's rank. The file holds one line: what follows it would be
-/// somebody else's way in.
-fn public_key(text: &str) -> Option<(usize, PublicKey)> {
+/// The key in the `.pub` file at `path`.
+pub fn key_in(path: &Path) -> Result<PublicKey, Failure> {
+    let shown = path.display();
+    let text = plain_file::read(path, LONGEST).or_usage(format!("read the SSH key {shown}"))?;
+    public_key(&String::from_utf8_lossy(&text)).ok_or_else(|| {
+        Failure::usage(format!("{shown} is no public SSH key")).hint(
+            "name the .pub file: one line that begins with its kind, for instance ssh-ed25519",
+        )
+    })
+}
+
+/// The keys in a list of them, a line each.
+pub fn keys_listed(text: &str) -> Vec<PublicKey> {
+    sorted(text.lines().filter_map(public_key).collect())
+}
+
+/// The best kind first, each key once, whatever is written behind it.
+pub fn sorted(mut keys: Vec<PublicKey>) -> Vec<PublicKey> {
+    let bare = |key: &PublicKey| {
+        let words: Vec<&str> = key.line.split_whitespace().take(2).collect();
+        words.join(" ")
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    keys.retain(|key| seen.insert(bare(key)));
+    let rank = |key: &PublicKey| {
+        let kind = key.line.split_whitespace().next().unwrap_or_default();
+        KINDS.iter().position(|known| *known == kind)
+    };
+    keys.sort_by_key(rank);
+    keys
+}
+
+/// The key in a `.pub` file's text. The file holds one line: what follows it would be somebody else's way in.
+pub(super) fn public_key(text: &str) -> Option<PublicKey> {
     let line = text.lines().find(|line| !line.trim().is_empty())?;
     let mut words = line.split_whitespace();
     let (kind, key) = (words.next()?, words.next()?);
-    let rank = KINDS.iter().position(|known| *known == kind)?;
-    // The key begins with its kind's length and name, else it is another one's or damaged.
-    let bytes = BASE64_STANDARD.decode(key).ok()?;
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let named = usize::try_from(u32::from_be_bytes(*length)).ok()? == kind.len();
-    let whole = named && rest.starts_with(kind.as_bytes()) && rest.len() > kind.len();
+    if !KINDS.contains(&kind) {
+        return None;
+    }
     let comment = words.collect::<Vec<_>>().join(" ");
     let shown = |c: &char| !c.is_control() && !steers(*c);
     let comment: String = comment.chars().filter(shown).collect();
     let line = format!("{kind} {key} {comment}").trim_end().to_owned();
-    whole.then_some((rank, PublicKey { line }))
+    is_whole(kind, key).then_some(PublicKey { line })
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
 
     const ED: &str =
@@ -135,7 +148,7 @@ mod tests {
             "{ED} \"${{evil}} ''\\\x1b[2J\u{202e}\rssh-rsa AAAA\n{} attacker\n",
             of("ssh-rsa")
         );
-        let (_, key) = public_key(&text).unwrap();
+        let key = public_key(&text).unwrap();
         assert!(
             !key.line.contains(['\n', '\r', '\x1b', '\u{202e}']),
             "{key:?}"

@@ -1,26 +1,35 @@
 //! A first configuration: the repository's example with what this machine knows filled in.
 //!
-//! Promises: the result is the example but for its key, host name and time zone; no text from a key file
+//! Promises: the result is the example but for its key, host name, time zone, locale and wireless network; no text from a key file
 //! or this machine leaves the Nix string that it is put into; a file appears whole or not at all, and
 //! replaces nothing. Calls no other room.
 
+mod agent;
 mod host;
 mod keys;
+mod miniature;
+mod new_key;
+mod wifi;
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::nix_string::nix_string;
-pub use host::{host_name, time_zone};
-pub use keys::{PublicKey, public_keys};
+pub use agent::agent_keys;
+pub use host::{host_name, locale, time_zone};
+pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
+pub use miniature::unpack_miniature;
+pub use new_key::KeyPair;
+pub use wifi::Wifi;
 
 use crate::failure::{Failure, OrFail as _};
 
-/// What people start from, and the three places in it that are filled in.
+/// What people start from, and the places in it that are filled in.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
 const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
+const LOCALE: &str = "i18n.defaultLocale = \"en_US.UTF-8\";";
 const TIME_ZONE: &str = "time.timeZone = \"Europe/Berlin\";";
 
 /// What is filled in.
@@ -32,13 +41,26 @@ pub struct Blanks {
     pub host_name: String,
     /// As in the tz database; without one the example's stays.
     pub time_zone: Option<String>,
+    /// As glibc names it; without one the example's stays.
+    pub locale: Option<String>,
+    /// The wireless network to join.
+    pub wifi: Option<Wifi>,
 }
 
 /// The configuration's text.
 pub fn fill(blanks: &Blanks) -> String {
     let mut text = EXAMPLE.to_owned();
     let name = nix_string(&blanks.host_name);
-    text = text.replacen(HOST_NAME, &format!("networking.hostName = {name};"), 1);
+    let wifi = blanks.wifi.as_ref().map(Wifi::lines).unwrap_or_default();
+    text = text.replacen(
+        HOST_NAME,
+        &format!("networking.hostName = {name};{wifi}"),
+        1,
+    );
+    if let Some(locale) = &blanks.locale {
+        let locale = nix_string(locale);
+        text = text.replacen(LOCALE, &format!("i18n.defaultLocale = {locale};"), 1);
+    }
     if let Some(zone) = &blanks.time_zone {
         let zone = nix_string(zone);
         text = text.replacen(TIME_ZONE, &format!("time.timeZone = {zone};"), 1);
@@ -55,10 +77,8 @@ pub fn fill(blanks: &Blanks) -> String {
 pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), Failure> {
     let shown = path.display();
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-    // Also a link that leads nowhere is there; the renaming below has the last word.
-    if path.symlink_metadata().is_ok() {
-        return Err(exists(path));
-    }
+    // The renaming below has the last word.
+    is_free(path)?;
     let whole = || -> io::Result<tempfile::NamedTempFile> {
         let mut file = tempfile::Builder::new()
             .prefix(".sd-card-")
@@ -85,6 +105,28 @@ pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), F
     }
 }
 
+/// Whether nothing is at `path`; also a link that leads nowhere is something.
+pub fn is_free(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(exists(path)),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Makes the folder of `path`, owned by `owner` when that is somebody else; one that is there is left alone.
+pub fn make_folder(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+    let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) else {
+        return Ok(());
+    };
+    let make = || {
+        std::fs::create_dir_all(folder)?;
+        owner.map_or(Ok(()), |(user, group)| {
+            std::os::unix::fs::chown(folder, Some(user), Some(group))
+        })
+    };
+    make().or_usage(format!("make the folder {}", folder.display()))
+}
+
 fn exists(path: &Path) -> Failure {
     Failure::usage(format!(
         "{} is there already, and stays as it is",
@@ -102,12 +144,14 @@ mod tests {
             keys: Vec::new(),
             host_name: "nixos-sd".into(),
             time_zone: Some("Europe/Berlin".into()),
+            locale: Some("en_US.UTF-8".into()),
+            wifi: None,
         }
     }
 
     #[test]
     fn filled_with_its_own_values_it_is_the_example() {
-        for blank in [KEY, HOST_NAME, TIME_ZONE] {
+        for blank in [KEY, HOST_NAME, TIME_ZONE, LOCALE] {
             assert_eq!(EXAMPLE.matches(blank).count(), 1, "{blank}");
         }
         assert_eq!(fill(&blanks()), EXAMPLE);

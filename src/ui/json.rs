@@ -179,7 +179,8 @@ fn class(class: Class) -> &'static str {
         Class::Usage => "usage",
         Class::Environment => "environment",
         Class::Build => "build",
-        Class::Command(_) => "command",
+        Class::Trap => "trap",
+        Class::Command(_) | Class::Shell(_) => "command",
         Class::Interrupted => "interrupted",
         Class::Internal => "internal",
     }

@@ -6,6 +6,8 @@ use crate::ui::sanitize;
 
 /// What the narrowest terminal that people still use shows.
 pub const COLUMNS: usize = 80;
+/// Where the text of a list begins: behind the sign and the topic.
+const INDENT: usize = 18;
 
 /// Foreign text on one line of `width` columns at most, its middle left out when it is longer: the ends of
 /// names and paths tell them apart.
@@ -55,6 +57,24 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Lines of a list: a sign and a topic, the text behind them, and below that what to do about it.
+pub fn marked((sign, topic): (char, &str), text: &str, remedies: &[String]) -> Vec<String> {
+    let text = wrapped(text, COLUMNS - INDENT);
+    let remedies = remedies.iter().flat_map(|remedy| {
+        let lines = wrapped(remedy, COLUMNS - INDENT - 2)
+            .into_iter()
+            .enumerate();
+        lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
+    });
+    let first = format!("{sign} {topic:<15}");
+    let margins = std::iter::once(first).chain(std::iter::repeat(" ".repeat(INDENT - 1)));
+    let all = text.into_iter().chain(remedies);
+    margins
+        .zip(all)
+        .map(|(margin, line)| format!("{margin} {line}"))
+        .collect()
 }
 
 /// How old something is: `5 s`, `3 min`, `7 h`, `12 days`.

@@ -13,6 +13,7 @@ mod plain;
 pub mod report;
 mod sanitize;
 mod screen;
+mod secret;
 mod state;
 mod summary;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use colour::Colour;
 use json::Json;
 pub use sanitize::sanitize;
 use screen::Screen;
+pub use secret::Hidden;
 use view::{Kind, View};
 use writer::Writer;
 
@@ -147,6 +149,12 @@ impl Ui {
                 .map(|()| true)
                 .or_environment("write to standard output"),
         }
+    }
+
+    /// Standard output itself, for a machine's console that a person has.
+    pub fn screen(&self) -> Result<File, Failure> {
+        let screen = io::stdout().as_fd().try_clone_to_owned();
+        Ok(screen.or_environment("open standard output again")?.into())
     }
 
     /// Asks on the terminal; only `y` and `yes` are a yes. `None` when standard input is no terminal.

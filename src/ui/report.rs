@@ -11,7 +11,7 @@ pub fn failure(failure: &Failure) -> String {
     let mut say = |line: &str| writeln!(out, "{}", message(line)).unwrap_or(());
     if failure.class == Class::Interrupted {
         say(&format!("{failure}"));
-    } else {
+    } else if !matches!(failure.class, Class::Shell(_)) {
         for each in std::iter::once(failure).chain(&failure.also) {
             say(&format!("error: {each}"));
             each.log_tail
@@ -74,6 +74,12 @@ mod tests {
              hint: ask root\n\
              hint: remove it with: docker rm -f c\n"
         );
+    }
+
+    #[test]
+    fn what_a_shell_ended_with_needs_no_words() {
+        let ended = Failure::message(Class::Shell(7), "ended with 7");
+        assert_eq!(failure(&ended), "");
     }
 
     #[test]

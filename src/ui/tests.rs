@@ -97,7 +97,9 @@ impl Terminal {
         for (at, event) in events {
             for item in self.view.hear(event, *at) {
                 match item {
-                    Item::Line(text) | Item::Log(text) => lines.extend([&text, "\n"]),
+                    Item::Line(text) | Item::Log(text) | Item::Progress(text) => {
+                        lines.extend([&text, "\n"]);
+                    }
                     Item::Closed => self.screen.close(),
                     Item::Paused => {}
                 }
@@ -388,7 +390,9 @@ fn a_recording_without_a_terminal_has_neither_control_characters_nor_the_log() {
         let items = view.tick(at).into_iter().chain(view.hear(&event, at));
         lines.extend(items.map(|item| match item {
             Item::Line(text) => text,
-            Item::Log(_) | Item::Closed | Item::Paused => panic!("a log that nobody asked for"),
+            Item::Log(_) | Item::Progress(_) | Item::Closed | Item::Paused => {
+                panic!("a log that nobody asked for")
+            }
         }));
     }
     assert!(
@@ -424,7 +428,7 @@ fn a_recording_for_programs_is_one_object_per_line() {
     let mut kinds = std::collections::BTreeMap::<String, u32>::new();
     for (at, event) in recorded(Duration::MAX) {
         for item in view.hear(&event, at) {
-            let (Item::Line(text) | Item::Log(text)) = item else {
+            let (Item::Line(text) | Item::Log(text) | Item::Progress(text)) = item else {
                 panic!("{item:?}");
             };
             let object: serde_json::Value = serde_json::from_str(&text).unwrap();

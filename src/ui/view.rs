@@ -18,6 +18,8 @@ pub(super) enum Item {
     Line(String),
     /// A line of somebody's log, without its end: the log file has it too.
     Log(String),
+    /// How far something is, without its end: the next one says it as well.
+    Progress(String),
     /// The terminal is another's from here on.
     Closed,
     /// The terminal is another's for a moment.
@@ -72,8 +74,7 @@ impl View {
         match &mut self.kind {
             Kind::Json(json) => {
                 if self.verbose > 0 || !is_log(event) {
-                    let item = if is_log(event) { Item::Log } else { Item::Line };
-                    items.extend(json.line(event, &self.state, at).map(item));
+                    items.extend(json.line(event, &self.state, at).map(item_of(event)));
                 }
             }
             Kind::Live | Kind::Plain(_) => items.extend(self.lines(event, at)),
@@ -185,6 +186,19 @@ impl View {
         } else {
             text
         }
+    }
+}
+
+/// What an object that tells of `event` is.
+fn item_of(event: &Event) -> fn(String) -> Item {
+    let counts = matches!(
+        event,
+        Event::Bytes { .. } | Event::Nix(NixEvent::Moved { .. })
+    );
+    match () {
+        () if is_log(event) => Item::Log,
+        () if counts => Item::Progress,
+        () => Item::Line,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Between those who emit events and the screen: a bounded queue and a thread that alone writes.
 //!
 //! Whoever emits never waits for a reader. When nobody reads, lines of the builder's log are left out and
-//! counted; what is said of the run itself is kept. How far a phase is needs no queue: the thread looks
+//! counted, counts of bytes for programs are left out, and what is said of the run itself is kept. How far a phase is needs no queue: the thread looks
 //! at the newest state when it comes to it.
 
 use std::collections::VecDeque;
@@ -141,7 +141,8 @@ impl Inbox {
                 self.left_out += 1;
                 return;
             }
-            Item::Log(text) | Item::Line(text) => text.len(),
+            Item::Progress(text) if self.bytes.saturating_add(text.len()) > MOST_WAITING => return,
+            Item::Log(text) | Item::Progress(text) | Item::Line(text) => text.len(),
             Item::Closed => {
                 self.closing = true;
                 self.view.end_live();
@@ -223,7 +224,9 @@ impl Batch {
         let mut lines = String::new();
         for item in self.items {
             match item {
-                Item::Line(text) | Item::Log(text) => lines.extend([text.as_str(), "\n"]),
+                Item::Line(text) | Item::Log(text) | Item::Progress(text) => {
+                    lines.extend([text.as_str(), "\n"]);
+                }
                 Item::Closed => {
                     screen.write(&mem::take(&mut lines));
                     screen.close();
@@ -247,6 +250,7 @@ mod tests {
 
     use super::*;
     use crate::event::{NixEvent, Phase};
+    use crate::ui::json::Json;
     use crate::ui::plain::Plain;
     use crate::ui::view::Kind;
 
@@ -322,6 +326,34 @@ mod tests {
         let shown = all.matches(&line).count();
         assert_eq!(shown, MOST_WAITING / (line.len() + UNNAMED.len()));
         assert!(all.contains(&format!("({} lines", 20_000 - shown)));
+    }
+
+    #[test]
+    fn programs_that_do_not_read_miss_counts_and_no_change() {
+        let (send, read) = sync_channel(0);
+        let view = View::new(Kind::Json(Json::default()), 0, false);
+        let writer = Writer::start(Screen::plain(Slow(send)), view).unwrap();
+        writer.take(&Event::Started(Phase::Build));
+        while !writer.0.lock().waiting.is_empty() {
+            std::thread::yield_now();
+        }
+        // Each is of another activity, so none is too soon after the last.
+        let moved = |id| NixEvent::Moved {
+            id,
+            done: 1,
+            expected: 2,
+        };
+        for id in 0..120_000 {
+            writer.take(&Event::Nix(moved(id)));
+        }
+        assert!(writer.0.lock().bytes <= MOST_WAITING);
+        writer.take(&Event::Nix(NixEvent::Stopped { id: 7 }));
+        writer.take(&Event::Finished(Phase::Build, Duration::ZERO));
+        writer.close(Duration::from_millis(1));
+        let all = until(&read, "phase-ended");
+        assert!(all.contains("\"ended\"") && all.contains("phase-started"));
+        assert!(all.matches("\"progress\"").count() < 120_000);
+        assert!(!all.contains("left-out"));
     }
 
     #[test]

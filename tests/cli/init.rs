@@ -1,6 +1,11 @@
 //! `init` writes a configuration that is the person's own.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use nix::pty::openpty;
 
 use crate::person;
 use crate::support::*;
@@ -79,4 +84,189 @@ fn a_hostile_comment_drives_no_terminal() {
     );
     let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains("[2J\\\"; evil = \\${x}\"\n"), "{text}");
+}
+
+#[test]
+fn a_folder_is_made_and_a_key_that_is_named_is_the_only_one() {
+    let person = with_key("me@here");
+    let other = format!(
+        "{} other",
+        KEY.replace(
+            "F4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c",
+            "F4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd2c"
+        )
+    );
+    person.write("other.pub", &other);
+    let person = person.with("LANG", "de_DE.UTF-8");
+    let words = [
+        "init",
+        "pi/board",
+        "--ssh-key",
+        "other.pub",
+        "--template",
+        "sd-card",
+    ];
+    let told = ran(&mut person.sdbuild(&words))
+        .exits(0)
+        .says(&["locale de_DE.UTF-8"]);
+    let path = person.home.path().join("pi/board/sd-card.nix");
+    assert_eq!(told.stdout, format!("{}\n", path.display()));
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(&other) && !text.contains("me@here"), "{text}");
+    assert!(
+        text.contains("i18n.defaultLocale = \"de_DE.UTF-8\";"),
+        "{text}"
+    );
+    person.write("none.pub", "hello");
+    ran(&mut person.sdbuild(&["init", "x", "--ssh-key", "none.pub"]))
+        .exits(2)
+        .says(&["none.pub is no public SSH key"]);
+    assert!(!person.home.path().join("x").exists(), "nothing was made");
+}
+
+#[test]
+fn keys_of_a_running_agent_are_taken() {
+    let person = person();
+    let (private, public) = key(&person);
+    let socket = person.state.path().join("agent");
+    let mut agent = Command::new("ssh-agent");
+    let mut agent = agent
+        .args(["-D", "-a"])
+        .arg(&socket)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It says where it is once it listens.
+    let mut said = String::new();
+    BufReader::new(agent.stdout.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    let mut add = Command::new("ssh-add");
+    add.args(["-q"]).arg(&private).env("SSH_AUTH_SOCK", &socket);
+    let added = ran(&mut add);
+    let person = person.with("SSH_AUTH_SOCK", socket.to_str().unwrap());
+    let told = ran(&mut person.sdbuild(&["init"]));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let told = told.exits(0);
+    assert!(told.stderr.contains(&public), "{}", told.stderr);
+    // An agent that is gone is no trouble.
+    ran(&mut person.sdbuild(&["init", "--config", "two.nix"]))
+        .exits(0)
+        .says(&["no public SSH key was found"]);
+}
+
+/// A server that answers `/octocat.keys` with `body`, and everything else with 404, so many times.
+fn github(body: &str, times: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let body = body.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(times) {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let request = lines.next().unwrap().unwrap();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let there = request.starts_with("GET /octocat.keys ");
+            let (status, body) = if there {
+                ("200 OK", &*body)
+            } else {
+                ("404 Not Found", "")
+            };
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn keys_of_an_account_are_shown_and_taken_only_when_somebody_says_so() {
+    let listed = format!("{KEY}\nnonsense\n{KEY} again\n");
+    let person = with_key("mine").with("SDBUILD_GITHUB", github(&listed, 2));
+    let cache = person.state.path().join("cache");
+    let person = person.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    ran(&mut person.sdbuild(&["init", "--github", "octocat"]))
+        .exits(2)
+        .says(&["octocat.keys has: ssh-ed25519 ", "nobody to ask", "--yes"]);
+    assert_eq!(names(person.home.path()), ["out"]);
+    ran(&mut person.sdbuild(&["init", "--github", "octocat", "--yes"])).exits(0);
+    let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
+    assert_eq!(text.matches("ssh-ed25519 AAAA").count(), 1, "{text}");
+    assert!(!text.contains("mine"), "only that account's: {text}");
+}
+
+#[test]
+fn an_account_without_keys_or_that_cannot_be_is_an_error() {
+    let person = person().with("SDBUILD_GITHUB", github("", 1));
+    let cache = person.state.path().join("cache");
+    let person = person.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    ran(&mut person.sdbuild(&["init", "--github", "octocat"]))
+        .exits(2)
+        .says(&["lists no SSH key"]);
+    ran(&mut person.sdbuild(&["init", "--github", "../x"]))
+        .exits(2)
+        .says(&["`../x` is no account's name"]);
+    assert_eq!(names(person.home.path()), ["out"]);
+}
+
+/// What stands in the file for the network `Home` with the pass phrase `correct horse`.
+const JOINED: &str = "networking.wireless.networks.\"Home\".pskRaw = \"";
+
+#[test]
+fn a_wireless_network_is_joined_by_a_key_and_not_by_its_phrase() {
+    let person = with_key("me");
+    person.write("phrase", "correct horse\n");
+    let words = ["init", "--wifi", "Home", "--wifi-password-file", "phrase"];
+    ran(&mut person.sdbuild(&words))
+        .exits(0)
+        .says(&["the key of the wireless network is in the file"]);
+    let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
+    assert!(
+        text.contains(JOINED) && !text.contains("correct horse"),
+        "{text}"
+    );
+    ran(&mut person.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
+        .exits(2)
+        .says(&["nobody to ask", "--wifi-password-file"]);
+    person.write("phrase", "short");
+    ran(person.sdbuild(&words).args(["--config", "x.nix"]))
+        .exits(2)
+        .says(&["no pass phrase", "8 to 63"]);
+}
+
+#[test]
+fn a_phrase_that_is_typed_is_not_shown() {
+    let person = with_key("me");
+    let pty = openpty(None, None).unwrap();
+    let side = || Stdio::from(pty.slave.try_clone().unwrap());
+    // The command itself would keep the terminal open.
+    let mut init = {
+        let mut command = person.sdbuild(&["init", "--wifi", "Home"]);
+        let command = command.stdin(side()).stderr(side()).stdout(Stdio::null());
+        command.spawn().unwrap()
+    };
+    drop(pty.slave);
+    let mut terminal = fs::File::from(pty.master);
+    let mut seen = Vec::new();
+    let mut typed = false;
+    let mut byte = [0; 1];
+    // At its end a pseudo-terminal gives an error.
+    while terminal.read_exact(&mut byte).is_ok() {
+        seen.extend(byte);
+        if !typed && seen.ends_with(b"Pass phrase of Home: ") {
+            terminal.write_all(b"correct horse\n").unwrap();
+            typed = true;
+        }
+    }
+    assert!(init.wait().unwrap().success());
+    let seen = String::from_utf8_lossy(&seen);
+    assert!(typed && !seen.contains("horse"), "{seen}");
+    let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
+    assert!(text.contains(JOINED), "{text}");
 }

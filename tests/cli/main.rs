@@ -367,9 +367,13 @@ fn what_a_boot_test_needs_is_looked_for_before_the_build() {
     ran(&mut person.build(&["--boot-test", "--ssh-key", "no-such-key"]))
         .exits(2)
         .says(&["no-such-key"]);
+    person.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
     ran(&mut person.build(&["--ssh-key", "key"]))
         .exits(2)
-        .says(&["--boot-test"]);
+        .says(&["key is no public SSH key", ".pub", "--boot-test"]);
+    ran(&mut person.build(&["--set", "time.timeZone"]))
+        .exits(2)
+        .says(&["not of the form OPTION=VALUE"]);
 }
 
 /// Every `sdbuild WORD` that a message or the documentation names is a command.
@@ -403,19 +407,30 @@ fn no_text_names_a_command_that_does_not_exist() {
 #[test]
 fn a_boot_says_at_once_what_it_lacks() {
     let person = person().with("PATH", "/nowhere");
-    ran(&mut person.sdbuild(&["boot", "none.img", "--until-ssh", "--ssh-key", "none"]))
+    let words = ["boot", "none.img", "--until-ssh", "--ssh-key", "none"];
+    let here = [
+        "none.img",
+        "ssh is not on this machine",
+        "none: No such file",
+    ];
+    ran(&mut person.sdbuild(&words)).exits(2).says(&here);
+    let qemu = [
+        "qemu-system-aarch64 is not on this machine",
+        "hint: install it: qemu-system-arm",
+    ];
+    ran(person.sdbuild(&words).args(["--emulator", "host"]))
         .exits(2)
-        .says(&[
-            "none.img",
-            "qemu-system-aarch64 is not on this machine",
-            "ssh is not on this machine",
-            "none: No such file",
-            "hint: install it: qemu-system-arm",
-        ]);
+        .says(&here)
+        .says(&qemu);
+    // Neither a QEMU of its own nor an engine that would have one.
     person.write("some.img", "x");
     ran(&mut person.sdbuild(&["boot", "some.img"]))
         .exits(3)
-        .says(&["qemu-system-aarch64 is not on this machine"]);
+        .says(&qemu)
+        .says(&["boot in a container: ", "no engine answers"]);
+    let container = ["boot", "some.img", "--emulator", "container"];
+    let failed = ran(&mut person.sdbuild(&container)).exits(3);
+    assert!(!failed.stderr.contains("qemu-system"), "{}", failed.stderr);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn every_layer_is_named() {
     .unwrap();
     person.write(
         "sdbuild.toml",
-        "system = \"aarch64-linux\"\nforce = true\nemulation = \"host\"\n",
+        "system = \"aarch64-linux\"\nforce = false\nemulation = \"host\"\n",
     );
     let told = ran(&mut person.sdbuild(&["settings", "--output", "out"]))
         .exits(0)
@@ -36,7 +36,7 @@ fn every_layer_is_named() {
         "glue                 native  (environment, SDBUILD_GLUE)".to_owned(),
         "builder-image        -  (default)".to_owned(),
         format!("output               {home}/out  (flag)"),
-        format!("force                true  ({project})"),
+        format!("force                false  ({project})"),
         "substituters         none  (environment, SDBUILD_SUBSTITUTERS)".to_owned(),
         "cores                2  (environment, SDBUILD_CORES)".to_owned(),
         format!("jobs                 3  ({user})"),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sdbuild::binfmt::{Owner, Registrar, classify, probe};
+use sdbuild::binfmt::{Owner, Registrar, Tried, classify, probe};
 
 use crate::bench::{AT_ONCE, Bench};
 use crate::support::*;
@@ -92,9 +92,14 @@ fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
             }
         }
         let lease = registrar.hold(&bench.cancel).await.unwrap();
-        probe(&bench.engine, &bench.image, &bench.run, &bench.cancel)
-            .await
-            .unwrap();
+        probe(
+            &bench.engine,
+            (&bench.image, Tried::Registered),
+            &bench.run,
+            &bench.cancel,
+        )
+        .await
+        .unwrap();
         assert_eq!(lease.release(&bench.cancel).await, []);
         assert_eq!(theirs(), before, "byte for byte");
     });
@@ -127,7 +132,14 @@ fn another_runs_registrar_removes_what_a_dead_one_left() {
 fn the_probe_needs_a_handler() {
     with_engine(async {
         let bench = Bench::new().await;
-        let probe = || probe(&bench.engine, &bench.image, &bench.run, &bench.cancel);
+        let probe = || {
+            probe(
+                &bench.engine,
+                (&bench.image, Tried::Registered),
+                &bench.run,
+                &bench.cancel,
+            )
+        };
         if machine_emulates() {
             probe().await.unwrap();
         } else {

@@ -51,3 +51,23 @@ fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
     person.write("sd-card.nix", &product(SMALL_IMAGE));
     ran(&mut person.build(&[])).exits(0).says(&[&builder]);
 }
+
+/// Without a registrar nobody asked for handlers, so dead runs were remembered for good.
+#[test]
+fn a_private_build_forgets_the_dead_run_that_it_swept() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let script = fresh("    echo in the middle\n    sleep 600");
+    person.write("sd-card.nix", &product(&script));
+    let mut build = Running::start(&mut person.build(&["-v", "--emulation", "private"]));
+    build.until("in the middle");
+    build.signal(Signal::SIGKILL);
+    build.finish();
+    let runs = person.state.path().join(".local/state/sdbuild/runs");
+    assert_eq!(names(&runs).len(), 1);
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&["--emulation", "private"])).exits(0);
+    assert_eq!(names(&runs), [""; 0]);
+}

@@ -10,6 +10,7 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::disallowed_methods,
+    unreachable_pub,
     reason = "tests fail by panicking"
 )]
 
@@ -18,33 +19,17 @@ mod loops;
 mod maps;
 mod trees;
 
-use std::path::{Path, PathBuf};
+#[path = "../support/tools.rs"]
+mod tools;
+
+use std::path::Path;
 use std::process::{Command, Output};
+
+use tools::{find, have};
 
 /// The project's root.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Whether all of `tools` are here. Says aloud when they are not; in CI that is a failure.
-fn have(tools: &[&str]) -> bool {
-    let missing: Vec<_> = tools.iter().filter(|tool| find(tool).is_none()).collect();
-    let ci = std::env::var_os("CI").is_some();
-    assert!(
-        missing.is_empty() || !ci,
-        "in CI every test must run: no {missing:?}"
-    );
-    if !missing.is_empty() {
-        eprintln!("SKIPPED: no {missing:?}; run scripts/setup --test");
-    }
-    missing.is_empty()
-}
-
-fn find(tool: &str) -> Option<PathBuf> {
-    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
-        .iter()
-        .map(|folder| Path::new(folder).join(tool))
-        .find(|path| path.exists())
 }
 
 /// Runs a tool with words that are parted by spaces.

@@ -9,6 +9,7 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::disallowed_methods,
+    unreachable_pub,
     reason = "tests fail by panicking"
 )]
 
@@ -19,6 +20,9 @@ mod packed;
 mod systems;
 mod tables;
 
+#[path = "../support/tools.rs"]
+mod tools;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,27 +31,7 @@ use sdbuild::cancel::Cancel;
 use sdbuild::image::Error;
 use sdbuild::image::disk::Section;
 use sdbuild::image::files::FileSystem;
-
-/// Whether all of `tools` are here. Says aloud when they are not; in CI that is a failure.
-fn have(tools: &[&str]) -> bool {
-    let missing: Vec<_> = tools.iter().filter(|tool| find(tool).is_none()).collect();
-    let ci = std::env::var_os("CI").is_some();
-    assert!(
-        missing.is_empty() || !ci,
-        "in CI every test must run: no {missing:?}"
-    );
-    if !missing.is_empty() {
-        eprintln!("SKIPPED: no {missing:?}; run scripts/setup --test");
-    }
-    missing.is_empty()
-}
-
-fn find(tool: &str) -> Option<PathBuf> {
-    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
-        .iter()
-        .map(|folder| Path::new(folder).join(tool))
-        .find(|path| path.exists())
-}
+use tools::{find, have};
 
 /// Runs a tool, which has to succeed; its output.
 fn run(line: &str, folder: &Path) -> String {

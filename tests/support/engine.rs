@@ -52,6 +52,11 @@ impl OwnEngine {
         format!("unix://{}", self.socket().display())
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn socket(&self) -> PathBuf {
         self.folder.path().join("docker.sock")
     }
@@ -125,7 +130,7 @@ fn spawn(folder: &tempfile::TempDir, hide_binfmt: bool, more: &[String]) -> Chil
     // Fixed text; the folder is an argument, never part of the script.
     let script = format!(
         "[ \"$2\" = keep ] || umount {BINFMT} || exit 1\n\
-         folder=$1\nshift 2\n\
+         folder=$1\nshift 2\nip link set lo up\n\
          exec dockerd --host \"unix://$folder/docker.sock\" --data-root \"$folder/data\" \
          --exec-root \"$folder/exec\" --pidfile \"$folder/pid\" \"$@\" >>\"$folder/log\" 2>&1"
     );

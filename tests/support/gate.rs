@@ -5,9 +5,6 @@ use std::process::Command;
 
 use super::BINFMT;
 
-/// Where tools are, for people whose `PATH` lacks root's.
-const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-
 /// Whether an engine answers and the kernel's table is mounted.
 pub fn engine_is_here() -> bool {
     let engine = Command::new("docker").args(["version"]).output();
@@ -27,13 +24,13 @@ pub fn root_is_here() -> bool {
 
 /// Whether all of `tools` (names or paths) are installed.
 pub fn tools_are_here(tools: &[&str]) -> bool {
-    let is_here = |tool: &str| {
-        FOLDERS
-            .iter()
-            .any(|folder| Path::new(folder).join(tool).exists())
-    };
-    let missing: Vec<_> = tools.iter().filter(|tool| !is_here(tool)).collect();
-    missing.is_empty() || skipped(&format!("no {missing:?}; run scripts/setup --test"))
+    super::tools::have(tools)
+}
+
+/// Whether `scripts/setup --test` has unpacked `tool`.
+pub fn unpacked(tool: &str) -> bool {
+    let is_here = super::root().join(super::TOOLS).join(tool).exists();
+    is_here || skipped(&format!("no {tool}; run scripts/setup --test"))
 }
 
 /// Whether an image can be booted, logged into and broken.

@@ -11,14 +11,23 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+mod account;
 mod engine;
 mod gate;
 mod handler;
+mod screen;
+mod service;
 mod small;
+mod sshd;
+mod tools;
+pub use account::Account;
 pub use engine::OwnEngine;
-pub use gate::{boot_is_here, engine_is_here, root_is_here, tools_are_here, with_engine};
+pub use gate::{boot_is_here, engine_is_here, root_is_here, tools_are_here, unpacked, with_engine};
 pub use handler::{Handler, machine_emulates};
+pub use screen::{Screen, parser};
+pub use service::{Make, Service};
 pub use small::Small;
+pub use sshd::{Sshd, TOOLS};
 
 /// The kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";

@@ -29,6 +29,8 @@ pub async fn engine() -> Engine {
         docker_host: settings.docker_host.as_deref(),
         docker_context: settings.docker_context.as_deref(),
         docker_config: settings.docker_config.clone(),
+        docker_tls_verify: settings.docker_tls_verify,
+        docker_cert_path: settings.docker_cert_path.clone(),
         runtime_dir: settings.runtime_dir.clone(),
     };
     Engine::connect(&choose(&inputs).unwrap()).await.unwrap()

@@ -2,12 +2,15 @@ use std::os::unix::net::UnixListener;
 
 use super::*;
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 fn inputs(folder: &Path) -> EndpointInputs<'static> {
     EndpointInputs {
         docker_host: None,
         docker_context: None,
         docker_config: folder.to_owned(),
+        docker_tls_verify: false,
+        docker_cert_path: None,
         runtime_dir: None,
     }
 }
@@ -53,7 +56,7 @@ fn docker_host_is_read_as_docker_does() {
 #[test]
 fn what_we_do_not_speak_is_said_with_a_way_out() {
     for address in [
-        "ssh://me@pi",
+        "ssh://me:secret@pi",
         "https://pi:2376",
         "npipe:////./pipe/x",
         "pi",
@@ -62,14 +65,14 @@ fn what_we_do_not_speak_is_said_with_a_way_out() {
     ] {
         let failure = crate::failure::Failure::from(host(address).unwrap_err());
         assert!(
-            failure.to_string().contains("not supported yet"),
+            failure.to_string().contains("is not supported"),
             "{failure}"
         );
         assert!(
             failure
                 .hints
                 .iter()
-                .any(|hint| hint.contains("ssh -nNT -L"))
+                .any(|hint| hint.contains("ssh://[USER@]HOST"))
         );
     }
 }
@@ -118,6 +121,48 @@ fn contexts_are_found_by_the_hash_of_their_name() {
 }
 
 #[test]
+fn certificates_come_from_the_context_or_from_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().to_owned();
+    let tls = |certificates: &Path| Endpoint::Tls {
+        address: "pi:2376".into(),
+        certificates: certificates.to_owned(),
+    };
+    let verified = EndpointInputs {
+        docker_host: Some("tcp://pi"),
+        docker_tls_verify: true,
+        ..inputs(&config)
+    };
+    assert_eq!(choose(&verified).unwrap(), tls(&config));
+    let elsewhere = EndpointInputs {
+        docker_cert_path: Some("/certs".into()),
+        ..verified
+    };
+    assert_eq!(choose(&elsewhere).unwrap(), tls(Path::new("/certs")));
+
+    context(
+        &config,
+        "pi",
+        r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376"}}}"#,
+    );
+    let named = EndpointInputs {
+        docker_context: Some("pi"),
+        ..inputs(&config)
+    };
+    assert_eq!(choose(&named).unwrap(), Endpoint::Tcp("pi:2376".into()));
+    let digest = hex::encode(Sha256::digest("pi"));
+    let material = config.join("contexts/tls").join(digest).join("docker");
+    std::fs::create_dir_all(&material).unwrap();
+    std::fs::write(material.join("ca.pem"), "").unwrap();
+    assert_eq!(choose(&named).unwrap(), tls(&material));
+
+    let blind = r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376","SkipTLSVerify":true}}}"#;
+    context(&config, "pi", blind);
+    let refusal = choose(&named).unwrap_err().to_string();
+    assert!(refusal.contains("skips the check"), "{refusal}");
+}
+
+#[test]
 fn a_broken_context_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for (text, part) in [
@@ -155,7 +200,7 @@ fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     };
     pipe(&folder.path().join("config.json"));
-    assert_eq!(current_context(folder.path()), None);
+    assert_eq!(context::current(folder.path()), None);
     context(folder.path(), "pi", "");
     let digest = hex::encode(Sha256::digest("pi"));
     pipe(
@@ -165,7 +210,7 @@ fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
             .join(digest)
             .join("meta.json"),
     );
-    let error = context_host(folder.path(), "pi").unwrap_err().to_string();
+    let error = context::read(folder.path(), "pi").unwrap_err().to_string();
     assert!(error.contains("not a plain file"), "{error}");
 }
 

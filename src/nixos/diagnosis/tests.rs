@@ -32,6 +32,7 @@ fn said(summary: &str) -> Findings {
 fn failed(how: &str, line: &str) -> Findings {
     let message = format!("builder for '/nix/store/x-kernel.drv' failed {how}");
     let failed = FailedBuild {
+        derivation: None,
         name: "kernel".into(),
         message: message.clone(),
         tail: vec![line.into()],
@@ -221,6 +222,21 @@ fn images_that_are_too_small_have_a_hint() {
         assert_eq!(failure.class, Class::Build);
         assert!(failure.hints.iter().any(|h| h.contains(hint)), "{line}");
     }
+}
+
+#[test]
+fn no_space_for_another_namespace_is_no_full_disk() {
+    let line = "sdbuild: private emulation: namespaces: unshare: No space left on device";
+    let mut findings = Findings::default();
+    findings.others.push_back(line.to_owned());
+    let failure = diagnose(&ending(119), &findings);
+    assert_eq!(failure.class, Class::Environment);
+    let (text, hints) = (failure.to_string(), failure.hints.join(" "));
+    assert!(text.contains("namespaces: unshare"), "{text}");
+    assert!(
+        hints.contains("max_user_namespaces") && !hints.contains("df -h"),
+        "{hints}"
+    );
 }
 
 #[test]

@@ -2,7 +2,11 @@ use super::*;
 use crate::oci::ExtraContent;
 
 type Make = fn(Architecture, Option<&Path>) -> Result<Definition, Failure>;
-const ALL: [Make; 2] = [Definition::registrar, Definition::builder];
+const ALL: [Make; 3] = [
+    Definition::registrar,
+    Definition::builder,
+    Definition::emulator,
+];
 
 #[test]
 fn the_built_in_locks_are_whole() {

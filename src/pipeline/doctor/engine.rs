@@ -91,20 +91,13 @@ fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
     let topic = "emulation";
     let choose = |choice| Emulation::choose(choice, settings.system, facts);
     let taken = match choose(settings.emulation) {
-        Ok(taken) => word(taken),
+        Ok(taken) => Emulate::from(taken),
         Err(failure) => return Check::failed(topic, &failure),
     };
-    let mut possible = Vec::new();
-    if choose(None).is_ok() {
-        possible.push("none");
-    }
-    if matches!(choose(Register), Ok(Emulation::Register)) {
-        possible.push("register");
-    }
-    if choose(Private).is_ok() {
-        possible.push("private");
-    }
-    possible.push("host (with a handler that is there)");
+    let possible = [None, Register, Private].into_iter();
+    let possible = possible.filter(|mode| choose(*mode).is_ok());
+    let mut possible: Vec<_> = possible.map(|mode| mode.to_string()).collect();
+    possible.push("host (with a handler that is there)".to_owned());
     let possible = possible.join(", ");
     let how = match settings.emulation {
         Auto => "auto takes",
@@ -117,15 +110,6 @@ fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
             settings.system
         ),
     )
-}
-
-fn word(emulation: Emulation) -> &'static str {
-    match emulation {
-        Emulation::Native => "none",
-        Emulation::Register => "register",
-        Emulation::Private => "private",
-        Emulation::Host => "host",
-    }
 }
 
 fn memory(facts: &EngineFacts, settings: &settings::Build) -> Check {

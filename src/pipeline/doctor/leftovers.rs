@@ -8,6 +8,7 @@ use crate::pipeline::beacon::Beacons;
 use crate::pipeline::doctor::{Check, PATIENCE};
 use crate::pipeline::{status, table};
 use crate::settings;
+use crate::waiting::at_most;
 
 const TOPIC: &str = "leftovers";
 
@@ -25,10 +26,10 @@ pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -
         let entries = table::here(engine).unwrap_or_default();
         status::find(engine, (common, &own), entries).await
     };
-    match tokio::time::timeout(PATIENCE, Box::pin(look)).await {
-        Err(_) => Check::warning(TOPIC, "the engine does not tell its containers in time"),
-        Ok(Err(failure)) => Check::warning(TOPIC, format!("cannot be told: {failure}")),
-        Ok(Ok(found)) => {
+    match at_most(PATIENCE, look).await {
+        None => Check::warning(TOPIC, "the engine does not tell its containers in time"),
+        Some(Err(failure)) => Check::warning(TOPIC, format!("cannot be told: {failure}")),
+        Some(Ok(found)) => {
             let containers = (found.containers.len(), "container");
             let handlers = (found.handlers.len(), "handler");
             told(&words(&[containers, handlers]), cache)

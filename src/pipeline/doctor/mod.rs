@@ -16,6 +16,7 @@ use crate::failure::{Class, Failure};
 use crate::output;
 use crate::pipeline::{Context, connection};
 use crate::settings;
+use crate::waiting::at_most;
 
 /// An engine or a server that takes longer is not one to wait for in every build either.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -112,8 +113,8 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
 
 async fn ask_engine(settings: &settings::Build, context: &Context) -> Result<Engine, Failure> {
     let connect = connection::connect(&settings.common, &context.cancel);
-    let answer = tokio::time::timeout(PATIENCE, Box::pin(connect)).await;
-    answer.unwrap_or_else(|_| {
+    let answer = at_most(PATIENCE, connect).await;
+    answer.unwrap_or_else(|| {
         let text = format!("the engine does not answer within {} s", PATIENCE.as_secs());
         Err(Failure::message(Class::Environment, text)
             .hint("see whether it still runs: `docker info`, `systemctl status docker`"))
@@ -123,7 +124,6 @@ async fn ask_engine(settings: &settings::Build, context: &Context) -> Result<Eng
 /// Whether the engine has every container image that a build needs, so that no package is fetched.
 async fn held(engine: Option<&Engine>, settings: &settings::Build) -> bool {
     let Some(engine) = engine else { return false };
-    let look = Box::pin(engine::holds_images(engine, settings));
-    let held = tokio::time::timeout(PATIENCE, look).await;
-    held.is_ok_and(|held| held.unwrap_or(false))
+    let held = at_most(PATIENCE, engine::holds_images(engine, settings)).await;
+    held.is_some_and(|held| held.unwrap_or(false))
 }

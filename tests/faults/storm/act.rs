@@ -69,7 +69,8 @@ pub fn act(run: &mut Run<'_>, ground: &mut Ground) {
             fill(run.scene.disk.as_ref().unwrap().path());
         }
         Deed::CacheDamaged if run.scene.variant.is_empty() => run.scene.damage_cache(),
-        Deed::DoubleKill { .. } => double_kill(run),
+        Deed::DoubleKill { .. } => double_kill(run, "registrar"),
+        Deed::PrivateKill => double_kill(run, "builder"),
         Deed::ForeignHandler => foreign_handler(run),
         Deed::ForeignContainer => foreign_container(run),
         Deed::HandlerRemoved => handler_removed(run),
@@ -235,12 +236,17 @@ fn engine_stalls(run: &mut Run<'_>, engine: &mut OwnEngine) {
     engine.signal(Signal::SIGCONT);
 }
 
-fn double_kill(run: &mut Run<'_>) {
-    let Some(name) = running(run, "registrar") else {
+/// sdbuild, and whoever is on its leash.
+fn double_kill(run: &mut Run<'_>, role: &str) {
+    let Some(name) = running(run, role) else {
+        // The run was over before anybody could be killed.
+        run.scene.variant.push_str("missed");
+        run.moment = run.live.age();
         return;
     };
+    run.phase = run.where_it_is().0;
     if run.scene.rng.bool() {
-        // What is paused does not see the end of its leash: the handler stays for sure.
+        // What is paused does not see the end of its leash: what it holds stays for sure.
         run.scene.variant.push_str("paused");
         try_docker(&["pause", &name]);
         run.live.signal(Signal::SIGKILL);

@@ -46,6 +46,8 @@ pub enum Deed {
     DoubleKill {
         clean: bool,
     },
+    /// sdbuild and its private builder at once.
+    PrivateKill,
     ForeignHandler,
     ForeignContainer,
     HandlerRemoved,
@@ -81,7 +83,7 @@ const fn kind(name: &'static str, deed: Deed, phases: &'static [Phase]) -> Kind 
 }
 
 /// A run's kind is the one at its seed's remainder. New ones go to the end.
-pub static KINDS: [Kind; 40] = [
+pub static KINDS: [Kind; 41] = [
     kind("INT", Deed::Signal(Signal::SIGINT), ANY),
     kind("TERM", Deed::Signal(Signal::SIGTERM), ANY),
     kind("HUP", Deed::Signal(Signal::SIGHUP), ANY),
@@ -134,6 +136,7 @@ pub static KINDS: [Kind; 40] = [
     kind("foreign container", Deed::ForeignContainer, ANY),
     kind("handler removed", Deed::HandlerRemoved, HELD),
     kind("two and four builds", Deed::ManyBuilds, ANY),
+    kind("private, all killed", Deed::PrivateKill, BUILDER),
 ];
 
 /// What a run may come to.
@@ -202,7 +205,7 @@ pub fn may(deed: Deed, variant: &str, phase: Phase) -> May {
         | Deed::ForeignContainer
         | Deed::ManyBuilds => codes(&[0], NEVER_HANGS, ""),
         // Whatever the rest of it came to: sdbuild was killed.
-        Deed::DoubleKill { .. } => May {
+        Deed::DoubleKill { .. } | Deed::PrivateKill => May {
             end: vec![End::Signal(Signal::SIGKILL as i32)],
             within: SOON,
             says: "",
@@ -238,6 +241,7 @@ impl Deed {
             self,
             Self::Signal(Signal::SIGKILL)
                 | Self::DoubleKill { .. }
+                | Self::PrivateKill
                 | Self::Engine(_)
                 | Self::EngineStalls
                 | Self::LastingEngine

@@ -19,6 +19,8 @@ const BLOCK: usize = 1 << 20;
 pub enum Job {
     /// Emulated programs, in the miniature nixpkgs.
     Emulated,
+    /// Some seconds more than in the run that the moments come from, so that they do not come too late.
+    Held,
     /// Half a minute of it.
     Long,
     /// Eats memory.
@@ -34,6 +36,7 @@ pub fn configuration(job: Job, seed: u64) -> String {
     match job {
         Job::Offline => offline(seed),
         Job::Emulated => emulated(seed, ""),
+        Job::Held => emulated(seed, "    for i in $(seq 24); do date; sleep 0.25; done\n"),
         Job::Long => emulated(seed, "    for i in $(seq 100); do date; sleep 0.25; done\n"),
         Job::Memory => emulated(
             seed,

@@ -15,6 +15,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::support::{BINFMT, names};
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -35,6 +37,7 @@ struct Heard {
     lines: Vec<(Duration, String)>,
     stdout: Vec<u8>,
     runs: BTreeSet<String>,
+    handlers: BTreeSet<String>,
     ended: Option<(End, Duration)>,
 }
 
@@ -165,6 +168,11 @@ impl Live {
         self.shared.heard.lock().unwrap().runs.clone()
     }
 
+    /// The handlers of those runs that were in the kernel's table at some moment.
+    pub fn handlers(&self) -> BTreeSet<String> {
+        self.shared.heard.lock().unwrap().handlers.clone()
+    }
+
     /// How and when it ended, if it did.
     pub fn ended(&self) -> Option<(End, Duration)> {
         self.shared.heard.lock().unwrap().ended
@@ -271,15 +279,19 @@ fn pump(mut pipe: impl Read, closed: &AtomicBool, mut take: impl FnMut(&[u8])) {
     }
 }
 
-/// Waits for the child, and notes which beacons are lit meanwhile.
+/// Waits for the child, and notes which beacons are lit and which handlers are there meanwhile.
 fn watch(mut child: Child, runs: &Path, shared: &Shared) {
     loop {
         let status = child.try_wait().unwrap();
         let lit = fs::read_dir(runs).into_iter().flatten().flatten();
-        let names = lit.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let ids: Vec<String> = names.filter(|name| name.len() == 12).collect();
+        let lit = lit.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let ids: Vec<String> = lit.filter(|name| name.len() == 12).collect();
+        let table = names(Path::new(BINFMT));
         let mut heard = shared.heard.lock().unwrap();
         heard.runs.extend(ids);
+        let of_ours = |name: &String| heard.runs.iter().any(|id| name.ends_with(id.as_str()));
+        let handlers: Vec<String> = table.into_iter().filter(of_ours).collect();
+        heard.handlers.extend(handlers);
         if let Some(status) = status {
             let end = status
                 .signal()

@@ -22,6 +22,7 @@ mod job;
 mod live;
 mod mirror;
 mod moments;
+mod private;
 mod report;
 mod run;
 mod scene;
@@ -32,6 +33,7 @@ use deeds::{KINDS, Kind};
 use ground::Ground;
 use mirror::{Manner, Mirror, Package};
 use moments::{Phase, Usual};
+use private::Registrars;
 use report::Book;
 use run::Record;
 
@@ -49,6 +51,7 @@ pub struct Storm {
     engines: Mutex<[Option<OwnEngine>; 2]>,
     /// Held by each run; as a whole by one that wants to be alone.
     company: RwLock<()>,
+    pub registrars: Registrars,
     /// Long waits are as short as they can be.
     pub brief: bool,
 }
@@ -174,6 +177,7 @@ fn one(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
             seed,
             kind: kind.name,
             variant: String::new(),
+            private: private::is_drawn(kind, seed),
             phase: Phase::Start,
             moment: Duration::ZERO,
             end: None,
@@ -212,7 +216,9 @@ fn prepare(ground: &Ground) -> Storm {
     {
         std::fs::remove_file(cache.join("sha256").join(&package.sha256)).unwrap_or(());
     }
+    let registrars = Registrars::watch();
     let usual = Usual::of(&ground::undisturbed(&person));
+    assert!(registrars.heard_any(), "nobody would notice a registrar");
     for phase in moments::ALL {
         eprintln!(
             "usually {:<9} {:>6} ms",
@@ -227,6 +233,7 @@ fn prepare(ground: &Ground) -> Storm {
         folder,
         engines: Mutex::default(),
         company: RwLock::default(),
+        registrars,
         brief: std::env::var_os("SDBUILD_FAULTS_BRIEF").is_some(),
     }
 }

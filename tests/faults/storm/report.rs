@@ -29,6 +29,9 @@ pub struct Kept {
     seed: u64,
     kind: String,
     variant: String,
+    /// Its builder had a handler of its own.
+    #[serde(default)]
+    private: bool,
     phase: String,
     pub violations: Vec<String>,
 }
@@ -53,6 +56,7 @@ impl Book {
             seed: record.seed,
             kind: record.kind.to_owned(),
             variant: record.variant.clone(),
+            private: record.private,
             phase: record.phase.word().to_owned(),
             violations: record.violations.clone(),
         };
@@ -80,10 +84,13 @@ impl Book {
 impl Record {
     /// One line: seed, deed, phase and milliseconds, verdict.
     pub fn line(&self) -> String {
-        let variant = if self.variant.is_empty() {
+        let private = if self.private { "private" } else { "" };
+        let words = [self.variant.trim(), private];
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        let variant = if words.is_empty() {
             String::new()
         } else {
-            format!(" ({})", self.variant)
+            format!(" ({})", words.join(", "))
         };
         let end = match self.end {
             None => "no end".to_owned(),
@@ -176,9 +183,10 @@ pub fn table(records: &[Kept]) -> String {
         .collect();
     writeln!(
         table,
-        "rarest deed: {} ({}); phases never hit: {}",
+        "rarest deed: {} ({}); with private emulation: {}; phases never hit: {}",
         rarest.name,
         cell(rarest.name, ""),
+        records.iter().filter(|run| run.private).count(),
         if missed.is_empty() {
             "none".to_owned()
         } else {

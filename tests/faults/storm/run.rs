@@ -12,7 +12,7 @@ use super::invariants::{self, Folder};
 use super::live::{End, Live, To};
 use super::moments::{Phase, phase_of, wait_for};
 use super::scene::{Scene, foreign_handlers};
-use super::{Storm, act, terminal};
+use super::{Storm, act, private, terminal};
 use crate::support::*;
 
 /// What one run came to.
@@ -21,6 +21,7 @@ pub struct Record {
     pub kind: &'static str,
     pub variant: String,
     /// Where the run was at the moment of the deed, and how old.
+    pub private: bool,
     pub phase: Phase,
     pub moment: Duration,
     /// How it ended, and how long after the deed.
@@ -97,7 +98,10 @@ pub fn run(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
 
 impl Run<'_> {
     fn start(&mut self) {
-        let mut command = self.scene.person.build(&self.scene.arguments());
+        let mut command = self
+            .scene
+            .person
+            .build(&self.scene.arguments(self.scene.replaces));
         let mut streams = [To::Us, To::Us];
         let mut full = |stream: usize| {
             let full = self.scene.rng.bool() || self.scene.phase == Phase::Start;
@@ -314,8 +318,10 @@ impl Run<'_> {
         self.scene.mend(ground);
         let person = &self.scene.person;
         let stale = invariants::left_by(&self.ids);
+        // Where no image is, nothing that a killed run left may be in the way.
+        let there = person.out().join(self.scene.image).exists();
         let mut next = Live::start(
-            &mut person.build(&["--force"]),
+            &mut person.build(&self.scene.arguments(there)),
             person.state.path(),
             [To::Us; 2],
         );
@@ -336,6 +342,12 @@ impl Run<'_> {
         }
         let found = invariants::after_the_next_build(self, ground, end == Some(End::Code(0)));
         self.violations.extend(found);
+        if self.scene.is_private() {
+            let registrars = &self.storm.registrars;
+            for live in [&self.live, &next] {
+                self.violations.extend(private::betrayed(live, registrars));
+            }
+        }
         self.tidy();
     }
 
@@ -374,6 +386,7 @@ impl Run<'_> {
             seed: self.scene.seed,
             kind: self.scene.kind.name,
             variant: std::mem::take(&mut self.scene.variant),
+            private: self.scene.is_private(),
             phase: self.phase,
             moment: self.moment,
             end,

@@ -11,6 +11,7 @@ use super::ground::{Ground, copy_cache, shared_objects};
 use super::job::{self, COMPRESSED, IMAGE, Job};
 use super::mirror::{Manner, Mirror, Package};
 use super::moments::{ALL, Phase};
+use super::private;
 use crate::support::*;
 
 /// The text of what was in the output folder before.
@@ -124,6 +125,12 @@ impl Scene {
             Deed::Processes => Job::Processes,
             // Longer than the registrar waits for a heartbeat.
             Deed::Stop if matches!(self.phase, Phase::Upload | Phase::Build) => Job::Long,
+            Deed::Registrar(_)
+            | Deed::Builder(_)
+            | Deed::BuilderPaused
+            | Deed::DoubleKill { .. }
+            | Deed::PrivateKill
+            | Deed::HandlerRemoved => Job::Held,
             Deed::Engine(_) | Deed::EngineStalls | Deed::LastingEngine | Deed::StoreFull => {
                 Job::Offline
             }
@@ -131,13 +138,20 @@ impl Scene {
         }
     }
 
-    /// The arguments beyond those of every build.
-    pub fn arguments(&self) -> Vec<&'static str> {
-        if self.replaces {
-            vec!["--force"]
+    /// The builder has a handler of its own.
+    pub fn is_private(&self) -> bool {
+        private::is_drawn(self.kind, self.seed)
+    }
+
+    /// The arguments beyond those of every build; with `force` what is there is replaced.
+    pub fn arguments(&self, force: bool) -> Vec<&'static str> {
+        let force = force.then_some("--force");
+        let private: &[_] = if self.is_private() {
+            &["--emulation", "private"]
         } else {
-            vec![]
-        }
+            &[]
+        };
+        force.into_iter().chain(private.iter().copied()).collect()
     }
 
     pub fn cache(&self) -> PathBuf {

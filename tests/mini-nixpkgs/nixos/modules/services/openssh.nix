@@ -48,6 +48,7 @@ in
   };
 
   config = lib.mkIf cfg.enable {
+    networking.firewall.allowedTCPPorts = lib.optionals cfg.openFirewall cfg.ports;
     environment.systemPackages = [ pkgs.dropbear ];
     environment.etc = lib.listToAttrs (map keyEntry withKeys);
     # dropbear knows one place for keys, in the person's own folder; what stands there already is left alone.

@@ -29,5 +29,8 @@ in
       description = "File systems that can be mounted; only ext4 really can be.";
     };
   };
-  config.environment.etc.fstab.text = lib.concatMapStrings line (lib.attrValues config.fileSystems);
+  config = {
+    assertions = [ { assertion = config.fileSystems ? "/"; message = "The `fileSystems' option does not specify your root file system."; } ];
+    environment.etc.fstab.text = lib.concatMapStrings line (lib.attrValues config.fileSystems);
+  };
 }

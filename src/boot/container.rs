@@ -1,0 +1,189 @@
+//! QEMU in a container: for hosts that have none of their own.
+//!
+//! The container has no path of the host: image and firmware go in as copies. Its standard input is
+//! the machine's console and its leash; when it ends, the container does, and removes itself.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+use futures_util::StreamExt as _;
+
+use crate::boot::Request;
+use crate::boot::copy_in::{CARD, FIRMWARE, FOLDER, USER, copy_in};
+use crate::boot::disk::Disk;
+use crate::boot::machine::Piece;
+use crate::boot::qemu::{self, Architecture, Serial};
+use crate::cancel::Cancel;
+use crate::engine::{
+    Attached, Chunk, ContainerGuard, ContainerSpec, Engine, EngineError, Input, Lifetime, Lines,
+    Network, Role, RunId,
+};
+use crate::event::Events;
+use crate::failure::{Failure, Leftover};
+
+/// What the image has of U-Boot.
+const U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
+/// Leads to the machine's SSH, inside.
+const SSH: u16 = 2222;
+/// QEMU's threads, and room for more.
+const PIDS: i64 = 256;
+/// The script's last word.
+const ENDED: &str = "sdbuild: ended with ";
+/// A container image with QEMU in it, on an engine that holds it.
+#[derive(Debug)]
+pub struct Emulator {
+    /// The engine.
+    pub engine: Engine,
+    /// Whose the container will be.
+    pub run: RunId,
+    /// Reference of the container image.
+    pub image: String,
+    /// Where the console goes when a person has it.
+    pub screen: File,
+}
+
+impl Emulator {
+    fn spec(&self, request: &Request, (port, serial): (Option<u16>, Serial)) -> ContainerSpec {
+        let machine = qemu::Machine {
+            architecture: request.architecture,
+            kvm: false,
+            firmware: match (&request.firmware, request.architecture) {
+                (Some(_), _) => Some(format!("{FOLDER}/{FIRMWARE}").into()),
+                (None, Architecture::Aarch64) => Some(U_BOOT.into()),
+                (None, Architecture::X86_64) => None,
+            },
+            memory_mib: request.memory_mib,
+            disk: format!("{FOLDER}/{CARD}").into(),
+            ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH)),
+            serial,
+        };
+        let program = format!("/usr/bin/qemu-system-{}", request.architecture.name());
+        let mut command = ["/bin/busybox", "sh", "/sdbuild/machine", &program]
+            .map(str::to_owned)
+            .to_vec();
+        let words = qemu::argv(&machine);
+        command.extend(words.iter().map(|word| word.to_string_lossy().into_owned()));
+        ContainerSpec {
+            user: Some(format!("{USER}:{USER}")),
+            input: Input::Pipe,
+            // Like every QEMU's machine it may reach what its host can.
+            network: Network::Default,
+            ports: port.map(|port| (port, SSH)).into_iter().collect(),
+            lifetime: Lifetime::UntilEnded,
+            pids_limit: Some(PIDS),
+            ..ContainerSpec::new(Role::Emulator, &self.run, &self.image, command)
+        }
+    }
+}
+
+/// QEMU in its container.
+#[derive(Debug)]
+pub(super) struct Contained {
+    guard: ContainerGuard,
+    attached: Attached,
+    complaints: Lines,
+    pieces: VecDeque<Piece>,
+    status: Option<ExitStatus>,
+}
+
+/// Makes the container, copies the image into it (`Phase::CopyIn`) and starts it.
+pub(super) async fn start(
+    emulator: &Emulator,
+    (request, disk, serial): (&Request, &Disk, Serial),
+    port: Option<u16>,
+    (cancel, events): (&Cancel, &Events),
+) -> Result<Contained, Failure> {
+    let spec = emulator.spec(request, (port, serial));
+    let mut guard = ContainerGuard::arm(&emulator.engine, &spec.name).grace(0);
+    let started = async {
+        let container = guard.create(&spec).await?;
+        copy_in(&container, (request, disk), events).await?;
+        let attached = container.attach().await?;
+        container.start().await?;
+        Ok::<_, Failure>(attached)
+    };
+    match cancel.race(Box::pin(started)).await.and_then(|inner| inner) {
+        Ok(attached) => Ok(Contained {
+            guard,
+            attached,
+            complaints: Lines::default(),
+            pieces: VecDeque::new(),
+            status: None,
+        }),
+        Err(failure) => {
+            let left = guard.remove(cancel).await.into_iter().collect();
+            Err(failure.context("start the emulator").with_teardown(left))
+        }
+    }
+}
+
+impl Contained {
+    /// What comes next. May be dropped at any time.
+    pub(super) async fn piece(&mut self) -> Result<Piece, Failure> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                return Ok(piece);
+            }
+            match self.attached.output.next().await.transpose()? {
+                Some(Chunk::Stdout(bytes)) => return Ok(Piece::Console(bytes.to_vec())),
+                Some(Chunk::Stderr(bytes)) => {
+                    let lines = self.complaints.push(&bytes);
+                    for line in lines {
+                        self.said(&line);
+                    }
+                }
+                None => return self.ended(),
+            }
+        }
+    }
+
+    fn said(&mut self, line: &str) {
+        if let Some(code) = line.strip_prefix(ENDED).and_then(|code| code.parse().ok()) {
+            self.status = Some(status(code));
+        } else {
+            let line = format!("{line}\n").into_bytes();
+            self.pieces.push_back(Piece::Complaint(line));
+        }
+    }
+
+    fn ended(&self) -> Result<Piece, Failure> {
+        let status = self.status.ok_or_else(|| {
+            Failure::environment("somebody removed the emulator's container, or its engine ended")
+        })?;
+        Ok(Piece::Ended(status))
+    }
+
+    /// Types on the machine's console.
+    pub(super) async fn press(&mut self, keys: &[u8]) -> Result<(), EngineError> {
+        self.attached.input.write(keys).await
+    }
+
+    /// Removes the container, whatever it does.
+    pub(super) async fn remove(self, cancel: &Cancel) -> Option<Leftover> {
+        drop(self.attached);
+        self.guard.remove(cancel).await
+    }
+}
+
+/// What a shell calls the end of a program: 128 + n is signal n.
+fn status(code: u8) -> ExitStatus {
+    ExitStatus::from_raw(match code {
+        129..=192 => i32::from(code - 128),
+        code => i32::from(code) << 8,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_programs_end_is_told_as_its_own() {
+        assert!(status(0).success());
+        assert_eq!(status(3).to_string(), "exit status: 3");
+        assert_eq!(status(137).signal(), Some(9));
+    }
+}

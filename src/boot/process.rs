@@ -1,0 +1,106 @@
+//! The host's own QEMU, as a process on the leash.
+
+use std::process::{ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, ChildStderr, ChildStdout};
+
+use crate::boot::Request;
+use crate::boot::leash::leashed;
+use crate::boot::machine::Piece;
+use crate::boot::qemu::{self, Serial};
+use crate::boot::tools::Qemu;
+use crate::failure::{Failure, OrFail as _};
+
+/// QEMU, and the pipes that it writes to unless a terminal has them.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    out: Option<ChildStdout>,
+    err: Option<ChildStderr>,
+    status: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts QEMU. To be called on the main thread: see [`leashed`].
+    pub(super) fn start(
+        machine: &qemu::Machine,
+        (request, qemu): (&Request, &Qemu),
+    ) -> Result<Self, Failure> {
+        let mut command = leashed(&qemu.program);
+        // QEMU's own temporary file, nameless as soon as it is made, may grow as large as the image.
+        command
+            .args(qemu::argv(machine))
+            .env("TMPDIR", &request.scratch);
+        if machine.serial == Serial::Pipe {
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+        }
+        let operation = format!("start {}", qemu.program.display());
+        let mut child = command.spawn().or_environment(operation)?;
+        Ok(Self {
+            out: child.stdout.take(),
+            err: child.stderr.take(),
+            child,
+            status: None,
+        })
+    }
+
+    /// What comes next. May be dropped at any time.
+    pub(super) async fn piece(&mut self) -> Result<Piece, Failure> {
+        let (mut out, mut err) = ([0; 4096], [0; 1024]);
+        loop {
+            // Its last words are read before its end is told.
+            if let (Some(status), None, None) = (self.status, &self.out, &self.err) {
+                return Ok(Piece::Ended(status));
+            }
+            tokio::select! {
+                biased;
+                n = read(&mut self.out, &mut out), if self.out.is_some() => {
+                    if n > 0 {
+                        return Ok(Piece::Console(out.get(..n).unwrap_or_default().to_vec()));
+                    }
+                }
+                n = read(&mut self.err, &mut err), if self.err.is_some() => {
+                    if n > 0 {
+                        return Ok(Piece::Complaint(err.get(..n).unwrap_or_default().to_vec()));
+                    }
+                }
+                ended = self.child.wait(), if self.status.is_none() => {
+                    self.status = Some(ended.or_environment("wait for QEMU")?);
+                }
+                else => {}
+            }
+        }
+    }
+
+    /// Asks it to end.
+    pub(super) fn terminate(&self) {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            // It may have ended just now.
+            kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap_or(());
+        }
+    }
+
+    /// Makes it end.
+    pub(super) async fn kill(&mut self) {
+        // Nothing is left to be done when even that fails.
+        self.child.kill().await.unwrap_or(());
+    }
+}
+
+/// Reads a piece; at the end of the pipe, or when it breaks, there is nothing more to be read.
+async fn read(from: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
+    let n = match from {
+        Some(pipe) => pipe.read(buffer).await.unwrap_or(0),
+        None => 0,
+    };
+    if n == 0 {
+        *from = None;
+    }
+    n
+}

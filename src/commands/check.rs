@@ -1,0 +1,136 @@
+//! `sdbuild check`: what of a configuration would keep the machine from booting, or its owner out of it.
+
+use serde_json::json;
+
+use crate::cli;
+use crate::failure::{Class, Failure, OrFail as _};
+use crate::nixos::check::{Finding, Severity};
+use crate::pipeline::{self, Checked, Context};
+use crate::settings::{self, Environment};
+use crate::ui::Ui;
+use crate::ui::layout::marked;
+
+/// Raised when a field of the JSON goes or means something else.
+const VERSION: u32 = 1;
+
+/// Evaluates the configuration and shows what was found; fails when there is a trap.
+pub async fn run(
+    args: &cli::Check,
+    env: &Environment,
+    (ui, context): (&Ui, &Context),
+) -> Result<(), Failure> {
+    let build = cli::Build {
+        config: args.config.clone(),
+        nixpkgs: args.nixpkgs.clone(),
+        system: args.system.clone(),
+        ..cli::Build::default()
+    };
+    let settings = settings::Build::resolve(&build, env)?;
+    let checked = Box::pin(pipeline::check(settings, context)).await?;
+    let text = if args.json {
+        as_json(&checked)?
+    } else {
+        as_lines(&checked)
+    };
+    let told = ui.result(&text);
+    let ended = told.and(verdict(&checked.findings, checked.failure));
+    match (ended, checked.leftovers) {
+        (ended, left) if left.is_empty() => ended,
+        (Ok(()), left) => {
+            let text = "the check is done, but not everything could be removed";
+            Err(Failure::environment(text).with_teardown(left))
+        }
+        (Err(failure), left) => Err(failure.with_teardown(left)),
+    }
+}
+
+/// What cannot be evaluated weighs more than what would be wrong with it.
+fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure> {
+    let traps = findings.iter().filter(|f| f.severity == Severity::Trap);
+    let text = match (failure, traps.count()) {
+        (Some(failure), _) => return Err(failure),
+        (None, 0) => return Ok(()),
+        (None, 1) => "there is a trap in the configuration".to_owned(),
+        (None, n) => format!("there are {n} traps in the configuration"),
+    };
+    Err(Failure::message(Class::Trap, text))
+}
+
+fn as_json(checked: &Checked) -> Result<String, Failure> {
+    let report = json!({
+        "version": VERSION,
+        "evaluates": checked.failure.is_none(),
+        "findings": checked.findings,
+        "lets_in": checked.ways_in,
+    });
+    serde_json::to_string_pretty(&report).or_internal("write JSON")
+}
+
+fn as_lines(checked: &Checked) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for finding in &checked.findings {
+        let sign = match finding.severity {
+            Severity::Trap => '✗',
+            Severity::Note => '!',
+        };
+        let text = format!("{}: {}", finding.is, finding.why);
+        lines.extend(marked((sign, finding.id), &text, &finding.add));
+    }
+    if !checked.ways_in.is_empty() {
+        let text = format!("SSH lets in {}", checked.ways_in.join(", "));
+        lines.extend(marked(('✓', "login"), &text, &[]));
+    }
+    if checked.findings.is_empty() && checked.failure.is_none() {
+        let text = "evaluates, and nothing was found that keeps the machine from booting";
+        lines.extend(marked(('✓', "configuration"), text, &[]));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(severity: Severity) -> Finding {
+        Finding {
+            id: "ssh-off",
+            severity,
+            is: "services.openssh.enable = false".into(),
+            why: "nobody can reach it".into(),
+            add: vec!["services.openssh.enable = true;".into()],
+        }
+    }
+
+    fn checked(findings: Vec<Finding>) -> Checked {
+        Checked {
+            findings,
+            ways_in: vec!["root with a key".into()],
+            failure: None,
+            leftovers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_trap_is_told_with_the_line_to_add() {
+        let lines = as_lines(&checked(vec![finding(Severity::Trap)]));
+        assert_eq!(
+            lines,
+            "✗ ssh-off         services.openssh.enable = false: nobody can reach it\n                  \
+             → services.openssh.enable = true;\n✓ login           SSH lets in root with a key"
+        );
+        let lines = as_lines(&checked(Vec::new()));
+        assert!(
+            lines.contains("✓ configuration   evaluates, and nothing"),
+            "{lines}"
+        );
+    }
+
+    #[test]
+    fn only_a_trap_fails_and_an_evaluation_that_does_weighs_more() {
+        assert!(verdict(&[finding(Severity::Note)], None).is_ok());
+        let trap = [finding(Severity::Trap)];
+        assert_eq!(verdict(&trap, None).unwrap_err().class, Class::Trap);
+        let broken = verdict(&trap, Some(Failure::usage("no such option"))).unwrap_err();
+        assert_eq!(broken.class, Class::Usage);
+    }
+}

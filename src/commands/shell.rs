@@ -1,0 +1,82 @@
+//! `sdbuild shell`: plan as for a build, then a shell in the builder.
+
+use std::path::Path;
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::nixos::session::Session;
+use crate::pipeline::{self, Context};
+use crate::settings::{self, Environment};
+use crate::terminal;
+
+/// Runs the shell; its exit code is the failure's class when it is not 0.
+pub async fn run(args: &cli::Inside, env: &Environment, context: &Context) -> Result<(), Failure> {
+    let settings = settings::Build::resolve(&args.build(), env)?;
+    let state_dir = &settings.common.state_dir;
+    let derivation = args.derivation.as_deref();
+    let derivation = derivation.map(|word| pipeline::shell::derivation(word, state_dir));
+    let kind = env.terminal.clone().unwrap_or_else(|| "dumb".to_owned());
+    let session = Session {
+        derivation: derivation.transpose()?,
+        command: args.run.clone(),
+        terminal: terminal::is_attended().then_some(kind),
+    };
+    let plan = pipeline::plan(settings, context).await?;
+    Box::pin(pipeline::shell::shell(&plan, session, context)).await
+}
+
+/// The command that gives the environment of `derivation`, in words for a shell: it finds the same store
+/// and the same nixpkgs as the build of `args` did.
+pub fn command(args: &cli::Build, derivation: &str) -> String {
+    let mut words = vec!["sdbuild".to_owned(), "shell".to_owned()];
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let emulation = args.emulation.and_then(|mode| {
+        let value = clap::ValueEnum::to_possible_value(&mode)?;
+        Some(value.get_name().to_owned())
+    });
+    for (flag, value) in [
+        ("--config", args.config.as_deref().map(path)),
+        ("--nixpkgs", args.nixpkgs.clone()),
+        ("--system", args.system.clone()),
+        ("--emulation", emulation),
+        ("--builder-image", args.builder_image.clone()),
+    ] {
+        words.extend(
+            value
+                .into_iter()
+                .flat_map(|v| [flag.to_owned(), quoted(&v)]),
+        );
+    }
+    words.push(quoted(derivation));
+    words.join(" ")
+}
+
+/// `word` as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/.-_+=:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_has_what_the_build_was_told() {
+        let plain = command(&cli::Build::default(), "/nix/store/x-a.drv");
+        assert_eq!(plain, "sdbuild shell /nix/store/x-a.drv");
+        let args = cli::Build {
+            config: Some("my pi/it's.nix".into()),
+            nixpkgs: Some("../nixpkgs".into()),
+            emulation: Some(cli::EmulationChoice::Private),
+            ..cli::Build::default()
+        };
+        assert_eq!(
+            command(&args, "d"),
+            r"sdbuild shell --config 'my pi/it'\''s.nix' --nixpkgs ../nixpkgs --emulation private d"
+        );
+    }
+}

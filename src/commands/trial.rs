@@ -1,0 +1,135 @@
+//! `sdbuild try`: the miniature image through the whole pipeline, then booted. What it takes is in the program.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::cli;
+use crate::commands;
+use crate::failure::{Failure, OrFail as _};
+use crate::output::Image;
+use crate::pipeline::Context;
+use crate::settings::{self, Common, Environment};
+use crate::template::{self, Blanks, KeyPair, PublicKey};
+use crate::ui::Ui;
+
+/// What the machine is called.
+const NAME: &str = "sdbuild-try";
+
+/// Builds and boots; leaves nothing that was not asked for.
+pub async fn run(
+    args: &cli::Try,
+    env: &Environment,
+    (ui, context): (&Ui, &Context),
+) -> Result<(), Failure> {
+    let common = Common::without_file(env)?;
+    let temporary = temporary(&common)?;
+    let kept = args.output.as_deref().map(there).transpose()?;
+    let place = kept.as_deref().unwrap_or(temporary.path());
+    let ground = Ground::lay(place, temporary.path(), env)?;
+    let settings = settings::Build::resolve(&ground.build(args), env)?;
+    let tell = |image: &Image| match &kept {
+        Some(_) => ui.result(&image.path.to_string_lossy()),
+        None => Ok(()),
+    };
+    let built = Box::pin(commands::build::build(settings, env, (ui, context, &tell))).await;
+    let hint = "`sdbuild doctor` looks at every condition; --no-boot leaves out what booting needs";
+    built.map_err(|failure| failure.hint(hint))?;
+    let did = if args.no_boot {
+        "built an image"
+    } else {
+        "built an image, booted it and logged in"
+    };
+    context.events.notice(format!(
+        "this machine can do it: {did}. Next: `sdbuild init` writes ./sd-card.nix, `sdbuild check` looks at it, \
+         `sdbuild build` makes your own image"
+    ));
+    Ok(())
+}
+
+/// A folder that goes with this value.
+fn temporary(common: &Common) -> Result<tempfile::TempDir, Failure> {
+    let parent = &common.cache_dir;
+    let make = || {
+        fs::create_dir_all(parent)?;
+        tempfile::Builder::new()
+            .prefix(".tmp-try-")
+            .tempdir_in(parent)
+    };
+    make().or_environment(format!("make a folder in {}", parent.display()))
+}
+
+/// The folder that is kept, absolute.
+fn there(folder: &Path) -> Result<PathBuf, Failure> {
+    let make = || {
+        fs::create_dir_all(folder)?;
+        folder.canonicalize()
+    };
+    make().or_usage(format!("make the folder {}", folder.display()))
+}
+
+/// What the build is made from.
+struct Ground {
+    config: PathBuf,
+    key: PathBuf,
+    nixpkgs: PathBuf,
+    output: PathBuf,
+}
+
+impl Ground {
+    /// Writes configuration and key into `place`, the miniature nixpkgs into `temporary`.
+    fn lay(place: &Path, temporary: &Path, env: &Environment) -> Result<Self, Failure> {
+        let ground = Self {
+            config: place.join("sd-card.nix"),
+            key: place.join("key"),
+            nixpkgs: env
+                .mini_nixpkgs
+                .clone()
+                .unwrap_or_else(|| temporary.join("nixpkgs")),
+            output: place.to_owned(),
+        };
+        let pair = KeyPair::fresh(NAME).or_environment("read the system's random source")?;
+        let blanks = Blanks {
+            keys: vec![PublicKey { line: pair.public }],
+            host_name: NAME.to_owned(),
+            time_zone: None,
+            locale: None,
+            wifi: None,
+        };
+        let write = |path: &Path, text: &str| {
+            let options = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path);
+            let written = options.and_then(|mut file| file.write_all(text.as_bytes()));
+            written.or_usage(format!("write {}", path.display()))
+        };
+        write(&ground.key, &pair.private)?;
+        write(&ground.config, &template::fill(&blanks))?;
+        if env.mini_nixpkgs.is_none() {
+            let shown = ground.nixpkgs.display();
+            template::unpack_miniature(&ground.nixpkgs).or_environment(format!("write {shown}"))?;
+        }
+        Ok(ground)
+    }
+
+    /// The build, as a person would have typed it.
+    fn build(&self, args: &cli::Try) -> cli::Build {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        cli::Build {
+            config: Some(self.config.clone()),
+            nixpkgs: Some(text(&self.nixpkgs)),
+            system: Some("aarch64-linux".to_owned()),
+            emulation: args.emulation,
+            output: Some(self.output.clone()),
+            // It is booted and goes again.
+            compress: Some("none".to_owned()),
+            boot_test: !args.no_boot,
+            ssh_key: (!args.no_boot).then(|| self.key.clone()),
+            substituters: Some(String::new()),
+            ..cli::Build::default()
+        }
+    }
+}

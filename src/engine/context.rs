@@ -1,0 +1,86 @@
+//! Docker's contexts: named engines below `~/.docker`, as Docker's own client keeps them.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::engine::connect::ConnectError;
+use crate::plain_file;
+
+/// A context file is a few hundred bytes.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// What a context says about its engine.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// Its address.
+    pub(super) host: String,
+    /// The folder with its certificates, when it has any.
+    pub(super) certificates: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct ConfigFile {
+    #[serde(rename = "currentContext")]
+    current_context: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ContextFile {
+    #[serde(rename = "Endpoints")]
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    docker: Option<DockerEndpoint>,
+}
+
+#[derive(Deserialize)]
+struct DockerEndpoint {
+    #[serde(rename = "Host")]
+    host: Option<String>,
+    #[serde(rename = "SkipTLSVerify", default)]
+    trusts_anybody: bool,
+}
+
+/// The current one. A config.json that is missing or broken is Docker's problem, not ours: it counts as
+/// empty.
+pub(super) fn current(docker_config: &Path) -> Option<String> {
+    let text = plain_file::read_text(&docker_config.join("config.json"), LARGEST_FILE).ok()?;
+    serde_json::from_str::<ConfigFile>(&text)
+        .ok()?
+        .current_context
+        .filter(|name| !name.is_empty())
+}
+
+/// Reads the context `name`.
+pub(super) fn read(docker_config: &Path, name: &str) -> Result<Context, ConnectError> {
+    let error = |reason: String| ConnectError::Context {
+        name: name.to_owned(),
+        reason,
+    };
+    let digest = hex::encode(Sha256::digest(name.as_bytes()));
+    let contexts = docker_config.join("contexts");
+    let file = contexts.join("meta").join(&digest).join("meta.json");
+    let text = plain_file::read_text(&file, LARGEST_FILE)
+        .map_err(|e| error(format!("read {}: {e}", file.display())))?;
+    let context: ContextFile =
+        serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
+    let docker = context.endpoints.docker;
+    if docker.as_ref().is_some_and(|docker| docker.trusts_anybody) {
+        return Err(error(
+            "it skips the check of the engine's certificate, which sdbuild does not".into(),
+        ));
+    }
+    let host = docker
+        .and_then(|docker| docker.host)
+        .filter(|host| !host.is_empty());
+    let host = host.ok_or_else(|| error(format!("{} names no docker host", file.display())))?;
+    let certificates = contexts.join("tls").join(&digest).join("docker");
+    Ok(Context {
+        host,
+        certificates: certificates.join("ca.pem").exists().then_some(certificates),
+    })
+}

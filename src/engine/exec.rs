@@ -1,0 +1,54 @@
+//! A second program in a container that runs, and the size of a container's terminal.
+
+use bollard::exec::StartExecResults;
+use bollard::models::ExecConfig;
+use bollard::query_parameters::ResizeContainerTTYOptionsBuilder;
+
+use crate::engine::container::Container;
+use crate::engine::error::{EngineError, at};
+use crate::engine::leash::Attached;
+
+impl Container {
+    /// Starts `command` beside the container's own program, as the same user and without a terminal.
+    /// The end of its input is the end of the connection, whatever the container's own input is.
+    pub async fn exec(&self, command: Vec<String>) -> Result<Attached, EngineError> {
+        let operation = format!("run {} in container {}", command.join(" "), self.name());
+        let config = ExecConfig {
+            cmd: Some(command),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(false),
+            ..ExecConfig::default()
+        };
+        let docker = &self.engine.docker;
+        let made = Box::pin(docker.create_exec(self.id(), config)).await;
+        let made = made.map_err(at(operation.clone()))?;
+        match Box::pin(docker.start_exec(&made.id, None))
+            .await
+            .map_err(at(operation.clone()))?
+        {
+            StartExecResults::Attached { output, input } => {
+                let results = bollard::container::AttachContainerResults { output, input };
+                Ok(Attached::new(results, operation))
+            }
+            StartExecResults::Detached => Err(EngineError::Unexpected {
+                operation,
+                message: "the engine does not attach to it".into(),
+            }),
+        }
+    }
+
+    /// Gives its terminal a size.
+    pub async fn resize(&self, (columns, rows): (u16, u16)) -> Result<(), EngineError> {
+        let options = ResizeContainerTTYOptionsBuilder::default()
+            .w(i32::from(columns))
+            .h(i32::from(rows))
+            .build();
+        let resized = self.engine.docker.resize_container_tty(self.id(), options);
+        resized.await.map_err(at(format!(
+            "resize the terminal of container {}",
+            self.name()
+        )))
+    }
+}

@@ -1,0 +1,126 @@
+# What of a configuration decides whether the machine boots and lets its owner in, as data; asked for in this order:
+#
+#   facts   the data
+#   whole   everything that a build would evaluate, or an error of Nix's own
+#
+# An option that this nixpkgs lacks is an absent fact (null), never an error; what an option is set to is looked at as the
+# build would look at it, so that a mistake in it is reported with its place. No secret is among the facts.
+{
+  # The person's module.
+  configuration,
+  # The image's system.
+  system,
+}:
+let
+  evaluation = import <nixpkgs/nixos> { inherit configuration system; };
+  inherit (evaluation) config options;
+
+  # Some of the many boot loaders are options that are gone: looking at them throws.
+  tried = default: value: (r: if r.success then r.value else default) (builtins.tryEval value);
+  flat = builtins.replaceStrings [ "\n" ] [ " " ];
+  list = set: if builtins.isAttrs set then builtins.attrValues set else set;
+  inherit (builtins) any elem filter;
+
+  networking = config.networking;
+  ssh = config.services.openssh or { };
+  sshSettings = ssh.settings or { };
+  # Before 22.11 these had names of their own.
+  sshOption = new: old: sshSettings.${new} or ssh.${old} or null;
+  words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
+
+  secret =
+    user:
+    let
+      file = user.hashedPasswordFile or user.passwordFile or null;
+      first = filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
+      clear = filter (value: value != null) [ (user.password or null) (user.initialPassword or null) ];
+      hash = builtins.head first;
+    in
+    if file != null then
+      "set"
+    else if first != [ ] then
+      (if hash == "" then "empty" else if builtins.match "[!*x].*" hash != null then "none" else "set")
+    else if clear != [ ] then
+      (if builtins.head clear == "" then "empty" else "set")
+    else
+      "none";
+  login = user: {
+    inherit (user) name;
+    keys = map toString (user.openssh.authorizedKeys.keys or [ ]);
+    key_files = map toString (user.openssh.authorizedKeys.keyFiles or [ ]);
+    password = secret user;
+  };
+  # NixOS has dozens of accounts that belong to services.
+  isPerson = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || user.openssh.authorizedKeys.keys or [ ] != [ ]);
+
+  rangesHold = port: any (range: range.from <= port && port <= range.to);
+  admits = wall: port: elem port (wall.allowedTCPPorts or [ ]) || rangesHold port (wall.allowedTCPPortRanges or [ ]);
+  wall = networking.firewall or { };
+  walls = [ wall ] ++ list (wall.interfaces or { });
+
+  addressed = interface: (interface.useDHCP or null) == true || (interface.ipv4.addresses or [ ]) != [ ] || (interface.ipv6.addresses or [ ]) != [ ];
+  wireless = networking.wireless or { };
+
+  # Not all that is there: looking at an option of an old name has Nix complain of it.
+  loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
+  isLoader = name: tried false ((config.boot.loader.${name}.enable or false) == true);
+  root = config.fileSystems."/" or null;
+  sd = config.sdImage or { };
+  version = options.system.stateVersion or { };
+
+  broken = filter (a: !a.assertion) (config.assertions or [ ]);
+  made = config.system.build ? sdImage;
+  facts = {
+    assertions = map (a: toString a.message) broken;
+    warnings = map toString (config.warnings or [ ]);
+    image = made;
+    release = config.system.nixos.release or null;
+    system = evaluation.pkgs.stdenv.hostPlatform.system;
+    loaders = filter isLoader loaders;
+    root = if root == null then null else { device = root.device or null; grows = root.autoResize or false; };
+    users = map login (filter isPerson (list config.users.users));
+    autologin = (config.services.getty or { }).autologinUser or null;
+    ssh = {
+      enable = ssh.enable or false;
+      ports = ssh.ports or [ 22 ];
+      root = sshOption "PermitRootLogin" "permitRootLogin";
+      passwords = sshOption "PasswordAuthentication" "passwordAuthentication";
+      keyboard = sshOption "KbdInteractiveAuthentication" "kbdInteractiveAuthentication";
+      keys = sshSettings.PubkeyAuthentication or null;
+      allowed = words (sshSettings.AllowUsers or null);
+      denied = words (sshSettings.DenyUsers or null);
+    };
+    firewall = {
+      enable = wall.enable or false;
+      # As the firewall has it in the end: `openFirewall` is in it.
+      admitted = filter (port: any (wall: admits wall port) walls) (ssh.ports or [ 22 ]);
+      trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
+    };
+    network = {
+      dhcp = (networking.useDHCP or true) && ((networking.dhcpcd or { }).enable or true || networking.useNetworkd or false);
+      interfaces = any addressed (list (networking.interfaces or { }));
+      networkd = (config.systemd.network.enable or false) && (config.systemd.network.networks or { }) != { };
+      manager = (networking.networkmanager or { }).enable or false || (config.services.connman or { }).enable or false;
+      wireless = wireless.enable or false;
+      iwd = (wireless.iwd or { }).enable or false;
+      networks = builtins.length (builtins.attrNames (wireless.networks or { }));
+      # Networks that are not in the option.
+      elsewhere =
+        any (file: (config.environment.etc or { }) ? ${file}) [ "wpa_supplicant.conf" "wpa_supplicant/imperative.conf" ]
+        || (wireless.extraConfigFiles or [ ]) != [ ]
+        || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
+    };
+    sd = {
+      grows = sd.expandOnBoot or null;
+      firmware_mib = sd.firmwareSize or null;
+    };
+    # Of an option's own default (1500) the person knows nothing.
+    state_version = (version.highestPrio or 100) < 1500;
+  };
+in
+{
+  # An unknown option throws here, not in a fact that would pass it over.
+  facts = builtins.seq config facts;
+  # With a broken assertion it would only say that again.
+  whole = if broken == [ ] && made then builtins.seq config.system.build.sdImage.drvPath true else false;
+}

@@ -1,0 +1,219 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
+
+/// Facts of a configuration that has nothing wrong with it.
+fn good() -> Value {
+    json!({
+        "assertions": [], "warnings": [], "image": true, "release": "26.05",
+        "system": "aarch64-linux", "loaders": ["generic-extlinux-compatible"],
+        "root": { "device": "/dev/disk/by-label/NIXOS_SD", "grows": false },
+        "users": [{ "name": "root", "keys": [KEY], "key_files": [], "password": "none" }],
+        "autologin": null,
+        "ssh": {
+            "enable": true, "ports": [22], "root": "prohibit-password", "passwords": false,
+            "keyboard": false, "keys": null, "allowed": null, "denied": null,
+        },
+        "firewall": { "enable": true, "admitted": [22], "trusts": false },
+        "network": {
+            "dhcp": true, "interfaces": false, "networkd": false, "manager": false,
+            "wireless": false, "iwd": false, "networks": 0, "elsewhere": false,
+        },
+        "sd": { "grows": true, "firmware_mib": 30 },
+        "state_version": true,
+    })
+}
+
+/// The good facts but for these, by JSON pointer.
+fn with(changes: &[(&str, Value)]) -> Facts {
+    let mut facts = good();
+    for (pointer, value) in changes {
+        *facts.pointer_mut(pointer).expect(pointer) = value.clone();
+    }
+    serde_json::from_value(facts).unwrap()
+}
+
+fn found(changes: &[(&str, Value)]) -> Vec<&'static str> {
+    let found = findings(&with(changes), "aarch64-linux");
+    found.into_iter().map(|finding| finding.id).collect()
+}
+
+fn user(name: &str, keys: &[&str], password: &str) -> Value {
+    json!({ "name": name, "keys": keys, "key_files": [], "password": password })
+}
+
+#[test]
+fn a_good_configuration_has_nothing_and_says_who_gets_in() {
+    assert_eq!(found(&[]), [""; 0]);
+    assert_eq!(who_gets_in(&with(&[])), [("root", "with a key")]);
+    assert_eq!(who_gets_in(&with(&[("/ssh/enable", json!(false))])), []);
+}
+
+#[test]
+fn each_trap_is_found_by_the_fact_that_makes_it_and_by_no_other() {
+    let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
+    let table: [(&str, &[(&str, Value)]); 17] = [
+        ("no-image", &[("/image", json!(false))]),
+        ("wrong-system", &[("/system", json!("x86_64-linux"))]),
+        ("no-boot-loader", &[("/loaders", json!([]))]),
+        ("grub", &[("/loaders", json!(["grub"]))]),
+        ("no-root", &[("/root", Value::Null)]),
+        ("small-root", &[("/sd/grows", json!(false))]),
+        ("small-firmware", &[("/sd/firmware_mib", json!(10))]),
+        ("key-is-none", &[root(&[KEY, "~/.ssh/id.pub"], "none")]),
+        ("nobody-gets-in", &[root(&[], "none")]),
+        ("ssh-off", &[("/ssh/enable", json!(false))]),
+        ("ssh-turns-away", &[("/ssh/root", json!("no"))]),
+        ("firewall", &[("/firewall/admitted", json!([]))]),
+        ("no-network", &[("/network/dhcp", json!(false))]),
+        ("wireless", &[("/network/wireless", json!(true))]),
+        ("console-is-open", &[("/autologin", json!("nixos"))]),
+        ("state-version", &[("/state_version", json!(false))]),
+        ("assertion", &[("/assertions", json!(["no"]))]),
+    ];
+    for (id, changes) in &table {
+        assert_eq!(found(changes), [*id], "{changes:?}");
+    }
+    assert_eq!(found(&[("/warnings", json!(["old"]))]), ["warning"]);
+    let listed = include_str!("../../../docs/errors.md");
+    for (id, _) in &table {
+        assert!(
+            listed.contains(&format!("| `{id}` |")),
+            "{id} is not in docs/errors.md"
+        );
+    }
+}
+
+#[test]
+fn what_looks_like_a_trap_and_is_none_is_passed_over() {
+    let fine: [&[(&str, Value)]; 9] = [
+        &[("/ssh/passwords", json!(true))],
+        &[
+            ("/firewall/enable", json!(false)),
+            ("/firewall/admitted", json!([])),
+        ],
+        &[
+            ("/firewall/trusts", json!(true)),
+            ("/firewall/admitted", json!([])),
+        ],
+        &[
+            ("/network/dhcp", json!(false)),
+            ("/network/manager", json!(true)),
+        ],
+        &[
+            ("/network/wireless", json!(true)),
+            ("/network/networks", json!(1)),
+        ],
+        &[
+            ("/network/wireless", json!(true)),
+            ("/network/iwd", json!(true)),
+        ],
+        &[
+            ("/sd/grows", Value::Null),
+            ("/sd/firmware_mib", Value::Null),
+        ],
+        &[("/sd/grows", json!(false)), ("/root/grows", json!(true))],
+        &[
+            ("/ssh/root", json!("no")),
+            (
+                "/users",
+                json!([user("root", &[], "none"), user("ann", &[KEY], "none")]),
+            ),
+        ],
+    ];
+    for changes in fine {
+        assert_eq!(found(changes), [""; 0], "{changes:?}");
+    }
+}
+
+#[test]
+fn a_door_that_is_shut_is_told_with_its_lock() {
+    let only = |who: Value, more: &[(&str, Value)]| {
+        let mut changes = vec![("/users", json!([who]))];
+        changes.extend_from_slice(more);
+        let found = findings(&with(&changes), "aarch64-linux");
+        let found = found.into_iter().find(|f| f.id == "ssh-turns-away");
+        found.map(|f| f.is).unwrap_or_default()
+    };
+    let on = [("/ssh/passwords", json!(true))];
+    for (reason, shut) in [
+        (
+            "PermitRootLogin is \"prohibit-password\"",
+            only(user("root", &[], "set"), &on),
+        ),
+        (
+            "PasswordAuthentication is false",
+            only(user("ann", &[], "set"), &[]),
+        ),
+        ("is empty", only(user("nixos", &[], "empty"), &on)),
+        (
+            "AllowUsers does not name",
+            only(
+                user("ann", &[KEY], "none"),
+                &[("/ssh/allowed", json!(["bob"]))],
+            ),
+        ),
+        (
+            "DenyUsers names",
+            only(
+                user("ann", &[KEY], "none"),
+                &[("/ssh/denied", json!(["ann"]))],
+            ),
+        ),
+        (
+            "PubkeyAuthentication is off",
+            only(user("ann", &[KEY], "none"), &[("/ssh/keys", json!("no"))]),
+        ),
+        ("", only(user("ann", &[], "set"), &on)),
+        (
+            "",
+            only(
+                user("ann", &[KEY], "none"),
+                &[("/ssh/allowed", json!(["ann@10.*"]))],
+            ),
+        ),
+    ] {
+        assert!(
+            shut.contains(reason) && shut.is_empty() == reason.is_empty(),
+            "{reason}: {shut}"
+        );
+    }
+}
+
+#[test]
+fn the_lines_to_add_are_filled_in_and_traps_come_first() {
+    let facts = with(&[
+        ("/state_version", json!(false)),
+        ("/system", json!("x86_64-linux")),
+        ("/ssh/ports", json!([2222])),
+        ("/firewall/admitted", json!([])),
+    ]);
+    let found = findings(&facts, "aarch64-linux");
+    let lines: Vec<&str> = found
+        .iter()
+        .flat_map(|f| &f.add)
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "nixpkgs.hostPlatform = \"aarch64-linux\";",
+            "networking.firewall.allowedTCPPorts = [ 2222 ];",
+            "system.stateVersion = \"26.05\";"
+        ]
+    );
+}
+
+#[test]
+fn facts_are_read_from_pieces_and_what_comes_after_is_no_part_of_them() {
+    let text = format!("{}\ntrue", good());
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    assert_eq!(facts(&lines), Some(with(&[])));
+    let (one, two) = lines[0].split_at(100);
+    assert_eq!(facts(&[one.to_owned(), two.to_owned()]), Some(with(&[])));
+    assert_eq!(facts(&[]), None);
+    assert_eq!(facts(&["{\"image\":".to_owned()]), None);
+}

@@ -1,0 +1,132 @@
+//! The note beside names that are being given: should the run be killed before the image has its own, the
+//! next one knows the sidecars without an image for what they are.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{Named, random_id};
+use crate::engine::RunId;
+use crate::output::target::Target;
+use crate::plain_file;
+
+const PREFIX: &str = ".sdbuild-";
+const SUFFIX: &str = ".names";
+/// A note has a handful of names.
+const LONGEST: u64 = 64 << 10;
+const BUFFER: usize = 64 << 10;
+
+/// What is written.
+#[derive(Debug, Deserialize, Serialize)]
+struct Text {
+    image: String,
+    /// The SHA-256 of each sidecar.
+    sidecars: BTreeMap<String, String>,
+}
+
+/// A note that is there, and locked, as long as this value lives.
+pub(super) struct Note {
+    path: PathBuf,
+    _locked: Target,
+}
+
+impl Note {
+    /// Leaves one in `folder`, whole and on disk.
+    pub(super) fn leave(folder: &Path, image: &str, sidecars: &[Named]) -> io::Result<Self> {
+        let id = random_id()?;
+        let mut target = Target::create(folder, id.as_str())?;
+        let mut text = Text {
+            image: image.to_owned(),
+            sidecars: BTreeMap::new(),
+        };
+        for Named { target: file, name } in sidecars {
+            let mut file = file.file();
+            file.rewind()?;
+            text.sidecars.insert(name.clone(), hash(file)?);
+            // Whoever the sidecars are given to is believed about them later on.
+            let meta = file.metadata()?;
+            target.give_to((meta.uid(), meta.gid())).ok();
+        }
+        target.file().write_all(&serde_json::to_vec(&text)?)?;
+        target.settle(false)?;
+        let name = format!("{PREFIX}{id}{SUFFIX}");
+        target.place(&name, false)?;
+        Ok(Self {
+            path: folder.join(name),
+            _locked: target,
+        })
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        // Nobody to tell; the next run knows what it means.
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Removes the sidecars without an image that killed runs left in `folder`: those that are still what a
+/// note of the same owner says. A note that somebody holds is no dead run's.
+pub(in crate::output) fn undo_killed(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(is_note) {
+            undo(folder, &path).ok();
+        }
+    }
+}
+
+fn is_note(name: &str) -> bool {
+    let id = name.strip_prefix(PREFIX);
+    let id = id.and_then(|name| name.strip_suffix(SUFFIX));
+    id.is_some_and(|id| id.parse::<RunId>().is_ok())
+}
+
+fn undo(folder: &Path, path: &Path) -> io::Result<()> {
+    let file = plain_file::open_unlinked(path)?;
+    file.try_lock()?;
+    let mut bytes = Vec::new();
+    (&file).take(LONGEST).read_to_end(&mut bytes)?;
+    let text: Text = serde_json::from_slice(&bytes)?;
+    // Where the image is, all of it was done.
+    if is_plain(&text.image) && folder.join(&text.image).symlink_metadata().is_err() {
+        let owner = file.metadata()?.uid();
+        for (name, hash) in &text.sidecars {
+            let of_the_image = name.strip_prefix(&text.image);
+            if is_plain(name) && of_the_image.is_some_and(|end| end.starts_with('.')) {
+                remove(&folder.join(name), owner, hash).ok();
+            }
+        }
+    }
+    fs::remove_file(path)
+}
+
+/// One component of a path.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name != ".." && name != "." && !name.contains(['/', '\0'])
+}
+
+fn remove(path: &Path, owner: u32, wanted: &str) -> io::Result<()> {
+    let file = plain_file::open_unlinked(path)?;
+    if file.metadata()?.uid() == owner && hash(&file)? == wanted {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+fn hash(mut file: &File) -> io::Result<String> {
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; BUFFER]);
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(hex::encode(hash.finalize()));
+        }
+        hash.update(buffer.get(..length).unwrap_or_default());
+    }
+}

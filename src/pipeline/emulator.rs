@@ -1,0 +1,102 @@
+//! What a boot in a container stands on: an engine that holds the emulator's image, and a sign of life.
+
+use crate::engine::{Endpoint, Engine, RunId};
+use crate::failure::Failure;
+use crate::oci::Definition;
+use crate::pipeline::beacon::{Beacon, Beacons};
+use crate::pipeline::{Context, connection, images};
+use crate::settings::Common;
+
+/// An engine that can boot an image. As long as this lives nobody sweeps what the boot makes there.
+#[derive(Debug)]
+pub struct Emulator {
+    /// The engine.
+    pub engine: Engine,
+    /// The run that boots.
+    pub run: RunId,
+    /// Reference of the container image, which the engine holds.
+    pub image: String,
+    beacon: Option<Beacon>,
+}
+
+impl Emulator {
+    /// Connects, and fetches, assembles and loads the container image where the engine lacks it.
+    /// `knocks` when somebody will want a port of the machine.
+    pub async fn ready(
+        settings: &Common,
+        knocks: bool,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let engine = connection::connect(settings, &context.cancel).await?;
+        if knocks {
+            reachable(engine.endpoint())?;
+        }
+        let run = RunId::random()
+            .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+        let beacon = Beacons::new(&settings.state_dir, engine.endpoint()).light(&run)?;
+        let mut emulator = Self {
+            engine,
+            run,
+            image: String::new(),
+            beacon: Some(beacon),
+        };
+        emulator.image = emulator.image(settings, context).await?;
+        Ok(emulator)
+    }
+
+    async fn image(&self, settings: &Common, context: &Context) -> Result<String, Failure> {
+        let architecture = self.engine.facts().architecture.parse()?;
+        let definition = Definition::emulator(architecture, settings.locks.as_deref())?;
+        let images = images::images(settings, context)?;
+        images::ensure(&self.engine, &images, (&[&definition], context)).await?;
+        Ok(definition.reference())
+    }
+
+    /// Takes note of how the boot ended: what it could not remove is known by its beacon as a dead run's.
+    pub fn booted(mut self, outcome: &Result<(), Failure>) {
+        if outcome
+            .as_ref()
+            .is_err_and(|failure| !failure.teardown.is_empty())
+        {
+            self.beacon = None;
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        if let Some(beacon) = self.beacon.take() {
+            beacon.put_out();
+        }
+    }
+}
+
+/// An engine elsewhere has the machine's port there, where nobody of here can knock.
+fn reachable(endpoint: &Endpoint) -> Result<(), Failure> {
+    if endpoint.is_here() {
+        return Ok(());
+    }
+    Err(Failure::environment(format!(
+        "the engine at {endpoint} is on another machine, and so would be the port that leads to the SSH \
+         of what it boots"
+    ))
+    .hint("install QEMU on this machine, or boot without --until-ssh and --run to see the console"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_another_machine_is_not_ours() {
+        let tcp = |address: &str| Endpoint::Tcp(address.to_owned());
+        for here in ["127.0.0.1:2375", "localhost:1", "[::1]:2375", "127.8.9.1:5"] {
+            reachable(&tcp(here)).unwrap();
+        }
+        reachable(&Endpoint::Unix("/run/docker.sock".into())).unwrap();
+        for there in ["192.0.2.7:2375", "engine.lan:2375", "[2001:db8::1]:2375"] {
+            let failure = reachable(&tcp(there)).unwrap_err();
+            assert!(failure.to_string().contains("on another machine"));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `check` on real configurations: every trap is found, nothing is built, and nothing is left.
+
+use serde_json::Value;
+
+use crate::support::*;
+
+fn check(person: &Person, file: &str, text: &str) -> Ran {
+    person.write(file, text);
+    let mini = mini_nixpkgs();
+    let words = ["check", "--json", "--config", file, "--nixpkgs"];
+    ran(person.sdbuild(&words).arg(mini))
+}
+
+fn report(checked: &Ran) -> Value {
+    serde_json::from_str(&checked.stdout).unwrap_or_else(|e| panic!("{e}: {}", checked.stderr))
+}
+
+fn ids(checked: &Ran) -> Vec<String> {
+    let report = report(checked);
+    let findings = report["findings"].as_array().unwrap().iter();
+    let mut ids: Vec<String> = findings
+        .map(|finding| finding["id"].as_str().unwrap().to_owned())
+        .collect();
+    ids.sort();
+    ids
+}
+
+const IMAGE: &str = "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];";
+
+#[test]
+fn configurations_walk_into_every_trap() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let shut = format!(
+        "{{ lib, ... }}: {{\n  {IMAGE}\n  nixpkgs.hostPlatform = \"x86_64-linux\";\n  \
+         boot.loader.generic-extlinux-compatible.enable = lib.mkForce false;\n  \
+         fileSystems = lib.mkForce {{ }};\n  sdImage.expandOnBoot = false;\n  sdImage.firmwareSize = 10;\n  \
+         services.openssh = {{ enable = true; openFirewall = false; }};\n  \
+         users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 REPLACE-ME\" ];\n  \
+         networking = {{ useDHCP = false; wireless.enable = true; firewall.enable = true; }};\n  \
+         services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n}}\n"
+    );
+    let checked = check(&person, "shut.nix", &shut).exits(6);
+    assert_eq!(
+        ids(&checked),
+        [
+            "assertion",
+            "console-is-open",
+            "firewall",
+            "key-is-none",
+            "no-boot-loader",
+            "no-network",
+            "no-root",
+            "small-firmware",
+            "small-root",
+            "state-version",
+            "warning",
+            "wireless",
+            "wrong-system",
+        ]
+    );
+    assert!(
+        checked.stderr.contains("traps in the configuration"),
+        "{}",
+        checked.stderr
+    );
+
+    let bare = "{ boot.loader.grub.enable = true; }";
+    let checked = check(&person, "bare.nix", bare).exits(6);
+    assert_eq!(
+        ids(&checked),
+        [
+            "assertion",
+            "grub",
+            "no-image",
+            "no-root",
+            "nobody-gets-in",
+            "ssh-off",
+            "state-version"
+        ]
+    );
+
+    let installer = IMAGE.replace("aarch64.nix", "aarch64-installer.nix");
+    let text = format!("{{ {installer} system.stateVersion = \"26.05\"; }}");
+    let checked = check(&person, "installer.nix", &text).exits(6);
+    assert_eq!(ids(&checked), ["console-is-open", "ssh-turns-away"]);
+    assert_eq!(person.outputs(), [""; 0]);
+    before.is_unchanged();
+}
+
+#[test]
+fn a_good_configuration_is_told_so_and_one_that_is_wrong_as_a_build_tells_it() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let (_, public) = key(&person);
+    let checked = check(&person, "sd-card.nix", &example(&public)).exits(0);
+    let told = report(&checked);
+    assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
+    assert_eq!(told["lets_in"][0], "root with a key", "{told}");
+    assert!(!checked.stderr.contains("emulation"), "{}", checked.stderr);
+
+    check(
+        &person,
+        "typo.nix",
+        &example(&public).replace("htop", "htpo"),
+    )
+    .exits(2)
+    .says(&["undefined variable 'htpo'", "typo.nix:", "log: "]);
+    // What is found before the error is still told.
+    let late = "sdImage.compressImage = false; boot.kernelParams = [ 1 ]; services.openssh.ports = [ 2222 ];\n  \
+        networking.firewall = { enable = true; }; services.openssh.openFirewall = false;";
+    let text = example(&public).replace("sdImage.compressImage = false;", late);
+    let checked = check(&person, "late.nix", &text).exits(2);
+    assert_eq!(report(&checked)["evaluates"], false);
+    assert_eq!(ids(&checked), ["firewall"]);
+    assert!(
+        checked.stdout.contains("allowedTCPPorts = [ 2222 ];"),
+        "{}",
+        checked.stdout
+    );
+}
+
+#[test]
+fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let (_, public) = key(&person);
+    let shown = "    mkdir -p $out/sd-image $out/nix-support\n    cp ${told} $out/sd-image/told.img\n    \
+        echo \"file sd-image $out/sd-image/told.img\" > $out/nix-support/hydra-build-products";
+    person.write(
+        "sd-card.nix",
+        &format!(
+            "{{ config, lib, pkgs, ... }}: let\n  root = config.users.users.root.openssh.authorizedKeys;\n  \
+             told = builtins.toFile \"told\" (builtins.toJSON {{ inherit (root) keys; \
+             zone = config.time.timeZone; name = config.networking.hostName; ports = config.services.openssh.ports; }});\n\
+             in {{\n  {IMAGE}\n  networking.hostName = \"mine\"; time.timeZone = \"Asia/Tokyo\";\n  \
+             users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 REPLACE-ME\" ];\n  \
+             services.openssh.ports = [ 22 ];\n  \
+             system.build.sdImage = lib.mkForce (pkgs.runCommand \"told\" {{ }} ''\n{shown}\n  '');\n}}\n"
+        ),
+    );
+    let words = [
+        "--ssh-key",
+        "key.pub",
+        "--hostname",
+        "kitchen",
+        "--set",
+        "time.timeZone=Europe/Berlin",
+        "--set",
+        "services.openssh.ports=[ 2222 ]",
+    ];
+    let plan = ran(person.build(&words).arg("--dry-run")).exits(0).stdout;
+    for line in [
+        "laid over it   networking.hostName = lib.mkForce \"kitchen\";",
+        "laid over it   time.timeZone = lib.mkForce \"Europe/Berlin\";",
+    ] {
+        assert!(plan.contains(line), "{line}\n{plan}");
+    }
+    let image = ran(&mut person.build(&words)).exits(0).image();
+    let told: Value = serde_json::from_slice(&std::fs::read(image).unwrap()).unwrap();
+    assert_eq!(told["name"], "kitchen");
+    assert_eq!(told["zone"], "Europe/Berlin");
+    let keys = told["keys"].as_array().unwrap();
+    assert!(keys.contains(&Value::String(public)), "{told}");
+    let ports = told["ports"].as_array().unwrap();
+    assert_eq!(ports.len(), 2, "a list is added to: {told}");
+}

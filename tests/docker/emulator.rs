@@ -1,0 +1,181 @@
+//! `sdbuild boot` where this machine has no QEMU: it runs in a container of ours, which is gone
+//! whatever becomes of sdbuild.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::pty::openpty;
+use nix::sys::signal::Signal;
+use nix::sys::termios::{LocalFlags, tcgetattr};
+
+use crate::support::*;
+
+/// A person whose machine has an SSH client and nothing else.
+fn without_qemu() -> Person {
+    let person = Person::new();
+    let programs = person.state.path().join("bin");
+    fs::create_dir(&programs).unwrap();
+    symlink("/usr/bin/ssh", programs.join("ssh")).unwrap();
+    let path = programs.to_str().unwrap().to_owned();
+    person.with("PATH", path)
+}
+
+fn blank(person: &Person) -> PathBuf {
+    let path = person.write("blank.img", "");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(16 << 20).unwrap();
+    path
+}
+
+/// The container of the boot under way.
+fn container() -> String {
+    let names = docker_lines(&["ps", "--all", "--format", "{{.Names}}"]);
+    let mut ours = names
+        .iter()
+        .filter(|name| name.starts_with("sdbuild-emulator-"));
+    ours.next().expect("an emulator").clone()
+}
+
+fn is_gone(container: &str) -> bool {
+    !docker_lines(&["ps", "--all", "--format", "{{.Names}}"]).contains(&container.to_owned())
+}
+
+#[test]
+fn the_demo_image_lets_its_owner_in_in_a_container() {
+    if !engine_is_here() || !boot_is_here() {
+        return;
+    }
+    let person = without_qemu();
+    let (private, public) = key(&person);
+    person.write("sd-card.nix", &example(&public));
+    let image = ran(&mut person.build(&[])).exits(0).image();
+    let before = Machine::now();
+    let command = "uname -m; cat /etc/hostname; exit 7";
+    let words = [
+        "boot",
+        image.to_str().unwrap(),
+        "--run",
+        command,
+        "--ssh-key",
+    ];
+    let mut boot = person.sdbuild(&words);
+    let there = ran(boot.arg(&private)).exits(7);
+    assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
+    there.says(&[
+        "qemu-system-aarch64 is not on this machine",
+        "copy the image into the emulator: done",
+        "logged in over SSH as root",
+    ]);
+    before.is_unchanged();
+    assert_eq!(
+        names(&person.state.path().join(".local/state/sdbuild/runs")),
+        [""; 0]
+    );
+}
+
+#[test]
+fn it_may_do_nothing_and_sees_nothing_of_the_host() {
+    if !engine_is_here() || !boot_is_here() {
+        return;
+    }
+    let person = without_qemu();
+    let image = blank(&person);
+    let mut boot = person.sdbuild(&["boot", "-v", "--until-ssh", image.to_str().unwrap()]);
+    let mut running = Running::start(&mut boot);
+    running.until("U-Boot 20");
+    let name = container();
+    let told = |template: &str| {
+        docker(&["inspect", "--format", template, &name])
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(told("{{.Config.User}}"), "1000:1000");
+    assert_eq!(
+        told("{{.HostConfig.CapDrop}} {{.HostConfig.Privileged}}"),
+        "[ALL] false"
+    );
+    assert_eq!(told("{{.HostConfig.SecurityOpt}}"), "[no-new-privileges]");
+    assert_eq!(told("{{.Mounts}} {{.HostConfig.Devices}}"), "[] []");
+    let ports = told(
+        "{{range $port, $at := .HostConfig.PortBindings}}{{$port}} {{(index $at 0).HostIp}};{{end}}",
+    );
+    assert_eq!(ports, "2222/tcp 127.0.0.1;");
+    assert_eq!(
+        told("{{index .Config.Labels \"dev.sdbuild.role\"}}"),
+        "emulator"
+    );
+    let status = ran(&mut person.sdbuild(&["status"])).exits(0).stdout;
+    assert!(
+        status.contains(&name) && status.contains("live"),
+        "{status}"
+    );
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.finish().signal, Some(Signal::SIGINT as i32));
+    assert!(is_gone(&name));
+}
+
+#[test]
+fn no_container_outlives_sdbuild() {
+    if !engine_is_here() || !boot_is_here() {
+        return;
+    }
+    let person = without_qemu();
+    let image = blank(&person);
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
+        let mut boot = person.sdbuild(&["boot", "-v", "--until-ssh"]);
+        let mut running = Running::start(boot.arg(&image));
+        running.until("U-Boot 20");
+        let name = container();
+        running.signal(signal);
+        assert_eq!(running.finish().signal, Some(signal as i32));
+        within(Duration::from_secs(10), "the container is gone", || {
+            is_gone(&name)
+        });
+    }
+}
+
+#[test]
+fn a_person_has_the_console_of_a_container_as_of_any_other() {
+    if !engine_is_here() || !boot_is_here() {
+        return;
+    }
+    let person = without_qemu();
+    let image = blank(&person);
+    let pty = openpty(None, None).unwrap();
+    let is_raw = || {
+        let settings = tcgetattr(pty.slave.as_fd()).unwrap();
+        !settings.local_flags.contains(LocalFlags::ICANON)
+    };
+    let side = || Stdio::from(pty.slave.try_clone().unwrap());
+    let mut command = person.sdbuild(&["boot", image.to_str().unwrap()]);
+    let command = command.stdin(side()).stdout(side()).stderr(side());
+    let mut child = command.spawn().unwrap();
+    let mut master = fs::File::from(pty.master);
+    let mut said = Vec::new();
+    let mut until = |part: &str| {
+        while !String::from_utf8_lossy(&said).contains(part) {
+            let mut piece = [0; 256];
+            let n = master.read(&mut piece).unwrap();
+            said.extend_from_slice(&piece[..n]);
+        }
+        said.clear();
+        master.try_clone().unwrap()
+    };
+    // What is typed now stops U-Boot's countdown, and is the machine's: Ctrl-C as well.
+    let mut keys = until("autoboot");
+    assert!(is_raw());
+    keys.write_all(b" \x03").unwrap();
+    until("=> ");
+    let name = container();
+    keys.write_all(b"echo it-$board\r").unwrap();
+    until("it-qemu-arm");
+    keys.write_all(b"\x01x").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!is_raw(), "the terminal is as it was");
+    assert!(is_gone(&name));
+}

@@ -1,0 +1,290 @@
+//! Engines on other machines: by `ssh` and by TLS, with what can go wrong on the way.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::*;
+
+/// A rootless engine behind `ssh`, found there by itself, and its person here.
+struct There {
+    sshd: Sshd,
+    service: Service,
+    person: Person,
+}
+
+impl There {
+    fn start() -> Self {
+        let service = Service::start(Make::RootlessDocker);
+        let sshd = Sshd::start(service.account());
+        let path = std::env::var("PATH").unwrap();
+        let person = service.account().person();
+        let person = person
+            .with("PATH", format!("{}:{path}", sshd.programs().display()))
+            .with("DOCKER_HOST", sshd.host());
+        Self {
+            sshd,
+            service,
+            person,
+        }
+    }
+
+    fn build(&self, more: &[&str]) -> Command {
+        self.service.account().build(&self.person, more)
+    }
+
+    fn containers(&self) -> Vec<String> {
+        self.service
+            .lists(&["ps", "--all", "--format", "{{.Names}}"])
+    }
+
+    /// Our `ssh` that still runs.
+    fn clients(&self) -> usize {
+        let control = b"sdbuild-ssh-";
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let words =
+            processes.map(|process| fs::read(process.path().join("cmdline")).unwrap_or_default());
+        words
+            .filter(|words| {
+                words.starts_with(b"/usr/bin/ssh")
+                    && words.windows(control.len()).any(|part| part == control)
+            })
+            .count()
+    }
+}
+
+fn can_run() -> bool {
+    root_is_here()
+        && engine_is_here()
+        && tools_are_here(&["dockerd", "rootlesskit", "slirp4netns", "newuidmap", "ssh"])
+        && unpacked("usr/sbin/sshd")
+}
+
+#[test]
+fn an_engine_behind_ssh_builds_and_is_left_clean() {
+    if !can_run() {
+        return;
+    }
+    let there = There::start();
+    there
+        .person
+        .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let ran1 = ran(&mut there.build(&[])).exits(0);
+    assert_eq!(
+        fs::read_to_string(ran1.image()).unwrap(),
+        "small\n",
+        "{}",
+        ran1.stderr
+    );
+    assert_eq!(there.containers(), [""; 0]);
+    assert_eq!(there.clients(), 0);
+
+    let script = fresh("    echo in the middle\n    sleep 600");
+    there.person.write("sd-card.nix", &product(&script));
+    for (signal, ends) in [(Signal::SIGINT, true), (Signal::SIGKILL, false)] {
+        let mut running = Running::start(&mut there.build(&["-v"]));
+        running.until("in the middle");
+        assert_eq!((there.containers().len(), there.clients()), (1, 1));
+        running.signal(signal);
+        running.finish();
+        let what = format!("{signal}: ssh and the builder end");
+        within(Duration::from_secs(30), &what, || {
+            there.clients() == 0 && there.service.lists(&["ps", "--quiet"]).is_empty()
+        });
+        assert_eq!(there.containers().is_empty(), ends, "{signal}");
+    }
+    let account = there.service.account();
+    ran(&mut account.sdbuild(&there.person, &["clean", "--yes"])).exits(0);
+    assert_eq!(there.containers(), [""; 0]);
+}
+
+/// Two derivations: the first is built when the connection breaks, the second is in the making.
+fn two_steps() -> String {
+    let first = fresh("    mkdir $out");
+    let second = format!("    : ${{first}}\n    echo in the middle\n    sleep 15\n{SMALL_IMAGE}");
+    configuration(&format!(
+        "  system.build.sdImage = let first = pkgs.runCommand \"first\" {{ }} ''\n{first}\n  ''; \
+         in lib.mkForce (pkgs.runCommand \"second\" {{ }} ''\n{second}\n  '');"
+    ))
+}
+
+#[test]
+fn a_connection_that_breaks_costs_only_what_was_in_the_making() {
+    if !can_run() {
+        return;
+    }
+    let there = There::start();
+    there.person.write("sd-card.nix", &two_steps());
+    let mut running = Running::start(&mut there.build(&["-v"]));
+    running.until("in the middle");
+    there.sshd.cut();
+    let broken = running.finish();
+    assert_eq!(
+        broken.code,
+        Some(5),
+        "the builder could not be removed\n{}",
+        broken.stderr
+    );
+    assert!(
+        broken.stderr.contains("building first"),
+        "{}",
+        broken.stderr
+    );
+    within(
+        Duration::from_secs(30),
+        "its leash ends the builder",
+        || there.service.lists(&["ps", "--quiet"]).is_empty(),
+    );
+    let again = ran(&mut there.build(&["-v"]))
+        .exits(0)
+        .says(&["building second"]);
+    assert!(!again.stderr.contains("building first"), "{}", again.stderr);
+    assert_eq!(there.containers(), [""; 0]);
+}
+
+#[test]
+fn what_ssh_says_is_passed_on() {
+    if !root_is_here() || !unpacked("usr/sbin/sshd") {
+        return;
+    }
+    let account = Account::new();
+    let sshd = Sshd::start(&account);
+    let path = format!(
+        "{}:{}",
+        sshd.programs().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let person = account.person().with("PATH", path);
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let refused = |host: &str| {
+        ran(account.build(&person, &[]).env("DOCKER_HOST", host))
+            .exits(3)
+            .stderr
+    };
+    let nothing = refused(&sshd.host());
+    assert!(nothing.contains("no engine's socket is there"), "{nothing}");
+    let wrong = refused(&format!("{}/nonexistent.sock", sshd.host()));
+    assert!(wrong.contains("open failed"), "{wrong}");
+    let stranger = refused(
+        &sshd
+            .host()
+            .replace("other-machine", "sdbuild-tests@127.0.0.1"),
+    );
+    assert!(
+        stranger.contains("Host key verification failed"),
+        "{stranger}"
+    );
+}
+
+/// A certificate authority, an engine's certificate for 127.0.0.1 and a person's.
+fn certificates(folder: &std::path::Path) {
+    let openssl = |words: &[&str]| {
+        ran(Command::new("openssl").args(words).current_dir(folder)).exits(0);
+    };
+    let key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-noenc",
+    ];
+    let own = |name: &'static str| {
+        let authority = ["req", "-x509", "-days", "2", "-subj", name];
+        [&authority[..], &key].concat()
+    };
+    openssl(
+        &[
+            &own("/CN=authority")[..],
+            &["-keyout", "ca-key.pem", "-out", "ca.pem"],
+        ]
+        .concat(),
+    );
+    for (name, usage, more) in [
+        (
+            "server-",
+            "extendedKeyUsage=serverAuth",
+            "subjectAltName=IP:127.0.0.1",
+        ),
+        (
+            "",
+            "extendedKeyUsage=clientAuth",
+            "keyUsage=digitalSignature",
+        ),
+    ] {
+        let [private, public] = ["key", "cert"].map(|what| format!("{name}{what}.pem"));
+        let signed = [
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca-key.pem",
+            "-addext",
+            usage,
+            "-addext",
+            more,
+            "-addext",
+            "basicConstraints=critical,CA:false",
+        ];
+        openssl(
+            &[
+                &own("/CN=one")[..],
+                &signed,
+                &["-keyout", &private, "-out", &public],
+            ]
+            .concat(),
+        );
+    }
+}
+
+#[test]
+fn an_engine_behind_tls_is_used_and_an_impostor_is_not() {
+    if !root_is_here() || !engine_is_here() || !tools_are_here(&["openssl", "nsenter", "ip"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let engine = OwnEngine::start_with(&[
+        "--host",
+        "tcp://127.0.0.1:2376",
+        "--tlsverify",
+        "--tlscacert",
+        &at("ca.pem"),
+        "--tlscert",
+        &at("server-cert.pem"),
+        "--tlskey",
+        &at("server-key.pem"),
+    ]);
+    let person = Person::new()
+        .with_own_cache()
+        .with("DOCKER_HOST", "tcp://127.0.0.1")
+        .with("DOCKER_TLS_VERIFY", "1");
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    // In the network that this engine has for itself.
+    let build = |certificates: &str| {
+        let inner = person.build(&[]);
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", engine.pid()));
+        command.arg(inner.get_program()).args(inner.get_args());
+        command
+            .env_clear()
+            .envs(&person.environment)
+            .current_dir(person.home.path());
+        ran(command
+            .env("DOCKER_CERT_PATH", certificates)
+            .stdin(std::process::Stdio::null()))
+    };
+    let image = build(&at("")).exits(0).image();
+    assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
+    assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
+
+    let other = tempfile::tempdir().unwrap();
+    certificates(other.path());
+    let stranger = build(other.path().to_str().unwrap()).exits(3).stderr;
+    assert!(stranger.contains("TLS with the engine"), "{stranger}");
+    assert!(stranger.contains("DOCKER_CERT_PATH"), "{stranger}");
+    fs::remove_file(folder.path().join("cert.pem")).unwrap();
+    let nobody = build(&at("")).exits(3).stderr;
+    assert!(nobody.contains("TLS with the engine"), "{nobody}");
+}

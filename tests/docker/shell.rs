@@ -1,0 +1,228 @@
+//! A shell in the builder: the container is a build's, the terminal is the person's, and however it ends
+//! the machine is as it was.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::*;
+
+/// A prompt that no output of a command looks like.
+const PROMPT: &str = "bash-5.2$";
+
+/// A person with a configuration that only a shell is given, and the miniature nixpkgs.
+fn person() -> Person {
+    let mini = mini_nixpkgs().to_str().unwrap().to_owned();
+    let person = Person::new().with("SDBUILD_NIXPKGS", mini);
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    person
+}
+
+fn shell(person: &Person, more: &[&str]) -> Command {
+    person.sdbuild(&[&["shell"][..], more].concat())
+}
+
+/// A shell on a terminal, once its prompt is there.
+fn sitting(person: &Person, more: &[&str]) -> Screen {
+    let screen = Screen::start(&shell(person, more), (80, 24));
+    screen.until(PROMPT);
+    screen
+}
+
+#[test]
+fn a_command_has_the_persons_pipes_and_its_exit_code_is_ours() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = person();
+    let words = "cat; echo complaint >&2; test ! -e /var/run/docker.sock && id -u; exit 7";
+    let mut child = shell(&person, &["--run", words])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // More than all pipes on the way hold, in both directions at once.
+    let sent: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut stdin = child.stdin.take().unwrap();
+    let typed = sent.clone();
+    let typing = std::thread::spawn(move || stdin.write_all(&typed).unwrap());
+    let output = child.wait_with_output().unwrap();
+    typing.join().unwrap();
+    assert!(output.stdout.starts_with(&sent), "what went in comes out");
+    assert_eq!(&output.stdout[sent.len()..], b"1000\n");
+    let ran = outcome(&output).exits(7).says(&["complaint"]);
+    assert!(!ran.stderr.contains("error:"), "{}", ran.stderr);
+    before.is_unchanged();
+}
+
+#[test]
+fn the_configuration_is_where_a_build_has_it_and_nix_build_builds_it() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = person();
+    let build = "nix-build '<nixpkgs/nixos>' -A config.system.build.sdImage --argstr system aarch64-linux \
+                 --no-out-link 2>&1 && pwd";
+    let ran = ran(&mut shell(&person, &["--run", build])).exits(0);
+    assert!(
+        ran.stdout.ends_with("-product\n/build/config\n"),
+        "{}",
+        ran.stdout
+    );
+}
+
+/// The words behind the hint of a failed build.
+fn hinted(ran: &Ran) -> Vec<String> {
+    let hint = "hint: look into it where it failed: sdbuild shell ";
+    let words = ran.stderr.lines().find_map(|line| line.strip_prefix(hint));
+    let words = words.unwrap_or_else(|| panic!("no hint in {}", ran.stderr));
+    words
+        .split(' ')
+        .map(|word| word.trim_matches('\'').to_owned())
+        .collect()
+}
+
+#[test]
+fn a_failed_build_names_the_command_that_gives_its_environment() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = person();
+    let failing = product("    echo the reason\n    exit 7").replace("product", "faulty-1.0");
+    person.write("sd-card.nix", &failing);
+    let failed = ran(&mut person.build(&[])).exits(4);
+    let words = hinted(&failed);
+    let last = words.last().unwrap();
+    assert!(last.ends_with("-faulty-1.0.drv"), "{words:?}");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // The derivation's own shell is a program of the board's.
+    let look = "echo \"$name: $($builder -c 'echo $MACHTYPE')\"; . $buildCommandPath";
+    let inside = [&words[..], &["--run", look]].concat();
+    let there = ran(&mut shell(&person, &inside)).exits(7);
+    assert!(
+        there.stdout.starts_with("faulty-1.0: aarch64"),
+        "{}",
+        there.stdout
+    );
+    assert!(there.stdout.contains("the reason"), "{}", there.stdout);
+    // By its name too, and with the commands on standard input.
+    let mut child = shell(&person, &["faulty-1.0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"echo of $name\nexit 3\n").unwrap();
+    drop(stdin);
+    let there = outcome(&child.wait_with_output().unwrap()).exits(3);
+    assert_eq!(there.stdout, "of faulty-1.0\n");
+    before.is_unchanged();
+}
+
+#[test]
+fn a_person_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not_end() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = person();
+    let mut screen = sitting(&person, &[]);
+    assert!(screen.contents().contains("nix-build '<nixpkgs/nixos>'"));
+    screen.types("stty size; tty\n");
+    screen.until("24 80\n/dev/");
+    screen.resize(100, 30);
+    screen.types("\nstty size\n");
+    screen.until("30 100");
+    screen.types("echo wait''ing; sleep 600\n");
+    screen.until("\nwaiting");
+    screen.types("\u{3}echo interrupted with $?\n");
+    screen.until("\ninterrupted with 130");
+    screen.types("exit 3\n");
+    screen.exits(3);
+    before.is_unchanged();
+}
+
+#[test]
+fn the_terminal_is_put_back_as_it_was() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = person();
+    let (mut ends, mut told) = (sitting(&person, &[]), sitting(&person, &[]));
+    for screen in [&mut ends, &mut told] {
+        assert!(screen.is_raw(), "the shell has the keys");
+    }
+    ends.types("exit\n");
+    ends.exits(0);
+    told.signal(Signal::SIGTERM);
+    told.ends();
+    assert!(!ends.is_raw() && !told.is_raw());
+}
+
+/// A shell ended by `end` leaves nothing, and neither does what it started.
+fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen)) {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = person();
+    let mut screen = sitting(&person, more);
+    screen.types("trap '' HUP TERM; sleep 600 & echo it sl''eeps\n");
+    screen.until("it sleeps");
+    end(&mut screen);
+    screen.ends();
+    before.is_unchanged();
+}
+
+#[test]
+fn a_shell_whose_terminal_is_closed_leaves_nothing() {
+    leaves_nothing(&[], Screen::hang_up);
+}
+
+#[test]
+fn a_shell_that_is_told_to_end_leaves_nothing() {
+    leaves_nothing(&[], |screen| screen.signal(Signal::SIGTERM));
+}
+
+#[test]
+fn a_shell_with_a_handler_of_its_own_leaves_nothing() {
+    let emulated =
+        "nix-build '<nixpkgs/nixos>' -A pkgs.bash --argstr system aarch64-linux --no-out-link";
+    leaves_nothing(&["--emulation", "private"], |screen| {
+        assert_eq!(our_handlers(), [""; 0], "nothing is registered on the host");
+        screen.types(&format!(
+            "$({emulated} 2>/dev/null)/bin/bash -c 'echo $HOST''TYPE'\n"
+        ));
+        screen.until("aarch64");
+        screen.hang_up();
+    });
+}
+
+#[test]
+fn a_killed_shell_lets_go_of_everything_and_the_next_one_sweeps() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = person();
+    for more in [&[][..], &["--emulation", "private"]] {
+        let mut screen = sitting(&person, more);
+        screen.types("trap '' HUP TERM; sleep 600\n");
+        screen.signal(Signal::SIGKILL);
+        screen.ends();
+        before.handlers_return();
+        within(Duration::from_secs(10), "no container runs on", || {
+            docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
+        });
+        ran(&mut shell(&person, &["--run", "true"]))
+            .exits(0)
+            .says(&["swept"]);
+        before.is_unchanged();
+    }
+}

@@ -1,0 +1,146 @@
+//! The machine of the tour: a home folder at a place of its own, and an engine that nobody else uses.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::support::*;
+
+/// What a person's terminal has.
+pub(super) const SIZE: (u16, u16) = (80, 24);
+/// More lines than any command writes.
+const ALL: u16 = 500;
+/// Whose machine it is: nobody's.
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDP/3Z1u2imLG02af1SjCK91N/MTJsBoSP59DWyfK5mW me@laptop\n";
+
+/// Gives the command that follows a home folder and, when there is one, an engine at their usual places. Fixed
+/// text: what differs comes as arguments.
+const ENTER: &str = "set -e\n\
+    mount -t tmpfs tmpfs /home && mkdir /home/me && mount --bind \"$1\" /home/me\n\
+    mount --bind \"$2\" /home/me/mini-nixpkgs\n\
+    mount -t tmpfs tmpfs /run\n\
+    [ -z \"$3\" ] || { touch /run/docker.sock && mount --bind \"$3\" /run/docker.sock; }\n\
+    shift 3; cd /home/me/pi; exec \"$@\"";
+
+pub(super) struct Laptop {
+    person: Person,
+    engine: Option<OwnEngine>,
+}
+
+/// A command that was run.
+pub(super) struct Run {
+    words: String,
+    raw: Vec<u8>,
+}
+
+impl Laptop {
+    pub(super) fn new() -> Self {
+        let person = Person::new();
+        let home = person.home.path();
+        for folder in ["pi", "mini-nixpkgs", ".ssh"] {
+            fs::create_dir(home.join(folder)).unwrap();
+        }
+        fs::remove_dir(person.out()).unwrap();
+        person.write(".ssh/id_ed25519.pub", KEY);
+        // Bare, but for the downloads: those are not what is looked at.
+        let mut copy = Command::new("cp");
+        copy.args(["-a", "--link", &person.environment["XDG_CACHE_HOME"]]);
+        copy.arg(home.join(".cache"));
+        assert!(copy.status().unwrap().success());
+        let mut person = person
+            .with("HOME", "/home/me")
+            .with("SDBUILD_NIXPKGS", "/home/me/mini-nixpkgs")
+            .with("TZ", "UTC");
+        for name in ["XDG_CACHE_HOME", "SDBUILD_COMPRESS"] {
+            person.environment.remove(name);
+        }
+        Self {
+            person,
+            engine: None,
+        }
+    }
+
+    pub(super) fn start_engine(&mut self) {
+        self.engine = Some(OwnEngine::start(false));
+    }
+
+    fn config(&self) -> PathBuf {
+        self.person.home.path().join("pi/sd-card.nix")
+    }
+
+    pub(super) fn edit(&self, change: impl Fn(&str) -> String) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), change(&text)).unwrap();
+    }
+
+    fn start(&self, words: &str) -> Screen {
+        let socket = self.engine.as_ref().map(OwnEngine::host);
+        let socket = socket.as_deref().unwrap_or_default();
+        let mut command = Command::new("unshare");
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            ENTER,
+            "sh",
+        ]);
+        command.arg(self.person.home.path()).arg(mini_nixpkgs());
+        command.arg(socket.trim_start_matches("unix://"));
+        command.arg(env!("CARGO_BIN_EXE_sdbuild"));
+        // As a shell would split them: quotes around the last word.
+        let (plain, quoted) = words.split_once(" '").unwrap_or((words, ""));
+        command.args(plain.split(' ').skip(1));
+        command.args((!quoted.is_empty()).then(|| quoted.trim_end_matches('\'')));
+        command.envs(&self.person.environment);
+        Screen::start(&command, SIZE)
+    }
+
+    /// Runs `words` to their end.
+    #[track_caller]
+    pub(super) fn runs(&self, words: &str, code: i32) -> Run {
+        let mut screen = self.start(words);
+        screen.exits(code);
+        Run::new(words, &mut screen)
+    }
+
+    /// Runs `words` until `part` is on the screen, and types Ctrl-C.
+    #[track_caller]
+    pub(super) fn interrupts(&self, words: &str, part: &str) -> Run {
+        let mut screen = self.start(words);
+        screen.until(part);
+        screen.types("\u{3}");
+        assert_eq!(screen.ends().signal(), Some(Signal::SIGINT as i32));
+        Run::new(words, &mut screen)
+    }
+}
+
+impl Run {
+    fn new(words: &str, screen: &mut Screen) -> Self {
+        Self {
+            words: words.to_owned(),
+            raw: screen.all(),
+        }
+    }
+
+    /// The line that was typed, then what came.
+    pub(super) fn stream(&self) -> Vec<u8> {
+        let typed = format!("\u{1b}[1m$ {}\u{1b}[m\r\n", self.words);
+        [typed.as_bytes(), &self.raw].concat()
+    }
+
+    /// What is on the terminal in the end, with all that has scrolled away, and no line longer than it is wide.
+    pub(super) fn shown(&self) -> String {
+        let mut parser = parser((SIZE.0, ALL));
+        parser.process(&self.stream());
+        let rows = parser.screen().rows(0, SIZE.0);
+        let rows: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
+        let end = rows.iter().rposition(|row| !row.is_empty());
+        rows[..=end.unwrap()].join("\n") + "\n"
+    }
+}

@@ -1,0 +1,111 @@
+//! What may differ between two tours: times, sizes, hashes, ids, and what a machine is like.
+
+/// The lines of `text` without what may differ.
+pub(super) fn tour(text: &str) -> Vec<String> {
+    let mut slowest = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        // Which derivations were the slowest is for the moment to decide.
+        slowest = line.contains("slowest derivations") || (slowest && line.starts_with("  "));
+        if (slowest && !line.contains("slowest derivations")) || is_of_the_machine(line) {
+            continue;
+        }
+        lines.push(condition(line).unwrap_or_else(|| words(line)));
+    }
+    lines
+}
+
+/// What a condition of `doctor` goes on with, on lines of their own.
+fn is_of_the_machine(line: &str) -> bool {
+    line.starts_with("                  ") && !line.trim().is_empty()
+}
+
+/// A line of `doctor`: which condition, and whether it stops a build.
+fn condition(line: &str) -> Option<String> {
+    let sign = line.chars().next().filter(|c| "✓!✗".contains(*c))?;
+    let label: String = line.chars().skip(2).take(16).collect();
+    let stops = if sign == '✗' { "✗" } else { "·" };
+    Some(format!("{stops} {}", label.trim()))
+}
+
+fn words(line: &str) -> String {
+    let words = line.split_whitespace().map(word);
+    let masked = words.collect::<Vec<_>>().join(" ");
+    // How a time or a size is written depends on how much it is.
+    ["ms", "s", "min", "h", "d", "B", "kB", "MB", "GB"]
+        .iter()
+        .fold(masked, |text, unit| {
+            let text = text.replace(&format!("0 {unit} "), "0 U ");
+            match text.strip_suffix(&format!("0 {unit}")) {
+                Some(rest) => format!("{rest}0 U"),
+                None => text,
+            }
+        })
+}
+
+/// A word with every number as 0 and every hash as #.
+fn word(word: &str) -> String {
+    let mut out = String::new();
+    let mut run = String::new();
+    for c in word.chars().chain([' ']) {
+        if c.is_ascii_alphanumeric() || (c == '.' && run.chars().all(|c| c.is_ascii_digit())) {
+            run.push(c);
+            continue;
+        }
+        out.push_str(&piece(&run));
+        run.clear();
+        out.push(c);
+    }
+    out.trim_end().to_owned()
+}
+
+fn piece(run: &str) -> String {
+    let digits = run.chars().filter(char::is_ascii_digit).count();
+    let hash = run.len() >= 12
+        && digits >= 2
+        && run
+            .chars()
+            .all(|c| c.is_ascii_digit() || c.is_ascii_lowercase());
+    let number = digits > 0 && run.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match () {
+        () if hash => "#".to_owned(),
+        () if number => "0".to_owned(),
+        () => run.to_owned(),
+    }
+}
+
+/// Lines of one that are not where they are in the other.
+pub(super) fn difference(was: &[String], is: &[String]) -> String {
+    let gone = was.iter().filter(|line| !is.contains(line));
+    let new = is.iter().filter(|line| !was.contains(line));
+    let mut out: Vec<String> = gone.map(|line| format!("- {line}")).collect();
+    out.extend(new.map(|line| format!("+ {line}")));
+    if out.is_empty() && was != is {
+        out.push("the same lines in another order".to_owned());
+    }
+    out.join("\n")
+}
+
+/// What of a picture is the same each time: its frame, and the lines that come before the build.
+pub(super) fn picture(svg: &str) -> Vec<String> {
+    let lines = svg.lines().take_while(|line| !line.contains("to build"));
+    lines.map(words).collect()
+}
+
+#[test]
+fn only_what_may_differ_is_masked() {
+    let masked = |line: &str| tour(line).join("\n");
+    assert_eq!(
+        masked("upload: done in 0.1 s"),
+        masked("upload: done in 12 ms")
+    );
+    let path = "error: /nix/store/n9yh947ffgdhgcvx35038izdr2zqfpn7-hello-1.0.drv failed";
+    assert_eq!(masked(path), "error: /nix/store/#-hello-0.drv failed");
+    assert_ne!(masked("error: one"), masked("error: two"));
+    assert_eq!(
+        masked("✓ kernel          Linux 6.18"),
+        masked("! kernel          Linux 5.1")
+    );
+    assert_ne!(masked("✓ engine          x"), masked("✗ engine          x"));
+    assert_eq!(difference(&["a".into()], &["b".into()]), "- a\n+ b");
+}

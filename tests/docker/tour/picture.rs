@@ -1,0 +1,113 @@
+//! A screen as a picture: text as text, in the colours that it has, and no font of its own.
+
+use std::fmt::Write as _;
+
+use vt100::{Cell, Color};
+
+use super::machine::{Run, SIZE};
+use crate::support::parser;
+
+/// A character's width and a line's height.
+const CELL: (f32, f32) = (8.4, 18.0);
+/// Around the text; above it is the window's bar.
+const MARGIN: (f32, f32) = (16.0, 44.0);
+/// The first sixteen colours of a terminal, on dark ground.
+const COLOURS: [&str; 16] = [
+    "#3b4252", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d8dee9",
+    "#6b7689", "#ff7b85", "#b5e890", "#ffd68a", "#7cc7ff", "#d896f0", "#6fd3df", "#ffffff",
+];
+const GROUND: &str = "#1e222a";
+const TEXT: &str = "#d8dee9";
+
+/// The moment of `run` that `worth` likes best.
+pub(super) fn of(run: &Run, worth: impl Fn(&str) -> usize) -> String {
+    let stream = run.stream();
+    let mut best = (0, 0);
+    let mut looking = parser(SIZE);
+    let mut from = 0;
+    // A view is whole where the next one begins: at a carriage return.
+    let ends = stream
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\r');
+    for (end, _) in ends {
+        looking.process(&stream[from..end]);
+        from = end;
+        let worth = worth(&looking.screen().contents());
+        if worth >= best.0 {
+            best = (worth, end);
+        }
+    }
+    let mut parser = parser(SIZE);
+    parser.process(&stream[..best.1]);
+    draw(parser.screen())
+}
+
+fn draw(screen: &vt100::Screen) -> String {
+    let (columns, rows) = (f32::from(SIZE.0), f32::from(SIZE.1));
+    let (width, height) = (
+        columns * CELL.0 + 2.0 * MARGIN.0,
+        rows * CELL.1 + MARGIN.1 + MARGIN.0,
+    );
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" \
+         aria-label=\"sdbuild build on a terminal\">\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{GROUND}\"/>\n\
+         <circle cx=\"20\" cy=\"18\" r=\"6\" fill=\"#e06c75\"/><circle cx=\"40\" cy=\"18\" r=\"6\" fill=\"#e5c07b\"/>\
+         <circle cx=\"60\" cy=\"18\" r=\"6\" fill=\"#98c379\"/>\n\
+         <g font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"14\" \
+         fill=\"{TEXT}\" xml:space=\"preserve\">\n"
+    );
+    for row in 0..SIZE.1 {
+        for (column, text, cell) in pieces(screen, row) {
+            write!(svg, "{}", span((column, row), &text, cell)).unwrap();
+        }
+    }
+    svg + "</g>\n</svg>\n"
+}
+
+/// Stretches of a row that look the same, without those of blanks.
+fn pieces(screen: &vt100::Screen, row: u16) -> Vec<(u16, String, &Cell)> {
+    let mut all: Vec<(u16, String, &Cell)> = Vec::new();
+    for column in 0..SIZE.0 {
+        let cell = screen.cell(row, column).unwrap();
+        let text = if cell.has_contents() {
+            cell.contents()
+        } else {
+            " "
+        };
+        match all.last_mut() {
+            Some((_, before, other)) if look(other) == look(cell) => before.push_str(text),
+            _ => all.push((column, text.to_owned(), cell)),
+        }
+    }
+    all.retain(|(_, text, _)| !text.trim().is_empty());
+    all
+}
+
+fn look(cell: &Cell) -> (Color, bool, bool) {
+    (cell.fgcolor(), cell.bold(), cell.dim())
+}
+
+fn span((column, row): (u16, u16), text: &str, cell: &Cell) -> String {
+    let leading = text.len() - text.trim_start().len();
+    let x = MARGIN.0 + (f32::from(column) + f32::from(u16::try_from(leading).unwrap())) * CELL.0;
+    let y = MARGIN.1 + (f32::from(row) + 0.7) * CELL.1;
+    let text = text.trim();
+    let width = f32::from(u16::try_from(text.chars().count()).unwrap()) * CELL.0;
+    let mut how = String::new();
+    if let Color::Idx(n) = cell.fgcolor() {
+        write!(how, " fill=\"{}\"", COLOURS[usize::from(n) % 16]).unwrap();
+    }
+    if cell.bold() {
+        how.push_str(" font-weight=\"bold\"");
+    }
+    if cell.dim() {
+        how.push_str(" opacity=\"0.65\"");
+    }
+    let text = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    format!("<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{width:.1}\"{how}>{text}</text>\n")
+}

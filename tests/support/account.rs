@@ -1,0 +1,155 @@
+//! An account without any privilege, as most people have: it runs engines and sdbuild of its own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::User;
+
+use super::{Person, mini_nixpkgs, ran, shared};
+
+/// The account's name; it has 65,536 subordinate numbers, as new accounts do.
+const NAME: &str = "sdbuild-tests";
+
+/// What a machine with udev has anyway: devices that everybody may open. In a mount namespace of the
+/// program's own, so that this machine's stay as they are. Fixed text; folder and program are arguments.
+const BECOME: &str = r#"
+set -e
+folder=$1
+shift
+mkdir -p "$folder/dev"
+mount -t tmpfs none "$folder/dev"
+device() {
+  [ -e "$1" ] || return 0
+  mknod -m 666 "$folder/dev/${1##*/}" c "$2" "$3"
+  mount --bind "$folder/dev/${1##*/}" "$1"
+}
+device /dev/net/tun 10 200
+device /dev/fuse 10 229
+cd "$folder"
+exec setpriv --reuid sdbuild-tests --regid sdbuild-tests --init-groups env -i "PATH=$PATH" \
+  "HOME=$folder/home" "XDG_RUNTIME_DIR=$folder/run" "$@"
+"#;
+
+/// The account, with a home and a run-time folder for one test.
+pub struct Account {
+    folder: tempfile::TempDir,
+    user: User,
+}
+
+impl Account {
+    /// The account, made when this machine does not have it yet.
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("sdbuild-account")
+            .tempdir()
+            .unwrap();
+        let account = Self {
+            user: User::from_name(NAME).unwrap().unwrap_or_else(make),
+            folder,
+        };
+        open(account.folder.path(), 0o755);
+        for name in ["home", "run"] {
+            fs::create_dir(account.at(name)).unwrap();
+            account.own(&account.at(name));
+            open(&account.at(name), 0o700);
+        }
+        account
+    }
+
+    /// Its number.
+    pub fn uid(&self) -> u32 {
+        self.user.uid.as_raw()
+    }
+
+    /// A path in its folder.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A program of the account's own, which root starts: with nothing of this process's environment.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("unshare");
+        command
+            .args([
+                "--mount",
+                "--propagation",
+                "slave",
+                "sh",
+                "-c",
+                BECOME,
+                "sh",
+            ])
+            .arg(self.folder.path())
+            .args(words);
+        command
+    }
+
+    /// Gives `path` and what is below it to the account.
+    pub fn own(&self, path: &Path) {
+        let owner = format!("{}:{}", self.user.uid, self.user.gid);
+        let mut chown = Command::new("chown");
+        ran(chown
+            .args(["--recursive", "--no-dereference", &owner])
+            .arg(path))
+        .exits(0);
+    }
+
+    /// A person who is this account, with copies of everything that is elsewhere out of their reach.
+    pub fn person(&self) -> Person {
+        let person = Person::new();
+        let copy = |from: &Path, name: &str| {
+            let to = self.at(name);
+            ran(Command::new("cp").args(["-a"]).arg(from).arg(&to)).exits(0);
+            to.to_str().unwrap().to_owned()
+        };
+        copy(Path::new(env!("CARGO_BIN_EXE_sdbuild")), "sdbuild");
+        copy(&mini_nixpkgs(), "nixpkgs");
+        let cache = copy(&shared("cache"), "cache");
+        for folder in [person.home.path(), person.state.path(), Path::new(&cache)] {
+            self.own(folder);
+        }
+        person.with("XDG_CACHE_HOME", cache)
+    }
+
+    /// `sdbuild` with `words`, run by the account.
+    pub fn sdbuild(&self, person: &Person, words: &[&str]) -> Command {
+        let mut command = Command::new(self.at("sdbuild"));
+        command
+            .args(words)
+            .env_clear()
+            .envs(&person.environment)
+            .current_dir(person.home.path())
+            .stdin(std::process::Stdio::null())
+            .uid(self.uid())
+            .gid(self.user.gid.as_raw());
+        command
+    }
+
+    /// A build of `sd-card.nix`, run by the account.
+    pub fn build(&self, person: &Person, more: &[&str]) -> Command {
+        let nixpkgs = self.at("nixpkgs");
+        let mut command = self.sdbuild(person, &["build", "--nixpkgs", nixpkgs.to_str().unwrap()]);
+        command.arg("--output").arg(person.out()).args(more);
+        command
+    }
+}
+
+fn make() -> User {
+    let mut useradd = Command::new("/usr/sbin/useradd");
+    let shell = [
+        "--no-create-home",
+        "--user-group",
+        "--shell",
+        "/bin/sh",
+        NAME,
+    ];
+    ran(useradd.args(shell)).exits(0);
+    User::from_name(NAME).unwrap().unwrap()
+}
+
+fn open(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}

@@ -1,0 +1,210 @@
+//! A terminal to sit at: a program on a pseudo-terminal of its own, and what a person would see of it.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{LocalFlags, tcgetattr};
+use nix::unistd::Pid;
+
+use super::within;
+
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Lines above the screen that are kept.
+const HISTORY: usize = 2000;
+
+/// A program that runs on a terminal.
+pub struct Screen {
+    child: Child,
+    master: Option<File>,
+    slave: Option<OwnedFd>,
+    seen: Arc<Mutex<Seen>>,
+    reader: Option<JoinHandle<()>>,
+    closed: Arc<AtomicBool>,
+}
+
+struct Seen {
+    parser: vt100::Parser,
+    raw: Vec<u8>,
+}
+
+impl Screen {
+    /// Starts `command` in a session of its own that has the terminal, of so many columns and rows.
+    pub fn start(command: &Command, (columns, rows): (u16, u16)) -> Self {
+        let pty = openpty(Some(&winsize(columns, rows)), None).unwrap();
+        let side = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mut session = Command::new("setsid");
+        session.args(["--ctty"]).arg(command.get_program());
+        session.args(command.get_args()).env_clear();
+        let environment = command.get_envs().filter_map(|(k, v)| Some((k, v?)));
+        session.envs(environment).env("TERM", "xterm-256color");
+        if let Some(folder) = command.get_current_dir() {
+            session.current_dir(folder);
+        }
+        session.stdin(side()).stdout(side()).stderr(side());
+        let child = session.spawn().unwrap();
+        let master = File::from(pty.master);
+        let seen = Arc::new(Mutex::new(Seen {
+            parser: parser((columns, rows)),
+            raw: Vec::new(),
+        }));
+        // Reads must not keep the terminal open that somebody wants to close.
+        fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        let closed = Arc::new(AtomicBool::new(false));
+        let reader = read(master.try_clone().unwrap(), (&seen, &closed));
+        Self {
+            child,
+            master: Some(master),
+            slave: Some(pty.slave),
+            seen,
+            reader: Some(reader),
+            closed,
+        }
+    }
+
+    /// Types `keys`.
+    pub fn types(&mut self, keys: &str) {
+        self.master
+            .as_mut()
+            .unwrap()
+            .write_all(keys.as_bytes())
+            .unwrap();
+    }
+
+    /// What stands on the screen.
+    pub fn contents(&self) -> String {
+        self.seen.lock().unwrap().parser.screen().contents()
+    }
+
+    /// All that was written to the terminal until the program ended: nobody has it open after this.
+    pub fn all(&mut self) -> Vec<u8> {
+        // What was written before is read before the end is seen.
+        drop(self.slave.take());
+        self.reader.take().unwrap().join().unwrap();
+        self.seen.lock().unwrap().raw.clone()
+    }
+
+    /// Waits until `part` stands on the screen.
+    #[track_caller]
+    pub fn until(&self, part: &str) {
+        self.until_it(part, |screen| screen.contains(part));
+    }
+
+    /// Waits until the screen is as `condition` wants it.
+    #[track_caller]
+    pub fn until_it(&self, what: &str, condition: impl Fn(&str) -> bool) {
+        let start = std::time::Instant::now();
+        while !condition(&self.contents()) {
+            let screen = self.contents();
+            assert!(start.elapsed() < PATIENCE, "`{what}` not on:\n{screen}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Gives the terminal another size, as a person who pulls at its corner does.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let mut stty = Command::new("stty");
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        stty.args(["cols", &columns, "rows", &rows]);
+        stty.stdin(Stdio::from(
+            self.slave.as_ref().unwrap().try_clone().unwrap(),
+        ));
+        assert!(stty.status().unwrap().success());
+    }
+
+    /// Whether every key goes to the program as it is.
+    pub fn is_raw(&self) -> bool {
+        let settings = tcgetattr(self.slave.as_ref().unwrap()).unwrap();
+        !settings.local_flags.contains(LocalFlags::ICANON)
+    }
+
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, signal).unwrap();
+    }
+
+    /// Closes the terminal's window: the kernel tells the session.
+    pub fn hang_up(&mut self) {
+        self.master = None;
+        self.closed.store(true, Ordering::SeqCst);
+        self.reader.take().unwrap().join().unwrap();
+    }
+
+    /// Waits for the program's end.
+    #[track_caller]
+    pub fn ends(&mut self) -> ExitStatus {
+        let child = std::cell::RefCell::new(&mut self.child);
+        let status = std::cell::Cell::new(None);
+        within(PATIENCE, "the program on the terminal ends", || {
+            status.set(child.borrow_mut().try_wait().unwrap());
+            status.get().is_some()
+        });
+        status.get().unwrap()
+    }
+
+    /// Waits for the program's end, and asserts that it is this exit code.
+    #[track_caller]
+    pub fn exits(&mut self, code: i32) {
+        let status = self.ends();
+        let screen = self.contents();
+        let signal = status.signal();
+        assert_eq!(status.code(), Some(code), "signal {signal:?}\n{screen}");
+    }
+}
+
+impl Drop for Screen {
+    /// A test that panics must not leave its program behind.
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.signal(Signal::SIGTERM);
+            self.child.wait().unwrap();
+        }
+    }
+}
+
+/// A terminal to look at, of so many columns and rows.
+pub fn parser((columns, rows): (u16, u16)) -> vt100::Parser {
+    let size = |n| NonZero::new(n).unwrap();
+    vt100::Parser::new(size(rows), size(columns), HISTORY)
+}
+
+fn winsize(columns: u16, rows: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}
+
+fn read(mut master: File, (seen, closed): (&Arc<Mutex<Seen>>, &Arc<AtomicBool>)) -> JoinHandle<()> {
+    let (seen, closed) = (Arc::clone(seen), Arc::clone(closed));
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while !closed.load(Ordering::SeqCst) {
+            match master.read(&mut piece) {
+                Ok(n @ 1..) => {
+                    let mut seen = seen.lock().unwrap();
+                    seen.parser.process(&piece[..n]);
+                    seen.raw.extend_from_slice(&piece[..n]);
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Ok(_) | Err(_) => return,
+            }
+        }
+    })
+}

@@ -1,0 +1,133 @@
+//! Engines that need no root, and Podman as root: each with its own images, containers and volumes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Account, Ran, ran, within};
+
+/// Debian's packages have the script here, others in the path.
+const ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
+/// crun refuses the mixed hierarchy of control groups that some machines have.
+const PODMAN: [&str; 5] = [
+    "podman",
+    "--cgroup-manager",
+    "cgroupfs",
+    "--runtime",
+    "runc",
+];
+
+/// A kind of engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    RootlessDocker,
+    RootlessPodman,
+    RootfulPodman,
+}
+
+/// A running engine; it ends with the value.
+pub struct Service {
+    account: Account,
+    child: Child,
+    make: Make,
+}
+
+impl Service {
+    pub fn start(make: Make) -> Self {
+        let account = Account::new();
+        let socket = format!("unix://{}", account.at("run/docker.sock").display());
+        let service = ["system", "service", "--time", "0", &socket];
+        let mut command = match make {
+            Make::RootlessDocker => account.command(&["sh", ROOTLESS, "--host", &socket]),
+            Make::RootlessPodman => account.command(&[&PODMAN[..], &service].concat()),
+            Make::RootfulPodman => {
+                let [podman, more @ ..] = PODMAN;
+                let mut command = Command::new(podman);
+                command.args(more).arg("--root").arg(account.at("root"));
+                command.arg("--runroot").arg(account.at("runroot"));
+                command.args(service);
+                command
+            }
+        };
+        let log = fs::File::create(account.at("log")).unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let service = Self {
+            account,
+            child,
+            make,
+        };
+        service.wait_until_up();
+        // The account is its person's, whoever runs the engine.
+        service.account.own(&service.socket());
+        service
+    }
+
+    fn wait_until_up(&self) {
+        let start = std::time::Instant::now();
+        while self.docker(&["version"]).code != Some(0) {
+            let log = || fs::read_to_string(self.account.at("log")).unwrap();
+            assert!(start.elapsed() < Duration::from_secs(60), "{}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.account.at("run/docker.sock")
+    }
+
+    /// Its address for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// What it is.
+    pub fn make(&self) -> Make {
+        self.make
+    }
+
+    /// The account that it is for.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What Docker's own client says of it.
+    pub fn docker(&self, words: &[&str]) -> Ran {
+        ran(Command::new("docker")
+            .args(words)
+            .env("DOCKER_HOST", self.host()))
+    }
+
+    /// What Docker's own client lists.
+    #[track_caller]
+    pub fn lists(&self, words: &[&str]) -> Vec<String> {
+        let listed = self.docker(words).exits(0).stdout;
+        listed.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, Signal::SIGTERM).unwrap_or(());
+        self.child.wait().unwrap();
+        // What holds rootless Podman's namespaces.
+        let pause = fs::read_to_string(self.account.at("run/libpod/tmp/pause.pid"));
+        if let Ok(pid) = pause.unwrap_or_default().trim().parse() {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
+        }
+        if self.make == Make::RootfulPodman {
+            // What it has mounted there would be in the way of the folder's removal.
+            let root = self.account.at("root/overlay");
+            Command::new("umount").arg(root).output().unwrap();
+        }
+    }
+}

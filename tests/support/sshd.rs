@@ -1,0 +1,170 @@
+//! Another machine, as far as `ssh` can tell: a server of an account's own, who may log in as that account.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Account, ran, root};
+
+/// Where `scripts/setup --test` unpacks what it does not install.
+pub const TOOLS: &str = "target/tools";
+
+/// The server; it ends with the value.
+pub struct Sshd {
+    folder: PathBuf,
+    child: Child,
+    port: u16,
+}
+
+impl Sshd {
+    /// Starts one that only knows the account's key.
+    pub fn start(account: &Account) -> Self {
+        let folder = account.at("sshd");
+        ran(Command::new("cp")
+            .args(["-a", "-T"])
+            .arg(root().join(TOOLS))
+            .arg(&folder))
+        .exits(0);
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        for name in ["host", "key"] {
+            let mut make = Command::new("ssh-keygen");
+            make.args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(folder.join(name));
+            ran(&mut make).exits(0);
+        }
+        write_configuration(&folder, account, port);
+        account.own(&folder);
+        let libraries = format!(
+            "LD_LIBRARY_PATH={0}/lib/x86_64-linux-gnu:{0}/usr/lib/x86_64-linux-gnu",
+            folder.display()
+        );
+        let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let child = account
+            .command(&[
+                "env",
+                &libraries,
+                &at("usr/sbin/sshd"),
+                "-D",
+                "-e",
+                "-f",
+                &at("sshd_config"),
+            ])
+            .stdin(Stdio::null())
+            .stderr(fs::File::create(folder.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let sshd = Self {
+            folder,
+            child,
+            port,
+        };
+        let start = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "{}", sshd.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        sshd
+    }
+
+    /// The engine behind it, for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("ssh://other-machine:{}", self.port)
+    }
+
+    /// A folder with an `ssh` that knows this server by the account's own configuration: the real one reads
+    /// that of the home folder that the system knows, which the account does not have.
+    pub fn programs(&self) -> PathBuf {
+        self.folder.join("bin")
+    }
+
+    /// What it said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
+    /// Cuts every connection, as a network does that is gone.
+    pub fn cut(&self) {
+        for process in fs::read_dir("/proc").unwrap().flatten() {
+            let name = process.file_name().to_string_lossy().into_owned();
+            let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let Ok(pid) = name.parse() else { continue };
+            let ours = String::from_utf8_lossy(&words).starts_with("sshd: sdbuild-tests");
+            if ours && self.descends(pid) {
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
+            }
+        }
+    }
+
+    fn descends(&self, pid: i32) -> bool {
+        let parent = |pid: i32| -> Option<i32> {
+            let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            text.lines()
+                .find_map(|line| line.strip_prefix("PPid:"))?
+                .trim()
+                .parse()
+                .ok()
+        };
+        let mut at = Some(pid);
+        while let Some(pid) = at {
+            if u32::try_from(pid) == Ok(self.child.id()) {
+                return true;
+            }
+            at = parent(pid).filter(|parent| *parent > 1);
+        }
+        false
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        kill(pid, Signal::SIGTERM).unwrap_or(());
+        self.child.wait().unwrap();
+    }
+}
+
+fn write_configuration(folder: &Path, account: &Account, port: u16) {
+    let shown = folder.display();
+    let session = folder.join("usr/lib/openssh/sshd-session");
+    // From 9.8 on it is a program of its own.
+    let session = if session.exists() {
+        let auth = session.with_file_name("sshd-auth");
+        let [session, auth] = [session, auth].map(|path| path.display().to_string());
+        format!("SshdSessionPath {session}\nSshdAuthPath {auth}\n")
+    } else {
+        String::new()
+    };
+    let server = format!(
+        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {shown}/host\nAuthorizedKeysFile {shown}/key.pub\n\
+         PidFile none\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+         SetEnv XDG_RUNTIME_DIR={}\n{session}",
+        account.at("run").display()
+    );
+    let known = fs::read_to_string(folder.join("host.pub")).unwrap();
+    fs::write(folder.join("known"), format!("[127.0.0.1]:{port} {known}")).unwrap();
+    let client = format!(
+        "Host other-machine\n  HostName 127.0.0.1\n  User sdbuild-tests\n  IdentityFile {shown}/key\n  \
+         IdentitiesOnly yes\n  UserKnownHostsFile {shown}/known\n  StrictHostKeyChecking yes\n  \
+         LocalForward 1 localhost:1\n"
+    );
+    fs::write(folder.join("sshd_config"), server).unwrap();
+    fs::write(folder.join("ssh_config"), client).unwrap();
+    fs::create_dir(folder.join("bin")).unwrap();
+    let program = folder.join("bin/ssh");
+    fs::write(
+        &program,
+        format!("#!/bin/sh\nexec /usr/bin/ssh -F {shown}/ssh_config \"$@\"\n"),
+    )
+    .unwrap();
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+}
