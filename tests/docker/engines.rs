@@ -53,9 +53,9 @@ impl<'a> Life<'a> {
     }
 
     fn build(&self, more: &[&str]) -> Command {
-        let mode = ["--emulation", self.mode];
+        let wish = ["--emulation", self.mode];
         let account = self.service.account();
-        account.build(&self.person, &[&mode[..], more].concat())
+        account.build(&self.person, &[&wish[..], more].concat())
     }
 
     fn registers(&self) -> bool {
@@ -87,7 +87,7 @@ impl<'a> Life<'a> {
         ran
     }
 
-    fn is_lived(mut self) {
+    fn run(mut self) {
         let first = self.builds();
         assert!(!first.stderr.contains("warning: "), "{}", first.stderr);
         self.did("build");
@@ -127,7 +127,7 @@ fn a_whole_life_with(make: Make, modes: &[&'static str]) {
     let before = Machine::now();
     let service = Service::start(make);
     for mode in modes {
-        Life::of(&service, mode).is_lived();
+        Life::of(&service, mode).run();
     }
     before.is_unchanged();
 }

@@ -42,16 +42,14 @@ impl There {
 
     /// Our `ssh` that still runs.
     fn clients(&self) -> usize {
-        let control = b"sdbuild-ssh-";
         let processes = fs::read_dir("/proc").unwrap().flatten();
-        let words =
-            processes.map(|process| fs::read(process.path().join("cmdline")).unwrap_or_default());
-        words
-            .filter(|words| {
-                words.starts_with(b"/usr/bin/ssh")
-                    && words.windows(control.len()).any(|part| part == control)
-            })
-            .count()
+        let words = processes.map(|process| fs::read(process.path().join("cmdline")));
+        let host = self.sshd.host();
+        let ours = |words: &Vec<u8>| {
+            let words = String::from_utf8_lossy(words);
+            words.starts_with("/usr/bin/ssh\0") && words.split('\0').any(|word| word == host)
+        };
+        words.flatten().filter(ours).count()
     }
 }
 
