@@ -273,7 +273,6 @@ impl Encrypted {
         let authority = ["--tlscacert", &at("ca.pem")];
         let engine = OwnEngine::start_with(&[&host[..], &own, &authority].concat());
         let person = Person::new()
-            .with_own_cache()
             .with("DOCKER_HOST", "tcp://127.0.0.1")
             .with("DOCKER_TLS_VERIFY", "1")
             .with("DOCKER_CERT_PATH", at(""));
@@ -336,6 +335,12 @@ fn an_engine_behind_tls_builds() {
     }
     let there = Encrypted::start();
     there.person.write("sd-card.nix", &product(SMALL_IMAGE));
+    // By its local socket, from a network with mirrors in it: its own has none.
+    let mut first = there.person.build(&[]);
+    first.env("DOCKER_HOST", there.engine.host());
+    ran(first.env_remove("DOCKER_TLS_VERIFY")).exits(0);
+    let script = fresh(SMALL_IMAGE).replace("small.img", "by-tls.img");
+    there.person.write("sd-card.nix", &product(&script));
     let image = there.runs(&there.person.build(&[]), &[]).exits(0).image();
     assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
     assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
