@@ -78,9 +78,11 @@ impl Laptop {
         let format = "{{.Mountpoint}}";
         let volume = docker(&["volume", "inspect", "--format", format, "sdbuild-store"]);
         let store = Path::new(volume.trim()).join("store");
-        let packages = names(&store)
-            .into_iter()
-            .filter(|name| name.ends_with(".deb"));
+        let packages = names(&store).into_iter().filter(|name| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|ending| ending == "deb")
+        });
         let mut tar = Command::new("tar");
         tar.args(["--create", "--transform", "s/^[^-]*-//", "--directory"]);
         tar.arg(&store).args(packages).stdout(Stdio::piped());
