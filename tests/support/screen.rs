@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use super::within;
 
 /// How long anything that is waited for may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Lines above the screen that are kept.
 const HISTORY: usize = 2000;
 
