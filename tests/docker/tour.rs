@@ -97,7 +97,11 @@ fn begin(page: &mut Page) {
 fn build(page: &mut Page) -> String {
     page.say("The image", "While it builds, the end of the screen shows what is fetched and built now:\n\n![a build](build.svg)\n\nThis is what is left of that in the end; the last line is the image's path:");
     let run = page.run("sdbuild build", 0);
-    picture::of(&run, |screen| screen.matches("building ").count())
+    // Where the view is whole, and shows the most.
+    picture::of(&run, |screen| {
+        let whole = screen.contains(" build with Nix: ");
+        usize::from(whole) * screen.matches("  building ").count()
+    })
 }
 
 fn fail(page: &mut Page) {
@@ -130,13 +134,12 @@ fn the_tour_shows_what_happens() {
     }
     let before = Machine::now();
     let taken = take();
-    before.is_unchanged();
     let path = |name: &str| root().join(name);
     if std::env::var_os("SDBUILD_TOUR_WRITE").is_some() {
         fs::write(path(TOUR), &taken.text).unwrap();
         fs::write(path(PICTURE), &taken.picture).unwrap();
-        return;
     }
+    before.is_unchanged();
     let read = |name: &str| fs::read_to_string(path(name)).unwrap();
     let (was, is) = (mask::tour(&read(TOUR)), mask::tour(&taken.text));
     let difference = mask::difference(&was, &is);
