@@ -74,6 +74,7 @@ fn take() -> Taken {
     let (laptop, text) = (Laptop::new(), HEAD.to_owned());
     let mut page = Page { laptop, text };
     begin(&mut page);
+    check(&mut page);
     let picture = build(&mut page);
     fail(&mut page);
     end(&mut page);
@@ -91,6 +92,16 @@ fn begin(page: &mut Page) {
     page.run("sdbuild doctor", 0);
     page.say("A configuration", "`init` finds your public keys in `~/.ssh` and writes a `sd-card.nix` that you can read and change:");
     page.run("sdbuild init --hostname pi", 0);
+}
+
+fn check(page: &mut Page) {
+    let (on, off) = ("openssh.enable = true", "openssh.enable = false");
+    page.say("Will it let you in?", &format!("`check` finds what would keep the board from booting, or you out of it, and builds nothing. Here somebody has set `services.{off}`:"));
+    page.laptop.edit(|text| text.replace(on, off));
+    page.run("sdbuild check", 6);
+    page.say("", "And with that line taken back:");
+    page.laptop.edit(|text| text.replace(off, on));
+    page.run("sdbuild check", 0);
 }
 
 /// The picture of it.
