@@ -184,13 +184,17 @@ pub struct Build {
     #[arg(long, value_name = "KEYS")]
     pub trusted_public_keys: Option<String>,
 
-    /// Cores for each derivation; 0 for all [default: 0] [env: SDBUILD_CORES].
+    /// Cores for each derivation; 0 for all [default: as memory allows] [env: SDBUILD_CORES].
     #[arg(long, value_name = "N")]
     pub cores: Option<u32>,
 
-    /// Derivations built at the same time [default: the engine's cores] [env: SDBUILD_JOBS].
+    /// Derivations built at the same time [default: the engine's cores, fewer when memory is short] [env: SDBUILD_JOBS].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub jobs: Option<u32>,
+
+    /// Connections to binary caches at the same time [default: 8 for each core, 25 to 64].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub connections: Option<u32>,
 
     /// Say what would be fetched, made and written, and stop there.
     #[arg(long)]

@@ -53,13 +53,12 @@ in_seconds() { awk "BEGIN { printf \"%.3f\", $1 / 1000 }"; }
 
 # Processor time of all of the engine's containers so far, in milliseconds; nothing where the kernel does not tell.
 containers_time() {
-  local group
-  for group in /sys/fs/cgroup/cpuacct/docker/cpuacct.usage /sys/fs/cgroup/cpu,cpuacct/docker/cpuacct.usage; do
-    [ ! -r $group ] || { awk '{ print int($1 / 1000000) }' $group && return; }
+  local group=${SDBUILD_BENCH_CGROUP:-docker} base
+  for base in /sys/fs/cgroup/cpuacct /sys/fs/cgroup/cpu,cpuacct; do
+    [ ! -r "$base/$group/cpuacct.usage" ] || { awk '{ print int($1 / 1000000) }' "$base/$group/cpuacct.usage" && return; }
   done
-  for group in /sys/fs/cgroup/docker/cpu.stat; do
-    [ ! -r $group ] || { awk '/^usage_usec/ { print int($2 / 1000) }' $group && return; }
-  done
+  [ -r "/sys/fs/cgroup/$group/cpu.stat" ] || die "no control group /$group: name the engine's cgroup parent by SDBUILD_BENCH_CGROUP"
+  awk '/^usage_usec/ { print int($2 / 1000) }' "/sys/fs/cgroup/$group/cpu.stat"
 }
 
 # Unpacks packages $5… of the suite $1 for the architecture $2 into the folder $4; $3: `all` with what they depend on,
@@ -87,6 +86,19 @@ from_debian() {
     dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --no-same-owner -C "$into"
   done
   rm -rf "$folder"
+}
+
+# Debian 12's and 13's own emulators, in $work/qemu.
+old_qemu() {
+  local suite package binary
+  mkdir -p "$work/qemu"
+  for suite in bookworm:qemu-user-static:qemu-aarch64-static trixie:qemu-user:qemu-aarch64; do
+    IFS=: read -r suite package binary <<<"$suite"
+    [ ! -x "$work/qemu/$suite" ] || continue
+    from_debian "$suite" amd64 only "$work/qemu/$suite.root" "$package"
+    cp "$work/qemu/$suite.root/usr/bin/$binary" "$work/qemu/$suite"
+    rm -rf "$work/qemu/$suite.root"
+  done
 }
 
 # The package with the path $1 in the archive and the hash $2, from sdbuild's downloads or from a mirror.

@@ -7,15 +7,8 @@ emulated_programs=(busybox-static bash coreutils zstd xz-utils perl-base python3
 
 # The program qemu-aarch64 of every emulator, and a root of either Debian with the programs.
 cpu_prepare() {
-  local suite package
-  mkdir -p "$work/qemu"
-  for suite in bookworm:qemu-user-static:qemu-aarch64-static trixie:qemu-user:qemu-aarch64; do
-    IFS=: read -r suite package binary <<<"$suite"
-    [ ! -x "$work/qemu/$suite" ] || continue
-    from_debian "$suite" amd64 only "$work/qemu/$suite.root" "$package"
-    cp "$work/qemu/$suite.root/usr/bin/$binary" "$work/qemu/$suite"
-    rm -rf "$work/qemu/$suite.root"
-  done
+  local suite
+  old_qemu
   [ -x "$work/qemu/pinned" ] || pinned_qemu
   for suite in bookworm trixie; do
     [ -e "$work/arm64/$suite/complete" ] && continue

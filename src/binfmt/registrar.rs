@@ -291,3 +291,6 @@ fn unmounted(refusal: Refusal, first: &str) -> Failure {
             "mount it with `sudo mount -t binfmt_misc binfmt_misc {TABLE}`"
         ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,9 +115,20 @@ pub(super) async fn start(
         }),
         Err(failure) => {
             let left = guard.remove(cancel).await.into_iter().collect();
-            Err(failure.context("start the emulator").with_teardown(left))
+            Err(told(failure).with_teardown(left))
         }
     }
+}
+
+/// A start that failed; engines have two ways to say that the port is not free any more.
+fn told(failure: Failure) -> Failure {
+    let text = failure.to_string();
+    let taken = ["port is already allocated", "address already in use"];
+    let failure = failure.context("start the emulator");
+    if taken.iter().any(|words| text.contains(words)) {
+        return failure.hint("another program took the port just now: try again");
+    }
+    failure
 }
 
 impl Contained {

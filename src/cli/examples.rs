@@ -89,13 +89,12 @@ Examples:
 
 pub(super) const SHELL: &str = "\
 It is the container that a build has: the same user, the same limits, the same store. Everything but the \
-store is gone when it ends. Exit code: the shell's.
+store is gone when it ends. Commands may come on standard input as well. Exit code: the shell's.
 
 Examples:
   sdbuild shell                               nix-build and the configuration are there
   sdbuild shell htop-3.4.1                    the environment of the build that failed last under this name
-  sdbuild shell --run 'nix-store --verify'
-  echo 'nix --version' | sdbuild shell";
+  sdbuild shell --run 'nix-store --verify'";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -167,7 +167,7 @@ mod tests {
             "ssh://$(x)@pi",
             "ssh://a`b`",
             "ssh://pi/a:b",
-            "ssh://pi/%2e",
+            "ssh://pi/a%20b",
             "ssh://pi?x",
             "ssh://",
         ] {

@@ -6,12 +6,14 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -46,6 +48,10 @@ const OPTIONS: [&str; 9] = [
     "RemoteCommand=none",
     "StreamLocalBindMask=0177",
 ];
+/// What our folders' names begin with.
+const PREFIX: &str = "sdbuild-ssh-";
+/// An `ssh` that has no socket by then never came to it.
+const AGE: Duration = Duration::from_secs(24 * 3600);
 /// A greeting longer than this is not listened to.
 const GREETING: u64 = 64 << 10;
 /// For a word between two processes of this machine.
@@ -96,7 +102,9 @@ impl Tunnel {
     }
 
     fn start(target: &SshTarget) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("sdbuild-ssh-").tempdir()?;
+        let above = tempfile::env::temp_dir();
+        sweep(&above);
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(above)?;
         let log = File::create(folder.path().join("log"))?;
         let mut command = Command::new("sh");
         command.args(["-c", BECOME, "ssh", "-T", "-M", "-S"]);
@@ -146,6 +154,30 @@ impl Drop for Tunnel {
     }
 }
 
+/// Removes the folders of this user's killed runs: a socket that nobody listens at, and a log.
+fn sweep(above: &Path) {
+    for entry in above.read_dir().into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        // Not through a link.
+        let Some(meta) = entry.metadata().ok().filter(|meta| ours && meta.is_dir()) else {
+            continue;
+        };
+        let engine = entry.path().join("engine");
+        let dead = match UnixStream::connect(&engine) {
+            Ok(_) => false,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+            Err(_) => {
+                let made = meta.modified().ok().and_then(|made| made.elapsed().ok());
+                made.is_some_and(|age| age > AGE)
+            }
+        };
+        if dead && meta.uid() == geteuid().as_raw() {
+            // What cannot be removed now is tried again by the next.
+            std::fs::remove_dir_all(entry.path()).unwrap_or(());
+        }
+    }
+}
+
 fn control(folder: &Path) -> PathBuf {
     folder.join("control")
 }
@@ -159,4 +191,32 @@ async fn answer(out: ChildStdout) -> Option<String> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn folders_of_killed_runs_go_and_those_of_living_ones_stay() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let folder = above.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            folder
+        };
+        let [dead, live, new, other] =
+            ["sdbuild-ssh-1", "sdbuild-ssh-2", "sdbuild-ssh-3", "x"].map(folder);
+        let listens = UnixListener::bind(live.join("engine")).unwrap();
+        for folder in [&dead, &other] {
+            drop(UnixListener::bind(folder.join("engine")).unwrap());
+        }
+        std::os::unix::fs::symlink(&other, above.path().join("sdbuild-ssh-4")).unwrap();
+        sweep(above.path());
+        assert!(!dead.exists());
+        assert!(live.exists() && new.exists() && other.join("engine").exists());
+        drop(listens);
+    }
 }

@@ -1,6 +1,6 @@
 //! All that is said about an image, as one value: the object that `sdbuild inspect --json` prints.
 //!
-//! Its shape is described in README.md; `version` changes when something is renamed or goes.
+//! Its shape is described in docs/reference.md; `version` changes when something is renamed or goes.
 
 use std::path::Path;
 

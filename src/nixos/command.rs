@@ -15,6 +15,8 @@ pub struct NixSettings {
     pub cores: u32,
     /// Derivations built at once; `None`: as many as there are cores.
     pub jobs: Option<u32>,
+    /// Connections to binary caches, and downloads unpacked at once; `None`: Nix's own numbers.
+    pub connections: Option<u32>,
     /// Binary caches; may be empty.
     pub substituters: Vec<String>,
     /// Keys that binary caches sign with.
@@ -247,6 +249,10 @@ impl BuildRequest {
                     .map_or("auto".to_owned(), |n| n.max(1).to_string())
             ),
         ];
+        if let Some(connections) = self.nix.connections {
+            lines.push(format!("http-connections = {connections}"));
+            lines.push(format!("max-substitution-jobs = {connections}"));
+        }
         if self.emulated {
             lines.push(format!(
                 "extra-platforms = {}",
@@ -372,6 +378,7 @@ mod tests {
         let nix = NixSettings {
             cores: 2,
             jobs: Some(3),
+            connections: Some(4),
             substituters: vec![],
             keys: vec!["a-1:x=".into(), "b-1:y=".into()],
         };
@@ -381,6 +388,7 @@ mod tests {
         let config = value(&environment, "NIX_CONFIG");
         assert!(config.contains("extra-platforms = aarch64-linux\nsubstituters =\n"));
         assert!(config.contains("cores = 2\nmax-jobs = 3\n"));
+        assert!(config.contains("http-connections = 4\nmax-substitution-jobs = 4\n"));
         assert!(config.ends_with("trusted-public-keys = a-1:x= b-1:y="));
     }
 

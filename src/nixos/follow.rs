@@ -142,7 +142,8 @@ impl<'a> Reader<'a> {
         if !giants.is_empty() {
             let giants = giants.join(", ");
             self.events.warn(format!(
-                "not in the binary cache, so it is compiled here, which takes hours: {giants}; \
+                "not in the binary cache, so it is compiled here, which takes hours, and under \
+                 emulation ten times as many: {giants}; \
                  stop it (Ctrl-C), then take what is cached: a released nixpkgs, \
                  boot.kernelPackages = pkgs.linuxPackages, no overlay below it"
             ));

@@ -4,12 +4,13 @@ use crate::amount::bytes;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::Plan;
 use crate::pipeline::emulation::Emulation;
+use crate::pipeline::resources::Resources;
 use crate::settings::Glue;
 
 impl Plan {
     /// What the run will do, a line each: what it is about, then what is done about it.
     pub fn describe(&self) -> Vec<String> {
-        let settings = &self.settings;
+        let (settings, resources) = (&self.settings, self.resources());
         let replaces = if settings.force {
             ", in place of one of the same name"
         } else {
@@ -31,8 +32,9 @@ impl Plan {
             ("assemble", self.what_is_assembled()),
             ("builder image", self.what_nix_runs_in()),
             ("store volume", settings.store.clone()),
-            ("cores", cores(settings.cores)),
-            ("jobs", self.jobs()),
+            ("cores", cores(resources.cores)),
+            ("jobs", self.jobs(resources)),
+            ("connections", resources.connections.to_string()),
             ("memory", self.memory()),
             (
                 "image into",
@@ -124,13 +126,14 @@ impl Plan {
         }
     }
 
-    fn jobs(&self) -> String {
+    fn jobs(&self, resources: Resources) -> String {
+        let jobs = format!("{} derivations at a time", resources.jobs);
         match self.settings.jobs {
-            Some(jobs) => format!("{jobs} derivations at a time"),
-            None => format!(
-                "{} derivations at a time, as the engine's machine has cores",
-                self.base.engine.facts().cpus
-            ),
+            Some(_) => jobs,
+            None if resources.short_of_memory => {
+                format!("{jobs}, as the engine's machine has memory")
+            }
+            None => format!("{jobs}, as the engine's machine has cores"),
         }
     }
 

@@ -23,6 +23,7 @@ mod logs;
 mod origin;
 mod plan;
 mod removal;
+mod resources;
 mod run;
 mod scope;
 pub mod shell;

@@ -14,6 +14,7 @@ use crate::oci::{Architecture, Definition, Lacking};
 use crate::output;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::facts::{Findings, all};
+use crate::pipeline::resources::Resources;
 use crate::pipeline::{Context, configuration, connection};
 use crate::settings::{self, Common};
 
@@ -43,6 +44,14 @@ pub struct Plan {
     pub nixpkgs: Nixpkgs,
     /// What that was resolved to by an earlier run.
     pub locked: Option<Locked>,
+}
+
+impl Plan {
+    /// How much is done at a time.
+    pub(super) fn resources(&self) -> Resources {
+        let emulated = self.base.emulation != Emulation::Native;
+        Resources::choose(&self.settings, self.base.engine.facts(), emulated)
+    }
 }
 
 /// Where a run takes place: the engine, and the container images that it needs there.

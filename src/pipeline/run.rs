@@ -186,7 +186,7 @@ pub(super) async fn job(
     (provided, (nixpkgs, locked), task): (&Provided, (NixpkgsIn, Option<Locked>), Task),
 ) -> Result<(Job, Origin), Failure> {
     let Context { cancel, events } = context;
-    let settings = &plan.settings;
+    let (settings, resources) = (&plan.settings, plan.resources());
     let debian_mirror = inputs::debian_mirror(plan, context, &provided.images).await?;
     let bundle = plan.configuration.collect(cancel, events).await?;
     let inputs = (
@@ -206,8 +206,9 @@ pub(super) async fn job(
             emulated: plan.base.emulation != Emulation::Native,
             glue: glue(settings.glue),
             nix: NixSettings {
-                cores: settings.cores,
-                jobs: settings.jobs,
+                cores: resources.cores,
+                jobs: Some(resources.jobs),
+                connections: Some(resources.connections),
                 substituters: settings.substituters.clone(),
                 keys: settings.trusted_public_keys.clone(),
             },

@@ -126,18 +126,21 @@ impl Choices<'_> {
         )
     }
 
-    /// Cores and jobs.
-    pub(super) fn numbers(self, layers: &mut Layers) -> Result<(u32, Option<u32>), Failure> {
+    /// Cores, jobs and connections.
+    pub(super) fn numbers(self, layers: &mut Layers) -> Result<[Option<u32>; 3], Failure> {
         let set = number(("SDBUILD_CORES", self.env.cores.as_ref()), 0)?;
         let said = Said::flag(self.args.cores).or_env("SDBUILD_CORES", set);
         let cores = layers.pick("cores", said, |file, _| file.cores);
         let set = number(("SDBUILD_JOBS", self.env.jobs.as_ref()), 1)?;
         let said = Said::flag(self.args.jobs).or_env("SDBUILD_JOBS", set);
         let jobs = layers.pick("jobs", said, |file, _| file.jobs);
-        Ok((
-            cores.unwrap_or(0),
+        let said = Said::flag(self.args.connections);
+        let connections = layers.pick("connections", said, |file, _| file.connections);
+        Ok([
+            cores,
             at_least(("jobs in sdbuild.toml", jobs), 1)?,
-        ))
+            at_least(("connections in sdbuild.toml", connections), 1)?,
+        ])
     }
 
     pub(super) fn store(self, layers: &mut Layers) -> Result<String, Failure> {

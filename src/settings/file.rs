@@ -12,7 +12,7 @@ use crate::plain_file;
 /// Name of the settings file.
 pub(super) const NAME: &str = "sdbuild.toml";
 /// Every key: what is not among them is refused with the nearest one.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 19] = [
     "nixpkgs",
     "system",
     "emulation",
@@ -27,6 +27,7 @@ pub(super) const KEYS: [&str; 18] = [
     "trusted-public-keys",
     "cores",
     "jobs",
+    "connections",
     "memory-mib",
     "store",
     "debian-mirror",
@@ -69,6 +70,8 @@ pub(super) struct File {
     pub(super) cores: Option<u32>,
     /// See `--jobs`.
     pub(super) jobs: Option<u32>,
+    /// See `--connections`.
+    pub(super) connections: Option<u32>,
     /// Memory limit of the builder in MiB.
     pub(super) memory_mib: Option<u64>,
     /// Name of the store volume.

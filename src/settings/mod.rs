@@ -124,10 +124,12 @@ pub struct Build {
     pub substituters: Vec<String>,
     /// Their public keys.
     pub trusted_public_keys: Vec<String>,
-    /// Cores for each derivation, 0 for all.
-    pub cores: u32,
-    /// Derivations at a time; `None` for the engine's cores.
+    /// Cores for each derivation, 0 for all; `None`, here and below, for what the engine's machine has room for.
+    pub cores: Option<u32>,
+    /// Derivations at a time.
     pub jobs: Option<u32>,
+    /// Connections to binary caches.
+    pub connections: Option<u32>,
     /// Memory limit of the builder in bytes.
     pub memory: Option<u64>,
     /// The volume behind the builder's `/nix`.
@@ -234,7 +236,7 @@ impl Build {
             here: &here,
         };
         let (substituters, trusted_public_keys) = choices.caches(&mut layers);
-        let (cores, jobs) = choices.numbers(&mut layers)?;
+        let [cores, jobs, connections] = choices.numbers(&mut layers)?;
         let boot_test = choices.boot_test(&mut layers);
         let ssh_key = args.ssh_key.as_deref().map(|path| here.join(path));
         let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
@@ -261,6 +263,7 @@ impl Build {
             trusted_public_keys,
             cores,
             jobs,
+            connections,
             memory: memory.map(|mib| mib.saturating_mul(1024 * 1024)),
             store: choices.store(&mut layers)?,
             owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
@@ -374,7 +377,7 @@ mod tests {
         let toml = "system = 'x86_64-linux'\ncores = 3\nsubstituters = []\n";
         let settings = build(&["--cores", "2"], toml).unwrap();
         assert_eq!(settings.system, System::X8664Linux);
-        assert_eq!(settings.cores, 2);
+        assert_eq!(settings.cores, Some(2));
         assert!(settings.substituters.is_empty());
         assert_eq!(settings.nixpkgs, DEFAULT_RELEASE);
         assert_eq!(

@@ -81,8 +81,10 @@ fn the_help_has_every_command_and_every_long_option() {
 fn the_readme_has_every_command_and_no_other() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let (_, table) = readme.split_once("\n## Commands\n").unwrap();
-    let table = table.split("\n\n`").next().unwrap();
-    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let table = table.trim_start().lines();
+    let rows = table
+        .take_while(|line| line.starts_with('|'))
+        .filter(|line| line.starts_with("| `"));
     let firsts = rows.map(|row| row.split('|').nth(1).unwrap().to_owned());
     let words = firsts.flat_map(|cell| {
         let cell = cell.replace('`', " ");

@@ -1,7 +1,10 @@
-//! Rootless Docker, rootless Podman and Podman as root: one person's whole life with each, by what `auto`
-//! takes there. The person is an account without any privilege.
+//! Docker and Podman, rootless and as root: one person's whole life with each, in every mode that it has.
+//! The person is an account without any privilege. `scripts/engines` makes a table of what ran.
 
-use std::time::Duration;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -12,62 +15,119 @@ fn left(service: &Service) -> Vec<String> {
     service.lists(&["ps", "--all", "--quiet"])
 }
 
-/// Starts a build that is in the middle of something when this returns, with its builder's name.
-fn in_the_middle(service: &Service, person: &Person) -> (Running, String) {
-    let script = fresh("    echo in the middle\n    sleep 600");
-    person.write("sd-card.nix", &product(&script));
-    let mut running = Running::start(&mut service.account().build(person, &["-v"]));
-    running.until("in the middle");
-    let of = |role: &str| {
-        let filter = format!("label=dev.sdbuild.role={role}");
-        service.lists(&["ps", "--format", "{{.Names}}", "--filter", &filter])
-    };
-    let registers = service.make() == Make::RootfulPodman;
-    assert_eq!(of("registrar").len(), usize::from(registers));
-    (running, of("builder").remove(0))
+/// One engine with one mode: what was done with it, for the table.
+struct Life<'a> {
+    service: &'a Service,
+    person: Person,
+    mode: &'static str,
+    began: Instant,
 }
 
-fn builds(service: &Service, person: &Person) -> Ran {
-    person.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let ran = ran(&mut service.account().build(person, &["--force"])).exits(0);
-    assert_eq!(std::fs::read_to_string(ran.image()).unwrap(), "small\n");
-    assert_eq!(left(service), [""; 0]);
-    ran
+impl<'a> Life<'a> {
+    fn of(service: &'a Service, mode: &'static str) -> Self {
+        let person = service.account().person();
+        Self {
+            person: person.with("DOCKER_HOST", service.host()),
+            service,
+            mode,
+            began: Instant::now(),
+        }
+    }
+
+    /// Writes down that `deed` went well, where somebody collects that.
+    fn did(&mut self, deed: &str) {
+        let took = self.began.elapsed().as_secs_f32();
+        if let Some(path) = std::env::var_os("SDBUILD_ENGINES") {
+            let open = OpenOptions::new().create(true).append(true).open(path);
+            let version = &self
+                .service
+                .lists(&["version", "--format", "{{.Server.Version}}"])[0];
+            let (engine, mode) = (self.service.make().title(), self.mode);
+            writeln!(
+                open.unwrap(),
+                "{engine}\t{version}\t{mode}\t{deed}\t{took:.1}"
+            )
+            .unwrap();
+        }
+        self.began = Instant::now();
+    }
+
+    fn build(&self, more: &[&str]) -> Command {
+        let wish = ["--emulation", self.mode];
+        let account = self.service.account();
+        account.build(&self.person, &[&wish[..], more].concat())
+    }
+
+    fn registers(&self) -> bool {
+        self.mode == "register"
+    }
+
+    /// Starts a build that is in the middle of something when this returns, with its builder's name.
+    fn in_the_middle(&self) -> (Running, String) {
+        let script = fresh("    echo in the middle\n    sleep 600");
+        self.person.write("sd-card.nix", &product(&script));
+        let mut running = Running::start(&mut self.build(&["-v"]));
+        running.until("in the middle");
+        let of = |role: &str| {
+            let filter = format!("label=dev.sdbuild.role={role}");
+            let words = ["ps", "--format", "{{.Names}}", "--filter", &filter];
+            self.service.lists(&words)
+        };
+        assert_eq!(of("registrar").len(), usize::from(self.registers()));
+        assert_eq!(our_handlers().len(), usize::from(self.registers()));
+        (running, of("builder").remove(0))
+    }
+
+    fn builds(&self) -> Ran {
+        self.person
+            .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+        let ran = ran(&mut self.build(&["--force"])).exits(0);
+        assert_eq!(std::fs::read_to_string(ran.image()).unwrap(), "small\n");
+        assert_eq!(left(self.service), [""; 0]);
+        ran
+    }
+
+    fn run(mut self) {
+        let first = self.builds();
+        assert!(!first.stderr.contains("warning: "), "{}", first.stderr);
+        self.did("build");
+
+        let (running, builder) = self.in_the_middle();
+        let account = self.service.account();
+        let status = ran(&mut account.sdbuild(&self.person, &["status", "--json"])).exits(0);
+        assert!(status.stdout.contains(&builder), "{}", status.stdout);
+        running.signal(Signal::SIGINT);
+        assert_eq!(running.finish().signal, Some(2));
+        assert_eq!(left(self.service), [""; 0], "after Ctrl-C");
+        self.did("Ctrl-C");
+
+        let (running, builder) = self.in_the_middle();
+        running.signal(Signal::SIGKILL);
+        running.finish();
+        within(
+            Duration::from_secs(30),
+            "its leash ends the builder",
+            || self.service.lists(&["ps", "--quiet"]).is_empty() && our_handlers().is_empty(),
+        );
+        self.builds().says(&[&builder]);
+        self.did("KILL");
+
+        ran(&mut account.sdbuild(&self.person, &["clean", "--yes"])).exits(0);
+        for words in [&["volume", "ls", "--quiet"][..], &["images", "--quiet"]] {
+            assert_eq!(self.service.lists(words), [""; 0], "{words:?}");
+        }
+        self.did("clean");
+    }
 }
 
-fn a_whole_life_with(make: Make) {
+fn a_whole_life_with(make: Make, modes: &[&'static str]) {
     if !root_is_here() || !engine_is_here() || !tools_are_here(&needed(make)) {
         return;
     }
     let before = Machine::now();
     let service = Service::start(make);
-    let person = service.account().person();
-    let person = person.with("DOCKER_HOST", service.host());
-    let account = service.account();
-
-    let first = builds(&service, &person);
-    assert!(!first.stderr.contains("warning: "), "{}", first.stderr);
-
-    let (running, builder) = in_the_middle(&service, &person);
-    let status = ran(&mut account.sdbuild(&person, &["status", "--json"])).exits(0);
-    assert!(status.stdout.contains(&builder), "{}", status.stdout);
-    running.signal(Signal::SIGINT);
-    assert_eq!(running.finish().signal, Some(2));
-    assert_eq!(left(&service), [""; 0], "after Ctrl-C");
-
-    let (running, builder) = in_the_middle(&service, &person);
-    running.signal(Signal::SIGKILL);
-    running.finish();
-    within(
-        Duration::from_secs(30),
-        "its leash ends the builder",
-        || service.lists(&["ps", "--quiet"]).is_empty(),
-    );
-    builds(&service, &person).says(&[&builder]);
-
-    ran(&mut account.sdbuild(&person, &["clean", "--yes"])).exits(0);
-    for words in [&["volume", "ls", "--quiet"][..], &["images", "--quiet"]] {
-        assert_eq!(service.lists(words), [""; 0], "{words:?}");
+    for mode in modes {
+        Life::of(&service, mode).run();
     }
     before.is_unchanged();
 }
@@ -77,20 +137,26 @@ fn needed(make: Make) -> Vec<&'static str> {
         Make::RootlessDocker => vec!["dockerd", "rootlesskit", "slirp4netns", "newuidmap"],
         Make::RootlessPodman => vec!["podman", "runc", "slirp4netns", "newuidmap"],
         Make::RootfulPodman => vec!["podman", "runc"],
+        Make::RootfulDocker => vec!["dockerd"],
     }
 }
 
 #[test]
 fn rootless_docker() {
-    a_whole_life_with(Make::RootlessDocker);
+    a_whole_life_with(Make::RootlessDocker, &["auto"]);
 }
 
 #[test]
 fn rootless_podman() {
-    a_whole_life_with(Make::RootlessPodman);
+    a_whole_life_with(Make::RootlessPodman, &["auto"]);
 }
 
 #[test]
 fn podman_as_root() {
-    a_whole_life_with(Make::RootfulPodman);
+    a_whole_life_with(Make::RootfulPodman, &["register", "private"]);
+}
+
+#[test]
+fn docker_as_root() {
+    a_whole_life_with(Make::RootfulDocker, &["register", "private"]);
 }

@@ -282,3 +282,49 @@ fn a_mistake_in_the_configuration_is_told_once_and_by_its_place() {
         failed.stderr
     );
 }
+
+/// In a builder: an initrd with the program at `$1` in it, packed as `$2` says; then the guard's word on it.
+const LOOK_INTO_AN_INITRD: &str = r#"
+TMPDIR=/tmp/work; export TMPDIR; mkdir -p $TMPDIR/glue /tmp/made /tmp/tree/bin
+remove() { chmod -R u+w "$1"; rm -rf "$1"; }
+. /glue
+cp "$1" /tmp/tree/bin/program
+(cd /tmp/tree && find . | busybox cpio -o -H newc 2>/dev/null) | $2 >/tmp/made/initrd
+guard_initrd /tmp/made && echo clean || echo "$why"
+"#;
+
+#[test]
+fn a_program_in_an_initrd_is_found() {
+    if !engine_is_here() {
+        return;
+    }
+    // So that the engine has a builder's image.
+    let person = Person::new();
+    person.write("sd-card.nix", &configuration(""));
+    ran(&mut person.build(&[])).exits(0);
+    let glue = concat!(env!("CARGO_MANIFEST_DIR"), "/containers/builder/glue");
+    let builder = docker(&["images", "--quiet", "sdbuild/builder"]);
+    let builder = builder.lines().next().unwrap();
+    let look = |program: &str, packer: &str| {
+        let mount = format!("{glue}:/glue:ro");
+        let mut command = Command::new("docker");
+        command.args([
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--volume",
+            &mount,
+            builder,
+        ]);
+        command.args(["sh", "-c", LOOK_INTO_AN_INITRD, "sh", program, packer]);
+        ran(&mut command).exits(0).stdout.trim().to_owned()
+    };
+    for packer in ["cat", "gzip", "xz"] {
+        let said = look("/usr/bin/bash", packer);
+        let found =
+            "/bin/program in /tmp/made/initrd is a program of the builder's own architecture";
+        assert_eq!(said, found, "{packer}");
+        assert_eq!(look("/glue", packer), "clean", "{packer}");
+    }
+}

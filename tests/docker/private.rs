@@ -214,8 +214,8 @@ fn a_call_beyond_the_profile_fails_by_the_profile() {
     };
     for script in [
         "$b mount --bind /sdbuild /usr",
-        "$b mount -t tmpfs none /usr; $b umount /usr",
-        "$b mount -t tmpfs none /usr; $b mount -o remount,ro /usr",
+        "$b mount -t tmpfs none /dev/shm; $b umount /dev/shm",
+        "$b mount -t tmpfs none /dev/shm; $b mount -o remount,ro none /dev/shm",
         "$b chroot / $b true",
         "$b unshare -n $b true",
         "$b unshare -u $b true",
@@ -227,7 +227,7 @@ fn a_call_beyond_the_profile_fails_by_the_profile() {
         assert!(!runs(&our_profile(), &script), "{script}");
         assert!(runs("unconfined", &script), "{script}");
     }
-    let script = "b=/bin/busybox; $b mount -t tmpfs none /usr; $b unshare -m $b true";
+    let script = "b=/bin/busybox; $b mount -t tmpfs none /dev/shm; $b unshare -m $b true";
     assert!(runs(&our_profile(), script));
 }
 

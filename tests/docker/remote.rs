@@ -1,7 +1,7 @@
 //! Engines on other machines: by `ssh` and by TLS, with what can go wrong on the way.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -42,16 +42,14 @@ impl There {
 
     /// Our `ssh` that still runs.
     fn clients(&self) -> usize {
-        let control = b"sdbuild-ssh-";
         let processes = fs::read_dir("/proc").unwrap().flatten();
-        let words =
-            processes.map(|process| fs::read(process.path().join("cmdline")).unwrap_or_default());
-        words
-            .filter(|words| {
-                words.starts_with(b"/usr/bin/ssh")
-                    && words.windows(control.len()).any(|part| part == control)
-            })
-            .count()
+        let words = processes.map(|process| fs::read(process.path().join("cmdline")));
+        let host = self.sshd.host();
+        let ours = |words: &Vec<u8>| {
+            let words = String::from_utf8_lossy(words);
+            words.starts_with("/usr/bin/ssh\0") && words.split('\0').any(|word| word == host)
+        };
+        words.flatten().filter(ours).count()
     }
 }
 
@@ -60,6 +58,22 @@ fn can_run() -> bool {
         && engine_is_here()
         && tools_are_here(&["dockerd", "rootlesskit", "slirp4netns", "newuidmap", "ssh"])
         && unpacked("usr/sbin/sshd")
+}
+
+#[test]
+fn an_engine_behind_ssh_is_found_and_let_go() {
+    if !can_run() {
+        return;
+    }
+    let there = There::start();
+    let account = there.service.account();
+    let doctor = ran(&mut account.sdbuild(&there.person, &["doctor"])).stdout;
+    let answers = format!("answers at {}", there.sshd.host());
+    assert!(doctor.contains(&answers), "{doctor}");
+    assert!(doctor.contains("auto takes `private`"), "{doctor}");
+    within(Duration::from_secs(10), "ssh has ended", || {
+        there.clients() == 0
+    });
 }
 
 #[test]
@@ -237,54 +251,97 @@ fn certificates(folder: &std::path::Path) {
     }
 }
 
+/// An engine that only talks to those who have a certificate, and a person with one.
+struct Encrypted {
+    certificates: tempfile::TempDir,
+    engine: OwnEngine,
+    person: Person,
+}
+
+impl Encrypted {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        certificates(folder.path());
+        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let host = ["--host", "tcp://127.0.0.1:2376", "--tlsverify"];
+        let own = [
+            "--tlscert",
+            &at("server-cert.pem"),
+            "--tlskey",
+            &at("server-key.pem"),
+        ];
+        let authority = ["--tlscacert", &at("ca.pem")];
+        let engine = OwnEngine::start_with(&[&host[..], &own, &authority].concat());
+        let person = Person::new()
+            .with("DOCKER_HOST", "tcp://127.0.0.1")
+            .with("DOCKER_TLS_VERIFY", "1")
+            .with("DOCKER_CERT_PATH", at(""));
+        Self {
+            certificates: folder,
+            engine,
+            person,
+        }
+    }
+
+    /// `inner` in the network that this engine has for itself, with `variables` besides.
+    fn runs(&self, inner: &Command, variables: &[(&str, &str)]) -> Ran {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{}/ns/net", self.engine.pid()));
+        command.arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().envs(&self.person.environment);
+        command.envs(variables.iter().copied());
+        ran(command
+            .current_dir(self.person.home.path())
+            .stdin(Stdio::null()))
+    }
+}
+
+fn can_encrypt() -> bool {
+    root_is_here() && engine_is_here() && tools_are_here(&["openssl", "nsenter", "ip", "dockerd"])
+}
+
 #[test]
-fn an_engine_behind_tls_is_used_and_an_impostor_is_not() {
-    if !root_is_here() || !engine_is_here() || !tools_are_here(&["openssl", "nsenter", "ip"]) {
+fn tls_is_checked_at_both_ends() {
+    if !can_encrypt() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    certificates(folder.path());
-    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let engine = OwnEngine::start_with(&[
-        "--host",
-        "tcp://127.0.0.1:2376",
-        "--tlsverify",
-        "--tlscacert",
-        &at("ca.pem"),
-        "--tlscert",
-        &at("server-cert.pem"),
-        "--tlskey",
-        &at("server-key.pem"),
-    ]);
-    let person = Person::new()
-        .with_own_cache()
-        .with("DOCKER_HOST", "tcp://127.0.0.1")
-        .with("DOCKER_TLS_VERIFY", "1");
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    // In the network that this engine has for itself.
-    let build = |certificates: &str| {
-        let inner = person.build(&[]);
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/proc/{}/ns/net", engine.pid()));
-        command.arg(inner.get_program()).args(inner.get_args());
-        command
-            .env_clear()
-            .envs(&person.environment)
-            .current_dir(person.home.path());
-        ran(command
-            .env("DOCKER_CERT_PATH", certificates)
-            .stdin(std::process::Stdio::null()))
+    let there = Encrypted::start();
+    let doctor = |variables: &[(&str, &str)]| {
+        let inner = there.person.sdbuild(&["doctor"]);
+        there.runs(&inner, variables).stdout
     };
-    let image = build(&at("")).exits(0).image();
-    assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
-    assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
-
-    let other = tempfile::tempdir().unwrap();
-    certificates(other.path());
-    let stranger = build(other.path().to_str().unwrap()).exits(3).stderr;
+    let good = doctor(&[]);
+    assert!(good.contains("answers at tcp://127.0.0.1:2376"), "{good}");
+    let strangers = tempfile::tempdir().unwrap();
+    certificates(strangers.path());
+    let path = strangers.path().to_str().unwrap();
+    let stranger = doctor(&[("DOCKER_CERT_PATH", path)]);
     assert!(stranger.contains("TLS with the engine"), "{stranger}");
     assert!(stranger.contains("DOCKER_CERT_PATH"), "{stranger}");
-    fs::remove_file(folder.path().join("cert.pem")).unwrap();
-    let nobody = build(&at("")).exits(3).stderr;
+    let plain = doctor(&[
+        ("DOCKER_TLS_VERIFY", ""),
+        ("DOCKER_HOST", "tcp://127.0.0.1:2376"),
+    ]);
+    assert!(plain.contains("wants TLS"), "{plain}");
+    fs::remove_file(there.certificates.path().join("cert.pem")).unwrap();
+    let nobody = doctor(&[]);
     assert!(nobody.contains("TLS with the engine"), "{nobody}");
+}
+
+#[test]
+fn an_engine_behind_tls_builds() {
+    if !can_encrypt() {
+        return;
+    }
+    let there = Encrypted::start();
+    there.person.write("sd-card.nix", &product(SMALL_IMAGE));
+    // By its local socket, from a network with mirrors in it: its own has none.
+    let mut first = there.person.build(&[]);
+    first.env("DOCKER_HOST", there.engine.host());
+    ran(first.env_remove("DOCKER_TLS_VERIFY")).exits(0);
+    let script = fresh(SMALL_IMAGE).replace("small.img", "by-tls.img");
+    there.person.write("sd-card.nix", &product(&script));
+    let image = there.runs(&there.person.build(&[]), &[]).exits(0).image();
+    assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
+    assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
 }

@@ -9,8 +9,8 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// A prompt that no output of a command looks like.
-const PROMPT: &str = "bash-5.2$";
+/// The prompt of the builder's bash, in the folder where a shell begins.
+const PROMPT: &str = ":/build/config$ ";
 
 /// A person with a configuration that only a shell is given, and the miniature nixpkgs.
 fn person() -> Person {
@@ -27,7 +27,7 @@ fn shell(person: &Person, more: &[&str]) -> Command {
 /// A shell on a terminal, once its prompt is there.
 fn sitting(person: &Person, more: &[&str]) -> Screen {
     let screen = Screen::start(&shell(person, more), (80, 24));
-    screen.until(PROMPT);
+    screen.until(PROMPT.trim_end());
     screen
 }
 
@@ -137,8 +137,8 @@ fn a_person_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not
     screen.types("stty size; tty\n");
     screen.until("24 80\n/dev/");
     screen.resize(100, 30);
-    screen.types("\nstty size\n");
-    screen.until("30 100");
+    screen.types("until [ \"$(stty size)\" = '30 100' ]; do sleep 0.1; done; echo wi''der\n");
+    screen.until("\nwider");
     screen.types("echo wait''ing; sleep 600\n");
     screen.until("\nwaiting");
     screen.types("\u{3}echo interrupted with $?\n");

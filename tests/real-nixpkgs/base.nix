@@ -1,11 +1,16 @@
-{ lib, modulesPath, ... }:
+{ lib, modulesPath, options, ... }:
+let
+  # Until 20.09 the SD images lay beside the CDs', the platform was told by an argument, and file systems were a list.
+  folder = if builtins.pathExists (modulesPath + "/installer/sd-card") then "sd-card" else "cd-dvd";
+  isNew = folder == "sd-card";
+in
 {
-  imports = [ (modulesPath + "/installer/sd-card/sd-image-aarch64.nix") ];
-  nixpkgs.hostPlatform = lib.mkDefault "aarch64-linux";
+  imports = [ (modulesPath + "/installer/${folder}/sd-image-aarch64.nix") ];
+  nixpkgs = lib.optionalAttrs (options.nixpkgs ? hostPlatform) { hostPlatform = lib.mkDefault "aarch64-linux"; };
   networking.hostName = lib.mkDefault "base";
   services.openssh.enable = true;
   users.users.root.openssh.authorizedKeys.keys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBenchBenchBenchBenchBenchBenchBenchBenchBen a" ];
-  boot.supportedFilesystems.zfs = lib.mkForce false;
+  boot.supportedFilesystems = if isNew then { zfs = lib.mkForce false; } else lib.mkForce [ "vfat" ];
   documentation.enable = lib.mkDefault false;
   sdImage.compressImage = false;
   system.stateVersion = "26.05";

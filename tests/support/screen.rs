@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
@@ -43,6 +43,10 @@ impl Screen {
     /// Starts `command` in a session of its own that has the terminal, of so many columns and rows.
     pub fn start(command: &Command, (columns, rows): (u16, u16)) -> Self {
         let pty = openpty(Some(&winsize(columns, rows)), None).unwrap();
+        // Who has the other side open keeps the terminal from hanging up, also when this process is killed.
+        for side in [&pty.master, &pty.slave] {
+            fcntl(side, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+        }
         let side = || Stdio::from(pty.slave.try_clone().unwrap());
         let mut session = Command::new("setsid");
         session.args(["--ctty"]).arg(command.get_program());

@@ -27,6 +27,19 @@ pub enum Make {
     RootlessDocker,
     RootlessPodman,
     RootfulPodman,
+    RootfulDocker,
+}
+
+impl Make {
+    /// What it is called, and whom it runs as.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::RootlessDocker => "Docker, rootless",
+            Self::RootlessPodman => "Podman, rootless",
+            Self::RootfulPodman => "Podman, as root",
+            Self::RootfulDocker => "Docker, as root",
+        }
+    }
 }
 
 /// A running engine; it ends with the value.
@@ -50,6 +63,17 @@ impl Service {
                 command.args(more).arg("--root").arg(account.at("root"));
                 command.arg("--runroot").arg(account.at("runroot"));
                 command.args(service);
+                command
+            }
+            Make::RootfulDocker => {
+                // Two engines in one network namespace delete each other's bridge.
+                let mut command = Command::new("unshare");
+                command.args(["--net", "dockerd", "--host", &socket, "--data-root"]);
+                command
+                    .arg(account.at("root"))
+                    .arg("--exec-root")
+                    .arg(account.at("runroot"));
+                command.arg("--pidfile").arg(account.at("pid"));
                 command
             }
         };

@@ -20,7 +20,9 @@ let
   longest = 16384;
   # A word at either end of the line has a neighbour too.
   suspectLine = line: builtins.stringLength line > longest || builtins.match pattern " ${line} " != null;
-  suspect = text: lib.any suspectLine (lib.splitString "\n" (builtins.unsafeDiscardStringContext text));
+  # Not by lib.splitString, which calls itself for every character in old releases.
+  linesOf = text: lib.filter builtins.isString (builtins.split "\n" (builtins.unsafeDiscardStringContext text));
+  suspect = text: lib.any suspectLine (linesOf text);
 
   # Files that a text refers to: those that are in the store as they are, which no derivation made.
   files = text: builtins.attrNames (lib.filterAttrs (_: how: how.path or false) (builtins.getContext text));

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
@@ -66,18 +66,42 @@ impl Laptop {
 
     pub(super) fn start_engine(&mut self) {
         self.engine = Some(OwnEngine::start(false));
+        self.supply();
     }
 
-    fn config(&self) -> PathBuf {
-        self.person.home.path().join("pi/sd-card.nix")
+    /// An engine of the tests' own has no network: the packages that the image is made of come out of the
+    /// store that all tests share, which a build fills first.
+    fn supply(&self) {
+        let other = Person::new();
+        other.write("sd-card.nix", &example(KEY.trim_end()));
+        ran(&mut other.build(&[])).exits(0);
+        let format = "{{.Mountpoint}}";
+        let volume = docker(&["volume", "inspect", "--format", format, "sdbuild-store"]);
+        let store = Path::new(volume.trim()).join("store");
+        let packages = names(&store).into_iter().filter(|name| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|ending| ending == "deb")
+        });
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--transform", "s/^[^-]*-//", "--directory"]);
+        tar.arg(&store).args(packages).stdout(Stdio::piped());
+        let mut tar = tar.spawn().unwrap();
+        fs::write(self.config(), configuration("")).unwrap();
+        let add =
+            "cd $TMPDIR && tar -x && nix-store --add-fixed sha256 *.deb >added && wc -l <added";
+        let mut shell = self.enter(&["shell", "--run", add]);
+        let added = ran(shell
+            .env_clear()
+            .envs(&self.person.environment)
+            .stdin(tar.stdout.take().unwrap()));
+        assert!(tar.wait().unwrap().success());
+        assert_ne!(added.exits(0).stdout, "0\n");
+        fs::remove_file(self.config()).unwrap();
     }
 
-    pub(super) fn edit(&self, change: impl Fn(&str) -> String) {
-        let text = fs::read_to_string(self.config()).unwrap();
-        fs::write(self.config(), change(&text)).unwrap();
-    }
-
-    fn start(&self, words: &str) -> Screen {
+    /// `sdbuild` with `words`, on this machine.
+    fn enter(&self, words: &[&str]) -> Command {
         let socket = self.engine.as_ref().map(OwnEngine::host);
         let socket = socket.as_deref().unwrap_or_default();
         let mut command = Command::new("unshare");
@@ -92,13 +116,26 @@ impl Laptop {
         ]);
         command.arg(self.person.home.path()).arg(mini_nixpkgs());
         command.arg(socket.trim_start_matches("unix://"));
-        command.arg(env!("CARGO_BIN_EXE_sdbuild"));
+        command.arg(env!("CARGO_BIN_EXE_sdbuild")).args(words);
+        command.envs(&self.person.environment);
+        command
+    }
+
+    fn config(&self) -> PathBuf {
+        self.person.home.path().join("pi/sd-card.nix")
+    }
+
+    pub(super) fn edit(&self, change: impl Fn(&str) -> String) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), change(&text)).unwrap();
+    }
+
+    fn start(&self, words: &str) -> Screen {
         // As a shell would split them: quotes around the last word.
         let (plain, quoted) = words.split_once(" '").unwrap_or((words, ""));
-        command.args(plain.split(' ').skip(1));
-        command.args((!quoted.is_empty()).then(|| quoted.trim_end_matches('\'')));
-        command.envs(&self.person.environment);
-        Screen::start(&command, SIZE)
+        let mut all: Vec<&str> = plain.split(' ').skip(1).collect();
+        all.extend((!quoted.is_empty()).then(|| quoted.trim_end_matches('\'')));
+        Screen::start(&self.enter(&all), SIZE)
     }
 
     /// Runs `words` to their end.

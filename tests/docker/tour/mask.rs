@@ -4,15 +4,30 @@
 pub(super) fn tour(text: &str) -> Vec<String> {
     let mut slowest = false;
     let mut lines = Vec::new();
-    for line in text.lines() {
+    for line in unwrapped(text).lines() {
         // Which derivations were the slowest is for the moment to decide.
         slowest = line.contains("slowest derivations") || (slowest && line.starts_with("  "));
-        if (slowest && !line.contains("slowest derivations")) || is_of_the_machine(line) {
+        let is_slow = slowest && !line.contains("slowest derivations");
+        if is_slow || is_of_the_machine(line) || is_live(line) {
             continue;
         }
         lines.push(condition(line).unwrap_or_else(|| words(line)));
     }
     lines
+}
+
+/// What is longer than the terminal is wide goes on in the next row; where depends on how long a number is.
+fn unwrapped(text: &str) -> String {
+    let rows = text.lines().map(|line| match line.chars().count() {
+        80 => line.to_owned(),
+        _ => format!("{line}\n"),
+    });
+    rows.collect()
+}
+
+/// A view that was cut off: how far it was is for the moment to decide.
+fn is_live(line: &str) -> bool {
+    line.starts_with(|c| ('\u{2800}'..='\u{28ff}').contains(&c))
 }
 
 /// What a condition of `doctor` goes on with, on lines of their own.
@@ -29,18 +44,21 @@ fn condition(line: &str) -> Option<String> {
 }
 
 fn words(line: &str) -> String {
+    // Which of the two an engine lists first is its own choice.
+    if line.contains(" sdbuild/registrar:") || line.contains(" sdbuild/builder:") {
+        return "a container image".to_owned();
+    }
     let words = line.split_whitespace().map(word);
     let masked = words.collect::<Vec<_>>().join(" ");
     // How a time or a size is written depends on how much it is.
     ["ms", "s", "min", "h", "d", "B", "kB", "MB", "GB"]
         .iter()
-        .fold(masked, |text, unit| {
-            let text = text.replace(&format!("0 {unit} "), "0 U ");
-            match text.strip_suffix(&format!("0 {unit}")) {
-                Some(rest) => format!("{rest}0 U"),
-                None => text,
-            }
+        .fold(format!("{masked} "), |text, unit| {
+            text.replace(&format!(" 0 {unit} "), " 0 U ")
         })
+        .replace(" 0 U 0 U ", " 0 U ")
+        .trim_end()
+        .to_owned()
 }
 
 /// A word with every number as 0 and every hash as #.
@@ -101,6 +119,13 @@ fn only_what_may_differ_is_masked() {
     );
     let path = "error: /nix/store/n9yh947ffgdhgcvx35038izdr2zqfpn7-hello-1.0.drv failed";
     assert_eq!(masked(path), "error: /nix/store/#-hello-0.drv failed");
+    assert_eq!(masked("build  1 min 19 s"), masked("build       2.5 s"));
+    assert_eq!(masked("⠼ build with Nix: built 0/14"), "");
+    let wrapped = format!("{}\nb 1 s", "a".repeat(80));
+    assert_eq!(
+        masked(&wrapped),
+        masked(&format!("{}b 12 s", "a".repeat(80)))
+    );
     assert_ne!(masked("error: one"), masked("error: two"));
     assert_eq!(
         masked("✓ kernel          Linux 6.18"),

@@ -1,0 +1,70 @@
+# What is built on the person's machine, natively and under emulation: by the pinned QEMU, and by Debian 12's, which
+# `--emulation host` finds in the kernel's table. Sourced by scripts/bench.
+# shellcheck shell=bash disable=SC2154  # variables of scripts/bench
+
+old_handler=bench-aarch64-$$
+
+# The emulator of the Debian called $1 as the newest handler of the machine; forget_old removes it.
+with_old() {
+  # shellcheck disable=SC2028  # the kernel undoes the escapes
+  echo ":$old_handler:M::\\x7fELF\\x02\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\xb7\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xfe\\xff\\xff\\xff:$work/qemu/$1:PF" >/proc/sys/fs/binfmt_misc/register
+}
+forget_old() { [ ! -e /proc/sys/fs/binfmt_misc/$old_handler ] || echo -1 >/proc/sys/fs/binfmt_misc/$old_handler; }
+
+# Seconds of the phase in which Nix builds, and of processor time in containers. $1: native, emulated or old.
+nix_phase() {
+  local flags=(--glue emulated) before after
+  case $1 in
+    native) flags=(--glue native) ;;
+    old) flags+=(--emulation host) && with_old bookworm ;;
+  esac
+  before=$(containers_time)
+  build_events "${flags[@]}" >"$work/events" || die "$(jq -r 'select(.event == "failed").message' "$work/events")"
+  after=$(containers_time)
+  forget_old
+  echo "$(jq 'select(.event == "phase-ended" and .phase == "build").seconds' "$work/events") $(in_seconds $((after - before)))"
+}
+
+# Compares the ways, alternating. $1 the name, $2 the payload in MiB, $3 a command that prints what round $1 of way $2
+# changes, $4… way:goal.
+compare() {
+  local name=$1 payload=$2 change=$3 round way goal
+  shift 3
+  # That one needs the machine's own table.
+  [ "$emulation" != private ] || set -- "${@:1:1}"
+  rm -f "$work"/way-*
+  for round in $(seq 0 "$rounds"); do
+    for way in native "${@%%:*}"; do
+      configuration "$payload" "$("$change" "$round" "$way")"
+      # The first round makes what all the others find.
+      if [ "$round" = 0 ]; then nix_phase "$way" >/dev/null; else nix_phase "$way" >>"$work/way-$way"; fi
+    done
+  done
+  for goal; do
+    way=${goal%%:*}
+    goal=${goal#*:}
+    record "$name${ram:+, on RAM}, $way" "$(cut -d' ' -f1 "$work/way-native" | median)" \
+      "$(cut -d' ' -f1 "$work/way-$way" | median)" ratio "$goal"
+    record "$name${ram:+, on RAM}, $way, CPU" "$(cut -d' ' -f2 "$work/way-native" | median)" \
+      "$(cut -d' ' -f2 "$work/way-$way" | median)" ratio ""
+  done
+  for way in "$work"/way-*; do say "$name, ${way##*-}: $(tr '\n' ';' <"$way")"; done
+  configuration 0
+}
+
+stamp=$(date +%s)
+changed() { echo "networking.hostName = lib.mkForce \"b-$stamp-$1-$2\"; environment.etc.round.text = \"$stamp $1 $2\"; boot.postBootCommands = \"echo $stamp $1 $2\";"; }
+# Changes the file system and nothing in it.
+relabelled() {
+  local digits
+  digits=$(printf '%s%s' "$stamp" "$1$2" | sha256sum | cut -c1-32)
+  echo "sdImage.rootPartitionUUID = \"${digits:0:8}-${digits:8:4}-${digits:12:4}-${digits:16:4}-${digits:20:12}\";"
+}
+glue() {
+  old_qemu
+  compare "a changed configuration" 0 changed emulated:4 old:8
+}
+assembly() {
+  old_qemu
+  compare "assembling 1 GiB" 1024 relabelled emulated:2 old:
+}

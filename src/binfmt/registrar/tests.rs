@@ -1,0 +1,15 @@
+use super::*;
+
+/// As the shell words it where the container's root is somebody else outside.
+#[test]
+fn an_engine_that_may_not_write_to_the_table() {
+    let run: RunId = "0123456789ab".parse().unwrap();
+    let name = HandlerName::new(&run);
+    let why = "sh: can't create /binfmt_misc/register: Permission denied";
+    let failure = not_registered(&name, why);
+    assert!(failure.to_string().contains("Permission denied"));
+    assert!(failure.hints[0].contains("maps users"), "{failure:?}");
+    assert!(failure.hints[1].contains("rootful"), "{failure:?}");
+    let other = not_registered(&name, "Invalid argument");
+    assert!(other.hints.is_empty(), "{other:?}");
+}
