@@ -1,4 +1,4 @@
-//! Docker and Podman, rootless and as root: one person's whole life with each, in every mode that it has.
+//! Rootless Docker, and Podman rootless and as root (Docker as root is what every other test here runs on): one person's whole life with each, in every mode that it has.
 //! The person is an account without any privilege. `scripts/engines` makes a table of what ran.
 
 use std::fs::OpenOptions;
@@ -137,7 +137,6 @@ fn needed(make: Make) -> Vec<&'static str> {
         Make::RootlessDocker => vec!["dockerd", "rootlesskit", "slirp4netns", "newuidmap"],
         Make::RootlessPodman => vec!["podman", "runc", "slirp4netns", "newuidmap"],
         Make::RootfulPodman => vec!["podman", "runc"],
-        Make::RootfulDocker => vec!["dockerd"],
     }
 }
 
@@ -154,9 +153,4 @@ fn rootless_podman() {
 #[test]
 fn podman_as_root() {
     a_whole_life_with(Make::RootfulPodman, &["register", "private"]);
-}
-
-#[test]
-fn docker_as_root() {
-    a_whole_life_with(Make::RootfulDocker, &["register", "private"]);
 }

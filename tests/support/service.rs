@@ -27,7 +27,6 @@ pub enum Make {
     RootlessDocker,
     RootlessPodman,
     RootfulPodman,
-    RootfulDocker,
 }
 
 impl Make {
@@ -37,7 +36,6 @@ impl Make {
             Self::RootlessDocker => "Docker, rootless",
             Self::RootlessPodman => "Podman, rootless",
             Self::RootfulPodman => "Podman, as root",
-            Self::RootfulDocker => "Docker, as root",
         }
     }
 }
@@ -63,17 +61,6 @@ impl Service {
                 command.args(more).arg("--root").arg(account.at("root"));
                 command.arg("--runroot").arg(account.at("runroot"));
                 command.args(service);
-                command
-            }
-            Make::RootfulDocker => {
-                // Two engines in one network namespace delete each other's bridge.
-                let mut command = Command::new("unshare");
-                command.args(["--net", "dockerd", "--host", &socket, "--data-root"]);
-                command
-                    .arg(account.at("root"))
-                    .arg("--exec-root")
-                    .arg(account.at("runroot"));
-                command.arg("--pidfile").arg(account.at("pid"));
                 command
             }
         };

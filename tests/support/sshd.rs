@@ -94,15 +94,18 @@ impl Sshd {
 
     /// Cuts every connection, as a network does that is gone.
     pub fn cut(&self) {
+        let mut cut = 0;
         for process in fs::read_dir("/proc").unwrap().flatten() {
             let name = process.file_name().to_string_lossy().into_owned();
             let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
             let Ok(pid) = name.parse() else { continue };
             let ours = String::from_utf8_lossy(&words).starts_with("sshd: sdbuild-tests");
             if ours && self.descends(pid) {
-                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+                cut += 1;
             }
         }
+        assert_ne!(cut, 0, "nobody is connected\n{}", self.log());
     }
 
     fn descends(&self, pid: i32) -> bool {
