@@ -13,10 +13,11 @@ forget_old() { [ ! -e /proc/sys/fs/binfmt_misc/$old_handler ] || echo -1 >/proc/
 
 # Seconds of the phase in which Nix builds, and of processor time in containers. $1: native, emulated or old.
 nix_phase() {
-  local flags=(--glue emulated) before after
+  # What build_events finds in the place of the benchmark's own.
+  local flags=(--glue emulated) emulation=$emulation before after
   case $1 in
     native) flags=(--glue native) ;;
-    old) flags+=(--emulation host) && with_old bookworm ;;
+    old) emulation=host && with_old bookworm ;;
   esac
   before=$(containers_time)
   build_events "${flags[@]}" >"$work/events" || die "$(jq -r 'select(.event == "failed").message' "$work/events")"
