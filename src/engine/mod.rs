@@ -53,8 +53,9 @@ pub use spec::{Bind, ContainerSpec, Input, Lifetime, Network};
 use tunnel::Tunnel;
 pub use volume::VolumeInfo;
 
-/// For the first call, with which an engine shows that it is one.
-const FIRST_ANSWER: Duration = Duration::from_secs(15);
+/// For the first call, with which an engine shows that it is one: it asks its own helpers for their versions then,
+/// which took 15 s where six builds at once gave it their images to load.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
 /// For calls that an engine answers from memory, and a little more for a busy disk.
 const QUICK: Duration = Duration::from_secs(60);
 /// For calls whose answer comes when a stream or a process ends: their ends are watched elsewhere.
