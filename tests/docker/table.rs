@@ -30,6 +30,28 @@ fn an_entry_that_somebody_removes_or_disables_comes_back() {
 }
 
 #[test]
+fn an_entry_that_somebody_removes_in_the_moment_it_is_registered_comes_back() {
+    with_engine(async {
+        let bench = Bench::new().await;
+        let entry = format!("{BINFMT}/{}", bench.handler());
+        // Without a pause: the registrar reads back what it wrote within a millisecond.
+        let remover = std::thread::spawn(move || {
+            let since = Instant::now();
+            while fs::write(&entry, "-1").is_err() {
+                assert!(since.elapsed() < Duration::from_secs(30), "no entry came");
+            }
+        });
+        let lease = bench.registrar().await.hold(&bench.cancel).await.unwrap();
+        remover.join().unwrap();
+        let warned = || bench.warned("it is back");
+        within(Duration::from_secs(4), "the entry is back", warned);
+        assert!(bench.is_registered());
+        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert!(!bench.is_registered());
+    });
+}
+
+#[test]
 fn a_held_entry_stays_young_and_an_abandoned_one_ages() {
     with_engine(async {
         let (bench, other) = (Bench::new().await, Bench::new().await);
