@@ -31,6 +31,7 @@ mod copy_out;
 mod emulator;
 mod endings;
 mod engines;
+mod forecast;
 mod foreign_images;
 mod glue;
 mod handlers;
