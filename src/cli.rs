@@ -115,7 +115,6 @@ pub enum Command {
 
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 pub struct Build {
     /// What it is made of.
     #[command(flatten)]

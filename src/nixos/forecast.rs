@@ -47,16 +47,21 @@ impl Forecast {
         ]
     }
 
+    /// Takes note of an event; whether it was one of a forecast.
     fn note(&mut self, event: &NixEvent) -> bool {
-        match *event {
-            NixEvent::WillBuild { derivations } => self.build = derivations,
-            NixEvent::WillEmulate { derivations } => self.emulate = derivations,
-            NixEvent::WillFetch {
-                paths,
-                download,
-                unpacked,
-            } => self.fetch = (paths, download, unpacked),
-            _ => return false,
+        if let NixEvent::WillBuild { derivations } = *event {
+            self.build = derivations;
+        } else if let NixEvent::WillEmulate { derivations } = *event {
+            self.emulate = derivations;
+        } else if let NixEvent::WillFetch {
+            paths,
+            download,
+            unpacked,
+        } = *event
+        {
+            self.fetch = (paths, download, unpacked);
+        } else {
+            return false;
         }
         true
     }
