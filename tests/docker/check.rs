@@ -170,12 +170,10 @@ fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
         let mut check = person.sdbuild(&["check", "--json", "--nixpkgs"]);
         ids(&ran(check.arg(mini).args(more)))
     };
-    let placeholder = "key-is-none".to_owned();
-    assert!(traps(&[]).contains(&placeholder));
-    assert!(
-        !traps(&words).contains(&placeholder),
-        "they are checked too"
-    );
+    let off = "ssh-off".to_owned();
+    assert!(traps(&words).contains(&off));
+    let on = ["--set", "services.openssh.enable=true"];
+    assert!(!traps(&on).contains(&off), "it is checked too");
     let image = ran(&mut person.build(&words)).exits(0).image();
     let told: Value = serde_json::from_slice(&std::fs::read(image).unwrap()).unwrap();
     assert_eq!(told["name"], "kitchen");

@@ -23,17 +23,19 @@ fn a_forecast_is_what_the_build_then_does() {
     }
     let before = Machine::now();
     let person = Person::new();
+    // From here on the store has all but the product itself.
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&[])).exits(0);
     person.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let told = dry(&person, &[]).exits(0);
+    let told = dry(&person, &["--force"]).exits(0);
     assert_eq!(said(&told, "Nix fetches"), "nothing");
     assert_eq!(said(&told, "Nix builds"), "1 derivation, under emulation");
     let changed = said(&told, "changed");
     assert!(changed.starts_with("nothing but what an evaluation needs"));
     assert!(!told.stderr.contains("set up emulation"), "{}", told.stderr);
-    assert_eq!(std::fs::read_dir(person.out()).unwrap().count(), 0);
     before.is_unchanged();
 
-    let done = ran(&mut person.build(&[])).exits(0);
+    let done = ran(&mut person.build(&["--force"])).exits(0);
     assert_eq!(std::fs::read_to_string(done.image()).unwrap(), "small\n");
     assert!(done.stderr.contains("to build: 1 derivation"));
     let manifest = format!("{}.json", done.image().display());
@@ -52,10 +54,12 @@ fn a_system_is_forecast_with_and_without_native_glue() {
     }
     let before = Machine::now();
     let person = Person::new();
-    let name = format!("forecast-{}", std::process::id());
+    let system = |name: &str| configuration(&format!("  networking.hostName = \"{name}\";"));
+    person.write("sd-card.nix", &system("before"));
+    ran(&mut person.build(&[])).exits(0);
     person.write(
         "sd-card.nix",
-        &configuration(&format!("  networking.hostName = \"{name}\";")),
+        &system(&format!("after-{}", std::process::id())),
     );
     let counts = |glue: &str| -> (u64, u64) {
         let told = dry(&person, &["--glue", glue]).exits(0);
@@ -69,8 +73,9 @@ fn a_system_is_forecast_with_and_without_native_glue() {
     };
     let (native, of_these) = counts("native");
     assert!(of_these * 2 < native, "{of_these} of {native}");
-    let (emulated, all) = counts("emulated");
-    assert!(emulated > 1 && all == emulated, "{all} of {emulated}");
+    // What Nix itself makes is emulated never.
+    let (emulated, nearly_all) = counts("emulated");
+    assert!(nearly_all * 4 > emulated * 3, "{nearly_all} of {emulated}");
     before.is_unchanged();
 }
 
