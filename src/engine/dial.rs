@@ -158,6 +158,14 @@ mod tests {
 
     use super::*;
 
+    /// bollard's count a stop of ours: after a minute of it an engine that was asked to remove a container was
+    /// called silent, and the container left (storm, seed 86189).
+    #[test]
+    fn bollards_own_time_outs_end_nothing() {
+        let client = client(&Endpoint::Tcp("127.0.0.1:1".into())).unwrap();
+        assert_eq!(client.timeout(), NEVER);
+    }
+
     /// Answers everything with a body that goes on and on.
     fn endless() -> Endpoint {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

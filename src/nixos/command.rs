@@ -1,27 +1,12 @@
 //! What the builder runs: arguments and environment, as data.
 //!
-//! Pure. Nothing in it ever passes through a shell; `NIX_CONFIG` is made of lines, so values that
-//! could start a line of their own are refused.
+//! Pure. Nothing in it ever passes through a shell.
 
+use super::nix_conf::NixSettings;
 use super::session::Session;
 use super::{check, layout};
 use crate::failure::Failure;
 use crate::nix_string::nix_string;
-
-/// How Nix is to work.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NixSettings {
-    /// Cores that one derivation may use; 0: all.
-    pub cores: u32,
-    /// Derivations built at once; `None`: as many as there are cores.
-    pub jobs: Option<u32>,
-    /// Connections to binary caches, and downloads unpacked at once; `None`: Nix's own numbers.
-    pub connections: Option<u32>,
-    /// Binary caches; may be empty.
-    pub substituters: Vec<String>,
-    /// Keys that binary caches sign with.
-    pub keys: Vec<String>,
-}
 
 /// Whose tools make what NixOS makes on the person's machine: units, configuration files, the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,7 +173,7 @@ impl BuildRequest {
         let build_dir = layout::build_dir(&places.run);
         let mut environment = vec![
             ("NIX_PATH", self.nix_path(places)),
-            ("NIX_CONFIG", self.config(&build_dir)?),
+            ("NIX_CONFIG", self.nix.text(self.platform(), &build_dir)?),
             // never a daemon, and never Nix's silent fall-back to a store below $HOME
             ("NIX_REMOTE", "local".to_owned()),
             ("HOME", format!("{}/home", layout::HOME)),
@@ -227,6 +212,11 @@ impl BuildRequest {
             .collect())
     }
 
+    /// The platform that Nix is to take for one of its own.
+    fn platform(&self) -> Option<&str> {
+        self.emulated.then_some(&self.system)
+    }
+
     /// A shell finds the configuration there too, where a build is told of it.
     fn nix_path(&self, places: &Places) -> String {
         let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs));
@@ -235,62 +225,6 @@ impl BuildRequest {
             None => nixpkgs,
         }
     }
-
-    /// The text of `NIX_CONFIG`.
-    fn config(&self, build_dir: &str) -> Result<String, Failure> {
-        let mut lines = vec![
-            // the container is the sandbox: one user, no capability, nobody to change into
-            "build-users-group =".to_owned(),
-            "sandbox = false".to_owned(),
-            // qemu-user does not emulate seccomp (NixOS/nix#5258)
-            "filter-syscalls = false".to_owned(),
-            "require-drop-supplementary-groups = false".to_owned(),
-            "experimental-features = nix-command flakes".to_owned(),
-            // another machine is never asked, and asking whether there is one costs a process at every step
-            "build-hook =".to_owned(),
-            "connect-timeout = 20".to_owned(),
-            format!("build-dir = {build_dir}"),
-            format!("cores = {}", self.nix.cores),
-            format!(
-                "max-jobs = {}",
-                self.nix
-                    .jobs
-                    .map_or("auto".to_owned(), |n| n.max(1).to_string())
-            ),
-        ];
-        if let Some(connections) = self.nix.connections {
-            lines.push(format!("http-connections = {connections}"));
-            lines.push(format!("max-substitution-jobs = {connections}"));
-        }
-        if self.emulated {
-            lines.push(format!(
-                "extra-platforms = {}",
-                one_word("the system", &self.system)?
-            ));
-        }
-        for (name, values) in [
-            ("substituters", &self.nix.substituters),
-            ("trusted-public-keys", &self.nix.keys),
-        ] {
-            let words: Result<Vec<_>, _> = values.iter().map(|v| one_word(name, v)).collect();
-            lines.push(
-                format!("{name} = {}", words?.join(" "))
-                    .trim_end()
-                    .to_owned(),
-            );
-        }
-        Ok(lines.join("\n"))
-    }
-}
-
-/// `value`, when it is one word: a space or a line end in it would say something else to Nix.
-fn one_word<'a>(name: &str, value: &'a str) -> Result<&'a str, Failure> {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '#';
-    if value.is_empty() || value.chars().any(odd) {
-        return Err(Failure::usage(format!("{name}: {value:?} is not one word"))
-            .hint("give one URL or key per entry, without spaces"));
-    }
-    Ok(value)
 }
 
 /// The module handed to NixOS: it imports the person's file by path, so that errors name it.
@@ -398,39 +332,6 @@ mod tests {
             value(&environment, "SDBUILD_LIVE"),
             "0123456789ab ba9876543210"
         );
-    }
-
-    #[test]
-    fn settings_become_lines() {
-        let nix = NixSettings {
-            cores: 2,
-            jobs: Some(3),
-            connections: Some(4),
-            substituters: vec![],
-            keys: vec!["a-1:x=".into(), "b-1:y=".into()],
-        };
-        let environment = BuildRequest::image(true, nix)
-            .environment(&places())
-            .unwrap();
-        let config = value(&environment, "NIX_CONFIG");
-        assert!(config.contains("extra-platforms = aarch64-linux\nsubstituters =\n"));
-        assert!(config.contains("cores = 2\nmax-jobs = 3\n"));
-        assert!(config.contains("http-connections = 4\nmax-substitution-jobs = 4\n"));
-        assert!(config.ends_with("trusted-public-keys = a-1:x= b-1:y="));
-    }
-
-    #[test]
-    fn a_value_cannot_smuggle_a_setting_in() {
-        for evil in ["https://a\nsandbox = true", "a b", "", "a#b"] {
-            let nix = NixSettings {
-                substituters: vec![evil.into()],
-                ..NixSettings::default()
-            };
-            let failure = BuildRequest::image(true, nix)
-                .environment(&places())
-                .unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage);
-        }
     }
 
     #[test]

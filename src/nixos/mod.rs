@@ -21,6 +21,7 @@ mod layout;
 pub mod lock;
 pub mod log;
 mod mistake;
+pub mod nix_conf;
 pub mod nixpkgs;
 pub mod overlay;
 mod pack;

@@ -5,8 +5,8 @@ use std::str::FromStr as _;
 
 use super::origin::{Layers, Said};
 use super::{
-    CACHE, CACHE_KEY, Compress, DEFAULT_RELEASE, Emulate, Environment, Glue, System, at_least,
-    number, store,
+    CACHE, CACHE_KEY, Compress, DEFAULT_RELEASE, Emulate, Environment, Glue, STORE, System,
+    at_least, number,
 };
 use crate::cli;
 use crate::failure::Failure;
@@ -157,4 +157,21 @@ fn located(text: &str, base: &Path) -> String {
         Some(path) if is_path => path.to_owned(),
         _ => text.to_owned(),
     }
+}
+
+/// The store volume's name. The prefix keeps it apart from other people's volumes, and a name of
+/// few kinds of characters is the same for every engine.
+fn store(name: Option<&String>) -> Result<String, Failure> {
+    let Some(name) = name else {
+        return Ok(STORE.to_owned());
+    };
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(known) {
+        return Ok(name.clone());
+    }
+    Err(
+        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
+            "it begins with `{STORE}` and has lower-case letters, digits and `-`, 64 at most"
+        )),
+    )
 }
