@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
+
 /// What `work` gives; `None` when it took longer than `limit`. A stop counts as a moment.
 pub async fn at_most<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     /// Long enough to cost nothing, short enough to be a moment.
@@ -13,10 +15,12 @@ pub async fn at_most<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
     let (mut work, mut left) = (Box::pin(work), limit);
     loop {
         let tick = left.min(TICK);
+        // Work that is never at a loss uses up the task's share of each turn; time passes all the same.
+        let passes = unconstrained(tokio::time::sleep(tick));
         tokio::select! {
             biased;
             done = &mut work => return Some(done),
-            () = tokio::time::sleep(tick) => left = left.saturating_sub(tick),
+            () = passes => left = left.saturating_sub(tick),
         }
         if left.is_zero() {
             return None;
@@ -35,6 +39,16 @@ mod tests {
         assert_eq!(never.await, None);
         let long = Duration::from_secs(60);
         assert_eq!(at_most(long, tokio::time::sleep(soon)).await, Some(()));
+    }
+
+    #[tokio::test]
+    async fn work_that_never_rests_has_an_end_too() {
+        let busy = async {
+            loop {
+                tokio::task::coop::consume_budget().await;
+            }
+        };
+        assert_eq!(at_most::<()>(Duration::from_millis(300), busy).await, None);
     }
 
     /// Stops the one thread that everything here runs on, as a signal stops a process.

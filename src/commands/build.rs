@@ -55,8 +55,8 @@ async fn dry_run(
         return Err(Failure::environment(text).with_teardown(leftovers));
     }
     changed(
-        "nothing but what an evaluation needs: the cache has the packages and nixpkgs, the engine the \
-         builder's image and the store volume",
+        "nothing but what an evaluation needs: packages and nixpkgs in the cache, the builder's image and the \
+         store volume in the engine, a log",
     )
 }
 

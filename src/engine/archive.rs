@@ -13,7 +13,7 @@ use bollard::query_parameters::{
     UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -68,9 +68,10 @@ impl Container {
         });
         let options = UploadToContainerOptionsBuilder::default().path(dir).build();
         let docker = &self.engine.docker;
-        let sent = docker
-            .upload_to_container(self.id(), Some(options), bollard::body_try_stream(body))
-            .await;
+        let body = bollard::body_try_stream(body);
+        let upload = docker.upload_to_container(self.id(), Some(options), body);
+        let upload = upload.map_err(at(operation.clone()));
+        let sent = self.engine.working(&operation, upload).await;
         match at_most(PACKER_ENDS, packer).await {
             // A broken pipe is only the echo of the engine's refusal.
             Some(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
@@ -80,7 +81,7 @@ impl Container {
                 operation,
                 cause: io::Error::other(panicked),
             }),
-            Some(Ok(_)) | None => sent.map_err(at(operation)),
+            Some(Ok(_)) | None => sent,
         }
     }
 
@@ -97,10 +98,9 @@ impl Container {
         let options = UploadToContainerOptionsBuilder::default().path(dir).build();
         let docker = &self.engine.docker;
         let body = bollard::body_try_stream(bytes);
-        docker
-            .upload_to_container(self.id(), Some(options), body)
-            .await
-            .map_err(at(operation))
+        let upload = docker.upload_to_container(self.id(), Some(options), body);
+        let upload = upload.map_err(at(operation.clone()));
+        self.engine.working(&operation, upload).await
     }
 
     /// What stands at `path`, in running and in stopped containers. The last component is never

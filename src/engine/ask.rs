@@ -1,12 +1,14 @@
 //! One question to the engine: how long its answer may take, and what its absence means.
 //!
 //! bollard's own time-outs end with an answer's head and count a stop of ours as a silence of the engine's, so
-//! its clients have none that matters, and everything that is asked goes through here. What answers when a
-//! stream or a process ends is watched elsewhere.
+//! its clients have none that matters, and everything that is asked goes through here. What ends with a process
+//! or with a large removal has its end watched by whoever waits for it.
 
 use std::time::Duration;
 
+use crate::engine::Engine;
 use crate::engine::error::{EngineError, at};
+use crate::engine::vigil::Vigil;
 use crate::waiting::at_most;
 
 /// For calls that an engine answers from memory, and a little more for a busy disk.
@@ -35,6 +37,28 @@ pub(super) fn ask_for<T>(
     async move {
         let answer = within(limit, &operation, call).await?;
         answer.map_err(at(operation))
+    }
+}
+
+impl Engine {
+    /// What comes of work that takes as long as a stream: it goes on for as long as the engine still says anything
+    /// to others.
+    pub(super) async fn working<T>(
+        &self,
+        operation: &str,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        let operation = operation.to_owned();
+        let watched = Vigil::LONG.over(Box::pin(work), || self.says_anything());
+        let ended = watched.await;
+        ended.unwrap_or(Err(EngineError::Silent { operation }))
+    }
+
+    /// Whether the engine says anything at all, on a connection of its own.
+    pub(super) async fn says_anything(&self) -> bool {
+        use bollard::errors::Error::DockerResponseServerError;
+        let answer = self.docker.ping().await;
+        matches!(answer, Ok(_) | Err(DockerResponseServerError { .. }))
     }
 }
 

@@ -117,7 +117,7 @@ impl Container {
         let docker = &self.engine.docker;
         let mut answers = docker.wait_container(&self.id, Some(options));
         // A socket here may lead to an engine elsewhere as well (`ssh -L`).
-        let watched = Vigil::LONG.over(answers.next(), || self.engine_answers());
+        let watched = Vigil::LONG.over(answers.next(), || self.engine.says_anything());
         let Some(answer) = watched.await else {
             return Err(EngineError::Silent { operation });
         };
@@ -126,13 +126,6 @@ impl Container {
             code,
             oom_killed: self.oom_killed().await?,
         })
-    }
-
-    /// Whether the engine says anything at all, on a connection of its own.
-    async fn engine_answers(&self) -> bool {
-        use bollard::errors::Error::DockerResponseServerError;
-        let answer = self.engine.docker.ping().await;
-        matches!(answer, Ok(_) | Err(DockerResponseServerError { .. }))
     }
 
     async fn oom_killed(&self) -> Result<bool, EngineError> {

@@ -62,22 +62,25 @@ impl Engine {
             progress(sent);
         });
         let body = bollard::body_try_stream(bytes);
-        let mut answers = self
-            .docker
-            .import_image(ImportImageOptions::default(), body, None);
-        while let Some(answer) = answers.next().await {
-            let answer = answer.map_err(at(operation))?;
-            // bollard knows `errorDetail` only: a bare `error` comes out as an answer without content.
-            if answer == bollard::models::BuildInfo::default() || answer.error_detail.is_some() {
-                let message = "refused without a reason".to_owned();
-                return Err(EngineError::Refused {
-                    operation: operation.into(),
-                    status: 200,
-                    message,
-                });
+        let options = ImportImageOptions::default();
+        let mut answers = self.docker.import_image(options, body, None);
+        let load = async {
+            while let Some(answer) = answers.next().await {
+                let answer = answer.map_err(at(operation))?;
+                // bollard knows `errorDetail` only: a bare `error` comes out as an answer without content.
+                if answer == bollard::models::BuildInfo::default() || answer.error_detail.is_some()
+                {
+                    let message = "refused without a reason".to_owned();
+                    return Err(EngineError::Refused {
+                        operation: operation.into(),
+                        status: 200,
+                        message,
+                    });
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        self.working(operation, load).await
     }
 
     /// Pulls an image from its registry; `progress` hears bytes so far and, once known, in all.
@@ -95,21 +98,24 @@ impl Engine {
             .build();
         let docker = &self.docker;
         let mut answers = docker.create_image(Some(options), None, None);
-        let mut layers = HashMap::new();
-        while let Some(answer) = answers.next().await {
-            let answer = answer.map_err(at(operation.clone()))?;
-            let detail = answer.progress_detail.unwrap_or_default();
-            // Unpacking counts the same bytes a second time.
-            let loading = answer.status.as_deref() == Some("Downloading");
-            if let (true, Some(layer), Some(current)) = (loading, answer.id, detail.current) {
-                layers.insert(layer, (current, detail.total.unwrap_or(current)));
-                let (done, total) = layers
-                    .values()
-                    .fold((0, 0), |(d, t), (c, l)| (d + c, t + l));
-                progress(u64::try_from(done).unwrap_or(0), u64::try_from(total).ok());
+        let pull = async {
+            let mut layers = HashMap::new();
+            while let Some(answer) = answers.next().await {
+                let answer = answer.map_err(at(operation.clone()))?;
+                let detail = answer.progress_detail.unwrap_or_default();
+                // Unpacking counts the same bytes a second time.
+                let loading = answer.status.as_deref() == Some("Downloading");
+                if let (true, Some(layer), Some(current)) = (loading, answer.id, detail.current) {
+                    layers.insert(layer, (current, detail.total.unwrap_or(current)));
+                    let (done, total) = layers
+                        .values()
+                        .fold((0, 0), |(d, t), (c, l)| (d + c, t + l));
+                    progress(u64::try_from(done).unwrap_or(0), u64::try_from(total).ok());
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        self.working(&operation, pull).await
     }
 
     /// The images that sdbuild made.

@@ -297,6 +297,7 @@ impl Prepared {
             code: followed.exit.code,
             oom_killed: followed.exit.oom_killed,
             emulated: self.job.request.emulated,
+            only_evaluates: self.job.request.task.only_evaluates(),
             foreign: self.foreign,
             store: &self.store,
             shown_folder: self.job.configuration.shown_folder(),

@@ -35,6 +35,11 @@ pub enum Task {
 }
 
 impl Task {
+    /// Whether it builds nothing, nor has what that takes.
+    pub(super) fn only_evaluates(&self) -> bool {
+        matches!(self, Self::Check | Self::Forecast)
+    }
+
     /// The shell, when it is one.
     pub(super) fn session(&self) -> Option<&Session> {
         match self {
@@ -212,9 +217,9 @@ impl BuildRequest {
             .collect())
     }
 
-    /// The platform that Nix is to take for one of its own.
+    /// The platform that Nix is to take for one of its own: where nothing is built there is no handler either.
     fn platform(&self) -> Option<&str> {
-        self.emulated.then_some(&self.system)
+        (self.emulated && !self.task.only_evaluates()).then_some(&self.system)
     }
 
     /// A shell finds the configuration there too, where a build is told of it.

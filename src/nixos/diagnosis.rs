@@ -13,6 +13,7 @@ use crate::failure::{Class, Failure};
 
 /// How the builder ended, and what it was started with.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct Ending<'a> {
     /// Exit status of the container.
     pub code: i64,
@@ -20,6 +21,8 @@ pub struct Ending<'a> {
     pub oom_killed: bool,
     /// Whether the board's programs ran under emulation.
     pub emulated: bool,
+    /// Whether nothing was to be built.
+    pub only_evaluates: bool,
     /// Whether the person chose the builder's container image.
     pub foreign: bool,
     /// Name of the store volume.
@@ -44,6 +47,7 @@ pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
             .flat_map(|f| f.symptoms.iter().copied()),
     );
     let found = by_enclosure(ending, findings)
+        .or_else(|| by_import(ending, findings))
         .or_else(|| by_memory(ending, findings))
         .or_else(|| by_machine(ending, findings, &seen))
         .or_else(|| by_build(ending, findings))
@@ -73,6 +77,19 @@ fn by_enclosure(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
             "the builder could not be given a handler of its own, a moment after a probe could: {why}"
         ))
         .hint("look for what changed on the engine's machine: user.max_user_namespaces, AppArmor, SELinux")
+    })
+}
+
+/// The configuration imports what has to be built for the board first, which takes a handler.
+fn by_import(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+    let complaint = findings.complaints.first()?;
+    let needed = Mistake::of(&complaint.summary) == Some(Mistake::WrongPlatform);
+    (ending.only_evaluates && needed).then(|| {
+        let said = sentence(ending, complaint);
+        Failure::usage(format!(
+            "evaluate the configuration: it imports what has to be built first, and nothing is built here: {said}"
+        ))
+        .hint("`sdbuild build` builds it, under emulation where that is needed")
     })
 }
 

@@ -134,6 +134,19 @@ impl Target {
         }
     }
 
+    /// Gives what it replaced its name back. Where that cannot be it stays beside, under a name of ours: it is
+    /// the person's.
+    pub(super) fn give_back(mut self, name: &str) {
+        if let Ok(true) = self.exchange(name) {
+            return;
+        }
+        self.named = false;
+        let place = self.folder.join(name);
+        let flags = RenameFlags::RENAME_NOREPLACE;
+        // Somebody removed the new one meanwhile.
+        renameat2(AT_FDCWD, &self.part, AT_FDCWD, &place, flags).ok();
+    }
+
     fn link(&self, place: &Path) -> io::Result<()> {
         let ours = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         let flags = AtFlags::AT_SYMLINK_FOLLOW;

@@ -10,7 +10,7 @@ use crate::pipeline::Plan;
 use crate::pipeline::beacon::Beacons;
 use crate::pipeline::evaluation::evaluation;
 use crate::pipeline::plan::{Aim, plan_for};
-use crate::pipeline::run::borrowing;
+use crate::pipeline::run::{borrowing, sweep};
 use crate::pipeline::scope::Scope;
 use crate::settings;
 
@@ -50,7 +50,8 @@ async fn look(
     (beacons, scope): (&Beacons, &mut Scope),
 ) -> Result<Looked, Failure> {
     let Context { cancel, events } = context;
-    let evaluation = evaluation(plan, context, (Task::Check, beacons, scope));
+    sweep(plan, context, (beacons, None)).await?;
+    let evaluation = evaluation(plan, context, (Task::Check, scope));
     let prepared = Box::pin(evaluation).await?;
     let look = Box::pin(prepared.check(cancel, events));
     context.phase(Phase::Evaluate, look).await

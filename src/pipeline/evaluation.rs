@@ -3,8 +3,7 @@
 use crate::failure::Failure;
 use crate::nixos::builder::Prepared;
 use crate::nixos::command::Task;
-use crate::pipeline::beacon::Beacons;
-use crate::pipeline::run::{job, prepare, sweep};
+use crate::pipeline::run::{job, prepare};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::{Context, Plan, images, inputs};
 
@@ -12,11 +11,10 @@ use crate::pipeline::{Context, Plan, images, inputs};
 pub(super) async fn evaluation(
     plan: &Plan,
     context: &Context,
-    (task, beacons, scope): (Task, &Beacons, &mut Scope),
+    (task, scope): (Task, &mut Scope),
 ) -> Result<Prepared, Failure> {
     let provided = images::provide(plan, context).await?;
     let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
     let (job, _) = Box::pin(job(plan, context, (&provided, nixpkgs, task))).await?;
-    sweep(plan, context, (beacons, None)).await?;
     Box::pin(prepare(plan, context, (&provided.builder, job, scope))).await
 }

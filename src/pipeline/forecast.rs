@@ -19,9 +19,10 @@ pub async fn forecast(
     // Nothing that is emulated runs.
     let mut plan = plan.clone();
     plan.base.registrar = None;
-    let steps = async |beacons: &Beacons, scope: &mut Scope| {
+    // What dead runs left is for a run that is none to look at.
+    let steps = async |_: &Beacons, scope: &mut Scope| {
         let Context { cancel, events } = context;
-        let evaluation = evaluation(&plan, context, (Task::Forecast, beacons, scope));
+        let evaluation = evaluation(&plan, context, (Task::Forecast, scope));
         let prepared = Box::pin(evaluation).await?;
         let look = Box::pin(prepared.forecast(cancel, events));
         context.phase(Phase::Evaluate, look).await

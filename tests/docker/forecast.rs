@@ -94,3 +94,23 @@ fn what_does_not_evaluate_is_told_after_the_plan() {
     assert!(!told.stdout.contains("changed"), "{}", told.stdout);
     before.is_unchanged();
 }
+
+#[test]
+fn an_import_of_what_has_to_be_built_is_a_builds_business() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let script = fresh("    echo '{ time.timeZone = \"Asia/Tokyo\"; }' > $out");
+    let made = format!("pkgs.runCommand \"settings.nix\" {{ }} ''\n{script}\n  ''");
+    // Not among the imports: what `pkgs` is depends on those.
+    let set = format!("time.timeZone = (import ({made})).time.timeZone;");
+    person.write("sd-card.nix", &configuration(&format!("  {set}")));
+    let told = "it imports what has to be built first";
+    dry(&person, &["--glue", "emulated"]).exits(2).says(&[told]);
+    let mini = mini_nixpkgs();
+    let mut check = person.sdbuild(&["check", "--nixpkgs"]);
+    ran(check.arg(mini)).exits(2).says(&[told, "sdbuild build"]);
+    before.is_unchanged();
+}

@@ -26,6 +26,7 @@ mod bench;
 mod boot;
 mod check;
 mod clean;
+mod conditions;
 mod containers;
 mod copy_out;
 mod emulator;

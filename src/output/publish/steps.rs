@@ -115,7 +115,7 @@ impl<'a> Steps<'a> {
             match step {
                 Step::Placed(name) => drop(fs::remove_file(self.folder.join(name))),
                 Step::Aside { name, kept } => drop(fs::rename(kept, self.folder.join(name))),
-                Step::Exchanged { mut image, name } => drop(image.exchange(&name)),
+                Step::Exchanged { image, name } => image.give_back(&name),
             }
         }
     }

@@ -95,6 +95,27 @@ fn force_replaces_files_and_links_but_no_folder() {
 }
 
 #[test]
+fn what_was_replaced_gets_its_name_back_also_when_the_new_one_is_gone() {
+    for remove in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("a.img");
+        fs::write(&place, "old").unwrap();
+        let mut target = written(Target::create, dir.path());
+        target.settle(true).unwrap();
+        if !target.exchange("a.img").unwrap() {
+            continue;
+        }
+        assert_eq!(fs::read(&place).unwrap(), b"image");
+        if remove {
+            fs::remove_file(&place).unwrap();
+        }
+        target.give_back("a.img");
+        assert_eq!(fs::read(&place).unwrap(), b"old", "removed: {remove}");
+        assert_eq!(names(dir.path()), ["a.img"]);
+    }
+}
+
+#[test]
 fn the_sweep_takes_what_nobody_holds() {
     let dir = tempfile::tempdir().unwrap();
     let part = |run: &str| dir.path().join(format!(".sdbuild-{run}.part"));

@@ -1,0 +1,79 @@
+//! Conditions of the error table that a build meets for real: what is seen, and what is advised.
+
+use crate::support::*;
+
+fn build(text: &str) -> Ran {
+    let person = Person::new();
+    person.write("sd-card.nix", text);
+    let ran = ran(&mut person.build(&["--glue", "emulated"]));
+    assert_eq!(person.outputs(), [""; 0]);
+    ran
+}
+
+/// A product that needs `tool` of the board's, made by `script`.
+fn with_tool(tool: &str, script: &str) -> String {
+    let script = fresh(&format!(
+        "    export PATH=$PATH:${{{tool}}}/bin:${{{tool}}}/sbin\n{script}"
+    ));
+    product(&script)
+}
+
+#[test]
+fn a_file_system_that_is_too_small_is_met_for_real() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let root = "    mkdir tree; dd if=/dev/urandom of=tree/large bs=1M count=8\n    \
+        truncate -s 4M root.img; mke2fs -d tree root.img";
+    build(&with_tool("pkgs.e2fsprogs", root)).exits(4).says(&[
+        "Could not allocate block in ext2 filesystem",
+        "hint: the root file system was made too small",
+    ]);
+    let firmware = "    export PATH=$PATH:${pkgs.mtools}/bin\n    dd if=/dev/urandom of=large bs=1M count=8\n    \
+        truncate -s 4M fat.img; mkfs.vfat fat.img; mcopy -i fat.img large ::";
+    build(&with_tool("pkgs.dosfstools", firmware))
+        .exits(4)
+        .says(&["Disk full", "hint: make the firmware partition larger"]);
+    before.is_unchanged();
+}
+
+#[test]
+fn a_program_that_crashes_under_emulation_is_met_for_real() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let crash = fresh("    ${pkgs.bash}/bin/bash -c 'kill -SEGV $$'");
+    build(&product(&crash)).exits(4).says(&[
+        "uncaught target signal 11",
+        "hint: an emulated program crashed",
+    ]);
+    before.is_unchanged();
+}
+
+#[test]
+fn a_file_that_stays_behind_and_a_platform_that_nobody_has_are_met_for_real() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    build(&configuration(
+        "  environment.etc.x.source = builtins.readFile ../outside;",
+    ))
+    .exits(2)
+    .says(&[
+        "/build/outside",
+        "hint: only the configuration's folder goes into the builder",
+    ]);
+    let other = "derivation { name = \"x\"; system = \"riscv64-linux\"; builder = \"/x\"; }";
+    build(&configuration(&format!(
+        "  system.build.sdImage = lib.mkForce ({other});"
+    )))
+    .exits(2)
+    .says(&[
+        "is required to build",
+        "hint: the configuration asks for another platform",
+    ]);
+    before.is_unchanged();
+}
