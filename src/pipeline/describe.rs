@@ -87,10 +87,10 @@ impl Plan {
             ),
             Emulation::Host => "host: the handler that is there, as --emulation says".to_owned(),
         };
-        match self.base.otherwise {
-            Some(other) => format!("{how}; else {}", other.handler()),
-            None => how,
-        }
+        let facts = self.base.engine.facts();
+        let next = |mode: &Emulation| mode.otherwise(self.settings.emulation, facts);
+        let others = std::iter::successors(next(&self.base.emulation), next);
+        others.fold(how, |how, other| format!("{how}; else {}", other.handler()))
     }
 
     fn what_builds_the_glue(&self) -> &'static str {

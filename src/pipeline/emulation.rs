@@ -51,7 +51,7 @@ impl Emulation {
         }
     }
 
-    /// What to go on with when this one turns out not to work: private where the kernel has it, else a
+    /// What to go on with when this one turns out not to work: private where the kernel has it, then a
     /// handler that may be there already, as virtual machines of desktops have.
     pub fn otherwise(self, choice: Emulate, engine: &EngineFacts) -> Option<Self> {
         match self {

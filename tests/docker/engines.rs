@@ -1,4 +1,5 @@
-//! Rootless Docker, and Podman rootless and as root (Docker as root is what every other test here runs on): one person's whole life with each, in every mode that it has.
+//! Rootless Docker, Podman rootless and as root, and Docker as other releases of Debian have it (this machine's own
+//! Docker is what every other test here runs on): one person's whole life with each, in every mode that it has.
 //! The person is an account without any privilege. `scripts/engines` makes a table of what ran.
 
 use std::fs::OpenOptions;
@@ -121,7 +122,8 @@ impl<'a> Life<'a> {
 }
 
 fn a_whole_life_with(make: Make, modes: &[&'static str]) {
-    if !root_is_here() || !engine_is_here() || !tools_are_here(&needed(make)) {
+    let can_run = root_is_here() && engine_is_here() && tools_are_here(&needed(make));
+    if !can_run || !make.suite().is_none_or(suite_is_here) {
         return;
     }
     let before = Machine::now();
@@ -137,6 +139,7 @@ fn needed(make: Make) -> Vec<&'static str> {
         Make::RootlessDocker => vec!["dockerd", "rootlesskit", "slirp4netns", "newuidmap"],
         Make::RootlessPodman => vec!["podman", "runc", "slirp4netns", "newuidmap"],
         Make::RootfulPodman => vec!["podman", "runc"],
+        Make::Docker(_) | Make::ContainerdStore(_) => vec!["ip", "pivot_root", "slirp4netns"],
     }
 }
 
@@ -153,4 +156,19 @@ fn rootless_podman() {
 #[test]
 fn podman_as_root() {
     a_whole_life_with(Make::RootfulPodman, &["register", "private"]);
+}
+
+#[test]
+fn docker_of_trixie() {
+    a_whole_life_with(Make::Docker(Suite::Trixie), &["register", "private"]);
+}
+
+#[test]
+fn docker_of_sid() {
+    a_whole_life_with(Make::Docker(Suite::Sid), &["register", "private"]);
+}
+
+#[test]
+fn docker_of_sid_with_the_image_store_of_containerd() {
+    a_whole_life_with(Make::ContainerdStore(Suite::Sid), &["register"]);
 }

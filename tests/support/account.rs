@@ -64,6 +64,11 @@ impl Account {
         self.user.uid.as_raw()
     }
 
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A path in its folder.
     pub fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
