@@ -63,9 +63,8 @@ impl Plan {
     fn where_it_runs(&self) -> String {
         let facts = self.base.engine.facts();
         format!(
-            "{} {} at {} ({}, kernel {}, {} cores)",
-            if facts.podman { "Podman" } else { "Docker" },
-            facts.version,
+            "{} at {} ({}, kernel {}, {} cores)",
+            facts.title(),
             self.base.engine.endpoint(),
             facts.architecture,
             facts.kernel,

@@ -124,6 +124,7 @@ mod tests {
             architecture: architecture.into(),
             rootless,
             podman: false,
+            desktop: false,
             kernel: "6.18".into(),
             memory: 1,
             cpus: 1,

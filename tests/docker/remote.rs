@@ -357,3 +357,29 @@ fn an_engine_behind_tls_builds() {
     assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
     assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
 }
+
+#[test]
+fn an_engine_that_a_docker_context_names_builds() {
+    if !can_encrypt() {
+        return;
+    }
+    let mut there = Encrypted::start();
+    let at = |name: &str| there.certificates.path().join(name).display().to_string();
+    let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(at);
+    let endpoint = format!("host=tcp://127.0.0.1:2376,ca={ca},cert={cert},key={key}");
+    there.person = Person::new().with_context("there", &endpoint);
+    let host = "tcp://127.0.0.1:2376";
+    let status = |variables: &[(&str, &str)]| {
+        let inner = there.person.sdbuild(&["status"]);
+        there.runs(&inner, variables).exits(0).stdout
+    };
+    let current = status(&[]);
+    assert!(current.contains(host), "{current}");
+    let other = status(&[("DOCKER_CONTEXT", "default")]);
+    assert!(!other.contains(host), "{other}");
+
+    there.person.write("sd-card.nix", &of_the_builder_alone());
+    let image = there.runs(&there.person.build(&[]), &[]).exits(0).image();
+    assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
+    assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
+}

@@ -33,10 +33,14 @@ pub fn unpacked(tool: &str) -> bool {
     is_here || skipped(&format!("no {tool}; run scripts/setup --test"))
 }
 
-/// Whether `scripts/other-engines` has unpacked the Docker of `suite`.
+/// Whether the Docker of `suite` is this machine's, or `scripts/other-engines` has unpacked it.
 pub fn suite_is_here(suite: Suite) -> bool {
-    let tree = suite.tree();
-    tree.exists() || skipped(&format!("no {}; run scripts/other-engines", tree.display()))
+    match suite.tree() {
+        Some(tree) if !tree.exists() => {
+            skipped(&format!("no {}; run scripts/other-engines", tree.display()))
+        }
+        _ => true,
+    }
 }
 
 /// Whether an image can be booted, logged into and broken.

@@ -12,7 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 mod account;
+mod ci;
+mod context;
 mod debian;
+mod desktop;
 mod engine;
 mod gate;
 mod handler;
@@ -23,7 +26,9 @@ mod sshd;
 mod tools;
 mod way_out;
 pub use account::Account;
+pub use ci::Ci;
 pub use debian::Suite;
+pub use desktop::{Desktop, Refuses};
 pub use engine::OwnEngine;
 pub use gate::{
     boot_is_here, engine_is_here, root_is_here, suite_is_here, tools_are_here, unpacked,

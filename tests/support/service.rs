@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::debian::{self, Suite};
-use super::{Account, Ran, WayOut, ran};
+use super::{Account, Person, Ran, WayOut, ran};
 
 /// Debian's packages have the script here, others in the path.
 const ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
@@ -28,14 +28,14 @@ pub enum Make {
     RootlessDocker,
     RootlessPodman,
     RootfulPodman,
-    /// Docker of another release of Debian, as root.
+    /// Docker of a release of Debian, as root.
     Docker(Suite),
     /// The same with the image store that is Docker's own choice from 29 on.
     ContainerdStore(Suite),
 }
 
 impl Make {
-    /// The release of Debian that it is from, when that is not this machine's.
+    /// The release of Debian whose engine has a network for itself.
     pub fn suite(self) -> Option<Suite> {
         match self {
             Self::Docker(suite) | Self::ContainerdStore(suite) => Some(suite),
@@ -130,6 +130,22 @@ impl Service {
     /// The account that it is for.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// `command` as the account, where the ports of its containers are.
+    pub fn beside(&self, command: &Command, person: &Person) -> Command {
+        let network = match self.make.suite() {
+            Some(_) => self.child.id().to_string(),
+            None => "self".to_owned(),
+        };
+        let [uid, gid] = [self.account.uid(), self.account.gid()].map(|id| id.to_string());
+        let mut beside = Command::new("nsenter");
+        beside.arg(format!("--net=/proc/{network}/ns/net"));
+        beside.args(["--setuid", &uid, "--setgid", &gid]);
+        beside.arg(command.get_program()).args(command.get_args());
+        beside.env_clear().envs(&person.environment);
+        beside.current_dir(person.home.path()).stdin(Stdio::null());
+        beside
     }
 
     /// What Docker's own client says of it.
