@@ -12,6 +12,7 @@ mod around;
 mod boot;
 mod examples;
 mod inside;
+mod subject;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status, Template, Try};
 pub use boot::{Boot, EmulatorChoice};
 pub use inside::Inside;
+pub use subject::Subject;
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -113,19 +115,10 @@ pub enum Command {
 
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 pub struct Build {
-    /// The NixOS configuration; its folder goes along [default: ./sd-card.nix].
-    #[arg(short, long, value_name = "PATH")]
-    pub config: Option<PathBuf>,
-
-    /// Which nixpkgs: a folder, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS].
-    #[arg(long, value_name = "FOLDER|URL|RELEASE")]
-    pub nixpkgs: Option<String>,
-
-    /// The system that the image is for [default: aarch64-linux].
-    #[arg(long, value_name = "SYSTEM")]
-    pub system: Option<String>,
+    /// What it is made of.
+    #[command(flatten)]
+    pub subject: Subject,
 
     /// How aarch64 programs run on this machine [default: auto].
     #[arg(long, value_enum, value_name = "MODE")]
@@ -159,19 +152,6 @@ pub struct Build {
     #[arg(long)]
     pub boot_test: bool,
 
-    /// A public key that is laid over the configuration: root lets it in. A private one with --boot-test: it
-    /// shall be let in [default: the one beside the public key, else those of ssh and its agent].
-    #[arg(long, value_name = "FILE")]
-    pub ssh_key: Option<PathBuf>,
-
-    /// The machine's name, whatever the configuration says.
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
-
-    /// Lay a value over the configuration: a Nix list or set is added, anything else takes the place of what is there.
-    #[arg(long, value_name = "OPTION=VALUE")]
-    pub set: Vec<String>,
-
     /// Print the manifest, one JSON object, in place of the image's path.
     #[arg(long)]
     pub json: bool,
@@ -196,9 +176,20 @@ pub struct Build {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub connections: Option<u32>,
 
-    /// Say what would be fetched, made and written, and stop there.
-    #[arg(long)]
-    pub dry_run: bool,
+    /// Say what would be done and what Nix would fetch and build, and do only what that takes; with =plan without
+    /// asking Nix, which changes nothing at all.
+    #[arg(long, value_enum, value_name = "UP TO", num_args = 0..=1, require_equals = true,
+        default_missing_value = "forecast", hide_possible_values = true)]
+    pub dry_run: Option<DryRun>,
+}
+
+/// `--dry-run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// The plan and Nix's forecast, for which the configuration is evaluated.
+    Forecast,
+    /// The plan alone.
+    Plan,
 }
 
 /// `--emulation`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Build, EmulationChoice};
+use super::{Build, EmulationChoice, Subject};
 
 /// `sdbuild init`.
 #[derive(Debug, Args)]
@@ -57,17 +57,9 @@ pub enum Template {
 /// `sdbuild check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The NixOS configuration; its folder goes along [default: ./sd-card.nix].
-    #[arg(short, long, value_name = "PATH")]
-    pub config: Option<PathBuf>,
-
-    /// Which nixpkgs: a folder, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS].
-    #[arg(long, value_name = "FOLDER|URL|RELEASE")]
-    pub nixpkgs: Option<String>,
-
-    /// The system that the image is for [default: aarch64-linux].
-    #[arg(long, value_name = "SYSTEM")]
-    pub system: Option<String>,
+    /// What it is about.
+    #[command(flatten)]
+    pub subject: Subject,
 
     /// One JSON object instead of lines.
     #[arg(long)]

@@ -8,7 +8,7 @@ Examples:
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set time.timeZone=Europe/Berlin --set 'environment.systemPackages=[ pkgs.vim ]'
-  sdbuild build --dry-run                     what would be done";
+  sdbuild build --dry-run                     what would be done, fetched and built";
 
 pub(super) const CLEAN: &str = "\
 Examples:

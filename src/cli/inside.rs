@@ -1,10 +1,8 @@
 //! A shell in the builder.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::{Build, EmulationChoice};
+use super::{Build, EmulationChoice, Subject};
 
 /// `sdbuild shell`.
 #[derive(Debug, Args)]
@@ -17,17 +15,9 @@ pub struct Inside {
     #[arg(long, value_name = "CMD")]
     pub run: Option<String>,
 
-    /// The NixOS configuration; its folder goes along [default: ./sd-card.nix].
-    #[arg(short, long, value_name = "PATH")]
-    pub config: Option<PathBuf>,
-
-    /// Which nixpkgs: a folder, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS].
-    #[arg(long, value_name = "FOLDER|URL|RELEASE")]
-    pub nixpkgs: Option<String>,
-
-    /// The system that the image is for [default: aarch64-linux].
-    #[arg(long, value_name = "SYSTEM")]
-    pub system: Option<String>,
+    /// What it is about.
+    #[command(flatten)]
+    pub subject: Subject,
 
     /// How aarch64 programs run on this machine, as for build [default: auto].
     #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
@@ -50,9 +40,7 @@ impl Inside {
     /// The build that has the same builder.
     pub fn build(&self) -> Build {
         Build {
-            config: self.config.clone(),
-            nixpkgs: self.nixpkgs.clone(),
-            system: self.system.clone(),
+            subject: self.subject.clone(),
             emulation: self.emulation,
             builder_image: self.builder_image.clone(),
             substituters: self.substituters.clone(),

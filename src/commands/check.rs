@@ -20,9 +20,7 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let build = cli::Build {
-        config: args.config.clone(),
-        nixpkgs: args.nixpkgs.clone(),
-        system: args.system.clone(),
+        subject: args.subject.clone(),
         ..cli::Build::default()
     };
     let settings = settings::Build::resolve(&build, env)?;

@@ -20,7 +20,10 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let build = cli::Build {
-        config: args.config.clone(),
+        subject: cli::Subject {
+            config: args.config.clone(),
+            ..cli::Subject::default()
+        },
         ..cli::Build::default()
     };
     let settings = settings::Build::resolve(&build, env)?;

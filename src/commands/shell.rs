@@ -34,10 +34,11 @@ pub fn command(args: &cli::Build, derivation: &str) -> String {
         let value = clap::ValueEnum::to_possible_value(&mode)?;
         Some(value.get_name().to_owned())
     });
+    let subject = &args.subject;
     for (flag, value) in [
-        ("--config", args.config.as_deref().map(path)),
-        ("--nixpkgs", args.nixpkgs.clone()),
-        ("--system", args.system.clone()),
+        ("--config", subject.config.as_deref().map(path)),
+        ("--nixpkgs", subject.nixpkgs.clone()),
+        ("--system", subject.system.clone()),
         ("--emulation", emulation),
         ("--builder-image", args.builder_image.clone()),
     ] {
@@ -69,8 +70,11 @@ mod tests {
         let plain = command(&cli::Build::default(), "/nix/store/x-a.drv");
         assert_eq!(plain, "sdbuild shell /nix/store/x-a.drv");
         let args = cli::Build {
-            config: Some("my pi/it's.nix".into()),
-            nixpkgs: Some("../nixpkgs".into()),
+            subject: cli::Subject {
+                config: Some("my pi/it's.nix".into()),
+                nixpkgs: Some("../nixpkgs".into()),
+                ..cli::Subject::default()
+            },
             emulation: Some(cli::EmulationChoice::Private),
             ..cli::Build::default()
         };

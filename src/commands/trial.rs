@@ -119,15 +119,18 @@ impl Ground {
     fn build(&self, args: &cli::Try) -> cli::Build {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         cli::Build {
-            config: Some(self.config.clone()),
-            nixpkgs: Some(text(&self.nixpkgs)),
-            system: Some("aarch64-linux".to_owned()),
+            subject: cli::Subject {
+                config: Some(self.config.clone()),
+                nixpkgs: Some(text(&self.nixpkgs)),
+                system: Some("aarch64-linux".to_owned()),
+                ssh_key: (!args.no_boot).then(|| self.key.clone()),
+                ..cli::Subject::default()
+            },
             emulation: args.emulation,
             output: Some(self.output.clone()),
             // It is booted and goes again.
             compress: Some("none".to_owned()),
             boot_test: !args.no_boot,
-            ssh_key: (!args.no_boot).then(|| self.key.clone()),
             substituters: Some(String::new()),
             ..cli::Build::default()
         }

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::engine::PATIENT;
+use crate::engine::ask::ask;
 use crate::engine::container::Container;
 use crate::engine::error::{EngineError, at};
 use crate::waiting::at_most;
@@ -67,7 +67,7 @@ impl Container {
             r.recv().await.map(|chunk| (chunk, r))
         });
         let options = UploadToContainerOptionsBuilder::default().path(dir).build();
-        let docker = self.engine.docker.clone().with_timeout(PATIENT);
+        let docker = &self.engine.docker;
         let sent = docker
             .upload_to_container(self.id(), Some(options), bollard::body_try_stream(body))
             .await;
@@ -95,7 +95,7 @@ impl Container {
         let operation = format!("copy {path} to {dir} in container {name}");
         let bytes = ReaderStream::with_capacity(source.download(path).await?, CHUNK);
         let options = UploadToContainerOptionsBuilder::default().path(dir).build();
-        let docker = self.engine.docker.clone().with_timeout(PATIENT);
+        let docker = &self.engine.docker;
         let body = bollard::body_try_stream(bytes);
         docker
             .upload_to_container(self.id(), Some(options), body)
@@ -115,12 +115,9 @@ impl Container {
         let options = ContainerArchiveInfoOptionsBuilder::default()
             .path(plain)
             .build();
-        let answer = self
-            .engine
-            .docker
-            .get_container_archive_info(self.id(), Some(options))
-            .await;
-        match answer.map_err(at(operation())) {
+        let docker = &self.engine.docker;
+        let stat = docker.get_container_archive_info(self.id(), Some(options));
+        match ask(operation(), stat).await {
             Ok(stat) => Ok(Some(PathStat {
                 kind: kind(stat.file_mode),
                 size: u64::try_from(stat.size).unwrap_or(0),
@@ -137,8 +134,8 @@ impl Container {
     /// somebody is removing it, and then nothing can be said of its paths.
     async fn still_there(&self, operation: String) -> Result<(), EngineError> {
         use bollard::models::ContainerStateStatusEnum::{DEAD, REMOVING};
-        let inspected = self.engine.docker.inspect_container(self.id(), None).await;
-        let inspected = inspected.map_err(at(operation.clone()))?;
+        let inspect = self.engine.docker.inspect_container(self.id(), None);
+        let inspected = ask(operation.clone(), inspect).await?;
         match inspected.state.and_then(|state| state.status) {
             Some(REMOVING | DEAD) => Err(EngineError::Refused {
                 operation,

@@ -8,12 +8,13 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
+use crate::engine::Engine;
+use crate::engine::ask::{ask, ask_for};
 use crate::engine::error::{EngineError, at};
 use crate::engine::leash::{Attached, Chunk};
 use crate::engine::lines::Lines;
 use crate::engine::spec::ContainerSpec;
 use crate::engine::vigil::Vigil;
-use crate::engine::{Engine, PATIENT};
 
 /// Podman calls a container `stopped` for a moment, a state that bollard cannot read.
 const SETTLES: Duration = Duration::from_millis(200);
@@ -37,6 +38,9 @@ pub struct Container {
     id: String,
 }
 
+/// The first use of a volume copies the image's content into it, inside the container's creation.
+const FILLING: Duration = Duration::from_secs(600);
+
 impl Engine {
     /// Makes a container without starting it. See [`crate::engine::ContainerGuard::create`] for the
     /// way that removes it again whatever happens.
@@ -44,11 +48,10 @@ impl Engine {
         let options = CreateContainerOptionsBuilder::default()
             .name(&spec.name)
             .build();
-        // The first use of a volume copies the image's content into it, inside this call.
-        let docker = self.docker.clone().with_timeout(Duration::from_secs(600));
+        let operation = format!("create container {}", spec.name);
         let body = spec.body(self.facts.podman);
-        let made = docker.create_container(Some(options), body).await;
-        let made = made.map_err(at(format!("create container {}", spec.name)))?;
+        let create = self.docker.create_container(Some(options), body);
+        let made = ask_for(FILLING, operation, create).await?;
         Ok(Container {
             engine: self.clone(),
             name: spec.name.clone(),
@@ -78,25 +81,17 @@ impl Container {
             .stderr(true)
             .build();
         let operation = format!("attach to container {}", self.name);
-        let attached = self
-            .engine
-            .docker
-            .attach_container(&self.id, Some(options))
-            .await;
-        attached
-            .map(|a| Attached::new(a, operation.clone()))
-            .map_err(at(operation))
+        let docker = &self.engine.docker;
+        let attach = docker.attach_container(&self.id, Some(options));
+        let attached = ask(operation.clone(), attach).await?;
+        Ok(Attached::new(attached, operation))
     }
 
     /// Starts it.
     pub async fn start(&self) -> Result<(), EngineError> {
-        let started = self
-            .engine
-            .docker
-            .start_container(&self.id, None::<StartContainerOptions>);
-        started
-            .await
-            .map_err(at(format!("start container {}", self.name)))
+        let docker = &self.engine.docker;
+        let start = docker.start_container(&self.id, None::<StartContainerOptions>);
+        ask(format!("start container {}", self.name), start).await
     }
 
     /// Runs it to its end; how that was, and the first `most` lines that it said.
@@ -119,7 +114,7 @@ impl Container {
         let options = WaitContainerOptionsBuilder::default()
             .condition("not-running")
             .build();
-        let docker = self.engine.docker.clone().with_timeout(PATIENT);
+        let docker = &self.engine.docker;
         let mut answers = docker.wait_container(&self.id, Some(options));
         // A socket here may lead to an engine elsewhere as well (`ssh -L`).
         let watched = Vigil::LONG.over(answers.next(), || self.engine_answers());
@@ -143,13 +138,8 @@ impl Container {
     async fn oom_killed(&self) -> Result<bool, EngineError> {
         let operation = format!("inspect container {}", self.name);
         for _ in 0..LOOKS {
-            match self
-                .engine
-                .docker
-                .inspect_container(&self.id, None)
-                .await
-                .map_err(at(operation.clone()))
-            {
+            let inspect = self.engine.docker.inspect_container(&self.id, None);
+            match ask(operation.clone(), inspect).await {
                 Ok(answer) => return Ok(answer.state.and_then(|s| s.oom_killed).unwrap_or(false)),
                 Err(EngineError::Unexpected { .. }) => tokio::time::sleep(SETTLES).await,
                 Err(error) => return Err(error),

@@ -6,11 +6,12 @@ use std::time::Duration;
 use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+use crate::engine::ask::{NEVER, within};
 use crate::engine::connect::{ConnectError, OLDEST_API};
 use crate::engine::endpoint::Endpoint;
 use crate::engine::error::{EngineError, at};
 use crate::engine::tunnel::Tunnel;
-use crate::engine::{FIRST_ANSWER, QUICK, facts};
+use crate::engine::{FIRST_ANSWER, facts};
 use crate::waiting::at_most;
 
 /// An engine that takes longer to accept a connection is not there.
@@ -51,7 +52,7 @@ pub(super) fn refusal(endpoint: &Endpoint, error: &std::io::Error) -> ConnectErr
 /// A client, and the way that it takes where that is ours. Never `connect_with_host`: that one reads
 /// `DOCKER_TLS_VERIFY` behind our back.
 pub(super) async fn client(endpoint: &Endpoint) -> Result<(Docker, Option<Tunnel>), EngineError> {
-    let seconds = QUICK.as_secs();
+    let seconds = NEVER.as_secs();
     let unix = |path: &Path| {
         Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
     };
@@ -155,18 +156,6 @@ fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineErr
         | EngineError::NotOurs { .. }
         | EngineError::Local { .. }) => other,
     }
-}
-
-/// What `work` gives, if it does so in time. bollard's own limit ends with an answer's head; this one
-/// holds for its body as well, which may have no end.
-pub(super) async fn within<T>(
-    limit: Duration,
-    operation: &str,
-    work: impl Future<Output = T>,
-) -> Result<T, EngineError> {
-    let operation = operation.to_owned();
-    let ended = at_most(limit, work).await;
-    ended.ok_or(EngineError::Silent { operation })
 }
 
 #[cfg(test)]

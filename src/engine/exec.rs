@@ -4,8 +4,9 @@ use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
 use bollard::query_parameters::ResizeContainerTTYOptionsBuilder;
 
+use crate::engine::ask::ask;
 use crate::engine::container::Container;
-use crate::engine::error::{EngineError, at};
+use crate::engine::error::EngineError;
 use crate::engine::leash::Attached;
 
 impl Container {
@@ -22,12 +23,10 @@ impl Container {
             ..ExecConfig::default()
         };
         let docker = &self.engine.docker;
-        let made = Box::pin(docker.create_exec(self.id(), config)).await;
-        let made = made.map_err(at(operation.clone()))?;
-        match Box::pin(docker.start_exec(&made.id, None))
-            .await
-            .map_err(at(operation.clone()))?
-        {
+        let made = Box::pin(docker.create_exec(self.id(), config));
+        let made = ask(operation.clone(), made).await?;
+        let start = Box::pin(docker.start_exec(&made.id, None));
+        match ask(operation.clone(), start).await? {
             StartExecResults::Attached { output, input } => {
                 let results = bollard::container::AttachContainerResults { output, input };
                 Ok(Attached::new(results, operation))
@@ -45,10 +44,8 @@ impl Container {
             .w(i32::from(columns))
             .h(i32::from(rows))
             .build();
-        let resized = self.engine.docker.resize_container_tty(self.id(), options);
-        resized.await.map_err(at(format!(
-            "resize the terminal of container {}",
-            self.name()
-        )))
+        let resize = self.engine.docker.resize_container_tty(self.id(), options);
+        let operation = format!("resize the terminal of container {}", self.name());
+        ask(operation, resize).await
     }
 }

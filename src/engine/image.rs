@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::engine::Engine;
+use crate::engine::ask::ask;
 use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
@@ -39,8 +40,8 @@ pub struct ImageInfo {
 impl Engine {
     /// The image of that name or id, `None` when the engine has no such thing.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
-        let found = self.docker.inspect_image(reference).await;
-        match found.map_err(at(format!("inspect container image {reference}"))) {
+        let inspect = self.docker.inspect_image(reference);
+        match ask(format!("inspect container image {reference}"), inspect).await {
             Ok(found) => Ok(Some(image_info(found))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -62,7 +63,7 @@ impl Engine {
         });
         let body = bollard::body_try_stream(bytes);
         let mut answers = self
-            .patient()
+            .docker
             .import_image(ImportImageOptions::default(), body, None);
         while let Some(answer) = answers.next().await {
             let answer = answer.map_err(at(operation))?;
@@ -92,7 +93,7 @@ impl Engine {
             .iter()
             .fold(options, |o, platform| o.platform(platform))
             .build();
-        let docker = self.patient();
+        let docker = &self.docker;
         let mut answers = docker.create_image(Some(options), None, None);
         let mut layers = HashMap::new();
         while let Some(answer) = answers.next().await {
@@ -117,11 +118,8 @@ impl Engine {
         let options = ListImagesOptionsBuilder::default()
             .filters(&filters)
             .build();
-        let listed = self
-            .docker
-            .list_images(Some(options))
-            .await
-            .map_err(at("list container images"))?;
+        let list = self.docker.list_images(Some(options));
+        let listed = ask("list container images", list).await?;
         let mut images = Vec::with_capacity(listed.len());
         for found in listed {
             let image = self.image(&found.id).await?;
@@ -145,7 +143,7 @@ impl Engine {
         if image.our_tags().next().is_none() {
             return Err(EngineError::NotOurs { operation });
         }
-        let docker = self.patient();
+        let docker = &self.docker;
         for tag in image.our_tags() {
             let removed = docker.remove_image(tag, None::<RemoveImageOptions>, None);
             match removed.await.map(drop).map_err(at(operation.clone())) {

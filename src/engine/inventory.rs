@@ -9,8 +9,9 @@ use bollard::query_parameters::{
 };
 
 use crate::engine::Engine;
+use crate::engine::ask::{QUICK, ask, ask_for};
 use crate::engine::clock::seconds;
-use crate::engine::error::{EngineError, at};
+use crate::engine::error::EngineError;
 use crate::engine::labels;
 
 /// How often we look whether a removal under way is done.
@@ -60,22 +61,14 @@ impl Engine {
     /// clock. `None` while it runs, and when it is gone or has no readable time.
     pub async fn container_idle(&self, name: &str) -> Result<Option<Duration>, EngineError> {
         let operation = format!("inspect container {name}");
-        let found = match self
-            .docker
-            .inspect_container(name, None)
-            .await
-            .map_err(at(operation))
-        {
+        let inspect = self.docker.inspect_container(name, None);
+        let found = match ask(operation, inspect).await {
             Ok(found) => found,
             Err(EngineError::Unexpected { .. }) => return Ok(None),
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let info = self
-            .docker
-            .info()
-            .await
-            .map_err(at("ask the engine for its time"))?;
+        let info = ask("ask the engine for its time", self.docker.info()).await?;
         let state = found.state.unwrap_or_default();
         if state.running == Some(true) {
             return Ok(None);
@@ -118,12 +111,8 @@ impl Engine {
                 .all(true)
                 .size(size)
                 .filters(&filters);
-            let found = self
-                .docker
-                .list_containers(Some(options.build()))
-                .await
-                .map_err(at(operation));
-            match found {
+            let list = self.docker.list_containers(Some(options.build()));
+            match ask(operation, list).await {
                 Err(EngineError::Unexpected { .. }) if look < LOOKS => {
                     tokio::time::sleep(RECHECK).await;
                 }
@@ -141,14 +130,9 @@ impl Engine {
         }
         let grace = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(grace).build();
-        let docker = self.docker.clone();
-        let docker =
-            docker.with_timeout(super::QUICK + Duration::from_secs(u64::from(grace_seconds)));
-        match docker
-            .stop_container(name, Some(options))
-            .await
-            .map_err(at(operation))
-        {
+        let limit = QUICK + Duration::from_secs(u64::from(grace_seconds));
+        let stop = self.docker.stop_container(name, Some(options));
+        match ask_for(limit, operation, stop).await {
             Err(error) if !error.is_not_found() => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -166,11 +150,8 @@ impl Engine {
             if !self.container_is_ours(name, &operation).await? {
                 return Ok(());
             }
-            let removed = self
-                .docker
-                .remove_container(name, Some(options.clone()))
-                .await;
-            match removed.map_err(at(operation.clone())) {
+            let remove = self.docker.remove_container(name, Some(options.clone()));
+            match ask(operation.clone(), remove).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) if error.is_conflict() => tokio::time::sleep(RECHECK).await,
@@ -182,12 +163,8 @@ impl Engine {
 
     /// Whether it is there; an error when it is there and not ours.
     async fn container_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
-        let found = match self
-            .docker
-            .inspect_container(name, None)
-            .await
-            .map_err(at(operation))
-        {
+        let inspect = self.docker.inspect_container(name, None);
+        let found = match ask(operation, inspect).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return Ok(false),
             // Podman's states of a moment: it is there, and its name says whose it is.

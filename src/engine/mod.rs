@@ -8,6 +8,7 @@
 //! await. Refuses: to remove what does not carry our labels.
 
 mod archive;
+mod ask;
 mod clock;
 pub mod connect;
 mod container;
@@ -35,13 +36,12 @@ use std::time::Duration;
 use bollard::Docker;
 
 pub use archive::{Download, PathKind, PathStat};
+use ask::{ask, ask_for};
 pub use connect::EndpointInputs;
 pub use container::{Container, Exit};
-use dial::within;
 pub use enclosure::Enclosure;
 pub use endpoint::Endpoint;
 pub use error::EngineError;
-use error::at;
 pub use facts::EngineFacts;
 pub use guard::ContainerGuard;
 pub use image::ImageInfo;
@@ -56,10 +56,6 @@ pub use volume::VolumeInfo;
 /// For the first call, with which an engine shows that it is one: it asks its own helpers for their versions then,
 /// which took 15 s where six builds at once gave it their images to load.
 const FIRST_ANSWER: Duration = Duration::from_secs(30);
-/// For calls that an engine answers from memory, and a little more for a busy disk.
-const QUICK: Duration = Duration::from_secs(60);
-/// For calls whose answer comes when a stream or a process ends: their ends are watched elsewhere.
-const PATIENT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A connected engine. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -83,13 +79,9 @@ impl Engine {
                 dial::by_ssh(endpoint, error, said)
             })?;
         let agreed = Box::pin(docker.negotiate_version());
-        let docker = within(FIRST_ANSWER, "agree on an API version", agreed)
-            .await?
-            .map_err(at("agree on an API version"))?;
+        let docker = ask_for(FIRST_ANSWER, "agree on an API version", agreed).await?;
         let info = Box::pin(docker.info());
-        let info = within(QUICK, "ask the engine about its host", info)
-            .await?
-            .map_err(at("ask the engine about its host"))?;
+        let info = ask("ask the engine about its host", info).await?;
         let facts = Arc::new(EngineFacts::new(version, info, api));
         Ok(Self {
             docker,
@@ -114,10 +106,5 @@ impl Engine {
         crate::waiting::at_most(patience, self.docker.ping())
             .await
             .is_some()
-    }
-
-    /// A client for calls that last as long as a stream or a process.
-    fn patient(&self) -> Docker {
-        self.docker.clone().with_timeout(PATIENT)
     }
 }

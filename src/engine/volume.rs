@@ -6,6 +6,7 @@ use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use crate::engine::Engine;
+use crate::engine::ask::ask;
 use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
@@ -41,8 +42,8 @@ impl Engine {
             labels: Some(labels),
             ..VolumeCreateRequest::default()
         };
-        let made = self.docker.create_volume(request).await;
-        made.map(drop).map_err(at(format!("create volume {name}")))
+        let create = self.docker.create_volume(request);
+        ask(format!("create volume {name}"), create).await.map(drop)
     }
 
     /// Our volumes.
@@ -51,11 +52,7 @@ impl Engine {
         let options = ListVolumesOptionsBuilder::default()
             .filters(&filters)
             .build();
-        let listed = self
-            .docker
-            .list_volumes(Some(options))
-            .await
-            .map_err(at("list volumes"))?;
+        let listed = ask("list volumes", self.docker.list_volumes(Some(options))).await?;
         let mut volumes = Vec::new();
         for found in listed.volumes.unwrap_or_default() {
             volumes.push(VolumeInfo {
@@ -87,7 +84,7 @@ impl Engine {
             return Ok(());
         }
         let removed = self
-            .patient()
+            .docker
             .remove_volume(name, None::<RemoveVolumeOptions>)
             .await;
         match removed.map_err(at(operation)) {
@@ -98,12 +95,7 @@ impl Engine {
 
     /// Whether it is there; an error when it is there and not ours.
     async fn volume_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
-        match self
-            .docker
-            .inspect_volume(name)
-            .await
-            .map_err(at(operation))
-        {
+        match ask(operation, self.docker.inspect_volume(name)).await {
             Ok(found) if found.labels.contains_key(labels::ROLE) => Ok(true),
             Ok(_) => Err(EngineError::NotOurs {
                 operation: operation.to_owned(),

@@ -14,6 +14,7 @@ use super::check::{self, Looked};
 use super::command::{BuildRequest, Places};
 use super::diagnosis::{Ending, Findings, diagnose};
 use super::follow::{Followed, follow};
+use super::forecast::{Collector, Forecast};
 pub use super::image::BuilderImage;
 use super::journal::Journal;
 use super::nixpkgs::NixpkgsIn;
@@ -224,6 +225,18 @@ impl Prepared {
                 Class::Internal,
                 "read what the configuration sets: Nix printed something else",
             )),
+        }
+    }
+
+    /// Starts it and reads what a build would do (`Phase::Evaluate`). Dropping the future lets go of the
+    /// leash.
+    pub async fn forecast(self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
+        let collector = Collector::default();
+        let events = collector.listen(events);
+        let (followed, findings) = Box::pin(self.watched(cancel, &events)).await?;
+        match followed.exit.code {
+            0 => collector.finish(&followed.out),
+            _ => Err(self.diagnosis(&followed, &findings)),
         }
     }
 

@@ -43,6 +43,8 @@ pub enum Task {
     Build,
     /// To say what the configuration sets; nothing is built.
     Check,
+    /// To say what a build would fetch and build.
+    Forecast,
     /// A shell for a person.
     Shell(Session),
 }
@@ -52,7 +54,7 @@ impl Task {
     pub(super) fn session(&self) -> Option<&Session> {
         match self {
             Self::Shell(session) => Some(session),
-            Self::Build | Self::Check => None,
+            Self::Build | Self::Check | Self::Forecast => None,
         }
     }
 }
@@ -121,6 +123,7 @@ impl BuildRequest {
         match &self.task {
             Task::Build => self.build(places),
             Task::Check => self.check(),
+            Task::Forecast => self.instantiate(),
             Task::Shell(session) => session.arguments(),
         }
     }
@@ -139,33 +142,32 @@ impl BuildRequest {
     }
 
     fn build(&self, places: &Places) -> Vec<String> {
-        let link = places.result();
+        let mut words = self.call(&["nix-build"], &self.attribute);
+        words.extend(["--out-link".to_owned(), places.result()]);
+        words
+    }
+
+    /// As a build would, and no root is left behind.
+    fn instantiate(&self) -> Vec<String> {
+        let program = ["nix-instantiate", "--eval", "--read-write-mode"];
+        self.call(&program, &format!("{}.drvPath", self.attribute))
+    }
+
+    /// A program of Nix's that evaluates an attribute of the configured system.
+    fn call(&self, program: &[&str], attribute: &str) -> Vec<String> {
         let configuration = format!("nixos-config={}", layout::WRAPPER);
-        [
-            "/bin/sh",
-            layout::ENTRY,
-            "nix-build",
-            "<nixpkgs/nixos>",
-            "-A",
-            &self.attribute,
-            "-I",
-            &configuration,
-            "--argstr",
-            "system",
-            &self.system,
-            "--log-format",
-            "internal-json",
-            "--out-link",
-            &link,
-        ]
-        .map(str::to_owned)
-        .into()
+        let mut words = vec!["/bin/sh", layout::ENTRY];
+        words.extend(program);
+        words.extend(["<nixpkgs/nixos>", "-A", attribute, "-I", &configuration]);
+        words.extend(["--argstr", "system", &self.system]);
+        words.extend(["--log-format", "internal-json"]);
+        words.into_iter().map(str::to_owned).collect()
     }
 
     /// The entry's word for native glue, when it is to be tried: where nothing is emulated there is nothing
     /// to gain, and another thing than the image has no parts that we know.
     fn native_glue(&self) -> Option<&'static str> {
-        let possible = self.task == Task::Build
+        let possible = matches!(self.task, Task::Build | Task::Forecast)
             && self.emulated
             && self.attribute == IMAGE
             && self.system == SYSTEM;
@@ -174,6 +176,11 @@ impl BuildRequest {
             Glue::Native if possible => Some("native"),
             Glue::Auto | Glue::Native | Glue::Emulated => None,
         }
+    }
+
+    /// The entry's word for a forecast: whether it shall count what is emulated.
+    fn forecast(&self) -> &'static str {
+        if self.emulated { "emulated" } else { "native" }
     }
 
     /// The environment on top of the container image's own.
@@ -191,9 +198,12 @@ impl BuildRequest {
             ("SDBUILD_RUN", places.run.clone()),
             ("SDBUILD_LIVE", places.live.join(" ")),
             ("SDBUILD_NIXPKGS", places.nixpkgs.clone()),
+            ("SDBUILD_SYSTEM", self.system.clone()),
         ];
-        if self.task == Task::Build {
-            environment.push(("SDBUILD_RESULT", places.result()));
+        match self.task {
+            Task::Build => environment.push(("SDBUILD_RESULT", places.result())),
+            Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
+            Task::Check | Task::Shell(_) => {}
         }
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
@@ -208,7 +218,6 @@ impl BuildRequest {
                     layout::GLUE_EXPRESSION.to_owned(),
                 ),
                 ("SDBUILD_WRAPPER", layout::WRAPPER.to_owned()),
-                ("SDBUILD_SYSTEM", self.system.clone()),
             ]);
         }
         Ok(environment
@@ -347,6 +356,24 @@ mod tests {
         let environment = request.environment(&places()).unwrap();
         let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
         assert!(!names.contains(&"SDBUILD_RESULT") && !names.contains(&"SDBUILD_GLUE"));
+    }
+
+    #[test]
+    fn a_forecast_evaluates_as_a_build_would_and_leaves_no_result() {
+        let request = BuildRequest {
+            task: Task::Forecast,
+            ..BuildRequest::image(true, NixSettings::default())
+        };
+        assert_eq!(
+            request.arguments(&places()).join(" "),
+            "/bin/sh /build/sdbuild/entry nix-instantiate --eval --read-write-mode <nixpkgs/nixos> \
+             -A config.system.build.sdImage.drvPath -I nixos-config=/build/sdbuild/wrapper.nix \
+             --argstr system aarch64-linux --log-format internal-json"
+        );
+        let environment = request.environment(&places()).unwrap();
+        assert_eq!(value(&environment, "SDBUILD_FORECAST"), "emulated");
+        assert_eq!(value(&environment, "SDBUILD_GLUE"), "auto");
+        assert!(!environment.iter().any(|(name, _)| name == "SDBUILD_RESULT"));
     }
 
     #[test]

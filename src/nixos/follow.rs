@@ -155,6 +155,8 @@ impl<'a> Reader<'a> {
             self.line(&line);
         }
         self.out.extend(self.stdout.finish());
+        let giants = self.giants.finish();
+        self.foretell(&giants);
         self.out
     }
 }

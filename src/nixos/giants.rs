@@ -47,11 +47,12 @@ impl Giants {
             event,
             NixEvent::BuildStarted { .. } | NixEvent::FetchStarted { .. }
         );
-        if begun {
-            std::mem::take(&mut self.0)
-        } else {
-            Vec::new()
-        }
+        if begun { self.finish() } else { Vec::new() }
+    }
+
+    /// The giants of a list after which nothing was done.
+    pub(super) fn finish(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.0)
     }
 }
 

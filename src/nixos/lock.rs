@@ -85,6 +85,8 @@ pub struct Resolve<'a> {
     pub channels: &'a str,
     /// Move the lock although it fits.
     pub update: bool,
+    /// Write the answer down.
+    pub keep: bool,
 }
 
 impl Locked {
@@ -142,7 +144,9 @@ where
         .await
         .map_err(|f| unresolved(f, how.wanted))?;
     let locked = locked(how.wanted, &got);
-    keep(how, &locked, events);
+    if how.keep {
+        keep(how, &locked, events);
+    }
     Ok((locked, got))
 }
 

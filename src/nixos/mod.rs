@@ -12,6 +12,7 @@ pub mod check;
 pub mod command;
 pub mod diagnosis;
 mod follow;
+pub mod forecast;
 mod giants;
 mod ignoring;
 mod image;

@@ -6,11 +6,12 @@ use crate::nixos::check::Looked;
 use crate::nixos::check::{Finding, findings, who_gets_in};
 use crate::nixos::command::Task;
 use crate::pipeline::Context;
+use crate::pipeline::Plan;
 use crate::pipeline::beacon::Beacons;
+use crate::pipeline::evaluation::evaluation;
 use crate::pipeline::plan::{Aim, plan_for};
-use crate::pipeline::run::{borrowing, job, prepare, sweep};
+use crate::pipeline::run::borrowing;
 use crate::pipeline::scope::Scope;
-use crate::pipeline::{Plan, images, inputs};
 use crate::settings;
 
 /// What came of it.
@@ -49,11 +50,8 @@ async fn look(
     (beacons, scope): (&Beacons, &mut Scope),
 ) -> Result<Looked, Failure> {
     let Context { cancel, events } = context;
-    let provided = images::provide(plan, context).await?;
-    let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
-    let (job, _) = Box::pin(job(plan, context, (&provided, nixpkgs, Task::Check))).await?;
-    sweep(plan, context, (beacons, None)).await?;
-    let prepared = Box::pin(prepare(plan, context, (&provided.builder, job, scope))).await?;
+    let evaluation = evaluation(plan, context, (Task::Check, beacons, scope));
+    let prepared = Box::pin(evaluation).await?;
     let look = Box::pin(prepared.check(cancel, events));
     context.phase(Phase::Evaluate, look).await
 }

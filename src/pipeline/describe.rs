@@ -7,6 +7,11 @@ use crate::pipeline::emulation::Emulation;
 use crate::pipeline::resources::Resources;
 use crate::settings::Glue;
 
+/// A line of a plan: what it is about, then what is done about it.
+pub fn described((name, what): &(&str, String)) -> String {
+    format!("{name:<14} {what}")
+}
+
 impl Plan {
     /// What the run will do, a line each: what it is about, then what is done about it.
     pub fn describe(&self) -> Vec<String> {
@@ -41,8 +46,7 @@ impl Plan {
                 format!("{}{replaces}", settings.output.display()),
             ),
         ]);
-        let line = |(name, what): (&str, String)| format!("{name:<14} {what}");
-        lines.into_iter().map(line).collect()
+        lines.iter().map(described).collect()
     }
 
     fn from(&self) -> String {

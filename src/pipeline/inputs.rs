@@ -32,6 +32,7 @@ pub(super) async fn nixpkgs(
         lock: &lock,
         channels: &plan.settings.channels,
         update: false,
+        keep: plan.settings.dry_run.is_none(),
     };
     let fetch = |download| fetch(download, images.fetcher(), context);
     let resolve = lock::resolve(&how, &context.events, fetch);

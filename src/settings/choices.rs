@@ -25,8 +25,8 @@ impl Choices<'_> {
     /// for a setting.
     pub(super) fn nixpkgs(self, layers: &mut Layers) -> String {
         let here = |text: &Option<String>| text.as_ref().map(|text| located(text, self.here));
-        let said =
-            Said::flag(here(&self.args.nixpkgs)).or_env("SDBUILD_NIXPKGS", here(&self.env.nixpkgs));
+        let said = Said::flag(here(&self.args.subject.nixpkgs))
+            .or_env("SDBUILD_NIXPKGS", here(&self.env.nixpkgs));
         let nixpkgs = layers.pick("nixpkgs", said, |file, folder| {
             Some(located(file.nixpkgs.as_ref()?, folder))
         });
@@ -34,7 +34,7 @@ impl Choices<'_> {
     }
 
     pub(super) fn system(self, layers: &mut Layers) -> Result<System, Failure> {
-        let said = Said::flag(self.args.system.clone());
+        let said = Said::flag(self.args.subject.system.clone());
         let system = layers.pick("system", said, |file, _| file.system.clone());
         system.map_or(Ok(System::Aarch64Linux), |text| System::from_str(&text))
     }

@@ -137,7 +137,7 @@ pub struct Build {
     /// Who shall own the image when it is not this process's user.
     pub owner: Option<(u32, u32)>,
     /// Only say what would be done.
-    pub dry_run: bool,
+    pub dry_run: Option<cli::DryRun>,
     /// Where each of these came from.
     pub origins: Origins,
 }
@@ -226,7 +226,12 @@ impl Build {
     /// Puts together flags, environment, `sdbuild.toml` and defaults.
     pub fn resolve(args: &cli::Build, env: &Environment) -> Result<Self, Failure> {
         let here = std::env::current_dir().or_environment("find the current folder")?;
-        let config = here.join(args.config.as_deref().unwrap_or(Path::new("sd-card.nix")));
+        let config = here.join(
+            args.subject
+                .config
+                .as_deref()
+                .unwrap_or(Path::new("sd-card.nix")),
+        );
         let folder = config.parent().unwrap_or(&here).to_owned();
         let mut layers = Layers::read(&folder, env)?;
         let common = Common::resolve(env, &layers.common(env)?)?;
@@ -238,7 +243,7 @@ impl Build {
         let (substituters, trusted_public_keys) = choices.caches(&mut layers);
         let [cores, jobs, connections] = choices.numbers(&mut layers)?;
         let boot_test = choices.boot_test(&mut layers);
-        let ssh_key = args.ssh_key.as_deref().map(|path| here.join(path));
+        let ssh_key = args.subject.ssh_key.as_deref().map(|path| here.join(path));
         let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
         ssh_key.as_ref().map_or(Ok(()), |key| key.fits(boot_test))?;
         let memory = layers.pick("memory-mib", Said::nothing(), |file, _| file.memory_mib);
@@ -257,8 +262,8 @@ impl Build {
             source_date_epoch: moment(env.source_date_epoch.as_ref())?,
             boot_test,
             ssh_key,
-            host_name: args.hostname.clone(),
-            set: args.set.clone(),
+            host_name: args.subject.hostname.clone(),
+            set: args.subject.set.clone(),
             substituters,
             trusted_public_keys,
             cores,
@@ -269,11 +274,11 @@ impl Build {
             owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
             dry_run: args.dry_run,
             origins: {
-                layers.mark("config", args.config.is_some());
-                layers.mark("ssh-key", args.ssh_key.is_some());
-                layers.mark("hostname", args.hostname.is_some());
-                layers.mark("set", !args.set.is_empty());
-                layers.mark("dry-run", args.dry_run);
+                layers.mark("config", args.subject.config.is_some());
+                layers.mark("ssh-key", args.subject.ssh_key.is_some());
+                layers.mark("hostname", args.subject.hostname.is_some());
+                layers.mark("set", !args.subject.set.is_empty());
+                layers.mark("dry-run", args.dry_run.is_some());
                 layers.into_origins()
             },
             config,

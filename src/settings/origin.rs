@@ -205,7 +205,7 @@ impl Build {
             ("stall-timeout", json!(self.common.stall_timeout.as_secs())),
             ("channels", json!(self.channels)),
             ("locks", json!(self.common.locks)),
-            ("dry-run", json!(self.dry_run)),
+            ("dry-run", json!(self.dry_run.is_some())),
         ];
         let setting = |(key, value)| Setting {
             origin: self.origins.get(key).cloned().unwrap_or_default(),
@@ -229,7 +229,10 @@ mod tests {
         std::fs::write(folder.path().join("sdbuild.toml"), project).unwrap();
         std::fs::write(own.join("sdbuild.toml"), user).unwrap();
         let args = cli::Build {
-            config: Some(folder.path().join("sd-card.nix")),
+            subject: cli::Subject {
+                config: Some(folder.path().join("sd-card.nix")),
+                ..cli::Subject::default()
+            },
             cores: flag,
             ..cli::Build::default()
         };

@@ -106,7 +106,10 @@ mod tests {
         fs::write(at("clone/sdbuild.toml"), project).unwrap();
         fs::write(at("config/sdbuild/sdbuild.toml"), own).unwrap();
         let args = cli::Build {
-            config: Some(at("clone/sd-card.nix")),
+            subject: cli::Subject {
+                config: Some(at("clone/sd-card.nix")),
+                ..cli::Subject::default()
+            },
             ..args
         };
         let env = Environment {

@@ -54,6 +54,8 @@ pub(super) struct State {
     /// Bytes of the phase, of how many, and how long it took to move them.
     bytes: Option<(u64, Option<u64>, Duration)>,
     built: (u64, u64),
+    /// Whether Nix said how many it will build.
+    foretold: bool,
     fetched: (u64, u64),
     to_download: u64,
     downloaded: u64,
@@ -127,12 +129,19 @@ impl State {
                 }
             }
             // Nix finds out bit by bit how much there is to do; its forecast is whole.
-            NixEvent::WillBuild { derivations } => self.built.1 = self.built.1.max(*derivations),
+            NixEvent::WillBuild { derivations } => {
+                self.built.1 = self.built.1.max(*derivations);
+                self.foretold = true;
+            }
             NixEvent::WillFetch {
                 paths, download, ..
             } => {
                 self.fetched.1 = self.fetched.1.max(*paths);
                 self.to_download = self.to_download.max(*download);
+            }
+            // What Nix expects later on has the derivations in it that it only looks at.
+            NixEvent::Built { done, .. } if self.foretold => {
+                count(&mut self.built, (*done, *done));
             }
             NixEvent::Built { done, expected } => count(&mut self.built, (*done, *expected)),
             // What Nix expects here is what it tries, and most of that is built in the end.
@@ -294,7 +303,7 @@ mod tests {
             },
             NixEvent::Built {
                 done: 3,
-                expected: 4,
+                expected: 66,
             },
             NixEvent::FetchStarted {
                 id: 8,

@@ -156,13 +156,24 @@ fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
         "--set",
         "services.openssh.ports=[ 2222 ]",
     ];
-    let plan = ran(person.build(&words).arg("--dry-run")).exits(0).stdout;
+    let plan = ran(person.build(&words).arg("--dry-run=plan"))
+        .exits(0)
+        .stdout;
     for line in [
         "laid over it   networking.hostName = lib.mkForce \"kitchen\";",
         "laid over it   time.timeZone = lib.mkForce \"Europe/Berlin\";",
     ] {
         assert!(plan.contains(line), "{line}\n{plan}");
     }
+    let traps = |more: &[&str]| {
+        let mini = mini_nixpkgs();
+        let mut check = person.sdbuild(&["check", "--json", "--nixpkgs"]);
+        ids(&ran(check.arg(mini).args(more)))
+    };
+    let off = "ssh-off".to_owned();
+    assert!(traps(&words).contains(&off));
+    let on = ["--set", "services.openssh.enable=true"];
+    assert!(!traps(&on).contains(&off), "it is checked too");
     let image = ran(&mut person.build(&words)).exits(0).image();
     let told: Value = serde_json::from_slice(&std::fs::read(image).unwrap()).unwrap();
     assert_eq!(told["name"], "kitchen");

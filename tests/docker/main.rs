@@ -32,6 +32,7 @@ mod desktop;
 mod emulator;
 mod endings;
 mod engines;
+mod forecast;
 mod foreign_images;
 mod glue;
 mod handlers;

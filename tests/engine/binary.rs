@@ -180,7 +180,7 @@ fn told_to(stdout: Stdio) -> Ran {
     let person = person(&engine, |_| {});
     outcome(
         &person
-            .build(&["--dry-run"])
+            .build(&["--dry-run=plan"])
             .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
@@ -210,7 +210,7 @@ fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
     let engine = empty_engine();
     let person = person(&engine, |_| {});
     let before = names(person.home.path());
-    let lines = ran(&mut person.build(&["--dry-run", "--cores", "3", "--force"])).exits(0);
+    let lines = ran(&mut person.build(&["--dry-run=plan", "--cores", "3", "--force"])).exits(0);
     for line in [
         "fetch          1 package, 27 B",
         "emulation      register: the engine's machine is x86_64, the image is for aarch64-linux",
@@ -233,6 +233,7 @@ fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
         .find(|line| line.starts_with("assemble"));
     let assembled = assembled.unwrap();
     assert!(assembled.contains("sdbuild/registrar:") && assembled.contains("sdbuild/builder:"));
+    assert!(lines.stdout.ends_with("changed        nothing\n"));
     assert_eq!(names(person.home.path()), before);
     assert!(names(&person.out()).is_empty() && names(person.state.path()).is_empty());
     let requests = engine.requests();
@@ -247,7 +248,7 @@ fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
     let engine = empty_engine();
     let person = person(&engine, |_| {});
     let dry = |nixpkgs: &str| {
-        let words = ["build", "--dry-run", "--nixpkgs", nixpkgs];
+        let words = ["build", "--dry-run=plan", "--nixpkgs", nixpkgs];
         ran(person
             .sdbuild(&words)
             .env("SDBUILD_CHANNELS", "http://channels.invalid"))

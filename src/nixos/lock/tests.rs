@@ -36,6 +36,7 @@ impl Case {
             lock: &lock,
             channels: "http://127.0.0.1:1/",
             update,
+            keep: true,
         };
         let said = Arc::clone(&self.said);
         let events = Events::new(move |event| said.lock().unwrap().push(event));
@@ -167,6 +168,27 @@ async fn an_update_asks_again_and_a_url_is_locked_too() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_to_be_kept_is_not_written() {
+    let case = Case::new();
+    let how = Resolve {
+        wanted: &release("26.05"),
+        lock: &case.lock(),
+        channels: CHANNELS,
+        update: false,
+        keep: false,
+    };
+    let got = Downloaded {
+        path: "/x".into(),
+        sha256: [7; 32],
+        final_url: FINAL.into(),
+    };
+    let fetch = |_| async { Ok(got) };
+    let (locked, _) = resolve(&how, &Events::none(), fetch).await.unwrap();
+    assert_eq!(locked.url, FINAL);
+    assert!(!case.lock().exists());
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_written_only_warns() {
     let case = Case::new();
     let how = Resolve {
@@ -174,6 +196,7 @@ async fn a_folder_that_cannot_be_written_only_warns() {
         lock: Path::new("/proc/nowhere/sdbuild.lock"),
         channels: CHANNELS,
         update: false,
+        keep: true,
     };
     let said = Arc::clone(&case.said);
     let events = Events::new(move |event| said.lock().unwrap().push(event));

@@ -1,0 +1,22 @@
+//! The way to a builder that only evaluates: nothing is emulated in it.
+
+use crate::failure::Failure;
+use crate::nixos::builder::Prepared;
+use crate::nixos::command::Task;
+use crate::pipeline::beacon::Beacons;
+use crate::pipeline::run::{job, prepare, sweep};
+use crate::pipeline::scope::Scope;
+use crate::pipeline::{Context, Plan, images, inputs};
+
+/// A builder with everything in it, kept in the scope, for `task`.
+pub(super) async fn evaluation(
+    plan: &Plan,
+    context: &Context,
+    (task, beacons, scope): (Task, &Beacons, &mut Scope),
+) -> Result<Prepared, Failure> {
+    let provided = images::provide(plan, context).await?;
+    let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
+    let (job, _) = Box::pin(job(plan, context, (&provided, nixpkgs, task))).await?;
+    sweep(plan, context, (beacons, None)).await?;
+    Box::pin(prepare(plan, context, (&provided.builder, job, scope))).await
+}

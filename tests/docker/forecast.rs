@@ -1,0 +1,96 @@
+//! `build --dry-run`: what Nix would do is what it then does, and only an evaluation's needs are changed.
+
+use crate::support::*;
+
+/// What a line of the plan says.
+fn said<'a>(told: &'a Ran, name: &str) -> &'a str {
+    let lines = told.stdout.lines();
+    let mut found = lines.filter_map(|line| line.strip_prefix(name));
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no {name} in\n{}{}", told.stdout, told.stderr))
+        .trim_start()
+}
+
+fn dry(person: &Person, more: &[&str]) -> Ran {
+    ran(person.build(more).arg("--dry-run"))
+}
+
+#[test]
+fn a_forecast_is_what_the_build_then_does() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    // From here on the store has all but the product itself.
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&[])).exits(0);
+    person.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let told = dry(&person, &["--force"]).exits(0);
+    assert_eq!(said(&told, "Nix fetches"), "nothing");
+    assert_eq!(said(&told, "Nix builds"), "1 derivation, under emulation");
+    let changed = said(&told, "changed");
+    assert!(changed.starts_with("nothing but what an evaluation needs"));
+    assert!(!told.stderr.contains("set up emulation"), "{}", told.stderr);
+    before.is_unchanged();
+
+    let done = ran(&mut person.build(&["--force"])).exits(0);
+    assert_eq!(std::fs::read_to_string(done.image()).unwrap(), "small\n");
+    assert!(done.stderr.contains("to build: 1 derivation"));
+    let manifest = format!("{}.json", done.image().display());
+    let manifest = std::fs::read_to_string(manifest).unwrap();
+    assert!(manifest.contains(said(&told, "derivation")), "{manifest}");
+
+    let told = dry(&person, &["--force"]).exits(0);
+    assert_eq!(said(&told, "Nix builds"), "nothing: the store has it");
+    before.is_unchanged();
+}
+
+#[test]
+fn a_system_is_forecast_with_and_without_native_glue() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    let system = |name: &str| configuration(&format!("  networking.hostName = \"{name}\";"));
+    person.write("sd-card.nix", &system("before"));
+    ran(&mut person.build(&[])).exits(0);
+    person.write(
+        "sd-card.nix",
+        &system(&format!("after-{}", std::process::id())),
+    );
+    let counts = |glue: &str| -> (u64, u64) {
+        let told = dry(&person, &["--glue", glue]).exits(0);
+        let line = said(&told, "Nix builds");
+        let numbers = line.split(' ').filter_map(|word| word.parse().ok());
+        match numbers.collect::<Vec<_>>().as_slice() {
+            [build, emulate] => (*build, *emulate),
+            [build] => (*build, 0),
+            _ => panic!("{line}"),
+        }
+    };
+    let (native, of_these) = counts("native");
+    assert!(of_these * 2 < native, "{of_these} of {native}");
+    // What Nix itself makes is emulated never.
+    let (emulated, nearly_all) = counts("emulated");
+    assert!(nearly_all * 4 > emulated * 3, "{nearly_all} of {emulated}");
+    before.is_unchanged();
+}
+
+#[test]
+fn what_does_not_evaluate_is_told_after_the_plan() {
+    if !engine_is_here() {
+        return;
+    }
+    let before = Machine::now();
+    let person = Person::new();
+    person.write("sd-card.nix", &configuration("  no.such.option = 1;"));
+    let told = dry(&person, &[])
+        .exits(2)
+        .says(&["The option `no' does not exist"]);
+    assert!(told.stdout.starts_with("configuration"), "{}", told.stdout);
+    assert!(!told.stdout.contains("changed"), "{}", told.stdout);
+    before.is_unchanged();
+}
