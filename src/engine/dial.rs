@@ -1,5 +1,6 @@
 //! The first contact with an endpoint, and what it tells about who is there.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::models::SystemVersion;
@@ -9,6 +10,7 @@ use crate::engine::ask::{NEVER, within};
 use crate::engine::connect::{ConnectError, OLDEST_API};
 use crate::engine::endpoint::Endpoint;
 use crate::engine::error::{EngineError, at};
+use crate::engine::tunnel::Tunnel;
 use crate::engine::{FIRST_ANSWER, facts};
 use crate::waiting::at_most;
 
@@ -23,7 +25,7 @@ pub(super) async fn dial(endpoint: &Endpoint) -> Result<(), ConnectError> {
             Endpoint::Tcp(address) | Endpoint::Tls { address, .. } => {
                 tokio::net::TcpStream::connect(address).await.map(drop)
             }
-            // Its tunnel is open by now.
+            // `ssh` itself tells what is wrong.
             Endpoint::Ssh(_) => Ok(()),
         }
     });
@@ -47,14 +49,19 @@ pub(super) fn refusal(endpoint: &Endpoint, error: &std::io::Error) -> ConnectErr
     }
 }
 
-/// Never `connect_with_host`: that one reads `DOCKER_TLS_VERIFY` behind our back.
-pub(super) fn client(endpoint: &Endpoint) -> Result<Docker, EngineError> {
+/// A client, and the way that it takes where that is ours. Never `connect_with_host`: that one reads
+/// `DOCKER_TLS_VERIFY` behind our back.
+pub(super) async fn client(endpoint: &Endpoint) -> Result<(Docker, Option<Tunnel>), EngineError> {
     let seconds = NEVER.as_secs();
-    let docker = match endpoint {
-        Endpoint::Unix(path) => {
-            Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
+    let unix = |path: &Path| {
+        Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
+    };
+    let (docker, tunnel) = match endpoint {
+        Endpoint::Unix(path) => (unix(path), None),
+        Endpoint::Tcp(address) => {
+            let docker = Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION);
+            (docker, None)
         }
-        Endpoint::Tcp(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
         Endpoint::Tls {
             address,
             certificates,
@@ -62,17 +69,16 @@ pub(super) fn client(endpoint: &Endpoint) -> Result<Docker, EngineError> {
             let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|n| certificates.join(n));
             let docker =
                 Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, API_DEFAULT_VERSION);
-            return docker.map_err(|error| tls(endpoint, error.to_string()).into());
+            let docker = docker.map_err(|error| tls(endpoint, error.to_string()))?;
+            (Ok(docker), None)
         }
-        Endpoint::Ssh(_) => {
-            return Err(ConnectError::NotAnEngine {
-                endpoint: endpoint.clone(),
-                answer: "it is behind a tunnel".to_owned(),
-            }
-            .into());
+        Endpoint::Ssh(target) => {
+            let tunnel = Tunnel::open(target).await?;
+            (unix(&tunnel.socket()), Some(tunnel))
         }
     };
-    docker.map_err(at(format!("connect to {endpoint}")))
+    let docker = docker.map_err(at(format!("connect to {endpoint}")))?;
+    Ok((docker, tunnel))
 }
 
 fn tls(endpoint: &Endpoint, reason: String) -> ConnectError {
@@ -185,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_first_answer_without_end_is_not_waited_for() {
-        let docker = client(&endless()).unwrap();
+        let (docker, _) = client(&endless()).await.unwrap();
         let asked = within(Duration::from_millis(300), "ask", docker.version());
         let asked = at_most(Duration::from_secs(20), asked);
         let error = asked.await.unwrap().unwrap_err();

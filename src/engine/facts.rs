@@ -2,6 +2,9 @@
 
 use bollard::models::{SystemInfo, SystemVersion};
 
+/// What Docker Desktop calls the system in its virtual machine.
+const DESKTOP: &str = "Docker Desktop";
+
 /// Facts about the engine and its host, read once when connecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineFacts {
@@ -19,6 +22,8 @@ pub struct EngineFacts {
     pub rootless: bool,
     /// Whether it is Podman.
     pub podman: bool,
+    /// Whether it is in the virtual machine of Docker Desktop, whose kernel has handlers of its own.
+    pub desktop: bool,
     /// The kernel's version.
     pub kernel: String,
     /// Bytes of memory.
@@ -50,6 +55,7 @@ impl EngineFacts {
                 .any(|option| option.contains("rootless"))
                 || podman && is_in_a_home(&root_dir),
             podman,
+            desktop: info.operating_system.as_deref() == Some(DESKTOP),
             kernel: info
                 .kernel_version
                 .or(version.kernel_version)
@@ -67,7 +73,12 @@ impl EngineFacts {
     /// What a person calls it: `Docker 20.10.24`.
     pub fn title(&self) -> String {
         let name = if self.podman { "Podman" } else { "Docker" };
-        format!("{name} {}", self.version)
+        let place = if self.desktop {
+            " in Docker Desktop"
+        } else {
+            ""
+        };
+        format!("{name} {}{place}", self.version)
     }
 
     /// The command that removes the container `name`, for remedies.

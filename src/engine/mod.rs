@@ -70,15 +70,8 @@ pub struct Engine {
 impl Engine {
     /// Connects, agrees on an API version and learns what the engine is.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
-        let tunnel = match endpoint {
-            Endpoint::Ssh(target) => Some(Box::pin(Tunnel::open(target)).await?),
-            Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::Tls { .. } => None,
-        };
         dial::dial(endpoint).await?;
-        let docker = match &tunnel {
-            Some(tunnel) => dial::client(&Endpoint::Unix(tunnel.socket()))?,
-            None => dial::client(endpoint)?,
-        };
+        let (docker, tunnel) = Box::pin(dial::client(endpoint)).await?;
         let (version, api) = Box::pin(dial::version(&docker, endpoint))
             .await
             .map_err(|error| {

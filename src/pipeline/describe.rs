@@ -67,9 +67,8 @@ impl Plan {
     fn where_it_runs(&self) -> String {
         let facts = self.base.engine.facts();
         format!(
-            "{} {} at {} ({}, kernel {}, {} cores)",
-            if facts.podman { "Podman" } else { "Docker" },
-            facts.version,
+            "{} at {} ({}, kernel {}, {} cores)",
+            facts.title(),
             self.base.engine.endpoint(),
             facts.architecture,
             facts.kernel,
@@ -91,10 +90,10 @@ impl Plan {
             ),
             Emulation::Host => "host: the handler that is there, as --emulation says".to_owned(),
         };
-        match self.base.otherwise {
-            Some(other) => format!("{how}; else {}", other.handler()),
-            None => how,
-        }
+        let facts = self.base.engine.facts();
+        let next = |mode: &Emulation| mode.otherwise(self.settings.emulation, facts);
+        let others = std::iter::successors(next(&self.base.emulation), next);
+        others.fold(how, |how, other| format!("{how}; else {}", other.handler()))
     }
 
     fn what_builds_the_glue(&self) -> &'static str {

@@ -40,38 +40,40 @@ pub(super) async fn emulate(
         beacons,
         provided,
     };
-    let work = run.first_or_other(image, scope);
+    let work = run.first_that_works(image, scope);
     context.phase(Phase::Emulation, Box::pin(work)).await
 }
 
 impl Run<'_> {
-    async fn first_or_other(
+    /// Goes from mode to mode until one works. The failure of the first is the one that is told when none
+    /// does: its hints are those that lead further, the others were nobody's wish.
+    async fn first_that_works(
         &self,
         image: &RegistrarImage,
         scope: &mut Scope,
     ) -> Result<Emulation, Failure> {
-        let base = &self.plan.base;
-        let first = Box::pin(self.set_up(base.emulation, image, scope)).await;
-        let first = first.map(|()| base.emulation);
-        let (Err(failure), Some(other)) = (&first, base.otherwise) else {
-            return first;
-        };
-        let about_the_mode = failure.class == Class::Environment && failure.teardown.is_empty();
-        if !about_the_mode || !base.engine.answers(ANSWER).await {
-            return first;
+        let engine = &self.plan.base.engine;
+        let mut mode = self.plan.base.emulation;
+        let mut failed = None;
+        loop {
+            let failure = match Box::pin(self.set_up(mode, image, scope)).await {
+                Ok(()) => return Ok(mode),
+                Err(failure) if failure.class == Class::Interrupted => return Err(failure),
+                Err(failure) => failure,
+            };
+            let about_the_mode = failure.class == Class::Environment && failure.teardown.is_empty();
+            let text = failure.to_string();
+            let first = together(failed, failure);
+            let other = mode.otherwise(self.plan.settings.emulation, engine.facts());
+            match other.filter(|_| about_the_mode) {
+                Some(other) if engine.answers(ANSWER).await => mode = other,
+                _ => return Err(first),
+            }
+            let text = format!("{text}; going on with {}", mode.handler());
+            self.context.events.warn(text);
+            scope.release_lease(&self.context.cancel).await;
+            failed = Some(first);
         }
-        let text = format!("{failure}; going on with {}", other.handler());
-        self.context.events.warn(text);
-        scope.release_lease(&self.context.cancel).await;
-        let second = Box::pin(self.set_up(other, image, scope)).await;
-        // The first one's hints are those that lead further; the other was nobody's wish.
-        second.map(|()| other).or_else(|second| {
-            let hints = Vec::new();
-            first.map_err(|first| Failure {
-                also: vec![Failure { hints, ..second }],
-                ..first
-            })
-        })
     }
 
     async fn set_up(
@@ -131,4 +133,12 @@ impl Run<'_> {
                 .hint("or give --emulation register, if the engine runs as root"),
         )
     }
+}
+
+/// What failed first, with what the next one says but not with its hints.
+fn together(first: Option<Failure>, next: Failure) -> Failure {
+    let Some(mut first) = first else { return next };
+    let hints = Vec::new();
+    first.also.push(Failure { hints, ..next });
+    first
 }

@@ -51,7 +51,7 @@ impl Emulation {
         }
     }
 
-    /// What to go on with when this one turns out not to work: private where the kernel has it, else a
+    /// What to go on with when this one turns out not to work: private where the kernel has it, then a
     /// handler that may be there already, as virtual machines of desktops have.
     pub fn otherwise(self, choice: Emulate, engine: &EngineFacts) -> Option<Self> {
         match self {
@@ -124,6 +124,7 @@ mod tests {
             architecture: architecture.into(),
             rootless,
             podman: false,
+            desktop: false,
             kernel: "6.18".into(),
             memory: 1,
             cpus: 1,

@@ -301,6 +301,7 @@ mod tests {
             architecture: "x86_64".into(),
             rootless: false,
             podman: false,
+            desktop: false,
             kernel: kernel.into(),
             memory: 1,
             cpus: 1,

@@ -61,8 +61,6 @@ pub struct Base {
     pub engine: Engine,
     /// How it emulates.
     pub emulation: Emulation,
-    /// What is tried when that does not work.
-    pub otherwise: Option<Emulation>,
     /// The registrar's image, when something is emulated.
     pub registrar: Option<Definition>,
     /// The builder's, unless the person named another one.
@@ -171,11 +169,9 @@ async fn base(aim: Aim, settings: &settings::Build, cancel: &Cancel) -> Result<B
         Some(reference) => cancel.race(engine.image(reference)).await??.is_none(),
         None => false,
     };
-    let otherwise = emulation.otherwise(settings.emulation, engine.facts());
     Ok(Base {
         engine,
         emulation,
-        otherwise,
         registrar,
         builder,
         lacking,

@@ -81,6 +81,7 @@ mod tests {
             architecture: "x86_64".into(),
             rootless: false,
             podman: false,
+            desktop: false,
             kernel: String::new(),
             memory,
             cpus,

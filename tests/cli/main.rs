@@ -18,6 +18,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ci;
 mod doctor;
 mod init;
 mod inspect;

@@ -1,6 +1,8 @@
-//! Rootless Docker, and Podman rootless and as root (Docker as root is what every other test here runs on): one person's whole life with each, in every mode that it has.
-//! The person is an account without any privilege. `scripts/engines` makes a table of what ran.
+//! Rootless Docker, Podman rootless and as root, and Docker as several releases of Debian have it: one person's whole
+//! life with each, in every mode that it has. The person is an account without any privilege. `scripts/engines` makes
+//! a table of what ran, and has the example booted on each as well, which takes too long for every day.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::Command;
@@ -9,6 +11,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::support::*;
+
+/// Where somebody collects what went well.
+fn table() -> Option<OsString> {
+    std::env::var_os("SDBUILD_ENGINES")
+}
 
 /// What the engine holds of ours.
 fn left(service: &Service) -> Vec<String> {
@@ -37,7 +44,7 @@ impl<'a> Life<'a> {
     /// Writes down that `deed` went well, where somebody collects that.
     fn did(&mut self, deed: &str) {
         let took = self.began.elapsed().as_secs_f32();
-        if let Some(path) = std::env::var_os("SDBUILD_ENGINES") {
+        if let Some(path) = table() {
             let open = OpenOptions::new().create(true).append(true).open(path);
             let version = &self
                 .service
@@ -87,10 +94,62 @@ impl<'a> Life<'a> {
         ran
     }
 
+    /// A shell in the builder, with its exit code.
+    fn has_a_shell(&self) {
+        let account = self.service.account();
+        let words = ["shell", "--emulation", self.mode, "--run", "id -u; exit 7"];
+        let mut shell = account.sdbuild(&self.person, &words);
+        let nixpkgs = account.at("nixpkgs");
+        let ran = ran(shell.env("SDBUILD_NIXPKGS", nixpkgs)).exits(7);
+        assert_eq!(ran.stdout, "1000\n");
+        assert_eq!(left(self.service), [""; 0], "after a shell");
+    }
+
+    /// A build in an image that is not ours: our own under another name, and with a store of its own.
+    fn builds_elsewhere(&self) {
+        let named = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
+        let images = self.service.lists(&named);
+        let ours = images.iter().find(|name| name.contains("sdbuild/builder:"));
+        let other = "localhost/elsewhere:1";
+        self.service.docker(&["tag", ours.unwrap(), other]).exits(0);
+        let script = product(&fresh(SMALL_IMAGE));
+        self.person.write("sd-card.nix", &script);
+        let wish = ["--force", "--builder-image", other];
+        ran(&mut self.build(&wish)).exits(0);
+        self.service.docker(&["rmi", other]).exits(0);
+        assert_eq!(left(self.service), [""; 0]);
+    }
+
+    /// The example, booted in a container of this engine until its owner is let in.
+    fn boots_the_example(&self) {
+        let account = self.service.account();
+        let (private, public) = key(&self.person);
+        for path in [&private, &private.with_extension("pub")] {
+            account.own(path);
+        }
+        self.person.write("sd-card.nix", &example(&public));
+        let image = ran(&mut self.build(&[])).exits(0).image();
+        let words = ["boot", "--emulator", "container", "--run", "uname -m"];
+        let mut boot = account.sdbuild(&self.person, &words);
+        boot.arg("--ssh-key").arg(private).arg(image);
+        let there = ran(&mut self.service.beside(&boot, &self.person)).exits(0);
+        assert_eq!(there.stdout, "aarch64\n", "{}", there.stderr);
+        assert_eq!(left(self.service), [""; 0], "after the boot");
+    }
+
     fn run(mut self) {
         let first = self.builds();
         assert!(!first.stderr.contains("warning: "), "{}", first.stderr);
         self.did("build");
+        if table().is_some() {
+            self.boots_the_example();
+            self.did("boot");
+        }
+
+        self.has_a_shell();
+        self.did("shell");
+        self.builds_elsewhere();
+        self.did("builder image");
 
         let (running, builder) = self.in_the_middle();
         let account = self.service.account();
@@ -121,7 +180,8 @@ impl<'a> Life<'a> {
 }
 
 fn a_whole_life_with(make: Make, modes: &[&'static str]) {
-    if !root_is_here() || !engine_is_here() || !tools_are_here(&needed(make)) {
+    let can_run = root_is_here() && engine_is_here() && tools_are_here(&needed(make));
+    if !can_run || !make.suite().is_none_or(suite_is_here) {
         return;
     }
     let before = Machine::now();
@@ -137,6 +197,9 @@ fn needed(make: Make) -> Vec<&'static str> {
         Make::RootlessDocker => vec!["dockerd", "rootlesskit", "slirp4netns", "newuidmap"],
         Make::RootlessPodman => vec!["podman", "runc", "slirp4netns", "newuidmap"],
         Make::RootfulPodman => vec!["podman", "runc"],
+        Make::Docker(_) | Make::ContainerdStore(_) => {
+            vec!["dockerd", "ip", "pivot_root", "slirp4netns", "nsenter"]
+        }
     }
 }
 
@@ -153,4 +216,24 @@ fn rootless_podman() {
 #[test]
 fn podman_as_root() {
     a_whole_life_with(Make::RootfulPodman, &["register", "private"]);
+}
+
+#[test]
+fn docker_of_this_machine() {
+    a_whole_life_with(Make::Docker(Suite::Here), &["register", "private"]);
+}
+
+#[test]
+fn docker_of_trixie() {
+    a_whole_life_with(Make::Docker(Suite::Trixie), &["register", "private"]);
+}
+
+#[test]
+fn docker_of_sid() {
+    a_whole_life_with(Make::Docker(Suite::Sid), &["register", "private"]);
+}
+
+#[test]
+fn docker_of_sid_with_the_image_store_of_containerd() {
+    a_whole_life_with(Make::ContainerdStore(Suite::Sid), &["register"]);
 }

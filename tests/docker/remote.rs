@@ -114,10 +114,14 @@ fn an_engine_behind_ssh_builds_and_is_left_clean() {
     assert_eq!(there.containers(), [""; 0]);
 }
 
-/// Two derivations: the first is built when the connection breaks, the second is in the making.
+/// Two derivations: the first is built when the connection breaks, the second is in the making. It would not end
+/// by itself, however late the test hears of it; when it is tried again it knows that by what it left on the volume.
 fn two_steps() -> String {
     let first = fresh("    mkdir $out");
-    let second = format!("    : ${{first}}\n    echo in the middle\n    sleep 15\n{SMALL_IMAGE}");
+    let second = format!(
+        "    : ${{first}}\n    \
+         if mkdir /nix/var/tried 2>/dev/null; then echo in the middle; sleep 600; fi\n{SMALL_IMAGE}"
+    );
     configuration(&format!(
         "  system.build.sdImage = let first = pkgs.runCommand \"first\" {{ }} ''\n{first}\n  ''; \
          in lib.mkForce (pkgs.runCommand \"second\" {{ }} ''\n{second}\n  '');"
@@ -254,6 +258,8 @@ fn certificates(folder: &std::path::Path) {
 /// An engine that only talks to those who have a certificate, and a person with one.
 struct Encrypted {
     certificates: tempfile::TempDir,
+    /// What sdbuild has not fetched yet comes this way: it runs in the engine's network.
+    _way_out: WayOut,
     engine: OwnEngine,
     person: Person,
 }
@@ -278,6 +284,7 @@ impl Encrypted {
             .with("DOCKER_CERT_PATH", at(""));
         Self {
             certificates: folder,
+            _way_out: WayOut::of(engine.pid()),
             engine,
             person,
         }
@@ -297,7 +304,8 @@ impl Encrypted {
 }
 
 fn can_encrypt() -> bool {
-    root_is_here() && engine_is_here() && tools_are_here(&["openssl", "nsenter", "ip", "dockerd"])
+    let tools = ["openssl", "nsenter", "ip", "dockerd", "slirp4netns"];
+    root_is_here() && engine_is_here() && tools_are_here(&tools)
 }
 
 #[test]
@@ -328,7 +336,7 @@ fn tls_is_checked_at_both_ends() {
     assert!(nobody.contains("TLS with the engine"), "{nobody}");
 }
 
-/// A product of what the builder has: an engine of the tests' own has no network to fetch anything else by.
+/// A product of what the builder has: containers of an engine of the tests' own cannot name other machines.
 fn of_the_builder_alone() -> String {
     let script = fresh(SMALL_IMAGE);
     configuration(&format!(
@@ -344,6 +352,32 @@ fn an_engine_behind_tls_builds() {
         return;
     }
     let there = Encrypted::start();
+    there.person.write("sd-card.nix", &of_the_builder_alone());
+    let image = there.runs(&there.person.build(&[]), &[]).exits(0).image();
+    assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
+    assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
+}
+
+#[test]
+fn an_engine_that_a_docker_context_names_builds() {
+    if !can_encrypt() {
+        return;
+    }
+    let mut there = Encrypted::start();
+    let at = |name: &str| there.certificates.path().join(name).display().to_string();
+    let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(at);
+    let endpoint = format!("host=tcp://127.0.0.1:2376,ca={ca},cert={cert},key={key}");
+    there.person = Person::new().with_context("there", &endpoint);
+    let host = "tcp://127.0.0.1:2376";
+    let status = |variables: &[(&str, &str)]| {
+        let inner = there.person.sdbuild(&["status"]);
+        there.runs(&inner, variables).exits(0).stdout
+    };
+    let current = status(&[]);
+    assert!(current.contains(host), "{current}");
+    let other = status(&[("DOCKER_CONTEXT", "default")]);
+    assert!(!other.contains(host), "{other}");
+
     there.person.write("sd-card.nix", &of_the_builder_alone());
     let image = there.runs(&there.person.build(&[]), &[]).exits(0).image();
     assert_eq!(fs::read_to_string(image).unwrap(), "small\n");

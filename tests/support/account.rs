@@ -64,6 +64,16 @@ impl Account {
         self.user.uid.as_raw()
     }
 
+    /// Its group's number.
+    pub fn gid(&self) -> u32 {
+        self.user.gid.as_raw()
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A path in its folder.
     pub fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -124,7 +134,7 @@ impl Account {
             .current_dir(person.home.path())
             .stdin(std::process::Stdio::null())
             .uid(self.uid())
-            .gid(self.user.gid.as_raw());
+            .gid(self.gid());
         command
     }
 

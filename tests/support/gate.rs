@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::BINFMT;
+use super::{BINFMT, Suite};
 
 /// Whether an engine answers and the kernel's table is mounted.
 pub fn engine_is_here() -> bool {
@@ -31,6 +31,16 @@ pub fn tools_are_here(tools: &[&str]) -> bool {
 pub fn unpacked(tool: &str) -> bool {
     let is_here = super::root().join(super::TOOLS).join(tool).exists();
     is_here || skipped(&format!("no {tool}; run scripts/setup --test"))
+}
+
+/// Whether the Docker of `suite` is this machine's, or `scripts/other-engines` has unpacked it.
+pub fn suite_is_here(suite: Suite) -> bool {
+    match suite.tree() {
+        Some(tree) if !tree.exists() => {
+            skipped(&format!("no {}; run scripts/other-engines", tree.display()))
+        }
+        _ => true,
+    }
 }
 
 /// Whether an image can be booted, logged into and broken.

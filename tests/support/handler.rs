@@ -1,6 +1,7 @@
 //! Handlers that tests put into the kernel's table.
 
 use std::fs;
+use std::path::Path;
 use std::time::SystemTime;
 
 use super::{BINFMT, handlers};
@@ -14,7 +15,16 @@ pub struct Handler(pub String);
 
 impl Handler {
     pub fn register(name: &str, interpreter: &str) -> Self {
-        let line = format!(":{name}:M::{MAGIC}:{MASK}:{interpreter}:P");
+        Self::put(name, interpreter, "P")
+    }
+
+    /// One that serves containers as well, as Docker Desktop has it in its virtual machine.
+    pub fn of_a_desktop(name: &str, emulator: &Path) -> Self {
+        Self::put(name, emulator.to_str().unwrap(), "PF")
+    }
+
+    fn put(name: &str, interpreter: &str, flags: &str) -> Self {
+        let line = format!(":{name}:M::{MAGIC}:{MASK}:{interpreter}:{flags}");
         fs::write(format!("{BINFMT}/register"), line).unwrap();
         Self(name.to_owned())
     }

@@ -12,6 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 mod account;
+mod ci;
+mod context;
+mod debian;
+mod desktop;
 mod engine;
 mod gate;
 mod handler;
@@ -20,14 +24,22 @@ mod service;
 mod small;
 mod sshd;
 mod tools;
+mod way_out;
 pub use account::Account;
+pub use ci::Ci;
+pub use debian::Suite;
+pub use desktop::{Desktop, Refuses};
 pub use engine::OwnEngine;
-pub use gate::{boot_is_here, engine_is_here, root_is_here, tools_are_here, unpacked, with_engine};
+pub use gate::{
+    boot_is_here, engine_is_here, root_is_here, suite_is_here, tools_are_here, unpacked,
+    with_engine,
+};
 pub use handler::{Handler, machine_emulates};
 pub use screen::{Screen, parser};
 pub use service::{Make, Service};
 pub use small::Small;
 pub use sshd::{Sshd, TOOLS};
+pub use way_out::WayOut;
 
 /// The kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";

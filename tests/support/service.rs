@@ -1,4 +1,4 @@
-//! Engines that need no root, and Podman as root: each with its own images, containers and volumes.
+//! Engines beside this machine's: each with its own images, containers and volumes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Account, Ran, ran, within};
+use super::debian::{self, Suite};
+use super::{Account, Person, Ran, WayOut, ran};
 
 /// Debian's packages have the script here, others in the path.
 const ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
@@ -27,15 +28,29 @@ pub enum Make {
     RootlessDocker,
     RootlessPodman,
     RootfulPodman,
+    /// Docker of a release of Debian, as root.
+    Docker(Suite),
+    /// The same with the image store that is Docker's own choice from 29 on.
+    ContainerdStore(Suite),
 }
 
 impl Make {
+    /// The release of Debian whose engine has a network for itself.
+    pub fn suite(self) -> Option<Suite> {
+        match self {
+            Self::Docker(suite) | Self::ContainerdStore(suite) => Some(suite),
+            Self::RootlessDocker | Self::RootlessPodman | Self::RootfulPodman => None,
+        }
+    }
+
     /// What it is called, and whom it runs as.
     pub fn title(self) -> &'static str {
         match self {
             Self::RootlessDocker => "Docker, rootless",
             Self::RootlessPodman => "Podman, rootless",
             Self::RootfulPodman => "Podman, as root",
+            Self::Docker(_) => "Docker, as root",
+            Self::ContainerdStore(_) => "Docker, as root, images in containerd",
         }
     }
 }
@@ -45,6 +60,7 @@ pub struct Service {
     account: Account,
     child: Child,
     make: Make,
+    _way_out: Option<WayOut>,
 }
 
 impl Service {
@@ -63,6 +79,11 @@ impl Service {
                 command.args(service);
                 command
             }
+            Make::Docker(suite) => debian::engine(suite, account.folder(), &[]),
+            Make::ContainerdStore(suite) => {
+                let feature = ["--feature", "containerd-snapshotter=true"];
+                debian::engine(suite, account.folder(), &feature)
+            }
         };
         let log = fs::File::create(account.at("log")).unwrap();
         let child = command
@@ -73,6 +94,7 @@ impl Service {
             .unwrap();
         let service = Self {
             account,
+            _way_out: make.suite().map(|_| WayOut::of(child.id())),
             child,
             make,
         };
@@ -108,6 +130,22 @@ impl Service {
     /// The account that it is for.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// `command` as the account, where the ports of its containers are.
+    pub fn beside(&self, command: &Command, person: &Person) -> Command {
+        let network = match self.make.suite() {
+            Some(_) => self.child.id().to_string(),
+            None => "self".to_owned(),
+        };
+        let [uid, gid] = [self.account.uid(), self.account.gid()].map(|id| id.to_string());
+        let mut beside = Command::new("nsenter");
+        beside.arg(format!("--net=/proc/{network}/ns/net"));
+        beside.args(["--setuid", &uid, "--setgid", &gid]);
+        beside.arg(command.get_program()).args(command.get_args());
+        beside.env_clear().envs(&person.environment);
+        beside.current_dir(person.home.path()).stdin(Stdio::null());
+        beside
     }
 
     /// What Docker's own client says of it.

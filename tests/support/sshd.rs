@@ -44,8 +44,9 @@ impl Sshd {
         }
         write_configuration(&folder, account, port);
         account.own(&folder);
+        let machine = std::env::consts::ARCH;
         let libraries = format!(
-            "LD_LIBRARY_PATH={0}/lib/x86_64-linux-gnu:{0}/usr/lib/x86_64-linux-gnu",
+            "LD_LIBRARY_PATH={0}/lib/{machine}-linux-gnu:{0}/usr/lib/{machine}-linux-gnu",
             folder.display()
         );
         let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
@@ -99,7 +100,9 @@ impl Sshd {
             let name = process.file_name().to_string_lossy().into_owned();
             let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
             let Ok(pid) = name.parse() else { continue };
-            let ours = String::from_utf8_lossy(&words).starts_with("sshd: sdbuild-tests");
+            let words = String::from_utf8_lossy(&words);
+            // From 9.8 on its sessions are called `sshd-session`.
+            let ours = words.starts_with("sshd") && words.contains(": sdbuild-tests");
             if ours && self.descends(pid) {
                 kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
                 cut += 1;

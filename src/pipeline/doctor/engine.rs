@@ -42,6 +42,12 @@ fn rights(facts: &EngineFacts) -> Check {
             topic,
             "the engine runs rootless: it can add no handler to the kernel",
         )
+    } else if facts.desktop {
+        Check::good(
+            topic,
+            "Docker Desktop may keep the table of its virtual machine's kernel from containers: `auto` then \
+             goes on with `private`, or with the handler that Docker Desktop has there",
+        )
     } else if facts.security_options.iter().any(maps_users) {
         Check::warning(
             topic,
@@ -171,6 +177,7 @@ mod tests {
             architecture: "x86_64".into(),
             rootless: false,
             podman: false,
+            desktop: false,
             kernel: "6.18.4-rc1".into(),
             memory: 16_000_000_000,
             cpus: 4,

@@ -1,0 +1,40 @@
+//! The examples for continuous integration speak to the sdbuild that they come with.
+
+use std::fs;
+
+use clap::Parser as _;
+use sdbuild::cli::Cli;
+
+use crate::support::{Ci, root};
+
+#[test]
+fn every_line_of_the_examples_is_a_command_of_ours_or_what_installs_it() {
+    for ci in [Ci::GitHub, Ci::GitLab] {
+        let lines = ci.lines();
+        let of = |program: &str| {
+            let ours = |line: &&String| line.split(' ').next() == Some(program);
+            lines.iter().filter(ours).count()
+        };
+        assert_eq!(
+            (of("cargo"), lines.len()),
+            (1, 1 + of("sdbuild")),
+            "{lines:?}"
+        );
+        for line in lines.iter().filter(|line| line.starts_with("sdbuild ")) {
+            let parsed = Cli::try_parse_from(line.split(' '));
+            assert!(parsed.is_ok(), "{ci:?}: {line}: {}", parsed.unwrap_err());
+        }
+        let builds = |line: &String| line.starts_with("sdbuild build ");
+        assert!(lines.iter().any(builds), "{lines:?}");
+    }
+}
+
+#[test]
+fn every_variable_of_the_examples_is_one_that_we_read() {
+    let reference = fs::read_to_string(root().join("docs/reference.md")).unwrap();
+    let variables = Ci::GitLab.variables();
+    assert!(!variables.is_empty());
+    for (name, _) in variables {
+        assert!(reference.contains(&format!("`{name}`")), "{name}");
+    }
+}

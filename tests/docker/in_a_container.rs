@@ -1,0 +1,99 @@
+//! sdbuild in a container that has the engine's socket and nothing else of its host: the job of
+//! `examples/ci/gitlab.yml`, line by line.
+
+use std::path::Path;
+
+use crate::support::*;
+
+/// A container that is not started yet; it goes with the value.
+struct Job(String);
+
+impl Job {
+    /// With the job's own variables, in a Debian that lacks everything of ours.
+    fn new(variables: &[(String, String)], script: &str) -> Self {
+        let images = docker_lines(&[
+            "images",
+            "--format",
+            "{{.Repository}}:{{.Tag}}",
+            "sdbuild/builder",
+        ]);
+        let machine = |image: &str| docker(&["inspect", "--format", "{{.Architecture}}", image]);
+        let image = images.iter().find(|image| machine(image).trim() == "amd64");
+        let mut words = vec!["create", "--user", "0", "--workdir", "/job"];
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        for variable in &variables {
+            words.extend(["--env", variable]);
+        }
+        words.extend(["--volume", "/var/run/docker.sock:/var/run/docker.sock"]);
+        words.extend([image.unwrap(), "/bin/bash", "-exc", script]);
+        Self(docker(&words).trim().to_owned())
+    }
+
+    fn copy_in(&self, from: &Path, to: &str) {
+        docker(&["cp", from.to_str().unwrap(), &format!("{}:{to}", self.0)]);
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        docker(&["rm", "--force", "--volumes", &self.0]);
+    }
+}
+
+#[test]
+fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    // Makes sure that our container images are loaded: one of them plays the job's.
+    ran(&mut person.build(&["--force"])).exits(0);
+    let before = Machine::now();
+
+    let lines = Ci::GitLab.lines();
+    let ours = lines.iter().filter(|line| line.starts_with("sdbuild "));
+    let script: Vec<&str> = ours.map(String::as_str).collect();
+    let store = format!("sdbuild-store-{}", std::process::id());
+    let mut variables = Ci::GitLab.variables();
+    for (name, value) in &mut variables {
+        if name == "SDBUILD_STORE" {
+            assert_eq!(value, "sdbuild-store-$CI_PROJECT_ID");
+            value.clone_from(&store);
+        }
+    }
+    // What the tests want besides: no network but the mirrors'.
+    for (name, value) in [
+        ("SDBUILD_NIXPKGS", "/nixpkgs"),
+        ("SDBUILD_SUBSTITUTERS", ""),
+        ("SDBUILD_COMPRESS", "none"),
+        ("HOME", "/root"),
+    ] {
+        variables.push((name.to_owned(), value.to_owned()));
+    }
+    let job = Job::new(&variables, &script.join("\n"));
+    job.copy_in(Path::new(env!("CARGO_BIN_EXE_sdbuild")), "/usr/bin/sdbuild");
+    job.copy_in(&mini_nixpkgs(), "/nixpkgs");
+    job.copy_in(&person.home.path().join("sd-card.nix"), "/job/sd-card.nix");
+    let ran =
+        ran(std::process::Command::new("docker").args(["start", "--attach", &job.0])).exits(0);
+    assert_eq!(
+        ran.stdout.lines().last(),
+        Some("/job/images/small.img"),
+        "{}",
+        ran.stderr
+    );
+    docker(&[
+        "cp",
+        &format!("{}:/job/images/small.img", job.0),
+        person.out().to_str().unwrap(),
+    ]);
+    let image = std::fs::read_to_string(person.out().join("small.img"));
+    assert_eq!(image.unwrap(), "small\n");
+    drop(job);
+    docker(&["volume", "rm", &store]);
+    before.is_unchanged();
+}
