@@ -166,9 +166,10 @@ mod tests {
 
     /// bollard's count a stop of ours: after a minute of it an engine that was asked to remove a container was
     /// called silent, and the container left (storm, seed 86189).
-    #[test]
-    fn bollards_own_time_outs_end_nothing() {
-        let client = client(&Endpoint::Tcp("127.0.0.1:1".into())).unwrap();
+    #[tokio::test]
+    async fn bollards_own_time_outs_end_nothing() {
+        let endpoint = Endpoint::Tcp("127.0.0.1:1".into());
+        let (client, _) = client(&endpoint).await.unwrap();
         assert_eq!(client.timeout(), NEVER);
     }
 
