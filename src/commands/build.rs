@@ -1,12 +1,12 @@
 //! `sdbuild build`: resolve, plan, run, report; then boot what came out, when that is asked for.
 
-use crate::cli::{self, DryRun};
-use crate::commands;
+use crate::cli;
 use crate::commands::boot::{Bench, Ready};
+use crate::commands::{self, dry_run};
 use crate::event::{Event, Timings};
 use crate::failure::{Class, Failure};
 use crate::output::Image;
-use crate::pipeline::{self, Context, described};
+use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment, SshKey};
 use crate::ui::{self, Ui};
 
@@ -18,7 +18,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
     if let Some(up_to) = settings.dry_run {
-        return Box::pin(dry_run(settings, up_to, (ui, context))).await;
+        return Box::pin(dry_run::run(settings, (up_to, args.json), (ui, context))).await;
     }
     let tell = |image: &Image| {
         if args.json {
@@ -29,35 +29,6 @@ pub async fn run(
     };
     let built = Box::pin(build(settings, env, (ui, context, &tell))).await;
     built.map_err(|failure| with_shell(failure, args))
-}
-
-/// Tells what a build would do, as far as it can be told without doing it.
-async fn dry_run(
-    settings: settings::Build,
-    up_to: DryRun,
-    (ui, context): (&Ui, &Context),
-) -> Result<(), Failure> {
-    let tell = |line: &String| ui.result(&ui::sanitize(line).replace('\n', " "));
-    let changed = |what: &str| tell(&described(&("changed", what.to_owned())));
-    let plan = pipeline::plan(settings, context).await?;
-    plan.describe().iter().try_for_each(tell)?;
-    if up_to == DryRun::Plan {
-        return changed("nothing");
-    }
-    let (forecast, leftovers) = pipeline::forecast(&plan, context).await?;
-    let lines = forecast.describe();
-    lines
-        .iter()
-        .map(described)
-        .try_for_each(|line| tell(&line))?;
-    if !leftovers.is_empty() {
-        let text = "the forecast is told, but not everything could be removed";
-        return Err(Failure::environment(text).with_teardown(leftovers));
-    }
-    changed(
-        "nothing but what an evaluation needs: packages and nixpkgs in the cache, the builder's image and the \
-         store volume in the engine, a log",
-    )
 }
 
 /// How a finished image is told.

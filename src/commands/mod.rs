@@ -6,6 +6,7 @@ pub mod check;
 pub mod clean;
 pub mod completions;
 pub mod doctor;
+mod dry_run;
 pub mod flash;
 pub mod init;
 pub mod inspect;

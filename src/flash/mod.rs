@@ -1,8 +1,9 @@
 //! Flash: writes an image to a removable disk and reads it back.
 //!
 //! Promises: never writes to a disk that this machine, swap or the image itself depends on, whatever was
-//! allowed; opens a disk so that the kernel itself refuses one that is in use; in the end the disk reads
-//! as the image does, compared by hashes of what was read back. What went wrong is told together with
+//! allowed; opens a disk so that the kernel itself refuses one that is in use; in the end what
+//! was written reads as the image does, compared by hashes of what was read back; zeros that the disk had already
+//! are looked at once, before. What went wrong is told together with
 //! what the card holds then. Refuses: partitions, mappings, arrays; to change anything before the person
 //! agreed. Uses image (decompression, what is on a disk) and blockmap.
 

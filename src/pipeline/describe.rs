@@ -7,14 +7,9 @@ use crate::pipeline::emulation::Emulation;
 use crate::pipeline::resources::Resources;
 use crate::settings::Glue;
 
-/// A line of a plan: what it is about, then what is done about it.
-pub fn described((name, what): &(&str, String)) -> String {
-    format!("{name:<14} {what}")
-}
-
 impl Plan {
-    /// What the run will do, a line each: what it is about, then what is done about it.
-    pub fn describe(&self) -> Vec<String> {
+    /// What the run will do: what it is about, then what is done about it.
+    pub fn describe(&self) -> Vec<(&'static str, String)> {
         let (settings, resources) = (&self.settings, self.resources());
         let replaces = if settings.force {
             ", in place of one of the same name"
@@ -46,7 +41,7 @@ impl Plan {
                 format!("{}{replaces}", settings.output.display()),
             ),
         ]);
-        lines.iter().map(described).collect()
+        lines
     }
 
     fn from(&self) -> String {

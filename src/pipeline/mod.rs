@@ -36,7 +36,6 @@ mod table;
 
 pub use check::{Checked, check};
 pub use context::Context;
-pub use describe::described;
 pub use emulation::Emulation;
 pub use emulator::Emulator;
 pub use forecast::forecast;

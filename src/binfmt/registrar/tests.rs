@@ -1,5 +1,20 @@
 use super::*;
 
+#[test]
+fn a_table_that_is_not_mounted_comes_with_the_command_that_mounts_it() {
+    let refused = Refusal::Failed(Failure::environment("mount: permission denied"));
+    let failure = unmounted(refused, "no such device");
+    let text = failure.to_string();
+    assert!(
+        text.contains("not mounted on the engine's host (no such device)"),
+        "{text}"
+    );
+    assert!(
+        failure.hints[0].contains("sudo mount -t binfmt_misc"),
+        "{failure:?}"
+    );
+}
+
 /// As the shell words it where the container's root is somebody else outside.
 #[test]
 fn an_engine_that_may_not_write_to_the_table() {
