@@ -1,9 +1,10 @@
 # The virtual machines of scripts/lab: their disk, their start, what comes out. Sourced by scripts/lab.
 # shellcheck shell=bash disable=SC2154  # root, target and work come from scripts/lab
 
+# The last one is kmod's, which takes it up at run time.
 guest_packages=(
-  linux-image-amd64 docker.io containerd runc iptables kmod apparmor busybox-static base-files bash libc-bin
-  coreutils util-linux mount grep sed gawk procps
+  linux-image-amd64 docker.io containerd runc iptables apparmor busybox-static base-files bash libc-bin coreutils
+  util-linux mount grep sed gawk procps kmod liblzma5
 )
 
 # The Debian release that a kernel is the stock kernel of.
@@ -18,8 +19,11 @@ suite_of() {
 # The file system of the machine with the kernel $1 in the folder $2, its programs out of Debian's packages
 # (what their scripts would do is done here), with everything that a build wants to download.
 furnish() {
-  local rootfs=$2
-  from_debian "$(suite_of "$1")" amd64 all "$rootfs" "${guest_packages[@]}"
+  local suite rootfs=$2 packages=("${guest_packages[@]}")
+  suite=$(suite_of "$1")
+  # Before that the engine's client was no package of its own.
+  [ "$suite" = bookworm ] || packages+=(docker-cli)
+  from_debian "$suite" amd64 all "$rootfs" "${packages[@]}"
   # Both of Debian's are one program with many names; the release's alternative is chosen by a script.
   ln -sf xtables-nft-multi "$rootfs/usr/sbin/iptables"
   ln -sf xtables-nft-multi "$rootfs/usr/sbin/ip6tables"
@@ -103,8 +107,8 @@ make_machine() {
 run_machine() {
   rm -f "$1"/{console,results,image.tar}
   truncate -s 1G "$1/image.tar"
-  timeout "$patience" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max -smp 2 -m 4G -nodefaults \
-    -display none -no-reboot -kernel "$1/linux" -initrd "$1/first" -append "console=ttyS0 quiet panic=-1" \
+  timeout "$patience" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max,la57=off -smp 2 -m 4G -nodefaults \
+    -display none -no-reboot -kernel "$1/linux" -initrd "$1/first" -append "console=ttyS0 quiet panic=-1 mitigations=off clocksource=tsc tsc=reliable" \
     -serial "file:$1/console" -serial "file:$1/results" \
     -drive "file=$1/disk,format=raw,if=virtio,cache=unsafe" \
     -drive "file=$1/image.tar,format=raw,if=virtio,cache=unsafe" </dev/null
