@@ -1,4 +1,4 @@
-# What the benchmarks share: times, medians, records, packages. Sourced by scripts/bench.
+# What the benchmarks share: times, medians, records, other emulators. Sourced by scripts/bench.
 # shellcheck shell=bash disable=SC2154  # root, work, json and rounds come from scripts/bench
 
 # One comparison: name, ours, theirs, how they are compared, goal. Without a goal it is told and not judged.
@@ -61,33 +61,6 @@ containers_time() {
   awk '/^usage_usec/ { print int($2 / 1000) }' "/sys/fs/cgroup/$group/cpu.stat"
 }
 
-# Unpacks packages $5… of the suite $1 for the architecture $2 into the folder $4; $3: `all` with what they depend on,
-# `only` without. By apt, from metadata whose signature it checks.
-from_debian() {
-  local suite=$1 architecture=$2 how=$3 into=$4 folder=$work/apt/$1-$2 mirror options package
-  shift 4
-  mirror=$(mirrors | head -n 1)
-  mkdir -p "$folder"/{lists,cache/archives/partial,parts} "$into"/usr/{bin,sbin,lib} "$into/etc"
-  : >"$folder/status"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$folder/sources.list"
-  options=(-qq -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o "Dir::Etc::SourceList=$folder/sources.list"
-    -o "Dir::Etc::SourceParts=$folder/parts" -o "Dir::Etc::Preferences=/dev/null" -o "Dir::Etc::PreferencesParts=$folder/parts"
-    -o "Dir::State::Lists=$folder/lists" -o "Dir::State::Status=$folder/status" -o "Dir::Cache=$folder/cache"
-    -o APT::Sandbox::User=root -o APT::Install-Recommends=false -o Debug::NoLocking=true)
-  apt-get "${options[@]}" update </dev/null >&2
-  if [ "$how" = all ]; then
-    apt-get "${options[@]}" -y --download-only install "$@" </dev/null >&2
-  else
-    (cd "$folder/cache/archives" && apt-get "${options[@]}" download "$@" </dev/null >&2)
-  fi
-  for package in bin sbin lib; do ln -sfn "usr/$package" "$into/$package"; done
-  [ "$architecture" = arm64 ] || ln -sfn usr/lib64 "$into/lib64"
-  for package in "$folder"/cache/archives/*.deb; do
-    dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --no-same-owner -C "$into"
-  done
-  rm -rf "$folder"
-}
-
 # Debian 12's and 13's own emulators, in $work/qemu.
 old_qemu() {
   local suite package binary
@@ -99,14 +72,4 @@ old_qemu() {
     cp "$work/qemu/$suite.root/usr/bin/$binary" "$work/qemu/$suite"
     rm -rf "$work/qemu/$suite.root"
   done
-}
-
-# The package with the path $1 in the archive and the hash $2, from sdbuild's downloads or from a mirror.
-locked_package() {
-  local object=${XDG_CACHE_HOME:-$HOME/.cache}/sdbuild/objects/$2 mirror
-  [ ! -f "$object" ] || { cat "$object" && return; }
-  for mirror in $(mirrors); do
-    ! curl -sfL --retry 2 "$mirror/${1//+/%2B}" || return 0
-  done
-  die "$1 cannot be had"
 }

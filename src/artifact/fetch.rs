@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::Client;
+use reqwest::{Client, ClientBuilder};
 
 use super::cache::{Cache, CacheError, Claim, Found};
+use super::client::client;
 use super::pin::{Pin, Sha256Hash};
 use super::progress::Progress;
 use super::source::{Call, Left, Silent, Trouble, Want};
@@ -114,23 +115,15 @@ pub struct Fetcher {
     events: Events,
 }
 
-/// reqwest panics without a provider. Whoever was first has installed the same one.
-pub(super) fn install_tls() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
-}
-
 impl Fetcher {
     /// A fetcher into `cache`.
     pub fn new(cache: Cache, network: Network, events: Events) -> Result<Self, Failure> {
-        install_tls();
-        let client = Client::builder()
-            .user_agent(concat!("sdbuild/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(network.connect)
-            .read_timeout(network.idle)
-            .build()
-            .or_environment("prepare downloads")?;
+        let patient = |builder: ClientBuilder| {
+            builder
+                .connect_timeout(network.connect)
+                .read_timeout(network.idle)
+        };
+        let client = client(patient).or_environment("prepare downloads")?;
         Ok(Self {
             client,
             cache,

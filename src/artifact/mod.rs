@@ -6,6 +6,7 @@
 //! verify, except to [`Fetcher::url`]'s caller, who is told the hash of what came.
 
 pub mod cache;
+mod client;
 pub mod fetch;
 mod partial;
 pub mod pin;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::Client;
 use reqwest::header::{AGE, DATE, HeaderMap};
 
+use super::client::client;
 use super::source::reason;
 use crate::failure::{Failure, OrFail as _};
 use crate::waiting::at_most;
@@ -37,10 +38,7 @@ pub struct Scout {
 impl Scout {
     /// One that waits no longer than `limit` for each answer.
     pub fn new(limit: Duration) -> Result<Self, Failure> {
-        super::fetch::install_tls();
-        let client = Client::builder()
-            .user_agent(concat!("sdbuild/", env!("CARGO_PKG_VERSION")))
-            .build();
+        let client = client(|builder| builder);
         Ok(Self {
             client: client.or_environment("prepare questions to servers")?,
             limit,

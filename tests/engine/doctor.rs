@@ -108,6 +108,23 @@ fn what_is_wrong_with_an_engine_is_told_with_its_remedy() {
     );
 }
 
+/// As in most container images.
+#[test]
+fn a_machine_without_certificates_asks_servers_that_have_none() {
+    let engine = info(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0"}"#);
+    let mirror = Server::new(|_| ok(""));
+    let person = person(&engine)
+        .with("SSL_CERT_FILE", "/dev/null")
+        .with("SSL_CERT_DIR", "/nowhere")
+        .with("no_proxy", "127.0.0.1")
+        .with(
+            "SDBUILD_DEBIAN_MIRROR",
+            mirror.endpoint.to_string().replace("tcp:", "http:"),
+        );
+    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
+    assert!(told.contains("✓ Debian mirrors"), "{told}");
+}
+
 /// Should a wait have no end, the test runner ends the test.
 #[test]
 fn lists_that_never_come_are_not_waited_for() {
