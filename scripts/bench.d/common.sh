@@ -39,12 +39,17 @@ report() {
 }
 
 now() { date +%s%N; }
-# Milliseconds that a command takes.
+# Milliseconds that a command takes. Not in $(…), where what fails fails nobody else: see timed.
 milliseconds() {
+  timed "$@"
+  echo "$elapsed"
+}
+# The same, left in `elapsed`.
+timed() {
   local start
   start=$(now)
   "$@" >/dev/null
-  echo $((($(now) - start) / 1000000))
+  elapsed=$((($(now) - start) / 1000000))
 }
 # Of the numbers on standard input, however many.
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
@@ -103,7 +108,7 @@ old_qemu() {
 
 # The package with the path $1 in the archive and the hash $2, from sdbuild's downloads or from a mirror.
 locked_package() {
-  local object=${XDG_CACHE_HOME:-$HOME/.cache}/sdbuild/objects/$2 mirror
+  local object=${XDG_CACHE_HOME:-$HOME/.cache}/sdbuild/sha256/$2 mirror
   [ ! -f "$object" ] || { cat "$object" && return; }
   for mirror in $(mirrors); do
     ! curl -sfL --retry 2 "$mirror/${1//+/%2B}" || return 0
