@@ -30,7 +30,7 @@ from_debian() {
 
 # The package with the path $1 in the archive and the hash $2, from sdbuild's downloads or from a mirror.
 locked_package() {
-  local object=${XDG_CACHE_HOME:-$HOME/.cache}/sdbuild/objects/$2 mirror
+  local object=${XDG_CACHE_HOME:-$HOME/.cache}/sdbuild/sha256/$2 mirror
   [ ! -f "$object" ] || { cat "$object" && return; }
   for mirror in $(mirrors); do
     ! curl -sfL --retry 2 "$mirror/${1//+/%2B}" || return 0

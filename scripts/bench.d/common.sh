@@ -39,12 +39,17 @@ report() {
 }
 
 now() { date +%s%N; }
-# Milliseconds that a command takes.
+# Milliseconds that a command takes. Not in $(…), where what fails fails nobody else: see timed.
 milliseconds() {
+  timed "$@"
+  echo "$elapsed"
+}
+# The same, left in `elapsed`.
+timed() {
   local start
   start=$(now)
   "$@" >/dev/null
-  echo $((($(now) - start) / 1000000))
+  elapsed=$((($(now) - start) / 1000000))
 }
 # Of the numbers on standard input, however many.
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }

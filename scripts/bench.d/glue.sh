@@ -11,7 +11,8 @@ with_old() {
 }
 forget_old() { [ ! -e /proc/sys/fs/binfmt_misc/$old_handler ] || echo -1 >/proc/sys/fs/binfmt_misc/$old_handler; }
 
-# Seconds of the phase in which Nix builds, and of processor time in containers. $1: native, emulated or old.
+# Seconds of the phase in which Nix builds, of processor time in containers, and of the whole run.
+# $1: native, emulated or old.
 nix_phase() {
   # What build_events finds in the place of the benchmark's own.
   local flags=(--glue emulated) emulation=$emulation before after
@@ -20,11 +21,12 @@ nix_phase() {
     old) emulation=host && with_old bookworm ;;
   esac
   before=$(containers_time)
-  build_events "${flags[@]}" >"$work/events" || die "$(jq -r 'select(.event == "failed").message' "$work/events")"
+  timed events_of "${flags[@]}"
   after=$(containers_time)
   forget_old
-  echo "$(jq 'select(.event == "phase-ended" and .phase == "build").seconds' "$work/events") $(in_seconds $((after - before)))"
+  echo "$(jq 'select(.event == "phase-ended" and .phase == "build").seconds' "$work/events") $(in_seconds $((after - before))) $(in_seconds "$elapsed")"
 }
+events_of() { build_events "$@" >"$work/events" || die "$(jq -r 'select(.event == "failed").message' "$work/events")"; }
 
 # Compares the ways, alternating. $1 the name, $2 the payload in MiB, $3 a command that prints what round $1 of way $2
 # changes, $4… way:goal.
@@ -48,6 +50,8 @@ compare() {
       "$(cut -d' ' -f1 "$work/way-$way" | median)" ratio "$goal"
     record "$name${ram:+, on RAM}, $way, CPU" "$(cut -d' ' -f2 "$work/way-native" | median)" \
       "$(cut -d' ' -f2 "$work/way-$way" | median)" ratio ""
+    record "$name${ram:+, on RAM}, $way, sdbuild whole" "$(cut -d' ' -f3 "$work/way-native" | median)" \
+      "$(cut -d' ' -f3 "$work/way-$way" | median)" ratio ""
   done
   for way in "$work"/way-*; do say "$name, ${way##*-}: $(tr '\n' ';' <"$way")"; done
   configuration 0

@@ -45,14 +45,34 @@ start() {
 # sdbuild's processor time in a whole build from an empty store, without and with compression, of all that it and the
 # containers take.
 share() {
-  local before spent compress
+  local round compress
+  rm -f "$work"/share-*
+  for round in $(seq "$rounds"); do
+    for compress in none zstd; do
+      empty_store
+      accounted --compress $compress
+      echo "$own $all" >>"$work/share-$compress"
+    done
+    say "share, round $round: own and all processor seconds: $(tail -qn 1 "$work"/share-* | tr '\n' ';')"
+  done
+  record_shares share ""
+}
+
+# A whole build with the flags $@: how long it took in `elapsed`, sdbuild's own processor seconds in `own`, in `all`
+# with those of the containers.
+accounted() {
+  local before
+  before=$(containers_time)
+  timed command time -o "$work/time" -f '%U %S' "$sdbuild" build --quiet --config "$work/config/sd-card.nix" \
+    --emulation "$emulation" --nixpkgs "$SDBUILD_MINI_NIXPKGS" --substituters '' --output "$work/out" --force "$@" </dev/null
+  own=$(awk '{ print $1 + $2 }' "$work/time")
+  all=$(awk -v own="$own" -v spent=$(($(containers_time) - before)) 'BEGIN { print own + spent / 1000 }')
+}
+# What is in the files $1-none and $1-zstd, as lines of own and all processor seconds; $2 is said along.
+record_shares() {
+  local compress
   for compress in none zstd; do
-    empty_store
-    before=$(containers_time)
-    { command time -f 'cpu %U %S' "$sdbuild" build --quiet --config "$work/config/sd-card.nix" --compress $compress --emulation "$emulation" \
-      --nixpkgs "$SDBUILD_MINI_NIXPKGS" --substituters '' --output "$work/out" --force </dev/null >/dev/null; } 2>"$work/time"
-    spent=$(($(containers_time) - before))
-    awk -v spent="$spent" '/^cpu/ { own = $2 + $3; print own, own + spent / 1000 }' "$work/time" >"$work/share"
-    record "sdbuild's own CPU s, compression: $compress" "$(cut -d' ' -f1 "$work/share")" "$(cut -d' ' -f2 "$work/share")" share 1
+    record "sdbuild's own CPU s of all${2:-}, compression: $compress" "$(cut -d' ' -f1 "$work/$1-$compress" | median)" \
+      "$(cut -d' ' -f2 "$work/$1-$compress" | median)" share 1
   done
 }

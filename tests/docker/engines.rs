@@ -229,11 +229,11 @@ fn docker_of_trixie() {
 }
 
 #[test]
-fn docker_of_sid() {
-    a_whole_life_with(Make::Docker(Suite::Sid), &["register", "private"]);
+fn the_newest_docker() {
+    a_whole_life_with(Make::Docker(Suite::Newest), &["register", "private"]);
 }
 
 #[test]
-fn docker_of_sid_with_the_image_store_of_containerd() {
-    a_whole_life_with(Make::ContainerdStore(Suite::Sid), &["register"]);
+fn the_newest_docker_with_the_image_store_of_containerd() {
+    a_whole_life_with(Make::ContainerdStore(Suite::Newest), &["register"]);
 }

@@ -35,7 +35,7 @@ pub enum Suite {
     /// That of Debian 13.
     Trixie,
     /// The newest that Debian has.
-    Sid,
+    Newest,
 }
 
 impl Suite {
@@ -44,7 +44,7 @@ impl Suite {
         let name = match self {
             Self::Here => return None,
             Self::Trixie => "trixie",
-            Self::Sid => "sid",
+            Self::Newest => "newest",
         };
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         Some(target.join("engines").join(name))

@@ -25,8 +25,33 @@ let
     let
       tools = reproducible native.e2fsprogs (args.uuid or "44444444-4444-4444-8888-888888888888");
       e2fsprogs = tools // { bin = tools; };
+      commands = lib.optionalAttrs (args ? populateImageCommands) { populateImageCommands = menuNatively args.populateImageCommands; };
+      made = native.callPackage function (lib.optionalAttrs ((builtins.functionArgs (import function)) ? e2fsprogs) { inherit e2fsprogs; } // args // commands);
     in
-    native.callPackage function (lib.optionalAttrs ((builtins.functionArgs (import function)) ? e2fsprogs) { inherit e2fsprogs; } // args);
+    # Whoever changes it afterwards loses the mark.
+    made // { isOrdinary = true; };
+
+  # The program that writes the boot menu comes from the build's package set and is no part of the image: some thirty
+  # processes, the slowest part of filling the file system.
+  menu = target.path + "/nixos/modules/system/boot/loader/generic-extlinux-compatible/extlinux-conf-builder.nix";
+  menuNatively =
+    text:
+    if builtins.pathExists menu && areNixpkgs [ "bash" "coreutils" "gnugrep" "gnused" "buildPackages" ] then
+      replaced (import menu { pkgs = target.buildPackages; }) (import menu { pkgs = native; }).outPath text
+    else
+      text;
+
+  # `text` with `new` for the path of the derivation `old`, which it depends on no more.
+  replaced =
+    old: new: text:
+    let
+      context = builtins.removeAttrs (builtins.getContext text) [ (bare old.drvPath) ];
+    in
+    if mentions old text then builtins.appendContext (without old (bare new) text) (context // builtins.getContext new) else text;
+  # Not by lib.hasInfix, whose pattern recurses for every character.
+  mentions = derivation: text: without derivation "" text != bare text;
+  without = derivation: new: text: builtins.replaceStrings [ (bare derivation.outPath) ] [ new ] (bare text);
+  bare = builtins.unsafeDiscardStringContext;
 
   tools = {
     inherit (native) stdenv dosfstools e2fsprogs mtools libfaketime zstd util-linux;
@@ -34,7 +59,33 @@ let
     inherit (native) utillinux;
   };
   # A tool that the person changed is to be used as they changed it.
-  toolsAreNixpkgs = !lib.any (name: lib.elem name changed) (builtins.attrNames tools ++ [ "fakeroot" "lkl" "perl" "rsync" ]);
+  areNixpkgs = names: !lib.any (name: lib.elem name changed) names;
+  toolsAreNixpkgs = areNixpkgs (builtins.attrNames tools ++ [ "fakeroot" "lkl" "perl" "rsync" ]);
+
+  # Both steps in one: Nix reads each output twice and keeps it, and nobody wants the file system by itself.
+  inOne =
+    image: root:
+    image.overrideAttrs (old: {
+      nativeBuildInputs = old.nativeBuildInputs or [ ] ++ root.nativeBuildInputs;
+      buildCommand = ''
+        mkdir "$NIX_BUILD_TOP/root-fs"
+        (
+          cd "$NIX_BUILD_TOP/root-fs"
+          out=$NIX_BUILD_TOP/root-fs.img
+          PATH=${lib.concatMapStrings (tool: "${lib.getBin tool}/bin:") root.nativeBuildInputs}$PATH
+          ${root.buildCommand}
+        )
+        chmod -R u+w "$NIX_BUILD_TOP/root-fs"
+        rm -rf "$NIX_BUILD_TOP/root-fs"
+        ${replaced root "$NIX_BUILD_TOP/root-fs.img" old.buildCommand}
+      '';
+    });
+  # When the file system is as nixpkgs makes it, and only nixpkgs' own step reads it.
+  canBeOne =
+    image: root: commands:
+    root.isOrdinary or false
+    && root ? buildCommand && root ? nativeBuildInputs && image ? buildCommand && image ? overrideAttrs
+    && mentions root image.buildCommand && !mentions root commands;
 in
 {
   # Stands for the configuration's callPackage, which nixpkgs' module calls with its function for the file system.
@@ -42,8 +93,13 @@ in
     function: args:
     if toolsAreNixpkgs && isOurs function && !dependsOnMachine (args.populateImageCommands or "") { } then fileSystem function args else target.callPackage function args;
 
-  # `image` as nixpkgs' module makes it; `commands` is what the configuration adds to its steps.
+  # `image` as nixpkgs' module makes it around `root`; `commands` is what the configuration adds to its steps.
   disk =
-    image: commands:
-    if toolsAreNixpkgs && image ? override && !dependsOnMachine commands { } then image.override (old: builtins.intersectAttrs old tools) else image;
+    image: root: commands:
+    let
+      made = image.override (old: builtins.intersectAttrs old tools);
+    in
+    if !(toolsAreNixpkgs && image ? override && !dependsOnMachine commands { }) then image
+    else if canBeOne made root commands then inOne made root
+    else made;
 }

@@ -43,7 +43,7 @@ let
 
   steps = [ "populateFirmwareCommands" "preBuildCommands" "postBuildCommands" ];
   commands = lib.concatMapStringsSep "\n" (step: glued.sdImage.${step} or "") steps;
-  image = assembly.disk glued.system.build.sdImage commands;
+  image = assembly.disk glued.system.build.sdImage (glued.sdImage.rootFilesystemImage or { }) commands;
 
   # An image whose contents nobody declared cannot be looked at before it is made.
   known = plain.config ? sdImage && plain.config.sdImage ? storePaths && plain.config.system.build.sdImage ? override;

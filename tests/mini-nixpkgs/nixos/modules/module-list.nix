@@ -11,7 +11,7 @@
   ./misc/version.nix
   ./services/openssh.nix
   ./system/activation.nix
-  ./system/extlinux.nix
+  ./system/boot/loader/generic-extlinux-compatible
   ./system/file-systems.nix
   ./system/kernel.nix
   ./system/stage-1.nix

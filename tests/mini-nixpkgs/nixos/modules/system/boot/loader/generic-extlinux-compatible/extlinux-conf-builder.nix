@@ -1,0 +1,31 @@
+# Writes the boot menu. It runs where the image is made and is no part of it, so its `pkgs` are the build's.
+{ pkgs }:
+# `-c SYSTEM -d FOLDER -t TENTHS`, as nixpkgs' builder is called.
+pkgs.writeShellScript "extlinux-conf-builder" ''
+  set -e
+  while [ $# -gt 0 ]; do
+    case $1 in -c) system=$2 ;; -d) target=$2 ;; -t) timeout=$2 ;; esac
+    shift 2
+  done
+  mkdir -p "$target/nixos" "$target/extlinux"
+  put() {
+    local path name
+    path=$(readlink -f "$1")
+    name=''${path#/nix/store/}
+    name=''${name//\//-}
+    cp "$path" "$target/nixos/$name"
+    echo "../nixos/$name"
+  }
+  kernel=$(put "$system/kernel")
+  initrd=$(put "$system/initrd")
+  cat >"$target/extlinux/extlinux.conf" <<CONF
+  DEFAULT nixos-default
+  MENU TITLE ------------------------------------------------------------
+  TIMEOUT $timeout
+  LABEL nixos-default
+    MENU LABEL NixOS - Default
+    LINUX $kernel
+    INITRD $initrd
+    APPEND init=$(readlink -f "$system")/init $(cat "$system/kernel-params")
+  CONF
+''
