@@ -13,7 +13,7 @@ fn build(text: &str) -> Ran {
 /// A product that needs `tool` of the board's, made by `script`.
 fn with_tool(tool: &str, script: &str) -> String {
     let script = fresh(&format!(
-        "    export PATH=$PATH:${{{tool}}}/bin:${{{tool}}}/sbin\n{script}"
+        "    export PATH=${{{tool}}}/bin:${{{tool}}}/sbin:$PATH\n{script}"
     ));
     product(&script)
 }
@@ -30,7 +30,7 @@ fn a_file_system_that_is_too_small_is_met_for_real() {
         "Could not allocate block in ext2 filesystem",
         "hint: the root file system was made too small",
     ]);
-    let firmware = "    export PATH=$PATH:${pkgs.mtools}/bin\n    dd if=/dev/urandom of=large bs=1M count=8\n    \
+    let firmware = "    export PATH=${pkgs.mtools}/bin:$PATH\n    dd if=/dev/urandom of=large bs=1M count=8\n    \
         truncate -s 4M fat.img; mkfs.vfat fat.img; mcopy -i fat.img large ::";
     build(&with_tool("pkgs.dosfstools", firmware))
         .exits(4)
