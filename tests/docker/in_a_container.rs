@@ -2,15 +2,19 @@
 //! `examples/ci/gitlab.yml`, line by line.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::*;
 
-/// A container that is not started yet; it goes with the value.
-struct Job(String);
+/// A container that is not started yet; it and the job's store go with the value.
+struct Job {
+    container: String,
+    store: String,
+}
 
 impl Job {
     /// With the job's own variables, in a Debian that lacks everything of ours.
-    fn new(variables: &[(String, String)], script: &str) -> Self {
+    fn new(store: String, variables: &[(String, String)], script: &str) -> Self {
         let images = docker_lines(&[
             "images",
             "--format",
@@ -29,17 +33,24 @@ impl Job {
         }
         words.extend(["--volume", "/var/run/docker.sock:/var/run/docker.sock"]);
         words.extend([image.unwrap(), "/bin/bash", "-exc", script]);
-        Self(docker(&words).trim().to_owned())
+        let container = docker(&words).trim().to_owned();
+        Self { container, store }
     }
 
     fn copy_in(&self, from: &Path, to: &str) {
-        docker(&["cp", from.to_str().unwrap(), &format!("{}:{to}", self.0)]);
+        docker(&[
+            "cp",
+            from.to_str().unwrap(),
+            &format!("{}:{to}", self.container),
+        ]);
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        docker(&["rm", "--force", "--volumes", &self.0]);
+        docker(&["rm", "--force", "--volumes", &self.container]);
+        // There is none where the job failed early.
+        ran(Command::new("docker").args(["volume", "rm", &self.store]));
     }
 }
 
@@ -55,8 +66,9 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     let before = Machine::now();
 
     let lines = Ci::GitLab.lines();
-    let ours = lines.iter().filter(|line| line.starts_with("sdbuild "));
-    let script: Vec<&str> = ours.map(String::as_str).collect();
+    // It is there already.
+    let script = lines.iter().filter(|line| !line.starts_with("cargo "));
+    let script: Vec<&str> = script.map(String::as_str).collect();
     let store = format!("sdbuild-store-{}", std::process::id());
     let mut variables = Ci::GitLab.variables();
     for (name, value) in &mut variables {
@@ -74,12 +86,25 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     ] {
         variables.push((name.to_owned(), value.to_owned()));
     }
-    let job = Job::new(&variables, &script.join("\n"));
+    if let Some(mirror) = person.environment.get("SDBUILD_DEBIAN_MIRROR") {
+        variables.push(("SDBUILD_DEBIAN_MIRROR".to_owned(), mirror.clone()));
+    }
+    let job = Job::new(store, &variables, &script.join("\n"));
     job.copy_in(Path::new(env!("CARGO_BIN_EXE_sdbuild")), "/usr/bin/sdbuild");
     job.copy_in(&mini_nixpkgs(), "/nixpkgs");
+    // As a job's own Debian has it: which mirrors can be reached.
+    let apt = person.state.path().join("apt");
+    std::fs::create_dir(&apt).unwrap();
+    for sources in ["/etc/apt/sources.list", "/etc/apt/sources.list.d"] {
+        // A machine has one of them, or both.
+        ran(Command::new("cp").args(["-r", sources]).arg(&apt));
+    }
+    job.copy_in(&apt, "/etc/apt");
+    // What an earlier job has fetched.
+    let cache = Path::new(&person.environment["XDG_CACHE_HOME"]).join(".");
+    job.copy_in(&cache, "/root/.cache");
     job.copy_in(&person.home.path().join("sd-card.nix"), "/job/sd-card.nix");
-    let ran =
-        ran(std::process::Command::new("docker").args(["start", "--attach", &job.0])).exits(0);
+    let ran = ran(Command::new("docker").args(["start", "--attach", &job.container])).exits(0);
     assert_eq!(
         ran.stdout.lines().last(),
         Some("/job/images/small.img"),
@@ -88,12 +113,11 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     );
     docker(&[
         "cp",
-        &format!("{}:/job/images/small.img", job.0),
+        &format!("{}:/job/images/small.img", job.container),
         person.out().to_str().unwrap(),
     ]);
     let image = std::fs::read_to_string(person.out().join("small.img"));
     assert_eq!(image.unwrap(), "small\n");
     drop(job);
-    docker(&["volume", "rm", &store]);
     before.is_unchanged();
 }
