@@ -94,7 +94,7 @@ make_machine() {
   install -m 755 "$sdbuild" "$rootfs/usr/bin/sdbuild"
   rm -rf "$rootfs/lab/nixpkgs"
   cp -r "$SDBUILD_MINI_NIXPKGS" "$rootfs/lab/nixpkgs"
-  cp "$work/sd-card.nix" "$rootfs/lab/example.nix"
+  install -D "$work/sd-card.nix" "$rootfs/lab/example/sd-card.nix"
   cp "$(echo "$rootfs"/boot/vmlinuz-*)" "$2/linux"
   first_file_system "$rootfs" "$2/first"
   rm -f "$2/disk"
