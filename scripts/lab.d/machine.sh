@@ -102,12 +102,12 @@ make_machine() {
   mke2fs -q -t ext4 -d "$rootfs" "$2/disk"
 }
 
-# Runs the machine in the folder $1 until it switches itself off. Its words are in `console`, its results in
+# The machine in the folder $1, in the place of the shell that calls it, until it switches itself off. Its words are in `console`, its results in
 # `results`, and the image that it made in `image.tar`. No network: what it downloads it has.
-run_machine() {
+become_machine() {
   rm -f "$1"/{console,results,image.tar}
   truncate -s 1G "$1/image.tar"
-  timeout "$patience" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max,la57=off -smp 2 -m 4G -nodefaults \
+  exec timeout "$patience" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max,la57=off -smp 2 -m 4G -nodefaults \
     -display none -no-reboot -kernel "$1/linux" -initrd "$1/first" -append "console=ttyS0 quiet panic=-1 mitigations=off clocksource=tsc tsc=reliable" \
     -serial "file:$1/console" -serial "file:$1/results" \
     -drive "file=$1/disk,format=raw,if=virtio,cache=unsafe" \
