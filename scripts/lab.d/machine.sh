@@ -102,8 +102,8 @@ make_machine() {
   mke2fs -q -t ext4 -d "$rootfs" "$2/disk"
 }
 
-# The machine in the folder $1, in the place of the shell that calls it, until it switches itself off. Its words are in `console`, its results in
-# `results`, and the image that it made in `image.tar`. No network: what it downloads it has.
+# The machine in the folder $1, in the place of the shell that calls it, until it switches itself off. Its words are
+# in `console`, its results in `results`, and the image that it made in `image.tar`. No network: what it downloads it has.
 become_machine() {
   rm -f "$1"/{console,results,image.tar}
   truncate -s 1G "$1/image.tar"
