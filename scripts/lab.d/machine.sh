@@ -94,7 +94,7 @@ make_machine() {
   install -m 755 "$sdbuild" "$rootfs/usr/bin/sdbuild"
   rm -rf "$rootfs/lab/nixpkgs"
   cp -r "$SDBUILD_MINI_NIXPKGS" "$rootfs/lab/nixpkgs"
-  cp "$work/sd-card.nix" "$rootfs/lab/example.nix"
+  install -D "$work/sd-card.nix" "$rootfs/lab/example/sd-card.nix"
   cp "$(echo "$rootfs"/boot/vmlinuz-*)" "$2/linux"
   first_file_system "$rootfs" "$2/first"
   rm -f "$2/disk"
@@ -102,12 +102,12 @@ make_machine() {
   mke2fs -q -t ext4 -d "$rootfs" "$2/disk"
 }
 
-# Runs the machine in the folder $1 until it switches itself off. Its words are in `console`, its results in
-# `results`, and the image that it made in `image.tar`. No network: what it downloads it has.
-run_machine() {
+# The machine in the folder $1, in the place of the shell that calls it, until it switches itself off. Its words are
+# in `console`, its results in `results`, and the image that it made in `image.tar`. No network: what it downloads it has.
+become_machine() {
   rm -f "$1"/{console,results,image.tar}
   truncate -s 1G "$1/image.tar"
-  timeout "$patience" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max,la57=off -smp 2 -m 4G -nodefaults \
+  exec timeout "$patience" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max,la57=off -smp 2 -m 4G -nodefaults \
     -display none -no-reboot -kernel "$1/linux" -initrd "$1/first" -append "console=ttyS0 quiet panic=-1 mitigations=off clocksource=tsc tsc=reliable" \
     -serial "file:$1/console" -serial "file:$1/results" \
     -drive "file=$1/disk,format=raw,if=virtio,cache=unsafe" \

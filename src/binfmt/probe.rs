@@ -10,8 +10,9 @@ use crate::engine::{
 use crate::failure::Failure;
 use crate::waiting::at_most;
 
-/// It takes a tenth of a second; emulation that hangs is a known failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// It takes a tenth of a second, or half a minute in a slow and busy virtual machine; emulation that hangs is a
+/// known failure.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A program of a few words that says more than this is not ours.
 const MOST_LINES: usize = 50;
 /// A static busybox for `AArch64` in the registrar's container image. Its name begins with `busybox`,
