@@ -1,7 +1,7 @@
 //! QEMU in a container: for hosts that have none of their own.
 //!
 //! The container has no path of the host: image and firmware go in as copies. Its standard input is
-//! the machine's console and its leash; when it ends, the container does, and removes itself.
+//! its leash and nothing else; when it ends, the container does, and removes itself.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,11 +14,12 @@ use futures_util::StreamExt as _;
 use crate::boot::Request;
 use crate::boot::copy_in::{CARD, FIRMWARE, FOLDER, USER, copy_in};
 use crate::boot::disk::Disk;
+use crate::boot::keyboard::Keyboard;
 use crate::boot::machine::Piece;
 use crate::boot::qemu::{self, Architecture, Serial};
 use crate::cancel::Cancel;
 use crate::engine::{
-    Attached, Chunk, ContainerGuard, ContainerSpec, Engine, EngineError, Input, Lifetime, Lines,
+    Attached, Chunk, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines,
     Network, Role, RunId,
 };
 use crate::event::Events;
@@ -83,6 +84,8 @@ impl Emulator {
 #[derive(Debug)]
 pub(super) struct Contained {
     guard: ContainerGuard,
+    container: Container,
+    // Nothing is written to its input: that is the leash.
     attached: Attached,
     complaints: Lines,
     pieces: VecDeque<Piece>,
@@ -103,11 +106,12 @@ pub(super) async fn start(
         copy_in(&container, (request, disk), events).await?;
         let attached = container.attach().await?;
         container.start().await?;
-        Ok::<_, Failure>(attached)
+        Ok::<_, Failure>((container, attached))
     };
     match cancel.race(Box::pin(started)).await.and_then(|inner| inner) {
-        Ok(attached) => Ok(Contained {
+        Ok((container, attached)) => Ok(Contained {
             guard,
+            container,
             attached,
             complaints: Lines::default(),
             pieces: VecDeque::new(),
@@ -167,9 +171,9 @@ impl Contained {
         Ok(Piece::Ended(status))
     }
 
-    /// Types on the machine's console.
-    pub(super) async fn press(&mut self, keys: &[u8]) -> Result<(), EngineError> {
-        self.attached.input.write(keys).await
+    /// What leads to the machine's console.
+    pub(super) fn keyboard(&self) -> Keyboard {
+        Keyboard::of(&self.container)
     }
 
     /// Removes the container, whatever it does.
