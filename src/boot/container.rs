@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use futures_util::StreamExt as _;
@@ -31,6 +32,8 @@ const U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
 const SSH: u16 = 2222;
 /// QEMU's threads, and room for more.
 const PIDS: i64 = 256;
+/// What QEMU takes beside the machine's memory: up to 1 GiB of it for what it has translated.
+const OF_QEMU: u64 = 1536 << 20;
 /// The script's last word.
 const ENDED: &str = "sdbuild: ended with ";
 /// A container image with QEMU in it, on an engine that holds it.
@@ -42,11 +45,19 @@ pub struct Emulator {
     pub run: RunId,
     /// Reference of the container image.
     pub image: String,
+    /// Where the engine keeps containers, when that is a folder of this machine.
+    pub disk: Option<PathBuf>,
     /// Where the console goes when a person has it.
     pub screen: File,
 }
 
 impl Emulator {
+    /// The most that the container may take, where the engine can see to that.
+    fn memory(&self, request: &Request) -> Option<u64> {
+        let can = self.engine.facts().limits_memory;
+        can.then(|| (u64::from(request.memory_mib) << 20) + OF_QEMU)
+    }
+
     fn spec(&self, request: &Request, (port, serial): (Option<u16>, Serial)) -> ContainerSpec {
         let machine = qemu::Machine {
             architecture: request.architecture,
@@ -75,6 +86,7 @@ impl Emulator {
             ports: port.map(|port| (port, SSH)).into_iter().collect(),
             lifetime: Lifetime::UntilEnded,
             pids_limit: Some(PIDS),
+            memory: self.memory(request),
             ..ContainerSpec::new(Role::Emulator, &self.run, &self.image, command)
         }
     }
@@ -103,7 +115,8 @@ pub(super) async fn start(
     let mut guard = ContainerGuard::arm(&emulator.engine, &spec.name).grace(0);
     let started = async {
         let container = guard.create(&spec).await?;
-        copy_in(&container, (request, disk), events).await?;
+        let there = emulator.disk.as_deref();
+        copy_in(&container, (request, disk, there), events).await?;
         let attached = container.attach().await?;
         container.start().await?;
         Ok::<_, Failure>((container, attached))
