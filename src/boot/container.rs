@@ -96,7 +96,7 @@ impl Emulator {
 #[derive(Debug)]
 pub(super) struct Contained {
     guard: ContainerGuard,
-    container: Container,
+    container: Box<Container>,
     // Nothing is written to its input: that is the leash.
     attached: Attached,
     complaints: Lines,
@@ -124,7 +124,7 @@ pub(super) async fn start(
     match cancel.race(Box::pin(started)).await.and_then(|inner| inner) {
         Ok((container, attached)) => Ok(Contained {
             guard,
-            container,
+            container: Box::new(container),
             attached,
             complaints: Lines::default(),
             pieces: VecDeque::new(),

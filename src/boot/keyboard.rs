@@ -38,7 +38,7 @@ pub(super) async fn hand_on<E>(
         // Who does not hear any more has ended, or its engine has: the console tells which.
         heard = heard && press(&typed).await.is_ok();
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Ctrl-A X, in whatever pieces it comes.

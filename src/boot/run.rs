@@ -162,7 +162,7 @@ impl Boot<'_> {
         door: &Door<'_>,
         login: &Login,
     ) -> Result<(), Failure> {
-        let wait = self.wait(machine, door, login.timeout);
+        let wait = Box::pin(self.wait(machine, door, login.timeout));
         self.phase(Phase::Boot, wait).await?;
         self.events
             .notice(format!("logged in over SSH as {}", login.user));
@@ -186,7 +186,7 @@ impl Boot<'_> {
         door: &Door<'_>,
         timeout: Duration,
     ) -> Result<(), Failure> {
-        let mut knocking = std::pin::pin!(door.knock());
+        let mut knocking = Box::pin(door.knock());
         let mut left = Countdown::of(timeout);
         let mut is_over = false;
         loop {

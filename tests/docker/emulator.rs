@@ -213,7 +213,8 @@ fn a_machine_that_does_not_read_goes_with_sdbuild_all_the_same() {
     let name = container();
     kill(qemu_in(&name), Signal::SIGSTOP).unwrap();
     // More than the two pipes in the container hold, less than all on the way to them.
-    running.input().write_all(&[b'a'; 256 << 10]).unwrap();
+    let keys = vec![b'a'; 256 << 10];
+    running.input().write_all(&keys).unwrap();
     running.signal(Signal::SIGKILL);
     running.finish();
     within(Duration::from_secs(10), "the container is gone", || {
