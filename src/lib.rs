@@ -10,7 +10,7 @@
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, event, failure, cancel, nix_string, plain_file, ssh_key, steering, terminal, transcript, waiting: the hall, open
+//! amount, disk_space, event, failure, cancel, nix_string, plain_file, ssh_key, steering, terminal, transcript, waiting: the hall, open
 //! to every room
 //! ```
 
@@ -22,6 +22,7 @@ pub mod boot;
 pub mod cancel;
 pub mod cli;
 pub mod commands;
+pub mod disk_space;
 pub mod engine;
 pub mod event;
 pub mod failure;

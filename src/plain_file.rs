@@ -6,7 +6,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use nix::libc::{ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
@@ -14,6 +14,19 @@ use nix::libc::{ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 /// Opens `path` for reading, links followed.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path, 0)
+}
+
+/// Opens `path` for reading, links followed; a disk will do as well.
+pub fn open_or_disk(path: &Path) -> io::Result<File> {
+    let is_disk = |metadata: &Metadata| metadata.file_type().is_block_device();
+    let file = nonblocking(OpenOptions::new().read(true), path, 0)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() || is_disk(&metadata) {
+        Ok(file)
+    } else {
+        let text = "it is neither a plain file nor a disk";
+        Err(io::Error::new(ErrorKind::InvalidInput, text))
+    }
 }
 
 /// Opens `path` for reading unless it is a link.
@@ -56,18 +69,20 @@ pub fn is_other(error: &io::Error) -> bool {
     )
 }
 
-/// Without waiting for a pipe's other end; what was opened is asked, not the path, which may be
-/// something else by then.
+/// Without waiting for a pipe's other end.
+fn nonblocking(how: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
+    let opened = how.custom_flags(flags | O_NONBLOCK).open(path);
+    opened.map_err(|error| match error.raw_os_error() {
+        // a socket, a pipe that nobody reads, a link that may not be followed
+        Some(ENXIO) => not_plain(),
+        Some(ELOOP) if flags & O_NOFOLLOW != 0 => not_plain(),
+        _ => error,
+    })
+}
+
+/// What was opened is asked, not the path, which may be something else by then.
 fn open_with(how: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
-    let file = how
-        .custom_flags(flags | O_NONBLOCK)
-        .open(path)
-        .map_err(|error| match error.raw_os_error() {
-            // a socket, a pipe that nobody reads, a link that may not be followed
-            Some(ENXIO) => not_plain(),
-            Some(ELOOP) if flags & O_NOFOLLOW != 0 => not_plain(),
-            _ => error,
-        })?;
+    let file = nonblocking(how, path, flags)?;
     if file.metadata().as_ref().is_ok_and(Metadata::is_file) {
         Ok(file)
     } else {
@@ -100,6 +115,8 @@ mod tests {
                 assert!(error.to_string().contains("not a plain file"), "{error}");
             }
             assert!(create_unlinked(path).is_err());
+            let error = open_or_disk(path).unwrap_err().to_string();
+            assert!(error.contains("not a plain file") || error.contains("nor a disk"));
         }
     }
 

@@ -34,9 +34,13 @@ impl Console {
 
     /// Every line.
     pub(super) fn lines(&self) -> Vec<String> {
-        let last = clean(&self.partial);
-        let last = (!last.trim().is_empty()).then_some(last);
+        let last = Some(self.unfinished()).filter(|last| !last.trim().is_empty());
         self.lines.iter().cloned().chain(last).collect()
+    }
+
+    /// The line that is not finished: the prompt of who waits is one, for as long as they wait.
+    pub(super) fn unfinished(&self) -> String {
+        clean(&self.partial)
     }
 
     /// The last `n` lines that are not empty.
@@ -93,6 +97,7 @@ mod tests {
             }
             assert_eq!(console.lines(), ["one", "two", "", "=> "]);
             assert_eq!(console.tail(2), ["two", "=> "]);
+            assert_eq!(console.unfinished(), "=> ");
         }
     }
 

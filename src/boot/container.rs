@@ -1,12 +1,13 @@
 //! QEMU in a container: for hosts that have none of their own.
 //!
 //! The container has no path of the host: image and firmware go in as copies. Its standard input is
-//! the machine's console and its leash; when it ends, the container does, and removes itself.
+//! its leash and nothing else; when it ends, the container does, and removes itself.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use futures_util::StreamExt as _;
@@ -14,11 +15,12 @@ use futures_util::StreamExt as _;
 use crate::boot::Request;
 use crate::boot::copy_in::{CARD, FIRMWARE, FOLDER, USER, copy_in};
 use crate::boot::disk::Disk;
+use crate::boot::keyboard::Keyboard;
 use crate::boot::machine::Piece;
 use crate::boot::qemu::{self, Architecture, Serial};
 use crate::cancel::Cancel;
 use crate::engine::{
-    Attached, Chunk, ContainerGuard, ContainerSpec, Engine, EngineError, Input, Lifetime, Lines,
+    Attached, Chunk, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines,
     Network, Role, RunId,
 };
 use crate::event::Events;
@@ -30,6 +32,8 @@ const U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
 const SSH: u16 = 2222;
 /// QEMU's threads, and room for more.
 const PIDS: i64 = 256;
+/// What QEMU takes beside the machine's memory: up to 1 GiB of it for what it has translated.
+const OF_QEMU: u64 = 1536 << 20;
 /// The script's last word.
 const ENDED: &str = "sdbuild: ended with ";
 /// A container image with QEMU in it, on an engine that holds it.
@@ -41,11 +45,19 @@ pub struct Emulator {
     pub run: RunId,
     /// Reference of the container image.
     pub image: String,
+    /// Where the engine keeps containers, when that is a folder of this machine.
+    pub disk: Option<PathBuf>,
     /// Where the console goes when a person has it.
     pub screen: File,
 }
 
 impl Emulator {
+    /// The most that the container may take, where the engine can see to that.
+    fn memory(&self, request: &Request) -> Option<u64> {
+        let can = self.engine.facts().limits_memory;
+        can.then(|| (u64::from(request.memory_mib) << 20) + OF_QEMU)
+    }
+
     fn spec(&self, request: &Request, (port, serial): (Option<u16>, Serial)) -> ContainerSpec {
         let machine = qemu::Machine {
             architecture: request.architecture,
@@ -74,6 +86,7 @@ impl Emulator {
             ports: port.map(|port| (port, SSH)).into_iter().collect(),
             lifetime: Lifetime::UntilEnded,
             pids_limit: Some(PIDS),
+            memory: self.memory(request),
             ..ContainerSpec::new(Role::Emulator, &self.run, &self.image, command)
         }
     }
@@ -83,6 +96,8 @@ impl Emulator {
 #[derive(Debug)]
 pub(super) struct Contained {
     guard: ContainerGuard,
+    container: Box<Container>,
+    // Nothing is written to its input: that is the leash.
     attached: Attached,
     complaints: Lines,
     pieces: VecDeque<Piece>,
@@ -100,14 +115,16 @@ pub(super) async fn start(
     let mut guard = ContainerGuard::arm(&emulator.engine, &spec.name).grace(0);
     let started = async {
         let container = guard.create(&spec).await?;
-        copy_in(&container, (request, disk), events).await?;
+        let there = emulator.disk.as_deref();
+        copy_in(&container, (request, disk, there), events).await?;
         let attached = container.attach().await?;
         container.start().await?;
-        Ok::<_, Failure>(attached)
+        Ok::<_, Failure>((container, attached))
     };
     match cancel.race(Box::pin(started)).await.and_then(|inner| inner) {
-        Ok(attached) => Ok(Contained {
+        Ok((container, attached)) => Ok(Contained {
             guard,
+            container: Box::new(container),
             attached,
             complaints: Lines::default(),
             pieces: VecDeque::new(),
@@ -167,9 +184,9 @@ impl Contained {
         Ok(Piece::Ended(status))
     }
 
-    /// Types on the machine's console.
-    pub(super) async fn press(&mut self, keys: &[u8]) -> Result<(), EngineError> {
-        self.attached.input.write(keys).await
+    /// What leads to the machine's console.
+    pub(super) fn keyboard(&self) -> Keyboard {
+        Keyboard::of(&self.container)
     }
 
     /// Removes the container, whatever it does.

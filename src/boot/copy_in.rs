@@ -3,13 +3,17 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::path::Path;
 use std::time::Instant;
 
+use crate::amount::bytes;
 use crate::boot::Request;
 use crate::boot::disk::{Disk, LARGEST};
-use crate::engine::Container;
+use crate::disk_space;
+use crate::engine::{Container, EngineError};
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, OrFail as _};
+use crate::plain_file;
 
 /// The container's own folder, for what goes in and what the machine writes.
 pub(super) const FOLDER: &str = "/machine";
@@ -17,21 +21,26 @@ pub(super) const FOLDER: &str = "/machine";
 pub(super) const CARD: &str = "card.img";
 /// The firmware in it.
 pub(super) const FIRMWARE: &str = "firmware.bin";
+/// What an image takes there.
+const ROOM: &str = "the engine's disk needs room for the whole image, unpacked";
 /// Who runs QEMU there.
 pub(super) const USER: u64 = 1000;
 
-/// Copies what the machine is made of (`Phase::CopyIn`).
+/// Copies what the machine is made of (`Phase::CopyIn`). `there` is where the engine keeps it, when that is
+/// a folder of this machine.
 pub(super) async fn copy_in(
     container: &Container,
-    (request, disk): (&Request, &Disk),
+    (request, disk, there): (&Request, &Disk, Option<&Path>),
     events: &Events,
 ) -> Result<(), Failure> {
     let card = File::open(disk.path()).or_environment("open the image again")?;
     let mut files = vec![(CARD, card)];
     if let Some(named) = &request.firmware {
-        let file = File::open(named).or_usage(format!("open the firmware {}", named.display()))?;
+        let file = plain_file::open(named);
+        let file = file.or_usage(format!("open the firmware {}", named.display()))?;
         files.push((FIRMWARE, file));
     }
+    fits(files.iter_mut().map(|(_, file)| file), there)?;
     let start = Instant::now();
     events.emit(Event::Started(Phase::CopyIn));
     let told = events.clone();
@@ -42,12 +51,37 @@ pub(super) async fn copy_in(
         }
         tar.finish()
     };
-    let sent = container.upload(FOLDER, pack).await;
-    sent.map_err(|error| {
-        Failure::from(error).hint("the engine's disk needs room for the whole image, unpacked")
-    })?;
+    container.upload(FOLDER, pack).await.map_err(refused)?;
     events.emit(Event::Finished(Phase::CopyIn, start.elapsed()));
     Ok(())
+}
+
+/// Whether the disk of the folder `there` can take `files`, which have no holes any more there.
+fn fits<'a>(
+    files: impl Iterator<Item = &'a mut File>,
+    there: Option<&Path>,
+) -> Result<(), Failure> {
+    let Some(free) = there.and_then(disk_space::free) else {
+        return Ok(());
+    };
+    let sizes = files.map(|file| file.seek(SeekFrom::End(0)));
+    let size: u64 = sizes
+        .sum::<io::Result<u64>>()
+        .or_environment("read the image")?;
+    if size <= free {
+        return Ok(());
+    }
+    let (size, free) = (bytes(size), bytes(free));
+    let text = format!(
+        "the image is {size} when it is unpacked, and the engine's disk has room for {free}"
+    );
+    Err(Failure::environment(text).hint(ROOM))
+}
+
+fn refused(error: EngineError) -> Failure {
+    let is_full = error.to_string().contains("no space left on device");
+    let failure = Failure::from(error);
+    if is_full { failure.hint(ROOM) } else { failure }
 }
 
 fn append(
@@ -101,6 +135,7 @@ impl Read for Whole<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Class;
 
     fn packed(claimed: u64) -> io::Result<Vec<u8>> {
         let mut file = tempfile::tempfile()?;
@@ -123,6 +158,35 @@ mod tests {
         assert_eq!(packed(1000).unwrap().len(), 1000);
         let error = packed(3001).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn room_is_only_asked_for_where_it_is_lacking() {
+        let hints = |message: &str| {
+            let (operation, message) = ("upload".into(), message.into());
+            let error = EngineError::Refused {
+                operation,
+                status: 500,
+                message,
+            };
+            refused(error).hints
+        };
+        assert!(hints("write /machine/card.img: no space left on device").contains(&ROOM.into()));
+        assert!(!hints("the container is gone").contains(&ROOM.into()));
+    }
+
+    #[test]
+    fn what_is_larger_than_the_engines_disk_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        let free = disk_space::free(folder.path()).unwrap();
+        file.set_len(free / 2).unwrap();
+        fits([&mut file].into_iter(), Some(folder.path())).unwrap();
+        file.set_len(free * 2).unwrap();
+        let failure = fits([&mut file].into_iter(), Some(folder.path())).unwrap_err();
+        assert_eq!(failure.class, Class::Environment);
+        assert!(failure.to_string().contains("has room for"), "{failure}");
+        fits([&mut file].into_iter(), None).unwrap();
     }
 
     /// It would take as much of the engine's disk as it claims to hold.

@@ -12,6 +12,7 @@ use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
 use crate::image::{Compression, compression, decoder, wants_memory};
+use crate::plain_file;
 
 /// How much is unpacked at a time, and the size of a hole.
 const CHUNK: usize = 256 * 1024;
@@ -66,12 +67,10 @@ pub(super) async fn ready(
 
 /// Opens the image, to be read only.
 pub(super) fn open_image(image: &Path) -> Result<File, Failure> {
-    let operation = format!("open {}", image.display());
-    let metadata = std::fs::metadata(image).or_usage(&operation)?;
-    if metadata.is_dir() {
+    if image.is_dir() {
         return Err(Failure::usage(format!("{} is a folder", image.display())));
     }
-    File::open(image).or_usage(&operation)
+    plain_file::open_or_disk(image).or_usage(format!("open {}", image.display()))
 }
 
 struct Unpacking {

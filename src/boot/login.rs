@@ -2,11 +2,14 @@
 //! but the keys.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::boot::leash::leashed;
@@ -16,8 +19,13 @@ use crate::waiting::at_most;
 const PAUSE: Duration = Duration::from_millis(500);
 /// One attempt; a machine that accepts and then says nothing must not stop us for good.
 const ATTEMPT: Duration = Duration::from_secs(30);
-/// How long a refused key is tried again: the server may be up before the keys are in place.
-const REFUSALS: Duration = Duration::from_secs(10);
+/// How often in a row a key is refused before it counts: the server may be up before the keys are in
+/// place. With the pauses and what an attempt takes, these are ten seconds and more.
+const REFUSALS: u32 = 16;
+/// A port that an engine publishes is open at once, or as soon as QEMU runs.
+const OPENS: Duration = Duration::from_secs(15);
+/// The most that is kept of what ssh says: the machine decides how much that is.
+const SAID: usize = 64 * 1024;
 
 /// The login to wait for.
 #[derive(Clone, Debug)]
@@ -38,6 +46,7 @@ pub(super) struct Door<'a> {
     ssh: &'a Path,
     login: &'a Login,
     port: u16,
+    published: bool,
     answer: Mutex<Option<String>>,
 }
 
@@ -48,14 +57,18 @@ pub(super) enum Knocked {
     In,
     /// The server is there, and does not want this key.
     Refused,
+    /// The port is not one of this machine.
+    Nowhere,
 }
 
 impl<'a> Door<'a> {
-    pub(super) fn new(ssh: &'a Path, login: &'a Login, port: u16) -> Self {
+    /// At `port` of this machine; `published` when it is an engine that opens it.
+    pub(super) fn new(ssh: &'a Path, login: &'a Login, (port, published): (u16, bool)) -> Self {
         Self {
             ssh,
             login,
             port,
+            published,
             answer: Mutex::new(None),
         }
     }
@@ -67,26 +80,46 @@ impl<'a> Door<'a> {
     }
 
     /// Knocks until the answer is clear.
-    pub(super) async fn knock(&self) -> std::io::Result<Knocked> {
-        let mut refused_since = None;
+    pub(super) async fn knock(&self) -> io::Result<Knocked> {
+        if self.published && at_most(OPENS, self.opens()).await.is_none() {
+            return Ok(Knocked::Nowhere);
+        }
+        let mut refusals = 0;
         loop {
-            let mut ssh = self.run("true");
-            ssh.stdout(Stdio::null()).stderr(Stdio::piped());
-            let attempt = at_most(ATTEMPT, ssh.output()).await;
-            let answer = match attempt.transpose()? {
-                Some(output) if output.status.success() => return Ok(Knocked::In),
-                Some(output) => last_line(&output),
+            let answer = match at_most(ATTEMPT, self.attempt()).await.transpose()? {
+                Some(None) => return Ok(Knocked::In),
+                Some(Some(answer)) => answer,
                 None => format!("no answer within {} s", ATTEMPT.as_secs()),
             };
-            let refused = is_refusal(&answer);
+            refusals = if is_refusal(&answer) { refusals + 1 } else { 0 };
             *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-            if !refused {
-                refused_since = None;
-            } else if refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSALS {
+            if refusals >= REFUSALS {
                 return Ok(Knocked::Refused);
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Waits until somebody listens on the port.
+    async fn opens(&self) {
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Knocks once; what ssh said last when nobody opened.
+    async fn attempt(&self) -> io::Result<Option<String>> {
+        let mut ssh = self.run("true");
+        let mut ssh = ssh.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let said = ssh.stderr.take();
+        let said = async {
+            match said {
+                Some(said) => end_of(said).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (status, said) = tokio::try_join!(ssh.wait(), said)?;
+        Ok((!status.success()).then(|| last_line(status, &said)))
     }
 
     /// A command that runs `command` on the machine; without standard input.
@@ -103,13 +136,25 @@ pub(super) fn is_refusal(answer: &str) -> bool {
     answer.contains("Permission denied (") || answer.contains("Too many authentication failures")
 }
 
-fn last_line(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+/// The last of what comes out of `pipe`, all of which is read.
+async fn end_of(mut pipe: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
+    let (mut end, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let n = pipe.read(&mut piece).await?;
+        let Some(bytes @ [_, ..]) = piece.get(..n) else {
+            return Ok(end);
+        };
+        end.extend(bytes);
+        end.drain(..end.len().saturating_sub(SAID));
+        // Others have their turn, whoever floods us.
+        tokio::task::yield_now().await;
+    }
+}
+
+fn last_line(status: ExitStatus, said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
     let line = text.lines().rfind(|line| !line.trim().is_empty());
-    line.map_or_else(
-        || format!("ssh ended with {}", output.status),
-        str::to_owned,
-    )
+    line.map_or_else(|| format!("ssh ended with {status}"), str::to_owned)
 }
 
 /// ssh's words: no question is asked, nothing is remembered, no other host is known.
@@ -160,6 +205,16 @@ mod tests {
         assert_eq!(words[from("-l") + 1], "-oProxyCommand=evil");
         assert_eq!(words[from("--") + 1..], ["127.0.0.1", "-v; rm x"]);
         assert!(words.contains(&"BatchMode=yes"));
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_read_and_only_its_end_is_kept() {
+        let flood = tokio::io::repeat(b'x').take(3_000_000);
+        let said = end_of(flood.chain(&b"\nthe end\n"[..])).await.unwrap();
+        assert_eq!(said.len(), SAID);
+        let status = ExitStatus::default();
+        assert_eq!(last_line(status, &said), "the end");
+        assert_eq!(last_line(status, b" \n"), "ssh ended with exit status: 0");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::boot::console::Console;
 use crate::boot::container::Contained;
+use crate::boot::keyboard::Keyboard;
 use crate::boot::process::Process;
 use crate::cancel::Cancel;
 use crate::event::{Event, Events};
@@ -72,11 +73,11 @@ impl Running {
         }
     }
 
-    /// Types on the console, where no terminal of a person has it.
-    pub(super) async fn press(&mut self, keys: &[u8]) -> Result<(), Failure> {
-        match &mut self.body {
-            Body::Process(_) => Ok(()),
-            Body::Contained(contained) => Ok(contained.press(keys).await?),
+    /// What leads to the console, where no terminal of a person has it.
+    pub(super) fn keyboard(&self) -> Option<Keyboard> {
+        match &self.body {
+            Body::Process(_) => None,
+            Body::Contained(contained) => Some(contained.keyboard()),
         }
     }
 

@@ -1,11 +1,12 @@
 //! The host's own QEMU, as a process on the leash.
 
+use std::io;
 use std::process::{ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, ChildStderr, ChildStdout};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use crate::boot::Request;
 use crate::boot::leash::leashed;
@@ -34,14 +35,21 @@ impl Process {
         command
             .args(qemu::argv(machine))
             .env("TMPDIR", &request.scratch);
-        if machine.serial == Serial::Pipe {
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-        }
-        let operation = format!("start {}", qemu.program.display());
-        let mut child = command.spawn().or_environment(operation)?;
+        let started = match machine.serial {
+            Serial::Terminal => Self::spawn(&mut command),
+            Serial::Pipe => Self::piped(&mut command),
+        };
+        started.or_environment(format!("start {}", qemu.program.display()))
+    }
+
+    /// Starts `command` with nothing to read, and reads what it says.
+    pub(super) fn piped(command: &mut Command) -> io::Result<Self> {
+        let command = command.stdin(Stdio::null());
+        Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.spawn()?;
         Ok(Self {
             out: child.stdout.take(),
             err: child.stderr.take(),

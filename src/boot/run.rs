@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::boot::container::{self, Emulator};
+use crate::boot::countdown::Countdown;
 use crate::boot::diagnosis;
 use crate::boot::disk::{self, Disk};
 use crate::boot::ending::{command_ended, ended, gave_up, given_back};
@@ -24,6 +25,9 @@ use crate::waiting::at_most;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long the machine has to switch itself off.
 const SWITCH_OFF: Duration = Duration::from_secs(30);
+/// What helps where nobody of this machine can knock.
+const NO_PORT: &str =
+    "install QEMU on this machine, or boot without --until-ssh and --run to see the console";
 
 /// What every step needs.
 #[derive(Clone, Copy)]
@@ -145,7 +149,8 @@ impl Boot<'_> {
             return Err(Failure::environment("nothing leads to the machine's SSH"));
         };
         let mut machine = Box::pin(self.start(disk, (Some(port), Serial::Pipe))).await?;
-        let door = Door::new(ssh, login, port);
+        let published = self.emulator.is_some();
+        let door = Door::new(ssh, login, (port, published));
         let outcome = Box::pin(self.enter(&mut machine, &door, login)).await;
         given_back(outcome, machine.stop(self.cancel).await)
     }
@@ -157,7 +162,7 @@ impl Boot<'_> {
         door: &Door<'_>,
         login: &Login,
     ) -> Result<(), Failure> {
-        let wait = self.wait(machine, door, login.timeout);
+        let wait = Box::pin(self.wait(machine, door, login.timeout));
         self.phase(Phase::Boot, wait).await?;
         self.events
             .notice(format!("logged in over SSH as {}", login.user));
@@ -181,39 +186,52 @@ impl Boot<'_> {
         door: &Door<'_>,
         timeout: Duration,
     ) -> Result<(), Failure> {
-        let mut knocking = std::pin::pin!(door.knock());
-        let deadline = tokio::time::Instant::now() + timeout;
-        let mut end = deadline;
+        let mut knocking = Box::pin(door.knock());
+        let mut left = Countdown::of(timeout);
+        let mut is_over = false;
         loop {
             let step = tokio::select! {
+                // The console comes last: a machine that never stops speaking has it ready at all times.
                 biased;
                 () = self.cancel.cancelled() => return Err(Failure::interrupted()),
-                step = machine.step() => step?,
                 knocked = &mut knocking => match knocked.or_environment("run ssh")? {
                     Knocked::In => return Ok(()),
                     Knocked::Refused => return Err(gave_up(machine, door, None)),
+                    Knocked::Nowhere => return Err(self.elsewhere()),
                 },
-                () = tokio::time::sleep_until(end) => {
-                    let waited = (end == deadline).then_some(timeout);
+                () = left.is_up() => {
+                    let waited = (!is_over).then_some(timeout);
                     return Err(gave_up(machine, door, waited));
                 }
+                step = machine.step() => step?,
             };
             match step {
                 Step::Ended(status) => return Err(ended(machine, door, status)),
-                // The prompt of a boot loader that gave up is a line without an end.
-                Step::Lines(_) if end < deadline => {}
-                Step::Lines(lines) => {
-                    let prompt = machine.console.tail(1);
-                    if lines
+                Step::Lines(lines) if !is_over => {
+                    // The prompt of a boot loader that gave up is a line without an end.
+                    let prompt = machine.console.unfinished();
+                    is_over = lines
                         .iter()
-                        .chain(&prompt)
-                        .any(|line| diagnosis::is_the_end(line))
-                    {
-                        end = deadline.min(tokio::time::Instant::now() + LAST_WORDS);
+                        .chain([&prompt])
+                        .any(|line| diagnosis::is_the_end(line));
+                    if is_over {
+                        left.shorten(LAST_WORDS);
                     }
                 }
+                Step::Lines(_) => {}
             }
         }
+    }
+
+    /// The port that the engine opened is not one of this machine.
+    fn elsewhere(&self) -> Failure {
+        let at = self.emulator.map(|emulator| emulator.engine.endpoint());
+        let at = at.map_or_else(String::new, |at| format!(" at {at}"));
+        Failure::environment(format!(
+            "the engine{at} is on another machine or in a network of its own, and so is the port that \
+             leads to the SSH of what it boots: nothing answers on 127.0.0.1"
+        ))
+        .hint(NO_PORT)
     }
 
     /// Runs what the person wants there; its output is ours.
@@ -268,3 +286,6 @@ impl Boot<'_> {
         ssh.kill().await.or_environment("end ssh")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::boot::Request;
 use crate::boot::qemu::Architecture;
 use crate::failure::{Class, Failure, OrFail as _};
+use crate::plain_file;
 
 /// Where packages put U-Boot for QEMU's aarch64 machine: Debian and Ubuntu, Fedora, Alpine, openSUSE.
 const U_BOOT: [&str; 4] = [
@@ -62,7 +63,7 @@ pub(super) fn find(request: &Request, on_host: bool) -> Result<Tools, Failure> {
     }
     if let Some(login) = &request.login
         && let Some(key) = &login.key
-        && let Err(failure) = std::fs::File::open(key).or_usage(format!("read {}", key.display()))
+        && let Err(failure) = plain_file::open(key).or_usage(format!("read {}", key.display()))
     {
         missing.push(failure);
     }
@@ -127,7 +128,7 @@ fn firmware(request: &Request) -> Result<Option<PathBuf>, Failure> {
 
 fn named_firmware(request: &Request) -> Result<Option<PathBuf>, Failure> {
     if let Some(named) = &request.firmware {
-        let file = std::fs::File::open(named);
+        let file = plain_file::open(named);
         file.or_usage(format!("open the firmware {}", named.display()))?;
     }
     Ok(request.firmware.clone())
@@ -145,6 +146,7 @@ fn kvm_is_usable(device: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::Login;
 
     fn request() -> Request {
         Request {
@@ -176,6 +178,32 @@ mod tests {
         assert!(lacks.also.is_empty(), "{lacks:?}");
         let failure = find(&request(), false).unwrap_err();
         assert_eq!(failure.class, Class::Usage, "{failure:?}");
+    }
+
+    /// Opening a pipe waited for its writer, deaf to signals.
+    #[test]
+    fn a_pipe_is_neither_a_firmware_nor_a_key_nor_an_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let named = Request {
+            firmware: Some(pipe.clone()),
+            login: Some(Login {
+                key: Some(pipe.clone()),
+                user: "root".into(),
+                timeout: std::time::Duration::from_secs(1),
+                command: None,
+            }),
+            ..request()
+        };
+        let failure = find(&named, false).unwrap_err();
+        let told = failure.also.iter().chain([&failure]);
+        let told = told.filter(|failure| failure.class == Class::Usage);
+        let told: Vec<String> = told.map(ToString::to_string).collect();
+        assert!(told.iter().all(|text| text.contains("not a plain file")));
+        assert_eq!(told.len(), 2, "{told:?}");
+        let failure = crate::boot::disk::open_image(&pipe).unwrap_err();
+        assert!(failure.to_string().contains("nor a disk"), "{failure}");
     }
 
     #[test]

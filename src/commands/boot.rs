@@ -71,8 +71,7 @@ impl Bench {
                     .events
                     .notice(format!("{lacks}: booting in a container"));
             }
-            let knocks = self.request.login.is_some();
-            let ready = pipeline::Emulator::ready(&self.common, knocks, context);
+            let ready = pipeline::Emulator::ready(&self.common, wants_port(&self.request), context);
             let ready = Box::pin(ready).await;
             Some(ready.map_err(|failure| self.neither(failure))?)
         };
@@ -105,12 +104,18 @@ impl Ready {
             engine: emulator.engine.clone(),
             run: emulator.run.clone(),
             image: emulator.image.clone(),
+            disk: emulator.disk(),
             screen: ui.screen()?,
         };
         let outcome = boot::boot(&self.request, Some(&place), talk).await;
         emulator.booted(&outcome);
         outcome
     }
+}
+
+/// Whether the person wants a port that leads to the machine. The console's is a gift where there can be one.
+fn wants_port(request: &Request) -> bool {
+    request.login.is_some() || request.port.is_some()
 }
 
 /// What the settings ask for, in the words of the room that does it.
@@ -132,5 +137,33 @@ fn request(settings: settings::Boot) -> Request {
             timeout: login.timeout,
             command: login.command,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_was_asked_for_is_not_forgotten_at_the_console() {
+        let request = |login: Option<Login>, port| Request {
+            image: "/nowhere.img".into(),
+            scratch: "/nowhere".into(),
+            architecture: Architecture::Aarch64,
+            firmware: None,
+            memory_mib: 1024,
+            port,
+            path: "/nowhere".into(),
+            login,
+        };
+        let login = Login {
+            key: None,
+            user: "root".into(),
+            timeout: std::time::Duration::from_secs(1),
+            command: None,
+        };
+        assert!(wants_port(&request(None, Some(2222))));
+        assert!(wants_port(&request(Some(login), None)));
+        assert!(!wants_port(&request(None, None)));
     }
 }

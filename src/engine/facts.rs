@@ -34,6 +34,8 @@ pub struct EngineFacts {
     pub security_options: Vec<String>,
     /// Where it keeps images and volumes.
     pub root_dir: String,
+    /// Whether it can limit a container's memory; the kernels of some boards cannot.
+    pub limits_memory: bool,
 }
 
 impl EngineFacts {
@@ -67,6 +69,7 @@ impl EngineFacts {
             cpus: info.ncpu.and_then(|n| u32::try_from(n).ok()).unwrap_or(1),
             security_options,
             root_dir,
+            limits_memory: info.memory_limit.unwrap_or(true),
         }
     }
 

@@ -165,6 +165,7 @@ impl Definition {
         };
         let extras = vec![
             Extra::file("sdbuild/machine", 0o755, MACHINE),
+            Extra::file("sdbuild/keys", 0o755, KEYS),
             Extra::file("etc/passwd", 0o644, PASSWD),
             Extra::file("etc/group", 0o644, GROUP),
             Extra::link("usr/bin/sh", "busybox"),
@@ -260,6 +261,8 @@ const KEEPER: &str = include_str!("../../containers/registrar/keeper");
 const ENTER: &str = include_str!("../../containers/builder/enter");
 /// Runs QEMU on a leash.
 const MACHINE: &str = include_str!("../../containers/emulator/machine");
+/// Hands on what is typed.
+const KEYS: &str = include_str!("../../containers/emulator/keys");
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
 sdbuild:x:1000:1000:sdbuild:/home/sdbuild:/bin/bash

@@ -130,6 +130,7 @@ mod tests {
             cpus: 1,
             security_options: Vec::new(),
             root_dir: String::new(),
+            limits_memory: true,
         }
     }
 

@@ -1,10 +1,13 @@
 //! What a boot in a container stands on: an engine that holds the emulator's image, and a sign of life.
 
+use std::path::PathBuf;
+
 use crate::engine::{Endpoint, Engine, RunId};
 use crate::failure::Failure;
 use crate::oci::Definition;
 use crate::pipeline::beacon::{Beacon, Beacons};
-use crate::pipeline::{Context, connection, images};
+use crate::pipeline::sweep::Sweep;
+use crate::pipeline::{Context, connection, images, table};
 use crate::settings::Common;
 
 /// An engine that can boot an image. As long as this lives nobody sweeps what the boot makes there.
@@ -21,25 +24,33 @@ pub struct Emulator {
 
 impl Emulator {
     /// Connects, and fetches, assembles and loads the container image where the engine lacks it.
-    /// `knocks` when somebody will want a port of the machine.
+    /// What dead runs left there is removed before. `wants_port` when somebody will want a port of the machine.
     pub async fn ready(
         settings: &Common,
-        knocks: bool,
+        wants_port: bool,
         context: &Context,
     ) -> Result<Self, Failure> {
         let engine = connection::connect(settings, &context.cancel).await?;
-        if knocks {
+        if wants_port {
             reachable(engine.endpoint())?;
         }
         let run = RunId::random()
             .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
-        let beacon = Beacons::new(&settings.state_dir, engine.endpoint()).light(&run)?;
+        let beacons = Beacons::new(&settings.state_dir, engine.endpoint());
+        let beacon = beacons.light(&run)?;
         let mut emulator = Self {
             engine,
             run,
             image: String::new(),
             beacon: Some(beacon),
         };
+        let sweep = Sweep {
+            engine: &emulator.engine,
+            beacons: &beacons,
+            own: &emulator.run,
+        };
+        // One that was killed while it copied left an image, as large as it is unpacked.
+        sweep.clear(None, context).await?;
         emulator.image = emulator.image(settings, context).await?;
         Ok(emulator)
     }
@@ -50,6 +61,12 @@ impl Emulator {
         let images = images::images(settings, context)?;
         images::ensure(&self.engine, &images, (&[&definition], context)).await?;
         Ok(definition.reference())
+    }
+
+    /// Where the engine keeps containers, when that is a folder of this machine.
+    pub fn disk(&self) -> Option<PathBuf> {
+        let folder = PathBuf::from(&self.engine.facts().root_dir);
+        (table::is_here(&self.engine) && folder.is_absolute()).then_some(folder)
     }
 
     /// Takes note of how the boot ended: what it could not remove is known by its beacon as a dead run's.
@@ -80,7 +97,9 @@ fn reachable(endpoint: &Endpoint) -> Result<(), Failure> {
         "the engine at {endpoint} is on another machine, and so would be the port that leads to the SSH \
          of what it boots"
     ))
-    .hint("install QEMU on this machine, or boot without --until-ssh and --run to see the console"))
+    .hint(
+        "install QEMU on this machine, or boot without --until-ssh, --run and --port to see the console",
+    ))
 }
 
 #[cfg(test)]

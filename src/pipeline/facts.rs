@@ -4,10 +4,10 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use nix::sys::statvfs::statvfs;
-use nix::unistd::{AccessFlags, access, geteuid};
+use nix::unistd::{AccessFlags, access};
 
 use crate::amount::bytes;
+use crate::disk_space::free;
 use crate::engine::{Engine, EngineFacts};
 use crate::failure::{Class, Failure};
 use crate::oci::Lacking;
@@ -183,17 +183,6 @@ pub(super) fn existing(path: &Path) -> &Path {
     there.unwrap_or(Path::new("/"))
 }
 
-/// Bytes that we may still write below `folder`; `None` where the file system does not say.
-pub(super) fn free(folder: &Path) -> Option<u64> {
-    let stat = statvfs(folder).ok().filter(|stat| stat.blocks() > 0)?;
-    let blocks = if geteuid().is_root() {
-        stat.blocks_free()
-    } else {
-        stat.blocks_available()
-    };
-    blocks.checked_mul(stat.fragment_size())
-}
-
 /// `6.18.0-9-generic` → (6, 18).
 pub(super) fn version(kernel: &str) -> Option<(u32, u32)> {
     let mut numbers = kernel.split(|c: char| !c.is_ascii_digit());
@@ -307,6 +296,7 @@ mod tests {
             cpus: 1,
             security_options: Vec::new(),
             root_dir: String::new(),
+            limits_memory: true,
         }
     }
 

@@ -87,6 +87,7 @@ mod tests {
             cpus,
             security_options: Vec::new(),
             root_dir: String::new(),
+            limits_memory: true,
         };
         let chosen = Resources::choose(&settings, &facts, emulated);
         (chosen.jobs, chosen.cores, chosen.connections)

@@ -149,35 +149,18 @@ async fn steps(
     image
 }
 
-/// Removes what dead runs left, and says so. What cannot be removed is a warning: this run can go on.
+/// Removes what dead runs left, and says so.
 pub(super) async fn sweep(
     plan: &Plan,
     context: &Context,
-    (beacons, mut registrar): (&Beacons, Option<&mut Registrar>),
+    (beacons, registrar): (&Beacons, Option<&mut Registrar>),
 ) -> Result<(), Failure> {
     let sweep = Sweep {
         engine: &plan.base.engine,
         beacons,
         own: &plan.run,
     };
-    let cancel = &context.cancel;
-    let entries = match &mut registrar {
-        Some(registrar) => cancel.race(registrar.entries()).await??,
-        None => Vec::new(),
-    };
-    let found = cancel.race(sweep.find(entries)).await??;
-    let (gone, left) = cancel.race(sweep.remove(&found, registrar)).await?;
-    for what in gone {
-        context
-            .events
-            .notice(format!("swept what a dead run left: {what}"));
-    }
-    for left in &left {
-        let Leftover { what, why, remedy } = left;
-        let text = format!("a dead run left {what}, which cannot be removed: {why} ({remedy})");
-        context.events.warn(text);
-    }
-    Ok(())
+    sweep.clear(registrar, context).await
 }
 
 /// What is to be built, and what the manifest will tell of it.

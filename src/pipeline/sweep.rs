@@ -8,12 +8,13 @@ use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::engine::{ContainerInfo, Engine, Role, RunId};
 use crate::failure::{Failure, Leftover};
 use crate::pipeline::beacon::Beacons;
-use crate::pipeline::table;
+use crate::pipeline::{Context, table};
 
 /// A run without a beacon here has, for a moment, containers that it has not started yet.
 const ABOUT_TO_START: Duration = Duration::from_secs(600);
-/// Such a run reads its image out of a builder that has ended, which takes minutes on a slow disk.
-const BEING_READ: Duration = Duration::from_secs(3600);
+/// Such a run reads its image out of a builder that has ended, or copies one into an emulator that it has
+/// not started: gigabytes, over a network or a slow disk.
+const BEING_COPIED: Duration = Duration::from_secs(3600);
 /// The registrar of a dead run removes its handler when it is told to end.
 const GRACE: u32 = 5;
 
@@ -81,6 +82,32 @@ impl Sweep<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// Finds and removes what dead runs left, and says so. What cannot be removed is a warning: the run
+    /// that asks can go on.
+    pub(super) async fn clear(
+        &self,
+        mut registrar: Option<&mut Registrar>,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        let Context { cancel, events } = context;
+        let entries = match &mut registrar {
+            Some(registrar) => cancel.race(registrar.entries()).await??,
+            None => Vec::new(),
+        };
+        let found = cancel.race(self.find(entries)).await??;
+        let (gone, left) = cancel.race(self.remove(&found, registrar)).await?;
+        for what in gone {
+            events.notice(format!("swept what a dead run left: {what}"));
+        }
+        for left in &left {
+            let Leftover { what, why, remedy } = left;
+            events.warn(format!(
+                "a dead run left {what}, which cannot be removed: {why} ({remedy})"
+            ));
+        }
+        Ok(())
     }
 
     /// Removes what was found, and forgets the dead when nothing of theirs is left; what went, and what
@@ -184,17 +211,27 @@ impl Sweep<'_> {
         if of(run, all).any(|container| container.running) {
             return Ok(false);
         }
-        // An ended probe may be what a private run is about to take its emulator from.
-        let reserve = if container.never_started || is_role(container, Role::Probe) {
-            ABOUT_TO_START
-        } else if is_role(container, Role::Builder) {
-            BEING_READ
-        } else {
-            // Nobody reads anything out of an ended registrar.
+        let Some(reserve) = reserve(container) else {
             return Ok(true);
         };
         let idle = self.engine.container_idle(&container.name).await?;
         Ok(idle.is_some_and(|idle| idle > reserve))
+    }
+}
+
+/// How long `container`, which does not run, may be something that a run we do not know needs.
+fn reserve(container: &ContainerInfo) -> Option<Duration> {
+    let is = |role| is_role(container, role);
+    if is(Role::Builder) && !container.never_started
+        || is(Role::Emulator) && container.never_started
+    {
+        Some(BEING_COPIED)
+    } else if container.never_started || is(Role::Probe) {
+        // An ended probe may be what a private run is about to take its emulator from.
+        Some(ABOUT_TO_START)
+    } else {
+        // Nobody reads anything out of an ended registrar.
+        None
     }
 }
 
@@ -209,4 +246,27 @@ fn of<'a>(run: &RunId, all: &'a [ContainerInfo]) -> impl Iterator<Item = &'a Con
 
 fn is_role(container: &ContainerInfo, role: Role) -> bool {
     container.role.as_deref() == Some(role.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_copied_into_or_out_of_has_longer() {
+        let of = |role: Role, never_started| {
+            reserve(&ContainerInfo {
+                role: Some(role.as_str().to_owned()),
+                never_started,
+                ..ContainerInfo::default()
+            })
+        };
+        assert_eq!(of(Role::Emulator, true), Some(BEING_COPIED));
+        assert_eq!(of(Role::Emulator, false), None);
+        assert_eq!(of(Role::Builder, false), Some(BEING_COPIED));
+        assert_eq!(of(Role::Builder, true), Some(ABOUT_TO_START));
+        assert_eq!(of(Role::Probe, false), Some(ABOUT_TO_START));
+        assert_eq!(of(Role::Registrar, true), Some(ABOUT_TO_START));
+        assert_eq!(of(Role::Registrar, false), None);
+    }
 }

@@ -6,12 +6,13 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::pty::openpty;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
+use nix::unistd::Pid;
 
 use crate::support::*;
 
@@ -26,9 +27,13 @@ fn without_qemu() -> Person {
 }
 
 fn blank(person: &Person) -> PathBuf {
+    hole(person, 16 << 20)
+}
+
+fn hole(person: &Person, size: u64) -> PathBuf {
     let path = person.write("blank.img", "");
     let file = fs::File::options().write(true).open(&path).unwrap();
-    file.set_len(16 << 20).unwrap();
+    file.set_len(size).unwrap();
     path
 }
 
@@ -102,6 +107,8 @@ fn it_may_do_nothing_and_sees_nothing_of_the_host() {
     );
     assert_eq!(told("{{.HostConfig.SecurityOpt}}"), "[no-new-privileges]");
     assert_eq!(told("{{.Mounts}} {{.HostConfig.Devices}}"), "[] []");
+    let memory = told("{{.HostConfig.Memory}}");
+    assert_eq!(memory, ((1024_u64 + 1536) << 20).to_string());
     let ports = told(
         "{{range $port, $at := .HostConfig.PortBindings}}{{$port}} {{(index $at 0).HostIp}};{{end}}",
     );
@@ -179,4 +186,109 @@ fn a_person_has_the_console_of_a_container_as_of_any_other() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(!is_raw(), "the terminal is as it was");
     assert!(is_gone(&name));
+}
+
+/// The process of QEMU in `container`, on this machine, once it is there.
+fn qemu_in(container: &str) -> Pid {
+    let find = || {
+        let top = docker_lines(&["top", container, "-eo", "pid,comm"]);
+        let line = top.into_iter().find(|line| line.contains("qemu-system"))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    within(Duration::from_secs(20), "QEMU runs", || find().is_some());
+    Pid::from_raw(find().unwrap())
+}
+
+/// What it was sent stood before the end of its input, which therefore nobody saw.
+#[test]
+fn a_machine_that_does_not_read_goes_with_sdbuild_all_the_same() {
+    if !engine_is_here() || !boot_is_here() || !root_is_here() {
+        return;
+    }
+    let person = without_qemu();
+    let image = blank(&person);
+    let mut boot = person.sdbuild(&["boot"]);
+    let mut running = Running::start(boot.arg(&image).stdin(Stdio::piped()));
+    running.until("the machine's console");
+    let name = container();
+    kill(qemu_in(&name), Signal::SIGSTOP).unwrap();
+    // More than the two pipes in the container hold, less than all on the way to them.
+    let keys = vec![b'a'; 256 << 10];
+    running.input().write_all(&keys).unwrap();
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    within(Duration::from_secs(10), "the container is gone", || {
+        is_gone(&name)
+    });
+}
+
+#[test]
+fn what_a_kill_in_mid_copy_leaves_goes_with_the_next_boot() {
+    if !engine_is_here() || !boot_is_here() {
+        return;
+    }
+    let person = without_qemu();
+    let mut boot = person.sdbuild(&["boot"]);
+    let mut running = Running::start(boot.arg(hole(&person, 8 << 30)));
+    running.until("copy the image into the emulator");
+    let name = container();
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    assert!(!is_gone(&name), "it would show nothing");
+    let mut boot = person.sdbuild(&["boot"]);
+    let mut running = Running::start(boot.arg(blank(&person)));
+    running.until(&format!("swept what a dead run left: container {name}"));
+    assert!(is_gone(&name));
+    running.until("the machine's console");
+    running.signal(Signal::SIGTERM);
+    running.finish();
+}
+
+/// Another namespace of networks, as a job of a CI has whose engine's socket is mounted.
+#[test]
+fn an_engine_whose_ports_are_elsewhere_is_not_taken_for_a_bad_image() {
+    if !engine_is_here() || !boot_is_here() || !root_is_here() {
+        return;
+    }
+    let person = without_qemu();
+    // A machine that does nothing and never ends: `b .`
+    let firmware = person.home.path().join("loop.bin");
+    fs::write(&firmware, 0x1400_0000_u32.to_le_bytes()).unwrap();
+    let mut boot = person.sdbuild(&["boot", "--until-ssh", "--emulator", "container"]);
+    boot.arg("--firmware").args([firmware, blank(&person)]);
+    let script = "ip link set lo up && exec \"$@\"";
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--net", "sh", "-c", script, "sh"])
+        .arg(boot.get_program())
+        .args(boot.get_args())
+        .current_dir(person.home.path())
+        .env_clear()
+        .envs(&person.environment)
+        .env(
+            "PATH",
+            format!("{}:/usr/sbin:/usr/bin:/bin", person.environment["PATH"]),
+        );
+    ran(&mut inside).exits(3).says(&[
+        "the engine at unix://",
+        "nothing answers on 127.0.0.1",
+        "hint: ",
+    ]);
+}
+
+#[test]
+fn a_pc_and_a_firmware_of_ones_own_are_booted_there_too() {
+    if !engine_is_here() || !boot_is_here() {
+        return;
+    }
+    let person = without_qemu();
+    let image = blank(&person);
+    let words = ["boot", image.to_str().unwrap(), "--until-ssh", "--timeout"];
+    for more in [
+        &["90", "--system", "x86_64-linux"][..],
+        &["90", "--firmware", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"],
+    ] {
+        let there = ran(person.sdbuild(&words).args(more)).exits(4);
+        there.says(&["copy the image", "no bootable device"]);
+    }
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::amount::bytes;
+use crate::disk_space::free;
 use crate::engine::Engine;
 use crate::pipeline::doctor::Check;
-use crate::pipeline::facts::{existing, free};
+use crate::pipeline::facts::existing;
 use crate::pipeline::table;
 use crate::settings;
 

@@ -183,6 +183,7 @@ mod tests {
             cpus: 4,
             security_options: Vec::new(),
             root_dir: String::new(),
+            limits_memory: true,
         }
     }
 
