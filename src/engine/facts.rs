@@ -7,6 +7,7 @@ const DESKTOP: &str = "Docker Desktop";
 
 /// Facts about the engine and its host, read once when connecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct EngineFacts {
     /// The engine host's name.
     pub name: String,
