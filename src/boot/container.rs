@@ -209,6 +209,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_port_that_was_taken_meanwhile_is_worth_another_try() {
+        let hints = |text: &str| told(Failure::environment(text)).hints;
+        for taken in [
+            "driver failed: Bind for 127.0.0.1:2222 failed: port is already allocated",
+            "rootlessport listen tcp 127.0.0.1:2222: bind: address already in use",
+        ] {
+            assert!(hints(taken).iter().any(|hint| hint.contains("try again")));
+        }
+        assert!(hints("no such image").is_empty());
+    }
+
+    #[test]
     fn the_programs_end_is_told_as_its_own() {
         assert!(status(0).success());
         assert_eq!(status(3).to_string(), "exit status: 3");
