@@ -143,11 +143,12 @@ async fn a_silent_mirror_is_not_asked_for_every_file() {
             ..p
         })
         .collect();
-    let hangs = Server::new([Answer::Hang(Duration::from_secs(2))]);
+    let hangs = Server::new([Answer::Hang(Duration::from_secs(6))]);
     let lacks = Server::new([Answer::Status("404 Not Found")]);
     let network = Network {
         tries: 1,
-        idle: Duration::from_millis(300),
+        // Well above what an answer takes on a machine that compiles meanwhile.
+        idle: Duration::from_secs(2),
         parallel: 1,
         ..quick()
     };
