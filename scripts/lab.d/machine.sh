@@ -4,7 +4,7 @@
 # The last one is kmod's, which takes it up at run time.
 guest_packages=(
   linux-image-amd64 docker.io containerd runc iptables apparmor busybox-static base-files bash libc-bin coreutils
-  util-linux mount grep sed gawk procps kmod liblzma5
+  util-linux mount grep sed gawk tar procps kmod liblzma5
 )
 
 # The Debian release that a kernel is the stock kernel of.
