@@ -36,10 +36,14 @@ let
   menu = target.path + "/nixos/modules/system/boot/loader/generic-extlinux-compatible/extlinux-conf-builder.nix";
   menuNatively =
     text:
-    if builtins.pathExists menu && areNixpkgs [ "bash" "coreutils" "gnugrep" "gnused" "buildPackages" ] then
-      replaced (import menu { pkgs = target.buildPackages; }) (import menu { pkgs = native; }).outPath text
+    if makesMenu && areNixpkgs [ "bash" "coreutils" "gnugrep" "gnused" "buildPackages" ] then
+      replaced (menuOf target.buildPackages) (menuOf native).outPath text
     else
       text;
+  # It takes `pkgs`, and `lib` too in newer nixpkgs; one that takes anything else is not known.
+  makesMenu = builtins.pathExists menu && menuTakes ? pkgs && lib.all (name: lib.elem name [ "lib" "pkgs" ]) (builtins.attrNames menuTakes);
+  menuTakes = builtins.functionArgs (import menu);
+  menuOf = pkgs: import menu (builtins.intersectAttrs menuTakes { inherit lib pkgs; });
 
   # `text` with `new` for the path of the derivation `old`, which it depends on no more.
   replaced =
