@@ -36,10 +36,14 @@ let
   menu = target.path + "/nixos/modules/system/boot/loader/generic-extlinux-compatible/extlinux-conf-builder.nix";
   menuNatively =
     text:
-    if builtins.pathExists menu && areNixpkgs [ "bash" "coreutils" "gnugrep" "gnused" "buildPackages" ] then
-      replaced (import menu { pkgs = target.buildPackages; }) (import menu { pkgs = native; }).outPath text
+    if makesMenu && areNixpkgs [ "bash" "coreutils" "gnugrep" "gnused" "buildPackages" ] then
+      replaced (menuOf target.buildPackages) (menuOf native).outPath text
     else
       text;
+  # It takes `pkgs`, and `lib` too in newer nixpkgs; one that takes anything else is not known.
+  makesMenu = builtins.pathExists menu && menuTakes ? pkgs && lib.all (name: lib.elem name [ "lib" "pkgs" ]) (builtins.attrNames menuTakes);
+  menuTakes = builtins.functionArgs (import menu);
+  menuOf = pkgs: import menu (builtins.intersectAttrs menuTakes { inherit lib pkgs; });
 
   # `text` with `new` for the path of the derivation `old`, which it depends on no more.
   replaced =
@@ -68,18 +72,21 @@ let
     image.overrideAttrs (old: {
       nativeBuildInputs = old.nativeBuildInputs or [ ] ++ root.nativeBuildInputs;
       buildCommand = ''
-        mkdir "$NIX_BUILD_TOP/root-fs"
+        mkdir -p "$NIX_BUILD_TOP/.root-fs/build"
         (
-          cd "$NIX_BUILD_TOP/root-fs"
-          out=$NIX_BUILD_TOP/root-fs.img
+          cd "$NIX_BUILD_TOP/.root-fs/build"
+          out=${inOneAt}
+          NIX_BUILD_TOP=$PWD TMPDIR=$PWD TEMPDIR=$PWD TMP=$PWD TEMP=$PWD
           PATH=${lib.concatMapStrings (tool: "${lib.getBin tool}/bin:") root.nativeBuildInputs}$PATH
           ${root.buildCommand}
         )
-        chmod -R u+w "$NIX_BUILD_TOP/root-fs"
-        rm -rf "$NIX_BUILD_TOP/root-fs"
-        ${replaced root "$NIX_BUILD_TOP/root-fs.img" old.buildCommand}
+        chmod -R u+w "$NIX_BUILD_TOP/.root-fs/build"
+        rm -rf "$NIX_BUILD_TOP/.root-fs/build"
+        ${replaced root inOneAt old.buildCommand}
       '';
     });
+  # A name of our own: the disk's step unpacks a compressed file system to ./root-fs.img.
+  inOneAt = "$NIX_BUILD_TOP/.root-fs/image";
   # When the file system is as nixpkgs makes it, and only nixpkgs' own step reads it.
   canBeOne =
     image: root: commands:

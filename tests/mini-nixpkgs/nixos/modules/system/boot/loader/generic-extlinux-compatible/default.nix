@@ -3,7 +3,7 @@
 let
   inherit (lib) types mkOption;
   cfg = config.boot.loader.generic-extlinux-compatible;
-  builder = import ./extlinux-conf-builder.nix { pkgs = pkgs.buildPackages; };
+  builder = import ./extlinux-conf-builder.nix { inherit lib; pkgs = pkgs.buildPackages; };
 in
 {
   options.boot.loader = {
