@@ -95,20 +95,25 @@ impl Sshd {
 
     /// Cuts every connection, as a network does that is gone.
     pub fn cut(&self) {
-        let mut cut = 0;
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            let name = process.file_name().to_string_lossy().into_owned();
-            let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let Ok(pid) = name.parse() else { continue };
+        // All of them first: whose parent is killed is no descendant any more, and keeps the connection.
+        let sessions = self.sessions();
+        assert!(!sessions.is_empty(), "nobody is connected\n{}", self.log());
+        for pid in sessions {
+            // One may have ended with another.
+            kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
+        }
+    }
+
+    fn sessions(&self) -> Vec<i32> {
+        let is_session = |pid: &i32| {
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words = String::from_utf8_lossy(&words);
             // From 9.8 on its sessions are called `sshd-session`.
-            let ours = words.starts_with("sshd") && words.contains(": sdbuild-tests");
-            if ours && self.descends(pid) {
-                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-                cut += 1;
-            }
-        }
-        assert_ne!(cut, 0, "nobody is connected\n{}", self.log());
+            words.starts_with("sshd") && words.contains(": sdbuild-tests") && self.descends(*pid)
+        };
+        let names = fs::read_dir("/proc").unwrap().flatten();
+        let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(is_session).collect()
     }
 
     fn descends(&self, pid: i32) -> bool {
