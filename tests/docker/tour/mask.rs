@@ -19,10 +19,17 @@ pub(super) fn tour(text: &str) -> Vec<String> {
 /// What is longer than the terminal is wide goes on in the next row; where depends on how long a number is.
 fn unwrapped(text: &str) -> String {
     let rows = text.lines().map(|line| match line.chars().count() {
-        80 => line.to_owned(),
+        80 if !ends_with_an_age(line) => line.to_owned(),
         _ => format!("{line}\n"),
     });
     rows.collect()
+}
+
+/// The last column of a table that is as wide as the terminal.
+fn ends_with_an_age(line: &str) -> bool {
+    [" s", " min", " h", " d"]
+        .iter()
+        .any(|unit| line.ends_with(unit))
 }
 
 /// A view that was cut off: how far it was is for the moment to decide.
@@ -127,6 +134,8 @@ fn only_what_may_differ_is_masked() {
         masked(&format!("{}b 12 s", "a".repeat(80)))
     );
     assert_ne!(masked("error: one"), masked("error: two"));
+    let row = |age: &str| format!("downloads{age:>71}\nlogs");
+    assert_eq!(masked(&row("2 h")), masked(&row("59 min")));
     assert_eq!(
         masked("✓ kernel          Linux 6.18"),
         masked("! kernel          Linux 5.1")
