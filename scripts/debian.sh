@@ -1,31 +1,109 @@
-# Debian's packages, for the benchmarks and the lab. Sourced, never run.
-# shellcheck shell=bash disable=SC2154  # work comes from the script that sources this
+# Debian's packages, by an apt of our own for any suite and architecture: nothing of this machine's own apt is
+# changed, no root is needed, and whatever comes has passed apt's checks of the archive's signature. Sourced after
+# lib.sh, never run; its user has $work, a folder for it.
+# shellcheck shell=bash disable=SC2154
 
-# Unpacks packages $5… of the suite $1 for the architecture $2 into the folder $4; $3: `all` with what they depend on,
-# `only` without. By apt, from metadata whose signature it checks.
-from_debian() {
-  local suite=$1 architecture=$2 how=$3 into=$4 folder=$work/apt/$1-$2 mirror options package
-  shift 4
+# The keys that Debian's archive signs with.
+find_keyring() {
+  local file
+  for file in /usr/share/keyrings/debian-archive-keyring.{pgp,gpg}; do
+    if [ -r "$file" ]; then
+      printf '%s\n' "$file"
+      return
+    fi
+  done
+  die "the Debian archive's keys are not here (apt-get install debian-archive-keyring)"
+}
+
+# This machine's way to the network (proxy, time-outs, date checks), but none of what would weaken signatures.
+network_habits() {
+  apt-config dump --format '%F "%v";%n' |
+    grep -E '^Acquire::(https?::|Retries|Check-Valid-Until|Check-Date|Max-FutureTime|ForceIPv)' || true
+}
+
+# An apt for the suite $1 and the architecture $2, with more lines of configuration in $3: prints the path of its
+# configuration file. One that is there already is as good.
+apt_root() {
+  local suite=$1 arch=$2 more=${3:-} root=$work/apt/$1-$2 conf keyring mirror
+  keyring=$(find_keyring)
   mirror=$(mirrors | head -n 1)
-  mkdir -p "$folder"/{lists,cache/archives/partial,parts} "$into"/usr/{bin,sbin,lib} "$into/etc"
-  : >"$folder/status"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$folder/sources.list"
-  options=(-qq -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture" -o "Dir::Etc::SourceList=$folder/sources.list"
-    -o "Dir::Etc::SourceParts=$folder/parts" -o "Dir::Etc::Preferences=/dev/null" -o "Dir::Etc::PreferencesParts=$folder/parts"
-    -o "Dir::State::Lists=$folder/lists" -o "Dir::State::Status=$folder/status" -o "Dir::Cache=$folder/cache"
-    -o APT::Sandbox::User=root -o APT::Install-Recommends=false -o Debug::NoLocking=true)
-  apt-get "${options[@]}" update </dev/null >&2
-  if [ "$how" = all ]; then
-    apt-get "${options[@]}" -y --download-only install "$@" </dev/null >&2
-  else
-    (cd "$folder/cache/archives" && apt-get "${options[@]}" download "$@" </dev/null >&2)
+  conf=$root/apt.conf
+  if [ -e "$root/ready" ]; then
+    printf '%s\n' "$conf"
+    return
   fi
-  for package in bin sbin lib; do ln -sfn "usr/$package" "$into/$package"; done
-  [ "$architecture" = arm64 ] || ln -sfn usr/lib64 "$into/lib64"
-  for package in "$folder"/cache/archives/*.deb; do
+  mkdir -p "$root"/{etc/apt.conf.d,etc/preferences.d,etc/sources.list.d,etc/trusted.gpg.d,lists/partial,cache/archives/partial}
+  : >"$root/status"
+  printf 'deb [arch=%s signed-by=%s] %s %s main\n' "$arch" "$keyring" "$mirror" "$suite" >"$root/etc/sources.list"
+  {
+    network_habits
+    cat <<CONF
+Dir "$root";
+Dir::Etc "$root/etc";
+Dir::Etc::trusted "/dev/null";
+Dir::State "$root";
+Dir::State::lists "$root/lists";
+Dir::State::status "$root/status";
+Dir::Cache "$root/cache";
+Dir::Log "$root";
+APT::Architecture "$arch";
+APT::Architectures { "$arch"; };
+APT::Install-Recommends "false";
+APT::Install-Suggests "false";
+APT::Get::AllowUnauthenticated "false";
+APT::Update::Error-Mode "any";
+APT::Sandbox::User "";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+Acquire::Languages "none";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
+$more
+CONF
+  } >"$conf"
+  say "reading $suite/$arch from $mirror"
+  APT_CONFIG=$conf apt-get -qq update >&2 || die "$suite/$arch: the archive's metadata did not pass apt's checks; nothing was written"
+  : >"$root/ready"
+  printf '%s\n' "$conf"
+}
+
+# Packages $5… of the suite $1 for the architecture $2 into the folder $4; $3: `all` with what they depend on, `only`
+# without. $apt_habits: more lines of configuration.
+fetch_packages() {
+  local conf how=$3 folder=$4
+  conf=$(apt_root "$1" "$2" "${apt_habits:-}") || return
+  shift 4
+  [ "$how" = only ] ||
+    mapfile -t < <(APT_CONFIG=$conf apt-get -qq --simulate install "$@" | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
+  [ "$how" = only ] || set -- "${MAPFILE[@]}"
+  [ $# -gt 0 ] || return
+  mkdir -p "$folder" && (cd "$folder" && APT_CONFIG=$conf apt-get -qq download "$@" >&2)
+}
+
+# The files of the packages $2… below the folder $1, laid out as a system of today is. No script of theirs runs.
+unpack_packages() {
+  local into=$1 name package
+  shift
+  for name in bin sbin lib lib64; do
+    mkdir -p "$into/usr/$name"
+    ln -sfn "usr/$name" "$into/$name"
+  done
+  mkdir -p "$into/etc"
+  for package in "$@"; do
     dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink --no-same-owner -C "$into"
   done
-  rm -rf "$folder"
+}
+
+# Both: packages $5… of the suite $1 for the architecture $2, by the way $3, unpacked below the folder $4.
+from_debian() {
+  local packages=$work/packages/$1-$2 into=$4
+  rm -rf "$packages"
+  say "fetching ${*:5} of $1"
+  fetch_packages "$1" "$2" "$3" "$packages" "${@:5}" || die "${*:5} of $1 for $2 cannot be had"
+  unpack_packages "$into" "$packages"/*.deb
+  # The archive moves on; who asks again in another year asks it anew.
+  rm -rf "$packages" "$work/apt/$1-$2"
 }
 
 # The package with the path $1 in the archive and the hash $2, from sdbuild's downloads or from a mirror.
