@@ -3,27 +3,62 @@
 //! Part of the hall. A process that was stopped (Ctrl-Z, `kill -STOP`) finds the answer waiting when it
 //! goes on, and must not take its own absence for somebody else's silence.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// What is counted down at a time, and the moment that a stop counts as: long enough to cost nothing,
+/// short enough to be a moment.
+const TICK: Duration = Duration::from_millis(250);
 
 /// What `work` gives; `None` when it took longer than `limit`. A stop counts as a moment.
 pub async fn at_most<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    /// Long enough to cost nothing, short enough to be a moment.
-    const TICK: Duration = Duration::from_millis(250);
+    let mut left = Countdown::of(limit);
     // Not `pin!`: the future would hold its work twice over.
-    let (mut work, mut left) = (Box::pin(work), limit);
-    loop {
-        let tick = left.min(TICK);
+    let mut work = Box::pin(work);
+    tokio::select! {
+        biased;
+        done = &mut work => Some(done),
         // Work that is never at a loss uses up the task's share of each turn; time passes all the same.
-        let passes = unconstrained(tokio::time::sleep(tick));
-        tokio::select! {
-            biased;
-            done = &mut work => return Some(done),
-            () = passes => left = left.saturating_sub(tick),
+        () = unconstrained(left.is_up()) => None,
+    }
+}
+
+/// Time that runs out beside other things. A stop counts as a moment.
+#[derive(Debug)]
+pub struct Countdown {
+    /// With what is being counted.
+    left: Duration,
+    counted: Duration,
+    tick: Pin<Box<Sleep>>,
+}
+
+impl Countdown {
+    /// Begins with `limit`.
+    pub fn of(limit: Duration) -> Self {
+        let counted = limit.min(TICK);
+        Self {
+            left: limit,
+            counted,
+            tick: Box::pin(sleep(counted)),
         }
-        if left.is_zero() {
-            return None;
+    }
+
+    /// Leaves `limit` at most, or what is being counted just now.
+    pub fn shorten(&mut self, limit: Duration) {
+        self.left = self.left.min(limit);
+    }
+
+    /// Waits until nothing is left. May be dropped at any time, and goes on where it was.
+    pub async fn is_up(&mut self) {
+        while !self.left.is_zero() {
+            self.tick.as_mut().await;
+            self.left = self.left.saturating_sub(self.counted);
+            self.counted = self.left.min(TICK);
+            // From now, not from when it was due: that may be a stop ago.
+            self.tick.as_mut().reset(Instant::now() + self.counted);
         }
     }
 }
@@ -74,5 +109,35 @@ mod tests {
         let waited = at_most(limit, answer);
         let (answered, ()) = tokio::join!(waited, async { stop(limit * 2) });
         assert_eq!(answered, Some(()));
+    }
+
+    #[tokio::test]
+    async fn a_stop_counts_as_a_moment() {
+        let limit = 4 * TICK;
+        let mut left = Countdown::of(limit);
+        stop(2 * limit);
+        let goes_on = async {
+            // The first tick is due at once; the next ones take their time again.
+            tokio::time::sleep(TICK).await;
+        };
+        tokio::select! {
+            biased;
+            () = left.is_up() => panic!("the stop was counted"),
+            () = goes_on => {}
+        }
+        left.is_up().await;
+    }
+
+    #[tokio::test]
+    async fn it_goes_on_where_it_was_and_can_be_shortened() {
+        let mut left = Countdown::of(Duration::from_secs(3600));
+        for _ in 0..3 {
+            tokio::select! {
+                () = left.is_up() => panic!("an hour is not over"),
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+        left.shorten(TICK);
+        left.is_up().await;
     }
 }

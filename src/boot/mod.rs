@@ -9,7 +9,6 @@ mod attended;
 mod console;
 mod container;
 mod copy_in;
-mod countdown;
 mod diagnosis;
 mod disk;
 mod ending;

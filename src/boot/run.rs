@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::boot::container::{self, Emulator};
-use crate::boot::countdown::Countdown;
 use crate::boot::diagnosis;
 use crate::boot::disk::{self, Disk};
 use crate::boot::ending::{command_ended, ended, gave_up, given_back};
@@ -19,6 +18,7 @@ use crate::boot::{Login, Request};
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
+use crate::waiting::Countdown;
 use crate::waiting::at_most;
 
 /// What may still come after the line that tells the failure, and tell more.

@@ -1,8 +1,8 @@
 //! Between those who emit events and the screen: a bounded queue and a thread that alone writes.
 //!
 //! Whoever emits never waits for a reader. When nobody reads, lines of the builder's log are left out and
-//! counted, counts of bytes for programs are left out, and what is said of the run itself is kept. How far a phase is needs no queue: the thread looks
-//! at the newest state when it comes to it.
+//! counted, counts of bytes for programs are left out, and what is said of the run itself is kept. How far
+//! a phase is needs no queue: the thread looks at the newest state when it comes to it.
 
 use std::collections::VecDeque;
 use std::io;

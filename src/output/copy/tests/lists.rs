@@ -1,0 +1,106 @@
+//! What is written beside an image: its manifest, and the list for Raspberry Pi Imager.
+
+use super::*;
+
+#[test]
+fn the_same_facts_are_the_same_bytes_but_for_durations() {
+    let made = || {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = archive(tar::EntryType::Regular, &content(500_000));
+        let order = (product("a.img", Format::None), how(Format::Zstd), false);
+        let image = copy(dir.path(), order).write(bytes.as_slice()).unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(&image.manifest).unwrap();
+        assert!(json["durations"]["copy-out"].is_number());
+        json["durations"].take();
+        (json.to_string(), read(dir.path(), "a.img.zst"))
+    };
+    let (one, two) = (made(), made());
+    assert!(one == two, "{}\n{}", one.0, two.0);
+    assert!(one.0.contains("1970-01-01T00:00:00Z"));
+}
+
+#[test]
+fn a_list_for_imager_is_written_on_request() {
+    let dir = tempfile::Builder::new().prefix("ü x").tempdir().unwrap();
+    for (imager, start) in [
+        (Imager::Here, "file:///"),
+        (
+            Imager::Below("https://a.example/b/".into()),
+            "https://a.example/b/a.img.zst",
+        ),
+    ] {
+        let order = (product("a.img", Format::None), how(Format::Zstd), true);
+        let mut copy = copy(dir.path(), order);
+        copy.order.settings.imager = Some(imager);
+        let bytes = archive(tar::EntryType::Regular, &content(400_000));
+        let image = copy.write(bytes.as_slice()).unwrap();
+        let list = read(dir.path(), "a.img.zst.rpi-imager.json");
+        let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+        let entry = &list["os_list"][0];
+        let url = entry["url"].as_str().unwrap();
+        assert!(url.starts_with(start) && !url.contains([' ', 'ü']), "{url}");
+        assert_eq!(entry["name"], "a");
+        assert_eq!(entry["extract_size"], 400_000);
+        assert_eq!(entry["image_download_size"], image.size);
+        assert_eq!(entry["image_download_sha256"], hex::encode(image.sha256));
+        assert_eq!(entry["release_date"], "1970-01-01");
+    }
+}
+
+#[test]
+fn the_list_names_boards_for_their_systems_only_and_escapes_the_address() {
+    for (base, system, url) in [
+        (
+            "https://a.example/b",
+            "aarch64-linux",
+            "https://a.example/b/a%3Fb.img",
+        ),
+        (
+            "https://a.example",
+            "x86_64-linux",
+            "https://a.example/a%3Fb.img",
+        ),
+        (
+            "https://a.example/b/?c=d",
+            "x86_64-linux",
+            "https://a.example/b/a%3Fb.img?c=d",
+        ),
+        ("folder/", "x86_64-linux", "folder/a?b.img"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut copy = copy(dir.path(), plain(false));
+        copy.product.name = "a?b.img".into();
+        copy.order.settings.imager = Some(Imager::Below(base.into()));
+        copy.order.origin.system = system.into();
+        let bytes = archive(tar::EntryType::Regular, b"x");
+        copy.write(bytes.as_slice()).unwrap();
+        let list = read(dir.path(), "a?b.img.rpi-imager.json");
+        let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+        let entry = &list["os_list"][0];
+        assert_eq!(entry["url"], url);
+        let boards = entry.get("devices").and_then(serde_json::Value::as_array);
+        let wanted = (system == "aarch64-linux").then_some(3);
+        assert_eq!(boards.map(Vec::len), wanted, "{system}");
+    }
+}
+
+#[test]
+fn a_list_of_the_image_that_is_replaced_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "a.img.rpi-imager.json";
+    let bytes = archive(tar::EntryType::Regular, b"new");
+    for other in [name, "b.img.rpi-imager.json"] {
+        std::fs::write(dir.path().join(other), "old").unwrap();
+    }
+    let kept = copy(dir.path(), plain(false));
+    kept.write(bytes.as_slice()).unwrap();
+    assert_eq!(read(dir.path(), name), b"old");
+    let interrupted = copy(dir.path(), plain(true));
+    interrupted.cancel.received(2);
+    interrupted.write(bytes.as_slice()).unwrap_err();
+    assert_eq!(read(dir.path(), name), b"old");
+    let replaced = copy(dir.path(), plain(true));
+    replaced.write(bytes.as_slice()).unwrap();
+    assert!(!dir.path().join(name).exists());
+    assert_eq!(read(dir.path(), "b.img.rpi-imager.json"), b"old");
+}

@@ -1,0 +1,116 @@
+//! What is written, and what is refused: other things than files, names that are taken, full disks.
+
+use std::os::unix::fs::MetadataExt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+
+#[test]
+fn an_image_is_copied_hashed_and_keeps_its_holes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = vec![0; 3 << 20];
+    bytes[2_000_000] = 7;
+    let image = copy(dir.path(), plain(false))
+        .write(archive(tar::EntryType::Regular, &bytes).as_slice())
+        .unwrap();
+    assert_eq!(image.size, 3 << 20);
+    assert_eq!(image.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
+    assert_eq!(std::fs::read(&image.path).unwrap(), bytes);
+    assert!(image.path.metadata().unwrap().blocks() * 512 < 100_000);
+}
+
+#[test]
+fn a_broken_stream_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = archive(tar::EntryType::Regular, &vec![1; 1 << 20]);
+    for cut in [0, 100, 512, 700_000] {
+        let failure = copy(dir.path(), plain(false))
+            .write(&whole[..cut])
+            .unwrap_err();
+        assert!(empty(dir.path()), "{failure}");
+    }
+    let failure = copy(dir.path(), plain(false))
+        .write(&whole[..700_000])
+        .unwrap_err();
+    assert_eq!(failure.class, Class::Environment);
+    assert!(
+        failure.to_string().contains("of the image's 1048576 bytes"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn anything_but_a_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for kind in [
+        tar::EntryType::Symlink,
+        tar::EntryType::Directory,
+        tar::EntryType::Char,
+    ] {
+        let failure = copy(dir.path(), plain(false))
+            .write(archive(kind, b"").as_slice())
+            .unwrap_err();
+        assert_eq!(failure.class, Class::Build);
+    }
+    assert!(empty(dir.path()));
+}
+
+#[test]
+fn a_name_that_is_taken_is_a_usage_error_with_a_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = archive(tar::EntryType::Regular, b"new");
+    let mut old = std::fs::File::create(dir.path().join("a.img")).unwrap();
+    old.write_all(b"old").unwrap();
+    let failure = copy(dir.path(), plain(false))
+        .write(bytes.as_slice())
+        .unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    assert!(failure.hints.iter().any(|h| h.contains("--force")));
+    assert_eq!(std::fs::read(dir.path().join("a.img")).unwrap(), b"old");
+    copy(dir.path(), plain(true))
+        .write(bytes.as_slice())
+        .unwrap();
+    assert_eq!(std::fs::read(dir.path().join("a.img")).unwrap(), b"new");
+}
+
+#[test]
+fn a_sidecar_in_the_way_keeps_everything_out() {
+    for name in ["a.img.sha256", "a.img.bmap", "a.img.json"] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(name), "mine").unwrap();
+        let bytes = archive(tar::EntryType::Regular, b"new");
+        let kept = copy(dir.path(), plain(false));
+        let before = kept.names_are_free().unwrap_err();
+        let after = kept.write(bytes.as_slice()).unwrap_err();
+        for failure in [before, after] {
+            assert_eq!(failure.class, Class::Usage);
+            assert!(failure.to_string().contains(name), "{failure}");
+        }
+        assert_eq!(read(dir.path(), name), b"mine");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        copy(dir.path(), plain(true))
+            .write(bytes.as_slice())
+            .unwrap();
+        assert_ne!(read(dir.path(), name), b"mine");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("a.img.json")).unwrap();
+    let bytes = archive(tar::EntryType::Regular, b"new");
+    let failure = copy(dir.path(), plain(true))
+        .write(bytes.as_slice())
+        .unwrap_err();
+    assert!(failure.to_string().contains("is a folder"), "{failure}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_disk_is_this_machines() {
+    let failure = cannot_write(Path::new("out"), io::ErrorKind::StorageFull.into());
+    assert_eq!(failure.class, Class::Environment);
+    assert!(failure.hints[0].contains("free some space"));
+    let failure = copy(Path::new("/nowhere"), plain(false))
+        .write(archive(tar::EntryType::Regular, b"x").as_slice())
+        .unwrap_err();
+    assert_eq!(failure.class, Class::Environment);
+}
