@@ -117,20 +117,9 @@ mod tests {
 
     fn engine(architecture: &str, rootless: bool) -> EngineFacts {
         EngineFacts {
-            name: "here".into(),
-            version: "20.10".into(),
-            api: (1, 41),
-            os: "linux".into(),
             architecture: architecture.into(),
             rootless,
-            podman: false,
-            desktop: false,
-            kernel: "6.18".into(),
-            memory: 1,
-            cpus: 1,
-            security_options: Vec::new(),
-            root_dir: String::new(),
-            limits_memory: true,
+            ..EngineFacts::sound()
         }
     }
 

@@ -283,20 +283,9 @@ mod tests {
 
     fn engine(kernel: &str, os: &str) -> EngineFacts {
         EngineFacts {
-            name: String::new(),
-            version: String::new(),
-            api: (1, 41),
             os: os.into(),
-            architecture: "x86_64".into(),
-            rootless: false,
-            podman: false,
-            desktop: false,
             kernel: kernel.into(),
-            memory: 1,
-            cpus: 1,
-            security_options: Vec::new(),
-            root_dir: String::new(),
-            limits_memory: true,
+            ..EngineFacts::sound()
         }
     }
 

@@ -154,7 +154,16 @@ async fn base(aim: Aim, settings: &settings::Build, cancel: &Cancel) -> Result<B
         Aim::Image => Emulation::choose(settings.emulation, settings.system, facts)?,
         Aim::Check => Emulation::Native,
     };
-    let architecture: Architecture = facts.architecture.parse()?;
+    cancel.race(base_on(engine, emulation, settings)).await?
+}
+
+/// What builds on `engine` with this way of emulation need of it.
+pub(super) async fn base_on(
+    engine: Engine,
+    emulation: Emulation,
+    settings: &settings::Build,
+) -> Result<Base, Failure> {
+    let architecture: Architecture = engine.facts().architecture.parse()?;
     let locks = settings.common.locks.as_deref();
     let registrar = (emulation != Emulation::Native)
         .then(|| Definition::registrar(architecture, locks))
@@ -163,10 +172,9 @@ async fn base(aim: Aim, settings: &settings::Build, cancel: &Cancel) -> Result<B
         .then(|| Definition::builder(architecture, locks))
         .transpose()?;
     let definitions: Vec<&Definition> = registrar.iter().chain(&builder).collect();
-    let look = lacking(&settings.common, &engine, &definitions);
-    let lacking = cancel.race(look).await??;
+    let lacking = lacking(&settings.common, &engine, &definitions).await?;
     let pull = match &settings.builder_image {
-        Some(reference) => cancel.race(engine.image(reference)).await??.is_none(),
+        Some(reference) => engine.image(reference).await?.is_none(),
         None => false,
     };
     Ok(Base {

@@ -74,20 +74,9 @@ mod tests {
         };
         let settings = settings::Build::resolve(&args, &env).unwrap();
         let facts = EngineFacts {
-            name: String::new(),
-            version: String::new(),
-            api: (1, 41),
-            os: "linux".into(),
-            architecture: "x86_64".into(),
-            rootless: false,
-            podman: false,
-            desktop: false,
-            kernel: String::new(),
             memory,
             cpus,
-            security_options: Vec::new(),
-            root_dir: String::new(),
-            limits_memory: true,
+            ..EngineFacts::sound()
         };
         let chosen = Resources::choose(&settings, &facts, emulated);
         (chosen.jobs, chosen.cores, chosen.connections)

@@ -40,12 +40,7 @@ fn status_and_doctor_tell_a_live_run_from_a_dead_one() {
     }
     let before = Machine::now();
     let person = Person::new();
-    person.write(
-        "sd-card.nix",
-        &product(&fresh("    echo in the middle\n    sleep 600")),
-    );
-    let mut running = Running::start(&mut person.build(&["-v"]));
-    running.until("in the middle");
+    let running = Running::in_the_middle(&person, &[]);
     let run = is_shown_alive(&person);
     running.signal(Signal::SIGKILL);
     drop(running.finish());
@@ -147,6 +142,31 @@ fn doctor_finds_this_machine_fit_and_changes_nothing() {
         latest,
         "not even for a moment was there a container"
     );
+}
+
+#[test]
+fn doctor_knows_whether_a_build_would_need_a_mirror() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&[])).exits(0);
+    let nobody = "http://127.0.0.1:9/debian";
+    let cut_off = person
+        .with("SDBUILD_DEBIAN_MIRROR", nobody)
+        .with("http_proxy", nobody);
+    let mirrors = |person: &Person| {
+        let told = ran(&mut person.sdbuild(&["doctor", "--json"])).stdout;
+        let report: Value = serde_json::from_str(&told).unwrap();
+        let checks = report["checks"].as_array().unwrap().iter();
+        let mut mirrors = checks.filter(|check| check["topic"] == "Debian mirrors");
+        mirrors.next().unwrap()["verdict"].clone()
+    };
+    assert_eq!(mirrors(&cut_off), "warning", "all packages are here");
+    let empty = cut_off.state.path().join("cache");
+    let cold = cut_off.with("XDG_CACHE_HOME", empty.to_str().unwrap());
+    assert_eq!(mirrors(&cold), "bad", "a build would fetch");
 }
 
 #[test]

@@ -11,10 +11,7 @@ fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
     }
     let before = Machine::now();
     let person = Person::new();
-    let script = fresh("    echo in the middle\n    sleep 600");
-    person.write("sd-card.nix", &product(&script));
-    let mut build = Running::start(&mut person.build(&["-v", "--emulation", "private"]));
-    build.until("in the middle");
+    let build = Running::in_the_middle(&person, &["--emulation", "private"]);
     let builder = containers("builder").remove(0);
     // Paused, its leash cannot end it before we do.
     docker(&["pause", &builder]);
@@ -35,10 +32,7 @@ fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
         return;
     }
     let person = Person::new();
-    let script = fresh("    echo in the middle\n    sleep 600");
-    person.write("sd-card.nix", &product(&script));
-    let mut build = Running::start(&mut person.build(&["-v", "--emulation", "private"]));
-    build.until("in the middle");
+    let build = Running::in_the_middle(&person, &["--emulation", "private"]);
     let builder = containers("builder").remove(0);
     build.signal(Signal::SIGKILL);
     build.finish();
@@ -59,10 +53,7 @@ fn a_private_build_forgets_the_dead_run_that_it_swept() {
         return;
     }
     let person = Person::new();
-    let script = fresh("    echo in the middle\n    sleep 600");
-    person.write("sd-card.nix", &product(&script));
-    let mut build = Running::start(&mut person.build(&["-v", "--emulation", "private"]));
-    build.until("in the middle");
+    let build = Running::in_the_middle(&person, &["--emulation", "private"]);
     build.signal(Signal::SIGKILL);
     build.finish();
     let runs = person.state.path().join(".local/state/sdbuild/runs");

@@ -270,6 +270,15 @@ impl Running {
         }
     }
 
+    /// A build that is in the middle of something when this returns, and would stay there.
+    pub fn in_the_middle(person: &Person, more: &[&str]) -> Self {
+        let script = fresh("    echo in the middle\n    sleep 600");
+        person.write("sd-card.nix", &product(&script));
+        let mut running = Self::start(&mut person.build(&[&["-v"], more].concat()));
+        running.until("in the middle");
+        running
+    }
+
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap())
     }

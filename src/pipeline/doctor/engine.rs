@@ -3,10 +3,10 @@
 use crate::amount::bytes;
 use crate::engine::{Engine, EngineFacts};
 use crate::failure::Failure;
-use crate::oci::{Architecture, Definition};
 use crate::pipeline::doctor::Check;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::facts::{FIX_BINARY, version};
+use crate::pipeline::plan::base_on;
 use crate::settings::{self, Emulate};
 
 /// Evaluating a NixOS system takes 1 to 2 GB, and a compiler beside it as much again.
@@ -138,54 +138,20 @@ fn memory(facts: &EngineFacts, settings: &settings::Build) -> Check {
     }
 }
 
-/// Whether every container image is loaded.
-pub(super) async fn holds_images(
+/// Whether the engine holds every container image, or this machine all that they are made of.
+pub(super) async fn lacks_no_package(
     engine: &Engine,
     settings: &settings::Build,
 ) -> Result<bool, Failure> {
-    let facts = engine.facts();
-    let architecture = facts.architecture.parse()?;
-    let locks = settings.common.locks.as_deref();
-    let mut wanted = Vec::new();
-    let taken = Emulation::choose(settings.emulation, settings.system, facts)?;
-    if taken != Emulation::Native {
-        wanted.push(Definition::registrar(architecture, locks)?.reference());
-    }
-    wanted.push(match &settings.builder_image {
-        Some(reference) => reference.clone(),
-        None => Definition::builder(architecture, locks)?.reference(),
-    });
-    for reference in wanted {
-        if engine.image(&reference).await?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let taken = Emulation::choose(settings.emulation, settings.system, engine.facts())?;
+    let base = base_on(engine.clone(), taken, settings).await?;
+    Ok(base.lacking.packages == 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pipeline::doctor::Verdict;
-
-    fn facts() -> EngineFacts {
-        EngineFacts {
-            name: "here".into(),
-            version: "20.10".into(),
-            api: (1, 41),
-            os: "linux".into(),
-            architecture: "x86_64".into(),
-            rootless: false,
-            podman: false,
-            desktop: false,
-            kernel: "6.18.4-rc1".into(),
-            memory: 16_000_000_000,
-            cpus: 4,
-            security_options: Vec::new(),
-            root_dir: String::new(),
-            limits_memory: true,
-        }
-    }
 
     fn settings() -> settings::Build {
         let env = settings::Environment {
@@ -197,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_sound_machine_is_good_throughout() {
-        let (facts, settings) = (facts(), settings());
+        let (facts, settings) = (EngineFacts::sound(), settings());
         for check in [
             rights(&facts),
             architecture(&facts),
@@ -224,27 +190,30 @@ mod tests {
     #[test]
     fn whatever_is_wrong_is_found_and_has_a_remedy() {
         let settings = settings();
-        let small = |memory| EngineFacts { memory, ..facts() };
+        let small = |memory| EngineFacts {
+            memory,
+            ..EngineFacts::sound()
+        };
         let rootless = EngineFacts {
             rootless: true,
             kernel: "6.6.12".into(),
-            ..facts()
+            ..EngineFacts::sound()
         };
         let remapped = EngineFacts {
             security_options: vec!["name=userns".into()],
-            ..facts()
+            ..EngineFacts::sound()
         };
         let windows = EngineFacts {
             os: "windows".into(),
-            ..facts()
+            ..EngineFacts::sound()
         };
         let riscv = EngineFacts {
             architecture: "riscv64".into(),
-            ..facts()
+            ..EngineFacts::sound()
         };
         let old = EngineFacts {
             kernel: "3.10.0-1160.el7".into(),
-            ..facts()
+            ..EngineFacts::sound()
         };
         for (check, verdict) in [
             (memory(&small(500_000_000), &settings), Verdict::Bad),

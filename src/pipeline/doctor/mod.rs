@@ -121,9 +121,9 @@ async fn ask_engine(settings: &settings::Build, context: &Context) -> Result<Eng
     })
 }
 
-/// Whether the engine has every container image that a build needs, so that no package is fetched.
+/// Whether a build would fetch no package.
 async fn held(engine: Option<&Engine>, settings: &settings::Build) -> bool {
     let Some(engine) = engine else { return false };
-    let held = at_most(PATIENCE, engine::holds_images(engine, settings)).await;
+    let held = at_most(PATIENCE, engine::lacks_no_package(engine, settings)).await;
     held.is_some_and(|held| held.unwrap_or(false))
 }

@@ -75,7 +75,7 @@ pub(super) async fn ask(settings: &settings::Build) -> Network {
     }
 }
 
-/// What that means for a build. With its container images `held` no package is fetched.
+/// What that means for a build. With all packages `held` none is fetched.
 pub(super) fn checks(network: &Network, settings: &settings::Build, held: bool) -> Vec<Check> {
     let mut checks = vec![mirrors(&network.mirrors, held)];
     checks.push(caches(&network.caches));
@@ -110,7 +110,7 @@ fn mirrors(asked: &[Asked], held: bool) -> Check {
         (None, _, true) => Check::warning(
             topic,
             format!(
-                "none answers ({}); the engine has what they are needed for",
+                "none answers ({}); all that comes from them is here",
                 bad.join("; ")
             ),
         )
