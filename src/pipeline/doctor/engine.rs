@@ -3,6 +3,7 @@
 use crate::amount::bytes;
 use crate::engine::{Engine, EngineFacts};
 use crate::failure::Failure;
+use crate::oci::Architecture;
 use crate::pipeline::doctor::Check;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::facts::{FIX_BINARY, version};

@@ -1,5 +1,6 @@
 //! What is written, and what is refused: other things than files, names that are taken, full disks.
 
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 
 use sha2::{Digest as _, Sha256};
