@@ -1,5 +1,6 @@
 //! `doctor` and `status` against engines that answer by script: what is wrong with one is told, and no
-//! request changes anything. Their mirrors are ports where nobody listens.
+//! request changes anything. Their mirrors are ports where nobody listens,
+//! and their caches are empty.
 
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use crate::support::*;
 fn person(engine: &Server) -> Person {
     let person = Person::new().with("DOCKER_HOST", engine.endpoint.to_string());
     let nobody = "http://127.0.0.1:9/debian";
+    let empty = person.state.path().join("cache");
     person
+        .with("XDG_CACHE_HOME", empty.to_str().unwrap())
         .with("SDBUILD_DEBIAN_MIRROR", nobody)
         .with("SDBUILD_CHANNELS", nobody)
         .with("http_proxy", "http://127.0.0.1:9")
