@@ -28,6 +28,15 @@ nix_phase() {
 }
 events_of() { build_events "$@" >"$work/events" || die "$(jq -r 'select(.event == "failed").message' "$work/events")"; }
 
+# Takes finished images out of the store: large ones, one of each round and way, would fill it. Nothing is made of them.
+forget_images() {
+  # shellcheck disable=SC2016  # for the shell in there
+  docker run --rm --user 1000:1000 --network none --volume "$store:/nix" --env NIX_REMOTE=local --entrypoint sh "$(builder_image)" -c '
+    for path in /nix/store/*-ext4-fs.img* /nix/store/*-nixos-image-*; do
+      case $path in *.drv | *.lock) ;; *) [ ! -e "$path" ] || nix-store --delete --ignore-liveness "$path" ;; esac
+    done' >/dev/null 2>&1 || die "the store keeps its images"
+}
+
 # Compares the ways, alternating. $1 the name, $2 the payload in MiB, $3 a command that prints what round $1 of way $2
 # changes, $4… way:goal.
 compare() {
@@ -41,6 +50,7 @@ compare() {
       configuration "$payload" "$("$change" "$round" "$way")"
       # The first round makes what all the others find.
       if [ "$round" = 0 ]; then nix_phase "$way" >/dev/null; else nix_phase "$way" >>"$work/way-$way"; fi
+      [ "$payload" = 0 ] || forget_images
     done
   done
   for goal; do
