@@ -91,11 +91,14 @@ fn foreign(registry: &Registry, name: &str, (script, changes): (&str, &[&str])) 
 
 /// Builds with the foreign image; it is pulled, and its store volume is its own.
 fn builds_with(person: &Person, reference: &str) -> Ran {
+    let volumes = || docker_lines(&["volume", "ls", "--quiet"]);
+    let before = volumes();
     let ran = ran(&mut person.build(&["--force", "--builder-image", reference]));
-    let volumes = docker_lines(&["volume", "ls", "--quiet"]);
+    let volumes = volumes();
+    // Somebody may have such volumes of their own.
     let own: Vec<_> = volumes
         .iter()
-        .filter(|v| v.starts_with("sdbuild-store-"))
+        .filter(|v| v.starts_with("sdbuild-store-") && !before.contains(v))
         .collect();
     for volume in &own {
         docker(&["volume", "rm", volume]);
