@@ -54,7 +54,7 @@ timed() {
 # Of the numbers on standard input, however many.
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 seconds() { awk "BEGIN { printf \"%.2f s\", $1 / 1000 }"; }
-in_seconds() { awk "BEGIN { printf \"%.3f\", $1 / 1000 }"; }
+in_seconds() { awk "BEGIN { printf \"%.3f\\n\", $1 / 1000 }"; }
 
 # Processor time of all of the engine's containers so far, in milliseconds; nothing where the kernel does not tell.
 containers_time() {
