@@ -76,6 +76,13 @@ impl EngineError {
         matches!(self, Self::Refused { status: 409, .. })
     }
 
+    /// What the engine refuses just now and may do in a moment: the object is in use or on its way out, or
+    /// a container of Podman's ended between the look at it and the signal that was to stop it.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("container state improper"))
+            || self.is_conflict()
+    }
+
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Refused { message, .. } if message.contains("no space left on device") => Some(

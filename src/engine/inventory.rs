@@ -139,13 +139,14 @@ impl Engine {
     }
 
     /// Removes our container `name`, running or not. Not there is a success; a removal that is under
-    /// way already is waited for.
+    /// way already is waited for, and so is an end.
     pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
         let operation = format!("remove container {name}");
         let options = RemoveContainerOptionsBuilder::default()
             .force(true)
             .v(true)
             .build();
+        let mut refusal = None;
         for _ in 0..RECHECKS {
             if !self.container_is_ours(name, &operation).await? {
                 return Ok(());
@@ -154,11 +155,12 @@ impl Engine {
             match ask(operation.clone(), remove).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_not_found() => return Ok(()),
-                Err(error) if error.is_conflict() => tokio::time::sleep(RECHECK).await,
+                Err(error) if error.is_passing() => refusal = Some(error),
                 Err(error) => return Err(error),
             }
+            tokio::time::sleep(RECHECK).await;
         }
-        Err(EngineError::Silent { operation })
+        Err(refusal.unwrap_or(EngineError::Silent { operation }))
     }
 
     /// Whether it is there; an error when it is there and not ours.

@@ -199,13 +199,24 @@ async fn a_load_that_fails_inside_its_stream_is_a_failure() {
     load("{\"stream\":\"Loa").await.unwrap_err();
 }
 
+/// Podman's words for a container that ended between its look at it and its signal.
+const ENDED: &str = "cannot remove container x as it could not be stopped: sending SIGKILL to container x: \
+                     container state improper: stopped";
+
 #[tokio::test]
-async fn a_removal_under_way_is_waited_for() {
+async fn a_removal_or_an_end_under_way_is_waited_for() {
+    for (status, words) in [
+        (409, "removal of container x is already in progress"),
+        (500, ENDED),
+    ] {
+        is_waited_for(status, words).await;
+    }
+}
+
+async fn is_waited_for(status: u16, words: &'static str) {
     let asked = AtomicU32::new(0);
     let (engine, server) = engine(move |request| match request {
-        delete if delete.starts_with("DELETE") => {
-            refused(409, "removal of container x is already in progress")
-        }
+        delete if delete.starts_with("DELETE") => refused(status, words),
         inspect if inspect.contains("/json") => match asked.fetch_add(1, Ordering::SeqCst) {
             0..3 => ok(OURS),
             _ => refused(404, "no such container: x"),
