@@ -41,10 +41,12 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 2 usage, configuration or a damaged image, 3 this machine or the engine, 4 the Nix \
 build failed, 5 something could not be removed (it is listed), 6 check found a trap, 70 a bug in sdbuild, 128+n stopped by signal n. \
-For boot: 4 the image does not boot or lets nobody in; else the code of the command given to --run. \
-For flash, what the card holds after a failure is said with it.
+For boot: 4 the image does not boot or lets nobody in, or the command given to --run took too long; else that \
+command's own code. For shell: the code of what ran there. \
+For flash, what the card holds after a failure is said with it. To answer no is 2.
 
-The engine is found by DOCKER_HOST, the current Docker context, then /var/run/docker.sock.";
+The engine is found by DOCKER_HOST, then DOCKER_CONTEXT or the current Docker context, then as the first that listens of \
+/var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/podman/podman.sock and /run/podman/podman.sock.";
 
 /// How much sdbuild says on standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -128,11 +130,11 @@ pub struct Build {
     #[arg(long, value_enum, value_name = "MODE")]
     pub glue: Option<GlueChoice>,
 
-    /// A container image that has Nix, instead of sdbuild's own.
+    /// A container image that has Nix, instead of sdbuild's own; it stays in the engine.
     #[arg(long, value_name = "REF")]
     pub builder_image: Option<String>,
 
-    /// The folder that the image is written to [default: .].
+    /// The folder that the image is written to; it has to be there [default: .].
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
@@ -148,7 +150,7 @@ pub struct Build {
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true)]
     pub rpi_imager: Option<Option<String>>,
 
-    /// Boot the image when it is written, until a login over SSH works.
+    /// Boot the image when it is written, until root's login over SSH works: within 180 s, with 1024 MiB of memory.
     #[arg(long)]
     pub boot_test: bool,
 
@@ -156,11 +158,11 @@ pub struct Build {
     #[arg(long)]
     pub json: bool,
 
-    /// Binary caches, separated by spaces; empty for none [default: that of NixOS] [env: SDBUILD_SUBSTITUTERS].
+    /// Binary caches in place of NixOS's own, which is to be named again to be kept; separated by spaces, empty for none [default: that of NixOS] [env: SDBUILD_SUBSTITUTERS].
     #[arg(long, value_name = "URLS")]
     pub substituters: Option<String>,
 
-    /// Public keys of the binary caches, separated by spaces [env: SDBUILD_TRUSTED_PUBLIC_KEYS].
+    /// Public keys of binary caches in place of NixOS's own, which is to be named again to be kept; separated by spaces [default: that of NixOS] [env: SDBUILD_TRUSTED_PUBLIC_KEYS].
     #[arg(long, value_name = "KEYS")]
     pub trusted_public_keys: Option<String>,
 
@@ -195,8 +197,8 @@ pub enum DryRun {
 /// `--emulation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EmulationChoice {
-    /// None where the engine's machine runs the system itself; else register, or private where that
-    /// cannot be (rootless engines).
+    /// None where the engine's machine runs the system itself; else register, private where that cannot be
+    /// (rootless engines), or the handler that is there where neither can.
     Auto,
     /// Add a handler to the kernel for the time of the run.
     Register,

@@ -69,7 +69,7 @@ pub struct Check {
 /// `sdbuild try`.
 #[derive(Debug, Args)]
 pub struct Try {
-    /// Keep the image, its key and its configuration in this folder.
+    /// Keep the image, its key and its configuration in this folder, which is made when it is not there.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 

@@ -4,22 +4,28 @@
 pub(super) const BUILD: &str = "\
 Examples:
   sdbuild build                               ./sd-card.nix becomes an image in this folder
-  sdbuild build --config pi/sd-card.nix --output images
+  sdbuild build --config pi/sd-card.nix --output pi   the image goes into that folder too
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set time.timeZone=Europe/Berlin --set 'environment.systemPackages=[ pkgs.vim ]'
   sdbuild build --dry-run                     what would be done, fetched and built";
 
 pub(super) const CLEAN: &str = "\
+Exit code 2 when you do not agree, 5 when something could not be removed.
+
 Examples:
   sdbuild clean --dry-run                     what would go, and what it takes
   sdbuild clean --yes                         for scripts";
 
 pub(super) const BOOT: &str = "\
+Exit code 4 when the image does not boot, lets nobody in, or the command took longer than --timeout; else the \
+command's own.
+
 Examples:
   sdbuild boot card.img                       shows its console; Ctrl-A X ends it
   sdbuild boot card.img --until-ssh --ssh-key ~/.ssh/id_ed25519
-  sdbuild boot card.img --run 'systemctl --failed'";
+  sdbuild boot card.img --run 'systemctl --failed'
+  sdbuild boot card.img --until-ssh --timeout 600 --memory 2048";
 
 pub(super) const FLASH: &str = "\
 Examples:

@@ -23,15 +23,15 @@ pub struct Inside {
     #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
     pub emulation: Option<EmulationChoice>,
 
-    /// A container image that has Nix, instead of sdbuild's own.
+    /// A container image that has Nix, instead of sdbuild's own; it stays in the engine.
     #[arg(long, value_name = "REF")]
     pub builder_image: Option<String>,
 
-    /// Binary caches, separated by spaces; empty for none [default: that of NixOS] [env: SDBUILD_SUBSTITUTERS].
+    /// Binary caches in place of NixOS's own, which is to be named again to be kept; separated by spaces, empty for none [default: that of NixOS] [env: SDBUILD_SUBSTITUTERS].
     #[arg(long, value_name = "URLS")]
     pub substituters: Option<String>,
 
-    /// Public keys of the binary caches, separated by spaces [env: SDBUILD_TRUSTED_PUBLIC_KEYS].
+    /// Public keys of binary caches in place of NixOS's own, which is to be named again to be kept; separated by spaces [default: that of NixOS] [env: SDBUILD_TRUSTED_PUBLIC_KEYS].
     #[arg(long, value_name = "KEYS")]
     pub trusted_public_keys: Option<String>,
 }

@@ -1,5 +1,7 @@
 //! `sdbuild build`: resolve, plan, run, report; then boot what came out, when that is asked for.
 
+use std::path::Path;
+
 use crate::cli;
 use crate::commands::boot::{Bench, Ready};
 use crate::commands::{self, dry_run};
@@ -8,6 +10,7 @@ use crate::failure::{Class, Failure};
 use crate::output::Image;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment, SshKey};
+use crate::shell_word::quoted;
 use crate::ui::{self, Ui};
 
 /// Builds the image and writes its path to standard output as the last line.
@@ -27,18 +30,27 @@ pub async fn run(
             ui.result(&image.path.to_string_lossy())
         }
     };
-    let built = Box::pin(build(settings, env, (ui, context, &tell))).await;
+    let asker = Asker {
+        tell: &tell,
+        goes: None,
+    };
+    let built = Box::pin(build(settings, env, (ui, context, &asker))).await;
     built.map_err(|failure| with_shell(failure, args))
 }
 
-/// How a finished image is told.
-pub(super) type Tell<'a> = dyn Fn(&Image) -> Result<(), Failure> + 'a;
+/// Who wants the image.
+pub(super) struct Asker<'a> {
+    /// How it is told of.
+    pub(super) tell: &'a dyn Fn(&Image) -> Result<(), Failure>,
+    /// How to have one that stays, as a hint, when this one goes with the command.
+    pub(super) goes: Option<&'static str>,
+}
 
 /// Builds the image, tells of it, and boots it when the settings say so.
 pub(super) async fn build(
     settings: settings::Build,
     env: &Environment,
-    (ui, context, tell): (&Ui, &Context, &Tell<'_>),
+    (ui, context, asker): (&Ui, &Context, &Asker<'_>),
 ) -> Result<(), Failure> {
     let boot = boot_test(&settings, env, context).await?;
     let timings = Timings::default();
@@ -60,16 +72,17 @@ pub(super) async fn build(
         image.path.display(),
         hex::encode(image.sha256)
     ));
-    let told = tell(image);
+    let told = (asker.tell)(image);
     let path = image.path.clone();
     // What could not be removed weighs more than a result that nobody could be told.
     done.all_given_back().and(told)?;
     match boot {
         Some(mut ready) => {
             ready.request.image.clone_from(&path);
+            let login = ready.request.login.as_ref();
+            let key = login.and_then(|login| login.key.clone());
             let booted = Box::pin(ready.boot((ui, context))).await;
-            let shown = path.display();
-            booted.map_err(|e| e.context(format!("boot the image, which stays at {shown}")))
+            booted.map_err(|failure| not_booted(failure, &path, (key.as_deref(), asker.goes)))
         }
         None => Ok(()),
     }
@@ -84,6 +97,36 @@ fn with_shell(failure: Failure, args: &cli::Build) -> Failure {
         }
         _ => failure,
     }
+}
+
+/// What `boot` is told and `build` is not: the hints of a failed boot are about these.
+const OPTIONS: &str = "--timeout, --memory, --user and --firmware";
+
+/// Says where the image is, and who has the options that the hints name.
+fn not_booted(
+    failure: Failure,
+    image: &Path,
+    (key, goes): (Option<&Path>, Option<&str>),
+) -> Failure {
+    let (context, hint) = match goes {
+        Some(hint) => ("boot the image".to_owned(), hint.to_owned()),
+        None => (
+            format!("boot the image, which stays at {}", image.display()),
+            again(image, key),
+        ),
+    };
+    let failure = failure.context(context);
+    if failure.class == Class::Interrupted {
+        return failure;
+    }
+    failure.hint(hint)
+}
+
+fn again(image: &Path, key: Option<&Path>) -> String {
+    let word = |path: &Path| quoted(&path.to_string_lossy());
+    let key = key.map(|key| format!(" --ssh-key {}", word(key)));
+    let (image, key) = (word(image), key.unwrap_or_default());
+    format!("boot it again with other options ({OPTIONS}): sdbuild boot {image} --until-ssh{key}")
 }
 
 /// How the image will be booted; what that needs is looked for before the hours of a build.
@@ -108,7 +151,37 @@ async fn boot_test(
         emulator: None,
         firmware: None,
     };
-    let bench = Bench::new(settings::Boot::resolve(&args, env)?);
-    bench.preflight()?;
-    Ok(Some(bench.ready(context).await?))
+    let boot = settings::Boot::with(settings.common.clone(), &args, env)?;
+    let ready = async {
+        let bench = Bench::new(boot);
+        bench.preflight()?;
+        bench.ready(context).await
+    };
+    ready.await.map(Some).map_err(|failure: Failure| {
+        failure.hint(format!(
+            "without a boot test it is built all the same; `sdbuild boot IMAGE --until-ssh` boots it then, and has \
+             {OPTIONS}"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_test_that_failed_names_the_command_that_has_its_options() {
+        let failed = || Failure::environment("no login").hint("give it more time with --timeout");
+        let (image, key) = (Path::new("/my pi/a.img.zst"), Path::new("/k/id"));
+        let failure = not_booted(failed(), image, (Some(key), None));
+        assert!(failure.to_string().contains("stays at /my pi/a.img.zst"));
+        let command = "sdbuild boot '/my pi/a.img.zst' --until-ssh --ssh-key /k/id";
+        assert!(failure.hints[1].ends_with(command), "{:?}", failure.hints);
+        assert!(failure.hints[1].contains("--timeout"));
+        let gone = not_booted(failed(), image, (None, Some("keep it")));
+        assert!(!gone.to_string().contains("stays"), "{gone}");
+        assert_eq!(gone.hints[1..], ["keep it"], "nothing boots what is gone");
+        let stopped = not_booted(Failure::interrupted(), image, (None, None));
+        assert!(stopped.hints.is_empty());
+    }
 }

@@ -28,9 +28,10 @@ pub async fn run(
     context
         .events
         .notice(format!("{} in all", ui::words::bytes(total)));
-    if settings.dry_run || !agreed(&settings, (ui, context)).await? {
+    if settings.dry_run {
         return Ok(());
     }
+    agreed(&settings, (ui, context)).await?;
     let leftovers = Box::pin(inventory.remove(&settings.common, context)).await?;
     if leftovers.is_empty() {
         context.events.notice("removed");
@@ -47,23 +48,40 @@ fn line(item: &Item) -> String {
         .to_owned()
 }
 
-async fn agreed(
-    settings: &settings::Clean,
-    (ui, context): (&Ui, &Context),
-) -> Result<bool, Failure> {
+/// An error unless the person agreed, so that what a script does next does not take all of it for gone.
+async fn agreed(settings: &settings::Clean, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
     if context.cancel.is_cancelled() {
         return Err(Failure::interrupted());
     }
     if settings.yes {
-        return Ok(true);
+        return Ok(());
     }
     // A question is a blocking read: on its own thread, so that a signal still ends it.
     let ui = ui.clone();
     let asked = tokio::task::spawn_blocking(move || ui.confirm("Remove all of this?"));
     let answer = context.cancel.race(asked).await?;
-    match answer.map_err(|e| Failure::new(crate::failure::Class::Internal, e))?? {
-        Some(answer) => Ok(answer),
+    answered(answer.map_err(|e| Failure::new(crate::failure::Class::Internal, e))??)
+}
+
+fn answered(answer: Option<bool>) -> Result<(), Failure> {
+    match answer {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::usage("nothing was removed: you did not agree")),
         None => Err(Failure::usage("standard input is no terminal to ask on")
             .hint("give --yes to remove all of this, or --dry-run to only list it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Class;
+
+    #[test]
+    fn who_does_not_agree_is_not_told_that_all_went_well() {
+        answered(Some(true)).unwrap();
+        for answer in [Some(false), None] {
+            assert_eq!(answered(answer).unwrap_err().class, Class::Usage);
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::commands;
+use crate::commands::build::Asker;
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Image;
 use crate::pipeline::Context;
@@ -16,6 +17,9 @@ use crate::ui::Ui;
 
 /// What the machine is called.
 const NAME: &str = "sdbuild-try";
+/// The options that the hints of a failed boot name are not those of `try`.
+const KEEP: &str = "`sdbuild try --no-boot --output DIR` keeps the image and its key, and `sdbuild boot DIR/*.img \
+    --until-ssh --ssh-key DIR/key` has --timeout, --memory and --firmware";
 
 /// Builds and boots; leaves nothing that was not asked for.
 pub async fn run(
@@ -33,7 +37,11 @@ pub async fn run(
         Some(_) => ui.result(&image.path.to_string_lossy()),
         None => Ok(()),
     };
-    let built = Box::pin(commands::build::build(settings, env, (ui, context, &tell))).await;
+    let asker = Asker {
+        tell: &tell,
+        goes: kept.is_none().then_some(KEEP),
+    };
+    let built = Box::pin(commands::build::build(settings, env, (ui, context, &asker))).await;
     let hint = "`sdbuild doctor` looks at every condition; --no-boot leaves out what booting needs";
     built.map_err(|failure| failure.hint(hint))?;
     let did = if args.no_boot {

@@ -42,6 +42,7 @@ pub use tree::Tree;
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, OrFail as _};
+use crate::shell_word::quoted;
 use target::Target;
 
 /// What was asked for.
@@ -181,12 +182,24 @@ fn permitted(device: &Path, disk: &Disk) -> Result<(), Failure> {
     }
 }
 
+/// This program by `sudo`, which looks for programs in folders of its own, where `~/.cargo/bin` is none.
+fn as_root() -> String {
+    let this = std::env::current_exe().ok();
+    let path = this.as_deref().and_then(Path::to_str).map(quoted);
+    let path = path.unwrap_or_else(|| "\"$(command -v sdbuild)\"".to_owned());
+    format!("`sudo {path}`")
+}
+
 /// Why a disk cannot be opened.
 fn refused(error: &io::Error, node: &str) -> Failure {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EACCES | Errno::EPERM) => {
             Failure::environment(format!("{node} is not open to this user"))
-                .hint(format!("run the same command with sudo, or `sudo setfacl -m u:$USER:rw {node}` until the card is taken out"))
+                .hint(format!(
+                    "run the same command as root, with {} in the place of sdbuild",
+                    as_root()
+                ))
+                .hint(format!("or `sudo setfacl -m u:$USER:rw {node}` until the card is taken out"))
                 .hint("on Debian and Ubuntu the group disk may write to all disks, which is as good as being root")
         }
         Some(Errno::EBUSY) => {
@@ -198,5 +211,20 @@ fn refused(error: &io::Error, node: &str) -> Failure {
             Failure::environment(format!("there is no card in {node}"))
         }
         _ => Failure::environment(format!("open {node}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_write_is_told_a_command_that_sudo_finds() {
+        let failure = refused(&Errno::EACCES.into(), "/dev/sdx");
+        let this = std::env::current_exe().unwrap();
+        assert!(this.is_absolute());
+        let command = format!("`sudo {}`", quoted(this.to_str().unwrap()));
+        assert!(failure.hints[0].contains(&command), "{:?}", failure.hints);
+        assert!(failure.hints[1].contains("setfacl -m u:$USER:rw /dev/sdx"));
     }
 }

@@ -300,6 +300,7 @@ impl Prepared {
             only_evaluates: self.job.request.task.only_evaluates(),
             foreign: self.foreign,
             store: &self.store,
+            keys: &self.job.request.nix.keys,
             shown_folder: self.job.configuration.shown_folder(),
             file: self.job.configuration.file(),
         };

@@ -27,6 +27,8 @@ pub struct Ending<'a> {
     pub foreign: bool,
     /// Name of the store volume.
     pub store: &'a str,
+    /// The keys of binary caches that were trusted.
+    pub keys: &'a [String],
     /// What stands for `/build/config/` in messages.
     pub shown_folder: &'a str,
     /// The configuration's file.
@@ -163,9 +165,8 @@ fn by_machine(
                 .hint("--substituters names other binary caches"),
         ),
         Symptom::KeyUntrusted => Some(
-            Failure::usage("what a binary cache offers is not signed by a key that is trusted").hint(
-                "name the cache's key with --trusted-public-keys, if it is a cache that you trust",
-            ),
+            Failure::usage("what a binary cache offers is not signed by a key that is trusted")
+                .hint(trust(ending.keys)),
         ),
         Symptom::MissingProgram if ending.foreign => Some(
             Failure::usage("the builder's container image has no nix-build")
@@ -200,6 +201,16 @@ fn unreached(findings: &Findings, symptom: Symptom, what: &str) -> String {
         .chain(line)
         .collect::<Vec<_>>()
         .join(": ")
+}
+
+/// The flag takes the place of the keys that are trusted so far: these are named again.
+fn trust(keys: &[String]) -> String {
+    let own = keys.iter().map(String::as_str);
+    let keys: Vec<&str> = own.chain(["ITS-KEY"]).collect();
+    let keys = keys.join(" ");
+    format!(
+        "if you trust that cache, name its key beside those that are trusted: --trusted-public-keys '{keys}'"
+    )
 }
 
 /// Nix could not write to the store volume.

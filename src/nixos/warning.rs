@@ -67,7 +67,8 @@ fn subject(text: &str) -> String {
 fn hint(symptom: Symptom) -> Option<&'static str> {
     if symptom == Symptom::KeyUntrusted {
         return Some(
-            "what it has is built here instead; name its key with --trusted-public-keys, if you trust the cache",
+            "what it has is built here instead; if you trust the cache, give --trusted-public-keys its key and NixOS's own: \
+             the flag takes the place of the keys that are trusted",
         );
     }
     let unreached = matches!(

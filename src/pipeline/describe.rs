@@ -72,7 +72,10 @@ impl Plan {
     }
 
     fn how_it_emulates(&self) -> String {
-        let (engine, system) = (&self.base.engine.facts().architecture, self.settings.system);
+        let facts = self.base.engine.facts();
+        let (engine, system) = (&facts.architecture, self.settings.system);
+        let chosen = self.settings.emulation;
+        let last_resort = self.base.emulation.last_resort(chosen, facts);
         let how = match self.base.emulation {
             Emulation::Native => format!("none: the engine's machine runs {engine} itself"),
             Emulation::Register => format!(
@@ -83,10 +86,12 @@ impl Plan {
                 "private: the engine's machine is {engine}, the image is for {system}; a handler \
                  that the builder alone has"
             ),
+            Emulation::Host if last_resort.is_some() => {
+                "host: a handler that may be there; the engine can have no other".to_owned()
+            }
             Emulation::Host => "host: the handler that is there, as --emulation says".to_owned(),
         };
-        let facts = self.base.engine.facts();
-        let next = |mode: &Emulation| mode.otherwise(self.settings.emulation, facts);
+        let next = |mode: &Emulation| mode.otherwise(chosen, facts);
         let others = std::iter::successors(next(&self.base.emulation), next);
         others.fold(how, |how, other| format!("{how}; else {}", other.handler()))
     }

@@ -6,7 +6,7 @@ use crate::binfmt::{self, Lease, Private, Registrar, RegistrarImage, RegistrarOp
 use crate::event::Phase;
 use crate::failure::{Class, Failure};
 use crate::pipeline::beacon::Beacons;
-use crate::pipeline::emulation::Emulation;
+use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::images::Provided;
 use crate::pipeline::run::sweep;
 use crate::pipeline::scope::Scope;
@@ -54,7 +54,10 @@ impl Run<'_> {
     ) -> Result<Emulation, Failure> {
         let engine = &self.plan.base.engine;
         let mut mode = self.plan.base.emulation;
-        let mut failed = None;
+        let mut failed = mode.last_resort(self.plan.settings.emulation, engine.facts());
+        if let Some(failure) = &failed {
+            self.go_on_with(mode, &on_one_line(failure));
+        }
         loop {
             let failure = match Box::pin(self.set_up(mode, image, scope)).await {
                 Ok(()) => return Ok(mode),
@@ -69,11 +72,16 @@ impl Run<'_> {
                 Some(other) if engine.answers(ANSWER).await => mode = other,
                 _ => return Err(first),
             }
-            let text = format!("{text}; going on with {}", mode.handler());
-            self.context.events.warn(text);
+            self.go_on_with(mode, &text);
             scope.release_lease(&self.context.cancel).await;
             failed = Some(first);
         }
+    }
+
+    fn go_on_with(&self, mode: Emulation, why: &str) {
+        let handler = mode.handler();
+        let events = &self.context.events;
+        events.warn(format!("{why}; going on with {handler}"));
     }
 
     async fn set_up(

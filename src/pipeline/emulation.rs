@@ -43,12 +43,18 @@ impl Emulation {
                 .hint("or give --emulation host when a handler for it is there already"))
             }
             Emulate::Auto if engine.rootless && has_own_tables(engine) => Ok(Self::Private),
-            Emulate::Auto | Emulate::Register if engine.rootless => Err(rootless(engine)),
+            Emulate::Auto if engine.rootless => Ok(Self::Host),
+            Emulate::Register if engine.rootless => Err(rootless(engine)),
             Emulate::Auto | Emulate::Register => Ok(Self::Register),
             Emulate::Private if !has_own_tables(engine) => Err(too_old(engine)
                 .hint("leave --emulation away, or point DOCKER_HOST at a newer machine")),
             Emulate::Private => Ok(Self::Private),
         }
+    }
+
+    /// Why `auto` begins with a handler that may be there: what is told, with what helps, when none is.
+    pub fn last_resort(self, choice: Emulate, engine: &EngineFacts) -> Option<Failure> {
+        (self == Self::Host && choice == Emulate::Auto).then(|| rootless(engine))
     }
 
     /// What to go on with when this one turns out not to work: private where the kernel has it, then a
@@ -107,7 +113,13 @@ fn rootless(engine: &EngineFacts) -> Failure {
         ..failure
     }
     .hint("point DOCKER_HOST at a rootful engine, or at a machine with a newer kernel")
-    .hint("or let root register a qemu-aarch64 handler and give --emulation host")
+    .hint("or let root register a qemu-aarch64 handler, and leave --emulation away")
+}
+
+/// A failure with what else is in the way, on one line.
+pub(super) fn on_one_line(failure: &Failure) -> String {
+    let all = std::iter::once(failure).chain(&failure.also);
+    all.map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -177,8 +189,28 @@ mod tests {
             let failure = Emulation::choose(private, pi, &engine).unwrap_err();
             assert!(failure.to_string().contains("6.7"), "{failure}");
         }
-        let failure = Emulation::choose(auto, pi, &old(&rootless)).unwrap_err();
+    }
+
+    #[test]
+    fn auto_takes_a_handler_that_is_there_when_a_rootless_engine_can_have_no_other() {
+        let pi = System::Aarch64Linux;
+        let old = EngineFacts {
+            kernel: "6.6.12-arch1".into(),
+            ..engine("x86_64", true)
+        };
+        let chosen = |choice| Emulation::choose(choice, pi, &old);
+        let auto = chosen(Emulate::Auto).unwrap();
+        assert_eq!(auto, Emulation::Host);
+        let failure = auto.last_resort(Emulate::Auto, &old).unwrap();
         assert!(failure.to_string().contains("rootless"));
         assert!(failure.also[0].to_string().contains("6.6.12"));
+        assert!(failure.hints[0].contains("DOCKER_HOST"));
+        assert_eq!(auto.otherwise(Emulate::Auto, &old), None);
+        let asked = chosen(Emulate::Host).unwrap();
+        assert!(asked.last_resort(Emulate::Host, &old).is_none());
+        assert!(chosen(Emulate::Register).is_err(), "as asked for");
+        let new = engine("x86_64", true);
+        let private = Emulation::choose(Emulate::Auto, pi, &new).unwrap();
+        assert!(private.last_resort(Emulate::Auto, &new).is_none());
     }
 }

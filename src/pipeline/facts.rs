@@ -196,7 +196,10 @@ pub(super) fn all(mut problems: Vec<Failure>) -> Failure {
     if let Some(at) = problems.iter().position(interrupted) {
         return problems.swap_remove(at);
     }
-    let mut problems = problems.into_iter();
+    let mut problems = problems.into_iter().flat_map(|mut problem| {
+        let also = std::mem::take(&mut problem.also);
+        std::iter::once(problem).chain(also)
+    });
     let unknown = || Failure::message(Class::Internal, "a check failed without a reason");
     let first = problems.next().unwrap_or_else(unknown);
     Failure {
@@ -300,6 +303,15 @@ mod tests {
         assert!(there("4.8", "linux", Emulation::Register, false).is_empty());
         assert!(there("strange", "", Emulation::Register, false).is_empty());
         assert!(there("3.10", "linux", Emulation::Native, true).is_empty());
+    }
+
+    #[test]
+    fn what_a_problem_has_with_it_is_told_too() {
+        let mut rootless = Failure::environment("rootless");
+        rootless.also.push(Failure::environment("old kernel"));
+        let failure = all(vec![Failure::usage("one"), rootless]);
+        let also: Vec<String> = failure.also.iter().map(ToString::to_string).collect();
+        assert_eq!(also, ["rootless", "old kernel"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Common, Environment, System};
 use crate::cli;
 use crate::failure::{Failure, OrFail as _};
-use crate::settings::file::File;
+use crate::settings::origin::Layers;
 
 /// `sdbuild boot`.
 #[derive(Clone, Debug)]
@@ -69,8 +69,20 @@ pub struct BootLogin {
 }
 
 impl Boot {
-    /// Puts together flags, environment and defaults.
+    /// Puts together flags, environment, `sdbuild.toml` and defaults. No configuration is named: the file
+    /// is the one beside `./sd-card.nix`.
     pub fn resolve(args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
+        let here = std::env::current_dir().or_environment("find the current folder")?;
+        Self::in_folder(&here, args, env)
+    }
+
+    fn in_folder(here: &Path, args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
+        let file = Layers::read(here, env)?.common(env)?;
+        Self::with(Common::resolve(env, &file)?, args, env)
+    }
+
+    /// The same for a run that has read its settings files.
+    pub fn with(common: Common, args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
         let here = std::env::current_dir().or_environment("find the current folder")?;
         let absolute = |path: &PathBuf| here.join(path);
         let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
@@ -80,7 +92,7 @@ impl Boot {
             command: args.run.clone(),
         });
         Ok(Self {
-            common: Common::resolve(env, &File::default())?,
+            common,
             image: absolute(&args.image),
             system: match &args.system {
                 Some(system) => System::from_str(system)?,
@@ -134,6 +146,31 @@ mod tests {
             (login.user.as_str(), login.timeout.as_secs()),
             ("root", 180)
         );
+    }
+
+    #[test]
+    fn the_file_beside_the_configuration_and_the_persons_own_hold_here_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("config/sdbuild");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::write(
+            folder.path().join("sdbuild.toml"),
+            "debian-mirror = 'http://near.example/debian'\ncores = 3\n",
+        )
+        .unwrap();
+        std::fs::write(own.join("sdbuild.toml"), "stall-timeout = 7\n").unwrap();
+        let cli = cli::Cli::parse_from(["sdbuild", "boot", "a.img"]);
+        let cli::Command::Boot(args) = cli.command else {
+            panic!("not boot")
+        };
+        let env = Environment {
+            home: Some("/home/me".into()),
+            config_home: Some(folder.path().join("config")),
+            ..Environment::default()
+        };
+        let boot = Boot::in_folder(folder.path(), &args, &env).unwrap();
+        assert_eq!(boot.common.mirrors[0], "http://near.example/debian");
+        assert_eq!(boot.common.stall_timeout.as_secs(), 7);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// `--emulation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emulate {
-    /// None where the engine's machine runs the system itself, else register, else private.
+    /// None where the engine's machine runs the system itself, else register, else private, else host.
     Auto,
     /// Add a handler to the kernel for the time of the run.
     Register,

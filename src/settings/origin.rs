@@ -196,7 +196,7 @@ impl Build {
             ("set", json!(self.set)),
             ("substituters", json!(self.substituters)),
             ("trusted-public-keys", json!(self.trusted_public_keys)),
-            ("cores", json!(self.cores.unwrap_or(0))),
+            ("cores", json!(self.cores)),
             ("jobs", json!(self.jobs)),
             ("connections", json!(self.connections)),
             ("memory-mib", json!(self.memory.map(bytes))),
@@ -283,6 +283,6 @@ mod tests {
             value == json!(4) && matches!(origin, Origin::User(_)),
             "{origin}"
         );
-        assert_eq!(cores(None, None, "", ""), (json!(0), Origin::Default));
+        assert_eq!(cores(None, None, "", ""), (Value::Null, Origin::Default));
     }
 }

@@ -14,6 +14,12 @@ fn every_line_of_ours_in_the_examples_is_a_command_that_we_have() {
         let programs = lines.iter().map(|line| line.split(' ').next().unwrap());
         let programs: Vec<&str> = programs.collect();
         assert_eq!(programs, ["cargo", "sdbuild", "mkdir", "sdbuild"], "{ci:?}");
+        for line in &lines {
+            assert!(
+                !line.contains(['<', '>']),
+                "{ci:?}: a shell would redirect: {line}"
+            );
+        }
         for line in lines.iter().filter(|line| line.starts_with("sdbuild ")) {
             let parsed = Cli::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{ci:?}: {line}: {}", parsed.unwrap_err());

@@ -32,7 +32,8 @@ fn the_question_of_clean_stays_on_the_screen() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    // The error's own colour would be taken for a drawing.
+    let person = Person::new().with("NO_COLOR", "1");
     person.write("cache-of-mine", "");
     let label = "dev.sdbuild.role=store";
     docker(&["volume", "create", "--label", label, "sdbuild-store-asked"]);
@@ -44,6 +45,7 @@ fn the_question_of_clean_stays_on_the_screen() {
         .find("Remove all of this? [y/N] ")
         .expect("the question");
     let after = &seen[question..];
+    assert!(after.contains("you did not agree"), "{after:?}");
     assert!(
         !after.contains('\u{1b}'),
         "nothing is drawn over the question: {after:?}"

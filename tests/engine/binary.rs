@@ -244,6 +244,28 @@ fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
 }
 
 #[test]
+fn a_rootless_engine_with_an_old_kernel_is_planned_with_a_handler_that_may_be_there() {
+    let engine = Server::new(|request| match request {
+        "GET /info" => ok(
+            r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0","SecurityOptions":["name=rootless"]}"#,
+        ),
+        "GET /version" => usual(),
+        _ if request.starts_with("GET /images/") => refused(404, "no such image"),
+        _ => ok("[]"),
+    });
+    let person = person(&engine, |_| {});
+    let planned = ran(&mut person.build(&["--dry-run=plan"])).exits(0).stdout;
+    let line = "emulation      host: a handler that may be there; the engine can have no other\n";
+    assert!(planned.contains(line), "{planned}");
+    for mode in ["register", "private"] {
+        let words = ["--dry-run=plan", "--emulation", mode];
+        ran(&mut person.build(&words))
+            .exits(3)
+            .says(&["6.1.0", "DOCKER_HOST"]);
+    }
+}
+
+#[test]
 fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
     let engine = empty_engine();
     let person = person(&engine, |_| {});

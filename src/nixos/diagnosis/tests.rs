@@ -161,13 +161,15 @@ fn the_machines_troubles_are_the_machines() {
 #[test]
 fn an_unsigned_path_is_the_persons_to_allow() {
     let text = "cannot add path '/nix/store/x' because it lacks a signature by a trusted key";
-    let failure = diagnose(&ending(1), &said(text));
+    let keys = ["cache.nixos.org-1:x=".to_owned(), "mine:y=".to_owned()];
+    let ending = Ending {
+        keys: &keys,
+        ..ending(1)
+    };
+    let failure = diagnose(&ending, &said(text));
     assert_eq!(failure.class, Class::Usage);
-    assert!(
-        failure.hints[0].contains("--trusted-public-keys"),
-        "{:?}",
-        failure.hints
-    );
+    let flag = "--trusted-public-keys 'cache.nixos.org-1:x= mine:y= ITS-KEY'";
+    assert!(failure.hints[0].ends_with(flag), "{:?}", failure.hints);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::engine::{Engine, EngineFacts};
 use crate::failure::Failure;
 use crate::oci::Architecture;
 use crate::pipeline::doctor::Check;
-use crate::pipeline::emulation::Emulation;
+use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::facts::{FIX_BINARY, version};
 use crate::pipeline::plan::base_on;
 use crate::settings::{self, Emulate};
@@ -98,9 +98,11 @@ fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
     let topic = "emulation";
     let choose = |choice| Emulation::choose(choice, settings.system, facts);
     let taken = match choose(settings.emulation) {
-        Ok(taken) => Emulate::from(taken),
+        Ok(taken) => taken,
         Err(failure) => return Check::failed(topic, &failure),
     };
+    let last_resort = taken.last_resort(settings.emulation, facts);
+    let taken = Emulate::from(taken);
     let possible = [None, Register, Private].into_iter();
     let possible = possible.filter(|mode| choose(*mode).is_ok());
     let mut possible: Vec<_> = possible.map(|mode| mode.to_string()).collect();
@@ -110,13 +112,17 @@ fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
         Auto => "auto takes",
         Register | Private | Host | None => "the settings take",
     };
-    Check::good(
-        topic,
-        format!(
-            "{how} `{taken}` for {}; possible: {possible}",
-            settings.system
-        ),
-    )
+    let text = format!(
+        "{how} `{taken}` for {}; possible: {possible}",
+        settings.system
+    );
+    let Some(failure) = last_resort else {
+        return Check::good(topic, text);
+    };
+    Check {
+        remedies: failure.hints.clone(),
+        ..Check::warning(topic, format!("{text}: {}", on_one_line(&failure)))
+    }
 }
 
 fn memory(facts: &EngineFacts, settings: &settings::Build) -> Check {
@@ -219,7 +225,7 @@ mod tests {
         for (check, verdict) in [
             (memory(&small(500_000_000), &settings), Verdict::Bad),
             (memory(&small(2_000_000_000), &settings), Verdict::Warning),
-            (emulation(&rootless, &settings), Verdict::Bad),
+            (emulation(&rootless, &settings), Verdict::Warning),
             (rights(&remapped), Verdict::Warning),
             (architecture(&windows), Verdict::Bad),
             (emulation(&riscv, &settings), Verdict::Bad),

@@ -62,9 +62,9 @@ fn handlers(entries: &[Entry], needed: bool) -> Option<Check> {
         (true, true) => Some(
             Check::bad(
                 topic,
-                "--emulation host needs a handler for aarch64, and none is there",
+                "the build is to use a handler for aarch64 that is there, and none is",
             )
-            .remedy("leave --emulation at auto, or install `qemu-user-static`"),
+            .remedy("install `qemu-user-static`, or leave --emulation at auto where the engine can have another"),
         ),
         (false, true) => Some(Check::good(topic, format!("{names} will be used"))),
         (false, false) => Some(Check::good(
