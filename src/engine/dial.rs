@@ -115,18 +115,24 @@ pub(super) async fn version(
     }
 }
 
-/// What ended a connection that `ssh` forwards, `ssh` knows better.
+/// What ended a connection that `ssh` forwards, `ssh` knows better. It may leave one open that it could not
+/// forward: then the engine is silent, and `ssh` has said why.
 pub(super) fn by_ssh(endpoint: &Endpoint, error: EngineError, said: Option<String>) -> EngineError {
+    let not_forwarded = |said: &str| said.contains("open failed");
     match (&error, said.filter(|said| !said.is_empty())) {
         (EngineError::Connect(ConnectError::NotAnEngine { .. }), Some(reason)) => {
-            ConnectError::Ssh {
-                endpoint: endpoint.clone(),
-                reason,
-            }
-            .into()
+            by(endpoint, reason)
+        }
+        (EngineError::Silent { .. }, Some(reason)) if not_forwarded(&reason) => {
+            by(endpoint, reason)
         }
         _ => error,
     }
+}
+
+fn by(endpoint: &Endpoint, reason: String) -> EngineError {
+    let endpoint = endpoint.clone();
+    ConnectError::Ssh { endpoint, reason }.into()
 }
 
 /// The connection was accepted; what came back instead of a version tells what listens there.
@@ -171,6 +177,20 @@ mod tests {
         let endpoint = Endpoint::Tcp("127.0.0.1:1".into());
         let (client, _) = client(&endpoint).await.unwrap();
         assert_eq!(client.timeout(), NEVER);
+    }
+
+    #[test]
+    fn a_silent_engine_behind_ssh_is_what_ssh_says_of_it() {
+        let endpoint = Endpoint::Tcp("x".into());
+        let told = |said: &str| {
+            let operation = "ask x for its version".into();
+            let silent = EngineError::Silent { operation };
+            by_ssh(&endpoint, silent, Some(said.into())).to_string()
+        };
+        let refused = "channel 2: open failed: connect failed: open failed";
+        assert!(told(refused).contains(refused));
+        let greeting = "Warning: Permanently added 'x' to the list of known hosts.";
+        assert!(told(greeting).contains("did not answer in time"));
     }
 
     /// Answers everything with a body that goes on and on.
