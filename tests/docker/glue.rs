@@ -34,6 +34,11 @@ fn build(person: &Person, glue: &str) -> (PathBuf, BTreeSet<String>) {
 
 /// The derivations that the last run built, as its log has them.
 fn built(person: &Person) -> BTreeSet<String> {
+    builds(person).into_iter().collect()
+}
+
+/// The same in order; what was built twice is there twice.
+fn builds(person: &Person) -> Vec<String> {
     let logs = person.state.path().join(".local/state/sdbuild/logs");
     let newest = fs::read_dir(&logs)
         .unwrap()
@@ -261,6 +266,30 @@ fn a_program_of_the_builders_is_found_before_the_image_is_made() {
     let text = fs::read(auto.image()).unwrap();
     let shell = tree(&auto.image());
     assert!(!text.is_empty() && shell.keys().any(|path| path.ends_with("-leak")));
+}
+
+#[test]
+fn what_fails_without_native_glue_is_not_tried_again() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    // As with a cross configuration: nothing to be had natively, and programs of the builder's make the image.
+    let image = fresh("    exit 1");
+    person.write(
+        "sd-card.nix",
+        &configuration(&format!(
+            "  system.build.sdImage = lib.mkForce ((import pkgs.path {{ system = builtins.currentSystem; }}).runCommand \
+             \"hopeless\" {{ }} ''\n{image}\n  '');"
+        )),
+    );
+    let failed = ran(&mut person.build(&[])).exits(4);
+    let failed = failed.says(&["hopeless"]);
+    let told = failed.stderr.matches("without native glue").count();
+    assert_eq!(told, 1, "{}", failed.stderr);
+    let tries = builds(&person);
+    let tries = tries.iter().filter(|drv| drv.ends_with("-hopeless.drv"));
+    assert_eq!(tries.count(), 1);
 }
 
 #[test]
