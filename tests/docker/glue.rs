@@ -276,17 +276,23 @@ fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
         return;
     }
     let person = Person::new();
-    let firmware = "  sdImage.populateFirmwareCommands = \"cp ${pkgs.runCommand \"leak\" { } \"env >$out\"} firmware/leak\";";
-    let refused = is_refused(&person, firmware);
-    refused.says(&["-leak refers to it", "--glue emulated"]);
-
     // Nobody refers to this one: it is a copy.
     let root = "  sdImage.populateRootCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";";
     let refused = is_refused(&person, root);
-    refused.says(&["-tool is a program of the builder's own architecture"]);
+    refused.says(&[
+        "-tool is a program of the builder's own architecture",
+        "--glue emulated",
+    ]);
 
+    let firmware = "  sdImage.populateFirmwareCommands = \"cp ${pkgs.runCommand \"leak\" { } \"env >$out\"} firmware/leak\";";
+    is_refused(&person, firmware).says(&["-leak refers to it"]);
+
+    person.write(
+        "sd-card.nix",
+        &system("leak", &format!("{root}\n{firmware}")),
+    );
     let auto = ran(&mut person.build(&[])).exits(0);
-    let auto = auto.says(&["without native glue: ", "-tool"]);
+    let auto = auto.says(&["without native glue: ", "own architecture"]);
     let files = tree(&auto.image());
     let (.., tool) = &files["/opt/tool"];
     // What an ELF file says of its machine: 183 is aarch64.
