@@ -34,6 +34,11 @@ fn build(person: &Person, glue: &str) -> (PathBuf, BTreeSet<String>) {
 
 /// The derivations that the last run built, as its log has them.
 fn built(person: &Person) -> BTreeSet<String> {
+    builds(person).into_iter().collect()
+}
+
+/// The same in order; what was built twice is there twice.
+fn builds(person: &Person) -> Vec<String> {
     let logs = person.state.path().join(".local/state/sdbuild/logs");
     let newest = fs::read_dir(&logs)
         .unwrap()
@@ -237,6 +242,15 @@ fn what_depends_on_the_machine_stays_with_the_images() {
     ran(&mut person.build(&["--glue", "native"])).exits(0);
 }
 
+/// Asserts that no image is made natively of a system with `body`, and tells why not.
+fn is_refused(person: &Person, body: &str) -> Ran {
+    person.write("sd-card.nix", &system("leak", body));
+    let refused = ran(&mut person.build(&["--glue", "native"])).exits(4);
+    assert!(person.outputs().is_empty(), "no image");
+    assert!(!built(person).iter().any(|drv| drv.contains(".img")));
+    refused
+}
+
 #[test]
 fn a_program_of_the_builders_is_found_before_the_image_is_made() {
     if !engine_is_here() {
@@ -245,22 +259,68 @@ fn a_program_of_the_builders_is_found_before_the_image_is_made() {
     let person = Person::new();
     // The environment of a derivation names its own shell, and nothing in this text says so.
     let body = "  environment.etc.leak.source = pkgs.runCommand \"leak\" { } \"env >$out\";";
-    person.write("sd-card.nix", &system("leak", body));
-    let refused = ran(&mut person.build(&["--glue", "native"])).exits(4);
+    let refused = is_refused(&person, body);
     let refused = refused.says(&["/bin/bash is a program of the builder's own architecture"]);
     refused.says(&["-leak refers to it", "--glue emulated"]);
-    assert!(person.outputs().is_empty(), "no image");
-    assert!(
-        !built(&person)
-            .iter()
-            .any(|drv| drv.ends_with("ext4-fs.img.drv"))
-    );
 
     let auto = ran(&mut person.build(&[])).exits(0);
     let auto = auto.says(&["without native glue: ", "-leak refers to it"]);
     let text = fs::read(auto.image()).unwrap();
     let shell = tree(&auto.image());
     assert!(!text.is_empty() && shell.keys().any(|path| path.ends_with("-leak")));
+}
+
+#[test]
+fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    // Nobody refers to this one: it is a copy.
+    let root = "  sdImage.populateRootCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";";
+    let refused = is_refused(&person, root);
+    refused.says(&[
+        "-tool is a program of the builder's own architecture",
+        "--glue emulated",
+    ]);
+
+    let firmware = "  sdImage.populateFirmwareCommands = \"cp ${pkgs.runCommand \"leak\" { } \"env >$out\"} firmware/leak\";";
+    is_refused(&person, firmware).says(&["-leak refers to it"]);
+
+    person.write(
+        "sd-card.nix",
+        &system("leak", &format!("{root}\n{firmware}")),
+    );
+    let auto = ran(&mut person.build(&[])).exits(0);
+    let auto = auto.says(&["without native glue: ", "own architecture"]);
+    let files = tree(&auto.image());
+    let (.., tool) = &files["/opt/tool"];
+    // What an ELF file says of its machine: 183 is aarch64.
+    assert_eq!(tool[18..20], [183, 0]);
+}
+
+#[test]
+fn what_fails_without_native_glue_is_not_tried_again() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    // As with a cross configuration: nothing to be had natively, and programs of the builder's make the image.
+    let image = fresh("    exit 1");
+    person.write(
+        "sd-card.nix",
+        &configuration(&format!(
+            "  system.build.sdImage = lib.mkForce ((import pkgs.path {{ system = builtins.currentSystem; }}).runCommand \
+             \"hopeless\" {{ }} ''\n{image}\n  '');"
+        )),
+    );
+    let failed = ran(&mut person.build(&[])).exits(4);
+    let failed = failed.says(&["hopeless"]);
+    let told = failed.stderr.matches("without native glue").count();
+    assert_eq!(told, 1, "{}", failed.stderr);
+    let tries = builds(&person);
+    let tries = tries.iter().filter(|drv| drv.ends_with("-hopeless.drv"));
+    assert_eq!(tries.count(), 1);
 }
 
 #[test]

@@ -95,6 +95,9 @@ let
     && mentions root image.buildCommand && !mentions root commands;
 in
 {
+  # What a configuration's commands name and the image does without: it would be built, emulated, for nothing.
+  unneeded = lib.optional makesMenu (bare (menuOf target.buildPackages).drvPath);
+
   # Stands for the configuration's callPackage, which nixpkgs' module calls with its function for the file system.
   callPackage =
     function: args:
