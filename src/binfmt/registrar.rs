@@ -119,6 +119,20 @@ impl Registrar {
         }
     }
 
+    /// Starts one to look with, never a privileged one. `None` where the table is not mounted: then it has
+    /// no entries, for they go with its last mount.
+    pub async fn look(
+        options: RegistrarOptions,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Option<Self>, Failure> {
+        match Self::launch(options, cancel, events).await {
+            Ok(registrar) => Ok(Some(registrar)),
+            Err(Refusal::Unmounted(_, left)) if left.is_empty() => Ok(None),
+            Err(refusal) => Err(refusal.into_failure()),
+        }
+    }
+
     async fn launch(
         options: RegistrarOptions,
         cancel: &Cancel,
