@@ -27,7 +27,8 @@ impl Emulation {
         let native = engine.architecture == system.architecture();
         let emulable = system == System::Aarch64Linux && engine.architecture == "x86_64";
         match choice {
-            Emulate::Auto | Emulate::None if native => Ok(Self::Native),
+            // Also when a person's own settings say how, for all engines: there is nothing to emulate.
+            _ if native => Ok(Self::Native),
             Emulate::None => Err(Failure::usage(format!(
                 "--emulation none: the engine's machine is {}, the image is for {system}",
                 engine.architecture
@@ -49,6 +50,14 @@ impl Emulation {
                 .hint("leave --emulation away, or point DOCKER_HOST at a newer machine")),
             Emulate::Private => Ok(Self::Private),
         }
+    }
+
+    /// What whoever asked for emulation is told where there is nothing to emulate.
+    pub fn unneeded(self, choice: Emulate, system: System) -> Option<String> {
+        let asked = !matches!(choice, Emulate::Auto | Emulate::None);
+        (asked && self == Self::Native).then(|| {
+            format!("emulation `{choice}` is not needed: the engine's machine runs {system} itself")
+        })
     }
 
     /// What to go on with when this one turns out not to work: private where the kernel has it, then a
@@ -152,6 +161,27 @@ mod tests {
             refuse(register, System::Aarch64Linux, &engine("x86_64", true)),
             Class::Environment
         );
+    }
+
+    #[test]
+    fn what_the_machine_runs_itself_is_never_emulated_whatever_the_settings_say() {
+        use Emulate::{Auto, Host, None, Private, Register};
+        let (pi, native) = (System::Aarch64Linux, engine("aarch64", false));
+        let old = EngineFacts {
+            kernel: "6.6.12".into(),
+            ..engine("aarch64", true)
+        };
+        for choice in [Auto, None, Register, Private, Host] {
+            for engine in [&native, &old] {
+                let chosen = Emulation::choose(choice, pi, engine).unwrap();
+                assert_eq!(chosen, Emulation::Native, "{choice}");
+            }
+            let told = Emulation::Native.unneeded(choice, pi);
+            assert_eq!(told.is_some(), !matches!(choice, Auto | None), "{choice}");
+        }
+        let told = Emulation::Native.unneeded(Private, pi).unwrap();
+        assert!(told.contains("`private`") && told.contains("runs aarch64-linux itself"));
+        assert_eq!(Emulation::Private.unneeded(Private, pi), Option::None);
     }
 
     #[test]

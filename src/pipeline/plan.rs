@@ -2,7 +2,6 @@
 //! been changed when this ends.
 
 use crate::artifact::Cache;
-use crate::cancel::Cancel;
 use crate::engine::{Engine, RunId};
 use crate::event::Phase;
 use crate::failure::{Failure, OrFail as _};
@@ -99,7 +98,7 @@ async fn check(aim: Aim, settings: settings::Build, context: &Context) -> Result
         found.problems.extend(output::preflight(&settings.output));
         found.look_at_output(&settings);
     }
-    let base = found.keep(base(aim, &settings, &context.cancel).await);
+    let base = found.keep(base(aim, &settings, context).await);
     if let Some(base) = &base {
         found.look_there(&base.engine, base.emulation, &settings);
     }
@@ -147,13 +146,19 @@ fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Loc
     Ok(locked.into_iter().find(|locked| locked.answers(&wanted)))
 }
 
-async fn base(aim: Aim, settings: &settings::Build, cancel: &Cancel) -> Result<Base, Failure> {
+async fn base(aim: Aim, settings: &settings::Build, context: &Context) -> Result<Base, Failure> {
+    let Context { cancel, events } = context;
     let engine = connection::connect(&settings.common, cancel).await?;
-    let facts = engine.facts();
+    let (choice, system) = (settings.emulation, settings.system);
     let emulation = match aim {
-        Aim::Image => Emulation::choose(settings.emulation, settings.system, facts)?,
+        Aim::Image => Emulation::choose(choice, system, engine.facts())?,
         Aim::Check => Emulation::Native,
     };
+    if aim == Aim::Image
+        && let Some(told) = emulation.unneeded(choice, system)
+    {
+        events.notice(told);
+    }
     cancel.race(base_on(engine, emulation, settings)).await?
 }
 
