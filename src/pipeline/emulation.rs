@@ -71,6 +71,25 @@ impl Emulation {
         }
     }
 
+    /// Why [`Emulation::Private`] is not for a builder image that runs as root: without capabilities root
+    /// may not make a user namespace that has root in it.
+    pub(super) fn refused_to_root(choice: Emulate) -> Failure {
+        let text = "private emulation is not for a builder image that runs as root";
+        let other = "give an image whose USER is another one";
+        match choice {
+            Emulate::Private => Failure::usage(text)
+                .hint(other)
+                .hint("or leave --emulation away, and sdbuild looks for another way"),
+            // The handler that may be there is tried then, and what is told in the end is that none works.
+            Emulate::Auto | Emulate::Register | Emulate::Host | Emulate::None => {
+                Failure::environment(text)
+                    .barred()
+                    .hint(other)
+                    .hint("or let root register a qemu-aarch64 handler on the engine's machine")
+            }
+        }
+    }
+
     /// What runs the image's programs, for a sentence.
     pub(super) fn handler(self) -> &'static str {
         match self {
@@ -142,6 +161,27 @@ mod tests {
     }
 
     #[test]
+    fn what_the_machine_runs_itself_is_never_emulated_whatever_the_settings_say() {
+        use Emulate::{Auto, Host, None, Private, Register};
+        let (pi, native) = (System::Aarch64Linux, engine("aarch64", false));
+        let old = EngineFacts {
+            kernel: "6.6.12".into(),
+            ..engine("aarch64", true)
+        };
+        for choice in [Auto, None, Register, Private, Host] {
+            for engine in [&native, &old] {
+                let chosen = Emulation::choose(choice, pi, engine).unwrap();
+                assert_eq!(chosen, Emulation::Native, "{choice}");
+            }
+            let told = Emulation::Native.unneeded(choice, pi);
+            assert_eq!(told.is_some(), !matches!(choice, Auto | None), "{choice}");
+        }
+        let told = Emulation::Native.unneeded(Private, pi).unwrap();
+        assert!(told.contains("`private`") && told.contains("runs aarch64-linux itself"));
+        assert_eq!(Emulation::Private.unneeded(Private, pi), Option::None);
+    }
+
+    #[test]
     fn what_cannot_work_is_refused_with_a_way_out() {
         let refuse = |choice, system, engine: &EngineFacts| {
             let failure = Emulation::choose(choice, system, engine).unwrap_err();
@@ -161,27 +201,6 @@ mod tests {
             refuse(register, System::Aarch64Linux, &engine("x86_64", true)),
             Class::Environment
         );
-    }
-
-    #[test]
-    fn what_the_machine_runs_itself_is_never_emulated_whatever_the_settings_say() {
-        use Emulate::{Auto, Host, None, Private, Register};
-        let (pi, native) = (System::Aarch64Linux, engine("aarch64", false));
-        let old = EngineFacts {
-            kernel: "6.6.12".into(),
-            ..engine("aarch64", true)
-        };
-        for choice in [Auto, None, Register, Private, Host] {
-            for engine in [&native, &old] {
-                let chosen = Emulation::choose(choice, pi, engine).unwrap();
-                assert_eq!(chosen, Emulation::Native, "{choice}");
-            }
-            let told = Emulation::Native.unneeded(choice, pi);
-            assert_eq!(told.is_some(), !matches!(choice, Auto | None), "{choice}");
-        }
-        let told = Emulation::Native.unneeded(Private, pi).unwrap();
-        assert!(told.contains("`private`") && told.contains("runs aarch64-linux itself"));
-        assert_eq!(Emulation::Private.unneeded(Private, pi), Option::None);
     }
 
     #[test]
