@@ -13,6 +13,7 @@ use crate::oci::{Architecture, Definition, Lacking};
 use crate::output;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::facts::{Findings, all};
+use crate::pipeline::images::suits;
 use crate::pipeline::resources::Resources;
 use crate::pipeline::{Context, configuration, connection};
 use crate::settings::{self, Common};
@@ -179,7 +180,13 @@ pub(super) async fn base_on(
     let definitions: Vec<&Definition> = registrar.iter().chain(&builder).collect();
     let lacking = lacking(&settings.common, &engine, &definitions).await?;
     let pull = match &settings.builder_image {
-        Some(reference) => engine.image(reference).await?.is_none(),
+        Some(reference) => {
+            let image = engine.image(reference).await?;
+            if let Some(image) = &image {
+                suits(image, settings, (engine.facts(), emulation))?;
+            }
+            image.is_none()
+        }
         None => false,
     };
     Ok(Base {
