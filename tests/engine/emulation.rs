@@ -2,6 +2,7 @@
 //! make no container of any.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use sdbuild::artifact::{Cache, Sha256Hash};
 use sdbuild::oci::{Architecture, Definition};
@@ -20,7 +21,7 @@ struct Machine {
     info: &'static str,
     /// Instead of making a registrar, and of making a probe.
     refusals: (&'static str, &'static str),
-    /// What it tells of `builder:1`.
+    /// What it tells of `builder:1`, and of `builder:2` once that is pulled.
     builder: &'static str,
 }
 
@@ -98,7 +99,15 @@ impl Scene {
             cache.set_note(&note, LAYER).unwrap();
         }
         person.write("sd-card.nix", "{ networking.hostName = \"x\"; }");
-        let engine = Server::new(move |request| answer(request, machine, &definitions));
+        let pulled = AtomicBool::new(false);
+        let engine = Server::new(move |request| match request {
+            "GET /images/builder:2/json" if pulled.load(SeqCst) => ok(machine.builder),
+            pull if pull.starts_with("POST /images/create?") => {
+                pulled.store(true, SeqCst);
+                ok("{}")
+            }
+            other => answer(other, machine, &definitions),
+        });
         let text = |name: &str| folder(name).to_str().unwrap().to_owned();
         let (locks, cache) = (text("locks"), text("cache"));
         let person = person
@@ -108,6 +117,12 @@ impl Scene {
             .with("SDBUILD_DEBIAN_MIRROR", format!("{NOBODY}/debian"))
             .with("http_proxy", NOBODY);
         Self { engine, person }
+    }
+
+    /// What was assembled is forgotten: a build would have to fetch, from nobody.
+    fn with_an_empty_cache(self) -> Self {
+        std::fs::remove_dir_all(self.person.home.path().join("cache")).unwrap();
+        self
     }
 
     fn builds(&self, more: &[&str]) -> Ran {
@@ -219,15 +234,24 @@ fn auto_leaves_private_emulation_out_for_a_builder_of_roots() {
 
 #[test]
 fn private_emulation_for_a_builder_of_roots_is_refused_before_anything_is_done() {
-    let scene = Scene::new(SOUND);
-    let words = ["--emulation", "private", "--builder-image", "builder:1"];
-    let said = scene.builds(&words).exits(2);
-    said.says(&[
-        "private emulation is not for a builder image that runs as root",
-        "hint: give an image whose USER is another one",
-        "hint: or leave --emulation away",
-    ]);
+    let refused = |scene: &Scene, image: &str| {
+        let words = ["--emulation", "private", "--builder-image", image];
+        let said = scene.builds(&words).exits(2);
+        said.says(&[
+            "private emulation is not for a builder image that runs as root",
+            "hint: give an image whose USER is another one",
+            "hint: or leave --emulation away",
+        ]);
+    };
+    let scene = Scene::new(SOUND).with_an_empty_cache();
+    refused(&scene, "builder:1");
     scene.was_only_asked();
+    // Whose one is to be pulled is known after that.
+    refused(&scene, "builder:2");
+    let requests = scene.engine.requests();
+    let others: Vec<_> = requests.iter().filter(|r| !r.starts_with("GET ")).collect();
+    assert_eq!(others.len(), 1, "{others:?}");
+    assert!(others[0].starts_with("POST /images/create?"), "{others:?}");
 }
 
 #[test]
@@ -235,7 +259,8 @@ fn a_builder_image_of_another_machine_is_refused_before_anything_is_done() {
     let scene = Scene::new(Machine {
         builder: OF_ARM,
         ..SOUND
-    });
+    })
+    .with_an_empty_cache();
     let said = scene.builds(&["--builder-image", "builder:1"]).exits(2);
     said.says(&[
         "the builder image builder:1 is for aarch64, the engine's machine is x86_64",
