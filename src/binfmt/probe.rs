@@ -43,7 +43,7 @@ impl Tried {
             }
             Self::Own => {
                 "no other handler is in the way of this one: messages of the engine's kernel (`dmesg`) \
-                 may say more; --emulation register takes another way"
+                 may say more; --emulation register takes another way, where the engine runs as root"
             }
         }
     }
