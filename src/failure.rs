@@ -59,6 +59,8 @@ pub struct Failure {
     pub derivation: Option<String>,
     /// What could not be removed.
     pub teardown: Vec<Leftover>,
+    /// Whether only the way that was tried is barred: another one to the same end may be open.
+    pub barred: bool,
 }
 
 impl Failure {
@@ -73,6 +75,7 @@ impl Failure {
             log: None,
             derivation: None,
             teardown: Vec::new(),
+            barred: false,
         }
     }
 
@@ -107,6 +110,13 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hints.push(hint.to_string());
+        self
+    }
+
+    /// Says that another way to the same end may be open.
+    #[must_use]
+    pub fn barred(mut self) -> Self {
+        self.barred = true;
         self
     }
 

@@ -43,7 +43,7 @@ impl Tried {
             }
             Self::Own => {
                 "no other handler is in the way of this one: messages of the engine's kernel (`dmesg`) \
-                 may say more; --emulation register takes another way"
+                 may say more; --emulation register takes another way, where the engine runs as root"
             }
         }
     }
@@ -121,7 +121,13 @@ pub(super) fn judge(exit: Exit, lines: &[String], handler: Tried) -> Result<(), 
     } else {
         format!("exit status {}, and it said: {said}", exit.code)
     };
-    Err(Failure::environment(text).hint(handler.hint()))
+    let failure = Failure::environment(text).hint(handler.hint());
+    // What the kernel killed for want of memory was not judged.
+    Err(if exit.oom_killed {
+        failure
+    } else {
+        failure.barred()
+    })
 }
 
 /// Some engines cannot even start such a container.
@@ -136,7 +142,7 @@ fn refused(error: EngineError, handler: Tried) -> Failure {
 
 fn no_handler(said: &str, handler: Tried) -> Failure {
     let text = format!("the kernel has no working handler for aarch64: {said}");
-    Failure::environment(text).hint(handler.hint())
+    Failure::environment(text).hint(handler.hint()).barred()
 }
 
 #[cfg(test)]
@@ -170,6 +176,25 @@ mod tests {
             !own.contains("binfmt_misc") && own.contains("register"),
             "{own}"
         );
+    }
+
+    #[test]
+    fn a_verdict_bars_this_way_and_want_of_memory_does_not() {
+        let barred = |code, oom_killed| {
+            let exit = Exit { code, oom_killed };
+            let failure = judge(exit, &[], Tried::Registered).unwrap_err();
+            failure.barred
+        };
+        assert!(barred(126, false) && barred(139, false) && barred(0, false));
+        assert!(!barred(137, true));
+        let refusal = |message: &str| EngineError::Refused {
+            operation: "start container x".into(),
+            status: 400,
+            message: message.into(),
+        };
+        let no_format = refusal("exec /sdbuild/busybox-aarch64: exec format error");
+        assert!(refused(no_format, Tried::Found).barred);
+        assert!(!refused(refusal("no space left on device"), Tried::Found).barred);
     }
 
     #[test]

@@ -10,17 +10,23 @@ const SAID: &str = "sdbuild: private emulation: ";
 /// The verdict on a probe that ran.
 pub(super) fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
     match lines.iter().find_map(|line| line.strip_prefix(SAID)) {
-        Some(step) => Err(explain(step, lines)),
+        Some(step) => Err(explain(step, lines).barred()),
         None => probe::judge(exit, lines, Tried::Own),
     }
 }
 
 /// The engine made no such container, or did not start it.
 pub(super) fn of_engine(error: EngineError) -> Failure {
-    let text = error.to_string().to_lowercase();
+    let words = error.refusal().unwrap_or_default();
+    // Its profiles are all that this container has and others have not.
+    let is_its_own = error.is_forbidden() || words.contains("apparmor");
     let failure = Failure::from(error);
-    if text.contains("seccomp") {
-        failure.hint("the engine takes no seccomp profile from its clients")
+    if words.contains("seccomp") {
+        failure
+            .barred()
+            .hint("the engine takes no seccomp profile from its clients")
+    } else if is_its_own {
+        failure.barred()
     } else {
         failure
     }
@@ -79,6 +85,7 @@ mod tests {
             oom_killed: false,
         };
         let failure = judge(exit, &lines).unwrap_err();
+        assert!(failure.barred);
         (failure.to_string(), failure.hints.join("\n"))
     }
 
@@ -133,12 +140,17 @@ mod tests {
 
     #[test]
     fn an_engine_that_refuses_the_profile_is_named() {
-        let error = EngineError::Refused {
+        let refused = |message: &str| EngineError::Refused {
             operation: "create container x".into(),
             status: 500,
-            message: "opening seccomp profile failed: file name too long".into(),
+            message: message.into(),
         };
-        let failure = of_engine(error);
+        let full = of_engine(refused("no space left on device"));
+        assert!(!full.barred, "no other way is better off");
+        let failure = of_engine(refused(
+            "opening seccomp profile failed: file name too long",
+        ));
+        assert!(failure.barred);
         assert!(
             failure
                 .hints

@@ -7,7 +7,7 @@ use crate::binfmt::registration::{self, HandlerName};
 use crate::binfmt::status::{Entry, Owner, classify};
 use crate::binfmt::wire::{Said, Wire};
 use crate::cancel::Cancel;
-use crate::engine::{Bind, ContainerGuard, ContainerSpec, Engine, Input, Role, RunId};
+use crate::engine::{Bind, ContainerGuard, ContainerSpec, Engine, EngineError, Input, Role, RunId};
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
 use crate::waiting::at_most;
@@ -119,6 +119,20 @@ impl Registrar {
         }
     }
 
+    /// Starts one to look with, never a privileged one. `None` where the table is not mounted: then it has
+    /// no entries, for they go with its last mount.
+    pub async fn look(
+        options: RegistrarOptions,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Option<Self>, Failure> {
+        match Self::launch(options, cancel, events).await {
+            Ok(registrar) => Ok(Some(registrar)),
+            Err(Refusal::Unmounted(_, left)) if left.is_empty() => Ok(None),
+            Err(refusal) => Err(refusal.into_failure()),
+        }
+    }
+
     async fn launch(
         options: RegistrarOptions,
         cancel: &Cancel,
@@ -207,6 +221,7 @@ impl Refusal {
             Self::Unmounted(why, left) => Failure::environment(format!(
                 "binfmt_misc is not mounted on the engine's host: {why}"
             ))
+            .barred()
             .with_teardown(left),
         }
     }
@@ -218,6 +233,7 @@ pub(super) async fn connect(
     options: &RegistrarOptions,
 ) -> Result<Wire, Refusal> {
     let failed = |error: Failure| Refusal::Failed(error.context("start the registrar"));
+    let privileged = options.privileged;
     let container = match guard.create(&options.spec()).await {
         Ok(container) => container,
         // Kernels without the module have no such folder.
@@ -228,10 +244,11 @@ pub(super) async fn connect(
         {
             return Err(Refusal::Unmounted(error.to_string(), Vec::new()));
         }
-        Err(error) => return Err(failed(error.into())),
+        Err(error) => return Err(failed(refused(error, privileged))),
     };
     let mut wire = Wire::new(container.attach().await.map_err(|e| failed(e.into()))?);
-    container.start().await.map_err(|e| failed(e.into()))?;
+    let started = container.start().await;
+    started.map_err(|error| failed(refused(error, privileged)))?;
     match at_most(READY, wire.hear()).await {
         Some(Some(Said::Ready)) => Ok(wire),
         Some(Some(Said::Unmounted(why))) => Err(Refusal::Unmounted(why, Vec::new())),
@@ -240,6 +257,24 @@ pub(super) async fn connect(
         )))),
         Some(None) => Err(failed(wire.gone())),
         None => Err(failed(Failure::environment("it says nothing"))),
+    }
+}
+
+/// The engine does not make or start the container. It is about the registrar alone when it is about what
+/// nobody else has: the table, or all privileges.
+fn refused(error: EngineError, privileged: bool) -> Failure {
+    let words = error.refusal().unwrap_or_default();
+    let is_its_own = if privileged {
+        error.is_forbidden() || words.contains("privileged")
+    } else {
+        let barred = error.is_forbidden() || words.contains("no such file");
+        barred && words.contains("binfmt_misc") || words.contains("mounts denied")
+    };
+    let failure = Failure::from(error);
+    if is_its_own {
+        failure.barred()
+    } else {
+        failure
     }
 }
 
@@ -257,10 +292,15 @@ fn not_registered(name: &HandlerName, why: &str) -> Failure {
     let failure = Failure::environment(format!("register handler {name}: {why}"));
     if why.contains("Permission denied") || why.contains("not permitted") {
         failure
+            .barred()
             .hint("the engine runs without root, or maps users, and cannot register handlers")
             .hint("point DOCKER_HOST at a rootful engine")
     } else if why.contains("switched off") {
-        failure.hint("switch it on with `sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'`")
+        failure
+            .barred()
+            .hint("switch it on with `sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'`")
+    } else if why.contains("Read-only file system") {
+        failure.barred()
     } else {
         failure
     }

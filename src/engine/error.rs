@@ -83,6 +83,26 @@ impl EngineError {
             || self.is_conflict()
     }
 
+    /// The words of an engine that answered, in lower case; none of one that did not.
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Refused { message, .. } => Some(message.to_lowercase()),
+            Self::Connect(_)
+            | Self::Lost { .. }
+            | Self::Silent { .. }
+            | Self::Unexpected { .. }
+            | Self::NotOurs { .. }
+            | Self::Local { .. } => None,
+        }
+    }
+
+    /// The engine, its machine or somebody's rules do not let it.
+    pub fn is_forbidden(&self) -> bool {
+        const WORDS: [&str; 4] = ["denied", "not permitted", "not allowed", "forbidden"];
+        let says = |words: String| WORDS.iter().any(|word| words.contains(word));
+        matches!(self, Self::Refused { status: 403, .. }) || self.refusal().is_some_and(says)
+    }
+
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Refused { message, .. } if message.contains("no space left on device") => Some(
@@ -243,6 +263,23 @@ mod tests {
         );
         assert!(matches!(&error, EngineError::Lost { .. }));
         assert!(error.to_string().contains("refused"), "{error}");
+    }
+
+    #[test]
+    fn what_is_forbidden_is_told_from_what_does_not_work() {
+        for message in [
+            "Mounts denied: \nThe path /x is not shared",
+            "mount: Operation not permitted",
+            "authorization denied by plugin x",
+        ] {
+            assert!(refused(500, message).is_forbidden(), "{message}");
+        }
+        assert!(refused(403, "").is_forbidden());
+        assert!(!refused(500, "no space left on device").is_forbidden());
+        let silent = EngineError::Silent {
+            operation: "mount what was denied".into(),
+        };
+        assert!(!silent.is_forbidden() && silent.refusal().is_none());
     }
 
     #[test]

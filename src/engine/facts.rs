@@ -102,7 +102,7 @@ fn is_in_a_home(root_dir: &str) -> bool {
 }
 
 /// Engines say either the kernel's or Go's name.
-fn normalised(architecture: &str) -> String {
+pub(super) fn normalised(architecture: &str) -> String {
     match architecture {
         "amd64" => "x86_64",
         "arm64" => "aarch64",

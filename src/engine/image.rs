@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::ask::ask;
 use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
+use crate::engine::facts::normalised;
 use crate::engine::labels;
 
 /// A container image that the engine holds.
@@ -30,6 +31,8 @@ pub struct ImageInfo {
     pub size: u64,
     /// The user that its containers run as.
     pub user: Option<String>,
+    /// Whose programs are in it: `x86_64`, `aarch64`, or as the engine says.
+    pub architecture: Option<String>,
     /// Its environment, `KEY=value`.
     pub env: Vec<String>,
     /// When it came to the engine, in seconds since 1970, where the engine tells. When it was made says
@@ -87,14 +90,11 @@ impl Engine {
     pub async fn pull_image(
         &self,
         reference: &str,
-        platform: Option<&str>,
         mut progress: impl FnMut(u64, Option<u64>),
     ) -> Result<(), EngineError> {
         let operation = format!("pull container image {reference}");
-        let options = CreateImageOptionsBuilder::default().from_image(&with_tag(reference));
-        let options = platform
-            .iter()
-            .fold(options, |o, platform| o.platform(platform))
+        let options = CreateImageOptionsBuilder::default()
+            .from_image(&with_tag(reference))
             .build();
         let docker = &self.docker;
         let mut answers = docker.create_image(Some(options), None, None);
@@ -196,6 +196,10 @@ fn image_info(found: ImageInspect) -> ImageInfo {
         labels: config.labels.unwrap_or_default(),
         size: found.size.and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         user: config.user.filter(|user| !user.is_empty()),
+        architecture: found
+            .architecture
+            .filter(|name| !name.is_empty())
+            .map(|name| normalised(&name)),
         env: config.env.unwrap_or_default(),
         loaded: found
             .metadata

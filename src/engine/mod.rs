@@ -53,6 +53,8 @@ pub use spec::{Bind, ContainerSpec, Input, Lifetime, Network};
 use tunnel::Tunnel;
 pub use volume::VolumeInfo;
 
+use crate::waiting::at_most;
+
 /// For the first call, with which an engine shows that it is one: it asks its own helpers for their versions then,
 /// which took 15 s where six builds at once gave it their images to load.
 const FIRST_ANSWER: Duration = Duration::from_secs(30);
@@ -101,10 +103,14 @@ impl Engine {
         &self.endpoint
     }
 
-    /// Whether the engine still says anything, be it a refusal, within `patience`.
+    /// Whether the engine says anything within `patience`, be it a refusal.
     pub async fn answers(&self, patience: Duration) -> bool {
-        crate::waiting::at_most(patience, self.docker.ping())
-            .await
-            .is_some()
+        at_most(patience, self.says_anything()).await == Some(true)
+    }
+
+    /// Whether whoever asks it waits in vain: nothing comes within `patience`, not even the word that
+    /// nobody is there.
+    pub async fn is_silent(&self, patience: Duration) -> bool {
+        at_most(patience, self.says_anything()).await.is_none()
     }
 }

@@ -93,6 +93,7 @@ mod tests {
                 labels: std::collections::HashMap::new(),
                 size: 0,
                 user: user.map(str::to_owned),
+                architecture: None,
                 env: vec![],
                 loaded: None,
             };

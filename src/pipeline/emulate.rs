@@ -64,11 +64,12 @@ impl Run<'_> {
                 Err(failure) if failure.class == Class::Interrupted => return Err(failure),
                 Err(failure) => failure,
             };
-            let about_the_mode = failure.class == Class::Environment && failure.teardown.is_empty();
+            // A full disk or a silent engine is met in every mode, and no reason for a wider surface.
+            let another_may_work = failure.barred && failure.teardown.is_empty();
             let text = failure.to_string();
             let first = together(failed, failure);
             let other = mode.otherwise(self.plan.settings.emulation, engine.facts());
-            match other.filter(|_| about_the_mode) {
+            match other.filter(|_| another_may_work) {
                 Some(other) if engine.answers(ANSWER).await => mode = other,
                 _ => return Err(first),
             }
@@ -97,7 +98,9 @@ impl Run<'_> {
             sweep(self.plan, self.context, (self.beacons, None)).await?;
         }
         if emulation == Emulation::Private {
-            self.has_a_user()?;
+            if self.provided.builder.is_root() {
+                return Err(Emulation::refused_to_root(self.plan.settings.emulation));
+            }
             scope.keep_private(Private::prove(engine, image, run, cancel).await?);
             return Ok(());
         }
@@ -128,18 +131,6 @@ impl Run<'_> {
             Ok(()) => registrar.hold(cancel).await,
             Err(failure) => Err(failure.with_teardown(registrar.release(cancel).await)),
         }
-    }
-
-    /// Root without capabilities may not make a user namespace that has root in it.
-    fn has_a_user(&self) -> Result<(), Failure> {
-        if !self.provided.builder.is_root() {
-            return Ok(());
-        }
-        Err(
-            Failure::usage("private emulation is not for a builder image that runs as root")
-                .hint("give an image whose USER is another one")
-                .hint("or give --emulation register, if the engine runs as root"),
-        )
     }
 }
 

@@ -27,7 +27,8 @@ impl Emulation {
         let native = engine.architecture == system.architecture();
         let emulable = system == System::Aarch64Linux && engine.architecture == "x86_64";
         match choice {
-            Emulate::Auto | Emulate::None if native => Ok(Self::Native),
+            // Also when a person's own settings say how, for all engines: there is nothing to emulate.
+            _ if native => Ok(Self::Native),
             Emulate::None => Err(Failure::usage(format!(
                 "--emulation none: the engine's machine is {}, the image is for {system}",
                 engine.architecture
@@ -57,6 +58,14 @@ impl Emulation {
         (self == Self::Host && choice == Emulate::Auto).then(|| rootless(engine))
     }
 
+    /// What whoever asked for emulation is told where there is nothing to emulate.
+    pub fn unneeded(self, choice: Emulate, system: System) -> Option<String> {
+        let asked = !matches!(choice, Emulate::Auto | Emulate::None);
+        (asked && self == Self::Native).then(|| {
+            format!("emulation `{choice}` is not needed: the engine's machine runs {system} itself")
+        })
+    }
+
     /// What to go on with when this one turns out not to work: private where the kernel has it, then a
     /// handler that may be there already, as virtual machines of desktops have.
     pub fn otherwise(self, choice: Emulate, engine: &EngineFacts) -> Option<Self> {
@@ -65,6 +74,25 @@ impl Emulation {
             Self::Register if has_own_tables(engine) => Some(Self::Private),
             Self::Register | Self::Private => Some(Self::Host),
             Self::Native | Self::Host => None,
+        }
+    }
+
+    /// Why [`Emulation::Private`] is not for a builder image that runs as root: without capabilities root
+    /// may not make a user namespace that has root in it.
+    pub(super) fn refused_to_root(choice: Emulate) -> Failure {
+        let text = "private emulation is not for a builder image that runs as root";
+        let other = "give an image whose USER is another one";
+        match choice {
+            Emulate::Private => Failure::usage(text)
+                .hint(other)
+                .hint("or leave --emulation away, and sdbuild looks for another way"),
+            // The handler that may be there is tried then, and what is told in the end is that none works.
+            Emulate::Auto | Emulate::Register | Emulate::Host | Emulate::None => {
+                Failure::environment(text)
+                    .barred()
+                    .hint(other)
+                    .hint("or let root register a qemu-aarch64 handler on the engine's machine")
+            }
         }
     }
 
@@ -142,6 +170,27 @@ mod tests {
         assert_eq!(choose(System::Aarch64Linux, "x86_64"), Emulation::Register);
         assert_eq!(choose(System::Aarch64Linux, "aarch64"), Emulation::Native);
         assert_eq!(choose(System::X8664Linux, "x86_64"), Emulation::Native);
+    }
+
+    #[test]
+    fn what_the_machine_runs_itself_is_never_emulated_whatever_the_settings_say() {
+        use Emulate::{Auto, Host, None, Private, Register};
+        let (pi, native) = (System::Aarch64Linux, engine("aarch64", false));
+        let old = EngineFacts {
+            kernel: "6.6.12".into(),
+            ..engine("aarch64", true)
+        };
+        for choice in [Auto, None, Register, Private, Host] {
+            for engine in [&native, &old] {
+                let chosen = Emulation::choose(choice, pi, engine).unwrap();
+                assert_eq!(chosen, Emulation::Native, "{choice}");
+            }
+            let told = Emulation::Native.unneeded(choice, pi);
+            assert_eq!(told.is_some(), !matches!(choice, Auto | None), "{choice}");
+        }
+        let told = Emulation::Native.unneeded(Private, pi).unwrap();
+        assert!(told.contains("`private`") && told.contains("runs aarch64-linux itself"));
+        assert_eq!(Emulation::Private.unneeded(Private, pi), Option::None);
     }
 
     #[test]

@@ -4,14 +4,15 @@ use futures_util::future::join_all;
 
 use crate::artifact::{Cache, Fetcher, Network};
 use crate::binfmt::RegistrarImage;
-use crate::engine::Engine;
-use crate::event::Phase;
+use crate::engine::{Engine, EngineFacts, ImageInfo};
+use crate::event::{Events, Phase};
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::builder::BuilderImage;
-use crate::oci::{Definition, Images};
+use crate::oci::{Architecture, Definition, Images};
+use crate::pipeline::emulation::Emulation;
 use crate::pipeline::origin::Containers;
 use crate::pipeline::{Context, Plan};
-use crate::settings::{self, Common};
+use crate::settings::{self, Common, Emulate};
 
 /// What the steps of a run stand on.
 #[derive(Debug)]
@@ -48,12 +49,13 @@ pub(super) async fn provide(plan: &Plan, context: &Context) -> Result<Provided, 
     let settings = &plan.settings;
     let images = images(&settings.common, context)?;
     let (registrar, own) = (&plan.base.registrar, &plan.base.builder);
-    let wanted: Vec<&Definition> = registrar.iter().chain(own).collect();
-    ensure(&plan.base.engine, &images, (&wanted, context)).await?;
+    // Before anything else is fetched: only a pull may show that it is of no use.
     let builder = match &settings.builder_image {
         Some(reference) => foreign(plan, reference, context).await?,
         None => BuilderImage::ours(own.as_ref().map(Definition::reference).unwrap_or_default()),
     };
+    let wanted: Vec<&Definition> = registrar.iter().chain(own).collect();
+    ensure(&plan.base.engine, &images, (&wanted, context)).await?;
     let containers = Containers::new(registrar.as_ref(), own.as_ref(), builder.reference());
     let registrar = registrar.as_ref().map(|image| RegistrarImage {
         reference: image.reference(),
@@ -108,22 +110,141 @@ pub(super) fn store_volume(settings: &settings::Build, image: &BuilderImage) -> 
 async fn foreign(plan: &Plan, reference: &str, context: &Context) -> Result<BuilderImage, Failure> {
     let engine = &plan.base.engine;
     let find = || async { Ok::<_, Failure>(context.cancel.race(engine.image(reference)).await??) };
+    let take = |image: &ImageInfo| {
+        let emulation = plan.base.emulation;
+        suits(image, &plan.settings, (engine.facts(), emulation))?;
+        Ok(BuilderImage::foreign(image, &context.events))
+    };
     if let Some(image) = find().await? {
-        return Ok(BuilderImage::foreign(&image, &context.events));
+        return take(&image);
     }
     let events = context.events.clone();
     let tell = move |done, total| events.bytes(Phase::Pull, done, total);
     let pull = async {
         Ok(context
             .cancel
-            .race(engine.pull_image(reference, None, tell))
+            .race(engine.pull_image(reference, tell))
             .await??)
     };
     context.phase(Phase::Pull, pull).await?;
     match find().await? {
-        Some(image) => Ok(BuilderImage::foreign(&image, &context.events)),
+        Some(image) => take(&image),
         None => Err(Failure::environment(format!(
             "the engine pulled {reference} but does not hold it"
         ))),
+    }
+}
+
+/// Whether Nix can run in `image`, the person's own, on this engine and as they want it.
+pub(super) fn suits(
+    image: &ImageInfo,
+    settings: &settings::Build,
+    (engine, emulation): (&EngineFacts, Emulation),
+) -> Result<(), Failure> {
+    let name = settings.builder_image.as_deref().unwrap_or(&image.id);
+    if let Some(other) = of_another_machine(image, engine) {
+        let machine = &engine.architecture;
+        let failure = Failure::usage(format!(
+            "the builder image {name} is for {other}, the engine's machine is {machine}: Nix itself \
+             would be emulated there, if it ran at all"
+        ));
+        let platform = machine.parse().map_or("", Architecture::as_str);
+        return Err(failure
+            .hint(format!(
+                "pull it for that machine: `{} pull --platform linux/{platform} {name}`",
+                engine.client()
+            ))
+            .hint("or name another one with --builder-image"));
+    }
+    let is_root = BuilderImage::foreign(image, &Events::none()).is_root();
+    match (emulation, settings.emulation) {
+        (Emulation::Private, choice @ Emulate::Private) if is_root => {
+            Err(Emulation::refused_to_root(choice))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The machine that `image` is for, when it is certainly not the engine's.
+fn of_another_machine<'a>(image: &'a ImageInfo, engine: &EngineFacts) -> Option<&'a str> {
+    let architecture = image.architecture.as_deref();
+    architecture.filter(|its| *its != engine.architecture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Class;
+
+    fn settings(emulation: Emulate) -> settings::Build {
+        let env = settings::Environment {
+            home: Some("/nonexistent".into()),
+            ..settings::Environment::default()
+        };
+        let settings = settings::Build::resolve(&crate::cli::Build::default(), &env).unwrap();
+        settings::Build {
+            builder_image: Some("nixos/nix".into()),
+            emulation,
+            ..settings
+        }
+    }
+
+    fn image(architecture: Option<&str>, user: Option<&str>) -> ImageInfo {
+        ImageInfo {
+            id: "sha256:1".into(),
+            tags: vec![],
+            layers: vec![],
+            labels: std::collections::HashMap::new(),
+            size: 0,
+            user: user.map(str::to_owned),
+            architecture: architecture.map(str::to_owned),
+            env: vec![],
+            loaded: None,
+        }
+    }
+
+    #[test]
+    fn an_image_of_another_machine_is_refused_whatever_is_emulated() {
+        let engine = EngineFacts::sound();
+        let judge = |architecture, emulation| {
+            let image = image(architecture, Some("1000"));
+            suits(&image, &settings(Emulate::Auto), (&engine, emulation))
+        };
+        for emulation in [Emulation::Native, Emulation::Register, Emulation::Host] {
+            judge(Some("x86_64"), emulation).unwrap();
+            judge(None, emulation).unwrap();
+            let failure = judge(Some("aarch64"), emulation).unwrap_err();
+            assert_eq!(failure.class, Class::Usage);
+            let text = failure.to_string();
+            assert!(
+                text.contains("nixos/nix is for aarch64, the engine's machine is x86_64"),
+                "{text}"
+            );
+            let hint = "`docker pull --platform linux/amd64 nixos/nix`";
+            assert!(failure.hints[0].contains(hint), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_of_roots_is_refused_only_to_those_who_ask_for_private_emulation() {
+        let engine = EngineFacts::sound();
+        let judge = |user, choice, emulation| {
+            let image = image(Some("x86_64"), user);
+            suits(&image, &settings(choice), (&engine, emulation))
+        };
+        let (asked, auto) = (Emulate::Private, Emulate::Auto);
+        let failure = judge(None, asked, Emulation::Private).unwrap_err();
+        assert_eq!(failure.class, Class::Usage);
+        assert!(!failure.hints.join(" ").contains("private"), "{failure:?}");
+        judge(Some("1000"), asked, Emulation::Private).unwrap();
+        judge(None, auto, Emulation::Private).unwrap();
+        // Where there is nothing to emulate.
+        judge(None, asked, Emulation::Native).unwrap();
+        let failure = Emulation::refused_to_root(auto);
+        assert!(failure.barred && failure.class == Class::Environment);
+        assert!(
+            !failure.hints.join(" ").contains("--emulation"),
+            "{failure:?}"
+        );
     }
 }

@@ -59,7 +59,8 @@ impl Inventory {
             beacons: &beacons,
             own: &run,
         };
-        let found = cancel.race(sweep.find(entries)).await??;
+        let found = sweep.find(entries.unwrap_or_default());
+        let found = cancel.race(found).await??;
         let volumes = sizes(&engine, (&run, registrar_image(&images)), context).await?;
         let cache_size =
             Cache::usage(&settings.cache_dir).or_environment("look into the cache folder")?;

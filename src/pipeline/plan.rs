@@ -2,7 +2,6 @@
 //! been changed when this ends.
 
 use crate::artifact::Cache;
-use crate::cancel::Cancel;
 use crate::engine::{Engine, RunId};
 use crate::event::Phase;
 use crate::failure::{Failure, OrFail as _};
@@ -14,6 +13,7 @@ use crate::oci::{Architecture, Definition, Lacking};
 use crate::output;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::facts::{Findings, all};
+use crate::pipeline::images::suits;
 use crate::pipeline::resources::Resources;
 use crate::pipeline::{Context, configuration, connection};
 use crate::settings::{self, Common};
@@ -99,7 +99,7 @@ async fn check(aim: Aim, settings: settings::Build, context: &Context) -> Result
         found.problems.extend(output::preflight(&settings.output));
         found.look_at_output(&settings);
     }
-    let base = found.keep(base(aim, &settings, &context.cancel).await);
+    let base = found.keep(base(aim, &settings, context).await);
     if let Some(base) = &base {
         found.look_there(&base.engine, base.emulation, &settings);
     }
@@ -147,13 +147,19 @@ fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Loc
     Ok(locked.into_iter().find(|locked| locked.answers(&wanted)))
 }
 
-async fn base(aim: Aim, settings: &settings::Build, cancel: &Cancel) -> Result<Base, Failure> {
+async fn base(aim: Aim, settings: &settings::Build, context: &Context) -> Result<Base, Failure> {
+    let Context { cancel, events } = context;
     let engine = connection::connect(&settings.common, cancel).await?;
-    let facts = engine.facts();
+    let (choice, system) = (settings.emulation, settings.system);
     let emulation = match aim {
-        Aim::Image => Emulation::choose(settings.emulation, settings.system, facts)?,
+        Aim::Image => Emulation::choose(choice, system, engine.facts())?,
         Aim::Check => Emulation::Native,
     };
+    if aim == Aim::Image
+        && let Some(told) = emulation.unneeded(choice, system)
+    {
+        events.notice(told);
+    }
     cancel.race(base_on(engine, emulation, settings)).await?
 }
 
@@ -174,7 +180,13 @@ pub(super) async fn base_on(
     let definitions: Vec<&Definition> = registrar.iter().chain(&builder).collect();
     let lacking = lacking(&settings.common, &engine, &definitions).await?;
     let pull = match &settings.builder_image {
-        Some(reference) => engine.image(reference).await?.is_none(),
+        Some(reference) => {
+            let image = engine.image(reference).await?;
+            if let Some(image) = &image {
+                suits(image, settings, (engine.facts(), emulation))?;
+            }
+            image.is_none()
+        }
         None => false,
     };
     Ok(Base {

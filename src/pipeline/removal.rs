@@ -64,7 +64,7 @@ impl Inventory {
         let mut registrar = if self.found.handlers.is_empty() {
             None
         } else {
-            Some(self.registrar(settings, context).await?)
+            self.registrar(settings, context).await?
         };
         let sweep = Sweep {
             engine: &self.engine,
@@ -86,7 +86,12 @@ impl Inventory {
         Ok(left)
     }
 
-    async fn registrar(&self, settings: &Common, context: &Context) -> Result<Registrar, Failure> {
+    /// None when there is no table any more: what was in it is gone as well.
+    async fn registrar(
+        &self,
+        settings: &Common,
+        context: &Context,
+    ) -> Result<Option<Registrar>, Failure> {
         let reference = if let Some(image) = registrar_image(&self.images) {
             image.id.clone()
         } else {
@@ -98,7 +103,7 @@ impl Inventory {
         };
         let image = RegistrarImage { reference };
         let options = RegistrarOptions::new(&self.engine, &image, &self.run);
-        Registrar::start(options, &context.cancel, &context.events).await
+        Registrar::look(options, &context.cancel, &context.events).await
     }
 
     fn remove_files(&self) -> Vec<Leftover> {

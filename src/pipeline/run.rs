@@ -112,7 +112,7 @@ async fn silence(engine: &Engine) {
     /// A busy engine answers this from memory, if late.
     const SILENT: Duration = Duration::from_secs(5);
     const POLL: Duration = Duration::from_secs(1);
-    while engine.answers(SILENT).await {
+    while !engine.is_silent(SILENT).await {
         tokio::time::sleep(POLL).await;
     }
 }

@@ -119,9 +119,9 @@ async fn see(
     let mut seen = at_most(PATIENCE, lists).await.ok_or_else(silent)???;
     let registrar = registrar_image(&seen.images);
     if seen.entries.is_none() && registrar.is_some() {
-        let entries = table::entries(&engine, (&own, registrar), context).await?;
-        seen.found = find(&engine, (settings, &own), entries.clone()).await?;
-        seen.entries = Some(entries);
+        seen.entries = table::entries(&engine, (&own, registrar), context).await?;
+        let entries = seen.entries.clone().unwrap_or_default();
+        seen.found = find(&engine, (settings, &own), entries).await?;
     }
     seen.volumes = sizes(&engine, (&own, registrar), context).await?;
     Ok(seen)

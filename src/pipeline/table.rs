@@ -33,23 +33,27 @@ pub(super) fn is_here(engine: &Engine) -> bool {
 }
 
 /// The entries of the engine's kernel: through a registrar when its image is loaded, else, for an
-/// engine that may well be here, from this machine's own files. Nothing is fetched to look.
+/// engine that may well be here, from this machine's own files. Nothing is fetched to look. `None` when
+/// they cannot be seen.
 pub(super) async fn entries(
     engine: &Engine,
     (run, image): (&RunId, Option<&ImageInfo>),
     context: &Context,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Option<Vec<Entry>>, Failure> {
+    // None of its runs ever had one there, and those of another engine's it could not remove.
+    if engine.facts().rootless {
+        return Ok(None);
+    }
     let Some(image) = image else {
-        let local = engine.endpoint().is_local().then(local);
-        return Ok(local.unwrap_or_default());
+        return Ok(engine.endpoint().is_local().then(local));
     };
     match asked(engine, (run, image), context).await {
         Err(failure) if failure.class != Class::Interrupted && failure.teardown.is_empty() => {
             let text = format!("cannot look at the kernel's handlers: {failure}");
             context.events.warn(text);
-            Ok(Vec::new())
+            Ok(None)
         }
-        asked => asked,
+        asked => asked.map(Some),
     }
 }
 
@@ -60,7 +64,10 @@ async fn asked(
 ) -> Result<Vec<Entry>, Failure> {
     let reference = image.id.clone();
     let options = RegistrarOptions::new(engine, &RegistrarImage { reference }, run);
-    let mut registrar = Registrar::start(options, &context.cancel, &context.events).await?;
+    let looking = Registrar::look(options, &context.cancel, &context.events);
+    let Some(mut registrar) = looking.await? else {
+        return Ok(Vec::new());
+    };
     let entries = context.cancel.race(registrar.entries()).await;
     // Nothing is held, so nothing is lost by letting go now: whoever reads the list takes their time.
     let left = registrar.release(&context.cancel).await;

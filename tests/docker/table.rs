@@ -205,3 +205,22 @@ fn a_host_without_the_table_is_told_how_to_mount_it() {
         bench.left_nothing();
     });
 }
+
+#[test]
+fn a_look_at_a_host_without_the_table_finds_nothing_and_asks_for_no_privilege() {
+    with_engine(async {
+        let empty = tempfile::tempdir().unwrap();
+        let bench = Bench::new().await;
+        let mut options = bench.options();
+        options.binfmt_dir = empty.path().to_str().unwrap().to_owned();
+        let looked = Registrar::look(options, &bench.cancel, &bench.events).await;
+        assert!(looked.unwrap().is_none());
+        assert!(!bench.warned("privileged"));
+        bench.left_nothing();
+        let options = bench.options();
+        let looked = Registrar::look(options, &bench.cancel, &bench.events).await;
+        let registrar = looked.unwrap().unwrap();
+        assert_eq!(registrar.release(&bench.cancel).await, []);
+        bench.left_nothing();
+    });
+}

@@ -20,10 +20,12 @@ mod support;
 
 mod binary;
 mod doctor;
+mod emulation;
 mod server;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use sdbuild::engine::{Container, ContainerSpec, Endpoint, Engine, EngineError, Role};
 use sdbuild::failure::{Class, Failure};
@@ -134,6 +136,24 @@ async fn an_engine_is_known_by_its_facts() {
         (facts.architecture.as_str(), facts.cpus, facts.client()),
         ("aarch64", 4, "podman")
     );
+}
+
+/// A connection that is refused counted as an answer.
+#[tokio::test]
+async fn an_engine_that_refuses_a_word_answers_and_one_that_is_gone_does_not() {
+    let patience = Duration::from_secs(5);
+    let (engine, server) = engine(|_| refused(500, "busy")).await;
+    assert!(engine.answers(patience).await && !engine.is_silent(patience).await);
+    server.close();
+    assert!(!engine.answers(patience).await);
+    assert!(!engine.is_silent(patience).await, "nobody waits for it");
+    let (engine, _server) = self::engine(|_| {
+        std::thread::sleep(Duration::from_secs(3600));
+        usual()
+    })
+    .await;
+    let moment = Duration::from_millis(300);
+    assert!(!engine.answers(moment).await && engine.is_silent(moment).await);
 }
 
 #[tokio::test]

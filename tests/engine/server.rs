@@ -1,8 +1,10 @@
 //! An engine that answers by script, on loopback: one connection, one request, one reply.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use sdbuild::engine::Endpoint;
 
@@ -28,9 +30,12 @@ pub(crate) fn refused(status: u16, message: &str) -> Reply {
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// A server that lives as long as the test's process.
+/// A server that lives as long as the test's process, unless it is closed.
 pub(crate) struct Server {
     pub(crate) endpoint: Endpoint,
+    address: SocketAddr,
+    closed: Arc<AtomicBool>,
+    listener: JoinHandle<()>,
     log: Log,
 }
 
@@ -38,16 +43,35 @@ impl Server {
     /// Answers every request (`METHOD /path?query`) by `script`; that of connecting is answered already.
     pub(crate) fn new(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
-        let log = Log::default();
+        let address = listener.local_addr().unwrap();
+        let endpoint = Endpoint::Tcp(address.to_string());
+        let (log, closed) = (Log::default(), Arc::new(AtomicBool::new(false)));
         let (script, seen) = (Arc::new(script), Arc::clone(&log));
-        std::thread::spawn(move || {
+        let ends = Arc::clone(&closed);
+        let listener = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if ends.load(Ordering::SeqCst) {
+                    return;
+                }
                 let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
                 std::thread::spawn(move || serve(stream, &*script, &seen));
             }
         });
-        Self { endpoint, log }
+        Self {
+            endpoint,
+            address,
+            closed,
+            listener,
+            log,
+        }
+    }
+
+    /// From now on nobody is there.
+    pub(crate) fn close(self) {
+        self.closed.store(true, Ordering::SeqCst);
+        // It looks when somebody comes.
+        drop(TcpStream::connect(self.address).unwrap());
+        self.listener.join().unwrap();
     }
 
     /// The requests so far, bodies as `METHOD /path complete` or `METHOD /path broken`.
@@ -113,7 +137,12 @@ fn read_body(reader: &mut BufReader<TcpStream>, head: &[String]) -> bool {
         .iter()
         .any(|line| line.to_lowercase() == "transfer-encoding: chunked");
     if !chunked {
-        return true;
+        let length = head.iter().find_map(|line| {
+            let line = line.to_lowercase();
+            line.strip_prefix("content-length: ")?.parse().ok()
+        });
+        let mut body = vec![0; length.unwrap_or(0)];
+        return reader.read_exact(&mut body).is_ok();
     }
     loop {
         let mut size = String::new();

@@ -13,6 +13,41 @@ fn a_table_that_is_not_mounted_comes_with_the_command_that_mounts_it() {
         failure.hints[0].contains("sudo mount -t binfmt_misc"),
         "{failure:?}"
     );
+    assert!(!failure.barred, "who knows why");
+    let again = Refusal::Unmounted("Operation not permitted".into(), Vec::new());
+    assert!(unmounted(again, "").barred);
+}
+
+/// What another way of emulation meets as well is no reason to take it.
+#[test]
+fn only_what_the_engine_refuses_to_the_registrar_alone_bars_this_way() {
+    let refuses = |privileged, message: &str| {
+        let error = EngineError::Refused {
+            operation: "start container x".into(),
+            status: 500,
+            message: message.into(),
+        };
+        let failure = refused(error, privileged);
+        failure.barred
+    };
+    let table = "error mounting \"/proc/sys/fs/binfmt_misc\" to rootfs: permission denied";
+    let desktop = "Mounts denied: \nThe path /proc/sys/fs/binfmt_misc is not shared from the host";
+    let absent = "statfs /proc/sys/fs/binfmt_misc: no such file or directory";
+    let privileges = "privileged mode is incompatible with user namespaces";
+    let full = "mkdir /var/lib/docker/overlay2/x: no space left on device";
+    let storage = "mkdir /var/lib/docker/overlay2/x: permission denied";
+    for barred in [table, desktop, absent] {
+        assert!(refuses(false, barred), "{barred}");
+    }
+    for other in [full, storage, "no such image: sdbuild/registrar"] {
+        assert!(!refuses(false, other), "{other}");
+    }
+    assert!(refuses(true, privileges) && refuses(true, "authorization denied by plugin x"));
+    assert!(!refuses(true, full));
+    let silent = EngineError::Silent {
+        operation: "start container x with binfmt_misc".into(),
+    };
+    assert!(!refused(silent, false).barred);
 }
 
 /// As the shell words it where the container's root is somebody else outside.
@@ -27,4 +62,6 @@ fn an_engine_that_may_not_write_to_the_table() {
     assert!(failure.hints[1].contains("rootful"), "{failure:?}");
     let other = not_registered(&name, "Invalid argument");
     assert!(other.hints.is_empty(), "{other:?}");
+    assert!(failure.barred && !other.barred);
+    assert!(not_registered(&name, "binfmt_misc is switched off").barred);
 }
