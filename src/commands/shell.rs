@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::nixos::session::Session;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
+use crate::shell_word::quoted;
 use crate::terminal;
 
 /// Runs the shell; its exit code is the failure's class when it is not 0.
@@ -50,15 +51,6 @@ pub fn command(args: &cli::Build, derivation: &str) -> String {
     }
     words.push(quoted(derivation));
     words.join(" ")
-}
-
-/// `word` as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/.-_+=:,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
