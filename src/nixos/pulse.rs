@@ -34,6 +34,24 @@ impl Patience {
     }
 }
 
+#[cfg(test)]
+impl Patience {
+    /// One of nobody's, and how often it was asked for.
+    pub(crate) fn counted() -> (Self, tokio::task::JoinHandle<usize>) {
+        let (sender, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1);
+        #[expect(clippy::disallowed_methods, reason = "the handle is returned")]
+        let count = tokio::spawn(async move {
+            let mut count = 0;
+            while let Some(told) = asked.recv().await {
+                told.send(()).unwrap();
+                count += 1;
+            }
+            count
+        });
+        (Self(sender), count)
+    }
+}
+
 /// What a builder is kept alive with once it has started.
 #[derive(Debug)]
 pub(super) struct Pulse {

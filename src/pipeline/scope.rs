@@ -115,6 +115,18 @@ pub(super) fn gave_all_back<T>(settled: &Result<(T, Vec<Leftover>), Failure>) ->
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_builder_that_is_kept_is_asked_for_patience() {
+        let (patience, asked) = builder::Patience::counted();
+        let mut scope = Scope::default();
+        let leashes = scope.leashes();
+        scope.keep_patience(patience);
+        let whom = leashes.borrow().clone();
+        whom.lengthen().await;
+        drop((scope, leashes));
+        assert_eq!(asked.await.unwrap(), 1);
+    }
+
     /// The engine was killed while the registrar started; the next run took its container for that of
     /// a living stranger.
     #[test]

@@ -18,7 +18,7 @@ pub(super) struct Leashes {
 
 impl Leashes {
     /// Each of them is asked for patience.
-    async fn lengthen(self) {
+    pub(super) async fn lengthen(self) {
         let registrar = async {
             if let Some(registrar) = self.registrar {
                 registrar.ask().await;
