@@ -10,8 +10,8 @@
 //! image: what is on a finished image; called by commands, calls nobody
 //! blockmap: which blocks of an image hold data; calls nobody
 //! template: a first configuration; called by commands, calls nobody
-//! amount, disk_space, event, failure, cancel, nix_string, plain_file, shell_word, ssh_key, steering, terminal, transcript, waiting:
-//! the hall, open to every room
+//! amount, disk_space, event, failure, cancel, nix_string, plain_file, shell_word, ssh_key, steering, terminal, transcript,
+//! waiting: the hall, open to every room
 //! ```
 
 pub mod amount;

@@ -1,4 +1,6 @@
-//! Words of a command that a person pastes into their shell. Part of the hall.
+//! Words of commands that a person is to copy into a shell.
+//!
+//! Part of the hall. Nothing here is run by sdbuild: that knows no command lines, only arguments.
 
 /// `word` as a shell takes it.
 pub fn quoted(word: &str) -> String {
@@ -14,13 +16,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_would_read_otherwise_is_quoted() {
-        assert_eq!(
-            quoted("/home/me/.cargo/bin/sdbuild"),
-            "/home/me/.cargo/bin/sdbuild"
-        );
-        assert_eq!(quoted("my pi/it's"), r"'my pi/it'\''s'");
-        assert_eq!(quoted("$(id)"), "'$(id)'");
-        assert_eq!(quoted(""), "''");
+    fn a_shell_reads_back_what_was_meant() {
+        for word in [
+            "",
+            "plain",
+            "a b",
+            "it's",
+            "$(x) `y` \"z\" \\",
+            "~/*",
+            "[::1]",
+        ] {
+            let script = format!("printf %s {}", quoted(word));
+            let shell = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .output();
+            assert_eq!(String::from_utf8(shell.unwrap().stdout).unwrap(), word);
+        }
+        assert_eq!(quoted("ssh://me@pi:22/x.sock"), "ssh://me@pi:22/x.sock");
     }
 }

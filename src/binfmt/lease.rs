@@ -251,6 +251,7 @@ async fn goodbye(mut wire: Wire, name: &str) -> Ended {
 async fn clean_up(options: RegistrarOptions, name: &HandlerName, cancel: &Cancel) -> Vec<Leftover> {
     // A privileged registrar's own mount went with it, and the entries went with the mount.
     let container = format!("{}-2", Role::Registrar.container_name(&options.run));
+    let place = options.engine.place();
     let mut guard = ContainerGuard::arm(&options.engine, container);
     let removed = cancel.bounded(CLEAN_UP, async {
         let mut wire = connect(&mut guard, &options)
@@ -266,7 +267,7 @@ async fn clean_up(options: RegistrarOptions, name: &HandlerName, cancel: &Cancel
     let handler = why.map(|why| Leftover {
         what: format!("handler {name} (it may be gone already)"),
         why,
-        remedy: name.remedy(),
+        remedy: name.remedy(&place),
     });
     handler
         .into_iter()

@@ -7,7 +7,9 @@ use crate::binfmt::registration::{self, HandlerName};
 use crate::binfmt::status::{Entry, Owner, classify};
 use crate::binfmt::wire::{Said, Wire};
 use crate::cancel::Cancel;
-use crate::engine::{Bind, ContainerGuard, ContainerSpec, Engine, EngineError, Input, Role, RunId};
+use crate::engine::{
+    Bind, ContainerGuard, ContainerSpec, Engine, EngineError, Input, Place, Role, RunId,
+};
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
 use crate::waiting::at_most;
@@ -112,8 +114,9 @@ impl Registrar {
                     privileged: true,
                     ..options
                 };
+                let place = privileged.engine.place();
                 let again = Self::launch(privileged, cancel, events).await;
-                again.map_err(|refusal| unmounted(refusal, &why).with_teardown(leftover))
+                again.map_err(|refusal| unmounted(refusal, &why, &place).with_teardown(leftover))
             }
             other => other.map_err(Refusal::into_failure),
         }
@@ -174,8 +177,9 @@ impl Registrar {
     /// Registers the run's handler and holds it until the lease is released.
     pub async fn hold(mut self, cancel: &Cancel) -> Result<Lease, Failure> {
         let name = HandlerName::new(&self.options.run);
+        let place = self.options.engine.place();
         match cancel
-            .race(register(&mut self.wire, &name))
+            .race(register(&mut self.wire, &name, &place))
             .await
             .and_then(|inner| inner)
         {
@@ -278,17 +282,17 @@ fn refused(error: EngineError, privileged: bool) -> Failure {
     }
 }
 
-async fn register(wire: &mut Wire, name: &HandlerName) -> Result<(), Failure> {
+async fn register(wire: &mut Wire, name: &HandlerName, place: &Place) -> Result<(), Failure> {
     let wanted = name.to_string();
     let done = Said::Held(wanted.clone());
     let held = wire
         .order(&format!("hold {wanted}"), &wanted, &done)
         .await?;
-    held.map_err(|why| not_registered(name, &why))
+    held.map_err(|why| not_registered(name, &why, place))
 }
 
 /// The kernel's refusals, as the shell words them, and what each means.
-fn not_registered(name: &HandlerName, why: &str) -> Failure {
+fn not_registered(name: &HandlerName, why: &str, place: &Place) -> Failure {
     let failure = Failure::environment(format!("register handler {name}: {why}"));
     if why.contains("Permission denied") || why.contains("not permitted") {
         failure
@@ -296,9 +300,10 @@ fn not_registered(name: &HandlerName, why: &str) -> Failure {
             .hint("the engine runs without root, or maps users, and cannot register handlers")
             .hint("point DOCKER_HOST at a rootful engine")
     } else if why.contains("switched off") {
+        let switch = place.as_root(&format!("sh -c 'echo 1 > {TABLE}/status'"));
         failure
             .barred()
-            .hint("switch it on with `sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'`")
+            .hint(format!("switch it on with: {switch}"))
     } else if why.contains("Read-only file system") {
         failure.barred()
     } else {
@@ -306,7 +311,7 @@ fn not_registered(name: &HandlerName, why: &str) -> Failure {
     }
 }
 
-fn unmounted(refusal: Refusal, first: &str) -> Failure {
+fn unmounted(refusal: Refusal, first: &str, place: &Place) -> Failure {
     let interrupted = matches!(
         &refusal,
         Refusal::Failed(Failure {
@@ -328,7 +333,8 @@ fn unmounted(refusal: Refusal, first: &str) -> Failure {
             "binfmt_misc is not mounted on the engine's host{why}, and mounting it failed"
         ))
         .hint(format!(
-            "mount it with `sudo mount -t binfmt_misc binfmt_misc {TABLE}`"
+            "mount it with: {}",
+            place.as_root(&format!("mount -t binfmt_misc binfmt_misc {TABLE}"))
         ))
 }
 

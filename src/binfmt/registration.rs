@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::engine::RunId;
+use crate::engine::{Place, RunId};
 
 /// Nothing whose name begins otherwise is ever written to.
 pub(crate) const PREFIX: &str = "sdbuild-aarch64-";
@@ -43,9 +43,11 @@ impl HandlerName {
         &self.0
     }
 
-    /// What a person can run when the entry could not be removed.
-    pub fn remedy(&self) -> String {
-        format!("sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{self}'")
+    /// What a person can run when the entry could not be removed from the table of the engine at `place`.
+    pub fn remedy(&self, place: &Place) -> String {
+        place.as_root(&format!(
+            "sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{self}'"
+        ))
     }
 }
 
@@ -104,6 +106,17 @@ mod tests {
     fn magic_and_mask_read_back_as_measured() {
         assert_eq!(magic(), "7f454c460201010000000000000000000200b700");
         assert_eq!(mask(), "ffffffffffffff00fffffffffffffffffeffffff");
+    }
+
+    #[test]
+    fn an_entry_that_stayed_is_removed_where_it_is() {
+        let name = HandlerName::new(&"0123456789ab".parse().unwrap());
+        let remedy = "sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/sdbuild-aarch64-0123456789ab'";
+        assert_eq!(name.remedy(&Place::usual()), remedy);
+        assert_eq!(
+            name.remedy(&Place::behind_ssh()),
+            format!("ssh -t ssh://pi@board:2222 \"{remedy}\"")
+        );
     }
 
     #[test]

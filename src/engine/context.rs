@@ -1,5 +1,6 @@
 //! Docker's contexts: named engines below `~/.docker`, as Docker's own client keeps them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -78,9 +79,30 @@ pub(super) fn read(docker_config: &Path, name: &str) -> Result<Context, ConnectE
         .and_then(|docker| docker.host)
         .filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| error(format!("{} names no docker host", file.display())))?;
-    let certificates = contexts.join("tls").join(&digest).join("docker");
-    Ok(Context {
-        host,
-        certificates: certificates.join("ca.pem").exists().then_some(certificates),
-    })
+    let folder = contexts.join("tls").join(&digest).join("docker");
+    let certificates = certificates(folder).map_err(error)?;
+    Ok(Context { host, certificates })
+}
+
+/// `folder` when it holds anything: then the engine is to be spoken to by TLS. What cannot be looked into
+/// may hold something, and without an authority there is nobody to trust; neither makes the way a plain one.
+fn certificates(folder: PathBuf) -> Result<Option<PathBuf>, String> {
+    let look = |e: io::Error| format!("look for its certificates in {}: {e}", folder.display());
+    let found = match folder.read_dir() {
+        Ok(mut entries) => entries.next().transpose().map_err(look)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(look(e)),
+    };
+    if found.is_none() {
+        return Ok(None);
+    }
+    let authority = folder.join("ca.pem");
+    match plain_file::open(&authority) {
+        Ok(_) => Ok(Some(folder)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(format!(
+            "it has certificates and no ca.pem in {}, and sdbuild trusts no engine without one",
+            folder.display()
+        )),
+        Err(e) => Err(format!("read {}: {e}", authority.display())),
+    }
 }

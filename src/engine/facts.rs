@@ -84,16 +84,6 @@ impl EngineFacts {
         };
         format!("{name} {}{place}", self.version)
     }
-
-    /// The command that removes the container `name`, for remedies.
-    pub fn removal(&self, name: &str) -> String {
-        format!("{} rm --force {name}", self.client())
-    }
-
-    /// The client's command for remedies: what a person would type.
-    pub fn client(&self) -> &'static str {
-        if self.podman { "podman" } else { "docker" }
-    }
 }
 
 /// Podman 4 tells only in a field of its own that it runs rootless; where it keeps its images tells as well.
@@ -186,8 +176,8 @@ mod tests {
     fn an_empty_answer_is_no_panic() {
         let facts = EngineFacts::new(SystemVersion::default(), SystemInfo::default(), (1, 41));
         assert_eq!(
-            (facts.cpus, facts.rootless, facts.client()),
-            (1, false, "docker")
+            (facts.cpus, facts.rootless, facts.podman),
+            (1, false, false)
         );
     }
 }

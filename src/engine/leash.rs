@@ -63,6 +63,14 @@ pub struct AttachedInput {
 }
 
 impl AttachedInput {
+    /// One that ends elsewhere than in a container.
+    #[cfg(test)]
+    pub(crate) fn to(inner: impl AsyncWrite + Send + 'static) -> Self {
+        let operation = "attach to nothing".to_owned();
+        let inner = Box::pin(inner);
+        Self { inner, operation }
+    }
+
     /// Writes `line` and a line end.
     pub async fn write_line(&mut self, line: &str) -> Result<(), EngineError> {
         self.write(format!("{line}\n").as_bytes()).await

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::layout;
+use super::pulse::Pulse;
 use crate::engine::{Attached, AttachedInput, AttachedOutput, Chunk, Container, EngineError, Exit};
 use crate::failure::{Failure, OrFail as _};
 use crate::terminal::{self, Ends};
@@ -25,7 +26,11 @@ const PIECE: usize = 16 * 1024;
 
 /// Starts `container` and stays with it to its end. Dropping the future lets go of the leash, and
 /// everything in the container ends.
-pub(super) async fn attend(container: &Container, attended: bool) -> Result<Exit, Failure> {
+pub(super) async fn attend(
+    container: &Container,
+    pulse: &mut Pulse,
+    attended: bool,
+) -> Result<Exit, Failure> {
     let Attached { input, output } = container.attach().await?;
     let _settings = if attended {
         Some(terminal::Settings::raw()?)
@@ -34,7 +39,8 @@ pub(super) async fn attend(container: &Container, attended: bool) -> Result<Exit
     };
     container.start().await?;
     let leash = ["/bin/sh", layout::LEASH].map(str::to_owned).to_vec();
-    let _leash = container.exec(leash).await?;
+    let leash = container.exec(leash).await?;
+    let _leash = (pulse.hold(leash.input), leash.output);
     let Ends {
         input: typed,
         output: said,

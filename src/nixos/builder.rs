@@ -19,6 +19,8 @@ pub use super::image::BuilderImage;
 use super::journal::Journal;
 use super::nixpkgs::NixpkgsIn;
 use super::overlay::Overlay;
+pub use super::pulse::Patience;
+use super::pulse::Pulse;
 use super::session::Session;
 use super::source::Configuration;
 use super::store_path::result;
@@ -26,7 +28,8 @@ use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
 use crate::engine::{
-    Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Input, Network, Role, RunId,
+    Attached, Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Input, Network, Role,
+    RunId,
 };
 use crate::event::{Event, Events};
 use crate::failure::{Class, Failure};
@@ -86,6 +89,7 @@ pub struct Prepared {
     job: Job,
     store: String,
     foreign: bool,
+    pulse: Pulse,
 }
 
 /// A build that went well.
@@ -126,6 +130,7 @@ impl Builder<'_> {
                 job,
                 store,
                 foreign,
+                pulse: Pulse::new(),
             })
         };
         cancel.race(Box::pin(prepared)).await?
@@ -201,9 +206,14 @@ impl Builder<'_> {
 }
 
 impl Prepared {
+    /// The means to ask it for patience while it runs.
+    pub fn patience(&self) -> Patience {
+        self.pulse.patience()
+    }
+
     /// Starts it and follows it to its end (`Phase::Build`). Dropping the future lets go of the
     /// leash, and the builder stops by itself.
-    pub async fn build(self, cancel: &Cancel, events: &Events) -> Result<Built, Failure> {
+    pub async fn build(mut self, cancel: &Cancel, events: &Events) -> Result<Built, Failure> {
         let (followed, findings) = Box::pin(self.watched(cancel, events)).await?;
         let (out_path, derivation) = self.result(&followed, &findings)?;
         Ok(Built {
@@ -215,7 +225,7 @@ impl Prepared {
 
     /// Starts it and reads what the configuration sets (`Phase::Evaluate`). Dropping the future lets go
     /// of the leash.
-    pub async fn check(self, cancel: &Cancel, events: &Events) -> Result<Looked, Failure> {
+    pub async fn check(mut self, cancel: &Cancel, events: &Events) -> Result<Looked, Failure> {
         let (followed, findings) = Box::pin(self.watched(cancel, events)).await?;
         let failure = (followed.exit.code != 0).then(|| self.diagnosis(&followed, &findings));
         match (check::facts(&followed.out), failure) {
@@ -230,7 +240,7 @@ impl Prepared {
 
     /// Starts it and reads what a build would do (`Phase::Evaluate`). Dropping the future lets go of the
     /// leash.
-    pub async fn forecast(self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
+    pub async fn forecast(mut self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
         let collector = Collector::default();
         let events = collector.listen(events);
         let (followed, findings) = Box::pin(self.watched(cancel, &events)).await?;
@@ -242,7 +252,7 @@ impl Prepared {
 
     /// Follows it to its end; every line of Nix's log is kept.
     async fn watched(
-        &self,
+        &mut self,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<(Followed, Findings), Failure> {
@@ -265,18 +275,25 @@ impl Prepared {
 
     /// Starts it and hands the person's terminal to the shell in it; the shell's exit status. Dropping
     /// the future lets go of the leash, and the builder stops by itself.
-    pub async fn attend(self, cancel: &Cancel) -> Result<i64, Failure> {
-        let attend = attend(&self.container, self.job.is_attended());
+    pub async fn attend(mut self, cancel: &Cancel) -> Result<i64, Failure> {
+        let attended = self.job.is_attended();
+        let attend = attend(&self.container, &mut self.pulse, attended);
         let exit = cancel.race(Box::pin(attend));
         Ok(exit.await??.code)
     }
 
-    async fn follow(&self, journal: &mut Journal, events: &Events) -> Result<Followed, Failure> {
+    async fn follow(
+        &mut self,
+        journal: &mut Journal,
+        events: &Events,
+    ) -> Result<Followed, Failure> {
         let events = show(events, self.job.configuration.shown_folder());
         // Before the start: nothing that it says is missed, and it never runs without its leash.
-        let attached = self.container.attach().await?;
+        let Attached { input, output } = self.container.attach().await?;
         self.container.start().await?;
-        follow(&self.container, attached, journal, &events).await
+        // The input is the leash: it is held until the streams are drained.
+        let _leash = self.pulse.hold(input);
+        follow(&self.container, output, journal, &events).await
     }
 
     /// The result's store path and derivation, or why there is none.

@@ -256,7 +256,7 @@ fn by_exit(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
             },
             "the builder's container image could not run nix-build",
         )),
-        130 | 137 | 143 => Some(stopped()),
+        130 | 137 | 143 => Some(unheard(findings).unwrap_or_else(stopped)),
         1 if interrupted => Some(stopped()),
         _ => None,
     }
@@ -269,6 +269,17 @@ fn refused(findings: &Findings) -> Failure {
     let why = why.unwrap_or("the log has its last words");
     Failure::message(Class::Build, format!("the glue cannot be native: {why}"))
         .hint("--glue auto builds it under emulation then, --glue emulated at once")
+}
+
+/// The builder's leash was silent for so long that it ended by itself, and said so.
+fn unheard(findings: &Findings) -> Option<Failure> {
+    let mut said = findings.others.iter().rev();
+    let why = said.find_map(|line| line.strip_prefix("sdbuild: leash: "))?;
+    let text = format!("the builder ended by itself, since nobody waited for it: {why}");
+    Some(Failure::environment(text).hint(
+        "sdbuild or the way to the engine was stopped for that long; run it again, and it goes on with what was \
+         built by then",
+    ))
 }
 
 fn stopped() -> Failure {

@@ -11,7 +11,7 @@ use super::journal::Journal;
 use super::log::Log;
 use super::text::clean;
 use super::warning::Warnings;
-use crate::engine::{Attached, Chunk, Container, Exit, Lines};
+use crate::engine::{AttachedOutput, Chunk, Container, Exit, Lines};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
 
@@ -37,15 +37,10 @@ pub(super) struct Followed {
 /// Reads until the container has ended and its streams are drained.
 pub(super) async fn follow(
     container: &Container,
-    attached: Attached,
+    mut output: AttachedOutput,
     journal: &mut Journal,
     events: &Events,
 ) -> Result<Followed, Failure> {
-    // The input is the leash: it is held until the streams are drained.
-    let Attached {
-        input: _leash,
-        mut output,
-    } = attached;
     let mut reader = Reader::new(journal, events);
     let mut wait = pin!(container.wait());
     let mut ended: Option<(Exit, Instant)> = None;

@@ -25,6 +25,7 @@ pub mod nix_conf;
 pub mod nixpkgs;
 pub mod overlay;
 mod pack;
+mod pulse;
 pub mod session;
 pub mod source;
 mod store_path;

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::oci::Definition;
 use crate::pipeline::beacon::{Beacon, Beacons};
 use crate::pipeline::sweep::Sweep;
-use crate::pipeline::{Context, connection, images, table};
+use crate::pipeline::{Context, connection, images};
 use crate::settings::Common;
 
 /// An engine that can boot an image. As long as this lives nobody sweeps what the boot makes there.
@@ -66,7 +66,7 @@ impl Emulator {
     /// Where the engine keeps containers, when that is a folder of this machine.
     pub fn disk(&self) -> Option<PathBuf> {
         let folder = PathBuf::from(&self.engine.facts().root_dir);
-        (table::is_here(&self.engine) && folder.is_absolute()).then_some(folder)
+        (self.engine.is_on_this_kernel() && folder.is_absolute()).then_some(folder)
     }
 
     /// Takes note of how the boot ended: what it could not remove is known by its beacon as a dead run's.

@@ -70,7 +70,7 @@ impl Findings {
         settings: &settings::Build,
     ) {
         let facts = engine.facts();
-        let table_is_off = table::is_here(engine) && table::is_switched_off();
+        let table_is_off = engine.is_on_this_kernel() && table::is_switched_off();
         self.engine(facts, emulation, table_is_off);
         let too_much = |memory: &u64| facts.memory > 0 && *memory > facts.memory;
         if let Some(memory) = settings.memory.filter(too_much) {

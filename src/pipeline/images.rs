@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::artifact::{Cache, Fetcher, Network};
 use crate::binfmt::RegistrarImage;
-use crate::engine::{Engine, EngineFacts, ImageInfo};
+use crate::engine::{Engine, EngineFacts, ImageInfo, Place};
 use crate::event::{Events, Phase};
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::builder::BuilderImage;
@@ -13,6 +13,7 @@ use crate::pipeline::emulation::Emulation;
 use crate::pipeline::origin::Containers;
 use crate::pipeline::{Context, Plan};
 use crate::settings::{self, Common, Emulate};
+use crate::shell_word::quoted;
 
 /// What the steps of a run stand on.
 #[derive(Debug)]
@@ -112,7 +113,8 @@ async fn foreign(plan: &Plan, reference: &str, context: &Context) -> Result<Buil
     let find = || async { Ok::<_, Failure>(context.cancel.race(engine.image(reference)).await??) };
     let take = |image: &ImageInfo| {
         let emulation = plan.base.emulation;
-        suits(image, &plan.settings, (engine.facts(), emulation))?;
+        let there = (engine.facts(), &engine.place());
+        suits(image, &plan.settings, there, emulation)?;
         Ok(BuilderImage::foreign(image, &context.events))
     };
     if let Some(image) = find().await? {
@@ -139,7 +141,8 @@ async fn foreign(plan: &Plan, reference: &str, context: &Context) -> Result<Buil
 pub(super) fn suits(
     image: &ImageInfo,
     settings: &settings::Build,
-    (engine, emulation): (&EngineFacts, Emulation),
+    (engine, place): (&EngineFacts, &Place),
+    emulation: Emulation,
 ) -> Result<(), Failure> {
     let name = settings.builder_image.as_deref().unwrap_or(&image.id);
     if let Some(other) = of_another_machine(image, engine) {
@@ -151,8 +154,9 @@ pub(super) fn suits(
         let platform = machine.parse().map_or("", Architecture::as_str);
         return Err(failure
             .hint(format!(
-                "pull it for that machine: `{} pull --platform linux/{platform} {name}`",
-                engine.client()
+                "pull it for that machine: `{} pull --platform linux/{platform} {}`",
+                place.client(),
+                quoted(name)
             ))
             .hint("or name another one with --builder-image"));
     }
@@ -208,7 +212,12 @@ mod tests {
         let engine = EngineFacts::sound();
         let judge = |architecture, emulation| {
             let image = image(architecture, Some("1000"));
-            suits(&image, &settings(Emulate::Auto), (&engine, emulation))
+            suits(
+                &image,
+                &settings(Emulate::Auto),
+                (&engine, &Place::usual()),
+                emulation,
+            )
         };
         for emulation in [Emulation::Native, Emulation::Register, Emulation::Host] {
             judge(Some("x86_64"), emulation).unwrap();
@@ -230,7 +239,12 @@ mod tests {
         let engine = EngineFacts::sound();
         let judge = |user, choice, emulation| {
             let image = image(Some("x86_64"), user);
-            suits(&image, &settings(choice), (&engine, emulation))
+            suits(
+                &image,
+                &settings(choice),
+                (&engine, &Place::usual()),
+                emulation,
+            )
         };
         let (asked, auto) = (Emulate::Private, Emulate::Auto);
         let failure = judge(None, asked, Emulation::Private).unwrap_err();

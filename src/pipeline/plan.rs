@@ -183,7 +183,12 @@ pub(super) async fn base_on(
         Some(reference) => {
             let image = engine.image(reference).await?;
             if let Some(image) = &image {
-                suits(image, settings, (engine.facts(), emulation))?;
+                suits(
+                    image,
+                    settings,
+                    (engine.facts(), &engine.place()),
+                    emulation,
+                )?;
             }
             image.is_none()
         }

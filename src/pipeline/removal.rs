@@ -11,6 +11,7 @@ use crate::pipeline::inventory::{Inventory, registrar_image, title};
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, images, logs};
 use crate::settings::Common;
+use crate::shell_word::quoted;
 use crate::waiting::at_most;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
@@ -55,7 +56,11 @@ impl Inventory {
         Ok(Some(Leftover {
             what: format!("{kind} {name}"),
             why,
-            remedy: format!("{} {kind} rm {name}", self.engine.facts().client()),
+            remedy: format!(
+                "{} {kind} rm {}",
+                self.engine.place().client(),
+                quoted(name)
+            ),
         }))
     }
 
@@ -117,7 +122,7 @@ impl Inventory {
             failed.push((path.display().to_string(), error.to_string()));
         }
         let leftover = |(what, why): (String, String)| Leftover {
-            remedy: format!("rm -r '{what}'"),
+            remedy: format!("rm -r -- {}", quoted(&what)),
             what,
             why,
         };

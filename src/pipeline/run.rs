@@ -71,7 +71,7 @@ pub(super) async fn borrowing<T>(
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
     let beacon = beacons.light(&plan.run)?;
     let mut scope = Scope::default();
-    let suspension = Suspension::listen(scope.patience())?;
+    let suspension = Suspension::listen(scope.leashes())?;
     let steps = Box::pin(steps(&beacons, &mut scope));
     let (engine, cancel) = (&plan.base.engine, &context.cancel);
     let interrupted_in_silence = async {
@@ -273,6 +273,7 @@ pub(super) async fn prepare(
     };
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
+    scope.keep_patience(prepared.patience());
     scope.release_private(cancel).await;
     Ok(prepared)
 }

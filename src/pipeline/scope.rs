@@ -2,10 +2,12 @@
 
 use tokio::sync::watch;
 
-use crate::binfmt::{Lease, Patience, Private};
+use crate::binfmt::{Lease, Private};
 use crate::cancel::Cancel;
 use crate::engine::ContainerGuard;
 use crate::failure::{Failure, Leftover};
+use crate::nixos::builder;
+use crate::pipeline::suspend::Leashes;
 
 /// The guards of a run, released in reverse order, each step bounded in time, all of them even when
 /// one fails.
@@ -15,19 +17,27 @@ pub(super) struct Scope {
     private: Option<Private>,
     builder: Option<ContainerGuard>,
     leftovers: Vec<Leftover>,
-    patience: watch::Sender<Option<Patience>>,
+    leashes: watch::Sender<Leashes>,
 }
 
 impl Scope {
-    /// The patience of whatever lease the scope keeps.
-    pub(super) fn patience(&self) -> watch::Receiver<Option<Patience>> {
-        self.patience.subscribe()
+    /// Whom to ask for patience, whatever is or will be kept.
+    pub(super) fn leashes(&self) -> watch::Receiver<Leashes> {
+        self.leashes.subscribe()
     }
 
     /// Keeps the handler's lease.
     pub(super) fn keep_lease(&mut self, lease: Lease) {
-        self.patience.send_replace(Some(lease.patience()));
+        let patience = lease.patience();
+        self.leashes
+            .send_modify(|leashes| leashes.registrar = Some(patience));
         self.lease = Some(lease);
+    }
+
+    /// Keeps the means to ask the builder for patience.
+    pub(super) fn keep_patience(&mut self, patience: builder::Patience) {
+        self.leashes
+            .send_modify(|leashes| leashes.builder = Some(patience));
     }
 
     /// The handler's lease, when there is one.
@@ -104,6 +114,18 @@ pub(super) fn gave_all_back<T>(settled: &Result<(T, Vec<Leftover>), Failure>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_builder_that_is_kept_is_asked_for_patience() {
+        let (patience, asked) = builder::Patience::counted();
+        let mut scope = Scope::default();
+        let leashes = scope.leashes();
+        scope.keep_patience(patience);
+        let whom = leashes.borrow().clone();
+        whom.lengthen().await;
+        drop((scope, leashes));
+        assert_eq!(asked.await.unwrap(), 1);
+    }
 
     /// The engine was killed while the registrar started; the next run took its container for that of
     /// a living stranger.

@@ -125,7 +125,7 @@ impl Sweep<'_> {
                 Err(error) => left.push(Leftover {
                     what,
                     why: error.to_string(),
-                    remedy: self.engine.facts().removal(&container.name),
+                    remedy: self.engine.place().removal(&container.name),
                 }),
             }
         }
@@ -142,7 +142,7 @@ impl Sweep<'_> {
                 Err(error) => left.push(Leftover {
                     what,
                     why: error.to_string(),
-                    remedy: HandlerName::new(run).remedy(),
+                    remedy: HandlerName::new(run).remedy(&self.engine.place()),
                 }),
             }
         }

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use nix::sys::utsname::{UtsName, uname};
-
 use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, parse};
 use crate::engine::{Engine, ImageInfo, RunId};
 use crate::failure::{Class, Failure};
@@ -19,17 +17,7 @@ const LONGEST: u64 = 64 << 10;
 /// The entries of the engine's kernel, when that is certainly this machine's own and they can be seen
 /// without a container. `None` when not: a container's view is another one then.
 pub(super) fn here(engine: &Engine) -> Option<Vec<Entry>> {
-    is_here(engine).then(local)
-}
-
-/// Whether the engine runs on this very kernel. A virtual machine behind a local socket has a kernel
-/// or at least a name of its own.
-pub(super) fn is_here(engine: &Engine) -> bool {
-    let facts = engine.facts();
-    let same = |uname: UtsName| {
-        uname.release() == facts.kernel.as_str() && uname.nodename() == facts.name.as_str()
-    };
-    engine.endpoint().is_local() && uname().is_ok_and(same)
+    engine.is_on_this_kernel().then(local)
 }
 
 /// The entries of the engine's kernel: through a registrar when its image is loaded, else, for an

@@ -203,6 +203,75 @@ fn a_stopped_sdbuild_loses_the_handler_and_says_so_when_it_goes_on() {
     before.is_unchanged();
 }
 
+/// Our builder's container as its entry leaves it to `sleep`, with a patience of three seconds.
+fn held_builder() -> std::process::Child {
+    let person = Person::new();
+    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut person.build(&[])).exits(0);
+    let format = "{{.Repository}}:{{.Tag}}";
+    let images = docker_lines(&["images", "--format", format, "sdbuild/builder"]);
+    let machine = |image: &&String| {
+        let machine = docker(&["inspect", "--format", "{{.Architecture}}", image]);
+        let ours = match std::env::consts::ARCH {
+            "aarch64" => "arm64",
+            _ => "amd64",
+        };
+        machine.trim() == ours
+    };
+    let image = images.iter().find(machine).unwrap();
+    let programs = root().join("containers/builder");
+    let mut run = std::process::Command::new("docker");
+    run.args(["run", "--rm", "--interactive", "--network", "none"]);
+    run.args([
+        "--volume",
+        &format!("{}:/build/sdbuild:ro", programs.display()),
+    ]);
+    for variable in [
+        "SDBUILD_RUN=0123456789ab",
+        "SDBUILD_LIVE=",
+        "SDBUILD_NIXPKGS=",
+        "SDBUILD_LEASH_TICK=0.3",
+        "TMPDIR=/nix/var/sdbuild/build/0123456789ab",
+    ] {
+        run.args(["--env", variable]);
+    }
+    run.args([
+        image.as_str(),
+        "/bin/sh",
+        "/build/sdbuild/entry",
+        "sleep",
+        "600",
+    ]);
+    run.stdin(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_builder_lives_by_what_it_hears_and_ends_in_the_silence() {
+    use std::io::Write as _;
+    if !engine_is_here() {
+        return;
+    }
+    let mut builder = held_builder();
+    let mut input = builder.stdin.take().unwrap();
+    for beat in 0..30 {
+        writeln!(input).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(builder.try_wait().unwrap(), None, "beat {beat}");
+    }
+    // The other end is open, and says nothing.
+    let output = builder.wait_with_output().unwrap();
+    let ended = outcome(&output).exits(143);
+    assert!(
+        ended.stderr.contains("nothing was heard"),
+        "{}",
+        ended.stderr
+    );
+    drop(input);
+}
+
 #[test]
 fn a_hangup_that_is_ignored_from_outside_stays_ignored() {
     if !engine_is_here() {

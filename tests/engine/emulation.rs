@@ -264,7 +264,8 @@ fn a_builder_image_of_another_machine_is_refused_before_anything_is_done() {
     let said = scene.builds(&["--builder-image", "builder:1"]).exits(2);
     said.says(&[
         "the builder image builder:1 is for aarch64, the engine's machine is x86_64",
-        "hint: pull it for that machine: `docker pull --platform linux/amd64 builder:1`",
+        "hint: pull it for that machine: `docker --host tcp://",
+        " pull --platform linux/amd64 builder:1`",
     ]);
     scene.was_only_asked();
 }

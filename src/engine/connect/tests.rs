@@ -163,6 +163,44 @@ fn certificates_come_from_the_context_or_from_the_environment() {
 }
 
 #[test]
+fn a_context_with_certificates_is_never_spoken_to_in_plain() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().to_owned();
+    let meta = r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376"}}}"#;
+    context(&config, "pi", meta);
+    let named = EndpointInputs {
+        docker_context: Some("pi"),
+        ..inputs(&config)
+    };
+    let digest = hex::encode(Sha256::digest("pi"));
+    let tls = config.join("contexts/tls");
+    let material = tls.join(digest).join("docker");
+    let refused = || {
+        choose(&named)
+            .map_err(|error| error.to_string())
+            .unwrap_err()
+    };
+
+    std::fs::create_dir_all(&material).unwrap();
+    let plain = Endpoint::Tcp("pi:2376".into());
+    assert_eq!(choose(&named).unwrap(), plain, "there is nothing in it");
+    std::fs::write(material.join("cert.pem"), "").unwrap();
+    let text = refused();
+    assert!(
+        text.contains("`pi`") && text.contains("no ca.pem"),
+        "{text}"
+    );
+    std::fs::create_dir(material.join("ca.pem")).unwrap();
+    let text = refused();
+    assert!(text.contains("not a plain file"), "{text}");
+    // For root no folder is closed; this one cannot be looked into all the same.
+    std::fs::remove_dir_all(&tls).unwrap();
+    std::fs::write(&tls, "").unwrap();
+    let text = refused();
+    assert!(text.contains("look for its certificates"), "{text}");
+}
+
+#[test]
 fn a_broken_context_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for (text, part) in [

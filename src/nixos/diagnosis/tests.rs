@@ -242,6 +242,21 @@ fn no_space_for_another_namespace_is_no_full_disk() {
 }
 
 #[test]
+fn a_builder_that_was_not_held_says_so() {
+    let mut findings = Findings::default();
+    let said = "sdbuild: leash: nothing was heard for ten minutes";
+    findings.others.push_back(said.into());
+    let failure = diagnose(&ending(143), &findings);
+    assert_eq!(failure.class, Class::Environment);
+    let text = failure.to_string();
+    assert!(
+        text.ends_with("waited for it: nothing was heard for ten minutes"),
+        "{text}"
+    );
+    assert!(failure.hints[0].contains("run it again"), "{failure:?}");
+}
+
+#[test]
 fn ends_without_a_word() {
     for (code, class) in [
         (137, Class::Environment),

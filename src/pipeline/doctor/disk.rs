@@ -7,7 +7,6 @@ use crate::disk_space::free;
 use crate::engine::Engine;
 use crate::pipeline::doctor::Check;
 use crate::pipeline::facts::existing;
-use crate::pipeline::table;
 use crate::settings;
 
 /// What a folder is asked for: below the first number nothing works, below the second a full image may
@@ -40,7 +39,7 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
     let mut checks = Vec::new();
     let root_dir = engine.map(|engine| (engine, Path::new(&engine.facts().root_dir)));
     match root_dir {
-        Some((engine, folder)) if table::is_here(engine) && folder.is_absolute() => {
+        Some((engine, folder)) if engine.is_on_this_kernel() && folder.is_absolute() => {
             checks.push(check(
                 ("engine's disk", folder),
                 ENGINE,

@@ -26,7 +26,7 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
             "not needed: nothing is emulated",
         )];
     }
-    if engine.is_some_and(|engine| !table::is_here(engine)) {
+    if engine.is_some_and(|engine| !engine.is_on_this_kernel()) {
         let text = "the engine's kernel is another one: its table is looked at when a build begins";
         return vec![Check::good("binfmt_misc", text)];
     }
