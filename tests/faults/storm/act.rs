@@ -300,17 +300,23 @@ fn handler_removed(run: &mut Run<'_>) {
         return;
     }
     let gone = std::time::Instant::now();
+    let machine = &run.storm.machine;
     while our(run).is_empty() {
         let over = run.live.ended().is_some() || run.where_it_is().0 >= Phase::CopyOut;
         if over || run.live.said().contains("error:") {
             return;
         }
-        if gone.elapsed() > Duration::from_secs(4) {
+        if gone.elapsed().saturating_sub(machine.stood_still(gone)) > Duration::from_secs(4) {
             run.violation("the handler was not put back within 4 s");
             return;
         }
         pause(5);
     }
+    let [took, still] = [gone.elapsed(), machine.stood_still(gone)].map(|time| time.as_millis());
+    run.scene.variant = match still {
+        0 => format!("back in {took} ms"),
+        _ => format!("back in {took} ms, the machine stood still for {still}"),
+    };
     run.must_say = Some("is back");
 }
 

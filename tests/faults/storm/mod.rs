@@ -20,6 +20,7 @@ mod ground;
 mod invariants;
 mod job;
 mod live;
+mod machine;
 mod mirror;
 mod moments;
 mod private;
@@ -31,6 +32,7 @@ mod terminal;
 use crate::support::*;
 use deeds::{KINDS, Kind};
 use ground::Ground;
+use machine::Witness;
 use mirror::{Manner, Mirror, Package};
 use moments::{Phase, Usual};
 use private::Registrars;
@@ -47,6 +49,7 @@ pub struct Storm {
     /// An emulator for handlers that are not ours.
     qemu: PathBuf,
     folder: tempfile::TempDir,
+    machine: Witness,
     /// Engines that may be killed, one run at a time: the second one's containers outlive it.
     engines: Mutex<[Option<OwnEngine>; 2]>,
     /// Held by each run; as a whole by one that wants to be alone.
@@ -237,6 +240,7 @@ fn prepare(ground: &Ground) -> Storm {
         usual,
         packages,
         qemu,
+        machine: Witness::below(folder.path()),
         folder,
         engines: Mutex::default(),
         company: RwLock::default(),
