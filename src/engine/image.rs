@@ -40,6 +40,24 @@ pub struct ImageInfo {
     pub loaded: Option<i64>,
 }
 
+#[cfg(test)]
+impl ImageInfo {
+    /// One that says nothing of itself but whose its programs are.
+    pub(crate) fn of_user(user: Option<&str>) -> Self {
+        Self {
+            id: "sha256:1".into(),
+            tags: vec![],
+            layers: vec![],
+            labels: HashMap::new(),
+            size: 0,
+            user: user.map(str::to_owned),
+            architecture: None,
+            env: vec![],
+            loaded: None,
+        }
+    }
+}
+
 impl Engine {
     /// The image of that name or id, `None` when the engine has no such thing.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {

@@ -86,17 +86,7 @@ mod tests {
     #[test]
     fn a_foreign_image_runs_as_its_own_user() {
         let image = |user: Option<&str>| {
-            let info = ImageInfo {
-                id: "sha256:1".into(),
-                tags: vec![],
-                layers: vec![],
-                labels: std::collections::HashMap::new(),
-                size: 0,
-                user: user.map(str::to_owned),
-                architecture: None,
-                env: vec![],
-                loaded: None,
-            };
+            let info = ImageInfo::of_user(user);
             let image = BuilderImage::foreign(&info, &Events::none());
             (image.user, image.owner.uid, image.owner.gid)
         };

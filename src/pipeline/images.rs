@@ -195,15 +195,8 @@ mod tests {
 
     fn image(architecture: Option<&str>, user: Option<&str>) -> ImageInfo {
         ImageInfo {
-            id: "sha256:1".into(),
-            tags: vec![],
-            layers: vec![],
-            labels: std::collections::HashMap::new(),
-            size: 0,
-            user: user.map(str::to_owned),
             architecture: architecture.map(str::to_owned),
-            env: vec![],
-            loaded: None,
+            ..ImageInfo::of_user(user)
         }
     }
 

@@ -1,12 +1,15 @@
 //! `sdbuild inspect`: its words, its JSON, its exit codes.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::*;
+use crate::person;
+use crate::support::*;
 
 /// An ext4 without a partition table, made of `tree`; `None` where mkfs.ext4 is missing.
 fn ext4(person: &Person, fill: impl Fn(&Path)) -> Option<()> {

@@ -1,0 +1,148 @@
+//! What is said, by which stream, and what programs make of it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::*;
+use crate::{GOOD, person};
+
+#[test]
+fn the_version_is_the_crates() {
+    let ran = ran(&mut person().sdbuild(&["--version"])).exits(0);
+    assert_eq!(
+        ran.stdout,
+        concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn the_help_names_every_flag_that_stays() {
+    let help = ran(&mut person().sdbuild(&["build", "--help"]))
+        .exits(0)
+        .stdout;
+    let flags = [
+        "--config",
+        "--nixpkgs",
+        "--system",
+        "--emulation",
+        "--builder-image",
+        "--output",
+        "--force",
+    ];
+    for flag in flags {
+        assert!(help.contains(flag), "{flag} is not in\n{help}");
+    }
+    let help = ran(&mut person().sdbuild(&["clean", "--help"]))
+        .exits(0)
+        .stdout;
+    assert!(
+        help.contains("--dry-run") && help.contains("--yes"),
+        "{help}"
+    );
+}
+
+#[test]
+fn a_mistyped_flag_is_a_usage_error_with_a_suggestion() {
+    ran(&mut person().sdbuild(&["build", "--confg", "x"]))
+        .exits(2)
+        .says(&["--config"]);
+    ran(&mut person().sdbuild(&[])).exits(2);
+    ran(&mut person().sdbuild(&["build", "--system", "z80-linux"]))
+        .exits(2)
+        .says(&["z80-linux"]);
+}
+
+#[test]
+fn quiet_says_nothing_but_the_error() {
+    let person = person();
+    person.write("sd-card.nix", GOOD);
+    let ran = ran(&mut person.build(&["--quiet"])).exits(3);
+    assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+}
+
+#[test]
+fn events_for_programs_are_all_that_is_on_standard_error() {
+    let person = person().with("CLICOLOR_FORCE", "1");
+    person.write("sd-card.nix", GOOD);
+    let ran = ran(&mut person.build(&["--json-events"])).exits(3);
+    let objects: Vec<serde_json::Value> = ran
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects[0]["event"], "phase-started");
+    assert_eq!(objects[0]["phase"], "preflight");
+    let failed = objects.last().unwrap();
+    assert_eq!(
+        (&failed["event"], &failed["class"]),
+        (&"failed".into(), &"environment".into())
+    );
+    assert!(failed["hints"][0].is_string(), "{failed}");
+    assert!(objects.iter().all(|object| object["version"] == 1));
+    let usage = person
+        .build(&["--json-events", "--quiet"])
+        .status()
+        .unwrap();
+    assert_eq!(usage.code(), Some(2));
+}
+
+#[test]
+fn colours_are_where_they_are_wanted() {
+    let coloured = |name: &str, value: &str, also: &str| {
+        let person = person().with(name, value).with("NO_COLOR", also);
+        person.write("sd-card.nix", GOOD);
+        let ran = ran(&mut person.build(&[])).exits(3);
+        assert!(ran.stderr.contains("no engine answers"), "{}", ran.stderr);
+        ran.stderr.contains('\u{1b}')
+    };
+    assert!(!coloured("TERM", "xterm", ""), "not a terminal");
+    assert!(coloured("CLICOLOR_FORCE", "1", ""));
+    assert!(!coloured("CLICOLOR_FORCE", "0", ""));
+    assert!(!coloured("CLICOLOR_FORCE", "1", "1"), "NO_COLOR wins");
+}
+
+#[test]
+fn a_closed_or_full_standard_error_changes_no_exit_code() {
+    let person = person();
+    person.write("sd-card.nix", GOOD);
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open(Path::new("/dev/full"))
+        .unwrap();
+    let status = person.build(&[]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(3));
+}
+
+/// Every `sdbuild WORD` that a message or the documentation names is a command.
+#[test]
+fn no_text_names_a_command_that_does_not_exist() {
+    let named = [
+        "README.md",
+        "docs/reference.md",
+        "docs/errors.md",
+        "sd-card.nix",
+    ];
+    let mut files: Vec<_> = named.map(|name| root().join(name)).into();
+    let mut folders = vec![root().join("src"), root().join("containers")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+    }
+    let help = ran(&mut person().sdbuild(&["--help"])).exits(0).stdout;
+    let mut named = 0;
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for rest in text.split("`sdbuild ").skip(1) {
+            let word = rest.split(['`', ' ']).next().unwrap();
+            named += 1;
+            let known = help.contains(&format!("\n  {word} ")) || word.starts_with('-');
+            assert!(known, "`sdbuild {word}` in {}", file.display());
+        }
+    }
+    assert!(named > 3, "the search finds what it is to find");
+}
