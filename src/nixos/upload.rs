@@ -20,11 +20,13 @@ const LEASH: &str = include_str!("../../containers/builder/leash");
 /// What it reads when native glue is wanted.
 const GLUE: &str = include_str!("../../containers/builder/glue");
 /// The expression that evaluates with native glue, by file name.
-const GLUE_EXPRESSION: [(&str, &str); 4] = [
+const GLUE_EXPRESSION: [(&str, &str); 6] = [
     ("default.nix", include_str!("glue/default.nix")),
     ("builders.nix", include_str!("glue/builders.nix")),
     ("assembly.nix", include_str!("glue/assembly.nix")),
+    ("copies.nix", include_str!("glue/copies.nix")),
     ("text.nix", include_str!("glue/text.nix")),
+    ("tools.nix", include_str!("glue/tools.nix")),
 ];
 
 /// Uploads the entry, the wrapper and the person's folder.

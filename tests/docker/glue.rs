@@ -210,13 +210,36 @@ fn another_store_gives_the_same_bytes() {
     let volume = Volume("sdbuild-store-again");
     let here = Person::new();
     let there = Person::new().with("SDBUILD_STORE", volume.0);
-    for glue in ["native", "emulated"] {
+    let same = |glue: &str, name: &str| {
         let images = [&here, &there].map(|person| {
-            person.write("sd-card.nix", &system("again", ""));
+            person.write("sd-card.nix", &system(name, ""));
             fs::read(build(person, glue).0).unwrap()
         });
-        assert!(images[0] == images[1], "{glue}: the images differ");
-    }
+        assert!(images[0] == images[1], "{glue}, {name}: the images differ");
+    };
+    same("native", "again");
+    same("emulated", "again");
+    // The image was made of second names of the store's files: they are whole, and each has one name again.
+    let unlike = r"find /nix/store -type f \( -perm /222 -o -links +1 \) | head -n 3";
+    assert_eq!(in_store(volume.0, unlike), "");
+    in_store(volume.0, "nix-store --verify --check-contents");
+    // Where files have other names already, the image has none of that.
+    in_store(volume.0, "nix-store --optimise");
+    let linked = in_store(volume.0, "find /nix/store -type f -links +2 | wc -l");
+    assert!(linked.trim().parse::<u32>().unwrap() > 10, "{linked}");
+    same("native", "once-more");
+}
+
+/// What a shell in a builder says, with a store volume and nothing else.
+fn in_store(volume: &str, commands: &str) -> String {
+    let builder = docker(&["images", "--quiet", "sdbuild/builder"]);
+    let volume = format!("{volume}:/nix");
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--network", "none", "--user", "1000:1000"]);
+    command.args(["--env", "NIX_REMOTE=local", "--volume", &volume]);
+    command.arg(builder.lines().next().unwrap());
+    command.args(["sh", "-euc", commands]);
+    ran(&mut command).exits(0).stdout
 }
 
 #[test]

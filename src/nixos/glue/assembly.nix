@@ -4,29 +4,20 @@
 let
   inherit (import ./text.nix { inherit lib; }) dependsOnMachine;
 
-  # ext4 keeps the names of a folder in the order of a hash with a random seed: here it is the file system's own UUID,
-  # so that two builds are the same. mke2fs obeys the last -E: one that the caller gives wins.
-  reproducible =
-    e2fsprogs: seed:
-    native.runCommand "e2fsprogs-reproducible" { } ''
-      mkdir -p $out/bin
-      ln -s ${lib.getBin e2fsprogs}/bin/* $out/bin/
-      rm $out/bin/mkfs.ext4
-      cat >$out/bin/mkfs.ext4 <<'SCRIPT'
-      #!${native.runtimeShell}
-      exec ${lib.getBin e2fsprogs}/bin/mkfs.ext4 -E hash_seed=${seed} "$@"
-      SCRIPT
-      chmod +x $out/bin/mkfs.ext4
-    '';
+  toolsFor = import ./tools.nix { inherit lib native; };
+
+  # As packages of several outputs have it.
+  withBin = package: package // { bin = package; };
 
   isOurs = function: builtins.isPath function && baseNameOf function == "make-ext4-fs.nix" && lib.hasPrefix "${toString target.path}/" (toString function);
   fileSystem =
     function: args:
     let
-      tools = reproducible native.e2fsprogs (args.uuid or "44444444-4444-4444-8888-888888888888");
-      e2fsprogs = tools // { bin = tools; };
+      e2fsprogs = withBin (toolsFor.e2fsprogs (args.uuid or "44444444-4444-4444-8888-888888888888"));
+      takes = builtins.functionArgs (import function);
+      ours = builtins.intersectAttrs takes { inherit e2fsprogs; fakeroot = withBin toolsFor.fakeroot; };
       commands = lib.optionalAttrs (args ? populateImageCommands) { populateImageCommands = menuNatively args.populateImageCommands; };
-      made = native.callPackage function (lib.optionalAttrs ((builtins.functionArgs (import function)) ? e2fsprogs) { inherit e2fsprogs; } // args // commands);
+      made = native.callPackage function (ours // args // commands);
     in
     # Whoever changes it afterwards loses the mark.
     made // { isOrdinary = true; };
@@ -51,10 +42,10 @@ let
     let
       context = builtins.removeAttrs (builtins.getContext text) [ (bare old.drvPath) ];
     in
-    if mentions old text then builtins.appendContext (without old (bare new) text) (context // builtins.getContext new) else text;
+    if mentions old text then builtins.appendContext (without old.outPath (bare new) text) (context // builtins.getContext new) else text;
   # Not by lib.hasInfix, whose pattern recurses for every character.
-  mentions = derivation: text: without derivation "" text != bare text;
-  without = derivation: new: text: builtins.replaceStrings [ (bare derivation.outPath) ] [ new ] (bare text);
+  mentions = derivation: text: without derivation.outPath "" text != bare text;
+  without = word: new: text: builtins.replaceStrings [ (bare word) ] [ new ] (bare text);
   bare = builtins.unsafeDiscardStringContext;
 
   tools = {
@@ -66,25 +57,37 @@ let
   areNixpkgs = names: !lib.any (name: lib.elem name changed) names;
   toolsAreNixpkgs = areNixpkgs (builtins.attrNames tools ++ [ "fakeroot" "lkl" "perl" "rsync" ]);
 
-  # Both steps in one: Nix reads each output twice and keeps it, and nobody wants the file system by itself.
+  # Both steps in one: Nix reads each output and keeps it, and nobody wants the file system by itself.
   inOne =
-    image: root:
-    image.overrideAttrs (old: {
-      nativeBuildInputs = old.nativeBuildInputs or [ ] ++ root.nativeBuildInputs;
-      buildCommand = ''
-        mkdir -p "$NIX_BUILD_TOP/.root-fs/build"
-        (
-          cd "$NIX_BUILD_TOP/.root-fs/build"
-          out=${inOneAt}
-          NIX_BUILD_TOP=$PWD TMPDIR=$PWD TEMPDIR=$PWD TMP=$PWD TEMP=$PWD
-          PATH=${lib.concatMapStrings (tool: "${lib.getBin tool}/bin:") root.nativeBuildInputs}$PATH
-          ${root.buildCommand}
-        )
-        chmod -R u+w "$NIX_BUILD_TOP/.root-fs/build"
-        rm -rf "$NIX_BUILD_TOP/.root-fs/build"
-        ${replaced root inOneAt old.buildCommand}
-      '';
-    });
+    image: root: commands:
+    image.overrideAttrs (
+      old:
+      unsearched
+      // {
+        nativeBuildInputs = old.nativeBuildInputs or [ ] ++ root.nativeBuildInputs;
+        buildCommand = ''
+          mkdir -p "$NIX_BUILD_TOP/.root-fs/build"
+          (
+            cd "$NIX_BUILD_TOP/.root-fs/build"
+            out=${inOneAt}
+            NIX_BUILD_TOP=$PWD TMPDIR=$PWD TEMPDIR=$PWD TMP=$PWD TEMP=$PWD
+            PATH=${lib.concatMapStrings (tool: "${lib.getBin tool}/bin:") root.nativeBuildInputs}$PATH
+            ${copies.linked root.buildCommand}
+          )
+          # Not the files, which may be the store's own.
+          find "$NIX_BUILD_TOP/.root-fs/build" -type d -exec chmod u+w {} +
+          rm -rf "$NIX_BUILD_TOP/.root-fs/build"
+          ${(if without "root_fs" "" commands == bare commands then copies.moved else lib.id) (replaced root inOneAt old.buildCommand)}
+        '';
+      }
+    );
+  copies = import ./copies.nix;
+  # Nix need not look for the store's paths in the image, which has all of them: they keep nothing that its root does not
+  # keep. Nix and stdenv know of it since these versions.
+  unsearched = lib.optionalAttrs (builtins.compareVersions builtins.nixVersion "2.17" >= 0 && lib.versionAtLeast (lib.trivial.release or "0") "23.05") {
+    __structuredAttrs = true;
+    unsafeDiscardReferences.out = true;
+  };
   # A name of our own: the disk's step unpacks a compressed file system to ./root-fs.img.
   inOneAt = "$NIX_BUILD_TOP/.root-fs/image";
   # When the file system is as nixpkgs makes it, and only nixpkgs' own step reads it.
@@ -110,6 +113,6 @@ in
       made = image.override (old: builtins.intersectAttrs old tools);
     in
     if !(toolsAreNixpkgs && image ? override && !dependsOnMachine commands { }) then image
-    else if canBeOne made root commands then inOne made root
+    else if canBeOne made root commands then inOne made root commands
     else made;
 }

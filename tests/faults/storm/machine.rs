@@ -1,6 +1,7 @@
 //! Whether the machine itself stands still: a virtual one that its host leaves waiting, a disk whose journal
 //! is being written out. Nobody keeps a time limit then, so the limits of a few moments leave it out.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
@@ -25,13 +26,10 @@ impl Witness {
     /// Makes a file below `folder` and removes it.
     pub fn below(folder: &std::path::Path) -> Self {
         let file: PathBuf = folder.join("witness");
-        Self::of(move || {
-            std::fs::write(&file, "x").unwrap();
-            std::fs::remove_file(&file).unwrap();
-        })
+        Self::of(move || std::fs::write(&file, "x").and_then(|()| std::fs::remove_file(&file)))
     }
 
-    fn of(work: impl Fn() + Send + 'static) -> Self {
+    fn of(work: impl Fn() -> io::Result<()> + Send + 'static) -> Self {
         let notes = Arc::new(Mutex::default());
         let theirs = Arc::downgrade(&notes);
         thread::spawn(move || watch(&theirs, work));
@@ -49,10 +47,13 @@ impl Witness {
     }
 }
 
-fn watch(notes: &Weak<Mutex<Notes>>, work: impl Fn()) {
+fn watch(notes: &Weak<Mutex<Notes>>, work: impl Fn() -> io::Result<()>) {
     let mut last = Instant::now();
     loop {
-        work();
+        // Whoever cannot work excuses nothing: at the end of all the folder goes.
+        if work().is_err() {
+            return;
+        }
         let took = last.elapsed();
         let Some(notes) = notes.upgrade() else { return };
         let mut notes = notes.lock().unwrap();
@@ -73,6 +74,7 @@ fn a_machine_that_stands_still_is_noticed_while_it_does_and_afterwards() {
         if let Ok(length) = orders.try_recv() {
             thread::sleep(length);
         }
+        Ok(())
     });
     let (start, second) = (Instant::now(), Duration::from_secs(1));
     thread::sleep(second);

@@ -29,9 +29,8 @@ in
     programs = [ "mke2fs" "mkfs.ext4" "e2fsck" "fsck.ext4" "resize2fs" "dumpe2fs" "tune2fs" "e2label" ];
   };
   util-linux = fromDebian {
-    pname = "util-linux";
-    debs = [ "fdisk" "libfdisk1" "libsmartcols1" "libreadline8t64" "libtinfo6" ] ++ mountLibs;
-    programs = [ "sfdisk" ];
+    debs = [ "util-linux" "fdisk" "libfdisk1" "libsmartcols1" "libreadline8t64" "libtinfo6" ] ++ mountLibs;
+    programs = [ "sfdisk" "taskset" "fallocate" ];
   };
   dosfstools = fromDebian { debs = [ "dosfstools" ]; programs = [ "mkfs.fat" "mkfs.vfat" "fsck.fat" "fsck.vfat" ]; };
   mtools = callPackage ./os-specific/mtools.nix { };

@@ -1,8 +1,14 @@
 # Runs one derivation: its buildCommand if it has one, else its phases.
 set -e -o pipefail
 
+# With structured attributes they are in a file, lists as lists.
+if [ -n "${NIX_ATTRS_SH_FILE-}" ]; then
+  source "$NIX_ATTRS_SH_FILE"
+  for output in "${!outputs[@]}"; do export "$output=${outputs[$output]}"; done
+fi
+
 PATH=
-for input in ${nativeBuildInputs-} ${buildInputs-} $initialPath; do
+for input in ${nativeBuildInputs[@]-} ${buildInputs[@]-} ${initialPath[@]}; do
   PATH=$PATH${PATH:+:}$input/bin
 done
 export PATH SHELL=$BASH SOURCE_DATE_EPOCH=1 LC_ALL=C

@@ -34,7 +34,8 @@ stdenv.mkDerivation {
         start=$((gap + ${toString cfg.firmwareSize}))M, type=83, bootable
     EOF
 
-    dd conv=notrunc bs=1M seek=$((gap + ${toString cfg.firmwareSize})) if=$root_fs of=$img
+    START=$(((gap + ${toString cfg.firmwareSize}) * 2048))
+    dd conv=notrunc bs=1M if=$root_fs of=$img seek=$((START / 2048))
 
     truncate -s ${toString cfg.firmwareSize}M firmware_part.img
     mkfs.fat --invariant -i ${builtins.substring 2 8 cfg.firmwarePartitionID} -n ${cfg.firmwarePartitionName} firmware_part.img
