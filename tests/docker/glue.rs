@@ -230,13 +230,50 @@ fn another_store_gives_the_same_bytes() {
     same("native", "once-more");
 }
 
-/// What a shell in a builder says, with a store volume and nothing else.
+/// The file system's tools, built and used twice: what they make, and at another time.
+const MAKE_TWICE: &str = r#"
+export NIX_CONFIG='build-users-group =
+sandbox = false
+substituters ='
+tools='(import /glue/tools.nix { inherit (native) lib; inherit native; })'
+uuid=44444444-4444-4444-8888-888888888888
+programs=$(nix-build --no-out-link -E "let native = import /nixpkgs { }; in $tools.e2fsprogs \"$uuid\"")
+mkdir -p /tmp/files/{a,b,c}
+for name in one other; do
+  truncate -s 8M /tmp/$name
+  "$programs/bin/mkfs.ext4" -q -U $uuid -d /tmp/files /tmp/$name
+  "$programs/bin/resize2fs" /tmp/$name 16M >/dev/null
+  sleep 1.1
+  sha256sum </tmp/$name
+done
+"#;
+
+#[test]
+fn a_file_system_does_not_tell_when_it_was_made_or_resized() {
+    if !engine_is_here() {
+        return;
+    }
+    // So that the store has all that the tools are made of.
+    let person = Person::new();
+    person.write("sd-card.nix", &configuration(""));
+    ran(&mut person.build(&["--glue", "native"])).exits(0);
+    let sums = in_store("sdbuild-store", MAKE_TWICE);
+    let sums: Vec<&str> = sums.lines().collect();
+    assert_eq!(sums.len(), 2, "{sums:?}");
+    assert_eq!(sums[0], sums[1]);
+}
+
+/// What a shell in a builder says, with a store volume, nixpkgs and the glue's expressions.
 fn in_store(volume: &str, commands: &str) -> String {
     let builder = docker(&["images", "--quiet", "sdbuild/builder"]);
-    let volume = format!("{volume}:/nix");
+    let glue = concat!(env!("CARGO_MANIFEST_DIR"), "/src/nixos/glue:/glue:ro");
+    let nixpkgs = format!("{}:/nixpkgs:ro", mini_nixpkgs().display());
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--network", "none", "--user", "1000:1000"]);
-    command.args(["--env", "NIX_REMOTE=local", "--volume", &volume]);
+    for mount in [&format!("{volume}:/nix"), glue, &nixpkgs] {
+        command.args(["--volume", mount]);
+    }
+    command.args(["--env", "NIX_REMOTE=local"]);
     command.arg(builder.lines().next().unwrap());
     command.args(["sh", "-euc", commands]);
     ran(&mut command).exits(0).stdout
