@@ -242,6 +242,9 @@ fn what_depends_on_the_machine_stays_with_the_images() {
     ran(&mut person.build(&["--glue", "native"])).exits(0);
 }
 
+/// What an ELF file says of its machine.
+const AARCH64: [u8; 2] = [183, 0];
+
 /// Asserts that no image is made natively of a system with `body`, and tells why not.
 fn is_refused(person: &Person, body: &str) -> Ran {
     person.write("sd-card.nix", &system("leak", body));
@@ -295,8 +298,40 @@ fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
     let auto = auto.says(&["without native glue: ", "own architecture"]);
     let files = tree(&auto.image());
     let (.., tool) = &files["/opt/tool"];
-    // What an ELF file says of its machine: 183 is aarch64.
-    assert_eq!(tool[18..20], [183, 0]);
+    assert_eq!(tool[18..20], AARCH64);
+}
+
+#[test]
+fn a_root_file_system_of_the_persons_own_is_not_made_natively() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    // An image around it whose commands are nobody's options.
+    let image = "  system.build.sdImage = lib.mkForce (pkgs.callPackage ({ runCommand }: runCommand \"own\" { } ''\n    \
+                   cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} $out\n  '') { });";
+    is_refused(&person, image).says(&["the image is not made by nixpkgs' own SD image module"]);
+
+    // By nixpkgs' own function, but not of what the configuration declares: nothing else names this program.
+    let root = "  sdImage.rootFilesystemImage = pkgs.callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> {\n    \
+                  inherit (config.sdImage) storePaths compressImage;\n    volumeLabel = \"NIXOS_SD\";\n    \
+                  populateImageCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";\n  };";
+    let why = "the configuration makes the root file system itself";
+    is_refused(&person, root).says(&[why, "--glue emulated"]);
+
+    let auto = ran(&mut person.build(&[])).exits(0);
+    let auto = auto.says(&["without native glue: ", why]);
+    let files = tree(&auto.image());
+    let (.., tool) = &files["/opt/tool"];
+    assert_eq!(tool[18..20], AARCH64);
+
+    // Another function for it is told what to put in, as nixpkgs' own is.
+    person.write("fs.nix", "{ callPackage, ... }@args: callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> (removeAttrs args [ \"callPackage\" ])");
+    person.write(
+        "sd-card.nix",
+        &system("own", "  sdImage.rootFilesystemCreator = ./fs.nix;"),
+    );
+    ran(&mut person.build(&["--force", "--glue", "native"])).exits(0);
 }
 
 #[test]

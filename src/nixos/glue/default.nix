@@ -18,7 +18,7 @@
 let
   evaluate = modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ configuration ] ++ modules; };
   glued = evaluate [ module ];
-  inherit (glued) config;
+  inherit (glued) config options;
 
   # The package set that the configuration made, and what is native beside it.
   glueOf =
@@ -65,7 +65,7 @@ let
   # evaluation more. So a native program that they only run is refused too, which costs time and nothing else.
   named =
     let
-      # Nobody needs to have said these who brings a file system of their own.
+      # Nobody needs to have said these whose own function makes the file system without.
       root = builtins.tryEval (commandsOf [ "populateRootCommands" ]);
       context = builtins.getContext (commands + "\n" + (if root.success then root.value else ""));
       derivations = lib.filterAttrs (_: how: how ? outputs || how.allOutputs or false) context;
@@ -77,7 +77,13 @@ let
   systems = lib.catAttrs "drvPath" config.sdImage.storePaths;
 
   # An image whose contents nobody declared cannot be looked at before it is made.
-  known = config ? sdImage && config.sdImage ? storePaths && config.system.build.sdImage ? override;
+  known = config ? sdImage && config.sdImage ? storePaths && config.system.build.sdImage ? override && lib.all isNixpkgs makers;
+  # The files that define the image.
+  makers = lib.concatLists (lib.zipListsWith (file: built: lib.optional (built ? sdImage) file) options.system.build.files options.system.build.definitions);
+  isNixpkgs = file: builtins.match ".*/nixos/modules/installer/(sd-card|cd-dvd)/sd-image[.]nix" (toString file) != null;
+  # Nor can a root file system in place of the one that nixpkgs' module makes of what is declared. Another function for
+  # that one gets no native builders, so it can be anybody's. Until 20.09 there is no such option.
+  ownRoot = options.sdImage ? rootFilesystemImage && options.sdImage.rootFilesystemImage.highestPrio < (lib.mkOptionDefault { }).priority;
   reason =
     if buildPlatform.system != hostPlatform.system then
       "the configuration cross-compiles"
@@ -85,6 +91,8 @@ let
       "the builder runs ${builderSystem} itself"
     else if !known then
       "the image is not made by nixpkgs' own SD image module"
+    else if ownRoot then
+      "the configuration makes the root file system itself"
     else if !lib.all lib.isDerivation config.sdImage.storePaths then
       "the image holds something that is no derivation"
     else
