@@ -302,6 +302,66 @@ fn what_depends_on_the_machine_stays_with_the_images() {
     ran(&mut person.build(&["--glue", "native"])).exits(0);
 }
 
+/// In a builder: whose tools the small builders take, the builder's own or the image's. All of them but the trivial
+/// ones are stand-ins here.
+const WHOSE_TOOLS: &str = r#"
+cd "$(mktemp -d)"
+echo '#! @shell@' >ours.sh; echo '#!/bin/sh' >theirs.sh
+nix-instantiate --eval --strict --json --expr '
+let
+  lib = import /nixpkgs/lib;
+  trivial = builtins.functionArgs (import /nixpkgs/pkgs/build-support/trivial-builders);
+  made = who: { drvPath = who; overrideAttrs = _: made who; };
+  tools = who: builtins.mapAttrs (_: _: null) trivial // {
+    path = /nixpkgs;
+    runtimeShell = "";
+    buildEnv = _: made who;
+    replaceVarsWith = _: made who;
+    substitute = _: made who;
+  };
+  of = import /glue/builders.nix { inherit lib; target = tools "images"; native = tools "builders"; changed = [ ]; };
+  script = { src = ./ours.sh; isExecutable = true; replacements = { }; };
+  text = { src = ./theirs.sh; substitutions = [ "--replace-fail" "a" "b" ]; };
+in
+map (made: made.drvPath) [
+  (of.replaceVarsWith script)
+  (of.replaceVarsWith (script // { postInstall = "true $target"; }))
+  (of.replaceVarsWith { src = ./theirs.sh; replacements = { }; })
+  (of.substitute text)
+  ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; })
+
+  (of.replaceVarsWith (script // { src = ./theirs.sh; }))
+  (of.replaceVarsWith (script // { src = "/nix/store/made-by-a-derivation"; }))
+  (of.replaceVarsWith (script // { postInstall = "uname -m >>$target"; }))
+  (of.replaceVarsWith (script // { preFixup = ""; }))
+  (of.substitute (text // { substitutions = [ "--subst-var" "system" ]; }))
+  (of.substitute (text // { postInstall = ""; }))
+  ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; buildCommand = ""; })
+  ((of.buildEnv { }).overrideAttrs (_: { }))
+]'
+"#;
+
+#[test]
+fn small_builders_take_the_builders_tools_only_where_it_cannot_be_seen() {
+    if !engine_is_here() {
+        return;
+    }
+    let glue = concat!(env!("CARGO_MANIFEST_DIR"), "/src/nixos/glue:/glue:ro");
+    let mini = format!("{}:/nixpkgs:ro", mini_nixpkgs().display());
+    let said = says_in(
+        &builder(),
+        &["--volume", glue, "--volume", &mini],
+        &[WHOSE_TOOLS],
+    );
+    let whose: Vec<String> = serde_json::from_str(&said).unwrap();
+    let (builders, images) = whose.split_at(5);
+    assert!(builders.iter().all(|who| who == "builders"), "{whose:?}");
+    assert_eq!(images, ["images"; 8], "{whose:?}");
+}
+
+/// What an ELF file says of its machine.
+const AARCH64: [u8; 2] = [183, 0];
+
 /// Asserts that no image is made natively of a system with `body`, and tells why not.
 fn is_refused(person: &Person, body: &str) -> Ran {
     person.write("sd-card.nix", &system("leak", body));
@@ -355,8 +415,40 @@ fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
     let auto = auto.says(&["without native glue: ", "own architecture"]);
     let files = tree(&auto.image());
     let (.., tool) = &files["/opt/tool"];
-    // What an ELF file says of its machine: 183 is aarch64.
-    assert_eq!(tool[18..20], [183, 0]);
+    assert_eq!(tool[18..20], AARCH64);
+}
+
+#[test]
+fn a_root_file_system_of_the_persons_own_is_not_made_natively() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    // An image around it whose commands are nobody's options.
+    let image = "  system.build.sdImage = lib.mkForce (pkgs.callPackage ({ runCommand }: runCommand \"own\" { } ''\n    \
+                   cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} $out\n  '') { });";
+    is_refused(&person, image).says(&["the image is not made by nixpkgs' own SD image module"]);
+
+    // By nixpkgs' own function, but not of what the configuration declares: nothing else names this program.
+    let root = "  sdImage.rootFilesystemImage = pkgs.callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> {\n    \
+                  inherit (config.sdImage) storePaths compressImage;\n    volumeLabel = \"NIXOS_SD\";\n    \
+                  populateImageCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";\n  };";
+    let why = "the configuration makes the root file system itself";
+    is_refused(&person, root).says(&[why, "--glue emulated"]);
+
+    let auto = ran(&mut person.build(&[])).exits(0);
+    let auto = auto.says(&["without native glue: ", why]);
+    let files = tree(&auto.image());
+    let (.., tool) = &files["/opt/tool"];
+    assert_eq!(tool[18..20], AARCH64);
+
+    // Another function for it is told what to put in, as nixpkgs' own is.
+    person.write("fs.nix", "{ callPackage, ... }@args: callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> (removeAttrs args [ \"callPackage\" ])");
+    person.write(
+        "sd-card.nix",
+        &system("own", "  sdImage.rootFilesystemCreator = ./fs.nix;"),
+    );
+    ran(&mut person.build(&["--force", "--glue", "native"])).exits(0);
 }
 
 #[test]
@@ -403,6 +495,24 @@ fn a_mistake_in_the_configuration_is_told_once_and_by_its_place() {
     );
 }
 
+/// The container image of a builder, which the engine has after a build.
+fn builder() -> String {
+    let person = Person::new();
+    person.write("sd-card.nix", &configuration(""));
+    ran(&mut person.build(&[])).exits(0);
+    let images = docker(&["images", "--quiet", "sdbuild/builder"]);
+    images.lines().next().unwrap().to_owned()
+}
+
+/// What a shell script says in a builder, without a network.
+fn says_in(builder: &str, volumes: &[&str], script: &[&str]) -> String {
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--network", "none"]);
+    command.args(volumes).arg(builder);
+    command.args(["sh", "-c"]).args(script);
+    ran(&mut command).exits(0).stdout.trim().to_owned()
+}
+
 /// In a builder: an initrd with the program at `$1` in it, packed as `$2` says; then the guard's word on it.
 const LOOK_INTO_AN_INITRD: &str = r#"
 TMPDIR=/tmp/work; export TMPDIR; mkdir -p $TMPDIR/glue /tmp/made /tmp/tree/bin
@@ -418,27 +528,17 @@ fn a_program_in_an_initrd_is_found() {
     if !engine_is_here() {
         return;
     }
-    // So that the engine has a builder's image.
-    let person = Person::new();
-    person.write("sd-card.nix", &configuration(""));
-    ran(&mut person.build(&[])).exits(0);
-    let glue = concat!(env!("CARGO_MANIFEST_DIR"), "/containers/builder/glue");
-    let builder = docker(&["images", "--quiet", "sdbuild/builder"]);
-    let builder = builder.lines().next().unwrap();
+    let glue = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/containers/builder/glue:/glue:ro"
+    );
+    let builder = builder();
     let look = |program: &str, packer: &str| {
-        let mount = format!("{glue}:/glue:ro");
-        let mut command = Command::new("docker");
-        command.args([
-            "run",
-            "--rm",
-            "--network",
-            "none",
-            "--volume",
-            &mount,
-            builder,
-        ]);
-        command.args(["sh", "-c", LOOK_INTO_AN_INITRD, "sh", program, packer]);
-        ran(&mut command).exits(0).stdout.trim().to_owned()
+        says_in(
+            &builder,
+            &["--volume", glue],
+            &[LOOK_INTO_AN_INITRD, "sh", program, packer],
+        )
     };
     for packer in ["cat", "gzip", "xz"] {
         let said = look("/usr/bin/bash", packer);

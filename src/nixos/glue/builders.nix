@@ -26,8 +26,16 @@ let
     in
     fast
     // lib.genAttrs (existing (decisive ++ fast.outputs or [ ])) (name: if emulate then slow.${name} else fast.${name})
-    # What becomes of it then, nobody has looked at.
-    // lib.genAttrs (existing [ "overrideAttrs" "overrideDerivation" ]) (name: slow.${name});
+    # What becomes of it then, nobody has looked at; but for what only tells Nix how to build it.
+    // lib.genAttrs (existing [ "overrideAttrs" "overrideDerivation" ]) (name: slow.${name})
+    // lib.optionalAttrs (fast ? overrideAttrs) {
+      overrideAttrs =
+        change:
+        if builtins.isAttrs change && builtins.removeAttrs change [ "preferLocalBuild" "allowSubstitutes" ] == { } then
+          either emulate (slow.overrideAttrs change) (fast.overrideAttrs change)
+        else
+          slow.overrideAttrs change;
+    };
   decisive = [ "drvPath" "outPath" "all" "drvAttrs" "system" "stdenv" "builder" "args" "inputDerivation" ];
 
   # Manuals and their like are made of the modules' texts alone: a binary cache often has them as they are.
@@ -51,6 +59,16 @@ let
     # A function of the final attributes, as newer builders take: what it says is not known before.
     if !builtins.isAttrs args then target.${builder} args else either (dependsOnMachine text { }) (target.${builder} args) (from.${builder} args);
 
+  # Builders that take a set with phases and whatever else a derivation may have: with more than `known`, they stay.
+  knowing =
+    known: builder: depends: args:
+    if builtins.removeAttrs args known != { } then target.${builder} args else either (depends args) (target.${builder} args) (native.${builder} args);
+
+  # Whether nixpkgs would put a program for a script's first line there: it takes one of its own tools. Not when the line
+  # has a path of the store, or will have one. A script that a derivation makes cannot be read before.
+  namesShell = args: args.isExecutable or false != false && !(builtins.isPath args.src && builtins.match "#! *(@|/nix/store/).*" (firstLine args.src) != null);
+  firstLine = file: lib.head (builtins.split "\n" (builtins.readFile file));
+
   looked = {
     runCommand = command "runCommand" "runCommand";
     runCommandLocal = command "runCommandLocal" "runCommandLocal";
@@ -68,7 +86,13 @@ let
     writeTextFile = withParts [ "checkPhase" ] trivial "writeTextFile";
     buildEnv = withParts [ "postBuild" ] native "buildEnv";
     writeShellApplication =
-      args: if args ? checkPhase || args ? derivationArgs then target.writeShellApplication args else trivial.writeShellApplication args;
+      args: if args ? derivationArgs then target.writeShellApplication args else withParts [ "checkPhase" ] trivial "writeShellApplication" args;
+    # What puts values into a file. What is done with the file is looked at, not what it says.
+    replaceVarsWith = knowing [ "dir" "isExecutable" "manPage" "meta" "name" "nativeBuildInputs" "postInstall" "replacements" "src" ] "replaceVarsWith" (
+      args: namesShell args || dependsOnMachine (args.postInstall or "") { }
+    );
+    # This flag takes a value from the derivation's environment, which has $system.
+    substitute = knowing [ "dir" "isExecutable" "name" "src" "substitutions" ] "substitute" (args: lib.elem "--subst-var" args.substitutions or [ ]);
   };
   # The system itself: commands of NixOS's and of the person's that link and copy what is there. Everything else that is
   # made by this function stays as it is.

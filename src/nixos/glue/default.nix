@@ -6,7 +6,7 @@
 #   emulated IMAGE.drv REASON   nothing to gain or not safe here: the derivation is the one that plain NixOS gives
 #
 # The packages of the image, its options and everything that the person wrote keep their meaning: the configuration is
-# evaluated as ever, then once more with a `pkgs` in which the small builders (see builders.nix) are native ones.
+# evaluated as ever, but for a `pkgs` in which the small builders (see builders.nix) are native ones.
 {
   # The person's module.
   configuration,
@@ -17,41 +17,55 @@
 }:
 let
   evaluate = modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ configuration ] ++ modules; };
-  plain = evaluate [ ];
-  # nixpkgs before 21.11 cannot extend what it has evaluated.
-  extend = modules: if plain ? extendModules then plain.extendModules { inherit modules; } else evaluate modules;
+  glued = evaluate [ module ];
+  inherit (glued) config options;
 
-  target = plain.pkgs;
-  inherit (target) lib;
-  native = import target.path { localSystem = builderSystem; config = { }; overlays = [ ]; };
-  inherit (target.stdenv) buildPlatform hostPlatform;
-
-  # What the person's overlays define. Only their names are looked at.
-  changed =
+  # The package set that the configuration made, and what is native beside it.
+  glueOf =
+    config: target:
     let
+      # What the person's overlays define. Only their names are looked at.
       names = overlay: builtins.attrNames (overlay target target);
       # A package set that the person brings has overlays and settings of its own.
-      overlays = plain.config.nixpkgs.overlays ++ target.overlays or [ ];
-      configured = target.config.packageOverrides or plain.config.nixpkgs.config.packageOverrides or (_: { });
+      overlays = config.nixpkgs.overlays ++ target.overlays or [ ];
+      configured = target.config.packageOverrides or config.nixpkgs.config.packageOverrides or (_: { });
+      using = {
+        inherit target;
+        inherit (target) lib;
+        native = import target.path { localSystem = builderSystem; config = { }; overlays = [ ]; };
+        changed = target.lib.concatMap names overlays ++ builtins.attrNames (configured target);
+      };
     in
-    lib.concatMap names overlays ++ builtins.attrNames (configured target);
+    { inherit target; builders = import ./builders.nix using; assembly = import ./assembly.nix using; };
 
-  builders = import ./builders.nix { inherit lib target native changed; };
-  assembly = import ./assembly.nix { inherit lib target native changed; };
-  # Stronger than what NixOS sets, weaker than a `_module.args.pkgs = mkForce …` of the person's.
-  module = { lib, ... }: { _module.args.pkgs = lib.mkOverride 60 (target // builders // { inherit (assembly) callPackage; }); };
-  glued = (extend [ module ]).config;
+  module =
+    { config, lib, options, ... }:
+    let
+      # What `pkgs` is by all the others' word. Asked within the one evaluation, because a second one of the whole
+      # configuration, without us, takes longer than native nixpkgs.
+      others = lib.filter (args: args ? pkgs && !(args.pkgs ? isOurs)) options._module.args.definitions;
+      argument = { options.pkgs = lib.mkOption { type = lib.types.raw or lib.types.unspecified; }; config.pkgs = lib.mkMerge (lib.catAttrs "pkgs" others); };
+      glue = glueOf config (lib.evalModules { modules = [ argument ]; }).config.pkgs;
+      pkgs = glue.target // glue.builders // { inherit (glue.assembly) callPackage; sdbuildGlue = glue; };
+    in
+    # Stronger than what NixOS sets, weaker than a `_module.args.pkgs = mkForce …` of the person's.
+    { _module.args.pkgs = lib.mkOverride 60 pkgs // { isOurs = true; }; };
 
-  commandsOf = lib.concatMapStringsSep "\n" (step: glued.sdImage.${step} or "");
+  glue = glued.pkgs.sdbuildGlue or (glueOf config glued.pkgs);
+  inherit (glue) assembly;
+  inherit (glue.target) lib;
+  inherit (glue.target.stdenv) buildPlatform hostPlatform;
+
+  commandsOf = lib.concatMapStringsSep "\n" (step: config.sdImage.${step} or "");
   commands = commandsOf [ "populateFirmwareCommands" "preBuildCommands" "postBuildCommands" ];
-  image = assembly.disk glued.system.build.sdImage (glued.sdImage.rootFilesystemImage or { }) commands;
+  image = assembly.disk config.system.build.sdImage (config.sdImage.rootFilesystemImage or { }) commands;
 
   # What the image's own commands name need not be in a system, and they may copy it. All of it is built for the image
   # anyway. Which of it plain NixOS has as well is not asked: the commands name the system, so that would be a whole
   # evaluation more. So a native program that they only run is refused too, which costs time and nothing else.
   named =
     let
-      # Nobody needs to have said these who brings a file system of their own.
+      # Nobody needs to have said these whose own function makes the file system without.
       root = builtins.tryEval (commandsOf [ "populateRootCommands" ]);
       context = builtins.getContext (commands + "\n" + (if root.success then root.value else ""));
       derivations = lib.filterAttrs (_: how: how ? outputs || how.allOutputs or false) context;
@@ -60,10 +74,16 @@ let
       part = derivation: how: derivation + lib.optionalString (!(how.allOutputs or false)) "!${lib.concatStringsSep "," how.outputs}";
     in
     lib.mapAttrsToList part (builtins.removeAttrs derivations looked);
-  systems = lib.catAttrs "drvPath" glued.sdImage.storePaths;
+  systems = lib.catAttrs "drvPath" config.sdImage.storePaths;
 
   # An image whose contents nobody declared cannot be looked at before it is made.
-  known = plain.config ? sdImage && plain.config.sdImage ? storePaths && plain.config.system.build.sdImage ? override;
+  known = config ? sdImage && config.sdImage ? storePaths && config.system.build.sdImage ? override && lib.all isNixpkgs makers;
+  # The files that define the image.
+  makers = lib.concatLists (lib.zipListsWith (file: built: lib.optional (built ? sdImage) file) options.system.build.files options.system.build.definitions);
+  isNixpkgs = file: builtins.match ".*/nixos/modules/installer/(sd-card|cd-dvd)/sd-image[.]nix" (toString file) != null;
+  # Nor can a root file system in place of the one that nixpkgs' module makes of what is declared. Another function for
+  # that one gets no native builders, so it can be anybody's. Until 20.09 there is no such option.
+  ownRoot = options.sdImage ? rootFilesystemImage && options.sdImage.rootFilesystemImage.highestPrio < (lib.mkOptionDefault { }).priority;
   reason =
     if buildPlatform.system != hostPlatform.system then
       "the configuration cross-compiles"
@@ -71,12 +91,14 @@ let
       "the builder runs ${builderSystem} itself"
     else if !known then
       "the image is not made by nixpkgs' own SD image module"
-    else if !lib.all lib.isDerivation glued.sdImage.storePaths then
+    else if ownRoot then
+      "the configuration makes the root file system itself"
+    else if !lib.all lib.isDerivation config.sdImage.storePaths then
       "the image holds something that is no derivation"
     else
       null;
 in
 if reason != null then
-  "emulated ${plain.config.system.build.sdImage.drvPath} ${reason}"
+  "emulated ${(evaluate [ ]).config.system.build.sdImage.drvPath} ${reason}"
 else
   lib.concatStringsSep " " ([ "native" image.drvPath ] ++ systems ++ named)
