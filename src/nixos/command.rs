@@ -195,6 +195,10 @@ impl BuildRequest {
             Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
             Task::Check | Task::Shell(_) => {}
         }
+        if let Some(heap) = self.nix.heap {
+            // Of the garbage collector that Nix is linked with.
+            environment.push(("GC_INITIAL_HEAP_SIZE", heap.to_string()));
+        }
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
         }
@@ -337,6 +341,21 @@ mod tests {
             value(&environment, "SDBUILD_LIVE"),
             "0123456789ab ba9876543210"
         );
+    }
+
+    #[test]
+    fn the_evaluator_is_given_its_heap_when_that_is_known() {
+        let heap = |heap| {
+            let nix = NixSettings {
+                heap,
+                ..NixSettings::default()
+            };
+            let environment = BuildRequest::image(true, nix).environment(&places());
+            let mut found = environment.unwrap().into_iter();
+            found.find(|(name, _)| name == "GC_INITIAL_HEAP_SIZE")
+        };
+        assert_eq!(heap(Some(4096)).unwrap().1, "4096");
+        assert_eq!(heap(None), None);
     }
 
     #[test]

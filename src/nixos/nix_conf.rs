@@ -31,6 +31,8 @@ pub struct NixSettings {
     pub substituters: Vec<String>,
     /// Keys that binary caches sign with.
     pub keys: Vec<String>,
+    /// Memory that the evaluator begins with, in bytes; `None`: its own choice, and garbage collected on the way.
+    pub heap: Option<u64>,
 }
 
 impl NixSettings {

@@ -195,6 +195,7 @@ pub(super) async fn job(
                 connections: Some(resources.connections),
                 substituters: settings.substituters.clone(),
                 keys: settings.trusted_public_keys.clone(),
+                heap: resources.heap,
             },
             debian_mirror,
         },

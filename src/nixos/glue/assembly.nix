@@ -2,7 +2,7 @@
 # nothing in it can see who did that; the same files, owners, modes, labels and UUIDs come out.
 { lib, target, native, changed }:
 let
-  inherit (import ./text.nix { inherit lib; }) dependsOnMachine;
+  inherit (import ./text.nix { inherit lib; }) dependsOnMachine mayRead;
 
   toolsFor = import ./tools.nix { inherit lib native; };
 
@@ -62,10 +62,11 @@ let
     image: root: commands:
     image.overrideAttrs (
       old:
-      unsearched
+      lib.optionalAttrs (knowsUnsearched && lib.all (name: lib.elem name ordinary) (builtins.attrNames old)) unsearched
       // {
         nativeBuildInputs = old.nativeBuildInputs or [ ] ++ root.nativeBuildInputs;
         buildCommand = ''
+          export name imageName compressImage system stdenv
           mkdir -p "$NIX_BUILD_TOP/.root-fs/build"
           (
             cd "$NIX_BUILD_TOP/.root-fs/build"
@@ -77,17 +78,20 @@ let
           # Not the files, which may be the store's own.
           find "$NIX_BUILD_TOP/.root-fs/build" -type d -exec chmod u+w {} +
           rm -rf "$NIX_BUILD_TOP/.root-fs/build"
-          ${(if without "root_fs" "" commands == bare commands then copies.moved else lib.id) (replaced root inOneAt old.buildCommand)}
+          ${(if mayRead "root_fs" commands then lib.id else copies.moved ".root-fs/image") (replaced root inOneAt old.buildCommand)}
         '';
       }
     );
-  copies = import ./copies.nix;
-  # Nix need not look for the store's paths in the image, which has all of them: they keep nothing that its root does not
-  # keep. Nix and stdenv know of it since these versions.
-  unsearched = lib.optionalAttrs (builtins.compareVersions builtins.nixVersion "2.17" >= 0 && lib.versionAtLeast (lib.trivial.release or "0") "23.05") {
+  copies = import ./copies.nix { inherit lib; };
+  # Nix need not look for the store's paths in the image: it has all of them, and who holds on to the image's root holds on
+  # to the system's as well. Nix and stdenv know of it since these versions. Structured attributes are not in the
+  # environment, so only for an image that has no others than nixpkgs' own; these are there as ever.
+  unsearched = {
     __structuredAttrs = true;
     unsafeDiscardReferences.out = true;
   };
+  knowsUnsearched = builtins.compareVersions builtins.nixVersion "2.17" >= 0 && lib.versionAtLeast (lib.trivial.release or "0") "23.05";
+  ordinary = [ "name" "imageName" "compressImage" "nativeBuildInputs" "buildCommand" "passthru" "meta" ];
   # A name of our own: the disk's step unpacks a compressed file system to ./root-fs.img.
   inOneAt = "$NIX_BUILD_TOP/.root-fs/image";
   # When the file system is as nixpkgs makes it, and only nixpkgs' own step reads it.

@@ -1,28 +1,62 @@
 # nixpkgs' commands for the file system and the disk, without their two copies of everything. What is not written as we
-# know it stays as it is.
+# know it, once, stays as it is.
+{ lib }:
+let
+  bare = builtins.unsafeDiscardStringContext;
+  says = word: text: builtins.replaceStrings [ word ] [ "" ] (bare text) != bare text;
+  # What stands before, between and after the places of a pattern.
+  around = pattern: text: lib.filter builtins.isString (builtins.split pattern (bare text));
+in
 {
-  # The store's files get a second name in the tree that the file system is made of: it is only read. Not where that
-  # could be seen or be refused: where the configuration brings files for the store, where files have other names already
-  # (they would become links in the image), where a path belongs to somebody else.
+  # The store's files get a second name in the tree that the file system is made of: it is only read.
   linked =
     command:
+    let
+      # The paths that are copied.
+      list = "${builtins.storeDir}/[0-9a-z]{32}-closure-info/store-paths";
+      lists = lib.concatLists (lib.filter builtins.isList (builtins.split "(${list})" (bare command)));
+      paths = lib.head lists;
+      shorter = builtins.replaceStrings
+        [ "cp -a --reflink=auto % -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(cat ${paths}) ./rootImage/nix/store/" ]
+        [ "cp -a --reflink=auto $(linked ${paths}) % -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(linked ${paths}) $(cat ${paths}) ./rootImage/nix/store/" ]
+        command;
+    in
+    if lib.length lists != 1 || shorter == command then command else
     ''
+      # The option for cp, where that can neither be seen nor be refused.
       linked() {
-        [ ! -e ./files/nix ] || return 0
-        [ -z "$(find ${builtins.storeDir}/.links -type f 2>/dev/null | head -n 1)" ] || return 0
-        [ -z "$(find ${builtins.storeDir} -maxdepth 1 ! -user "$(id -u)" | head -n 1)" ] || return 0
+        # The configuration brings files for the store; or somebody tries the commands by hand, and would write to it.
+        [ ! -e ./files/nix ] && [ -z "''${IN_NIX_SHELL-}" ] || return 0
+        # Files with other names already would be links in the image.
+        local other
+        other=$(find $(cat "$1") -type f -links +1) && [ -z "$other" ] || return 0
+        # For each file with several names mkfs.ext4 looks through all of them: seconds for this many.
+        [ "$(find $(cat "$1") -type f | wc -l)" -le 100000 ] || return 0
+        # Somebody else's files have no other names.
+        other=$(find $(cat "$1") -maxdepth 0 ! -user "$(id -u)") && [ -z "$other" ] || return 0
+        ln "$1" ./linked 2>/dev/null && rm -f ./linked || return 0
         printf %s -l
       }
     ''
-    + builtins.replaceStrings
-      [ "cp -a --reflink=auto % -t ./rootImage/nix/store/" "cp -RpP $(cat " ]
-      [ "cp -a --reflink=auto $(linked) % -t ./rootImage/nix/store/" "cp -RpP $(linked) $(cat " ]
-      command;
+    + shorter;
 
   # The file system goes into the disk piece by piece, and each piece is given back: it is held once, and what the kernel
-  # has not written to the machine's disk yet is never written. $root_fs is empty afterwards.
+  # has not written to the machine's disk yet is never written. $root_fs is empty afterwards, so nobody may read it then:
+  # neither by that name nor by `file`.
   moved =
-    command:
+    file: command:
+    let
+      lines = [ "dd conv=notrunc if=$root_fs of=$img seek=$START count=$SECTORS" "dd conv=notrunc bs=1M if=$root_fs of=$img seek=$((START / 2048))" ];
+      isLast =
+        line:
+        let
+          parts = around (lib.escapeRegex line) command;
+          after = lib.last parts;
+        in
+        lib.length parts == 2 && !says "root_fs" after && !says file after;
+      last = lib.filter isLast lines;
+    in
+    if last == [ ] then command else
     ''
       moved() {
         # Its argument counts sectors of 512 bytes, as partition tables do.
@@ -31,14 +65,11 @@
         at=$(($1 * 512 / unit))
         size=$((($(stat -L -c %s "$root_fs") + unit - 1) / unit))
         while [ $done -lt $size ]; do
-          dd conv=notrunc status=none bs=$unit count=$count skip=$done seek=$((at + done)) if="$root_fs" of="$img"
+          dd conv=notrunc status=none bs=$unit count=$count skip=$done seek=$((at + done)) if="$root_fs" of="$img" || return
           fallocate --punch-hole --offset $((done * unit)) --length $((count * unit)) "$root_fs" 2>/dev/null || true
           done=$((done + count))
         done
       }
     ''
-    + builtins.replaceStrings
-      [ "dd conv=notrunc if=$root_fs of=$img seek=$START count=$SECTORS" "dd conv=notrunc bs=1M if=$root_fs of=$img seek=$((START / 2048))" ]
-      [ "moved $START" "moved $START" ]
-      command;
+    + builtins.replaceStrings last [ "moved $START" ] command;
 }

@@ -38,4 +38,12 @@ in
   dependsOnMachine =
     command: environment:
     suspectText (toString command) || lib.any (value: lib.any suspectFile (files (textOf value))) (lib.attrValues environment);
+
+  # Whether a word is in the text, or in a script that it refers to.
+  mayRead =
+    word: command:
+    let
+      says = text: builtins.replaceStrings [ word ] [ "" ] text != text;
+    in
+    says (builtins.unsafeDiscardStringContext command) || lib.any (file: isScript file && says (builtins.readFile file)) (files command);
 }

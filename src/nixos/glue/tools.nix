@@ -35,11 +35,10 @@ in
   # question wakes one of them up, and that takes longer than all the rest.
   fakeroot = standingIn "fakeroot-on-one-processor" native.fakeroot {
     fakeroot = ''
-      while read -r name value; do
-        [ "$name" = Cpus_allowed_list: ] && processor=''${value%%[,-]*}
-      done </proc/self/status
-      on=
-      ${lib.getBin utilLinux}/bin/taskset -c "''${processor-}" true 2>/dev/null && on="${lib.getBin utilLinux}/bin/taskset -c $processor"
+      # The processor that this runs on: field 39 of proc(5)'s stat.
+      read -ra fields </proc/self/stat
+      taskset=${lib.getBin utilLinux}/bin/taskset on=
+      "$taskset" -c "''${fields[38]-}" true 2>/dev/null && on="$taskset -c ''${fields[38]}"
       exec $on ${lib.getBin native.fakeroot}/bin/fakeroot "$@"'';
   };
 }
