@@ -89,6 +89,7 @@ mod tests {
             connections: Some(4),
             substituters: vec![],
             keys: vec!["a-1:x=".into(), "b-1:y=".into()],
+            heap: None,
         };
         let config = nix.text(Some("aarch64-linux"), "/b").unwrap();
         assert!(config.contains("extra-platforms = aarch64-linux\nsubstituters =\n"));
