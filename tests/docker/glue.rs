@@ -228,6 +228,10 @@ fn another_store_gives_the_same_bytes() {
     let linked = in_store(volume.0, "find /nix/store -type f -links +2 | wc -l");
     assert!(linked.trim().parse::<u32>().unwrap() > 10, "{linked}");
     same("native", "once-more");
+    // The next build finds all of it again, whoever collects garbage in between.
+    in_store(volume.0, "nix-store --gc");
+    let kept = in_store(volume.0, "ls -d /nix/store/*-nixos-system-once-more-*.mini");
+    assert_eq!(kept.lines().count(), 1, "{kept}");
 }
 
 /// The file system's tools, built and used twice: what they make, and at another time.
