@@ -11,7 +11,7 @@ const EMULATED: u64 = 3;
 /// What evaluating a whole NixOS takes, natively glued as well: 1,050 MiB were seen (scripts/real-nixpkgs, base, 26.11pre).
 /// An evaluator that begins with that much collects no garbage, which is half of its time: 4.8 s become 2.7 s.
 const HEAP: u64 = 1200 << 20;
-/// The heap may be so much of the memory: the evaluator has it back long before most builds begin.
+/// The heap may be so much of the memory. The evaluator has it until builds begin.
 const HEAP_SHARE: u64 = 4;
 /// Downloads at a time: Nix's own default, and more than any cache likes.
 const CONNECTIONS: (u32, u32) = (25, 64);
@@ -40,7 +40,8 @@ impl Resources {
         let cpus = facts.cpus.max(1);
         let there = [settings.memory, Some(facts.memory).filter(|m| *m > 0)];
         // What the engine does not tell is no limit.
-        let memory = there.into_iter().flatten().min().unwrap_or(u64::MAX);
+        let memory = there.into_iter().flatten().min();
+        let (known, memory) = (memory.is_some(), memory.unwrap_or(u64::MAX));
         let fit = |each: u64, of: u64| u32::try_from(of / (each * factor)).unwrap_or(u32::MAX);
         let jobs = fit(JOB, memory).clamp(1, cpus);
         let jobs = settings.jobs.unwrap_or(jobs);
@@ -53,7 +54,7 @@ impl Resources {
             connections: settings
                 .connections
                 .unwrap_or(connections.clamp(CONNECTIONS.0, CONNECTIONS.1)),
-            heap: Some(HEAP).filter(|heap| memory / HEAP_SHARE >= *heap),
+            heap: Some(HEAP).filter(|heap| known && memory / HEAP_SHARE >= *heap),
             short_of_memory: settings.jobs.is_none() && jobs < cpus
                 || settings.cores.is_none() && cores > 0,
         }
@@ -98,7 +99,7 @@ mod tests {
     fn an_evaluator_has_its_heap_at_once_where_there_is_room() {
         let heap = |memory| choose(&[], (4, memory), true).heap;
         assert_eq!(heap(8 * GIB), Some(HEAP));
-        assert_eq!(heap(0), Some(HEAP), "unknown");
+        assert_eq!(heap(0), None, "unknown");
         assert_eq!(heap(4 * GIB), None);
     }
 

@@ -78,7 +78,7 @@ let
           # Not the files, which may be the store's own.
           find "$NIX_BUILD_TOP/.root-fs/build" -type d -exec chmod u+w {} +
           rm -rf "$NIX_BUILD_TOP/.root-fs/build"
-          ${(if mayRead "root_fs" commands then lib.id else copies.moved ".root-fs/image") (replaced root inOneAt old.buildCommand)}
+          ${(if mayRead "root_fs" commands || mayRead "root-fs" commands then lib.id else copies.moved) (replaced root inOneAt old.buildCommand)}
         '';
       }
     );

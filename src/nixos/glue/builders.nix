@@ -57,16 +57,30 @@ let
       text = lib.concatMapStringsSep "\n" (part: toString (args.${part} or "")) parts;
     in
     # A function of the final attributes, as newer builders take: what it says is not known before.
-    if !builtins.isAttrs args then target.${builder} args else either (dependsOnMachine text { }) (target.${builder} args) (from.${builder} args);
+    if !builtins.isAttrs args then target.${builder} args else oneOf (dependsOnMachine text { }) from builder args;
+  # What is said about a package is for the image's system, and the person's settings allow it: the native set knows neither.
+  oneOf =
+    emulate: from: builder: args:
+    either emulate (target.${builder} args) (from.${builder} (builtins.removeAttrs args [ "meta" ]))
+    // lib.optionalAttrs (args ? meta) { inherit (target.${builder} args) meta; };
 
   # Builders that take a set with phases and whatever else a derivation may have: with more than `known`, they stay.
   knowing =
     known: builder: depends: args:
-    if builtins.removeAttrs args known != { } then target.${builder} args else either (depends args) (target.${builder} args) (native.${builder} args);
+    if builtins.removeAttrs args known != { } then target.${builder} args else oneOf (depends args) native builder args;
 
   # Whether nixpkgs would put a program for a script's first line there: it takes one of its own tools. Not when the line
   # has a path of the store, or will have one. A script that a derivation makes cannot be read before.
-  namesShell = args: args.isExecutable or false != false && !(builtins.isPath args.src && builtins.match "#! *(@|/nix/store/).*" (firstLine args.src) != null);
+  namesShell =
+    args:
+    let
+      line = firstLine args.src;
+      variable = builtins.match "#! *@([^@]*)@.*" line;
+      value = toString (args.replacements.${lib.head variable} or "");
+      inStore = builtins.match "#! *${builtins.storeDir}/.*" line != null || variable != null && lib.hasPrefix builtins.storeDir value;
+    in
+    (args.isExecutable or false != false || args ? postInstall) && !(builtins.isPath args.src && inStore)
+    || builtins.match ".*(chmod|install ).*" (builtins.replaceStrings [ "\n" ] [ " " ] (builtins.unsafeDiscardStringContext (args.postInstall or ""))) != null;
   firstLine = file: lib.head (builtins.split "\n" (builtins.readFile file));
 
   looked = {
@@ -83,7 +97,8 @@ let
       else
         either (emulated (args.name or "") text (args.derivationArgs or { })) (target.runCommandWith args text) (trivial.runCommandWith args text);
     symlinkJoin = withParts [ "postBuild" ] trivial "symlinkJoin";
-    writeTextFile = withParts [ "checkPhase" ] trivial "writeTextFile";
+    writeTextFile = args: if args ? derivationArgs then target.writeTextFile args else withParts [ "checkPhase" ] trivial "writeTextFile" args;
+    concatTextFile = withParts [ "checkPhase" ] trivial "concatTextFile";
     buildEnv = withParts [ "postBuild" ] native "buildEnv";
     writeShellApplication =
       args: if args ? derivationArgs then target.writeShellApplication args else withParts [ "checkPhase" ] trivial "writeShellApplication" args;
@@ -109,17 +124,26 @@ let
   };
   # Their texts are nixpkgs' own, and what the person gives is only copied.
   plain = [
-    "writeText" "writeTextDir" "linkFarm" "linkFarmFromDrvs" "concatText" "concatTextFile" "concatScript" "writeScript" "writeScriptBin"
+    "writeText" "writeTextDir" "linkFarm" "linkFarmFromDrvs" "concatText" "concatScript" "writeScript" "writeScriptBin"
     "writeShellScript" "writeShellScriptBin" "writeReferencesToFile" "writeDirectReferencesToFile"
     "writeStringReferencesToFile"
   ];
   # Not those that put every variable of theirs into a text (substituteAll and its kin): @system@ is one of them.
   whole = [
     "closureInfo" "replaceVars" "makeInitrdNG" "makeInitrd" "makeModulesClosure"
-    "makeDBusConf" "formats" "aggregateModules"
+    "makeDBusConf" "aggregateModules"
   ];
-  pick = names: set: builtins.intersectAttrs (lib.genAttrs names (_: null)) set;
-  all = pick plain trivial // pick whole native // looked // system;
+  # What is made of their results is not looked at either.
+  untilMade =
+    slow: fast:
+    if builtins.isFunction fast then
+      argument: untilMade (slow argument) (fast argument)
+    else if lib.isDerivation fast then
+      either false slow fast
+    else
+      fast;
+  pick = names: set: lib.mapAttrs (name: untilMade target.${name}) (builtins.intersectAttrs (lib.genAttrs names (_: null)) set);
+  all = pick plain trivial // pick whole native // { inherit (native) formats; } // looked // system;
 in
 # Only what this nixpkgs has; and what the person's overlays have made of a builder stays theirs.
 builtins.removeAttrs (builtins.intersectAttrs target all) changed

@@ -41,10 +41,10 @@ in
     + shorter;
 
   # The file system goes into the disk piece by piece, and each piece is given back: it is held once, and what the kernel
-  # has not written to the machine's disk yet is never written. $root_fs is empty afterwards, so nobody may read it then:
-  # neither by that name nor by `file`.
+  # has not written to the machine's disk yet is never written. $root_fs is empty afterwards, so nobody may read it then,
+  # by that name or the file's: ./root-fs.img where nixpkgs unpacked it, else our own.
   moved =
-    file: command:
+    command:
     let
       lines = [ "dd conv=notrunc if=$root_fs of=$img seek=$START count=$SECTORS" "dd conv=notrunc bs=1M if=$root_fs of=$img seek=$((START / 2048))" ];
       isLast =
@@ -53,7 +53,7 @@ in
           parts = around (lib.escapeRegex line) command;
           after = lib.last parts;
         in
-        lib.length parts == 2 && !says "root_fs" after && !says file after;
+        lib.length parts == 2 && !says "root_fs" after && !says "root-fs" after;
       last = lib.filter isLast lines;
     in
     if last == [ ] then command else

@@ -43,9 +43,10 @@ let
     let
       # What `pkgs` is by all the others' word. Asked within the one evaluation, because a second one of the whole
       # configuration, without us, takes longer than native nixpkgs.
-      others = lib.filter (args: args ? pkgs && !(args.pkgs ? isOurs)) options._module.args.definitions;
-      argument = { options.pkgs = lib.mkOption { type = lib.types.raw or lib.types.unspecified; }; config.pkgs = lib.mkMerge (lib.catAttrs "pkgs" others); };
-      glue = glueOf config (lib.evalModules { modules = [ argument ]; }).config.pkgs;
+      others = lib.zipListsWith definition options._module.args.files options._module.args.definitions;
+      definition = file: args: lib.optionalAttrs (args ? pkgs && !(args.pkgs ? isOurs)) { _file = file; config.pkgs = args.pkgs; };
+      argument.options.pkgs = lib.mkOption { type = lib.types.raw or lib.types.unspecified; };
+      glue = glueOf config (lib.evalModules { modules = [ argument ] ++ others; }).config.pkgs;
       pkgs = glue.target // glue.builders // { inherit (glue.assembly) callPackage; sdbuildGlue = glue; };
     in
     # Stronger than what NixOS sets, weaker than a `_module.args.pkgs = mkForce …` of the person's.
