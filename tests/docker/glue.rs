@@ -386,6 +386,7 @@ map (made: made.drvPath) [
   (of.replaceVarsWith { src = ./theirs.sh; replacements = { }; })
   (of.substitute text)
   ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; })
+  ((of.buildEnv { }).overrideAttrs (old: { name = old.name; }))
 
   (of.replaceVarsWith (script // { src = ./theirs.sh; }))
   (of.replaceVarsWith (script // { src = "/nix/store/made-by-a-derivation"; }))
@@ -398,7 +399,7 @@ map (made: made.drvPath) [
   (of.substitute (text // { substitutions = [ "--subst-var" "system" ]; }))
   (of.substitute (text // { postInstall = ""; }))
   ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; buildCommand = ""; })
-  ((of.buildEnv { }).overrideAttrs (_: { }))
+  ((of.buildEnv { }).overrideAttrs (old: old // { }))
 ]'
 "#;
 
@@ -415,7 +416,7 @@ fn small_builders_take_the_builders_tools_only_where_it_cannot_be_seen() {
         &[WHOSE_TOOLS],
     );
     let whose: Vec<String> = serde_json::from_str(&said).unwrap();
-    let (builders, images) = whose.split_at(5);
+    let (builders, images) = whose.split_at(6);
     assert!(builders.iter().all(|who| who == "builders"), "{whose:?}");
     assert_eq!(images, ["images"; 12], "{whose:?}");
 }

@@ -26,16 +26,21 @@ let
     in
     fast
     // lib.genAttrs (existing (decisive ++ fast.outputs or [ ])) (name: if emulate then slow.${name} else fast.${name})
-    # What becomes of it then, nobody has looked at; but for what only tells Nix how to build it.
+    # What becomes of it then, nobody has looked at; but for its name and what tells Nix how to build it.
     // lib.genAttrs (existing [ "overrideAttrs" "overrideDerivation" ]) (name: slow.${name})
     // lib.optionalAttrs (fast ? overrideAttrs) {
       overrideAttrs =
         change:
-        if builtins.isAttrs change && builtins.removeAttrs change [ "preferLocalBuild" "allowSubstitutes" ] == { } then
-          either emulate (slow.overrideAttrs change) (fast.overrideAttrs change)
-        else
-          slow.overrideAttrs change;
+        if onlyTells change then either emulate (slow.overrideAttrs change) (fast.overrideAttrs change) else slow.overrideAttrs change;
     };
+  # Whether a change is of what does not reach the commands. A function is asked without the attributes that it changes.
+  onlyTells =
+    change:
+    let
+      set = if builtins.isFunction change then change (throw "not known") else change;
+      names = builtins.tryEval (if builtins.isAttrs set then builtins.attrNames set else [ "?" ]);
+    in
+    names.success && lib.all (name: lib.elem name [ "name" "preferLocalBuild" "allowSubstitutes" ]) names.value;
   decisive = [ "drvPath" "outPath" "all" "drvAttrs" "system" "stdenv" "builder" "args" "inputDerivation" ];
 
   # Manuals and their like are made of the modules' texts alone: a binary cache often has them as they are.
