@@ -1,157 +1,23 @@
 //! What stands on a real pseudo-terminal when recorded events are shown on it, read back with a terminal
 //! emulator. The clock is the recording's.
 
+mod recordings;
+mod terminal;
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
-use std::process::Command;
 use std::time::Duration;
 
 use console::Term;
 use nix::pty::{Winsize, openpty};
 
+use self::recordings::recorded;
+use self::terminal::{MARK, Terminal};
 use super::frame::Size;
-use super::plain::Plain;
 use super::screen::Screen;
 use super::view::{Item, Kind, View};
 use super::writer::Writer;
 use crate::event::{Event, NixEvent, Phase};
-use crate::nixos::log::Log;
-
-/// The miniature image's build, as Nix told of it: milliseconds, then the line.
-const RECORDED: &str = include_str!("../../tests/streams/mini-build.log");
-
-/// A mark that no program writes: what came before it has arrived.
-const MARK: &[u8] = b"\x1b]7777;sdbuild\x07";
-
-/// The events of a recorded build from its beginning up to `until`, each with its time.
-fn recorded(until: Duration) -> Vec<(Duration, Event)> {
-    let mut log = Log::default();
-    let mut events = vec![
-        (Duration::ZERO, Event::Started(Phase::Upload)),
-        (
-            Duration::ZERO,
-            Event::Finished(Phase::Upload, Duration::from_millis(300)),
-        ),
-        (Duration::ZERO, Event::LogFile("/home/me/build.log".into())),
-        (Duration::ZERO, Event::Started(Phase::Build)),
-    ];
-    for line in RECORDED.lines() {
-        let (at, line) = line.split_once(' ').unwrap();
-        let at = Duration::from_millis(at.parse().unwrap());
-        if at > until {
-            break;
-        }
-        events.extend(log.line(line).map(|event| (at, Event::Nix(event))));
-    }
-    events
-}
-
-fn parser(columns: u16, rows: u16) -> vt100::Parser {
-    vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 1000)
-}
-
-/// A terminal with our screen on it.
-struct Terminal {
-    keyboard: File,
-    display: File,
-    path: String,
-    parser: vt100::Parser,
-    screen: Screen,
-    view: View,
-    written: usize,
-}
-
-impl Terminal {
-    fn new(columns: u16, rows: u16, verbose: u8) -> Self {
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let pty = openpty(Some(&size), None).unwrap();
-        let (display, keyboard) = (File::from(pty.slave), File::from(pty.master));
-        let path = format!("/proc/self/fd/{}", display.as_raw_fd());
-        let path = std::fs::read_link(path)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
-        let end = || display.try_clone().unwrap();
-        let screen = Screen::live(end(), Term::read_write_pair(end(), end()));
-        Self {
-            keyboard,
-            path,
-            parser: parser(columns, rows),
-            screen,
-            view: View::new(Kind::Live, verbose, false),
-            display,
-            written: 0,
-        }
-    }
-
-    /// Shows all `events` and the view after the last of them, as the writer does with what waited.
-    fn show(&mut self, events: &[(Duration, Event)]) {
-        let mut lines = String::new();
-        for (at, event) in events {
-            for item in self.view.hear(event, *at) {
-                match item {
-                    Item::Line(text) | Item::Log(text) | Item::Progress(text) => {
-                        lines.extend([&text, "\n"]);
-                    }
-                    Item::Closed => self.screen.close(),
-                    Item::Paused => {}
-                }
-            }
-        }
-        self.screen.write(&lines);
-        let at = events.last().map_or(Duration::ZERO, |(at, _)| *at);
-        self.picture(at);
-    }
-
-    fn picture(&mut self, at: Duration) {
-        let frame = self.view.frame(at, self.screen.size());
-        self.screen.draw(&frame.unwrap());
-        self.read();
-    }
-
-    /// Reads all that was written.
-    fn read(&mut self) {
-        self.display.write_all(MARK).unwrap();
-        let mut bytes = Vec::new();
-        while !bytes.ends_with(MARK) {
-            let mut piece = [0; 4096];
-            let n = self.keyboard.read(&mut piece).unwrap();
-            bytes.extend_from_slice(&piece[..n]);
-        }
-        bytes.truncate(bytes.len() - MARK.len());
-        self.written += bytes.len();
-        self.parser.process(&bytes);
-    }
-
-    fn resize(&mut self, columns: u16, rows: u16) {
-        let (columns, rows) = (columns.to_string(), rows.to_string());
-        let mut stty = Command::new("stty");
-        stty.args(["-F", &self.path, "cols", &columns, "rows", &rows]);
-        assert!(stty.status().unwrap().success());
-        let (columns, rows) = (columns.parse().unwrap(), rows.parse().unwrap());
-
-        let (columns, rows): (u16, u16) = (columns, rows);
-        self.parser
-            .screen_mut()
-            .set_size(rows.try_into().unwrap(), columns.try_into().unwrap());
-    }
-
-    /// The lines on the screen, without those below the last one.
-    fn lines(&self) -> Vec<String> {
-        let screen = self.parser.screen();
-        let rows = screen.rows(0, screen.size().1.get());
-        let mut lines: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
-        while lines.pop_if(|line| line.is_empty()).is_some() {}
-        lines
-    }
-}
 
 /// Two derivations are being built, none has a log.
 const AMID: Duration = Duration::from_secs(12);
@@ -380,72 +246,4 @@ fn ten_thousand_lines_above_a_live_view_are_written_in_few_pieces() {
         "{} bytes for {alone}",
         text.len()
     );
-}
-
-#[test]
-fn a_recording_without_a_terminal_has_neither_control_characters_nor_the_log() {
-    let mut view = View::new(Kind::Plain(Plain::default()), 0, false);
-    let mut lines = Vec::new();
-    for (at, event) in recorded(Duration::MAX) {
-        let items = view.tick(at).into_iter().chain(view.hear(&event, at));
-        lines.extend(items.map(|item| match item {
-            Item::Line(text) => text,
-            Item::Log(_) | Item::Progress(_) | Item::Closed | Item::Paused => {
-                panic!("a log that nobody asked for")
-            }
-        }));
-    }
-    assert!(
-        !lines
-            .iter()
-            .flat_map(|line| line.chars())
-            .any(char::is_control)
-    );
-    assert_eq!(
-        lines
-            .iter()
-            .filter(|line| line.starts_with("building "))
-            .count(),
-        72
-    );
-    assert_eq!(lines[2], "to build: 72 derivations");
-    let far = lines
-        .iter()
-        .filter(|line| line.starts_with("build with Nix: "));
-    let counts =
-        ["built 48/72", "built 57/72", "built 71/72"].map(|n| format!("build with Nix: {n}"));
-    assert_eq!(far.collect::<Vec<_>>(), counts.iter().collect::<Vec<_>>());
-    let ended = lines.iter().filter(|line| line.contains(" ended after "));
-    assert_eq!(
-        ended.collect::<Vec<_>>(),
-        ["linux-6.12.107-1 ended after 10 s"]
-    );
-}
-
-#[test]
-fn a_recording_for_programs_is_one_object_per_line() {
-    let mut view = View::new(Kind::Json(super::json::Json::default()), 1, true);
-    let mut kinds = std::collections::BTreeMap::<String, u32>::new();
-    for (at, event) in recorded(Duration::MAX) {
-        for item in view.hear(&event, at) {
-            let (Item::Line(text) | Item::Log(text) | Item::Progress(text)) = item else {
-                panic!("{item:?}");
-            };
-            let object: serde_json::Value = serde_json::from_str(&text).unwrap();
-            *kinds
-                .entry(object["event"].as_str().unwrap().to_owned())
-                .or_default() += 1;
-        }
-    }
-    let count = |kind: &str| kinds.get(kind).copied();
-    assert_eq!(count("will-build"), Some(1));
-    assert_eq!(
-        (count("build-started"), count("ended")),
-        (Some(72), Some(72))
-    );
-    assert_eq!(
-        (count("build-phase"), count("build-line")),
-        (Some(38), Some(44))
-    );
-    assert_eq!(count("nix-message"), Some(108));
 }

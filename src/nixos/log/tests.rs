@@ -1,0 +1,264 @@
+use super::*;
+use proptest::prelude::*;
+
+const BUILD: &str = r#"@nix {"action":"start","fields":["/nix/store/xbq6-t-50.drv","",1,1],"id":42949672966,"level":3,"parent":0,"text":"building '/nix/store/xbq6-t-50.drv'","type":105}"#;
+
+#[test]
+fn a_build_from_start_to_end() {
+    let mut log = Log::default();
+    let id = 42_949_672_966;
+    assert_eq!(
+        log.line(BUILD),
+        Some(NixEvent::BuildStarted {
+            id,
+            derivation: "/nix/store/xbq6-t-50.drv".into()
+        })
+    );
+    assert_eq!(
+        log.line(r#"@nix {"action":"result","fields":["buildPhase"],"id":42949672966,"type":104}"#),
+        Some(NixEvent::BuildPhase {
+            id,
+            phase: "buildPhase".into()
+        })
+    );
+    assert_eq!(
+        log.line(r#"@nix {"action":"result","fields":["hello \u001b[31mfrom aarch64"],"id":42949672966,"type":101}"#),
+        Some(NixEvent::BuildLine { id, line: "hello from aarch64".into() })
+    );
+    assert_eq!(
+        log.line(r#"@nix {"action":"stop","id":42949672966}"#),
+        Some(NixEvent::Stopped { id })
+    );
+}
+
+#[test]
+fn counters_come_from_the_activities_that_count() {
+    let mut log = Log::default();
+    assert_eq!(
+        log.line(r#"@nix {"action":"start","id":3,"level":0,"parent":0,"text":"","type":104}"#),
+        None
+    );
+    assert_eq!(
+        log.line(r#"@nix {"action":"start","id":4,"level":0,"parent":0,"text":"","type":103}"#),
+        None
+    );
+    let progress =
+        |id| format!(r#"@nix {{"action":"result","fields":[2,7,1,0],"id":{id},"type":105}}"#);
+    assert_eq!(
+        log.line(&progress(3)),
+        Some(NixEvent::Built {
+            done: 2,
+            expected: 7
+        })
+    );
+    assert_eq!(log.line(&progress(3)), None, "the same again is no news");
+    assert_eq!(
+        log.line(&progress(4)),
+        Some(NixEvent::Fetched {
+            done: 2,
+            expected: 7
+        })
+    );
+    assert_eq!(log.line(&progress(5)), None);
+    log.line(r#"@nix {"action":"stop","id":3}"#);
+    assert_eq!(log.line(&progress(3)), None);
+}
+
+#[test]
+fn the_forecast_is_numbers() {
+    let said = |text: &str| {
+        let line = format!(r#"@nix {{"action":"msg","level":3,"msg":"{text}"}}"#);
+        Log::default().line(&line)
+    };
+    let will_build = |derivations| Some(NixEvent::WillBuild { derivations });
+    assert_eq!(said("these 72 derivations will be built:"), will_build(72));
+    assert_eq!(said("this derivation will be built:"), will_build(1));
+    let will_fetch = |paths, download, unpacked| {
+        Some(NixEvent::WillFetch {
+            paths,
+            download,
+            unpacked,
+        })
+    };
+    assert_eq!(
+        said("these 3 paths will be fetched (1.25 MiB download, 2.50 GiB unpacked):"),
+        will_fetch(3, 1_310_720, 2_684_354_560)
+    );
+    assert_eq!(
+        said("this path will be fetched (0.00 MiB download, 0.5 KiB unpacked):"),
+        will_fetch(1, 0, 512)
+    );
+    for odd in [
+        "these many derivations will be built:",
+        "these 99999999999999999999 derivations will be built:",
+        "these 3 paths will be fetched (1.2x MiB download, 1 B unpacked):",
+        "these 3 paths will be fetched (99999999999999999 TiB download, 1 B unpacked):",
+    ] {
+        let text = odd.to_owned();
+        assert_eq!(said(odd), Some(NixEvent::Message { level: 3, text }));
+    }
+}
+
+/// What the lines of a recorded stream became.
+fn events(stream: &str) -> Vec<NixEvent> {
+    let mut log = Log::default();
+    stream.lines().filter_map(|line| log.line(line)).collect()
+}
+
+#[test]
+fn a_recorded_download_from_a_cache() {
+    let events = events(include_str!("../../../tests/streams/substitute.log"));
+    let path = "/nix/store/5zj80pxigx45sc90rz2flb67z101r7pb-one".to_owned();
+    let expected = [
+        NixEvent::WillFetch {
+            paths: 1,
+            download: 0,
+            unpacked: 0,
+        },
+        NixEvent::ToDownload { bytes: 128 },
+        NixEvent::FetchStarted {
+            id: 455_266_533_382,
+            path,
+        },
+        NixEvent::Stopped {
+            id: 455_266_533_382,
+        },
+        NixEvent::Fetched {
+            done: 1,
+            expected: 1,
+        },
+    ];
+    let mut told = events.iter();
+    for one in expected {
+        assert!(told.any(|event| *event == one), "{one:?} in {events:?}");
+    }
+}
+
+#[test]
+fn a_recorded_download_within_a_build() {
+    let events = events(include_str!("../../../tests/streams/hash-mismatch.log"));
+    let moved = NixEvent::Moved {
+        id: 201_863_462_917,
+        done: 81,
+        expected: 81,
+    };
+    assert_eq!(events.iter().filter(|event| **event == moved).count(), 1);
+}
+
+#[test]
+fn an_error_keeps_its_place() {
+    let mut log = Log::default();
+    let line = r#"@nix {"action":"msg","column":4,"file":"«string»:1:4","level":0,"line":1,"msg":"\u001b[31;1merror:\u001b[0m syntax error, unexpected end of file\n at x","raw_msg":"syntax error, unexpected end of file"}"#;
+    let text = "error: syntax error, unexpected end of file\n at x".to_owned();
+    assert_eq!(
+        log.line(line),
+        Some(NixEvent::Message {
+            level: 0,
+            text: text.clone()
+        })
+    );
+    assert_eq!(
+        log.take_complaint(),
+        Some(Complaint {
+            summary: "syntax error, unexpected end of file".into(),
+            text,
+            position: Some(("«string»".into(), 1, 4)),
+        })
+    );
+    assert_eq!(log.take_complaint(), None);
+}
+
+#[test]
+fn strange_lines_are_text() {
+    let mut log = Log::default();
+    for line in [
+        "GC Warning: x",
+        "@nix",
+        "@nix {",
+        "@nix []",
+        r#"@nix {"action":"dance"}"#,
+    ] {
+        assert_eq!(log.line(line), Some(NixEvent::Other(line.to_owned())));
+    }
+    assert_eq!(log.line(""), None);
+    assert_eq!(log.line(r#"@nix {"action":"start"}"#), None);
+    assert_eq!(
+        log.line(r#"@nix {"action":"start","id":1,"level":4,"type":999,"text":"new"}"#),
+        Some(NixEvent::Message {
+            level: 4,
+            text: "new".into()
+        })
+    );
+    assert_eq!(
+        log.line(r#"@nix {"action":"result","id":1,"type":999,"fields":[]}"#),
+        None
+    );
+    assert_eq!(
+        log.line(r#"@nix {"action":"msg","level":99999,"msg":7}"#),
+        Some(NixEvent::Message {
+            level: 255,
+            text: String::new()
+        })
+    );
+    let deep = format!("@nix {}", "[".repeat(100_000));
+    assert!(matches!(log.line(&deep), Some(NixEvent::Other(_))));
+}
+
+#[test]
+fn names_of_builds_and_downloads_are_cut() {
+    for kind in [activity::BUILD, activity::SUBSTITUTE] {
+        let line = format!(
+            r#"@nix {{"action":"start","id":1,"type":{kind},"fields":["{}"]}}"#,
+            "x".repeat(5000)
+        );
+        let text = format!("{:?}", Log::default().line(&line));
+        assert!(text.len() < 400, "{text}");
+    }
+}
+
+#[test]
+fn the_table_of_activities_is_bounded() {
+    let mut log = Log::default();
+    for id in 0..(MOST_ACTIVITIES as u64 + 10) {
+        log.line(&format!(
+            r#"@nix {{"action":"start","id":{id},"type":105}}"#
+        ));
+    }
+    assert!(log.activities.len() <= MOST_ACTIVITIES);
+}
+
+proptest! {
+    #[test]
+    fn never_panics(lines in proptest::collection::vec("(?s)(@nix )?.{0,200}", 0..8)) {
+        let mut log = Log::default();
+        for line in lines {
+            let said = log.line(&line);
+            is_harmless(said.as_ref(), &log, &line)?;
+        }
+    }
+
+    #[test]
+    fn never_panics_on_almost_right_ones(
+        action in "(msg|start|stop|result)", id in any::<i64>(), kind in 95..115i64,
+        fields in proptest::collection::vec(prop_oneof!["\"[a-z]{0,3}\"", "-?[0-9]{1,20}", Just("null".to_owned())], 0..5),
+    ) {
+        let fields = fields.join(",");
+        let line = format!(r#"@nix {{"action":"{action}","id":{id},"type":{kind},"fields":[{fields}],"level":{kind},"text":"t\u001b[2J","msg":"m\u001b]0;x","raw_msg":"\u001bc"}}"#);
+        let mut log = Log::default();
+        for _ in 0..2 {
+            let said = log.line(&line);
+            is_harmless(said.as_ref(), &log, &line)?;
+            log.take_complaint();
+        }
+    }
+}
+
+/// Nothing drives a terminal, and nothing is longer than what it came from.
+fn is_harmless(said: Option<&NixEvent>, log: &Log, line: &str) -> Result<(), TestCaseError> {
+    let shown = format!("{said:?}{:?}", log.complaint);
+    prop_assert!(!shown.contains("\\u{1b}"), "{shown}");
+    // Twice in a complaint, and each character as long as its escape.
+    prop_assert!(shown.len() <= 400 + 3 * 10 * line.len(), "{shown}");
+    prop_assert!(log.activities.len() <= 1);
+    Ok(())
+}

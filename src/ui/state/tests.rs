@@ -1,0 +1,139 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn state(events: &[NixEvent]) -> State {
+    let mut state = State::default();
+    state.apply(&Event::Started(Phase::Build), Duration::ZERO);
+    for (at, event) in (1..).zip(events) {
+        state.apply(&Event::Nix(event.clone()), SECOND * at);
+    }
+    state
+}
+
+fn build(id: u64) -> NixEvent {
+    let derivation = format!("/nix/store/{}-p{id}.drv", "a".repeat(32));
+    NixEvent::BuildStarted { id, derivation }
+}
+
+#[test]
+fn nix_is_told_in_counts_of_what_it_forecast() {
+    assert_eq!(
+        state(&[]).how_far().unwrap(),
+        "evaluating the configuration"
+    );
+    let told = state(&[
+        NixEvent::WillBuild { derivations: 62 },
+        NixEvent::WillFetch {
+            paths: 9,
+            download: 5_000_000,
+            unpacked: 1,
+        },
+        NixEvent::Built {
+            done: 3,
+            expected: 66,
+        },
+        NixEvent::FetchStarted {
+            id: 8,
+            path: "/nix/store/x-bash".into(),
+        },
+        NixEvent::Moved {
+            id: 8,
+            done: 1_000_000,
+            expected: 2_000_000,
+        },
+        NixEvent::Moved {
+            id: 8,
+            done: 1_500_000,
+            expected: 2_000_000,
+        },
+        NixEvent::Stopped { id: 8 },
+        NixEvent::Fetched {
+            done: 1,
+            expected: 1,
+        },
+        NixEvent::Fetched {
+            done: 0,
+            expected: 0,
+        },
+    ]);
+    assert_eq!(
+        told.how_far().unwrap(),
+        "fetched 1/9 (1.5 MB of 5.0 MB), built 3/62"
+    );
+    assert_eq!(told.active().count(), 0);
+}
+
+#[test]
+fn what_a_builder_is_at_is_known() {
+    let told = state(&[
+        build(7),
+        NixEvent::BuildPhase {
+            id: 7,
+            phase: "buildPhase".into(),
+        },
+        NixEvent::BuildLine {
+            id: 7,
+            line: "x".repeat(9000),
+        },
+        NixEvent::BuildLine {
+            id: 99,
+            line: "of nobody".into(),
+        },
+    ]);
+    let seven = told.activity(7).unwrap();
+    assert_eq!((seven.name.as_str(), seven.changes), ("p7", 2));
+    assert_eq!(seven.phase.as_deref(), Some("buildPhase"));
+    assert_eq!(seven.last.as_ref().unwrap().len(), LAST_LINE);
+}
+
+#[test]
+fn the_slowest_are_kept() {
+    let mut state = state(&[]);
+    for id in 0..10 {
+        state.apply(&Event::Nix(build(id)), SECOND);
+        let end = SECOND * u32::try_from(id * 7 % 10 + 1).unwrap();
+        state.apply(&Event::Nix(NixEvent::Stopped { id }), end);
+    }
+    let told: Vec<_> = state
+        .slowest()
+        .iter()
+        .map(|(n, t)| (n.as_str(), t.as_secs()))
+        .collect();
+    assert_eq!(
+        told,
+        [("p7", 9), ("p4", 8), ("p1", 7), ("p8", 6), ("p5", 5)]
+    );
+}
+
+#[test]
+fn activities_that_never_end_do_not_pile_up() {
+    let mut state = state(&[]);
+    for id in 0..10_000 {
+        state.apply(&Event::Nix(build(id)), SECOND);
+    }
+    assert_eq!(state.active().count(), MOST_ACTIVE);
+    assert!(state.activity(9999).is_some());
+    state.apply(&Event::Started(Phase::CopyOut), SECOND);
+    assert_eq!(state.active().count(), 0);
+}
+
+#[test]
+fn bytes_of_another_phase_are_not_shown() {
+    let mut state = State::default();
+    let mut apply = |event| state.apply(&event, SECOND);
+    apply(Event::Started(Phase::CopyOut));
+    let bytes = |phase, total| Event::Bytes {
+        phase,
+        done: 1000,
+        total,
+    };
+    apply(bytes(Phase::Fetch, None));
+    assert_eq!(state.how_far(), None);
+    state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND);
+    assert_eq!(state.how_far().unwrap(), "1.0 kB of 2.0 kB");
+    state.apply(&Event::Started(Phase::Flash), SECOND);
+    state.apply(&bytes(Phase::Flash, Some(3000)), SECOND * 3);
+    let paced = "1.0 kB of 3.0 kB, 500 B/s, 4.0 s left";
+    assert_eq!(state.how_far().unwrap(), paced);
+}

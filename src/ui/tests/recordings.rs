@@ -1,0 +1,103 @@
+//! A recorded build, and what is told of it where no live view is.
+
+use std::time::Duration;
+
+use crate::event::{Event, Phase};
+use crate::nixos::log::Log;
+use crate::ui::json::Json;
+use crate::ui::plain::Plain;
+use crate::ui::view::{Item, Kind, View};
+
+/// The miniature image's build, as Nix told of it: milliseconds, then the line.
+const RECORDED: &str = include_str!("../../../tests/streams/mini-build.log");
+
+/// The events of a recorded build from its beginning up to `until`, each with its time.
+pub(super) fn recorded(until: Duration) -> Vec<(Duration, Event)> {
+    let mut log = Log::default();
+    let mut events = vec![
+        (Duration::ZERO, Event::Started(Phase::Upload)),
+        (
+            Duration::ZERO,
+            Event::Finished(Phase::Upload, Duration::from_millis(300)),
+        ),
+        (Duration::ZERO, Event::LogFile("/home/me/build.log".into())),
+        (Duration::ZERO, Event::Started(Phase::Build)),
+    ];
+    for line in RECORDED.lines() {
+        let (at, line) = line.split_once(' ').unwrap();
+        let at = Duration::from_millis(at.parse().unwrap());
+        if at > until {
+            break;
+        }
+        events.extend(log.line(line).map(|event| (at, Event::Nix(event))));
+    }
+    events
+}
+
+#[test]
+fn a_recording_without_a_terminal_has_neither_control_characters_nor_the_log() {
+    let mut view = View::new(Kind::Plain(Plain::default()), 0, false);
+    let mut lines = Vec::new();
+    for (at, event) in recorded(Duration::MAX) {
+        let items = view.tick(at).into_iter().chain(view.hear(&event, at));
+        lines.extend(items.map(|item| match item {
+            Item::Line(text) => text,
+            Item::Log(_) | Item::Progress(_) | Item::Closed | Item::Paused => {
+                panic!("a log that nobody asked for")
+            }
+        }));
+    }
+    assert!(
+        !lines
+            .iter()
+            .flat_map(|line| line.chars())
+            .any(char::is_control)
+    );
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.starts_with("building "))
+            .count(),
+        72
+    );
+    assert_eq!(lines[2], "to build: 72 derivations");
+    let far = lines
+        .iter()
+        .filter(|line| line.starts_with("build with Nix: "));
+    let counts =
+        ["built 48/72", "built 57/72", "built 71/72"].map(|n| format!("build with Nix: {n}"));
+    assert_eq!(far.collect::<Vec<_>>(), counts.iter().collect::<Vec<_>>());
+    let ended = lines.iter().filter(|line| line.contains(" ended after "));
+    assert_eq!(
+        ended.collect::<Vec<_>>(),
+        ["linux-6.12.107-1 ended after 10 s"]
+    );
+}
+
+#[test]
+fn a_recording_for_programs_is_one_object_per_line() {
+    let mut view = View::new(Kind::Json(Json::default()), 1, true);
+    let mut kinds = std::collections::BTreeMap::<String, u32>::new();
+    for (at, event) in recorded(Duration::MAX) {
+        for item in view.hear(&event, at) {
+            let (Item::Line(text) | Item::Log(text) | Item::Progress(text)) = item else {
+                panic!("{item:?}");
+            };
+            let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+            *kinds
+                .entry(object["event"].as_str().unwrap().to_owned())
+                .or_default() += 1;
+        }
+    }
+    let count = |kind: &str| kinds.get(kind).copied();
+    assert_eq!(count("will-build"), Some(1));
+    assert_eq!(
+        (count("build-started"), count("ended")),
+        (Some(72), Some(72))
+    );
+    assert_eq!(
+        (count("build-phase"), count("build-line")),
+        (Some(38), Some(44))
+    );
+    assert_eq!(count("nix-message"), Some(108));
+}

@@ -1,0 +1,123 @@
+//! A terminal of the tests' own: what was written to it, and what one would see.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::process::Command;
+use std::time::Duration;
+
+use console::Term;
+use nix::pty::{Winsize, openpty};
+
+use crate::event::Event;
+use crate::ui::screen::Screen;
+use crate::ui::view::{Item, Kind, View};
+
+/// A mark that no program writes: what came before it has arrived.
+pub(super) const MARK: &[u8] = b"\x1b]7777;sdbuild\x07";
+
+fn parser(columns: u16, rows: u16) -> vt100::Parser {
+    vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 1000)
+}
+
+/// A terminal with our screen on it.
+pub(super) struct Terminal {
+    keyboard: File,
+    display: File,
+    path: String,
+    parser: vt100::Parser,
+    pub(super) screen: Screen,
+    view: View,
+    pub(super) written: usize,
+}
+
+impl Terminal {
+    pub(super) fn new(columns: u16, rows: u16, verbose: u8) -> Self {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(Some(&size), None).unwrap();
+        let (display, keyboard) = (File::from(pty.slave), File::from(pty.master));
+        let path = format!("/proc/self/fd/{}", display.as_raw_fd());
+        let path = std::fs::read_link(path)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let end = || display.try_clone().unwrap();
+        let screen = Screen::live(end(), Term::read_write_pair(end(), end()));
+        Self {
+            keyboard,
+            path,
+            parser: parser(columns, rows),
+            screen,
+            view: View::new(Kind::Live, verbose, false),
+            display,
+            written: 0,
+        }
+    }
+
+    /// Shows all `events` and the view after the last of them, as the writer does with what waited.
+    pub(super) fn show(&mut self, events: &[(Duration, Event)]) {
+        let mut lines = String::new();
+        for (at, event) in events {
+            for item in self.view.hear(event, *at) {
+                match item {
+                    Item::Line(text) | Item::Log(text) | Item::Progress(text) => {
+                        lines.extend([&text, "\n"]);
+                    }
+                    Item::Closed => self.screen.close(),
+                    Item::Paused => {}
+                }
+            }
+        }
+        self.screen.write(&lines);
+        let at = events.last().map_or(Duration::ZERO, |(at, _)| *at);
+        self.picture(at);
+    }
+
+    pub(super) fn picture(&mut self, at: Duration) {
+        let frame = self.view.frame(at, self.screen.size());
+        self.screen.draw(&frame.unwrap());
+        self.read();
+    }
+
+    /// Reads all that was written.
+    pub(super) fn read(&mut self) {
+        self.display.write_all(MARK).unwrap();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(MARK) {
+            let mut piece = [0; 4096];
+            let n = self.keyboard.read(&mut piece).unwrap();
+            bytes.extend_from_slice(&piece[..n]);
+        }
+        bytes.truncate(bytes.len() - MARK.len());
+        self.written += bytes.len();
+        self.parser.process(&bytes);
+    }
+
+    pub(super) fn resize(&mut self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let mut stty = Command::new("stty");
+        stty.args(["-F", &self.path, "cols", &columns, "rows", &rows]);
+        assert!(stty.status().unwrap().success());
+        let (columns, rows) = (columns.parse().unwrap(), rows.parse().unwrap());
+
+        let (columns, rows): (u16, u16) = (columns, rows);
+        self.parser
+            .screen_mut()
+            .set_size(rows.try_into().unwrap(), columns.try_into().unwrap());
+    }
+
+    /// The lines on the screen, without those below the last one.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let screen = self.parser.screen();
+        let rows = screen.rows(0, screen.size().1.get());
+        let mut lines: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
+        while lines.pop_if(|line| line.is_empty()).is_some() {}
+        lines
+    }
+}
