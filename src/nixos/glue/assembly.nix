@@ -2,7 +2,7 @@
 # nothing in it can see who did that; the same files, owners, modes, labels and UUIDs come out.
 { lib, target, native, changed }:
 let
-  inherit (import ./text.nix { inherit lib; }) dependsOnMachine mayRead;
+  inherit (import ./text.nix { inherit lib; }) dependsOnMachine says;
 
   toolsFor = import ./tools.nix { inherit lib native; };
 
@@ -42,10 +42,11 @@ let
     let
       context = builtins.removeAttrs (builtins.getContext text) [ (bare old.drvPath) ];
     in
-    if mentions old text then builtins.appendContext (without old.outPath (bare new) text) (context // builtins.getContext new) else text;
-  # Not by lib.hasInfix, whose pattern recurses for every character.
-  mentions = derivation: text: without derivation.outPath "" text != bare text;
-  without = word: new: text: builtins.replaceStrings [ (bare word) ] [ new ] (bare text);
+    if mentions old text then
+      builtins.appendContext (builtins.replaceStrings [ (bare old.outPath) ] [ (bare new) ] (bare text)) (context // builtins.getContext new)
+    else
+      text;
+  mentions = derivation: says derivation.outPath;
   bare = builtins.unsafeDiscardStringContext;
 
   tools = {
@@ -62,7 +63,7 @@ let
     image: root: commands:
     image.overrideAttrs (
       old:
-      lib.optionalAttrs (knowsUnsearched && lib.all (name: lib.elem name ordinary) (builtins.attrNames old)) unsearched
+      unsearched old
       // {
         nativeBuildInputs = old.nativeBuildInputs or [ ] ++ root.nativeBuildInputs;
         buildCommand = ''
@@ -78,7 +79,7 @@ let
           # Not the files, which may be the store's own.
           find "$NIX_BUILD_TOP/.root-fs/build" -type d -exec chmod u+w {} +
           rm -rf "$NIX_BUILD_TOP/.root-fs/build"
-          ${(if mayRead "root_fs" commands || mayRead "root-fs" commands then lib.id else copies.moved) (replaced root inOneAt old.buildCommand)}
+          ${copies.moved commands (replaced root inOneAt old.buildCommand)}
         '';
       }
     );
@@ -86,11 +87,15 @@ let
   # Nix need not look for the store's paths in the image: it has all of them, and who holds on to the image's root holds on
   # to the system's as well. Nix and stdenv know of it since these versions. Structured attributes are not in the
   # environment, so only for an image that has no others than nixpkgs' own; these are there as ever.
-  unsearched = {
-    __structuredAttrs = true;
-    unsafeDiscardReferences.out = true;
-  };
-  knowsUnsearched = builtins.compareVersions builtins.nixVersion "2.17" >= 0 && lib.versionAtLeast (lib.trivial.release or "0") "23.05";
+  unsearched =
+    old:
+    let
+      known = builtins.compareVersions builtins.nixVersion "2.17" >= 0 && lib.versionAtLeast (lib.trivial.release or "0") "23.05";
+    in
+    lib.optionalAttrs (known && lib.all (name: lib.elem name ordinary) (builtins.attrNames old)) {
+      __structuredAttrs = true;
+      unsafeDiscardReferences.out = true;
+    };
   ordinary = [ "name" "imageName" "compressImage" "nativeBuildInputs" "buildCommand" "passthru" "meta" ];
   # A name of our own: the disk's step unpacks a compressed file system to ./root-fs.img.
   inOneAt = "$NIX_BUILD_TOP/.root-fs/image";

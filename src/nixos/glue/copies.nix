@@ -2,10 +2,8 @@
 # know it, once, stays as it is.
 { lib }:
 let
+  inherit (import ./text.nix { inherit lib; }) mayRead says;
   bare = builtins.unsafeDiscardStringContext;
-  says = word: text: builtins.replaceStrings [ word ] [ "" ] (bare text) != bare text;
-  # What stands before, between and after the places of a pattern.
-  around = pattern: text: lib.filter builtins.isString (builtins.split pattern (bare text));
 in
 {
   # The store's files get a second name in the tree that the file system is made of: it is only read.
@@ -42,21 +40,21 @@ in
 
   # The file system goes into the disk piece by piece, and each piece is given back: it is held once, and what the kernel
   # has not written to the machine's disk yet is never written. $root_fs is empty afterwards, so nobody may read it then,
-  # by that name or the file's: ./root-fs.img where nixpkgs unpacked it, else our own.
+  # by that name or the file's: ./root-fs.img where nixpkgs unpacked it, else our own. `commands` are the configuration's.
   moved =
-    command:
+    commands: command:
     let
+      names = [ "root_fs" "root-fs" ];
       lines = [ "dd conv=notrunc if=$root_fs of=$img seek=$START count=$SECTORS" "dd conv=notrunc bs=1M if=$root_fs of=$img seek=$((START / 2048))" ];
       isLast =
         line:
         let
-          parts = around (lib.escapeRegex line) command;
-          after = lib.last parts;
+          around = lib.filter builtins.isString (builtins.split (lib.escapeRegex line) (bare command));
         in
-        lib.length parts == 2 && !says "root_fs" after && !says "root-fs" after;
+        lib.length around == 2 && !lib.any (name: says name (lib.last around)) names;
       last = lib.filter isLast lines;
     in
-    if last == [ ] then command else
+    if last == [ ] || lib.any (name: mayRead name commands) names then command else
     ''
       moved() {
         # Its argument counts sectors of 512 bytes, as partition tables do.

@@ -30,6 +30,7 @@ let
   isScript = file: builtins.match ".*[.](sh|bash|py|pl|rb|awk)" file != null && !builtins.pathExists "${file}/.";
   suspectFile = file: isScript file && suspect (builtins.readFile file);
 
+  says = word: text: builtins.replaceStrings [ word ] [ "" ] text != text;
   textOf = value: if builtins.isString value then value else if builtins.isPath value then "${value}" else "";
   suspectText = text: suspect text || lib.any suspectFile (files text);
 in
@@ -39,11 +40,9 @@ in
     command: environment:
     suspectText (toString command) || lib.any (value: lib.any suspectFile (files (textOf value))) (lib.attrValues environment);
 
-  # Whether a word is in the text, or in a script that it refers to.
-  mayRead =
-    word: command:
-    let
-      says = text: builtins.replaceStrings [ word ] [ "" ] text != text;
-    in
-    says (builtins.unsafeDiscardStringContext command) || lib.any (file: isScript file && says (builtins.readFile file)) (files command);
+  # Whether a word is in a text. Not by lib.hasInfix, whose pattern recurses for every character.
+  says = word: text: says (builtins.unsafeDiscardStringContext word) (builtins.unsafeDiscardStringContext text);
+
+  # Whether one is, or in a script that the text refers to.
+  mayRead = word: command: says word (builtins.unsafeDiscardStringContext command) || lib.any (file: isScript file && says word (builtins.readFile file)) (files command);
 }

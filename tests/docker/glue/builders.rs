@@ -1,0 +1,85 @@
+//! Which builders take the builder's own tools, and which stay the image's.
+
+use super::{STORE, in_builder, ready, system};
+use crate::support::*;
+
+#[test]
+fn what_depends_on_the_machine_stays_with_the_images() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write("gen.sh", "[ \"$(uname -m)\" = aarch64 ] && echo right\n");
+    let commands = [
+        "[ $(uname -m) = aarch64 ] && touch $out",
+        "[ $system = aarch64-linux ] && touch $out",
+        "patchShebangs() { :; }; patchShebangs .; [ $system = aarch64-linux ] && touch $out",
+        "sh ${./gen.sh} && touch $out",
+    ];
+    let line = |(n, command): (usize, &&str)| {
+        format!(
+            "  environment.etc.c{n}.source = pkgs.runCommand \"c{n}\" {{ }} ''\n    {command}\n  '';\n"
+        )
+    };
+    let body: String = commands.iter().enumerate().map(line).collect();
+    person.write("sd-card.nix", &system("machine", &body));
+    ran(&mut person.build(&["--glue", "native"])).exits(0);
+}
+
+/// In a builder: whose tools the small builders take, the builder's own or the image's. All of them but the trivial
+/// ones are stand-ins here.
+const WHOSE_TOOLS: &str = r#"
+cd "$(mktemp -d)"
+echo '#! @shell@' >ours.sh; echo '#!/bin/sh' >theirs.sh
+nix-instantiate --eval --strict --json --expr '
+let
+  lib = import /nixpkgs/lib;
+  trivial = builtins.functionArgs (import /nixpkgs/pkgs/build-support/trivial-builders);
+  made = who: { drvPath = who; overrideAttrs = _: made who; };
+  tools = who: builtins.mapAttrs (_: _: null) trivial // {
+    path = /nixpkgs;
+    runtimeShell = "";
+    buildEnv = _: made who;
+    replaceVarsWith = _: made who;
+    substitute = _: made who;
+    closureInfo = _: made who // { type = "derivation"; };
+  };
+  of = import /glue/builders.nix { inherit lib; target = tools "images"; native = tools "builders"; changed = [ ]; };
+  script = { src = ./ours.sh; isExecutable = true; replacements.shell = "/nix/store/shell"; };
+  text = { src = ./theirs.sh; substitutions = [ "--replace-fail" "a" "b" ]; };
+in
+map (made: made.drvPath) [
+  (of.replaceVarsWith script)
+  (of.replaceVarsWith (script // { postInstall = "true $target"; }))
+  (of.replaceVarsWith { src = ./theirs.sh; replacements = { }; })
+  (of.substitute text)
+  ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; })
+  ((of.buildEnv { }).overrideAttrs (old: { name = old.name; }))
+
+  (of.replaceVarsWith (script // { src = ./theirs.sh; }))
+  (of.replaceVarsWith (script // { src = "/nix/store/made-by-a-derivation"; }))
+  (of.replaceVarsWith (script // { postInstall = "uname -m >>$target"; }))
+  (of.replaceVarsWith (script // { preFixup = ""; }))
+  (of.replaceVarsWith (script // { replacements.shell = "/bin/sh"; }))
+  (of.replaceVarsWith (script // { isExecutable = false; src = ./theirs.sh; postInstall = "true"; }))
+  (of.replaceVarsWith (script // { postInstall = "chmod +x $out/other"; }))
+  ((of.closureInfo { }).overrideAttrs { buildCommand = ""; })
+  (of.substitute (text // { substitutions = [ "--subst-var" "system" ]; }))
+  (of.substitute (text // { postInstall = ""; }))
+  ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; buildCommand = ""; })
+  ((of.buildEnv { }).overrideAttrs (old: old // { }))
+]'
+"#;
+
+#[test]
+fn small_builders_take_the_builders_tools_only_where_it_cannot_be_seen() {
+    if !engine_is_here() {
+        return;
+    }
+    ready();
+    let said = in_builder(STORE, WHOSE_TOOLS, &[]);
+    let whose: Vec<String> = serde_json::from_str(&said).unwrap();
+    let (builders, images) = whose.split_at(6);
+    assert!(builders.iter().all(|who| who == "builders"), "{whose:?}");
+    assert_eq!(images, ["images"; 12], "{whose:?}");
+}

@@ -1,0 +1,55 @@
+//! Which of the image's commands copy less than they say.
+
+use super::{STORE, in_builder, ready};
+use crate::support::engine_is_here;
+
+/// Which commands copy less than they say: those that nixpkgs has, and those with something else around them.
+const COPIES: &str = r#"
+cd /tmp
+echo 'cp root-fs.img old' >reads.sh
+cat >copies.nix <<'NIX'
+let
+  inherit (import /nixpkgs { }) lib;
+  copies = import /glue/copies.nix { inherit lib; };
+  changes = change: text: change text != text;
+  closure = hash: "/nix/store/${hash}abcdefghijklmnopqrstuvwxyz01234-closure-info/store-paths";
+  copy = hash: "xargs -I % cp -a --reflink=auto % -t ./rootImage/nix/store/ < ${closure hash}
+";
+  disk = "truncate
+dd conv=notrunc if=$root_fs of=$img seek=$START count=$SECTORS
+mkfs.vfat
+";
+in
+{
+  links = map (changes copies.linked) [ (copy "0") ];
+  not = map (changes copies.linked) [
+    "cp -a --reflink=auto % -t files/opt < ${closure "0"}"
+    "cp -RpP $(cat ${closure "0"}) files/opt"
+    (copy "0" + copy "1")
+  ];
+  moves = map (changes (copies.moved "true")) [ disk "cp $root_fs old
+${disk}" ];
+  stays = map (changes (copies.moved "true")) [ "${disk}cp $root_fs $out" "${disk}cp ./root-fs.img $out" "${disk}${disk}" "dd if=$root_fs" ];
+  read = map (commands: changes (copies.moved commands) disk) [ "cp $root_fs old" "cp root-fs.img old" "sh ${./reads.sh}" "cp root_img old" ];
+}
+NIX
+nix-instantiate --eval --read-write-mode --strict --json copies.nix
+"#;
+
+#[test]
+fn commands_that_are_not_nixpkgs_own_are_left_as_they_are() {
+    if !engine_is_here() {
+        return;
+    }
+    ready();
+    let said = in_builder(STORE, COPIES, &[]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let expected = serde_json::json!({
+        "links": [true],
+        "not": [false, false, false],
+        "moves": [true, true],
+        "stays": [false, false, false, false],
+        "read": [false, false, false, true],
+    });
+    assert_eq!(said, expected);
+}

@@ -1,0 +1,133 @@
+//! Both ways give the same image, and each gives the same one again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::tree::{ROOT_AT, Tree, superblock, tree};
+use super::{STORE, built, in_builder, ready, system};
+use crate::support::*;
+
+fn build(person: &Person, glue: &str) -> (PathBuf, BTreeSet<String>) {
+    let done = ran(&mut person.build(&["--force", "--glue", glue])).exits(0);
+    let image = person.home.path().join(format!("{glue}.img"));
+    fs::rename(done.image(), &image).unwrap();
+    (image, built(person))
+}
+
+/// How many of some derivations on the store volume are built by aarch64 programs.
+fn emulated(derivations: &BTreeSet<String>) -> usize {
+    let names: Vec<&str> = derivations.iter().map(String::as_str).collect();
+    let count = r#"grep -lF '],"aarch64-linux","' /dev/null "$@" | wc -l"#;
+    in_builder(STORE, count, &names).parse().unwrap()
+}
+
+#[test]
+fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let name = format!("equal-{}", std::process::id());
+    person.write("sd-card.nix", &system(&name, ""));
+    let (slow, slowly) = build(&person, "emulated");
+    let (fast, quickly) = build(&person, "native");
+
+    let (slow_tree, fast_tree) = (tree(&slow), tree(&fast));
+    let paths = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(paths(&slow_tree), paths(&fast_tree));
+    assert!(slow_tree.len() > 300, "{} files", slow_tree.len());
+    for (path, seen) in &slow_tree {
+        assert!(fast_tree[path] == *seen, "{path} differs");
+    }
+    assert_eq!(superblock(&slow), superblock(&fast));
+    assert!(
+        superblock(&fast)
+            .iter()
+            .any(|line| line.contains("NIXOS_SD"))
+    );
+    // Table, gap and firmware partition, byte by byte.
+    let head = |image: &Path| fs::read(image).unwrap()[..ROOT_AT].to_vec();
+    assert!(head(&slow) == head(&fast), "the firmware partition differs");
+
+    // Of what is new for this configuration nothing stays, the system itself included.
+    assert!(emulated(&slowly) >= 7, "{slowly:?}");
+    let left: BTreeSet<_> = quickly.difference(&slowly).cloned().collect();
+    assert!(left.len() >= 7, "{left:?}");
+    assert_eq!(emulated(&left), 0, "{left:?}");
+}
+
+/// A store volume that goes away.
+struct Volume(&'static str);
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        docker(&["volume", "rm", "--force", self.0]);
+    }
+}
+
+#[test]
+fn another_store_gives_the_same_bytes() {
+    if !engine_is_here() {
+        return;
+    }
+    let volume = Volume("sdbuild-store-again");
+    let here = Person::new();
+    let there = Person::new().with("SDBUILD_STORE", volume.0);
+    let same = |glue: &str, name: &str| {
+        let images = [&here, &there].map(|person| {
+            person.write("sd-card.nix", &system(name, ""));
+            fs::read(build(person, glue).0).unwrap()
+        });
+        assert!(images[0] == images[1], "{glue}, {name}: the images differ");
+    };
+    let inside = |commands: &str| in_builder(volume.0, commands, &[]);
+    same("native", "again");
+    same("emulated", "again");
+    // What is built under emulation refers to its system, and that of the native one is kept no longer.
+    let kept = "find /nix/var/nix/gcroots/sdbuild -name '*.parts'";
+    assert_eq!(inside(kept), "");
+    // The image was made of second names of the store's files: they are whole, and each has one name again.
+    let unlike = r"find /nix/store -type f \( -perm /222 -o -links +1 \) | head -n 3";
+    assert_eq!(inside(unlike), "");
+    inside("nix-store --verify --check-contents");
+    // Where files have other names already, the image has none of that.
+    inside("nix-store --optimise");
+    let linked = inside("find /nix/store -type f -links +2 | wc -l");
+    assert!(linked.parse::<u32>().unwrap() > 10, "{linked}");
+    same("native", "once-more");
+    // The next build finds all of it again, whoever collects garbage in between.
+    inside("nix-store --gc");
+    let kept = inside("ls -d /nix/store/*-nixos-system-once-more-*.mini");
+    assert_eq!(kept.lines().count(), 1, "{kept}");
+}
+
+/// The file system's tools, built and used twice: what they make, and at another time.
+const MAKE_TWICE: &str = r#"
+export NIX_CONFIG='build-users-group =
+sandbox = false
+substituters ='
+tools='(import /glue/tools.nix { inherit (native) lib; inherit native; })'
+uuid=44444444-4444-4444-8888-888888888888
+programs=$(nix-build --no-out-link -E "let native = import /nixpkgs { }; in $tools.e2fsprogs \"$uuid\"")
+mkdir -p /tmp/files/a /tmp/files/b
+for name in one other; do
+  truncate -s 8M /tmp/$name
+  "$programs/bin/mkfs.ext4" -q -U $uuid -d /tmp/files /tmp/$name
+  "$programs/bin/resize2fs" /tmp/$name 16M >/dev/null
+  sleep 1.1
+  sha256sum </tmp/$name
+done
+"#;
+
+#[test]
+fn a_file_system_does_not_tell_when_it_was_made_or_resized() {
+    if !engine_is_here() {
+        return;
+    }
+    ready();
+    let sums = in_builder(STORE, MAKE_TWICE, &[]);
+    let sums: Vec<&str> = sums.lines().collect();
+    assert_eq!(sums.len(), 2, "{sums:?}");
+    assert_eq!(sums[0], sums[1]);
+}
