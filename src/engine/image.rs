@@ -42,7 +42,7 @@ pub struct ImageInfo {
 
 #[cfg(test)]
 impl ImageInfo {
-    /// One that says nothing of itself but whose its programs are.
+    /// One that says nothing of itself but which user its containers run as.
     pub(crate) fn of_user(user: Option<&str>) -> Self {
         Self {
             id: "sha256:1".into(),

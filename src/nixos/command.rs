@@ -195,8 +195,9 @@ impl BuildRequest {
             Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
             Task::Check | Task::Shell(_) => {}
         }
-        if let Some(heap) = self.nix.heap {
-            // Of the garbage collector that Nix is linked with.
+        // Of the garbage collector that Nix is linked with. A person's Nix in a shell evaluates and builds in one process,
+        // and would hold all of it until the end.
+        if let Some(heap) = self.nix.heap.filter(|_| self.task.session().is_none()) {
             environment.push(("GC_INITIAL_HEAP_SIZE", heap.to_string()));
         }
         if let Some(mirror) = &self.debian_mirror {
@@ -344,18 +345,24 @@ mod tests {
     }
 
     #[test]
-    fn the_evaluator_is_given_its_heap_when_that_is_known() {
-        let heap = |heap| {
+    fn the_evaluator_is_given_its_heap_when_that_is_known_and_a_shell_none() {
+        let heap = |heap, task| {
             let nix = NixSettings {
                 heap,
                 ..NixSettings::default()
             };
-            let environment = BuildRequest::image(true, nix).environment(&places());
-            let mut found = environment.unwrap().into_iter();
-            found.find(|(name, _)| name == "GC_INITIAL_HEAP_SIZE")
+            let request = BuildRequest {
+                task,
+                ..BuildRequest::image(true, nix)
+            };
+            let mut environment = request.environment(&places()).unwrap().into_iter();
+            environment.find(|(name, _)| name == "GC_INITIAL_HEAP_SIZE")
         };
-        assert_eq!(heap(Some(4096)).unwrap().1, "4096");
-        assert_eq!(heap(None), None);
+        for task in [Task::Build, Task::Forecast, Task::Check] {
+            assert_eq!(heap(Some(4096), task.clone()).unwrap().1, "4096");
+            assert_eq!(heap(None, task), None);
+        }
+        assert_eq!(heap(Some(4096), Task::Shell(Session::default())), None);
     }
 
     #[test]

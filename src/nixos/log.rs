@@ -72,10 +72,8 @@ impl Log {
     /// What `line` (without its line end) says; `None` when it is nothing that anyone reads.
     pub fn line(&mut self, line: &str) -> Option<NixEvent> {
         let other = || Some(NixEvent::Other(clean(line))).filter(|_| !line.trim().is_empty());
-        if let Some(derivations) = line.strip_prefix(TO_EMULATE) {
-            let derivations = derivations.parse().ok();
-            return derivations
-                .map_or_else(other, |n| Some(NixEvent::WillEmulate { derivations: n }));
+        if let Some(Ok(derivations)) = line.strip_prefix(TO_EMULATE).map(str::parse) {
+            return Some(NixEvent::WillEmulate { derivations });
         }
         let Some(json) = line.strip_prefix("@nix ") else {
             return other();
@@ -98,7 +96,7 @@ impl Log {
     }
 
     fn message(&mut self, value: &Value) -> NixEvent {
-        let level = number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX));
+        let level = level(value);
         let text = string(value, "msg").unwrap_or_default();
         if level == 0 {
             let summary = string(value, "raw_msg").unwrap_or_else(|| text.clone());
@@ -216,8 +214,13 @@ fn position(value: &Value) -> Option<(String, u64, u64)> {
 
 /// The text of an activity that is neither build nor download, as a message of its level.
 fn said(value: &Value, text: String) -> Option<NixEvent> {
-    let level = number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX));
+    let level = level(value);
     (!text.is_empty()).then_some(NixEvent::Message { level, text })
+}
+
+/// Nix's level of verbosity: 0 is an error, 3 what is told unless somebody says otherwise.
+fn level(value: &Value) -> u8 {
+    number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX))
 }
 
 fn number(value: &Value, key: &str) -> Option<u64> {

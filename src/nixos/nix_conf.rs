@@ -1,4 +1,4 @@
-//! How Nix is to work: the text of `NIX_CONFIG`. Pure.
+//! How Nix is to work: the text of `NIX_CONFIG`, and what it has no word for. Pure.
 //!
 //! It is made of lines, so values that could start a line of their own are refused.
 
@@ -31,7 +31,8 @@ pub struct NixSettings {
     pub substituters: Vec<String>,
     /// Keys that binary caches sign with.
     pub keys: Vec<String>,
-    /// Memory that the evaluator begins with, in bytes; `None`: its own choice, and garbage collected on the way.
+    /// Memory that the evaluator begins with, in bytes; `None`: its own choice, and garbage collected on the way. It is not
+    /// in the text but in the environment.
     pub heap: Option<u64>,
 }
 

@@ -39,9 +39,9 @@ impl Resources {
         let factor = if emulated { EMULATED } else { 1 };
         let cpus = facts.cpus.max(1);
         let there = [settings.memory, Some(facts.memory).filter(|m| *m > 0)];
+        let known = there.into_iter().flatten().min();
         // What the engine does not tell is no limit.
-        let memory = there.into_iter().flatten().min();
-        let (known, memory) = (memory.is_some(), memory.unwrap_or(u64::MAX));
+        let memory = known.unwrap_or(u64::MAX);
         let fit = |each: u64, of: u64| u32::try_from(of / (each * factor)).unwrap_or(u32::MAX);
         let jobs = fit(JOB, memory).clamp(1, cpus);
         let jobs = settings.jobs.unwrap_or(jobs);
@@ -54,7 +54,7 @@ impl Resources {
             connections: settings
                 .connections
                 .unwrap_or(connections.clamp(CONNECTIONS.0, CONNECTIONS.1)),
-            heap: Some(HEAP).filter(|heap| known && memory / HEAP_SHARE >= *heap),
+            heap: known.and_then(|memory| (memory / HEAP_SHARE >= HEAP).then_some(HEAP)),
             short_of_memory: settings.jobs.is_none() && jobs < cpus
                 || settings.cores.is_none() && cores > 0,
         }

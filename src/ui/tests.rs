@@ -4,17 +4,12 @@
 mod recordings;
 mod terminal;
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
-use console::Term;
-use nix::pty::{Winsize, openpty};
-
 use self::recordings::recorded;
-use self::terminal::{MARK, Terminal};
+use self::terminal::{MARK, Terminal, pair, read_until_mark, screen_on};
 use super::frame::Size;
-use super::screen::Screen;
 use super::view::{Item, Kind, View};
 use super::writer::Writer;
 use crate::event::{Event, NixEvent, Phase};
@@ -196,26 +191,10 @@ fn a_flood_of_log_lines_is_drawn_a_few_times() {
 #[test]
 fn ten_thousand_lines_above_a_live_view_are_written_in_few_pieces() {
     const LINES: u64 = 10_000;
-    let size = Winsize {
-        ws_row: 24,
-        ws_col: 80,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    let pty = openpty(Some(&size), None).unwrap();
-    let (display, mut keyboard) = (File::from(pty.slave), File::from(pty.master));
-    let end = || display.try_clone().unwrap();
-    let screen = Screen::live(end(), Term::read_write_pair(end(), end()));
-    let writer = Writer::start(screen, View::new(Kind::Live, 1, false)).unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let mut piece = [0; 4096];
-        while !bytes.ends_with(MARK) {
-            let n = keyboard.read(&mut piece).unwrap();
-            bytes.extend_from_slice(&piece[..n]);
-        }
-        bytes
-    });
+    let (mut keyboard, display) = pair(80, 24);
+    let view = View::new(Kind::Live, 1, false);
+    let writer = Writer::start(screen_on(&display), view).unwrap();
+    let reader = std::thread::spawn(move || read_until_mark(&mut keyboard));
     for (_, event) in crowd(1) {
         writer.take(&event);
     }

@@ -51,10 +51,14 @@ fn a_boot_says_at_once_what_it_lacks() {
 #[test]
 fn a_boot_with_flags_that_do_not_fit() {
     let person = person();
-    for words in [&["--timeout", "9"][..], &["--until-ssh", "--timeout", "0"]] {
+    let cases = [
+        (&["--timeout", "9"][..], "--until-ssh"),
+        (&["--until-ssh", "--timeout", "0"], "'--timeout <"),
+    ];
+    for (words, wanted) in cases {
         ran(person.sdbuild(&["boot", "some.img"]).args(words))
             .exits(2)
-            .says(&["--"]);
+            .says(&[wanted]);
     }
     let help = ran(&mut person.sdbuild(&["--help"])).exits(0).stdout;
     assert!(help.contains("boot") && !help.contains("leashed"), "{help}");

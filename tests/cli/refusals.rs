@@ -80,9 +80,9 @@ fn an_output_folder_that_is_a_file() {
     let person = person();
     person.write("sd-card.nix", GOOD);
     person.write("file", "");
-    let ran = ran(&mut person.sdbuild(&["build", "--output", "file"]));
-    assert_ne!(ran.code, Some(0));
-    ran.says(&["file", "not a folder"]);
+    ran(&mut person.sdbuild(&["build", "--output", "file"]))
+        .exits(2)
+        .says(&["file", "not a folder"]);
 }
 
 #[test]

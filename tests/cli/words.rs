@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use crate::support::*;
 use crate::{GOOD, person};
@@ -109,8 +110,11 @@ fn a_closed_or_full_standard_error_changes_no_exit_code() {
         .write(true)
         .open(Path::new("/dev/full"))
         .unwrap();
-    let status = person.build(&[]).stderr(full).status().unwrap();
-    assert_eq!(status.code(), Some(3));
+    let (_, closed) = std::io::pipe().unwrap();
+    for stderr in [Stdio::from(full), closed.into()] {
+        let status = person.build(&[]).stderr(stderr).status().unwrap();
+        assert_eq!(status.code(), Some(3));
+    }
 }
 
 /// Every `sdbuild WORD` that a message or the documentation names is a command.

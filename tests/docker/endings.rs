@@ -208,17 +208,7 @@ fn held_builder() -> std::process::Child {
     let person = Person::new();
     person.write("sd-card.nix", &product(SMALL_IMAGE));
     ran(&mut person.build(&[])).exits(0);
-    let format = "{{.Repository}}:{{.Tag}}";
-    let images = docker_lines(&["images", "--format", format, "sdbuild/builder"]);
-    let machine = |image: &&String| {
-        let machine = docker(&["inspect", "--format", "{{.Architecture}}", image]);
-        let ours = match std::env::consts::ARCH {
-            "aarch64" => "arm64",
-            _ => "amd64",
-        };
-        machine.trim() == ours
-    };
-    let image = images.iter().find(machine).unwrap();
+    let image = builder_image().unwrap();
     let programs = root().join("containers/builder");
     let mut run = std::process::Command::new("docker");
     run.args(["run", "--rm", "--interactive", "--network", "none"]);

@@ -57,10 +57,7 @@ fn a_system_is_forecast_with_and_without_native_glue() {
     let system = |name: &str| configuration(&format!("  networking.hostName = \"{name}\";"));
     person.write("sd-card.nix", &system("before"));
     ran(&mut person.build(&[])).exits(0);
-    person.write(
-        "sd-card.nix",
-        &system(&format!("after-{}", std::process::id())),
-    );
+    person.write("sd-card.nix", &system(&format!("after-{}", nonce())));
     let counts = |glue: &str| -> (u64, u64) {
         let told = dry(&person, &["--glue", glue]).exits(0);
         let line = said(&told, "Nix builds");

@@ -64,16 +64,10 @@ impl Drop for Registry {
 /// without our labels.
 fn foreign(registry: &Registry, name: &str, (script, changes): (&str, &[&str])) -> String {
     let reference = format!("127.0.0.1:{}/{name}:1", registry.port);
-    let format = "{{.Repository}}:{{.Tag}}";
-    let loaded = docker_lines(&["images", "--format", format, "sdbuild/builder"]);
-    let machine = |image: &String| docker(&["inspect", "--format", "{{.Architecture}}", image]);
-    let own = loaded
-        .iter()
-        .find(|image| machine(image).trim() == "amd64")
-        .unwrap();
+    let own = builder_image().unwrap();
     let container = format!("test-foreign-{}", registry.port);
     docker(&[
-        "run", "--name", &container, "--user", "0", own, "/bin/sh", "-c", script,
+        "run", "--name", &container, "--user", "0", &own, "/bin/sh", "-c", script,
     ]);
     let file = registry.folder.path().join("image.tar");
     let file = file.to_str().unwrap();

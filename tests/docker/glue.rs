@@ -5,16 +5,12 @@ mod builders;
 mod commands;
 mod equality;
 mod guard;
+mod killed;
 mod tree;
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
 use crate::support::*;
-
-/// The store volume that builds take when nobody says otherwise.
-const STORE: &str = "sdbuild-store";
 
 /// A configuration with things in it that a system has: a key, a user, a unit of its own, files, packages.
 fn system(name: &str, body: &str) -> String {
@@ -29,13 +25,8 @@ fn system(name: &str, body: &str) -> String {
     ))
 }
 
-/// The derivations that the last run built, as its log has them.
-fn built(person: &Person) -> BTreeSet<String> {
-    builds(person).into_iter().collect()
-}
-
-/// The same in order; what was built twice is there twice.
-fn builds(person: &Person) -> Vec<String> {
+/// The derivations that the last run built, in order, as its log has them; what was built twice is there twice.
+fn built(person: &Person) -> Vec<String> {
     let logs = person.state.path().join(".local/state/sdbuild/logs");
     let newest = fs::read_dir(&logs)
         .unwrap()
@@ -59,23 +50,18 @@ fn ready() {
     ran(&mut person.build(&["--glue", "native"])).exits(0);
 }
 
-/// What a shell script says in a builder, without a network: the store volume is there, nixpkgs, the glue's expressions
-/// in /glue and its shell functions in /guard.
-fn in_builder(store: &str, script: &str, arguments: &[&str]) -> String {
+/// What a shell script says in a builder: it has nixpkgs, the glue's expressions in /glue and its shell functions in
+/// /guard.
+fn said_inside(store: &str, script: &str, arguments: &[&str]) -> String {
     let here = env!("CARGO_MANIFEST_DIR");
-    let mounts = [
-        format!("{store}:/nix"),
+    let volumes = [
         format!("{}:/nixpkgs:ro", mini_nixpkgs().display()),
         format!("{here}/src/nixos/glue:/glue:ro"),
         format!("{here}/containers/builder/glue:/guard:ro"),
     ];
-    let images = docker(&["images", "--quiet", "sdbuild/builder"]);
-    let mut command = Command::new("docker");
-    command.args(["run", "--rm", "--network", "none", "--user", "1000:1000"]);
-    command.args(mounts.iter().flat_map(|mount| ["--volume", mount]));
-    command.args(["--env", "NIX_REMOTE=local", images.lines().next().unwrap()]);
-    command.args(["sh", "-ec", script, "sh"]).args(arguments);
-    ran(&mut command).exits(0).stdout.trim().to_owned()
+    let volumes: Vec<&str> = volumes.iter().map(String::as_str).collect();
+    let said = in_builder(store, &volumes, script, arguments).exits(0);
+    said.stdout.trim().to_owned()
 }
 
 #[test]
@@ -97,7 +83,7 @@ fn what_fails_without_native_glue_is_not_tried_again() {
     let failed = failed.says(&["hopeless"]);
     let told = failed.stderr.matches("without native glue").count();
     assert_eq!(told, 1, "{}", failed.stderr);
-    let tries = builds(&person);
+    let tries = built(&person);
     let tries = tries.iter().filter(|drv| drv.ends_with("-hopeless.drv"));
     assert_eq!(tries.count(), 1);
 }

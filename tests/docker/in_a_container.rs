@@ -15,14 +15,7 @@ struct Job {
 impl Job {
     /// With the job's own variables, in a Debian that lacks everything of ours.
     fn new(store: String, variables: &[(String, String)], script: &str) -> Self {
-        let images = docker_lines(&[
-            "images",
-            "--format",
-            "{{.Repository}}:{{.Tag}}",
-            "sdbuild/builder",
-        ]);
-        let machine = |image: &str| docker(&["inspect", "--format", "{{.Architecture}}", image]);
-        let image = images.iter().find(|image| machine(image).trim() == "amd64");
+        let image = builder_image().unwrap();
         let mut words = vec!["create", "--user", "0", "--workdir", "/job"];
         let variables: Vec<_> = variables
             .iter()
@@ -32,7 +25,7 @@ impl Job {
             words.extend(["--env", variable]);
         }
         words.extend(["--volume", "/var/run/docker.sock:/var/run/docker.sock"]);
-        words.extend([image.unwrap(), "/bin/bash", "-exc", script]);
+        words.extend([&image, "/bin/bash", "-exc", script]);
         let container = docker(&words).trim().to_owned();
         Self { container, store }
     }
@@ -69,7 +62,7 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     // It is there already.
     let script = lines.iter().filter(|line| !line.starts_with("cargo "));
     let script: Vec<&str> = script.map(String::as_str).collect();
-    let store = format!("sdbuild-store-{}", std::process::id());
+    let store = format!("sdbuild-store-{}", nonce());
     let mut variables = Ci::GitLab.variables();
     for (name, value) in &mut variables {
         if name == "SDBUILD_STORE" {

@@ -57,30 +57,6 @@ fn a_configuration_that_makes_no_image() {
     ran(&mut person.build(&[])).exits(2).says(&["sdImage"]);
 }
 
-/// Runs `script` as the builder's user on the store volume.
-fn on_the_store(script: &str) -> String {
-    let role = "label=dev.sdbuild.role=builder";
-    let images = docker_lines(&[
-        "images",
-        "--quiet",
-        "--filter",
-        role,
-        "--filter",
-        "reference=sdbuild/builder",
-    ]);
-    let image = images.first().expect("a build has loaded it");
-    docker(&[
-        "run",
-        "--rm",
-        "--volume",
-        "sdbuild-store:/nix",
-        image,
-        "/bin/sh",
-        "-c",
-        script,
-    ])
-}
-
 #[test]
 fn a_copy_of_nixpkgs_that_nobody_uses_any_more_goes_and_the_others_stay() {
     if !engine_is_here() {
@@ -88,6 +64,7 @@ fn a_copy_of_nixpkgs_that_nobody_uses_any_more_goes_and_the_others_stay() {
     }
     let person = Person::new();
     person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let on_the_store = |script: &str| in_builder(STORE, &[], script, &[]).exits(0).stdout;
     let folder = "/nix/var/sdbuild/nixpkgs";
     ran(&mut person.build(&["--force"])).exits(0);
     // The one in use has come from an archive, or was last used, long ago: it is used now.

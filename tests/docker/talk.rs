@@ -73,7 +73,7 @@ fn is_shown_alive(person: &Person) -> String {
         "registrar and builder\n{live}"
     );
     let mut volumes = live["volumes"].as_array().unwrap().iter();
-    let store = volumes.find(|v| v["name"] == "sdbuild-store").unwrap();
+    let store = volumes.find(|v| v["name"] == STORE).unwrap();
     assert!(store["size"].as_u64() > Some(1_000_000), "{store}");
     assert!(store["age"].is_u64(), "{store}");
     let images = live["images"].as_array().unwrap();

@@ -103,7 +103,7 @@ fn both_containers_have_the_least_privilege() {
     assert_eq!(mounts.len(), 1, "{mounts:?}");
     assert_eq!(
         (&mounts[0]["Type"], &mounts[0]["Name"]),
-        (&"volume".into(), &"sdbuild-store".into())
+        (&"volume".into(), &STORE.into())
     );
     assert!(builder["HostConfig"]["PidsLimit"].as_i64().unwrap() >= 4096);
 

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 mod account;
+mod builder;
 mod ci;
 mod context;
 mod debian;
@@ -26,6 +27,7 @@ mod sshd;
 mod tools;
 mod way_out;
 pub use account::Account;
+pub use builder::{STORE, builder_image, in_builder};
 pub use ci::Ci;
 pub use debian::Suite;
 pub use desktop::{Desktop, Refuses};
@@ -370,7 +372,7 @@ impl Machine {
             containers: docker_lines(&["ps", "--all", "--format", "{{.Names}}"]),
             volumes: docker_lines(&["volume", "ls", "--quiet"])
                 .into_iter()
-                .filter(|name| name != "sdbuild-store")
+                .filter(|name| name != STORE)
                 .collect(),
         }
     }
@@ -454,8 +456,8 @@ impl Kept {
         fs::write(nothing.path(), [0; 1024]).unwrap();
         let image = docker(&["import", nothing.path().to_str().unwrap()]);
         let image = image.trim().to_owned();
-        let volume = "sdbuild-store:/kept";
-        let container = docker(&["create", "--volume", volume, &image, "/none"]);
+        let volume = format!("{STORE}:/kept");
+        let container = docker(&["create", "--volume", &volume, &image, "/none"]);
         let container = container.trim().to_owned();
         Self { container, image }
     }
@@ -522,9 +524,14 @@ pub fn product(script: &str) -> String {
 
 /// `script` with something in it that no earlier run of the tests had: the store has not built it yet.
 pub fn fresh(script: &str) -> String {
+    format!("    : {}\n{script}", nonce())
+}
+
+/// Never the same twice, not even where process ids begin anew.
+pub fn nonce() -> u128 {
     let now = std::time::SystemTime::now();
-    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-    format!("    : {}\n{script}", now.as_nanos())
+    let now = now.duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_nanos()
 }
 
 /// A whole product with an image of a few bytes.

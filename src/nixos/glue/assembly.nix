@@ -2,7 +2,7 @@
 # nothing in it can see who did that; the same files, owners, modes, labels and UUIDs come out.
 { lib, target, native, changed }:
 let
-  inherit (import ./text.nix { inherit lib; }) dependsOnMachine says;
+  inherit (import ./text.nix { inherit lib; }) bare dependsOnMachine says;
 
   toolsFor = import ./tools.nix { inherit lib native; };
 
@@ -18,9 +18,10 @@ let
       ours = builtins.intersectAttrs takes { inherit e2fsprogs; fakeroot = withBin toolsFor.fakeroot; };
       commands = lib.optionalAttrs (args ? populateImageCommands) { populateImageCommands = menuNatively args.populateImageCommands; };
       made = native.callPackage function (ours // args // commands);
+      linked = made.overrideAttrs (old: lib.optionalAttrs (old ? buildCommand) { buildCommand = copies.linked old.buildCommand; });
     in
     # Whoever changes it afterwards loses the mark.
-    made // { isOrdinary = true; };
+    linked // { isOrdinary = true; };
 
   # The program that writes the boot menu comes from the build's package set and is no part of the image: some thirty
   # processes, the slowest part of filling the file system.
@@ -47,7 +48,6 @@ let
     else
       text;
   mentions = derivation: says derivation.outPath;
-  bare = builtins.unsafeDiscardStringContext;
 
   tools = {
     inherit (native) stdenv dosfstools e2fsprogs mtools libfaketime zstd util-linux;
@@ -74,7 +74,7 @@ let
             out=${inOneAt}
             NIX_BUILD_TOP=$PWD TMPDIR=$PWD TEMPDIR=$PWD TMP=$PWD TEMP=$PWD
             PATH=${lib.concatMapStrings (tool: "${lib.getBin tool}/bin:") root.nativeBuildInputs}$PATH
-            ${copies.linked root.buildCommand}
+            ${root.buildCommand}
           )
           # Not the files, which may be the store's own.
           find "$NIX_BUILD_TOP/.root-fs/build" -type d -exec chmod u+w {} +
@@ -85,12 +85,12 @@ let
     );
   copies = import ./copies.nix { inherit lib; };
   # Nix need not look for the store's paths in the image: it has all of them, and who holds on to the image's root holds on
-  # to the system's as well. Nix and stdenv know of it since these versions. Structured attributes are not in the
-  # environment, so only for an image that has no others than nixpkgs' own; these are there as ever.
+  # to the system's as well. Nix knows of it since this version. Structured attributes are not in the environment, so only
+  # for an image that has no others than nixpkgs' own; these are there as ever.
   unsearched =
     old:
     let
-      known = builtins.compareVersions builtins.nixVersion "2.17" >= 0 && lib.versionAtLeast (lib.trivial.release or "0") "23.05";
+      known = builtins.compareVersions builtins.nixVersion "2.17" >= 0;
     in
     lib.optionalAttrs (known && lib.all (name: lib.elem name ordinary) (builtins.attrNames old)) {
       __structuredAttrs = true;

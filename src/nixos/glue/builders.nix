@@ -5,7 +5,7 @@
 # `native` is nixpkgs for the builder's architecture, without anything of the person's, so that binary caches have it.
 { lib, target, native, changed }:
 let
-  inherit (import ./text.nix { inherit lib; }) dependsOnMachine;
+  inherit (import ./text.nix { inherit lib; }) dependsOnMachine says;
 
   # Instantiated anew: nixpkgs' own function of few arguments, called with native tools but the image's shell, because
   # that one stands in the first line of what these builders write.
@@ -27,7 +27,7 @@ let
     fast
     // lib.genAttrs (existing (decisive ++ fast.outputs or [ ])) (name: if emulate then slow.${name} else fast.${name})
     # What becomes of it then, nobody has looked at; but for its name and what tells Nix how to build it.
-    // lib.genAttrs (existing [ "overrideAttrs" "overrideDerivation" ]) (name: slow.${name})
+    // lib.optionalAttrs (fast ? overrideDerivation) { inherit (slow) overrideDerivation; }
     // lib.optionalAttrs (fast ? overrideAttrs) {
       overrideAttrs =
         change:
@@ -61,13 +61,20 @@ let
     let
       text = lib.concatMapStringsSep "\n" (part: toString (args.${part} or "")) parts;
     in
-    # A function of the final attributes, as newer builders take: what it says is not known before.
-    if !builtins.isAttrs args then target.${builder} args else oneOf (dependsOnMachine text { }) from builder args;
+    # A function of the final attributes, as newer builders take: what it says is not known before. Nor whatever else a
+    # derivation may have.
+    if !builtins.isAttrs args || args ? derivationArgs then target.${builder} args else oneOf (dependsOnMachine text args) from builder args;
   # What is said about a package is for the image's system, and the person's settings allow it: the native set knows neither.
   oneOf =
     emulate: from: builder: args:
-    either emulate (target.${builder} args) (from.${builder} (builtins.removeAttrs args [ "meta" ]))
-    // lib.optionalAttrs (args ? meta) { inherit (target.${builder} args) meta; };
+    let
+      slow = target.${builder} args;
+      fast = from.${builder} (builtins.removeAttrs args [ "meta" ]);
+    in
+    either emulate slow fast
+    // lib.optionalAttrs (args ? meta) { inherit (slow) meta; }
+    # Other commands than those that were looked at.
+    // lib.optionalAttrs (fast ? override) { inherit (slow) override; };
 
   # Builders that take a set with phases and whatever else a derivation may have: with more than `known`, they stay.
   knowing =
@@ -85,7 +92,7 @@ let
       inStore = builtins.match "#! *${builtins.storeDir}/.*" line != null || variable != null && lib.hasPrefix builtins.storeDir value;
     in
     (args.isExecutable or false != false || args ? postInstall) && !(builtins.isPath args.src && inStore)
-    || builtins.match ".*(chmod|install ).*" (builtins.replaceStrings [ "\n" ] [ " " ] (builtins.unsafeDiscardStringContext (args.postInstall or ""))) != null;
+    || lib.any (word: says word (args.postInstall or "")) [ "chmod" "install " ];
   firstLine = file: lib.head (builtins.split "\n" (builtins.readFile file));
 
   looked = {
@@ -102,11 +109,10 @@ let
       else
         either (emulated (args.name or "") text (args.derivationArgs or { })) (target.runCommandWith args text) (trivial.runCommandWith args text);
     symlinkJoin = withParts [ "postBuild" ] trivial "symlinkJoin";
-    writeTextFile = args: if args ? derivationArgs then target.writeTextFile args else withParts [ "checkPhase" ] trivial "writeTextFile" args;
+    writeTextFile = withParts [ "checkPhase" ] trivial "writeTextFile";
     concatTextFile = withParts [ "checkPhase" ] trivial "concatTextFile";
     buildEnv = withParts [ "postBuild" ] native "buildEnv";
-    writeShellApplication =
-      args: if args ? derivationArgs then target.writeShellApplication args else withParts [ "checkPhase" ] trivial "writeShellApplication" args;
+    writeShellApplication = withParts [ "checkPhase" ] trivial "writeShellApplication";
     # What puts values into a file. What is done with the file is looked at, not what it says.
     replaceVarsWith = knowing [ "dir" "isExecutable" "manPage" "meta" "name" "nativeBuildInputs" "postInstall" "replacements" "src" ] "replaceVarsWith" (
       args: namesShell args || dependsOnMachine (args.postInstall or "") { }
@@ -143,6 +149,9 @@ let
     slow: fast:
     if builtins.isFunction fast then
       argument: untilMade (slow argument) (fast argument)
+    # As callPackage leaves a function.
+    else if fast ? __functor then
+      fast // { __functor = _: argument: untilMade (slow argument) (fast argument); }
     else if lib.isDerivation fast then
       either false slow fast
     else

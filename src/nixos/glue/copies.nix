@@ -2,8 +2,7 @@
 # know it, once, stays as it is.
 { lib }:
 let
-  inherit (import ./text.nix { inherit lib; }) mayRead says;
-  bare = builtins.unsafeDiscardStringContext;
+  inherit (import ./text.nix { inherit lib; }) bare mayRead says;
 in
 {
   # The store's files get a second name in the tree that the file system is made of: it is only read.
@@ -25,22 +24,21 @@ in
       linked() {
         # The configuration brings files for the store; or somebody tries the commands by hand, and would write to it.
         [ ! -e ./files/nix ] && [ -z "''${IN_NIX_SHELL-}" ] || return 0
-        # Files with other names already would be links in the image.
+        ln "$1" ./linked 2>/dev/null && rm -f ./linked || return 0
+        # Files with other names already would be links in the image, and somebody else's may have none.
         local other
-        other=$(find $(cat "$1") -type f -links +1) && [ -z "$other" ] || return 0
+        other=$(find $(cat "$1") \( -type f -links +1 -o ! -user "$(id -u)" \)) && [ -z "$other" ] || return 0
         # For each file with several names mkfs.ext4 looks through all of them: seconds for this many.
         [ "$(find $(cat "$1") -type f | wc -l)" -le 100000 ] || return 0
-        # Somebody else's files have no other names.
-        other=$(find $(cat "$1") -maxdepth 0 ! -user "$(id -u)") && [ -z "$other" ] || return 0
-        ln "$1" ./linked 2>/dev/null && rm -f ./linked || return 0
         printf %s -l
       }
     ''
     + shorter;
 
   # The file system goes into the disk piece by piece, and each piece is given back: it is held once, and what the kernel
-  # has not written to the machine's disk yet is never written. $root_fs is empty afterwards, so nobody may read it then,
-  # by that name or the file's: ./root-fs.img where nixpkgs unpacked it, else our own. `commands` are the configuration's.
+  # has not written to the machine's disk yet is never written. $root_fs is gone afterwards, so nobody may read it then, by
+  # that name or the file's: ./root-fs.img where nixpkgs unpacked it, else our own. `commands` are the configuration's; who
+  # reads it in a way that we do not see fails.
   moved =
     commands: command:
     let
@@ -67,6 +65,7 @@ in
           fallocate --punch-hole --offset $((done * unit)) --length $((count * unit)) "$root_fs" 2>/dev/null || true
           done=$((done + count))
         done
+        rm "$root_fs"
       }
     ''
     + builtins.replaceStrings last [ "moved $START" ] command;

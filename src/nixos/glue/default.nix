@@ -49,8 +49,9 @@ let
       glue = glueOf config (lib.evalModules { modules = [ argument ] ++ others; }).config.pkgs;
       pkgs = glue.target // glue.builders // { inherit (glue.assembly) callPackage; sdbuildGlue = glue; };
     in
-    # Stronger than what NixOS sets, weaker than a `_module.args.pkgs = mkForce …` of the person's.
-    { _module.args.pkgs = lib.mkOverride 60 pkgs // { isOurs = true; }; };
+    # Stronger than what NixOS sets, weaker than a `_module.args.pkgs = mkForce …` of the person's. The mark is on the
+    # definition: to ask `pkgs` itself would be an infinite recursion.
+    { _module.args.pkgs = (lib.mkOverride 60 pkgs) // { isOurs = true; }; };
 
   glue = glued.pkgs.sdbuildGlue or (glueOf config glued.pkgs);
   inherit (glue) assembly;
@@ -83,7 +84,7 @@ let
   makers = lib.concatLists (lib.zipListsWith (file: built: lib.optional (built ? sdImage) file) options.system.build.files options.system.build.definitions);
   isNixpkgs = file: builtins.match ".*/nixos/modules/installer/(sd-card|cd-dvd)/sd-image[.]nix" (toString file) != null;
   # Nor can a root file system in place of the one that nixpkgs' module makes of what is declared. Another function for
-  # that one gets no native builders, so it can be anybody's. Until 20.09 there is no such option.
+  # that one gets no native builders, so it can be anybody's. The options came with 25.11.
   ownRoot = options.sdImage ? rootFilesystemImage && options.sdImage.rootFilesystemImage.highestPrio < (lib.mkOptionDefault { }).priority;
   reason =
     if buildPlatform.system != hostPlatform.system then

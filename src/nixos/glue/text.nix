@@ -21,7 +21,7 @@ let
   # A word at either end of the line has a neighbour too.
   suspectLine = line: builtins.stringLength line > longest || builtins.match pattern " ${line} " != null;
   # Not by lib.splitString, which calls itself for every character in old releases.
-  linesOf = text: lib.filter builtins.isString (builtins.split "\n" (builtins.unsafeDiscardStringContext text));
+  linesOf = text: lib.filter builtins.isString (builtins.split "\n" (bare text));
   suspect = text: lib.any suspectLine (linesOf text);
 
   # Files that a text refers to: those that are in the store as they are, which no derivation made.
@@ -30,19 +30,23 @@ let
   isScript = file: builtins.match ".*[.](sh|bash|py|pl|rb|awk)" file != null && !builtins.pathExists "${file}/.";
   suspectFile = file: isScript file && suspect (builtins.readFile file);
 
-  says = word: text: builtins.replaceStrings [ word ] [ "" ] text != text;
+  bare = builtins.unsafeDiscardStringContext;
+  says = word: text: builtins.replaceStrings [ (bare word) ] [ "" ] (bare text) != bare text;
   textOf = value: if builtins.isString value then value else if builtins.isPath value then "${value}" else "";
   suspectText = text: suspect text || lib.any suspectFile (files text);
 in
 {
+  # A text, whatever it depends on.
+  inherit bare;
+
   # `command`: the text that a shell will run. `environment`: what the derivation gives it.
   dependsOnMachine =
     command: environment:
     suspectText (toString command) || lib.any (value: lib.any suspectFile (files (textOf value))) (lib.attrValues environment);
 
   # Whether a word is in a text. Not by lib.hasInfix, whose pattern recurses for every character.
-  says = word: text: says (builtins.unsafeDiscardStringContext word) (builtins.unsafeDiscardStringContext text);
+  inherit says;
 
   # Whether one is, or in a script that the text refers to.
-  mayRead = word: command: says word (builtins.unsafeDiscardStringContext command) || lib.any (file: isScript file && says word (builtins.readFile file)) (files command);
+  mayRead = word: command: says word command || lib.any (file: isScript file && says word (builtins.readFile file)) (files command);
 }

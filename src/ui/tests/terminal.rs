@@ -20,6 +20,35 @@ fn parser(columns: u16, rows: u16) -> vt100::Parser {
     vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 1000)
 }
 
+/// Both ends of a new pseudo-terminal: what is read from the first one was written to the other.
+pub(super) fn pair(columns: u16, rows: u16) -> (File, File) {
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let pty = openpty(Some(&size), None).unwrap();
+    (File::from(pty.master), File::from(pty.slave))
+}
+
+/// Our screen on a terminal.
+pub(super) fn screen_on(display: &File) -> Screen {
+    let end = || display.try_clone().unwrap();
+    Screen::live(end(), Term::read_write_pair(end(), end()))
+}
+
+/// What comes until the mark, and it.
+pub(super) fn read_until_mark(keyboard: &mut File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    while !bytes.ends_with(MARK) {
+        let n = keyboard.read(&mut piece).unwrap();
+        bytes.extend_from_slice(&piece[..n]);
+    }
+    bytes
+}
+
 /// A terminal with our screen on it.
 pub(super) struct Terminal {
     keyboard: File,
@@ -33,27 +62,18 @@ pub(super) struct Terminal {
 
 impl Terminal {
     pub(super) fn new(columns: u16, rows: u16, verbose: u8) -> Self {
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        let pty = openpty(Some(&size), None).unwrap();
-        let (display, keyboard) = (File::from(pty.slave), File::from(pty.master));
+        let (keyboard, display) = pair(columns, rows);
         let path = format!("/proc/self/fd/{}", display.as_raw_fd());
         let path = std::fs::read_link(path)
             .unwrap()
             .to_str()
             .unwrap()
             .to_owned();
-        let end = || display.try_clone().unwrap();
-        let screen = Screen::live(end(), Term::read_write_pair(end(), end()));
         Self {
             keyboard,
             path,
             parser: parser(columns, rows),
-            screen,
+            screen: screen_on(&display),
             view: View::new(Kind::Live, verbose, false),
             display,
             written: 0,
@@ -88,25 +108,17 @@ impl Terminal {
     /// Reads all that was written.
     pub(super) fn read(&mut self) {
         self.display.write_all(MARK).unwrap();
-        let mut bytes = Vec::new();
-        while !bytes.ends_with(MARK) {
-            let mut piece = [0; 4096];
-            let n = self.keyboard.read(&mut piece).unwrap();
-            bytes.extend_from_slice(&piece[..n]);
-        }
+        let mut bytes = read_until_mark(&mut self.keyboard);
         bytes.truncate(bytes.len() - MARK.len());
         self.written += bytes.len();
         self.parser.process(&bytes);
     }
 
     pub(super) fn resize(&mut self, columns: u16, rows: u16) {
-        let (columns, rows) = (columns.to_string(), rows.to_string());
+        let (cols, lines) = (columns.to_string(), rows.to_string());
         let mut stty = Command::new("stty");
-        stty.args(["-F", &self.path, "cols", &columns, "rows", &rows]);
+        stty.args(["-F", &self.path, "cols", &cols, "rows", &lines]);
         assert!(stty.status().unwrap().success());
-        let (columns, rows) = (columns.parse().unwrap(), rows.parse().unwrap());
-
-        let (columns, rows): (u16, u16) = (columns, rows);
         self.parser
             .screen_mut()
             .set_size(rows.try_into().unwrap(), columns.try_into().unwrap());

@@ -1,6 +1,8 @@
 //! Which builders take the builder's own tools, and which stay the image's.
 
-use super::{STORE, in_builder, ready, system};
+use std::collections::BTreeMap;
+
+use super::{ready, said_inside, system};
 use crate::support::*;
 
 #[test]
@@ -30,45 +32,56 @@ fn what_depends_on_the_machine_stays_with_the_images() {
 /// ones are stand-ins here.
 const WHOSE_TOOLS: &str = r#"
 cd "$(mktemp -d)"
-echo '#! @shell@' >ours.sh; echo '#!/bin/sh' >theirs.sh
-nix-instantiate --eval --strict --json --expr '
+echo '#! @shell@' >ours.sh; echo '#!/bin/sh' >theirs.sh; echo 'uname -m' >looks.sh
+nix-instantiate --eval --read-write-mode --strict --json --expr '
 let
   lib = import /nixpkgs/lib;
   trivial = builtins.functionArgs (import /nixpkgs/pkgs/build-support/trivial-builders);
-  made = who: { drvPath = who; overrideAttrs = _: made who; };
+  made = who: { type = "derivation"; drvPath = who; overrideAttrs = _: made who; override = _: made who; };
   tools = who: builtins.mapAttrs (_: _: null) trivial // {
     path = /nixpkgs;
     runtimeShell = "";
     buildEnv = _: made who;
     replaceVarsWith = _: made who;
     substitute = _: made who;
-    closureInfo = _: made who // { type = "derivation"; };
+    replaceVars = _: _: made who;
+    # As callPackage leaves it.
+    closureInfo = { __functor = _: _: made who; };
   };
   of = import /glue/builders.nix { inherit lib; target = tools "images"; native = tools "builders"; changed = [ ]; };
   script = { src = ./ours.sh; isExecutable = true; replacements.shell = "/nix/store/shell"; };
   text = { src = ./theirs.sh; substitutions = [ "--replace-fail" "a" "b" ]; };
 in
-map (made: made.drvPath) [
-  (of.replaceVarsWith script)
-  (of.replaceVarsWith (script // { postInstall = "true $target"; }))
-  (of.replaceVarsWith { src = ./theirs.sh; replacements = { }; })
-  (of.substitute text)
-  ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; })
-  ((of.buildEnv { }).overrideAttrs (old: { name = old.name; }))
-
-  (of.replaceVarsWith (script // { src = ./theirs.sh; }))
-  (of.replaceVarsWith (script // { src = "/nix/store/made-by-a-derivation"; }))
-  (of.replaceVarsWith (script // { postInstall = "uname -m >>$target"; }))
-  (of.replaceVarsWith (script // { preFixup = ""; }))
-  (of.replaceVarsWith (script // { replacements.shell = "/bin/sh"; }))
-  (of.replaceVarsWith (script // { isExecutable = false; src = ./theirs.sh; postInstall = "true"; }))
-  (of.replaceVarsWith (script // { postInstall = "chmod +x $out/other"; }))
-  ((of.closureInfo { }).overrideAttrs { buildCommand = ""; })
-  (of.substitute (text // { substitutions = [ "--subst-var" "system" ]; }))
-  (of.substitute (text // { postInstall = ""; }))
-  ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; buildCommand = ""; })
-  ((of.buildEnv { }).overrideAttrs (old: old // { }))
-]'
+builtins.mapAttrs (_: map (made: made.drvPath)) {
+  builders = [
+    (of.replaceVarsWith script)
+    (of.replaceVarsWith (script // { postInstall = "true $target"; }))
+    (of.replaceVarsWith { src = ./theirs.sh; replacements = { }; })
+    (of.substitute text)
+    (of.closureInfo { })
+    (of.replaceVars ./ours.sh { })
+    ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; })
+    ((of.buildEnv { }).overrideAttrs (old: { name = old.name; }))
+  ];
+  images = [
+    (of.replaceVarsWith (script // { src = ./theirs.sh; }))
+    (of.replaceVarsWith (script // { src = "/nix/store/made-by-a-derivation"; }))
+    (of.replaceVarsWith (script // { postInstall = "uname -m >>$target"; }))
+    (of.replaceVarsWith (script // { preFixup = ""; }))
+    (of.replaceVarsWith (script // { replacements.shell = "/bin/sh"; }))
+    (of.replaceVarsWith (script // { isExecutable = false; src = ./theirs.sh; postInstall = "true"; }))
+    (of.replaceVarsWith (script // { postInstall = "chmod +x $out/other"; }))
+    ((of.closureInfo { }).overrideAttrs { buildCommand = ""; })
+    ((of.replaceVars ./ours.sh { }).overrideAttrs { buildCommand = ""; })
+    ((of.buildEnv { }).override { })
+    (of.buildEnv { derivationArgs = { }; })
+    (of.buildEnv { given = "${./looks.sh}"; })
+    (of.substitute (text // { substitutions = [ "--subst-var" "system" ]; }))
+    (of.substitute (text // { postInstall = ""; }))
+    ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; buildCommand = ""; })
+    ((of.buildEnv { }).overrideAttrs (old: old // { }))
+  ];
+}'
 "#;
 
 #[test]
@@ -77,9 +90,13 @@ fn small_builders_take_the_builders_tools_only_where_it_cannot_be_seen() {
         return;
     }
     ready();
-    let said = in_builder(STORE, WHOSE_TOOLS, &[]);
-    let whose: Vec<String> = serde_json::from_str(&said).unwrap();
-    let (builders, images) = whose.split_at(6);
-    assert!(builders.iter().all(|who| who == "builders"), "{whose:?}");
-    assert_eq!(images, ["images"; 12], "{whose:?}");
+    let said = said_inside(STORE, WHOSE_TOOLS, &[]);
+    let whose: BTreeMap<String, Vec<String>> = serde_json::from_str(&said).unwrap();
+    for (wanted, got) in &whose {
+        assert!(
+            !got.is_empty() && got.iter().all(|who| who == wanted),
+            "{whose:?}"
+        );
+    }
+    assert_eq!(whose.len(), 2);
 }

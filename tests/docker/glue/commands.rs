@@ -1,7 +1,7 @@
 //! Which of the image's commands copy less than they say.
 
-use super::{STORE, in_builder, ready};
-use crate::support::engine_is_here;
+use super::{ready, said_inside, system};
+use crate::support::*;
 
 /// Which commands copy less than they say: those that nixpkgs has, and those with something else around them.
 const COPIES: &str = r#"
@@ -42,7 +42,7 @@ fn commands_that_are_not_nixpkgs_own_are_left_as_they_are() {
         return;
     }
     ready();
-    let said = in_builder(STORE, COPIES, &[]);
+    let said = said_inside(STORE, COPIES, &[]);
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     let expected = serde_json::json!({
         "links": [true],
@@ -52,4 +52,20 @@ fn commands_that_are_not_nixpkgs_own_are_left_as_they_are() {
         "read": [false, false, false, true],
     });
     assert_eq!(said, expected);
+}
+
+#[test]
+fn who_reads_the_file_system_where_nobody_sees_it_gets_it_under_emulation() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    person.write(
+        "after",
+        "test -s $root_fs && cmp -n 4096 $root_fs $root_fs\n",
+    );
+    let after = "  sdImage.postBuildCommands = \". ${./after}\";";
+    person.write("sd-card.nix", &system("late", after));
+    let auto = ran(&mut person.build(&["--force"])).exits(0);
+    auto.says(&["without native glue: ", ".img cannot be built natively"]);
 }

@@ -1,7 +1,7 @@
 //! The guard: no program of the builder's comes into an image.
 
 use super::tree::tree;
-use super::{STORE, built, in_builder, ready, system};
+use super::{built, ready, said_inside, system};
 use crate::support::*;
 
 /// What an ELF file says of its machine.
@@ -74,7 +74,7 @@ fn a_root_file_system_of_the_persons_own_is_not_made_natively() {
     }
     let person = Person::new();
     // An image around it whose commands are nobody's options.
-    let image = "  system.build.sdImage = lib.mkForce (pkgs.callPackage ({ runCommand }: runCommand \"own\" { } ''\n    \
+    let image = "  system.build.sdImage = lib.mkForce (pkgs.callPackage ({ runCommand }: runCommand \"own.img\" { } ''\n    \
                    cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} $out\n  '') { });";
     is_refused(&person, image).says(&["the image is not made by nixpkgs' own SD image module"]);
 
@@ -117,7 +117,7 @@ fn a_program_in_an_initrd_is_found() {
         return;
     }
     ready();
-    let look = |program, packer| in_builder(STORE, LOOK_INTO_AN_INITRD, &[program, packer]);
+    let look = |program, packer| said_inside(STORE, LOOK_INTO_AN_INITRD, &[program, packer]);
     for packer in ["cat", "gzip", "xz"] {
         let said = look("/usr/bin/bash", packer);
         let found =

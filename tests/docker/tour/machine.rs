@@ -76,7 +76,7 @@ impl Laptop {
         other.write("sd-card.nix", &example(KEY.trim_end()));
         ran(&mut other.build(&[])).exits(0);
         let format = "{{.Mountpoint}}";
-        let volume = docker(&["volume", "inspect", "--format", format, "sdbuild-store"]);
+        let volume = docker(&["volume", "inspect", "--format", format, STORE]);
         let store = Path::new(volume.trim()).join("store");
         let packages = names(&store).into_iter().filter(|name| {
             Path::new(name)

@@ -337,41 +337,9 @@ fn whole_cache(run: &Run<'_>, ground: &Ground) -> Found {
 
 /// What Nix itself says of the store that all runs share.
 pub fn store() -> Found {
-    // Any builder will do, and there may be several.
-    let images = docker_lines(&["images", "--quiet", "sdbuild/builder"]);
-    let Some(builder) = images.first() else {
-        return Found::new();
-    };
-    let look = |commands: &str| {
-        ran(Command::new("docker").args([
-            "run",
-            "--rm",
-            "--volume",
-            "sdbuild-store:/nix",
-            "--entrypoint",
-            "sh",
-            builder,
-            "-c",
-            commands,
-        ]))
-    };
-    let mut found = Found::new();
-    let verify = look("nix-store --verify");
-    if verify.code != Some(0) || verify.stderr.contains("disappeared") {
-        found.push(format!("nix-store --verify: {}", verify.stderr));
-    }
-    // An image is made of second names of the store's files: whoever cleans up after it leaves them alone.
-    let writable = look(WRITABLE);
-    if writable.code != Some(0) || !writable.stdout.is_empty() {
-        found.push(format!(
-            "writable in the store: {}{}",
-            writable.stdout, writable.stderr
-        ));
-    }
-    found
+    let verify = in_builder(STORE, &[], "nix-store --verify", &[]);
+    let bad = verify.code != Some(0) || verify.stderr.contains("disappeared");
+    bad.then(|| format!("nix-store --verify: {}", verify.stderr))
+        .into_iter()
+        .collect()
 }
-
-/// The files of valid paths that somebody may write to: Nix leaves none.
-const WRITABLE: &str = "nix-store --dump-db | grep '^/nix/store/[^ ]*$' | sort -u | \
-    while read -r path; do [ ! -e \"$path\" ] || printf '%s\\0' \"$path\"; done | \
-    xargs -0 sh -c 'find \"$@\" -type f -perm /222' sh";

@@ -78,13 +78,6 @@ fn offline(seed: u64) -> String {
     )
 }
 
-/// Never the same twice.
-fn nonce() -> u128 {
-    let now = std::time::SystemTime::now();
-    let now = now.duration_since(std::time::UNIX_EPOCH);
-    now.unwrap().as_nanos()
-}
-
 /// Whether `path` is the whole image of `seed`, raw or compressed as its name says.
 pub fn is_whole(path: &Path, seed: u64) -> bool {
     let word = format!("storm-{seed}\n");

@@ -18,7 +18,7 @@ pub struct Witness(Arc<Mutex<Notes>>);
 #[derive(Default)]
 struct Notes {
     stalls: Vec<(Instant, Duration)>,
-    /// When the last piece of work was done.
+    /// When the last piece of work was done, while there is a witness.
     last: Option<Instant>,
 }
 
@@ -50,13 +50,15 @@ impl Witness {
 fn watch(notes: &Weak<Mutex<Notes>>, work: impl Fn() -> io::Result<()>) {
     let mut last = Instant::now();
     loop {
-        // Whoever cannot work excuses nothing: at the end of all the folder goes.
-        if work().is_err() {
-            return;
-        }
+        let worked = work();
         let took = last.elapsed();
         let Some(notes) = notes.upgrade() else { return };
         let mut notes = notes.lock().unwrap();
+        // Whoever cannot work excuses nothing from then on: a disk may be full, and at the end of all the folder goes.
+        if worked.is_err() {
+            notes.last = None;
+            return;
+        }
         if took > USUAL {
             notes.stalls.push((last, took));
         }
@@ -88,4 +90,18 @@ fn a_machine_that_stands_still_is_noticed_while_it_does_and_afterwards() {
     assert!(afterwards >= 2 * second, "{afterwards:?}");
     let later = Instant::now();
     assert!(witness.stood_still(later) < second, "that was before");
+}
+
+#[test]
+fn a_witness_that_cannot_work_excuses_nothing() {
+    let (sender, orders) = std::sync::mpsc::channel::<()>();
+    let witness = Witness::of(move || match orders.try_recv() {
+        Ok(()) => Err(io::ErrorKind::StorageFull.into()),
+        Err(_) => Ok(()),
+    });
+    sender.send(()).unwrap();
+    thread::sleep(2 * USUAL);
+    let start = Instant::now();
+    thread::sleep(4 * USUAL);
+    assert_eq!(witness.stood_still(start), Duration::ZERO);
 }

@@ -1,0 +1,34 @@
+//! A builder that the tests ask themselves, beside those of the runs under test.
+
+use std::process::Command;
+
+use super::{Ran, docker, docker_lines, ran};
+
+/// The store volume that builds take when nobody says otherwise.
+pub const STORE: &str = "sdbuild-store";
+
+/// A builder's container image for this machine, which a build has loaded; there may be several, of earlier commits and
+/// for other machines.
+pub fn builder_image() -> Option<String> {
+    let ours = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "amd64",
+    };
+    let machine = |image: &String| docker(&["inspect", "--format", "{{.Architecture}}", image]);
+    let format = "{{.Repository}}:{{.Tag}}";
+    let mut images = docker_lines(&["images", "--format", format, "sdbuild/builder"]).into_iter();
+    images.find(|image| machine(image).trim() == ours)
+}
+
+/// Runs a shell script with `arguments` as the builder's user, on the store volume `store` and without a network;
+/// `volumes` are what it has besides.
+pub fn in_builder(store: &str, volumes: &[&str], script: &str, arguments: &[&str]) -> Ran {
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--network", "none"]);
+    command.args(["--volume", &format!("{store}:/nix")]);
+    command.args(volumes.iter().flat_map(|volume| ["--volume", volume]));
+    command.args(["--env", "NIX_REMOTE=local"]);
+    command.arg(builder_image().expect("a build has loaded one"));
+    command.args(["sh", "-ec", script, "sh"]).args(arguments);
+    ran(&mut command)
+}
