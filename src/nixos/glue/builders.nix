@@ -56,14 +56,16 @@ let
     builder: plainly: name: environment: text:
     either (emulated name text environment) (target.${builder} name environment text) (trivial.${plainly} name environment text);
   # Builders that take a set, of which `parts` are shell commands.
-  withParts =
-    parts: from: builder: args:
+  withParts = withEnvironment (_: { });
+  # The same, and `environment` of it are their variables.
+  withEnvironment =
+    environment: parts: from: builder: args:
     let
       text = lib.concatMapStringsSep "\n" (part: toString (args.${part} or "")) parts;
     in
     # A function of the final attributes, as newer builders take: what it says is not known before. Nor whatever else a
     # derivation may have.
-    if !builtins.isAttrs args || args ? derivationArgs then target.${builder} args else oneOf (dependsOnMachine text args) from builder args;
+    if !builtins.isAttrs args || args ? derivationArgs then target.${builder} args else oneOf (dependsOnMachine text (environment args)) from builder args;
   # What is said about a package is for the image's system, and the person's settings allow it: the native set knows neither.
   oneOf =
     emulate: from: builder: args:
@@ -108,7 +110,7 @@ let
         target.runCommandWith args text
       else
         either (emulated (args.name or "") text (args.derivationArgs or { })) (target.runCommandWith args text) (trivial.runCommandWith args text);
-    symlinkJoin = withParts [ "postBuild" ] trivial "symlinkJoin";
+    symlinkJoin = withEnvironment (args: args) [ "postBuild" ] trivial "symlinkJoin";
     writeTextFile = withParts [ "checkPhase" ] trivial "writeTextFile";
     concatTextFile = withParts [ "checkPhase" ] trivial "concatTextFile";
     buildEnv = withParts [ "postBuild" ] native "buildEnv";

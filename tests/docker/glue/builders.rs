@@ -24,6 +24,8 @@ fn what_depends_on_the_machine_stays_with_the_images() {
         )
     };
     let body: String = commands.iter().enumerate().map(line).collect();
+    let joined = "pkgs.symlinkJoin { name = \"j\"; paths = [ ]; script = ./gen.sh; postBuild = \"sh $script\"; }";
+    let body = format!("{body}  environment.etc.j.source = {joined};\n");
     person.write("sd-card.nix", &system("machine", &body));
     ran(&mut person.build(&["--glue", "native"])).exits(0);
 }
@@ -32,8 +34,8 @@ fn what_depends_on_the_machine_stays_with_the_images() {
 /// ones are stand-ins here.
 const WHOSE_TOOLS: &str = r#"
 cd "$(mktemp -d)"
-echo '#! @shell@' >ours.sh; echo '#!/bin/sh' >theirs.sh; echo 'uname -m' >looks.sh
-nix-instantiate --eval --read-write-mode --strict --json --expr '
+echo '#! @shell@' >ours.sh; echo '#!/bin/sh' >theirs.sh
+nix-instantiate --eval --strict --json --expr '
 let
   lib = import /nixpkgs/lib;
   trivial = builtins.functionArgs (import /nixpkgs/pkgs/build-support/trivial-builders);
@@ -75,7 +77,6 @@ builtins.mapAttrs (_: map (made: made.drvPath)) {
     ((of.replaceVars ./ours.sh { }).overrideAttrs { buildCommand = ""; })
     ((of.buildEnv { }).override { })
     (of.buildEnv { derivationArgs = { }; })
-    (of.buildEnv { given = "${./looks.sh}"; })
     (of.substitute (text // { substitutions = [ "--subst-var" "system" ]; }))
     (of.substitute (text // { postInstall = ""; }))
     ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; buildCommand = ""; })
