@@ -23,6 +23,23 @@ fn emulated(derivations: &BTreeSet<String>) -> usize {
     said_inside(STORE, count, &names).parse().unwrap()
 }
 
+/// Asserts that two images hold the same, but for the store's hashes.
+fn are_the_same(slow: &Path, fast: &Path) {
+    let (slow_tree, fast_tree) = (tree(slow), tree(fast));
+    let paths = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(paths(&slow_tree), paths(&fast_tree));
+    assert!(slow_tree.len() > 300, "{} files", slow_tree.len());
+    for (path, seen) in &slow_tree {
+        assert!(fast_tree[path] == *seen, "{path} differs");
+    }
+    assert_eq!(superblock(slow), superblock(fast));
+    let labelled = superblock(fast);
+    assert!(labelled.iter().any(|line| line.contains("NIXOS_SD")));
+    // Table, gap and firmware partition, byte by byte.
+    let head = |image: &Path| fs::read(image).unwrap()[..ROOT_AT].to_vec();
+    assert!(head(slow) == head(fast), "the firmware partition differs");
+}
+
 #[test]
 fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
     if !engine_is_here() {
@@ -34,28 +51,35 @@ fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
     let (slow, slowly) = build(&person, "emulated");
     let (fast, quickly) = build(&person, "native");
 
-    let (slow_tree, fast_tree) = (tree(&slow), tree(&fast));
-    let paths = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(paths(&slow_tree), paths(&fast_tree));
-    assert!(slow_tree.len() > 300, "{} files", slow_tree.len());
-    for (path, seen) in &slow_tree {
-        assert!(fast_tree[path] == *seen, "{path} differs");
-    }
-    assert_eq!(superblock(&slow), superblock(&fast));
-    assert!(
-        superblock(&fast)
-            .iter()
-            .any(|line| line.contains("NIXOS_SD"))
-    );
-    // Table, gap and firmware partition, byte by byte.
-    let head = |image: &Path| fs::read(image).unwrap()[..ROOT_AT].to_vec();
-    assert!(head(&slow) == head(&fast), "the firmware partition differs");
+    are_the_same(&slow, &fast);
 
     // Of what is new for this configuration nothing stays, the system itself included.
     assert!(emulated(&slowly) >= 7, "{slowly:?}");
     let left: BTreeSet<_> = quickly.difference(&slowly).cloned().collect();
     assert!(left.len() >= 7, "{left:?}");
     assert_eq!(emulated(&left), 0, "{left:?}");
+}
+
+/// As every one is before NixOS 25.11.
+#[test]
+fn a_file_system_by_itself_is_the_same_as_well() {
+    if !engine_is_here() {
+        return;
+    }
+    let person = Person::new();
+    let reads = "  sdImage.postBuildCommands = \"test -s ${config.sdImage.rootFilesystemImage}\";";
+    person.write(
+        "sd-card.nix",
+        &system(&format!("by-itself-{}", nonce()), reads),
+    );
+    let (slow, _) = build(&person, "emulated");
+    let (fast, quickly) = build(&person, "native");
+    are_the_same(&slow, &fast);
+    let alone: BTreeSet<_> = quickly
+        .into_iter()
+        .filter(|drv| drv.ends_with("-ext4-fs.img.drv"))
+        .collect();
+    assert_eq!((alone.len(), emulated(&alone)), (1, 0));
 }
 
 /// An empty store volume that goes away.
