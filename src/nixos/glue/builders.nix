@@ -110,7 +110,7 @@ let
         target.runCommandWith args text
       else
         either (emulated (args.name or "") text (args.derivationArgs or { })) (target.runCommandWith args text) (trivial.runCommandWith args text);
-    symlinkJoin = withEnvironment (args: args) [ "postBuild" ] trivial "symlinkJoin";
+    symlinkJoin = withEnvironment (args: builtins.removeAttrs args [ "meta" "passthru" ]) [ "postBuild" ] trivial "symlinkJoin";
     writeTextFile = withParts [ "checkPhase" ] trivial "writeTextFile";
     concatTextFile = withParts [ "checkPhase" ] trivial "concatTextFile";
     buildEnv = withParts [ "postBuild" ] native "buildEnv";
@@ -146,7 +146,7 @@ let
     "closureInfo" "replaceVars" "makeInitrdNG" "makeInitrd" "makeModulesClosure"
     "makeDBusConf" "aggregateModules"
   ];
-  # What is made of their results is not looked at either.
+  # What is made of their results is not looked at either; but for `override`, which NixOS calls for what it makes itself.
   untilMade =
     slow: fast:
     if builtins.isFunction fast then

@@ -60,10 +60,7 @@ fn who_reads_the_file_system_where_nobody_sees_it_gets_it_under_emulation() {
         return;
     }
     let person = Person::new();
-    person.write(
-        "after",
-        "test -s $root_fs && cmp -n 4096 $root_fs $root_fs\n",
-    );
+    person.write("after", "test -s $root_fs\n");
     let after = "  sdImage.postBuildCommands = \". ${./after}\";";
     person.write("sd-card.nix", &system("late", after));
     let auto = ran(&mut person.build(&["--force"])).exits(0);

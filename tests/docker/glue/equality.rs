@@ -80,6 +80,9 @@ fn a_file_system_by_itself_is_the_same_as_well() {
         .filter(|drv| drv.ends_with("-ext4-fs.img.drv"))
         .collect();
     assert_eq!((alone.len(), emulated(&alone)), (1, 0));
+    let linked = r#"grep -cF 'cp -RpP $(linked ' "$1""#;
+    let alone = alone.first().unwrap();
+    assert_eq!(said_inside(STORE, linked, &[alone.as_str()]), "1");
 }
 
 /// An empty store volume that goes away.
