@@ -14,9 +14,12 @@
     reason = "tests fail by panicking"
 )]
 
+mod broken;
+mod card;
 mod files;
 mod loops;
 mod maps;
+mod scsi;
 mod trees;
 
 #[path = "../support/tools.rs"]

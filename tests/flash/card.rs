@@ -1,0 +1,126 @@
+//! A card to write to: a loop device that the tests make themselves, as root.
+
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{have, image, run};
+
+pub(crate) const MIB: u64 = 1 << 20;
+
+/// A loop device of our own over a file of random bytes, as a used card holds them.
+pub(crate) struct Card {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) node: String,
+    mounted: Vec<PathBuf>,
+}
+
+impl Card {
+    /// `None`, said aloud, where loop devices cannot be made.
+    pub(crate) fn new(size: u64) -> Option<Self> {
+        Self::below(tempfile::tempdir().unwrap(), size, Vec::new())
+    }
+
+    pub(crate) fn below(
+        folder: tempfile::TempDir,
+        size: u64,
+        mounted: Vec<PathBuf>,
+    ) -> Option<Self> {
+        if !loops_are_here() {
+            return None;
+        }
+        let file = folder.path().join("card");
+        if !file.exists() {
+            image(&file, size, 99, &[(0, usize::try_from(size).unwrap())]);
+        }
+        let node = run("losetup --find --show --partscan card", folder.path());
+        let node = node.trim().to_owned();
+        Some(Self {
+            folder,
+            node,
+            mounted,
+        })
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        fs::read(self.at("card")).unwrap()
+    }
+
+    /// `sdbuild flash NAME` of an image in the folder.
+    pub(crate) fn flash(&self, name: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+        command.arg("flash").arg(name).arg(&self.node).args(more);
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// The same with all that a loop device needs; code and what was said.
+    pub(crate) fn flashed(&self, name: &str, more: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.flash(name, &["--allow-fixed", "--yes"]);
+        said(command.args(more))
+    }
+
+    /// An image of 24 MiB with data in some places, and its bytes.
+    pub(crate) fn image(&self, name: &str) -> Vec<u8> {
+        let path = self.at(name);
+        let data = [
+            (0, 9000),
+            (3 * MIB, 5 << 20),
+            (9 * MIB + 4096, 1),
+            (23 * MIB, 1 << 20),
+        ];
+        image(&path, 24 * MIB, 5, &data);
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(&[0x55, 0xaa], 510).unwrap();
+        // zeros that are no hole
+        file.write_all_at(&vec![0; 4 << 20], 12 * MIB).unwrap();
+        fs::read(path).unwrap()
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        run(
+            &format!("losetup --detach {}", self.node),
+            self.folder.path(),
+        );
+        for point in &self.mounted {
+            run(&format!("umount {}", point.display()), Path::new("/"));
+        }
+    }
+}
+
+pub(crate) fn loops_are_here() -> bool {
+    let root = nix::unistd::Uid::effective().is_root();
+    let here = root && Path::new("/dev/loop-control").exists();
+    let ci = std::env::var_os("CI").is_some();
+    assert!(
+        here || !ci,
+        "in CI every test must run: loop devices need root"
+    );
+    if !here {
+        eprintln!("SKIPPED: loop devices need root and /dev/loop-control");
+    }
+    here && have(&["losetup", "umount", "mount"])
+}
+
+pub(crate) fn said(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+/// All of `words` are in the text.
+pub(crate) fn tells(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "no {word:?} in: {text}");
+    }
+}

@@ -1,0 +1,60 @@
+//! Configurations, and the key that goes into one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::{Person, root};
+
+/// A fresh key pair in the person's home; the private key's path and the public key.
+pub fn key(person: &Person) -> (PathBuf, String) {
+    let path = person.home.path().join("key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
+        .arg(&path)
+        .status();
+    assert!(made.unwrap().success());
+    let public = fs::read_to_string(path.with_extension("pub")).unwrap();
+    (path, public.trim().to_owned())
+}
+
+/// The shipped example with a key in place of its placeholder.
+pub fn example(key: &str) -> String {
+    let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
+    let start = text.find("\"ssh-ed25519 REPLACE-ME").unwrap();
+    let end = start + 1 + text[start + 1..].find('"').unwrap() + 1;
+    format!("{}\"{key}\"{}", &text[..start], &text[end..])
+}
+
+/// A configuration with `body` in it.
+pub fn configuration(body: &str) -> String {
+    format!(
+        "{{ config, pkgs, lib, ... }}: {{\n  \
+           imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];\n  \
+           system.stateVersion = \"26.05\";\n{body}\n}}\n"
+    )
+}
+
+/// A configuration whose image is made by the shell text `script` alone: quick.
+pub fn product(script: &str) -> String {
+    configuration(&format!(
+        "  system.build.sdImage = lib.mkForce (pkgs.runCommand \"product\" {{ }} ''\n{script}\n  '');"
+    ))
+}
+
+/// `script` with something in it that no earlier run of the tests had: the store has not built it yet.
+pub fn fresh(script: &str) -> String {
+    format!("    : {}\n{script}", nonce())
+}
+
+/// Never the same twice, not even where process ids begin anew.
+pub fn nonce() -> u128 {
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_nanos()
+}
+
+/// A whole product with an image of a few bytes.
+pub const SMALL_IMAGE: &str = "    mkdir -p $out/sd-image $out/nix-support\n    \
+    echo small > $out/sd-image/small.img\n    \
+    echo \"file sd-image $out/sd-image/small.img\" > $out/nix-support/hydra-build-products";

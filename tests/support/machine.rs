@@ -1,0 +1,131 @@
+//! What is on the machine: the kernel's handlers, and what the engine has.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{STORE, names, ran, within};
+
+/// The kernel's table of handlers.
+pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
+
+/// What must be the same before and after: the handlers with their contents, the containers, and the
+/// volumes but for the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    pub handlers: BTreeMap<String, String>,
+    pub containers: Vec<String>,
+    pub volumes: Vec<String>,
+}
+
+impl Machine {
+    pub fn now() -> Self {
+        Self {
+            handlers: handlers(),
+            containers: docker_lines(&["ps", "--all", "--format", "{{.Names}}"]),
+            volumes: docker_lines(&["volume", "ls", "--quiet"])
+                .into_iter()
+                .filter(|name| name != STORE)
+                .collect(),
+        }
+    }
+
+    /// Asserts that the machine is as it was.
+    #[track_caller]
+    pub fn is_unchanged(&self) {
+        assert_eq!(*self, Self::now(), "the machine is not as it was");
+    }
+
+    /// Asserts that the handlers are as they were within three seconds; says how long it took.
+    #[track_caller]
+    pub fn handlers_return(&self) -> Duration {
+        within(
+            Duration::from_secs(3),
+            "the handlers are as they were",
+            || handlers() == self.handlers,
+        )
+    }
+}
+
+/// Every handler in the kernel's table, with its contents.
+pub fn handlers() -> BTreeMap<String, String> {
+    names(Path::new(BINFMT))
+        .into_iter()
+        .filter(|name| name != "register" && name != "status")
+        // An entry may go between listing and reading.
+        .filter_map(|name| {
+            fs::read_to_string(Path::new(BINFMT).join(&name))
+                .ok()
+                .map(|text| (name, text))
+        })
+        .collect()
+}
+
+/// The names of our handlers.
+pub fn our_handlers() -> Vec<String> {
+    handlers()
+        .into_keys()
+        .filter(|name| name.starts_with("sdbuild-"))
+        .collect()
+}
+
+/// The output of the engine's own client, sorted by line.
+#[track_caller]
+pub fn docker_lines(words: &[&str]) -> Vec<String> {
+    let mut lines: Vec<String> = docker(words).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// The output of the engine's own client.
+#[track_caller]
+pub fn docker(words: &[&str]) -> String {
+    let ran = ran(Command::new("docker").args(words));
+    assert_eq!(ran.code, Some(0), "docker {words:?}: {}", ran.stderr);
+    ran.stdout
+}
+
+/// Our containers of one role.
+pub fn containers(role: &str) -> Vec<String> {
+    let filter = format!("label=dev.sdbuild.role={role}");
+    let run = "label=dev.sdbuild.run";
+    docker_lines(&[
+        "ps",
+        "--all",
+        "--format",
+        "{{.Names}}",
+        "--filter",
+        &filter,
+        "--filter",
+        run,
+    ])
+}
+
+/// Keeps the store volume of all tests in use, so that `clean` lets it be.
+pub struct Kept {
+    container: String,
+    image: String,
+}
+
+impl Kept {
+    pub fn store() -> Self {
+        // Of an image of nothing: one of ours would be kept as well.
+        let nothing = tempfile::NamedTempFile::new().unwrap();
+        fs::write(nothing.path(), [0; 1024]).unwrap();
+        let image = docker(&["import", nothing.path().to_str().unwrap()]);
+        let image = image.trim().to_owned();
+        let volume = format!("{STORE}:/kept");
+        let container = docker(&["create", "--volume", &volume, &image, "/none"]);
+        let container = container.trim().to_owned();
+        Self { container, image }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        docker(&["rm", &self.container]);
+        docker(&["rmi", &self.image]);
+    }
+}

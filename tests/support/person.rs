@@ -1,0 +1,113 @@
+//! A person with a home of their own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::{mini_nixpkgs, names, shared};
+
+/// A person: a home folder with a configuration, and a shared cache of downloads.
+pub struct Person {
+    /// Where the configuration and the output folder are.
+    pub home: tempfile::TempDir,
+    /// What stands for the home folder proper.
+    pub state: tempfile::TempDir,
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Person {
+    pub fn new() -> Self {
+        let home = tempfile::Builder::new()
+            .prefix("sdbuild test ü")
+            .tempdir()
+            .unwrap();
+        fs::create_dir(home.path().join("out")).unwrap();
+        let mut environment = BTreeMap::new();
+        for name in [
+            "PATH",
+            "SDBUILD_DEBIAN_MIRROR",
+            "SDBUILD_LOCKS",
+            "LD_LIBRARY_PATH",
+        ] {
+            if let Ok(value) = std::env::var(name) {
+                environment.insert(name.to_owned(), value);
+            }
+        }
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        let state = tempfile::tempdir().unwrap();
+        environment.insert("HOME".into(), text(state.path()));
+        environment.insert("XDG_CACHE_HOME".into(), text(&shared("cache")));
+        environment.insert("SDBUILD_SUBSTITUTERS".into(), String::new());
+        // Most tests look into the image; those of the default unset this.
+        environment.insert("SDBUILD_COMPRESS".into(), "none".into());
+        Self {
+            home,
+            state,
+            environment,
+        }
+    }
+
+    /// Sets a variable for all that this person runs.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    pub fn out(&self) -> PathBuf {
+        self.home.path().join("out")
+    }
+
+    /// A cache of their own, with the shared one's contents: `clean` may empty it.
+    pub fn with_own_cache(self) -> Self {
+        let cache = self.state.path().join("cache");
+        let mut copy = Command::new("cp");
+        copy.args(["-a", "--link"]).arg(shared("cache")).arg(&cache);
+        assert!(copy.status().unwrap().success());
+        let cache = cache.to_str().unwrap().to_owned();
+        self.with("XDG_CACHE_HOME", cache)
+    }
+
+    /// Writes a file below the home folder.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// `sdbuild` with `words`, in the home folder, without standard input.
+    pub fn sdbuild(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+        command
+            .args(words)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// `sdbuild build` of `sd-card.nix` in the home folder against the miniature nixpkgs.
+    pub fn build(&self, more: &[&str]) -> Command {
+        let mini = mini_nixpkgs();
+        let mut command = self.sdbuild(&["build", "--nixpkgs", mini.to_str().unwrap()]);
+        command.arg("--output").arg(self.out()).args(more);
+        command
+    }
+
+    /// What stands beside `image`, of whatever compression, and itself: the names in order.
+    pub fn beside(image: &Path) -> Vec<String> {
+        let name = image.file_name().unwrap().to_str().unwrap();
+        let mut names = [".sha256", ".bmap", ".json", ""]
+            .map(|ending| format!("{name}{ending}"))
+            .to_vec();
+        names.sort();
+        names
+    }
+
+    /// The files in the output folder.
+    pub fn outputs(&self) -> Vec<String> {
+        names(&self.out())
+    }
+}

@@ -1,0 +1,190 @@
+//! Programs that run: to their end, or watched on their way.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Person, fresh, product};
+
+/// Runs to the end; the outcome with its texts.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs `command` to its end.
+pub fn ran(command: &mut Command) -> Ran {
+    outcome(&command.output().unwrap())
+}
+
+pub fn outcome(output: &Output) -> Ran {
+    use std::os::unix::process::ExitStatusExt as _;
+    Ran {
+        code: output.status.code(),
+        signal: output.status.signal(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Ran {
+    /// Asserts the exit code, showing everything when it is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "signal {:?}\n--- stdout\n{}--- stderr\n{}",
+            self.signal,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// Asserts that standard error holds every one of `parts`.
+    #[track_caller]
+    pub fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(
+                self.stderr.contains(part),
+                "`{part}` is not in:\n{}",
+                self.stderr
+            );
+        }
+        self
+    }
+
+    /// The image: the last line of standard output.
+    #[track_caller]
+    pub fn image(&self) -> PathBuf {
+        PathBuf::from(
+            self.stdout
+                .lines()
+                .last()
+                .expect("a line on standard output"),
+        )
+    }
+}
+
+/// A build under way, watched line by line.
+pub struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (send, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// A build that is in the middle of something when this returns, and would stay there.
+    pub fn in_the_middle(person: &Person, more: &[&str]) -> Self {
+        let script = fresh("    echo in the middle\n    sleep 600");
+        person.write("sd-card.nix", &product(&script));
+        let mut running = Self::start(&mut person.build(&[&["-v"], more].concat()));
+        running.until("in the middle");
+        running
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Its standard input, when that was to be a pipe.
+    pub fn input(&mut self) -> ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
+    /// Whether the process is stopped (state `T`).
+    pub fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit(')')
+            .next()
+            .unwrap()
+            .trim_start()
+            .starts_with('T')
+    }
+
+    /// Waits until a line of standard error holds `part`, two minutes at most.
+    #[track_caller]
+    pub fn until(&mut self, part: &str) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let Ok(line) = line else {
+                panic!(
+                    "`{part}` did not come; what came:\n{}",
+                    self.seen.join("\n")
+                );
+            };
+            let found = line.contains(part);
+            self.seen.push(line);
+            if found {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the end.
+    pub fn finish(mut self) -> Ran {
+        use std::os::unix::process::ExitStatusExt as _;
+        let mut stdout = String::new();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut stdout)
+            .unwrap();
+        let status = self.child.wait().unwrap();
+        self.seen.extend(self.lines.iter().collect::<Vec<_>>());
+        Ran {
+            code: status.code(),
+            signal: status.signal(),
+            stdout,
+            stderr: self.seen.join("\n") + "\n",
+        }
+    }
+}
+
+impl Drop for Running {
+    /// A test that panics must not leave its build behind.
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.signal(Signal::SIGTERM);
+            self.child.wait().unwrap();
+        }
+    }
+}
