@@ -1,6 +1,6 @@
 # Debian's packages, by an apt of our own for any suite and architecture: nothing of this machine's own apt is
 # changed, no root is needed, and whatever comes has passed apt's checks of the archive's signature. Sourced after
-# lib.sh, never run; its user has $work, a folder for it.
+# lib.sh, never run; its user has $work, a directory for it.
 # shellcheck shell=bash disable=SC2154
 
 # The keys that Debian's archive signs with.
@@ -68,20 +68,20 @@ CONF
   printf '%s\n' "$conf"
 }
 
-# Packages $5… of the suite $1 for the architecture $2 into the folder $4; $3: `all` with what they depend on, `only`
+# Packages $5… of the suite $1 for the architecture $2 into the directory $4; $3: `all` with what they depend on, `only`
 # without. $apt_habits: more lines of configuration.
 fetch_packages() {
-  local conf how=$3 folder=$4
+  local conf how=$3 directory=$4
   conf=$(apt_root "$1" "$2" "${apt_habits:-}") || return
   shift 4
   [ "$how" = only ] ||
     mapfile -t < <(APT_CONFIG=$conf apt-get -qq --simulate install "$@" | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
   [ "$how" = only ] || set -- "${MAPFILE[@]}"
   [ $# -gt 0 ] || return
-  mkdir -p "$folder" && (cd "$folder" && APT_CONFIG=$conf apt-get -qq download "$@" >&2)
+  mkdir -p "$directory" && (cd "$directory" && APT_CONFIG=$conf apt-get -qq download "$@" >&2)
 }
 
-# The files of the packages $2… below the folder $1, laid out as a system of today is. No script of theirs runs.
+# The files of the packages $2… below the directory $1, laid out as a system of today is. No script of theirs runs.
 unpack_packages() {
   local into=$1 name package
   shift
@@ -95,7 +95,7 @@ unpack_packages() {
   done
 }
 
-# Both: packages $5… of the suite $1 for the architecture $2, by the way $3, unpacked below the folder $4.
+# Both: packages $5… of the suite $1 for the architecture $2, by the way $3, unpacked below the directory $4.
 from_debian() {
   local packages=$work/packages/$1-$2 into=$4
   rm -rf "$packages"

@@ -134,7 +134,7 @@ pub struct Build {
     #[arg(long, value_name = "REF")]
     pub builder_image: Option<String>,
 
-    /// The folder that the image is written to; it has to be there [default: .].
+    /// The directory that the image is written to; it has to be there [default: .].
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
@@ -146,7 +146,7 @@ pub struct Build {
     #[arg(long, value_name = "FORMAT[:LEVEL]")]
     pub compress: Option<String>,
 
-    /// Write a list for Raspberry Pi Imager too; URL is where the folder will be published [default: where it is].
+    /// Write a list for Raspberry Pi Imager too; URL is where the directory will be published [default: where it is].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true)]
     pub rpi_imager: Option<Option<String>>,
 
@@ -281,7 +281,7 @@ pub struct Inspect {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// A look at one file or folder of the image.
+    /// A look at one file or directory of the image.
     #[command(subcommand)]
     pub look: Option<Look>,
 }
@@ -289,7 +289,7 @@ pub struct Inspect {
 /// What is looked at.
 #[derive(Debug, Subcommand)]
 pub enum Look {
-    /// List a folder.
+    /// List a directory.
     #[command(after_help = examples::LS)]
     Ls {
         /// `/path` on the first file system that has it, or `2:/path` on partition 2.

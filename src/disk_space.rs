@@ -7,9 +7,9 @@ use std::path::Path;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 
-/// Bytes that we may still write below `folder`; `None` where the file system does not say.
-pub fn free(folder: &Path) -> Option<u64> {
-    let stat = statvfs(folder).ok().filter(|stat| stat.blocks() > 0)?;
+/// Bytes that we may still write below `dir`; `None` where the file system does not say.
+pub fn free(dir: &Path) -> Option<u64> {
+    let stat = statvfs(dir).ok().filter(|stat| stat.blocks() > 0)?;
     let blocks = if geteuid().is_root() {
         stat.blocks_free()
     } else {

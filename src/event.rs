@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// The stretches of a run that a person sees, one line each.
+/// The stretches of a run that a user sees, one line each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Looking at engine, configuration, disk and output folder.
+    /// Looking at engine, configuration, disk and output directory.
     Preflight,
     /// Downloading pinned packages.
     Fetch,
@@ -65,7 +65,7 @@ pub enum Event {
     },
     /// What Nix said.
     Nix(NixEvent),
-    /// A thing that the person should know, though the run goes on.
+    /// A thing that the user should know, though the run goes on.
     Warning(String),
     /// A thing worth a line: which emulation, which mirror, what was swept.
     Notice(String),

@@ -1,6 +1,6 @@
 //! What went wrong, in one value: the first error, its class, hints, and what teardown left behind.
 //!
-//! Part of the hall: every room may use it, it uses none. Rooms build a [`Failure`] where a person
+//! Part of the hall: every room may use it, it uses none. Rooms build a [`Failure`] where a user
 //! can act on it; words for the terminal are put together in `ui::report` alone.
 
 use std::fmt;
@@ -17,11 +17,11 @@ pub enum Class {
     Build,
     /// The configuration would build, but the machine would not boot or nobody would get in (exit code 6).
     Trap,
-    /// What the person had run on the booted machine ended with this code, which is ours then too.
+    /// What the user had run on the booted machine ended with this code, which is ours then too.
     Command(u8),
-    /// What the person ran in a shell of ours ended with this code; they have seen why.
+    /// What the user ran in a shell of ours ended with this code; they have seen why.
     Shell(u8),
-    /// The person or the system asked us to stop (128 + signal).
+    /// The user or the system asked us to stop (128 + signal).
     Interrupted,
     /// A bug in sdbuild (exit code 70).
     Internal,
@@ -34,11 +34,11 @@ pub struct Leftover {
     pub what: String,
     /// Why it could not be removed.
     pub why: String,
-    /// The command a person can run to remove it.
+    /// The command a user can run to remove it.
     pub remedy: String,
 }
 
-/// The first error of a run, with everything that a person needs to act on it.
+/// The first error of a run, with everything that a user needs to act on it.
 ///
 /// `teardown` rides along: an error while cleaning up never replaces the first one.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Files that other people may have put there: opened only when they are files.
 //!
 //! Part of the hall. A pipe waits for its writer for ever and no signal that we catch ends that wait;
-//! a device gives bytes for ever. Both lie in cloned folders as easily as files do, so nobody opens
+//! a device gives bytes for ever. Both lie in cloned directories as easily as files do, so nobody opens
 //! such a path by other means.
 
 use std::fs::{File, Metadata, OpenOptions};
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn pipes_devices_folders_and_sockets_are_refused_at_once() {
+    fn pipes_devices_dirs_and_sockets_are_refused_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let [fifo, zero, socket] = ["fifo", "zero", "socket"].map(|name| dir.path().join(name));
         pipe(&fifo);

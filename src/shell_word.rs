@@ -1,4 +1,4 @@
-//! Words of commands that a person is to copy into a shell.
+//! Words of commands that a user is to copy into a shell.
 //!
 //! Part of the hall. Nothing here is run by sdbuild: that knows no command lines, only arguments.
 

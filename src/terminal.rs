@@ -1,4 +1,4 @@
-//! The person's terminal, when a program gets it that is not ours: what it is, and its settings, put
+//! The user's terminal, when a program gets it that is not ours: what it is, and its settings, put
 //! back whatever became of that program.
 //!
 //! Part of the hall: every room may use it, it uses none but the failure.
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::failure::{Failure, OrFail as _};
 
-/// Whether a person sits at both ends: what is typed comes from a terminal and what is said goes to one.
+/// Whether a user sits at both ends: what is typed comes from a terminal and what is said goes to one.
 pub fn is_attended() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }

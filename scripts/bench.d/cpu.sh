@@ -31,18 +31,18 @@ pinned_qemu() {
 
 # What the programs work on, the same for both.
 cpu_material() {
-  local folder=$1/work
-  mkdir -p "$folder/tree" "$1/tmp" "$1/dev"
-  openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2>/dev/null | head -c $((48 << 20)) >"$folder/random" || true
+  local directory=$1/work
+  mkdir -p "$directory/tree" "$1/tmp" "$1/dev"
+  openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2>/dev/null | head -c $((48 << 20)) >"$directory/random" || true
   # What can be compressed as programs can: the programs themselves.
-  cat "$1"/usr/bin/* 2>/dev/null | head -c $((16 << 20)) >"$folder/data" || true
-  cp -r "$1/usr/bin" "$folder/tree/"
+  cat "$1"/usr/bin/* 2>/dev/null | head -c $((16 << 20)) >"$directory/data" || true
+  cp -r "$1/usr/bin" "$directory/tree/"
   {
     echo 'static unsigned a[4096];'
     for n in $(seq 40); do
       echo "unsigned f$n(unsigned x) { unsigned s = $n; for (unsigned i = 0; i < 64; i++) { s = s * 31 + (a[(s ^ x) & 4095] >> (i & 7)); a[s & 4095] ^= x; } return s; }"
     done
-  } >"$folder/source.c"
+  } >"$directory/source.c"
 }
 
 # Name and command of each task; what it prints must not depend on the emulator.

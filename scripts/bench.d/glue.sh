@@ -1,4 +1,4 @@
-# What is built on the person's machine, natively and under emulation: by the pinned QEMU, and by Debian 12's, which
+# What is built on the user's machine, natively and under emulation: by the pinned QEMU, and by Debian 12's, which
 # `--emulation host` finds in the kernel's table. Sourced by scripts/bench.
 # shellcheck shell=bash disable=SC2154  # variables of scripts/bench
 

@@ -16,7 +16,7 @@ suite_of() {
   esac
 }
 
-# The file system of the machine with the kernel $1 in the folder $2, its programs out of Debian's packages
+# The file system of the machine with the kernel $1 in the directory $2, its programs out of Debian's packages
 # (what their scripts would do is done here), with everything that a build wants to download.
 furnish() {
   local suite rootfs=$2 packages=("${guest_packages[@]}")
@@ -45,7 +45,7 @@ furnish() {
 
 release_in() { basename "$(echo "$1"/usr/lib/modules/*)"; }
 
-# Every locked package in the folder $1, where a mirror of Debian's would have it.
+# Every locked package in the directory $1, where a mirror of Debian's would have it.
 stock_mirror() {
   local lock path sha256
   for lock in "${SDBUILD_LOCKS:-$root/containers}"/{registrar,builder}/amd64.lock.json "$SDBUILD_MINI_NIXPKGS"/pins/*.lock.json; do
@@ -81,7 +81,7 @@ INIT
   (cd "$into" && find . | cpio --quiet -o -H newc) >"$2"
 }
 
-# Everything for the kernel $1 in the folder $2: `disk`, `first`, `linux`.
+# Everything for the kernel $1 in the directory $2: `disk`, `first`, `linux`.
 make_machine() {
   local rootfs=$2/root
   if [ ! -e "$2/furnished" ]; then
@@ -102,7 +102,7 @@ make_machine() {
   mke2fs -q -t ext4 -d "$rootfs" "$2/disk"
 }
 
-# The machine in the folder $1, in the place of the shell that calls it, until it switches itself off. Its words are
+# The machine in the directory $1, in the place of the shell that calls it, until it switches itself off. Its words are
 # in `console`, its results in `results`, and the image that it made in `image.tar`. No network: what it downloads it has.
 become_machine() {
   rm -f "$1"/{console,results,image.tar}

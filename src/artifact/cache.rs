@@ -18,9 +18,9 @@ use crate::plain_file;
 
 /// How often a waiting process looks whether the other one is done.
 const POLL: Duration = Duration::from_millis(100);
-/// Folder of objects and half-fetched ones.
+/// Directory of objects and half-fetched ones.
 const OBJECTS: &str = "sha256";
-/// Folder of notes.
+/// Directory of notes.
 const NOTES: &str = "notes";
 /// Files that have no name yet begin with this.
 const UNNAMED: &str = "new-";
@@ -49,11 +49,11 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-/// A folder of ours; cheap to clone. While one is open nobody empties it.
+/// A directory of ours; cheap to clone. While one is open nobody empties it.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
-    /// Holds a shared lock on the folder.
+    /// Holds a shared lock on the directory.
     _in_use: Arc<File>,
 }
 
@@ -80,26 +80,26 @@ pub(super) enum Claim {
 }
 
 impl Cache {
-    /// The cache in folder `root`, which is made if need be.
+    /// The cache in directory `root`, which is made if need be.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, CacheError> {
         let root = root.into();
-        fs::create_dir_all(&root).at("make the cache folder", &root)?;
+        fs::create_dir_all(&root).at("make the cache directory", &root)?;
         // Emptying takes milliseconds, so waiting for it needs no token.
-        let in_use = File::open(&root).and_then(|folder| folder.lock_shared().map(|()| folder));
+        let in_use = File::open(&root).and_then(|dir| dir.lock_shared().map(|()| dir));
         let cache = Self {
             _in_use: Arc::new(in_use.at("lock", &root)?),
             root,
         };
-        for folder in [cache.objects(), cache.notes()] {
-            fs::create_dir_all(&folder).at("make the cache folder", &folder)?;
+        for dir in [cache.objects(), cache.notes()] {
+            fs::create_dir_all(&dir).at("make the cache directory", &dir)?;
         }
         Ok(cache)
     }
 
-    /// The cache in folder `root` if it is there; nothing is made.
+    /// The cache in directory `root` if it is there; nothing is made.
     pub fn look(root: impl Into<PathBuf>) -> Result<Option<Self>, CacheError> {
         let root = root.into();
-        match File::open(&root).and_then(|folder| folder.lock_shared().map(|()| folder)) {
+        match File::open(&root).and_then(|dir| dir.lock_shared().map(|()| dir)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             in_use => Ok(Some(Self {
                 _in_use: Arc::new(in_use.at("lock", &root)?),
@@ -128,17 +128,16 @@ impl Cache {
     /// Removes what is ours below `root` and nothing else, unless somebody has it open. Tells how many
     /// bytes that gave back.
     pub fn remove_all(root: &Path) -> Result<u64, CacheError> {
-        let folder = match File::open(root) {
+        let dir = match File::open(root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            folder => folder.at("open", root)?,
+            dir => dir.at("open", root)?,
         };
-        folder
-            .try_lock()
+        dir.try_lock()
             .map_err(|error| match error {
                 TryLockError::Error(error) => error,
                 TryLockError::WouldBlock => io::Error::other("another sdbuild uses it"),
             })
-            .at("empty the cache folder", root)?;
+            .at("empty the cache directory", root)?;
         let mut freed = 0;
         for (path, size) in own_files(root)? {
             fs::remove_file(&path).at("remove", &path)?;
@@ -151,7 +150,7 @@ impl Cache {
         Ok(freed)
     }
 
-    /// The folder.
+    /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -235,12 +234,12 @@ impl Cache {
 
     /// A half-fetched file for something whose hash is not known yet; nobody else has it.
     pub(super) async fn unnamed(&self) -> Result<Partial, CacheError> {
-        let folder = self.objects();
+        let dir = self.objects();
         let file = tempfile::Builder::new()
             .prefix(UNNAMED)
             .suffix(".part")
-            .tempfile_in(&folder);
-        let (file, path) = file.at("make a file in", &folder)?.into_parts();
+            .tempfile_in(&dir);
+        let (file, path) = file.at("make a file in", &dir)?.into_parts();
         let mut partial = Partial::new(file, path.to_path_buf()).await?;
         partial.net = Some(path);
         Ok(partial)
@@ -266,10 +265,10 @@ impl Cache {
             // The name that it would remove is no longer there.
             drop(net);
         }
-        let folder = self.objects();
-        File::open(&folder)
-            .and_then(|folder| folder.sync_all())
-            .at("sync", &folder)?;
+        let dir = self.objects();
+        File::open(&dir)
+            .and_then(|dir| dir.sync_all())
+            .at("sync", &dir)?;
         Ok(object)
     }
 
@@ -298,17 +297,17 @@ fn own_files(root: &Path) -> Result<Vec<(PathBuf, u64)>, CacheError> {
     };
     let is_note = |name: &str| name.starts_with("image-") || name.starts_with(UNNAMED);
     let mut own = Vec::new();
-    for (folder, is_own) in [
+    for (dir, is_own) in [
         (OBJECTS, &is_object as &dyn Fn(&str) -> bool),
         (NOTES, &is_note),
     ] {
-        let folder = root.join(folder);
-        let entries = match fs::read_dir(&folder) {
+        let dir = root.join(dir);
+        let entries = match fs::read_dir(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            entries => entries.at("read", &folder)?,
+            entries => entries.at("read", &dir)?,
         };
         for entry in entries {
-            let entry = entry.at("read", &folder)?;
+            let entry = entry.at("read", &dir)?;
             let meta = entry.metadata().at("read", &entry.path())?;
             if !meta.is_dir() && entry.file_name().to_str().is_some_and(is_own) {
                 own.push((entry.path(), meta.len()));

@@ -311,7 +311,7 @@ impl Fetcher {
 fn failure(error: FetchError, what: &str, network: &'static str) -> Failure {
     let hint = match error {
         FetchError::Sources(_) => network,
-        FetchError::Cache(_) => "check free space and permissions of the cache folder",
+        FetchError::Cache(_) => "check free space and permissions of the cache directory",
     };
     Failure::new(Class::Environment, error)
         .context(format_args!("download {what}"))

@@ -79,7 +79,7 @@ impl Partial {
 /// Opens a half-fetched file, or begins one.
 pub(super) fn open_part(path: &Path) -> io::Result<File> {
     plain_file::create_unlinked(path).or_else(|error| {
-        // Something that is no file lies in the way; it is in our folder, under our name. A link is
+        // Something that is no file lies in the way; it is in our directory, under our name. A link is
         // removed itself: what it leads to is not ours.
         let kind = match fs::symlink_metadata(path) {
             Ok(meta) if !meta.is_file() => meta.file_type(),

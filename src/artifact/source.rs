@@ -74,7 +74,7 @@ impl Silent {
     }
 }
 
-/// The sources that another one stood in for, each told once: a person whose mirror is in trouble
+/// The sources that another one stood in for, each told once: a user whose mirror is in trouble
 /// wants to know, but not for every file.
 #[derive(Default)]
 pub(super) struct Left(Mutex<HashSet<String>>);

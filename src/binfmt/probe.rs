@@ -24,7 +24,7 @@ const PROGRAM: &str = "/sdbuild/busybox-aarch64";
 pub enum Tried {
     /// That of our registrar, in a table that others use as well.
     Registered,
-    /// Somebody else's, as the person wished.
+    /// Somebody else's, as the user wished.
     Found,
     /// The container's own, in a table of its own.
     Own,

@@ -37,7 +37,7 @@ pub struct RegistrarOptions {
     pub image: RegistrarImage,
     /// For whom.
     pub run: RunId,
-    /// The folder of the table on the engine's host. Only tests have another one.
+    /// The directory of the table on the engine's host. Only tests have another one.
     pub binfmt_dir: String,
     pub(super) privileged: bool,
 }
@@ -240,7 +240,7 @@ pub(super) async fn connect(
     let privileged = options.privileged;
     let container = match guard.create(&options.spec()).await {
         Ok(container) => container,
-        // Kernels without the module have no such folder.
+        // Kernels without the module have no such directory.
         Err(error)
             if error
                 .to_string()

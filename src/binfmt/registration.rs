@@ -43,7 +43,7 @@ impl HandlerName {
         &self.0
     }
 
-    /// What a person can run when the entry could not be removed from the table of the engine at `place`.
+    /// What a user can run when the entry could not be removed from the table of the engine at `place`.
     pub fn remedy(&self, place: &Place) -> String {
         place.as_root(&format!(
             "sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{self}'"

@@ -1,4 +1,4 @@
-//! A boot with a person at the console.
+//! A boot with a user at the console.
 
 use std::fs::File;
 use std::process::ExitStatus;
@@ -72,7 +72,7 @@ impl Boot<'_> {
     }
 }
 
-/// What the machine's end was; `None` when the person ended it. Neither direction waits for the other:
+/// What the machine's end was; `None` when the user ended it. Neither direction waits for the other:
 /// a machine that always speaks hears what is typed, and one that does not read is heard.
 async fn both_ways<T>(
     show: impl Future<Output = T>,
@@ -124,7 +124,7 @@ async fn type_on(keyboard: Option<Keyboard>, (keys, events): (mpsc::Receiver<Vec
     hand_on(keys, press).await;
 }
 
-/// Whether QEMU ended as it should; its complaints, unless a person saw them already.
+/// Whether QEMU ended as it should; its complaints, unless a user saw them already.
 fn well(status: ExitStatus, complaints: &str) -> Result<(), Failure> {
     if status.success() {
         return Ok(());

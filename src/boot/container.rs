@@ -13,7 +13,7 @@ use std::process::ExitStatus;
 use futures_util::StreamExt as _;
 
 use crate::boot::Request;
-use crate::boot::copy_in::{CARD, FIRMWARE, FOLDER, USER, copy_in};
+use crate::boot::copy_in::{CARD, DIR, FIRMWARE, USER, copy_in};
 use crate::boot::disk::Disk;
 use crate::boot::keyboard::Keyboard;
 use crate::boot::machine::Piece;
@@ -45,9 +45,9 @@ pub struct Emulator {
     pub run: RunId,
     /// Reference of the container image.
     pub image: String,
-    /// Where the engine keeps containers, when that is a folder of this machine.
+    /// Where the engine keeps containers, when that is a directory of this machine.
     pub disk: Option<PathBuf>,
-    /// Where the console goes when a person has it.
+    /// Where the console goes when a user has it.
     pub screen: File,
 }
 
@@ -63,12 +63,12 @@ impl Emulator {
             architecture: request.architecture,
             kvm: false,
             firmware: match (&request.firmware, request.architecture) {
-                (Some(_), _) => Some(format!("{FOLDER}/{FIRMWARE}").into()),
+                (Some(_), _) => Some(format!("{DIR}/{FIRMWARE}").into()),
                 (None, Architecture::Aarch64) => Some(U_BOOT.into()),
                 (None, Architecture::X86_64) => None,
             },
             memory_mib: request.memory_mib,
-            disk: format!("{FOLDER}/{CARD}").into(),
+            disk: format!("{DIR}/{CARD}").into(),
             ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH)),
             serial,
         };

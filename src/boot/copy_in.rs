@@ -15,8 +15,8 @@ use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, OrFail as _};
 use crate::plain_file;
 
-/// The container's own folder, for what goes in and what the machine writes.
-pub(super) const FOLDER: &str = "/machine";
+/// The container's own directory, for what goes in and what the machine writes.
+pub(super) const DIR: &str = "/machine";
 /// The image in it.
 pub(super) const CARD: &str = "card.img";
 /// The firmware in it.
@@ -27,7 +27,7 @@ const ROOM: &str = "the engine's disk needs room for the whole image, unpacked";
 pub(super) const USER: u64 = 1000;
 
 /// Copies what the machine is made of (`Phase::CopyIn`). `there` is where the engine keeps it, when that is
-/// a folder of this machine.
+/// a directory of this machine.
 pub(super) async fn copy_in(
     container: &Container,
     (request, disk, there): (&Request, &Disk, Option<&Path>),
@@ -51,12 +51,12 @@ pub(super) async fn copy_in(
         }
         tar.finish()
     };
-    container.upload(FOLDER, pack).await.map_err(refused)?;
+    container.upload(DIR, pack).await.map_err(refused)?;
     events.emit(Event::Finished(Phase::CopyIn, start.elapsed()));
     Ok(())
 }
 
-/// Whether the disk of the folder `there` can take `files`, which have no holes any more there.
+/// Whether the disk of the directory `there` can take `files`, which have no holes any more there.
 fn fits<'a>(
     files: impl Iterator<Item = &'a mut File>,
     there: Option<&Path>,
@@ -177,13 +177,13 @@ mod tests {
 
     #[test]
     fn what_is_larger_than_the_engines_disk_is_not_sent() {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let mut file = tempfile::tempfile().unwrap();
-        let free = disk_space::free(folder.path()).unwrap();
+        let free = disk_space::free(dir.path()).unwrap();
         file.set_len(free / 2).unwrap();
-        fits([&mut file].into_iter(), Some(folder.path())).unwrap();
+        fits([&mut file].into_iter(), Some(dir.path())).unwrap();
         file.set_len(free * 2).unwrap();
-        let failure = fits([&mut file].into_iter(), Some(folder.path())).unwrap_err();
+        let failure = fits([&mut file].into_iter(), Some(dir.path())).unwrap_err();
         assert_eq!(failure.class, Class::Environment);
         assert!(failure.to_string().contains("has room for"), "{failure}");
         fits([&mut file].into_iter(), None).unwrap();

@@ -68,7 +68,10 @@ pub(super) async fn ready(
 /// Opens the image, to be read only.
 pub(super) fn open_image(image: &Path) -> Result<File, Failure> {
     if image.is_dir() {
-        return Err(Failure::usage(format!("{} is a folder", image.display())));
+        return Err(Failure::usage(format!(
+            "{} is a directory",
+            image.display()
+        )));
     }
     plain_file::open_or_disk(image).or_usage(format!("open {}", image.display()))
 }
@@ -160,10 +163,10 @@ mod tests {
     use super::*;
 
     fn unpack(bytes: &[u8]) -> Result<File, Failure> {
-        let folder = tempfile::tempdir().unwrap();
-        let image = folder.path().join("a,b.img.zst");
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("a,b.img.zst");
         std::fs::write(&image, bytes).unwrap();
-        let scratch = folder.path().join("scratch");
+        let scratch = dir.path().join("scratch");
         let job = Unpacking {
             image: image.clone(),
             scratch: scratch.clone(),

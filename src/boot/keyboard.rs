@@ -1,4 +1,4 @@
-//! From a person's keys to a machine's console, where QEMU has no terminal of its own.
+//! From a user's keys to a machine's console, where QEMU has no terminal of its own.
 
 use tokio::sync::mpsc;
 

@@ -1,4 +1,4 @@
-//! The way into the machine: the system's OpenSSH client, with nothing of the person's own settings
+//! The way into the machine: the system's OpenSSH client, with nothing of the user's own settings
 //! but the keys.
 
 use std::ffi::OsString;

@@ -41,7 +41,7 @@ pub(super) enum Piece {
 pub(super) struct Running {
     body: Body,
     complaints: Vec<u8>,
-    /// What it wrote so far; nothing when a person's terminal has it.
+    /// What it wrote so far; nothing when a user's terminal has it.
     pub(super) console: Console,
     events: Events,
 }
@@ -73,7 +73,7 @@ impl Running {
         }
     }
 
-    /// What leads to the console, where no terminal of a person has it.
+    /// What leads to the console, where no terminal of a user has it.
     pub(super) fn keyboard(&self) -> Option<Keyboard> {
         match &self.body {
             Body::Process(_) => None,

@@ -36,7 +36,7 @@ pub use tools::host_lacks;
 pub struct Request {
     /// The image, absolute; compressed or not.
     pub image: PathBuf,
-    /// A folder for what needs disk for the time of the run.
+    /// A directory for what needs disk for the time of the run.
     pub scratch: PathBuf,
     /// The machine's architecture.
     pub architecture: Architecture,
@@ -46,7 +46,7 @@ pub struct Request {
     pub memory_mib: u32,
     /// The port on 127.0.0.1; `None` for a free one.
     pub port: Option<u16>,
-    /// Folders to look for programs in, as in `PATH`.
+    /// Directories to look for programs in, as in `PATH`.
     pub path: OsString,
     /// The login to wait for; `None` shows the console.
     pub login: Option<Login>,

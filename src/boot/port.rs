@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use crate::failure::{Failure, OrFail as _};
 
-/// The port that the person wants, or one that is free now.
+/// The port that the user wants, or one that is free now.
 pub(super) fn port(wanted: Option<u16>) -> Result<u16, Failure> {
     let listener = TcpListener::bind(("127.0.0.1", wanted.unwrap_or(0)));
     let listener = match wanted {

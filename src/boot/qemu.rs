@@ -71,7 +71,7 @@ impl Architecture {
 /// Where the machine's serial console goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serial {
-    /// QEMU's standard input and output are a person's terminal; Ctrl-A X ends it.
+    /// QEMU's standard input and output are a user's terminal; Ctrl-A X ends it.
     Terminal,
     /// Its standard output is read by us.
     Pipe,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_person_gets_the_monitor() {
+    fn only_a_user_gets_the_monitor() {
         let architecture = Architecture::X86_64;
         assert!(line(architecture, false, Serial::Terminal).contains("-mon|chardev=console"));
         assert!(!line(architecture, false, Serial::Pipe).contains("-mon"));

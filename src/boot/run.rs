@@ -234,7 +234,7 @@ impl Boot<'_> {
         .hint(NO_PORT)
     }
 
-    /// Runs what the person wants there; its output is ours.
+    /// Runs what the user wants there; its output is ours.
     async fn command(
         &self,
         machine: &mut Running,

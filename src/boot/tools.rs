@@ -37,7 +37,7 @@ pub(super) struct Tools {
     pub(super) ssh: Option<PathBuf>,
 }
 
-/// Why this host cannot boot the image itself; `None` when it can. What the person named wrongly is
+/// Why this host cannot boot the image itself; `None` when it can. What the user named wrongly is
 /// no such reason.
 pub fn host_lacks(request: &Request) -> Option<Failure> {
     let mut missing = Vec::new();
@@ -99,11 +99,11 @@ fn lacking(program: &str, packages: &str) -> Failure {
         .hint(format!("install it: {packages}"))
 }
 
-/// The executable file `name` in one of the folders of `path`.
+/// The executable file `name` in one of the directories of `path`.
 fn program(name: &str, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(name))
         .find(|file| {
             let metadata = file.metadata();
             metadata.is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
@@ -183,8 +183,8 @@ mod tests {
     /// Opening a pipe waited for its writer, deaf to signals.
     #[test]
     fn a_pipe_is_neither_a_firmware_nor_a_key_nor_an_image() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let named = Request {
             firmware: Some(pipe.clone()),
@@ -208,14 +208,14 @@ mod tests {
 
     #[test]
     fn only_an_executable_file_is_a_program() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().as_os_str();
-        std::fs::write(folder.path().join("ssh"), "").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().as_os_str();
+        std::fs::write(dir.path().join("ssh"), "").unwrap();
         assert_eq!(program("ssh", path), None);
         let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder.path().join("ssh"), mode).unwrap();
-        assert_eq!(program("ssh", path), Some(folder.path().join("ssh")));
-        std::fs::create_dir(folder.path().join("qemu")).unwrap();
+        std::fs::set_permissions(dir.path().join("ssh"), mode).unwrap();
+        assert_eq!(program("ssh", path), Some(dir.path().join("ssh")));
+        std::fs::create_dir(dir.path().join("qemu")).unwrap();
         assert_eq!(program("qemu", path), None);
     }
 }

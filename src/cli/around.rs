@@ -13,9 +13,9 @@ pub struct Init {
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
-    /// The folder to write sd-card.nix into; made when it is not there [default: .].
+    /// The directory to write sd-card.nix into; made when it is not there [default: .].
     #[arg(value_name = "DIR", conflicts_with = "config")]
-    pub folder: Option<PathBuf>,
+    pub dir: Option<PathBuf>,
 
     /// The name of the new machine [default: this machine's with -sd behind it].
     #[arg(long, value_name = "NAME")]
@@ -33,11 +33,11 @@ pub struct Init {
     #[arg(short, long, requires = "github")]
     pub yes: bool,
 
-    /// Join this wireless network; you are asked for its pass phrase.
+    /// Join this wireless network; you are asked for its passphrase.
     #[arg(long, value_name = "SSID")]
     pub wifi: Option<String>,
 
-    /// Read the pass phrase from this file's first line.
+    /// Read the passphrase from this file's first line.
     #[arg(long, value_name = "FILE", requires = "wifi")]
     pub wifi_password_file: Option<PathBuf>,
 
@@ -69,7 +69,7 @@ pub struct Check {
 /// `sdbuild try`.
 #[derive(Debug, Args)]
 pub struct Try {
-    /// Keep the image, its key and its configuration in this folder, which is made when it is not there.
+    /// Keep the image, its key and its configuration in this directory, which is made when it is not there.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 

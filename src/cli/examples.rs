@@ -3,8 +3,8 @@
 
 pub(super) const BUILD: &str = "\
 Examples:
-  sdbuild build                               ./sd-card.nix becomes an image in this folder
-  sdbuild build --config pi/sd-card.nix --output pi   the image goes into that folder too
+  sdbuild build                               ./sd-card.nix becomes an image in this directory
+  sdbuild build --config pi/sd-card.nix --output pi   the image goes into that directory too
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set time.timeZone=Europe/Berlin --set 'environment.systemPackages=[ pkgs.vim ]'

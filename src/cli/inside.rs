@@ -8,7 +8,7 @@ use super::{Build, EmulationChoice, Subject};
 #[derive(Debug, Args)]
 pub struct Inside {
     /// Whose environment: a derivation's store path, or the name of one that failed in an earlier build
-    /// [default: that of nix-build, in the configuration's folder].
+    /// [default: that of nix-build, in the configuration's directory].
     pub derivation: Option<String>,
 
     /// Run this in place of a prompt; its output and its exit code become ours.

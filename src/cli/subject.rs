@@ -7,12 +7,12 @@ use clap::Args;
 /// What `build`, `check` and `shell` are about.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Subject {
-    /// The NixOS configuration; its folder goes along [default: ./sd-card.nix].
+    /// The NixOS configuration; its directory goes along [default: ./sd-card.nix].
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
-    /// Which nixpkgs: a folder, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS].
-    #[arg(long, value_name = "FOLDER|URL|RELEASE")]
+    /// Which nixpkgs: a directory, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS].
+    #[arg(long, value_name = "DIR|URL|RELEASE")]
     pub nixpkgs: Option<String>,
 
     /// The system that the image is for [default: aarch64-linux].

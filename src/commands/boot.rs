@@ -113,7 +113,7 @@ impl Ready {
     }
 }
 
-/// Whether the person wants a port that leads to the machine. The console's is a gift where there can be one.
+/// Whether the user wants a port that leads to the machine. The console's is a gift where there can be one.
 fn wants_port(request: &Request) -> bool {
     request.login.is_some() || request.port.is_some()
 }

@@ -48,7 +48,7 @@ fn line(item: &Item) -> String {
         .to_owned()
 }
 
-/// An error unless the person agreed, so that what a script does next does not take all of it for gone.
+/// An error unless the user agreed, so that what a script does next does not take all of it for gone.
 async fn agreed(settings: &settings::Clean, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
     if context.cancel.is_cancelled() {
         return Err(Failure::interrupted());

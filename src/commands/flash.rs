@@ -77,7 +77,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// An error unless the person agreed, so that what a script does next is not done to the old card.
+/// An error unless the user agreed, so that what a script does next is not done to the old card.
 async fn agreed(yes: bool, lost: &[String], (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
     if yes {
         for line in lost {

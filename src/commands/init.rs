@@ -10,7 +10,7 @@ use crate::settings::{self, Common, Environment};
 use crate::template::{self, Blanks, PublicKey, Wifi};
 use crate::ui::{self, Hidden, Ui};
 
-/// A pass phrase has 63 characters.
+/// A passphrase has 63 characters.
 const LONGEST: u64 = 4096;
 
 /// Writes it, says what is in it, and prints its path.
@@ -34,8 +34,8 @@ pub async fn run(
         locale: settings.locale.as_deref().and_then(template::locale),
         wifi: Box::pin(wifi(&settings, (ui, context))).await?,
     };
-    if args.folder.is_some() {
-        template::make_folder(&settings.config, settings.owner)?;
+    if args.dir.is_some() {
+        template::make_dir(&settings.config, settings.owner)?;
     }
     template::write(&settings.config, &template::fill(&blanks), settings.owner)?;
     tell(&blanks, context);
@@ -79,7 +79,7 @@ async fn keys(
     Ok(template::sorted(keys))
 }
 
-/// Whoever has one of these keys gets in as root: the person says that they are the right ones.
+/// Whoever has one of these keys gets in as root: the user says that they are the right ones.
 async fn confirmed(
     keys: &[PublicKey],
     (url, yes): (&str, bool),
@@ -107,7 +107,7 @@ async fn confirmed(
     }
 }
 
-/// The network with its pass phrase, out of a file or asked for.
+/// The network with its passphrase, out of a file or asked for.
 async fn wifi(
     settings: &settings::Init,
     (ui, context): (&Ui, &Context),
@@ -126,18 +126,18 @@ async fn wifi(
 fn first_line(file: &Path) -> Result<String, Failure> {
     let shown = file.display();
     let text = plain_file::read_text(file, LONGEST);
-    let text = text.or_usage(format!("read the pass phrase in {shown}"))?;
+    let text = text.or_usage(format!("read the passphrase in {shown}"))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// The pass phrase of `network`, typed on a terminal that does not show it.
+/// The passphrase of `network`, typed on a terminal that does not show it.
 async fn asked(network: &str, (ui, context): (&Ui, &Context)) -> Result<String, Failure> {
     // Shown again also when nobody answers.
     let hidden = Hidden::begin()?.ok_or_else(|| {
-        Failure::usage("there is nobody to ask for the pass phrase")
+        Failure::usage("there is nobody to ask for the passphrase")
             .hint("give --wifi-password-file FILE")
     })?;
-    let question = format!("Pass phrase of {}: ", ui::sanitize(network));
+    let question = format!("Passphrase of {}: ", ui::sanitize(network));
     let ui = ui.clone();
     let asked = tokio::task::spawn_blocking(move || ui.line(&question));
     let answer = context.cancel.race(asked).await;

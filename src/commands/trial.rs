@@ -56,7 +56,7 @@ pub async fn run(
     Ok(())
 }
 
-/// A folder that goes with this value.
+/// A directory that goes with this value.
 fn temporary(common: &Common) -> Result<tempfile::TempDir, Failure> {
     let parent = &common.cache_dir;
     let make = || {
@@ -65,16 +65,16 @@ fn temporary(common: &Common) -> Result<tempfile::TempDir, Failure> {
             .prefix(".tmp-try-")
             .tempdir_in(parent)
     };
-    make().or_environment(format!("make a folder in {}", parent.display()))
+    make().or_environment(format!("make a directory in {}", parent.display()))
 }
 
-/// The folder that is kept, absolute.
-fn there(folder: &Path) -> Result<PathBuf, Failure> {
+/// The directory that is kept, absolute.
+fn there(dir: &Path) -> Result<PathBuf, Failure> {
     let make = || {
-        fs::create_dir_all(folder)?;
-        folder.canonicalize()
+        fs::create_dir_all(dir)?;
+        dir.canonicalize()
     };
-    make().or_usage(format!("make the folder {}", folder.display()))
+    make().or_usage(format!("make the directory {}", dir.display()))
 }
 
 /// What the build is made from.
@@ -123,7 +123,7 @@ impl Ground {
         Ok(ground)
     }
 
-    /// The build, as a person would have typed it.
+    /// The build, as a user would have typed it.
     fn build(&self, args: &cli::Try) -> cli::Build {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         cli::Build {

@@ -35,7 +35,7 @@ const PACKER_ENDS: Duration = Duration::from_secs(5);
 pub enum PathKind {
     /// A regular file.
     File,
-    /// A folder.
+    /// A directory.
     Directory,
     /// A symbolic link: never followed.
     Symlink,
@@ -85,7 +85,7 @@ impl Container {
         }
     }
 
-    /// Unpacks the file or folder at a path of another container below `dir`, as it comes: owners and
+    /// Unpacks the file or directory at a path of another container below `dir`, as it comes: owners and
     /// modes are kept, and nothing of it stays here.
     pub async fn take(
         &self,
@@ -146,7 +146,7 @@ impl Container {
         }
     }
 
-    /// The file or folder at `path` as tar bytes, from a running or a stopped container. For blocking
+    /// The file or directory at `path` as tar bytes, from a running or a stopped container. For blocking
     /// readers wrap it in `tokio_util::io::SyncIoBridge` inside `spawn_blocking`.
     pub async fn download(&self, path: &str) -> Result<Download, EngineError> {
         let operation = format!("download {path} from container {}", self.name());

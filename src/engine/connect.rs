@@ -90,7 +90,7 @@ pub enum ConnectError {
     /// An address of a kind that we do not speak.
     #[error("engine address `{address}` is not supported")]
     Unsupported {
-        /// As given, without user and pass word.
+        /// As given, without user and password.
         address: String,
     },
     /// A Docker context that cannot be read.
@@ -104,7 +104,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// What a person can do, most likely first.
+    /// What a user can do, most likely first.
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {
             Self::Absent { endpoint, .. } => vec![absent_hint(endpoint).into()],
@@ -117,7 +117,7 @@ impl ConnectError {
                 vec!["check DOCKER_HOST and `docker context ls`: is that address the engine's?".into()]
             }
             Self::WantsTls { .. } => vec![
-                "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem"
+                "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem"
                     .into(),
             ],
             Self::Tls { .. } => vec![
@@ -131,7 +131,7 @@ impl ConnectError {
                     .into(),
             ],
             Self::Unsupported { .. } => vec![
-                "take unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT]; a pass word \
+                "take unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT]; a password \
                  cannot be in it, and https:// takes DOCKER_TLS_VERIFY=1"
                     .into(),
             ],
@@ -156,7 +156,7 @@ fn absent_hint(endpoint: &Endpoint) -> &'static str {
 }
 
 /// `DOCKER_HOST` (empty is unset), else the context that is named or current, else the first socket
-/// that somebody listens at: Docker's, the person's own Docker or Podman, Podman's.
+/// that somebody listens at: Docker's, the user's own Docker or Podman, Podman's.
 pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
     let given = |value: Option<&str>| {
         value
@@ -211,13 +211,13 @@ fn first_that_listens(sockets: &[PathBuf]) -> Option<&Path> {
     sockets.iter().find(listens).map(PathBuf::as_path)
 }
 
-/// `address` without the user and the pass word that it may carry: it goes into messages.
+/// `address` without the user and the password that it may carry: it goes into messages.
 fn without_credentials(address: &str) -> String {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), address),
     };
-    // The last `@`, wherever it is: a pass word may hold any character, `/` and `@` among them.
+    // The last `@`, wherever it is: a password may hold any character, `/` and `@` among them.
     match rest.rsplit_once('@') {
         Some((_, host)) => format!("{scheme}***@{host}"),
         None => address.to_owned(),

@@ -17,7 +17,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 pub(super) struct Context {
     /// Its address.
     pub(super) host: String,
-    /// The folder with its certificates, when it has any.
+    /// The directory with its certificates, when it has any.
     pub(super) certificates: Option<PathBuf>,
 }
 
@@ -79,16 +79,16 @@ pub(super) fn read(docker_config: &Path, name: &str) -> Result<Context, ConnectE
         .and_then(|docker| docker.host)
         .filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| error(format!("{} names no docker host", file.display())))?;
-    let folder = contexts.join("tls").join(&digest).join("docker");
-    let certificates = certificates(folder).map_err(error)?;
+    let dir = contexts.join("tls").join(&digest).join("docker");
+    let certificates = certificates(dir).map_err(error)?;
     Ok(Context { host, certificates })
 }
 
-/// `folder` when it holds anything: then the engine is to be spoken to by TLS. What cannot be looked into
+/// `dir` when it holds anything: then the engine is to be spoken to by TLS. What cannot be looked into
 /// may hold something, and without an authority there is nobody to trust; neither makes the way a plain one.
-fn certificates(folder: PathBuf) -> Result<Option<PathBuf>, String> {
-    let look = |e: io::Error| format!("look for its certificates in {}: {e}", folder.display());
-    let found = match folder.read_dir() {
+fn certificates(dir: PathBuf) -> Result<Option<PathBuf>, String> {
+    let look = |e: io::Error| format!("look for its certificates in {}: {e}", dir.display());
+    let found = match dir.read_dir() {
         Ok(mut entries) => entries.next().transpose().map_err(look)?,
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => return Err(look(e)),
@@ -96,12 +96,12 @@ fn certificates(folder: PathBuf) -> Result<Option<PathBuf>, String> {
     if found.is_none() {
         return Ok(None);
     }
-    let authority = folder.join("ca.pem");
+    let authority = dir.join("ca.pem");
     match plain_file::open(&authority) {
-        Ok(_) => Ok(Some(folder)),
+        Ok(_) => Ok(Some(dir)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Err(format!(
             "it has certificates and no ca.pem in {}, and sdbuild trusts no engine without one",
-            folder.display()
+            dir.display()
         )),
         Err(e) => Err(format!("read {}: {e}", authority.display())),
     }

@@ -14,7 +14,7 @@ pub struct Enclosure {
     pub environment: Vec<(String, String)>,
     /// The seccomp profile in place of the engine's.
     pub seccomp: &'static str,
-    /// What it is made of: paths in a container that has them, and the folders that they are put into.
+    /// What it is made of: paths in a container that has them, and the directories that they are put into.
     pub files: Vec<(&'static str, &'static str)>,
     /// What it needs besides, and container images of ours have.
     pub tools: Vec<(&'static str, &'static str)>,
@@ -35,8 +35,8 @@ impl Enclosure {
         foreign: bool,
     ) -> Result<(), EngineError> {
         let tools = self.tools.iter().filter(|_| foreign);
-        for (path, folder) in self.files.iter().chain(tools) {
-            container.take((source, path), folder).await?;
+        for (path, dir) in self.files.iter().chain(tools) {
+            container.take((source, path), dir).await?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub enum Endpoint {
     Tls {
         /// Host and port.
         address: String,
-        /// The folder with `ca.pem`, and with `cert.pem` and `key.pem` where the engine wants them.
+        /// The directory with `ca.pem`, and with `cert.pem` and `key.pem` where the engine wants them.
         certificates: PathBuf,
     },
     /// A socket on another machine, by the system's `ssh`.
@@ -101,7 +101,7 @@ fn host_and_port(rest: &str, port: u16) -> Option<String> {
     })
 }
 
-/// No pass word (it would be seen in the list of processes), and nothing that `ssh` or a command in its
+/// No password (it would be seen in the list of processes), and nothing that `ssh` or a command in its
 /// configuration could take for something else.
 fn ssh_target(address: &str) -> Option<SshTarget> {
     let url = Url::parse(address).ok()?;

@@ -74,7 +74,7 @@ impl EngineFacts {
         }
     }
 
-    /// What a person calls it: `Docker 20.10.24`.
+    /// What a user calls it: `Docker 20.10.24`.
     pub fn title(&self) -> String {
         let name = if self.podman { "Podman" } else { "Docker" };
         let place = if self.desktop {

@@ -158,7 +158,7 @@ impl Engine {
     }
 
     /// Takes our names from an image that sdbuild made; the last name takes the image along. One that
-    /// a person tagged as well stays, under their name. Not there is a success.
+    /// a user tagged as well stays, under their name. Not there is a success.
     pub async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
         let operation = format!("remove container image {id}");
         let Some(image) = self.image(id).await? else {
@@ -180,7 +180,7 @@ impl Engine {
 }
 
 impl ImageInfo {
-    /// Its names that sdbuild gave it. The labels alone tell nothing: whatever a person builds or
+    /// Its names that sdbuild gave it. The labels alone tell nothing: whatever a user builds or
     /// commits on top of an image of ours inherits them.
     fn our_tags(&self) -> impl Iterator<Item = &str> {
         let name = labels::image_name(&self.labels);

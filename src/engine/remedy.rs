@@ -1,4 +1,4 @@
-//! What a person types to remove what we could not: into a client that finds this engine, or on its machine.
+//! What a user types to remove what we could not: into a client that finds this engine, or on its machine.
 
 use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::geteuid;
@@ -10,7 +10,7 @@ use crate::shell_word::quoted;
 /// Where Docker's client looks when nobody says otherwise.
 const DOCKERS: [&str; 2] = ["unix:///var/run/docker.sock", "unix:///run/docker.sock"];
 
-/// An engine as a person's commands find it.
+/// An engine as a user's commands find it.
 #[derive(Clone, Debug)]
 pub struct Place {
     endpoint: Endpoint,
@@ -168,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn podman_is_told_where_when_it_is_not_the_persons_own() {
-        let [system, own] = ["/run/podman", "/run/user/1000/podman"]
-            .map(|folder| format!("unix://{folder}/podman.sock"));
+    fn podman_is_told_where_when_it_is_not_the_users_own() {
+        let [system, own] =
+            ["/run/podman", "/run/user/1000/podman"].map(|dir| format!("unix://{dir}/podman.sock"));
         assert_eq!(podman(0, &system), "podman rm --force c");
         assert_eq!(podman(1000, &own), "podman rm --force c");
         for (user, address) in [(1000, &system), (0, &own), (1001, &own)] {

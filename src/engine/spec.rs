@@ -12,7 +12,7 @@ use crate::engine::labels::{Role, RunId, labels};
 /// Open files of a process, processes of a user: plenty for a build, and allowed wherever Podman runs.
 const PODMANS_LIMIT: i64 = 16_384;
 
-/// A folder of the engine's host inside the container.
+/// A directory of the engine's host inside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
     /// On the engine's host; it must exist.
@@ -48,7 +48,7 @@ pub enum Input {
     None,
     /// What the attached client sends; it ends with that one.
     Pipe,
-    /// A terminal of the container's own, for a person to sit at. It does not end with the client.
+    /// A terminal of the container's own, for a user to sit at. It does not end with the client.
     Terminal,
 }
 
@@ -77,7 +77,7 @@ pub struct ContainerSpec {
     pub network: Network,
     /// Whether its root is read-only.
     pub read_only: bool,
-    /// Folders of the host.
+    /// Directories of the host.
     pub binds: Vec<Bind>,
     /// Volume and the path where it appears.
     pub volumes: Vec<(String, String)>,
@@ -184,7 +184,7 @@ impl ContainerSpec {
             options.extend((!podman).then(|| format!("seccomp={profile}")));
         }
         if !self.binds.is_empty() {
-            // SELinux keeps confined containers from the host's folders; elsewhere it means nothing.
+            // SELinux keeps confined containers from the host's directories; elsewhere it means nothing.
             options.push("label=disable".to_owned());
         }
         options
@@ -201,7 +201,7 @@ impl ContainerSpec {
         self.ports.iter().map(binding).collect()
     }
 
-    /// Mounts, not the older `Binds`: those make a missing folder on the host, as root.
+    /// Mounts, not the older `Binds`: those make a missing directory on the host, as root.
     fn mounts(&self) -> Vec<Mount> {
         let binds = self.binds.iter().map(|bind| Mount {
             typ: Some(MountType::BIND),

@@ -1,6 +1,6 @@
 //! An engine on another machine by the system's `ssh`, with its configuration, agent and known hosts.
 //!
-//! One `ssh` per engine: whoever it asks for a pass phrase is asked once. It forwards a socket of ours
+//! One `ssh` per engine: whoever it asks for a passphrase is asked once. It forwards a socket of ours
 //! to the engine's, so nothing of Docker's has to be installed at either end, and every call, stream and
 //! leash goes through it as through a local socket.
 
@@ -48,7 +48,7 @@ const OPTIONS: [&str; 9] = [
     "RemoteCommand=none",
     "StreamLocalBindMask=0177",
 ];
-/// What our folders' names begin with.
+/// What our directories' names begin with.
 const PREFIX: &str = "sdbuild-ssh-";
 /// An `ssh` that has no socket by then never came to it.
 const AGE: Duration = Duration::from_secs(24 * 3600);
@@ -61,7 +61,7 @@ const MOMENT: Duration = Duration::from_secs(20);
 /// because its standard input does.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     child: Child,
 }
 
@@ -90,12 +90,12 @@ impl Tunnel {
 
     /// Where the engine seems to listen.
     pub(super) fn socket(&self) -> PathBuf {
-        self.folder.path().join("engine")
+        self.dir.path().join("engine")
     }
 
     /// The last that `ssh` said, or `otherwise`.
     pub(super) fn said(&self, otherwise: &str) -> String {
-        let log = plain_file::read_text(&self.folder.path().join("log"), GREETING);
+        let log = plain_file::read_text(&self.dir.path().join("log"), GREETING);
         let log = log.unwrap_or_default();
         let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
         last.unwrap_or(otherwise).to_owned()
@@ -104,11 +104,11 @@ impl Tunnel {
     fn start(target: &SshTarget) -> io::Result<Self> {
         let above = tempfile::env::temp_dir();
         sweep(&above);
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(above)?;
-        let log = File::create(folder.path().join("log"))?;
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(above)?;
+        let log = File::create(dir.path().join("log"))?;
         let mut command = Command::new("sh");
         command.args(["-c", BECOME, "ssh", "-T", "-M", "-S"]);
-        command.arg(control(folder.path()));
+        command.arg(control(dir.path()));
         for option in OPTIONS {
             command.args(["-o", option]);
         }
@@ -118,17 +118,17 @@ impl Tunnel {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()?;
-        Ok(Self { folder, child })
+        Ok(Self { dir, child })
     }
 
     /// Has the running `ssh` forward our socket to the one that is called `socket` there.
     async fn forward(&self, target: &SshTarget, socket: &str) -> Result<(), String> {
         let ours = self.socket();
         let mut command = Command::new("ssh");
-        // Without the person's configuration: it would ask for the forwardings that stand there as well.
+        // Without the user's configuration: it would ask for the forwardings that stand there as well.
         command
             .args(["-F", "none", "-S"])
-            .arg(control(self.folder.path()))
+            .arg(control(self.dir.path()))
             .args(["-O", "forward", "-L"])
             .arg(format!("{}:{socket}", ours.display()))
             .args(["--", &target.destination])
@@ -154,7 +154,7 @@ impl Drop for Tunnel {
     }
 }
 
-/// Removes the folders of this user's killed runs: a socket that nobody listens at, and a log.
+/// Removes the directories of this user's killed runs: a socket that nobody listens at, and a log.
 fn sweep(above: &Path) {
     for entry in above.read_dir().into_iter().flatten().flatten() {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
@@ -178,8 +178,8 @@ fn sweep(above: &Path) {
     }
 }
 
-fn control(folder: &Path) -> PathBuf {
-    folder.join("control")
+fn control(dir: &Path) -> PathBuf {
+    dir.join("control")
 }
 
 /// The socket that was found there, perhaps none; `None` when no answer comes.
@@ -200,18 +200,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_of_killed_runs_go_and_those_of_living_ones_stay() {
+    fn dirs_of_killed_runs_go_and_those_of_living_ones_stay() {
         let above = tempfile::tempdir().unwrap();
-        let folder = |name: &str| {
-            let folder = above.path().join(name);
-            std::fs::create_dir(&folder).unwrap();
-            folder
+        let dir = |name: &str| {
+            let dir = above.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            dir
         };
         let [dead, live, new, other] =
-            ["sdbuild-ssh-1", "sdbuild-ssh-2", "sdbuild-ssh-3", "x"].map(folder);
+            ["sdbuild-ssh-1", "sdbuild-ssh-2", "sdbuild-ssh-3", "x"].map(dir);
         let listens = UnixListener::bind(live.join("engine")).unwrap();
-        for folder in [&dead, &other] {
-            drop(UnixListener::bind(folder.join("engine")).unwrap());
+        for dir in [&dead, &other] {
+            drop(UnixListener::bind(dir.join("engine")).unwrap());
         }
         std::os::unix::fs::symlink(&other, above.path().join("sdbuild-ssh-4")).unwrap();
         sweep(above.path());

@@ -1,4 +1,4 @@
-//! What a person loses: what is on a disk, as sysfs, udev and the disk itself tell.
+//! What a user loses: what is on a disk, as sysfs, udev and the disk itself tell.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};

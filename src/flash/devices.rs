@@ -11,7 +11,7 @@ const SECTOR: u64 = 512;
 /// What kind of block device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One that a person can put in or plug in, or that is built in.
+    /// One that a user can put in or plug in, or that is built in.
     Disk,
     /// A file behind a loop device.
     Loop,
@@ -99,7 +99,7 @@ pub(super) fn disk(tree: &Tree, name: String) -> Disk {
         .into_iter()
         .filter(|word| !word.is_empty() && word != "ATA" && !word.starts_with("0x"));
     let mut parts = vec![part(tree, &name)];
-    // Only partitions have that file; every other folder in there gets the number 0.
+    // Only partitions have that file; every other directory in there gets the number 0.
     let inside = tree.names(&at).into_iter().map(|inner| part(tree, &inner));
     parts.extend(inside.filter(|part| part.number > 0));
     parts.sort_by_key(|part| part.number);

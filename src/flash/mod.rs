@@ -4,7 +4,7 @@
 //! allowed; opens a disk so that the kernel itself refuses one that is in use; in the end what
 //! was written reads as the image does, compared by hashes of what was read back; zeros that the disk had already
 //! are looked at once, before. What went wrong is told together with
-//! what the card holds then. Refuses: partitions, mappings, arrays; to change anything before the person
+//! what the card holds then. Refuses: partitions, mappings, arrays; to change anything before the user
 //! agreed. Uses image (decompression, what is on a disk) and blockmap.
 
 mod beside;
@@ -50,13 +50,13 @@ use target::Target;
 pub struct Request {
     /// The disk, by whatever name.
     pub device: PathBuf,
-    /// What the person allowed.
+    /// What the user allowed.
     pub allowed: Allowed,
     /// Whether the disk is read back.
     pub verify: bool,
 }
 
-/// An image and a disk that may be written to once the person agreed.
+/// An image and a disk that may be written to once the user agreed.
 #[derive(Debug)]
 pub struct Prepared {
     source: Source,
@@ -94,7 +94,7 @@ pub fn prepare(
 }
 
 impl Prepared {
-    /// What the person loses, one line each; the disk itself first.
+    /// What the user loses, one line each; the disk itself first.
     pub fn lost(&self, cancel: &Cancel) -> Vec<String> {
         contents::lines(&self.disk, &self.request.device, cancel)
     }
@@ -142,7 +142,7 @@ impl Prepared {
     fn open(&self) -> Result<Target, Failure> {
         let node = self.disk.node();
         let target = Target::open(&self.request.device).map_err(|e| refused(&e, &node))?;
-        // While the person thought about it, cards and disks may have been changed.
+        // While the user thought about it, cards and disks may have been changed.
         let now = devices::disk(&Tree::here(), self.disk.name.clone());
         let same = |disk: &Disk| (disk.sequence, disk.size, disk.model.clone());
         let number = target.number().or_environment("look at the disk")?;
@@ -173,7 +173,7 @@ fn phase<T>(
     Ok(done)
 }
 
-/// Whether we may write to the disk, asked before the person is.
+/// Whether we may write to the disk, asked before the user is.
 fn permitted(device: &Path, disk: &Disk) -> Result<(), Failure> {
     use nix::unistd::{AccessFlags, access};
     match access(device, AccessFlags::R_OK | AccessFlags::W_OK) {
@@ -182,7 +182,7 @@ fn permitted(device: &Path, disk: &Disk) -> Result<(), Failure> {
     }
 }
 
-/// This program by `sudo`, which looks for programs in folders of its own, where `~/.cargo/bin` is none.
+/// This program by `sudo`, which looks for programs in directories of its own, where `~/.cargo/bin` is none.
 fn as_root() -> String {
     let this = std::env::current_exe().ok();
     let path = this.as_deref().and_then(Path::to_str).map(quoted);

@@ -79,23 +79,23 @@ impl Mounts {
             let names: Option<Vec<_>> = names.collect();
             found.names = names.unwrap_or_default();
         } else {
-            // tmpfs, a program (which may call itself /dev/fuse), the network, a shared folder of a virtual machine: no disk of ours.
+            // tmpfs, a program (which may call itself /dev/fuse), the network, a shared directory of a virtual machine: no disk of ours.
             return found;
         }
         found.unknown = found.names.is_empty();
         found
     }
 
-    /// What an overlay's folders lie on. In a container they are out of sight.
+    /// What an overlay's directories lie on. In a container they are out of sight.
     fn below_overlay(&self, mount: &Mount, tree: &Tree, depth: u32) -> Behind {
         let mut found = Behind::default();
-        let folders = mount.options.split(',').filter_map(|option| {
+        let dirs = mount.options.split(',').filter_map(|option| {
             ["lowerdir=", "upperdir=", "lowerdir+="]
                 .iter()
                 .find_map(|word| option.strip_prefix(word))
         });
-        for folder in folders.flat_map(|folders| folders.split(':')) {
-            let under = self.of_path(Path::new(folder));
+        for dir in dirs.flat_map(|dirs| dirs.split(':')) {
+            let under = self.of_path(Path::new(dir));
             match under.filter(|under| depth > 0 && under.point != mount.point) {
                 Some(under) => {
                     let more = self.behind_to(under, tree, depth.saturating_sub(1));

@@ -10,7 +10,7 @@ use super::tree::Tree;
 use crate::amount::bytes;
 use crate::failure::{Failure, OrFail as _};
 
-/// What the person allowed.
+/// What the user allowed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed {
     /// Disks whose medium cannot be taken out.

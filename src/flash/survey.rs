@@ -55,7 +55,7 @@ impl Survey {
         survey
     }
 
-    /// The disks that a person may have meant, by name.
+    /// The disks that a user may have meant, by name.
     pub fn candidates(&self) -> impl Iterator<Item = &Disk> {
         self.disks.values().filter(|disk| disk.is_candidate())
     }
@@ -117,7 +117,7 @@ struct Claim {
 }
 
 /// Whether an uncertain claim counts and says more than what is known: an engine mounts a hundred
-/// folders below its own.
+/// directories below its own.
 fn is_news(disk: &Disk, what: &str) -> bool {
     let says_more = |known: &String| known.starts_with('/') && !Path::new(what).starts_with(known);
     !disk.removable && disk.system.iter().all(says_more)

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::failure::{Failure, OrFail as _};
 
-/// Where such programs are, set-user-id ones of NixOS first. A person's own `PATH` often lacks `sbin`.
-const FOLDERS: [&str; 6] = [
+/// Where such programs are, set-user-id ones of NixOS first. A user's own `PATH` often lacks `sbin`.
+const DIRS: [&str; 6] = [
     "/run/wrappers/bin",
     "/run/current-system/sw/bin",
     "/usr/sbin",
@@ -32,7 +32,7 @@ pub(super) fn reread(node: &Path) -> Result<(), Failure> {
 }
 
 fn run(program: &str, words: &[&Path]) -> Result<(), Failure> {
-    let found = FOLDERS.iter().map(|folder| Path::new(folder).join(program));
+    let found = DIRS.iter().map(|dir| Path::new(dir).join(program));
     let found: Option<PathBuf> = found.into_iter().find(|path| path.is_file());
     let Some(found) = found else {
         return Err(Failure::environment(format!(

@@ -42,9 +42,9 @@ impl Tree {
         self.text(path)?.parse().ok()
     }
 
-    /// Sorted names in a folder; none when there is no such folder.
-    pub(super) fn names(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(folder)).into_iter().flatten();
+    /// Sorted names in a directory; none when there is no such directory.
+    pub(super) fn names(&self, dir: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(dir)).into_iter().flatten();
         let name = |entry: fs::DirEntry| entry.file_name().into_string().ok();
         let mut names: Vec<_> = entries.flatten().filter_map(name).collect();
         names.sort();
@@ -108,7 +108,7 @@ impl Tree {
     }
 }
 
-/// The folder of a block device in sysfs.
+/// The directory of a block device in sysfs.
 pub(super) fn block(name: &str) -> String {
     format!("sys/class/block/{name}")
 }

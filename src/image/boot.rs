@@ -167,7 +167,7 @@ impl Boot {
                 continue;
             }
             stores += 1;
-            if volume.fs.find(top)? == Some(EntryKind::Folder) {
+            if volume.fs.find(top)? == Some(EntryKind::Dir) {
                 self.system.nixos = line(volume, &format!("{top}/nixos-version"))?;
                 self.system.host_name = line(volume, &format!("{top}/etc/hostname"))?;
                 return Ok(());
@@ -205,14 +205,14 @@ impl Boot {
     }
 
     fn uefi(&mut self, volume: &Volume) -> Result<(), Error> {
-        const FOLDER: &str = "/EFI/BOOT";
-        if volume.fs.find(FOLDER)? != Some(EntryKind::Folder) {
+        const DIR: &str = "/EFI/BOOT";
+        if volume.fs.find(DIR)? != Some(EntryKind::Dir) {
             return Ok(());
         }
-        let entries = volume.fs.list(FOLDER)?.into_iter();
+        let entries = volume.fs.list(DIR)?.into_iter();
         let programs: Vec<String> = entries
             .filter(|entry| entry.name.to_ascii_lowercase().ends_with(".efi"))
-            .map(|entry| format!("{FOLDER}/{}", entry.name))
+            .map(|entry| format!("{DIR}/{}", entry.name))
             .collect();
         if !programs.is_empty() {
             self.loader(LoaderKind::Uefi, volume, programs);

@@ -89,7 +89,7 @@ pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expecte
     Ok(Some(Expected { list, hash, of }))
 }
 
-/// Hash and file name, without its folder, of one line.
+/// Hash and file name, without its directory, of one line.
 fn line(line: &str) -> Option<(String, String)> {
     // A name with a backslash or a line's end in it is written with escapes, after a backslash.
     let (escaped, line) = match line.strip_prefix('\\') {

@@ -38,7 +38,7 @@ pub enum Compression {
 /// What is wanted, and where a decompressed image may lie meanwhile.
 #[derive(Clone, Debug)]
 pub struct How {
-    /// The folder for it.
+    /// The directory for it.
     pub spool: PathBuf,
     /// Whether hashes are wanted.
     pub hash: bool,
@@ -119,7 +119,7 @@ fn file(path: &Path) -> Result<(File, u64), Error> {
     };
     let kind = found.file_type();
     if kind.is_dir() {
-        return Err(Error::refused("it is a folder"));
+        return Err(Error::refused("it is a directory"));
     }
     if !kind.is_file() && !kind.is_block_device() {
         return Err(Error::refused("it is neither a file nor a disk"));
@@ -233,14 +233,14 @@ struct Spool {
     at: u64,
     stored: u64,
     room: u64,
-    folder: PathBuf,
+    dir: PathBuf,
 }
 
 impl Spool {
-    fn create(folder: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(folder)?;
-        let file = tempfile::tempfile_in(folder)?;
-        let free = nix::sys::statvfs::statvfs(folder).map_err(io::Error::from)?;
+    fn create(dir: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(dir)?;
+        let file = tempfile::tempfile_in(dir)?;
+        let free = nix::sys::statvfs::statvfs(dir).map_err(io::Error::from)?;
         #[expect(clippy::useless_conversion, reason = "narrower on other machines")]
         let free = u64::from(free.blocks_available()).saturating_mul(free.fragment_size().into());
         Ok(Self {
@@ -248,7 +248,7 @@ impl Spool {
             at: 0,
             stored: 0,
             room: free.saturating_sub(RESERVE),
-            folder: folder.to_owned(),
+            dir: dir.to_owned(),
         })
     }
 
@@ -257,9 +257,9 @@ impl Spool {
             if piece.iter().any(|b| *b != 0) {
                 self.stored = self.stored.saturating_add(piece.len() as u64);
                 if self.stored > self.room {
-                    let folder = self.folder.display();
+                    let dir = self.dir.display();
                     return Err(Error::Space(format!(
-                        "there is not enough space in {folder} to decompress it"
+                        "there is not enough space in {dir} to decompress it"
                     )));
                 }
                 self.file.write_all_at(piece, self.at)?;

@@ -45,7 +45,7 @@ impl Error {
         matches!(self, Self::Io(_) | Self::Interrupted | Self::Space(_))
     }
 
-    /// The failure of `operation`. An image is given by the person: a damaged one is a usage error.
+    /// The failure of `operation`. An image is given by the user: a damaged one is a usage error.
     pub fn fail(self, operation: impl std::fmt::Display) -> Failure {
         let class = match &self {
             Self::Damaged(_) | Self::Refused(_) | Self::Unsupported(_) => Class::Usage,
@@ -53,9 +53,9 @@ impl Error {
             Self::Interrupted => return Failure::interrupted(),
         };
         let hint = match &self {
-            Self::Space(_) => Some("set XDG_CACHE_HOME to a folder with more space"),
+            Self::Space(_) => Some("set XDG_CACHE_HOME to a directory with more space"),
             Self::Io(e) if e.kind() == io::ErrorKind::StorageFull => {
-                Some("free some space there, or set XDG_CACHE_HOME to another folder")
+                Some("free some space there, or set XDG_CACHE_HOME to another directory")
             }
             Self::Damaged(_)
             | Self::Refused(_)

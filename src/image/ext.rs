@@ -15,14 +15,14 @@ const WIDE: u32 = 0x80;
 const META_GROUPS: u32 = 0x10;
 const SEED: u32 = 0x2000;
 const CHECKSUMS: u32 = 0x400;
-/// What ext3 knew: types in folders, recovery, another device's journal, groups of descriptors; and,
-/// where it matters to writers alone, few superblocks, large files, folders as trees.
+/// What ext3 knew: types in directories, recovery, another device's journal, groups of descriptors; and,
+/// where it matters to writers alone, few superblocks, large files, directories as trees.
 const OLD: u32 = 0x2 | 0x4 | 0x8 | META_GROUPS;
 const OLD_WRITE: u32 = 0x7;
 pub(super) const EXTENTS: u32 = 0x8_0000;
 pub(super) const INLINE: u32 = 0x1000_0000;
 const ENCRYPTED: u32 = 0x800;
-/// The root folder.
+/// The root directory.
 pub(super) const ROOT: u32 = 2;
 
 /// An ext file system.
@@ -58,7 +58,7 @@ impl Inode {
     pub(super) fn kind(&self) -> EntryKind {
         match self.mode & 0xf000 {
             0x8000 => EntryKind::File,
-            0x4000 => EntryKind::Folder,
+            0x4000 => EntryKind::Dir,
             0xa000 => EntryKind::Link,
             _ => EntryKind::Special,
         }

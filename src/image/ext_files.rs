@@ -1,4 +1,4 @@
-//! Folders, links and files of an ext file system.
+//! Directories, links and files of an ext file system.
 
 use std::collections::VecDeque;
 
@@ -7,26 +7,26 @@ use super::error::Error;
 use super::ext::{EXTENTS, Ext, Inode, ROOT};
 use super::files::{Entry, EntryKind, MOST_ENTRIES, Sink, not_a_file, not_found};
 
-/// The longest folder that is read; a store of 50 000 paths takes 5 MiB.
-const LONGEST_FOLDER: u64 = 32 << 20;
+/// The longest directory that is read; a store of 50 000 paths takes 5 MiB.
+const LONGEST_DIR: u64 = 32 << 20;
 const LONGEST_LINK: u64 = 4096;
 /// As many links as Linux follows on one path, and more steps than any path has.
 const MOST_LINKS: usize = 40;
 const MOST_STEPS: usize = 4096;
 
-/// What receives a folder's entries: inode and name; `false` ends it.
+/// What receives a directory's entries: inode and name; `false` ends it.
 type Visit<'a> = &'a mut dyn FnMut(u32, &[u8]) -> Result<bool, Error>;
 
 impl Ext {
-    /// Visits a folder's entries.
-    fn entries(&self, folder: &Inode, visit: Visit<'_>) -> Result<(), Error> {
-        let broken = || Error::damaged("a folder is broken");
-        if folder.size > LONGEST_FOLDER || !folder.size.is_multiple_of(self.block) {
+    /// Visits a directory's entries.
+    fn entries(&self, dir: &Inode, visit: Visit<'_>) -> Result<(), Error> {
+        let broken = || Error::damaged("a directory is broken");
+        if dir.size > LONGEST_DIR || !dir.size.is_multiple_of(self.block) {
             return Err(broken());
         }
         let size = usize::try_from(self.block).unwrap_or(0);
         // Pieces are whole blocks: both are powers of two, and a piece is the larger one.
-        self.content(folder, folder.size, &mut |piece| {
+        self.content(dir, dir.size, &mut |piece| {
             for mut rest in piece.chunks_exact(size) {
                 while !rest.is_empty() {
                     let length = match u16_at(rest, 4) {
@@ -66,10 +66,10 @@ impl Ext {
         Ok(target)
     }
 
-    /// The inode of `name` in `folder`.
-    fn lookup(&self, folder: &Inode, name: &[u8]) -> Result<Option<u32>, Error> {
+    /// The inode of `name` in `dir`.
+    fn lookup(&self, dir: &Inode, name: &[u8]) -> Result<Option<u32>, Error> {
         let mut found = None;
-        self.entries(folder, &mut |number, own| {
+        self.entries(dir, &mut |number, own| {
             found = (own == name).then_some(number);
             Ok(found.is_none())
         })?;
@@ -87,9 +87,9 @@ impl Ext {
                 stack.truncate(stack.len().saturating_sub(1).max(1));
                 continue;
             }
-            let folder = stack.last().filter(|i| i.kind() == EntryKind::Folder);
-            let number = match folder {
-                Some(folder) => self.lookup(folder, &name)?,
+            let dir = stack.last().filter(|i| i.kind() == EntryKind::Dir);
+            let number = match dir {
+                Some(dir) => self.lookup(dir, &name)?,
                 None => None,
             };
             let inode = self.inode(number.ok_or_else(|| not_found(path))?)?;
@@ -118,7 +118,7 @@ impl Ext {
 
     pub(super) fn list(&self, path: &str) -> Result<Vec<Entry>, Error> {
         let at = self.resolve(path)?;
-        if at.kind() != EntryKind::Folder {
+        if at.kind() != EntryKind::Dir {
             let name = path.rsplit('/').next().unwrap_or(path);
             return Ok(vec![self.entry(name.as_bytes(), &at)?]);
         }
@@ -139,7 +139,7 @@ impl Ext {
         let kind = inode.kind();
         let target = match kind {
             EntryKind::Link => Some(self.target(inode)?),
-            EntryKind::File | EntryKind::Folder | EntryKind::Special => None,
+            EntryKind::File | EntryKind::Dir | EntryKind::Special => None,
         };
         Ok(Entry {
             name: String::from_utf8_lossy(name).into_owned(),

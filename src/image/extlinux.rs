@@ -45,11 +45,11 @@ pub(super) fn chosen(text: &str) -> Option<MenuEntry> {
 
 /// `path` as a configuration at `config` means it: from the root of the file system.
 pub(super) fn absolute(config: &str, path: &str) -> String {
-    let folder = config.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let dir = config.rsplit_once('/').map_or("", |(dir, _)| dir);
     let whole = if path.starts_with('/') {
         path.to_owned()
     } else {
-        format!("{folder}/{path}")
+        format!("{dir}/{path}")
     };
     let mut steps = Vec::new();
     for step in whole.split('/') {

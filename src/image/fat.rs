@@ -30,9 +30,9 @@ pub struct Fat {
     pub(super) cluster: u64,
     pub(super) clusters: u32,
     table: u64,
-    /// Where the root folder is, and how long, when it is no chain.
+    /// Where the root directory is, and how long, when it is no chain.
     pub(super) root: (u64, u64),
-    /// Where a FAT32's root folder begins.
+    /// Where a FAT32's root directory begins.
     pub(super) root_cluster: u32,
     data: u64,
     size: u64,
@@ -243,7 +243,7 @@ impl Fat {
         })
     }
 
-    /// The label in the root folder counts; the one in the first sector is a copy from the start.
+    /// The label in the root directory counts; the one in the first sector is a copy from the start.
     fn root_label(&self) -> Result<Option<String>, Error> {
         let mut label = None;
         self.entries(&fat_files::ROOT, &mut |raw: Raw| {

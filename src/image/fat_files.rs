@@ -1,4 +1,4 @@
-//! Folders and files of a FAT: short names, long names, content.
+//! Directories and files of a FAT: short names, long names, content.
 
 use super::bytes::{slice, u8_at, u16_at, u32_at};
 use super::error::Error;
@@ -6,15 +6,15 @@ use super::fat::{Fat, Width};
 use super::files::{Entry, EntryKind, MOST_ENTRIES, Sink, not_a_file, not_found};
 use super::unicode::{padded, units, utf16};
 
-/// The longest folder that the format allows: 65536 entries.
-const LONGEST_FOLDER: u64 = 2 << 20;
+/// The longest directory that the format allows: 65536 entries.
+const LONGEST_DIR: u64 = 2 << 20;
 /// What is read at once.
 const PIECE: u64 = 256 * 1024;
-const FOLDER: u8 = 0x10;
+const DIR: u8 = 0x10;
 const LABEL: u8 = 0x08;
 const LONG: u8 = 0x0f;
 
-/// An entry as it stands in a folder, with its long name if it has one.
+/// An entry as it stands in a directory, with its long name if it has one.
 #[derive(Clone, Debug)]
 pub(super) struct Raw {
     short: [u8; 11],
@@ -25,11 +25,11 @@ pub(super) struct Raw {
     size: u32,
 }
 
-/// The root folder.
+/// The root directory.
 pub(super) const ROOT: Raw = Raw {
     short: [0; 11],
     long: None,
-    attributes: FOLDER,
+    attributes: DIR,
     case: 0,
     cluster: 0,
     size: 0,
@@ -58,15 +58,15 @@ impl Raw {
     }
 
     pub(super) fn is_label(&self) -> bool {
-        self.attributes & (LABEL | FOLDER) == LABEL
+        self.attributes & (LABEL | DIR) == LABEL
     }
 
     pub(super) fn label(&self) -> Option<String> {
         padded(&self.short)
     }
 
-    fn is_folder(&self) -> bool {
-        self.attributes & FOLDER != 0
+    fn is_dir(&self) -> bool {
+        self.attributes & DIR != 0
     }
 
     fn checksum(&self) -> u8 {
@@ -99,14 +99,10 @@ impl Raw {
     }
 
     fn entry(&self) -> Entry {
-        let folder = self.is_folder();
+        let dir = self.is_dir();
         Entry {
             name: self.name(),
-            kind: if folder {
-                EntryKind::Folder
-            } else {
-                EntryKind::File
-            },
+            kind: if dir { EntryKind::Dir } else { EntryKind::File },
             size: self.size.into(),
             target: None,
         }
@@ -154,10 +150,10 @@ impl LongName {
 }
 
 impl Fat {
-    /// Visits the entries of `folder`; `false` from `visit` ends it.
+    /// Visits the entries of `dir`; `false` from `visit` ends it.
     pub(super) fn entries(
         &self,
-        folder: &Raw,
+        dir: &Raw,
         visit: &mut dyn FnMut(Raw) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let mut long = LongName::default();
@@ -178,7 +174,7 @@ impl Fat {
             }
             Ok(true)
         };
-        let first = match (folder.cluster, self.width) {
+        let first = match (dir.cluster, self.width) {
             (0, Width::ThirtyTwo) => self.root_cluster,
             (0, _) => {
                 let (at, len) = self.root;
@@ -187,7 +183,7 @@ impl Fat {
             }
             (cluster, _) => cluster,
         };
-        let most = LONGEST_FOLDER.div_ceil(self.cluster);
+        let most = LONGEST_DIR.div_ceil(self.cluster);
         let size = usize::try_from(self.cluster).unwrap_or(0);
         self.chain((first, most), &mut |place| {
             blocks(&self.section.block(place, size)?)
@@ -202,12 +198,12 @@ impl Fat {
                 stack.truncate(stack.len().saturating_sub(1).max(1));
                 continue;
             }
-            let folder = stack.last().cloned().unwrap_or(ROOT);
-            if !folder.is_folder() {
+            let dir = stack.last().cloned().unwrap_or(ROOT);
+            if !dir.is_dir() {
                 return Err(not_found(path));
             }
             let mut found = None;
-            self.entries(&folder, &mut |raw| {
+            self.entries(&dir, &mut |raw| {
                 let same = !raw.is_label() && same(&raw.name(), name);
                 found = same.then_some(raw);
                 Ok(found.is_none())
@@ -223,7 +219,7 @@ impl Fat {
 
     pub(super) fn list(&self, path: &str) -> Result<Vec<Entry>, Error> {
         let at = self.resolve(path)?;
-        if !at.is_folder() {
+        if !at.is_dir() {
             return Ok(vec![at.entry()]);
         }
         let mut entries = Vec::new();
@@ -239,7 +235,7 @@ impl Fat {
 
     pub(super) fn copy(&self, path: &str, sink: Sink<'_>) -> Result<(), Error> {
         let raw = self.resolve(path)?;
-        if raw.is_folder() {
+        if raw.is_dir() {
             return Err(not_a_file(path));
         }
         let mut left = u64::from(raw.size);

@@ -8,7 +8,7 @@ use super::ext::Ext;
 use super::fat::Fat;
 use super::probe;
 
-/// Entries of one folder that are listed; a large store has a third of this.
+/// Entries of one directory that are listed; a large store has a third of this.
 pub(super) const MOST_ENTRIES: usize = 200_000;
 
 /// A file system that was recognised.
@@ -43,15 +43,15 @@ pub struct Summary {
 pub enum EntryKind {
     /// A regular file.
     File,
-    /// A folder.
-    Folder,
+    /// A directory.
+    Dir,
     /// A symbolic link.
     Link,
     /// A device, a pipe or a socket.
     Special,
 }
 
-/// One entry of a folder.
+/// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// Its name, as wild as it is on the disk.
@@ -91,7 +91,7 @@ impl FileSystem {
         }
     }
 
-    /// The entries of the folder at `path`, or the one file that is there.
+    /// The entries of the directory at `path`, or the one file that is there.
     pub fn list(&self, path: &str) -> Result<Vec<Entry>, Error> {
         let mut entries = match self {
             Self::Fat(fat) => fat.list(path)?,

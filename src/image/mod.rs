@@ -1,7 +1,7 @@
 //! Image: what is on a finished SD card image, read without root and without mounting.
 //!
 //! Promises: every byte of an image is untrusted. Nothing here panics on it, follows a loop for
-//! ever, or takes memory by what it claims: reads are counted ([`disk`]), folders and links are
+//! ever, or takes memory by what it claims: reads are counted ([`disk`]), directories and links are
 //! bounded, and what is wrong is said with the object's name. Compressed images are decompressed
 //! once, hashed on the way, into a file without a name. Refuses: to write to an image, to mount.
 

@@ -1,4 +1,4 @@
-//! A place on an image as a person names it: `/path`, or `2:/path` for partition 2.
+//! A place on an image as a user names it: `/path`, or `2:/path` for partition 2.
 
 use super::boot::Volume;
 use super::error::Error;

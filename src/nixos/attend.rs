@@ -1,6 +1,6 @@
-//! Hands the person's terminal, or their pipes, to what runs in the builder, until that ends.
+//! Hands the user's terminal, or their pipes, to what runs in the builder, until that ends.
 //!
-//! Its input is the person's, so it cannot be the leash: that is a second program in the container, whose
+//! Its input is the user's, so it cannot be the leash: that is a second program in the container, whose
 //! input ends with this process. The entry starts nothing before that one is there.
 
 use std::io;
@@ -112,7 +112,7 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<(
     to.flush().await
 }
 
-/// Keeps the container's terminal as large as the person's.
+/// Keeps the container's terminal as large as the user's.
 async fn sizes(container: &Container, attended: bool) -> Result<(), Failure> {
     if !attended {
         return Ok(());

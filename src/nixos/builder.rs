@@ -43,7 +43,7 @@ const FILLING: Duration = Duration::from_secs(1800);
 /// What is to be built.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The person's file.
+    /// The user's file.
     pub configuration: Configuration,
     /// What goes along with it.
     pub bundle: Bundle,
@@ -60,7 +60,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// Whether a person sits at a terminal that it is to have.
+    /// Whether a user sits at a terminal that it is to have.
     fn is_attended(&self) -> bool {
         let session = self.request.task.session();
         session.is_some_and(Session::attended)
@@ -273,7 +273,7 @@ impl Prepared {
         ))
     }
 
-    /// Starts it and hands the person's terminal to the shell in it; the shell's exit status. Dropping
+    /// Starts it and hands the user's terminal to the shell in it; the shell's exit status. Dropping
     /// the future lets go of the leash, and the builder stops by itself.
     pub async fn attend(mut self, cancel: &Cancel) -> Result<i64, Failure> {
         let attended = self.job.is_attended();
@@ -287,7 +287,7 @@ impl Prepared {
         journal: &mut Journal,
         events: &Events,
     ) -> Result<Followed, Failure> {
-        let events = show(events, self.job.configuration.shown_folder());
+        let events = show(events, self.job.configuration.shown_dir());
         // Before the start: nothing that it says is missed, and it never runs without its leash.
         let Attached { input, output } = self.container.attach().await?;
         self.container.start().await?;
@@ -318,7 +318,7 @@ impl Prepared {
             foreign: self.foreign,
             store: &self.store,
             keys: &self.job.request.nix.keys,
-            shown_folder: self.job.configuration.shown_folder(),
+            shown_dir: self.job.configuration.shown_dir(),
             file: self.job.configuration.file(),
         };
         self.with_log(diagnose(&ending, findings))
@@ -332,7 +332,7 @@ impl Prepared {
     }
 }
 
-/// Events whose messages name the person's own places.
+/// Events whose messages name the user's own places.
 fn show(events: &Events, shown: &str) -> Events {
     let (events, shown) = (events.clone(), shown.to_owned());
     Events::new(move |mut event| {
@@ -349,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_name_the_persons_places() {
+    fn messages_name_the_users_places() {
         let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
         let sink = std::sync::Arc::clone(&heard);
         let events = Events::new(move |event| sink.lock().unwrap().push(event));

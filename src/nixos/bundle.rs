@@ -1,4 +1,4 @@
-//! The files of a configuration's folder: found once, checked, packed in a fixed order.
+//! The files of a configuration's directory: found once, checked, packed in a fixed order.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -15,13 +15,13 @@ use crate::event::Events;
 use crate::failure::{Failure, OrFail};
 use crate::plain_file;
 
-/// From here on a person hears about it: configurations are small, what is not was left lying there.
+/// From here on a user hears about it: configurations are small, what is not was left lying there.
 const LARGE: u64 = 64 << 20;
 /// From here on it is a mistake.
 const TOO_LARGE: u64 = 2 << 30;
 /// A configuration with so many files is somebody's whole disk.
 const TOO_MANY: usize = 200_000;
-const OWN_FOLDER_HINT: &str = "move the configuration into a folder of its own";
+const OWN_DIR_HINT: &str = "move the configuration into a directory of its own";
 
 /// What one path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Plain {
         }
     }
 
-    /// The same file again. A link in its place, or in a folder's above it, leads to another one.
+    /// The same file again. A link in its place, or in a directory's above it, leads to another one.
     fn reopen(&self, path: &Path) -> io::Result<File> {
         let changed = || io::Error::other("it changed while it was read");
         let file = plain_file::open_unlinked(path).map_err(|error| {
@@ -71,7 +71,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Walks the folder of `configuration`.
+    /// Walks the directory of `configuration`.
     pub(super) fn collect(
         configuration: &Configuration,
         cancel: &Cancel,
@@ -84,7 +84,7 @@ impl Bundle {
         };
         let mut size = 0u64;
         if configuration.is_home() {
-            events.warn("the configuration lies in your home folder: all of it but hidden files goes into the builder; give it a folder of its own");
+            events.warn("the configuration lies in your home directory: all of it but hidden files goes into the builder; give it a directory of its own");
         }
         for path in walk(&bundle.root, configuration.is_home())? {
             if cancel.is_cancelled() {
@@ -114,7 +114,7 @@ impl Bundle {
         self.files().map(|(size, _)| size).sum()
     }
 
-    /// SHA-256 of everything that the builder will see: the same folder, the same digest.
+    /// SHA-256 of everything that the builder will see: the same directory, the same digest.
     pub fn digest(&self) -> io::Result<[u8; 32]> {
         let mut hash = Hash(Sha256::new());
         let out: &mut dyn Write = &mut hash;
@@ -160,7 +160,7 @@ impl Bundle {
             Kind::File(Plain::new(&opened))
         } else {
             events.warn(format!(
-                "{name} is no file, folder or link: it stays behind"
+                "{name} is no file, directory or link: it stays behind"
             ));
             return Ok(None);
         };
@@ -175,7 +175,7 @@ impl Bundle {
                 "the name of {} is not plain UTF-8",
                 relative.display()
             ))
-            .hint("rename it, or leave its folder behind by a line in .sdbuildignore")
+            .hint("rename it, or leave its directory behind by a line in .sdbuildignore")
         })
     }
 
@@ -198,9 +198,9 @@ impl Bundle {
         };
         let root = self.root.display();
         Err(
-            Failure::usage(format!("the configuration's folder {root} {excess}"))
+            Failure::usage(format!("the configuration's directory {root} {excess}"))
                 .hint(format!(
-                    "{OWN_FOLDER_HINT}; it goes into the builder with all it holds"
+                    "{OWN_DIR_HINT}; it goes into the builder with all it holds"
                 ))
                 .hint(format!("largest: {}", self.largest())),
         )
@@ -208,7 +208,7 @@ impl Bundle {
 
     fn warn_of_size(&self, size: u64, events: &Events) {
         events.warn(format!(
-            "the configuration's folder holds {} MiB, all of which goes into the builder; {OWN_FOLDER_HINT}, \
+            "the configuration's directory holds {} MiB, all of which goes into the builder; {OWN_DIR_HINT}, \
              or name what is not needed in .sdbuildignore; largest: {}",
             size >> 20,
             self.largest()
@@ -246,15 +246,15 @@ fn link_inside(path: &Path, name: &str) -> Result<Option<String>, Failure> {
     match target.to_str() {
         Some(text) if stays_inside(&target, depth) => Ok(Some(text.to_owned())),
         _ => Err(Failure::usage(format!(
-            "the link {name} leads out of the configuration's folder, to {}",
+            "the link {name} leads out of the configuration's directory, to {}",
             target.display()
         ))
-        .hint("put a copy in its place: only the folder itself goes into the builder")
+        .hint("put a copy in its place: only the directory itself goes into the builder")
         .hint(IGNORE_HINT)),
     }
 }
 
-/// Whether a relative `target`, seen from `depth` folders below the root, never climbs above it.
+/// Whether a relative `target`, seen from `depth` directories below the root, never climbs above it.
 fn stays_inside(target: &Path, depth: usize) -> bool {
     let mut depth = depth;
     target.components().all(|part| match part {

@@ -8,7 +8,7 @@ use super::{check, layout};
 use crate::failure::Failure;
 use crate::nix_string::nix_string;
 
-/// Whose tools make what NixOS makes on the person's machine: units, configuration files, the image.
+/// Whose tools make what NixOS makes on the user's machine: units, configuration files, the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Glue {
     /// The builder's own, where that is safe; else as with [`Glue::Emulated`].
@@ -30,7 +30,7 @@ pub enum Task {
     Check,
     /// To say what a build would fetch and build.
     Forecast,
-    /// A shell for a person.
+    /// A shell for a user.
     Shell(Session),
 }
 
@@ -195,7 +195,7 @@ impl BuildRequest {
             Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
             Task::Check | Task::Shell(_) => {}
         }
-        // Of the garbage collector that Nix is linked with. A person's Nix in a shell evaluates and builds in one process,
+        // Of the garbage collector that Nix is linked with. A user's Nix in a shell evaluates and builds in one process,
         // and would hold all of it until the end.
         if let Some(heap) = self.nix.heap.filter(|_| self.task.session().is_none()) {
             environment.push(("GC_INITIAL_HEAP_SIZE", heap.to_string()));
@@ -237,16 +237,16 @@ impl BuildRequest {
     }
 }
 
-/// The module handed to NixOS: it imports the person's file by path, so that errors name it.
+/// The module handed to NixOS: it imports the user's file by path, so that errors name it.
 ///
 /// It also asks for an image that Nix does not compress, because we do that ourselves and not under
 /// emulation. Whatever the configuration says wins: 1400 is weaker than any definition in a module and
 /// stronger than an option's own default (1500).
 pub(super) fn wrapper(file: &str) -> String {
     let path = nix_string(&format!("/{file}"));
-    let (folder, overlay) = (layout::CONFIG, layout::OVERLAY);
+    let (dir, overlay) = (layout::CONFIG, layout::OVERLAY);
     format!(
-        "{{ options, lib, ... }}: {{\n  imports = [ ({folder} + {path}) {overlay} ];\n  \
+        "{{ options, lib, ... }}: {{\n  imports = [ ({dir} + {path}) {overlay} ];\n  \
          config = lib.optionalAttrs (options ? sdImage && options.sdImage ? compressImage) \
          {{ sdImage.compressImage = lib.mkOverride 1400 false; }};\n}}\n"
     )
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrapper_imports_the_persons_file() {
+    fn the_wrapper_imports_the_users_file() {
         let text = wrapper("my \"pi\".nix");
         assert!(
             text.contains(

@@ -1,6 +1,6 @@
 //! Why a build failed: whose fault it is, in one sentence, with what to do about it. Pure.
 //!
-//! Evaluating the person's configuration is theirs (usage), a derivation that fails is the build's,
+//! Evaluating the user's configuration is theirs (usage), a derivation that fails is the build's,
 //! a full disk or a lost handler is this machine's.
 
 use std::collections::BTreeSet;
@@ -23,14 +23,14 @@ pub struct Ending<'a> {
     pub emulated: bool,
     /// Whether nothing was to be built.
     pub only_evaluates: bool,
-    /// Whether the person chose the builder's container image.
+    /// Whether the user chose the builder's container image.
     pub foreign: bool,
     /// Name of the store volume.
     pub store: &'a str,
     /// The keys of binary caches that were trusted.
     pub keys: &'a [String],
     /// What stands for `/build/config/` in messages.
-    pub shown_folder: &'a str,
+    pub shown_dir: &'a str,
     /// The configuration's file.
     pub file: &'a str,
 }
@@ -315,7 +315,7 @@ fn by_complaint(ending: &Ending<'_>, findings: &Findings) -> Failure {
             .hint("the log has its last words");
     };
     let text = sentence(ending, complaint);
-    let file = format!("{}{}", ending.shown_folder, ending.file);
+    let file = format!("{}{}", ending.shown_dir, ending.file);
     let context = if text.contains(&file) {
         "evaluate the configuration".to_owned()
     } else {

@@ -1,4 +1,4 @@
-//! What of a configuration's folder is looked at: the walk, and the files that rule it.
+//! What of a configuration's directory is looked at: the walk, and the files that rule it.
 //!
 //! The walk opens ignore files by itself, whatever they are. So each is looked at before the walk
 //! comes to it, and one that would never end is refused; leaving it out would upload what it names.
@@ -23,9 +23,9 @@ pub(super) fn walk(
     root: &Path,
     no_hidden: bool,
 ) -> Result<impl Iterator<Item = Result<PathBuf, Failure>>, Failure> {
-    // Rules from above count inside a repository only: there they end at its top folder, elsewhere
+    // Rules from above count inside a repository only: there they end at its top directory, elsewhere
     // a stray ~/.gitignore would rule everywhere.
-    let repository = root.ancestors().any(|folder| folder.join(".git").exists());
+    let repository = root.ancestors().any(|dir| dir.join(".git").exists());
     let ruling = if repository { usize::MAX } else { 1 };
     root.ancestors().take(ruling).try_for_each(check_rules)?;
     let refused = Arc::new(Mutex::new(None));
@@ -38,11 +38,11 @@ pub(super) fn walk(
         .require_git(repository)
         .parents(repository)
         .add_custom_ignore_filename(OWN)
-        // Asked before the folder's own ignore files are opened, and not at all for what is ignored.
+        // Asked before the directory's own ignore files are opened, and not at all for what is ignored.
         .filter_entry(move |entry| {
             let goes = goes_along(entry);
             if goes
-                && is_folder(entry)
+                && is_dir(entry)
                 && let Err(failure) = check_rules(entry.path())
             {
                 *refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
@@ -70,12 +70,12 @@ pub(super) fn walk(
 }
 
 fn path(entry: Result<DirEntry, ignore::Error>) -> Result<PathBuf, Failure> {
-    let entry = entry.or_usage("read the configuration's folder");
+    let entry = entry.or_usage("read the configuration's directory");
     let path = entry.map(DirEntry::into_path);
     path.map_err(|f| f.hint(IGNORE_HINT))
 }
 
-fn is_folder(entry: &DirEntry) -> bool {
+fn is_dir(entry: &DirEntry) -> bool {
     entry.file_type().is_some_and(|kind| kind.is_dir())
 }
 
@@ -92,14 +92,14 @@ fn goes_along(entry: &DirEntry) -> bool {
     let image = IMAGES
         .iter()
         .any(|ending| of.unwrap_or(name).ends_with(ending));
-    name != b".git" && (is_folder(entry) || !image)
+    name != b".git" && (is_dir(entry) || !image)
 }
 
-/// Refuses what rules `folder` and cannot be read to its end.
-fn check_rules(folder: &Path) -> Result<(), Failure> {
-    check(&folder.join(OWN))?;
-    check(&folder.join(".gitignore"))?;
-    let git = folder.join(".git");
+/// Refuses what rules `dir` and cannot be read to its end.
+fn check_rules(dir: &Path) -> Result<(), Failure> {
+    check(&dir.join(OWN))?;
+    check(&dir.join(".gitignore"))?;
+    let git = dir.join(".git");
     let repository = if git.is_file() {
         work_tree_of(&git)?
     } else {
@@ -117,18 +117,18 @@ fn work_tree_of(git: &Path) -> Result<Option<PathBuf>, Failure> {
         Ok::<_, Failure>(text.lines().next().map(str::to_owned))
     };
     let line = first(git)?;
-    let Some(folder) = line
+    let Some(dir) = line
         .as_deref()
         .and_then(|line| line.strip_prefix("gitdir: "))
     else {
         return Ok(None);
     };
-    let folder = PathBuf::from(folder);
-    let common = first(&folder.join("commondir"))?;
-    Ok(common.map(|common| folder.join(common)))
+    let dir = PathBuf::from(dir);
+    let common = first(&dir.join("commondir"))?;
+    Ok(common.map(|common| dir.join(common)))
 }
 
-/// A file that is not there, or a folder by its name, is no harm.
+/// A file that is not there, or a directory by its name, is no harm.
 fn check(path: &Path) -> Result<(), Failure> {
     let Ok(meta) = fs::metadata(path) else {
         return Ok(());

@@ -36,7 +36,7 @@ impl BuilderImage {
         &self.reference
     }
 
-    /// Whether the person chose it.
+    /// Whether the user chose it.
     pub fn is_foreign(&self) -> bool {
         self.foreign
     }
@@ -63,7 +63,7 @@ impl BuilderImage {
                 foreign: true,
             };
         }
-        // A name's number is known inside only. What is uploaded may be read by all, and the folders
+        // A name's number is known inside only. What is uploaded may be read by all, and the directories
         // that must be written to are open.
         let uid = name.parse().unwrap_or(OURS.uid);
         let owner = Owner {

@@ -76,8 +76,8 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).or_environment(format!("make {}", folder.display()))?;
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).or_environment(format!("make {}", dir.display()))?;
         }
         let file =
             File::create(path).or_environment(format!("write the log {}", path.display()))?;

@@ -1,10 +1,10 @@
 //! Where things lie inside the builder; `containers/builder/entry` knows the same places.
 
-/// The person's folder.
+/// The user's directory.
 pub(super) const CONFIG: &str = "/build/config";
-/// The module that imports the person's file.
+/// The module that imports the user's file.
 pub(super) const WRAPPER: &str = "/build/sdbuild/wrapper.nix";
-/// What the person laid over it on the command line.
+/// What the user laid over it on the command line.
 pub(super) const OVERLAY: &str = "/build/sdbuild/overlay.nix";
 /// The expression that says what is set.
 pub(super) const FACTS: &str = "/build/sdbuild/facts.nix";
@@ -18,12 +18,12 @@ pub(super) const GLUE: &str = "/build/sdbuild/glue";
 pub(super) const GLUE_EXPRESSION: &str = "/build/sdbuild/glue-expression";
 /// Everything of ours on the store volume.
 pub(super) const HOME: &str = "/nix/var/sdbuild";
-/// The folder of the store volume that uploads are relative to.
+/// The directory of the store volume that uploads are relative to.
 pub(super) const UPLOAD_ROOT: &str = "/nix/var";
 /// Roots of the images that were built, one for each configuration.
 pub(super) const ROOTS: &str = "/nix/var/nix/gcroots/sdbuild";
 
-/// The folder where Nix builds, on the volume: never a tmpfs, which fills up with free disk left.
+/// The directory where Nix builds, on the volume: never a tmpfs, which fills up with free disk left.
 pub(super) fn build_dir(run: &str) -> String {
     format!("{HOME}/build/{run}")
 }

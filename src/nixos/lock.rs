@@ -20,7 +20,7 @@ pub const NAME: &str = "sdbuild.lock";
 /// Where releases are asked for, when settings say nothing else.
 pub const CHANNELS: &str = "https://channels.nixos.org";
 
-/// What the person asked for.
+/// What the user asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// A release: `26.05`.
@@ -77,7 +77,7 @@ pub struct Downloaded {
 /// How to resolve.
 #[derive(Clone, Debug)]
 pub struct Resolve<'a> {
-    /// What the person asked for.
+    /// What the user asked for.
     pub wanted: &'a Wanted,
     /// The lock file.
     pub lock: &'a Path,
@@ -155,7 +155,7 @@ fn unresolved(failure: Failure, wanted: &Wanted) -> Failure {
     let failure = failure.context(format!("resolve nixpkgs, {wanted}"));
     match wanted {
         Wanted::Release(release) if !interrupted => failure.hint(format!(
-            "is there a release {release}? name another one, a folder or a URL with --nixpkgs"
+            "is there a release {release}? name another one, a directory or a URL with --nixpkgs"
         )),
         Wanted::Release(_) | Wanted::Url(_) => failure,
     }
@@ -174,7 +174,7 @@ fn locked(wanted: &Wanted, got: &Downloaded) -> Locked {
     }
 }
 
-/// Writes the lock and says so. A folder that cannot be written is no reason not to build.
+/// Writes the lock and says so. A directory that cannot be written is no reason not to build.
 fn keep(how: &Resolve<'_>, locked: &Locked, events: &Events) {
     // Read again: the download took its time, and another build may have written meanwhile.
     let before = match read(how.lock) {

@@ -8,7 +8,7 @@ use super::symptom::Symptom;
 pub(super) enum Mistake {
     /// The modules that make an image are not imported.
     NoSdImage,
-    /// A package that the person must allow.
+    /// A package that the user must allow.
     Unfree,
     /// An option that nixpkgs has removed.
     OptionGone,
@@ -108,7 +108,7 @@ impl Mistake {
                 None => "a flake holds what git tracks: git add the file".to_owned(),
             },
             Self::NotUploaded => {
-                "only the configuration's folder goes into the builder, without what \
+                "only the configuration's directory goes into the builder, without what \
                 .gitignore and .sdbuildignore name and without *.img files"
                     .to_owned()
             }
@@ -156,7 +156,7 @@ fn quoted_after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     is_name(name).then_some(name)
 }
 
-/// Whether a person may be told to write it: names, options, paths; nothing that a shell would read.
+/// Whether a user may be told to write it: names, options, paths; nothing that a shell would read.
 fn is_name(text: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || "._-+/".contains(c);
     (1..200).contains(&text.len()) && text.chars().all(fits)

@@ -1,7 +1,7 @@
 //! Nix: what goes into the builder, what runs in it, and what its log means.
 //!
 //! Promises: the configuration and nixpkgs are uploaded, never mounted; arguments are arrays, no
-//! shell ever sees a value that a person wrote; every line of Nix's log is kept; a failure says
+//! shell ever sees a value that a user wrote; every line of Nix's log is kept; a failure says
 //! whose it is (the configuration, the build, this machine). Refuses: to read the environment, to
 //! download anything itself, to give the builder a host path or a capability.
 

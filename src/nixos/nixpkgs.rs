@@ -1,4 +1,4 @@
-//! Which nixpkgs: what a person may say, and what of it reaches the builder.
+//! Which nixpkgs: what a user may say, and what of it reaches the builder.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +14,7 @@ use crate::failure::{Failure, OrFail};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Nixpkgs {
     /// A local tree.
-    Folder(PathBuf),
+    Dir(PathBuf),
     /// An archive somewhere: `https://…/nixexprs.tar.xz`.
     Url(String),
     /// A release of NixOS: `26.05`, `unstable`, `26.05-small`.
@@ -32,35 +32,35 @@ impl FromStr for Nixpkgs {
         } else if is_release(release) {
             Ok(Self::Release(release.to_owned()))
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
-            Ok(Self::Folder(PathBuf::from(text)))
+            Ok(Self::Dir(PathBuf::from(text)))
         } else {
             Err(Failure::usage(format!("{text:?} is no nixpkgs"))
-                .hint("give a release (26.05), the URL of an archive, or a folder (./nixpkgs)"))
+                .hint("give a release (26.05), the URL of an archive, or a directory (./nixpkgs)"))
         }
     }
 }
 
 impl Nixpkgs {
-    /// Looks whether a folder is a nixpkgs; nothing else can be known before it is fetched.
+    /// Looks whether a directory is a nixpkgs; nothing else can be known before it is fetched.
     pub fn check(&self) -> Result<(), Failure> {
         match self {
-            Self::Folder(folder) => check_folder(folder),
+            Self::Dir(dir) => check_dir(dir),
             Self::Url(_) | Self::Release(_) => Ok(()),
         }
     }
 }
 
-fn check_folder(folder: &Path) -> Result<(), Failure> {
-    let shown = folder.display();
-    if folder.join("nixos/default.nix").is_file() {
+fn check_dir(dir: &Path) -> Result<(), Failure> {
+    let shown = dir.display();
+    if dir.join("nixos/default.nix").is_file() {
         return Ok(());
     }
-    let text = if folder.is_dir() {
+    let text = if dir.is_dir() {
         format!("{shown} is no nixpkgs: it has no nixos/default.nix")
     } else {
-        format!("the nixpkgs folder {shown} does not exist")
+        format!("the nixpkgs directory {shown} does not exist")
     };
-    Err(Failure::usage(text).hint("name the top folder of a nixpkgs tree"))
+    Err(Failure::usage(text).hint("name the top directory of a nixpkgs tree"))
 }
 
 /// `26.05`, `unstable`, and either with `-small`.
@@ -76,16 +76,16 @@ fn is_release(text: &str) -> bool {
 /// A nixpkgs that is here and whose content is known: what the builder uploads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NixpkgsIn {
-    /// A folder, by the digest of its content.
+    /// A directory, by the digest of its content.
     Tree {
-        /// The folder.
+        /// The directory.
         root: PathBuf,
         /// SHA-256 over paths, modes and contents.
         digest: [u8; 32],
         /// Bytes of all files.
         size: u64,
     },
-    /// An archive with one folder at its top, by its hash.
+    /// An archive with one directory at its top, by its hash.
     Archive {
         /// The verified file.
         file: PathBuf,
@@ -97,12 +97,12 @@ pub enum NixpkgsIn {
 }
 
 impl NixpkgsIn {
-    /// Hashes a folder on a blocking thread: some seconds for the whole of nixpkgs.
-    pub async fn folder(root: &Path, cancel: &Cancel) -> Result<Self, Failure> {
+    /// Hashes a directory on a blocking thread: some seconds for the whole of nixpkgs.
+    pub async fn dir(root: &Path, cancel: &Cancel) -> Result<Self, Failure> {
         let shown = root.display();
-        check_folder(root)?;
-        let (folder, token) = (root.to_path_buf(), cancel.clone());
-        let work = tokio::task::spawn_blocking(move || tree::read_tree(&folder, &token, None));
+        check_dir(root)?;
+        let (dir, token) = (root.to_path_buf(), cancel.clone());
+        let work = tokio::task::spawn_blocking(move || tree::read_tree(&dir, &token, None));
         let measured = cancel.race(work).await?.or_internal("read nixpkgs")?;
         let measured = measured.or_usage(format!("read nixpkgs in {shown}"))?;
         Ok(Self::Tree {
@@ -124,7 +124,7 @@ impl NixpkgsIn {
         })
     }
 
-    /// Name of its folder on the store volume: the same content, the same name.
+    /// Name of its directory on the store volume: the same content, the same name.
     pub fn name(&self) -> String {
         let (kind, digest) = match self {
             Self::Tree { digest, .. } => ("tree", digest),
@@ -190,23 +190,23 @@ mod tests {
             of("https://a/b.tar.xz"),
             Nixpkgs::Url("https://a/b.tar.xz".into())
         );
-        assert_eq!(of("./nixpkgs"), Nixpkgs::Folder("./nixpkgs".into()));
-        assert_eq!(of("/x/nixpkgs"), Nixpkgs::Folder("/x/nixpkgs".into()));
+        assert_eq!(of("./nixpkgs"), Nixpkgs::Dir("./nixpkgs".into()));
+        assert_eq!(of("/x/nixpkgs"), Nixpkgs::Dir("/x/nixpkgs".into()));
         for text in ["", "2605", "26.5", "master", "26.05; rm"] {
             assert!(text.parse::<Nixpkgs>().is_err(), "{text}");
         }
     }
 
     #[tokio::test]
-    async fn a_folder_must_be_a_nixpkgs() {
+    async fn a_dir_must_be_a_nixpkgs() {
         let dir = tempfile::tempdir().unwrap();
-        let failure = NixpkgsIn::folder(dir.path(), &Cancel::new())
+        let failure = NixpkgsIn::dir(dir.path(), &Cancel::new())
             .await
             .unwrap_err();
         assert_eq!(failure.class, crate::failure::Class::Usage);
         std::fs::create_dir(dir.path().join("nixos")).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
-        let tree = NixpkgsIn::folder(dir.path(), &Cancel::new()).await.unwrap();
+        let tree = NixpkgsIn::dir(dir.path(), &Cancel::new()).await.unwrap();
         assert_eq!((tree.size(), tree.name().len()), (2, 69));
     }
 
@@ -215,7 +215,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("nixos")).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
-        let tree = NixpkgsIn::folder(dir.path(), &Cancel::new()).await.unwrap();
+        let tree = NixpkgsIn::dir(dir.path(), &Cancel::new()).await.unwrap();
         let pack = |tree: &NixpkgsIn| {
             let mut out = Vec::new();
             let mut packer = Packer::new(

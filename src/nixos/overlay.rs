@@ -1,4 +1,4 @@
-//! What the person laid over the configuration on the command line: a module of its own, which can be shown.
+//! What the user laid over the configuration on the command line: a module of its own, which can be shown.
 
 use crate::failure::Failure;
 use crate::nix_string::nix_string;

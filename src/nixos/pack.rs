@@ -33,7 +33,7 @@ impl<'w> Packer<'w> {
             .append_data(&mut header, format!("{path}/"), io::empty())
     }
 
-    /// A folder that the entry may not own (a foreign container image runs as whoever it likes).
+    /// A directory that the entry may not own (a foreign container image runs as whoever it likes).
     pub(super) fn open_directory(&mut self, path: &str) -> io::Result<()> {
         let mut header = self.header(EntryType::Directory, 0, 0o777);
         self.tar

@@ -27,14 +27,14 @@ impl Derivation {
     }
 }
 
-/// What a person runs in the builder.
+/// What a user runs in the builder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
     /// Whose environment; that of the builder when `None`.
     pub derivation: Option<Derivation>,
     /// Shell text in the place of a prompt.
     pub command: Option<String>,
-    /// The person's kind of terminal, when they sit at one.
+    /// The user's kind of terminal, when they sit at one.
     pub terminal: Option<String>,
 }
 
@@ -66,11 +66,11 @@ impl Session {
 
     /// What the entry and the shell need to know besides what a build knows.
     pub(super) fn environment(&self) -> Result<Vec<(String, String)>, Failure> {
-        let folder = match &self.derivation {
+        let dir = match &self.derivation {
             Some(_) => "",
             None => layout::CONFIG,
         };
-        let mut all = vec![("SDBUILD_SHELL".to_owned(), folder.to_owned())];
+        let mut all = vec![("SDBUILD_SHELL".to_owned(), dir.to_owned())];
         if let Some(terminal) = &self.terminal {
             if terminal.chars().any(char::is_control) {
                 return Err(Failure::usage("TERM has control characters in it"));

@@ -1,11 +1,11 @@
-//! The person's configuration: one file, and the folder that goes along with it.
+//! The user's configuration: one file, and the directory that goes along with it.
 //!
-//! What the folder holds is uploaded, hidden files included, except for: `.git`; what `.gitignore`
+//! What the directory holds is uploaded, hidden files included, except for: `.git`; what `.gitignore`
 //! (also without a repository) and `.sdbuildignore` name; images (`*.img`, also `.zst`, `.xz`, `.gz`)
 //! with what is beside them, because our own land beside the configuration; links into `/nix/store`, as `nix-build` leaves them;
-//! sockets, pipes and devices; and, when the folder is the person's home, everything hidden, which
+//! sockets, pipes and devices; and, when the directory is the user's home, everything hidden, which
 //! is where keys and tokens are kept. The configuration file itself always goes along. Links that stay
-//! inside the folder stay links, all others are refused.
+//! inside the directory stay links, all others are refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::failure::{Failure, OrFail};
 pub use super::bundle::Bundle;
 pub use super::pack::Owner;
 
-/// A configuration file that exists, in a folder that may be uploaded.
+/// A configuration file that exists, in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
     root: PathBuf,
@@ -29,7 +29,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Looks at `path`; `home` is the person's home folder.
+    /// Looks at `path`; `home` is the user's home directory.
     pub fn open(path: &Path, home: Option<&Path>) -> Result<Self, Failure> {
         let shown = path.display();
         let meta = fs::metadata(path)
@@ -37,7 +37,7 @@ impl Configuration {
             .map_err(|f| f.hint("name the file with --config, or start from the sd-card.nix that comes with sdbuild"))?;
         if !meta.is_file() {
             let what = if meta.is_dir() {
-                "is a folder"
+                "is a directory"
             } else {
                 "is no file"
             };
@@ -55,8 +55,8 @@ impl Configuration {
             );
         };
         if root == Path::new("/") {
-            return Err(Failure::usage("the configuration lies in the root folder, and its folder goes along into the builder")
-                .hint("move it into a folder of its own"));
+            return Err(Failure::usage("the configuration lies in the root directory, and its directory goes along into the builder")
+                .hint("move it into a directory of its own"));
         }
         let home = home.and_then(|h| h.canonicalize().ok()).as_deref() == Some(&root);
         Ok(Self {
@@ -67,7 +67,7 @@ impl Configuration {
         })
     }
 
-    /// The folder that goes along.
+    /// The directory that goes along.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -77,7 +77,7 @@ impl Configuration {
         &self.file
     }
 
-    /// Whether that folder is the person's home.
+    /// Whether that directory is the user's home.
     pub(super) fn is_home(&self) -> bool {
         self.home
     }
@@ -87,8 +87,8 @@ impl Configuration {
         self.root.join(&self.file)
     }
 
-    /// What stands before a file's name in messages: the folder as the person wrote it.
-    pub fn shown_folder(&self) -> &str {
+    /// What stands before a file's name in messages: the directory as the user wrote it.
+    pub fn shown_dir(&self) -> &str {
         &self.shown
     }
 
@@ -98,7 +98,7 @@ impl Configuration {
         hex::encode(digest.get(..16).unwrap_or_default())
     }
 
-    /// Walks the folder on a blocking thread; warns of what is large or stays behind.
+    /// Walks the directory on a blocking thread; warns of what is large or stays behind.
     pub async fn collect(&self, cancel: &Cancel, events: &Events) -> Result<Bundle, Failure> {
         let (configuration, token, sink) = (self.clone(), cancel.clone(), events.clone());
         let walk =
@@ -106,30 +106,30 @@ impl Configuration {
         cancel
             .race(walk)
             .await?
-            .or_internal("walk the configuration's folder")?
+            .or_internal("walk the configuration's directory")?
     }
 }
 
-/// Folder and name of `path`. Nix follows links before it resolves relative imports, so a link that
-/// leads out of its folder is followed here as well; one that stays inside is left a link.
+/// Directory and name of `path`. Nix follows links before it resolves relative imports, so a link that
+/// leads out of its directory is followed here as well; one that stays inside is left a link.
 fn place(path: &Path) -> std::io::Result<(PathBuf, std::ffi::OsString)> {
     let nameless = || std::io::Error::other("it has no file name");
     let parent = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let folder = parent.canonicalize()?;
+    let dir = parent.canonicalize()?;
     let real = path.canonicalize()?;
-    if real.starts_with(&folder) {
+    if real.starts_with(&dir) {
         let name = path.file_name().ok_or_else(nameless)?.to_owned();
-        return Ok((folder, name));
+        return Ok((dir, name));
     }
     let name = real.file_name().ok_or_else(nameless)?.to_owned();
-    let folder = real.parent().ok_or_else(nameless)?.to_path_buf();
-    Ok((folder, name))
+    let dir = real.parent().ok_or_else(nameless)?.to_path_buf();
+    Ok((dir, name))
 }
 
-/// The folder as the person wrote it, with a slash; the real one when a link led elsewhere.
+/// The directory as the user wrote it, with a slash; the real one when a link led elsewhere.
 fn shown_parent(path: &Path, root: &Path) -> String {
     let parent = path.parent().unwrap_or(Path::new(""));
     if parent.as_os_str().is_empty() {
@@ -153,7 +153,7 @@ mod tests {
         let got = Configuration::open(&root.join("sd-card.nix"), None).unwrap();
         assert_eq!(got.file(), "sd-card.nix");
         assert_eq!(got.root(), root.canonicalize().unwrap());
-        assert_eq!(got.shown_folder(), format!("{}/", root.display()));
+        assert_eq!(got.shown_dir(), format!("{}/", root.display()));
         assert_eq!(got.root_name().len(), 32);
     }
 
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_folder_is_refused_and_home_is_known() {
+    fn the_root_dir_is_refused_and_home_is_known() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("sd-card.nix");
         fs::write(&file, "{}").unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_out_of_the_folder_is_followed_one_inside_is_not() {
+    fn a_link_out_of_the_dir_is_followed_one_inside_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
         fs::create_dir_all(a.join("sub")).unwrap();
@@ -200,7 +200,7 @@ mod tests {
             (b.canonicalize().unwrap().as_path(), "real.nix")
         );
         assert_eq!(
-            out.shown_folder(),
+            out.shown_dir(),
             format!("{}/", b.canonicalize().unwrap().display())
         );
         let inside = Configuration::open(&a.join("in.nix"), None).unwrap();

@@ -1,4 +1,4 @@
-//! A folder of nixpkgs: read in a fixed order, hashed and packed by the same walk.
+//! A directory of nixpkgs: read in a fixed order, hashed and packed by the same walk.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,20 +11,20 @@ use super::pack::Packer;
 use crate::cancel::Cancel;
 use crate::plain_file;
 
-/// Folders inside folders; nixpkgs has about ten. Each takes a piece of the stack.
+/// Directories inside directories; nixpkgs has about ten. Each takes a piece of the stack.
 const DEEPEST: usize = 256;
 
-/// SHA-256 of a folder's paths, modes and contents.
+/// SHA-256 of a directory's paths, modes and contents.
 pub(super) type TreeDigest = [u8; 32];
 
-/// Size and digest of a folder.
+/// Size and digest of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Measured {
     pub(super) digest: TreeDigest,
     pub(super) size: u64,
 }
 
-/// Hashes the folder `root`, `.git` left out; packs it below `prefix` while at it, if asked to.
+/// Hashes the directory `root`, `.git` left out; packs it below `prefix` while at it, if asked to.
 pub(super) fn read_tree(
     root: &Path,
     cancel: &Cancel,
@@ -36,7 +36,7 @@ pub(super) fn read_tree(
         cancel,
         pack,
     };
-    walk.folder(root, &PathBuf::new())?;
+    walk.dir(root, &PathBuf::new())?;
     Ok(Measured {
         digest: walk.hash.finalize().into(),
         size: walk.size,
@@ -51,13 +51,13 @@ struct Walk<'a, 'w> {
 }
 
 impl Walk<'_, '_> {
-    fn folder(&mut self, folder: &Path, relative: &Path) -> io::Result<()> {
+    fn dir(&mut self, dir: &Path, relative: &Path) -> io::Result<()> {
         if relative.components().count() > DEEPEST {
-            let text = format!("folders lie more than {DEEPEST} levels deep");
+            let text = format!("directories lie more than {DEEPEST} levels deep");
             return Err(io::Error::other(text));
         }
         let mut names = Vec::new();
-        for entry in fs::read_dir(folder)? {
+        for entry in fs::read_dir(dir)? {
             names.push(entry?.file_name());
         }
         names.sort();
@@ -65,7 +65,7 @@ impl Walk<'_, '_> {
             .iter()
             .filter(|name| name.as_encoded_bytes() != b".git")
         {
-            let (path, relative) = (folder.join(name), relative.join(name));
+            let (path, relative) = (dir.join(name), relative.join(name));
             self.one(&path, &relative)
                 .map_err(|e| named(&relative, &e))?;
         }
@@ -96,7 +96,7 @@ impl Walk<'_, '_> {
             if let Some((packer, prefix)) = &mut self.pack {
                 packer.directory(&format!("{prefix}/{name}"))?;
             }
-            self.folder(path, relative)
+            self.dir(path, relative)
         } else if meta.is_file() {
             self.file(path, name, &meta)
         } else {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_without_end_are_refused() {
+    fn dirs_without_end_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let deep = |levels| dir.path().join("d/".repeat(levels));
         fs::create_dir_all(deep(DEEPEST)).unwrap();

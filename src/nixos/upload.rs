@@ -29,7 +29,7 @@ const GLUE_EXPRESSION: [(&str, &str); 6] = [
     ("tools.nix", include_str!("glue/tools.nix")),
 ];
 
-/// Uploads the entry, the wrapper and the person's folder.
+/// Uploads the entry, the wrapper and the user's directory.
 pub(super) async fn configuration(
     container: &Container,
     job: &Job,
@@ -40,8 +40,8 @@ pub(super) async fn configuration(
     let wrapper = command::wrapper(job.configuration.file());
     let pack = move |out: &mut dyn Write| {
         let mut packer = Packer::new(out, owner);
-        for folder in ["build", "build/config", "build/sdbuild"] {
-            packer.directory(folder)?;
+        for dir in ["build", "build/config", "build/sdbuild"] {
+            packer.directory(dir)?;
         }
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
         packer.bytes(relative(layout::LEASH), LEASH.as_bytes())?;

@@ -1,4 +1,4 @@
-//! What Nix warns of, as far as a person should read it: each once, and not without end. Pure.
+//! What Nix warns of, as far as a user should read it: each once, and not without end. Pure.
 
 use std::collections::BTreeSet;
 

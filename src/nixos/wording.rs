@@ -1,4 +1,4 @@
-//! Nix's errors in our messages: one sentence, the person's own places, the reason without its trace.
+//! Nix's errors in our messages: one sentence, the user's own places, the reason without its trace.
 
 use super::diagnosis::Ending;
 use super::log::Complaint;
@@ -7,7 +7,7 @@ use super::mistake::Mistake;
 /// The longest message that is made of Nix's words; the log has the rest.
 const LONGEST: usize = 600;
 
-/// An error of Nix in one line, with its place when that is the person's own.
+/// An error of Nix in one line, with its place when that is the user's own.
 pub(super) fn sentence(ending: &Ending<'_>, complaint: &Complaint) -> String {
     let lines = complaint
         .summary
@@ -33,9 +33,9 @@ fn is_unfree(complaint: &Complaint) -> bool {
     Mistake::of(&complaint.summary) == Some(Mistake::Unfree)
 }
 
-/// Places in the builder become the person's own.
+/// Places in the builder become the user's own.
 fn theirs(ending: &Ending<'_>, text: &str) -> String {
-    text.replace("/build/config/", ending.shown_folder)
+    text.replace("/build/config/", ending.shown_dir)
 }
 
 /// The last part of an error that came with a trace: the trace comes first, the reason last, with

@@ -98,7 +98,7 @@ impl Parts<'_> {
         tree.bundle_certificates()?;
         for extra in &self.definition.extras {
             let what = match &extra.content {
-                ExtraContent::Folder => What::Folder,
+                ExtraContent::Dir => What::Dir,
                 ExtraContent::File(bytes) => What::File(Blob::Bytes(bytes.clone())),
                 ExtraContent::Symlink(target) => What::Symlink(target.clone()),
             };

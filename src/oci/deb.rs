@@ -30,15 +30,15 @@ pub enum DebError {
     #[error("the path {0:?} leaves the package")]
     Path(String),
     /// A device, a pipe or the like.
-    #[error("{0:?} is neither file, folder nor link")]
+    #[error("{0:?} is neither file, directory nor link")]
     Kind(String),
 }
 
 /// What a path in a package is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Dir,
     /// A file of so many bytes.
     File(u64),
     /// A symbolic link; its target is data and followed by nobody.
@@ -92,7 +92,7 @@ pub(super) fn read<E: From<DebError>>(
             None => text(&header.link_name_bytes().unwrap_or_default()),
         };
         let kind = if kind.is_dir() {
-            Kind::Folder
+            Kind::Dir
         } else if kind.is_file() {
             Kind::File(header.size().map_err(DebError::from)?)
         } else if kind.is_symlink() {

@@ -91,7 +91,7 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// The registrar's image. `locks` is a folder with locks in place of the built-in ones.
+    /// The registrar's image. `locks` is a directory with locks in place of the built-in ones.
     pub fn registrar(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::Amd64 => include_str!("../../containers/registrar/amd64.lock.json"),
@@ -101,7 +101,7 @@ impl Definition {
             Extra::file("sdbuild/keeper", 0o755, KEEPER),
             Extra::file("sdbuild/enter", 0o755, ENTER),
             Extra::link("sdbuild/busybox", "/usr/bin/busybox"),
-            Extra::folder("binfmt_misc", 0o755, 0),
+            Extra::dir("binfmt_misc", 0o755, 0),
             Extra::file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\n"),
             Extra::file("etc/group", 0o644, "root:x:0:\n"),
             Extra::link("usr/bin/sh", "busybox"),
@@ -121,7 +121,7 @@ impl Definition {
         Ok(registrar)
     }
 
-    /// The builder's image. `locks` is a folder with locks in place of the built-in ones.
+    /// The builder's image. `locks` is a directory with locks in place of the built-in ones.
     pub fn builder(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::Amd64 => include_str!("../../containers/builder/amd64.lock.json"),
@@ -132,13 +132,13 @@ impl Definition {
             Extra::file("etc/group", 0o644, GROUP),
             Extra::file("etc/nsswitch.conf", 0o644, NSSWITCH),
             Extra::link("usr/bin/sh", "bash"),
-            Extra::folder("tmp", 0o1777, 0),
-            Extra::folder("var/tmp", 0o1777, 0),
-            Extra::folder("home/sdbuild", 0o755, BUILD_USER),
-            Extra::folder("nix", 0o755, BUILD_USER),
-            Extra::folder("nix/store", 0o755, BUILD_USER),
-            Extra::folder("nix/var", 0o755, BUILD_USER),
-            Extra::folder("nix/var/nix", 0o755, BUILD_USER),
+            Extra::dir("tmp", 0o1777, 0),
+            Extra::dir("var/tmp", 0o1777, 0),
+            Extra::dir("home/sdbuild", 0o755, BUILD_USER),
+            Extra::dir("nix", 0o755, BUILD_USER),
+            Extra::dir("nix/store", 0o755, BUILD_USER),
+            Extra::dir("nix/var", 0o755, BUILD_USER),
+            Extra::dir("nix/var/nix", 0o755, BUILD_USER),
         ];
         let env = [
             "PATH=/usr/bin:/usr/sbin",
@@ -157,7 +157,7 @@ impl Definition {
         Self::new((Role::Builder, architecture), &lock, extras, defaults)
     }
 
-    /// The emulator's image. `locks` is a folder with locks in place of the built-in ones.
+    /// The emulator's image. `locks` is a directory with locks in place of the built-in ones.
     pub fn emulator(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::Amd64 => include_str!("../../containers/emulator/amd64.lock.json"),
@@ -169,8 +169,8 @@ impl Definition {
             Extra::file("etc/passwd", 0o644, PASSWD),
             Extra::file("etc/group", 0o644, GROUP),
             Extra::link("usr/bin/sh", "busybox"),
-            Extra::folder("tmp", 0o1777, 0),
-            Extra::folder("machine", 0o700, BUILD_USER),
+            Extra::dir("tmp", 0o1777, 0),
+            Extra::dir("machine", 0o700, BUILD_USER),
         ];
         let defaults = Defaults {
             env: vec!["PATH=/usr/bin".to_owned(), "TMPDIR=/machine".to_owned()],
@@ -271,17 +271,17 @@ nobody:x:65534:65534:nobody:/:/bin/false
 const GROUP: &str = "root:x:0:\nsdbuild:x:1000:\nnogroup:x:65534:\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
-/// The lock in `folder` if there is one, else the one that was there when sdbuild was built.
+/// The lock in `dir` if there is one, else the one that was there when sdbuild was built.
 fn lock_text<'a>(
     role: Role,
     architecture: Architecture,
-    folder: Option<&Path>,
+    dir: Option<&Path>,
     built_in: &'a str,
 ) -> Result<Cow<'a, str>, Failure> {
-    let Some(folder) = folder else {
+    let Some(dir) = dir else {
         return Ok(Cow::Borrowed(built_in));
     };
-    let path = folder
+    let path = dir
         .join(role.as_str())
         .join(format!("{}.lock.json", architecture.as_str()));
     let text = plain_file::read_text(&path, LONGEST_LOCK)

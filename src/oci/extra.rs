@@ -18,8 +18,8 @@ pub struct Extra {
 /// What an [`Extra`] is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExtraContent {
-    /// A folder.
-    Folder,
+    /// A directory.
+    Dir,
     /// A file with these bytes.
     File(Vec<u8>),
     /// A symbolic link to there.
@@ -40,19 +40,19 @@ impl Extra {
 
     pub(super) fn identity(&self) -> serde_json::Value {
         let content = match &self.content {
-            ExtraContent::Folder => "folder".to_owned(),
+            ExtraContent::Dir => "directory".to_owned(),
             ExtraContent::File(bytes) => Sha256Hash::of(bytes).to_string(),
             ExtraContent::Symlink(target) => format!("to {target}"),
         };
         serde_json::json!([self.path, self.mode, self.owner, content])
     }
 
-    pub(super) fn folder(path: &str, mode: u32, owner: u32) -> Self {
+    pub(super) fn dir(path: &str, mode: u32, owner: u32) -> Self {
         Self {
             path: path.to_owned(),
             mode,
             owner,
-            content: ExtraContent::Folder,
+            content: ExtraContent::Dir,
         }
     }
 

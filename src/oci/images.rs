@@ -182,9 +182,9 @@ fn failure(error: AssembleError, cache: &Cache) -> Failure {
     };
     let failure = Failure::new(Class::Environment, error);
     if from_disk {
-        let folder = cache.root().display();
+        let dir = cache.root().display();
         failure.hint(format_args!(
-            "check free space and permissions of the cache folder {folder}"
+            "check free space and permissions of the cache directory {dir}"
         ))
     } else {
         failure

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::deb::DebError;
 use crate::artifact::Sha256Hash;
 
-/// Folders that are links into `usr` on every system of today.
+/// Directories that are links into `usr` on every system of today.
 pub(super) const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 /// Where the certificates lie that are trusted by default.
 const CERTIFICATES: &str = "usr/share/ca-certificates/mozilla/";
@@ -35,9 +35,9 @@ pub enum LayerError {
     /// Two things want to be at one path.
     #[error("{0} is there twice")]
     Twice(String),
-    /// Something lies below what is no folder.
-    #[error("{0} is not a folder")]
-    NoFolder(String),
+    /// Something lies below what is no directory.
+    #[error("{0} is not a directory")]
+    NoDir(String),
     /// A hard link to what is not there.
     #[error("{0} is a link to nothing")]
     Dangling(String),
@@ -122,7 +122,7 @@ impl Read for Stretch<'_> {
 /// What is at a path of the layer.
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Folder,
+    Dir,
     File(Blob),
     Symlink(String),
 }
@@ -149,7 +149,7 @@ impl Tree {
                     slot.insert(node);
                 }
                 Slot::Occupied(slot) => match (&slot.get().what, &node.what) {
-                    (What::Folder, What::Folder) => {}
+                    (What::Dir, What::Dir) => {}
                     _ => return Err(LayerError::Twice(slot.key().clone())),
                 },
             }
@@ -188,21 +188,21 @@ impl Tree {
         Ok(())
     }
 
-    /// Adds the links into `usr`, and every folder that something lies in.
+    /// Adds the links into `usr`, and every directory that something lies in.
     pub(super) fn complete(&mut self) -> Result<(), LayerError> {
-        let folder = || Node {
+        let dir = || Node {
             mode: 0o755,
             owner: 0,
-            what: What::Folder,
+            what: What::Dir,
         };
         let parents: Vec<String> = self.0.keys().flat_map(|path| parents(path)).collect();
         for parent in parents {
             match self.0.entry(parent) {
                 Slot::Vacant(slot) => {
-                    slot.insert(folder());
+                    slot.insert(dir());
                 }
-                Slot::Occupied(slot) if matches!(slot.get().what, What::Folder) => {}
-                Slot::Occupied(slot) => return Err(LayerError::NoFolder(slot.key().clone())),
+                Slot::Occupied(slot) if matches!(slot.get().what, What::Dir) => {}
+                Slot::Occupied(slot) => return Err(LayerError::NoDir(slot.key().clone())),
             }
         }
         for name in MERGED {
@@ -236,7 +236,7 @@ impl Tree {
             header.set_mtime(1);
             header.set_size(0);
             match &node.what {
-                What::Folder => {
+                What::Dir => {
                     header.set_entry_type(tar::EntryType::Directory);
                     tar.append_data(&mut header, format!("{path}/"), io::empty())?;
                 }

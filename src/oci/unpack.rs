@@ -81,7 +81,7 @@ impl Unpacker<'_> {
         let what = match entry.kind {
             Kind::File(length) => What::File(self.spool((&path, length), body, pin)?),
             _ if pin.is_some() => return Err(LayerError::Lacking(path)),
-            Kind::Folder => What::Folder,
+            Kind::Dir => What::Dir,
             Kind::Symlink(target) => What::Symlink(target),
             Kind::Hardlink(target) => match self.nodes.get(&merged(target)) {
                 Some(Node {
@@ -91,7 +91,7 @@ impl Unpacker<'_> {
                 Some(_) | None => return Err(LayerError::Dangling(path)),
             },
         };
-        let is_folder = matches!(what, What::Folder);
+        let is_dir = matches!(what, What::Dir);
         // Nobody but the owner may write, as in every system that dpkg unpacks with umask 022.
         let node = Node {
             mode: entry.mode & 0o755,
@@ -100,8 +100,8 @@ impl Unpacker<'_> {
         };
         match self.nodes.insert(path.clone(), node) {
             Some(Node {
-                what: What::Folder, ..
-            }) if is_folder => Ok(()),
+                what: What::Dir, ..
+            }) if is_dir => Ok(()),
             Some(_) => Err(LayerError::Twice(path)),
             None => Ok(()),
         }
@@ -172,10 +172,10 @@ fn merged(path: String) -> String {
 
 /// Whether a container may want what is at `path`.
 fn wanted(path: &str, kind: &Kind) -> bool {
-    let folder = matches!(kind, Kind::Folder);
+    let dir = matches!(kind, Kind::Dir);
     if let Some(document) = path.strip_prefix("usr/share/doc/") {
         // Licences stay, and the links to where a sister package has them.
-        return document.ends_with("/copyright") && !folder
+        return document.ends_with("/copyright") && !dir
             || matches!(kind, Kind::Symlink(_)) && !document.contains('/');
     }
     let inside = |name: &str| {

@@ -28,11 +28,11 @@ const FRAME_HEADER: u64 = 18;
 /// Where the image goes, and as what.
 #[derive(Clone, Debug)]
 pub struct OutputSettings {
-    /// The output folder.
+    /// The output directory.
     pub dir: PathBuf,
     /// Replace what has the image's name, or that of a sidecar.
     pub force: bool,
-    /// The person who ran `sudo`.
+    /// The user who ran `sudo`.
     pub owner: Option<(u32, u32)>,
     /// How it is compressed.
     pub compression: Compression,
@@ -231,7 +231,7 @@ impl Copy {
             name: name.clone(),
         });
         let release = Release {
-            folder: &settings.dir,
+            dir: &settings.dir,
             force: settings.force,
             stale: settings.imager.is_none().then(|| imager::beside(&name)),
             cancel: &self.cancel,

@@ -18,7 +18,7 @@ use crate::failure::{Class, Failure, OrFail};
 const LETTING_GO: Duration = Duration::from_secs(10);
 
 /// Copies the image of a finished build, whose result is `out_path`, out of its stopped builder and
-/// into the output folder ([`crate::event::Phase::CopyOut`]), with its sidecars.
+/// into the output directory ([`crate::event::Phase::CopyOut`]), with its sidecars.
 pub async fn copy_out(
     container: &Container,
     out_path: &str,
@@ -77,7 +77,7 @@ async fn find(container: &Container, out_path: &str) -> Result<Product, Failure>
     Ok(product)
 }
 
-/// Every folder on the way is a folder and the file is a file: no link, at no step.
+/// Every directory on the way is a directory and the file is a file: no link, at no step.
 async fn check_path(
     (container, out_path): (&Container, &str),
     components: &[&str],
@@ -115,7 +115,7 @@ fn judge(
         Some((PathKind::Symlink, _)) => {
             format!("{path} is a symbolic link, and links are not followed")
         }
-        Some(_) if wanted == PathKind::Directory => format!("{path} is not a folder"),
+        Some(_) if wanted == PathKind::Directory => format!("{path} is not a directory"),
         Some(_) => format!("{path} is not a regular file"),
     };
     Err(refuse(text)

@@ -32,7 +32,7 @@ const FEW_WORKERS: u32 = 2;
 pub struct Compression {
     /// The format.
     pub format: Format,
-    /// Its level, when the person named one.
+    /// Its level, when the user named one.
     pub level: Option<u32>,
 }
 

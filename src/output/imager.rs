@@ -24,7 +24,7 @@ pub(super) fn beside(image: &str) -> String {
     format!("{image}.rpi-imager.json")
 }
 
-/// `name` below `base`. What is no address stays as the person wrote it.
+/// `name` below `base`. What is no address stays as the user wrote it.
 fn below(base: &str, name: &str) -> String {
     let address = Url::parse(base).ok().and_then(|mut url| {
         url.path_segments_mut().ok()?.pop_if_empty().push(name);

@@ -1,8 +1,8 @@
 //! The manifest: everything that went into an image, and what came out, as one JSON object beside it.
 //!
 //! docs/manifest.md describes its shape; [`VERSION`] changes when something is renamed or goes. Keys
-//! come in the order of the fields, so the same facts are the same bytes. Holds no path of the person's
-//! machine, no name of a person and no secret.
+//! come in the order of the fields, so the same facts are the same bytes. Holds no path of the user's
+//! machine, no name of a user and no secret.
 
 use std::time::SystemTime;
 
@@ -54,13 +54,13 @@ pub struct ContainerImage {
 pub struct Nixpkgs {
     /// The release, when one was asked for.
     pub release: Option<String>,
-    /// Where it came from; `None` for a folder.
+    /// Where it came from; `None` for a directory.
     pub url: Option<String>,
-    /// SHA-256 of the archive, or of the folder's tree.
+    /// SHA-256 of the archive, or of the directory's tree.
     pub sha256: String,
 }
 
-/// The person's configuration.
+/// The user's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Configuration {
     /// Name of the file.

@@ -10,7 +10,7 @@ pub const LIST: &str = "nix-support/hydra-build-products";
 pub const LONGEST_LIST: u64 = 64 * 1024;
 /// The longest name that file systems take, 255, without the longest ending of a sidecar.
 const LONGEST_NAME: usize = 230;
-/// Folders between the result and the image; it is one.
+/// Directories between the result and the image; it is one.
 const DEEPEST: usize = 8;
 const ENDINGS: [(&str, Compression); 4] = [
     (".img", Compression::None),
@@ -22,9 +22,9 @@ const ENDINGS: [(&str, Compression); 4] = [
 /// Where the image lies in the builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// The folders below the result and the file, one by one.
+    /// The directories below the result and the file, one by one.
     pub components: Vec<String>,
-    /// The image's name when it is not compressed, `….img`: safe beside the person's other files.
+    /// The image's name when it is not compressed, `….img`: safe beside the user's other files.
     pub name: String,
     /// How the build compressed it.
     pub packed: Compression,

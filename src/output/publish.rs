@@ -37,10 +37,10 @@ pub(super) struct Unnamed {
     pub(super) error: io::Error,
 }
 
-/// Something of that name: an error of kind [`io::ErrorKind::AlreadyExists`] unless `force`; a folder is
+/// Something of that name: an error of kind [`io::ErrorKind::AlreadyExists`] unless `force`; a directory is
 /// one of kind [`io::ErrorKind::IsADirectory`] then.
-pub(super) fn is_free(folder: &Path, name: &str, force: bool) -> Result<(), Unnamed> {
-    let kind = match folder.join(name).symlink_metadata() {
+pub(super) fn is_free(dir: &Path, name: &str, force: bool) -> Result<(), Unnamed> {
+    let kind = match dir.join(name).symlink_metadata() {
         Ok(_) if !force => io::ErrorKind::AlreadyExists,
         Ok(meta) if meta.is_dir() => io::ErrorKind::IsADirectory,
         Ok(_) | Err(_) => return Ok(()),
@@ -51,7 +51,7 @@ pub(super) fn is_free(folder: &Path, name: &str, force: bool) -> Result<(), Unna
 /// Where files are to appear.
 #[derive(Debug)]
 pub(super) struct Release<'a> {
-    pub(super) folder: &'a Path,
+    pub(super) dir: &'a Path,
     /// Replace what has their names.
     pub(super) force: bool,
     /// A sidecar of the image that is replaced, which would be taken for one of the new image.
@@ -63,7 +63,7 @@ pub(super) struct Release<'a> {
 impl Release<'_> {
     /// Publishes `files`, of which the last one is the image.
     pub(super) fn publish(&self, mut files: Vec<Named>) -> Result<(), Failure> {
-        let failure = |what| wording::unnamed(what, self.folder);
+        let failure = |what| wording::unnamed(what, self.dir);
         self.settle(&mut files).map_err(failure)?;
         // A slow disk takes minutes for this.
         if self.cancel.is_cancelled() {
@@ -72,8 +72,8 @@ impl Release<'_> {
         let Some(image) = files.pop() else {
             return Ok(());
         };
-        let there = self.folder.join(&image.name).symlink_metadata().is_ok();
-        let mut steps = Steps::new(self.folder, self.force);
+        let there = self.dir.join(&image.name).symlink_metadata().is_ok();
+        let mut steps = Steps::new(self.dir, self.force);
         let done = if self.force && there {
             self.replace(image, files, &mut steps)
         } else {
@@ -88,7 +88,7 @@ impl Release<'_> {
 
     fn settle(&self, files: &mut [Named]) -> Result<(), Unnamed> {
         for Named { target, name } in files {
-            is_free(self.folder, name, self.force)?;
+            is_free(self.dir, name, self.force)?;
             target.settle(self.force).map_err(unnamed(name))?;
         }
         Ok(())
@@ -102,7 +102,7 @@ impl Release<'_> {
         steps: &mut Steps<'_>,
     ) -> Result<(), Unnamed> {
         let title = image.name.clone();
-        let note = Note::leave(self.folder, &title, &sidecars).map_err(unnamed(&title))?;
+        let note = Note::leave(self.dir, &title, &sidecars).map_err(unnamed(&title))?;
         steps.noted(note);
         steps.sync(&title)?;
         self.set_aside(&sidecars, steps)?;

@@ -1,4 +1,4 @@
-//! What becomes of an image's bytes in the output folder: a sparse file, a compressed one, or the
+//! What becomes of an image's bytes in the output directory: a sparse file, a compressed one, or the
 //! build's own compressed one as it came.
 
 use std::fs::File;

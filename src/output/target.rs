@@ -1,4 +1,4 @@
-//! The file that the image becomes: without a name until it is whole, owned by the person.
+//! The file that the image becomes: without a name until it is whole, owned by the user.
 //!
 //! `O_TMPFILE` where the file system has it: the kernel takes it back however we end. Elsewhere a
 //! file `.sdbuild-RUN.part` that we hold locked; one that nobody locks was left by a killed run and
@@ -22,10 +22,10 @@ const SUFFIX: &str = ".part";
 /// What `umask` takes its bits from.
 const MODE: u32 = 0o644;
 
-/// A file in the output folder that has no name yet, or one of ours.
+/// A file in the output directory that has no name yet, or one of ours.
 #[derive(Debug)]
 pub(super) struct Target {
-    folder: PathBuf,
+    dir: PathBuf,
     part: PathBuf,
     file: File,
     /// Whether `part` exists and is ours to remove.
@@ -33,24 +33,24 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Makes it in `folder`, after sweeping what killed runs left there.
-    pub(super) fn create(folder: &Path, run: &str) -> io::Result<Self> {
-        sweep(folder);
-        let part = part(folder, run);
+    /// Makes it in `dir`, after sweeping what killed runs left there.
+    pub(super) fn create(dir: &Path, run: &str) -> io::Result<Self> {
+        sweep(dir);
+        let part = part(dir, run);
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(MODE);
         let unnamed = options
             .clone()
             .custom_flags(OFlag::O_TMPFILE.bits())
-            .open(folder);
+            .open(dir);
         let (file, named) = match unnamed {
             Ok(file) => (file, false),
-            // no such thing on this file system (or this kernel, which takes it for a folder)
+            // no such thing on this file system (or this kernel, which takes it for a directory)
             Err(e) if no_tmpfile(&e) => (options.create_new(true).open(&part)?, true),
             Err(e) => return Err(e),
         };
         let target = Self {
-            folder: folder.to_path_buf(),
+            dir: dir.to_path_buf(),
             part,
             file,
             named,
@@ -65,8 +65,8 @@ impl Target {
 
     /// A target with a name, as on file systems without `O_TMPFILE`.
     #[cfg(test)]
-    fn create_named(folder: &Path, run: &str) -> io::Result<Self> {
-        let part = part(folder, run);
+    fn create_named(dir: &Path, run: &str) -> io::Result<Self> {
+        let part = part(dir, run);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -75,7 +75,7 @@ impl Target {
             .open(&part)?;
         file.try_lock()?;
         Ok(Self {
-            folder: folder.to_path_buf(),
+            dir: dir.to_path_buf(),
             part,
             file,
             named: true,
@@ -87,7 +87,7 @@ impl Target {
         &self.file
     }
 
-    /// Gives the file to the person who ran `sudo`.
+    /// Gives the file to the user who ran `sudo`.
     pub(super) fn give_to(&self, (uid, gid): (u32, u32)) -> io::Result<()> {
         Ok(fchown(
             &self.file,
@@ -110,7 +110,7 @@ impl Target {
     /// Gives it its name, in one step; to be called when it is settled. Something of that name is an
     /// error of kind [`io::ErrorKind::AlreadyExists`] unless `force`.
     pub(super) fn place(&mut self, name: &str, force: bool) -> io::Result<()> {
-        let place = self.folder.join(name);
+        let place = self.dir.join(name);
         match (force, self.named) {
             (false, false) => self.link(&place),
             (false, true) => self.rename_new(&place),
@@ -125,7 +125,7 @@ impl Target {
     /// Exchanges its name with what has `name`; `false` where the file system cannot do that. What has its
     /// name goes with this value. To be called when it is settled with `force`.
     pub(super) fn exchange(&mut self, name: &str) -> io::Result<bool> {
-        let place = self.folder.join(name);
+        let place = self.dir.join(name);
         let flags = RenameFlags::RENAME_EXCHANGE;
         match renameat2(AT_FDCWD, &self.part, AT_FDCWD, &place, flags) {
             Ok(()) => Ok(true),
@@ -135,13 +135,13 @@ impl Target {
     }
 
     /// Gives what it replaced its name back. Where that cannot be it stays beside, under a name of ours: it is
-    /// the person's.
+    /// the user's.
     pub(super) fn give_back(mut self, name: &str) {
         if let Ok(true) = self.exchange(name) {
             return;
         }
         self.named = false;
-        let place = self.folder.join(name);
+        let place = self.dir.join(name);
         let flags = RenameFlags::RENAME_NOREPLACE;
         // Somebody removed the new one meanwhile.
         renameat2(AT_FDCWD, &self.part, AT_FDCWD, &place, flags).ok();
@@ -172,8 +172,8 @@ impl Target {
 }
 
 /// The name of a file of `run` that is not yet, or no longer, called what people look for.
-pub(super) fn part(folder: &Path, run: &str) -> PathBuf {
-    folder.join(format!("{PREFIX}{run}{SUFFIX}"))
+pub(super) fn part(dir: &Path, run: &str) -> PathBuf {
+    dir.join(format!("{PREFIX}{run}{SUFFIX}"))
 }
 
 impl Drop for Target {
@@ -199,17 +199,17 @@ fn no_tmpfile(error: &io::Error) -> bool {
     )
 }
 
-/// Makes the name last. Some file systems cannot sync a folder, which is no failure of ours.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder)?.sync_all() {
+/// Makes the name last. Some file systems cannot sync a directory, which is no failure of ours.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    match File::open(dir)?.sync_all() {
         Err(e) if e.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
         result => result,
     }
 }
 
 /// Removes parts that killed runs left: those that nobody holds locked.
-fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else {
+fn sweep(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else {
         return;
     };
     for path in entries.flatten().map(|entry| entry.path()) {
@@ -244,24 +244,26 @@ fn remove_unlocked(path: &Path) {
     }
 }
 
-/// What stands in the way of writing an image to `folder`; nothing is written to find out.
-pub fn preflight(folder: &Path) -> Vec<Failure> {
-    let shown = folder.display();
-    let failure = match fs::metadata(folder) {
+/// What stands in the way of writing an image to `dir`; nothing is written to find out.
+pub fn preflight(dir: &Path) -> Vec<Failure> {
+    let shown = dir.display();
+    let failure = match fs::metadata(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Failure::usage(format!("the output folder {shown} does not exist"))
+            Failure::usage(format!("the output directory {shown} does not exist"))
                 .hint(format!("make it: mkdir -p '{shown}'"))
         }
         Err(e) => {
-            Failure::new(Class::Usage, e).context(format!("look at the output folder {shown}"))
+            Failure::new(Class::Usage, e).context(format!("look at the output directory {shown}"))
         }
-        Ok(meta) if !meta.is_dir() => Failure::usage(format!("the output {shown} is not a folder"))
-            .hint("--output names the folder that the image is put into"),
-        Ok(_) => match access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(meta) if !meta.is_dir() => {
+            Failure::usage(format!("the output {shown} is not a directory"))
+                .hint("--output names the directory that the image is put into")
+        }
+        Ok(_) => match access(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
             Ok(()) => return Vec::new(),
             Err(e) => Failure::new(Class::Usage, e)
-                .context(format!("write to the output folder {shown}"))
-                .hint("name another folder with --output"),
+                .context(format!("write to the output directory {shown}"))
+                .hint("name another directory with --output"),
         },
     };
     vec![failure]

@@ -39,30 +39,30 @@ pub(super) fn unnamed(Unnamed { name, error }: Unnamed, dir: &Path) -> Failure {
     let shown = place.display();
     if error.kind() == io::ErrorKind::AlreadyExists {
         return Failure::usage(format!("{shown} exists already"))
-            .hint("give --force to replace it, or --output for another folder")
+            .hint("give --force to replace it, or --output for another directory")
             .hint("nothing is lost: the result is kept, and the next run takes seconds");
     }
     if error.kind() == io::ErrorKind::IsADirectory {
         return Failure::usage(format!(
-            "{shown} is a folder, which --force does not replace"
+            "{shown} is a directory, which --force does not replace"
         ))
-        .hint("give --output for another folder; the next run takes seconds");
+        .hint("give --output for another directory; the next run takes seconds");
     }
     cannot_write(dir, error)
 }
 
-/// What the output folder has against an image.
+/// What the output directory has against an image.
 pub(super) fn cannot_write(dir: &Path, error: io::Error) -> Failure {
     let kind = error.kind();
     let hint = if matches!(
         kind,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     ) {
-        "free some space there, or give --output for another folder; the next run takes seconds"
+        "free some space there, or give --output for another directory; the next run takes seconds"
     } else if kind == io::ErrorKind::FileTooLarge {
-        "the file system there has no files that large (FAT ends at 4 GiB): give --output for another folder"
+        "the file system there has no files that large (FAT ends at 4 GiB): give --output for another directory"
     } else {
-        "give --output for a folder that can be written to; the next run takes seconds"
+        "give --output for a directory that can be written to; the next run takes seconds"
     };
     Failure::new(Class::Environment, error)
         .context(format!("write the image to {}", dir.display()))

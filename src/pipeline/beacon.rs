@@ -32,7 +32,7 @@ pub(super) struct Beacon {
     _file: File,
 }
 
-/// A run of this person, on any engine.
+/// A run of this user, on any engine.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// Its id.
@@ -45,10 +45,10 @@ pub(super) struct Known {
     pub(super) began: Option<SystemTime>,
 }
 
-/// The signs of life in one state folder, of runs on one engine.
+/// The signs of life in one state directory, of runs on one engine.
 #[derive(Clone, Debug)]
 pub(super) struct Beacons {
-    folder: PathBuf,
+    dir: PathBuf,
     endpoint: String,
 }
 
@@ -56,20 +56,20 @@ impl Beacons {
     /// Those below `state_dir`, for runs on the engine at `endpoint`.
     pub(super) fn new(state_dir: &Path, endpoint: &Endpoint) -> Self {
         Self {
-            folder: state_dir.join("runs"),
+            dir: state_dir.join("runs"),
             endpoint: endpoint.to_string(),
         }
     }
 
-    /// All of this person's runs that left a sign, on whatever engine.
+    /// All of this user's runs that left a sign, on whatever engine.
     pub(super) fn everywhere(state_dir: &Path) -> Vec<Known> {
-        let folder = state_dir.join("runs");
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let dir = state_dir.join("runs");
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
         let known = |entry: fs::DirEntry| {
             let run = entry.file_name().to_str()?.parse().ok()?;
             let endpoint = plain_file::read_text(&entry.path(), LONGEST).ok()?;
             let beacons = Self {
-                folder: entry.path().parent()?.to_owned(),
+                dir: entry.path().parent()?.to_owned(),
                 endpoint: endpoint.clone(),
             };
             Some(Known {
@@ -84,11 +84,11 @@ impl Beacons {
 
     /// Lights the beacon of `run`.
     pub(super) fn light(&self, run: &RunId) -> Result<Beacon, Failure> {
-        let path = self.folder.join(run.as_str());
+        let path = self.dir.join(run.as_str());
         let light = || {
-            fs::create_dir_all(&self.folder)?;
+            fs::create_dir_all(&self.dir)?;
             // Locked before it has its name: nobody ever sees it unlocked while we live.
-            unnamed(&self.folder, &self.endpoint)
+            unnamed(&self.dir, &self.endpoint)
                 .and_then(|file| give_name(file, &path))
                 .or_else(|_| self.light_by_rename(&path))
         };
@@ -100,33 +100,33 @@ impl Beacons {
     fn light_by_rename(&self, path: &Path) -> io::Result<File> {
         let mut file = tempfile::Builder::new()
             .prefix(".new-")
-            .tempfile_in(&self.folder)?;
+            .tempfile_in(&self.dir)?;
         file.as_file().try_lock().map_err(io::Error::from)?;
         file.write_all(self.endpoint.as_bytes())?;
         file.persist(path).map_err(|e| e.error)
     }
 
-    /// Whether `run` was one of this person's and its process is gone.
+    /// Whether `run` was one of this user's and its process is gone.
     pub(super) fn is_dead(&self, run: &RunId) -> bool {
         // Shared, so that two who look at the same time do not take each other for the run.
-        let file = plain_file::open(&self.folder.join(run.as_str()));
+        let file = plain_file::open(&self.dir.join(run.as_str()));
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Ok(())))
     }
 
-    /// Whether `run` is one of this person's and its process lives.
+    /// Whether `run` is one of this user's and its process lives.
     pub(super) fn is_live(&self, run: &RunId) -> bool {
-        let file = plain_file::open(&self.folder.join(run.as_str()));
+        let file = plain_file::open(&self.dir.join(run.as_str()));
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
-    /// The runs of this person on this engine that live.
+    /// The runs of this user on this engine that live.
     pub(super) fn live(&self) -> BTreeSet<RunId> {
         let mut runs = self.known();
         runs.retain(|run| self.is_live(run));
         runs
     }
 
-    /// The runs of this person on this engine whose processes are gone.
+    /// The runs of this user on this engine whose processes are gone.
     pub(super) fn dead(&self) -> BTreeSet<RunId> {
         let mut runs = self.known();
         runs.retain(|run| self.is_dead(run));
@@ -137,12 +137,12 @@ impl Beacons {
     pub(super) fn forget(&self, runs: &BTreeSet<RunId>) {
         for run in runs {
             // One that stays is forgotten next time.
-            fs::remove_file(self.folder.join(run.as_str())).unwrap_or(());
+            fs::remove_file(self.dir.join(run.as_str())).unwrap_or(());
         }
     }
 
     fn known(&self) -> BTreeSet<RunId> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let here = |entry: &fs::DirEntry| {
             let endpoint = plain_file::read_text(&entry.path(), LONGEST);
             endpoint.is_ok_and(|endpoint| endpoint == self.endpoint)
@@ -152,11 +152,11 @@ impl Beacons {
     }
 }
 
-/// A file in `folder` that has no name yet: it is gone with its process.
-fn unnamed(folder: &Path, text: &str) -> io::Result<File> {
+/// A file in `dir` that has no name yet: it is gone with its process.
+fn unnamed(dir: &Path, text: &str) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).mode(0o600);
-    let mut file = options.custom_flags(OFlag::O_TMPFILE.bits()).open(folder)?;
+    let mut file = options.custom_flags(OFlag::O_TMPFILE.bits()).open(dir)?;
     file.try_lock().map_err(io::Error::from)?;
     file.write_all(text.as_bytes())?;
     Ok(file)

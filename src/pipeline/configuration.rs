@@ -1,5 +1,5 @@
 //! What can be said about the configuration without Nix: it is there, it can be read, and its key is
-//! the person's own.
+//! the user's own.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::pipeline::plan::Aim;
 use crate::plain_file;
 use crate::settings::{self, SshKey};
 
-/// The words in the example's key that a person is to replace.
+/// The words in the example's key that a user is to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
 /// Nobody writes more by hand.
 const LONGEST: u64 = 16 << 20;

@@ -46,7 +46,7 @@ impl Plan {
 
     fn from(&self) -> String {
         match (&self.nixpkgs, &self.locked) {
-            (Nixpkgs::Folder(folder), _) => format!("{}, uploaded", folder.display()),
+            (Nixpkgs::Dir(dir), _) => format!("{}, uploaded", dir.display()),
             (Nixpkgs::Url(_) | Nixpkgs::Release(_), Some(locked)) => format!(
                 "{}: {} (sha256 {}, by sdbuild.lock)",
                 self.settings.nixpkgs, locked.url, locked.sha256

@@ -27,7 +27,7 @@ impl Emulation {
         let native = engine.architecture == system.architecture();
         let emulable = system == System::Aarch64Linux && engine.architecture == "x86_64";
         match choice {
-            // Also when a person's own settings say how, for all engines: there is nothing to emulate.
+            // Also when a user's own settings say how, for all engines: there is nothing to emulate.
             _ if native => Ok(Self::Native),
             Emulate::None => Err(Failure::usage(format!(
                 "--emulation none: the engine's machine is {}, the image is for {system}",
@@ -108,7 +108,7 @@ impl Emulation {
 }
 
 impl From<Emulation> for Emulate {
-    /// The word by which a person would ask for it.
+    /// The word by which a user would ask for it.
     fn from(emulation: Emulation) -> Self {
         match emulation {
             Emulation::Native => Self::None,

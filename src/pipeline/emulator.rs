@@ -63,10 +63,10 @@ impl Emulator {
         Ok(definition.reference())
     }
 
-    /// Where the engine keeps containers, when that is a folder of this machine.
+    /// Where the engine keeps containers, when that is a directory of this machine.
     pub fn disk(&self) -> Option<PathBuf> {
-        let folder = PathBuf::from(&self.engine.facts().root_dir);
-        (self.engine.is_on_this_kernel() && folder.is_absolute()).then_some(folder)
+        let dir = PathBuf::from(&self.engine.facts().root_dir);
+        (self.engine.is_on_this_kernel() && dir.is_absolute()).then_some(dir)
     }
 
     /// Takes note of how the boot ended: what it could not remove is known by its beacon as a dead run's.

@@ -46,12 +46,12 @@ impl Findings {
         self.problems.push(failure);
     }
 
-    /// Looks at the folder that the image is written to.
+    /// Looks at the directory that the image is written to.
     pub(super) fn look_at_output(&mut self, settings: &settings::Build) {
         self.output(&settings.output, free(&settings.output));
     }
 
-    /// Looks at the other folders that a run writes to. `lacking` is known once an engine answered.
+    /// Looks at the other directories that a run writes to. `lacking` is known once an engine answered.
     pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&Lacking>) {
         let (state, cache) = (&settings.common.state_dir, &settings.common.cache_dir);
         self.writable(("state", state), "XDG_STATE_HOME");
@@ -80,68 +80,68 @@ impl Findings {
         }
     }
 
-    fn output(&mut self, folder: &Path, free: Option<u64>) {
-        let (Some(free), shown) = (free, folder.display()) else {
+    fn output(&mut self, dir: &Path, free: Option<u64>) {
+        let (Some(free), shown) = (free, dir.display()) else {
             return;
         };
         if free < SMALLEST_IMAGE {
             self.problem(
                 format!(
-                    "no space left in the output folder {shown}: {} free",
+                    "no space left in the output directory {shown}: {} free",
                     bytes(free)
                 ),
-                "free some space, or name another folder with --output",
+                "free some space, or name another directory with --output",
             );
         } else if free < USUAL_IMAGE {
             let free = bytes(free);
             self.warnings.push(format!(
-                "{free} free in the output folder {shown}: an image of NixOS may need more"
+                "{free} free in the output directory {shown}: an image of NixOS may need more"
             ));
         }
     }
 
-    fn writable(&mut self, (what, folder): (&str, &Path), variable: &str) {
-        let there = existing(folder);
-        let hint = format!("set {variable} to a folder that you may write to");
+    fn writable(&mut self, (what, dir): (&str, &Path), variable: &str) {
+        let there = existing(dir);
+        let hint = format!("set {variable} to a directory that you may write to");
         let why = match access(there, AccessFlags::W_OK | AccessFlags::X_OK) {
             Ok(()) if there.is_dir() => return,
-            Ok(()) => "not a folder",
+            Ok(()) => "not a directory",
             Err(error) => error.desc(),
         };
-        let (folder, there) = (folder.display(), there.display());
+        let (dir, there) = (dir.display(), there.display());
         self.problem(
-            format!("write to the {what} folder {folder}: {there}: {why}"),
+            format!("write to the {what} directory {dir}: {there}: {why}"),
             hint,
         );
     }
 
-    fn state(&mut self, folder: &Path, free: Option<u64>) {
+    fn state(&mut self, dir: &Path, free: Option<u64>) {
         if let Some(free) = free.filter(|free| *free < STATE) {
-            let (folder, free) = (folder.display(), bytes(free));
+            let (dir, free) = (dir.display(), bytes(free));
             self.problem(
-                format!("no space left in the state folder {folder}: {free} free"),
-                "free some space, or set XDG_STATE_HOME to a folder on another disk",
+                format!("no space left in the state directory {dir}: {free} free"),
+                "free some space, or set XDG_STATE_HOME to a directory on another disk",
             );
         }
     }
 
-    fn cache(&mut self, (folder, free): (&Path, Option<u64>), lacking: &Lacking) {
-        let (Some(free), shown) = (free, folder.display()) else {
+    fn cache(&mut self, (dir, free): (&Path, Option<u64>), lacking: &Lacking) {
+        let (Some(free), shown) = (free, dir.display()) else {
             return;
         };
         let fetched = bytes(lacking.to_fetch);
         if free < lacking.to_fetch {
             self.problem(
                 format!(
-                    "no space left in the cache folder {shown} for the {fetched} that have to be \
+                    "no space left in the cache directory {shown} for the {fetched} that have to be \
                      fetched: {} free",
                     bytes(free)
                 ),
-                "free some space, or set XDG_CACHE_HOME to a folder on another disk",
+                "free some space, or set XDG_CACHE_HOME to a directory on another disk",
             );
         } else if free < lacking.to_fetch + UNPACKED * lacking.packed {
             self.warnings.push(format!(
-                "{} free in the cache folder {shown}: that may be too little to assemble \
+                "{} free in the cache directory {shown}: that may be too little to assemble \
                  container images",
                 bytes(free)
             ));
@@ -177,7 +177,7 @@ impl Findings {
     }
 }
 
-/// `path`, or the nearest folder above it that is there.
+/// `path`, or the nearest directory above it that is there.
 pub(super) fn existing(path: &Path) -> &Path {
     let there = path.ancestors().find(|path| path.exists());
     there.unwrap_or(Path::new("/"))
@@ -230,19 +230,19 @@ mod tests {
     }
 
     #[test]
-    fn an_output_folder_without_room_is_a_problem_and_one_with_little_a_warning() {
+    fn an_output_dir_without_room_is_a_problem_and_one_with_little_a_warning() {
         let output = |free| said(|found| found.output(Path::new(HERE), free));
         let (problems, warnings) = output(Some(0));
         assert_eq!(
             problems,
-            ["no space left in the output folder /somewhere: 0 B free"]
+            ["no space left in the output directory /somewhere: 0 B free"]
         );
         assert!(warnings.is_empty());
         let (problems, warnings) = output(Some(16 << 20));
         assert!(problems.is_empty());
         assert_eq!(
             warnings,
-            ["17 MB free in the output folder /somewhere: an image of NixOS may need more"]
+            ["17 MB free in the output directory /somewhere: an image of NixOS may need more"]
         );
         assert_eq!(output(Some(USUAL_IMAGE)), (vec![], vec![]));
         assert_eq!(output(None), (vec![], vec![]), "unknown is no problem");
@@ -266,11 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_are_not_there_yet_are_judged_by_those_above_them() {
+    fn dirs_that_are_not_there_yet_are_judged_by_those_above_them() {
         let home = tempfile::tempdir().unwrap();
         let deep = home.path().join("a/b/c");
-        let state =
-            |folder: &Path| said(|found| found.writable(("state", folder), "XDG_STATE_HOME"));
+        let state = |dir: &Path| said(|found| found.writable(("state", dir), "XDG_STATE_HOME"));
         assert_eq!(state(&deep), (vec![], vec![]));
         assert!(!home.path().join("a").exists(), "looking makes nothing");
         std::fs::write(home.path().join("a"), "").unwrap();
@@ -280,7 +279,7 @@ mod tests {
         let full = said(|found| found.state(Path::new(HERE), Some(4096)));
         assert_eq!(
             full.0,
-            ["no space left in the state folder /somewhere: 4.1 kB free"]
+            ["no space left in the state directory /somewhere: 4.1 kB free"]
         );
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Provided {
 
 /// The way to container images for these settings.
 pub(super) fn images(settings: &Common, context: &Context) -> Result<Images, Failure> {
-    let cache = Cache::open(&settings.cache_dir).or_environment("open the cache folder")?;
+    let cache = Cache::open(&settings.cache_dir).or_environment("open the cache directory")?;
     let usual = Network::default();
     let network = Network {
         connect: usual.connect.min(settings.stall_timeout),
@@ -137,7 +137,7 @@ async fn foreign(plan: &Plan, reference: &str, context: &Context) -> Result<Buil
     }
 }
 
-/// Whether Nix can run in `image`, the person's own, on this engine and as they want it.
+/// Whether Nix can run in `image`, the user's own, on this engine and as they want it.
 pub(super) fn suits(
     image: &ImageInfo,
     settings: &settings::Build,

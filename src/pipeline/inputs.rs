@@ -13,15 +13,15 @@ const LARGEST_ARCHIVE: u64 = 512 << 20;
 /// Every Debian mirror has it.
 const RELEASE: &str = "dists/stable/Release";
 
-/// The nixpkgs of `plan`: a folder as it is, anything else by its lock, which comes along.
+/// The nixpkgs of `plan`: a directory as it is, anything else by its lock, which comes along.
 pub(super) async fn nixpkgs(
     plan: &Plan,
     context: &Context,
     images: &Images,
 ) -> Result<(NixpkgsIn, Option<Locked>), Failure> {
     let wanted = match &plan.nixpkgs {
-        Nixpkgs::Folder(folder) => {
-            return Ok((NixpkgsIn::folder(folder, &context.cancel).await?, None));
+        Nixpkgs::Dir(dir) => {
+            return Ok((NixpkgsIn::dir(dir, &context.cancel).await?, None));
         }
         Nixpkgs::Url(url) => Wanted::Url(url.clone()),
         Nixpkgs::Release(release) => Wanted::Release(release.clone()),
@@ -41,7 +41,7 @@ pub(super) async fn nixpkgs(
     Ok((archive, Some(locked)))
 }
 
-/// The mirror that a miniature nixpkgs fetches from, one that answers. Only a folder can be such a tree
+/// The mirror that a miniature nixpkgs fetches from, one that answers. Only a directory can be such a tree
 /// while somebody works on it; for others it is not worth asking around.
 pub(super) async fn debian_mirror(
     plan: &Plan,
@@ -50,7 +50,7 @@ pub(super) async fn debian_mirror(
 ) -> Result<Option<String>, Failure> {
     let mirrors = &plan.settings.common.mirrors;
     let answering = match &plan.nixpkgs {
-        Nixpkgs::Folder(_) => {
+        Nixpkgs::Dir(_) => {
             let survey = images
                 .fetcher()
                 .first_reachable(mirrors, RELEASE, &context.cancel);

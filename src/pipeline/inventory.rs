@@ -1,5 +1,5 @@
 //! What sdbuild left on this machine, for `clean`: all that carries our labels or our prefix, and all
-//! that we keep in folders.
+//! that we keep in directories.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ const COUNTING: Duration = Duration::from_secs(120);
 pub struct Item {
     /// `handler`, `container`, `volume`, `image`, `downloads` or `logs`.
     pub kind: &'static str,
-    /// Its name or folder.
+    /// Its name or directory.
     pub name: String,
     /// Bytes, where they are known.
     pub size: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Looks at the engine, the kernel's table and our folders.
+    /// Looks at the engine, the kernel's table and our directories.
     pub async fn take(settings: &Common, context: &Context) -> Result<Self, Failure> {
         let cancel = &context.cancel;
         let engine = connection::connect(settings, cancel).await?;
@@ -63,7 +63,7 @@ impl Inventory {
         let found = cancel.race(found).await??;
         let volumes = sizes(&engine, (&run, registrar_image(&images)), context).await?;
         let cache_size =
-            Cache::usage(&settings.cache_dir).or_environment("look into the cache folder")?;
+            Cache::usage(&settings.cache_dir).or_environment("look into the cache directory")?;
         let (logs, logs_size) = logs::usage(&settings.state_dir, &found.live);
         Ok(Self {
             cache: settings.cache_dir.clone(),
@@ -114,12 +114,12 @@ impl Inventory {
                 .map(|i| sized("image", title(i), Some(i.size))),
         );
         if self.cache_is_free() {
-            let folder = self.cache.display().to_string();
-            items.push(sized("downloads", folder, Some(self.cache_size)));
+            let dir = self.cache.display().to_string();
+            items.push(sized("downloads", dir, Some(self.cache_size)));
         }
         if self.logs_size > 0 {
-            let folder = self.logs.display().to_string();
-            items.push(sized("logs", folder, Some(self.logs_size)));
+            let dir = self.logs.display().to_string();
+            items.push(sized("logs", dir, Some(self.logs_size)));
         }
         items
     }
@@ -196,7 +196,7 @@ async fn size(
     }
 }
 
-/// What `du -sk` said: a number, a tab, the folder.
+/// What `du -sk` said: a number, a tab, the directory.
 fn kibibytes(lines: &[String]) -> Option<u64> {
     let number = lines.last()?.split_whitespace().next()?;
     number.parse::<u64>().ok()?.checked_mul(1024)

@@ -1,4 +1,4 @@
-//! Small texts from somewhere in the network that no hash is known of; a person looks at them.
+//! Small texts from somewhere in the network that no hash is known of; a user looks at them.
 
 use crate::artifact::Remote;
 use crate::failure::{Failure, OrFail as _};

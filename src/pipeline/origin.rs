@@ -1,4 +1,4 @@
-//! What goes into an image, for its manifest: as data, without places on the person's machine.
+//! What goes into an image, for its manifest: as data, without places on the user's machine.
 
 use crate::nixos::lock::Locked;
 use crate::nixos::nixpkgs::NixpkgsIn;
@@ -77,7 +77,7 @@ pub(super) fn emulation(mode: Emulation, containers: &Containers) -> manifest::E
     }
 }
 
-/// A nixpkgs by what it was locked to; a folder is known by its content alone.
+/// A nixpkgs by what it was locked to; a directory is known by its content alone.
 pub(super) fn nixpkgs(found: &NixpkgsIn, locked: Option<Locked>) -> Nixpkgs {
     let (release, url) = match locked {
         Some(locked) => (locked.release, Some(without_secrets(&locked.url))),

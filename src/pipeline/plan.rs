@@ -36,7 +36,7 @@ pub struct Plan {
     pub run: RunId,
     /// Where it runs, and on what.
     pub base: Base,
-    /// The person's file.
+    /// The user's file.
     pub configuration: Configuration,
     /// What the command line lays over it.
     pub overlay: Overlay,
@@ -63,11 +63,11 @@ pub struct Base {
     pub emulation: Emulation,
     /// The registrar's image, when something is emulated.
     pub registrar: Option<Definition>,
-    /// The builder's, unless the person named another one.
+    /// The builder's, unless the user named another one.
     pub builder: Option<Definition>,
     /// What the engine lacked of these when it was looked at.
     pub lacking: Lacking,
-    /// Whether the person's builder image has to be pulled.
+    /// Whether the user's builder image has to be pulled.
     pub pull: bool,
 }
 
@@ -139,7 +139,7 @@ fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
 /// What the lock beside the configuration says of this nixpkgs.
 fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Locked>, Failure> {
     let wanted = match nixpkgs {
-        Nixpkgs::Folder(_) => return Ok(None),
+        Nixpkgs::Dir(_) => return Ok(None),
         Nixpkgs::Url(url) => Wanted::Url(url.clone()),
         Nixpkgs::Release(release) => Wanted::Release(release.clone()),
     };
@@ -209,6 +209,6 @@ async fn lacking(
     engine: &Engine,
     definitions: &[&Definition],
 ) -> Result<Lacking, Failure> {
-    let cache = Cache::look(&settings.cache_dir).or_environment("look into the cache folder")?;
+    let cache = Cache::look(&settings.cache_dir).or_environment("look into the cache directory")?;
     Lacking::of(definitions, engine, cache.as_ref()).await
 }

@@ -1,4 +1,4 @@
-//! How much a build does at a time: what the person says, else what the engine's machine has room for. Pure.
+//! How much a build does at a time: what the user says, else what the engine's machine has room for. Pure.
 
 use crate::engine::EngineFacts;
 use crate::settings;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_person_says_is_done() {
+    fn what_the_user_says_is_done() {
         let said = ["--jobs", "7", "--cores", "0", "--connections", "3"];
         assert_eq!(chosen(&said, (4, GIB), true), (7, 0, 3));
     }

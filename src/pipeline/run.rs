@@ -214,7 +214,7 @@ async fn digest(bundle: &Bundle, context: &Context) -> Result<[u8; 32], Failure>
         .race(work)
         .await?
         .or_internal("hash the configuration")?;
-    digest.or_usage("read the configuration's folder")
+    digest.or_usage("read the configuration's directory")
 }
 
 /// The digest of the configuration with what is laid over it.

@@ -50,7 +50,7 @@ async fn steps(
     Box::pin(prepared.attend(&context.cancel)).await
 }
 
-/// What a person wants to know before the prompt.
+/// What a user wants to know before the prompt.
 fn greeting(session: &Session, plan: &Plan) -> Vec<String> {
     if session.command.is_some() || session.terminal.is_none() {
         return Vec::new();
@@ -69,7 +69,7 @@ fn greeting(session: &Session, plan: &Plan) -> Vec<String> {
     }
 }
 
-/// The derivation that a person means: by its store path, or by the name of one that failed in the
+/// The derivation that a user means: by its store path, or by the name of one that failed in the
 /// newest of the logs that tell of such a one.
 pub fn derivation(word: &str, state_dir: &Path) -> Result<Derivation, Failure> {
     if let Some(derivation) = Derivation::new(word) {
@@ -111,10 +111,10 @@ mod tests {
     #[test]
     fn a_name_is_that_of_the_newest_failure() {
         let state = tempfile::tempdir().unwrap();
-        let folder = state.path().join("logs");
-        fs::create_dir(&folder).unwrap();
+        let dir = state.path().join("logs");
+        fs::create_dir(&dir).unwrap();
         for (run, age, hash) in [("000000000000", 20, 'a'), ("111111111111", 10, 'b')] {
-            let log = folder.join(format!("build-{run}.log"));
+            let log = dir.join(format!("build-{run}.log"));
             let (other, failed) = (path(hash, "foo"), path(hash, "foo-1.0"));
             let text = format!(
                 "building '{}'\nerror: builder for '{failed}' failed with exit code 1\n\

@@ -19,7 +19,7 @@ use crate::pipeline::{Context, connection, logs, table};
 use crate::settings::Common;
 use crate::waiting::at_most;
 pub use parts::{Container, EngineState, Handler, Life, Run, Thing};
-use parts::{age, container, folder, handler, image, since, volume};
+use parts::{age, container, dir, handler, image, since, volume};
 
 /// Raised when a field goes or means something else.
 const VERSION: u32 = 1;
@@ -59,7 +59,7 @@ struct Seen {
 }
 
 impl Status {
-    /// Looks at the engine, the kernel's table and our folders. Fails when it was interrupted, or could
+    /// Looks at the engine, the kernel's table and our directories. Fails when it was interrupted, or could
     /// not take back a container that counted.
     pub async fn look(settings: &Common, context: &Context) -> Result<Self, Failure> {
         let mut engine = EngineState::default();
@@ -97,8 +97,8 @@ impl Status {
             containers: seen.containers.into_iter().map(container).collect(),
             images: seen.images.iter().map(image).collect(),
             volumes: seen.volumes.into_iter().map(volume).collect(),
-            downloads: folder(&settings.cache_dir, cache),
-            logs: folder(&settings.state_dir.join("logs"), Some(logs)),
+            downloads: dir(&settings.cache_dir, cache),
+            logs: dir(&settings.state_dir.join("logs"), Some(logs)),
         })
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Found {
     pub(super) handlers: Vec<(RunId, Entry)>,
     /// Runs that live, this one not among them.
     pub(super) live: BTreeSet<RunId>,
-    /// Runs of this person on this engine that are known to be dead.
+    /// Runs of this user on this engine that are known to be dead.
     pub(super) dead: BTreeSet<RunId>,
 }
 
@@ -45,7 +45,7 @@ enum Life {
 pub(super) struct Sweep<'a> {
     /// Whose containers.
     pub(super) engine: &'a Engine,
-    /// The signs of life of this person's runs.
+    /// The signs of life of this user's runs.
     pub(super) beacons: &'a Beacons,
     /// The run that asks; nothing of its own is found.
     pub(super) own: &'a RunId,

@@ -19,7 +19,7 @@ pub struct Boot {
     pub image: PathBuf,
     /// What the image is for.
     pub system: System,
-    /// The machine's firmware, absolute, when the person named one.
+    /// The machine's firmware, absolute, when the user named one.
     pub firmware: Option<PathBuf>,
     /// The machine's memory in MiB.
     pub memory_mib: u32,
@@ -72,18 +72,18 @@ impl Boot {
     /// Puts together flags, environment, `sdbuild.toml` and defaults. No configuration is named: the file
     /// is the one beside `./sd-card.nix`.
     pub fn resolve(args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
-        let here = std::env::current_dir().or_environment("find the current folder")?;
-        Self::in_folder(&here, args, env)
+        let here = std::env::current_dir().or_environment("find the current directory")?;
+        Self::in_dir(&here, args, env)
     }
 
-    fn in_folder(here: &Path, args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
+    fn in_dir(here: &Path, args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
         let file = Layers::read(here, env)?.common(env)?;
         Self::with(Common::resolve(env, &file)?, args, env)
     }
 
     /// The same for a run that has read its settings files.
     pub fn with(common: Common, args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
-        let here = std::env::current_dir().or_environment("find the current folder")?;
+        let here = std::env::current_dir().or_environment("find the current directory")?;
         let absolute = |path: &PathBuf| here.join(path);
         let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
             key: args.ssh_key.as_ref().map(absolute),
@@ -149,12 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn the_file_beside_the_configuration_and_the_persons_own_hold_here_too() {
-        let folder = tempfile::tempdir().unwrap();
-        let own = folder.path().join("config/sdbuild");
+    fn the_file_beside_the_configuration_and_the_users_own_hold_here_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("config/sdbuild");
         std::fs::create_dir_all(&own).unwrap();
         std::fs::write(
-            folder.path().join("sdbuild.toml"),
+            dir.path().join("sdbuild.toml"),
             "debian-mirror = 'http://near.example/debian'\ncores = 3\n",
         )
         .unwrap();
@@ -165,10 +165,10 @@ mod tests {
         };
         let env = Environment {
             home: Some("/home/me".into()),
-            config_home: Some(folder.path().join("config")),
+            config_home: Some(dir.path().join("config")),
             ..Environment::default()
         };
-        let boot = Boot::in_folder(folder.path(), &args, &env).unwrap();
+        let boot = Boot::in_dir(dir.path(), &args, &env).unwrap();
         assert_eq!(boot.common.mirrors[0], "http://near.example/debian");
         assert_eq!(boot.common.stall_timeout.as_secs(), 7);
     }

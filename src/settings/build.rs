@@ -19,7 +19,7 @@ pub struct Build {
     pub common: Common,
     /// The configuration file, absolute.
     pub config: PathBuf,
-    /// Folder, URL or release.
+    /// Directory, URL or release.
     pub nixpkgs: String,
     /// Base URL of the release channels.
     pub channels: String,
@@ -31,7 +31,7 @@ pub struct Build {
     pub glue: Glue,
     /// A foreign builder.
     pub builder_image: Option<String>,
-    /// The output folder, absolute.
+    /// The output directory, absolute.
     pub output: PathBuf,
     /// Replace an image of the same name.
     pub force: bool,
@@ -74,15 +74,15 @@ pub struct Build {
 impl Build {
     /// Puts together flags, environment, `sdbuild.toml` and defaults.
     pub fn resolve(args: &cli::Build, env: &Environment) -> Result<Self, Failure> {
-        let here = std::env::current_dir().or_environment("find the current folder")?;
+        let here = std::env::current_dir().or_environment("find the current directory")?;
         let config = here.join(
             args.subject
                 .config
                 .as_deref()
                 .unwrap_or(Path::new("sd-card.nix")),
         );
-        let folder = config.parent().unwrap_or(&here).to_owned();
-        let mut layers = Layers::read(&folder, env)?;
+        let dir = config.parent().unwrap_or(&here).to_owned();
+        let mut layers = Layers::read(&dir, env)?;
         let common = Common::resolve(env, &layers.common(env)?)?;
         let choices = Choices {
             args,
@@ -158,9 +158,9 @@ mod tests {
     use super::*;
 
     fn build(words: &[&str], toml: &str) -> Result<Build, Failure> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(super::super::file::NAME), toml).unwrap();
-        let config = folder.path().join("sd-card.nix");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(super::super::file::NAME), toml).unwrap();
+        let config = dir.path().join("sd-card.nix");
         let start = ["sdbuild", "build", "--config", config.to_str().unwrap()];
         let cli = cli::Cli::parse_from(start.iter().chain(words));
         let cli::Command::Build(args) = cli.command else {
@@ -199,10 +199,10 @@ mod tests {
     }
 
     #[test]
-    fn a_nixpkgs_folder_in_the_file_is_relative_to_the_file() {
+    fn a_nixpkgs_dir_in_the_file_is_relative_to_the_file() {
         let settings = build(&[], "nixpkgs = './tree'").unwrap();
-        let folder = settings.config.parent().unwrap();
-        assert_eq!(Path::new(&settings.nixpkgs), folder.join("./tree"));
+        let dir = settings.config.parent().unwrap();
+        assert_eq!(Path::new(&settings.nixpkgs), dir.join("./tree"));
         let url = build(&["--nixpkgs", "https://x.example/n.tar.xz"], "").unwrap();
         assert_eq!(url.nixpkgs, "https://x.example/n.tar.xz");
     }

@@ -16,19 +16,19 @@ use crate::failure::Failure;
 pub(super) struct Choices<'a> {
     pub(super) args: &'a cli::Build,
     pub(super) env: &'a Environment,
-    /// The current folder.
+    /// The current directory.
     pub(super) here: &'a Path,
 }
 
 impl Choices<'_> {
-    /// A folder is made absolute from where it was named: the current one for a flag, the settings file's
+    /// A directory is made absolute from where it was named: the current one for a flag, the settings file's
     /// for a setting.
     pub(super) fn nixpkgs(self, layers: &mut Layers) -> String {
         let here = |text: &Option<String>| text.as_ref().map(|text| located(text, self.here));
         let said = Said::flag(here(&self.args.subject.nixpkgs))
             .or_env("SDBUILD_NIXPKGS", here(&self.env.nixpkgs));
-        let nixpkgs = layers.pick("nixpkgs", said, |file, folder| {
-            Some(located(file.nixpkgs.as_ref()?, folder))
+        let nixpkgs = layers.pick("nixpkgs", said, |file, dir| {
+            Some(located(file.nixpkgs.as_ref()?, dir))
         });
         nixpkgs.unwrap_or_else(|| DEFAULT_RELEASE.to_owned())
     }
@@ -65,8 +65,8 @@ impl Choices<'_> {
 
     pub(super) fn output(self, layers: &mut Layers) -> PathBuf {
         let said = Said::flag(self.args.output.as_ref().map(|path| self.here.join(path)));
-        let output = layers.pick("output", said, |file, folder| {
-            Some(folder.join(file.output.as_ref()?))
+        let output = layers.pick("output", said, |file, dir| {
+            Some(dir.join(file.output.as_ref()?))
         });
         // Without the `.` of `--output .`: the path is shown.
         output.map_or_else(|| self.here.to_owned(), |path| path.components().collect())
@@ -150,7 +150,7 @@ impl Choices<'_> {
     }
 }
 
-/// A folder's path made absolute from `base`; releases and URLs as they are.
+/// A directory's path made absolute from `base`; releases and URLs as they are.
 fn located(text: &str, base: &Path) -> String {
     let is_path = text.starts_with('.') || text.contains('/') && !text.contains("://");
     match base.join(text).to_str() {

@@ -18,7 +18,7 @@ pub struct Common {
     pub docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
-    /// Docker's own configuration folder.
+    /// Docker's own configuration directory.
     pub docker_config: PathBuf,
     /// `DOCKER_TLS_VERIFY`.
     pub docker_tls_verify: bool,
@@ -26,17 +26,17 @@ pub struct Common {
     pub docker_cert_path: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
-    /// The person's home folder.
+    /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// Our cache folder.
+    /// Our cache directory.
     pub cache_dir: PathBuf,
-    /// Our state folder: logs.
+    /// Our state directory: logs.
     pub state_dir: PathBuf,
     /// Debian mirrors, in the order in which they are asked.
     pub mirrors: Vec<String>,
     /// How long a download may stand still before it is given up.
     pub stall_timeout: Duration,
-    /// A folder with locks that replace the built-in ones.
+    /// A directory with locks that replace the built-in ones.
     pub locks: Option<PathBuf>,
 }
 
@@ -48,17 +48,17 @@ impl Common {
 
     pub(super) fn resolve(env: &Environment, file: &File) -> Result<Self, Failure> {
         let home = env.home.clone().or_else(std::env::home_dir);
-        let below_home = |folder: &str| {
-            home.as_ref().map(|home| home.join(folder)).ok_or_else(|| {
-                Failure::environment("no home folder is known").hint("set HOME and try again")
+        let below_home = |dir: &str| {
+            home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
+                Failure::environment("no home directory is known").hint("set HOME and try again")
             })
         };
-        let base = |set: &Option<PathBuf>, folder: &str| match set {
+        let base = |set: &Option<PathBuf>, dir: &str| match set {
             Some(path) => Ok(path.clone()),
-            None => below_home(folder),
+            None => below_home(dir),
         };
         let roots = roots_home(env);
-        let written = |base, folder: &str| own_base(base, roots.as_ref(), folder).join("sdbuild");
+        let written = |base, dir: &str| own_base(base, roots.as_ref(), dir).join("sdbuild");
         let chosen = env
             .debian_mirror
             .as_deref()
@@ -83,28 +83,28 @@ impl Common {
 
 /// Root, on somebody's behalf.
 struct Root {
-    /// The person behind `sudo`.
-    person: u32,
+    /// The user behind `sudo`.
+    user: u32,
     home: PathBuf,
 }
 
-/// Root's own home when `sudo` may have kept the person's.
+/// Root's own home when `sudo` may have kept the user's.
 fn roots_home(env: &Environment) -> Option<Root> {
-    let (person, _) = env.sudo.filter(|(uid, _)| *uid != 0)?;
-    let root = nix::unistd::geteuid();
-    let user = nix::unistd::User::from_uid(root).ok().flatten();
-    user.filter(|_| root.is_root()).map(|user| Root {
-        person,
-        home: user.dir,
+    let (user, _) = env.sudo.filter(|(uid, _)| *uid != 0)?;
+    let euid = nix::unistd::geteuid();
+    let root = nix::unistd::User::from_uid(euid).ok().flatten();
+    root.filter(|_| euid.is_root()).map(|root| Root {
+        user,
+        home: root.dir,
     })
 }
 
-/// `base`, unless it is the person's and we are root: what root leaves there the person could neither
-/// use nor remove. Then the same `folder` below root's own home.
-fn own_base(base: PathBuf, root: Option<&Root>, folder: &str) -> PathBuf {
+/// `base`, unless it is the user's and we are root: what root leaves there the user could neither
+/// use nor remove. Then the same `dir` below root's own home.
+fn own_base(base: PathBuf, root: Option<&Root>, dir: &str) -> PathBuf {
     let owner = base.ancestors().find_map(|path| path.metadata().ok());
     match root {
-        Some(root) if owner.is_some_and(|meta| meta.uid() == root.person) => root.home.join(folder),
+        Some(root) if owner.is_some_and(|meta| meta.uid() == root.user) => root.home.join(dir),
         Some(_) | None => base,
     }
 }
@@ -121,11 +121,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_leaves_nothing_in_the_persons_home() {
+    fn root_leaves_nothing_in_the_users_home() {
         let home = tempfile::tempdir().unwrap();
         let mine = home.path().metadata().unwrap().uid();
-        let root = |person| Root {
-            person,
+        let root = |user| Root {
+            user,
             home: "/root".into(),
         };
         let base = home.path().join(".cache");

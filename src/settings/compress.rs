@@ -1,4 +1,4 @@
-//! `--compress`: what a person says of the image's compression.
+//! `--compress`: what a user says of the image's compression.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! How a person wants aarch64 programs to run.
+//! How a user wants aarch64 programs to run.
 
 use std::fmt;
 use std::str::FromStr;

@@ -10,27 +10,27 @@ pub struct Environment {
     pub docker_host: Option<String>,
     /// The Docker context to take instead of the current one.
     pub docker_context: Option<String>,
-    /// Docker's configuration folder.
+    /// Docker's configuration directory.
     pub docker_config: Option<PathBuf>,
     /// `DOCKER_TLS_VERIFY`, whatever it says: as Docker's client takes it.
     pub docker_tls_verify: Option<String>,
     /// Where the certificates for that are.
     pub docker_cert_path: Option<PathBuf>,
-    /// The person's home folder.
+    /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// The run-time folder (`XDG_RUNTIME_DIR`).
+    /// The run-time directory (`XDG_RUNTIME_DIR`).
     pub runtime_dir: Option<PathBuf>,
-    /// The cache folder's parent (`XDG_CACHE_HOME`).
+    /// The cache directory's parent (`XDG_CACHE_HOME`).
     pub cache_home: Option<PathBuf>,
-    /// The parent of the folder with settings (`XDG_CONFIG_HOME`).
+    /// The parent of the directory with settings (`XDG_CONFIG_HOME`).
     pub config_home: Option<PathBuf>,
-    /// The state folder's parent (`XDG_STATE_HOME`).
+    /// The state directory's parent (`XDG_STATE_HOME`).
     pub state_home: Option<PathBuf>,
     /// The Debian mirror to ask first.
     pub debian_mirror: Option<String>,
     /// `SDBUILD_STALL_TIMEOUT`, as it was written.
     pub stall_timeout: Option<String>,
-    /// A folder with locks that replace the built-in ones.
+    /// A directory with locks that replace the built-in ones.
     pub locks: Option<PathBuf>,
     /// Where release channels are (`SDBUILD_CHANNELS`).
     pub channels: Option<String>,
@@ -38,7 +38,7 @@ pub struct Environment {
     pub nixpkgs: Option<String>,
     /// The socket of the running ssh-agent (`SSH_AUTH_SOCK`).
     pub ssh_agent: Option<PathBuf>,
-    /// The language that the person reads (`LC_ALL`, else `LANG`).
+    /// The language that the user reads (`LC_ALL`, else `LANG`).
     pub locale: Option<String>,
     /// Where accounts have their keys (`SDBUILD_GITHUB`).
     pub github: Option<String>,
@@ -62,9 +62,9 @@ pub struct Environment {
     pub store: Option<String>,
     /// Where programs are (`PATH`).
     pub path: Option<OsString>,
-    /// The person behind `sudo`: user and group number.
+    /// The user behind `sudo`: user and group number.
     pub sudo: Option<(u32, u32)>,
-    /// The person's kind of terminal (`TERM`).
+    /// The user's kind of terminal (`TERM`).
     pub terminal: Option<String>,
     /// `TERM=dumb`.
     pub dumb_terminal: bool,
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_is_unset_and_relative_base_folders_are_ignored() {
+    fn empty_is_unset_and_relative_base_dirs_are_ignored() {
         let env = Environment::from(|name| match name {
             "DOCKER_HOST" | "SUDO_UID" => Some(OsString::new()),
             "SUDO_GID" => Some("7".into()),

@@ -1,4 +1,4 @@
-//! `sdbuild.toml`, beside the configuration or in the person's folder of settings: what they do not want
+//! `sdbuild.toml`, beside the configuration or in the user's directory of settings: what they do not want
 //! to type each time.
 
 use std::io;
@@ -42,7 +42,7 @@ const LONGEST: u64 = 1 << 20;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct File {
-    /// See `--nixpkgs`; a relative folder is taken from the file's own folder.
+    /// See `--nixpkgs`; a relative directory is taken from the file's own directory.
     pub(super) nixpkgs: Option<String>,
     /// See `--system`.
     pub(super) system: Option<String>,
@@ -54,7 +54,7 @@ pub(super) struct File {
     pub(super) glue: Option<String>,
     /// See `--builder-image`.
     pub(super) builder_image: Option<String>,
-    /// See `--output`; relative to the file's own folder.
+    /// See `--output`; relative to the file's own directory.
     pub(super) output: Option<PathBuf>,
     /// See `--compress`.
     pub(super) compress: Option<String>,
@@ -83,12 +83,12 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Reads `folder/sdbuild.toml`; an absent file is an empty one.
-    pub(super) fn read(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(NAME);
+    /// Reads `dir/sdbuild.toml`; an absent file is an empty one.
+    pub(super) fn read(dir: &Path) -> Result<Self, Failure> {
+        let path = dir.join(NAME);
         let text = match plain_file::read_text(&path, LONGEST) {
             Ok(text) => text,
-            // A folder that is not one is the configuration check's to report.
+            // A directory that is not one is the configuration check's to report.
             Err(e)
                 if matches!(
                     e.kind(),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// A settings file is understood or refused as the person's mistake.
+        /// A settings file is understood or refused as the user's mistake.
         #[test]
         fn any_text_is_settings_or_a_usage_error(text in "(?s).{0,200}") {
             let dir = tempfile::tempdir().unwrap();

@@ -14,9 +14,9 @@ const NAME: &str = "sd-card.nix";
 pub struct Init {
     /// The file to write, absolute.
     pub config: PathBuf,
-    /// The new machine's name, when the person chose one.
+    /// The new machine's name, when the user chose one.
     pub host_name: Option<String>,
-    /// Where the person's SSH keys are.
+    /// Where the user's SSH keys are.
     pub keys: Option<PathBuf>,
     /// Public keys in files, absolute; with one of these none is looked for.
     pub key_files: Vec<PathBuf>,
@@ -26,9 +26,9 @@ pub struct Init {
     pub yes: bool,
     /// The socket of the running ssh-agent.
     pub agent: Option<PathBuf>,
-    /// The language that the person reads, as the environment has it.
+    /// The language that the user reads, as the environment has it.
     pub locale: Option<String>,
-    /// The wireless network to join, and the file with its pass phrase.
+    /// The wireless network to join, and the file with its passphrase.
     pub wifi: Option<(String, Option<PathBuf>)>,
     /// Who shall own the file when it is not this process's user.
     pub owner: Option<(u32, u32)>,
@@ -37,17 +37,17 @@ pub struct Init {
 impl Init {
     /// Puts together flags, environment and defaults.
     pub fn resolve(args: &cli::Init, env: &Environment) -> Result<Self, Failure> {
-        let here = std::env::current_dir().or_environment("find the current folder")?;
+        let here = std::env::current_dir().or_environment("find the current directory")?;
         let owner = env.sudo.filter(|_| nix::unistd::geteuid().is_root());
-        // Behind `sudo` stands a person who wants to log in, and it is not root.
-        let person = owner.and_then(|(user, _)| {
+        // Behind `sudo` stands a user who wants to log in, and it is not root.
+        let user = owner.and_then(|(user, _)| {
             let user = nix::unistd::User::from_uid(user.into()).ok().flatten()?;
             Some(user.dir)
         });
-        let home = person
+        let home = user
             .or_else(|| env.home.clone())
             .or_else(std::env::home_dir);
-        let named = args.folder.as_ref().map(|folder| folder.join(NAME));
+        let named = args.dir.as_ref().map(|dir| dir.join(NAME));
         let config = args.config.clone().or(named);
         Ok(Self {
             config: here.join(config.unwrap_or_else(|| PathBuf::from(NAME))),

@@ -9,7 +9,7 @@ const LONGEST: u64 = 1 << 20;
 /// Debian's public mirror network, for hosts that have no preference of their own.
 pub(super) const PUBLIC: &str = "http://ftp.debian.org/debian";
 
-/// The mirrors in order: the one that the person chose, those of the host's own apt (below
+/// The mirrors in order: the one that the user chose, those of the host's own apt (below
 /// `etc_apt`, for a Debian host), the public one. The snapshot archive comes after all of them and
 /// is the fetcher's business.
 pub(super) fn mirrors(chosen: Option<&str>, etc_apt: &Path) -> Vec<String> {
@@ -28,7 +28,7 @@ pub(super) fn mirrors(chosen: Option<&str>, etc_apt: &Path) -> Vec<String> {
     list
 }
 
-/// Refuses a mirror whose address could not be asked, or would put a pass word into messages and into the
+/// Refuses a mirror whose address could not be asked, or would put a password into messages and into the
 /// builder's environment.
 pub(super) fn check(mirror: &str) -> Result<(), Failure> {
     let rest = mirror
@@ -44,7 +44,7 @@ pub(super) fn check(mirror: &str) -> Result<(), Failure> {
     let host = rest.split('/').next().unwrap_or(rest);
     if host.contains('@') {
         return Err(Failure::usage(
-            "the Debian mirror's address has a user name or pass word in it",
+            "the Debian mirror's address has a user name or password in it",
         )
         .hint("sdbuild keeps no secrets: take a mirror that asks for none"));
     }
@@ -54,8 +54,8 @@ pub(super) fn check(mirror: &str) -> Result<(), Failure> {
 /// The `/debian` archives named in apt's sources, in both formats.
 fn apt_mirrors(etc_apt: &Path) -> Vec<String> {
     let mut files = vec![etc_apt.join("sources.list")];
-    if let Ok(folder) = std::fs::read_dir(etc_apt.join("sources.list.d")) {
-        let mut more: Vec<_> = folder.flatten().map(|entry| entry.path()).collect();
+    if let Ok(dir) = std::fs::read_dir(etc_apt.join("sources.list.d")) {
+        let mut more: Vec<_> = dir.flatten().map(|entry| entry.path()).collect();
         more.sort();
         files.extend(more);
     }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_word_in_an_address_is_refused_and_not_repeated() {
+    fn a_password_in_an_address_is_refused_and_not_repeated() {
         let failure = check("https://me:secret@mirror.example/debian").unwrap_err();
         assert!(!failure.to_string().contains("secret"));
         assert!(check("ftp://mirror.example/debian").is_err());

@@ -1,5 +1,5 @@
 //! Settings: every choice of a run, typed and whole. Flag, then environment, then `sdbuild.toml` beside
-//! the configuration, then the person's own, then default.
+//! the configuration, then the user's own, then default.
 //!
 //! The only reader of the environment; nothing reads it after
 //! `resolve`. May read files of the host to learn its habits; calls no other room.

@@ -21,7 +21,7 @@ pub enum Origin {
     Environment(&'static str),
     /// `sdbuild.toml` beside the configuration.
     Project(PathBuf),
-    /// The person's own `sdbuild.toml`.
+    /// The user's own `sdbuild.toml`.
     User(PathBuf),
     /// Nobody said otherwise.
     #[default]
@@ -61,7 +61,7 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Reads the file in `project`, and the person's own.
+    /// Reads the file in `project`, and the user's own.
     pub(super) fn read(project: &Path, env: &Environment) -> Result<Self, Failure> {
         let home = env.home.clone().or_else(std::env::home_dir);
         let config = env
@@ -74,7 +74,7 @@ impl Layers {
         let (project, file) = (project.to_owned(), File::read(project)?);
         let nobodys = || (PathBuf::new(), File::default());
         let files = match user {
-            // A configuration that lies there has one settings file, the person's own.
+            // A configuration that lies there has one settings file, the user's own.
             Some(user) if user == project => [nobodys(), (project, file)],
             Some(user) => {
                 let own = File::read(&user)?;
@@ -89,7 +89,7 @@ impl Layers {
     }
 
     /// The value of `key` from the strongest layer that has one. `file` is given each settings file with
-    /// the folder that it lies in.
+    /// the directory that it lies in.
     pub(super) fn pick<T>(
         &mut self,
         key: &'static str,
@@ -97,9 +97,9 @@ impl Layers {
         file: impl Fn(&File, &Path) -> Option<T>,
     ) -> Option<T> {
         let [project, user] = &self.files;
-        let of = |(folder, layer): &(PathBuf, File), origin: fn(PathBuf) -> Origin| {
-            let value = file(layer, folder)?;
-            Some((value, origin(folder.join(super::file::NAME))))
+        let of = |(dir, layer): &(PathBuf, File), origin: fn(PathBuf) -> Origin| {
+            let value = file(layer, dir)?;
+            Some((value, origin(dir.join(super::file::NAME))))
         };
         let environment = || {
             said.environment
@@ -223,14 +223,14 @@ mod tests {
 
     /// The four layers above the default, each of which may name a number of cores.
     fn cores(flag: Option<u32>, env: Option<&str>, project: &str, user: &str) -> (Value, Origin) {
-        let folder = tempfile::tempdir().unwrap();
-        let own = folder.path().join("config/sdbuild");
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("config/sdbuild");
         std::fs::create_dir_all(&own).unwrap();
-        std::fs::write(folder.path().join("sdbuild.toml"), project).unwrap();
+        std::fs::write(dir.path().join("sdbuild.toml"), project).unwrap();
         std::fs::write(own.join("sdbuild.toml"), user).unwrap();
         let args = cli::Build {
             subject: cli::Subject {
-                config: Some(folder.path().join("sd-card.nix")),
+                config: Some(dir.path().join("sd-card.nix")),
                 ..cli::Subject::default()
             },
             cores: flag,
@@ -238,7 +238,7 @@ mod tests {
         };
         let env = Environment {
             home: Some("/home/me".into()),
-            config_home: Some(folder.path().join("config")),
+            config_home: Some(dir.path().join("config")),
             cores: env.map(str::to_owned),
             ..Environment::default()
         };
@@ -248,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_among_the_persons_own_settings_has_one_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let own = folder.path().join("sdbuild");
+    fn a_configuration_among_the_users_own_settings_has_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("sdbuild");
         std::fs::create_dir(&own).unwrap();
         std::fs::write(own.join("sdbuild.toml"), "cores = 3").unwrap();
         let env = Environment {
-            config_home: Some(folder.path().to_owned()),
+            config_home: Some(dir.path().to_owned()),
             ..Environment::default()
         };
         let mut layers = Layers::read(&own, &env).unwrap();

@@ -1,5 +1,5 @@
 //! How far a project's `sdbuild.toml` reaches: it comes along with a clone, and nobody may have read it. It
-//! does not say what of the person's is replaced, names no folder outside its own, and does not widen what its
+//! does not say what of the user's is replaced, names no directory outside its own, and does not widen what its
 //! builder may ask of the kernel.
 
 use std::io;
@@ -52,10 +52,10 @@ impl Build {
 }
 
 fn stays(file: &Path, (key, path): (&str, &Path)) -> Result<(), Failure> {
-    let folder = file.parent().unwrap_or(file);
+    let dir = file.parent().unwrap_or(file);
     let real =
         |path| real(path).or_usage(format!("look where `{key}` of {} leads", file.display()));
-    let (leads, home) = (real(path)?, real(folder)?);
+    let (leads, home) = (real(path)?, real(dir)?);
     if leads.is_some_and(|leads| home.is_some_and(|home| leads.starts_with(home))) {
         return Ok(());
     }
@@ -94,12 +94,12 @@ mod tests {
     use crate::cli;
     use crate::settings::Environment;
 
-    /// A project in a folder of its own, beside the person's settings and something else of theirs.
+    /// A project in a directory of its own, beside the user's settings and something else of theirs.
     fn resolved(project: &str, own: &str, args: cli::Build) -> Result<Build, Failure> {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
-        for folder in ["clone/images", "clone/tree", "config/sdbuild", "mine"] {
-            fs::create_dir_all(at(folder)).unwrap();
+        for dir in ["clone/images", "clone/tree", "config/sdbuild", "mine"] {
+            fs::create_dir_all(at(dir)).unwrap();
         }
         symlink("../mine", at("clone/out")).unwrap();
         symlink("../nowhere", at("clone/dangling")).unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cloned_project_names_no_folder_outside_its_own() {
+    fn a_cloned_project_names_no_dir_outside_its_own() {
         for key in ["output", "nixpkgs"] {
             for leads in [
                 "../mine",
@@ -138,7 +138,7 @@ mod tests {
                     "{failure}"
                 );
                 assert!(failure.hints[0].contains(&format!("--{key}")));
-                // The same is the person's to say.
+                // The same is the user's to say.
                 resolved("", &format!("{key} = '{leads}'"), cli::Build::default()).unwrap();
             }
             for leads in ["./images", "./tree", "./yet/to/be/made", "./images/../tree"] {

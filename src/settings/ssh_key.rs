@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn a_public_key_goes_into_the_image_and_its_other_half_is_tried() {
-        let folder = tempfile::tempdir().unwrap();
-        let (private, public) = (folder.path().join("id"), folder.path().join("id.pub"));
+        let dir = tempfile::tempdir().unwrap();
+        let (private, public) = (dir.path().join("id"), dir.path().join("id.pub"));
         let line =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
         std::fs::write(&public, format!("\n{line}\nssh-rsa AAAA other\n")).unwrap();
@@ -99,6 +99,6 @@ mod tests {
         key.fits(true).unwrap();
         let refused = key.fits(false).unwrap_err();
         assert!(refused.hints[0].contains(".pub"), "{refused:?}");
-        assert!(SshKey::read(&folder.path().join("none")).is_err());
+        assert!(SshKey::read(&dir.path().join("none")).is_err());
     }
 }

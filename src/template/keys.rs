@@ -1,4 +1,4 @@
-//! The person's public SSH keys. Private keys are never opened.
+//! The user's public SSH keys. Private keys are never opened.
 
 use std::fs;
 use std::path::Path;
@@ -18,10 +18,10 @@ pub struct PublicKey {
     pub line: String,
 }
 
-/// The keys in the `.pub` files of `folder`. A file that is none, or is damaged, is passed over: it could not
+/// The keys in the `.pub` files of `dir`. A file that is none, or is damaged, is passed over: it could not
 /// let anybody in.
-pub fn public_keys(folder: &Path) -> Vec<PublicKey> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+pub fn public_keys(dir: &Path) -> Vec<PublicKey> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
     let mut paths: Vec<_> = paths
         .filter(|p| p.extension().is_some_and(|e| e == "pub"))
@@ -97,19 +97,19 @@ mod tests {
         format!("{kind} {}", BASE64_STANDARD.encode(bytes))
     }
 
-    fn folder(files: &[(&str, &str)]) -> Vec<String> {
-        let folder = tempfile::tempdir().unwrap();
+    fn dir(files: &[(&str, &str)]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
-            fs::write(folder.path().join(name), text).unwrap();
+            fs::write(dir.path().join(name), text).unwrap();
         }
-        let keys = public_keys(folder.path());
+        let keys = public_keys(dir.path());
         keys.into_iter().map(|key| key.line).collect()
     }
 
     #[test]
     fn the_best_kind_comes_first_and_each_key_once() {
         let rsa = of("ssh-rsa");
-        let keys = folder(&[
+        let keys = dir(&[
             ("a_rsa.pub", &format!("{rsa} me@old\n")),
             ("id_ed25519.pub", &format!("{ED} me@here\n")),
             ("twin.pub", &format!("{ED} me@here\n")),

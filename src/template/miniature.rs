@@ -7,10 +7,10 @@ use include_dir::{Dir, include_dir};
 
 static TREE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tests/mini-nixpkgs");
 
-/// Writes the tree into `folder`, which is made.
-pub fn unpack_miniature(folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    TREE.extract(folder)
+/// Writes the tree into `dir`, which is made.
+pub fn unpack_miniature(dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    TREE.extract(dir)
 }
 
 #[cfg(test)]
@@ -19,8 +19,8 @@ mod tests {
 
     #[test]
     fn it_is_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = folder.path().join("nixpkgs");
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("nixpkgs");
         unpack_miniature(&tree).unwrap();
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mini-nixpkgs");
         for file in [
@@ -29,7 +29,7 @@ mod tests {
             ".version",
             "pins/amd64.lock.json",
         ] {
-            let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+            let read = |dir: &Path| std::fs::read(dir.join(file)).unwrap();
             assert_eq!(read(&tree), read(&original), "{file}");
         }
     }

@@ -76,14 +76,14 @@ pub fn fill(blanks: &Blanks) -> String {
 /// Writes `text` as `path`, owned by `owner` when that is somebody else. What is there stays there.
 pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), Failure> {
     let shown = path.display();
-    let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let dir = path.parent().map_or_else(PathBuf::new, Path::to_owned);
     // The renaming below has the last word.
     is_free(path)?;
     let whole = || -> io::Result<tempfile::NamedTempFile> {
         let mut file = tempfile::Builder::new()
             .prefix(".sd-card-")
             .permissions(std::fs::Permissions::from_mode(0o644))
-            .tempfile_in(&folder)?;
+            .tempfile_in(&dir)?;
         file.write_all(text.as_bytes())?;
         if let Some((user, group)) = owner {
             fchown(file.as_file(), Some(user), Some(group))?;
@@ -93,9 +93,9 @@ pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), F
     };
     let file = whole().or_usage(format!("write {shown}"));
     let file = file.map_err(|failure| {
-        let folder = folder.display();
+        let dir = dir.display();
         failure.hint(format!(
-            "the folder must be there and yours: mkdir -p '{folder}'"
+            "the directory must be there and yours: mkdir -p '{dir}'"
         ))
     })?;
     match file.persist_noclobber(path) {
@@ -113,18 +113,18 @@ pub fn is_free(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Makes the folder of `path`, owned by `owner` when that is somebody else; one that is there is left alone.
-pub fn make_folder(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
-    let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) else {
+/// Makes the directory of `path`, owned by `owner` when that is somebody else; one that is there is left alone.
+pub fn make_dir(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+    let Some(dir) = path.parent().filter(|dir| !dir.is_dir()) else {
         return Ok(());
     };
     let make = || {
-        std::fs::create_dir_all(folder)?;
+        std::fs::create_dir_all(dir)?;
         owner.map_or(Ok(()), |(user, group)| {
-            std::os::unix::fs::chown(folder, Some(user), Some(group))
+            std::os::unix::fs::chown(dir, Some(user), Some(group))
         })
     };
-    make().or_usage(format!("make the folder {}", folder.display()))
+    make().or_usage(format!("make the directory {}", dir.display()))
 }
 
 fn exists(path: &Path) -> Failure {
@@ -171,17 +171,17 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_replaced_and_nothing_is_left_of_the_attempt() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sd-card.nix");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sd-card.nix");
         write(&path, "one", None).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
         let refused = write(&path, "two", None).unwrap_err();
         assert_eq!(refused.class, crate::failure::Class::Usage);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
-        let link = folder.path().join("link.nix");
+        let link = dir.path().join("link.nix");
         std::os::unix::fs::symlink("/nonexistent/x", &link).unwrap();
         assert!(write(&link, "two", None).is_err());
-        assert!(write(&folder.path().join("no/sd-card.nix"), "x", None).is_err());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert!(write(&dir.path().join("no/sd-card.nix"), "x", None).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

@@ -32,13 +32,13 @@ impl fmt::Debug for Wifi {
 }
 
 impl Wifi {
-    /// The network `name` with its pass phrase.
+    /// The network `name` with its passphrase.
     pub fn new(name: &str, phrase: &str) -> Result<Self, Failure> {
         Self::check(name)?;
         let printable = phrase.bytes().all(|byte| (0x20..0x7f).contains(&byte));
         if !(8..=63).contains(&phrase.len()) || !printable {
             return Err(
-                Failure::usage("that is no pass phrase of a wireless network")
+                Failure::usage("that is no passphrase of a wireless network")
                     .hint("it has 8 to 63 characters of ASCII"),
             );
         }

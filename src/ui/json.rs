@@ -151,7 +151,7 @@ pub(super) fn left_out(lines: u64) -> String {
     line(json!({ "event": "left-out", "lines": lines }))
 }
 
-/// The objects of a failure and of those that were found with it: what a person would read at the end.
+/// The objects of a failure and of those that were found with it: what a user would read at the end.
 pub(super) fn failure(failure: &Failure) -> String {
     let mut out = String::new();
     for one in std::iter::once(failure).chain(&failure.also) {

@@ -1,4 +1,4 @@
-//! Everything that a person reads: the only user of indicatif, standard output and standard error.
+//! Everything that a user reads: the only user of indicatif, standard output and standard error.
 //!
 //! Promises: results go to standard output, talk to standard error; no foreign control character
 //! reaches a terminal; showing an event never blocks or fails the run, whatever becomes of the reader: who
@@ -151,7 +151,7 @@ impl Ui {
         }
     }
 
-    /// Standard output itself, for a machine's console that a person has.
+    /// Standard output itself, for a machine's console that a user has.
     pub fn screen(&self) -> Result<File, Failure> {
         let screen = io::stdout().as_fd().try_clone_to_owned();
         Ok(screen.or_environment("open standard output again")?.into())

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::failure::{Class, Failure, Leftover};
 use crate::ui::sanitize::message;
 
-/// The lines that tell `failure`, in the order in which a person needs them.
+/// The lines that tell `failure`, in the order in which a user needs them.
 pub fn failure(failure: &Failure) -> String {
     let mut out = String::new();
     let mut say = |line: &str| writeln!(out, "{}", message(line)).unwrap_or(());

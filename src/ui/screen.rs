@@ -1,4 +1,4 @@
-//! Standard error as a person sees it: a live view on a terminal below the lines, or lines alone.
+//! Standard error as a user sees it: a live view on a terminal below the lines, or lines alone.
 
 use std::io::Write;
 

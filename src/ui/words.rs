@@ -5,7 +5,7 @@ use std::time::Duration;
 pub use crate::amount::bytes;
 use crate::event::Phase;
 
-/// What a phase does, for a person.
+/// What a phase does, for a user.
 pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Preflight => "check this machine and the configuration",

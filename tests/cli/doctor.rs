@@ -5,8 +5,8 @@ use std::os::unix::net::UnixListener;
 
 use serde_json::Value;
 
-use crate::person;
 use crate::support::*;
+use crate::user;
 
 /// An address that accepts and says nothing, for as long as the listener lives.
 fn silent() -> (TcpListener, String) {
@@ -24,9 +24,9 @@ fn topics(checks: &Value, verdict: &str) -> Vec<String> {
 
 #[test]
 fn without_an_engine_a_build_cannot_work_and_the_rest_is_looked_at() {
-    let person = person().with("SDBUILD_DEBIAN_MIRROR", "http://127.0.0.1:9/debian");
-    let before = names(person.state.path());
-    let told = ran(&mut person.sdbuild(&["doctor"]))
+    let user = user().with("SDBUILD_DEBIAN_MIRROR", "http://127.0.0.1:9/debian");
+    let before = names(user.state.path());
+    let told = ran(&mut user.sdbuild(&["doctor"]))
         .exits(3)
         .says(&["error: a build cannot work here: "]);
     let out = &told.stdout;
@@ -44,8 +44,8 @@ fn without_an_engine_a_build_cannot_work_and_the_rest_is_looked_at() {
     ] {
         assert!(out.contains(topic), "{topic}\n{out}");
     }
-    assert_eq!(names(person.state.path()), before, "nothing was made");
-    let told = ran(&mut person.sdbuild(&["doctor", "--json"])).exits(3);
+    assert_eq!(names(user.state.path()), before, "nothing was made");
+    let told = ran(&mut user.sdbuild(&["doctor", "--json"])).exits(3);
     let report: Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(report["can_build"], false);
     assert!(
@@ -62,12 +62,12 @@ fn an_engine_and_servers_that_say_nothing_are_not_waited_for() {
     let home = tempfile::tempdir().unwrap();
     let socket = home.path().join("engine.sock");
     let _engine = UnixListener::bind(&socket).unwrap();
-    let person = person()
+    let user = user()
         .with("DOCKER_HOST", format!("unix://{}", socket.display()))
         .with("SDBUILD_DEBIAN_MIRROR", address)
         .with("SDBUILD_CHANNELS", cache.clone())
         .with("SDBUILD_SUBSTITUTERS", cache);
-    let told = ran(&mut person.sdbuild(&["doctor", "--json"])).exits(3);
+    let told = ran(&mut user.sdbuild(&["doctor", "--json"])).exits(3);
     let report: Value = serde_json::from_str(&told.stdout).unwrap();
     let checks = report["checks"].as_array().unwrap();
     let text = |topic: &str| {
@@ -86,11 +86,15 @@ fn an_engine_and_servers_that_say_nothing_are_not_waited_for() {
 }
 
 #[test]
-fn an_output_folder_that_is_not_there_is_told_by_the_settings_that_count() {
-    let person = person();
-    person.write("sdbuild.toml", "output = \"nowhere\"\n");
-    let told = ran(&mut person.sdbuild(&["doctor"])).exits(3);
-    assert!(told.stdout.contains("✗ output folder"), "{}", told.stdout);
+fn an_output_dir_that_is_not_there_is_told_by_the_settings_that_count() {
+    let user = user();
+    user.write("sdbuild.toml", "output = \"nowhere\"\n");
+    let told = ran(&mut user.sdbuild(&["doctor"])).exits(3);
+    assert!(
+        told.stdout.contains("✗ output directory"),
+        "{}",
+        told.stdout
+    );
     assert!(told.stdout.contains("nowhere"), "{}", told.stdout);
     assert!(
         told.stdout.contains("→ make it: mkdir -p"),

@@ -1,4 +1,4 @@
-//! `init` writes a configuration that is the person's own.
+//! `init` writes a configuration that is the user's own.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -7,30 +7,30 @@ use std::process::{Command, Stdio};
 
 use nix::pty::openpty;
 
-use crate::person;
 use crate::support::*;
+use crate::user;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
 
-fn with_key(comment: &str) -> Person {
-    let person = person();
-    let ssh = person.state.path().join(".ssh");
+fn with_key(comment: &str) -> User {
+    let user = user();
+    let ssh = user.state.path().join(".ssh");
     fs::create_dir(&ssh).unwrap();
     fs::write(ssh.join("id_ed25519.pub"), format!("{KEY} {comment}\n")).unwrap();
-    person
+    user
 }
 
 #[test]
 fn the_key_and_the_name_are_filled_in_and_the_path_is_printed() {
-    let person = with_key("me@here");
-    let told = ran(&mut person.sdbuild(&["init", "--hostname", "kitchen"]))
+    let user = with_key("me@here");
+    let told = ran(&mut user.sdbuild(&["init", "--hostname", "kitchen"]))
         .exits(0)
         .says(&[
             "host name kitchen, time zone ",
             "may log in as root: ssh-ed25519 ",
         ]);
-    let path = person.home.path().join("sd-card.nix");
+    let path = user.home.path().join("sd-card.nix");
     assert_eq!(told.stdout, format!("{}\n", path.display()));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(&format!("    \"{KEY} me@here\"\n")), "{text}");
@@ -38,57 +38,57 @@ fn the_key_and_the_name_are_filled_in_and_the_path_is_printed() {
         text.contains("networking.hostName = \"kitchen\";"),
         "{text}"
     );
-    assert_eq!(names(person.home.path()), ["out", "sd-card.nix"]);
+    assert_eq!(names(user.home.path()), ["out", "sd-card.nix"]);
     // What was written passes the checks that come before an engine is needed.
-    ran(&mut person.build(&[]))
+    ran(&mut user.build(&[]))
         .exits(3)
         .says(&["no engine answers"]);
 }
 
 #[test]
 fn nothing_is_replaced() {
-    let person = with_key("me");
-    person.write("sd-card.nix", "{ }");
-    ran(&mut person.sdbuild(&["init"])).exits(2).says(&[
+    let user = with_key("me");
+    user.write("sd-card.nix", "{ }");
+    ran(&mut user.sdbuild(&["init"])).exits(2).says(&[
         "sd-card.nix is there already",
         "hint: name another file with --config",
     ]);
-    let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert_eq!(text, "{ }");
-    ran(&mut person.sdbuild(&["init", "--config", "no/where/x.nix"]))
+    ran(&mut user.sdbuild(&["init", "--config", "no/where/x.nix"]))
         .exits(2)
         .says(&["mkdir -p"]);
-    ran(&mut person.sdbuild(&["init", "--config", "x.nix", "--hostname", "a.b"]))
+    ran(&mut user.sdbuild(&["init", "--config", "x.nix", "--hostname", "a.b"]))
         .exits(2)
         .says(&["`a.b` is no host name"]);
-    assert_eq!(names(person.home.path()), ["out", "sd-card.nix"]);
+    assert_eq!(names(user.home.path()), ["out", "sd-card.nix"]);
 }
 
 #[test]
 fn without_a_key_the_placeholder_stays_and_how_to_make_one_is_said() {
-    let person = person();
-    ran(&mut person.sdbuild(&["init"]))
+    let user = user();
+    ran(&mut user.sdbuild(&["init"]))
         .exits(0)
         .says(&["no public SSH key was found", "ssh-keygen -t ed25519"]);
-    ran(&mut person.build(&[])).exits(2).says(&["placeholder"]);
+    ran(&mut user.build(&[])).exits(2).says(&["placeholder"]);
 }
 
 #[test]
 fn a_hostile_comment_drives_no_terminal() {
-    let person = with_key("\x1b[2J\u{202e}\"; evil = ${x}");
-    let told = ran(&mut person.sdbuild(&["init"])).exits(0);
+    let user = with_key("\x1b[2J\u{202e}\"; evil = ${x}");
+    let told = ran(&mut user.sdbuild(&["init"])).exits(0);
     assert!(
         !told.stderr.contains(['\x1b', '\u{202e}']),
         "{}",
         told.stderr
     );
-    let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains("[2J\\\"; evil = \\${x}\"\n"), "{text}");
 }
 
 #[test]
-fn a_folder_is_made_and_a_key_that_is_named_is_the_only_one() {
-    let person = with_key("me@here");
+fn a_dir_is_made_and_a_key_that_is_named_is_the_only_one() {
+    let user = with_key("me@here");
     let other = format!(
         "{} other",
         KEY.replace(
@@ -96,8 +96,8 @@ fn a_folder_is_made_and_a_key_that_is_named_is_the_only_one() {
             "F4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd2c"
         )
     );
-    person.write("other.pub", &other);
-    let person = person.with("LANG", "de_DE.UTF-8");
+    user.write("other.pub", &other);
+    let user = user.with("LANG", "de_DE.UTF-8");
     let words = [
         "init",
         "pi/board",
@@ -106,10 +106,10 @@ fn a_folder_is_made_and_a_key_that_is_named_is_the_only_one() {
         "--template",
         "sd-card",
     ];
-    let told = ran(&mut person.sdbuild(&words))
+    let told = ran(&mut user.sdbuild(&words))
         .exits(0)
         .says(&["locale de_DE.UTF-8"]);
-    let path = person.home.path().join("pi/board/sd-card.nix");
+    let path = user.home.path().join("pi/board/sd-card.nix");
     assert_eq!(told.stdout, format!("{}\n", path.display()));
     let text = fs::read_to_string(path).unwrap();
     assert!(text.contains(&other) && !text.contains("me@here"), "{text}");
@@ -117,18 +117,18 @@ fn a_folder_is_made_and_a_key_that_is_named_is_the_only_one() {
         text.contains("i18n.defaultLocale = \"de_DE.UTF-8\";"),
         "{text}"
     );
-    person.write("none.pub", "hello");
-    ran(&mut person.sdbuild(&["init", "x", "--ssh-key", "none.pub"]))
+    user.write("none.pub", "hello");
+    ran(&mut user.sdbuild(&["init", "x", "--ssh-key", "none.pub"]))
         .exits(2)
         .says(&["none.pub is no public SSH key"]);
-    assert!(!person.home.path().join("x").exists(), "nothing was made");
+    assert!(!user.home.path().join("x").exists(), "nothing was made");
 }
 
 #[test]
 fn keys_of_a_running_agent_are_taken() {
-    let person = person();
-    let (private, public) = key(&person);
-    let socket = person.state.path().join("agent");
+    let user = user();
+    let (private, public) = key(&user);
+    let socket = user.state.path().join("agent");
     let mut agent = Command::new("ssh-agent");
     let mut agent = agent
         .args(["-D", "-a"])
@@ -144,15 +144,15 @@ fn keys_of_a_running_agent_are_taken() {
     let mut add = Command::new("ssh-add");
     add.args(["-q"]).arg(&private).env("SSH_AUTH_SOCK", &socket);
     let added = ran(&mut add);
-    let person = person.with("SSH_AUTH_SOCK", socket.to_str().unwrap());
-    let told = ran(&mut person.sdbuild(&["init"]));
+    let user = user.with("SSH_AUTH_SOCK", socket.to_str().unwrap());
+    let told = ran(&mut user.sdbuild(&["init"]));
     agent.kill().unwrap();
     agent.wait().unwrap();
     assert_eq!(added.code, Some(0), "{}", added.stderr);
     let told = told.exits(0);
     assert!(told.stderr.contains(&public), "{}", told.stderr);
     // An agent that is gone is no trouble.
-    ran(&mut person.sdbuild(&["init", "--config", "two.nix"]))
+    ran(&mut user.sdbuild(&["init", "--config", "two.nix"]))
         .exits(0)
         .says(&["no public SSH key was found"]);
 }
@@ -188,66 +188,66 @@ fn github(body: &str, times: usize) -> String {
 #[test]
 fn keys_of_an_account_are_shown_and_taken_only_when_somebody_says_so() {
     let listed = format!("{KEY}\nnonsense\n{KEY} again\n");
-    let person = with_key("mine").with("SDBUILD_GITHUB", github(&listed, 2));
-    let cache = person.state.path().join("cache");
-    let person = person.with("XDG_CACHE_HOME", cache.to_str().unwrap());
-    ran(&mut person.sdbuild(&["init", "--github", "octocat"]))
+    let user = with_key("mine").with("SDBUILD_GITHUB", github(&listed, 2));
+    let cache = user.state.path().join("cache");
+    let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    ran(&mut user.sdbuild(&["init", "--github", "octocat"]))
         .exits(2)
         .says(&["octocat.keys has: ssh-ed25519 ", "nobody to ask", "--yes"]);
-    assert_eq!(names(person.home.path()), ["out"]);
-    ran(&mut person.sdbuild(&["init", "--github", "octocat", "--yes"])).exits(0);
-    let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
+    assert_eq!(names(user.home.path()), ["out"]);
+    ran(&mut user.sdbuild(&["init", "--github", "octocat", "--yes"])).exits(0);
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert_eq!(text.matches("ssh-ed25519 AAAA").count(), 1, "{text}");
     assert!(!text.contains("mine"), "only that account's: {text}");
 }
 
 #[test]
 fn an_account_without_keys_or_that_cannot_be_is_an_error() {
-    let person = person().with("SDBUILD_GITHUB", github("", 1));
-    let cache = person.state.path().join("cache");
-    let person = person.with("XDG_CACHE_HOME", cache.to_str().unwrap());
-    ran(&mut person.sdbuild(&["init", "--github", "octocat"]))
+    let user = user().with("SDBUILD_GITHUB", github("", 1));
+    let cache = user.state.path().join("cache");
+    let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    ran(&mut user.sdbuild(&["init", "--github", "octocat"]))
         .exits(2)
         .says(&["lists no SSH key"]);
-    ran(&mut person.sdbuild(&["init", "--github", "../x"]))
+    ran(&mut user.sdbuild(&["init", "--github", "../x"]))
         .exits(2)
         .says(&["`../x` is no account's name"]);
-    assert_eq!(names(person.home.path()), ["out"]);
+    assert_eq!(names(user.home.path()), ["out"]);
 }
 
-/// What stands in the file for the network `Home` with the pass phrase `correct horse`.
+/// What stands in the file for the network `Home` with the passphrase `correct horse`.
 const JOINED: &str = "networking.wireless.networks.\"Home\".pskRaw = \"";
 
 #[test]
 fn a_wireless_network_is_joined_by_a_key_and_not_by_its_phrase() {
-    let person = with_key("me");
-    person.write("phrase", "correct horse\n");
+    let user = with_key("me");
+    user.write("phrase", "correct horse\n");
     let words = ["init", "--wifi", "Home", "--wifi-password-file", "phrase"];
-    ran(&mut person.sdbuild(&words))
+    ran(&mut user.sdbuild(&words))
         .exits(0)
         .says(&["the key of the wireless network is in the file"]);
-    let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(
         text.contains(JOINED) && !text.contains("correct horse"),
         "{text}"
     );
-    ran(&mut person.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
+    ran(&mut user.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
         .exits(2)
         .says(&["nobody to ask", "--wifi-password-file"]);
-    person.write("phrase", "short");
-    ran(person.sdbuild(&words).args(["--config", "x.nix"]))
+    user.write("phrase", "short");
+    ran(user.sdbuild(&words).args(["--config", "x.nix"]))
         .exits(2)
-        .says(&["no pass phrase", "8 to 63"]);
+        .says(&["no passphrase", "8 to 63"]);
 }
 
 #[test]
 fn a_phrase_that_is_typed_is_not_shown() {
-    let person = with_key("me");
+    let user = with_key("me");
     let pty = openpty(None, None).unwrap();
     let side = || Stdio::from(pty.slave.try_clone().unwrap());
     // The command itself would keep the terminal open.
     let mut init = {
-        let mut command = person.sdbuild(&["init", "--wifi", "Home"]);
+        let mut command = user.sdbuild(&["init", "--wifi", "Home"]);
         let command = command.stdin(side()).stderr(side()).stdout(Stdio::null());
         command.spawn().unwrap()
     };
@@ -259,7 +259,7 @@ fn a_phrase_that_is_typed_is_not_shown() {
     // At its end a pseudo-terminal gives an error.
     while terminal.read_exact(&mut byte).is_ok() {
         seen.extend(byte);
-        if !typed && seen.ends_with(b"Pass phrase of Home: ") {
+        if !typed && seen.ends_with(b"Passphrase of Home: ") {
             terminal.write_all(b"correct horse\n").unwrap();
             typed = true;
         }
@@ -267,6 +267,6 @@ fn a_phrase_that_is_typed_is_not_shown() {
     assert!(init.wait().unwrap().success());
     let seen = String::from_utf8_lossy(&seen);
     assert!(typed && !seen.contains("horse"), "{seen}");
-    let text = fs::read_to_string(person.home.path().join("sd-card.nix")).unwrap();
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains(JOINED), "{text}");
 }

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::person;
 use crate::support::*;
+use crate::user;
 
 /// An ext4 without a partition table, made of `tree`; `None` where mkfs.ext4 is missing.
-fn ext4(person: &Person, fill: impl Fn(&Path)) -> Option<()> {
-    let tree = person.state.path().join("tree");
+fn ext4(user: &User, fill: impl Fn(&Path)) -> Option<()> {
+    let tree = user.state.path().join("tree");
     fs::create_dir_all(&tree).unwrap();
     fill(&tree);
-    let image = person.home.path().join("a.img");
+    let image = user.home.path().join("a.img");
     fs::File::create(&image).unwrap().set_len(4 << 20).unwrap();
     let mut mkfs = Command::new("mkfs.ext4");
     mkfs.args(["-q", "-b", "1024", "-L", "ROOT", "-d"])
@@ -37,24 +37,24 @@ fn ext4(person: &Person, fill: impl Fn(&Path)) -> Option<()> {
     }
 }
 
-fn inspect(person: &Person, words: &[&str]) -> Ran {
-    ran(&mut person.sdbuild(&[&["inspect"], words].concat()))
+fn inspect(user: &User, words: &[&str]) -> Ran {
+    ran(&mut user.sdbuild(&[&["inspect"], words].concat()))
 }
 
 const WILD: &str = "wild\u{1b}]0;title\u{7}\nname";
 
 #[test]
 fn an_image_in_lines_and_as_json() {
-    let person = person();
-    let Some(()) = ext4(&person, |tree| {
+    let user = user();
+    let Some(()) = ext4(&user, |tree| {
         fs::create_dir(tree.join("etc")).unwrap();
         fs::write(tree.join("etc/hostname"), "berry\u{1b}[2J\n").unwrap();
     }) else {
         return;
     };
-    let lines = inspect(&person, &["a.img"]).exits(0);
+    let lines = inspect(&user, &["a.img"]).exits(0);
     let hash = Command::new("sha256sum")
-        .arg(person.home.path().join("a.img"))
+        .arg(user.home.path().join("a.img"))
         .output();
     let hash = String::from_utf8(hash.unwrap().stdout).unwrap()[..64].to_owned();
     for part in [
@@ -70,7 +70,7 @@ fn an_image_in_lines_and_as_json() {
             lines.stdout
         );
     }
-    let json = inspect(&person, &["a.img", "--json", "--quiet"]).exits(0);
+    let json = inspect(&user, &["a.img", "--json", "--quiet"]).exits(0);
     assert_eq!(json.stderr, "");
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["version"], 1);
@@ -85,16 +85,16 @@ fn an_image_in_lines_and_as_json() {
 
 #[test]
 fn looks_inside() {
-    let person = person();
+    let user = user();
     let content: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
-    let Some(()) = ext4(&person, |tree| {
+    let Some(()) = ext4(&user, |tree| {
         fs::write(tree.join("file"), &content).unwrap();
         fs::write(tree.join(WILD), "").unwrap();
         std::os::unix::fs::symlink("file", tree.join("link")).unwrap();
     }) else {
         return;
     };
-    let listed = inspect(&person, &["a.img", "ls", "/"]).exits(0);
+    let listed = inspect(&user, &["a.img", "ls", "/"]).exits(0);
     assert_eq!(
         listed.stdout,
         "-      1000000 file\n\
@@ -103,31 +103,31 @@ fn looks_inside() {
          -            0 wild\\u{1b}]0;title\\u{7}\u{fffd}name\n"
     );
     assert_eq!(listed.stderr, "");
-    let json = inspect(&person, &["a.img", "ls", "0:/", "--json"])
+    let json = inspect(&user, &["a.img", "ls", "0:/", "--json"])
         .exits(0)
         .stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["entries"][1]["target"], "file");
     assert_eq!(json["entries"][3]["name"], WILD);
-    let cat = person
+    let cat = user
         .sdbuild(&["inspect", "a.img", "cat", "/link"])
         .output()
         .unwrap();
     assert!(cat.status.success() && cat.stdout == content);
-    inspect(&person, &["a.img", "cat", "/none"])
+    inspect(&user, &["a.img", "cat", "/none"])
         .exits(2)
         .says(&["inspect a.img: no file system on it has /none"]);
-    inspect(&person, &["a.img", "cat", "0:/none"])
+    inspect(&user, &["a.img", "cat", "0:/none"])
         .exits(2)
         .says(&["there is no /none"]);
-    inspect(&person, &["a.img", "ls", "7:/"])
+    inspect(&user, &["a.img", "ls", "7:/"])
         .exits(2)
         .says(&["there is no partition 7"]);
-    inspect(&person, &["a.img", "cat", "/lost+found"])
+    inspect(&user, &["a.img", "cat", "/lost+found"])
         .exits(2)
         .says(&["/lost+found is not a regular file"]);
     // Whoever reads closes early.
-    let mut child = person.sdbuild(&["inspect", "a.img", "cat", "/file"]);
+    let mut child = user.sdbuild(&["inspect", "a.img", "cat", "/file"]);
     let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
@@ -135,17 +135,17 @@ fn looks_inside() {
 
 #[test]
 fn what_is_no_image_is_a_usage_error_that_names_it() {
-    let person = person();
-    let write = |name: &str, bytes: &[u8]| fs::write(person.home.path().join(name), bytes).unwrap();
+    let user = user();
+    let write = |name: &str, bytes: &[u8]| fs::write(user.home.path().join(name), bytes).unwrap();
     write("empty.img", b"");
     write("text.img", b"not an image");
     write("cut.img.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]);
     write("cut.img.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6");
     write("cut.img.gz", &[0x1f, 0x8b, 8, 0, 0]);
-    fs::create_dir(person.home.path().join("folder.img")).unwrap();
+    fs::create_dir(user.home.path().join("directory.img")).unwrap();
     for (name, why) in [
         ("nowhere.img", "there is no such file"),
-        ("folder.img", "it is a folder"),
+        ("directory.img", "it is a directory"),
         ("/dev/null", "it is neither a file nor a disk"),
         ("empty.img", "the file is empty"),
         (
@@ -156,23 +156,23 @@ fn what_is_no_image_is_a_usage_error_that_names_it() {
         ("cut.img.xz", "the xz data are damaged"),
         ("cut.img.gz", "the gzip data are damaged"),
     ] {
-        let ran = inspect(&person, &["--quiet", name]).exits(2);
+        let ran = inspect(&user, &["--quiet", name]).exits(2);
         assert_eq!(ran.stdout, "");
         assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
         let said = format!("error: inspect {name}: {why}");
         assert!(ran.stderr.starts_with(&said), "{}", ran.stderr);
     }
-    inspect(&person, &[]).exits(2).says(&["<IMAGE>"]);
+    inspect(&user, &[]).exits(2).says(&["<IMAGE>"]);
 }
 
 #[test]
 fn a_wrong_hash_is_an_error_after_the_report() {
-    let person = person();
-    let Some(()) = ext4(&person, |_| {}) else {
+    let user = user();
+    let Some(()) = ext4(&user, |_| {}) else {
         return;
     };
-    person.write("a.img.sha256", &format!("{}  a.img\n", "0".repeat(64)));
-    let ran = inspect(&person, &["a.img"]).exits(2);
+    user.write("a.img.sha256", &format!("{}  a.img\n", "0".repeat(64)));
+    let ran = inspect(&user, &["a.img"]).exits(2);
     assert!(
         ran.stdout
             .contains("checksum      ANOTHER as in a.img.sha256"),
@@ -180,7 +180,7 @@ fn a_wrong_hash_is_an_error_after_the_report() {
         ran.stdout
     );
     ran.says(&["error: a.img: a.img.sha256 gives another hash"]);
-    let json = inspect(&person, &["a.img", "--json"]).exits(2).stdout;
+    let json = inspect(&user, &["a.img", "--json"]).exits(2).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["checksum"]["matches"], false);
     assert_eq!(json["problems"].as_array().unwrap().len(), 1);
@@ -188,11 +188,11 @@ fn a_wrong_hash_is_an_error_after_the_report() {
 
 #[test]
 fn a_manifest_beside_the_image_is_compared() {
-    let person = person();
-    let Some(()) = ext4(&person, |_| {}) else {
+    let user = user();
+    let Some(()) = ext4(&user, |_| {}) else {
         return;
     };
-    let told = inspect(&person, &["a.img", "--json"]).exits(0).stdout;
+    let told = inspect(&user, &["a.img", "--json"]).exits(0).stdout;
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["manifest"], Value::Null);
     let manifest = |sha256: &Value, size: u64| {
@@ -201,16 +201,16 @@ fn a_manifest_beside_the_image_is_compared() {
         serde_json::json!({ "version": 1, "image": image, "raw": raw, "more": 1 }).to_string()
     };
     let size = told["size"].as_u64().unwrap();
-    person.write("a.img.json", &manifest(&told["sha256"], size));
-    let ran = inspect(&person, &["a.img"]).exits(0);
+    user.write("a.img.json", &manifest(&told["sha256"], size));
+    let ran = inspect(&user, &["a.img"]).exits(0);
     let row = "manifest      the same image as in a.img.json";
     assert!(ran.stdout.contains(row), "{}", ran.stdout);
 
-    person.write("a.img.json", &manifest(&"0".repeat(64).into(), size + 1));
-    inspect(&person, &["a.img"])
+    user.write("a.img.json", &manifest(&"0".repeat(64).into(), size + 1));
+    inspect(&user, &["a.img"])
         .exits(2)
         .says(&["a.img.json is of another image: not the same size, sha256\n"]);
-    let json = inspect(&person, &["a.img", "--json"]).exits(2).stdout;
+    let json = inspect(&user, &["a.img", "--json"]).exits(2).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     let wrong = &json["manifest"]["mismatches"];
     assert_eq!(*wrong, serde_json::json!(["size", "sha256"]));
@@ -220,31 +220,31 @@ fn a_manifest_beside_the_image_is_compared() {
         ("{\"version\":2}", "a manifest of version 2, not 1"),
         ("\u{1}", "a.img.json is not a manifest"),
     ] {
-        person.write("a.img.json", text);
-        let ran = inspect(&person, &["a.img"]).exits(2).says(&[words]);
+        user.write("a.img.json", text);
+        let ran = inspect(&user, &["a.img"]).exits(2).says(&[words]);
         assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
     }
 }
 
 #[test]
 fn what_is_odd_beside_an_image_is_told_after_all_that_is_on_it() {
-    let person = person();
-    let Some(()) = ext4(&person, |_| {}) else {
+    let user = user();
+    let Some(()) = ext4(&user, |_| {}) else {
         return;
     };
     let list = "0".repeat(64) + "  another.img\n";
-    person.write("a.img.sha256", &list);
-    let ran = inspect(&person, &["a.img"]).exits(2);
+    user.write("a.img.sha256", &list);
+    let ran = inspect(&user, &["a.img"]).exits(2);
     assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
     ran.says(&["a.img.sha256 has no line for a.img"]);
 
     // A pipe that nobody writes to is not waited for.
-    let home = person.home.path();
+    let home = user.home.path();
     fs::remove_file(home.join("a.img.sha256")).unwrap();
     for name in ["a.img.sha256", "a.img.json"] {
         nix::unistd::mkfifo(&home.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
     }
-    let ran = inspect(&person, &["a.img"]).exits(2);
+    let ran = inspect(&user, &["a.img"]).exits(2);
     assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
     ran.says(&[
         "a.img.json is not a manifest: it is not a plain file",
@@ -254,20 +254,20 @@ fn what_is_odd_beside_an_image_is_told_after_all_that_is_on_it() {
 
 #[test]
 fn a_cut_image_is_told_with_all_that_is_left_of_it() {
-    let person = person();
-    let Some(()) = ext4(&person, |_| {}) else {
+    let user = user();
+    let Some(()) = ext4(&user, |_| {}) else {
         return;
     };
-    let image = person.home.path().join("a.img");
+    let image = user.home.path().join("a.img");
     let mut bytes = vec![0; 1 << 20];
     bytes[450] = 0x83;
     bytes[454..462].copy_from_slice(&[0, 8, 0, 0, 0, 0x20, 0, 0]);
     bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
     bytes.extend(fs::read(&image).unwrap());
     fs::write(&image, &bytes).unwrap();
-    inspect(&person, &["a.img"]).exits(0);
+    inspect(&user, &["a.img"]).exits(0);
     fs::write(&image, &bytes[..3 << 20]).unwrap();
-    let ran = inspect(&person, &["a.img"]).exits(2);
+    let ran = inspect(&user, &["a.img"]).exits(2);
     assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
     ran.says(&[
         "error: a.img: partition 1 ends at byte 5242880, beyond the end of the image at 3145728",
@@ -276,10 +276,10 @@ fn a_cut_image_is_told_with_all_that_is_left_of_it() {
 
 #[test]
 fn a_signal_ends_the_reading_of_a_large_image() {
-    let person = person();
-    let image = fs::File::create(person.home.path().join("large.img")).unwrap();
+    let user = user();
+    let image = fs::File::create(user.home.path().join("large.img")).unwrap();
     image.set_len(1 << 40).unwrap();
-    let running = Running::start(&mut person.sdbuild(&["inspect", "large.img"]));
+    let running = Running::start(&mut user.sdbuild(&["inspect", "large.img"]));
     std::thread::sleep(Duration::from_millis(500));
     let start = Instant::now();
     running.signal(Signal::SIGINT);

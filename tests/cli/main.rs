@@ -38,24 +38,24 @@ use support::*;
 /// A configuration that nobody complains of before it is evaluated.
 const GOOD: &str = "{ networking.hostName = \"x\"; }";
 
-/// A person whose engine is not there.
-fn person() -> Person {
-    Person::new().with("DOCKER_HOST", "unix:///nonexistent/engine.sock")
+/// A user whose engine is not there.
+fn user() -> User {
+    User::new().with("DOCKER_HOST", "unix:///nonexistent/engine.sock")
 }
 
-/// Builds as a user who is neither root nor in any group; the home folder is theirs to look at.
-fn as_nobody(person: &Person, more: &[&str]) -> Ran {
-    fs::set_permissions(person.home.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let binary = person.home.path().join("sdbuild");
+/// Builds as a user who is neither root nor in any group; the home directory is theirs to look at.
+fn as_nobody(user: &User, more: &[&str]) -> Ran {
+    fs::set_permissions(user.home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = user.home.path().join("sdbuild");
     fs::copy(env!("CARGO_BIN_EXE_sdbuild"), &binary).unwrap();
     let mut command = std::process::Command::new(&binary);
     command
         .args(["build", "--output"])
-        .arg(person.out())
+        .arg(user.out())
         .args(more);
     command
         .env_clear()
-        .envs(&person.environment)
-        .current_dir(person.home.path());
+        .envs(&user.environment)
+        .current_dir(user.home.path());
     ran(command.uid(65534).gid(65534))
 }

@@ -7,12 +7,12 @@ use std::process::Command;
 use clap::CommandFactory as _;
 use sdbuild::cli::Cli;
 
-use crate::person;
 use crate::support::{ran, root};
+use crate::user;
 
 /// What `sdbuild WORDS` writes to standard output.
 fn told(words: &[&str]) -> String {
-    ran(&mut person().sdbuild(words)).exits(0).stdout
+    ran(&mut user().sdbuild(words)).exits(0).stdout
 }
 
 /// Whole names of all commands, and each one's own long options.
@@ -110,9 +110,7 @@ fn a_mistyped_command_or_option_gets_a_suggestion() {
         (&["settings", "--outptu", "x"], "'--output'"),
         (&["completions", "bsh"], "'bash'"),
     ] {
-        ran(&mut person().sdbuild(words))
-            .exits(2)
-            .says(&[suggestion]);
+        ran(&mut user().sdbuild(words)).exits(2).says(&[suggestion]);
     }
 }
 

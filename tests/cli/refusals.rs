@@ -1,16 +1,16 @@
-//! What stops a build before it begins: flags, settings, the configuration, the folders, the engine.
+//! What stops a build before it begins: flags, settings, the configuration, the directories, the engine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 
 use crate::support::*;
-use crate::{GOOD, as_nobody, person};
+use crate::{GOOD, as_nobody, user};
 
 #[test]
 fn every_problem_is_listed_at_once() {
-    let person = person();
-    let ran = ran(&mut person.sdbuild(&["build", "--output", "nowhere"])).exits(2);
+    let user = user();
+    let ran = ran(&mut user.sdbuild(&["build", "--output", "nowhere"])).exits(2);
     ran.says(&[
         "sd-card.nix",
         "nowhere",
@@ -20,12 +20,12 @@ fn every_problem_is_listed_at_once() {
 }
 
 #[test]
-fn a_configuration_that_is_a_folder() {
-    let person = person();
-    fs::create_dir(person.home.path().join("sd-card.nix")).unwrap();
-    ran(&mut person.build(&[]))
+fn a_configuration_that_is_a_dir() {
+    let user = user();
+    fs::create_dir(user.home.path().join("sd-card.nix")).unwrap();
+    ran(&mut user.build(&[]))
         .exits(2)
-        .says(&["sd-card.nix is a folder"]);
+        .says(&["sd-card.nix is a directory"]);
 }
 
 #[test]
@@ -33,66 +33,66 @@ fn a_configuration_that_may_not_be_read() {
     if !root_is_here() {
         return;
     }
-    let person = person();
-    let config = person.write("sd-card.nix", GOOD);
+    let user = user();
+    let config = user.write("sd-card.nix", GOOD);
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
-    as_nobody(&person, &[])
+    as_nobody(&user, &[])
         .exits(2)
         .says(&["sd-card.nix", "ermission denied"]);
 }
 
 #[test]
-fn an_output_folder_that_may_not_be_written() {
+fn an_output_dir_that_may_not_be_written() {
     if !root_is_here() {
         return;
     }
-    let person = person();
-    person.write("sd-card.nix", GOOD);
-    as_nobody(&person, &[])
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    as_nobody(&user, &[])
         .exits(2)
-        .says(&["write to the output folder", "out", "ermission denied"])
-        .says(&["hint: name another folder with --output"]);
+        .says(&["write to the output directory", "out", "ermission denied"])
+        .says(&["hint: name another directory with --output"]);
 }
 
 #[test]
-fn an_output_folder_on_a_read_only_disk() {
+fn an_output_dir_on_a_read_only_disk() {
     if !root_is_here() {
         return;
     }
-    let person = person();
-    person.write("sd-card.nix", GOOD);
-    let build = person.build(&[]);
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    let build = user.build(&[]);
     // In a mount namespace of its own: the mount goes with the process.
     let mut mounted = std::process::Command::new("unshare");
     mounted.args(["--mount", "--propagation", "private", "sh", "-c"]);
     mounted.arg("mount -t tmpfs -o ro,size=64k none \"$0\" && exec \"$@\"");
-    mounted.arg(person.out());
+    mounted.arg(user.out());
     mounted.arg(build.get_program()).args(build.get_args());
-    mounted.env_clear().envs(&person.environment);
-    ran(mounted.current_dir(person.home.path()))
+    mounted.env_clear().envs(&user.environment);
+    ran(mounted.current_dir(user.home.path()))
         .exits(2)
-        .says(&["write to the output folder", "Read-only file system"])
-        .says(&["hint: name another folder with --output"]);
+        .says(&["write to the output directory", "Read-only file system"])
+        .says(&["hint: name another directory with --output"]);
 }
 
 #[test]
-fn an_output_folder_that_is_a_file() {
-    let person = person();
-    person.write("sd-card.nix", GOOD);
-    person.write("file", "");
-    ran(&mut person.sdbuild(&["build", "--output", "file"]))
+fn an_output_dir_that_is_a_file() {
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    user.write("file", "");
+    ran(&mut user.sdbuild(&["build", "--output", "file"]))
         .exits(2)
-        .says(&["file", "not a folder"]);
+        .says(&["file", "not a directory"]);
 }
 
 #[test]
 fn the_placeholder_stops_before_anything_else_is_asked() {
-    let person = person();
-    person.write(
+    let user = user();
+    user.write(
         "sd-card.nix",
         &fs::read_to_string(root().join("sd-card.nix")).unwrap(),
     );
-    let ran = ran(&mut person.build(&[]))
+    let ran = ran(&mut user.build(&[]))
         .exits(2)
         .says(&["line ", "placeholder", "ssh-keygen"]);
     let line = ran
@@ -110,12 +110,12 @@ fn the_placeholder_stops_before_anything_else_is_asked() {
 
 #[test]
 fn no_engine_is_the_machines_fault() {
-    let person = person();
-    person.write("sd-card.nix", GOOD);
-    ran(&mut person.build(&[]))
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    ran(&mut user.build(&[]))
         .exits(3)
         .says(&["no engine answers", "hint: "]);
-    assert!(person.outputs().is_empty());
+    assert!(user.outputs().is_empty());
 }
 
 #[test]
@@ -123,14 +123,14 @@ fn a_socket_that_may_not_be_used_says_which_group() {
     if !root_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", GOOD);
-    let socket = person.home.path().join("engine.sock");
+    let user = User::new();
+    user.write("sd-card.nix", GOOD);
+    let socket = user.home.path().join("engine.sock");
     let listener = UnixListener::bind(&socket).unwrap();
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).unwrap();
-    let person = person.with("DOCKER_HOST", format!("unix://{}", socket.display()));
-    fs::set_permissions(person.out(), fs::Permissions::from_mode(0o777)).unwrap();
-    as_nobody(&person, &[])
+    let user = user.with("DOCKER_HOST", format!("unix://{}", socket.display()));
+    fs::set_permissions(user.out(), fs::Permissions::from_mode(0o777)).unwrap();
+    as_nobody(&user, &[])
         .exits(3)
         .says(&["usermod -aG docker", "rootless"]);
     drop(listener);
@@ -138,76 +138,74 @@ fn a_socket_that_may_not_be_used_says_which_group() {
 
 #[test]
 fn an_empty_docker_host_counts_as_unset() {
-    let person = Person::new()
+    let user = User::new()
         .with("DOCKER_HOST", "")
         .with("DOCKER_CONTEXT", "none-such");
-    person.write("sd-card.nix", GOOD);
-    ran(&mut person.build(&[])).exits(3).says(&["none-such"]);
+    user.write("sd-card.nix", GOOD);
+    ran(&mut user.build(&[])).exits(3).says(&["none-such"]);
 }
 
 #[test]
 fn an_unknown_setting_is_named() {
-    let person = person();
-    person.write("sd-card.nix", GOOD);
-    person.write("sdbuild.toml", "nixpkg = '26.05'\n");
-    ran(&mut person.build(&[]))
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    user.write("sdbuild.toml", "nixpkg = '26.05'\n");
+    ran(&mut user.build(&[]))
         .exits(2)
         .says(&["sdbuild.toml", "nixpkg"]);
 }
 
 #[test]
-fn a_nixpkgs_folder_that_is_none() {
-    let person = person();
-    person.write("sd-card.nix", GOOD);
-    let empty = person.home.path().join("empty");
+fn a_nixpkgs_dir_that_is_none() {
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    let empty = user.home.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let words = ["build", "--nixpkgs", empty.to_str().unwrap()];
-    ran(&mut person.sdbuild(&words))
+    ran(&mut user.sdbuild(&words))
         .exits(2)
         .says(&["empty", "nixos/default.nix"]);
 }
 
 #[test]
 fn empty_variables_count_as_unset_and_bad_ones_are_named() {
-    let person = person()
-        .with("SDBUILD_CORES", "")
-        .with("SDBUILD_NIXPKGS", "");
-    person.write("sd-card.nix", GOOD);
-    ran(&mut person.sdbuild(&["build"])).exits(3);
+    let user = user().with("SDBUILD_CORES", "").with("SDBUILD_NIXPKGS", "");
+    user.write("sd-card.nix", GOOD);
+    ran(&mut user.sdbuild(&["build"])).exits(3);
     for (name, value) in [
         ("SDBUILD_COMPRESS", "zip"),
         ("SOURCE_DATE_EPOCH", "yesterday"),
     ] {
-        let person = self::person().with(name, value);
-        person.write("sd-card.nix", GOOD);
-        ran(&mut person.sdbuild(&["build"])).exits(2).says(&[value]);
+        let user = self::user().with(name, value);
+        user.write("sd-card.nix", GOOD);
+        ran(&mut user.sdbuild(&["build"])).exits(2).says(&[value]);
     }
-    let person = person.with("SDBUILD_JOBS", "many");
-    ran(&mut person.sdbuild(&["build"]))
+    let user = user.with("SDBUILD_JOBS", "many");
+    ran(&mut user.sdbuild(&["build"]))
         .exits(2)
         .says(&["SDBUILD_JOBS", "many"]);
-    let person = person.with("SDBUILD_JOBS", "0");
-    ran(&mut person.sdbuild(&["build"]))
+    let user = user.with("SDBUILD_JOBS", "0");
+    ran(&mut user.sdbuild(&["build"]))
         .exits(2)
         .says(&["SDBUILD_JOBS"]);
 }
 
 #[test]
-fn a_mirror_with_a_pass_word_is_refused_without_repeating_it() {
-    let person = person().with(
+fn a_mirror_with_a_password_is_refused_without_repeating_it() {
+    let user = user().with(
         "SDBUILD_DEBIAN_MIRROR",
         "http://me:s3cr3t@mirror.example/debian",
     );
-    person.write("sd-card.nix", GOOD);
-    let ran = ran(&mut person.build(&[])).exits(2);
+    user.write("sd-card.nix", GOOD);
+    let ran = ran(&mut user.build(&[])).exits(2);
     assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
 }
 
 #[test]
 fn a_program_is_on_the_leash_of_its_own_parent_only() {
     // Of init's, who did not start it.
-    let person = person();
+    let user = user();
     let stranger = ["leashed", "1", "--", "/bin/echo", "loose"];
-    let ran = ran(&mut person.sdbuild(&stranger)).exits(3);
+    let ran = ran(&mut user.sdbuild(&stranger)).exits(3);
     assert_eq!(ran.stdout, "");
 }

@@ -2,35 +2,35 @@
 
 use std::fs;
 
-use crate::person;
 use crate::support::*;
+use crate::user;
 
 #[test]
 fn every_layer_is_named() {
-    let person = person()
+    let user = user()
         .with("SDBUILD_CORES", "2")
         .with("SDBUILD_GLUE", "native");
-    let config = person.state.path().join(".config/sdbuild");
+    let config = user.state.path().join(".config/sdbuild");
     fs::create_dir_all(&config).unwrap();
     fs::write(
         config.join("sdbuild.toml"),
         "jobs = 3\nsystem = \"x86_64-linux\"\nnixpkgs = \"./tree\"\n",
     )
     .unwrap();
-    person.write(
+    user.write(
         "sdbuild.toml",
         "system = \"aarch64-linux\"\nforce = false\nemulation = \"host\"\n",
     );
-    let told = ran(&mut person.sdbuild(&["settings", "--output", "out"]))
+    let told = ran(&mut user.sdbuild(&["settings", "--output", "out"]))
         .exits(0)
         .stdout;
-    let project = person.home.path().join("sdbuild.toml");
-    let (project, user) = (project.display(), config.join("sdbuild.toml"));
-    let user = user.display();
-    let (home, tree) = (person.home.path().display(), config.join("./tree"));
+    let project = user.home.path().join("sdbuild.toml");
+    let (project, own) = (project.display(), config.join("sdbuild.toml"));
+    let own = own.display();
+    let (home, tree) = (user.home.path().display(), config.join("./tree"));
     for line in [
         format!("config               {home}/sd-card.nix  (default)"),
-        format!("nixpkgs              {}  ({user})", tree.display()),
+        format!("nixpkgs              {}  ({own})", tree.display()),
         format!("system               aarch64-linux  ({project})"),
         format!("emulation            host  ({project})"),
         "glue                 native  (environment, SDBUILD_GLUE)".to_owned(),
@@ -39,13 +39,13 @@ fn every_layer_is_named() {
         format!("force                false  ({project})"),
         "substituters         none  (environment, SDBUILD_SUBSTITUTERS)".to_owned(),
         "cores                2  (environment, SDBUILD_CORES)".to_owned(),
-        format!("jobs                 3  ({user})"),
+        format!("jobs                 3  ({own})"),
         "store                sdbuild-store  (default)".to_owned(),
         "dry-run              false  (default)".to_owned(),
     ] {
         assert!(told.lines().any(|l| l == line), "{line}\nis not in\n{told}");
     }
-    let told = ran(&mut person.sdbuild(&["settings", "--json"]))
+    let told = ran(&mut user.sdbuild(&["settings", "--json"]))
         .exits(0)
         .stdout;
     let json: serde_json::Value = serde_json::from_str(&told).unwrap();
@@ -58,18 +58,18 @@ fn every_layer_is_named() {
 
 #[test]
 fn an_unknown_key_is_refused_with_a_suggestion_in_both_files() {
-    let person = person();
-    person.write("sdbuild.toml", "\n outptu = 'x'\n");
-    ran(&mut person.build(&[])).exits(2).says(&[
+    let user = user();
+    user.write("sdbuild.toml", "\n outptu = 'x'\n");
+    ran(&mut user.build(&[])).exits(2).says(&[
         "`outptu` is no setting",
         "sdbuild.toml",
         "hint: did you mean `output`?",
     ]);
-    let person = crate::person().with("XDG_CONFIG_HOME", person.state.path().to_str().unwrap());
-    let config = person.environment["XDG_CONFIG_HOME"].clone() + "/sdbuild";
+    let user = crate::user().with("XDG_CONFIG_HOME", user.state.path().to_str().unwrap());
+    let config = user.environment["XDG_CONFIG_HOME"].clone() + "/sdbuild";
     fs::create_dir_all(&config).unwrap();
     fs::write(config.clone() + "/sdbuild.toml", "core = 1").unwrap();
-    ran(&mut person.sdbuild(&["settings"])).exits(2).says(&[
+    ran(&mut user.sdbuild(&["settings"])).exits(2).says(&[
         "`core` is no setting",
         &config,
         "hint: did you mean `cores`?",
@@ -77,7 +77,7 @@ fn an_unknown_key_is_refused_with_a_suggestion_in_both_files() {
 }
 
 #[test]
-fn a_value_of_the_wrong_kind_is_the_persons_mistake() {
+fn a_value_of_the_wrong_kind_is_the_users_mistake() {
     for (text, word) in [
         ("cores = 'many'", "cores"),
         ("emulation = 'magic'", "magic"),
@@ -85,11 +85,9 @@ fn a_value_of_the_wrong_kind_is_the_persons_mistake() {
         ("jobs = 0", "jobs"),
         ("system = 'z80-linux'", "z80"),
     ] {
-        let person = person();
-        person.write("sdbuild.toml", text);
-        ran(&mut person.sdbuild(&["settings"]))
-            .exits(2)
-            .says(&[word]);
+        let user = user();
+        user.write("sdbuild.toml", text);
+        ran(&mut user.sdbuild(&["settings"])).exits(2).says(&[word]);
     }
 }
 
@@ -98,13 +96,13 @@ fn somebody_elses_home_has_no_settings_for_us() {
     if !root_is_here() {
         return;
     }
-    let person = person();
-    person.write("sd-card.nix", crate::GOOD);
-    let closed = person.state.path().join("closed");
+    let user = user();
+    user.write("sd-card.nix", crate::GOOD);
+    let closed = user.state.path().join("closed");
     fs::create_dir(&closed).unwrap();
     fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let person = person.with("XDG_CONFIG_HOME", closed.to_str().unwrap());
-    let told = crate::as_nobody(&person, &[]);
+    let user = user.with("XDG_CONFIG_HOME", closed.to_str().unwrap());
+    let told = crate::as_nobody(&user, &[]);
     assert!(!told.stderr.contains("sdbuild.toml"), "{}", told.stderr);
     told.says(&["no engine answers"]);
 }

@@ -2,20 +2,20 @@
 
 use std::fs;
 
-use crate::person;
 use crate::support::*;
+use crate::user;
 
 #[test]
 fn without_an_engine_the_rest_is_shown() {
-    let person = person().with("XDG_CACHE_HOME", "/nonexistent/cache");
-    let runs = person.state.path().join(".local/state/sdbuild/runs");
+    let user = user().with("XDG_CACHE_HOME", "/nonexistent/cache");
+    let runs = user.state.path().join(".local/state/sdbuild/runs");
     fs::create_dir_all(&runs).unwrap();
     fs::write(runs.join("0123456789ab"), "unix:///gone.sock").unwrap();
-    let logs = person.state.path().join(".local/state/sdbuild/logs");
+    let logs = user.state.path().join(".local/state/sdbuild/logs");
     fs::create_dir_all(&logs).unwrap();
     fs::write(logs.join("build-0123456789ab.log"), "x".repeat(5000)).unwrap();
 
-    let told = ran(&mut person.sdbuild(&["status"])).exits(0).stdout;
+    let told = ran(&mut user.sdbuild(&["status"])).exits(0).stdout;
     let words = [
         "no engine answers at unix:///nonexistent/engine.sock",
         "0123456789ab",
@@ -31,7 +31,7 @@ fn without_an_engine_the_rest_is_shown() {
         assert!(line.chars().count() <= 80, "{line}");
     }
 
-    let told = ran(&mut person.sdbuild(&["status", "--json"]))
+    let told = ran(&mut user.sdbuild(&["status", "--json"]))
         .exits(0)
         .stdout;
     let json: serde_json::Value = serde_json::from_str(&told).unwrap();
@@ -48,9 +48,9 @@ fn without_an_engine_the_rest_is_shown() {
 }
 
 #[test]
-fn looking_makes_no_folder() {
-    let person = person();
-    let before = names(person.state.path());
-    ran(&mut person.sdbuild(&["status"])).exits(0);
-    assert_eq!(names(person.state.path()), before);
+fn looking_makes_no_dir() {
+    let user = user();
+    let before = names(user.state.path());
+    ran(&mut user.sdbuild(&["status"])).exits(0);
+    assert_eq!(names(user.state.path()), before);
 }

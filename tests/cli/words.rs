@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::*;
-use crate::{GOOD, person};
+use crate::{GOOD, user};
 
 #[test]
 fn the_version_is_the_crates() {
-    let ran = ran(&mut person().sdbuild(&["--version"])).exits(0);
+    let ran = ran(&mut user().sdbuild(&["--version"])).exits(0);
     assert_eq!(
         ran.stdout,
         concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n")
@@ -18,7 +18,7 @@ fn the_version_is_the_crates() {
 
 #[test]
 fn the_help_names_every_flag_that_stays() {
-    let help = ran(&mut person().sdbuild(&["build", "--help"]))
+    let help = ran(&mut user().sdbuild(&["build", "--help"]))
         .exits(0)
         .stdout;
     let flags = [
@@ -33,7 +33,7 @@ fn the_help_names_every_flag_that_stays() {
     for flag in flags {
         assert!(help.contains(flag), "{flag} is not in\n{help}");
     }
-    let help = ran(&mut person().sdbuild(&["clean", "--help"]))
+    let help = ran(&mut user().sdbuild(&["clean", "--help"]))
         .exits(0)
         .stdout;
     assert!(
@@ -44,28 +44,28 @@ fn the_help_names_every_flag_that_stays() {
 
 #[test]
 fn a_mistyped_flag_is_a_usage_error_with_a_suggestion() {
-    ran(&mut person().sdbuild(&["build", "--confg", "x"]))
+    ran(&mut user().sdbuild(&["build", "--confg", "x"]))
         .exits(2)
         .says(&["--config"]);
-    ran(&mut person().sdbuild(&[])).exits(2);
-    ran(&mut person().sdbuild(&["build", "--system", "z80-linux"]))
+    ran(&mut user().sdbuild(&[])).exits(2);
+    ran(&mut user().sdbuild(&["build", "--system", "z80-linux"]))
         .exits(2)
         .says(&["z80-linux"]);
 }
 
 #[test]
 fn quiet_says_nothing_but_the_error() {
-    let person = person();
-    person.write("sd-card.nix", GOOD);
-    let ran = ran(&mut person.build(&["--quiet"])).exits(3);
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    let ran = ran(&mut user.build(&["--quiet"])).exits(3);
     assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
 }
 
 #[test]
 fn events_for_programs_are_all_that_is_on_standard_error() {
-    let person = person().with("CLICOLOR_FORCE", "1");
-    person.write("sd-card.nix", GOOD);
-    let ran = ran(&mut person.build(&["--json-events"])).exits(3);
+    let user = user().with("CLICOLOR_FORCE", "1");
+    user.write("sd-card.nix", GOOD);
+    let ran = ran(&mut user.build(&["--json-events"])).exits(3);
     let objects: Vec<serde_json::Value> = ran
         .stderr
         .lines()
@@ -80,19 +80,16 @@ fn events_for_programs_are_all_that_is_on_standard_error() {
     );
     assert!(failed["hints"][0].is_string(), "{failed}");
     assert!(objects.iter().all(|object| object["version"] == 1));
-    let usage = person
-        .build(&["--json-events", "--quiet"])
-        .status()
-        .unwrap();
+    let usage = user.build(&["--json-events", "--quiet"]).status().unwrap();
     assert_eq!(usage.code(), Some(2));
 }
 
 #[test]
 fn colours_are_where_they_are_wanted() {
     let coloured = |name: &str, value: &str, also: &str| {
-        let person = person().with(name, value).with("NO_COLOR", also);
-        person.write("sd-card.nix", GOOD);
-        let ran = ran(&mut person.build(&[])).exits(3);
+        let user = user().with(name, value).with("NO_COLOR", also);
+        user.write("sd-card.nix", GOOD);
+        let ran = ran(&mut user.build(&[])).exits(3);
         assert!(ran.stderr.contains("no engine answers"), "{}", ran.stderr);
         ran.stderr.contains('\u{1b}')
     };
@@ -104,15 +101,15 @@ fn colours_are_where_they_are_wanted() {
 
 #[test]
 fn a_closed_or_full_standard_error_changes_no_exit_code() {
-    let person = person();
-    person.write("sd-card.nix", GOOD);
+    let user = user();
+    user.write("sd-card.nix", GOOD);
     let full = fs::OpenOptions::new()
         .write(true)
         .open(Path::new("/dev/full"))
         .unwrap();
     let (_, closed) = std::io::pipe().unwrap();
     for stderr in [Stdio::from(full), closed.into()] {
-        let status = person.build(&[]).stderr(stderr).status().unwrap();
+        let status = user.build(&[]).stderr(stderr).status().unwrap();
         assert_eq!(status.code(), Some(3));
     }
 }
@@ -127,17 +124,17 @@ fn no_text_names_a_command_that_does_not_exist() {
         "sd-card.nix",
     ];
     let mut files: Vec<_> = named.map(|name| root().join(name)).into();
-    let mut folders = vec![root().join("src"), root().join("containers")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
+    let mut dirs = vec![root().join("src"), root().join("containers")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap().flatten() {
             if entry.path().is_dir() {
-                folders.push(entry.path());
+                dirs.push(entry.path());
             } else {
                 files.push(entry.path());
             }
         }
     }
-    let help = ran(&mut person().sdbuild(&["--help"])).exits(0).stdout;
+    let help = ran(&mut user().sdbuild(&["--help"])).exits(0).stdout;
     let mut named = 0;
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_default();

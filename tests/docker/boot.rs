@@ -20,14 +20,14 @@ use crate::support::*;
 const ROOT: &str = "?offset=39845888";
 
 /// The example's image, and the key that it lets in.
-fn image(person: &Person) -> (PathBuf, PathBuf) {
-    let (private, public) = key(person);
-    person.write("sd-card.nix", &example(&public));
-    (ran(&mut person.build(&[])).exits(0).image(), private)
+fn image(user: &User) -> (PathBuf, PathBuf) {
+    let (private, public) = key(user);
+    user.write("sd-card.nix", &example(&public));
+    (ran(&mut user.build(&[])).exits(0).image(), private)
 }
 
-fn boot(person: &Person, image: &Path, more: &[&str]) -> Ran {
-    let mut command = person.sdbuild(&["boot", image.to_str().unwrap()]);
+fn boot(user: &User, image: &Path, more: &[&str]) -> Ran {
+    let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
     ran(command.args(more))
 }
 
@@ -49,8 +49,8 @@ fn broken(image: &Path, name: &str, request: &str) -> PathBuf {
 }
 
 /// Neither our unpacked image nor QEMU's temporary file is left.
-fn nothing_is_left(person: &Person) {
-    let scratch = Path::new(&person.environment["XDG_CACHE_HOME"]).join("sdbuild");
+fn nothing_is_left(user: &User) {
+    let scratch = Path::new(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
     let mut left = names(&scratch);
     left.retain(|name| name.starts_with(".tmp") || name.starts_with("vl."));
     assert_eq!(left, [""; 0]);
@@ -61,12 +61,12 @@ fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = Person::new();
-    let (image, key) = image(&person);
+    let user = User::new();
+    let (image, key) = image(&user);
     let before = fs::metadata(&image).unwrap();
     let login = ["--ssh-key", key.to_str().unwrap()];
     let run = ["--run", "uname -m; cat /etc/hostname; touch /new && exit 7"];
-    let there = boot(&person, &image, &[login, run].concat()).exits(7);
+    let there = boot(&user, &image, &[login, run].concat()).exits(7);
     assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
     there.says(&["logged in over SSH as root", "ended with 7 on the machine"]);
 
@@ -81,10 +81,10 @@ fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
     );
     let packed = image.with_extension("img.zst");
     let run = ["--run", "test ! -e /new && echo fresh"];
-    let there = boot(&person, &packed, &[login, run].concat()).exits(0);
+    let there = boot(&user, &packed, &[login, run].concat()).exits(0);
     assert_eq!(there.stdout, "fresh\n");
     there.says(&["unpack the image: done"]);
-    nothing_is_left(&person);
+    nothing_is_left(&user);
     let after = fs::metadata(&image).unwrap();
     let told = |m: &fs::Metadata| (m.mtime(), m.mtime_nsec(), m.ctime_nsec(), m.len());
     assert_eq!(told(&before), told(&after));
@@ -95,8 +95,8 @@ fn broken_images_are_told_apart() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = Person::new();
-    let (image, key) = image(&person);
+    let user = User::new();
+    let (image, key) = image(&user);
     let login = [
         "--until-ssh",
         "--timeout",
@@ -107,11 +107,11 @@ fn broken_images_are_told_apart() {
     let listing = debugfs(&image, "ls -p /boot/nixos");
     let kernel = listing.split('/').find(|name| name.ends_with("Image"));
     let request = format!("rm /boot/nixos/{}", kernel.unwrap());
-    boot(&person, &broken(&image, "kernel.img", &request), &login)
+    boot(&user, &broken(&image, "kernel.img", &request), &login)
         .exits(4)
         .says(&["a kernel that is not in the image", "  > => ", "hint: "]);
     let image = broken(&image, "label.img", "ssv volume_name OTHER");
-    boot(&person, &image, &login).exits(4).says(&[
+    boot(&user, &image, &login).exits(4).says(&[
         "no root file system LABEL=NIXOS_SD",
         "hint: ",
         "rootVolumeLabel",
@@ -123,11 +123,11 @@ fn a_machine_that_is_up_but_lets_nobody_in() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     let off = "  networking.hostName = \"closed\";";
-    person.write("sd-card.nix", &configuration(off));
-    let image = ran(&mut person.build(&[])).exits(0).image();
-    let (key, _) = key(&person);
+    user.write("sd-card.nix", &configuration(off));
+    let image = ran(&mut user.build(&[])).exits(0).image();
+    let (key, _) = key(&user);
     let login = [
         "--until-ssh",
         "--timeout",
@@ -135,7 +135,7 @@ fn a_machine_that_is_up_but_lets_nobody_in() {
         "--ssh-key",
         key.to_str().unwrap(),
     ];
-    boot(&person, &image, &login).exits(4).says(&[
+    boot(&user, &image, &login).exits(4).says(&[
         "no login within 40 s",
         "nothing answers on its SSH port",
         "hint: set services.openssh.enable",
@@ -143,8 +143,8 @@ fn a_machine_that_is_up_but_lets_nobody_in() {
 }
 
 /// An image without anything in it: U-Boot waits at its prompt.
-fn blank(person: &Person) -> PathBuf {
-    let path = person.write("blank.img", "");
+fn blank(user: &User) -> PathBuf {
+    let path = user.write("blank.img", "");
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_len(64 << 20).unwrap();
     path
@@ -155,14 +155,14 @@ fn nothing_that_can_be_started_is_known_at_once() {
     if !boot_is_here() {
         return;
     }
-    let person = Person::new();
-    let image = blank(&person);
-    boot(&person, &image, &["--until-ssh", "--timeout", "60"])
+    let user = User::new();
+    let image = blank(&user);
+    boot(&user, &image, &["--until-ssh", "--timeout", "60"])
         .exits(4)
         .says(&["no bootable device"]);
     let pc = ["--until-ssh", "--timeout", "60", "--system", "x86_64-linux"];
     if Path::new("/usr/bin/qemu-system-x86_64").exists() {
-        boot(&person, &image, &pc)
+        boot(&user, &image, &pc)
             .exits(4)
             .says(&["no bootable device"]);
     }
@@ -200,15 +200,15 @@ fn no_machine_outlives_sdbuild() {
     if !boot_is_here() {
         return;
     }
-    let person = Person::new();
-    let image = blank(&person);
+    let user = User::new();
+    let image = blank(&user);
     for signal in [
         Signal::SIGINT,
         Signal::SIGTERM,
         Signal::SIGHUP,
         Signal::SIGKILL,
     ] {
-        let mut command = person.sdbuild(&["boot", "-v", "--until-ssh"]);
+        let mut command = user.sdbuild(&["boot", "-v", "--until-ssh"]);
         let mut running = Running::start(command.arg(&image));
         // Not before: QEMU gives up by itself when its image goes while it starts.
         running.until("U-Boot 20");
@@ -217,7 +217,7 @@ fn no_machine_outlives_sdbuild() {
         assert_eq!(running.finish().signal, Some(signal as i32));
         within(Duration::from_secs(3), "QEMU is gone", || is_gone(qemu));
     }
-    nothing_is_left(&person);
+    nothing_is_left(&user);
 }
 
 #[test]
@@ -225,8 +225,8 @@ fn the_terminal_is_given_back_whatever_happens() {
     if !boot_is_here() {
         return;
     }
-    let person = Person::new();
-    let image = blank(&person);
+    let user = User::new();
+    let image = blank(&user);
     for (signal, whom) in [
         (Signal::SIGINT, "sdbuild"),
         (Signal::SIGKILL, "sdbuild"),
@@ -238,7 +238,7 @@ fn the_terminal_is_given_back_whatever_happens() {
             !settings.local_flags.contains(LocalFlags::ICANON)
         };
         let side = || Stdio::from(pty.slave.try_clone().unwrap());
-        let mut command = person.sdbuild(&["boot", image.to_str().unwrap()]);
+        let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
         let mut child = command
             .stdin(side())
             .stdout(side())

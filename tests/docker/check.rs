@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::support::*;
 
-fn check(person: &Person, file: &str, text: &str) -> Ran {
-    person.write(file, text);
+fn check(user: &User, file: &str, text: &str) -> Ran {
+    user.write(file, text);
     let mini = mini_nixpkgs();
     let words = ["check", "--json", "--config", file, "--nixpkgs"];
-    ran(person.sdbuild(&words).arg(mini))
+    ran(user.sdbuild(&words).arg(mini))
 }
 
 fn report(checked: &Ran) -> Value {
@@ -33,7 +33,7 @@ fn configurations_walk_into_every_trap() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     let shut = format!(
         "{{ lib, ... }}: {{\n  {IMAGE}\n  nixpkgs.hostPlatform = \"x86_64-linux\";\n  \
          boot.loader.generic-extlinux-compatible.enable = lib.mkForce false;\n  \
@@ -43,7 +43,7 @@ fn configurations_walk_into_every_trap() {
          networking = {{ useDHCP = false; wireless.enable = true; firewall.enable = true; }};\n  \
          services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n}}\n"
     );
-    let checked = check(&person, "shut.nix", &shut).exits(6);
+    let checked = check(&user, "shut.nix", &shut).exits(6);
     assert_eq!(
         ids(&checked),
         [
@@ -69,7 +69,7 @@ fn configurations_walk_into_every_trap() {
     );
 
     let bare = "{ boot.loader.grub.enable = true; }";
-    let checked = check(&person, "bare.nix", bare).exits(6);
+    let checked = check(&user, "bare.nix", bare).exits(6);
     assert_eq!(
         ids(&checked),
         [
@@ -85,9 +85,9 @@ fn configurations_walk_into_every_trap() {
 
     let installer = IMAGE.replace("aarch64.nix", "aarch64-installer.nix");
     let text = format!("{{ {installer} system.stateVersion = \"26.05\"; }}");
-    let checked = check(&person, "installer.nix", &text).exits(6);
+    let checked = check(&user, "installer.nix", &text).exits(6);
     assert_eq!(ids(&checked), ["console-is-open", "ssh-turns-away"]);
-    assert_eq!(person.outputs(), [""; 0]);
+    assert_eq!(user.outputs(), [""; 0]);
     before.is_unchanged();
 }
 
@@ -96,26 +96,22 @@ fn a_good_configuration_is_told_so_and_one_that_is_wrong_as_a_build_tells_it() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    let (_, public) = key(&person);
-    let checked = check(&person, "sd-card.nix", &example(&public)).exits(0);
+    let user = User::new();
+    let (_, public) = key(&user);
+    let checked = check(&user, "sd-card.nix", &example(&public)).exits(0);
     let told = report(&checked);
     assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
     assert_eq!(told["lets_in"][0], "root with a key", "{told}");
     assert!(!checked.stderr.contains("emulation"), "{}", checked.stderr);
 
-    check(
-        &person,
-        "typo.nix",
-        &example(&public).replace("htop", "htpo"),
-    )
-    .exits(2)
-    .says(&["undefined variable 'htpo'", "typo.nix:", "log: "]);
+    check(&user, "typo.nix", &example(&public).replace("htop", "htpo"))
+        .exits(2)
+        .says(&["undefined variable 'htpo'", "typo.nix:", "log: "]);
     // What is found before the error is still told.
     let late = "sdImage.compressImage = false; boot.kernelParams = [ 1 ]; services.openssh.ports = [ 2222 ];\n  \
         networking.firewall = { enable = true; }; services.openssh.openFirewall = false;";
     let text = example(&public).replace("sdImage.compressImage = false;", late);
-    let checked = check(&person, "late.nix", &text).exits(2);
+    let checked = check(&user, "late.nix", &text).exits(2);
     assert_eq!(report(&checked)["evaluates"], false);
     assert_eq!(ids(&checked), ["firewall"]);
     assert!(
@@ -130,11 +126,11 @@ fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    let (_, public) = key(&person);
+    let user = User::new();
+    let (_, public) = key(&user);
     let shown = "    mkdir -p $out/sd-image $out/nix-support\n    cp ${told} $out/sd-image/told.img\n    \
         echo \"file sd-image $out/sd-image/told.img\" > $out/nix-support/hydra-build-products";
-    person.write(
+    user.write(
         "sd-card.nix",
         &format!(
             "{{ config, lib, pkgs, ... }}: let\n  root = config.users.users.root.openssh.authorizedKeys;\n  \
@@ -156,7 +152,7 @@ fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
         "--set",
         "services.openssh.ports=[ 2222 ]",
     ];
-    let plan = ran(person.build(&words).arg("--dry-run=plan"))
+    let plan = ran(user.build(&words).arg("--dry-run=plan"))
         .exits(0)
         .stdout;
     for line in [
@@ -167,14 +163,14 @@ fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
     }
     let traps = |more: &[&str]| {
         let mini = mini_nixpkgs();
-        let mut check = person.sdbuild(&["check", "--json", "--nixpkgs"]);
+        let mut check = user.sdbuild(&["check", "--json", "--nixpkgs"]);
         ids(&ran(check.arg(mini).args(more)))
     };
     let off = "ssh-off".to_owned();
     assert!(traps(&words).contains(&off));
     let on = ["--set", "services.openssh.enable=true"];
     assert!(!traps(&on).contains(&off), "it is checked too");
-    let image = ran(&mut person.build(&words)).exits(0).image();
+    let image = ran(&mut user.build(&words)).exits(0).image();
     let told: Value = serde_json::from_slice(&std::fs::read(image).unwrap()).unwrap();
     assert_eq!(told["name"], "kitchen");
     assert_eq!(told["zone"], "Europe/Berlin");

@@ -6,13 +6,12 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// A person with a cache and a store of their own, so that cleaning costs the other tests nothing.
-fn person() -> Person {
-    let person = Person::new();
-    let cache = person.home.path().join("cache");
+/// A user with a cache and a store of their own, so that cleaning costs the other tests nothing.
+fn user() -> User {
+    let user = User::new();
+    let cache = user.home.path().join("cache");
     let cache = cache.to_str().unwrap().to_owned();
-    person
-        .with("XDG_CACHE_HOME", cache)
+    user.with("XDG_CACHE_HOME", cache)
         .with("SDBUILD_STORE", "sdbuild-store-clean")
 }
 
@@ -21,7 +20,7 @@ fn clean_lists_asks_and_removes_only_ours() {
     if !engine_is_here() {
         return;
     }
-    let person = person();
+    let user = user();
     docker(&[
         "volume",
         "create",
@@ -30,23 +29,23 @@ fn clean_lists_asks_and_removes_only_ours() {
         "sdbuild-store-clean",
     ]);
     docker(&["volume", "create", "sdbuild-store-not-labelled"]);
-    let object = person.write("cache/sdbuild/sha256/x", "not a download of ours");
-    let own = person.write("cache/other/precious", "x");
+    let object = user.write("cache/sdbuild/sha256/x", "not a download of ours");
+    let own = user.write("cache/other/precious", "x");
 
-    let listed = ran(&mut person.sdbuild(&["clean", "--dry-run"])).exits(0);
+    let listed = ran(&mut user.sdbuild(&["clean", "--dry-run"])).exits(0);
     assert!(
         listed.stdout.contains("sdbuild-store-clean"),
         "{}",
         listed.stdout
     );
     assert!(!listed.stdout.contains("not-labelled"), "{}", listed.stdout);
-    let unasked = ran(&mut person.sdbuild(&["clean"])).exits(2);
+    let unasked = ran(&mut user.sdbuild(&["clean"])).exits(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     assert!(docker(&["volume", "ls"]).contains("sdbuild-store-clean"));
 
     // The images and the store of the other tests are kept out of it by their own use of them.
     let _holder = Holder::start();
-    ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
+    ran(&mut user.sdbuild(&["clean", "--yes"])).exits(0);
     let volumes = docker(&["volume", "ls"]);
     assert!(!volumes.contains("sdbuild-store-clean"), "{volumes}");
     assert!(volumes.contains("sdbuild-store-not-labelled"));
@@ -62,21 +61,21 @@ fn clean_lists_asks_and_removes_only_ours() {
 /// A build under way, which holds images, store and handler.
 struct Holder {
     running: Option<Running>,
-    _person: Person,
+    _user: User,
 }
 
 impl Holder {
     fn start() -> Self {
-        let person = Person::new();
-        person.write(
+        let user = User::new();
+        user.write(
             "sd-card.nix",
             &product("    echo holding on\n    sleep 600"),
         );
-        let mut running = Running::start(&mut person.build(&["-v"]));
+        let mut running = Running::start(&mut user.build(&["-v"]));
         running.until("holding on");
         Self {
             running: Some(running),
-            _person: person,
+            _user: user,
         }
     }
 }
@@ -101,7 +100,7 @@ fn a_live_run_is_left_alone_and_named() {
         .strip_prefix("sdbuild-builder-")
         .unwrap()
         .to_owned();
-    let cleaned = ran(&mut person().sdbuild(&["clean", "--yes"])).exits(0);
+    let cleaned = ran(&mut user().sdbuild(&["clean", "--yes"])).exits(0);
     assert!(cleaned.stderr.contains(&run), "{}", cleaned.stderr);
     assert_eq!(
         (our_handlers(), containers("builder")),
@@ -118,14 +117,14 @@ fn downloads_and_logs_are_counted_and_removed() {
     if !engine_is_here() {
         return;
     }
-    let person = person();
-    let cache = person.home.path().join("cache/sdbuild");
-    person.write("sd-card.nix", &product("    exit 3"));
-    ran(&mut person.build(&[])).exits(4);
-    let logs = person.state.path().join(".local/state/sdbuild/logs");
+    let user = user();
+    let cache = user.home.path().join("cache/sdbuild");
+    user.write("sd-card.nix", &product("    exit 3"));
+    ran(&mut user.build(&[])).exits(4);
+    let logs = user.state.path().join(".local/state/sdbuild/logs");
     assert_eq!(names(&logs).len(), 1);
     let _store = Kept::store();
-    ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
+    ran(&mut user.sdbuild(&["clean", "--yes"])).exits(0);
     assert!(!logs.exists() || names(&logs).is_empty());
     assert!(
         !cache.join("sha256").exists() || fs::read_dir(cache.join("sha256")).unwrap().count() == 0

@@ -3,10 +3,10 @@
 use crate::support::*;
 
 fn build(text: &str) -> Ran {
-    let person = Person::new();
-    person.write("sd-card.nix", text);
-    let ran = ran(&mut person.build(&["--glue", "emulated"]));
-    assert_eq!(person.outputs(), [""; 0]);
+    let user = User::new();
+    user.write("sd-card.nix", text);
+    let ran = ran(&mut user.build(&["--glue", "emulated"]));
+    assert_eq!(user.outputs(), [""; 0]);
     ran
 }
 
@@ -64,7 +64,7 @@ fn a_file_that_stays_behind_and_a_platform_that_nobody_has_are_met_for_real() {
     .exits(2)
     .says(&[
         "/build/outside",
-        "hint: only the configuration's folder goes into the builder",
+        "hint: only the configuration's directory goes into the builder",
     ]);
     let other = "derivation { name = \"x\"; system = \"riscv64-linux\"; builder = \"/x\"; }";
     build(&configuration(&format!(

@@ -168,7 +168,7 @@ fn an_image_comes_out_whole_with_its_holes() {
     assert_eq!(image.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
     assert!(std::fs::read(&image.path).unwrap() == content);
     assert!(image.path.metadata().unwrap().blocks() * 512 < 1 << 20);
-    assert_eq!(names(dir.path()), Person::beside(&image.path));
+    assert_eq!(names(dir.path()), User::beside(&image.path));
 
     let failure = copied(&result(&list, b"new"), dir.path(), false).unwrap_err();
     assert_eq!(failure.class, Class::Usage);
@@ -196,13 +196,13 @@ fn a_list_of_products_that_is_none_is_refused() {
     if !engine_is_here() {
         return;
     }
-    let folder = ("nix-support", EntryType::Directory, &b""[..]);
+    let dir = ("nix-support", EntryType::Directory, &b""[..]);
     let long = "#".repeat(70_000);
     refused(LIST, &[("x", EntryType::Directory, b"")]);
-    refused("not a folder", &[("", EntryType::Regular, b"x")]);
+    refused("not a directory", &[("", EntryType::Regular, b"x")]);
     refused(
         "symbolic link",
-        &[folder, (LIST, EntryType::Symlink, b"/etc/passwd")],
+        &[dir, (LIST, EntryType::Symlink, b"/etc/passwd")],
     );
     refused(
         "symbolic link",
@@ -213,11 +213,11 @@ fn a_list_of_products_that_is_none_is_refused() {
     );
     refused(
         "too large",
-        &[folder, (LIST, EntryType::Regular, long.as_bytes())],
+        &[dir, (LIST, EntryType::Regular, long.as_bytes())],
     );
     refused(
         "UTF-8",
-        &[folder, (LIST, EntryType::Regular, b"file sd-image \xff")],
+        &[dir, (LIST, EntryType::Regular, b"file sd-image \xff")],
     );
 }
 

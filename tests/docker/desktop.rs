@@ -12,9 +12,9 @@ fn a_simulated_docker_desktop_is_named_and_builds_with_private_emulation() {
         return;
     }
     let before = Machine::now();
-    let desktop = Desktop::start(Refuses::Folders);
-    let person = desktop.person();
-    let doctor = ran(&mut person.sdbuild(&["doctor", "--json"])).stdout;
+    let desktop = Desktop::start(Refuses::Dirs);
+    let user = desktop.user();
+    let doctor = ran(&mut user.sdbuild(&["doctor", "--json"])).stdout;
     for part in [
         " in Docker Desktop answers at ",
         "6.12.54-linuxkit",
@@ -23,8 +23,8 @@ fn a_simulated_docker_desktop_is_named_and_builds_with_private_emulation() {
         assert!(doctor.contains(part), "`{part}` is not in:\n{doctor}");
     }
 
-    person.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let built = ran(&mut person.build(&[])).exits(0).says(&[
+    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let built = ran(&mut user.build(&[])).exits(0).says(&[
         "Mounts denied",
         "going on with a handler that the builder alone has",
     ]);
@@ -33,13 +33,13 @@ fn a_simulated_docker_desktop_is_named_and_builds_with_private_emulation() {
 }
 
 /// The emulator of our own container image, as a file of this machine.
-fn emulator(person: &Person) -> PathBuf {
+fn emulator(user: &User) -> PathBuf {
     let format = "{{.Repository}}:{{.Tag}}";
     let images = docker_lines(&["images", "--format", format, "sdbuild/registrar"]);
     let machine = |image: &str| docker(&["inspect", "--format", "{{.Architecture}}", image]);
     let ours = |image: &&String| machine(image).trim() == "amd64";
     let container = docker(&["create", images.iter().find(ours).unwrap()]);
-    let path = person.home.path().join("qemu-aarch64");
+    let path = user.home.path().join("qemu-aarch64");
     let from = format!("{}:/sdbuild/qemu-aarch64", container.trim());
     docker(&["cp", "--follow-link", &from, path.to_str().unwrap()]);
     docker(&["rm", container.trim()]);
@@ -53,8 +53,8 @@ fn a_simulated_docker_desktop_that_refuses_private_emulation_too_builds_with_its
     }
     let before = Machine::now();
     let desktop = Desktop::start(Refuses::Profiles);
-    let person = desktop.person();
-    person.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let user = desktop.user();
+    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let goes_on = [
         "Mounts denied",
         "going on with a handler that the builder alone has",
@@ -62,12 +62,12 @@ fn a_simulated_docker_desktop_that_refuses_private_emulation_too_builds_with_its
         "going on with the handler that is there, if there is one",
     ];
     if !machine_emulates() {
-        let nothing = ran(&mut person.build(&[])).exits(3).says(&goes_on);
+        let nothing = ran(&mut user.build(&[])).exits(3).says(&goes_on);
         nothing.says(&["error: start the registrar", "xec format error"]);
         before.is_unchanged();
     }
-    let theirs = Handler::of_a_desktop("qemu-aarch64-desktop", &emulator(&person));
-    let built = ran(&mut person.build(&[])).exits(0).says(&goes_on);
+    let theirs = Handler::of_a_desktop("qemu-aarch64-desktop", &emulator(&user));
+    let built = ran(&mut user.build(&[])).exits(0).says(&goes_on);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     assert!(handlers().contains_key(&theirs.0), "it is theirs");
     drop(theirs);

@@ -16,22 +16,22 @@ use nix::unistd::Pid;
 
 use crate::support::*;
 
-/// A person whose machine has an SSH client and nothing else.
-fn without_qemu() -> Person {
-    let person = Person::new();
-    let programs = person.state.path().join("bin");
+/// A user whose machine has an SSH client and nothing else.
+fn without_qemu() -> User {
+    let user = User::new();
+    let programs = user.state.path().join("bin");
     fs::create_dir(&programs).unwrap();
     symlink("/usr/bin/ssh", programs.join("ssh")).unwrap();
     let path = programs.to_str().unwrap().to_owned();
-    person.with("PATH", path)
+    user.with("PATH", path)
 }
 
-fn blank(person: &Person) -> PathBuf {
-    hole(person, 16 << 20)
+fn blank(user: &User) -> PathBuf {
+    hole(user, 16 << 20)
 }
 
-fn hole(person: &Person, size: u64) -> PathBuf {
-    let path = person.write("blank.img", "");
+fn hole(user: &User, size: u64) -> PathBuf {
+    let path = user.write("blank.img", "");
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_len(size).unwrap();
     path
@@ -55,10 +55,10 @@ fn the_demo_image_lets_its_owner_in_in_a_container() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = without_qemu();
-    let (private, public) = key(&person);
-    person.write("sd-card.nix", &example(&public));
-    let image = ran(&mut person.build(&[])).exits(0).image();
+    let user = without_qemu();
+    let (private, public) = key(&user);
+    user.write("sd-card.nix", &example(&public));
+    let image = ran(&mut user.build(&[])).exits(0).image();
     let before = Machine::now();
     let command = "uname -m; cat /etc/hostname; exit 7";
     let words = [
@@ -68,7 +68,7 @@ fn the_demo_image_lets_its_owner_in_in_a_container() {
         command,
         "--ssh-key",
     ];
-    let mut boot = person.sdbuild(&words);
+    let mut boot = user.sdbuild(&words);
     let there = ran(boot.arg(&private)).exits(7);
     assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
     there.says(&[
@@ -78,7 +78,7 @@ fn the_demo_image_lets_its_owner_in_in_a_container() {
     ]);
     before.is_unchanged();
     assert_eq!(
-        names(&person.state.path().join(".local/state/sdbuild/runs")),
+        names(&user.state.path().join(".local/state/sdbuild/runs")),
         [""; 0]
     );
 }
@@ -88,10 +88,10 @@ fn it_may_do_nothing_and_sees_nothing_of_the_host() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = without_qemu();
-    let image = blank(&person);
+    let user = without_qemu();
+    let image = blank(&user);
     // With its console: a login would not be waited for any more when U-Boot has found nothing.
-    let mut boot = person.sdbuild(&["boot", image.to_str().unwrap()]);
+    let mut boot = user.sdbuild(&["boot", image.to_str().unwrap()]);
     let mut running = Running::start(&mut boot);
     running.until("the machine's console");
     let name = container();
@@ -117,7 +117,7 @@ fn it_may_do_nothing_and_sees_nothing_of_the_host() {
         told("{{index .Config.Labels \"dev.sdbuild.role\"}}"),
         "emulator"
     );
-    let status = ran(&mut person.sdbuild(&["status"])).exits(0).stdout;
+    let status = ran(&mut user.sdbuild(&["status"])).exits(0).stdout;
     assert!(
         status.contains(&name) && status.contains("live"),
         "{status}"
@@ -132,10 +132,10 @@ fn no_container_outlives_sdbuild() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = without_qemu();
-    let image = blank(&person);
+    let user = without_qemu();
+    let image = blank(&user);
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
-        let mut boot = person.sdbuild(&["boot"]);
+        let mut boot = user.sdbuild(&["boot"]);
         let mut running = Running::start(boot.arg(&image));
         running.until("the machine's console");
         let name = container();
@@ -148,19 +148,19 @@ fn no_container_outlives_sdbuild() {
 }
 
 #[test]
-fn a_person_has_the_console_of_a_container_as_of_any_other() {
+fn a_user_has_the_console_of_a_container_as_of_any_other() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = without_qemu();
-    let image = blank(&person);
+    let user = without_qemu();
+    let image = blank(&user);
     let pty = openpty(None, None).unwrap();
     let is_raw = || {
         let settings = tcgetattr(pty.slave.as_fd()).unwrap();
         !settings.local_flags.contains(LocalFlags::ICANON)
     };
     let side = || Stdio::from(pty.slave.try_clone().unwrap());
-    let mut command = person.sdbuild(&["boot", image.to_str().unwrap()]);
+    let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
     let command = command.stdin(side()).stdout(side()).stderr(side());
     let mut child = command.spawn().unwrap();
     let mut master = fs::File::from(pty.master);
@@ -205,9 +205,9 @@ fn a_machine_that_does_not_read_goes_with_sdbuild_all_the_same() {
     if !engine_is_here() || !boot_is_here() || !root_is_here() {
         return;
     }
-    let person = without_qemu();
-    let image = blank(&person);
-    let mut boot = person.sdbuild(&["boot"]);
+    let user = without_qemu();
+    let image = blank(&user);
+    let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(&image).stdin(Stdio::piped()));
     running.until("the machine's console");
     let name = container();
@@ -227,16 +227,16 @@ fn what_a_kill_in_mid_copy_leaves_goes_with_the_next_boot() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = without_qemu();
-    let mut boot = person.sdbuild(&["boot"]);
-    let mut running = Running::start(boot.arg(hole(&person, 8 << 30)));
+    let user = without_qemu();
+    let mut boot = user.sdbuild(&["boot"]);
+    let mut running = Running::start(boot.arg(hole(&user, 8 << 30)));
     running.until("copy the image into the emulator");
     let name = container();
     running.signal(Signal::SIGKILL);
     running.finish();
     assert!(!is_gone(&name), "it would show nothing");
-    let mut boot = person.sdbuild(&["boot"]);
-    let mut running = Running::start(boot.arg(blank(&person)));
+    let mut boot = user.sdbuild(&["boot"]);
+    let mut running = Running::start(boot.arg(blank(&user)));
     running.until(&format!("swept what a dead run left: container {name}"));
     assert!(is_gone(&name));
     running.until("the machine's console");
@@ -250,24 +250,24 @@ fn an_engine_whose_ports_are_elsewhere_is_not_taken_for_a_bad_image() {
     if !engine_is_here() || !boot_is_here() || !root_is_here() {
         return;
     }
-    let person = without_qemu();
+    let user = without_qemu();
     // A machine that does nothing and never ends: `b .`
-    let firmware = person.home.path().join("loop.bin");
+    let firmware = user.home.path().join("loop.bin");
     fs::write(&firmware, 0x1400_0000_u32.to_le_bytes()).unwrap();
-    let mut boot = person.sdbuild(&["boot", "--until-ssh", "--emulator", "container"]);
-    boot.arg("--firmware").args([firmware, blank(&person)]);
+    let mut boot = user.sdbuild(&["boot", "--until-ssh", "--emulator", "container"]);
+    boot.arg("--firmware").args([firmware, blank(&user)]);
     let script = "ip link set lo up && exec \"$@\"";
     let mut inside = Command::new("unshare");
     inside
         .args(["--net", "sh", "-c", script, "sh"])
         .arg(boot.get_program())
         .args(boot.get_args())
-        .current_dir(person.home.path())
+        .current_dir(user.home.path())
         .env_clear()
-        .envs(&person.environment)
+        .envs(&user.environment)
         .env(
             "PATH",
-            format!("{}:/usr/sbin:/usr/bin:/bin", person.environment["PATH"]),
+            format!("{}:/usr/sbin:/usr/bin:/bin", user.environment["PATH"]),
         );
     ran(&mut inside).exits(3).says(&[
         "the engine at unix://",
@@ -281,14 +281,14 @@ fn a_pc_and_a_firmware_of_ones_own_are_booted_there_too() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = without_qemu();
-    let image = blank(&person);
+    let user = without_qemu();
+    let image = blank(&user);
     let words = ["boot", image.to_str().unwrap(), "--until-ssh", "--timeout"];
     for more in [
         &["90", "--system", "x86_64-linux"][..],
         &["90", "--firmware", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"],
     ] {
-        let there = ran(person.sdbuild(&words).args(more)).exits(4);
+        let there = ran(user.sdbuild(&words).args(more)).exits(4);
         there.says(&["copy the image", "no bootable device"]);
     }
 }

@@ -11,9 +11,9 @@ fn sleeping(name: &str) -> String {
     product(&format!("    echo in the middle of {name}\n    sleep 600"))
 }
 
-fn start(person: &Person, name: &str) -> Running {
-    person.write("sd-card.nix", &sleeping(name));
-    let mut running = Running::start(&mut person.build(&["-v"]));
+fn start(user: &User, name: &str) -> Running {
+    user.write("sd-card.nix", &sleeping(name));
+    let mut running = Running::start(&mut user.build(&["-v"]));
     running.until(&format!("in the middle of {name}"));
     running
 }
@@ -23,8 +23,8 @@ fn ends_by(signal: Signal) {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    let running = start(&person, signal.as_str());
+    let user = User::new();
+    let running = start(&user, signal.as_str());
     assert_eq!(
         our_handlers().len(),
         1,
@@ -39,7 +39,7 @@ fn ends_by(signal: Signal) {
         ran.stderr
     );
     assert_eq!(ran.stdout, "");
-    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
+    assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     before.is_unchanged();
 }
 
@@ -64,8 +64,8 @@ fn a_second_interrupt_ends_sooner_and_still_gives_everything_back() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    let running = start(&person, "twice");
+    let user = User::new();
+    let running = start(&user, "twice");
     running.signal(Signal::SIGINT);
     running.signal(Signal::SIGINT);
     let ran = running.finish();
@@ -79,10 +79,10 @@ fn an_interrupt_at_any_phase_gives_everything_back() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    person.write("sd-card.nix", &sleeping("phases"));
+    let user = User::new();
+    user.write("sd-card.nix", &sleeping("phases"));
     for delay in [0, 30, 100, 250, 400, 600, 900, 1300, 1800] {
-        let running = Running::start(&mut person.build(&[]));
+        let running = Running::start(&mut user.build(&[]));
         std::thread::sleep(Duration::from_millis(delay));
         running.signal(Signal::SIGINT);
         let ran = running.finish();
@@ -102,8 +102,8 @@ fn a_killed_sdbuild_leaves_no_handler_and_the_next_build_sweeps_the_rest() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    let running = start(&person, "killed");
+    let user = User::new();
+    let running = start(&user, "killed");
     running.signal(Signal::SIGKILL);
     let ran = running.finish();
     assert_eq!(ran.signal, Some(Signal::SIGKILL as i32));
@@ -112,13 +112,13 @@ fn a_killed_sdbuild_leaves_no_handler_and_the_next_build_sweeps_the_rest() {
     within(Duration::from_secs(10), "no container runs on", || {
         docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
     });
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran_and_swept(&person);
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran_and_swept(&user);
     before.is_unchanged();
 }
 
-fn ran_and_swept(person: &Person) {
-    ran(&mut person.build(&[])).exits(0).says(&["swept"]);
+fn ran_and_swept(user: &User) {
+    ran(&mut user.build(&[])).exits(0).says(&["swept"]);
 }
 
 #[test]
@@ -127,12 +127,12 @@ fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    person.write(
+    let user = User::new();
+    user.write(
         "sd-card.nix",
         &product("    seq 1 30\n    echo the last words >&2\n    exit 7"),
     );
-    let ran = ran(&mut person.build(&[])).exits(4);
+    let ran = ran(&mut user.build(&[])).exits(4);
     let ran = ran.says(&[
         "product",
         "exit code 7",
@@ -154,7 +154,7 @@ fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
         log.contains("> 5\n") && log.contains("the last words"),
         "{log}"
     );
-    assert!(person.outputs().is_empty());
+    assert!(user.outputs().is_empty());
     before.is_unchanged();
 }
 
@@ -164,10 +164,10 @@ fn ctrl_z_and_fg_lose_neither_the_handler_nor_the_build() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     let script = format!("    echo put me away\n    sleep 25\n{SMALL_IMAGE}");
-    person.write("sd-card.nix", &product(&fresh(&script)));
-    let mut running = Running::start(&mut person.build(&["-v"]));
+    user.write("sd-card.nix", &product(&fresh(&script)));
+    let mut running = Running::start(&mut user.build(&["-v"]));
     running.until("put me away");
     running.signal(Signal::SIGTSTP);
     within(Duration::from_secs(2), "it is stopped", || {
@@ -187,8 +187,8 @@ fn a_stopped_sdbuild_loses_the_handler_and_says_so_when_it_goes_on() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    let running = start(&person, "stopped");
+    let user = User::new();
+    let running = start(&user, "stopped");
     running.signal(Signal::SIGSTOP);
     within(
         Duration::from_secs(25),
@@ -205,9 +205,9 @@ fn a_stopped_sdbuild_loses_the_handler_and_says_so_when_it_goes_on() {
 
 /// Our builder's container as its entry leaves it to `sleep`, with a patience of three seconds.
 fn held_builder() -> std::process::Child {
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&[])).exits(0);
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&[])).exits(0);
     let image = builder_image().unwrap();
     let programs = root().join("containers/builder");
     let mut run = std::process::Command::new("docker");
@@ -267,15 +267,15 @@ fn a_hangup_that_is_ignored_from_outside_stays_ignored() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     let script = format!("    echo logged out\n    sleep 2\n{SMALL_IMAGE}");
-    person.write("sd-card.nix", &product(&fresh(&script)));
-    let build = person.build(&["-v"]);
+    user.write("sd-card.nix", &product(&fresh(&script)));
+    let build = user.build(&["-v"]);
     let mut nohup = std::process::Command::new("nohup");
     nohup.arg(build.get_program()).args(build.get_args());
-    nohup.env_clear().envs(&person.environment);
+    nohup.env_clear().envs(&user.environment);
     nohup
-        .current_dir(person.home.path())
+        .current_dir(user.home.path())
         .stdin(std::process::Stdio::null());
     let mut running = Running::start(&mut nohup);
     running.until("logged out");

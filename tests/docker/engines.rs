@@ -1,5 +1,5 @@
-//! Rootless Docker, Podman rootless and as root, and Docker as several releases of Debian have it: one person's whole
-//! life with each, in every mode that it has. The person is an account without any privilege. `scripts/engines` makes
+//! Rootless Docker, Podman rootless and as root, and Docker as several releases of Debian have it: one user's whole
+//! life with each, in every mode that it has. The user is an account without any privilege. `scripts/engines` makes
 //! a table of what ran, and has the example booted on each as well, which takes too long for every day.
 
 use std::ffi::OsString;
@@ -25,16 +25,16 @@ fn left(service: &Service) -> Vec<String> {
 /// One engine with one mode: what was done with it, for the table.
 struct Life<'a> {
     service: &'a Service,
-    person: Person,
+    user: User,
     mode: &'static str,
     began: Instant,
 }
 
 impl<'a> Life<'a> {
     fn of(service: &'a Service, mode: &'static str) -> Self {
-        let person = service.account().person();
+        let user = service.account().user();
         Self {
-            person: person.with("DOCKER_HOST", service.host()),
+            user: user.with("DOCKER_HOST", service.host()),
             service,
             mode,
             began: Instant::now(),
@@ -62,7 +62,7 @@ impl<'a> Life<'a> {
     fn build(&self, more: &[&str]) -> Command {
         let wish = ["--emulation", self.mode];
         let account = self.service.account();
-        account.build(&self.person, &[&wish[..], more].concat())
+        account.build(&self.user, &[&wish[..], more].concat())
     }
 
     fn registers(&self) -> bool {
@@ -72,7 +72,7 @@ impl<'a> Life<'a> {
     /// Starts a build that is in the middle of something when this returns, with its builder's name.
     fn in_the_middle(&self) -> (Running, String) {
         let script = fresh("    echo in the middle\n    sleep 600");
-        self.person.write("sd-card.nix", &product(&script));
+        self.user.write("sd-card.nix", &product(&script));
         let mut running = Running::start(&mut self.build(&["-v"]));
         running.until("in the middle");
         let of = |role: &str| {
@@ -86,7 +86,7 @@ impl<'a> Life<'a> {
     }
 
     fn builds(&self) -> Ran {
-        self.person
+        self.user
             .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
         let ran = ran(&mut self.build(&["--force"])).exits(0);
         assert_eq!(std::fs::read_to_string(ran.image()).unwrap(), "small\n");
@@ -98,7 +98,7 @@ impl<'a> Life<'a> {
     fn has_a_shell(&self) {
         let account = self.service.account();
         let words = ["shell", "--emulation", self.mode, "--run", "id -u; exit 7"];
-        let mut shell = account.sdbuild(&self.person, &words);
+        let mut shell = account.sdbuild(&self.user, &words);
         let nixpkgs = account.at("nixpkgs");
         let ran = ran(shell.env("SDBUILD_NIXPKGS", nixpkgs)).exits(7);
         assert_eq!(ran.stdout, "1000\n");
@@ -113,7 +113,7 @@ impl<'a> Life<'a> {
         let other = "localhost/elsewhere:1";
         self.service.docker(&["tag", ours.unwrap(), other]).exits(0);
         let script = product(&fresh(SMALL_IMAGE));
-        self.person.write("sd-card.nix", &script);
+        self.user.write("sd-card.nix", &script);
         let wish = ["--force", "--builder-image", other];
         ran(&mut self.build(&wish)).exits(0);
         self.service.docker(&["rmi", other]).exits(0);
@@ -123,16 +123,16 @@ impl<'a> Life<'a> {
     /// The example, booted in a container of this engine until its owner is let in.
     fn boots_the_example(&self) {
         let account = self.service.account();
-        let (private, public) = key(&self.person);
+        let (private, public) = key(&self.user);
         for path in [&private, &private.with_extension("pub")] {
             account.own(path);
         }
-        self.person.write("sd-card.nix", &example(&public));
+        self.user.write("sd-card.nix", &example(&public));
         let image = ran(&mut self.build(&[])).exits(0).image();
         let words = ["boot", "--emulator", "container", "--run", "uname -m"];
-        let mut boot = account.sdbuild(&self.person, &words);
+        let mut boot = account.sdbuild(&self.user, &words);
         boot.arg("--ssh-key").arg(private).arg(image);
-        let there = ran(&mut self.service.beside(&boot, &self.person)).exits(0);
+        let there = ran(&mut self.service.beside(&boot, &self.user)).exits(0);
         assert_eq!(there.stdout, "aarch64\n", "{}", there.stderr);
         assert_eq!(left(self.service), [""; 0], "after the boot");
     }
@@ -153,7 +153,7 @@ impl<'a> Life<'a> {
 
         let (running, builder) = self.in_the_middle();
         let account = self.service.account();
-        let status = ran(&mut account.sdbuild(&self.person, &["status", "--json"])).exits(0);
+        let status = ran(&mut account.sdbuild(&self.user, &["status", "--json"])).exits(0);
         assert!(status.stdout.contains(&builder), "{}", status.stdout);
         running.signal(Signal::SIGINT);
         assert_eq!(running.finish().signal, Some(2));
@@ -171,7 +171,7 @@ impl<'a> Life<'a> {
         self.builds().says(&[&builder]);
         self.did("KILL");
 
-        ran(&mut account.sdbuild(&self.person, &["clean", "--yes"])).exits(0);
+        ran(&mut account.sdbuild(&self.user, &["clean", "--yes"])).exits(0);
         for words in [&["volume", "ls", "--quiet"][..], &["images", "--quiet"]] {
             assert_eq!(self.service.lists(words), [""; 0], "{words:?}");
         }

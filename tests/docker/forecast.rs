@@ -12,8 +12,8 @@ fn said<'a>(told: &'a Ran, name: &str) -> &'a str {
         .trim_start()
 }
 
-fn dry(person: &Person, more: &[&str]) -> Ran {
-    ran(person.build(more).arg("--dry-run"))
+fn dry(user: &User, more: &[&str]) -> Ran {
+    ran(user.build(more).arg("--dry-run"))
 }
 
 #[test]
@@ -22,12 +22,12 @@ fn a_forecast_is_what_the_build_then_does() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     // From here on the store has all but the product itself.
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&[])).exits(0);
-    person.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let told = dry(&person, &["--force"]).exits(0);
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&[])).exits(0);
+    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let told = dry(&user, &["--force"]).exits(0);
     assert_eq!(said(&told, "Nix fetches"), "nothing");
     assert_eq!(said(&told, "Nix builds"), "1 derivation, under emulation");
     let changed = said(&told, "changed");
@@ -35,14 +35,14 @@ fn a_forecast_is_what_the_build_then_does() {
     assert!(!told.stderr.contains("set up emulation"), "{}", told.stderr);
     before.is_unchanged();
 
-    let done = ran(&mut person.build(&["--force"])).exits(0);
+    let done = ran(&mut user.build(&["--force"])).exits(0);
     assert_eq!(std::fs::read_to_string(done.image()).unwrap(), "small\n");
     assert!(done.stderr.contains("to build: 1 derivation"));
     let manifest = format!("{}.json", done.image().display());
     let manifest = std::fs::read_to_string(manifest).unwrap();
     assert!(manifest.contains(said(&told, "derivation")), "{manifest}");
 
-    let told = dry(&person, &["--force"]).exits(0);
+    let told = dry(&user, &["--force"]).exits(0);
     assert_eq!(said(&told, "Nix builds"), "nothing: the store has it");
     before.is_unchanged();
 }
@@ -53,13 +53,13 @@ fn a_system_is_forecast_with_and_without_native_glue() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     let system = |name: &str| configuration(&format!("  networking.hostName = \"{name}\";"));
-    person.write("sd-card.nix", &system("before"));
-    ran(&mut person.build(&[])).exits(0);
-    person.write("sd-card.nix", &system(&format!("after-{}", nonce())));
+    user.write("sd-card.nix", &system("before"));
+    ran(&mut user.build(&[])).exits(0);
+    user.write("sd-card.nix", &system(&format!("after-{}", nonce())));
     let counts = |glue: &str| -> (u64, u64) {
-        let told = dry(&person, &["--glue", glue]).exits(0);
+        let told = dry(&user, &["--glue", glue]).exits(0);
         let line = said(&told, "Nix builds");
         let numbers = line.split(' ').filter_map(|word| word.parse().ok());
         match numbers.collect::<Vec<_>>().as_slice() {
@@ -82,9 +82,9 @@ fn what_does_not_evaluate_is_told_after_the_plan() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    person.write("sd-card.nix", &configuration("  no.such.option = 1;"));
-    let told = dry(&person, &[])
+    let user = User::new();
+    user.write("sd-card.nix", &configuration("  no.such.option = 1;"));
+    let told = dry(&user, &[])
         .exits(2)
         .says(&["The option `no' does not exist"]);
     assert!(told.stdout.starts_with("configuration"), "{}", told.stdout);
@@ -98,16 +98,16 @@ fn an_import_of_what_has_to_be_built_is_a_builds_business() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     let script = fresh("    echo '{ time.timeZone = \"Asia/Tokyo\"; }' > $out");
     let made = format!("pkgs.runCommand \"settings.nix\" {{ }} ''\n{script}\n  ''");
     // Not among the imports: what `pkgs` is depends on those.
     let set = format!("time.timeZone = (import ({made})).time.timeZone;");
-    person.write("sd-card.nix", &configuration(&format!("  {set}")));
+    user.write("sd-card.nix", &configuration(&format!("  {set}")));
     let told = "it imports what has to be built first";
-    dry(&person, &["--glue", "emulated"]).exits(2).says(&[told]);
+    dry(&user, &["--glue", "emulated"]).exits(2).says(&[told]);
     let mini = mini_nixpkgs();
-    let mut check = person.sdbuild(&["check", "--nixpkgs"]);
+    let mut check = user.sdbuild(&["check", "--nixpkgs"]);
     ran(check.arg(mini)).exits(2).says(&[told, "sdbuild build"]);
     before.is_unchanged();
 }

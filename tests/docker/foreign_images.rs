@@ -9,22 +9,22 @@ use crate::support::*;
 /// A registry on this machine, from Debian's package; it ends with the value.
 struct Registry {
     child: Child,
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     port: u16,
 }
 
 impl Registry {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
-        let settings = folder.path().join("config.yml");
+        let settings = dir.path().join("config.yml");
         let text = format!(
             "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n",
-            folder.path().join("data").display()
+            dir.path().join("data").display()
         );
         fs::write(&settings, text).unwrap();
         let unpacked = root().join("target/tools/usr/bin/docker-registry");
@@ -40,11 +40,7 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .expect("the container registry that scripts/setup --test unpacks");
-        let registry = Self {
-            child,
-            folder,
-            port,
-        };
+        let registry = Self { child, dir, port };
         within(Duration::from_secs(20), "the registry listens", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
@@ -56,7 +52,7 @@ impl Drop for Registry {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        assert!(self.folder.path().exists());
+        assert!(self.dir.path().exists());
     }
 }
 
@@ -69,7 +65,7 @@ fn foreign(registry: &Registry, name: &str, (script, changes): (&str, &[&str])) 
     docker(&[
         "run", "--name", &container, "--user", "0", &own, "/bin/sh", "-c", script,
     ]);
-    let file = registry.folder.path().join("image.tar");
+    let file = registry.dir.path().join("image.tar");
     let file = file.to_str().unwrap();
     docker(&["export", "--output", file, &container]);
     docker(&["rm", &container]);
@@ -84,10 +80,10 @@ fn foreign(registry: &Registry, name: &str, (script, changes): (&str, &[&str])) 
 }
 
 /// Builds with the foreign image; it is pulled, and its store volume is its own.
-fn builds_with(person: &Person, reference: &str) -> Ran {
+fn builds_with(user: &User, reference: &str) -> Ran {
     let volumes = || docker_lines(&["volume", "ls", "--quiet"]);
     let before = volumes();
-    let ran = ran(&mut person.build(&["--force", "--builder-image", reference]));
+    let ran = ran(&mut user.build(&["--force", "--builder-image", reference]));
     let volumes = volumes();
     // Somebody may have such volumes of their own.
     let own: Vec<_> = volumes
@@ -107,27 +103,27 @@ fn a_foreign_image_is_pulled_and_has_a_store_of_its_own() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
     // Makes sure that our own builder is loaded: it plays the foreign images.
-    ran(&mut person.build(&[])).exits(0);
+    ran(&mut user.build(&[])).exits(0);
     let before = Machine::now();
     let registry = Registry::start();
 
-    let user = ["ENV PATH=/usr/bin:/bin", "USER 1000:1000"];
-    builds_with(&person, &foreign(&registry, "user", ("true", &user)));
+    let unprivileged = ["ENV PATH=/usr/bin:/bin", "USER 1000:1000"];
+    builds_with(&user, &foreign(&registry, "user", ("true", &unprivileged)));
     before.is_unchanged();
 
     // As the official image is: Nix itself in `/nix`, which is root's.
     let script = "mkdir -p /nix/profile/bin && cp -P /usr/bin/nix* /nix/profile/bin && \
                   rm /usr/bin/nix* && chown -R 0:0 /nix";
     let root = ["ENV PATH=/nix/profile/bin:/usr/bin:/bin"];
-    builds_with(&person, &foreign(&registry, "root", (script, &root)))
+    builds_with(&user, &foreign(&registry, "root", (script, &root)))
         .says(&["runs as root: all its capabilities are dropped"]);
     before.is_unchanged();
 
     let none = format!("127.0.0.1:{}/none:1", registry.port);
-    ran(&mut person.build(&["--force", "--builder-image", &none]))
+    ran(&mut user.build(&["--force", "--builder-image", &none]))
         .exits(3)
         .says(&["/none:1"]);
     before.is_unchanged();

@@ -26,8 +26,8 @@ fn system(name: &str, body: &str) -> String {
 }
 
 /// The derivations that the last run built, in order, as its log has them; what was built twice is there twice.
-fn built(person: &Person) -> Vec<String> {
-    let logs = person.state.path().join(".local/state/sdbuild/logs");
+fn built(user: &User) -> Vec<String> {
+    let logs = user.state.path().join(".local/state/sdbuild/logs");
     let newest = fs::read_dir(&logs)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -45,9 +45,9 @@ fn built(person: &Person) -> Vec<String> {
 
 /// Builds the smallest image, so that the engine has the builder's container image and the store what it is made of.
 fn ready() {
-    let person = Person::new();
-    person.write("sd-card.nix", &configuration(""));
-    ran(&mut person.build(&["--glue", "native"])).exits(0);
+    let user = User::new();
+    user.write("sd-card.nix", &configuration(""));
+    ran(&mut user.build(&["--glue", "native"])).exits(0);
 }
 
 /// What a shell script says in a builder: it has nixpkgs, the glue's expressions in /glue and its shell functions in
@@ -69,21 +69,21 @@ fn what_fails_without_native_glue_is_not_tried_again() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     // As with a cross configuration: nothing to be had natively, and programs of the builder's make the image.
     let image = fresh("    exit 1");
-    person.write(
+    user.write(
         "sd-card.nix",
         &configuration(&format!(
             "  system.build.sdImage = lib.mkForce ((import pkgs.path {{ system = builtins.currentSystem; }}).runCommand \
              \"hopeless\" {{ }} ''\n{image}\n  '');"
         )),
     );
-    let failed = ran(&mut person.build(&[])).exits(4);
+    let failed = ran(&mut user.build(&[])).exits(4);
     let failed = failed.says(&["hopeless"]);
     let told = failed.stderr.matches("without native glue").count();
     assert_eq!(told, 1, "{}", failed.stderr);
-    let tries = built(&person);
+    let tries = built(&user);
     let tries = tries.iter().filter(|drv| drv.ends_with("-hopeless.drv"));
     assert_eq!(tries.count(), 1);
 }
@@ -93,12 +93,12 @@ fn a_mistake_in_the_configuration_is_told_once_and_by_its_place() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write(
+    let user = User::new();
+    user.write(
         "sd-card.nix",
         &system("wrong", "  networking.hotsName = \"x\";"),
     );
-    let failed = ran(&mut person.build(&[])).exits(2);
+    let failed = ran(&mut user.build(&[])).exits(2);
     let failed = failed.says(&["networking.hotsName", "sd-card.nix"]);
     assert_eq!(
         failed.stderr.matches("error:").count(),

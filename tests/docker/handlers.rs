@@ -14,20 +14,20 @@ fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
     let before = Machine::now();
     let interpreter = "/sdbuild/qemu-aarch64";
     let _stale = Handler::register("sdbuild-aarch64-00000000dead", interpreter).forgotten();
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&[]))
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&[]))
         .exits(0)
         .says(&["sdbuild-aarch64-00000000dead"]);
     assert_eq!(
-        fs::read_to_string(person.out().join("small.img")).unwrap(),
+        fs::read_to_string(user.out().join("small.img")).unwrap(),
         "small\n"
     );
     before.is_unchanged();
     drop((foreign, lookalike));
 }
 
-/// Somebody else's run, seen through another engine or from another state folder: its entry is all
+/// Somebody else's run, seen through another engine or from another state directory: its entry is all
 /// that there is of it here.
 #[test]
 fn a_young_handler_of_an_unknown_run_is_left_alone() {
@@ -35,9 +35,9 @@ fn a_young_handler_of_an_unknown_run_is_left_alone() {
         return;
     }
     let theirs = Handler::register("sdbuild-aarch64-00000000a11e", "/sdbuild/qemu-aarch64");
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&[])).exits(0);
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&[])).exits(0);
     assert!(our_handlers().contains(&theirs.0), "{:?}", our_handlers());
 }
 
@@ -46,15 +46,15 @@ fn the_handler_of_the_host_serves_when_asked() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
     if !machine_emulates() {
         // Without any handler the probe must fail, and nothing may be built.
-        let none = ran(&mut person.build(&["--emulation", "host"])).exits(3);
+        let none = ran(&mut user.build(&["--emulation", "host"])).exits(3);
         assert!(none.stderr.contains("xec format error"), "{}", none.stderr);
     }
     // With somebody's handler (here: the one of another run of ours) it is used as it is.
-    let other = Person::new();
+    let other = User::new();
     other.write(
         "sd-card.nix",
         &product("    echo holding on\n    sleep 600"),
@@ -62,7 +62,7 @@ fn the_handler_of_the_host_serves_when_asked() {
     let mut holder = Running::start(&mut other.build(&["-v"]));
     holder.until("holding on");
     let held = our_handlers();
-    ran(&mut person.build(&["--emulation", "host"])).exits(0);
+    ran(&mut user.build(&["--emulation", "host"])).exits(0);
     assert_eq!(our_handlers(), held, "the live run's handler is left alone");
     holder.signal(nix::sys::signal::Signal::SIGINT);
     holder.finish();
@@ -74,9 +74,9 @@ fn emulation_none_on_another_architecture_is_refused() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&["--emulation", "none"]))
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&["--emulation", "none"]))
         .exits(2)
         .says(&["x86_64", "aarch64-linux"]);
 }
@@ -87,22 +87,22 @@ fn two_builds_at_once_do_not_disturb_each_other() {
         return;
     }
     let before = Machine::now();
-    let people: Vec<Person> = (0..2)
+    let people: Vec<User> = (0..2)
         .map(|n| {
-            let person = Person::new();
+            let user = User::new();
             let script =
                 format!("{SMALL_IMAGE}\n    sleep 3; echo build {n} > $out/sd-image/small.img");
-            person.write("sd-card.nix", &product(&fresh(&script)));
-            person
+            user.write("sd-card.nix", &product(&fresh(&script)));
+            user
         })
         .collect();
     let running: Vec<Running> = people
         .iter()
-        .map(|person| Running::start(&mut person.build(&[])))
+        .map(|user| Running::start(&mut user.build(&[])))
         .collect();
-    for (n, (running, person)) in running.into_iter().zip(&people).enumerate() {
+    for (n, (running, user)) in running.into_iter().zip(&people).enumerate() {
         let image = running.finish().exits(0).image();
-        assert!(image.starts_with(person.out()));
+        assert!(image.starts_with(user.out()));
         assert_eq!(fs::read_to_string(image).unwrap(), format!("build {n}\n"));
     }
     before.is_unchanged();

@@ -52,10 +52,10 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let user = User::new();
+    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     // Makes sure that our container images are loaded: one of them plays the job's.
-    ran(&mut person.build(&["--force"])).exits(0);
+    ran(&mut user.build(&["--force"])).exits(0);
     let before = Machine::now();
 
     let lines = Ci::GitLab.lines();
@@ -79,14 +79,14 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     ] {
         variables.push((name.to_owned(), value.to_owned()));
     }
-    if let Some(mirror) = person.environment.get("SDBUILD_DEBIAN_MIRROR") {
+    if let Some(mirror) = user.environment.get("SDBUILD_DEBIAN_MIRROR") {
         variables.push(("SDBUILD_DEBIAN_MIRROR".to_owned(), mirror.clone()));
     }
     let job = Job::new(store, &variables, &script.join("\n"));
     job.copy_in(Path::new(env!("CARGO_BIN_EXE_sdbuild")), "/usr/bin/sdbuild");
     job.copy_in(&mini_nixpkgs(), "/nixpkgs");
     // As a job's own Debian has it: which mirrors can be reached.
-    let apt = person.state.path().join("apt");
+    let apt = user.state.path().join("apt");
     std::fs::create_dir(&apt).unwrap();
     for sources in ["/etc/apt/sources.list", "/etc/apt/sources.list.d"] {
         // A machine has one of them, or both.
@@ -94,9 +94,9 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     }
     job.copy_in(&apt, "/etc/apt");
     // What an earlier job has fetched.
-    let cache = Path::new(&person.environment["XDG_CACHE_HOME"]).join(".");
+    let cache = Path::new(&user.environment["XDG_CACHE_HOME"]).join(".");
     job.copy_in(&cache, "/root/.cache");
-    job.copy_in(&person.home.path().join("sd-card.nix"), "/job/sd-card.nix");
+    job.copy_in(&user.home.path().join("sd-card.nix"), "/job/sd-card.nix");
     let ran = ran(Command::new("docker").args(["start", "--attach", &job.container])).exits(0);
     assert_eq!(
         ran.stdout.lines().last(),
@@ -107,9 +107,9 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     docker(&[
         "cp",
         &format!("{}:/job/images/small.img", job.container),
-        person.out().to_str().unwrap(),
+        user.out().to_str().unwrap(),
     ]);
-    let image = std::fs::read_to_string(person.out().join("small.img"));
+    let image = std::fs::read_to_string(user.out().join("small.img"));
     assert_eq!(image.unwrap(), "small\n");
     drop(job);
     before.is_unchanged();

@@ -1,4 +1,4 @@
-//! Configurations that Nix refuses: the person's own file, line and option are named.
+//! Configurations that Nix refuses: the user's own file, line and option are named.
 
 use crate::support::*;
 
@@ -8,12 +8,12 @@ fn refused(text: &str, parts: &[&str]) {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    let config = person.write("sd-card.nix", text);
-    let ran = ran(&mut person.build(&[])).exits(2).says(parts);
+    let user = User::new();
+    let config = user.write("sd-card.nix", text);
+    let ran = ran(&mut user.build(&[])).exits(2).says(parts);
     let ran = ran.says(&[config.to_str().unwrap()]);
     assert!(!ran.stderr.contains("/build/config"), "{}", ran.stderr);
-    assert!(person.outputs().is_empty());
+    assert!(user.outputs().is_empty());
     before.is_unchanged();
 }
 
@@ -52,9 +52,9 @@ fn a_configuration_that_makes_no_image() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", "{ system.stateVersion = \"26.05\"; }");
-    ran(&mut person.build(&[])).exits(2).says(&["sdImage"]);
+    let user = User::new();
+    user.write("sd-card.nix", "{ system.stateVersion = \"26.05\"; }");
+    ran(&mut user.build(&[])).exits(2).says(&["sdImage"]);
 }
 
 #[test]
@@ -62,19 +62,19 @@ fn a_copy_of_nixpkgs_that_nobody_uses_any_more_goes_and_the_others_stay() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
     let on_the_store = |script: &str| in_builder(STORE, &[], script, &[]).exits(0).stdout;
-    let folder = "/nix/var/sdbuild/nixpkgs";
-    ran(&mut person.build(&["--force"])).exits(0);
+    let dir = "/nix/var/sdbuild/nixpkgs";
+    ran(&mut user.build(&["--force"])).exits(0);
     // The one in use has come from an archive, or was last used, long ago: it is used now.
     on_the_store(&format!(
-        "mkdir -p {folder}/test-old/read-only {folder}/test-young && \
-         chmod a-w {folder}/test-old/read-only && touch -d '20 days ago' {folder}/test-young && \
-         touch -d '40 days ago' {folder}/test-old"
+        "mkdir -p {dir}/test-old/read-only {dir}/test-young && \
+         chmod a-w {dir}/test-old/read-only && touch -d '20 days ago' {dir}/test-young && \
+         touch -d '40 days ago' {dir}/test-old"
     ));
-    let before = on_the_store(&format!("ls {folder}"));
-    ran(&mut person.build(&["--force"])).exits(0);
-    let after = on_the_store(&format!("ls {folder}; rmdir {folder}/test-young"));
+    let before = on_the_store(&format!("ls {dir}"));
+    ran(&mut user.build(&["--force"])).exits(0);
+    let after = on_the_store(&format!("ls {dir}; rmdir {dir}/test-young"));
     assert_eq!(after, before.replace("test-old\n", ""));
 }

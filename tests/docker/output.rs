@@ -25,21 +25,21 @@ fn content() -> Vec<u8> {
     content
 }
 
-/// Runs a tool in `folder`, which has to be content; what it says.
-fn accepts(folder: &Path, words: &[&str]) -> String {
+/// Runs a tool in `dir`, which has to be content; what it says.
+fn accepts(dir: &Path, words: &[&str]) -> String {
     let mut command = Command::new(words[0]);
-    let ran = ran(command.args(&words[1..]).current_dir(folder)).exits(0);
+    let ran = ran(command.args(&words[1..]).current_dir(dir)).exits(0);
     format!("{}{}", ran.stdout, ran.stderr)
 }
 
-/// An image of `content` in `folder`.
-fn written(folder: &Path, format: Format, content: &[u8]) -> PathBuf {
+/// An image of `content` in `dir`.
+fn written(dir: &Path, format: Format, content: &[u8]) -> PathBuf {
     let list = list("sd-image/nixos.img");
     let how = Compression {
         format,
         level: None,
     };
-    let image = copied_as(&result(&list, content), folder, (how, false)).unwrap();
+    let image = copied_as(&result(&list, content), dir, (how, false)).unwrap();
     image.path
 }
 
@@ -56,33 +56,33 @@ fn debians_tools_accept_every_form_and_its_sidecars() {
         (Format::Gzip, "nixos.img.gz"),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path();
-        let image = written(folder, format, &content);
+        let dir = dir.path();
+        let image = written(dir, format, &content);
         assert_eq!(image.file_name().unwrap(), name);
-        accepts(folder, &["sha256sum", "-c", &format!("{name}.sha256")]);
+        accepts(dir, &["sha256sum", "-c", &format!("{name}.sha256")]);
         match format {
             Format::None => {}
             Format::Zstd => {
-                accepts(folder, &["zstd", "-t", name]);
-                let told = accepts(folder, &["zstd", "-l", "-v", name]);
+                accepts(dir, &["zstd", "-t", name]);
+                let told = accepts(dir, &["zstd", "-l", "-v", name]);
                 assert!(told.contains(&content.len().to_string()), "{told}");
                 assert!(told.contains("XXH64"), "{told}");
             }
             Format::Xz => {
-                accepts(folder, &["xz", "-t", name]);
-                let told = accepts(folder, &["xz", "--robot", "-l", name]);
+                accepts(dir, &["xz", "-t", name]);
+                let told = accepts(dir, &["xz", "--robot", "-l", name]);
                 assert!(told.contains(&content.len().to_string()), "{told}");
             }
             Format::Gzip => {
-                accepts(folder, &["gzip", "-t", name]);
-                let told = accepts(folder, &["gzip", "-l", name]);
+                accepts(dir, &["gzip", "-t", name]);
+                let told = accepts(dir, &["gzip", "-l", name]);
                 assert!(told.contains(&content.len().to_string()), "{told}");
             }
         }
         // It finds the map by itself, and verifies the hash of every range.
-        let told = accepts(folder, &["bmaptool", "copy", name, "copy.img"]);
+        let told = accepts(dir, &["bmaptool", "copy", name, "copy.img"]);
         assert!(told.contains("discovered bmap file"), "{told}");
-        assert!(fs::read(folder.join("copy.img")).unwrap() == content);
+        assert!(fs::read(dir.join("copy.img")).unwrap() == content);
     }
 }
 
@@ -128,7 +128,7 @@ fn a_disk_that_fills_up_at_whichever_file_is_one_error_and_leaves_nothing() {
             };
             match copied_as(&result(&list, &content), disk.path(), (how, false)) {
                 Ok(image) => {
-                    assert_eq!(names(disk.path()), Person::beside(&image.path));
+                    assert_eq!(names(disk.path()), User::beside(&image.path));
                     break;
                 }
                 Err(failure) => {

@@ -42,8 +42,8 @@ impl Watch {
     }
 }
 
-fn private(person: &Person, more: &[&str]) -> Command {
-    person.build(&[&["--emulation", "private"], more].concat())
+fn private(user: &User, more: &[&str]) -> Command {
+    user.build(&[&["--emulation", "private"], more].concat())
 }
 
 /// One line of a process's status.
@@ -59,11 +59,11 @@ fn a_private_build_never_shows_in_the_hosts_table() {
     }
     let before = Machine::now();
     let known: BTreeSet<String> = names(Path::new(BINFMT)).into_iter().collect();
-    let person = Person::new();
+    let user = User::new();
     let text = configuration("  networking.hostName = \"private\";");
-    person.write("sd-card.nix", &text);
+    user.write("sd-card.nix", &text);
     let watch = Watch::start();
-    let ran = ran(&mut private(&person, &["-v"])).exits(0);
+    let ran = ran(&mut private(&user, &["-v"])).exits(0);
     let (seen, looks) = watch.end();
     assert_eq!(seen, known, "in {looks} looks");
     assert!(looks > 100, "{looks}");
@@ -76,9 +76,9 @@ fn a_private_builder_has_the_least_privilege() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
-    let mut running = Running::start(&mut private(&person, &["-v"]));
+    let user = User::new();
+    user.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
+    let mut running = Running::start(&mut private(&user, &["-v"]));
     running.until("look now");
     assert_eq!(containers("registrar"), [""; 0], "nobody registers");
     assert_eq!(containers("probe"), [""; 0], "what was tried is gone");
@@ -154,10 +154,10 @@ fn a_build_cannot_get_at_the_handler_nor_at_more_of_the_kernel() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     let script = fresh(&format!("{ILL}\n{SMALL_IMAGE}")).replace("${", "''${");
-    person.write("sd-card.nix", &product(&script));
-    let ran = ran(&mut private(&person, &["-v"])).exits(0);
+    user.write("sd-card.nix", &product(&script));
+    let ran = ran(&mut private(&user, &["-v"])).exits(0);
     let did: Vec<_> = ran.stderr.lines().filter(|l| l.contains("DID: ")).collect();
     let allowed = ["chmod 777", "mount -t binfmt_misc"];
     assert_eq!(did.len(), allowed.len(), "{}", ran.stderr);
@@ -232,7 +232,7 @@ fn a_call_beyond_the_profile_fails_by_the_profile() {
 }
 
 /// A program of `code` alone, of x86-64 by its header.
-fn program(folder: &Path, code: &[u8]) -> String {
+fn program(dir: &Path, code: &[u8]) -> String {
     let header = [
         &b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0"[..],
         &0x40_0078_u64.to_le_bytes(),
@@ -248,7 +248,7 @@ fn program(folder: &Path, code: &[u8]) -> String {
         &0x1000_u64.to_le_bytes(),
     ]
     .concat();
-    let path = folder.join("program");
+    let path = dir.join("program");
     fs::write(&path, [&header, code].concat()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
@@ -261,7 +261,7 @@ fn calls_by_another_architectures_numbers_end_the_program() {
     if !engine_is_here() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     // Then exit(0) by the machine's own call.
     let leave = b"\x31\xff\xb8\x3c\0\0\0\x0f\x05";
     for (call, ends) in [
@@ -270,7 +270,7 @@ fn calls_by_another_architectures_numbers_end_the_program() {
         (&b"\xb8\x27\0\0\x40\x0f\x05"[..], 159),
         (&b"\xb8\x27\0\0\0\x0f\x05"[..], 0),
     ] {
-        let path = program(folder.path(), &[call, leave].concat());
+        let path = program(dir.path(), &[call, leave].concat());
         let volume = format!("{path}:/program:ro");
         let runs = |seccomp: &str| confined(seccomp, &["--volume", &volume], &["/program"]);
         runs(&our_profile()).exits(ends);

@@ -9,10 +9,10 @@ fn refused(script: &str, parts: &[&str]) {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    person.write("sd-card.nix", &product(script));
-    ran(&mut person.build(&[])).exits(4).says(parts);
-    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
+    let user = User::new();
+    user.write("sd-card.nix", &product(script));
+    ran(&mut user.build(&[])).exits(4).says(parts);
+    assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     before.is_unchanged();
 }
 
@@ -68,7 +68,7 @@ fn a_symbolic_link() {
 }
 
 #[test]
-fn a_folder_that_is_a_symbolic_link() {
+fn a_dir_that_is_a_symbolic_link() {
     refused(
         "    mkdir -p $out/nix-support\n    ln -s /etc $out/sd-image\n    \
          echo \"file sd-image $out/sd-image/passwd.img\" > $out/nix-support/hydra-build-products",
@@ -77,7 +77,7 @@ fn a_folder_that_is_a_symbolic_link() {
 }
 
 #[test]
-fn a_folder_in_place_of_the_image() {
+fn a_dir_in_place_of_the_image() {
     refused(
         "    mkdir -p $out/sd-image/a.img $out/nix-support\n    \
          echo \"file sd-image $out/sd-image/a.img\" > $out/nix-support/hydra-build-products",

@@ -58,9 +58,9 @@ fn answer(mut stream: TcpStream, tarball: &[u8]) {
         .unwrap_or(());
 }
 
-/// The miniature nixpkgs as a release would be: one top-level folder in a `.tar.xz`.
-fn tarball(folder: &Path) -> Vec<u8> {
-    let file = folder.join("nixexprs.tar.xz");
+/// The miniature nixpkgs as a release would be: one top-level directory in a `.tar.xz`.
+fn tarball(dir: &Path) -> Vec<u8> {
+    let file = dir.join("nixexprs.tar.xz");
     let packed = Command::new("tar")
         .args([
             "--create",
@@ -83,23 +83,23 @@ fn a_release_is_resolved_once_and_locked() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    let channel = Channel::start(tarball(person.home.path()));
-    let person = person.with("SDBUILD_CHANNELS", channel.base());
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    let out = person.out();
+    let user = User::new();
+    let channel = Channel::start(tarball(user.home.path()));
+    let user = user.with("SDBUILD_CHANNELS", channel.base());
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    let out = user.out();
     let words = ["build", "--force", "--output", out.to_str().unwrap()];
-    ran(&mut person.sdbuild(&words))
+    ran(&mut user.sdbuild(&words))
         .exits(0)
         .says(&["26.05", "/releases/7/nixexprs.tar.xz"]);
-    let lock = fs::read_to_string(person.home.path().join("sdbuild.lock")).unwrap();
+    let lock = fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap();
     assert!(
         lock.contains(&format!("{}/releases/7/nixexprs.tar.xz", channel.base())),
         "{lock}"
     );
 
     let asked = channel.requests.load(Ordering::SeqCst);
-    ran(&mut person.sdbuild(&words)).exits(0);
+    ran(&mut user.sdbuild(&words)).exits(0);
     assert_eq!(
         channel.requests.load(Ordering::SeqCst),
         asked,
@@ -109,12 +109,12 @@ fn a_release_is_resolved_once_and_locked() {
     // A lock that names other bytes is not believed.
     let digest = lock.split('"').find(|word| word.len() == 64).unwrap();
     let wrong = lock.replace(digest, &"0".repeat(64));
-    person.write("sdbuild.lock", &wrong);
-    ran(&mut person.sdbuild(&words))
+    user.write("sdbuild.lock", &wrong);
+    ran(&mut user.sdbuild(&words))
         .exits(3)
         .says(&["releases/7/nixexprs.tar.xz"]);
     assert_eq!(
-        fs::read_to_string(person.home.path().join("sdbuild.lock")).unwrap(),
+        fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(),
         wrong
     );
 }
@@ -125,14 +125,14 @@ fn a_release_that_does_not_exist() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     let channel = Channel::start(Vec::new());
-    let person = person.with("SDBUILD_CHANNELS", channel.base());
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.sdbuild(&["build", "--nixpkgs", "19.03"]))
+    let user = user.with("SDBUILD_CHANNELS", channel.base());
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.sdbuild(&["build", "--nixpkgs", "19.03"]))
         .exits(3)
         .says(&["19.03", "404"]);
-    assert!(!person.home.path().join("sdbuild.lock").exists());
+    assert!(!user.home.path().join("sdbuild.lock").exists());
     before.is_unchanged();
 }
 
@@ -141,10 +141,10 @@ fn nixpkgs_by_address() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    let channel = Channel::start(tarball(person.home.path()));
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let user = User::new();
+    let channel = Channel::start(tarball(user.home.path()));
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
     let address = format!("{}/releases/7/nixexprs.tar.xz", channel.base());
-    ran(&mut person.sdbuild(&["build", "--nixpkgs", &address])).exits(0);
-    assert!(person.home.path().join("small.img").exists());
+    ran(&mut user.sdbuild(&["build", "--nixpkgs", &address])).exits(0);
+    assert!(user.home.path().join("small.img").exists());
 }

@@ -8,11 +8,11 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// A rootless engine behind `ssh`, found there by itself, and its person here.
+/// A rootless engine behind `ssh`, found there by itself, and its user here.
 struct There {
     sshd: Sshd,
     service: Service,
-    person: Person,
+    user: User,
 }
 
 impl There {
@@ -20,19 +20,19 @@ impl There {
         let service = Service::start(Make::RootlessDocker);
         let sshd = Sshd::start(service.account());
         let path = std::env::var("PATH").unwrap();
-        let person = service.account().person();
-        let person = person
+        let user = service.account().user();
+        let user = user
             .with("PATH", format!("{}:{path}", sshd.programs().display()))
             .with("DOCKER_HOST", sshd.host());
         Self {
             sshd,
             service,
-            person,
+            user,
         }
     }
 
     fn build(&self, more: &[&str]) -> Command {
-        self.service.account().build(&self.person, more)
+        self.service.account().build(&self.user, more)
     }
 
     fn containers(&self) -> Vec<String> {
@@ -67,7 +67,7 @@ fn an_engine_behind_ssh_is_found_and_let_go() {
     }
     let there = There::start();
     let account = there.service.account();
-    let doctor = ran(&mut account.sdbuild(&there.person, &["doctor"])).stdout;
+    let doctor = ran(&mut account.sdbuild(&there.user, &["doctor"])).stdout;
     let answers = format!("answers at {}", there.sshd.host());
     assert!(doctor.contains(&answers), "{doctor}");
     assert!(doctor.contains("auto takes `private`"), "{doctor}");
@@ -83,7 +83,7 @@ fn an_engine_behind_ssh_builds_and_is_left_clean() {
     }
     let there = There::start();
     there
-        .person
+        .user
         .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let ran1 = ran(&mut there.build(&[])).exits(0);
     assert_eq!(
@@ -96,7 +96,7 @@ fn an_engine_behind_ssh_builds_and_is_left_clean() {
     assert_eq!(there.clients(), 0);
 
     let script = fresh("    echo in the middle\n    sleep 600");
-    there.person.write("sd-card.nix", &product(&script));
+    there.user.write("sd-card.nix", &product(&script));
     for (signal, ends) in [(Signal::SIGINT, true), (Signal::SIGKILL, false)] {
         let mut running = Running::start(&mut there.build(&["-v"]));
         running.until("in the middle");
@@ -110,7 +110,7 @@ fn an_engine_behind_ssh_builds_and_is_left_clean() {
         assert_eq!(there.containers().is_empty(), ends, "{signal}");
     }
     let account = there.service.account();
-    ran(&mut account.sdbuild(&there.person, &["clean", "--yes"])).exits(0);
+    ran(&mut account.sdbuild(&there.user, &["clean", "--yes"])).exits(0);
     assert_eq!(there.containers(), [""; 0]);
 }
 
@@ -134,7 +134,7 @@ fn a_connection_that_breaks_costs_only_what_was_in_the_making() {
         return;
     }
     let there = There::start();
-    there.person.write("sd-card.nix", &two_steps());
+    there.user.write("sd-card.nix", &two_steps());
     let mut running = Running::start(&mut there.build(&["-v"]));
     running.until("in the middle");
     there.sshd.cut();
@@ -174,10 +174,10 @@ fn what_ssh_says_is_passed_on() {
         sshd.programs().display(),
         std::env::var("PATH").unwrap()
     );
-    let person = account.person().with("PATH", path);
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let user = account.user().with("PATH", path);
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
     let refused = |host: &str| {
-        ran(account.build(&person, &[]).env("DOCKER_HOST", host))
+        ran(account.build(&user, &[]).env("DOCKER_HOST", host))
             .exits(3)
             .stderr
     };
@@ -196,10 +196,10 @@ fn what_ssh_says_is_passed_on() {
     );
 }
 
-/// A certificate authority, an engine's certificate for 127.0.0.1 and a person's.
-fn certificates(folder: &std::path::Path) {
+/// A certificate authority, an engine's certificate for 127.0.0.1 and a user's.
+fn certificates(dir: &std::path::Path) {
     let openssl = |words: &[&str]| {
-        ran(Command::new("openssl").args(words).current_dir(folder)).exits(0);
+        ran(Command::new("openssl").args(words).current_dir(dir)).exits(0);
     };
     let key = [
         "-newkey",
@@ -255,20 +255,20 @@ fn certificates(folder: &std::path::Path) {
     }
 }
 
-/// An engine that only talks to those who have a certificate, and a person with one.
+/// An engine that only talks to those who have a certificate, and a user with one.
 struct Encrypted {
     certificates: tempfile::TempDir,
     /// What sdbuild has not fetched yet comes this way: it runs in the engine's network.
     _way_out: WayOut,
     engine: OwnEngine,
-    person: Person,
+    user: User,
 }
 
 impl Encrypted {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        certificates(folder.path());
-        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let dir = tempfile::tempdir().unwrap();
+        certificates(dir.path());
+        let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
         let host = ["--host", "tcp://127.0.0.1:2376", "--tlsverify"];
         let own = [
             "--tlscert",
@@ -278,15 +278,15 @@ impl Encrypted {
         ];
         let authority = ["--tlscacert", &at("ca.pem")];
         let engine = OwnEngine::start_with(&[&host[..], &own, &authority].concat());
-        let person = Person::new()
+        let user = User::new()
             .with("DOCKER_HOST", "tcp://127.0.0.1")
             .with("DOCKER_TLS_VERIFY", "1")
             .with("DOCKER_CERT_PATH", at(""));
         Self {
-            certificates: folder,
+            certificates: dir,
             _way_out: WayOut::of(engine.pid()),
             engine,
-            person,
+            user,
         }
     }
 
@@ -295,10 +295,10 @@ impl Encrypted {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.engine.pid()));
         command.arg(inner.get_program()).args(inner.get_args());
-        command.env_clear().envs(&self.person.environment);
+        command.env_clear().envs(&self.user.environment);
         command.envs(variables.iter().copied());
         ran(command
-            .current_dir(self.person.home.path())
+            .current_dir(self.user.home.path())
             .stdin(Stdio::null()))
     }
 }
@@ -315,7 +315,7 @@ fn tls_is_checked_at_both_ends() {
     }
     let there = Encrypted::start();
     let doctor = |variables: &[(&str, &str)]| {
-        let inner = there.person.sdbuild(&["doctor"]);
+        let inner = there.user.sdbuild(&["doctor"]);
         there.runs(&inner, variables).stdout
     };
     let good = doctor(&[]);
@@ -352,8 +352,8 @@ fn an_engine_behind_tls_builds() {
         return;
     }
     let there = Encrypted::start();
-    there.person.write("sd-card.nix", &of_the_builder_alone());
-    let image = there.runs(&there.person.build(&[]), &[]).exits(0).image();
+    there.user.write("sd-card.nix", &of_the_builder_alone());
+    let image = there.runs(&there.user.build(&[]), &[]).exits(0).image();
     assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
     assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
 }
@@ -367,10 +367,10 @@ fn an_engine_that_a_docker_context_names_builds() {
     let at = |name: &str| there.certificates.path().join(name).display().to_string();
     let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(at);
     let endpoint = format!("host=tcp://127.0.0.1:2376,ca={ca},cert={cert},key={key}");
-    there.person = Person::new().with_context("there", &endpoint);
+    there.user = User::new().with_context("there", &endpoint);
     let host = "tcp://127.0.0.1:2376";
     let status = |variables: &[(&str, &str)]| {
-        let inner = there.person.sdbuild(&["status"]);
+        let inner = there.user.sdbuild(&["status"]);
         there.runs(&inner, variables).exits(0).stdout
     };
     let current = status(&[]);
@@ -378,8 +378,8 @@ fn an_engine_that_a_docker_context_names_builds() {
     let other = status(&[("DOCKER_CONTEXT", "default")]);
     assert!(!other.contains(host), "{other}");
 
-    there.person.write("sd-card.nix", &of_the_builder_alone());
-    let image = there.runs(&there.person.build(&[]), &[]).exits(0).image();
+    there.user.write("sd-card.nix", &of_the_builder_alone());
+    let image = there.runs(&there.user.build(&[]), &[]).exits(0).image();
     assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
     assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
 }

@@ -1,4 +1,4 @@
-//! A shell in the builder: the container is a build's, the terminal is the person's, and however it ends
+//! A shell in the builder: the container is a build's, the terminal is the user's, and however it ends
 //! the machine is as it was.
 
 use std::io::Write as _;
@@ -9,37 +9,37 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// The prompt of the builder's bash, in the folder where a shell begins.
+/// The prompt of the builder's bash, in the directory where a shell begins.
 const PROMPT: &str = ":/build/config$ ";
 
-/// A person with a configuration that only a shell is given, and the miniature nixpkgs.
-fn person() -> Person {
+/// A user with a configuration that only a shell is given, and the miniature nixpkgs.
+fn user() -> User {
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();
-    let person = Person::new().with("SDBUILD_NIXPKGS", mini);
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    person
+    let user = User::new().with("SDBUILD_NIXPKGS", mini);
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    user
 }
 
-fn shell(person: &Person, more: &[&str]) -> Command {
-    person.sdbuild(&[&["shell"][..], more].concat())
+fn shell(user: &User, more: &[&str]) -> Command {
+    user.sdbuild(&[&["shell"][..], more].concat())
 }
 
 /// A shell on a terminal, once its prompt is there.
-fn sitting(person: &Person, more: &[&str]) -> Screen {
-    let screen = Screen::start(&shell(person, more), (80, 24));
+fn sitting(user: &User, more: &[&str]) -> Screen {
+    let screen = Screen::start(&shell(user, more), (80, 24));
     screen.until(PROMPT.trim_end());
     screen
 }
 
 #[test]
-fn a_command_has_the_persons_pipes_and_its_exit_code_is_ours() {
+fn a_command_has_the_users_pipes_and_its_exit_code_is_ours() {
     if !engine_is_here() {
         return;
     }
     let before = Machine::now();
-    let person = person();
+    let user = user();
     let words = "cat; echo complaint >&2; test ! -e /var/run/docker.sock && id -u; exit 7";
-    let mut child = shell(&person, &["--run", words])
+    let mut child = shell(&user, &["--run", words])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -64,10 +64,10 @@ fn the_configuration_is_where_a_build_has_it_and_nix_build_builds_it() {
     if !engine_is_here() {
         return;
     }
-    let person = person();
+    let user = user();
     let build = "nix-build '<nixpkgs/nixos>' -A config.system.build.sdImage --argstr system aarch64-linux \
                  --no-out-link 2>&1 && pwd";
-    let ran = ran(&mut shell(&person, &["--run", build])).exits(0);
+    let ran = ran(&mut shell(&user, &["--run", build])).exits(0);
     assert!(
         ran.stdout.ends_with("-product\n/build/config\n"),
         "{}",
@@ -92,10 +92,10 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
         return;
     }
     let before = Machine::now();
-    let person = person();
+    let user = user();
     let failing = product("    echo the reason\n    exit 7").replace("product", "faulty-1.0");
-    person.write("sd-card.nix", &failing);
-    let failed = ran(&mut person.build(&[])).exits(4);
+    user.write("sd-card.nix", &failing);
+    let failed = ran(&mut user.build(&[])).exits(4);
     let words = hinted(&failed);
     let last = words.last().unwrap();
     assert!(last.ends_with("-faulty-1.0.drv"), "{words:?}");
@@ -103,7 +103,7 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
     // The derivation's own shell is a program of the board's.
     let look = "echo \"$name: $($builder -c 'echo $MACHTYPE')\"; . $buildCommandPath";
     let inside = [&words[..], &["--run", look]].concat();
-    let there = ran(&mut shell(&person, &inside)).exits(7);
+    let there = ran(&mut shell(&user, &inside)).exits(7);
     assert!(
         there.stdout.starts_with("faulty-1.0: aarch64"),
         "{}",
@@ -111,7 +111,7 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
     );
     assert!(there.stdout.contains("the reason"), "{}", there.stdout);
     // By its name too, and with the commands on standard input.
-    let mut child = shell(&person, &["faulty-1.0"])
+    let mut child = shell(&user, &["faulty-1.0"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -126,13 +126,13 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
 }
 
 #[test]
-fn a_person_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not_end() {
+fn a_user_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not_end() {
     if !engine_is_here() {
         return;
     }
     let before = Machine::now();
-    let person = person();
-    let mut screen = sitting(&person, &[]);
+    let user = user();
+    let mut screen = sitting(&user, &[]);
     assert!(screen.contents().contains("nix-build '<nixpkgs/nixos>'"));
     screen.types("stty size; tty\n");
     screen.until("24 80\n/dev/");
@@ -153,8 +153,8 @@ fn the_terminal_is_put_back_as_it_was() {
     if !engine_is_here() {
         return;
     }
-    let person = person();
-    let (mut ends, mut told) = (sitting(&person, &[]), sitting(&person, &[]));
+    let user = user();
+    let (mut ends, mut told) = (sitting(&user, &[]), sitting(&user, &[]));
     for screen in [&mut ends, &mut told] {
         assert!(screen.is_raw(), "the shell has the keys");
     }
@@ -171,8 +171,8 @@ fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen)) {
         return;
     }
     let before = Machine::now();
-    let person = person();
-    let mut screen = sitting(&person, more);
+    let user = user();
+    let mut screen = sitting(&user, more);
     screen.types("trap '' HUP TERM; sleep 600 & echo it sl''eeps\n");
     screen.until("it sleeps");
     end(&mut screen);
@@ -210,9 +210,9 @@ fn a_killed_shell_lets_go_of_everything_and_the_next_one_sweeps() {
         return;
     }
     let before = Machine::now();
-    let person = person();
+    let user = user();
     for more in [&[][..], &["--emulation", "private"]] {
-        let mut screen = sitting(&person, more);
+        let mut screen = sitting(&user, more);
         screen.types("trap '' HUP TERM; sleep 600\n");
         screen.signal(Signal::SIGKILL);
         screen.ends();
@@ -220,7 +220,7 @@ fn a_killed_shell_lets_go_of_everything_and_the_next_one_sweeps() {
         within(Duration::from_secs(10), "no container runs on", || {
             docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
         });
-        ran(&mut shell(&person, &["--run", "true"]))
+        ran(&mut shell(&user, &["--run", "true"]))
             .exits(0)
             .says(&["swept"]);
         before.is_unchanged();

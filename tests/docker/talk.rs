@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use crate::support::*;
 
-fn json(person: &Person, words: &[&str]) -> Value {
-    let told = ran(&mut person.sdbuild(words)).exits(0).stdout;
+fn json(user: &User, words: &[&str]) -> Value {
+    let told = ran(&mut user.sdbuild(words)).exits(0).stdout;
     serde_json::from_str(&told).unwrap()
 }
 
-/// All files below `folder`.
-fn tree(folder: &Path) -> Vec<String> {
+/// All files below `dir`.
+fn tree(dir: &Path) -> Vec<String> {
     let mut all = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         all.push(entry.path().display().to_string());
         if entry.file_type().unwrap().is_dir() {
             all.extend(tree(&entry.path()));
@@ -39,25 +39,25 @@ fn status_and_doctor_tell_a_live_run_from_a_dead_one() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    let running = Running::in_the_middle(&person, &[]);
-    let run = is_shown_alive(&person);
+    let user = User::new();
+    let running = Running::in_the_middle(&user, &[]);
+    let run = is_shown_alive(&user);
     running.signal(Signal::SIGKILL);
     drop(running.finish());
     before.handlers_return();
-    is_shown_dead(&person, &run);
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&[])).exits(0).says(&["swept"]);
+    is_shown_dead(&user, &run);
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&[])).exits(0).says(&["swept"]);
     assert_eq!(
-        json(&person, &["status", "--json"])["runs"],
+        json(&user, &["status", "--json"])["runs"],
         Value::Array(vec![])
     );
     before.is_unchanged();
 }
 
 /// The id of the one run.
-fn is_shown_alive(person: &Person) -> String {
-    let live = json(person, &["status", "--json"]);
+fn is_shown_alive(user: &User) -> String {
+    let live = json(user, &["status", "--json"]);
     let run = live["runs"][0]["run"].as_str().unwrap().to_owned();
     assert_eq!(live["runs"].as_array().unwrap().len(), 1, "{live}");
     assert_eq!(live["runs"][0]["life"], "live");
@@ -82,7 +82,7 @@ fn is_shown_alive(person: &Person) -> String {
         images.iter().all(|i| i["size"].as_u64() > Some(0)),
         "{live}"
     );
-    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
+    let told = ran(&mut user.sdbuild(&["doctor"])).stdout;
     assert!(
         told.contains("✓ leftovers"),
         "a live run leaves nothing yet:\n{told}"
@@ -90,21 +90,21 @@ fn is_shown_alive(person: &Person) -> String {
     run
 }
 
-fn is_shown_dead(person: &Person, run: &str) {
+fn is_shown_dead(user: &User, run: &str) {
     let machine = Machine::now();
-    let dead = json(person, &["status", "--json"]);
+    let dead = json(user, &["status", "--json"]);
     assert_eq!(dead["runs"][0]["run"], run);
     assert_eq!(dead["runs"][0]["life"], "dead");
     let left = containers_of(&dead, run, true) + containers_of(&dead, run, false);
     assert!(left >= 1, "{dead}");
-    let screen = ran(&mut person.sdbuild(&["status"])).exits(0).stdout;
+    let screen = ran(&mut user.sdbuild(&["status"])).exits(0).stdout;
     assert!(screen.lines().count() <= 24, "{screen}");
     assert!(
         screen.lines().all(|line| line.chars().count() <= 80),
         "{screen}"
     );
     assert!(screen.contains(run) && screen.contains("dead"), "{screen}");
-    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
+    let told = ran(&mut user.sdbuild(&["doctor"])).stdout;
     assert!(told.contains("! leftovers       of dead runs: "), "{told}");
     machine.is_unchanged();
 }
@@ -114,12 +114,12 @@ fn doctor_finds_this_machine_fit_and_changes_nothing() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    let cache = person.state.path().join("cache");
-    let person = person.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    let user = User::new();
+    let cache = user.state.path().join("cache");
+    let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
     let events = || docker(&["ps", "--all", "--quiet", "--no-trunc", "--latest"]);
-    let (machine, home, latest) = (Machine::now(), tree(person.state.path()), events());
-    let told = ran(&mut person.sdbuild(&["doctor"])).exits(0).stdout;
+    let (machine, home, latest) = (Machine::now(), tree(user.state.path()), events());
+    let told = ran(&mut user.sdbuild(&["doctor"])).exits(0).stdout;
     for topic in [
         "engine",
         "rights",
@@ -132,11 +132,11 @@ fn doctor_finds_this_machine_fit_and_changes_nothing() {
         assert!(told.contains(&format!("✓ {topic}")), "{topic}\n{told}");
     }
     assert!(!told.contains('✗'), "{told}");
-    let report = json(&person, &["doctor", "--json"]);
+    let report = json(&user, &["doctor", "--json"]);
     assert_eq!(report["can_build"], true);
     assert_eq!(report["checks"][0]["verdict"], "good");
     machine.is_unchanged();
-    assert_eq!(tree(person.state.path()), home, "no folder was made");
+    assert_eq!(tree(user.state.path()), home, "no directory was made");
     assert_eq!(
         events(),
         latest,
@@ -149,15 +149,15 @@ fn doctor_knows_whether_a_build_would_need_a_mirror() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&[])).exits(0);
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&[])).exits(0);
     let nobody = "http://127.0.0.1:9/debian";
-    let cut_off = person
+    let cut_off = user
         .with("SDBUILD_DEBIAN_MIRROR", nobody)
         .with("http_proxy", nobody);
-    let mirrors = |person: &Person| {
-        let told = ran(&mut person.sdbuild(&["doctor", "--json"])).stdout;
+    let mirrors = |user: &User| {
+        let told = ran(&mut user.sdbuild(&["doctor", "--json"])).stdout;
         let report: Value = serde_json::from_str(&told).unwrap();
         let checks = report["checks"].as_array().unwrap().iter();
         let mut mirrors = checks.filter(|check| check["topic"] == "Debian mirrors");
@@ -174,10 +174,10 @@ fn what_init_writes_becomes_an_image_with_that_key_in_it() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    let ssh = person.state.path().join(".ssh");
+    let user = User::new();
+    let ssh = user.state.path().join(".ssh");
     fs::create_dir(&ssh).unwrap();
-    let (_, public) = key(&person);
+    let (_, public) = key(&user);
     let bare = public.rsplit_once(' ').unwrap().0;
     let comment = r#"it's "me" ${builtins.throw "x"} $${y} ''${z} \n \"#;
     fs::write(
@@ -185,12 +185,12 @@ fn what_init_writes_becomes_an_image_with_that_key_in_it() {
         format!("{bare} {comment}\nssh-rsa AAAA other\n"),
     )
     .unwrap();
-    ran(&mut person.sdbuild(&["init", "--hostname", "kitchen"])).exits(0);
+    ran(&mut user.sdbuild(&["init", "--hostname", "kitchen"])).exits(0);
 
     // The key as Nix understands it, out of the very file that was written.
     let show = "    mkdir -p $out/sd-image $out/nix-support\n    cp ${keys} $out/sd-image/keys.img\n    \
         echo \"file sd-image $out/sd-image/keys.img\" > $out/nix-support/hydra-build-products";
-    person.write(
+    user.write(
         "keys.nix",
         &format!(
             "{{ config, pkgs, lib, ... }}: let\n  \
@@ -199,13 +199,13 @@ fn what_init_writes_becomes_an_image_with_that_key_in_it() {
              system.build.sdImage = lib.mkForce (pkgs.runCommand \"keys\" {{ }} ''\n{show}\n  '');\n}}\n"
         ),
     );
-    let built = ran(&mut person.build(&["--config", "keys.nix"])).exits(0);
+    let built = ran(&mut user.build(&["--config", "keys.nix"])).exits(0);
     let keys = fs::read_to_string(built.image()).unwrap();
     assert_eq!(keys.trim_end(), format!("{bare} {comment}"));
 
-    let built = ran(&mut person.build(&[])).exits(0);
+    let built = ran(&mut user.build(&[])).exits(0);
     let image = built.image();
-    let seen = json(&person, &["inspect", image.to_str().unwrap(), "--json"]);
+    let seen = json(&user, &["inspect", image.to_str().unwrap(), "--json"]);
     assert_eq!(seen["boot"]["system"]["host_name"], "kitchen", "{seen}");
     assert_eq!(seen["problems"], Value::Array(vec![]));
 }

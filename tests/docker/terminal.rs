@@ -1,4 +1,4 @@
-//! What a person sees on a terminal, through util-linux' `script`.
+//! What a user sees on a terminal, through util-linux' `script`.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 use crate::support::*;
 
 /// Runs `sdbuild` with `words` (without quotes in them) on a terminal and types `input`; the raw output.
-fn on_a_terminal(person: &Person, words: &str, input: &str) -> String {
+fn on_a_terminal(user: &User, words: &str, input: &str) -> String {
     let command = format!("'{}' {words}", env!("CARGO_BIN_EXE_sdbuild"));
     let mut child = Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .env_clear()
-        .envs(&person.environment)
+        .envs(&user.environment)
         .env("TERM", "xterm")
-        .current_dir(person.home.path())
+        .current_dir(user.home.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -33,11 +33,11 @@ fn the_question_of_clean_stays_on_the_screen() {
         return;
     }
     // The error's own colour would be taken for a drawing.
-    let person = Person::new().with("NO_COLOR", "1");
-    person.write("cache-of-mine", "");
+    let user = User::new().with("NO_COLOR", "1");
+    user.write("cache-of-mine", "");
     let label = "dev.sdbuild.role=store";
     docker(&["volume", "create", "--label", label, "sdbuild-store-asked"]);
-    let seen = on_a_terminal(&person, "clean", "n\n");
+    let seen = on_a_terminal(&user, "clean", "n\n");
     let volumes = docker(&["volume", "ls", "--quiet"]);
     docker(&["volume", "rm", "sdbuild-store-asked"]);
     assert!(volumes.contains("sdbuild-store-asked"), "the answer was no");
@@ -57,12 +57,12 @@ fn the_path_of_the_image_has_a_line_of_its_own() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let user = User::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
     let mini = mini_nixpkgs();
     let words = format!("build --nixpkgs '{}' --output out", mini.display());
-    let seen = on_a_terminal(&person, &words, "");
-    let path = person.out().join("small.img");
+    let seen = on_a_terminal(&user, &words, "");
+    let path = user.out().join("small.img");
     let line = seen
         .lines()
         .find(|line| line.trim_end().ends_with("small.img") && !line.contains(" in "));
@@ -70,10 +70,10 @@ fn the_path_of_the_image_has_a_line_of_its_own() {
 }
 
 /// A build that says far more than a pipe holds.
-fn chatty(person: &Person) -> Command {
+fn chatty(user: &User) -> Command {
     let script = fresh(&format!("    seq 1 100000\n{SMALL_IMAGE}"));
-    person.write("sd-card.nix", &product(&script));
-    person.build(&["-v"])
+    user.write("sd-card.nix", &product(&script));
+    user.build(&["-v"])
 }
 
 #[test]
@@ -82,14 +82,11 @@ fn a_reader_that_stops_reading_stops_no_build() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     let (unread, stderr) = std::io::pipe().unwrap();
-    let build = chatty(&person)
-        .stderr(stderr)
-        .stdout(Stdio::piped())
-        .spawn();
+    let build = chatty(&user).stderr(stderr).stdout(Stdio::piped()).spawn();
     let ran = outcome(&build.unwrap().wait_with_output().unwrap()).exits(0);
-    assert_eq!(ran.image(), person.out().join("small.img"));
+    assert_eq!(ran.image(), user.out().join("small.img"));
     drop(unread);
     before.is_unchanged();
 }
@@ -100,13 +97,13 @@ fn a_terminal_that_hung_up_is_no_failure_of_the_build() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
+    let user = User::new();
     let pty = nix::pty::openpty(None, None).unwrap();
     drop(pty.master);
     let side = || Stdio::from(pty.slave.try_clone().unwrap());
-    let status = chatty(&person).stderr(side()).stdout(side()).status();
+    let status = chatty(&user).stderr(side()).stdout(side()).status();
     assert_eq!(status.unwrap().code(), Some(0));
-    let image = person.out().join("small.img");
-    assert_eq!(person.outputs(), Person::beside(&image));
+    let image = user.out().join("small.img");
+    assert_eq!(user.outputs(), User::beside(&image));
     before.is_unchanged();
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use crate::support::*;
 
-/// A person whose miniature nixpkgs is the one of these tests, should that be a renewed one.
-fn person() -> Person {
-    let person = Person::new();
+/// A user whose miniature nixpkgs is the one of these tests, should that be a renewed one.
+fn user() -> User {
+    let user = User::new();
     match std::env::var("SDBUILD_MINI_NIXPKGS") {
-        Ok(tree) => person.with("SDBUILD_MINI_NIXPKGS", tree),
-        Err(_) => person,
+        Ok(tree) => user.with("SDBUILD_MINI_NIXPKGS", tree),
+        Err(_) => user,
     }
 }
 
@@ -19,17 +19,17 @@ fn the_program_alone_builds_an_image_boots_it_and_clears_up() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = person();
+    let user = user();
     let before = Machine::now();
-    let tried = ran(&mut person.sdbuild(&["try"])).exits(0).says(&[
+    let tried = ran(&mut user.sdbuild(&["try"])).exits(0).says(&[
         "logged in over SSH as root",
         "this machine can do it: built an image, booted it and logged in",
         "Next: `sdbuild init`",
     ]);
     assert_eq!(tried.stdout, "", "the image is gone, and so is its path");
     before.is_unchanged();
-    assert_eq!(names(person.home.path()), ["out"]);
-    let cache = Path::new(&person.environment["XDG_CACHE_HOME"]).join("sdbuild");
+    assert_eq!(names(user.home.path()), ["out"]);
+    let cache = Path::new(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
     let left = names(&cache).into_iter().find(|name| name.contains("try"));
     assert_eq!(left, None);
 }
@@ -39,11 +39,11 @@ fn what_is_to_be_kept_is_kept_and_its_key_is_one_for_openssh() {
     if !engine_is_here() {
         return;
     }
-    let person = person();
+    let user = user();
     let words = ["try", "--no-boot", "--output", "trial"];
-    let tried = ran(&mut person.sdbuild(&words)).exits(0);
+    let tried = ran(&mut user.sdbuild(&words)).exits(0);
     tried.image().metadata().unwrap();
-    let trial = person.home.path().join("trial");
+    let trial = user.home.path().join("trial");
     let text = fs::read_to_string(trial.join("sd-card.nix")).unwrap();
     let read = std::process::Command::new("ssh-keygen")
         .args(["-y", "-f"])
@@ -52,5 +52,5 @@ fn what_is_to_be_kept_is_kept_and_its_key_is_one_for_openssh() {
     let public = outcome(&read.unwrap()).exits(0).stdout;
     assert!(text.contains(public.trim()), "{public}\n{text}");
     // A second one would not know whose key is in which image.
-    ran(&mut person.sdbuild(&words)).exits(2).says(&["key"]);
+    ran(&mut user.sdbuild(&words)).exits(2).says(&["key"]);
 }

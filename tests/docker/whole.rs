@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::support::*;
 
-fn boot(person: &Person, image: &Path, key: &Path, more: &[&str]) -> Ran {
-    let mut command = person.sdbuild(&["boot", image.to_str().unwrap()]);
+fn boot(user: &User, image: &Path, key: &Path, more: &[&str]) -> Ran {
+    let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
     ran(command.arg("--ssh-key").arg(key).args(more))
 }
 
@@ -25,22 +25,22 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new().with("SDBUILD_COMPRESS", "");
-    let (private, public) = key(&person);
-    person.write("sd-card.nix", &example(&public));
-    let ran = ran(&mut person.build(&[])).exits(0);
+    let user = User::new().with("SDBUILD_COMPRESS", "");
+    let (private, public) = key(&user);
+    user.write("sd-card.nix", &example(&public));
+    let ran = ran(&mut user.build(&[])).exits(0);
     let image = ran.image();
-    assert_eq!(image.parent(), Some(person.out().as_path()));
+    assert_eq!(image.parent(), Some(user.out().as_path()));
     assert!(image.to_str().unwrap().ends_with(".img.zst"));
-    assert_eq!(person.outputs(), Person::beside(&image));
+    assert_eq!(user.outputs(), User::beside(&image));
     before.is_unchanged();
     has_partitions(&image);
 
     let command = "uname -m; hostname; cat /etc/os-release";
-    let there = boot(&person, &image, &private, &["--run", command]).exits(0);
+    let there = boot(&user, &image, &private, &["--run", command]).exits(0);
     assert!(there.stdout.starts_with("aarch64\n"), "{}", there.stdout);
 
-    let stranger = Person::new();
+    let stranger = User::new();
     let (other, _) = key(&stranger);
     boot(&stranger, &image, &other, &["--until-ssh"])
         .exits(4)
@@ -76,9 +76,9 @@ fn both_containers_have_the_least_privilege() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
-    let mut running = Running::start(&mut person.build(&["-v"]));
+    let user = User::new();
+    user.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
+    let mut running = Running::start(&mut user.build(&["-v"]));
     running.until("look now");
     let (builder, registrar) = (containers("builder"), containers("registrar"));
     assert_eq!((builder.len(), registrar.len()), (1, 1));
@@ -123,15 +123,15 @@ fn a_compressed_image_has_the_name_that_was_asked_for() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";\n  networking.hostName = \"zst\";";
-    person.write("sd-card.nix", &configuration(body));
+    user.write("sd-card.nix", &configuration(body));
     // Natively or not at all: what is compressed inside is unpacked again, beside other files of that step.
-    let image = ran(&mut person.build(&["--compress", "zstd", "--glue", "native"])).exits(0);
-    assert_eq!(image.image(), person.out().join("mine.img.zst"));
+    let image = ran(&mut user.build(&["--compress", "zstd", "--glue", "native"])).exits(0);
+    assert_eq!(image.image(), user.out().join("mine.img.zst"));
     has_partitions(&image.image());
-    let image = ran(&mut person.build(&["--force", "--compress", "none"])).exits(0);
-    assert_eq!(image.image(), person.out().join("mine.img"));
+    let image = ran(&mut user.build(&["--force", "--compress", "none"])).exits(0);
+    assert_eq!(image.image(), user.out().join("mine.img"));
     has_partitions(&image.image());
 }
 
@@ -140,15 +140,15 @@ fn a_large_image_takes_little_memory() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     // Half a GiB of bytes that are no holes, then as many holes.
     let script = SMALL_IMAGE.replace(
         "echo small > $out/sd-image/small.img",
         "head -c 536870912 /dev/urandom > $out/sd-image/small.img; truncate -s 1G $out/sd-image/small.img",
     );
-    person.write("sd-card.nix", &product(&script));
+    user.write("sd-card.nix", &product(&script));
     for format in ["none", "zstd", "zstd:9"] {
-        let (image, peak) = timed(&person, format);
+        let (image, peak) = timed(&user, format);
         assert!(
             peak < 200 * 1024,
             "{format}: sdbuild's own peak memory is {peak} KiB"
@@ -160,14 +160,14 @@ fn a_large_image_takes_little_memory() {
 }
 
 /// The image of a build, and the build's peak memory in KiB.
-fn timed(person: &Person, format: &str) -> (PathBuf, u64) {
-    let build = person.build(&["--force", "--compress", format]);
+fn timed(user: &User, format: &str) -> (PathBuf, u64) {
+    let build = user.build(&["--force", "--compress", format]);
     let mut timed = Command::new("/usr/bin/time");
     timed.args(["--format", "peak %M", "--"]);
     timed.arg(build.get_program()).args(build.get_args());
-    timed.env_clear().envs(&person.environment);
+    timed.env_clear().envs(&user.environment);
     timed
-        .current_dir(person.home.path())
+        .current_dir(user.home.path())
         .stdin(std::process::Stdio::null());
     let ran = ran(&mut timed).exits(0);
     let mut lines = ran.stderr.lines();
@@ -180,11 +180,11 @@ fn a_pc_image_is_built_natively() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     let text = configuration("  networking.hostName = \"pc\";\n  sdImage.compressImage = false;")
         .replace("aarch64", "x86_64");
-    person.write("sd-card.nix", &text);
-    let mut running = Running::start(&mut person.build(&["--system", "x86_64-linux"]));
+    user.write("sd-card.nix", &text);
+    let mut running = Running::start(&mut user.build(&["--system", "x86_64-linux"]));
     running.until("build with Nix");
     let ran = running.finish().exits(0);
     has_partitions(&ran.image());
@@ -192,19 +192,19 @@ fn a_pc_image_is_built_natively() {
 }
 
 #[test]
-fn a_folder_with_spaces_and_letters_beyond_ascii() {
+fn a_dir_with_spaces_and_letters_beyond_ascii() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     let text =
         configuration("").replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
-    let config = person.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
-    person.write(
+    let config = user.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
+    user.write(
         "mein Gerät/teil eins.nix",
         "{ networking.hostName = \"umlaut\"; }",
     );
-    let image = ran(&mut person.build(&["--config", config.to_str().unwrap()]))
+    let image = ran(&mut user.build(&["--config", config.to_str().unwrap()]))
         .exits(0)
         .image();
     assert!(image.exists());
@@ -215,25 +215,25 @@ fn a_second_build_is_warm_and_replaces_only_when_asked() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write(
+    let user = User::new();
+    user.write(
         "sd-card.nix",
         &configuration("  networking.hostName = \"warm\";\n  sdImage.compressImage = false;"),
     );
-    let image = ran(&mut person.build(&[])).exits(0).image();
+    let image = ran(&mut user.build(&[])).exits(0).image();
     let first = fs::read(&image).unwrap();
     fs::write(&image, "precious").unwrap();
-    ran(&mut person.build(&[]))
+    ran(&mut user.build(&[]))
         .exits(2)
         .says(&["already", "--force"]);
     assert_eq!(fs::read_to_string(&image).unwrap(), "precious");
-    let again = ran(&mut person.build(&["--force"])).exits(0);
+    let again = ran(&mut user.build(&["--force"])).exits(0);
     assert_eq!(again.image(), image);
     assert!(
         fs::read(&image).unwrap() == first,
         "the same store gives the same bytes"
     );
-    assert_eq!(person.outputs(), Person::beside(&image));
+    assert_eq!(user.outputs(), User::beside(&image));
 }
 
 #[test]
@@ -241,12 +241,12 @@ fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new().with("SOURCE_DATE_EPOCH", "1700000000");
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
+    let user = User::new().with("SOURCE_DATE_EPOCH", "1700000000");
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
     let words = ["--json", "--force", "--compress", "zstd"];
     let manifest = || {
-        let printed = ran(&mut person.build(&words)).exits(0).stdout;
-        let beside = fs::read_to_string(person.out().join("small.img.zst.json")).unwrap();
+        let printed = ran(&mut user.build(&words)).exits(0).stdout;
+        let beside = fs::read_to_string(user.out().join("small.img.zst.json")).unwrap();
         assert_eq!(printed, beside);
         let mut json: serde_json::Value = serde_json::from_str(&printed).unwrap();
         assert!(json["durations"]["build"].as_f64().unwrap() > 0.0);
@@ -255,7 +255,7 @@ fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
     };
     let (first, image) = (
         manifest(),
-        fs::read(person.out().join("small.img.zst")).unwrap(),
+        fs::read(user.out().join("small.img.zst")).unwrap(),
     );
     assert_eq!(first["created"], "2023-11-14T22:13:20Z");
     assert_eq!(first["emulation"]["mode"], "register");
@@ -279,7 +279,7 @@ fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
     let derivation = first["result"]["derivation"].as_str().unwrap();
     assert!(derivation.starts_with("/nix/store/") && derivation.ends_with("-product.drv"));
     assert_eq!(first["raw"]["size"], 6);
-    let home = person.home.path().to_str().unwrap();
+    let home = user.home.path().to_str().unwrap();
     assert!(
         !first.to_string().contains(home),
         "no place on this machine"
@@ -287,8 +287,8 @@ fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
 
     // The output of the last run lies below the configuration, and is no part of it.
     assert_eq!(manifest(), first);
-    assert!(fs::read(person.out().join("small.img.zst")).unwrap() == image);
-    let inspected = ran(&mut person.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
+    assert!(fs::read(user.out().join("small.img.zst")).unwrap() == image);
+    let inspected = ran(&mut user.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
     assert!(
         !inspected.stderr.contains("manifest"),
         "{}",
@@ -301,34 +301,34 @@ fn a_build_ends_with_a_boot_when_asked() {
     if !engine_is_here() || !boot_is_here() {
         return;
     }
-    let person = Person::new().with("SDBUILD_COMPRESS", "zstd");
-    let (private, public) = key(&person);
-    person.write("sd-card.nix", &example(&public));
-    let mut build = person.build(&["--boot-test", "--ssh-key"]);
+    let user = User::new().with("SDBUILD_COMPRESS", "zstd");
+    let (private, public) = key(&user);
+    user.write("sd-card.nix", &example(&public));
+    let mut build = user.build(&["--boot-test", "--ssh-key"]);
     let good = ran(build.arg(&private)).exits(0);
     assert!(good.image().exists());
     good.says(&["boot the image: done", "logged in over SSH"]);
 
-    let stranger = Person::new();
+    let stranger = User::new();
     let (other, _) = key(&stranger);
-    let mut build = person.build(&["--force", "--boot-test", "--ssh-key"]);
+    let mut build = user.build(&["--force", "--boot-test", "--ssh-key"]);
     let refused = ran(build.arg(&other)).exits(4);
     assert!(refused.image().exists(), "the image stays");
     refused.says(&["boot the image, which stays at", "authorizedKeys"]);
 }
 
 #[test]
-fn the_image_belongs_to_the_person_behind_sudo() {
+fn the_image_belongs_to_the_user_behind_sudo() {
     if !engine_is_here() || !root_is_here() {
         return;
     }
-    let person = Person::new()
+    let user = User::new()
         .with("SUDO_UID", "12345")
         .with("SUDO_GID", "23456");
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    let image = ran(&mut person.build(&[])).exits(0).image();
-    for name in Person::beside(&image) {
-        let metadata = fs::metadata(person.out().join(&name)).unwrap();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    let image = ran(&mut user.build(&[])).exits(0).image();
+    for name in User::beside(&image) {
+        let metadata = fs::metadata(user.out().join(&name)).unwrap();
         assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456), "{name}");
     }
 }
@@ -339,10 +339,10 @@ fn a_build_without_its_engines_help_for_a_moment_is_not_hurried() {
         return;
     }
     // A paused builder is no ended one: nothing may conclude anything until it goes on.
-    let person = Person::new();
+    let user = User::new();
     let script = fresh(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}"));
-    person.write("sd-card.nix", &product(&script));
-    let mut running = Running::start(&mut person.build(&["-v"]));
+    user.write("sd-card.nix", &product(&script));
+    let mut running = Running::start(&mut user.build(&["-v"]));
     running.until("paused soon");
     let builder = &containers("builder")[0];
     docker(&["pause", builder]);

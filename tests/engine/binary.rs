@@ -15,7 +15,7 @@ use crate::support::*;
 
 /// The content of the one package that every lock here names.
 const PACKAGE: &[u8] = b"a package, as it was pinned";
-/// The mirror that the person chose; its name leads nowhere, so only the proxy can answer for it.
+/// The mirror that the user chose; its name leads nowhere, so only the proxy can answer for it.
 const MIRROR: &str = "http://mirror.invalid/debian";
 
 /// What the mirror does with each request for the package; every other source lacks it.
@@ -59,9 +59,9 @@ fn empty_engine() -> Server {
     })
 }
 
-/// A person who builds for the first time, from locks with one small package.
-fn person(engine: &Server, mirror: Mirror) -> Person {
-    let person = Person::new();
+/// A user who builds for the first time, from locks with one small package.
+fn user(engine: &Server, mirror: Mirror) -> User {
+    let user = User::new();
     let pin = format!(
         r#"{{"name":"a","version":"1","path":"pool/a.deb","size":{},"sha256":"{}"}}"#,
         PACKAGE.len(),
@@ -71,13 +71,12 @@ fn person(engine: &Server, mirror: Mirror) -> Person {
         let lock = format!(
             r#"{{"schema":1,"architecture":"amd64","snapshot":"20260101T000000Z","packages":[{pin}]}}"#
         );
-        person.write(&format!("locks/{name}/amd64.lock.json"), &lock);
+        user.write(&format!("locks/{name}/amd64.lock.json"), &lock);
     }
-    person.write("sd-card.nix", "{ networking.hostName = \"x\"; }");
-    let at = |name: &str| person.home.path().join(name).to_str().unwrap().to_owned();
+    user.write("sd-card.nix", "{ networking.hostName = \"x\"; }");
+    let at = |name: &str| user.home.path().join(name).to_str().unwrap().to_owned();
     let (locks, cache) = (at("locks"), at("cache"));
-    person
-        .with("DOCKER_HOST", engine.endpoint.to_string())
+    user.with("DOCKER_HOST", engine.endpoint.to_string())
         .with("SDBUILD_LOCKS", locks)
         .with("XDG_CACHE_HOME", cache)
         .with("SDBUILD_DEBIAN_MIRROR", MIRROR)
@@ -89,15 +88,15 @@ fn person(engine: &Server, mirror: Mirror) -> Person {
 #[track_caller]
 fn fails(mirror: Mirror, environment: &[(&str, &str)], said: &str) {
     let engine = empty_engine();
-    let person = person(&engine, mirror);
-    let ran = ran(person.build(&[]).envs(environment.iter().copied())).exits(3);
+    let user = user(&engine, mirror);
+    let ran = ran(user.build(&[]).envs(environment.iter().copied())).exits(3);
     ran.says(&[
         "error: download a 1: no source gave it",
         &format!("{MIRROR}: {said}"),
         "hint: check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR",
     ]);
-    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
-    let objects = names(&person.home.path().join("cache/sdbuild/sha256"));
+    assert!(user.outputs().is_empty(), "{:?}", user.outputs());
+    let objects = names(&user.home.path().join("cache/sdbuild/sha256"));
     let is_object = |name: &&String| name.parse::<Sha256Hash>().is_ok();
     let whole: Vec<_> = objects.iter().filter(is_object).collect();
     assert!(whole.is_empty(), "{whole:?}");
@@ -107,7 +106,7 @@ fn fails(mirror: Mirror, environment: &[(&str, &str)], said: &str) {
         requests.iter().all(|r| r.starts_with("GET ")),
         "{requests:?}"
     );
-    let runs = person.state.path().join(".local/state/sdbuild/runs");
+    let runs = user.state.path().join(".local/state/sdbuild/runs");
     assert!(names(&runs).is_empty(), "{:?}", names(&runs));
 }
 
@@ -153,23 +152,23 @@ fn a_mirror_that_hangs_in_mid_body() {
 #[test]
 fn an_engine_that_is_too_old() {
     let old = Server::new(|_| ok(r#"{"Version":"19.03","ApiVersion":"1.40"}"#));
-    let person = Person::new().with("DOCKER_HOST", old.endpoint.to_string());
-    person.write("sd-card.nix", "{ }");
-    ran(&mut person.build(&[])).exits(3).says(&[
+    let user = User::new().with("DOCKER_HOST", old.endpoint.to_string());
+    user.write("sd-card.nix", "{ }");
+    ran(&mut user.build(&[])).exits(3).says(&[
         &format!(
             "the engine at {} speaks API 1.40, sdbuild needs 1.41 or later",
             old.endpoint
         ),
         "hint: update the engine to Docker 20.10",
     ]);
-    assert!(person.outputs().is_empty());
-    assert!(!Path::new(&person.state.path().join(".local")).exists());
+    assert!(user.outputs().is_empty());
+    assert!(!Path::new(&user.state.path().join(".local")).exists());
 }
 
 #[test]
 fn a_stall_timeout_that_is_no_number() {
-    let person = Person::new().with("SDBUILD_STALL_TIMEOUT", "0");
-    ran(&mut person.build(&[]))
+    let user = User::new().with("SDBUILD_STALL_TIMEOUT", "0");
+    ran(&mut user.build(&[]))
         .exits(2)
         .says(&["SDBUILD_STALL_TIMEOUT is 0; 1 is the least"]);
 }
@@ -177,9 +176,9 @@ fn a_stall_timeout_that_is_no_number() {
 /// What `build --dry-run` ends with when its lines go to `stdout`.
 fn told_to(stdout: Stdio) -> Ran {
     let engine = empty_engine();
-    let person = person(&engine, |_| {});
+    let user = user(&engine, |_| {});
     outcome(
-        &person
+        &user
             .build(&["--dry-run=plan"])
             .stdout(stdout)
             .stderr(Stdio::piped())
@@ -208,9 +207,9 @@ fn a_result_that_nobody_waits_for_is_no_failure_and_one_that_cannot_be_told_is()
 #[test]
 fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
     let engine = empty_engine();
-    let person = person(&engine, |_| {});
-    let before = names(person.home.path());
-    let lines = ran(&mut person.build(&["--dry-run=plan", "--cores", "3", "--force"])).exits(0);
+    let user = user(&engine, |_| {});
+    let before = names(user.home.path());
+    let lines = ran(&mut user.build(&["--dry-run=plan", "--cores", "3", "--force"])).exits(0);
     for line in [
         "fetch          1 package, 27 B",
         "emulation      register: the engine's machine is x86_64, the image is for aarch64-linux",
@@ -225,7 +224,7 @@ fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
             lines.stdout
         );
     }
-    let place = format!("image into     {}, in place of", person.out().display());
+    let place = format!("image into     {}, in place of", user.out().display());
     assert!(lines.stdout.contains(&place), "{}", lines.stdout);
     let assembled = lines
         .stdout
@@ -234,8 +233,8 @@ fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
     let assembled = assembled.unwrap();
     assert!(assembled.contains("sdbuild/registrar:") && assembled.contains("sdbuild/builder:"));
     assert!(lines.stdout.ends_with("changed        nothing\n"));
-    assert_eq!(names(person.home.path()), before);
-    assert!(names(&person.out()).is_empty() && names(person.state.path()).is_empty());
+    assert_eq!(names(user.home.path()), before);
+    assert!(names(&user.out()).is_empty() && names(user.state.path()).is_empty());
     let requests = engine.requests();
     assert!(
         requests.iter().all(|r| r.starts_with("GET ")),
@@ -253,13 +252,13 @@ fn a_rootless_engine_with_an_old_kernel_is_planned_with_a_handler_that_may_be_th
         _ if request.starts_with("GET /images/") => refused(404, "no such image"),
         _ => ok("[]"),
     });
-    let person = person(&engine, |_| {});
-    let planned = ran(&mut person.build(&["--dry-run=plan"])).exits(0).stdout;
+    let user = user(&engine, |_| {});
+    let planned = ran(&mut user.build(&["--dry-run=plan"])).exits(0).stdout;
     let line = "emulation      host: a handler that may be there; the engine can have no other\n";
     assert!(planned.contains(line), "{planned}");
     for mode in ["register", "private"] {
         let words = ["--dry-run=plan", "--emulation", mode];
-        ran(&mut person.build(&words))
+        ran(&mut user.build(&words))
             .exits(3)
             .says(&["6.1.0", "DOCKER_HOST"]);
     }
@@ -268,10 +267,10 @@ fn a_rootless_engine_with_an_old_kernel_is_planned_with_a_handler_that_may_be_th
 #[test]
 fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
     let engine = empty_engine();
-    let person = person(&engine, |_| {});
+    let user = user(&engine, |_| {});
     let dry = |nixpkgs: &str| {
         let words = ["build", "--dry-run=plan", "--nixpkgs", nixpkgs];
-        ran(person
+        ran(user
             .sdbuild(&words)
             .env("SDBUILD_CHANNELS", "http://channels.invalid"))
     };
@@ -279,7 +278,7 @@ fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
     let looked_up = "nixpkgs        26.05, to be looked up at http://channels.invalid and locked";
     assert!(open.contains(looked_up), "{open}");
     let hash = "0".repeat(64);
-    person.write(
+    user.write(
         "sdbuild.lock",
         &format!("version = 1\n[nixpkgs]\nrelease = \"26.05\"\nurl = \"http://x.invalid/n\"\nsha256 = \"{hash}\"\n"),
     );
@@ -290,7 +289,7 @@ fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
     );
     let other = dry("25.11").exits(0).stdout;
     assert!(other.contains("25.11, to be looked up"), "{other}");
-    person.write("sdbuild.lock", "version = 9");
+    user.write("sdbuild.lock", "version = 9");
     dry("26.05").exits(2).says(&["sdbuild.lock"]);
 }
 
@@ -306,10 +305,10 @@ fn all_that_is_certain_to_fail_is_told_before_anything_is_done() {
         "GET /version" => usual(),
         _ => refused(404, "no such thing"),
     });
-    let person = person(&engine, |_| {});
-    let cache = person.home.path().join("cache");
+    let user = user(&engine, |_| {});
+    let cache = user.home.path().join("cache");
     std::fs::create_dir(&cache).unwrap();
-    let build = person.build(&[]);
+    let build = user.build(&[]);
     // In a mount namespace of its own: the mounts go with the process.
     let mut mounted = std::process::Command::new("unshare");
     mounted.args(["--mount", "--propagation", "private", "sh", "-c"]);
@@ -317,17 +316,17 @@ fn all_that_is_certain_to_fail_is_told_before_anything_is_done() {
                   mount -t tmpfs -o ro none \"$2\" && mount -t tmpfs -o ro none \"$3\" && \
                   shift 3 && exec \"$@\"";
     mounted.args([script, "sh"]);
-    mounted.args([&person.out(), person.state.path(), &cache]);
+    mounted.args([&user.out(), user.state.path(), &cache]);
     mounted.arg(build.get_program()).args(build.get_args());
-    mounted.env_clear().envs(&person.environment);
-    let ran = ran(mounted.current_dir(person.home.path())).exits(3);
+    mounted.env_clear().envs(&user.environment);
+    let ran = ran(mounted.current_dir(user.home.path())).exits(3);
     ran.says(&[
         "error: the engine's kernel is 3.10.0-1160, emulation needs 4.8 or later",
-        "error: no space left in the output folder",
-        "error: write to the state folder",
-        "error: write to the cache folder",
+        "error: no space left in the output directory",
+        "error: write to the state directory",
+        "error: write to the cache directory",
         "Read-only file system",
-        "hint: free some space, or name another folder with --output",
+        "hint: free some space, or name another directory with --output",
         "hint: set XDG_STATE_HOME",
         "hint: set XDG_CACHE_HOME",
     ]);

@@ -9,12 +9,11 @@ use serde_json::Value;
 use crate::server::{Server, ok, refused, usual};
 use crate::support::*;
 
-fn person(engine: &Server) -> Person {
-    let person = Person::new().with("DOCKER_HOST", engine.endpoint.to_string());
+fn user(engine: &Server) -> User {
+    let user = User::new().with("DOCKER_HOST", engine.endpoint.to_string());
     let nobody = "http://127.0.0.1:9/debian";
-    let empty = person.state.path().join("cache");
-    person
-        .with("XDG_CACHE_HOME", empty.to_str().unwrap())
+    let empty = user.state.path().join("cache");
+    user.with("XDG_CACHE_HOME", empty.to_str().unwrap())
         .with("SDBUILD_DEBIAN_MIRROR", nobody)
         .with("SDBUILD_CHANNELS", nobody)
         .with("http_proxy", "http://127.0.0.1:9")
@@ -23,7 +22,7 @@ fn person(engine: &Server) -> Person {
 /// The checks of `doctor` on `engine`, which must have been asked by GET alone.
 #[track_caller]
 fn examined(engine: &Server, code: i32) -> Vec<Value> {
-    let ran = ran(&mut person(engine).sdbuild(&["doctor", "--json"])).exits(code);
+    let ran = ran(&mut user(engine).sdbuild(&["doctor", "--json"])).exits(code);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     let requests = engine.requests();
     assert!(
@@ -113,7 +112,7 @@ fn what_is_wrong_with_an_engine_is_told_with_its_remedy() {
 fn a_machine_without_certificates_asks_servers_that_have_none() {
     let engine = info(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0"}"#);
     let mirror = Server::new(|_| ok(""));
-    let person = person(&engine)
+    let user = user(&engine)
         .with("SSL_CERT_FILE", "/dev/null")
         .with("SSL_CERT_DIR", "/nowhere")
         .with("no_proxy", "127.0.0.1")
@@ -121,7 +120,7 @@ fn a_machine_without_certificates_asks_servers_that_have_none() {
             "SDBUILD_DEBIAN_MIRROR",
             mirror.endpoint.to_string().replace("tcp:", "http:"),
         );
-    let told = ran(&mut person.sdbuild(&["doctor"])).stdout;
+    let told = ran(&mut user.sdbuild(&["doctor"])).stdout;
     assert!(told.contains("✓ Debian mirrors"), "{told}");
 }
 
@@ -151,9 +150,7 @@ fn status_shows_the_rest_when_the_engine_refuses_its_lists() {
         "GET /info" | "GET /version" => usual(),
         _ => refused(500, "out of order\u{1b}[2J"),
     });
-    let told = ran(&mut person(&engine).sdbuild(&["status"]))
-        .exits(0)
-        .stdout;
+    let told = ran(&mut user(&engine).sdbuild(&["status"])).exits(0).stdout;
     assert!(told.contains("out of order"), "{told}");
     assert!(
         told.contains("downloads") && !told.contains("containers  "),

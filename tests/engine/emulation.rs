@@ -71,9 +71,9 @@ fn definitions(locks: &Path) -> [Definition; 2] {
             r#"{{"schema":1,"architecture":"{architecture}","snapshot":"20260101T000000Z","packages":[
             {{"name":"a","version":"1","path":"pool/a.deb","size":1,"sha256":"{hash}"}}]}}"#
         );
-        let folder = locks.join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{architecture}.lock.json")), lock).unwrap();
+        let dir = locks.join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join(format!("{architecture}.lock.json")), lock).unwrap();
     }
     let architecture = Architecture::Amd64;
     [
@@ -82,23 +82,23 @@ fn definitions(locks: &Path) -> [Definition; 2] {
     ]
 }
 
-/// A person at such a machine, whose engine holds both images.
+/// A user at such a machine, whose engine holds both images.
 struct Scene {
     engine: Server,
-    person: Person,
+    user: User,
 }
 
 impl Scene {
     fn new(machine: Machine) -> Self {
-        let person = Person::new();
-        let folder = |name: &str| person.home.path().join(name);
-        let definitions = definitions(&folder("locks"));
-        let cache = Cache::open(folder("cache/sdbuild")).unwrap();
+        let user = User::new();
+        let dir = |name: &str| user.home.path().join(name);
+        let definitions = definitions(&dir("locks"));
+        let cache = Cache::open(dir("cache/sdbuild")).unwrap();
         for definition in &definitions {
             let note = format!("image-{}", definition.digest());
             cache.set_note(&note, LAYER).unwrap();
         }
-        person.write("sd-card.nix", "{ networking.hostName = \"x\"; }");
+        user.write("sd-card.nix", "{ networking.hostName = \"x\"; }");
         let pulled = AtomicBool::new(false);
         let engine = Server::new(move |request| match request {
             "GET /images/builder:2/json" if pulled.load(SeqCst) => ok(machine.builder),
@@ -108,25 +108,25 @@ impl Scene {
             }
             other => answer(other, machine, &definitions),
         });
-        let text = |name: &str| folder(name).to_str().unwrap().to_owned();
+        let text = |name: &str| dir(name).to_str().unwrap().to_owned();
         let (locks, cache) = (text("locks"), text("cache"));
-        let person = person
+        let user = user
             .with("DOCKER_HOST", engine.endpoint.to_string())
             .with("SDBUILD_LOCKS", locks)
             .with("XDG_CACHE_HOME", cache)
             .with("SDBUILD_DEBIAN_MIRROR", format!("{NOBODY}/debian"))
             .with("http_proxy", NOBODY);
-        Self { engine, person }
+        Self { engine, user }
     }
 
     /// What was assembled is forgotten: a build would have to fetch, from nobody.
     fn with_an_empty_cache(self) -> Self {
-        std::fs::remove_dir_all(self.person.home.path().join("cache")).unwrap();
+        std::fs::remove_dir_all(self.user.home.path().join("cache")).unwrap();
         self
     }
 
     fn builds(&self, more: &[&str]) -> Ran {
-        ran(&mut self.person.build(more))
+        ran(&mut self.user.build(more))
     }
 
     /// The roles of the containers that it was asked for, in order.
@@ -297,7 +297,7 @@ fn a_look_at_an_unmounted_table_starts_nothing_privileged() {
     });
     for words in [&["clean", "--dry-run"][..], &["status"]] {
         let before = scene.asked_for().len();
-        let said = ran(&mut scene.person.sdbuild(words)).exits(0);
+        let said = ran(&mut scene.user.sdbuild(words)).exits(0);
         assert!(!said.stderr.contains("warning"), "{}", said.stderr);
         assert!(!said.stdout.contains("handler "), "{}", said.stdout);
         assert_eq!(scene.asked_for().len() - before, 1, "{words:?}");
@@ -310,8 +310,8 @@ fn nobody_is_asked_for_the_table_of_a_rootless_engine() {
         info: ROOTLESS,
         ..SOUND
     });
-    ran(&mut scene.person.sdbuild(&["clean", "--dry-run"])).exits(0);
-    let status = ran(&mut scene.person.sdbuild(&["status"])).exits(0);
+    ran(&mut scene.user.sdbuild(&["clean", "--dry-run"])).exits(0);
+    let status = ran(&mut scene.user.sdbuild(&["status"])).exits(0);
     assert!(
         status.stdout.contains("cannot be seen"),
         "{}",

@@ -359,11 +359,14 @@ async fn half_an_archive_is_never_sent_as_a_whole_one() {
     let error = container
         .upload("/build", |writer| {
             writer.write_all(&vec![0; 1 << 20])?;
-            Err(std::io::Error::other("the folder changed"))
+            Err(std::io::Error::other("the directory changed"))
         })
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("the folder changed"), "{error}");
+    assert!(
+        error.to_string().contains("the directory changed"),
+        "{error}"
+    );
     assert!(
         !server
             .requests()

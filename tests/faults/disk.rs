@@ -15,38 +15,38 @@ fn big() -> String {
 }
 
 #[test]
-fn a_full_output_folder() {
+fn a_full_output_dir() {
     if !engine_is_here() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    person.write("sd-card.nix", &big());
-    let small = Small::mount(&person.out(), "16m");
-    ran(&mut person.build(&[]))
+    let user = User::new();
+    user.write("sd-card.nix", &big());
+    let small = Small::mount(&user.out(), "16m");
+    ran(&mut user.build(&[]))
         .exits(3)
         .says(&["out", "o space left"]);
-    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
+    assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     drop(small);
     // Nothing was lost: with room the image is there at once.
-    let image = ran(&mut person.build(&[])).exits(0).image();
+    let image = ran(&mut user.build(&[])).exits(0).image();
     assert_eq!(std::fs::metadata(image).unwrap().len(), 67_108_864);
     before.is_unchanged();
 }
 
 /// A file system whose files end at 16 GiB (ext2 with blocks of 1 KiB), as FAT's do at 4: every kernel
 /// that has an engine can mount this one. It goes with the value.
-fn short_files(person: &Person) -> Small {
-    let image = person.home.path().join("ext2");
+fn short_files(user: &User) -> Small {
+    let image = user.home.path().join("ext2");
     fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
     let mut make = Command::new("/usr/sbin/mke2fs");
     make.args(["-q", "-t", "ext2", "-b", "1024"]).arg(&image);
     assert!(make.status().unwrap().success());
     let mut mount = Command::new("mount");
-    mount.args(["-o", "loop"]).arg(&image).arg(person.out());
+    mount.args(["-o", "loop"]).arg(&image).arg(user.out());
     assert!(mount.status().unwrap().success());
-    fs::remove_dir(person.out().join("lost+found")).unwrap();
-    Small(person.out())
+    fs::remove_dir(user.out().join("lost+found")).unwrap();
+    Small(user.out())
 }
 
 #[test]
@@ -54,19 +54,19 @@ fn an_image_that_is_too_long_for_the_file_system_is_refused_at_once() {
     if !engine_is_here() || !root_is_here() || !tools_are_here(&["mke2fs"]) {
         return;
     }
-    let person = Person::new();
-    let disk = short_files(&person);
+    let user = User::new();
+    let disk = short_files(&user);
     let text = SMALL_IMAGE.replace("echo small >", "truncate -s 17G");
-    person.write("sd-card.nix", &product(&text));
-    ran(&mut person.build(&[]))
+    user.write("sd-card.nix", &product(&text));
+    ran(&mut user.build(&[]))
         .exits(3)
         .says(&["out", "has no files that large (FAT ends at 4 GiB)"]);
-    assert!(person.outputs().is_empty(), "{:?}", person.outputs());
+    assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     // A short one is written there as to anything else.
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    let image = ran(&mut person.build(&[])).exits(0).image();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    let image = ran(&mut user.build(&[])).exits(0).image();
     assert_eq!(fs::read_to_string(&image).unwrap(), "small\n");
-    assert_eq!(person.outputs(), Person::beside(&image));
+    assert_eq!(user.outputs(), User::beside(&image));
     drop(disk);
 }
 
@@ -76,9 +76,9 @@ fn a_full_store_volume() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new().with("SDBUILD_STORE", "sdbuild-store-small");
+    let user = User::new().with("SDBUILD_STORE", "sdbuild-store-small");
     // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
-    let small = Small::mount(&person.home.path().join("store"), "60m");
+    let small = Small::mount(&user.home.path().join("store"), "60m");
     let device = format!("device={}", small.0.display());
     let label = "dev.sdbuild.role=store";
     let name = "sdbuild-store-small";
@@ -95,16 +95,16 @@ fn a_full_store_volume() {
         &device,
         name,
     ]);
-    person.write("sd-card.nix", &big());
-    let ran = ran(&mut person.build(&[]));
+    user.write("sd-card.nix", &big());
+    let ran = ran(&mut user.build(&[]));
     docker(&["volume", "rm", "sdbuild-store-small"]);
     ran.exits(3).says(&["o space left", "sdbuild-store-small"]);
-    assert!(person.outputs().is_empty());
+    assert!(user.outputs().is_empty());
     before.is_unchanged();
 }
 
 #[test]
-fn a_full_cache_folder() {
+fn a_full_cache_dir() {
     if !engine_is_here() {
         return;
     }
@@ -121,31 +121,31 @@ fn a_full_cache_folder() {
 }
 
 fn full_cache(size: &str, said: &str) {
-    let person = Person::new();
-    let cache = person.home.path().join("cache");
+    let user = User::new();
+    let cache = user.home.path().join("cache");
     let small = Small::mount(&cache, size);
-    let locks = other_definition(&person);
-    let person = person
+    let locks = other_definition(&user);
+    let user = user
         .with("XDG_CACHE_HOME", cache.to_str().unwrap())
         .with("SDBUILD_LOCKS", locks.to_str().unwrap());
-    person.write("sd-card.nix", &big());
-    ran(&mut person.build(&[]))
+    user.write("sd-card.nix", &big());
+    ran(&mut user.build(&[]))
         .exits(3)
         .says(&["cache", "o space left", said]);
     drop(small);
 }
 
 /// Locks that mean the same and have another digest, so that nothing already loaded will do.
-fn other_definition(person: &Person) -> PathBuf {
-    let folder = person.home.path().join("locks");
+fn other_definition(user: &User) -> PathBuf {
+    let dir = user.home.path().join("locks");
     let from =
         std::env::var_os("SDBUILD_LOCKS").map_or_else(|| root().join("containers"), PathBuf::from);
     for name in ["registrar", "builder"] {
         for architecture in ["amd64", "arm64"] {
             let file = format!("{name}/{architecture}.lock.json");
             let text = std::fs::read_to_string(from.join(&file)).unwrap();
-            person.write(&format!("locks/{file}"), &format!("{text}\n "));
+            user.write(&format!("locks/{file}"), &format!("{text}\n "));
         }
     }
-    folder
+    dir
 }

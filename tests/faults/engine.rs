@@ -24,13 +24,13 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
     }
     let before = Machine::now();
     let mut engine = OwnEngine::start(false);
-    let person = Person::new().with("DOCKER_HOST", engine.host());
+    let user = User::new().with("DOCKER_HOST", engine.host());
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
-        person.write(
+        user.write(
             "sd-card.nix",
             &offline("echo in the middle; /bin/sleep 600"),
         );
-        let mut build = Running::start(&mut person.build(&["-v"]));
+        let mut build = Running::start(&mut user.build(&["-v"]));
         build.until("in the middle");
         engine.end(signal);
         let ran = build.finish();
@@ -43,8 +43,8 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
         );
         assert!(ran.stderr.contains("engine"), "{}", ran.stderr);
         engine.restart();
-        person.write("sd-card.nix", &offline(QUICK));
-        let again = support_ran(&person);
+        user.write("sd-card.nix", &offline(QUICK));
+        let again = support_ran(&user);
         assert_eq!(again.code, Some(0), "{}", again.stderr);
         assert_eq!(handlers(), before.handlers);
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
@@ -60,10 +60,10 @@ fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
     }
     let before = Machine::now();
     let mut engine = OwnEngine::start(false);
-    let person = Person::new().with("DOCKER_HOST", engine.host());
-    person.write("sd-card.nix", &offline(QUICK));
-    ran(&mut person.build(&[])).exits(0);
-    let build = Running::start(&mut person.build(&["--force"]));
+    let user = User::new().with("DOCKER_HOST", engine.host());
+    user.write("sd-card.nix", &offline(QUICK));
+    ran(&mut user.build(&[])).exits(0);
+    let build = Running::start(&mut user.build(&["--force"]));
     within(
         std::time::Duration::from_secs(60),
         "the registrar is created",
@@ -77,7 +77,7 @@ fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
         failed.stderr
     );
     engine.restart();
-    support_ran(&person).exits(0);
+    support_ran(&user).exits(0);
     let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
     assert_eq!(left, "", "containers are left in the engine");
     assert_eq!(handlers(), before.handlers);
@@ -91,13 +91,13 @@ fn an_engine_that_stopped_to_answer_is_not_waited_for() {
     }
     let before = Machine::now();
     let mut engine = OwnEngine::start(false);
-    let person = Person::new().with("DOCKER_HOST", engine.host());
+    let user = User::new().with("DOCKER_HOST", engine.host());
     for times in [1, 2] {
-        person.write(
+        user.write(
             "sd-card.nix",
             &offline(&format!("echo in the middle {times}; /bin/sleep 600")),
         );
-        let mut build = Running::start(&mut person.build(&["-v"]));
+        let mut build = Running::start(&mut user.build(&["-v"]));
         build.until("in the middle");
         engine.signal(Signal::SIGSTOP);
         let start = std::time::Instant::now();
@@ -111,8 +111,8 @@ fn an_engine_that_stopped_to_answer_is_not_waited_for() {
         assert_eq!(ran.code, Some(5), "{}", ran.stderr);
         assert!(ran.stderr.contains("interrupted"), "{}", ran.stderr);
         assert!(took.as_secs() < 30, "it took {took:?}");
-        person.write("sd-card.nix", &offline(QUICK));
-        support_ran(&person).exits(0);
+        user.write("sd-card.nix", &offline(QUICK));
+        support_ran(&user).exits(0);
         assert_eq!(handlers(), before.handlers);
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
         assert_eq!(left, "", "containers are left in the engine");
@@ -120,8 +120,8 @@ fn an_engine_that_stopped_to_answer_is_not_waited_for() {
     engine.end(Signal::SIGTERM);
 }
 
-fn support_ran(person: &Person) -> Ran {
-    ran(&mut person.build(&["--force"]))
+fn support_ran(user: &User) -> Ran {
+    ran(&mut user.build(&["--force"]))
 }
 
 #[test]
@@ -131,14 +131,14 @@ fn a_host_without_binfmt_misc_is_served_in_another_way_or_told_how_to_mount_it()
     }
     let before = Machine::now();
     let engine = OwnEngine::start(true);
-    let person = Person::new().with("DOCKER_HOST", engine.host());
-    person.write("sd-card.nix", &offline("echo x > $out"));
-    let ran = ran(&mut person.build(&[]));
+    let user = User::new().with("DOCKER_HOST", engine.host());
+    user.write("sd-card.nix", &offline("echo x > $out"));
+    let ran = ran(&mut user.build(&[]));
     let ran = ran.says(&["binfmt_misc is not mounted", "privileged container"]);
     // Where the engine may start one, or the kernel has private tables, the build comes as far as its
     // lack of a product.
     match ran.code {
-        Some(4) => ran.says(&["is not a folder"]),
+        Some(4) => ran.says(&["is not a directory"]),
         _ => ran.exits(3).says(&["mount -t binfmt_misc binfmt_misc"]),
     };
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).stdout, "");

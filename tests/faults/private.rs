@@ -10,8 +10,8 @@ fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    let build = Running::in_the_middle(&person, &["--emulation", "private"]);
+    let user = User::new();
+    let build = Running::in_the_middle(&user, &["--emulation", "private"]);
     let builder = containers("builder").remove(0);
     // Paused, its leash cannot end it before we do.
     docker(&["pause", &builder]);
@@ -20,8 +20,8 @@ fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
     build.finish();
     assert_eq!(handlers(), before.handlers, "there was none to be left");
     // Its container is a dead run's like any other.
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    let next = ran(&mut person.build(&["--emulation", "private"])).exits(0);
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    let next = ran(&mut user.build(&["--emulation", "private"])).exits(0);
     assert!(next.stderr.contains(&builder), "{}", next.stderr);
     before.is_unchanged();
 }
@@ -31,8 +31,8 @@ fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    let build = Running::in_the_middle(&person, &["--emulation", "private"]);
+    let user = User::new();
+    let build = Running::in_the_middle(&user, &["--emulation", "private"]);
     let builder = containers("builder").remove(0);
     build.signal(Signal::SIGKILL);
     build.finish();
@@ -42,8 +42,8 @@ fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
         "the leash falls in its namespaces as well",
         || running().trim() == "false",
     );
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&[])).exits(0).says(&[&builder]);
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&[])).exits(0).says(&[&builder]);
 }
 
 /// Without a registrar nobody asked for handlers, so dead runs were remembered for good.
@@ -52,13 +52,13 @@ fn a_private_build_forgets_the_dead_run_that_it_swept() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    let build = Running::in_the_middle(&person, &["--emulation", "private"]);
+    let user = User::new();
+    let build = Running::in_the_middle(&user, &["--emulation", "private"]);
     build.signal(Signal::SIGKILL);
     build.finish();
-    let runs = person.state.path().join(".local/state/sdbuild/runs");
+    let runs = user.state.path().join(".local/state/sdbuild/runs");
     assert_eq!(names(&runs).len(), 1);
-    person.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut person.build(&["--emulation", "private"])).exits(0);
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    ran(&mut user.build(&["--emulation", "private"])).exits(0);
     assert_eq!(names(&runs), [""; 0]);
 }

@@ -4,10 +4,10 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-fn start(person: &Person, script: &str) -> Running {
+fn start(user: &User, script: &str) -> Running {
     let script = fresh(&format!("    echo in the middle\n{script}"));
-    person.write("sd-card.nix", &product(&script));
-    let mut running = Running::start(&mut person.build(&["-v"]));
+    user.write("sd-card.nix", &product(&script));
+    let mut running = Running::start(&mut user.build(&["-v"]));
     running.until("in the middle");
     running
 }
@@ -27,8 +27,8 @@ fn a_killed_registrar_leaves_a_handler_that_the_release_removes() {
     }
     for deed in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
         let before = Machine::now();
-        let person = Person::new();
-        let build = start(&person, &format!("    sleep 2\n{SMALL_IMAGE}"));
+        let user = User::new();
+        let build = start(&user, &format!("    sleep 2\n{SMALL_IMAGE}"));
         docker(&[deed, &[&running("registrar")]].concat());
         let ran = build.finish();
         // Whether the build survives depends on when the handler went; nothing stays either way.
@@ -49,8 +49,8 @@ fn registrar_and_sdbuild_killed_at_once_are_swept_by_clean_and_by_build() {
     }
     for sweep_by_clean in [true, false] {
         let before = Machine::now();
-        let person = Person::new().with_own_cache();
-        let build = start(&person, "    sleep 600");
+        let user = User::new().with_own_cache();
+        let build = start(&user, "    sleep 600");
         let registrar = running("registrar");
         docker(&["pause", &registrar]);
         build.signal(Signal::SIGKILL);
@@ -60,14 +60,14 @@ fn registrar_and_sdbuild_killed_at_once_are_swept_by_clean_and_by_build() {
         assert_eq!(stale.len(), 1, "the double kill leaves the handler");
         if sweep_by_clean {
             let _store = Kept::store();
-            let dry = ran(&mut person.sdbuild(&["clean", "--dry-run"])).exits(0);
+            let dry = ran(&mut user.sdbuild(&["clean", "--dry-run"])).exits(0);
             assert!(dry.stdout.contains(&stale[0]), "{}", dry.stdout);
             assert_eq!(our_handlers(), stale, "a dry run removes nothing");
-            ran(&mut person.sdbuild(&["clean", "--yes"])).exits(0);
+            ran(&mut user.sdbuild(&["clean", "--yes"])).exits(0);
             assert!(our_handlers().is_empty());
         } else {
-            person.write("sd-card.nix", &product(SMALL_IMAGE));
-            ran(&mut person.build(&[])).exits(0).says(&[&stale[0]]);
+            user.write("sd-card.nix", &product(SMALL_IMAGE));
+            ran(&mut user.build(&[])).exits(0).says(&[&stale[0]]);
         }
         before.is_unchanged();
     }
@@ -79,8 +79,8 @@ fn a_handler_that_somebody_removes_comes_back_and_the_build_says_so() {
         return;
     }
     let before = Machine::now();
-    let person = Person::new();
-    let build = start(&person, &format!("    sleep 4\n{SMALL_IMAGE}"));
+    let user = User::new();
+    let build = start(&user, &format!("    sleep 4\n{SMALL_IMAGE}"));
     // The sleep has to be running: a program that starts while there is no handler cannot.
     std::thread::sleep(std::time::Duration::from_millis(500));
     let handler = our_handlers().remove(0);
@@ -104,8 +104,8 @@ fn a_killed_builder_is_an_error_of_the_machine() {
     }
     for deed in [&["kill"][..], &["rm", "--force"][..]] {
         let before = Machine::now();
-        let person = Person::new();
-        let build = start(&person, "    sleep 600");
+        let user = User::new();
+        let build = start(&user, "    sleep 600");
         docker(&[deed, &[&running("builder")]].concat());
         let ran = build.finish();
         assert_eq!(ran.code, Some(3), "{deed:?}: {}", ran.stderr);

@@ -23,7 +23,7 @@ fn a_damaged_image_leaves_a_half_written_card() {
     };
     let bytes = card.image("a.img");
     for pack in ["zstd -q a.img", "xz -k -0 a.img", "gzip -k -1 a.img"] {
-        run(pack, card.folder.path());
+        run(pack, card.dir.path());
     }
     for name in ["a.img.zst", "a.img.xz", "a.img.gz"] {
         let whole = fs::read(card.at(name)).unwrap();
@@ -64,7 +64,7 @@ fn what_decompresses_to_more_than_the_card_is_found_while_writing() {
         return;
     };
     card.image("a.img");
-    run("gzip -1 a.img", card.folder.path());
+    run("gzip -1 a.img", card.dir.path());
     let (code, text) = card.flashed("a.img.gz", &[]);
     assert_eq!(code, Some(2), "{text}");
     tells(
@@ -96,11 +96,11 @@ fn a_disk_that_fails_in_the_middle_is_told() {
         return;
     }
     // A file without its bytes on a full file system: what is written there has no place.
-    let folder = tempfile::tempdir().unwrap();
-    run("mount -t tmpfs -o size=8m none .", folder.path());
-    let point = folder.path().to_owned();
-    image(&folder.path().join("card"), 32 * MIB, 1, &[]);
-    let Some(card) = Card::below(folder, 32 * MIB, vec![point]) else {
+    let dir = tempfile::tempdir().unwrap();
+    run("mount -t tmpfs -o size=8m none .", dir.path());
+    let point = dir.path().to_owned();
+    image(&dir.path().join("card"), 32 * MIB, 1, &[]);
+    let Some(card) = Card::below(dir, 32 * MIB, vec![point]) else {
         return;
     };
     let elsewhere = tempfile::tempdir().unwrap();

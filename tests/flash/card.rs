@@ -11,7 +11,7 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 /// A loop device of our own over a file of random bytes, as a used card holds them.
 pub(crate) struct Card {
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     pub(crate) node: String,
     mounted: Vec<PathBuf>,
 }
@@ -22,40 +22,32 @@ impl Card {
         Self::below(tempfile::tempdir().unwrap(), size, Vec::new())
     }
 
-    pub(crate) fn below(
-        folder: tempfile::TempDir,
-        size: u64,
-        mounted: Vec<PathBuf>,
-    ) -> Option<Self> {
+    pub(crate) fn below(dir: tempfile::TempDir, size: u64, mounted: Vec<PathBuf>) -> Option<Self> {
         if !loops_are_here() {
             return None;
         }
-        let file = folder.path().join("card");
+        let file = dir.path().join("card");
         if !file.exists() {
             image(&file, size, 99, &[(0, usize::try_from(size).unwrap())]);
         }
-        let node = run("losetup --find --show --partscan card", folder.path());
+        let node = run("losetup --find --show --partscan card", dir.path());
         let node = node.trim().to_owned();
-        Some(Self {
-            folder,
-            node,
-            mounted,
-        })
+        Some(Self { dir, node, mounted })
     }
 
     pub(crate) fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
         fs::read(self.at("card")).unwrap()
     }
 
-    /// `sdbuild flash NAME` of an image in the folder.
+    /// `sdbuild flash NAME` of an image in the directory.
     pub(crate) fn flash(&self, name: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
         command.arg("flash").arg(name).arg(&self.node).args(more);
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
         command
     }
 
@@ -85,10 +77,7 @@ impl Card {
 
 impl Drop for Card {
     fn drop(&mut self) {
-        run(
-            &format!("losetup --detach {}", self.node),
-            self.folder.path(),
-        );
+        run(&format!("losetup --detach {}", self.node), self.dir.path());
         for point in &self.mounted {
             run(&format!("umount {}", point.display()), Path::new("/"));
         }

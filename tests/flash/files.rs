@@ -19,7 +19,7 @@ use crate::{image, map_of};
 const MIB: u64 = 1 << 20;
 
 struct Bench {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     cancel: Cancel,
     events: Events,
     seen: Arc<Mutex<Vec<Event>>>,
@@ -29,18 +29,18 @@ struct Bench {
 impl Bench {
     /// A file of random bytes as the card, and an image.
     fn new(card: u64, size: u64, data: &[(u64, usize)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         image(
-            &folder.path().join("card"),
+            &dir.path().join("card"),
             card,
             1,
             &[(0, usize::try_from(card).unwrap())],
         );
-        image(&folder.path().join("a.img"), size, 2, data);
+        image(&dir.path().join("a.img"), size, 2, data);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&seen);
         Self {
-            folder,
+            dir,
             cancel: Cancel::new(),
             events: Events::new(move |event| sink.lock().unwrap().push(event)),
             seen,
@@ -49,7 +49,7 @@ impl Bench {
     }
 
     fn file(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     /// Writes, lets `meanwhile` happen to the card, reads back.
@@ -278,8 +278,8 @@ fn a_pipe_in_place_of_a_manifest_is_not_waited_for() {
 }
 
 /// Stops in the middle of the long hole at an image's end; the bytes that were told last.
-pub(crate) fn stopped_in_a_hole(folder: &Path, size: u64) -> u64 {
-    let [card, path] = ["card", "a.img"].map(|name| folder.join(name));
+pub(crate) fn stopped_in_a_hole(dir: &Path, size: u64) -> u64 {
+    let [card, path] = ["card", "a.img"].map(|name| dir.join(name));
     image(&card, size, 1, &[]);
     image(&path, size, 2, &[(0, 8192)]);
     let (cancel, state) = (Arc::new(Cancel::new()), State::new());
@@ -305,6 +305,6 @@ pub(crate) fn stopped_in_a_hole(folder: &Path, size: u64) -> u64 {
 
 #[test]
 fn who_stops_in_a_long_hole_does_not_wait_for_its_end() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_eq!(stopped_in_a_hole(folder.path(), 1 << 30), 8192 + 256 * MIB);
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(stopped_in_a_hole(dir.path(), 1 << 30), 8192 + 256 * MIB);
 }

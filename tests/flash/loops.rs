@@ -51,14 +51,14 @@ fn block_maps_and_compressed_images() {
         return;
     };
     let bytes = card.image("a.img");
-    run("bmaptool create -o a.img.bmap a.img", card.folder.path());
+    run("bmaptool create -o a.img.bmap a.img", card.dir.path());
     for pack in [
         "true",
         "zstd -q a.img",
         "xz -k -0 a.img",
         "gzip -k -1 a.img",
     ] {
-        run(pack, card.folder.path());
+        run(pack, card.dir.path());
     }
     for name in ["a.img", "a.img.zst", "a.img.xz", "a.img.gz"] {
         for map in [true, false] {
@@ -94,7 +94,7 @@ fn the_kernel_forgets_the_old_partitions() {
     card.image("a.img");
     run(
         &format!("addpart {} 1 2048 4096", card.node),
-        card.folder.path(),
+        card.dir.path(),
     );
     let name = card.node.trim_start_matches("/dev/");
     let part = PathBuf::from(format!("/sys/class/block/{name}/{name}p1"));
@@ -102,7 +102,7 @@ fn the_kernel_forgets_the_old_partitions() {
     let node = format!("{}p1", card.node);
     let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
     command.args(["flash", "a.img", &node, "--allow-fixed", "--yes"]);
-    let (code, text) = said(command.current_dir(card.folder.path()));
+    let (code, text) = said(command.current_dir(card.dir.path()));
     assert_eq!(code, Some(2), "{text}");
     tells(
         &text,
@@ -153,10 +153,10 @@ fn a_disk_that_cannot_clear_is_read_and_cleared_where_it_must_be() {
         return;
     }
     // Files on ramfs have no holes that could be punched into them.
-    let folder = tempfile::tempdir().unwrap();
-    run("mount -t ramfs none .", folder.path());
-    let point = folder.path().to_owned();
-    let Some(card) = Card::below(folder, 32 * MIB, vec![point]) else {
+    let dir = tempfile::tempdir().unwrap();
+    run("mount -t ramfs none .", dir.path());
+    let point = dir.path().to_owned();
+    let Some(card) = Card::below(dir, 32 * MIB, vec![point]) else {
         return;
     };
     let bytes = card.image("a.img");
@@ -181,13 +181,10 @@ fn reading_and_clearing_a_long_hole_can_be_stopped() {
     if !loops_are_here() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    run("mount -t ramfs none .", folder.path());
-    let told = std::panic::catch_unwind(|| stopped_in_a_hole(folder.path(), 64 * MIB));
-    run(
-        &format!("umount {}", folder.path().display()),
-        Path::new("/"),
-    );
+    let dir = tempfile::tempdir().unwrap();
+    run("mount -t ramfs none .", dir.path());
+    let told = std::panic::catch_unwind(|| stopped_in_a_hole(dir.path(), 64 * MIB));
+    run(&format!("umount {}", dir.path().display()), Path::new("/"));
     assert_eq!(told.unwrap(), 8192 + 4 * MIB);
 }
 
@@ -253,13 +250,13 @@ fn a_mounted_card_is_unmounted_only_when_asked_to() {
     let bytes = card.image("a.img");
     run(
         &format!("mkfs.ext4 -q -L OLD {}", card.node),
-        card.folder.path(),
+        card.dir.path(),
     );
     fs::create_dir(card.at("point")).unwrap();
     let point = card.at("point").canonicalize().unwrap();
     run(
         &format!("mount {} {}", card.node, point.display()),
-        card.folder.path(),
+        card.dir.path(),
     );
     let (code, text) = card.flashed("a.img", &[]);
     assert_eq!(code, Some(2), "{text}");
@@ -288,7 +285,7 @@ fn a_card_that_something_else_holds_is_in_use() {
         return;
     };
     card.image("a.img");
-    run(&format!("mkfs.ext4 -q {}", card.node), card.folder.path());
+    run(&format!("mkfs.ext4 -q {}", card.node), card.dir.path());
     let before = card.bytes();
     // Mounted where we do not see it: in another mount namespace, that of a container for instance.
     let mut away = Command::new("unshare");
@@ -326,14 +323,11 @@ fn another_disk_under_the_same_name_is_not_taken() {
     };
     let source = Source::open(&card.at("a.img")).unwrap();
     let prepared = flash::prepare(source, request, (&cancel, &events)).unwrap();
-    // While the person thinks about it, the card is changed for another one of the same size.
+    // While the user thinks about it, the card is changed for another one of the same size.
     image(&card.at("other"), 32 * MIB, 7, &[(0, 32 << 20)]);
     let before = fs::read(card.at("other")).unwrap();
-    run(
-        &format!("losetup --detach {}", card.node),
-        card.folder.path(),
-    );
-    run(&format!("losetup {} other", card.node), card.folder.path());
+    run(&format!("losetup --detach {}", card.node), card.dir.path());
+    run(&format!("losetup {} other", card.node), card.dir.path());
     let failure = prepared.run((&cancel, &events, &state)).unwrap_err();
     let told = state.told(failure, "flash").to_string();
     tells(&told, &["(nothing was written)", "is another disk now"]);
@@ -356,7 +350,7 @@ fn only_yes_is_a_yes() {
         // A terminal of its own.
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
-        let script = script.current_dir(card.folder.path()).stdin(Stdio::piped());
+        let script = script.current_dir(card.dir.path()).stdin(Stdio::piped());
         let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(answer.as_bytes()).unwrap();

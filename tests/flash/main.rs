@@ -36,19 +36,19 @@ fn root() -> &'static Path {
 }
 
 /// Runs a tool with words that are parted by spaces.
-fn tried(line: &str, folder: &Path) -> Output {
+fn tried(line: &str, dir: &Path) -> Output {
     let mut words = line.split_whitespace();
     let mut command = Command::new(find(words.next().unwrap()).unwrap());
     command
         .args(words)
-        .current_dir(folder)
+        .current_dir(dir)
         .env("LC_ALL", "C.UTF-8");
     command.output().unwrap()
 }
 
 /// Runs a tool, which has to succeed; its output.
-fn run(line: &str, folder: &Path) -> String {
-    let output = tried(line, folder);
+fn run(line: &str, dir: &Path) -> String {
+    let output = tried(line, dir);
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {err}");
     String::from_utf8_lossy(&output.stdout).into_owned()

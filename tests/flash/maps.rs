@@ -14,8 +14,8 @@ fn bmaptool_copies_by_our_map_and_finds_what_differs() {
     if !have(&["bmaptool"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.img");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.img");
     // a start, a range longer than we make them, a short gap, and an end in the middle of a block
     let size = 40 * MIB + 1234;
     let data = [
@@ -27,13 +27,13 @@ fn bmaptool_copies_by_our_map_and_finds_what_differs() {
     image(&path, size, 1, &data);
     let bytes = fs::read(&path).unwrap();
     let map = map_of(&bytes);
-    fs::write(folder.path().join("a.bmap"), map.to_xml()).unwrap();
-    run("bmaptool copy --bmap a.bmap a.img copy", folder.path());
-    assert_eq!(fs::read(folder.path().join("copy")).unwrap(), bytes);
+    fs::write(dir.path().join("a.bmap"), map.to_xml()).unwrap();
+    run("bmaptool copy --bmap a.bmap a.img copy", dir.path());
+    assert_eq!(fs::read(dir.path().join("copy")).unwrap(), bytes);
     // one byte of it is another one
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[bytes[12 << 20] ^ 1], 12 * MIB).unwrap();
-    let output = tried("bmaptool copy --bmap a.bmap a.img other", folder.path());
+    let output = tried("bmaptool copy --bmap a.bmap a.img other", dir.path());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         !output.status.success() && said.contains("checksum mismatch"),
@@ -41,8 +41,8 @@ fn bmaptool_copies_by_our_map_and_finds_what_differs() {
     );
     // and so is one of the map
     let xml = map.to_xml().replacen("<BlockSize> ", "<BlockSize>  ", 1);
-    fs::write(folder.path().join("a.bmap"), xml).unwrap();
-    let output = tried("bmaptool copy --bmap a.bmap a.img other", folder.path());
+    fs::write(dir.path().join("a.bmap"), xml).unwrap();
+    let output = tried("bmaptool copy --bmap a.bmap a.img other", dir.path());
     assert!(!output.status.success());
 }
 
@@ -51,11 +51,11 @@ fn we_read_the_maps_of_bmaptool() {
     if !have(&["bmaptool"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.img");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.img");
     let data = [(0, 4096), (5 * MIB, 3 << 20), (30 * MIB, 4096)];
     image(&path, 40 * MIB, 2, &data);
-    run("bmaptool create -o a.bmap a.img", folder.path());
-    let theirs = BlockMap::parse(&fs::read_to_string(folder.path().join("a.bmap")).unwrap());
+    run("bmaptool create -o a.bmap a.img", dir.path());
+    let theirs = BlockMap::parse(&fs::read_to_string(dir.path().join("a.bmap")).unwrap());
     assert_eq!(theirs.unwrap(), map_of(&fs::read(&path).unwrap()));
 }

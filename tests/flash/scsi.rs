@@ -55,12 +55,12 @@ fn a_removable_disk_is_listed_and_taken_as_it_is() {
         found = Scsi::name();
     }
     let node = format!("/dev/{}", found.unwrap());
-    let folder = tempfile::tempdir().unwrap();
-    image(&folder.path().join("a.img"), 24 * MIB, 6, &[(0, 9 << 20)]);
+    let dir = tempfile::tempdir().unwrap();
+    image(&dir.path().join("a.img"), 24 * MIB, 6, &[(0, 9 << 20)]);
     let sdbuild = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
         let command = command.arg("flash").arg("a.img").args(words);
-        said(command.current_dir(folder.path()).stdin(Stdio::null()))
+        said(command.current_dir(dir.path()).stdin(Stdio::null()))
     };
     let (code, text) = sdbuild(&[]);
     assert_eq!(code, Some(0), "{text}");
@@ -69,6 +69,6 @@ fn a_removable_disk_is_listed_and_taken_as_it_is() {
     assert_eq!(code, Some(0), "{text}");
     run(
         &format!("cmp --bytes {} a.img {node}", 24 * MIB),
-        folder.path(),
+        dir.path(),
     );
 }

@@ -17,13 +17,13 @@ const EVERYTHING: Allowed = Allowed {
 
 /// A machine as `tests/flash/trees/<name>.txt` describes it. A tilde stands for a space.
 struct Machine {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Machine {
     fn new(name: &str) -> Self {
         let machine = Self {
-            folder: tempfile::tempdir().unwrap(),
+            dir: tempfile::tempdir().unwrap(),
         };
         let text =
             fs::read_to_string(root().join(format!("tests/flash/trees/{name}.txt"))).unwrap();
@@ -83,7 +83,7 @@ impl Machine {
     }
 
     fn at(&self, path: &str) -> std::path::PathBuf {
-        self.folder.path().join(path)
+        self.dir.path().join(path)
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -110,7 +110,7 @@ impl Machine {
     }
 
     fn tree(&self) -> Tree {
-        Tree::at(self.folder.path())
+        Tree::at(self.dir.path())
     }
 
     fn survey(&self) -> Survey {
@@ -322,7 +322,7 @@ fn what_a_server_mounts_from_a_fixed_disk_is_kept() {
 
 #[test]
 fn a_machine_that_tells_nothing_has_no_disks() {
-    let folder = tempfile::tempdir().unwrap();
-    let survey = Survey::take(&Tree::at(folder.path()), Path::new("/a.img"));
+    let dir = tempfile::tempdir().unwrap();
+    let survey = Survey::take(&Tree::at(dir.path()), Path::new("/a.img"));
     assert_eq!(survey.candidates().count(), 0);
 }

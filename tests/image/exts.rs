@@ -19,12 +19,13 @@ const MADE: [&str; 7] = [
 const MANY: usize = 600;
 
 /// What is on every one of them.
-fn tree(folder: &Path) {
-    let tree = folder.join("tree");
+fn tree(dir: &Path) {
+    let tree = dir.join("tree");
     fs::create_dir_all(tree.join("many")).unwrap();
     fs::create_dir_all(tree.join("a/b")).unwrap();
     for n in 0..MANY {
-        let name = format!("many/{n:04}-a-name-that-fills-the-folder-quickly-so-that-it-is-a-tree");
+        let name =
+            format!("many/{n:04}-a-name-that-fills-the-directory-quickly-so-that-it-is-a-tree");
         fs::write(tree.join(name), n.to_string()).unwrap();
     }
     fs::write(tree.join("big"), noise(3_000_001)).unwrap();
@@ -45,10 +46,10 @@ fn tree(folder: &Path) {
     symlink("/nowhere", tree.join("dangling")).unwrap();
 }
 
-fn make(folder: &Path, tool: &str) -> PathBuf {
-    let path = folder.join("ext");
+fn make(dir: &Path, tool: &str) -> PathBuf {
+    let path = dir.join("ext");
     blank(&path, 16 << 20);
-    run(&format!("{tool} -q -L NIXOS_SD -d tree ext"), folder);
+    run(&format!("{tool} -q -L NIXOS_SD -d tree ext"), dir);
     path
 }
 
@@ -57,15 +58,15 @@ fn every_kind_is_read_as_debians_tools_read_it() {
     if !have(&["mkfs.ext4", "dumpe2fs", "blkid"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    tree(folder.path());
+    let dir = tempfile::tempdir().unwrap();
+    tree(dir.path());
     for tool in MADE {
-        let fs = file_system(&make(folder.path(), tool));
-        let (summary, blkid) = (fs.summary().unwrap(), blkid("ext", folder.path()));
+        let fs = file_system(&make(dir.path(), tool));
+        let (summary, blkid) = (fs.summary().unwrap(), blkid("ext", dir.path()));
         assert_eq!(summary.kind, blkid("TYPE"), "{tool}");
         assert_eq!(summary.label.unwrap(), blkid("LABEL"));
         assert_eq!(summary.uuid.unwrap(), blkid("UUID"));
-        let text = run("dumpe2fs -h ext", folder.path());
+        let text = run("dumpe2fs -h ext", dir.path());
         let number = |key: &str| {
             let line = text.lines().find_map(|l| l.strip_prefix(key)).unwrap();
             line.trim().parse::<u64>().unwrap()
@@ -77,7 +78,7 @@ fn every_kind_is_read_as_debians_tools_read_it() {
             number("Free blocks:") * block,
             "{tool}"
         );
-        same_files(&fs, &folder.path().join("tree"));
+        same_files(&fs, &dir.path().join("tree"));
     }
 }
 
@@ -86,10 +87,10 @@ fn blocks_that_were_never_written_are_zeros() {
     if !have(&["mkfs.ext4", "debugfs"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    tree(folder.path());
-    fs::write(folder.path().join("ext"), vec![0xaa; 16 << 20]).unwrap();
-    let at = folder.path();
+    let dir = tempfile::tempdir().unwrap();
+    tree(dir.path());
+    fs::write(dir.path().join("ext"), vec![0xaa; 16 << 20]).unwrap();
+    let at = dir.path();
     run("mkfs.ext4 -q -b 4096 -E nodiscard -d tree ext", at);
     let allocate = Command::new(find("debugfs").unwrap())
         .args(["-w", "-R", "fallocate /sparse 0 100", "ext"])
@@ -163,8 +164,8 @@ fn same_files(fs: &FileSystem, tree: &Path) {
     ));
 }
 
-fn changed(folder: &Path, tool: &str, change: impl Fn(&mut Vec<u8>)) -> Result<FileSystem, Error> {
-    let mut bytes = fs::read(make(folder, tool)).unwrap();
+fn changed(dir: &Path, tool: &str, change: impl Fn(&mut Vec<u8>)) -> Result<FileSystem, Error> {
+    let mut bytes = fs::read(make(dir, tool)).unwrap();
     change(&mut bytes);
     FileSystem::detect(&section(bytes)).map(Option::unwrap)
 }
@@ -174,11 +175,11 @@ fn absurd_superblocks_are_refused() {
     if !have(&["mkfs.ext4"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("tree")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("tree")).unwrap();
     let plain = "mkfs.ext4 -O ^metadata_csum";
     let field = |at: usize, value: u32| {
-        let made = changed(folder.path(), plain, |bytes| {
+        let made = changed(dir.path(), plain, |bytes| {
             bytes[1024 + at..1028 + at].copy_from_slice(&value.to_le_bytes());
         });
         made.unwrap_err().to_string()
@@ -192,7 +193,7 @@ fn absurd_superblocks_are_refused() {
     assert_eq!(field(0x58, 0xffff), absurd);
     assert_eq!(field(0x14, u32::MAX), absurd);
     assert!(field(4, u32::MAX).contains("its partition 16777216"));
-    let wrong = changed(folder.path(), "mkfs.ext4", |bytes| bytes[1024 + 0x30] ^= 1);
+    let wrong = changed(dir.path(), "mkfs.ext4", |bytes| bytes[1024 + 0x30] ^= 1);
     assert_eq!(
         wrong.unwrap_err().to_string(),
         "the ext4 superblock's checksum is wrong"
@@ -204,14 +205,14 @@ fn a_damaged_inode_is_told() {
     if !have(&["mkfs.ext4", "debugfs"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("tree")).unwrap();
-    fs::write(folder.path().join("tree/file"), "x").unwrap();
-    let path = make(folder.path(), "mkfs.ext4 -b 4096");
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("tree")).unwrap();
+    fs::write(dir.path().join("tree/file"), "x").unwrap();
+    let path = make(dir.path(), "mkfs.ext4 -b 4096");
     // `Inode 12, ... located at block 35, offset 0x0b00`
     let imap = Command::new(find("debugfs").unwrap())
         .args(["-R", "imap /file", "ext"])
-        .current_dir(folder.path())
+        .current_dir(dir.path())
         .output()
         .unwrap();
     let imap = String::from_utf8(imap.stdout).unwrap();

@@ -14,34 +14,34 @@ const SIZES: [(&str, u64, &str); 5] = [
 ];
 const LONG: &str = "Ein ziemlich langer Name, länger als 13 – und mit ü.txt";
 
-fn make(folder: &Path, options: &str, size: u64) -> PathBuf {
-    let path = folder.join("fat");
+fn make(dir: &Path, options: &str, size: u64) -> PathBuf {
+    let path = dir.join("fat");
     blank(&path, size);
     run(
         &format!("mkfs.vfat -i 2178694E -n FIRMWARE {options} fat"),
-        folder,
+        dir,
     );
-    fs::write(folder.join("big"), noise(700_001)).unwrap();
-    fs::write(folder.join(LONG), "long").unwrap();
-    fs::write(folder.join("lower.txt"), "").unwrap();
-    run("mmd -i fat ::/overlays ::/overlays/Deeper", folder);
-    run("mcopy -i fat big ::/start4.elf", folder);
-    run("mcopy -i fat big ::/overlays/Deeper/other", folder);
-    run("mcopy -i fat lower.txt ::/lower.txt", folder);
+    fs::write(dir.join("big"), noise(700_001)).unwrap();
+    fs::write(dir.join(LONG), "long").unwrap();
+    fs::write(dir.join("lower.txt"), "").unwrap();
+    run("mmd -i fat ::/overlays ::/overlays/Deeper", dir);
+    run("mcopy -i fat big ::/start4.elf", dir);
+    run("mcopy -i fat big ::/overlays/Deeper/other", dir);
+    run("mcopy -i fat lower.txt ::/lower.txt", dir);
     let long = Command::new(find("mcopy").unwrap())
         .args(["-i", "fat", LONG, "::/overlays/"])
         .env("LC_ALL", "C.UTF-8")
-        .current_dir(folder)
+        .current_dir(dir)
         .status();
     assert!(long.unwrap().success());
-    run("mdel -i fat ::/start4.elf", folder);
-    run("mcopy -i fat big ::/START.ELF", folder);
+    run("mdel -i fat ::/start4.elf", dir);
+    run("mcopy -i fat big ::/START.ELF", dir);
     path
 }
 
 /// Free bytes by fsck.vfat: `fat: 7 files, 1376/15321 clusters`.
-fn free(folder: &Path) -> u64 {
-    let text = run("fsck.vfat -n -v fat", folder);
+fn free(dir: &Path) -> u64 {
+    let text = run("fsck.vfat -n -v fat", dir);
     let number = |line: &str| {
         line.split_whitespace()
             .next()
@@ -65,14 +65,14 @@ fn every_width_is_read_as_debians_tools_read_it() {
         return;
     }
     for (options, size, kind) in SIZES {
-        let folder = tempfile::tempdir().unwrap();
-        let fs = file_system(&make(folder.path(), options, size));
+        let dir = tempfile::tempdir().unwrap();
+        let fs = file_system(&make(dir.path(), options, size));
         let summary = fs.summary().unwrap();
         assert_eq!(summary.kind, kind, "{options}");
-        let blkid = blkid("fat", folder.path());
+        let blkid = blkid("fat", dir.path());
         assert_eq!(summary.label.unwrap(), blkid("LABEL"));
         assert_eq!(summary.uuid.unwrap(), blkid("UUID"));
-        assert_eq!(summary.free.unwrap(), free(folder.path()), "{options}");
+        assert_eq!(summary.free.unwrap(), free(dir.path()), "{options}");
         assert_eq!(content(&fs, "/Start.elf"), noise(700_001));
         assert_eq!(
             content(&fs, "overlays/deeper/../Deeper/OTHER"),
@@ -92,7 +92,7 @@ fn every_width_is_read_as_debians_tools_read_it() {
             [
                 ("START.ELF".to_owned(), EntryKind::File, 700_001),
                 ("lower.txt".to_owned(), EntryKind::File, 0),
-                ("overlays".to_owned(), EntryKind::Folder, 0),
+                ("overlays".to_owned(), EntryKind::Dir, 0),
             ]
         );
         assert_eq!(names("/overlays")[1].0, LONG);
@@ -107,32 +107,32 @@ fn every_width_is_read_as_debians_tools_read_it() {
 }
 
 #[test]
-fn the_label_in_the_root_folder_counts() {
+fn the_label_in_the_root_dir_counts() {
     if !have(&["mkfs.vfat", "mlabel", "blkid"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    blank(&folder.path().join("fat"), 4 << 20);
-    run("mkfs.vfat fat", folder.path());
+    let dir = tempfile::tempdir().unwrap();
+    blank(&dir.path().join("fat"), 4 << 20);
+    run("mkfs.vfat fat", dir.path());
     assert_eq!(
-        file_system(&folder.path().join("fat"))
+        file_system(&dir.path().join("fat"))
             .summary()
             .unwrap()
             .label,
         None
     );
-    run("mlabel -i fat ::NEWNAME", folder.path());
-    let label = file_system(&folder.path().join("fat"))
+    run("mlabel -i fat ::NEWNAME", dir.path());
+    let label = file_system(&dir.path().join("fat"))
         .summary()
         .unwrap()
         .label;
     assert_eq!(label.unwrap(), "NEWNAME");
 }
 
-/// A FAT16 whose folder `overlays` and file `START.ELF` have chains that are changed.
+/// A FAT16 whose directory `overlays` and file `START.ELF` have chains that are changed.
 fn with_table(change: impl Fn(&mut [u8], usize)) -> FileSystem {
-    let folder = tempfile::tempdir().unwrap();
-    let mut bytes = fs::read(make(folder.path(), "-F 16", 30 << 20)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(make(dir.path(), "-F 16", 30 << 20)).unwrap();
     let table = usize::from(u16::from_le_bytes([bytes[14], bytes[15]])) * 512;
     change(&mut bytes, table);
     FileSystem::detect(&section(bytes)).unwrap().unwrap()
@@ -161,13 +161,13 @@ fn chains_that_lead_round_or_away_end() {
     says(&set(0), "cluster 0, which does not exist");
     says(&set(0xfff0), "cluster 65520, which does not exist");
     says(&set(0xffff), "bytes before its length");
-    // Round in a circle the file still has its length; a folder that is full of entries has none.
+    // Round in a circle the file still has its length; a directory that is full of entries has none.
     let circle = set(5);
     assert_eq!(circle.list("/overlays").map_or(0, |e| e.len()), 2);
 }
 
 #[test]
-fn a_full_folder_in_a_circle_ends() {
+fn a_full_dir_in_a_circle_ends() {
     if !have(&["mkfs.vfat", "mcopy"]) {
         return;
     }

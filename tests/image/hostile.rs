@@ -22,7 +22,7 @@ static IMAGES: LazyLock<Option<[Vec<u8>; 2]>> = LazyLock::new(|| {
     })
 });
 
-/// Where something stands that is no file's content: first sectors, tables, folders, inodes.
+/// Where something stands that is no file's content: first sectors, tables, directories, inodes.
 fn places(image: &[u8]) -> Vec<usize> {
     let fat = (1 << 20)..(1 << 20) + 40_000;
     let ext = (3 << 20) + 1024..(3 << 20) + 200_000;
@@ -42,9 +42,9 @@ fn read_all(bytes: Vec<u8>) {
     };
     drop(Boot::find(&layout.volumes));
     for volume in &layout.volumes {
-        for folder in ["/", "/overlays", "/boot/nixos", "/nix/store", "/lost+found"] {
-            for entry in volume.fs.list(folder).unwrap_or_default() {
-                let path = format!("{folder}/{}", entry.name);
+        for dir in ["/", "/overlays", "/boot/nixos", "/nix/store", "/lost+found"] {
+            for entry in volume.fs.list(dir).unwrap_or_default() {
+                let path = format!("{dir}/{}", entry.name);
                 let mut length = 0;
                 let copied = volume.fs.copy(&path, &mut |piece| {
                     length += piece.len() as u64;

@@ -34,13 +34,13 @@ use sdbuild::image::files::FileSystem;
 use tools::{find, have};
 
 /// Runs a tool, which has to succeed; its output.
-fn run(line: &str, folder: &Path) -> String {
+fn run(line: &str, dir: &Path) -> String {
     let mut words = line.split_whitespace();
     let tool = find(words.next().unwrap()).unwrap();
     let mut command = Command::new(tool);
     command
         .args(words)
-        .current_dir(folder)
+        .current_dir(dir)
         .env("MTOOLS_SKIP_CHECK", "1")
         .env("LC_ALL", "C.UTF-8");
     let output = command.output().unwrap();
@@ -82,8 +82,8 @@ fn content(fs: &FileSystem, path: &str) -> Vec<u8> {
 }
 
 /// `KEY=value` of `blkid -p`.
-fn blkid(file: &str, folder: &Path) -> impl Fn(&str) -> String {
-    let text = run(&format!("blkid -p -o export {file}"), folder);
+fn blkid(file: &str, dir: &Path) -> impl Fn(&str) -> String {
+    let text = run(&format!("blkid -p -o export {file}"), dir);
     move |key| {
         let line = text
             .lines()
@@ -106,15 +106,15 @@ const TOP: &str = "/nix/store/xyz-nixos-system-berry-26.05";
 const CONF: &str = "DEFAULT nixos-default\nLABEL nixos-default\n  LINUX ../nixos/k-linux-6.6.6-Image\n  \
     INITRD ../nixos/i-initrd\n  APPEND init=/nix/store/xyz-nixos-system-berry-26.05/init loglevel=4\n";
 
-/// A folder with what NixOS has on its root file system.
+/// A directory with what NixOS has on its root file system.
 fn nixos(tree: &Path) {
-    for folder in [
+    for dir in [
         "boot/extlinux",
         "boot/nixos",
         &format!(".{TOP}"),
         "nix/store/etc/etc",
     ] {
-        fs::create_dir_all(tree.join(folder)).unwrap();
+        fs::create_dir_all(tree.join(dir)).unwrap();
     }
     fs::write(tree.join("boot/extlinux/extlinux.conf"), CONF).unwrap();
     let mut kernel = noise(600_000);
@@ -131,8 +131,8 @@ fn nixos(tree: &Path) {
 
 /// Bytes of an image with a FAT (2 MiB at 1 MiB) and an ext4 (6 MiB at 3 MiB) made with `options`.
 fn image(options: &str, change: impl Fn(&Path)) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let at = folder.path();
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
     fs::create_dir(at.join("tree")).unwrap();
     nixos(&at.join("tree"));
     change(&at.join("tree"));

@@ -27,17 +27,17 @@ fn data() -> Vec<u8> {
 }
 
 fn pack(tool: &(&str, &str, Compression), data: &[u8]) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("image"), data).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("image"), data).unwrap();
     let mut words = tool.1.split(' ');
     let mut command = Command::new(find(words.next().unwrap()).unwrap());
     let output = command
         .args(words)
-        .current_dir(folder.path())
+        .current_dir(dir.path())
         .output()
         .unwrap();
     assert!(output.status.success());
-    let packed = folder.path().join("packed");
+    let packed = dir.path().join("packed");
     if packed.exists() {
         fs::read(packed).unwrap()
     } else {
@@ -46,11 +46,11 @@ fn pack(tool: &(&str, &str, Compression), data: &[u8]) -> Vec<u8> {
 }
 
 fn opened(bytes: &[u8], cancel: &Cancel) -> Result<Opened, Error> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("image");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("image");
     fs::write(&path, bytes).unwrap();
     let how = How {
-        spool: folder.path().join("cache"),
+        spool: dir.path().join("cache"),
         hash: true,
     };
     let opened = open(&path, &how, (cancel, &Events::none()));
@@ -164,14 +164,14 @@ fn a_signal_ends_it() {
 
 #[test]
 fn a_list_beside_the_image_is_compared() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.img.gz");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.img.gz");
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     writer.write_all(b"an image").unwrap();
     let packed = writer.finish().unwrap();
     fs::write(&path, &packed).unwrap();
     let how = How {
-        spool: folder.path().join("cache"),
+        spool: dir.path().join("cache"),
         hash: true,
     };
     let facts = open(&path, &how, (&Cancel::new(), &Events::none()))
@@ -179,7 +179,7 @@ fn a_list_beside_the_image_is_compared() {
         .facts;
     assert_eq!(checksum::compare(&path, &facts).unwrap(), None);
     let compare = |list: String| {
-        fs::write(folder.path().join("a.img.gz.sha256"), list).unwrap();
+        fs::write(dir.path().join("a.img.gz.sha256"), list).unwrap();
         checksum::compare(&path, &facts)
     };
     let (own, raw) = (hash(&packed), hash(b"an image"));

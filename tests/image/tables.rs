@@ -9,12 +9,12 @@ use super::*;
 use sdbuild::image::table::{self, Kind, Table};
 
 fn sfdisk(script: &str, size: u64) -> (Vec<u8>, Value) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("disk");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("disk");
     blank(&path, size);
     let mut child = Command::new(find("sfdisk").unwrap())
         .args(["--quiet", "disk"])
-        .current_dir(folder.path())
+        .current_dir(dir.path())
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
@@ -25,7 +25,7 @@ fn sfdisk(script: &str, size: u64) -> (Vec<u8>, Value) {
         .write_all(script.as_bytes())
         .unwrap();
     assert!(child.wait().unwrap().success());
-    let json = run("sfdisk --json disk", folder.path());
+    let json = run("sfdisk --json disk", dir.path());
     let json: Value = serde_json::from_str(&json).unwrap();
     (fs::read(&path).unwrap(), json["partitiontable"].clone())
 }

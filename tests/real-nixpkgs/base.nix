@@ -1,11 +1,11 @@
 { lib, modulesPath, options, ... }:
 let
   # Until 20.09 the SD images lay beside the CDs', the platform was told by an argument, and file systems were a list.
-  folder = if builtins.pathExists (modulesPath + "/installer/sd-card") then "sd-card" else "cd-dvd";
-  isNew = folder == "sd-card";
+  directory = if builtins.pathExists (modulesPath + "/installer/sd-card") then "sd-card" else "cd-dvd";
+  isNew = directory == "sd-card";
 in
 {
-  imports = [ (modulesPath + "/installer/${folder}/sd-image-aarch64.nix") ];
+  imports = [ (modulesPath + "/installer/${directory}/sd-image-aarch64.nix") ];
   nixpkgs = lib.optionalAttrs (options.nixpkgs ? hostPlatform) { hostPlatform = lib.mkDefault "aarch64-linux"; };
   networking.hostName = lib.mkDefault "base";
   services.openssh.enable = true;

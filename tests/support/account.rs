@@ -6,51 +6,51 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::unistd::User;
+use nix::unistd::User as SystemUser;
 
-use super::{Person, mini_nixpkgs, ran, shared};
+use super::{User, mini_nixpkgs, ran, shared};
 
 /// The account's name; it has 65,536 subordinate numbers, as new accounts do.
 const NAME: &str = "sdbuild-tests";
 
 /// What a machine with udev has anyway: devices that everybody may open. In a mount namespace of the
-/// program's own, so that this machine's stay as they are. Fixed text; folder and program are arguments.
+/// program's own, so that this machine's stay as they are. Fixed text; directory and program are arguments.
 const BECOME: &str = r#"
 set -e
-folder=$1
+directory=$1
 shift
-mkdir -p "$folder/dev"
-mount -t tmpfs none "$folder/dev"
+mkdir -p "$directory/dev"
+mount -t tmpfs none "$directory/dev"
 device() {
   [ -e "$1" ] || return 0
-  mknod -m 666 "$folder/dev/${1##*/}" c "$2" "$3"
-  mount --bind "$folder/dev/${1##*/}" "$1"
+  mknod -m 666 "$directory/dev/${1##*/}" c "$2" "$3"
+  mount --bind "$directory/dev/${1##*/}" "$1"
 }
 device /dev/net/tun 10 200
 device /dev/fuse 10 229
-cd "$folder"
+cd "$directory"
 exec setpriv --reuid sdbuild-tests --regid sdbuild-tests --init-groups env -i "PATH=$PATH" \
-  "HOME=$folder/home" "XDG_RUNTIME_DIR=$folder/run" "$@"
+  "HOME=$directory/home" "XDG_RUNTIME_DIR=$directory/run" "$@"
 "#;
 
-/// The account, with a home and a run-time folder for one test.
+/// The account, with a home and a run-time directory for one test.
 pub struct Account {
-    folder: tempfile::TempDir,
-    user: User,
+    dir: tempfile::TempDir,
+    user: SystemUser,
 }
 
 impl Account {
     /// The account, made when this machine does not have it yet.
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new()
+        let dir = tempfile::Builder::new()
             .prefix("sdbuild-account")
             .tempdir()
             .unwrap();
         let account = Self {
-            user: User::from_name(NAME).unwrap().unwrap_or_else(make),
-            folder,
+            user: SystemUser::from_name(NAME).unwrap().unwrap_or_else(make),
+            dir,
         };
-        open(account.folder.path(), 0o755);
+        open(account.dir.path(), 0o755);
         for name in ["home", "run"] {
             fs::create_dir(account.at(name)).unwrap();
             account.own(&account.at(name));
@@ -69,14 +69,14 @@ impl Account {
         self.user.gid.as_raw()
     }
 
-    /// Its folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
-    /// A path in its folder.
+    /// A path in its directory.
     pub fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     /// A program of the account's own, which root starts: with nothing of this process's environment.
@@ -92,7 +92,7 @@ impl Account {
                 BECOME,
                 "sh",
             ])
-            .arg(self.folder.path())
+            .arg(self.dir.path())
             .args(words);
         command
     }
@@ -107,9 +107,9 @@ impl Account {
         .exits(0);
     }
 
-    /// A person who is this account, with copies of everything that is elsewhere out of their reach.
-    pub fn person(&self) -> Person {
-        let person = Person::new();
+    /// A user who is this account, with copies of everything that is elsewhere out of their reach.
+    pub fn user(&self) -> User {
+        let user = User::new();
         let copy = |from: &Path, name: &str| {
             let to = self.at(name);
             ran(Command::new("cp").args(["-a"]).arg(from).arg(&to)).exits(0);
@@ -118,20 +118,20 @@ impl Account {
         copy(Path::new(env!("CARGO_BIN_EXE_sdbuild")), "sdbuild");
         copy(&mini_nixpkgs(), "nixpkgs");
         let cache = copy(&shared("cache"), "cache");
-        for folder in [person.home.path(), person.state.path(), Path::new(&cache)] {
-            self.own(folder);
+        for dir in [user.home.path(), user.state.path(), Path::new(&cache)] {
+            self.own(dir);
         }
-        person.with("XDG_CACHE_HOME", cache)
+        user.with("XDG_CACHE_HOME", cache)
     }
 
     /// `sdbuild` with `words`, run by the account.
-    pub fn sdbuild(&self, person: &Person, words: &[&str]) -> Command {
+    pub fn sdbuild(&self, user: &User, words: &[&str]) -> Command {
         let mut command = Command::new(self.at("sdbuild"));
         command
             .args(words)
             .env_clear()
-            .envs(&person.environment)
-            .current_dir(person.home.path())
+            .envs(&user.environment)
+            .current_dir(user.home.path())
             .stdin(std::process::Stdio::null())
             .uid(self.uid())
             .gid(self.gid());
@@ -139,15 +139,15 @@ impl Account {
     }
 
     /// A build of `sd-card.nix`, run by the account.
-    pub fn build(&self, person: &Person, more: &[&str]) -> Command {
+    pub fn build(&self, user: &User, more: &[&str]) -> Command {
         let nixpkgs = self.at("nixpkgs");
-        let mut command = self.sdbuild(person, &["build", "--nixpkgs", nixpkgs.to_str().unwrap()]);
-        command.arg("--output").arg(person.out()).args(more);
+        let mut command = self.sdbuild(user, &["build", "--nixpkgs", nixpkgs.to_str().unwrap()]);
+        command.arg("--output").arg(user.out()).args(more);
         command
     }
 }
 
-fn make() -> User {
+fn make() -> SystemUser {
     let mut useradd = Command::new("/usr/sbin/useradd");
     let shell = [
         "--no-create-home",
@@ -157,7 +157,7 @@ fn make() -> User {
         NAME,
     ];
     ran(useradd.args(shell)).exits(0);
-    User::from_name(NAME).unwrap().unwrap()
+    SystemUser::from_name(NAME).unwrap().unwrap()
 }
 
 fn open(path: &Path, mode: u32) {

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Person, root};
+use super::{User, root};
 
-/// A fresh key pair in the person's home; the private key's path and the public key.
-pub fn key(person: &Person) -> (PathBuf, String) {
-    let path = person.home.path().join("key");
+/// A fresh key pair in the user's home; the private key's path and the public key.
+pub fn key(user: &User) -> (PathBuf, String) {
+    let path = user.home.path().join("key");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
         .arg(&path)

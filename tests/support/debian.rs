@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Becomes the engine. Its root is the unpacked tree, if there is one, with this machine's devices and kernel
-/// folders, and the engine's own folder as `/srv`. Not by `chroot`: the kernel lets nobody who is in one make a user
-/// namespace. Fixed text; the folders and the engine's arguments are its arguments.
+/// directories, and the engine's own directory as `/srv`. Not by `chroot`: the kernel lets nobody who is in one make a user
+/// namespace. Fixed text; the directories and the engine's arguments are its arguments.
 const BECOME: &str = r#"
 set -e
-tree=$1 folder=$2
+tree=$1 directory=$2
 shift 2
 ip link set lo up
 if [ -n "$tree" ]; then
@@ -17,14 +17,14 @@ if [ -n "$tree" ]; then
   cd "$tree"
   for name in dev proc sys; do mount --rbind "/$name" "$name"; done
   for name in run tmp; do mount -t tmpfs none "$name"; done
-  mount --bind "$folder" srv
+  mount --bind "$directory" srv
   pivot_root . mnt
   cd /
-  folder=/srv
+  directory=/srv
   export PATH=/usr/sbin:/usr/bin
 fi
-exec dockerd --host "unix://$folder/run/docker.sock" --data-root "$folder/data" --exec-root "$folder/exec" \
-  --pidfile "$folder/pid" "$@"
+exec dockerd --host "unix://$directory/run/docker.sock" --data-root "$directory/data" --exec-root "$directory/exec" \
+  --pidfile "$directory/pid" "$@"
 "#;
 
 /// Whose Docker it is.
@@ -51,12 +51,12 @@ impl Suite {
     }
 }
 
-/// Its engine on `folder`, with `more` arguments.
-pub fn engine(suite: Suite, folder: &Path, more: &[&str]) -> Command {
+/// Its engine on `dir`, with `more` arguments.
+pub fn engine(suite: Suite, dir: &Path, more: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--propagation", "private"]);
     command.args(["sh", "-c", BECOME, "sh"]);
     command.arg(suite.tree().unwrap_or_default());
-    command.arg(folder).args(more);
+    command.arg(dir).args(more);
     command
 }

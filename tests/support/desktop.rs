@@ -1,6 +1,6 @@
 //! Docker Desktop, SIMULATED: this machine's engine behind answers as its documentation and the reports of those
 //! who have it tell them. It says that it is in a virtual machine of its own, and starts no container that is
-//! given a folder of its host which is not shared. Never seen for real; whoever has it knows better.
+//! given a directory of its host which is not shared. Never seen for real; whoever has it knows better.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Person, docker};
+use super::{User, docker};
 
 /// The engine that does the work.
 const ENGINE: &str = "/var/run/docker.sock";
@@ -17,21 +17,21 @@ const ENGINE: &str = "/var/run/docker.sock";
 /// What it refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refuses {
-    /// Folders of its host.
-    Folders,
+    /// Directories of its host.
+    Dirs,
     /// Seccomp profiles of its clients as well.
     Profiles,
 }
 
 /// The simulation, as long as the value lives; its threads end with the test's process.
 pub struct Desktop {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Desktop {
     pub fn start(refuses: Refuses) -> Self {
         let desktop = Self {
-            folder: tempfile::tempdir().unwrap(),
+            dir: tempfile::tempdir().unwrap(),
         };
         let listener = UnixListener::bind(desktop.socket()).unwrap();
         std::thread::spawn(move || {
@@ -43,13 +43,13 @@ impl Desktop {
     }
 
     fn socket(&self) -> PathBuf {
-        self.folder.path().join("docker.sock")
+        self.dir.path().join("docker.sock")
     }
 
-    /// A person who has chosen it as Docker Desktop does: by a context.
-    pub fn person(&self) -> Person {
+    /// A user who has chosen it as Docker Desktop does: by a context.
+    pub fn user(&self) -> User {
         let host = format!("host=unix://{}", self.socket().display());
-        Person::new().with_context("desktop-linux", &host)
+        User::new().with_context("desktop-linux", &host)
     }
 }
 
@@ -113,15 +113,15 @@ fn refusal(container: &str, refuses: Refuses) -> Option<String> {
         let text = docker(&["inspect", "--format", template, container]);
         text.trim().to_owned()
     };
-    let folder = told(r#"{{range .Mounts}}{{if eq .Type "bind"}}{{.Source}}{{end}}{{end}}"#);
+    let dir = told(r#"{{range .Mounts}}{{if eq .Type "bind"}}{{.Source}}{{end}}{{end}}"#);
     let profile = told("{{.HostConfig.SecurityOpt}}").contains("seccomp=");
     let message = match refuses {
-        _ if !folder.is_empty() => format!(
-            "Mounts denied: \nThe path {folder} is not shared from the host and is not known to Docker.\n\
+        _ if !dir.is_empty() => format!(
+            "Mounts denied: \nThe path {dir} is not shared from the host and is not known to Docker.\n\
              You can configure shared paths from Docker -> Preferences... -> Resources -> File Sharing."
         ),
         Refuses::Profiles if profile => "seccomp profile: not allowed".to_owned(),
-        Refuses::Profiles | Refuses::Folders => return None,
+        Refuses::Profiles | Refuses::Dirs => return None,
     };
     Some(serde_json::json!({ "message": message }).to_string())
 }

@@ -12,7 +12,7 @@ use super::{BINFMT, ran, within};
 
 /// A running engine; it ends with the value.
 pub struct OwnEngine {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     child: Child,
     hide_binfmt: bool,
     more: Vec<String>,
@@ -31,14 +31,14 @@ impl OwnEngine {
     }
 
     fn launch(hide_binfmt: bool, more: &[&str]) -> Self {
-        let folder = tempfile::Builder::new()
+        let dir = tempfile::Builder::new()
             .prefix("sdbuild-engine")
             .tempdir()
             .unwrap();
         let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
-        let child = spawn(&folder, hide_binfmt, &more);
+        let child = spawn(&dir, hide_binfmt, &more);
         let engine = Self {
-            folder,
+            dir,
             child,
             hide_binfmt,
             more,
@@ -58,13 +58,13 @@ impl OwnEngine {
     }
 
     fn socket(&self) -> PathBuf {
-        self.folder.path().join("docker.sock")
+        self.dir.path().join("docker.sock")
     }
 
     /// How many containers it has written down, whatever it says of them.
     pub fn containers(&self) -> usize {
-        let folder = fs::read_dir(self.folder.path().join("data/containers"));
-        folder.map_or(0, Iterator::count)
+        let dir = fs::read_dir(self.dir.path().join("data/containers"));
+        dir.map_or(0, Iterator::count)
     }
 
     fn wait_until_up(&self) {
@@ -82,15 +82,15 @@ impl OwnEngine {
             .env("DOCKER_HOST", self.host()))
     }
 
-    /// Those who watch its containers may outlive it; each has our folder in its command line.
+    /// Those who watch its containers may outlive it; each has our directory in its command line.
     fn end_shims(&self) {
-        let folder = self.folder.path().to_str().unwrap().as_bytes();
+        let dir = self.dir.path().to_str().unwrap().as_bytes();
         for process in fs::read_dir("/proc").unwrap().flatten() {
             let Ok(pid) = process.file_name().to_string_lossy().parse() else {
                 continue;
             };
             let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            if words.windows(folder.len()).any(|part| part == folder) {
+            if words.windows(dir.len()).any(|part| part == dir) {
                 kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
             }
         }
@@ -119,20 +119,20 @@ impl OwnEngine {
     pub fn restart(&mut self) {
         // A killed engine leaves its pid files, and its successor would wait for that process.
         for name in ["pid", "exec/containerd/containerd.pid"] {
-            fs::remove_file(self.folder.path().join(name)).unwrap_or(());
+            fs::remove_file(self.dir.path().join(name)).unwrap_or(());
         }
-        self.child = spawn(&self.folder, self.hide_binfmt, &self.more);
+        self.child = spawn(&self.dir, self.hide_binfmt, &self.more);
         self.wait_until_up();
     }
 }
 
-fn spawn(folder: &tempfile::TempDir, hide_binfmt: bool, more: &[String]) -> Child {
-    // Fixed text; the folder is an argument, never part of the script.
+fn spawn(dir: &tempfile::TempDir, hide_binfmt: bool, more: &[String]) -> Child {
+    // Fixed text; the directory is an argument, never part of the script.
     let script = format!(
         "[ \"$2\" = keep ] || umount {BINFMT} || exit 1\n\
-         folder=$1\nshift 2\nip link set lo up\n\
-         exec dockerd --host \"unix://$folder/docker.sock\" --data-root \"$folder/data\" \
-         --exec-root \"$folder/exec\" --pidfile \"$folder/pid\" \"$@\" >>\"$folder/log\" 2>&1"
+         directory=$1\nshift 2\nip link set lo up\n\
+         exec dockerd --host \"unix://$directory/docker.sock\" --data-root \"$directory/data\" \
+         --exec-root \"$directory/exec\" --pidfile \"$directory/pid\" \"$@\" >>\"$directory/log\" 2>&1"
     );
     Command::new("unshare")
         .args([
@@ -145,7 +145,7 @@ fn spawn(folder: &tempfile::TempDir, hide_binfmt: bool, more: &[String]) -> Chil
             &script,
             "sh",
         ])
-        .arg(folder.path())
+        .arg(dir.path())
         .arg(if hide_binfmt { "hide" } else { "keep" })
         .args(more)
         .stdin(Stdio::null())
@@ -158,8 +158,8 @@ impl Drop for OwnEngine {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.end(Signal::SIGTERM);
         }
-        // Its containerd may outlive a killed engine; its pid stands in the exec folder.
-        let pid = fs::read_to_string(self.folder.path().join("exec/containerd/containerd.pid"));
+        // Its containerd may outlive a killed engine; its pid stands in the exec directory.
+        let pid = fs::read_to_string(self.dir.path().join("exec/containerd/containerd.pid"));
         if let Ok(pid) = pid.unwrap_or_default().trim().parse() {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
         }

@@ -1,4 +1,4 @@
-//! Shared by the test tiers: a person with a home of their own, the machine's state, configurations.
+//! Shared by the test tiers: a user with a home of their own, the machine's state, configurations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ mod engine;
 mod gate;
 mod handler;
 mod machine;
-mod person;
 mod process;
 mod screen;
 mod service;
 mod small;
 mod sshd;
 mod tools;
+mod user;
 mod way_out;
 pub use account::Account;
 pub use builder::{STORE, builder_image, in_builder};
@@ -38,12 +38,12 @@ pub use handler::{Handler, machine_emulates};
 pub use machine::{
     BINFMT, Kept, Machine, containers, docker, docker_lines, handlers, our_handlers,
 };
-pub use person::Person;
 pub use process::{Ran, Running, outcome, ran};
 pub use screen::{Screen, parser};
 pub use service::{Make, Service};
 pub use small::Small;
 pub use sshd::{Sshd, TOOLS};
+pub use user::User;
 pub use way_out::WayOut;
 
 /// The project's root.
@@ -57,16 +57,16 @@ pub fn mini_nixpkgs() -> PathBuf {
         .map_or_else(|| root().join("tests/mini-nixpkgs"), PathBuf::from)
 }
 
-/// A folder below `target` that outlives a test.
+/// A directory below `target` that outlives a test.
 fn shared(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&folder).unwrap();
-    folder
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
-/// Sorted names in `folder`, hidden ones too.
-pub fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
+/// Sorted names in `dir`, hidden ones too.
+pub fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Person, fresh, product};
+use super::{User, fresh, product};
 
 /// Runs to the end; the outcome with its texts.
 pub struct Ran {
@@ -106,10 +106,10 @@ impl Running {
     }
 
     /// A build that is in the middle of something when this returns, and would stay there.
-    pub fn in_the_middle(person: &Person, more: &[&str]) -> Self {
+    pub fn in_the_middle(user: &User, more: &[&str]) -> Self {
         let script = fresh("    echo in the middle\n    sleep 600");
-        person.write("sd-card.nix", &product(&script));
-        let mut running = Self::start(&mut person.build(&[&["-v"], more].concat()));
+        user.write("sd-card.nix", &product(&script));
+        let mut running = Self::start(&mut user.build(&[&["-v"], more].concat()));
         running.until("in the middle");
         running
     }

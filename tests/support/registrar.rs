@@ -11,7 +11,7 @@ use sdbuild::event::Events;
 use sdbuild::oci::{Architecture, Definition, Images};
 use sdbuild::settings;
 
-/// The settings of a person without wishes: engine, mirrors and locks as the environment says.
+/// The settings of a user without wishes: engine, mirrors and locks as the environment says.
 fn settings() -> settings::Common {
     let wishes = sdbuild::cli::Clean {
         dry_run: true,

@@ -1,4 +1,4 @@
-//! A terminal to sit at: a program on a pseudo-terminal of its own, and what a person would see of it.
+//! A terminal to sit at: a program on a pseudo-terminal of its own, and what a user would see of it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -53,8 +53,8 @@ impl Screen {
         session.args(command.get_args()).env_clear();
         let environment = command.get_envs().filter_map(|(k, v)| Some((k, v?)));
         session.envs(environment).env("TERM", "xterm-256color");
-        if let Some(folder) = command.get_current_dir() {
-            session.current_dir(folder);
+        if let Some(dir) = command.get_current_dir() {
+            session.current_dir(dir);
         }
         session.stdin(side()).stdout(side()).stderr(side());
         let child = session.spawn().unwrap();
@@ -116,7 +116,7 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal another size, as a person who pulls at its corner does.
+    /// Gives the terminal another size, as a user who pulls at its corner does.
     pub fn resize(&self, columns: u16, rows: u16) {
         let mut stty = Command::new("stty");
         let (columns, rows) = (columns.to_string(), rows.to_string());

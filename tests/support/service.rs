@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::debian::{self, Suite};
-use super::{Account, Person, Ran, WayOut, ran};
+use super::{Account, Ran, User, WayOut, ran};
 
 /// Debian's packages have the script here, others in the path.
 const ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
@@ -79,10 +79,10 @@ impl Service {
                 command.args(service);
                 command
             }
-            Make::Docker(suite) => debian::engine(suite, account.folder(), &[]),
+            Make::Docker(suite) => debian::engine(suite, account.dir(), &[]),
             Make::ContainerdStore(suite) => {
                 let feature = ["--feature", "containerd-snapshotter=true"];
-                debian::engine(suite, account.folder(), &feature)
+                debian::engine(suite, account.dir(), &feature)
             }
         };
         let log = fs::File::create(account.at("log")).unwrap();
@@ -99,7 +99,7 @@ impl Service {
             make,
         };
         service.wait_until_up();
-        // The account is its person's, whoever runs the engine.
+        // The account is its user's, whoever runs the engine.
         service.account.own(&service.socket());
         service
     }
@@ -133,7 +133,7 @@ impl Service {
     }
 
     /// `command` as the account, where the ports of its containers are.
-    pub fn beside(&self, command: &Command, person: &Person) -> Command {
+    pub fn beside(&self, command: &Command, user: &User) -> Command {
         let network = match self.make.suite() {
             Some(_) => self.child.id().to_string(),
             None => "self".to_owned(),
@@ -143,8 +143,8 @@ impl Service {
         beside.arg(format!("--net=/proc/{network}/ns/net"));
         beside.args(["--setuid", &uid, "--setgid", &gid]);
         beside.arg(command.get_program()).args(command.get_args());
-        beside.env_clear().envs(&person.environment);
-        beside.current_dir(person.home.path()).stdin(Stdio::null());
+        beside.env_clear().envs(&user.environment);
+        beside.current_dir(user.home.path()).stdin(Stdio::null());
         beside
     }
 
@@ -174,7 +174,7 @@ impl Drop for Service {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
         }
         if self.make == Make::RootfulPodman {
-            // What it has mounted there would be in the way of the folder's removal.
+            // What it has mounted there would be in the way of the directory's removal.
             let root = self.account.at("root/overlay");
             Command::new("umount").arg(root).output().unwrap();
         }

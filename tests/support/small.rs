@@ -8,14 +8,14 @@ pub struct Small(pub PathBuf);
 
 impl Small {
     /// Of `size`, or by what else the file system's options say.
-    pub fn mount(folder: &Path, size: &str) -> Self {
-        std::fs::create_dir_all(folder).unwrap();
+    pub fn mount(dir: &Path, size: &str) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "small"])
-            .arg(folder)
+            .arg(dir)
             .status();
         assert!(mounted.unwrap().success());
-        Self(folder.to_owned())
+        Self(dir.to_owned())
     }
 
     /// Where it is mounted.

@@ -17,7 +17,7 @@ pub const TOOLS: &str = "target/tools";
 
 /// The server; it ends with the value.
 pub struct Sshd {
-    folder: PathBuf,
+    dir: PathBuf,
     child: Child,
     port: u16,
 }
@@ -25,11 +25,11 @@ pub struct Sshd {
 impl Sshd {
     /// Starts one that only knows the account's key.
     pub fn start(account: &Account) -> Self {
-        let folder = account.at("sshd");
+        let dir = account.at("sshd");
         ran(Command::new("cp")
             .args(["-a", "-T"])
             .arg(root().join(TOOLS))
-            .arg(&folder))
+            .arg(&dir))
         .exits(0);
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -39,17 +39,17 @@ impl Sshd {
         for name in ["host", "key"] {
             let mut make = Command::new("ssh-keygen");
             make.args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(folder.join(name));
+                .arg(dir.join(name));
             ran(&mut make).exits(0);
         }
-        write_configuration(&folder, account, port);
-        account.own(&folder);
+        write_configuration(&dir, account, port);
+        account.own(&dir);
         let machine = std::env::consts::ARCH;
         let libraries = format!(
             "LD_LIBRARY_PATH={0}/lib/{machine}-linux-gnu:{0}/usr/lib/{machine}-linux-gnu",
-            folder.display()
+            dir.display()
         );
-        let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let at = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         let child = account
             .command(&[
                 "env",
@@ -61,14 +61,10 @@ impl Sshd {
                 &at("sshd_config"),
             ])
             .stdin(Stdio::null())
-            .stderr(fs::File::create(folder.join("log")).unwrap())
+            .stderr(fs::File::create(dir.join("log")).unwrap())
             .spawn()
             .unwrap();
-        let sshd = Self {
-            folder,
-            child,
-            port,
-        };
+        let sshd = Self { dir, child, port };
         let start = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(start.elapsed() < Duration::from_secs(20), "{}", sshd.log());
@@ -82,15 +78,15 @@ impl Sshd {
         format!("ssh://other-machine:{}", self.port)
     }
 
-    /// A folder with an `ssh` that knows this server by the account's own configuration: the real one reads
-    /// that of the home folder that the system knows, which the account does not have.
+    /// A directory with an `ssh` that knows this server by the account's own configuration: the real one reads
+    /// that of the home directory that the system knows, which the account does not have.
     pub fn programs(&self) -> PathBuf {
-        self.folder.join("bin")
+        self.dir.join("bin")
     }
 
     /// What it said.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap()
+        fs::read_to_string(self.dir.join("log")).unwrap()
     }
 
     /// Cuts every connection, as a network does that is gone.
@@ -144,9 +140,9 @@ impl Drop for Sshd {
     }
 }
 
-fn write_configuration(folder: &Path, account: &Account, port: u16) {
-    let shown = folder.display();
-    let session = folder.join("usr/lib/openssh/sshd-session");
+fn write_configuration(dir: &Path, account: &Account, port: u16) {
+    let shown = dir.display();
+    let session = dir.join("usr/lib/openssh/sshd-session");
     // From 9.8 on it is a program of its own.
     let session = if session.exists() {
         let auth = session.with_file_name("sshd-auth");
@@ -161,17 +157,17 @@ fn write_configuration(folder: &Path, account: &Account, port: u16) {
          SetEnv XDG_RUNTIME_DIR={}\n{session}",
         account.at("run").display()
     );
-    let known = fs::read_to_string(folder.join("host.pub")).unwrap();
-    fs::write(folder.join("known"), format!("[127.0.0.1]:{port} {known}")).unwrap();
+    let known = fs::read_to_string(dir.join("host.pub")).unwrap();
+    fs::write(dir.join("known"), format!("[127.0.0.1]:{port} {known}")).unwrap();
     let client = format!(
         "Host other-machine\n  HostName 127.0.0.1\n  User sdbuild-tests\n  IdentityFile {shown}/key\n  \
          IdentitiesOnly yes\n  UserKnownHostsFile {shown}/known\n  StrictHostKeyChecking yes\n  \
          LocalForward 1 localhost:1\n"
     );
-    fs::write(folder.join("sshd_config"), server).unwrap();
-    fs::write(folder.join("ssh_config"), client).unwrap();
-    fs::create_dir(folder.join("bin")).unwrap();
-    let program = folder.join("bin/ssh");
+    fs::write(dir.join("sshd_config"), server).unwrap();
+    fs::write(dir.join("ssh_config"), client).unwrap();
+    fs::create_dir(dir.join("bin")).unwrap();
+    let program = dir.join("bin/ssh");
     fs::write(
         &program,
         format!("#!/bin/sh\nexec /usr/bin/ssh -F {shown}/ssh_config \"$@\"\n"),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Where they are, for people whose `PATH` lacks root's.
-const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
+const DIRS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 /// Whether all of `tools` (names or paths) are here. Says aloud when they are not; in CI that is a failure.
 pub fn have(tools: &[&str]) -> bool {
@@ -21,6 +21,6 @@ pub fn have(tools: &[&str]) -> bool {
 
 /// The program `tool`.
 pub fn find(tool: &str) -> Option<PathBuf> {
-    let mut places = FOLDERS.iter().map(|folder| Path::new(folder).join(tool));
+    let mut places = DIRS.iter().map(|dir| Path::new(dir).join(tool));
     places.find(|path| path.exists())
 }

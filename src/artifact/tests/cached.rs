@@ -88,7 +88,7 @@ async fn damaged_objects_are_replaced() {
         |path, body| fs::write(path, &body[..1000]).unwrap(),
         |path, body| fs::write(path, vec![0; body.len()]).unwrap(),
         |path, _| fs::write(path, "").unwrap(),
-        |path, _| fs::create_dir_all(path.join("folder")).unwrap(),
+        |path, _| fs::create_dir_all(path.join("directory")).unwrap(),
         |path, _| std::os::unix::fs::symlink("/etc/hostname", path).unwrap(),
     ];
     for damage in damages {
@@ -106,7 +106,7 @@ async fn damaged_objects_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_folder_in_the_way_of_a_half_fetched_file_is_removed() {
+async fn a_dir_in_the_way_of_a_half_fetched_file_is_removed() {
     let (bench, body) = (Bench::new(), body());
     let pin = pin("a", &body);
     bench.cache();
@@ -154,7 +154,7 @@ fn a_cache_that_cannot_be_is_named() {
     let error = Cache::open(file.path().join("cache"))
         .unwrap_err()
         .to_string();
-    assert!(error.starts_with("make the cache folder /"), "{error}");
+    assert!(error.starts_with("make the cache directory /"), "{error}");
     assert!(error.contains("/cache: "), "{error}");
 }
 
@@ -162,7 +162,7 @@ fn a_cache_that_cannot_be_is_named() {
 async fn emptying_removes_ours_alone_and_only_when_nobody_uses_it() {
     let (bench, body) = (Bench::new(), body());
     let pin = pin("a", &body);
-    let root = bench.folder.path().join("cache");
+    let root = bench.dir.path().join("cache");
     assert_eq!(Cache::usage(&root).unwrap(), 0);
     assert_eq!(Cache::remove_all(&root).unwrap(), 0);
 

@@ -41,7 +41,7 @@ fn pin(name: &str, bytes: &[u8]) -> Pin {
 }
 
 struct Bench {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     network: Network,
     events: Arc<Mutex<Vec<Event>>>,
 }
@@ -49,14 +49,14 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            dir: tempfile::tempdir().unwrap(),
             network: quick(),
             events: Arc::default(),
         }
     }
 
     fn cache(&self) -> Cache {
-        Cache::open(self.folder.path()).unwrap()
+        Cache::open(self.dir.path()).unwrap()
     }
 
     fn fetcher(&self) -> Fetcher {
@@ -76,7 +76,7 @@ impl Bench {
     }
 
     fn objects(&self) -> Vec<String> {
-        let names = fs::read_dir(self.folder.path().join("sha256")).unwrap();
+        let names = fs::read_dir(self.dir.path().join("sha256")).unwrap();
         let mut names: Vec<_> = names
             .map(|n| n.unwrap().file_name().into_string().unwrap())
             .collect();
@@ -85,9 +85,6 @@ impl Bench {
     }
 
     fn object(&self, pin: &Pin) -> std::path::PathBuf {
-        self.folder
-            .path()
-            .join("sha256")
-            .join(pin.sha256.to_string())
+        self.dir.path().join("sha256").join(pin.sha256.to_string())
     }
 }

@@ -4,11 +4,11 @@ use super::*;
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-fn inputs(folder: &Path) -> EndpointInputs<'static> {
+fn inputs(dir: &Path) -> EndpointInputs<'static> {
     EndpointInputs {
         docker_host: None,
         docker_context: None,
-        docker_config: folder.to_owned(),
+        docker_config: dir.to_owned(),
         docker_tls_verify: false,
         docker_cert_path: None,
         runtime_dir: None,
@@ -16,11 +16,11 @@ fn inputs(folder: &Path) -> EndpointInputs<'static> {
 }
 
 /// Writes a context file as Docker's client does.
-fn context(folder: &Path, name: &str, text: &str) {
+fn context(dir: &Path, name: &str, text: &str) {
     let digest = hex::encode(Sha256::digest(name.as_bytes()));
-    let folder = folder.join("contexts/meta").join(digest);
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("meta.json"), text).unwrap();
+    let dir = dir.join("contexts/meta").join(digest);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("meta.json"), text).unwrap();
 }
 
 fn host(address: &str) -> Result<Endpoint, EngineError> {
@@ -92,19 +92,15 @@ fn credentials_are_not_repeated() {
 
 #[test]
 fn contexts_are_found_by_the_hash_of_their_name() {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let meta = r#"{"Name":"pi","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://pi:1"}}}"#;
-    context(folder.path(), "pi", meta);
-    std::fs::write(
-        folder.path().join("config.json"),
-        r#"{"currentContext":"pi"}"#,
-    )
-    .unwrap();
+    context(dir.path(), "pi", meta);
+    std::fs::write(dir.path().join("config.json"), r#"{"currentContext":"pi"}"#).unwrap();
     let pi = Endpoint::Tcp("pi:1".into());
-    assert_eq!(choose(&inputs(folder.path())).unwrap(), pi);
+    assert_eq!(choose(&inputs(dir.path())).unwrap(), pi);
     let named = EndpointInputs {
         docker_context: Some("pi"),
-        ..inputs(folder.path())
+        ..inputs(dir.path())
     };
     assert_eq!(choose(&named).unwrap(), pi);
     let both = EndpointInputs {
@@ -122,8 +118,8 @@ fn contexts_are_found_by_the_hash_of_their_name() {
 
 #[test]
 fn certificates_come_from_the_context_or_from_the_environment() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().to_owned();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().to_owned();
     let tls = |certificates: &Path| Endpoint::Tls {
         address: "pi:2376".into(),
         certificates: certificates.to_owned(),
@@ -164,8 +160,8 @@ fn certificates_come_from_the_context_or_from_the_environment() {
 
 #[test]
 fn a_context_with_certificates_is_never_spoken_to_in_plain() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().to_owned();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().to_owned();
     let meta = r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376"}}}"#;
     context(&config, "pi", meta);
     let named = EndpointInputs {
@@ -193,7 +189,7 @@ fn a_context_with_certificates_is_never_spoken_to_in_plain() {
     std::fs::create_dir(material.join("ca.pem")).unwrap();
     let text = refused();
     assert!(text.contains("not a plain file"), "{text}");
-    // For root no folder is closed; this one cannot be looked into all the same.
+    // For root no directory is closed; this one cannot be looked into all the same.
     std::fs::remove_dir_all(&tls).unwrap();
     std::fs::write(&tls, "").unwrap();
     let text = refused();
@@ -202,15 +198,15 @@ fn a_context_with_certificates_is_never_spoken_to_in_plain() {
 
 #[test]
 fn a_broken_context_is_named() {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     for (text, part) in [
         ("{", "EOF"),
         (r#"{"Endpoints":{}}"#, "names no docker host"),
     ] {
-        context(folder.path(), "pi", text);
+        context(dir.path(), "pi", text);
         let named = EndpointInputs {
             docker_context: Some("pi"),
-            ..inputs(folder.path())
+            ..inputs(dir.path())
         };
         let text = choose(&named).unwrap_err().to_string();
         assert!(
@@ -220,7 +216,7 @@ fn a_broken_context_is_named() {
     }
     let missing = EndpointInputs {
         docker_context: Some("nas"),
-        ..inputs(folder.path())
+        ..inputs(dir.path())
     };
     assert!(
         choose(&missing)
@@ -232,23 +228,22 @@ fn a_broken_context_is_named() {
 
 #[test]
 fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let pipe = |path: &Path| {
         std::fs::remove_file(path).unwrap_or(());
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     };
-    pipe(&folder.path().join("config.json"));
-    assert_eq!(context::current(folder.path()), None);
-    context(folder.path(), "pi", "");
+    pipe(&dir.path().join("config.json"));
+    assert_eq!(context::current(dir.path()), None);
+    context(dir.path(), "pi", "");
     let digest = hex::encode(Sha256::digest("pi"));
     pipe(
-        &folder
-            .path()
+        &dir.path()
             .join("contexts/meta")
             .join(digest)
             .join("meta.json"),
     );
-    let error = context::read(folder.path(), "pi").unwrap_err().to_string();
+    let error = context::read(dir.path(), "pi").unwrap_err().to_string();
     assert!(error.contains("not a plain file"), "{error}");
 }
 
@@ -276,8 +271,8 @@ fn an_absent_engine_is_to_be_installed_or_started() {
 
 #[test]
 fn the_first_socket_that_somebody_listens_at_is_taken() {
-    let folder = tempfile::tempdir().unwrap();
-    let sockets = ["none", "dead", "first", "second"].map(|name| folder.path().join(name));
+    let dir = tempfile::tempdir().unwrap();
+    let sockets = ["none", "dead", "first", "second"].map(|name| dir.path().join(name));
     drop(UnixListener::bind(&sockets[1]).unwrap());
     assert_eq!(first_that_listens(&sockets), None);
     let listening = [2, 3].map(|at| UnixListener::bind(&sockets[at]).unwrap());

@@ -1,4 +1,4 @@
-//! Folders as people have them, and as nobody should.
+//! Directories as people have them, and as nobody should.
 
 use std::os::unix::fs::symlink;
 use std::sync::{Arc, Mutex};
@@ -7,17 +7,17 @@ use super::*;
 use crate::event::Event;
 use crate::failure::Class;
 
-struct Folder(tempfile::TempDir);
+struct Dir(tempfile::TempDir);
 
-impl Folder {
+impl Dir {
     fn new(files: &[(&str, &str)]) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
+        let dir = Self(tempfile::tempdir().unwrap());
         for (name, text) in files {
-            let path = folder.0.path().join(name);
+            let path = dir.0.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        folder
+        dir
     }
 
     fn collect(&self) -> Result<Bundle, Failure> {
@@ -46,7 +46,7 @@ impl Folder {
 
 #[test]
 fn ignore_files_count_without_a_repository() {
-    let folder = Folder::new(&[
+    let dir = Dir::new(&[
         ("sd-card.nix", "{}"),
         (".gitignore", "*.secret\n/sd-card.nix\n"),
         (".sdbuildignore", "videos\n"),
@@ -61,7 +61,7 @@ fn ignore_files_count_without_a_repository() {
         ("old/nixos.img.zst", ""),
     ]);
     assert_eq!(
-        folder.names(),
+        dir.names(),
         [
             ".gitignore",
             ".hidden",
@@ -78,15 +78,15 @@ fn ignore_files_count_without_a_repository() {
 
 #[test]
 fn hidden_files_of_a_home_stay_there() {
-    let folder = Folder::new(&[
+    let dir = Dir::new(&[
         ("sd-card.nix", ""),
         (".ssh/id_ed25519", ""),
         (".netrc", ""),
         ("a/.b", ""),
         ("a/c", ""),
     ]);
-    let file = folder.0.path().join("sd-card.nix");
-    let configuration = Configuration::open(&file, Some(folder.0.path())).unwrap();
+    let file = dir.0.path().join("sd-card.nix");
+    let configuration = Configuration::open(&file, Some(dir.0.path())).unwrap();
     let bundle = Bundle::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
     let names: Vec<_> = bundle.entries.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["a", "a/c", "sd-card.nix"]);
@@ -94,14 +94,14 @@ fn hidden_files_of_a_home_stay_there() {
 
 #[test]
 fn a_repository_above_rules_nothing_else_does() {
-    let folder = Folder::new(&[
+    let dir = Dir::new(&[
         (".gitignore", "*.key\n"),
         ("pi/sd-card.nix", ""),
         ("pi/a.key", ""),
     ]);
     let names = || {
         let configuration =
-            Configuration::open(&folder.0.path().join("pi/sd-card.nix"), None).unwrap();
+            Configuration::open(&dir.0.path().join("pi/sd-card.nix"), None).unwrap();
         let bundle = Bundle::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
         bundle
             .entries
@@ -110,19 +110,19 @@ fn a_repository_above_rules_nothing_else_does() {
             .collect::<Vec<_>>()
     };
     assert_eq!(names(), ["a.key", "sd-card.nix"]);
-    fs::create_dir(folder.0.path().join(".git")).unwrap();
+    fs::create_dir(dir.0.path().join(".git")).unwrap();
     assert_eq!(names(), ["sd-card.nix"]);
 }
 
 #[test]
 fn links_inside_stay_links() {
-    let folder = Folder::new(&[("sd-card.nix", ""), ("a/b/c.nix", "")]);
-    let at = |name: &str| folder.0.path().join(name);
+    let dir = Dir::new(&[("sd-card.nix", ""), ("a/b/c.nix", "")]);
+    let at = |name: &str| dir.0.path().join(name);
     symlink("../../sd-card.nix", at("a/b/up")).unwrap();
     symlink("/nix/store/abc-result", at("result")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
-    symlink("a", at("folder")).unwrap();
-    let bundle = folder.collect().unwrap();
+    symlink("a", at("directory")).unwrap();
+    let bundle = dir.collect().unwrap();
     let links: Vec<_> = bundle
         .entries
         .iter()
@@ -130,16 +130,16 @@ fn links_inside_stay_links() {
         .collect();
     assert_eq!(
         links.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(),
-        ["a/b/up", "dangling", "folder"]
+        ["a/b/up", "dangling", "directory"]
     );
 }
 
 #[test]
 fn links_out_are_refused_by_name() {
     for target in ["/etc/passwd", "../x", "a/../../x", "../../../../../etc"] {
-        let folder = Folder::new(&[("sd-card.nix", ""), ("a/x", "")]);
-        symlink(target, folder.0.path().join("evil")).unwrap();
-        let failure = folder.collect().unwrap_err();
+        let dir = Dir::new(&[("sd-card.nix", ""), ("a/x", "")]);
+        symlink(target, dir.0.path().join("evil")).unwrap();
+        let failure = dir.collect().unwrap_err();
         assert_eq!(failure.class, Class::Usage);
         assert!(failure.to_string().contains("the link evil"), "{failure}");
     }
@@ -147,9 +147,9 @@ fn links_out_are_refused_by_name() {
 
 #[test]
 fn odd_files_stay_behind_with_a_word() {
-    let folder = Folder::new(&[("sd-card.nix", "")]);
-    let _socket = std::os::unix::net::UnixListener::bind(folder.0.path().join("socket")).unwrap();
-    let (bundle, heard) = folder.hear();
+    let dir = Dir::new(&[("sd-card.nix", "")]);
+    let _socket = std::os::unix::net::UnixListener::bind(dir.0.path().join("socket")).unwrap();
+    let (bundle, heard) = dir.hear();
     assert_eq!(bundle.unwrap().entries.len(), 1);
     assert!(matches!(heard.as_slice(), [Event::Warning(text)] if text.starts_with("socket ")));
 }
@@ -157,39 +157,35 @@ fn odd_files_stay_behind_with_a_word() {
 #[test]
 fn foreign_names_are_refused() {
     use std::os::unix::ffi::OsStrExt;
-    let folder = Folder::new(&[("sd-card.nix", "")]);
-    fs::write(
-        folder.0.path().join(std::ffi::OsStr::from_bytes(b"a\xff")),
-        "",
-    )
-    .unwrap();
-    let failure = folder.collect().unwrap_err();
+    let dir = Dir::new(&[("sd-card.nix", "")]);
+    fs::write(dir.0.path().join(std::ffi::OsStr::from_bytes(b"a\xff")), "").unwrap();
+    let failure = dir.collect().unwrap_err();
     assert!(failure.to_string().contains("not plain UTF-8"), "{failure}");
 }
 
 #[test]
-fn large_folders_are_named_too_large_ones_refused() {
-    let folder = Folder::new(&[("sd-card.nix", "")]);
+fn large_dirs_are_named_too_large_ones_refused() {
+    let dir = Dir::new(&[("sd-card.nix", "")]);
     let grow = |name: &str, size: u64| {
-        File::create(folder.0.path().join(name))
+        File::create(dir.0.path().join(name))
             .unwrap()
             .set_len(size)
             .unwrap();
     };
     grow("movie.mkv", 65 << 20);
-    let (bundle, heard) = folder.hear();
+    let (bundle, heard) = dir.hear();
     assert!(bundle.is_ok());
     assert!(
         matches!(heard.as_slice(), [Event::Warning(text)] if text.contains("movie.mkv (65 MiB)"))
     );
     grow("disk.raw", 3 << 30);
-    let failure = folder.collect().unwrap_err();
+    let failure = dir.collect().unwrap_err();
     assert_eq!(failure.class, Class::Usage);
     assert!(failure.to_string().contains("2 GiB"), "{failure}");
 }
 
 #[test]
-fn the_same_folder_gives_the_same_bytes() {
+fn the_same_dir_gives_the_same_bytes() {
     let files = [
         ("sd-card.nix", "{}"),
         ("b/c", "1"),
@@ -198,8 +194,8 @@ fn the_same_folder_gives_the_same_bytes() {
     ];
     let mut other = files;
     other.reverse();
-    let (one, two) = (Folder::new(&files), Folder::new(&other));
-    let digest = |folder: &Folder| folder.collect().unwrap().digest().unwrap();
+    let (one, two) = (Dir::new(&files), Dir::new(&other));
+    let digest = |dir: &Dir| dir.collect().unwrap().digest().unwrap();
     assert_eq!(digest(&one), digest(&two));
     fs::write(two.0.path().join("a"), "4").unwrap();
     assert_ne!(digest(&one), digest(&two));
@@ -240,14 +236,14 @@ fn ignore_files_that_never_end_are_refused_wherever_they_are() {
             |path| symlink("/dev/zero", path).unwrap(),
             |path| fs::write(path, vec![b'#'; 2 << 20]).unwrap(),
         ] {
-            let folder = Folder::new(&[
+            let dir = Dir::new(&[
                 ("sd-card.nix", ""),
                 ("a/b/x", ""),
                 ("z", ""),
                 (".git/info/x", ""),
             ]);
-            endless(&folder.0.path().join(name));
-            let failure = folder.collect().unwrap_err();
+            endless(&dir.0.path().join(name));
+            let failure = dir.collect().unwrap_err();
             assert_eq!(failure.class, Class::Usage);
             assert!(failure.to_string().contains(name), "{failure}");
         }
@@ -256,33 +252,33 @@ fn ignore_files_that_never_end_are_refused_wherever_they_are() {
 
 #[test]
 fn a_work_tree_that_leads_to_a_pipe_is_refused() {
-    let folder = Folder::new(&[("sd-card.nix", ""), ("elsewhere/x", "")]);
-    let elsewhere = folder.0.path().join("elsewhere");
+    let dir = Dir::new(&[("sd-card.nix", ""), ("elsewhere/x", "")]);
+    let elsewhere = dir.0.path().join("elsewhere");
     fs::write(
-        folder.0.path().join(".git"),
+        dir.0.path().join(".git"),
         format!("gitdir: {}\n", elsewhere.display()),
     )
     .unwrap();
-    assert!(folder.collect().is_ok());
+    assert!(dir.collect().is_ok());
     fifo(&elsewhere.join("commondir"));
-    let failure = folder.collect().unwrap_err().to_string();
+    let failure = dir.collect().unwrap_err().to_string();
     assert!(failure.contains("commondir"), "{failure}");
 }
 
 #[test]
-fn ignored_folders_and_folders_called_like_ignore_files_do_no_harm() {
-    let folder = Folder::new(&[
+fn ignored_dirs_and_dirs_called_like_ignore_files_do_no_harm() {
+    let dir = Dir::new(&[
         ("sd-card.nix", ""),
         (".sdbuildignore", "out\n"),
         ("out/x", ""),
         (".gitignore/x", ""),
     ]);
-    fifo(&folder.0.path().join("out/.gitignore"));
-    assert!(folder.names().contains(&"sd-card.nix".to_owned()));
+    fifo(&dir.0.path().join("out/.gitignore"));
+    assert!(dir.names().contains(&"sd-card.nix".to_owned()));
 }
 
 #[test]
-fn a_link_put_in_the_place_of_a_file_or_its_folder_is_found_out() {
+fn a_link_put_in_the_place_of_a_file_or_its_dir_is_found_out() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("b.nix"), "12").unwrap();
     let swaps: [fn(&Path, &Path); 4] = [
@@ -301,10 +297,10 @@ fn a_link_put_in_the_place_of_a_file_or_its_folder_is_found_out() {
         |inside, _| fs::remove_file(inside.join("a/b.nix")).unwrap(),
     ];
     for swap in swaps {
-        let folder = Folder::new(&[("sd-card.nix", ""), ("a/b.nix", "12")]);
-        let bundle = folder.collect().unwrap();
+        let dir = Dir::new(&[("sd-card.nix", ""), ("a/b.nix", "12")]);
+        let bundle = dir.collect().unwrap();
         bundle.digest().unwrap();
-        swap(folder.0.path(), outside.path());
+        swap(dir.0.path(), outside.path());
         let error = bundle.digest().unwrap_err().to_string();
         assert!(
             error.starts_with("a/b.nix: ") && error.contains("changed while it was read"),

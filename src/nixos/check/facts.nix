@@ -6,7 +6,7 @@
 # An option that this nixpkgs lacks is an absent fact (null), never an error; what an option is set to is looked at as the
 # build would look at it, so that a mistake in it is reported with its place. No secret is among the facts.
 {
-  # The person's module.
+  # The user's module.
   configuration,
   # The image's system.
   system,
@@ -114,7 +114,7 @@ let
       grows = sd.expandOnBoot or null;
       firmware_mib = sd.firmwareSize or null;
     };
-    # Of an option's own default (1500) the person knows nothing.
+    # Of an option's own default (1500) the user knows nothing.
     state_version = (version.highestPrio or 100) < 1500;
   };
 in

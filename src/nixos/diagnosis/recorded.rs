@@ -6,8 +6,8 @@ use super::*;
 
 /// The failure of a build whose log was `stream` and whose exit status was `code`.
 fn failure(stream: &str, code: i64) -> Failure {
-    let folder = tempfile::tempdir().unwrap();
-    let mut journal = Journal::create(&folder.path().join("log")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(&dir.path().join("log")).unwrap();
     let mut log = Log::default();
     for line in stream.lines() {
         if let Some(event) = log.line(line) {
@@ -20,7 +20,7 @@ fn failure(stream: &str, code: i64) -> Failure {
         code,
         emulated: true,
         store: "sdbuild-store",
-        shown_folder: "pi/",
+        shown_dir: "pi/",
         file: "c.nix",
         ..Ending::default()
     };
@@ -231,15 +231,15 @@ fn every_condition_has_its_row_and_every_row_its_test() {
 
 /// All that is in `src` and `tests`, where a row's test may be.
 fn sources() -> String {
-    let mut folders = ["src", "tests"]
+    let mut dirs = ["src", "tests"]
         .map(|f| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(f))
         .to_vec();
     let mut text = String::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
+                dirs.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 text.push_str(&std::fs::read_to_string(path).unwrap());
             }

@@ -8,7 +8,7 @@ fn ending(code: i64) -> Ending<'static> {
         code,
         emulated: true,
         store: "sdbuild-store",
-        shown_folder: "pi/",
+        shown_dir: "pi/",
         file: "sd-card.nix",
         ..Ending::default()
     }
@@ -59,7 +59,7 @@ fn a_failed_builder_is_the_builds() {
 }
 
 #[test]
-fn the_configuration_is_the_persons() {
+fn the_configuration_is_the_users() {
     for (summary, hint) in [
         (
             "The option `networking.hotsName' does not exist. Definition values:\n- In `/build/config/sd-card.nix': \"fxpi\"",
@@ -67,7 +67,7 @@ fn the_configuration_is_the_persons() {
         ),
         ("attribute 'nosuch' missing", "packages"),
         ("attribute 'sdImage' missing", "sd-image-aarch64.nix"),
-        ("path '/build/x.nix' does not exist", "folder"),
+        ("path '/build/x.nix' does not exist", "directory"),
         (
             "a 'armv6l-linux' with features {} is required to build 'x', but I am a 'x86_64-linux' with features {}",
             "hostPlatform",
@@ -84,7 +84,7 @@ fn the_configuration_is_the_persons() {
 }
 
 #[test]
-fn errors_name_the_persons_file() {
+fn errors_name_the_users_file() {
     let mut findings = said("syntax error, unexpected '}', expecting ';'");
     findings.complaints[0].position = Some(("/build/config/sd-card.nix".into(), 7, 1));
     findings.complaints[0].text =
@@ -159,7 +159,7 @@ fn the_machines_troubles_are_the_machines() {
 }
 
 #[test]
-fn an_unsigned_path_is_the_persons_to_allow() {
+fn an_unsigned_path_is_the_users_to_allow() {
     let text = "cannot add path '/nix/store/x' because it lacks a signature by a trusted key";
     let keys = ["cache.nixos.org-1:x=".to_owned(), "mine:y=".to_owned()];
     let ending = Ending {
@@ -279,7 +279,7 @@ fn ends_without_a_word() {
     let mut findings = Findings::default();
     findings
         .others
-        .push_back("sdbuild: the archive is no nixpkgs: it must hold one folder".into());
+        .push_back("sdbuild: the archive is no nixpkgs: it must hold one directory".into());
     assert_eq!(diagnose(&ending(120), &findings).class, Class::Usage);
     assert_eq!(
         diagnose(

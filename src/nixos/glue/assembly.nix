@@ -54,7 +54,7 @@ let
     # Its name until 20.09.
     inherit (native) utillinux;
   };
-  # A tool that the person changed is to be used as they changed it.
+  # A tool that the user changed is to be used as they changed it.
   areNixpkgs = names: !lib.any (name: lib.elem name changed) names;
   toolsAreNixpkgs = areNixpkgs (builtins.attrNames tools ++ [ "fakeroot" "lkl" "perl" "rsync" ]);
 

@@ -2,7 +2,7 @@
 # give for the image.
 #
 # `target` is the package set that the configuration made: every package of the image comes from it and stays as it is.
-# `native` is nixpkgs for the builder's architecture, without anything of the person's, so that binary caches have it.
+# `native` is nixpkgs for the builder's architecture, without anything of the user's, so that binary caches have it.
 { lib, target, native, changed }:
 let
   inherit (import ./text.nix { inherit lib; }) dependsOnMachine says;
@@ -11,8 +11,8 @@ let
   # that one stands in the first line of what these builders write.
   trivial =
     let
-      folder = target.path + "/pkgs/build-support/trivial-builders";
-      make = import (if builtins.pathExists folder then folder else target.path + "/pkgs/build-support/trivial-builders.nix");
+      directory = target.path + "/pkgs/build-support/trivial-builders";
+      make = import (if builtins.pathExists directory then directory else target.path + "/pkgs/build-support/trivial-builders.nix");
       tools = native // { inherit lib; inherit (target) runtimeShell; lndir = native.lndir or native.xorg.lndir; };
     in
     make (builtins.intersectAttrs (builtins.functionArgs make) tools);
@@ -66,7 +66,7 @@ let
     # A function of the final attributes, as newer builders take: what it says is not known before. Nor whatever else a
     # derivation may have.
     if !builtins.isAttrs args || args ? derivationArgs then target.${builder} args else oneOf (dependsOnMachine text (environment args)) from builder args;
-  # What is said about a package is for the image's system, and the person's settings allow it: the native set knows neither.
+  # What is said about a package is for the image's system, and the user's settings allow it: the native set knows neither.
   oneOf =
     emulate: from: builder: args:
     let
@@ -122,7 +122,7 @@ let
     # This flag takes a value from the derivation's environment, which has $system.
     substitute = knowing [ "dir" "isExecutable" "name" "src" "substitutions" ] "substitute" (args: lib.elem "--subst-var" args.substitutions or [ ]);
   };
-  # The system itself: commands of NixOS's and of the person's that link and copy what is there. Everything else that is
+  # The system itself: commands of NixOS's and of the user's that link and copy what is there. Everything else that is
   # made by this function stays as it is.
   system = {
     stdenvNoCC = target.stdenvNoCC // {
@@ -135,7 +135,7 @@ let
         if isSystem then either (dependsOnMachine args.buildCommand args) (make target.stdenvNoCC) (make native.stdenvNoCC) else make target.stdenvNoCC;
     };
   };
-  # Their texts are nixpkgs' own, and what the person gives is only copied.
+  # Their texts are nixpkgs' own, and what the user gives is only copied.
   plain = [
     "writeText" "writeTextDir" "linkFarm" "linkFarmFromDrvs" "concatText" "concatScript" "writeScript" "writeScriptBin"
     "writeShellScript" "writeShellScriptBin" "writeReferencesToFile" "writeDirectReferencesToFile"
@@ -161,5 +161,5 @@ let
   pick = names: set: lib.mapAttrs (name: untilMade target.${name}) (builtins.intersectAttrs (lib.genAttrs names (_: null)) set);
   all = pick plain trivial // pick whole native // { inherit (native) formats; } // looked // system;
 in
-# Only what this nixpkgs has; and what the person's overlays have made of a builder stays theirs.
+# Only what this nixpkgs has; and what the user's overlays have made of a builder stays theirs.
 builtins.removeAttrs (builtins.intersectAttrs target all) changed

@@ -5,10 +5,10 @@
 #                               DERIVATION.drv!OUTPUT,…) are what may go into the image
 #   emulated IMAGE.drv REASON   nothing to gain or not safe here: the derivation is the one that plain NixOS gives
 #
-# The packages of the image, its options and everything that the person wrote keep their meaning: the configuration is
+# The packages of the image, its options and everything that the user wrote keep their meaning: the configuration is
 # evaluated as ever, but for a `pkgs` in which the small builders (see builders.nix) are native ones.
 {
-  # The person's module.
+  # The user's module.
   configuration,
   # The image's system.
   system,
@@ -24,9 +24,9 @@ let
   glueOf =
     config: target:
     let
-      # What the person's overlays define. Only their names are looked at.
+      # What the user's overlays define. Only their names are looked at.
       names = overlay: builtins.attrNames (overlay target target);
-      # A package set that the person brings has overlays and settings of its own.
+      # A package set that the user brings has overlays and settings of its own.
       overlays = config.nixpkgs.overlays ++ target.overlays or [ ];
       configured = target.config.packageOverrides or config.nixpkgs.config.packageOverrides or (_: { });
       using = {
@@ -49,7 +49,7 @@ let
       glue = glueOf config (lib.evalModules { modules = [ argument ] ++ others; }).config.pkgs;
       pkgs = glue.target // glue.builders // { inherit (glue.assembly) callPackage; sdbuildGlue = glue; };
     in
-    # Stronger than what NixOS sets, weaker than a `_module.args.pkgs = mkForce …` of the person's. The mark is on the
+    # Stronger than what NixOS sets, weaker than a `_module.args.pkgs = mkForce …` of the user's. The mark is on the
     # definition: to ask `pkgs` itself would be an infinite recursion.
     { _module.args.pkgs = (lib.mkOverride 60 pkgs) // { isOurs = true; }; };
 

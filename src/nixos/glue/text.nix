@@ -3,7 +3,7 @@
 # It may not when it could see which machine it runs on, or take a program of the builder's along. That is judged by
 # its text, so it is a guess; but only to the safe side: a command that is suspected without reason runs emulated,
 # which costs time and nothing else. What slips through is a program that the command calls by a name we do not see;
-# scripts of the person's own that the text refers to are read as well.
+# scripts of the user's own that the text refers to are read as well.
 { lib }:
 let
   words = [

@@ -1,4 +1,4 @@
-# Native tools that make an ext4 file system of a folder: the same every time, and without waiting for each other.
+# Native tools that make an ext4 file system of a directory: the same every time, and without waiting for each other.
 { lib, native }:
 let
   # A package with the programs of `package`, of which `scripts` (names and commands) stand for some.
@@ -21,7 +21,7 @@ let
   utilLinux = native.util-linux or native.utillinux;
 in
 {
-  # ext4 keeps the names of a folder in the order of a hash with a random seed: here it is `seed`, so that two builds are
+  # ext4 keeps the names of a directory in the order of a hash with a random seed: here it is `seed`, so that two builds are
   # the same; and the time at which the file system was written last is the one that nixpkgs' step says it was made at.
   # mke2fs obeys the last -E: one that the caller gives wins.
   e2fsprogs =

@@ -13,7 +13,7 @@ use crate::plain_file;
 
 /// Nobody's lock is longer.
 const LONGEST: u64 = 64 << 10;
-/// Answers that are kept, newest first: more releases than one person tries, and far below [`LONGEST`].
+/// Answers that are kept, newest first: more releases than one user tries, and far below [`LONGEST`].
 const MOST: usize = 32;
 /// What is written; version 1 had a single answer.
 const VERSION: u32 = 2;
@@ -71,29 +71,29 @@ pub fn write(path: &Path, answers: &[Locked]) -> Result<(), Failure> {
     let text = format!(
         "# Which nixpkgs images are built from. Delete an entry, or this file, to resolve it anew.\n{text}"
     );
-    let folder = path
+    let dir = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let written = tempfile::Builder::new()
         .prefix(".sdbuild.lock-")
         .permissions(PermissionsExt::from_mode(0o644))
-        .tempfile_in(folder)
+        .tempfile_in(dir)
         .and_then(|mut temporary| {
             temporary.write_all(text.as_bytes())?;
-            give_away(temporary.as_file(), folder);
+            give_away(temporary.as_file(), dir);
             temporary.as_file().sync_all()?;
             temporary.persist(path).map_err(|e| e.error)
         });
     written.map(drop).or_environment(format!("write {shown}"))
 }
 
-/// Under `sudo` the lock is the person's, as the folder is that it lies in.
-fn give_away(file: &File, folder: &Path) {
+/// Under `sudo` the lock is the user's, as the directory is that it lies in.
+fn give_away(file: &File, dir: &Path) {
     if nix::unistd::geteuid().is_root()
-        && let Ok(folder) = std::fs::metadata(folder)
+        && let Ok(dir) = std::fs::metadata(dir)
     {
         // A file system without owners, or one that keeps root out: the lock is as good as root's.
-        fchown(file, Some(folder.uid()), Some(folder.gid())).unwrap_or(());
+        fchown(file, Some(dir.uid()), Some(dir.gid())).unwrap_or(());
     }
 }

@@ -189,7 +189,7 @@ async fn an_answer_that_is_not_to_be_kept_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_only_warns() {
+async fn a_dir_that_cannot_be_written_only_warns() {
     let case = Case::new();
     let how = Resolve {
         wanted: &release("26.05"),
@@ -254,7 +254,7 @@ fn a_lock_that_never_ends_is_refused() {
 }
 
 #[test]
-fn the_lock_belongs_to_the_folders_owner() {
+fn the_lock_belongs_to_the_dirs_owner() {
     let dir = tempfile::tempdir().unwrap();
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::chown(dir.path(), Some(1234), Some(2345)).unwrap();
@@ -293,11 +293,11 @@ fn only_a_release_that_fails_is_doubted() {
 }
 
 proptest::proptest! {
-    /// Any text is a lock or the person's mistake; what is taken has a hash.
+    /// Any text is a lock or the user's mistake; what is taken has a hash.
     #[test]
     fn any_text_is_a_lock_or_a_usage_error(text in "(?s).{0,200}", sha in "[0-9a-fA-F]{60,66}") {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(NAME);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(NAME);
         let whole = format!("version = 1\n[nixpkgs]\nurl = \"u\"\nsha256 = \"{sha}\"\n");
         for text in [text, whole] {
             std::fs::write(&path, text).unwrap();

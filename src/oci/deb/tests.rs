@@ -106,7 +106,7 @@ fn every_compression_is_undone() {
         assert_eq!(
             list(&deb(name, &data)).unwrap(),
             [
-                (entry("usr/bin", 0o755, Kind::Folder), vec![]),
+                (entry("usr/bin", 0o755, Kind::Dir), vec![]),
                 (entry("usr/bin/a", 0o755, Kind::File(5)), b"bytes".to_vec()),
                 (
                     entry("usr/bin/b", 0o777, Kind::Symlink("../../../etc/x".into())),

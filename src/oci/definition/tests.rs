@@ -40,7 +40,7 @@ fn the_digest_knows_everything_that_matters() {
         |d| d.lock.contents[0].sha256 = Sha256Hash::of(b"x"),
         |d| d.extras.push(Extra::file("x", 0o644, "y")),
         |d| d.extras[0].mode = 0o600,
-        |d| d.extras[0].content = ExtraContent::Folder,
+        |d| d.extras[0].content = ExtraContent::Dir,
         |d| d.defaults.user = "1:1".to_owned(),
     ];
     let mut digests = vec![base.digest()];
@@ -73,11 +73,11 @@ fn names_and_labels_say_what_it_is() {
 
 #[test]
 fn a_lock_that_is_a_pipe_is_not_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("builder")).unwrap();
-    let lock = folder.path().join("builder/arm64.lock.json");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("builder")).unwrap();
+    let lock = dir.path().join("builder/arm64.lock.json");
     nix::unistd::mkfifo(&lock, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let failure = Definition::builder(Architecture::Arm64, Some(folder.path())).unwrap_err();
+    let failure = Definition::builder(Architecture::Arm64, Some(dir.path())).unwrap_err();
     assert!(
         failure.to_string().contains("not a plain file"),
         "{failure}"
@@ -85,23 +85,23 @@ fn a_lock_that_is_a_pipe_is_not_waited_for() {
 }
 
 #[test]
-fn other_locks_are_read_from_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let failure = Definition::builder(Architecture::Amd64, Some(folder.path())).unwrap_err();
+fn other_locks_are_read_from_a_dir() {
+    let dir = tempfile::tempdir().unwrap();
+    let failure = Definition::builder(Architecture::Amd64, Some(dir.path())).unwrap_err();
     assert!(
         failure.to_string().contains("builder/amd64.lock.json"),
         "{failure}"
     );
-    std::fs::create_dir(folder.path().join("builder")).unwrap();
-    let lock = folder.path().join("builder/amd64.lock.json");
+    std::fs::create_dir(dir.path().join("builder")).unwrap();
+    let lock = dir.path().join("builder/amd64.lock.json");
     let text = |architecture| {
         format!(r#"{{"schema":1,"architecture":"{architecture}","snapshot":"x","packages":[]}}"#)
     };
     std::fs::write(&lock, text("arm64")).unwrap();
-    let failure = Definition::builder(Architecture::Amd64, Some(folder.path())).unwrap_err();
+    let failure = Definition::builder(Architecture::Amd64, Some(dir.path())).unwrap_err();
     assert!(failure.to_string().ends_with("is for arm64"), "{failure}");
     std::fs::write(&lock, text("amd64")).unwrap();
-    let renewed = Definition::builder(Architecture::Amd64, Some(folder.path())).unwrap();
+    let renewed = Definition::builder(Architecture::Amd64, Some(dir.path())).unwrap();
     let built_in = Definition::builder(Architecture::Amd64, None).unwrap();
     assert_ne!(renewed.digest(), built_in.digest());
 }

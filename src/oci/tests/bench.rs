@@ -16,7 +16,7 @@ use crate::oci::*;
 pub(super) type Entry<'a> = (&'a str, u8, &'a str, u32);
 
 pub(super) struct Bench {
-    pub(super) folder: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
     pub(super) cache: Cache,
 }
 
@@ -28,9 +28,9 @@ pub(super) struct Assembled {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path().join("cache")).unwrap();
-        Self { folder, cache }
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path().join("cache")).unwrap();
+        Self { dir, cache }
     }
 
     pub(super) fn assemble(
@@ -42,7 +42,7 @@ impl Bench {
         let mut paths = Vec::new();
         let mut rows = Vec::new();
         for (name, entries) in packages {
-            let path = self.folder.path().join(name);
+            let path = self.dir.path().join(name);
             let bytes = package(entries);
             let (hash, size) = (Sha256Hash::of(&bytes), bytes.len());
             fs::write(&path, bytes).unwrap();

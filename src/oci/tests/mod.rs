@@ -54,11 +54,11 @@ fn extras() -> Vec<Extra> {
         Extra::file("etc/conf", 0o644, "conf"),
         Extra {
             owner: 1000,
-            content: ExtraContent::Folder,
+            content: ExtraContent::Dir,
             ..Extra::file("nix/store", 0o755, "")
         },
         Extra {
-            content: ExtraContent::Folder,
+            content: ExtraContent::Dir,
             ..Extra::file("tmp", 0o1777, "")
         },
         Extra {
@@ -207,7 +207,7 @@ fn nothing_can_be_put_behind_a_link() {
         .assemble(&[("a", link)], "", vec![])
         .err()
         .unwrap();
-    assert_eq!(error.to_string(), "usr is not a folder");
+    assert_eq!(error.to_string(), "usr is not a directory");
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn of_one(name: &str, bytes: &[u8]) -> String {
 #[test]
 fn a_package_that_changed_after_it_was_checked_is_not_used() {
     let bench = Bench::new();
-    let path = bench.folder.path().join("p");
+    let path = bench.dir.path().join("p");
     let with = |text| package(&[("./usr/bin/tool", b'0', text, 0o755)]);
     let lock = of_one("p", &with("good"));
     fs::write(&path, with("good")).unwrap();
@@ -285,7 +285,7 @@ fn a_package_that_changed_after_it_was_checked_is_not_used() {
 #[test]
 fn a_broken_package_is_named() {
     let bench = Bench::new();
-    let path = bench.folder.path().join("broken");
+    let path = bench.dir.path().join("broken");
     let bytes = b"!<arch>\nwhat";
     fs::write(&path, bytes).unwrap();
     let lock = of_one("broken", bytes);
@@ -320,7 +320,7 @@ fn assembling_stops_when_asked() {
 #[test]
 fn a_package_that_ends_early_is_refused() {
     let bench = Bench::new();
-    let path = bench.folder.path().join("cut");
+    let path = bench.dir.path().join("cut");
     let whole = package(&[("usr/bin/long", b'0', &"x".repeat(5000), 0o755)]);
     let start = whole.windows(4).position(|four| four == b"xxxx").unwrap();
     let cut = &whole[..start + 1000];

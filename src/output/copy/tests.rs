@@ -1,4 +1,4 @@
-//! Archives as an engine sends them, whole and broken, and folders that do not want them.
+//! Archives as an engine sends them, whole and broken, and directories that do not want them.
 
 use std::path::Path;
 

@@ -21,7 +21,7 @@ fn every_step_of_the_path_is_judged() {
             PathKind::File,
             "/o/a is a symbolic link",
         ),
-        (stat(PathKind::File), PathKind::Directory, "not a folder"),
+        (stat(PathKind::File), PathKind::Directory, "not a directory"),
         (
             stat(PathKind::Directory),
             PathKind::File,

@@ -36,10 +36,10 @@ pub(super) struct Note {
 }
 
 impl Note {
-    /// Leaves one in `folder`, whole and on disk.
-    pub(super) fn leave(folder: &Path, image: &str, sidecars: &[Named]) -> io::Result<Self> {
+    /// Leaves one in `dir`, whole and on disk.
+    pub(super) fn leave(dir: &Path, image: &str, sidecars: &[Named]) -> io::Result<Self> {
         let id = random_id()?;
-        let mut target = Target::create(folder, id.as_str())?;
+        let mut target = Target::create(dir, id.as_str())?;
         let mut text = Text {
             image: image.to_owned(),
             sidecars: BTreeMap::new(),
@@ -57,7 +57,7 @@ impl Note {
         let name = format!("{PREFIX}{id}{SUFFIX}");
         target.place(&name, false)?;
         Ok(Self {
-            path: folder.join(name),
+            path: dir.join(name),
             _locked: target,
         })
     }
@@ -70,14 +70,14 @@ impl Drop for Note {
     }
 }
 
-/// Removes the sidecars without an image that killed runs left in `folder`: those that are still what a
+/// Removes the sidecars without an image that killed runs left in `dir`: those that are still what a
 /// note of the same owner says. A note that somebody holds is no dead run's.
-pub(in crate::output) fn undo_killed(folder: &Path) {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+pub(in crate::output) fn undo_killed(dir: &Path) {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str());
         if name.is_some_and(is_note) {
-            undo(folder, &path).ok();
+            undo(dir, &path).ok();
         }
     }
 }
@@ -88,19 +88,19 @@ fn is_note(name: &str) -> bool {
     id.is_some_and(|id| id.parse::<RunId>().is_ok())
 }
 
-fn undo(folder: &Path, path: &Path) -> io::Result<()> {
+fn undo(dir: &Path, path: &Path) -> io::Result<()> {
     let file = plain_file::open_unlinked(path)?;
     file.try_lock()?;
     let mut bytes = Vec::new();
     (&file).take(LONGEST).read_to_end(&mut bytes)?;
     let text: Text = serde_json::from_slice(&bytes)?;
     // Where the image is, all of it was done.
-    if is_plain(&text.image) && folder.join(&text.image).symlink_metadata().is_err() {
+    if is_plain(&text.image) && dir.join(&text.image).symlink_metadata().is_err() {
         let owner = file.metadata()?.uid();
         for (name, hash) in &text.sidecars {
             let of_the_image = name.strip_prefix(&text.image);
             if is_plain(name) && of_the_image.is_some_and(|end| end.starts_with('.')) {
-                remove(&folder.join(name), owner, hash).ok();
+                remove(&dir.join(name), owner, hash).ok();
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a publication has done to the folder so far, and the way back.
+//! What a publication has done to the directory so far, and the way back.
 
 use std::fs;
 use std::io;
@@ -8,9 +8,9 @@ use super::note::Note;
 #[cfg(test)]
 use super::tests::seen;
 use super::{Named, Unnamed, random_id, unnamed};
-use crate::output::target::{Target, part, sync_folder};
+use crate::output::target::{Target, part, sync_dir};
 
-/// One change to the folder.
+/// One change to the directory.
 enum Step {
     /// A name was given that was free.
     Placed(String),
@@ -22,16 +22,16 @@ enum Step {
 
 /// The changes, in order; [`Steps::keep`] or [`Steps::take_back`] ends them.
 pub(super) struct Steps<'a> {
-    folder: &'a Path,
+    dir: &'a Path,
     force: bool,
     done: Vec<Step>,
     note: Option<Note>,
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(folder: &'a Path, force: bool) -> Self {
+    pub(super) fn new(dir: &'a Path, force: bool) -> Self {
         Self {
-            folder,
+            dir,
             force,
             done: Vec::new(),
             note: None,
@@ -41,22 +41,22 @@ impl<'a> Steps<'a> {
     /// Keeps the note until the end.
     pub(super) fn noted(&mut self, note: Note) {
         self.note = Some(note);
-        seen(self.folder);
+        seen(self.dir);
     }
 
     /// Takes a name from what has it, if anything has.
     pub(super) fn set_aside(&mut self, name: &str) -> Result<(), Unnamed> {
         let id = random_id().map_err(unnamed(name))?;
         // The sweep of another run lets be what changed a moment ago.
-        let kept = part(self.folder, id.as_str());
-        match fs::rename(self.folder.join(name), &kept) {
+        let kept = part(self.dir, id.as_str());
+        match fs::rename(self.dir.join(name), &kept) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(unnamed(name)(e)),
             Ok(()) => {}
         }
         let name = name.to_owned();
         self.done.push(Step::Aside { name, kept });
-        seen(self.folder);
+        seen(self.dir);
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl<'a> Steps<'a> {
         let Named { mut target, name } = file;
         target.place(&name, self.force).map_err(unnamed(&name))?;
         self.done.push(Step::Placed(name));
-        seen(self.folder);
+        seen(self.dir);
         Ok(())
     }
 
@@ -82,13 +82,13 @@ impl<'a> Steps<'a> {
             image.place(&name, true).map_err(unnamed(&name))?;
             self.discard();
         }
-        seen(self.folder);
+        seen(self.dir);
         Ok(())
     }
 
     /// Makes all names so far last.
     pub(super) fn sync(&self, name: &str) -> Result<(), Unnamed> {
-        sync_folder(self.folder).map_err(unnamed(name))
+        sync_dir(self.dir).map_err(unnamed(name))
     }
 
     /// All is as it should be.
@@ -113,8 +113,8 @@ impl<'a> Steps<'a> {
     pub(super) fn take_back(mut self) {
         for step in self.done.drain(..).rev() {
             match step {
-                Step::Placed(name) => drop(fs::remove_file(self.folder.join(name))),
-                Step::Aside { name, kept } => drop(fs::rename(kept, self.folder.join(name))),
+                Step::Placed(name) => drop(fs::remove_file(self.dir.join(name))),
+                Step::Aside { name, kept } => drop(fs::rename(kept, self.dir.join(name))),
                 Step::Exchanged { image, name } => image.give_back(&name),
             }
         }

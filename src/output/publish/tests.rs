@@ -1,4 +1,4 @@
-//! What is in the folder after each change to it, as a KILL right there would leave it, and what the next
+//! What is in the directory after each change to it, as a KILL right there would leave it, and what the next
 //! publication makes of that; what is there again after an error in between.
 
 use std::cell::RefCell;
@@ -17,9 +17,9 @@ thread_local! {
     static LOOK: RefCell<Option<Look>> = const { RefCell::new(None) };
 }
 
-/// Called after each change to the folder.
-pub(super) fn seen(folder: &Path) {
-    LOOK.with_borrow_mut(|look| look.iter_mut().for_each(|look| look(folder)));
+/// Called after each change to the directory.
+pub(super) fn seen(dir: &Path) {
+    LOOK.with_borrow_mut(|look| look.iter_mut().for_each(|look| look(dir)));
 }
 
 fn each_time(look: impl FnMut(&Path) + 'static) {
@@ -27,11 +27,11 @@ fn each_time(look: impl FnMut(&Path) + 'static) {
 }
 
 /// Publishes an image and sidecars that all say `word`.
-fn publish(folder: &Path, word: &str, force: bool) -> Result<(), Failure> {
-    undo_killed(folder);
+fn publish(dir: &Path, word: &str, force: bool) -> Result<(), Failure> {
+    undo_killed(dir);
     let named = |name: &&str| {
         let id = crate::engine::RunId::random().unwrap();
-        let target = Target::create(folder, id.as_str()).unwrap();
+        let target = Target::create(dir, id.as_str()).unwrap();
         target.file().write_all(word.as_bytes()).unwrap();
         Named {
             target,
@@ -40,7 +40,7 @@ fn publish(folder: &Path, word: &str, force: bool) -> Result<(), Failure> {
     };
     let files = SIDECARS.iter().chain([&IMAGE]).map(named).collect();
     let release = Release {
-        folder,
+        dir,
         force,
         stale: Some(STALE.to_owned()),
         cancel: &Cancel::new(),
@@ -48,13 +48,13 @@ fn publish(folder: &Path, word: &str, force: bool) -> Result<(), Failure> {
     release.publish(files)
 }
 
-fn read(folder: &Path, name: &str) -> Option<String> {
-    fs::read_to_string(folder.join(name)).ok()
+fn read(dir: &Path, name: &str) -> Option<String> {
+    fs::read_to_string(dir.join(name)).ok()
 }
 
 /// What each name says.
-fn words(folder: &Path) -> Vec<(String, String)> {
-    let entries = fs::read_dir(folder).unwrap();
+fn words(dir: &Path) -> Vec<(String, String)> {
+    let entries = fs::read_dir(dir).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -62,45 +62,45 @@ fn words(folder: &Path) -> Vec<(String, String)> {
     names
         .into_iter()
         .map(|name| {
-            let word = read(folder, &name).unwrap_or_default();
+            let word = read(dir, &name).unwrap_or_default();
             (name, word)
         })
         .collect()
 }
 
-/// Copies what is in the folder: nobody holds a lock on the copies, as after a KILL.
-fn killed(folder: &Path) -> tempfile::TempDir {
+/// Copies what is in the directory: nobody holds a lock on the copies, as after a KILL.
+fn killed(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for (name, word) in words(folder) {
+    for (name, word) in words(dir) {
         fs::write(copy.path().join(name), word).unwrap();
     }
     copy
 }
 
 /// What a KILL after each change leaves, and at last what is there without one.
-fn every_kill(folder: &Path, force: bool) -> Vec<tempfile::TempDir> {
+fn every_kill(dir: &Path, force: bool) -> Vec<tempfile::TempDir> {
     let (send, left) = std::sync::mpsc::channel();
-    each_time(move |folder| send.send(killed(folder)).unwrap());
-    publish(folder, "new", force).unwrap();
+    each_time(move |dir| send.send(killed(dir)).unwrap());
+    publish(dir, "new", force).unwrap();
     LOOK.set(None);
-    left.into_iter().chain([killed(folder)]).collect()
+    left.into_iter().chain([killed(dir)]).collect()
 }
 
 /// All that an image and its sidecars may be found as.
-fn is_no_wrong_pair(folder: &Path) {
-    let image = read(folder, IMAGE);
+fn is_no_wrong_pair(dir: &Path) {
+    let image = read(dir, IMAGE);
     for name in SIDECARS.iter().chain([&STALE]) {
-        let sidecar = read(folder, name);
+        let sidecar = read(dir, name);
         let wrong = image.is_some() && sidecar.is_some() && sidecar != image;
         assert!(!wrong, "{name}: {sidecar:?} beside {image:?}");
     }
 }
 
-fn is_whole(folder: &Path, word: &str) {
+fn is_whole(dir: &Path, word: &str) {
     for name in SIDECARS.iter().chain([&IMAGE]) {
-        assert_eq!(read(folder, name).as_deref(), Some(word), "{name}");
+        assert_eq!(read(dir, name).as_deref(), Some(word), "{name}");
     }
-    assert_eq!(read(folder, STALE), None);
+    assert_eq!(read(dir, STALE), None);
 }
 
 fn with_an_old_image() -> tempfile::TempDir {
@@ -117,15 +117,15 @@ fn a_killed_publication_never_blocks_the_next() {
     let left = every_kill(dir.path(), false);
     assert!(left.len() > SIDECARS.len() + 2, "{}", left.len());
     for left in left {
-        let folder = left.path();
-        is_no_wrong_pair(folder);
-        if folder.join(IMAGE).exists() {
-            is_whole(folder, "new");
-            publish(folder, "next", false).unwrap_err();
-            is_whole(folder, "new");
+        let dir = left.path();
+        is_no_wrong_pair(dir);
+        if dir.join(IMAGE).exists() {
+            is_whole(dir, "new");
+            publish(dir, "next", false).unwrap_err();
+            is_whole(dir, "new");
         } else {
-            publish(folder, "next", false).unwrap();
-            is_whole(folder, "next");
+            publish(dir, "next", false).unwrap();
+            is_whole(dir, "next");
         }
     }
     assert_eq!(words(dir.path()).len(), SIDECARS.len() + 1);
@@ -136,31 +136,31 @@ fn a_killed_publication_never_blocks_the_next() {
 fn a_killed_replacement_leaves_no_sidecar_of_another_image() {
     let dir = with_an_old_image();
     for left in every_kill(dir.path(), true) {
-        let folder = left.path();
-        assert!(folder.join(IMAGE).exists());
-        is_no_wrong_pair(folder);
-        publish(folder, "next", true).unwrap();
-        is_whole(folder, "next");
+        let dir = left.path();
+        assert!(dir.join(IMAGE).exists());
+        is_no_wrong_pair(dir);
+        publish(dir, "next", true).unwrap();
+        is_whole(dir, "next");
     }
     is_whole(dir.path(), "new");
     assert_eq!(words(dir.path()).len(), SIDECARS.len() + 1);
 }
 
-/// Has whatever comes next fail: its file is gone, or a folder has its name.
-fn hinder(folder: &Path) {
-    for (name, word) in words(folder) {
+/// Has whatever comes next fail: its file is gone, or a directory has its name.
+fn hinder(dir: &Path) {
+    for (name, word) in words(dir) {
         if name.starts_with(".sdbuild-") && word == "new" {
-            fs::remove_file(folder.join(name)).unwrap();
+            fs::remove_file(dir.join(name)).unwrap();
         }
     }
     for name in SIDECARS.iter().chain([&IMAGE]) {
-        fs::create_dir(folder.join(name)).unwrap_or(());
+        fs::create_dir(dir.join(name)).unwrap_or(());
     }
 }
 
-fn no_hindrance(folder: &Path) {
+fn no_hindrance(dir: &Path) {
     for name in SIDECARS.iter().chain([&IMAGE]) {
-        fs::remove_dir(folder.join(name)).unwrap_or(());
+        fs::remove_dir(dir.join(name)).unwrap_or(());
     }
 }
 
@@ -169,25 +169,25 @@ fn no_hindrance(folder: &Path) {
 fn an_error_in_the_middle_takes_all_back() {
     let (empty, old) = (tempfile::tempdir().unwrap(), with_an_old_image());
     for (dir, force) in [(empty, false), (old, true)] {
-        let folder = dir.path();
-        let before = words(folder);
-        let changes = every_kill(killed(folder).path(), force).len() - 1;
+        let dir = dir.path();
+        let before = words(dir);
+        let changes = every_kill(killed(dir).path(), force).len() - 1;
         for at in 1..changes {
             let mut nth = 0;
-            each_time(move |folder| {
+            each_time(move |dir| {
                 nth += 1;
                 if nth == at {
-                    hinder(folder);
+                    hinder(dir);
                     if force {
-                        no_hindrance(folder);
+                        no_hindrance(dir);
                     }
                 }
             });
-            let failed = publish(folder, "new", force);
+            let failed = publish(dir, "new", force);
             LOOK.set(None);
-            no_hindrance(folder);
+            no_hindrance(dir);
             assert!(failed.is_err(), "{at} of {changes}");
-            assert_eq!(words(folder), before, "{at} of {changes}");
+            assert_eq!(words(dir), before, "{at} of {changes}");
         }
     }
 }
@@ -197,27 +197,27 @@ fn a_sidecar_that_somebody_keeps_is_not_taken_for_a_dead_runs() {
     let dir = tempfile::tempdir().unwrap();
     let left = every_kill(dir.path(), false);
     let left = left.iter().find(|left| {
-        let folder = left.path();
-        SIDECARS.iter().all(|name| folder.join(name).exists()) && !folder.join(IMAGE).exists()
+        let dir = left.path();
+        SIDECARS.iter().all(|name| dir.join(name).exists()) && !dir.join(IMAGE).exists()
     });
-    let folder = left.unwrap().path();
-    fs::write(folder.join(SIDECARS[0]), "changed since").unwrap();
-    undo_killed(folder);
+    let dir = left.unwrap().path();
+    fs::write(dir.join(SIDECARS[0]), "changed since").unwrap();
+    undo_killed(dir);
     assert_eq!(
-        words(folder),
+        words(dir),
         [(SIDECARS[0].to_owned(), "changed since".to_owned())]
     );
-    publish(folder, "next", false).unwrap_err();
+    publish(dir, "next", false).unwrap_err();
 }
 
 #[test]
-fn a_note_names_nothing_outside_its_folder_and_nothing_but_sidecars() {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("out");
-    fs::create_dir(&folder).unwrap();
+fn a_note_names_nothing_outside_its_dir_and_nothing_but_sidecars() {
+    let outside = tempfile::tempdir().unwrap();
+    let dir = outside.path().join("out");
+    fs::create_dir(&dir).unwrap();
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest("kept"));
     for name in ["a.img.json", "out/b", "out/a.imgx"] {
-        fs::write(dir.path().join(name), "kept").unwrap();
+        fs::write(outside.path().join(name), "kept").unwrap();
     }
     for (nth, (image, name)) in [
         ("../a.img", "../a.img.json"),
@@ -231,12 +231,12 @@ fn a_note_names_nothing_outside_its_folder_and_nothing_but_sidecars() {
     .enumerate()
     {
         let text = serde_json::json!({ "image": image, "sidecars": { name: hash } });
-        let note = folder.join(format!(".sdbuild-00000000000{nth}.names"));
+        let note = dir.join(format!(".sdbuild-00000000000{nth}.names"));
         fs::write(note, text.to_string()).unwrap();
     }
-    undo_killed(&folder);
-    assert_eq!(read(dir.path(), "a.img.json").as_deref(), Some("kept"));
-    assert_eq!(words(&folder).len(), 2);
+    undo_killed(&dir);
+    assert_eq!(read(outside.path(), "a.img.json").as_deref(), Some("kept"));
+    assert_eq!(words(&dir).len(), 2);
 }
 
 proptest::proptest! {
@@ -245,21 +245,21 @@ proptest::proptest! {
     fn any_note_leaves_the_rest_alone(
         image in "[a./]{0,4}", name in "(\\.\\./|/)?[a./]{0,6}", text in "(?s).{0,60}", whole in proptest::bool::ANY,
     ) {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("a");
-        fs::create_dir(&folder).unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let dir = outside.path().join("a");
+        fs::create_dir(&dir).unwrap();
         for kept in ["a.a", "a/aaa", "a/a."] {
-            fs::write(dir.path().join(kept), "kept").unwrap();
+            fs::write(outside.path().join(kept), "kept").unwrap();
         }
         let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest("kept"));
         let json = serde_json::json!({ "image": image, "sidecars": { name.clone(): hash } });
         let text = if whole { json.to_string() } else { text };
-        fs::write(folder.join(".sdbuild-000000000000.names"), text).unwrap();
-        undo_killed(&folder);
-        proptest::prop_assert_eq!(read(dir.path(), "a.a").unwrap(), "kept");
+        fs::write(dir.join(".sdbuild-000000000000.names"), text).unwrap();
+        undo_killed(&dir);
+        proptest::prop_assert_eq!(read(outside.path(), "a.a").unwrap(), "kept");
         for kept in ["aaa", "a."] {
             let of_the_image = !image.is_empty() && kept == name && kept.starts_with(&format!("{image}."));
-            proptest::prop_assert!(folder.join(kept).exists() || whole && of_the_image, "{}", kept);
+            proptest::prop_assert!(dir.join(kept).exists() || whole && of_the_image, "{}", kept);
         }
     }
 }

@@ -29,7 +29,7 @@ fn written(make: fn(&Path, &str) -> io::Result<Target>, dir: &Path) -> Target {
 fn publish(mut target: Target, name: &str, force: bool) -> io::Result<PathBuf> {
     target.settle(force)?;
     target.place(name, force)?;
-    Ok(target.folder.join(name))
+    Ok(target.dir.join(name))
 }
 
 #[test]
@@ -63,33 +63,33 @@ fn nothing_is_replaced_unasked() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), "old").unwrap();
         symlink("nowhere", dir.path().join("dangling")).unwrap();
-        fs::create_dir(dir.path().join("folder")).unwrap();
-        for name in ["file", "dangling", "folder"] {
+        fs::create_dir(dir.path().join("directory")).unwrap();
+        for name in ["file", "dangling", "directory"] {
             let error = publish(written(make, dir.path()), name, false).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}");
         }
         assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"old");
-        assert_eq!(names(dir.path()), ["dangling", "file", "folder"]);
+        assert_eq!(names(dir.path()), ["dangling", "file", "directory"]);
     }
 }
 
 #[test]
-fn force_replaces_files_and_links_but_no_folder() {
+fn force_replaces_files_and_links_but_no_dir() {
     for make in WAYS {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), "old").unwrap();
         fs::write(dir.path().join("other"), "theirs").unwrap();
         symlink("other", dir.path().join("link")).unwrap();
-        fs::create_dir(dir.path().join("folder")).unwrap();
+        fs::create_dir(dir.path().join("directory")).unwrap();
         for name in ["file", "link", "new"] {
             publish(written(make, dir.path()), name, true).unwrap();
             assert_eq!(fs::read(dir.path().join(name)).unwrap(), b"image");
         }
         assert_eq!(fs::read(dir.path().join("other")).unwrap(), b"theirs");
-        publish(written(make, dir.path()), "folder", true).unwrap_err();
+        publish(written(make, dir.path()), "directory", true).unwrap_err();
         assert_eq!(
             names(dir.path()),
-            ["file", "folder", "link", "new", "other"]
+            ["file", "directory", "link", "new", "other"]
         );
     }
 }
@@ -145,7 +145,7 @@ fn preflight_tells_what_is_wrong() {
     fs::write(dir.path().join("file"), "").unwrap();
     for (path, words) in [
         ("none", "does not exist"),
-        ("file", "not a folder"),
+        ("file", "not a directory"),
         ("file/x", "look at"),
     ] {
         let failures = preflight(&dir.path().join(path));

@@ -9,7 +9,7 @@ use crate::pipeline::doctor::Check;
 use crate::pipeline::facts::existing;
 use crate::settings;
 
-/// What a folder is asked for: below the first number nothing works, below the second a full image may
+/// What a directory is asked for: below the first number nothing works, below the second a full image may
 /// not fit.
 #[derive(Clone, Copy)]
 struct Need {
@@ -39,9 +39,9 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
     let mut checks = Vec::new();
     let root_dir = engine.map(|engine| (engine, Path::new(&engine.facts().root_dir)));
     match root_dir {
-        Some((engine, folder)) if engine.is_on_this_kernel() && folder.is_absolute() => {
+        Some((engine, dir)) if engine.is_on_this_kernel() && dir.is_absolute() => {
             checks.push(check(
-                ("engine's disk", folder),
+                ("engine's disk", dir),
                 ENGINE,
                 "`sdbuild clean` and `docker system df` show what takes space there",
             ));
@@ -58,14 +58,14 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
     checks.push(check(
         ("output's disk", output),
         OUTPUT,
-        "name another folder with --output",
+        "name another directory with --output",
     ));
     checks
 }
 
-fn check((topic, folder): (&'static str, &Path), need: Need, remedy: &str) -> Check {
-    let place = folder.display();
-    let Some(free) = free(existing(folder)) else {
+fn check((topic, dir): (&'static str, &Path), need: Need, remedy: &str) -> Check {
+    let place = dir.display();
+    let Some(free) = free(existing(dir)) else {
         return Check::warning(topic, format!("the room in {place} cannot be told"));
     };
     let text = format!("{} free in {place}", bytes(free));
@@ -85,15 +85,10 @@ mod tests {
     use crate::pipeline::doctor::Verdict;
 
     #[test]
-    fn a_folder_that_is_not_there_yet_has_its_parents_room() {
-        let folder = tempfile::tempdir().unwrap();
-        let ask = |least, enough| {
-            check(
-                ("d", &folder.path().join("a/b")),
-                Need { least, enough },
-                "r",
-            )
-        };
+    fn a_dir_that_is_not_there_yet_has_its_parents_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let ask =
+            |least, enough| check(("d", &dir.path().join("a/b")), Need { least, enough }, "r");
         assert_eq!(ask(0, 0).verdict, Verdict::Good);
         let warned = ask(0, u64::MAX);
         assert_eq!(warned.verdict, Verdict::Warning);

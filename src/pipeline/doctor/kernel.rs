@@ -87,9 +87,9 @@ impl Machine {
 
     fn table(&self) -> Check {
         let topic = "binfmt_misc";
-        let folder = "proc/sys/fs/binfmt_misc";
+        let dir = "proc/sys/fs/binfmt_misc";
         let exists = |path: &Path| path.exists();
-        if exists(&self.path(folder).join("register")) {
+        if exists(&self.path(dir).join("register")) {
             return match self.text("proc/sys/fs/binfmt_misc/status").as_deref() {
                 Some("disabled") => {
                     Check::bad(topic, "the kernel's table of handlers is switched off")
@@ -103,7 +103,7 @@ impl Machine {
         }
         let mount = "sudo mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc";
         let known = self.text("proc/filesystems");
-        if exists(&self.path(folder)) || known.is_some_and(|text| text.contains("binfmt_misc")) {
+        if exists(&self.path(dir)) || known.is_some_and(|text| text.contains("binfmt_misc")) {
             let text = "not mounted: a privileged container will mount it for the time of a build";
             return Check::warning(topic, text).remedy(format!("mount it: `{mount}`"));
         }
@@ -170,14 +170,14 @@ mod tests {
     use crate::pipeline::doctor::Verdict;
 
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Machine) {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         for (path, text) in files {
-            let path = folder.path().join(path);
+            let path = dir.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let root = folder.path().to_owned();
-        (folder, Machine { root })
+        let root = dir.path().to_owned();
+        (dir, Machine { root })
     }
 
     #[test]
@@ -187,9 +187,9 @@ mod tests {
         let status = |text| ("proc/sys/fs/binfmt_misc/status", text);
         let filesystems = |text| ("proc/filesystems", text);
         let dir = |files: &[(&str, &str)]| {
-            let (folder, machine) = machine(files);
+            let (dir, machine) = machine(files);
             let check = machine.table();
-            drop(folder);
+            drop(dir);
             check
         };
         assert_eq!(dir(&[register, status("enabled\n")]).verdict, Verdict::Good);
@@ -206,9 +206,9 @@ mod tests {
     #[test]
     fn selinux_is_told_before_apparmor() {
         let text = |files: &[(&str, &str)]| {
-            let (folder, machine) = machine(files);
+            let (dir, machine) = machine(files);
             let check = machine.confinement();
-            drop(folder);
+            drop(dir);
             (check.verdict, check.text)
         };
         let apparmor = ("sys/module/apparmor/parameters/enabled", "Y\n");
@@ -228,7 +228,7 @@ mod tests {
             ("proc/sys/kernel/unprivileged_userns_clone", "0"),
             ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
         ] {
-            let (_folder, machine) = machine(&[(path, value)]);
+            let (_dir, machine) = machine(&[(path, value)]);
             assert_eq!(
                 machine.user_namespaces(false).verdict,
                 Verdict::Good,

@@ -1,5 +1,5 @@
 //! Every condition of a build, each looked at on its own and for a bounded time. Nothing on the machine
-//! is changed: no container is started, no folder made, nothing fetched but the heads of answers.
+//! is changed: no container is started, no directory made, nothing fetched but the heads of answers.
 
 mod disk;
 mod engine;
@@ -101,7 +101,11 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         checks.extend(kernel::checks(connected, settings));
         checks.extend(disk::checks(connected, settings));
         let failures = output::preflight(&settings.output);
-        checks.extend(failures.iter().map(|f| Check::failed("output folder", f)));
+        checks.extend(
+            failures
+                .iter()
+                .map(|f| Check::failed("output directory", f)),
+        );
         let held = held(connected, settings);
         let (held, left) = tokio::join!(held, leftovers::check(connected, settings));
         checks.extend(network::checks(&network, settings, held));

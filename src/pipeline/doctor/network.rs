@@ -64,7 +64,7 @@ pub(super) async fn ask(settings: &settings::Build) -> Network {
                 let path = format!("nixos-{release}/nixexprs.tar.xz");
                 Some(ask(&settings.channels, &path).await)
             }
-            Ok(Nixpkgs::Folder(_) | Nixpkgs::Url(_)) | Err(_) => None,
+            Ok(Nixpkgs::Dir(_) | Nixpkgs::Url(_)) | Err(_) => None,
         }
     };
     let (mirrors, caches, channel) = tokio::join!(mirrors, caches, channel);
@@ -144,7 +144,7 @@ fn channel((base, answer): &Asked, settings: &settings::Build) -> Check {
             topic,
             format!("release {release} cannot be looked up at {base}: {why}"),
         )
-        .remedy("name a checkout or a tarball that this machine reaches: --nixpkgs FOLDER|URL"),
+        .remedy("name a checkout or a tarball that this machine reaches: --nixpkgs DIR|URL"),
     }
 }
 

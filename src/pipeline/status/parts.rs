@@ -28,7 +28,7 @@ pub struct Run {
     pub run: String,
     /// Whether it lives.
     pub life: Life,
-    /// Where its engine listens, when it is one of this person's.
+    /// Where its engine listens, when it is one of this user's.
     pub endpoint: Option<String>,
     /// Seconds since it began.
     pub age: Option<u64>,
@@ -76,11 +76,11 @@ pub struct Container {
 /// Something with a name, a size and an age.
 #[derive(Debug, Serialize)]
 pub struct Thing {
-    /// Its name or folder.
+    /// Its name or directory.
     pub name: String,
     /// Bytes, where they are known.
     pub size: Option<u64>,
-    /// Seconds since it was made; for a folder since it was last changed.
+    /// Seconds since it was made; for a directory since it was last changed.
     pub age: Option<u64>,
 }
 
@@ -125,7 +125,7 @@ pub(super) fn volume((found, size): (VolumeInfo, Option<u64>)) -> Thing {
     }
 }
 
-pub(super) fn folder(path: &Path, size: Option<u64>) -> Thing {
+pub(super) fn dir(path: &Path, size: Option<u64>) -> Thing {
     let changed = fs::metadata(path).and_then(|meta| meta.modified()).ok();
     Thing {
         name: path.display().to_string(),

@@ -10,8 +10,8 @@ fn what_depends_on_the_machine_stays_with_the_images() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("gen.sh", "[ \"$(uname -m)\" = aarch64 ] && echo right\n");
+    let user = User::new();
+    user.write("gen.sh", "[ \"$(uname -m)\" = aarch64 ] && echo right\n");
     let commands = [
         "[ $(uname -m) = aarch64 ] && touch $out",
         "[ $system = aarch64-linux ] && touch $out",
@@ -26,8 +26,8 @@ fn what_depends_on_the_machine_stays_with_the_images() {
     let body: String = commands.iter().enumerate().map(line).collect();
     let joined = "pkgs.symlinkJoin { name = \"j\"; paths = [ ]; script = ./gen.sh; postBuild = \"sh $script\"; }";
     let body = format!("{body}  environment.etc.j.source = {joined};\n");
-    person.write("sd-card.nix", &system("machine", &body));
-    ran(&mut person.build(&["--glue", "native"])).exits(0);
+    user.write("sd-card.nix", &system("machine", &body));
+    ran(&mut user.build(&["--glue", "native"])).exits(0);
 }
 
 /// In a builder: whose tools the small builders take, the builder's own or the image's. All of them but the trivial

@@ -59,10 +59,10 @@ fn who_reads_the_file_system_where_nobody_sees_it_gets_it_under_emulation() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
-    person.write("after", "test -s $root_fs\n");
+    let user = User::new();
+    user.write("after", "test -s $root_fs\n");
     let after = "  sdImage.postBuildCommands = \". ${./after}\";";
-    person.write("sd-card.nix", &system("late", after));
-    let auto = ran(&mut person.build(&["--force"])).exits(0);
+    user.write("sd-card.nix", &system("late", after));
+    let auto = ran(&mut user.build(&["--force"])).exits(0);
     auto.says(&["without native glue: ", ".img cannot be built natively"]);
 }

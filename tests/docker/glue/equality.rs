@@ -9,11 +9,11 @@ use super::tree::{ROOT_AT, Tree, superblock, tree};
 use super::{built, ready, said_inside, system};
 use crate::support::*;
 
-fn build(person: &Person, glue: &str) -> (PathBuf, BTreeSet<String>) {
-    let done = ran(&mut person.build(&["--force", "--glue", glue])).exits(0);
-    let image = person.home.path().join(format!("{glue}.img"));
+fn build(user: &User, glue: &str) -> (PathBuf, BTreeSet<String>) {
+    let done = ran(&mut user.build(&["--force", "--glue", glue])).exits(0);
+    let image = user.home.path().join(format!("{glue}.img"));
     fs::rename(done.image(), &image).unwrap();
-    (image, built(person).into_iter().collect())
+    (image, built(user).into_iter().collect())
 }
 
 /// How many of some derivations on the store volume are built by aarch64 programs.
@@ -45,11 +45,11 @@ fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     let name = format!("equal-{}", nonce());
-    person.write("sd-card.nix", &system(&name, ""));
-    let (slow, slowly) = build(&person, "emulated");
-    let (fast, quickly) = build(&person, "native");
+    user.write("sd-card.nix", &system(&name, ""));
+    let (slow, slowly) = build(&user, "emulated");
+    let (fast, quickly) = build(&user, "native");
 
     are_the_same(&slow, &fast);
 
@@ -66,14 +66,14 @@ fn a_file_system_by_itself_is_the_same_as_well() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     let reads = "  sdImage.postBuildCommands = \"test -s ${config.sdImage.rootFilesystemImage}\";";
-    person.write(
+    user.write(
         "sd-card.nix",
         &system(&format!("by-itself-{}", nonce()), reads),
     );
-    let (slow, _) = build(&person, "emulated");
-    let (fast, quickly) = build(&person, "native");
+    let (slow, _) = build(&user, "emulated");
+    let (fast, quickly) = build(&user, "native");
     are_the_same(&slow, &fast);
     let alone: BTreeSet<_> = quickly
         .into_iter()
@@ -106,12 +106,12 @@ fn another_store_gives_the_same_bytes() {
         return;
     }
     let volume = Volume::new();
-    let here = Person::new();
-    let there = Person::new().with("SDBUILD_STORE", &volume.0);
+    let here = User::new();
+    let there = User::new().with("SDBUILD_STORE", &volume.0);
     let same = |glue: &str, name: &str| {
-        let images = [&here, &there].map(|person| {
-            person.write("sd-card.nix", &system(name, ""));
-            fs::read(build(person, glue).0).unwrap()
+        let images = [&here, &there].map(|user| {
+            user.write("sd-card.nix", &system(name, ""));
+            fs::read(build(user, glue).0).unwrap()
         });
         assert!(images[0] == images[1], "{glue}, {name}: the images differ");
     };

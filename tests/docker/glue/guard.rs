@@ -8,17 +8,17 @@ use crate::support::*;
 const AARCH64: [u8; 2] = [183, 0];
 
 /// Asserts that no image is made natively of a system with `body`, and tells why not.
-fn is_refused(person: &Person, body: &str) -> Ran {
-    person.write("sd-card.nix", &system("leak", body));
-    let refused = ran(&mut person.build(&["--glue", "native"])).exits(4);
-    assert!(person.outputs().is_empty(), "no image");
-    assert!(!built(person).iter().any(|drv| drv.contains(".img")));
+fn is_refused(user: &User, body: &str) -> Ran {
+    user.write("sd-card.nix", &system("leak", body));
+    let refused = ran(&mut user.build(&["--glue", "native"])).exits(4);
+    assert!(user.outputs().is_empty(), "no image");
+    assert!(!built(user).iter().any(|drv| drv.contains(".img")));
     refused
 }
 
 /// Asserts that an image is made under emulation, for the reason `why`, and the program in it is the image's own.
-fn has_its_own_tool(person: &Person, why: &str) {
-    let auto = ran(&mut person.build(&[])).exits(0);
+fn has_its_own_tool(user: &User, why: &str) {
+    let auto = ran(&mut user.build(&[])).exits(0);
     let auto = auto.says(&["without native glue: ", why]);
     let files = tree(&auto.image());
     let (.., tool) = &files["/opt/tool"];
@@ -30,14 +30,14 @@ fn a_program_of_the_builders_is_found_before_the_image_is_made() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     // The environment of a derivation names its own shell, and nothing in this text says so.
     let body = "  environment.etc.leak.source = pkgs.runCommand \"leak\" { } \"env >$out\";";
-    let refused = is_refused(&person, body);
+    let refused = is_refused(&user, body);
     let refused = refused.says(&["/bin/bash is a program of the builder's own architecture"]);
     refused.says(&["-leak refers to it", "--glue emulated"]);
 
-    let auto = ran(&mut person.build(&[])).exits(0);
+    let auto = ran(&mut user.build(&[])).exits(0);
     let auto = auto.says(&["without native glue: ", "-leak refers to it"]);
     let files = tree(&auto.image());
     assert!(files.keys().any(|path| path.ends_with("-leak")));
@@ -48,52 +48,52 @@ fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     // Nobody refers to this one: it is a copy.
     let root = "  sdImage.populateRootCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";";
-    let refused = is_refused(&person, root);
+    let refused = is_refused(&user, root);
     refused.says(&[
         "-tool is a program of the builder's own architecture",
         "--glue emulated",
     ]);
 
     let firmware = "  sdImage.populateFirmwareCommands = \"cp ${pkgs.runCommand \"leak\" { } \"env >$out\"} firmware/leak\";";
-    is_refused(&person, firmware).says(&["-leak refers to it"]);
+    is_refused(&user, firmware).says(&["-leak refers to it"]);
 
-    person.write(
+    user.write(
         "sd-card.nix",
         &system("leak", &format!("{root}\n{firmware}")),
     );
-    has_its_own_tool(&person, "own architecture");
+    has_its_own_tool(&user, "own architecture");
 }
 
 #[test]
-fn a_root_file_system_of_the_persons_own_is_not_made_natively() {
+fn a_root_file_system_of_the_users_own_is_not_made_natively() {
     if !engine_is_here() {
         return;
     }
-    let person = Person::new();
+    let user = User::new();
     // An image around it whose commands are nobody's options.
     let image = "  system.build.sdImage = lib.mkForce (pkgs.callPackage ({ runCommand }: runCommand \"own.img\" { } ''\n    \
                    cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} $out\n  '') { });";
-    is_refused(&person, image).says(&["the image is not made by nixpkgs' own SD image module"]);
+    is_refused(&user, image).says(&["the image is not made by nixpkgs' own SD image module"]);
 
     // By nixpkgs' own function, but not of what the configuration declares: nothing else names this program.
     let root = "  sdImage.rootFilesystemImage = pkgs.callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> {\n    \
                   inherit (config.sdImage) storePaths compressImage;\n    volumeLabel = \"NIXOS_SD\";\n    \
                   populateImageCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";\n  };";
     let why = "the configuration makes the root file system itself";
-    is_refused(&person, root).says(&[why, "--glue emulated"]);
+    is_refused(&user, root).says(&[why, "--glue emulated"]);
 
-    has_its_own_tool(&person, why);
+    has_its_own_tool(&user, why);
 
     // Another function for it is told what to put in, as nixpkgs' own is.
-    person.write("fs.nix", "{ callPackage, ... }@args: callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> (removeAttrs args [ \"callPackage\" ])");
-    person.write(
+    user.write("fs.nix", "{ callPackage, ... }@args: callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> (removeAttrs args [ \"callPackage\" ])");
+    user.write(
         "sd-card.nix",
         &system("own", "  sdImage.rootFilesystemCreator = ./fs.nix;"),
     );
-    ran(&mut person.build(&["--force", "--glue", "native"])).exits(0);
+    ran(&mut user.build(&["--force", "--glue", "native"])).exits(0);
 }
 
 /// In a builder: an initrd with the program at `$1` in it, packed as `$2` says; then the guard's word on it.

@@ -57,13 +57,13 @@ fn a_nix_that_is_killed_while_it_makes_the_image_leaves_the_store_as_it_was() {
     }
     // Else the limit below would be for all of the packages.
     ready();
-    let person = Person::new();
-    person.write(
+    let user = User::new();
+    user.write(
         "sd-card.nix",
         &system(&format!("killed-{}", nonce()), PAYLOAD),
     );
     let others = builders();
-    let running = Running::start(&mut person.build(&["--glue", "native"]));
+    let running = Running::start(&mut user.build(&["--glue", "native"]));
     within(
         Duration::from_secs(120),
         "the file system is being made",
@@ -80,8 +80,8 @@ fn a_nix_that_is_killed_while_it_makes_the_image_leaves_the_store_as_it_was() {
     kill(nix[0], Signal::SIGKILL).unwrap();
     running.finish().exits(3);
 
-    ran(&mut person.build(&["--glue", "native"])).exits(0);
-    let built = built(&person);
+    ran(&mut user.build(&["--glue", "native"])).exits(0);
+    let built = built(&user);
     assert!(built.iter().all(|drv| drv.contains(".img")), "{built:?}");
     assert_eq!(built.len(), 1, "the image was not finished before");
     // What it is made of: nothing is writable, and no second name is left.

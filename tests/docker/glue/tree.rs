@@ -19,14 +19,14 @@ pub(super) type Tree = BTreeMap<String, Seen>;
 
 /// Everything in an image's root file system.
 pub(super) fn tree(image: &Path) -> Tree {
-    let folder = tempfile::tempdir().unwrap();
-    let part = folder.path().join("part");
+    let dir = tempfile::tempdir().unwrap();
+    let part = dir.path().join("part");
     let mut cut = Command::new("dd");
     cut.args(["bs=1M", "status=none", &format!("skip={}", ROOT_AT >> 20)]);
     cut.arg(format!("if={}", image.display()));
     cut.arg(format!("of={}", part.display()));
     ran(&mut cut).exits(0);
-    let out = folder.path().join("tree");
+    let out = dir.path().join("tree");
     fs::create_dir(&out).unwrap();
     let mut dump = Command::new("debugfs");
     let request = format!("rdump / {}", out.display());

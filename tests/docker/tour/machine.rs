@@ -1,4 +1,4 @@
-//! The machine of the tour: a home folder at a place of its own, and an engine that nobody else uses.
+//! The machine of the tour: a home directory at a place of its own, and an engine that nobody else uses.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// What a person's terminal has.
+/// What a user's terminal has.
 pub(super) const SIZE: (u16, u16) = (80, 24);
 /// More lines than any command writes.
 const ALL: u16 = 500;
@@ -17,7 +17,7 @@ const ALL: u16 = 500;
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDP/3Z1u2imLG02af1SjCK91N/MTJsBoSP59DWyfK5mW me@laptop\n";
 
-/// Gives the command that follows a home folder and, when there is one, an engine at their usual places. Fixed
+/// Gives the command that follows a home directory and, when there is one, an engine at their usual places. Fixed
 /// text: what differs comes as arguments.
 const ENTER: &str = "set -e\n\
     mount -t tmpfs tmpfs /home && mkdir /home/me && mount --bind \"$1\" /home/me\n\
@@ -27,7 +27,7 @@ const ENTER: &str = "set -e\n\
     shift 3; cd /home/me/pi; exec \"$@\"";
 
 pub(super) struct Laptop {
-    person: Person,
+    user: User,
     engine: Option<OwnEngine>,
 }
 
@@ -39,29 +39,26 @@ pub(super) struct Run {
 
 impl Laptop {
     pub(super) fn new() -> Self {
-        let person = Person::new();
-        let home = person.home.path();
-        for folder in ["pi", "mini-nixpkgs", ".ssh"] {
-            fs::create_dir(home.join(folder)).unwrap();
+        let user = User::new();
+        let home = user.home.path();
+        for dir in ["pi", "mini-nixpkgs", ".ssh"] {
+            fs::create_dir(home.join(dir)).unwrap();
         }
-        fs::remove_dir(person.out()).unwrap();
-        person.write(".ssh/id_ed25519.pub", KEY);
+        fs::remove_dir(user.out()).unwrap();
+        user.write(".ssh/id_ed25519.pub", KEY);
         // Bare, but for the downloads: those are not what is looked at.
         let mut copy = Command::new("cp");
-        copy.args(["-a", "--link", &person.environment["XDG_CACHE_HOME"]]);
+        copy.args(["-a", "--link", &user.environment["XDG_CACHE_HOME"]]);
         copy.arg(home.join(".cache"));
         assert!(copy.status().unwrap().success());
-        let mut person = person
+        let mut user = user
             .with("HOME", "/home/me")
             .with("SDBUILD_NIXPKGS", "/home/me/mini-nixpkgs")
             .with("TZ", "UTC");
         for name in ["XDG_CACHE_HOME", "SDBUILD_COMPRESS"] {
-            person.environment.remove(name);
+            user.environment.remove(name);
         }
-        Self {
-            person,
-            engine: None,
-        }
+        Self { user, engine: None }
     }
 
     pub(super) fn start_engine(&mut self) {
@@ -72,7 +69,7 @@ impl Laptop {
     /// An engine of the tests' own has no network: the packages that the image is made of come out of the
     /// store that all tests share, which a build fills first.
     fn supply(&self) {
-        let other = Person::new();
+        let other = User::new();
         other.write("sd-card.nix", &example(KEY.trim_end()));
         ran(&mut other.build(&[])).exits(0);
         let format = "{{.Mountpoint}}";
@@ -93,7 +90,7 @@ impl Laptop {
         let mut shell = self.enter(&["shell", "--run", add]);
         let added = ran(shell
             .env_clear()
-            .envs(&self.person.environment)
+            .envs(&self.user.environment)
             .stdin(tar.stdout.take().unwrap()));
         assert!(tar.wait().unwrap().success());
         assert_ne!(added.exits(0).stdout, "0\n");
@@ -114,15 +111,15 @@ impl Laptop {
             ENTER,
             "sh",
         ]);
-        command.arg(self.person.home.path()).arg(mini_nixpkgs());
+        command.arg(self.user.home.path()).arg(mini_nixpkgs());
         command.arg(socket.trim_start_matches("unix://"));
         command.arg(env!("CARGO_BIN_EXE_sdbuild")).args(words);
-        command.envs(&self.person.environment);
+        command.envs(&self.user.environment);
         command
     }
 
     fn config(&self) -> PathBuf {
-        self.person.home.path().join("pi/sd-card.nix")
+        self.user.home.path().join("pi/sd-card.nix")
     }
 
     pub(super) fn edit(&self, change: impl Fn(&str) -> String) {

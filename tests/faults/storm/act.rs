@@ -321,13 +321,9 @@ fn handler_removed(run: &mut Run<'_>) {
 }
 
 fn companion(run: &mut Run<'_>, ground: &Ground) {
-    let person = run.scene.companion(ground);
-    let live = Live::start(
-        &mut person.build(&[]),
-        person.state.path(),
-        [To::Us, To::Us],
-    );
-    run.others.push((person, live));
+    let user = run.scene.companion(ground);
+    let live = Live::start(&mut user.build(&[]), user.state.path(), [To::Us, To::Us]);
+    run.others.push((user, live));
 }
 
 fn accompany(run: &mut Run<'_>, ground: &Ground) {

@@ -36,9 +36,9 @@ fn turned(text: &str, by: usize) -> String {
 }
 
 /// Builds once, so that the store, the engine and the cache hold what an undisturbed run needs.
-pub fn warm_up(person: &Person) {
-    person.write("sd-card.nix", &job::configuration(Job::Emulated, 0));
-    ran(&mut person.build(&[])).exits(0);
+pub fn warm_up(user: &User) {
+    user.write("sd-card.nix", &job::configuration(Job::Emulated, 0));
+    ran(&mut user.build(&[])).exits(0);
 }
 
 /// The packages of the container images on this machine.
@@ -69,7 +69,7 @@ pub fn shared_objects() -> PathBuf {
 
 /// A worker's own.
 pub struct Ground {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     /// Lent for a run that needs one.
     pub engines: [Option<OwnEngine>; 2],
 }
@@ -77,9 +77,9 @@ pub struct Ground {
 impl Ground {
     /// Builds once, so that the store and the engine hold what an undisturbed run needs.
     pub fn new(number: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let ground = Self {
-            folder,
+            dir,
             engines: [None, None],
         };
         for name in ["registrar", "builder"] {
@@ -94,26 +94,26 @@ impl Ground {
         }
         copy_cache(&shared_objects().join("../.."), &ground.cache());
         let cache = ground.cache().to_str().unwrap().to_owned();
-        warm_up(&ground.person().with("XDG_CACHE_HOME", cache));
+        warm_up(&ground.user().with("XDG_CACHE_HOME", cache));
         ground
     }
 
     fn locks(&self) -> PathBuf {
-        self.folder.path().join("locks")
+        self.dir.path().join("locks")
     }
 
     pub fn cache(&self) -> PathBuf {
-        self.folder.path().join("cache")
+        self.dir.path().join("cache")
     }
 
     /// Somebody with these images and a cache of their own that knows them.
-    pub fn person(&self) -> Person {
-        let person = Person::new().with("SDBUILD_LOCKS", self.locks().to_str().unwrap());
-        let cache = person.state.path().join("cache");
+    pub fn user(&self) -> User {
+        let user = User::new().with("SDBUILD_LOCKS", self.locks().to_str().unwrap());
+        let cache = user.state.path().join("cache");
         if self.cache().exists() {
             copy_cache(&self.cache(), &cache);
         }
-        person.with("XDG_CACHE_HOME", cache.to_str().unwrap())
+        user.with("XDG_CACHE_HOME", cache.to_str().unwrap())
     }
 
     /// The tags of the images.
@@ -151,9 +151,9 @@ impl Ground {
         if self.engines[index].is_none() {
             let more: &[&str] = if lasting { &["--live-restore"] } else { &[] };
             let engine = OwnEngine::start_with(more);
-            let person = Person::new().with("DOCKER_HOST", engine.host());
-            person.write("sd-card.nix", &job::configuration(Job::Offline, 0));
-            ran(&mut person.build(&[])).exits(0);
+            let user = User::new().with("DOCKER_HOST", engine.host());
+            user.write("sd-card.nix", &job::configuration(Job::Offline, 0));
+            ran(&mut user.build(&[])).exits(0);
             self.engines[index] = Some(engine);
         }
         self.engines[index].as_mut().unwrap()
@@ -179,13 +179,9 @@ pub fn copy_cache(from: &Path, to: &Path) {
 }
 
 /// An undisturbed build that lacks a few packages and both images, for its times.
-pub fn undisturbed(person: &Person) -> Live {
-    person.write("sd-card.nix", &job::configuration(Job::Emulated, 1));
-    let mut live = Live::start(
-        &mut person.build(&[]),
-        person.state.path(),
-        [To::Us, To::Us],
-    );
+pub fn undisturbed(user: &User) -> Live {
+    user.write("sd-card.nix", &job::configuration(Job::Emulated, 1));
+    let mut live = Live::start(&mut user.build(&[]), user.state.path(), [To::Us, To::Us]);
     let end = live.wait(super::deeds::NEVER_HANGS);
     let ended_well = matches!(end, Some((End::Code(0), _)));
     assert!(ended_well, "{end:?}: {}", live.said());

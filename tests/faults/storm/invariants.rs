@@ -35,15 +35,15 @@ pub fn after_the_deed(run: &Run<'_>) -> Found {
         found.extend(no_beacon(&run.live));
     }
     found.extend(new_networks(run));
-    let folder = Folder {
-        out: &run.scene.person.out(),
+    let dir = Dir {
+        out: &run.scene.user.out(),
         image: run.scene.image,
         seed: run.scene.seed,
         well: run.end == Some(End::Code(0)),
         replaces: run.scene.replaces,
         orderly,
     };
-    found.extend(folder.check());
+    found.extend(dir.check());
     found.extend(nothing_lives_on(run));
     found.extend(foreign_container(run));
     found
@@ -53,7 +53,7 @@ pub fn after_the_deed(run: &Run<'_>) -> Found {
 pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> Found {
     let mut found = handlers_of_others(run);
     found.extend(no_handler_of(&run.ids));
-    // What a killed companion left is for a run of its own person to sweep, or for `clean`.
+    // What a killed companion left is for a run of its own user to sweep, or for `clean`.
     let companions: BTreeSet<String> = run
         .others
         .iter()
@@ -70,15 +70,15 @@ pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> F
     found.extend(no_beacon(&run.live));
     found.extend(foreign_container(run));
     if well {
-        let folder = Folder {
-            out: &run.scene.person.out(),
+        let dir = Dir {
+            out: &run.scene.user.out(),
             image: run.scene.image,
             seed: run.scene.seed,
             well: true,
             replaces: false,
             orderly: true,
         };
-        found.extend(folder.check());
+        found.extend(dir.check());
         found.extend(whole_cache(run, ground));
     }
     if run.scene.kind.deed.needs_own_engine() {
@@ -202,8 +202,8 @@ fn no_beacon(live: &Live) -> Found {
         .collect()
 }
 
-/// What the output folder of a run has to be.
-pub struct Folder<'a> {
+/// What the output directory of a run has to be.
+pub struct Dir<'a> {
     pub out: &'a Path,
     /// The image's name, and what it is made of.
     pub image: &'a str,
@@ -216,7 +216,7 @@ pub struct Folder<'a> {
     pub orderly: bool,
 }
 
-impl Folder<'_> {
+impl Dir<'_> {
     /// The image whole with all that is beside it, or what was there before.
     pub fn check(&self) -> Found {
         let mut found = Found::new();
@@ -248,7 +248,7 @@ impl Folder<'_> {
     /// sidecars for the next build to remove, or an image that replaced another one without some of its
     /// own; in no case one beside another image than its own.
     fn sidecars(&self, new: bool, old: bool) -> Found {
-        let wanted = Person::beside(Path::new(self.image)).into_iter();
+        let wanted = User::beside(Path::new(self.image)).into_iter();
         let (there, lacking): (Vec<_>, Vec<_>) = wanted
             .filter(|name| name != self.image)
             .partition(|name| self.out.join(name).exists());
@@ -275,12 +275,12 @@ impl Folder<'_> {
     }
 
     fn no_temporary_file(&self) -> Found {
-        let mut known = Person::beside(Path::new(self.image));
+        let mut known = User::beside(Path::new(self.image));
         known.extend(["other.img", "ballast.img"].map(str::to_owned));
         let others = names(self.out).into_iter();
         others
             .filter(|name| !known.contains(name))
-            .map(|name| format!("{name} is in the output folder"))
+            .map(|name| format!("{name} is in the output directory"))
             .collect()
     }
 }
@@ -322,10 +322,10 @@ fn whole_cache(run: &Run<'_>, ground: &Ground) -> Found {
             found.push(format!("object {name} in the cache is damaged"));
         }
     }
-    let layers = |folder: &Path| -> BTreeSet<String> {
-        let notes = names(folder).into_iter();
+    let layers = |dir: &Path| -> BTreeSet<String> {
+        let notes = names(dir).into_iter();
         notes
-            .map(|name| fs::read_to_string(folder.join(name)).unwrap())
+            .map(|name| fs::read_to_string(dir.join(name)).unwrap())
             .collect()
     };
     let usual = layers(&ground.cache().join("sdbuild/notes"));

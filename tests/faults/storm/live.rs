@@ -68,7 +68,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts `command`; `state` is the home folder that it writes its signs of life below.
+    /// Starts `command`; `state` is the home directory that it writes its signs of life below.
     pub fn start(command: &mut Command, state: &Path, streams: [To; 2]) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -119,7 +119,7 @@ impl Live {
         *self.shared.start.lock().unwrap() = Instant::now();
     }
 
-    /// The home folder.
+    /// The home directory.
     pub fn state(&self) -> &Path {
         &self.state
     }

@@ -23,9 +23,9 @@ struct Notes {
 }
 
 impl Witness {
-    /// Makes a file below `folder` and removes it.
-    pub fn below(folder: &std::path::Path) -> Self {
-        let file: PathBuf = folder.join("witness");
+    /// Makes a file below `dir` and removes it.
+    pub fn below(dir: &std::path::Path) -> Self {
+        let file: PathBuf = dir.join("witness");
         Self::of(move || std::fs::write(&file, "x").and_then(|()| std::fs::remove_file(&file)))
     }
 
@@ -54,7 +54,7 @@ fn watch(notes: &Weak<Mutex<Notes>>, work: impl Fn() -> io::Result<()>) {
         let took = last.elapsed();
         let Some(notes) = notes.upgrade() else { return };
         let mut notes = notes.lock().unwrap();
-        // Whoever cannot work excuses nothing from then on: a disk may be full, and at the end of all the folder goes.
+        // Whoever cannot work excuses nothing from then on: a disk may be full, and at the end of all the directory goes.
         if worked.is_err() {
             notes.last = None;
             return;

@@ -48,7 +48,7 @@ pub struct Storm {
     packages: Vec<Package>,
     /// An emulator for handlers that are not ours.
     qemu: PathBuf,
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     machine: Witness,
     /// Engines that may be killed, one run at a time: the second one's containers outlive it.
     engines: Mutex<[Option<OwnEngine>; 2]>,
@@ -61,7 +61,7 @@ pub struct Storm {
 
 impl Storm {
     /// Nix's own check, while nobody writes: a derivation that comes after the check has listed the
-    /// folder, and before it reads the database, would be taken for one that disappeared.
+    /// directory, and before it reads the database, would be taken for one that disappeared.
     fn check_the_store(&self) -> Vec<String> {
         let _alone = self.company.write().unwrap_or_else(PoisonError::into_inner);
         invariants::store()
@@ -92,12 +92,8 @@ fn a_bounded_sample_of_every_deed() {
     let records = book.read();
     eprintln!("\n{}", report::table(&records));
     let summary = report::summary(&records);
-    std::fs::write(report::folder().join("summary"), format!("{summary}\n")).unwrap();
-    assert!(
-        well,
-        "{summary}; logs are in {}",
-        report::folder().display()
-    );
+    std::fs::write(report::dir().join("summary"), format!("{summary}\n")).unwrap();
+    assert!(well, "{summary}; logs are in {}", report::dir().display());
     eprintln!("{summary}");
 }
 
@@ -122,7 +118,7 @@ fn kind_of(seed: u64) -> &'static Kind {
 fn blow(seeds: &[u64], workers: usize, book: &Book) -> bool {
     let begun = Instant::now();
     // First into the shared cache, which every other one is copied from.
-    ground::warm_up(&Person::new());
+    ground::warm_up(&User::new());
     let mut grounds: Vec<Ground> = std::thread::scope(|scope| {
         let making = (0..workers).map(|number| scope.spawn(move || Ground::new(number)));
         let making: Vec<_> = making.collect();
@@ -200,8 +196,8 @@ fn one(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
 /// Learns how long a run takes when nobody disturbs it, and gets an emulator.
 fn prepare(ground: &Ground) -> Storm {
     let packages = ground::packages();
-    let folder = tempfile::tempdir().unwrap();
-    let qemu = folder.path().join("qemu-aarch64");
+    let dir = tempfile::tempdir().unwrap();
+    let qemu = dir.path().join("qemu-aarch64");
     let tags = ground.tags();
     let registrar = tags.iter().find(|tag| {
         let there = std::process::Command::new("docker")
@@ -215,9 +211,9 @@ fn prepare(ground: &Ground) -> Storm {
     docker(&["rm", container.trim()]);
 
     let mirror = Mirror::open(&packages, &ground::shared_objects(), Manner::Good);
-    let person = ground.person().with("SDBUILD_DEBIAN_MIRROR", mirror.url());
+    let user = ground.user().with("SDBUILD_DEBIAN_MIRROR", mirror.url());
     ground.remove_images();
-    let cache = PathBuf::from(&person.environment["XDG_CACHE_HOME"]).join("sdbuild");
+    let cache = PathBuf::from(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
     std::fs::remove_dir_all(cache.join("notes")).unwrap();
     for package in packages
         .iter()
@@ -227,7 +223,7 @@ fn prepare(ground: &Ground) -> Storm {
         std::fs::remove_file(cache.join("sha256").join(&package.sha256)).unwrap_or(());
     }
     let registrars = Registrars::watch();
-    let usual = Usual::of(&ground::undisturbed(&person));
+    let usual = Usual::of(&ground::undisturbed(&user));
     assert!(registrars.heard_any(), "nobody would notice a registrar");
     for phase in moments::ALL {
         eprintln!(
@@ -240,8 +236,8 @@ fn prepare(ground: &Ground) -> Storm {
         usual,
         packages,
         qemu,
-        machine: Witness::below(folder.path()),
-        folder,
+        machine: Witness::below(dir.path()),
+        dir,
         engines: Mutex::default(),
         company: RwLock::default(),
         registrars,

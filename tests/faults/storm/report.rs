@@ -15,10 +15,10 @@ use super::moments::ALL;
 use super::run::Record;
 
 /// Where the logs of violations and the summary go.
-pub fn folder() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
-    fs::create_dir_all(&folder).unwrap();
-    folder
+pub fn dir() -> PathBuf {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("faults");
+    fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
 /// What is kept of a run.
@@ -43,7 +43,7 @@ pub struct Book(PathBuf);
 impl Book {
     pub fn open() -> Self {
         let own = || {
-            let path = folder().join("records");
+            let path = dir().join("records");
             fs::remove_file(&path).unwrap_or(());
             path
         };
@@ -118,7 +118,7 @@ impl Record {
 
     /// Keeps all that a run with a violation said. Names of other people's servers stay out of it.
     pub fn keep(&self) {
-        let path = folder().join(format!("{}.log", self.seed));
+        let path = dir().join(format!("{}.log", self.seed));
         if self.violations.is_empty() {
             fs::remove_file(path).unwrap_or(());
             return;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::deeds::{Deed, May, NEVER_HANGS, may};
 use super::ground::Ground;
-use super::invariants::{self, Folder};
+use super::invariants::{self, Dir};
 use super::live::{End, Live, To};
 use super::moments::{Phase, phase_of, wait_for};
 use super::scene::{Scene, foreign_handlers};
@@ -42,7 +42,7 @@ pub struct Run<'a> {
     pub acted: Duration,
     pub end: Option<End>,
     /// Other builds at the same time; of four the last one is killed.
-    pub others: Vec<(Person, Live)>,
+    pub others: Vec<(User, Live)>,
     pub killed: bool,
     pub foreign_handler: Option<String>,
     pub foreign_container: Option<(String, String)>,
@@ -64,7 +64,7 @@ pub fn run(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
     // Replaced at once: what has to be there before a run starts needs a run to be noted in.
     let idle = Live::start(
         &mut Command::new("true"),
-        scene.person.state.path(),
+        scene.user.state.path(),
         [To::Us; 2],
     );
     let mut run = Run {
@@ -100,7 +100,7 @@ impl Run<'_> {
     fn start(&mut self) {
         let mut command = self
             .scene
-            .person
+            .user
             .build(&self.scene.arguments(self.scene.replaces));
         let mut streams = [To::Us, To::Us];
         let mut full = |stream: usize| {
@@ -113,7 +113,7 @@ impl Run<'_> {
                 self.scene.phase = Phase::Start;
             }
         };
-        let person = &self.scene.person;
+        let user = &self.scene.user;
         let mut typed = None;
         match self.scene.kind.deed {
             Deed::Stream(stream) => full(stream),
@@ -121,17 +121,17 @@ impl Run<'_> {
                 let to_a_file = self.scene.rng.bool();
                 let stdout = if to_a_file { "stderr only" } else { "both" };
                 self.scene.variant.push_str(stdout);
-                command = terminal::that_closes(person, &command, to_a_file);
+                command = terminal::that_closes(user, &command, to_a_file);
             }
-            Deed::CtrlZ => typed = Some(std::mem::replace(&mut command, terminal::shell(person))),
-            Deed::CacheDamaged if self.scene.damage.needs_a_person() => {
-                command = without_roots_rights(person, &command);
+            Deed::CtrlZ => typed = Some(std::mem::replace(&mut command, terminal::shell(user))),
+            Deed::CacheDamaged if self.scene.damage.needs_a_user() => {
+                command = without_roots_rights(user, &command);
             }
             _ => {}
         }
-        self.live = Live::start(&mut command, person.state.path(), streams);
+        self.live = Live::start(&mut command, user.state.path(), streams);
         if let Some(typed) = typed {
-            terminal::types(&mut self.live, person, &typed);
+            terminal::types(&mut self.live, user, &typed);
         }
     }
 
@@ -178,7 +178,7 @@ impl Run<'_> {
         let in_a_shell = self.scene.kind.deed == Deed::CtrlZ;
         while self.live.age() < self.acted + NEVER_HANGS {
             let at = self.live.age();
-            if let Some(code) = terminal::code(&self.scene.person, in_a_shell) {
+            if let Some(code) = terminal::code(&self.scene.user, in_a_shell) {
                 return Some((End::Code(code), at));
             }
             if self.live.processes().is_empty() {
@@ -231,7 +231,7 @@ impl Run<'_> {
         {
             self.violation(&format!("it does not say `{words}`"));
         }
-        let told = terminal::told(&self.scene.person);
+        let told = terminal::told(&self.scene.user);
         if self.scene.variant == "stderr only"
             && end == End::Code(0)
             && !told.contains(self.scene.image)
@@ -251,7 +251,7 @@ impl Run<'_> {
     fn end_of_others(&mut self) {
         let mut others = std::mem::take(&mut self.others);
         let count = others.len();
-        for (nth, (person, live)) in others.iter_mut().enumerate() {
+        for (nth, (user, live)) in others.iter_mut().enumerate() {
             let end = live.wait(NEVER_HANGS).map(|(end, _)| end);
             let killed = self.killed && nth + 1 == count;
             let well = end == Some(End::Code(0)) || killed && end == Some(End::Signal(9));
@@ -260,15 +260,15 @@ impl Run<'_> {
             }
             self.note("a build at the same time", &live.said());
             self.ids.extend(live.runs());
-            let folder = Folder {
-                out: &person.out(),
+            let dir = Dir {
+                out: &user.out(),
                 image: self.scene.image,
                 seed: self.scene.seed,
                 well: end == Some(End::Code(0)),
                 replaces: false,
                 orderly: !killed,
             };
-            let found = folder.check();
+            let found = dir.check();
             self.violations.extend(found);
         }
         self.others = others;
@@ -291,7 +291,7 @@ impl Run<'_> {
         let _store = Kept::store();
         let left = invariants::left_by(&self.ids);
         let there = invariants::there();
-        let dry = ran(&mut self.scene.person.sdbuild(&["clean", "--dry-run"]));
+        let dry = ran(&mut self.scene.user.sdbuild(&["clean", "--dry-run"]));
         self.note("clean --dry-run", &format!("{}{}", dry.stdout, dry.stderr));
         let listed = invariants::listed(&dry.stdout);
         if listed != there {
@@ -303,7 +303,7 @@ impl Run<'_> {
         if there != invariants::there() {
             self.violation("clean --dry-run changed something");
         }
-        let clean = ran(&mut self.scene.person.sdbuild(&["clean", "--yes"]));
+        let clean = ran(&mut self.scene.user.sdbuild(&["clean", "--yes"]));
         self.note("clean", &format!("{}{}", clean.stdout, clean.stderr));
         if clean.code != Some(0) {
             self.violation(&format!("clean ended with {:?}", clean.code));
@@ -316,13 +316,13 @@ impl Run<'_> {
 
     fn follow_up(&mut self, ground: &mut Ground) {
         self.scene.mend(ground);
-        let person = &self.scene.person;
+        let user = &self.scene.user;
         let stale = invariants::left_by(&self.ids);
         // Where no image is, nothing that a killed run left may be in the way.
-        let there = person.out().join(self.scene.image).exists();
+        let there = user.out().join(self.scene.image).exists();
         let mut next = Live::start(
-            &mut person.build(&self.scene.arguments(there)),
-            person.state.path(),
+            &mut user.build(&self.scene.arguments(there)),
+            user.state.path(),
             [To::Us; 2],
         );
         let end = next.wait(NEVER_HANGS).map(|(end, _)| end);
@@ -354,7 +354,7 @@ impl Run<'_> {
     /// Takes away what the harness itself brought.
     fn tidy(&mut self) {
         self.unregister();
-        // A killed companion's person does not come back.
+        // A killed companion's user does not come back.
         for name in invariants::left_by(&self.ids) {
             ran(Command::new("docker").args(["rm", "--force", "--volumes", &name]));
         }
@@ -397,15 +397,15 @@ impl Run<'_> {
 }
 
 /// The same, for a root whom the modes of files bind as they bind anybody.
-fn without_roots_rights(person: &Person, command: &Command) -> Command {
+fn without_roots_rights(user: &User, command: &Command) -> Command {
     let mut bound = Command::new("setpriv");
     bound
         .arg("--bounding-set=-dac_override,-dac_read_search")
         .arg(command.get_program())
         .args(command.get_args())
         .env_clear()
-        .envs(&person.environment)
-        .current_dir(person.home.path())
+        .envs(&user.environment)
+        .current_dir(user.home.path())
         .stdin(std::process::Stdio::null());
     bound
 }

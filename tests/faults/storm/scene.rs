@@ -1,4 +1,4 @@
-//! What one run finds when it starts: a person, a job, a cache, disks, a mirror.
+//! What one run finds when it starts: a user, a job, a cache, disks, a mirror.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -14,7 +14,7 @@ use super::moments::{ALL, Phase};
 use super::private;
 use crate::support::*;
 
-/// The text of what was in the output folder before.
+/// The text of what was in the output directory before.
 pub const PRECIOUS: &str = "precious";
 
 /// What a seed decides before the run starts.
@@ -24,7 +24,7 @@ pub struct Scene {
     pub phase: Phase,
     /// How far into the phase.
     pub fraction: f64,
-    pub person: Person,
+    pub user: User,
     pub lacks: bool,
     /// An image of the same name is there already, and `--force` is given.
     pub replaces: bool,
@@ -57,10 +57,10 @@ impl Scene {
             phase,
             fraction: rng.f64(),
             // Engines of the harness's own hold the usual images.
-            person: if kind.deed.needs_own_engine() {
-                Person::new().with_own_cache()
+            user: if kind.deed.needs_own_engine() {
+                User::new().with_own_cache()
             } else {
-                ground.person()
+                ground.user()
             },
             lacks: false,
             replaces: rng.bool(),
@@ -91,11 +91,11 @@ impl Scene {
                 self.set_variable("DOCKER_HOST", ground.engine(false).host());
             }
             Deed::LastingEngine => self.set_variable("DOCKER_HOST", ground.engine(true).host()),
-            Deed::OutputFull => self.disk = Some(Small::mount(&self.person.out(), "170m")),
+            Deed::OutputFull => self.disk = Some(Small::mount(&self.user.out(), "170m")),
             Deed::StoreFull => self.own_store(),
             Deed::CacheFull => self.cache_on_a_small_disk(),
             Deed::Memory => {
-                self.person.write("sdbuild.toml", "memory-mib = 160\n");
+                self.user.write("sdbuild.toml", "memory-mib = 160\n");
             }
             Deed::CacheDamaged => self.damage = Damage::ALL[self.rng.usize(..Damage::ALL.len())],
             Deed::TwoFillACache => fs::remove_dir_all(self.cache()).unwrap(),
@@ -105,13 +105,13 @@ impl Scene {
         if self.kind.deed.needs_own_engine() && self.phase.lacks_something() {
             self.phase = ALL[self.rng.usize(4..ALL.len())];
         }
-        let out = self.person.out();
+        let out = self.user.out();
         fs::write(out.join("other.img"), PRECIOUS).unwrap();
         if self.replaces {
             fs::write(out.join(self.image), PRECIOUS).unwrap();
         }
         let text = job::configuration(self.job(), self.seed);
-        self.person.write("sd-card.nix", &text);
+        self.user.write("sd-card.nix", &text);
         if self.lacks {
             ground.remove_images();
             self.lack(packages);
@@ -155,22 +155,22 @@ impl Scene {
     }
 
     pub fn cache(&self) -> PathBuf {
-        PathBuf::from(&self.person.environment["XDG_CACHE_HOME"]).join("sdbuild")
+        PathBuf::from(&self.user.environment["XDG_CACHE_HOME"]).join("sdbuild")
     }
 
     pub fn set_variable(&mut self, name: &str, value: String) {
-        self.person.environment.insert(name.to_owned(), value);
+        self.user.environment.insert(name.to_owned(), value);
     }
 
     fn own_store(&mut self) {
         let name = format!("sdbuild-store-storm-{}", self.seed);
-        let folder = self.person.state.path().join("store");
-        self.disk = Some(Small::mount(&folder, "700m"));
+        let dir = self.user.state.path().join("store");
+        self.disk = Some(Small::mount(&dir, "700m"));
         // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
-        // In a folder of its own: the engine fills only an empty one.
-        let folder = folder.join("volume");
-        fs::create_dir(&folder).unwrap();
-        let device = format!("device={}", folder.display());
+        // In a directory of its own: the engine fills only an empty one.
+        let dir = dir.join("volume");
+        fs::create_dir(&dir).unwrap();
+        let device = format!("device={}", dir.display());
         let label = "dev.sdbuild.role=store";
         let words = [
             "volume",
@@ -188,10 +188,10 @@ impl Scene {
     }
 
     fn cache_on_a_small_disk(&mut self) {
-        let folder = self.person.state.path().join("small");
-        let small = Small::mount(&folder, "600m");
+        let dir = self.user.state.path().join("small");
+        let small = Small::mount(&dir, "600m");
         let copy = |name: &str| {
-            let to = folder.join("sdbuild").join(name);
+            let to = dir.join("sdbuild").join(name);
             fs::create_dir_all(&to).unwrap();
             for file in names(&self.cache().join(name)) {
                 fs::copy(self.cache().join(name).join(&file), to.join(&file)).unwrap();
@@ -199,7 +199,7 @@ impl Scene {
         };
         copy("sha256");
         copy("notes");
-        self.set_variable("XDG_CACHE_HOME", folder.to_str().unwrap().to_owned());
+        self.set_variable("XDG_CACHE_HOME", dir.to_str().unwrap().to_owned());
         self.disk = Some(small);
     }
 
@@ -240,7 +240,7 @@ impl Scene {
         }
         match self.kind.deed {
             Deed::Memory => {
-                fs::remove_file(self.person.home.path().join("sdbuild.toml")).unwrap();
+                fs::remove_file(self.user.home.path().join("sdbuild.toml")).unwrap();
                 self.make_it_short();
             }
             Deed::Stop => self.make_it_short(),
@@ -257,31 +257,31 @@ impl Scene {
 
     fn make_it_short(&self) {
         let text = job::configuration(Job::Emulated, self.seed);
-        self.person.write("sd-card.nix", &text);
+        self.user.write("sd-card.nix", &text);
     }
 
     /// Somebody else with the same job, under a name of its own in the store.
-    pub fn companion(&self, ground: &Ground) -> Person {
-        let mut person = ground.person();
+    pub fn companion(&self, ground: &Ground) -> User {
+        let mut user = ground.user();
         for name in [
             "SDBUILD_DEBIAN_MIRROR",
             "XDG_CACHE_HOME",
             "SDBUILD_COMPRESS",
         ] {
             let shares = name != "XDG_CACHE_HOME" || self.kind.deed == Deed::TwoFillACache;
-            if let Some(value) = self.person.environment.get(name).filter(|_| shares) {
-                person.environment.insert(name.to_owned(), value.clone());
+            if let Some(value) = self.user.environment.get(name).filter(|_| shares) {
+                user.environment.insert(name.to_owned(), value.clone());
             }
         }
-        person.write("sd-card.nix", &job::configuration(self.job(), self.seed));
-        person
+        user.write("sd-card.nix", &job::configuration(self.job(), self.seed));
+        user
     }
 
     /// Damages the cache, or three objects of it that an image needs.
     pub fn damage_cache(&mut self) {
         self.variant.push_str(self.damage.word());
         let objects = self.cache().join("sha256");
-        if let Damage::Folder(mode) = self.damage {
+        if let Damage::Dir(mode) = self.damage {
             fs::set_permissions(&objects, Permissions::from_mode(mode)).unwrap();
             return;
         }
@@ -296,7 +296,7 @@ impl Scene {
                 Damage::Truncated => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
                 Damage::OtherBytes => fs::write(&path, vec![7; bytes.len()]).unwrap(),
                 Damage::IsAFolder => fs::create_dir(&path).unwrap(),
-                Damage::Unreadable | Damage::Folder(_) => {
+                Damage::Unreadable | Damage::Dir(_) => {
                     fs::write(&path, &bytes).unwrap();
                     fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
                 }
@@ -313,8 +313,8 @@ pub enum Damage {
     IsAFolder,
     /// Nobody may read the object.
     Unreadable,
-    /// The mode of the folder of objects.
-    Folder(u32),
+    /// The mode of the directory of objects.
+    Dir(u32),
 }
 
 impl Damage {
@@ -323,24 +323,24 @@ impl Damage {
         Self::OtherBytes,
         Self::IsAFolder,
         Self::Unreadable,
-        Self::Folder(0o555),
-        Self::Folder(0),
+        Self::Dir(0o555),
+        Self::Dir(0),
     ];
 
     fn word(self) -> &'static str {
         match self {
             Self::Truncated => "truncated",
             Self::OtherBytes => "other bytes",
-            Self::IsAFolder => "a folder",
+            Self::IsAFolder => "a directory",
             Self::Unreadable => "unreadable",
-            Self::Folder(0) => "no permission",
-            Self::Folder(_) => "read-only",
+            Self::Dir(0) => "no permission",
+            Self::Dir(_) => "read-only",
         }
     }
 
     /// Root may do anything: it takes somebody whom modes bind.
-    pub fn needs_a_person(self) -> bool {
-        matches!(self, Self::Unreadable | Self::Folder(_))
+    pub fn needs_a_user(self) -> bool {
+        matches!(self, Self::Unreadable | Self::Dir(_))
     }
 }
 
@@ -349,15 +349,15 @@ impl Drop for Scene {
         if let Some(store) = &self.store {
             ran(std::process::Command::new("docker").args(["volume", "rm", "--force", store]));
         }
-        // Before the folder that it is mounted on goes.
+        // Before the directory that it is mounted on goes.
         self.disk = None;
     }
 }
 
-/// Fills the disk below `folder` to its last byte.
-pub fn fill(folder: &Path) {
+/// Fills the disk below `dir` to its last byte.
+pub fn fill(dir: &Path) {
     use std::io::Write as _;
-    let mut ballast = fs::File::create(folder.join("ballast.img")).unwrap();
+    let mut ballast = fs::File::create(dir.join("ballast.img")).unwrap();
     for size in [1 << 20, 4096, 1] {
         let piece = vec![0; size];
         while ballast.write_all(&piece).is_ok() {}

@@ -22,27 +22,27 @@ fn line(command: &Command) -> String {
 }
 
 /// `words` run by `script` on a new terminal; what is said there comes on standard error.
-fn script(person: &Person, words: &str) -> Command {
+fn script(user: &User, words: &str) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", "exec script -qfec \"$1\" /dev/null >&2", "sh", words])
         .env_clear()
-        .envs(&person.environment)
+        .envs(&user.environment)
         .env("TERM", "dumb")
-        .current_dir(person.home.path())
+        .current_dir(user.home.path())
         .stdin(Stdio::null());
     command
 }
 
 /// Where the exit codes are noted.
-fn codes(person: &Person) -> PathBuf {
-    person.state.path().join("codes")
+fn codes(user: &User) -> PathBuf {
+    user.state.path().join("codes")
 }
 
 /// `command` on a terminal that will close. Its standard output is the terminal too, or a file, which
 /// outlives it.
-pub fn that_closes(person: &Person, command: &Command, to_a_file: bool) -> Command {
-    let out = person.state.path().join("stdout");
+pub fn that_closes(user: &User, command: &Command, to_a_file: bool) -> Command {
+    let out = user.state.path().join("stdout");
     let out = if to_a_file {
         format!(" >'{}'", out.display())
     } else {
@@ -52,30 +52,30 @@ pub fn that_closes(person: &Person, command: &Command, to_a_file: bool) -> Comma
     let text = format!(
         "trap : HUP\n{}{out}\necho $? >>'{}'\n",
         line(command),
-        codes(person).display()
+        codes(user).display()
     );
-    let inner = person.write("terminal.sh", &text);
-    script(person, &format!("sh '{}'", inner.display()))
+    let inner = user.write("terminal.sh", &text);
+    script(user, &format!("sh '{}'", inner.display()))
 }
 
 /// The path that was written to the file.
-pub fn told(person: &Person) -> String {
-    fs::read_to_string(person.state.path().join("stdout")).unwrap_or_default()
+pub fn told(user: &User) -> String {
+    fs::read_to_string(user.state.path().join("stdout")).unwrap_or_default()
 }
 
 /// A shell with job control; it notes the exit code of each line that is typed.
-pub fn shell(person: &Person) -> Command {
-    let mut command = script(person, "bash --norc --noprofile -i");
-    let note = format!("echo $? >>'{}'", codes(person).display());
+pub fn shell(user: &User) -> Command {
+    let mut command = script(user, "bash --norc --noprofile -i");
+    let note = format!("echo $? >>'{}'", codes(user).display());
     command.env("PROMPT_COMMAND", note).stdin(Stdio::piped());
     command
 }
 
 /// Types `command` and the shell's end, once there is a prompt, and waits until it has begun: a key
 /// before that would mean something else.
-pub fn types(live: &mut Live, person: &Person, command: &Command) {
+pub fn types(live: &mut Live, user: &User, command: &Command) {
     let limit = Duration::from_secs(30);
-    within(limit, "the shell's prompt", || codes(person).exists());
+    within(limit, "the shell's prompt", || codes(user).exists());
     live.types(&format!("{}\nexit\n", line(command)));
     within(limit, "the build begins", || {
         process(live).is_some() || live.ended().is_some()
@@ -84,8 +84,8 @@ pub fn types(live: &mut Live, person: &Person, command: &Command) {
 }
 
 /// What `sdbuild` ended with, once it has.
-pub fn code(person: &Person, in_a_shell: bool) -> Option<i32> {
-    let text = fs::read_to_string(codes(person)).unwrap_or_default();
+pub fn code(user: &User, in_a_shell: bool) -> Option<i32> {
+    let text = fs::read_to_string(codes(user)).unwrap_or_default();
     let codes = text.lines().filter_map(|line| line.parse().ok());
     // The shell's first prompt comes before anything was typed.
     codes

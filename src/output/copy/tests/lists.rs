@@ -65,7 +65,7 @@ fn the_list_names_boards_for_their_systems_only_and_escapes_the_address() {
             "x86_64-linux",
             "https://a.example/b/a%3Fb.img?c=d",
         ),
-        ("folder/", "x86_64-linux", "folder/a?b.img"),
+        ("directory/", "x86_64-linux", "directory/a?b.img"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let mut copy = copy(dir.path(), plain(false));

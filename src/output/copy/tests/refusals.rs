@@ -101,7 +101,7 @@ fn a_sidecar_in_the_way_keeps_everything_out() {
     let failure = copy(dir.path(), plain(true))
         .write(bytes.as_slice())
         .unwrap_err();
-    assert!(failure.to_string().contains("is a folder"), "{failure}");
+    assert!(failure.to_string().contains("is a directory"), "{failure}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 

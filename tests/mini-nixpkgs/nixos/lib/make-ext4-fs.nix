@@ -30,12 +30,12 @@ stdenv.mkDerivation {
     chmod u+w ./rootImage ./rootImage/nix/store
     find ./rootImage -exec touch -h -d @1 {} +
 
-    # A tenth more than what files, folders and inodes take, and room for what the first boot writes. Counted from the
+    # A tenth more than what files, directories and inodes take, and room for what the first boot writes. Counted from the
     # files' lengths: what `du` says depends on the builder's own file system, and with it the image would.
     files=$(find ./rootImage -type f -exec stat -c %s {} + | awk '{ n += int(($1 + 4095) / 4096) } END { print n }')
-    folders=$(find ./rootImage -type d | wc -l)
+    directories=$(find ./rootImage -type d | wc -l)
     inodes=$(($(find ./rootImage | wc -l) + 4096))
-    mib=$(((files + folders + inodes / 16) * 11 / 10 / 256 + 24))
+    mib=$(((files + directories + inodes / 16) * 11 / 10 / 256 + 24))
     truncate -s ''${mib}M $img
 
     # The files become root's; every random number and time that mkfs would take is given.

@@ -13,7 +13,7 @@ for input in ${nativeBuildInputs[@]-} ${buildInputs[@]-} ${initialPath[@]}; do
 done
 export PATH SHELL=$BASH SOURCE_DATE_EPOCH=1 LC_ALL=C
 
-# One folder of its own, whatever the build folder already holds (Nix puts its own files there).
+# One directory of its own, whatever the build directory already holds (Nix puts its own files there).
 mkdir -p "$NIX_BUILD_TOP/build"
 cd "$NIX_BUILD_TOP/build"
 

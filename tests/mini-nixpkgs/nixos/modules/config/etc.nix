@@ -19,7 +19,7 @@ let
       config.source = lib.mkIf (config.text != null) (lib.mkDefault (pkgs.writeText "etc-${builtins.replaceStrings [ "/" "@" ] [ "-" "-" ] name}" config.text));
     };
   entries = lib.filter (e: e.enable) (lib.attrValues config.environment.etc);
-  folders = lib.unique (map (e: "$out/etc/${dirOf e.target}") entries);
+  directories = lib.unique (map (e: "$out/etc/${dirOf e.target}") entries);
   place = e: ''
     ln -s ${lib.escapeShellArg "${e.source}"} $out/etc/${lib.escapeShellArg e.target}
     ${lib.optionalString (e.mode != "symlink") "echo ${e.mode} ${e.user}:${e.group} ${lib.escapeShellArg e.target} >>$out/copies"}
@@ -29,14 +29,14 @@ in
   options.environment.etc = mkOption { type = types.attrsOf (types.submodule entry); default = { }; description = "Files in /etc."; };
 
   config.system.build.etc = pkgs.runCommandLocal "etc" { } ''
-    mkdir -p $out/etc ${toString folders}
+    mkdir -p $out/etc ${toString directories}
     touch $out/copies
     ${lib.concatMapStrings place entries}
   '';
 
   config.system.activationScripts.etc = ''
     ln -sfn ${config.system.build.etc}/etc /etc/static
-    (cd /etc/static/ && find . -type d) | while read -r folder; do mkdir -p "/etc/$folder"; done
+    (cd /etc/static/ && find . -type d) | while read -r directory; do mkdir -p "/etc/$directory"; done
     (cd /etc/static/ && find . -type l) | while read -r file; do ln -sfn "/etc/static/''${file#./}" "/etc/$file"; done
     while read -r mode owner file; do
       rm -f "/etc/$file"

@@ -34,8 +34,8 @@ in
     rootVolumeLabel = mkOption { type = types.str; default = "NIXOS_SD"; description = "Label of the root file system."; };
     rootFilesystemCreator = mkOption { type = types.either types.package types.path; default = ../../../lib/make-ext4-fs.nix; description = "The function that makes the root file system."; };
     rootFilesystemImage = mkOption { type = types.package; default = rootfsImage; description = "The root file system."; };
-    populateFirmwareCommands = mkOption { type = types.lines; example = "cp \${pkgs.myBootLoader}/u-boot.bin firmware/"; description = "Shell commands that fill the folder ./firmware."; };
-    populateRootCommands = mkOption { type = types.lines; example = "mkdir -p files/boot"; description = "Shell commands that fill the folder ./files with what is in the root beside the store."; };
+    populateFirmwareCommands = mkOption { type = types.lines; example = "cp \${pkgs.myBootLoader}/u-boot.bin firmware/"; description = "Shell commands that fill the directory ./firmware."; };
+    populateRootCommands = mkOption { type = types.lines; example = "mkdir -p files/boot"; description = "Shell commands that fill the directory ./files with what is in the root beside the store."; };
     preBuildCommands = mkOption { type = types.lines; default = ""; description = "Shell commands run before the image is made; $root_fs is the root file system."; };
     postBuildCommands = mkOption { type = types.lines; default = ""; description = "Shell commands run on the finished image, $img, before it is compressed."; };
     compressImage = mkOption { type = types.bool; default = true; description = "Whether the image is compressed with zstd."; };

@@ -1,7 +1,7 @@
 # Writes the boot menu. It runs where the image is made and is no part of it, so its `pkgs` are the build's.
 # Newer nixpkgs gives it `lib` as well, as here.
 { lib, pkgs }:
-# `-c SYSTEM -d FOLDER -t TENTHS`, as nixpkgs' builder is called.
+# `-c SYSTEM -d DIRECTORY -t TENTHS`, as nixpkgs' builder is called.
 pkgs.writeShellScript "extlinux-conf-builder" ''
   set -e
   while [ $# -gt 0 ]; do

@@ -1,4 +1,4 @@
-//! A person with a home of their own.
+//! A user with a home of their own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,16 +7,16 @@ use std::process::{Command, Stdio};
 
 use super::{mini_nixpkgs, names, shared};
 
-/// A person: a home folder with a configuration, and a shared cache of downloads.
-pub struct Person {
-    /// Where the configuration and the output folder are.
+/// A user: a home directory with a configuration, and a shared cache of downloads.
+pub struct User {
+    /// Where the configuration and the output directory are.
     pub home: tempfile::TempDir,
-    /// What stands for the home folder proper.
+    /// What stands for the home directory proper.
     pub state: tempfile::TempDir,
     pub environment: BTreeMap<String, String>,
 }
 
-impl Person {
+impl User {
     pub fn new() -> Self {
         let home = tempfile::Builder::new()
             .prefix("sdbuild test ü")
@@ -48,7 +48,7 @@ impl Person {
         }
     }
 
-    /// Sets a variable for all that this person runs.
+    /// Sets a variable for all that this user runs.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
@@ -68,7 +68,7 @@ impl Person {
         self.with("XDG_CACHE_HOME", cache)
     }
 
-    /// Writes a file below the home folder.
+    /// Writes a file below the home directory.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -76,7 +76,7 @@ impl Person {
         path
     }
 
-    /// `sdbuild` with `words`, in the home folder, without standard input.
+    /// `sdbuild` with `words`, in the home directory, without standard input.
     pub fn sdbuild(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
         command
@@ -88,7 +88,7 @@ impl Person {
         command
     }
 
-    /// `sdbuild build` of `sd-card.nix` in the home folder against the miniature nixpkgs.
+    /// `sdbuild build` of `sd-card.nix` in the home directory against the miniature nixpkgs.
     pub fn build(&self, more: &[&str]) -> Command {
         let mini = mini_nixpkgs();
         let mut command = self.sdbuild(&["build", "--nixpkgs", mini.to_str().unwrap()]);
@@ -106,7 +106,7 @@ impl Person {
         names
     }
 
-    /// The files in the output folder.
+    /// The files in the output directory.
     pub fn outputs(&self) -> Vec<String> {
         names(&self.out())
     }
