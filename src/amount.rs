@@ -1,7 +1,7 @@
 //! Amounts as people read them. Part of the hall: every room may use it, it uses none.
 
 /// A number of bytes in decimal units, as disks and cards are sold.
-pub fn bytes(n: u64) -> String {
+pub fn human_bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if n < 1000 {
         return format!("{n} B");
@@ -25,15 +25,15 @@ pub fn bytes(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::human_bytes;
 
     #[test]
     fn sizes_have_three_digits_at_most() {
-        assert_eq!(bytes(0), "0 B");
-        assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(1000), "1.0 kB");
-        assert_eq!(bytes(999_999), "1.0 MB");
-        assert_eq!(bytes(42_377_860), "42 MB");
-        assert_eq!(bytes(u64::MAX), "18447 PB");
+        assert_eq!(human_bytes(0), "0 B");
+        assert_eq!(human_bytes(999), "999 B");
+        assert_eq!(human_bytes(1000), "1.0 kB");
+        assert_eq!(human_bytes(999_999), "1.0 MB");
+        assert_eq!(human_bytes(42_377_860), "42 MB");
+        assert_eq!(human_bytes(u64::MAX), "18447 PB");
     }
 }

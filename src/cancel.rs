@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, OrFail};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// The run's cancellation: cheap to clone, shared by everything that waits.
 #[derive(Clone, Debug, Default)]
@@ -76,12 +76,12 @@ impl Cancel {
         {
             self.token.cancel();
         } else {
-            self.lose_patience();
+            self.shorten_teardown();
         }
     }
 
     /// Makes the teardown impatient.
-    pub fn lose_patience(&self) {
+    pub fn shorten_teardown(&self) {
         self.since.get_or_init(Instant::now);
         self.impatient.cancel();
     }
@@ -121,7 +121,7 @@ impl Cancel {
     pub async fn bounded<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            out = at_most(patience, work) => out,
+            out = timeout(patience, work) => out,
             () = self.out_of_patience() => None,
         }
     }

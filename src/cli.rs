@@ -20,10 +20,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use around::{Check, Completions, Doctor, Init, Settings, Shell, Status, Template, Try};
+pub use around::{Check, CompletionShell, Completions, Doctor, Init, Settings, Status, Template, Try};
 pub use boot::{Boot, EmulatorChoice};
-pub use inside::Inside;
-pub use subject::Subject;
+pub use inside::Shell;
+pub use subject::ConfigArgs;
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -33,9 +33,9 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// How to talk.
+    /// How much is shown, and how.
     #[command(flatten, next_help_heading = "Talk")]
-    pub talk: Talk,
+    pub output: OutputOptions,
 }
 
 const AFTER_HELP: &str = "\
@@ -50,7 +50,7 @@ The engine is found by DOCKER_HOST, then DOCKER_CONTEXT or the current Docker co
 
 /// How much sdbuild says on standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
-pub struct Talk {
+pub struct OutputOptions {
     /// Show the builder's log as it comes; twice: all that the log file gets.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
@@ -81,7 +81,7 @@ pub enum Command {
     Flash(Flash),
     /// Become another program that ends when sdbuild does; for sdbuild itself.
     #[command(hide = true)]
-    Leashed(Leashed),
+    Leashed(ExecWithParent),
     /// Show what is on an image: partitions, file systems, boot loader, system, hashes.
     #[command(after_help = examples::INSPECT)]
     Inspect(Inspect),
@@ -103,7 +103,7 @@ pub enum Command {
     /// Start a shell in the builder, with emulation and the store there: the place to look into a build
     /// that failed.
     #[command(after_help = examples::SHELL)]
-    Shell(Inside),
+    Shell(Shell),
     /// Show the settings of a build and where each comes from.
     #[command(after_help = examples::SETTINGS, mut_arg("json", |json| json.help("One JSON object instead of lines")))]
     Settings(Settings),
@@ -120,7 +120,7 @@ pub enum Command {
 pub struct Build {
     /// What it is made of.
     #[command(flatten)]
-    pub subject: Subject,
+    pub subject: ConfigArgs,
 
     /// How aarch64 programs run on this machine [default: auto].
     #[arg(long, value_enum, value_name = "MODE")]
@@ -263,7 +263,7 @@ pub struct Flash {
 
 /// What a program on the leash is told.
 #[derive(Debug, Args)]
-pub struct Leashed {
+pub struct ExecWithParent {
     /// The sdbuild whose end is the program's end.
     pub parent: i32,
     /// The program and its arguments.
@@ -283,12 +283,12 @@ pub struct Inspect {
 
     /// A look at one file or directory of the image.
     #[command(subcommand)]
-    pub look: Option<Look>,
+    pub look: Option<InspectCommand>,
 }
 
 /// What is looked at.
 #[derive(Debug, Subcommand)]
-pub enum Look {
+pub enum InspectCommand {
     /// List a directory.
     #[command(after_help = examples::LS)]
     Ls {

@@ -16,7 +16,7 @@ pub enum Class {
     /// The Nix build itself failed, or what it made does not boot (exit code 4).
     Build,
     /// The configuration would build, but the machine would not boot or nobody would get in (exit code 6).
-    Trap,
+    CheckFailed,
     /// What the user had run on the booted machine ended with this code, which is ours then too.
     Command(u8),
     /// What the user ran in a shell of ours ended with this code; they have seen why.
@@ -48,7 +48,7 @@ pub struct Failure {
     /// The cause chain, outermost operation first.
     pub error: anyhow::Error,
     /// Further problems of the same kind, found by a check that lists everything at once.
-    pub also: Vec<Failure>,
+    pub others: Vec<Failure>,
     /// What to do about it, most likely first.
     pub hints: Vec<String>,
     /// The end of the builder's log, when that is where the reason stands.
@@ -60,7 +60,7 @@ pub struct Failure {
     /// What could not be removed.
     pub teardown: Vec<Leftover>,
     /// Whether only the way that was tried is barred: another one to the same end may be open.
-    pub barred: bool,
+    pub try_next_mode: bool,
 }
 
 impl Failure {
@@ -69,13 +69,13 @@ impl Failure {
         Self {
             class,
             error: error.into(),
-            also: Vec::new(),
+            others: Vec::new(),
             hints: Vec::new(),
             log_tail: Vec::new(),
             log: None,
             derivation: None,
             teardown: Vec::new(),
-            barred: false,
+            try_next_mode: false,
         }
     }
 
@@ -115,8 +115,8 @@ impl Failure {
 
     /// Says that another way to the same end may be open.
     #[must_use]
-    pub fn barred(mut self) -> Self {
-        self.barred = true;
+    pub fn try_next_mode(mut self) -> Self {
+        self.try_next_mode = true;
         self
     }
 

@@ -52,7 +52,7 @@ use pipeline::Context;
 /// Runs one command to its end; everything that it borrowed has been given back when this returns.
 pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     let env = settings::Environment::read();
-    let ui = ui::Ui::new(talk(cli.talk, &env));
+    let ui = ui::Ui::new(output_options(cli.output, &env));
     let context = Context {
         cancel: cancel.clone(),
         events: ui.events(),
@@ -80,18 +80,18 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     outcome
 }
 
-/// Tells how a run failed, in the way that was asked for.
-pub fn tell(failure: &Failure, flags: cli::Talk) {
-    ui::tell_failure(failure, talk(flags, &settings::Environment::read()));
+/// Tells mode a run failed, in the way that was asked for.
+pub fn report(failure: &Failure, flags: cli::OutputOptions) {
+    ui::report_failure(failure, output_options(flags, &settings::Environment::read()));
 }
 
-fn talk(flags: cli::Talk, env: &settings::Environment) -> ui::Talk {
-    use ui::{Colour, How};
-    let how = match () {
-        () if flags.json_events => How::Json,
-        () if flags.quiet => How::Quiet,
-        () if env.dumb_terminal => How::Plain,
-        () => How::Live,
+fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui::OutputOptions {
+    use ui::{Colour, OutputMode};
+    let mode = match () {
+        () if flags.json_events => OutputMode::Json,
+        () if flags.quiet => OutputMode::Quiet,
+        () if env.dumb_terminal => OutputMode::Plain,
+        () => OutputMode::Live,
     };
     let colour = match () {
         () if env.no_color => Colour::Never,
@@ -100,8 +100,8 @@ fn talk(flags: cli::Talk, env: &settings::Environment) -> ui::Talk {
         () => Colour::Auto,
     };
     let verbose = flags.verbose.min(2);
-    ui::Talk {
-        how,
+    ui::OutputOptions {
+        mode,
         verbose,
         colour,
     }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match run(cli, &cancel) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            sdbuild::tell(&failure, talk);
+            sdbuild::report(&failure, talk);
             end(&failure, cancel.signal())
         }
     }
@@ -51,7 +51,7 @@ fn end(failure: &Failure, signal: Option<i32>) -> ExitCode {
         Class::Usage => ExitCode::from(2),
         Class::Environment => ExitCode::from(3),
         Class::Build => ExitCode::from(4),
-        Class::Trap => ExitCode::from(6),
+        Class::CheckFailed => ExitCode::from(6),
         Class::Command(code) | Class::Shell(code) => ExitCode::from(code),
         Class::Internal => ExitCode::from(70),
         Class::Interrupted => {

@@ -4,7 +4,7 @@
 
 /// Whether `c` reorders or hides text: bidi controls, line separators, soft hyphens, invisible
 /// characters and tags. Control characters are `char::is_control`'s.
-pub fn steers(c: char) -> bool {
+pub fn is_format_char(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
@@ -12,13 +12,13 @@ pub fn steers(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::steers;
+    use super::is_format_char;
 
     #[test]
     fn what_is_not_seen_steers() {
         for c in "\u{ad}\u{61c}\u{200b}\u{202e}\u{2066}\u{feff}\u{e0001}\u{e0041}".chars() {
-            assert!(steers(c), "{c:?}");
+            assert!(is_format_char(c), "{c:?}");
         }
-        assert!(!"aä½→ 漢\u{301}🚀".chars().any(steers));
+        assert!(!"aä½→ 漢\u{301}🚀".chars().any(is_format_char));
     }
 }

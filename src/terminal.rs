@@ -17,7 +17,7 @@ pub fn is_attended() -> bool {
 
 /// What a program that has the terminal reads and writes, past everything that we would say.
 #[derive(Debug)]
-pub struct Ends {
+pub struct StdStreams {
     /// What is typed, or piped in.
     pub input: tokio::io::Stdin,
     /// Where its results go.
@@ -26,7 +26,7 @@ pub struct Ends {
     pub error: tokio::io::Stderr,
 }
 
-impl Ends {
+impl StdStreams {
     /// Those of this process.
     pub fn of_the_process() -> Self {
         Self {

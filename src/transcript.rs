@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::amount::bytes;
+use crate::amount::human_bytes;
 use crate::event::NixEvent;
 
 /// More builds than ever run at once; beyond this the table forgets instead of growing.
@@ -65,8 +65,8 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
         } => Some(format!(
             "to fetch: {}, {} ({} unpacked)",
             some(*paths, "path"),
-            bytes(*download),
-            bytes(*unpacked)
+            human_bytes(*download),
+            human_bytes(*unpacked)
         )),
         NixEvent::Message { .. }
         | NixEvent::BuildStarted { .. }

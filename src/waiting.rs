@@ -14,8 +14,8 @@ use tokio::time::{Instant, Sleep, sleep};
 const TICK: Duration = Duration::from_millis(250);
 
 /// What `work` gives; `None` when it took longer than `limit`. A stop counts as a moment.
-pub async fn at_most<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut left = Countdown::of(limit);
+pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut left = ActiveTimer::of(limit);
     // Not `pin!`: the future would hold its work twice over.
     let mut work = Box::pin(work);
     tokio::select! {
@@ -28,14 +28,14 @@ pub async fn at_most<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
 
 /// Time that runs out beside other things. A stop counts as a moment.
 #[derive(Debug)]
-pub struct Countdown {
+pub struct ActiveTimer {
     /// With what is being counted.
     left: Duration,
     counted: Duration,
     tick: Pin<Box<Sleep>>,
 }
 
-impl Countdown {
+impl ActiveTimer {
     /// Begins with `limit`.
     pub fn of(limit: Duration) -> Self {
         let counted = limit.min(TICK);
@@ -70,10 +70,10 @@ mod tests {
     #[tokio::test]
     async fn work_is_waited_for_and_silence_is_not() {
         let soon = Duration::from_millis(300);
-        let never = at_most(soon, std::future::pending::<()>());
+        let never = timeout(soon, std::future::pending::<()>());
         assert_eq!(never.await, None);
         let long = Duration::from_secs(60);
-        assert_eq!(at_most(long, tokio::time::sleep(soon)).await, Some(()));
+        assert_eq!(timeout(long, tokio::time::sleep(soon)).await, Some(()));
     }
 
     #[tokio::test]
@@ -83,7 +83,7 @@ mod tests {
                 tokio::task::coop::consume_budget().await;
             }
         };
-        assert_eq!(at_most::<()>(Duration::from_millis(300), busy).await, None);
+        assert_eq!(timeout::<()>(Duration::from_millis(300), busy).await, None);
     }
 
     /// Stops the one thread that everything here runs on, as a signal stops a process.
@@ -106,7 +106,7 @@ mod tests {
             }
         };
         let limit = Duration::from_millis(500);
-        let waited = at_most(limit, answer);
+        let waited = timeout(limit, answer);
         let (answered, ()) = tokio::join!(waited, async { stop(limit * 2) });
         assert_eq!(answered, Some(()));
     }
@@ -114,7 +114,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_counts_as_a_moment() {
         let limit = 4 * TICK;
-        let mut left = Countdown::of(limit);
+        let mut left = ActiveTimer::of(limit);
         stop(2 * limit);
         let goes_on = async {
             // The first tick is due at once; the next ones take their time again.
@@ -130,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_goes_on_where_it_was_and_can_be_shortened() {
-        let mut left = Countdown::of(Duration::from_secs(3600));
+        let mut left = ActiveTimer::of(Duration::from_secs(3600));
         for _ in 0..3 {
             tokio::select! {
                 () = left.is_up() => panic!("an hour is not over"),

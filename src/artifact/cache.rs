@@ -59,9 +59,9 @@ pub struct Cache {
 
 /// What is there under a hash.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum CacheLookup {
     /// The object, verified just now.
-    Whole {
+    Valid {
         /// Where.
         path: PathBuf,
         /// Its length in bytes.
@@ -74,7 +74,7 @@ pub enum Found {
 }
 
 /// The right to fetch an object, or the object if it is there by now.
-pub(super) enum Claim {
+pub(super) enum ClaimResult {
     Whole { path: PathBuf, size: u64 },
     Mine(Box<Partial>),
 }
@@ -181,14 +181,14 @@ impl Cache {
     }
 
     /// Looks for an object and hashes it again.
-    pub async fn find(&self, hash: Sha256Hash) -> Result<Found, CacheError> {
+    pub async fn find(&self, hash: Sha256Hash) -> Result<CacheLookup, CacheError> {
         let path = self.object(hash);
         let at = path.clone();
         let look = tokio::task::spawn_blocking(move || match look(&path) {
-            Ok(Some((found, size))) if found == hash => Ok(Found::Whole { path, size }),
+            Ok(Some((found, size))) if found == hash => Ok(CacheLookup::Valid { path, size }),
             // Unreadable is not ours to judge: the fetch replaces it, or says why it cannot.
-            Ok(Some(_)) | Err(_) => Ok(Found::Damaged),
-            Ok(None) => Ok(Found::Missing),
+            Ok(Some(_)) | Err(_) => Ok(CacheLookup::Damaged),
+            Ok(None) => Ok(CacheLookup::Missing),
         });
         look.await.map_err(io::Error::other).at("read", &at)?
     }
@@ -199,12 +199,12 @@ impl Cache {
         &self,
         hash: Sha256Hash,
         waits: impl Fn(),
-    ) -> Result<Claim, CacheError> {
+    ) -> Result<ClaimResult, CacheError> {
         let mut told = false;
         let part = self.part(hash);
         loop {
-            if let Found::Whole { path, size } = self.find(hash).await? {
-                return Ok(Claim::Whole { path, size });
+            if let CacheLookup::Valid { path, size } = self.find(hash).await? {
+                return Ok(ClaimResult::Whole { path, size });
             }
             let file = open_part(&part).at("open", &part)?;
             match file.try_lock() {
@@ -222,13 +222,13 @@ impl Cache {
             if !is_same(&file, &part) {
                 continue;
             }
-            if let Found::Whole { path, size } = self.find(hash).await? {
+            if let CacheLookup::Valid { path, size } = self.find(hash).await? {
                 fs::remove_file(&part).at("remove", &part)?;
-                return Ok(Claim::Whole { path, size });
+                return Ok(ClaimResult::Whole { path, size });
             }
             return Partial::new(file, part)
                 .await
-                .map(|part| Claim::Mine(Box::new(part)));
+                .map(|part| ClaimResult::Mine(Box::new(part)));
         }
     }
 

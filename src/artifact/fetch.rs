@@ -12,15 +12,15 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, ClientBuilder};
 
-use super::cache::{Cache, CacheError, Claim, Found};
+use super::cache::{Cache, CacheError, ClaimResult, CacheLookup};
 use super::client::client;
 use super::pin::{Pin, Sha256Hash};
 use super::progress::Progress;
-use super::source::{Call, Left, Silent, Trouble, Want};
+use super::source::{Batch, ReportedMirrors, DeadMirrors, SourceError, Download};
 use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Class, Failure, OrFail};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// A mirror that takes longer to say whether it has a file is passed over.
 const SURVEY: Duration = Duration::from_secs(4);
@@ -151,7 +151,7 @@ impl Fetcher {
     pub async fn url(&self, remote: Remote<'_>, cancel: &Cancel) -> Result<Fetched, Failure> {
         let Remote { url, sha256, limit } = remote;
         let bases = [url.to_owned()];
-        let want = Want {
+        let want = Download {
             what: url,
             bases: &bases,
             path: None,
@@ -173,7 +173,7 @@ impl Fetcher {
         let ask = async {
             for mirror in mirrors {
                 let url = format!("{}/{path}", mirror.trim_end_matches('/'));
-                let answer = at_most(SURVEY, self.client.head(url).send()).await;
+                let answer = timeout(SURVEY, self.client.head(url).send()).await;
                 if answer.is_some_and(|answer| answer.is_ok_and(|a| a.status().is_success())) {
                     return Some(mirror.clone());
                 }
@@ -183,13 +183,13 @@ impl Fetcher {
         cancel.race(ask).await
     }
 
-    pub(super) fn call(&self, total: Option<u64>) -> Call<'_> {
-        Call {
+    pub(super) fn call(&self, total: Option<u64>) -> Batch<'_> {
+        Batch {
             client: &self.client,
             network: &self.network,
             progress: Progress::new(&self.events, total),
-            silent: Silent::default(),
-            left: Left::default(),
+            silent: DeadMirrors::default(),
+            left: ReportedMirrors::default(),
         }
     }
 
@@ -200,11 +200,11 @@ impl Fetcher {
         for pin in pins.iter().filter(|pin| seen.insert(pin.sha256)) {
             let found = self.cache.find(pin.sha256).await;
             match found.or_environment("look into the cache")? {
-                Found::Whole { path, .. } => {
+                CacheLookup::Valid { path, .. } => {
                     paths.insert(pin.sha256, path);
                 }
-                Found::Missing => missing.push(*pin),
-                Found::Damaged => {
+                CacheLookup::Missing => missing.push(*pin),
+                CacheLookup::Damaged => {
                     damaged += 1;
                     missing.push(*pin);
                 }
@@ -237,9 +237,9 @@ impl Fetcher {
         &self,
         pin: &Pin,
         mirrors: &[String],
-        call: &Call<'_>,
+        call: &Batch<'_>,
     ) -> Result<Fetched, Failure> {
-        let want = Want {
+        let want = Download {
             what: &pin.name,
             bases: mirrors,
             path: Some(&pin.path),
@@ -252,7 +252,7 @@ impl Fetcher {
         fetched.map_err(|error| failure(error, &format!("{} {}", pin.name, pin.version), hint))
     }
 
-    async fn one(&self, want: &Want<'_>, call: &Call<'_>) -> Result<Fetched, FetchError> {
+    async fn one(&self, want: &Download<'_>, call: &Batch<'_>) -> Result<Fetched, FetchError> {
         let mut part = match want.hash {
             None => self.cache.unnamed().await?,
             Some(sha256) => {
@@ -263,8 +263,8 @@ impl Fetcher {
                     ));
                 };
                 match self.cache.claim(sha256, waits).await? {
-                    Claim::Mine(part) => *part,
-                    Claim::Whole { path, size } => {
+                    ClaimResult::Mine(part) => *part,
+                    ClaimResult::Whole { path, size } => {
                         call.progress.forward(size);
                         let final_url = want.bases.first().cloned().unwrap_or_default();
                         return Ok(Fetched {
@@ -280,7 +280,7 @@ impl Fetcher {
         call.progress.forward(part.len());
         let mut said = Vec::new();
         for base in want.bases {
-            match call.ask_patiently(base, want, &mut part).await {
+            match call.fetch_with_retries(base, want, &mut part).await {
                 Ok(final_url) => {
                     let (sha256, size) = (part.hash(), part.len());
                     let path = self.cache.keep(part, sha256).await?;
@@ -291,8 +291,8 @@ impl Fetcher {
                         final_url,
                     });
                 }
-                Err(Trouble::Disk(error)) => return Err(error.into()),
-                Err(Trouble::Silent(why) | Trouble::Passing(why) | Trouble::Lasting(why)) => {
+                Err(SourceError::Disk(error)) => return Err(error.into()),
+                Err(SourceError::Unreachable(why) | SourceError::Transient(why) | SourceError::Permanent(why)) => {
                     let is_last = want.bases.last() == Some(base);
                     if !is_last && call.left.add(base) {
                         let what = want.what;

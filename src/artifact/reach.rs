@@ -8,7 +8,7 @@ use reqwest::header::{AGE, DATE, HeaderMap};
 use super::client::client;
 use super::source::reason;
 use crate::failure::{Failure, OrFail as _};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// What a server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +30,12 @@ impl Answer {
 
 /// Asks servers for the heads of things.
 #[derive(Clone, Debug)]
-pub struct Scout {
+pub struct HttpProbe {
     client: Client,
     limit: Duration,
 }
 
-impl Scout {
+impl HttpProbe {
     /// One that waits no longer than `limit` for each answer.
     pub fn new(limit: Duration) -> Result<Self, Failure> {
         let client = client(|builder| builder);
@@ -48,7 +48,7 @@ impl Scout {
     /// What the server says about `url`, or why it says nothing.
     pub async fn ask(&self, url: &str) -> Result<Answer, String> {
         // Not reqwest's own limit: that one counts what this process slept through.
-        let answer = at_most(self.limit, self.client.head(url).send()).await;
+        let answer = timeout(self.limit, self.client.head(url).send()).await;
         let answer = answer.ok_or("no answer in time")?;
         let answer = answer.map_err(|error| reason(&error))?;
         Ok(Answer {

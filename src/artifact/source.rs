@@ -13,7 +13,7 @@ use super::pin::Sha256Hash;
 use super::progress::Progress;
 
 /// One thing to fetch, and what is known about it.
-pub(super) struct Want<'a> {
+pub(super) struct Download<'a> {
     /// What people call it.
     pub(super) what: &'a str,
     /// Base URLs in the order in which they are asked.
@@ -26,7 +26,7 @@ pub(super) struct Want<'a> {
     pub(super) limit: u64,
 }
 
-impl Want<'_> {
+impl Download<'_> {
     fn url(&self, base: &str) -> String {
         match self.path {
             Some(path) => format!("{}/{path}", base.trim_end_matches('/')),
@@ -41,18 +41,18 @@ impl Want<'_> {
 }
 
 /// What one try came to, when it did not succeed.
-pub(super) enum Trouble {
+pub(super) enum SourceError {
     /// No answer at all; may be gone in a moment.
-    Silent(String),
+    Unreachable(String),
     /// An answer that broke off, or a server in trouble; may be gone in a moment.
-    Passing(String),
+    Transient(String),
     /// Will be the same next time.
-    Lasting(String),
+    Permanent(String),
     /// Not the source's fault.
     Disk(CacheError),
 }
 
-impl From<CacheError> for Trouble {
+impl From<CacheError> for SourceError {
     fn from(error: CacheError) -> Self {
         Self::Disk(error)
     }
@@ -60,9 +60,9 @@ impl From<CacheError> for Trouble {
 
 /// The sources that did not answer, and how.
 #[derive(Default)]
-pub(super) struct Silent(Mutex<HashMap<String, String>>);
+pub(super) struct DeadMirrors(Mutex<HashMap<String, String>>);
 
-impl Silent {
+impl DeadMirrors {
     pub(super) fn add(&self, base: &str, why: &str) {
         if let Ok(mut silent) = self.0.lock() {
             silent.insert(base.to_owned(), why.to_owned());
@@ -77,9 +77,9 @@ impl Silent {
 /// The sources that another one stood in for, each told once: a user whose mirror is in trouble
 /// wants to know, but not for every file.
 #[derive(Default)]
-pub(super) struct Left(Mutex<HashSet<String>>);
+pub(super) struct ReportedMirrors(Mutex<HashSet<String>>);
 
-impl Left {
+impl ReportedMirrors {
     /// Whether `base` is a new one.
     pub(super) fn add(&self, base: &str) -> bool {
         let left = self.0.lock();
@@ -88,39 +88,39 @@ impl Left {
 }
 
 /// What the downloads of one call share.
-pub(super) struct Call<'a> {
+pub(super) struct Batch<'a> {
     pub(super) client: &'a Client,
     pub(super) network: &'a Network,
     pub(super) progress: Progress<'a>,
-    pub(super) silent: Silent,
-    pub(super) left: Left,
+    pub(super) silent: DeadMirrors,
+    pub(super) left: ReportedMirrors,
 }
 
-impl Call<'_> {
+impl Batch<'_> {
     /// Asks `base` until it gives what is wanted, or until more patience would not help. The URL that
     /// comes back is the one that it led to.
-    pub(super) async fn ask_patiently(
+    pub(super) async fn fetch_with_retries(
         &self,
         base: &str,
-        want: &Want<'_>,
+        want: &Download<'_>,
         part: &mut Partial,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, SourceError> {
         if let Some(why) = self.silent.why(base) {
-            return Err(Trouble::Lasting(format!("not asked again ({why})")));
+            return Err(SourceError::Permanent(format!("not asked again ({why})")));
         }
         let mut pause = self.network.pause;
         let mut tries = 1;
         loop {
             let last = tries >= self.network.tries;
             match self.attempt(base, want, part).await {
-                Err(Trouble::Silent(why)) if last => {
+                Err(SourceError::Unreachable(why)) if last => {
                     self.silent.add(base, &why);
-                    return Err(Trouble::Lasting(format!("{why} ({tries} tries)")));
+                    return Err(SourceError::Permanent(format!("{why} ({tries} tries)")));
                 }
-                Err(Trouble::Passing(why)) if last => {
-                    return Err(Trouble::Lasting(format!("{why} ({tries} tries)")));
+                Err(SourceError::Transient(why)) if last => {
+                    return Err(SourceError::Permanent(format!("{why} ({tries} tries)")));
                 }
-                Err(Trouble::Silent(_) | Trouble::Passing(_)) => {
+                Err(SourceError::Unreachable(_) | SourceError::Transient(_)) => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                     tries += 1;
@@ -134,9 +134,9 @@ impl Call<'_> {
     async fn attempt(
         &self,
         base: &str,
-        want: &Want<'_>,
+        want: &Download<'_>,
         part: &mut Partial,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, SourceError> {
         let resumed = part.len() > 0 && want.hash.is_some() && part.len() <= want.limit;
         if !resumed {
             self.restart(part).await?;
@@ -155,9 +155,9 @@ impl Call<'_> {
                 // What was there before may be to blame, not this source.
                 let why = format!("SHA-256 is {got}, pinned is {hash}");
                 Err(if resumed {
-                    Trouble::Passing(why)
+                    SourceError::Transient(why)
                 } else {
-                    Trouble::Lasting(why)
+                    SourceError::Permanent(why)
                 })
             }
             Some(_) | None => Ok(url),
@@ -165,7 +165,7 @@ impl Call<'_> {
     }
 
     /// Sends the request and makes `part` fit to take the body of the answer.
-    async fn ask(&self, url: &str, part: &mut Partial) -> Result<Response, Trouble> {
+    async fn ask(&self, url: &str, part: &mut Partial) -> Result<Response, SourceError> {
         let mut request = self.client.get(url);
         if part.len() > 0 {
             request = request.header(RANGE, format!("bytes={}-", part.len()));
@@ -173,22 +173,22 @@ impl Call<'_> {
         let response = request
             .send()
             .await
-            .map_err(|e| Trouble::Silent(reason(&e)))?;
+            .map_err(|e| SourceError::Unreachable(reason(&e)))?;
         let status = response.status();
         match status {
             StatusCode::OK => self.restart(part).await.map(|()| response),
             StatusCode::PARTIAL_CONTENT if starts_at(&response, part.len()) => Ok(response),
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 self.restart(part).await?;
-                Err(Trouble::Passing(format!(
+                Err(SourceError::Transient(format!(
                     "{status} for the rest of the file"
                 )))
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                Err(Trouble::Passing(status.to_string()))
+                Err(SourceError::Transient(status.to_string()))
             }
-            _ if status.is_server_error() => Err(Trouble::Passing(status.to_string())),
-            _ => Err(Trouble::Lasting(status.to_string())),
+            _ if status.is_server_error() => Err(SourceError::Transient(status.to_string())),
+            _ => Err(SourceError::Permanent(status.to_string())),
         }
     }
 
@@ -196,14 +196,14 @@ impl Call<'_> {
     async fn receive(
         &self,
         mut response: Response,
-        want: &Want<'_>,
+        want: &Download<'_>,
         part: &mut Partial,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SourceError> {
         loop {
             match response.chunk().await {
                 Ok(None) if want.may_end_at(part.len()) => return Ok(()),
                 Ok(None) => {
-                    return Err(Trouble::Passing(format!(
+                    return Err(SourceError::Transient(format!(
                         "ended after {} bytes",
                         part.len()
                     )));
@@ -213,20 +213,20 @@ impl Call<'_> {
                     if more > want.limit.saturating_sub(part.len()) {
                         self.restart(part).await?;
                         let why = format!("larger than the {} bytes that are allowed", want.limit);
-                        return Err(Trouble::Lasting(why));
+                        return Err(SourceError::Permanent(why));
                     }
                     part.append(&bytes).await?;
                     self.progress.forward(more);
                 }
                 Err(e) => {
                     let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));
-                    return Err(Trouble::Passing(why));
+                    return Err(SourceError::Transient(why));
                 }
             }
         }
     }
 
-    async fn restart(&self, part: &mut Partial) -> Result<(), Trouble> {
+    async fn restart(&self, part: &mut Partial) -> Result<(), SourceError> {
         if part.len() > 0 {
             self.progress.back(part.len());
             part.restart().await?;

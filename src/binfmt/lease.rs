@@ -7,14 +7,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::binfmt::registrar::{Refusal, Registrar, RegistrarOptions, connect};
+use crate::binfmt::registrar::{StartError, Registrar, RegistrarOptions, connect};
 use crate::binfmt::registration::HandlerName;
-use crate::binfmt::wire::{Said, Wire};
+use crate::binfmt::wire::{Reply, AgentConnection};
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Role};
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// The keeper goes after a few of these in silence.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -33,21 +33,21 @@ pub struct Lease {
     options: RegistrarOptions,
     name: HandlerName,
     guard: ContainerGuard,
-    words: mpsc::Sender<Word>,
-    ended: watch::Receiver<Option<Ended>>,
+    words: mpsc::Sender<LeaseCommand>,
+    ended: watch::Receiver<Option<LeaseEnd>>,
     // Owns the wire; dropping the set aborts the task, and with it both halves of the leash.
     task: JoinSet<()>,
 }
 
 #[derive(Debug)]
-enum Word {
+enum LeaseCommand {
     /// Answered when the registrar has been told.
-    Patient(oneshot::Sender<()>),
+    Pause(oneshot::Sender<()>),
     Release,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Ended {
+enum LeaseEnd {
     /// The registrar confirmed that the entry is gone.
     Released,
     /// It could not remove it.
@@ -58,15 +58,15 @@ enum Ended {
 
 /// Asks the registrar of a lease for patience.
 #[derive(Clone, Debug)]
-pub struct Patience(mpsc::Sender<Word>);
+pub struct PauseHandle(mpsc::Sender<LeaseCommand>);
 
-impl Patience {
+impl PauseHandle {
     /// Keeps the handler while this process is about to be stopped (Ctrl-Z): until the next heartbeat
     /// silence is no reason to remove it.
-    pub async fn ask(&self) {
+    pub async fn pause(&self) {
         let (told, heard) = oneshot::channel();
         // A registrar that is gone needs no patience.
-        if self.0.send(Word::Patient(told)).await.is_ok() {
+        if self.0.send(LeaseCommand::Pause(told)).await.is_ok() {
             heard.await.ok();
         }
     }
@@ -115,8 +115,8 @@ impl Lease {
                 .ok()
                 .and_then(|end| end.clone());
             let why = match end {
-                Some(Ended::Lost(why) | Ended::Failed(why)) => why,
-                Some(Ended::Released) | None => "the registrar ended".to_owned(),
+                Some(LeaseEnd::Lost(why) | LeaseEnd::Failed(why)) => why,
+                Some(LeaseEnd::Released) | None => "the registrar ended".to_owned(),
             };
             Failure::environment(format!("hold handler {name}: {why}"))
                 .hint("something stopped the registrar's container; run the build again")
@@ -127,15 +127,15 @@ impl Lease {
     pub async fn blame(&self, failure: Failure) -> Failure {
         /// The handler goes a moment before the registrar's end is heard.
         const MOMENT: Duration = Duration::from_secs(1);
-        match at_most(MOMENT, self.lost()).await {
+        match timeout(MOMENT, self.lost()).await {
             Some(lost) => lost.with_teardown(failure.teardown),
             None => failure,
         }
     }
 
     /// The means to ask the registrar for patience while the lease is elsewhere.
-    pub fn patience(&self) -> Patience {
-        Patience(self.words.clone())
+    pub fn pause_handle(&self) -> PauseHandle {
+        PauseHandle(self.words.clone())
     }
 
     /// Gives the handler back: a polite word and its confirmation; when the registrar is gone, a fresh
@@ -144,7 +144,7 @@ impl Lease {
         let words = self.words.clone();
         let mut ended = self.ended.clone();
         let polite = cancel.bounded(POLITE, async move {
-            words.send(Word::Release).await.ok();
+            words.send(LeaseCommand::Release).await.ok();
             ended
                 .wait_for(Option::is_some)
                 .await
@@ -155,7 +155,7 @@ impl Lease {
         // From here on the bare end of input speaks for us, should the registrar still be there.
         self.task.shutdown().await;
         let mut leftovers = Vec::new();
-        if end == Some(Ended::Released) {
+        if end == Some(LeaseEnd::Released) {
             leftovers.extend(self.guard.remove(cancel).await);
         } else {
             leftovers.extend(self.guard.release(cancel).await);
@@ -167,96 +167,96 @@ impl Lease {
 
 /// The task: a heartbeat once a second, words when asked, an ear for what the keeper says.
 async fn hold(
-    mut wire: Wire,
-    mut words: mpsc::Receiver<Word>,
+    mut wire: AgentConnection,
+    mut words: mpsc::Receiver<LeaseCommand>,
     events: &Events,
     name: &str,
-) -> Ended {
+) -> LeaseEnd {
     let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let said = tokio::select! {
-            said = wire.hear() => match said {
-                None => return Ended::Lost("the registrar is gone".to_owned()),
+            said = wire.recv() => match said {
+                None => return LeaseEnd::Lost("the registrar is gone".to_owned()),
                 Some(said) => {
-                    if let Some(end) = understand(said, events, name) {
+                    if let Some(end) = handle_unsolicited(said, events, name) {
                         return end;
                     }
                     continue;
                 }
             },
             word = words.recv() => match word {
-                Some(Word::Release) => return goodbye(wire, name).await,
+                Some(LeaseCommand::Release) => return request_release(wire, name).await,
                 // The next heartbeat would end the patience at once if it came before we are stopped.
-                Some(Word::Patient(told)) => {
+                Some(LeaseCommand::Pause(told)) => {
                     beat.reset_after(HEARTBEAT * 3);
-                    let said = wire.say("patient").await;
+                    let said = wire.send("patient").await;
                     // Whoever asked and does not wait any more is not stopped either.
                     told.send(()).ok();
                     said
                 }
-                None => return Ended::Lost("the lease was dropped".to_owned()),
+                None => return LeaseEnd::Lost("the lease was dropped".to_owned()),
             },
-            _ = beat.tick() => wire.say("").await,
+            _ = beat.tick() => wire.send("").await,
         };
         if let Err(error) = said {
-            return Ended::Lost(error.to_string());
+            return LeaseEnd::Lost(error.to_string());
         }
     }
 }
 
 /// What the keeper says unasked.
-fn understand(said: Said, events: &Events, name: &str) -> Option<Ended> {
+fn handle_unsolicited(said: Reply, events: &Events, name: &str) -> Option<LeaseEnd> {
     match said {
-        Said::Restored(_) => {
+        Reply::Restored(_) => {
             events.warn(format!(
                 "something removed or disabled handler {name}; it is back"
             ));
         }
-        Said::Missing(_, why) => {
+        Reply::Missing(_, why) => {
             events.warn(format!(
                 "handler {name} was removed and cannot be put back: {why}"
             ));
         }
-        Said::Released(_) => return Some(Ended::Lost("the registrar was stopped".to_owned())),
-        Said::Failed(which, why) if which == name => return Some(Ended::Failed(why)),
-        Said::Failed(..)
-        | Said::Ready
-        | Said::Unmounted(_)
-        | Said::Held(_)
-        | Said::Removed(_)
-        | Said::Other(_) => {}
+        Reply::Released(_) => return Some(LeaseEnd::Lost("the registrar was stopped".to_owned())),
+        Reply::Failed(which, why) if which == name => return Some(LeaseEnd::Failed(why)),
+        Reply::Failed(..)
+        | Reply::Ready
+        | Reply::Unmounted(_)
+        | Reply::Held(_)
+        | Reply::Removed(_)
+        | Reply::Other(_) => {}
     }
     None
 }
 
-async fn goodbye(mut wire: Wire, name: &str) -> Ended {
+async fn request_release(mut wire: AgentConnection, name: &str) -> LeaseEnd {
     let answer = wire.ask("release", |said| {
-        if let Said::Released(_) = said {
-            return Some(Ended::Released);
+        if let Reply::Released(_) = said {
+            return Some(LeaseEnd::Released);
         }
-        if let Said::Failed(which, why) = said
+        if let Reply::Failed(which, why) = said
             && which == name
         {
-            return Some(Ended::Failed(why));
+            return Some(LeaseEnd::Failed(why));
         }
         None
     });
     answer
         .await
-        .unwrap_or_else(|failure| Ended::Lost(failure.to_string()))
+        .unwrap_or_else(|failure| LeaseEnd::Lost(failure.to_string()))
 }
 
 /// Removes our entry by a registrar of its own, for the first one is gone or could not.
 async fn clean_up(options: RegistrarOptions, name: &HandlerName, cancel: &Cancel) -> Vec<Leftover> {
     // A privileged registrar's own mount went with it, and the entries went with the mount.
     let container = format!("{}-2", Role::Registrar.container_name(&options.run));
-    let place = options.engine.place();
+    let place = options.engine.address();
     let mut guard = ContainerGuard::arm(&options.engine, container);
     let removed = cancel.bounded(CLEAN_UP, async {
         let mut wire = connect(&mut guard, &options)
             .await
-            .map_err(Refusal::into_failure)?;
+            .map_err(StartError::into_failure)?;
         wire.remove(&name.to_string()).await
     });
     let why = match removed.await {

@@ -18,9 +18,9 @@ mod registration;
 mod status;
 mod wire;
 
-pub use lease::{Lease, Patience};
-pub use private::Private;
-pub use probe::{Tried, probe};
+pub use lease::{Lease, PauseHandle};
+pub use private::PrivateBinfmt;
+pub use probe::{HandlerKind, probe};
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
 pub use registration::HandlerName;
 pub use status::{Entry, Owner, classify, parse};

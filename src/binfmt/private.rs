@@ -1,11 +1,11 @@
 //! Private emulation: a container's own table of handlers, in a user namespace of its own. Nothing is
 //! registered on the host, so there is nothing to hold and nothing to remove.
 
-use crate::binfmt::probe::{self, Tried, said};
+use crate::binfmt::probe::{self, HandlerKind, said};
 use crate::binfmt::registrar::RegistrarImage;
 use crate::binfmt::{refusal, registration};
 use crate::cancel::Cancel;
-use crate::engine::{Container, ContainerGuard, ContainerSpec, Enclosure, Engine, RunId};
+use crate::engine::{Container, ContainerGuard, ContainerSpec, EntryWrapper, Engine, RunId};
 use crate::failure::{Failure, Leftover};
 
 /// The engines' default and the few calls that `enter` needs; its README explains each.
@@ -14,16 +14,16 @@ const SECCOMP: &str = include_str!("../../containers/builder/seccomp.json");
 /// Private emulation that has been seen to work on this engine.
 #[derive(Debug)]
 #[must_use = "release it, or the probe's container stays until the next sweep"]
-pub struct Private {
+pub struct PrivateBinfmt {
     guard: ContainerGuard,
     source: Container,
-    enclosure: Enclosure,
+    enclosure: EntryWrapper,
 }
 
-impl Private {
+impl PrivateBinfmt {
     /// Really runs an `AArch64` program with a handler that its container alone has. `image` is the
     /// registrar's, because all that is needed is in it; nobody registers anything.
-    pub async fn prove(
+    pub async fn verify(
         engine: &Engine,
         image: &RegistrarImage,
         run: &RunId,
@@ -31,9 +31,9 @@ impl Private {
     ) -> Result<Self, Failure> {
         let enclosure = enclosure();
         let mut spec = probe::spec(image, run);
-        enclosure.wrap(&mut spec);
+        enclosure.apply_to(&mut spec);
         let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-        match proved(&mut guard, &spec, cancel).await {
+        match start_verified(&mut guard, &spec, cancel).await {
             Ok(source) => Ok(Self {
                 guard,
                 source,
@@ -49,7 +49,7 @@ impl Private {
     }
 
     /// What a builder is put into, and who has the files for it while this value lives.
-    pub fn enclosure(&self) -> (&Enclosure, &Container) {
+    pub fn entry_wrapper(&self) -> (&EntryWrapper, &Container) {
         (&self.enclosure, &self.source)
     }
 
@@ -59,23 +59,23 @@ impl Private {
     }
 }
 
-async fn proved(
+async fn start_verified(
     guard: &mut ContainerGuard,
     spec: &ContainerSpec,
     cancel: &Cancel,
 ) -> Result<Container, Failure> {
     let made = cancel.race(guard.create(spec)).await?;
     let container = made.map_err(refusal::of_engine)?;
-    match said(&container, (cancel, Tried::Own)).await? {
+    match said(&container, (cancel, HandlerKind::Own)).await? {
         Ok((exit, lines)) => refusal::judge(exit, &lines)?,
         Err(error) => return Err(refusal::of_engine(error)),
     }
     Ok(container)
 }
 
-fn enclosure() -> Enclosure {
+fn enclosure() -> EntryWrapper {
     let (name, registration) = registration::line();
-    Enclosure {
+    EntryWrapper {
         command: ["/sdbuild/busybox", "sh", "/sdbuild/enter"]
             .map(str::to_owned)
             .to_vec(),

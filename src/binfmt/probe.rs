@@ -8,7 +8,7 @@ use crate::engine::{
     Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
 };
 use crate::failure::Failure;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// It takes a tenth of a second, or half a minute in a slow and busy virtual machine; emulation that hangs is a
 /// known failure.
@@ -21,7 +21,7 @@ const PROGRAM: &str = "/sdbuild/busybox-aarch64";
 
 /// Whose handler is tried: what helps depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tried {
+pub enum HandlerKind {
     /// That of our registrar, in a table that others use as well.
     Registered,
     /// Somebody else's, as the user wished.
@@ -30,7 +30,7 @@ pub enum Tried {
     Own,
 }
 
-impl Tried {
+impl HandlerKind {
     fn hint(self) -> &'static str {
         match self {
             Self::Registered => {
@@ -52,7 +52,7 @@ impl Tried {
 /// Runs an `AArch64` program that runs another one, in a container without network or capability.
 pub async fn probe(
     engine: &Engine,
-    (image, handler): (&RegistrarImage, Tried),
+    (image, handler): (&RegistrarImage, HandlerKind),
     run: &RunId,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
@@ -95,17 +95,17 @@ type Ran = Result<(Exit, Vec<String>), EngineError>;
 /// Runs such a container to its end, if it has one.
 pub(super) async fn said(
     container: &Container,
-    (cancel, handler): (&Cancel, Tried),
+    (cancel, handler): (&Cancel, HandlerKind),
 ) -> Result<Ran, Failure> {
     let output = Box::pin(container.output(MOST_LINES));
-    let ran = cancel.race(at_most(PATIENCE, output)).await?;
+    let ran = cancel.race(timeout(PATIENCE, output)).await?;
     ran.ok_or_else(|| {
         let seconds = PATIENCE.as_secs();
         Failure::environment(format!("no answer within {seconds} s")).hint(handler.hint())
     })
 }
 
-pub(super) fn judge(exit: Exit, lines: &[String], handler: Tried) -> Result<(), Failure> {
+pub(super) fn judge(exit: Exit, lines: &[String], handler: HandlerKind) -> Result<(), Failure> {
     let said = lines.join("; ");
     if exit.code == 0 && lines.iter().any(|line| line == "aarch64") {
         return Ok(());
@@ -126,12 +126,12 @@ pub(super) fn judge(exit: Exit, lines: &[String], handler: Tried) -> Result<(), 
     Err(if exit.oom_killed {
         failure
     } else {
-        failure.barred()
+        failure.try_next_mode()
     })
 }
 
 /// Some engines cannot even start such a container.
-fn refused(error: EngineError, handler: Tried) -> Failure {
+fn refused(error: EngineError, handler: HandlerKind) -> Failure {
     let text = error.to_string();
     if text.to_lowercase().contains("exec format error") {
         no_handler(&text, handler)
@@ -140,9 +140,9 @@ fn refused(error: EngineError, handler: Tried) -> Failure {
     }
 }
 
-fn no_handler(said: &str, handler: Tried) -> Failure {
+fn no_handler(said: &str, handler: HandlerKind) -> Failure {
     let text = format!("the kernel has no working handler for aarch64: {said}");
-    Failure::environment(text).hint(handler.hint()).barred()
+    Failure::environment(text).hint(handler.hint()).try_next_mode()
 }
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
                 oom_killed: false,
             },
             &lines,
-            Tried::Registered,
+            HandlerKind::Registered,
         )
         .map_err(|f| f.to_string())
     }
@@ -169,9 +169,9 @@ mod tests {
             oom_killed: false,
         };
         let hint = |handler| judge(exit, &[], handler).unwrap_err().hints.remove(0);
-        assert!(hint(Tried::Registered).contains("in front of ours"));
-        assert!(hint(Tried::Found).contains("leave --emulation away"));
-        let own = hint(Tried::Own);
+        assert!(hint(HandlerKind::Registered).contains("in front of ours"));
+        assert!(hint(HandlerKind::Found).contains("leave --emulation away"));
+        let own = hint(HandlerKind::Own);
         assert!(
             !own.contains("binfmt_misc") && own.contains("register"),
             "{own}"
@@ -182,8 +182,8 @@ mod tests {
     fn a_verdict_bars_this_way_and_want_of_memory_does_not() {
         let barred = |code, oom_killed| {
             let exit = Exit { code, oom_killed };
-            let failure = judge(exit, &[], Tried::Registered).unwrap_err();
-            failure.barred
+            let failure = judge(exit, &[], HandlerKind::Registered).unwrap_err();
+            failure.try_next_mode
         };
         assert!(barred(126, false) && barred(139, false) && barred(0, false));
         assert!(!barred(137, true));
@@ -193,8 +193,8 @@ mod tests {
             message: message.into(),
         };
         let no_format = refusal("exec /sdbuild/busybox-aarch64: exec format error");
-        assert!(refused(no_format, Tried::Found).barred);
-        assert!(!refused(refusal("no space left on device"), Tried::Found).barred);
+        assert!(refused(no_format, HandlerKind::Found).try_next_mode);
+        assert!(!refused(refusal("no space left on device"), HandlerKind::Found).try_next_mode);
     }
 
     #[test]

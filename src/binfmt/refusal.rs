@@ -1,6 +1,6 @@
 //! Why private emulation does not work on an engine, and what can be done about it. Pure.
 
-use crate::binfmt::probe::{self, Tried};
+use crate::binfmt::probe::{self, HandlerKind};
 use crate::engine::{EngineError, Exit};
 use crate::failure::Failure;
 
@@ -10,8 +10,8 @@ const SAID: &str = "sdbuild: private emulation: ";
 /// The verdict on a probe that ran.
 pub(super) fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
     match lines.iter().find_map(|line| line.strip_prefix(SAID)) {
-        Some(step) => Err(explain(step, lines).barred()),
-        None => probe::judge(exit, lines, Tried::Own),
+        Some(step) => Err(explain(step, lines).try_next_mode()),
+        None => probe::judge(exit, lines, HandlerKind::Own),
     }
 }
 
@@ -23,10 +23,10 @@ pub(super) fn of_engine(error: EngineError) -> Failure {
     let failure = Failure::from(error);
     if words.contains("seccomp") {
         failure
-            .barred()
+            .try_next_mode()
             .hint("the engine takes no seccomp profile from its clients")
     } else if is_its_own {
-        failure.barred()
+        failure.try_next_mode()
     } else {
         failure
     }
@@ -85,7 +85,7 @@ mod tests {
             oom_killed: false,
         };
         let failure = judge(exit, &lines).unwrap_err();
-        assert!(failure.barred);
+        assert!(failure.try_next_mode);
         (failure.to_string(), failure.hints.join("\n"))
     }
 
@@ -146,11 +146,11 @@ mod tests {
             message: message.into(),
         };
         let full = of_engine(refused("no space left on device"));
-        assert!(!full.barred, "no other way is better off");
+        assert!(!full.try_next_mode, "no other way is better off");
         let failure = of_engine(refused(
             "opening seccomp profile failed: file name too long",
         ));
-        assert!(failure.barred);
+        assert!(failure.try_next_mode);
         assert!(
             failure
                 .hints

@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::binfmt::lease::Lease;
 use crate::binfmt::registration::{self, HandlerName};
 use crate::binfmt::status::{Entry, Owner, classify};
-use crate::binfmt::wire::{Said, Wire};
+use crate::binfmt::wire::{Reply, AgentConnection};
 use crate::cancel::Cancel;
 use crate::engine::{
-    Bind, ContainerGuard, ContainerSpec, Engine, EngineError, Input, Place, Role, RunId,
+    Bind, ContainerGuard, ContainerSpec, Engine, EngineError, Input, EngineAddress, Role, RunId,
 };
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// Where the table is mounted on every Linux.
 const TABLE: &str = "/proc/sys/fs/binfmt_misc";
@@ -93,7 +93,7 @@ impl RegistrarOptions {
 pub struct Registrar {
     pub(super) options: RegistrarOptions,
     pub(super) guard: ContainerGuard,
-    pub(super) wire: Wire,
+    pub(super) wire: AgentConnection,
     pub(super) events: Events,
 }
 
@@ -105,7 +105,7 @@ impl Registrar {
         events: &Events,
     ) -> Result<Self, Failure> {
         match Self::launch(options.clone(), cancel, events).await {
-            Err(Refusal::Unmounted(why, leftover)) => {
+            Err(StartError::Unmounted(why, leftover)) => {
                 events.warn(
                     "binfmt_misc is not mounted on the engine's host: a privileged container mounts it \
                      for the time of this run",
@@ -114,11 +114,11 @@ impl Registrar {
                     privileged: true,
                     ..options
                 };
-                let place = privileged.engine.place();
+                let place = privileged.engine.address();
                 let again = Self::launch(privileged, cancel, events).await;
                 again.map_err(|refusal| unmounted(refusal, &why, &place).with_teardown(leftover))
             }
-            other => other.map_err(Refusal::into_failure),
+            other => other.map_err(StartError::into_failure),
         }
     }
 
@@ -131,7 +131,7 @@ impl Registrar {
     ) -> Result<Option<Self>, Failure> {
         match Self::launch(options, cancel, events).await {
             Ok(registrar) => Ok(Some(registrar)),
-            Err(Refusal::Unmounted(_, left)) if left.is_empty() => Ok(None),
+            Err(StartError::Unmounted(_, left)) if left.is_empty() => Ok(None),
             Err(refusal) => Err(refusal.into_failure()),
         }
     }
@@ -140,13 +140,13 @@ impl Registrar {
         options: RegistrarOptions,
         cancel: &Cancel,
         events: &Events,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, StartError> {
         let name = Role::Registrar.container_name(&options.run);
         let mut guard = ContainerGuard::arm(&options.engine, name);
         let connected = cancel
             .race(Box::pin(connect(&mut guard, &options)))
             .await
-            .map_err(Refusal::Failed);
+            .map_err(StartError::Failed);
         match connected.and_then(|inner| inner) {
             Ok(wire) => Ok(Self {
                 options,
@@ -177,7 +177,7 @@ impl Registrar {
     /// Registers the run's handler and holds it until the lease is released.
     pub async fn hold(mut self, cancel: &Cancel) -> Result<Lease, Failure> {
         let name = HandlerName::new(&self.options.run);
-        let place = self.options.engine.place();
+        let place = self.options.engine.address();
         match cancel
             .race(register(&mut self.wire, &name, &place))
             .await
@@ -201,13 +201,13 @@ impl Registrar {
 
 /// Why no registrar came up.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum StartError {
     /// There is no table where it looked.
     Unmounted(String, Vec<Leftover>),
     Failed(Failure),
 }
 
-impl Refusal {
+impl StartError {
     fn and_left(self, leftover: Option<Leftover>) -> Self {
         match self {
             Self::Unmounted(why, left) => {
@@ -225,7 +225,7 @@ impl Refusal {
             Self::Unmounted(why, left) => Failure::environment(format!(
                 "binfmt_misc is not mounted on the engine's host: {why}"
             ))
-            .barred()
+            .try_next_mode()
             .with_teardown(left),
         }
     }
@@ -235,8 +235,8 @@ impl Refusal {
 pub(super) async fn connect(
     guard: &mut ContainerGuard,
     options: &RegistrarOptions,
-) -> Result<Wire, Refusal> {
-    let failed = |error: Failure| Refusal::Failed(error.context("start the registrar"));
+) -> Result<AgentConnection, StartError> {
+    let failed = |error: Failure| StartError::Failed(error.context("start the registrar"));
     let privileged = options.privileged;
     let container = match guard.create(&options.spec()).await {
         Ok(container) => container,
@@ -246,16 +246,16 @@ pub(super) async fn connect(
                 .to_string()
                 .contains("bind source path does not exist") =>
         {
-            return Err(Refusal::Unmounted(error.to_string(), Vec::new()));
+            return Err(StartError::Unmounted(error.to_string(), Vec::new()));
         }
         Err(error) => return Err(failed(refused(error, privileged))),
     };
-    let mut wire = Wire::new(container.attach().await.map_err(|e| failed(e.into()))?);
+    let mut wire = AgentConnection::new(container.attach().await.map_err(|e| failed(e.into()))?);
     let started = container.start().await;
     started.map_err(|error| failed(refused(error, privileged)))?;
-    match at_most(READY, wire.hear()).await {
-        Some(Some(Said::Ready)) => Ok(wire),
-        Some(Some(Said::Unmounted(why))) => Err(Refusal::Unmounted(why, Vec::new())),
+    match timeout(READY, wire.recv()).await {
+        Some(Some(Reply::Ready)) => Ok(wire),
+        Some(Some(Reply::Unmounted(why))) => Err(StartError::Unmounted(why, Vec::new())),
         Some(Some(other)) => Err(failed(Failure::environment(format!(
             "unexpected word {other:?}"
         )))),
@@ -276,45 +276,45 @@ fn refused(error: EngineError, privileged: bool) -> Failure {
     };
     let failure = Failure::from(error);
     if is_its_own {
-        failure.barred()
+        failure.try_next_mode()
     } else {
         failure
     }
 }
 
-async fn register(wire: &mut Wire, name: &HandlerName, place: &Place) -> Result<(), Failure> {
+async fn register(wire: &mut AgentConnection, name: &HandlerName, place: &EngineAddress) -> Result<(), Failure> {
     let wanted = name.to_string();
-    let done = Said::Held(wanted.clone());
+    let done = Reply::Held(wanted.clone());
     let held = wire
-        .order(&format!("hold {wanted}"), &wanted, &done)
+        .command(&format!("hold {wanted}"), &wanted, &done)
         .await?;
     held.map_err(|why| not_registered(name, &why, place))
 }
 
 /// The kernel's refusals, as the shell words them, and what each means.
-fn not_registered(name: &HandlerName, why: &str, place: &Place) -> Failure {
+fn not_registered(name: &HandlerName, why: &str, place: &EngineAddress) -> Failure {
     let failure = Failure::environment(format!("register handler {name}: {why}"));
     if why.contains("Permission denied") || why.contains("not permitted") {
         failure
-            .barred()
+            .try_next_mode()
             .hint("the engine runs without root, or maps users, and cannot register handlers")
             .hint("point DOCKER_HOST at a rootful engine")
     } else if why.contains("switched off") {
         let switch = place.as_root(&format!("sh -c 'echo 1 > {TABLE}/status'"));
         failure
-            .barred()
+            .try_next_mode()
             .hint(format!("switch it on with: {switch}"))
     } else if why.contains("Read-only file system") {
-        failure.barred()
+        failure.try_next_mode()
     } else {
         failure
     }
 }
 
-fn unmounted(refusal: Refusal, first: &str, place: &Place) -> Failure {
+fn unmounted(refusal: StartError, first: &str, place: &EngineAddress) -> Failure {
     let interrupted = matches!(
         &refusal,
-        Refusal::Failed(Failure {
+        StartError::Failed(Failure {
             class: crate::failure::Class::Interrupted,
             ..
         })

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::engine::{Place, RunId};
+use crate::engine::{EngineAddress, RunId};
 
 /// Nothing whose name begins otherwise is ever written to.
 pub(crate) const PREFIX: &str = "sdbuild-aarch64-";
@@ -44,7 +44,7 @@ impl HandlerName {
     }
 
     /// What a user can run when the entry could not be removed from the table of the engine at `place`.
-    pub fn remedy(&self, place: &Place) -> String {
+    pub fn remedy(&self, place: &EngineAddress) -> String {
         place.as_root(&format!(
             "sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{self}'"
         ))
@@ -112,9 +112,9 @@ mod tests {
     fn an_entry_that_stayed_is_removed_where_it_is() {
         let name = HandlerName::new(&"0123456789ab".parse().unwrap());
         let remedy = "sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/sdbuild-aarch64-0123456789ab'";
-        assert_eq!(name.remedy(&Place::usual()), remedy);
+        assert_eq!(name.remedy(&EngineAddress::usual()), remedy);
         assert_eq!(
-            name.remedy(&Place::behind_ssh()),
+            name.remedy(&EngineAddress::behind_ssh()),
             format!("ssh -t ssh://pi@board:2222 \"{remedy}\"")
         );
     }

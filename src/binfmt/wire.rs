@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::binfmt::status::{self, Entry};
-use crate::engine::{Attached, Chunk, EngineError, Lines};
+use crate::engine::{Attached, OutputChunk, EngineError, Lines};
 use crate::failure::Failure;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// A keeper answers in a millisecond; a word that it lost (see there) is said again after this.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -21,7 +21,7 @@ const COMPLAINTS: usize = 8;
 
 /// What a keeper says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum Reply {
     Ready,
     Unmounted(String),
     Held(String),
@@ -34,7 +34,7 @@ pub(super) enum Said {
     Other(String),
 }
 
-impl Said {
+impl Reply {
     pub(super) fn parse(line: &str) -> Self {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let (name, why) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -55,14 +55,14 @@ impl Said {
 
 /// Both halves of the attached stream. Dropping it is the end of the keeper's input.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct AgentConnection {
     attached: Attached,
     lines: Lines,
     ready: VecDeque<String>,
     complaints: Vec<String>,
 }
 
-impl Wire {
+impl AgentConnection {
     pub(super) fn new(attached: Attached) -> Self {
         Self {
             attached,
@@ -72,8 +72,8 @@ impl Wire {
         }
     }
 
-    pub(super) async fn say(&mut self, word: &str) -> Result<(), EngineError> {
-        match at_most(WRITE, self.attached.input.write_line(word)).await {
+    pub(super) async fn send(&mut self, word: &str) -> Result<(), EngineError> {
+        match timeout(WRITE, self.attached.input.write_line(word)).await {
             Some(written) => written,
             None => Err(EngineError::Silent {
                 operation: "talk to the registrar".into(),
@@ -82,14 +82,14 @@ impl Wire {
     }
 
     /// The next line; `None` when the registrar is gone. Nothing is lost when this is dropped.
-    pub(super) async fn hear(&mut self) -> Option<Said> {
+    pub(super) async fn recv(&mut self) -> Option<Reply> {
         loop {
             if let Some(line) = self.ready.pop_front() {
-                return Some(Said::parse(&line));
+                return Some(Reply::parse(&line));
             }
             match self.attached.output.next().await? {
-                Ok(Chunk::Stdout(bytes)) => self.ready.extend(self.lines.push(&bytes)),
-                Ok(Chunk::Stderr(bytes)) => {
+                Ok(OutputChunk::Stdout(bytes)) => self.ready.extend(self.lines.push(&bytes)),
+                Ok(OutputChunk::Stderr(bytes)) => {
                     // Only ever the shell's own.
                     keep_complaint(&mut self.complaints, &bytes);
                 }
@@ -110,13 +110,13 @@ impl Wire {
     pub(super) async fn ask<T>(
         &mut self,
         word: &str,
-        mut answer: impl FnMut(Said) -> Option<T>,
+        mut answer: impl FnMut(Reply) -> Option<T>,
     ) -> Result<T, Failure> {
         for _ in 0..TRIES {
-            self.say(word).await?;
-            let heard = at_most(ANSWER, async {
-                while let Some(said) = self.hear().await {
-                    if said == Said::Failed("-".into(), "unknown word".into()) {
+            self.send(word).await?;
+            let heard = timeout(ANSWER, async {
+                while let Some(said) = self.recv().await {
+                    if said == Reply::Failed("-".into(), "unknown word".into()) {
                         return Some(None);
                     }
                     if let Some(answer) = answer(said) {
@@ -140,7 +140,7 @@ impl Wire {
     pub(super) async fn list(&mut self) -> Result<Vec<Entry>, Failure> {
         let mut list = List::default();
         self.ask("list", |said| {
-            let Said::Other(line) = said else { return None };
+            let Reply::Other(line) = said else { return None };
             list.take(&line);
             (line == "end").then_some(())
         })
@@ -149,17 +149,17 @@ impl Wire {
     }
 
     /// Says `word` and waits until `done` comes back, or the reason why the entry `name` failed.
-    pub(super) async fn order(
+    pub(super) async fn command(
         &mut self,
         word: &str,
         name: &str,
-        done: &Said,
+        done: &Reply,
     ) -> Result<Result<(), String>, Failure> {
         let answer = self.ask(word, |said| {
             if said == *done {
                 return Some(Ok(()));
             }
-            if let Said::Failed(which, why) = said
+            if let Reply::Failed(which, why) = said
                 && which == name
             {
                 return Some(Err(why));
@@ -171,8 +171,8 @@ impl Wire {
 
     /// Removes an entry that carries our prefix; the keeper checks its content once more.
     pub(super) async fn remove(&mut self, name: &str) -> Result<(), Failure> {
-        let done = Said::Removed(name.to_owned());
-        let removed = self.order(&format!("remove {name}"), name, &done).await?;
+        let done = Reply::Removed(name.to_owned());
+        let removed = self.command(&format!("remove {name}"), name, &done).await?;
         removed.map_err(|why| Failure::environment(format!("remove handler {name}: {why}")))
     }
 }
@@ -230,14 +230,14 @@ mod tests {
 
     #[test]
     fn lines_are_told_apart() {
-        assert_eq!(Said::parse("ready"), Said::Ready);
-        assert_eq!(Said::parse("held a"), Said::Held("a".into()));
-        let failed = Said::Failed("a".into(), "File exists".into());
-        assert_eq!(Said::parse("failed a File exists"), failed);
-        assert_eq!(Said::parse("unmounted "), Said::Unmounted(String::new()));
+        assert_eq!(Reply::parse("ready"), Reply::Ready);
+        assert_eq!(Reply::parse("held a"), Reply::Held("a".into()));
+        let failed = Reply::Failed("a".into(), "File exists".into());
+        assert_eq!(Reply::parse("failed a File exists"), failed);
+        assert_eq!(Reply::parse("unmounted "), Reply::Unmounted(String::new()));
         assert_eq!(
-            Said::parse("| flags: PF"),
-            Said::Other("| flags: PF".into())
+            Reply::parse("| flags: PF"),
+            Reply::Other("| flags: PF".into())
         );
     }
 
@@ -283,7 +283,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_breaks_it(line in ".{0,60}") {
-            Said::parse(&line);
+            Reply::parse(&line);
         }
     }
 }

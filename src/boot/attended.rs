@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use crate::boot::disk::Disk;
 use crate::boot::ending::given_back;
 use crate::boot::keyboard::{Keyboard, hand_on};
-use crate::boot::machine::{Piece, Running};
+use crate::boot::machine::{QemuOutput, Running};
 use crate::boot::qemu::Serial;
 use crate::boot::run::Boot;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, OrFail as _};
 use crate::terminal::{self, Settings};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// A step of ours that shows something.
 const SHOW: &str = "show the machine's console";
@@ -25,7 +25,7 @@ const ENDS: Duration = Duration::from_secs(2);
 
 impl Boot<'_> {
     /// The console on the terminal, until the machine ends.
-    pub(super) async fn attended(&self, disk: &Disk) -> Result<(), Failure> {
+    pub(super) async fn run_console(&self, disk: &Disk) -> Result<(), Failure> {
         let settings = Settings::keep();
         let port = self.port()?;
         // QEMU of the host has the terminal to itself as soon as it runs; a container has not.
@@ -66,7 +66,7 @@ impl Boot<'_> {
         if ended.is_none() {
             // What comes next on the terminal gets a line of its own; one that takes nothing needs none.
             let line = async { screen.write_all(b"\n").await.and(screen.flush().await) };
-            at_most(ENDS, line).await.map(Result::ok);
+            timeout(ENDS, line).await.map(Result::ok);
         }
         ended.unwrap_or_else(|| Ok(ExitStatus::default()))
     }
@@ -91,12 +91,12 @@ async fn show(
 ) -> Result<ExitStatus, Failure> {
     loop {
         match machine.piece().await? {
-            Piece::Console(bytes) => {
+            QemuOutput::Console(bytes) => {
                 screen.write_all(&bytes).await.or_environment(SHOW)?;
                 screen.flush().await.or_environment(SHOW)?;
             }
-            Piece::Complaint(bytes) => machine.complained(&bytes),
-            Piece::Ended(status) => return Ok(status),
+            QemuOutput::Stderr(bytes) => machine.complained(&bytes),
+            QemuOutput::Ended(status) => return Ok(status),
         }
         // Others have their turn, whoever is always ready.
         tokio::task::yield_now().await;
@@ -141,7 +141,7 @@ fn well(status: ExitStatus, complaints: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::machine::Body;
+    use crate::boot::machine::QemuBackend;
     use crate::boot::process::Process;
     use crate::engine::EngineError;
 
@@ -150,7 +150,7 @@ mod tests {
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-c", script]);
         let process = Process::piped(&mut shell).unwrap();
-        Running::new(Body::Process(process), &Events::none())
+        Running::new(QemuBackend::Process(process), &Events::none())
     }
 
     /// The console was read first, whenever there was something to be read.

@@ -12,15 +12,15 @@ use std::process::ExitStatus;
 
 use futures_util::StreamExt as _;
 
-use crate::boot::Request;
+use crate::boot::BootRequest;
 use crate::boot::copy_in::{CARD, DIR, FIRMWARE, USER, copy_in};
 use crate::boot::disk::Disk;
 use crate::boot::keyboard::Keyboard;
-use crate::boot::machine::Piece;
+use crate::boot::machine::QemuOutput;
 use crate::boot::qemu::{self, Architecture, Serial};
 use crate::cancel::Cancel;
 use crate::engine::{
-    Attached, Chunk, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines,
+    Attached, OutputChunk, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines,
     Network, Role, RunId,
 };
 use crate::event::Events;
@@ -53,12 +53,12 @@ pub struct Emulator {
 
 impl Emulator {
     /// The most that the container may take, where the engine can see to that.
-    fn memory(&self, request: &Request) -> Option<u64> {
+    fn memory(&self, request: &BootRequest) -> Option<u64> {
         let can = self.engine.facts().limits_memory;
         can.then(|| (u64::from(request.memory_mib) << 20) + OF_QEMU)
     }
 
-    fn spec(&self, request: &Request, (port, serial): (Option<u16>, Serial)) -> ContainerSpec {
+    fn spec(&self, request: &BootRequest, (port, serial): (Option<u16>, Serial)) -> ContainerSpec {
         let machine = qemu::Machine {
             architecture: request.architecture,
             kvm: false,
@@ -94,23 +94,23 @@ impl Emulator {
 
 /// QEMU in its container.
 #[derive(Debug)]
-pub(super) struct Contained {
+pub(super) struct ContainerQemu {
     guard: ContainerGuard,
     container: Box<Container>,
     // Nothing is written to its input: that is the leash.
     attached: Attached,
     complaints: Lines,
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<QemuOutput>,
     status: Option<ExitStatus>,
 }
 
 /// Makes the container, copies the image into it (`Phase::CopyIn`) and starts it.
 pub(super) async fn start(
     emulator: &Emulator,
-    (request, disk, serial): (&Request, &Disk, Serial),
+    (request, disk, serial): (&BootRequest, &Disk, Serial),
     port: Option<u16>,
     (cancel, events): (&Cancel, &Events),
-) -> Result<Contained, Failure> {
+) -> Result<ContainerQemu, Failure> {
     let spec = emulator.spec(request, (port, serial));
     let mut guard = ContainerGuard::arm(&emulator.engine, &spec.name).grace(0);
     let started = async {
@@ -122,7 +122,7 @@ pub(super) async fn start(
         Ok::<_, Failure>((container, attached))
     };
     match cancel.race(Box::pin(started)).await.and_then(|inner| inner) {
-        Ok((container, attached)) => Ok(Contained {
+        Ok((container, attached)) => Ok(ContainerQemu {
             guard,
             container: Box::new(container),
             attached,
@@ -148,16 +148,16 @@ fn told(failure: Failure) -> Failure {
     failure
 }
 
-impl Contained {
+impl ContainerQemu {
     /// What comes next. May be dropped at any time.
-    pub(super) async fn piece(&mut self) -> Result<Piece, Failure> {
+    pub(super) async fn piece(&mut self) -> Result<QemuOutput, Failure> {
         loop {
             if let Some(piece) = self.pieces.pop_front() {
                 return Ok(piece);
             }
             match self.attached.output.next().await.transpose()? {
-                Some(Chunk::Stdout(bytes)) => return Ok(Piece::Console(bytes.to_vec())),
-                Some(Chunk::Stderr(bytes)) => {
+                Some(OutputChunk::Stdout(bytes)) => return Ok(QemuOutput::Console(bytes.to_vec())),
+                Some(OutputChunk::Stderr(bytes)) => {
                     let lines = self.complaints.push(&bytes);
                     for line in lines {
                         self.said(&line);
@@ -173,15 +173,15 @@ impl Contained {
             self.status = Some(status(code));
         } else {
             let line = format!("{line}\n").into_bytes();
-            self.pieces.push_back(Piece::Complaint(line));
+            self.pieces.push_back(QemuOutput::Stderr(line));
         }
     }
 
-    fn ended(&self) -> Result<Piece, Failure> {
+    fn ended(&self) -> Result<QemuOutput, Failure> {
         let status = self.status.ok_or_else(|| {
             Failure::environment("somebody removed the emulator's container, or its engine ended")
         })?;
-        Ok(Piece::Ended(status))
+        Ok(QemuOutput::Ended(status))
     }
 
     /// What leads to the machine's console.

@@ -6,8 +6,8 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use crate::amount::bytes;
-use crate::boot::Request;
+use crate::amount::human_bytes;
+use crate::boot::BootRequest;
 use crate::boot::disk::{Disk, LARGEST};
 use crate::disk_space;
 use crate::engine::{Container, EngineError};
@@ -30,7 +30,7 @@ pub(super) const USER: u64 = 1000;
 /// a directory of this machine.
 pub(super) async fn copy_in(
     container: &Container,
-    (request, disk, there): (&Request, &Disk, Option<&Path>),
+    (request, disk, there): (&BootRequest, &Disk, Option<&Path>),
     events: &Events,
 ) -> Result<(), Failure> {
     let card = File::open(disk.path()).or_environment("open the image again")?;
@@ -61,7 +61,7 @@ fn fits<'a>(
     files: impl Iterator<Item = &'a mut File>,
     there: Option<&Path>,
 ) -> Result<(), Failure> {
-    let Some(free) = there.and_then(disk_space::free) else {
+    let Some(free) = there.and_then(disk_space::free_space) else {
         return Ok(());
     };
     let sizes = files.map(|file| file.seek(SeekFrom::End(0)));
@@ -71,7 +71,7 @@ fn fits<'a>(
     if size <= free {
         return Ok(());
     }
-    let (size, free) = (bytes(size), bytes(free));
+    let (size, free) = (human_bytes(size), human_bytes(free));
     let text = format!(
         "the image is {size} when it is unpacked, and the engine's disk has room for {free}"
     );
@@ -179,7 +179,7 @@ mod tests {
     fn what_is_larger_than_the_engines_disk_is_not_sent() {
         let dir = tempfile::tempdir().unwrap();
         let mut file = tempfile::tempfile().unwrap();
-        let free = disk_space::free(dir.path()).unwrap();
+        let free = disk_space::free_space(dir.path()).unwrap();
         file.set_len(free / 2).unwrap();
         fits([&mut file].into_iter(), Some(dir.path())).unwrap();
         file.set_len(free * 2).unwrap();

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::boot::Request;
+use crate::boot::BootRequest;
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
@@ -35,7 +35,7 @@ impl Disk {
 /// Makes of the opened image what QEMU can read: unpacks it when it is packed.
 pub(super) async fn ready(
     mut file: File,
-    request: &Request,
+    request: &BootRequest,
     (cancel, events): (&Cancel, &Events),
 ) -> Result<Disk, Failure> {
     let image = request.image.as_path();

@@ -5,14 +5,14 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::boot::diagnosis::{self, Evidence};
-use crate::boot::login::Door;
+use crate::boot::login::SshProbe;
 use crate::boot::machine::Running;
 use crate::failure::{Class, Failure, Leftover};
 
 /// How much of the console is shown when a boot fails.
 const SHOWN: usize = 40;
 /// Nobody is let in, and QEMU runs.
-pub(super) fn gave_up(machine: &Running, door: &Door<'_>, waited: Option<Duration>) -> Failure {
+pub(super) fn gave_up(machine: &Running, door: &SshProbe<'_>, waited: Option<Duration>) -> Failure {
     let lines = machine.console.lines();
     let answer = door.answer();
     let diagnosis = diagnosis::diagnose(&Evidence {
@@ -28,7 +28,7 @@ pub(super) fn gave_up(machine: &Running, door: &Door<'_>, waited: Option<Duratio
 }
 
 /// QEMU ended before anybody was let in.
-pub(super) fn ended(machine: &Running, door: &Door<'_>, status: ExitStatus) -> Failure {
+pub(super) fn ended(machine: &Running, door: &SshProbe<'_>, status: ExitStatus) -> Failure {
     if status.success() {
         let failure = gave_up(machine, door, None);
         return failure.context("the machine switched itself off");

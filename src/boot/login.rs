@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::boot::leash::leashed;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ pub struct Login {
 
 /// A door that can be knocked at.
 #[derive(Debug)]
-pub(super) struct Door<'a> {
+pub(super) struct SshProbe<'a> {
     ssh: &'a Path,
     login: &'a Login,
     port: u16,
@@ -52,16 +52,16 @@ pub(super) struct Door<'a> {
 
 /// How knocking ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Knocked {
+pub(super) enum ProbeResult {
     /// Somebody is let in.
-    In,
+    LoggedIn,
     /// The server is there, and does not want this key.
     Refused,
     /// The port is not one of this machine.
-    Nowhere,
+    NotLocal,
 }
 
-impl<'a> Door<'a> {
+impl<'a> SshProbe<'a> {
     /// At `port` of this machine; `published` when it is an engine that opens it.
     pub(super) fn new(ssh: &'a Path, login: &'a Login, (port, published): (u16, bool)) -> Self {
         Self {
@@ -80,21 +80,21 @@ impl<'a> Door<'a> {
     }
 
     /// Knocks until the answer is clear.
-    pub(super) async fn knock(&self) -> io::Result<Knocked> {
-        if self.published && at_most(OPENS, self.opens()).await.is_none() {
-            return Ok(Knocked::Nowhere);
+    pub(super) async fn poll(&self) -> io::Result<ProbeResult> {
+        if self.published && timeout(OPENS, self.opens()).await.is_none() {
+            return Ok(ProbeResult::NotLocal);
         }
         let mut refusals = 0;
         loop {
-            let answer = match at_most(ATTEMPT, self.attempt()).await.transpose()? {
-                Some(None) => return Ok(Knocked::In),
+            let answer = match timeout(ATTEMPT, self.attempt()).await.transpose()? {
+                Some(None) => return Ok(ProbeResult::LoggedIn),
                 Some(Some(answer)) => answer,
                 None => format!("no answer within {} s", ATTEMPT.as_secs()),
             };
             refusals = if is_refusal(&answer) { refusals + 1 } else { 0 };
             *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             if refusals >= REFUSALS {
-                return Ok(Knocked::Refused);
+                return Ok(ProbeResult::Refused);
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::boot::console::Console;
-use crate::boot::container::Contained;
+use crate::boot::container::ContainerQemu;
 use crate::boot::keyboard::Keyboard;
 use crate::boot::process::Process;
 use crate::cancel::Cancel;
@@ -18,20 +18,20 @@ const COMPLAINTS: usize = 16 * 1024;
 
 /// Where QEMU runs.
 #[derive(Debug)]
-pub(super) enum Body {
+pub(super) enum QemuBackend {
     /// A process of this host.
     Process(Process),
     /// A container.
-    Contained(Contained),
+    Container(ContainerQemu),
 }
 
 /// Something that came out of it.
 #[derive(Debug)]
-pub(super) enum Piece {
+pub(super) enum QemuOutput {
     /// From the machine.
     Console(Vec<u8>),
     /// From QEMU itself.
-    Complaint(Vec<u8>),
+    Stderr(Vec<u8>),
     /// QEMU ended.
     Ended(ExitStatus),
 }
@@ -39,7 +39,7 @@ pub(super) enum Piece {
 /// A machine that runs.
 #[derive(Debug)]
 pub(super) struct Running {
-    body: Body,
+    body: QemuBackend,
     complaints: Vec<u8>,
     /// What it wrote so far; nothing when a user's terminal has it.
     pub(super) console: Console,
@@ -48,7 +48,7 @@ pub(super) struct Running {
 
 /// What happened next.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum BootEvent {
     /// These lines appeared on the console.
     Lines(Vec<String>),
     /// QEMU ended.
@@ -56,7 +56,7 @@ pub(super) enum Step {
 }
 
 impl Running {
-    pub(super) fn new(body: Body, events: &Events) -> Self {
+    pub(super) fn new(body: QemuBackend, events: &Events) -> Self {
         Self {
             body,
             complaints: Vec::new(),
@@ -66,28 +66,28 @@ impl Running {
     }
 
     /// Waits for the next piece. May be dropped at any time.
-    pub(super) async fn piece(&mut self) -> Result<Piece, Failure> {
+    pub(super) async fn piece(&mut self) -> Result<QemuOutput, Failure> {
         match &mut self.body {
-            Body::Process(process) => process.piece().await,
-            Body::Contained(contained) => contained.piece().await,
+            QemuBackend::Process(process) => process.piece().await,
+            QemuBackend::Container(contained) => contained.piece().await,
         }
     }
 
     /// What leads to the console, where no terminal of a user has it.
     pub(super) fn keyboard(&self) -> Option<Keyboard> {
         match &self.body {
-            Body::Process(_) => None,
-            Body::Contained(contained) => Some(contained.keyboard()),
+            QemuBackend::Process(_) => None,
+            QemuBackend::Container(contained) => Some(contained.keyboard()),
         }
     }
 
     /// Waits for the next thing to happen. May be dropped at any time.
-    pub(super) async fn step(&mut self) -> Result<Step, Failure> {
+    pub(super) async fn step(&mut self) -> Result<BootEvent, Failure> {
         loop {
             match self.piece().await? {
-                Piece::Console(bytes) => return Ok(Step::Lines(self.wrote(&bytes))),
-                Piece::Complaint(bytes) => self.complained(&bytes),
-                Piece::Ended(status) => return Ok(Step::Ended(status)),
+                QemuOutput::Console(bytes) => return Ok(BootEvent::Lines(self.wrote(&bytes))),
+                QemuOutput::Stderr(bytes) => self.complained(&bytes),
+                QemuOutput::Ended(status) => return Ok(BootEvent::Ended(status)),
             }
         }
     }
@@ -109,7 +109,7 @@ impl Running {
     /// Reads on until QEMU ends.
     pub(super) async fn ended(&mut self) -> Result<ExitStatus, Failure> {
         loop {
-            if let Step::Ended(status) = self.step().await? {
+            if let BootEvent::Ended(status) = self.step().await? {
                 return Ok(status);
             }
         }
@@ -131,11 +131,11 @@ impl Running {
     /// Ends QEMU, and waits until it has; what could not be removed.
     pub(super) async fn stop(mut self, cancel: &Cancel) -> Option<Leftover> {
         match self.body {
-            Body::Contained(contained) => return contained.remove(cancel).await,
-            Body::Process(ref process) => process.terminate(),
+            QemuBackend::Container(contained) => return contained.remove(cancel).await,
+            QemuBackend::Process(ref process) => process.terminate(),
         }
         if cancel.bounded(PATIENCE, self.ended()).await.is_none()
-            && let Body::Process(process) = &mut self.body
+            && let QemuBackend::Process(process) = &mut self.body
         {
             process.kill().await;
         }

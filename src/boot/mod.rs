@@ -33,7 +33,7 @@ pub use tools::host_lacks;
 
 /// What shall be booted, and how.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct BootRequest {
     /// The image, absolute; compressed or not.
     pub image: PathBuf,
     /// A directory for what needs disk for the time of the run.

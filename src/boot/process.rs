@@ -8,9 +8,9 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-use crate::boot::Request;
+use crate::boot::BootRequest;
 use crate::boot::leash::leashed;
-use crate::boot::machine::Piece;
+use crate::boot::machine::QemuOutput;
 use crate::boot::qemu::{self, Serial};
 use crate::boot::tools::Qemu;
 use crate::failure::{Failure, OrFail as _};
@@ -28,7 +28,7 @@ impl Process {
     /// Starts QEMU. To be called on the main thread: see [`leashed`].
     pub(super) fn start(
         machine: &qemu::Machine,
-        (request, qemu): (&Request, &Qemu),
+        (request, qemu): (&BootRequest, &Qemu),
     ) -> Result<Self, Failure> {
         let mut command = leashed(&qemu.program);
         // QEMU's own temporary file, nameless as soon as it is made, may grow as large as the image.
@@ -59,23 +59,23 @@ impl Process {
     }
 
     /// What comes next. May be dropped at any time.
-    pub(super) async fn piece(&mut self) -> Result<Piece, Failure> {
+    pub(super) async fn piece(&mut self) -> Result<QemuOutput, Failure> {
         let (mut out, mut err) = ([0; 4096], [0; 1024]);
         loop {
             // Its last words are read before its end is told.
             if let (Some(status), None, None) = (self.status, &self.out, &self.err) {
-                return Ok(Piece::Ended(status));
+                return Ok(QemuOutput::Ended(status));
             }
             tokio::select! {
                 biased;
                 n = read(&mut self.out, &mut out), if self.out.is_some() => {
                     if n > 0 {
-                        return Ok(Piece::Console(out.get(..n).unwrap_or_default().to_vec()));
+                        return Ok(QemuOutput::Console(out.get(..n).unwrap_or_default().to_vec()));
                     }
                 }
                 n = read(&mut self.err, &mut err), if self.err.is_some() => {
                     if n > 0 {
-                        return Ok(Piece::Complaint(err.get(..n).unwrap_or_default().to_vec()));
+                        return Ok(QemuOutput::Stderr(err.get(..n).unwrap_or_default().to_vec()));
                     }
                 }
                 ended = self.child.wait(), if self.status.is_none() => {

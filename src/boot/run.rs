@@ -8,18 +8,18 @@ use crate::boot::container::{self, Emulator};
 use crate::boot::diagnosis;
 use crate::boot::disk::{self, Disk};
 use crate::boot::ending::{command_ended, ended, gave_up, given_back};
-use crate::boot::login::{Door, Knocked};
-use crate::boot::machine::{Body, Running, Step};
+use crate::boot::login::{SshProbe, ProbeResult};
+use crate::boot::machine::{QemuBackend, Running, BootEvent};
 use crate::boot::port::port;
 use crate::boot::process::Process;
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::tools::{self, Tools};
-use crate::boot::{Login, Request};
+use crate::boot::{Login, BootRequest};
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
-use crate::waiting::Countdown;
-use crate::waiting::at_most;
+use crate::waiting::ActiveTimer;
+use crate::waiting::timeout;
 
 /// What may still come after the line that tells the failure, and tell more.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ const NO_PORT: &str =
 /// What every step needs.
 #[derive(Clone, Copy)]
 pub(super) struct Boot<'a> {
-    pub(super) request: &'a Request,
+    pub(super) request: &'a BootRequest,
     tools: &'a Tools,
     pub(super) emulator: Option<&'a Emulator>,
     pub(super) cancel: &'a Cancel,
@@ -40,12 +40,12 @@ pub(super) struct Boot<'a> {
 }
 
 /// Looks for everything that booting takes besides the image, QEMU itself when it is the host's.
-pub fn preflight(request: &Request, on_host: bool) -> Result<(), Failure> {
+pub fn preflight(request: &BootRequest, on_host: bool) -> Result<(), Failure> {
     tools::find(request, on_host).map(drop)
 }
 
 /// Looks for everything that booting takes, QEMU itself when it is the host's.
-pub fn look(request: &Request, on_host: bool) -> Result<(), Failure> {
+pub fn look(request: &BootRequest, on_host: bool) -> Result<(), Failure> {
     both(
         disk::open_image(&request.image),
         preflight(request, on_host),
@@ -59,7 +59,7 @@ pub fn look(request: &Request, on_host: bool) -> Result<(), Failure> {
 /// A failure of class [`Class::Build`] is the image's: it does not boot or lets nobody in.
 /// To be awaited on the main thread: QEMU ends with the thread that started it.
 pub async fn boot(
-    request: &Request,
+    request: &BootRequest,
     emulator: Option<&Emulator>,
     (cancel, events): (&Cancel, &Events),
 ) -> Result<(), Failure> {
@@ -77,7 +77,7 @@ pub async fn boot(
         .or_environment(format!("make {}", request.scratch.display()))?;
     match &request.login {
         Some(login) => Box::pin(boot.until_login(&disk, login)).await,
-        None => Box::pin(boot.attended(&disk)).await,
+        None => Box::pin(boot.run_console(&disk)).await,
     }
 }
 
@@ -87,9 +87,9 @@ fn both<A, B>(a: Result<A, Failure>, b: Result<B, Failure>) -> Result<(A, B), Fa
         (Ok(a), Ok(b)) => Ok((a, b)),
         (Ok(_), Err(failure)) | (Err(failure), Ok(_)) => Err(failure),
         (Err(mut failure), Err(mut other)) => {
-            let more = std::mem::take(&mut other.also);
-            failure.also.push(other);
-            failure.also.extend(more);
+            let more = std::mem::take(&mut other.others);
+            failure.others.push(other);
+            failure.others.extend(more);
             Err(failure)
         }
     }
@@ -125,7 +125,7 @@ impl Boot<'_> {
             (Some(emulator), _) => {
                 let what = (self.request, disk, serial);
                 let talk = (self.cancel, self.events);
-                Body::Contained(container::start(emulator, what, port, talk).await?)
+                QemuBackend::Container(container::start(emulator, what, port, talk).await?)
             }
             (None, Some(qemu)) => {
                 let machine = Machine {
@@ -137,7 +137,7 @@ impl Boot<'_> {
                     ssh: port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
                     serial,
                 };
-                Body::Process(Process::start(&machine, (self.request, qemu))?)
+                QemuBackend::Process(Process::start(&machine, (self.request, qemu))?)
             }
             (None, None) => return Err(Failure::environment("QEMU is not on this machine")),
         };
@@ -150,7 +150,7 @@ impl Boot<'_> {
         };
         let mut machine = Box::pin(self.start(disk, (Some(port), Serial::Pipe))).await?;
         let published = self.emulator.is_some();
-        let door = Door::new(ssh, login, (port, published));
+        let door = SshProbe::new(ssh, login, (port, published));
         let outcome = Box::pin(self.enter(&mut machine, &door, login)).await;
         given_back(outcome, machine.stop(self.cancel).await)
     }
@@ -159,7 +159,7 @@ impl Boot<'_> {
     async fn enter(
         &self,
         machine: &mut Running,
-        door: &Door<'_>,
+        door: &SshProbe<'_>,
         login: &Login,
     ) -> Result<(), Failure> {
         let wait = Box::pin(self.wait(machine, door, login.timeout));
@@ -183,11 +183,11 @@ impl Boot<'_> {
     async fn wait(
         &self,
         machine: &mut Running,
-        door: &Door<'_>,
-        timeout: Duration,
+        door: &SshProbe<'_>,
+        limit: Duration,
     ) -> Result<(), Failure> {
-        let mut knocking = Box::pin(door.knock());
-        let mut left = Countdown::of(timeout);
+        let mut knocking = Box::pin(door.poll());
+        let mut left = ActiveTimer::of(limit);
         let mut is_over = false;
         loop {
             let step = tokio::select! {
@@ -195,19 +195,19 @@ impl Boot<'_> {
                 biased;
                 () = self.cancel.cancelled() => return Err(Failure::interrupted()),
                 knocked = &mut knocking => match knocked.or_environment("run ssh")? {
-                    Knocked::In => return Ok(()),
-                    Knocked::Refused => return Err(gave_up(machine, door, None)),
-                    Knocked::Nowhere => return Err(self.elsewhere()),
+                    ProbeResult::LoggedIn => return Ok(()),
+                    ProbeResult::Refused => return Err(gave_up(machine, door, None)),
+                    ProbeResult::NotLocal => return Err(self.elsewhere()),
                 },
                 () = left.is_up() => {
-                    let waited = (!is_over).then_some(timeout);
+                    let waited = (!is_over).then_some(limit);
                     return Err(gave_up(machine, door, waited));
                 }
                 step = machine.step() => step?,
             };
             match step {
-                Step::Ended(status) => return Err(ended(machine, door, status)),
-                Step::Lines(lines) if !is_over => {
+                BootEvent::Ended(status) => return Err(ended(machine, door, status)),
+                BootEvent::Lines(lines) if !is_over => {
                     // The prompt of a boot loader that gave up is a line without an end.
                     let prompt = machine.console.unfinished();
                     is_over = lines
@@ -218,7 +218,7 @@ impl Boot<'_> {
                         left.shorten(LAST_WORDS);
                     }
                 }
-                Step::Lines(_) => {}
+                BootEvent::Lines(_) => {}
             }
         }
     }
@@ -239,7 +239,7 @@ impl Boot<'_> {
         &self,
         machine: &mut Running,
         mut ssh: tokio::process::Command,
-        timeout: Duration,
+        limit: Duration,
     ) -> Result<(), Failure> {
         self.events.emit(Event::TerminalGiven);
         let mut ssh = ssh
@@ -255,14 +255,14 @@ impl Boot<'_> {
                     status = ssh.wait() => return status.or_environment("wait for ssh"),
                     // ssh notices by itself that the machine is gone.
                     step = machine.step(), if !qemu_ended => {
-                        qemu_ended = matches!(step?, Step::Ended(_));
+                        qemu_ended = matches!(step?, BootEvent::Ended(_));
                     }
                 }
             }
         };
-        let ran = self.cancel.race(at_most(timeout, ran)).await?;
+        let ran = self.cancel.race(timeout(limit, ran)).await?;
         let Some(status) = ran else {
-            let seconds = timeout.as_secs();
+            let seconds = limit.as_secs();
             return Err(Failure::message(
                 Class::Build,
                 format!("the command did not end within {seconds} s"),
@@ -274,11 +274,11 @@ impl Boot<'_> {
 
     /// Has the machine switch itself off. One that does not is no failure: it changed nothing that
     /// is kept.
-    async fn switch_off(&self, machine: &mut Running, door: &Door<'_>) -> Result<(), Failure> {
+    async fn switch_off(&self, machine: &mut Running, door: &SshProbe<'_>) -> Result<(), Failure> {
         let mut poweroff = door.run("poweroff");
         poweroff.stdout(Stdio::null()).stderr(Stdio::null());
         let mut ssh = poweroff.spawn().or_environment("start ssh")?;
-        let off = at_most(SWITCH_OFF, machine.ended());
+        let off = timeout(SWITCH_OFF, machine.ended());
         if self.cancel.race(off).await?.is_none() {
             self.events
                 .warn("the machine did not switch itself off within 30 s: QEMU was stopped");

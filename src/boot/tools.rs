@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::boot::Request;
+use crate::boot::BootRequest;
 use crate::boot::qemu::Architecture;
 use crate::failure::{Class, Failure, OrFail as _};
 use crate::plain_file;
@@ -39,7 +39,7 @@ pub(super) struct Tools {
 
 /// Why this host cannot boot the image itself; `None` when it can. What the user named wrongly is
 /// no such reason.
-pub fn host_lacks(request: &Request) -> Option<Failure> {
+pub fn host_lacks(request: &BootRequest) -> Option<Failure> {
     let mut missing = Vec::new();
     qemu(request, &mut missing);
     missing.retain(|failure| failure.class == Class::Environment);
@@ -48,7 +48,7 @@ pub fn host_lacks(request: &Request) -> Option<Failure> {
 
 /// Finds what `request` needs, QEMU itself when it is the host's; everything that is missing is told
 /// at once.
-pub(super) fn find(request: &Request, on_host: bool) -> Result<Tools, Failure> {
+pub(super) fn find(request: &BootRequest, on_host: bool) -> Result<Tools, Failure> {
     let mut missing = Vec::new();
     let qemu = if on_host {
         qemu(request, &mut missing)
@@ -73,11 +73,11 @@ pub(super) fn find(request: &Request, on_host: bool) -> Result<Tools, Failure> {
 fn together(missing: Vec<Failure>) -> Option<Failure> {
     let mut missing = missing.into_iter();
     let mut first = missing.next()?;
-    first.also.extend(missing);
+    first.others.extend(missing);
     Some(first)
 }
 
-fn qemu(request: &Request, missing: &mut Vec<Failure>) -> Option<Qemu> {
+fn qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<Qemu> {
     let architecture = request.architecture;
     let name = format!("qemu-system-{}", architecture.name());
     let found = program(&name, &request.path);
@@ -111,7 +111,7 @@ fn program(name: &str, path: &OsStr) -> Option<PathBuf> {
 }
 
 /// The firmware that was named, or the one that a package brought.
-fn firmware(request: &Request) -> Result<Option<PathBuf>, Failure> {
+fn firmware(request: &BootRequest) -> Result<Option<PathBuf>, Failure> {
     if let Some(named) = named_firmware(request)? {
         return Ok(Some(named));
     }
@@ -126,7 +126,7 @@ fn firmware(request: &Request) -> Result<Option<PathBuf>, Failure> {
     })
 }
 
-fn named_firmware(request: &Request) -> Result<Option<PathBuf>, Failure> {
+fn named_firmware(request: &BootRequest) -> Result<Option<PathBuf>, Failure> {
     if let Some(named) = &request.firmware {
         let file = plain_file::open(named);
         file.or_usage(format!("open the firmware {}", named.display()))?;
@@ -148,8 +148,8 @@ mod tests {
     use super::*;
     use crate::boot::Login;
 
-    fn request() -> Request {
-        Request {
+    fn request() -> BootRequest {
+        BootRequest {
             image: "/nowhere.img".into(),
             scratch: "/nowhere".into(),
             architecture: Architecture::Aarch64,
@@ -167,15 +167,15 @@ mod tests {
         assert_eq!(failure.class, Class::Environment);
         assert!(failure.to_string().contains("qemu-system-aarch64"));
         assert!(failure.hints[0].contains("qemu-system-arm"), "{failure:?}");
-        assert_eq!(failure.also.len(), 1);
-        assert!(failure.also[0].to_string().contains("/nowhere/u-boot.bin"));
+        assert_eq!(failure.others.len(), 1);
+        assert!(failure.others[0].to_string().contains("/nowhere/u-boot.bin"));
     }
 
     #[test]
     fn a_firmware_that_is_not_there_is_no_reason_for_another_qemu() {
         let lacks = host_lacks(&request()).unwrap();
         assert!(lacks.to_string().contains("qemu-system-aarch64"));
-        assert!(lacks.also.is_empty(), "{lacks:?}");
+        assert!(lacks.others.is_empty(), "{lacks:?}");
         let failure = find(&request(), false).unwrap_err();
         assert_eq!(failure.class, Class::Usage, "{failure:?}");
     }
@@ -186,7 +186,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let named = Request {
+        let named = BootRequest {
             firmware: Some(pipe.clone()),
             login: Some(Login {
                 key: Some(pipe.clone()),
@@ -197,7 +197,7 @@ mod tests {
             ..request()
         };
         let failure = find(&named, false).unwrap_err();
-        let told = failure.also.iter().chain([&failure]);
+        let told = failure.others.iter().chain([&failure]);
         let told = told.filter(|failure| failure.class == Class::Usage);
         let told: Vec<String> = told.map(ToString::to_string).collect();
         assert!(told.iter().all(|text| text.contains("not a plain file")));

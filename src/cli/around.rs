@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Build, EmulationChoice, Subject};
+use super::{Build, EmulationChoice, ConfigArgs};
 
 /// `sdbuild init`.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ pub enum Template {
 pub struct Check {
     /// What it is about.
     #[command(flatten)]
-    pub subject: Subject,
+    pub subject: ConfigArgs,
 
     /// One JSON object instead of lines.
     #[arg(long)]
@@ -115,12 +115,12 @@ pub struct Settings {
 pub struct Completions {
     /// The shell.
     #[arg(value_enum)]
-    pub shell: Shell,
+    pub shell: CompletionShell,
 }
 
 /// A shell that completes words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
+pub enum CompletionShell {
     /// GNU Bash with bash-completion.
     Bash,
     /// Z shell.

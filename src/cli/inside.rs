@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::{Build, EmulationChoice, Subject};
+use super::{Build, EmulationChoice, ConfigArgs};
 
 /// `sdbuild shell`.
 #[derive(Debug, Args)]
-pub struct Inside {
+pub struct Shell {
     /// Whose environment: a derivation's store path, or the name of one that failed in an earlier build
     /// [default: that of nix-build, in the configuration's directory].
     pub derivation: Option<String>,
@@ -17,7 +17,7 @@ pub struct Inside {
 
     /// What it is about.
     #[command(flatten)]
-    pub subject: Subject,
+    pub subject: ConfigArgs,
 
     /// How aarch64 programs run on this machine, as for build [default: auto].
     #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
@@ -36,7 +36,7 @@ pub struct Inside {
     pub trusted_public_keys: Option<String>,
 }
 
-impl Inside {
+impl Shell {
     /// The build that has the same builder.
     pub fn build(&self) -> Build {
         Build {

@@ -6,7 +6,7 @@ use clap::Args;
 
 /// What `build`, `check` and `shell` are about.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Subject {
+pub struct ConfigArgs {
     /// The NixOS configuration; its directory goes along [default: ./sd-card.nix].
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,

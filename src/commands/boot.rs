@@ -1,6 +1,6 @@
 //! `sdbuild boot`: resolve, find QEMU here or see to one in a container, boot, report.
 
-use crate::boot::{self, Architecture, Login, Request};
+use crate::boot::{self, Architecture, Login, BootRequest};
 use crate::cli;
 use crate::failure::{Class, Failure};
 use crate::pipeline::{self, Context};
@@ -13,27 +13,27 @@ pub async fn run(
     env: &Environment,
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
-    let bench = Bench::new(settings::Boot::resolve(args, env)?);
+    let bench = BootPlan::new(settings::Boot::resolve(args, env)?);
     // Before anything is fetched for it.
     boot::look(&bench.request, bench.on_host())?;
     bench.ready(context).await?.boot((ui, context)).await
 }
 
 /// What will be booted, and whose QEMU shall do it.
-pub(super) struct Bench {
-    request: Request,
+pub(super) struct BootPlan {
+    request: BootRequest,
     common: settings::Common,
     emulator: Emulator,
 }
 
 /// The same, when everything that it takes is there.
-pub(super) struct Ready {
+pub(super) struct PreparedBoot {
     /// What will be booted.
-    pub(super) request: Request,
-    emulator: Option<pipeline::Emulator>,
+    pub(super) request: BootRequest,
+    emulator: Option<pipeline::QemuEngine>,
 }
 
-impl Bench {
+impl BootPlan {
     /// What the settings ask for.
     pub(super) fn new(settings: settings::Boot) -> Self {
         let (common, emulator) = (settings.common.clone(), settings.emulator);
@@ -62,7 +62,7 @@ impl Bench {
     }
 
     /// Sees to QEMU: fetches what is fetched.
-    pub(super) async fn ready(self, context: &Context) -> Result<Ready, Failure> {
+    pub(super) async fn ready(self, context: &Context) -> Result<PreparedBoot, Failure> {
         let emulator = if self.on_host() {
             None
         } else {
@@ -71,11 +71,11 @@ impl Bench {
                     .events
                     .notice(format!("{lacks}: booting in a container"));
             }
-            let ready = pipeline::Emulator::ready(&self.common, wants_port(&self.request), context);
+            let ready = pipeline::QemuEngine::prepare(&self.common, wants_port(&self.request), context);
             let ready = Box::pin(ready).await;
             Some(ready.map_err(|failure| self.neither(failure))?)
         };
-        Ok(Ready {
+        Ok(PreparedBoot {
             request: self.request,
             emulator,
         })
@@ -85,7 +85,7 @@ impl Bench {
     fn neither(&self, failure: Failure) -> Failure {
         match boot::host_lacks(&self.request) {
             Some(mut lacks) if self.is_auto() && failure.class == Class::Environment => {
-                lacks.also.push(failure.context("boot in a container"));
+                lacks.others.push(failure.context("boot in a container"));
                 lacks
             }
             _ => failure,
@@ -93,7 +93,7 @@ impl Bench {
     }
 }
 
-impl Ready {
+impl PreparedBoot {
     /// Boots it.
     pub(super) async fn boot(self, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
         let talk = (&context.cancel, &context.events);
@@ -114,13 +114,13 @@ impl Ready {
 }
 
 /// Whether the user wants a port that leads to the machine. The console's is a gift where there can be one.
-fn wants_port(request: &Request) -> bool {
+fn wants_port(request: &BootRequest) -> bool {
     request.login.is_some() || request.port.is_some()
 }
 
 /// What the settings ask for, in the words of the room that does it.
-fn request(settings: settings::Boot) -> Request {
-    Request {
+fn request(settings: settings::Boot) -> BootRequest {
+    BootRequest {
         image: settings.image,
         scratch: settings.common.cache_dir,
         architecture: match settings.system {
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_port_that_was_asked_for_is_not_forgotten_at_the_console() {
-        let request = |login: Option<Login>, port| Request {
+        let request = |login: Option<Login>, port| BootRequest {
             image: "/nowhere.img".into(),
             scratch: "/nowhere".into(),
             architecture: Architecture::Aarch64,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::commands::boot::{Bench, Ready};
+use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::{self, dry_run};
 use crate::event::{Event, Timings};
 use crate::failure::{Class, Failure};
@@ -30,27 +30,27 @@ pub async fn run(
             ui.result(&image.path.to_string_lossy())
         }
     };
-    let asker = Asker {
-        tell: &tell,
-        goes: None,
+    let asker = BuildOutput {
+        report: &tell,
+        keep_hint: None,
     };
     let built = Box::pin(build(settings, env, (ui, context, &asker))).await;
     built.map_err(|failure| with_shell(failure, args))
 }
 
 /// Who wants the image.
-pub(super) struct Asker<'a> {
+pub(super) struct BuildOutput<'a> {
     /// How it is told of.
-    pub(super) tell: &'a dyn Fn(&Image) -> Result<(), Failure>,
+    pub(super) report: &'a dyn Fn(&Image) -> Result<(), Failure>,
     /// How to have one that stays, as a hint, when this one goes with the command.
-    pub(super) goes: Option<&'static str>,
+    pub(super) keep_hint: Option<&'static str>,
 }
 
 /// Builds the image, tells of it, and boots it when the settings say so.
 pub(super) async fn build(
     settings: settings::Build,
     env: &Environment,
-    (ui, context, asker): (&Ui, &Context, &Asker<'_>),
+    (ui, context, asker): (&Ui, &Context, &BuildOutput<'_>),
 ) -> Result<(), Failure> {
     let boot = boot_test(&settings, env, context).await?;
     let timings = Timings::default();
@@ -68,11 +68,11 @@ pub(super) async fn build(
     let image = &done.image;
     context.events.notice(format!(
         "{} in {} (SHA-256 {})",
-        ui::words::bytes(image.size),
+        ui::words::human_bytes(image.size),
         image.path.display(),
         hex::encode(image.sha256)
     ));
-    let told = (asker.tell)(image);
+    let told = (asker.report)(image);
     let path = image.path.clone();
     // What could not be removed weighs more than a result that nobody could be told.
     done.all_given_back().and(told)?;
@@ -82,7 +82,7 @@ pub(super) async fn build(
             let login = ready.request.login.as_ref();
             let key = login.and_then(|login| login.key.clone());
             let booted = Box::pin(ready.boot((ui, context))).await;
-            booted.map_err(|failure| not_booted(failure, &path, (key.as_deref(), asker.goes)))
+            booted.map_err(|failure| not_booted(failure, &path, (key.as_deref(), asker.keep_hint)))
         }
         None => Ok(()),
     }
@@ -134,7 +134,7 @@ async fn boot_test(
     settings: &settings::Build,
     env: &Environment,
     context: &Context,
-) -> Result<Option<Ready>, Failure> {
+) -> Result<Option<PreparedBoot>, Failure> {
     if !settings.boot_test {
         return Ok(None);
     }
@@ -153,7 +153,7 @@ async fn boot_test(
     };
     let boot = settings::Boot::with(settings.common.clone(), &args, env)?;
     let ready = async {
-        let bench = Bench::new(boot);
+        let bench = BootPlan::new(boot);
         bench.preflight()?;
         bench.ready(context).await
     };

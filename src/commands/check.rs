@@ -51,7 +51,7 @@ fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure
         (None, 1) => "there is a trap in the configuration".to_owned(),
         (None, n) => format!("there are {n} traps in the configuration"),
     };
-    Err(Failure::message(Class::Trap, text))
+    Err(Failure::message(Class::CheckFailed, text))
 }
 
 fn as_json(checked: &Checked) -> Result<String, Failure> {
@@ -127,7 +127,7 @@ mod tests {
     fn only_a_trap_fails_and_an_evaluation_that_does_weighs_more() {
         assert!(verdict(&[finding(Severity::Note)], None).is_ok());
         let trap = [finding(Severity::Trap)];
-        assert_eq!(verdict(&trap, None).unwrap_err().class, Class::Trap);
+        assert_eq!(verdict(&trap, None).unwrap_err().class, Class::CheckFailed);
         let broken = verdict(&trap, Some(Failure::usage("no such option"))).unwrap_err();
         assert_eq!(broken.class, Class::Usage);
     }

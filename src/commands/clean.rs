@@ -27,7 +27,7 @@ pub async fn run(
     let total: u64 = items.iter().filter_map(|item| item.size).sum();
     context
         .events
-        .notice(format!("{} in all", ui::words::bytes(total)));
+        .notice(format!("{} in all", ui::words::human_bytes(total)));
     if settings.dry_run {
         return Ok(());
     }
@@ -41,7 +41,7 @@ pub async fn run(
 }
 
 fn line(item: &Item) -> String {
-    let size = item.size.map(ui::words::bytes).unwrap_or_default();
+    let size = item.size.map(ui::words::human_bytes).unwrap_or_default();
     let name = ui::sanitize(&item.name);
     format!("{:<10} {name:<60} {size:>8}", item.kind)
         .trim_end()

@@ -10,9 +10,9 @@ use crate::ui::Ui;
 /// Writes the shell's script to standard output.
 pub fn run(args: &cli::Completions, ui: &Ui) -> Result<(), Failure> {
     let shell = match args.shell {
-        cli::Shell::Bash => Shell::Bash,
-        cli::Shell::Zsh => Shell::Zsh,
-        cli::Shell::Fish => Shell::Fish,
+        cli::CompletionShell::Bash => Shell::Bash,
+        cli::CompletionShell::Zsh => Shell::Zsh,
+        cli::CompletionShell::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
     generate(shell, &mut offered(), "sdbuild", &mut script);

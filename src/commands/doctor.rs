@@ -20,9 +20,9 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let build = cli::Build {
-        subject: cli::Subject {
+        subject: cli::ConfigArgs {
             config: args.config.clone(),
-            ..cli::Subject::default()
+            ..cli::ConfigArgs::default()
         },
         ..cli::Build::default()
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::failure::{Class, Failure, OrFail as _};
-use crate::flash::{self, Allowed, Disk, Prepared, Request, Source, State, Survey, Tree};
+use crate::flash::{self, Allowed, Disk, PreparedFlash, FlashRequest, Source, SharedWriteState, DiskInventory, SysRoot};
 use crate::pipeline::Context;
 use crate::ui::{self, Ui, words};
 
@@ -21,8 +21,8 @@ pub async fn run(args: &cli::Flash, (ui, context): (&Ui, &Context)) -> Result<()
         return list(&source, (ui, context));
     };
     let named = format!("{named} to {}", device.display());
-    let (state, image) = (State::new(), args.image.clone());
-    let request = Request {
+    let (state, image) = (SharedWriteState::new(), args.image.clone());
+    let request = FlashRequest {
         device: device.clone(),
         allowed: Allowed {
             fixed: args.allow_fixed,
@@ -53,7 +53,7 @@ pub async fn run(args: &cli::Flash, (ui, context): (&Ui, &Context)) -> Result<()
     Ok(())
 }
 
-fn write(prepared: Prepared, context: &Context, state: &State) -> Result<String, Failure> {
+fn write(prepared: PreparedFlash, context: &Context, state: &SharedWriteState) -> Result<String, Failure> {
     let node = prepared.disk.node();
     prepared.run((&context.cancel, &context.events, state))?;
     Ok(node)
@@ -109,7 +109,7 @@ async fn agreed(yes: bool, lost: &[String], (ui, context): (&Ui, &Context)) -> R
 
 /// The disks that an image can go to.
 fn list(source: &Source, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
-    let survey = Survey::take(&Tree::here(), &source.path);
+    let survey = DiskInventory::take(&SysRoot::here(), &source.path);
     let mut found = survey.candidates().peekable();
     if found.peek().is_none() {
         context
@@ -141,7 +141,7 @@ fn line(disk: &Disk, source: &Source) -> String {
     if !disk.holders.is_empty() {
         notes.push(format!("in use by {}", disk.holders.join(", ")));
     }
-    let size = words::bytes(disk.size);
+    let size = words::human_bytes(disk.size);
     let (node, model) = (disk.node(), &disk.model);
     let line = format!(
         "{node:<14} {size:>7}  {:<6} {model:<28} {}",

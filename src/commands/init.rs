@@ -7,7 +7,7 @@ use crate::failure::{Failure, OrFail as _};
 use crate::pipeline::{self, Context};
 use crate::plain_file;
 use crate::settings::{self, Common, Environment};
-use crate::template::{self, Blanks, PublicKey, Wifi};
+use crate::template::{self, TemplateValues, PublicKey, Wifi};
 use crate::ui::{self, Hidden, Ui};
 
 /// A passphrase has 63 characters.
@@ -27,7 +27,7 @@ pub async fn run(
             .hint("it has letters, digits and `-` inside, 63 at most")
     })?;
     template::is_free(&settings.config)?;
-    let blanks = Blanks {
+    let blanks = TemplateValues {
         keys: Box::pin(keys(&settings, env, (ui, context))).await?,
         host_name,
         time_zone: template::time_zone(Path::new("/etc")),
@@ -37,7 +37,7 @@ pub async fn run(
     if args.dir.is_some() {
         template::make_dir(&settings.config, settings.owner)?;
     }
-    template::write(&settings.config, &template::fill(&blanks), settings.owner)?;
+    template::write(&settings.config, &template::render(&blanks), settings.owner)?;
     tell(&blanks, context);
     ui.result(&ui::sanitize(&settings.config.to_string_lossy()).replace('\n', "\\n"))
 }
@@ -145,7 +145,7 @@ async fn asked(network: &str, (ui, context): (&Ui, &Context)) -> Result<String, 
     answer?.or_internal("ask")?
 }
 
-fn tell(blanks: &Blanks, context: &Context) {
+fn tell(blanks: &TemplateValues, context: &Context) {
     let events = &context.events;
     let zone = blanks.time_zone.as_deref();
     let zone = zone.unwrap_or("not known here: look at time.timeZone");

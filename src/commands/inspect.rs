@@ -6,14 +6,14 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{self, Look};
+use crate::cli::{self, InspectCommand};
 use crate::failure::{Failure, OrFail as _};
 use crate::image::boot::LoaderKind;
 use crate::image::files::{Entry, EntryKind};
 use crate::image::place::Place;
 use crate::image::report::{Layout, Slot, VERSION};
-use crate::image::table::Kind;
-use crate::image::{self, Compression, Error, How, Opened, Report};
+use crate::image::table::TableKind;
+use crate::image::{self, Compression, Error, OpenOptions, OpenedImage, Report};
 use crate::pipeline::Context;
 use crate::settings::{Common, Environment};
 use crate::ui::{self, Ui, words};
@@ -24,7 +24,7 @@ pub async fn run(
     env: &Environment,
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
-    let how = How {
+    let how = OpenOptions {
         spool: Common::without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
@@ -37,7 +37,7 @@ pub async fn run(
             });
             tell(&report.await?.map_err(|e| e.fail(&named))?, (ui, as_json))
         }
-        Some(Look::Ls { path: inside }) => {
+        Some(InspectCommand::Ls { path: inside }) => {
             let inside = inside.clone();
             let listed = blocking(context, move |context| {
                 list(&open(&path, &how, context)?, &inside)
@@ -45,7 +45,7 @@ pub async fn run(
             let (place, entries) = listed.await?.map_err(|e| e.fail(&named))?;
             tell_list((&place, &entries), (ui, as_json))
         }
-        Some(Look::Cat { path: inside }) => {
+        Some(InspectCommand::Cat { path: inside }) => {
             let (inside, ui) = (inside.clone(), ui.clone());
             let copied = blocking(context, move |context| {
                 copy(&open(&path, &how, context)?, &inside, &ui)
@@ -69,11 +69,11 @@ async fn blocking<T: Send + 'static>(
         .or_internal("read the image")
 }
 
-fn open(path: &Path, how: &How, context: &Context) -> Result<Opened, Error> {
+fn open(path: &Path, how: &OpenOptions, context: &Context) -> Result<OpenedImage, Error> {
     image::open(path, how, (&context.cancel, &context.events))
 }
 
-fn list(opened: &Opened, path: &str) -> Result<(Place, Vec<Entry>), Error> {
+fn list(opened: &OpenedImage, path: &str) -> Result<(Place, Vec<Entry>), Error> {
     let layout = Layout::read(&opened.disk)?;
     let place = Place::find(path, &layout)?;
     let entries = place.volume(&layout)?.fs.list(&place.path)?;
@@ -81,7 +81,7 @@ fn list(opened: &Opened, path: &str) -> Result<(Place, Vec<Entry>), Error> {
 }
 
 /// The outer result is the image's, the inner one standard output's.
-fn copy(opened: &Opened, path: &str, ui: &Ui) -> Result<Result<(), Failure>, Error> {
+fn copy(opened: &OpenedImage, path: &str, ui: &Ui) -> Result<Result<(), Failure>, Error> {
     let layout = Layout::read(&opened.disk)?;
     let place = Place::find(path, &layout)?;
     let mut written = Ok(());
@@ -108,7 +108,7 @@ fn tell(report: &Report, (ui, as_json): (&Ui, bool)) -> Result<(), Failure> {
     match wrong.next() {
         None => Ok(()),
         Some(mut failure) => {
-            failure.also = wrong.collect();
+            failure.others = wrong.collect();
             Err(failure)
         }
     }
@@ -160,11 +160,11 @@ fn lines(report: &Report) -> String {
     let mut rows = Rows(String::new());
     let packed = match report.compression {
         Compression::None => "not compressed".to_owned(),
-        Compression::Zstd => format!("zstd, {} in all", words::bytes(report.raw.size)),
-        Compression::Xz => format!("xz, {} in all", words::bytes(report.raw.size)),
-        Compression::Gzip => format!("gzip, {} in all", words::bytes(report.raw.size)),
+        Compression::Zstd => format!("zstd, {} in all", words::human_bytes(report.raw.size)),
+        Compression::Xz => format!("xz, {} in all", words::human_bytes(report.raw.size)),
+        Compression::Gzip => format!("gzip, {} in all", words::human_bytes(report.raw.size)),
     };
-    let size = words::bytes(report.size);
+    let size = words::human_bytes(report.size);
     rows.add("image", &format!("{}: {size}, {packed}", report.image));
     if let Some(hash) = &report.sha256 {
         rows.add("sha256", hash);
@@ -201,9 +201,9 @@ fn lines(report: &Report) -> String {
     rows.add(
         "table",
         &match report.table.kind {
-            Kind::Mbr => format!("MBR {id}"),
-            Kind::Gpt => format!("GPT {id}"),
-            Kind::None => "none".to_owned(),
+            TableKind::Mbr => format!("MBR {id}"),
+            TableKind::Gpt => format!("GPT {id}"),
+            TableKind::None => "none".to_owned(),
         },
     );
     report
@@ -217,7 +217,7 @@ fn lines(report: &Report) -> String {
 fn partition(rows: &mut Rows, slot: &Slot) {
     let p = &slot.partition;
     if p.number > 0 {
-        let (size, start) = (words::bytes(p.size), words::bytes(p.start));
+        let (size, start) = (words::human_bytes(p.size), words::human_bytes(p.start));
         let name = p.name.as_deref().map(|name| format!(", {name}"));
         let bootable = if p.bootable { ", bootable" } else { "" };
         let text = format!(
@@ -237,7 +237,7 @@ fn partition(rows: &mut Rows, slot: &Slot) {
         }
     }
     if let Some((free, size)) = fs.free.zip(fs.size) {
-        let (free, size) = (words::bytes(free), words::bytes(size));
+        let (free, size) = (words::human_bytes(free), words::human_bytes(size));
         write!(text, ", {free} free of {size}").unwrap_or(());
     }
     rows.add("", &text);

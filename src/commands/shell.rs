@@ -4,20 +4,20 @@ use std::path::Path;
 
 use crate::cli;
 use crate::failure::Failure;
-use crate::nixos::session::Session;
+use crate::nixos::session::ShellSession;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
 use crate::shell_word::quoted;
 use crate::terminal;
 
 /// Runs the shell; its exit code is the failure's class when it is not 0.
-pub async fn run(args: &cli::Inside, env: &Environment, context: &Context) -> Result<(), Failure> {
+pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Result<(), Failure> {
     let settings = settings::Build::resolve(&args.build(), env)?;
     let state_dir = &settings.common.state_dir;
     let derivation = args.derivation.as_deref();
     let derivation = derivation.map(|word| pipeline::shell::derivation(word, state_dir));
     let kind = env.terminal.clone().unwrap_or_else(|| "dumb".to_owned());
-    let session = Session {
+    let session = ShellSession {
         derivation: derivation.transpose()?,
         command: args.run.clone(),
         terminal: terminal::is_attended().then_some(kind),
@@ -62,10 +62,10 @@ mod tests {
         let plain = command(&cli::Build::default(), "/nix/store/x-a.drv");
         assert_eq!(plain, "sdbuild shell /nix/store/x-a.drv");
         let args = cli::Build {
-            subject: cli::Subject {
+            subject: cli::ConfigArgs {
                 config: Some("my pi/it's.nix".into()),
                 nixpkgs: Some("../nixpkgs".into()),
-                ..cli::Subject::default()
+                ..cli::ConfigArgs::default()
             },
             emulation: Some(cli::EmulationChoice::Private),
             ..cli::Build::default()

@@ -2,7 +2,7 @@
 
 use crate::cli;
 use crate::failure::{Failure, OrFail as _};
-use crate::pipeline::{Context, Handler, Life, Run, Status, Thing};
+use crate::pipeline::{Context, Handler, RunState, Run, Status, SizedObject};
 use crate::settings::{Common, Environment};
 use crate::ui::layout::{COLUMNS, age, column, fit, wrapped};
 use crate::ui::{Ui, words};
@@ -51,7 +51,7 @@ fn lines(status: &Status) -> Vec<String> {
     let containers: Vec<String> = containers
         .map(|c| sized(&c.thing, if c.running { "running" } else { "ended" }))
         .collect();
-    let things = |things: &[Thing]| things.iter().map(|t| sized(t, "")).collect::<Vec<_>>();
+    let things = |things: &[SizedObject]| things.iter().map(|t| sized(t, "")).collect::<Vec<_>>();
     // What cannot be asked about is not "none".
     if status.engine.problem.is_none() {
         rows.group("containers", &containers);
@@ -74,15 +74,15 @@ fn sized_total(status: &Status) -> String {
         .chain(&status.volumes)
         .chain([&status.downloads, &status.logs]);
     let total: u64 = all.filter_map(|thing| thing.size).sum();
-    let total = words::bytes(total);
+    let total = words::human_bytes(total);
     format!("{total}; `sdbuild clean --dry-run` lists what can go")
 }
 
 fn run_row(run: &Run) -> String {
     let life = match run.life {
-        Life::Live => "alive",
-        Life::Dead => "dead",
-        Life::Unknown => "somebody else's",
+        RunState::Live => "alive",
+        RunState::Dead => "dead",
+        RunState::Unknown => "somebody else's",
     };
     row((&run.run, life), "", run.age)
 }
@@ -101,8 +101,8 @@ fn handler_row(handler: &Handler) -> String {
     )
 }
 
-fn sized(thing: &Thing, state: &str) -> String {
-    let size = thing.size.map_or_else(|| "?".to_owned(), words::bytes);
+fn sized(thing: &SizedObject, state: &str) -> String {
+    let size = thing.size.map_or_else(|| "?".to_owned(), words::human_bytes);
     row((&thing.name, state), &size, thing.age)
 }
 

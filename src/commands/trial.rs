@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::commands;
-use crate::commands::build::Asker;
+use crate::commands::build::BuildOutput;
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Image;
 use crate::pipeline::Context;
 use crate::settings::{self, Common, Environment};
-use crate::template::{self, Blanks, KeyPair, PublicKey};
+use crate::template::{self, TemplateValues, KeyPair, PublicKey};
 use crate::ui::Ui;
 
 /// What the machine is called.
@@ -31,15 +31,15 @@ pub async fn run(
     let temporary = temporary(&common)?;
     let kept = args.output.as_deref().map(there).transpose()?;
     let place = kept.as_deref().unwrap_or(temporary.path());
-    let ground = Ground::lay(place, temporary.path(), env)?;
+    let ground = TryWorkspace::create(place, temporary.path(), env)?;
     let settings = settings::Build::resolve(&ground.build(args), env)?;
     let tell = |image: &Image| match &kept {
         Some(_) => ui.result(&image.path.to_string_lossy()),
         None => Ok(()),
     };
-    let asker = Asker {
-        tell: &tell,
-        goes: kept.is_none().then_some(KEEP),
+    let asker = BuildOutput {
+        report: &tell,
+        keep_hint: kept.is_none().then_some(KEEP),
     };
     let built = Box::pin(commands::build::build(settings, env, (ui, context, &asker))).await;
     let hint = "`sdbuild doctor` looks at every condition; --no-boot leaves out what booting needs";
@@ -78,16 +78,16 @@ fn there(dir: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// What the build is made from.
-struct Ground {
+struct TryWorkspace {
     config: PathBuf,
     key: PathBuf,
     nixpkgs: PathBuf,
     output: PathBuf,
 }
 
-impl Ground {
+impl TryWorkspace {
     /// Writes configuration and key into `place`, the miniature nixpkgs into `temporary`.
-    fn lay(place: &Path, temporary: &Path, env: &Environment) -> Result<Self, Failure> {
+    fn create(place: &Path, temporary: &Path, env: &Environment) -> Result<Self, Failure> {
         let ground = Self {
             config: place.join("sd-card.nix"),
             key: place.join("key"),
@@ -98,7 +98,7 @@ impl Ground {
             output: place.to_owned(),
         };
         let pair = KeyPair::fresh(NAME).or_environment("read the system's random source")?;
-        let blanks = Blanks {
+        let blanks = TemplateValues {
             keys: vec![PublicKey { line: pair.public }],
             host_name: NAME.to_owned(),
             time_zone: None,
@@ -115,7 +115,7 @@ impl Ground {
             written.or_usage(format!("write {}", path.display()))
         };
         write(&ground.key, &pair.private)?;
-        write(&ground.config, &template::fill(&blanks))?;
+        write(&ground.config, &template::render(&blanks))?;
         if env.mini_nixpkgs.is_none() {
             let shown = ground.nixpkgs.display();
             template::unpack_miniature(&ground.nixpkgs).or_environment(format!("write {shown}"))?;
@@ -127,12 +127,12 @@ impl Ground {
     fn build(&self, args: &cli::Try) -> cli::Build {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         cli::Build {
-            subject: cli::Subject {
+            subject: cli::ConfigArgs {
                 config: Some(self.config.clone()),
                 nixpkgs: Some(text(&self.nixpkgs)),
                 system: Some("aarch64-linux".to_owned()),
                 ssh_key: (!args.no_boot).then(|| self.key.clone()),
-                ..cli::Subject::default()
+                ..cli::ConfigArgs::default()
             },
             emulation: args.emulation,
             output: Some(self.output.clone()),

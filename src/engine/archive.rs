@@ -18,10 +18,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::engine::ask::ask;
+use crate::engine::ask::request;
 use crate::engine::container::Container;
 use crate::engine::error::{EngineError, at};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// Bytes per chunk of an upload; a few of them are under way at any time.
 const CHUNK: usize = 256 * 1024;
@@ -72,7 +72,7 @@ impl Container {
         let upload = docker.upload_to_container(self.id(), Some(options), body);
         let upload = upload.map_err(at(operation.clone()));
         let sent = self.engine.working(&operation, upload).await;
-        match at_most(PACKER_ENDS, packer).await {
+        match timeout(PACKER_ENDS, packer).await {
             // A broken pipe is only the echo of the engine's refusal.
             Some(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
                 Err(EngineError::Local { operation, cause })
@@ -117,7 +117,7 @@ impl Container {
             .build();
         let docker = &self.engine.docker;
         let stat = docker.get_container_archive_info(self.id(), Some(options));
-        match ask(operation(), stat).await {
+        match request(operation(), stat).await {
             Ok(stat) => Ok(Some(PathStat {
                 kind: kind(stat.file_mode),
                 size: u64::try_from(stat.size).unwrap_or(0),
@@ -135,7 +135,7 @@ impl Container {
     async fn still_there(&self, operation: String) -> Result<(), EngineError> {
         use bollard::models::ContainerStateStatusEnum::{DEAD, REMOVING};
         let inspect = self.engine.docker.inspect_container(self.id(), None);
-        let inspected = ask(operation.clone(), inspect).await?;
+        let inspected = request(operation.clone(), inspect).await?;
         match inspected.state.and_then(|state| state.status) {
             Some(REMOVING | DEAD) => Err(EngineError::Refused {
                 operation,
@@ -157,7 +157,7 @@ impl Container {
             .engine
             .docker
             .download_from_container(self.id(), Some(options));
-        let first = match at_most(IDLE, bytes.next()).await {
+        let first = match timeout(IDLE, bytes.next()).await {
             None => return Err(EngineError::Silent { operation }),
             Some(first) => first.transpose().map_err(at(operation.clone()))?,
         };
@@ -186,7 +186,7 @@ fn idle_bounded(
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::unfold(Some(bytes), |state| async {
         let mut bytes = state?;
-        match at_most(IDLE, bytes.next()).await {
+        match timeout(IDLE, bytes.next()).await {
             Some(item) => item.map(|chunk| (chunk, Some(bytes))),
             None => Some((Err(io::ErrorKind::TimedOut.into()), None)),
         }

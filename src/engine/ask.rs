@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::error::{EngineError, at};
-use crate::engine::vigil::Vigil;
-use crate::waiting::at_most;
+use crate::engine::vigil::KeepAlive;
+use crate::waiting::timeout;
 
 /// For calls that an engine answers from memory, and a little more for a busy disk.
 pub(super) const QUICK: Duration = Duration::from_secs(60);
@@ -19,15 +19,15 @@ pub(super) const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 type Answer<T> = Result<T, bollard::errors::Error>;
 
 /// The answer to a quick question.
-pub(super) fn ask<T>(
+pub(super) fn request<T>(
     operation: impl Into<String>,
     call: impl Future<Output = Answer<T>>,
 ) -> impl Future<Output = Result<T, EngineError>> {
-    ask_for(QUICK, operation, call)
+    request_within(QUICK, operation, call)
 }
 
 /// The answer to a question that may take `limit`.
-pub(super) fn ask_for<T>(
+pub(super) fn request_within<T>(
     limit: Duration,
     operation: impl Into<String>,
     call: impl Future<Output = Answer<T>>,
@@ -49,7 +49,7 @@ impl Engine {
         work: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
         let operation = operation.to_owned();
-        let watched = Vigil::LONG.over(Box::pin(work), || self.says_anything());
+        let watched = KeepAlive::LONG.watch(Box::pin(work), || self.says_anything());
         let ended = watched.await;
         ended.unwrap_or(Err(EngineError::Silent { operation }))
     }
@@ -69,7 +69,7 @@ pub(super) async fn within<T>(
     work: impl Future<Output = T>,
 ) -> Result<T, EngineError> {
     let operation = operation.to_owned();
-    let ended = at_most(limit, work).await;
+    let ended = timeout(limit, work).await;
     ended.ok_or(EngineError::Silent { operation })
 }
 
@@ -80,7 +80,7 @@ mod tests {
     #[tokio::test]
     async fn silence_is_told_with_what_was_asked() {
         let limit = Duration::from_millis(50);
-        let error = ask_for::<()>(limit, "remove container x", std::future::pending()).await;
+        let error = request_within::<()>(limit, "remove container x", std::future::pending()).await;
         let text = error.unwrap_err().to_string();
         assert_eq!(
             text,

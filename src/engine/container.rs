@@ -9,12 +9,12 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use crate::engine::Engine;
-use crate::engine::ask::{ask, ask_for};
+use crate::engine::ask::{request, request_within};
 use crate::engine::error::{EngineError, at};
-use crate::engine::leash::{Attached, Chunk};
+use crate::engine::leash::{Attached, OutputChunk};
 use crate::engine::lines::Lines;
 use crate::engine::spec::ContainerSpec;
-use crate::engine::vigil::Vigil;
+use crate::engine::vigil::KeepAlive;
 
 /// Podman calls a container `stopped` for a moment, a state that bollard cannot read.
 const SETTLES: Duration = Duration::from_millis(200);
@@ -51,7 +51,7 @@ impl Engine {
         let operation = format!("create container {}", spec.name);
         let body = spec.body(self.facts.podman);
         let create = self.docker.create_container(Some(options), body);
-        let made = ask_for(FILLING, operation, create).await?;
+        let made = request_within(FILLING, operation, create).await?;
         Ok(Container {
             engine: self.clone(),
             name: spec.name.clone(),
@@ -83,7 +83,7 @@ impl Container {
         let operation = format!("attach to container {}", self.name);
         let docker = &self.engine.docker;
         let attach = docker.attach_container(&self.id, Some(options));
-        let attached = ask(operation.clone(), attach).await?;
+        let attached = request(operation.clone(), attach).await?;
         Ok(Attached::new(attached, operation))
     }
 
@@ -91,7 +91,7 @@ impl Container {
     pub async fn start(&self) -> Result<(), EngineError> {
         let docker = &self.engine.docker;
         let start = docker.start_container(&self.id, None::<StartContainerOptions>);
-        ask(format!("start container {}", self.name), start).await
+        request(format!("start container {}", self.name), start).await
     }
 
     /// Runs it to its end; how that was, and the first `most` lines that it said.
@@ -100,7 +100,7 @@ impl Container {
         self.start().await?;
         let (mut lines, mut all) = (Lines::default(), Vec::new());
         while let Some(chunk) = output.next().await {
-            let (Chunk::Stdout(bytes) | Chunk::Stderr(bytes)) = chunk?;
+            let (OutputChunk::Stdout(bytes) | OutputChunk::Stderr(bytes)) = chunk?;
             all.extend(lines.push(&bytes));
             all.truncate(most);
         }
@@ -117,7 +117,7 @@ impl Container {
         let docker = &self.engine.docker;
         let mut answers = docker.wait_container(&self.id, Some(options));
         // A socket here may lead to an engine elsewhere as well (`ssh -L`).
-        let watched = Vigil::LONG.over(answers.next(), || self.engine.says_anything());
+        let watched = KeepAlive::LONG.watch(answers.next(), || self.engine.says_anything());
         let Some(answer) = watched.await else {
             return Err(EngineError::Silent { operation });
         };
@@ -132,7 +132,7 @@ impl Container {
         let operation = format!("inspect container {}", self.name);
         for _ in 0..LOOKS {
             let inspect = self.engine.docker.inspect_container(&self.id, None);
-            match ask(operation.clone(), inspect).await {
+            match request(operation.clone(), inspect).await {
                 Ok(answer) => return Ok(answer.state.and_then(|s| s.oom_killed).unwrap_or(false)),
                 Err(EngineError::Unexpected { .. }) => tokio::time::sleep(SETTLES).await,
                 Err(error) => return Err(error),

@@ -14,7 +14,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 
 /// What a context says about its engine.
 #[derive(Debug)]
-pub(super) struct Context {
+pub(super) struct DockerContext {
     /// Its address.
     pub(super) host: String,
     /// The directory with its certificates, when it has any.
@@ -57,7 +57,7 @@ pub(super) fn current(docker_config: &Path) -> Option<String> {
 }
 
 /// Reads the context `name`.
-pub(super) fn read(docker_config: &Path, name: &str) -> Result<Context, ConnectError> {
+pub(super) fn read(docker_config: &Path, name: &str) -> Result<DockerContext, ConnectError> {
     let error = |reason: String| ConnectError::Context {
         name: name.to_owned(),
         reason,
@@ -81,7 +81,7 @@ pub(super) fn read(docker_config: &Path, name: &str) -> Result<Context, ConnectE
     let host = host.ok_or_else(|| error(format!("{} names no docker host", file.display())))?;
     let dir = contexts.join("tls").join(&digest).join("docker");
     let certificates = certificates(dir).map_err(error)?;
-    Ok(Context { host, certificates })
+    Ok(DockerContext { host, certificates })
 }
 
 /// `dir` when it holds anything: then the engine is to be spoken to by TLS. What cannot be looked into

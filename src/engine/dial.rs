@@ -12,14 +12,14 @@ use crate::engine::endpoint::Endpoint;
 use crate::engine::error::{EngineError, at};
 use crate::engine::tunnel::Tunnel;
 use crate::engine::{FIRST_ANSWER, facts};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// An engine that takes longer to accept a connection is not there.
 const DIAL: Duration = Duration::from_secs(10);
 
 /// Opens and closes one connection: the system's own error says what is wrong better than hyper's.
-pub(super) async fn dial(endpoint: &Endpoint) -> Result<(), ConnectError> {
-    let opened = at_most(DIAL, async {
+pub(super) async fn handshake(endpoint: &Endpoint) -> Result<(), ConnectError> {
+    let opened = timeout(DIAL, async {
         match endpoint {
             Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.map(drop),
             Endpoint::Tcp(address) | Endpoint::Tls { address, .. } => {
@@ -214,7 +214,7 @@ mod tests {
     async fn a_first_answer_without_end_is_not_waited_for() {
         let (docker, _) = client(&endless()).await.unwrap();
         let asked = within(Duration::from_millis(300), "ask", docker.version());
-        let asked = at_most(Duration::from_secs(20), asked);
+        let asked = timeout(Duration::from_secs(20), asked);
         let error = asked.await.unwrap().unwrap_err();
         assert!(matches!(error, EngineError::Silent { .. }), "{error}");
     }

@@ -7,7 +7,7 @@ use crate::engine::spec::ContainerSpec;
 
 /// Something around the program of a container, whatever image that container has.
 #[derive(Clone, Debug)]
-pub struct Enclosure {
+pub struct EntryWrapper {
     /// Program and first arguments; the container's own command follows.
     pub command: Vec<String>,
     /// What it needs to know.
@@ -20,16 +20,16 @@ pub struct Enclosure {
     pub tools: Vec<(&'static str, &'static str)>,
 }
 
-impl Enclosure {
+impl EntryWrapper {
     /// Puts the program of `spec` into it.
-    pub fn wrap(&self, spec: &mut ContainerSpec) {
+    pub fn apply_to(&self, spec: &mut ContainerSpec) {
         spec.command = [&*self.command, &*spec.command].concat();
         spec.environment.extend(self.environment.iter().cloned());
         spec.seccomp = Some(self.seccomp);
     }
 
     /// Brings the files from `source` to `container`, before that is started.
-    pub async fn equip(
+    pub async fn copy_into(
         &self,
         (source, container): (&Container, &Container),
         foreign: bool,

@@ -4,7 +4,7 @@ use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
 use bollard::query_parameters::ResizeContainerTTYOptionsBuilder;
 
-use crate::engine::ask::ask;
+use crate::engine::ask::request;
 use crate::engine::container::Container;
 use crate::engine::error::EngineError;
 use crate::engine::leash::Attached;
@@ -24,9 +24,9 @@ impl Container {
         };
         let docker = &self.engine.docker;
         let made = Box::pin(docker.create_exec(self.id(), config));
-        let made = ask(operation.clone(), made).await?;
+        let made = request(operation.clone(), made).await?;
         let start = Box::pin(docker.start_exec(&made.id, None));
-        match ask(operation.clone(), start).await? {
+        match request(operation.clone(), start).await? {
             StartExecResults::Attached { output, input } => {
                 let results = bollard::container::AttachContainerResults { output, input };
                 Ok(Attached::new(results, operation))
@@ -46,6 +46,6 @@ impl Container {
             .build();
         let resize = self.engine.docker.resize_container_tty(self.id(), options);
         let operation = format!("resize the terminal of container {}", self.name());
-        ask(operation, resize).await
+        request(operation, resize).await
     }
 }

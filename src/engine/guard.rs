@@ -114,6 +114,6 @@ pub(crate) fn container_leftover(engine: &Engine, name: &str, why: String) -> Le
     Leftover {
         what: format!("container {name}"),
         why,
-        remedy: engine.place().removal(name),
+        remedy: engine.address().removal(name),
     }
 }

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::engine::Engine;
-use crate::engine::ask::ask;
+use crate::engine::ask::request;
 use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::facts::normalised;
@@ -62,7 +62,7 @@ impl Engine {
     /// The image of that name or id, `None` when the engine has no such thing.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
         let inspect = self.docker.inspect_image(reference);
-        match ask(format!("inspect container image {reference}"), inspect).await {
+        match request(format!("inspect container image {reference}"), inspect).await {
             Ok(found) => Ok(Some(image_info(found))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -143,7 +143,7 @@ impl Engine {
             .filters(&filters)
             .build();
         let list = self.docker.list_images(Some(options));
-        let listed = ask("list container images", list).await?;
+        let listed = request("list container images", list).await?;
         let mut images = Vec::with_capacity(listed.len());
         for found in listed {
             let image = self.image(&found.id).await?;

@@ -9,7 +9,7 @@ use bollard::query_parameters::{
 };
 
 use crate::engine::Engine;
-use crate::engine::ask::{QUICK, ask, ask_for};
+use crate::engine::ask::{QUICK, request, request_within};
 use crate::engine::clock::seconds;
 use crate::engine::error::EngineError;
 use crate::engine::labels;
@@ -62,13 +62,13 @@ impl Engine {
     pub async fn container_idle(&self, name: &str) -> Result<Option<Duration>, EngineError> {
         let operation = format!("inspect container {name}");
         let inspect = self.docker.inspect_container(name, None);
-        let found = match ask(operation, inspect).await {
+        let found = match request(operation, inspect).await {
             Ok(found) => found,
             Err(EngineError::Unexpected { .. }) => return Ok(None),
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let info = ask("ask the engine for its time", self.docker.info()).await?;
+        let info = request("ask the engine for its time", self.docker.info()).await?;
         let state = found.state.unwrap_or_default();
         if state.running == Some(true) {
             return Ok(None);
@@ -112,7 +112,7 @@ impl Engine {
                 .size(size)
                 .filters(&filters);
             let list = self.docker.list_containers(Some(options.build()));
-            match ask(operation, list).await {
+            match request(operation, list).await {
                 Err(EngineError::Unexpected { .. }) if look < LOOKS => {
                     tokio::time::sleep(RECHECK).await;
                 }
@@ -132,7 +132,7 @@ impl Engine {
         let options = StopContainerOptionsBuilder::default().t(grace).build();
         let limit = QUICK + Duration::from_secs(u64::from(grace_seconds));
         let stop = self.docker.stop_container(name, Some(options));
-        match ask_for(limit, operation, stop).await {
+        match request_within(limit, operation, stop).await {
             Err(error) if !error.is_not_found() => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -152,7 +152,7 @@ impl Engine {
                 return Ok(());
             }
             let remove = self.docker.remove_container(name, Some(options.clone()));
-            match ask(operation.clone(), remove).await {
+            match request(operation.clone(), remove).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) if error.is_passing() => refusal = Some(error),
@@ -166,7 +166,7 @@ impl Engine {
     /// Whether it is there; an error when it is there and not ours.
     async fn container_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
         let inspect = self.docker.inspect_container(name, None);
-        let found = match ask(operation, inspect).await {
+        let found = match request(operation, inspect).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return Ok(false),
             // Podman's states of a moment: it is there, and its name says whose it is.

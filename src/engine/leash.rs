@@ -30,12 +30,12 @@ impl Attached {
             operation: operation.clone(),
         };
         let output = results.output.map(move |frame| match frame {
-            Ok(LogOutput::StdErr { message }) => Ok(Chunk::Stderr(message)),
+            Ok(LogOutput::StdErr { message }) => Ok(OutputChunk::Stderr(message)),
             Ok(
                 LogOutput::StdOut { message }
                 | LogOutput::StdIn { message }
                 | LogOutput::Console { message },
-            ) => Ok(Chunk::Stdout(message)),
+            ) => Ok(OutputChunk::Stdout(message)),
             Err(error) => Err(at(operation.clone())(error)),
         });
         Self {
@@ -49,7 +49,7 @@ impl Attached {
 
 /// Some output: a chunk, not a line (see [`crate::engine::Lines`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Chunk {
+pub enum OutputChunk {
     /// From standard output.
     Stdout(Bytes),
     /// From standard error.
@@ -106,11 +106,11 @@ impl fmt::Debug for AttachedInput {
 
 /// The container's output and error, as a stream of chunks that ends with the container.
 pub struct AttachedOutput {
-    inner: Pin<Box<dyn Stream<Item = Result<Chunk, EngineError>> + Send>>,
+    inner: Pin<Box<dyn Stream<Item = Result<OutputChunk, EngineError>> + Send>>,
 }
 
 impl Stream for AttachedOutput {
-    type Item = Result<Chunk, EngineError>;
+    type Item = Result<OutputChunk, EngineError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.inner.as_mut().poll_next(cx)

@@ -37,10 +37,10 @@ use std::time::Duration;
 use bollard::Docker;
 
 pub use archive::{Download, PathKind, PathStat};
-use ask::{ask, ask_for};
+use ask::{request, request_within};
 pub use connect::EndpointInputs;
 pub use container::{Container, Exit};
-pub use enclosure::Enclosure;
+pub use enclosure::EntryWrapper;
 pub use endpoint::Endpoint;
 pub use error::EngineError;
 pub use facts::EngineFacts;
@@ -48,14 +48,14 @@ pub use guard::ContainerGuard;
 pub use image::ImageInfo;
 pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
-pub use leash::{Attached, AttachedInput, AttachedOutput, Chunk};
+pub use leash::{Attached, AttachedInput, AttachedOutput, OutputChunk};
 pub use lines::Lines;
-pub use remedy::Place;
+pub use remedy::EngineAddress;
 pub use spec::{Bind, ContainerSpec, Input, Lifetime, Network};
 use tunnel::Tunnel;
 pub use volume::VolumeInfo;
 
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// For the first call, with which an engine shows that it is one: it asks its own helpers for their versions then,
 /// which took 15 s where six builds at once gave it their images to load.
@@ -74,7 +74,7 @@ pub struct Engine {
 impl Engine {
     /// Connects, agrees on an API version and learns what the engine is.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
-        dial::dial(endpoint).await?;
+        dial::handshake(endpoint).await?;
         let (docker, tunnel) = Box::pin(dial::client(endpoint)).await?;
         let (version, api) = Box::pin(dial::version(&docker, endpoint))
             .await
@@ -83,9 +83,9 @@ impl Engine {
                 dial::by_ssh(endpoint, error, said)
             })?;
         let agreed = Box::pin(docker.negotiate_version());
-        let docker = ask_for(FIRST_ANSWER, "agree on an API version", agreed).await?;
+        let docker = request_within(FIRST_ANSWER, "agree on an API version", agreed).await?;
         let info = Box::pin(docker.info());
-        let info = ask("ask the engine about its host", info).await?;
+        let info = request("ask the engine about its host", info).await?;
         let facts = Arc::new(EngineFacts::new(version, info, api));
         Ok(Self {
             docker,
@@ -107,12 +107,12 @@ impl Engine {
 
     /// Whether the engine says anything within `patience`, be it a refusal.
     pub async fn answers(&self, patience: Duration) -> bool {
-        at_most(patience, self.says_anything()).await == Some(true)
+        timeout(patience, self.says_anything()).await == Some(true)
     }
 
     /// Whether whoever asks it waits in vain: nothing comes within `patience`, not even the word that
     /// nobody is there.
     pub async fn is_silent(&self, patience: Duration) -> bool {
-        at_most(patience, self.says_anything()).await.is_none()
+        timeout(patience, self.says_anything()).await.is_none()
     }
 }

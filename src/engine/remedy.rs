@@ -12,7 +12,7 @@ const DOCKERS: [&str; 2] = ["unix:///var/run/docker.sock", "unix:///run/docker.s
 
 /// An engine as a user's commands find it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct EngineAddress {
     endpoint: Endpoint,
     podman: bool,
     /// Who types: without a socket's name, Podman works on that user's own storage.
@@ -25,8 +25,8 @@ pub struct Place {
 
 impl Engine {
     /// Where commands find it.
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn address(&self) -> EngineAddress {
+        EngineAddress {
             endpoint: self.endpoint().clone(),
             podman: self.facts().podman,
             user: geteuid().as_raw(),
@@ -46,7 +46,7 @@ impl Engine {
     }
 }
 
-impl Place {
+impl EngineAddress {
     /// The client's command, with the engine's address where it would not take this one by itself.
     pub fn client(&self) -> String {
         let address = self.endpoint.to_string();
@@ -130,23 +130,23 @@ mod tests {
     }
 
     fn docker(endpoint: Endpoint) -> String {
-        let usual = Place::usual();
-        Place { endpoint, ..usual }.removal("c")
+        let usual = EngineAddress::usual();
+        EngineAddress { endpoint, ..usual }.removal("c")
     }
 
     fn podman(user: u32, address: &str) -> String {
-        let place = Place {
+        let place = EngineAddress {
             endpoint: endpoint(address),
             podman: true,
             user,
-            ..Place::usual()
+            ..EngineAddress::usual()
         };
         place.removal("c")
     }
 
     #[test]
     fn docker_is_told_where_when_it_would_look_elsewhere() {
-        assert_eq!(Place::usual().removal("c"), "docker rm --force c");
+        assert_eq!(EngineAddress::usual().removal("c"), "docker rm --force c");
         for address in [
             "unix:///run/user/1000/docker.sock",
             "ssh://pi@board",
@@ -187,11 +187,11 @@ mod tests {
     #[test]
     fn root_is_that_of_the_engines_machine() {
         let root = |endpoint: &str, here, machine: &str| {
-            let place = Place {
+            let place = EngineAddress {
                 endpoint: self::endpoint(endpoint),
                 here,
                 machine: machine.to_owned(),
-                ..Place::usual()
+                ..EngineAddress::usual()
             };
             place.as_root("sh -c 'echo 1'")
         };

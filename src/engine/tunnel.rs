@@ -20,7 +20,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::engine::connect::ConnectError;
 use crate::engine::endpoint::{Endpoint, SshTarget};
 use crate::plain_file;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// Becomes `ssh` with the signals ignored that a terminal sends to everybody: what must be undone there
 /// after Ctrl-C goes through it.
@@ -134,7 +134,7 @@ impl Tunnel {
             .args(["--", &target.destination])
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let asked = at_most(MOMENT, command.output()).await;
+        let asked = timeout(MOMENT, command.output()).await;
         let asked = asked.ok_or_else(|| "it did not forward a socket in time".to_owned())?;
         match asked.map_err(|e| format!("start ssh: {e}"))? {
             output if output.status.success() => Ok(()),

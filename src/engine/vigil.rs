@@ -4,11 +4,11 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// How the other end is looked after while something is waited for.
 #[derive(Clone, Copy)]
-pub(super) struct Vigil {
+pub(super) struct KeepAlive {
     /// Between two questions.
     pub(super) every: Duration,
     /// For an answer.
@@ -17,7 +17,7 @@ pub(super) struct Vigil {
     pub(super) misses: u32,
 }
 
-impl Vigil {
+impl KeepAlive {
     /// For as long as a build takes: given up after two to three minutes without any answer.
     pub(super) const LONG: Self = Self {
         every: Duration::from_secs(30),
@@ -26,7 +26,7 @@ impl Vigil {
     };
 
     /// What `work` gives; `None` when the other end has not answered what `ask` asks for too long.
-    pub(super) async fn over<T, A: Future<Output = bool>>(
+    pub(super) async fn watch<T, A: Future<Output = bool>>(
         self,
         work: impl Future<Output = T>,
         ask: impl Fn() -> A,
@@ -36,7 +36,7 @@ impl Vigil {
         while missed < self.misses {
             let question = async {
                 tokio::time::sleep(self.every).await;
-                at_most(self.patience, ask()).await
+                timeout(self.patience, ask()).await
             };
             tokio::select! {
                 biased;
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    const QUICK: Vigil = Vigil {
+    const QUICK: KeepAlive = KeepAlive {
         every: Duration::from_millis(1),
         patience: Duration::from_millis(1),
         misses: 3,
@@ -66,8 +66,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_that_vanished_is_not_waited_for_and_one_that_is_busy_is() {
-        assert!(QUICK.over(pending::<()>(), pending).await.is_none());
-        assert!(QUICK.over(pending::<()>(), || ready(false)).await.is_none());
+        assert!(QUICK.watch(pending::<()>(), pending).await.is_none());
+        assert!(QUICK.watch(pending::<()>(), || ready(false)).await.is_none());
         let asked = AtomicU32::new(0);
         // Two of three questions go unanswered, for as long as the work takes.
         let ask = || ready(asked.fetch_add(1, Ordering::SeqCst) % 3 == 2);
@@ -76,6 +76,6 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        assert!(QUICK.over(work, ask).await.is_some());
+        assert!(QUICK.watch(work, ask).await.is_some());
     }
 }

@@ -6,7 +6,7 @@ use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use crate::engine::Engine;
-use crate::engine::ask::ask;
+use crate::engine::ask::request;
 use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
@@ -37,13 +37,13 @@ impl Engine {
         {
             return Ok(());
         }
-        let request = VolumeCreateRequest {
+        let options = VolumeCreateRequest {
             name: Some(name.to_owned()),
             labels: Some(labels),
             ..VolumeCreateRequest::default()
         };
-        let create = self.docker.create_volume(request);
-        ask(format!("create volume {name}"), create).await.map(drop)
+        let create = self.docker.create_volume(options);
+        request(format!("create volume {name}"), create).await.map(drop)
     }
 
     /// Our volumes.
@@ -52,7 +52,7 @@ impl Engine {
         let options = ListVolumesOptionsBuilder::default()
             .filters(&filters)
             .build();
-        let listed = ask("list volumes", self.docker.list_volumes(Some(options))).await?;
+        let listed = request("list volumes", self.docker.list_volumes(Some(options))).await?;
         let mut volumes = Vec::new();
         for found in listed.volumes.unwrap_or_default() {
             volumes.push(VolumeInfo {
@@ -95,7 +95,7 @@ impl Engine {
 
     /// Whether it is there; an error when it is there and not ours.
     async fn volume_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
-        match ask(operation, self.docker.inspect_volume(name)).await {
+        match request(operation, self.docker.inspect_volume(name)).await {
             Ok(found) if found.labels.contains_key(labels::ROLE) => Ok(true),
             Ok(_) => Err(EngineError::NotOurs {
                 operation: operation.to_owned(),

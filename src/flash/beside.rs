@@ -8,13 +8,13 @@ use crate::blockmap::{self, BlockMap};
 use crate::failure::{Failure, OrFail as _};
 use crate::image::Compression;
 use crate::image::Error;
-use crate::image::checksum::{self, Expected, Of};
-use crate::image::manifest::{self, Told};
+use crate::image::checksum::{self, Expected, ChecksumTarget};
+use crate::image::manifest::{self, ManifestInfo};
 use crate::plain_file;
 
 /// What is known of an image from its own bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Own {
+pub(super) struct ImageInfo {
     pub(super) compression: Compression,
     /// The file's length.
     pub(super) stored: u64,
@@ -24,7 +24,7 @@ pub(super) struct Own {
 
 /// What is known of it from the files beside it too.
 #[derive(Debug)]
-pub(super) struct Beside {
+pub(super) struct Sidecars {
     /// The decompressed image's length; the least that it can be when no file tells it.
     pub(super) size: u64,
     pub(super) map: Option<BlockMap>,
@@ -32,12 +32,12 @@ pub(super) struct Beside {
     pub(super) expected: Option<Expected>,
 }
 
-impl Beside {
+impl Sidecars {
     /// Reads `<image>.bmap`, `<image>.json` and `<image>.sha256`; those that contradict the image or
     /// each other are refused.
-    pub(super) fn read(image: &Path, own: Own) -> Result<Self, Failure> {
+    pub(super) fn read(image: &Path, own: ImageInfo) -> Result<Self, Failure> {
         let map = find_map(image, own.compression)?;
-        let told = match manifest::told(image) {
+        let told = match manifest::read_info(image) {
             // Of a later sdbuild: what it says is not known here.
             Err(Error::Unsupported(_)) => None,
             told => told.map_err(|e| e.fail("read its manifest"))?,
@@ -75,7 +75,7 @@ impl Beside {
     }
 }
 
-impl Own {
+impl ImageInfo {
     /// Whether the image can have `size` bytes, as the file that is `named` says.
     fn fits(self, size: u64, named: &str) -> Result<(), Failure> {
         if self.least > size || (self.compression == Compression::None && self.least != size) {
@@ -86,7 +86,7 @@ impl Own {
 }
 
 /// The hash of the list, else that of the manifest.
-fn expected(listed: Option<Expected>, told: Option<Told>) -> Result<Option<Expected>, Failure> {
+fn expected(listed: Option<Expected>, told: Option<ManifestInfo>) -> Result<Option<Expected>, Failure> {
     let Some(told) = told else {
         return Ok(listed);
     };
@@ -94,12 +94,12 @@ fn expected(listed: Option<Expected>, told: Option<Told>) -> Result<Option<Expec
         return Ok(Some(Expected {
             list: told.file,
             hash: told.sha256,
-            of: Of::File,
+            of: ChecksumTarget::File,
         }));
     };
     let same = match listed.of {
-        Of::File => listed.hash == told.sha256,
-        Of::Raw => listed.hash == told.raw_sha256,
+        ChecksumTarget::File => listed.hash == told.sha256,
+        ChecksumTarget::Raw => listed.hash == told.raw_sha256,
     };
     if same {
         return Ok(Some(listed));
@@ -113,13 +113,13 @@ fn another(named: &str, size: u64, own: u64) -> Failure {
     Failure::usage(text).hint("remove it, or put the right one beside the image")
 }
 
-fn incomplete(told: &Told, stored: u64) -> Failure {
+fn incomplete(told: &ManifestInfo, stored: u64) -> Failure {
     let (name, size) = (told.file.display(), told.size);
     let text = format!("the image's file has {stored} bytes, but {name} tells of {size}");
     Failure::usage(text).hint("it is incomplete, or the manifest is that of another image")
 }
 
-fn contradiction(told: &Told, what: &str) -> Failure {
+fn contradiction(told: &ManifestInfo, what: &str) -> Failure {
     let text = format!(
         "{} contradicts what lies beside it: {what}",
         told.file.display()

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::devices::{Disk, Part};
 use super::refusal::describe;
-use crate::amount::bytes;
+use crate::amount::human_bytes;
 use crate::cancel::Cancel;
 use crate::image::disk::Section;
 use crate::image::report::{Layout, Slot};
@@ -17,7 +17,7 @@ pub(super) fn lines(disk: &Disk, device: &Path, cancel: &Cancel) -> Vec<String> 
         "{}: {}, {}",
         disk.node(),
         describe(disk),
-        bytes(disk.size)
+        human_bytes(disk.size)
     )];
     let slots = slots(device, cancel);
     let (whole, parts) = disk
@@ -62,7 +62,7 @@ fn partition(part: &Part, seen: Option<&Slot>) -> String {
         .label
         .clone()
         .or_else(|| fs.and_then(|fs| fs.label.clone()));
-    let mut words = vec![bytes(part.size)];
+    let mut words = vec![human_bytes(part.size)];
     words.extend(kind);
     words.extend(label.map(|label| format!("label {label}")));
     words.extend(

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::tree::{Tree, block};
+use super::tree::{SysRoot, block};
 
 /// Sizes in sysfs are in these units, whatever the disk's own blocks are.
 const SECTOR: u64 = 512;
 
 /// What kind of block device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum DiskKind {
     /// One that a user can put in or plug in, or that is built in.
     Disk,
     /// A file behind a loop device.
@@ -25,7 +25,7 @@ pub struct Disk {
     /// The kernel's name: `sdb`, `mmcblk0`.
     pub name: String,
     /// What kind it is.
-    pub kind: Kind,
+    pub kind: DiskKind,
     /// In bytes; 0 for a reader without a card.
     pub size: u64,
     /// The kernel's count of disks and media that came and went: another one, another number. Since
@@ -79,12 +79,12 @@ impl Disk {
     /// too, for they can be plugged out; writing to them takes `--allow-fixed` all the same.
     pub fn is_candidate(&self) -> bool {
         let portable = self.removable || self.bus == "usb";
-        self.kind == Kind::Disk && portable && self.size > 0 && self.system.is_empty()
+        self.kind == DiskKind::Disk && portable && self.size > 0 && self.system.is_empty()
     }
 }
 
 /// Reads one disk.
-pub(super) fn disk(tree: &Tree, name: String) -> Disk {
+pub(super) fn disk(tree: &SysRoot, name: String) -> Disk {
     let at = block(&name);
     let place = tree.place(&name);
     let text = |file: &str| tree.text(&format!("{at}/{file}")).unwrap_or_default();
@@ -124,14 +124,14 @@ pub(super) fn disk(tree: &Tree, name: String) -> Disk {
 }
 
 /// `dm-0 (luks-home)`: a mapping's own name says more than its number.
-fn named(tree: &Tree, holder: &str) -> String {
+fn named(tree: &SysRoot, holder: &str) -> String {
     match tree.text(&format!("{}/dm/name", block(holder))) {
         Some(name) => format!("{holder} ({name})"),
         None => holder.to_owned(),
     }
 }
 
-fn part(tree: &Tree, name: &str) -> Part {
+fn part(tree: &SysRoot, name: &str) -> Part {
     let sectors = tree.number(&format!("{}/size", block(name)));
     Part {
         name: name.to_owned(),
@@ -145,7 +145,7 @@ fn part(tree: &Tree, name: &str) -> Part {
     }
 }
 
-fn kind(name: &str, place: &str) -> Kind {
+fn kind(name: &str, place: &str) -> DiskKind {
     // eMMC's boot partitions and its replay-protected memory look like disks.
     let emmc = name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"));
     let other = ["sr", "fd", "dm-", "md", "nbd", "ram", "zram", "zd"];
@@ -154,14 +154,14 @@ fn kind(name: &str, place: &str) -> Kind {
         number.is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit()))
     };
     if numbered("loop") {
-        Kind::Loop
+        DiskKind::Loop
     } else if emmc
         || other.iter().any(|prefix| numbered(prefix))
         || place.contains("virtual/block/")
     {
-        Kind::Other
+        DiskKind::Other
     } else {
-        Kind::Disk
+        DiskKind::Disk
     }
 }
 

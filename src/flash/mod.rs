@@ -35,9 +35,9 @@ use nix::errno::Errno;
 pub use devices::Disk;
 pub use refusal::Allowed;
 pub use source::Source;
-pub use state::State;
-pub use survey::Survey;
-pub use tree::Tree;
+pub use state::SharedWriteState;
+pub use survey::DiskInventory;
+pub use tree::SysRoot;
 
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
@@ -47,7 +47,7 @@ use target::Target;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct FlashRequest {
     /// The disk, by whatever name.
     pub device: PathBuf,
     /// What the user allowed.
@@ -58,9 +58,9 @@ pub struct Request {
 
 /// An image and a disk that may be written to once the user agreed.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedFlash {
     source: Source,
-    request: Request,
+    request: FlashRequest,
     /// The disk as it was looked at.
     pub disk: Disk,
     number: u64,
@@ -69,13 +69,13 @@ pub struct Prepared {
 /// Looks at image and disk; nothing is changed.
 pub fn prepare(
     source: Source,
-    request: Request,
+    request: FlashRequest,
     watch: (&Cancel, &Events),
-) -> Result<Prepared, Failure> {
-    let tree = Tree::here();
+) -> Result<PreparedFlash, Failure> {
+    let tree = SysRoot::here();
     let device = &request.device;
     let number = refusal::number(device)?;
-    let survey = Survey::take(&tree, &source.path);
+    let survey = DiskInventory::take(&tree, &source.path);
     let disk = refusal::whole_disk(&survey, &tree, &refusal::as_text(number))?;
     refusal::check(&disk, request.allowed, source.size)?;
     permitted(device, &disk)?;
@@ -85,7 +85,7 @@ pub fn prepare(
             .warn("the image has no partition table: boards do not boot from such a card");
     }
     source.check(watch)?;
-    Ok(Prepared {
+    Ok(PreparedFlash {
         source,
         request,
         disk,
@@ -93,14 +93,14 @@ pub fn prepare(
     })
 }
 
-impl Prepared {
+impl PreparedFlash {
     /// What the user loses, one line each; the disk itself first.
     pub fn lost(&self, cancel: &Cancel) -> Vec<String> {
         contents::lines(&self.disk, &self.request.device, cancel)
     }
 
     /// Unmounts, writes, reads back, has the kernel read the partition table anew.
-    pub fn run(self, (cancel, events, state): (&Cancel, &Events, &State)) -> Result<(), Failure> {
+    pub fn run(self, (cancel, events, state): (&Cancel, &Events, &SharedWriteState)) -> Result<(), Failure> {
         let mut points: Vec<_> = self.disk.mounted().collect();
         // What is mounted below another goes first.
         points.sort_by_key(|point| Reverse(point.components().count()));
@@ -130,8 +130,8 @@ impl Prepared {
         };
         // udev does the same as soon as we close the disk, and one of the two may find it busy. A loop
         // device shows partitions only when it was made to.
-        let now = devices::disk(&Tree::here(), self.disk.name.clone());
-        if self.disk.kind == devices::Kind::Disk && !contents::table_is_seen(&now, device, cancel) {
+        let now = devices::disk(&SysRoot::here(), self.disk.name.clone());
+        if self.disk.kind == devices::DiskKind::Disk && !contents::table_is_seen(&now, device, cancel) {
             let text = "the kernel did not read the card's new partition table";
             events.warn(format!(
                 "{text} ({failure}): take it out and put it in again"
@@ -143,7 +143,7 @@ impl Prepared {
         let node = self.disk.node();
         let target = Target::open(&self.request.device).map_err(|e| refused(&e, &node))?;
         // While the user thought about it, cards and disks may have been changed.
-        let now = devices::disk(&Tree::here(), self.disk.name.clone());
+        let now = devices::disk(&SysRoot::here(), self.disk.name.clone());
         let same = |disk: &Disk| (disk.sequence, disk.size, disk.model.clone());
         let number = target.number().or_environment("look at the disk")?;
         if number != self.number || same(&now) != same(&self.disk) {

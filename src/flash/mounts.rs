@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tree::Tree;
+use super::tree::SysRoot;
 
 /// How deep overlays may lie on each other; the kernel allows two.
 const DEEPEST: u32 = 8;
@@ -22,7 +22,7 @@ pub(super) struct Mount {
 
 /// The block devices behind a mount.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Behind {
+pub(super) struct BackingDevices {
     /// Their names: partitions, disks, mappings.
     pub(super) names: Vec<String>,
     /// Whether there are some that we cannot name.
@@ -34,7 +34,7 @@ pub(super) struct Behind {
 pub(super) struct Mounts(pub(super) Vec<Mount>);
 
 impl Mounts {
-    pub(super) fn read(tree: &Tree) -> Self {
+    pub(super) fn read(tree: &SysRoot) -> Self {
         let text = tree.text("proc/self/mountinfo").unwrap_or_default();
         Self(text.lines().filter_map(mount).collect())
     }
@@ -50,23 +50,23 @@ impl Mounts {
     }
 
     /// The devices behind `path`.
-    pub(super) fn behind_path(&self, path: &Path, tree: &Tree) -> Behind {
+    pub(super) fn backing_devices_of_path(&self, path: &Path, tree: &SysRoot) -> BackingDevices {
         match self.of_path(path) {
-            Some(mount) => self.behind(mount, tree),
-            None => Behind {
+            Some(mount) => self.backing_devices(mount, tree),
+            None => BackingDevices {
                 unknown: true,
-                ..Behind::default()
+                ..BackingDevices::default()
             },
         }
     }
 
     /// The devices behind `mount`.
-    pub(super) fn behind(&self, mount: &Mount, tree: &Tree) -> Behind {
-        self.behind_to(mount, tree, DEEPEST)
+    pub(super) fn backing_devices(&self, mount: &Mount, tree: &SysRoot) -> BackingDevices {
+        self.backing_devices_to_depth(mount, tree, DEEPEST)
     }
 
-    fn behind_to(&self, mount: &Mount, tree: &Tree, depth: u32) -> Behind {
-        let mut found = Behind::default();
+    fn backing_devices_to_depth(&self, mount: &Mount, tree: &SysRoot, depth: u32) -> BackingDevices {
+        let mut found = BackingDevices::default();
         if let Some(name) = tree.numbered(&mount.number) {
             found.names.push(name);
         } else if mount.kind == "zfs" {
@@ -87,8 +87,8 @@ impl Mounts {
     }
 
     /// What an overlay's directories lie on. In a container they are out of sight.
-    fn below_overlay(&self, mount: &Mount, tree: &Tree, depth: u32) -> Behind {
-        let mut found = Behind::default();
+    fn below_overlay(&self, mount: &Mount, tree: &SysRoot, depth: u32) -> BackingDevices {
+        let mut found = BackingDevices::default();
         let dirs = mount.options.split(',').filter_map(|option| {
             ["lowerdir=", "upperdir=", "lowerdir+="]
                 .iter()
@@ -98,7 +98,7 @@ impl Mounts {
             let under = self.of_path(Path::new(dir));
             match under.filter(|under| depth > 0 && under.point != mount.point) {
                 Some(under) => {
-                    let more = self.behind_to(under, tree, depth.saturating_sub(1));
+                    let more = self.backing_devices_to_depth(under, tree, depth.saturating_sub(1));
                     found.names.extend(more.names);
                     found.unknown |= more.unknown;
                 }
@@ -111,14 +111,14 @@ impl Mounts {
 }
 
 /// ZFS does not say which pool is on which device: every member of any pool counts.
-fn zfs_members(tree: &Tree) -> Vec<String> {
+fn zfs_members(tree: &SysRoot) -> Vec<String> {
     let member = |name: &String| tree.udev(name, "ID_FS_TYPE").as_deref() == Some("zfs_member");
     let names = tree.names("sys/class/block").into_iter();
     names.filter(member).collect()
 }
 
 /// What is swapped to: nodes and files.
-pub(super) fn swaps(tree: &Tree) -> Vec<String> {
+pub(super) fn swaps(tree: &SysRoot) -> Vec<String> {
     let text = tree.text("proc/swaps").unwrap_or_default();
     let path = |line: &str| line.split_whitespace().next().map(unescape);
     text.lines().skip(1).filter_map(path).collect()

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use super::devices::{Disk, Kind};
-use super::survey::{Found, Survey};
-use super::tree::Tree;
-use crate::amount::bytes;
+use super::devices::{Disk, DiskKind};
+use super::survey::{DeviceLookup, DiskInventory};
+use super::tree::SysRoot;
+use crate::amount::human_bytes;
 use crate::failure::{Failure, OrFail as _};
 
 /// What the user allowed.
@@ -36,19 +36,19 @@ pub(super) fn as_text(number: u64) -> String {
 }
 
 /// The disk with that number.
-pub fn whole_disk(survey: &Survey, tree: &Tree, number: &str) -> Result<Disk, Failure> {
+pub fn whole_disk(survey: &DiskInventory, tree: &SysRoot, number: &str) -> Result<Disk, Failure> {
     match survey.numbered(tree, number) {
-        Found::Disk(disk) if disk.kind == Kind::Other => Err(Failure::usage(format!(
+        DeviceLookup::Disk(disk) if disk.kind == DiskKind::Other => Err(Failure::usage(format!(
             "{} is not a disk that an image can be flashed to",
             disk.node()
         ))),
-        Found::Disk(disk) => Ok(disk.clone()),
-        Found::Partition(disk) => {
+        DeviceLookup::Disk(disk) => Ok(disk.clone()),
+        DeviceLookup::Partition(disk) => {
             let node = disk.node();
             let text = format!("it is a partition of {node}, and an image needs a whole disk");
             Err(Failure::usage(text).hint(format!("give {node}, if all of it may be lost")))
         }
-        Found::Unknown => Err(Failure::environment(format!(
+        DeviceLookup::Unknown => Err(Failure::environment(format!(
             "the kernel's list of disks has no device {number}"
         ))),
     }
@@ -93,7 +93,7 @@ pub(super) fn too_small(disk: &Disk, size: u64) -> Result<(), Failure> {
     if size <= disk.size {
         return Ok(());
     }
-    let (node, has, wants) = (disk.node(), bytes(disk.size), bytes(size));
+    let (node, has, wants) = (disk.node(), human_bytes(disk.size), human_bytes(size));
     let text = format!("{node} is too small: it has {has} ({} bytes)", disk.size);
     Err(Failure::usage(format!(
         "{text}, the image {wants} ({size})"

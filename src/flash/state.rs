@@ -7,7 +7,7 @@ use crate::failure::Failure;
 
 /// What the card holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Card {
+pub enum WriteState {
     /// What it held before.
     Untouched,
     /// Neither what it held before nor the image.
@@ -20,44 +20,44 @@ pub enum Card {
 
 /// The card's state, shared with whoever waits for the work to end.
 #[derive(Clone, Debug)]
-pub struct State(Arc<AtomicU8>);
+pub struct SharedWriteState(Arc<AtomicU8>);
 
-const STATES: [Card; 4] = [
-    Card::Untouched,
-    Card::HalfWritten,
-    Card::NotVerified,
-    Card::Different,
+const STATES: [WriteState; 4] = [
+    WriteState::Untouched,
+    WriteState::HalfWritten,
+    WriteState::NotVerified,
+    WriteState::Different,
 ];
 
-impl State {
+impl SharedWriteState {
     /// Nothing happened yet.
     pub fn new() -> Self {
         Self(Arc::new(AtomicU8::new(0)))
     }
 
-    pub(super) fn set(&self, card: Card) {
+    pub(super) fn set(&self, card: WriteState) {
         self.0.store(card as u8, Ordering::SeqCst);
     }
 
     /// What the card holds.
-    pub fn get(&self) -> Card {
+    pub fn get(&self) -> WriteState {
         let now = usize::from(self.0.load(Ordering::SeqCst));
-        STATES.get(now).copied().unwrap_or(Card::HalfWritten)
+        STATES.get(now).copied().unwrap_or(WriteState::HalfWritten)
     }
 
     /// `failure` with the state of the card around it.
     pub fn told(&self, failure: Failure, operation: &str) -> Failure {
         let (text, hint) = match self.get() {
-            Card::Untouched => ("nothing was written", None),
-            Card::HalfWritten => (
+            WriteState::Untouched => ("nothing was written", None),
+            WriteState::HalfWritten => (
                 "the card is half-written",
                 Some("what was on the card is lost, and it does not boot: flash it again"),
             ),
-            Card::NotVerified => (
+            WriteState::NotVerified => (
                 "the card is written, but it was not read back to the end",
                 Some("it may well work; flash it again to be sure"),
             ),
-            Card::Different => (
+            WriteState::Different => (
                 "the card is written, but does not hold the image",
                 Some(
                     "a card that reads back something else is worn out or pretends a size that it has not",
@@ -72,7 +72,7 @@ impl State {
     }
 }
 
-impl Default for State {
+impl Default for SharedWriteState {
     fn default() -> Self {
         Self::new()
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::devices::{Disk, Kind, disk};
-use super::mounts::{Behind, Mount, Mounts, swaps};
-use super::tree::{Tree, block};
+use super::devices::{Disk, DiskKind, disk};
+use super::mounts::{BackingDevices, Mount, Mounts, swaps};
+use super::tree::{SysRoot, block};
 
 /// The system's own: these, and what is mounted below them.
 const SYSTEM_TREES: [&str; 5] = ["/boot", "/efi", "/etc", "/nix", "/usr"];
@@ -18,7 +18,7 @@ const PASSING_TREES: [&str; 4] = ["/mnt", "/media", "/run/media", "/tmp"];
 
 /// All disks of a machine.
 #[derive(Clone, Debug)]
-pub struct Survey {
+pub struct DiskInventory {
     disks: BTreeMap<String, Disk>,
     /// Partitions, and the disk that each is on.
     partitions: BTreeMap<String, String>,
@@ -26,7 +26,7 @@ pub struct Survey {
 
 /// What a device number stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub enum DeviceLookup<'a> {
     /// A whole disk.
     Disk(&'a Disk),
     /// A partition of it.
@@ -35,9 +35,9 @@ pub enum Found<'a> {
     Unknown,
 }
 
-impl Survey {
+impl DiskInventory {
     /// Looks at the machine of `tree`. `image` is the image's path, absolute and without links.
-    pub fn take(tree: &Tree, image: &Path) -> Self {
+    pub fn take(tree: &SysRoot, image: &Path) -> Self {
         let (mut disks, mut partitions) = (BTreeMap::new(), BTreeMap::new());
         for name in tree.names("sys/class/block") {
             if let Some(disk) = parent(tree, &name) {
@@ -61,24 +61,24 @@ impl Survey {
     }
 
     /// The device with that number (`8:16`).
-    pub fn numbered(&self, tree: &Tree, number: &str) -> Found<'_> {
+    pub fn numbered(&self, tree: &SysRoot, number: &str) -> DeviceLookup<'_> {
         let Some(name) = tree.numbered(number) else {
-            return Found::Unknown;
+            return DeviceLookup::Unknown;
         };
         if let Some(disk) = self.disks.get(&name) {
-            return Found::Disk(disk);
+            return DeviceLookup::Disk(disk);
         }
         let disk = self
             .partitions
             .get(&name)
             .and_then(|disk| self.disks.get(disk));
-        disk.map_or(Found::Unknown, Found::Partition)
+        disk.map_or(DeviceLookup::Unknown, DeviceLookup::Partition)
     }
 
     /// Where partitions are mounted, and what is made of them.
-    fn note_mounts(&mut self, tree: &Tree, mounts: &Mounts) {
+    fn note_mounts(&mut self, tree: &SysRoot, mounts: &Mounts) {
         for mount in &mounts.0 {
-            for name in mounts.behind(mount, tree).names {
+            for name in mounts.backing_devices(mount, tree).names {
                 let disk = self.partitions.get(&name).unwrap_or(&name).clone();
                 let parts = self.disks.get_mut(&disk).map(|disk| &mut disk.parts);
                 if let Some(part) = parts.into_iter().flatten().find(|part| part.name == name) {
@@ -89,13 +89,13 @@ impl Survey {
     }
 
     /// Marks the disks that the claim is about.
-    fn note_system(&mut self, tree: &Tree, mounts: &Mounts, claim: &Claim) {
-        let Claim { what, behind, .. } = claim;
+    fn note_system(&mut self, tree: &SysRoot, mounts: &Mounts, claim: &InUse) {
+        let InUse { what, behind, .. } = claim;
         let below = Below { tree, mounts }.disks(&behind.names);
         for disk in self.disks.values_mut() {
             let text = if below.contains(&disk.name) {
                 what.to_owned()
-            } else if behind.unknown && !disk.removable && disk.kind == Kind::Disk {
+            } else if behind.unknown && !disk.removable && disk.kind == DiskKind::Disk {
                 format!("perhaps {what} (it cannot be told which disk that is on)")
             } else {
                 continue;
@@ -108,10 +108,10 @@ impl Survey {
 }
 
 /// Something that may not be lost.
-struct Claim {
+struct InUse {
     what: String,
     /// What it lies on.
-    behind: Behind,
+    behind: BackingDevices,
     /// Whether it is the machine's whatever it lies on; else only on a disk that is not removable.
     is_certain: bool,
 }
@@ -124,35 +124,35 @@ fn is_news(disk: &Disk, what: &str) -> bool {
 }
 
 /// What this machine cannot lose, and what it lies on; what is certain comes first.
-fn owned(tree: &Tree, mounts: &Mounts, image: &Path) -> Vec<Claim> {
+fn owned(tree: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
     let is_system = |point: &Path| {
         SYSTEM_TREES.iter().any(|tree| point.starts_with(tree))
             || SYSTEM_POINTS.iter().any(|it| point == Path::new(it))
     };
     let passes = |point: &Path| PASSING_TREES.iter().any(|tree| point.starts_with(tree));
     let (system, others): (Vec<_>, Vec<_>) = mounts.0.iter().partition(|m| is_system(&m.point));
-    let claim = |what: String, behind| Claim {
+    let claim = |what: String, behind| InUse {
         what,
         behind,
         is_certain: true,
     };
-    let mounted = |m: &Mount| claim(m.point.display().to_string(), mounts.behind(m, tree));
+    let mounted = |m: &Mount| claim(m.point.display().to_string(), mounts.backing_devices(m, tree));
     let swaps = swaps(tree).into_iter().map(|path| {
         let behind = match tree.of_node(&path) {
-            Some(name) => Behind {
+            Some(name) => BackingDevices {
                 names: vec![name],
                 unknown: false,
             },
-            None => mounts.behind_path(Path::new(&path), tree),
+            None => mounts.backing_devices_of_path(Path::new(&path), tree),
         };
         claim("swap".to_owned(), behind)
     });
     let image = claim(
         "the image itself".to_owned(),
-        mounts.behind_path(image, tree),
+        mounts.backing_devices_of_path(image, tree),
     );
     let others = others.into_iter().filter(|mount| !passes(&mount.point));
-    let others = others.map(|mount| Claim {
+    let others = others.map(|mount| InUse {
         is_certain: false,
         ..mounted(mount)
     });
@@ -161,7 +161,7 @@ fn owned(tree: &Tree, mounts: &Mounts, image: &Path) -> Vec<Claim> {
 }
 
 /// The disk that a partition is on; `None` for what is no partition.
-fn parent(tree: &Tree, name: &str) -> Option<String> {
+fn parent(tree: &SysRoot, name: &str) -> Option<String> {
     tree.number(&format!("{}/partition", block(name)))?;
     let place = tree.place(name);
     Some(
@@ -175,7 +175,7 @@ fn parent(tree: &Tree, name: &str) -> Option<String> {
 
 /// From devices down to the disks that they are made of.
 struct Below<'a> {
-    tree: &'a Tree,
+    tree: &'a SysRoot,
     mounts: &'a Mounts,
 }
 
@@ -198,7 +198,7 @@ impl Below<'_> {
             .tree
             .text(&format!("{}/loop/backing_file", block(name)))
         {
-            parts.extend(self.mounts.behind_path(Path::new(&file), self.tree).names);
+            parts.extend(self.mounts.backing_devices_of_path(Path::new(&file), self.tree).names);
         }
         // A file system on several disks is mounted by one of them.
         for pool in self.tree.names("sys/fs/btrfs") {

@@ -11,11 +11,11 @@ const LONGEST: u64 = 16 << 20;
 
 /// Where the files are.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct SysRoot {
     root: PathBuf,
 }
 
-impl Tree {
+impl SysRoot {
     /// The machine that we run on.
     pub fn here() -> Self {
         Self::at(Path::new("/"))

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::buffer::{ALIGN, BUFFER, BUFFERS, Buffer};
-use super::state::{Card, State};
+use super::state::{WriteState, SharedWriteState};
 use super::target::Target;
 use super::write::{Written, trouble};
 use crate::blockmap::{BlockMap, Checker, Mismatch};
@@ -17,7 +17,7 @@ use crate::failure::{Failure, OrFail as _};
 pub fn verify(
     written: Written,
     target: &Target,
-    (cancel, events, state): (&Cancel, &Events, &State),
+    (cancel, events, state): (&Cancel, &Events, &SharedWriteState),
 ) -> Result<(), Failure> {
     let operation = "read the disk back";
     target.forget().or_environment(operation)?;
@@ -32,7 +32,7 @@ pub fn verify(
     let size = written.map.image_size;
     let mut checker = Checker::new(written.map);
     let differs = |mismatch: Mismatch| {
-        state.set(Card::Different);
+        state.set(WriteState::Different);
         Failure::environment(match mismatch {
             Mismatch::Range { start, end } => {
                 format!("bytes {start} to {end} read back differently")

@@ -17,7 +17,7 @@ use super::check::check;
 use super::pieces::{Piece, Pieces};
 use super::runs::runs;
 use super::source::Source;
-use super::state::{Card, State};
+use super::state::{WriteState, SharedWriteState};
 use super::target::Target;
 use crate::blockmap::BlockMap;
 use crate::cancel::Cancel;
@@ -41,7 +41,7 @@ pub struct Written {
 pub fn write(
     source: &Source,
     target: &mut Target,
-    (cancel, events, state): (&Cancel, &Events, &State),
+    (cancel, events, state): (&Cancel, &Events, &SharedWriteState),
 ) -> Result<Written, Failure> {
     let (give_back, empty) = sync_channel(BUFFERS);
     (0..BUFFERS).for_each(|_| give_back.send(Buffer::new()).unwrap_or(()));
@@ -85,7 +85,7 @@ struct Writer<'a> {
     target: &'a mut Target,
     cancel: &'a Cancel,
     events: &'a Events,
-    state: &'a State,
+    state: &'a SharedWriteState,
     /// Zeros of the image that were not yet seen to.
     blank: Range<u64>,
     zeroed: Vec<Range<u64>>,
@@ -143,7 +143,7 @@ impl Writer<'_> {
     }
 
     fn put(&self, bytes: &[u8], at: u64) -> Result<(), Failure> {
-        self.state.set(Card::HalfWritten);
+        self.state.set(WriteState::HalfWritten);
         let written = self.target.write(bytes, at);
         written
             .map_err(|e| trouble(&e))
@@ -166,7 +166,7 @@ impl Writer<'_> {
             if self.cancel.is_cancelled() {
                 return Err(Failure::interrupted());
             }
-            self.state.set(Card::HalfWritten);
+            self.state.set(WriteState::HalfWritten);
             let left = end.saturating_sub(at);
             let mut count = left.min(ORDER);
             if !self.order(at, count)? {
@@ -233,7 +233,7 @@ impl Writer<'_> {
         self.see_to_blank()?;
         let synced = self.target.sync().map_err(|e| trouble(&e));
         synced.or_environment("write what the disk had not yet taken")?;
-        self.state.set(Card::NotVerified);
+        self.state.set(WriteState::NotVerified);
         Ok(())
     }
 }

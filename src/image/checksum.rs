@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::content::{Compression, Facts};
+use super::content::{Compression, ImageFacts};
 use super::error::Error;
 use crate::plain_file;
 
@@ -25,7 +25,7 @@ pub struct Checksum {
 
 /// What a hash in the list is the hash of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
+pub enum ChecksumTarget {
     /// The file.
     File,
     /// What it is when it is decompressed.
@@ -40,17 +40,17 @@ pub struct Expected {
     /// The hash, in lower case.
     pub hash: String,
     /// What it is the hash of.
-    pub of: Of,
+    pub of: ChecksumTarget,
 }
 
 /// Compares with `<image>.sha256` if there is one.
-pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Checksum>, Error> {
+pub fn compare(image: &Path, facts: &ImageFacts) -> Result<Option<Checksum>, Error> {
     let Some(expected) = expected(image, facts.compression)? else {
         return Ok(None);
     };
     let actual = match expected.of {
-        Of::File => &facts.sha256,
-        Of::Raw => &facts.raw_sha256,
+        ChecksumTarget::File => &facts.sha256,
+        ChecksumTarget::Raw => &facts.raw_sha256,
     };
     let matches = actual.as_deref() == Some(expected.hash.as_str());
     Ok(Some(Checksum {
@@ -79,8 +79,8 @@ pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expecte
     let stem = image.file_stem().unwrap_or_default().to_string_lossy();
     let hash_of = |wanted: &str| text.lines().filter_map(line).find(|(_, n)| n == wanted);
     let (found, of) = match hash_of(&name) {
-        None if compression != Compression::None => (hash_of(&stem), Of::Raw),
-        found => (found, Of::File),
+        None if compression != Compression::None => (hash_of(&stem), ChecksumTarget::Raw),
+        found => (found, ChecksumTarget::File),
     };
     let Some((hash, _)) = found else {
         let what = format!("{} has no line for {name}", list.display());

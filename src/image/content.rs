@@ -37,7 +37,7 @@ pub enum Compression {
 
 /// What is wanted, and where a decompressed image may lie meanwhile.
 #[derive(Clone, Debug)]
-pub struct How {
+pub struct OpenOptions {
     /// The directory for it.
     pub spool: PathBuf,
     /// Whether hashes are wanted.
@@ -46,7 +46,7 @@ pub struct How {
 
 /// The file's own facts.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct ImageFacts {
     /// How it is compressed.
     pub compression: Compression,
     /// The file's length.
@@ -61,15 +61,15 @@ pub struct Facts {
 
 /// An image that can be read.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedImage {
     /// Its bytes.
     pub disk: Section,
     /// What is known of the file.
-    pub facts: Facts,
+    pub facts: ImageFacts,
 }
 
 /// Opens the image at `path`; blocks for as long as it takes to read a large file.
-pub fn open(path: &Path, how: &How, watch: (&Cancel, &Events)) -> Result<Opened, Error> {
+pub fn open(path: &Path, how: &OpenOptions, watch: (&Cancel, &Events)) -> Result<OpenedImage, Error> {
     let (file, size) = file(path)?;
     if size == 0 {
         return Err(Error::refused("the file is empty"));
@@ -99,14 +99,14 @@ pub fn open(path: &Path, how: &How, watch: (&Cancel, &Events)) -> Result<Opened,
         None => (None, size, None),
     };
     let disk = Section::whole(spool.unwrap_or(file), raw_size, watch.0);
-    let facts = Facts {
+    let facts = ImageFacts {
         compression,
         size,
         raw_sha256: raw_sha256.or_else(|| sha256.clone()),
         sha256,
         raw_size,
     };
-    Ok(Opened { disk, facts })
+    Ok(OpenedImage { disk, facts })
 }
 
 /// A regular file or a block device with its length; anything else would block or lead astray.
@@ -186,7 +186,7 @@ impl Read for Source<'_> {
 fn unpack(
     source: &mut Source<'_>,
     compression: Compression,
-    how: &How,
+    how: &OpenOptions,
 ) -> Result<(File, u64, Option<String>), Error> {
     let mut spool = Spool::create(&how.spool)?;
     let mut hash = how.hash.then(Sha256::new);

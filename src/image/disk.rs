@@ -16,18 +16,18 @@ const LEAST: u64 = 512;
 const GRACE: u64 = 256 << 20;
 
 /// Something that is read at any place.
-pub trait Bytes: Send + Sync {
+pub trait ReadAt: Send + Sync {
     /// Reads at `at`, as [`std::os::unix::fs::FileExt::read_at`] does.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
 }
 
-impl Bytes for File {
+impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         std::os::unix::fs::FileExt::read_at(self, buffer, at)
     }
 }
 
-impl Bytes for Vec<u8> {
+impl ReadAt for Vec<u8> {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let rest = usize::try_from(at).ok().and_then(|at| self.get(at..));
         io::Read::read(&mut rest.unwrap_or_default(), buffer)
@@ -44,7 +44,7 @@ struct Meter {
 /// A stretch of a disk: all of it, or one partition.
 #[derive(Clone)]
 pub struct Section {
-    bytes: Arc<dyn Bytes>,
+    bytes: Arc<dyn ReadAt>,
     meter: Arc<Meter>,
     start: u64,
     len: u64,
@@ -53,7 +53,7 @@ pub struct Section {
 
 impl Section {
     /// All `len` bytes of `bytes`; reading ends when `cancel` is set.
-    pub fn whole(bytes: impl Bytes + 'static, len: u64, cancel: &Cancel) -> Self {
+    pub fn whole(bytes: impl ReadAt + 'static, len: u64, cancel: &Cancel) -> Self {
         let meter = Meter {
             left: AtomicU64::new(len.saturating_mul(4).saturating_add(GRACE)),
             cancel: cancel.clone(),

@@ -3,7 +3,7 @@
 use super::bytes::{slice, stands, u32_at, u64_at};
 use super::disk::Section;
 use super::error::Error;
-use super::table::{Kind, Partition, SECTOR, Table};
+use super::table::{TableKind, Partition, SECTOR, Table};
 use super::unicode::{guid, units, utf16};
 
 /// The longest array of entries that is read; the usual one has 16 KiB.
@@ -22,7 +22,7 @@ struct Copy {
 /// The table behind a protective boot record.
 pub(super) fn read(disk: &Section) -> Result<Table, Error> {
     let mut table = Table {
-        kind: Kind::Gpt,
+        kind: TableKind::Gpt,
         id: None,
         partitions: Vec::new(),
         problems: Vec::new(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::content::Facts;
+use super::content::ImageFacts;
 use super::error::Error;
 use crate::plain_file;
 
@@ -51,7 +51,7 @@ struct Raw {
 
 /// What a manifest says of its image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ManifestInfo {
     /// The manifest.
     pub file: PathBuf,
     /// Bytes of the image's file.
@@ -65,7 +65,7 @@ pub struct Told {
 }
 
 /// What `<image>.json` says, if there is one. One of another version is [`Error::Unsupported`].
-pub fn told(image: &Path) -> Result<Option<Told>, Error> {
+pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
     let mut file = image.as_os_str().to_owned();
     file.push(".json");
     let file = PathBuf::from(file);
@@ -83,7 +83,7 @@ pub fn told(image: &Path) -> Result<Option<Told>, Error> {
         return Err(Error::unsupported(what));
     }
     let Fields { image, raw } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
-    Ok(Some(Told {
+    Ok(Some(ManifestInfo {
         size: image.size,
         sha256: image.sha256.to_ascii_lowercase(),
         raw_size: raw.size,
@@ -93,8 +93,8 @@ pub fn told(image: &Path) -> Result<Option<Told>, Error> {
 }
 
 /// Compares with `<image>.json` if there is one.
-pub fn compare(image: &Path, facts: &Facts) -> Result<Option<Manifest>, Error> {
-    let Some(told) = told(image)? else {
+pub fn compare(image: &Path, facts: &ImageFacts) -> Result<Option<Manifest>, Error> {
+    let Some(told) = read_info(image)? else {
         return Ok(None);
     };
     let same = |told: &String, found: &Option<String>| found.as_ref() == Some(told);

@@ -3,7 +3,7 @@
 use super::bytes::{u8_at, u32_at};
 use super::disk::Section;
 use super::error::Error;
-use super::table::{Kind, Partition, SECTOR, Table};
+use super::table::{TableKind, Partition, SECTOR, Table};
 
 /// The entry that keeps old tools away from a GUID partition table.
 pub(super) const PROTECTIVE: &str = "0xee";
@@ -58,7 +58,7 @@ pub(super) fn read(disk: &Section, sector: &[u8]) -> Result<Option<Table>, Error
         return Ok(None);
     }
     let mut table = Table {
-        kind: Kind::Mbr,
+        kind: TableKind::Mbr,
         id: Some(format!("0x{:08x}", u32_at(sector, 440))),
         partitions: Vec::new(),
         problems: Vec::new(),

@@ -8,19 +8,19 @@ use serde::Serialize;
 
 use super::boot::{Boot, Volume};
 use super::checksum::{self, Checksum};
-use super::content::{Compression, Opened};
+use super::content::{Compression, OpenedImage};
 use super::disk::Section;
 use super::error::Error;
 use super::files::{FileSystem, Summary};
 use super::manifest::{self, Manifest};
-use super::table::{self, Kind, Partition, Table};
+use super::table::{self, TableKind, Partition, Table};
 
 /// The version of the report's shape.
 pub const VERSION: u32 = 1;
 
 /// The image, decompressed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Raw {
+pub struct RawSize {
     /// Its length in bytes.
     pub size: u64,
     /// Its SHA-256.
@@ -51,7 +51,7 @@ pub struct Report {
     /// SHA-256 of the file.
     pub sha256: Option<String>,
     /// The image, decompressed.
-    pub raw: Raw,
+    pub raw: RawSize,
     /// What `<image>.sha256` says.
     pub checksum: Option<Checksum>,
     /// What `<image>.json` says.
@@ -91,7 +91,7 @@ impl Layout {
         };
         let mut partitions = std::mem::take(&mut layout.table.partitions);
         partitions.sort_by_key(|partition| partition.number);
-        if layout.table.kind == Kind::None {
+        if layout.table.kind == TableKind::None {
             partitions.push(Partition {
                 number: 0,
                 start: 0,
@@ -105,7 +105,7 @@ impl Layout {
             layout.slot(partition, disk)?;
         }
         let nothing = layout.slots.iter().all(|slot| slot.file_system.is_none());
-        if layout.table.kind == Kind::None && nothing && layout.problems.is_empty() {
+        if layout.table.kind == TableKind::None && nothing && layout.problems.is_empty() {
             let what = "there is no partition table and no known file system in it";
             return Err(Error::refused(what));
         }
@@ -155,7 +155,7 @@ fn noted<T>(
 }
 
 /// Everything about an opened image.
-pub fn examine(path: &Path, opened: &Opened) -> Result<Report, Error> {
+pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
     let facts = &opened.facts;
     let mut problems = Vec::new();
     let manifest = noted(manifest::compare(path, facts), &mut problems)?;
@@ -177,7 +177,7 @@ pub fn examine(path: &Path, opened: &Opened) -> Result<Report, Error> {
         compression: facts.compression,
         size: facts.size,
         sha256: facts.sha256.clone(),
-        raw: Raw {
+        raw: RawSize {
             size: facts.raw_size,
             sha256: facts.raw_sha256.clone(),
         },

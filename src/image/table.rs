@@ -12,7 +12,7 @@ pub const SECTOR: u64 = 512;
 /// The kind of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum TableKind {
     /// The master boot record's.
     Mbr,
     /// The GUID partition table.
@@ -25,7 +25,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Table {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: TableKind,
     /// The disk's identifier.
     pub id: Option<String>,
     /// Its partitions by number.
@@ -64,7 +64,7 @@ impl Partition {
 /// The table of `disk`.
 pub fn read(disk: &Section) -> Result<Table, Error> {
     let none = Table {
-        kind: Kind::None,
+        kind: TableKind::None,
         id: None,
         partitions: Vec::new(),
         problems: Vec::new(),

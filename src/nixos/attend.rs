@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::layout;
-use super::pulse::Pulse;
-use crate::engine::{Attached, AttachedInput, AttachedOutput, Chunk, Container, EngineError, Exit};
+use super::pulse::Heartbeat;
+use crate::engine::{Attached, AttachedInput, AttachedOutput, OutputChunk, Container, EngineError, Exit};
 use crate::failure::{Failure, OrFail as _};
-use crate::terminal::{self, Ends};
+use crate::terminal::{self, StdStreams};
 
 /// How long the output may be silent after the end before it counts as ended.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -26,9 +26,9 @@ const PIECE: usize = 16 * 1024;
 
 /// Starts `container` and stays with it to its end. Dropping the future lets go of the leash, and
 /// everything in the container ends.
-pub(super) async fn attend(
+pub(super) async fn run_interactive(
     container: &Container,
-    pulse: &mut Pulse,
+    pulse: &mut Heartbeat,
     attended: bool,
 ) -> Result<Exit, Failure> {
     let Attached { input, output } = container.attach().await?;
@@ -41,17 +41,17 @@ pub(super) async fn attend(
     let leash = ["/bin/sh", layout::LEASH].map(str::to_owned).to_vec();
     let leash = container.exec(leash).await?;
     let _leash = (pulse.hold(leash.input), leash.output);
-    let Ends {
+    let StdStreams {
         input: typed,
         output: said,
         error: complained,
-    } = Ends::of_the_process();
+    } = StdStreams::of_the_process();
     // What is typed and the window's size never end the session.
     let aside = async {
-        drop(tokio::join!(feed(typed, input), sizes(container, attended)));
+        drop(tokio::join!(forward_input(typed, input), forward_terminal_size(container, attended)));
         std::future::pending().await
     };
-    let show = pin!(show(container, output, (said, complained)));
+    let show = pin!(forward_output(container, output, (said, complained)));
     tokio::select! {
         exit = show => Ok(exit?),
         never = aside => never,
@@ -60,7 +60,7 @@ pub(super) async fn attend(
 
 /// Hands on what is typed; at its end the program sees the end of its input. An error is that of a
 /// program that does not read any more, or has ended: `show` tells which.
-async fn feed(mut typed: tokio::io::Stdin, mut input: AttachedInput) -> Result<(), EngineError> {
+async fn forward_input(mut typed: tokio::io::Stdin, mut input: AttachedInput) -> Result<(), EngineError> {
     let mut piece = vec![0; PIECE];
     loop {
         let n = typed.read(&mut piece).await.unwrap_or(0);
@@ -74,7 +74,7 @@ async fn feed(mut typed: tokio::io::Stdin, mut input: AttachedInput) -> Result<(
 }
 
 /// Shows what the program says until it has ended and all of it was read.
-async fn show(
+async fn forward_output(
     container: &Container,
     mut output: AttachedOutput,
     (mut said, mut complained): (tokio::io::Stdout, tokio::io::Stderr),
@@ -91,8 +91,8 @@ async fn show(
             () = tokio::time::sleep(SILENCE), if ended.is_some() => None,
         };
         let shown = match chunk {
-            Some(Ok(Chunk::Stdout(bytes))) => write(&mut said, &bytes).await,
-            Some(Ok(Chunk::Stderr(bytes))) => write(&mut complained, &bytes).await,
+            Some(Ok(OutputChunk::Stdout(bytes))) => write(&mut said, &bytes).await,
+            Some(Ok(OutputChunk::Stderr(bytes))) => write(&mut complained, &bytes).await,
             // The end, or a broken connection: `wait` tells which.
             Some(Err(_)) | None => break,
         };
@@ -113,7 +113,7 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<(
 }
 
 /// Keeps the container's terminal as large as the user's.
-async fn sizes(container: &Container, attended: bool) -> Result<(), Failure> {
+async fn forward_terminal_size(container: &Container, attended: bool) -> Result<(), Failure> {
     if !attended {
         return Ok(());
     }

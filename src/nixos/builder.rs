@@ -8,32 +8,32 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::attend::attend;
-use super::bundle::Bundle;
-use super::check::{self, Looked};
-use super::command::{BuildRequest, Places};
-use super::diagnosis::{Ending, Findings, diagnose};
+use super::attend::run_interactive;
+use super::bundle::ConfigDir;
+use super::check::{self, CheckResult};
+use super::command::{BuildRequest, StorePaths};
+use super::diagnosis::{ExitContext, Findings, diagnose};
 use super::follow::{Followed, follow};
 use super::forecast::{Collector, Forecast};
 pub use super::image::BuilderImage;
-use super::journal::Journal;
+use super::journal::BuildLog;
 use super::nixpkgs::NixpkgsIn;
-use super::overlay::Overlay;
-pub use super::pulse::Patience;
-use super::pulse::Pulse;
-use super::session::Session;
+use super::overlay::CliModule;
+pub use super::pulse::PauseHandle;
+use super::pulse::Heartbeat;
+use super::session::ShellSession;
 use super::source::Configuration;
 use super::store_path::result;
 use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
 use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Enclosure, Engine, Input, Network, Role,
+    Attached, Container, ContainerGuard, ContainerSpec, EntryWrapper, Engine, Input, Network, Role,
     RunId,
 };
 use crate::event::{Event, Events};
 use crate::failure::{Class, Failure};
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// Every emulated process counts twice; a parallel build of something large needs thousands.
 const PIDS: i64 = 16_384;
@@ -42,13 +42,13 @@ const FILLING: Duration = Duration::from_secs(1800);
 
 /// What is to be built.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct BuildJob {
     /// The user's file.
     pub configuration: Configuration,
     /// What goes along with it.
-    pub bundle: Bundle,
+    pub bundle: ConfigDir,
     /// What is laid over it.
-    pub overlay: Overlay,
+    pub overlay: CliModule,
     /// Which nixpkgs.
     pub nixpkgs: NixpkgsIn,
     /// The call of `nix-build`.
@@ -59,11 +59,11 @@ pub struct Job {
     pub log: PathBuf,
 }
 
-impl Job {
+impl BuildJob {
     /// Whether a user sits at a terminal that it is to have.
     fn is_attended(&self) -> bool {
         let session = self.request.task.session();
-        session.is_some_and(Session::attended)
+        session.is_some_and(ShellSession::attended)
     }
 }
 
@@ -79,22 +79,22 @@ pub struct Builder<'a> {
     /// Name of the store volume; made when it is not there.
     pub store: &'a str,
     /// What it is put into, and who has the files for that.
-    pub enclosure: Option<(&'a Enclosure, &'a Container)>,
+    pub enclosure: Option<(&'a EntryWrapper, &'a Container)>,
 }
 
 /// A builder with everything in it, not started yet.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedBuilder {
     container: Container,
-    job: Job,
+    job: BuildJob,
     store: String,
     foreign: bool,
-    pulse: Pulse,
+    pulse: Heartbeat,
 }
 
 /// A build that went well.
 #[derive(Debug)]
-pub struct Built {
+pub struct BuildResult {
     /// The stopped container: the image is copied out of it.
     pub container: Container,
     /// The result, `/nix/store/…`.
@@ -108,9 +108,9 @@ impl Builder<'_> {
     pub async fn prepare(
         &self,
         guard: &mut ContainerGuard,
-        job: Job,
+        job: BuildJob,
         (cancel, events): (&Cancel, &Events),
-    ) -> Result<Prepared, Failure> {
+    ) -> Result<PreparedBuilder, Failure> {
         let prepared = async {
             let places = self.places(&job).await?;
             self.engine
@@ -118,31 +118,31 @@ impl Builder<'_> {
                 .await?;
             let container = guard.create(&self.spec(&job, &places)?).await?;
             if let Some((enclosure, source)) = self.enclosure {
-                let equipped = enclosure.equip((source, &container), self.image.foreign);
+                let equipped = enclosure.copy_into((source, &container), self.image.foreign);
                 let equipped = equipped.await;
                 equipped.map_err(|e| Failure::from(e).context("give the builder an emulator"))?;
             }
             upload::configuration(&container, &job, self.image.owner).await?;
             upload::nixpkgs(&container, &job, self, (cancel, events)).await?;
             let (store, foreign) = (self.store.to_owned(), self.image.foreign);
-            Ok(Prepared {
+            Ok(PreparedBuilder {
                 container,
                 job,
                 store,
                 foreign,
-                pulse: Pulse::new(),
+                pulse: Heartbeat::new(),
             })
         };
         cancel.race(Box::pin(prepared)).await?
     }
 
-    async fn places(&self, job: &Job) -> Result<Places, Failure> {
+    async fn places(&self, job: &BuildJob) -> Result<StorePaths, Failure> {
         // Whatever has a builder's container may have files on the volume, also before it runs.
         let containers = self.engine.our_containers().await?;
         let builders = containers
             .into_iter()
             .filter(|c| c.role.as_deref() == Some(Role::Builder.as_str()));
-        Ok(Places {
+        Ok(StorePaths {
             run: self.run.to_string(),
             nixpkgs: job.nixpkgs.name(),
             root: job.configuration.root_name(),
@@ -165,7 +165,7 @@ impl Builder<'_> {
             ..ContainerSpec::new(Role::Probe, self.run, reference, nothing)
         };
         let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
-        let fill = at_most(FILLING, guard.output(&spec, 1));
+        let fill = timeout(FILLING, guard.output(&spec, 1));
         let filled = cancel.race(Box::pin(fill)).await;
         let left: Vec<_> = guard.remove(cancel).await.into_iter().collect();
         match filled {
@@ -182,7 +182,7 @@ impl Builder<'_> {
         }
     }
 
-    fn spec(&self, job: &Job, places: &Places) -> Result<ContainerSpec, Failure> {
+    fn spec(&self, job: &BuildJob, places: &StorePaths) -> Result<ContainerSpec, Failure> {
         let arguments = job.request.arguments(places);
         let mut spec =
             ContainerSpec::new(Role::Builder, self.run, &self.image.reference, arguments);
@@ -199,24 +199,24 @@ impl Builder<'_> {
         spec.pids_limit = Some(PIDS);
         spec.memory = job.memory;
         if let Some((enclosure, _)) = self.enclosure {
-            enclosure.wrap(&mut spec);
+            enclosure.apply_to(&mut spec);
         }
         Ok(spec)
     }
 }
 
-impl Prepared {
+impl PreparedBuilder {
     /// The means to ask it for patience while it runs.
-    pub fn patience(&self) -> Patience {
-        self.pulse.patience()
+    pub fn pause_handle(&self) -> PauseHandle {
+        self.pulse.pause_handle()
     }
 
     /// Starts it and follows it to its end (`Phase::Build`). Dropping the future lets go of the
     /// leash, and the builder stops by itself.
-    pub async fn build(mut self, cancel: &Cancel, events: &Events) -> Result<Built, Failure> {
+    pub async fn build(mut self, cancel: &Cancel, events: &Events) -> Result<BuildResult, Failure> {
         let (followed, findings) = Box::pin(self.watched(cancel, events)).await?;
         let (out_path, derivation) = self.result(&followed, &findings)?;
-        Ok(Built {
+        Ok(BuildResult {
             container: self.container,
             out_path,
             derivation,
@@ -225,11 +225,11 @@ impl Prepared {
 
     /// Starts it and reads what the configuration sets (`Phase::Evaluate`). Dropping the future lets go
     /// of the leash.
-    pub async fn check(mut self, cancel: &Cancel, events: &Events) -> Result<Looked, Failure> {
+    pub async fn check(mut self, cancel: &Cancel, events: &Events) -> Result<CheckResult, Failure> {
         let (followed, findings) = Box::pin(self.watched(cancel, events)).await?;
         let failure = (followed.exit.code != 0).then(|| self.diagnosis(&followed, &findings));
         match (check::facts(&followed.out), failure) {
-            (Some(facts), failure) => Ok(Looked { facts, failure }),
+            (Some(facts), failure) => Ok(CheckResult { facts, failure }),
             (None, Some(failure)) => Err(failure),
             (None, None) => Err(Failure::message(
                 Class::Internal,
@@ -257,7 +257,7 @@ impl Prepared {
         events: &Events,
     ) -> Result<(Followed, Findings), Failure> {
         let log = self.job.log.clone();
-        let mut journal = Journal::create(&log)?;
+        let mut journal = BuildLog::create(&log)?;
         events.emit(Event::LogFile(log.clone()));
         let followed = cancel
             .race(Box::pin(self.follow(&mut journal, events)))
@@ -277,14 +277,14 @@ impl Prepared {
     /// the future lets go of the leash, and the builder stops by itself.
     pub async fn attend(mut self, cancel: &Cancel) -> Result<i64, Failure> {
         let attended = self.job.is_attended();
-        let attend = attend(&self.container, &mut self.pulse, attended);
+        let attend = run_interactive(&self.container, &mut self.pulse, attended);
         let exit = cancel.race(Box::pin(attend));
         Ok(exit.await??.code)
     }
 
     async fn follow(
         &mut self,
-        journal: &mut Journal,
+        journal: &mut BuildLog,
         events: &Events,
     ) -> Result<Followed, Failure> {
         let events = show(events, self.job.configuration.shown_dir());
@@ -310,7 +310,7 @@ impl Prepared {
 
     /// Why it ended as it did.
     fn diagnosis(&self, followed: &Followed, findings: &Findings) -> Failure {
-        let ending = Ending {
+        let ending = ExitContext {
             code: followed.exit.code,
             oom_killed: followed.exit.oom_killed,
             emulated: self.job.request.emulated,

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::ignoring::{IGNORE_HINT, walk};
-use super::pack::{Owner, Packer};
+use super::pack::{Owner, TarWriter};
 use super::source::Configuration;
 use crate::cancel::Cancel;
 use crate::event::Events;
@@ -25,22 +25,22 @@ const OWN_DIR_HINT: &str = "move the configuration into a directory of its own";
 
 /// What one path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
+enum EntryKind {
     Directory,
-    File(Plain),
+    File(ConfigEntry),
     Link(String),
 }
 
 /// A file as it was found: what is packed later must be the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Plain {
+struct ConfigEntry {
     size: u64,
     executable: bool,
     device: u64,
     inode: u64,
 }
 
-impl Plain {
+impl ConfigEntry {
     fn new(meta: &Metadata) -> Self {
         Self {
             size: meta.len(),
@@ -65,12 +65,12 @@ impl Plain {
 
 /// What goes along with a configuration, sorted by path.
 #[derive(Clone, Debug)]
-pub struct Bundle {
+pub struct ConfigDir {
     root: PathBuf,
-    entries: Vec<(String, Kind)>,
+    entries: Vec<(String, EntryKind)>,
 }
 
-impl Bundle {
+impl ConfigDir {
     /// Walks the directory of `configuration`.
     pub(super) fn collect(
         configuration: &Configuration,
@@ -93,7 +93,7 @@ impl Bundle {
             let Some((name, kind)) = bundle.look(&path?, events)? else {
                 continue;
             };
-            if let Kind::File(file) = kind {
+            if let EntryKind::File(file) = kind {
                 size = size.saturating_add(file.size);
             }
             bundle.entries.push((name, kind));
@@ -118,20 +118,20 @@ impl Bundle {
     pub fn digest(&self) -> io::Result<[u8; 32]> {
         let mut hash = Hash(Sha256::new());
         let out: &mut dyn Write = &mut hash;
-        let mut packer = Packer::new(out, Owner { uid: 0, gid: 0 });
+        let mut packer = TarWriter::new(out, Owner { uid: 0, gid: 0 });
         self.pack(&mut packer, "config")?;
         packer.finish()?;
         Ok(hash.0.finalize().into())
     }
 
     /// Writes everything below `prefix`.
-    pub(super) fn pack(&self, packer: &mut Packer<'_>, prefix: &str) -> io::Result<()> {
+    pub(super) fn pack(&self, packer: &mut TarWriter<'_>, prefix: &str) -> io::Result<()> {
         for (name, kind) in &self.entries {
             let path = format!("{prefix}/{name}");
             let written = match kind {
-                Kind::Directory => packer.directory(&path),
-                Kind::Link(target) => packer.link(&path, target),
-                Kind::File(plain) => plain
+                EntryKind::Directory => packer.directory(&path),
+                EntryKind::Link(target) => packer.link(&path, target),
+                EntryKind::File(plain) => plain
                     .reopen(&self.root.join(name))
                     .and_then(|file| packer.file(&path, (plain.size, plain.executable), file)),
             };
@@ -141,23 +141,23 @@ impl Bundle {
     }
 
     /// What `path` is, when it goes along.
-    fn look(&self, path: &Path, events: &Events) -> Result<Option<(String, Kind)>, Failure> {
+    fn look(&self, path: &Path, events: &Events) -> Result<Option<(String, EntryKind)>, Failure> {
         let name = self.name(path)?;
         let meta = path.symlink_metadata().or_usage(format!("read {name}"))?;
         let kind = if meta.is_symlink() {
             match link_inside(path, &name)? {
-                Some(target) => Kind::Link(target),
+                Some(target) => EntryKind::Link(target),
                 None => return Ok(None),
             }
         } else if meta.is_dir() {
-            Kind::Directory
+            EntryKind::Directory
         } else if meta.is_file() {
             // asked now, so that it is said before anything was started
             let opened = plain_file::open_unlinked(path).and_then(|file| file.metadata());
             let opened = opened
                 .or_usage(format!("read {name}"))
                 .map_err(|f| f.hint(IGNORE_HINT))?;
-            Kind::File(Plain::new(&opened))
+            EntryKind::File(ConfigEntry::new(&opened))
         } else {
             events.warn(format!(
                 "{name} is no file, directory or link: it stays behind"
@@ -230,8 +230,8 @@ impl Bundle {
 
     fn files(&self) -> impl Iterator<Item = (u64, &str)> {
         self.entries.iter().filter_map(|(name, kind)| match kind {
-            Kind::File(plain) => Some((plain.size, name.as_str())),
-            Kind::Directory | Kind::Link(_) => None,
+            EntryKind::File(plain) => Some((plain.size, name.as_str())),
+            EntryKind::Directory | EntryKind::Link(_) => None,
         })
     }
 }

@@ -10,7 +10,7 @@ mod ways_in;
 
 use serde::Serialize;
 
-pub use facts::Facts;
+pub use facts::ConfigFacts;
 pub use traps::findings;
 pub use ways_in::who_gets_in;
 
@@ -47,16 +47,16 @@ pub struct Finding {
 
 /// A configuration that was looked at.
 #[derive(Debug)]
-pub struct Looked {
+pub struct CheckResult {
     /// What is set.
-    pub facts: Facts,
+    pub facts: ConfigFacts,
     /// Why a build would not get past evaluation, when it would not.
     pub failure: Option<Failure>,
 }
 
 /// The facts in what the builder printed; `None` when it did not get that far. What follows them only says
 /// that everything could be evaluated.
-pub(super) fn facts(lines: &[String]) -> Option<Facts> {
+pub(super) fn facts(lines: &[String]) -> Option<ConfigFacts> {
     // A line that is very long comes in pieces.
     let text = lines.concat();
     let mut values = serde_json::Deserializer::from_str(&text).into_iter();

@@ -3,7 +3,7 @@
 //! Pure. Nothing in it ever passes through a shell.
 
 use super::nix_conf::NixSettings;
-use super::session::Session;
+use super::session::ShellSession;
 use super::{check, layout};
 use crate::failure::Failure;
 use crate::nix_string::nix_string;
@@ -31,7 +31,7 @@ pub enum Task {
     /// To say what a build would fetch and build.
     Forecast,
     /// A shell for a user.
-    Shell(Session),
+    Shell(ShellSession),
 }
 
 impl Task {
@@ -41,7 +41,7 @@ impl Task {
     }
 
     /// The shell, when it is one.
-    pub(super) fn session(&self) -> Option<&Session> {
+    pub(super) fn session(&self) -> Option<&ShellSession> {
         match self {
             Self::Shell(session) => Some(session),
             Self::Build | Self::Check | Self::Forecast => None,
@@ -75,7 +75,7 @@ pub const SYSTEM: &str = "aarch64-linux";
 
 /// Where this run finds and leaves things in the builder.
 #[derive(Clone, Debug)]
-pub(super) struct Places {
+pub(super) struct StorePaths {
     /// The run.
     pub(super) run: String,
     /// Name of nixpkgs' copy on the volume.
@@ -86,7 +86,7 @@ pub(super) struct Places {
     pub(super) live: Vec<String>,
 }
 
-impl Places {
+impl StorePaths {
     /// The link that keeps the result.
     fn result(&self) -> String {
         format!("{}/{}", layout::ROOTS, self.root)
@@ -109,7 +109,7 @@ impl BuildRequest {
     }
 
     /// The program and its arguments; the first one is the entry that leads the rest.
-    pub(super) fn arguments(&self, places: &Places) -> Vec<String> {
+    pub(super) fn arguments(&self, places: &StorePaths) -> Vec<String> {
         match &self.task {
             Task::Build => self.build(places),
             Task::Check => self.check(),
@@ -131,7 +131,7 @@ impl BuildRequest {
         words.into_iter().map(str::to_owned).collect()
     }
 
-    fn build(&self, places: &Places) -> Vec<String> {
+    fn build(&self, places: &StorePaths) -> Vec<String> {
         let mut words = self.call(&["nix-build"], &self.attribute);
         words.extend(["--out-link".to_owned(), places.result()]);
         words
@@ -156,7 +156,7 @@ impl BuildRequest {
 
     /// The entry's word for native glue, when it is to be tried: where nothing is emulated there is nothing
     /// to gain, and another thing than the image has no parts that we know.
-    fn native_glue(&self) -> Option<&'static str> {
+    fn uses_native_glue(&self) -> Option<&'static str> {
         let possible = matches!(self.task, Task::Build | Task::Forecast)
             && self.emulated
             && self.attribute == IMAGE
@@ -174,7 +174,7 @@ impl BuildRequest {
     }
 
     /// The environment on top of the container image's own.
-    pub(super) fn environment(&self, places: &Places) -> Result<Vec<(String, String)>, Failure> {
+    pub(super) fn environment(&self, places: &StorePaths) -> Result<Vec<(String, String)>, Failure> {
         let build_dir = layout::build_dir(&places.run);
         let mut environment = vec![
             ("NIX_PATH", self.nix_path(places)),
@@ -203,9 +203,9 @@ impl BuildRequest {
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));
         }
-        let session = self.task.session().map(Session::environment);
+        let session = self.task.session().map(ShellSession::environment);
         let session = session.transpose()?.unwrap_or_default();
-        if let Some(word) = self.native_glue() {
+        if let Some(word) = self.uses_native_glue() {
             environment.extend([
                 ("SDBUILD_GLUE", word.to_owned()),
                 (
@@ -228,7 +228,7 @@ impl BuildRequest {
     }
 
     /// A shell finds the configuration there too, where a build is told of it.
-    fn nix_path(&self, places: &Places) -> String {
+    fn nix_path(&self, places: &StorePaths) -> String {
         let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs));
         match self.task.session() {
             Some(_) => format!("{nixpkgs}:nixos-config={}", layout::WRAPPER),
@@ -256,8 +256,8 @@ pub(super) fn wrapper(file: &str) -> String {
 mod tests {
     use super::*;
 
-    fn places() -> Places {
-        Places {
+    fn store_paths() -> StorePaths {
+        StorePaths {
             run: "0123456789ab".into(),
             nixpkgs: "tree-1".into(),
             root: "abc".into(),
@@ -278,7 +278,7 @@ mod tests {
     fn the_command_is_the_documented_one() {
         let request = BuildRequest::image(true, NixSettings::default());
         assert_eq!(
-            request.arguments(&places()).join(" "),
+            request.arguments(&store_paths()).join(" "),
             "/bin/sh /build/sdbuild/entry nix-build <nixpkgs/nixos> -A config.system.build.sdImage \
              -I nixos-config=/build/sdbuild/wrapper.nix --argstr system aarch64-linux \
              --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc"
@@ -292,12 +292,12 @@ mod tests {
             ..BuildRequest::image(true, NixSettings::default())
         };
         assert_eq!(
-            request.arguments(&places()).join(" "),
+            request.arguments(&store_paths()).join(" "),
             "/bin/sh /build/sdbuild/entry nix-instantiate --eval --strict --json --read-write-mode \
              /build/sdbuild/facts.nix -A facts -A whole --arg configuration /build/sdbuild/wrapper.nix \
              --argstr system aarch64-linux --log-format internal-json"
         );
-        let environment = request.environment(&places()).unwrap();
+        let environment = request.environment(&store_paths()).unwrap();
         let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
         assert!(!names.contains(&"SDBUILD_RESULT") && !names.contains(&"SDBUILD_GLUE"));
     }
@@ -309,12 +309,12 @@ mod tests {
             ..BuildRequest::image(true, NixSettings::default())
         };
         assert_eq!(
-            request.arguments(&places()).join(" "),
+            request.arguments(&store_paths()).join(" "),
             "/bin/sh /build/sdbuild/entry nix-instantiate --eval --read-write-mode <nixpkgs/nixos> \
              -A config.system.build.sdImage.drvPath -I nixos-config=/build/sdbuild/wrapper.nix \
              --argstr system aarch64-linux --log-format internal-json"
         );
-        let environment = request.environment(&places()).unwrap();
+        let environment = request.environment(&store_paths()).unwrap();
         assert_eq!(value(&environment, "SDBUILD_FORECAST"), "emulated");
         assert_eq!(value(&environment, "SDBUILD_GLUE"), "auto");
         assert!(!environment.iter().any(|(name, _)| name == "SDBUILD_RESULT"));
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn nothing_lies_on_a_tmpfs() {
         let request = BuildRequest::image(false, NixSettings::default());
-        let environment = request.environment(&places()).unwrap();
+        let environment = request.environment(&store_paths()).unwrap();
         for name in ["HOME", "TMPDIR"] {
             assert!(
                 value(&environment, name).starts_with("/nix/var/sdbuild/"),
@@ -355,14 +355,14 @@ mod tests {
                 task,
                 ..BuildRequest::image(true, nix)
             };
-            let mut environment = request.environment(&places()).unwrap().into_iter();
+            let mut environment = request.environment(&store_paths()).unwrap().into_iter();
             environment.find(|(name, _)| name == "GC_INITIAL_HEAP_SIZE")
         };
         for task in [Task::Build, Task::Forecast, Task::Check] {
             assert_eq!(heap(Some(4096), task.clone()).unwrap().1, "4096");
             assert_eq!(heap(None, task), None);
         }
-        assert_eq!(heap(Some(4096), Task::Shell(Session::default())), None);
+        assert_eq!(heap(Some(4096), Task::Shell(ShellSession::default())), None);
     }
 
     #[test]
@@ -382,7 +382,7 @@ mod tests {
             let mut request = BuildRequest::image(emulated, NixSettings::default());
             request.glue = glue;
             request.attribute = attribute.to_owned();
-            let environment = request.environment(&places()).unwrap();
+            let environment = request.environment(&store_paths()).unwrap();
             let found = environment
                 .into_iter()
                 .find(|(name, _)| name == "SDBUILD_GLUE");

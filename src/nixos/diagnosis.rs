@@ -6,15 +6,15 @@
 use std::collections::BTreeSet;
 
 pub use super::journal::{FailedBuild, Findings};
-use super::mistake::{Mistake, hint_for};
-use super::symptom::{Symptom, symptoms};
+use super::mistake::{EvalError, hint_for};
+use super::symptom::{KnownError, symptoms};
 use super::wording::{around, sentence};
 use crate::failure::{Class, Failure};
 
 /// How the builder ended, and what it was started with.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
-pub struct Ending<'a> {
+pub struct ExitContext<'a> {
     /// Exit status of the container.
     pub code: i64,
     /// Whether the kernel killed something in it for want of memory.
@@ -36,8 +36,8 @@ pub struct Ending<'a> {
 }
 
 /// The failure of a run that ended like this.
-pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
-    let mut seen: BTreeSet<Symptom> = findings
+pub fn diagnose(ending: &ExitContext<'_>, findings: &Findings) -> Failure {
+    let mut seen: BTreeSet<KnownError> = findings
         .complaints
         .iter()
         .flat_map(|c| symptoms(&c.summary))
@@ -70,7 +70,7 @@ pub fn diagnose(ending: &Ending<'_>, findings: &Findings) -> Failure {
 
 /// The program that gives the builder a handler of its own ended before Nix began. It says so by a status
 /// that nothing else has; "no space left" in its mouth is about user namespaces.
-fn by_enclosure(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+fn by_enclosure(ending: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
     let mut said = findings.others.iter().rev();
     let why = said.find_map(|line| line.strip_prefix("sdbuild: private emulation: "));
     (ending.code == 119).then(|| {
@@ -83,9 +83,9 @@ fn by_enclosure(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
 }
 
 /// The configuration imports what has to be built for the board first, which takes a handler.
-fn by_import(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+fn by_import(ending: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
     let complaint = findings.complaints.first()?;
-    let needed = Mistake::of(&complaint.summary) == Some(Mistake::WrongPlatform);
+    let needed = EvalError::of(&complaint.summary) == Some(EvalError::WrongPlatform);
     (ending.only_evaluates && needed).then(|| {
         let said = sentence(ending, complaint);
         Failure::usage(format!(
@@ -96,7 +96,7 @@ fn by_import(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
 }
 
 /// Memory ran out: the kernel says so, or a build died of the signal that the kernel uses for it.
-fn by_memory(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+fn by_memory(ending: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
     let killed = findings
         .failed
         .as_ref()
@@ -123,22 +123,22 @@ fn by_memory(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
 
 /// Troubles of this machine, whoever met them.
 fn by_machine(
-    ending: &Ending<'_>,
+    ending: &ExitContext<'_>,
     findings: &Findings,
-    seen: &BTreeSet<Symptom>,
+    seen: &BTreeSet<KnownError>,
 ) -> Option<Failure> {
     let failure = |text: &str| Failure::environment(text);
     seen.iter().find_map(|symptom| match symptom {
-        Symptom::DiskFull => Some(full(ending.store)),
-        Symptom::ProcessLimit => Some(
+        KnownError::DiskFull => Some(full(ending.store)),
+        KnownError::ProcessLimit => Some(
             failure("the builder could not start another process")
                 .hint("raise the engine's process limit, or build fewer things at once: --jobs 1"),
         ),
-        Symptom::NoHandler if ending.emulated => Some(
+        KnownError::NoHandler if ending.emulated => Some(
             failure("aarch64 programs stopped running: the handler vanished during the build")
                 .hint("something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again"),
         ),
-        Symptom::Certificate => Some(
+        KnownError::Certificate => Some(
             failure(&unreached(
                 findings,
                 *symptom,
@@ -147,7 +147,7 @@ fn by_machine(
                 .hint("see whether the clock of the engine's machine is right: date -u")
                 .hint("behind a proxy that opens TLS, only a cache that is reached without it helps"),
         ),
-        Symptom::DownloadTimeout => Some(
+        KnownError::DownloadTimeout => Some(
             failure(&unreached(
                 findings,
                 *symptom,
@@ -155,7 +155,7 @@ fn by_machine(
             ))
                 .hint("run it again: what is there by now stays; --substituters names other binary caches"),
         ),
-        Symptom::Network => Some(
+        KnownError::Network => Some(
             failure(&unreached(
                 findings,
                 *symptom,
@@ -164,25 +164,25 @@ fn by_machine(
                 .hint("check the network and the engine's DNS")
                 .hint("--substituters names other binary caches"),
         ),
-        Symptom::KeyUntrusted => Some(
+        KnownError::KeyUntrusted => Some(
             Failure::usage("what a binary cache offers is not signed by a key that is trusted")
                 .hint(trust(ending.keys)),
         ),
-        Symptom::MissingProgram if ending.foreign => Some(
+        KnownError::MissingProgram if ending.foreign => Some(
             Failure::usage("the builder's container image has no nix-build")
                 .hint("--builder-image needs an image that holds Nix, for instance nixos/nix"),
         ),
-        Symptom::NoHandler
-        | Symptom::MissingProgram
-        | Symptom::EmulatorCrash
-        | Symptom::RootTooSmall
-        | Symptom::FirmwareTooSmall
-        | Symptom::WrongHash => None,
+        KnownError::NoHandler
+        | KnownError::MissingProgram
+        | KnownError::EmulatorCrash
+        | KnownError::RootTooSmall
+        | KnownError::FirmwareTooSmall
+        | KnownError::WrongHash => None,
     })
 }
 
 /// Which download came to nothing, in the words of whoever tried.
-fn unreached(findings: &Findings, symptom: Symptom, what: &str) -> String {
+fn unreached(findings: &Findings, symptom: KnownError, what: &str) -> String {
     let built = findings
         .failed
         .iter()
@@ -223,7 +223,7 @@ fn full(store: &str) -> Failure {
 }
 
 /// A derivation failed on its own account.
-fn by_build(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+fn by_build(ending: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
     if let Some(failed) = &findings.failed {
         let how = failed.message.lines().next().unwrap_or_default();
         let how = how.split_once("' failed ").map_or("failed", |(_, how)| how);
@@ -240,7 +240,7 @@ fn by_build(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
 }
 
 /// Ends that are told by the exit status.
-fn by_exit(ending: &Ending<'_>, findings: &Findings) -> Option<Failure> {
+fn by_exit(ending: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
     let interrupted = findings
         .complaints
         .iter()
@@ -288,7 +288,7 @@ fn stopped() -> Failure {
 }
 
 /// The entry could not prepare the volume; it said why.
-fn unplaced(ending: &Ending<'_>, findings: &Findings) -> Failure {
+fn unplaced(ending: &ExitContext<'_>, findings: &Findings) -> Failure {
     let said = findings
         .others
         .iter()
@@ -300,7 +300,7 @@ fn unplaced(ending: &Ending<'_>, findings: &Findings) -> Failure {
     } else if findings
         .others
         .iter()
-        .any(|l| symptoms(l).any(|s| s == Symptom::DiskFull))
+        .any(|l| symptoms(l).any(|s| s == KnownError::DiskFull))
     {
         full(ending.store)
     } else {
@@ -309,7 +309,7 @@ fn unplaced(ending: &Ending<'_>, findings: &Findings) -> Failure {
 }
 
 /// Nix refused the configuration, or ended without a word.
-fn by_complaint(ending: &Ending<'_>, findings: &Findings) -> Failure {
+fn by_complaint(ending: &ExitContext<'_>, findings: &Findings) -> Failure {
     let Some(complaint) = findings.complaints.first() else {
         return Failure::environment(format!("nix-build ended with exit status {}", ending.code))
             .hint("the log has its last words");
@@ -322,13 +322,13 @@ fn by_complaint(ending: &Ending<'_>, findings: &Findings) -> Failure {
         format!("evaluate the configuration {file}")
     };
     let failure = Failure::usage(text).context(context);
-    let mistake = Mistake::of(&complaint.summary);
+    let mistake = EvalError::of(&complaint.summary);
     let hint = mistake.map(|mistake| mistake.hint(&complaint.summary));
     hint.into_iter().fold(failure, Failure::hint)
 }
 
 /// The lines that are shown: of the failed build, else of the first error, else whatever was said.
-fn tail(ending: &Ending<'_>, findings: &Findings) -> Vec<String> {
+fn tail(ending: &ExitContext<'_>, findings: &Findings) -> Vec<String> {
     let lines: Vec<String> = match (&findings.failed, findings.complaints.first()) {
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
         (_, Some(complaint)) => around(ending, complaint),

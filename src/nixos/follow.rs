@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::giants::Giants;
-use super::journal::Journal;
+use super::giants::ExpensiveBuilds;
+use super::journal::BuildLog;
 use super::log::Log;
 use super::text::clean;
 use super::warning::Warnings;
-use crate::engine::{AttachedOutput, Chunk, Container, Exit, Lines};
+use crate::engine::{AttachedOutput, OutputChunk, Container, Exit, Lines};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
 
@@ -38,7 +38,7 @@ pub(super) struct Followed {
 pub(super) async fn follow(
     container: &Container,
     mut output: AttachedOutput,
-    journal: &mut Journal,
+    journal: &mut BuildLog,
     events: &Events,
 ) -> Result<Followed, Failure> {
     let mut reader = Reader::new(journal, events);
@@ -75,10 +75,10 @@ pub(super) async fn follow(
 
 /// Puts frames together to lines and hands them on.
 struct Reader<'a> {
-    journal: &'a mut Journal,
+    journal: &'a mut BuildLog,
     events: &'a Events,
     log: Log,
-    giants: Giants,
+    giants: ExpensiveBuilds,
     warnings: Warnings,
     stdout: Lines,
     stderr: Lines,
@@ -86,13 +86,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(journal: &'a mut Journal, events: &'a Events) -> Self {
+    fn new(journal: &'a mut BuildLog, events: &'a Events) -> Self {
         let (stdout, stderr) = (Lines::default(), Lines::default());
         Self {
             journal,
             events,
             log: Log::default(),
-            giants: Giants::default(),
+            giants: ExpensiveBuilds::default(),
             warnings: Warnings::default(),
             stdout,
             stderr,
@@ -100,14 +100,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn chunk(&mut self, chunk: &Chunk) {
+    fn chunk(&mut self, chunk: &OutputChunk) {
         match chunk {
-            Chunk::Stdout(bytes) => {
+            OutputChunk::Stdout(bytes) => {
                 let lines = self.stdout.push(bytes);
                 self.out.extend(lines);
                 self.out.truncate(MOST_LINES);
             }
-            Chunk::Stderr(bytes) => {
+            OutputChunk::Stderr(bytes) => {
                 for line in self.stderr.push(bytes) {
                     self.line(&line);
                 }
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
             self.events.notice(format!("without native glue: {reason}"));
         }
         if let Some(event) = self.log.line(line) {
-            self.journal.note(&event, self.log.take_complaint());
+            self.journal.note(&event, self.log.take_error());
             let giants = self.giants.note(&event);
             self.foretell(&giants);
             if let Some(warning) = self.warnings.hear(&event) {

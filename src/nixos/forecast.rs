@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::store_path::is_derivation;
-use crate::amount::bytes;
+use crate::amount::human_bytes;
 use crate::event::{Event, Events, NixEvent};
 use crate::failure::{Class, Failure};
 
@@ -26,11 +26,11 @@ impl Forecast {
         let (paths, download, unpacked) = self.fetch;
         let fetch = match paths {
             0 => "nothing".to_owned(),
-            1 => format!("1 path, {} ({} unpacked)", bytes(download), bytes(unpacked)),
+            1 => format!("1 path, {} ({} unpacked)", human_bytes(download), human_bytes(unpacked)),
             n => format!(
                 "{n} paths, {} ({} unpacked)",
-                bytes(download),
-                bytes(unpacked)
+                human_bytes(download),
+                human_bytes(unpacked)
             ),
         };
         let build = match (self.build, self.emulate) {

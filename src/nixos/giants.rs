@@ -30,16 +30,16 @@ const MOST: usize = 8;
 
 /// Collects the giants of the list that Nix prints until the work begins.
 #[derive(Debug, Default)]
-pub(super) struct Giants(Vec<String>);
+pub(super) struct ExpensiveBuilds(Vec<String>);
 
-impl Giants {
+impl ExpensiveBuilds {
     /// Takes note of one event. At the first thing that is done after a list: the giants in it.
     pub(super) fn note(&mut self, event: &NixEvent) -> Vec<String> {
         if let NixEvent::Message { level: 3, text } = event {
             let path = text.trim_start().strip_prefix("/nix/store/");
             let file = path.and_then(|path| path.strip_suffix(".drv"));
             let name = file.and_then(|file| file.split_once('-'));
-            let name = name.map(|(_, name)| name).filter(|name| is_giant(name));
+            let name = name.map(|(_, name)| name).filter(|name| is_expensive(name));
             self.0.extend(name.map(str::to_owned));
             self.0.truncate(MOST);
         }
@@ -57,7 +57,7 @@ impl Giants {
 }
 
 /// Whether a derivation of this name compiles something that takes hours.
-fn is_giant(name: &str) -> bool {
+fn is_expensive(name: &str) -> bool {
     GIANTS.iter().any(|giant| {
         let version = name.strip_prefix(giant).and_then(|r| r.strip_prefix('-'));
         version.is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()) && !v.contains('-'))
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn giants_are_told_once_when_the_work_begins() {
-        let mut giants = Giants::default();
+        let mut giants = ExpensiveBuilds::default();
         for text in [
             "  /nix/store/aaa-unit-a.service.drv",
             "  /nix/store/bbb-linux-6.18.3.drv",
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn only_what_compiles_is_a_giant() {
         for name in ["linux-6.18.3", "gcc-14.3.0", "rustc-1.90.0", "linux-6.19"] {
-            assert!(is_giant(name), "{name}");
+            assert!(is_expensive(name), "{name}");
         }
         for name in [
             "linux-6.18.3-modules-shrunk",
@@ -106,7 +106,7 @@ mod tests {
             "linuxptp-4",
             "linux-",
         ] {
-            assert!(!is_giant(name), "{name}");
+            assert!(!is_expensive(name), "{name}");
         }
     }
 }

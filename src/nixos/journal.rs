@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use super::log::Complaint;
+use super::log::NixError;
 use super::session::Derivation;
-use super::symptom::{Symptom, symptoms};
+use super::symptom::{KnownError, symptoms};
 use super::text::cut;
 use crate::event::NixEvent;
 use crate::failure::{Failure, OrFail};
@@ -38,7 +38,7 @@ pub struct FailedBuild {
     /// Its last lines.
     pub tail: Vec<String>,
     /// Troubles that its lines tell of.
-    pub symptoms: BTreeSet<Symptom>,
+    pub symptoms: BTreeSet<KnownError>,
 }
 
 /// What the log told that matters when the run failed.
@@ -47,7 +47,7 @@ pub struct Findings {
     /// The first derivation that failed.
     pub failed: Option<FailedBuild>,
     /// Nix's errors, the first one first.
-    pub complaints: Vec<Complaint>,
+    pub complaints: Vec<NixError>,
     /// The last lines that were not Nix's.
     pub others: VecDeque<String>,
 }
@@ -56,12 +56,12 @@ pub struct Findings {
 struct Running {
     derivation: String,
     tail: VecDeque<String>,
-    symptoms: BTreeSet<Symptom>,
+    symptoms: BTreeSet<KnownError>,
 }
 
 /// Writes the log file and remembers what a failure needs.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct BuildLog {
     // Plain writes into the page cache: they do not block for long, and dropping it flushes it, also
     // when the run is cancelled.
     file: BufWriter<File>,
@@ -74,7 +74,7 @@ pub(super) struct Journal {
     findings: Findings,
 }
 
-impl Journal {
+impl BuildLog {
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).or_environment(format!("make {}", dir.display()))?;
@@ -93,7 +93,7 @@ impl Journal {
     }
 
     /// Takes note of one line: the event it became and the error it carried.
-    pub(super) fn note(&mut self, event: &NixEvent, complaint: Option<Complaint>) {
+    pub(super) fn note(&mut self, event: &NixEvent, complaint: Option<NixError>) {
         if let Some(line) = self.transcript.line(event) {
             self.write(line);
         }
@@ -162,7 +162,7 @@ impl Journal {
         }
     }
 
-    fn complaint(&mut self, complaint: Complaint) {
+    fn complaint(&mut self, complaint: NixError) {
         if self.findings.failed.is_none()
             && let Some(derivation) = failed_derivation(&complaint.summary)
         {
@@ -233,11 +233,11 @@ mod tests {
     fn read(lines: &[String]) -> (Findings, String) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/down/log");
-        let mut journal = Journal::create(&path).unwrap();
+        let mut journal = BuildLog::create(&path).unwrap();
         let mut log = Log::default();
         for line in lines {
             if let Some(event) = log.line(line) {
-                journal.note(&event, log.take_complaint());
+                journal.note(&event, log.take_error());
             }
         }
         let (findings, trouble) = journal.finish();
@@ -275,7 +275,7 @@ mod tests {
             (TAIL, "line 10", "line 29")
         );
         assert!(
-            failed.symptoms.contains(&Symptom::DiskFull),
+            failed.symptoms.contains(&KnownError::DiskFull),
             "seen before the tail began"
         );
         assert_eq!(findings.complaints.len(), 2);
@@ -287,7 +287,7 @@ mod tests {
     fn a_flood_fills_neither_memory_nor_disk() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut journal = Journal::create(&path).unwrap();
+        let mut journal = BuildLog::create(&path).unwrap();
         journal.room = Some(1000);
         for id in 0..5000 {
             let derivation = DRV.to_owned();

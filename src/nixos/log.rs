@@ -43,7 +43,7 @@ mod result {
 
 /// An error as Nix words it, with the place in the source that it names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Complaint {
+pub struct NixError {
     /// The message without its trace.
     pub summary: String,
     /// The message with its trace, over several lines.
@@ -65,7 +65,7 @@ struct Activity {
 #[derive(Debug, Default)]
 pub struct Log {
     activities: HashMap<u64, Activity>,
-    complaint: Option<Complaint>,
+    complaint: Option<NixError>,
 }
 
 impl Log {
@@ -91,7 +91,7 @@ impl Log {
     }
 
     /// The error that the last line carried, if it did.
-    pub fn take_complaint(&mut self) -> Option<Complaint> {
+    pub fn take_error(&mut self) -> Option<NixError> {
         self.complaint.take()
     }
 
@@ -101,7 +101,7 @@ impl Log {
         if level == 0 {
             let summary = string(value, "raw_msg").unwrap_or_else(|| text.clone());
             let position = position(value);
-            self.complaint = Some(Complaint {
+            self.complaint = Some(NixError {
                 summary,
                 text: text.clone(),
                 position,

@@ -1,11 +1,11 @@
 //! Mistakes that a configuration is told of by Nix or by nixpkgs, and what helps. Pure; the words were
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
-use super::symptom::Symptom;
+use super::symptom::KnownError;
 
 /// A mistake in a configuration. The order is that in which they are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mistake {
+pub(super) enum EvalError {
     /// The modules that make an image are not imported.
     NoSdImage,
     /// A package that the user must allow.
@@ -30,7 +30,7 @@ pub(super) enum Mistake {
     WrongPlatform,
 }
 
-impl Mistake {
+impl EvalError {
     /// All of them, as they are looked for.
     pub(super) const ALL: [Self; 11] = [
         Self::NoSdImage,
@@ -176,21 +176,21 @@ pub(super) fn hashes(summary: &str) -> Option<(&str, &str)> {
 }
 
 /// What helps when something that was built or fetched went wrong; `said` is Nix's first complaint.
-pub(super) fn hint_for(symptom: Symptom, said: &str, emulated: bool) -> Option<String> {
+pub(super) fn hint_for(symptom: KnownError, said: &str, emulated: bool) -> Option<String> {
     let text = match symptom {
-        Symptom::RootTooSmall => {
+        KnownError::RootTooSmall => {
             "the root file system was made too small for its content, a known weakness of make-ext4-fs with \
              very many small files: leave some out (documentation.enable = false), or give \
              sdImage.rootFilesystemCreator a maker that leaves more room"
         }
-        Symptom::FirmwareTooSmall => {
+        KnownError::FirmwareTooSmall => {
             "make the firmware partition larger: sdImage.firmwareSize = 60; (MiB)"
         }
-        Symptom::EmulatorCrash => {
+        KnownError::EmulatorCrash => {
             "an emulated program crashed, which may be the emulator's fault: a native engine (DOCKER_HOST) \
              would tell"
         }
-        Symptom::WrongHash => {
+        KnownError::WrongHash => {
             return Some(match hashes(said) {
                 Some((got, specified)) => format!(
                     "if you trust what the server sends now, write {got} in place of {specified}"
@@ -200,17 +200,17 @@ pub(super) fn hint_for(symptom: Symptom, said: &str, emulated: bool) -> Option<S
                 }
             });
         }
-        Symptom::NoHandler if !emulated => {
+        KnownError::NoHandler if !emulated => {
             "a program of another architecture was run, and this engine emulates none"
         }
-        Symptom::NoHandler
-        | Symptom::DiskFull
-        | Symptom::ProcessLimit
-        | Symptom::Certificate
-        | Symptom::DownloadTimeout
-        | Symptom::Network
-        | Symptom::KeyUntrusted
-        | Symptom::MissingProgram => return None,
+        KnownError::NoHandler
+        | KnownError::DiskFull
+        | KnownError::ProcessLimit
+        | KnownError::Certificate
+        | KnownError::DownloadTimeout
+        | KnownError::Network
+        | KnownError::KeyUntrusted
+        | KnownError::MissingProgram => return None,
     };
     Some(text.to_owned())
 }

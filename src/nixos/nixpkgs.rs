@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::pack::Packer;
+use super::pack::TarWriter;
 use super::tree::{self, TreeDigest};
 use crate::cancel::Cancel;
 use crate::failure::{Failure, OrFail};
@@ -143,7 +143,7 @@ impl NixpkgsIn {
     /// Packs it below `incoming`: a tree under its name, an archive as `NAME.tar`.
     pub(super) fn pack(
         &self,
-        packer: &mut Packer<'_>,
+        packer: &mut TarWriter<'_>,
         incoming: &str,
         cancel: &Cancel,
     ) -> io::Result<()> {
@@ -218,7 +218,7 @@ mod tests {
         let tree = NixpkgsIn::dir(dir.path(), &Cancel::new()).await.unwrap();
         let pack = |tree: &NixpkgsIn| {
             let mut out = Vec::new();
-            let mut packer = Packer::new(
+            let mut packer = TarWriter::new(
                 &mut out,
                 Owner {
                     uid: 1000,

@@ -5,11 +5,11 @@ use crate::nix_string::nix_string;
 
 /// Definitions that are laid over a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overlay {
+pub struct CliModule {
     lines: Vec<String>,
 }
 
-impl Overlay {
+impl CliModule {
     /// Whoever has `key` may log in as root.
     pub fn key(&mut self, key: &str) {
         let key = nix_string(key);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn set(text: &str) -> Result<String, Failure> {
-        let mut overlay = Overlay::default();
+        let mut overlay = CliModule::default();
         overlay.set(text)?;
         Ok(overlay.lines().concat())
     }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn keys_and_names_stay_texts() {
-        let mut overlay = Overlay::default();
+        let mut overlay = CliModule::default();
         overlay.key("ssh-ed25519 AAAA \"; evil = ${x}");
         overlay.host_name("kitchen");
         let module = overlay.module();

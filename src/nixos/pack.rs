@@ -14,12 +14,12 @@ pub struct Owner {
 }
 
 /// Writes one archive.
-pub(super) struct Packer<'w> {
+pub(super) struct TarWriter<'w> {
     tar: Builder<&'w mut dyn Write>,
     owner: Owner,
 }
 
-impl<'w> Packer<'w> {
+impl<'w> TarWriter<'w> {
     pub(super) fn new(out: &'w mut dyn Write, owner: Owner) -> Self {
         Self {
             tar: Builder::new(out),
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn what_goes_in_comes_out() {
         let mut out = Vec::new();
-        let mut packer = Packer::new(&mut out, OWNER);
+        let mut packer = TarWriter::new(&mut out, OWNER);
         packer.directory("a").unwrap();
         packer.file("a/run me", (2, true), &b"hi"[..]).unwrap();
         let long = format!("a/{}", "ä".repeat(120));
@@ -158,7 +158,7 @@ mod tests {
     fn a_file_that_shrinks_or_grows_is_an_error() {
         for text in [&b"a"[..], b"abc"] {
             let mut out = Vec::new();
-            let mut packer = Packer::new(&mut out, OWNER);
+            let mut packer = TarWriter::new(&mut out, OWNER);
             assert!(packer.file("f", (2, false), text).is_err());
         }
     }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::engine::AttachedInput;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// How often the builder is told.
 const BEAT: Duration = Duration::from_secs(1);
@@ -17,13 +17,13 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// Asks the builder for patience.
 #[derive(Clone, Debug)]
-pub struct Patience(mpsc::Sender<oneshot::Sender<()>>);
+pub struct PauseHandle(mpsc::Sender<oneshot::Sender<()>>);
 
-impl Patience {
+impl PauseHandle {
     /// Keeps the builder while this process is about to be stopped (Ctrl-Z): until it is heard again
     /// silence is no reason to end.
-    pub async fn ask(&self) {
-        at_most(MOMENT, async {
+    pub async fn pause(&self) {
+        timeout(MOMENT, async {
             let (told, heard) = oneshot::channel();
             // One that is not held yet, or not any more, needs no patience.
             if self.0.send(told).await.is_ok() {
@@ -35,7 +35,7 @@ impl Patience {
 }
 
 #[cfg(test)]
-impl Patience {
+impl PauseHandle {
     /// One of nobody's, and how often it was asked for.
     pub(crate) fn counted() -> (Self, tokio::task::JoinHandle<usize>) {
         let (sender, mut asked) = mpsc::channel::<oneshot::Sender<()>>(1);
@@ -54,39 +54,39 @@ impl Patience {
 
 /// What a builder is kept alive with once it has started.
 #[derive(Debug)]
-pub(super) struct Pulse {
-    patience: Patience,
+pub(super) struct Heartbeat {
+    patience: PauseHandle,
     asked: Option<mpsc::Receiver<oneshot::Sender<()>>>,
 }
 
 /// A leash that is held. It is let go of with the value.
 #[derive(Debug)]
 #[must_use = "the builder ends when this is dropped"]
-pub(super) struct Held {
+pub(super) struct HeartbeatGuard {
     // A task of its own: it beats while the log is read, and while somebody waits for patience.
     _task: JoinSet<()>,
 }
 
-impl Pulse {
+impl Heartbeat {
     pub(super) fn new() -> Self {
         let (sender, asked) = mpsc::channel(1);
         Self {
-            patience: Patience(sender),
+            patience: PauseHandle(sender),
             asked: Some(asked),
         }
     }
 
-    pub(super) fn patience(&self) -> Patience {
+    pub(super) fn pause_handle(&self) -> PauseHandle {
         self.patience.clone()
     }
 
     /// Holds the leash whose end `input` is.
-    pub(super) fn hold(&mut self, input: AttachedInput) -> Held {
+    pub(super) fn hold(&mut self, input: AttachedInput) -> HeartbeatGuard {
         // A builder is started once; a second leash of it would only be without patience.
         let asked = self.asked.take().unwrap_or_else(|| mpsc::channel(1).1);
         let mut task = JoinSet::new();
         task.spawn(beat(input, asked));
-        Held { _task: task }
+        HeartbeatGuard { _task: task }
     }
 }
 
@@ -132,41 +132,41 @@ mod tests {
     /// What is heard within `limit`.
     async fn heard(stream: &mut DuplexStream, limit: Duration) -> String {
         let mut all = Vec::new();
-        at_most(limit, stream.read_to_end(&mut all)).await;
+        timeout(limit, stream.read_to_end(&mut all)).await;
         String::from_utf8(all).unwrap()
     }
 
     #[tokio::test]
     async fn it_beats_once_a_second_until_it_is_let_go() {
         let (input, mut there) = tokio::io::duplex(64);
-        let held = Pulse::new().hold(AttachedInput::to(input));
+        let held = Heartbeat::new().hold(AttachedInput::to(input));
         let beats = heard(&mut there, BEAT * 4).await.len();
         assert!((2..=4).contains(&beats), "{beats} in four seconds");
         drop(held);
-        let end = at_most(SOON, there.read_to_end(&mut Vec::new())).await;
+        let end = timeout(SOON, there.read_to_end(&mut Vec::new())).await;
         assert!(matches!(end, Some(Ok(_))), "the input ends with it");
     }
 
     #[tokio::test]
     async fn patience_is_asked_for_before_a_stop_and_lasts_that_long() {
         let (input, mut there) = tokio::io::duplex(64);
-        let mut pulse = Pulse::new();
-        let patience = pulse.patience();
+        let mut pulse = Heartbeat::new();
+        let patience = pulse.pause_handle();
         let _held = pulse.hold(AttachedInput::to(input));
-        patience.ask().await;
+        patience.pause().await;
         assert_eq!(heard(&mut there, BEAT).await, "patient\n");
         assert_eq!(heard(&mut there, SOON / 4).await.trim(), "");
     }
 
     #[tokio::test]
     async fn a_builder_that_is_not_held_delays_no_stop() {
-        let mut pulse = Pulse::new();
-        let patience = pulse.patience();
-        assert!(at_most(SOON, patience.ask()).await.is_some());
+        let mut pulse = Heartbeat::new();
+        let patience = pulse.pause_handle();
+        assert!(timeout(SOON, patience.pause()).await.is_some());
         let (input, there) = tokio::io::duplex(64);
         let _held = pulse.hold(AttachedInput::to(input));
         drop(there);
-        assert!(at_most(SOON, patience.ask()).await.is_some());
+        assert!(timeout(SOON, patience.pause()).await.is_some());
     }
 
     /// The shells of foreign images that are here as well.
@@ -230,7 +230,7 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
-            let signal = at_most(SOON, told).await;
+            let signal = timeout(SOON, told).await;
             self.process.kill().ok();
             self.leash.kill().ok();
             self.process.wait().unwrap();

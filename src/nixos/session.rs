@@ -29,7 +29,7 @@ impl Derivation {
 
 /// What a user runs in the builder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Session {
+pub struct ShellSession {
     /// Whose environment; that of the builder when `None`.
     pub derivation: Option<Derivation>,
     /// Shell text in the place of a prompt.
@@ -38,7 +38,7 @@ pub struct Session {
     pub terminal: Option<String>,
 }
 
-impl Session {
+impl ShellSession {
     /// Whether what runs there has a terminal.
     pub(super) fn attended(&self) -> bool {
         self.terminal.is_some()
@@ -87,7 +87,7 @@ mod tests {
 
     fn session(derivation: bool, command: Option<&str>, terminal: bool) -> String {
         let path = format!("/nix/store/{}-foo-1.0.drv", "a".repeat(32));
-        let session = Session {
+        let session = ShellSession {
             derivation: derivation.then(|| Derivation::new(path).unwrap()),
             command: command.map(str::to_owned),
             terminal: terminal.then(|| "xterm".to_owned()),
@@ -127,9 +127,9 @@ mod tests {
 
     #[test]
     fn a_terminals_kind_cannot_smuggle_anything_in() {
-        let session = Session {
+        let session = ShellSession {
             terminal: Some("x\ny".into()),
-            ..Session::default()
+            ..ShellSession::default()
         };
         assert!(session.environment().is_err());
     }

@@ -16,7 +16,7 @@ use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Failure, OrFail};
 
-pub use super::bundle::Bundle;
+pub use super::bundle::ConfigDir;
 pub use super::pack::Owner;
 
 /// A configuration file that exists, in a directory that may be uploaded.
@@ -99,10 +99,10 @@ impl Configuration {
     }
 
     /// Walks the directory on a blocking thread; warns of what is large or stays behind.
-    pub async fn collect(&self, cancel: &Cancel, events: &Events) -> Result<Bundle, Failure> {
+    pub async fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
         let (configuration, token, sink) = (self.clone(), cancel.clone(), events.clone());
         let walk =
-            tokio::task::spawn_blocking(move || Bundle::collect(&configuration, &token, &sink));
+            tokio::task::spawn_blocking(move || ConfigDir::collect(&configuration, &token, &sink));
         cancel
             .race(walk)
             .await?

@@ -3,7 +3,7 @@
 
 /// A trouble that a line tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Symptom {
+pub enum KnownError {
     /// The disk behind the store volume is full, or its inodes are used up.
     DiskFull,
     /// No new process could be made.
@@ -30,7 +30,7 @@ pub enum Symptom {
     MissingProgram,
 }
 
-impl Symptom {
+impl KnownError {
     /// All of them.
     #[cfg(test)]
     pub(super) const ALL: [Self; 12] = [
@@ -50,60 +50,60 @@ impl Symptom {
 }
 
 /// Words and what they tell of, in any line.
-const TABLE: &[(&str, Symptom)] = &[
-    ("No space left on device", Symptom::DiskFull),
-    ("lack of free disk space", Symptom::DiskFull),
-    ("database or disk is full", Symptom::DiskFull),
+const TABLE: &[(&str, KnownError)] = &[
+    ("No space left on device", KnownError::DiskFull),
+    ("lack of free disk space", KnownError::DiskFull),
+    ("database or disk is full", KnownError::DiskFull),
     (
         "fork: retry: Resource temporarily unavailable",
-        Symptom::ProcessLimit,
+        KnownError::ProcessLimit,
     ),
     (
         "fork: Resource temporarily unavailable",
-        Symptom::ProcessLimit,
+        KnownError::ProcessLimit,
     ),
-    ("unexpected EOF reading a line", Symptom::ProcessLimit),
-    ("Exec format error", Symptom::NoHandler),
-    ("uncaught target signal", Symptom::EmulatorCrash),
+    ("unexpected EOF reading a line", KnownError::ProcessLimit),
+    ("Exec format error", KnownError::NoHandler),
+    ("uncaught target signal", KnownError::EmulatorCrash),
     (
         "Could not allocate block in ext2 filesystem",
-        Symptom::RootTooSmall,
+        KnownError::RootTooSmall,
     ),
     (
         "Could not allocate inode in ext2 filesystem",
-        Symptom::RootTooSmall,
+        KnownError::RootTooSmall,
     ),
-    ("Disk full", Symptom::FirmwareTooSmall),
+    ("Disk full", KnownError::FirmwareTooSmall),
     (
         "hash mismatch in fixed-output derivation",
-        Symptom::WrongHash,
+        KnownError::WrongHash,
     ),
-    ("lacks a signature by a trusted key", Symptom::KeyUntrusted),
-    ("not signed by any of the keys in", Symptom::KeyUntrusted),
-    ("nix-build: command not found", Symptom::MissingProgram),
-    ("nix-build: not found", Symptom::MissingProgram),
+    ("lacks a signature by a trusted key", KnownError::KeyUntrusted),
+    ("not signed by any of the keys in", KnownError::KeyUntrusted),
+    ("nix-build: command not found", KnownError::MissingProgram),
+    ("nix-build: not found", KnownError::MissingProgram),
 ];
 
 /// What curl says, through Nix, when it is the way there and not the server's answer. The first that fits
 /// counts: a time-out while connecting is a time-out.
-const DOWNLOADS: &[(&str, Symptom)] = &[
-    ("SSL peer certificate", Symptom::Certificate),
-    ("certificate has expired", Symptom::Certificate),
-    ("certificate is not yet", Symptom::Certificate),
-    ("Timeout was reached", Symptom::DownloadTimeout),
-    ("Operation too slow", Symptom::DownloadTimeout),
-    ("timed out after", Symptom::DownloadTimeout),
-    ("ould not resolve host", Symptom::Network),
-    ("ouldn't resolve host", Symptom::Network),
-    ("ould not connect to server", Symptom::Network),
-    ("ouldn't connect to server", Symptom::Network),
-    ("Failed to connect to", Symptom::Network),
-    ("Network is unreachable", Symptom::Network),
-    ("SSL connect error", Symptom::Network),
+const DOWNLOADS: &[(&str, KnownError)] = &[
+    ("SSL peer certificate", KnownError::Certificate),
+    ("certificate has expired", KnownError::Certificate),
+    ("certificate is not yet", KnownError::Certificate),
+    ("Timeout was reached", KnownError::DownloadTimeout),
+    ("Operation too slow", KnownError::DownloadTimeout),
+    ("timed out after", KnownError::DownloadTimeout),
+    ("ould not resolve host", KnownError::Network),
+    ("ouldn't resolve host", KnownError::Network),
+    ("ould not connect to server", KnownError::Network),
+    ("ouldn't connect to server", KnownError::Network),
+    ("Failed to connect to", KnownError::Network),
+    ("Network is unreachable", KnownError::Network),
+    ("SSL connect error", KnownError::Network),
 ];
 
 /// The troubles that `line` tells of.
-pub fn symptoms(line: &str) -> impl Iterator<Item = Symptom> + '_ {
+pub fn symptoms(line: &str) -> impl Iterator<Item = KnownError> + '_ {
     let known = TABLE
         .iter()
         .filter(|(words, _)| line.contains(words))
@@ -111,7 +111,7 @@ pub fn symptoms(line: &str) -> impl Iterator<Item = Symptom> + '_ {
     known.chain(download(line))
 }
 
-fn download(line: &str) -> Option<Symptom> {
+fn download(line: &str) -> Option<KnownError> {
     let download = line.contains("unable to download") || line.contains("curl: (");
     let mut known = DOWNLOADS.iter().filter(|_| download);
     known
@@ -128,35 +128,35 @@ mod tests {
         for (line, symptom) in [
             (
                 "dd: error writing '/nix/x': No space left on device",
-                Symptom::DiskFull,
+                KnownError::DiskFull,
             ),
             (
                 "note: build failure may have been caused by lack of free disk space",
-                Symptom::DiskFull,
+                KnownError::DiskFull,
             ),
             (
                 "sh: can't fork: Resource temporarily unavailable",
-                Symptom::ProcessLimit,
+                KnownError::ProcessLimit,
             ),
             (
                 "error: executing '/nix/store/x/bin/busybox': Exec format error",
-                Symptom::NoHandler,
+                KnownError::NoHandler,
             ),
             (
                 "qemu: uncaught target signal 11 (Segmentation fault) - core dumped",
-                Symptom::EmulatorCrash,
+                KnownError::EmulatorCrash,
             ),
             (
                 "__populate_fs: Could not allocate block in ext2 filesystem while writing file \"x\"",
-                Symptom::RootTooSmall,
+                KnownError::RootTooSmall,
             ),
             (
                 "unable to download 'https://c/nix-cache-info': Could not resolve hostname (6)",
-                Symptom::Network,
+                KnownError::Network,
             ),
             (
                 "error: unable to download 'http://m/x.deb': Couldn't resolve host name (6)",
-                Symptom::Network,
+                KnownError::Network,
             ),
         ] {
             assert_eq!(symptoms(line).collect::<Vec<_>>(), [symptom], "{line}");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::pack::Packer;
+use super::pack::TarWriter;
 use crate::cancel::Cancel;
 use crate::plain_file;
 
@@ -28,7 +28,7 @@ pub(super) struct Measured {
 pub(super) fn read_tree(
     root: &Path,
     cancel: &Cancel,
-    pack: Option<(&mut Packer<'_>, &str)>,
+    pack: Option<(&mut TarWriter<'_>, &str)>,
 ) -> io::Result<Measured> {
     let mut walk = Walk {
         hash: Sha256::new(),
@@ -47,7 +47,7 @@ struct Walk<'a, 'w> {
     hash: Sha256,
     size: u64,
     cancel: &'a Cancel,
-    pack: Option<(&'a mut Packer<'w>, &'a str)>,
+    pack: Option<(&'a mut TarWriter<'w>, &'a str)>,
 }
 
 impl Walk<'_, '_> {
@@ -204,7 +204,7 @@ mod tests {
     fn packing_hashes_the_same() {
         let dir = tree();
         let mut out = Vec::new();
-        let mut packer = Packer::new(
+        let mut packer = TarWriter::new(
             &mut out,
             Owner {
                 uid: 1000,

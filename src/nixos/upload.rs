@@ -3,11 +3,11 @@
 
 use std::io::{self, Write};
 
-use super::builder::{Builder, Job};
+use super::builder::{Builder, BuildJob};
 use super::check;
 use super::command;
 use super::layout;
-use super::pack::{Owner, Packer};
+use super::pack::{Owner, TarWriter};
 use crate::cancel::Cancel;
 use crate::engine::{Container, PathKind};
 use crate::event::{Events, Phase};
@@ -32,14 +32,14 @@ const GLUE_EXPRESSION: [(&str, &str); 6] = [
 /// Uploads the entry, the wrapper and the user's directory.
 pub(super) async fn configuration(
     container: &Container,
-    job: &Job,
+    job: &BuildJob,
     owner: Owner,
 ) -> Result<(), Failure> {
     let bundle = job.bundle.clone();
     let overlay = job.overlay.module();
     let wrapper = command::wrapper(job.configuration.file());
     let pack = move |out: &mut dyn Write| {
-        let mut packer = Packer::new(out, owner);
+        let mut packer = TarWriter::new(out, owner);
         for dir in ["build", "build/config", "build/sdbuild"] {
             packer.directory(dir)?;
         }
@@ -64,7 +64,7 @@ pub(super) async fn configuration(
 /// Uploads nixpkgs for the entry to put in its place, unless the volume has it already.
 pub(super) async fn nixpkgs(
     container: &Container,
-    job: &Job,
+    job: &BuildJob,
     builder: &Builder<'_>,
     (cancel, events): (&Cancel, &Events),
 ) -> Result<(), Failure> {
@@ -95,7 +95,7 @@ pub(super) async fn nixpkgs(
             told: 0,
             total,
         };
-        let mut packer = Packer::new(&mut counting, owner);
+        let mut packer = TarWriter::new(&mut counting, owner);
         packer.open_directory(&home)?;
         packer.open_directory(&incoming)?;
         nixpkgs.pack(&mut packer, &incoming, &token)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::symptom::{Symptom, symptoms};
+use super::symptom::{KnownError, symptoms};
 use super::text::cut;
 use crate::event::NixEvent;
 
@@ -64,8 +64,8 @@ fn subject(text: &str) -> String {
     }
 }
 
-fn hint(symptom: Symptom) -> Option<&'static str> {
-    if symptom == Symptom::KeyUntrusted {
+fn hint(symptom: KnownError) -> Option<&'static str> {
+    if symptom == KnownError::KeyUntrusted {
         return Some(
             "what it has is built here instead; if you trust the cache, give --trusted-public-keys its key and NixOS's own: \
              the flag takes the place of the keys that are trusted",
@@ -73,7 +73,7 @@ fn hint(symptom: Symptom) -> Option<&'static str> {
     }
     let unreached = matches!(
         symptom,
-        Symptom::Network | Symptom::DownloadTimeout | Symptom::Certificate
+        KnownError::Network | KnownError::DownloadTimeout | KnownError::Certificate
     );
     unreached.then_some(
         "without its binary caches Nix builds everything here, which takes hours: check the network, the \

@@ -1,14 +1,14 @@
 //! Nix's errors in our messages: one sentence, the user's own places, the reason without its trace.
 
-use super::diagnosis::Ending;
-use super::log::Complaint;
-use super::mistake::Mistake;
+use super::diagnosis::ExitContext;
+use super::log::NixError;
+use super::mistake::EvalError;
 
 /// The longest message that is made of Nix's words; the log has the rest.
 const LONGEST: usize = 600;
 
 /// An error of Nix in one line, with its place when that is the user's own.
-pub(super) fn sentence(ending: &Ending<'_>, complaint: &Complaint) -> String {
+pub(super) fn sentence(ending: &ExitContext<'_>, complaint: &NixError) -> String {
     let lines = complaint
         .summary
         .lines()
@@ -29,18 +29,18 @@ pub(super) fn sentence(ending: &Ending<'_>, complaint: &Complaint) -> String {
     }
 }
 
-fn is_unfree(complaint: &Complaint) -> bool {
-    Mistake::of(&complaint.summary) == Some(Mistake::Unfree)
+fn is_unfree(complaint: &NixError) -> bool {
+    EvalError::of(&complaint.summary) == Some(EvalError::Unfree)
 }
 
 /// Places in the builder become the user's own.
-fn theirs(ending: &Ending<'_>, text: &str) -> String {
+fn theirs(ending: &ExitContext<'_>, text: &str) -> String {
     text.replace("/build/config/", ending.shown_dir)
 }
 
 /// The last part of an error that came with a trace: the trace comes first, the reason last, with
 /// the lines of source around it. Nothing, when there is no more to it than the message has.
-pub(super) fn around(ending: &Ending<'_>, complaint: &Complaint) -> Vec<String> {
+pub(super) fn around(ending: &ExitContext<'_>, complaint: &NixError) -> Vec<String> {
     if is_unfree(complaint) {
         return Vec::new();
     }

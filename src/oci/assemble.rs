@@ -12,11 +12,11 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::checked::Checked;
+use super::checked::HashingReader;
 use super::definition::Definition;
-use super::extra::ExtraContent;
-use super::layer::{Blob, Hashing, LayerError, Node, Tree, What};
-use super::unpack::{Take, unpack};
+use super::extra::ExtraFileContent;
+use super::layer::{Blob, Hashing, LayerError, Node, LayerTree, NodeKind};
+use super::unpack::{Selection, unpack};
 use crate::artifact::cache::CacheError;
 use crate::artifact::{Cache, Pin, Sha256Hash};
 
@@ -85,7 +85,7 @@ type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 impl Parts<'_> {
     /// Puts the image together. Blocks for seconds; `stop` is asked between files.
     pub(super) fn assemble(&self, stop: Stop<'_>) -> Result<ContainerImage, AssembleError> {
-        let mut tree = Tree::default();
+        let mut tree = LayerTree::default();
         for (pin, nodes) in self
             .definition
             .lock
@@ -98,9 +98,9 @@ impl Parts<'_> {
         tree.bundle_certificates()?;
         for extra in &self.definition.extras {
             let what = match &extra.content {
-                ExtraContent::Dir => What::Dir,
-                ExtraContent::File(bytes) => What::File(Blob::Bytes(bytes.clone())),
-                ExtraContent::Symlink(target) => What::Symlink(target.clone()),
+                ExtraFileContent::Dir => NodeKind::Dir,
+                ExtraFileContent::File(bytes) => NodeKind::File(Blob::Bytes(bytes.clone())),
+                ExtraFileContent::Symlink(target) => NodeKind::Symlink(target.clone()),
             };
             let (mode, owner) = (extra.mode, extra.owner);
             tree.set(&extra.path, Node { mode, owner, what });
@@ -149,15 +149,15 @@ impl Parts<'_> {
             .filter(|c| c.package == pin.name)
             .collect::<Vec<_>>()
         {
-            pins if pins.is_empty() => Take::All,
-            pins => Take::Only(pins),
+            pins if pins.is_empty() => Selection::All,
+            pins => Selection::Only(pins),
         };
         let lost = |error: io::Error| in_package(pin, error.into());
-        let mut package = Checked::open(path, pin).map_err(lost)?;
+        let mut package = HashingReader::open(path, pin).map_err(lost)?;
         let buffered = BufReader::with_capacity(64 * 1024, &mut package);
         let unpacked = unpack(buffered, &take, self.cache.temporary()?, stop);
         // Pinned contents have been compared already, and most of their package was not read.
-        let compared = matches!(take, Take::Only(_)) && unpacked.is_ok();
+        let compared = matches!(take, Selection::Only(_)) && unpacked.is_ok();
         let ended = matches!(unpacked, Err(LayerError::Interrupted));
         if !compared && !ended && !package.was(pin).map_err(lost)? {
             let name = pin.name.clone();
@@ -183,7 +183,7 @@ fn in_package(pin: &Pin, cause: LayerError) -> AssembleError {
 /// The layer, then what describes it. The layer's header is written when its length is known.
 fn write_archive(
     definition: &Definition,
-    tree: &Tree,
+    tree: &LayerTree,
     mut file: File,
     stop: Stop<'_>,
 ) -> Result<ContainerImage, AssembleError> {

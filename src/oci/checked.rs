@@ -11,12 +11,12 @@ use crate::plain_file;
 
 /// Hashes what is read through it. The package was looked at before; somebody may have written to the
 /// cache since.
-pub(super) struct Checked {
+pub(super) struct HashingReader {
     inner: Take<File>,
     hasher: Sha256,
 }
 
-impl Checked {
+impl HashingReader {
     /// The file at `path`, no more of it than the package of `pin` has and one byte.
     pub(super) fn open(path: &Path, pin: &Pin) -> io::Result<Self> {
         Ok(Self {
@@ -32,7 +32,7 @@ impl Checked {
     }
 }
 
-impl Read for Checked {
+impl Read for HashingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.hasher.update(buffer.get(..n).unwrap_or_default());

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::extra::Extra;
+use super::extra::ExtraFile;
 use crate::artifact::{Lock, Sha256Hash};
 use crate::engine::Role;
 use crate::engine::labels::{DEFINITION, ROLE};
@@ -83,7 +83,7 @@ pub struct Definition {
     /// The packages.
     pub lock: Lock,
     /// What is added, in this order.
-    pub extras: Vec<Extra>,
+    pub extras: Vec<ExtraFile>,
     /// Where the pinned contents of a package go: package and path.
     pub places: &'static [(&'static str, &'static str)],
     /// How it runs.
@@ -98,13 +98,13 @@ impl Definition {
             Architecture::Arm64 => include_str!("../../containers/registrar/arm64.lock.json"),
         };
         let extras = vec![
-            Extra::file("sdbuild/keeper", 0o755, KEEPER),
-            Extra::file("sdbuild/enter", 0o755, ENTER),
-            Extra::link("sdbuild/busybox", "/usr/bin/busybox"),
-            Extra::dir("binfmt_misc", 0o755, 0),
-            Extra::file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\n"),
-            Extra::file("etc/group", 0o644, "root:x:0:\n"),
-            Extra::link("usr/bin/sh", "busybox"),
+            ExtraFile::file("sdbuild/keeper", 0o755, KEEPER),
+            ExtraFile::file("sdbuild/enter", 0o755, ENTER),
+            ExtraFile::link("sdbuild/busybox", "/usr/bin/busybox"),
+            ExtraFile::dir("binfmt_misc", 0o755, 0),
+            ExtraFile::file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\n"),
+            ExtraFile::file("etc/group", 0o644, "root:x:0:\n"),
+            ExtraFile::link("usr/bin/sh", "busybox"),
         ];
         let defaults = Defaults {
             env: vec!["PATH=/usr/bin".to_owned()],
@@ -128,17 +128,17 @@ impl Definition {
             Architecture::Arm64 => include_str!("../../containers/builder/arm64.lock.json"),
         };
         let extras = vec![
-            Extra::file("etc/passwd", 0o644, PASSWD),
-            Extra::file("etc/group", 0o644, GROUP),
-            Extra::file("etc/nsswitch.conf", 0o644, NSSWITCH),
-            Extra::link("usr/bin/sh", "bash"),
-            Extra::dir("tmp", 0o1777, 0),
-            Extra::dir("var/tmp", 0o1777, 0),
-            Extra::dir("home/sdbuild", 0o755, BUILD_USER),
-            Extra::dir("nix", 0o755, BUILD_USER),
-            Extra::dir("nix/store", 0o755, BUILD_USER),
-            Extra::dir("nix/var", 0o755, BUILD_USER),
-            Extra::dir("nix/var/nix", 0o755, BUILD_USER),
+            ExtraFile::file("etc/passwd", 0o644, PASSWD),
+            ExtraFile::file("etc/group", 0o644, GROUP),
+            ExtraFile::file("etc/nsswitch.conf", 0o644, NSSWITCH),
+            ExtraFile::link("usr/bin/sh", "bash"),
+            ExtraFile::dir("tmp", 0o1777, 0),
+            ExtraFile::dir("var/tmp", 0o1777, 0),
+            ExtraFile::dir("home/sdbuild", 0o755, BUILD_USER),
+            ExtraFile::dir("nix", 0o755, BUILD_USER),
+            ExtraFile::dir("nix/store", 0o755, BUILD_USER),
+            ExtraFile::dir("nix/var", 0o755, BUILD_USER),
+            ExtraFile::dir("nix/var/nix", 0o755, BUILD_USER),
         ];
         let env = [
             "PATH=/usr/bin:/usr/sbin",
@@ -164,13 +164,13 @@ impl Definition {
             Architecture::Arm64 => include_str!("../../containers/emulator/arm64.lock.json"),
         };
         let extras = vec![
-            Extra::file("sdbuild/machine", 0o755, MACHINE),
-            Extra::file("sdbuild/keys", 0o755, KEYS),
-            Extra::file("etc/passwd", 0o644, PASSWD),
-            Extra::file("etc/group", 0o644, GROUP),
-            Extra::link("usr/bin/sh", "busybox"),
-            Extra::dir("tmp", 0o1777, 0),
-            Extra::dir("machine", 0o700, BUILD_USER),
+            ExtraFile::file("sdbuild/machine", 0o755, MACHINE),
+            ExtraFile::file("sdbuild/keys", 0o755, KEYS),
+            ExtraFile::file("etc/passwd", 0o644, PASSWD),
+            ExtraFile::file("etc/group", 0o644, GROUP),
+            ExtraFile::link("usr/bin/sh", "busybox"),
+            ExtraFile::dir("tmp", 0o1777, 0),
+            ExtraFile::dir("machine", 0o700, BUILD_USER),
         ];
         let defaults = Defaults {
             env: vec!["PATH=/usr/bin".to_owned(), "TMPDIR=/machine".to_owned()],
@@ -185,7 +185,7 @@ impl Definition {
     pub(super) fn new(
         (role, architecture): (Role, Architecture),
         lock: &str,
-        extras: Vec<Extra>,
+        extras: Vec<ExtraFile>,
         defaults: Defaults,
     ) -> Result<Self, Failure> {
         let what = format_args!(
@@ -227,7 +227,7 @@ impl Definition {
             .iter()
             .map(|c| (&c.package, &c.path, c.sha256))
             .collect();
-        let extras: Vec<_> = self.extras.iter().map(Extra::identity).collect();
+        let extras: Vec<_> = self.extras.iter().map(ExtraFile::identity).collect();
         let all = serde_json::json!([
             FORMAT,
             self.role.as_str(),

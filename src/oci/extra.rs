@@ -4,7 +4,7 @@ use crate::artifact::Sha256Hash;
 
 /// Something that the assembly adds to what comes out of packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extra {
+pub struct ExtraFile {
     /// Where, without a leading slash.
     pub path: String,
     /// Permission bits.
@@ -12,12 +12,12 @@ pub struct Extra {
     /// User and group alike.
     pub owner: u32,
     /// What.
-    pub content: ExtraContent,
+    pub content: ExtraFileContent,
 }
 
 /// What an [`Extra`] is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ExtraContent {
+pub enum ExtraFileContent {
     /// A directory.
     Dir,
     /// A file with these bytes.
@@ -26,10 +26,10 @@ pub enum ExtraContent {
     Symlink(String),
 }
 
-impl Extra {
+impl ExtraFile {
     /// A file of root's.
     pub fn file(path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
-        let content = ExtraContent::File(bytes.into());
+        let content = ExtraFileContent::File(bytes.into());
         Self {
             path: path.to_owned(),
             mode,
@@ -40,9 +40,9 @@ impl Extra {
 
     pub(super) fn identity(&self) -> serde_json::Value {
         let content = match &self.content {
-            ExtraContent::Dir => "directory".to_owned(),
-            ExtraContent::File(bytes) => Sha256Hash::of(bytes).to_string(),
-            ExtraContent::Symlink(target) => format!("to {target}"),
+            ExtraFileContent::Dir => "directory".to_owned(),
+            ExtraFileContent::File(bytes) => Sha256Hash::of(bytes).to_string(),
+            ExtraFileContent::Symlink(target) => format!("to {target}"),
         };
         serde_json::json!([self.path, self.mode, self.owner, content])
     }
@@ -52,12 +52,12 @@ impl Extra {
             path: path.to_owned(),
             mode,
             owner,
-            content: ExtraContent::Dir,
+            content: ExtraFileContent::Dir,
         }
     }
 
     pub(super) fn link(path: &str, target: &str) -> Self {
-        let content = ExtraContent::Symlink(target.to_owned());
+        let content = ExtraFileContent::Symlink(target.to_owned());
         Self {
             path: path.to_owned(),
             mode: 0o777,

@@ -89,7 +89,7 @@ impl Blob {
 
     fn reader(&self) -> Box<dyn Read + '_> {
         match self {
-            Self::Spooled(file, at, len) => Box::new(Stretch {
+            Self::Spooled(file, at, len) => Box::new(FileSlice {
                 file,
                 at: *at,
                 left: *len,
@@ -99,13 +99,13 @@ impl Blob {
     }
 }
 
-struct Stretch<'a> {
+struct FileSlice<'a> {
     file: &'a File,
     at: u64,
     left: u64,
 }
 
-impl Read for Stretch<'_> {
+impl Read for FileSlice<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left)
             .unwrap_or(usize::MAX)
@@ -121,7 +121,7 @@ impl Read for Stretch<'_> {
 
 /// What is at a path of the layer.
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum NodeKind {
     Dir,
     File(Blob),
     Symlink(String),
@@ -133,14 +133,14 @@ pub(super) struct Node {
     pub(super) mode: u32,
     /// User and group alike.
     pub(super) owner: u32,
-    pub(super) what: What,
+    pub(super) what: NodeKind,
 }
 
 /// Everything that a layer will hold.
 #[derive(Debug, Default)]
-pub(super) struct Tree(BTreeMap<String, Node>);
+pub(super) struct LayerTree(BTreeMap<String, Node>);
 
-impl Tree {
+impl LayerTree {
     /// Adds what was unpacked of one package.
     pub(super) fn add(&mut self, unpacked: Vec<(String, Node)>) -> Result<(), LayerError> {
         for (path, node) in unpacked {
@@ -149,7 +149,7 @@ impl Tree {
                     slot.insert(node);
                 }
                 Slot::Occupied(slot) => match (&slot.get().what, &node.what) {
-                    (What::Dir, What::Dir) => {}
+                    (NodeKind::Dir, NodeKind::Dir) => {}
                     _ => return Err(LayerError::Twice(slot.key().clone())),
                 },
             }
@@ -166,7 +166,7 @@ impl Tree {
     pub(super) fn bundle_certificates(&mut self) -> io::Result<()> {
         let mut bundle = Vec::new();
         for (path, node) in &self.0 {
-            if let What::File(blob) = &node.what
+            if let NodeKind::File(blob) = &node.what
                 && path.starts_with(CERTIFICATES)
             {
                 blob.reader().read_to_end(&mut bundle)?;
@@ -181,7 +181,7 @@ impl Tree {
                 Node {
                     mode: 0o644,
                     owner: 0,
-                    what: What::File(Blob::Bytes(bundle)),
+                    what: NodeKind::File(Blob::Bytes(bundle)),
                 },
             );
         }
@@ -193,7 +193,7 @@ impl Tree {
         let dir = || Node {
             mode: 0o755,
             owner: 0,
-            what: What::Dir,
+            what: NodeKind::Dir,
         };
         let parents: Vec<String> = self.0.keys().flat_map(|path| parents(path)).collect();
         for parent in parents {
@@ -201,13 +201,13 @@ impl Tree {
                 Slot::Vacant(slot) => {
                     slot.insert(dir());
                 }
-                Slot::Occupied(slot) if matches!(slot.get().what, What::Dir) => {}
+                Slot::Occupied(slot) if matches!(slot.get().what, NodeKind::Dir) => {}
                 Slot::Occupied(slot) => return Err(LayerError::NoDir(slot.key().clone())),
             }
         }
         for name in MERGED {
             if self.0.contains_key(&format!("usr/{name}")) {
-                let what = What::Symlink(format!("usr/{name}"));
+                let what = NodeKind::Symlink(format!("usr/{name}"));
                 self.set(
                     name,
                     Node {
@@ -236,16 +236,16 @@ impl Tree {
             header.set_mtime(1);
             header.set_size(0);
             match &node.what {
-                What::Dir => {
+                NodeKind::Dir => {
                     header.set_entry_type(tar::EntryType::Directory);
                     tar.append_data(&mut header, format!("{path}/"), io::empty())?;
                 }
-                What::Symlink(target) => {
+                NodeKind::Symlink(target) => {
                     header.set_entry_type(tar::EntryType::Symlink);
                     header.set_mode(0o777);
                     tar.append_link(&mut header, path, target)?;
                 }
-                What::File(blob) => {
+                NodeKind::File(blob) => {
                     let first = blob
                         .identity()
                         .map(|id| *first_names.entry(id).or_insert(path));

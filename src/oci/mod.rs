@@ -18,10 +18,10 @@ mod unpack;
 pub use assemble::{AssembleError, ContainerImage};
 pub use deb::DebError;
 pub use definition::{Architecture, BUILD_USER, Defaults, Definition};
-pub use extra::{Extra, ExtraContent};
+pub use extra::{ExtraFile, ExtraFileContent};
 pub use images::Images;
 pub use layer::LayerError;
-pub use outlook::Lacking;
+pub use outlook::MissingImages;
 
 #[cfg(test)]
 mod tests;

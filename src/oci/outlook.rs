@@ -10,7 +10,7 @@ use crate::failure::Failure;
 
 /// What has to be fetched and assembled before the engine holds some images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lacking {
+pub struct MissingImages {
     /// References of the images that the engine lacks, or may lack.
     pub images: Vec<String>,
     /// How many of their packages the cache lacks.
@@ -21,7 +21,7 @@ pub struct Lacking {
     pub packed: u64,
 }
 
-impl Lacking {
+impl MissingImages {
     /// Asks `engine`, and looks into the `cache` if there is one. Packages are known by their length here:
     /// a damaged one counts as there.
     pub async fn of(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::deb::{self, Entry, Kind};
-use super::layer::{Blob, Hashing, LayerError, MERGED, Node, What};
+use super::layer::{Blob, Hashing, LayerError, MERGED, Node, NodeKind};
 use crate::artifact::{Content, Sha256Hash};
 
 /// What no program in a container of ours reads.
@@ -25,7 +25,7 @@ const LEFT_OUT: [&str; 10] = [
     "usr/lib/systemd/",
 ];
 /// What is taken of one package.
-pub(super) enum Take<'a> {
+pub(super) enum Selection<'a> {
     /// Everything that a container may want.
     All,
     /// These files alone, if they are what their pins say.
@@ -35,7 +35,7 @@ pub(super) enum Take<'a> {
 /// Unpacks one package into a temporary file.
 pub(super) fn unpack(
     package: impl Read,
-    take: &Take<'_>,
+    take: &Selection<'_>,
     spool: File,
     stop: &dyn Fn() -> bool,
 ) -> Result<Vec<(String, Node)>, LayerError> {
@@ -59,7 +59,7 @@ pub(super) fn unpack(
 }
 
 struct Unpacker<'a> {
-    take: &'a Take<'a>,
+    take: &'a Selection<'a>,
     spool: Arc<File>,
     writer: BufWriter<Arc<File>>,
     /// Where in the spool the next file begins.
@@ -71,27 +71,27 @@ impl Unpacker<'_> {
     fn visit(&mut self, entry: Entry, body: &mut dyn Read) -> Result<(), LayerError> {
         let path = merged(entry.path);
         let pin = match self.take {
-            Take::All if wanted(&path, &entry.kind) => None,
-            Take::All => return Ok(()),
-            Take::Only(pins) => match pins.iter().find(|pin| pin.path == path) {
+            Selection::All if wanted(&path, &entry.kind) => None,
+            Selection::All => return Ok(()),
+            Selection::Only(pins) => match pins.iter().find(|pin| pin.path == path) {
                 Some(pin) => Some(*pin),
                 None => return Ok(()),
             },
         };
         let what = match entry.kind {
-            Kind::File(length) => What::File(self.spool((&path, length), body, pin)?),
+            Kind::File(length) => NodeKind::File(self.spool((&path, length), body, pin)?),
             _ if pin.is_some() => return Err(LayerError::Lacking(path)),
-            Kind::Dir => What::Dir,
-            Kind::Symlink(target) => What::Symlink(target),
+            Kind::Dir => NodeKind::Dir,
+            Kind::Symlink(target) => NodeKind::Symlink(target),
             Kind::Hardlink(target) => match self.nodes.get(&merged(target)) {
                 Some(Node {
-                    what: What::File(blob),
+                    what: NodeKind::File(blob),
                     ..
-                }) => What::File(blob.clone()),
+                }) => NodeKind::File(blob.clone()),
                 Some(_) | None => return Err(LayerError::Dangling(path)),
             },
         };
-        let is_dir = matches!(what, What::Dir);
+        let is_dir = matches!(what, NodeKind::Dir);
         // Nobody but the owner may write, as in every system that dpkg unpacks with umask 022.
         let node = Node {
             mode: entry.mode & 0o755,
@@ -100,7 +100,7 @@ impl Unpacker<'_> {
         };
         match self.nodes.insert(path.clone(), node) {
             Some(Node {
-                what: What::Dir, ..
+                what: NodeKind::Dir, ..
             }) if is_dir => Ok(()),
             Some(_) => Err(LayerError::Twice(path)),
             None => Ok(()),
@@ -146,14 +146,14 @@ impl Unpacker<'_> {
     /// Whether nothing more is wanted of the package: most of QEMU's is other processors'.
     fn is_complete(&self) -> bool {
         match self.take {
-            Take::All => false,
-            Take::Only(pins) => pins.iter().all(|pin| self.nodes.contains_key(&pin.path)),
+            Selection::All => false,
+            Selection::Only(pins) => pins.iter().all(|pin| self.nodes.contains_key(&pin.path)),
         }
     }
 
     fn finish(mut self) -> Result<Vec<(String, Node)>, LayerError> {
         self.writer.flush()?;
-        if let Take::Only(pins) = self.take
+        if let Selection::Only(pins) = self.take
             && let Some(pin) = pins.iter().find(|pin| !self.nodes.contains_key(&pin.path))
         {
             return Err(LayerError::Lacking(pin.path.clone()));

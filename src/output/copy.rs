@@ -7,11 +7,11 @@ use std::time::{Instant, SystemTime};
 use super::copy_out::{only_file, refuse};
 use super::encode::{Compression, suffix};
 use super::imager::{self, Imager};
-use super::manifest::{About, Manifest, Origin};
+use super::manifest::{ImageSummary, Manifest, Provenance};
 use super::product::Product;
-use super::publish::{Named, Release, is_free, undo_killed};
-use super::stages::{Poured, Work, pour};
-use super::store::{Shape, Store};
+use super::publish::{PendingFile, Publisher, is_free, undo_killed};
+use super::stages::{StageOutput, StageInput, run_stages};
+use super::store::{ImageShape, ImageWriter};
 use super::target::Target;
 use super::wording::{cannot_write, failed, unnamed};
 use crate::cancel::Cancel;
@@ -44,11 +44,11 @@ pub struct OutputSettings {
 
 /// An image to be copied out, and what its manifest tells.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct CopyRequest {
     /// Where to.
     pub settings: OutputSettings,
     /// What went into it.
-    pub origin: Origin,
+    pub origin: Provenance,
     /// How long the phases before took.
     pub timings: Timings,
 }
@@ -71,7 +71,7 @@ pub struct Image {
 /// What is to be written, by whom.
 pub(super) struct Copy {
     product: Product,
-    order: Order,
+    order: CopyRequest,
     cancel: Cancel,
     events: Events,
     start: Instant,
@@ -80,7 +80,7 @@ pub(super) struct Copy {
 impl Copy {
     pub(super) fn new(
         product: Product,
-        order: &Order,
+        order: &CopyRequest,
         (cancel, events): (&Cancel, &Events),
     ) -> Self {
         Self {
@@ -136,13 +136,13 @@ impl Copy {
         let frame = frame_size(self.product.packed, &head);
         let target = self.target()?;
         let shape = self.shape(size, frame);
-        let store = Store {
+        let store = ImageWriter {
             file: target.file(),
             shape,
         };
         self.fits(size, store.shape, &target)?;
         let tell = |done| self.events.bytes(Phase::CopyOut, done, Some(size));
-        let work = Work {
+        let work = StageInput {
             size,
             packed: self.product.packed,
             limit: limit(shape, self.product.packed),
@@ -150,7 +150,7 @@ impl Copy {
             cancel: &self.cancel,
             tell: &tell,
         };
-        let poured = pour(head.as_slice().chain(entry), &work)
+        let poured = run_stages(head.as_slice().chain(entry), &work)
             .map_err(|why| failed(why, size, (&self.product, &self.order.settings.dir)))?;
         if poured.ends.len() == 0 {
             return Err(refuse("the image that was built is empty"));
@@ -161,21 +161,21 @@ impl Copy {
 
     /// What the file becomes, where the engine sends `size` bytes and the build's own frame, if it has
     /// one, says how many are in it.
-    fn shape(&self, size: u64, frame: Option<u64>) -> Shape {
+    fn shape(&self, size: u64, frame: Option<u64>) -> ImageShape {
         let (packed, how) = (self.product.packed, self.order.settings.compression);
         let sized = packed != Format::Zstd || frame.is_some();
         match (packed, how.format) {
-            (_, Format::None) => Shape::Sparse,
-            (Format::None, _) => Shape::Packed(how, Some(size)),
+            (_, Format::None) => ImageShape::Sparse,
+            (Format::None, _) => ImageShape::Packed(how, Some(size)),
             // A level that was asked for is not this one.
-            (one, other) if one == other && how.level.is_none() && sized => Shape::AsItCame,
-            (_, _) => Shape::Packed(how, frame),
+            (one, other) if one == other && how.level.is_none() && sized => ImageShape::AsItCame,
+            (_, _) => ImageShape::Packed(how, frame),
         }
     }
 
     /// Has a file system refuse at once what is too long for it: on FAT a file ends at 4 GiB.
-    fn fits(&self, size: u64, shape: Shape, target: &Target) -> Result<(), Failure> {
-        if shape != Shape::Sparse || u32::try_from(size).is_ok() {
+    fn fits(&self, size: u64, shape: ImageShape, target: &Target) -> Result<(), Failure> {
+        if shape != ImageShape::Sparse || u32::try_from(size).is_ok() {
             return Ok(());
         }
         let made = target.file().set_len(size);
@@ -196,11 +196,11 @@ impl Copy {
     }
 
     /// Says when a zstd image cannot tell its length, which imagers want to know.
-    fn warn_of_unknown_size(&self, shape: Shape, (frame, size): (Option<u64>, u64)) {
+    fn warn_of_unknown_size(&self, shape: ImageShape, (frame, size): (Option<u64>, u64)) {
         let unknown = match shape {
-            Shape::AsItCame => frame.is_some_and(|told| told != size),
-            Shape::Packed(how, None) => how.format == Format::Zstd,
-            Shape::Packed(_, Some(_)) | Shape::Sparse => false,
+            ImageShape::AsItCame => frame.is_some_and(|told| told != size),
+            ImageShape::Packed(how, None) => how.format == Format::Zstd,
+            ImageShape::Packed(_, Some(_)) | ImageShape::Sparse => false,
         };
         if unknown {
             let text =
@@ -210,9 +210,9 @@ impl Copy {
     }
 
     /// Writes the sidecars and gives everything its name.
-    fn publish(&self, target: Target, poured: &Poured) -> Result<Image, Failure> {
+    fn publish(&self, target: Target, poured: &StageOutput) -> Result<Image, Failure> {
         let (settings, name) = (&self.order.settings, self.name());
-        let about = About {
+        let about = ImageSummary {
             name: &name,
             compression: settings.compression.format,
             poured,
@@ -226,11 +226,11 @@ impl Copy {
                 files.push(self.sidecar(name, &text)?);
             }
         }
-        files.push(Named {
+        files.push(PendingFile {
             target,
             name: name.clone(),
         });
-        let release = Release {
+        let release = Publisher {
             dir: &settings.dir,
             force: settings.force,
             stale: settings.imager.is_none().then(|| imager::beside(&name)),
@@ -246,7 +246,7 @@ impl Copy {
         })
     }
 
-    fn manifest(&self, about: About<'_>) -> Result<String, Failure> {
+    fn manifest(&self, about: ImageSummary<'_>) -> Result<String, Failure> {
         let timings = &self.order.timings;
         timings.add(Phase::CopyOut, self.start.elapsed());
         let watch = (timings, &self.cancel);
@@ -254,7 +254,7 @@ impl Copy {
     }
 
     /// What is in the sidecars, in the order of their names.
-    fn texts(&self, about: About<'_>, manifest: &str) -> Result<[String; 4], Failure> {
+    fn texts(&self, about: ImageSummary<'_>, manifest: &str) -> Result<[String; 4], Failure> {
         let imager = self.order.settings.imager.as_ref();
         let list = imager.map(|imager| json(&imager::list(about, imager, &self.order)));
         Ok([
@@ -265,21 +265,21 @@ impl Copy {
         ])
     }
 
-    fn sidecar(&self, name: String, text: &str) -> Result<Named, Failure> {
+    fn sidecar(&self, name: String, text: &str) -> Result<PendingFile, Failure> {
         let target = self.target()?;
         let written = io::Write::write_all(&mut target.file(), text.as_bytes());
         written.map_err(|e| cannot_write(&self.order.settings.dir, e))?;
-        Ok(Named { target, name })
+        Ok(PendingFile { target, name })
     }
 }
 
 /// Bytes that may come out of what the build compressed. A length that has been promised to zstd holds.
-fn limit(shape: Shape, packed: Format) -> u64 {
+fn limit(shape: ImageShape, packed: Format) -> u64 {
     match shape {
-        Shape::Packed(how, Some(size)) if how.format == Format::Zstd && packed != Format::None => {
+        ImageShape::Packed(how, Some(size)) if how.format == Format::Zstd && packed != Format::None => {
             size.min(LARGEST)
         }
-        Shape::Packed(..) | Shape::Sparse | Shape::AsItCame => LARGEST,
+        ImageShape::Packed(..) | ImageShape::Sparse | ImageShape::AsItCame => LARGEST,
     }
 }
 

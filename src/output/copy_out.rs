@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
 use super::bridge::{self, feed};
-use super::copy::{Copy, Image, LARGEST, Order};
+use super::copy::{Copy, Image, LARGEST, CopyRequest};
 use super::product::{self, LIST, LONGEST_LIST, Product};
 use crate::cancel::Cancel;
 use crate::engine::{Container, PathKind, PathStat};
@@ -22,7 +22,7 @@ const LETTING_GO: Duration = Duration::from_secs(10);
 pub async fn copy_out(
     container: &Container,
     out_path: &str,
-    order: &Order,
+    order: &CopyRequest,
     (cancel, events): (&Cancel, &Events),
 ) -> Result<Image, Failure> {
     let product = cancel.race(Box::pin(find(container, out_path))).await??;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::stages::PIECE;
 use crate::cancel::Cancel;
-use crate::image::disk::{Bytes as Disk, Section};
+use crate::image::disk::{ReadAt as Disk, Section};
 use crate::image::table::{self, Table};
 
 /// Two pieces: the last one may be short.
@@ -15,16 +15,16 @@ const KEPT: usize = 2;
 
 /// The first and the last bytes of an image, a megabyte of each at least, and its length.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct HeadTail {
     len: u64,
     head: Bytes,
     /// Pieces by their places.
     tail: VecDeque<(u64, Bytes)>,
 }
 
-impl Ends {
+impl HeadTail {
     /// Takes the next piece.
-    pub(super) fn see(&mut self, piece: &Bytes) {
+    pub(super) fn push(&mut self, piece: &Bytes) {
         if self.len == 0 {
             self.head = piece.slice(..piece.len().min(PIECE));
         }
@@ -46,7 +46,7 @@ impl Ends {
     }
 }
 
-impl Disk for Ends {
+impl Disk for HeadTail {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let head = (0, self.head.clone());
         let rest = std::iter::once(&head)
@@ -66,11 +66,11 @@ mod tests {
 
     #[test]
     fn what_is_at_the_ends_can_be_read_and_nothing_between() {
-        let mut ends = Ends::default();
+        let mut ends = HeadTail::default();
         for n in 0..5u8 {
-            ends.see(&Bytes::from(vec![n; PIECE]));
+            ends.push(&Bytes::from(vec![n; PIECE]));
         }
-        ends.see(&Bytes::from_static(&[9; 700]));
+        ends.push(&Bytes::from_static(&[9; 700]));
         let (piece, mut buffer) = (PIECE as u64, [0; 512]);
         let mut at = |at| ends.read_at(&mut buffer, at).map(|n| (n, buffer[0]));
         assert_eq!(at(0).unwrap(), (512, 0));
@@ -85,8 +85,8 @@ mod tests {
         let mut sector = vec![0u8; PIECE];
         sector[510..512].copy_from_slice(&[0x55, 0xaa]);
         sector[446..462].copy_from_slice(&[0x80, 0, 0, 0, 0x83, 0, 0, 0, 8, 0, 0, 0, 16, 0, 0, 0]);
-        let mut ends = Ends::default();
-        ends.see(&Bytes::from(sector));
+        let mut ends = HeadTail::default();
+        ends.push(&Bytes::from(sector));
         let table = ends.table(&Cancel::new()).unwrap();
         assert_eq!(table.partitions[0].start, 8 * 512);
     }

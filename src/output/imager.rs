@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::copy::Order;
-use super::manifest::About;
+use super::copy::CopyRequest;
+use super::manifest::ImageSummary;
 
 /// Where the image will be for those who read the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ fn below(base: &str, name: &str) -> String {
     address.unwrap_or_else(|| format!("{}/{name}", base.trim_end_matches('/')))
 }
 
-pub(super) fn list(about: About<'_>, imager: &Imager, order: &Order) -> Value {
+pub(super) fn list(about: ImageSummary<'_>, imager: &Imager, order: &CopyRequest) -> Value {
     let name = about.name;
     let url = match imager {
         Imager::Here => Url::from_file_path(order.settings.dir.join(name))

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-use super::ends::Ends;
-use super::stages::Poured;
+use super::ends::HeadTail;
+use super::stages::StageOutput;
 use crate::cancel::Cancel;
 use crate::event::{Phase, Timings};
 use crate::image::Compression;
@@ -80,7 +80,7 @@ pub struct Built {
 
 /// What went into an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Origin {
+pub struct Provenance {
     /// The system that it is for.
     pub system: String,
     /// How foreign programs ran.
@@ -106,7 +106,7 @@ pub(super) struct Manifest<'a> {
     created: String,
     sdbuild: &'static str,
     #[serde(flatten)]
-    origin: &'a Origin,
+    origin: &'a Provenance,
     image: ImageFile<'a>,
     raw: Raw,
     table: Option<Table>,
@@ -131,21 +131,21 @@ struct Raw {
 
 /// What the manifest tells of one file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct About<'a> {
+pub(super) struct ImageSummary<'a> {
     /// The image's name.
     pub(super) name: &'a str,
     /// How it is compressed.
     pub(super) compression: Compression,
     /// What was written.
-    pub(super) poured: &'a Poured,
+    pub(super) poured: &'a StageOutput,
     /// The moment that counts as now.
     pub(super) created: SystemTime,
 }
 
 impl<'a> Manifest<'a> {
     pub(super) fn new(
-        about: About<'a>,
-        origin: &'a Origin,
+        about: ImageSummary<'a>,
+        origin: &'a Provenance,
         (timings, cancel): (&Timings, &Cancel),
     ) -> Self {
         let poured = about.poured;
@@ -173,7 +173,7 @@ impl<'a> Manifest<'a> {
     }
 }
 
-fn tables(ends: &Ends, cancel: &Cancel) -> (Option<Table>, Option<Vec<Partition>>) {
+fn tables(ends: &HeadTail, cancel: &Cancel) -> (Option<Table>, Option<Vec<Partition>>) {
     let mut table = ends.table(cancel);
     let partitions = table.as_mut().map(|t| std::mem::take(&mut t.partitions));
     (table, partitions)

@@ -23,7 +23,7 @@ pub mod target;
 mod wording;
 mod writeback;
 
-pub use copy::{Image, Order, OutputSettings};
+pub use copy::{Image, CopyRequest, OutputSettings};
 pub use copy_out::copy_out;
 pub use encode::Compression;
 pub use imager::Imager;

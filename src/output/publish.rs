@@ -19,13 +19,13 @@ use super::wording;
 use crate::cancel::Cancel;
 use crate::engine::RunId;
 use crate::failure::Failure;
-use note::Note;
+use note::PublishRecord;
 pub(super) use note::undo_killed;
-use steps::Steps;
+use steps::Transaction;
 
 /// A file that is written, and what it shall be called.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct PendingFile {
     pub(super) target: Target,
     pub(super) name: String,
 }
@@ -50,7 +50,7 @@ pub(super) fn is_free(dir: &Path, name: &str, force: bool) -> Result<(), Unnamed
 
 /// Where files are to appear.
 #[derive(Debug)]
-pub(super) struct Release<'a> {
+pub(super) struct Publisher<'a> {
     pub(super) dir: &'a Path,
     /// Replace what has their names.
     pub(super) force: bool,
@@ -60,9 +60,9 @@ pub(super) struct Release<'a> {
     pub(super) cancel: &'a Cancel,
 }
 
-impl Release<'_> {
+impl Publisher<'_> {
     /// Publishes `files`, of which the last one is the image.
-    pub(super) fn publish(&self, mut files: Vec<Named>) -> Result<(), Failure> {
+    pub(super) fn publish(&self, mut files: Vec<PendingFile>) -> Result<(), Failure> {
         let failure = |what| wording::unnamed(what, self.dir);
         self.settle(&mut files).map_err(failure)?;
         // A slow disk takes minutes for this.
@@ -73,7 +73,7 @@ impl Release<'_> {
             return Ok(());
         };
         let there = self.dir.join(&image.name).symlink_metadata().is_ok();
-        let mut steps = Steps::new(self.dir, self.force);
+        let mut steps = Transaction::new(self.dir, self.force);
         let done = if self.force && there {
             self.replace(image, files, &mut steps)
         } else {
@@ -86,8 +86,8 @@ impl Release<'_> {
         done.map_err(failure)
     }
 
-    fn settle(&self, files: &mut [Named]) -> Result<(), Unnamed> {
-        for Named { target, name } in files {
+    fn settle(&self, files: &mut [PendingFile]) -> Result<(), Unnamed> {
+        for PendingFile { target, name } in files {
             is_free(self.dir, name, self.force)?;
             target.settle(self.force).map_err(unnamed(name))?;
         }
@@ -97,12 +97,12 @@ impl Release<'_> {
     /// Sidecars, then the image.
     fn appear(
         &self,
-        image: Named,
-        sidecars: Vec<Named>,
-        steps: &mut Steps<'_>,
+        image: PendingFile,
+        sidecars: Vec<PendingFile>,
+        steps: &mut Transaction<'_>,
     ) -> Result<(), Unnamed> {
         let title = image.name.clone();
-        let note = Note::leave(self.dir, &title, &sidecars).map_err(unnamed(&title))?;
+        let note = PublishRecord::leave(self.dir, &title, &sidecars).map_err(unnamed(&title))?;
         steps.noted(note);
         steps.sync(&title)?;
         self.set_aside(&sidecars, steps)?;
@@ -117,9 +117,9 @@ impl Release<'_> {
     /// The old sidecars away, the new image in the old one's place, its sidecars.
     fn replace(
         &self,
-        image: Named,
-        sidecars: Vec<Named>,
-        steps: &mut Steps<'_>,
+        image: PendingFile,
+        sidecars: Vec<PendingFile>,
+        steps: &mut Transaction<'_>,
     ) -> Result<(), Unnamed> {
         let title = image.name.clone();
         self.set_aside(&sidecars, steps)?;
@@ -131,7 +131,7 @@ impl Release<'_> {
         steps.sync(&title)
     }
 
-    fn set_aside(&self, sidecars: &[Named], steps: &mut Steps<'_>) -> Result<(), Unnamed> {
+    fn set_aside(&self, sidecars: &[PendingFile], steps: &mut Transaction<'_>) -> Result<(), Unnamed> {
         let names = sidecars.iter().map(|sidecar| &sidecar.name);
         let mut names = names.chain(&self.stale).filter(|_| self.force);
         names.try_for_each(|name| steps.set_aside(name))

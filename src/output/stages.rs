@@ -9,8 +9,8 @@ use std::thread::{self, ScopedJoinHandle};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::ends::Ends;
-use super::store::Store;
+use super::ends::HeadTail;
+use super::store::ImageWriter;
 use crate::blockmap::{BlockMap, Builder};
 use crate::cancel::Cancel;
 use crate::image::Compression as Format;
@@ -24,7 +24,7 @@ const WAITING: usize = 12;
 
 /// Why a stage ended early.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum StageError {
     /// What comes from the engine cannot be read.
     Source(io::Error),
     /// The engine sent so many bytes, and not those that it announced.
@@ -44,7 +44,7 @@ pub(super) enum Trouble {
 }
 
 /// What is done with a stream.
-pub(super) struct Work<'a> {
+pub(super) struct StageInput<'a> {
     /// Bytes that the engine announced.
     pub(super) size: u64,
     /// How the build compressed it.
@@ -52,7 +52,7 @@ pub(super) struct Work<'a> {
     /// Bytes that may come out when it is unpacked.
     pub(super) limit: u64,
     /// What becomes of it.
-    pub(super) store: Store<'a>,
+    pub(super) store: ImageWriter<'a>,
     /// Ends it between two pieces.
     pub(super) cancel: &'a Cancel,
     /// Told of every piece from the engine, by the bytes so far.
@@ -61,13 +61,13 @@ pub(super) struct Work<'a> {
 
 /// What came out.
 #[derive(Debug)]
-pub(super) struct Poured {
+pub(super) struct StageOutput {
     /// SHA-256 of the image, not compressed.
     pub(super) raw_sha256: [u8; 32],
     /// Its block map.
     pub(super) map: BlockMap,
     /// Its start, its end and its length.
-    pub(super) ends: Ends,
+    pub(super) ends: HeadTail,
     /// Length and SHA-256 of what was written.
     pub(super) written: (u64, [u8; 32]),
 }
@@ -76,9 +76,9 @@ pub(super) struct Poured {
 pub(super) type Pieces = Receiver<Bytes>;
 
 /// Sends `from` through all stages, to its end.
-pub(super) fn pour(from: impl Read, work: &Work<'_>) -> Result<Poured, Trouble> {
+pub(super) fn run_stages(from: impl Read, work: &StageInput<'_>) -> Result<StageOutput, StageError> {
     thread::scope(|scope| {
-        let (mut raw, mut packed) = (Fan::default(), Fan::default());
+        let (mut raw, mut packed) = (Broadcast::default(), Broadcast::default());
         let (to_hash, to_map) = (raw.out(), raw.out());
         let through = work.store.passes_through();
         let to_store = if through { packed.out() } else { raw.out() };
@@ -86,9 +86,9 @@ pub(super) fn pour(from: impl Read, work: &Work<'_>) -> Result<Poured, Trouble> 
         let map = scope.spawn(move || block_map(&to_map));
         let store = scope.spawn(move || work.store.take(&to_store, work.unpacks(), work.cancel));
         let (came, ends) = if work.packed == Format::None {
-            let mut ends = Ends::default();
+            let mut ends = HeadTail::default();
             let came = work.read(from, |piece| {
-                ends.see(&piece);
+                ends.push(&piece);
                 raw.send(&piece)
             });
             drop(raw);
@@ -108,7 +108,7 @@ pub(super) fn pour(from: impl Read, work: &Work<'_>) -> Result<Poured, Trouble> 
         let written = written.map_err(&mut keep).ok();
         let (hash, map) = (join(hash).map_err(&mut keep), join(map).map_err(&mut keep));
         match (came, ends, written, hash, map) {
-            (Some(()), Some(ends), Some(written), Ok(raw_sha256), Ok(map)) => Ok(Poured {
+            (Some(()), Some(ends), Some(written), Ok(raw_sha256), Ok(map)) => Ok(StageOutput {
                 raw_sha256,
                 map,
                 written: written.unwrap_or((ends.len(), raw_sha256)),
@@ -121,17 +121,17 @@ pub(super) fn pour(from: impl Read, work: &Work<'_>) -> Result<Poured, Trouble> 
 
 /// The reason of all the others. They are in the order of the stream: who comes later may just wonder
 /// that its input is short; and whoever could not hand on says only that.
-fn reason(troubles: Vec<Trouble>) -> Trouble {
-    let echo = |trouble: &Trouble| matches!(trouble, Trouble::Gone);
+fn reason(troubles: Vec<StageError>) -> StageError {
+    let echo = |trouble: &StageError| matches!(trouble, StageError::Gone);
     let first = troubles.into_iter().min_by_key(echo);
-    first.unwrap_or(Trouble::Panicked)
+    first.unwrap_or(StageError::Panicked)
 }
 
-fn join<T>(stage: ScopedJoinHandle<'_, T>) -> Result<T, Trouble> {
-    stage.join().map_err(|_| Trouble::Panicked)
+fn join<T>(stage: ScopedJoinHandle<'_, T>) -> Result<T, StageError> {
+    stage.join().map_err(|_| StageError::Panicked)
 }
 
-impl Work<'_> {
+impl StageInput<'_> {
     /// Whether a decoder takes part.
     fn unpacks(&self) -> bool {
         self.packed != Format::None
@@ -141,43 +141,43 @@ impl Work<'_> {
     fn read(
         &self,
         from: impl Read,
-        mut hand_on: impl FnMut(Bytes) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        mut hand_on: impl FnMut(Bytes) -> Result<(), StageError>,
+    ) -> Result<(), StageError> {
         let mut came = 0u64;
         pieces(from, |piece| {
             if self.cancel.is_cancelled() {
-                return Err(Trouble::Stopped);
+                return Err(StageError::Stopped);
             }
             came = came.saturating_add(piece.len() as u64);
             (self.tell)(came);
             hand_on(piece)
         })
-        .map_err(|trouble| trouble.unwrap_or_else(Trouble::Source))?;
+        .map_err(|trouble| trouble.unwrap_or_else(StageError::Source))?;
         if came == self.size {
             Ok(())
         } else {
-            Err(Trouble::Short(came))
+            Err(StageError::Short(came))
         }
     }
 
     /// Unpacks what comes, to its end.
-    fn unpack(&self, from: Pieces, raw: &Fan) -> Result<Ends, Trouble> {
+    fn unpack(&self, from: Pieces, raw: &Broadcast) -> Result<HeadTail, StageError> {
         let mut from = Reading {
             pieces: from,
             rest: Bytes::new(),
         };
-        let mut ends = Ends::default();
-        let decoder = decoder(self.packed, &mut from).map_err(Trouble::Packed)?;
+        let mut ends = HeadTail::default();
+        let decoder = decoder(self.packed, &mut from).map_err(StageError::Packed)?;
         pieces(decoder, |piece| {
-            ends.see(&piece);
+            ends.push(&piece);
             if ends.len() > self.limit {
-                return Err(Trouble::TooLarge);
+                return Err(StageError::TooLarge);
             }
             raw.send(&piece)
         })
-        .map_err(|trouble| trouble.unwrap_or_else(Trouble::Packed))?;
+        .map_err(|trouble| trouble.unwrap_or_else(StageError::Packed))?;
         // A decoder that knows its end need not ask for the stream's.
-        io::copy(&mut from, &mut io::sink()).map_err(Trouble::Packed)?;
+        io::copy(&mut from, &mut io::sink()).map_err(StageError::Packed)?;
         Ok(ends)
     }
 }
@@ -185,8 +185,8 @@ impl Work<'_> {
 /// Cuts `from` into pieces. The error is the reader's, or what `each` said.
 fn pieces(
     mut from: impl Read,
-    mut each: impl FnMut(Bytes) -> Result<(), Trouble>,
-) -> Result<(), Result<Trouble, io::Error>> {
+    mut each: impl FnMut(Bytes) -> Result<(), StageError>,
+) -> Result<(), Result<StageError, io::Error>> {
     loop {
         let mut piece = Vec::with_capacity(PIECE);
         let mut part = from.by_ref().take(PIECE as u64);
@@ -200,17 +200,17 @@ fn pieces(
 
 /// The ways to the stages that take the same pieces.
 #[derive(Default)]
-struct Fan(Vec<SyncSender<Bytes>>);
+struct Broadcast(Vec<SyncSender<Bytes>>);
 
-impl Fan {
+impl Broadcast {
     fn out(&mut self) -> Pieces {
         let (sender, receiver) = sync_channel(WAITING);
         self.0.push(sender);
         receiver
     }
 
-    fn send(&self, piece: &Bytes) -> Result<(), Trouble> {
-        let gone = |_| Trouble::Gone;
+    fn send(&self, piece: &Bytes) -> Result<(), StageError> {
+        let gone = |_| StageError::Gone;
         let mut outs = self.0.iter();
         outs.try_for_each(|out| out.send(piece.clone()).map_err(gone))
     }

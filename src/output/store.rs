@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::encode::{Compression, Encoder};
 use super::sparse::SparseWriter;
-use super::stages::{Pieces, Trouble};
+use super::stages::{Pieces, StageError};
 use super::writeback::Writeback;
 use crate::cancel::Cancel;
 use crate::image::Compression as Format;
@@ -18,16 +18,16 @@ const BUFFER: usize = 256 * 1024;
 
 /// The last stage.
 #[derive(Debug)]
-pub(super) struct Store<'a> {
+pub(super) struct ImageWriter<'a> {
     /// Where the bytes go.
     pub(super) file: &'a File,
     /// As what.
-    pub(super) shape: Shape,
+    pub(super) shape: ImageShape,
 }
 
 /// The form that the image gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum ImageShape {
     /// Raw, zeros as holes.
     Sparse,
     /// Compressed here; the image's length, where it is known before its end.
@@ -36,10 +36,10 @@ pub(super) enum Shape {
     AsItCame,
 }
 
-impl Store<'_> {
+impl ImageWriter<'_> {
     /// Whether it takes what the engine sends, rather than what is unpacked.
     pub(super) fn passes_through(&self) -> bool {
-        self.shape == Shape::AsItCame
+        self.shape == ImageShape::AsItCame
     }
 
     /// Writes everything; length and hash of the file, unless they are the image's own. `unpacking` tells
@@ -49,14 +49,14 @@ impl Store<'_> {
         pieces: &Pieces,
         unpacking: bool,
         cancel: &Cancel,
-    ) -> Result<Option<(u64, [u8; 32])>, Trouble> {
+    ) -> Result<Option<(u64, [u8; 32])>, StageError> {
         let written = match self.shape {
-            Shape::Sparse => self.sparse(pieces, cancel).map(|()| None),
-            Shape::Packed(how, size) => {
+            ImageShape::Sparse => self.sparse(pieces, cancel).map(|()| None),
+            ImageShape::Packed(how, size) => {
                 let how = (how, size, how.workers(unpacking));
                 self.packed(how, pieces, cancel).map(Some)
             }
-            Shape::AsItCame => {
+            ImageShape::AsItCame => {
                 let how = Compression {
                     format: Format::None,
                     level: None,
@@ -66,9 +66,9 @@ impl Store<'_> {
         };
         // Also when the compressor failed for a reason of its own: it had half an image then.
         if cancel.is_cancelled() {
-            return Err(Trouble::Stopped);
+            return Err(StageError::Stopped);
         }
-        written.map_err(Trouble::Target)
+        written.map_err(StageError::Target)
     }
 
     fn sparse(&self, pieces: &Pieces, cancel: &Cancel) -> io::Result<()> {

@@ -6,28 +6,28 @@ use std::path::Path;
 use super::copy_out::refuse;
 use super::product::Product;
 use super::publish::Unnamed;
-use super::stages::Trouble;
+use super::stages::StageError;
 use crate::failure::{Class, Failure};
 
 /// Why the image is not whole.
-pub(super) fn failed(trouble: Trouble, size: u64, (product, dir): (&Product, &Path)) -> Failure {
+pub(super) fn failed(trouble: StageError, size: u64, (product, dir): (&Product, &Path)) -> Failure {
     match trouble {
-        Trouble::Source(error) => Failure::new(Class::Environment, error)
+        StageError::Source(error) => Failure::new(Class::Environment, error)
             .context("read the image from the engine"),
-        Trouble::Short(came) => {
+        StageError::Short(came) => {
             let text = format!("the engine sent {came} of the image's {size} bytes");
             Failure::environment(text).hint("check that the engine still runs: `docker info`")
         }
-        Trouble::Packed(error) => Failure::new(Class::Build, error)
+        StageError::Packed(error) => Failure::new(Class::Build, error)
             .context(format!("unpack the image that was built, {}", product.packed_name())),
-        Trouble::TooLarge => refuse(format!(
+        StageError::TooLarge => refuse(format!(
             "the image that was built, {}, unpacks to more than its header says, or than any image has",
             product.packed_name()
         ))
         .hint("have the build leave its image uncompressed: sdImage.compressImage = false"),
-        Trouble::Target(error) => cannot_write(dir, error),
-        Trouble::Stopped => Failure::interrupted(),
-        Trouble::Gone | Trouble::Panicked => {
+        StageError::Target(error) => cannot_write(dir, error),
+        StageError::Stopped => Failure::interrupted(),
+        StageError::Gone | StageError::Panicked => {
             Failure::message(Class::Internal, "a stage of the copy failed without a reason")
         }
     }

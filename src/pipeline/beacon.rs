@@ -26,7 +26,7 @@ const LONGEST: u64 = 64 << 10;
 /// whatever the run left behind is a dead run's.
 #[derive(Debug)]
 #[must_use = "without it the run counts as dead"]
-pub(super) struct Beacon {
+pub(super) struct RunLock {
     path: PathBuf,
     // Held for its lock.
     _file: File,
@@ -34,7 +34,7 @@ pub(super) struct Beacon {
 
 /// A run of this user, on any engine.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct KnownRun {
     /// Its id.
     pub(super) run: RunId,
     /// Where its engine listens.
@@ -47,12 +47,12 @@ pub(super) struct Known {
 
 /// The signs of life in one state directory, of runs on one engine.
 #[derive(Clone, Debug)]
-pub(super) struct Beacons {
+pub(super) struct RunLocks {
     dir: PathBuf,
     endpoint: String,
 }
 
-impl Beacons {
+impl RunLocks {
     /// Those below `state_dir`, for runs on the engine at `endpoint`.
     pub(super) fn new(state_dir: &Path, endpoint: &Endpoint) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Beacons {
     }
 
     /// All of this user's runs that left a sign, on whatever engine.
-    pub(super) fn everywhere(state_dir: &Path) -> Vec<Known> {
+    pub(super) fn everywhere(state_dir: &Path) -> Vec<KnownRun> {
         let dir = state_dir.join("runs");
         let entries = fs::read_dir(dir).into_iter().flatten().flatten();
         let known = |entry: fs::DirEntry| {
@@ -72,7 +72,7 @@ impl Beacons {
                 dir: entry.path().parent()?.to_owned(),
                 endpoint: endpoint.clone(),
             };
-            Some(Known {
+            Some(KnownRun {
                 lives: beacons.is_live(&run),
                 began: entry.metadata().and_then(|meta| meta.modified()).ok(),
                 run,
@@ -83,21 +83,21 @@ impl Beacons {
     }
 
     /// Lights the beacon of `run`.
-    pub(super) fn light(&self, run: &RunId) -> Result<Beacon, Failure> {
+    pub(super) fn acquire(&self, run: &RunId) -> Result<RunLock, Failure> {
         let path = self.dir.join(run.as_str());
         let light = || {
             fs::create_dir_all(&self.dir)?;
             // Locked before it has its name: nobody ever sees it unlocked while we live.
             unnamed(&self.dir, &self.endpoint)
                 .and_then(|file| give_name(file, &path))
-                .or_else(|_| self.light_by_rename(&path))
+                .or_else(|_| self.acquire_by_rename(&path))
         };
         let file = light().or_environment(format!("write {}", path.display()))?;
-        Ok(Beacon { path, _file: file })
+        Ok(RunLock { path, _file: file })
     }
 
     /// For file systems where a file always has a name; a kill in the middle leaves it there.
-    fn light_by_rename(&self, path: &Path) -> io::Result<File> {
+    fn acquire_by_rename(&self, path: &Path) -> io::Result<File> {
         let mut file = tempfile::Builder::new()
             .prefix(".new-")
             .tempfile_in(&self.dir)?;
@@ -169,9 +169,9 @@ fn give_name(file: File, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-impl Beacon {
+impl RunLock {
     /// Nothing of the run is left: forget it.
-    pub(super) fn put_out(self) {
+    pub(super) fn release(self) {
         // One that stays is forgotten by the next sweep.
         fs::remove_file(&self.path).unwrap_or(());
     }
@@ -185,25 +185,25 @@ mod tests {
     fn a_run_is_live_while_its_beacon_is_held_and_dead_when_only_the_file_is_left() {
         let state = tempfile::tempdir().unwrap();
         let endpoint = |name: &str| Endpoint::Unix(name.into());
-        let beacons = Beacons::new(state.path(), &endpoint("/one"));
+        let beacons = RunLocks::new(state.path(), &endpoint("/one"));
         let run: RunId = "0123456789ab".parse().unwrap();
         let only = BTreeSet::from([run.clone()]);
         assert!(!beacons.is_dead(&run) && !beacons.is_live(&run), "unknown");
-        let beacon = beacons.light(&run).unwrap();
+        let beacon = beacons.acquire(&run).unwrap();
         assert!(!beacons.is_dead(&run) && beacons.is_live(&run), "lit");
         assert_eq!(beacons.live(), only);
-        beacon.put_out();
+        beacon.release();
         assert!(!beacons.is_dead(&run), "given back");
 
-        drop(beacons.light(&run).unwrap());
+        drop(beacons.acquire(&run).unwrap());
         assert!(beacons.is_dead(&run) && !beacons.is_live(&run), "killed");
-        let elsewhere = Beacons::new(state.path(), &endpoint("/two"));
+        let elsewhere = RunLocks::new(state.path(), &endpoint("/two"));
         assert!(
             elsewhere.dead().is_empty(),
             "another engine's is not ours to forget"
         );
         assert_eq!(beacons.dead(), only);
-        let everywhere = Beacons::everywhere(state.path());
+        let everywhere = RunLocks::everywhere(state.path());
         let [known] = everywhere.as_slice() else {
             panic!("{everywhere:?}")
         };
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_pipe_is_nobodys_beacon_and_is_not_waited_for() {
         let state = tempfile::tempdir().unwrap();
-        let beacons = Beacons::new(state.path(), &Endpoint::Unix("/one".into()));
+        let beacons = RunLocks::new(state.path(), &Endpoint::Unix("/one".into()));
         let run: RunId = "0123456789ab".parse().unwrap();
         fs::create_dir(state.path().join("runs")).unwrap();
         let path = state.path().join("runs").join(run.as_str());

@@ -2,15 +2,15 @@
 
 use crate::event::Phase;
 use crate::failure::{Failure, Leftover};
-use crate::nixos::check::Looked;
+use crate::nixos::check::CheckResult;
 use crate::nixos::check::{Finding, findings, who_gets_in};
 use crate::nixos::command::Task;
 use crate::pipeline::Context;
 use crate::pipeline::Plan;
-use crate::pipeline::beacon::Beacons;
+use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::evaluation::evaluation;
-use crate::pipeline::plan::{Aim, plan_for};
-use crate::pipeline::run::{borrowing, sweep};
+use crate::pipeline::plan::{Purpose, plan_for};
+use crate::pipeline::run::{with_cleanup, sweep};
 use crate::pipeline::scope::Scope;
 use crate::settings;
 
@@ -29,12 +29,12 @@ pub struct Checked {
 
 /// Evaluates the configuration in the builder, as a build would, and folds what it sets into findings.
 pub async fn check(settings: settings::Build, context: &Context) -> Result<Checked, Failure> {
-    let plan = plan_for(Aim::Check, settings, context).await?;
-    let steps = async |beacons: &Beacons, scope: &mut Scope| {
+    let plan = plan_for(Purpose::Check, settings, context).await?;
+    let steps = async |beacons: &RunLocks, scope: &mut Scope| {
         Box::pin(look(&plan, context, (beacons, scope))).await
     };
-    let (looked, leftovers) = Box::pin(borrowing(&plan, context, steps)).await?;
-    let Looked { facts, failure } = looked;
+    let (looked, leftovers) = Box::pin(with_cleanup(&plan, context, steps)).await?;
+    let CheckResult { facts, failure } = looked;
     let ways_in = who_gets_in(&facts).into_iter();
     Ok(Checked {
         findings: findings(&facts, &plan.settings.system.to_string()),
@@ -47,8 +47,8 @@ pub async fn check(settings: settings::Build, context: &Context) -> Result<Check
 async fn look(
     plan: &Plan,
     context: &Context,
-    (beacons, scope): (&Beacons, &mut Scope),
-) -> Result<Looked, Failure> {
+    (beacons, scope): (&RunLocks, &mut Scope),
+) -> Result<CheckResult, Failure> {
     let Context { cancel, events } = context;
     sweep(plan, context, (beacons, None)).await?;
     let evaluation = evaluation(plan, context, (Task::Check, scope));

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use crate::failure::{Failure, OrFail as _};
-use crate::nixos::overlay::Overlay;
+use crate::nixos::overlay::CliModule;
 use crate::nixos::source::Configuration;
-use crate::pipeline::plan::Aim;
+use crate::pipeline::plan::Purpose;
 use crate::plain_file;
 use crate::settings::{self, SshKey};
 
@@ -16,19 +16,19 @@ const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
 const LONGEST: u64 = 16 << 20;
 
 /// Opens the configuration and looks at it before anything is fetched.
-pub(super) fn open(settings: &settings::Build, aim: Aim) -> Result<Configuration, Failure> {
+pub(super) fn open(settings: &settings::Build, aim: Purpose) -> Result<Configuration, Failure> {
     let configuration = Configuration::open(&settings.config, settings.common.home.as_deref())?;
     let key = settings.ssh_key.as_ref().and_then(SshKey::public);
     // A check tells it among the other traps.
-    if aim == Aim::Image && key.is_none() {
+    if aim == Purpose::Image && key.is_none() {
         has_a_key(&settings.config)?;
     }
     Ok(configuration)
 }
 
 /// What the command line lays over it.
-pub(super) fn overlay(settings: &settings::Build) -> Result<Overlay, Failure> {
-    let mut overlay = Overlay::default();
+pub(super) fn overlay(settings: &settings::Build) -> Result<CliModule, Failure> {
+    let mut overlay = CliModule::default();
     if let Some(key) = settings.ssh_key.as_ref().and_then(SshKey::public) {
         overlay.key(key);
     }

@@ -1,6 +1,6 @@
 //! A plan in lines, for `--dry-run`. Pure.
 
-use crate::amount::bytes;
+use crate::amount::human_bytes;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::Plan;
 use crate::pipeline::emulation::Emulation;
@@ -106,16 +106,16 @@ impl Plan {
     }
 
     fn what_is_fetched(&self) -> String {
-        let lacking = &self.base.lacking;
+        let lacking = &self.base.missing;
         match lacking.packages {
             0 => "no packages: the cache or the engine has them".to_owned(),
-            1 => format!("1 package, {}", bytes(lacking.to_fetch)),
-            n => format!("{n} packages, {}", bytes(lacking.to_fetch)),
+            1 => format!("1 package, {}", human_bytes(lacking.to_fetch)),
+            n => format!("{n} packages, {}", human_bytes(lacking.to_fetch)),
         }
     }
 
     fn what_is_assembled(&self) -> String {
-        match self.base.lacking.images.as_slice() {
+        match self.base.missing.images.as_slice() {
             [] => "nothing: the engine holds what is needed".to_owned(),
             images => images.join(", "),
         }
@@ -141,11 +141,11 @@ impl Plan {
     }
 
     fn memory(&self) -> String {
-        let limit = self.settings.memory.map(bytes);
+        let limit = self.settings.memory.map(human_bytes);
         let limit = limit.unwrap_or_else(|| "no limit".to_owned());
         match self.base.engine.facts().memory {
             0 => limit,
-            there => format!("{limit}; the engine's machine has {}", bytes(there)),
+            there => format!("{limit}; the engine's machine has {}", human_bytes(there)),
         }
     }
 }

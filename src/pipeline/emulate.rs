@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::binfmt::{self, Lease, Private, Registrar, RegistrarImage, RegistrarOptions, Tried};
+use crate::binfmt::{self, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions, HandlerKind};
 use crate::event::Phase;
 use crate::failure::{Class, Failure};
-use crate::pipeline::beacon::Beacons;
+use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::emulation::{Emulation, on_one_line};
-use crate::pipeline::images::Provided;
+use crate::pipeline::images::ContainerImages;
 use crate::pipeline::run::sweep;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::{Context, Plan};
@@ -19,8 +19,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 struct Run<'a> {
     plan: &'a Plan,
     context: &'a Context,
-    beacons: &'a Beacons,
-    provided: &'a Provided,
+    beacons: &'a RunLocks,
+    provided: &'a ContainerImages,
 }
 
 /// Sets up what the plan says, or what it names for the case that this does not work, and keeps it in
@@ -28,7 +28,7 @@ struct Run<'a> {
 pub(super) async fn emulate(
     plan: &Plan,
     context: &Context,
-    (provided, (beacons, scope)): (&Provided, (&Beacons, &mut Scope)),
+    (provided, (beacons, scope)): (&ContainerImages, (&RunLocks, &mut Scope)),
 ) -> Result<Emulation, Failure> {
     let Some(image) = &provided.registrar else {
         sweep(plan, context, (beacons, None)).await?;
@@ -65,7 +65,7 @@ impl Run<'_> {
                 Err(failure) => failure,
             };
             // A full disk or a silent engine is met in every mode, and no reason for a wider surface.
-            let another_may_work = failure.barred && failure.teardown.is_empty();
+            let another_may_work = failure.try_next_mode && failure.teardown.is_empty();
             let text = failure.to_string();
             let first = together(failed, failure);
             let other = mode.otherwise(self.plan.settings.emulation, engine.facts());
@@ -101,12 +101,12 @@ impl Run<'_> {
             if self.provided.builder.is_root() {
                 return Err(Emulation::refused_to_root(self.plan.settings.emulation));
             }
-            scope.keep_private(Private::prove(engine, image, run, cancel).await?);
+            scope.keep_private(PrivateBinfmt::verify(engine, image, run, cancel).await?);
             return Ok(());
         }
         let handler = match scope.lease() {
-            Some(_) => Tried::Registered,
-            None => Tried::Found,
+            Some(_) => HandlerKind::Registered,
+            None => HandlerKind::Found,
         };
         let probed = binfmt::probe(engine, (image, handler), run, cancel).await;
         match (probed, scope.lease()) {
@@ -138,6 +138,6 @@ impl Run<'_> {
 fn together(first: Option<Failure>, next: Failure) -> Failure {
     let Some(mut first) = first else { return next };
     let hints = Vec::new();
-    first.also.push(Failure { hints, ..next });
+    first.others.push(Failure { hints, ..next });
     first
 }

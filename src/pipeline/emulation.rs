@@ -3,7 +3,7 @@
 use crate::engine::EngineFacts;
 use crate::failure::Failure;
 use crate::pipeline::facts::version;
-use crate::settings::{Emulate, System};
+use crate::settings::{EmulationChoice, System};
 
 /// The first kernel whose user namespaces have tables of their own (its commit 21ca59b365c0).
 const OWN_TABLES: (u32, u32) = (6, 7);
@@ -23,19 +23,19 @@ pub enum Emulation {
 
 impl Emulation {
     /// Chooses by the engine's machine, never by the client's: the handler lives in its kernel.
-    pub fn choose(choice: Emulate, system: System, engine: &EngineFacts) -> Result<Self, Failure> {
+    pub fn choose(choice: EmulationChoice, system: System, engine: &EngineFacts) -> Result<Self, Failure> {
         let native = engine.architecture == system.architecture();
         let emulable = system == System::Aarch64Linux && engine.architecture == "x86_64";
         match choice {
             // Also when a user's own settings say how, for all engines: there is nothing to emulate.
             _ if native => Ok(Self::Native),
-            Emulate::None => Err(Failure::usage(format!(
+            EmulationChoice::None => Err(Failure::usage(format!(
                 "--emulation none: the engine's machine is {}, the image is for {system}",
                 engine.architecture
             ))
             .hint("leave --emulation away, or point DOCKER_HOST at a native engine")),
-            Emulate::Host => Ok(Self::Host),
-            Emulate::Auto | Emulate::Register | Emulate::Private if !emulable => {
+            EmulationChoice::Host => Ok(Self::Host),
+            EmulationChoice::Auto | EmulationChoice::Register | EmulationChoice::Private if !emulable => {
                 Err(Failure::environment(format!(
                     "sdbuild cannot emulate {system} on the engine's machine, which is {}",
                     engine.architecture
@@ -43,24 +43,24 @@ impl Emulation {
                 .hint("point DOCKER_HOST at an engine on a machine of that architecture")
                 .hint("or give --emulation host when a handler for it is there already"))
             }
-            Emulate::Auto if engine.rootless && has_own_tables(engine) => Ok(Self::Private),
-            Emulate::Auto if engine.rootless => Ok(Self::Host),
-            Emulate::Register if engine.rootless => Err(rootless(engine)),
-            Emulate::Auto | Emulate::Register => Ok(Self::Register),
-            Emulate::Private if !has_own_tables(engine) => Err(too_old(engine)
+            EmulationChoice::Auto if engine.rootless && has_own_tables(engine) => Ok(Self::Private),
+            EmulationChoice::Auto if engine.rootless => Ok(Self::Host),
+            EmulationChoice::Register if engine.rootless => Err(rootless(engine)),
+            EmulationChoice::Auto | EmulationChoice::Register => Ok(Self::Register),
+            EmulationChoice::Private if !has_own_tables(engine) => Err(too_old(engine)
                 .hint("leave --emulation away, or point DOCKER_HOST at a newer machine")),
-            Emulate::Private => Ok(Self::Private),
+            EmulationChoice::Private => Ok(Self::Private),
         }
     }
 
     /// Why `auto` begins with a handler that may be there: what is told, with what helps, when none is.
-    pub fn last_resort(self, choice: Emulate, engine: &EngineFacts) -> Option<Failure> {
-        (self == Self::Host && choice == Emulate::Auto).then(|| rootless(engine))
+    pub fn last_resort(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Failure> {
+        (self == Self::Host && choice == EmulationChoice::Auto).then(|| rootless(engine))
     }
 
     /// What whoever asked for emulation is told where there is nothing to emulate.
-    pub fn unneeded(self, choice: Emulate, system: System) -> Option<String> {
-        let asked = !matches!(choice, Emulate::Auto | Emulate::None);
+    pub fn unneeded(self, choice: EmulationChoice, system: System) -> Option<String> {
+        let asked = !matches!(choice, EmulationChoice::Auto | EmulationChoice::None);
         (asked && self == Self::Native).then(|| {
             format!("emulation `{choice}` is not needed: the engine's machine runs {system} itself")
         })
@@ -68,9 +68,9 @@ impl Emulation {
 
     /// What to go on with when this one turns out not to work: private where the kernel has it, then a
     /// handler that may be there already, as virtual machines of desktops have.
-    pub fn otherwise(self, choice: Emulate, engine: &EngineFacts) -> Option<Self> {
+    pub fn otherwise(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Self> {
         match self {
-            _ if choice != Emulate::Auto => None,
+            _ if choice != EmulationChoice::Auto => None,
             Self::Register if has_own_tables(engine) => Some(Self::Private),
             Self::Register | Self::Private => Some(Self::Host),
             Self::Native | Self::Host => None,
@@ -79,17 +79,17 @@ impl Emulation {
 
     /// Why [`Emulation::Private`] is not for a builder image that runs as root: without capabilities root
     /// may not make a user namespace that has root in it.
-    pub(super) fn refused_to_root(choice: Emulate) -> Failure {
+    pub(super) fn refused_to_root(choice: EmulationChoice) -> Failure {
         let text = "private emulation is not for a builder image that runs as root";
         let other = "give an image whose USER is another one";
         match choice {
-            Emulate::Private => Failure::usage(text)
+            EmulationChoice::Private => Failure::usage(text)
                 .hint(other)
                 .hint("or leave --emulation away, and sdbuild looks for another way"),
             // The handler that may be there is tried then, and what is told in the end is that none works.
-            Emulate::Auto | Emulate::Register | Emulate::Host | Emulate::None => {
+            EmulationChoice::Auto | EmulationChoice::Register | EmulationChoice::Host | EmulationChoice::None => {
                 Failure::environment(text)
-                    .barred()
+                    .try_next_mode()
                     .hint(other)
                     .hint("or let root register a qemu-aarch64 handler on the engine's machine")
             }
@@ -107,7 +107,7 @@ impl Emulation {
     }
 }
 
-impl From<Emulation> for Emulate {
+impl From<Emulation> for EmulationChoice {
     /// The word by which a user would ask for it.
     fn from(emulation: Emulation) -> Self {
         match emulation {
@@ -137,7 +137,7 @@ fn rootless(engine: &EngineFacts) -> Failure {
         return failure.hint("leave --emulation away, and the builder gets a handler of its own");
     }
     Failure {
-        also: vec![too_old(engine)],
+        others: vec![too_old(engine)],
         ..failure
     }
     .hint("point DOCKER_HOST at a rootful engine, or at a machine with a newer kernel")
@@ -146,7 +146,7 @@ fn rootless(engine: &EngineFacts) -> Failure {
 
 /// A failure with what else is in the way, on one line.
 pub(super) fn on_one_line(failure: &Failure) -> String {
-    let all = std::iter::once(failure).chain(&failure.also);
+    let all = std::iter::once(failure).chain(&failure.others);
     all.map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn auto_emulates_only_what_the_machine_cannot_run() {
-        use Emulate::Auto;
+        use EmulationChoice::Auto;
         let choose = |system, arch| Emulation::choose(Auto, system, &engine(arch, false)).unwrap();
         assert_eq!(choose(System::Aarch64Linux, "x86_64"), Emulation::Register);
         assert_eq!(choose(System::Aarch64Linux, "aarch64"), Emulation::Native);
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_the_machine_runs_itself_is_never_emulated_whatever_the_settings_say() {
-        use Emulate::{Auto, Host, None, Private, Register};
+        use EmulationChoice::{Auto, Host, None, Private, Register};
         let (pi, native) = (System::Aarch64Linux, engine("aarch64", false));
         let old = EngineFacts {
             kernel: "6.6.12".into(),
@@ -200,15 +200,15 @@ mod tests {
             assert!(!failure.hints.is_empty());
             failure.class
         };
-        let none = Emulate::None;
-        let auto = Emulate::Auto;
+        let none = EmulationChoice::None;
+        let auto = EmulationChoice::Auto;
         let pc = engine("x86_64", false);
         assert_eq!(refuse(none, System::Aarch64Linux, &pc), Class::Usage);
         assert_eq!(
             refuse(auto, System::X8664Linux, &engine("aarch64", false)),
             Class::Environment
         );
-        let register = Emulate::Register;
+        let register = EmulationChoice::Register;
         assert_eq!(
             refuse(register, System::Aarch64Linux, &engine("x86_64", true)),
             Class::Environment
@@ -217,14 +217,14 @@ mod tests {
 
     #[test]
     fn rootless_engines_and_those_that_cannot_register_get_private_emulation() {
-        let (auto, private, pi) = (Emulate::Auto, Emulate::Private, System::Aarch64Linux);
+        let (auto, private, pi) = (EmulationChoice::Auto, EmulationChoice::Private, System::Aarch64Linux);
         let (rootful, rootless) = (engine("x86_64", false), engine("x86_64", true));
         let chosen = |choice, engine| Emulation::choose(choice, pi, engine).unwrap();
         assert_eq!(chosen(auto, &rootless), Emulation::Private);
         assert_eq!(chosen(private, &rootful), Emulation::Private);
         let other = |choice, engine| Emulation::Register.otherwise(choice, engine);
         assert_eq!(other(auto, &rootful), Some(Emulation::Private));
-        assert_eq!(other(Emulate::Register, &rootful), None, "as asked for");
+        assert_eq!(other(EmulationChoice::Register, &rootful), None, "as asked for");
 
         let old = |engine: &EngineFacts| EngineFacts {
             kernel: "6.6.12-arch1".into(),
@@ -248,18 +248,18 @@ mod tests {
             ..engine("x86_64", true)
         };
         let chosen = |choice| Emulation::choose(choice, pi, &old);
-        let auto = chosen(Emulate::Auto).unwrap();
+        let auto = chosen(EmulationChoice::Auto).unwrap();
         assert_eq!(auto, Emulation::Host);
-        let failure = auto.last_resort(Emulate::Auto, &old).unwrap();
+        let failure = auto.last_resort(EmulationChoice::Auto, &old).unwrap();
         assert!(failure.to_string().contains("rootless"));
-        assert!(failure.also[0].to_string().contains("6.6.12"));
+        assert!(failure.others[0].to_string().contains("6.6.12"));
         assert!(failure.hints[0].contains("DOCKER_HOST"));
-        assert_eq!(auto.otherwise(Emulate::Auto, &old), None);
-        let asked = chosen(Emulate::Host).unwrap();
-        assert!(asked.last_resort(Emulate::Host, &old).is_none());
-        assert!(chosen(Emulate::Register).is_err(), "as asked for");
+        assert_eq!(auto.otherwise(EmulationChoice::Auto, &old), None);
+        let asked = chosen(EmulationChoice::Host).unwrap();
+        assert!(asked.last_resort(EmulationChoice::Host, &old).is_none());
+        assert!(chosen(EmulationChoice::Register).is_err(), "as asked for");
         let new = engine("x86_64", true);
-        let private = Emulation::choose(Emulate::Auto, pi, &new).unwrap();
-        assert!(private.last_resort(Emulate::Auto, &new).is_none());
+        let private = Emulation::choose(EmulationChoice::Auto, pi, &new).unwrap();
+        assert!(private.last_resort(EmulationChoice::Auto, &new).is_none());
     }
 }

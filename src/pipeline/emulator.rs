@@ -5,27 +5,27 @@ use std::path::PathBuf;
 use crate::engine::{Endpoint, Engine, RunId};
 use crate::failure::Failure;
 use crate::oci::Definition;
-use crate::pipeline::beacon::{Beacon, Beacons};
+use crate::pipeline::beacon::{RunLock, RunLocks};
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, connection, images};
 use crate::settings::Common;
 
 /// An engine that can boot an image. As long as this lives nobody sweeps what the boot makes there.
 #[derive(Debug)]
-pub struct Emulator {
+pub struct QemuEngine {
     /// The engine.
     pub engine: Engine,
     /// The run that boots.
     pub run: RunId,
     /// Reference of the container image, which the engine holds.
     pub image: String,
-    beacon: Option<Beacon>,
+    beacon: Option<RunLock>,
 }
 
-impl Emulator {
+impl QemuEngine {
     /// Connects, and fetches, assembles and loads the container image where the engine lacks it.
     /// What dead runs left there is removed before. `wants_port` when somebody will want a port of the machine.
-    pub async fn ready(
+    pub async fn prepare(
         settings: &Common,
         wants_port: bool,
         context: &Context,
@@ -36,8 +36,8 @@ impl Emulator {
         }
         let run = RunId::random()
             .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
-        let beacons = Beacons::new(&settings.state_dir, engine.endpoint());
-        let beacon = beacons.light(&run)?;
+        let beacons = RunLocks::new(&settings.state_dir, engine.endpoint());
+        let beacon = beacons.acquire(&run)?;
         let mut emulator = Self {
             engine,
             run,
@@ -80,10 +80,10 @@ impl Emulator {
     }
 }
 
-impl Drop for Emulator {
+impl Drop for QemuEngine {
     fn drop(&mut self) {
         if let Some(beacon) = self.beacon.take() {
-            beacon.put_out();
+            beacon.release();
         }
     }
 }

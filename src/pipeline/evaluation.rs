@@ -1,7 +1,7 @@
 //! The way to a builder that only evaluates: nothing is emulated in it.
 
 use crate::failure::Failure;
-use crate::nixos::builder::Prepared;
+use crate::nixos::builder::PreparedBuilder;
 use crate::nixos::command::Task;
 use crate::pipeline::run::{job, prepare};
 use crate::pipeline::scope::Scope;
@@ -12,7 +12,7 @@ pub(super) async fn evaluation(
     plan: &Plan,
     context: &Context,
     (task, scope): (Task, &mut Scope),
-) -> Result<Prepared, Failure> {
+) -> Result<PreparedBuilder, Failure> {
     let provided = images::provide(plan, context).await?;
     let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
     let (job, _) = Box::pin(job(plan, context, (&provided, nixpkgs, task))).await?;

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
-use crate::amount::bytes;
-use crate::disk_space::free;
+use crate::amount::human_bytes;
+use crate::disk_space::free_space;
 use crate::engine::{Engine, EngineFacts};
 use crate::failure::{Class, Failure};
-use crate::oci::Lacking;
+use crate::oci::MissingImages;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::table;
 use crate::settings;
@@ -28,14 +28,14 @@ pub(super) const FIX_BINARY: (u32, u32) = (4, 8);
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(super) struct Preflight {
     /// What is certain to fail.
     pub(super) problems: Vec<Failure>,
     /// What may.
     pub(super) warnings: Vec<String>,
 }
 
-impl Findings {
+impl Preflight {
     /// What was found, or nothing and a problem.
     pub(super) fn keep<T>(&mut self, found: Result<T, Failure>) -> Option<T> {
         found.map_err(|failure| self.problems.push(failure)).ok()
@@ -48,17 +48,17 @@ impl Findings {
 
     /// Looks at the directory that the image is written to.
     pub(super) fn look_at_output(&mut self, settings: &settings::Build) {
-        self.output(&settings.output, free(&settings.output));
+        self.output(&settings.output, free_space(&settings.output));
     }
 
     /// Looks at the other directories that a run writes to. `lacking` is known once an engine answered.
-    pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&Lacking>) {
+    pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&MissingImages>) {
         let (state, cache) = (&settings.common.state_dir, &settings.common.cache_dir);
         self.writable(("state", state), "XDG_STATE_HOME");
-        self.state(state, free(existing(state)));
+        self.state(state, free_space(existing(state)));
         if let Some(lacking) = lacking.filter(|lacking| !lacking.images.is_empty()) {
             self.writable(("cache", cache), "XDG_CACHE_HOME");
-            self.cache((cache, free(existing(cache))), lacking);
+            self.cache((cache, free_space(existing(cache))), lacking);
         }
     }
 
@@ -74,7 +74,7 @@ impl Findings {
         self.engine(facts, emulation, table_is_off);
         let too_much = |memory: &u64| facts.memory > 0 && *memory > facts.memory;
         if let Some(memory) = settings.memory.filter(too_much) {
-            let (limit, has) = (bytes(memory), bytes(facts.memory));
+            let (limit, has) = (human_bytes(memory), human_bytes(facts.memory));
             let text = format!("the builder may take {limit}, but the engine's machine has {has}");
             self.warnings.push(text);
         }
@@ -88,12 +88,12 @@ impl Findings {
             self.problem(
                 format!(
                     "no space left in the output directory {shown}: {} free",
-                    bytes(free)
+                    human_bytes(free)
                 ),
                 "free some space, or name another directory with --output",
             );
         } else if free < USUAL_IMAGE {
-            let free = bytes(free);
+            let free = human_bytes(free);
             self.warnings.push(format!(
                 "{free} free in the output directory {shown}: an image of NixOS may need more"
             ));
@@ -117,7 +117,7 @@ impl Findings {
 
     fn state(&mut self, dir: &Path, free: Option<u64>) {
         if let Some(free) = free.filter(|free| *free < STATE) {
-            let (dir, free) = (dir.display(), bytes(free));
+            let (dir, free) = (dir.display(), human_bytes(free));
             self.problem(
                 format!("no space left in the state directory {dir}: {free} free"),
                 "free some space, or set XDG_STATE_HOME to a directory on another disk",
@@ -125,17 +125,17 @@ impl Findings {
         }
     }
 
-    fn cache(&mut self, (dir, free): (&Path, Option<u64>), lacking: &Lacking) {
+    fn cache(&mut self, (dir, free): (&Path, Option<u64>), lacking: &MissingImages) {
         let (Some(free), shown) = (free, dir.display()) else {
             return;
         };
-        let fetched = bytes(lacking.to_fetch);
+        let fetched = human_bytes(lacking.to_fetch);
         if free < lacking.to_fetch {
             self.problem(
                 format!(
                     "no space left in the cache directory {shown} for the {fetched} that have to be \
                      fetched: {} free",
-                    bytes(free)
+                    human_bytes(free)
                 ),
                 "free some space, or set XDG_CACHE_HOME to a directory on another disk",
             );
@@ -143,7 +143,7 @@ impl Findings {
             self.warnings.push(format!(
                 "{} free in the cache directory {shown}: that may be too little to assemble \
                  container images",
-                bytes(free)
+                human_bytes(free)
             ));
         }
     }
@@ -197,13 +197,13 @@ pub(super) fn all(mut problems: Vec<Failure>) -> Failure {
         return problems.swap_remove(at);
     }
     let mut problems = problems.into_iter().flat_map(|mut problem| {
-        let also = std::mem::take(&mut problem.also);
+        let also = std::mem::take(&mut problem.others);
         std::iter::once(problem).chain(also)
     });
     let unknown = || Failure::message(Class::Internal, "a check failed without a reason");
     let first = problems.next().unwrap_or_else(unknown);
     Failure {
-        also: problems.collect(),
+        others: problems.collect(),
         ..first
     }
 }
@@ -214,8 +214,8 @@ mod tests {
 
     const HERE: &str = "/somewhere";
 
-    fn said(look: impl FnOnce(&mut Findings)) -> (Vec<String>, Vec<String>) {
-        let mut found = Findings::default();
+    fn said(look: impl FnOnce(&mut Preflight)) -> (Vec<String>, Vec<String>) {
+        let mut found = Preflight::default();
         look(&mut found);
         assert!(
             found
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_cache_must_hold_what_is_fetched_and_should_hold_what_is_assembled() {
-        let lacking = Lacking {
+        let lacking = MissingImages {
             images: vec!["sdbuild/builder:0".into()],
             packages: 2,
             to_fetch: 1_000_000,
@@ -275,7 +275,7 @@ mod tests {
         std::fs::write(home.path().join("a"), "").unwrap();
         let (problems, _) = state(&deep);
         assert_eq!(problems.len(), 1);
-        assert!(free(existing(home.path())).is_some());
+        assert!(free_space(existing(home.path())).is_some());
         let full = said(|found| found.state(Path::new(HERE), Some(4096)));
         assert_eq!(
             full.0,
@@ -307,9 +307,9 @@ mod tests {
     #[test]
     fn what_a_problem_has_with_it_is_told_too() {
         let mut rootless = Failure::environment("rootless");
-        rootless.also.push(Failure::environment("old kernel"));
+        rootless.others.push(Failure::environment("old kernel"));
         let failure = all(vec![Failure::usage("one"), rootless]);
-        let also: Vec<String> = failure.also.iter().map(ToString::to_string).collect();
+        let also: Vec<String> = failure.others.iter().map(ToString::to_string).collect();
         assert_eq!(also, ["rootless", "old kernel"]);
     }
 
@@ -317,11 +317,11 @@ mod tests {
     fn an_interruption_goes_before_what_was_found_by_then() {
         let problems = || vec![Failure::usage("one"), Failure::environment("two")];
         let failure = all(problems());
-        assert_eq!((failure.class, failure.also.len()), (Class::Usage, 1));
+        assert_eq!((failure.class, failure.others.len()), (Class::Usage, 1));
         let failure = all(problems()
             .into_iter()
             .chain([Failure::interrupted()])
             .collect());
-        assert_eq!((failure.class, failure.also.len()), (Class::Interrupted, 0));
+        assert_eq!((failure.class, failure.others.len()), (Class::Interrupted, 0));
     }
 }

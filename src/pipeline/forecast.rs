@@ -4,9 +4,9 @@ use crate::event::Phase;
 use crate::failure::{Failure, Leftover};
 use crate::nixos::command::Task;
 use crate::nixos::forecast::Forecast;
-use crate::pipeline::beacon::Beacons;
+use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::evaluation::evaluation;
-use crate::pipeline::run::borrowing;
+use crate::pipeline::run::with_cleanup;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::{Context, Plan};
 
@@ -20,12 +20,12 @@ pub async fn forecast(
     let mut plan = plan.clone();
     plan.base.registrar = None;
     // What dead runs left is for a run that is none to look at.
-    let steps = async |_: &Beacons, scope: &mut Scope| {
+    let steps = async |_: &RunLocks, scope: &mut Scope| {
         let Context { cancel, events } = context;
         let evaluation = evaluation(&plan, context, (Task::Forecast, scope));
         let prepared = Box::pin(evaluation).await?;
         let look = Box::pin(prepared.forecast(cancel, events));
         context.phase(Phase::Evaluate, look).await
     };
-    Box::pin(borrowing(&plan, context, steps)).await
+    Box::pin(with_cleanup(&plan, context, steps)).await
 }

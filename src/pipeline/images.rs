@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::artifact::{Cache, Fetcher, Network};
 use crate::binfmt::RegistrarImage;
-use crate::engine::{Engine, EngineFacts, ImageInfo, Place};
+use crate::engine::{Engine, EngineFacts, ImageInfo, EngineAddress};
 use crate::event::{Events, Phase};
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::builder::BuilderImage;
@@ -12,12 +12,12 @@ use crate::oci::{Architecture, Definition, Images};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::origin::Containers;
 use crate::pipeline::{Context, Plan};
-use crate::settings::{self, Common, Emulate};
+use crate::settings::{self, Common, EmulationChoice};
 use crate::shell_word::quoted;
 
 /// What the steps of a run stand on.
 #[derive(Debug)]
-pub(super) struct Provided {
+pub(super) struct ContainerImages {
     /// The registrar's image, when something is emulated.
     pub(super) registrar: Option<RegistrarImage>,
     /// What Nix runs in.
@@ -46,7 +46,7 @@ pub(super) fn images(settings: &Common, context: &Context) -> Result<Images, Fai
 }
 
 /// Sees to it that the engine holds every image that `plan` needs.
-pub(super) async fn provide(plan: &Plan, context: &Context) -> Result<Provided, Failure> {
+pub(super) async fn provide(plan: &Plan, context: &Context) -> Result<ContainerImages, Failure> {
     let settings = &plan.settings;
     let images = images(&settings.common, context)?;
     let (registrar, own) = (&plan.base.registrar, &plan.base.builder);
@@ -61,7 +61,7 @@ pub(super) async fn provide(plan: &Plan, context: &Context) -> Result<Provided, 
     let registrar = registrar.as_ref().map(|image| RegistrarImage {
         reference: image.reference(),
     });
-    Ok(Provided {
+    Ok(ContainerImages {
         registrar,
         builder,
         containers,
@@ -113,7 +113,7 @@ async fn foreign(plan: &Plan, reference: &str, context: &Context) -> Result<Buil
     let find = || async { Ok::<_, Failure>(context.cancel.race(engine.image(reference)).await??) };
     let take = |image: &ImageInfo| {
         let emulation = plan.base.emulation;
-        let there = (engine.facts(), &engine.place());
+        let there = (engine.facts(), &engine.address());
         suits(image, &plan.settings, there, emulation)?;
         Ok(BuilderImage::foreign(image, &context.events))
     };
@@ -141,7 +141,7 @@ async fn foreign(plan: &Plan, reference: &str, context: &Context) -> Result<Buil
 pub(super) fn suits(
     image: &ImageInfo,
     settings: &settings::Build,
-    (engine, place): (&EngineFacts, &Place),
+    (engine, place): (&EngineFacts, &EngineAddress),
     emulation: Emulation,
 ) -> Result<(), Failure> {
     let name = settings.builder_image.as_deref().unwrap_or(&image.id);
@@ -162,7 +162,7 @@ pub(super) fn suits(
     }
     let is_root = BuilderImage::foreign(image, &Events::none()).is_root();
     match (emulation, settings.emulation) {
-        (Emulation::Private, choice @ Emulate::Private) if is_root => {
+        (Emulation::Private, choice @ EmulationChoice::Private) if is_root => {
             Err(Emulation::refused_to_root(choice))
         }
         _ => Ok(()),
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::failure::Class;
 
-    fn settings(emulation: Emulate) -> settings::Build {
+    fn settings(emulation: EmulationChoice) -> settings::Build {
         let env = settings::Environment {
             home: Some("/nonexistent".into()),
             ..settings::Environment::default()
@@ -207,8 +207,8 @@ mod tests {
             let image = image(architecture, Some("1000"));
             suits(
                 &image,
-                &settings(Emulate::Auto),
-                (&engine, &Place::usual()),
+                &settings(EmulationChoice::Auto),
+                (&engine, &EngineAddress::usual()),
                 emulation,
             )
         };
@@ -235,11 +235,11 @@ mod tests {
             suits(
                 &image,
                 &settings(choice),
-                (&engine, &Place::usual()),
+                (&engine, &EngineAddress::usual()),
                 emulation,
             )
         };
-        let (asked, auto) = (Emulate::Private, Emulate::Auto);
+        let (asked, auto) = (EmulationChoice::Private, EmulationChoice::Auto);
         let failure = judge(None, asked, Emulation::Private).unwrap_err();
         assert_eq!(failure.class, Class::Usage);
         assert!(!failure.hints.join(" ").contains("private"), "{failure:?}");
@@ -248,7 +248,7 @@ mod tests {
         // Where there is nothing to emulate.
         judge(None, asked, Emulation::Native).unwrap();
         let failure = Emulation::refused_to_root(auto);
-        assert!(failure.barred && failure.class == Class::Environment);
+        assert!(failure.try_next_mode && failure.class == Class::Environment);
         assert!(
             !failure.hints.join(" ").contains("--emulation"),
             "{failure:?}"

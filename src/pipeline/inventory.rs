@@ -9,11 +9,11 @@ use crate::artifact::Cache;
 use crate::engine::labels::ROLE;
 use crate::engine::{ContainerGuard, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo};
 use crate::failure::{Failure, OrFail as _};
-use crate::pipeline::beacon::Beacons;
-use crate::pipeline::sweep::{Found, Sweep};
+use crate::pipeline::beacon::RunLocks;
+use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{Context, connection, logs, table};
 use crate::settings::Common;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// A store of some hundred thousand files is counted in half a minute; what takes longer stays uncounted.
 const COUNTING: Duration = Duration::from_secs(120);
@@ -34,8 +34,8 @@ pub struct Item {
 pub struct Inventory {
     pub(super) engine: Engine,
     pub(super) run: RunId,
-    pub(super) beacons: Beacons,
-    pub(super) found: Found,
+    pub(super) beacons: RunLocks,
+    pub(super) found: StaleObjects,
     pub(super) volumes: Vec<(VolumeInfo, Option<u64>)>,
     pub(super) images: Vec<ImageInfo>,
     pub(super) cache: PathBuf,
@@ -51,7 +51,7 @@ impl Inventory {
         let engine = connection::connect(settings, cancel).await?;
         let run = RunId::random()
             .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
-        let beacons = Beacons::new(&settings.state_dir, engine.endpoint());
+        let beacons = RunLocks::new(&settings.state_dir, engine.endpoint());
         let images = cancel.race(engine.our_images()).await??;
         let entries = table::entries(&engine, (&run, registrar_image(&images)), context).await?;
         let sweep = Sweep {
@@ -181,7 +181,7 @@ async fn size(
     spec.read_only = true;
     spec.volumes = vec![(volume.to_owned(), "/volume".to_owned())];
     let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let count = at_most(COUNTING, guard.output(&spec, 10));
+    let count = timeout(COUNTING, guard.output(&spec, 10));
     let counted = context.cancel.race(count).await;
     let left = guard.remove(&context.cancel).await;
     match (counted, left) {

@@ -108,8 +108,8 @@ pub(super) fn origin(
     plan: &Plan,
     containers: &Containers,
     (nixpkgs, configuration): (Nixpkgs, [u8; 32]),
-) -> manifest::Origin {
-    manifest::Origin {
+) -> manifest::Provenance {
+    manifest::Provenance {
         system: plan.settings.system.to_string(),
         emulation: emulation(plan.base.emulation, containers),
         nix: containers.nix.clone(),

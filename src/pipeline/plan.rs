@@ -7,12 +7,12 @@ use crate::event::Phase;
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::lock::{self, Locked, Wanted};
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::nixos::overlay::Overlay;
+use crate::nixos::overlay::CliModule;
 use crate::nixos::source::Configuration;
-use crate::oci::{Architecture, Definition, Lacking};
+use crate::oci::{Architecture, Definition, MissingImages};
 use crate::output;
 use crate::pipeline::emulation::Emulation;
-use crate::pipeline::facts::{Findings, all};
+use crate::pipeline::facts::{Preflight, all};
 use crate::pipeline::images::suits;
 use crate::pipeline::resources::Resources;
 use crate::pipeline::{Context, configuration, connection};
@@ -20,7 +20,7 @@ use crate::settings::{self, Common};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aim {
+pub(super) enum Purpose {
     /// An image.
     Image,
     /// To know what the configuration sets: nothing is built, emulated or written.
@@ -35,11 +35,11 @@ pub struct Plan {
     /// Names everything that the run makes.
     pub run: RunId,
     /// Where it runs, and on what.
-    pub base: Base,
+    pub base: EnginePlan,
     /// The user's file.
     pub configuration: Configuration,
     /// What the command line lays over it.
-    pub overlay: Overlay,
+    pub overlay: CliModule,
     /// Which nixpkgs.
     pub nixpkgs: Nixpkgs,
     /// What that was resolved to by an earlier run.
@@ -56,7 +56,7 @@ impl Plan {
 
 /// Where a run takes place: the engine, and the container images that it needs there.
 #[derive(Clone, Debug)]
-pub struct Base {
+pub struct EnginePlan {
     /// Where it runs.
     pub engine: Engine,
     /// How it emulates.
@@ -66,19 +66,19 @@ pub struct Base {
     /// The builder's, unless the user named another one.
     pub builder: Option<Definition>,
     /// What the engine lacked of these when it was looked at.
-    pub lacking: Lacking,
+    pub missing: MissingImages,
     /// Whether the user's builder image has to be pulled.
     pub pull: bool,
 }
 
 /// Looks at everything that a build needs.
 pub async fn plan(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
-    plan_for(Aim::Image, settings, context).await
+    plan_for(Purpose::Image, settings, context).await
 }
 
 /// Looks at everything that `aim` needs.
 pub(super) async fn plan_for(
-    aim: Aim,
+    aim: Purpose,
     settings: settings::Build,
     context: &Context,
 ) -> Result<Plan, Failure> {
@@ -86,8 +86,8 @@ pub(super) async fn plan_for(
     context.phase(Phase::Preflight, work).await
 }
 
-async fn check(aim: Aim, settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
-    let mut found = Findings::default();
+async fn check(aim: Purpose, settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
+    let mut found = Preflight::default();
     let configuration = found.keep(configuration::open(&settings, aim));
     let overlay = found.keep(configuration::overlay(&settings));
     let nixpkgs = found.keep(nixpkgs(&settings));
@@ -95,7 +95,7 @@ async fn check(aim: Aim, settings: settings::Build, context: &Context) -> Result
         (Some(configuration), Some(nixpkgs)) => found.keep(locked(configuration, nixpkgs)),
         _ => None,
     };
-    if aim == Aim::Image {
+    if aim == Purpose::Image {
         found.problems.extend(output::preflight(&settings.output));
         found.look_at_output(&settings);
     }
@@ -103,7 +103,7 @@ async fn check(aim: Aim, settings: settings::Build, context: &Context) -> Result
     if let Some(base) = &base {
         found.look_there(&base.engine, base.emulation, &settings);
     }
-    found.look_here(&settings, base.as_ref().map(|base| &base.lacking));
+    found.look_here(&settings, base.as_ref().map(|base| &base.missing));
     for warning in &found.warnings {
         context.events.warn(warning);
     }
@@ -147,15 +147,15 @@ fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Loc
     Ok(locked.into_iter().find(|locked| locked.answers(&wanted)))
 }
 
-async fn base(aim: Aim, settings: &settings::Build, context: &Context) -> Result<Base, Failure> {
+async fn base(aim: Purpose, settings: &settings::Build, context: &Context) -> Result<EnginePlan, Failure> {
     let Context { cancel, events } = context;
     let engine = connection::connect(&settings.common, cancel).await?;
     let (choice, system) = (settings.emulation, settings.system);
     let emulation = match aim {
-        Aim::Image => Emulation::choose(choice, system, engine.facts())?,
-        Aim::Check => Emulation::Native,
+        Purpose::Image => Emulation::choose(choice, system, engine.facts())?,
+        Purpose::Check => Emulation::Native,
     };
-    if aim == Aim::Image
+    if aim == Purpose::Image
         && let Some(told) = emulation.unneeded(choice, system)
     {
         events.notice(told);
@@ -168,7 +168,7 @@ pub(super) async fn base_on(
     engine: Engine,
     emulation: Emulation,
     settings: &settings::Build,
-) -> Result<Base, Failure> {
+) -> Result<EnginePlan, Failure> {
     let architecture: Architecture = engine.facts().architecture.parse()?;
     let locks = settings.common.locks.as_deref();
     let registrar = (emulation != Emulation::Native)
@@ -178,7 +178,7 @@ pub(super) async fn base_on(
         .then(|| Definition::builder(architecture, locks))
         .transpose()?;
     let definitions: Vec<&Definition> = registrar.iter().chain(&builder).collect();
-    let lacking = lacking(&settings.common, &engine, &definitions).await?;
+    let lacking = missing(&settings.common, &engine, &definitions).await?;
     let pull = match &settings.builder_image {
         Some(reference) => {
             let image = engine.image(reference).await?;
@@ -186,7 +186,7 @@ pub(super) async fn base_on(
                 suits(
                     image,
                     settings,
-                    (engine.facts(), &engine.place()),
+                    (engine.facts(), &engine.address()),
                     emulation,
                 )?;
             }
@@ -194,21 +194,21 @@ pub(super) async fn base_on(
         }
         None => false,
     };
-    Ok(Base {
+    Ok(EnginePlan {
         engine,
         emulation,
         registrar,
         builder,
-        lacking,
+        missing: lacking,
         pull,
     })
 }
 
-async fn lacking(
+async fn missing(
     settings: &Common,
     engine: &Engine,
     definitions: &[&Definition],
-) -> Result<Lacking, Failure> {
+) -> Result<MissingImages, Failure> {
     let cache = Cache::look(&settings.cache_dir).or_environment("look into the cache directory")?;
-    Lacking::of(definitions, engine, cache.as_ref()).await
+    MissingImages::of(definitions, engine, cache.as_ref()).await
 }

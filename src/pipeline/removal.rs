@@ -12,7 +12,7 @@ use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, images, logs};
 use crate::settings::Common;
 use crate::shell_word::quoted;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -47,7 +47,7 @@ impl Inventory {
         name: &str,
         (remove, context): (impl Future<Output = Result<(), EngineError>>, &Context),
     ) -> Result<Option<Leftover>, Failure> {
-        let removed = context.cancel.race(at_most(PATIENCE, remove)).await?;
+        let removed = context.cancel.race(timeout(PATIENCE, remove)).await?;
         let why = match removed {
             Some(Ok(())) => return Ok(None),
             Some(Err(error)) => error.to_string(),
@@ -58,7 +58,7 @@ impl Inventory {
             why,
             remedy: format!(
                 "{} {kind} rm {}",
-                self.engine.place().client(),
+                self.engine.address().client(),
                 quoted(name)
             ),
         }))

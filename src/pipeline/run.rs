@@ -12,34 +12,34 @@ use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase, Timings};
 use crate::failure::{Failure, Leftover, OrFail as _};
 use crate::image::Compression as Packed;
-use crate::nixos::builder::{Builder, BuilderImage, Built, Job, Prepared};
+use crate::nixos::builder::{Builder, BuilderImage, BuildResult, BuildJob, PreparedBuilder};
 use crate::nixos::command::{BuildRequest, Glue, IMAGE, Task};
 use crate::nixos::lock::Locked;
 use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::nixpkgs::NixpkgsIn;
-use crate::nixos::overlay::Overlay;
-use crate::nixos::source::Bundle;
-use crate::output::manifest::{self, Origin};
-use crate::output::{self, Compression, Image, Imager, Order, OutputSettings};
-use crate::pipeline::beacon::Beacons;
+use crate::nixos::overlay::CliModule;
+use crate::nixos::source::ConfigDir;
+use crate::output::manifest::{self, Provenance};
+use crate::output::{self, Compression, Image, Imager, CopyRequest, OutputSettings};
+use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::emulate::emulate;
 use crate::pipeline::emulation::Emulation;
-use crate::pipeline::images::{self, Provided};
+use crate::pipeline::images::{self, ContainerImages};
 use crate::pipeline::scope::{Scope, gave_all_back, settle};
-use crate::pipeline::suspend::Suspension;
+use crate::pipeline::suspend::JobControl;
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, Plan, inputs, logs, origin};
 use crate::settings::{self, Compress, Format};
 
 /// A build that went well.
 #[derive(Debug)]
-pub struct Done {
+pub struct BuildOutcome {
     /// The image.
     pub image: Image,
     leftovers: Vec<Leftover>,
 }
 
-impl Done {
+impl BuildOutcome {
     /// An error when something could not be removed, although the image is whole.
     pub fn all_given_back(self) -> Result<(), Failure> {
         if self.leftovers.is_empty() {
@@ -52,41 +52,41 @@ impl Done {
 }
 
 /// Carries out `plan`. `timings` knows how long the phases took that `context` tells of.
-pub async fn run(plan: &Plan, context: &Context, timings: &Timings) -> Result<Done, Failure> {
-    let steps = async |beacons: &Beacons, scope: &mut Scope| {
+pub async fn run(plan: &Plan, context: &Context, timings: &Timings) -> Result<BuildOutcome, Failure> {
+    let steps = async |beacons: &RunLocks, scope: &mut Scope| {
         Box::pin(steps(plan, context, (beacons, scope, timings))).await
     };
-    let (image, leftovers) = Box::pin(borrowing(plan, context, steps)).await?;
-    Ok(Done { image, leftovers })
+    let (image, leftovers) = Box::pin(with_cleanup(plan, context, steps)).await?;
+    Ok(BuildOutcome { image, leftovers })
 }
 
 /// Does `steps`, and gives back what they borrowed, whatever came of them; what could not be removed comes
 /// along.
-pub(super) async fn borrowing<T>(
+pub(super) async fn with_cleanup<T>(
     plan: &Plan,
     context: &Context,
-    steps: impl AsyncFnOnce(&Beacons, &mut Scope) -> Result<T, Failure>,
+    steps: impl AsyncFnOnce(&RunLocks, &mut Scope) -> Result<T, Failure>,
 ) -> Result<(T, Vec<Leftover>), Failure> {
-    let beacons = Beacons::new(&plan.settings.common.state_dir, plan.base.engine.endpoint());
+    let beacons = RunLocks::new(&plan.settings.common.state_dir, plan.base.engine.endpoint());
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
-    let beacon = beacons.light(&plan.run)?;
+    let beacon = beacons.acquire(&plan.run)?;
     let mut scope = Scope::default();
-    let suspension = Suspension::listen(scope.leashes())?;
+    let suspension = JobControl::listen(scope.leashes())?;
     let steps = Box::pin(steps(&beacons, &mut scope));
     let (engine, cancel) = (&plan.base.engine, &context.cancel);
     let interrupted_in_silence = async {
         cancel.cancelled().await;
-        silence(engine).await;
+        engine_is_silent(engine).await;
     };
-    let steps = Box::pin(impatient_after(interrupted_in_silence, (steps, cancel)));
-    let outcome = suspension.obey(steps).await;
+    let steps = Box::pin(shorten_teardown_when(interrupted_in_silence, (steps, cancel)));
+    let outcome = suspension.run_with_sigtstp(steps).await;
     let start = Instant::now();
     context.events.emit(Event::Started(Phase::Release));
     let release = Box::pin(scope.release(cancel));
-    let released = impatient_after(silence(engine), (release, cancel)).await;
+    let released = shorten_teardown_when(engine_is_silent(engine), (release, cancel)).await;
     let settled = settle(outcome, released);
     if gave_all_back(&settled) {
-        beacon.put_out();
+        beacon.release();
         let done = Event::Finished(Phase::Release, start.elapsed());
         context.events.emit(done);
     }
@@ -94,21 +94,21 @@ pub(super) async fn borrowing<T>(
 }
 
 /// Does `work`; once `reason` is there its teardown is impatient.
-async fn impatient_after<T>(
+async fn shorten_teardown_when<T>(
     reason: impl Future<Output = ()>,
     (mut work, cancel): (impl Future<Output = T> + Unpin, &Cancel),
 ) -> T {
     tokio::select! {
         biased;
         done = &mut work => return done,
-        () = reason => cancel.lose_patience(),
+        () = reason => cancel.shorten_teardown(),
     }
     work.await
 }
 
 /// Ends when the engine says nothing any more, whatever it is asked: it would let every step of a
 /// teardown wait for as long as it may.
-async fn silence(engine: &Engine) {
+async fn engine_is_silent(engine: &Engine) {
     /// A busy engine answers this from memory, if late.
     const SILENT: Duration = Duration::from_secs(5);
     const POLL: Duration = Duration::from_secs(1);
@@ -120,7 +120,7 @@ async fn silence(engine: &Engine) {
 async fn steps(
     plan: &Plan,
     context: &Context,
-    (beacons, scope, timings): (&Beacons, &mut Scope, &Timings),
+    (beacons, scope, timings): (&RunLocks, &mut Scope, &Timings),
 ) -> Result<Image, Failure> {
     let provided = images::provide(plan, context).await?;
     let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
@@ -138,7 +138,7 @@ async fn steps(
         store_path: built.out_path.clone(),
         derivation: built.derivation.clone(),
     };
-    let order = Order {
+    let order = CopyRequest {
         settings: output(&plan.settings),
         origin,
         timings: timings.clone(),
@@ -153,7 +153,7 @@ async fn steps(
 pub(super) async fn sweep(
     plan: &Plan,
     context: &Context,
-    (beacons, registrar): (&Beacons, Option<&mut Registrar>),
+    (beacons, registrar): (&RunLocks, Option<&mut Registrar>),
 ) -> Result<(), Failure> {
     let sweep = Sweep {
         engine: &plan.base.engine,
@@ -167,8 +167,8 @@ pub(super) async fn sweep(
 pub(super) async fn job(
     plan: &Plan,
     context: &Context,
-    (provided, (nixpkgs, locked), task): (&Provided, (NixpkgsIn, Option<Locked>), Task),
-) -> Result<(Job, Origin), Failure> {
+    (provided, (nixpkgs, locked), task): (&ContainerImages, (NixpkgsIn, Option<Locked>), Task),
+) -> Result<(BuildJob, Provenance), Failure> {
     let Context { cancel, events } = context;
     let (settings, resources) = (&plan.settings, plan.resources());
     let debian_mirror = inputs::debian_mirror(plan, context, &provided.images).await?;
@@ -178,7 +178,7 @@ pub(super) async fn job(
         overlaid(digest(&bundle, context).await?, &plan.overlay),
     );
     let origin = origin::origin(plan, &provided.containers, inputs);
-    let job = Job {
+    let job = BuildJob {
         configuration: plan.configuration.clone(),
         bundle,
         overlay: plan.overlay.clone(),
@@ -206,7 +206,7 @@ pub(super) async fn job(
 }
 
 /// The digest of all that the builder sees of the configuration.
-async fn digest(bundle: &Bundle, context: &Context) -> Result<[u8; 32], Failure> {
+async fn digest(bundle: &ConfigDir, context: &Context) -> Result<[u8; 32], Failure> {
     let bundle = bundle.clone();
     let work = tokio::task::spawn_blocking(move || bundle.digest());
     let digest = context
@@ -218,7 +218,7 @@ async fn digest(bundle: &Bundle, context: &Context) -> Result<[u8; 32], Failure>
 }
 
 /// The digest of the configuration with what is laid over it.
-fn overlaid(digest: [u8; 32], overlay: &Overlay) -> [u8; 32] {
+fn overlaid(digest: [u8; 32], overlay: &CliModule) -> [u8; 32] {
     match overlay.lines() {
         [] => digest,
         lines => {
@@ -240,8 +240,8 @@ fn glue(choice: settings::Glue) -> Glue {
 async fn build(
     plan: &Plan,
     context: &Context,
-    (image, job, scope): (&BuilderImage, Job, &mut Scope),
-) -> Result<Built, Failure> {
+    (image, job, scope): (&BuilderImage, BuildJob, &mut Scope),
+) -> Result<BuildResult, Failure> {
     let Context { cancel, events } = context;
     let prepared = prepare(plan, context, (image, job, scope)).await?;
     let lost = scope.lease().map(Lease::lost);
@@ -253,12 +253,12 @@ async fn build(
 pub(super) async fn prepare(
     plan: &Plan,
     context: &Context,
-    (image, job, scope): (&BuilderImage, Job, &mut Scope),
-) -> Result<Prepared, Failure> {
+    (image, job, scope): (&BuilderImage, BuildJob, &mut Scope),
+) -> Result<PreparedBuilder, Failure> {
     let Context { cancel, events } = context;
     let name = Role::Builder.container_name(&plan.run);
     let private = scope.private().map(|private| {
-        let (enclosure, source) = private.enclosure();
+        let (enclosure, source) = private.entry_wrapper();
         (enclosure.clone(), source.clone())
     });
     let guard = scope.keep_builder(ContainerGuard::arm(&plan.base.engine, name));
@@ -274,7 +274,7 @@ pub(super) async fn prepare(
     };
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
-    scope.keep_patience(prepared.patience());
+    scope.keep_patience(prepared.pause_handle());
     scope.release_private(cancel).await;
     Ok(prepared)
 }
@@ -318,7 +318,7 @@ fn output(settings: &settings::Build) -> OutputSettings {
     }
 }
 
-async fn copy_out(context: &Context, built: &Built, order: &Order) -> Result<Image, Failure> {
+async fn copy_out(context: &Context, built: &BuildResult, order: &CopyRequest) -> Result<Image, Failure> {
     let Context { cancel, events } = context;
     let (container, out_path) = (&built.container, &built.out_path);
     let copy = output::copy_out(container, out_path, order, (cancel, events));

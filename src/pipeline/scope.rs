@@ -2,40 +2,40 @@
 
 use tokio::sync::watch;
 
-use crate::binfmt::{Lease, Private};
+use crate::binfmt::{Lease, PrivateBinfmt};
 use crate::cancel::Cancel;
 use crate::engine::ContainerGuard;
 use crate::failure::{Failure, Leftover};
 use crate::nixos::builder;
-use crate::pipeline::suspend::Leashes;
+use crate::pipeline::suspend::Watchdogs;
 
 /// The guards of a run, released in reverse order, each step bounded in time, all of them even when
 /// one fails.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     lease: Option<Lease>,
-    private: Option<Private>,
+    private: Option<PrivateBinfmt>,
     builder: Option<ContainerGuard>,
     leftovers: Vec<Leftover>,
-    leashes: watch::Sender<Leashes>,
+    leashes: watch::Sender<Watchdogs>,
 }
 
 impl Scope {
     /// Whom to ask for patience, whatever is or will be kept.
-    pub(super) fn leashes(&self) -> watch::Receiver<Leashes> {
+    pub(super) fn leashes(&self) -> watch::Receiver<Watchdogs> {
         self.leashes.subscribe()
     }
 
     /// Keeps the handler's lease.
     pub(super) fn keep_lease(&mut self, lease: Lease) {
-        let patience = lease.patience();
+        let patience = lease.pause_handle();
         self.leashes
             .send_modify(|leashes| leashes.registrar = Some(patience));
         self.lease = Some(lease);
     }
 
     /// Keeps the means to ask the builder for patience.
-    pub(super) fn keep_patience(&mut self, patience: builder::Patience) {
+    pub(super) fn keep_patience(&mut self, patience: builder::PauseHandle) {
         self.leashes
             .send_modify(|leashes| leashes.builder = Some(patience));
     }
@@ -46,12 +46,12 @@ impl Scope {
     }
 
     /// Keeps private emulation, for the builder to be made with.
-    pub(super) fn keep_private(&mut self, private: Private) {
+    pub(super) fn keep_private(&mut self, private: PrivateBinfmt) {
         self.private = Some(private);
     }
 
     /// Private emulation, when that is what it is.
-    pub(super) fn private(&self) -> Option<&Private> {
+    pub(super) fn private(&self) -> Option<&PrivateBinfmt> {
         self.private.as_ref()
     }
 
@@ -117,12 +117,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_builder_that_is_kept_is_asked_for_patience() {
-        let (patience, asked) = builder::Patience::counted();
+        let (patience, asked) = builder::PauseHandle::counted();
         let mut scope = Scope::default();
         let leashes = scope.leashes();
         scope.keep_patience(patience);
         let whom = leashes.borrow().clone();
-        whom.lengthen().await;
+        whom.pause().await;
         drop((scope, leashes));
         assert_eq!(asked.await.unwrap(), 1);
     }

@@ -7,19 +7,19 @@ use std::path::Path;
 use crate::event::Event;
 use crate::failure::{Class, Failure};
 use crate::nixos::command::Task;
-use crate::nixos::session::{Derivation, Session};
-use crate::pipeline::beacon::Beacons;
+use crate::nixos::session::{Derivation, ShellSession};
+use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::emulate::emulate;
-use crate::pipeline::run::{borrowing, job, prepare};
+use crate::pipeline::run::{with_cleanup, job, prepare};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::{Context, Plan, images, inputs, logs};
 
 /// Carries out `plan` up to its build, and `session` in place of that.
-pub async fn shell(plan: &Plan, session: Session, context: &Context) -> Result<(), Failure> {
-    let work = async |beacons: &Beacons, scope: &mut Scope| {
+pub async fn shell(plan: &Plan, session: ShellSession, context: &Context) -> Result<(), Failure> {
+    let work = async |beacons: &RunLocks, scope: &mut Scope| {
         steps(plan, context, (beacons, scope, session)).await
     };
-    let (code, left) = Box::pin(borrowing(plan, context, work)).await?;
+    let (code, left) = Box::pin(with_cleanup(plan, context, work)).await?;
     let ended = match code {
         0 if left.is_empty() => return Ok(()),
         0 => Failure::environment("the shell has ended, but not everything could be removed"),
@@ -34,7 +34,7 @@ pub async fn shell(plan: &Plan, session: Session, context: &Context) -> Result<(
 async fn steps(
     plan: &Plan,
     context: &Context,
-    (beacons, scope, session): (&Beacons, &mut Scope, Session),
+    (beacons, scope, session): (&RunLocks, &mut Scope, ShellSession),
 ) -> Result<i64, Failure> {
     let provided = images::provide(plan, context).await?;
     let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
@@ -51,7 +51,7 @@ async fn steps(
 }
 
 /// What a user wants to know before the prompt.
-fn greeting(session: &Session, plan: &Plan) -> Vec<String> {
+fn greeting(session: &ShellSession, plan: &Plan) -> Vec<String> {
     if session.command.is_some() || session.terminal.is_none() {
         return Vec::new();
     }

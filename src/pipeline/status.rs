@@ -12,13 +12,13 @@ use crate::artifact::Cache;
 use crate::binfmt::{Entry, Owner, classify};
 use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
 use crate::failure::{Class, Failure};
-use crate::pipeline::beacon::{Beacons, Known};
+use crate::pipeline::beacon::{RunLocks, KnownRun};
 use crate::pipeline::inventory::{registrar_image, sizes};
-use crate::pipeline::sweep::{Found, Sweep};
+use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{Context, connection, logs, table};
 use crate::settings::Common;
-use crate::waiting::at_most;
-pub use parts::{Container, EngineState, Handler, Life, Run, Thing};
+use crate::waiting::timeout;
+pub use parts::{Container, EngineState, Handler, RunState, Run, SizedObject};
 use parts::{age, container, dir, handler, image, since, volume};
 
 /// Raised when a field goes or means something else.
@@ -40,19 +40,19 @@ pub struct Status {
     /// Our containers.
     pub containers: Vec<Container>,
     /// Our container images.
-    pub images: Vec<Thing>,
+    pub images: Vec<SizedObject>,
     /// Our volumes.
-    pub volumes: Vec<Thing>,
+    pub volumes: Vec<SizedObject>,
     /// The cache of downloads.
-    pub downloads: Thing,
+    pub downloads: SizedObject,
     /// The builders' logs.
-    pub logs: Thing,
+    pub logs: SizedObject,
 }
 
 /// What the engine and its kernel told.
 struct Seen {
     entries: Option<Vec<Entry>>,
-    found: Found,
+    found: StaleObjects,
     containers: Vec<ContainerInfo>,
     images: Vec<ImageInfo>,
     volumes: Vec<(VolumeInfo, Option<u64>)>,
@@ -71,7 +71,7 @@ impl Status {
                 None
             }
         };
-        let known = Beacons::everywhere(&settings.state_dir);
+        let known = RunLocks::everywhere(&settings.state_dir);
         let live = known.iter().filter(|known| known.lives);
         let live = live.map(|known| known.run.clone()).collect();
         let (_, logs) = logs::usage(&settings.state_dir, &BTreeSet::new());
@@ -79,9 +79,9 @@ impl Status {
         let seen = seen.unwrap_or_else(|| Seen {
             // Without an engine this machine's kernel is the best guess.
             entries: Some(table::local()),
-            found: Found {
+            found: StaleObjects {
                 live,
-                ..Found::default()
+                ..StaleObjects::default()
             },
             containers: Vec::new(),
             images: Vec::new(),
@@ -109,14 +109,14 @@ async fn see(
 ) -> Result<Seen, Failure> {
     let silent = || Failure::environment(format!("no answer within {} s", PATIENCE.as_secs()));
     let connect = connection::connect(settings, &context.cancel);
-    let engine = at_most(PATIENCE, connect).await.ok_or_else(silent)??;
+    let engine = timeout(PATIENCE, connect).await.ok_or_else(silent)??;
     let facts = engine.facts();
     state.endpoint = Some(engine.endpoint().to_string());
     state.version = Some(facts.title());
     let own = RunId::random()
         .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
     let lists = context.cancel.race(lists(&engine, settings, &own));
-    let mut seen = at_most(PATIENCE, lists).await.ok_or_else(silent)???;
+    let mut seen = timeout(PATIENCE, lists).await.ok_or_else(silent)???;
     let registrar = registrar_image(&seen.images);
     if seen.entries.is_none() && registrar.is_some() {
         seen.entries = table::entries(&engine, (&own, registrar), context).await?;
@@ -145,8 +145,8 @@ pub(super) async fn find(
     engine: &Engine,
     (settings, own): (&Common, &RunId),
     entries: Vec<Entry>,
-) -> Result<Found, Failure> {
-    let beacons = Beacons::new(&settings.state_dir, engine.endpoint());
+) -> Result<StaleObjects, Failure> {
+    let beacons = RunLocks::new(&settings.state_dir, engine.endpoint());
     let sweep = Sweep {
         engine,
         beacons: &beacons,
@@ -156,7 +156,7 @@ pub(super) async fn find(
 }
 
 /// Every run of which there is a sign, the oldest first.
-fn runs(seen: &Seen, known: &[Known]) -> Vec<Run> {
+fn runs(seen: &Seen, known: &[KnownRun]) -> Vec<Run> {
     let mut runs = BTreeMap::new();
     let entries = seen.entries.iter().flatten().map(classify);
     let of_handlers = entries.filter_map(|owner| match owner {
@@ -180,7 +180,7 @@ fn runs(seen: &Seen, known: &[Known]) -> Vec<Run> {
         let id = known.run.to_string();
         let run = Run {
             run: id.clone(),
-            life: if known.lives { Life::Live } else { Life::Dead },
+            life: if known.lives { RunState::Live } else { RunState::Dead },
             endpoint: Some(known.endpoint.clone()),
             age: known.began.map(since),
         };
@@ -191,15 +191,15 @@ fn runs(seen: &Seen, known: &[Known]) -> Vec<Run> {
     runs
 }
 
-fn life(found: &Found, id: &str) -> Life {
+fn life(found: &StaleObjects, id: &str) -> RunState {
     let handlers = found.handlers.iter().map(|(run, _)| run.as_str());
     let containers = found.containers.iter().filter_map(|c| c.run.as_deref());
     if found.live.iter().any(|run| run.as_str() == id) {
-        Life::Live
+        RunState::Live
     } else if handlers.chain(containers).any(|dead| dead == id) {
-        Life::Dead
+        RunState::Dead
     } else {
-        Life::Unknown
+        RunState::Unknown
     }
 }
 
@@ -217,10 +217,10 @@ mod tests {
         let [one, two, three] = ["00000000000a", "00000000000b", "00000000000c"];
         let seen = Seen {
             entries: None,
-            found: Found {
+            found: StaleObjects {
                 live: [one.parse().unwrap()].into(),
                 containers: vec![container(two, false)],
-                ..Found::default()
+                ..StaleObjects::default()
             },
             containers: vec![
                 container(one, true),
@@ -230,15 +230,15 @@ mod tests {
             images: Vec::new(),
             volumes: Vec::new(),
         };
-        let known = Known {
+        let known = KnownRun {
             run: three.parse().unwrap(),
             endpoint: "unix:///x".into(),
             lives: false,
             began: None,
         };
         let mut lives: Vec<_> = runs(&seen, &[]).iter().map(|r| r.life).collect();
-        assert_eq!(lives, [Life::Live, Life::Dead, Life::Unknown]);
+        assert_eq!(lives, [RunState::Live, RunState::Dead, RunState::Unknown]);
         lives = runs(&seen, &[known]).iter().map(|r| r.life).collect();
-        assert_eq!(lives, [Life::Live, Life::Dead, Life::Dead]);
+        assert_eq!(lives, [RunState::Live, RunState::Dead, RunState::Dead]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::engine::{ContainerInfo, Engine, Role, RunId};
 use crate::failure::{Failure, Leftover};
-use crate::pipeline::beacon::Beacons;
+use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::{Context, table};
 
 /// A run without a beacon here has, for a moment, containers that it has not started yet.
@@ -20,7 +20,7 @@ const GRACE: u32 = 5;
 
 /// What there is of other runs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct StaleObjects {
     /// Containers of dead runs.
     pub(super) containers: Vec<ContainerInfo>,
     /// Handlers of dead runs.
@@ -33,7 +33,7 @@ pub(super) struct Found {
 
 /// How a run is known to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum RunState {
     Live,
     Dead,
     /// Somebody else's: its containers must tell.
@@ -46,7 +46,7 @@ pub(super) struct Sweep<'a> {
     /// Whose containers.
     pub(super) engine: &'a Engine,
     /// The signs of life of this user's runs.
-    pub(super) beacons: &'a Beacons,
+    pub(super) beacons: &'a RunLocks,
     /// The run that asks; nothing of its own is found.
     pub(super) own: &'a RunId,
 }
@@ -54,13 +54,13 @@ pub(super) struct Sweep<'a> {
 impl Sweep<'_> {
     /// Looks for what dead runs left. `entries` are the kernel's, read before this: a run that
     /// registers in between has a running registrar in the list of containers.
-    pub(super) async fn find(&self, entries: Vec<Entry>) -> Result<Found, Failure> {
+    pub(super) async fn find(&self, entries: Vec<Entry>) -> Result<StaleObjects, Failure> {
         let dead = self.beacons.dead();
         let all = self.engine.our_containers().await?;
-        let mut found = Found {
+        let mut found = StaleObjects {
             live: self.beacons.live(),
             dead,
-            ..Found::default()
+            ..StaleObjects::default()
         };
         found.live.remove(self.own);
         for container in &all {
@@ -114,7 +114,7 @@ impl Sweep<'_> {
     /// could not be removed. Containers go first: a registrar that still runs would put its handler back.
     pub(super) async fn remove(
         &self,
-        found: &Found,
+        found: &StaleObjects,
         registrar: Option<&mut Registrar>,
     ) -> (Vec<String>, Vec<Leftover>) {
         let (mut gone, mut left) = (Vec::new(), Vec::new());
@@ -125,7 +125,7 @@ impl Sweep<'_> {
                 Err(error) => left.push(Leftover {
                     what,
                     why: error.to_string(),
-                    remedy: self.engine.place().removal(&container.name),
+                    remedy: self.engine.address().removal(&container.name),
                 }),
             }
         }
@@ -142,7 +142,7 @@ impl Sweep<'_> {
                 Err(error) => left.push(Leftover {
                     what,
                     why: error.to_string(),
-                    remedy: HandlerName::new(run).remedy(&self.engine.place()),
+                    remedy: HandlerName::new(run).remedy(&self.engine.address()),
                 }),
             }
         }
@@ -176,13 +176,13 @@ impl Sweep<'_> {
         Ok(self.engine.remove_container(&container.name).await?)
     }
 
-    fn life(&self, run: &RunId) -> Life {
+    fn life(&self, run: &RunId) -> RunState {
         if self.beacons.is_live(run) {
-            Life::Live
+            RunState::Live
         } else if self.beacons.is_dead(run) {
-            Life::Dead
+            RunState::Dead
         } else {
-            Life::Unknown
+            RunState::Unknown
         }
     }
 
@@ -191,9 +191,9 @@ impl Sweep<'_> {
     fn is_abandoned(&self, run: &RunId, entry: &Entry, all: &[ContainerInfo]) -> bool {
         let holds = |c: &ContainerInfo| c.running && is_role(c, Role::Registrar);
         match self.life(run) {
-            Life::Live => false,
-            Life::Dead => true,
-            Life::Unknown => !of(run, all).any(holds) && !entry.is_kept(),
+            RunState::Live => false,
+            RunState::Dead => true,
+            RunState::Unknown => !of(run, all).any(holds) && !entry.is_kept(),
         }
     }
 
@@ -204,9 +204,9 @@ impl Sweep<'_> {
         all: &[ContainerInfo],
     ) -> Result<bool, Failure> {
         match self.life(run) {
-            Life::Live => return Ok(false),
-            Life::Dead => return Ok(true),
-            Life::Unknown => {}
+            RunState::Live => return Ok(false),
+            RunState::Dead => return Ok(true),
+            RunState::Unknown => {}
         }
         if of(run, all).any(|container| container.running) {
             return Ok(false);

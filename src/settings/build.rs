@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::choices::Choices;
-use super::moment::moment;
-use super::origin::{Layers, Origins, Said};
-use super::{Common, Compress, Emulate, Environment, Glue, SshKey, System};
+use super::choices::Resolver;
+use super::moment::source_date_epoch;
+use super::origin::{Layers, Sources, Candidate};
+use super::{Common, Compress, EmulationChoice, Environment, Glue, SshKey, System};
 use crate::cli;
 use crate::failure::{Failure, OrFail};
 
@@ -26,7 +26,7 @@ pub struct Build {
     /// What the image is for.
     pub system: System,
     /// How to emulate.
-    pub emulation: Emulate,
+    pub emulation: EmulationChoice,
     /// What builds the glue.
     pub glue: Glue,
     /// A foreign builder.
@@ -68,7 +68,7 @@ pub struct Build {
     /// Only say what would be done.
     pub dry_run: Option<cli::DryRun>,
     /// Where each of these came from.
-    pub origins: Origins,
+    pub sources: Sources,
 }
 
 impl Build {
@@ -84,7 +84,7 @@ impl Build {
         let dir = config.parent().unwrap_or(&here).to_owned();
         let mut layers = Layers::read(&dir, env)?;
         let common = Common::resolve(env, &layers.common(env)?)?;
-        let choices = Choices {
+        let choices = Resolver {
             args,
             env,
             here: &here,
@@ -95,7 +95,7 @@ impl Build {
         let ssh_key = args.subject.ssh_key.as_deref().map(|path| here.join(path));
         let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
         ssh_key.as_ref().map_or(Ok(()), |key| key.fits(boot_test))?;
-        let memory = layers.pick("memory-mib", Said::nothing(), |file, _| file.memory_mib);
+        let memory = layers.resolve("memory-mib", Candidate::nothing(), |file, _| file.memory_mib);
         let build = Self {
             common,
             nixpkgs: choices.nixpkgs(&mut layers),
@@ -108,7 +108,7 @@ impl Build {
             force: choices.force(&mut layers),
             compress: choices.compress(&mut layers)?,
             rpi_imager: choices.rpi_imager(&mut layers),
-            source_date_epoch: moment(env.source_date_epoch.as_ref())?,
+            source_date_epoch: source_date_epoch(env.source_date_epoch.as_ref())?,
             boot_test,
             ssh_key,
             host_name: args.subject.hostname.clone(),
@@ -122,17 +122,17 @@ impl Build {
             store: choices.store(&mut layers)?,
             owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
             dry_run: args.dry_run,
-            origins: {
+            sources: {
                 layers.mark("config", args.subject.config.is_some());
                 layers.mark("ssh-key", args.subject.ssh_key.is_some());
                 layers.mark("hostname", args.subject.hostname.is_some());
                 layers.mark("set", !args.subject.set.is_empty());
                 layers.mark("dry-run", args.dry_run.is_some());
-                layers.into_origins()
+                layers.into_sources()
             },
             config,
         };
-        build.is_confined()?;
+        build.check_project_policy()?;
         Ok(build)
     }
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use super::origin::{Layers, Said};
+use super::origin::{Layers, Candidate};
 use super::{
-    CACHE, CACHE_KEY, Compress, DEFAULT_RELEASE, Emulate, Environment, Glue, STORE, System,
+    CACHE, CACHE_KEY, Compress, DEFAULT_RELEASE, EmulationChoice, Environment, Glue, STORE, System,
     at_least, number,
 };
 use crate::cli;
@@ -13,59 +13,59 @@ use crate::failure::Failure;
 
 /// What the two strongest layers are read from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Choices<'a> {
+pub(super) struct Resolver<'a> {
     pub(super) args: &'a cli::Build,
     pub(super) env: &'a Environment,
     /// The current directory.
     pub(super) here: &'a Path,
 }
 
-impl Choices<'_> {
+impl Resolver<'_> {
     /// A directory is made absolute from where it was named: the current one for a flag, the settings file's
     /// for a setting.
     pub(super) fn nixpkgs(self, layers: &mut Layers) -> String {
         let here = |text: &Option<String>| text.as_ref().map(|text| located(text, self.here));
-        let said = Said::flag(here(&self.args.subject.nixpkgs))
+        let said = Candidate::flag(here(&self.args.subject.nixpkgs))
             .or_env("SDBUILD_NIXPKGS", here(&self.env.nixpkgs));
-        let nixpkgs = layers.pick("nixpkgs", said, |file, dir| {
+        let nixpkgs = layers.resolve("nixpkgs", said, |file, dir| {
             Some(located(file.nixpkgs.as_ref()?, dir))
         });
         nixpkgs.unwrap_or_else(|| DEFAULT_RELEASE.to_owned())
     }
 
     pub(super) fn system(self, layers: &mut Layers) -> Result<System, Failure> {
-        let said = Said::flag(self.args.subject.system.clone());
-        let system = layers.pick("system", said, |file, _| file.system.clone());
+        let said = Candidate::flag(self.args.subject.system.clone());
+        let system = layers.resolve("system", said, |file, _| file.system.clone());
         system.map_or(Ok(System::Aarch64Linux), |text| System::from_str(&text))
     }
 
-    pub(super) fn emulation(self, layers: &mut Layers) -> Result<Emulate, Failure> {
-        let said = Said::flag(self.args.emulation.map(|choice| Ok(choice.into())));
-        let emulation = layers.pick("emulation", said, |file, _| {
-            Some(Emulate::from_str(file.emulation.as_ref()?))
+    pub(super) fn emulation(self, layers: &mut Layers) -> Result<EmulationChoice, Failure> {
+        let said = Candidate::flag(self.args.emulation.map(|choice| Ok(choice.into())));
+        let emulation = layers.resolve("emulation", said, |file, _| {
+            Some(EmulationChoice::from_str(file.emulation.as_ref()?))
         });
-        emulation.unwrap_or(Ok(Emulate::Auto))
+        emulation.unwrap_or(Ok(EmulationChoice::Auto))
     }
 
     pub(super) fn glue(self, layers: &mut Layers) -> Result<Glue, Failure> {
         let set = self.env.glue.as_deref().map(Glue::from_str).transpose();
         let set = set.map_err(|failure| failure.context("read SDBUILD_GLUE"))?;
-        let said = Said::flag(self.args.glue.map(|choice| Ok(choice.into())))
+        let said = Candidate::flag(self.args.glue.map(|choice| Ok(choice.into())))
             .or_env("SDBUILD_GLUE", set.map(Ok));
-        let glue = layers.pick("glue", said, |file, _| {
+        let glue = layers.resolve("glue", said, |file, _| {
             Some(Glue::from_str(file.glue.as_ref()?))
         });
         glue.unwrap_or(Ok(Glue::Auto))
     }
 
     pub(super) fn builder_image(self, layers: &mut Layers) -> Option<String> {
-        let said = Said::flag(self.args.builder_image.clone());
-        layers.pick("builder-image", said, |file, _| file.builder_image.clone())
+        let said = Candidate::flag(self.args.builder_image.clone());
+        layers.resolve("builder-image", said, |file, _| file.builder_image.clone())
     }
 
     pub(super) fn output(self, layers: &mut Layers) -> PathBuf {
-        let said = Said::flag(self.args.output.as_ref().map(|path| self.here.join(path)));
-        let output = layers.pick("output", said, |file, dir| {
+        let said = Candidate::flag(self.args.output.as_ref().map(|path| self.here.join(path)));
+        let output = layers.resolve("output", said, |file, dir| {
             Some(dir.join(file.output.as_ref()?))
         });
         // Without the `.` of `--output .`: the path is shown.
@@ -73,16 +73,16 @@ impl Choices<'_> {
     }
 
     pub(super) fn force(self, layers: &mut Layers) -> bool {
-        let said = Said::flag(self.args.force.then_some(true));
+        let said = Candidate::flag(self.args.force.then_some(true));
         layers
-            .pick("force", said, |file, _| file.force)
+            .resolve("force", said, |file, _| file.force)
             .unwrap_or(false)
     }
 
     pub(super) fn compress(self, layers: &mut Layers) -> Result<Compress, Failure> {
-        let said = Said::flag(self.args.compress.clone())
+        let said = Candidate::flag(self.args.compress.clone())
             .or_env("SDBUILD_COMPRESS", self.env.compress.clone());
-        let compress = layers.pick("compress", said, |file, _| file.compress.clone());
+        let compress = layers.resolve("compress", said, |file, _| file.compress.clone());
         compress.map_or(Ok(Compress::default()), |text| text.parse())
     }
 
@@ -91,16 +91,16 @@ impl Choices<'_> {
         reason = "asked for or not, with an address or not"
     )]
     pub(super) fn rpi_imager(self, layers: &mut Layers) -> Option<Option<String>> {
-        let said = Said::flag(self.args.rpi_imager.clone());
-        layers.pick("rpi-imager", said, |file, _| {
+        let said = Candidate::flag(self.args.rpi_imager.clone());
+        layers.resolve("rpi-imager", said, |file, _| {
             let url = file.rpi_imager.clone()?;
             Some(Some(url).filter(|url| !url.is_empty()))
         })
     }
 
     pub(super) fn boot_test(self, layers: &mut Layers) -> bool {
-        let said = Said::flag(self.args.boot_test.then_some(true));
-        let boot_test = layers.pick("boot-test", said, |file, _| file.boot_test);
+        let said = Candidate::flag(self.args.boot_test.then_some(true));
+        let boot_test = layers.resolve("boot-test", said, |file, _| file.boot_test);
         boot_test.unwrap_or(false)
     }
 
@@ -110,14 +110,14 @@ impl Choices<'_> {
             let words = text.as_ref()?.split_whitespace();
             Some(words.map(str::to_owned).collect::<Vec<_>>())
         };
-        let said = Said::flag(words(&self.args.substituters))
+        let said = Candidate::flag(words(&self.args.substituters))
             .or_env("SDBUILD_SUBSTITUTERS", words(&self.env.substituters));
-        let caches = layers.pick("substituters", said, |file, _| file.substituters.clone());
-        let said = Said::flag(words(&self.args.trusted_public_keys)).or_env(
+        let caches = layers.resolve("substituters", said, |file, _| file.substituters.clone());
+        let said = Candidate::flag(words(&self.args.trusted_public_keys)).or_env(
             "SDBUILD_TRUSTED_PUBLIC_KEYS",
             words(&self.env.trusted_public_keys),
         );
-        let keys = layers.pick("trusted-public-keys", said, |file, _| {
+        let keys = layers.resolve("trusted-public-keys", said, |file, _| {
             file.trusted_public_keys.clone()
         });
         (
@@ -129,13 +129,13 @@ impl Choices<'_> {
     /// Cores, jobs and connections.
     pub(super) fn numbers(self, layers: &mut Layers) -> Result<[Option<u32>; 3], Failure> {
         let set = number(("SDBUILD_CORES", self.env.cores.as_ref()), 0)?;
-        let said = Said::flag(self.args.cores).or_env("SDBUILD_CORES", set);
-        let cores = layers.pick("cores", said, |file, _| file.cores);
+        let said = Candidate::flag(self.args.cores).or_env("SDBUILD_CORES", set);
+        let cores = layers.resolve("cores", said, |file, _| file.cores);
         let set = number(("SDBUILD_JOBS", self.env.jobs.as_ref()), 1)?;
-        let said = Said::flag(self.args.jobs).or_env("SDBUILD_JOBS", set);
-        let jobs = layers.pick("jobs", said, |file, _| file.jobs);
-        let said = Said::flag(self.args.connections);
-        let connections = layers.pick("connections", said, |file, _| file.connections);
+        let said = Candidate::flag(self.args.jobs).or_env("SDBUILD_JOBS", set);
+        let jobs = layers.resolve("jobs", said, |file, _| file.jobs);
+        let said = Candidate::flag(self.args.connections);
+        let connections = layers.resolve("connections", said, |file, _| file.connections);
         Ok([
             cores,
             at_least(("jobs in sdbuild.toml", jobs), 1)?,
@@ -144,8 +144,8 @@ impl Choices<'_> {
     }
 
     pub(super) fn store(self, layers: &mut Layers) -> Result<String, Failure> {
-        let said = Said::nothing().or_env("SDBUILD_STORE", self.env.store.clone());
-        let name = layers.pick("store", said, |file, _| file.store.clone());
+        let said = Candidate::nothing().or_env("SDBUILD_STORE", self.env.store.clone());
+        let name = layers.resolve("store", said, |file, _| file.store.clone());
         store(name.as_ref())
     }
 }

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// `--emulation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Emulate {
+pub enum EmulationChoice {
     /// None where the engine's machine runs the system itself, else register, else private, else host.
     Auto,
     /// Add a handler to the kernel for the time of the run.
@@ -21,7 +21,7 @@ pub enum Emulate {
     None,
 }
 
-impl From<cli::EmulationChoice> for Emulate {
+impl From<cli::EmulationChoice> for EmulationChoice {
     fn from(choice: cli::EmulationChoice) -> Self {
         match choice {
             cli::EmulationChoice::Auto => Self::Auto,
@@ -33,7 +33,7 @@ impl From<cli::EmulationChoice> for Emulate {
     }
 }
 
-impl fmt::Display for Emulate {
+impl fmt::Display for EmulationChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Auto => "auto",
@@ -45,7 +45,7 @@ impl fmt::Display for Emulate {
     }
 }
 
-impl FromStr for Emulate {
+impl FromStr for EmulationChoice {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {

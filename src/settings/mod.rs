@@ -25,11 +25,11 @@ pub use boot::{Boot, Emulator};
 pub use build::Build;
 pub use common::Common;
 pub use compress::{Compress, Format};
-pub use emulation::Emulate;
+pub use emulation::EmulationChoice;
 pub use environment::Environment;
 pub use glue::Glue;
 pub use init::Init;
-pub use origin::{Origin, Origins, Setting};
+pub use origin::{Source, Sources, Setting};
 pub use ssh_key::SshKey;
 pub use system::System;
 

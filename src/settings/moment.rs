@@ -6,7 +6,7 @@ use crate::failure::Failure;
 const LATEST: u64 = 253_402_300_799;
 
 /// `SOURCE_DATE_EPOCH`, when it is set.
-pub(super) fn moment(text: Option<&String>) -> Result<Option<u64>, Failure> {
+pub(super) fn source_date_epoch(text: Option<&String>) -> Result<Option<u64>, Failure> {
     let Some(text) = text else { return Ok(None) };
     let seconds = text.parse().ok().filter(|seconds| *seconds <= LATEST);
     seconds.map(Some).ok_or_else(|| {
@@ -22,8 +22,8 @@ mod tests {
 
     #[test]
     fn the_moment_is_a_number_of_seconds_or_unset() {
-        let of = |text: &str| moment(Some(&text.to_owned()));
-        assert_eq!(moment(None).unwrap(), None);
+        let of = |text: &str| source_date_epoch(Some(&text.to_owned()));
+        assert_eq!(source_date_epoch(None).unwrap(), None);
         assert_eq!(of("1700000000").unwrap(), Some(1_700_000_000));
         for text in ["x", "-1", "1.5", "253402300800"] {
             let failure = of(text).unwrap_err();

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 /// Where a value came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "from", content = "name")]
-pub enum Origin {
+pub enum Source {
     /// The command line.
     Flag,
     /// That variable.
@@ -28,7 +28,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("flag"),
@@ -40,7 +40,7 @@ impl fmt::Display for Origin {
 }
 
 /// The origins of the settings of one build, by key; what is not there is a default.
-pub type Origins = BTreeMap<&'static str, Origin>;
+pub type Sources = BTreeMap<&'static str, Source>;
 
 /// One setting, resolved.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,14 +50,14 @@ pub struct Setting {
     /// What it is; `null` when it is left to the run.
     pub value: Value,
     /// Why.
-    pub origin: Origin,
+    pub origin: Source,
 }
 
 /// The settings files of a build, the stronger first, and what was taken from where.
 #[derive(Debug)]
 pub(super) struct Layers {
     files: [(PathBuf, File); 2],
-    origins: Origins,
+    origins: Sources,
 }
 
 impl Layers {
@@ -84,52 +84,52 @@ impl Layers {
         };
         Ok(Self {
             files,
-            origins: Origins::new(),
+            origins: Sources::new(),
         })
     }
 
     /// The value of `key` from the strongest layer that has one. `file` is given each settings file with
     /// the directory that it lies in.
-    pub(super) fn pick<T>(
+    pub(super) fn resolve<T>(
         &mut self,
         key: &'static str,
-        said: Said<T>,
+        said: Candidate<T>,
         file: impl Fn(&File, &Path) -> Option<T>,
     ) -> Option<T> {
         let [project, user] = &self.files;
-        let of = |(dir, layer): &(PathBuf, File), origin: fn(PathBuf) -> Origin| {
+        let of = |(dir, layer): &(PathBuf, File), origin: fn(PathBuf) -> Source| {
             let value = file(layer, dir)?;
             Some((value, origin(dir.join(super::file::NAME))))
         };
         let environment = || {
             said.environment
-                .map(|(name, value)| (value, Origin::Environment(name)))
+                .map(|(name, value)| (value, Source::Environment(name)))
         };
-        let (value, origin) = (said.flag.map(|value| (value, Origin::Flag)))
+        let (value, origin) = (said.flag.map(|value| (value, Source::Flag)))
             .or_else(environment)
-            .or_else(|| of(project, Origin::Project))
-            .or_else(|| of(user, Origin::User))?;
+            .or_else(|| of(project, Source::Project))
+            .or_else(|| of(user, Source::User))?;
         self.origins.insert(key, origin);
         Some(value)
     }
 
     /// What of the files every command needs.
     pub(super) fn common(&mut self, env: &Environment) -> Result<File, Failure> {
-        let mirror = Said::nothing().or_env("SDBUILD_DEBIAN_MIRROR", env.debian_mirror.clone());
+        let mirror = Candidate::nothing().or_env("SDBUILD_DEBIAN_MIRROR", env.debian_mirror.clone());
         let stall = super::number(("SDBUILD_STALL_TIMEOUT", env.stall_timeout.as_ref()), 1)?;
-        let stall = Said::nothing().or_env("SDBUILD_STALL_TIMEOUT", stall);
+        let stall = Candidate::nothing().or_env("SDBUILD_STALL_TIMEOUT", stall);
         for (key, name, set) in [
             ("channels", "SDBUILD_CHANNELS", env.channels.is_some()),
             ("locks", "SDBUILD_LOCKS", env.locks.is_some()),
         ] {
-            let said = Said::nothing().or_env(name, set.then_some(()));
-            self.pick(key, said, |_, _| None);
+            let said = Candidate::nothing().or_env(name, set.then_some(()));
+            self.resolve(key, said, |_, _| None);
         }
         Ok(File {
-            debian_mirror: self.pick("debian-mirror", mirror, |file, _| {
+            debian_mirror: self.resolve("debian-mirror", mirror, |file, _| {
                 file.debian_mirror.clone()
             }),
-            stall_timeout: self.pick("stall-timeout", stall, |file, _| file.stall_timeout),
+            stall_timeout: self.resolve("stall-timeout", stall, |file, _| file.stall_timeout),
             ..File::default()
         })
     }
@@ -137,24 +137,24 @@ impl Layers {
     /// Notes that `key` was given on the command line, where no file may name it.
     pub(super) fn mark(&mut self, key: &'static str, given: bool) {
         if given {
-            self.origins.insert(key, Origin::Flag);
+            self.origins.insert(key, Source::Flag);
         }
     }
 
     /// What was taken from where.
-    pub(super) fn into_origins(self) -> Origins {
+    pub(super) fn into_sources(self) -> Sources {
         self.origins
     }
 }
 
 /// What the command line and the environment say about a setting.
 #[derive(Debug)]
-pub(super) struct Said<T> {
+pub(super) struct Candidate<T> {
     flag: Option<T>,
     environment: Option<(&'static str, T)>,
 }
 
-impl<T> Said<T> {
+impl<T> Candidate<T> {
     /// Nothing so far.
     pub(super) fn nothing() -> Self {
         Self::flag(None)
@@ -208,7 +208,7 @@ impl Build {
             ("dry-run", json!(self.dry_run.is_some())),
         ];
         let setting = |(key, value)| Setting {
-            origin: self.origins.get(key).cloned().unwrap_or_default(),
+            origin: self.sources.get(key).cloned().unwrap_or_default(),
             key,
             value,
         };
@@ -222,16 +222,16 @@ mod tests {
     use crate::cli;
 
     /// The four layers above the default, each of which may name a number of cores.
-    fn cores(flag: Option<u32>, env: Option<&str>, project: &str, user: &str) -> (Value, Origin) {
+    fn cores(flag: Option<u32>, env: Option<&str>, project: &str, user: &str) -> (Value, Source) {
         let dir = tempfile::tempdir().unwrap();
         let own = dir.path().join("config/sdbuild");
         std::fs::create_dir_all(&own).unwrap();
         std::fs::write(dir.path().join("sdbuild.toml"), project).unwrap();
         std::fs::write(own.join("sdbuild.toml"), user).unwrap();
         let args = cli::Build {
-            subject: cli::Subject {
+            subject: cli::ConfigArgs {
                 config: Some(dir.path().join("sd-card.nix")),
-                ..cli::Subject::default()
+                ..cli::ConfigArgs::default()
             },
             cores: flag,
             ..cli::Build::default()
@@ -258,10 +258,10 @@ mod tests {
             ..Environment::default()
         };
         let mut layers = Layers::read(&own, &env).unwrap();
-        let cores = layers.pick("cores", Said::nothing(), |file, _| file.cores);
+        let cores = layers.resolve("cores", Candidate::nothing(), |file, _| file.cores);
         assert_eq!(cores, Some(3));
-        let origins = layers.into_origins();
-        assert!(matches!(origins["cores"], Origin::User(_)), "{origins:?}");
+        let origins = layers.into_sources();
+        assert!(matches!(origins["cores"], Source::User(_)), "{origins:?}");
     }
 
     #[test]
@@ -269,20 +269,20 @@ mod tests {
         let (project, user) = ("cores = 3", "cores = 4");
         assert_eq!(
             cores(Some(1), Some("2"), project, user),
-            (json!(1), Origin::Flag)
+            (json!(1), Source::Flag)
         );
-        let env = Origin::Environment("SDBUILD_CORES");
+        let env = Source::Environment("SDBUILD_CORES");
         assert_eq!(cores(None, Some("2"), project, user), (json!(2), env));
         let (value, origin) = cores(None, None, project, user);
         assert!(
-            value == json!(3) && matches!(origin, Origin::Project(_)),
+            value == json!(3) && matches!(origin, Source::Project(_)),
             "{origin}"
         );
         let (value, origin) = cores(None, None, "", user);
         assert!(
-            value == json!(4) && matches!(origin, Origin::User(_)),
+            value == json!(4) && matches!(origin, Source::User(_)),
             "{origin}"
         );
-        assert_eq!(cores(None, None, "", ""), (Value::Null, Origin::Default));
+        assert_eq!(cores(None, None, "", ""), (Value::Null, Source::Default));
     }
 }

@@ -5,15 +5,15 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::origin::Origin;
-use super::{Build, Emulate};
+use super::origin::Source;
+use super::{Build, EmulationChoice};
 use crate::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 
 impl Build {
     /// Refuses what the project's file may not say.
-    pub(super) fn is_confined(&self) -> Result<(), Failure> {
+    pub(super) fn check_project_policy(&self) -> Result<(), Failure> {
         if let Some(file) = self.projects("force").filter(|_| self.force) {
             let shown = file.display();
             return Err(Failure::usage(format!(
@@ -22,7 +22,7 @@ impl Build {
             .hint(format!("give --force, or {HINT}")));
         }
         if let Some(file) = self.projects("emulation")
-            && self.emulation == Emulate::Private
+            && self.emulation == EmulationChoice::Private
         {
             let shown = file.display();
             return Err(Failure::usage(format!(
@@ -44,9 +44,9 @@ impl Build {
 
     /// The project's file, when that is where `key` comes from.
     fn projects(&self, key: &str) -> Option<&Path> {
-        match self.origins.get(key)? {
-            Origin::Project(file) => Some(file),
-            Origin::Flag | Origin::Environment(_) | Origin::User(_) | Origin::Default => None,
+        match self.sources.get(key)? {
+            Source::Project(file) => Some(file),
+            Source::Flag | Source::Environment(_) | Source::User(_) | Source::Default => None,
         }
     }
 }
@@ -106,9 +106,9 @@ mod tests {
         fs::write(at("clone/sdbuild.toml"), project).unwrap();
         fs::write(at("config/sdbuild/sdbuild.toml"), own).unwrap();
         let args = cli::Build {
-            subject: cli::Subject {
+            subject: cli::ConfigArgs {
                 config: Some(at("clone/sd-card.nix")),
-                ..cli::Subject::default()
+                ..cli::ConfigArgs::default()
             },
             ..args
         };
@@ -179,10 +179,10 @@ mod tests {
             failure.hints[0].contains("--emulation private"),
             "{failure}"
         );
-        assert_eq!(chosen("", private).unwrap(), Emulate::Private);
+        assert_eq!(chosen("", private).unwrap(), EmulationChoice::Private);
         assert_eq!(
             chosen("emulation = 'register'", private).unwrap(),
-            Emulate::Register
+            EmulationChoice::Register
         );
     }
 }

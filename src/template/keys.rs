@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::failure::{Failure, OrFail as _};
 use crate::plain_file;
 use crate::ssh_key::{KINDS, is_whole};
-use crate::steering::steers;
+use crate::steering::is_format_char;
 
 /// A key of 16,384 bits takes 3 kB.
 const LONGEST: u64 = 64 << 10;
@@ -74,7 +74,7 @@ pub(super) fn public_key(text: &str) -> Option<PublicKey> {
         return None;
     }
     let comment = words.collect::<Vec<_>>().join(" ");
-    let shown = |c: &char| !c.is_control() && !steers(*c);
+    let shown = |c: &char| !c.is_control() && !is_format_char(*c);
     let comment: String = comment.chars().filter(shown).collect();
     let line = format!("{kind} {key} {comment}").trim_end().to_owned();
     is_whole(kind, key).then_some(PublicKey { line })

@@ -34,7 +34,7 @@ const TIME_ZONE: &str = "time.timeZone = \"Europe/Berlin\";";
 
 /// What is filled in.
 #[derive(Clone, Debug)]
-pub struct Blanks {
+pub struct TemplateValues {
     /// Who may log in; with none the placeholder stays.
     pub keys: Vec<PublicKey>,
     /// The new machine's name.
@@ -48,7 +48,7 @@ pub struct Blanks {
 }
 
 /// The configuration's text.
-pub fn fill(blanks: &Blanks) -> String {
+pub fn render(blanks: &TemplateValues) -> String {
     let mut text = EXAMPLE.to_owned();
     let name = nix_string(&blanks.host_name);
     let wifi = blanks.wifi.as_ref().map(Wifi::lines).unwrap_or_default();
@@ -139,8 +139,8 @@ fn exists(path: &Path) -> Failure {
 mod tests {
     use super::*;
 
-    fn blanks() -> Blanks {
-        Blanks {
+    fn blanks() -> TemplateValues {
+        TemplateValues {
             keys: Vec::new(),
             host_name: "nixos-sd".into(),
             time_zone: Some("Europe/Berlin".into()),
@@ -154,14 +154,14 @@ mod tests {
         for blank in [KEY, HOST_NAME, TIME_ZONE, LOCALE] {
             assert_eq!(EXAMPLE.matches(blank).count(), 1, "{blank}");
         }
-        assert_eq!(fill(&blanks()), EXAMPLE);
+        assert_eq!(render(&blanks()), EXAMPLE);
     }
 
     #[test]
     fn every_key_is_a_line_of_its_own() {
         let key = |line: &str| PublicKey { line: line.into() };
         let keys = vec![key("ssh-ed25519 AAAA a\"b"), key("ssh-rsa BBBB")];
-        let text = fill(&Blanks { keys, ..blanks() });
+        let text = render(&TemplateValues { keys, ..blanks() });
         assert!(
             text.contains("keys = [\n    \"ssh-ed25519 AAAA a\\\"b\"\n    \"ssh-rsa BBBB\"\n  ];"),
             "{text}"

@@ -80,9 +80,9 @@ pub(super) fn doing(activity: &Activity) -> String {
     let verb = if downloads { "fetching" } else { "building" };
     let phase = phase.as_ref().map(|phase| format!(" ({phase})"));
     let at = match (moved, last) {
-        (Some((done, 0)), _) if downloads => words::bytes(*done),
+        (Some((done, 0)), _) if downloads => words::human_bytes(*done),
         (Some((done, all)), _) if downloads => {
-            format!("{} of {}", words::bytes(*done), words::bytes(*all))
+            format!("{} of {}", words::human_bytes(*done), words::human_bytes(*all))
         }
         (_, Some(last)) => last.split_whitespace().collect::<Vec<_>>().join(" "),
         _ => String::new(),

@@ -154,7 +154,7 @@ pub(super) fn left_out(lines: u64) -> String {
 /// The objects of a failure and of those that were found with it: what a user would read at the end.
 pub(super) fn failure(failure: &Failure) -> String {
     let mut out = String::new();
-    for one in std::iter::once(failure).chain(&failure.also) {
+    for one in std::iter::once(failure).chain(&failure.others) {
         let left: Vec<Value> = one
             .teardown
             .iter()
@@ -179,7 +179,7 @@ fn class(class: Class) -> &'static str {
         Class::Usage => "usage",
         Class::Environment => "environment",
         Class::Build => "build",
-        Class::Trap => "trap",
+        Class::CheckFailed => "trap",
         Class::Command(_) | Class::Shell(_) => "command",
         Class::Interrupted => "interrupted",
         Class::Internal => "internal",
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_failure_is_objects_too() {
         let mut first = Failure::usage("no\nkey").hint("add one");
-        first.also.push(Failure::environment("no engine"));
+        first.others.push(Failure::environment("no engine"));
         let text = failure(&first);
         let all: Vec<Value> = text
             .lines()

@@ -46,18 +46,18 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 /// How much is said, and how.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Talk {
+pub struct OutputOptions {
     /// In which way.
-    pub how: How,
+    pub mode: OutputMode,
     /// 1: the builder's log as well; 2: all that the log file gets.
     pub verbose: u8,
     /// Whether in colours.
     pub colour: Colour,
 }
 
-/// The ways to talk.
+/// The ways to options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum How {
+pub enum OutputMode {
     /// Nothing but errors.
     Quiet,
     /// Lines, with a live view below them on a terminal.
@@ -76,24 +76,24 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// The view that fits `talk` and the terminal.
-    pub fn new(talk: Talk) -> Self {
+    /// The view that fits `options` and the terminal.
+    pub fn new(options: OutputOptions) -> Self {
         let terminal = io::stderr().is_terminal();
-        let live = talk.how == How::Live && terminal;
-        let (kind, screen) = match talk.how {
-            How::Quiet => return Self { writer: None },
-            How::Json => (Kind::Json(Json::default()), Screen::plain(io::stderr())),
+        let live = options.mode == OutputMode::Live && terminal;
+        let (kind, screen) = match options.mode {
+            OutputMode::Quiet => return Self { writer: None },
+            OutputMode::Json => (Kind::Json(Json::default()), Screen::plain(io::stderr())),
             _ if live => {
                 let screen = Screen::live(io::stderr(), console::Term::buffered_stderr());
                 (Kind::Live, screen)
             }
-            How::Plain | How::Live => {
+            OutputMode::Plain | OutputMode::Live => {
                 let plain = Kind::Plain(plain::Plain::default());
                 (plain, Screen::plain(io::stderr()))
             }
         };
-        let coloured = talk.how != How::Json && talk.colour.on(terminal);
-        let view = View::new(kind, talk.verbose, coloured);
+        let coloured = options.mode != OutputMode::Json && options.colour.on(terminal);
+        let view = View::new(kind, options.verbose, coloured);
         Self {
             writer: Writer::start(screen, view).ok(),
         }
@@ -166,7 +166,7 @@ impl Ui {
         if let Some(writer) = &self.writer {
             writer.pause(GOODBYE);
         }
-        tell(&format!("{question} [y/N] "));
+        report(&format!("{question} [y/N] "));
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         if let Some(writer) = &self.writer {
@@ -179,17 +179,17 @@ impl Ui {
 }
 
 /// Tells how the run failed, in the way in which it talked.
-pub fn tell_failure(failure: &Failure, talk: Talk) {
+pub fn report_failure(failure: &Failure, options: OutputOptions) {
     let text = report::failure(failure);
-    tell(&match talk.how {
-        How::Json => json::failure(failure),
-        _ if talk.colour.on(io::stderr().is_terminal()) => colour::paint(&text),
-        How::Quiet | How::Live | How::Plain => text,
+    report(&match options.mode {
+        OutputMode::Json => json::failure(failure),
+        _ if options.colour.on(io::stderr().is_terminal()) => colour::paint(&text),
+        OutputMode::Quiet | OutputMode::Live | OutputMode::Plain => text,
     });
 }
 
 /// Writes a report to standard error; there is nobody to tell when that fails or does not end.
-pub fn tell(report: &str) {
+pub fn report(report: &str) {
     let (done, written) = mpsc::channel();
     let report = report.to_owned();
     // On a thread of its own, which goes with the process: whoever stopped reading holds nobody up.

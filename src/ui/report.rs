@@ -12,7 +12,7 @@ pub fn failure(failure: &Failure) -> String {
     if failure.class == Class::Interrupted {
         say(&format!("{failure}"));
     } else if !matches!(failure.class, Class::Shell(_)) {
-        for each in std::iter::once(failure).chain(&failure.also) {
+        for each in std::iter::once(failure).chain(&failure.others) {
             say(&format!("error: {each}"));
             each.log_tail
                 .iter()
@@ -25,7 +25,7 @@ pub fn failure(failure: &Failure) -> String {
         .for_each(|left| say(&leftover(left)));
     let mut told = Vec::new();
     for hint in std::iter::once(failure)
-        .chain(&failure.also)
+        .chain(&failure.others)
         .flat_map(|f| &f.hints)
     {
         if !told.contains(&hint) {
@@ -64,7 +64,7 @@ mod tests {
                 remedy: "docker rm -f c".into(),
             }]);
         first
-            .also
+            .others
             .push(Failure::usage("no such file").hint("ask root"));
         assert_eq!(
             failure(&first),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::steering::steers;
+use crate::steering::is_format_char;
 
 /// The longest text that is shown; whole texts are in the log file.
 const LONGEST: usize = 8 * 1024;
@@ -37,7 +37,7 @@ pub(super) fn message(text: &str) -> String {
 
 /// Control characters but newline, and the characters that reorder or hide what stands around them.
 pub(super) fn is_unsafe(c: char) -> bool {
-    (c.is_control() && c != '\n') || steers(c)
+    (c.is_control() && c != '\n') || is_format_char(c)
 }
 
 #[cfg(test)]

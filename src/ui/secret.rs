@@ -4,7 +4,7 @@ use std::io;
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
-use super::{GOODBYE, Ui, tell};
+use super::{GOODBYE, Ui, report};
 use crate::failure::{Failure, OrFail as _};
 
 /// While it lives the terminal does not show what is typed.
@@ -29,7 +29,7 @@ impl Drop for Hidden {
         // A terminal that is gone shows nothing.
         tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0).unwrap_or(());
         // The line end that was typed was not shown either.
-        tell("\n");
+        report("\n");
     }
 }
 
@@ -39,7 +39,7 @@ impl Ui {
         if let Some(writer) = &self.writer {
             writer.pause(GOODBYE);
         }
-        tell(question);
+        report(question);
         let read = io::stdin().lines().next();
         if let Some(writer) = &self.writer {
             writer.resume();

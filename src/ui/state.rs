@@ -231,9 +231,9 @@ impl State {
         let (done, total, took) = self.bytes?;
         let paced = matches!(self.phase, Some((Phase::Flash | Phase::Verify, _)));
         let pace = paced.then(|| words::pace(done, total, took));
-        let of = total.map(|total| format!(" of {}", words::bytes(total)));
+        let of = total.map(|total| format!(" of {}", words::human_bytes(total)));
         let (of, pace) = (of.unwrap_or_default(), pace.unwrap_or_default());
-        Some(format!("{}{of}{pace}", words::bytes(done)))
+        Some(format!("{}{of}{pace}", words::human_bytes(done)))
     }
 
     fn how_far_nix(&self) -> String {
@@ -244,8 +244,8 @@ impl State {
                 let (done, all) = (self.downloaded, self.to_download);
                 format!(
                     " ({} of {})",
-                    words::bytes(done.min(all)),
-                    words::bytes(all)
+                    words::human_bytes(done.min(all)),
+                    words::human_bytes(all)
                 )
             });
             parts.push(format!(

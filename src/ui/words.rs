@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use crate::amount::bytes;
+pub use crate::amount::human_bytes;
 use crate::event::Phase;
 
 /// What a phase does, for a user.
@@ -79,7 +79,7 @@ pub fn pace(done: u64, total: Option<u64>, took: Duration) -> String {
     let left = left.filter(|_| rate > 0);
     let left = left.map(|left| Duration::from_secs(left.div_ceil(rate.max(1))));
     let left = left.map(|left| format!(", {} left", duration(left)));
-    format!(", {}/s{}", bytes(rate), left.unwrap_or_default())
+    format!(", {}/s{}", human_bytes(rate), left.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use sdbuild::cancel::Cancel;
 use sdbuild::engine::labels::labels;
 use sdbuild::engine::{
-    Chunk, ContainerGuard, ContainerSpec, Engine, EngineError, PathKind, Role, RunId,
+    OutputChunk, ContainerGuard, ContainerSpec, Engine, EngineError, PathKind, Role, RunId,
 };
 
 use crate::registrar::registrar_image;

@@ -12,8 +12,8 @@ use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine
 use sdbuild::event::{Event, Events, Timings};
 use sdbuild::failure::{Class, Failure};
 use sdbuild::image::Compression as Format;
-use sdbuild::output::manifest::Origin;
-use sdbuild::output::{Compression, Image, Order, OutputSettings, copy_out};
+use sdbuild::output::manifest::Provenance;
+use sdbuild::output::{Compression, Image, CopyRequest, OutputSettings, copy_out};
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
@@ -120,7 +120,7 @@ async fn copied_with(
     let run = RunId::random().unwrap();
     let mut guard = ContainerGuard::arm(&engine, Role::Builder.container_name(&run));
     let container = filled(&mut guard, &run, entries).await;
-    let order = Order {
+    let order = CopyRequest {
         settings: OutputSettings {
             dir: dir.to_path_buf(),
             force,
@@ -129,7 +129,7 @@ async fn copied_with(
             imager: None,
             created: std::time::SystemTime::UNIX_EPOCH,
         },
-        origin: Origin::default(),
+        origin: Provenance::default(),
         timings: Timings::default(),
     };
     let result = copy_out(&container, OUT, &order, (cancel, events)).await;

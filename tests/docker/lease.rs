@@ -112,7 +112,7 @@ fn holder() {
         let bench = Bench::of(run.parse().unwrap()).await;
         let lease = bench.lease().await;
         if std::env::var_os(PATIENTLY).is_some() {
-            lease.patience().ask().await;
+            lease.pause_handle().ask().await;
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         eprintln!("holding");

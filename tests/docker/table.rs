@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sdbuild::binfmt::{Owner, Registrar, Tried, classify, probe};
+use sdbuild::binfmt::{Owner, Registrar, HandlerKind, classify, probe};
 
 use crate::bench::{AT_ONCE, Bench};
 use crate::support::*;
@@ -116,7 +116,7 @@ fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
         let lease = registrar.hold(&bench.cancel).await.unwrap();
         probe(
             &bench.engine,
-            (&bench.image, Tried::Registered),
+            (&bench.image, HandlerKind::Registered),
             &bench.run,
             &bench.cancel,
         )
@@ -157,7 +157,7 @@ fn the_probe_needs_a_handler() {
         let probe = || {
             probe(
                 &bench.engine,
-                (&bench.image, Tried::Registered),
+                (&bench.image, HandlerKind::Registered),
                 &bench.run,
                 &bench.cancel,
             )

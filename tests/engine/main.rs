@@ -134,7 +134,7 @@ async fn an_engine_is_known_by_its_facts() {
     assert!(facts.podman && facts.rootless);
     assert_eq!((facts.architecture.as_str(), facts.cpus), ("aarch64", 4));
     let client = format!("podman --url {}", server.endpoint);
-    assert_eq!(engine.place().client(), client);
+    assert_eq!(engine.address().client(), client);
 }
 
 /// A connection that is refused counted as an answer.

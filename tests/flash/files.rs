@@ -7,11 +7,11 @@ use std::path::Path;
 use sdbuild::cancel::Cancel;
 use sdbuild::event::{Event, Events, Phase};
 use sdbuild::failure::{Class, Failure};
-use sdbuild::flash::state::Card;
+use sdbuild::flash::state::WriteState;
 use sdbuild::flash::target::Target;
 use sdbuild::flash::verify::verify;
 use sdbuild::flash::write::write;
-use sdbuild::flash::{Source, State};
+use sdbuild::flash::{Source, SharedWriteState};
 use std::sync::{Arc, Mutex};
 
 use crate::{image, map_of};
@@ -23,7 +23,7 @@ struct Bench {
     cancel: Cancel,
     events: Events,
     seen: Arc<Mutex<Vec<Event>>>,
-    state: State,
+    state: SharedWriteState,
 }
 
 impl Bench {
@@ -44,7 +44,7 @@ impl Bench {
             cancel: Cancel::new(),
             events: Events::new(move |event| sink.lock().unwrap().push(event)),
             seen,
-            state: State::new(),
+            state: SharedWriteState::new(),
         }
     }
 
@@ -58,7 +58,7 @@ impl Bench {
         let mut target = Target::open(&self.file("card")).unwrap();
         let watch = (&self.cancel, &self.events, &self.state);
         let written = write(&source, &mut target, watch)?;
-        assert_eq!(self.state.get(), Card::NotVerified);
+        assert_eq!(self.state.get(), WriteState::NotVerified);
         meanwhile(&self.file("card"));
         verify(written, &target, watch)
     }
@@ -89,7 +89,7 @@ fn a_card_that_forgets_is_found() {
         let failure = bench.flash("a.img", |card| flip(card, at)).unwrap_err();
         assert_eq!(
             (failure.class, bench.state.get()),
-            (Class::Environment, Card::Different),
+            (Class::Environment, WriteState::Different),
             "{at}"
         );
         let told = bench.state.told(failure, "flash").to_string();
@@ -123,13 +123,13 @@ fn a_card_that_ends_early_is_told() {
     let failure = bench.flash("a.img", |_| ()).unwrap_err();
     assert_eq!(
         (failure.class, bench.state.get()),
-        (Class::Usage, Card::HalfWritten)
+        (Class::Usage, WriteState::HalfWritten)
     );
     // and when only zeros are left
     let bench = Bench::new(10 * MIB, 20 * MIB, &[(0, 1 << 20)]);
     let failure = bench.flash("a.img", |_| ()).unwrap_err();
     assert!(failure.to_string().contains("the disk only"), "{failure}");
-    assert_eq!(bench.state.get(), Card::HalfWritten);
+    assert_eq!(bench.state.get(), WriteState::HalfWritten);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn who_stops_before_the_first_byte_finds_the_card_untouched() {
     let failure = bench.flash("a.img", |_| ()).unwrap_err();
     assert_eq!(
         (failure.class, bench.state.get()),
-        (Class::Interrupted, Card::Untouched)
+        (Class::Interrupted, WriteState::Untouched)
     );
     assert!(fs::read(bench.file("card")).unwrap() == before);
 }
@@ -165,7 +165,7 @@ fn a_list_of_hashes_may_name_what_is_inside() {
         failure.to_string().contains("tells the hash of"),
         "{failure}"
     );
-    assert_eq!(bench.state.get(), Card::HalfWritten);
+    assert_eq!(bench.state.get(), WriteState::HalfWritten);
 }
 
 #[test]
@@ -282,7 +282,7 @@ pub(crate) fn stopped_in_a_hole(dir: &Path, size: u64) -> u64 {
     let [card, path] = ["card", "a.img"].map(|name| dir.join(name));
     image(&card, size, 1, &[]);
     image(&path, size, 2, &[(0, 8192)]);
-    let (cancel, state) = (Arc::new(Cancel::new()), State::new());
+    let (cancel, state) = (Arc::new(Cancel::new()), SharedWriteState::new());
     let (stop, told) = (Arc::clone(&cancel), Arc::new(Mutex::new(0)));
     let last = Arc::clone(&told);
     let events = Events::new(move |event| {
@@ -298,7 +298,7 @@ pub(crate) fn stopped_in_a_hole(dir: &Path, size: u64) -> u64 {
     let failure = write(&source, &mut target, (&cancel, &events, &state)).unwrap_err();
     assert_eq!(
         (failure.class, state.get()),
-        (Class::Interrupted, Card::HalfWritten)
+        (Class::Interrupted, WriteState::HalfWritten)
     );
     *told.lock().unwrap()
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use sdbuild::cancel::Cancel;
 use sdbuild::event::Events;
-use sdbuild::flash::{self, Allowed, Request, Source, State};
+use sdbuild::flash::{self, Allowed, FlashRequest, Source, SharedWriteState};
 
 use crate::card::{Card, MIB, loops_are_here, said, tells};
 use crate::files::stopped_in_a_hole;
@@ -312,8 +312,8 @@ fn another_disk_under_the_same_name_is_not_taken() {
         return;
     };
     card.image("a.img");
-    let (cancel, events, state) = (Cancel::new(), Events::none(), State::new());
-    let request = Request {
+    let (cancel, events, state) = (Cancel::new(), Events::none(), SharedWriteState::new());
+    let request = FlashRequest {
         device: card.node.clone().into(),
         allowed: Allowed {
             fixed: true,

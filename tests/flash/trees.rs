@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sdbuild::failure::Failure;
 use sdbuild::flash::refusal::{check, whole_disk};
-use sdbuild::flash::{Allowed, Survey, Tree};
+use sdbuild::flash::{Allowed, DiskInventory, SysRoot};
 
 use crate::root;
 
@@ -109,12 +109,12 @@ impl Machine {
         self.write(&format!("dev/{name}"), "");
     }
 
-    fn tree(&self) -> Tree {
-        Tree::at(self.dir.path())
+    fn tree(&self) -> SysRoot {
+        SysRoot::at(self.dir.path())
     }
 
-    fn survey(&self) -> Survey {
-        Survey::take(&self.tree(), Path::new("/srv/images/a.img"))
+    fn survey(&self) -> DiskInventory {
+        DiskInventory::take(&self.tree(), Path::new("/srv/images/a.img"))
     }
 
     fn listed(&self) -> Vec<String> {
@@ -323,6 +323,6 @@ fn what_a_server_mounts_from_a_fixed_disk_is_kept() {
 #[test]
 fn a_machine_that_tells_nothing_has_no_disks() {
     let dir = tempfile::tempdir().unwrap();
-    let survey = Survey::take(&Tree::at(dir.path()), Path::new("/a.img"));
+    let survey = DiskInventory::take(&SysRoot::at(dir.path()), Path::new("/a.img"));
     assert_eq!(survey.candidates().count(), 0);
 }

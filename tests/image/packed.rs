@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use sdbuild::event::Events;
-use sdbuild::image::{Compression, Error, How, Opened, checksum, open};
+use sdbuild::image::{Compression, Error, OpenOptions, OpenedImage, checksum, open};
 
 const TOOLS: [(&str, &str, Compression); 3] = [
     ("zstd", "zstd -q --keep image -o packed", Compression::Zstd),
@@ -45,11 +45,11 @@ fn pack(tool: &(&str, &str, Compression), data: &[u8]) -> Vec<u8> {
     }
 }
 
-fn opened(bytes: &[u8], cancel: &Cancel) -> Result<Opened, Error> {
+fn opened(bytes: &[u8], cancel: &Cancel) -> Result<OpenedImage, Error> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
     fs::write(&path, bytes).unwrap();
-    let how = How {
+    let how = OpenOptions {
         spool: dir.path().join("cache"),
         hash: true,
     };
@@ -170,7 +170,7 @@ fn a_list_beside_the_image_is_compared() {
     writer.write_all(b"an image").unwrap();
     let packed = writer.finish().unwrap();
     fs::write(&path, &packed).unwrap();
-    let how = How {
+    let how = OpenOptions {
         spool: dir.path().join("cache"),
         hash: true,
     };

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::*;
-use sdbuild::image::table::{self, Kind, Table};
+use sdbuild::image::table::{self, TableKind, Table};
 
 fn sfdisk(script: &str, size: u64) -> (Vec<u8>, Value) {
     let dir = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ fn master_boot_records_with_logical_partitions() {
     }
     let (bytes, oracle) = sfdisk(MBR, 16 << 20);
     let table = table::read(&section(bytes)).unwrap();
-    assert_eq!(table.kind, Kind::Mbr);
+    assert_eq!(table.kind, TableKind::Mbr);
     same(&table, &oracle);
 }
 
@@ -83,7 +83,7 @@ fn guid_partition_tables() {
     }
     let (bytes, oracle) = sfdisk(GPT, 16 << 20);
     let table = table::read(&section(bytes)).unwrap();
-    assert_eq!(table.kind, Kind::Gpt);
+    assert_eq!(table.kind, TableKind::Gpt);
     same(&table, &oracle);
 }
 
@@ -199,6 +199,6 @@ fn no_table_is_none() {
         noise(4096),
         record(&[]),
     ] {
-        assert_eq!(table::read(&section(bytes)).unwrap().kind, Kind::None);
+        assert_eq!(table::read(&section(bytes)).unwrap().kind, TableKind::None);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::server::{Answer, Server};
 use super::*;
-use crate::artifact::cache::Found;
+use crate::artifact::cache::CacheLookup;
 use crate::failure::Class;
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn damaged_objects_are_replaced() {
         damage(&bench.object(&pin), &body);
         assert_eq!(
             bench.cache().find(pin.sha256).await.unwrap(),
-            Found::Damaged
+            CacheLookup::Damaged
         );
         assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
         assert!(fs::symlink_metadata(bench.object(&pin)).unwrap().is_file());
@@ -132,7 +132,7 @@ async fn what_is_no_file_in_the_way_of_a_half_fetched_one_is_removed() {
         block(outside.path(), &bench.object(&pin).with_extension("part"));
         let server = Server::new([Answer::Body(body.clone())]);
         let mirrors = [&server];
-        let fetched = crate::waiting::at_most(Duration::from_secs(20), bench.fetch(&pin, &mirrors));
+        let fetched = crate::waiting::timeout(Duration::from_secs(20), bench.fetch(&pin, &mirrors));
         assert_eq!(fetched.await.unwrap().unwrap(), body);
         let mine = outside.path().join("mine");
         assert!(outside.path().is_dir() && !mine.exists(), "left alone");

@@ -2,8 +2,8 @@ use super::*;
 
 #[test]
 fn a_table_that_is_not_mounted_comes_with_the_command_that_mounts_it() {
-    let refused = Refusal::Failed(Failure::environment("mount: permission denied"));
-    let failure = unmounted(refused, "no such device", &Place::usual());
+    let refused = StartError::Failed(Failure::environment("mount: permission denied"));
+    let failure = unmounted(refused, "no such device", &EngineAddress::usual());
     let text = failure.to_string();
     assert!(
         text.contains("not mounted on the engine's host (no such device)"),
@@ -13,11 +13,11 @@ fn a_table_that_is_not_mounted_comes_with_the_command_that_mounts_it() {
         failure.hints[0].contains("with: sudo mount -t binfmt_misc"),
         "{failure:?}"
     );
-    assert!(!failure.barred, "who knows why");
-    let again = Refusal::Unmounted("Operation not permitted".into(), Vec::new());
-    assert!(unmounted(again, "", &Place::usual()).barred);
-    let refused = Refusal::Failed(Failure::environment("mount: permission denied"));
-    let there = unmounted(refused, "", &Place::behind_ssh());
+    assert!(!failure.try_next_mode, "who knows why");
+    let again = StartError::Unmounted("Operation not permitted".into(), Vec::new());
+    assert!(unmounted(again, "", &EngineAddress::usual()).try_next_mode);
+    let refused = StartError::Failed(Failure::environment("mount: permission denied"));
+    let there = unmounted(refused, "", &EngineAddress::behind_ssh());
     assert!(
         there.hints[0].contains("ssh://pi@board:2222 \"sudo mount"),
         "{there:?}"
@@ -34,7 +34,7 @@ fn only_what_the_engine_refuses_to_the_registrar_alone_bars_this_way() {
             message: message.into(),
         };
         let failure = refused(error, privileged);
-        failure.barred
+        failure.try_next_mode
     };
     let table = "error mounting \"/proc/sys/fs/binfmt_misc\" to rootfs: permission denied";
     let desktop = "Mounts denied: \nThe path /proc/sys/fs/binfmt_misc is not shared from the host";
@@ -53,22 +53,22 @@ fn only_what_the_engine_refuses_to_the_registrar_alone_bars_this_way() {
     let silent = EngineError::Silent {
         operation: "start container x with binfmt_misc".into(),
     };
-    assert!(!refused(silent, false).barred);
+    assert!(!refused(silent, false).try_next_mode);
 }
 
 #[test]
 fn a_table_that_is_off_is_switched_on_where_it_is() {
     let run: RunId = "0123456789ab".parse().unwrap();
-    let hint = |place: &Place| {
+    let hint = |place: &EngineAddress| {
         let why = "binfmt_misc is switched off";
         not_registered(&HandlerName::new(&run), why, place).hints[0].clone()
     };
     let switch = "sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'";
     assert_eq!(
-        hint(&Place::usual()),
+        hint(&EngineAddress::usual()),
         format!("switch it on with: {switch}")
     );
-    let there = hint(&Place::behind_ssh());
+    let there = hint(&EngineAddress::behind_ssh());
     assert!(there.contains(&format!("ssh -t ssh://pi@board:2222 \"{switch}\"")));
 }
 
@@ -78,12 +78,12 @@ fn an_engine_that_may_not_write_to_the_table() {
     let run: RunId = "0123456789ab".parse().unwrap();
     let name = HandlerName::new(&run);
     let why = "sh: can't create /binfmt_misc/register: Permission denied";
-    let failure = not_registered(&name, why, &Place::usual());
+    let failure = not_registered(&name, why, &EngineAddress::usual());
     assert!(failure.to_string().contains("Permission denied"));
     assert!(failure.hints[0].contains("maps users"), "{failure:?}");
     assert!(failure.hints[1].contains("rootful"), "{failure:?}");
-    let other = not_registered(&name, "Invalid argument", &Place::usual());
+    let other = not_registered(&name, "Invalid argument", &EngineAddress::usual());
     assert!(other.hints.is_empty(), "{other:?}");
-    assert!(failure.barred && !other.barred);
-    assert!(not_registered(&name, "binfmt_misc is switched off", &Place::usual()).barred);
+    assert!(failure.try_next_mode && !other.try_next_mode);
+    assert!(not_registered(&name, "binfmt_misc is switched off", &EngineAddress::usual()).try_next_mode);
 }

@@ -10,13 +10,13 @@ fn machine(script: &str) -> Running {
     let mut shell = tokio::process::Command::new("sh");
     let shell = shell.args(["-c", script]);
     Running::new(
-        Body::Process(Process::piped(shell).unwrap()),
+        QemuBackend::Process(Process::piped(shell).unwrap()),
         &Events::none(),
     )
 }
 
-fn request() -> Request {
-    Request {
+fn request() -> BootRequest {
+    BootRequest {
         image: "/nowhere.img".into(),
         scratch: "/nowhere".into(),
         architecture: Architecture::Aarch64,
@@ -49,7 +49,7 @@ async fn waited(machine: &str, timeout: Duration) -> Failure {
         command: None,
     };
     // Nobody listens there, so ssh is not started.
-    let door = Door::new(Path::new("/nowhere/ssh"), &login, (1, true));
+    let door = SshProbe::new(Path::new("/nowhere/ssh"), &login, (1, true));
     let mut machine = self::machine(machine);
     let start = Instant::now();
     let failure = boot.wait(&mut machine, &door, timeout).await.unwrap_err();

@@ -20,16 +20,16 @@ impl Dir {
         dir
     }
 
-    fn collect(&self) -> Result<Bundle, Failure> {
+    fn collect(&self) -> Result<ConfigDir, Failure> {
         self.hear().0
     }
 
-    fn hear(&self) -> (Result<Bundle, Failure>, Vec<Event>) {
+    fn hear(&self) -> (Result<ConfigDir, Failure>, Vec<Event>) {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&heard);
         let events = Events::new(move |event| sink.lock().unwrap().push(event));
         let configuration = Configuration::open(&self.0.path().join("sd-card.nix"), None).unwrap();
-        let bundle = Bundle::collect(&configuration, &Cancel::new(), &events);
+        let bundle = ConfigDir::collect(&configuration, &Cancel::new(), &events);
         let heard = heard.lock().unwrap().clone();
         (bundle, heard)
     }
@@ -87,7 +87,7 @@ fn hidden_files_of_a_home_stay_there() {
     ]);
     let file = dir.0.path().join("sd-card.nix");
     let configuration = Configuration::open(&file, Some(dir.0.path())).unwrap();
-    let bundle = Bundle::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
+    let bundle = ConfigDir::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
     let names: Vec<_> = bundle.entries.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["a", "a/c", "sd-card.nix"]);
 }
@@ -102,7 +102,7 @@ fn a_repository_above_rules_nothing_else_does() {
     let names = || {
         let configuration =
             Configuration::open(&dir.0.path().join("pi/sd-card.nix"), None).unwrap();
-        let bundle = Bundle::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
+        let bundle = ConfigDir::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
         bundle
             .entries
             .into_iter()
@@ -126,7 +126,7 @@ fn links_inside_stay_links() {
     let links: Vec<_> = bundle
         .entries
         .iter()
-        .filter(|(_, k)| matches!(k, Kind::Link(_)))
+        .filter(|(_, k)| matches!(k, EntryKind::Link(_)))
         .collect();
     assert_eq!(
         links.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(),

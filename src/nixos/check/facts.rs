@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// What a configuration sets, as far as booting and logging in go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Facts {
+pub struct ConfigFacts {
     /// Messages of the assertions that do not hold.
     pub assertions: Vec<String>,
     /// What the configuration warns of.

@@ -28,7 +28,7 @@ fn good() -> Value {
 }
 
 /// The good facts but for these, by JSON pointer.
-fn with(changes: &[(&str, Value)]) -> Facts {
+fn with(changes: &[(&str, Value)]) -> ConfigFacts {
     let mut facts = good();
     for (pointer, value) in changes {
         *facts.pointer_mut(pointer).expect(pointer) = value.clone();

@@ -1,6 +1,6 @@
 //! The table of traps: what is looked for, what comes of it, and the line that changes it. Pure.
 
-use super::facts::{Facts, User};
+use super::facts::{ConfigFacts, User};
 use super::ways_in::{way_in, who_gets_in};
 use super::{Finding, Severity};
 
@@ -10,24 +10,24 @@ const FIRMWARE_MIB: u64 = 30;
 const A_KEY: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
 /// One thing that is looked for. In `add`, `{system}` and `{port}` are filled in.
-struct Trap {
+struct Rule {
     id: &'static str,
     severity: Severity,
     /// What is set, when it is a trap; the second argument is the system that the image is for.
-    is: fn(&Facts, &str) -> Option<String>,
+    is: fn(&ConfigFacts, &str) -> Option<String>,
     why: &'static str,
     add: &'static [&'static str],
 }
 
-const TRAPS: [Trap; 16] = [
-    Trap {
+const TRAPS: [Rule; 16] = [
+    Rule {
         id: "no-image",
         severity: Severity::Trap,
         is: |facts, _| (!facts.image).then(|| "config.system.build.sdImage is not there".into()),
         why: "there is nothing that could become an SD card image",
         add: &["imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ];"],
     },
-    Trap {
+    Rule {
         id: "wrong-system",
         severity: Severity::Trap,
         is: |facts, wanted| {
@@ -37,14 +37,14 @@ const TRAPS: [Trap; 16] = [
         why: "the board does not run programs of that system; the image is wanted for another one",
         add: &["nixpkgs.hostPlatform = \"{system}\";"],
     },
-    Trap {
+    Rule {
         id: "no-boot-loader",
         severity: Severity::Trap,
         is: |facts, _| (facts.loaders.is_empty()).then(|| "no boot loader is enabled".into()),
         why: "the board's firmware finds nothing to start",
         add: &["boot.loader.generic-extlinux-compatible.enable = true;"],
     },
-    Trap {
+    Rule {
         id: "grub",
         severity: Severity::Note,
         is: |facts, _| {
@@ -57,7 +57,7 @@ const TRAPS: [Trap; 16] = [
             "boot.loader.generic-extlinux-compatible.enable = true;",
         ],
     },
-    Trap {
+    Rule {
         id: "no-root",
         severity: Severity::Trap,
         is: |facts, _| (facts.root.is_none()).then(|| "fileSystems.\"/\" is not set".into()),
@@ -66,7 +66,7 @@ const TRAPS: [Trap; 16] = [
             "fileSystems.\"/\" = { device = \"/dev/disk/by-label/NIXOS_SD\"; fsType = \"ext4\"; };",
         ],
     },
-    Trap {
+    Rule {
         id: "small-root",
         severity: Severity::Note,
         is: |facts, _| {
@@ -76,7 +76,7 @@ const TRAPS: [Trap; 16] = [
         why: "the root file system stays as full as it was made, however large the card is",
         add: &["sdImage.expandOnBoot = true;"],
     },
-    Trap {
+    Rule {
         id: "small-firmware",
         severity: Severity::Note,
         is: |facts, _| {
@@ -86,14 +86,14 @@ const TRAPS: [Trap; 16] = [
         why: "the firmware of nixpkgs' image for Raspberry Pis does not fit",
         add: &["sdImage.firmwareSize = 30;"],
     },
-    Trap {
+    Rule {
         id: "key-is-none",
         severity: Severity::Trap,
         is: broken_keys,
         why: "that is no public SSH key (a placeholder, a path, or half of one), and lets nobody in",
         add: &[A_KEY],
     },
-    Trap {
+    Rule {
         id: "nobody-gets-in",
         severity: Severity::Trap,
         is: |facts, _| {
@@ -103,14 +103,14 @@ const TRAPS: [Trap; 16] = [
         why: "the machine starts and nobody can log in",
         add: &["services.openssh.enable = true;", A_KEY],
     },
-    Trap {
+    Rule {
         id: "ssh-off",
         severity: Severity::Trap,
         is: |facts, _| (!facts.ssh.enable).then(|| "services.openssh.enable = false".into()),
         why: "without a display and a keyboard there is no way to reach the machine",
         add: &["services.openssh.enable = true;"],
     },
-    Trap {
+    Rule {
         id: "ssh-turns-away",
         severity: Severity::Trap,
         is: |facts, _| {
@@ -130,7 +130,7 @@ const TRAPS: [Trap; 16] = [
             "services.openssh.settings.PermitRootLogin = \"prohibit-password\";",
         ],
     },
-    Trap {
+    Rule {
         id: "firewall",
         severity: Severity::Trap,
         is: |facts, _| {
@@ -147,7 +147,7 @@ const TRAPS: [Trap; 16] = [
         why: "the SSH server runs behind a closed door",
         add: &["networking.firewall.allowedTCPPorts = [ {port} ];"],
     },
-    Trap {
+    Rule {
         id: "no-network",
         severity: Severity::Trap,
         is: |facts, _| {
@@ -158,7 +158,7 @@ const TRAPS: [Trap; 16] = [
         why: "the machine is in no network",
         add: &["networking.useDHCP = true;"],
     },
-    Trap {
+    Rule {
         id: "wireless",
         severity: Severity::Note,
         is: |facts, _| {
@@ -171,7 +171,7 @@ const TRAPS: [Trap; 16] = [
         why: "it joins no network; only a cable would reach the machine",
         add: &["networking.wireless.networks.\"NAME\".psk = \"…\";"],
     },
-    Trap {
+    Rule {
         id: "console-is-open",
         severity: Severity::Note,
         is: |facts, _| {
@@ -183,7 +183,7 @@ const TRAPS: [Trap; 16] = [
             "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]; # not …-installer.nix",
         ],
     },
-    Trap {
+    Rule {
         id: "state-version",
         severity: Severity::Note,
         is: |facts, _| (!facts.state_version).then(|| "system.stateVersion is not set".into()),
@@ -193,7 +193,7 @@ const TRAPS: [Trap; 16] = [
 ];
 
 /// Everything in `facts` that an image for `wanted` should not have, the worst first.
-pub fn findings(facts: &Facts, wanted: &str) -> Vec<Finding> {
+pub fn findings(facts: &ConfigFacts, wanted: &str) -> Vec<Finding> {
     let port = facts.ssh.ports.first().map_or(22, |port| *port).to_string();
     let release = facts.release.as_deref().unwrap_or("26.05");
     let filled = |line: &&str| {
@@ -216,7 +216,7 @@ pub fn findings(facts: &Facts, wanted: &str) -> Vec<Finding> {
 }
 
 /// What the configuration says of itself. A build stops at an assertion.
-fn said(facts: &Facts) -> impl Iterator<Item = Finding> {
+fn said(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let finding = |id, severity, why: &'static str| {
         move |text: &String| Finding {
             id,
@@ -235,7 +235,7 @@ fn said(facts: &Facts) -> impl Iterator<Item = Finding> {
     broken.into_iter().chain(warned)
 }
 
-fn broken_keys(facts: &Facts, _: &str) -> Option<String> {
+fn broken_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
     let broken = facts.users.iter().flat_map(|user| {
         let name = &user.name;
         user.broken_keys().map(move |key| {

@@ -1,6 +1,6 @@
 //! Who gets in, and how. Pure.
 
-use super::facts::{Facts, Password, User};
+use super::facts::{ConfigFacts, Password, User};
 use crate::ssh_key;
 
 impl User {
@@ -25,7 +25,7 @@ impl User {
 }
 
 /// Those that the SSH server lets in, each with the way.
-pub fn who_gets_in(facts: &Facts) -> Vec<(&str, &'static str)> {
+pub fn who_gets_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
     let users = facts.users.iter().filter(|_| facts.ssh.enable);
     let way = |user| way_in(facts, user).ok().map(|way| (user_name(user), way));
     users.filter_map(way).collect()
@@ -36,7 +36,7 @@ fn user_name(user: &User) -> &str {
 }
 
 /// How `user` gets in over SSH, or the setting that keeps them out.
-pub(super) fn way_in(facts: &Facts, user: &User) -> Result<&'static str, String> {
+pub(super) fn way_in(facts: &ConfigFacts, user: &User) -> Result<&'static str, String> {
     let ssh = &facts.ssh;
     let name = &user.name;
     let named = |list: &Option<Vec<String>>| list.as_ref().map(|list| names(list, name));

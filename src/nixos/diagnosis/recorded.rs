@@ -1,28 +1,28 @@
 //! Builds that failed for real, as Nix told of them: `tests/streams` holds its standard error.
 
-use super::super::journal::Journal;
+use super::super::journal::BuildLog;
 use super::super::log::Log;
 use super::*;
 
 /// The failure of a build whose log was `stream` and whose exit status was `code`.
 fn failure(stream: &str, code: i64) -> Failure {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = Journal::create(&dir.path().join("log")).unwrap();
+    let mut journal = BuildLog::create(&dir.path().join("log")).unwrap();
     let mut log = Log::default();
     for line in stream.lines() {
         if let Some(event) = log.line(line) {
-            journal.note(&event, log.take_complaint());
+            journal.note(&event, log.take_error());
         }
     }
     let (findings, trouble) = journal.finish();
     assert!(trouble.is_none());
-    let ending = Ending {
+    let ending = ExitContext {
         code,
         emulated: true,
         store: "sdbuild-store",
         shown_dir: "pi/",
         file: "c.nix",
-        ..Ending::default()
+        ..ExitContext::default()
     };
     diagnose(&ending, &findings)
 }
@@ -220,8 +220,8 @@ fn every_condition_has_its_row_and_every_row_its_test() {
             );
         }
     }
-    let known = Symptom::ALL.map(|s| format!("{s:?}")).into_iter();
-    let known = known.chain(Mistake::ALL.map(|m| format!("{m:?}")));
+    let known = KnownError::ALL.map(|s| format!("{s:?}")).into_iter();
+    let known = known.chain(EvalError::ALL.map(|m| format!("{m:?}")));
     for condition in known.chain(OTHERS.map(str::to_owned)) {
         let name = format!("`{condition}`");
         let of = rows.iter().filter(|row| row[2] == name).count();

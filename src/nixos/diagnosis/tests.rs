@@ -1,21 +1,21 @@
 //! Recorded ends, and what they are called.
 
 use super::*;
-use crate::nixos::log::Complaint;
+use crate::nixos::log::NixError;
 
-fn ending(code: i64) -> Ending<'static> {
-    Ending {
+fn ending(code: i64) -> ExitContext<'static> {
+    ExitContext {
         code,
         emulated: true,
         store: "sdbuild-store",
         shown_dir: "pi/",
         file: "sd-card.nix",
-        ..Ending::default()
+        ..ExitContext::default()
     }
 }
 
-fn complaint(summary: &str) -> Complaint {
-    Complaint {
+fn complaint(summary: &str) -> NixError {
+    NixError {
         summary: summary.into(),
         text: format!("error: {summary}"),
         position: None,
@@ -162,7 +162,7 @@ fn the_machines_troubles_are_the_machines() {
 fn an_unsigned_path_is_the_users_to_allow() {
     let text = "cannot add path '/nix/store/x' because it lacks a signature by a trusted key";
     let keys = ["cache.nixos.org-1:x=".to_owned(), "mine:y=".to_owned()];
-    let ending = Ending {
+    let ending = ExitContext {
         keys: &keys,
         ..ending(1)
     };
@@ -174,7 +174,7 @@ fn an_unsigned_path_is_the_users_to_allow() {
 
 #[test]
 fn memory_is_told_by_the_kernel() {
-    let killed = Ending {
+    let killed = ExitContext {
         oom_killed: true,
         ..ending(100)
     };
@@ -182,7 +182,7 @@ fn memory_is_told_by_the_kernel() {
     assert_eq!(failure.class, Class::Environment);
     assert!(failure.to_string().contains("ran out of memory"));
     let failure = diagnose(
-        &Ending {
+        &ExitContext {
             oom_killed: true,
             ..ending(137)
         },
@@ -193,7 +193,7 @@ fn memory_is_told_by_the_kernel() {
 
 #[test]
 fn a_foreign_program_without_emulation_is_the_builds() {
-    let native = Ending {
+    let native = ExitContext {
         emulated: false,
         ..ending(100)
     };
@@ -271,7 +271,7 @@ fn ends_without_a_word() {
             "{code}"
         );
     }
-    let foreign = Ending {
+    let foreign = ExitContext {
         foreign: true,
         ..ending(127)
     };

@@ -169,14 +169,14 @@ fn an_error_keeps_its_place() {
         })
     );
     assert_eq!(
-        log.take_complaint(),
-        Some(Complaint {
+        log.take_error(),
+        Some(NixError {
             summary: "syntax error, unexpected end of file".into(),
             text,
             position: Some(("«string»".into(), 1, 4)),
         })
     );
-    assert_eq!(log.take_complaint(), None);
+    assert_eq!(log.take_error(), None);
 }
 
 #[test]
@@ -259,7 +259,7 @@ proptest! {
         for _ in 0..2 {
             let said = log.line(&line);
             is_harmless(said.as_ref(), &log, &line)?;
-            log.take_complaint();
+            log.take_error();
         }
     }
 }

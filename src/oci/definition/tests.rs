@@ -1,5 +1,5 @@
 use super::*;
-use crate::oci::ExtraContent;
+use crate::oci::ExtraFileContent;
 
 type Make = fn(Architecture, Option<&Path>) -> Result<Definition, Failure>;
 const ALL: [Make; 3] = [
@@ -38,9 +38,9 @@ fn the_digest_knows_everything_that_matters() {
         |d| d.architecture = Architecture::Arm64,
         |d| d.lock.packages[0].sha256 = Sha256Hash::of(b"x"),
         |d| d.lock.contents[0].sha256 = Sha256Hash::of(b"x"),
-        |d| d.extras.push(Extra::file("x", 0o644, "y")),
+        |d| d.extras.push(ExtraFile::file("x", 0o644, "y")),
         |d| d.extras[0].mode = 0o600,
-        |d| d.extras[0].content = ExtraContent::Dir,
+        |d| d.extras[0].content = ExtraFileContent::Dir,
         |d| d.defaults.user = "1:1".to_owned(),
     ];
     let mut digests = vec![base.digest()];

@@ -37,7 +37,7 @@ impl Bench {
         &self,
         packages: &[(&str, &[Entry<'_>])],
         contents: &str,
-        extras: Vec<Extra>,
+        extras: Vec<ExtraFile>,
     ) -> Result<Assembled, AssembleError> {
         let mut paths = Vec::new();
         let mut rows = Vec::new();
@@ -62,7 +62,7 @@ impl Bench {
         &self,
         lock: &str,
         packages: &[PathBuf],
-        extras: Vec<Extra>,
+        extras: Vec<ExtraFile>,
     ) -> Result<Assembled, AssembleError> {
         let defaults = Defaults {
             env: vec!["A=b".to_owned()],

@@ -49,21 +49,21 @@ const B: &[Entry<'_>] = &[
     ("./usr/share/doc/b", b'2', "a", 0o777),
 ];
 
-fn extras() -> Vec<Extra> {
+fn extras() -> Vec<ExtraFile> {
     vec![
-        Extra::file("etc/conf", 0o644, "conf"),
-        Extra {
+        ExtraFile::file("etc/conf", 0o644, "conf"),
+        ExtraFile {
             owner: 1000,
-            content: ExtraContent::Dir,
-            ..Extra::file("nix/store", 0o755, "")
+            content: ExtraFileContent::Dir,
+            ..ExtraFile::file("nix/store", 0o755, "")
         },
-        Extra {
-            content: ExtraContent::Dir,
-            ..Extra::file("tmp", 0o1777, "")
+        ExtraFile {
+            content: ExtraFileContent::Dir,
+            ..ExtraFile::file("tmp", 0o1777, "")
         },
-        Extra {
-            content: ExtraContent::Symlink("tool".to_owned()),
-            ..Extra::file("usr/bin/sh", 0o777, "")
+        ExtraFile {
+            content: ExtraFileContent::Symlink("tool".to_owned()),
+            ..ExtraFile::file("usr/bin/sh", 0o777, "")
         },
     ]
 }

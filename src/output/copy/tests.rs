@@ -54,9 +54,9 @@ fn copy(dir: &Path, (product, compression, force): (Product, Compression, bool))
         imager: None,
         created: SystemTime::UNIX_EPOCH,
     };
-    let order = Order {
+    let order = CopyRequest {
         settings,
-        origin: Origin::default(),
+        origin: Provenance::default(),
         timings: Timings::default(),
     };
     Copy::new(product, &order, (&Cancel::new(), &Events::none()))

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Named, random_id};
+use super::{PendingFile, random_id};
 use crate::engine::RunId;
 use crate::output::target::Target;
 use crate::plain_file;
@@ -30,21 +30,21 @@ struct Text {
 }
 
 /// A note that is there, and locked, as long as this value lives.
-pub(super) struct Note {
+pub(super) struct PublishRecord {
     path: PathBuf,
     _locked: Target,
 }
 
-impl Note {
+impl PublishRecord {
     /// Leaves one in `dir`, whole and on disk.
-    pub(super) fn leave(dir: &Path, image: &str, sidecars: &[Named]) -> io::Result<Self> {
+    pub(super) fn leave(dir: &Path, image: &str, sidecars: &[PendingFile]) -> io::Result<Self> {
         let id = random_id()?;
         let mut target = Target::create(dir, id.as_str())?;
         let mut text = Text {
             image: image.to_owned(),
             sidecars: BTreeMap::new(),
         };
-        for Named { target: file, name } in sidecars {
+        for PendingFile { target: file, name } in sidecars {
             let mut file = file.file();
             file.rewind()?;
             text.sidecars.insert(name.clone(), hash(file)?);
@@ -63,7 +63,7 @@ impl Note {
     }
 }
 
-impl Drop for Note {
+impl Drop for PublishRecord {
     fn drop(&mut self) {
         // Nobody to tell; the next run knows what it means.
         fs::remove_file(&self.path).ok();

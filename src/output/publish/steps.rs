@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::note::Note;
+use super::note::PublishRecord;
 #[cfg(test)]
 use super::tests::seen;
-use super::{Named, Unnamed, random_id, unnamed};
+use super::{PendingFile, Unnamed, random_id, unnamed};
 use crate::output::target::{Target, part, sync_dir};
 
 /// One change to the directory.
@@ -21,14 +21,14 @@ enum Step {
 }
 
 /// The changes, in order; [`Steps::keep`] or [`Steps::take_back`] ends them.
-pub(super) struct Steps<'a> {
+pub(super) struct Transaction<'a> {
     dir: &'a Path,
     force: bool,
     done: Vec<Step>,
-    note: Option<Note>,
+    note: Option<PublishRecord>,
 }
 
-impl<'a> Steps<'a> {
+impl<'a> Transaction<'a> {
     pub(super) fn new(dir: &'a Path, force: bool) -> Self {
         Self {
             dir,
@@ -39,7 +39,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Keeps the note until the end.
-    pub(super) fn noted(&mut self, note: Note) {
+    pub(super) fn noted(&mut self, note: PublishRecord) {
         self.note = Some(note);
         seen(self.dir);
     }
@@ -61,8 +61,8 @@ impl<'a> Steps<'a> {
     }
 
     /// Gives a file its name.
-    pub(super) fn place(&mut self, file: Named) -> Result<(), Unnamed> {
-        let Named { mut target, name } = file;
+    pub(super) fn place(&mut self, file: PendingFile) -> Result<(), Unnamed> {
+        let PendingFile { mut target, name } = file;
         target.place(&name, self.force).map_err(unnamed(&name))?;
         self.done.push(Step::Placed(name));
         seen(self.dir);
@@ -71,8 +71,8 @@ impl<'a> Steps<'a> {
 
     /// Gives the image the name of what it replaces. Where a file system cannot exchange two names there
     /// is no way back: what was set aside would be beside another image.
-    pub(super) fn exchange(&mut self, image: Named) -> Result<(), Unnamed> {
-        let Named {
+    pub(super) fn exchange(&mut self, image: PendingFile) -> Result<(), Unnamed> {
+        let PendingFile {
             target: mut image,
             name,
         } = image;

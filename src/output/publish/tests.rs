@@ -33,13 +33,13 @@ fn publish(dir: &Path, word: &str, force: bool) -> Result<(), Failure> {
         let id = crate::engine::RunId::random().unwrap();
         let target = Target::create(dir, id.as_str()).unwrap();
         target.file().write_all(word.as_bytes()).unwrap();
-        Named {
+        PendingFile {
             target,
             name: (*name).to_owned(),
         }
     };
     let files = SIDECARS.iter().chain([&IMAGE]).map(named).collect();
-    let release = Release {
+    let release = Publisher {
         dir,
         force,
         stale: Some(STALE.to_owned()),

@@ -4,25 +4,25 @@ use std::fs::File;
 
 use super::*;
 use crate::output::encode::Compression;
-use crate::output::store::Shape;
+use crate::output::store::ImageShape;
 
-fn work<'a>(file: &'a File, shape: Shape, packed: Format, cancel: &'a Cancel) -> Work<'a> {
-    Work {
+fn work<'a>(file: &'a File, shape: ImageShape, packed: Format, cancel: &'a Cancel) -> StageInput<'a> {
+    StageInput {
         size: 20 << 20,
         packed,
         limit: 1 << 30,
-        store: Store { file, shape },
+        store: ImageWriter { file, shape },
         cancel,
         tell: &|_| {},
     }
 }
 
-fn zstd() -> Shape {
+fn zstd() -> ImageShape {
     let how = Compression {
         format: Format::Zstd,
         level: None,
     };
-    Shape::Packed(how, Some(20 << 20))
+    ImageShape::Packed(how, Some(20 << 20))
 }
 
 /// Gives zeros, then fails.
@@ -43,16 +43,16 @@ impl Read for Failing {
 #[test]
 fn a_source_that_fails_is_the_reason_of_all_that_follows() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
-    for shape in [Shape::Sparse, zstd()] {
+    for shape in [ImageShape::Sparse, zstd()] {
         let work = work(&file, shape, Format::None, &cancel);
-        let trouble = pour(Failing(9 << 20), &work).unwrap_err();
-        assert!(matches!(trouble, Trouble::Source(_)), "{trouble:?}");
+        let trouble = run_stages(Failing(9 << 20), &work).unwrap_err();
+        assert!(matches!(trouble, StageError::Source(_)), "{trouble:?}");
     }
     // Cut off in the middle of a frame: the decoder wonders too, but that is an echo.
-    let work = work(&file, Shape::AsItCame, Format::Zstd, &cancel);
+    let work = work(&file, ImageShape::AsItCame, Format::Zstd, &cancel);
     let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
-    let trouble = pour(frame[..12].chain(Failing(0)), &work).unwrap_err();
-    assert!(matches!(trouble, Trouble::Source(_)), "{trouble:?}");
+    let trouble = run_stages(frame[..12].chain(Failing(0)), &work).unwrap_err();
+    assert!(matches!(trouble, StageError::Source(_)), "{trouble:?}");
 }
 
 #[test]
@@ -60,13 +60,13 @@ fn a_source_that_ends_early_is_the_reason_too() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
     let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
     for (shape, packed, bytes) in [
-        (Shape::Sparse, Format::None, vec![1; 12]),
+        (ImageShape::Sparse, Format::None, vec![1; 12]),
         (zstd(), Format::None, vec![1; 12]),
-        (Shape::AsItCame, Format::Zstd, frame[..12].to_vec()),
+        (ImageShape::AsItCame, Format::Zstd, frame[..12].to_vec()),
     ] {
         let work = work(&file, shape, packed, &cancel);
-        let trouble = pour(bytes.as_slice(), &work).unwrap_err();
-        assert!(matches!(trouble, Trouble::Short(12)), "{trouble:?}");
+        let trouble = run_stages(bytes.as_slice(), &work).unwrap_err();
+        assert!(matches!(trouble, StageError::Short(12)), "{trouble:?}");
     }
 }
 
@@ -74,10 +74,10 @@ fn a_source_that_ends_early_is_the_reason_too() {
 fn a_file_that_cannot_be_written_ends_everything() {
     let (file, cancel) = (File::open("/dev/null").unwrap(), Cancel::new());
     let image = vec![1; 20 << 20];
-    for shape in [Shape::Sparse, zstd()] {
+    for shape in [ImageShape::Sparse, zstd()] {
         let work = work(&file, shape, Format::None, &cancel);
-        let trouble = pour(image.as_slice(), &work).unwrap_err();
-        assert!(matches!(trouble, Trouble::Target(_)), "{trouble:?}");
+        let trouble = run_stages(image.as_slice(), &work).unwrap_err();
+        assert!(matches!(trouble, StageError::Target(_)), "{trouble:?}");
     }
 }
 
@@ -85,13 +85,13 @@ fn a_file_that_cannot_be_written_ends_everything() {
 fn what_unpacks_to_too_much_is_stopped() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
     let bomb = zstd::encode_all(io::repeat(0).take(50 << 20), 1).unwrap();
-    let work = Work {
+    let work = StageInput {
         size: bomb.len() as u64,
         limit: 10 << 20,
-        ..work(&file, Shape::Sparse, Format::Zstd, &cancel)
+        ..work(&file, ImageShape::Sparse, Format::Zstd, &cancel)
     };
-    let trouble = pour(bomb.as_slice(), &work).unwrap_err();
-    assert!(matches!(trouble, Trouble::TooLarge), "{trouble:?}");
+    let trouble = run_stages(bomb.as_slice(), &work).unwrap_err();
+    assert!(matches!(trouble, StageError::TooLarge), "{trouble:?}");
     assert!(file.metadata().unwrap().len() <= 12 << 20);
 }
 
@@ -104,11 +104,11 @@ fn cancelling_ends_it_between_two_pieces() {
             token.received(2);
         }
     };
-    let work = Work {
+    let work = StageInput {
         tell: &stop,
         ..work(&file, zstd(), Format::None, &cancel)
     };
     let mut endless = io::repeat(5);
-    let trouble = pour(&mut endless, &work).unwrap_err();
-    assert!(matches!(trouble, Trouble::Stopped), "{trouble:?}");
+    let trouble = run_stages(&mut endless, &work).unwrap_err();
+    assert!(matches!(trouble, StageError::Stopped), "{trouble:?}");
 }

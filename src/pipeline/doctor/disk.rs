@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::amount::bytes;
-use crate::disk_space::free;
+use crate::amount::human_bytes;
+use crate::disk_space::free_space;
 use crate::engine::Engine;
 use crate::pipeline::doctor::Check;
 use crate::pipeline::facts::existing;
@@ -65,11 +65,11 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
 
 fn check((topic, dir): (&'static str, &Path), need: Need, remedy: &str) -> Check {
     let place = dir.display();
-    let Some(free) = free(existing(dir)) else {
+    let Some(free) = free_space(existing(dir)) else {
         return Check::warning(topic, format!("the room in {place} cannot be told"));
     };
-    let text = format!("{} free in {place}", bytes(free));
-    let wanted = |n: u64| format!("{text}; {} are wanted", bytes(n));
+    let text = format!("{} free in {place}", human_bytes(free));
+    let wanted = |n: u64| format!("{text}; {} are wanted", human_bytes(n));
     if free < need.least {
         Check::bad(topic, wanted(need.least)).remedy(remedy)
     } else if free < need.enough {

@@ -1,6 +1,6 @@
 //! The engine, its machine, and how it would emulate.
 
-use crate::amount::bytes;
+use crate::amount::human_bytes;
 use crate::engine::{Engine, EngineFacts};
 use crate::failure::Failure;
 use crate::oci::Architecture;
@@ -8,7 +8,7 @@ use crate::pipeline::doctor::Check;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::facts::{FIX_BINARY, version};
 use crate::pipeline::plan::base_on;
-use crate::settings::{self, Emulate};
+use crate::settings::{self, EmulationChoice};
 
 /// Evaluating a NixOS system takes 1 to 2 GB, and a compiler beside it as much again.
 const ENOUGH_MEMORY: u64 = 4_000_000_000;
@@ -94,7 +94,7 @@ fn kernel(facts: &EngineFacts) -> Check {
 
 /// The modes that are possible, and the one that the settings lead to.
 fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
-    use Emulate::{Auto, Host, None, Private, Register};
+    use EmulationChoice::{Auto, Host, None, Private, Register};
     let topic = "emulation";
     let choose = |choice| Emulation::choose(choice, settings.system, facts);
     let taken = match choose(settings.emulation) {
@@ -102,9 +102,9 @@ fn emulation(facts: &EngineFacts, settings: &settings::Build) -> Check {
         Err(failure) => return Check::failed(topic, &failure),
     };
     let last_resort = taken.last_resort(settings.emulation, facts);
-    let taken = Emulate::from(taken);
+    let taken = EmulationChoice::from(taken);
     let possible = [None, Register, Private].into_iter();
-    let works = |mode| choose(mode).is_ok_and(|taken| Emulate::from(taken) == mode);
+    let works = |mode| choose(mode).is_ok_and(|taken| EmulationChoice::from(taken) == mode);
     let possible = possible.filter(|mode| works(*mode));
     let mut possible: Vec<_> = possible.map(|mode| mode.to_string()).collect();
     if works(Host) {
@@ -132,7 +132,7 @@ fn memory(facts: &EngineFacts, settings: &settings::Build) -> Check {
     let topic = "memory";
     let limit = settings.memory.unwrap_or(facts.memory);
     let memory = limit.min(facts.memory);
-    let text = format!("{} for the builder, {} cores", bytes(memory), facts.cpus);
+    let text = format!("{} for the builder, {} cores", human_bytes(memory), facts.cpus);
     let remedy = if limit < facts.memory {
         "raise memory-mib in sdbuild.toml"
     } else {
@@ -155,7 +155,7 @@ pub(super) async fn lacks_no_package(
 ) -> Result<bool, Failure> {
     let taken = Emulation::choose(settings.emulation, settings.system, engine.facts())?;
     let base = base_on(engine.clone(), taken, settings).await?;
-    Ok(base.lacking.packages == 0)
+    Ok(base.missing.packages == 0)
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! What dead runs left, and what `clean` would take.
 
-use crate::amount::bytes;
+use crate::amount::human_bytes;
 use crate::artifact::Cache;
 use crate::engine::{Engine, RunId};
 use crate::failure::Failure;
-use crate::pipeline::beacon::Beacons;
+use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::doctor::{Check, PATIENCE};
 use crate::pipeline::{status, table};
 use crate::settings;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 const TOPIC: &str = "leftovers";
 
@@ -17,7 +17,7 @@ pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -
     let common = &settings.common;
     let cache = Cache::usage(&common.cache_dir).unwrap_or(0);
     let Some(engine) = engine else {
-        let runs = Beacons::everywhere(&common.state_dir);
+        let runs = RunLocks::everywhere(&common.state_dir);
         let dead = runs.iter().filter(|run| !run.lives).count();
         return told(&words(&[(dead, "dead run")]), cache);
     };
@@ -26,7 +26,7 @@ pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -
         let entries = table::here(engine).unwrap_or_default();
         status::find(engine, (common, &own), entries).await
     };
-    match at_most(PATIENCE, look).await {
+    match timeout(PATIENCE, look).await {
         None => Check::warning(TOPIC, "the engine does not tell its containers in time"),
         Some(Err(failure)) => Check::warning(TOPIC, format!("cannot be told: {failure}")),
         Some(Ok(found)) => {
@@ -41,7 +41,7 @@ fn told(dead: &str, cache: u64) -> Check {
     if dead.is_empty() {
         let text = format!(
             "none of dead runs; {} of downloads (`sdbuild status` tells the rest)",
-            bytes(cache)
+            human_bytes(cache)
         );
         return Check::good(TOPIC, text);
     }

@@ -16,7 +16,7 @@ use crate::failure::{Class, Failure};
 use crate::output;
 use crate::pipeline::{Context, connection};
 use crate::settings;
-use crate::waiting::at_most;
+use crate::waiting::timeout;
 
 /// An engine or a server that takes longer is not one to wait for in every build either.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -117,7 +117,7 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
 
 async fn ask_engine(settings: &settings::Build, context: &Context) -> Result<Engine, Failure> {
     let connect = connection::connect(&settings.common, &context.cancel);
-    let answer = at_most(PATIENCE, connect).await;
+    let answer = timeout(PATIENCE, connect).await;
     answer.unwrap_or_else(|| {
         let text = format!("the engine does not answer within {} s", PATIENCE.as_secs());
         Err(Failure::message(Class::Environment, text)
@@ -128,6 +128,6 @@ async fn ask_engine(settings: &settings::Build, context: &Context) -> Result<Eng
 /// Whether a build would fetch no package.
 async fn held(engine: Option<&Engine>, settings: &settings::Build) -> bool {
     let Some(engine) = engine else { return false };
-    let held = at_most(PATIENCE, engine::lacks_no_package(engine, settings)).await;
+    let held = timeout(PATIENCE, engine::lacks_no_package(engine, settings)).await;
     held.is_some_and(|held| held.unwrap_or(false))
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
-use crate::artifact::reach::{Answer, Scout};
+use crate::artifact::reach::{Answer, HttpProbe};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::doctor::{Check, PATIENCE};
 use crate::settings;
@@ -28,7 +28,7 @@ pub(super) struct Network {
 
 /// Asks all servers of `settings`.
 pub(super) async fn ask(settings: &settings::Build) -> Network {
-    let Ok(scout) = Scout::new(PATIENCE) else {
+    let Ok(scout) = HttpProbe::new(PATIENCE) else {
         return Network::default();
     };
     let ask = async |base: &str, path: &str| {

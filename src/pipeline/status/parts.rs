@@ -27,7 +27,7 @@ pub struct Run {
     /// Its id.
     pub run: String,
     /// Whether it lives.
-    pub life: Life,
+    pub life: RunState,
     /// Where its engine listens, when it is one of this user's.
     pub endpoint: Option<String>,
     /// Seconds since it began.
@@ -37,7 +37,7 @@ pub struct Run {
 /// Whether a run lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Life {
+pub enum RunState {
     /// Its process, or a container of it, runs.
     Live,
     /// It ended without giving everything back.
@@ -66,7 +66,7 @@ pub struct Handler {
 pub struct Container {
     /// Its name, size and age.
     #[serde(flatten)]
-    pub thing: Thing,
+    pub thing: SizedObject,
     /// The run that made it.
     pub run: Option<String>,
     /// Whether a process of it runs.
@@ -75,7 +75,7 @@ pub struct Container {
 
 /// Something with a name, a size and an age.
 #[derive(Debug, Serialize)]
-pub struct Thing {
+pub struct SizedObject {
     /// Its name or directory.
     pub name: String,
     /// Bytes, where they are known.
@@ -99,7 +99,7 @@ pub(super) fn handler(entry: Entry) -> Handler {
 
 pub(super) fn container(found: ContainerInfo) -> Container {
     Container {
-        thing: Thing {
+        thing: SizedObject {
             name: found.name,
             size: found.size,
             age: found.created.and_then(age),
@@ -109,25 +109,25 @@ pub(super) fn container(found: ContainerInfo) -> Container {
     }
 }
 
-pub(super) fn image(found: &ImageInfo) -> Thing {
-    Thing {
+pub(super) fn image(found: &ImageInfo) -> SizedObject {
+    SizedObject {
         name: title(found),
         size: Some(found.size),
         age: found.loaded.and_then(age),
     }
 }
 
-pub(super) fn volume((found, size): (VolumeInfo, Option<u64>)) -> Thing {
-    Thing {
+pub(super) fn volume((found, size): (VolumeInfo, Option<u64>)) -> SizedObject {
+    SizedObject {
         name: found.name,
         size,
         age: found.created.and_then(age),
     }
 }
 
-pub(super) fn dir(path: &Path, size: Option<u64>) -> Thing {
+pub(super) fn dir(path: &Path, size: Option<u64>) -> SizedObject {
     let changed = fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    Thing {
+    SizedObject {
         name: path.display().to_string(),
         size,
         age: changed.map(since),

@@ -20,7 +20,7 @@ fn locks() -> PathBuf {
 fn turned(text: &str, by: usize) -> String {
     let mut lock: serde_json::Value = serde_json::from_str(text).unwrap();
     if let Some(contents) = lock.get_mut("contents").and_then(|c| c.as_array_mut()) {
-        // Looked at more than once.
+        // CheckResult at more than once.
         let again = contents[0].clone();
         contents.extend(std::iter::repeat_n(again, by));
     } else {

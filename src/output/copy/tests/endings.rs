@@ -27,18 +27,18 @@ fn an_interruption_before_the_first_name_leaves_what_was_there() {
         }
         let copy = copy(dir.path(), plain(force));
         let target = copy.target().unwrap();
-        let work = Work {
+        let work = StageInput {
             size: raw.len() as u64,
             packed: Format::None,
             limit: LARGEST,
-            store: Store {
+            store: ImageWriter {
                 file: target.file(),
-                shape: Shape::Sparse,
+                shape: ImageShape::Sparse,
             },
             cancel: &copy.cancel,
             tell: &|_| (),
         };
-        let poured = pour(raw.as_slice(), &work).unwrap();
+        let poured = run_stages(raw.as_slice(), &work).unwrap();
         copy.cancel.received(2);
         let failure = copy.publish(target, &poured).unwrap_err();
         assert_eq!(failure.class, Class::Interrupted, "{failure}");
