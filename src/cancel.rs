@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, OrFail};
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// The run's cancellation: cheap to clone, shared by everything that waits.
 #[derive(Clone, Debug, Default)]

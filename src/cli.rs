@@ -8,11 +8,11 @@
     reason = "these comments are the help text, where backticks would show"
 )]
 
-mod around;
 mod boot;
+mod config_args;
 mod examples;
-mod inside;
-mod subject;
+mod misc;
+mod shell;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,10 +20,12 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-pub use around::{Check, CompletionShell, Completions, Doctor, Init, Settings, Status, Template, Try};
 pub use boot::{Boot, EmulatorChoice};
-pub use inside::Shell;
-pub use subject::ConfigArgs;
+pub use config_args::ConfigArgs;
+pub use misc::{
+    Check, CompletionShell, Completions, Doctor, Init, Settings, Status, Template, Try,
+};
+pub use shell::Shell;
 
 /// Turns a sd-card.nix into a NixOS SD card image, with nothing but Docker.
 #[derive(Debug, Parser)]
@@ -81,7 +83,7 @@ pub enum Command {
     Flash(Flash),
     /// Become another program that ends when sdbuild does; for sdbuild itself.
     #[command(hide = true)]
-    Leashed(ExecWithParent),
+    ExecWithParent(ExecWithParent),
     /// Show what is on an image: partitions, file systems, boot loader, system, hashes.
     #[command(after_help = examples::INSPECT)]
     Inspect(Inspect),

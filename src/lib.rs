@@ -14,7 +14,6 @@
 //! waiting: the hall, open to every room
 //! ```
 
-pub mod amount;
 pub mod artifact;
 pub mod binfmt;
 pub mod blockmap;
@@ -27,7 +26,9 @@ pub mod engine;
 pub mod event;
 pub mod failure;
 pub mod flash;
+pub mod human_bytes;
 pub mod image;
+pub mod invisible_chars;
 pub mod nix_string;
 pub mod nixos;
 pub mod oci;
@@ -37,12 +38,11 @@ pub mod plain_file;
 pub mod settings;
 pub mod shell_word;
 pub mod ssh_key;
-pub mod steering;
 pub mod template;
 pub mod terminal;
+pub mod timeout;
 pub mod transcript;
 pub mod ui;
-pub mod waiting;
 
 use cancel::Cancel;
 use cli::{Cli, Command};
@@ -67,14 +67,16 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Flash(args) => Box::pin(commands::flash::run(args, (&ui, &context))).await,
         Command::Init(args) => Box::pin(commands::init::run(args, &env, (&ui, &context))).await,
         Command::Check(args) => Box::pin(commands::check::run(args, &env, (&ui, &context))).await,
-        Command::Try(args) => Box::pin(commands::trial::run(args, &env, (&ui, &context))).await,
+        Command::Try(args) => Box::pin(commands::try_cmd::run(args, &env, (&ui, &context))).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,
         Command::Shell(args) => Box::pin(commands::shell::run(args, &env, &context)).await,
         Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),
         Command::Man => commands::man::run(&ui),
         Command::Status(args) => Box::pin(commands::status::run(args, &env, (&ui, &context))).await,
-        Command::Leashed(args) => Err(boot::leash::become_program(args.parent, &args.argv)),
+        Command::ExecWithParent(args) => {
+            Err(boot::pdeathsig::become_program(args.parent, &args.argv))
+        }
     };
     ui.close();
     outcome
@@ -82,7 +84,10 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
 
 /// Tells mode a run failed, in the way that was asked for.
 pub fn report(failure: &Failure, flags: cli::OutputOptions) {
-    ui::report_failure(failure, output_options(flags, &settings::Environment::read()));
+    ui::report_failure(
+        failure,
+        output_options(flags, &settings::Environment::read()),
+    );
 }
 
 fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui::OutputOptions {

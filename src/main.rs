@@ -14,11 +14,11 @@ fn main() -> ExitCode {
     drop(rustls::crypto::ring::default_provider().install_default());
     let cancel = Cancel::new();
     let cli = Cli::parse();
-    let talk = cli.talk;
+    let output = cli.output;
     match run(cli, &cancel) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            sdbuild::report(&failure, talk);
+            sdbuild::report(&failure, output);
             end(&failure, cancel.signal())
         }
     }

@@ -12,15 +12,15 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, ClientBuilder};
 
-use super::cache::{Cache, CacheError, ClaimResult, CacheLookup};
+use super::cache::{Cache, CacheError, CacheLookup, ClaimResult};
 use super::client::client;
 use super::pin::{Pin, Sha256Hash};
 use super::progress::Progress;
-use super::source::{Batch, ReportedMirrors, DeadMirrors, SourceError, Download};
+use super::source::{Batch, DeadMirrors, Download, ReportedMirrors, SourceError};
 use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Class, Failure, OrFail};
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// A mirror that takes longer to say whether it has a file is passed over.
 const SURVEY: Duration = Duration::from_secs(4);
@@ -292,7 +292,11 @@ impl Fetcher {
                     });
                 }
                 Err(SourceError::Disk(error)) => return Err(error.into()),
-                Err(SourceError::Unreachable(why) | SourceError::Transient(why) | SourceError::Permanent(why)) => {
+                Err(
+                    SourceError::Unreachable(why)
+                    | SourceError::Transient(why)
+                    | SourceError::Permanent(why),
+                ) => {
                     let is_last = want.bases.last() == Some(base);
                     if !is_last && call.left.add(base) {
                         let what = want.what;

@@ -8,10 +8,10 @@
 pub mod cache;
 mod client;
 pub mod fetch;
+pub mod http_probe;
 mod partial;
 pub mod pin;
 mod progress;
-pub mod reach;
 mod source;
 
 pub use cache::Cache;

@@ -7,16 +7,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::binfmt::registrar::{StartError, Registrar, RegistrarOptions, connect};
+use crate::binfmt::agent::{AgentConnection, Reply};
+use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
 use crate::binfmt::registration::HandlerName;
-use crate::binfmt::wire::{Reply, AgentConnection};
 use crate::cancel::Cancel;
 use crate::engine::{ContainerGuard, Role};
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
-/// The keeper goes after a few of these in silence.
+/// The agent goes after a few of these in silence.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long the polite way may take.
 const POLITE: Duration = Duration::from_secs(5);
@@ -165,7 +165,7 @@ impl Lease {
     }
 }
 
-/// The task: a heartbeat once a second, words when asked, an ear for what the keeper says.
+/// The task: a heartbeat once a second, words when asked, an ear for what the agent says.
 async fn hold(
     mut wire: AgentConnection,
     mut words: mpsc::Receiver<LeaseCommand>,
@@ -205,7 +205,7 @@ async fn hold(
     }
 }
 
-/// What the keeper says unasked.
+/// What the agent says unasked.
 fn handle_unsolicited(said: Reply, events: &Events, name: &str) -> Option<LeaseEnd> {
     match said {
         Reply::Restored(_) => {

@@ -5,7 +5,7 @@ use crate::binfmt::probe::{self, HandlerKind, said};
 use crate::binfmt::registrar::RegistrarImage;
 use crate::binfmt::{refusal, registration};
 use crate::cancel::Cancel;
-use crate::engine::{Container, ContainerGuard, ContainerSpec, EntryWrapper, Engine, RunId};
+use crate::engine::{Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, RunId};
 use crate::failure::{Failure, Leftover};
 
 /// The engines' default and the few calls that `enter` needs; its README explains each.

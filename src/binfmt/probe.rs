@@ -8,7 +8,7 @@ use crate::engine::{
     Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
 };
 use crate::failure::Failure;
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// It takes a tenth of a second, or half a minute in a slow and busy virtual machine; emulation that hangs is a
 /// known failure.
@@ -142,7 +142,9 @@ fn refused(error: EngineError, handler: HandlerKind) -> Failure {
 
 fn no_handler(said: &str, handler: HandlerKind) -> Failure {
     let text = format!("the kernel has no working handler for aarch64: {said}");
-    Failure::environment(text).hint(handler.hint()).try_next_mode()
+    Failure::environment(text)
+        .hint(handler.hint())
+        .try_next_mode()
 }
 
 #[cfg(test)]

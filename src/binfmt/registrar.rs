@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
+use crate::binfmt::agent::{AgentConnection, Reply};
 use crate::binfmt::lease::Lease;
 use crate::binfmt::registration::{self, HandlerName};
 use crate::binfmt::status::{Entry, Owner, classify};
-use crate::binfmt::wire::{Reply, AgentConnection};
 use crate::cancel::Cancel;
 use crate::engine::{
-    Bind, ContainerGuard, ContainerSpec, Engine, EngineError, Input, EngineAddress, Role, RunId,
+    Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Input, Role, RunId,
 };
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// Where the table is mounted on every Linux.
 const TABLE: &str = "/proc/sys/fs/binfmt_misc";
-/// Where the keeper looks for it: below `/proc/sys` `AppArmor` would keep it from writing.
+/// Where the agent looks for it: below `/proc/sys` `AppArmor` would keep it from writing.
 const INSIDE: &str = "/binfmt_misc";
 /// From the start of the container to its first word; a busy engine takes its time.
 const READY: Duration = Duration::from_secs(60);
@@ -57,7 +57,7 @@ impl RegistrarOptions {
     /// Least privilege: no capability, no network, nothing to write to but the table itself. The
     /// privileged one mounts the table on its own, for hosts that have not.
     fn spec(&self) -> ContainerSpec {
-        let command = ["/bin/busybox", "sh", "/sdbuild/keeper"]
+        let command = ["/bin/busybox", "sh", "/sdbuild/binfmt-agent"]
             .map(str::to_owned)
             .to_vec();
         let spec = ContainerSpec::new(Role::Registrar, &self.run, &self.image.reference, command);
@@ -282,7 +282,11 @@ fn refused(error: EngineError, privileged: bool) -> Failure {
     }
 }
 
-async fn register(wire: &mut AgentConnection, name: &HandlerName, place: &EngineAddress) -> Result<(), Failure> {
+async fn register(
+    wire: &mut AgentConnection,
+    name: &HandlerName,
+    place: &EngineAddress,
+) -> Result<(), Failure> {
     let wanted = name.to_string();
     let done = Reply::Held(wanted.clone());
     let held = wire

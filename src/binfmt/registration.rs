@@ -67,7 +67,7 @@ pub(crate) fn mask() -> String {
     hex::encode(MASK)
 }
 
-/// What the keeper needs to know: the registration without its name, and how it reads back.
+/// What the agent needs to know: the registration without its name, and how it reads back.
 pub(crate) fn environment() -> Vec<(String, String)> {
     let pairs = [
         ("SDBUILD_INTERPRETER", INTERPRETER.to_owned()),

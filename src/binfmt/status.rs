@@ -3,7 +3,7 @@
 use crate::binfmt::registration::{self, HandlerName, INTERPRETER};
 use crate::engine::RunId;
 
-/// A keeper touches its entry every five seconds; a busy host may make that ten times as long.
+/// An agent touches its entry every five seconds; a busy host may make that ten times as long.
 const FORGOTTEN: u64 = 60;
 
 /// One entry of the table, as the kernel prints it. Fields that it does not print are empty.
@@ -23,12 +23,12 @@ pub struct Entry {
     pub magic: String,
     /// Mask as hex digits.
     pub mask: String,
-    /// Seconds since its keeper last touched it. `None` when nobody looked.
+    /// Seconds since its agent last touched it. `None` when nobody looked.
     pub age: Option<u64>,
 }
 
 impl Entry {
-    /// Whether a keeper touched it lately. One of an older sdbuild, or one that is stopped, does not.
+    /// Whether an agent touched it lately. One of an older sdbuild, or one that is stopped, does not.
     pub fn is_kept(&self) -> bool {
         self.age.is_some_and(|age| age < FORGOTTEN)
     }

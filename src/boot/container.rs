@@ -20,8 +20,8 @@ use crate::boot::machine::QemuOutput;
 use crate::boot::qemu::{self, Architecture, Serial};
 use crate::cancel::Cancel;
 use crate::engine::{
-    Attached, OutputChunk, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines,
-    Network, Role, RunId,
+    Attached, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines, Network,
+    OutputChunk, Role, RunId,
 };
 use crate::event::Events;
 use crate::failure::{Failure, Leftover};

@@ -6,13 +6,13 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use crate::amount::human_bytes;
 use crate::boot::BootRequest;
 use crate::boot::disk::{Disk, LARGEST};
 use crate::disk_space;
 use crate::engine::{Container, EngineError};
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, OrFail as _};
+use crate::human_bytes::human_bytes;
 use crate::plain_file;
 
 /// The container's own directory, for what goes in and what the machine writes.

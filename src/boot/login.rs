@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::boot::leash::leashed;
-use crate::waiting::timeout;
+use crate::boot::pdeathsig::leashed;
+use crate::timeout::timeout;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -5,17 +5,17 @@
 //! machine runs in the host's own QEMU, or in a container of the engine's, the only other room that is
 //! called, with an image that the caller has seen to.
 
-mod attended;
 mod console;
+mod console_session;
 mod container;
 mod copy_in;
 mod diagnosis;
 mod disk;
-mod ending;
 mod keyboard;
-pub mod leash;
 mod login;
 mod machine;
+mod outcome;
+pub mod pdeathsig;
 mod port;
 mod process;
 mod qemu;

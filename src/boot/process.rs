@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use crate::boot::BootRequest;
-use crate::boot::leash::leashed;
 use crate::boot::machine::QemuOutput;
+use crate::boot::pdeathsig::leashed;
 use crate::boot::qemu::{self, Serial};
 use crate::boot::tools::Qemu;
 use crate::failure::{Failure, OrFail as _};

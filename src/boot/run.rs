@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 use crate::boot::container::{self, Emulator};
 use crate::boot::diagnosis;
 use crate::boot::disk::{self, Disk};
-use crate::boot::ending::{command_ended, ended, gave_up, given_back};
-use crate::boot::login::{SshProbe, ProbeResult};
-use crate::boot::machine::{QemuBackend, Running, BootEvent};
+use crate::boot::login::{ProbeResult, SshProbe};
+use crate::boot::machine::{BootEvent, QemuBackend, Running};
+use crate::boot::outcome::{command_ended, ended, gave_up, given_back};
 use crate::boot::port::port;
 use crate::boot::process::Process;
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::tools::{self, Tools};
-use crate::boot::{Login, BootRequest};
+use crate::boot::{BootRequest, Login};
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Class, Failure, OrFail as _};
-use crate::waiting::ActiveTimer;
-use crate::waiting::timeout;
+use crate::timeout::ActiveTimer;
+use crate::timeout::timeout;
 
 /// What may still come after the line that tells the failure, and tell more.
 const LAST_WORDS: Duration = Duration::from_secs(2);

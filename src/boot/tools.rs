@@ -168,7 +168,11 @@ mod tests {
         assert!(failure.to_string().contains("qemu-system-aarch64"));
         assert!(failure.hints[0].contains("qemu-system-arm"), "{failure:?}");
         assert_eq!(failure.others.len(), 1);
-        assert!(failure.others[0].to_string().contains("/nowhere/u-boot.bin"));
+        assert!(
+            failure.others[0]
+                .to_string()
+                .contains("/nowhere/u-boot.bin")
+        );
     }
 
     #[test]

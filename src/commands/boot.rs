@@ -1,6 +1,6 @@
 //! `sdbuild boot`: resolve, find QEMU here or see to one in a container, boot, report.
 
-use crate::boot::{self, Architecture, Login, BootRequest};
+use crate::boot::{self, Architecture, BootRequest, Login};
 use crate::cli;
 use crate::failure::{Class, Failure};
 use crate::pipeline::{self, Context};
@@ -71,7 +71,8 @@ impl BootPlan {
                     .events
                     .notice(format!("{lacks}: booting in a container"));
             }
-            let ready = pipeline::QemuEngine::prepare(&self.common, wants_port(&self.request), context);
+            let ready =
+                pipeline::QemuEngine::prepare(&self.common, wants_port(&self.request), context);
             let ready = Box::pin(ready).await;
             Some(ready.map_err(|failure| self.neither(failure))?)
         };

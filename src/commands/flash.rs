@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::failure::{Class, Failure, OrFail as _};
-use crate::flash::{self, Allowed, Disk, PreparedFlash, FlashRequest, Source, SharedWriteState, DiskInventory, SysRoot};
+use crate::flash::{
+    self, Allowed, Disk, DiskInventory, FlashRequest, PreparedFlash, SharedWriteState, Source,
+    SysRoot,
+};
 use crate::pipeline::Context;
 use crate::ui::{self, Ui, words};
 
@@ -53,7 +56,11 @@ pub async fn run(args: &cli::Flash, (ui, context): (&Ui, &Context)) -> Result<()
     Ok(())
 }
 
-fn write(prepared: PreparedFlash, context: &Context, state: &SharedWriteState) -> Result<String, Failure> {
+fn write(
+    prepared: PreparedFlash,
+    context: &Context,
+    state: &SharedWriteState,
+) -> Result<String, Failure> {
     let node = prepared.disk.node();
     prepared.run((&context.cancel, &context.events, state))?;
     Ok(node)

@@ -7,7 +7,7 @@ use crate::failure::{Failure, OrFail as _};
 use crate::pipeline::{self, Context};
 use crate::plain_file;
 use crate::settings::{self, Common, Environment};
-use crate::template::{self, TemplateValues, PublicKey, Wifi};
+use crate::template::{self, PublicKey, TemplateValues, Wifi};
 use crate::ui::{self, Hidden, Ui};
 
 /// A passphrase has 63 characters.

@@ -14,4 +14,4 @@ pub mod man;
 pub mod settings;
 pub mod shell;
 pub mod status;
-pub mod trial;
+pub mod try_cmd;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli;
 use crate::failure::Failure;
-use crate::nixos::session::ShellSession;
+use crate::nixos::shell_session::ShellSession;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
 use crate::shell_word::quoted;

@@ -2,7 +2,7 @@
 
 use crate::cli;
 use crate::failure::{Failure, OrFail as _};
-use crate::pipeline::{Context, Handler, RunState, Run, Status, SizedObject};
+use crate::pipeline::{Context, Handler, Run, RunState, SizedObject, Status};
 use crate::settings::{Common, Environment};
 use crate::ui::layout::{COLUMNS, age, column, fit, wrapped};
 use crate::ui::{Ui, words};
@@ -102,7 +102,9 @@ fn handler_row(handler: &Handler) -> String {
 }
 
 fn sized(thing: &SizedObject, state: &str) -> String {
-    let size = thing.size.map_or_else(|| "?".to_owned(), words::human_bytes);
+    let size = thing
+        .size
+        .map_or_else(|| "?".to_owned(), words::human_bytes);
     row((&thing.name, state), &size, thing.age)
 }
 

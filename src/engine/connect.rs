@@ -6,7 +6,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use crate::engine::context;
+use crate::engine::docker_context;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::error::EngineError;
 
@@ -169,10 +169,11 @@ pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
         let certificates = own.unwrap_or(&inputs.docker_config).clone();
         return parse(&host, inputs.docker_tls_verify.then_some(certificates));
     }
-    let named = given(inputs.docker_context).or_else(|| context::current(&inputs.docker_config));
+    let named =
+        given(inputs.docker_context).or_else(|| docker_context::current(&inputs.docker_config));
     match named.filter(|name| name != "default") {
         Some(name) => {
-            let context = context::read(&inputs.docker_config, &name)?;
+            let context = docker_context::read(&inputs.docker_config, &name)?;
             parse(&context.host, context.certificates)
         }
         None => default_endpoint(inputs.runtime_dir.as_deref()),

@@ -9,12 +9,12 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use crate::engine::Engine;
-use crate::engine::ask::{request, request_within};
 use crate::engine::error::{EngineError, at};
-use crate::engine::leash::{Attached, OutputChunk};
+use crate::engine::keepalive::KeepAlive;
 use crate::engine::lines::Lines;
+use crate::engine::request::{request, request_within};
 use crate::engine::spec::ContainerSpec;
-use crate::engine::vigil::KeepAlive;
+use crate::engine::stdio::{Attached, OutputChunk};
 
 /// Podman calls a container `stopped` for a moment, a state that bollard cannot read.
 const SETTLES: Duration = Duration::from_millis(200);

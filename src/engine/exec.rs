@@ -4,10 +4,10 @@ use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
 use bollard::query_parameters::ResizeContainerTTYOptionsBuilder;
 
-use crate::engine::ask::request;
 use crate::engine::container::Container;
 use crate::engine::error::EngineError;
-use crate::engine::leash::Attached;
+use crate::engine::request::request;
+use crate::engine::stdio::Attached;
 
 impl Container {
     /// Starts `command` beside the container's own program, as the same user and without a terminal.

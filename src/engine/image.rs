@@ -10,11 +10,11 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::engine::Engine;
-use crate::engine::ask::request;
 use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::facts::normalised;
 use crate::engine::labels;
+use crate::engine::request::request;
 
 /// A container image that the engine holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use bollard::query_parameters::{
 };
 
 use crate::engine::Engine;
-use crate::engine::ask::{QUICK, request, request_within};
 use crate::engine::clock::seconds;
 use crate::engine::error::EngineError;
 use crate::engine::labels;
+use crate::engine::request::{QUICK, request, request_within};
 
 /// How often we look whether a removal under way is done.
 const RECHECK: Duration = Duration::from_millis(100);

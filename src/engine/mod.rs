@@ -8,27 +8,27 @@
 //! await. Refuses: to remove what does not carry our labels.
 
 mod archive;
-mod ask;
+mod cli_hint;
 mod clock;
 pub mod connect;
 mod container;
-mod context;
-mod dial;
-mod enclosure;
+mod docker_context;
 mod endpoint;
+mod entry_wrapper;
 mod error;
 mod exec;
 mod facts;
 mod guard;
+mod handshake;
 mod image;
 mod inventory;
+mod keepalive;
 pub mod labels;
-mod leash;
 mod lines;
-mod remedy;
+mod request;
 mod spec;
+mod stdio;
 mod tunnel;
-mod vigil;
 mod volume;
 
 use std::sync::Arc;
@@ -37,25 +37,25 @@ use std::time::Duration;
 use bollard::Docker;
 
 pub use archive::{Download, PathKind, PathStat};
-use ask::{request, request_within};
+pub use cli_hint::EngineAddress;
 pub use connect::EndpointInputs;
 pub use container::{Container, Exit};
-pub use enclosure::EntryWrapper;
 pub use endpoint::Endpoint;
+pub use entry_wrapper::EntryWrapper;
 pub use error::EngineError;
 pub use facts::EngineFacts;
 pub use guard::ContainerGuard;
 pub use image::ImageInfo;
 pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
-pub use leash::{Attached, AttachedInput, AttachedOutput, OutputChunk};
 pub use lines::Lines;
-pub use remedy::EngineAddress;
+use request::{request, request_within};
 pub use spec::{Bind, ContainerSpec, Input, Lifetime, Network};
+pub use stdio::{Attached, AttachedInput, AttachedOutput, OutputChunk};
 use tunnel::Tunnel;
 pub use volume::VolumeInfo;
 
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// For the first call, with which an engine shows that it is one: it asks its own helpers for their versions then,
 /// which took 15 s where six builds at once gave it their images to load.
@@ -74,13 +74,13 @@ pub struct Engine {
 impl Engine {
     /// Connects, agrees on an API version and learns what the engine is.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
-        dial::handshake(endpoint).await?;
-        let (docker, tunnel) = Box::pin(dial::client(endpoint)).await?;
-        let (version, api) = Box::pin(dial::version(&docker, endpoint))
+        handshake::handshake(endpoint).await?;
+        let (docker, tunnel) = Box::pin(handshake::client(endpoint)).await?;
+        let (version, api) = Box::pin(handshake::version(&docker, endpoint))
             .await
             .map_err(|error| {
                 let said = tunnel.as_ref().map(|tunnel| tunnel.said(""));
-                dial::by_ssh(endpoint, error, said)
+                handshake::by_ssh(endpoint, error, said)
             })?;
         let agreed = Box::pin(docker.negotiate_version());
         let docker = request_within(FIRST_ANSWER, "agree on an API version", agreed).await?;

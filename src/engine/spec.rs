@@ -249,7 +249,7 @@ mod tests {
             Role::Registrar,
             &run,
             "image",
-            vec!["/keeper".into(), "-x".into()],
+            vec!["/binfmt-agent".into(), "-x".into()],
         )
     }
 
@@ -264,7 +264,7 @@ mod tests {
             Some(vec!["no-new-privileges".to_owned()])
         );
         assert_eq!(host.privileged, Some(false));
-        assert_eq!(body.entrypoint, Some(vec!["/keeper".to_owned()]));
+        assert_eq!(body.entrypoint, Some(vec!["/binfmt-agent".to_owned()]));
         assert_eq!(body.cmd, Some(vec!["-x".to_owned()]));
     }
 

@@ -20,7 +20,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::engine::connect::ConnectError;
 use crate::engine::endpoint::{Endpoint, SshTarget};
 use crate::plain_file;
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// Becomes `ssh` with the signals ignored that a terminal sends to everybody: what must be undone there
 /// after Ctrl-C goes through it.

@@ -6,10 +6,10 @@ use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use crate::engine::Engine;
-use crate::engine::ask::request;
 use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
+use crate::engine::request::request;
 
 /// A volume of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,9 @@ impl Engine {
             ..VolumeCreateRequest::default()
         };
         let create = self.docker.create_volume(options);
-        request(format!("create volume {name}"), create).await.map(drop)
+        request(format!("create volume {name}"), create)
+            .await
+            .map(drop)
     }
 
     /// Our volumes.

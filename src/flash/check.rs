@@ -8,7 +8,7 @@ use super::pieces::Piece;
 use super::source::Source;
 use crate::blockmap::{BlockMap, Builder, Checker, Mismatch};
 use crate::failure::Failure;
-use crate::image::checksum::{Expected, ChecksumTarget};
+use crate::image::checksum::{ChecksumTarget, Expected};
 
 /// What pieces are compared with.
 enum Against {
@@ -26,7 +26,10 @@ pub(super) fn check(
         Some(map) => Against::Map(Checker::new(map.clone())),
         None => Against::Nothing(Builder::new()),
     };
-    let raw = source.expected.as_ref().filter(|e| e.of == ChecksumTarget::Raw);
+    let raw = source
+        .expected
+        .as_ref()
+        .filter(|e| e.of == ChecksumTarget::Raw);
     let mut raw: Option<(&Expected, Sha256)> = raw.map(|e| (e, Sha256::new()));
     for piece in read {
         let piece = piece?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::tree::{SysRoot, block};
+use super::sys_root::{SysRoot, block};
 
 /// Sizes in sysfs are in these units, whatever the disk's own blocks are.
 const SECTOR: u64 = 512;

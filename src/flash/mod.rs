@@ -7,21 +7,21 @@
 //! what the card holds then. Refuses: partitions, mappings, arrays; to change anything before the user
 //! agreed. Uses image (decompression, what is on a disk) and blockmap.
 
-mod beside;
 mod buffer;
 mod check;
 mod contents;
 pub mod devices;
+pub mod disk_inventory;
 mod mounts;
 mod pieces;
 pub mod refusal;
 mod runs;
+mod sidecars;
 pub mod source;
 pub mod state;
-pub mod survey;
+mod sys_root;
 pub mod target;
 mod tools;
-mod tree;
 pub mod verify;
 pub mod write;
 
@@ -33,11 +33,11 @@ use std::time::Instant;
 use nix::errno::Errno;
 
 pub use devices::Disk;
+pub use disk_inventory::DiskInventory;
 pub use refusal::Allowed;
 pub use source::Source;
 pub use state::SharedWriteState;
-pub use survey::DiskInventory;
-pub use tree::SysRoot;
+pub use sys_root::SysRoot;
 
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
@@ -100,7 +100,10 @@ impl PreparedFlash {
     }
 
     /// Unmounts, writes, reads back, has the kernel read the partition table anew.
-    pub fn run(self, (cancel, events, state): (&Cancel, &Events, &SharedWriteState)) -> Result<(), Failure> {
+    pub fn run(
+        self,
+        (cancel, events, state): (&Cancel, &Events, &SharedWriteState),
+    ) -> Result<(), Failure> {
         let mut points: Vec<_> = self.disk.mounted().collect();
         // What is mounted below another goes first.
         points.sort_by_key(|point| Reverse(point.components().count()));
@@ -131,7 +134,9 @@ impl PreparedFlash {
         // udev does the same as soon as we close the disk, and one of the two may find it busy. A loop
         // device shows partitions only when it was made to.
         let now = devices::disk(&SysRoot::here(), self.disk.name.clone());
-        if self.disk.kind == devices::DiskKind::Disk && !contents::table_is_seen(&now, device, cancel) {
+        if self.disk.kind == devices::DiskKind::Disk
+            && !contents::table_is_seen(&now, device, cancel)
+        {
             let text = "the kernel did not read the card's new partition table";
             events.warn(format!(
                 "{text} ({failure}): take it out and put it in again"

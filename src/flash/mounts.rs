@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tree::SysRoot;
+use super::sys_root::SysRoot;
 
 /// How deep overlays may lie on each other; the kernel allows two.
 const DEEPEST: u32 = 8;
@@ -65,7 +65,12 @@ impl Mounts {
         self.backing_devices_to_depth(mount, tree, DEEPEST)
     }
 
-    fn backing_devices_to_depth(&self, mount: &Mount, tree: &SysRoot, depth: u32) -> BackingDevices {
+    fn backing_devices_to_depth(
+        &self,
+        mount: &Mount,
+        tree: &SysRoot,
+        depth: u32,
+    ) -> BackingDevices {
         let mut found = BackingDevices::default();
         if let Some(name) = tree.numbered(&mount.number) {
             found.names.push(name);

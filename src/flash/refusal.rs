@@ -5,10 +5,10 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use super::devices::{Disk, DiskKind};
-use super::survey::{DeviceLookup, DiskInventory};
-use super::tree::SysRoot;
-use crate::amount::human_bytes;
+use super::disk_inventory::{DeviceLookup, DiskInventory};
+use super::sys_root::SysRoot;
 use crate::failure::{Failure, OrFail as _};
+use crate::human_bytes::human_bytes;
 
 /// What the user allowed.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 
-use super::beside::{Sidecars, ImageInfo};
+use super::sidecars::{ImageInfo, Sidecars};
 use crate::blockmap::BlockMap;
 use crate::cancel::Cancel;
 use crate::event::{Event, Events, Phase};
 use crate::failure::{Failure, OrFail as _};
-use crate::image::checksum::{Expected, ChecksumTarget};
+use crate::image::checksum::{ChecksumTarget, Expected};
 use crate::image::{Compression, compression, decoder};
 use crate::plain_file;
 
@@ -92,7 +92,11 @@ impl Source {
     /// Compares the file with the hash beside it, before anything is written. A hash of what is inside
     /// of a compressed file is compared while that is written.
     pub fn check(&self, (cancel, events): (&Cancel, &Events)) -> Result<(), Failure> {
-        let Some(expected) = self.expected.as_ref().filter(|e| e.of == ChecksumTarget::File) else {
+        let Some(expected) = self
+            .expected
+            .as_ref()
+            .filter(|e| e.of == ChecksumTarget::File)
+        else {
             return Ok(());
         };
         let started = Instant::now();

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::buffer::{ALIGN, BUFFER, BUFFERS, Buffer};
-use super::state::{WriteState, SharedWriteState};
+use super::state::{SharedWriteState, WriteState};
 use super::target::Target;
 use super::write::{Written, trouble};
 use crate::blockmap::{BlockMap, Checker, Mismatch};

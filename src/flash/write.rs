@@ -17,7 +17,7 @@ use super::check::check;
 use super::pieces::{Piece, Pieces};
 use super::runs::runs;
 use super::source::Source;
-use super::state::{WriteState, SharedWriteState};
+use super::state::{SharedWriteState, WriteState};
 use super::target::Target;
 use crate::blockmap::BlockMap;
 use crate::cancel::Cancel;

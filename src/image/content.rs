@@ -69,7 +69,11 @@ pub struct OpenedImage {
 }
 
 /// Opens the image at `path`; blocks for as long as it takes to read a large file.
-pub fn open(path: &Path, how: &OpenOptions, watch: (&Cancel, &Events)) -> Result<OpenedImage, Error> {
+pub fn open(
+    path: &Path,
+    how: &OpenOptions,
+    watch: (&Cancel, &Events),
+) -> Result<OpenedImage, Error> {
     let (file, size) = file(path)?;
     if size == 0 {
         return Err(Error::refused("the file is empty"));

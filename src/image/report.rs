@@ -13,7 +13,7 @@ use super::disk::Section;
 use super::error::Error;
 use super::files::{FileSystem, Summary};
 use super::manifest::{self, Manifest};
-use super::table::{self, TableKind, Partition, Table};
+use super::table::{self, Partition, Table, TableKind};
 
 /// The version of the report's shape.
 pub const VERSION: u32 = 1;

@@ -8,32 +8,32 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::attend::run_interactive;
-use super::bundle::ConfigDir;
+use super::build_log::BuildLog;
 use super::check::{self, CheckResult};
+use super::cli_module::CliModule;
 use super::command::{BuildRequest, StorePaths};
+use super::config_dir::ConfigDir;
 use super::diagnosis::{ExitContext, Findings, diagnose};
 use super::follow::{Followed, follow};
 use super::forecast::{Collector, Forecast};
+use super::heartbeat::Heartbeat;
+pub use super::heartbeat::PauseHandle;
 pub use super::image::BuilderImage;
-use super::journal::BuildLog;
+use super::interactive::run_interactive;
 use super::nixpkgs::NixpkgsIn;
-use super::overlay::CliModule;
-pub use super::pulse::PauseHandle;
-use super::pulse::Heartbeat;
-use super::session::ShellSession;
+use super::shell_session::ShellSession;
 use super::source::Configuration;
 use super::store_path::result;
 use super::upload;
 use crate::cancel::Cancel;
 use crate::engine::labels::labels;
 use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, EntryWrapper, Engine, Input, Network, Role,
+    Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Network, Role,
     RunId,
 };
 use crate::event::{Event, Events};
 use crate::failure::{Class, Failure};
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// Every emulated process counts twice; a parallel build of something large needs thousands.
 const PIDS: i64 = 16_384;

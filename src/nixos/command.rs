@@ -3,7 +3,7 @@
 //! Pure. Nothing in it ever passes through a shell.
 
 use super::nix_conf::NixSettings;
-use super::session::ShellSession;
+use super::shell_session::ShellSession;
 use super::{check, layout};
 use crate::failure::Failure;
 use crate::nix_string::nix_string;
@@ -174,7 +174,10 @@ impl BuildRequest {
     }
 
     /// The environment on top of the container image's own.
-    pub(super) fn environment(&self, places: &StorePaths) -> Result<Vec<(String, String)>, Failure> {
+    pub(super) fn environment(
+        &self,
+        places: &StorePaths,
+    ) -> Result<Vec<(String, String)>, Failure> {
         let build_dir = layout::build_dir(&places.run);
         let mut environment = vec![
             ("NIX_PATH", self.nix_path(places)),

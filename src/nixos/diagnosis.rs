@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-pub use super::journal::{FailedBuild, Findings};
-use super::mistake::{EvalError, hint_for};
-use super::symptom::{KnownError, symptoms};
+pub use super::build_log::{FailedBuild, Findings};
+use super::eval_error::{EvalError, hint_for};
+use super::known_error::{KnownError, symptoms};
 use super::wording::{around, sentence};
 use crate::failure::{Class, Failure};
 
@@ -274,7 +274,7 @@ fn refused(findings: &Findings) -> Failure {
 /// The builder's leash was silent for so long that it ended by itself, and said so.
 fn unheard(findings: &Findings) -> Option<Failure> {
     let mut said = findings.others.iter().rev();
-    let why = said.find_map(|line| line.strip_prefix("sdbuild: leash: "))?;
+    let why = said.find_map(|line| line.strip_prefix("sdbuild: watchdog: "))?;
     let text = format!("the builder ended by itself, since nobody waited for it: {why}");
     Some(Failure::environment(text).hint(
         "sdbuild or the way to the engine was stopped for that long; run it again, and it goes on with what was \
@@ -334,7 +334,7 @@ fn tail(ending: &ExitContext<'_>, findings: &Findings) -> Vec<String> {
         (_, Some(complaint)) => around(ending, complaint),
         _ => findings.others.iter().cloned().collect(),
     };
-    let skip = lines.len().saturating_sub(super::journal::TAIL);
+    let skip = lines.len().saturating_sub(super::build_log::TAIL);
     lines.into_iter().skip(skip).collect()
 }
 

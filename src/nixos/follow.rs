@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::giants::ExpensiveBuilds;
-use super::journal::BuildLog;
+use super::build_log::BuildLog;
+use super::expensive_builds::ExpensiveBuilds;
 use super::log::Log;
 use super::text::clean;
 use super::warning::Warnings;
-use crate::engine::{AttachedOutput, OutputChunk, Container, Exit, Lines};
+use crate::engine::{AttachedOutput, Container, Exit, Lines, OutputChunk};
 use crate::event::{Event, Events};
 use crate::failure::Failure;
 

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::store_path::is_derivation;
-use crate::amount::human_bytes;
 use crate::event::{Event, Events, NixEvent};
 use crate::failure::{Class, Failure};
+use crate::human_bytes::human_bytes;
 
 /// What Nix would do for a derivation, by what is in the store and in the binary caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,11 @@ impl Forecast {
         let (paths, download, unpacked) = self.fetch;
         let fetch = match paths {
             0 => "nothing".to_owned(),
-            1 => format!("1 path, {} ({} unpacked)", human_bytes(download), human_bytes(unpacked)),
+            1 => format!(
+                "1 path, {} ({} unpacked)",
+                human_bytes(download),
+                human_bytes(unpacked)
+            ),
             n => format!(
                 "{n} paths, {} ({} unpacked)",
                 human_bytes(download),

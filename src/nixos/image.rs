@@ -1,6 +1,6 @@
 //! The container image that Nix runs in, and as whom it runs there.
 
-use super::pack::Owner;
+use super::tar_writer::Owner;
 use crate::engine::ImageInfo;
 use crate::event::Events;
 

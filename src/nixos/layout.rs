@@ -11,7 +11,7 @@ pub(super) const FACTS: &str = "/build/sdbuild/facts.nix";
 /// The program that runs as PID 1.
 pub(super) const ENTRY: &str = "/build/sdbuild/entry";
 /// The program that holds a shell.
-pub(super) const LEASH: &str = "/build/sdbuild/leash";
+pub(super) const WATCHDOG: &str = "/build/sdbuild/watchdog";
 /// What the entry reads when native glue is wanted.
 pub(super) const GLUE: &str = "/build/sdbuild/glue";
 /// The expression that evaluates with native glue.

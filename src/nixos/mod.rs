@@ -5,33 +5,33 @@
 //! whose it is (the configuration, the build, this machine). Refuses: to read the environment, to
 //! download anything itself, to give the builder a host path or a capability.
 
-mod attend;
+mod build_log;
 pub mod builder;
-mod bundle;
 pub mod check;
+pub mod cli_module;
 pub mod command;
+mod config_dir;
 pub mod diagnosis;
+mod eval_error;
+mod expensive_builds;
 mod follow;
 pub mod forecast;
-mod giants;
-mod ignoring;
+mod heartbeat;
+mod ignore_rules;
 mod image;
-mod journal;
+mod interactive;
+pub mod known_error;
 mod layout;
 pub mod lock;
 pub mod log;
-mod mistake;
 pub mod nix_conf;
 pub mod nixpkgs;
-pub mod overlay;
-mod pack;
-mod pulse;
-pub mod session;
+mod nixpkgs_tree;
+pub mod shell_session;
 pub mod source;
 mod store_path;
-pub mod symptom;
+mod tar_writer;
 mod text;
-mod tree;
 mod upload;
 mod warning;
 mod wording;

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::pack::TarWriter;
-use super::tree::{self, TreeDigest};
+use super::nixpkgs_tree::{self, TreeDigest};
+use super::tar_writer::TarWriter;
 use crate::cancel::Cancel;
 use crate::failure::{Failure, OrFail};
 
@@ -102,7 +102,7 @@ impl NixpkgsIn {
         let shown = root.display();
         check_dir(root)?;
         let (dir, token) = (root.to_path_buf(), cancel.clone());
-        let work = tokio::task::spawn_blocking(move || tree::read_tree(&dir, &token, None));
+        let work = tokio::task::spawn_blocking(move || nixpkgs_tree::read_tree(&dir, &token, None));
         let measured = cancel.race(work).await?.or_internal("read nixpkgs")?;
         let measured = measured.or_usage(format!("read nixpkgs in {shown}"))?;
         Ok(Self::Tree {
@@ -151,7 +151,7 @@ impl NixpkgsIn {
         match self {
             Self::Tree { root, digest, .. } => {
                 packer.open_directory(&place)?;
-                let measured = tree::read_tree(root, cancel, Some((packer, &place)))?;
+                let measured = nixpkgs_tree::read_tree(root, cancel, Some((packer, &place)))?;
                 unchanged(&measured.digest, digest)
             }
             Self::Archive { file, size, .. } => {
@@ -172,7 +172,7 @@ fn unchanged(packed: &TreeDigest, promised: &TreeDigest) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pack::Owner;
+    use super::super::tar_writer::Owner;
     use super::*;
 
     #[test]

@@ -16,8 +16,8 @@ use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Failure, OrFail};
 
-pub use super::bundle::ConfigDir;
-pub use super::pack::Owner;
+pub use super::config_dir::ConfigDir;
+pub use super::tar_writer::Owner;
 
 /// A configuration file that exists, in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

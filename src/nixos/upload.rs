@@ -3,11 +3,11 @@
 
 use std::io::{self, Write};
 
-use super::builder::{Builder, BuildJob};
+use super::builder::{BuildJob, Builder};
 use super::check;
 use super::command;
 use super::layout;
-use super::pack::{Owner, TarWriter};
+use super::tar_writer::{Owner, TarWriter};
 use crate::cancel::Cancel;
 use crate::engine::{Container, PathKind};
 use crate::event::{Events, Phase};
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 /// The program that runs as PID 1.
 const ENTRY: &str = include_str!("../../containers/builder/entry");
 /// What holds a shell.
-const LEASH: &str = include_str!("../../containers/builder/leash");
+const WATCHDOG: &str = include_str!("../../containers/builder/watchdog");
 /// What it reads when native glue is wanted.
 const GLUE: &str = include_str!("../../containers/builder/glue");
 /// The expression that evaluates with native glue, by file name.
@@ -44,7 +44,7 @@ pub(super) async fn configuration(
             packer.directory(dir)?;
         }
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
-        packer.bytes(relative(layout::LEASH), LEASH.as_bytes())?;
+        packer.bytes(relative(layout::WATCHDOG), WATCHDOG.as_bytes())?;
         packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
         packer.bytes(relative(layout::OVERLAY), overlay.as_bytes())?;
         packer.bytes(relative(layout::FACTS), check::EXPRESSION.as_bytes())?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::symptom::{KnownError, symptoms};
+use super::known_error::{KnownError, symptoms};
 use super::text::cut;
 use crate::event::NixEvent;
 

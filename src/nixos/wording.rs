@@ -1,8 +1,8 @@
 //! Nix's errors in our messages: one sentence, the user's own places, the reason without its trace.
 
 use super::diagnosis::ExitContext;
+use super::eval_error::EvalError;
 use super::log::NixError;
-use super::mistake::EvalError;
 
 /// The longest message that is made of Nix's words; the log has the rest.
 const LONGEST: usize = 600;

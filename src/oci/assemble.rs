@@ -12,10 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::checked::HashingReader;
 use super::definition::Definition;
-use super::extra::ExtraFileContent;
-use super::layer::{Blob, Hashing, LayerError, Node, LayerTree, NodeKind};
+use super::extra_file::ExtraFileContent;
+use super::hashing_reader::HashingReader;
+use super::layer::{Blob, Hashing, LayerError, LayerTree, Node, NodeKind};
 use super::unpack::{Selection, unpack};
 use crate::artifact::cache::CacheError;
 use crate::artifact::{Cache, Pin, Sha256Hash};

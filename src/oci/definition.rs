@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::extra::ExtraFile;
+use super::extra_file::ExtraFile;
 use crate::artifact::{Lock, Sha256Hash};
 use crate::engine::Role;
 use crate::engine::labels::{DEFINITION, ROLE};
@@ -98,7 +98,7 @@ impl Definition {
             Architecture::Arm64 => include_str!("../../containers/registrar/arm64.lock.json"),
         };
         let extras = vec![
-            ExtraFile::file("sdbuild/keeper", 0o755, KEEPER),
+            ExtraFile::file("sdbuild/binfmt-agent", 0o755, AGENT),
             ExtraFile::file("sdbuild/enter", 0o755, ENTER),
             ExtraFile::link("sdbuild/busybox", "/usr/bin/busybox"),
             ExtraFile::dir("binfmt_misc", 0o755, 0),
@@ -256,7 +256,7 @@ impl Definition {
 }
 
 /// Puts the handler into the kernel's table and takes it out again.
-const KEEPER: &str = include_str!("../../containers/registrar/keeper");
+const AGENT: &str = include_str!("../../containers/registrar/binfmt-agent");
 /// Gives a container a table of handlers of its own.
 const ENTER: &str = include_str!("../../containers/builder/enter");
 /// Runs QEMU on a leash.

@@ -6,22 +6,22 @@
 //! for one path, and an engine's image that bears our name but is not what we would make.
 
 mod assemble;
-mod checked;
 mod deb;
 mod definition;
-mod extra;
+mod extra_file;
+mod hashing_reader;
 mod images;
 mod layer;
-mod outlook;
+mod missing;
 mod unpack;
 
 pub use assemble::{AssembleError, ContainerImage};
 pub use deb::DebError;
 pub use definition::{Architecture, BUILD_USER, Defaults, Definition};
-pub use extra::{ExtraFile, ExtraFileContent};
+pub use extra_file::{ExtraFile, ExtraFileContent};
 pub use images::Images;
 pub use layer::LayerError;
-pub use outlook::MissingImages;
+pub use missing::MissingImages;
 
 #[cfg(test)]
 mod tests;

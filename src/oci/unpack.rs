@@ -100,7 +100,8 @@ impl Unpacker<'_> {
         };
         match self.nodes.insert(path.clone(), node) {
             Some(Node {
-                what: NodeKind::Dir, ..
+                what: NodeKind::Dir,
+                ..
             }) if is_dir => Ok(()),
             Some(_) => Err(LayerError::Twice(path)),
             None => Ok(()),

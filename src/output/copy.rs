@@ -6,12 +6,12 @@ use std::time::{Instant, SystemTime};
 
 use super::copy_out::{only_file, refuse};
 use super::encode::{Compression, suffix};
+use super::image_writer::{ImageShape, ImageWriter};
 use super::imager::{self, Imager};
 use super::manifest::{ImageSummary, Manifest, Provenance};
 use super::product::Product;
 use super::publish::{PendingFile, Publisher, is_free, undo_killed};
-use super::stages::{StageOutput, StageInput, run_stages};
-use super::store::{ImageShape, ImageWriter};
+use super::stages::{StageInput, StageOutput, run_stages};
 use super::target::Target;
 use super::wording::{cannot_write, failed, unnamed};
 use crate::cancel::Cancel;
@@ -276,7 +276,9 @@ impl Copy {
 /// Bytes that may come out of what the build compressed. A length that has been promised to zstd holds.
 fn limit(shape: ImageShape, packed: Format) -> u64 {
     match shape {
-        ImageShape::Packed(how, Some(size)) if how.format == Format::Zstd && packed != Format::None => {
+        ImageShape::Packed(how, Some(size))
+            if how.format == Format::Zstd && packed != Format::None =>
+        {
             size.min(LARGEST)
         }
         ImageShape::Packed(..) | ImageShape::Sparse | ImageShape::AsItCame => LARGEST,

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
 use super::bridge::{self, feed};
-use super::copy::{Copy, Image, LARGEST, CopyRequest};
+use super::copy::{Copy, CopyRequest, Image, LARGEST};
 use super::product::{self, LIST, LONGEST_LIST, Product};
 use crate::cancel::Cancel;
 use crate::engine::{Container, PathKind, PathStat};

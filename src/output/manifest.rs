@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-use super::ends::HeadTail;
+use super::head_tail::HeadTail;
 use super::stages::StageOutput;
 use crate::cancel::Cancel;
 use crate::event::{Phase, Timings};

@@ -131,7 +131,11 @@ impl Publisher<'_> {
         steps.sync(&title)
     }
 
-    fn set_aside(&self, sidecars: &[PendingFile], steps: &mut Transaction<'_>) -> Result<(), Unnamed> {
+    fn set_aside(
+        &self,
+        sidecars: &[PendingFile],
+        steps: &mut Transaction<'_>,
+    ) -> Result<(), Unnamed> {
         let names = sidecars.iter().map(|sidecar| &sidecar.name);
         let mut names = names.chain(&self.stale).filter(|_| self.force);
         names.try_for_each(|name| steps.set_aside(name))

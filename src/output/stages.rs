@@ -9,8 +9,8 @@ use std::thread::{self, ScopedJoinHandle};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::ends::HeadTail;
-use super::store::ImageWriter;
+use super::head_tail::HeadTail;
+use super::image_writer::ImageWriter;
 use crate::blockmap::{BlockMap, Builder};
 use crate::cancel::Cancel;
 use crate::image::Compression as Format;
@@ -76,7 +76,10 @@ pub(super) struct StageOutput {
 pub(super) type Pieces = Receiver<Bytes>;
 
 /// Sends `from` through all stages, to its end.
-pub(super) fn run_stages(from: impl Read, work: &StageInput<'_>) -> Result<StageOutput, StageError> {
+pub(super) fn run_stages(
+    from: impl Read,
+    work: &StageInput<'_>,
+) -> Result<StageOutput, StageError> {
     thread::scope(|scope| {
         let (mut raw, mut packed) = (Broadcast::default(), Broadcast::default());
         let (to_hash, to_map) = (raw.out(), raw.out());

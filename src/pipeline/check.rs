@@ -7,10 +7,10 @@ use crate::nixos::check::{Finding, findings, who_gets_in};
 use crate::nixos::command::Task;
 use crate::pipeline::Context;
 use crate::pipeline::Plan;
-use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::evaluation::evaluation;
 use crate::pipeline::plan::{Purpose, plan_for};
-use crate::pipeline::run::{with_cleanup, sweep};
+use crate::pipeline::run::{sweep, with_cleanup};
+use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::Scope;
 use crate::settings;
 
@@ -30,8 +30,8 @@ pub struct Checked {
 /// Evaluates the configuration in the builder, as a build would, and folds what it sets into findings.
 pub async fn check(settings: settings::Build, context: &Context) -> Result<Checked, Failure> {
     let plan = plan_for(Purpose::Check, settings, context).await?;
-    let steps = async |beacons: &RunLocks, scope: &mut Scope| {
-        Box::pin(look(&plan, context, (beacons, scope))).await
+    let steps = async |run_locks: &RunLocks, scope: &mut Scope| {
+        Box::pin(look(&plan, context, (run_locks, scope))).await
     };
     let (looked, leftovers) = Box::pin(with_cleanup(&plan, context, steps)).await?;
     let CheckResult { facts, failure } = looked;
@@ -47,10 +47,10 @@ pub async fn check(settings: settings::Build, context: &Context) -> Result<Check
 async fn look(
     plan: &Plan,
     context: &Context,
-    (beacons, scope): (&RunLocks, &mut Scope),
+    (run_locks, scope): (&RunLocks, &mut Scope),
 ) -> Result<CheckResult, Failure> {
     let Context { cancel, events } = context;
-    sweep(plan, context, (beacons, None)).await?;
+    sweep(plan, context, (run_locks, None)).await?;
     let evaluation = evaluation(plan, context, (Task::Check, scope));
     let prepared = Box::pin(evaluation).await?;
     let look = Box::pin(prepared.check(cancel, events));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::failure::{Failure, OrFail as _};
-use crate::nixos::overlay::CliModule;
+use crate::nixos::cli_module::CliModule;
 use crate::nixos::source::Configuration;
 use crate::pipeline::plan::Purpose;
 use crate::plain_file;

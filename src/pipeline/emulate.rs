@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::binfmt::{self, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions, HandlerKind};
+use crate::binfmt::{
+    self, HandlerKind, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions,
+};
 use crate::event::Phase;
 use crate::failure::{Class, Failure};
-use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::images::ContainerImages;
 use crate::pipeline::run::sweep;
+use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::{Context, Plan};
 
@@ -19,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 struct Run<'a> {
     plan: &'a Plan,
     context: &'a Context,
-    beacons: &'a RunLocks,
+    run_locks: &'a RunLocks,
     provided: &'a ContainerImages,
 }
 
@@ -28,16 +30,16 @@ struct Run<'a> {
 pub(super) async fn emulate(
     plan: &Plan,
     context: &Context,
-    (provided, (beacons, scope)): (&ContainerImages, (&RunLocks, &mut Scope)),
+    (provided, (run_locks, scope)): (&ContainerImages, (&RunLocks, &mut Scope)),
 ) -> Result<Emulation, Failure> {
     let Some(image) = &provided.registrar else {
-        sweep(plan, context, (beacons, None)).await?;
+        sweep(plan, context, (run_locks, None)).await?;
         return Ok(plan.base.emulation);
     };
     let run = Run {
         plan,
         context,
-        beacons,
+        run_locks,
         provided,
     };
     let work = run.first_that_works(image, scope);
@@ -95,7 +97,7 @@ impl Run<'_> {
         if emulation == Emulation::Register {
             scope.keep_lease(self.register(image).await?);
         } else {
-            sweep(self.plan, self.context, (self.beacons, None)).await?;
+            sweep(self.plan, self.context, (self.run_locks, None)).await?;
         }
         if emulation == Emulation::Private {
             if self.provided.builder.is_root() {
@@ -125,7 +127,7 @@ impl Run<'_> {
         let swept = sweep(
             self.plan,
             self.context,
-            (self.beacons, Some(&mut registrar)),
+            (self.run_locks, Some(&mut registrar)),
         );
         match swept.await {
             Ok(()) => registrar.hold(cancel).await,

@@ -2,7 +2,7 @@
 
 use crate::engine::EngineFacts;
 use crate::failure::Failure;
-use crate::pipeline::facts::version;
+use crate::pipeline::preflight::version;
 use crate::settings::{EmulationChoice, System};
 
 /// The first kernel whose user namespaces have tables of their own (its commit 21ca59b365c0).
@@ -23,7 +23,11 @@ pub enum Emulation {
 
 impl Emulation {
     /// Chooses by the engine's machine, never by the client's: the handler lives in its kernel.
-    pub fn choose(choice: EmulationChoice, system: System, engine: &EngineFacts) -> Result<Self, Failure> {
+    pub fn choose(
+        choice: EmulationChoice,
+        system: System,
+        engine: &EngineFacts,
+    ) -> Result<Self, Failure> {
         let native = engine.architecture == system.architecture();
         let emulable = system == System::Aarch64Linux && engine.architecture == "x86_64";
         match choice {
@@ -35,7 +39,9 @@ impl Emulation {
             ))
             .hint("leave --emulation away, or point DOCKER_HOST at a native engine")),
             EmulationChoice::Host => Ok(Self::Host),
-            EmulationChoice::Auto | EmulationChoice::Register | EmulationChoice::Private if !emulable => {
+            EmulationChoice::Auto | EmulationChoice::Register | EmulationChoice::Private
+                if !emulable =>
+            {
                 Err(Failure::environment(format!(
                     "sdbuild cannot emulate {system} on the engine's machine, which is {}",
                     engine.architecture
@@ -87,12 +93,13 @@ impl Emulation {
                 .hint(other)
                 .hint("or leave --emulation away, and sdbuild looks for another way"),
             // The handler that may be there is tried then, and what is told in the end is that none works.
-            EmulationChoice::Auto | EmulationChoice::Register | EmulationChoice::Host | EmulationChoice::None => {
-                Failure::environment(text)
-                    .try_next_mode()
-                    .hint(other)
-                    .hint("or let root register a qemu-aarch64 handler on the engine's machine")
-            }
+            EmulationChoice::Auto
+            | EmulationChoice::Register
+            | EmulationChoice::Host
+            | EmulationChoice::None => Failure::environment(text)
+                .try_next_mode()
+                .hint(other)
+                .hint("or let root register a qemu-aarch64 handler on the engine's machine"),
         }
     }
 
@@ -217,14 +224,22 @@ mod tests {
 
     #[test]
     fn rootless_engines_and_those_that_cannot_register_get_private_emulation() {
-        let (auto, private, pi) = (EmulationChoice::Auto, EmulationChoice::Private, System::Aarch64Linux);
+        let (auto, private, pi) = (
+            EmulationChoice::Auto,
+            EmulationChoice::Private,
+            System::Aarch64Linux,
+        );
         let (rootful, rootless) = (engine("x86_64", false), engine("x86_64", true));
         let chosen = |choice, engine| Emulation::choose(choice, pi, engine).unwrap();
         assert_eq!(chosen(auto, &rootless), Emulation::Private);
         assert_eq!(chosen(private, &rootful), Emulation::Private);
         let other = |choice, engine| Emulation::Register.otherwise(choice, engine);
         assert_eq!(other(auto, &rootful), Some(Emulation::Private));
-        assert_eq!(other(EmulationChoice::Register, &rootful), None, "as asked for");
+        assert_eq!(
+            other(EmulationChoice::Register, &rootful),
+            None,
+            "as asked for"
+        );
 
         let old = |engine: &EngineFacts| EngineFacts {
             kernel: "6.6.12-arch1".into(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::engine::{Endpoint, Engine, RunId};
 use crate::failure::Failure;
 use crate::oci::Definition;
-use crate::pipeline::beacon::{RunLock, RunLocks};
+use crate::pipeline::run_lock::{RunLock, RunLocks};
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, connection, images};
 use crate::settings::Common;
@@ -19,7 +19,7 @@ pub struct QemuEngine {
     pub run: RunId,
     /// Reference of the container image, which the engine holds.
     pub image: String,
-    beacon: Option<RunLock>,
+    run_lock: Option<RunLock>,
 }
 
 impl QemuEngine {
@@ -36,17 +36,17 @@ impl QemuEngine {
         }
         let run = RunId::random()
             .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
-        let beacons = RunLocks::new(&settings.state_dir, engine.endpoint());
-        let beacon = beacons.acquire(&run)?;
+        let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
+        let run_lock = run_locks.acquire(&run)?;
         let mut emulator = Self {
             engine,
             run,
             image: String::new(),
-            beacon: Some(beacon),
+            run_lock: Some(run_lock),
         };
         let sweep = Sweep {
             engine: &emulator.engine,
-            beacons: &beacons,
+            run_locks: &run_locks,
             own: &emulator.run,
         };
         // One that was killed while it copied left an image, as large as it is unpacked.
@@ -69,21 +69,21 @@ impl QemuEngine {
         (self.engine.is_on_this_kernel() && dir.is_absolute()).then_some(dir)
     }
 
-    /// Takes note of how the boot ended: what it could not remove is known by its beacon as a dead run's.
+    /// Takes note of how the boot ended: what it could not remove is known by its run lock as a dead run's.
     pub fn booted(mut self, outcome: &Result<(), Failure>) {
         if outcome
             .as_ref()
             .is_err_and(|failure| !failure.teardown.is_empty())
         {
-            self.beacon = None;
+            self.run_lock = None;
         }
     }
 }
 
 impl Drop for QemuEngine {
     fn drop(&mut self) {
-        if let Some(beacon) = self.beacon.take() {
-            beacon.release();
+        if let Some(run_lock) = self.run_lock.take() {
+            run_lock.release();
         }
     }
 }

@@ -4,9 +4,9 @@ use crate::event::Phase;
 use crate::failure::{Failure, Leftover};
 use crate::nixos::command::Task;
 use crate::nixos::forecast::Forecast;
-use crate::pipeline::beacon::RunLocks;
 use crate::pipeline::evaluation::evaluation;
 use crate::pipeline::run::with_cleanup;
+use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::{Context, Plan};
 

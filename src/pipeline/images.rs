@@ -4,13 +4,13 @@ use futures_util::future::join_all;
 
 use crate::artifact::{Cache, Fetcher, Network};
 use crate::binfmt::RegistrarImage;
-use crate::engine::{Engine, EngineFacts, ImageInfo, EngineAddress};
+use crate::engine::{Engine, EngineAddress, EngineFacts, ImageInfo};
 use crate::event::{Events, Phase};
 use crate::failure::{Failure, OrFail as _};
 use crate::nixos::builder::BuilderImage;
 use crate::oci::{Architecture, Definition, Images};
 use crate::pipeline::emulation::Emulation;
-use crate::pipeline::origin::Containers;
+use crate::pipeline::provenance::Containers;
 use crate::pipeline::{Context, Plan};
 use crate::settings::{self, Common, EmulationChoice};
 use crate::shell_word::quoted;

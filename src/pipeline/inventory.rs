@@ -9,11 +9,11 @@ use crate::artifact::Cache;
 use crate::engine::labels::ROLE;
 use crate::engine::{ContainerGuard, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo};
 use crate::failure::{Failure, OrFail as _};
-use crate::pipeline::beacon::RunLocks;
+use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::sweep::{StaleObjects, Sweep};
-use crate::pipeline::{Context, connection, logs, table};
+use crate::pipeline::{Context, binfmt_table, connection, logs};
 use crate::settings::Common;
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// A store of some hundred thousand files is counted in half a minute; what takes longer stays uncounted.
 const COUNTING: Duration = Duration::from_secs(120);
@@ -34,7 +34,7 @@ pub struct Item {
 pub struct Inventory {
     pub(super) engine: Engine,
     pub(super) run: RunId,
-    pub(super) beacons: RunLocks,
+    pub(super) run_locks: RunLocks,
     pub(super) found: StaleObjects,
     pub(super) volumes: Vec<(VolumeInfo, Option<u64>)>,
     pub(super) images: Vec<ImageInfo>,
@@ -51,12 +51,13 @@ impl Inventory {
         let engine = connection::connect(settings, cancel).await?;
         let run = RunId::random()
             .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
-        let beacons = RunLocks::new(&settings.state_dir, engine.endpoint());
+        let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
         let images = cancel.race(engine.our_images()).await??;
-        let entries = table::entries(&engine, (&run, registrar_image(&images)), context).await?;
+        let entries =
+            binfmt_table::entries(&engine, (&run, registrar_image(&images)), context).await?;
         let sweep = Sweep {
             engine: &engine,
-            beacons: &beacons,
+            run_locks: &run_locks,
             own: &run,
         };
         let found = sweep.find(entries.unwrap_or_default());
@@ -72,7 +73,7 @@ impl Inventory {
             logs_size,
             engine,
             run,
-            beacons,
+            run_locks,
             found,
             volumes,
             images,

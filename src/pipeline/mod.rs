@@ -4,7 +4,7 @@
 //! before it exists and released in reverse order, whatever happened; the first error wins and what
 //! could not be removed rides along. Has no words for people and reads no environment.
 
-mod beacon;
+mod binfmt_table;
 mod check;
 mod configuration;
 mod connection;
@@ -15,24 +15,24 @@ mod emulate;
 mod emulation;
 mod emulator;
 mod evaluation;
-mod facts;
 mod forecast;
 mod images;
 mod inputs;
 mod inventory;
+mod job_control;
 mod listing;
 mod logs;
-mod origin;
 mod plan;
+mod preflight;
+mod provenance;
 mod removal;
 mod resources;
 mod run;
+mod run_lock;
 mod scope;
 pub mod shell;
 mod status;
-mod suspend;
 mod sweep;
-mod table;
 
 pub use check::{Checked, check};
 pub use context::Context;
@@ -43,4 +43,4 @@ pub use inventory::{Inventory, Item};
 pub use listing::listing;
 pub use plan::{EnginePlan, Plan, plan};
 pub use run::{BuildOutcome, run};
-pub use status::{Container, EngineState, Handler, RunState, Run, Status, SizedObject};
+pub use status::{Container, EngineState, Handler, Run, RunState, SizedObject, Status};

@@ -5,15 +5,15 @@ use crate::artifact::Cache;
 use crate::engine::{Engine, RunId};
 use crate::event::Phase;
 use crate::failure::{Failure, OrFail as _};
+use crate::nixos::cli_module::CliModule;
 use crate::nixos::lock::{self, Locked, Wanted};
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::nixos::overlay::CliModule;
 use crate::nixos::source::Configuration;
 use crate::oci::{Architecture, Definition, MissingImages};
 use crate::output;
 use crate::pipeline::emulation::Emulation;
-use crate::pipeline::facts::{Preflight, all};
 use crate::pipeline::images::suits;
+use crate::pipeline::preflight::{Preflight, all};
 use crate::pipeline::resources::Resources;
 use crate::pipeline::{Context, configuration, connection};
 use crate::settings::{self, Common};
@@ -86,7 +86,11 @@ pub(super) async fn plan_for(
     context.phase(Phase::Preflight, work).await
 }
 
-async fn check(aim: Purpose, settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
+async fn check(
+    aim: Purpose,
+    settings: settings::Build,
+    context: &Context,
+) -> Result<Plan, Failure> {
     let mut found = Preflight::default();
     let configuration = found.keep(configuration::open(&settings, aim));
     let overlay = found.keep(configuration::overlay(&settings));
@@ -147,7 +151,11 @@ fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Loc
     Ok(locked.into_iter().find(|locked| locked.answers(&wanted)))
 }
 
-async fn base(aim: Purpose, settings: &settings::Build, context: &Context) -> Result<EnginePlan, Failure> {
+async fn base(
+    aim: Purpose,
+    settings: &settings::Build,
+    context: &Context,
+) -> Result<EnginePlan, Failure> {
     let Context { cancel, events } = context;
     let engine = connection::connect(&settings.common, cancel).await?;
     let (choice, system) = (settings.emulation, settings.system);

@@ -12,7 +12,7 @@ use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, images, logs};
 use crate::settings::Common;
 use crate::shell_word::quoted;
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -73,7 +73,7 @@ impl Inventory {
         };
         let sweep = Sweep {
             engine: &self.engine,
-            beacons: &self.beacons,
+            run_locks: &self.run_locks,
             own: &self.run,
         };
         let swept = context

@@ -12,23 +12,23 @@ use crate::engine::{ContainerGuard, Engine, Role};
 use crate::event::{Event, Events, Phase, Timings};
 use crate::failure::{Failure, Leftover, OrFail as _};
 use crate::image::Compression as Packed;
-use crate::nixos::builder::{Builder, BuilderImage, BuildResult, BuildJob, PreparedBuilder};
+use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
+use crate::nixos::cli_module::CliModule;
 use crate::nixos::command::{BuildRequest, Glue, IMAGE, Task};
 use crate::nixos::lock::Locked;
 use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::nixpkgs::NixpkgsIn;
-use crate::nixos::overlay::CliModule;
 use crate::nixos::source::ConfigDir;
 use crate::output::manifest::{self, Provenance};
-use crate::output::{self, Compression, Image, Imager, CopyRequest, OutputSettings};
-use crate::pipeline::beacon::RunLocks;
+use crate::output::{self, Compression, CopyRequest, Image, Imager, OutputSettings};
 use crate::pipeline::emulate::emulate;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, ContainerImages};
+use crate::pipeline::job_control::JobControl;
+use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::{Scope, gave_all_back, settle};
-use crate::pipeline::suspend::JobControl;
 use crate::pipeline::sweep::Sweep;
-use crate::pipeline::{Context, Plan, inputs, logs, origin};
+use crate::pipeline::{Context, Plan, inputs, logs, provenance};
 use crate::settings::{self, Compress, Format};
 
 /// A build that went well.
@@ -52,9 +52,13 @@ impl BuildOutcome {
 }
 
 /// Carries out `plan`. `timings` knows how long the phases took that `context` tells of.
-pub async fn run(plan: &Plan, context: &Context, timings: &Timings) -> Result<BuildOutcome, Failure> {
-    let steps = async |beacons: &RunLocks, scope: &mut Scope| {
-        Box::pin(steps(plan, context, (beacons, scope, timings))).await
+pub async fn run(
+    plan: &Plan,
+    context: &Context,
+    timings: &Timings,
+) -> Result<BuildOutcome, Failure> {
+    let steps = async |run_locks: &RunLocks, scope: &mut Scope| {
+        Box::pin(steps(plan, context, (run_locks, scope, timings))).await
     };
     let (image, leftovers) = Box::pin(with_cleanup(plan, context, steps)).await?;
     Ok(BuildOutcome { image, leftovers })
@@ -67,18 +71,21 @@ pub(super) async fn with_cleanup<T>(
     context: &Context,
     steps: impl AsyncFnOnce(&RunLocks, &mut Scope) -> Result<T, Failure>,
 ) -> Result<(T, Vec<Leftover>), Failure> {
-    let beacons = RunLocks::new(&plan.settings.common.state_dir, plan.base.engine.endpoint());
+    let run_locks = RunLocks::new(&plan.settings.common.state_dir, plan.base.engine.endpoint());
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
-    let beacon = beacons.acquire(&plan.run)?;
+    let run_lock = run_locks.acquire(&plan.run)?;
     let mut scope = Scope::default();
     let suspension = JobControl::listen(scope.leashes())?;
-    let steps = Box::pin(steps(&beacons, &mut scope));
+    let steps = Box::pin(steps(&run_locks, &mut scope));
     let (engine, cancel) = (&plan.base.engine, &context.cancel);
     let interrupted_in_silence = async {
         cancel.cancelled().await;
         engine_is_silent(engine).await;
     };
-    let steps = Box::pin(shorten_teardown_when(interrupted_in_silence, (steps, cancel)));
+    let steps = Box::pin(shorten_teardown_when(
+        interrupted_in_silence,
+        (steps, cancel),
+    ));
     let outcome = suspension.run_with_sigtstp(steps).await;
     let start = Instant::now();
     context.events.emit(Event::Started(Phase::Release));
@@ -86,7 +93,7 @@ pub(super) async fn with_cleanup<T>(
     let released = shorten_teardown_when(engine_is_silent(engine), (release, cancel)).await;
     let settled = settle(outcome, released);
     if gave_all_back(&settled) {
-        beacon.release();
+        run_lock.release();
         let done = Event::Finished(Phase::Release, start.elapsed());
         context.events.emit(done);
     }
@@ -120,19 +127,19 @@ async fn engine_is_silent(engine: &Engine) {
 async fn steps(
     plan: &Plan,
     context: &Context,
-    (beacons, scope, timings): (&RunLocks, &mut Scope, &Timings),
+    (run_locks, scope, timings): (&RunLocks, &mut Scope, &Timings),
 ) -> Result<Image, Failure> {
     let provided = images::provide(plan, context).await?;
     let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
     // Neither needs the other. Both are heard to their end: a registrar that has begun is not dropped.
     let (mode, job) = tokio::join!(
-        Box::pin(emulate(plan, context, (&provided, (beacons, scope)))),
+        Box::pin(emulate(plan, context, (&provided, (run_locks, scope)))),
         Box::pin(job(plan, context, (&provided, nixpkgs, Task::Build)))
     );
     // The one whose failure can tell of something that is left behind goes first.
     let mode = mode?;
     let (job, mut origin) = job?;
-    origin.emulation = origin::emulation(mode, &provided.containers);
+    origin.emulation = provenance::emulation(mode, &provided.containers);
     let built = Box::pin(build(plan, context, (&provided.builder, job, scope))).await?;
     origin.result = manifest::Built {
         store_path: built.out_path.clone(),
@@ -153,11 +160,11 @@ async fn steps(
 pub(super) async fn sweep(
     plan: &Plan,
     context: &Context,
-    (beacons, registrar): (&RunLocks, Option<&mut Registrar>),
+    (run_locks, registrar): (&RunLocks, Option<&mut Registrar>),
 ) -> Result<(), Failure> {
     let sweep = Sweep {
         engine: &plan.base.engine,
-        beacons,
+        run_locks,
         own: &plan.run,
     };
     sweep.clear(registrar, context).await
@@ -174,10 +181,10 @@ pub(super) async fn job(
     let debian_mirror = inputs::debian_mirror(plan, context, &provided.images).await?;
     let bundle = plan.configuration.collect(cancel, events).await?;
     let inputs = (
-        origin::nixpkgs(&nixpkgs, locked),
+        provenance::nixpkgs(&nixpkgs, locked),
         overlaid(digest(&bundle, context).await?, &plan.overlay),
     );
-    let origin = origin::origin(plan, &provided.containers, inputs);
+    let origin = provenance::origin(plan, &provided.containers, inputs);
     let job = BuildJob {
         configuration: plan.configuration.clone(),
         bundle,
@@ -318,7 +325,11 @@ fn output(settings: &settings::Build) -> OutputSettings {
     }
 }
 
-async fn copy_out(context: &Context, built: &BuildResult, order: &CopyRequest) -> Result<Image, Failure> {
+async fn copy_out(
+    context: &Context,
+    built: &BuildResult,
+    order: &CopyRequest,
+) -> Result<Image, Failure> {
     let Context { cancel, events } = context;
     let (container, out_path) = (&built.container, &built.out_path);
     let copy = output::copy_out(container, out_path, order, (cancel, events));

@@ -7,7 +7,7 @@ use crate::cancel::Cancel;
 use crate::engine::ContainerGuard;
 use crate::failure::{Failure, Leftover};
 use crate::nixos::builder;
-use crate::pipeline::suspend::Watchdogs;
+use crate::pipeline::job_control::Watchdogs;
 
 /// The guards of a run, released in reverse order, each step bounded in time, all of them even when
 /// one fails.
@@ -103,7 +103,7 @@ pub(super) fn settle<T>(
 }
 
 /// Whether nothing of the run is left, neither by its release nor by a step that failed and could not
-/// undo itself. Only then may the run be forgotten: what is left is known as a dead run's by its beacon.
+/// undo itself. Only then may the run be forgotten: what is left is known as a dead run's by its run_lock.
 pub(super) fn gave_all_back<T>(settled: &Result<(T, Vec<Leftover>), Failure>) -> bool {
     match settled {
         Ok((_, leftovers)) => leftovers.is_empty(),

@@ -7,17 +7,17 @@ use std::path::Path;
 use crate::event::Event;
 use crate::failure::{Class, Failure};
 use crate::nixos::command::Task;
-use crate::nixos::session::{Derivation, ShellSession};
-use crate::pipeline::beacon::RunLocks;
+use crate::nixos::shell_session::{Derivation, ShellSession};
 use crate::pipeline::emulate::emulate;
-use crate::pipeline::run::{with_cleanup, job, prepare};
+use crate::pipeline::run::{job, prepare, with_cleanup};
+use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::{Context, Plan, images, inputs, logs};
 
 /// Carries out `plan` up to its build, and `session` in place of that.
 pub async fn shell(plan: &Plan, session: ShellSession, context: &Context) -> Result<(), Failure> {
-    let work = async |beacons: &RunLocks, scope: &mut Scope| {
-        steps(plan, context, (beacons, scope, session)).await
+    let work = async |run_locks: &RunLocks, scope: &mut Scope| {
+        steps(plan, context, (run_locks, scope, session)).await
     };
     let (code, left) = Box::pin(with_cleanup(plan, context, work)).await?;
     let ended = match code {
@@ -34,7 +34,7 @@ pub async fn shell(plan: &Plan, session: ShellSession, context: &Context) -> Res
 async fn steps(
     plan: &Plan,
     context: &Context,
-    (beacons, scope, session): (&RunLocks, &mut Scope, ShellSession),
+    (run_locks, scope, session): (&RunLocks, &mut Scope, ShellSession),
 ) -> Result<i64, Failure> {
     let provided = images::provide(plan, context).await?;
     let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
@@ -44,7 +44,7 @@ async fn steps(
     for line in hello {
         context.events.notice(line);
     }
-    Box::pin(emulate(plan, context, (&provided, (beacons, scope)))).await?;
+    Box::pin(emulate(plan, context, (&provided, (run_locks, scope)))).await?;
     let prepared = Box::pin(prepare(plan, context, (&provided.builder, job, scope))).await?;
     context.events.emit(Event::TerminalGiven);
     Box::pin(prepared.attend(&context.cancel)).await

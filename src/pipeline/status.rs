@@ -12,13 +12,13 @@ use crate::artifact::Cache;
 use crate::binfmt::{Entry, Owner, classify};
 use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
 use crate::failure::{Class, Failure};
-use crate::pipeline::beacon::{RunLocks, KnownRun};
 use crate::pipeline::inventory::{registrar_image, sizes};
+use crate::pipeline::run_lock::{KnownRun, RunLocks};
 use crate::pipeline::sweep::{StaleObjects, Sweep};
-use crate::pipeline::{Context, connection, logs, table};
+use crate::pipeline::{Context, binfmt_table, connection, logs};
 use crate::settings::Common;
-use crate::waiting::timeout;
-pub use parts::{Container, EngineState, Handler, RunState, Run, SizedObject};
+use crate::timeout::timeout;
+pub use parts::{Container, EngineState, Handler, Run, RunState, SizedObject};
 use parts::{age, container, dir, handler, image, since, volume};
 
 /// Raised when a field goes or means something else.
@@ -78,7 +78,7 @@ impl Status {
         let cache = Cache::usage(&settings.cache_dir).ok();
         let seen = seen.unwrap_or_else(|| Seen {
             // Without an engine this machine's kernel is the best guess.
-            entries: Some(table::local()),
+            entries: Some(binfmt_table::local()),
             found: StaleObjects {
                 live,
                 ..StaleObjects::default()
@@ -119,7 +119,7 @@ async fn see(
     let mut seen = timeout(PATIENCE, lists).await.ok_or_else(silent)???;
     let registrar = registrar_image(&seen.images);
     if seen.entries.is_none() && registrar.is_some() {
-        seen.entries = table::entries(&engine, (&own, registrar), context).await?;
+        seen.entries = binfmt_table::entries(&engine, (&own, registrar), context).await?;
         let entries = seen.entries.clone().unwrap_or_default();
         seen.found = find(&engine, (settings, &own), entries).await?;
     }
@@ -129,7 +129,7 @@ async fn see(
 
 /// What is read without a container.
 async fn lists(engine: &Engine, settings: &Common, own: &RunId) -> Result<Seen, Failure> {
-    let entries = table::here(engine);
+    let entries = binfmt_table::here(engine);
     let found = find(engine, (settings, own), entries.clone().unwrap_or_default());
     Ok(Seen {
         found: found.await?,
@@ -146,10 +146,10 @@ pub(super) async fn find(
     (settings, own): (&Common, &RunId),
     entries: Vec<Entry>,
 ) -> Result<StaleObjects, Failure> {
-    let beacons = RunLocks::new(&settings.state_dir, engine.endpoint());
+    let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
     let sweep = Sweep {
         engine,
-        beacons: &beacons,
+        run_locks: &run_locks,
         own,
     };
     sweep.find(entries).await
@@ -180,7 +180,11 @@ fn runs(seen: &Seen, known: &[KnownRun]) -> Vec<Run> {
         let id = known.run.to_string();
         let run = Run {
             run: id.clone(),
-            life: if known.lives { RunState::Live } else { RunState::Dead },
+            life: if known.lives {
+                RunState::Live
+            } else {
+                RunState::Dead
+            },
             endpoint: Some(known.endpoint.clone()),
             age: known.began.map(since),
         };
@@ -208,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_known_by_its_beacon_its_containers_and_its_handler() {
+    fn a_run_is_known_by_its_run_lock_its_containers_and_its_handler() {
         let container = |run: &str, running| ContainerInfo {
             run: Some(run.into()),
             running,

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::engine::{ContainerInfo, Engine, Role, RunId};
 use crate::failure::{Failure, Leftover};
-use crate::pipeline::beacon::RunLocks;
-use crate::pipeline::{Context, table};
+use crate::pipeline::run_lock::RunLocks;
+use crate::pipeline::{Context, binfmt_table};
 
-/// A run without a beacon here has, for a moment, containers that it has not started yet.
+/// A run without a run lock here has, for a moment, containers that it has not started yet.
 const ABOUT_TO_START: Duration = Duration::from_secs(600);
 /// Such a run reads its image out of a builder that has ended, or copies one into an emulator that it has
 /// not started: gigabytes, over a network or a slow disk.
@@ -46,7 +46,7 @@ pub(super) struct Sweep<'a> {
     /// Whose containers.
     pub(super) engine: &'a Engine,
     /// The signs of life of this user's runs.
-    pub(super) beacons: &'a RunLocks,
+    pub(super) run_locks: &'a RunLocks,
     /// The run that asks; nothing of its own is found.
     pub(super) own: &'a RunId,
 }
@@ -55,10 +55,10 @@ impl Sweep<'_> {
     /// Looks for what dead runs left. `entries` are the kernel's, read before this: a run that
     /// registers in between has a running registrar in the list of containers.
     pub(super) async fn find(&self, entries: Vec<Entry>) -> Result<StaleObjects, Failure> {
-        let dead = self.beacons.dead();
+        let dead = self.run_locks.dead();
         let all = self.engine.our_containers().await?;
         let mut found = StaleObjects {
-            live: self.beacons.live(),
+            live: self.run_locks.live(),
             dead,
             ..StaleObjects::default()
         };
@@ -147,7 +147,7 @@ impl Sweep<'_> {
             }
         }
         if left.is_empty() {
-            self.beacons.forget(&found.dead);
+            self.run_locks.forget(&found.dead);
         }
         (gone, left)
     }
@@ -155,7 +155,8 @@ impl Sweep<'_> {
     /// Nobody asked a registrar for handlers: those of `dead` runs are seen only where the engine's kernel is
     /// this machine's, and a run that may still have one is not forgotten.
     fn forget_without_handler(&self, dead: &BTreeSet<RunId>) {
-        let Some(entries) = table::here(self.engine).filter(|_| table::is_mounted()) else {
+        let Some(entries) = binfmt_table::here(self.engine).filter(|_| binfmt_table::is_mounted())
+        else {
             return;
         };
         let mut dead = dead.clone();
@@ -164,7 +165,7 @@ impl Sweep<'_> {
                 dead.remove(&run);
             }
         }
-        self.beacons.forget(&dead);
+        self.run_locks.forget(&dead);
     }
 
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
@@ -177,9 +178,9 @@ impl Sweep<'_> {
     }
 
     fn life(&self, run: &RunId) -> RunState {
-        if self.beacons.is_live(run) {
+        if self.run_locks.is_live(run) {
             RunState::Live
-        } else if self.beacons.is_dead(run) {
+        } else if self.run_locks.is_dead(run) {
             RunState::Dead
         } else {
             RunState::Unknown

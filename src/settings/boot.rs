@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Common, Environment, System};
 use crate::cli;
 use crate::failure::{Failure, OrFail as _};
-use crate::settings::origin::Layers;
+use crate::settings::source::Layers;
 
 /// `sdbuild boot`.
 #[derive(Clone, Debug)]

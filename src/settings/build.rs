@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::choices::Resolver;
-use super::moment::source_date_epoch;
-use super::origin::{Layers, Sources, Candidate};
+use super::resolver::Resolver;
+use super::source::{Candidate, Layers, Sources};
+use super::source_date_epoch::source_date_epoch;
 use super::{Common, Compress, EmulationChoice, Environment, Glue, SshKey, System};
 use crate::cli;
 use crate::failure::{Failure, OrFail};
@@ -95,7 +95,9 @@ impl Build {
         let ssh_key = args.subject.ssh_key.as_deref().map(|path| here.join(path));
         let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
         ssh_key.as_ref().map_or(Ok(()), |key| key.fits(boot_test))?;
-        let memory = layers.resolve("memory-mib", Candidate::nothing(), |file, _| file.memory_mib);
+        let memory = layers.resolve("memory-mib", Candidate::nothing(), |file, _| {
+            file.memory_mib
+        });
         let build = Self {
             common,
             nixpkgs: choices.nixpkgs(&mut layers),

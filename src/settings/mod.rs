@@ -6,7 +6,6 @@
 
 mod boot;
 mod build;
-mod choices;
 mod common;
 mod compress;
 mod emulation;
@@ -15,9 +14,10 @@ mod file;
 mod glue;
 mod init;
 mod mirrors;
-mod moment;
-mod origin;
-mod reach;
+mod project_policy;
+mod resolver;
+mod source;
+mod source_date_epoch;
 mod ssh_key;
 mod system;
 
@@ -29,7 +29,7 @@ pub use emulation::EmulationChoice;
 pub use environment::Environment;
 pub use glue::Glue;
 pub use init::Init;
-pub use origin::{Source, Sources, Setting};
+pub use source::{Setting, Source, Sources};
 pub use ssh_key::SshKey;
 pub use system::System;
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::failure::{Failure, OrFail as _};
+use crate::invisible_chars::is_format_char;
 use crate::plain_file;
 use crate::ssh_key::{KINDS, is_whole};
-use crate::steering::is_format_char;
 
 /// A key of 16,384 bits takes 3 kB.
 const LONGEST: u64 = 64 << 10;

@@ -82,7 +82,11 @@ pub(super) fn doing(activity: &Activity) -> String {
     let at = match (moved, last) {
         (Some((done, 0)), _) if downloads => words::human_bytes(*done),
         (Some((done, all)), _) if downloads => {
-            format!("{} of {}", words::human_bytes(*done), words::human_bytes(*all))
+            format!(
+                "{} of {}",
+                words::human_bytes(*done),
+                words::human_bytes(*all)
+            )
         }
         (_, Some(last)) => last.split_whitespace().collect::<Vec<_>>().join(" "),
         _ => String::new(),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-pub use crate::amount::human_bytes;
 use crate::event::Phase;
+pub use crate::human_bytes::human_bytes;
 
 /// What a phase does, for a user.
 pub(super) fn phase(phase: Phase) -> &'static str {

@@ -63,5 +63,8 @@ fn a_boot_with_flags_that_do_not_fit() {
             .says(&[wanted]);
     }
     let help = ran(&mut user.sdbuild(&["--help"])).exits(0).stdout;
-    assert!(help.contains("boot") && !help.contains("leashed"), "{help}");
+    assert!(
+        help.contains("boot") && !help.contains("exec-with-parent"),
+        "{help}"
+    );
 }

@@ -127,7 +127,10 @@ fn shells_take_their_completions() {
             script.contains("nixpkgs") && script.contains("doctor"),
             "{script}"
         );
-        assert!(!script.contains("leashed"), "an inner command is offered");
+        assert!(
+            !script.contains("exec-with-parent"),
+            "an inner command is offered"
+        );
     }
     let script = told(&["completions", "bash"]);
     // What bash itself offers after `sdbuild sta`.

@@ -205,7 +205,7 @@ fn a_mirror_with_a_password_is_refused_without_repeating_it() {
 fn a_program_is_on_the_leash_of_its_own_parent_only() {
     // Of init's, who did not start it.
     let user = user();
-    let stranger = ["leashed", "1", "--", "/bin/echo", "loose"];
+    let stranger = ["exec-with-parent", "1", "--", "/bin/echo", "loose"];
     let ran = ran(&mut user.sdbuild(&stranger)).exits(3);
     assert_eq!(ran.stdout, "");
 }

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use sdbuild::cancel::Cancel;
 use sdbuild::engine::labels::labels;
 use sdbuild::engine::{
-    OutputChunk, ContainerGuard, ContainerSpec, Engine, EngineError, PathKind, Role, RunId,
+    ContainerGuard, ContainerSpec, Engine, EngineError, OutputChunk, PathKind, Role, RunId,
 };
 
 use crate::registrar::registrar_image;

@@ -13,7 +13,7 @@ use sdbuild::event::{Event, Events, Timings};
 use sdbuild::failure::{Class, Failure};
 use sdbuild::image::Compression as Format;
 use sdbuild::output::manifest::Provenance;
-use sdbuild::output::{Compression, Image, CopyRequest, OutputSettings, copy_out};
+use sdbuild::output::{Compression, CopyRequest, Image, OutputSettings, copy_out};
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 

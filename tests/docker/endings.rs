@@ -220,7 +220,7 @@ fn held_builder() -> std::process::Child {
         "SDBUILD_RUN=0123456789ab",
         "SDBUILD_LIVE=",
         "SDBUILD_NIXPKGS=",
-        "SDBUILD_LEASH_TICK=0.3",
+        "SDBUILD_WATCHDOG_TICK=0.3",
         "TMPDIR=/nix/var/sdbuild/build/0123456789ab",
     ] {
         run.args(["--env", variable]);

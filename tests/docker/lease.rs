@@ -18,7 +18,7 @@ const HOLD: &str = "SDBUILD_TEST_HOLD";
 const PATIENTLY: &str = "SDBUILD_TEST_PATIENTLY";
 /// Means nothing to it.
 const PLAINLY: &str = "SDBUILD_TEST_PLAINLY";
-/// Longer than the keeper bears silence.
+/// Longer than the agent bears silence.
 const SILENCE: Duration = Duration::from_secs(20);
 
 #[test]
@@ -112,7 +112,7 @@ fn holder() {
         let bench = Bench::of(run.parse().unwrap()).await;
         let lease = bench.lease().await;
         if std::env::var_os(PATIENTLY).is_some() {
-            lease.pause_handle().ask().await;
+            lease.pause_handle().pause().await;
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         eprintln!("holding");

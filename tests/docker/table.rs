@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sdbuild::binfmt::{Owner, Registrar, HandlerKind, classify, probe};
+use sdbuild::binfmt::{HandlerKind, Owner, Registrar, classify, probe};
 
 use crate::bench::{AT_ONCE, Bench};
 use crate::support::*;
@@ -71,10 +71,7 @@ fn a_held_entry_stays_young_and_an_abandoned_one_ages() {
                 docker(&["kill", &bench.container()]);
             }
         }
-        assert!(
-            ages[0].0 < 7 && ages[0].1,
-            "its keeper touches it: {ages:?}"
-        );
+        assert!(ages[0].0 < 7 && ages[0].1, "its agent touches it: {ages:?}");
         assert!(ages[1].0 > 60 && !ages[1].1, "nobody does: {ages:?}");
         assert_eq!(lease.release(&bench.cancel).await, []);
         assert_eq!(registrar.release(&other.cancel).await, []);

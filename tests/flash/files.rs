@@ -11,7 +11,7 @@ use sdbuild::flash::state::WriteState;
 use sdbuild::flash::target::Target;
 use sdbuild::flash::verify::verify;
 use sdbuild::flash::write::write;
-use sdbuild::flash::{Source, SharedWriteState};
+use sdbuild::flash::{SharedWriteState, Source};
 use std::sync::{Arc, Mutex};
 
 use crate::{image, map_of};

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use sdbuild::cancel::Cancel;
 use sdbuild::event::Events;
-use sdbuild::flash::{self, Allowed, FlashRequest, Source, SharedWriteState};
+use sdbuild::flash::{self, Allowed, FlashRequest, SharedWriteState, Source};
 
 use crate::card::{Card, MIB, loops_are_here, said, tells};
 use crate::files::stopped_in_a_hole;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::*;
-use sdbuild::image::table::{self, TableKind, Table};
+use sdbuild::image::table::{self, Table, TableKind};
 
 fn sfdisk(script: &str, size: u64) -> (Vec<u8>, Value) {
     let dir = tempfile::tempdir().unwrap();

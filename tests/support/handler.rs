@@ -29,7 +29,7 @@ impl Handler {
         Self(name.to_owned())
     }
 
-    /// As after a minute without a keeper.
+    /// As after a minute without an agent.
     pub fn forgotten(self) -> Self {
         let entry = fs::File::open(format!("{BINFMT}/{}", self.0)).unwrap();
         entry.set_modified(SystemTime::UNIX_EPOCH).unwrap();

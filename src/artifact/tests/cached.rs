@@ -132,7 +132,7 @@ async fn what_is_no_file_in_the_way_of_a_half_fetched_one_is_removed() {
         block(outside.path(), &bench.object(&pin).with_extension("part"));
         let server = Server::new([Answer::Body(body.clone())]);
         let mirrors = [&server];
-        let fetched = crate::waiting::timeout(Duration::from_secs(20), bench.fetch(&pin, &mirrors));
+        let fetched = crate::timeout::timeout(Duration::from_secs(20), bench.fetch(&pin, &mirrors));
         assert_eq!(fetched.await.unwrap().unwrap(), body);
         let mine = outside.path().join("mine");
         assert!(outside.path().is_dir() && !mine.exists(), "left alone");

@@ -85,5 +85,12 @@ fn an_engine_that_may_not_write_to_the_table() {
     let other = not_registered(&name, "Invalid argument", &EngineAddress::usual());
     assert!(other.hints.is_empty(), "{other:?}");
     assert!(failure.try_next_mode && !other.try_next_mode);
-    assert!(not_registered(&name, "binfmt_misc is switched off", &EngineAddress::usual()).try_next_mode);
+    assert!(
+        not_registered(
+            &name,
+            "binfmt_misc is switched off",
+            &EngineAddress::usual()
+        )
+        .try_next_mode
+    );
 }

@@ -234,7 +234,7 @@ fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     };
     pipe(&dir.path().join("config.json"));
-    assert_eq!(context::current(dir.path()), None);
+    assert_eq!(docker_context::current(dir.path()), None);
     context(dir.path(), "pi", "");
     let digest = hex::encode(Sha256::digest("pi"));
     pipe(
@@ -243,7 +243,9 @@ fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
             .join(digest)
             .join("meta.json"),
     );
-    let error = context::read(dir.path(), "pi").unwrap_err().to_string();
+    let error = docker_context::read(dir.path(), "pi")
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("not a plain file"), "{error}");
 }
 
@@ -251,7 +253,7 @@ fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
 fn a_closed_socket_names_the_group() {
     let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
     let error =
-        crate::engine::dial::refusal(&endpoint, &std::io::ErrorKind::PermissionDenied.into());
+        crate::engine::handshake::refusal(&endpoint, &std::io::ErrorKind::PermissionDenied.into());
     assert!(matches!(&error, ConnectError::Denied { .. }));
     assert!(
         error

@@ -1,6 +1,6 @@
 //! Builds that failed for real, as Nix told of them: `tests/streams` holds its standard error.
 
-use super::super::journal::BuildLog;
+use super::super::build_log::BuildLog;
 use super::super::log::Log;
 use super::*;
 

@@ -244,7 +244,7 @@ fn no_space_for_another_namespace_is_no_full_disk() {
 #[test]
 fn a_builder_that_was_not_held_says_so() {
     let mut findings = Findings::default();
-    let said = "sdbuild: leash: nothing was heard for ten minutes";
+    let said = "sdbuild: watchdog: nothing was heard for ten minutes";
     findings.others.push_back(said.into());
     let failure = diagnose(&ending(143), &findings);
     assert_eq!(failure.class, Class::Environment);

@@ -4,9 +4,14 @@ use std::fs::File;
 
 use super::*;
 use crate::output::encode::Compression;
-use crate::output::store::ImageShape;
+use crate::output::image_writer::ImageShape;
 
-fn work<'a>(file: &'a File, shape: ImageShape, packed: Format, cancel: &'a Cancel) -> StageInput<'a> {
+fn work<'a>(
+    file: &'a File,
+    shape: ImageShape,
+    packed: Format,
+    cancel: &'a Cancel,
+) -> StageInput<'a> {
     StageInput {
         size: 20 << 20,
         packed,

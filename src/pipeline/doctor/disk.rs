@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::amount::human_bytes;
 use crate::disk_space::free_space;
 use crate::engine::Engine;
+use crate::human_bytes::human_bytes;
 use crate::pipeline::doctor::Check;
-use crate::pipeline::facts::existing;
+use crate::pipeline::preflight::existing;
 use crate::settings;
 
 /// What a directory is asked for: below the first number nothing works, below the second a full image may

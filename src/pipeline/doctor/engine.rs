@@ -1,13 +1,13 @@
 //! The engine, its machine, and how it would emulate.
 
-use crate::amount::human_bytes;
 use crate::engine::{Engine, EngineFacts};
 use crate::failure::Failure;
+use crate::human_bytes::human_bytes;
 use crate::oci::Architecture;
 use crate::pipeline::doctor::Check;
 use crate::pipeline::emulation::{Emulation, on_one_line};
-use crate::pipeline::facts::{FIX_BINARY, version};
 use crate::pipeline::plan::base_on;
+use crate::pipeline::preflight::{FIX_BINARY, version};
 use crate::settings::{self, EmulationChoice};
 
 /// Evaluating a NixOS system takes 1 to 2 GB, and a compiler beside it as much again.
@@ -132,7 +132,11 @@ fn memory(facts: &EngineFacts, settings: &settings::Build) -> Check {
     let topic = "memory";
     let limit = settings.memory.unwrap_or(facts.memory);
     let memory = limit.min(facts.memory);
-    let text = format!("{} for the builder, {} cores", human_bytes(memory), facts.cpus);
+    let text = format!(
+        "{} for the builder, {} cores",
+        human_bytes(memory),
+        facts.cpus
+    );
     let remedy = if limit < facts.memory {
         "raise memory-mib in sdbuild.toml"
     } else {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::binfmt::{Entry, Owner, classify};
 use crate::engine::Engine;
+use crate::pipeline::binfmt_table;
 use crate::pipeline::doctor::Check;
 use crate::pipeline::emulation::Emulation;
-use crate::pipeline::table;
 use crate::settings;
 
 /// This machine's files, below another root in tests.
@@ -35,7 +35,7 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
     // A private build has a table of its own.
     if !private {
         checks.push(machine.table());
-        let entries = table::local();
+        let entries = binfmt_table::local();
         checks.extend(handlers(&entries, taken == Some(Some(Emulation::Host))));
     }
     checks.push(machine.confinement());

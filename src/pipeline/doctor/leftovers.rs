@@ -1,18 +1,18 @@
 //! What dead runs left, and what `clean` would take.
 
-use crate::amount::human_bytes;
 use crate::artifact::Cache;
 use crate::engine::{Engine, RunId};
 use crate::failure::Failure;
-use crate::pipeline::beacon::RunLocks;
+use crate::human_bytes::human_bytes;
 use crate::pipeline::doctor::{Check, PATIENCE};
-use crate::pipeline::{status, table};
+use crate::pipeline::run_lock::RunLocks;
+use crate::pipeline::{binfmt_table, status};
 use crate::settings;
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 const TOPIC: &str = "leftovers";
 
-/// Found by label, prefix and beacon, without a container: a handler of an engine elsewhere is not seen.
+/// Found by label, prefix and run lock, without a container: a handler of an engine elsewhere is not seen.
 pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -> Check {
     let common = &settings.common;
     let cache = Cache::usage(&common.cache_dir).unwrap_or(0);
@@ -23,7 +23,7 @@ pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -
     };
     let look = async {
         let own = RunId::random().map_err(Failure::environment)?;
-        let entries = table::here(engine).unwrap_or_default();
+        let entries = binfmt_table::here(engine).unwrap_or_default();
         status::find(engine, (common, &own), entries).await
     };
     match timeout(PATIENCE, look).await {

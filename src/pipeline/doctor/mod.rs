@@ -16,7 +16,7 @@ use crate::failure::{Class, Failure};
 use crate::output;
 use crate::pipeline::{Context, connection};
 use crate::settings;
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// An engine or a server that takes longer is not one to wait for in every build either.
 const PATIENCE: Duration = Duration::from_secs(8);

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
-use crate::artifact::reach::{Answer, HttpProbe};
+use crate::artifact::http_probe::{Answer, HttpProbe};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::doctor::{Check, PATIENCE};
 use crate::settings;

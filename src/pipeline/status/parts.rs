@@ -57,7 +57,7 @@ pub struct Handler {
     pub enabled: bool,
     /// What runs the programs.
     pub interpreter: String,
-    /// Seconds since its keeper last touched it.
+    /// Seconds since its agent last touched it.
     pub age: Option<u64>,
 }
 

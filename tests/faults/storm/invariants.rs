@@ -32,7 +32,7 @@ pub fn after_the_deed(run: &Run<'_>) -> Found {
                 .map(|name| format!("{name} is left")),
         );
         found.extend(new_volumes(run));
-        found.extend(no_beacon(&run.live));
+        found.extend(no_run_lock(&run.live));
     }
     found.extend(new_networks(run));
     let dir = Dir {
@@ -67,7 +67,7 @@ pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> F
     );
     found.extend(new_volumes(run));
     found.extend(new_networks(run));
-    found.extend(no_beacon(&run.live));
+    found.extend(no_run_lock(&run.live));
     found.extend(foreign_container(run));
     if well {
         let dir = Dir {
@@ -195,10 +195,10 @@ pub fn listed(stdout: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn no_beacon(live: &Live) -> Found {
+fn no_run_lock(live: &Live) -> Found {
     let runs = live.state().join(".local/state/sdbuild/runs");
     let left = fs::read_dir(runs).into_iter().flatten().flatten();
-    left.map(|entry| format!("beacon {} is left", entry.file_name().to_string_lossy()))
+    left.map(|entry| format!("run_lock {} is left", entry.file_name().to_string_lossy()))
         .collect()
 }
 

@@ -163,7 +163,7 @@ impl Live {
         String::from_utf8_lossy(&heard.stdout).into_owned()
     }
 
-    /// The ids of the runs that it lit a beacon for.
+    /// The ids of the runs that it lit a run lock for.
     pub fn runs(&self) -> BTreeSet<String> {
         self.shared.heard.lock().unwrap().runs.clone()
     }
@@ -279,7 +279,7 @@ fn pump(mut pipe: impl Read, closed: &AtomicBool, mut take: impl FnMut(&[u8])) {
     }
 }
 
-/// Waits for the child, and notes which beacons are lit and which handlers are there meanwhile.
+/// Waits for the child, and notes which run locks are lit and which handlers are there meanwhile.
 fn watch(mut child: Child, runs: &Path, shared: &Shared) {
     loop {
         let status = child.try_wait().unwrap();

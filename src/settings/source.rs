@@ -115,7 +115,8 @@ impl Layers {
 
     /// What of the files every command needs.
     pub(super) fn common(&mut self, env: &Environment) -> Result<File, Failure> {
-        let mirror = Candidate::nothing().or_env("SDBUILD_DEBIAN_MIRROR", env.debian_mirror.clone());
+        let mirror =
+            Candidate::nothing().or_env("SDBUILD_DEBIAN_MIRROR", env.debian_mirror.clone());
         let stall = super::number(("SDBUILD_STALL_TIMEOUT", env.stall_timeout.as_ref()), 1)?;
         let stall = Candidate::nothing().or_env("SDBUILD_STALL_TIMEOUT", stall);
         for (key, name, set) in [

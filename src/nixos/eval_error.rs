@@ -1,7 +1,7 @@
 //! Mistakes that a configuration is told of by Nix or by nixpkgs, and what helps. Pure; the words were
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
-use super::symptom::KnownError;
+use super::known_error::KnownError;
 
 /// A mistake in a configuration. The order is that in which they are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use reqwest::header::{AGE, DATE, HeaderMap};
 use super::client::client;
 use super::source::reason;
 use crate::failure::{Failure, OrFail as _};
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// What a server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

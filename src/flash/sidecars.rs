@@ -8,7 +8,7 @@ use crate::blockmap::{self, BlockMap};
 use crate::failure::{Failure, OrFail as _};
 use crate::image::Compression;
 use crate::image::Error;
-use crate::image::checksum::{self, Expected, ChecksumTarget};
+use crate::image::checksum::{self, ChecksumTarget, Expected};
 use crate::image::manifest::{self, ManifestInfo};
 use crate::plain_file;
 
@@ -86,7 +86,10 @@ impl ImageInfo {
 }
 
 /// The hash of the list, else that of the manifest.
-fn expected(listed: Option<Expected>, told: Option<ManifestInfo>) -> Result<Option<Expected>, Failure> {
+fn expected(
+    listed: Option<Expected>,
+    told: Option<ManifestInfo>,
+) -> Result<Option<Expected>, Failure> {
     let Some(told) = told else {
         return Ok(listed);
     };

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
-use crate::amount::human_bytes;
 use crate::disk_space::free_space;
 use crate::engine::{Engine, EngineFacts};
 use crate::failure::{Class, Failure};
+use crate::human_bytes::human_bytes;
 use crate::oci::MissingImages;
+use crate::pipeline::binfmt_table;
 use crate::pipeline::emulation::Emulation;
-use crate::pipeline::table;
 use crate::settings;
 
 /// No image is smaller.
@@ -52,7 +52,11 @@ impl Preflight {
     }
 
     /// Looks at the other directories that a run writes to. `lacking` is known once an engine answered.
-    pub(super) fn look_here(&mut self, settings: &settings::Build, lacking: Option<&MissingImages>) {
+    pub(super) fn look_here(
+        &mut self,
+        settings: &settings::Build,
+        lacking: Option<&MissingImages>,
+    ) {
         let (state, cache) = (&settings.common.state_dir, &settings.common.cache_dir);
         self.writable(("state", state), "XDG_STATE_HOME");
         self.state(state, free_space(existing(state)));
@@ -70,7 +74,7 @@ impl Preflight {
         settings: &settings::Build,
     ) {
         let facts = engine.facts();
-        let table_is_off = engine.is_on_this_kernel() && table::is_switched_off();
+        let table_is_off = engine.is_on_this_kernel() && binfmt_table::is_switched_off();
         self.engine(facts, emulation, table_is_off);
         let too_much = |memory: &u64| facts.memory > 0 && *memory > facts.memory;
         if let Some(memory) = settings.memory.filter(too_much) {
@@ -322,6 +326,9 @@ mod tests {
             .into_iter()
             .chain([Failure::interrupted()])
             .collect());
-        assert_eq!((failure.class, failure.others.len()), (Class::Interrupted, 0));
+        assert_eq!(
+            (failure.class, failure.others.len()),
+            (Class::Interrupted, 0)
+        );
     }
 }

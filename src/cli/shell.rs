@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Build, EmulationChoice, ConfigArgs};
+use super::{Build, ConfigArgs, EmulationChoice};
 
 /// `sdbuild shell`.
 #[derive(Debug, Args)]

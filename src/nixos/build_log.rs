@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use super::known_error::{KnownError, symptoms};
 use super::log::NixError;
-use super::session::Derivation;
-use super::symptom::{KnownError, symptoms};
+use super::shell_session::Derivation;
 use super::text::cut;
 use crate::event::NixEvent;
 use crate::failure::{Failure, OrFail};

@@ -12,7 +12,7 @@ use crate::failure::{Failure, OrFail as _};
 use crate::output::Image;
 use crate::pipeline::Context;
 use crate::settings::{self, Common, Environment};
-use crate::template::{self, TemplateValues, KeyPair, PublicKey};
+use crate::template::{self, KeyPair, PublicKey, TemplateValues};
 use crate::ui::Ui;
 
 /// What the machine is called.

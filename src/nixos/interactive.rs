@@ -11,9 +11,11 @@ use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::heartbeat::Heartbeat;
 use super::layout;
-use super::pulse::Heartbeat;
-use crate::engine::{Attached, AttachedInput, AttachedOutput, OutputChunk, Container, EngineError, Exit};
+use crate::engine::{
+    Attached, AttachedInput, AttachedOutput, Container, EngineError, Exit, OutputChunk,
+};
 use crate::failure::{Failure, OrFail as _};
 use crate::terminal::{self, StdStreams};
 
@@ -38,7 +40,7 @@ pub(super) async fn run_interactive(
         None
     };
     container.start().await?;
-    let leash = ["/bin/sh", layout::LEASH].map(str::to_owned).to_vec();
+    let leash = ["/bin/sh", layout::WATCHDOG].map(str::to_owned).to_vec();
     let leash = container.exec(leash).await?;
     let _leash = (pulse.hold(leash.input), leash.output);
     let StdStreams {
@@ -48,7 +50,10 @@ pub(super) async fn run_interactive(
     } = StdStreams::of_the_process();
     // What is typed and the window's size never end the session.
     let aside = async {
-        drop(tokio::join!(forward_input(typed, input), forward_terminal_size(container, attended)));
+        drop(tokio::join!(
+            forward_input(typed, input),
+            forward_terminal_size(container, attended)
+        ));
         std::future::pending().await
     };
     let show = pin!(forward_output(container, output, (said, complained)));
@@ -60,7 +65,10 @@ pub(super) async fn run_interactive(
 
 /// Hands on what is typed; at its end the program sees the end of its input. An error is that of a
 /// program that does not read any more, or has ended: `show` tells which.
-async fn forward_input(mut typed: tokio::io::Stdin, mut input: AttachedInput) -> Result<(), EngineError> {
+async fn forward_input(
+    mut typed: tokio::io::Stdin,
+    mut input: AttachedInput,
+) -> Result<(), EngineError> {
     let mut piece = vec![0; PIECE];
     loop {
         let n = typed.read(&mut piece).await.unwrap_or(0);

@@ -8,15 +8,15 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use crate::boot::disk::Disk;
-use crate::boot::ending::given_back;
 use crate::boot::keyboard::{Keyboard, hand_on};
 use crate::boot::machine::{QemuOutput, Running};
+use crate::boot::outcome::given_back;
 use crate::boot::qemu::Serial;
 use crate::boot::run::Boot;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, OrFail as _};
 use crate::terminal::{self, Settings};
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// A step of ours that shows something.
 const SHOW: &str = "show the machine's console";

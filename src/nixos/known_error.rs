@@ -78,7 +78,10 @@ const TABLE: &[(&str, KnownError)] = &[
         "hash mismatch in fixed-output derivation",
         KnownError::WrongHash,
     ),
-    ("lacks a signature by a trusted key", KnownError::KeyUntrusted),
+    (
+        "lacks a signature by a trusted key",
+        KnownError::KeyUntrusted,
+    ),
     ("not signed by any of the keys in", KnownError::KeyUntrusted),
     ("nix-build: command not found", KnownError::MissingProgram),
     ("nix-build: not found", KnownError::MissingProgram),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::devices::{Disk, DiskKind, disk};
 use super::mounts::{BackingDevices, Mount, Mounts, swaps};
-use super::tree::{SysRoot, block};
+use super::sys_root::{SysRoot, block};
 
 /// The system's own: these, and what is mounted below them.
 const SYSTEM_TREES: [&str; 5] = ["/boot", "/efi", "/etc", "/nix", "/usr"];
@@ -136,7 +136,12 @@ fn owned(tree: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
         behind,
         is_certain: true,
     };
-    let mounted = |m: &Mount| claim(m.point.display().to_string(), mounts.backing_devices(m, tree));
+    let mounted = |m: &Mount| {
+        claim(
+            m.point.display().to_string(),
+            mounts.backing_devices(m, tree),
+        )
+    };
     let swaps = swaps(tree).into_iter().map(|path| {
         let behind = match tree.of_node(&path) {
             Some(name) => BackingDevices {
@@ -198,7 +203,11 @@ impl Below<'_> {
             .tree
             .text(&format!("{}/loop/backing_file", block(name)))
         {
-            parts.extend(self.mounts.backing_devices_of_path(Path::new(&file), self.tree).names);
+            parts.extend(
+                self.mounts
+                    .backing_devices_of_path(Path::new(&file), self.tree)
+                    .names,
+            );
         }
         // A file system on several disks is mounted by one of them.
         for pool in self.tree.names("sys/fs/btrfs") {

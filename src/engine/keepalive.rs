@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// How the other end is looked after while something is waited for.
 #[derive(Clone, Copy)]
@@ -67,7 +67,12 @@ mod tests {
     #[tokio::test]
     async fn an_end_that_vanished_is_not_waited_for_and_one_that_is_busy_is() {
         assert!(QUICK.watch(pending::<()>(), pending).await.is_none());
-        assert!(QUICK.watch(pending::<()>(), || ready(false)).await.is_none());
+        assert!(
+            QUICK
+                .watch(pending::<()>(), || ready(false))
+                .await
+                .is_none()
+        );
         let asked = AtomicU32::new(0);
         // Two of three questions go unanswered, for as long as the work takes.
         let ask = || ready(asked.fetch_add(1, Ordering::SeqCst) % 3 == 2);

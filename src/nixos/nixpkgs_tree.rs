@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::pack::TarWriter;
+use super::tar_writer::TarWriter;
 use crate::cancel::Cancel;
 use crate::plain_file;
 
@@ -166,7 +166,7 @@ impl Read for Hashing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pack::Owner;
+    use super::super::tar_writer::Owner;
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
 

@@ -68,12 +68,12 @@ impl RunLocks {
         let known = |entry: fs::DirEntry| {
             let run = entry.file_name().to_str()?.parse().ok()?;
             let endpoint = plain_file::read_text(&entry.path(), LONGEST).ok()?;
-            let beacons = Self {
+            let run_locks = Self {
                 dir: entry.path().parent()?.to_owned(),
                 endpoint: endpoint.clone(),
             };
             Some(KnownRun {
-                lives: beacons.is_live(&run),
+                lives: run_locks.is_live(&run),
                 began: entry.metadata().and_then(|meta| meta.modified()).ok(),
                 run,
                 endpoint,
@@ -82,7 +82,7 @@ impl RunLocks {
         entries.filter_map(known).collect()
     }
 
-    /// Lights the beacon of `run`.
+    /// Lights the run lock of `run`.
     pub(super) fn acquire(&self, run: &RunId) -> Result<RunLock, Failure> {
         let path = self.dir.join(run.as_str());
         let light = || {
@@ -182,40 +182,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_live_while_its_beacon_is_held_and_dead_when_only_the_file_is_left() {
+    fn a_run_is_live_while_its_run_lock_is_held_and_dead_when_only_the_file_is_left() {
         let state = tempfile::tempdir().unwrap();
         let endpoint = |name: &str| Endpoint::Unix(name.into());
-        let beacons = RunLocks::new(state.path(), &endpoint("/one"));
+        let run_locks = RunLocks::new(state.path(), &endpoint("/one"));
         let run: RunId = "0123456789ab".parse().unwrap();
         let only = BTreeSet::from([run.clone()]);
-        assert!(!beacons.is_dead(&run) && !beacons.is_live(&run), "unknown");
-        let beacon = beacons.acquire(&run).unwrap();
-        assert!(!beacons.is_dead(&run) && beacons.is_live(&run), "lit");
-        assert_eq!(beacons.live(), only);
-        beacon.release();
-        assert!(!beacons.is_dead(&run), "given back");
+        assert!(
+            !run_locks.is_dead(&run) && !run_locks.is_live(&run),
+            "unknown"
+        );
+        let run_lock = run_locks.acquire(&run).unwrap();
+        assert!(!run_locks.is_dead(&run) && run_locks.is_live(&run), "lit");
+        assert_eq!(run_locks.live(), only);
+        run_lock.release();
+        assert!(!run_locks.is_dead(&run), "given back");
 
-        drop(beacons.acquire(&run).unwrap());
-        assert!(beacons.is_dead(&run) && !beacons.is_live(&run), "killed");
+        drop(run_locks.acquire(&run).unwrap());
+        assert!(
+            run_locks.is_dead(&run) && !run_locks.is_live(&run),
+            "killed"
+        );
         let elsewhere = RunLocks::new(state.path(), &endpoint("/two"));
         assert!(
             elsewhere.dead().is_empty(),
             "another engine's is not ours to forget"
         );
-        assert_eq!(beacons.dead(), only);
+        assert_eq!(run_locks.dead(), only);
         let everywhere = RunLocks::everywhere(state.path());
         let [known] = everywhere.as_slice() else {
             panic!("{everywhere:?}")
         };
         assert_eq!((&known.run, known.lives), (&run, false));
         assert_eq!(known.endpoint, "unix:///one");
-        beacons.forget(&only);
-        assert!(!beacons.is_dead(&run));
+        run_locks.forget(&only);
+        assert!(!run_locks.is_dead(&run));
     }
 
     /// A kill in that moment left a file `.new-…` for good.
     #[test]
-    fn a_beacon_that_is_not_lit_yet_is_nowhere_to_be_seen() {
+    fn a_run_lock_that_is_not_lit_yet_is_nowhere_to_be_seen() {
         let state = tempfile::tempdir().unwrap();
         let file = unnamed(state.path(), "/one").unwrap();
         assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);
@@ -227,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_nobodys_beacon_and_is_not_waited_for() {
+    fn a_pipe_is_nobodys_run_lock_and_is_not_waited_for() {
         let state = tempfile::tempdir().unwrap();
-        let beacons = RunLocks::new(state.path(), &Endpoint::Unix("/one".into()));
+        let run_locks = RunLocks::new(state.path(), &Endpoint::Unix("/one".into()));
         let run: RunId = "0123456789ab".parse().unwrap();
         fs::create_dir(state.path().join("runs")).unwrap();
         let path = state.path().join("runs").join(run.as_str());
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(!beacons.is_dead(&run) && !beacons.is_live(&run));
-        assert!(beacons.dead().is_empty() && beacons.live().is_empty());
+        assert!(!run_locks.is_dead(&run) && !run_locks.is_live(&run));
+        assert!(run_locks.dead().is_empty() && run_locks.live().is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Build, EmulationChoice, ConfigArgs};
+use super::{Build, ConfigArgs, EmulationChoice};
 
 /// `sdbuild init`.
 #[derive(Debug, Args)]

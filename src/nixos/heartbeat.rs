@@ -1,4 +1,4 @@
-//! Signs of life for the builder's leash (`containers/builder/leash`): a line a second for as long as this
+//! Signs of life for the builder's leash (`containers/builder/watchdog`): a line a second for as long as this
 //! process runs. A connection whose other end is gone without a word gives none, and the builder ends.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::engine::AttachedInput;
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
 /// How often the builder is told.
 const BEAT: Duration = Duration::from_secs(1);
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/containers/builder/leash");
+    const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/containers/builder/watchdog");
     /// The patience of a leash whose tick is a tenth of it.
     const SHORT: Duration = Duration::from_secs(1);
     /// For what a busy machine does at once.
@@ -195,7 +195,10 @@ mod tests {
             let mut leash = Command::new(shell[0])
                 .args(&shell[1..])
                 .args([PROGRAM, &process.id().to_string()])
-                .env("SDBUILD_LEASH_TICK", (SHORT / 10).as_secs_f64().to_string())
+                .env(
+                    "SDBUILD_WATCHDOG_TICK",
+                    (SHORT / 10).as_secs_f64().to_string(),
+                )
                 .env_remove("SDBUILD_SHELL")
                 .stdin(Stdio::piped())
                 .stderr(Stdio::null())

@@ -15,7 +15,7 @@ pub struct ExtraFile {
     pub content: ExtraFileContent,
 }
 
-/// What an [`Extra`] is.
+/// What an [`ExtraFile`] is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExtraFileContent {
     /// A directory.

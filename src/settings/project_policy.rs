@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::origin::Source;
+use super::source::Source;
 use super::{Build, EmulationChoice};
 use crate::failure::{Failure, OrFail as _};
 

@@ -20,7 +20,7 @@ pub(super) fn leashed(program: &Path) -> Command {
     // The same program even when its file was replaced meanwhile.
     let mut command = Command::new("/proc/self/exe");
     command
-        .arg("leashed")
+        .arg("exec-with-parent")
         .arg(std::process::id().to_string())
         .arg("--")
         .arg(program)

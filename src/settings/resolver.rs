@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use super::origin::{Layers, Candidate};
+use super::source::{Candidate, Layers};
 use super::{
     CACHE, CACHE_KEY, Compress, DEFAULT_RELEASE, EmulationChoice, Environment, Glue, STORE, System,
     at_least, number,

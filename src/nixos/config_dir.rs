@@ -7,9 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::ignoring::{IGNORE_HINT, walk};
-use super::pack::{Owner, TarWriter};
+use super::ignore_rules::{IGNORE_HINT, walk};
 use super::source::Configuration;
+use super::tar_writer::{Owner, TarWriter};
 use crate::cancel::Cancel;
 use crate::event::Events;
 use crate::failure::{Failure, OrFail};

@@ -1,4 +1,4 @@
-//! Talking to a keeper: words out, lines back. See `containers/registrar/keeper` for the language.
+//! Talking to an agent: words out, lines back. See `containers/registrar/binfmt-agent` for the language.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::binfmt::status::{self, Entry};
-use crate::engine::{Attached, OutputChunk, EngineError, Lines};
+use crate::engine::{Attached, EngineError, Lines, OutputChunk};
 use crate::failure::Failure;
-use crate::waiting::timeout;
+use crate::timeout::timeout;
 
-/// A keeper answers in a millisecond; a word that it lost (see there) is said again after this.
+/// An agent answers in a millisecond; a word that it lost (see there) is said again after this.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How often a word is said.
 const TRIES: u32 = 4;
 /// A write that does not go through in this time will not.
 const WRITE: Duration = Duration::from_secs(10);
-/// So many complaints of a keeper are worth repeating.
+/// So many complaints of an agent are worth repeating.
 const COMPLAINTS: usize = 8;
 
-/// What a keeper says.
+/// What an agent says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     Ready,
@@ -53,7 +53,7 @@ impl Reply {
     }
 }
 
-/// Both halves of the attached stream. Dropping it is the end of the keeper's input.
+/// Both halves of the attached stream. Dropping it is the end of the agent's input.
 #[derive(Debug)]
 pub(super) struct AgentConnection {
     attached: Attached,
@@ -140,7 +140,9 @@ impl AgentConnection {
     pub(super) async fn list(&mut self) -> Result<Vec<Entry>, Failure> {
         let mut list = List::default();
         self.ask("list", |said| {
-            let Reply::Other(line) = said else { return None };
+            let Reply::Other(line) = said else {
+                return None;
+            };
             list.take(&line);
             (line == "end").then_some(())
         })
@@ -169,7 +171,7 @@ impl AgentConnection {
         answer.await
     }
 
-    /// Removes an entry that carries our prefix; the keeper checks its content once more.
+    /// Removes an entry that carries our prefix; the agent checks its content once more.
     pub(super) async fn remove(&mut self, name: &str) -> Result<(), Failure> {
         let done = Reply::Removed(name.to_owned());
         let removed = self.command(&format!("remove {name}"), name, &done).await?;
