@@ -18,35 +18,23 @@ pub mod artifact;
 pub mod binfmt;
 pub mod blockmap;
 pub mod boot;
-pub mod cancel;
 pub mod cli;
 pub mod commands;
-pub mod disk_space;
+pub mod common;
 pub mod engine;
-pub mod event;
-pub mod failure;
 pub mod flash;
-pub mod human_bytes;
 pub mod image;
-pub mod invisible_chars;
-pub mod nix_string;
 pub mod nixos;
 pub mod oci;
 pub mod output;
 pub mod pipeline;
-pub mod plain_file;
 pub mod settings;
-pub mod shell_word;
-pub mod ssh_key;
 pub mod template;
-pub mod terminal;
-pub mod timeout;
-pub mod transcript;
 pub mod ui;
 
-use cancel::Cancel;
 use cli::{Cli, Command};
-use failure::Failure;
+use common::cancel::Cancel;
+use common::failure::Failure;
 use pipeline::Context;
 
 /// Runs one command to its end; everything that it borrowed has been given back when this returns.

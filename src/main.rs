@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use sdbuild::cancel::Cancel;
 use sdbuild::cli::Cli;
-use sdbuild::failure::{Class, Failure, OrFail as _};
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::failure::{Class, Failure, OrFail as _};
 
 fn main() -> ExitCode {
     // Fails only when one is installed already, which is as good.

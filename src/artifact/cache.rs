@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::partial::{Partial, hash_all, open_part};
 use super::pin::{Pin, Sha256Hash};
-use crate::plain_file;
+use crate::common::plain_file;
 
 /// How often a waiting process looks whether the other one is done.
 const POLL: Duration = Duration::from_millis(100);

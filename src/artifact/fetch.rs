@@ -17,10 +17,10 @@ use super::client::client;
 use super::pin::{Pin, Sha256Hash};
 use super::progress::Progress;
 use super::source::{Batch, DeadMirrors, Download, ReportedMirrors, SourceError};
-use crate::cancel::Cancel;
-use crate::event::Events;
-use crate::failure::{Class, Failure, OrFail};
-use crate::timeout::timeout;
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::{Class, Failure, OrFail};
+use crate::common::timeout::timeout;
 
 /// A mirror that takes longer to say whether it has a file is passed over.
 const SURVEY: Duration = Duration::from_secs(4);

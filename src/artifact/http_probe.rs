@@ -7,8 +7,8 @@ use reqwest::header::{AGE, DATE, HeaderMap};
 
 use super::client::client;
 use super::source::reason;
-use crate::failure::{Failure, OrFail as _};
-use crate::timeout::timeout;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::timeout::timeout;
 
 /// What a server said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::cache::{At, CacheError};
 use super::pin::Sha256Hash;
-use crate::plain_file;
+use crate::common::plain_file;
 
 /// A file that is being fetched, and the hash of what it holds so far.
 pub(super) struct Partial {

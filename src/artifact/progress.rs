@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::event::{Events, Phase};
+use crate::common::event::{Events, Phase};
 
 /// No more often than this.
 const EVERY: Duration = Duration::from_millis(100);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::binfmt::status::{self, Entry};
+use crate::common::failure::Failure;
+use crate::common::timeout::timeout;
 use crate::engine::{Attached, EngineError, Lines, OutputChunk};
-use crate::failure::Failure;
-use crate::timeout::timeout;
 
 /// An agent answers in a millisecond; a word that it lost (see there) is said again after this.
 const ANSWER: Duration = Duration::from_secs(2);

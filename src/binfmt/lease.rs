@@ -10,11 +10,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::binfmt::agent::{AgentConnection, Reply};
 use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
 use crate::binfmt::registration::HandlerName;
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::{Failure, Leftover};
+use crate::common::timeout::timeout;
 use crate::engine::{ContainerGuard, Role};
-use crate::event::Events;
-use crate::failure::{Failure, Leftover};
-use crate::timeout::timeout;
 
 /// The agent goes after a few of these in silence.
 const HEARTBEAT: Duration = Duration::from_secs(1);

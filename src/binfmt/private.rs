@@ -4,9 +4,9 @@
 use crate::binfmt::probe::{self, HandlerKind, said};
 use crate::binfmt::registrar::RegistrarImage;
 use crate::binfmt::{refusal, registration};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::failure::{Failure, Leftover};
 use crate::engine::{Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, RunId};
-use crate::failure::{Failure, Leftover};
 
 /// The engines' default and the few calls that `enter` needs; its README explains each.
 const SECCOMP: &str = include_str!("../../containers/builder/seccomp.json");

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::binfmt::registrar::RegistrarImage;
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::failure::Failure;
+use crate::common::timeout::timeout;
 use crate::engine::{
     Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
 };
-use crate::failure::Failure;
-use crate::timeout::timeout;
 
 /// It takes a tenth of a second, or half a minute in a slow and busy virtual machine; emulation that hangs is a
 /// known failure.

@@ -1,8 +1,8 @@
 //! Why private emulation does not work on an engine, and what can be done about it. Pure.
 
 use crate::binfmt::probe::{self, HandlerKind};
+use crate::common::failure::Failure;
 use crate::engine::{EngineError, Exit};
-use crate::failure::Failure;
 
 /// What `enter` says before the step that failed.
 const SAID: &str = "sdbuild: private emulation: ";

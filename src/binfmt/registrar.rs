@@ -6,13 +6,13 @@ use crate::binfmt::agent::{AgentConnection, Reply};
 use crate::binfmt::lease::Lease;
 use crate::binfmt::registration::{self, HandlerName};
 use crate::binfmt::status::{Entry, Owner, classify};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::{Failure, Leftover};
+use crate::common::timeout::timeout;
 use crate::engine::{
     Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Input, Role, RunId,
 };
-use crate::event::Events;
-use crate::failure::{Failure, Leftover};
-use crate::timeout::timeout;
 
 /// Where the table is mounted on every Linux.
 const TABLE: &str = "/proc/sys/fs/binfmt_misc";
@@ -319,7 +319,7 @@ fn unmounted(refusal: StartError, first: &str, place: &EngineAddress) -> Failure
     let interrupted = matches!(
         &refusal,
         StartError::Failed(Failure {
-            class: crate::failure::Class::Interrupted,
+            class: crate::common::failure::Class::Interrupted,
             ..
         })
     );

@@ -13,10 +13,10 @@ use crate::boot::machine::{QemuOutput, Running};
 use crate::boot::outcome::given_back;
 use crate::boot::qemu::Serial;
 use crate::boot::run::Boot;
-use crate::event::{Event, Events};
-use crate::failure::{Failure, OrFail as _};
-use crate::terminal::{self, Settings};
-use crate::timeout::timeout;
+use crate::common::event::{Event, Events};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::terminal::{self, Settings};
+use crate::common::timeout::timeout;
 
 /// A step of ours that shows something.
 const SHOW: &str = "show the machine's console";

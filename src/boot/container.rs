@@ -18,13 +18,13 @@ use crate::boot::disk::Disk;
 use crate::boot::keyboard::Keyboard;
 use crate::boot::machine::QemuOutput;
 use crate::boot::qemu::{self, Architecture, Serial};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::{Failure, Leftover};
 use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines, Network,
     OutputChunk, Role, RunId,
 };
-use crate::event::Events;
-use crate::failure::{Failure, Leftover};
 
 /// What the image has of U-Boot.
 const U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";

@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use crate::boot::BootRequest;
 use crate::boot::disk::{Disk, LARGEST};
-use crate::disk_space;
+use crate::common::disk_space;
+use crate::common::event::{Event, Events, Phase};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::human_bytes::human_bytes;
+use crate::common::plain_file;
 use crate::engine::{Container, EngineError};
-use crate::event::{Event, Events, Phase};
-use crate::failure::{Failure, OrFail as _};
-use crate::human_bytes::human_bytes;
-use crate::plain_file;
 
 /// The container's own directory, for what goes in and what the machine writes.
 pub(super) const DIR: &str = "/machine";
@@ -135,7 +135,7 @@ impl Read for Whole<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Class;
+    use crate::common::failure::Class;
 
     fn packed(claimed: u64) -> io::Result<Vec<u8>> {
         let mut file = tempfile::tempfile()?;

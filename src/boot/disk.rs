@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::boot::BootRequest;
-use crate::cancel::Cancel;
-use crate::event::{Event, Events, Phase};
-use crate::failure::{Class, Failure, OrFail as _};
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events, Phase};
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::image::{Compression, compression, decoder, wants_memory};
-use crate::plain_file;
 
 /// How much is unpacked at a time, and the size of a hole.
 const CHUNK: usize = 256 * 1024;

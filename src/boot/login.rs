@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::boot::pdeathsig::leashed;
-use crate::timeout::timeout;
+use crate::common::timeout::timeout;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);

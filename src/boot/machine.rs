@@ -7,9 +7,9 @@ use crate::boot::console::Console;
 use crate::boot::container::ContainerQemu;
 use crate::boot::keyboard::Keyboard;
 use crate::boot::process::Process;
-use crate::cancel::Cancel;
-use crate::event::{Event, Events};
-use crate::failure::{Failure, Leftover};
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events};
+use crate::common::failure::{Failure, Leftover};
 
 /// How long QEMU has to end when it is asked to; it then is killed.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::boot::diagnosis::{self, Evidence};
 use crate::boot::login::SshProbe;
 use crate::boot::machine::Running;
-use crate::failure::{Class, Failure, Leftover};
+use crate::common::failure::{Class, Failure, Leftover};
 
 /// How much of the console is shown when a boot fails.
 const SHOWN: usize = 40;

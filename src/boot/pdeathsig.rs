@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 use tokio::process::Command;
 
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// A command that becomes `program`, on the leash. The kernel watches the thread that spawns: it has
 /// to be the main one, where the runtime's `block_on` is.

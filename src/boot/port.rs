@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// The port that the user wants, or one that is free now.
 pub(super) fn port(wanted: Option<u16>) -> Result<u16, Failure> {
@@ -24,7 +24,7 @@ pub(super) fn port(wanted: Option<u16>) -> Result<u16, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Class;
+    use crate::common::failure::Class;
 
     #[test]
     fn a_port_that_is_taken_is_a_usage_error_and_another_is_found() {

@@ -13,7 +13,7 @@ use crate::boot::machine::QemuOutput;
 use crate::boot::pdeathsig::leashed;
 use crate::boot::qemu::{self, Serial};
 use crate::boot::tools::Qemu;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// QEMU, and the pipes that it writes to unless a terminal has them.
 #[derive(Debug)]

@@ -15,11 +15,11 @@ use crate::boot::process::Process;
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::tools::{self, Tools};
 use crate::boot::{BootRequest, Login};
-use crate::cancel::Cancel;
-use crate::event::{Event, Events, Phase};
-use crate::failure::{Class, Failure, OrFail as _};
-use crate::timeout::ActiveTimer;
-use crate::timeout::timeout;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events, Phase};
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::timeout::ActiveTimer;
+use crate::common::timeout::timeout;
 
 /// What may still come after the line that tells the failure, and tell more.
 const LAST_WORDS: Duration = Duration::from_secs(2);

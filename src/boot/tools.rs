@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::boot::BootRequest;
 use crate::boot::qemu::Architecture;
-use crate::failure::{Class, Failure, OrFail as _};
-use crate::plain_file;
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::plain_file;
 
 /// Where packages put U-Boot for QEMU's aarch64 machine: Debian and Ubuntu, Fedora, Alpine, openSUSE.
 const U_BOOT: [&str; 4] = [

@@ -2,7 +2,7 @@
 
 use crate::boot::{self, Architecture, BootRequest, Login};
 use crate::cli;
-use crate::failure::{Class, Failure};
+use crate::common::failure::{Class, Failure};
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Emulator, Environment, System};
 use crate::ui::Ui;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli;
-use crate::failure::{Class, Failure, OrFail as _};
+use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::nixos::check::{Finding, Severity};
 use crate::pipeline::{self, Checked, Context};
 use crate::settings::{self, Environment};

@@ -1,7 +1,7 @@
 //! `sdbuild clean`: lists what sdbuild left here and what it takes, asks, and removes it.
 
 use crate::cli;
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 use crate::pipeline::{Context, Inventory, Item};
 use crate::settings::{self, Environment};
 use crate::ui::{self, Ui};
@@ -60,7 +60,7 @@ async fn agreed(settings: &settings::Clean, (ui, context): (&Ui, &Context)) -> R
     let ui = ui.clone();
     let asked = tokio::task::spawn_blocking(move || ui.confirm("Remove all of this?"));
     let answer = context.cancel.race(asked).await?;
-    answered(answer.map_err(|e| Failure::new(crate::failure::Class::Internal, e))??)
+    answered(answer.map_err(|e| Failure::new(crate::common::failure::Class::Internal, e))??)
 }
 
 fn answered(answer: Option<bool>) -> Result<(), Failure> {
@@ -75,7 +75,7 @@ fn answered(answer: Option<bool>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Class;
+    use crate::common::failure::Class;
 
     #[test]
     fn who_does_not_agree_is_not_told_that_all_went_well() {

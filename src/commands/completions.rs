@@ -4,7 +4,7 @@ use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
 use crate::cli::{self, Cli};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 use crate::ui::Ui;
 
 /// Writes the shell's script to standard output.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::pipeline::Context;
 use crate::pipeline::doctor::{self, Check, Verdict};
 use crate::settings::{self, Environment};

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::DryRun;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::{self, Context, Plan};
 use crate::settings;

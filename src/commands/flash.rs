@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli;
-use crate::failure::{Class, Failure, OrFail as _};
+use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::flash::{
     self, Allowed, Disk, DiskInventory, FlashRequest, PreparedFlash, SharedWriteState, Source,
     SysRoot,

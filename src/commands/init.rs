@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::pipeline::{self, Context};
-use crate::plain_file;
 use crate::settings::{self, Common, Environment};
 use crate::template::{self, PublicKey, TemplateValues, Wifi};
 use crate::ui::{self, Hidden, Ui};

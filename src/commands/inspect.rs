@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{self, InspectCommand};
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::image::boot::LoaderKind;
 use crate::image::files::{Entry, EntryKind};
 use crate::image::place::Place;

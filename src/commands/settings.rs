@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::settings::{Build, Environment, Setting};
 use crate::ui::layout::column;
 use crate::ui::{Ui, sanitize};

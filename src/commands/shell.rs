@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::failure::Failure;
+use crate::common::failure::Failure;
+use crate::common::shell_word::quoted;
+use crate::common::terminal;
 use crate::nixos::shell_session::ShellSession;
 use crate::pipeline::{self, Context};
 use crate::settings::{self, Environment};
-use crate::shell_word::quoted;
-use crate::terminal;
 
 /// Runs the shell; its exit code is the failure's class when it is not 0.
 pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Result<(), Failure> {

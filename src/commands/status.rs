@@ -1,7 +1,7 @@
 //! `sdbuild status`: what is here and what it takes, on one screen or as JSON.
 
 use crate::cli;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::pipeline::{Context, Handler, Run, RunState, SizedObject, Status};
 use crate::settings::{Common, Environment};
 use crate::ui::layout::{COLUMNS, age, column, fit, wrapped};

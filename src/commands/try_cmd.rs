@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cli;
 use crate::commands;
 use crate::commands::build::BuildOutput;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::output::Image;
 use crate::pipeline::Context;
 use crate::settings::{self, Common, Environment};

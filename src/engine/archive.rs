@@ -18,10 +18,10 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use crate::common::timeout::timeout;
 use crate::engine::container::Container;
 use crate::engine::error::{EngineError, at};
 use crate::engine::request::request;
-use crate::timeout::timeout;
 
 /// Bytes per chunk of an upload; a few of them are under way at any time.
 const CHUNK: usize = 256 * 1024;

@@ -3,9 +3,9 @@
 use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::geteuid;
 
+use crate::common::shell_word::quoted;
 use crate::engine::Engine;
 use crate::engine::endpoint::Endpoint;
-use crate::shell_word::quoted;
 
 /// Where Docker's client looks when nobody says otherwise.
 const DOCKERS: [&str; 2] = ["unix:///var/run/docker.sock", "unix:///run/docker.sock"];

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::common::plain_file;
 use crate::engine::connect::ConnectError;
-use crate::plain_file;
 
 /// A context file is a few hundred bytes.
 const LARGEST_FILE: u64 = 1 << 20;

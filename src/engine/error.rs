@@ -5,8 +5,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::common::failure::{Class, Failure};
 use crate::engine::connect::ConnectError;
-use crate::failure::{Class, Failure};
 
 /// An engine message longer than this is cut: some engines send whole configurations back.
 const LONGEST_MESSAGE: usize = 1000;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::failure::Leftover;
 use crate::engine::container::Container;
 use crate::engine::error::EngineError;
 use crate::engine::{ContainerSpec, Engine, Exit};
-use crate::failure::Leftover;
 
 /// How long a creation that nobody waits for any more may still take: a first use copies a volume.
 const CREATION: Duration = Duration::from_secs(60);

@@ -6,13 +6,13 @@ use std::time::Duration;
 use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+use crate::common::timeout::timeout;
 use crate::engine::connect::{ConnectError, OLDEST_API};
 use crate::engine::endpoint::Endpoint;
 use crate::engine::error::{EngineError, at};
 use crate::engine::request::{NEVER, within};
 use crate::engine::tunnel::Tunnel;
 use crate::engine::{FIRST_ANSWER, facts};
-use crate::timeout::timeout;
 
 /// An engine that takes longer to accept a connection is not there.
 const DIAL: Duration = Duration::from_secs(10);

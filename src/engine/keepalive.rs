@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use crate::timeout::timeout;
+use crate::common::timeout::timeout;
 
 /// How the other end is looked after while something is waited for.
 #[derive(Clone, Copy)]

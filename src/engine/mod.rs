@@ -55,7 +55,7 @@ pub use stdio::{Attached, AttachedInput, AttachedOutput, OutputChunk};
 use tunnel::Tunnel;
 pub use volume::VolumeInfo;
 
-use crate::timeout::timeout;
+use crate::common::timeout::timeout;
 
 /// For the first call, with which an engine shows that it is one: it asks its own helpers for their versions then,
 /// which took 15 s where six builds at once gave it their images to load.

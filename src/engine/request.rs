@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
+use crate::common::timeout::timeout;
 use crate::engine::Engine;
 use crate::engine::error::{EngineError, at};
 use crate::engine::keepalive::KeepAlive;
-use crate::timeout::timeout;
 
 /// For calls that an engine answers from memory, and a little more for a busy disk.
 pub(super) const QUICK: Duration = Duration::from_secs(60);

@@ -17,10 +17,10 @@ use nix::unistd::{Pid, geteuid};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::common::plain_file;
+use crate::common::timeout::timeout;
 use crate::engine::connect::ConnectError;
 use crate::engine::endpoint::{Endpoint, SshTarget};
-use crate::plain_file;
-use crate::timeout::timeout;
 
 /// Becomes `ssh` with the signals ignored that a terminal sends to everybody: what must be undone there
 /// after Ctrl-C goes through it.

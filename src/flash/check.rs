@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::pieces::Piece;
 use super::source::Source;
 use crate::blockmap::{BlockMap, Builder, Checker, Mismatch};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 use crate::image::checksum::{ChecksumTarget, Expected};
 
 /// What pieces are compared with.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::devices::{Disk, Part};
 use super::refusal::describe;
-use crate::cancel::Cancel;
-use crate::human_bytes::human_bytes;
+use crate::common::cancel::Cancel;
+use crate::common::human_bytes::human_bytes;
 use crate::image::disk::Section;
 use crate::image::report::{Layout, Slot};
 

@@ -39,10 +39,10 @@ pub use source::Source;
 pub use state::SharedWriteState;
 pub use sys_root::SysRoot;
 
-use crate::cancel::Cancel;
-use crate::event::{Event, Events, Phase};
-use crate::failure::{Failure, OrFail as _};
-use crate::shell_word::quoted;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events, Phase};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::shell_word::quoted;
 use target::Target;
 
 /// What was asked for.

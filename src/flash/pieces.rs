@@ -8,8 +8,8 @@ use nix::unistd::{Whence, lseek};
 
 use super::buffer::{ALIGN, BUFFER, Buffer};
 use super::source::{FromStart, Source};
-use crate::cancel::Cancel;
-use crate::failure::{Class, Failure, OrFail as _};
+use crate::common::cancel::Cancel;
+use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::image::{Compression, decoder, wants_memory};
 
 /// A stretch of the image.

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::devices::{Disk, DiskKind};
 use super::disk_inventory::{DeviceLookup, DiskInventory};
 use super::sys_root::SysRoot;
-use crate::failure::{Failure, OrFail as _};
-use crate::human_bytes::human_bytes;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::human_bytes::human_bytes;
 
 /// What the user allowed.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::blockmap::{self, BlockMap};
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::image::Compression;
 use crate::image::Error;
 use crate::image::checksum::{self, ChecksumTarget, Expected};
 use crate::image::manifest::{self, ManifestInfo};
-use crate::plain_file;
 
 /// What is known of an image from its own bytes.
 #[derive(Clone, Copy, Debug)]

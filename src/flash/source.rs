@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::sidecars::{ImageInfo, Sidecars};
 use crate::blockmap::BlockMap;
-use crate::cancel::Cancel;
-use crate::event::{Event, Events, Phase};
-use crate::failure::{Failure, OrFail as _};
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events, Phase};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::image::checksum::{ChecksumTarget, Expected};
 use crate::image::{Compression, compression, decoder};
-use crate::plain_file;
 
 /// Files are read in pieces of this size.
 const CHUNK: usize = 1 << 20;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// What the card holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

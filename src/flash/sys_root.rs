@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::plain_file;
+use crate::common::plain_file;
 
 /// The longest file that is read: mountinfo of a machine with thousands of containers has some MB.
 const LONGEST: u64 = 16 << 20;

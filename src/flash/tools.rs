@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// Where such programs are, set-user-id ones of NixOS first. A user's own `PATH` often lacks `sbin`.
 const DIRS: [&str; 6] = [

@@ -9,9 +9,9 @@ use super::state::{SharedWriteState, WriteState};
 use super::target::Target;
 use super::write::{Written, trouble};
 use crate::blockmap::{BlockMap, Checker, Mismatch};
-use crate::cancel::Cancel;
-use crate::event::{Events, Phase};
-use crate::failure::{Failure, OrFail as _};
+use crate::common::cancel::Cancel;
+use crate::common::event::{Events, Phase};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// Reads back what was written; zeros that were seen on the disk before need no second look.
 pub fn verify(

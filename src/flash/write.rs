@@ -20,9 +20,9 @@ use super::source::Source;
 use super::state::{SharedWriteState, WriteState};
 use super::target::Target;
 use crate::blockmap::BlockMap;
-use crate::cancel::Cancel;
-use crate::event::{Events, Phase};
-use crate::failure::{Failure, OrFail as _};
+use crate::common::cancel::Cancel;
+use crate::common::event::{Events, Phase};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// Bytes that a disk is told to make zero at once: in between we look whether to stop, and an order takes
 /// a card seconds when it makes zeros by writing them.

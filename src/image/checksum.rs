@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::content::{Compression, ImageFacts};
 use super::error::Error;
-use crate::plain_file;
+use crate::common::plain_file;
 
 /// The longest list that is read.
 const LONGEST: u64 = 1 << 20;

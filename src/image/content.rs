@@ -13,8 +13,8 @@ use sha2::{Digest as _, Sha256};
 use super::decode::{CHUNK, compression, decoder, wants_memory};
 use super::disk::Section;
 use super::error::Error;
-use crate::cancel::Cancel;
-use crate::event::{Event, Events, Phase};
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events, Phase};
 
 /// The largest image that is decompressed: the largest cards hold a little more, no system does.
 const LARGEST: u64 = 256 << 30;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Error;
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
 
 /// A small read costs as much as this many bytes.
 const LEAST: u64 = 512;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::failure::{Class, Failure};
+use crate::common::failure::{Class, Failure};
 
 /// What stood in the way. The object is named by whoever adds the context.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::ImageFacts;
 use super::error::Error;
-use crate::plain_file;
+use crate::common::plain_file;
 
 /// The longest manifest that is read.
 const LONGEST: u64 = 1 << 20;

@@ -9,9 +9,9 @@ use super::known_error::{KnownError, symptoms};
 use super::log::NixError;
 use super::shell_session::Derivation;
 use super::text::cut;
-use crate::event::NixEvent;
-use crate::failure::{Failure, OrFail};
-use crate::transcript::{Transcript, short_name};
+use crate::common::event::NixEvent;
+use crate::common::failure::{Failure, OrFail};
+use crate::common::transcript::{Transcript, short_name};
 
 /// Lines of a failed build that are shown.
 pub(super) const TAIL: usize = 20;

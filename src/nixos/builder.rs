@@ -25,15 +25,15 @@ use super::shell_session::ShellSession;
 use super::source::Configuration;
 use super::store_path::result;
 use super::upload;
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events};
+use crate::common::failure::{Class, Failure};
+use crate::common::timeout::timeout;
 use crate::engine::labels::labels;
 use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Network, Role,
     RunId,
 };
-use crate::event::{Event, Events};
-use crate::failure::{Class, Failure};
-use crate::timeout::timeout;
 
 /// Every emulated process counts twice; a parallel build of something large needs thousands.
 const PIDS: i64 = 16_384;
@@ -336,7 +336,7 @@ impl PreparedBuilder {
 fn show(events: &Events, shown: &str) -> Events {
     let (events, shown) = (events.clone(), shown.to_owned());
     Events::new(move |mut event| {
-        use crate::event::NixEvent::Message;
+        use crate::common::event::NixEvent::Message;
         if let Event::Nix(Message { text, .. }) | Event::Warning(text) = &mut event {
             *text = text.replace("/build/config/", &shown);
         }
@@ -354,7 +354,8 @@ mod tests {
         let sink = std::sync::Arc::clone(&heard);
         let events = Events::new(move |event| sink.lock().unwrap().push(event));
         let text = "error at /build/config/sd-card.nix:1:1".to_owned();
-        let message = |text: String| Event::Nix(crate::event::NixEvent::Message { level: 0, text });
+        let message =
+            |text: String| Event::Nix(crate::common::event::NixEvent::Message { level: 0, text });
         show(&events, "pi/").emit(message(text));
         assert_eq!(
             heard.lock().unwrap()[0],

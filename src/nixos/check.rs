@@ -14,7 +14,7 @@ pub use facts::ConfigFacts;
 pub use traps::findings;
 pub use ways_in::who_gets_in;
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// The expression that the builder evaluates, and the attributes that are asked for, in order.
 pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");

@@ -1,7 +1,7 @@
 //! What the user laid over the configuration on the command line: a module of its own, which can be shown.
 
-use crate::failure::Failure;
-use crate::nix_string::nix_string;
+use crate::common::failure::Failure;
+use crate::common::nix_string::nix_string;
 
 /// Definitions that are laid over a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,7 +126,11 @@ mod tests {
             "a", "=b", "a..b=1", ".a=1", "a.=1", "a b=1", "a;b=1", "a.\"b=1", "${x}=1",
         ] {
             let failure = set(text).unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage, "{text}");
+            assert_eq!(
+                failure.class,
+                crate::common::failure::Class::Usage,
+                "{text}"
+            );
         }
     }
 

@@ -5,8 +5,8 @@
 use super::nix_conf::NixSettings;
 use super::shell_session::ShellSession;
 use super::{check, layout};
-use crate::failure::Failure;
-use crate::nix_string::nix_string;
+use crate::common::failure::Failure;
+use crate::common::nix_string::nix_string;
 
 /// Whose tools make what NixOS makes on the user's machine: units, configuration files, the image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use super::ignore_rules::{IGNORE_HINT, walk};
 use super::source::Configuration;
 use super::tar_writer::{Owner, TarWriter};
-use crate::cancel::Cancel;
-use crate::event::Events;
-use crate::failure::{Failure, OrFail};
-use crate::plain_file;
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::{Failure, OrFail};
+use crate::common::plain_file;
 
 /// From here on a user hears about it: configurations are small, what is not was left lying there.
 const LARGE: u64 = 64 << 20;

@@ -9,7 +9,7 @@ pub use super::build_log::{FailedBuild, Findings};
 use super::eval_error::{EvalError, hint_for};
 use super::known_error::{KnownError, symptoms};
 use super::wording::{around, sentence};
-use crate::failure::{Class, Failure};
+use crate::common::failure::{Class, Failure};
 
 /// How the builder ended, and what it was started with.
 #[derive(Clone, Debug, Default)]

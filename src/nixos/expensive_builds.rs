@@ -3,7 +3,7 @@
 //! People have waited a night for a kernel that was not in the binary cache; so what takes hours is
 //! told loudly, and before it begins.
 
-use crate::event::NixEvent;
+use crate::common::event::NixEvent;
 
 /// Programs that take hours to compile, more under emulation. Their derivations are called `name-1.2.3`;
 /// what is only made for or of them (`linux-6.12-modules-shrunk`) has more words.

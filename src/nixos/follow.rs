@@ -11,9 +11,9 @@ use super::expensive_builds::ExpensiveBuilds;
 use super::log::Log;
 use super::text::clean;
 use super::warning::Warnings;
+use crate::common::event::{Event, Events};
+use crate::common::failure::Failure;
 use crate::engine::{AttachedOutput, Container, Exit, Lines, OutputChunk};
-use crate::event::{Event, Events};
-use crate::failure::Failure;
 
 /// How long the streams may be silent after the container's end before they count as ended: engines
 /// are known to leave them open (bollard#251).

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::store_path::is_derivation;
-use crate::event::{Event, Events, NixEvent};
-use crate::failure::{Class, Failure};
-use crate::human_bytes::human_bytes;
+use crate::common::event::{Event, Events, NixEvent};
+use crate::common::failure::{Class, Failure};
+use crate::common::human_bytes::human_bytes;
 
 /// What Nix would do for a derivation, by what is in the store and in the binary caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

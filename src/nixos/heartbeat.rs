@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use crate::common::timeout::timeout;
 use crate::engine::AttachedInput;
-use crate::timeout::timeout;
 
 /// How often the builder is told.
 const BEAT: Duration = Duration::from_secs(1);

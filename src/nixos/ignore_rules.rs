@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::{DirEntry, WalkBuilder};
 
-use crate::failure::{Failure, OrFail};
-use crate::plain_file;
+use crate::common::failure::{Failure, OrFail};
+use crate::common::plain_file;
 
 pub(super) const IGNORE_HINT: &str = "name it in .sdbuildignore to leave it behind";
 const OWN: &str = ".sdbuildignore";

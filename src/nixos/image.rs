@@ -1,8 +1,8 @@
 //! The container image that Nix runs in, and as whom it runs there.
 
 use super::tar_writer::Owner;
+use crate::common::event::Events;
 use crate::engine::ImageInfo;
-use crate::event::Events;
 
 /// The user of our own container image.
 const OURS: Owner = Owner {

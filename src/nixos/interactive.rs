@@ -13,11 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::heartbeat::Heartbeat;
 use super::layout;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::terminal::{self, StdStreams};
 use crate::engine::{
     Attached, AttachedInput, AttachedOutput, Container, EngineError, Exit, OutputChunk,
 };
-use crate::failure::{Failure, OrFail as _};
-use crate::terminal::{self, StdStreams};
 
 /// How long the output may be silent after the end before it counts as ended.
 const SILENCE: Duration = Duration::from_secs(2);

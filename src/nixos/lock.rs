@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Events;
-use crate::failure::{Class, Failure};
+use crate::common::event::Events;
+use crate::common::failure::{Class, Failure};
 pub use file::{read, write};
 
 /// Name of the lock beside the configuration.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::forecast::forecast;
 use super::text::{clean, cut};
-use crate::event::NixEvent;
+use crate::common::event::NixEvent;
 
 /// More activities than any build has at once; beyond this the table forgets instead of growing.
 const MOST_ACTIVITIES: usize = 1 << 16;

@@ -2,7 +2,7 @@
 //!
 //! It is made of lines, so values that could start a line of their own are refused.
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// What is said in it for everybody.
 const FIXED: [&str; 7] = [
@@ -107,7 +107,7 @@ mod tests {
                 ..NixSettings::default()
             };
             let failure = nix.text(None, "/b").unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage);
+            assert_eq!(failure.class, crate::common::failure::Class::Usage);
         }
         assert!(NixSettings::default().text(Some("a b"), "/b").is_err());
     }

@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use super::nixpkgs_tree::{self, TreeDigest};
 use super::tar_writer::TarWriter;
-use crate::cancel::Cancel;
-use crate::failure::{Failure, OrFail};
+use crate::common::cancel::Cancel;
+use crate::common::failure::{Failure, OrFail};
 
 /// What `--nixpkgs` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,7 +203,7 @@ mod tests {
         let failure = NixpkgsIn::dir(dir.path(), &Cancel::new())
             .await
             .unwrap_err();
-        assert_eq!(failure.class, crate::failure::Class::Usage);
+        assert_eq!(failure.class, crate::common::failure::Class::Usage);
         std::fs::create_dir(dir.path().join("nixos")).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
         let tree = NixpkgsIn::dir(dir.path(), &Cancel::new()).await.unwrap();

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::tar_writer::TarWriter;
-use crate::cancel::Cancel;
-use crate::plain_file;
+use crate::common::cancel::Cancel;
+use crate::common::plain_file;
 
 /// Directories inside directories; nixpkgs has about ten. Each takes a piece of the stack.
 const DEEPEST: usize = 256;

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::cancel::Cancel;
-use crate::event::Events;
-use crate::failure::{Failure, OrFail};
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::{Failure, OrFail};
 
 pub use super::config_dir::ConfigDir;
 pub use super::tar_writer::Owner;
@@ -162,7 +162,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for path in [dir.path().join("none.nix"), dir.path().to_path_buf()] {
             let failure = Configuration::open(&path, None).unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage);
+            assert_eq!(failure.class, crate::common::failure::Class::Usage);
             assert!(!failure.hints.is_empty());
         }
     }

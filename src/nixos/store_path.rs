@@ -1,6 +1,6 @@
 //! What the builder prints when all went well: the path of its one result, and its derivation. Pure.
 
-use crate::failure::{Class, Failure};
+use crate::common::failure::{Class, Failure};
 
 /// What `nix-store --query --deriver` says of a path that it knows no derivation of.
 const UNKNOWN: &str = "unknown-deriver";

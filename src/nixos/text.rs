@@ -1,6 +1,6 @@
 //! Foreign text without anything that steers a terminal, and of bounded length.
 
-use crate::invisible_chars::is_format_char;
+use crate::common::invisible_chars::is_format_char;
 
 /// The longest line that leaves the log parser.
 pub(super) const LONGEST: usize = 64 * 1024;

@@ -8,10 +8,10 @@ use super::check;
 use super::command;
 use super::layout;
 use super::tar_writer::{Owner, TarWriter};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Events, Phase};
+use crate::common::failure::Failure;
 use crate::engine::{Container, PathKind};
-use crate::event::{Events, Phase};
-use crate::failure::Failure;
 
 /// The program that runs as PID 1.
 const ENTRY: &str = include_str!("../../containers/builder/entry");

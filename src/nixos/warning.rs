@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::known_error::{KnownError, symptoms};
 use super::text::cut;
-use crate::event::NixEvent;
+use crate::common::event::NixEvent;
 
 /// Warnings that are told; the log file has all of them.
 const MOST: usize = 20;

@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use super::extra_file::ExtraFile;
 use crate::artifact::{Lock, Sha256Hash};
+use crate::common::failure::{Failure, OrFail};
+use crate::common::plain_file;
 use crate::engine::Role;
 use crate::engine::labels::{DEFINITION, ROLE};
-use crate::failure::{Failure, OrFail};
-use crate::plain_file;
 
 /// Raised with every change of what the assembly makes of the same definition.
 pub(super) const FORMAT: u32 = 1;

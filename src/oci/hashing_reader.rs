@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use crate::artifact::{Pin, Sha256Hash};
-use crate::plain_file;
+use crate::common::plain_file;
 
 /// Hashes what is read through it. The package was looked at before; somebody may have written to the
 /// cache since.

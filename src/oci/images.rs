@@ -10,10 +10,10 @@ use super::assemble::{AssembleError, ContainerImage, Parts};
 use super::definition::Definition;
 use super::layer::LayerError;
 use crate::artifact::{Cache, Fetcher, Pin};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Events, Phase};
+use crate::common::failure::{Class, Failure, OrFail};
 use crate::engine::{Engine, ImageInfo};
-use crate::event::{Events, Phase};
-use crate::failure::{Class, Failure, OrFail};
 
 /// The way from definitions to images in an engine.
 #[derive(Debug)]

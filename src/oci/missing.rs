@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::definition::Definition;
 use super::images::held;
 use crate::artifact::{Cache, Pin};
+use crate::common::failure::Failure;
 use crate::engine::Engine;
-use crate::failure::Failure;
 
 /// What has to be fetched and assembled before the engine holds some images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,10 +14,10 @@ use super::publish::{PendingFile, Publisher, is_free, undo_killed};
 use super::stages::{StageInput, StageOutput, run_stages};
 use super::target::Target;
 use super::wording::{cannot_write, failed, unnamed};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Events, Phase, Timings};
+use crate::common::failure::{Failure, OrFail};
 use crate::engine::RunId;
-use crate::event::{Events, Phase, Timings};
-use crate::failure::{Failure, OrFail};
 use crate::image::Compression as Format;
 
 /// The largest image: the largest cards hold a little more, no system does.

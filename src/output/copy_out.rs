@@ -9,16 +9,16 @@ use tokio::task::JoinHandle;
 use super::bridge::{self, feed};
 use super::copy::{Copy, CopyRequest, Image, LARGEST};
 use super::product::{self, LIST, LONGEST_LIST, Product};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::{Class, Failure, OrFail};
 use crate::engine::{Container, PathKind, PathStat};
-use crate::event::Events;
-use crate::failure::{Class, Failure, OrFail};
 
 /// After an interruption a disk may still finish the write that it is at.
 const LETTING_GO: Duration = Duration::from_secs(10);
 
 /// Copies the image of a finished build, whose result is `out_path`, out of its stopped builder and
-/// into the output directory ([`crate::event::Phase::CopyOut`]), with its sidecars.
+/// into the output directory ([`crate::common::event::Phase::CopyOut`]), with its sidecars.
 pub async fn copy_out(
     container: &Container,
     out_path: &str,

@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::stages::PIECE;
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
 use crate::image::disk::{ReadAt as Disk, Section};
 use crate::image::table::{self, Table};
 

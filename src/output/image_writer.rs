@@ -10,7 +10,7 @@ use super::encode::{Compression, Encoder};
 use super::sparse::SparseWriter;
 use super::stages::{Pieces, StageError};
 use super::writeback::Writeback;
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
 use crate::image::Compression as Format;
 
 /// Compressors hand out small pieces; this many bytes go to the file at once.

@@ -10,8 +10,8 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::head_tail::HeadTail;
 use super::stages::StageOutput;
-use crate::cancel::Cancel;
-use crate::event::{Phase, Timings};
+use crate::common::cancel::Cancel;
+use crate::common::event::{Phase, Timings};
 use crate::image::Compression;
 use crate::image::table::{Partition, Table};
 

@@ -1,7 +1,7 @@
 //! Nix's list of products, `nix-support/hydra-build-products`: which file of the result is the
 //! image. Pure, and strict: it was written by whatever ran in the builder.
 
-use crate::failure::{Class, Failure};
+use crate::common::failure::{Class, Failure};
 use crate::image::Compression;
 
 /// The list below the result's path.

@@ -16,9 +16,9 @@ use std::path::Path;
 
 use super::target::Target;
 use super::wording;
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::failure::Failure;
 use crate::engine::RunId;
-use crate::failure::Failure;
 use note::PublishRecord;
 pub(super) use note::undo_killed;
 use steps::Transaction;

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::head_tail::HeadTail;
 use super::image_writer::ImageWriter;
 use crate::blockmap::{BlockMap, Builder};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
 use crate::image::Compression as Format;
 use crate::image::decoder;
 

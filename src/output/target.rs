@@ -14,8 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, renameat2};
 use nix::unistd::{AccessFlags, Gid, Uid, access, fchown, linkat};
 
-use crate::failure::{Class, Failure};
-use crate::plain_file;
+use crate::common::failure::{Class, Failure};
+use crate::common::plain_file;
 
 const PREFIX: &str = ".sdbuild-";
 const SUFFIX: &str = ".part";

@@ -7,7 +7,7 @@ use super::copy_out::refuse;
 use super::product::Product;
 use super::publish::Unnamed;
 use super::stages::StageError;
-use crate::failure::{Class, Failure};
+use crate::common::failure::{Class, Failure};
 
 /// Why the image is not whole.
 pub(super) fn failed(trouble: StageError, size: u64, (product, dir): (&Product, &Path)) -> Failure {

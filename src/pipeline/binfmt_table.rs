@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, parse};
+use crate::common::failure::{Class, Failure};
+use crate::common::plain_file;
 use crate::engine::{Engine, ImageInfo, RunId};
-use crate::failure::{Class, Failure};
 use crate::pipeline::Context;
-use crate::plain_file;
 
 /// Where the table is on this machine, which may be the engine's.
 const TABLE: &str = "/proc/sys/fs/binfmt_misc";

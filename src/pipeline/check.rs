@@ -1,7 +1,7 @@
 //! A configuration that is evaluated and looked at; nothing is built.
 
-use crate::event::Phase;
-use crate::failure::{Failure, Leftover};
+use crate::common::event::Phase;
+use crate::common::failure::{Failure, Leftover};
 use crate::nixos::check::CheckResult;
 use crate::nixos::check::{Finding, findings, who_gets_in};
 use crate::nixos::command::Task;

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::source::Configuration;
 use crate::pipeline::plan::Purpose;
-use crate::plain_file;
 use crate::settings::{self, SshKey};
 
 /// The words in the example's key that a user is to replace.

@@ -1,9 +1,9 @@
 //! From settings to a connected engine.
 
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::failure::Failure;
 use crate::engine::connect::choose;
 use crate::engine::{EndpointInputs, Engine};
-use crate::failure::Failure;
 use crate::settings::Common;
 
 /// Connects to the engine that the settings lead to.

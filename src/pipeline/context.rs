@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::time::Instant;
 
-use crate::cancel::Cancel;
-use crate::event::{Event, Events, Phase};
-use crate::failure::Failure;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events, Phase};
+use crate::common::failure::Failure;
 
 /// The run's cancellation and its events.
 #[derive(Clone, Debug)]

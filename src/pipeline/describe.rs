@@ -1,6 +1,6 @@
 //! A plan in lines, for `--dry-run`. Pure.
 
-use crate::human_bytes::human_bytes;
+use crate::common::human_bytes::human_bytes;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::Plan;
 use crate::pipeline::emulation::Emulation;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::binfmt::{
     self, HandlerKind, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions,
 };
-use crate::event::Phase;
-use crate::failure::{Class, Failure};
+use crate::common::event::Phase;
+use crate::common::failure::{Class, Failure};
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::images::ContainerImages;
 use crate::pipeline::run::sweep;
@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 struct Run<'a> {
     plan: &'a Plan,
     context: &'a Context,
-    run_locks: &'a RunLocks,
+    locks: &'a RunLocks,
     provided: &'a ContainerImages,
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn emulate(
     let run = Run {
         plan,
         context,
-        run_locks,
+        locks: run_locks,
         provided,
     };
     let work = run.first_that_works(image, scope);
@@ -97,7 +97,7 @@ impl Run<'_> {
         if emulation == Emulation::Register {
             scope.keep_lease(self.register(image).await?);
         } else {
-            sweep(self.plan, self.context, (self.run_locks, None)).await?;
+            sweep(self.plan, self.context, (self.locks, None)).await?;
         }
         if emulation == Emulation::Private {
             if self.provided.builder.is_root() {
@@ -124,11 +124,7 @@ impl Run<'_> {
         let Context { cancel, events } = self.context;
         let options = RegistrarOptions::new(&self.plan.base.engine, image, &self.plan.run);
         let mut registrar = Registrar::start(options, cancel, events).await?;
-        let swept = sweep(
-            self.plan,
-            self.context,
-            (self.run_locks, Some(&mut registrar)),
-        );
+        let swept = sweep(self.plan, self.context, (self.locks, Some(&mut registrar)));
         match swept.await {
             Ok(()) => registrar.hold(cancel).await,
             Err(failure) => Err(failure.with_teardown(registrar.release(cancel).await)),

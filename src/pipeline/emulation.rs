@@ -1,7 +1,7 @@
 //! How the image's architecture comes to run on the engine's machine. Pure.
 
+use crate::common::failure::Failure;
 use crate::engine::EngineFacts;
-use crate::failure::Failure;
 use crate::pipeline::preflight::version;
 use crate::settings::{EmulationChoice, System};
 
@@ -160,7 +160,7 @@ pub(super) fn on_one_line(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Class;
+    use crate::common::failure::Class;
 
     fn engine(architecture: &str, rootless: bool) -> EngineFacts {
         EngineFacts {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::common::failure::Failure;
 use crate::engine::{Endpoint, Engine, RunId};
-use crate::failure::Failure;
 use crate::oci::Definition;
 use crate::pipeline::run_lock::{RunLock, RunLocks};
 use crate::pipeline::sweep::Sweep;

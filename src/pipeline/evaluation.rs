@@ -1,6 +1,6 @@
 //! The way to a builder that only evaluates: nothing is emulated in it.
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 use crate::nixos::builder::PreparedBuilder;
 use crate::nixos::command::Task;
 use crate::pipeline::run::{job, prepare};

@@ -1,7 +1,7 @@
 //! What a build would do, as Nix foretells it; nothing is built.
 
-use crate::event::Phase;
-use crate::failure::{Failure, Leftover};
+use crate::common::event::Phase;
+use crate::common::failure::{Failure, Leftover};
 use crate::nixos::command::Task;
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::evaluation::evaluation;

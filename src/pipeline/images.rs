@@ -4,16 +4,16 @@ use futures_util::future::join_all;
 
 use crate::artifact::{Cache, Fetcher, Network};
 use crate::binfmt::RegistrarImage;
+use crate::common::event::{Events, Phase};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::shell_word::quoted;
 use crate::engine::{Engine, EngineAddress, EngineFacts, ImageInfo};
-use crate::event::{Events, Phase};
-use crate::failure::{Failure, OrFail as _};
 use crate::nixos::builder::BuilderImage;
 use crate::oci::{Architecture, Definition, Images};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::provenance::Containers;
 use crate::pipeline::{Context, Plan};
 use crate::settings::{self, Common, EmulationChoice};
-use crate::shell_word::quoted;
 
 /// What the steps of a run stand on.
 #[derive(Debug)]
@@ -178,7 +178,7 @@ fn of_another_machine<'a>(image: &'a ImageInfo, engine: &EngineFacts) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Class;
+    use crate::common::failure::Class;
 
     fn settings(emulation: EmulationChoice) -> settings::Build {
         let env = settings::Environment {

@@ -1,8 +1,8 @@
 //! nixpkgs, from what was asked for to what is uploaded.
 
 use crate::artifact::{Fetcher, Remote};
-use crate::event::Phase;
-use crate::failure::Failure;
+use crate::common::event::Phase;
+use crate::common::failure::Failure;
 use crate::nixos::lock::{self, Download, Downloaded, Locked, Resolve, Wanted};
 use crate::nixos::nixpkgs::{Nixpkgs, NixpkgsIn};
 use crate::oci::Images;

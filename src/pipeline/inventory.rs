@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::artifact::Cache;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::timeout::timeout;
 use crate::engine::labels::ROLE;
 use crate::engine::{ContainerGuard, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo};
-use crate::failure::{Failure, OrFail as _};
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{Context, binfmt_table, connection, logs};
 use crate::settings::Common;
-use crate::timeout::timeout;
 
 /// A store of some hundred thousand files is counted in half a minute; what takes longer stays uncounted.
 const COUNTING: Duration = Duration::from_secs(120);

@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::binfmt::PauseHandle;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::nixos::builder;
 
 /// Whoever ends when this process is silent.

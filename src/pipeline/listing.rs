@@ -1,9 +1,9 @@
 //! Small texts from somewhere in the network that no hash is known of; a user looks at them.
 
 use crate::artifact::Remote;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::pipeline::{Context, images};
-use crate::plain_file;
 use crate::settings::Common;
 
 /// A hundred keys of the largest kind.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common::failure::{Failure, OrFail as _};
 use crate::engine::RunId;
-use crate::failure::{Failure, OrFail as _};
 
 /// How many logs are kept: enough to compare with last week's, little enough to forget about.
 const KEPT: usize = 20;

@@ -2,9 +2,9 @@
 //! been changed when this ends.
 
 use crate::artifact::Cache;
+use crate::common::event::Phase;
+use crate::common::failure::{Failure, OrFail as _};
 use crate::engine::{Engine, RunId};
-use crate::event::Phase;
-use crate::failure::{Failure, OrFail as _};
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::lock::{self, Locked, Wanted};
 use crate::nixos::nixpkgs::Nixpkgs;

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
-use crate::disk_space::free_space;
+use crate::common::disk_space::free_space;
+use crate::common::failure::{Class, Failure};
+use crate::common::human_bytes::human_bytes;
 use crate::engine::{Engine, EngineFacts};
-use crate::failure::{Class, Failure};
-use crate::human_bytes::human_bytes;
 use crate::oci::MissingImages;
 use crate::pipeline::binfmt_table;
 use crate::pipeline::emulation::Emulation;

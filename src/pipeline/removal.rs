@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use crate::artifact::Cache;
 use crate::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
+use crate::common::failure::{Failure, Leftover};
+use crate::common::shell_word::quoted;
+use crate::common::timeout::timeout;
 use crate::engine::EngineError;
-use crate::failure::{Failure, Leftover};
 use crate::oci::Definition;
 use crate::pipeline::inventory::{Inventory, registrar_image, title};
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, images, logs};
 use crate::settings::Common;
-use crate::shell_word::quoted;
-use crate::timeout::timeout;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
 const PATIENCE: Duration = Duration::from_secs(1800);

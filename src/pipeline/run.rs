@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use sha2::{Digest as _, Sha256};
 
 use crate::binfmt::{Lease, Registrar};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events, Phase, Timings};
+use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::engine::{ContainerGuard, Engine, Role};
-use crate::event::{Event, Events, Phase, Timings};
-use crate::failure::{Failure, Leftover, OrFail as _};
 use crate::image::Compression as Packed;
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
 use crate::nixos::cli_module::CliModule;

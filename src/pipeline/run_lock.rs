@@ -15,9 +15,9 @@ use std::time::SystemTime;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::unistd::linkat;
 
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::engine::{Endpoint, RunId};
-use crate::failure::{Failure, OrFail as _};
-use crate::plain_file;
 
 /// An engine's address is not longer.
 const LONGEST: u64 = 64 << 10;

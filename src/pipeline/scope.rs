@@ -3,9 +3,9 @@
 use tokio::sync::watch;
 
 use crate::binfmt::{Lease, PrivateBinfmt};
-use crate::cancel::Cancel;
+use crate::common::cancel::Cancel;
+use crate::common::failure::{Failure, Leftover};
 use crate::engine::ContainerGuard;
-use crate::failure::{Failure, Leftover};
 use crate::nixos::builder;
 use crate::pipeline::job_control::Watchdogs;
 
@@ -103,7 +103,7 @@ pub(super) fn settle<T>(
 }
 
 /// Whether nothing of the run is left, neither by its release nor by a step that failed and could not
-/// undo itself. Only then may the run be forgotten: what is left is known as a dead run's by its run_lock.
+/// undo itself. Only then may the run be forgotten: what is left is known as a dead run's by its run lock.
 pub(super) fn gave_all_back<T>(settled: &Result<(T, Vec<Leftover>), Failure>) -> bool {
     match settled {
         Ok((_, leftovers)) => leftovers.is_empty(),

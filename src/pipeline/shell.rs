@@ -4,8 +4,8 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use crate::event::Event;
-use crate::failure::{Class, Failure};
+use crate::common::event::Event;
+use crate::common::failure::{Class, Failure};
 use crate::nixos::command::Task;
 use crate::nixos::shell_session::{Derivation, ShellSession};
 use crate::pipeline::emulate::emulate;

@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use crate::artifact::Cache;
 use crate::binfmt::{Entry, Owner, classify};
+use crate::common::failure::{Class, Failure};
+use crate::common::timeout::timeout;
 use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
-use crate::failure::{Class, Failure};
 use crate::pipeline::inventory::{registrar_image, sizes};
 use crate::pipeline::run_lock::{KnownRun, RunLocks};
 use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{Context, binfmt_table, connection, logs};
 use crate::settings::Common;
-use crate::timeout::timeout;
 pub use parts::{Container, EngineState, Handler, Run, RunState, SizedObject};
 use parts::{age, container, dir, handler, image, since, volume};
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
+use crate::common::failure::{Failure, Leftover};
 use crate::engine::{ContainerInfo, Engine, Role, RunId};
-use crate::failure::{Failure, Leftover};
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::{Context, binfmt_table};
 

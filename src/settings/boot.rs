@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Common, Environment, System};
 use crate::cli;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::settings::source::Layers;
 
 /// `sdbuild boot`.

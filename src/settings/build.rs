@@ -7,7 +7,7 @@ use super::source::{Candidate, Layers, Sources};
 use super::source_date_epoch::source_date_epoch;
 use super::{Common, Compress, EmulationChoice, Environment, Glue, SshKey, System};
 use crate::cli;
-use crate::failure::{Failure, OrFail};
+use crate::common::failure::{Failure, OrFail};
 
 /// Where release channels are looked up.
 const CHANNELS: &str = "https://channels.nixos.org";
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn an_unknown_system_is_a_usage_error_that_names_it() {
         let failure = build(&["--system", "z80-linux"], "").unwrap_err();
-        assert_eq!(failure.class, crate::failure::Class::Usage);
+        assert_eq!(failure.class, crate::common::failure::Class::Usage);
         assert!(failure.to_string().contains("z80-linux"));
     }
 
@@ -220,7 +220,11 @@ mod tests {
     fn a_builder_image_that_no_engine_would_take_is_refused() {
         for name in ["Nix OS", "", "-x", "nix\n", "https://nix?"] {
             let failure = build(&[&format!("--builder-image={name}")], "").unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage, "{name}");
+            assert_eq!(
+                failure.class,
+                crate::common::failure::Class::Usage,
+                "{name}"
+            );
             assert!(failure.hints[0].contains("nixos/nix"), "{name}");
         }
         for name in ["nixos/nix", "localhost:5000/a/b_c.d:1-x", "sha256:00ff"] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::file::File;
 use super::{Environment, at_least, mirrors, number};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// Seconds that a download may stand still: longer than a mirror takes to wake its disk.
 const STALL: u32 = 20;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// A way to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ mod tests {
             ("xz:-1", "0 to 9"),
         ] {
             let failure = of(text).unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage);
+            assert_eq!(failure.class, crate::common::failure::Class::Usage);
             assert!(failure.to_string().contains(words), "{failure}");
         }
         for text in ["none", "zstd", "gzip:9"] {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cli;
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// `--emulation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::failure::{Failure, OrFail};
-use crate::plain_file;
+use crate::common::failure::{Failure, OrFail};
+use crate::common::plain_file;
 
 /// Name of the settings file.
 pub(super) const NAME: &str = "sdbuild.toml";
@@ -131,7 +131,7 @@ mod tests {
         assert!(File::read(dir.path()).unwrap().nixpkgs.is_none());
         std::fs::write(dir.path().join(NAME), "nixpkg = '26.05'\n").unwrap();
         let failure = File::read(dir.path()).unwrap_err();
-        assert_eq!(failure.class, crate::failure::Class::Usage);
+        assert_eq!(failure.class, crate::common::failure::Class::Usage);
         assert!(failure.to_string().contains("nixpkg"), "{failure}");
         assert!(failure.to_string().contains("sdbuild.toml"), "{failure}");
     }
@@ -171,7 +171,7 @@ mod tests {
         let path = dir.path().join(NAME);
         let refused = || {
             let failure = File::read(dir.path()).unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage);
+            assert_eq!(failure.class, crate::common::failure::Class::Usage);
             assert!(
                 failure.to_string().contains("not a plain file"),
                 "{failure}"
@@ -191,7 +191,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join(NAME), text).unwrap();
             if let Err(failure) = File::read(dir.path()) {
-                proptest::prop_assert_eq!(failure.class, crate::failure::Class::Usage);
+                proptest::prop_assert_eq!(failure.class, crate::common::failure::Class::Usage);
             }
         }
     }

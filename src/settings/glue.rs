@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cli;
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// What builds units, configuration files and the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

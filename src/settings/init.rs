@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Environment, GITHUB};
 use crate::cli;
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// What is written when nobody says otherwise.
 const NAME: &str = "sd-card.nix";

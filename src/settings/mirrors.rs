@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// Nobody's sources file is longer.
 const LONGEST: u64 = 1 << 20;
@@ -63,7 +63,7 @@ fn apt_mirrors(etc_apt: &Path) -> Vec<String> {
     files
         .iter()
         .filter(|path| known(path))
-        .filter_map(|path| crate::plain_file::read_text(path, LONGEST).ok())
+        .filter_map(|path| crate::common::plain_file::read_text(path, LONGEST).ok())
         .flat_map(|text| text.lines().flat_map(uris).collect::<Vec<_>>())
         .collect()
 }

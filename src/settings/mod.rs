@@ -34,7 +34,7 @@ pub use ssh_key::SshKey;
 pub use system::System;
 
 use crate::cli;
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 use file::File;
 
 /// The NixOS release that is built when nobody says otherwise.

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::source::Source;
 use super::{Build, EmulationChoice};
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 

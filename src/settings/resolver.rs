@@ -9,7 +9,7 @@ use super::{
     at_least, number,
 };
 use crate::cli;
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// What the two strongest layers are read from.
 #[derive(Clone, Copy, Debug)]

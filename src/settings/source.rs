@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::file::File;
 use super::{Build, Environment, SshKey};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// Where a value came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

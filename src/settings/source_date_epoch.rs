@@ -1,6 +1,6 @@
 //! `SOURCE_DATE_EPOCH`: the moment that counts as now in what is written, so that it is the same next time.
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// The last second that a date of four digits for the year can tell.
 const LATEST: u64 = 253_402_300_799;
@@ -27,7 +27,7 @@ mod tests {
         assert_eq!(of("1700000000").unwrap(), Some(1_700_000_000));
         for text in ["x", "-1", "1.5", "253402300800"] {
             let failure = of(text).unwrap_err();
-            assert_eq!(failure.class, crate::failure::Class::Usage);
+            assert_eq!(failure.class, crate::common::failure::Class::Usage);
             assert!(failure.to_string().contains(text), "{failure}");
         }
     }

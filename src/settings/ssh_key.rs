@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, OrFail as _};
-use crate::plain_file;
-use crate::ssh_key;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
+use crate::common::ssh_key;
 
 /// No key is longer.
 const LONGEST: u64 = 64 << 10;

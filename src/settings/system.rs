@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// A system in Nix's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

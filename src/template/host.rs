@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::plain_file;
+use crate::common::plain_file;
 
 /// Both files hold a line.
 const LONGEST: u64 = 64 << 10;

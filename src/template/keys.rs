@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use crate::failure::{Failure, OrFail as _};
-use crate::invisible_chars::is_format_char;
-use crate::plain_file;
-use crate::ssh_key::{KINDS, is_whole};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::invisible_chars::is_format_char;
+use crate::common::plain_file;
+use crate::common::ssh_key::{KINDS, is_whole};
 
 /// A key of 16,384 bits takes 3 kB.
 const LONGEST: u64 = 64 << 10;

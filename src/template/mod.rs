@@ -15,7 +15,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use crate::nix_string::nix_string;
+use crate::common::nix_string::nix_string;
 pub use agent::agent_keys;
 pub use host::{host_name, locale, time_zone};
 pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
@@ -23,7 +23,7 @@ pub use miniature::unpack_miniature;
 pub use new_key::KeyPair;
 pub use wifi::Wifi;
 
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// What people start from, and the places in it that are filled in.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
@@ -176,7 +176,7 @@ mod tests {
         write(&path, "one", None).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
         let refused = write(&path, "two", None).unwrap_err();
-        assert_eq!(refused.class, crate::failure::Class::Usage);
+        assert_eq!(refused.class, crate::common::failure::Class::Usage);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
         let link = dir.path().join("link.nix");
         std::os::unix::fs::symlink("/nonexistent/x", &link).unwrap();

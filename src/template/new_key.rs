@@ -92,7 +92,7 @@ fn armoured(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ssh_key;
+    use crate::common::ssh_key;
 
     /// RFC 8032, section 7.1, test 1.
     #[test]

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 
 use ring::pbkdf2;
 
-use crate::failure::Failure;
-use crate::nix_string::nix_string;
+use crate::common::failure::Failure;
+use crate::common::nix_string::nix_string;
 
 /// IEEE 802.11, annex J.4.
 const ROUNDS: NonZeroU32 = match NonZeroU32::new(4096) {

@@ -114,7 +114,7 @@ fn line(text: &str, right: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, NixEvent, Phase};
+    use crate::common::event::{Event, NixEvent, Phase};
 
     fn building(events: &[NixEvent]) -> State {
         let mut state = State::default();

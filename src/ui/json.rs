@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::event::{Event, NixEvent};
-use crate::failure::{Class, Failure};
+use crate::common::event::{Event, NixEvent};
+use crate::common::failure::{Class, Failure};
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
 use crate::ui::words;
@@ -217,7 +217,7 @@ fn seconds(d: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Phase;
+    use crate::common::event::Phase;
 
     fn object(event: &Event) -> Value {
         let line = Json::default().line(event, &State::default(), Duration::from_micros(1_234_567));

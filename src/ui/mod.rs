@@ -31,8 +31,8 @@ use std::time::Duration;
 
 use nix::libc::EIO;
 
-use crate::event::{Event, Events};
-use crate::failure::{Failure, OrFail as _};
+use crate::common::event::{Event, Events};
+use crate::common::failure::{Failure, OrFail as _};
 pub use colour::Colour;
 use json::Json;
 pub use sanitize::sanitize;

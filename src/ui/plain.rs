@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::event::{Event, NixEvent};
-use crate::transcript::short_name;
+use crate::common::event::{Event, NixEvent};
+use crate::common::transcript::short_name;
 use crate::ui::frame::doing;
 use crate::ui::state::{Kind, State};
 use crate::ui::words;
@@ -101,7 +101,7 @@ impl Plain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Phase;
+    use crate::common::event::Phase;
 
     /// A view that is asked every second.
     #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::failure::{Class, Failure, Leftover};
+use crate::common::failure::{Class, Failure, Leftover};
 use crate::ui::sanitize::message;
 
 /// The lines that tell `failure`, in the order in which a user needs them.

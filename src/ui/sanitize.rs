@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::invisible_chars::is_format_char;
+use crate::common::invisible_chars::is_format_char;
 
 /// The longest text that is shown; whole texts are in the log file.
 const LONGEST: usize = 8 * 1024;

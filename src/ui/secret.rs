@@ -5,7 +5,7 @@ use std::io;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::{GOODBYE, Ui, report};
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// While it lives the terminal does not show what is typed.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::event::{Event, NixEvent, Phase};
-use crate::transcript::short_name;
+use crate::common::event::{Event, NixEvent, Phase};
+use crate::common::transcript::short_name;
 use crate::ui::words;
 
 /// More activities than any build has at once; the oldest ones make room for what comes after.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::Phase;
+use crate::common::event::Phase;
 use crate::ui::state::{Ended, State};
 use crate::ui::words;
 
@@ -50,7 +50,7 @@ fn row(name: &str, took: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, NixEvent};
+    use crate::common::event::{Event, NixEvent};
 
     #[test]
     fn phases_then_the_slowest_derivations() {

@@ -12,7 +12,7 @@ use self::terminal::{MARK, Terminal, pair, read_until_mark, screen_on};
 use super::frame::Size;
 use super::view::{Item, Kind, View};
 use super::writer::Writer;
-use crate::event::{Event, NixEvent, Phase};
+use crate::common::event::{Event, NixEvent, Phase};
 
 /// Two derivations are being built, none has a log.
 const AMID: Duration = Duration::from_secs(12);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, NixEvent};
-use crate::transcript::{Transcript, forecast};
+use crate::common::event::{Event, NixEvent};
+use crate::common::transcript::{Transcript, forecast};
 use crate::ui::frame::{self, Size, frame};
 use crate::ui::json::{self, Json};
 use crate::ui::plain::{self, Plain};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::event::Phase;
-pub use crate::human_bytes::human_bytes;
+use crate::common::event::Phase;
+pub use crate::common::human_bytes::human_bytes;
 
 /// What a phase does, for a user.
 pub(super) fn phase(phase: Phase) -> &'static str {

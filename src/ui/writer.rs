@@ -10,7 +10,7 @@ use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::event::Event;
+use crate::common::event::Event;
 use crate::ui::frame::Size;
 use crate::ui::screen::Screen;
 use crate::ui::view::{Item, View};

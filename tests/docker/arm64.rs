@@ -1,9 +1,9 @@
 //! The container images for 64-bit ARM hosts run too: under our own emulation.
 
 use sdbuild::binfmt::{Registrar, RegistrarOptions};
-use sdbuild::cancel::Cancel;
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::event::Events;
 use sdbuild::engine::RunId;
-use sdbuild::event::Events;
 
 use crate::registrar::{arm64_images, engine, registrar_image};
 use crate::support::*;

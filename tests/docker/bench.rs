@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sdbuild::binfmt::{HandlerName, Lease, Registrar, RegistrarImage, RegistrarOptions};
-use sdbuild::cancel::Cancel;
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::event::{Event, Events};
 use sdbuild::engine::{Engine, Role, RunId};
-use sdbuild::event::{Event, Events};
 
 use crate::registrar::registrar_image;
 use crate::support::*;

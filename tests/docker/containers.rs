@@ -5,7 +5,7 @@
 use std::io::{Read as _, Write as _};
 
 use futures_util::StreamExt as _;
-use sdbuild::cancel::Cancel;
+use sdbuild::common::cancel::Cancel;
 use sdbuild::engine::labels::labels;
 use sdbuild::engine::{
     ContainerGuard, ContainerSpec, Engine, EngineError, OutputChunk, PathKind, Role, RunId,

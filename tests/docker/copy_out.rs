@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, Once};
 
-use sdbuild::cancel::Cancel;
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::event::{Event, Events, Timings};
+use sdbuild::common::failure::{Class, Failure};
 use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
-use sdbuild::event::{Event, Events, Timings};
-use sdbuild::failure::{Class, Failure};
 use sdbuild::image::Compression as Format;
 use sdbuild::output::manifest::Provenance;
 use sdbuild::output::{Compression, CopyRequest, Image, OutputSettings, copy_out};

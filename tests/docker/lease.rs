@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use sdbuild::binfmt::Registrar;
-use sdbuild::cancel::Cancel;
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::failure::Failure;
 use sdbuild::engine::RunId;
-use sdbuild::failure::Failure;
 
 use crate::bench::{AT_ONCE, Bench};
 use crate::support::*;

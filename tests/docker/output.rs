@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sdbuild::failure::Class;
+use sdbuild::common::failure::Class;
 use sdbuild::image::Compression as Format;
 use sdbuild::output::Compression;
 

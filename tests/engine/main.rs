@@ -27,8 +27,8 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use sdbuild::common::failure::{Class, Failure};
 use sdbuild::engine::{Container, ContainerSpec, Endpoint, Engine, EngineError, Role};
-use sdbuild::failure::{Class, Failure};
 use server::{Reply, Server, ok, refused, usual};
 
 const RUN: &str = "0123456789ab";

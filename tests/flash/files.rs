@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use sdbuild::cancel::Cancel;
-use sdbuild::event::{Event, Events, Phase};
-use sdbuild::failure::{Class, Failure};
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::event::{Event, Events, Phase};
+use sdbuild::common::failure::{Class, Failure};
 use sdbuild::flash::state::WriteState;
 use sdbuild::flash::target::Target;
 use sdbuild::flash::verify::verify;

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sdbuild::cancel::Cancel;
-use sdbuild::event::Events;
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::event::Events;
 use sdbuild::flash::{self, Allowed, FlashRequest, SharedWriteState, Source};
 
 use crate::card::{Card, MIB, loops_are_here, said, tells};

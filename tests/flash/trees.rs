@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use sdbuild::failure::Failure;
+use sdbuild::common::failure::Failure;
 use sdbuild::flash::refusal::{check, whole_disk};
 use sdbuild::flash::{Allowed, DiskInventory, SysRoot};
 

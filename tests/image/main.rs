@@ -27,7 +27,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sdbuild::cancel::Cancel;
+use sdbuild::common::cancel::Cancel;
 use sdbuild::image::Error;
 use sdbuild::image::disk::Section;
 use sdbuild::image::files::FileSystem;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use sdbuild::event::Events;
+use sdbuild::common::event::Events;
 use sdbuild::image::{Compression, Error, OpenOptions, OpenedImage, checksum, open};
 
 const TOOLS: [(&str, &str, Compression); 3] = [

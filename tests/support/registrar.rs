@@ -4,10 +4,10 @@
 
 use sdbuild::artifact::{Cache, Fetcher, Network};
 use sdbuild::binfmt::RegistrarImage;
-use sdbuild::cancel::Cancel;
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::event::Events;
 use sdbuild::engine::connect::choose;
 use sdbuild::engine::{EndpointInputs, Engine};
-use sdbuild::event::Events;
 use sdbuild::oci::{Architecture, Definition, Images};
 use sdbuild::settings;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::server::{Answer, Server};
 use super::*;
 use crate::artifact::cache::CacheLookup;
-use crate::failure::Class;
+use crate::common::failure::Class;
 
 #[tokio::test]
 async fn a_spoilt_beginning_is_not_the_next_mirrors_fault() {
@@ -132,7 +132,8 @@ async fn what_is_no_file_in_the_way_of_a_half_fetched_one_is_removed() {
         block(outside.path(), &bench.object(&pin).with_extension("part"));
         let server = Server::new([Answer::Body(body.clone())]);
         let mirrors = [&server];
-        let fetched = crate::timeout::timeout(Duration::from_secs(20), bench.fetch(&pin, &mirrors));
+        let fetched =
+            crate::common::timeout::timeout(Duration::from_secs(20), bench.fetch(&pin, &mirrors));
         assert_eq!(fetched.await.unwrap().unwrap(), body);
         let mine = outside.path().join("mine");
         assert!(outside.path().is_dir() && !mine.exists(), "left alone");

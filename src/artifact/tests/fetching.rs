@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::server::{Answer, Server};
 use super::*;
-use crate::failure::Class;
+use crate::common::failure::Class;
 
 #[tokio::test]
 async fn fetches_once_and_tells_how_far_it_is() {

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
-use crate::cancel::Cancel;
-use crate::event::{Event, Events};
-use crate::failure::Failure;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events};
+use crate::common::failure::Failure;
 use server::Server;
 
 fn quick() -> Network {

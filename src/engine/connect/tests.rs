@@ -63,7 +63,7 @@ fn what_we_do_not_speak_is_said_with_a_way_out() {
         "tcp://",
         "unix://x",
     ] {
-        let failure = crate::failure::Failure::from(host(address).unwrap_err());
+        let failure = crate::common::failure::Failure::from(host(address).unwrap_err());
         assert!(
             failure.to_string().contains("is not supported"),
             "{failure}"

@@ -1,7 +1,7 @@
 //! Who gets in, and how. Pure.
 
 use super::facts::{ConfigFacts, Password, User};
-use crate::ssh_key;
+use crate::common::ssh_key;
 
 impl User {
     /// Keys that somebody can have: neither a placeholder nor half of one.

@@ -4,8 +4,8 @@ use std::os::unix::fs::symlink;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::event::Event;
-use crate::failure::Class;
+use crate::common::event::Event;
+use crate::common::failure::Class;
 
 struct Dir(tempfile::TempDir);
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Locked;
-use crate::failure::{Failure, OrFail};
-use crate::plain_file;
+use crate::common::failure::{Failure, OrFail};
+use crate::common::plain_file;
 
 /// Nobody's lock is longer.
 const LONGEST: u64 = 64 << 10;

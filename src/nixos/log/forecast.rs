@@ -1,6 +1,6 @@
 //! Nix's forecast, which it tells in words even to programs.
 
-use crate::event::NixEvent;
+use crate::common::event::NixEvent;
 
 /// The head lines of Nix's forecast; the paths that follow it are messages like any other.
 pub(super) fn forecast(text: &str) -> Option<NixEvent> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::failure::Class;
+use crate::common::failure::Class;
 
 mod endings;
 mod forms;

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{PendingFile, random_id};
+use crate::common::plain_file;
 use crate::engine::RunId;
 use crate::output::target::Target;
-use crate::plain_file;
 
 const PREFIX: &str = ".sdbuild-";
 const SUFFIX: &str = ".names";

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::disk_space::free_space;
+use crate::common::disk_space::free_space;
+use crate::common::human_bytes::human_bytes;
 use crate::engine::Engine;
-use crate::human_bytes::human_bytes;
 use crate::pipeline::doctor::Check;
 use crate::pipeline::preflight::existing;
 use crate::settings;

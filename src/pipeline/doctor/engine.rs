@@ -1,8 +1,8 @@
 //! The engine, its machine, and how it would emulate.
 
+use crate::common::failure::Failure;
+use crate::common::human_bytes::human_bytes;
 use crate::engine::{Engine, EngineFacts};
-use crate::failure::Failure;
-use crate::human_bytes::human_bytes;
 use crate::oci::Architecture;
 use crate::pipeline::doctor::Check;
 use crate::pipeline::emulation::{Emulation, on_one_line};

@@ -1,14 +1,14 @@
 //! What dead runs left, and what `clean` would take.
 
 use crate::artifact::Cache;
+use crate::common::failure::Failure;
+use crate::common::human_bytes::human_bytes;
+use crate::common::timeout::timeout;
 use crate::engine::{Engine, RunId};
-use crate::failure::Failure;
-use crate::human_bytes::human_bytes;
 use crate::pipeline::doctor::{Check, PATIENCE};
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::{binfmt_table, status};
 use crate::settings;
-use crate::timeout::timeout;
 
 const TOPIC: &str = "leftovers";
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::common::failure::{Class, Failure};
+use crate::common::timeout::timeout;
 use crate::engine::Engine;
-use crate::failure::{Class, Failure};
 use crate::output;
 use crate::pipeline::{Context, connection};
 use crate::settings;
-use crate::timeout::timeout;
 
 /// An engine or a server that takes longer is not one to wait for in every build either.
 const PATIENCE: Duration = Duration::from_secs(8);

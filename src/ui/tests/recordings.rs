@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Phase};
+use crate::common::event::{Event, Phase};
 use crate::nixos::log::Log;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use console::Term;
 use nix::pty::{Winsize, openpty};
 
-use crate::event::Event;
+use crate::common::event::Event;
 use crate::ui::screen::Screen;
 use crate::ui::view::{Item, Kind, View};
 

@@ -2,7 +2,7 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
-use crate::event::{NixEvent, Phase};
+use crate::common::event::{NixEvent, Phase};
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
 use crate::ui::view::Kind;

@@ -171,7 +171,7 @@ fn several_frames_go_through_and_are_told() {
         let counter = std::sync::Arc::clone(&heard);
         copy.events = Events::new(move |event| {
             *counter.lock().unwrap() +=
-                usize::from(matches!(event, crate::event::Event::Warning(_)));
+                usize::from(matches!(event, crate::common::event::Event::Warning(_)));
         });
         let archive = archive(tar::EntryType::Regular, &bytes);
         copy.write(archive.as_slice()).unwrap();

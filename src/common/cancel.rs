@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::{Failure, OrFail};
-use crate::timeout::timeout;
+use crate::common::failure::{Failure, OrFail};
+use crate::common::timeout::timeout;
 
 /// The run's cancellation: cheap to clone, shared by everything that waits.
 #[derive(Clone, Debug, Default)]

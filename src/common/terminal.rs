@@ -8,7 +8,7 @@ use std::io::{IsTerminal as _, Read as _};
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
 
-use crate::failure::{Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 
 /// Whether a user sits at both ends: what is typed comes from a terminal and what is said goes to one.
 pub fn is_attended() -> bool {

@@ -1,0 +1,15 @@
+//! Helpers that every module may use and that use no other module.
+
+pub mod cancel;
+pub mod disk_space;
+pub mod event;
+pub mod failure;
+pub mod human_bytes;
+pub mod invisible_chars;
+pub mod nix_string;
+pub mod plain_file;
+pub mod shell_word;
+pub mod ssh_key;
+pub mod terminal;
+pub mod timeout;
+pub mod transcript;
