@@ -1,17 +1,25 @@
 //! `sdbuild` turns a `sd-card.nix` into a NixOS SD card image on any Linux machine with Docker.
 //!
-//! The rooms of the house, and who may call whom (`scripts/rooms` checks it):
+//! Which module uses which; every module may use `common`. `scripts/modules --write` writes this list, and the tests fail
+//! when it is out of date:
 //!
 //! ```text
-//! main → lib → commands → { settings, pipeline, boot, flash, ui }
-//! pipeline → { oci, binfmt, nixos, output, engine, artifact }
-//! oci → { artifact, engine }      binfmt, nixos, output, boot → engine
-//! output, flash → { image, blockmap }
-//! image: what is on a finished image; called by commands, calls nobody
-//! blockmap: which blocks of an image hold data; calls nobody
-//! template: a first configuration; called by commands, calls nobody
-//! amount, disk_space, event, failure, cancel, nix_string, plain_file, shell_word, ssh_key, steering, terminal, transcript,
-//! waiting: the hall, open to every room
+//! commands  -> boot, cli, flash, image, nixos, output, pipeline, settings, template, ui
+//! boot      -> engine, image
+//! flash     -> blockmap, image
+//! pipeline  -> artifact, binfmt, engine, image, nixos, oci, output, settings
+//! output    -> blockmap, engine, image
+//! blockmap  -> (common only)
+//! oci       -> artifact, engine
+//! nixos     -> engine
+//! image     -> (common only)
+//! binfmt    -> engine
+//! engine    -> (common only)
+//! artifact  -> (common only)
+//! settings  -> cli
+//! cli       -> (common only)
+//! template  -> (common only)
+//! ui        -> (common only)
 //! ```
 
 pub mod artifact;

@@ -96,7 +96,7 @@ impl Cancel {
         self.token.is_cancelled()
     }
 
-    /// The plain token, for rooms that pass it on.
+    /// The plain token, for callers that pass it on.
     pub fn token(&self) -> &CancellationToken {
         &self.token
     }
