@@ -1,11 +1,11 @@
-//! What happens during a run, as facts. Rooms emit them, only `ui` has words for them.
+//! What happens during a run, as data: modules emit events, a view of `ui` receives them.
 //!
-//! Part of the hall: every room may use it, it uses none. A sink must never block its caller.
+//! A sink must never block its caller.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -186,6 +186,33 @@ impl Events {
     /// Events that nobody reads.
     pub fn none() -> Self {
         Self::new(drop)
+    }
+
+    /// Runs `work` as `phase`: emits [`Event::Started`], and [`Event::Finished`] with the time it took
+    /// when it succeeds.
+    pub async fn phase<T, E>(
+        &self,
+        phase: Phase,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let start = Instant::now();
+        self.emit(Event::Started(phase));
+        let done = work.await?;
+        self.emit(Event::Finished(phase, start.elapsed()));
+        Ok(done)
+    }
+
+    /// The same as [`Events::phase`] for `work` that blocks its thread.
+    pub fn blocking_phase<T, E>(
+        &self,
+        phase: Phase,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let start = Instant::now();
+        self.emit(Event::Started(phase));
+        let done = work()?;
+        self.emit(Event::Finished(phase, start.elapsed()));
+        Ok(done)
     }
 
     /// Hands `event` to the sink.

@@ -1,6 +1,7 @@
 //! Helpers that every module may use and that use no other module.
 
 pub mod cancel;
+pub mod context;
 pub mod disk_space;
 pub mod event;
 pub mod failure;

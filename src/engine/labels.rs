@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::common::failure::Failure;
+
 /// Label: the run that made the object.
 pub const RUN: &str = "dev.sdbuild.run";
 /// Label: what the object is for, see [`Role`].
@@ -18,10 +20,12 @@ pub const DEFINITION: &str = "dev.sdbuild.definition";
 pub struct RunId(String);
 
 impl RunId {
-    /// A fresh one from the system's random source.
-    pub fn random() -> Result<Self, getrandom::Error> {
+    /// A new id from the system's random source.
+    pub fn random() -> Result<Self, Failure> {
         let mut bytes = [0u8; 6];
-        getrandom::fill(&mut bytes)?;
+        getrandom::fill(&mut bytes).map_err(|error| {
+            Failure::environment(format!("read the system's random source: {error}"))
+        })?;
         Ok(Self(hex::encode(bytes)))
     }
 

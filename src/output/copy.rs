@@ -184,8 +184,7 @@ impl Copy {
 
     fn target(&self) -> Result<Target, Failure> {
         let dir = &self.order.settings.dir;
-        let part = RunId::random()
-            .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+        let part = RunId::random()?;
         let target = Target::create(dir, &part.to_string()).map_err(|e| cannot_write(dir, e))?;
         if let Some(owner) = self.order.settings.owner
             && let Err(error) = target.give_to(owner)

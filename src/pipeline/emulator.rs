@@ -34,8 +34,7 @@ impl QemuEngine {
         if wants_port {
             reachable(engine.endpoint())?;
         }
-        let run = RunId::random()
-            .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+        let run = RunId::random()?;
         let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
         let run_lock = run_locks.acquire(&run)?;
         let mut emulator = Self {

@@ -49,8 +49,7 @@ impl Inventory {
     pub async fn take(settings: &Common, context: &Context) -> Result<Self, Failure> {
         let cancel = &context.cancel;
         let engine = connection::connect(settings, cancel).await?;
-        let run = RunId::random()
-            .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+        let run = RunId::random()?;
         let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
         let images = cancel.race(engine.our_images()).await??;
         let entries =

@@ -8,7 +8,6 @@ mod binfmt_table;
 mod check;
 mod configuration;
 mod connection;
-mod context;
 mod describe;
 pub mod doctor;
 mod emulate;
@@ -34,8 +33,8 @@ pub mod shell;
 mod status;
 mod sweep;
 
+pub use crate::common::context::Context;
 pub use check::{Checked, check};
-pub use context::Context;
 pub use emulation::Emulation;
 pub use emulator::QemuEngine;
 pub use forecast::forecast;

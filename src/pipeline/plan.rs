@@ -121,8 +121,7 @@ async fn check(
     ) else {
         return Err(all(found.problems));
     };
-    let run = RunId::random()
-        .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+    let run = RunId::random()?;
     Ok(Plan {
         settings,
         run,

@@ -2,13 +2,13 @@
 //! however it ends.
 
 use std::future::Future;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::binfmt::{Lease, Registrar};
 use crate::common::cancel::Cancel;
-use crate::common::event::{Event, Events, Phase, Timings};
+use crate::common::event::{Events, Phase, Timings};
 use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::engine::{ContainerGuard, Engine, Role};
 use crate::image::Compression as Packed;
@@ -87,17 +87,20 @@ pub(super) async fn with_cleanup<T>(
         (steps, cancel),
     ));
     let outcome = suspension.run_with_sigtstp(steps).await;
-    let start = Instant::now();
-    context.events.emit(Event::Started(Phase::Release));
-    let release = Box::pin(scope.release(cancel));
-    let released = shorten_teardown_when(engine_is_silent(engine), (release, cancel)).await;
-    let settled = settle(outcome, released);
-    if gave_all_back(&settled) {
-        run_lock.release();
-        let done = Event::Finished(Phase::Release, start.elapsed());
-        context.events.emit(done);
-    }
-    settled
+    // A release that leaves something behind is a phase that failed: the value of either is the outcome.
+    let release = async {
+        let release = Box::pin(scope.release(cancel));
+        let released = shorten_teardown_when(engine_is_silent(engine), (release, cancel)).await;
+        let settled = settle(outcome, released);
+        if gave_all_back(&settled) {
+            run_lock.release();
+            Ok(settled)
+        } else {
+            Err(settled)
+        }
+    };
+    let released = context.events.phase(Phase::Release, release).await;
+    released.unwrap_or_else(|settled| settled)
 }
 
 /// Does `work`; once `reason` is there its teardown is impatient.

@@ -113,8 +113,7 @@ async fn see(
     let facts = engine.facts();
     state.endpoint = Some(engine.endpoint().to_string());
     state.version = Some(facts.title());
-    let own = RunId::random()
-        .map_err(|e| Failure::environment(format!("read the system's random source: {e}")))?;
+    let own = RunId::random()?;
     let lists = context.cancel.race(lists(&engine, settings, &own));
     let mut seen = timeout(PATIENCE, lists).await.ok_or_else(silent)???;
     let registrar = registrar_image(&seen.images);

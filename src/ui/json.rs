@@ -10,7 +10,6 @@ use crate::common::event::{Event, NixEvent};
 use crate::common::failure::{Class, Failure};
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
-use crate::ui::words;
 
 /// Goes up when a field or a kind of event goes away or means something else.
 const VERSION: u64 = 1;
@@ -62,12 +61,11 @@ fn subject(fields: &Value) -> String {
 type Told = (&'static str, Value);
 
 fn own(event: &Event, state: &State) -> Option<Told> {
-    let phase = |phase| words::phase_key(phase);
     let told = match event {
-        Event::Started(p) => ("phase-started", json!({ "phase": phase(*p) })),
+        Event::Started(p) => ("phase-started", json!({ "phase": p })),
         Event::Finished(p, took) => (
             "phase-ended",
-            json!({ "phase": phase(*p), "seconds": seconds(*took) }),
+            json!({ "phase": p, "seconds": seconds(*took) }),
         ),
         Event::Bytes {
             phase: p,
@@ -75,7 +73,7 @@ fn own(event: &Event, state: &State) -> Option<Told> {
             total,
         } => (
             "progress",
-            json!({ "phase": phase(*p), "done": done, "total": total }),
+            json!({ "phase": p, "done": done, "total": total }),
         ),
         Event::Warning(text) => ("warning", json!({ "text": text })),
         Event::Notice(text) => ("notice", json!({ "text": text })),
@@ -93,7 +91,7 @@ fn times(state: &State) -> Value {
     json!({
         "phases": phases
             .map(|ended| {
-                let (phase, took) = (words::phase_key(ended.phase), seconds(ended.took));
+                let (phase, took) = (ended.phase, seconds(ended.took));
                 json!({ "phase": phase, "seconds": took, "well": ended.well })
             })
             .collect::<Vec<_>>(),

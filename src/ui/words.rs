@@ -27,28 +27,6 @@ pub(super) fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// What a phase is called in `--json-events`; documented in `docs/events.md`.
-pub(super) fn phase_key(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Preflight => "preflight",
-        Phase::Fetch => "fetch",
-        Phase::ContainerImages => "container-images",
-        Phase::Pull => "pull",
-        Phase::Emulation => "emulation",
-        Phase::Upload => "upload",
-        Phase::Evaluate => "evaluate",
-        Phase::Build => "build",
-        Phase::CopyOut => "copy-out",
-        Phase::ReadImage => "read-image",
-        Phase::Release => "release",
-        Phase::Unpack => "unpack",
-        Phase::CopyIn => "copy-in",
-        Phase::Boot => "boot",
-        Phase::Flash => "flash",
-        Phase::Verify => "verify",
-    }
-}
-
 /// A duration: `0.4 s`, `12 s`, `3 min 04 s`, `1 h 02 min`.
 pub fn duration(d: Duration) -> String {
     match d.as_secs() {

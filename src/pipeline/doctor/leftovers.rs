@@ -1,7 +1,6 @@
 //! What dead runs left, and what `clean` would take.
 
 use crate::artifact::Cache;
-use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::common::timeout::timeout;
 use crate::engine::{Engine, RunId};
@@ -22,7 +21,7 @@ pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -
         return told(&words(&[(dead, "dead run")]), cache);
     };
     let look = async {
-        let own = RunId::random().map_err(Failure::environment)?;
+        let own = RunId::random()?;
         let entries = binfmt_table::here(engine).unwrap_or_default();
         status::find(engine, (common, &own), entries).await
     };
