@@ -5,6 +5,7 @@ mod table;
 mod tests;
 
 use crate::boot::login::is_refusal;
+use crate::common::text::truncate;
 use table::{ENDS, FIRMWARE, LOGIN, REFUSED, SILENCE, STAGES, SYMPTOMS, Symptom, U_BOOT};
 
 /// What a boot that failed left to read.
@@ -51,7 +52,7 @@ fn short(line: &str) -> String {
         .strip_prefix('[')
         .and_then(|rest| rest.split_once("] "))
         .map_or(line, |(_, rest)| rest);
-    after_clock.trim().chars().take(200).collect()
+    truncate(after_clock.trim(), 200).into_owned()
 }
 
 fn says(line: &str, text: &str) -> bool {

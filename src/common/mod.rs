@@ -12,5 +12,6 @@ pub mod plain_file;
 pub mod shell_word;
 pub mod ssh_key;
 pub mod terminal;
+pub mod text;
 pub mod timeout;
 pub mod transcript;

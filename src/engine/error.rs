@@ -6,10 +6,11 @@ use std::error::Error;
 use std::io;
 
 use crate::common::failure::{Class, Failure};
+use crate::common::text::truncate;
 use crate::engine::connect::ConnectError;
 
 /// An engine message longer than this is cut: some engines send whole configurations back.
-const LONGEST_MESSAGE: usize = 1000;
+const MAX_MESSAGE_CHARS: usize = 1000;
 
 /// Why a verb of the engine failed.
 #[derive(Debug, thiserror::Error)]
@@ -186,13 +187,9 @@ fn said(message: &str, status: u16) -> String {
     }
 }
 
-/// Trimmed, and cut at a character boundary.
+/// `text` trimmed, and truncated after [`MAX_MESSAGE_CHARS`].
 pub(crate) fn bounded(text: &str) -> String {
-    let text = text.trim();
-    match text.char_indices().nth(LONGEST_MESSAGE) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+    truncate(text.trim(), MAX_MESSAGE_CHARS).into_owned()
 }
 
 /// The operating system's error below hyper's "client error (Connect)", else the innermost text.
@@ -250,7 +247,7 @@ mod tests {
         let text = refused(500, &"ü".repeat(5000)).to_string();
         assert_eq!(
             text.chars().count(),
-            "remove volume x: ".len() + LONGEST_MESSAGE + 1
+            "remove volume x: ".len() + MAX_MESSAGE_CHARS + 1
         );
     }
 

@@ -8,9 +8,9 @@ use std::path::Path;
 use super::known_error::{KnownError, symptoms};
 use super::log::NixError;
 use super::shell_session::Derivation;
-use super::text::cut;
 use crate::common::event::NixEvent;
 use crate::common::failure::{Failure, OrFail};
+use crate::common::text::truncate;
 use crate::common::transcript::{Transcript, short_name};
 
 /// Lines of a failed build that are shown.
@@ -20,7 +20,7 @@ const ENDED: usize = 64;
 /// More builds than ever run at once; beyond this the table forgets instead of growing.
 const MOST_RUNNING: usize = 1024;
 /// Characters of a line that are kept for a failure; the file has the whole line.
-const LONGEST_LINE: usize = 2048;
+const MAX_LINE_CHARS: usize = 2048;
 /// Bytes of the log file; a whole system with all its compilers writes some ten million.
 const LARGEST_FILE: u64 = 256 << 20;
 /// Errors that are kept; the first one tells why, the others follow from it.
@@ -157,7 +157,9 @@ impl BuildLog {
     fn build_line(&mut self, id: u64, line: &str) {
         if let Some(running) = self.running.get_mut(&id) {
             running.symptoms.extend(symptoms(line));
-            running.tail.push_back(cut(line, LONGEST_LINE));
+            running
+                .tail
+                .push_back(truncate(line, MAX_LINE_CHARS).into_owned());
             keep_last(&mut running.tail, TAIL);
         }
     }

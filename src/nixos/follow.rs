@@ -8,8 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::build_log::BuildLog;
 use super::expensive_builds::ExpensiveBuilds;
-use super::log::Log;
-use super::text::clean;
+use super::log::{Log, clean};
 use super::warning::Warnings;
 use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;

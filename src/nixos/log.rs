@@ -10,16 +10,18 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use self::forecast::forecast;
-use super::text::{clean, cut};
 use crate::common::event::NixEvent;
+use crate::common::text::{strip_control, truncate};
 
 /// More activities than any build has at once; beyond this the table forgets instead of growing.
 const MOST_ACTIVITIES: usize = 1 << 16;
 
 /// How `containers/builder/glue` says how many derivations will be built under emulation.
 const TO_EMULATE: &str = "sdbuild: to emulate: ";
-/// No store path has more characters.
-const LONGEST_PATH: usize = 256;
+/// Characters of a store path that are kept: no store path has more.
+const MAX_PATH_CHARS: usize = 256;
+/// Characters of any other text of the log that are kept.
+const MAX_TEXT_CHARS: usize = 64 * 1024;
 
 /// Activity types that we tell apart (`src/libutil/logging.hh` in Nix).
 mod activity {
@@ -114,10 +116,8 @@ impl Log {
         let (id, kind) = (number(value, "id")?, number(value, "type").unwrap_or(0));
         let text = string(value, "text").unwrap_or_default();
         let subject = || {
-            cut(
-                &field_text(value, 0).unwrap_or_else(|| text.clone()),
-                LONGEST_PATH,
-            )
+            let path = field_text(value, 0).unwrap_or_else(|| text.clone());
+            truncate(&path, MAX_PATH_CHARS).into_owned()
         };
         let event = match kind {
             activity::BUILD => Some(NixEvent::BuildStarted {
@@ -221,6 +221,11 @@ fn said(value: &Value, text: String) -> Option<NixEvent> {
 /// Nix's level of verbosity: 0 is an error, 3 what is told unless somebody says otherwise.
 fn level(value: &Value) -> u8 {
     number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX))
+}
+
+/// `text` as it may be shown: without terminal control, at most [`MAX_TEXT_CHARS`] characters and `…`.
+pub(super) fn clean(text: &str) -> String {
+    truncate(&strip_control(text), MAX_TEXT_CHARS).into_owned()
 }
 
 fn number(value: &Value, key: &str) -> Option<u64> {

@@ -31,7 +31,6 @@ pub mod shell_session;
 pub mod source;
 mod store_path;
 mod tar_writer;
-mod text;
 mod upload;
 mod warning;
 mod wording;

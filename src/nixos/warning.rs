@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::known_error::{KnownError, symptoms};
-use super::text::cut;
 use crate::common::event::NixEvent;
+use crate::common::text::truncate;
 
 /// Warnings that are told; the log file has all of them.
 const MOST: usize = 20;
-/// Characters of one.
-const LONGEST: usize = 600;
+/// Characters of one warning.
+const MAX_WARNING_CHARS: usize = 600;
 /// Nix's level for warnings.
 const WARNING: u8 = 1;
 
@@ -39,7 +39,7 @@ impl Warnings {
         let hint = symptoms(text)
             .find_map(hint)
             .map(|hint| format!("\nhint: {hint}"));
-        Some(cut(text, LONGEST) + &hint.unwrap_or_default())
+        Some(truncate(text, MAX_WARNING_CHARS).into_owned() + &hint.unwrap_or_default())
     }
 }
 

@@ -3,9 +3,10 @@
 use super::diagnosis::ExitContext;
 use super::eval_error::EvalError;
 use super::log::NixError;
+use crate::common::text::truncate;
 
 /// The longest message that is made of Nix's words; the log has the rest.
-const LONGEST: usize = 600;
+const MAX_SENTENCE_CHARS: usize = 600;
 
 /// An error of Nix in one line, with its place when that is the user's own.
 pub(super) fn sentence(ending: &ExitContext<'_>, complaint: &NixError) -> String {
@@ -17,15 +18,12 @@ pub(super) fn sentence(ending: &ExitContext<'_>, complaint: &NixError) -> String
     // What nixpkgs says of it after the first line is for other tools than this one.
     let lines = lines.take(if is_unfree(complaint) { 1 } else { usize::MAX });
     let text = theirs(ending, &lines.collect::<Vec<_>>().join(" "));
-    let text = match text.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text,
-    };
+    let text = truncate(&text, MAX_SENTENCE_CHARS);
     match &complaint.position {
         Some((file, line, column)) if file.starts_with("/build/config/") => {
             format!("{}:{line}:{column}: {text}", theirs(ending, file))
         }
-        _ => text,
+        _ => text.into_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::common::event::Phase;
+use crate::common::text::truncate;
 use crate::ui::state::{Ended, State};
 use crate::ui::words;
 
@@ -40,10 +41,7 @@ pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
 }
 
 fn row(name: &str, took: &str) -> String {
-    let name = match name.char_indices().nth(NAME) {
-        Some((at, _)) => format!("{}…", name.get(..at).unwrap_or_default()),
-        None => name.to_owned(),
-    };
+    let name = truncate(name, NAME);
     format!("  {name:<0$}{took:>TIME$}", NAME + 2)
 }
 

@@ -3,6 +3,7 @@
 use super::facts::{ConfigFacts, User};
 use super::ways_in::{way_in, who_gets_in};
 use super::{Finding, Severity};
+use crate::common::text::truncate;
 
 /// The firmware of the boards that nixpkgs' image is for takes nearly as much.
 const FIRMWARE_MIB: u64 = 30;
@@ -239,7 +240,7 @@ fn broken_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
     let broken = facts.users.iter().flat_map(|user| {
         let name = &user.name;
         user.broken_keys().map(move |key| {
-            let shown: String = key.chars().take(40).collect();
+            let shown = truncate(key, 40);
             format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"")
         })
     });
