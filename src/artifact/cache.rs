@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::partial::{Partial, hash_all, open_part};
-use super::pin::{Pin, Sha256Hash};
+use super::partial::{Partial, open_part};
+use super::pin::Pin;
+use crate::common::hash::{Hashed, Sha256Hash, hash_reader};
 use crate::common::plain_file;
 
 /// How often a waiting process looks whether the other one is done.
@@ -185,7 +186,9 @@ impl Cache {
         let path = self.object(hash);
         let at = path.clone();
         let look = tokio::task::spawn_blocking(move || match look(&path) {
-            Ok(Some((found, size))) if found == hash => Ok(CacheLookup::Valid { path, size }),
+            Ok(Some(Hashed { sha256, size })) if sha256 == hash => {
+                Ok(CacheLookup::Valid { path, size })
+            }
             // Unreadable is not ours to judge: the fetch replaces it, or says why it cannot.
             Ok(Some(_)) | Err(_) => Ok(CacheLookup::Damaged),
             Ok(None) => Ok(CacheLookup::Missing),
@@ -324,11 +327,10 @@ fn is_same(file: &File, path: &Path) -> bool {
     }
 }
 
-fn look(path: &Path) -> io::Result<Option<(Sha256Hash, u64)>> {
+fn look(path: &Path) -> io::Result<Option<Hashed>> {
     let file = match plain_file::open_unlinked(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
-    let (hasher, len) = hash_all(&file)?;
-    Ok(Some((Sha256Hash::finish(hasher), len)))
+    hash_reader(&file).map(Some)
 }

@@ -14,12 +14,13 @@ use reqwest::{Client, ClientBuilder};
 
 use super::cache::{Cache, CacheError, CacheLookup, ClaimResult};
 use super::client::client;
-use super::pin::{Pin, Sha256Hash};
+use super::pin::Pin;
 use super::progress::Progress;
 use super::source::{Batch, DeadMirrors, Download, ReportedMirrors, SourceError};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure, OrFail};
+use crate::common::hash::{Hashed, Sha256Hash};
 use crate::common::timeout::timeout;
 
 /// A mirror that takes longer to say whether it has a file is passed over.
@@ -282,7 +283,7 @@ impl Fetcher {
         for base in want.bases {
             match call.fetch_with_retries(base, want, &mut part).await {
                 Ok(final_url) => {
-                    let (sha256, size) = (part.hash(), part.len());
+                    let Hashed { sha256, size } = part.hashed();
                     let path = self.cache.keep(part, sha256).await?;
                     return Ok(Fetched {
                         path,

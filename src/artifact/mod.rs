@@ -16,7 +16,7 @@ mod source;
 
 pub use cache::Cache;
 pub use fetch::{Fetched, Fetcher, Network, Remote};
-pub use pin::{Content, Lock, Pin, Sha256Hash};
+pub use pin::{Content, Lock, Pin};
 
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,20 @@
 //! A file that is being fetched.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::cache::{At, CacheError};
-use super::pin::Sha256Hash;
+use crate::common::hash::{Hashed, Hasher};
 use crate::common::plain_file;
 
 /// A file that is being fetched, and the hash of what it holds so far.
 pub(super) struct Partial {
     file: tokio::fs::File,
     pub(super) path: PathBuf,
-    hasher: Sha256,
-    len: u64,
+    hasher: Hasher,
     pub(super) net: Option<tempfile::TempPath>,
 }
 
@@ -24,10 +22,11 @@ impl Partial {
     pub(super) async fn new(file: File, path: PathBuf) -> Result<Self, CacheError> {
         let at = path.clone();
         let hash = tokio::task::spawn_blocking(move || {
-            let (hasher, len) = hash_all(&file)?;
-            Ok((tokio::fs::File::from_std(file), hasher, len))
+            let mut hasher = Hasher::new();
+            hasher.read_to_end(&file)?;
+            Ok((tokio::fs::File::from_std(file), hasher))
         });
-        let (file, hasher, len) = hash
+        let (file, hasher) = hash
             .await
             .map_err(io::Error::other)
             .flatten()
@@ -36,26 +35,24 @@ impl Partial {
             file,
             path,
             hasher,
-            len,
             net: None,
         })
     }
 
     /// How many bytes are there.
     pub(super) fn len(&self) -> u64 {
-        self.len
+        self.hasher.size()
     }
 
-    /// The hash of what is there.
-    pub(super) fn hash(&self) -> Sha256Hash {
-        Sha256Hash::finish(self.hasher.clone())
+    /// The hash and the length of what is there.
+    pub(super) fn hashed(&self) -> Hashed {
+        self.hasher.clone().finish()
     }
 
     /// Appends `bytes`.
     pub(super) async fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
         self.file.write_all(bytes).await.at("write", &self.path)?;
         self.hasher.update(bytes);
-        self.len += bytes.len() as u64;
         Ok(())
     }
 
@@ -70,8 +67,7 @@ impl Partial {
         self.file.flush().await.at("write", &self.path)?;
         self.file.set_len(0).await.at("empty", &self.path)?;
         self.file.rewind().await.at("empty", &self.path)?;
-        self.hasher = Sha256::new();
-        self.len = 0;
+        self.hasher = Hasher::new();
         Ok(())
     }
 }
@@ -93,21 +89,4 @@ pub(super) fn open_part(path: &Path) -> io::Result<File> {
         }
         plain_file::create_unlinked(path)
     })
-}
-
-/// Hashes a file from its beginning.
-pub(super) fn hash_all(mut file: &File) -> io::Result<(Sha256, u64)> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    let mut len = 0;
-    loop {
-        let n = match file.read(&mut buffer) {
-            Ok(0) => return Ok((hasher, len)),
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        hasher.update(buffer.get(..n).unwrap_or_default());
-        len += n as u64;
-    }
 }

@@ -3,12 +3,10 @@
 //! Pure. A lock is checked whole when it is parsed: a path cannot leave its mirror or its package,
 //! a hash is a hash, a size has a bound. Whoever holds a [`Pin`] need not look again.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
+use serde::{Deserialize, Deserializer};
+
+use crate::common::hash::Sha256Hash;
 
 /// No pin is larger; what claims to be is a mistake or an attack.
 pub const MAX_SIZE: u64 = 2 << 30;
@@ -36,81 +34,6 @@ pub enum PinError {
         /// The file that it should hold.
         path: String,
     },
-}
-
-/// A SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Sha256Hash([u8; 32]);
-
-impl Sha256Hash {
-    /// The hash of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    /// The hash of everything that `hasher` was given.
-    pub fn finish(hasher: Sha256) -> Self {
-        Self(hasher.finalize().into())
-    }
-
-    /// The first 12 hex digits: enough for a name.
-    pub fn short(&self) -> String {
-        self.to_string().chars().take(12).collect()
-    }
-}
-
-impl From<[u8; 32]> for Sha256Hash {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl From<Sha256Hash> for [u8; 32] {
-    fn from(hash: Sha256Hash) -> Self {
-        hash.0
-    }
-}
-
-impl fmt::Display for Sha256Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for Sha256Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Not 64 hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a SHA-256 is 64 lower-case hex digits")]
-pub struct NotAHash;
-
-impl FromStr for Sha256Hash {
-    type Err = NotAHash;
-
-    fn from_str(text: &str) -> Result<Self, NotAHash> {
-        if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(NotAHash);
-        }
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| NotAHash)?;
-        Ok(Self(bytes))
-    }
-}
-
-impl<'de> Deserialize<'de> for Sha256Hash {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl Serialize for Sha256Hash {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
 }
 
 /// Something that we download: nothing about it is left to be found out.

@@ -9,8 +9,8 @@ use reqwest::{Client, Response, StatusCode};
 use super::cache::CacheError;
 use super::fetch::Network;
 use super::partial::Partial;
-use super::pin::Sha256Hash;
 use super::progress::Progress;
+use crate::common::hash::Sha256Hash;
 
 /// One thing to fetch, and what is known about it.
 pub(super) struct Download<'a> {
@@ -149,8 +149,8 @@ impl Batch<'_> {
             self.receive(response, want, part).await?;
         }
         match want.hash {
-            Some(hash) if hash != part.hash() => {
-                let got = part.hash();
+            Some(hash) if hash != part.hashed().sha256 => {
+                let got = part.hashed().sha256;
                 self.restart(part).await?;
                 // What was there before may be to blame, not this source.
                 let why = format!("SHA-256 is {got}, pinned is {hash}");

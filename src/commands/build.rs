@@ -70,7 +70,7 @@ pub(super) async fn build(
         "{} in {} (SHA-256 {})",
         ui::words::human_bytes(image.size),
         image.path.display(),
-        hex::encode(image.sha256)
+        image.sha256
     ));
     let told = (asker.report)(image);
     let path = image.path.clone();

@@ -5,6 +5,7 @@ pub mod context;
 pub mod disk_space;
 pub mod event;
 pub mod failure;
+pub mod hash;
 pub mod human_bytes;
 pub mod invisible_chars;
 pub mod nix_string;

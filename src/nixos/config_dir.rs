@@ -1,11 +1,9 @@
 //! The files of a configuration's directory: found once, checked, packed in a fixed order.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
-
-use sha2::{Digest, Sha256};
 
 use super::ignore_rules::{IGNORE_HINT, walk};
 use super::source::Configuration;
@@ -13,6 +11,7 @@ use super::tar_writer::{Owner, TarWriter};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail};
+use crate::common::hash::Hasher;
 use crate::common::plain_file;
 
 /// From here on a user hears about it: configurations are small, what is not was left lying there.
@@ -116,12 +115,11 @@ impl ConfigDir {
 
     /// SHA-256 of everything that the builder will see: the same directory, the same digest.
     pub fn digest(&self) -> io::Result<[u8; 32]> {
-        let mut hash = Hash(Sha256::new());
-        let out: &mut dyn Write = &mut hash;
-        let mut packer = TarWriter::new(out, Owner { uid: 0, gid: 0 });
+        let mut hash = Hasher::new();
+        let mut packer = TarWriter::new(&mut hash, Owner { uid: 0, gid: 0 });
         self.pack(&mut packer, "config")?;
         packer.finish()?;
-        Ok(hash.0.finalize().into())
+        Ok(hash.finish().sha256.into())
     }
 
     /// Writes everything below `prefix`.
@@ -266,19 +264,6 @@ fn stays_inside(target: &Path, depth: usize) -> bool {
         Component::CurDir => true,
         Component::RootDir | Component::Prefix(_) => false,
     })
-}
-
-/// A hash that can be written to.
-struct Hash(Sha256);
-
-impl Write for Hash {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

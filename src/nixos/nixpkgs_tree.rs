@@ -1,14 +1,13 @@
 //! A directory of nixpkgs: read in a fixed order, hashed and packed by the same walk.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::tar_writer::TarWriter;
 use crate::common::cancel::Cancel;
+use crate::common::hash::{Hasher, HashingReader};
 use crate::common::plain_file;
 
 /// Directories inside directories; nixpkgs has about ten. Each takes a piece of the stack.
@@ -31,20 +30,20 @@ pub(super) fn read_tree(
     pack: Option<(&mut TarWriter<'_>, &str)>,
 ) -> io::Result<Measured> {
     let mut walk = Walk {
-        hash: Sha256::new(),
+        hash: Hasher::new(),
         size: 0,
         cancel,
         pack,
     };
     walk.dir(root, &PathBuf::new())?;
     Ok(Measured {
-        digest: walk.hash.finalize().into(),
+        digest: walk.hash.finish().sha256.into(),
         size: walk.size,
     })
 }
 
 struct Walk<'a, 'w> {
-    hash: Sha256,
+    hash: Hasher,
     size: u64,
     cancel: &'a Cancel,
     pack: Option<(&'a mut TarWriter<'w>, &'a str)>,
@@ -109,10 +108,8 @@ impl Walk<'_, '_> {
         let executable = meta.mode() & 0o100 != 0;
         self.begin(if executable { b'x' } else { b'f' }, name, meta.len());
         self.size += meta.len();
-        let mut file = Hashing {
-            file: plain_file::open_unlinked(path)?,
-            hash: &mut self.hash,
-        };
+        let file = plain_file::open_unlinked(path)?;
+        let mut file = HashingReader::with_hasher(file, &mut self.hash);
         if let Some((packer, prefix)) = &mut self.pack {
             return packer.file(
                 &format!("{prefix}/{name}"),
@@ -148,20 +145,6 @@ fn named(relative: &Path, error: &io::Error) -> io::Error {
         format!("{name}: {text}")
     };
     io::Error::new(error.kind(), text)
-}
-
-/// A file that is hashed while it is read.
-struct Hashing<'a> {
-    file: File,
-    hash: &'a mut Sha256,
-}
-
-impl Read for Hashing<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read(buffer)?;
-        self.hash.update(buffer.get(..n).unwrap_or_default());
-        Ok(n)
-    }
 }
 
 #[cfg(test)]

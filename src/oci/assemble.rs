@@ -3,22 +3,22 @@
 //! The archive goes to a nameless temporary file: it is as large as the image, and memory is not.
 
 use std::fs::File;
-use std::io::{self, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::definition::Definition;
 use super::extra_file::ExtraFileContent;
-use super::hashing_reader::HashingReader;
-use super::layer::{Blob, Hashing, LayerError, LayerTree, Node, NodeKind};
+use super::layer::{Blob, LayerError, LayerTree, Node, NodeKind};
 use super::unpack::{Selection, unpack};
 use crate::artifact::cache::CacheError;
-use crate::artifact::{Cache, Pin, Sha256Hash};
+use crate::artifact::{Cache, Pin};
+use crate::common::hash::{Hashed, HashingReader, HashingWriter, Sha256Hash};
+use crate::common::plain_file;
 
 /// Packages that are unpacked at a time.
 const WORKERS: usize = 2;
@@ -153,13 +153,16 @@ impl Parts<'_> {
             pins => Selection::Only(pins),
         };
         let lost = |error: io::Error| in_package(pin, error.into());
-        let mut package = HashingReader::open(path, pin).map_err(lost)?;
+        // One byte more than the package has: a longer file is noticed, and no more of it is read.
+        let limit = pin.size.saturating_add(1);
+        let file = plain_file::open(path).map_err(lost)?;
+        let mut package = HashingReader::new(file.take(limit));
         let buffered = BufReader::with_capacity(64 * 1024, &mut package);
         let unpacked = unpack(buffered, &take, self.cache.temporary()?, stop);
         // Pinned contents have been compared already, and most of their package was not read.
         let compared = matches!(take, Selection::Only(_)) && unpacked.is_ok();
         let ended = matches!(unpacked, Err(LayerError::Interrupted));
-        if !compared && !ended && !package.was(pin).map_err(lost)? {
+        if !compared && !ended && !is_package(package, pin).map_err(lost)? {
             let name = pin.name.clone();
             return Err(AssembleError::Changed { name });
         }
@@ -171,6 +174,14 @@ impl Parts<'_> {
         }
         Ok(nodes)
     }
+}
+
+/// Reads the rest of `package`; whether all of it is what `pin` says. The cache verified the file before,
+/// but another process may have written to it since.
+fn is_package(mut package: HashingReader<impl Read>, pin: &Pin) -> io::Result<bool> {
+    io::copy(&mut package, &mut io::sink())?;
+    let Hashed { sha256, size } = package.finish();
+    Ok((sha256, size) == (pin.sha256, pin.size))
 }
 
 fn in_package(pin: &Pin, cause: LayerError) -> AssembleError {
@@ -188,26 +199,22 @@ fn write_archive(
     stop: Stop<'_>,
 ) -> Result<ContainerImage, AssembleError> {
     file.seek(SeekFrom::Start(BLOCK))?;
-    let (layer, length) = {
+    let layer = {
         let buffered = io::BufWriter::with_capacity(256 * 1024, &file);
-        let mut writer = Hashing {
-            inner: buffered,
-            hasher: Sha256::new(),
-            count: 0,
-        };
+        let mut writer = HashingWriter::new(buffered);
         tree.write(&mut writer, &stop)?;
         writer.flush()?;
-        (Sha256Hash::finish(writer.hasher), writer.count)
+        writer.finish()
     };
-    file.write_all_at(header(LAYER, length)?.as_bytes(), 0)?;
-    let diff_id = format!("sha256:{layer}");
+    file.write_all_at(header(LAYER, layer.size)?.as_bytes(), 0)?;
+    let diff_id = format!("sha256:{}", layer.sha256);
 
     let config = config(definition, &diff_id).to_string();
     let config_name = format!("{}.json", Sha256Hash::of(config.as_bytes()));
     let reference = definition.reference();
     let manifest =
         json!([{ "Config": config_name, "RepoTags": [reference], "Layers": [LAYER] }]).to_string();
-    file.seek(SeekFrom::Start(BLOCK + length.next_multiple_of(BLOCK)))?;
+    file.seek(SeekFrom::Start(BLOCK + layer.size.next_multiple_of(BLOCK)))?;
     let mut archive = tar::Builder::new(&mut file);
     for (name, text) in [(config_name.as_str(), config), ("manifest.json", manifest)] {
         archive.append(&header(name, text.len() as u64)?, text.as_bytes())?;

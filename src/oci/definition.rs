@@ -10,8 +10,9 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::extra_file::ExtraFile;
-use crate::artifact::{Lock, Sha256Hash};
+use crate::artifact::Lock;
 use crate::common::failure::{Failure, OrFail};
+use crate::common::hash::Sha256Hash;
 use crate::common::plain_file;
 use crate::engine::Role;
 use crate::engine::labels::{DEFINITION, ROLE};

@@ -1,6 +1,6 @@
 //! What the assembly adds to what comes out of packages. Pure.
 
-use crate::artifact::Sha256Hash;
+use crate::common::hash::Sha256Hash;
 
 /// Something that the assembly adds to what comes out of packages.
 #[derive(Clone, Debug, PartialEq, Eq)]

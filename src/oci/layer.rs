@@ -11,10 +11,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use super::deb::DebError;
-use crate::artifact::Sha256Hash;
+use crate::common::hash::Sha256Hash;
 
 /// Directories that are links into `usr` on every system of today.
 pub(super) const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
@@ -269,24 +267,4 @@ fn parents(path: &str) -> impl Iterator<Item = String> + '_ {
     path.match_indices('/')
         .filter_map(|(at, _)| path.get(..at))
         .map(str::to_owned)
-}
-
-/// Counts and hashes what goes through.
-pub(super) struct Hashing<W> {
-    pub(super) inner: W,
-    pub(super) hasher: Sha256,
-    pub(super) count: u64,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.inner.write(bytes)?;
-        self.hasher.update(bytes.get(..n).unwrap_or_default());
-        self.count += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

@@ -9,7 +9,6 @@ mod assemble;
 mod deb;
 mod definition;
 mod extra_file;
-mod hashing_reader;
 mod images;
 mod layer;
 mod missing;

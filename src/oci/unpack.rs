@@ -5,11 +5,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use super::deb::{self, Entry, Kind};
-use super::layer::{Blob, Hashing, LayerError, MERGED, Node, NodeKind};
-use crate::artifact::{Content, Sha256Hash};
+use super::layer::{Blob, LayerError, MERGED, Node, NodeKind};
+use crate::artifact::Content;
+use crate::common::hash::HashingWriter;
 
 /// What no program in a container of ours reads.
 const LEFT_OUT: [&str; 10] = [
@@ -118,13 +117,9 @@ impl Unpacker<'_> {
         let copied = match pin {
             None => io::copy(body, &mut self.writer)?,
             Some(pin) => {
-                let mut to = Hashing {
-                    inner: &mut self.writer,
-                    hasher: Sha256::new(),
-                    count: 0,
-                };
+                let mut to = HashingWriter::new(&mut self.writer);
                 let copied = io::copy(body, &mut to)?;
-                let got = Sha256Hash::finish(to.hasher);
+                let got = to.finish().sha256;
                 if got != pin.sha256 {
                     let path = path.to_owned();
                     return Err(LayerError::Content {

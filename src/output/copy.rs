@@ -17,6 +17,7 @@ use super::wording::{cannot_write, failed, unnamed};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase, Timings};
 use crate::common::failure::{Failure, OrFail};
+use crate::common::hash::Sha256Hash;
 use crate::engine::RunId;
 use crate::image::Compression as Format;
 
@@ -61,7 +62,7 @@ pub struct Image {
     /// Its length.
     pub size: u64,
     /// SHA-256 of its content.
-    pub sha256: [u8; 32],
+    pub sha256: Sha256Hash,
     /// The image's length when it is not compressed.
     pub raw_size: u64,
     /// The manifest beside it, as it is written there.
@@ -238,8 +239,8 @@ impl Copy {
         release.publish(files)?;
         Ok(Image {
             path: settings.dir.join(name),
-            size: poured.written.0,
-            sha256: poured.written.1,
+            size: poured.written.size,
+            sha256: poured.written.sha256,
             raw_size: poured.ends.len(),
             manifest,
         })
@@ -257,7 +258,7 @@ impl Copy {
         let imager = self.order.settings.imager.as_ref();
         let list = imager.map(|imager| json(&imager::list(about, imager, &self.order)));
         Ok([
-            format!("{}  {}\n", hex::encode(about.poured.written.1), about.name),
+            format!("{}  {}\n", about.poured.written.sha256, about.name),
             about.poured.map.to_xml(),
             manifest.to_owned(),
             list.transpose()?.unwrap_or_default(),

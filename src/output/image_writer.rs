@@ -2,15 +2,14 @@
 //! build's own compressed one as it came.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-
-use sha2::{Digest as _, Sha256};
+use std::io::{self, BufWriter, Write as _};
 
 use super::encode::{Compression, Encoder};
 use super::sparse::SparseWriter;
 use super::stages::{Pieces, StageError};
 use super::writeback::Writeback;
 use crate::common::cancel::Cancel;
+use crate::common::hash::{Hashed, HashingWriter};
 use crate::image::Compression as Format;
 
 /// Compressors hand out small pieces; this many bytes go to the file at once.
@@ -49,19 +48,19 @@ impl ImageWriter<'_> {
         pieces: &Pieces,
         unpacking: bool,
         cancel: &Cancel,
-    ) -> Result<Option<(u64, [u8; 32])>, StageError> {
+    ) -> Result<Option<Hashed>, StageError> {
         let written = match self.shape {
             ImageShape::Sparse => self.sparse(pieces, cancel).map(|()| None),
             ImageShape::Packed(how, size) => {
                 let how = (how, size, how.workers(unpacking));
-                self.packed(how, pieces, cancel).map(Some)
+                self.packed(how, pieces, cancel)
             }
             ImageShape::AsItCame => {
                 let how = Compression {
                     format: Format::None,
                     level: None,
                 };
-                self.packed((how, None, 1), pieces, cancel).map(Some)
+                self.packed((how, None, 1), pieces, cancel)
             }
         };
         // Also when the compressor failed for a reason of its own: it had half an image then.
@@ -84,12 +83,12 @@ impl ImageWriter<'_> {
         (how, size, workers): (Compression, Option<u64>, u32),
         pieces: &Pieces,
         cancel: &Cancel,
-    ) -> io::Result<(u64, [u8; 32])> {
-        let to = BufWriter::with_capacity(BUFFER, Hashed::new(self.file));
+    ) -> io::Result<Option<Hashed>> {
+        let to = BufWriter::with_capacity(BUFFER, HashingWriter::new(Writeback::new(self.file)));
         let mut encoder = Encoder::new(how, size, workers, to)?;
         for piece in pieces {
             if cancel.is_cancelled() {
-                return Ok(<(u64, [u8; 32])>::default());
+                return Ok(None);
             }
             encoder.write_all(&piece)?;
         }
@@ -97,43 +96,6 @@ impl ImageWriter<'_> {
         let written = written
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
-        Ok(written.finish())
-    }
-}
-
-/// A file whose bytes are hashed while they are written.
-struct Hashed<'a> {
-    file: &'a File,
-    hash: Sha256,
-    size: u64,
-    writeback: Writeback<'a>,
-}
-
-impl<'a> Hashed<'a> {
-    fn new(file: &'a File) -> Self {
-        Self {
-            file,
-            hash: Sha256::new(),
-            size: 0,
-            writeback: Writeback::new(file),
-        }
-    }
-
-    fn finish(self) -> (u64, [u8; 32]) {
-        (self.size, self.hash.finalize().into())
-    }
-}
-
-impl Write for Hashed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write_all(bytes)?;
-        self.hash.update(bytes);
-        self.size = self.size.saturating_add(bytes.len() as u64);
-        self.writeback.upto(self.size);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(Some(written.finish()))
     }
 }

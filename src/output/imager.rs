@@ -42,7 +42,6 @@ pub(super) fn list(about: ImageSummary<'_>, imager: &Imager, order: &CopyRequest
         Imager::Below(base) => below(base, name),
     };
     let poured = about.poured;
-    let raw = hex::encode(poured.raw_sha256);
     let date: String = humantime::format_rfc3339_seconds(about.created)
         .to_string()
         .chars()
@@ -54,9 +53,9 @@ pub(super) fn list(about: ImageSummary<'_>, imager: &Imager, order: &CopyRequest
         "url": url,
         "icon": "",
         "extract_size": poured.ends.len(),
-        "extract_sha256": raw,
-        "image_download_size": poured.written.0,
-        "image_download_sha256": hex::encode(poured.written.1),
+        "extract_sha256": poured.raw_sha256,
+        "image_download_size": poured.written.size,
+        "image_download_sha256": poured.written.sha256,
         "release_date": date,
         "init_format": "none",
     });

@@ -12,6 +12,7 @@ use super::head_tail::HeadTail;
 use super::stages::StageOutput;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Phase, Timings};
+use crate::common::hash::Sha256Hash;
 use crate::image::Compression;
 use crate::image::table::{Partition, Table};
 
@@ -119,13 +120,13 @@ struct ImageFile<'a> {
     name: &'a str,
     compression: Compression,
     size: u64,
-    sha256: String,
+    sha256: Sha256Hash,
 }
 
 #[derive(Debug, serde::Serialize)]
 struct Raw {
     size: u64,
-    sha256: String,
+    sha256: Sha256Hash,
     mapped_bytes: u64,
 }
 
@@ -158,12 +159,12 @@ impl<'a> Manifest<'a> {
             image: ImageFile {
                 name: about.name,
                 compression: about.compression,
-                size: poured.written.0,
-                sha256: hex::encode(poured.written.1),
+                size: poured.written.size,
+                sha256: poured.written.sha256,
             },
             raw: Raw {
                 size: poured.ends.len(),
-                sha256: hex::encode(poured.raw_sha256),
+                sha256: poured.raw_sha256,
                 mapped_bytes: poured.map.mapped_bytes(),
             },
             table,

@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, ScopedJoinHandle};
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use super::head_tail::HeadTail;
 use super::image_writer::ImageWriter;
 use crate::blockmap::{BlockMap, Builder};
 use crate::common::cancel::Cancel;
+use crate::common::hash::{Hashed, Hasher, Sha256Hash};
 use crate::image::Compression as Format;
 use crate::image::decoder;
 
@@ -63,13 +63,13 @@ pub(super) struct StageInput<'a> {
 #[derive(Debug)]
 pub(super) struct StageOutput {
     /// SHA-256 of the image, not compressed.
-    pub(super) raw_sha256: [u8; 32],
+    pub(super) raw_sha256: Sha256Hash,
     /// Its block map.
     pub(super) map: BlockMap,
     /// Its start, its end and its length.
     pub(super) ends: HeadTail,
     /// Length and SHA-256 of what was written.
-    pub(super) written: (u64, [u8; 32]),
+    pub(super) written: Hashed,
 }
 
 /// One stage's input.
@@ -114,7 +114,10 @@ pub(super) fn run_stages(
             (Some(()), Some(ends), Some(written), Ok(raw_sha256), Ok(map)) => Ok(StageOutput {
                 raw_sha256,
                 map,
-                written: written.unwrap_or((ends.len(), raw_sha256)),
+                written: written.unwrap_or(Hashed {
+                    sha256: raw_sha256,
+                    size: ends.len(),
+                }),
                 ends,
             }),
             _ => Err(reason(troubles)),
@@ -238,12 +241,12 @@ impl Read for Reading {
     }
 }
 
-fn digest(pieces: &Pieces) -> [u8; 32] {
-    let mut hash = Sha256::new();
+fn digest(pieces: &Pieces) -> Sha256Hash {
+    let mut hash = Hasher::new();
     for piece in pieces {
         hash.update(&piece);
     }
-    hash.finalize().into()
+    hash.finish().sha256
 }
 
 fn block_map(pieces: &Pieces) -> BlockMap {

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, Once};
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::event::{Event, Events, Timings};
 use sdbuild::common::failure::{Class, Failure};
+use sdbuild::common::hash::Sha256Hash;
 use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
 use sdbuild::image::Compression as Format;
 use sdbuild::output::manifest::Provenance;
 use sdbuild::output::{Compression, CopyRequest, Image, OutputSettings, copy_out};
-use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
 use crate::support::*;
@@ -165,7 +165,7 @@ fn an_image_comes_out_whole_with_its_holes() {
     let image = copied(&result(&list, &content), dir.path(), false).unwrap();
     assert_eq!(image.path, dir.path().join("nixos.img"));
     assert_eq!(image.size, content.len() as u64);
-    assert_eq!(image.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
+    assert_eq!(image.sha256, Sha256Hash::of(&content));
     assert!(std::fs::read(&image.path).unwrap() == content);
     assert!(image.path.metadata().unwrap().blocks() * 512 < 1 << 20);
     assert_eq!(names(dir.path()), User::beside(&image.path));

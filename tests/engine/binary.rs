@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use sdbuild::artifact::Sha256Hash;
+use sdbuild::common::hash::Sha256Hash;
 
 use crate::server::{Server, ok, refused, usual};
 use crate::support::*;

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use sdbuild::artifact::{Cache, Sha256Hash};
+use sdbuild::artifact::Cache;
+use sdbuild::common::hash::Sha256Hash;
 use sdbuild::oci::{Architecture, Definition};
 
 use crate::server::{Reply, Server, ok, refused, usual};

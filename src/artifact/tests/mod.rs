@@ -12,6 +12,7 @@ use super::*;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;
+use crate::common::hash::Sha256Hash;
 use server::Server;
 
 fn quick() -> Network {

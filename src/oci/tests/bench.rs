@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
-use crate::artifact::{Cache, Sha256Hash};
+use crate::artifact::Cache;
+use crate::common::hash::Sha256Hash;
 use crate::engine::Role;
 use crate::oci::assemble::Parts;
 use crate::oci::deb::tests::package;

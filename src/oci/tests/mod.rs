@@ -5,7 +5,7 @@ mod bench;
 use std::fs;
 
 use super::*;
-use crate::artifact::Sha256Hash;
+use crate::common::hash::Sha256Hash;
 use crate::engine::Role;
 use crate::oci::assemble::Parts;
 use crate::oci::deb::tests::package;

@@ -2,15 +2,15 @@
 //! next one knows the sidecars without an image for what they are.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{PendingFile, random_id};
+use crate::common::hash::hash_reader;
 use crate::common::plain_file;
 use crate::engine::RunId;
 use crate::output::target::Target;
@@ -19,7 +19,6 @@ const PREFIX: &str = ".sdbuild-";
 const SUFFIX: &str = ".names";
 /// A note has a handful of names.
 const LONGEST: u64 = 64 << 10;
-const BUFFER: usize = 64 << 10;
 
 /// What is written.
 #[derive(Debug, Deserialize, Serialize)]
@@ -47,7 +46,8 @@ impl PublishRecord {
         for PendingFile { target: file, name } in sidecars {
             let mut file = file.file();
             file.rewind()?;
-            text.sidecars.insert(name.clone(), hash(file)?);
+            text.sidecars
+                .insert(name.clone(), hash_reader(file)?.sha256.to_string());
             // Whoever the sidecars are given to is believed about them later on.
             let meta = file.metadata()?;
             target.give_to((meta.uid(), meta.gid())).ok();
@@ -114,19 +114,8 @@ fn is_plain(name: &str) -> bool {
 
 fn remove(path: &Path, owner: u32, wanted: &str) -> io::Result<()> {
     let file = plain_file::open_unlinked(path)?;
-    if file.metadata()?.uid() == owner && hash(&file)? == wanted {
+    if file.metadata()?.uid() == owner && hash_reader(&file)?.sha256.to_string() == wanted {
         fs::remove_file(path)?;
     }
     Ok(())
-}
-
-fn hash(mut file: &File) -> io::Result<String> {
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; BUFFER]);
-    loop {
-        let length = file.read(&mut buffer)?;
-        if length == 0 {
-            return Ok(hex::encode(hash.finalize()));
-        }
-        hash.update(buffer.get(..length).unwrap_or_default());
-    }
 }

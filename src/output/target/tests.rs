@@ -69,7 +69,7 @@ fn nothing_is_replaced_unasked() {
             assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}");
         }
         assert_eq!(fs::read(dir.path().join("file")).unwrap(), b"old");
-        assert_eq!(names(dir.path()), ["dangling", "file", "directory"]);
+        assert_eq!(names(dir.path()), ["dangling", "directory", "file"]);
     }
 }
 
@@ -89,7 +89,7 @@ fn force_replaces_files_and_links_but_no_dir() {
         publish(written(make, dir.path()), "directory", true).unwrap_err();
         assert_eq!(
             names(dir.path()),
-            ["file", "directory", "link", "new", "other"]
+            ["directory", "file", "link", "new", "other"]
         );
     }
 }

@@ -42,7 +42,7 @@ fn a_list_for_imager_is_written_on_request() {
         assert_eq!(entry["name"], "a");
         assert_eq!(entry["extract_size"], 400_000);
         assert_eq!(entry["image_download_size"], image.size);
-        assert_eq!(entry["image_download_sha256"], hex::encode(image.sha256));
+        assert_eq!(entry["image_download_sha256"], image.sha256.to_string());
         assert_eq!(entry["release_date"], "1970-01-01");
     }
 }

@@ -3,8 +3,6 @@
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 
-use sha2::{Digest as _, Sha256};
-
 use super::*;
 
 #[test]
@@ -16,7 +14,7 @@ fn an_image_is_copied_hashed_and_keeps_its_holes() {
         .write(archive(tar::EntryType::Regular, &bytes).as_slice())
         .unwrap();
     assert_eq!(image.size, 3 << 20);
-    assert_eq!(image.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)));
+    assert_eq!(image.sha256, Sha256Hash::of(&bytes));
     assert_eq!(std::fs::read(&image.path).unwrap(), bytes);
     assert!(image.path.metadata().unwrap().blocks() * 512 < 100_000);
 }
