@@ -90,7 +90,7 @@ make_machine() {
     furnish "$1" "$rootfs"
     touch "$2/furnished"
   fi
-  install -m 755 "$root"/scripts/lab.d/{init,deeds,steps} "$rootfs/lab/"
+  install -m 755 "$root"/scripts/lab.d/{init,helpers,steps} "$rootfs/lab/"
   install -m 755 "$sdbuild" "$rootfs/usr/bin/sdbuild"
   rm -rf "$rootfs/lab/nixpkgs"
   cp -r "$SDBUILD_MINI_NIXPKGS" "$rootfs/lab/nixpkgs"

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     /// bollard's count a stop of ours: after a minute of it an engine that was asked to remove a container was
-    /// called silent, and the container left (storm, seed 86189).
+    /// called silent, and the container left (fault injection, seed 86189).
     #[tokio::test]
     async fn bollards_own_time_outs_end_nothing() {
         let endpoint = Endpoint::Tcp("127.0.0.1:1".into());

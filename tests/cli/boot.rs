@@ -7,18 +7,16 @@ use crate::{GOOD, user};
 fn what_a_boot_test_needs_is_looked_for_before_the_build() {
     let user = user();
     user.write("sd-card.nix", GOOD);
-    ran(&mut user.build(&["--boot-test", "--ssh-key", "no-such-key"]))
-        .exits(2)
-        .says(&["no-such-key"]);
+    run(&mut user.build(&["--boot-test", "--ssh-key", "no-such-key"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["no-such-key"]);
     user.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
-    ran(&mut user.build(&["--ssh-key", "key"])).exits(2).says(&[
-        "key is no public SSH key",
-        ".pub",
-        "--boot-test",
-    ]);
-    ran(&mut user.build(&["--set", "time.timeZone"]))
-        .exits(2)
-        .says(&["not of the form OPTION=VALUE"]);
+    run(&mut user.build(&["--ssh-key", "key"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["key is no public SSH key", ".pub", "--boot-test"]);
+    run(&mut user.build(&["--set", "time.timeZone"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["not of the form OPTION=VALUE"]);
 }
 
 #[test]
@@ -30,23 +28,25 @@ fn a_boot_says_at_once_what_it_lacks() {
         "ssh is not on this machine",
         "none: No such file",
     ];
-    ran(&mut user.sdbuild(&words)).exits(2).says(&here);
+    run(&mut user.sdbuild(&words))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&here);
     let qemu = [
         "qemu-system-aarch64 is not on this machine",
         "hint: install it: qemu-system-arm",
     ];
-    ran(user.sdbuild(&words).args(["--emulator", "host"]))
-        .exits(2)
-        .says(&here)
-        .says(&qemu);
+    run(user.sdbuild(&words).args(["--emulator", "host"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&here)
+        .assert_stderr_contains(&qemu);
     // Neither a QEMU of its own nor an engine that would have one.
     user.write("some.img", "x");
-    ran(&mut user.sdbuild(&["boot", "some.img"]))
-        .exits(3)
-        .says(&qemu)
-        .says(&["boot in a container: ", "no engine answers"]);
+    run(&mut user.sdbuild(&["boot", "some.img"]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&qemu)
+        .assert_stderr_contains(&["boot in a container: ", "no engine answers"]);
     let container = ["boot", "some.img", "--emulator", "container"];
-    let failed = ran(&mut user.sdbuild(&container)).exits(3);
+    let failed = run(&mut user.sdbuild(&container)).assert_exit_code(3);
     assert!(!failed.stderr.contains("qemu-system"), "{}", failed.stderr);
 }
 
@@ -58,11 +58,13 @@ fn a_boot_with_flags_that_do_not_fit() {
         (&["--until-ssh", "--timeout", "0"], "'--timeout <"),
     ];
     for (words, wanted) in cases {
-        ran(user.sdbuild(&["boot", "some.img"]).args(words))
-            .exits(2)
-            .says(&[wanted]);
+        run(user.sdbuild(&["boot", "some.img"]).args(words))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[wanted]);
     }
-    let help = ran(&mut user.sdbuild(&["--help"])).exits(0).stdout;
+    let help = run(&mut user.sdbuild(&["--help"]))
+        .assert_exit_code(0)
+        .stdout;
     assert!(
         help.contains("boot") && !help.contains("exec-with-parent"),
         "{help}"

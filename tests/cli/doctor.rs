@@ -25,10 +25,10 @@ fn topics(checks: &Value, verdict: &str) -> Vec<String> {
 #[test]
 fn without_an_engine_a_build_cannot_work_and_the_rest_is_looked_at() {
     let user = user().with("SDBUILD_DEBIAN_MIRROR", "http://127.0.0.1:9/debian");
-    let before = names(user.state.path());
-    let told = ran(&mut user.sdbuild(&["doctor"]))
-        .exits(3)
-        .says(&["error: a build cannot work here: "]);
+    let before = file_names(user.state.path());
+    let told = run(&mut user.sdbuild(&["doctor"]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["error: a build cannot work here: "]);
     let out = &told.stdout;
     assert!(
         out.contains("✗ engine          no engine answers at"),
@@ -44,8 +44,8 @@ fn without_an_engine_a_build_cannot_work_and_the_rest_is_looked_at() {
     ] {
         assert!(out.contains(topic), "{topic}\n{out}");
     }
-    assert_eq!(names(user.state.path()), before, "nothing was made");
-    let told = ran(&mut user.sdbuild(&["doctor", "--json"])).exits(3);
+    assert_eq!(file_names(user.state.path()), before, "nothing was made");
+    let told = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
     let report: Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(report["can_build"], false);
     assert!(
@@ -67,7 +67,7 @@ fn an_engine_and_servers_that_say_nothing_are_not_waited_for() {
         .with("SDBUILD_DEBIAN_MIRROR", address)
         .with("SDBUILD_CHANNELS", cache.clone())
         .with("SDBUILD_SUBSTITUTERS", cache);
-    let told = ran(&mut user.sdbuild(&["doctor", "--json"])).exits(3);
+    let told = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
     let report: Value = serde_json::from_str(&told.stdout).unwrap();
     let checks = report["checks"].as_array().unwrap();
     let text = |topic: &str| {
@@ -89,7 +89,7 @@ fn an_engine_and_servers_that_say_nothing_are_not_waited_for() {
 fn an_output_dir_that_is_not_there_is_told_by_the_settings_that_count() {
     let user = user();
     user.write("sdbuild.toml", "output = \"nowhere\"\n");
-    let told = ran(&mut user.sdbuild(&["doctor"])).exits(3);
+    let told = run(&mut user.sdbuild(&["doctor"])).assert_exit_code(3);
     assert!(
         told.stdout.contains("✗ output directory"),
         "{}",

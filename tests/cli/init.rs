@@ -13,7 +13,7 @@ use crate::user;
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
 
-fn with_key(comment: &str) -> User {
+fn with_key(comment: &str) -> TestUser {
     let user = user();
     let ssh = user.state.path().join(".ssh");
     fs::create_dir(&ssh).unwrap();
@@ -24,9 +24,9 @@ fn with_key(comment: &str) -> User {
 #[test]
 fn the_key_and_the_name_are_filled_in_and_the_path_is_printed() {
     let user = with_key("me@here");
-    let told = ran(&mut user.sdbuild(&["init", "--hostname", "kitchen"]))
-        .exits(0)
-        .says(&[
+    let told = run(&mut user.sdbuild(&["init", "--hostname", "kitchen"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[
             "host name kitchen, time zone ",
             "may log in as root: ssh-ed25519 ",
         ]);
@@ -38,45 +38,49 @@ fn the_key_and_the_name_are_filled_in_and_the_path_is_printed() {
         text.contains("networking.hostName = \"kitchen\";"),
         "{text}"
     );
-    assert_eq!(names(user.home.path()), ["out", "sd-card.nix"]);
+    assert_eq!(file_names(user.home.path()), ["out", "sd-card.nix"]);
     // What was written passes the checks that come before an engine is needed.
-    ran(&mut user.build(&[]))
-        .exits(3)
-        .says(&["no engine answers"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["no engine answers"]);
 }
 
 #[test]
 fn nothing_is_replaced() {
     let user = with_key("me");
     user.write("sd-card.nix", "{ }");
-    ran(&mut user.sdbuild(&["init"])).exits(2).says(&[
-        "sd-card.nix is there already",
-        "hint: name another file with --config",
-    ]);
+    run(&mut user.sdbuild(&["init"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "sd-card.nix is there already",
+            "hint: name another file with --config",
+        ]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert_eq!(text, "{ }");
-    ran(&mut user.sdbuild(&["init", "--config", "no/where/x.nix"]))
-        .exits(2)
-        .says(&["mkdir -p"]);
-    ran(&mut user.sdbuild(&["init", "--config", "x.nix", "--hostname", "a.b"]))
-        .exits(2)
-        .says(&["`a.b` is no host name"]);
-    assert_eq!(names(user.home.path()), ["out", "sd-card.nix"]);
+    run(&mut user.sdbuild(&["init", "--config", "no/where/x.nix"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["mkdir -p"]);
+    run(&mut user.sdbuild(&["init", "--config", "x.nix", "--hostname", "a.b"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["`a.b` is no host name"]);
+    assert_eq!(file_names(user.home.path()), ["out", "sd-card.nix"]);
 }
 
 #[test]
 fn without_a_key_the_placeholder_stays_and_how_to_make_one_is_said() {
     let user = user();
-    ran(&mut user.sdbuild(&["init"]))
-        .exits(0)
-        .says(&["no public SSH key was found", "ssh-keygen -t ed25519"]);
-    ran(&mut user.build(&[])).exits(2).says(&["placeholder"]);
+    run(&mut user.sdbuild(&["init"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["no public SSH key was found", "ssh-keygen -t ed25519"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["placeholder"]);
 }
 
 #[test]
 fn a_hostile_comment_drives_no_terminal() {
     let user = with_key("\x1b[2J\u{202e}\"; evil = ${x}");
-    let told = ran(&mut user.sdbuild(&["init"])).exits(0);
+    let told = run(&mut user.sdbuild(&["init"])).assert_exit_code(0);
     assert!(
         !told.stderr.contains(['\x1b', '\u{202e}']),
         "{}",
@@ -106,9 +110,9 @@ fn a_dir_is_made_and_a_key_that_is_named_is_the_only_one() {
         "--template",
         "sd-card",
     ];
-    let told = ran(&mut user.sdbuild(&words))
-        .exits(0)
-        .says(&["locale de_DE.UTF-8"]);
+    let told = run(&mut user.sdbuild(&words))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["locale de_DE.UTF-8"]);
     let path = user.home.path().join("pi/board/sd-card.nix");
     assert_eq!(told.stdout, format!("{}\n", path.display()));
     let text = fs::read_to_string(path).unwrap();
@@ -118,9 +122,9 @@ fn a_dir_is_made_and_a_key_that_is_named_is_the_only_one() {
         "{text}"
     );
     user.write("none.pub", "hello");
-    ran(&mut user.sdbuild(&["init", "x", "--ssh-key", "none.pub"]))
-        .exits(2)
-        .says(&["none.pub is no public SSH key"]);
+    run(&mut user.sdbuild(&["init", "x", "--ssh-key", "none.pub"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["none.pub is no public SSH key"]);
     assert!(!user.home.path().join("x").exists(), "nothing was made");
 }
 
@@ -143,18 +147,18 @@ fn keys_of_a_running_agent_are_taken() {
         .unwrap();
     let mut add = Command::new("ssh-add");
     add.args(["-q"]).arg(&private).env("SSH_AUTH_SOCK", &socket);
-    let added = ran(&mut add);
+    let added = run(&mut add);
     let user = user.with("SSH_AUTH_SOCK", socket.to_str().unwrap());
-    let told = ran(&mut user.sdbuild(&["init"]));
+    let told = run(&mut user.sdbuild(&["init"]));
     agent.kill().unwrap();
     agent.wait().unwrap();
     assert_eq!(added.code, Some(0), "{}", added.stderr);
-    let told = told.exits(0);
+    let told = told.assert_exit_code(0);
     assert!(told.stderr.contains(&public), "{}", told.stderr);
     // An agent that is gone is no trouble.
-    ran(&mut user.sdbuild(&["init", "--config", "two.nix"]))
-        .exits(0)
-        .says(&["no public SSH key was found"]);
+    run(&mut user.sdbuild(&["init", "--config", "two.nix"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["no public SSH key was found"]);
 }
 
 /// A server that answers `/octocat.keys` with `body`, and everything else with 404, so many times.
@@ -191,11 +195,11 @@ fn keys_of_an_account_are_shown_and_taken_only_when_somebody_says_so() {
     let user = with_key("mine").with("SDBUILD_GITHUB", github(&listed, 2));
     let cache = user.state.path().join("cache");
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
-    ran(&mut user.sdbuild(&["init", "--github", "octocat"]))
-        .exits(2)
-        .says(&["octocat.keys has: ssh-ed25519 ", "nobody to ask", "--yes"]);
-    assert_eq!(names(user.home.path()), ["out"]);
-    ran(&mut user.sdbuild(&["init", "--github", "octocat", "--yes"])).exits(0);
+    run(&mut user.sdbuild(&["init", "--github", "octocat"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["octocat.keys has: ssh-ed25519 ", "nobody to ask", "--yes"]);
+    assert_eq!(file_names(user.home.path()), ["out"]);
+    run(&mut user.sdbuild(&["init", "--github", "octocat", "--yes"])).assert_exit_code(0);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert_eq!(text.matches("ssh-ed25519 AAAA").count(), 1, "{text}");
     assert!(!text.contains("mine"), "only that account's: {text}");
@@ -206,13 +210,13 @@ fn an_account_without_keys_or_that_cannot_be_is_an_error() {
     let user = user().with("SDBUILD_GITHUB", github("", 1));
     let cache = user.state.path().join("cache");
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
-    ran(&mut user.sdbuild(&["init", "--github", "octocat"]))
-        .exits(2)
-        .says(&["lists no SSH key"]);
-    ran(&mut user.sdbuild(&["init", "--github", "../x"]))
-        .exits(2)
-        .says(&["`../x` is no account's name"]);
-    assert_eq!(names(user.home.path()), ["out"]);
+    run(&mut user.sdbuild(&["init", "--github", "octocat"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["lists no SSH key"]);
+    run(&mut user.sdbuild(&["init", "--github", "../x"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["`../x` is no account's name"]);
+    assert_eq!(file_names(user.home.path()), ["out"]);
 }
 
 /// What stands in the file for the network `Home` with the passphrase `correct horse`.
@@ -223,21 +227,21 @@ fn a_wireless_network_is_joined_by_a_key_and_not_by_its_phrase() {
     let user = with_key("me");
     user.write("phrase", "correct horse\n");
     let words = ["init", "--wifi", "Home", "--wifi-password-file", "phrase"];
-    ran(&mut user.sdbuild(&words))
-        .exits(0)
-        .says(&["the key of the wireless network is in the file"]);
+    run(&mut user.sdbuild(&words))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["the key of the wireless network is in the file"]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(
         text.contains(JOINED) && !text.contains("correct horse"),
         "{text}"
     );
-    ran(&mut user.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
-        .exits(2)
-        .says(&["nobody to ask", "--wifi-password-file"]);
+    run(&mut user.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["nobody to ask", "--wifi-password-file"]);
     user.write("phrase", "short");
-    ran(user.sdbuild(&words).args(["--config", "x.nix"]))
-        .exits(2)
-        .says(&["no passphrase", "8 to 63"]);
+    run(user.sdbuild(&words).args(["--config", "x.nix"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["no passphrase", "8 to 63"]);
 }
 
 #[test]

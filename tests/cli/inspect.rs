@@ -12,7 +12,7 @@ use crate::support::*;
 use crate::user;
 
 /// An ext4 without a partition table, made of `tree`; `None` where mkfs.ext4 is missing.
-fn ext4(user: &User, fill: impl Fn(&Path)) -> Option<()> {
+fn ext4(user: &TestUser, fill: impl Fn(&Path)) -> Option<()> {
     let tree = user.state.path().join("tree");
     fs::create_dir_all(&tree).unwrap();
     fill(&tree);
@@ -37,8 +37,8 @@ fn ext4(user: &User, fill: impl Fn(&Path)) -> Option<()> {
     }
 }
 
-fn inspect(user: &User, words: &[&str]) -> Ran {
-    ran(&mut user.sdbuild(&[&["inspect"], words].concat()))
+fn inspect(user: &TestUser, words: &[&str]) -> Outcome {
+    run(&mut user.sdbuild(&[&["inspect"], words].concat()))
 }
 
 const WILD: &str = "wild\u{1b}]0;title\u{7}\nname";
@@ -52,7 +52,7 @@ fn an_image_in_lines_and_as_json() {
     }) else {
         return;
     };
-    let lines = inspect(&user, &["a.img"]).exits(0);
+    let lines = inspect(&user, &["a.img"]).assert_exit_code(0);
     let hash = Command::new("sha256sum")
         .arg(user.home.path().join("a.img"))
         .output();
@@ -70,7 +70,7 @@ fn an_image_in_lines_and_as_json() {
             lines.stdout
         );
     }
-    let json = inspect(&user, &["a.img", "--json", "--quiet"]).exits(0);
+    let json = inspect(&user, &["a.img", "--json", "--quiet"]).assert_exit_code(0);
     assert_eq!(json.stderr, "");
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["version"], 1);
@@ -94,7 +94,7 @@ fn looks_inside() {
     }) else {
         return;
     };
-    let listed = inspect(&user, &["a.img", "ls", "/"]).exits(0);
+    let listed = inspect(&user, &["a.img", "ls", "/"]).assert_exit_code(0);
     assert_eq!(
         listed.stdout,
         "-      1000000 file\n\
@@ -104,7 +104,7 @@ fn looks_inside() {
     );
     assert_eq!(listed.stderr, "");
     let json = inspect(&user, &["a.img", "ls", "0:/", "--json"])
-        .exits(0)
+        .assert_exit_code(0)
         .stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["entries"][1]["target"], "file");
@@ -115,17 +115,17 @@ fn looks_inside() {
         .unwrap();
     assert!(cat.status.success() && cat.stdout == content);
     inspect(&user, &["a.img", "cat", "/none"])
-        .exits(2)
-        .says(&["inspect a.img: no file system on it has /none"]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["inspect a.img: no file system on it has /none"]);
     inspect(&user, &["a.img", "cat", "0:/none"])
-        .exits(2)
-        .says(&["there is no /none"]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["there is no /none"]);
     inspect(&user, &["a.img", "ls", "7:/"])
-        .exits(2)
-        .says(&["there is no partition 7"]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["there is no partition 7"]);
     inspect(&user, &["a.img", "cat", "/lost+found"])
-        .exits(2)
-        .says(&["/lost+found is not a regular file"]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["/lost+found is not a regular file"]);
     // Whoever reads closes early.
     let mut child = user.sdbuild(&["inspect", "a.img", "cat", "/file"]);
     let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -156,13 +156,15 @@ fn what_is_no_image_is_a_usage_error_that_names_it() {
         ("cut.img.xz", "the xz data are damaged"),
         ("cut.img.gz", "the gzip data are damaged"),
     ] {
-        let ran = inspect(&user, &["--quiet", name]).exits(2);
-        assert_eq!(ran.stdout, "");
-        assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+        let outcome = inspect(&user, &["--quiet", name]).assert_exit_code(2);
+        assert_eq!(outcome.stdout, "");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
         let said = format!("error: inspect {name}: {why}");
-        assert!(ran.stderr.starts_with(&said), "{}", ran.stderr);
+        assert!(outcome.stderr.starts_with(&said), "{}", outcome.stderr);
     }
-    inspect(&user, &[]).exits(2).says(&["<IMAGE>"]);
+    inspect(&user, &[])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["<IMAGE>"]);
 }
 
 #[test]
@@ -172,15 +174,18 @@ fn a_wrong_hash_is_an_error_after_the_report() {
         return;
     };
     user.write("a.img.sha256", &format!("{}  a.img\n", "0".repeat(64)));
-    let ran = inspect(&user, &["a.img"]).exits(2);
+    let outcome = inspect(&user, &["a.img"]).assert_exit_code(2);
     assert!(
-        ran.stdout
+        outcome
+            .stdout
             .contains("checksum      ANOTHER as in a.img.sha256"),
         "{}",
-        ran.stdout
+        outcome.stdout
     );
-    ran.says(&["error: a.img: a.img.sha256 gives another hash"]);
-    let json = inspect(&user, &["a.img", "--json"]).exits(2).stdout;
+    outcome.assert_stderr_contains(&["error: a.img: a.img.sha256 gives another hash"]);
+    let json = inspect(&user, &["a.img", "--json"])
+        .assert_exit_code(2)
+        .stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["checksum"]["matches"], false);
     assert_eq!(json["problems"].as_array().unwrap().len(), 1);
@@ -192,7 +197,9 @@ fn a_manifest_beside_the_image_is_compared() {
     let Some(()) = ext4(&user, |_| {}) else {
         return;
     };
-    let told = inspect(&user, &["a.img", "--json"]).exits(0).stdout;
+    let told = inspect(&user, &["a.img", "--json"])
+        .assert_exit_code(0)
+        .stdout;
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["manifest"], Value::Null);
     let manifest = |sha256: &Value, size: u64| {
@@ -202,15 +209,17 @@ fn a_manifest_beside_the_image_is_compared() {
     };
     let size = told["size"].as_u64().unwrap();
     user.write("a.img.json", &manifest(&told["sha256"], size));
-    let ran = inspect(&user, &["a.img"]).exits(0);
+    let outcome = inspect(&user, &["a.img"]).assert_exit_code(0);
     let row = "manifest      the same image as in a.img.json";
-    assert!(ran.stdout.contains(row), "{}", ran.stdout);
+    assert!(outcome.stdout.contains(row), "{}", outcome.stdout);
 
     user.write("a.img.json", &manifest(&"0".repeat(64).into(), size + 1));
     inspect(&user, &["a.img"])
-        .exits(2)
-        .says(&["a.img.json is of another image: not the same size, sha256\n"]);
-    let json = inspect(&user, &["a.img", "--json"]).exits(2).stdout;
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["a.img.json is of another image: not the same size, sha256\n"]);
+    let json = inspect(&user, &["a.img", "--json"])
+        .assert_exit_code(2)
+        .stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     let wrong = &json["manifest"]["mismatches"];
     assert_eq!(*wrong, serde_json::json!(["size", "sha256"]));
@@ -221,8 +230,10 @@ fn a_manifest_beside_the_image_is_compared() {
         ("\u{1}", "a.img.json is not a manifest"),
     ] {
         user.write("a.img.json", text);
-        let ran = inspect(&user, &["a.img"]).exits(2).says(&[words]);
-        assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
+        let outcome = inspect(&user, &["a.img"])
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[words]);
+        assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
     }
 }
 
@@ -234,9 +245,9 @@ fn what_is_odd_beside_an_image_is_told_after_all_that_is_on_it() {
     };
     let list = "0".repeat(64) + "  another.img\n";
     user.write("a.img.sha256", &list);
-    let ran = inspect(&user, &["a.img"]).exits(2);
-    assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
-    ran.says(&["a.img.sha256 has no line for a.img"]);
+    let outcome = inspect(&user, &["a.img"]).assert_exit_code(2);
+    assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
+    outcome.assert_stderr_contains(&["a.img.sha256 has no line for a.img"]);
 
     // A pipe that nobody writes to is not waited for.
     let home = user.home.path();
@@ -244,9 +255,9 @@ fn what_is_odd_beside_an_image_is_told_after_all_that_is_on_it() {
     for name in ["a.img.sha256", "a.img.json"] {
         nix::unistd::mkfifo(&home.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
     }
-    let ran = inspect(&user, &["a.img"]).exits(2);
-    assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
-    ran.says(&[
+    let outcome = inspect(&user, &["a.img"]).assert_exit_code(2);
+    assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
+    outcome.assert_stderr_contains(&[
         "a.img.json is not a manifest: it is not a plain file",
         "a.img.sha256 is not a list of hashes: it is not a plain file",
     ]);
@@ -265,11 +276,11 @@ fn a_cut_image_is_told_with_all_that_is_left_of_it() {
     bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
     bytes.extend(fs::read(&image).unwrap());
     fs::write(&image, &bytes).unwrap();
-    inspect(&user, &["a.img"]).exits(0);
+    inspect(&user, &["a.img"]).assert_exit_code(0);
     fs::write(&image, &bytes[..3 << 20]).unwrap();
-    let ran = inspect(&user, &["a.img"]).exits(2);
-    assert!(ran.stdout.contains("label ROOT"), "{}", ran.stdout);
-    ran.says(&[
+    let outcome = inspect(&user, &["a.img"]).assert_exit_code(2);
+    assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
+    outcome.assert_stderr_contains(&[
         "error: a.img: partition 1 ends at byte 5242880, beyond the end of the image at 3145728",
     ]);
 }
@@ -283,8 +294,13 @@ fn a_signal_ends_the_reading_of_a_large_image() {
     std::thread::sleep(Duration::from_millis(500));
     let start = Instant::now();
     running.signal(Signal::SIGINT);
-    let ran = running.finish();
-    assert_eq!(ran.signal, Some(Signal::SIGINT as i32), "{}", ran.stderr);
+    let outcome = running.finish();
+    assert_eq!(
+        outcome.signal,
+        Some(Signal::SIGINT as i32),
+        "{}",
+        outcome.stderr
+    );
     assert!(
         start.elapsed() < Duration::from_secs(2),
         "{:?}",

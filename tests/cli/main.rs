@@ -39,12 +39,12 @@ use support::*;
 const GOOD: &str = "{ networking.hostName = \"x\"; }";
 
 /// A user whose engine is not there.
-fn user() -> User {
-    User::new().with("DOCKER_HOST", "unix:///nonexistent/engine.sock")
+fn user() -> TestUser {
+    TestUser::new().with("DOCKER_HOST", "unix:///nonexistent/engine.sock")
 }
 
 /// Builds as a user who is neither root nor in any group; the home directory is theirs to look at.
-fn as_nobody(user: &User, more: &[&str]) -> Ran {
+fn as_nobody(user: &TestUser, more: &[&str]) -> Outcome {
     fs::set_permissions(user.home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = user.home.path().join("sdbuild");
     fs::copy(env!("CARGO_BIN_EXE_sdbuild"), &binary).unwrap();
@@ -57,5 +57,5 @@ fn as_nobody(user: &User, more: &[&str]) -> Ran {
         .env_clear()
         .envs(&user.environment)
         .current_dir(user.home.path());
-    ran(command.uid(65534).gid(65534))
+    run(command.uid(65534).gid(65534))
 }

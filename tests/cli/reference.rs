@@ -7,12 +7,12 @@ use std::process::Command;
 use clap::CommandFactory as _;
 use sdbuild::cli::Cli;
 
-use crate::support::{ran, root};
+use crate::support::{root, run};
 use crate::user;
 
 /// What `sdbuild WORDS` writes to standard output.
 fn told(words: &[&str]) -> String {
-    ran(&mut user().sdbuild(words)).exits(0).stdout
+    run(&mut user().sdbuild(words)).assert_exit_code(0).stdout
 }
 
 /// Whole names of all commands, and each one's own long options.
@@ -110,7 +110,9 @@ fn a_mistyped_command_or_option_gets_a_suggestion() {
         (&["settings", "--outptu", "x"], "'--output'"),
         (&["completions", "bsh"], "'bash'"),
     ] {
-        ran(&mut user().sdbuild(words)).exits(2).says(&[suggestion]);
+        run(&mut user().sdbuild(words))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[suggestion]);
     }
 }
 
@@ -135,6 +137,7 @@ fn shells_take_their_completions() {
     let script = told(&["completions", "bash"]);
     // What bash itself offers after `sdbuild sta`.
     let ask = "COMP_WORDS=(sdbuild sta); COMP_CWORD=1; _sdbuild sdbuild sta sdbuild; echo \"${COMPREPLY[@]}\"";
-    let asked = ran(Command::new("bash").args(["-c", &format!("{script}\n{ask}")])).exits(0);
+    let asked =
+        run(Command::new("bash").args(["-c", &format!("{script}\n{ask}")])).assert_exit_code(0);
     assert_eq!(asked.stdout, "status\n");
 }

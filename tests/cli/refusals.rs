@@ -10,8 +10,8 @@ use crate::{GOOD, as_nobody, user};
 #[test]
 fn every_problem_is_listed_at_once() {
     let user = user();
-    let ran = ran(&mut user.sdbuild(&["build", "--output", "nowhere"])).exits(2);
-    ran.says(&[
+    let outcome = run(&mut user.sdbuild(&["build", "--output", "nowhere"])).assert_exit_code(2);
+    outcome.assert_stderr_contains(&[
         "sd-card.nix",
         "nowhere",
         "no engine answers at unix:///nonexistent/engine.sock",
@@ -23,40 +23,40 @@ fn every_problem_is_listed_at_once() {
 fn a_configuration_that_is_a_dir() {
     let user = user();
     fs::create_dir(user.home.path().join("sd-card.nix")).unwrap();
-    ran(&mut user.build(&[]))
-        .exits(2)
-        .says(&["sd-card.nix is a directory"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sd-card.nix is a directory"]);
 }
 
 #[test]
 fn a_configuration_that_may_not_be_read() {
-    if !root_is_here() {
+    if !root_available() {
         return;
     }
     let user = user();
     let config = user.write("sd-card.nix", GOOD);
     fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
     as_nobody(&user, &[])
-        .exits(2)
-        .says(&["sd-card.nix", "ermission denied"]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sd-card.nix", "ermission denied"]);
 }
 
 #[test]
 fn an_output_dir_that_may_not_be_written() {
-    if !root_is_here() {
+    if !root_available() {
         return;
     }
     let user = user();
     user.write("sd-card.nix", GOOD);
     as_nobody(&user, &[])
-        .exits(2)
-        .says(&["write to the output directory", "out", "ermission denied"])
-        .says(&["hint: name another directory with --output"]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["write to the output directory", "out", "ermission denied"])
+        .assert_stderr_contains(&["hint: name another directory with --output"]);
 }
 
 #[test]
 fn an_output_dir_on_a_read_only_disk() {
-    if !root_is_here() {
+    if !root_available() {
         return;
     }
     let user = user();
@@ -69,10 +69,10 @@ fn an_output_dir_on_a_read_only_disk() {
     mounted.arg(user.out());
     mounted.arg(build.get_program()).args(build.get_args());
     mounted.env_clear().envs(&user.environment);
-    ran(mounted.current_dir(user.home.path()))
-        .exits(2)
-        .says(&["write to the output directory", "Read-only file system"])
-        .says(&["hint: name another directory with --output"]);
+    run(mounted.current_dir(user.home.path()))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["write to the output directory", "Read-only file system"])
+        .assert_stderr_contains(&["hint: name another directory with --output"]);
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn an_output_dir_that_is_a_file() {
     let user = user();
     user.write("sd-card.nix", GOOD);
     user.write("file", "");
-    ran(&mut user.sdbuild(&["build", "--output", "file"]))
-        .exits(2)
-        .says(&["file", "not a directory"]);
+    run(&mut user.sdbuild(&["build", "--output", "file"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["file", "not a directory"]);
 }
 
 #[test]
@@ -92,10 +92,10 @@ fn the_placeholder_stops_before_anything_else_is_asked() {
         "sd-card.nix",
         &fs::read_to_string(root().join("sd-card.nix")).unwrap(),
     );
-    let ran = ran(&mut user.build(&[]))
-        .exits(2)
-        .says(&["line ", "placeholder", "ssh-keygen"]);
-    let line = ran
+    let outcome = run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen"]);
+    let line = outcome
         .stderr
         .split("line ")
         .nth(1)
@@ -112,18 +112,18 @@ fn the_placeholder_stops_before_anything_else_is_asked() {
 fn no_engine_is_the_machines_fault() {
     let user = user();
     user.write("sd-card.nix", GOOD);
-    ran(&mut user.build(&[]))
-        .exits(3)
-        .says(&["no engine answers", "hint: "]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["no engine answers", "hint: "]);
     assert!(user.outputs().is_empty());
 }
 
 #[test]
 fn a_socket_that_may_not_be_used_says_which_group() {
-    if !root_is_here() {
+    if !root_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", GOOD);
     let socket = user.home.path().join("engine.sock");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -131,18 +131,20 @@ fn a_socket_that_may_not_be_used_says_which_group() {
     let user = user.with("DOCKER_HOST", format!("unix://{}", socket.display()));
     fs::set_permissions(user.out(), fs::Permissions::from_mode(0o777)).unwrap();
     as_nobody(&user, &[])
-        .exits(3)
-        .says(&["usermod -aG docker", "rootless"]);
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["usermod -aG docker", "rootless"]);
     drop(listener);
 }
 
 #[test]
 fn an_empty_docker_host_counts_as_unset() {
-    let user = User::new()
+    let user = TestUser::new()
         .with("DOCKER_HOST", "")
         .with("DOCKER_CONTEXT", "none-such");
     user.write("sd-card.nix", GOOD);
-    ran(&mut user.build(&[])).exits(3).says(&["none-such"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["none-such"]);
 }
 
 #[test]
@@ -150,9 +152,9 @@ fn an_unknown_setting_is_named() {
     let user = user();
     user.write("sd-card.nix", GOOD);
     user.write("sdbuild.toml", "nixpkg = '26.05'\n");
-    ran(&mut user.build(&[]))
-        .exits(2)
-        .says(&["sdbuild.toml", "nixpkg"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sdbuild.toml", "nixpkg"]);
 }
 
 #[test]
@@ -162,32 +164,34 @@ fn a_nixpkgs_dir_that_is_none() {
     let empty = user.home.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let words = ["build", "--nixpkgs", empty.to_str().unwrap()];
-    ran(&mut user.sdbuild(&words))
-        .exits(2)
-        .says(&["empty", "nixos/default.nix"]);
+    run(&mut user.sdbuild(&words))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["empty", "nixos/default.nix"]);
 }
 
 #[test]
 fn empty_variables_count_as_unset_and_bad_ones_are_named() {
     let user = user().with("SDBUILD_CORES", "").with("SDBUILD_NIXPKGS", "");
     user.write("sd-card.nix", GOOD);
-    ran(&mut user.sdbuild(&["build"])).exits(3);
+    run(&mut user.sdbuild(&["build"])).assert_exit_code(3);
     for (name, value) in [
         ("SDBUILD_COMPRESS", "zip"),
         ("SOURCE_DATE_EPOCH", "yesterday"),
     ] {
         let user = self::user().with(name, value);
         user.write("sd-card.nix", GOOD);
-        ran(&mut user.sdbuild(&["build"])).exits(2).says(&[value]);
+        run(&mut user.sdbuild(&["build"]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[value]);
     }
     let user = user.with("SDBUILD_JOBS", "many");
-    ran(&mut user.sdbuild(&["build"]))
-        .exits(2)
-        .says(&["SDBUILD_JOBS", "many"]);
+    run(&mut user.sdbuild(&["build"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["SDBUILD_JOBS", "many"]);
     let user = user.with("SDBUILD_JOBS", "0");
-    ran(&mut user.sdbuild(&["build"]))
-        .exits(2)
-        .says(&["SDBUILD_JOBS"]);
+    run(&mut user.sdbuild(&["build"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["SDBUILD_JOBS"]);
 }
 
 #[test]
@@ -197,8 +201,8 @@ fn a_mirror_with_a_password_is_refused_without_repeating_it() {
         "http://me:s3cr3t@mirror.example/debian",
     );
     user.write("sd-card.nix", GOOD);
-    let ran = ran(&mut user.build(&[])).exits(2);
-    assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
+    let outcome = run(&mut user.build(&[])).assert_exit_code(2);
+    assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -206,6 +210,6 @@ fn a_program_is_on_the_leash_of_its_own_parent_only() {
     // Of init's, who did not start it.
     let user = user();
     let stranger = ["exec-with-parent", "1", "--", "/bin/echo", "loose"];
-    let ran = ran(&mut user.sdbuild(&stranger)).exits(3);
-    assert_eq!(ran.stdout, "");
+    let outcome = run(&mut user.sdbuild(&stranger)).assert_exit_code(3);
+    assert_eq!(outcome.stdout, "");
 }

@@ -21,8 +21,8 @@ fn every_layer_is_named() {
         "sdbuild.toml",
         "system = \"aarch64-linux\"\nforce = false\nemulation = \"host\"\n",
     );
-    let told = ran(&mut user.sdbuild(&["settings", "--output", "out"]))
-        .exits(0)
+    let told = run(&mut user.sdbuild(&["settings", "--output", "out"]))
+        .assert_exit_code(0)
         .stdout;
     let project = user.home.path().join("sdbuild.toml");
     let (project, own) = (project.display(), config.join("sdbuild.toml"));
@@ -45,8 +45,8 @@ fn every_layer_is_named() {
     ] {
         assert!(told.lines().any(|l| l == line), "{line}\nis not in\n{told}");
     }
-    let told = ran(&mut user.sdbuild(&["settings", "--json"]))
-        .exits(0)
+    let told = run(&mut user.sdbuild(&["settings", "--json"]))
+        .assert_exit_code(0)
         .stdout;
     let json: serde_json::Value = serde_json::from_str(&told).unwrap();
     let all = json["settings"].as_array().unwrap();
@@ -60,20 +60,24 @@ fn every_layer_is_named() {
 fn an_unknown_key_is_refused_with_a_suggestion_in_both_files() {
     let user = user();
     user.write("sdbuild.toml", "\n outptu = 'x'\n");
-    ran(&mut user.build(&[])).exits(2).says(&[
-        "`outptu` is no setting",
-        "sdbuild.toml",
-        "hint: did you mean `output`?",
-    ]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "`outptu` is no setting",
+            "sdbuild.toml",
+            "hint: did you mean `output`?",
+        ]);
     let user = crate::user().with("XDG_CONFIG_HOME", user.state.path().to_str().unwrap());
     let config = user.environment["XDG_CONFIG_HOME"].clone() + "/sdbuild";
     fs::create_dir_all(&config).unwrap();
     fs::write(config.clone() + "/sdbuild.toml", "core = 1").unwrap();
-    ran(&mut user.sdbuild(&["settings"])).exits(2).says(&[
-        "`core` is no setting",
-        &config,
-        "hint: did you mean `cores`?",
-    ]);
+    run(&mut user.sdbuild(&["settings"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "`core` is no setting",
+            &config,
+            "hint: did you mean `cores`?",
+        ]);
 }
 
 #[test]
@@ -87,13 +91,15 @@ fn a_value_of_the_wrong_kind_is_the_users_mistake() {
     ] {
         let user = user();
         user.write("sdbuild.toml", text);
-        ran(&mut user.sdbuild(&["settings"])).exits(2).says(&[word]);
+        run(&mut user.sdbuild(&["settings"]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[word]);
     }
 }
 
 #[test]
 fn somebody_elses_home_has_no_settings_for_us() {
-    if !root_is_here() {
+    if !root_available() {
         return;
     }
     let user = user();
@@ -104,5 +110,5 @@ fn somebody_elses_home_has_no_settings_for_us() {
     let user = user.with("XDG_CONFIG_HOME", closed.to_str().unwrap());
     let told = crate::as_nobody(&user, &[]);
     assert!(!told.stderr.contains("sdbuild.toml"), "{}", told.stderr);
-    told.says(&["no engine answers"]);
+    told.assert_stderr_contains(&["no engine answers"]);
 }

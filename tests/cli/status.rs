@@ -15,7 +15,9 @@ fn without_an_engine_the_rest_is_shown() {
     fs::create_dir_all(&logs).unwrap();
     fs::write(logs.join("build-0123456789ab.log"), "x".repeat(5000)).unwrap();
 
-    let told = ran(&mut user.sdbuild(&["status"])).exits(0).stdout;
+    let told = run(&mut user.sdbuild(&["status"]))
+        .assert_exit_code(0)
+        .stdout;
     let words = [
         "no engine answers at unix:///nonexistent/engine.sock",
         "0123456789ab",
@@ -31,8 +33,8 @@ fn without_an_engine_the_rest_is_shown() {
         assert!(line.chars().count() <= 80, "{line}");
     }
 
-    let told = ran(&mut user.sdbuild(&["status", "--json"]))
-        .exits(0)
+    let told = run(&mut user.sdbuild(&["status", "--json"]))
+        .assert_exit_code(0)
         .stdout;
     let json: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(json["version"], 1);
@@ -50,7 +52,7 @@ fn without_an_engine_the_rest_is_shown() {
 #[test]
 fn looking_makes_no_dir() {
     let user = user();
-    let before = names(user.state.path());
-    ran(&mut user.sdbuild(&["status"])).exits(0);
-    assert_eq!(names(user.state.path()), before);
+    let before = file_names(user.state.path());
+    run(&mut user.sdbuild(&["status"])).assert_exit_code(0);
+    assert_eq!(file_names(user.state.path()), before);
 }

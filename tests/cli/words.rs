@@ -9,17 +9,17 @@ use crate::{GOOD, user};
 
 #[test]
 fn the_version_is_the_crates() {
-    let ran = ran(&mut user().sdbuild(&["--version"])).exits(0);
+    let outcome = run(&mut user().sdbuild(&["--version"])).assert_exit_code(0);
     assert_eq!(
-        ran.stdout,
+        outcome.stdout,
         concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n")
     );
 }
 
 #[test]
 fn the_help_names_every_flag_that_stays() {
-    let help = ran(&mut user().sdbuild(&["build", "--help"]))
-        .exits(0)
+    let help = run(&mut user().sdbuild(&["build", "--help"]))
+        .assert_exit_code(0)
         .stdout;
     let flags = [
         "--config",
@@ -33,8 +33,8 @@ fn the_help_names_every_flag_that_stays() {
     for flag in flags {
         assert!(help.contains(flag), "{flag} is not in\n{help}");
     }
-    let help = ran(&mut user().sdbuild(&["clean", "--help"]))
-        .exits(0)
+    let help = run(&mut user().sdbuild(&["clean", "--help"]))
+        .assert_exit_code(0)
         .stdout;
     assert!(
         help.contains("--dry-run") && help.contains("--yes"),
@@ -44,29 +44,29 @@ fn the_help_names_every_flag_that_stays() {
 
 #[test]
 fn a_mistyped_flag_is_a_usage_error_with_a_suggestion() {
-    ran(&mut user().sdbuild(&["build", "--confg", "x"]))
-        .exits(2)
-        .says(&["--config"]);
-    ran(&mut user().sdbuild(&[])).exits(2);
-    ran(&mut user().sdbuild(&["build", "--system", "z80-linux"]))
-        .exits(2)
-        .says(&["z80-linux"]);
+    run(&mut user().sdbuild(&["build", "--confg", "x"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["--config"]);
+    run(&mut user().sdbuild(&[])).assert_exit_code(2);
+    run(&mut user().sdbuild(&["build", "--system", "z80-linux"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["z80-linux"]);
 }
 
 #[test]
 fn quiet_says_nothing_but_the_error() {
     let user = user();
     user.write("sd-card.nix", GOOD);
-    let ran = ran(&mut user.build(&["--quiet"])).exits(3);
-    assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+    let outcome = run(&mut user.build(&["--quiet"])).assert_exit_code(3);
+    assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
 }
 
 #[test]
 fn events_for_programs_are_all_that_is_on_standard_error() {
     let user = user().with("CLICOLOR_FORCE", "1");
     user.write("sd-card.nix", GOOD);
-    let ran = ran(&mut user.build(&["--json-events"])).exits(3);
-    let objects: Vec<serde_json::Value> = ran
+    let outcome = run(&mut user.build(&["--json-events"])).assert_exit_code(3);
+    let objects: Vec<serde_json::Value> = outcome
         .stderr
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -89,9 +89,13 @@ fn colours_are_where_they_are_wanted() {
     let coloured = |name: &str, value: &str, also: &str| {
         let user = user().with(name, value).with("NO_COLOR", also);
         user.write("sd-card.nix", GOOD);
-        let ran = ran(&mut user.build(&[])).exits(3);
-        assert!(ran.stderr.contains("no engine answers"), "{}", ran.stderr);
-        ran.stderr.contains('\u{1b}')
+        let outcome = run(&mut user.build(&[])).assert_exit_code(3);
+        assert!(
+            outcome.stderr.contains("no engine answers"),
+            "{}",
+            outcome.stderr
+        );
+        outcome.stderr.contains('\u{1b}')
     };
     assert!(!coloured("TERM", "xterm", ""), "not a terminal");
     assert!(coloured("CLICOLOR_FORCE", "1", ""));
@@ -134,7 +138,9 @@ fn no_text_names_a_command_that_does_not_exist() {
             }
         }
     }
-    let help = ran(&mut user().sdbuild(&["--help"])).exits(0).stdout;
+    let help = run(&mut user().sdbuild(&["--help"]))
+        .assert_exit_code(0)
+        .stdout;
     let mut named = 0;
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_default();

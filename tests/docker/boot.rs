@@ -20,24 +20,27 @@ use crate::support::*;
 const ROOT: &str = "?offset=39845888";
 
 /// The example's image, and the key that it lets in.
-fn image(user: &User) -> (PathBuf, PathBuf) {
+fn image(user: &TestUser) -> (PathBuf, PathBuf) {
     let (private, public) = key(user);
     user.write("sd-card.nix", &example(&public));
-    (ran(&mut user.build(&[])).exits(0).image(), private)
+    (
+        run(&mut user.build(&[])).assert_exit_code(0).image(),
+        private,
+    )
 }
 
-fn boot(user: &User, image: &Path, more: &[&str]) -> Ran {
+fn boot(user: &TestUser, image: &Path, more: &[&str]) -> Outcome {
     let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
-    ran(command.args(more))
+    run(command.args(more))
 }
 
 /// What `request` of debugfs says; it may write.
 fn debugfs(image: &Path, request: &str) -> String {
     let mut debugfs = Command::new("/usr/sbin/debugfs");
     debugfs.args(["-w", "-R", request]);
-    let ran = ran(debugfs.arg(format!("{}{ROOT}", image.display())));
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    ran.stdout
+    let outcome = run(debugfs.arg(format!("{}{ROOT}", image.display())));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    outcome.stdout
 }
 
 /// A copy of `image` that `request` broke.
@@ -49,26 +52,26 @@ fn broken(image: &Path, name: &str, request: &str) -> PathBuf {
 }
 
 /// Neither our unpacked image nor QEMU's temporary file is left.
-fn nothing_is_left(user: &User) {
+fn nothing_is_left(user: &TestUser) {
     let scratch = Path::new(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
-    let mut left = names(&scratch);
+    let mut left = file_names(&scratch);
     left.retain(|name| name.starts_with(".tmp") || name.starts_with("vl."));
     assert_eq!(left, [""; 0]);
 }
 
 #[test]
 fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let (image, key) = image(&user);
     let before = fs::metadata(&image).unwrap();
     let login = ["--ssh-key", key.to_str().unwrap()];
     let run = ["--run", "uname -m; cat /etc/hostname; touch /new && exit 7"];
-    let there = boot(&user, &image, &[login, run].concat()).exits(7);
+    let there = boot(&user, &image, &[login, run].concat()).assert_exit_code(7);
     assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
-    there.says(&["logged in over SSH as root", "ended with 7 on the machine"]);
+    there.assert_stderr_contains(&["logged in over SSH as root", "ended with 7 on the machine"]);
 
     // Compressed, and not to be written: what the first boot wrote is not there.
     let mut zstd = Command::new("zstd");
@@ -81,9 +84,9 @@ fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
     );
     let packed = image.with_extension("img.zst");
     let run = ["--run", "test ! -e /new && echo fresh"];
-    let there = boot(&user, &packed, &[login, run].concat()).exits(0);
+    let there = boot(&user, &packed, &[login, run].concat()).assert_exit_code(0);
     assert_eq!(there.stdout, "fresh\n");
-    there.says(&["unpack the image: done"]);
+    there.assert_stderr_contains(&["unpack the image: done"]);
     nothing_is_left(&user);
     let after = fs::metadata(&image).unwrap();
     let told = |m: &fs::Metadata| (m.mtime(), m.mtime_nsec(), m.ctime_nsec(), m.len());
@@ -92,10 +95,10 @@ fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
 
 #[test]
 fn broken_images_are_told_apart() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let (image, key) = image(&user);
     let login = [
         "--until-ssh",
@@ -108,25 +111,27 @@ fn broken_images_are_told_apart() {
     let kernel = listing.split('/').find(|name| name.ends_with("Image"));
     let request = format!("rm /boot/nixos/{}", kernel.unwrap());
     boot(&user, &broken(&image, "kernel.img", &request), &login)
-        .exits(4)
-        .says(&["a kernel that is not in the image", "  > => ", "hint: "]);
+        .assert_exit_code(4)
+        .assert_stderr_contains(&["a kernel that is not in the image", "  > => ", "hint: "]);
     let image = broken(&image, "label.img", "ssv volume_name OTHER");
-    boot(&user, &image, &login).exits(4).says(&[
-        "no root file system LABEL=NIXOS_SD",
-        "hint: ",
-        "rootVolumeLabel",
-    ]);
+    boot(&user, &image, &login)
+        .assert_exit_code(4)
+        .assert_stderr_contains(&[
+            "no root file system LABEL=NIXOS_SD",
+            "hint: ",
+            "rootVolumeLabel",
+        ]);
 }
 
 #[test]
 fn a_machine_that_is_up_but_lets_nobody_in() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let off = "  networking.hostName = \"closed\";";
     user.write("sd-card.nix", &configuration(off));
-    let image = ran(&mut user.build(&[])).exits(0).image();
+    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     let (key, _) = key(&user);
     let login = [
         "--until-ssh",
@@ -135,15 +140,17 @@ fn a_machine_that_is_up_but_lets_nobody_in() {
         "--ssh-key",
         key.to_str().unwrap(),
     ];
-    boot(&user, &image, &login).exits(4).says(&[
-        "no login within 40 s",
-        "nothing answers on its SSH port",
-        "hint: set services.openssh.enable",
-    ]);
+    boot(&user, &image, &login)
+        .assert_exit_code(4)
+        .assert_stderr_contains(&[
+            "no login within 40 s",
+            "nothing answers on its SSH port",
+            "hint: set services.openssh.enable",
+        ]);
 }
 
 /// An image without anything in it: U-Boot waits at its prompt.
-fn blank(user: &User) -> PathBuf {
+fn blank(user: &TestUser) -> PathBuf {
     let path = user.write("blank.img", "");
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_len(64 << 20).unwrap();
@@ -152,19 +159,19 @@ fn blank(user: &User) -> PathBuf {
 
 #[test]
 fn nothing_that_can_be_started_is_known_at_once() {
-    if !boot_is_here() {
+    if !boot_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let image = blank(&user);
     boot(&user, &image, &["--until-ssh", "--timeout", "60"])
-        .exits(4)
-        .says(&["no bootable device"]);
+        .assert_exit_code(4)
+        .assert_stderr_contains(&["no bootable device"]);
     let pc = ["--until-ssh", "--timeout", "60", "--system", "x86_64-linux"];
     if Path::new("/usr/bin/qemu-system-x86_64").exists() {
         boot(&user, &image, &pc)
-            .exits(4)
-            .says(&["no bootable device"]);
+            .assert_exit_code(4)
+            .assert_stderr_contains(&["no bootable device"]);
     }
 }
 
@@ -179,14 +186,14 @@ fn process(pid: i32) -> Option<(char, i32)> {
 /// The QEMU that `parent` started, once it is there.
 fn qemu_of(parent: Pid) -> i32 {
     let find = || {
-        names(Path::new("/proc")).into_iter().find_map(|name| {
+        file_names(Path::new("/proc")).into_iter().find_map(|name| {
             let pid = name.parse().ok()?;
             let exe = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
             let ours = process(pid)?.1 == parent.as_raw();
             (ours && exe.to_string_lossy().contains("qemu-system")).then_some(pid)
         })
     };
-    within(Duration::from_secs(20), "QEMU runs", || find().is_some());
+    wait_until(Duration::from_secs(20), "QEMU runs", || find().is_some());
     find().unwrap()
 }
 
@@ -197,10 +204,10 @@ fn is_gone(pid: i32) -> bool {
 
 #[test]
 fn no_machine_outlives_sdbuild() {
-    if !boot_is_here() {
+    if !boot_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let image = blank(&user);
     for signal in [
         Signal::SIGINT,
@@ -211,21 +218,21 @@ fn no_machine_outlives_sdbuild() {
         let mut command = user.sdbuild(&["boot", "-v", "--until-ssh"]);
         let mut running = Running::start(command.arg(&image));
         // Not before: QEMU gives up by itself when its image goes while it starts.
-        running.until("U-Boot 20");
+        running.wait_for("U-Boot 20");
         let qemu = qemu_of(running.pid());
         running.signal(signal);
         assert_eq!(running.finish().signal, Some(signal as i32));
-        within(Duration::from_secs(3), "QEMU is gone", || is_gone(qemu));
+        wait_until(Duration::from_secs(3), "QEMU is gone", || is_gone(qemu));
     }
     nothing_is_left(&user);
 }
 
 #[test]
 fn the_terminal_is_given_back_whatever_happens() {
-    if !boot_is_here() {
+    if !boot_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let image = blank(&user);
     for (signal, whom) in [
         (Signal::SIGINT, "sdbuild"),
@@ -266,8 +273,8 @@ fn the_terminal_is_given_back_whatever_happens() {
         if whom == "qemu" {
             assert_eq!(status.code(), Some(3));
         }
-        within(Duration::from_secs(3), "QEMU is gone", || is_gone(qemu));
+        wait_until(Duration::from_secs(3), "QEMU is gone", || is_gone(qemu));
         let what = format!("the terminal is as it was after {signal} of {whom}");
-        within(Duration::from_secs(3), &what, || !is_raw());
+        wait_until(Duration::from_secs(3), &what, || !is_raw());
     }
 }

@@ -4,18 +4,18 @@ use serde_json::Value;
 
 use crate::support::*;
 
-fn check(user: &User, file: &str, text: &str) -> Ran {
+fn check(user: &TestUser, file: &str, text: &str) -> Outcome {
     user.write(file, text);
     let mini = mini_nixpkgs();
     let words = ["check", "--json", "--config", file, "--nixpkgs"];
-    ran(user.sdbuild(&words).arg(mini))
+    run(user.sdbuild(&words).arg(mini))
 }
 
-fn report(checked: &Ran) -> Value {
+fn report(checked: &Outcome) -> Value {
     serde_json::from_str(&checked.stdout).unwrap_or_else(|e| panic!("{e}: {}", checked.stderr))
 }
 
-fn ids(checked: &Ran) -> Vec<String> {
+fn ids(checked: &Outcome) -> Vec<String> {
     let report = report(checked);
     let findings = report["findings"].as_array().unwrap().iter();
     let mut ids: Vec<String> = findings
@@ -29,11 +29,11 @@ const IMAGE: &str = "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-ima
 
 #[test]
 fn configurations_walk_into_every_trap() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let shut = format!(
         "{{ lib, ... }}: {{\n  {IMAGE}\n  nixpkgs.hostPlatform = \"x86_64-linux\";\n  \
          boot.loader.generic-extlinux-compatible.enable = lib.mkForce false;\n  \
@@ -43,7 +43,7 @@ fn configurations_walk_into_every_trap() {
          networking = {{ useDHCP = false; wireless.enable = true; firewall.enable = true; }};\n  \
          services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n}}\n"
     );
-    let checked = check(&user, "shut.nix", &shut).exits(6);
+    let checked = check(&user, "shut.nix", &shut).assert_exit_code(6);
     assert_eq!(
         ids(&checked),
         [
@@ -69,7 +69,7 @@ fn configurations_walk_into_every_trap() {
     );
 
     let bare = "{ boot.loader.grub.enable = true; }";
-    let checked = check(&user, "bare.nix", bare).exits(6);
+    let checked = check(&user, "bare.nix", bare).assert_exit_code(6);
     assert_eq!(
         ids(&checked),
         [
@@ -85,33 +85,33 @@ fn configurations_walk_into_every_trap() {
 
     let installer = IMAGE.replace("aarch64.nix", "aarch64-installer.nix");
     let text = format!("{{ {installer} system.stateVersion = \"26.05\"; }}");
-    let checked = check(&user, "installer.nix", &text).exits(6);
+    let checked = check(&user, "installer.nix", &text).assert_exit_code(6);
     assert_eq!(ids(&checked), ["console-is-open", "ssh-turns-away"]);
     assert_eq!(user.outputs(), [""; 0]);
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_good_configuration_is_told_so_and_one_that_is_wrong_as_a_build_tells_it() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let (_, public) = key(&user);
-    let checked = check(&user, "sd-card.nix", &example(&public)).exits(0);
+    let checked = check(&user, "sd-card.nix", &example(&public)).assert_exit_code(0);
     let told = report(&checked);
     assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
     assert_eq!(told["lets_in"][0], "root with a key", "{told}");
     assert!(!checked.stderr.contains("emulation"), "{}", checked.stderr);
 
     check(&user, "typo.nix", &example(&public).replace("htop", "htpo"))
-        .exits(2)
-        .says(&["undefined variable 'htpo'", "typo.nix:", "log: "]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["undefined variable 'htpo'", "typo.nix:", "log: "]);
     // What is found before the error is still told.
     let late = "sdImage.compressImage = false; boot.kernelParams = [ 1 ]; services.openssh.ports = [ 2222 ];\n  \
         networking.firewall = { enable = true; }; services.openssh.openFirewall = false;";
     let text = example(&public).replace("sdImage.compressImage = false;", late);
-    let checked = check(&user, "late.nix", &text).exits(2);
+    let checked = check(&user, "late.nix", &text).assert_exit_code(2);
     assert_eq!(report(&checked)["evaluates"], false);
     assert_eq!(ids(&checked), ["firewall"]);
     assert!(
@@ -123,10 +123,10 @@ fn a_good_configuration_is_told_so_and_one_that_is_wrong_as_a_build_tells_it() {
 
 #[test]
 fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let (_, public) = key(&user);
     let shown = "    mkdir -p $out/sd-image $out/nix-support\n    cp ${told} $out/sd-image/told.img\n    \
         echo \"file sd-image $out/sd-image/told.img\" > $out/nix-support/hydra-build-products";
@@ -152,8 +152,8 @@ fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
         "--set",
         "services.openssh.ports=[ 2222 ]",
     ];
-    let plan = ran(user.build(&words).arg("--dry-run=plan"))
-        .exits(0)
+    let plan = run(user.build(&words).arg("--dry-run=plan"))
+        .assert_exit_code(0)
         .stdout;
     for line in [
         "laid over it   networking.hostName = lib.mkForce \"kitchen\";",
@@ -164,13 +164,13 @@ fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
     let traps = |more: &[&str]| {
         let mini = mini_nixpkgs();
         let mut check = user.sdbuild(&["check", "--json", "--nixpkgs"]);
-        ids(&ran(check.arg(mini).args(more)))
+        ids(&run(check.arg(mini).args(more)))
     };
     let off = "ssh-off".to_owned();
     assert!(traps(&words).contains(&off));
     let on = ["--set", "services.openssh.enable=true"];
     assert!(!traps(&on).contains(&off), "it is checked too");
-    let image = ran(&mut user.build(&words)).exits(0).image();
+    let image = run(&mut user.build(&words)).assert_exit_code(0).image();
     let told: Value = serde_json::from_slice(&std::fs::read(image).unwrap()).unwrap();
     assert_eq!(told["name"], "kitchen");
     assert_eq!(told["zone"], "Europe/Berlin");

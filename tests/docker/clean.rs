@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use crate::support::*;
 
 /// A user with a cache and a store of their own, so that cleaning costs the other tests nothing.
-fn user() -> User {
-    let user = User::new();
+fn user() -> TestUser {
+    let user = TestUser::new();
     let cache = user.home.path().join("cache");
     let cache = cache.to_str().unwrap().to_owned();
     user.with("XDG_CACHE_HOME", cache)
@@ -17,7 +17,7 @@ fn user() -> User {
 
 #[test]
 fn clean_lists_asks_and_removes_only_ours() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let user = user();
@@ -32,20 +32,20 @@ fn clean_lists_asks_and_removes_only_ours() {
     let object = user.write("cache/sdbuild/sha256/x", "not a download of ours");
     let own = user.write("cache/other/precious", "x");
 
-    let listed = ran(&mut user.sdbuild(&["clean", "--dry-run"])).exits(0);
+    let listed = run(&mut user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
     assert!(
         listed.stdout.contains("sdbuild-store-clean"),
         "{}",
         listed.stdout
     );
     assert!(!listed.stdout.contains("not-labelled"), "{}", listed.stdout);
-    let unasked = ran(&mut user.sdbuild(&["clean"])).exits(2);
+    let unasked = run(&mut user.sdbuild(&["clean"])).assert_exit_code(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     assert!(docker(&["volume", "ls"]).contains("sdbuild-store-clean"));
 
     // The images and the store of the other tests are kept out of it by their own use of them.
     let _holder = Holder::start();
-    ran(&mut user.sdbuild(&["clean", "--yes"])).exits(0);
+    run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(0);
     let volumes = docker(&["volume", "ls"]);
     assert!(!volumes.contains("sdbuild-store-clean"), "{volumes}");
     assert!(volumes.contains("sdbuild-store-not-labelled"));
@@ -61,18 +61,18 @@ fn clean_lists_asks_and_removes_only_ours() {
 /// A build under way, which holds images, store and handler.
 struct Holder {
     running: Option<Running>,
-    _user: User,
+    _user: TestUser,
 }
 
 impl Holder {
     fn start() -> Self {
-        let user = User::new();
+        let user = TestUser::new();
         user.write(
             "sd-card.nix",
             &product("    echo holding on\n    sleep 600"),
         );
         let mut running = Running::start(&mut user.build(&["-v"]));
-        running.until("holding on");
+        running.wait_for("holding on");
         Self {
             running: Some(running),
             _user: user,
@@ -91,17 +91,17 @@ impl Drop for Holder {
 
 #[test]
 fn a_live_run_is_left_alone_and_named() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let mut holder = Holder::start();
     let (handlers, builders) = (our_handlers(), containers("builder"));
-    let run = builders[0]
+    let run_id = builders[0]
         .strip_prefix("sdbuild-builder-")
         .unwrap()
         .to_owned();
-    let cleaned = ran(&mut user().sdbuild(&["clean", "--yes"])).exits(0);
-    assert!(cleaned.stderr.contains(&run), "{}", cleaned.stderr);
+    let cleaned = run(&mut user().sdbuild(&["clean", "--yes"])).assert_exit_code(0);
+    assert!(cleaned.stderr.contains(&run_id), "{}", cleaned.stderr);
     assert_eq!(
         (our_handlers(), containers("builder")),
         (handlers, builders)
@@ -114,18 +114,18 @@ fn a_live_run_is_left_alone_and_named() {
 
 #[test]
 fn downloads_and_logs_are_counted_and_removed() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let user = user();
     let cache = user.home.path().join("cache/sdbuild");
     user.write("sd-card.nix", &product("    exit 3"));
-    ran(&mut user.build(&[])).exits(4);
+    run(&mut user.build(&[])).assert_exit_code(4);
     let logs = user.state.path().join(".local/state/sdbuild/logs");
-    assert_eq!(names(&logs).len(), 1);
-    let _store = Kept::store();
-    ran(&mut user.sdbuild(&["clean", "--yes"])).exits(0);
-    assert!(!logs.exists() || names(&logs).is_empty());
+    assert_eq!(file_names(&logs).len(), 1);
+    let _store = StoreInUse::hold();
+    run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(0);
+    assert!(!logs.exists() || file_names(&logs).is_empty());
     assert!(
         !cache.join("sha256").exists() || fs::read_dir(cache.join("sha256")).unwrap().count() == 0
     );

@@ -2,12 +2,12 @@
 
 use crate::support::*;
 
-fn build(text: &str) -> Ran {
-    let user = User::new();
+fn build(text: &str) -> Outcome {
+    let user = TestUser::new();
     user.write("sd-card.nix", text);
-    let ran = ran(&mut user.build(&["--glue", "emulated"]));
+    let outcome = run(&mut user.build(&["--glue", "emulated"]));
     assert_eq!(user.outputs(), [""; 0]);
-    ran
+    outcome
 }
 
 /// A product that needs `tool` of the board's, made by `script`.
@@ -20,49 +20,53 @@ fn with_tool(tool: &str, script: &str) -> String {
 
 #[test]
 fn a_file_system_that_is_too_small_is_met_for_real() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let root = "    mkdir tree; dd if=/dev/urandom of=tree/large bs=1M count=8\n    \
         truncate -s 4M root.img; mke2fs -d tree root.img";
-    build(&with_tool("pkgs.e2fsprogs", root)).exits(4).says(&[
-        "Could not allocate block in ext2 filesystem",
-        "hint: the root file system was made too small",
-    ]);
+    build(&with_tool("pkgs.e2fsprogs", root))
+        .assert_exit_code(4)
+        .assert_stderr_contains(&[
+            "Could not allocate block in ext2 filesystem",
+            "hint: the root file system was made too small",
+        ]);
     let firmware = "    export PATH=${pkgs.mtools}/bin:$PATH\n    dd if=/dev/urandom of=large bs=1M count=8\n    \
         truncate -s 4M fat.img; mkfs.vfat fat.img; mcopy -i fat.img large ::";
     build(&with_tool("pkgs.dosfstools", firmware))
-        .exits(4)
-        .says(&["Disk full", "hint: make the firmware partition larger"]);
-    before.is_unchanged();
+        .assert_exit_code(4)
+        .assert_stderr_contains(&["Disk full", "hint: make the firmware partition larger"]);
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_program_that_crashes_under_emulation_is_met_for_real() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let crash = fresh("    ${pkgs.bash}/bin/bash -c 'kill -SEGV $$'");
-    build(&product(&crash)).exits(4).says(&[
-        "uncaught target signal 11",
-        "hint: an emulated program crashed",
-    ]);
-    before.is_unchanged();
+    build(&product(&crash))
+        .assert_exit_code(4)
+        .assert_stderr_contains(&[
+            "uncaught target signal 11",
+            "hint: an emulated program crashed",
+        ]);
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_file_that_stays_behind_and_a_platform_that_nobody_has_are_met_for_real() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     build(&configuration(
         "  environment.etc.x.source = builtins.readFile ../outside;",
     ))
-    .exits(2)
-    .says(&[
+    .assert_exit_code(2)
+    .assert_stderr_contains(&[
         "/build/outside",
         "hint: only the configuration's directory goes into the builder",
     ]);
@@ -70,10 +74,10 @@ fn a_file_that_stays_behind_and_a_platform_that_nobody_has_are_met_for_real() {
     build(&configuration(&format!(
         "  system.build.sdImage = lib.mkForce ({other});"
     )))
-    .exits(2)
-    .says(&[
+    .assert_exit_code(2)
+    .assert_stderr_contains(&[
         "is required to build",
         "hint: the configuration asks for another platform",
     ]);
-    before.is_unchanged();
+    before.assert_unchanged();
 }

@@ -153,7 +153,7 @@ pub fn list(path: &str) -> String {
 
 #[test]
 fn an_image_comes_out_whole_with_its_holes() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -168,7 +168,7 @@ fn an_image_comes_out_whole_with_its_holes() {
     assert_eq!(image.sha256, Sha256Hash::of(&content));
     assert!(std::fs::read(&image.path).unwrap() == content);
     assert!(image.path.metadata().unwrap().blocks() * 512 < 1 << 20);
-    assert_eq!(names(dir.path()), User::beside(&image.path));
+    assert_eq!(file_names(dir.path()), TestUser::with_sidecars(&image.path));
 
     let failure = copied(&result(&list, b"new"), dir.path(), false).unwrap_err();
     assert_eq!(failure.class, Class::Usage);
@@ -188,12 +188,12 @@ fn refused(words: &str, entries: &[Entry<'_>]) {
     let failure = copied(entries, dir.path(), false).unwrap_err();
     assert_eq!(failure.class, Class::Build, "{failure}");
     assert!(failure.to_string().contains(words), "{failure}");
-    assert!(names(dir.path()).is_empty());
+    assert!(file_names(dir.path()).is_empty());
 }
 
 #[test]
 fn a_list_of_products_that_is_none_is_refused() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let dir = ("nix-support", EntryType::Directory, &b""[..]);
@@ -223,7 +223,7 @@ fn a_list_of_products_that_is_none_is_refused() {
 
 #[test]
 fn an_image_that_is_none_is_refused() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let list = list("sd-image/nixos.img");
@@ -242,7 +242,7 @@ fn an_image_that_is_none_is_refused() {
 
 #[test]
 fn an_interrupted_copy_leaves_nothing() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -269,5 +269,5 @@ fn an_interrupted_copy_leaves_nothing() {
     .unwrap_err();
     assert_eq!(failure.class, Class::Interrupted);
     assert!(*seen.lock().unwrap() < 32 << 20);
-    assert!(names(dir.path()).is_empty());
+    assert!(file_names(dir.path()).is_empty());
 }

@@ -8,13 +8,13 @@ use crate::support::*;
 
 #[test]
 fn a_simulated_docker_desktop_is_named_and_builds_with_private_emulation() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let desktop = Desktop::start(Refuses::Dirs);
+    let before = Machine::snapshot();
+    let desktop = DockerDesktop::start(Refuses::Dirs);
     let user = desktop.user();
-    let doctor = ran(&mut user.sdbuild(&["doctor", "--json"])).stdout;
+    let doctor = run(&mut user.sdbuild(&["doctor", "--json"])).stdout;
     for part in [
         " in Docker Desktop answers at ",
         "6.12.54-linuxkit",
@@ -24,16 +24,18 @@ fn a_simulated_docker_desktop_is_named_and_builds_with_private_emulation() {
     }
 
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let built = ran(&mut user.build(&[])).exits(0).says(&[
-        "Mounts denied",
-        "going on with a handler that the builder alone has",
-    ]);
+    let built = run(&mut user.build(&[]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[
+            "Mounts denied",
+            "going on with a handler that the builder alone has",
+        ]);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 /// The emulator of our own container image, as a file of this machine.
-fn emulator(user: &User) -> PathBuf {
+fn emulator(user: &TestUser) -> PathBuf {
     let format = "{{.Repository}}:{{.Tag}}";
     let images = docker_lines(&["images", "--format", format, "sdbuild/registrar"]);
     let machine = |image: &str| docker(&["inspect", "--format", "{{.Architecture}}", image]);
@@ -48,11 +50,11 @@ fn emulator(user: &User) -> PathBuf {
 
 #[test]
 fn a_simulated_docker_desktop_that_refuses_private_emulation_too_builds_with_its_own_handler() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let desktop = Desktop::start(Refuses::Profiles);
+    let before = Machine::snapshot();
+    let desktop = DockerDesktop::start(Refuses::Profiles);
     let user = desktop.user();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let goes_on = [
@@ -62,14 +64,18 @@ fn a_simulated_docker_desktop_that_refuses_private_emulation_too_builds_with_its
         "going on with the handler that is there, if there is one",
     ];
     if !machine_emulates() {
-        let nothing = ran(&mut user.build(&[])).exits(3).says(&goes_on);
-        nothing.says(&["error: start the registrar", "xec format error"]);
-        before.is_unchanged();
+        let nothing = run(&mut user.build(&[]))
+            .assert_exit_code(3)
+            .assert_stderr_contains(&goes_on);
+        nothing.assert_stderr_contains(&["error: start the registrar", "xec format error"]);
+        before.assert_unchanged();
     }
     let theirs = Handler::of_a_desktop("qemu-aarch64-desktop", &emulator(&user));
-    let built = ran(&mut user.build(&[])).exits(0).says(&goes_on);
+    let built = run(&mut user.build(&[]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&goes_on);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     assert!(handlers().contains_key(&theirs.0), "it is theirs");
     drop(theirs);
-    before.is_unchanged();
+    before.assert_unchanged();
 }

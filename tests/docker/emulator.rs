@@ -17,8 +17,8 @@ use nix::unistd::Pid;
 use crate::support::*;
 
 /// A user whose machine has an SSH client and nothing else.
-fn without_qemu() -> User {
-    let user = User::new();
+fn without_qemu() -> TestUser {
+    let user = TestUser::new();
     let programs = user.state.path().join("bin");
     fs::create_dir(&programs).unwrap();
     symlink("/usr/bin/ssh", programs.join("ssh")).unwrap();
@@ -26,11 +26,11 @@ fn without_qemu() -> User {
     user.with("PATH", path)
 }
 
-fn blank(user: &User) -> PathBuf {
+fn blank(user: &TestUser) -> PathBuf {
     hole(user, 16 << 20)
 }
 
-fn hole(user: &User, size: u64) -> PathBuf {
+fn hole(user: &TestUser, size: u64) -> PathBuf {
     let path = user.write("blank.img", "");
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_len(size).unwrap();
@@ -52,14 +52,14 @@ fn is_gone(container: &str) -> bool {
 
 #[test]
 fn the_demo_image_lets_its_owner_in_in_a_container() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
     let user = without_qemu();
     let (private, public) = key(&user);
     user.write("sd-card.nix", &example(&public));
-    let image = ran(&mut user.build(&[])).exits(0).image();
-    let before = Machine::now();
+    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let before = Machine::snapshot();
     let command = "uname -m; cat /etc/hostname; exit 7";
     let words = [
         "boot",
@@ -69,23 +69,23 @@ fn the_demo_image_lets_its_owner_in_in_a_container() {
         "--ssh-key",
     ];
     let mut boot = user.sdbuild(&words);
-    let there = ran(boot.arg(&private)).exits(7);
+    let there = run(boot.arg(&private)).assert_exit_code(7);
     assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
-    there.says(&[
+    there.assert_stderr_contains(&[
         "qemu-system-aarch64 is not on this machine",
         "copy the image into the emulator: done",
         "logged in over SSH as root",
     ]);
-    before.is_unchanged();
+    before.assert_unchanged();
     assert_eq!(
-        names(&user.state.path().join(".local/state/sdbuild/runs")),
+        file_names(&user.state.path().join(".local/state/sdbuild/runs")),
         [""; 0]
     );
 }
 
 #[test]
 fn it_may_do_nothing_and_sees_nothing_of_the_host() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -93,14 +93,14 @@ fn it_may_do_nothing_and_sees_nothing_of_the_host() {
     // With its console: a login would not be waited for any more when U-Boot has found nothing.
     let mut boot = user.sdbuild(&["boot", image.to_str().unwrap()]);
     let mut running = Running::start(&mut boot);
-    running.until("the machine's console");
+    running.wait_for("the machine's console");
     let name = container();
     let told = |template: &str| {
         docker(&["inspect", "--format", template, &name])
             .trim()
             .to_owned()
     };
-    assert_eq!(told("{{.Config.User}}"), "1000:1000");
+    assert_eq!(told("{{.Config.TestUser}}"), "1000:1000");
     assert_eq!(
         told("{{.HostConfig.CapDrop}} {{.HostConfig.Privileged}}"),
         "[ALL] false"
@@ -117,7 +117,9 @@ fn it_may_do_nothing_and_sees_nothing_of_the_host() {
         told("{{index .Config.Labels \"dev.sdbuild.role\"}}"),
         "emulator"
     );
-    let status = ran(&mut user.sdbuild(&["status"])).exits(0).stdout;
+    let status = run(&mut user.sdbuild(&["status"]))
+        .assert_exit_code(0)
+        .stdout;
     assert!(
         status.contains(&name) && status.contains("live"),
         "{status}"
@@ -129,7 +131,7 @@ fn it_may_do_nothing_and_sees_nothing_of_the_host() {
 
 #[test]
 fn no_container_outlives_sdbuild() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -137,11 +139,11 @@ fn no_container_outlives_sdbuild() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
         let mut boot = user.sdbuild(&["boot"]);
         let mut running = Running::start(boot.arg(&image));
-        running.until("the machine's console");
+        running.wait_for("the machine's console");
         let name = container();
         running.signal(signal);
         assert_eq!(running.finish().signal, Some(signal as i32));
-        within(Duration::from_secs(10), "the container is gone", || {
+        wait_until(Duration::from_secs(10), "the container is gone", || {
             is_gone(&name)
         });
     }
@@ -149,7 +151,7 @@ fn no_container_outlives_sdbuild() {
 
 #[test]
 fn a_user_has_the_console_of_a_container_as_of_any_other() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -195,21 +197,21 @@ fn qemu_in(container: &str) -> Pid {
         let line = top.into_iter().find(|line| line.contains("qemu-system"))?;
         line.split_whitespace().next()?.parse().ok()
     };
-    within(Duration::from_secs(20), "QEMU runs", || find().is_some());
+    wait_until(Duration::from_secs(20), "QEMU runs", || find().is_some());
     Pid::from_raw(find().unwrap())
 }
 
 /// What it was sent stood before the end of its input, which therefore nobody saw.
 #[test]
 fn a_machine_that_does_not_read_goes_with_sdbuild_all_the_same() {
-    if !engine_is_here() || !boot_is_here() || !root_is_here() {
+    if !engine_available() || !boot_available() || !root_available() {
         return;
     }
     let user = without_qemu();
     let image = blank(&user);
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(&image).stdin(Stdio::piped()));
-    running.until("the machine's console");
+    running.wait_for("the machine's console");
     let name = container();
     kill(qemu_in(&name), Signal::SIGSTOP).unwrap();
     // More than the two pipes in the container hold, less than all on the way to them.
@@ -217,29 +219,29 @@ fn a_machine_that_does_not_read_goes_with_sdbuild_all_the_same() {
     running.input().write_all(&keys).unwrap();
     running.signal(Signal::SIGKILL);
     running.finish();
-    within(Duration::from_secs(10), "the container is gone", || {
+    wait_until(Duration::from_secs(10), "the container is gone", || {
         is_gone(&name)
     });
 }
 
 #[test]
 fn what_a_kill_in_mid_copy_leaves_goes_with_the_next_boot() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
     let user = without_qemu();
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(hole(&user, 8 << 30)));
-    running.until("copy the image into the emulator");
+    running.wait_for("copy the image into the emulator");
     let name = container();
     running.signal(Signal::SIGKILL);
     running.finish();
     assert!(!is_gone(&name), "it would show nothing");
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(blank(&user)));
-    running.until(&format!("swept what a dead run left: container {name}"));
+    running.wait_for(&format!("swept what a dead run left: container {name}"));
     assert!(is_gone(&name));
-    running.until("the machine's console");
+    running.wait_for("the machine's console");
     running.signal(Signal::SIGTERM);
     running.finish();
 }
@@ -247,7 +249,7 @@ fn what_a_kill_in_mid_copy_leaves_goes_with_the_next_boot() {
 /// Another namespace of networks, as a job of a CI has whose engine's socket is mounted.
 #[test]
 fn an_engine_whose_ports_are_elsewhere_is_not_taken_for_a_bad_image() {
-    if !engine_is_here() || !boot_is_here() || !root_is_here() {
+    if !engine_available() || !boot_available() || !root_available() {
         return;
     }
     let user = without_qemu();
@@ -269,16 +271,18 @@ fn an_engine_whose_ports_are_elsewhere_is_not_taken_for_a_bad_image() {
             "PATH",
             format!("{}:/usr/sbin:/usr/bin:/bin", user.environment["PATH"]),
         );
-    ran(&mut inside).exits(3).says(&[
-        "the engine at unix://",
-        "nothing answers on 127.0.0.1",
-        "hint: ",
-    ]);
+    run(&mut inside)
+        .assert_exit_code(3)
+        .assert_stderr_contains(&[
+            "the engine at unix://",
+            "nothing answers on 127.0.0.1",
+            "hint: ",
+        ]);
 }
 
 #[test]
 fn a_pc_and_a_firmware_of_ones_own_are_booted_there_too() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -288,7 +292,7 @@ fn a_pc_and_a_firmware_of_ones_own_are_booted_there_too() {
         &["90", "--system", "x86_64-linux"][..],
         &["90", "--firmware", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"],
     ] {
-        let there = ran(user.sdbuild(&words).args(more)).exits(4);
-        there.says(&["copy the image", "no bootable device"]);
+        let there = run(user.sdbuild(&words).args(more)).assert_exit_code(4);
+        there.assert_stderr_contains(&["copy the image", "no bootable device"]);
     }
 }

@@ -11,19 +11,19 @@ fn sleeping(name: &str) -> String {
     product(&format!("    echo in the middle of {name}\n    sleep 600"))
 }
 
-fn start(user: &User, name: &str) -> Running {
+fn start(user: &TestUser, name: &str) -> Running {
     user.write("sd-card.nix", &sleeping(name));
     let mut running = Running::start(&mut user.build(&["-v"]));
-    running.until(&format!("in the middle of {name}"));
+    running.wait_for(&format!("in the middle of {name}"));
     running
 }
 
 fn ends_by(signal: Signal) {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let running = start(&user, signal.as_str());
     assert_eq!(
         our_handlers().len(),
@@ -31,16 +31,16 @@ fn ends_by(signal: Signal) {
         "the handler is held during the build"
     );
     running.signal(signal);
-    let ran = running.finish();
+    let outcome = running.finish();
     assert_eq!(
-        ran.signal,
+        outcome.signal,
         Some(signal as i32),
         "dies of its signal\n{}",
-        ran.stderr
+        outcome.stderr
     );
-    assert_eq!(ran.stdout, "");
+    assert_eq!(outcome.stdout, "");
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
@@ -60,91 +60,98 @@ fn a_hangup_gives_everything_back() {
 
 #[test]
 fn a_second_interrupt_ends_sooner_and_still_gives_everything_back() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let running = start(&user, "twice");
     running.signal(Signal::SIGINT);
     running.signal(Signal::SIGINT);
-    let ran = running.finish();
-    assert_eq!(ran.signal, Some(Signal::SIGINT as i32), "{}", ran.stderr);
-    before.is_unchanged();
+    let outcome = running.finish();
+    assert_eq!(
+        outcome.signal,
+        Some(Signal::SIGINT as i32),
+        "{}",
+        outcome.stderr
+    );
+    before.assert_unchanged();
 }
 
 #[test]
 fn an_interrupt_at_any_phase_gives_everything_back() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     user.write("sd-card.nix", &sleeping("phases"));
     for delay in [0, 30, 100, 250, 400, 600, 900, 1300, 1800] {
         let running = Running::start(&mut user.build(&[]));
         std::thread::sleep(Duration::from_millis(delay));
         running.signal(Signal::SIGINT);
-        let ran = running.finish();
+        let outcome = running.finish();
         assert_eq!(
-            ran.signal,
+            outcome.signal,
             Some(Signal::SIGINT as i32),
             "after {delay} ms: {}",
-            ran.stderr
+            outcome.stderr
         );
-        before.is_unchanged();
+        before.assert_unchanged();
     }
 }
 
 #[test]
 fn a_killed_sdbuild_leaves_no_handler_and_the_next_build_sweeps_the_rest() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let running = start(&user, "killed");
     running.signal(Signal::SIGKILL);
-    let ran = running.finish();
-    assert_eq!(ran.signal, Some(Signal::SIGKILL as i32));
-    let took = before.handlers_return();
+    let outcome = running.finish();
+    assert_eq!(outcome.signal, Some(Signal::SIGKILL as i32));
+    let took = before.wait_for_handlers();
     eprintln!("the handler was gone {took:?} after the kill");
-    within(Duration::from_secs(10), "no container runs on", || {
+    wait_until(Duration::from_secs(10), "no container runs on", || {
         docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
     });
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     ran_and_swept(&user);
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
-fn ran_and_swept(user: &User) {
-    ran(&mut user.build(&[])).exits(0).says(&["swept"]);
+fn ran_and_swept(user: &TestUser) {
+    run(&mut user.build(&[]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["swept"]);
 }
 
 #[test]
 fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     user.write(
         "sd-card.nix",
         &product("    seq 1 30\n    echo the last words >&2\n    exit 7"),
     );
-    let ran = ran(&mut user.build(&[])).exits(4);
-    let ran = ran.says(&[
+    let outcome = run(&mut user.build(&[])).assert_exit_code(4);
+    let outcome = outcome.assert_stderr_contains(&[
         "product",
         "exit code 7",
         "the last words",
         "the whole log: ",
     ]);
     assert!(
-        !ran.stderr.contains("> 5\n"),
+        !outcome.stderr.contains("> 5\n"),
         "only the end is shown: {}",
-        ran.stderr
+        outcome.stderr
     );
-    let log = ran
+    let log = outcome
         .stderr
         .lines()
         .find_map(|l| l.strip_prefix("the whole log: "))
@@ -155,42 +162,42 @@ fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
         "{log}"
     );
     assert!(user.outputs().is_empty());
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn ctrl_z_and_fg_lose_neither_the_handler_nor_the_build() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let script = format!("    echo put me away\n    sleep 25\n{SMALL_IMAGE}");
     user.write("sd-card.nix", &product(&fresh(&script)));
     let mut running = Running::start(&mut user.build(&["-v"]));
-    running.until("put me away");
+    running.wait_for("put me away");
     running.signal(Signal::SIGTSTP);
-    within(Duration::from_secs(2), "it is stopped", || {
+    wait_until(Duration::from_secs(2), "it is stopped", || {
         running.is_stopped()
     });
     // Longer than the registrar waits for a heartbeat.
     std::thread::sleep(Duration::from_secs(20));
     assert_eq!(our_handlers().len(), 1, "the handler is kept");
     running.signal(Signal::SIGCONT);
-    running.finish().exits(0);
-    before.is_unchanged();
+    running.finish().assert_exit_code(0);
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_stopped_sdbuild_loses_the_handler_and_says_so_when_it_goes_on() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let running = start(&user, "stopped");
     running.signal(Signal::SIGSTOP);
-    within(
+    wait_until(
         Duration::from_secs(25),
         "the silence takes the handler away",
         || our_handlers().is_empty(),
@@ -198,16 +205,16 @@ fn a_stopped_sdbuild_loses_the_handler_and_says_so_when_it_goes_on() {
     running.signal(Signal::SIGCONT);
     std::thread::sleep(Duration::from_secs(1));
     running.signal(Signal::SIGINT);
-    let ran = running.finish();
-    assert!(ran.stderr.contains("registrar"), "{}", ran.stderr);
-    before.is_unchanged();
+    let outcome = running.finish();
+    assert!(outcome.stderr.contains("registrar"), "{}", outcome.stderr);
+    before.assert_unchanged();
 }
 
 /// Our builder's container as its entry leaves it to `sleep`, with a patience of three seconds.
 fn held_builder() -> std::process::Child {
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&[])).exits(0);
+    run(&mut user.build(&[])).assert_exit_code(0);
     let image = builder_image().unwrap();
     let programs = root().join("containers/builder");
     let mut run = std::process::Command::new("docker");
@@ -241,7 +248,7 @@ fn held_builder() -> std::process::Child {
 #[test]
 fn a_builder_lives_by_what_it_hears_and_ends_in_the_silence() {
     use std::io::Write as _;
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let mut builder = held_builder();
@@ -253,7 +260,7 @@ fn a_builder_lives_by_what_it_hears_and_ends_in_the_silence() {
     }
     // The other end is open, and says nothing.
     let output = builder.wait_with_output().unwrap();
-    let ended = outcome(&output).exits(143);
+    let ended = Outcome::of(&output).assert_exit_code(143);
     assert!(
         ended.stderr.contains("nothing was heard"),
         "{}",
@@ -264,10 +271,10 @@ fn a_builder_lives_by_what_it_hears_and_ends_in_the_silence() {
 
 #[test]
 fn a_hangup_that_is_ignored_from_outside_stays_ignored() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let script = format!("    echo logged out\n    sleep 2\n{SMALL_IMAGE}");
     user.write("sd-card.nix", &product(&fresh(&script)));
     let build = user.build(&["-v"]);
@@ -278,7 +285,7 @@ fn a_hangup_that_is_ignored_from_outside_stays_ignored() {
         .current_dir(user.home.path())
         .stdin(std::process::Stdio::null());
     let mut running = Running::start(&mut nohup);
-    running.until("logged out");
+    running.wait_for("logged out");
     running.signal(Signal::SIGHUP);
-    running.finish().exits(0);
+    running.finish().assert_exit_code(0);
 }

@@ -18,20 +18,20 @@ fn table() -> Option<OsString> {
 }
 
 /// What the engine holds of ours.
-fn left(service: &Service) -> Vec<String> {
+fn left(service: &EngineService) -> Vec<String> {
     service.lists(&["ps", "--all", "--quiet"])
 }
 
 /// One engine with one mode: what was done with it, for the table.
 struct Life<'a> {
-    service: &'a Service,
-    user: User,
+    service: &'a EngineService,
+    user: TestUser,
     mode: &'static str,
     began: Instant,
 }
 
 impl<'a> Life<'a> {
-    fn of(service: &'a Service, mode: &'static str) -> Self {
+    fn of(service: &'a EngineService, mode: &'static str) -> Self {
         let user = service.account().user();
         Self {
             user: user.with("DOCKER_HOST", service.host()),
@@ -70,11 +70,11 @@ impl<'a> Life<'a> {
     }
 
     /// Starts a build that is in the middle of something when this returns, with its builder's name.
-    fn in_the_middle(&self) -> (Running, String) {
+    fn in_mid_build(&self) -> (Running, String) {
         let script = fresh("    echo in the middle\n    sleep 600");
         self.user.write("sd-card.nix", &product(&script));
         let mut running = Running::start(&mut self.build(&["-v"]));
-        running.until("in the middle");
+        running.wait_for("in the middle");
         let of = |role: &str| {
             let filter = format!("label=dev.sdbuild.role={role}");
             let words = ["ps", "--format", "{{.Names}}", "--filter", &filter];
@@ -85,13 +85,13 @@ impl<'a> Life<'a> {
         (running, of("builder").remove(0))
     }
 
-    fn builds(&self) -> Ran {
+    fn builds(&self) -> Outcome {
         self.user
             .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-        let ran = ran(&mut self.build(&["--force"])).exits(0);
-        assert_eq!(std::fs::read_to_string(ran.image()).unwrap(), "small\n");
+        let outcome = run(&mut self.build(&["--force"])).assert_exit_code(0);
+        assert_eq!(std::fs::read_to_string(outcome.image()).unwrap(), "small\n");
         assert_eq!(left(self.service), [""; 0]);
-        ran
+        outcome
     }
 
     /// A shell in the builder, with its exit code.
@@ -100,8 +100,8 @@ impl<'a> Life<'a> {
         let words = ["shell", "--emulation", self.mode, "--run", "id -u; exit 7"];
         let mut shell = account.sdbuild(&self.user, &words);
         let nixpkgs = account.at("nixpkgs");
-        let ran = ran(shell.env("SDBUILD_NIXPKGS", nixpkgs)).exits(7);
-        assert_eq!(ran.stdout, "1000\n");
+        let outcome = run(shell.env("SDBUILD_NIXPKGS", nixpkgs)).assert_exit_code(7);
+        assert_eq!(outcome.stdout, "1000\n");
         assert_eq!(left(self.service), [""; 0], "after a shell");
     }
 
@@ -111,12 +111,14 @@ impl<'a> Life<'a> {
         let images = self.service.lists(&named);
         let ours = images.iter().find(|name| name.contains("sdbuild/builder:"));
         let other = "localhost/elsewhere:1";
-        self.service.docker(&["tag", ours.unwrap(), other]).exits(0);
+        self.service
+            .docker(&["tag", ours.unwrap(), other])
+            .assert_exit_code(0);
         let script = product(&fresh(SMALL_IMAGE));
         self.user.write("sd-card.nix", &script);
         let wish = ["--force", "--builder-image", other];
-        ran(&mut self.build(&wish)).exits(0);
-        self.service.docker(&["rmi", other]).exits(0);
+        run(&mut self.build(&wish)).assert_exit_code(0);
+        self.service.docker(&["rmi", other]).assert_exit_code(0);
         assert_eq!(left(self.service), [""; 0]);
     }
 
@@ -128,11 +130,11 @@ impl<'a> Life<'a> {
             account.own(path);
         }
         self.user.write("sd-card.nix", &example(&public));
-        let image = ran(&mut self.build(&[])).exits(0).image();
+        let image = run(&mut self.build(&[])).assert_exit_code(0).image();
         let words = ["boot", "--emulator", "container", "--run", "uname -m"];
         let mut boot = account.sdbuild(&self.user, &words);
         boot.arg("--ssh-key").arg(private).arg(image);
-        let there = ran(&mut self.service.beside(&boot, &self.user)).exits(0);
+        let there = run(&mut self.service.beside(&boot, &self.user)).assert_exit_code(0);
         assert_eq!(there.stdout, "aarch64\n", "{}", there.stderr);
         assert_eq!(left(self.service), [""; 0], "after the boot");
     }
@@ -151,27 +153,28 @@ impl<'a> Life<'a> {
         self.builds_elsewhere();
         self.did("builder image");
 
-        let (running, builder) = self.in_the_middle();
+        let (running, builder) = self.in_mid_build();
         let account = self.service.account();
-        let status = ran(&mut account.sdbuild(&self.user, &["status", "--json"])).exits(0);
+        let status =
+            run(&mut account.sdbuild(&self.user, &["status", "--json"])).assert_exit_code(0);
         assert!(status.stdout.contains(&builder), "{}", status.stdout);
         running.signal(Signal::SIGINT);
         assert_eq!(running.finish().signal, Some(2));
         assert_eq!(left(self.service), [""; 0], "after Ctrl-C");
         self.did("Ctrl-C");
 
-        let (running, builder) = self.in_the_middle();
+        let (running, builder) = self.in_mid_build();
         running.signal(Signal::SIGKILL);
         running.finish();
-        within(
+        wait_until(
             Duration::from_secs(30),
             "its leash ends the builder",
             || self.service.lists(&["ps", "--quiet"]).is_empty() && our_handlers().is_empty(),
         );
-        self.builds().says(&[&builder]);
+        self.builds().assert_stderr_contains(&[&builder]);
         self.did("KILL");
 
-        ran(&mut account.sdbuild(&self.user, &["clean", "--yes"])).exits(0);
+        run(&mut account.sdbuild(&self.user, &["clean", "--yes"])).assert_exit_code(0);
         for words in [&["volume", "ls", "--quiet"][..], &["images", "--quiet"]] {
             assert_eq!(self.service.lists(words), [""; 0], "{words:?}");
         }
@@ -179,25 +182,25 @@ impl<'a> Life<'a> {
     }
 }
 
-fn a_whole_life_with(make: Make, modes: &[&'static str]) {
-    let can_run = root_is_here() && engine_is_here() && tools_are_here(&needed(make));
-    if !can_run || !make.suite().is_none_or(suite_is_here) {
+fn a_whole_life_with(make: EngineKind, modes: &[&'static str]) {
+    let can_run = root_available() && engine_available() && tools_available(&needed(make));
+    if !can_run || !make.suite().is_none_or(debian_release_available) {
         return;
     }
-    let before = Machine::now();
-    let service = Service::start(make);
+    let before = Machine::snapshot();
+    let service = EngineService::start(make);
     for mode in modes {
         Life::of(&service, mode).run();
     }
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
-fn needed(make: Make) -> Vec<&'static str> {
+fn needed(make: EngineKind) -> Vec<&'static str> {
     match make {
-        Make::RootlessDocker => vec!["dockerd", "rootlesskit", "slirp4netns", "newuidmap"],
-        Make::RootlessPodman => vec!["podman", "runc", "slirp4netns", "newuidmap"],
-        Make::RootfulPodman => vec!["podman", "runc"],
-        Make::Docker(_) | Make::ContainerdStore(_) => {
+        EngineKind::RootlessDocker => vec!["dockerd", "rootlesskit", "slirp4netns", "newuidmap"],
+        EngineKind::RootlessPodman => vec!["podman", "runc", "slirp4netns", "newuidmap"],
+        EngineKind::RootfulPodman => vec!["podman", "runc"],
+        EngineKind::Docker(_) | EngineKind::ContainerdStore(_) => {
             vec!["dockerd", "ip", "pivot_root", "slirp4netns", "nsenter"]
         }
     }
@@ -205,35 +208,47 @@ fn needed(make: Make) -> Vec<&'static str> {
 
 #[test]
 fn rootless_docker() {
-    a_whole_life_with(Make::RootlessDocker, &["auto"]);
+    a_whole_life_with(EngineKind::RootlessDocker, &["auto"]);
 }
 
 #[test]
 fn rootless_podman() {
-    a_whole_life_with(Make::RootlessPodman, &["auto"]);
+    a_whole_life_with(EngineKind::RootlessPodman, &["auto"]);
 }
 
 #[test]
 fn podman_as_root() {
-    a_whole_life_with(Make::RootfulPodman, &["register", "private"]);
+    a_whole_life_with(EngineKind::RootfulPodman, &["register", "private"]);
 }
 
 #[test]
 fn docker_of_this_machine() {
-    a_whole_life_with(Make::Docker(Suite::Here), &["register", "private"]);
+    a_whole_life_with(
+        EngineKind::Docker(DebianRelease::Here),
+        &["register", "private"],
+    );
 }
 
 #[test]
 fn docker_of_trixie() {
-    a_whole_life_with(Make::Docker(Suite::Trixie), &["register", "private"]);
+    a_whole_life_with(
+        EngineKind::Docker(DebianRelease::Trixie),
+        &["register", "private"],
+    );
 }
 
 #[test]
 fn the_newest_docker() {
-    a_whole_life_with(Make::Docker(Suite::Newest), &["register", "private"]);
+    a_whole_life_with(
+        EngineKind::Docker(DebianRelease::Newest),
+        &["register", "private"],
+    );
 }
 
 #[test]
 fn the_newest_docker_with_the_image_store_of_containerd() {
-    a_whole_life_with(Make::ContainerdStore(Suite::Newest), &["register"]);
+    a_whole_life_with(
+        EngineKind::ContainerdStore(DebianRelease::Newest),
+        &["register"],
+    );
 }

@@ -3,7 +3,7 @@
 use crate::support::*;
 
 /// What a line of the plan says.
-fn said<'a>(told: &'a Ran, name: &str) -> &'a str {
+fn said<'a>(told: &'a Outcome, name: &str) -> &'a str {
     let lines = told.stdout.lines();
     let mut found = lines.filter_map(|line| line.strip_prefix(name));
     found
@@ -12,54 +12,54 @@ fn said<'a>(told: &'a Ran, name: &str) -> &'a str {
         .trim_start()
 }
 
-fn dry(user: &User, more: &[&str]) -> Ran {
-    ran(user.build(more).arg("--dry-run"))
+fn dry(user: &TestUser, more: &[&str]) -> Outcome {
+    run(user.build(more).arg("--dry-run"))
 }
 
 #[test]
 fn a_forecast_is_what_the_build_then_does() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     // From here on the store has all but the product itself.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&[])).exits(0);
+    run(&mut user.build(&[])).assert_exit_code(0);
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let told = dry(&user, &["--force"]).exits(0);
+    let told = dry(&user, &["--force"]).assert_exit_code(0);
     assert_eq!(said(&told, "Nix fetches"), "nothing");
     assert_eq!(said(&told, "Nix builds"), "1 derivation, under emulation");
     let changed = said(&told, "changed");
     assert!(changed.starts_with("nothing but what an evaluation needs"));
     assert!(!told.stderr.contains("set up emulation"), "{}", told.stderr);
-    before.is_unchanged();
+    before.assert_unchanged();
 
-    let done = ran(&mut user.build(&["--force"])).exits(0);
+    let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
     assert_eq!(std::fs::read_to_string(done.image()).unwrap(), "small\n");
     assert!(done.stderr.contains("to build: 1 derivation"));
     let manifest = format!("{}.json", done.image().display());
     let manifest = std::fs::read_to_string(manifest).unwrap();
     assert!(manifest.contains(said(&told, "derivation")), "{manifest}");
 
-    let told = dry(&user, &["--force"]).exits(0);
+    let told = dry(&user, &["--force"]).assert_exit_code(0);
     assert_eq!(said(&told, "Nix builds"), "nothing: the store has it");
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_system_is_forecast_with_and_without_native_glue() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let system = |name: &str| configuration(&format!("  networking.hostName = \"{name}\";"));
     user.write("sd-card.nix", &system("before"));
-    ran(&mut user.build(&[])).exits(0);
+    run(&mut user.build(&[])).assert_exit_code(0);
     user.write("sd-card.nix", &system(&format!("after-{}", nonce())));
     let counts = |glue: &str| -> (u64, u64) {
-        let told = dry(&user, &["--glue", glue]).exits(0);
+        let told = dry(&user, &["--glue", glue]).assert_exit_code(0);
         let line = said(&told, "Nix builds");
         let numbers = line.split(' ').filter_map(|word| word.parse().ok());
         match numbers.collect::<Vec<_>>().as_slice() {
@@ -73,41 +73,45 @@ fn a_system_is_forecast_with_and_without_native_glue() {
     // What Nix itself makes is emulated never.
     let (emulated, nearly_all) = counts("emulated");
     assert!(nearly_all * 4 > emulated * 3, "{nearly_all} of {emulated}");
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn what_does_not_evaluate_is_told_after_the_plan() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     user.write("sd-card.nix", &configuration("  no.such.option = 1;"));
     let told = dry(&user, &[])
-        .exits(2)
-        .says(&["The option `no' does not exist"]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["The option `no' does not exist"]);
     assert!(told.stdout.starts_with("configuration"), "{}", told.stdout);
     assert!(!told.stdout.contains("changed"), "{}", told.stdout);
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn an_import_of_what_has_to_be_built_is_a_builds_business() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let script = fresh("    echo '{ time.timeZone = \"Asia/Tokyo\"; }' > $out");
     let made = format!("pkgs.runCommand \"settings.nix\" {{ }} ''\n{script}\n  ''");
     // Not among the imports: what `pkgs` is depends on those.
     let set = format!("time.timeZone = (import ({made})).time.timeZone;");
     user.write("sd-card.nix", &configuration(&format!("  {set}")));
     let told = "it imports what has to be built first";
-    dry(&user, &["--glue", "emulated"]).exits(2).says(&[told]);
+    dry(&user, &["--glue", "emulated"])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[told]);
     let mini = mini_nixpkgs();
     let mut check = user.sdbuild(&["check", "--nixpkgs"]);
-    ran(check.arg(mini)).exits(2).says(&[told, "sdbuild build"]);
-    before.is_unchanged();
+    run(check.arg(mini))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[told, "sdbuild build"]);
+    before.assert_unchanged();
 }

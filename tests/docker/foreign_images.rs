@@ -41,7 +41,7 @@ impl Registry {
             .spawn()
             .expect("the container registry that scripts/setup --test unpacks");
         let registry = Self { child, dir, port };
-        within(Duration::from_secs(20), "the registry listens", || {
+        wait_until(Duration::from_secs(20), "the registry listens", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         registry
@@ -80,10 +80,10 @@ fn foreign(registry: &Registry, name: &str, (script, changes): (&str, &[&str])) 
 }
 
 /// Builds with the foreign image; it is pulled, and its store volume is its own.
-fn builds_with(user: &User, reference: &str) -> Ran {
+fn builds_with(user: &TestUser, reference: &str) -> Outcome {
     let volumes = || docker_lines(&["volume", "ls", "--quiet"]);
     let before = volumes();
-    let ran = ran(&mut user.build(&["--force", "--builder-image", reference]));
+    let outcome = run(&mut user.build(&["--force", "--builder-image", reference]));
     let volumes = volumes();
     // Somebody may have such volumes of their own.
     let own: Vec<_> = volumes
@@ -94,37 +94,39 @@ fn builds_with(user: &User, reference: &str) -> Ran {
         docker(&["volume", "rm", volume]);
     }
     docker(&["rmi", reference]);
-    assert_eq!(own.len(), 1, "{volumes:?}\n{}", ran.stderr);
-    ran.exits(0).says(&["pull the builder image"])
+    assert_eq!(own.len(), 1, "{volumes:?}\n{}", outcome.stderr);
+    outcome
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["pull the builder image"])
 }
 
 #[test]
 fn a_foreign_image_is_pulled_and_has_a_store_of_its_own() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     // Makes sure that our own builder is loaded: it plays the foreign images.
-    ran(&mut user.build(&[])).exits(0);
-    let before = Machine::now();
+    run(&mut user.build(&[])).assert_exit_code(0);
+    let before = Machine::snapshot();
     let registry = Registry::start();
 
     let unprivileged = ["ENV PATH=/usr/bin:/bin", "USER 1000:1000"];
     builds_with(&user, &foreign(&registry, "user", ("true", &unprivileged)));
-    before.is_unchanged();
+    before.assert_unchanged();
 
     // As the official image is: Nix itself in `/nix`, which is root's.
     let script = "mkdir -p /nix/profile/bin && cp -P /usr/bin/nix* /nix/profile/bin && \
                   rm /usr/bin/nix* && chown -R 0:0 /nix";
     let root = ["ENV PATH=/nix/profile/bin:/usr/bin:/bin"];
     builds_with(&user, &foreign(&registry, "root", (script, &root)))
-        .says(&["runs as root: all its capabilities are dropped"]);
-    before.is_unchanged();
+        .assert_stderr_contains(&["runs as root: all its capabilities are dropped"]);
+    before.assert_unchanged();
 
     let none = format!("127.0.0.1:{}/none:1", registry.port);
-    ran(&mut user.build(&["--force", "--builder-image", &none]))
-        .exits(3)
-        .says(&["/none:1"]);
-    before.is_unchanged();
+    run(&mut user.build(&["--force", "--builder-image", &none]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["/none:1"]);
+    before.assert_unchanged();
 }

@@ -26,7 +26,7 @@ fn system(name: &str, body: &str) -> String {
 }
 
 /// The derivations that the last run built, in order, as its log has them; what was built twice is there twice.
-fn built(user: &User) -> Vec<String> {
+fn built(user: &TestUser) -> Vec<String> {
     let logs = user.state.path().join(".local/state/sdbuild/logs");
     let newest = fs::read_dir(&logs)
         .unwrap()
@@ -45,9 +45,9 @@ fn built(user: &User) -> Vec<String> {
 
 /// Builds the smallest image, so that the engine has the builder's container image and the store what it is made of.
 fn ready() {
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &configuration(""));
-    ran(&mut user.build(&["--glue", "native"])).exits(0);
+    run(&mut user.build(&["--glue", "native"])).assert_exit_code(0);
 }
 
 /// What a shell script says in a builder: it has nixpkgs, the glue's expressions in /glue and its shell functions in
@@ -60,16 +60,16 @@ fn said_inside(store: &str, script: &str, arguments: &[&str]) -> String {
         format!("{here}/containers/builder/glue:/guard:ro"),
     ];
     let volumes: Vec<&str> = volumes.iter().map(String::as_str).collect();
-    let said = in_builder(store, &volumes, script, arguments).exits(0);
+    let said = in_builder(store, &volumes, script, arguments).assert_exit_code(0);
     said.stdout.trim().to_owned()
 }
 
 #[test]
 fn what_fails_without_native_glue_is_not_tried_again() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     // As with a cross configuration: nothing to be had natively, and programs of the builder's make the image.
     let image = fresh("    exit 1");
     user.write(
@@ -79,8 +79,8 @@ fn what_fails_without_native_glue_is_not_tried_again() {
              \"hopeless\" {{ }} ''\n{image}\n  '');"
         )),
     );
-    let failed = ran(&mut user.build(&[])).exits(4);
-    let failed = failed.says(&["hopeless"]);
+    let failed = run(&mut user.build(&[])).assert_exit_code(4);
+    let failed = failed.assert_stderr_contains(&["hopeless"]);
     let told = failed.stderr.matches("without native glue").count();
     assert_eq!(told, 1, "{}", failed.stderr);
     let tries = built(&user);
@@ -90,16 +90,16 @@ fn what_fails_without_native_glue_is_not_tried_again() {
 
 #[test]
 fn a_mistake_in_the_configuration_is_told_once_and_by_its_place() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write(
         "sd-card.nix",
         &system("wrong", "  networking.hotsName = \"x\";"),
     );
-    let failed = ran(&mut user.build(&[])).exits(2);
-    let failed = failed.says(&["networking.hotsName", "sd-card.nix"]);
+    let failed = run(&mut user.build(&[])).assert_exit_code(2);
+    let failed = failed.assert_stderr_contains(&["networking.hotsName", "sd-card.nix"]);
     assert_eq!(
         failed.stderr.matches("error:").count(),
         1,

@@ -6,24 +6,24 @@ use crate::support::*;
 
 #[test]
 fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let foreign = Handler::register("foreign-aarch64", "/bin/false");
     let lookalike = Handler::register("sdbuild-aarch64-notarunid", "/bin/false");
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let interpreter = "/sdbuild/qemu-aarch64";
     let _stale = Handler::register("sdbuild-aarch64-00000000dead", interpreter).forgotten();
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&[]))
-        .exits(0)
-        .says(&["sdbuild-aarch64-00000000dead"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["sdbuild-aarch64-00000000dead"]);
     assert_eq!(
         fs::read_to_string(user.out().join("small.img")).unwrap(),
         "small\n"
     );
-    before.is_unchanged();
+    before.assert_unchanged();
     drop((foreign, lookalike));
 }
 
@@ -31,38 +31,38 @@ fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
 /// that there is of it here.
 #[test]
 fn a_young_handler_of_an_unknown_run_is_left_alone() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let theirs = Handler::register("sdbuild-aarch64-00000000a11e", "/sdbuild/qemu-aarch64");
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&[])).exits(0);
+    run(&mut user.build(&[])).assert_exit_code(0);
     assert!(our_handlers().contains(&theirs.0), "{:?}", our_handlers());
 }
 
 #[test]
 fn the_handler_of_the_host_serves_when_asked() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     if !machine_emulates() {
         // Without any handler the probe must fail, and nothing may be built.
-        let none = ran(&mut user.build(&["--emulation", "host"])).exits(3);
+        let none = run(&mut user.build(&["--emulation", "host"])).assert_exit_code(3);
         assert!(none.stderr.contains("xec format error"), "{}", none.stderr);
     }
     // With somebody's handler (here: the one of another run of ours) it is used as it is.
-    let other = User::new();
+    let other = TestUser::new();
     other.write(
         "sd-card.nix",
         &product("    echo holding on\n    sleep 600"),
     );
     let mut holder = Running::start(&mut other.build(&["-v"]));
-    holder.until("holding on");
+    holder.wait_for("holding on");
     let held = our_handlers();
-    ran(&mut user.build(&["--emulation", "host"])).exits(0);
+    run(&mut user.build(&["--emulation", "host"])).assert_exit_code(0);
     assert_eq!(our_handlers(), held, "the live run's handler is left alone");
     holder.signal(nix::sys::signal::Signal::SIGINT);
     holder.finish();
@@ -71,25 +71,25 @@ fn the_handler_of_the_host_serves_when_asked() {
 
 #[test]
 fn emulation_none_on_another_architecture_is_refused() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&["--emulation", "none"]))
-        .exits(2)
-        .says(&["x86_64", "aarch64-linux"]);
+    run(&mut user.build(&["--emulation", "none"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["x86_64", "aarch64-linux"]);
 }
 
 #[test]
 fn two_builds_at_once_do_not_disturb_each_other() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let people: Vec<User> = (0..2)
+    let before = Machine::snapshot();
+    let people: Vec<TestUser> = (0..2)
         .map(|n| {
-            let user = User::new();
+            let user = TestUser::new();
             let script =
                 format!("{SMALL_IMAGE}\n    sleep 3; echo build {n} > $out/sd-image/small.img");
             user.write("sd-card.nix", &product(&fresh(&script)));
@@ -101,9 +101,9 @@ fn two_builds_at_once_do_not_disturb_each_other() {
         .map(|user| Running::start(&mut user.build(&[])))
         .collect();
     for (n, (running, user)) in running.into_iter().zip(&people).enumerate() {
-        let image = running.finish().exits(0).image();
+        let image = running.finish().assert_exit_code(0).image();
         assert!(image.starts_with(user.out()));
         assert_eq!(fs::read_to_string(image).unwrap(), format!("build {n}\n"));
     }
-    before.is_unchanged();
+    before.assert_unchanged();
 }

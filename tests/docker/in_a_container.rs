@@ -43,20 +43,20 @@ impl Drop for Job {
     fn drop(&mut self) {
         docker(&["rm", "--force", "--volumes", &self.container]);
         // There is none where the job failed early.
-        ran(Command::new("docker").args(["volume", "rm", &self.store]));
+        run(Command::new("docker").args(["volume", "rm", &self.store]));
     }
 }
 
 #[test]
 fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     // Makes sure that our container images are loaded: one of them plays the job's.
-    ran(&mut user.build(&["--force"])).exits(0);
-    let before = Machine::now();
+    run(&mut user.build(&["--force"])).assert_exit_code(0);
+    let before = Machine::snapshot();
 
     let lines = Ci::GitLab.lines();
     // It is there already.
@@ -90,19 +90,20 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     std::fs::create_dir(&apt).unwrap();
     for sources in ["/etc/apt/sources.list", "/etc/apt/sources.list.d"] {
         // A machine has one of them, or both.
-        ran(Command::new("cp").args(["-r", sources]).arg(&apt));
+        run(Command::new("cp").args(["-r", sources]).arg(&apt));
     }
     job.copy_in(&apt, "/etc/apt");
     // What an earlier job has fetched.
     let cache = Path::new(&user.environment["XDG_CACHE_HOME"]).join(".");
     job.copy_in(&cache, "/root/.cache");
     job.copy_in(&user.home.path().join("sd-card.nix"), "/job/sd-card.nix");
-    let ran = ran(Command::new("docker").args(["start", "--attach", &job.container])).exits(0);
+    let outcome =
+        run(Command::new("docker").args(["start", "--attach", &job.container])).assert_exit_code(0);
     assert_eq!(
-        ran.stdout.lines().last(),
+        outcome.stdout.lines().last(),
         Some("/job/images/small.img"),
         "{}",
-        ran.stderr
+        outcome.stderr
     );
     docker(&[
         "cp",
@@ -112,5 +113,5 @@ fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
     let image = std::fs::read_to_string(user.out().join("small.img"));
     assert_eq!(image.unwrap(), "small\n");
     drop(job);
-    before.is_unchanged();
+    before.assert_unchanged();
 }

@@ -4,17 +4,23 @@ use crate::support::*;
 
 #[track_caller]
 fn refused(text: &str, parts: &[&str]) {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let config = user.write("sd-card.nix", text);
-    let ran = ran(&mut user.build(&[])).exits(2).says(parts);
-    let ran = ran.says(&[config.to_str().unwrap()]);
-    assert!(!ran.stderr.contains("/build/config"), "{}", ran.stderr);
+    let outcome = run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(parts);
+    let outcome = outcome.assert_stderr_contains(&[config.to_str().unwrap()]);
+    assert!(
+        !outcome.stderr.contains("/build/config"),
+        "{}",
+        outcome.stderr
+    );
     assert!(user.outputs().is_empty());
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
@@ -49,24 +55,30 @@ fn a_missing_import() {
 
 #[test]
 fn a_configuration_that_makes_no_image() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", "{ system.stateVersion = \"26.05\"; }");
-    ran(&mut user.build(&[])).exits(2).says(&["sdImage"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sdImage"]);
 }
 
 #[test]
 fn a_copy_of_nixpkgs_that_nobody_uses_any_more_goes_and_the_others_stay() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let on_the_store = |script: &str| in_builder(STORE, &[], script, &[]).exits(0).stdout;
+    let on_the_store = |script: &str| {
+        in_builder(STORE, &[], script, &[])
+            .assert_exit_code(0)
+            .stdout
+    };
     let dir = "/nix/var/sdbuild/nixpkgs";
-    ran(&mut user.build(&["--force"])).exits(0);
+    run(&mut user.build(&["--force"])).assert_exit_code(0);
     // The one in use has come from an archive, or was last used, long ago: it is used now.
     on_the_store(&format!(
         "mkdir -p {dir}/test-old/read-only {dir}/test-young && \
@@ -74,7 +86,7 @@ fn a_copy_of_nixpkgs_that_nobody_uses_any_more_goes_and_the_others_stay() {
          touch -d '40 days ago' {dir}/test-old"
     ));
     let before = on_the_store(&format!("ls {dir}"));
-    ran(&mut user.build(&["--force"])).exits(0);
+    run(&mut user.build(&["--force"])).assert_exit_code(0);
     let after = on_the_store(&format!("ls {dir}; rmdir {dir}/test-young"));
     assert_eq!(after, before.replace("test-old\n", ""));
 }

@@ -98,7 +98,7 @@ fn dropping_the_lease_is_enough_for_the_handler() {
     with_engine(async {
         let bench = Bench::new().await;
         drop(bench.lease().await);
-        let took = within(AT_ONCE, "the handler goes", || !bench.is_registered());
+        let took = wait_until(AT_ONCE, "the handler goes", || !bench.is_registered());
         eprintln!("dropped: gone after {took:?}");
         bench.remove_container();
     });
@@ -130,7 +130,7 @@ fn hold_elsewhere(run: &RunId, how: &str) -> Running {
         .env(how, "yes")
         .stdin(Stdio::null());
     let mut running = Running::start(&mut command);
-    running.until("holding");
+    running.wait_for("holding");
     running
 }
 
@@ -141,7 +141,7 @@ fn a_killed_client_loses_the_handler_at_once() {
         let holder = hold_elsewhere(&bench.run, PLAINLY);
         assert!(bench.is_registered());
         holder.signal(Signal::SIGKILL);
-        let took = within(AT_ONCE, "the handler goes", || !bench.is_registered());
+        let took = wait_until(AT_ONCE, "the handler goes", || !bench.is_registered());
         eprintln!("client killed: gone after {took:?}");
         holder.finish();
         bench.remove_container();
@@ -156,7 +156,7 @@ fn a_stopped_client_loses_the_handler_after_a_while() {
         holder.signal(Signal::SIGSTOP);
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(bench.is_registered(), "not for a short stop");
-        let took = within(SILENCE, "the handler goes", || !bench.is_registered());
+        let took = wait_until(SILENCE, "the handler goes", || !bench.is_registered());
         eprintln!("client stopped: gone {took:?} after five seconds");
         holder.signal(Signal::SIGKILL);
         holder.finish();
@@ -176,7 +176,7 @@ fn a_stopped_client_that_asked_for_patience_keeps_the_handler() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(bench.is_registered());
         holder.signal(Signal::SIGSTOP);
-        within(SILENCE, "patience ended with the next heartbeat", || {
+        wait_until(SILENCE, "patience ended with the next heartbeat", || {
             !bench.is_registered()
         });
         holder.signal(Signal::SIGKILL);

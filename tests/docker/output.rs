@@ -28,8 +28,8 @@ fn content() -> Vec<u8> {
 /// Runs a tool in `dir`, which has to be content; what it says.
 fn accepts(dir: &Path, words: &[&str]) -> String {
     let mut command = Command::new(words[0]);
-    let ran = ran(command.args(&words[1..]).current_dir(dir)).exits(0);
-    format!("{}{}", ran.stdout, ran.stderr)
+    let outcome = run(command.args(&words[1..]).current_dir(dir)).assert_exit_code(0);
+    format!("{}{}", outcome.stdout, outcome.stderr)
 }
 
 /// An image of `content` in `dir`.
@@ -45,7 +45,7 @@ fn written(dir: &Path, format: Format, content: &[u8]) -> PathBuf {
 
 #[test]
 fn debians_tools_accept_every_form_and_its_sidecars() {
-    if !engine_is_here() || !tools_are_here(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
+    if !engine_available() || !tools_available(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
         return;
     }
     let content = content();
@@ -88,7 +88,7 @@ fn debians_tools_accept_every_form_and_its_sidecars() {
 
 #[test]
 fn bmaptool_refuses_the_map_of_another_image() {
-    if !engine_is_here() || !tools_are_here(&["bmaptool"]) {
+    if !engine_available() || !tools_available(&["bmaptool"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -99,12 +99,12 @@ fn bmaptool_refuses_the_map_of_another_image() {
     let mut copy = Command::new("bmaptool");
     copy.args(["copy", "nixos.img", "copy.img"])
         .current_dir(dir.path());
-    assert_ne!(ran(&mut copy).code, Some(0));
+    assert_ne!(run(&mut copy).code, Some(0));
 }
 
 #[test]
 fn a_disk_that_fills_up_at_whichever_file_is_one_error_and_leaves_nothing() {
-    if !engine_is_here() || !root_is_here() {
+    if !engine_available() || !root_available() {
         return;
     }
     let list = list("sd-image/nixos.img");
@@ -121,21 +121,28 @@ fn a_disk_that_fills_up_at_whichever_file_is_one_error_and_leaves_nothing() {
             } else {
                 room
             };
-            let disk = Small::mount(&dir.path().join("disk"), &format!("{}k", size.max(4)));
+            let disk = SmallDisk::mount(&dir.path().join("disk"), &format!("{}k", size.max(4)));
             let how = Compression {
                 format,
                 level: None,
             };
             match copied_as(&result(&list, &content), disk.path(), (how, false)) {
                 Ok(image) => {
-                    assert_eq!(names(disk.path()), User::beside(&image.path));
+                    assert_eq!(
+                        file_names(disk.path()),
+                        TestUser::with_sidecars(&image.path)
+                    );
                     break;
                 }
                 Err(failure) => {
                     refused += 1;
                     assert_eq!(failure.class, Class::Environment, "{failure}");
                     assert!(failure.hints[0].contains("free some space"), "{failure}");
-                    assert!(names(disk.path()).is_empty(), "{:?}", names(disk.path()));
+                    assert!(
+                        file_names(disk.path()).is_empty(),
+                        "{:?}",
+                        file_names(disk.path())
+                    );
                 }
             }
         }

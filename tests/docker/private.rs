@@ -26,7 +26,7 @@ impl Watch {
         let (until, mut seen, mut looks) = (Arc::clone(&stop), BTreeSet::new(), 0);
         let thread = std::thread::spawn(move || {
             while !until.load(Ordering::Relaxed) {
-                seen.extend(names(Path::new(BINFMT)));
+                seen.extend(file_names(Path::new(BINFMT)));
                 looks += 1;
                 std::thread::sleep(std::time::Duration::from_micros(200));
             }
@@ -42,7 +42,7 @@ impl Watch {
     }
 }
 
-fn private(user: &User, more: &[&str]) -> Command {
+fn private(user: &TestUser, more: &[&str]) -> Command {
     user.build(&[&["--emulation", "private"], more].concat())
 }
 
@@ -54,37 +54,37 @@ fn status<'a>(text: &'a str, field: &str) -> &'a str {
 
 #[test]
 fn a_private_build_never_shows_in_the_hosts_table() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let known: BTreeSet<String> = names(Path::new(BINFMT)).into_iter().collect();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let known: BTreeSet<String> = file_names(Path::new(BINFMT)).into_iter().collect();
+    let user = TestUser::new();
     let text = configuration("  networking.hostName = \"private\";");
     user.write("sd-card.nix", &text);
     let watch = Watch::start();
-    let ran = ran(&mut private(&user, &["-v"])).exits(0);
+    let outcome = run(&mut private(&user, &["-v"])).assert_exit_code(0);
     let (seen, looks) = watch.end();
     assert_eq!(seen, known, "in {looks} looks");
     assert!(looks > 100, "{looks}");
-    assert!(ran.image().exists());
-    before.is_unchanged();
+    assert!(outcome.image().exists());
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_private_builder_has_the_least_privilege() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
     let mut running = Running::start(&mut private(&user, &["-v"]));
-    running.until("look now");
+    running.wait_for("look now");
     assert_eq!(containers("registrar"), [""; 0], "nobody registers");
     assert_eq!(containers("probe"), [""; 0], "what was tried is gone");
     let builder = docker(&["inspect", &containers("builder")[0]]);
     let builder = serde_json::from_str::<serde_json::Value>(&builder).unwrap()[0].clone();
-    assert_eq!(builder["Config"]["User"], "1000:1000");
+    assert_eq!(builder["Config"]["TestUser"], "1000:1000");
     let host = &builder["HostConfig"];
     assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
     assert_eq!(host["CapAdd"], serde_json::Value::Null);
@@ -150,41 +150,45 @@ const ILL: &str = r#"
 
 #[test]
 fn a_build_cannot_get_at_the_handler_nor_at_more_of_the_kernel() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let script = fresh(&format!("{ILL}\n{SMALL_IMAGE}")).replace("${", "''${");
     user.write("sd-card.nix", &product(&script));
-    let ran = ran(&mut private(&user, &["-v"])).exits(0);
-    let did: Vec<_> = ran.stderr.lines().filter(|l| l.contains("DID: ")).collect();
+    let outcome = run(&mut private(&user, &["-v"])).assert_exit_code(0);
+    let did: Vec<_> = outcome
+        .stderr
+        .lines()
+        .filter(|l| l.contains("DID: "))
+        .collect();
     let allowed = ["chmod 777", "mount -t binfmt_misc"];
-    assert_eq!(did.len(), allowed.len(), "{}", ran.stderr);
+    assert_eq!(did.len(), allowed.len(), "{}", outcome.stderr);
     assert!(
         did.iter()
             .zip(allowed)
             .all(|(line, part)| line.contains(part))
     );
     assert_eq!(
-        ran.stderr.matches("did not: ").count(),
+        outcome.stderr.matches("did not: ").count(),
         11,
         "{}",
-        ran.stderr
+        outcome.stderr
     );
-    ran.says(&["user 1000, table: 0 files", "still aarch64"]);
-    before.is_unchanged();
+    outcome.assert_stderr_contains(&["user 1000, table: 0 files", "still aarch64"]);
+    before.assert_unchanged();
 }
 
 /// `docker run` of the registrar's image as the builder is run, with a seccomp profile of choice.
-fn confined(seccomp: &str, more: &[&str], words: &[&str]) -> Ran {
+fn confined(seccomp: &str, more: &[&str], words: &[&str]) -> Outcome {
     let registrar = docker_lines(&["images", "--quiet", "sdbuild/registrar"]);
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--user", "1000:1000", "--cap-drop", "ALL"]);
     command.args(["--network", "none", "--security-opt", "no-new-privileges"]);
     let seccomp = format!("seccomp={seccomp}");
     command.args(["--security-opt", &seccomp]).args(more);
-    ran(command.arg(&registrar[0]).args(words))
+    run(command.arg(&registrar[0]).args(words))
 }
 
 fn our_profile() -> String {
@@ -195,7 +199,7 @@ fn our_profile() -> String {
 /// The same calls by the same program, with our profile and without any: it is the profile that says no.
 #[test]
 fn a_call_beyond_the_profile_fails_by_the_profile() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let runs = |seccomp: &str, script: &str| {
@@ -258,7 +262,7 @@ fn program(dir: &Path, code: &[u8]) -> String {
 /// which call it is: nothing in the builder needs them.
 #[test]
 fn calls_by_another_architectures_numbers_end_the_program() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -273,7 +277,7 @@ fn calls_by_another_architectures_numbers_end_the_program() {
         let path = program(dir.path(), &[call, leave].concat());
         let volume = format!("{path}:/program:ro");
         let runs = |seccomp: &str| confined(seccomp, &["--volume", &volume], &["/program"]);
-        runs(&our_profile()).exits(ends);
-        runs("unconfined").exits(0);
+        runs(&our_profile()).assert_exit_code(ends);
+        runs("unconfined").assert_exit_code(0);
     }
 }

@@ -5,15 +5,17 @@ use crate::support::*;
 /// Builds `script`'s product; the build must be refused with exit code 4 and `parts` of a message.
 #[track_caller]
 fn refused(script: &str, parts: &[&str]) {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(script));
-    ran(&mut user.build(&[])).exits(4).says(parts);
+    run(&mut user.build(&[]))
+        .assert_exit_code(4)
+        .assert_stderr_contains(parts);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 /// A product list of `lines` beside one small image.

@@ -80,18 +80,18 @@ fn tarball(dir: &Path) -> Vec<u8> {
 
 #[test]
 fn a_release_is_resolved_once_and_locked() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let channel = Channel::start(tarball(user.home.path()));
     let user = user.with("SDBUILD_CHANNELS", channel.base());
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let out = user.out();
     let words = ["build", "--force", "--output", out.to_str().unwrap()];
-    ran(&mut user.sdbuild(&words))
-        .exits(0)
-        .says(&["26.05", "/releases/7/nixexprs.tar.xz"]);
+    run(&mut user.sdbuild(&words))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["26.05", "/releases/7/nixexprs.tar.xz"]);
     let lock = fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap();
     assert!(
         lock.contains(&format!("{}/releases/7/nixexprs.tar.xz", channel.base())),
@@ -99,7 +99,7 @@ fn a_release_is_resolved_once_and_locked() {
     );
 
     let asked = channel.requests.load(Ordering::SeqCst);
-    ran(&mut user.sdbuild(&words)).exits(0);
+    run(&mut user.sdbuild(&words)).assert_exit_code(0);
     assert_eq!(
         channel.requests.load(Ordering::SeqCst),
         asked,
@@ -110,9 +110,9 @@ fn a_release_is_resolved_once_and_locked() {
     let digest = lock.split('"').find(|word| word.len() == 64).unwrap();
     let wrong = lock.replace(digest, &"0".repeat(64));
     user.write("sdbuild.lock", &wrong);
-    ran(&mut user.sdbuild(&words))
-        .exits(3)
-        .says(&["releases/7/nixexprs.tar.xz"]);
+    run(&mut user.sdbuild(&words))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["releases/7/nixexprs.tar.xz"]);
     assert_eq!(
         fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(),
         wrong
@@ -121,30 +121,30 @@ fn a_release_is_resolved_once_and_locked() {
 
 #[test]
 fn a_release_that_does_not_exist() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let channel = Channel::start(Vec::new());
     let user = user.with("SDBUILD_CHANNELS", channel.base());
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.sdbuild(&["build", "--nixpkgs", "19.03"]))
-        .exits(3)
-        .says(&["19.03", "404"]);
+    run(&mut user.sdbuild(&["build", "--nixpkgs", "19.03"]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["19.03", "404"]);
     assert!(!user.home.path().join("sdbuild.lock").exists());
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn nixpkgs_by_address() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let channel = Channel::start(tarball(user.home.path()));
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let address = format!("{}/releases/7/nixexprs.tar.xz", channel.base());
-    ran(&mut user.sdbuild(&["build", "--nixpkgs", &address])).exits(0);
+    run(&mut user.sdbuild(&["build", "--nixpkgs", &address])).assert_exit_code(0);
     assert!(user.home.path().join("small.img").exists());
 }

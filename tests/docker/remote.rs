@@ -11,13 +11,13 @@ use crate::support::*;
 /// A rootless engine behind `ssh`, found there by itself, and its user here.
 struct There {
     sshd: Sshd,
-    service: Service,
-    user: User,
+    service: EngineService,
+    user: TestUser,
 }
 
 impl There {
     fn start() -> Self {
-        let service = Service::start(Make::RootlessDocker);
+        let service = EngineService::start(EngineKind::RootlessDocker);
         let sshd = Sshd::start(service.account());
         let path = std::env::var("PATH").unwrap();
         let user = service.account().user();
@@ -54,10 +54,10 @@ impl There {
 }
 
 fn can_run() -> bool {
-    root_is_here()
-        && engine_is_here()
-        && tools_are_here(&["dockerd", "rootlesskit", "slirp4netns", "newuidmap", "ssh"])
-        && unpacked("usr/sbin/sshd")
+    root_available()
+        && engine_available()
+        && tools_available(&["dockerd", "rootlesskit", "slirp4netns", "newuidmap", "ssh"])
+        && tool_unpacked("usr/sbin/sshd")
 }
 
 #[test]
@@ -67,11 +67,11 @@ fn an_engine_behind_ssh_is_found_and_let_go() {
     }
     let there = There::start();
     let account = there.service.account();
-    let doctor = ran(&mut account.sdbuild(&there.user, &["doctor"])).stdout;
+    let doctor = run(&mut account.sdbuild(&there.user, &["doctor"])).stdout;
     let answers = format!("answers at {}", there.sshd.host());
     assert!(doctor.contains(&answers), "{doctor}");
     assert!(doctor.contains("auto takes `private`"), "{doctor}");
-    within(Duration::from_secs(10), "ssh has ended", || {
+    wait_until(Duration::from_secs(10), "ssh has ended", || {
         there.clients() == 0
     });
 }
@@ -85,12 +85,12 @@ fn an_engine_behind_ssh_builds_and_is_left_clean() {
     there
         .user
         .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let ran1 = ran(&mut there.build(&[])).exits(0);
+    let first = run(&mut there.build(&[])).assert_exit_code(0);
     assert_eq!(
-        fs::read_to_string(ran1.image()).unwrap(),
+        fs::read_to_string(first.image()).unwrap(),
         "small\n",
         "{}",
-        ran1.stderr
+        first.stderr
     );
     assert_eq!(there.containers(), [""; 0]);
     assert_eq!(there.clients(), 0);
@@ -99,18 +99,18 @@ fn an_engine_behind_ssh_builds_and_is_left_clean() {
     there.user.write("sd-card.nix", &product(&script));
     for (signal, ends) in [(Signal::SIGINT, true), (Signal::SIGKILL, false)] {
         let mut running = Running::start(&mut there.build(&["-v"]));
-        running.until("in the middle");
+        running.wait_for("in the middle");
         assert_eq!((there.containers().len(), there.clients()), (1, 1));
         running.signal(signal);
         running.finish();
         let what = format!("{signal}: ssh and the builder end");
-        within(Duration::from_secs(30), &what, || {
+        wait_until(Duration::from_secs(30), &what, || {
             there.clients() == 0 && there.service.lists(&["ps", "--quiet"]).is_empty()
         });
         assert_eq!(there.containers().is_empty(), ends, "{signal}");
     }
     let account = there.service.account();
-    ran(&mut account.sdbuild(&there.user, &["clean", "--yes"])).exits(0);
+    run(&mut account.sdbuild(&there.user, &["clean", "--yes"])).assert_exit_code(0);
     assert_eq!(there.containers(), [""; 0]);
 }
 
@@ -136,7 +136,7 @@ fn a_connection_that_breaks_costs_only_what_was_in_the_making() {
     let there = There::start();
     there.user.write("sd-card.nix", &two_steps());
     let mut running = Running::start(&mut there.build(&["-v"]));
-    running.until("in the middle");
+    running.wait_for("in the middle");
     there.sshd.cut();
     let broken = running.finish();
     assert_eq!(
@@ -150,21 +150,21 @@ fn a_connection_that_breaks_costs_only_what_was_in_the_making() {
         "{}",
         broken.stderr
     );
-    within(
+    wait_until(
         Duration::from_secs(30),
         "its leash ends the builder",
         || there.service.lists(&["ps", "--quiet"]).is_empty(),
     );
-    let again = ran(&mut there.build(&["-v"]))
-        .exits(0)
-        .says(&["building second"]);
+    let again = run(&mut there.build(&["-v"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["building second"]);
     assert!(!again.stderr.contains("building first"), "{}", again.stderr);
     assert_eq!(there.containers(), [""; 0]);
 }
 
 #[test]
 fn what_ssh_says_is_passed_on() {
-    if !root_is_here() || !unpacked("usr/sbin/sshd") {
+    if !root_available() || !tool_unpacked("usr/sbin/sshd") {
         return;
     }
     let account = Account::new();
@@ -177,8 +177,8 @@ fn what_ssh_says_is_passed_on() {
     let user = account.user().with("PATH", path);
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let refused = |host: &str| {
-        ran(account.build(&user, &[]).env("DOCKER_HOST", host))
-            .exits(3)
+        run(account.build(&user, &[]).env("DOCKER_HOST", host))
+            .assert_exit_code(3)
             .stderr
     };
     let nothing = refused(&sshd.host());
@@ -199,7 +199,7 @@ fn what_ssh_says_is_passed_on() {
 /// A certificate authority, an engine's certificate for 127.0.0.1 and a user's.
 fn certificates(dir: &std::path::Path) {
     let openssl = |words: &[&str]| {
-        ran(Command::new("openssl").args(words).current_dir(dir)).exits(0);
+        run(Command::new("openssl").args(words).current_dir(dir)).assert_exit_code(0);
     };
     let key = [
         "-newkey",
@@ -259,9 +259,9 @@ fn certificates(dir: &std::path::Path) {
 struct Encrypted {
     certificates: tempfile::TempDir,
     /// What sdbuild has not fetched yet comes this way: it runs in the engine's network.
-    _way_out: WayOut,
+    _way_out: NetworkUplink,
     engine: OwnEngine,
-    user: User,
+    user: TestUser,
 }
 
 impl Encrypted {
@@ -278,26 +278,26 @@ impl Encrypted {
         ];
         let authority = ["--tlscacert", &at("ca.pem")];
         let engine = OwnEngine::start_with(&[&host[..], &own, &authority].concat());
-        let user = User::new()
+        let user = TestUser::new()
             .with("DOCKER_HOST", "tcp://127.0.0.1")
             .with("DOCKER_TLS_VERIFY", "1")
             .with("DOCKER_CERT_PATH", at(""));
         Self {
             certificates: dir,
-            _way_out: WayOut::of(engine.pid()),
+            _way_out: NetworkUplink::of(engine.pid()),
             engine,
             user,
         }
     }
 
     /// `inner` in the network that this engine has for itself, with `variables` besides.
-    fn runs(&self, inner: &Command, variables: &[(&str, &str)]) -> Ran {
+    fn runs(&self, inner: &Command, variables: &[(&str, &str)]) -> Outcome {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.engine.pid()));
         command.arg(inner.get_program()).args(inner.get_args());
         command.env_clear().envs(&self.user.environment);
         command.envs(variables.iter().copied());
-        ran(command
+        run(command
             .current_dir(self.user.home.path())
             .stdin(Stdio::null()))
     }
@@ -305,7 +305,7 @@ impl Encrypted {
 
 fn can_encrypt() -> bool {
     let tools = ["openssl", "nsenter", "ip", "dockerd", "slirp4netns"];
-    root_is_here() && engine_is_here() && tools_are_here(&tools)
+    root_available() && engine_available() && tools_available(&tools)
 }
 
 #[test]
@@ -353,7 +353,10 @@ fn an_engine_behind_tls_builds() {
     }
     let there = Encrypted::start();
     there.user.write("sd-card.nix", &of_the_builder_alone());
-    let image = there.runs(&there.user.build(&[]), &[]).exits(0).image();
+    let image = there
+        .runs(&there.user.build(&[]), &[])
+        .assert_exit_code(0)
+        .image();
     assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
     assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
 }
@@ -367,11 +370,11 @@ fn an_engine_that_a_docker_context_names_builds() {
     let at = |name: &str| there.certificates.path().join(name).display().to_string();
     let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(at);
     let endpoint = format!("host=tcp://127.0.0.1:2376,ca={ca},cert={cert},key={key}");
-    there.user = User::new().with_context("there", &endpoint);
+    there.user = TestUser::new().with_context("there", &endpoint);
     let host = "tcp://127.0.0.1:2376";
     let status = |variables: &[(&str, &str)]| {
         let inner = there.user.sdbuild(&["status"]);
-        there.runs(&inner, variables).exits(0).stdout
+        there.runs(&inner, variables).assert_exit_code(0).stdout
     };
     let current = status(&[]);
     assert!(current.contains(host), "{current}");
@@ -379,7 +382,10 @@ fn an_engine_that_a_docker_context_names_builds() {
     assert!(!other.contains(host), "{other}");
 
     there.user.write("sd-card.nix", &of_the_builder_alone());
-    let image = there.runs(&there.user.build(&[]), &[]).exits(0).image();
+    let image = there
+        .runs(&there.user.build(&[]), &[])
+        .assert_exit_code(0)
+        .image();
     assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
     assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
 }

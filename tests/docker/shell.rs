@@ -13,30 +13,30 @@ use crate::support::*;
 const PROMPT: &str = ":/build/config$ ";
 
 /// A user with a configuration that only a shell is given, and the miniature nixpkgs.
-fn user() -> User {
+fn user() -> TestUser {
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();
-    let user = User::new().with("SDBUILD_NIXPKGS", mini);
+    let user = TestUser::new().with("SDBUILD_NIXPKGS", mini);
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     user
 }
 
-fn shell(user: &User, more: &[&str]) -> Command {
+fn shell(user: &TestUser, more: &[&str]) -> Command {
     user.sdbuild(&[&["shell"][..], more].concat())
 }
 
 /// A shell on a terminal, once its prompt is there.
-fn sitting(user: &User, more: &[&str]) -> Screen {
+fn sitting(user: &TestUser, more: &[&str]) -> Screen {
     let screen = Screen::start(&shell(user, more), (80, 24));
-    screen.until(PROMPT.trim_end());
+    screen.wait_for(PROMPT.trim_end());
     screen
 }
 
 #[test]
 fn a_command_has_the_users_pipes_and_its_exit_code_is_ours() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let user = user();
     let words = "cat; echo complaint >&2; test ! -e /var/run/docker.sock && id -u; exit 7";
     let mut child = shell(&user, &["--run", words])
@@ -54,32 +54,37 @@ fn a_command_has_the_users_pipes_and_its_exit_code_is_ours() {
     typing.join().unwrap();
     assert!(output.stdout.starts_with(&sent), "what went in comes out");
     assert_eq!(&output.stdout[sent.len()..], b"1000\n");
-    let ran = outcome(&output).exits(7).says(&["complaint"]);
-    assert!(!ran.stderr.contains("error:"), "{}", ran.stderr);
-    before.is_unchanged();
+    let outcome = Outcome::of(&output)
+        .assert_exit_code(7)
+        .assert_stderr_contains(&["complaint"]);
+    assert!(!outcome.stderr.contains("error:"), "{}", outcome.stderr);
+    before.assert_unchanged();
 }
 
 #[test]
 fn the_configuration_is_where_a_build_has_it_and_nix_build_builds_it() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let user = user();
     let build = "nix-build '<nixpkgs/nixos>' -A config.system.build.sdImage --argstr system aarch64-linux \
                  --no-out-link 2>&1 && pwd";
-    let ran = ran(&mut shell(&user, &["--run", build])).exits(0);
+    let outcome = run(&mut shell(&user, &["--run", build])).assert_exit_code(0);
     assert!(
-        ran.stdout.ends_with("-product\n/build/config\n"),
+        outcome.stdout.ends_with("-product\n/build/config\n"),
         "{}",
-        ran.stdout
+        outcome.stdout
     );
 }
 
 /// The words behind the hint of a failed build.
-fn hinted(ran: &Ran) -> Vec<String> {
+fn hinted(outcome: &Outcome) -> Vec<String> {
     let hint = "hint: look into it where it failed: sdbuild shell ";
-    let words = ran.stderr.lines().find_map(|line| line.strip_prefix(hint));
-    let words = words.unwrap_or_else(|| panic!("no hint in {}", ran.stderr));
+    let words = outcome
+        .stderr
+        .lines()
+        .find_map(|line| line.strip_prefix(hint));
+    let words = words.unwrap_or_else(|| panic!("no hint in {}", outcome.stderr));
     words
         .split(' ')
         .map(|word| word.trim_matches('\'').to_owned())
@@ -88,14 +93,14 @@ fn hinted(ran: &Ran) -> Vec<String> {
 
 #[test]
 fn a_failed_build_names_the_command_that_gives_its_environment() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let user = user();
     let failing = product("    echo the reason\n    exit 7").replace("product", "faulty-1.0");
     user.write("sd-card.nix", &failing);
-    let failed = ran(&mut user.build(&[])).exits(4);
+    let failed = run(&mut user.build(&[])).assert_exit_code(4);
     let words = hinted(&failed);
     let last = words.last().unwrap();
     assert!(last.ends_with("-faulty-1.0.drv"), "{words:?}");
@@ -103,7 +108,7 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
     // The derivation's own shell is a program of the board's.
     let look = "echo \"$name: $($builder -c 'echo $MACHTYPE')\"; . $buildCommandPath";
     let inside = [&words[..], &["--run", look]].concat();
-    let there = ran(&mut shell(&user, &inside)).exits(7);
+    let there = run(&mut shell(&user, &inside)).assert_exit_code(7);
     assert!(
         there.stdout.starts_with("faulty-1.0: aarch64"),
         "{}",
@@ -120,37 +125,37 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"echo of $name\nexit 3\n").unwrap();
     drop(stdin);
-    let there = outcome(&child.wait_with_output().unwrap()).exits(3);
+    let there = Outcome::of(&child.wait_with_output().unwrap()).assert_exit_code(3);
     assert_eq!(there.stdout, "of faulty-1.0\n");
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_user_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not_end() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let user = user();
     let mut screen = sitting(&user, &[]);
     assert!(screen.contents().contains("nix-build '<nixpkgs/nixos>'"));
-    screen.types("stty size; tty\n");
-    screen.until("24 80\n/dev/");
+    screen.type_keys("stty size; tty\n");
+    screen.wait_for("24 80\n/dev/");
     screen.resize(100, 30);
-    screen.types("until [ \"$(stty size)\" = '30 100' ]; do sleep 0.1; done; echo wi''der\n");
-    screen.until("\nwider");
-    screen.types("echo wait''ing; sleep 600\n");
-    screen.until("\nwaiting");
-    screen.types("\u{3}echo interrupted with $?\n");
-    screen.until("\ninterrupted with 130");
-    screen.types("exit 3\n");
-    screen.exits(3);
-    before.is_unchanged();
+    screen.type_keys("until [ \"$(stty size)\" = '30 100' ]; do sleep 0.1; done; echo wi''der\n");
+    screen.wait_for("\nwider");
+    screen.type_keys("echo wait''ing; sleep 600\n");
+    screen.wait_for("\nwaiting");
+    screen.type_keys("\u{3}echo interrupted with $?\n");
+    screen.wait_for("\ninterrupted with 130");
+    screen.type_keys("exit 3\n");
+    screen.assert_exit_code(3);
+    before.assert_unchanged();
 }
 
 #[test]
 fn the_terminal_is_put_back_as_it_was() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let user = user();
@@ -158,26 +163,26 @@ fn the_terminal_is_put_back_as_it_was() {
     for screen in [&mut ends, &mut told] {
         assert!(screen.is_raw(), "the shell has the keys");
     }
-    ends.types("exit\n");
-    ends.exits(0);
+    ends.type_keys("exit\n");
+    ends.assert_exit_code(0);
     told.signal(Signal::SIGTERM);
-    told.ends();
+    told.wait();
     assert!(!ends.is_raw() && !told.is_raw());
 }
 
 /// A shell ended by `end` leaves nothing, and neither does what it started.
 fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen)) {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let user = user();
     let mut screen = sitting(&user, more);
-    screen.types("trap '' HUP TERM; sleep 600 & echo it sl''eeps\n");
-    screen.until("it sleeps");
+    screen.type_keys("trap '' HUP TERM; sleep 600 & echo it sl''eeps\n");
+    screen.wait_for("it sleeps");
     end(&mut screen);
-    screen.ends();
-    before.is_unchanged();
+    screen.wait();
+    before.assert_unchanged();
 }
 
 #[test]
@@ -196,33 +201,33 @@ fn a_shell_with_a_handler_of_its_own_leaves_nothing() {
         "nix-build '<nixpkgs/nixos>' -A pkgs.bash --argstr system aarch64-linux --no-out-link";
     leaves_nothing(&["--emulation", "private"], |screen| {
         assert_eq!(our_handlers(), [""; 0], "nothing is registered on the host");
-        screen.types(&format!(
+        screen.type_keys(&format!(
             "$({emulated} 2>/dev/null)/bin/bash -c 'echo $HOST''TYPE'\n"
         ));
-        screen.until("aarch64");
+        screen.wait_for("aarch64");
         screen.hang_up();
     });
 }
 
 #[test]
 fn a_killed_shell_lets_go_of_everything_and_the_next_one_sweeps() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let user = user();
     for more in [&[][..], &["--emulation", "private"]] {
         let mut screen = sitting(&user, more);
-        screen.types("trap '' HUP TERM; sleep 600\n");
+        screen.type_keys("trap '' HUP TERM; sleep 600\n");
         screen.signal(Signal::SIGKILL);
-        screen.ends();
-        before.handlers_return();
-        within(Duration::from_secs(10), "no container runs on", || {
+        screen.wait();
+        before.wait_for_handlers();
+        wait_until(Duration::from_secs(10), "no container runs on", || {
             docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
         });
-        ran(&mut shell(&user, &["--run", "true"]))
-            .exits(0)
-            .says(&["swept"]);
-        before.is_unchanged();
+        run(&mut shell(&user, &["--run", "true"]))
+            .assert_exit_code(0)
+            .assert_stderr_contains(&["swept"]);
+        before.assert_unchanged();
     }
 }

@@ -21,8 +21,8 @@ fn an_entry_that_somebody_removes_or_disables_comes_back() {
                     .get(&bench.handler())
                     .is_some_and(|t| t.starts_with("enabled"))
             };
-            within(Duration::from_secs(3), "the entry is back", enabled);
-            within(AT_ONCE, "and said so", || bench.warned("it is back"));
+            wait_until(Duration::from_secs(3), "the entry is back", enabled);
+            wait_until(AT_ONCE, "and said so", || bench.warned("it is back"));
         }
         assert_eq!(lease.release(&bench.cancel).await, []);
         assert!(!bench.is_registered());
@@ -44,7 +44,7 @@ fn an_entry_that_somebody_removes_in_the_moment_it_is_registered_comes_back() {
         let lease = bench.registrar().await.hold(&bench.cancel).await.unwrap();
         remover.join().unwrap();
         let warned = || bench.warned("it is back");
-        within(Duration::from_secs(4), "the entry is back", warned);
+        wait_until(Duration::from_secs(4), "the entry is back", warned);
         assert!(bench.is_registered());
         assert_eq!(lease.release(&bench.cancel).await, []);
         assert!(!bench.is_registered());

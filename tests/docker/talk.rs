@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::support::*;
 
-fn json(user: &User, words: &[&str]) -> Value {
-    let told = ran(&mut user.sdbuild(words)).exits(0).stdout;
+fn json(user: &TestUser, words: &[&str]) -> Value {
+    let told = run(&mut user.sdbuild(words)).assert_exit_code(0).stdout;
     serde_json::from_str(&told).unwrap()
 }
 
@@ -35,40 +35,42 @@ fn containers_of(status: &Value, run: &str, running: bool) -> usize {
 
 #[test]
 fn status_and_doctor_tell_a_live_run_from_a_dead_one() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
-    let running = Running::in_the_middle(&user, &[]);
-    let run = is_shown_alive(&user);
+    let before = Machine::snapshot();
+    let user = TestUser::new();
+    let running = Running::in_mid_build(&user, &[]);
+    let run_id = is_shown_alive(&user);
     running.signal(Signal::SIGKILL);
     drop(running.finish());
-    before.handlers_return();
-    is_shown_dead(&user, &run);
+    before.wait_for_handlers();
+    is_shown_dead(&user, &run_id);
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&[])).exits(0).says(&["swept"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["swept"]);
     assert_eq!(
         json(&user, &["status", "--json"])["runs"],
         Value::Array(vec![])
     );
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 /// The id of the one run.
-fn is_shown_alive(user: &User) -> String {
+fn is_shown_alive(user: &TestUser) -> String {
     let live = json(user, &["status", "--json"]);
-    let run = live["runs"][0]["run"].as_str().unwrap().to_owned();
+    let run_id = live["runs"][0]["run"].as_str().unwrap().to_owned();
     assert_eq!(live["runs"].as_array().unwrap().len(), 1, "{live}");
     assert_eq!(live["runs"][0]["life"], "live");
     let handlers = live["handlers"].as_array().unwrap().iter();
     assert_eq!(
-        handlers.filter(|h| h["run"] == run.as_str()).count(),
+        handlers.filter(|h| h["run"] == run_id.as_str()).count(),
         1,
         "{live}"
     );
     assert_eq!(
-        containers_of(&live, &run, true),
+        containers_of(&live, &run_id, true),
         2,
         "registrar and builder\n{live}"
     );
@@ -82,44 +84,51 @@ fn is_shown_alive(user: &User) -> String {
         images.iter().all(|i| i["size"].as_u64() > Some(0)),
         "{live}"
     );
-    let told = ran(&mut user.sdbuild(&["doctor"])).stdout;
+    let told = run(&mut user.sdbuild(&["doctor"])).stdout;
     assert!(
         told.contains("✓ leftovers"),
         "a live run leaves nothing yet:\n{told}"
     );
-    run
+    run_id
 }
 
-fn is_shown_dead(user: &User, run: &str) {
-    let machine = Machine::now();
+fn is_shown_dead(user: &TestUser, run_id: &str) {
+    let machine = Machine::snapshot();
     let dead = json(user, &["status", "--json"]);
-    assert_eq!(dead["runs"][0]["run"], run);
+    assert_eq!(dead["runs"][0]["run"], run_id);
     assert_eq!(dead["runs"][0]["life"], "dead");
-    let left = containers_of(&dead, run, true) + containers_of(&dead, run, false);
+    let left = containers_of(&dead, run_id, true) + containers_of(&dead, run_id, false);
     assert!(left >= 1, "{dead}");
-    let screen = ran(&mut user.sdbuild(&["status"])).exits(0).stdout;
+    let screen = run(&mut user.sdbuild(&["status"]))
+        .assert_exit_code(0)
+        .stdout;
     assert!(screen.lines().count() <= 24, "{screen}");
     assert!(
         screen.lines().all(|line| line.chars().count() <= 80),
         "{screen}"
     );
-    assert!(screen.contains(run) && screen.contains("dead"), "{screen}");
-    let told = ran(&mut user.sdbuild(&["doctor"])).stdout;
+    assert!(
+        screen.contains(run_id) && screen.contains("dead"),
+        "{screen}"
+    );
+    let told = run(&mut user.sdbuild(&["doctor"])).stdout;
     assert!(told.contains("! leftovers       of dead runs: "), "{told}");
-    machine.is_unchanged();
+    machine.assert_unchanged();
 }
 
 #[test]
 fn doctor_finds_this_machine_fit_and_changes_nothing() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let cache = user.state.path().join("cache");
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
     let events = || docker(&["ps", "--all", "--quiet", "--no-trunc", "--latest"]);
-    let (machine, home, latest) = (Machine::now(), tree(user.state.path()), events());
-    let told = ran(&mut user.sdbuild(&["doctor"])).exits(0).stdout;
+    let (machine, home, latest) = (Machine::snapshot(), tree(user.state.path()), events());
+    let told = run(&mut user.sdbuild(&["doctor"]))
+        .assert_exit_code(0)
+        .stdout;
     for topic in [
         "engine",
         "rights",
@@ -135,7 +144,7 @@ fn doctor_finds_this_machine_fit_and_changes_nothing() {
     let report = json(&user, &["doctor", "--json"]);
     assert_eq!(report["can_build"], true);
     assert_eq!(report["checks"][0]["verdict"], "good");
-    machine.is_unchanged();
+    machine.assert_unchanged();
     assert_eq!(tree(user.state.path()), home, "no directory was made");
     assert_eq!(
         events(),
@@ -146,18 +155,18 @@ fn doctor_finds_this_machine_fit_and_changes_nothing() {
 
 #[test]
 fn doctor_knows_whether_a_build_would_need_a_mirror() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&[])).exits(0);
+    run(&mut user.build(&[])).assert_exit_code(0);
     let nobody = "http://127.0.0.1:9/debian";
     let cut_off = user
         .with("SDBUILD_DEBIAN_MIRROR", nobody)
         .with("http_proxy", nobody);
-    let mirrors = |user: &User| {
-        let told = ran(&mut user.sdbuild(&["doctor", "--json"])).stdout;
+    let mirrors = |user: &TestUser| {
+        let told = run(&mut user.sdbuild(&["doctor", "--json"])).stdout;
         let report: Value = serde_json::from_str(&told).unwrap();
         let checks = report["checks"].as_array().unwrap().iter();
         let mut mirrors = checks.filter(|check| check["topic"] == "Debian mirrors");
@@ -171,10 +180,10 @@ fn doctor_knows_whether_a_build_would_need_a_mirror() {
 
 #[test]
 fn what_init_writes_becomes_an_image_with_that_key_in_it() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let ssh = user.state.path().join(".ssh");
     fs::create_dir(&ssh).unwrap();
     let (_, public) = key(&user);
@@ -185,7 +194,7 @@ fn what_init_writes_becomes_an_image_with_that_key_in_it() {
         format!("{bare} {comment}\nssh-rsa AAAA other\n"),
     )
     .unwrap();
-    ran(&mut user.sdbuild(&["init", "--hostname", "kitchen"])).exits(0);
+    run(&mut user.sdbuild(&["init", "--hostname", "kitchen"])).assert_exit_code(0);
 
     // The key as Nix understands it, out of the very file that was written.
     let show = "    mkdir -p $out/sd-image $out/nix-support\n    cp ${keys} $out/sd-image/keys.img\n    \
@@ -199,11 +208,11 @@ fn what_init_writes_becomes_an_image_with_that_key_in_it() {
              system.build.sdImage = lib.mkForce (pkgs.runCommand \"keys\" {{ }} ''\n{show}\n  '');\n}}\n"
         ),
     );
-    let built = ran(&mut user.build(&["--config", "keys.nix"])).exits(0);
+    let built = run(&mut user.build(&["--config", "keys.nix"])).assert_exit_code(0);
     let keys = fs::read_to_string(built.image()).unwrap();
     assert_eq!(keys.trim_end(), format!("{bare} {comment}"));
 
-    let built = ran(&mut user.build(&[])).exits(0);
+    let built = run(&mut user.build(&[])).assert_exit_code(0);
     let image = built.image();
     let seen = json(&user, &["inspect", image.to_str().unwrap(), "--json"]);
     assert_eq!(seen["boot"]["system"]["host_name"], "kitchen", "{seen}");

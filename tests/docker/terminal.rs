@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::support::*;
 
 /// Runs `sdbuild` with `words` (without quotes in them) on a terminal and types `input`; the raw output.
-fn on_a_terminal(user: &User, words: &str, input: &str) -> String {
+fn on_a_terminal(user: &TestUser, words: &str, input: &str) -> String {
     let command = format!("'{}' {words}", env!("CARGO_BIN_EXE_sdbuild"));
     let mut child = Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
@@ -29,11 +29,11 @@ fn on_a_terminal(user: &User, words: &str, input: &str) -> String {
 
 #[test]
 fn the_question_of_clean_stays_on_the_screen() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     // The error's own colour would be taken for a drawing.
-    let user = User::new().with("NO_COLOR", "1");
+    let user = TestUser::new().with("NO_COLOR", "1");
     user.write("cache-of-mine", "");
     let label = "dev.sdbuild.role=store";
     docker(&["volume", "create", "--label", label, "sdbuild-store-asked"]);
@@ -54,10 +54,10 @@ fn the_question_of_clean_stays_on_the_screen() {
 
 #[test]
 fn the_path_of_the_image_has_a_line_of_its_own() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let mini = mini_nixpkgs();
     let words = format!("build --nixpkgs '{}' --output out", mini.display());
@@ -70,7 +70,7 @@ fn the_path_of_the_image_has_a_line_of_its_own() {
 }
 
 /// A build that says far more than a pipe holds.
-fn chatty(user: &User) -> Command {
+fn chatty(user: &TestUser) -> Command {
     let script = fresh(&format!("    seq 1 100000\n{SMALL_IMAGE}"));
     user.write("sd-card.nix", &product(&script));
     user.build(&["-v"])
@@ -78,32 +78,32 @@ fn chatty(user: &User) -> Command {
 
 #[test]
 fn a_reader_that_stops_reading_stops_no_build() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let (unread, stderr) = std::io::pipe().unwrap();
     let build = chatty(&user).stderr(stderr).stdout(Stdio::piped()).spawn();
-    let ran = outcome(&build.unwrap().wait_with_output().unwrap()).exits(0);
-    assert_eq!(ran.image(), user.out().join("small.img"));
+    let outcome = Outcome::of(&build.unwrap().wait_with_output().unwrap()).assert_exit_code(0);
+    assert_eq!(outcome.image(), user.out().join("small.img"));
     drop(unread);
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_terminal_that_hung_up_is_no_failure_of_the_build() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let pty = nix::pty::openpty(None, None).unwrap();
     drop(pty.master);
     let side = || Stdio::from(pty.slave.try_clone().unwrap());
     let status = chatty(&user).stderr(side()).stdout(side()).status();
     assert_eq!(status.unwrap().code(), Some(0));
     let image = user.out().join("small.img");
-    assert_eq!(user.outputs(), User::beside(&image));
-    before.is_unchanged();
+    assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
+    before.assert_unchanged();
 }

@@ -140,17 +140,17 @@ fn end(page: &mut Page) {
 
 #[test]
 fn the_tour_shows_what_happens() {
-    if !engine_is_here() || !root_is_here() {
+    if !engine_available() || !root_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let taken = take();
     let path = |name: &str| root().join(name);
     if std::env::var_os("SDBUILD_TOUR_WRITE").is_some() {
         fs::write(path(TOUR), &taken.text).unwrap();
         fs::write(path(PICTURE), &taken.picture).unwrap();
     }
-    before.is_unchanged();
+    before.assert_unchanged();
     let read = |name: &str| fs::read_to_string(path(name)).unwrap();
     let (was, is) = (mask::tour(&read(TOUR)), mask::tour(&taken.text));
     let difference = mask::difference(&was, &is);

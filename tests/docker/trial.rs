@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::support::*;
 
 /// A user whose miniature nixpkgs is the one of these tests, should that be a renewed one.
-fn user() -> User {
-    let user = User::new();
+fn user() -> TestUser {
+    let user = TestUser::new();
     match std::env::var("SDBUILD_MINI_NIXPKGS") {
         Ok(tree) => user.with("SDBUILD_MINI_NIXPKGS", tree),
         Err(_) => user,
@@ -16,32 +16,36 @@ fn user() -> User {
 
 #[test]
 fn the_program_alone_builds_an_image_boots_it_and_clears_up() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
     let user = user();
-    let before = Machine::now();
-    let tried = ran(&mut user.sdbuild(&["try"])).exits(0).says(&[
-        "logged in over SSH as root",
-        "this machine can do it: built an image, booted it and logged in",
-        "Next: `sdbuild init`",
-    ]);
+    let before = Machine::snapshot();
+    let tried = run(&mut user.sdbuild(&["try"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[
+            "logged in over SSH as root",
+            "this machine can do it: built an image, booted it and logged in",
+            "Next: `sdbuild init`",
+        ]);
     assert_eq!(tried.stdout, "", "the image is gone, and so is its path");
-    before.is_unchanged();
-    assert_eq!(names(user.home.path()), ["out"]);
+    before.assert_unchanged();
+    assert_eq!(file_names(user.home.path()), ["out"]);
     let cache = Path::new(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
-    let left = names(&cache).into_iter().find(|name| name.contains("try"));
+    let left = file_names(&cache)
+        .into_iter()
+        .find(|name| name.contains("try"));
     assert_eq!(left, None);
 }
 
 #[test]
 fn what_is_to_be_kept_is_kept_and_its_key_is_one_for_openssh() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let user = user();
     let words = ["try", "--no-boot", "--output", "trial"];
-    let tried = ran(&mut user.sdbuild(&words)).exits(0);
+    let tried = run(&mut user.sdbuild(&words)).assert_exit_code(0);
     tried.image().metadata().unwrap();
     let trial = user.home.path().join("trial");
     let text = fs::read_to_string(trial.join("sd-card.nix")).unwrap();
@@ -49,8 +53,10 @@ fn what_is_to_be_kept_is_kept_and_its_key_is_one_for_openssh() {
         .args(["-y", "-f"])
         .arg(trial.join("key"))
         .output();
-    let public = outcome(&read.unwrap()).exits(0).stdout;
+    let public = Outcome::of(&read.unwrap()).assert_exit_code(0).stdout;
     assert!(text.contains(public.trim()), "{public}\n{text}");
     // A second one would not know whose key is in which image.
-    ran(&mut user.sdbuild(&words)).exits(2).says(&["key"]);
+    run(&mut user.sdbuild(&words))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["key"]);
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::support::*;
 
-fn boot(user: &User, image: &Path, key: &Path, more: &[&str]) -> Ran {
+fn boot(user: &TestUser, image: &Path, key: &Path, more: &[&str]) -> Outcome {
     let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
-    ran(command.arg("--ssh-key").arg(key).args(more))
+    run(command.arg("--ssh-key").arg(key).args(more))
 }
 
 /// What the engine says of a container, as a tree.
@@ -21,30 +21,30 @@ fn inspect(name: &str) -> serde_json::Value {
 
 #[test]
 fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new().with("SDBUILD_COMPRESS", "");
+    let before = Machine::snapshot();
+    let user = TestUser::new().with("SDBUILD_COMPRESS", "");
     let (private, public) = key(&user);
     user.write("sd-card.nix", &example(&public));
-    let ran = ran(&mut user.build(&[])).exits(0);
-    let image = ran.image();
+    let outcome = run(&mut user.build(&[])).assert_exit_code(0);
+    let image = outcome.image();
     assert_eq!(image.parent(), Some(user.out().as_path()));
     assert!(image.to_str().unwrap().ends_with(".img.zst"));
-    assert_eq!(user.outputs(), User::beside(&image));
-    before.is_unchanged();
+    assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
+    before.assert_unchanged();
     has_partitions(&image);
 
     let command = "uname -m; hostname; cat /etc/os-release";
-    let there = boot(&user, &image, &private, &["--run", command]).exits(0);
+    let there = boot(&user, &image, &private, &["--run", command]).assert_exit_code(0);
     assert!(there.stdout.starts_with("aarch64\n"), "{}", there.stdout);
 
-    let stranger = User::new();
+    let stranger = TestUser::new();
     let (other, _) = key(&stranger);
     boot(&stranger, &image, &other, &["--until-ssh"])
-        .exits(4)
-        .says(&["Permission denied", "authorizedKeys"]);
+        .assert_exit_code(4)
+        .assert_stderr_contains(&["Permission denied", "authorizedKeys"]);
 }
 
 /// An MBR with a FAT and a Linux partition, and holes where nothing is.
@@ -73,18 +73,18 @@ fn has_partitions(image: &Path) {
 
 #[test]
 fn both_containers_have_the_least_privilege() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
     let mut running = Running::start(&mut user.build(&["-v"]));
-    running.until("look now");
+    running.wait_for("look now");
     let (builder, registrar) = (containers("builder"), containers("registrar"));
     assert_eq!((builder.len(), registrar.len()), (1, 1));
 
     let builder = inspect(&builder[0]);
-    assert_eq!(builder["Config"]["User"], "1000:1000");
+    assert_eq!(builder["Config"]["TestUser"], "1000:1000");
     assert_eq!(
         builder["HostConfig"]["SecurityOpt"],
         serde_json::json!(["no-new-privileges"])
@@ -120,27 +120,28 @@ fn both_containers_have_the_least_privilege() {
 
 #[test]
 fn a_compressed_image_has_the_name_that_was_asked_for() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";\n  networking.hostName = \"zst\";";
     user.write("sd-card.nix", &configuration(body));
     // Natively or not at all: what is compressed inside is unpacked again, beside other files of that step.
-    let image = ran(&mut user.build(&["--compress", "zstd", "--glue", "native"])).exits(0);
+    let image =
+        run(&mut user.build(&["--compress", "zstd", "--glue", "native"])).assert_exit_code(0);
     assert_eq!(image.image(), user.out().join("mine.img.zst"));
     has_partitions(&image.image());
-    let image = ran(&mut user.build(&["--force", "--compress", "none"])).exits(0);
+    let image = run(&mut user.build(&["--force", "--compress", "none"])).assert_exit_code(0);
     assert_eq!(image.image(), user.out().join("mine.img"));
     has_partitions(&image.image());
 }
 
 #[test]
 fn a_large_image_takes_little_memory() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     // Half a GiB of bytes that are no holes, then as many holes.
     let script = SMALL_IMAGE.replace(
         "echo small > $out/sd-image/small.img",
@@ -160,7 +161,7 @@ fn a_large_image_takes_little_memory() {
 }
 
 /// The image of a build, and the build's peak memory in KiB.
-fn timed(user: &User, format: &str) -> (PathBuf, u64) {
+fn timed(user: &TestUser, format: &str) -> (PathBuf, u64) {
     let build = user.build(&["--force", "--compress", format]);
     let mut timed = Command::new("/usr/bin/time");
     timed.args(["--format", "peak %M", "--"]);
@@ -169,34 +170,34 @@ fn timed(user: &User, format: &str) -> (PathBuf, u64) {
     timed
         .current_dir(user.home.path())
         .stdin(std::process::Stdio::null());
-    let ran = ran(&mut timed).exits(0);
-    let mut lines = ran.stderr.lines();
+    let outcome = run(&mut timed).assert_exit_code(0);
+    let mut lines = outcome.stderr.lines();
     let peak = lines.find_map(|line| line.strip_prefix("peak "));
-    (ran.image(), peak.unwrap().parse().unwrap())
+    (outcome.image(), peak.unwrap().parse().unwrap())
 }
 
 #[test]
 fn a_pc_image_is_built_natively() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let text = configuration("  networking.hostName = \"pc\";\n  sdImage.compressImage = false;")
         .replace("aarch64", "x86_64");
     user.write("sd-card.nix", &text);
     let mut running = Running::start(&mut user.build(&["--system", "x86_64-linux"]));
-    running.until("build with Nix");
-    let ran = running.finish().exits(0);
-    has_partitions(&ran.image());
-    assert!(!ran.stderr.contains("emulation"), "{}", ran.stderr);
+    running.wait_for("build with Nix");
+    let outcome = running.finish().assert_exit_code(0);
+    has_partitions(&outcome.image());
+    assert!(!outcome.stderr.contains("emulation"), "{}", outcome.stderr);
 }
 
 #[test]
 fn a_dir_with_spaces_and_letters_beyond_ascii() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let text =
         configuration("").replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
     let config = user.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
@@ -204,48 +205,48 @@ fn a_dir_with_spaces_and_letters_beyond_ascii() {
         "mein Gerät/teil eins.nix",
         "{ networking.hostName = \"umlaut\"; }",
     );
-    let image = ran(&mut user.build(&["--config", config.to_str().unwrap()]))
-        .exits(0)
+    let image = run(&mut user.build(&["--config", config.to_str().unwrap()]))
+        .assert_exit_code(0)
         .image();
     assert!(image.exists());
 }
 
 #[test]
 fn a_second_build_is_warm_and_replaces_only_when_asked() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write(
         "sd-card.nix",
         &configuration("  networking.hostName = \"warm\";\n  sdImage.compressImage = false;"),
     );
-    let image = ran(&mut user.build(&[])).exits(0).image();
+    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     let first = fs::read(&image).unwrap();
     fs::write(&image, "precious").unwrap();
-    ran(&mut user.build(&[]))
-        .exits(2)
-        .says(&["already", "--force"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["already", "--force"]);
     assert_eq!(fs::read_to_string(&image).unwrap(), "precious");
-    let again = ran(&mut user.build(&["--force"])).exits(0);
+    let again = run(&mut user.build(&["--force"])).assert_exit_code(0);
     assert_eq!(again.image(), image);
     assert!(
         fs::read(&image).unwrap() == first,
         "the same store gives the same bytes"
     );
-    assert_eq!(user.outputs(), User::beside(&image));
+    assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
 }
 
 #[test]
 fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new().with("SOURCE_DATE_EPOCH", "1700000000");
+    let user = TestUser::new().with("SOURCE_DATE_EPOCH", "1700000000");
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let words = ["--json", "--force", "--compress", "zstd"];
     let manifest = || {
-        let printed = ran(&mut user.build(&words)).exits(0).stdout;
+        let printed = run(&mut user.build(&words)).assert_exit_code(0).stdout;
         let beside = fs::read_to_string(user.out().join("small.img.zst.json")).unwrap();
         assert_eq!(printed, beside);
         let mut json: serde_json::Value = serde_json::from_str(&printed).unwrap();
@@ -288,7 +289,7 @@ fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
     // The output of the last run lies below the configuration, and is no part of it.
     assert_eq!(manifest(), first);
     assert!(fs::read(user.out().join("small.img.zst")).unwrap() == image);
-    let inspected = ran(&mut user.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
+    let inspected = run(&mut user.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
     assert!(
         !inspected.stderr.contains("manifest"),
         "{}",
@@ -298,36 +299,36 @@ fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
 
 #[test]
 fn a_build_ends_with_a_boot_when_asked() {
-    if !engine_is_here() || !boot_is_here() {
+    if !engine_available() || !boot_available() {
         return;
     }
-    let user = User::new().with("SDBUILD_COMPRESS", "zstd");
+    let user = TestUser::new().with("SDBUILD_COMPRESS", "zstd");
     let (private, public) = key(&user);
     user.write("sd-card.nix", &example(&public));
     let mut build = user.build(&["--boot-test", "--ssh-key"]);
-    let good = ran(build.arg(&private)).exits(0);
+    let good = run(build.arg(&private)).assert_exit_code(0);
     assert!(good.image().exists());
-    good.says(&["boot the image: done", "logged in over SSH"]);
+    good.assert_stderr_contains(&["boot the image: done", "logged in over SSH"]);
 
-    let stranger = User::new();
+    let stranger = TestUser::new();
     let (other, _) = key(&stranger);
     let mut build = user.build(&["--force", "--boot-test", "--ssh-key"]);
-    let refused = ran(build.arg(&other)).exits(4);
+    let refused = run(build.arg(&other)).assert_exit_code(4);
     assert!(refused.image().exists(), "the image stays");
-    refused.says(&["boot the image, which stays at", "authorizedKeys"]);
+    refused.assert_stderr_contains(&["boot the image, which stays at", "authorizedKeys"]);
 }
 
 #[test]
 fn the_image_belongs_to_the_user_behind_sudo() {
-    if !engine_is_here() || !root_is_here() {
+    if !engine_available() || !root_available() {
         return;
     }
-    let user = User::new()
+    let user = TestUser::new()
         .with("SUDO_UID", "12345")
         .with("SUDO_GID", "23456");
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let image = ran(&mut user.build(&[])).exits(0).image();
-    for name in User::beside(&image) {
+    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    for name in TestUser::with_sidecars(&image) {
         let metadata = fs::metadata(user.out().join(&name)).unwrap();
         assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456), "{name}");
     }
@@ -335,18 +336,18 @@ fn the_image_belongs_to_the_user_behind_sudo() {
 
 #[test]
 fn a_build_without_its_engines_help_for_a_moment_is_not_hurried() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     // A paused builder is no ended one: nothing may conclude anything until it goes on.
-    let user = User::new();
+    let user = TestUser::new();
     let script = fresh(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}"));
     user.write("sd-card.nix", &product(&script));
     let mut running = Running::start(&mut user.build(&["-v"]));
-    running.until("paused soon");
+    running.wait_for("paused soon");
     let builder = &containers("builder")[0];
     docker(&["pause", builder]);
     std::thread::sleep(Duration::from_secs(3));
     docker(&["unpause", builder]);
-    running.finish().exits(0);
+    running.finish().assert_exit_code(0);
 }

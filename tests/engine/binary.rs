@@ -60,8 +60,8 @@ fn empty_engine() -> Server {
 }
 
 /// A user who builds for the first time, from locks with one small package.
-fn user(engine: &Server, mirror: Mirror) -> User {
-    let user = User::new();
+fn user(engine: &Server, mirror: Mirror) -> TestUser {
+    let user = TestUser::new();
     let pin = format!(
         r#"{{"name":"a","version":"1","path":"pool/a.deb","size":{},"sha256":"{}"}}"#,
         PACKAGE.len(),
@@ -89,14 +89,14 @@ fn user(engine: &Server, mirror: Mirror) -> User {
 fn fails(mirror: Mirror, environment: &[(&str, &str)], said: &str) {
     let engine = empty_engine();
     let user = user(&engine, mirror);
-    let ran = ran(user.build(&[]).envs(environment.iter().copied())).exits(3);
-    ran.says(&[
+    let outcome = run(user.build(&[]).envs(environment.iter().copied())).assert_exit_code(3);
+    outcome.assert_stderr_contains(&[
         "error: download a 1: no source gave it",
         &format!("{MIRROR}: {said}"),
         "hint: check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR",
     ]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
-    let objects = names(&user.home.path().join("cache/sdbuild/sha256"));
+    let objects = file_names(&user.home.path().join("cache/sdbuild/sha256"));
     let is_object = |name: &&String| name.parse::<Sha256Hash>().is_ok();
     let whole: Vec<_> = objects.iter().filter(is_object).collect();
     assert!(whole.is_empty(), "{whole:?}");
@@ -107,7 +107,7 @@ fn fails(mirror: Mirror, environment: &[(&str, &str)], said: &str) {
         "{requests:?}"
     );
     let runs = user.state.path().join(".local/state/sdbuild/runs");
-    assert!(names(&runs).is_empty(), "{:?}", names(&runs));
+    assert!(file_names(&runs).is_empty(), "{:?}", file_names(&runs));
 }
 
 #[test]
@@ -152,32 +152,34 @@ fn a_mirror_that_hangs_in_mid_body() {
 #[test]
 fn an_engine_that_is_too_old() {
     let old = Server::new(|_| ok(r#"{"Version":"19.03","ApiVersion":"1.40"}"#));
-    let user = User::new().with("DOCKER_HOST", old.endpoint.to_string());
+    let user = TestUser::new().with("DOCKER_HOST", old.endpoint.to_string());
     user.write("sd-card.nix", "{ }");
-    ran(&mut user.build(&[])).exits(3).says(&[
-        &format!(
-            "the engine at {} speaks API 1.40, sdbuild needs 1.41 or later",
-            old.endpoint
-        ),
-        "hint: update the engine to Docker 20.10",
-    ]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&[
+            &format!(
+                "the engine at {} speaks API 1.40, sdbuild needs 1.41 or later",
+                old.endpoint
+            ),
+            "hint: update the engine to Docker 20.10",
+        ]);
     assert!(user.outputs().is_empty());
     assert!(!Path::new(&user.state.path().join(".local")).exists());
 }
 
 #[test]
 fn a_stall_timeout_that_is_no_number() {
-    let user = User::new().with("SDBUILD_STALL_TIMEOUT", "0");
-    ran(&mut user.build(&[]))
-        .exits(2)
-        .says(&["SDBUILD_STALL_TIMEOUT is 0; 1 is the least"]);
+    let user = TestUser::new().with("SDBUILD_STALL_TIMEOUT", "0");
+    run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["SDBUILD_STALL_TIMEOUT is 0; 1 is the least"]);
 }
 
 /// What `build --dry-run` ends with when its lines go to `stdout`.
-fn told_to(stdout: Stdio) -> Ran {
+fn told_to(stdout: Stdio) -> Outcome {
     let engine = empty_engine();
     let user = user(&engine, |_| {});
-    outcome(
+    Outcome::of(
         &user
             .build(&["--dry-run=plan"])
             .stdout(stdout)
@@ -193,23 +195,24 @@ fn told_to(stdout: Stdio) -> Ran {
 fn a_result_that_nobody_waits_for_is_no_failure_and_one_that_cannot_be_told_is() {
     let (read, write) = std::io::pipe().unwrap();
     drop(read);
-    told_to(write.into()).exits(0);
+    told_to(write.into()).assert_exit_code(0);
     // A terminal that hung up.
     let pty = nix::pty::openpty(None, None).unwrap();
     drop(pty.master);
-    told_to(pty.slave.into()).exits(0);
+    told_to(pty.slave.into()).assert_exit_code(0);
     let full = std::fs::File::options().write(true).open("/dev/full");
     told_to(full.unwrap().into())
-        .exits(3)
-        .says(&["error: write the result to standard output", "o space left"]);
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["error: write the result to standard output", "o space left"]);
 }
 
 #[test]
 fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
     let engine = empty_engine();
     let user = user(&engine, |_| {});
-    let before = names(user.home.path());
-    let lines = ran(&mut user.build(&["--dry-run=plan", "--cores", "3", "--force"])).exits(0);
+    let before = file_names(user.home.path());
+    let lines =
+        run(&mut user.build(&["--dry-run=plan", "--cores", "3", "--force"])).assert_exit_code(0);
     for line in [
         "fetch          1 package, 27 B",
         "emulation      register: the engine's machine is x86_64, the image is for aarch64-linux",
@@ -233,8 +236,8 @@ fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
     let assembled = assembled.unwrap();
     assert!(assembled.contains("sdbuild/registrar:") && assembled.contains("sdbuild/builder:"));
     assert!(lines.stdout.ends_with("changed        nothing\n"));
-    assert_eq!(names(user.home.path()), before);
-    assert!(names(&user.out()).is_empty() && names(user.state.path()).is_empty());
+    assert_eq!(file_names(user.home.path()), before);
+    assert!(file_names(&user.out()).is_empty() && file_names(user.state.path()).is_empty());
     let requests = engine.requests();
     assert!(
         requests.iter().all(|r| r.starts_with("GET ")),
@@ -253,14 +256,16 @@ fn a_rootless_engine_with_an_old_kernel_is_planned_with_a_handler_that_may_be_th
         _ => ok("[]"),
     });
     let user = user(&engine, |_| {});
-    let planned = ran(&mut user.build(&["--dry-run=plan"])).exits(0).stdout;
+    let planned = run(&mut user.build(&["--dry-run=plan"]))
+        .assert_exit_code(0)
+        .stdout;
     let line = "emulation      host: a handler that may be there; the engine can have no other\n";
     assert!(planned.contains(line), "{planned}");
     for mode in ["register", "private"] {
         let words = ["--dry-run=plan", "--emulation", mode];
-        ran(&mut user.build(&words))
-            .exits(3)
-            .says(&["6.1.0", "DOCKER_HOST"]);
+        run(&mut user.build(&words))
+            .assert_exit_code(3)
+            .assert_stderr_contains(&["6.1.0", "DOCKER_HOST"]);
     }
 }
 
@@ -270,11 +275,11 @@ fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
     let user = user(&engine, |_| {});
     let dry = |nixpkgs: &str| {
         let words = ["build", "--dry-run=plan", "--nixpkgs", nixpkgs];
-        ran(user
+        run(user
             .sdbuild(&words)
             .env("SDBUILD_CHANNELS", "http://channels.invalid"))
     };
-    let open = dry("26.05").exits(0).stdout;
+    let open = dry("26.05").assert_exit_code(0).stdout;
     let looked_up = "nixpkgs        26.05, to be looked up at http://channels.invalid and locked";
     assert!(open.contains(looked_up), "{open}");
     let hash = "0".repeat(64);
@@ -282,20 +287,22 @@ fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
         "sdbuild.lock",
         &format!("version = 1\n[nixpkgs]\nrelease = \"26.05\"\nurl = \"http://x.invalid/n\"\nsha256 = \"{hash}\"\n"),
     );
-    let locked = dry("26.05").exits(0).stdout;
+    let locked = dry("26.05").assert_exit_code(0).stdout;
     assert!(
         locked.contains("26.05: http://x.invalid/n (sha256 0000"),
         "{locked}"
     );
-    let other = dry("25.11").exits(0).stdout;
+    let other = dry("25.11").assert_exit_code(0).stdout;
     assert!(other.contains("25.11, to be looked up"), "{other}");
     user.write("sdbuild.lock", "version = 9");
-    dry("26.05").exits(2).says(&["sdbuild.lock"]);
+    dry("26.05")
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sdbuild.lock"]);
 }
 
 #[test]
 fn all_that_is_certain_to_fail_is_told_before_anything_is_done() {
-    if !root_is_here() {
+    if !root_available() {
         return;
     }
     let engine = Server::new(|request| match request {
@@ -319,8 +326,8 @@ fn all_that_is_certain_to_fail_is_told_before_anything_is_done() {
     mounted.args([&user.out(), user.state.path(), &cache]);
     mounted.arg(build.get_program()).args(build.get_args());
     mounted.env_clear().envs(&user.environment);
-    let ran = ran(mounted.current_dir(user.home.path())).exits(3);
-    ran.says(&[
+    let outcome = run(mounted.current_dir(user.home.path())).assert_exit_code(3);
+    outcome.assert_stderr_contains(&[
         "error: the engine's kernel is 3.10.0-1160, emulation needs 4.8 or later",
         "error: no space left in the output directory",
         "error: write to the state directory",

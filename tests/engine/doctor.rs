@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::server::{Server, ok, refused, usual};
 use crate::support::*;
 
-fn user(engine: &Server) -> User {
-    let user = User::new().with("DOCKER_HOST", engine.endpoint.to_string());
+fn user(engine: &Server) -> TestUser {
+    let user = TestUser::new().with("DOCKER_HOST", engine.endpoint.to_string());
     let nobody = "http://127.0.0.1:9/debian";
     let empty = user.state.path().join("cache");
     user.with("XDG_CACHE_HOME", empty.to_str().unwrap())
@@ -22,8 +22,8 @@ fn user(engine: &Server) -> User {
 /// The checks of `doctor` on `engine`, which must have been asked by GET alone.
 #[track_caller]
 fn examined(engine: &Server, code: i32) -> Vec<Value> {
-    let ran = ran(&mut user(engine).sdbuild(&["doctor", "--json"])).exits(code);
-    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let outcome = run(&mut user(engine).sdbuild(&["doctor", "--json"])).assert_exit_code(code);
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let requests = engine.requests();
     assert!(
         requests.iter().all(|r| r.starts_with("GET ")),
@@ -120,7 +120,7 @@ fn a_machine_without_certificates_asks_servers_that_have_none() {
             "SDBUILD_DEBIAN_MIRROR",
             mirror.endpoint.to_string().replace("tcp:", "http:"),
         );
-    let told = ran(&mut user.sdbuild(&["doctor"])).stdout;
+    let told = run(&mut user.sdbuild(&["doctor"])).stdout;
     assert!(told.contains("✓ Debian mirrors"), "{told}");
 }
 
@@ -150,7 +150,9 @@ fn status_shows_the_rest_when_the_engine_refuses_its_lists() {
         "GET /info" | "GET /version" => usual(),
         _ => refused(500, "out of order\u{1b}[2J"),
     });
-    let told = ran(&mut user(&engine).sdbuild(&["status"])).exits(0).stdout;
+    let told = run(&mut user(&engine).sdbuild(&["status"]))
+        .assert_exit_code(0)
+        .stdout;
     assert!(told.contains("out of order"), "{told}");
     assert!(
         told.contains("downloads") && !told.contains("containers  "),

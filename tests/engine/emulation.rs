@@ -35,7 +35,7 @@ const NO_FORMAT: &str = "exec /sdbuild/busybox-aarch64: exec format error";
 const NO_PROFILE: &str = "seccomp profile: not allowed";
 const UNMOUNTED: &str = "bind source path does not exist: /proc/sys/fs/binfmt_misc";
 const ROOTS: &str = r#"{"Id":"sha256:b1","Architecture":"amd64","Config":{}}"#;
-const OF_ARM: &str = r#"{"Id":"sha256:b1","Architecture":"arm64","Config":{"User":"1000"}}"#;
+const OF_ARM: &str = r#"{"Id":"sha256:b1","Architecture":"arm64","Config":{"TestUser":"1000"}}"#;
 
 const SOUND: Machine = Machine {
     info: PC,
@@ -86,12 +86,12 @@ fn definitions(locks: &Path) -> [Definition; 2] {
 /// A user at such a machine, whose engine holds both images.
 struct Scene {
     engine: Server,
-    user: User,
+    user: TestUser,
 }
 
 impl Scene {
     fn new(machine: Machine) -> Self {
-        let user = User::new();
+        let user = TestUser::new();
         let dir = |name: &str| user.home.path().join(name);
         let definitions = definitions(&dir("locks"));
         let cache = Cache::open(dir("cache/sdbuild")).unwrap();
@@ -126,8 +126,8 @@ impl Scene {
         self
     }
 
-    fn builds(&self, more: &[&str]) -> Ran {
-        ran(&mut self.user.build(more))
+    fn builds(&self, more: &[&str]) -> Outcome {
+        run(&mut self.user.build(more))
     }
 
     /// The roles of the containers that it was asked for, in order.
@@ -184,19 +184,24 @@ fn answer(request: &str, machine: Machine, definitions: &[Definition]) -> Reply 
 #[test]
 fn auto_goes_on_when_a_way_is_barred_until_none_is_left() {
     let scene = Scene::new(SOUND);
-    let said = scene.builds(&[]).exits(3);
+    let said = scene.builds(&[]).assert_exit_code(3);
     // The probe's container is refused before anything about private emulation can be.
-    said.says(&["Mounts denied", PRIVATE, "error: start the registrar"]);
+    said.assert_stderr_contains(&["Mounts denied", PRIVATE, "error: start the registrar"]);
 
     let scene = Scene::new(Machine {
         refusals: (DENIED, NO_PROFILE),
         ..SOUND
     });
-    scene.builds(&[]).exits(3).says(&[PRIVATE, HOST]);
+    scene
+        .builds(&[])
+        .assert_exit_code(3)
+        .assert_stderr_contains(&[PRIVATE, HOST]);
     assert_eq!(scene.asked_for(), ["registrar", "probe", "probe"]);
 
     let scene = Scene::new(SOUND);
-    let said = scene.builds(&["--emulation", "register"]).exits(3);
+    let said = scene
+        .builds(&["--emulation", "register"])
+        .assert_exit_code(3);
     assert!(!said.stderr.contains("going on"), "{}", said.stderr);
     assert_eq!(scene.asked_for(), ["registrar"], "as asked for");
 }
@@ -209,7 +214,10 @@ fn a_full_disk_is_no_reason_for_another_way() {
             refusals: (refusal, NO_PROFILE),
             ..SOUND
         });
-        let said = scene.builds(&[]).exits(3).says(&[refusal]);
+        let said = scene
+            .builds(&[])
+            .assert_exit_code(3)
+            .assert_stderr_contains(&[refusal]);
         assert!(!said.stderr.contains("going on"), "{}", said.stderr);
         assert_eq!(scene.asked_for(), ["registrar"]);
     }
@@ -224,8 +232,10 @@ fn auto_leaves_private_emulation_out_for_a_builder_of_roots() {
         (ROOTLESS, &["probe"][..]),
     ] {
         let scene = Scene::new(Machine { info, ..SOUND });
-        let said = scene.builds(&["--builder-image", "builder:1"]).exits(3);
-        let said = said.says(&[of_roots, HOST]);
+        let said = scene
+            .builds(&["--builder-image", "builder:1"])
+            .assert_exit_code(3);
+        let said = said.assert_stderr_contains(&[of_roots, HOST]);
         assert_eq!(scene.asked_for(), ways);
         let hints = said.stderr.lines().filter(|l| l.starts_with("hint: "));
         let hints: Vec<_> = hints.filter(|l| l.contains("--emulation")).collect();
@@ -237,8 +247,8 @@ fn auto_leaves_private_emulation_out_for_a_builder_of_roots() {
 fn private_emulation_for_a_builder_of_roots_is_refused_before_anything_is_done() {
     let refused = |scene: &Scene, image: &str| {
         let words = ["--emulation", "private", "--builder-image", image];
-        let said = scene.builds(&words).exits(2);
-        said.says(&[
+        let said = scene.builds(&words).assert_exit_code(2);
+        said.assert_stderr_contains(&[
             "private emulation is not for a builder image that runs as root",
             "hint: give an image whose USER is another one",
             "hint: or leave --emulation away",
@@ -262,8 +272,10 @@ fn a_builder_image_of_another_machine_is_refused_before_anything_is_done() {
         ..SOUND
     })
     .with_an_empty_cache();
-    let said = scene.builds(&["--builder-image", "builder:1"]).exits(2);
-    said.says(&[
+    let said = scene
+        .builds(&["--builder-image", "builder:1"])
+        .assert_exit_code(2);
+    said.assert_stderr_contains(&[
         "the builder image builder:1 is for aarch64, the engine's machine is x86_64",
         "hint: pull it for that machine: `docker --host tcp://",
         " pull --platform linux/amd64 builder:1`",
@@ -277,15 +289,15 @@ fn what_the_machine_runs_itself_is_built_natively_whatever_the_settings_say() {
     for mode in ["register", "private", "host"] {
         let told = scene
             .builds(&["--dry-run=plan", "--emulation", mode])
-            .exits(0);
+            .assert_exit_code(0);
         let notice = format!(
             "emulation `{mode}` is not needed: the engine's machine runs aarch64-linux itself"
         );
-        let told = told.says(&[&notice]);
+        let told = told.assert_stderr_contains(&[&notice]);
         let native = "emulation      none: the engine's machine runs aarch64 itself";
         assert!(told.stdout.contains(native), "{}", told.stdout);
     }
-    let auto = scene.builds(&["--dry-run=plan"]).exits(0);
+    let auto = scene.builds(&["--dry-run=plan"]).assert_exit_code(0);
     assert!(!auto.stderr.contains("not needed"), "{}", auto.stderr);
 }
 
@@ -298,7 +310,7 @@ fn a_look_at_an_unmounted_table_starts_nothing_privileged() {
     });
     for words in [&["clean", "--dry-run"][..], &["status"]] {
         let before = scene.asked_for().len();
-        let said = ran(&mut scene.user.sdbuild(words)).exits(0);
+        let said = run(&mut scene.user.sdbuild(words)).assert_exit_code(0);
         assert!(!said.stderr.contains("warning"), "{}", said.stderr);
         assert!(!said.stdout.contains("handler "), "{}", said.stdout);
         assert_eq!(scene.asked_for().len() - before, 1, "{words:?}");
@@ -311,8 +323,8 @@ fn nobody_is_asked_for_the_table_of_a_rootless_engine() {
         info: ROOTLESS,
         ..SOUND
     });
-    ran(&mut scene.user.sdbuild(&["clean", "--dry-run"])).exits(0);
-    let status = ran(&mut scene.user.sdbuild(&["status"])).exits(0);
+    run(&mut scene.user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
+    let status = run(&mut scene.user.sdbuild(&["status"])).assert_exit_code(0);
     assert!(
         status.stdout.contains("cannot be seen"),
         "{}",

@@ -16,27 +16,27 @@ fn big() -> String {
 
 #[test]
 fn a_full_output_dir() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     user.write("sd-card.nix", &big());
-    let small = Small::mount(&user.out(), "16m");
-    ran(&mut user.build(&[]))
-        .exits(3)
-        .says(&["out", "o space left"]);
+    let small = SmallDisk::mount(&user.out(), "16m");
+    run(&mut user.build(&[]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["out", "o space left"]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     drop(small);
     // Nothing was lost: with room the image is there at once.
-    let image = ran(&mut user.build(&[])).exits(0).image();
+    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     assert_eq!(std::fs::metadata(image).unwrap().len(), 67_108_864);
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 /// A file system whose files end at 16 GiB (ext2 with blocks of 1 KiB), as FAT's do at 4: every kernel
 /// that has an engine can mount this one. It goes with the value.
-fn short_files(user: &User) -> Small {
+fn short_files(user: &TestUser) -> SmallDisk {
     let image = user.home.path().join("ext2");
     fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
     let mut make = Command::new("/usr/sbin/mke2fs");
@@ -46,39 +46,39 @@ fn short_files(user: &User) -> Small {
     mount.args(["-o", "loop"]).arg(&image).arg(user.out());
     assert!(mount.status().unwrap().success());
     fs::remove_dir(user.out().join("lost+found")).unwrap();
-    Small(user.out())
+    SmallDisk(user.out())
 }
 
 #[test]
 fn an_image_that_is_too_long_for_the_file_system_is_refused_at_once() {
-    if !engine_is_here() || !root_is_here() || !tools_are_here(&["mke2fs"]) {
+    if !engine_available() || !root_available() || !tools_available(&["mke2fs"]) {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let disk = short_files(&user);
     let text = SMALL_IMAGE.replace("echo small >", "truncate -s 17G");
     user.write("sd-card.nix", &product(&text));
-    ran(&mut user.build(&[]))
-        .exits(3)
-        .says(&["out", "has no files that large (FAT ends at 4 GiB)"]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["out", "has no files that large (FAT ends at 4 GiB)"]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     // A short one is written there as to anything else.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let image = ran(&mut user.build(&[])).exits(0).image();
+    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     assert_eq!(fs::read_to_string(&image).unwrap(), "small\n");
-    assert_eq!(user.outputs(), User::beside(&image));
+    assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
     drop(disk);
 }
 
 #[test]
 fn a_full_store_volume() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new().with("SDBUILD_STORE", "sdbuild-store-small");
+    let before = Machine::snapshot();
+    let user = TestUser::new().with("SDBUILD_STORE", "sdbuild-store-small");
     // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
-    let small = Small::mount(&user.home.path().join("store"), "60m");
+    let small = SmallDisk::mount(&user.home.path().join("store"), "60m");
     let device = format!("device={}", small.0.display());
     let label = "dev.sdbuild.role=store";
     let name = "sdbuild-store-small";
@@ -96,19 +96,21 @@ fn a_full_store_volume() {
         name,
     ]);
     user.write("sd-card.nix", &big());
-    let ran = ran(&mut user.build(&[]));
+    let outcome = run(&mut user.build(&[]));
     docker(&["volume", "rm", "sdbuild-store-small"]);
-    ran.exits(3).says(&["o space left", "sdbuild-store-small"]);
+    outcome
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["o space left", "sdbuild-store-small"]);
     assert!(user.outputs().is_empty());
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_full_cache_dir() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     // The first has too few bytes, which is seen beforehand; the second has bytes for all, and room for a
     // few files only, which is not.
     for (size, said) in [
@@ -117,26 +119,26 @@ fn a_full_cache_dir() {
     ] {
         full_cache(size, said);
     }
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 fn full_cache(size: &str, said: &str) {
-    let user = User::new();
+    let user = TestUser::new();
     let cache = user.home.path().join("cache");
-    let small = Small::mount(&cache, size);
+    let small = SmallDisk::mount(&cache, size);
     let locks = other_definition(&user);
     let user = user
         .with("XDG_CACHE_HOME", cache.to_str().unwrap())
         .with("SDBUILD_LOCKS", locks.to_str().unwrap());
     user.write("sd-card.nix", &big());
-    ran(&mut user.build(&[]))
-        .exits(3)
-        .says(&["cache", "o space left", said]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["cache", "o space left", said]);
     drop(small);
 }
 
 /// Locks that mean the same and have another digest, so that nothing already loaded will do.
-fn other_definition(user: &User) -> PathBuf {
+fn other_definition(user: &TestUser) -> PathBuf {
     let dir = user.home.path().join("locks");
     let from =
         std::env::var_os("SDBUILD_LOCKS").map_or_else(|| root().join("containers"), PathBuf::from);

@@ -19,29 +19,29 @@ const QUICK: &str = "/bin/mkdir -p $out/sd-image $out/nix-support; echo x > $out
 
 #[test]
 fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let mut engine = OwnEngine::start(false);
-    let user = User::new().with("DOCKER_HOST", engine.host());
+    let user = TestUser::new().with("DOCKER_HOST", engine.host());
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         user.write(
             "sd-card.nix",
             &offline("echo in the middle; /bin/sleep 600"),
         );
         let mut build = Running::start(&mut user.build(&["-v"]));
-        build.until("in the middle");
+        build.wait_for("in the middle");
         engine.end(signal);
-        let ran = build.finish();
+        let outcome = build.finish();
         // 5 where the handler could not be removed without an engine: then it is listed.
         assert!(
-            matches!(ran.code, Some(3 | 5)),
+            matches!(outcome.code, Some(3 | 5)),
             "{signal}: {:?} {}",
-            ran.code,
-            ran.stderr
+            outcome.code,
+            outcome.stderr
         );
-        assert!(ran.stderr.contains("engine"), "{}", ran.stderr);
+        assert!(outcome.stderr.contains("engine"), "{}", outcome.stderr);
         engine.restart();
         user.write("sd-card.nix", &offline(QUICK));
         let again = support_ran(&user);
@@ -55,29 +55,29 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
 /// The run that failed was forgotten, and the next one took its container for that of a living stranger.
 #[test]
 fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let mut engine = OwnEngine::start(false);
-    let user = User::new().with("DOCKER_HOST", engine.host());
+    let user = TestUser::new().with("DOCKER_HOST", engine.host());
     user.write("sd-card.nix", &offline(QUICK));
-    ran(&mut user.build(&[])).exits(0);
+    run(&mut user.build(&[])).assert_exit_code(0);
     let build = Running::start(&mut user.build(&["--force"]));
-    within(
+    wait_until(
         std::time::Duration::from_secs(60),
         "the registrar is created",
         || engine.containers() > 0,
     );
     engine.end(Signal::SIGKILL);
-    let failed = build.finish().exits(5);
+    let failed = build.finish().assert_exit_code(5);
     assert!(
         failed.stderr.contains("start the registrar"),
         "{}",
         failed.stderr
     );
     engine.restart();
-    support_ran(&user).exits(0);
+    support_ran(&user).assert_exit_code(0);
     let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
     assert_eq!(left, "", "containers are left in the engine");
     assert_eq!(handlers(), before.handlers);
@@ -86,33 +86,33 @@ fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
 /// Each step of the release waited for as long as it may: more than two minutes in all.
 #[test]
 fn an_engine_that_stopped_to_answer_is_not_waited_for() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let mut engine = OwnEngine::start(false);
-    let user = User::new().with("DOCKER_HOST", engine.host());
+    let user = TestUser::new().with("DOCKER_HOST", engine.host());
     for times in [1, 2] {
         user.write(
             "sd-card.nix",
             &offline(&format!("echo in the middle {times}; /bin/sleep 600")),
         );
         let mut build = Running::start(&mut user.build(&["-v"]));
-        build.until("in the middle");
+        build.wait_for("in the middle");
         engine.signal(Signal::SIGSTOP);
         let start = std::time::Instant::now();
         for _ in 0..times {
             build.signal(Signal::SIGINT);
         }
-        let ran = build.finish();
+        let outcome = build.finish();
         let took = start.elapsed();
         engine.signal(Signal::SIGCONT);
         // What is left is told, and nobody is there to remove it before the next run.
-        assert_eq!(ran.code, Some(5), "{}", ran.stderr);
-        assert!(ran.stderr.contains("interrupted"), "{}", ran.stderr);
+        assert_eq!(outcome.code, Some(5), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("interrupted"), "{}", outcome.stderr);
         assert!(took.as_secs() < 30, "it took {took:?}");
         user.write("sd-card.nix", &offline(QUICK));
-        support_ran(&user).exits(0);
+        support_ran(&user).assert_exit_code(0);
         assert_eq!(handlers(), before.handlers);
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
         assert_eq!(left, "", "containers are left in the engine");
@@ -120,27 +120,30 @@ fn an_engine_that_stopped_to_answer_is_not_waited_for() {
     engine.end(Signal::SIGTERM);
 }
 
-fn support_ran(user: &User) -> Ran {
-    ran(&mut user.build(&["--force"]))
+fn support_ran(user: &TestUser) -> Outcome {
+    run(&mut user.build(&["--force"]))
 }
 
 #[test]
 fn a_host_without_binfmt_misc_is_served_in_another_way_or_told_how_to_mount_it() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
+    let before = Machine::snapshot();
     let engine = OwnEngine::start(true);
-    let user = User::new().with("DOCKER_HOST", engine.host());
+    let user = TestUser::new().with("DOCKER_HOST", engine.host());
     user.write("sd-card.nix", &offline("echo x > $out"));
-    let ran = ran(&mut user.build(&[]));
-    let ran = ran.says(&["binfmt_misc is not mounted", "privileged container"]);
+    let outcome = run(&mut user.build(&[]));
+    let outcome =
+        outcome.assert_stderr_contains(&["binfmt_misc is not mounted", "privileged container"]);
     // Where the engine may start one, or the kernel has private tables, the build comes as far as its
     // lack of a product.
-    match ran.code {
-        Some(4) => ran.says(&["is not a directory"]),
-        _ => ran.exits(3).says(&["mount -t binfmt_misc binfmt_misc"]),
+    match outcome.code {
+        Some(4) => outcome.assert_stderr_contains(&["is not a directory"]),
+        _ => outcome
+            .assert_exit_code(3)
+            .assert_stderr_contains(&["mount -t binfmt_misc binfmt_misc"]),
     };
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
-    before.is_unchanged();
+    before.assert_unchanged();
 }

@@ -20,6 +20,6 @@ mod support;
 
 mod disk;
 mod engine;
+mod injection;
 mod private;
 mod registrar;
-mod storm;

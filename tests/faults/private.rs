@@ -6,12 +6,12 @@ use crate::support::*;
 
 #[test]
 fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
-    let build = Running::in_the_middle(&user, &["--emulation", "private"]);
+    let before = Machine::snapshot();
+    let user = TestUser::new();
+    let build = Running::in_mid_build(&user, &["--emulation", "private"]);
     let builder = containers("builder").remove(0);
     // Paused, its leash cannot end it before we do.
     docker(&["pause", &builder]);
@@ -21,44 +21,46 @@ fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
     assert_eq!(handlers(), before.handlers, "there was none to be left");
     // Its container is a dead run's like any other.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let next = ran(&mut user.build(&["--emulation", "private"])).exits(0);
+    let next = run(&mut user.build(&["--emulation", "private"])).assert_exit_code(0);
     assert!(next.stderr.contains(&builder), "{}", next.stderr);
-    before.is_unchanged();
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
-    let build = Running::in_the_middle(&user, &["--emulation", "private"]);
+    let user = TestUser::new();
+    let build = Running::in_mid_build(&user, &["--emulation", "private"]);
     let builder = containers("builder").remove(0);
     build.signal(Signal::SIGKILL);
     build.finish();
     let running = || docker(&["inspect", "--format", "{{.State.Running}}", &builder]);
-    within(
+    wait_until(
         std::time::Duration::from_secs(30),
         "the leash falls in its namespaces as well",
         || running().trim() == "false",
     );
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&[])).exits(0).says(&[&builder]);
+    run(&mut user.build(&[]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[&builder]);
 }
 
 /// Without a registrar nobody asked for handlers, so dead runs were remembered for good.
 #[test]
 fn a_private_build_forgets_the_dead_run_that_it_swept() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
-    let build = Running::in_the_middle(&user, &["--emulation", "private"]);
+    let user = TestUser::new();
+    let build = Running::in_mid_build(&user, &["--emulation", "private"]);
     build.signal(Signal::SIGKILL);
     build.finish();
     let runs = user.state.path().join(".local/state/sdbuild/runs");
-    assert_eq!(names(&runs).len(), 1);
+    assert_eq!(file_names(&runs).len(), 1);
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    ran(&mut user.build(&["--emulation", "private"])).exits(0);
-    assert_eq!(names(&runs), [""; 0]);
+    run(&mut user.build(&["--emulation", "private"])).assert_exit_code(0);
+    assert_eq!(file_names(&runs), [""; 0]);
 }

@@ -4,11 +4,11 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-fn start(user: &User, script: &str) -> Running {
+fn start(user: &TestUser, script: &str) -> Running {
     let script = fresh(&format!("    echo in the middle\n{script}"));
     user.write("sd-card.nix", &product(&script));
     let mut running = Running::start(&mut user.build(&["-v"]));
-    running.until("in the middle");
+    running.wait_for("in the middle");
     running
 }
 
@@ -22,34 +22,38 @@ fn running(role: &str) -> String {
 
 #[test]
 fn a_killed_registrar_leaves_a_handler_that_the_release_removes() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     for deed in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
-        let before = Machine::now();
-        let user = User::new();
+        let before = Machine::snapshot();
+        let user = TestUser::new();
         let build = start(&user, &format!("    sleep 2\n{SMALL_IMAGE}"));
         docker(&[deed, &[&running("registrar")]].concat());
-        let ran = build.finish();
+        let outcome = build.finish();
         // Whether the build survives depends on when the handler went; nothing stays either way.
         assert!(
-            matches!(ran.code, Some(0 | 3 | 4)),
+            matches!(outcome.code, Some(0 | 3 | 4)),
             "{deed:?}: {}",
-            ran.stderr
+            outcome.stderr
         );
-        assert!(ran.stderr.contains("registrar"), "{deed:?}: {}", ran.stderr);
-        before.is_unchanged();
+        assert!(
+            outcome.stderr.contains("registrar"),
+            "{deed:?}: {}",
+            outcome.stderr
+        );
+        before.assert_unchanged();
     }
 }
 
 #[test]
 fn registrar_and_sdbuild_killed_at_once_are_swept_by_clean_and_by_build() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     for sweep_by_clean in [true, false] {
-        let before = Machine::now();
-        let user = User::new().with_own_cache();
+        let before = Machine::snapshot();
+        let user = TestUser::new().with_own_cache();
         let build = start(&user, "    sleep 600");
         let registrar = running("registrar");
         docker(&["pause", &registrar]);
@@ -59,57 +63,63 @@ fn registrar_and_sdbuild_killed_at_once_are_swept_by_clean_and_by_build() {
         let stale = our_handlers();
         assert_eq!(stale.len(), 1, "the double kill leaves the handler");
         if sweep_by_clean {
-            let _store = Kept::store();
-            let dry = ran(&mut user.sdbuild(&["clean", "--dry-run"])).exits(0);
+            let _store = StoreInUse::hold();
+            let dry = run(&mut user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
             assert!(dry.stdout.contains(&stale[0]), "{}", dry.stdout);
             assert_eq!(our_handlers(), stale, "a dry run removes nothing");
-            ran(&mut user.sdbuild(&["clean", "--yes"])).exits(0);
+            run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(0);
             assert!(our_handlers().is_empty());
         } else {
             user.write("sd-card.nix", &product(SMALL_IMAGE));
-            ran(&mut user.build(&[])).exits(0).says(&[&stale[0]]);
+            run(&mut user.build(&[]))
+                .assert_exit_code(0)
+                .assert_stderr_contains(&[&stale[0]]);
         }
-        before.is_unchanged();
+        before.assert_unchanged();
     }
 }
 
 #[test]
 fn a_handler_that_somebody_removes_comes_back_and_the_build_says_so() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let before = Machine::now();
-    let user = User::new();
+    let before = Machine::snapshot();
+    let user = TestUser::new();
     let build = start(&user, &format!("    sleep 4\n{SMALL_IMAGE}"));
     // The sleep has to be running: a program that starts while there is no handler cannot.
     std::thread::sleep(std::time::Duration::from_millis(500));
     let handler = our_handlers().remove(0);
     std::fs::write(format!("{BINFMT}/{handler}"), "-1").unwrap();
-    within(
+    wait_until(
         std::time::Duration::from_secs(2),
         "the handler is back",
         || our_handlers().contains(&handler),
     );
     // What was emulated when the handler went cannot start its next program in that moment.
-    let ran = build.finish();
-    assert!(matches!(ran.code, Some(0 | 3 | 4)), "{}", ran.stderr);
-    assert!(ran.stderr.contains(&handler), "{}", ran.stderr);
-    before.is_unchanged();
+    let outcome = build.finish();
+    assert!(
+        matches!(outcome.code, Some(0 | 3 | 4)),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.stderr.contains(&handler), "{}", outcome.stderr);
+    before.assert_unchanged();
 }
 
 #[test]
 fn a_killed_builder_is_an_error_of_the_machine() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     for deed in [&["kill"][..], &["rm", "--force"][..]] {
-        let before = Machine::now();
-        let user = User::new();
+        let before = Machine::snapshot();
+        let user = TestUser::new();
         let build = start(&user, "    sleep 600");
         docker(&[deed, &[&running("builder")]].concat());
-        let ran = build.finish();
-        assert_eq!(ran.code, Some(3), "{deed:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains("builder"), "{}", ran.stderr);
-        before.is_unchanged();
+        let outcome = build.finish();
+        assert_eq!(outcome.code, Some(3), "{deed:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("builder"), "{}", outcome.stderr);
+        before.assert_unchanged();
     }
 }

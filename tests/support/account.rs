@@ -8,7 +8,7 @@ use std::process::Command;
 
 use nix::unistd::User as SystemUser;
 
-use super::{User, mini_nixpkgs, ran, shared};
+use super::{TestUser, mini_nixpkgs, run, shared};
 
 /// The account's name; it has 65,536 subordinate numbers, as new accounts do.
 const NAME: &str = "sdbuild-tests";
@@ -101,18 +101,18 @@ impl Account {
     pub fn own(&self, path: &Path) {
         let owner = format!("{}:{}", self.user.uid, self.user.gid);
         let mut chown = Command::new("chown");
-        ran(chown
+        run(chown
             .args(["--recursive", "--no-dereference", &owner])
             .arg(path))
-        .exits(0);
+        .assert_exit_code(0);
     }
 
     /// A user who is this account, with copies of everything that is elsewhere out of their reach.
-    pub fn user(&self) -> User {
-        let user = User::new();
+    pub fn user(&self) -> TestUser {
+        let user = TestUser::new();
         let copy = |from: &Path, name: &str| {
             let to = self.at(name);
-            ran(Command::new("cp").args(["-a"]).arg(from).arg(&to)).exits(0);
+            run(Command::new("cp").args(["-a"]).arg(from).arg(&to)).assert_exit_code(0);
             to.to_str().unwrap().to_owned()
         };
         copy(Path::new(env!("CARGO_BIN_EXE_sdbuild")), "sdbuild");
@@ -125,7 +125,7 @@ impl Account {
     }
 
     /// `sdbuild` with `words`, run by the account.
-    pub fn sdbuild(&self, user: &User, words: &[&str]) -> Command {
+    pub fn sdbuild(&self, user: &TestUser, words: &[&str]) -> Command {
         let mut command = Command::new(self.at("sdbuild"));
         command
             .args(words)
@@ -139,7 +139,7 @@ impl Account {
     }
 
     /// A build of `sd-card.nix`, run by the account.
-    pub fn build(&self, user: &User, more: &[&str]) -> Command {
+    pub fn build(&self, user: &TestUser, more: &[&str]) -> Command {
         let nixpkgs = self.at("nixpkgs");
         let mut command = self.sdbuild(user, &["build", "--nixpkgs", nixpkgs.to_str().unwrap()]);
         command.arg("--output").arg(user.out()).args(more);
@@ -156,7 +156,7 @@ fn make() -> SystemUser {
         "/bin/sh",
         NAME,
     ];
-    ran(useradd.args(shell)).exits(0);
+    run(useradd.args(shell)).assert_exit_code(0);
     SystemUser::from_name(NAME).unwrap().unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Ran, docker, docker_lines, ran};
+use super::{Outcome, docker, docker_lines, run};
 
 /// The store volume that builds take when nobody says otherwise.
 pub const STORE: &str = "sdbuild-store";
@@ -22,7 +22,7 @@ pub fn builder_image() -> Option<String> {
 
 /// Runs a shell script with `arguments` as the builder's user, on the store volume `store` and without a network;
 /// `volumes` are what it has besides.
-pub fn in_builder(store: &str, volumes: &[&str], script: &str, arguments: &[&str]) -> Ran {
+pub fn in_builder(store: &str, volumes: &[&str], script: &str, arguments: &[&str]) -> Outcome {
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--network", "none"]);
     command.args(["--volume", &format!("{store}:/nix")]);
@@ -30,5 +30,5 @@ pub fn in_builder(store: &str, volumes: &[&str], script: &str, arguments: &[&str
     command.args(["--env", "NIX_REMOTE=local"]);
     command.arg(builder_image().expect("a build has loaded one"));
     command.args(["sh", "-ec", script, "sh"]).args(arguments);
-    ran(&mut command)
+    run(&mut command)
 }

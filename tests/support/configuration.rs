@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{User, root};
+use super::{TestUser, root};
 
 /// A fresh key pair in the user's home; the private key's path and the public key.
-pub fn key(user: &User) -> (PathBuf, String) {
+pub fn key(user: &TestUser) -> (PathBuf, String) {
     let path = user.home.path().join("key");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])

@@ -1,8 +1,8 @@
 //! Docker contexts, made by Docker's own client.
 
-use super::{User, ran};
+use super::{TestUser, run};
 
-impl User {
+impl TestUser {
     /// Whose current context is `name`, an engine that `endpoint` tells in the words of Docker's client; nothing
     /// else says where one is.
     pub fn with_context(self, name: &str, endpoint: &str) -> Self {
@@ -11,7 +11,7 @@ impl User {
         let client = |words: &[&str]| {
             let mut client = std::process::Command::new("docker");
             let environment = client.env_clear().envs(&user.environment);
-            ran(environment.arg("context").args(words)).exits(0);
+            run(environment.arg("context").args(words)).assert_exit_code(0);
         };
         client(&["create", name, "--docker", endpoint]);
         client(&["use", name]);

@@ -29,7 +29,7 @@ exec dockerd --host "unix://$directory/run/docker.sock" --data-root "$directory/
 
 /// Whose Docker it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suite {
+pub enum DebianRelease {
     /// This machine's.
     Here,
     /// That of Debian 13.
@@ -38,7 +38,7 @@ pub enum Suite {
     Newest,
 }
 
-impl Suite {
+impl DebianRelease {
     /// Where it was unpacked, when it is not this machine's.
     pub fn tree(self) -> Option<PathBuf> {
         let name = match self {
@@ -52,7 +52,7 @@ impl Suite {
 }
 
 /// Its engine on `dir`, with `more` arguments.
-pub fn engine(suite: Suite, dir: &Path, more: &[&str]) -> Command {
+pub fn engine(suite: DebianRelease, dir: &Path, more: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--propagation", "private"]);
     command.args(["sh", "-c", BECOME, "sh"]);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{User, docker};
+use super::{TestUser, docker};
 
 /// The engine that does the work.
 const ENGINE: &str = "/var/run/docker.sock";
@@ -24,11 +24,11 @@ pub enum Refuses {
 }
 
 /// The simulation, as long as the value lives; its threads end with the test's process.
-pub struct Desktop {
+pub struct DockerDesktop {
     dir: tempfile::TempDir,
 }
 
-impl Desktop {
+impl DockerDesktop {
     pub fn start(refuses: Refuses) -> Self {
         let desktop = Self {
             dir: tempfile::tempdir().unwrap(),
@@ -47,9 +47,9 @@ impl Desktop {
     }
 
     /// A user who has chosen it as Docker Desktop does: by a context.
-    pub fn user(&self) -> User {
+    pub fn user(&self) -> TestUser {
         let host = format!("host=unix://{}", self.socket().display());
-        User::new().with_context("desktop-linux", &host)
+        TestUser::new().with_context("desktop-linux", &host)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{BINFMT, ran, within};
+use super::{BINFMT, run, wait_until};
 
 /// A running engine; it ends with the value.
 pub struct OwnEngine {
@@ -68,7 +68,7 @@ impl OwnEngine {
     }
 
     fn wait_until_up(&self) {
-        within(
+        wait_until(
             Duration::from_secs(60),
             "the engine of the tests answers",
             || self.docker(&["version"]).code == Some(0),
@@ -76,8 +76,8 @@ impl OwnEngine {
     }
 
     /// Its own client.
-    pub fn docker(&self, words: &[&str]) -> super::Ran {
-        ran(Command::new("docker")
+    pub fn docker(&self, words: &[&str]) -> super::Outcome {
+        run(Command::new("docker")
             .args(words)
             .env("DOCKER_HOST", self.host()))
     }

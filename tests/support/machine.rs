@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{STORE, names, ran, within};
+use super::{STORE, file_names, run, wait_until};
 
 /// The kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -21,7 +21,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn now() -> Self {
+    pub fn snapshot() -> Self {
         Self {
             handlers: handlers(),
             containers: docker_lines(&["ps", "--all", "--format", "{{.Names}}"]),
@@ -34,14 +34,14 @@ impl Machine {
 
     /// Asserts that the machine is as it was.
     #[track_caller]
-    pub fn is_unchanged(&self) {
-        assert_eq!(*self, Self::now(), "the machine is not as it was");
+    pub fn assert_unchanged(&self) {
+        assert_eq!(*self, Self::snapshot(), "the machine is not as it was");
     }
 
     /// Asserts that the handlers are as they were within three seconds; says how long it took.
     #[track_caller]
-    pub fn handlers_return(&self) -> Duration {
-        within(
+    pub fn wait_for_handlers(&self) -> Duration {
+        wait_until(
             Duration::from_secs(3),
             "the handlers are as they were",
             || handlers() == self.handlers,
@@ -51,7 +51,7 @@ impl Machine {
 
 /// Every handler in the kernel's table, with its contents.
 pub fn handlers() -> BTreeMap<String, String> {
-    names(Path::new(BINFMT))
+    file_names(Path::new(BINFMT))
         .into_iter()
         .filter(|name| name != "register" && name != "status")
         // An entry may go between listing and reading.
@@ -82,9 +82,14 @@ pub fn docker_lines(words: &[&str]) -> Vec<String> {
 /// The output of the engine's own client.
 #[track_caller]
 pub fn docker(words: &[&str]) -> String {
-    let ran = ran(Command::new("docker").args(words));
-    assert_eq!(ran.code, Some(0), "docker {words:?}: {}", ran.stderr);
-    ran.stdout
+    let outcome = run(Command::new("docker").args(words));
+    assert_eq!(
+        outcome.code,
+        Some(0),
+        "docker {words:?}: {}",
+        outcome.stderr
+    );
+    outcome.stdout
 }
 
 /// Our containers of one role.
@@ -104,13 +109,13 @@ pub fn containers(role: &str) -> Vec<String> {
 }
 
 /// Keeps the store volume of all tests in use, so that `clean` lets it be.
-pub struct Kept {
+pub struct StoreInUse {
     container: String,
     image: String,
 }
 
-impl Kept {
-    pub fn store() -> Self {
+impl StoreInUse {
+    pub fn hold() -> Self {
         // Of an image of nothing: one of ours would be kept as well.
         let nothing = tempfile::NamedTempFile::new().unwrap();
         fs::write(nothing.path(), [0; 1024]).unwrap();
@@ -123,7 +128,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for StoreInUse {
     fn drop(&mut self) {
         docker(&["rm", &self.container]);
         docker(&["rmi", &self.image]);

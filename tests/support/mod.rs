@@ -12,39 +12,39 @@ mod context;
 mod debian;
 mod desktop;
 mod engine;
-mod gate;
 mod handler;
 mod machine;
 mod process;
+mod requirements;
 mod screen;
 mod service;
-mod small;
+mod small_disk;
 mod sshd;
 mod tools;
+mod uplink;
 mod user;
-mod way_out;
 pub use account::Account;
 pub use builder::{STORE, builder_image, in_builder};
 pub use ci::Ci;
 pub use configuration::{SMALL_IMAGE, configuration, example, fresh, key, nonce, product};
-pub use debian::Suite;
-pub use desktop::{Desktop, Refuses};
+pub use debian::DebianRelease;
+pub use desktop::{DockerDesktop, Refuses};
 pub use engine::OwnEngine;
-pub use gate::{
-    boot_is_here, engine_is_here, root_is_here, suite_is_here, tools_are_here, unpacked,
-    with_engine,
-};
 pub use handler::{Handler, machine_emulates};
 pub use machine::{
-    BINFMT, Kept, Machine, containers, docker, docker_lines, handlers, our_handlers,
+    BINFMT, Machine, StoreInUse, containers, docker, docker_lines, handlers, our_handlers,
 };
-pub use process::{Ran, Running, outcome, ran};
+pub use process::{Outcome, Running, run};
+pub use requirements::{
+    boot_available, debian_release_available, engine_available, root_available, tool_unpacked,
+    tools_available, with_engine,
+};
 pub use screen::{Screen, parser};
-pub use service::{Make, Service};
-pub use small::Small;
+pub use service::{EngineKind, EngineService};
+pub use small_disk::SmallDisk;
 pub use sshd::{Sshd, TOOLS};
-pub use user::User;
-pub use way_out::WayOut;
+pub use uplink::NetworkUplink;
+pub use user::TestUser;
 
 /// The project's root.
 pub fn root() -> &'static Path {
@@ -65,7 +65,7 @@ fn shared(name: &str) -> PathBuf {
 }
 
 /// Sorted names in `dir`, hidden ones too.
-pub fn names(dir: &Path) -> Vec<String> {
+pub fn file_names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -76,7 +76,7 @@ pub fn names(dir: &Path) -> Vec<String> {
 
 /// Waits until `condition` holds; the time that it took.
 #[track_caller]
-pub fn within(limit: Duration, what: &str, condition: impl Fn() -> bool) -> Duration {
+pub fn wait_until(limit: Duration, what: &str, condition: impl Fn() -> bool) -> Duration {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < limit, "not within {limit:?}: {what}");

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{User, fresh, product};
+use super::{TestUser, fresh, product};
 
 /// Runs to the end; the outcome with its texts.
-pub struct Ran {
+pub struct Outcome {
     pub code: Option<i32>,
     pub signal: Option<i32>,
     pub stdout: String,
@@ -21,24 +21,25 @@ pub struct Ran {
 }
 
 /// Runs `command` to its end.
-pub fn ran(command: &mut Command) -> Ran {
-    outcome(&command.output().unwrap())
+pub fn run(command: &mut Command) -> Outcome {
+    Outcome::of(&command.output().unwrap())
 }
 
-pub fn outcome(output: &Output) -> Ran {
-    use std::os::unix::process::ExitStatusExt as _;
-    Ran {
-        code: output.status.code(),
-        signal: output.status.signal(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+impl Outcome {
+    /// The outcome of a process that has ended.
+    pub fn of(output: &Output) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        Self {
+            code: output.status.code(),
+            signal: output.status.signal(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
-}
 
-impl Ran {
     /// Asserts the exit code, showing everything when it is another.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub fn assert_exit_code(self, code: i32) -> Self {
         assert_eq!(
             self.code,
             Some(code),
@@ -52,7 +53,7 @@ impl Ran {
 
     /// Asserts that standard error holds every one of `parts`.
     #[track_caller]
-    pub fn says(self, parts: &[&str]) -> Self {
+    pub fn assert_stderr_contains(self, parts: &[&str]) -> Self {
         for part in parts {
             assert!(
                 self.stderr.contains(part),
@@ -106,11 +107,11 @@ impl Running {
     }
 
     /// A build that is in the middle of something when this returns, and would stay there.
-    pub fn in_the_middle(user: &User, more: &[&str]) -> Self {
+    pub fn in_mid_build(user: &TestUser, more: &[&str]) -> Self {
         let script = fresh("    echo in the middle\n    sleep 600");
         user.write("sd-card.nix", &product(&script));
         let mut running = Self::start(&mut user.build(&[&["-v"], more].concat()));
-        running.until("in the middle");
+        running.wait_for("in the middle");
         running
     }
 
@@ -139,7 +140,7 @@ impl Running {
 
     /// Waits until a line of standard error holds `part`, two minutes at most.
     #[track_caller]
-    pub fn until(&mut self, part: &str) {
+    pub fn wait_for(&mut self, part: &str) {
         let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -159,7 +160,7 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub fn finish(mut self) -> Ran {
+    pub fn finish(mut self) -> Outcome {
         use std::os::unix::process::ExitStatusExt as _;
         let mut stdout = String::new();
         self.child
@@ -170,7 +171,7 @@ impl Running {
             .unwrap();
         let status = self.child.wait().unwrap();
         self.seen.extend(self.lines.iter().collect::<Vec<_>>());
-        Ran {
+        Outcome {
             code: status.code(),
             signal: status.signal(),
             stdout,

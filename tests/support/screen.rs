@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
-use super::within;
+use super::wait_until;
 
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -78,7 +78,7 @@ impl Screen {
     }
 
     /// Types `keys`.
-    pub fn types(&mut self, keys: &str) {
+    pub fn type_keys(&mut self, keys: &str) {
         self.master
             .as_mut()
             .unwrap()
@@ -101,13 +101,13 @@ impl Screen {
 
     /// Waits until `part` stands on the screen.
     #[track_caller]
-    pub fn until(&self, part: &str) {
-        self.until_it(part, |screen| screen.contains(part));
+    pub fn wait_for(&self, part: &str) {
+        self.wait_until(part, |screen| screen.contains(part));
     }
 
     /// Waits until the screen is as `condition` wants it.
     #[track_caller]
-    pub fn until_it(&self, what: &str, condition: impl Fn(&str) -> bool) {
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&str) -> bool) {
         let start = std::time::Instant::now();
         while !condition(&self.contents()) {
             let screen = self.contents();
@@ -148,10 +148,10 @@ impl Screen {
 
     /// Waits for the program's end.
     #[track_caller]
-    pub fn ends(&mut self) -> ExitStatus {
+    pub fn wait(&mut self) -> ExitStatus {
         let child = std::cell::RefCell::new(&mut self.child);
         let status = std::cell::Cell::new(None);
-        within(PATIENCE, "the program on the terminal ends", || {
+        wait_until(PATIENCE, "the program on the terminal ends", || {
             status.set(child.borrow_mut().try_wait().unwrap());
             status.get().is_some()
         });
@@ -160,8 +160,8 @@ impl Screen {
 
     /// Waits for the program's end, and asserts that it is this exit code.
     #[track_caller]
-    pub fn exits(&mut self, code: i32) {
-        let status = self.ends();
+    pub fn assert_exit_code(&mut self, code: i32) {
+        let status = self.wait();
         let screen = self.contents();
         let signal = status.signal();
         assert_eq!(status.code(), Some(code), "signal {signal:?}\n{screen}");

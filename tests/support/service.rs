@@ -8,8 +8,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::debian::{self, Suite};
-use super::{Account, Ran, User, WayOut, ran};
+use super::debian::{self, DebianRelease};
+use super::{Account, NetworkUplink, Outcome, TestUser, run};
 
 /// Debian's packages have the script here, others in the path.
 const ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
@@ -24,19 +24,19 @@ const PODMAN: [&str; 5] = [
 
 /// A kind of engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Make {
+pub enum EngineKind {
     RootlessDocker,
     RootlessPodman,
     RootfulPodman,
     /// Docker of a release of Debian, as root.
-    Docker(Suite),
+    Docker(DebianRelease),
     /// The same with the image store that is Docker's own choice from 29 on.
-    ContainerdStore(Suite),
+    ContainerdStore(DebianRelease),
 }
 
-impl Make {
+impl EngineKind {
     /// The release of Debian whose engine has a network for itself.
-    pub fn suite(self) -> Option<Suite> {
+    pub fn suite(self) -> Option<DebianRelease> {
         match self {
             Self::Docker(suite) | Self::ContainerdStore(suite) => Some(suite),
             Self::RootlessDocker | Self::RootlessPodman | Self::RootfulPodman => None,
@@ -56,22 +56,22 @@ impl Make {
 }
 
 /// A running engine; it ends with the value.
-pub struct Service {
+pub struct EngineService {
     account: Account,
     child: Child,
-    make: Make,
-    _way_out: Option<WayOut>,
+    make: EngineKind,
+    _way_out: Option<NetworkUplink>,
 }
 
-impl Service {
-    pub fn start(make: Make) -> Self {
+impl EngineService {
+    pub fn start(make: EngineKind) -> Self {
         let account = Account::new();
         let socket = format!("unix://{}", account.at("run/docker.sock").display());
         let service = ["system", "service", "--time", "0", &socket];
         let mut command = match make {
-            Make::RootlessDocker => account.command(&["sh", ROOTLESS, "--host", &socket]),
-            Make::RootlessPodman => account.command(&[&PODMAN[..], &service].concat()),
-            Make::RootfulPodman => {
+            EngineKind::RootlessDocker => account.command(&["sh", ROOTLESS, "--host", &socket]),
+            EngineKind::RootlessPodman => account.command(&[&PODMAN[..], &service].concat()),
+            EngineKind::RootfulPodman => {
                 let [podman, more @ ..] = PODMAN;
                 let mut command = Command::new(podman);
                 command.args(more).arg("--root").arg(account.at("root"));
@@ -79,8 +79,8 @@ impl Service {
                 command.args(service);
                 command
             }
-            Make::Docker(suite) => debian::engine(suite, account.dir(), &[]),
-            Make::ContainerdStore(suite) => {
+            EngineKind::Docker(suite) => debian::engine(suite, account.dir(), &[]),
+            EngineKind::ContainerdStore(suite) => {
                 let feature = ["--feature", "containerd-snapshotter=true"];
                 debian::engine(suite, account.dir(), &feature)
             }
@@ -94,7 +94,7 @@ impl Service {
             .unwrap();
         let service = Self {
             account,
-            _way_out: make.suite().map(|_| WayOut::of(child.id())),
+            _way_out: make.suite().map(|_| NetworkUplink::of(child.id())),
             child,
             make,
         };
@@ -123,7 +123,7 @@ impl Service {
     }
 
     /// What it is.
-    pub fn make(&self) -> Make {
+    pub fn make(&self) -> EngineKind {
         self.make
     }
 
@@ -133,7 +133,7 @@ impl Service {
     }
 
     /// `command` as the account, where the ports of its containers are.
-    pub fn beside(&self, command: &Command, user: &User) -> Command {
+    pub fn beside(&self, command: &Command, user: &TestUser) -> Command {
         let network = match self.make.suite() {
             Some(_) => self.child.id().to_string(),
             None => "self".to_owned(),
@@ -149,8 +149,8 @@ impl Service {
     }
 
     /// What Docker's own client says of it.
-    pub fn docker(&self, words: &[&str]) -> Ran {
-        ran(Command::new("docker")
+    pub fn docker(&self, words: &[&str]) -> Outcome {
+        run(Command::new("docker")
             .args(words)
             .env("DOCKER_HOST", self.host()))
     }
@@ -158,12 +158,12 @@ impl Service {
     /// What Docker's own client lists.
     #[track_caller]
     pub fn lists(&self, words: &[&str]) -> Vec<String> {
-        let listed = self.docker(words).exits(0).stdout;
+        let listed = self.docker(words).assert_exit_code(0).stdout;
         listed.lines().map(str::to_owned).collect()
     }
 }
 
-impl Drop for Service {
+impl Drop for EngineService {
     fn drop(&mut self) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, Signal::SIGTERM).unwrap_or(());
@@ -173,7 +173,7 @@ impl Drop for Service {
         if let Ok(pid) = pause.unwrap_or_default().trim().parse() {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
         }
-        if self.make == Make::RootfulPodman {
+        if self.make == EngineKind::RootfulPodman {
             // What it has mounted there would be in the way of the directory's removal.
             let root = self.account.at("root/overlay");
             Command::new("umount").arg(root).output().unwrap();

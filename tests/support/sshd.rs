@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Account, ran, root};
+use super::{Account, root, run};
 
 /// Where `scripts/setup --test` unpacks what it does not install.
 pub const TOOLS: &str = "target/tools";
@@ -26,11 +26,11 @@ impl Sshd {
     /// Starts one that only knows the account's key.
     pub fn start(account: &Account) -> Self {
         let dir = account.at("sshd");
-        ran(Command::new("cp")
+        run(Command::new("cp")
             .args(["-a", "-T"])
             .arg(root().join(TOOLS))
             .arg(&dir))
-        .exits(0);
+        .assert_exit_code(0);
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -40,7 +40,7 @@ impl Sshd {
             let mut make = Command::new("ssh-keygen");
             make.args(["-q", "-t", "ed25519", "-N", "", "-f"])
                 .arg(dir.join(name));
-            ran(&mut make).exits(0);
+            run(&mut make).assert_exit_code(0);
         }
         write_configuration(&dir, account, port);
         account.own(&dir);
@@ -160,7 +160,7 @@ fn write_configuration(dir: &Path, account: &Account, port: u16) {
     let known = fs::read_to_string(dir.join("host.pub")).unwrap();
     fs::write(dir.join("known"), format!("[127.0.0.1]:{port} {known}")).unwrap();
     let client = format!(
-        "Host other-machine\n  HostName 127.0.0.1\n  User sdbuild-tests\n  IdentityFile {shown}/key\n  \
+        "Host other-machine\n  HostName 127.0.0.1\n  TestUser sdbuild-tests\n  IdentityFile {shown}/key\n  \
          IdentitiesOnly yes\n  UserKnownHostsFile {shown}/known\n  StrictHostKeyChecking yes\n  \
          LocalForward 1 localhost:1\n"
     );

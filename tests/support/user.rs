@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{mini_nixpkgs, names, shared};
+use super::{file_names, mini_nixpkgs, shared};
 
 /// A user: a home directory with a configuration, and a shared cache of downloads.
-pub struct User {
+pub struct TestUser {
     /// Where the configuration and the output directory are.
     pub home: tempfile::TempDir,
     /// What stands for the home directory proper.
@@ -16,7 +16,7 @@ pub struct User {
     pub environment: BTreeMap<String, String>,
 }
 
-impl User {
+impl TestUser {
     pub fn new() -> Self {
         let home = tempfile::Builder::new()
             .prefix("sdbuild test ü")
@@ -97,7 +97,7 @@ impl User {
     }
 
     /// What stands beside `image`, of whatever compression, and itself: the names in order.
-    pub fn beside(image: &Path) -> Vec<String> {
+    pub fn with_sidecars(image: &Path) -> Vec<String> {
         let name = image.file_name().unwrap().to_str().unwrap();
         let mut names = [".sha256", ".bmap", ".json", ""]
             .map(|ending| format!("{name}{ending}"))
@@ -108,6 +108,6 @@ impl User {
 
     /// The files in the output directory.
     pub fn outputs(&self) -> Vec<String> {
-        names(&self.out())
+        file_names(&self.out())
     }
 }

@@ -7,10 +7,10 @@ use crate::support::*;
 
 #[test]
 fn what_depends_on_the_machine_stays_with_the_images() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("gen.sh", "[ \"$(uname -m)\" = aarch64 ] && echo right\n");
     let commands = [
         "[ $(uname -m) = aarch64 ] && touch $out",
@@ -27,7 +27,7 @@ fn what_depends_on_the_machine_stays_with_the_images() {
     let joined = "pkgs.symlinkJoin { name = \"j\"; paths = [ ]; script = ./gen.sh; postBuild = \"sh $script\"; }";
     let body = format!("{body}  environment.etc.j.source = {joined};\n");
     user.write("sd-card.nix", &system("machine", &body));
-    ran(&mut user.build(&["--glue", "native"])).exits(0);
+    run(&mut user.build(&["--glue", "native"])).assert_exit_code(0);
 }
 
 /// In a builder: whose tools the small builders take, the builder's own or the image's. All of them but the trivial
@@ -87,7 +87,7 @@ builtins.mapAttrs (_: map (made: made.drvPath)) {
 
 #[test]
 fn small_builders_take_the_builders_tools_only_where_it_cannot_be_seen() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     ready();

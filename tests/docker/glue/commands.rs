@@ -38,7 +38,7 @@ nix-instantiate --eval --read-write-mode --strict --json copies.nix
 
 #[test]
 fn commands_that_are_not_nixpkgs_own_are_left_as_they_are() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     ready();
@@ -56,13 +56,13 @@ fn commands_that_are_not_nixpkgs_own_are_left_as_they_are() {
 
 #[test]
 fn who_reads_the_file_system_where_nobody_sees_it_gets_it_under_emulation() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     user.write("after", "test -s $root_fs\n");
     let after = "  sdImage.postBuildCommands = \". ${./after}\";";
     user.write("sd-card.nix", &system("late", after));
-    let auto = ran(&mut user.build(&["--force"])).exits(0);
-    auto.says(&["without native glue: ", ".img cannot be built natively"]);
+    let auto = run(&mut user.build(&["--force"])).assert_exit_code(0);
+    auto.assert_stderr_contains(&["without native glue: ", ".img cannot be built natively"]);
 }

@@ -9,8 +9,8 @@ use super::tree::{ROOT_AT, Tree, superblock, tree};
 use super::{built, ready, said_inside, system};
 use crate::support::*;
 
-fn build(user: &User, glue: &str) -> (PathBuf, BTreeSet<String>) {
-    let done = ran(&mut user.build(&["--force", "--glue", glue])).exits(0);
+fn build(user: &TestUser, glue: &str) -> (PathBuf, BTreeSet<String>) {
+    let done = run(&mut user.build(&["--force", "--glue", glue])).assert_exit_code(0);
     let image = user.home.path().join(format!("{glue}.img"));
     fs::rename(done.image(), &image).unwrap();
     (image, built(user).into_iter().collect())
@@ -42,10 +42,10 @@ fn are_the_same(slow: &Path, fast: &Path) {
 
 #[test]
 fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let name = format!("equal-{}", nonce());
     user.write("sd-card.nix", &system(&name, ""));
     let (slow, slowly) = build(&user, "emulated");
@@ -63,10 +63,10 @@ fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
 /// As every one is before NixOS 25.11.
 #[test]
 fn a_file_system_by_itself_is_the_same_as_well() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     let reads = "  sdImage.postBuildCommands = \"test -s ${config.sdImage.rootFilesystemImage}\";";
     user.write(
         "sd-card.nix",
@@ -96,18 +96,18 @@ impl Volume {
 
 impl Drop for Volume {
     fn drop(&mut self) {
-        ran(Command::new("docker").args(["volume", "rm", "--force", &self.0]));
+        run(Command::new("docker").args(["volume", "rm", "--force", &self.0]));
     }
 }
 
 #[test]
 fn another_store_gives_the_same_bytes() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     let volume = Volume::new();
-    let here = User::new();
-    let there = User::new().with("SDBUILD_STORE", &volume.0);
+    let here = TestUser::new();
+    let there = TestUser::new().with("SDBUILD_STORE", &volume.0);
     let same = |glue: &str, name: &str| {
         let images = [&here, &there].map(|user| {
             user.write("sd-card.nix", &system(name, ""));
@@ -157,7 +157,7 @@ done
 
 #[test]
 fn a_file_system_does_not_tell_when_it_was_made_or_resized() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     ready();

@@ -8,18 +8,18 @@ use crate::support::*;
 const AARCH64: [u8; 2] = [183, 0];
 
 /// Asserts that no image is made natively of a system with `body`, and tells why not.
-fn is_refused(user: &User, body: &str) -> Ran {
+fn is_refused(user: &TestUser, body: &str) -> Outcome {
     user.write("sd-card.nix", &system("leak", body));
-    let refused = ran(&mut user.build(&["--glue", "native"])).exits(4);
+    let refused = run(&mut user.build(&["--glue", "native"])).assert_exit_code(4);
     assert!(user.outputs().is_empty(), "no image");
     assert!(!built(user).iter().any(|drv| drv.contains(".img")));
     refused
 }
 
 /// Asserts that an image is made under emulation, for the reason `why`, and the program in it is the image's own.
-fn has_its_own_tool(user: &User, why: &str) {
-    let auto = ran(&mut user.build(&[])).exits(0);
-    let auto = auto.says(&["without native glue: ", why]);
+fn has_its_own_tool(user: &TestUser, why: &str) {
+    let auto = run(&mut user.build(&[])).assert_exit_code(0);
+    let auto = auto.assert_stderr_contains(&["without native glue: ", why]);
     let files = tree(&auto.image());
     let (.., tool) = &files["/opt/tool"];
     assert_eq!(tool[18..20], AARCH64);
@@ -27,38 +27,39 @@ fn has_its_own_tool(user: &User, why: &str) {
 
 #[test]
 fn a_program_of_the_builders_is_found_before_the_image_is_made() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     // The environment of a derivation names its own shell, and nothing in this text says so.
     let body = "  environment.etc.leak.source = pkgs.runCommand \"leak\" { } \"env >$out\";";
     let refused = is_refused(&user, body);
-    let refused = refused.says(&["/bin/bash is a program of the builder's own architecture"]);
-    refused.says(&["-leak refers to it", "--glue emulated"]);
+    let refused = refused
+        .assert_stderr_contains(&["/bin/bash is a program of the builder's own architecture"]);
+    refused.assert_stderr_contains(&["-leak refers to it", "--glue emulated"]);
 
-    let auto = ran(&mut user.build(&[])).exits(0);
-    let auto = auto.says(&["without native glue: ", "-leak refers to it"]);
+    let auto = run(&mut user.build(&[])).assert_exit_code(0);
+    let auto = auto.assert_stderr_contains(&["without native glue: ", "-leak refers to it"]);
     let files = tree(&auto.image());
     assert!(files.keys().any(|path| path.ends_with("-leak")));
 }
 
 #[test]
 fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     // Nobody refers to this one: it is a copy.
     let root = "  sdImage.populateRootCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";";
     let refused = is_refused(&user, root);
-    refused.says(&[
+    refused.assert_stderr_contains(&[
         "-tool is a program of the builder's own architecture",
         "--glue emulated",
     ]);
 
     let firmware = "  sdImage.populateFirmwareCommands = \"cp ${pkgs.runCommand \"leak\" { } \"env >$out\"} firmware/leak\";";
-    is_refused(&user, firmware).says(&["-leak refers to it"]);
+    is_refused(&user, firmware).assert_stderr_contains(&["-leak refers to it"]);
 
     user.write(
         "sd-card.nix",
@@ -69,21 +70,22 @@ fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
 
 #[test]
 fn a_root_file_system_of_the_users_own_is_not_made_natively() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let user = User::new();
+    let user = TestUser::new();
     // An image around it whose commands are nobody's options.
     let image = "  system.build.sdImage = lib.mkForce (pkgs.callPackage ({ runCommand }: runCommand \"own.img\" { } ''\n    \
                    cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} $out\n  '') { });";
-    is_refused(&user, image).says(&["the image is not made by nixpkgs' own SD image module"]);
+    is_refused(&user, image)
+        .assert_stderr_contains(&["the image is not made by nixpkgs' own SD image module"]);
 
     // By nixpkgs' own function, but not of what the configuration declares: nothing else names this program.
     let root = "  sdImage.rootFilesystemImage = pkgs.callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> {\n    \
                   inherit (config.sdImage) storePaths compressImage;\n    volumeLabel = \"NIXOS_SD\";\n    \
                   populateImageCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";\n  };";
     let why = "the configuration makes the root file system itself";
-    is_refused(&user, root).says(&[why, "--glue emulated"]);
+    is_refused(&user, root).assert_stderr_contains(&[why, "--glue emulated"]);
 
     has_its_own_tool(&user, why);
 
@@ -93,7 +95,7 @@ fn a_root_file_system_of_the_users_own_is_not_made_natively() {
         "sd-card.nix",
         &system("own", "  sdImage.rootFilesystemCreator = ./fs.nix;"),
     );
-    ran(&mut user.build(&["--force", "--glue", "native"])).exits(0);
+    run(&mut user.build(&["--force", "--glue", "native"])).assert_exit_code(0);
 }
 
 /// In a builder: an initrd with the program at `$1` in it, packed as `$2` says; then the guard's word on it.
@@ -113,7 +115,7 @@ echo clean
 
 #[test]
 fn a_program_in_an_initrd_is_found() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
     ready();

@@ -29,7 +29,7 @@ fn builders() -> Vec<String> {
 fn running_in_ours(name: &str, others: &[String]) -> Vec<Pid> {
     let ours = builders().into_iter().filter(|id| !others.contains(id));
     // One may end in between.
-    let top = |id: &str| ran(Command::new("docker").args(["top", id, "-eo", "pid,comm"])).stdout;
+    let top = |id: &str| run(Command::new("docker").args(["top", id, "-eo", "pid,comm"])).stdout;
     let processes: String = ours.map(|id| top(&id)).collect();
     let called = processes.lines().filter_map(|line| {
         let (pid, comm) = line.trim().split_once(' ')?;
@@ -43,7 +43,7 @@ fn names_of_the_payload() -> u64 {
     let format = "{{.Mountpoint}}";
     let volume = docker(&["volume", "inspect", "--format", format, STORE]);
     let store = Path::new(volume.trim()).join("store");
-    let payloads = names(&store)
+    let payloads = file_names(&store)
         .into_iter()
         .filter(|name| name.ends_with("-linked-payload"));
     let links = payloads.map(|name| store.join(name).metadata().unwrap().nlink());
@@ -52,19 +52,19 @@ fn names_of_the_payload() -> u64 {
 
 #[test]
 fn a_nix_that_is_killed_while_it_makes_the_image_leaves_the_store_as_it_was() {
-    if !(engine_is_here() && root_is_here()) {
+    if !(engine_available() && root_available()) {
         return;
     }
     // Else the limit below would be for all of the packages.
     ready();
-    let user = User::new();
+    let user = TestUser::new();
     user.write(
         "sd-card.nix",
         &system(&format!("killed-{}", nonce()), PAYLOAD),
     );
     let others = builders();
     let running = Running::start(&mut user.build(&["--glue", "native"]));
-    within(
+    wait_until(
         Duration::from_secs(120),
         "the file system is being made",
         || {
@@ -78,9 +78,9 @@ fn a_nix_that_is_killed_while_it_makes_the_image_leaves_the_store_as_it_was() {
     let nix = running_in_ours("nix-store", &others);
     assert_eq!(nix.len(), 1, "{nix:?}");
     kill(nix[0], Signal::SIGKILL).unwrap();
-    running.finish().exits(3);
+    running.finish().assert_exit_code(3);
 
-    ran(&mut user.build(&["--glue", "native"])).exits(0);
+    run(&mut user.build(&["--glue", "native"])).assert_exit_code(0);
     let built = built(&user);
     assert!(built.iter().all(|drv| drv.contains(".img")), "{built:?}");
     assert_eq!(built.len(), 1, "the image was not finished before");

@@ -25,12 +25,12 @@ pub(super) fn tree(image: &Path) -> Tree {
     cut.args(["bs=1M", "status=none", &format!("skip={}", ROOT_AT >> 20)]);
     cut.arg(format!("if={}", image.display()));
     cut.arg(format!("of={}", part.display()));
-    ran(&mut cut).exits(0);
+    run(&mut cut).assert_exit_code(0);
     let out = dir.path().join("tree");
     fs::create_dir(&out).unwrap();
     let mut dump = Command::new("debugfs");
     let request = format!("rdump / {}", out.display());
-    ran(dump.arg("-R").arg(request).arg(&part)).exits(0);
+    run(dump.arg("-R").arg(request).arg(&part)).assert_exit_code(0);
     let mut seen = Tree::new();
     walk(&out, &out, &mut seen);
     seen
@@ -60,7 +60,7 @@ fn walk(root: &Path, path: &Path, seen: &mut Tree) {
     let entry = (meta.permissions().mode(), meta.uid(), meta.gid(), content);
     assert!(seen.insert(name.clone(), entry).is_none(), "{name} twice");
     if meta.is_dir() {
-        for child in names(path) {
+        for child in file_names(path) {
             walk(root, &path.join(child), seen);
         }
     }
@@ -95,7 +95,7 @@ pub(super) fn superblock(image: &Path) -> Vec<String> {
         "Default directory hash",
     ];
     let part = format!("{}?offset={ROOT_AT}", image.display());
-    let done = ran(Command::new("dumpe2fs").args(["-h", &part])).exits(0);
+    let done = run(Command::new("dumpe2fs").args(["-h", &part])).assert_exit_code(0);
     let lines = done.stdout.lines().map(str::to_owned);
     lines
         .filter(|line| wanted.iter().any(|word| line.contains(word)))

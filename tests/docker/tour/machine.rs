@@ -27,7 +27,7 @@ const ENTER: &str = "set -e\n\
     shift 3; cd /home/me/pi; exec \"$@\"";
 
 pub(super) struct Laptop {
-    user: User,
+    user: TestUser,
     engine: Option<OwnEngine>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Run {
 
 impl Laptop {
     pub(super) fn new() -> Self {
-        let user = User::new();
+        let user = TestUser::new();
         let home = user.home.path();
         for dir in ["pi", "mini-nixpkgs", ".ssh"] {
             fs::create_dir(home.join(dir)).unwrap();
@@ -69,13 +69,13 @@ impl Laptop {
     /// An engine of the tests' own has no network: the packages that the image is made of come out of the
     /// store that all tests share, which a build fills first.
     fn supply(&self) {
-        let other = User::new();
+        let other = TestUser::new();
         other.write("sd-card.nix", &example(KEY.trim_end()));
-        ran(&mut other.build(&[])).exits(0);
+        run(&mut other.build(&[])).assert_exit_code(0);
         let format = "{{.Mountpoint}}";
         let volume = docker(&["volume", "inspect", "--format", format, STORE]);
         let store = Path::new(volume.trim()).join("store");
-        let packages = names(&store).into_iter().filter(|name| {
+        let packages = file_names(&store).into_iter().filter(|name| {
             Path::new(name)
                 .extension()
                 .is_some_and(|ending| ending == "deb")
@@ -88,12 +88,12 @@ impl Laptop {
         let add =
             "cd $TMPDIR && tar -x && nix-store --add-fixed sha256 *.deb >added && wc -l <added";
         let mut shell = self.enter(&["shell", "--run", add]);
-        let added = ran(shell
+        let added = run(shell
             .env_clear()
             .envs(&self.user.environment)
             .stdin(tar.stdout.take().unwrap()));
         assert!(tar.wait().unwrap().success());
-        assert_ne!(added.exits(0).stdout, "0\n");
+        assert_ne!(added.assert_exit_code(0).stdout, "0\n");
         fs::remove_file(self.config()).unwrap();
     }
 
@@ -139,7 +139,7 @@ impl Laptop {
     #[track_caller]
     pub(super) fn runs(&self, words: &str, code: i32) -> Run {
         let mut screen = self.start(words);
-        screen.exits(code);
+        screen.assert_exit_code(code);
         Run::new(words, &mut screen)
     }
 
@@ -147,9 +147,9 @@ impl Laptop {
     #[track_caller]
     pub(super) fn interrupts(&self, words: &str, part: &str) -> Run {
         let mut screen = self.start(words);
-        screen.until(part);
-        screen.types("\u{3}");
-        assert_eq!(screen.ends().signal(), Some(Signal::SIGINT as i32));
+        screen.wait_for(part);
+        screen.type_keys("\u{3}");
+        assert_eq!(screen.wait().signal(), Some(Signal::SIGINT as i32));
         Run::new(words, &mut screen)
     }
 }

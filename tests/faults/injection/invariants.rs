@@ -1,4 +1,4 @@
-//! What must hold after every deed, whatever it was. Other people's runs may be under way on this
+//! What must hold after every fault, whatever it was. Other people's runs may be under way on this
 //! machine: judged is what carries the id of a run of ours, and what is nobody's of sdbuild.
 
 use std::collections::BTreeSet;
@@ -7,27 +7,27 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::deeds::Deed;
-use super::ground::Ground;
-use super::job::is_whole;
-use super::live::{End, Live};
+use super::fault_kinds::Fault;
+use super::fixture::Fixture;
+use super::live_run::{End, LiveRun};
 use super::run::Run;
-use super::scene::{PRECIOUS, foreign_handlers};
+use super::setup::{PRECIOUS, foreign_handlers};
+use super::workload::is_whole;
 use crate::support::*;
 
-type Found = Vec<String>;
+type Violations = Vec<String>;
 
 /// Right after the end of the run.
-pub fn after_the_deed(run: &Run<'_>) -> Found {
-    let deed = run.scene.kind.deed;
+pub fn after_the_fault(run: &Run<'_>) -> Violations {
+    let fault = run.setup.kind.fault;
     let mut found = handlers_of_others(run);
-    if deed.keeps_the_leash() {
+    if fault.keeps_the_watchdog() {
         found.extend(no_handler_of(&run.ids));
     }
-    let orderly = !deed.leaves_it_to_the_next() && !run.killed;
+    let orderly = !fault.is_swept_by_the_next_run() && !run.killed;
     if orderly {
         found.extend(
-            left_by(&run.ids)
+            objects_of(&run.ids)
                 .iter()
                 .map(|name| format!("{name} is left")),
         );
@@ -35,12 +35,12 @@ pub fn after_the_deed(run: &Run<'_>) -> Found {
         found.extend(no_run_lock(&run.live));
     }
     found.extend(new_networks(run));
-    let dir = Dir {
-        out: &run.scene.user.out(),
-        image: run.scene.image,
-        seed: run.scene.seed,
+    let dir = OutputDir {
+        out: &run.setup.user.out(),
+        image: run.setup.image,
+        seed: run.setup.seed,
         well: run.end == Some(End::Code(0)),
-        replaces: run.scene.replaces,
+        replaces: run.setup.replaces,
         orderly,
     };
     found.extend(dir.check());
@@ -49,8 +49,8 @@ pub fn after_the_deed(run: &Run<'_>) -> Found {
     found
 }
 
-/// After the next build all of it holds, whatever the deed was.
-pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> Found {
+/// After the next build all of it holds, whatever the fault was.
+pub fn after_the_next_build(run: &Run<'_>, fixture: &mut Fixture, well: bool) -> Violations {
     let mut found = handlers_of_others(run);
     found.extend(no_handler_of(&run.ids));
     // What a killed companion left is for a run of its own user to sweep, or for `clean`.
@@ -61,7 +61,7 @@ pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> F
         .collect();
     let ids: BTreeSet<String> = run.ids.difference(&companions).cloned().collect();
     found.extend(
-        left_by(&ids)
+        objects_of(&ids)
             .iter()
             .map(|name| format!("{name} is left for good")),
     );
@@ -70,20 +70,20 @@ pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> F
     found.extend(no_run_lock(&run.live));
     found.extend(foreign_container(run));
     if well {
-        let dir = Dir {
-            out: &run.scene.user.out(),
-            image: run.scene.image,
-            seed: run.scene.seed,
+        let dir = OutputDir {
+            out: &run.setup.user.out(),
+            image: run.setup.image,
+            seed: run.setup.seed,
             well: true,
             replaces: false,
             orderly: true,
         };
         found.extend(dir.check());
-        found.extend(whole_cache(run, ground));
+        found.extend(whole_cache(run, fixture));
     }
-    if run.scene.kind.deed.needs_own_engine() {
-        let lasting = run.scene.kind.deed == Deed::LastingEngine;
-        let left = ground
+    if run.setup.kind.fault.needs_own_engine() {
+        let lasting = run.setup.kind.fault == Fault::LastingEngine;
+        let left = fixture
             .engine(lasting)
             .docker(&["ps", "--all", "--format", "{{.Names}}"]);
         found.extend(
@@ -95,10 +95,10 @@ pub fn after_the_next_build(run: &Run<'_>, ground: &mut Ground, well: bool) -> F
     found
 }
 
-fn handlers_of_others(run: &Run<'_>) -> Found {
+fn handlers_of_others(run: &Run<'_>) -> Violations {
     let own = run.foreign_handler.clone().unwrap_or_default();
     let now = foreign_handlers(&own);
-    let mut found = Found::new();
+    let mut found = Violations::new();
     for (name, text) in &run.handlers {
         if now.get(name) != Some(text) {
             found.push(format!("handler {name} is not what it was"));
@@ -114,7 +114,7 @@ fn of_ours(name: &str, ids: &BTreeSet<String>) -> bool {
     ids.iter().any(|id| name.contains(id.as_str()))
 }
 
-fn no_handler_of(ids: &BTreeSet<String>) -> Found {
+fn no_handler_of(ids: &BTreeSet<String>) -> Violations {
     let start = Instant::now();
     loop {
         let all = our_handlers().into_iter();
@@ -130,7 +130,7 @@ fn no_handler_of(ids: &BTreeSet<String>) -> Found {
 }
 
 /// Handlers, containers and volumes that carry one of `ids`.
-pub fn left_by(ids: &BTreeSet<String>) -> Vec<String> {
+pub fn objects_of(ids: &BTreeSet<String>) -> Vec<String> {
     let containers = docker_lines(&["ps", "--all", "--format", "{{.Names}}"]);
     let volumes = docker_lines(&["volume", "ls", "--quiet"]);
     let all = our_handlers().into_iter().chain(containers).chain(volumes);
@@ -146,7 +146,7 @@ pub fn anonymous_volumes() -> BTreeSet<String> {
         .collect()
 }
 
-fn new_volumes(run: &Run<'_>) -> Found {
+fn new_volumes(run: &Run<'_>) -> Violations {
     let now = anonymous_volumes();
     let new = now.difference(&run.anonymous);
     new.map(|name| format!("volume {name} is left")).collect()
@@ -163,7 +163,7 @@ pub fn networks() -> Vec<String> {
     ])
 }
 
-fn new_networks(run: &Run<'_>) -> Found {
+fn new_networks(run: &Run<'_>) -> Violations {
     let now = networks();
     let same = now == run.networks;
     (!same)
@@ -195,7 +195,7 @@ pub fn listed(stdout: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn no_run_lock(live: &Live) -> Found {
+fn no_run_lock(live: &LiveRun) -> Violations {
     let runs = live.state().join(".local/state/sdbuild/runs");
     let left = fs::read_dir(runs).into_iter().flatten().flatten();
     left.map(|entry| format!("run_lock {} is left", entry.file_name().to_string_lossy()))
@@ -203,7 +203,7 @@ fn no_run_lock(live: &Live) -> Found {
 }
 
 /// What the output directory of a run has to be.
-pub struct Dir<'a> {
+pub struct OutputDir<'a> {
     pub out: &'a Path,
     /// The image's name, and what it is made of.
     pub image: &'a str,
@@ -216,10 +216,10 @@ pub struct Dir<'a> {
     pub orderly: bool,
 }
 
-impl Dir<'_> {
+impl OutputDir<'_> {
     /// The image whole with all that is beside it, or what was there before.
-    pub fn check(&self) -> Found {
-        let mut found = Found::new();
+    pub fn check(&self) -> Violations {
+        let mut found = Violations::new();
         let read = |name: &str| fs::read_to_string(self.out.join(name)).unwrap_or_default();
         // Companions have none.
         if self.out.join("other.img").exists() && read("other.img") != PRECIOUS {
@@ -247,8 +247,8 @@ impl Dir<'_> {
     /// Where the image is, what belongs to it is there and confirms it; else none of that. A kill may leave
     /// sidecars for the next build to remove, or an image that replaced another one without some of its
     /// own; in no case one beside another image than its own.
-    fn sidecars(&self, new: bool, old: bool) -> Found {
-        let wanted = User::beside(Path::new(self.image)).into_iter();
+    fn sidecars(&self, new: bool, old: bool) -> Violations {
+        let wanted = TestUser::with_sidecars(Path::new(self.image)).into_iter();
         let (there, lacking): (Vec<_>, Vec<_>) = wanted
             .filter(|name| name != self.image)
             .partition(|name| self.out.join(name).exists());
@@ -261,11 +261,11 @@ impl Dir<'_> {
         }
         let half_done = self.replaces && !self.orderly;
         let lacking = lacking.iter().filter(|_| !half_done);
-        let mut found: Found = lacking
+        let mut found: Violations = lacking
             .map(|name| format!("the image is there without {name}"))
             .collect();
         let sum = format!("{}.sha256", self.image);
-        let confirmed = ran(Command::new("sha256sum")
+        let confirmed = run(Command::new("sha256sum")
             .args(["--check", "--strict", &sum])
             .current_dir(self.out));
         if confirmed.code != Some(0) && self.out.join(&sum).exists() {
@@ -274,10 +274,10 @@ impl Dir<'_> {
         found
     }
 
-    fn no_temporary_file(&self) -> Found {
-        let mut known = User::beside(Path::new(self.image));
+    fn no_temporary_file(&self) -> Violations {
+        let mut known = TestUser::with_sidecars(Path::new(self.image));
         known.extend(["other.img", "ballast.img"].map(str::to_owned));
-        let others = names(self.out).into_iter();
+        let others = file_names(self.out).into_iter();
         others
             .filter(|name| !known.contains(name))
             .map(|name| format!("{name} is in the output directory"))
@@ -285,21 +285,21 @@ impl Dir<'_> {
     }
 }
 
-fn nothing_lives_on(run: &Run<'_>) -> Found {
+fn nothing_lives_on(run: &Run<'_>) -> Violations {
     let left = run.live.processes().into_iter();
-    let mut found: Found = left.map(|pid| format!("process {pid} is left")).collect();
-    let cache = run.scene.cache();
+    let mut found: Violations = left.map(|pid| format!("process {pid} is left")).collect();
+    let cache = run.setup.cache();
     if cache.exists() && File::open(cache).unwrap().try_lock().is_err() {
         found.push("the cache is locked".to_owned());
     }
     found
 }
 
-fn foreign_container(run: &Run<'_>) -> Found {
+fn foreign_container(run: &Run<'_>) -> Violations {
     let Some((name, _)) = &run.foreign_container else {
-        return Found::new();
+        return Violations::new();
     };
-    let there = ran(Command::new("docker").args(["inspect", name])).code == Some(0);
+    let there = crate::support::run(Command::new("docker").args(["inspect", name])).code == Some(0);
     (!there)
         .then(|| format!("the foreign container {name} is gone"))
         .into_iter()
@@ -307,39 +307,39 @@ fn foreign_container(run: &Run<'_>) -> Found {
 }
 
 /// Every object is what its name says, and the images are made of the same layers as ever.
-fn whole_cache(run: &Run<'_>, ground: &Ground) -> Found {
+fn whole_cache(run: &Run<'_>, fixture: &Fixture) -> Violations {
     if !matches!(
-        run.scene.kind.deed,
-        Deed::CacheDamaged | Deed::CacheFull | Deed::TwoFillACache
+        run.setup.kind.fault,
+        Fault::CacheDamaged | Fault::CacheFull | Fault::TwoFillACache
     ) {
-        return Found::new();
+        return Violations::new();
     }
-    let mut found = Found::new();
-    let objects = run.scene.cache().join("sha256");
-    for name in names(&objects).iter().filter(|name| name.len() == 64) {
-        let sum = ran(Command::new("sha256sum").arg(objects.join(name)));
+    let mut found = Violations::new();
+    let objects = run.setup.cache().join("sha256");
+    for name in file_names(&objects).iter().filter(|name| name.len() == 64) {
+        let sum = crate::support::run(Command::new("sha256sum").arg(objects.join(name)));
         if !sum.stdout.starts_with(name.as_str()) {
             found.push(format!("object {name} in the cache is damaged"));
         }
     }
     let layers = |dir: &Path| -> BTreeSet<String> {
-        let notes = names(dir).into_iter();
+        let notes = file_names(dir).into_iter();
         notes
             .map(|name| fs::read_to_string(dir.join(name)).unwrap())
             .collect()
     };
-    let usual = layers(&ground.cache().join("sdbuild/notes"));
-    if !layers(&run.scene.cache().join("notes")).is_subset(&usual) {
-        found.push("the container images have other layers than usual".to_owned());
+    let durations = layers(&fixture.cache().join("sdbuild/notes"));
+    if !layers(&run.setup.cache().join("notes")).is_subset(&durations) {
+        found.push("the container images have other layers than durations".to_owned());
     }
     found
 }
 
 /// What Nix itself says of the store that all runs share.
-pub fn store() -> Found {
-    // A deed may have removed it, and the next build failed: that is told elsewhere.
+pub fn store() -> Violations {
+    // A fault may have removed it, and the next build failed: that is told elsewhere.
     if builder_image().is_none() {
-        return Found::new();
+        return Violations::new();
     }
     let verify = in_builder(STORE, &[], "nix-store --verify", &[]);
     let bad = verify.code != Some(0) || verify.stderr.contains("disappeared");

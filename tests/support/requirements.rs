@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{BINFMT, Suite};
+use super::{BINFMT, DebianRelease};
 
 /// Whether an engine answers and the kernel's table is mounted.
-pub fn engine_is_here() -> bool {
+pub fn engine_available() -> bool {
     let engine = Command::new("docker").args(["version"]).output();
     if !engine.is_ok_and(|output| output.status.success()) {
         return skipped("no engine answers; run scripts/setup");
@@ -18,23 +18,23 @@ pub fn engine_is_here() -> bool {
 }
 
 /// Whether we are root, as what needs another user or a mount of its own does.
-pub fn root_is_here() -> bool {
+pub fn root_available() -> bool {
     nix::unistd::geteuid().is_root() || skipped("only root can do this")
 }
 
 /// Whether all of `tools` (names or paths) are installed.
-pub fn tools_are_here(tools: &[&str]) -> bool {
+pub fn tools_available(tools: &[&str]) -> bool {
     super::tools::have(tools)
 }
 
 /// Whether `scripts/setup --test` has unpacked `tool`.
-pub fn unpacked(tool: &str) -> bool {
+pub fn tool_unpacked(tool: &str) -> bool {
     let is_here = super::root().join(super::TOOLS).join(tool).exists();
     is_here || skipped(&format!("no {tool}; run scripts/setup --test"))
 }
 
 /// Whether the Docker of `suite` is this machine's, or `scripts/other-engines` has unpacked it.
-pub fn suite_is_here(suite: Suite) -> bool {
+pub fn debian_release_available(suite: DebianRelease) -> bool {
     match suite.tree() {
         Some(tree) if !tree.exists() => {
             skipped(&format!("no {}; run scripts/other-engines", tree.display()))
@@ -44,9 +44,9 @@ pub fn suite_is_here(suite: Suite) -> bool {
 }
 
 /// Whether an image can be booted, logged into and broken.
-pub fn boot_is_here() -> bool {
+pub fn boot_available() -> bool {
     let firmware = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
-    tools_are_here(&[
+    tools_available(&[
         "qemu-system-aarch64",
         firmware,
         "debugfs",
@@ -57,7 +57,7 @@ pub fn boot_is_here() -> bool {
 
 /// Runs `test` unless this tier cannot run here.
 pub fn with_engine(test: impl Future<Output = ()>) {
-    if engine_is_here() {
+    if engine_available() {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(test);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::live::Live;
+use super::live_run::LiveRun;
 use crate::support::*;
 
 /// What a shell says of a job that was stopped: 128 and the number of STOP or TSTP.
@@ -22,7 +22,7 @@ fn line(command: &Command) -> String {
 }
 
 /// `words` run by `script` on a new terminal; what is said there comes on standard error.
-fn script(user: &User, words: &str) -> Command {
+fn script(user: &TestUser, words: &str) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", "exec script -qfec \"$1\" /dev/null >&2", "sh", words])
@@ -35,13 +35,13 @@ fn script(user: &User, words: &str) -> Command {
 }
 
 /// Where the exit codes are noted.
-fn codes(user: &User) -> PathBuf {
+fn codes(user: &TestUser) -> PathBuf {
     user.state.path().join("codes")
 }
 
 /// `command` on a terminal that will close. Its standard output is the terminal too, or a file, which
 /// outlives it.
-pub fn that_closes(user: &User, command: &Command, to_a_file: bool) -> Command {
+pub fn that_closes(user: &TestUser, command: &Command, to_a_file: bool) -> Command {
     let out = user.state.path().join("stdout");
     let out = if to_a_file {
         format!(" >'{}'", out.display())
@@ -59,12 +59,12 @@ pub fn that_closes(user: &User, command: &Command, to_a_file: bool) -> Command {
 }
 
 /// The path that was written to the file.
-pub fn told(user: &User) -> String {
+pub fn told(user: &TestUser) -> String {
     fs::read_to_string(user.state.path().join("stdout")).unwrap_or_default()
 }
 
 /// A shell with job control; it notes the exit code of each line that is typed.
-pub fn shell(user: &User) -> Command {
+pub fn shell(user: &TestUser) -> Command {
     let mut command = script(user, "bash --norc --noprofile -i");
     let note = format!("echo $? >>'{}'", codes(user).display());
     command.env("PROMPT_COMMAND", note).stdin(Stdio::piped());
@@ -73,18 +73,18 @@ pub fn shell(user: &User) -> Command {
 
 /// Types `command` and the shell's end, once there is a prompt, and waits until it has begun: a key
 /// before that would mean something else.
-pub fn types(live: &mut Live, user: &User, command: &Command) {
+pub fn types(live: &mut LiveRun, user: &TestUser, command: &Command) {
     let limit = Duration::from_secs(30);
-    within(limit, "the shell's prompt", || codes(user).exists());
-    live.types(&format!("{}\nexit\n", line(command)));
-    within(limit, "the build begins", || {
+    wait_until(limit, "the shell's prompt", || codes(user).exists());
+    live.type_keys(&format!("{}\nexit\n", line(command)));
+    wait_until(limit, "the build begins", || {
         process(live).is_some() || live.ended().is_some()
     });
     live.begins();
 }
 
 /// What `sdbuild` ended with, once it has.
-pub fn code(user: &User, in_a_shell: bool) -> Option<i32> {
+pub fn code(user: &TestUser, in_a_shell: bool) -> Option<i32> {
     let text = fs::read_to_string(codes(user)).unwrap_or_default();
     let codes = text.lines().filter_map(|line| line.parse().ok());
     // The shell's first prompt comes before anything was typed.
@@ -94,7 +94,7 @@ pub fn code(user: &User, in_a_shell: bool) -> Option<i32> {
 }
 
 /// The process of `sdbuild` below `live`, and whether it is stopped.
-pub fn process(live: &Live) -> Option<(i32, bool)> {
+pub fn process(live: &LiveRun) -> Option<(i32, bool)> {
     live.processes().iter().find_map(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
@@ -104,6 +104,6 @@ pub fn process(live: &Live) -> Option<(i32, bool)> {
 }
 
 /// Closes it.
-pub fn close(live: &Live) {
+pub fn close(live: &LiveRun) {
     live.signal(Signal::SIGKILL);
 }

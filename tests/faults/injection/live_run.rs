@@ -15,7 +15,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{BINFMT, names};
+use crate::support::{BINFMT, file_names};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub enum End {
 
 /// Where a stream goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
-    Us,
+pub enum StreamTarget {
+    Harness,
     /// A disk without room.
     Full,
 }
@@ -55,7 +55,7 @@ impl Shared {
 }
 
 /// The process, and the threads that watch it.
-pub struct Live {
+pub struct LiveRun {
     pid: Pid,
     /// In the environment of the process and of all that it starts.
     mark: String,
@@ -67,19 +67,21 @@ pub struct Live {
     watcher: Option<JoinHandle<()>>,
 }
 
-impl Live {
+impl LiveRun {
     /// Starts `command`; `state` is the home directory that it writes its signs of life below.
-    pub fn start(command: &mut Command, state: &Path, streams: [To; 2]) -> Self {
+    pub fn start(command: &mut Command, state: &Path, streams: [StreamTarget; 2]) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{count}", std::process::id());
         let [out, err] = streams.map(|to| match to {
-            To::Us => Stdio::piped(),
-            To::Full => Stdio::from(File::options().write(true).open("/dev/full").unwrap()),
+            StreamTarget::Harness => Stdio::piped(),
+            StreamTarget::Full => {
+                Stdio::from(File::options().write(true).open("/dev/full").unwrap())
+            }
         });
         let start = Instant::now();
         let mut child = command
-            .env("SDBUILD_STORM_MARK", &mark)
+            .env("SDBUILD_FAULT_RUN", &mark)
             .stdout(out)
             .stderr(err)
             .spawn()
@@ -132,7 +134,7 @@ impl Live {
     }
 
     /// Types `text`, unless nobody is there any more.
-    pub fn types(&mut self, text: &str) {
+    pub fn type_keys(&mut self, text: &str) {
         if let Some(keyboard) = &mut self.keyboard {
             keyboard.write_all(text.as_bytes()).unwrap_or(());
         }
@@ -191,7 +193,7 @@ impl Live {
 
     /// Processes that carry our mark.
     pub fn processes(&self) -> Vec<String> {
-        let mark = format!("SDBUILD_STORM_MARK={}\0", self.mark);
+        let mark = format!("SDBUILD_FAULT_RUN={}\0", self.mark);
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter(|e| e.file_name().to_string_lossy().parse::<u32>().is_ok());
         pids.filter(|entry| {
@@ -221,7 +223,7 @@ impl Live {
     }
 }
 
-impl Drop for Live {
+impl Drop for LiveRun {
     fn drop(&mut self) {
         self.finish();
     }
@@ -286,7 +288,7 @@ fn watch(mut child: Child, runs: &Path, shared: &Shared) {
         let lit = fs::read_dir(runs).into_iter().flatten().flatten();
         let lit = lit.map(|entry| entry.file_name().to_string_lossy().into_owned());
         let ids: Vec<String> = lit.filter(|name| name.len() == 12).collect();
-        let table = names(Path::new(BINFMT));
+        let table = file_names(Path::new(BINFMT));
         let mut heard = shared.heard.lock().unwrap();
         heard.runs.extend(ids);
         let of_ours = |name: &String| heard.runs.iter().any(|id| name.ends_with(id.as_str()));

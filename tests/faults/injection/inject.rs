@@ -1,4 +1,4 @@
-//! The deeds themselves.
+//! The faults themselves.
 
 use std::fs;
 use std::process::Command;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::deeds::Deed;
-use super::ground::Ground;
-use super::live::{Live, To};
-use super::moments::Phase;
+use super::fault_kinds::Fault;
+use super::fixture::Fixture;
+use super::live_run::{LiveRun, StreamTarget};
+use super::phases::Phase;
 use super::run::Run;
-use super::scene::fill;
+use super::setup::fill;
 use super::terminal;
 use crate::support::*;
 
@@ -20,85 +20,85 @@ const MASK: &str =
     r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff";
 
 /// How long anything may take after which a hang is a hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn pause(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
 /// The engine's client, whose refusals are part of the game.
-fn try_docker(words: &[&str]) -> Ran {
-    ran(Command::new("docker").args(words))
+fn try_docker(words: &[&str]) -> Outcome {
+    run(Command::new("docker").args(words))
 }
 
 /// What has to be there before the run starts.
 pub fn before(run: &mut Run<'_>) {
-    match run.scene.kind.deed {
-        Deed::ForeignHandler if run.scene.rng.bool() => {
-            run.scene.variant.push_str("goes");
+    match run.setup.kind.fault {
+        Fault::ForeignHandler if run.setup.rng.bool() => {
+            run.setup.variant.push_str("goes");
             register(run);
         }
-        Deed::CacheDamaged if run.scene.phase == Phase::Start => run.scene.damage_cache(),
+        Fault::CacheDamaged if run.setup.phase == Phase::Start => run.setup.damage_cache(),
         _ => {}
     }
 }
 
 /// Does it.
-pub fn act(run: &mut Run<'_>, ground: &mut Ground) {
-    match run.scene.kind.deed {
-        Deed::Signal(signal) => run.live.signal(signal),
-        Deed::Again => again(run),
-        Deed::Stop => stop(run),
-        Deed::CtrlZ => ctrl_z(run),
-        Deed::Terminal => terminal::close(&run.live),
-        Deed::Stream(stream) => run.live.close(stream),
-        Deed::Registrar(words) => container(run, "registrar", words),
-        Deed::Builder(words) => container(run, "builder", words),
-        Deed::BuilderPaused => paused(run),
-        Deed::RegistrarImage => ground.remove_images(),
-        Deed::Processes => processes(run),
-        Deed::Engine(signal) => engine_ends(run, signal, ground.engine(false)),
-        Deed::EngineStalls => engine_stalls(run, ground.engine(false)),
-        Deed::LastingEngine => {
+pub fn inject(run: &mut Run<'_>, fixture: &mut Fixture) {
+    match run.setup.kind.fault {
+        Fault::Signal(signal) => run.live.signal(signal),
+        Fault::Again => again(run),
+        Fault::Stop => stop(run),
+        Fault::CtrlZ => ctrl_z(run),
+        Fault::Terminal => terminal::close(&run.live),
+        Fault::Stream(stream) => run.live.close(stream),
+        Fault::Registrar(words) => container(run, "registrar", words),
+        Fault::Builder(words) => container(run, "builder", words),
+        Fault::BuilderPaused => paused(run),
+        Fault::RegistrarImage => fixture.remove_images(),
+        Fault::Processes => processes(run),
+        Fault::Engine(signal) => engine_ends(run, signal, fixture.engine(false)),
+        Fault::EngineStalls => engine_stalls(run, fixture.engine(false)),
+        Fault::LastingEngine => {
             let signals = [Signal::SIGTERM, Signal::SIGKILL];
-            let signal = signals[run.scene.rng.usize(..2)];
-            run.scene.variant.push_str(signal.as_str());
-            engine_ends(run, signal, ground.engine(true));
+            let signal = signals[run.setup.rng.usize(..2)];
+            run.setup.variant.push_str(signal.as_str());
+            engine_ends(run, signal, fixture.engine(true));
         }
-        Deed::OutputFull | Deed::StoreFull | Deed::CacheFull => {
-            fill(run.scene.disk.as_ref().unwrap().path());
+        Fault::OutputFull | Fault::StoreFull | Fault::CacheFull => {
+            fill(run.setup.disk.as_ref().unwrap().path());
         }
-        Deed::CacheDamaged if run.scene.variant.is_empty() => run.scene.damage_cache(),
-        Deed::DoubleKill { .. } => double_kill(run, "registrar"),
-        Deed::PrivateKill => double_kill(run, "builder"),
-        Deed::ForeignHandler => foreign_handler(run),
-        Deed::ForeignContainer => foreign_container(run),
-        Deed::HandlerRemoved => handler_removed(run),
-        Deed::ManyBuilds => many(run, ground),
-        Deed::TwoFillACache => accompany(run, ground),
+        Fault::CacheDamaged if run.setup.variant.is_empty() => run.setup.damage_cache(),
+        Fault::DoubleKill { .. } => double_kill(run, "registrar"),
+        Fault::PrivateKill => double_kill(run, "builder"),
+        Fault::ForeignHandler => foreign_handler(run),
+        Fault::ForeignContainer => foreign_container(run),
+        Fault::HandlerRemoved => handler_removed(run),
+        Fault::ManyBuilds => many(run, fixture),
+        Fault::TwoFillACache => accompany(run, fixture),
         // These began before the run.
-        Deed::CacheDamaged
-        | Deed::Memory
-        | Deed::MirrorStalls
-        | Deed::MirrorSlow
-        | Deed::MirrorWrong
-        | Deed::MirrorCuts => {}
+        Fault::CacheDamaged
+        | Fault::Memory
+        | Fault::MirrorStalls
+        | Fault::MirrorSlow
+        | Fault::MirrorWrong
+        | Fault::MirrorCuts => {}
     }
 }
 
 fn again(run: &mut Run<'_>) {
-    let ten = run.scene.rng.bool();
-    run.scene
+    let ten = run.setup.rng.bool();
+    run.setup
         .variant
         .push_str(if ten { "ten times" } else { "twice" });
     for nth in 0..if ten { 10 } else { 2 } {
         if nth > 0 {
-            pause(run.scene.rng.u64(1..150));
+            pause(run.setup.rng.u64(1..150));
         }
         run.live.signal(Signal::SIGINT);
         // The second one is what shortens the patience.
         if nth <= 1 {
-            run.acted = run.live.age();
+            run.injected_at = run.live.age();
         }
     }
 }
@@ -107,7 +107,7 @@ fn again(run: &mut Run<'_>) {
 fn stop(run: &mut Run<'_>) {
     let held = !our(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
     run.live.signal(Signal::SIGSTOP);
-    pause(if run.storm.brief { 20_000 } else { 62_000 });
+    pause(if run.campaign.brief { 20_000 } else { 62_000 });
     let waited = std::time::Instant::now();
     while held && !our(run).is_empty() && waited.elapsed() < Duration::from_secs(5) {
         pause(50);
@@ -116,18 +116,18 @@ fn stop(run: &mut Run<'_>) {
         run.violation("the silence did not take the handler away");
     }
     if held && run.phase == Phase::Build {
-        run.scene.variant.push_str("held");
+        run.setup.variant.push_str("held");
     }
     run.live.signal(Signal::SIGCONT);
-    run.acted = run.live.age();
+    run.injected_at = run.live.age();
 }
 
 /// The key, the shell, the word.
 fn ctrl_z(run: &mut Run<'_>) {
     let held = !our(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
-    run.live.types("\x1a");
-    let long = run.scene.rng.u32(..3) == 0;
-    run.scene
+    run.live.type_keys("\x1a");
+    let long = run.setup.rng.u32(..3) == 0;
+    run.setup
         .variant
         .push_str(if long { "20 s" } else { "2 s" });
     // Longer than without it the registrar would wait for a heartbeat.
@@ -141,8 +141,8 @@ fn ctrl_z(run: &mut Run<'_>) {
         run.violation("the handler was lost while the process was put aside");
     }
     // Empties the line, should the key have come to the shell.
-    run.live.types("\x15fg\nexit\n");
-    run.acted = run.live.age();
+    run.live.type_keys("\x15fg\nexit\n");
+    run.injected_at = run.live.age();
 }
 
 /// The run's own handlers.
@@ -178,11 +178,11 @@ fn container(run: &mut Run<'_>, role: &str, words: &[&str]) {
         running(run, role)
     };
     let Some(name) = name else { return };
-    let (phase, _) = run.where_it_is();
+    let (phase, _) = run.current_phase();
     run.phase = phase;
     let done = try_docker(&[words, &[&name]].concat());
     if done.code != Some(0) {
-        run.scene.variant.push_str("missed");
+        run.setup.variant.push_str("missed");
     }
 }
 
@@ -205,33 +205,36 @@ fn processes(run: &mut Run<'_>) {
 
 /// It ends, and comes back at once or not before the run has ended.
 fn engine_ends(run: &mut Run<'_>, signal: Signal, engine: &mut OwnEngine) {
-    run.acted = run.live.age();
+    run.injected_at = run.live.age();
     engine.end(signal);
-    if run.scene.rng.bool() {
-        run.scene.variant.push_str(" comes back");
+    if run.setup.rng.bool() {
+        run.setup.variant.push_str(" comes back");
         engine.ensure_up();
     }
 }
 
 /// It stands still for longer than the registrar waits for a heartbeat, or somebody has had enough.
 fn engine_stalls(run: &mut Run<'_>, engine: &mut OwnEngine) {
-    let times = run.scene.rng.u32(..3);
+    let times = run.setup.rng.u32(..3);
     let word = ["20 s", "INT", "INT twice"][times as usize];
-    run.scene.variant.push_str(word);
+    run.setup.variant.push_str(word);
     engine.signal(Signal::SIGSTOP);
     if times == 0 {
         pause(20_000);
     }
     for _ in 0..times {
-        pause(run.scene.rng.u64(..1500));
+        pause(run.setup.rng.u64(..1500));
         run.live.signal(Signal::SIGINT);
-        run.acted = run.live.age();
+        run.injected_at = run.live.age();
     }
-    while times > 0 && run.live.ended().is_none() && run.live.age() < run.acted + PATIENCE {
+    while times > 0
+        && run.live.ended().is_none()
+        && run.live.age() < run.injected_at + RELEASE_TIMEOUT
+    {
         pause(10);
     }
     if times == 0 {
-        run.acted = run.live.age();
+        run.injected_at = run.live.age();
     }
     engine.signal(Signal::SIGCONT);
 }
@@ -240,20 +243,20 @@ fn engine_stalls(run: &mut Run<'_>, engine: &mut OwnEngine) {
 fn double_kill(run: &mut Run<'_>, role: &str) {
     let Some(name) = running(run, role) else {
         // The run was over before anybody could be killed.
-        run.scene.variant.push_str("missed");
+        run.setup.variant.push_str("missed");
         run.moment = run.live.age();
         return;
     };
-    run.phase = run.where_it_is().0;
-    if run.scene.rng.bool() {
+    run.phase = run.current_phase().0;
+    if run.setup.rng.bool() {
         // What is paused does not see the end of its leash: what it holds stays for sure.
-        run.scene.variant.push_str("paused");
+        run.setup.variant.push_str("paused");
         try_docker(&["pause", &name]);
         run.live.signal(Signal::SIGKILL);
         try_docker(&["kill", &name]);
     } else {
         let killing = std::thread::spawn(move || try_docker(&["kill", &name]));
-        pause(run.scene.rng.u64(..60));
+        pause(run.setup.rng.u64(..60));
         run.live.signal(Signal::SIGKILL);
         killing.join().unwrap();
     }
@@ -261,8 +264,8 @@ fn double_kill(run: &mut Run<'_>, role: &str) {
 
 /// A handler of somebody else's that works: nobody is disturbed by it.
 fn register(run: &mut Run<'_>) {
-    let name = format!("storm-{}", run.scene.seed);
-    let qemu = run.storm.qemu.to_str().unwrap();
+    let name = format!("faults-{}", run.setup.seed);
+    let qemu = run.campaign.qemu.to_str().unwrap();
     let line = format!(":{name}:M::{MAGIC}:{MASK}:{qemu}:PF");
     fs::write(format!("{BINFMT}/register"), line).unwrap();
     run.foreign_handler = Some(name);
@@ -272,14 +275,14 @@ fn foreign_handler(run: &mut Run<'_>) {
     if run.foreign_handler.is_some() {
         run.unregister();
     } else {
-        run.scene.variant.push_str("comes");
+        run.setup.variant.push_str("comes");
         register(run);
     }
 }
 
 fn foreign_container(run: &mut Run<'_>) {
     let id: String = (0..12)
-        .map(|_| char::from_digit(run.scene.rng.u32(..16), 16).unwrap())
+        .map(|_| char::from_digit(run.setup.rng.u32(..16), 16).unwrap())
         .collect();
     let name = format!("sdbuild-registrar-{id}");
     // An image of nothing is enough: it is never started.
@@ -291,57 +294,62 @@ fn foreign_container(run: &mut Run<'_>) {
 }
 
 fn handler_removed(run: &mut Run<'_>) {
-    while our(run).is_empty() && run.live.ended().is_none() && run.where_it_is().0 <= Phase::Build {
+    while our(run).is_empty() && run.live.ended().is_none() && run.current_phase().0 <= Phase::Build
+    {
         pause(5);
     }
     let Some(name) = our(run).pop() else { return };
-    run.phase = run.where_it_is().0;
+    run.phase = run.current_phase().0;
     if fs::write(format!("{BINFMT}/{name}"), "-1").is_err() {
         return;
     }
     let gone = std::time::Instant::now();
-    let machine = &run.storm.machine;
+    let machine = &run.campaign.machine;
     while our(run).is_empty() {
-        let over = run.live.ended().is_some() || run.where_it_is().0 >= Phase::CopyOut;
+        let over = run.live.ended().is_some() || run.current_phase().0 >= Phase::CopyOut;
         if over || run.live.said().contains("error:") {
             return;
         }
-        if gone.elapsed().saturating_sub(machine.stood_still(gone)) > Duration::from_secs(4) {
+        if gone.elapsed().saturating_sub(machine.stalled_for(gone)) > Duration::from_secs(4) {
             run.violation("the handler was not put back within 4 s");
             return;
         }
         pause(5);
     }
-    let [took, still] = [gone.elapsed(), machine.stood_still(gone)].map(|time| time.as_millis());
-    run.scene.variant = match still {
+    let [took, still] = [gone.elapsed(), machine.stalled_for(gone)].map(|time| time.as_millis());
+    run.setup.variant = match still {
         0 => format!("back in {took} ms"),
         _ => format!("back in {took} ms, the machine stood still for {still}"),
     };
     run.must_say = Some("is back");
 }
 
-fn companion(run: &mut Run<'_>, ground: &Ground) {
-    let user = run.scene.companion(ground);
-    let live = Live::start(&mut user.build(&[]), user.state.path(), [To::Us, To::Us]);
+fn companion(run: &mut Run<'_>, fixture: &Fixture) {
+    let user = run.setup.companion(fixture);
+    let live = LiveRun::start(
+        &mut user.build(&[]),
+        user.state.path(),
+        [StreamTarget::Harness, StreamTarget::Harness],
+    );
     run.others.push((user, live));
 }
 
-fn accompany(run: &mut Run<'_>, ground: &Ground) {
-    run.scene.variant.push_str("at once");
-    companion(run, ground);
+fn accompany(run: &mut Run<'_>, fixture: &Fixture) {
+    run.setup.variant.push_str("at once");
+    companion(run, fixture);
 }
 
-fn many(run: &mut Run<'_>, ground: &Ground) {
-    let four = run.scene.rng.bool();
-    run.scene
+fn many(run: &mut Run<'_>, fixture: &Fixture) {
+    let four = run.setup.rng.bool();
+    run.setup
         .variant
         .push_str(if four { "four" } else { "two" });
     for _ in 0..if four { 3 } else { 1 } {
-        companion(run, ground);
+        companion(run, fixture);
     }
     if four {
         let (_, live) = run.others.last().unwrap();
-        pause(run.scene.rng.u64(..6000));
+        pause(run.setup.rng.u64(..6000));
         live.signal(Signal::SIGKILL);
         run.killed = true;
     }

@@ -5,7 +5,7 @@
 
 #![allow(
     clippy::wildcard_enum_match_arm,
-    reason = "most deeds have one thing of their own"
+    reason = "most faults have one thing of their own"
 )]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,42 +14,42 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-mod act;
-mod deeds;
-mod ground;
+mod fault_kinds;
+mod fixture;
+mod inject;
 mod invariants;
-mod job;
-mod live;
-mod machine;
+mod live_run;
 mod mirror;
-mod moments;
+mod phases;
 mod private;
 mod report;
 mod run;
-mod scene;
+mod setup;
+mod stall_watch;
 mod terminal;
+mod workload;
 
 use crate::support::*;
-use deeds::{KINDS, Kind};
-use ground::Ground;
-use machine::Witness;
-use mirror::{Manner, Mirror, Package};
-use moments::{Phase, Usual};
+use fault_kinds::{FAULT_KINDS, FaultKind};
+use fixture::Fixture;
+use mirror::{Behavior, Mirror, Package};
+use phases::{Phase, PhaseDurations};
 use private::Registrars;
-use report::Book;
+use report::RunLog;
 use run::Record;
+use stall_watch::StallWatch;
 
 /// How often Nix checks the store that all runs share.
 const VERIFY_EVERY: usize = 10;
 
-/// What every run of a storm shares.
-pub struct Storm {
-    usual: Usual,
+/// What every run of a campaign shares.
+pub struct Campaign {
+    durations: PhaseDurations,
     packages: Vec<Package>,
     /// An emulator for handlers that are not ours.
     qemu: PathBuf,
     dir: tempfile::TempDir,
-    machine: Witness,
+    machine: StallWatch,
     /// Engines that may be killed, one run at a time: the second one's containers outlive it.
     engines: Mutex<[Option<OwnEngine>; 2]>,
     /// Held by each run; as a whole by one that wants to be alone.
@@ -59,7 +59,7 @@ pub struct Storm {
     pub brief: bool,
 }
 
-impl Storm {
+impl Campaign {
     /// Nix's own check, while nobody writes: a derivation that comes after the check has listed the
     /// directory, and before it reads the database, would be taken for one that disappeared.
     fn check_the_store(&self) -> Vec<String> {
@@ -78,17 +78,17 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn a_bounded_sample_of_every_deed() {
-    if !engine_is_here() {
+    if !engine_available() {
         return;
     }
-    let runs = number("SDBUILD_FAULTS_RUNS").unwrap_or(KINDS.len() as u64);
-    let book = Book::open();
+    let runs = number("SDBUILD_FAULTS_RUNS").unwrap_or(FAULT_KINDS.len() as u64);
+    let book = RunLog::open();
     let seeds = seeds(runs, &book);
     let workers = number("SDBUILD_FAULTS_JOBS")
         .unwrap_or(3)
         .clamp(1, runs.max(1));
     eprintln!("{runs} runs from seed {}, {workers} at a time", seeds[0]);
-    let well = blow(&seeds, usize::try_from(workers).unwrap(), &book);
+    let well = run_seeds(&seeds, usize::try_from(workers).unwrap(), &book);
     let records = book.read();
     eprintln!("\n{}", report::table(&records));
     let summary = report::summary(&records);
@@ -98,41 +98,44 @@ fn a_bounded_sample_of_every_deed() {
 }
 
 /// The seeds of `runs` runs: one after the other from where the book ends, or only those of one kind.
-fn seeds(runs: u64, book: &Book) -> Vec<u64> {
+fn seeds(runs: u64, book: &RunLog) -> Vec<u64> {
     let first = number("SDBUILD_FAULTS_SEED").or_else(|| book.next_seed());
     let first = first.unwrap_or_else(|| fastrand::u64(..100_000));
     let kind = std::env::var("SDBUILD_FAULTS_KIND").ok();
     let wanted = |seed: &u64| kind.as_ref().is_none_or(|kind| kind_of(*seed).name == kind);
     if let Some(kind) = &kind {
-        assert!(KINDS.iter().any(|k| k.name == kind), "no deed is a {kind}");
+        assert!(
+            FAULT_KINDS.iter().any(|k| k.name == kind),
+            "no fault is a {kind}"
+        );
     }
     let seeds = (first..).filter(wanted);
     seeds.take(usize::try_from(runs).unwrap()).collect()
 }
 
-fn kind_of(seed: u64) -> &'static Kind {
-    &KINDS[usize::try_from(seed % KINDS.len() as u64).unwrap()]
+fn kind_of(seed: u64) -> &'static FaultKind {
+    &FAULT_KINDS[usize::try_from(seed % FAULT_KINDS.len() as u64).unwrap()]
 }
 
 /// Blows a run for each of `seeds`, and keeps them in `book`; whether all went well.
-fn blow(seeds: &[u64], workers: usize, book: &Book) -> bool {
+fn run_seeds(seeds: &[u64], workers: usize, book: &RunLog) -> bool {
     let begun = Instant::now();
     // First into the shared cache, which every other one is copied from.
-    ground::warm_up(&User::new());
-    let mut grounds: Vec<Ground> = std::thread::scope(|scope| {
-        let making = (0..workers).map(|number| scope.spawn(move || Ground::new(number)));
+    fixture::warm_up(&TestUser::new());
+    let mut fixtures: Vec<Fixture> = std::thread::scope(|scope| {
+        let making = (0..workers).map(|number| scope.spawn(move || Fixture::new(number)));
         let making: Vec<_> = making.collect();
         making
             .into_iter()
             .map(|made| made.join().unwrap())
             .collect()
     });
-    let storm = prepare(&grounds[0]);
+    let campaign = prepare(&fixtures[0]);
     let minutes = number("SDBUILD_FAULTS_MINUTES").unwrap_or(u64::MAX / 60);
     let over = || begun.elapsed().as_secs() >= minutes * 60;
     let (next, well) = (AtomicUsize::new(0), AtomicBool::new(true));
     std::thread::scope(|scope| {
-        for ground in &mut grounds {
+        for fixture in &mut fixtures {
             scope.spawn(|| {
                 loop {
                     if over() {
@@ -140,9 +143,9 @@ fn blow(seeds: &[u64], workers: usize, book: &Book) -> bool {
                     }
                     let nth = next.fetch_add(1, Ordering::SeqCst);
                     let Some(seed) = seeds.get(nth) else { return };
-                    let mut record = one(&storm, *seed, ground);
+                    let mut record = run_one(&campaign, *seed, fixture);
                     if nth % VERIFY_EVERY == VERIFY_EVERY - 1 || nth + 1 == seeds.len() {
-                        record.violations.extend(storm.check_the_store());
+                        record.violations.extend(campaign.check_the_store());
                     }
                     eprintln!("{}", record.line());
                     record.keep();
@@ -155,28 +158,33 @@ fn blow(seeds: &[u64], workers: usize, book: &Book) -> bool {
     well.into_inner()
 }
 
-/// One run; should the harness itself panic, that is a violation like any other, and the storm goes on.
-fn one(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
+/// One run; should the harness itself panic, that is a violation like any other, and the campaign goes on.
+fn run_one(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record {
     let kind = kind_of(seed);
     // Held during the run.
-    let alone = kind.deed.wants_to_be_alone();
+    let alone = kind.fault.runs_alone();
     let _alone = alone.then(|| {
-        let company = storm.company.write();
+        let company = campaign.company.write();
         company.unwrap_or_else(PoisonError::into_inner)
     });
-    let _others = (!alone).then(|| storm.company.read().unwrap_or_else(PoisonError::into_inner));
+    let _others = (!alone).then(|| {
+        campaign
+            .company
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    });
     let mut engines = kind
-        .deed
+        .fault
         .needs_own_engine()
-        .then(|| storm.engines.lock().unwrap());
+        .then(|| campaign.engines.lock().unwrap());
     if let Some(engines) = &mut engines {
-        std::mem::swap(&mut ground.engines, &mut **engines);
+        std::mem::swap(&mut fixture.engines, &mut **engines);
     }
-    let ran = catch_unwind(AssertUnwindSafe(|| run::run(storm, seed, ground)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run::run_seed(campaign, seed, fixture)));
     if let Some(engines) = &mut engines {
-        std::mem::swap(&mut ground.engines, &mut **engines);
+        std::mem::swap(&mut fixture.engines, &mut **engines);
     }
-    ran.unwrap_or_else(|panic| {
+    outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Record {
@@ -194,11 +202,11 @@ fn one(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
 }
 
 /// Learns how long a run takes when nobody disturbs it, and gets an emulator.
-fn prepare(ground: &Ground) -> Storm {
-    let packages = ground::packages();
+fn prepare(fixture: &Fixture) -> Campaign {
+    let packages = fixture::packages();
     let dir = tempfile::tempdir().unwrap();
     let qemu = dir.path().join("qemu-aarch64");
-    let tags = ground.tags();
+    let tags = fixture.tags();
     let registrar = tags.iter().find(|tag| {
         let there = std::process::Command::new("docker")
             .args(["image", "inspect", tag])
@@ -210,9 +218,9 @@ fn prepare(ground: &Ground) -> Storm {
     docker(&["cp", &from, qemu.to_str().unwrap()]);
     docker(&["rm", container.trim()]);
 
-    let mirror = Mirror::open(&packages, &ground::shared_objects(), Manner::Good);
-    let user = ground.user().with("SDBUILD_DEBIAN_MIRROR", mirror.url());
-    ground.remove_images();
+    let mirror = Mirror::open(&packages, &fixture::shared_objects(), Behavior::Good);
+    let user = fixture.user().with("SDBUILD_DEBIAN_MIRROR", mirror.url());
+    fixture.remove_images();
     let cache = PathBuf::from(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
     std::fs::remove_dir_all(cache.join("notes")).unwrap();
     for package in packages
@@ -223,20 +231,20 @@ fn prepare(ground: &Ground) -> Storm {
         std::fs::remove_file(cache.join("sha256").join(&package.sha256)).unwrap_or(());
     }
     let registrars = Registrars::watch();
-    let usual = Usual::of(&ground::undisturbed(&user));
+    let durations = PhaseDurations::of(&fixture::undisturbed(&user));
     assert!(registrars.heard_any(), "nobody would notice a registrar");
-    for phase in moments::ALL {
+    for phase in phases::ALL {
         eprintln!(
             "usually {:<9} {:>6} ms",
             phase.word(),
-            usual.lasts(phase).as_millis()
+            durations.lasts(phase).as_millis()
         );
     }
-    Storm {
-        usual,
+    Campaign {
+        durations,
         packages,
         qemu,
-        machine: Witness::below(dir.path()),
+        machine: StallWatch::below(dir.path()),
         dir,
         engines: Mutex::default(),
         company: RwLock::default(),

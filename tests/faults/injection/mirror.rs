@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How a mirror serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum Behavior {
     Good,
     /// After so many bytes no byte any more, for ever.
     Stalls(usize),
@@ -31,47 +31,47 @@ pub struct Package {
     pub size: u64,
 }
 
-struct Shop {
+struct Shared {
     /// Files by the path below the mirror's address.
     files: BTreeMap<String, PathBuf>,
-    manner: Mutex<Manner>,
+    behavior: Mutex<Behavior>,
     closed: AtomicBool,
 }
 
 /// It serves as long as the value lives.
 pub struct Mirror {
     address: String,
-    shop: Arc<Shop>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Mirror {
     /// Opens one for `packages`, whose contents lie below `objects` by their hash.
-    pub fn open(packages: &[Package], objects: &Path, manner: Manner) -> Self {
+    pub fn open(packages: &[Package], objects: &Path, behavior: Behavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let files = packages.iter();
-        let shop = Arc::new(Shop {
+        let shared = Arc::new(Shared {
             files: files
                 .map(|p| (p.path.clone(), objects.join(&p.sha256)))
                 .collect(),
-            manner: Mutex::new(manner),
+            behavior: Mutex::new(behavior),
             closed: AtomicBool::new(false),
         });
-        let serving = Arc::clone(&shop);
+        let serving = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if serving.closed.load(Ordering::SeqCst) {
                     return;
                 }
-                let shop = Arc::clone(&serving);
+                let shared = Arc::clone(&serving);
                 // A client that goes away in the middle is what many runs are about.
-                std::thread::spawn(move || serve(&shop, stream).unwrap_or(()));
+                std::thread::spawn(move || serve(&shared, stream).unwrap_or(()));
             }
         });
         Self {
             address,
-            shop,
+            shared,
             thread: Some(thread),
         }
     }
@@ -81,14 +81,14 @@ impl Mirror {
     }
 
     /// From now on it serves like this.
-    pub fn behave(&self, manner: Manner) {
-        *self.shop.manner.lock().unwrap() = manner;
+    pub fn behave(&self, behavior: Behavior) {
+        *self.shared.behavior.lock().unwrap() = behavior;
     }
 }
 
 impl Drop for Mirror {
     fn drop(&mut self) {
-        self.shop.closed.store(true, Ordering::SeqCst);
+        self.shared.closed.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(&self.address));
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap_or(());
@@ -96,7 +96,7 @@ impl Drop for Mirror {
     }
 }
 
-fn serve(shop: &Shop, stream: TcpStream) -> std::io::Result<()> {
+fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
     let mut request = BufReader::new(stream.try_clone()?);
     let (mut first, mut from) = (String::new(), None);
     request.read_line(&mut first)?;
@@ -118,25 +118,25 @@ fn serve(shop: &Shop, stream: TcpStream) -> std::io::Result<()> {
         .replace("%2B", "+")
         .replace("%2b", "+")
         .replace("%7E", "~");
-    let file = shop
+    let file = shared
         .files
         .get(&path)
         .and_then(|file| std::fs::read(file).ok());
-    answer(shop, stream, (file, from, head))
+    answer(shared, stream, (file, from, head))
 }
 
 fn answer(
-    shop: &Shop,
+    shared: &Shared,
     mut stream: TcpStream,
     (file, from, head): (Option<Vec<u8>>, Option<usize>, bool),
 ) -> std::io::Result<()> {
     let Some(mut bytes) = file else {
         return stream.write_all(
-            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            b"HTTP/1.1 404 Not Violations\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         );
     };
-    let manner = *shop.manner.lock().unwrap();
-    if manner == Manner::Wrong {
+    let behavior = *shared.behavior.lock().unwrap();
+    if behavior == Behavior::Wrong {
         bytes.iter_mut().step_by(1000).for_each(|byte| *byte ^= 1);
     }
     let total = bytes.len();
@@ -157,21 +157,21 @@ fn answer(
     if head {
         return Ok(());
     }
-    send(shop, &mut stream, (rest, manner))
+    send(shared, &mut stream, (rest, behavior))
 }
 
 fn send(
-    shop: &Shop,
+    shared: &Shared,
     stream: &mut TcpStream,
-    (bytes, manner): (&[u8], Manner),
+    (bytes, behavior): (&[u8], Behavior),
 ) -> std::io::Result<()> {
     // A line that is no faster than this makes the phase long enough to be hit.
-    let (piece, pause) = match manner {
-        Manner::Slow => (bytes.len() / 40 + 1, Duration::from_millis(100)),
+    let (piece, pause) = match behavior {
+        Behavior::Slow => (bytes.len() / 40 + 1, Duration::from_millis(100)),
         _ => (64 * 1024, Duration::from_millis(10)),
     };
-    let end = match manner {
-        Manner::Stalls(most) | Manner::Cuts(most) => most.min(bytes.len() - 1),
+    let end = match behavior {
+        Behavior::Stalls(most) | Behavior::Cuts(most) => most.min(bytes.len() - 1),
         _ => bytes.len(),
     };
     for piece in bytes[..end].chunks(piece) {
@@ -179,7 +179,7 @@ fn send(
         stream.flush()?;
         std::thread::sleep(pause);
     }
-    while matches!(manner, Manner::Stalls(_)) && !shop.closed.load(Ordering::SeqCst) {
+    while matches!(behavior, Behavior::Stalls(_)) && !shared.closed.load(Ordering::SeqCst) {
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::within;
+use super::wait_until;
 
 /// Gives the network that an engine has for itself a way out: by a program that changes nothing about this
 /// machine's, and ends with the value.
-pub struct WayOut(Child);
+pub struct NetworkUplink(Child);
 
-impl WayOut {
+impl NetworkUplink {
     pub fn of(engine: u32) -> Self {
         let process = PathBuf::from(format!("/proc/{engine}"));
         let network = |process: &Path| fs::read_link(process.join("ns/net")).unwrap();
-        within(Duration::from_secs(20), "a network of its own", || {
+        wait_until(Duration::from_secs(20), "a network of its own", || {
             network(&process) != network(Path::new("/proc/self"))
         });
         let mut command = Command::new("slirp4netns");
@@ -23,14 +23,14 @@ impl WayOut {
         command.arg(engine.to_string()).arg("tap0");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let way = Self(command.stderr(Stdio::null()).spawn().unwrap());
-        within(Duration::from_secs(20), "a way out of it", || {
+        wait_until(Duration::from_secs(20), "a way out of it", || {
             fs::read_to_string(process.join("net/route")).is_ok_and(|text| text.contains("tap0"))
         });
         way
     }
 }
 
-impl Drop for WayOut {
+impl Drop for NetworkUplink {
     fn drop(&mut self) {
         // It ends by itself when the network has.
         self.0.kill().unwrap_or(());

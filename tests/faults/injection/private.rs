@@ -9,18 +9,23 @@ use std::thread::JoinHandle;
 
 use nix::sys::signal::Signal;
 
-use super::deeds::{Deed, KINDS, Kind};
-use super::live::Live;
+use super::fault_kinds::{FAULT_KINDS, Fault, FaultKind};
+use super::live_run::LiveRun;
 
 /// Whether run `seed` is one: a quarter of those for which the way of emulation makes no difference, and
 /// half of those that kill.
-pub fn is_drawn(kind: &Kind, seed: u64) -> bool {
-    let (round, place) = (seed / KINDS.len() as u64, seed % KINDS.len() as u64);
-    match kind.deed {
-        Deed::PrivateKill => true,
+pub fn is_drawn(kind: &FaultKind, seed: u64) -> bool {
+    let (round, place) = (
+        seed / FAULT_KINDS.len() as u64,
+        seed % FAULT_KINDS.len() as u64,
+    );
+    match kind.fault {
+        Fault::PrivateKill => true,
         // There is a registrar, or the heartbeat that it hears.
-        Deed::Registrar(_) | Deed::DoubleKill { .. } | Deed::HandlerRemoved | Deed::Stop => false,
-        Deed::Signal(Signal::SIGKILL) | Deed::Builder(_) | Deed::Engine(_) => {
+        Fault::Registrar(_) | Fault::DoubleKill { .. } | Fault::HandlerRemoved | Fault::Stop => {
+            false
+        }
+        Fault::Signal(Signal::SIGKILL) | Fault::Builder(_) | Fault::Engine(_) => {
             (round + place).is_multiple_of(2)
         }
         _ => (round + place).is_multiple_of(4),
@@ -28,7 +33,7 @@ pub fn is_drawn(kind: &Kind, seed: u64) -> bool {
 }
 
 /// What such a run, which `live` was, made nevertheless.
-pub fn betrayed(live: &Live, registrars: &Registrars) -> Vec<String> {
+pub fn betrayed(live: &LiveRun, registrars: &Registrars) -> Vec<String> {
     let handlers = live.handlers().into_iter();
     let handlers = handlers.map(|name| format!("handler {name} was in the host's table"));
     let ids = live.runs();

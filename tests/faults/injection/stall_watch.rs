@@ -7,25 +7,25 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the witness does its little work.
+/// How often the watch does its little work.
 const BEAT: Duration = Duration::from_millis(20);
 /// What a machine with a few builds on it makes it wait for at times.
 const USUAL: Duration = Duration::from_millis(250);
 
 /// Does a little work all the time, of the kind that everybody needs, and notes when it could not.
-pub struct Witness(Arc<Mutex<Notes>>);
+pub struct StallWatch(Arc<Mutex<Notes>>);
 
 #[derive(Default)]
 struct Notes {
     stalls: Vec<(Instant, Duration)>,
-    /// When the last piece of work was done, while there is a witness.
+    /// When the last piece of work was done, while there is a watch.
     last: Option<Instant>,
 }
 
-impl Witness {
+impl StallWatch {
     /// Makes a file below `dir` and removes it.
     pub fn below(dir: &std::path::Path) -> Self {
-        let file: PathBuf = dir.join("witness");
+        let file: PathBuf = dir.join("watch");
         Self::of(move || std::fs::write(&file, "x").and_then(|()| std::fs::remove_file(&file)))
     }
 
@@ -37,7 +37,7 @@ impl Witness {
     }
 
     /// How long the machine stood still since `moment`.
-    pub fn stood_still(&self, moment: Instant) -> Duration {
+    pub fn stalled_for(&self, moment: Instant) -> Duration {
         let notes = self.0.lock().unwrap();
         let now = notes.last.map(|last| (last, last.elapsed()));
         let now = now.filter(|(_, length)| *length > USUAL);
@@ -72,7 +72,7 @@ fn watch(notes: &Weak<Mutex<Notes>>, work: impl Fn() -> io::Result<()>) {
 #[test]
 fn a_machine_that_stands_still_is_noticed_while_it_does_and_afterwards() {
     let (sender, orders) = std::sync::mpsc::channel::<Duration>();
-    let witness = Witness::of(move || {
+    let watch = StallWatch::of(move || {
         if let Ok(length) = orders.try_recv() {
             thread::sleep(length);
         }
@@ -80,22 +80,22 @@ fn a_machine_that_stands_still_is_noticed_while_it_does_and_afterwards() {
     });
     let (start, second) = (Instant::now(), Duration::from_secs(1));
     thread::sleep(second);
-    let usual = witness.stood_still(start);
+    let durations = watch.stalled_for(start);
     sender.send(2 * second).unwrap();
     thread::sleep(second * 3 / 2);
-    let meanwhile = witness.stood_still(start).saturating_sub(usual);
+    let meanwhile = watch.stalled_for(start).saturating_sub(durations);
     assert!(meanwhile >= second, "{meanwhile:?}");
     thread::sleep(second * 3 / 2);
-    let afterwards = witness.stood_still(start).saturating_sub(usual);
+    let afterwards = watch.stalled_for(start).saturating_sub(durations);
     assert!(afterwards >= 2 * second, "{afterwards:?}");
     let later = Instant::now();
-    assert!(witness.stood_still(later) < second, "that was before");
+    assert!(watch.stalled_for(later) < second, "that was before");
 }
 
 #[test]
 fn a_witness_that_cannot_work_excuses_nothing() {
     let (sender, orders) = std::sync::mpsc::channel::<()>();
-    let witness = Witness::of(move || match orders.try_recv() {
+    let watch = StallWatch::of(move || match orders.try_recv() {
         Ok(()) => Err(io::ErrorKind::StorageFull.into()),
         Err(_) => Ok(()),
     });
@@ -103,5 +103,5 @@ fn a_witness_that_cannot_work_excuses_nothing() {
     thread::sleep(2 * USUAL);
     let start = Instant::now();
     thread::sleep(4 * USUAL);
-    assert_eq!(witness.stood_still(start), Duration::ZERO);
+    assert_eq!(watch.stalled_for(start), Duration::ZERO);
 }

@@ -5,32 +5,32 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Storm;
-use super::deeds::{Deed, Kind};
-use super::ground::{Ground, copy_cache, shared_objects};
-use super::job::{self, COMPRESSED, IMAGE, Job};
-use super::mirror::{Manner, Mirror, Package};
-use super::moments::{ALL, Phase};
+use super::Campaign;
+use super::fault_kinds::{Fault, FaultKind};
+use super::fixture::{Fixture, copy_cache, shared_objects};
+use super::mirror::{Behavior, Mirror, Package};
+use super::phases::{ALL, Phase};
 use super::private;
+use super::workload::{self, COMPRESSED, IMAGE, Workload};
 use crate::support::*;
 
 /// The text of what was in the output directory before.
 pub const PRECIOUS: &str = "precious";
 
 /// What a seed decides before the run starts.
-pub struct Scene {
+pub struct Setup {
     pub seed: u64,
-    pub kind: &'static Kind,
+    pub kind: &'static FaultKind,
     pub phase: Phase,
     /// How far into the phase.
     pub fraction: f64,
-    pub user: User,
-    pub lacks: bool,
+    pub user: TestUser,
+    pub needs_downloads: bool,
     /// An image of the same name is there already, and `--force` is given.
     pub replaces: bool,
     pub rng: fastrand::Rng,
     pub mirror: Option<Mirror>,
-    pub disk: Option<Small>,
+    pub disk: Option<SmallDisk>,
     /// A store volume of its own, to be removed.
     pub store: Option<String>,
     /// Long waits are as short as they can be.
@@ -44,65 +44,65 @@ pub struct Scene {
     pub variant: String,
 }
 
-impl Scene {
+impl Setup {
     /// Everything that is random about run `seed` is drawn here or from `rng` later on.
-    pub fn set(seed: u64, ground: &mut Ground, storm: &Storm) -> Self {
-        let packages = &storm.packages;
+    pub fn draw(seed: u64, fixture: &mut Fixture, campaign: &Campaign) -> Self {
+        let packages = &campaign.packages;
         let mut rng = fastrand::Rng::with_seed(seed);
         let kind = super::kind_of(seed);
         let phase = kind.phases[rng.usize(..kind.phases.len())];
-        let mut scene = Self {
+        let mut setup = Self {
             seed,
             kind,
             phase,
             fraction: rng.f64(),
-            // Engines of the harness's own hold the usual images.
-            user: if kind.deed.needs_own_engine() {
-                User::new().with_own_cache()
+            // Engines of the harness's own hold the durations images.
+            user: if kind.fault.needs_own_engine() {
+                TestUser::new().with_own_cache()
             } else {
-                ground.user()
+                fixture.user()
             },
-            lacks: false,
+            needs_downloads: false,
             replaces: rng.bool(),
             rng,
             mirror: None,
             disk: None,
             store: None,
-            brief: storm.brief,
+            brief: campaign.brief,
             image: IMAGE,
             damage: Damage::Truncated,
             needed: packages.iter().map(|p| p.sha256.clone()).collect(),
             variant: String::new(),
         };
-        scene.lacks = !kind.deed.needs_own_engine()
-            && kind.deed != Deed::StoreFull
-            && (phase.lacks_something() || kind.deed.needs_a_lack());
-        scene.prepare(ground, packages);
-        scene
+        setup.needs_downloads = !kind.fault.needs_own_engine()
+            && kind.fault != Fault::StoreFull
+            && (phase.needs_downloads() || kind.fault.needs_downloads());
+        setup.prepare(fixture, packages);
+        setup
     }
 
-    fn prepare(&mut self, ground: &mut Ground, packages: &[Package]) {
+    fn prepare(&mut self, fixture: &mut Fixture, packages: &[Package]) {
         if self.rng.bool() {
             self.image = COMPRESSED;
             self.set_variable("SDBUILD_COMPRESS", "zstd".to_owned());
         }
-        match self.kind.deed {
-            Deed::Engine(_) | Deed::EngineStalls => {
-                self.set_variable("DOCKER_HOST", ground.engine(false).host());
+        match self.kind.fault {
+            Fault::Engine(_) | Fault::EngineStalls => {
+                self.set_variable("DOCKER_HOST", fixture.engine(false).host());
             }
-            Deed::LastingEngine => self.set_variable("DOCKER_HOST", ground.engine(true).host()),
-            Deed::OutputFull => self.disk = Some(Small::mount(&self.user.out(), "170m")),
-            Deed::StoreFull => self.own_store(),
-            Deed::CacheFull => self.cache_on_a_small_disk(),
-            Deed::Memory => {
+            Fault::LastingEngine => self.set_variable("DOCKER_HOST", fixture.engine(true).host()),
+            Fault::OutputFull => self.disk = Some(SmallDisk::mount(&self.user.out(), "170m")),
+            Fault::StoreFull => self.own_store(),
+            Fault::CacheFull => self.cache_on_a_small_disk(),
+            Fault::Memory => {
                 self.user.write("sdbuild.toml", "memory-mib = 160\n");
             }
-            Deed::CacheDamaged => self.damage = Damage::ALL[self.rng.usize(..Damage::ALL.len())],
-            Deed::TwoFillACache => fs::remove_dir_all(self.cache()).unwrap(),
+            Fault::CacheDamaged => self.damage = Damage::ALL[self.rng.usize(..Damage::ALL.len())],
+            Fault::TwoFillACache => fs::remove_dir_all(self.cache()).unwrap(),
             _ => {}
         }
         // An engine of its own has no network that a phase of these could use.
-        if self.kind.deed.needs_own_engine() && self.phase.lacks_something() {
+        if self.kind.fault.needs_own_engine() && self.phase.needs_downloads() {
             self.phase = ALL[self.rng.usize(4..ALL.len())];
         }
         let out = self.user.out();
@@ -110,31 +110,31 @@ impl Scene {
         if self.replaces {
             fs::write(out.join(self.image), PRECIOUS).unwrap();
         }
-        let text = job::configuration(self.job(), self.seed);
+        let text = workload::configuration(self.job(), self.seed);
         self.user.write("sd-card.nix", &text);
-        if self.lacks {
-            ground.remove_images();
+        if self.needs_downloads {
+            fixture.remove_images();
             self.lack(packages);
         }
     }
 
     /// What the run builds.
-    pub fn job(&self) -> Job {
-        match self.kind.deed {
-            Deed::Memory => Job::Memory,
-            Deed::Processes => Job::Processes,
+    pub fn job(&self) -> Workload {
+        match self.kind.fault {
+            Fault::Memory => Workload::Memory,
+            Fault::Processes => Workload::Processes,
             // Longer than the registrar waits for a heartbeat.
-            Deed::Stop if matches!(self.phase, Phase::Upload | Phase::Build) => Job::Long,
-            Deed::Registrar(_)
-            | Deed::Builder(_)
-            | Deed::BuilderPaused
-            | Deed::DoubleKill { .. }
-            | Deed::PrivateKill
-            | Deed::HandlerRemoved => Job::Held,
-            Deed::Engine(_) | Deed::EngineStalls | Deed::LastingEngine | Deed::StoreFull => {
-                Job::Offline
+            Fault::Stop if matches!(self.phase, Phase::Upload | Phase::Build) => Workload::Long,
+            Fault::Registrar(_)
+            | Fault::Builder(_)
+            | Fault::BuilderPaused
+            | Fault::DoubleKill { .. }
+            | Fault::PrivateKill
+            | Fault::HandlerRemoved => Workload::Held,
+            Fault::Engine(_) | Fault::EngineStalls | Fault::LastingEngine | Fault::StoreFull => {
+                Workload::Offline
             }
-            _ => Job::Emulated,
+            _ => Workload::Emulated,
         }
     }
 
@@ -163,9 +163,9 @@ impl Scene {
     }
 
     fn own_store(&mut self) {
-        let name = format!("sdbuild-store-storm-{}", self.seed);
+        let name = format!("sdbuild-store-faults-{}", self.seed);
         let dir = self.user.state.path().join("store");
-        self.disk = Some(Small::mount(&dir, "700m"));
+        self.disk = Some(SmallDisk::mount(&dir, "700m"));
         // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
         // In a directory of its own: the engine fills only an empty one.
         let dir = dir.join("volume");
@@ -189,11 +189,11 @@ impl Scene {
 
     fn cache_on_a_small_disk(&mut self) {
         let dir = self.user.state.path().join("small");
-        let small = Small::mount(&dir, "600m");
+        let small = SmallDisk::mount(&dir, "600m");
         let copy = |name: &str| {
             let to = dir.join("sdbuild").join(name);
             fs::create_dir_all(&to).unwrap();
-            for file in names(&self.cache().join(name)) {
+            for file in file_names(&self.cache().join(name)) {
                 fs::copy(self.cache().join(name).join(&file), to.join(&file)).unwrap();
             }
         };
@@ -205,12 +205,12 @@ impl Scene {
 
     /// A few packages and both images are to be fetched and made.
     fn lack(&mut self, packages: &[Package]) {
-        let manner = match self.kind.deed {
-            Deed::MirrorStalls => Manner::Stalls(self.rng.usize(..200_000)),
-            Deed::MirrorCuts => Manner::Cuts(self.rng.usize(..200_000)),
-            Deed::MirrorSlow => Manner::Slow,
-            Deed::MirrorWrong => Manner::Wrong,
-            _ => Manner::Good,
+        let behavior = match self.kind.fault {
+            Fault::MirrorStalls => Behavior::Stalls(self.rng.usize(..200_000)),
+            Fault::MirrorCuts => Behavior::Cuts(self.rng.usize(..200_000)),
+            Fault::MirrorSlow => Behavior::Slow,
+            Fault::MirrorWrong => Behavior::Wrong,
+            _ => Behavior::Good,
         };
         let objects = self.cache().join("sha256");
         let mut some: Vec<&Package> = packages
@@ -222,33 +222,33 @@ impl Scene {
             fs::remove_file(objects.join(&package.sha256)).unwrap_or(());
         }
         drop(fs::remove_dir_all(self.cache().join("notes")));
-        if self.kind.deed == Deed::MirrorStalls && self.brief {
+        if self.kind.fault == Fault::MirrorStalls && self.brief {
             self.set_variable("SDBUILD_STALL_TIMEOUT", "5".to_owned());
         }
-        let mirror = Mirror::open(packages, &shared_objects(), manner);
+        let mirror = Mirror::open(packages, &shared_objects(), behavior);
         self.set_variable("SDBUILD_DEBIAN_MIRROR", mirror.url());
         self.mirror = Some(mirror);
     }
 
     /// Takes the trouble away, so that the next build has none.
-    pub fn mend(&mut self, ground: &Ground) {
+    pub fn repair(&mut self, fixture: &Fixture) {
         if let Some(mirror) = &self.mirror {
-            mirror.behave(Manner::Good);
+            mirror.behave(Behavior::Good);
         }
         if let Some(disk) = &self.disk {
             fs::remove_file(disk.path().join("ballast.img")).unwrap_or(());
         }
-        match self.kind.deed {
-            Deed::Memory => {
+        match self.kind.fault {
+            Fault::Memory => {
                 fs::remove_file(self.user.home.path().join("sdbuild.toml")).unwrap();
                 self.make_it_short();
             }
-            Deed::Stop => self.make_it_short(),
-            Deed::CacheDamaged => {
+            Fault::Stop => self.make_it_short(),
+            Fault::CacheDamaged => {
                 fs::set_permissions(self.cache().join("sha256"), Permissions::from_mode(0o755))
                     .unwrap();
                 // What is damaged is replaced when it is needed: now all of it is.
-                ground.remove_images();
+                fixture.remove_images();
                 drop(fs::remove_dir_all(self.cache().join("notes")));
             }
             _ => {}
@@ -256,24 +256,27 @@ impl Scene {
     }
 
     fn make_it_short(&self) {
-        let text = job::configuration(Job::Emulated, self.seed);
+        let text = workload::configuration(Workload::Emulated, self.seed);
         self.user.write("sd-card.nix", &text);
     }
 
     /// Somebody else with the same job, under a name of its own in the store.
-    pub fn companion(&self, ground: &Ground) -> User {
-        let mut user = ground.user();
+    pub fn companion(&self, fixture: &Fixture) -> TestUser {
+        let mut user = fixture.user();
         for name in [
             "SDBUILD_DEBIAN_MIRROR",
             "XDG_CACHE_HOME",
             "SDBUILD_COMPRESS",
         ] {
-            let shares = name != "XDG_CACHE_HOME" || self.kind.deed == Deed::TwoFillACache;
+            let shares = name != "XDG_CACHE_HOME" || self.kind.fault == Fault::TwoFillACache;
             if let Some(value) = self.user.environment.get(name).filter(|_| shares) {
                 user.environment.insert(name.to_owned(), value.clone());
             }
         }
-        user.write("sd-card.nix", &job::configuration(self.job(), self.seed));
+        user.write(
+            "sd-card.nix",
+            &workload::configuration(self.job(), self.seed),
+        );
         user
     }
 
@@ -344,10 +347,10 @@ impl Damage {
     }
 }
 
-impl Drop for Scene {
+impl Drop for Setup {
     fn drop(&mut self) {
         if let Some(store) = &self.store {
-            ran(std::process::Command::new("docker").args(["volume", "rm", "--force", store]));
+            run(std::process::Command::new("docker").args(["volume", "rm", "--force", store]));
         }
         // Before the directory that it is mounted on goes.
         self.disk = None;
@@ -365,9 +368,9 @@ pub fn fill(dir: &Path) {
 }
 
 /// Handlers that are nobody's of ours: what must be the same afterwards, byte for byte. Those of
-/// other runs of the storm come and go.
+/// other runs of the campaign come and go.
 pub fn foreign_handlers(own: &str) -> BTreeMap<String, String> {
-    let foreign = |name: &String| !name.starts_with("sdbuild-") && !name.starts_with("storm-");
+    let foreign = |name: &String| !name.starts_with("sdbuild-") && !name.starts_with("faults-");
     let all = handlers().into_iter();
     all.filter(|(name, _)| foreign(name) || name == own)
         .collect()

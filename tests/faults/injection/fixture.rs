@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::job::{self, Job};
-use super::live::{End, Live, To};
+use super::live_run::{End, LiveRun, StreamTarget};
 use super::mirror::Package;
+use super::workload::{self, Workload};
 use crate::support::*;
 
 /// The project's locks, or the renewed ones.
@@ -36,9 +36,12 @@ fn turned(text: &str, by: usize) -> String {
 }
 
 /// Builds once, so that the store, the engine and the cache hold what an undisturbed run needs.
-pub fn warm_up(user: &User) {
-    user.write("sd-card.nix", &job::configuration(Job::Emulated, 0));
-    ran(&mut user.build(&[])).exits(0);
+pub fn warm_up(user: &TestUser) {
+    user.write(
+        "sd-card.nix",
+        &workload::configuration(Workload::Emulated, 0),
+    );
+    run(&mut user.build(&[])).assert_exit_code(0);
 }
 
 /// The packages of the container images on this machine.
@@ -68,17 +71,17 @@ pub fn shared_objects() -> PathBuf {
 }
 
 /// A worker's own.
-pub struct Ground {
+pub struct Fixture {
     dir: tempfile::TempDir,
     /// Lent for a run that needs one.
     pub engines: [Option<OwnEngine>; 2],
 }
 
-impl Ground {
+impl Fixture {
     /// Builds once, so that the store and the engine hold what an undisturbed run needs.
     pub fn new(number: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ground = Self {
+        let fixture = Self {
             dir,
             engines: [None, None],
         };
@@ -87,15 +90,15 @@ impl Ground {
                 let file = format!("{name}/{architecture}.lock.json");
                 let text = std::fs::read_to_string(locks().join(&file)).unwrap();
                 let text = turned(&text, number + 1);
-                let to = ground.locks().join(file);
+                let to = fixture.locks().join(file);
                 std::fs::create_dir_all(to.parent().unwrap()).unwrap();
                 std::fs::write(to, text).unwrap();
             }
         }
-        copy_cache(&shared_objects().join("../.."), &ground.cache());
-        let cache = ground.cache().to_str().unwrap().to_owned();
-        warm_up(&ground.user().with("XDG_CACHE_HOME", cache));
-        ground
+        copy_cache(&shared_objects().join("../.."), &fixture.cache());
+        let cache = fixture.cache().to_str().unwrap().to_owned();
+        warm_up(&fixture.user().with("XDG_CACHE_HOME", cache));
+        fixture
     }
 
     fn locks(&self) -> PathBuf {
@@ -107,8 +110,8 @@ impl Ground {
     }
 
     /// Somebody with these images and a cache of their own that knows them.
-    pub fn user(&self) -> User {
-        let user = User::new().with("SDBUILD_LOCKS", self.locks().to_str().unwrap());
+    pub fn user(&self) -> TestUser {
+        let user = TestUser::new().with("SDBUILD_LOCKS", self.locks().to_str().unwrap());
         let cache = user.state.path().join("cache");
         if self.cache().exists() {
             copy_cache(&self.cache(), &cache);
@@ -119,7 +122,9 @@ impl Ground {
     /// The tags of the images.
     pub fn tags(&self) -> Vec<String> {
         let notes = |cache: &Path| -> BTreeSet<String> {
-            names(&cache.join("sdbuild/notes")).into_iter().collect()
+            file_names(&cache.join("sdbuild/notes"))
+                .into_iter()
+                .collect()
         };
         let shared = notes(&shared_objects().join("../.."));
         let own = notes(&self.cache());
@@ -136,11 +141,11 @@ impl Ground {
     /// Takes the images away from the machine's engine.
     pub fn remove_images(&self) {
         for tag in self.tags() {
-            let id = ran(Command::new("docker").args(["image", "inspect", "-f", "{{.Id}}", &tag]));
+            let id = run(Command::new("docker").args(["image", "inspect", "-f", "{{.Id}}", &tag]));
             if id.code == Some(0) {
                 // What a container still uses loses its name only.
-                ran(Command::new("docker").args(["rmi", "--force", &tag]));
-                ran(Command::new("docker").args(["rmi", "--force", id.stdout.trim()]));
+                run(Command::new("docker").args(["rmi", "--force", &tag]));
+                run(Command::new("docker").args(["rmi", "--force", id.stdout.trim()]));
             }
         }
     }
@@ -151,16 +156,19 @@ impl Ground {
         if self.engines[index].is_none() {
             let more: &[&str] = if lasting { &["--live-restore"] } else { &[] };
             let engine = OwnEngine::start_with(more);
-            let user = User::new().with("DOCKER_HOST", engine.host());
-            user.write("sd-card.nix", &job::configuration(Job::Offline, 0));
-            ran(&mut user.build(&[])).exits(0);
+            let user = TestUser::new().with("DOCKER_HOST", engine.host());
+            user.write(
+                "sd-card.nix",
+                &workload::configuration(Workload::Offline, 0),
+            );
+            run(&mut user.build(&[])).assert_exit_code(0);
             self.engines[index] = Some(engine);
         }
         self.engines[index].as_mut().unwrap()
     }
 }
 
-impl Drop for Ground {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.remove_images();
     }
@@ -173,16 +181,23 @@ pub fn copy_cache(from: &Path, to: &Path) {
     assert!(copy.status().unwrap().success());
     let objects = to.join("sdbuild/sha256");
     // An object has the length of its hash.
-    for name in names(&objects).iter().filter(|name| name.len() != 64) {
+    for name in file_names(&objects).iter().filter(|name| name.len() != 64) {
         std::fs::remove_file(objects.join(name)).unwrap();
     }
 }
 
-/// An undisturbed build that lacks a few packages and both images, for its times.
-pub fn undisturbed(user: &User) -> Live {
-    user.write("sd-card.nix", &job::configuration(Job::Emulated, 1));
-    let mut live = Live::start(&mut user.build(&[]), user.state.path(), [To::Us, To::Us]);
-    let end = live.wait(super::deeds::NEVER_HANGS);
+/// An undisturbed build that needs_downloads a few packages and both images, for its times.
+pub fn undisturbed(user: &TestUser) -> LiveRun {
+    user.write(
+        "sd-card.nix",
+        &workload::configuration(Workload::Emulated, 1),
+    );
+    let mut live = LiveRun::start(
+        &mut user.build(&[]),
+        user.state.path(),
+        [StreamTarget::Harness, StreamTarget::Harness],
+    );
+    let end = live.wait(super::fault_kinds::NEVER_HANGS);
     let ended_well = matches!(end, Some((End::Code(0), _)));
     assert!(ended_well, "{end:?}: {}", live.said());
     live

@@ -1,8 +1,8 @@
-//! When a deed is done: a phase of the run, and how far into it.
+//! When a fault is done: a phase of the run, and how far into it.
 
 use std::time::Duration;
 
-use super::live::Live;
+use super::live_run::LiveRun;
 
 /// What a run goes through, from its start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,8 +55,8 @@ impl Phase {
         }
     }
 
-    /// Only a run that lacks something goes through these.
-    pub fn lacks_something(self) -> bool {
+    /// Only a run that needs_downloads something goes through these.
+    pub fn needs_downloads(self) -> bool {
         matches!(self, Fetch | Images)
     }
 
@@ -67,26 +67,26 @@ impl Phase {
 
 /// How long each phase takes when nobody disturbs it.
 #[derive(Clone, Debug)]
-pub struct Usual([Duration; ALL.len()]);
+pub struct PhaseDurations([Duration; ALL.len()]);
 
-impl Usual {
+impl PhaseDurations {
     /// As in the undisturbed run `live`, which has ended.
-    pub fn of(live: &Live) -> Self {
-        let mut usual = [Duration::ZERO; ALL.len()];
+    pub fn of(live: &LiveRun) -> Self {
+        let mut durations = [Duration::ZERO; ALL.len()];
         let (mut phase, mut since) = (Preflight, Duration::ZERO);
         for (at, line) in live.lines() {
             if let Some(next) = after(&line) {
-                usual[phase.index()] = at.saturating_sub(since);
+                durations[phase.index()] = at.saturating_sub(since);
                 (phase, since) = (next, at);
             }
         }
-        usual[After.index()] = live
+        durations[After.index()] = live
             .ended()
             .map_or(Duration::ZERO, |(_, at)| at.saturating_sub(since));
         // Nothing tells when the process is about to connect; it reads its settings until then.
-        usual[Start.index()] = usual[Preflight.index()].mul_f64(0.3);
-        usual[Preflight.index()] -= usual[Start.index()];
-        Self(usual)
+        durations[Start.index()] = durations[Preflight.index()].mul_f64(0.3);
+        durations[Preflight.index()] -= durations[Start.index()];
+        Self(durations)
     }
 
     pub fn lasts(&self, phase: Phase) -> Duration {
@@ -101,23 +101,32 @@ fn after(line: &str) -> Option<Phase> {
 }
 
 /// Where a run is, and for how long.
-pub fn phase_of(live: &Live, usual: &Usual, lacks: bool) -> (Phase, Duration) {
+pub fn phase_of(
+    live: &LiveRun,
+    durations: &PhaseDurations,
+    needs_downloads: bool,
+) -> (Phase, Duration) {
     let now = live.age();
     let seen = live.lines();
     let last = seen.iter().rev().find_map(|(at, l)| Some((after(l)?, *at)));
     match last {
-        None if now < usual.lasts(Start) => (Start, now),
-        None => (Preflight, now.saturating_sub(usual.lasts(Start))),
-        Some((Fetch, at)) if !lacks => (Emulation, now.saturating_sub(at)),
+        None if now < durations.lasts(Start) => (Start, now),
+        None => (Preflight, now.saturating_sub(durations.lasts(Start))),
+        Some((Fetch, at)) if !needs_downloads => (Emulation, now.saturating_sub(at)),
         Some((phase, at)) => (phase, now.saturating_sub(at)),
     }
 }
 
 /// Waits until the run is `fraction` into `phase`, or beyond, or over.
-pub fn wait_for(live: &Live, (phase, fraction): (Phase, f64), usual: &Usual, lacks: bool) {
-    let goal = usual.lasts(phase).mul_f64(fraction);
+pub fn wait_for(
+    live: &LiveRun,
+    (phase, fraction): (Phase, f64),
+    durations: &PhaseDurations,
+    needs_downloads: bool,
+) {
+    let goal = durations.lasts(phase).mul_f64(fraction);
     while live.ended().is_none() {
-        let (now, since) = phase_of(live, usual, lacks);
+        let (now, since) = phase_of(live, durations, needs_downloads);
         if now > phase || now == phase && since >= goal {
             return;
         }

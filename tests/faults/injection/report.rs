@@ -1,4 +1,4 @@
-//! The storm in words: a line for each run, a table of deeds and phases, a count. What each run came to
+//! The campaign in words: a line for each run, a table of faults and phases, a count. What each run came to
 //! is kept in a file, so that storms in pieces add up.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::deeds::KINDS;
-use super::live::End;
-use super::moments::ALL;
+use super::fault_kinds::FAULT_KINDS;
+use super::live_run::End;
+use super::phases::ALL;
 use super::run::Record;
 
 /// Where the logs of violations and the summary go.
@@ -38,9 +38,9 @@ pub struct Kept {
 
 /// The file that all runs are written to, one line each; `scripts/faults --summary` names it.
 #[derive(Debug)]
-pub struct Book(PathBuf);
+pub struct RunLog(PathBuf);
 
-impl Book {
+impl RunLog {
     pub fn open() -> Self {
         let own = || {
             let path = dir().join("records");
@@ -82,7 +82,7 @@ impl Book {
 }
 
 impl Record {
-    /// One line: seed, deed, phase and milliseconds, verdict.
+    /// One line: seed, fault, phase and milliseconds, verdict.
     pub fn line(&self) -> String {
         let private = if self.private { "private" } else { "" };
         let words = [self.variant.trim(), private];
@@ -160,19 +160,19 @@ pub fn table(records: &[Kept]) -> String {
         None => "·".to_owned(),
         Some(count) => count.to_string(),
     };
-    let mut table = format!("{:<24}", "deed");
+    let mut table = format!("{:<24}", "fault");
     for phase in ALL {
         write!(table, "{:>10}", phase.word()).unwrap();
     }
     table.push_str("       all\n");
-    for name in KINDS.iter().map(|kind| kind.name).chain([""]) {
+    for name in FAULT_KINDS.iter().map(|kind| kind.name).chain([""]) {
         write!(table, "{:<24}", if name.is_empty() { "all" } else { name }).unwrap();
         for phase in ALL.iter().map(|phase| phase.word()).chain([""]) {
             write!(table, "{:>10}", cell(name, phase)).unwrap();
         }
         table.push('\n');
     }
-    let rarest = KINDS
+    let rarest = FAULT_KINDS
         .iter()
         .min_by_key(|kind| counts.get(&(kind.name, "")).copied().unwrap_or(0))
         .unwrap();
@@ -183,7 +183,7 @@ pub fn table(records: &[Kept]) -> String {
         .collect();
     writeln!(
         table,
-        "rarest deed: {} ({}); with private emulation: {}; phases never hit: {}",
+        "rarest fault: {} ({}); with private emulation: {}; phases never hit: {}",
         rarest.name,
         cell(rarest.name, ""),
         records.iter().filter(|run| run.private).count(),

@@ -1,4 +1,4 @@
-//! One run: a build, a deed, the end, and the build after it.
+//! One run: a build, a fault, the end, and the build after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,13 +6,13 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use super::deeds::{Deed, May, NEVER_HANGS, may};
-use super::ground::Ground;
-use super::invariants::{self, Dir};
-use super::live::{End, Live, To};
-use super::moments::{Phase, phase_of, wait_for};
-use super::scene::{Scene, foreign_handlers};
-use super::{Storm, act, private, terminal};
+use super::fault_kinds::{Expectation, Fault, NEVER_HANGS, expected};
+use super::fixture::Fixture;
+use super::invariants::{self, OutputDir};
+use super::live_run::{End, LiveRun, StreamTarget};
+use super::phases::{Phase, phase_of, wait_for};
+use super::setup::{Setup, foreign_handlers};
+use super::{Campaign, inject, private, terminal};
 use crate::support::*;
 
 /// What one run came to.
@@ -20,11 +20,11 @@ pub struct Record {
     pub seed: u64,
     pub kind: &'static str,
     pub variant: String,
-    /// Where the run was at the moment of the deed, and how old.
+    /// Where the run was at the moment of the fault, and how old.
     pub private: bool,
     pub phase: Phase,
     pub moment: Duration,
-    /// How it ended, and how long after the deed.
+    /// How it ended, and how long after the fault.
     pub end: Option<(End, Duration)>,
     pub violations: Vec<String>,
     /// All that was said.
@@ -33,16 +33,16 @@ pub struct Record {
 
 /// A run under way.
 pub struct Run<'a> {
-    pub storm: &'a Storm,
-    pub scene: Scene,
-    pub live: Live,
+    pub campaign: &'a Campaign,
+    pub setup: Setup,
+    pub live: LiveRun,
     pub phase: Phase,
     pub moment: Duration,
-    /// When the deed was done that should end it.
-    pub acted: Duration,
+    /// When the fault was done that should end it.
+    pub injected_at: Duration,
     pub end: Option<End>,
     /// Other builds at the same time; of four the last one is killed.
-    pub others: Vec<(User, Live)>,
+    pub others: Vec<(TestUser, LiveRun)>,
     pub killed: bool,
     pub foreign_handler: Option<String>,
     pub foreign_container: Option<(String, String)>,
@@ -58,21 +58,21 @@ pub struct Run<'a> {
 }
 
 /// Runs `seed` from its start to the end of the build that follows.
-pub fn run(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
-    let scene = Scene::set(seed, ground, storm);
+pub fn run_seed(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record {
+    let setup = Setup::draw(seed, fixture, campaign);
     let anonymous = invariants::anonymous_volumes();
     // Replaced at once: what has to be there before a run starts needs a run to be noted in.
-    let idle = Live::start(
+    let idle = LiveRun::start(
         &mut Command::new("true"),
-        scene.user.state.path(),
-        [To::Us; 2],
+        setup.user.state.path(),
+        [StreamTarget::Harness; 2],
     );
     let mut run = Run {
-        storm,
+        campaign,
         live: idle,
-        phase: scene.phase,
+        phase: setup.phase,
         moment: Duration::ZERO,
-        acted: Duration::ZERO,
+        injected_at: Duration::ZERO,
         end: None,
         others: Vec::new(),
         killed: false,
@@ -85,78 +85,87 @@ pub fn run(storm: &Storm, seed: u64, ground: &mut Ground) -> Record {
         ids: BTreeSet::new(),
         violations: Vec::new(),
         said: String::new(),
-        scene,
+        setup,
     };
-    act::before(&mut run);
+    inject::before(&mut run);
     run.start();
-    run.disturb(ground);
+    run.disturb(fixture);
     let end = run.end();
-    run.after_the_deed(ground);
-    run.follow_up(ground);
+    run.after_the_fault(fixture);
+    run.follow_up(fixture);
     run.record(end)
 }
 
 impl Run<'_> {
     fn start(&mut self) {
         let mut command = self
-            .scene
+            .setup
             .user
-            .build(&self.scene.arguments(self.scene.replaces));
-        let mut streams = [To::Us, To::Us];
+            .build(&self.setup.arguments(self.setup.replaces));
+        let mut streams = [StreamTarget::Harness, StreamTarget::Harness];
         let mut full = |stream: usize| {
-            let full = self.scene.rng.bool() || self.scene.phase == Phase::Start;
-            self.scene
+            let full = self.setup.rng.bool() || self.setup.phase == Phase::Start;
+            self.setup
                 .variant
                 .push_str(if full { "full" } else { "closed" });
             if full {
-                streams[stream] = To::Full;
-                self.scene.phase = Phase::Start;
+                streams[stream] = StreamTarget::Full;
+                self.setup.phase = Phase::Start;
             }
         };
-        let user = &self.scene.user;
+        let user = &self.setup.user;
         let mut typed = None;
-        match self.scene.kind.deed {
-            Deed::Stream(stream) => full(stream),
-            Deed::Terminal => {
-                let to_a_file = self.scene.rng.bool();
+        match self.setup.kind.fault {
+            Fault::Stream(stream) => full(stream),
+            Fault::Terminal => {
+                let to_a_file = self.setup.rng.bool();
                 let stdout = if to_a_file { "stderr only" } else { "both" };
-                self.scene.variant.push_str(stdout);
+                self.setup.variant.push_str(stdout);
                 command = terminal::that_closes(user, &command, to_a_file);
             }
-            Deed::CtrlZ => typed = Some(std::mem::replace(&mut command, terminal::shell(user))),
-            Deed::CacheDamaged if self.scene.damage.needs_a_user() => {
+            Fault::CtrlZ => typed = Some(std::mem::replace(&mut command, terminal::shell(user))),
+            Fault::CacheDamaged if self.setup.damage.needs_a_user() => {
                 command = without_roots_rights(user, &command);
             }
             _ => {}
         }
-        self.live = Live::start(&mut command, user.state.path(), streams);
+        self.live = LiveRun::start(&mut command, user.state.path(), streams);
         if let Some(typed) = typed {
             terminal::types(&mut self.live, user, &typed);
         }
     }
 
-    pub fn where_it_is(&self) -> (Phase, Duration) {
-        phase_of(&self.live, &self.storm.usual, self.scene.lacks)
+    pub fn current_phase(&self) -> (Phase, Duration) {
+        phase_of(
+            &self.live,
+            &self.campaign.durations,
+            self.setup.needs_downloads,
+        )
     }
 
-    fn disturb(&mut self, ground: &mut Ground) {
-        let moment = (self.scene.phase, self.scene.fraction);
-        wait_for(&self.live, moment, &self.storm.usual, self.scene.lacks);
-        self.phase = self.where_it_is().0;
+    fn disturb(&mut self, fixture: &mut Fixture) {
+        let moment = (self.setup.phase, self.setup.fraction);
+        wait_for(
+            &self.live,
+            moment,
+            &self.campaign.durations,
+            self.setup.needs_downloads,
+        );
+        self.phase = self.current_phase().0;
         self.moment = self.live.age();
-        self.acted = self.moment;
-        act::act(self, ground);
-        self.acted = self.acted.max(self.moment);
-        let deed = self.scene.kind.deed;
-        if deed != Deed::Again && !deed.needs_own_engine() {
-            self.acted = self.live.age();
+        self.injected_at = self.moment;
+        inject::inject(self, fixture);
+        self.injected_at = self.injected_at.max(self.moment);
+        let fault = self.setup.kind.fault;
+        if fault != Fault::Again && !fault.needs_own_engine() {
+            self.injected_at = self.live.age();
         }
     }
 
     /// Waits for the end and judges it.
     fn end(&mut self) -> Option<(End, Duration)> {
         let mut ended = self.live.wait(NEVER_HANGS);
-        if matches!(self.scene.kind.deed, Deed::Terminal | Deed::CtrlZ) {
+        if matches!(self.setup.kind.fault, Fault::Terminal | Fault::CtrlZ) {
             ended = self.end_on_the_terminal();
         }
         self.note("the run", &self.live.said());
@@ -166,19 +175,19 @@ impl Run<'_> {
             return None;
         };
         self.end = Some(end);
-        let after = at.saturating_sub(self.acted);
-        let may = may(self.scene.kind.deed, &self.scene.variant, self.phase);
-        self.judge(end, after, &may);
+        let after = at.saturating_sub(self.injected_at);
+        let expectation = expected(self.setup.kind.fault, &self.setup.variant, self.phase);
+        self.judge(end, after, &expectation);
         self.end_of_others();
         Some((end, after))
     }
 
     /// The exit code stands in a file, for its parent was a shell on the terminal.
     fn end_on_the_terminal(&self) -> Option<(End, Duration)> {
-        let in_a_shell = self.scene.kind.deed == Deed::CtrlZ;
-        while self.live.age() < self.acted + NEVER_HANGS {
+        let in_a_shell = self.setup.kind.fault == Fault::CtrlZ;
+        while self.live.age() < self.injected_at + NEVER_HANGS {
             let at = self.live.age();
-            if let Some(code) = terminal::code(&self.scene.user, in_a_shell) {
+            if let Some(code) = terminal::code(&self.setup.user, in_a_shell) {
                 return Some((End::Code(code), at));
             }
             if self.live.processes().is_empty() {
@@ -190,8 +199,8 @@ impl Run<'_> {
         None
     }
 
-    fn judge(&mut self, end: End, after: Duration, may: &May) {
-        // Over before the deed could be done.
+    fn judge(&mut self, end: End, after: Duration, may: &Expectation) {
+        // Over before the fault could be done.
         let early = self.live.ended().is_some_and(|(_, at)| at < self.moment);
         if !(may.end.contains(&end) || early && end == End::Code(0)) {
             self.violation(&format!(
@@ -206,7 +215,7 @@ impl Run<'_> {
             ));
         }
         let said = self.live.said();
-        let silent = matches!(self.scene.kind.deed, Deed::Stream(1) | Deed::Terminal);
+        let silent = matches!(self.setup.kind.fault, Fault::Stream(1) | Fault::Terminal);
         if let End::Code(code) = end
             && code != 0
             && !silent
@@ -231,16 +240,16 @@ impl Run<'_> {
         {
             self.violation(&format!("it does not say `{words}`"));
         }
-        let told = terminal::told(&self.scene.user);
-        if self.scene.variant == "stderr only"
+        let told = terminal::told(&self.setup.user);
+        if self.setup.variant == "stderr only"
             && end == End::Code(0)
-            && !told.contains(self.scene.image)
+            && !told.contains(self.setup.image)
         {
             self.violation("it does not say on standard output where the image is");
         }
         let mirror = matches!(
-            self.scene.kind.deed,
-            Deed::MirrorStalls | Deed::MirrorWrong | Deed::MirrorCuts
+            self.setup.kind.fault,
+            Fault::MirrorStalls | Fault::MirrorWrong | Fault::MirrorCuts
         );
         let fetched = end == End::Code(0);
         if mirror && fetched && !said.contains("127.0.0.1") {
@@ -260,10 +269,10 @@ impl Run<'_> {
             }
             self.note("a build at the same time", &live.said());
             self.ids.extend(live.runs());
-            let dir = Dir {
+            let dir = OutputDir {
                 out: &user.out(),
-                image: self.scene.image,
-                seed: self.scene.seed,
+                image: self.setup.image,
+                seed: self.setup.seed,
                 well: end == Some(End::Code(0)),
                 replaces: false,
                 orderly: !killed,
@@ -274,24 +283,24 @@ impl Run<'_> {
         self.others = others;
     }
 
-    fn after_the_deed(&mut self, ground: &mut Ground) {
-        let found = invariants::after_the_deed(self);
+    fn after_the_fault(&mut self, fixture: &mut Fixture) {
+        let found = invariants::after_the_fault(self);
         self.violations.extend(found);
-        if self.scene.kind.deed.needs_own_engine() {
-            let lasting = self.scene.kind.deed == Deed::LastingEngine;
-            ground.engine(lasting).ensure_up();
+        if self.setup.kind.fault.needs_own_engine() {
+            let lasting = self.setup.kind.fault == Fault::LastingEngine;
+            fixture.engine(lasting).ensure_up();
         }
-        if self.scene.kind.deed == (Deed::DoubleKill { clean: true }) {
+        if self.setup.kind.fault == (Fault::DoubleKill { clean: true }) {
             self.clean();
         }
     }
 
     /// `clean` says exactly what is there, takes it away, and nothing else. Nobody else runs.
     fn clean(&mut self) {
-        let _store = Kept::store();
-        let left = invariants::left_by(&self.ids);
+        let _store = StoreInUse::hold();
+        let left = invariants::objects_of(&self.ids);
         let there = invariants::there();
-        let dry = ran(&mut self.scene.user.sdbuild(&["clean", "--dry-run"]));
+        let dry = run(&mut self.setup.user.sdbuild(&["clean", "--dry-run"]));
         self.note("clean --dry-run", &format!("{}{}", dry.stdout, dry.stderr));
         let listed = invariants::listed(&dry.stdout);
         if listed != there {
@@ -303,7 +312,7 @@ impl Run<'_> {
         if there != invariants::there() {
             self.violation("clean --dry-run changed something");
         }
-        let clean = ran(&mut self.scene.user.sdbuild(&["clean", "--yes"]));
+        let clean = run(&mut self.setup.user.sdbuild(&["clean", "--yes"]));
         self.note("clean", &format!("{}{}", clean.stdout, clean.stderr));
         if clean.code != Some(0) {
             self.violation(&format!("clean ended with {:?}", clean.code));
@@ -314,16 +323,16 @@ impl Run<'_> {
         }
     }
 
-    fn follow_up(&mut self, ground: &mut Ground) {
-        self.scene.mend(ground);
-        let user = &self.scene.user;
-        let stale = invariants::left_by(&self.ids);
+    fn follow_up(&mut self, fixture: &mut Fixture) {
+        self.setup.repair(fixture);
+        let user = &self.setup.user;
+        let stale = invariants::objects_of(&self.ids);
         // Where no image is, nothing that a killed run left may be in the way.
-        let there = user.out().join(self.scene.image).exists();
-        let mut next = Live::start(
-            &mut user.build(&self.scene.arguments(there)),
+        let there = user.out().join(self.setup.image).exists();
+        let mut next = LiveRun::start(
+            &mut user.build(&self.setup.arguments(there)),
             user.state.path(),
-            [To::Us; 2],
+            [StreamTarget::Harness; 2],
         );
         let end = next.wait(NEVER_HANGS).map(|(end, _)| end);
         let said = next.said();
@@ -340,10 +349,10 @@ impl Run<'_> {
                 self.violation(&format!("the next build does not say that it swept {name}"));
             }
         }
-        let found = invariants::after_the_next_build(self, ground, end == Some(End::Code(0)));
+        let found = invariants::after_the_next_build(self, fixture, end == Some(End::Code(0)));
         self.violations.extend(found);
-        if self.scene.is_private() {
-            let registrars = &self.storm.registrars;
+        if self.setup.is_private() {
+            let registrars = &self.campaign.registrars;
             for live in [&self.live, &next] {
                 self.violations.extend(private::betrayed(live, registrars));
             }
@@ -355,12 +364,12 @@ impl Run<'_> {
     fn tidy(&mut self) {
         self.unregister();
         // A killed companion's user does not come back.
-        for name in invariants::left_by(&self.ids) {
-            ran(Command::new("docker").args(["rm", "--force", "--volumes", &name]));
+        for name in invariants::objects_of(&self.ids) {
+            run(Command::new("docker").args(["rm", "--force", "--volumes", &name]));
         }
         if let Some((name, image)) = self.foreign_container.take() {
-            ran(Command::new("docker").args(["rm", &name]));
-            ran(Command::new("docker").args(["rmi", &image]));
+            run(Command::new("docker").args(["rm", &name]));
+            run(Command::new("docker").args(["rmi", &image]));
         }
     }
 
@@ -383,10 +392,10 @@ impl Run<'_> {
 
     fn record(mut self, end: Option<(End, Duration)>) -> Record {
         Record {
-            seed: self.scene.seed,
-            kind: self.scene.kind.name,
-            variant: std::mem::take(&mut self.scene.variant),
-            private: self.scene.is_private(),
+            seed: self.setup.seed,
+            kind: self.setup.kind.name,
+            variant: std::mem::take(&mut self.setup.variant),
+            private: self.setup.is_private(),
             phase: self.phase,
             moment: self.moment,
             end,
@@ -397,7 +406,7 @@ impl Run<'_> {
 }
 
 /// The same, for a root whom the modes of files bind as they bind anybody.
-fn without_roots_rights(user: &User, command: &Command) -> Command {
+fn without_roots_rights(user: &TestUser, command: &Command) -> Command {
     let mut bound = Command::new("setpriv");
     bound
         .arg("--bounding-set=-dac_override,-dac_read_search")

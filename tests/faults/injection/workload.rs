@@ -1,4 +1,4 @@
-//! What the storm builds: a few seconds of emulated work, and an image that takes a while to copy out.
+//! What the campaign builds: a few seconds of emulated work, and an image that takes a while to copy out.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -7,16 +7,16 @@ use std::path::Path;
 use crate::support::*;
 
 /// The image's name.
-pub const IMAGE: &str = "storm.img";
+pub const IMAGE: &str = "faults.img";
 /// The same, compressed.
-pub const COMPRESSED: &str = "storm.img.zst";
+pub const COMPRESSED: &str = "faults.img.zst";
 /// The image is this many times the same block.
 const BLOCKS: usize = 64;
 const BLOCK: usize = 1 << 20;
 
 /// What kind of work it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
+pub enum Workload {
     /// Emulated programs, in the miniature nixpkgs.
     Emulated,
     /// Some seconds more than in the run that the moments come from, so that they do not come too late.
@@ -32,17 +32,17 @@ pub enum Job {
 }
 
 /// A configuration whose image depends on `seed` alone, and that no store has built yet.
-pub fn configuration(job: Job, seed: u64) -> String {
+pub fn configuration(job: Workload, seed: u64) -> String {
     match job {
-        Job::Offline => offline(seed),
-        Job::Emulated => emulated(seed, ""),
-        Job::Held => emulated(seed, "    for i in $(seq 24); do date; sleep 0.25; done\n"),
-        Job::Long => emulated(seed, "    for i in $(seq 100); do date; sleep 0.25; done\n"),
-        Job::Memory => emulated(
+        Workload::Offline => offline(seed),
+        Workload::Emulated => emulated(seed, ""),
+        Workload::Held => emulated(seed, "    for i in $(seq 24); do date; sleep 0.25; done\n"),
+        Workload::Long => emulated(seed, "    for i in $(seq 100); do date; sleep 0.25; done\n"),
+        Workload::Memory => emulated(
             seed,
             "    head -c 600000000 /dev/zero | tail -c 590000000 | wc -c\n",
         ),
-        Job::Processes => emulated(
+        Workload::Processes => emulated(
             seed,
             "    for i in $(seq 40); do sleep 6 & done; sleep 5; for i in $(seq 20); do date; done; wait\n",
         ),
@@ -53,7 +53,7 @@ fn emulated(seed: u64, more: &str) -> String {
     let script = format!(
         "    echo begins\n    for i in $(seq 8); do date; sleep 0.1; done\n{more}    \
          mkdir -p $out/sd-image $out/nix-support\n    \
-         {{ yes storm-{seed} || true; }} | head -c {BLOCK} > block\n    \
+         {{ yes faults-{seed} || true; }} | head -c {BLOCK} > block\n    \
          for i in 1 2 3 4 5 6; do cat block block > twice; mv twice block; done\n    \
          cp block $out/sd-image/{IMAGE}\n    \
          echo \"file sd-image $out/sd-image/{IMAGE}\" > $out/nix-support/hydra-build-products"
@@ -64,7 +64,7 @@ fn emulated(seed: u64, more: &str) -> String {
 fn offline(seed: u64) -> String {
     let script = format!(
         ": {}; /bin/sleep 2; /bin/mkdir -p $out/sd-image $out/nix-support; \
-         /bin/yes storm-{seed} | /bin/head -c {BLOCK} > block; \
+         /bin/yes faults-{seed} | /bin/head -c {BLOCK} > block; \
          for i in 1 2 3 4 5 6; do /bin/cat block block > twice && /bin/mv twice block || exit 1; done; \
          /bin/cp block $out/sd-image/{IMAGE} || exit 1; \
          echo \"file sd-image $out/sd-image/{IMAGE}\" > $out/nix-support/hydra-build-products",
@@ -80,7 +80,7 @@ fn offline(seed: u64) -> String {
 
 /// Whether `path` is the whole image of `seed`, raw or compressed as its name says.
 pub fn is_whole(path: &Path, seed: u64) -> bool {
-    let word = format!("storm-{seed}\n");
+    let word = format!("faults-{seed}\n");
     let wanted: Vec<u8> = word.bytes().cycle().take(BLOCK).collect();
     let Ok(file) = File::open(path) else {
         return false;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A file system in memory with little room; it goes with the value.
-pub struct Small(pub PathBuf);
+pub struct SmallDisk(pub PathBuf);
 
-impl Small {
+impl SmallDisk {
     /// Of `size`, or by what else the file system's options say.
     pub fn mount(dir: &Path, size: &str) -> Self {
         std::fs::create_dir_all(dir).unwrap();
@@ -24,7 +24,7 @@ impl Small {
     }
 }
 
-impl Drop for Small {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
         drop(Command::new("umount").arg(&self.0).status());
     }
