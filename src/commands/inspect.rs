@@ -127,7 +127,7 @@ fn tell_list(
     entries.iter().try_for_each(|entry| {
         let kind = match entry.kind {
             EntryKind::File => '-',
-            EntryKind::Dir => 'd',
+            EntryKind::Directory => 'd',
             EntryKind::Link => 'l',
             EntryKind::Special => 's',
         };

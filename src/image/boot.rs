@@ -167,7 +167,7 @@ impl Boot {
                 continue;
             }
             stores += 1;
-            if volume.fs.find(top)? == Some(EntryKind::Dir) {
+            if volume.fs.find(top)? == Some(EntryKind::Directory) {
                 self.system.nixos = line(volume, &format!("{top}/nixos-version"))?;
                 self.system.host_name = line(volume, &format!("{top}/etc/hostname"))?;
                 return Ok(());
@@ -206,7 +206,7 @@ impl Boot {
 
     fn uefi(&mut self, volume: &Volume) -> Result<(), Error> {
         const DIR: &str = "/EFI/BOOT";
-        if volume.fs.find(DIR)? != Some(EntryKind::Dir) {
+        if volume.fs.find(DIR)? != Some(EntryKind::Directory) {
             return Ok(());
         }
         let entries = volume.fs.list(DIR)?.into_iter();

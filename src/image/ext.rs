@@ -58,7 +58,7 @@ impl Inode {
     pub(super) fn kind(&self) -> EntryKind {
         match self.mode & 0xf000 {
             0x8000 => EntryKind::File,
-            0x4000 => EntryKind::Dir,
+            0x4000 => EntryKind::Directory,
             0xa000 => EntryKind::Link,
             _ => EntryKind::Special,
         }

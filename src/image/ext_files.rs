@@ -87,7 +87,7 @@ impl Ext {
                 stack.truncate(stack.len().saturating_sub(1).max(1));
                 continue;
             }
-            let dir = stack.last().filter(|i| i.kind() == EntryKind::Dir);
+            let dir = stack.last().filter(|i| i.kind() == EntryKind::Directory);
             let number = match dir {
                 Some(dir) => self.lookup(dir, &name)?,
                 None => None,
@@ -118,7 +118,7 @@ impl Ext {
 
     pub(super) fn list(&self, path: &str) -> Result<Vec<Entry>, Error> {
         let at = self.resolve(path)?;
-        if at.kind() != EntryKind::Dir {
+        if at.kind() != EntryKind::Directory {
             let name = path.rsplit('/').next().unwrap_or(path);
             return Ok(vec![self.entry(name.as_bytes(), &at)?]);
         }
@@ -139,7 +139,7 @@ impl Ext {
         let kind = inode.kind();
         let target = match kind {
             EntryKind::Link => Some(self.target(inode)?),
-            EntryKind::File | EntryKind::Dir | EntryKind::Special => None,
+            EntryKind::File | EntryKind::Directory | EntryKind::Special => None,
         };
         Ok(Entry {
             name: String::from_utf8_lossy(name).into_owned(),

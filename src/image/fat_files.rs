@@ -102,7 +102,11 @@ impl Raw {
         let dir = self.is_dir();
         Entry {
             name: self.name(),
-            kind: if dir { EntryKind::Dir } else { EntryKind::File },
+            kind: if dir {
+                EntryKind::Directory
+            } else {
+                EntryKind::File
+            },
             size: self.size.into(),
             target: None,
         }

@@ -43,8 +43,9 @@ pub struct Summary {
 pub enum EntryKind {
     /// A regular file.
     File,
-    /// A directory.
-    Dir,
+    /// A directory; `folder` in the JSON of `inspect ls`, as since 0.1.
+    #[serde(rename = "folder")]
+    Directory,
     /// A symbolic link.
     Link,
     /// A device, a pipe or a socket.

@@ -92,7 +92,7 @@ fn every_width_is_read_as_debians_tools_read_it() {
             [
                 ("START.ELF".to_owned(), EntryKind::File, 700_001),
                 ("lower.txt".to_owned(), EntryKind::File, 0),
-                ("overlays".to_owned(), EntryKind::Dir, 0),
+                ("overlays".to_owned(), EntryKind::Directory, 0),
             ]
         );
         assert_eq!(names("/overlays")[1].0, LONG);
