@@ -100,7 +100,7 @@ fn it_may_do_nothing_and_sees_nothing_of_the_host() {
             .trim()
             .to_owned()
     };
-    assert_eq!(told("{{.Config.TestUser}}"), "1000:1000");
+    assert_eq!(told("{{.Config.User}}"), "1000:1000");
     assert_eq!(
         told("{{.HostConfig.CapDrop}} {{.HostConfig.Privileged}}"),
         "[ALL] false"

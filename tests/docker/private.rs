@@ -84,7 +84,7 @@ fn a_private_builder_has_the_least_privilege() {
     assert_eq!(containers("probe"), [""; 0], "what was tried is gone");
     let builder = docker(&["inspect", &containers("builder")[0]]);
     let builder = serde_json::from_str::<serde_json::Value>(&builder).unwrap()[0].clone();
-    assert_eq!(builder["Config"]["TestUser"], "1000:1000");
+    assert_eq!(builder["Config"]["User"], "1000:1000");
     let host = &builder["HostConfig"];
     assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
     assert_eq!(host["CapAdd"], serde_json::Value::Null);

@@ -84,7 +84,7 @@ fn both_containers_have_the_least_privilege() {
     assert_eq!((builder.len(), registrar.len()), (1, 1));
 
     let builder = inspect(&builder[0]);
-    assert_eq!(builder["Config"]["TestUser"], "1000:1000");
+    assert_eq!(builder["Config"]["User"], "1000:1000");
     assert_eq!(
         builder["HostConfig"]["SecurityOpt"],
         serde_json::json!(["no-new-privileges"])

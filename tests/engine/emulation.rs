@@ -35,7 +35,7 @@ const NO_FORMAT: &str = "exec /sdbuild/busybox-aarch64: exec format error";
 const NO_PROFILE: &str = "seccomp profile: not allowed";
 const UNMOUNTED: &str = "bind source path does not exist: /proc/sys/fs/binfmt_misc";
 const ROOTS: &str = r#"{"Id":"sha256:b1","Architecture":"amd64","Config":{}}"#;
-const OF_ARM: &str = r#"{"Id":"sha256:b1","Architecture":"arm64","Config":{"TestUser":"1000"}}"#;
+const OF_ARM: &str = r#"{"Id":"sha256:b1","Architecture":"arm64","Config":{"User":"1000"}}"#;
 
 const SOUND: Machine = Machine {
     info: PC,

@@ -160,7 +160,7 @@ fn write_configuration(dir: &Path, account: &Account, port: u16) {
     let known = fs::read_to_string(dir.join("host.pub")).unwrap();
     fs::write(dir.join("known"), format!("[127.0.0.1]:{port} {known}")).unwrap();
     let client = format!(
-        "Host other-machine\n  HostName 127.0.0.1\n  TestUser sdbuild-tests\n  IdentityFile {shown}/key\n  \
+        "Host other-machine\n  HostName 127.0.0.1\n  User sdbuild-tests\n  IdentityFile {shown}/key\n  \
          IdentitiesOnly yes\n  UserKnownHostsFile {shown}/known\n  StrictHostKeyChecking yes\n  \
          LocalForward 1 localhost:1\n"
     );
