@@ -7,6 +7,7 @@ pub mod event;
 pub mod failure;
 pub mod hash;
 pub mod human_bytes;
+pub mod image_format;
 pub mod invisible_chars;
 pub mod nix_string;
 pub mod plain_file;

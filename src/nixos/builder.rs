@@ -9,10 +9,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::build_log::BuildLog;
+use super::build_source::BuildSource;
 use super::check::{self, CheckResult};
-use super::cli_module::CliModule;
 use super::command::{BuildRequest, StorePaths};
-use super::config_dir::ConfigDir;
 use super::diagnosis::{ExitContext, Findings, diagnose};
 use super::follow::{Followed, follow};
 use super::forecast::{Collector, Forecast};
@@ -20,9 +19,7 @@ use super::heartbeat::Heartbeat;
 pub use super::heartbeat::PauseHandle;
 pub use super::image::BuilderImage;
 use super::interactive::run_interactive;
-use super::nixpkgs::NixpkgsIn;
 use super::shell_session::ShellSession;
-use super::source::Configuration;
 use super::store_path::result;
 use super::upload;
 use crate::common::cancel::Cancel;
@@ -43,14 +40,8 @@ const FILLING: Duration = Duration::from_secs(1800);
 /// What is to be built.
 #[derive(Clone, Debug)]
 pub struct BuildJob {
-    /// The user's file.
-    pub configuration: Configuration,
-    /// What goes along with it.
-    pub bundle: ConfigDir,
-    /// What is laid over it.
-    pub overlay: CliModule,
-    /// Which nixpkgs.
-    pub nixpkgs: NixpkgsIn,
+    /// The configuration and its nixpkgs.
+    pub source: BuildSource,
     /// The call of `nix-build`.
     pub request: BuildRequest,
     /// Bytes of memory at most.
@@ -144,8 +135,8 @@ impl Builder<'_> {
             .filter(|c| c.role.as_deref() == Some(Role::Builder.as_str()));
         Ok(StorePaths {
             run: self.run.to_string(),
-            nixpkgs: job.nixpkgs.name(),
-            root: job.configuration.root_name(),
+            nixpkgs: job.source.nixpkgs.name(),
+            root: job.source.configuration.root_name(),
             live: builders.filter_map(|c| c.run).collect(),
         })
     }
@@ -287,7 +278,7 @@ impl PreparedBuilder {
         journal: &mut BuildLog,
         events: &Events,
     ) -> Result<Followed, Failure> {
-        let events = show(events, self.job.configuration.shown_dir());
+        let events = show(events, self.job.source.configuration.shown_dir());
         // Before the start: nothing that it says is missed, and it never runs without its leash.
         let Attached { input, output } = self.container.attach().await?;
         self.container.start().await?;
@@ -318,8 +309,8 @@ impl PreparedBuilder {
             foreign: self.foreign,
             store: &self.store,
             keys: &self.job.request.nix.keys,
-            shown_dir: self.job.configuration.shown_dir(),
-            file: self.job.configuration.file(),
+            shown_dir: self.job.source.configuration.shown_dir(),
+            file: self.job.source.configuration.file(),
         };
         self.with_log(diagnose(&ending, findings))
     }

@@ -6,6 +6,7 @@ use super::nix_conf::NixSettings;
 use super::shell_session::ShellSession;
 use super::{check, layout};
 use crate::common::failure::Failure;
+use crate::common::image_format::ImageFormat;
 use crate::common::nix_string::nix_string;
 
 /// Whose tools make what NixOS makes on the user's machine: units, configuration files, the image.
@@ -56,8 +57,8 @@ pub struct BuildRequest {
     pub task: Task,
     /// The platform to build for, `aarch64-linux`.
     pub system: String,
-    /// What to build, [`IMAGE`] by default.
-    pub attribute: String,
+    /// What to build.
+    pub format: &'static ImageFormat,
     /// Whether that platform's programs run under emulation here.
     pub emulated: bool,
     /// Whose tools make the glue, when programs are emulated.
@@ -68,10 +69,8 @@ pub struct BuildRequest {
     pub debian_mirror: Option<String>,
 }
 
-/// The attribute that holds an SD card image.
-pub const IMAGE: &str = "config.system.build.sdImage";
 /// The platform of the boards.
-pub const SYSTEM: &str = "aarch64-linux";
+const SYSTEM: &str = "aarch64-linux";
 
 /// Where this run finds and leaves things in the builder.
 #[derive(Clone, Debug)]
@@ -94,20 +93,6 @@ impl StorePaths {
 }
 
 impl BuildRequest {
-    /// The image of a configuration for `aarch64-linux`.
-    pub fn image(emulated: bool, nix: NixSettings) -> Self {
-        let (system, attribute) = (SYSTEM.to_owned(), IMAGE.to_owned());
-        Self {
-            task: Task::default(),
-            system,
-            attribute,
-            emulated,
-            glue: Glue::default(),
-            nix,
-            debian_mirror: None,
-        }
-    }
-
     /// The program and its arguments; the first one is the entry that leads the rest.
     pub(super) fn arguments(&self, places: &StorePaths) -> Vec<String> {
         match &self.task {
@@ -132,7 +117,7 @@ impl BuildRequest {
     }
 
     fn build(&self, places: &StorePaths) -> Vec<String> {
-        let mut words = self.call(&["nix-build"], &self.attribute);
+        let mut words = self.call(&["nix-build"], self.format.attribute);
         words.extend(["--out-link".to_owned(), places.result()]);
         words
     }
@@ -140,7 +125,7 @@ impl BuildRequest {
     /// As a build would, and no root is left behind.
     fn instantiate(&self) -> Vec<String> {
         let program = ["nix-instantiate", "--eval", "--read-write-mode"];
-        self.call(&program, &format!("{}.drvPath", self.attribute))
+        self.call(&program, &format!("{}.drvPath", self.format.attribute))
     }
 
     /// A program of Nix's that evaluates an attribute of the configured system.
@@ -159,7 +144,7 @@ impl BuildRequest {
     fn uses_native_glue(&self) -> Option<&'static str> {
         let possible = matches!(self.task, Task::Build | Task::Forecast)
             && self.emulated
-            && self.attribute == IMAGE
+            && self.format.has_native_glue
             && self.system == SYSTEM;
         match self.glue {
             Glue::Auto if possible => Some("auto"),
@@ -258,6 +243,20 @@ pub(super) fn wrapper(file: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::image_format::SD_IMAGE;
+
+    /// A build of an SD card image for `aarch64-linux`.
+    fn request(emulated: bool, nix: NixSettings) -> BuildRequest {
+        BuildRequest {
+            task: Task::Build,
+            system: SYSTEM.to_owned(),
+            format: &SD_IMAGE,
+            emulated,
+            glue: Glue::default(),
+            nix,
+            debian_mirror: None,
+        }
+    }
 
     fn store_paths() -> StorePaths {
         StorePaths {
@@ -279,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_command_is_the_documented_one() {
-        let request = BuildRequest::image(true, NixSettings::default());
+        let request = request(true, NixSettings::default());
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
             "/bin/sh /build/sdbuild/entry nix-build <nixpkgs/nixos> -A config.system.build.sdImage \
@@ -292,7 +291,7 @@ mod tests {
     fn a_check_evaluates_and_leaves_no_result() {
         let request = BuildRequest {
             task: Task::Check,
-            ..BuildRequest::image(true, NixSettings::default())
+            ..request(true, NixSettings::default())
         };
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
@@ -309,7 +308,7 @@ mod tests {
     fn a_forecast_evaluates_as_a_build_would_and_leaves_no_result() {
         let request = BuildRequest {
             task: Task::Forecast,
-            ..BuildRequest::image(true, NixSettings::default())
+            ..request(true, NixSettings::default())
         };
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
@@ -325,7 +324,7 @@ mod tests {
 
     #[test]
     fn nothing_lies_on_a_tmpfs() {
-        let request = BuildRequest::image(false, NixSettings::default());
+        let request = request(false, NixSettings::default());
         let environment = request.environment(&store_paths()).unwrap();
         for name in ["HOME", "TMPDIR"] {
             assert!(
@@ -356,7 +355,7 @@ mod tests {
             };
             let request = BuildRequest {
                 task,
-                ..BuildRequest::image(true, nix)
+                ..request(true, nix)
             };
             let mut environment = request.environment(&store_paths()).unwrap().into_iter();
             environment.find(|(name, _)| name == "GC_INITIAL_HEAP_SIZE")
@@ -381,20 +380,30 @@ mod tests {
 
     #[test]
     fn glue_is_native_only_where_something_is_emulated() {
-        let word = |emulated: bool, glue: Glue, attribute: &str| {
-            let mut request = BuildRequest::image(emulated, NixSettings::default());
-            request.glue = glue;
-            request.attribute = attribute.to_owned();
+        static ISO: ImageFormat = ImageFormat {
+            attribute: "config.system.build.isoImage",
+            has_native_glue: false,
+            ..SD_IMAGE
+        };
+        let word = |emulated: bool, glue: Glue, format: &'static ImageFormat| {
+            let request = BuildRequest {
+                glue,
+                format,
+                ..request(emulated, NixSettings::default())
+            };
             let environment = request.environment(&store_paths()).unwrap();
             let found = environment
                 .into_iter()
                 .find(|(name, _)| name == "SDBUILD_GLUE");
             found.map(|(_, value)| value)
         };
-        assert_eq!(word(true, Glue::Auto, IMAGE).as_deref(), Some("auto"));
-        assert_eq!(word(true, Glue::Native, IMAGE).as_deref(), Some("native"));
-        assert_eq!(word(true, Glue::Emulated, IMAGE), None);
-        assert_eq!(word(false, Glue::Native, IMAGE), None);
-        assert_eq!(word(true, Glue::Auto, "config.system.build.isoImage"), None);
+        assert_eq!(word(true, Glue::Auto, &SD_IMAGE).as_deref(), Some("auto"));
+        assert_eq!(
+            word(true, Glue::Native, &SD_IMAGE).as_deref(),
+            Some("native")
+        );
+        assert_eq!(word(true, Glue::Emulated, &SD_IMAGE), None);
+        assert_eq!(word(false, Glue::Native, &SD_IMAGE), None);
+        assert_eq!(word(true, Glue::Auto, &ISO), None);
     }
 }

@@ -6,6 +6,7 @@
 //! download anything itself, to give the builder a host path or a capability.
 
 mod build_log;
+pub mod build_source;
 pub mod builder;
 pub mod check;
 pub mod cli_module;

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 
 use super::builder::{BuildJob, Builder};
 use super::check;
-use super::command;
 use super::layout;
 use super::tar_writer::{Owner, TarWriter};
 use crate::common::cancel::Cancel;
@@ -35,9 +34,9 @@ pub(super) async fn configuration(
     job: &BuildJob,
     owner: Owner,
 ) -> Result<(), Failure> {
-    let bundle = job.bundle.clone();
-    let overlay = job.overlay.module();
-    let wrapper = command::wrapper(job.configuration.file());
+    let files = job.source.files.clone();
+    let overlay = job.source.cli_module.module();
+    let wrapper = job.source.wrapper();
     let pack = move |out: &mut dyn Write| {
         let mut packer = TarWriter::new(out, owner);
         for dir in ["build", "build/config", "build/sdbuild"] {
@@ -54,7 +53,7 @@ pub(super) async fn configuration(
             let path = format!("{}/{name}", layout::GLUE_EXPRESSION);
             packer.bytes(relative(&path), text.as_bytes())?;
         }
-        bundle.pack(&mut packer, relative(layout::CONFIG))?;
+        files.pack(&mut packer, relative(layout::CONFIG))?;
         packer.finish()
     };
     let sent = container.upload("/", pack).await;
@@ -69,7 +68,7 @@ pub(super) async fn nixpkgs(
     (cancel, events): (&Cancel, &Events),
 ) -> Result<(), Failure> {
     let (owner, run, store) = (builder.image.owner, builder.run, builder.store);
-    let place = layout::nixpkgs(&job.nixpkgs.name());
+    let place = layout::nixpkgs(&job.source.nixpkgs.name());
     if container
         .stat(&place)
         .await?
@@ -83,7 +82,7 @@ pub(super) async fn nixpkgs(
             return Err(no_nix(builder));
         }
     }
-    let (nixpkgs, token, events) = (job.nixpkgs.clone(), cancel.clone(), events.clone());
+    let (nixpkgs, token, events) = (job.source.nixpkgs.clone(), cancel.clone(), events.clone());
     let [home, incoming] = [layout::HOME.to_owned(), layout::incoming(run.as_str())]
         .map(|path| relative(path.trim_start_matches(layout::UPLOAD_ROOT)).to_owned());
     let pack = move |out: &mut dyn Write| {

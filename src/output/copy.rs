@@ -18,6 +18,7 @@ use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase, Timings};
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
+use crate::common::image_format::ImageFormat;
 use crate::engine::RunId;
 use crate::image::Compression as Format;
 
@@ -46,6 +47,8 @@ pub struct OutputSettings {
 /// An image to be copied out, and what its manifest tells.
 #[derive(Clone, Debug)]
 pub struct CopyRequest {
+    /// The kind of image that was built.
+    pub format: &'static ImageFormat,
     /// Where to.
     pub settings: OutputSettings,
     /// What went into it.

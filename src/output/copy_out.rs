@@ -12,6 +12,7 @@ use super::product::{self, LIST, LONGEST_LIST, Product};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure, OrFail};
+use crate::common::image_format::ImageFormat;
 use crate::engine::{Container, PathKind, PathStat};
 
 /// After an interruption a disk may still finish the write that it is at.
@@ -25,7 +26,9 @@ pub async fn copy_out(
     order: &CopyRequest,
     (cancel, events): (&Cancel, &Events),
 ) -> Result<Image, Failure> {
-    let product = cancel.race(Box::pin(find(container, out_path))).await??;
+    let product = cancel
+        .race(Box::pin(find(container, out_path, order.format)))
+        .await??;
     let path = format!("{out_path}/{}", product.components.join("/"));
     let copy = Copy::new(product, order, (cancel, events));
     // Before the bytes are sent for: copying takes its time.
@@ -60,7 +63,11 @@ async fn finish(
 }
 
 /// Reads the list of products and looks at every step of the path that it names.
-async fn find(container: &Container, out_path: &str) -> Result<Product, Failure> {
+async fn find(
+    container: &Container,
+    out_path: &str,
+    format: &ImageFormat,
+) -> Result<Product, Failure> {
     let list = format!("{out_path}/{LIST}");
     check_path(
         (container, out_path),
@@ -71,7 +78,7 @@ async fn find(container: &Container, out_path: &str) -> Result<Product, Failure>
     let text = small_file(container, &list).await?;
     let text =
         String::from_utf8(text).map_err(|_| refuse("the build's list of products is not UTF-8"))?;
-    let product = product::parse(&text, out_path)?;
+    let product = product::parse(&text, out_path, format)?;
     let components: Vec<&str> = product.components.iter().map(String::as_str).collect();
     check_path((container, out_path), &components, LARGEST).await?;
     Ok(product)

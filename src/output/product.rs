@@ -2,6 +2,7 @@
 //! image. Pure, and strict: it was written by whatever ran in the builder.
 
 use crate::common::failure::{Class, Failure};
+use crate::common::image_format::ImageFormat;
 use crate::image::Compression;
 
 /// The list below the result's path.
@@ -37,14 +38,20 @@ impl Product {
     }
 }
 
-/// The one `file sd-image PATH` of `list`, where PATH lies below `out_path`.
-pub fn parse(list: &str, out_path: &str) -> Result<Product, Failure> {
-    let images: Vec<&str> = list.lines().filter_map(image_path).collect();
+/// The one `file TYPE PATH` of `list` with the type of `format`, where PATH lies below `out_path`.
+pub fn parse(list: &str, out_path: &str, format: &ImageFormat) -> Result<Product, Failure> {
+    let kind = format.product_type;
+    let images: Vec<&str> = list
+        .lines()
+        .filter_map(|line| image_path(line, kind))
+        .collect();
     let path = match images.as_slice() {
         [path] => *path,
         [] => {
-            return Err(refuse(format!("the build made no image: {LIST} names no `file sd-image`"))
-                .hint("import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> in the configuration"));
+            return Err(refuse(format!(
+                "the build made no image: {LIST} names no `file {kind}`"
+            ))
+            .hint(format!("import {} in the configuration", format.module)));
         }
         [one, two, ..] => {
             return Err(refuse(format!(
@@ -77,16 +84,13 @@ pub fn parse(list: &str, out_path: &str) -> Result<Product, Failure> {
     })
 }
 
-/// The path of a line `file sd-image PATH`; quotes around it are part of the format.
-fn image_path(line: &str) -> Option<&str> {
+/// The path of a line `file KIND PATH`; quotes around it are part of the format.
+fn image_path<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
     let rest = line
         .strip_prefix("file")?
         .strip_prefix([' ', '\t'])?
         .trim_start();
-    let path = rest
-        .strip_prefix("sd-image")?
-        .strip_prefix([' ', '\t'])?
-        .trim();
+    let path = rest.strip_prefix(kind)?.strip_prefix([' ', '\t'])?.trim();
     let unquoted = path.strip_prefix('"').and_then(|p| p.strip_suffix('"'));
     Some(unquoted.unwrap_or(path))
 }
@@ -124,12 +128,13 @@ fn refuse(text: impl std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::image_format::SD_IMAGE;
     use proptest::prelude::*;
 
     const OUT: &str = "/nix/store/abc-nixos.img";
 
     fn refused(list: &str) -> String {
-        let failure = parse(list, OUT).unwrap_err();
+        let failure = parse(list, OUT, &SD_IMAGE).unwrap_err();
         assert_eq!(failure.class, Class::Build);
         failure.to_string()
     }
@@ -139,7 +144,7 @@ mod tests {
         let list = format!(
             "doc manual {OUT}/doc\nfile sd-image {OUT}/sd-image/nixos-26.05-aarch64-linux.img.zst\nfile json {OUT}/x.json\n"
         );
-        let product = parse(&list, OUT).unwrap();
+        let product = parse(&list, OUT, &SD_IMAGE).unwrap();
         assert_eq!(
             product.components,
             ["sd-image", "nixos-26.05-aarch64-linux.img.zst"]
@@ -147,9 +152,13 @@ mod tests {
         assert_eq!(product.name, "nixos-26.05-aarch64-linux.img");
         assert_eq!(product.packed, Compression::Zstd);
         assert_eq!(
-            parse(&format!("file\tsd-image  \"{OUT}/a.img\"\n"), OUT)
-                .unwrap()
-                .name,
+            parse(
+                &format!("file\tsd-image  \"{OUT}/a.img\"\n"),
+                OUT,
+                &SD_IMAGE
+            )
+            .unwrap()
+            .name,
             "a.img"
         );
     }
@@ -224,7 +233,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_accepted_is_confined(list in "(?s)(file sd-image )?(/nix/store/abc-nixos.img)?(/.{0,20}){0,3}(.img)?\n?") {
-            if let Ok(product) = parse(&list, OUT) {
+            if let Ok(product) = parse(&list, OUT, &SD_IMAGE) {
                 prop_assert!(!product.components.iter().any(|c| c.is_empty() || c == "." || c == ".."));
                 prop_assert!(product.name.strip_suffix(".img").is_some_and(|stem| !stem.is_empty()));
                 prop_assert!(!product.name.starts_with(['-', '.']) && !product.name.contains(['/', '\0', ' ']));

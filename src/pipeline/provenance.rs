@@ -1,7 +1,6 @@
 //! What goes into an image, for its manifest: as data, without places on the user's machine.
 
-use crate::nixos::lock::Locked;
-use crate::nixos::nixpkgs::NixpkgsIn;
+use crate::nixos::build_source::BuildSource;
 use crate::oci::Definition;
 use crate::output::manifest::{self, ContainerImage, Nixpkgs, Program};
 use crate::pipeline::Plan;
@@ -78,12 +77,12 @@ pub(super) fn emulation(mode: Emulation, containers: &Containers) -> manifest::E
 }
 
 /// A nixpkgs by what it was locked to; a directory is known by its content alone.
-pub(super) fn nixpkgs(found: &NixpkgsIn, locked: Option<Locked>) -> Nixpkgs {
-    let (release, url) = match locked {
-        Some(locked) => (locked.release, Some(without_secrets(&locked.url))),
+fn nixpkgs(source: &BuildSource) -> Nixpkgs {
+    let (release, url) = match &source.locked {
+        Some(locked) => (locked.release.clone(), Some(without_secrets(&locked.url))),
         None => (None, None),
     };
-    let name = found.name();
+    let name = source.nixpkgs.name();
     let sha256 = name.rsplit('-').next().unwrap_or_default().to_owned();
     Nixpkgs {
         release,
@@ -107,7 +106,8 @@ fn without_secrets(url: &str) -> String {
 pub(super) fn origin(
     plan: &Plan,
     containers: &Containers,
-    (nixpkgs, configuration): (Nixpkgs, [u8; 32]),
+    source: &BuildSource,
+    digest: [u8; 32],
 ) -> manifest::Provenance {
     manifest::Provenance {
         system: plan.settings.system.to_string(),
@@ -115,10 +115,10 @@ pub(super) fn origin(
         nix: containers.nix.clone(),
         registrar: containers.registrar.clone(),
         builder: containers.builder.clone(),
-        nixpkgs,
+        nixpkgs: nixpkgs(source),
         configuration: manifest::Configuration {
-            file: plan.configuration.file().to_owned(),
-            sha256: hex::encode(configuration),
+            file: source.configuration.file().to_owned(),
+            sha256: hex::encode(digest),
         },
         result: manifest::Built::default(),
     }

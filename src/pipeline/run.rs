@@ -4,21 +4,19 @@
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::binfmt::{Lease, Registrar};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase, Timings};
 use crate::common::failure::{Failure, Leftover, OrFail as _};
+use crate::common::image_format::SD_IMAGE;
 use crate::engine::{ContainerGuard, Engine, Role};
 use crate::image::Compression as Packed;
+use crate::nixos::build_source::BuildSource;
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
-use crate::nixos::cli_module::CliModule;
-use crate::nixos::command::{BuildRequest, Glue, IMAGE, Task};
+use crate::nixos::command::{BuildRequest, Glue, Task};
 use crate::nixos::lock::Locked;
 use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::nixpkgs::NixpkgsIn;
-use crate::nixos::source::ConfigDir;
 use crate::output::manifest::{self, Provenance};
 use crate::output::{self, Compression, CopyRequest, Image, Imager, OutputSettings};
 use crate::pipeline::emulate::emulate;
@@ -149,6 +147,7 @@ async fn steps(
         derivation: built.derivation.clone(),
     };
     let order = CopyRequest {
+        format: &SD_IMAGE,
         settings: output(&plan.settings),
         origin,
         timings: timings.clone(),
@@ -182,21 +181,21 @@ pub(super) async fn job(
     let Context { cancel, events } = context;
     let (settings, resources) = (&plan.settings, plan.resources());
     let debian_mirror = inputs::debian_mirror(plan, context, &provided.images).await?;
-    let bundle = plan.configuration.collect(cancel, events).await?;
-    let inputs = (
-        provenance::nixpkgs(&nixpkgs, locked),
-        overlaid(digest(&bundle, context).await?, &plan.overlay),
-    );
-    let origin = provenance::origin(plan, &provided.containers, inputs);
-    let job = BuildJob {
+    let source = BuildSource {
         configuration: plan.configuration.clone(),
-        bundle,
-        overlay: plan.overlay.clone(),
+        files: plan.configuration.collect(cancel, events).await?,
+        cli_module: plan.overlay.clone(),
         nixpkgs,
+        locked,
+    };
+    let digest = digest(&source, context).await?;
+    let origin = provenance::origin(plan, &provided.containers, &source, digest);
+    let job = BuildJob {
+        source,
         request: BuildRequest {
             task,
             system: settings.system.to_string(),
-            attribute: IMAGE.to_owned(),
+            format: &SD_IMAGE,
             emulated: plan.base.emulation != Emulation::Native,
             glue: glue(settings.glue),
             nix: NixSettings {
@@ -216,27 +215,15 @@ pub(super) async fn job(
 }
 
 /// The digest of all that the builder sees of the configuration.
-async fn digest(bundle: &ConfigDir, context: &Context) -> Result<[u8; 32], Failure> {
-    let bundle = bundle.clone();
-    let work = tokio::task::spawn_blocking(move || bundle.digest());
+async fn digest(source: &BuildSource, context: &Context) -> Result<[u8; 32], Failure> {
+    let source = source.clone();
+    let work = tokio::task::spawn_blocking(move || source.digest());
     let digest = context
         .cancel
         .race(work)
         .await?
         .or_internal("hash the configuration")?;
     digest.or_usage("read the configuration's directory")
-}
-
-/// The digest of the configuration with what is laid over it.
-fn overlaid(digest: [u8; 32], overlay: &CliModule) -> [u8; 32] {
-    match overlay.lines() {
-        [] => digest,
-        lines => {
-            let lines = lines.join("\n");
-            let both = Sha256::new_with_prefix(digest).chain_update(lines);
-            both.finalize().into()
-        }
-    }
 }
 
 fn glue(choice: settings::Glue) -> Glue {

@@ -11,6 +11,7 @@ use sdbuild::common::cancel::Cancel;
 use sdbuild::common::event::{Event, Events, Timings};
 use sdbuild::common::failure::{Class, Failure};
 use sdbuild::common::hash::Sha256Hash;
+use sdbuild::common::image_format::SD_IMAGE;
 use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
 use sdbuild::image::Compression as Format;
 use sdbuild::output::manifest::Provenance;
@@ -121,6 +122,7 @@ async fn copied_with(
     let mut guard = ContainerGuard::arm(&engine, Role::Builder.container_name(&run));
     let container = filled(&mut guard, &run, entries).await;
     let order = CopyRequest {
+        format: &SD_IMAGE,
         settings: OutputSettings {
             dir: dir.to_path_buf(),
             force,

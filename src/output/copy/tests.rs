@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::common::failure::Class;
+use crate::common::image_format::SD_IMAGE;
 
 mod endings;
 mod forms;
@@ -55,6 +56,7 @@ fn copy(dir: &Path, (product, compression, force): (Product, Compression, bool))
         created: SystemTime::UNIX_EPOCH,
     };
     let order = CopyRequest {
+        format: &SD_IMAGE,
         settings,
         origin: Provenance::default(),
         timings: Timings::default(),
