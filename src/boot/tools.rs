@@ -1,13 +1,12 @@
 //! The host's own programs and firmware that a boot needs, or what is missing.
 
-use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::boot::BootRequest;
 use crate::boot::qemu::Architecture;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::plain_file;
+use crate::common::program::{OPENSSH_PACKAGES, find_program, missing_program};
 
 /// Where packages put U-Boot for QEMU's aarch64 machine: Debian and Ubuntu, Fedora, Alpine, openSUSE.
 const U_BOOT: [&str; 4] = [
@@ -56,10 +55,9 @@ pub(super) fn find(request: &BootRequest, on_host: bool) -> Result<Tools, Failur
         missing.extend(named_firmware(request).err());
         None
     };
-    let ssh = program("ssh", &request.path);
+    let ssh = find_program("ssh", &request.path);
     if request.login.is_some() && ssh.is_none() {
-        let packages = "openssh-client (Debian, Ubuntu), openssh-clients (Fedora), openssh (Arch)";
-        missing.push(lacking("ssh", packages));
+        missing.push(missing_program("ssh", OPENSSH_PACKAGES));
     }
     if let Some(login) = &request.login
         && let Some(key) = &login.key
@@ -80,9 +78,9 @@ fn together(missing: Vec<Failure>) -> Option<Failure> {
 fn qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<Qemu> {
     let architecture = request.architecture;
     let name = format!("qemu-system-{}", architecture.name());
-    let found = program(&name, &request.path);
+    let found = find_program(&name, &request.path);
     if found.is_none() {
-        missing.push(lacking(&name, architecture.packages()));
+        missing.push(missing_program(&name, architecture.packages()));
     }
     let firmware = firmware(request)
         .map_err(|failure| missing.push(failure))
@@ -92,22 +90,6 @@ fn qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<Qemu> {
         firmware: firmware?,
         kvm: architecture.is_the_hosts() && kvm_is_usable(Path::new("/dev/kvm")),
     })
-}
-
-fn lacking(program: &str, packages: &str) -> Failure {
-    Failure::environment(format!("{program} is not on this machine"))
-        .hint(format!("install it: {packages}"))
-}
-
-/// The executable file `name` in one of the directories of `path`.
-fn program(name: &str, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path)
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join(name))
-        .find(|file| {
-            let metadata = file.metadata();
-            metadata.is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-        })
 }
 
 /// The firmware that was named, or the one that a package brought.
@@ -208,18 +190,5 @@ mod tests {
         assert_eq!(told.len(), 2, "{told:?}");
         let failure = crate::boot::disk::open_image(&pipe).unwrap_err();
         assert!(failure.to_string().contains("nor a disk"), "{failure}");
-    }
-
-    #[test]
-    fn only_an_executable_file_is_a_program() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().as_os_str();
-        std::fs::write(dir.path().join("ssh"), "").unwrap();
-        assert_eq!(program("ssh", path), None);
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(dir.path().join("ssh"), mode).unwrap();
-        assert_eq!(program("ssh", path), Some(dir.path().join("ssh")));
-        std::fs::create_dir(dir.path().join("qemu")).unwrap();
-        assert_eq!(program("qemu", path), None);
     }
 }

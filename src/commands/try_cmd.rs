@@ -1,5 +1,6 @@
 //! `sdbuild try`: the miniature image through the whole pipeline, then booted. What it takes is in the program.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -97,7 +98,8 @@ impl TryWorkspace {
                 .unwrap_or_else(|| temporary.join("nixpkgs")),
             output: place.to_owned(),
         };
-        let pair = KeyPair::fresh(NAME).or_environment("read the system's random source")?;
+        let path = env.path.as_deref().unwrap_or(OsStr::new("/usr/bin:/bin"));
+        let pair = KeyPair::generate(NAME, path, temporary)?;
         let blanks = TemplateValues {
             keys: vec![PublicKey { line: pair.public }],
             host_name: NAME.to_owned(),

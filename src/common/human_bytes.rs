@@ -1,6 +1,6 @@
-//! Amounts as people read them. Part of the hall: every room may use it, it uses none.
+//! Numbers of bytes for messages.
 
-/// A number of bytes in decimal units, as disks and cards are sold.
+/// `n` bytes in decimal units (1 kB = 1000 bytes, as disks and cards are sold), with at most three digits.
 pub fn human_bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if n < 1000 {
@@ -28,7 +28,7 @@ mod tests {
     use super::human_bytes;
 
     #[test]
-    fn sizes_have_three_digits_at_most() {
+    fn sizes_have_at_most_three_digits() {
         assert_eq!(human_bytes(0), "0 B");
         assert_eq!(human_bytes(999), "999 B");
         assert_eq!(human_bytes(1000), "1.0 kB");

@@ -1,9 +1,7 @@
-//! The characters that neither show nor are control characters, and yet change what is seen.
-//!
-//! Part of the hall: who takes them out and who writes them out must mean the same ones.
+//! Invisible characters that change how text is displayed.
 
-/// Whether `c` reorders or hides text: bidi controls, line separators, soft hyphens, invisible
-/// characters and tags. Control characters are `char::is_control`'s.
+/// Whether `c` reorders or hides text: bidi controls, line separators, soft hyphens, zero-width characters
+/// and tags. Control characters are not included, see [`char::is_control`].
 pub fn is_format_char(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -15,7 +13,7 @@ mod tests {
     use super::is_format_char;
 
     #[test]
-    fn what_is_not_seen_steers() {
+    fn invisible_characters_are_format_characters() {
         for c in "\u{ad}\u{61c}\u{200b}\u{202e}\u{2066}\u{feff}\u{e0001}\u{e0041}".chars() {
             assert!(is_format_char(c), "{c:?}");
         }

@@ -11,6 +11,7 @@ pub mod image_format;
 pub mod invisible_chars;
 pub mod nix_string;
 pub mod plain_file;
+pub mod program;
 pub mod shell_word;
 pub mod ssh_key;
 pub mod terminal;

@@ -1,11 +1,11 @@
-//! Texts as Nix strings. Part of the hall.
+//! Nix string literals.
 
-/// `text` as a Nix string in quotes: whatever it holds stays text.
+/// `text` as a quoted Nix string. Nothing in it is interpolated or ends the string.
 pub fn nix_string(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
-            // Each `$`, not only one before `{`: of `$${` Nix takes the first two as themselves.
+            // Every `$`, not only one before `{`: Nix reads `$${` as the text `$${`.
             '"' | '\\' | '$' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
@@ -22,7 +22,7 @@ mod tests {
     use super::nix_string;
 
     #[test]
-    fn what_means_something_to_nix_is_escaped() {
+    fn escapes_what_nix_interprets() {
         assert_eq!(nix_string("plain ü"), "\"plain ü\"");
         assert_eq!(nix_string(r#"a"b\c"#), r#""a\"b\\c""#);
         assert_eq!(nix_string("${x} $${y} $5"), r#""\${x} \$\${y} \$5""#);
@@ -30,9 +30,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Read back by Nix's own rules it is the text again, and it ends where it should.
+        /// Unescaping by Nix's rules yields the text again, and no quote ends the string early.
         #[test]
-        fn nix_reads_the_same_text(text in "(?s)[\"\\\\$\\{\\}nrt\n\r\ta-c]{0,40}") {
+        fn nix_reads_back_the_same_text(text in "(?s)[\"\\\\$\\{\\}nrt\n\r\ta-c]{0,40}") {
             let quoted = nix_string(&text);
             let inner = quoted.strip_prefix('"').and_then(|s| s.strip_suffix('"')).unwrap();
             let mut read = String::new();

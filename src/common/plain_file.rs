@@ -1,8 +1,7 @@
-//! Files that other people may have put there: opened only when they are files.
+//! Opening files whose path the user or a cloned repository chose: only regular files are opened.
 //!
-//! Part of the hall. A pipe waits for its writer for ever and no signal that we catch ends that wait;
-//! a device gives bytes for ever. Both lie in cloned directories as easily as files do, so nobody opens
-//! such a path by other means.
+//! Opening a pipe blocks until it has a writer, and no signal that sdbuild handles ends that; a device may
+//! never end. Both can be part of a cloned directory, so such paths are only opened with these functions.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -11,12 +10,12 @@ use std::path::Path;
 
 use nix::libc::{ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 
-/// Opens `path` for reading, links followed.
+/// Opens the regular file `path` for reading; symbolic links are followed.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path, 0)
 }
 
-/// Opens `path` for reading, links followed; a disk will do as well.
+/// Opens a regular file or a block device for reading; symbolic links are followed.
 pub fn open_or_disk(path: &Path) -> io::Result<File> {
     let is_disk = |metadata: &Metadata| metadata.file_type().is_block_device();
     let file = nonblocking(OpenOptions::new().read(true), path, 0)?;
@@ -29,23 +28,24 @@ pub fn open_or_disk(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens `path` for reading unless it is a link.
+/// Opens the regular file `path` for reading; a symbolic link is refused.
 pub fn open_unlinked(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path, O_NOFOLLOW)
 }
 
-/// Opens `path` to read and write it, and makes it if need be, unless it is a link.
+/// Opens the regular file `path` for reading and writing, and creates it if it is missing; a symbolic link is
+/// refused.
 pub fn create_unlinked(path: &Path) -> io::Result<File> {
-    let mut how = OpenOptions::new();
-    how.read(true).write(true).create(true).truncate(false);
-    open_with(&mut how, path, O_NOFOLLOW)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    open_with(&mut options, path, O_NOFOLLOW)
 }
 
-/// All of `path`, unless that is more than `limit` bytes.
+/// The content of `path`; an error when it is longer than `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let mut bytes = Vec::new();
-    // It may grow while it is read, so its length is no promise.
+    // Not by the file's length: it may grow while it is read.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         let text = format!("it is larger than {limit} bytes");
@@ -54,35 +54,35 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// All of `path` as text, unless that is more than `limit` bytes.
+/// The content of `path` as UTF-8; an error when it is longer than `limit` bytes.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     String::from_utf8(read(path, limit)?)
         .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Whether an error of these functions says that the file is none of the kind that was looked for: no
-/// plain file, too large, no text. All other errors are the machine's.
-pub fn is_other(error: &io::Error) -> bool {
+/// Whether `error`, returned by this module, means that `path` is not the expected kind of file: not a regular
+/// file, too large, not text. All other errors come from the operating system.
+pub fn is_wrong_kind(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::InvalidData
     )
 }
 
-/// Without waiting for a pipe's other end.
-fn nonblocking(how: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
-    let opened = how.custom_flags(flags | O_NONBLOCK).open(path);
+/// Opens `path` without waiting for the other end of a pipe.
+fn nonblocking(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
+    let opened = options.custom_flags(flags | O_NONBLOCK).open(path);
     opened.map_err(|error| match error.raw_os_error() {
-        // a socket, a pipe that nobody reads, a link that may not be followed
+        // A socket, a pipe without a reader, a link that must not be followed.
         Some(ENXIO) => not_plain(),
         Some(ELOOP) if flags & O_NOFOLLOW != 0 => not_plain(),
         _ => error,
     })
 }
 
-/// What was opened is asked, not the path, which may be something else by then.
-fn open_with(how: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
-    let file = nonblocking(how, path, flags)?;
+/// Opens `path` and checks the opened file: the path itself may refer to another file by then.
+fn open_with(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
+    let file = nonblocking(options, path, flags)?;
     if file.metadata().as_ref().is_ok_and(Metadata::is_file) {
         Ok(file)
     } else {
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn pipes_devices_dirs_and_sockets_are_refused_at_once() {
+    fn refuses_pipes_devices_directories_and_sockets() {
         let dir = tempfile::tempdir().unwrap();
         let [fifo, zero, socket] = ["fifo", "zero", "socket"].map(|name| dir.path().join(name));
         pipe(&fifo);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_when_asked_to() {
+    fn follows_links_unless_told_otherwise() {
         let dir = tempfile::tempdir().unwrap();
         let [file, link] = ["file", "link"].map(|name| dir.path().join(name));
         std::fs::write(&file, "x").unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_refused() {
+    fn refuses_files_above_the_limit() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, "12345").unwrap();

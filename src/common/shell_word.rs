@@ -1,8 +1,8 @@
-//! Words of commands that a user is to copy into a shell.
+//! Shell quoting for commands that messages show to be copied.
 //!
-//! Part of the hall. Nothing here is run by sdbuild: that knows no command lines, only arguments.
+//! sdbuild runs no shell command lines: it passes programs an array of arguments.
 
-/// `word` as a shell takes it.
+/// `word` quoted for a POSIX shell, unquoted where that is safe.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/.-_+=:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_back_what_was_meant() {
+    fn a_shell_reads_back_the_same_word() {
         for word in [
             "",
             "plain",

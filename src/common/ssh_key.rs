@@ -1,10 +1,13 @@
-//! What a public SSH key looks like. Part of the hall.
+//! The format of public SSH keys (RFC 4253, section 6.6).
+//!
+//! Considered: ssh-key, whose newest release is a release candidate (0.7.0-rc.11); all that is needed here
+//! is whether a key is complete.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// What today's servers take; the best first.
-pub const KINDS: [&str; 7] = [
+/// Key types that current OpenSSH servers accept, the preferred ones first.
+pub const KEY_TYPES: [&str; 7] = [
     "ssh-ed25519",
     "sk-ssh-ed25519@openssh.com",
     "ecdsa-sha2-nistp256",
@@ -14,25 +17,26 @@ pub const KINDS: [&str; 7] = [
     "ssh-rsa",
 ];
 
-/// Whether `key` is whole: it begins with its kind's length and name, else it is another one's or damaged.
-pub fn is_whole(kind: &str, key: &str) -> bool {
+/// Whether `key`, in Base64, is a complete key of type `key_type`: its blob begins with the length and the
+/// name of the type, and more follows.
+pub fn is_complete(key_type: &str, key: &str) -> bool {
     let Ok(bytes) = BASE64_STANDARD.decode(key) else {
         return false;
     };
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
         return false;
     };
-    let named = usize::try_from(u32::from_be_bytes(*length)).ok() == Some(kind.len());
-    named && rest.starts_with(kind.as_bytes()) && rest.len() > kind.len()
+    let named = usize::try_from(u32::from_be_bytes(*length)).ok() == Some(key_type.len());
+    named && rest.starts_with(key_type.as_bytes()) && rest.len() > key_type.len()
 }
 
-/// Whether a line of `authorized_keys` holds a whole key; options may stand before it.
-pub fn is_in(line: &str) -> bool {
+/// Whether a line of `authorized_keys` contains a complete key; options may precede it.
+pub fn contains_key(line: &str) -> bool {
     let mut words = line.split_whitespace().peekable();
     while let Some(word) = words.next() {
         if let Some(key) = words.peek()
-            && KINDS.contains(&word)
-            && is_whole(word, key)
+            && KEY_TYPES.contains(&word)
+            && is_complete(word, key)
         {
             return true;
         }
@@ -42,15 +46,17 @@ pub fn is_in(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_in;
+    use super::contains_key;
 
     const ED: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
 
     #[test]
-    fn a_key_is_found_behind_options_and_a_placeholder_is_none() {
-        assert!(is_in(ED));
-        assert!(is_in(&format!("from=\"10.0.0.1\",no-pty {ED} me@here")));
+    fn finds_keys_after_options_but_no_placeholders() {
+        assert!(contains_key(ED));
+        assert!(contains_key(&format!(
+            "from=\"10.0.0.1\",no-pty {ED} me@here"
+        )));
         for none in [
             "",
             "ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY",
@@ -58,7 +64,7 @@ mod tests {
             "ssh-ed25519",
             &ED.replace("ssh-ed25519", "ssh-rsa"),
         ] {
-            assert!(!is_in(none), "{none}");
+            assert!(!contains_key(none), "{none}");
         }
     }
 }

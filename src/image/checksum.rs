@@ -69,7 +69,7 @@ pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expecte
     let mut text = String::new();
     match plain_file::open(&list).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) if plain_file::is_other(&e) => {
+        Err(e) if plain_file::is_wrong_kind(&e) => {
             let what = format!("{} is not a list of hashes: {e}", list.display());
             return Err(Error::Refused(what));
         }

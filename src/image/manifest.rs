@@ -74,7 +74,7 @@ pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
         |why: &dyn Display| Error::refused(format!("{shown} is not a manifest: {why}"));
     let text = match plain_file::read_text(&file, LONGEST) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) if plain_file::is_other(&e) => return Err(no_manifest(&e)),
+        Err(e) if plain_file::is_wrong_kind(&e) => return Err(no_manifest(&e)),
         read => read?,
     };
     let Version { version } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;

@@ -30,7 +30,7 @@ impl SshKey {
         let text = plain_file::read(path, LONGEST).or_usage(format!("read the SSH key {shown}"))?;
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().find(|line| !line.trim().is_empty());
-        let whole = |line: &&str| ssh_key::is_in(line) && !line.contains(char::is_control);
+        let whole = |line: &&str| ssh_key::contains_key(line) && !line.contains(char::is_control);
         Ok(match line.filter(whole) {
             Some(line) => Self::Public {
                 path: path.to_owned(),
@@ -44,7 +44,7 @@ impl SshKey {
     pub(super) fn fits(&self, boot_test: bool) -> Result<(), Failure> {
         match self {
             Self::Private(path) if !boot_test => Err(Failure::usage(format!(
-                "{} is no public SSH key",
+                "{} is not a public SSH key",
                 path.display()
             ))
             .hint("name the .pub file beside it; a private key is for --boot-test alone")),

@@ -1,5 +1,8 @@
-//! The public keys of the running ssh-agent, by its own protocol (draft-miller-ssh-agent). Private keys never
-//! leave it.
+//! The public keys of the running ssh-agent, listed by the agent protocol (draft-miller-ssh-agent). Private keys
+//! never leave the agent.
+//!
+//! Considered: ssh-agent-lib 0.5: an async client and server for the whole protocol, where one request and its
+//! reply are needed.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -11,49 +14,51 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::keys::{PublicKey, public_key};
 
-/// Asks for the list, and what its answer is called.
+/// `SSH_AGENTC_REQUEST_IDENTITIES`.
 const REQUEST_IDENTITIES: u8 = 11;
+/// `SSH_AGENT_IDENTITIES_ANSWER`.
 const IDENTITIES_ANSWER: u8 = 12;
-/// An agent with a hundred keys says less.
-const LONGEST: u32 = 256 << 10;
-/// It answers from memory; one that is forwarded takes a round trip.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Largest reply in bytes; one with a hundred keys is smaller.
+const MAX_REPLY_BYTES: u32 = 256 << 10;
+/// Timeout of each read and write: a local agent replies at once, a forwarded one after a round trip.
+const IO_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The keys that the agent at `socket` holds; none when there is nobody, or somebody else.
+/// The keys of the agent at `socket`; empty when no agent answers there.
 pub fn agent_keys(socket: &Path) -> Vec<PublicKey> {
-    ask(socket)
+    list_identities(socket)
         .ok()
-        .and_then(|answer| keys(&answer))
+        .and_then(|reply| parse_identities(&reply))
         .unwrap_or_default()
 }
 
-fn ask(socket: &Path) -> io::Result<Vec<u8>> {
+/// The agent's reply, without its length.
+fn list_identities(socket: &Path) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(IO_TIMEOUT))?;
+    stream.set_write_timeout(Some(IO_TIMEOUT))?;
     stream.write_all(&[0, 0, 0, 1, REQUEST_IDENTITIES])?;
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);
-    if length > LONGEST {
+    if length > MAX_REPLY_BYTES {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut answer = Vec::new();
-    stream.take(length.into()).read_to_end(&mut answer)?;
-    Ok(answer)
+    let mut reply = Vec::new();
+    stream.take(length.into()).read_to_end(&mut reply)?;
+    Ok(reply)
 }
 
-/// What is in an answer: a number, then for each key its blob and its comment.
-fn keys(answer: &[u8]) -> Option<Vec<PublicKey>> {
-    let mut rest = answer.strip_prefix(&[IDENTITIES_ANSWER])?;
+/// The keys in a reply: their number, then the blob and the comment of each. `None` when it is malformed.
+fn parse_identities(reply: &[u8]) -> Option<Vec<PublicKey>> {
+    let mut rest = reply.strip_prefix(&[IDENTITIES_ANSWER])?;
     let (count, after) = rest.split_first_chunk::<4>()?;
     rest = after;
     let mut keys = Vec::new();
     for _ in 0..u32::from_be_bytes(*count) {
-        let (blob, after) = string(rest)?;
-        let (comment, after) = string(after)?;
+        let (blob, after) = split_string(rest)?;
+        let (comment, after) = split_string(after)?;
         rest = after;
-        let (kind, _) = string(blob)?;
+        let (kind, _) = split_string(blob)?;
         let line = format!(
             "{} {} {}",
             String::from_utf8_lossy(kind),
@@ -65,8 +70,8 @@ fn keys(answer: &[u8]) -> Option<Vec<PublicKey>> {
     Some(keys)
 }
 
-/// Bytes with their length before them, and what follows.
-fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Splits off a `string` of the protocol: a length of four bytes and as many bytes.
+fn split_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
@@ -84,18 +89,18 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_and_what_is_none_is_passed_over() {
+    fn reads_keys_and_skips_certificates() {
         let good = framed(&[b"ssh-ed25519", &[7; 32]]);
         let certificate = framed(&[b"ssh-ed25519-cert-v01@openssh.com", &[7; 32]]);
         let list = framed(&[&good, b"me\n@here", &certificate, b""]);
         let answer = [&[IDENTITIES_ANSWER, 0, 0, 0, 2][..], &list].concat();
-        let found = keys(&answer).unwrap();
+        let found = parse_identities(&answer).unwrap();
         assert_eq!(found.len(), 1);
         assert!(found[0].line.ends_with(" me @here"), "{found:?}");
         for cut in 0..answer.len() {
-            assert_eq!(keys(&answer[..cut]), None, "{cut}");
+            assert_eq!(parse_identities(&answer[..cut]), None, "{cut}");
         }
-        assert_eq!(keys(&[5]), None);
+        assert_eq!(parse_identities(&[5]), None);
         assert!(agent_keys(Path::new("/nonexistent")).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The user's public SSH keys. Private keys are never opened.
+//! The user's public SSH keys. Private key files are never opened.
 
 use std::fs;
 use std::path::Path;
@@ -6,20 +6,20 @@ use std::path::Path;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::invisible_chars::is_format_char;
 use crate::common::plain_file;
-use crate::common::ssh_key::{KINDS, is_whole};
+use crate::common::ssh_key::{KEY_TYPES, is_complete};
 
-/// A key of 16,384 bits takes 3 kB.
-const LONGEST: u64 = 64 << 10;
+/// Largest `.pub` file that is read, in bytes; an RSA key of 16,384 bits takes 3 kB.
+const MAX_FILE_BYTES: u64 = 64 << 10;
 
-/// One public key.
+/// A complete public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
-    /// Kind, key and comment, as in `authorized_keys`: one line without control characters.
+    /// Type, key and comment, as in `authorized_keys`: one line without control characters.
     pub line: String,
 }
 
-/// The keys in the `.pub` files of `dir`. A file that is none, or is damaged, is passed over: it could not
-/// let anybody in.
+/// The keys in the `.pub` files of `dir`, [sorted]. Files without a complete key are skipped: no login could use
+/// them.
 pub fn public_keys(dir: &Path) -> Vec<PublicKey> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
@@ -29,55 +29,57 @@ pub fn public_keys(dir: &Path) -> Vec<PublicKey> {
     paths.sort();
     let texts = paths
         .iter()
-        .filter_map(|path| plain_file::read_text(path, LONGEST).ok());
+        .filter_map(|path| plain_file::read_text(path, MAX_FILE_BYTES).ok());
     sorted(texts.filter_map(|text| public_key(&text)).collect())
 }
 
-/// The key in the `.pub` file at `path`.
+/// The key in the `.pub` file at `path`; a usage error when it has none.
 pub fn key_in(path: &Path) -> Result<PublicKey, Failure> {
     let shown = path.display();
-    let text = plain_file::read(path, LONGEST).or_usage(format!("read the SSH key {shown}"))?;
+    let text =
+        plain_file::read(path, MAX_FILE_BYTES).or_usage(format!("read the SSH key {shown}"))?;
     public_key(&String::from_utf8_lossy(&text)).ok_or_else(|| {
-        Failure::usage(format!("{shown} is no public SSH key")).hint(
-            "name the .pub file: one line that begins with its kind, for instance ssh-ed25519",
+        Failure::usage(format!("{shown} is not a public SSH key")).hint(
+            "name the .pub file: one line that begins with the key's type, for instance ssh-ed25519",
         )
     })
 }
 
-/// The keys in a list of them, a line each.
+/// The keys in `text`, one per line, [sorted]; other lines are skipped.
 pub fn keys_listed(text: &str) -> Vec<PublicKey> {
     sorted(text.lines().filter_map(public_key).collect())
 }
 
-/// The best kind first, each key once, whatever is written behind it.
+/// `keys` in the order of [`KEY_TYPES`], without duplicates; comments do not distinguish keys.
 pub fn sorted(mut keys: Vec<PublicKey>) -> Vec<PublicKey> {
-    let bare = |key: &PublicKey| {
+    let without_comment = |key: &PublicKey| {
         let words: Vec<&str> = key.line.split_whitespace().take(2).collect();
         words.join(" ")
     };
     let mut seen = std::collections::BTreeSet::new();
-    keys.retain(|key| seen.insert(bare(key)));
+    keys.retain(|key| seen.insert(without_comment(key)));
     let rank = |key: &PublicKey| {
-        let kind = key.line.split_whitespace().next().unwrap_or_default();
-        KINDS.iter().position(|known| *known == kind)
+        let key_type = key.line.split_whitespace().next();
+        KEY_TYPES.iter().position(|known| Some(*known) == key_type)
     };
     keys.sort_by_key(rank);
     keys
 }
 
-/// The key in a `.pub` file's text. The file holds one line: what follows it would be somebody else's way in.
+/// The key in the first line of `text` that is not empty. Further lines are ignored: a `.pub` file has one line,
+/// and a second key in it would be let in unnoticed.
 pub(super) fn public_key(text: &str) -> Option<PublicKey> {
     let line = text.lines().find(|line| !line.trim().is_empty())?;
     let mut words = line.split_whitespace();
-    let (kind, key) = (words.next()?, words.next()?);
-    if !KINDS.contains(&kind) {
+    let (key_type, key) = (words.next()?, words.next()?);
+    if !KEY_TYPES.contains(&key_type) {
         return None;
     }
     let comment = words.collect::<Vec<_>>().join(" ");
-    let shown = |c: &char| !c.is_control() && !is_format_char(*c);
-    let comment: String = comment.chars().filter(shown).collect();
-    let line = format!("{kind} {key} {comment}").trim_end().to_owned();
-    is_whole(kind, key).then_some(PublicKey { line })
+    let is_visible = |c: &char| !c.is_control() && !is_format_char(*c);
+    let comment: String = comment.chars().filter(is_visible).collect();
+    let line = format!("{key_type} {key} {comment}").trim_end().to_owned();
+    is_complete(key_type, key).then_some(PublicKey { line })
 }
 
 #[cfg(test)]
@@ -90,14 +92,14 @@ mod tests {
     const ED: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
 
-    /// A key of `kind` that begins as one of that kind does.
-    fn of(kind: &str) -> String {
-        let length = u32::try_from(kind.len()).unwrap().to_be_bytes();
-        let bytes = [&length[..], kind.as_bytes(), &[7; 40]].concat();
-        format!("{kind} {}", BASE64_STANDARD.encode(bytes))
+    /// A complete key of type `key_type`.
+    fn key_of_type(key_type: &str) -> String {
+        let length = u32::try_from(key_type.len()).unwrap().to_be_bytes();
+        let bytes = [&length[..], key_type.as_bytes(), &[7; 40]].concat();
+        format!("{key_type} {}", BASE64_STANDARD.encode(bytes))
     }
 
-    fn dir(files: &[(&str, &str)]) -> Vec<String> {
+    fn keys_in_dir_with(files: &[(&str, &str)]) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(dir.path().join(name), text).unwrap();
@@ -107,23 +109,23 @@ mod tests {
     }
 
     #[test]
-    fn the_best_kind_comes_first_and_each_key_once() {
-        let rsa = of("ssh-rsa");
-        let keys = dir(&[
+    fn sorts_by_key_type_and_removes_duplicates() {
+        let rsa = key_of_type("ssh-rsa");
+        let keys = keys_in_dir_with(&[
             ("a_rsa.pub", &format!("{rsa} me@old\n")),
             ("id_ed25519.pub", &format!("{ED} me@here\n")),
             ("twin.pub", &format!("{ED} me@here\n")),
             ("id_ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----"),
-            ("known_hosts", &of("ssh-rsa")),
+            ("known_hosts", &key_of_type("ssh-rsa")),
         ]);
         assert_eq!(keys, [format!("{ED} me@here"), format!("{rsa} me@old")]);
     }
 
     #[test]
-    fn what_is_no_key_is_passed_over() {
-        let dss = of("ssh-dss");
-        let cert = of("ssh-ed25519-cert-v01@openssh.com");
-        let wrong = of("ssh-rsa").replace("ssh-rsa", "ssh-ed25519");
+    fn skips_files_without_a_key() {
+        let dss = key_of_type("ssh-dss");
+        let cert = key_of_type("ssh-ed25519-cert-v01@openssh.com");
+        let wrong = key_of_type("ssh-rsa").replace("ssh-rsa", "ssh-ed25519");
         for text in [
             "",
             "\n\n",
@@ -143,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_comment_brings_no_second_key_and_no_control_character() {
+    fn a_hostile_comment_adds_no_key_and_no_control_char() {
         let text = format!(
             "{ED} \"${{evil}} ''\\\x1b[2J\u{202e}\rssh-rsa AAAA\n{} attacker\n",
-            of("ssh-rsa")
+            key_of_type("ssh-rsa")
         );
         let key = public_key(&text).unwrap();
         assert!(

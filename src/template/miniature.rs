@@ -1,4 +1,4 @@
-//! The miniature nixpkgs, which `sdbuild try` builds an image from.
+//! The miniature nixpkgs that `sdbuild try` builds an image from, embedded in the binary.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 
 static TREE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/tests/mini-nixpkgs");
 
-/// Writes the tree into `dir`, which is made.
+/// Creates `dir` and writes the miniature nixpkgs into it.
 pub fn unpack_miniature(dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
     TREE.extract(dir)
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_whole() {
+    fn unpacks_all_files_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let tree = dir.path().join("nixpkgs");
         unpack_miniature(&tree).unwrap();

@@ -1,8 +1,8 @@
-//! A first configuration: the repository's example with what this machine knows filled in.
+//! A first configuration: the repository's example `sd-card.nix` with values of this machine.
 //!
-//! Promises: the result is the example but for its key, host name, time zone, locale and wireless network; no text from a key file
-//! or this machine leaves the Nix string that it is put into; a file appears whole or not at all, and
-//! replaces nothing. Calls no other room.
+//! Guarantees: the result differs from the example only in keys, host name, time zone, locale and wireless
+//! network; every value is a quoted Nix string; a file is written completely or not at all, and never replaces
+//! another one. Uses no module but `common`.
 
 mod agent;
 mod host;
@@ -25,61 +25,62 @@ pub use wifi::Wifi;
 
 use crate::common::failure::{Failure, OrFail as _};
 
-/// What people start from, and the places in it that are filled in.
+/// The example, and the texts in it that are replaced.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
 const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
 const LOCALE: &str = "i18n.defaultLocale = \"en_US.UTF-8\";";
 const TIME_ZONE: &str = "time.timeZone = \"Europe/Berlin\";";
 
-/// What is filled in.
+/// The values that replace those of the example.
 #[derive(Clone, Debug)]
 pub struct TemplateValues {
-    /// Who may log in; with none the placeholder stays.
+    /// Keys that may log in as root; when empty, the placeholder stays.
     pub keys: Vec<PublicKey>,
-    /// The new machine's name.
+    /// The new machine's host name.
     pub host_name: String,
-    /// As in the tz database; without one the example's stays.
+    /// A name of the tz database; the example's when `None`.
     pub time_zone: Option<String>,
-    /// As glibc names it; without one the example's stays.
+    /// A glibc locale; the example's when `None`.
     pub locale: Option<String>,
     /// The wireless network to join.
     pub wifi: Option<Wifi>,
 }
 
-/// The configuration's text.
-pub fn render(blanks: &TemplateValues) -> String {
+/// The example with `values` filled in.
+pub fn render(values: &TemplateValues) -> String {
     let mut text = EXAMPLE.to_owned();
-    let name = nix_string(&blanks.host_name);
-    let wifi = blanks.wifi.as_ref().map(Wifi::lines).unwrap_or_default();
+    let name = nix_string(&values.host_name);
+    let wifi = values.wifi.as_ref().map(Wifi::lines).unwrap_or_default();
     text = text.replacen(
         HOST_NAME,
         &format!("networking.hostName = {name};{wifi}"),
         1,
     );
-    if let Some(locale) = &blanks.locale {
+    if let Some(locale) = &values.locale {
         let locale = nix_string(locale);
         text = text.replacen(LOCALE, &format!("i18n.defaultLocale = {locale};"), 1);
     }
-    if let Some(zone) = &blanks.time_zone {
+    if let Some(zone) = &values.time_zone {
         let zone = nix_string(zone);
         text = text.replacen(TIME_ZONE, &format!("time.timeZone = {zone};"), 1);
     }
-    if blanks.keys.is_empty() {
+    if values.keys.is_empty() {
         return text;
     }
     let line = |key: &PublicKey| format!("    {}\n", nix_string(&key.line));
-    let keys: String = blanks.keys.iter().map(line).collect();
+    let keys: String = values.keys.iter().map(line).collect();
     text.replacen(KEY, &keys, 1)
 }
 
-/// Writes `text` as `path`, owned by `owner` when that is somebody else. What is there stays there.
+/// Writes `text` to the new file `path`, owned by `owner` (user and group id; `None`: this user). A usage error when
+/// `path` exists.
 pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), Failure> {
     let shown = path.display();
     let dir = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-    // The renaming below has the last word.
+    // An early error; `persist_noclobber` below is what guarantees it.
     is_free(path)?;
-    let whole = || -> io::Result<tempfile::NamedTempFile> {
+    let write_temporary = || -> io::Result<tempfile::NamedTempFile> {
         let mut file = tempfile::Builder::new()
             .prefix(".sd-card-")
             .permissions(std::fs::Permissions::from_mode(0o644))
@@ -91,11 +92,11 @@ pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), F
         file.as_file().sync_all()?;
         Ok(file)
     };
-    let file = whole().or_usage(format!("write {shown}"));
+    let file = write_temporary().or_usage(format!("write {shown}"));
     let file = file.map_err(|failure| {
         let dir = dir.display();
         failure.hint(format!(
-            "the directory must be there and yours: mkdir -p '{dir}'"
+            "the directory must exist and be writable: mkdir -p '{dir}'"
         ))
     })?;
     match file.persist_noclobber(path) {
@@ -105,7 +106,7 @@ pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), F
     }
 }
 
-/// Whether nothing is at `path`; also a link that leads nowhere is something.
+/// A usage error when `path` exists; a dangling symbolic link exists as well.
 pub fn is_free(path: &Path) -> Result<(), Failure> {
     match path.symlink_metadata() {
         Ok(_) => Err(exists(path)),
@@ -113,7 +114,7 @@ pub fn is_free(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Makes the directory of `path`, owned by `owner` when that is somebody else; one that is there is left alone.
+/// Creates the directory of the file `path` if it is missing, owned by `owner` (user and group id; `None`: this user).
 pub fn make_dir(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
     let Some(dir) = path.parent().filter(|dir| !dir.is_dir()) else {
         return Ok(());
@@ -124,22 +125,22 @@ pub fn make_dir(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
             std::os::unix::fs::chown(dir, Some(user), Some(group))
         })
     };
-    make().or_usage(format!("make the directory {}", dir.display()))
+    make().or_usage(format!("create the directory {}", dir.display()))
 }
 
 fn exists(path: &Path) -> Failure {
     Failure::usage(format!(
-        "{} is there already, and stays as it is",
+        "{} exists already, and is not replaced",
         path.display()
     ))
-    .hint("name another file with --config, or move this one away")
+    .hint("name another file with --config, or move this file away")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn blanks() -> TemplateValues {
+    fn example_values() -> TemplateValues {
         TemplateValues {
             keys: Vec::new(),
             host_name: "nixos-sd".into(),
@@ -150,18 +151,21 @@ mod tests {
     }
 
     #[test]
-    fn filled_with_its_own_values_it_is_the_example() {
+    fn its_own_values_yield_the_example() {
         for blank in [KEY, HOST_NAME, TIME_ZONE, LOCALE] {
             assert_eq!(EXAMPLE.matches(blank).count(), 1, "{blank}");
         }
-        assert_eq!(render(&blanks()), EXAMPLE);
+        assert_eq!(render(&example_values()), EXAMPLE);
     }
 
     #[test]
-    fn every_key_is_a_line_of_its_own() {
+    fn writes_one_line_per_key() {
         let key = |line: &str| PublicKey { line: line.into() };
         let keys = vec![key("ssh-ed25519 AAAA a\"b"), key("ssh-rsa BBBB")];
-        let text = render(&TemplateValues { keys, ..blanks() });
+        let text = render(&TemplateValues {
+            keys,
+            ..example_values()
+        });
         assert!(
             text.contains("keys = [\n    \"ssh-ed25519 AAAA a\\\"b\"\n    \"ssh-rsa BBBB\"\n  ];"),
             "{text}"
@@ -170,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_not_replaced_and_nothing_is_left_of_the_attempt() {
+    fn existing_files_are_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sd-card.nix");
         write(&path, "one", None).unwrap();

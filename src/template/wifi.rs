@@ -1,5 +1,5 @@
-//! A wireless network to join. What the configuration gets is the key that is computed from name and pass
-//! phrase: the phrase itself is neither in it nor in the image.
+//! A wireless network to join. The configuration contains the key that is derived from name and passphrase;
+//! the passphrase itself is neither in it nor in the image.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -9,15 +9,12 @@ use ring::pbkdf2;
 use crate::common::failure::Failure;
 use crate::common::nix_string::nix_string;
 
-/// IEEE 802.11, annex J.4.
-const ROUNDS: NonZeroU32 = match NonZeroU32::new(4096) {
-    Some(rounds) => rounds,
-    None => NonZeroU32::MIN,
-};
-/// What a network's name may have, in bytes.
-const LONGEST_NAME: usize = 32;
+/// PBKDF2 iterations of a WPA key (IEEE 802.11, annex J.4).
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+/// Bytes of a network's name (SSID).
+const MAX_NAME_BYTES: usize = 32;
 
-/// A network and its key.
+/// A WPA network: its name (SSID) and the key derived from it and the passphrase.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Wifi {
     name: String,
@@ -25,54 +22,55 @@ pub struct Wifi {
 }
 
 impl fmt::Debug for Wifi {
-    /// Without what is secret.
+    /// Without the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Wifi").field(&self.name).finish()
     }
 }
 
 impl Wifi {
-    /// The network `name` with its passphrase.
-    pub fn new(name: &str, phrase: &str) -> Result<Self, Failure> {
+    /// The network `name` with `passphrase`; a usage error when either is not valid for WPA.
+    pub fn new(name: &str, passphrase: &str) -> Result<Self, Failure> {
         Self::check(name)?;
-        let printable = phrase.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-        if !(8..=63).contains(&phrase.len()) || !printable {
+        let printable = passphrase.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if !(8..=63).contains(&passphrase.len()) || !printable {
             return Err(
-                Failure::usage("that is no passphrase of a wireless network")
-                    .hint("it has 8 to 63 characters of ASCII"),
+                Failure::usage("the passphrase of the wireless network is not valid")
+                    .hint("a passphrase has 8 to 63 ASCII characters"),
             );
         }
         let mut key = [0; 32];
         let algorithm = pbkdf2::PBKDF2_HMAC_SHA1;
         pbkdf2::derive(
             algorithm,
-            ROUNDS,
+            ITERATIONS,
             name.as_bytes(),
-            phrase.as_bytes(),
+            passphrase.as_bytes(),
             &mut key,
         );
         let name = name.to_owned();
         Ok(Self { name, key })
     }
 
-    /// Whether a network may be called `name`.
+    /// A usage error unless `name` is a valid network name.
     pub fn check(name: &str) -> Result<(), Failure> {
-        if (1..=LONGEST_NAME).contains(&name.len()) && !name.contains(char::is_control) {
+        if (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control) {
             return Ok(());
         }
-        Err(
-            Failure::usage(format!("`{name}` is no name of a wireless network"))
-                .hint("it has 32 bytes at most"),
-        )
+        Err(Failure::usage(format!(
+            "`{name}` is not a valid name of a wireless network"
+        ))
+        .hint("a name has 1 to 32 bytes and no control characters"))
     }
 
-    /// What stands in the configuration.
+    /// The lines of the configuration, with a blank line before them.
     pub(super) fn lines(&self) -> String {
         let (name, key) = (nix_string(&self.name), hex::encode(self.key));
         format!(
-            "\n\n  # The wireless network to join. Its key is in the image, for whoever holds the card, and in the store\n  \
-             # of every machine that builds it. To keep it out: networking.wireless.secretsFile with a file that you\n  \
-             # put on the card, and pskRaw = \"ext:NAME\". A network that takes WPA3 alone needs `psk` with the phrase.\n  \
+            "\n\n  # The wireless network to join. Its key can be read from the card, and in the Nix store of every machine\n  \
+             # that builds the image. To keep it out, put a file on the card, name it in\n  \
+             # networking.wireless.secretsFile and write pskRaw = \"ext:NAME\". A network that accepts only WPA3\n  \
+             # needs `psk` with the passphrase.\n  \
              networking.wireless.enable = true;\n  \
              networking.wireless.networks.{name}.pskRaw = \"{key}\";\n  \
              hardware.enableRedistributableFirmware = true;"
@@ -86,7 +84,7 @@ mod tests {
 
     /// The test vector of IEEE 802.11, annex J.4.
     #[test]
-    fn the_key_is_that_of_name_and_phrase() {
+    fn the_key_is_derived_from_name_and_passphrase() {
         let wifi = Wifi::new("IEEE", "password").unwrap();
         let key = "f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e";
         assert!(
@@ -99,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_network_has_is_refused() {
+    fn refuses_invalid_names_and_passphrases() {
         for (name, phrase) in [
             ("", "password"),
             ("x", "short"),

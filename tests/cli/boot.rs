@@ -13,7 +13,7 @@ fn what_a_boot_test_needs_is_looked_for_before_the_build() {
     user.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
     run(&mut user.build(&["--ssh-key", "key"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["key is no public SSH key", ".pub", "--boot-test"]);
+        .assert_stderr_contains(&["key is not a public SSH key", ".pub", "--boot-test"]);
     run(&mut user.build(&["--set", "time.timeZone"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["not of the form OPTION=VALUE"]);

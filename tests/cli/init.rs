@@ -52,7 +52,7 @@ fn nothing_is_replaced() {
     run(&mut user.sdbuild(&["init"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "sd-card.nix is there already",
+            "sd-card.nix exists already",
             "hint: name another file with --config",
         ]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
@@ -124,7 +124,7 @@ fn a_dir_is_made_and_a_key_that_is_named_is_the_only_one() {
     user.write("none.pub", "hello");
     run(&mut user.sdbuild(&["init", "x", "--ssh-key", "none.pub"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["none.pub is no public SSH key"]);
+        .assert_stderr_contains(&["none.pub is not a public SSH key"]);
     assert!(!user.home.path().join("x").exists(), "nothing was made");
 }
 
@@ -241,7 +241,7 @@ fn a_wireless_network_is_joined_by_a_key_and_not_by_its_phrase() {
     user.write("phrase", "short");
     run(user.sdbuild(&words).args(["--config", "x.nix"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["no passphrase", "8 to 63"]);
+        .assert_stderr_contains(&["passphrase of the wireless network is not valid", "8 to 63"]);
 }
 
 #[test]

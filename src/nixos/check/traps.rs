@@ -91,7 +91,7 @@ const TRAPS: [Rule; 16] = [
         id: "key-is-none",
         severity: Severity::Trap,
         is: broken_keys,
-        why: "that is no public SSH key (a placeholder, a path, or half of one), and lets nobody in",
+        why: "that is not a public SSH key (a placeholder, a path, or half of one), and lets nobody in",
         add: &[A_KEY],
     },
     Rule {

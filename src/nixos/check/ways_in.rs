@@ -6,7 +6,7 @@ use crate::common::ssh_key;
 impl User {
     /// Keys that somebody can have: neither a placeholder nor half of one.
     pub(super) fn has_key(&self) -> bool {
-        !self.key_files.is_empty() || self.keys.iter().any(|line| ssh_key::is_in(line))
+        !self.key_files.is_empty() || self.keys.iter().any(|line| ssh_key::contains_key(line))
     }
 
     /// Lines that are no key.
@@ -15,7 +15,7 @@ impl User {
         self.keys
             .iter()
             .filter(meant)
-            .filter(|line| !ssh_key::is_in(line))
+            .filter(|line| !ssh_key::contains_key(line))
     }
 
     /// Whether there is anything that would let this one in, wherever it is asked for.
