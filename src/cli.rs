@@ -17,10 +17,9 @@ mod shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::common::build_mode::{EmulationChoice, Glue};
+pub use boot::Boot;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use serde::Deserialize;
-
-pub use boot::{Boot, EmulatorChoice};
 pub use config_args::ConfigArgs;
 pub use misc::{
     Check, CompletionShell, Completions, Doctor, Init, Settings, Status, Template, Try,
@@ -130,7 +129,7 @@ pub struct Build {
 
     /// What builds units, configuration files and the image itself [default: auto] [env: SDBUILD_GLUE].
     #[arg(long, value_enum, value_name = "MODE")]
-    pub glue: Option<GlueChoice>,
+    pub glue: Option<Glue>,
 
     /// A container image that has Nix, instead of sdbuild's own; it stays in the engine.
     #[arg(long, value_name = "REF")]
@@ -194,34 +193,6 @@ pub enum DryRun {
     Forecast,
     /// The plan alone.
     Plan,
-}
-
-/// `--emulation`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EmulationChoice {
-    /// None where the engine's machine runs the system itself; else register, private where that cannot be
-    /// (rootless engines), or the handler that is there where neither can.
-    Auto,
-    /// Add a handler to the kernel for the time of the run.
-    Register,
-    /// A handler that the builder alone has and sees (Linux 6.7 or later); nothing changes on the host.
-    Private,
-    /// Use the handler that is there already, after a probe.
-    Host,
-    /// No emulation.
-    None,
-}
-
-/// `--glue`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GlueChoice {
-    /// The builder's own programs where that gives the same, else emulated ones; it says which.
-    Auto,
-    /// The builder's own programs, or the build fails.
-    Native,
-    /// The image's programs, under emulation.
-    Emulated,
 }
 
 /// `sdbuild clean`.

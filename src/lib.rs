@@ -7,12 +7,12 @@
 //! commands  -> boot, cli, flash, image, nixos, output, pipeline, settings, template, ui
 //! boot      -> engine, image
 //! flash     -> blockmap, image
-//! pipeline  -> artifact, binfmt, engine, image, nixos, oci, output, settings
+//! pipeline  -> artifact, binfmt, engine, nixos, oci, output, settings
 //! output    -> blockmap, engine, image
+//! image     -> (common only)
 //! blockmap  -> (common only)
 //! oci       -> artifact, engine
 //! nixos     -> engine
-//! image     -> (common only)
 //! binfmt    -> engine
 //! engine    -> (common only)
 //! artifact  -> (common only)

@@ -17,10 +17,11 @@ use crate::boot::copy_in::{CARD, DIR, FIRMWARE, USER, copy_in};
 use crate::boot::disk::Disk;
 use crate::boot::keyboard::Keyboard;
 use crate::boot::machine::QemuOutput;
-use crate::boot::qemu::{self, Architecture, Serial};
+use crate::boot::qemu::{self, Serial};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, Leftover};
+use crate::common::system::Architecture;
 use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines, Network,
     OutputChunk, Role, RunId,
@@ -72,7 +73,10 @@ impl Emulator {
             ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH)),
             serial,
         };
-        let program = format!("/usr/bin/qemu-system-{}", request.architecture.name());
+        let program = format!(
+            "/usr/bin/qemu-system-{}",
+            request.architecture.kernel_name()
+        );
         let mut command = ["/bin/busybox", "sh", "/sdbuild/machine", &program]
             .map(str::to_owned)
             .to_vec();

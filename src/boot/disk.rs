@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use crate::boot::BootRequest;
 use crate::common::cancel::Cancel;
+use crate::common::compression::Compression;
 use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::plain_file;
-use crate::image::{Compression, compression, decoder, wants_memory};
+use crate::image::{compression, decoder, wants_memory};
 
 /// How much is unpacked at a time, and the size of a hole.
 const CHUNK: usize = 256 * 1024;

@@ -27,9 +27,10 @@ use std::path::PathBuf;
 
 pub use container::Emulator;
 pub use login::Login;
-pub use qemu::Architecture;
 pub use run::{boot, look, preflight};
 pub use tools::host_lacks;
+
+use crate::common::system::Architecture;
 
 /// What shall be booted, and how.
 #[derive(Clone, Debug)]

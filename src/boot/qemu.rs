@@ -4,31 +4,18 @@ use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
-/// The machines that can be booted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// QEMU's `virt` machine with U-Boot, which starts what a board's U-Boot would start.
-    Aarch64,
-    /// A PC whose firmware is QEMU's own, or what `--firmware` names.
-    X86_64,
-}
+use crate::common::system::Architecture;
 
+/// How QEMU provides a machine of an architecture: for aarch64 its `virt` machine with U-Boot, which starts what a board's
+/// U-Boot would start; for `x86_64` a PC with QEMU's own firmware, or what `--firmware` names.
 impl Architecture {
-    /// As QEMU and Rust call it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Aarch64 => "aarch64",
-            Self::X86_64 => "x86_64",
-        }
-    }
-
     /// Whether this program runs on such a processor.
-    pub(super) fn is_the_hosts(self) -> bool {
-        std::env::consts::ARCH == self.name()
+    pub(super) fn is_host(self) -> bool {
+        std::env::consts::ARCH == self.kernel_name()
     }
 
-    /// What to install for it.
-    pub(super) fn packages(self) -> &'static str {
+    /// The distributions' packages that contain its system emulator.
+    pub(super) fn qemu_packages(self) -> &'static str {
         match self {
             Self::Aarch64 => {
                 "qemu-system-arm (Debian, Ubuntu), qemu-system-aarch64 (Fedora, Alpine, Arch)"

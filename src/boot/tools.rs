@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::boot::BootRequest;
-use crate::boot::qemu::Architecture;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::common::program::{OPENSSH_PACKAGES, find_program, missing_program};
+use crate::common::system::Architecture;
 
 /// Where packages put U-Boot for QEMU's aarch64 machine: Debian and Ubuntu, Fedora, Alpine, openSUSE.
 const U_BOOT: [&str; 4] = [
@@ -77,10 +77,10 @@ fn together(missing: Vec<Failure>) -> Option<Failure> {
 
 fn qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<Qemu> {
     let architecture = request.architecture;
-    let name = format!("qemu-system-{}", architecture.name());
+    let name = format!("qemu-system-{}", architecture.kernel_name());
     let found = find_program(&name, &request.path);
     if found.is_none() {
-        missing.push(missing_program(&name, architecture.packages()));
+        missing.push(missing_program(&name, architecture.qemu_packages()));
     }
     let firmware = firmware(request)
         .map_err(|failure| missing.push(failure))
@@ -88,7 +88,7 @@ fn qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<Qemu> {
     Some(Qemu {
         program: found?,
         firmware: firmware?,
-        kvm: architecture.is_the_hosts() && kvm_is_usable(Path::new("/dev/kvm")),
+        kvm: architecture.is_host() && kvm_is_usable(Path::new("/dev/kvm")),
     })
 }
 

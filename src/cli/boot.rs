@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::common::build_mode::EmulatorChoice;
 
 /// `sdbuild boot`.
 #[derive(Debug, Args)]
@@ -50,15 +52,4 @@ pub struct Boot {
     /// The machine's firmware: U-Boot for QEMU's aarch64 machine [default: where packages put it].
     #[arg(long, value_name = "FILE")]
     pub firmware: Option<PathBuf>,
-}
-
-/// `--emulator`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EmulatorChoice {
-    /// This machine's when it is there, else a container's.
-    Auto,
-    /// This machine's own.
-    Host,
-    /// One in a container, out of pinned packages; slower where this machine's could use KVM.
-    Container,
 }

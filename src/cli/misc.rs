@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Build, ConfigArgs, EmulationChoice};
+use super::{Build, ConfigArgs};
+use crate::common::build_mode::EmulationChoice;
 
 /// `sdbuild init`.
 #[derive(Debug, Args)]

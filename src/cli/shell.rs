@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Build, ConfigArgs, EmulationChoice};
+use super::{Build, ConfigArgs};
+use crate::common::build_mode::EmulationChoice;
 
 /// `sdbuild shell`.
 #[derive(Debug, Args)]

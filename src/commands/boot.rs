@@ -1,10 +1,11 @@
 //! `sdbuild boot`: resolve, find QEMU here or see to one in a container, boot, report.
 
-use crate::boot::{self, Architecture, BootRequest, Login};
+use crate::boot::{self, BootRequest, Login};
 use crate::cli;
+use crate::common::build_mode::EmulatorChoice;
 use crate::common::failure::{Class, Failure};
 use crate::pipeline::{self, Context};
-use crate::settings::{self, Emulator, Environment, System};
+use crate::settings::{self, Environment};
 use crate::ui::Ui;
 
 /// Boots the image; what `--run` gave goes to standard output.
@@ -23,7 +24,7 @@ pub async fn run(
 pub(super) struct BootPlan {
     request: BootRequest,
     common: settings::Common,
-    emulator: Emulator,
+    emulator: EmulatorChoice,
 }
 
 /// The same, when everything that it takes is there.
@@ -45,14 +46,14 @@ impl BootPlan {
     }
 
     fn is_auto(&self) -> bool {
-        self.emulator == Emulator::Auto
+        self.emulator == EmulatorChoice::Auto
     }
 
     fn on_host(&self) -> bool {
         match self.emulator {
-            Emulator::Host => true,
-            Emulator::Container => false,
-            Emulator::Auto => boot::host_lacks(&self.request).is_none(),
+            EmulatorChoice::Host => true,
+            EmulatorChoice::Container => false,
+            EmulatorChoice::Auto => boot::host_lacks(&self.request).is_none(),
         }
     }
 
@@ -124,10 +125,7 @@ fn request(settings: settings::Boot) -> BootRequest {
     BootRequest {
         image: settings.image,
         scratch: settings.common.cache_dir,
-        architecture: match settings.system {
-            System::Aarch64Linux => Architecture::Aarch64,
-            System::X8664Linux => Architecture::X86_64,
-        },
+        architecture: settings.system.architecture(),
         firmware: settings.firmware,
         memory_mib: settings.memory_mib,
         port: settings.port,
@@ -144,6 +142,7 @@ fn request(settings: settings::Boot) -> BootRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::system::Architecture;
 
     #[test]
     fn a_port_that_was_asked_for_is_not_forgotten_at_the_console() {

@@ -7,13 +7,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{self, InspectCommand};
+use crate::common::compression::Compression;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::image::boot::LoaderKind;
 use crate::image::files::{Entry, EntryKind};
 use crate::image::place::Place;
 use crate::image::report::{Layout, Slot, VERSION};
 use crate::image::table::TableKind;
-use crate::image::{self, Compression, Error, OpenOptions, OpenedImage, Report};
+use crate::image::{self, Error, OpenOptions, OpenedImage, Report};
 use crate::pipeline::Context;
 use crate::settings::{Common, Environment};
 use crate::ui::{self, Ui, words};

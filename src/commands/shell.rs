@@ -67,7 +67,7 @@ mod tests {
                 nixpkgs: Some("../nixpkgs".into()),
                 ..cli::ConfigArgs::default()
             },
-            emulation: Some(cli::EmulationChoice::Private),
+            emulation: Some(crate::common::build_mode::EmulationChoice::Private),
             ..cli::Build::default()
         };
         assert_eq!(

@@ -1,6 +1,9 @@
 //! Helpers that every module may use and that use no other module.
 
+pub mod build_mode;
 pub mod cancel;
+mod choice;
+pub mod compression;
 pub mod context;
 pub mod disk_space;
 pub mod event;
@@ -14,6 +17,7 @@ pub mod plain_file;
 pub mod program;
 pub mod shell_word;
 pub mod ssh_key;
+pub mod system;
 pub mod terminal;
 pub mod text;
 pub mod timeout;

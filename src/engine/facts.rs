@@ -2,6 +2,8 @@
 
 use bollard::models::{SystemInfo, SystemVersion};
 
+use crate::common::system::ReportedArchitecture;
+
 /// What Docker Desktop calls the system in its virtual machine.
 const DESKTOP: &str = "Docker Desktop";
 
@@ -17,8 +19,8 @@ pub struct EngineFacts {
     pub api: (u32, u32),
     /// `linux`, or something that we cannot use.
     pub os: String,
-    /// `x86_64`, `aarch64`, or as the engine says.
-    pub architecture: String,
+    /// The machine's architecture.
+    pub architecture: ReportedArchitecture,
     /// Whether it runs without root, so that it cannot register handlers.
     pub rootless: bool,
     /// Whether it is Podman.
@@ -52,7 +54,7 @@ impl EngineFacts {
             version: version.version.unwrap_or_default(),
             api,
             os: info.os_type.or(version.os).unwrap_or_default(),
-            architecture: normalised(&info.architecture.or(version.arch).unwrap_or_default()),
+            architecture: (&*info.architecture.or(version.arch).unwrap_or_default()).into(),
             rootless: security_options
                 .iter()
                 .any(|option| option.contains("rootless"))
@@ -89,16 +91,6 @@ impl EngineFacts {
 /// Podman 4 tells only in a field of its own that it runs rootless; where it keeps its images tells as well.
 fn is_in_a_home(root_dir: &str) -> bool {
     root_dir.ends_with("/.local/share/containers/storage")
-}
-
-/// Engines say either the kernel's or Go's name.
-pub(super) fn normalised(architecture: &str) -> String {
-    match architecture {
-        "amd64" => "x86_64",
-        "arm64" => "aarch64",
-        other => other,
-    }
-    .to_owned()
 }
 
 /// `1.41` → (1, 41).
@@ -140,13 +132,6 @@ mod tests {
         assert!(api_version("1.5") < api_version("1.41"));
         assert_eq!(api_version("four"), None);
         assert_eq!(api_version(""), None);
-    }
-
-    #[test]
-    fn architectures_have_one_name() {
-        assert_eq!(normalised("arm64"), "aarch64");
-        assert_eq!(normalised("x86_64"), "x86_64");
-        assert_eq!(normalised("riscv64"), "riscv64");
     }
 
     #[test]

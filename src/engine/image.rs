@@ -9,10 +9,10 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
+use crate::common::system::ReportedArchitecture;
 use crate::engine::Engine;
 use crate::engine::clock::seconds;
 use crate::engine::error::{EngineError, at};
-use crate::engine::facts::normalised;
 use crate::engine::labels;
 use crate::engine::request::request;
 
@@ -32,7 +32,7 @@ pub struct ImageInfo {
     /// The user that its containers run as.
     pub user: Option<String>,
     /// Whose programs are in it: `x86_64`, `aarch64`, or as the engine says.
-    pub architecture: Option<String>,
+    pub architecture: Option<ReportedArchitecture>,
     /// Its environment, `KEY=value`.
     pub env: Vec<String>,
     /// When it came to the engine, in seconds since 1970, where the engine tells. When it was made says
@@ -217,7 +217,7 @@ fn image_info(found: ImageInspect) -> ImageInfo {
         architecture: found
             .architecture
             .filter(|name| !name.is_empty())
-            .map(|name| normalised(&name)),
+            .map(|name| (&*name).into()),
         env: config.env.unwrap_or_default(),
         loaded: found
             .metadata

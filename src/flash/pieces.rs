@@ -9,8 +9,9 @@ use nix::unistd::{Whence, lseek};
 use super::buffer::{ALIGN, BUFFER, Buffer};
 use super::source::{FromStart, Source};
 use crate::common::cancel::Cancel;
+use crate::common::compression::Compression;
 use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::image::{Compression, decoder, wants_memory};
+use crate::image::{decoder, wants_memory};
 
 /// A stretch of the image.
 #[derive(Debug)]

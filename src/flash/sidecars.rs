@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::blockmap::{self, BlockMap};
+use crate::common::compression::Compression;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
-use crate::image::Compression;
 use crate::image::Error;
 use crate::image::checksum::{self, ChecksumTarget, Expected};
 use crate::image::manifest::{self, ManifestInfo};

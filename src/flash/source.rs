@@ -11,11 +11,12 @@ use sha2::{Digest as _, Sha256};
 use super::sidecars::{ImageInfo, Sidecars};
 use crate::blockmap::BlockMap;
 use crate::common::cancel::Cancel;
+use crate::common::compression::Compression;
 use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::image::checksum::{ChecksumTarget, Expected};
-use crate::image::{Compression, compression, decoder};
+use crate::image::{compression, decoder};
 
 /// Files are read in pieces of this size.
 const CHUNK: usize = 1 << 20;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::content::{Compression, ImageFacts};
+use super::content::ImageFacts;
 use super::error::Error;
+use crate::common::compression::Compression;
 use crate::common::plain_file;
 
 /// The longest list that is read.

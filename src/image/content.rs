@@ -7,33 +7,19 @@ use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::decode::{CHUNK, compression, decoder, wants_memory};
 use super::disk::Section;
 use super::error::Error;
 use crate::common::cancel::Cancel;
+use crate::common::compression::Compression;
 use crate::common::event::{Event, Events, Phase};
 
 /// The largest image that is decompressed: the largest cards hold a little more, no system does.
 const LARGEST: u64 = 256 << 30;
 /// What stays free where the decompressed image goes.
 const RESERVE: u64 = 256 << 20;
-
-/// How an image file is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// zstd.
-    Zstd,
-    /// xz.
-    Xz,
-    /// gzip.
-    Gzip,
-}
 
 /// What is wanted, and where a decompressed image may lie meanwhile.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read};
 
-use super::content::Compression;
+use crate::common::compression::Compression;
 
 /// Files are read in pieces of this size.
 pub(super) const CHUNK: usize = 256 * 1024;

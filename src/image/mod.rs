@@ -29,7 +29,7 @@ pub mod report;
 pub mod table;
 mod unicode;
 
-pub use content::{Compression, ImageFacts, OpenOptions, OpenedImage, open};
+pub use content::{ImageFacts, OpenOptions, OpenedImage, open};
 pub(crate) use decode::{compression, decoder, wants_memory};
 pub use error::Error;
 pub use files::FileSystem;

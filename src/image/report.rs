@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::boot::{Boot, Volume};
 use super::checksum::{self, Checksum};
-use super::content::{Compression, OpenedImage};
+use super::content::OpenedImage;
 use super::disk::Section;
 use super::error::Error;
 use super::files::{FileSystem, Summary};
 use super::manifest::{self, Manifest};
 use super::table::{self, Partition, Table, TableKind};
+use crate::common::compression::Compression;
 
 /// The version of the report's shape.
 pub const VERSION: u32 = 1;

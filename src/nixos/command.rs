@@ -5,21 +5,11 @@
 use super::nix_conf::NixSettings;
 use super::shell_session::ShellSession;
 use super::{check, layout};
+use crate::common::build_mode::Glue;
 use crate::common::failure::Failure;
 use crate::common::image_format::ImageFormat;
 use crate::common::nix_string::nix_string;
-
-/// Whose tools make what NixOS makes on the user's machine: units, configuration files, the image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Glue {
-    /// The builder's own, where that is safe; else as with [`Glue::Emulated`].
-    #[default]
-    Auto,
-    /// The builder's own, or the build fails.
-    Native,
-    /// The image's, under emulation.
-    Emulated,
-}
+use crate::common::system::System;
 
 /// What Nix is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +45,8 @@ impl Task {
 pub struct BuildRequest {
     /// What is asked for.
     pub task: Task,
-    /// The platform to build for, `aarch64-linux`.
-    pub system: String,
+    /// The system that the configuration is built for.
+    pub system: System,
     /// What to build.
     pub format: &'static ImageFormat,
     /// Whether that platform's programs run under emulation here.
@@ -68,9 +58,6 @@ pub struct BuildRequest {
     /// Mirror that the miniature nixpkgs fetches from (`SDBUILD_DEBIAN_MIRROR`).
     pub debian_mirror: Option<String>,
 }
-
-/// The platform of the boards.
-const SYSTEM: &str = "aarch64-linux";
 
 /// Where this run finds and leaves things in the builder.
 #[derive(Clone, Debug)]
@@ -111,7 +98,8 @@ impl BuildRequest {
             words.extend(["-A", attribute]);
         }
         words.extend(["--arg", "configuration", layout::WRAPPER]);
-        words.extend(["--argstr", "system", &self.system]);
+        let system = self.system.to_string();
+        words.extend(["--argstr", "system", &system]);
         words.extend(["--log-format", "internal-json"]);
         words.into_iter().map(str::to_owned).collect()
     }
@@ -134,7 +122,8 @@ impl BuildRequest {
         let mut words = vec!["/bin/sh", layout::ENTRY];
         words.extend(program);
         words.extend(["<nixpkgs/nixos>", "-A", attribute, "-I", &configuration]);
-        words.extend(["--argstr", "system", &self.system]);
+        let system = self.system.to_string();
+        words.extend(["--argstr", "system", &system]);
         words.extend(["--log-format", "internal-json"]);
         words.into_iter().map(str::to_owned).collect()
     }
@@ -145,7 +134,7 @@ impl BuildRequest {
         let possible = matches!(self.task, Task::Build | Task::Forecast)
             && self.emulated
             && self.format.has_native_glue
-            && self.system == SYSTEM;
+            && self.system == System::Aarch64Linux;
         match self.glue {
             Glue::Auto if possible => Some("auto"),
             Glue::Native if possible => Some("native"),
@@ -176,7 +165,7 @@ impl BuildRequest {
             ("SDBUILD_RUN", places.run.clone()),
             ("SDBUILD_LIVE", places.live.join(" ")),
             ("SDBUILD_NIXPKGS", places.nixpkgs.clone()),
-            ("SDBUILD_SYSTEM", self.system.clone()),
+            ("SDBUILD_SYSTEM", self.system.to_string()),
         ];
         match self.task {
             Task::Build => environment.push(("SDBUILD_RESULT", places.result())),
@@ -211,8 +200,8 @@ impl BuildRequest {
     }
 
     /// The platform that Nix is to take for one of its own: where nothing is built there is no handler either.
-    fn platform(&self) -> Option<&str> {
-        (self.emulated && !self.task.only_evaluates()).then_some(&self.system)
+    fn platform(&self) -> Option<System> {
+        (self.emulated && !self.task.only_evaluates()).then_some(self.system)
     }
 
     /// A shell finds the configuration there too, where a build is told of it.
@@ -249,7 +238,7 @@ mod tests {
     fn request(emulated: bool, nix: NixSettings) -> BuildRequest {
         BuildRequest {
             task: Task::Build,
-            system: SYSTEM.to_owned(),
+            system: System::Aarch64Linux,
             format: &SD_IMAGE,
             emulated,
             glue: Glue::default(),

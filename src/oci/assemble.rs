@@ -247,7 +247,7 @@ fn header(name: &str, size: u64) -> io::Result<tar::Header> {
 fn config(definition: &Definition, diff_id: &str) -> serde_json::Value {
     let defaults = &definition.defaults;
     json!({
-        "architecture": definition.architecture,
+        "architecture": definition.architecture.debian_name(),
         "os": "linux",
         "created": CREATED,
         "config": {

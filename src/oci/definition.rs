@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::str::FromStr;
 
 use serde::Serialize;
 
@@ -14,6 +13,7 @@ use crate::artifact::Lock;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 use crate::common::plain_file;
+use crate::common::system::Architecture;
 use crate::engine::Role;
 use crate::engine::labels::{DEFINITION, ROLE};
 
@@ -25,41 +25,6 @@ const LONGEST_LOCK: u64 = 4 << 20;
 
 /// The user that builds.
 pub const BUILD_USER: u32 = 1000;
-
-/// Whose programs are in a container image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Architecture {
-    /// 64-bit PC.
-    Amd64,
-    /// 64-bit ARM.
-    Arm64,
-}
-
-impl Architecture {
-    /// Debian's and Docker's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Amd64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-}
-
-impl FromStr for Architecture {
-    type Err = Failure;
-
-    fn from_str(name: &str) -> Result<Self, Failure> {
-        match name {
-            "amd64" | "x86_64" => Ok(Self::Amd64),
-            "arm64" | "aarch64" => Ok(Self::Arm64),
-            other => Err(Failure::environment(format_args!(
-                "there are no container images for hosts of architecture {other}"
-            ))
-            .hint("use an engine on an x86_64 or aarch64 host")),
-        }
-    }
-}
 
 /// What runs in a container of the image when nobody says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,8 +60,8 @@ impl Definition {
     /// The registrar's image. `locks` is a directory with locks in place of the built-in ones.
     pub fn registrar(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
-            Architecture::Amd64 => include_str!("../../containers/registrar/amd64.lock.json"),
-            Architecture::Arm64 => include_str!("../../containers/registrar/arm64.lock.json"),
+            Architecture::X86_64 => include_str!("../../containers/registrar/amd64.lock.json"),
+            Architecture::Aarch64 => include_str!("../../containers/registrar/arm64.lock.json"),
         };
         let extras = vec![
             ExtraFile::file("sdbuild/binfmt-agent", 0o755, AGENT),
@@ -125,8 +90,8 @@ impl Definition {
     /// The builder's image. `locks` is a directory with locks in place of the built-in ones.
     pub fn builder(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
-            Architecture::Amd64 => include_str!("../../containers/builder/amd64.lock.json"),
-            Architecture::Arm64 => include_str!("../../containers/builder/arm64.lock.json"),
+            Architecture::X86_64 => include_str!("../../containers/builder/amd64.lock.json"),
+            Architecture::Aarch64 => include_str!("../../containers/builder/arm64.lock.json"),
         };
         let extras = vec![
             ExtraFile::file("etc/passwd", 0o644, PASSWD),
@@ -161,8 +126,8 @@ impl Definition {
     /// The emulator's image. `locks` is a directory with locks in place of the built-in ones.
     pub fn emulator(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
-            Architecture::Amd64 => include_str!("../../containers/emulator/amd64.lock.json"),
-            Architecture::Arm64 => include_str!("../../containers/emulator/arm64.lock.json"),
+            Architecture::X86_64 => include_str!("../../containers/emulator/amd64.lock.json"),
+            Architecture::Aarch64 => include_str!("../../containers/emulator/arm64.lock.json"),
         };
         let extras = vec![
             ExtraFile::file("sdbuild/machine", 0o755, MACHINE),
@@ -192,11 +157,11 @@ impl Definition {
         let what = format_args!(
             "the lock of the {} for {}",
             role.as_str(),
-            architecture.as_str()
+            architecture.debian_name()
         )
         .to_string();
         let lock = Lock::parse(lock).or_usage(format_args!("read {what}"))?;
-        if lock.architecture != architecture.as_str() {
+        if lock.architecture != architecture.debian_name() {
             return Err(Failure::usage(format_args!(
                 "{what} is for {}",
                 lock.architecture
@@ -232,7 +197,7 @@ impl Definition {
         let all = serde_json::json!([
             FORMAT,
             self.role.as_str(),
-            self.architecture,
+            self.architecture.debian_name(),
             packages,
             contents,
             extras,
@@ -284,7 +249,7 @@ fn lock_text<'a>(
     };
     let path = dir
         .join(role.as_str())
-        .join(format!("{}.lock.json", architecture.as_str()));
+        .join(format!("{}.lock.json", architecture.debian_name()));
     let text = plain_file::read_text(&path, LONGEST_LOCK)
         .or_usage(format_args!("read {}", path.display()))?;
     Ok(Cow::Owned(text))

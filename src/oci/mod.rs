@@ -16,7 +16,7 @@ mod unpack;
 
 pub use assemble::{AssembleError, ContainerImage};
 pub use deb::DebError;
-pub use definition::{Architecture, BUILD_USER, Defaults, Definition};
+pub use definition::{BUILD_USER, Defaults, Definition};
 pub use extra_file::{ExtraFile, ExtraFileContent};
 pub use images::Images;
 pub use layer::LayerError;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use super::copy_out::{only_file, refuse};
-use super::encode::{Compression, suffix};
+use super::encode::suffix;
 use super::image_writer::{ImageShape, ImageWriter};
 use super::imager::{self, Imager};
 use super::manifest::{ImageSummary, Manifest, Provenance};
@@ -15,12 +15,12 @@ use super::stages::{StageInput, StageOutput, run_stages};
 use super::target::Target;
 use super::wording::{cannot_write, failed, unnamed};
 use crate::common::cancel::Cancel;
+use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::event::{Events, Phase, Timings};
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 use crate::common::image_format::ImageFormat;
 use crate::engine::RunId;
-use crate::image::Compression as Format;
 
 /// The largest image: the largest cards hold a little more, no system does.
 pub(super) const LARGEST: u64 = 256 << 30;
@@ -37,7 +37,7 @@ pub struct OutputSettings {
     /// The user who ran `sudo`.
     pub owner: Option<(u32, u32)>,
     /// How it is compressed.
-    pub compression: Compression,
+    pub compression: CompressionOptions,
     /// A list for Raspberry Pi Imager.
     pub imager: Option<Imager>,
     /// The moment that counts as now in what is written.
@@ -167,10 +167,10 @@ impl Copy {
     /// one, says how many are in it.
     fn shape(&self, size: u64, frame: Option<u64>) -> ImageShape {
         let (packed, how) = (self.product.packed, self.order.settings.compression);
-        let sized = packed != Format::Zstd || frame.is_some();
+        let sized = packed != Compression::Zstd || frame.is_some();
         match (packed, how.format) {
-            (_, Format::None) => ImageShape::Sparse,
-            (Format::None, _) => ImageShape::Packed(how, Some(size)),
+            (_, Compression::None) => ImageShape::Sparse,
+            (Compression::None, _) => ImageShape::Packed(how, Some(size)),
             // A level that was asked for is not this one.
             (one, other) if one == other && how.level.is_none() && sized => ImageShape::AsItCame,
             (_, _) => ImageShape::Packed(how, frame),
@@ -202,7 +202,7 @@ impl Copy {
     fn warn_of_unknown_size(&self, shape: ImageShape, (frame, size): (Option<u64>, u64)) {
         let unknown = match shape {
             ImageShape::AsItCame => frame.is_some_and(|told| told != size),
-            ImageShape::Packed(how, None) => how.format == Format::Zstd,
+            ImageShape::Packed(how, None) => how.format == Compression::Zstd,
             ImageShape::Packed(_, Some(_)) | ImageShape::Sparse => false,
         };
         if unknown {
@@ -277,10 +277,10 @@ impl Copy {
 }
 
 /// Bytes that may come out of what the build compressed. A length that has been promised to zstd holds.
-fn limit(shape: ImageShape, packed: Format) -> u64 {
+fn limit(shape: ImageShape, packed: Compression) -> u64 {
     match shape {
         ImageShape::Packed(how, Some(size))
-            if how.format == Format::Zstd && packed != Format::None =>
+            if how.format == Compression::Zstd && packed != Compression::None =>
         {
             size.min(LARGEST)
         }
@@ -289,8 +289,8 @@ fn limit(shape: ImageShape, packed: Format) -> u64 {
 }
 
 /// What a zstd frame says of its content's length.
-fn frame_size(packed: Format, head: &[u8]) -> Option<u64> {
-    let zstd = (packed == Format::Zstd).then_some(head)?;
+fn frame_size(packed: Compression, head: &[u8]) -> Option<u64> {
+    let zstd = (packed == Compression::Zstd).then_some(head)?;
     zstd::zstd_safe::get_frame_content_size(zstd).ok().flatten()
 }
 

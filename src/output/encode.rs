@@ -9,7 +9,7 @@ use lzma_rust2::{XzOptions, XzWriterMt};
 use zstd::zstd_safe::CParameter;
 
 use super::gzip::Gzip;
-use crate::image::Compression as Format;
+use crate::common::compression::{Compression, CompressionOptions};
 
 /// A zstd window of 2 MiB is that of levels up to 8; stronger levels with their own ones need several
 /// times the memory and save half a percent of an image.
@@ -27,19 +27,14 @@ const XZ_BLOCK: u64 = 3 * XZ_DICTIONARY as u64;
 /// Workers of what takes much memory for each.
 const FEW_WORKERS: u32 = 2;
 
-/// How the image is to be compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compression {
-    /// The format.
-    pub format: Format,
-    /// Its level, when the user named one.
-    pub level: Option<u32>,
-}
-
-impl Compression {
+impl CompressionOptions {
     /// The level that counts: what people use when they name none.
     fn level(self) -> u32 {
-        let usual = if self.format == Format::Zstd { 3 } else { 6 };
+        let usual = if self.format == Compression::Zstd {
+            3
+        } else {
+            6
+        };
         self.level.unwrap_or(usual)
     }
 
@@ -48,22 +43,22 @@ impl Compression {
     pub(super) fn workers(self, unpacking: bool) -> u32 {
         let few = if unpacking { 1 } else { FEW_WORKERS };
         let most = match self.format {
-            Format::None => 1,
-            Format::Zstd if self.level() < ZSTD_STRONG => ZSTD_WORKERS,
-            Format::Zstd | Format::Xz => few,
-            Format::Gzip => u32::MAX,
+            Compression::None => 1,
+            Compression::Zstd if self.level() < ZSTD_STRONG => ZSTD_WORKERS,
+            Compression::Zstd | Compression::Xz => few,
+            Compression::Gzip => u32::MAX,
         };
         cores().min(most)
     }
 }
 
 /// What an image's name ends in when it is compressed by `format`.
-pub(super) fn suffix(format: Format) -> &'static str {
+pub(super) fn suffix(format: Compression) -> &'static str {
     match format {
-        Format::None => "",
-        Format::Zstd => ".zst",
-        Format::Xz => ".xz",
-        Format::Gzip => ".gz",
+        Compression::None => "",
+        Compression::Zstd => ".zst",
+        Compression::Xz => ".xz",
+        Compression::Gzip => ".gz",
     }
 }
 
@@ -80,17 +75,17 @@ impl<W: Write> Encoder<W> {
     /// `size` is the whole input's length, which zstd writes to its frame; other lengths are errors then.
     /// There is one worker at least, and their number does not change the output.
     pub(super) fn new(
-        how: Compression,
+        how: CompressionOptions,
         size: Option<u64>,
         workers: u32,
         to: W,
     ) -> io::Result<Self> {
         let (level, workers) = (how.level(), workers.max(1));
         Ok(match how.format {
-            Format::None => Self::None(to),
-            Format::Zstd => Self::Zstd(zstd_encoder((level, workers), size, to)?),
-            Format::Xz => Self::Xz(Box::new(XzWriterMt::new(to, xz_options(level), workers)?)),
-            Format::Gzip => Self::Gzip(Gzip::new(level, workers, to)),
+            Compression::None => Self::None(to),
+            Compression::Zstd => Self::Zstd(zstd_encoder((level, workers), size, to)?),
+            Compression::Xz => Self::Xz(Box::new(XzWriterMt::new(to, xz_options(level), workers)?)),
+            Compression::Gzip => Self::Gzip(Gzip::new(level, workers, to)),
         })
     }
 
@@ -163,7 +158,7 @@ mod tests {
     use crate::image::decoder;
     use proptest::prelude::*;
 
-    fn packed(how: Compression, workers: u32, pieces: &[&[u8]]) -> Vec<u8> {
+    fn packed(how: CompressionOptions, workers: u32, pieces: &[&[u8]]) -> Vec<u8> {
         let size = pieces.iter().map(|piece| piece.len() as u64).sum();
         let mut encoder = Encoder::new(how, Some(size), workers, Vec::new()).unwrap();
         for piece in pieces {
@@ -172,23 +167,23 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn all() -> impl Iterator<Item = Compression> {
+    fn all() -> impl Iterator<Item = CompressionOptions> {
         [
-            (Format::None, None),
-            (Format::Zstd, None),
-            (Format::Zstd, Some(12)),
-            (Format::Xz, Some(0)),
-            (Format::Gzip, None),
-            (Format::Gzip, Some(1)),
+            (Compression::None, None),
+            (Compression::Zstd, None),
+            (Compression::Zstd, Some(12)),
+            (Compression::Xz, Some(0)),
+            (Compression::Gzip, None),
+            (Compression::Gzip, Some(1)),
         ]
         .into_iter()
-        .map(|(format, level)| Compression { format, level })
+        .map(|(format, level)| CompressionOptions { format, level })
     }
 
     #[test]
     fn a_zstd_frame_carries_its_size_and_a_wrong_one_is_an_error() {
-        let how = Compression {
-            format: Format::Zstd,
+        let how = CompressionOptions {
+            format: Compression::Zstd,
             level: None,
         };
         let frame = packed(how, 1, &[&vec![7; 100_000]]);
@@ -217,15 +212,15 @@ mod tests {
     fn where_a_worker_takes_much_memory_there_are_few_and_one_beside_a_decoder() {
         let cores = cores();
         for (format, level, most, beside) in [
-            (Format::Zstd, None, 4, 4),
-            (Format::Zstd, Some(9), 4, 4),
-            (Format::Zstd, Some(10), 2, 1),
-            (Format::Zstd, Some(19), 2, 1),
-            (Format::Xz, Some(0), 2, 1),
-            (Format::Xz, None, 2, 1),
-            (Format::Gzip, None, cores, cores),
+            (Compression::Zstd, None, 4, 4),
+            (Compression::Zstd, Some(9), 4, 4),
+            (Compression::Zstd, Some(10), 2, 1),
+            (Compression::Zstd, Some(19), 2, 1),
+            (Compression::Xz, Some(0), 2, 1),
+            (Compression::Xz, None, 2, 1),
+            (Compression::Gzip, None, cores, cores),
         ] {
-            let how = Compression { format, level };
+            let how = CompressionOptions { format, level };
             assert_eq!(how.workers(false), cores.min(most), "{how:?}");
             assert_eq!(how.workers(true), cores.min(beside), "{how:?}");
         }

@@ -4,13 +4,13 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 
-use super::encode::{Compression, Encoder};
+use super::encode::Encoder;
 use super::sparse::SparseWriter;
 use super::stages::{Pieces, StageError};
 use super::writeback::Writeback;
 use crate::common::cancel::Cancel;
+use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::hash::{Hashed, HashingWriter};
-use crate::image::Compression as Format;
 
 /// Compressors hand out small pieces; this many bytes go to the file at once.
 const BUFFER: usize = 256 * 1024;
@@ -30,7 +30,7 @@ pub(super) enum ImageShape {
     /// Raw, zeros as holes.
     Sparse,
     /// Compressed here; the image's length, where it is known before its end.
-    Packed(Compression, Option<u64>),
+    Packed(CompressionOptions, Option<u64>),
     /// The build's compressed image, byte by byte.
     AsItCame,
 }
@@ -56,8 +56,8 @@ impl ImageWriter<'_> {
                 self.packed(how, pieces, cancel)
             }
             ImageShape::AsItCame => {
-                let how = Compression {
-                    format: Format::None,
+                let how = CompressionOptions {
+                    format: Compression::None,
                     level: None,
                 };
                 self.packed((how, None, 1), pieces, cancel)
@@ -80,7 +80,7 @@ impl ImageWriter<'_> {
 
     fn packed(
         &self,
-        (how, size, workers): (Compression, Option<u64>, u32),
+        (how, size, workers): (CompressionOptions, Option<u64>, u32),
         pieces: &Pieces,
         cancel: &Cancel,
     ) -> io::Result<Option<Hashed>> {

@@ -11,9 +11,9 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use super::head_tail::HeadTail;
 use super::stages::StageOutput;
 use crate::common::cancel::Cancel;
+use crate::common::compression::Compression;
 use crate::common::event::{Phase, Timings};
 use crate::common::hash::Sha256Hash;
-use crate::image::Compression;
 use crate::image::table::{Partition, Table};
 
 /// The version of the manifest's shape.

@@ -25,6 +25,5 @@ mod writeback;
 
 pub use copy::{CopyRequest, Image, OutputSettings};
 pub use copy_out::copy_out;
-pub use encode::Compression;
 pub use imager::Imager;
 pub use target::preflight;

@@ -1,9 +1,9 @@
 //! Nix's list of products, `nix-support/hydra-build-products`: which file of the result is the
 //! image. Pure, and strict: it was written by whatever ran in the builder.
 
+use crate::common::compression::Compression;
 use crate::common::failure::{Class, Failure};
 use crate::common::image_format::ImageFormat;
-use crate::image::Compression;
 
 /// The list below the result's path.
 pub const LIST: &str = "nix-support/hydra-build-products";

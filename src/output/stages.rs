@@ -12,8 +12,8 @@ use super::head_tail::HeadTail;
 use super::image_writer::ImageWriter;
 use crate::blockmap::{BlockMap, Builder};
 use crate::common::cancel::Cancel;
+use crate::common::compression::Compression;
 use crate::common::hash::{Hashed, Hasher, Sha256Hash};
-use crate::image::Compression as Format;
 use crate::image::decoder;
 
 /// Bytes that go from stage to stage at once.
@@ -48,7 +48,7 @@ pub(super) struct StageInput<'a> {
     /// Bytes that the engine announced.
     pub(super) size: u64,
     /// How the build compressed it.
-    pub(super) packed: Format,
+    pub(super) packed: Compression,
     /// Bytes that may come out when it is unpacked.
     pub(super) limit: u64,
     /// What becomes of it.
@@ -88,7 +88,7 @@ pub(super) fn run_stages(
         let hash = scope.spawn(move || digest(&to_hash));
         let map = scope.spawn(move || block_map(&to_map));
         let store = scope.spawn(move || work.store.take(&to_store, work.unpacks(), work.cancel));
-        let (came, ends) = if work.packed == Format::None {
+        let (came, ends) = if work.packed == Compression::None {
             let mut ends = HeadTail::default();
             let came = work.read(from, |piece| {
                 ends.push(&piece);
@@ -140,7 +140,7 @@ fn join<T>(stage: ScopedJoinHandle<'_, T>) -> Result<T, StageError> {
 impl StageInput<'_> {
     /// Whether a decoder takes part.
     fn unpacks(&self) -> bool {
-        self.packed != Format::None
+        self.packed != Compression::None
     }
 
     /// Hands on what the engine sends, all of it.

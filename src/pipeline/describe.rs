@@ -1,11 +1,11 @@
 //! A plan in lines, for `--dry-run`. Pure.
 
+use crate::common::build_mode::Glue;
 use crate::common::human_bytes::human_bytes;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::Plan;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::resources::Resources;
-use crate::settings::Glue;
 
 impl Plan {
     /// What the run will do: what it is about, then what is done about it.

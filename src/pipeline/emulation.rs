@@ -1,9 +1,10 @@
 //! How the image's architecture comes to run on the engine's machine. Pure.
 
+use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::Failure;
+use crate::common::system::{Architecture, System};
 use crate::engine::EngineFacts;
 use crate::pipeline::preflight::version;
-use crate::settings::{EmulationChoice, System};
 
 /// The first kernel whose user namespaces have tables of their own (its commit 21ca59b365c0).
 const OWN_TABLES: (u32, u32) = (6, 7);
@@ -28,8 +29,9 @@ impl Emulation {
         system: System,
         engine: &EngineFacts,
     ) -> Result<Self, Failure> {
-        let native = engine.architecture == system.architecture();
-        let emulable = system == System::Aarch64Linux && engine.architecture == "x86_64";
+        let native = engine.architecture.is(system.architecture());
+        let emulable =
+            system == System::Aarch64Linux && engine.architecture.is(Architecture::X86_64);
         match choice {
             // Also when a user's own settings say how, for all engines: there is nothing to emulate.
             _ if native => Ok(Self::Native),

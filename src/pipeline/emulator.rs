@@ -55,7 +55,7 @@ impl QemuEngine {
     }
 
     async fn image(&self, settings: &Common, context: &Context) -> Result<String, Failure> {
-        let architecture = self.engine.facts().architecture.parse()?;
+        let architecture = self.engine.facts().architecture.supported()?;
         let definition = Definition::emulator(architecture, settings.locks.as_deref())?;
         let images = images::images(settings, context)?;
         images::ensure(&self.engine, &images, (&[&definition], context)).await?;

@@ -4,16 +4,18 @@ use futures_util::future::join_all;
 
 use crate::artifact::{Cache, Fetcher, Network};
 use crate::binfmt::RegistrarImage;
+use crate::common::build_mode::EmulationChoice;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::shell_word::quoted;
+use crate::common::system::{Architecture, ReportedArchitecture};
 use crate::engine::{Engine, EngineAddress, EngineFacts, ImageInfo};
 use crate::nixos::builder::BuilderImage;
-use crate::oci::{Architecture, Definition, Images};
+use crate::oci::{Definition, Images};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::provenance::Containers;
 use crate::pipeline::{Context, Plan};
-use crate::settings::{self, Common, EmulationChoice};
+use crate::settings::{self, Common};
 
 /// What the steps of a run stand on.
 #[derive(Debug)]
@@ -151,7 +153,7 @@ pub(super) fn suits(
             "the builder image {name} is for {other}, the engine's machine is {machine}: Nix itself \
              would be emulated there, if it ran at all"
         ));
-        let platform = machine.parse().map_or("", Architecture::as_str);
+        let platform = machine.supported().map_or("", Architecture::debian_name);
         return Err(failure
             .hint(format!(
                 "pull it for that machine: `{} pull --platform linux/{platform} {}`",
@@ -170,9 +172,12 @@ pub(super) fn suits(
 }
 
 /// The machine that `image` is for, when it is certainly not the engine's.
-fn of_another_machine<'a>(image: &'a ImageInfo, engine: &EngineFacts) -> Option<&'a str> {
-    let architecture = image.architecture.as_deref();
-    architecture.filter(|its| *its != engine.architecture)
+fn of_another_machine<'a>(
+    image: &'a ImageInfo,
+    engine: &EngineFacts,
+) -> Option<&'a ReportedArchitecture> {
+    let architecture = image.architecture.as_ref();
+    architecture.filter(|its| **its != engine.architecture)
 }
 
 #[cfg(test)]
@@ -195,7 +200,7 @@ mod tests {
 
     fn image(architecture: Option<&str>, user: Option<&str>) -> ImageInfo {
         ImageInfo {
-            architecture: architecture.map(str::to_owned),
+            architecture: architecture.map(ReportedArchitecture::from),
             ..ImageInfo::of_user(user)
         }
     }

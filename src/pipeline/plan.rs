@@ -9,7 +9,7 @@ use crate::nixos::cli_module::CliModule;
 use crate::nixos::lock::{self, Locked, Wanted};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::nixos::source::Configuration;
-use crate::oci::{Architecture, Definition, MissingImages};
+use crate::oci::{Definition, MissingImages};
 use crate::output;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::suits;
@@ -176,7 +176,7 @@ pub(super) async fn base_on(
     emulation: Emulation,
     settings: &settings::Build,
 ) -> Result<EnginePlan, Failure> {
-    let architecture: Architecture = engine.facts().architecture.parse()?;
+    let architecture = engine.facts().architecture.supported()?;
     let locks = settings.common.locks.as_deref();
     let registrar = (emulation != Emulation::Native)
         .then(|| Definition::registrar(architecture, locks))

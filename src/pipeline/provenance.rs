@@ -127,7 +127,7 @@ pub(super) fn origin(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oci::Architecture;
+    use crate::common::system::Architecture;
 
     #[test]
     fn an_address_tells_no_secret() {
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_locks_tell_what_emulates_and_what_builds() {
-        let registrar = Definition::registrar(Architecture::Amd64, None).unwrap();
-        let builder = Definition::builder(Architecture::Amd64, None).unwrap();
+        let registrar = Definition::registrar(Architecture::X86_64, None).unwrap();
+        let builder = Definition::builder(Architecture::X86_64, None).unwrap();
         let own = Containers::new(Some(&registrar), Some(&builder), "");
         let qemu = emulation(Emulation::Register, &own).qemu.unwrap();
         assert_eq!(qemu.package_sha256.len(), 64);

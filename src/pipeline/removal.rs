@@ -101,7 +101,7 @@ impl Inventory {
             image.id.clone()
         } else {
             let images = images::images(settings, context)?;
-            let architecture = self.engine.facts().architecture.parse()?;
+            let architecture = self.engine.facts().architecture.supported()?;
             let definition = Definition::registrar(architecture, settings.locks.as_deref())?;
             images::ensure(&self.engine, &images, (&[&definition], context)).await?;
             definition.reference()

@@ -10,15 +10,14 @@ use crate::common::event::{Events, Phase, Timings};
 use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::common::image_format::SD_IMAGE;
 use crate::engine::{ContainerGuard, Engine, Role};
-use crate::image::Compression as Packed;
 use crate::nixos::build_source::BuildSource;
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
-use crate::nixos::command::{BuildRequest, Glue, Task};
+use crate::nixos::command::{BuildRequest, Task};
 use crate::nixos::lock::Locked;
 use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::nixpkgs::NixpkgsIn;
 use crate::output::manifest::{self, Provenance};
-use crate::output::{self, Compression, CopyRequest, Image, Imager, OutputSettings};
+use crate::output::{self, CopyRequest, Image, Imager, OutputSettings};
 use crate::pipeline::emulate::emulate;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::{self, ContainerImages};
@@ -27,7 +26,7 @@ use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::{Scope, gave_all_back, settle};
 use crate::pipeline::sweep::Sweep;
 use crate::pipeline::{Context, Plan, inputs, logs, provenance};
-use crate::settings::{self, Compress, Format};
+use crate::settings;
 
 /// A build that went well.
 #[derive(Debug)]
@@ -194,10 +193,10 @@ pub(super) async fn job(
         source,
         request: BuildRequest {
             task,
-            system: settings.system.to_string(),
+            system: settings.system,
             format: &SD_IMAGE,
             emulated: plan.base.emulation != Emulation::Native,
-            glue: glue(settings.glue),
+            glue: settings.glue,
             nix: NixSettings {
                 cores: resources.cores,
                 jobs: Some(resources.jobs),
@@ -224,14 +223,6 @@ async fn digest(source: &BuildSource, context: &Context) -> Result<[u8; 32], Fai
         .await?
         .or_internal("hash the configuration")?;
     digest.or_usage("read the configuration's directory")
-}
-
-fn glue(choice: settings::Glue) -> Glue {
-    match choice {
-        settings::Glue::Auto => Glue::Auto,
-        settings::Glue::Native => Glue::Native,
-        settings::Glue::Emulated => Glue::Emulated,
-    }
 }
 
 async fn build(
@@ -294,20 +285,13 @@ async fn watched<T>(
 }
 
 fn output(settings: &settings::Build) -> OutputSettings {
-    let Compress { format, level } = settings.compress;
-    let format = match format {
-        Format::None => Packed::None,
-        Format::Zstd => Packed::Zstd,
-        Format::Xz => Packed::Xz,
-        Format::Gzip => Packed::Gzip,
-    };
     let imager = settings.rpi_imager.clone();
     let moment = settings.source_date_epoch;
     OutputSettings {
         dir: settings.output.clone(),
         force: settings.force,
         owner: settings.owner,
-        compression: Compression { format, level },
+        compression: settings.compress,
         imager: imager.map(|url| url.map_or(Imager::Here, Imager::Below)),
         created: moment.map_or_else(SystemTime::now, |seconds| {
             SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use super::{Common, Environment, System};
+use super::{Common, Environment};
 use crate::cli;
+use crate::common::build_mode::EmulatorChoice;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::system::System;
 use crate::settings::source::Layers;
 
 /// `sdbuild boot`.
@@ -28,31 +30,9 @@ pub struct Boot {
     /// Where programs are looked for.
     pub path: OsString,
     /// Whose QEMU boots it.
-    pub emulator: Emulator,
+    pub emulator: EmulatorChoice,
     /// The login that is waited for; `None` shows the console.
     pub login: Option<BootLogin>,
-}
-
-/// `--emulator`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Emulator {
-    /// The host's when it is there, else a container's.
-    #[default]
-    Auto,
-    /// The host's.
-    Host,
-    /// A container's.
-    Container,
-}
-
-impl From<cli::EmulatorChoice> for Emulator {
-    fn from(choice: cli::EmulatorChoice) -> Self {
-        match choice {
-            cli::EmulatorChoice::Auto => Self::Auto,
-            cli::EmulatorChoice::Host => Self::Host,
-            cli::EmulatorChoice::Container => Self::Container,
-        }
-    }
 }
 
 /// The login that `sdbuild boot` waits for.
@@ -95,14 +75,14 @@ impl Boot {
             common,
             image: absolute(&args.image),
             system: match &args.system {
-                Some(system) => System::from_str(system)?,
+                Some(system) => System::from_str(system).map_err(Failure::usage)?,
                 None => by_name(&args.image),
             },
             firmware: args.firmware.as_ref().map(absolute),
             memory_mib: args.memory.unwrap_or(1024),
             port: args.port,
             path: env.path.clone().unwrap_or_else(|| "/usr/bin:/bin".into()),
-            emulator: args.emulator.map(Emulator::from).unwrap_or_default(),
+            emulator: args.emulator.unwrap_or_default(),
             login,
         })
     }

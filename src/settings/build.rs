@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use super::resolver::Resolver;
 use super::source::{Candidate, Layers, Sources};
 use super::source_date_epoch::source_date_epoch;
-use super::{Common, Compress, EmulationChoice, Environment, Glue, SshKey, System};
+use super::{Common, Environment, SshKey};
 use crate::cli;
+use crate::common::build_mode::{EmulationChoice, Glue};
+use crate::common::compression::CompressionOptions;
 use crate::common::failure::{Failure, OrFail};
+use crate::common::system::System;
 
 /// Where release channels are looked up.
 const CHANNELS: &str = "https://channels.nixos.org";
@@ -36,7 +39,7 @@ pub struct Build {
     /// Replace an image of the same name.
     pub force: bool,
     /// How the image is compressed.
-    pub compress: Compress,
+    pub compress: CompressionOptions,
     /// A list for Raspberry Pi Imager; inside, the address below which the image will be.
     pub rpi_imager: Option<Option<String>>,
     /// The moment that counts as now in what is written, in seconds since 1970.

@@ -7,11 +7,8 @@
 mod boot;
 mod build;
 mod common;
-mod compress;
-mod emulation;
 mod environment;
 mod file;
-mod glue;
 mod init;
 mod mirrors;
 mod project_policy;
@@ -19,19 +16,14 @@ mod resolver;
 mod source;
 mod source_date_epoch;
 mod ssh_key;
-mod system;
 
-pub use boot::{Boot, Emulator};
+pub use boot::Boot;
 pub use build::Build;
 pub use common::Common;
-pub use compress::{Compress, Format};
-pub use emulation::EmulationChoice;
 pub use environment::Environment;
-pub use glue::Glue;
 pub use init::Init;
 pub use source::{Setting, Source, Sources};
 pub use ssh_key::SshKey;
-pub use system::System;
 
 use crate::cli;
 use crate::common::failure::Failure;

@@ -5,8 +5,9 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use super::Build;
 use super::source::Source;
-use super::{Build, EmulationChoice};
+use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
 use super::source::{Candidate, Layers};
-use super::{
-    CACHE, CACHE_KEY, Compress, DEFAULT_RELEASE, EmulationChoice, Environment, Glue, STORE, System,
-    at_least, number,
-};
+use super::{CACHE, CACHE_KEY, DEFAULT_RELEASE, Environment, STORE, at_least, number};
 use crate::cli;
+use crate::common::build_mode::{EmulationChoice, Glue};
+use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
+use crate::common::system::System;
 
 /// What the two strongest layers are read from.
 #[derive(Clone, Copy, Debug)]
@@ -36,26 +36,29 @@ impl Resolver<'_> {
     pub(super) fn system(self, layers: &mut Layers) -> Result<System, Failure> {
         let said = Candidate::flag(self.args.subject.system.clone());
         let system = layers.resolve("system", said, |file, _| file.system.clone());
-        system.map_or(Ok(System::Aarch64Linux), |text| System::from_str(&text))
+        system.map_or(Ok(System::Aarch64Linux), |text| {
+            System::from_str(&text).map_err(Failure::usage)
+        })
     }
 
     pub(super) fn emulation(self, layers: &mut Layers) -> Result<EmulationChoice, Failure> {
-        let said = Candidate::flag(self.args.emulation.map(|choice| Ok(choice.into())));
+        let said = Candidate::flag(self.args.emulation.map(Ok));
         let emulation = layers.resolve("emulation", said, |file, _| {
             Some(EmulationChoice::from_str(file.emulation.as_ref()?))
         });
-        emulation.unwrap_or(Ok(EmulationChoice::Auto))
+        emulation
+            .unwrap_or(Ok(EmulationChoice::Auto))
+            .map_err(Failure::usage)
     }
 
     pub(super) fn glue(self, layers: &mut Layers) -> Result<Glue, Failure> {
         let set = self.env.glue.as_deref().map(Glue::from_str).transpose();
-        let set = set.map_err(|failure| failure.context("read SDBUILD_GLUE"))?;
-        let said = Candidate::flag(self.args.glue.map(|choice| Ok(choice.into())))
-            .or_env("SDBUILD_GLUE", set.map(Ok));
+        let set = set.map_err(|e| Failure::usage(e).context("read SDBUILD_GLUE"))?;
+        let said = Candidate::flag(self.args.glue.map(Ok)).or_env("SDBUILD_GLUE", set.map(Ok));
         let glue = layers.resolve("glue", said, |file, _| {
             Some(Glue::from_str(file.glue.as_ref()?))
         });
-        glue.unwrap_or(Ok(Glue::Auto))
+        glue.unwrap_or(Ok(Glue::Auto)).map_err(Failure::usage)
     }
 
     pub(super) fn builder_image(self, layers: &mut Layers) -> Option<String> {
@@ -79,11 +82,13 @@ impl Resolver<'_> {
             .unwrap_or(false)
     }
 
-    pub(super) fn compress(self, layers: &mut Layers) -> Result<Compress, Failure> {
+    pub(super) fn compress(self, layers: &mut Layers) -> Result<CompressionOptions, Failure> {
         let said = Candidate::flag(self.args.compress.clone())
             .or_env("SDBUILD_COMPRESS", self.env.compress.clone());
         let compress = layers.resolve("compress", said, |file, _| file.compress.clone());
-        compress.map_or(Ok(Compress::default()), |text| text.parse())
+        compress.map_or(Ok(CompressionOptions::default()), |text| {
+            text.parse().map_err(Failure::usage)
+        })
     }
 
     #[expect(

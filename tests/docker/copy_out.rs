@@ -8,14 +8,14 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, Once};
 
 use sdbuild::common::cancel::Cancel;
+use sdbuild::common::compression::{Compression, CompressionOptions};
 use sdbuild::common::event::{Event, Events, Timings};
 use sdbuild::common::failure::{Class, Failure};
 use sdbuild::common::hash::Sha256Hash;
 use sdbuild::common::image_format::SD_IMAGE;
 use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
-use sdbuild::image::Compression as Format;
 use sdbuild::output::manifest::Provenance;
-use sdbuild::output::{Compression, CopyRequest, Image, OutputSettings, copy_out};
+use sdbuild::output::{CopyRequest, Image, OutputSettings, copy_out};
 use tar::EntryType;
 
 use crate::support::*;
@@ -91,8 +91,8 @@ async fn filled(guard: &mut ContainerGuard, run: &RunId, entries: &[Entry<'_>]) 
 
 /// Copies the image out of a container that holds `entries`.
 fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failure> {
-    let how = Compression {
-        format: Format::None,
+    let how = CompressionOptions {
+        format: Compression::None,
         level: None,
     };
     copied_as(entries, dir, (how, force))
@@ -102,7 +102,7 @@ fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failu
 pub fn copied_as(
     entries: &[Entry<'_>],
     dir: &Path,
-    (how, force): (Compression, bool),
+    (how, force): (CompressionOptions, bool),
 ) -> Result<Image, Failure> {
     let watch = (&Cancel::new(), &Events::none());
     copied_with(entries, (dir, how, force), watch)
@@ -111,7 +111,7 @@ pub fn copied_as(
 #[tokio::main(flavor = "multi_thread")]
 async fn copied_with(
     entries: &[Entry<'_>],
-    (dir, compression, force): (&Path, Compression, bool),
+    (dir, compression, force): (&Path, CompressionOptions, bool),
     (cancel, events): (&Cancel, &Events),
 ) -> Result<Image, Failure> {
     empty_image();
@@ -259,8 +259,8 @@ fn an_interrupted_copy_leaves_nothing() {
     });
     let list = list("sd-image/nixos.img");
     let content = vec![1; 64 << 20];
-    let how = Compression {
-        format: Format::Zstd,
+    let how = CompressionOptions {
+        format: Compression::Zstd,
         level: None,
     };
     let failure = copied_with(

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sdbuild::common::compression::{Compression, CompressionOptions};
 use sdbuild::common::failure::Class;
-use sdbuild::image::Compression as Format;
-use sdbuild::output::Compression;
 
 use crate::copy_out::{copied_as, list, result};
 use crate::support::*;
@@ -33,9 +32,9 @@ fn accepts(dir: &Path, words: &[&str]) -> String {
 }
 
 /// An image of `content` in `dir`.
-fn written(dir: &Path, format: Format, content: &[u8]) -> PathBuf {
+fn written(dir: &Path, format: Compression, content: &[u8]) -> PathBuf {
     let list = list("sd-image/nixos.img");
-    let how = Compression {
+    let how = CompressionOptions {
         format,
         level: None,
     };
@@ -50,10 +49,10 @@ fn debians_tools_accept_every_form_and_its_sidecars() {
     }
     let content = content();
     for (format, name) in [
-        (Format::None, "nixos.img"),
-        (Format::Zstd, "nixos.img.zst"),
-        (Format::Xz, "nixos.img.xz"),
-        (Format::Gzip, "nixos.img.gz"),
+        (Compression::None, "nixos.img"),
+        (Compression::Zstd, "nixos.img.zst"),
+        (Compression::Xz, "nixos.img.xz"),
+        (Compression::Gzip, "nixos.img.gz"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
@@ -61,19 +60,19 @@ fn debians_tools_accept_every_form_and_its_sidecars() {
         assert_eq!(image.file_name().unwrap(), name);
         accepts(dir, &["sha256sum", "-c", &format!("{name}.sha256")]);
         match format {
-            Format::None => {}
-            Format::Zstd => {
+            Compression::None => {}
+            Compression::Zstd => {
                 accepts(dir, &["zstd", "-t", name]);
                 let told = accepts(dir, &["zstd", "-l", "-v", name]);
                 assert!(told.contains(&content.len().to_string()), "{told}");
                 assert!(told.contains("XXH64"), "{told}");
             }
-            Format::Xz => {
+            Compression::Xz => {
                 accepts(dir, &["xz", "-t", name]);
                 let told = accepts(dir, &["xz", "--robot", "-l", name]);
                 assert!(told.contains(&content.len().to_string()), "{told}");
             }
-            Format::Gzip => {
+            Compression::Gzip => {
                 accepts(dir, &["gzip", "-t", name]);
                 let told = accepts(dir, &["gzip", "-l", name]);
                 assert!(told.contains(&content.len().to_string()), "{told}");
@@ -92,7 +91,7 @@ fn bmaptool_refuses_the_map_of_another_image() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let image = written(dir.path(), Format::None, &content());
+    let image = written(dir.path(), Compression::None, &content());
     let mut bytes = fs::read(&image).unwrap();
     bytes[1_600_000] ^= 1;
     fs::write(&image, bytes).unwrap();
@@ -111,18 +110,18 @@ fn a_disk_that_fills_up_at_whichever_file_is_one_error_and_leaves_nothing() {
     let mut content = content();
     content.truncate(1 << 20);
     content.fill(7);
-    for format in [Format::None, Format::Zstd] {
+    for format in [Compression::None, Compression::Zstd] {
         let mut refused = 0;
         // From no room at all to room for the image and for one sidecar after the other.
         for room in (0..=272).step_by(4) {
             let dir = tempfile::tempdir().unwrap();
-            let size = if format == Format::None {
+            let size = if format == Compression::None {
                 1024 + room - 8
             } else {
                 room
             };
             let disk = SmallDisk::mount(&dir.path().join("disk"), &format!("{}k", size.max(4)));
-            let how = Compression {
+            let how = CompressionOptions {
                 format,
                 level: None,
             };

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use sdbuild::artifact::Cache;
 use sdbuild::common::hash::Sha256Hash;
-use sdbuild::oci::{Architecture, Definition};
+use sdbuild::common::system::Architecture;
+use sdbuild::oci::Definition;
 
 use crate::server::{Reply, Server, ok, refused, usual};
 use crate::support::*;
@@ -76,7 +77,7 @@ fn definitions(locks: &Path) -> [Definition; 2] {
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join(format!("{architecture}.lock.json")), lock).unwrap();
     }
-    let architecture = Architecture::Amd64;
+    let architecture = Architecture::X86_64;
     [
         Definition::registrar(architecture, Some(locks)).unwrap(),
         Definition::builder(architecture, Some(locks)).unwrap(),

@@ -132,7 +132,10 @@ async fn an_engine_is_known_by_its_facts() {
     let engine = Engine::connect(&server.endpoint).await.unwrap();
     let facts = engine.facts();
     assert!(facts.podman && facts.rootless);
-    assert_eq!((facts.architecture.as_str(), facts.cpus), ("aarch64", 4));
+    assert_eq!(
+        (facts.architecture.to_string().as_str(), facts.cpus),
+        ("aarch64", 4)
+    );
     let client = format!("podman --url {}", server.endpoint);
     assert_eq!(engine.address().client(), client);
 }

@@ -5,8 +5,9 @@ use std::io::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use sdbuild::common::compression::Compression;
 use sdbuild::common::event::Events;
-use sdbuild::image::{Compression, Error, OpenOptions, OpenedImage, checksum, open};
+use sdbuild::image::{Error, OpenOptions, OpenedImage, checksum, open};
 
 const TOOLS: [(&str, &str, Compression); 3] = [
     ("zstd", "zstd -q --keep image -o packed", Compression::Zstd),

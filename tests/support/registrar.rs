@@ -6,9 +6,10 @@ use sdbuild::artifact::{Cache, Fetcher, Network};
 use sdbuild::binfmt::RegistrarImage;
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::event::Events;
+use sdbuild::common::system::Architecture;
 use sdbuild::engine::connect::choose;
 use sdbuild::engine::{EndpointInputs, Engine};
-use sdbuild::oci::{Architecture, Definition, Images};
+use sdbuild::oci::{Definition, Images};
 use sdbuild::settings;
 
 /// The settings of a user without wishes: engine, mirrors and locks as the environment says.
@@ -38,10 +39,7 @@ pub async fn engine() -> Engine {
 
 /// Sees to it that `engine` holds the registrar's image for its own architecture.
 pub async fn registrar_image(engine: &Engine) -> RegistrarImage {
-    let architecture = match engine.facts().architecture.as_str() {
-        "aarch64" => Architecture::Arm64,
-        _ => Architecture::Amd64,
-    };
+    let architecture = engine.facts().architecture.supported().unwrap();
     let locks = settings().locks;
     let definition = Definition::registrar(architecture, locks.as_deref()).unwrap();
     RegistrarImage {
@@ -52,8 +50,8 @@ pub async fn registrar_image(engine: &Engine) -> RegistrarImage {
 /// Sees to it that `engine` holds both images for 64-bit ARM hosts; their references.
 pub async fn arm64_images(engine: &Engine) -> (String, String) {
     let locks = settings().locks;
-    let registrar = Definition::registrar(Architecture::Arm64, locks.as_deref()).unwrap();
-    let builder = Definition::builder(Architecture::Arm64, locks.as_deref()).unwrap();
+    let registrar = Definition::registrar(Architecture::Aarch64, locks.as_deref()).unwrap();
+    let builder = Definition::builder(Architecture::Aarch64, locks.as_deref()).unwrap();
     (
         provided(engine, &registrar).await,
         provided(engine, &builder).await,

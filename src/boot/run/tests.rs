@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::boot::Architecture;
+use crate::common::system::Architecture;
 
 /// In the place of QEMU.
 fn machine(script: &str) -> Running {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::artifact::Cache;
 use crate::common::hash::Sha256Hash;
+use crate::common::system::Architecture;
 use crate::engine::Role;
 use crate::oci::assemble::Parts;
 use crate::oci::deb::tests::package;
@@ -71,7 +72,7 @@ impl Bench {
             working_dir: "/".to_owned(),
             command: vec!["/bin/sh".to_owned()],
         };
-        let what = (Role::Builder, Architecture::Amd64);
+        let what = (Role::Builder, Architecture::X86_64);
         let definition = Definition::new(what, lock, extras, defaults).unwrap();
         let parts = Parts {
             definition: &definition,

@@ -6,6 +6,7 @@ use std::fs;
 
 use super::*;
 use crate::common::hash::Sha256Hash;
+use crate::common::system::Architecture;
 use crate::engine::Role;
 use crate::oci::assemble::Parts;
 use crate::oci::deb::tests::package;
@@ -298,7 +299,7 @@ fn assembling_stops_when_asked() {
     let bench = Bench::new();
     let lock = r#"{"schema":1,"architecture":"amd64","snapshot":"x","packages":[]}"#;
     let definition = Definition::new(
-        (Role::Builder, Architecture::Amd64),
+        (Role::Builder, Architecture::X86_64),
         lock,
         extras(),
         Defaults {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::failure::Class;
 use crate::common::image_format::SD_IMAGE;
 
@@ -27,7 +28,7 @@ fn archive(kind: tar::EntryType, bytes: &[u8]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn product(name: &str, packed: Format) -> Product {
+fn product(name: &str, packed: Compression) -> Product {
     Product {
         components: vec![name.into()],
         name: "a.img".into(),
@@ -35,18 +36,22 @@ fn product(name: &str, packed: Format) -> Product {
     }
 }
 
-fn plain(force: bool) -> (Product, Compression, bool) {
-    (product("a.img", Format::None), how(Format::None), force)
+fn plain(force: bool) -> (Product, CompressionOptions, bool) {
+    (
+        product("a.img", Compression::None),
+        how(Compression::None),
+        force,
+    )
 }
 
-fn how(format: Format) -> Compression {
-    Compression {
+fn how(format: Compression) -> CompressionOptions {
+    CompressionOptions {
         format,
         level: None,
     }
 }
 
-fn copy(dir: &Path, (product, compression, force): (Product, Compression, bool)) -> Copy {
+fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions, bool)) -> Copy {
     let settings = OutputSettings {
         dir: dir.to_path_buf(),
         force,
@@ -81,4 +86,9 @@ fn read(dir: &Path, name: &str) -> Vec<u8> {
     std::fs::read(dir.join(name)).unwrap()
 }
 
-const ALL: [Format; 4] = [Format::None, Format::Zstd, Format::Xz, Format::Gzip];
+const ALL: [Compression; 4] = [
+    Compression::None,
+    Compression::Zstd,
+    Compression::Xz,
+    Compression::Gzip,
+];

@@ -3,13 +3,13 @@
 use std::fs::File;
 
 use super::*;
-use crate::output::encode::Compression;
+use crate::common::compression::{Compression, CompressionOptions};
 use crate::output::image_writer::ImageShape;
 
 fn work<'a>(
     file: &'a File,
     shape: ImageShape,
-    packed: Format,
+    packed: Compression,
     cancel: &'a Cancel,
 ) -> StageInput<'a> {
     StageInput {
@@ -23,8 +23,8 @@ fn work<'a>(
 }
 
 fn zstd() -> ImageShape {
-    let how = Compression {
-        format: Format::Zstd,
+    let how = CompressionOptions {
+        format: Compression::Zstd,
         level: None,
     };
     ImageShape::Packed(how, Some(20 << 20))
@@ -49,12 +49,12 @@ impl Read for Failing {
 fn a_source_that_fails_is_the_reason_of_all_that_follows() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
     for shape in [ImageShape::Sparse, zstd()] {
-        let work = work(&file, shape, Format::None, &cancel);
+        let work = work(&file, shape, Compression::None, &cancel);
         let trouble = run_stages(Failing(9 << 20), &work).unwrap_err();
         assert!(matches!(trouble, StageError::Source(_)), "{trouble:?}");
     }
     // Cut off in the middle of a frame: the decoder wonders too, but that is an echo.
-    let work = work(&file, ImageShape::AsItCame, Format::Zstd, &cancel);
+    let work = work(&file, ImageShape::AsItCame, Compression::Zstd, &cancel);
     let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
     let trouble = run_stages(frame[..12].chain(Failing(0)), &work).unwrap_err();
     assert!(matches!(trouble, StageError::Source(_)), "{trouble:?}");
@@ -65,9 +65,13 @@ fn a_source_that_ends_early_is_the_reason_too() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
     let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
     for (shape, packed, bytes) in [
-        (ImageShape::Sparse, Format::None, vec![1; 12]),
-        (zstd(), Format::None, vec![1; 12]),
-        (ImageShape::AsItCame, Format::Zstd, frame[..12].to_vec()),
+        (ImageShape::Sparse, Compression::None, vec![1; 12]),
+        (zstd(), Compression::None, vec![1; 12]),
+        (
+            ImageShape::AsItCame,
+            Compression::Zstd,
+            frame[..12].to_vec(),
+        ),
     ] {
         let work = work(&file, shape, packed, &cancel);
         let trouble = run_stages(bytes.as_slice(), &work).unwrap_err();
@@ -80,7 +84,7 @@ fn a_file_that_cannot_be_written_ends_everything() {
     let (file, cancel) = (File::open("/dev/null").unwrap(), Cancel::new());
     let image = vec![1; 20 << 20];
     for shape in [ImageShape::Sparse, zstd()] {
-        let work = work(&file, shape, Format::None, &cancel);
+        let work = work(&file, shape, Compression::None, &cancel);
         let trouble = run_stages(image.as_slice(), &work).unwrap_err();
         assert!(matches!(trouble, StageError::Target(_)), "{trouble:?}");
     }
@@ -93,7 +97,7 @@ fn what_unpacks_to_too_much_is_stopped() {
     let work = StageInput {
         size: bomb.len() as u64,
         limit: 10 << 20,
-        ..work(&file, ImageShape::Sparse, Format::Zstd, &cancel)
+        ..work(&file, ImageShape::Sparse, Compression::Zstd, &cancel)
     };
     let trouble = run_stages(bomb.as_slice(), &work).unwrap_err();
     assert!(matches!(trouble, StageError::TooLarge), "{trouble:?}");
@@ -111,7 +115,7 @@ fn cancelling_ends_it_between_two_pieces() {
     };
     let work = StageInput {
         tell: &stop,
-        ..work(&file, zstd(), Format::None, &cancel)
+        ..work(&file, zstd(), Compression::None, &cancel)
     };
     let mut endless = io::repeat(5);
     let trouble = run_stages(&mut endless, &work).unwrap_err();

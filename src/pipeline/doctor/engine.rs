@@ -1,14 +1,14 @@
 //! The engine, its machine, and how it would emulate.
 
+use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::engine::{Engine, EngineFacts};
-use crate::oci::Architecture;
 use crate::pipeline::doctor::Check;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::plan::base_on;
 use crate::pipeline::preflight::{FIX_BINARY, version};
-use crate::settings::{self, EmulationChoice};
+use crate::settings;
 
 /// Evaluating a NixOS system takes 1 to 2 GB, and a compiler beside it as much again.
 const ENOUGH_MEMORY: u64 = 4_000_000_000;
@@ -64,7 +64,7 @@ fn rights(facts: &EngineFacts) -> Check {
 
 fn architecture(facts: &EngineFacts) -> Check {
     let topic = "architecture";
-    let known: Result<Architecture, Failure> = facts.architecture.parse();
+    let known = facts.architecture.supported();
     if facts.os != "linux" {
         let text = format!("the engine runs containers for {}, not for Linux", facts.os);
         return Check::bad(topic, text).remedy("switch the engine to Linux containers");

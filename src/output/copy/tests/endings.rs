@@ -7,7 +7,7 @@ use crate::output::bridge::{self, CHUNK};
 fn a_cancelled_copy_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for wanted in ALL {
-        let order = (product("a.img", Format::None), how(wanted), false);
+        let order = (product("a.img", Compression::None), how(wanted), false);
         let copy = copy(dir.path(), order);
         copy.cancel.received(2);
         let bytes = archive(tar::EntryType::Regular, &content(100));
@@ -29,7 +29,7 @@ fn an_interruption_before_the_first_name_leaves_what_was_there() {
         let target = copy.target().unwrap();
         let work = StageInput {
             size: raw.len() as u64,
-            packed: Format::None,
+            packed: Compression::None,
             limit: LARGEST,
             store: ImageWriter {
                 file: target.file(),

@@ -7,14 +7,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
-fn unpacked(format: Format, bytes: &[u8]) -> Vec<u8> {
+fn unpacked(format: Compression, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut decoder = crate::image::decoder(format, bytes).unwrap();
     decoder.read_to_end(&mut out).unwrap();
     out
 }
 
-fn encoder(format: Format, raw: &[u8]) -> crate::output::encode::Encoder<Vec<u8>> {
+fn encoder(format: Compression, raw: &[u8]) -> crate::output::encode::Encoder<Vec<u8>> {
     let size = Some(raw.len() as u64);
     crate::output::encode::Encoder::new(how(format), size, 1, Vec::new()).unwrap()
 }
@@ -63,15 +63,15 @@ fn every_form_comes_out_as_every_other_with_its_sidecars() {
 fn another_form_of_an_image_keeps_its_sidecars() {
     let dir = tempfile::tempdir().unwrap();
     let write = |wanted, size| {
-        let order = (product("a.img", Format::None), how(wanted), true);
+        let order = (product("a.img", Compression::None), how(wanted), true);
         let bytes = archive(tar::EntryType::Regular, &content(size));
         copy(dir.path(), order).write(bytes.as_slice()).unwrap();
     };
     let sidecars =
         || ["sha256", "bmap", "json"].map(|of| read(dir.path(), &format!("a.img.xz.{of}")));
-    write(Format::Xz, 300_000);
+    write(Compression::Xz, 300_000);
     let before = sidecars();
-    for other in [Format::None, Format::Zstd, Format::Gzip] {
+    for other in [Compression::None, Compression::Zstd, Compression::Gzip] {
         write(other, 500_000);
     }
     assert!(sidecars() == before);
@@ -80,18 +80,18 @@ fn another_form_of_an_image_keeps_its_sidecars() {
 #[test]
 fn a_level_that_was_asked_for_is_not_the_builds() {
     let (raw, dir) = (content(300_000), tempfile::tempdir().unwrap());
-    let mut encoder = encoder(Format::Zstd, &raw);
+    let mut encoder = encoder(Compression::Zstd, &raw);
     encoder.write_all(&raw).unwrap();
     let bytes = encoder.finish().unwrap();
-    let wanted = Compression {
+    let wanted = CompressionOptions {
         level: Some(9),
-        ..how(Format::Zstd)
+        ..how(Compression::Zstd)
     };
-    let order = (product("a.img.zst", Format::Zstd), wanted, false);
+    let order = (product("a.img.zst", Compression::Zstd), wanted, false);
     let archive = archive(tar::EntryType::Regular, &bytes);
     copy(dir.path(), order).write(archive.as_slice()).unwrap();
     let written = read(dir.path(), "a.img.zst");
-    assert!(written != bytes && unpacked(Format::Zstd, &written) == raw);
+    assert!(written != bytes && unpacked(Compression::Zstd, &written) == raw);
     let size = zstd::zstd_safe::get_frame_content_size(&written).unwrap();
     assert_eq!(size, Some(raw.len() as u64));
 }
@@ -99,7 +99,7 @@ fn a_level_that_was_asked_for_is_not_the_builds() {
 #[test]
 fn damaged_compression_is_the_builds_fault_and_leaves_nothing() {
     let raw = content(3_000_000);
-    for packed in [Format::Zstd, Format::Xz, Format::Gzip] {
+    for packed in [Compression::Zstd, Compression::Xz, Compression::Gzip] {
         let mut encoder = encoder(packed, &raw);
         encoder.write_all(&raw).unwrap();
         let good = encoder.finish().unwrap();
@@ -108,7 +108,7 @@ fn damaged_compression_is_the_builds_fault_and_leaves_nothing() {
         let mut bent = good.clone();
         bent[good.len() / 2] ^= 0x55;
         for bad in [torn, bent] {
-            for wanted in [packed, Format::None, Format::Zstd] {
+            for wanted in [packed, Compression::None, Compression::Zstd] {
                 let dir = tempfile::tempdir().unwrap();
                 let came = format!("a.img{}", suffix(packed));
                 let order = (product(&came, packed), how(wanted), false);
@@ -155,7 +155,7 @@ fn several_frames_go_through_and_are_told() {
     let frame = zstd::encode_all([7; 1000].as_slice(), 1).unwrap();
     let sized = |n: usize| {
         let raw = vec![7; n];
-        let mut encoder = encoder(Format::Zstd, &raw);
+        let mut encoder = encoder(Compression::Zstd, &raw);
         encoder.write_all(&raw).unwrap();
         encoder.finish().unwrap()
     };
@@ -165,7 +165,11 @@ fn several_frames_go_through_and_are_told() {
         (frame, true),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let order = (product("a.img.zst", Format::Zstd), how(Format::Zstd), false);
+        let order = (
+            product("a.img.zst", Compression::Zstd),
+            how(Compression::Zstd),
+            false,
+        );
         let mut copy = copy(dir.path(), order);
         let heard = std::sync::Arc::new(std::sync::Mutex::new(0));
         let counter = std::sync::Arc::clone(&heard);
@@ -176,7 +180,7 @@ fn several_frames_go_through_and_are_told() {
         let archive = archive(tar::EntryType::Regular, &bytes);
         copy.write(archive.as_slice()).unwrap();
         assert_eq!(*heard.lock().unwrap() > 0, warns, "{} bytes", bytes.len());
-        let raw = unpacked(Format::Zstd, &read(dir.path(), "a.img.zst"));
+        let raw = unpacked(Compression::Zstd, &read(dir.path(), "a.img.zst"));
         assert!(raw.len() >= 1000 && raw.iter().all(|byte| *byte == 7));
     }
 }
@@ -190,9 +194,9 @@ proptest! {
     ) {
         let raw: Vec<u8> = parts.iter().flat_map(|(zero, n)| vec![if *zero { 0 } else { 9 }; *n]).collect();
         let bytes = archive(tar::EntryType::Regular, &raw);
-        for wanted in [Format::None, Format::Zstd] {
+        for wanted in [Compression::None, Compression::Zstd] {
             let dir = tempfile::tempdir().unwrap();
-            let order = (product("a.img", Format::None), how(wanted), false);
+            let order = (product("a.img", Compression::None), how(wanted), false);
             let chunks = Chunked(&bytes, cut);
             let image = copy(dir.path(), order).write(chunks).unwrap();
             prop_assert!(unpacked(wanted, &std::fs::read(image.path).unwrap()) == raw);

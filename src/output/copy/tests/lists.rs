@@ -7,7 +7,11 @@ fn the_same_facts_are_the_same_bytes_but_for_durations() {
     let made = || {
         let dir = tempfile::tempdir().unwrap();
         let bytes = archive(tar::EntryType::Regular, &content(500_000));
-        let order = (product("a.img", Format::None), how(Format::Zstd), false);
+        let order = (
+            product("a.img", Compression::None),
+            how(Compression::Zstd),
+            false,
+        );
         let image = copy(dir.path(), order).write(bytes.as_slice()).unwrap();
         let mut json: serde_json::Value = serde_json::from_str(&image.manifest).unwrap();
         assert!(json["durations"]["copy-out"].is_number());
@@ -29,7 +33,11 @@ fn a_list_for_imager_is_written_on_request() {
             "https://a.example/b/a.img.zst",
         ),
     ] {
-        let order = (product("a.img", Format::None), how(Format::Zstd), true);
+        let order = (
+            product("a.img", Compression::None),
+            how(Compression::Zstd),
+            true,
+        );
         let mut copy = copy(dir.path(), order);
         copy.order.settings.imager = Some(imager);
         let bytes = archive(tar::EntryType::Regular, &content(400_000));

@@ -1,0 +1,69 @@
+//! What a user can choose about how something is done. The mode that a run really uses may differ: `auto` is resolved
+//! when the engine is known.
+
+use clap::ValueEnum;
+
+use super::choice::named_like_its_flag;
+
+/// `--emulation`: how programs of the image's architecture run on the engine's machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EmulationChoice {
+    /// No emulation if the engine's machine can run the programs itself; otherwise the first that works of register,
+    /// private and host.
+    #[default]
+    Auto,
+    /// Register a handler in the kernel for the duration of the run.
+    Register,
+    /// Use a handler that exists only inside the builder (Linux 6.7 or later); nothing changes on the host.
+    Private,
+    /// Use a handler that is already registered, after a test run.
+    Host,
+    /// Do not emulate.
+    None,
+}
+
+/// `--glue`: what builds units, configuration files and the image itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Glue {
+    /// The builder's own programs where the result is the same, otherwise emulated ones.
+    #[default]
+    Auto,
+    /// The builder's own programs, or the build fails.
+    Native,
+    /// The image's programs, under emulation.
+    Emulated,
+}
+
+/// `--emulator`: which QEMU boots an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EmulatorChoice {
+    /// This machine's QEMU if it is installed, otherwise one in a container.
+    #[default]
+    Auto,
+    /// This machine's QEMU.
+    Host,
+    /// A QEMU in a container, from pinned packages; slower where this machine's QEMU could use KVM.
+    Container,
+}
+
+named_like_its_flag!(EmulationChoice, Glue, EmulatorChoice);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_parsed_and_others_are_listed() {
+        for choice in EmulationChoice::value_variants() {
+            assert_eq!(choice.to_string().parse::<EmulationChoice>(), Ok(*choice));
+            let json = serde_json::to_value(choice).unwrap();
+            assert_eq!(json, choice.to_string());
+            assert_eq!(
+                serde_json::from_value::<EmulationChoice>(json).unwrap(),
+                *choice
+            );
+        }
+        let refused = "fast".parse::<Glue>().unwrap_err();
+        assert_eq!(refused, "`fast` is not one of auto, native, emulated");
+    }
+}

@@ -1,0 +1,56 @@
+//! Names of enums: [`clap::ValueEnum`] gives each variant its name once; `Display`, `FromStr` and serde follow it, so that
+//! flags, variables, `sdbuild.toml`, JSON and messages agree.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+/// Implements `Display`, `FromStr`, `Serialize` and `Deserialize` by the names that `ValueEnum` gives.
+macro_rules! named_like_its_flag {
+    ($($choice:ty),+ $(,)?) => {$(
+        impl std::fmt::Display for $choice {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                $crate::common::choice::write_name(self, f)
+            }
+        }
+
+        impl std::str::FromStr for $choice {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                $crate::common::choice::parse(text)
+            }
+        }
+
+        impl serde::Serialize for $choice {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $choice {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+pub(crate) use named_like_its_flag;
+
+/// Writes the variant's name.
+pub(crate) fn write_name(choice: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let value = choice.to_possible_value();
+    value.map_or(Ok(()), |value| f.write_str(value.get_name()))
+}
+
+/// The variant with the name `text`; the error lists the names that exist.
+pub(crate) fn parse<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let variants = T::value_variants().iter();
+        let values: Vec<_> = variants.filter_map(T::to_possible_value).collect();
+        let names: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+        format!("`{text}` is not one of {}", names.join(", "))
+    })
+}

@@ -1,0 +1,139 @@
+//! Architectures and systems: what an image is for, and what a machine is.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+use super::choice::named_like_its_flag;
+use super::failure::Failure;
+
+/// A processor architecture that sdbuild supports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Architecture {
+    /// 64-bit ARM.
+    Aarch64,
+    /// 64-bit PC.
+    X86_64,
+}
+
+impl Architecture {
+    /// The name that Linux, Nix and QEMU use.
+    pub fn kernel_name(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "aarch64",
+            Self::X86_64 => "x86_64",
+        }
+    }
+
+    /// The name that Debian, Docker and Go use.
+    pub fn debian_name(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "arm64",
+            Self::X86_64 => "amd64",
+        }
+    }
+
+    /// The architecture that has `name` in either convention.
+    fn by_name(name: &str) -> Option<Self> {
+        let mut all = [Self::Aarch64, Self::X86_64].into_iter();
+        all.find(|one| [one.kernel_name(), one.debian_name()].contains(&name))
+    }
+}
+
+/// The architecture of a machine or a container image, as an engine reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportedArchitecture {
+    /// One that sdbuild supports.
+    Supported(Architecture),
+    /// Any other, by the name that was reported.
+    Other(String),
+}
+
+impl ReportedArchitecture {
+    /// Whether it is `architecture`.
+    pub fn is(&self, architecture: Architecture) -> bool {
+        *self == Self::Supported(architecture)
+    }
+
+    /// The architecture, or an error of class `Environment` if sdbuild has no container images for it.
+    pub fn supported(&self) -> Result<Architecture, Failure> {
+        match self {
+            Self::Supported(architecture) => Ok(*architecture),
+            Self::Other(name) => Err(Failure::environment(format!(
+                "there are no container images for hosts of architecture {name}"
+            ))
+            .hint("use an engine on an x86_64 or aarch64 host")),
+        }
+    }
+}
+
+impl From<&str> for ReportedArchitecture {
+    fn from(name: &str) -> Self {
+        let known = Architecture::by_name(name).map(Self::Supported);
+        known.unwrap_or_else(|| Self::Other(name.to_owned()))
+    }
+}
+
+impl fmt::Display for ReportedArchitecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Supported(architecture) => architecture.kernel_name(),
+            Self::Other(name) => name,
+        })
+    }
+}
+
+/// `--system`: what an image is for, by Nix's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum System {
+    /// 64-bit ARM boards.
+    #[default]
+    #[value(name = "aarch64-linux")]
+    Aarch64Linux,
+    /// 64-bit PCs.
+    #[value(name = "x86_64-linux")]
+    X8664Linux,
+}
+
+named_like_its_flag!(System);
+
+impl System {
+    /// The processor architecture of the system.
+    pub fn architecture(self) -> Architecture {
+        match self {
+            Self::Aarch64Linux => Architecture::Aarch64,
+            Self::X8664Linux => Architecture::X86_64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_naming_conventions_mean_one_architecture() {
+        for (names, architecture) in [
+            (["x86_64", "amd64"], Architecture::X86_64),
+            (["aarch64", "arm64"], Architecture::Aarch64),
+        ] {
+            for name in names {
+                let reported = ReportedArchitecture::from(name);
+                assert_eq!(reported.supported().unwrap(), architecture);
+                assert_eq!(reported.to_string(), architecture.kernel_name());
+            }
+        }
+        let other = ReportedArchitecture::from("riscv64");
+        assert_eq!(other.to_string(), "riscv64");
+        assert!(other.supported().is_err());
+    }
+
+    #[test]
+    fn a_system_is_named_after_its_architecture() {
+        for system in System::value_variants() {
+            let name = format!("{}-linux", system.architecture().kernel_name());
+            assert_eq!(system.to_string(), name);
+            assert_eq!(name.parse::<System>(), Ok(*system));
+        }
+    }
+}
