@@ -14,7 +14,8 @@ use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::timeout::timeout;
-use crate::engine::{ContainerGuard, Role};
+use crate::engine::ContainerGuard;
+use crate::engine::labels::second_registrar_name;
 
 /// The agent goes after a few of these in silence.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -250,7 +251,7 @@ async fn request_release(mut wire: AgentConnection, name: &str) -> LeaseEnd {
 /// Removes our entry by a registrar of its own, for the first one is gone or could not.
 async fn clean_up(options: RegistrarOptions, name: &HandlerName, cancel: &Cancel) -> Vec<Leftover> {
     // A privileged registrar's own mount went with it, and the entries went with the mount.
-    let container = format!("{}-2", Role::Registrar.container_name(&options.run));
+    let container = second_registrar_name(&options.run);
     let place = options.engine.address();
     let mut guard = ContainerGuard::arm(&options.engine, container);
     let removed = cancel.bounded(CLEAN_UP, async {

@@ -2,7 +2,7 @@
 
 use crate::cli;
 use crate::common::failure::Failure;
-use crate::pipeline::{Context, Inventory, Item};
+use crate::pipeline::{Context, Item, Removal};
 use crate::settings::{self, Environment};
 use crate::ui::{self, Ui};
 
@@ -13,12 +13,12 @@ pub async fn run(
     (ui, context): (&Ui, &Context),
 ) -> Result<(), Failure> {
     let settings = settings::Clean::resolve(args, env)?;
-    let inventory = Inventory::take(&settings.common, context).await?;
-    for run in inventory.live() {
+    let removal = Removal::plan(&settings.common, context).await?;
+    for run in removal.live() {
         let text = "is alive: images, downloads and what it uses are left alone";
         context.events.notice(format!("run {run} {text}"));
     }
-    let items = inventory.items();
+    let items = removal.items();
     if items.is_empty() {
         context.events.notice("nothing to remove");
         return Ok(());
@@ -32,7 +32,7 @@ pub async fn run(
         return Ok(());
     }
     agreed(&settings, (ui, context)).await?;
-    let leftovers = Box::pin(inventory.remove(&settings.common, context)).await?;
+    let leftovers = Box::pin(removal.carry_out(&settings.common, context)).await?;
     if leftovers.is_empty() {
         context.events.notice("removed");
         return Ok(());

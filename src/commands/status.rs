@@ -49,7 +49,7 @@ fn lines(status: &Status) -> Vec<String> {
     }
     let containers = status.containers.iter();
     let containers: Vec<String> = containers
-        .map(|c| sized(&c.thing, if c.running { "running" } else { "ended" }))
+        .map(|c| sized(&c.object, if c.running { "running" } else { "ended" }))
         .collect();
     let things = |things: &[SizedObject]| things.iter().map(|t| sized(t, "")).collect::<Vec<_>>();
     // What cannot be asked about is not "none".
@@ -68,7 +68,7 @@ fn lines(status: &Status) -> Vec<String> {
 }
 
 fn sized_total(status: &Status) -> String {
-    let containers = status.containers.iter().map(|c| &c.thing);
+    let containers = status.containers.iter().map(|c| &c.object);
     let all = containers
         .chain(&status.images)
         .chain(&status.volumes)
@@ -80,11 +80,11 @@ fn sized_total(status: &Status) -> String {
 
 fn run_row(run: &Run) -> String {
     let life = match run.life {
-        RunState::Live => "alive",
-        RunState::Dead => "dead",
-        RunState::Unknown => "somebody else's",
+        RunState::Live => "live",
+        RunState::Stale => "stale",
+        RunState::Unknown => "another user's",
     };
-    row((&run.run, life), "", run.age)
+    row((run.run.as_str(), life), "", run.age)
 }
 
 fn handler_row(handler: &Handler) -> String {

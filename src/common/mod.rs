@@ -12,6 +12,7 @@ pub mod hash;
 pub mod human_bytes;
 pub mod image_format;
 pub mod invisible_chars;
+pub mod locked_file;
 pub mod nix_string;
 pub mod plain_file;
 pub mod program;

@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 use crate::engine::Engine;
 use crate::engine::clock::seconds;
 use crate::engine::error::EngineError;
-use crate::engine::labels;
+use crate::engine::labels::{self, Role, RunId, role_of, run_of};
 use crate::engine::request::{QUICK, request, request_within};
 
 /// How often we look whether a removal under way is done.
@@ -28,10 +28,10 @@ pub struct ContainerInfo {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Label: what it is for.
-    pub role: Option<String>,
-    /// Label: whose it is.
-    pub run: Option<String>,
+    /// What it is for, by its label.
+    pub role: Option<Role>,
+    /// The run that made it, by its label.
+    pub run: Option<RunId>,
     /// Whether a process of it runs (paused counts).
     pub running: bool,
     /// Whether it was made and never started.
@@ -203,8 +203,8 @@ fn container_info(found: ContainerSummary) -> ContainerInfo {
     ContainerInfo {
         id: found.id.unwrap_or_default(),
         name: name.trim_start_matches('/').to_owned(),
-        role: labels.get(labels::ROLE).cloned(),
-        run: labels.get(labels::RUN).cloned(),
+        role: role_of(&labels),
+        run: run_of(&labels),
         running,
         never_started: found.state == Some(State::CREATED),
         status: found.status.unwrap_or_default(),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use crate::common::failure::Failure;
 
 /// Label: the run that made the object.
@@ -16,7 +18,8 @@ pub const VERSION: &str = "dev.sdbuild.version";
 pub const DEFINITION: &str = "dev.sdbuild.definition";
 
 /// Identifies one invocation: 48 random bits, 12 hex digits, in every name and label that it makes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
 pub struct RunId(String);
 
 impl RunId {
@@ -90,6 +93,41 @@ impl Role {
     pub fn container_name(self, run: &RunId) -> String {
         format!("sdbuild-{}-{run}", self.as_str())
     }
+
+    /// The role whose label has the value `text`.
+    fn parse(text: &str) -> Option<Self> {
+        let all = [
+            Self::Registrar,
+            Self::Probe,
+            Self::Builder,
+            Self::Store,
+            Self::Emulator,
+        ];
+        all.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+/// The name of the registrar that removes what the first registrar of `run` could not remove.
+pub fn second_registrar_name(run: &RunId) -> String {
+    format!("{}-2", Role::Registrar.container_name(run))
+}
+
+/// The name of the container that fills the store volume of `run`.
+pub fn store_filler_name(run: &RunId) -> String {
+    format!("{}-fill", Role::Probe.container_name(run))
+}
+
+/// How the names of our directories with SSH control sockets begin.
+pub(super) const SSH_DIR_PREFIX: &str = "sdbuild-ssh-";
+
+/// The run that made an object with these labels; `None` without a valid label.
+pub(crate) fn run_of(labels: &HashMap<String, String>) -> Option<RunId> {
+    labels.get(RUN)?.parse().ok()
+}
+
+/// What an object with these labels is for; `None` without a valid label.
+pub(crate) fn role_of(labels: &HashMap<String, String>) -> Option<Role> {
+    Role::parse(labels.get(ROLE)?)
 }
 
 /// The name that an image of ours with these labels goes by.

@@ -21,6 +21,7 @@ use crate::common::plain_file;
 use crate::common::timeout::timeout;
 use crate::engine::connect::ConnectError;
 use crate::engine::endpoint::{Endpoint, SshTarget};
+use crate::engine::labels::SSH_DIR_PREFIX;
 
 /// Becomes `ssh` with the signals ignored that a terminal sends to everybody: what must be undone there
 /// after Ctrl-C goes through it.
@@ -48,8 +49,6 @@ const OPTIONS: [&str; 9] = [
     "RemoteCommand=none",
     "StreamLocalBindMask=0177",
 ];
-/// What our directories' names begin with.
-const PREFIX: &str = "sdbuild-ssh-";
 /// An `ssh` that has no socket by then never came to it.
 const AGE: Duration = Duration::from_secs(24 * 3600);
 /// A greeting longer than this is not listened to.
@@ -104,7 +103,9 @@ impl Tunnel {
     fn start(target: &SshTarget) -> io::Result<Self> {
         let above = tempfile::env::temp_dir();
         sweep(&above);
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(above)?;
+        let dir = tempfile::Builder::new()
+            .prefix(SSH_DIR_PREFIX)
+            .tempdir_in(above)?;
         let log = File::create(dir.path().join("log"))?;
         let mut command = Command::new("sh");
         command.args(["-c", BECOME, "ssh", "-T", "-M", "-S"]);
@@ -157,7 +158,10 @@ impl Drop for Tunnel {
 /// Removes the directories of this user's killed runs: a socket that nobody listens at, and a log.
 fn sweep(above: &Path) {
     for entry in above.read_dir().into_iter().flatten().flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let ours = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(SSH_DIR_PREFIX);
         // Not through a link.
         let Some(meta) = entry.metadata().ok().filter(|meta| ours && meta.is_dir()) else {
             continue;

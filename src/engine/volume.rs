@@ -16,8 +16,6 @@ use crate::engine::request::request;
 pub struct VolumeInfo {
     /// Its name.
     pub name: String,
-    /// Its labels.
-    pub labels: HashMap<String, String>,
     /// Names of the containers that use it, running or not.
     pub users: Vec<String>,
     /// When it was made, in seconds since 1970.
@@ -61,7 +59,6 @@ impl Engine {
                 users: self.volume_users(&found.name).await?,
                 name: found.name,
                 created: found.created_at.as_deref().and_then(seconds),
-                labels: found.labels,
             });
         }
         Ok(volumes)

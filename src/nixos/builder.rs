@@ -26,7 +26,7 @@ use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure};
 use crate::common::timeout::timeout;
-use crate::engine::labels::labels;
+use crate::engine::labels::{labels, store_filler_name};
 use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Network, Role,
     RunId,
@@ -132,12 +132,12 @@ impl Builder<'_> {
         let containers = self.engine.our_containers().await?;
         let builders = containers
             .into_iter()
-            .filter(|c| c.role.as_deref() == Some(Role::Builder.as_str()));
+            .filter(|c| c.role == Some(Role::Builder));
         Ok(StorePaths {
             run: self.run.to_string(),
             nixpkgs: job.source.nixpkgs.name(),
             root: job.source.configuration.root_name(),
-            live: builders.filter_map(|c| c.run).collect(),
+            live: builders.filter_map(|c| Some(c.run?.to_string())).collect(),
         })
     }
 
@@ -150,7 +150,7 @@ impl Builder<'_> {
         let nothing = ["/bin/sh", "-c", ":"].map(str::to_owned).to_vec();
         let reference = &self.image.reference;
         let spec = ContainerSpec {
-            name: format!("{}-fill", Role::Probe.container_name(self.run)),
+            name: store_filler_name(self.run),
             user: Some(self.image.user.clone()),
             volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
             ..ContainerSpec::new(Role::Probe, self.run, reference, nothing)

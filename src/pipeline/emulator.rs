@@ -1,16 +1,17 @@
-//! What a boot in a container stands on: an engine that holds the emulator's image, and a sign of life.
+//! What a boot in a container needs: an engine that holds the emulator's image, and a run lock.
 
 use std::path::PathBuf;
 
+use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::engine::{Endpoint, Engine, RunId};
 use crate::oci::Definition;
 use crate::pipeline::run_lock::{RunLock, RunLocks};
 use crate::pipeline::sweep::Sweep;
-use crate::pipeline::{Context, connection, images};
+use crate::pipeline::{connection, images};
 use crate::settings::Common;
 
-/// An engine that can boot an image. As long as this lives nobody sweeps what the boot makes there.
+/// An engine that can boot an image. While this value lives no other run removes what the boot creates there.
 #[derive(Debug)]
 pub struct QemuEngine {
     /// The engine.
@@ -23,8 +24,8 @@ pub struct QemuEngine {
 }
 
 impl QemuEngine {
-    /// Connects, and fetches, assembles and loads the container image where the engine lacks it.
-    /// What dead runs left there is removed before. `wants_port` when somebody will want a port of the machine.
+    /// Connects, removes what stale runs left on the engine, and fetches, assembles and loads the container
+    /// image where the engine lacks it. With `wants_port`, an engine on another machine is refused.
     pub async fn prepare(
         settings: &Common,
         wants_port: bool,
@@ -48,7 +49,7 @@ impl QemuEngine {
             run_locks: &run_locks,
             own: &emulator.run,
         };
-        // One that was killed while it copied left an image, as large as it is unpacked.
+        // A boot that was killed while it copied left a container as large as the unpacked image.
         sweep.clear(None, context).await?;
         emulator.image = emulator.image(settings, context).await?;
         Ok(emulator)
@@ -62,13 +63,14 @@ impl QemuEngine {
         Ok(definition.reference())
     }
 
-    /// Where the engine keeps containers, when that is a directory of this machine.
+    /// The engine's directory of containers, when it is a directory of this machine.
     pub fn disk(&self) -> Option<PathBuf> {
         let dir = PathBuf::from(&self.engine.facts().root_dir);
         (self.engine.is_on_this_kernel() && dir.is_absolute()).then_some(dir)
     }
 
-    /// Takes note of how the boot ended: what it could not remove is known by its run lock as a dead run's.
+    /// Ends the run with the boot's `outcome`. When the boot left something behind, the run counts as stale,
+    /// so that the next run removes it.
     pub fn booted(mut self, outcome: &Result<(), Failure>) {
         if outcome
             .as_ref()
@@ -87,14 +89,14 @@ impl Drop for QemuEngine {
     }
 }
 
-/// An engine elsewhere has the machine's port there, where nobody of here can knock.
+/// Refuses an engine on another machine: the machine's port would be open there, not here.
 fn reachable(endpoint: &Endpoint) -> Result<(), Failure> {
     if endpoint.is_here() {
         return Ok(());
     }
     Err(Failure::environment(format!(
-        "the engine at {endpoint} is on another machine, and so would be the port that leads to the SSH \
-         of what it boots"
+        "the engine at {endpoint} is on another machine, and so would be the port of the SSH server in \
+         what it boots"
     ))
     .hint(
         "install QEMU on this machine, or boot without --until-ssh, --run and --port to see the console",
@@ -106,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_of_another_machine_is_not_ours() {
+    fn port_on_another_machine_is_refused() {
         let tcp = |address: &str| Endpoint::Tcp(address.to_owned());
         for here in ["127.0.0.1:2375", "localhost:1", "[::1]:2375", "127.8.9.1:5"] {
             reachable(&tcp(here)).unwrap();

@@ -1,210 +1,216 @@
-//! What sdbuild left on this machine, for `clean`: all that carries our labels or our prefix, and all
-//! that we keep in directories.
+//! What sdbuild has on an engine and in this user's directories. `status`, `clean` and `doctor` ask this file.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::artifact::Cache;
+use crate::binfmt::Entry;
+use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
-use crate::engine::labels::ROLE;
-use crate::engine::{ContainerGuard, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo};
-use crate::pipeline::run_lock::RunLocks;
+use crate::engine::labels::role_of;
+use crate::engine::{
+    ContainerGuard, ContainerInfo, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo,
+};
+use crate::pipeline::run_lock::{KnownRun, RunLocks, RunState};
 use crate::pipeline::sweep::{StaleObjects, Sweep};
-use crate::pipeline::{Context, binfmt_table, connection, logs};
+use crate::pipeline::{binfmt_table, logs};
 use crate::settings::Common;
 
-/// A store of some hundred thousand files is counted in half a minute; what takes longer stays uncounted.
-const COUNTING: Duration = Duration::from_secs(120);
+/// A store of some hundred thousand files is counted in half a minute; a size that takes longer stays unknown.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One thing that can be removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// `handler`, `container`, `volume`, `image`, `downloads` or `logs`.
-    pub kind: &'static str,
-    /// Its name or directory.
-    pub name: String,
-    /// Bytes, where they are known.
-    pub size: Option<u64>,
+/// A volume and the bytes in it, where they were counted.
+#[derive(Clone, Debug)]
+pub(super) struct SizedVolume {
+    pub(super) volume: VolumeInfo,
+    pub(super) size: Option<u64>,
 }
 
-/// What there is. Looking changes nothing, but for containers that read and are gone again.
-#[derive(Debug)]
-pub struct Inventory {
-    pub(super) engine: Engine,
-    pub(super) run: RunId,
-    pub(super) run_locks: RunLocks,
-    pub(super) found: StaleObjects,
-    pub(super) volumes: Vec<(VolumeInfo, Option<u64>)>,
+/// Everything on one engine that has our labels, and everything in its kernel's table of handlers.
+#[derive(Debug, Default)]
+pub(super) struct EngineObjects {
+    /// All handlers, also those of others; `None` when the table is not visible.
+    pub(super) entries: Option<Vec<Entry>>,
+    /// Our containers, running or not.
+    pub(super) containers: Vec<ContainerInfo>,
+    /// Our container images.
     pub(super) images: Vec<ImageInfo>,
-    pub(super) cache: PathBuf,
-    pub(super) cache_size: u64,
-    pub(super) logs: PathBuf,
-    pub(super) logs_size: u64,
+    /// Our volumes; empty before [`Inventory::measure`].
+    pub(super) volumes: Vec<SizedVolume>,
+    /// Which of these belong to stale runs.
+    pub(super) stale: StaleObjects,
+}
+
+/// Whether the sizes of containers are wanted, which engines take their time to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ContainerSizes {
+    Counted,
+    Skipped,
+}
+
+/// An engine and our objects on it.
+#[derive(Debug)]
+pub(super) struct Inventory {
+    /// The engine.
+    pub(super) engine: Engine,
+    /// The locks of this user's runs on it.
+    pub(super) run_locks: RunLocks,
+    /// The run that the containers of this inventory belong to.
+    pub(super) own: RunId,
+    /// What was found.
+    pub(super) objects: EngineObjects,
 }
 
 impl Inventory {
-    /// Looks at the engine, the kernel's table and our directories.
-    pub async fn take(settings: &Common, context: &Context) -> Result<Self, Failure> {
-        let cancel = &context.cancel;
-        let engine = connection::connect(settings, cancel).await?;
-        let run = RunId::random()?;
+    /// Lists what is visible without starting a container.
+    pub(super) async fn list(
+        engine: Engine,
+        settings: &Common,
+        sizes: ContainerSizes,
+    ) -> Result<Self, Failure> {
         let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
-        let images = cancel.race(engine.our_images()).await??;
-        let entries =
-            binfmt_table::entries(&engine, (&run, registrar_image(&images)), context).await?;
-        let sweep = Sweep {
-            engine: &engine,
-            run_locks: &run_locks,
-            own: &run,
+        let mut inventory = Self {
+            run_locks,
+            own: RunId::random()?,
+            objects: EngineObjects::default(),
+            engine,
         };
-        let found = sweep.find(entries.unwrap_or_default());
-        let found = cancel.race(found).await??;
-        let volumes = sizes(&engine, (&run, registrar_image(&images)), context).await?;
-        let cache_size =
-            Cache::usage(&settings.cache_dir).or_environment("look into the cache directory")?;
-        let (logs, logs_size) = logs::usage(&settings.state_dir, &found.live);
-        Ok(Self {
+        // In this order, see `Sweep::judge`.
+        let stale = inventory.run_locks.runs(RunState::Stale);
+        let entries = binfmt_table::visible_entries(&inventory.engine);
+        let containers = match sizes {
+            ContainerSizes::Counted => inventory.engine.our_containers_with_size().await?,
+            ContainerSizes::Skipped => inventory.engine.our_containers().await?,
+        };
+        let visible = entries.as_deref().unwrap_or_default();
+        let stale = inventory.sweep().judge(stale, visible, &containers).await?;
+        inventory.objects = EngineObjects {
+            entries,
+            containers,
+            images: inventory.engine.our_images().await?,
+            volumes: Vec::new(),
+            stale,
+        };
+        Ok(inventory)
+    }
+
+    /// Adds what takes a container to see: the volumes with their sizes, and the handlers when the table
+    /// is not visible from here. Without a registrar's image on the engine no container is started.
+    pub(super) async fn measure(&mut self, context: &Context) -> Result<(), Failure> {
+        if self.objects.entries.is_none() {
+            let image = registrar_image(&self.objects.images);
+            let entries = binfmt_table::entries(&self.engine, &self.own, image, context).await?;
+            let found = entries.as_deref().unwrap_or_default();
+            self.objects.stale = context.cancel.race(self.sweep().find(found)).await??;
+            self.objects.entries = entries;
+        }
+        self.objects.volumes = self.volumes(context).await?;
+        Ok(())
+    }
+
+    /// The sweep that removes what stale runs left here.
+    pub(super) fn sweep(&self) -> Sweep<'_> {
+        Sweep {
+            engine: &self.engine,
+            run_locks: &self.run_locks,
+            own: &self.own,
+        }
+    }
+
+    /// Our volumes. Their sizes are counted by the registrar's busybox: engines report them in ways that
+    /// differ by version, or not at all.
+    async fn volumes(&self, context: &Context) -> Result<Vec<SizedVolume>, Failure> {
+        let mut volumes = Vec::new();
+        for volume in context.cancel.race(self.engine.our_volumes()).await?? {
+            let size = match registrar_image(&self.objects.images) {
+                Some(image) => self.volume_size(image, &volume.name, context).await?,
+                None => None,
+            };
+            volumes.push(SizedVolume { volume, size });
+        }
+        Ok(volumes)
+    }
+
+    async fn volume_size(
+        &self,
+        image: &ImageInfo,
+        volume: &str,
+        context: &Context,
+    ) -> Result<Option<u64>, Failure> {
+        // It complains about every file that it may not read; the sum is the last line.
+        let script = "busybox du -sk /volume 2>/dev/null | busybox tail -n 1";
+        let command = ["/bin/busybox", "sh", "-c", script].map(str::to_owned);
+        let mut spec = ContainerSpec::new(Role::Probe, &self.own, &image.id, command.into());
+        spec.read_only = true;
+        spec.volumes = vec![(volume.to_owned(), "/volume".to_owned())];
+        let mut guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
+        let count = timeout(COUNT_TIMEOUT, guard.output(&spec, 10));
+        let counted = context.cancel.race(count).await;
+        let leftover = guard.remove(&context.cancel).await;
+        match (counted, leftover) {
+            (Err(interrupted), leftover) => {
+                Err(interrupted.with_teardown(leftover.into_iter().collect()))
+            }
+            (Ok(_), Some(leftover)) => {
+                let failure = Failure::environment(format!("count the bytes of volume {volume}"));
+                Err(failure.with_teardown(vec![leftover]))
+            }
+            (Ok(counted), None) => {
+                let counted = counted.and_then(Result::ok);
+                Ok(counted.and_then(|(_, lines)| disk_usage(&lines)))
+            }
+        }
+    }
+}
+
+/// What sdbuild keeps in this user's directories.
+#[derive(Debug)]
+pub(super) struct LocalFiles {
+    /// The directory of downloads.
+    pub(super) cache: PathBuf,
+    /// Bytes of downloads.
+    pub(super) cache_size: Result<u64, Failure>,
+    /// The directory of build logs.
+    pub(super) logs: PathBuf,
+    /// Bytes of build logs, without those of the runs that were excluded.
+    pub(super) logs_size: u64,
+    /// All runs with a lock file, on any engine.
+    pub(super) runs: Vec<KnownRun>,
+}
+
+impl LocalFiles {
+    /// Measures them; the build logs of the runs in `excluded` are not counted.
+    pub(super) fn measure(settings: &Common, excluded: &BTreeSet<RunId>) -> Self {
+        let (logs, logs_size) = logs::usage(&settings.state_dir, excluded);
+        Self {
             cache: settings.cache_dir.clone(),
-            cache_size,
+            cache_size: Cache::usage(&settings.cache_dir)
+                .or_environment("look into the cache directory"),
             logs,
             logs_size,
-            engine,
-            run,
-            run_locks,
-            found,
-            volumes,
-            images,
-        })
-    }
-
-    /// Runs that live: what they use, or may be about to use, is left alone.
-    pub fn live(&self) -> &BTreeSet<RunId> {
-        &self.found.live
-    }
-
-    /// All that [`Inventory::remove`] would remove, in its order.
-    pub fn items(&self) -> Vec<Item> {
-        let named = |kind, name: &str| Item {
-            kind,
-            name: name.to_owned(),
-            size: None,
-        };
-        let sized = |kind, name: String, size| Item { kind, name, size };
-        let mut items = Vec::new();
-        items.extend(
-            self.found
-                .containers
-                .iter()
-                .map(|c| named("container", &c.name)),
-        );
-        items.extend(
-            self.found
-                .handlers
-                .iter()
-                .map(|(_, e)| named("handler", &e.name)),
-        );
-        items.extend(
-            self.free_volumes()
-                .map(|(v, size)| sized("volume", v.name.clone(), *size)),
-        );
-        items.extend(
-            self.free_images()
-                .map(|i| sized("image", title(i), Some(i.size))),
-        );
-        if self.cache_is_free() {
-            let dir = self.cache.display().to_string();
-            items.push(sized("downloads", dir, Some(self.cache_size)));
+            runs: RunLocks::all_engines(&settings.state_dir),
         }
-        if self.logs_size > 0 {
-            let dir = self.logs.display().to_string();
-            items.push(sized("logs", dir, Some(self.logs_size)));
-        }
-        items
-    }
-
-    /// Volumes that no container uses but those that go as well.
-    pub(super) fn free_volumes(&self) -> impl Iterator<Item = &(VolumeInfo, Option<u64>)> {
-        let going = &self.found.containers;
-        let goes = move |user: &String| going.iter().any(|container| container.name == *user);
-        let free = move |(volume, _): &&(VolumeInfo, _)| volume.users.iter().all(goes);
-        self.volumes.iter().filter(free)
-    }
-
-    /// A live run may be about to use any image.
-    pub(super) fn free_images(&self) -> impl Iterator<Item = &ImageInfo> {
-        self.images.iter().filter(|_| self.live().is_empty())
-    }
-
-    /// A live run may be about to use any download.
-    pub(super) fn cache_is_free(&self) -> bool {
-        self.cache_size > 0 && self.live().is_empty()
     }
 }
 
 /// A registrar's image among those that the engine holds.
-pub(super) fn registrar_image(loaded: &[ImageInfo]) -> Option<&ImageInfo> {
-    let role = Role::Registrar.as_str();
-    loaded
+pub(super) fn registrar_image(images: &[ImageInfo]) -> Option<&ImageInfo> {
+    images
         .iter()
-        .find(|image| image.labels.get(ROLE).map(String::as_str) == Some(role))
+        .find(|image| role_of(&image.labels) == Some(Role::Registrar))
 }
 
-/// Our volumes with their sizes, which the registrar's busybox counts: engines tell them in ways that
-/// differ by version, or not at all.
-pub(super) async fn sizes(
-    engine: &Engine,
-    (run, image): (&RunId, Option<&ImageInfo>),
-    context: &Context,
-) -> Result<Vec<(VolumeInfo, Option<u64>)>, Failure> {
-    let mut volumes = Vec::new();
-    for volume in context.cancel.race(engine.our_volumes()).await?? {
-        let size = match image {
-            Some(image) => size(engine, (run, image, &volume.name), context).await?,
-            None => None,
-        };
-        volumes.push((volume, size));
-    }
-    Ok(volumes)
+/// The first tag of an image, or its id.
+pub(super) fn image_name(image: &ImageInfo) -> String {
+    image.tags.first().unwrap_or(&image.id).clone()
 }
 
-async fn size(
-    engine: &Engine,
-    (run, image, volume): (&RunId, &ImageInfo, &str),
-    context: &Context,
-) -> Result<Option<u64>, Failure> {
-    // What it may not read it complains of, at length; the sum is the last line.
-    let script = "busybox du -sk /volume 2>/dev/null | busybox tail -n 1";
-    let command = ["/bin/busybox", "sh", "-c", script].map(str::to_owned);
-    let mut spec = ContainerSpec::new(Role::Probe, run, &image.id, command.into());
-    spec.read_only = true;
-    spec.volumes = vec![(volume.to_owned(), "/volume".to_owned())];
-    let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let count = timeout(COUNTING, guard.output(&spec, 10));
-    let counted = context.cancel.race(count).await;
-    let left = guard.remove(&context.cancel).await;
-    match (counted, left) {
-        (Err(interrupted), left) => Err(interrupted.with_teardown(left.into_iter().collect())),
-        (Ok(_), Some(left)) => {
-            Err(Failure::environment("count the bytes of a volume").with_teardown(vec![left]))
-        }
-        (Ok(counted), None) => {
-            let counted = counted.and_then(Result::ok);
-            Ok(counted.and_then(|(_, lines)| kibibytes(&lines)))
-        }
-    }
-}
-
-/// What `du -sk` said: a number, a tab, the directory.
-fn kibibytes(lines: &[String]) -> Option<u64> {
+/// Bytes, by the output of `du -sk`: a number of KiB, a tab, the directory.
+fn disk_usage(lines: &[String]) -> Option<u64> {
     let number = lines.last()?.split_whitespace().next()?;
     number.parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// What people call the image.
-pub(super) fn title(image: &ImageInfo) -> String {
-    image.tags.first().unwrap_or(&image.id).clone()
 }
 
 #[cfg(test)]
@@ -212,10 +218,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_is_read_and_nothing_else() {
+    fn disk_usage_reads_only_the_sum() {
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(kibibytes(&lines("12\t/volume")), Some(12 * 1024));
-        assert_eq!(kibibytes(&lines("du: no such thing")), None);
-        assert_eq!(kibibytes(&[]), None);
+        assert_eq!(disk_usage(&lines("12\t/volume")), Some(12 * 1024));
+        assert_eq!(disk_usage(&lines("du: no such thing")), None);
+        assert_eq!(disk_usage(&[]), None);
     }
 }

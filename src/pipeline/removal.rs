@@ -1,124 +1,213 @@
-//! `clean`'s second half: removes what the inventory lists, item by item, until somebody says stop.
+//! What `clean` removes: everything of ours that no live run uses, item by item, until it is interrupted.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::artifact::Cache;
 use crate::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
+use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::shell_word::quoted;
 use crate::common::timeout::timeout;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, ImageInfo, RunId};
 use crate::oci::Definition;
-use crate::pipeline::inventory::{Inventory, registrar_image, title};
-use crate::pipeline::sweep::Sweep;
-use crate::pipeline::{Context, images, logs};
+use crate::pipeline::inventory::{
+    ContainerSizes, Inventory, LocalFiles, SizedVolume, image_name, registrar_image,
+};
+use crate::pipeline::{connection, images, logs};
 use crate::settings::Common;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
-const PATIENCE: Duration = Duration::from_secs(1800);
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(1800);
 
-impl Inventory {
-    /// Removes every item; what could not be removed. An interruption ends it between two items, and
-    /// what was not reached is simply still there.
-    pub async fn remove(
+/// Something that can be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// `handler`, `container`, `volume`, `image`, `downloads` or `logs`.
+    pub kind: &'static str,
+    /// Its name or directory.
+    pub name: String,
+    /// Bytes, where they are known.
+    pub size: Option<u64>,
+}
+
+/// What can be removed. Planning removes nothing.
+#[derive(Debug)]
+pub struct Removal {
+    inventory: Inventory,
+    files: LocalFiles,
+    cache_size: u64,
+}
+
+impl Removal {
+    /// Lists the engine's objects, the kernel's handlers and our directories.
+    pub async fn plan(settings: &Common, context: &Context) -> Result<Self, Failure> {
+        let cancel = &context.cancel;
+        let engine = connection::connect(settings, cancel).await?;
+        let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
+        let mut inventory = cancel.race(list).await??;
+        inventory.measure(context).await?;
+        let mut files = LocalFiles::measure(settings, &inventory.objects.stale.live);
+        let cache_size = std::mem::replace(&mut files.cache_size, Ok(0));
+        Ok(Self {
+            inventory,
+            files,
+            cache_size: cache_size?,
+        })
+    }
+
+    /// Live runs: what they use, or may be about to use, is not removed.
+    pub fn live(&self) -> &BTreeSet<RunId> {
+        &self.inventory.objects.stale.live
+    }
+
+    /// Everything that [`Removal::carry_out`] removes, in its order.
+    pub fn items(&self) -> Vec<Item> {
+        let item = |kind, name: String, size| Item { kind, name, size };
+        let stale = &self.inventory.objects.stale;
+        let containers = stale.containers.iter();
+        let mut items: Vec<Item> = containers
+            .map(|container| item("container", container.name.clone(), None))
+            .collect();
+        for (_, entry) in &stale.handlers {
+            items.push(item("handler", entry.name.clone(), None));
+        }
+        for SizedVolume { volume, size } in self.free_volumes() {
+            items.push(item("volume", volume.name.clone(), *size));
+        }
+        for image in self.free_images() {
+            items.push(item("image", image_name(image), Some(image.size)));
+        }
+        if self.cache_is_free() {
+            let dir = self.files.cache.display().to_string();
+            items.push(item("downloads", dir, Some(self.cache_size)));
+        }
+        if self.files.logs_size > 0 {
+            let dir = self.files.logs.display().to_string();
+            items.push(item("logs", dir, Some(self.files.logs_size)));
+        }
+        items
+    }
+
+    /// Removes every item and returns what could not be removed. An interruption ends it between two
+    /// items.
+    pub async fn carry_out(
         &self,
         settings: &Common,
         context: &Context,
     ) -> Result<Vec<Leftover>, Failure> {
-        let mut left = self.sweep(settings, context).await?;
-        for (volume, _) in self.free_volumes() {
-            let remove = self.engine.remove_volume(&volume.name);
-            left.extend(self.one("volume", &volume.name, (remove, context)).await?);
+        let mut leftovers = self.sweep(settings, context).await?;
+        let engine = &self.inventory.engine;
+        for SizedVolume { volume, .. } in self.free_volumes() {
+            let remove = engine.remove_volume(&volume.name);
+            leftovers.extend(self.one("volume", &volume.name, remove, context).await?);
         }
         for image in self.free_images() {
-            let remove = self.engine.remove_image(&image.id);
-            left.extend(self.one("image", &title(image), (remove, context)).await?);
+            let remove = engine.remove_image(&image.id);
+            let name = image_name(image);
+            leftovers.extend(self.one("image", &name, remove, context).await?);
         }
         if context.cancel.is_cancelled() {
-            return Err(Failure::interrupted().with_teardown(left));
+            return Err(Failure::interrupted().with_teardown(leftovers));
         }
-        left.extend(self.remove_files());
-        Ok(left)
+        leftovers.extend(self.remove_files());
+        Ok(leftovers)
+    }
+
+    /// Volumes that no container uses, other than those that are removed too.
+    fn free_volumes(&self) -> impl Iterator<Item = &SizedVolume> {
+        let stale = &self.inventory.objects.stale.containers;
+        let is_removed = move |user: &String| stale.iter().any(|stale| stale.name == *user);
+        let volumes = self.inventory.objects.volumes.iter();
+        volumes.filter(move |sized| sized.volume.users.iter().all(is_removed))
+    }
+
+    /// A live run may be about to use any image.
+    fn free_images(&self) -> impl Iterator<Item = &ImageInfo> {
+        let images = self.inventory.objects.images.iter();
+        images.filter(|_| self.live().is_empty())
+    }
+
+    /// A live run may be about to use any download.
+    fn cache_is_free(&self) -> bool {
+        self.cache_size > 0 && self.live().is_empty()
     }
 
     async fn one(
         &self,
         kind: &str,
         name: &str,
-        (remove, context): (impl Future<Output = Result<(), EngineError>>, &Context),
+        remove: impl Future<Output = Result<(), EngineError>>,
+        context: &Context,
     ) -> Result<Option<Leftover>, Failure> {
-        let removed = context.cancel.race(timeout(PATIENCE, remove)).await?;
+        let removed = context.cancel.race(timeout(REMOVE_TIMEOUT, remove)).await?;
         let why = match removed {
             Some(Ok(())) => return Ok(None),
             Some(Err(error)) => error.to_string(),
-            None => "the engine is still at it".to_owned(),
+            None => format!(
+                "the engine did not finish within {} min",
+                REMOVE_TIMEOUT.as_secs() / 60
+            ),
         };
+        let client = self.inventory.engine.address().client();
         Ok(Some(Leftover {
             what: format!("{kind} {name}"),
             why,
-            remedy: format!(
-                "{} {kind} rm {}",
-                self.engine.address().client(),
-                quoted(name)
-            ),
+            remedy: format!("{client} {kind} rm {}", quoted(name)),
         }))
     }
 
-    /// Containers and handlers of dead runs; a registrar is started only when there is a handler.
+    /// Removes containers and handlers of stale runs; a registrar is started only when there is a handler.
     async fn sweep(&self, settings: &Common, context: &Context) -> Result<Vec<Leftover>, Failure> {
-        let mut registrar = if self.found.handlers.is_empty() {
+        let stale = &self.inventory.objects.stale;
+        let mut registrar = if stale.handlers.is_empty() {
             None
         } else {
             self.registrar(settings, context).await?
         };
-        let sweep = Sweep {
-            engine: &self.engine,
-            run_locks: &self.run_locks,
-            own: &self.run,
-        };
-        let swept = context
-            .cancel
-            .race(sweep.remove(&self.found, registrar.as_mut()))
-            .await;
-        let mut left = match registrar {
+        let sweep = self.inventory.sweep();
+        let swept = context.cancel.race(sweep.remove(stale, registrar.as_mut()));
+        let swept = swept.await;
+        let mut leftovers = match registrar {
             Some(registrar) => registrar.release(&context.cancel).await,
             None => Vec::new(),
         };
         match swept {
-            Ok((_, more)) => left.extend(more),
-            Err(interrupted) => return Err(interrupted.with_teardown(left)),
+            Ok(swept) => leftovers.extend(swept.leftovers),
+            Err(interrupted) => return Err(interrupted.with_teardown(leftovers)),
         }
-        Ok(left)
+        Ok(leftovers)
     }
 
-    /// None when there is no table any more: what was in it is gone as well.
+    /// `None` when the table is not mounted any more: its entries are gone as well.
     async fn registrar(
         &self,
         settings: &Common,
         context: &Context,
     ) -> Result<Option<Registrar>, Failure> {
-        let reference = if let Some(image) = registrar_image(&self.images) {
+        let Inventory { engine, own, .. } = &self.inventory;
+        let reference = if let Some(image) = registrar_image(&self.inventory.objects.images) {
             image.id.clone()
         } else {
             let images = images::images(settings, context)?;
-            let architecture = self.engine.facts().architecture.supported()?;
+            let architecture = engine.facts().architecture.supported()?;
             let definition = Definition::registrar(architecture, settings.locks.as_deref())?;
-            images::ensure(&self.engine, &images, (&[&definition], context)).await?;
+            images::ensure(engine, &images, (&[&definition], context)).await?;
             definition.reference()
         };
         let image = RegistrarImage { reference };
-        let options = RegistrarOptions::new(&self.engine, &image, &self.run);
+        let options = RegistrarOptions::new(engine, &image, own);
         Registrar::look(options, &context.cancel, &context.events).await
     }
 
     fn remove_files(&self) -> Vec<Leftover> {
         let mut failed = Vec::new();
         if self.cache_is_free()
-            && let Err(error) = Cache::remove_all(&self.cache)
+            && let Err(error) = Cache::remove_all(&self.files.cache)
         {
-            failed.push((self.cache.display().to_string(), error.to_string()));
+            failed.push((self.files.cache.display().to_string(), error.to_string()));
         }
-        if let Err((path, error)) = logs::remove_all(&self.logs, self.live()) {
+        if let Err((path, error)) = logs::remove_all(&self.files.logs, self.live()) {
             failed.push((path.display().to_string(), error.to_string()));
         }
         let leftover = |(what, why): (String, String)| Leftover {

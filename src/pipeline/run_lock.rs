@@ -1,51 +1,63 @@
-//! A sign of life for each run: a file that its process holds locked. The kernel lets go of the lock
-//! however the process ends, so an unlocked file tells of a dead run, with no doubt and no delay.
+//! One file per run, which the run's process holds locked (`common::locked_file`): it says whether the run is
+//! live or stale.
 //!
-//! Runs of other people and other machines have no file here; what belongs to those is judged by
-//! their containers.
+//! Runs of other users and other machines have no file here; they are judged by their containers.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
-use nix::unistd::linkat;
+use serde::Serialize;
 
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::locked_file::{self, Owner};
 use crate::common::plain_file;
 use crate::engine::{Endpoint, RunId};
 
-/// An engine's address is not longer.
-const LONGEST: u64 = 64 << 10;
+/// The text of a file is an engine's address; longer files are not ours.
+const MAX_ADDRESS_BYTES: u64 = 64 << 10;
+/// Only this user may read the engine's address.
+const MODE: u32 = 0o600;
 
-/// This run's own sign of life. When the value goes without [`Beacon::put_out`] the file stays, unlocked:
-/// whatever the run left behind is a dead run's.
+/// Whether a run is still going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Its process, or one of its containers, runs.
+    Live,
+    /// Its process ended without removing everything.
+    #[serde(rename = "dead")]
+    Stale,
+    /// It belongs to another user or machine, and its containers do not show it either.
+    Unknown,
+}
+
+/// The lock of this process's own run. Dropping it without [`RunLock::release`] leaves the file there,
+/// unlocked: the run counts as stale, and the next run removes what it left behind.
 #[derive(Debug)]
-#[must_use = "without it the run counts as dead"]
+#[must_use = "the run counts as stale without it"]
 pub(super) struct RunLock {
     path: PathBuf,
-    // Held for its lock.
+    // Open for its lock.
     _file: File,
 }
 
 /// A run of this user, on any engine.
 #[derive(Clone, Debug)]
 pub(super) struct KnownRun {
-    /// Its id.
+    /// The run's id.
     pub(super) run: RunId,
-    /// Where its engine listens.
+    /// The address of its engine.
     pub(super) endpoint: String,
-    /// Whether its process lives.
-    pub(super) lives: bool,
-    /// When it began.
+    /// Live, or stale where that is not certain.
+    pub(super) state: RunState,
+    /// When it began; `None` where the file system does not say.
     pub(super) began: Option<SystemTime>,
 }
 
-/// The signs of life in one state directory, of runs on one engine.
+/// The run locks in one state directory, for runs on one engine.
 #[derive(Clone, Debug)]
 pub(super) struct RunLocks {
     dir: PathBuf,
@@ -53,7 +65,7 @@ pub(super) struct RunLocks {
 }
 
 impl RunLocks {
-    /// Those below `state_dir`, for runs on the engine at `endpoint`.
+    /// The run locks below `state_dir` for the engine at `endpoint`. Nothing is created.
     pub(super) fn new(state_dir: &Path, endpoint: &Endpoint) -> Self {
         Self {
             dir: state_dir.join("runs"),
@@ -61,119 +73,109 @@ impl RunLocks {
         }
     }
 
-    /// All of this user's runs that left a sign, on whatever engine.
-    pub(super) fn everywhere(state_dir: &Path) -> Vec<KnownRun> {
-        let dir = state_dir.join("runs");
-        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-        let known = |entry: fs::DirEntry| {
-            let run = entry.file_name().to_str()?.parse().ok()?;
-            let endpoint = plain_file::read_text(&entry.path(), LONGEST).ok()?;
-            let run_locks = Self {
-                dir: entry.path().parent()?.to_owned(),
-                endpoint: endpoint.clone(),
+    /// All runs with a file below `state_dir`, on all engines.
+    pub(super) fn all_engines(state_dir: &Path) -> Vec<KnownRun> {
+        let known = |(run, path): (RunId, PathBuf)| {
+            let endpoint = plain_file::read_text(&path, MAX_ADDRESS_BYTES).ok()?;
+            let state = match locked_file::owner(&path) {
+                Owner::Alive => RunState::Live,
+                Owner::Gone | Owner::Unknown => RunState::Stale,
             };
+            let began = fs::metadata(&path).and_then(|meta| meta.modified()).ok();
             Some(KnownRun {
-                lives: run_locks.is_live(&run),
-                began: entry.metadata().and_then(|meta| meta.modified()).ok(),
                 run,
                 endpoint,
+                state,
+                began,
             })
         };
-        entries.filter_map(known).collect()
+        let dir = state_dir.join("runs");
+        files(&dir).filter_map(known).collect()
     }
 
-    /// Lights the run lock of `run`.
+    /// Creates and locks the file of `run`.
     pub(super) fn acquire(&self, run: &RunId) -> Result<RunLock, Failure> {
-        let path = self.dir.join(run.as_str());
-        let light = || {
+        let path = self.path(run);
+        let acquire = || {
             fs::create_dir_all(&self.dir)?;
-            // Locked before it has its name: nobody ever sees it unlocked while we live.
-            unnamed(&self.dir, &self.endpoint)
-                .and_then(|file| give_name(file, &path))
-                .or_else(|_| self.acquire_by_rename(&path))
+            let file = self
+                .create(&path)
+                .or_else(|_| self.create_by_rename(run, &path))?;
+            if locked_file::owner(&path) == Owner::Alive {
+                return Ok(file);
+            }
+            fs::remove_file(&path).ok();
+            let text = "the file system has no locks";
+            Err(io::Error::new(io::ErrorKind::Unsupported, text))
         };
-        let file = light().or_environment(format!("write {}", path.display()))?;
+        let file = acquire().or_environment(format!("lock {}", path.display()))?;
         Ok(RunLock { path, _file: file })
     }
 
-    /// For file systems where a file always has a name; a kill in the middle leaves it there.
-    fn acquire_by_rename(&self, path: &Path) -> io::Result<File> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(&self.dir)?;
-        file.as_file().try_lock().map_err(io::Error::from)?;
+    fn create(&self, path: &Path) -> io::Result<File> {
+        let mut file = locked_file::create_unnamed(&self.dir, MODE)?;
         file.write_all(self.endpoint.as_bytes())?;
-        file.persist(path).map_err(|e| e.error)
+        locked_file::link(&file, path)?;
+        Ok(file)
     }
 
-    /// Whether `run` was one of this user's and its process is gone.
-    pub(super) fn is_dead(&self, run: &RunId) -> bool {
-        // Shared, so that two who look at the same time do not take each other for the run.
-        let file = plain_file::open(&self.dir.join(run.as_str()));
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Ok(())))
+    /// For file systems where a file always has a name; a kill in the middle leaves the temporary name.
+    fn create_by_rename(&self, run: &RunId, path: &Path) -> io::Result<File> {
+        let temporary = self.dir.join(format!(".new-{run}"));
+        let mut file = locked_file::create_named(&temporary, MODE)?;
+        let written = file.write_all(self.endpoint.as_bytes());
+        let renamed = written.and_then(|()| fs::rename(&temporary, path));
+        if let Err(error) = renamed {
+            fs::remove_file(&temporary).ok();
+            return Err(error);
+        }
+        Ok(file)
     }
 
-    /// Whether `run` is one of this user's and its process lives.
-    pub(super) fn is_live(&self, run: &RunId) -> bool {
-        let file = plain_file::open(&self.dir.join(run.as_str()));
-        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-    }
-
-    /// The runs of this user on this engine that live.
-    pub(super) fn live(&self) -> BTreeSet<RunId> {
-        let mut runs = self.known();
-        runs.retain(|run| self.is_live(run));
-        runs
-    }
-
-    /// The runs of this user on this engine whose processes are gone.
-    pub(super) fn dead(&self) -> BTreeSet<RunId> {
-        let mut runs = self.known();
-        runs.retain(|run| self.is_dead(run));
-        runs
-    }
-
-    /// Forgets `runs`: nothing of theirs is left.
-    pub(super) fn forget(&self, runs: &BTreeSet<RunId>) {
-        for run in runs {
-            // One that stays is forgotten next time.
-            fs::remove_file(self.dir.join(run.as_str())).unwrap_or(());
+    /// What the file of `run` says; [`RunState::Unknown`] when there is none.
+    pub(super) fn state(&self, run: &RunId) -> RunState {
+        match locked_file::owner(&self.path(run)) {
+            Owner::Alive => RunState::Live,
+            Owner::Gone => RunState::Stale,
+            Owner::Unknown => RunState::Unknown,
         }
     }
 
-    fn known(&self) -> BTreeSet<RunId> {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let here = |entry: &fs::DirEntry| {
-            let endpoint = plain_file::read_text(&entry.path(), LONGEST);
-            endpoint.is_ok_and(|endpoint| endpoint == self.endpoint)
+    /// The runs of this user on this engine that are in `state`.
+    pub(super) fn runs(&self, state: RunState) -> BTreeSet<RunId> {
+        let on_this_engine = |(run, path): (RunId, PathBuf)| {
+            let endpoint = plain_file::read_text(&path, MAX_ADDRESS_BYTES).ok()?;
+            (endpoint == self.endpoint).then_some(run)
         };
-        let run = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-        entries.filter(here).filter_map(run).collect()
+        let mut runs: BTreeSet<RunId> = files(&self.dir).filter_map(on_this_engine).collect();
+        runs.retain(|run| self.state(run) == state);
+        runs
+    }
+
+    /// Removes the files of `runs`, which left nothing behind, or nothing any more.
+    pub(super) fn forget(&self, runs: &BTreeSet<RunId>) {
+        for run in runs {
+            // A file that stays is removed next time.
+            fs::remove_file(self.path(run)).ok();
+        }
+    }
+
+    fn path(&self, run: &RunId) -> PathBuf {
+        self.dir.join(run.as_str())
     }
 }
 
-/// A file in `dir` that has no name yet: it is gone with its process.
-fn unnamed(dir: &Path, text: &str) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).mode(0o600);
-    let mut file = options.custom_flags(OFlag::O_TMPFILE.bits()).open(dir)?;
-    file.try_lock().map_err(io::Error::from)?;
-    file.write_all(text.as_bytes())?;
-    Ok(file)
-}
-
-fn give_name(file: File, path: &Path) -> io::Result<File> {
-    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let follow = AtFlags::AT_SYMLINK_FOLLOW;
-    linkat(AT_FDCWD, open.as_str(), AT_FDCWD, path, follow)?;
-    Ok(file)
+/// The files in `dir` that are named like a run.
+fn files(dir: &Path) -> impl Iterator<Item = (RunId, PathBuf)> + use<> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
 }
 
 impl RunLock {
-    /// Nothing of the run is left: forget it.
+    /// Removes the file: nothing of the run is left.
     pub(super) fn release(self) {
-        // One that stays is forgotten by the next sweep.
-        fs::remove_file(&self.path).unwrap_or(());
+        // A file that stays is removed by the next sweep.
+        fs::remove_file(&self.path).ok();
     }
 }
 
@@ -181,66 +183,74 @@ impl RunLock {
 mod tests {
     use super::*;
 
+    fn unix(name: &str) -> Endpoint {
+        Endpoint::Unix(name.into())
+    }
+
     #[test]
-    fn a_run_is_live_while_its_run_lock_is_held_and_dead_when_only_the_file_is_left() {
+    fn run_is_live_while_locked_and_stale_once_killed() {
         let state = tempfile::tempdir().unwrap();
-        let endpoint = |name: &str| Endpoint::Unix(name.into());
-        let run_locks = RunLocks::new(state.path(), &endpoint("/one"));
+        let run_locks = RunLocks::new(state.path(), &unix("/one"));
         let run: RunId = "0123456789ab".parse().unwrap();
         let only = BTreeSet::from([run.clone()]);
-        assert!(
-            !run_locks.is_dead(&run) && !run_locks.is_live(&run),
-            "unknown"
-        );
+        assert_eq!(run_locks.state(&run), RunState::Unknown, "not acquired yet");
         let run_lock = run_locks.acquire(&run).unwrap();
-        assert!(!run_locks.is_dead(&run) && run_locks.is_live(&run), "lit");
-        assert_eq!(run_locks.live(), only);
+        assert_eq!(run_locks.state(&run), RunState::Live);
+        assert_eq!(run_locks.runs(RunState::Live), only);
         run_lock.release();
-        assert!(!run_locks.is_dead(&run), "given back");
+        assert_eq!(run_locks.state(&run), RunState::Unknown, "released");
 
         drop(run_locks.acquire(&run).unwrap());
+        assert_eq!(run_locks.state(&run), RunState::Stale, "killed");
+        let elsewhere = RunLocks::new(state.path(), &unix("/two"));
         assert!(
-            run_locks.is_dead(&run) && !run_locks.is_live(&run),
-            "killed"
+            elsewhere.runs(RunState::Stale).is_empty(),
+            "runs on another engine are not forgotten here"
         );
-        let elsewhere = RunLocks::new(state.path(), &endpoint("/two"));
-        assert!(
-            elsewhere.dead().is_empty(),
-            "another engine's is not ours to forget"
-        );
-        assert_eq!(run_locks.dead(), only);
-        let everywhere = RunLocks::everywhere(state.path());
-        let [known] = everywhere.as_slice() else {
-            panic!("{everywhere:?}")
+        assert_eq!(run_locks.runs(RunState::Stale), only);
+        let known = RunLocks::all_engines(state.path());
+        let [known] = known.as_slice() else {
+            panic!("{known:?}")
         };
-        assert_eq!((&known.run, known.lives), (&run, false));
+        assert_eq!((&known.run, known.state), (&run, RunState::Stale));
         assert_eq!(known.endpoint, "unix:///one");
         run_locks.forget(&only);
-        assert!(!run_locks.is_dead(&run));
-    }
-
-    /// A kill in that moment left a file `.new-…` for good.
-    #[test]
-    fn a_run_lock_that_is_not_lit_yet_is_nowhere_to_be_seen() {
-        let state = tempfile::tempdir().unwrap();
-        let file = unnamed(state.path(), "/one").unwrap();
-        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 0);
-        let path = state.path().join("0123456789ab");
-        let held = give_name(file, &path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "/one");
-        assert!(File::open(&path).unwrap().try_lock_shared().is_err());
-        drop(held);
+        assert_eq!(run_locks.state(&run), RunState::Unknown, "forgotten");
     }
 
     #[test]
-    fn a_pipe_is_nobodys_run_lock_and_is_not_waited_for() {
+    fn both_ways_to_create_the_file_write_the_address() {
         let state = tempfile::tempdir().unwrap();
-        let run_locks = RunLocks::new(state.path(), &Endpoint::Unix("/one".into()));
+        let run_locks = RunLocks {
+            dir: state.path().to_owned(),
+            endpoint: "unix:///one".into(),
+        };
+        let [one, two]: [RunId; 2] =
+            ["0123456789ab", "0123456789ac"].map(|run| run.parse().unwrap());
+        let unnamed = run_locks.create(&run_locks.path(&one)).unwrap();
+        let renamed = run_locks
+            .create_by_rename(&two, &run_locks.path(&two))
+            .unwrap();
+        for run in [&one, &two] {
+            let text = fs::read_to_string(run_locks.path(run)).unwrap();
+            assert_eq!(text, "unix:///one");
+            assert_eq!(run_locks.state(run), RunState::Live);
+        }
+        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 2);
+        drop((unnamed, renamed));
+    }
+
+    #[test]
+    fn pipe_is_no_run_lock_and_is_not_waited_for() {
+        let state = tempfile::tempdir().unwrap();
+        let run_locks = RunLocks::new(state.path(), &unix("/one"));
         let run: RunId = "0123456789ab".parse().unwrap();
         fs::create_dir(state.path().join("runs")).unwrap();
         let path = state.path().join("runs").join(run.as_str());
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(!run_locks.is_dead(&run) && !run_locks.is_live(&run));
-        assert!(run_locks.dead().is_empty() && run_locks.live().is_empty());
+        assert_eq!(run_locks.state(&run), RunState::Unknown);
+        for state in [RunState::Live, RunState::Stale, RunState::Unknown] {
+            assert!(run_locks.runs(state).is_empty());
+        }
     }
 }

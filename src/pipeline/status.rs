@@ -1,5 +1,5 @@
-//! What of sdbuild is on this machine right now, for `status`. Nothing is changed; what cannot be seen is
-//! said to be unknown, and does not hide the rest.
+//! What sdbuild has on this machine right now, for `status`. Nothing is changed; a part that is not visible is
+//! reported as unknown and does not hide the rest.
 
 mod parts;
 
@@ -8,34 +8,34 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::artifact::Cache;
-use crate::binfmt::{Entry, Owner, classify};
+use crate::binfmt::{Owner, classify};
+use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
 use crate::common::timeout::timeout;
-use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
-use crate::pipeline::inventory::{registrar_image, sizes};
-use crate::pipeline::run_lock::{KnownRun, RunLocks};
-use crate::pipeline::sweep::{StaleObjects, Sweep};
-use crate::pipeline::{Context, binfmt_table, connection, logs};
+use crate::engine::RunId;
+use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles};
+use crate::pipeline::run_lock::{KnownRun, RunState};
+use crate::pipeline::sweep::StaleObjects;
+use crate::pipeline::{binfmt_table, connection};
 use crate::settings::Common;
-pub use parts::{Container, EngineState, Handler, Run, RunState, SizedObject};
-use parts::{age, container, dir, handler, image, since, volume};
+pub use parts::{Container, EngineState, Handler, Run, SizedObject};
+use parts::{age_at, age_since, container, dir, handler, image, volume};
 
-/// Raised when a field goes or means something else.
-const VERSION: u32 = 1;
-/// An engine that takes longer for its lists is as good as absent; what can be seen is shown then.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Raised when a field of the JSON is removed or changes its meaning.
+const JSON_VERSION: u32 = 1;
+/// An engine that takes longer for its lists counts as absent; the rest is shown without it.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Everything of sdbuild that is here.
+/// Everything of sdbuild on this machine and its engine.
 #[derive(Debug, Serialize)]
 pub struct Status {
-    /// Of this form.
+    /// The version of this form.
     pub version: u32,
     /// The engine.
     pub engine: EngineState,
-    /// Runs that left something: alive, dead, or somebody else's.
+    /// Runs that are live or left something behind, the oldest first.
     pub runs: Vec<Run>,
-    /// The kernel's handlers; `None` when its table cannot be seen from here.
+    /// The kernel's handlers; `None` when its table is not visible.
     pub handlers: Option<Vec<Handler>>,
     /// Our containers.
     pub containers: Vec<Container>,
@@ -45,130 +45,81 @@ pub struct Status {
     pub volumes: Vec<SizedObject>,
     /// The cache of downloads.
     pub downloads: SizedObject,
-    /// The builders' logs.
+    /// The build logs.
     pub logs: SizedObject,
-}
-
-/// What the engine and its kernel told.
-struct Seen {
-    entries: Option<Vec<Entry>>,
-    found: StaleObjects,
-    containers: Vec<ContainerInfo>,
-    images: Vec<ImageInfo>,
-    volumes: Vec<(VolumeInfo, Option<u64>)>,
 }
 
 impl Status {
     /// Looks at the engine, the kernel's table and our directories. Fails when it was interrupted, or could
-    /// not take back a container that counted.
+    /// not remove a container that counted.
     pub async fn look(settings: &Common, context: &Context) -> Result<Self, Failure> {
         let mut engine = EngineState::default();
-        let seen = match see(settings, (&mut engine, context)).await {
-            Ok(seen) => Some(seen),
+        let objects = match objects(settings, &mut engine, context).await {
+            Ok(objects) => objects,
             Err(e) if e.class == Class::Interrupted || !e.teardown.is_empty() => return Err(e),
             Err(e) => {
                 engine.problem = Some(e.to_string());
-                None
+                EngineObjects {
+                    // Without an engine this machine's kernel is the best guess.
+                    entries: Some(binfmt_table::local_entries()),
+                    ..EngineObjects::default()
+                }
             }
         };
-        let known = RunLocks::everywhere(&settings.state_dir);
-        let live = known.iter().filter(|known| known.lives);
-        let live = live.map(|known| known.run.clone()).collect();
-        let (_, logs) = logs::usage(&settings.state_dir, &BTreeSet::new());
-        let cache = Cache::usage(&settings.cache_dir).ok();
-        let seen = seen.unwrap_or_else(|| Seen {
-            // Without an engine this machine's kernel is the best guess.
-            entries: Some(binfmt_table::local()),
-            found: StaleObjects {
-                live,
-                ..StaleObjects::default()
-            },
-            containers: Vec::new(),
-            images: Vec::new(),
-            volumes: Vec::new(),
-        });
+        let files = LocalFiles::measure(settings, &BTreeSet::new());
+        let runs = runs(&objects, &files.runs);
+        let handlers = objects.entries.map(|all| all.into_iter().map(handler));
         Ok(Self {
-            version: VERSION,
+            version: JSON_VERSION,
             engine,
-            runs: runs(&seen, &known),
-            handlers: seen
-                .entries
-                .map(|entries| entries.into_iter().map(handler).collect()),
-            containers: seen.containers.into_iter().map(container).collect(),
-            images: seen.images.iter().map(image).collect(),
-            volumes: seen.volumes.into_iter().map(volume).collect(),
-            downloads: dir(&settings.cache_dir, cache),
-            logs: dir(&settings.state_dir.join("logs"), Some(logs)),
+            runs,
+            handlers: handlers.map(Iterator::collect),
+            containers: objects.containers.into_iter().map(container).collect(),
+            images: objects.images.iter().map(image).collect(),
+            volumes: objects.volumes.into_iter().map(volume).collect(),
+            downloads: dir(&files.cache, files.cache_size.ok()),
+            logs: dir(&files.logs, Some(files.logs_size)),
         })
     }
 }
 
-async fn see(
+/// The objects on the engine; what is known about the engine itself is written to `state` at once, so that
+/// it remains when the rest fails.
+async fn objects(
     settings: &Common,
-    (state, context): (&mut EngineState, &Context),
-) -> Result<Seen, Failure> {
-    let silent = || Failure::environment(format!("no answer within {} s", PATIENCE.as_secs()));
-    let connect = connection::connect(settings, &context.cancel);
-    let engine = timeout(PATIENCE, connect).await.ok_or_else(silent)??;
-    let facts = engine.facts();
-    state.endpoint = Some(engine.endpoint().to_string());
-    state.version = Some(facts.title());
-    let own = RunId::random()?;
-    let lists = context.cancel.race(lists(&engine, settings, &own));
-    let mut seen = timeout(PATIENCE, lists).await.ok_or_else(silent)???;
-    let registrar = registrar_image(&seen.images);
-    if seen.entries.is_none() && registrar.is_some() {
-        seen.entries = binfmt_table::entries(&engine, (&own, registrar), context).await?;
-        let entries = seen.entries.clone().unwrap_or_default();
-        seen.found = find(&engine, (settings, &own), entries).await?;
-    }
-    seen.volumes = sizes(&engine, (&own, registrar), context).await?;
-    Ok(seen)
-}
-
-/// What is read without a container.
-async fn lists(engine: &Engine, settings: &Common, own: &RunId) -> Result<Seen, Failure> {
-    let entries = binfmt_table::here(engine);
-    let found = find(engine, (settings, own), entries.clone().unwrap_or_default());
-    Ok(Seen {
-        found: found.await?,
-        entries,
-        containers: engine.our_containers_with_size().await?,
-        images: engine.our_images().await?,
-        volumes: Vec::new(),
-    })
-}
-
-/// What dead runs left on `engine`, and which runs live.
-pub(super) async fn find(
-    engine: &Engine,
-    (settings, own): (&Common, &RunId),
-    entries: Vec<Entry>,
-) -> Result<StaleObjects, Failure> {
-    let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
-    let sweep = Sweep {
-        engine,
-        run_locks: &run_locks,
-        own,
+    state: &mut EngineState,
+    context: &Context,
+) -> Result<EngineObjects, Failure> {
+    let silent = || {
+        let seconds = ENGINE_TIMEOUT.as_secs();
+        Failure::environment(format!("no answer within {seconds} s"))
     };
-    sweep.find(entries).await
+    let connect = connection::connect(settings, &context.cancel);
+    let connected = timeout(ENGINE_TIMEOUT, connect).await;
+    let engine = connected.ok_or_else(silent)??;
+    state.endpoint = Some(engine.endpoint().to_string());
+    state.version = Some(engine.facts().title());
+    let list = Inventory::list(engine, settings, ContainerSizes::Counted);
+    let listed = timeout(ENGINE_TIMEOUT, context.cancel.race(list)).await;
+    let mut inventory = listed.ok_or_else(silent)???;
+    inventory.measure(context).await?;
+    Ok(inventory.objects)
 }
 
-/// Every run of which there is a sign, the oldest first.
-fn runs(seen: &Seen, known: &[KnownRun]) -> Vec<Run> {
+/// Every run that has a handler, a container or a lock file, the oldest first.
+fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
     let mut runs = BTreeMap::new();
-    let entries = seen.entries.iter().flatten().map(classify);
-    let of_handlers = entries.filter_map(|owner| match owner {
-        Owner::Ours(run) => Some((run.to_string(), None)),
+    let owners = objects.entries.iter().flatten().map(classify);
+    let of_handlers = owners.filter_map(|owner| match owner {
+        Owner::Ours(run) => Some((run, None)),
         Owner::Foreign => None,
     });
-    let of_containers = seen
-        .containers
-        .iter()
-        .filter_map(|c| Some((c.run.clone()?, c.created.and_then(age))));
+    let containers = objects.containers.iter();
+    let of_containers =
+        containers.filter_map(|c| Some((c.run.clone()?, c.created.and_then(age_at))));
     for (id, age) in of_containers.chain(of_handlers) {
         let run = runs.entry(id.clone()).or_insert_with(|| Run {
-            life: life(&seen.found, &id),
+            life: state(&objects.stale, &id),
             run: id,
             endpoint: None,
             age: None,
@@ -176,31 +127,26 @@ fn runs(seen: &Seen, known: &[KnownRun]) -> Vec<Run> {
         run.age = run.age.max(age);
     }
     for known in known {
-        let id = known.run.to_string();
         let run = Run {
-            run: id.clone(),
-            life: if known.lives {
-                RunState::Live
-            } else {
-                RunState::Dead
-            },
+            run: known.run.clone(),
+            life: known.state,
             endpoint: Some(known.endpoint.clone()),
-            age: known.began.map(since),
+            age: known.began.map(age_since),
         };
-        runs.insert(id, run);
+        runs.insert(known.run.clone(), run);
     }
     let mut runs: Vec<Run> = runs.into_values().collect();
     runs.sort_by_key(|run| std::cmp::Reverse(run.age));
     runs
 }
 
-fn life(found: &StaleObjects, id: &str) -> RunState {
-    let handlers = found.handlers.iter().map(|(run, _)| run.as_str());
-    let containers = found.containers.iter().filter_map(|c| c.run.as_deref());
-    if found.live.iter().any(|run| run.as_str() == id) {
+fn state(objects: &StaleObjects, run: &RunId) -> RunState {
+    let of_handlers = objects.handlers.iter().map(|(run, _)| run);
+    let of_containers = objects.containers.iter().filter_map(|c| c.run.as_ref());
+    if objects.live.contains(run) {
         RunState::Live
-    } else if handlers.chain(containers).any(|dead| dead == id) {
-        RunState::Dead
+    } else if of_handlers.chain(of_containers).any(|stale| stale == run) {
+        RunState::Stale
     } else {
         RunState::Unknown
     }
@@ -208,19 +154,21 @@ fn life(found: &StaleObjects, id: &str) -> RunState {
 
 #[cfg(test)]
 mod tests {
+    use RunState::{Live, Stale, Unknown};
+
     use super::*;
+    use crate::engine::ContainerInfo;
 
     #[test]
-    fn a_run_is_known_by_its_run_lock_its_containers_and_its_handler() {
+    fn run_is_known_by_lock_container_or_handler() {
         let container = |run: &str, running| ContainerInfo {
-            run: Some(run.into()),
+            run: Some(run.parse().unwrap()),
             running,
             ..ContainerInfo::default()
         };
         let [one, two, three] = ["00000000000a", "00000000000b", "00000000000c"];
-        let seen = Seen {
-            entries: None,
-            found: StaleObjects {
+        let objects = EngineObjects {
+            stale: StaleObjects {
                 live: [one.parse().unwrap()].into(),
                 containers: vec![container(two, false)],
                 ..StaleObjects::default()
@@ -230,18 +178,18 @@ mod tests {
                 container(two, false),
                 container(three, false),
             ],
-            images: Vec::new(),
-            volumes: Vec::new(),
+            ..EngineObjects::default()
         };
         let known = KnownRun {
             run: three.parse().unwrap(),
             endpoint: "unix:///x".into(),
-            lives: false,
+            state: RunState::Stale,
             began: None,
         };
-        let mut lives: Vec<_> = runs(&seen, &[]).iter().map(|r| r.life).collect();
-        assert_eq!(lives, [RunState::Live, RunState::Dead, RunState::Unknown]);
-        lives = runs(&seen, &[known]).iter().map(|r| r.life).collect();
-        assert_eq!(lives, [RunState::Live, RunState::Dead, RunState::Dead]);
+        let states = |known: &[KnownRun]| -> Vec<RunState> {
+            runs(&objects, known).iter().map(|run| run.life).collect()
+        };
+        assert_eq!(states(&[]), [Live, Stale, Unknown]);
+        assert_eq!(states(&[known]), [Live, Stale, Stale]);
     }
 }

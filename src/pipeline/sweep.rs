@@ -1,91 +1,109 @@
-//! What dead runs left behind: their containers and their handlers. Found by label and prefix, removed
-//! when no live run holds it.
+//! What stale runs left on an engine: their containers and their handlers. Found by label and prefix, removed
+//! when no live run needs it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
+use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
 use crate::engine::{ContainerInfo, Engine, Role, RunId};
-use crate::pipeline::run_lock::RunLocks;
-use crate::pipeline::{Context, binfmt_table};
+use crate::pipeline::binfmt_table;
+use crate::pipeline::run_lock::{RunLocks, RunState};
 
-/// A run without a run lock here has, for a moment, containers that it has not started yet.
-const ABOUT_TO_START: Duration = Duration::from_secs(600);
-/// Such a run reads its image out of a builder that has ended, or copies one into an emulator that it has
-/// not started: gigabytes, over a network or a slow disk.
-const BEING_COPIED: Duration = Duration::from_secs(3600);
-/// The registrar of a dead run removes its handler when it is told to end.
-const GRACE: u32 = 5;
+/// A run of another user may start a container that it created at most this long ago.
+const CREATED_GRACE: Duration = Duration::from_secs(600);
+/// Such a run may read its image out of a builder that ended, or copy one into an emulator that it has not
+/// started: gigabytes, over a network or a slow disk.
+const COPY_GRACE: Duration = Duration::from_secs(3600);
+/// Seconds that the registrar of a stale run has to remove its handler when it is stopped.
+const STOP_SECONDS: u32 = 5;
 
-/// What there is of other runs.
+/// What other runs have on an engine.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StaleObjects {
-    /// Containers of dead runs.
+    /// Containers of stale runs.
     pub(super) containers: Vec<ContainerInfo>,
-    /// Handlers of dead runs.
+    /// Handlers of stale runs that an engine like this one can remove.
     pub(super) handlers: Vec<(RunId, Entry)>,
-    /// Runs that live, this one not among them.
+    /// Live runs, without the own one.
     pub(super) live: BTreeSet<RunId>,
-    /// Runs of this user on this engine that are known to be dead.
-    pub(super) dead: BTreeSet<RunId>,
+    /// Runs of this user on this engine whose processes are gone.
+    pub(super) stale: BTreeSet<RunId>,
 }
 
-/// How a run is known to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RunState {
-    Live,
-    Dead,
-    /// Somebody else's: its containers must tell.
-    Unknown,
+/// What a sweep did.
+#[derive(Debug, Default)]
+pub(super) struct Swept {
+    /// What was removed, for instance `container sdbuild-builder-0123456789ab`.
+    pub(super) removed: Vec<String>,
+    /// What could not be removed.
+    pub(super) leftovers: Vec<Leftover>,
 }
 
-/// Where to look, and who asks.
+/// Finds and removes what stale runs left on an engine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sweep<'a> {
-    /// Whose containers.
+    /// The engine whose containers are listed.
     pub(super) engine: &'a Engine,
-    /// The signs of life of this user's runs.
+    /// The locks of this user's runs on that engine.
     pub(super) run_locks: &'a RunLocks,
-    /// The run that asks; nothing of its own is found.
+    /// The own run, whose objects are never stale.
     pub(super) own: &'a RunId,
 }
 
 impl Sweep<'_> {
-    /// Looks for what dead runs left. `entries` are the kernel's, read before this: a run that
-    /// registers in between has a running registrar in the list of containers.
-    pub(super) async fn find(&self, entries: Vec<Entry>) -> Result<StaleObjects, Failure> {
-        let dead = self.run_locks.dead();
-        let all = self.engine.our_containers().await?;
+    /// Lists the engine's containers and finds what stale runs left.
+    pub(super) async fn find(&self, entries: &[Entry]) -> Result<StaleObjects, Failure> {
+        let stale = self.run_locks.runs(RunState::Stale);
+        let containers = self.engine.our_containers().await?;
+        self.judge(stale, entries, &containers).await
+    }
+
+    /// Finds what stale runs left among `containers` and `entries`, the kernel's handlers. `stale` and
+    /// `entries` were read before `containers`: a run that began in between has a running container in
+    /// that list.
+    pub(super) async fn judge(
+        &self,
+        stale: BTreeSet<RunId>,
+        entries: &[Entry],
+        containers: &[ContainerInfo],
+    ) -> Result<StaleObjects, Failure> {
         let mut found = StaleObjects {
-            live: self.run_locks.live(),
-            dead,
+            live: self.run_locks.runs(RunState::Live),
+            stale,
             ..StaleObjects::default()
         };
         found.live.remove(self.own);
-        for container in &all {
-            let Some(run) = run_of(container).filter(|run| run != self.own) else {
+        for container in containers {
+            let Some(run) = container.run.as_ref().filter(|run| *run != self.own) else {
                 continue;
             };
-            if self.is_dead(&run, container, &all).await? {
+            if self.is_stale(run, container, containers).await? {
                 found.containers.push(container.clone());
             } else {
-                found.live.insert(run);
+                found.live.insert(run.clone());
             }
         }
-        for entry in entries {
-            match classify(&entry) {
-                Owner::Ours(run) if run != *self.own && self.is_abandoned(&run, &entry, &all) => {
-                    found.handlers.push((run, entry));
-                }
-                Owner::Ours(_) | Owner::Foreign => {}
-            }
+        // A rootless engine never registered a handler, and cannot remove those of another engine.
+        if !self.engine.facts().rootless {
+            found.handlers = self.abandoned(entries, containers);
         }
         Ok(found)
     }
 
-    /// Finds and removes what dead runs left, and says so. What cannot be removed is a warning: the run
-    /// that asks can go on.
+    fn abandoned(&self, entries: &[Entry], containers: &[ContainerInfo]) -> Vec<(RunId, Entry)> {
+        let abandoned = |entry: &Entry| match classify(entry) {
+            Owner::Ours(run) if run != *self.own && self.is_abandoned(&run, entry, containers) => {
+                Some((run, entry.clone()))
+            }
+            Owner::Ours(_) | Owner::Foreign => None,
+        };
+        entries.iter().filter_map(abandoned).collect()
+    }
+
+    /// Finds and removes what stale runs left, and reports it. What cannot be removed is a warning: the
+    /// own run can go on. Handlers are looked at only with a `registrar`.
     pub(super) async fn clear(
         &self,
         mut registrar: Option<&mut Registrar>,
@@ -96,157 +114,137 @@ impl Sweep<'_> {
             Some(registrar) => cancel.race(registrar.entries()).await??,
             None => Vec::new(),
         };
-        let found = cancel.race(self.find(entries)).await??;
-        let (gone, left) = cancel.race(self.remove(&found, registrar)).await?;
-        for what in gone {
-            events.notice(format!("swept what a dead run left: {what}"));
+        let found = cancel.race(self.find(&entries)).await??;
+        let swept = cancel.race(self.remove(&found, registrar)).await?;
+        for object in swept.removed {
+            events.notice(format!("swept what a stale run left: {object}"));
         }
-        for left in &left {
-            let Leftover { what, why, remedy } = left;
+        for Leftover { what, why, remedy } in &swept.leftovers {
             events.warn(format!(
-                "a dead run left {what}, which cannot be removed: {why} ({remedy})"
+                "a stale run left {what}, which cannot be removed: {why} ({remedy})"
             ));
         }
         Ok(())
     }
 
-    /// Removes what was found, and forgets the dead when nothing of theirs is left; what went, and what
-    /// could not be removed. Containers go first: a registrar that still runs would put its handler back.
+    /// Removes what was found, and forgets the stale runs when nothing of theirs is left. Containers go
+    /// first: a running registrar would register its handler again.
     pub(super) async fn remove(
         &self,
         found: &StaleObjects,
         registrar: Option<&mut Registrar>,
-    ) -> (Vec<String>, Vec<Leftover>) {
-        let (mut gone, mut left) = (Vec::new(), Vec::new());
+    ) -> Swept {
+        let mut swept = Swept::default();
         for container in &found.containers {
-            let what = format!("container {}", container.name);
+            let object = format!("container {}", container.name);
             match self.remove_container(container).await {
-                Ok(()) => gone.push(what),
-                Err(error) => left.push(Leftover {
-                    what,
+                Ok(()) => swept.removed.push(object),
+                Err(error) => swept.leftovers.push(Leftover {
+                    what: object,
                     why: error.to_string(),
                     remedy: self.engine.address().removal(&container.name),
                 }),
             }
         }
         let Some(registrar) = registrar else {
-            if left.is_empty() {
-                self.forget_without_handler(&found.dead);
+            if swept.leftovers.is_empty() {
+                self.forget_without_handler(&found.stale);
             }
-            return (gone, left);
+            return swept;
         };
         for (run, entry) in &found.handlers {
-            let what = format!("handler {}", entry.name);
+            let object = format!("handler {}", entry.name);
             match registrar.remove(entry).await {
-                Ok(()) => gone.push(what),
-                Err(error) => left.push(Leftover {
-                    what,
+                Ok(()) => swept.removed.push(object),
+                Err(error) => swept.leftovers.push(Leftover {
+                    what: object,
                     why: error.to_string(),
                     remedy: HandlerName::new(run).remedy(&self.engine.address()),
                 }),
             }
         }
-        if left.is_empty() {
-            self.run_locks.forget(&found.dead);
+        if swept.leftovers.is_empty() {
+            self.run_locks.forget(&found.stale);
         }
-        (gone, left)
+        swept
     }
 
-    /// Nobody asked a registrar for handlers: those of `dead` runs are seen only where the engine's kernel is
-    /// this machine's, and a run that may still have one is not forgotten.
-    fn forget_without_handler(&self, dead: &BTreeSet<RunId>) {
-        let Some(entries) = binfmt_table::here(self.engine).filter(|_| binfmt_table::is_mounted())
-        else {
+    /// Without a registrar, handlers of `stale` runs are visible only where the engine's kernel is this
+    /// machine's; a run that may still have one is not forgotten.
+    fn forget_without_handler(&self, stale: &BTreeSet<RunId>) {
+        if !binfmt_table::is_mounted() {
+            return;
+        }
+        let Some(entries) = binfmt_table::visible_entries(self.engine) else {
             return;
         };
-        let mut dead = dead.clone();
+        let mut stale = stale.clone();
         for entry in &entries {
             if let Owner::Ours(run) = classify(entry) {
-                dead.remove(&run);
+                stale.remove(&run);
             }
         }
-        self.run_locks.forget(&dead);
+        self.run_locks.forget(&stale);
     }
 
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
         if container.running {
-            // The removal kills what does not end in time.
-            let stopped = self.engine.stop_container(&container.name, GRACE);
-            stopped.await.unwrap_or(());
+            // The removal kills a container that does not stop in time.
+            let stopped = self.engine.stop_container(&container.name, STOP_SECONDS);
+            stopped.await.ok();
         }
         Ok(self.engine.remove_container(&container.name).await?)
     }
 
-    fn life(&self, run: &RunId) -> RunState {
-        if self.run_locks.is_live(run) {
-            RunState::Live
-        } else if self.run_locks.is_dead(run) {
-            RunState::Dead
-        } else {
-            RunState::Unknown
-        }
-    }
-
-    /// Whether the handler of `run` has nobody who would remove it. A live run may hold it through
-    /// another engine on this kernel, and be somebody else's: then the entry itself tells.
-    fn is_abandoned(&self, run: &RunId, entry: &Entry, all: &[ContainerInfo]) -> bool {
-        let holds = |c: &ContainerInfo| c.running && is_role(c, Role::Registrar);
-        match self.life(run) {
+    /// Whether nobody will remove the handler of `run`. A live run of another user may hold it through
+    /// another engine on this kernel: the entry itself shows that.
+    fn is_abandoned(&self, run: &RunId, entry: &Entry, containers: &[ContainerInfo]) -> bool {
+        let holds = |c: &ContainerInfo| c.running && c.role == Some(Role::Registrar);
+        match self.run_locks.state(run) {
             RunState::Live => false,
-            RunState::Dead => true,
-            RunState::Unknown => !of(run, all).any(holds) && !entry.is_kept(),
+            RunState::Stale => true,
+            RunState::Unknown => !of(run, containers).any(holds) && !entry.is_kept(),
         }
     }
 
-    async fn is_dead(
+    async fn is_stale(
         &self,
         run: &RunId,
         container: &ContainerInfo,
-        all: &[ContainerInfo],
+        containers: &[ContainerInfo],
     ) -> Result<bool, Failure> {
-        match self.life(run) {
+        match self.run_locks.state(run) {
             RunState::Live => return Ok(false),
-            RunState::Dead => return Ok(true),
+            RunState::Stale => return Ok(true),
             RunState::Unknown => {}
         }
-        if of(run, all).any(|container| container.running) {
+        if of(run, containers).any(|container| container.running) {
             return Ok(false);
         }
-        let Some(reserve) = reserve(container) else {
+        let Some(grace) = grace(container) else {
             return Ok(true);
         };
         let idle = self.engine.container_idle(&container.name).await?;
-        Ok(idle.is_some_and(|idle| idle > reserve))
+        Ok(idle.is_some_and(|idle| idle > grace))
     }
 }
 
-/// How long `container`, which does not run, may be something that a run we do not know needs.
-fn reserve(container: &ContainerInfo) -> Option<Duration> {
-    let is = |role| is_role(container, role);
-    if is(Role::Builder) && !container.never_started
-        || is(Role::Emulator) && container.never_started
-    {
-        Some(BEING_COPIED)
-    } else if container.never_started || is(Role::Probe) {
-        // An ended probe may be what a private run is about to take its emulator from.
-        Some(ABOUT_TO_START)
-    } else {
-        // Nobody reads anything out of an ended registrar.
-        None
+/// How long a live run of another user may still need `container`, which does not run; `None` when it does
+/// not need it any more.
+fn grace(container: &ContainerInfo) -> Option<Duration> {
+    let never_started = container.never_started;
+    match container.role {
+        Some(Role::Builder) if !never_started => Some(COPY_GRACE),
+        Some(Role::Emulator) if never_started => Some(COPY_GRACE),
+        // A private run is about to copy its emulator out of a probe that ended.
+        Some(Role::Probe) => Some(CREATED_GRACE),
+        _ if never_started => Some(CREATED_GRACE),
+        _ => None,
     }
-}
-
-fn run_of(container: &ContainerInfo) -> Option<RunId> {
-    container.run.as_ref()?.parse().ok()
 }
 
 fn of<'a>(run: &RunId, all: &'a [ContainerInfo]) -> impl Iterator<Item = &'a ContainerInfo> {
-    let run = run.to_string();
-    all.iter().filter(move |c| c.run.as_deref() == Some(&run))
-}
-
-fn is_role(container: &ContainerInfo, role: Role) -> bool {
-    container.role.as_deref() == Some(role.as_str())
+    all.iter().filter(move |c| c.run.as_ref() == Some(run))
 }
 
 #[cfg(test)]
@@ -254,20 +252,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_copied_into_or_out_of_has_longer() {
+    fn containers_with_copies_under_way_have_longer() {
         let of = |role: Role, never_started| {
-            reserve(&ContainerInfo {
-                role: Some(role.as_str().to_owned()),
+            grace(&ContainerInfo {
+                role: Some(role),
                 never_started,
                 ..ContainerInfo::default()
             })
         };
-        assert_eq!(of(Role::Emulator, true), Some(BEING_COPIED));
+        assert_eq!(of(Role::Emulator, true), Some(COPY_GRACE));
         assert_eq!(of(Role::Emulator, false), None);
-        assert_eq!(of(Role::Builder, false), Some(BEING_COPIED));
-        assert_eq!(of(Role::Builder, true), Some(ABOUT_TO_START));
-        assert_eq!(of(Role::Probe, false), Some(ABOUT_TO_START));
-        assert_eq!(of(Role::Registrar, true), Some(ABOUT_TO_START));
+        assert_eq!(of(Role::Builder, false), Some(COPY_GRACE));
+        assert_eq!(of(Role::Builder, true), Some(CREATED_GRACE));
+        assert_eq!(of(Role::Probe, false), Some(CREATED_GRACE));
+        assert_eq!(of(Role::Registrar, true), Some(CREATED_GRACE));
         assert_eq!(of(Role::Registrar, false), None);
     }
 }

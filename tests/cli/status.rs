@@ -21,7 +21,7 @@ fn without_an_engine_the_rest_is_shown() {
     let words = [
         "no engine answers at unix:///nonexistent/engine.sock",
         "0123456789ab",
-        "dead",
+        "stale",
         "5.0 kB",
     ];
     for word in words {

@@ -239,7 +239,7 @@ fn what_a_kill_in_mid_copy_leaves_goes_with_the_next_boot() {
     assert!(!is_gone(&name), "it would show nothing");
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(blank(&user)));
-    running.wait_for(&format!("swept what a dead run left: container {name}"));
+    running.wait_for(&format!("swept what a stale run left: container {name}"));
     assert!(is_gone(&name));
     running.wait_for("the machine's console");
     running.signal(Signal::SIGTERM);

@@ -108,7 +108,7 @@ fn is_shown_dead(user: &TestUser, run_id: &str) {
         "{screen}"
     );
     assert!(
-        screen.contains(run_id) && screen.contains("dead"),
+        screen.contains(run_id) && screen.contains("stale"),
         "{screen}"
     );
     let told = run(&mut user.sdbuild(&["doctor"])).stdout;

@@ -35,7 +35,7 @@ pub(super) fn checks(engine: Option<&Engine>, settings: &settings::Build) -> Vec
     // A private build has a table of its own.
     if !private {
         checks.push(machine.table());
-        let entries = binfmt_table::local();
+        let entries = binfmt_table::local_entries();
         checks.extend(handlers(&entries, taken == Some(Some(Emulation::Host))));
     }
     checks.push(machine.confinement());

@@ -3,10 +3,10 @@
 use crate::artifact::Cache;
 use crate::common::human_bytes::human_bytes;
 use crate::common::timeout::timeout;
-use crate::engine::{Engine, RunId};
+use crate::engine::Engine;
 use crate::pipeline::doctor::{Check, PATIENCE};
-use crate::pipeline::run_lock::RunLocks;
-use crate::pipeline::{binfmt_table, status};
+use crate::pipeline::inventory::{ContainerSizes, Inventory};
+use crate::pipeline::run_lock::{RunLocks, RunState};
 use crate::settings;
 
 const TOPIC: &str = "leftovers";
@@ -16,21 +16,18 @@ pub(super) async fn check(engine: Option<&Engine>, settings: &settings::Build) -
     let common = &settings.common;
     let cache = Cache::usage(&common.cache_dir).unwrap_or(0);
     let Some(engine) = engine else {
-        let runs = RunLocks::everywhere(&common.state_dir);
-        let dead = runs.iter().filter(|run| !run.lives).count();
-        return told(&words(&[(dead, "dead run")]), cache);
+        let runs = RunLocks::all_engines(&common.state_dir);
+        let stale = runs.iter().filter(|run| run.state == RunState::Stale);
+        return told(&words(&[(stale.count(), "stale run")]), cache);
     };
-    let look = async {
-        let own = RunId::random()?;
-        let entries = binfmt_table::here(engine).unwrap_or_default();
-        status::find(engine, (common, &own), entries).await
-    };
-    match timeout(PATIENCE, look).await {
+    let list = Inventory::list(engine.clone(), common, ContainerSizes::Skipped);
+    match timeout(PATIENCE, list).await {
         None => Check::warning(TOPIC, "the engine does not tell its containers in time"),
         Some(Err(failure)) => Check::warning(TOPIC, format!("cannot be told: {failure}")),
-        Some(Ok(found)) => {
-            let containers = (found.containers.len(), "container");
-            let handlers = (found.handlers.len(), "handler");
+        Some(Ok(inventory)) => {
+            let stale = inventory.objects.stale;
+            let containers = (stale.containers.len(), "container");
+            let handlers = (stale.handlers.len(), "handler");
             told(&words(&[containers, handlers]), cache)
         }
     }

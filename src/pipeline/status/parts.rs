@@ -1,4 +1,4 @@
-//! The things that `status` shows, as data.
+//! The objects that `status` shows, as data.
 
 use std::fs;
 use std::path::Path;
@@ -7,68 +7,57 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use crate::binfmt::{Entry, Owner, classify};
-use crate::engine::{ContainerInfo, ImageInfo, VolumeInfo};
-use crate::pipeline::inventory::title;
+use crate::engine::{ContainerInfo, ImageInfo, RunId};
+use crate::pipeline::inventory::{SizedVolume, image_name};
+use crate::pipeline::run_lock::RunState;
 
 /// The engine, as far as it answers.
 #[derive(Debug, Default, Serialize)]
 pub struct EngineState {
-    /// Where it listens.
+    /// Its address.
     pub endpoint: Option<String>,
     /// `Docker 20.10.24`.
     pub version: Option<String>,
-    /// Why nothing of it is known, or not everything.
+    /// Why nothing about it is known, or not everything.
     pub problem: Option<String>,
 }
 
-/// One run.
+/// A run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Run {
     /// Its id.
-    pub run: String,
-    /// Whether it lives.
+    pub run: RunId,
+    /// Whether it is still going on.
     pub life: RunState,
-    /// Where its engine listens, when it is one of this user's.
+    /// The address of its engine, for a run of this user.
     pub endpoint: Option<String>,
     /// Seconds since it began.
     pub age: Option<u64>,
 }
 
-/// Whether a run lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunState {
-    /// Its process, or a container of it, runs.
-    Live,
-    /// It ended without giving everything back.
-    Dead,
-    /// Somebody else's, and nothing tells.
-    Unknown,
-}
-
-/// One handler.
+/// A handler in the kernel's table.
 #[derive(Debug, Serialize)]
 pub struct Handler {
     /// Its name.
     pub name: String,
-    /// The run that made it; `None` for other people's.
-    pub run: Option<String>,
+    /// The run that registered it; `None` for a handler that is not ours.
+    pub run: Option<RunId>,
     /// Whether the kernel uses it.
     pub enabled: bool,
-    /// What runs the programs.
+    /// The path of the program that runs what the handler matches.
     pub interpreter: String,
     /// Seconds since its agent last touched it.
     pub age: Option<u64>,
 }
 
-/// One container.
+/// A container.
 #[derive(Debug, Serialize)]
 pub struct Container {
     /// Its name, size and age.
     #[serde(flatten)]
-    pub thing: SizedObject,
-    /// The run that made it.
-    pub run: Option<String>,
+    pub object: SizedObject,
+    /// The run that created it.
+    pub run: Option<RunId>,
     /// Whether a process of it runs.
     pub running: bool,
 }
@@ -80,14 +69,14 @@ pub struct SizedObject {
     pub name: String,
     /// Bytes, where they are known.
     pub size: Option<u64>,
-    /// Seconds since it was made; for a directory since it was last changed.
+    /// Seconds since it was created; for a directory since it last changed.
     pub age: Option<u64>,
 }
 
 pub(super) fn handler(entry: Entry) -> Handler {
     Handler {
         run: match classify(&entry) {
-            Owner::Ours(run) => Some(run.to_string()),
+            Owner::Ours(run) => Some(run),
             Owner::Foreign => None,
         },
         name: entry.name,
@@ -99,10 +88,10 @@ pub(super) fn handler(entry: Entry) -> Handler {
 
 pub(super) fn container(found: ContainerInfo) -> Container {
     Container {
-        thing: SizedObject {
+        object: SizedObject {
             name: found.name,
             size: found.size,
-            age: found.created.and_then(age),
+            age: found.created.and_then(age_at),
         },
         run: found.run,
         running: found.running,
@@ -111,17 +100,17 @@ pub(super) fn container(found: ContainerInfo) -> Container {
 
 pub(super) fn image(found: &ImageInfo) -> SizedObject {
     SizedObject {
-        name: title(found),
+        name: image_name(found),
         size: Some(found.size),
-        age: found.loaded.and_then(age),
+        age: found.loaded.and_then(age_at),
     }
 }
 
-pub(super) fn volume((found, size): (VolumeInfo, Option<u64>)) -> SizedObject {
+pub(super) fn volume(found: SizedVolume) -> SizedObject {
     SizedObject {
-        name: found.name,
-        size,
-        age: found.created.and_then(age),
+        name: found.volume.name,
+        size: found.size,
+        age: found.volume.created.and_then(age_at),
     }
 }
 
@@ -130,18 +119,19 @@ pub(super) fn dir(path: &Path, size: Option<u64>) -> SizedObject {
     SizedObject {
         name: path.display().to_string(),
         size,
-        age: changed.map(since),
+        age: changed.map(age_since),
     }
 }
 
-/// Seconds from then, in seconds since 1970, to now; none from a clock that is ahead.
-pub(super) fn age(then: i64) -> Option<u64> {
-    let then = Duration::from_secs(u64::try_from(then).ok()?);
-    Some(since(SystemTime::UNIX_EPOCH.checked_add(then)?))
+/// Seconds since `created`, which is in seconds since 1970; `None` for a time before 1970.
+pub(super) fn age_at(created: i64) -> Option<u64> {
+    let created = Duration::from_secs(u64::try_from(created).ok()?);
+    Some(age_since(SystemTime::UNIX_EPOCH.checked_add(created)?))
 }
 
-pub(super) fn since(then: SystemTime) -> u64 {
-    then.elapsed().unwrap_or_default().as_secs()
+/// Seconds since `then`; 0 when the clock was set back since.
+pub(super) fn age_since(then: SystemTime) -> u64 {
+    then.elapsed().map_or(0, |age| age.as_secs())
 }
 
 #[cfg(test)]
@@ -149,9 +139,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_ahead_makes_no_age_below_zero() {
-        assert_eq!(age(i64::MAX / 2), Some(0));
-        assert_eq!(age(-5), None);
-        assert!(age(0) > Some(1_500_000_000));
+    fn times_in_the_future_have_age_zero() {
+        assert_eq!(age_at(i64::MAX / 2), Some(0));
+        assert_eq!(age_at(-5), None);
+        assert!(age_at(0) > Some(1_500_000_000));
     }
 }

@@ -1,0 +1,178 @@
+//! Files that their owner holds locked: a locked file means that its owner is alive.
+//!
+//! The kernel releases the lock however a process ends, so an unlocked file is stale, at once and without
+//! doubt. A file is locked before it gets its name, so that nobody sees it unlocked while its owner lives:
+//! it is created without a name (`O_TMPFILE`) and linked. Where the file system has no such files it is
+//! created under a temporary name and renamed by the caller.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::unistd::linkat;
+
+use super::plain_file;
+
+/// What the lock of a file says about its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The file is locked.
+    Alive,
+    /// The file exists and is not locked.
+    Gone,
+    /// There is no such plain file, or its file system has no locks.
+    Unknown,
+}
+
+/// Creates a file without a name in `dir`, for reading and writing, and locks it where the file system has
+/// locks. It vanishes with its last descriptor unless [`link`] gives it a name.
+///
+/// # Errors
+///
+/// [`lacks_unnamed_files`] recognises the error of a file system without such files.
+pub fn create_unnamed(dir: &Path, mode: u32) -> io::Result<File> {
+    let flags = OFlag::O_TMPFILE.bits();
+    locked(read_write(mode).custom_flags(flags).open(dir)?)
+}
+
+/// Creates `path`, which must not exist, for reading and writing, and locks it where the file system has
+/// locks.
+pub fn create_named(path: &Path, mode: u32) -> io::Result<File> {
+    locked(read_write(mode).create_new(true).open(path)?)
+}
+
+/// Gives a file of [`create_unnamed`] the name `path`, which must not exist.
+pub fn link(file: &File, path: &Path) -> io::Result<()> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = AtFlags::AT_SYMLINK_FOLLOW;
+    Ok(linkat(AT_FDCWD, open.as_str(), AT_FDCWD, path, flags)?)
+}
+
+/// Looks at the lock of `path` without waiting; symbolic links are followed.
+pub fn owner(path: &Path) -> Owner {
+    let Ok(file) = plain_file::open(path) else {
+        return Owner::Unknown;
+    };
+    // A shared lock, so that two processes that look at once do not take each other for the owner.
+    match file.try_lock_shared() {
+        Ok(()) => Owner::Gone,
+        Err(TryLockError::WouldBlock) => Owner::Alive,
+        Err(TryLockError::Error(_)) => Owner::Unknown,
+    }
+}
+
+/// Opens `path`, which must be a plain file and no symbolic link, and locks it.
+///
+/// # Errors
+///
+/// Of kind [`io::ErrorKind::WouldBlock`] when its owner is alive.
+pub fn open_stale(path: &Path) -> io::Result<File> {
+    let file = plain_file::open_unlinked(path)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Whether `error` says that a file system, or an old kernel, has no files without a name.
+pub fn lacks_unnamed_files(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    // An old kernel takes the flags for an attempt to write to a directory.
+    matches!(
+        errno,
+        Some(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL | Errno::ENOENT)
+    )
+}
+
+/// Locks a file that was just created. A file system without locks is no error: [`owner`] finds
+/// [`Owner::Unknown`] there, and nothing is taken for stale.
+fn locked(file: File) -> io::Result<File> {
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(error)) if lacks_locks(&error) => Ok(file),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether `error` says that a file system has no locks, as NFS without its lock service.
+fn lacks_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(Errno::ENOLCK as i32)
+}
+
+fn read_write(mode: u32) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(mode);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn unnamed_file_is_locked_before_it_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = create_unnamed(dir.path(), 0o600).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let path = dir.path().join("name");
+        link(&file, &path).unwrap();
+        assert_eq!(owner(&path), Owner::Alive);
+        let error = open_stale(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        drop(file);
+        assert_eq!(owner(&path), Owner::Gone);
+        let stale = open_stale(&path).unwrap();
+        assert_eq!(
+            owner(&path),
+            Owner::Alive,
+            "locked by the one that opened it"
+        );
+        drop(stale);
+    }
+
+    #[test]
+    fn named_file_must_be_new_and_is_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("name");
+        let file = create_named(&path, 0o600).unwrap();
+        assert_eq!(owner(&path), Owner::Alive);
+        let error = create_named(&path, 0o600).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        drop(file);
+        assert_eq!(owner(&path), Owner::Gone);
+    }
+
+    #[test]
+    fn two_observers_do_not_see_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("name");
+        fs::write(&path, "").unwrap();
+        let observer = plain_file::open(&path).unwrap();
+        observer.try_lock_shared().unwrap();
+        assert_eq!(owner(&path), Owner::Gone);
+    }
+
+    #[test]
+    fn owner_of_a_pipe_or_a_missing_file_is_unknown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        assert_eq!(owner(&path), Owner::Unknown);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(owner(&path), Owner::Unknown);
+        assert!(open_stale(&path).is_err());
+    }
+
+    #[test]
+    fn refusals_of_a_file_system_are_recognised() {
+        let error = |errno: Errno| io::Error::from_raw_os_error(errno as i32);
+        assert!(lacks_unnamed_files(&error(Errno::EOPNOTSUPP)));
+        assert!(lacks_unnamed_files(&error(Errno::EISDIR)));
+        assert!(!lacks_unnamed_files(&error(Errno::ENOSPC)));
+        assert!(lacks_locks(&error(Errno::ENOLCK)));
+        assert!(!lacks_locks(&error(Errno::EACCES)));
+    }
+}
