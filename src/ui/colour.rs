@@ -1,19 +1,19 @@
-//! Colours, where they are wanted: only the words that begin a line of ours, never foreign text.
+//! Colour for the first word of a line that sdbuild writes; never for text from elsewhere.
 
-/// Whether colours are wanted.
+/// When output is coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Colour {
-    /// On a terminal.
+    /// Only on a terminal.
     #[default]
     Auto,
-    /// Everywhere (`CLICOLOR_FORCE`).
+    /// Always (`CLICOLOR_FORCE`).
     Always,
-    /// Nowhere (`NO_COLOR`, `TERM=dumb`).
+    /// Never (`NO_COLOR`, `TERM=dumb`).
     Never,
 }
 
 impl Colour {
-    /// Whether to colour what goes to a terminal or to something else.
+    /// Whether to colour output; `terminal` tells whether it goes to a terminal.
     pub(super) fn on(self, terminal: bool) -> bool {
         match self {
             Self::Auto => terminal,
@@ -23,11 +23,11 @@ impl Colour {
     }
 }
 
-/// The beginnings of lines and their colours: bold red, yellow, cyan.
+/// Line prefixes and their ANSI colours: bold red, yellow, cyan.
 const WORDS: [(&str, &str); 3] = [("error:", "1;31"), ("warning:", "33"), ("hint:", "36")];
 
-/// `text` with the first word of each of its lines coloured, when it is one that has a colour. At column 0
-/// only we begin lines ([`super::sanitize::message`]).
+/// Colours the known prefixes at the start of each line of `text`. Text from elsewhere never starts at column 0:
+/// [`super::sanitize::message`] indents it.
 pub(super) fn paint(text: &str) -> String {
     text.split_inclusive('\n').map(line).collect()
 }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_first_words_have_a_colour() {
+    fn only_known_line_prefixes_are_coloured() {
         assert_eq!(
             paint("error: a\n  error: b\nhint: c"),
             "\u{1b}[1;31merror:\u{1b}[0m a\n  error: b\n\u{1b}[36mhint:\u{1b}[0m c"
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_colours() {
+    fn environment_decides_about_colour() {
         let on = |colour: Colour| (colour.on(true), colour.on(false));
         assert_eq!(on(Colour::Auto), (true, false));
         assert_eq!(on(Colour::Always), (true, true));

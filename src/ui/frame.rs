@@ -1,18 +1,18 @@
-//! The live view of a terminal as lines: the phase, and what is built and fetched now. Pure.
+//! Renders the live view as lines: the phase, and the builds and downloads in progress. Pure.
 
 use std::time::Duration;
 
 use console::{measure_text_width, truncate_str};
 
 use crate::ui::sanitize::sanitize;
-use crate::ui::state::{Activity, Kind, State};
+use crate::ui::state::{Activity, ActivityKind, State};
 use crate::ui::words;
 
-/// Lines that the view takes at most, however high the terminal is.
-const MOST_LINES: usize = 12;
-/// One picture of the wheel that shows that we are alive.
-pub(super) const TURN: Duration = Duration::from_millis(125);
-const WHEEL: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+/// Maximum height of the live view in lines, on any terminal.
+const MAX_LINES: usize = 12;
+/// Time between two frames of the spinner.
+pub(super) const SPINNER_INTERVAL: Duration = Duration::from_millis(125);
+const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 
 /// Width and height of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,31 +21,31 @@ pub(super) struct Size {
     pub(super) rows: usize,
 }
 
-/// The view of `state` as it is `at`; empty between two phases. No line is as wide as the terminal, and
-/// all together take half of its height at most.
+/// The live view of `state` at the time `at`; empty between two phases. Each line is narrower than the terminal, and
+/// all lines together take at most half of its height.
 pub(super) fn frame(state: &State, at: Duration, size: Size) -> Vec<String> {
     let Some((phase, since)) = state.phase() else {
         return Vec::new();
     };
-    let turn = usize::try_from(at.as_millis() / TURN.as_millis()).unwrap_or(0);
-    let wheel = WHEEL.get(turn % WHEEL.len()).copied().unwrap_or(' ');
-    let how_far = state.how_far().map(|text| format!(": {text}"));
+    let tick = usize::try_from(at.as_millis() / SPINNER_INTERVAL.as_millis()).unwrap_or(0);
+    let spinner = SPINNER.get(tick % SPINNER.len()).copied().unwrap_or(' ');
+    let progress = state.progress().map(|text| format!(": {text}"));
     let head = format!(
-        "{wheel} {}{}",
+        "{spinner} {}{}",
         words::phase(phase),
-        how_far.unwrap_or_default()
+        progress.unwrap_or_default()
     );
     let elapsed = |since| words::seconds(at.saturating_sub(since));
     let mut lines = vec![line(&head, &elapsed(since), size.columns)];
-    let room = (size.rows / 2).clamp(1, MOST_LINES) - 1;
+    let room = (size.rows / 2).clamp(1, MAX_LINES) - 1;
     let all = state.active().count();
     let shown = if all > room {
         room.saturating_sub(1)
     } else {
         all
     };
-    for activity in of_kind(state, Kind::Build)
-        .chain(of_kind(state, Kind::Fetch))
+    for activity in of_kind(state, ActivityKind::Build)
+        .chain(of_kind(state, ActivityKind::Fetch))
         .take(shown)
     {
         let text = format!("  {}", doing(activity));
@@ -61,12 +61,12 @@ pub(super) fn frame(state: &State, at: Duration, size: Size) -> Vec<String> {
     lines
 }
 
-fn of_kind(state: &State, kind: Kind) -> impl Iterator<Item = &Activity> {
+fn of_kind(state: &State, kind: ActivityKind) -> impl Iterator<Item = &Activity> {
     let active = state.active().map(|(_, activity)| activity);
     active.filter(move |activity| activity.kind == kind)
 }
 
-/// What an activity is at: its name, the builder's phase, its last line or how much it has moved.
+/// One line about an activity: its name, the builder's phase, and the last log line or the bytes downloaded.
 pub(super) fn doing(activity: &Activity) -> String {
     let Activity {
         kind,
@@ -76,7 +76,8 @@ pub(super) fn doing(activity: &Activity) -> String {
         moved,
         ..
     } = activity;
-    let downloads = *kind == Kind::Fetch || moved.is_some() && phase.is_none() && last.is_none();
+    let downloads =
+        *kind == ActivityKind::Fetch || moved.is_some() && phase.is_none() && last.is_none();
     let verb = if downloads { "fetching" } else { "building" };
     let phase = phase.as_ref().map(|phase| format!(" ({phase})"));
     let at = match (moved, last) {
@@ -95,7 +96,7 @@ pub(super) fn doing(activity: &Activity) -> String {
     format!("{verb} {name}{}{colon}{at}", phase.unwrap_or_default())
 }
 
-/// `text`, cut to leave room for `right` at the right edge; less than `columns` wide.
+/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge.
 fn line(text: &str, right: &str, columns: usize) -> String {
     let text = sanitize(text).replace('\n', " ");
     let wide = columns.saturating_sub(1);
@@ -135,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_shown_between_phases() {
+    fn view_is_empty_between_phases() {
         assert!(shown(&State::default(), 80, 24).is_empty());
     }
 
     #[test]
-    fn every_activity_has_a_line_with_its_time() {
+    fn each_activity_has_a_line_with_its_time() {
         let line = "  gcc   -c\ta.c".to_owned();
         let state = building(&[
             began(1, "kernel"),
@@ -181,17 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_counted() {
+    fn activities_without_room_are_counted() {
         let events: Vec<_> = (0..40).map(|id| began(id, "p")).collect();
         let lines = shown(&building(&events), 40, 15);
         assert_eq!(lines.len(), 7);
         assert_eq!(lines.last().unwrap(), "  and 35 more");
         assert_eq!(shown(&building(&events), 80, 2).len(), 1);
-        assert_eq!(shown(&building(&events), 80, 1000).len(), MOST_LINES);
+        assert_eq!(shown(&building(&events), 80, 1000).len(), MAX_LINES);
     }
 
     #[test]
-    fn no_line_reaches_the_edge_and_none_drives_the_terminal() {
+    fn lines_fit_the_width_and_hold_no_control_characters() {
         let line = "\u{1b}[2J漢字漢字 wide ".repeat(40);
         let state = building(&[
             began(1, &"n".repeat(100)),

@@ -11,28 +11,29 @@ use crate::common::failure::{Class, Failure};
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
 
-/// Goes up when a field or a kind of event goes away or means something else.
+/// Version of the event format; incremented when a field or kind of event is removed or changes its meaning.
 const VERSION: u64 = 1;
-/// The least time between two counts of bytes of the same thing, unless the last one is whole.
+/// Minimum time between two byte counts of the same activity or phase; the final count is always reported.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Knows which bytes were counted when.
+/// Formats events, and remembers when each byte count was last reported.
 #[derive(Debug, Default)]
 pub(super) struct Json {
-    counted: HashMap<String, Duration>,
+    last_count: HashMap<String, Duration>,
 }
 
 impl Json {
-    /// The object of `event`, when it has one and it is not too soon for another; `state` knows of it.
+    /// The JSON line of `event`; `None` for events without one and for byte counts that come too soon after the last.
+    /// `state` already includes the event.
     pub(super) fn line(&mut self, event: &Event, state: &State, at: Duration) -> Option<String> {
         let (kind, mut fields) = if let Event::Nix(event) = event {
-            nix(event)
+            nix_event(event)
         } else {
-            own(event, state)?
+            run_event(event, state)?
         };
         match kind {
             "progress" if self.is_too_soon(&fields, at) => return None,
-            "ended" => drop(self.counted.remove(&subject(&fields))),
+            "ended" => drop(self.last_count.remove(&subject(&fields))),
             _ => {}
         }
         add(&mut fields, "event", json!(kind));
@@ -42,26 +43,26 @@ impl Json {
 
     fn is_too_soon(&mut self, fields: &Value, at: Duration) -> bool {
         let whole = fields.get("done") == fields.get("total");
-        let last = self.counted.get(&subject(fields));
+        let last = self.last_count.get(&subject(fields));
         if !whole && last.is_some_and(|last| at.saturating_sub(*last) < INTERVAL) {
             return true;
         }
-        self.counted.insert(subject(fields), at);
+        self.last_count.insert(subject(fields), at);
         false
     }
 }
 
-/// What a count of bytes is of: an activity or a phase.
+/// The activity or phase that a byte count belongs to.
 fn subject(fields: &Value) -> String {
     let id = fields.get("id").or_else(|| fields.get("phase"));
     id.map(Value::to_string).unwrap_or_default()
 }
 
-/// A kind of event and its fields.
-type Told = (&'static str, Value);
+/// The kind of an event and its fields.
+type KindAndFields = (&'static str, Value);
 
-fn own(event: &Event, state: &State) -> Option<Told> {
-    let told = match event {
+fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
+    let kind_and_fields = match event {
         Event::Started(p) => ("phase-started", json!({ "phase": p })),
         Event::Finished(p, took) => (
             "phase-ended",
@@ -82,7 +83,7 @@ fn own(event: &Event, state: &State) -> Option<Told> {
         Event::WorkEnded => ("work-ended", times(state)),
         Event::TerminalGiven | Event::Nix(_) => return None,
     };
-    Some(told)
+    Some(kind_and_fields)
 }
 
 fn times(state: &State) -> Value {
@@ -92,7 +93,7 @@ fn times(state: &State) -> Value {
         "phases": phases
             .map(|ended| {
                 let (phase, took) = (ended.phase, seconds(ended.took));
-                json!({ "phase": phase, "seconds": took, "well": ended.well })
+                json!({ "phase": phase, "seconds": took, "well": ended.succeeded })
             })
             .collect::<Vec<_>>(),
         "slowest": slowest
@@ -101,7 +102,7 @@ fn times(state: &State) -> Value {
     })
 }
 
-fn nix(event: &NixEvent) -> Told {
+fn nix_event(event: &NixEvent) -> KindAndFields {
     match event {
         NixEvent::Message { level, text } => {
             ("nix-message", json!({ "level": level, "text": text }))
@@ -144,12 +145,12 @@ fn nix(event: &NixEvent) -> Told {
     }
 }
 
-/// The object that tells of log lines that nobody read in time.
-pub(super) fn left_out(lines: u64) -> String {
+/// The object that reports how many log lines were dropped because the reader was too slow.
+pub(super) fn dropped_lines(lines: u64) -> String {
     line(json!({ "event": "left-out", "lines": lines }))
 }
 
-/// The objects of a failure and of those that were found with it: what a user would read at the end.
+/// One object for `failure` and one for each further failure that was found with it.
 pub(super) fn failure(failure: &Failure) -> String {
     let mut out = String::new();
     for one in std::iter::once(failure).chain(&failure.others) {
@@ -167,7 +168,7 @@ pub(super) fn failure(failure: &Failure) -> String {
             "log": one.log.as_ref().map(|path| path.to_string_lossy()),
             "not_removed": left,
         });
-        writeln!(out, "{}", line(fields)).unwrap_or(());
+        writeln!(out, "{}", line(fields)).ok();
     }
     out
 }
@@ -190,7 +191,7 @@ fn add(fields: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// `fields` with the version, on one line of which nothing steers a terminal.
+/// `fields` with the version on one line, without characters that control a terminal.
 fn line(mut fields: Value) -> String {
     add(&mut fields, "version", json!(VERSION));
     let mut out = String::new();
@@ -198,7 +199,7 @@ fn line(mut fields: Value) -> String {
         if is_unsafe(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                write!(out, "\\u{unit:04x}").unwrap_or(());
+                write!(out, "\\u{unit:04x}").ok();
             }
         } else {
             out.push(c);
@@ -207,7 +208,7 @@ fn line(mut fields: Value) -> String {
     out
 }
 
-/// Seconds with three digits behind the point.
+/// Seconds, rounded to milliseconds.
 fn seconds(d: Duration) -> f64 {
     Duration::from_millis(u64::try_from(d.as_millis()).unwrap_or(u64::MAX)).as_secs_f64()
 }
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_has_its_version_kind_and_time() {
+    fn every_object_has_version_kind_and_time() {
         let took = Duration::from_millis(4120);
         assert_eq!(
             object(&Event::Finished(Phase::CopyOut, took)),
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_is_whole_and_drives_no_terminal() {
+    fn foreign_text_is_escaped_without_loss() {
         let text = "a\u{1b}[2J\u{9b}2J\u{202e}\u{e0041}\n\"ä\u{7f}";
         let event = Event::Nix(NixEvent::Other(text.into()));
         let line = Json::default()
@@ -252,24 +253,24 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_counted_five_times_a_second_and_to_the_end() {
+    fn byte_counts_are_rate_limited_and_the_last_is_kept() {
         let mut json = Json::default();
         let state = State::default();
-        let mut told = Vec::new();
+        let mut lines = Vec::new();
         for n in 0..=1000_u32 {
             let event = Event::Bytes {
                 phase: Phase::Fetch,
                 done: n.into(),
                 total: Some(1000),
             };
-            told.extend(json.line(&event, &state, Duration::from_millis(1) * n));
+            lines.extend(json.line(&event, &state, Duration::from_millis(1) * n));
         }
-        assert_eq!(told.len(), 6);
-        assert!(told[5].contains("\"done\":1000"), "{}", told[5]);
+        assert_eq!(lines.len(), 6);
+        assert!(lines[5].contains("\"done\":1000"), "{}", lines[5]);
     }
 
     #[test]
-    fn a_failure_is_objects_too() {
+    fn failures_become_objects() {
         let mut first = Failure::usage("no\nkey").hint("add one");
         first.others.push(Failure::environment("no engine"));
         let text = failure(&first);
@@ -285,7 +286,7 @@ mod tests {
         );
     }
 
-    /// One event of every kind.
+    /// One Nix event of every kind.
     fn all() -> Vec<Event> {
         let own = [
             Event::Started(Phase::Build),
@@ -327,9 +328,9 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_and_every_field_is_documented() {
+    fn every_kind_and_field_is_documented() {
         let docs = include_str!("../../docs/events.md");
-        let others = format!("{}\n{}", left_out(1), failure(&Failure::usage("x")));
+        let others = format!("{}\n{}", dropped_lines(1), failure(&Failure::usage("x")));
         let others = others
             .lines()
             .map(|line| serde_json::from_str(line).unwrap());

@@ -4,13 +4,13 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::ui::sanitize;
 
-/// What the narrowest terminal that people still use shows.
+/// Width of the narrowest terminal in common use.
 pub const COLUMNS: usize = 80;
-/// Where the text of a list begins: behind the sign and the topic.
+/// Column at which the text of a list starts, after the mark and the topic.
 const INDENT: usize = 18;
 
-/// Foreign text on one line of `width` columns at most, its middle left out when it is longer: the ends of
-/// names and paths tell them apart.
+/// Foreign text on one line of at most `width` columns. Longer text loses its middle, because the ends of names and paths
+/// distinguish them.
 pub fn fit(text: &str, width: usize) -> String {
     let text = sanitize(text).replace('\n', "\\n");
     if text.width() <= width {
@@ -22,7 +22,7 @@ pub fn fit(text: &str, width: usize) -> String {
     format!("{}…{tail}", cut(text.chars(), start))
 }
 
-/// The first characters that fit into `width` columns.
+/// The longest prefix that fits into `width` columns.
 fn cut(chars: impl Iterator<Item = char>, width: usize) -> String {
     let mut left = width;
     chars
@@ -35,15 +35,15 @@ fn cut(chars: impl Iterator<Item = char>, width: usize) -> String {
         .collect()
 }
 
-/// `text` in `width` columns, filled up with blanks on the right.
+/// `text` in `width` columns, padded with spaces on the right.
 pub fn column(text: &str, width: usize) -> String {
     let text = fit(text, width);
     let blanks = width.saturating_sub(text.width());
     format!("{text}{}", " ".repeat(blanks))
 }
 
-/// Foreign text broken at blanks into lines of `width`. A word that is too long has a line of its own:
-/// commands and addresses are there to be copied.
+/// Foreign text broken at spaces into lines of `width` columns. A longer word gets a line of its own and is not broken:
+/// commands and addresses must stay copyable.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let text = sanitize(text).into_owned();
     let mut lines: Vec<String> = Vec::new();
@@ -59,7 +59,7 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Lines of a list: a sign and a topic, the text behind them, and below that what to do about it.
+/// The lines of one list item: mark and topic, the text after them, and the remedies below.
 pub fn marked((sign, topic): (char, &str), text: &str, remedies: &[String]) -> Vec<String> {
     let text = wrapped(text, COLUMNS - INDENT);
     let remedies = remedies.iter().flat_map(|remedy| {
@@ -77,7 +77,7 @@ pub fn marked((sign, topic): (char, &str), text: &str, remedies: &[String]) -> V
         .collect()
 }
 
-/// How old something is: `5 s`, `3 min`, `7 h`, `12 days`.
+/// An age in its largest unit: `5 s`, `3 min`, `7 h`, `12 days`.
 pub fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_and_wide_names_lose_their_middle() {
+    fn long_names_lose_their_middle() {
         assert_eq!(fit("short", 5), "short");
         assert_eq!(fit("abcdefghij", 5), "ab…ij");
         assert_eq!(fit("漢字漢字", 5).width(), 5);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_break_at_blanks_and_long_words_stay_whole() {
+    fn lines_break_at_spaces_and_long_words_stay_whole() {
         let long = "x".repeat(100);
         let lines = wrapped(&format!("{} {long} end", "word ".repeat(20)), 76);
         assert!(lines.iter().all(|l| l.width() <= 76 || *l == long));

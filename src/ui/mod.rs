@@ -1,9 +1,8 @@
-//! Everything that a user reads: the only user of indicatif, standard output and standard error.
+//! Everything that is written to the terminal: the only user of indicatif, standard output and standard error.
 //!
-//! Promises: results go to standard output, talk to standard error; no foreign control character
-//! reaches a terminal; showing an event never blocks or fails the run, whatever becomes of the reader: who
-//! hangs up, closes the pipe or stops reading is nobody, and no run fails for nobody. Only a result that
-//! somebody waits for and cannot be told (standard output on a full disk) is a failure. Calls no other room.
+//! Results go to standard output, everything else to standard error. Control characters in foreign text never reach a
+//! terminal. Showing an event never blocks the run and never fails it, even if the reader hangs up, closes the pipe or
+//! stops reading. Only a result that cannot be written (standard output on a full disk) is a failure.
 
 mod colour;
 mod frame;
@@ -38,57 +37,57 @@ use json::Json;
 pub use sanitize::sanitize;
 use screen::Screen;
 pub use secret::Hidden;
-use view::{Kind, View};
+use view::{View, ViewKind};
 use writer::Writer;
 
-/// How long the end of a run waits for somebody who does not read.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// How long the end of a run waits until pending output is written to a reader that stalls.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How much is said, and how.
+/// How much is shown, and in which form.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OutputOptions {
-    /// In which way.
+    /// The form of the output.
     pub mode: OutputMode,
-    /// 1: the builder's log as well; 2: all that the log file gets.
+    /// 0: the run; 1: also the builder's log; 2: everything that the log file contains.
     pub verbose: u8,
-    /// Whether in colours.
+    /// When output is coloured.
     pub colour: Colour,
 }
 
-/// The ways to options.
+/// The forms of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputMode {
-    /// Nothing but errors.
+    /// Only errors.
     Quiet,
-    /// Lines, with a live view below them on a terminal.
+    /// Lines; on a terminal with a live view below them.
     #[default]
     Live,
-    /// Lines, also on a terminal (`TERM=dumb`).
+    /// Lines only, also on a terminal (`TERM=dumb`).
     Plain,
-    /// An object per line, for programs.
+    /// One JSON object per line.
     Json,
 }
 
-/// The view of a run; [`Ui::events`] feeds it.
+/// Shows the events of a run; get the sink from [`Ui::events`].
 #[derive(Clone, Debug)]
 pub struct Ui {
     writer: Option<Writer>,
 }
 
 impl Ui {
-    /// The view that fits `options` and the terminal.
+    /// Chooses the view by `options` and by whether standard error is a terminal.
     pub fn new(options: OutputOptions) -> Self {
         let terminal = io::stderr().is_terminal();
         let live = options.mode == OutputMode::Live && terminal;
         let (kind, screen) = match options.mode {
             OutputMode::Quiet => return Self { writer: None },
-            OutputMode::Json => (Kind::Json(Json::default()), Screen::plain(io::stderr())),
+            OutputMode::Json => (ViewKind::Json(Json::default()), Screen::plain(io::stderr())),
             _ if live => {
                 let screen = Screen::live(io::stderr(), console::Term::buffered_stderr());
-                (Kind::Live, screen)
+                (ViewKind::Live, screen)
             }
             OutputMode::Plain | OutputMode::Live => {
-                let plain = Kind::Plain(plain::Plain::default());
+                let plain = ViewKind::Plain(plain::Plain::default());
                 (plain, Screen::plain(io::stderr()))
             }
         };
@@ -99,24 +98,24 @@ impl Ui {
         }
     }
 
-    /// Where the run's events go.
+    /// The sink for the run's events.
     pub fn events(&self) -> Events {
         let Some(writer) = self.writer.clone() else {
             return Events::none();
         };
         Events::new(move |event| {
-            writer.take(&event);
+            writer.handle(&event);
             if event == Event::TerminalGiven {
-                // Whoever has it next must not find our line on it.
-                writer.close(GOODBYE);
+                // The next program must not find the live view on its terminal.
+                writer.close(FLUSH_TIMEOUT);
             }
         })
     }
 
-    /// Takes the live line away for good: results, questions and reports are on the same terminal.
+    /// Removes the live view for the rest of the run, so that results and reports can use the terminal.
     pub fn close(&self) {
         if let Some(writer) = &self.writer {
-            writer.close(GOODBYE);
+            writer.close(FLUSH_TIMEOUT);
         }
     }
 
@@ -125,18 +124,18 @@ impl Ui {
         self.close();
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
-            Err(e) if nobody_listens(&e, &out) => Ok(()),
+            Err(e) if reader_is_gone(&e, &out) => Ok(()),
             written => written.or_environment("write the result to standard output"),
         }
     }
 
-    /// Writes a file's content to standard output: as it is, but made safe when that is a terminal.
-    /// `false` when whoever reads it has had enough.
+    /// Writes file content to standard output: unchanged, or sanitized on a terminal. Returns `false` when the reader
+    /// closed the pipe.
     pub fn data(&self, bytes: &[u8]) -> Result<bool, Failure> {
         self.close();
         let mut out = io::stdout().lock();
         let written = if out.is_terminal() {
-            // By lines: what makes a text safe also bounds its length.
+            // Line by line, because `sanitize` truncates long text.
             String::from_utf8_lossy(bytes)
                 .split_inclusive('\n')
                 .try_for_each(|line| out.write_all(sanitize(line).as_bytes()))
@@ -144,27 +143,27 @@ impl Ui {
             out.write_all(bytes)
         };
         match written.and_then(|()| out.flush()) {
-            Err(e) if nobody_listens(&e, &out) => Ok(false),
+            Err(e) if reader_is_gone(&e, &out) => Ok(false),
             written => written
                 .map(|()| true)
                 .or_environment("write to standard output"),
         }
     }
 
-    /// Standard output itself, for a machine's console that a user has.
+    /// A handle on standard output for the console of a virtual machine.
     pub fn screen(&self) -> Result<File, Failure> {
         let screen = io::stdout().as_fd().try_clone_to_owned();
         Ok(screen.or_environment("open standard output again")?.into())
     }
 
-    /// Asks on the terminal; only `y` and `yes` are a yes. `None` when standard input is no terminal.
-    /// Blocks until there is an answer.
+    /// Asks a yes/no question; only `y` and `yes` count as yes. Returns `None` when standard input is not a terminal.
+    /// Blocks until the user answers.
     pub fn confirm(&self, question: &str) -> Result<Option<bool>, Failure> {
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
         if let Some(writer) = &self.writer {
-            writer.pause(GOODBYE);
+            writer.pause(FLUSH_TIMEOUT);
         }
         report(&format!("{question} [y/N] "));
         let mut answer = String::new();
@@ -178,7 +177,7 @@ impl Ui {
     }
 }
 
-/// Tells how the run failed, in the way in which it talked.
+/// Writes `failure` to standard error in the form that `options` select.
 pub fn report_failure(failure: &Failure, options: OutputOptions) {
     let text = report::failure(failure);
     report(&match options.mode {
@@ -188,23 +187,23 @@ pub fn report_failure(failure: &Failure, options: OutputOptions) {
     });
 }
 
-/// Writes a report to standard error; there is nobody to tell when that fails or does not end.
+/// Writes `report` to standard error. Errors are ignored, and a stalled reader is given [`FLUSH_TIMEOUT`].
 pub fn report(report: &str) {
     let (done, written) = mpsc::channel();
     let report = report.to_owned();
-    // On a thread of its own, which goes with the process: whoever stopped reading holds nobody up.
-    let told = std::thread::Builder::new().spawn(move || {
-        write!(io::stderr().lock(), "{report}").unwrap_or(());
-        done.send(()).unwrap_or(());
+    // A thread of its own, so that a reader that stopped reading cannot block the process.
+    let spawned = std::thread::Builder::new().spawn(move || {
+        write!(io::stderr().lock(), "{report}").ok();
+        done.send(()).ok();
     });
-    if told.is_ok() {
-        written.recv_timeout(GOODBYE).unwrap_or(());
+    if spawned.is_ok() {
+        written.recv_timeout(FLUSH_TIMEOUT).ok();
     }
 }
 
-/// Whether `error` of writing to `stream` says that its reader is gone: a closed pipe, or a terminal that
-/// hung up (the same error of a file is its disk's).
-fn nobody_listens(error: &io::Error, stream: impl AsFd) -> bool {
+/// Whether `error`, from a write to `stream`, means that the reader is gone: a closed pipe, or EIO from a terminal that
+/// hung up (EIO from a file is a disk error).
+fn reader_is_gone(error: &io::Error, stream: impl AsFd) -> bool {
     let is_device = || {
         let file = stream.as_fd().try_clone_to_owned().map(File::from);
         file.and_then(|file| file.metadata())

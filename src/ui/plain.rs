@@ -1,4 +1,4 @@
-//! The view of what is no terminal: a line per change, and now and then one of what takes long. Pure.
+//! The view without a terminal: a line for each change, and periodic lines for what takes long. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,88 +6,92 @@ use std::time::Duration;
 use crate::common::event::{Event, NixEvent};
 use crate::common::transcript::short_name;
 use crate::ui::frame::doing;
-use crate::ui::state::{Kind, State};
+use crate::ui::state::{ActivityKind, State};
 use crate::ui::words;
 
-/// The least time between two lines of one build, and between two of how far a phase is.
+/// Minimum time between two lines about the same build, and between two progress lines of a phase.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// A build of which nothing new is heard has a line that often: who watches shall know that it lives.
-const SILENCE: Duration = Duration::from_secs(60);
-/// How often the view is asked: lines are late by that much at most.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
+/// How often a build without new output gets a line, to show that it is still running.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// How often [`Plain::tick`] is called; lines are late by at most this much.
+pub(super) const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// When a build had its last line, and how many changes that knew of.
+/// The last line about a build: when it was written, and the activity's change count then.
 #[derive(Debug)]
-struct Told {
+struct LastLine {
     at: Duration,
     changes: u64,
 }
 
-/// Knows what was said when.
+/// Remembers which lines were written when.
 #[derive(Debug, Default)]
 pub(super) struct Plain {
-    builds: HashMap<u64, Told>,
-    far_at: Duration,
-    far: Option<String>,
+    builds: HashMap<u64, LastLine>,
+    progress_at: Duration,
+    progress: Option<String>,
 }
 
 impl Plain {
-    /// The lines for `event`; `before` is the state that does not know of it yet.
-    pub(super) fn note(&mut self, event: &Event, before: &State, at: Duration) -> Option<String> {
+    /// The line for `event`, if it has one; `before` is the state before the event.
+    pub(super) fn line(&mut self, event: &Event, before: &State, at: Duration) -> Option<String> {
         if matches!(event, Event::Started(_)) {
             self.builds.clear();
-            self.far_at = at;
-            self.far = None;
+            self.progress_at = at;
+            self.progress = None;
         }
         if let Event::Nix(NixEvent::BuildStarted { id, derivation }) = event {
-            self.builds.insert(*id, Told { at, changes: 0 });
+            self.builds.insert(*id, LastLine { at, changes: 0 });
             return Some(format!("building {}", short_name(derivation)));
         }
         if let Event::Nix(NixEvent::Stopped { id }) = event {
             self.builds.remove(id)?;
             let activity = before.activity(*id)?;
             let took = at.saturating_sub(activity.since);
-            let told = format!("{} ended after {}", activity.name, words::duration(took));
-            // Quick ones have had their line.
-            return Some(told).filter(|_| took >= INTERVAL);
+            let line = format!("{} ended after {}", activity.name, words::duration(took));
+            // A short build already had the line about its start.
+            return Some(line).filter(|_| took >= INTERVAL);
         }
         None
     }
 
-    /// The lines that are due: how far the phase is and, unless their log is shown anyway, what
-    /// long builds are at.
+    /// The lines that are due now: the progress of the phase and, with `with_builds`, the state of long builds.
     pub(super) fn tick(&mut self, state: &State, at: Duration, with_builds: bool) -> Vec<String> {
-        let mut lines: Vec<String> = self.how_far(state, at).into_iter().collect();
+        let mut lines: Vec<String> = self.progress_line(state, at).into_iter().collect();
         if with_builds {
             lines.extend(self.builds(state, at));
         }
         lines
     }
 
-    fn how_far(&mut self, state: &State, at: Duration) -> Option<String> {
+    fn progress_line(&mut self, state: &State, at: Duration) -> Option<String> {
         let (phase, _) = state.phase()?;
-        let far = state.how_far()?;
-        let due = at.saturating_sub(self.far_at) >= INTERVAL && self.far.as_ref() != Some(&far);
+        let progress = state.progress()?;
+        let due = at.saturating_sub(self.progress_at) >= INTERVAL
+            && self.progress.as_ref() != Some(&progress);
         if !due {
             return None;
         }
-        self.far_at = at;
-        let line = format!("{}: {far}", words::phase(phase));
-        self.far = Some(far);
+        self.progress_at = at;
+        let line = format!("{}: {progress}", words::phase(phase));
+        self.progress = Some(progress);
         Some(line)
     }
 
     fn builds(&mut self, state: &State, at: Duration) -> Vec<String> {
         let mut lines = Vec::new();
-        for (id, activity) in state.active().filter(|(_, a)| a.kind == Kind::Build) {
-            let Some(told) = self.builds.get_mut(&id) else {
+        for (id, activity) in state
+            .active()
+            .filter(|(_, a)| a.kind == ActivityKind::Build)
+        {
+            let Some(last) = self.builds.get_mut(&id) else {
                 continue;
             };
-            let silent = at.saturating_sub(told.at);
-            if silent < INTERVAL || told.changes == activity.changes && silent < SILENCE {
+            let silent = at.saturating_sub(last.at);
+            if silent < INTERVAL || last.changes == activity.changes && silent < KEEPALIVE_INTERVAL
+            {
                 continue;
             }
-            *told = Told {
+            *last = LastLine {
                 at,
                 changes: activity.changes,
             };
@@ -103,19 +107,19 @@ mod tests {
     use super::*;
     use crate::common::event::Phase;
 
-    /// A view that is asked every second.
+    /// A view that is ticked every second.
     #[derive(Default)]
-    struct Watched {
+    struct Recorder {
         plain: Plain,
         state: State,
-        said: Vec<(u64, String)>,
+        lines: Vec<(u64, String)>,
     }
 
-    impl Watched {
-        fn hear(&mut self, second: u64, event: &Event) {
+    impl Recorder {
+        fn handle(&mut self, second: u64, event: &Event) {
             let at = Duration::from_secs(second);
-            let line = self.plain.note(event, &self.state, at);
-            self.said.extend(line.map(|line| (second, line)));
+            let line = self.plain.line(event, &self.state, at);
+            self.lines.extend(line.map(|line| (second, line)));
             self.state.apply(event, at);
         }
 
@@ -126,12 +130,12 @@ mod tests {
         ) {
             for second in seconds {
                 if let Some(event) = each(second) {
-                    self.hear(second, &Event::Nix(event));
+                    self.handle(second, &Event::Nix(event));
                 }
                 let lines = self
                     .plain
                     .tick(&self.state, Duration::from_secs(second), true);
-                self.said
+                self.lines
                     .extend(lines.into_iter().map(|line| (second, line)));
             }
         }
@@ -143,22 +147,22 @@ mod tests {
     }
 
     #[test]
-    fn a_running_build_has_a_line_in_ten_seconds_at_most() {
-        let mut watched = Watched::default();
-        watched.hear(0, &Event::Started(Phase::Build));
-        watched.hear(1, &began(1, "kernel"));
-        watched.watch(1..35, |second| {
+    fn running_build_gets_a_line_every_ten_seconds() {
+        let mut recorder = Recorder::default();
+        recorder.handle(0, &Event::Started(Phase::Build));
+        recorder.handle(1, &began(1, "kernel"));
+        recorder.watch(1..35, |second| {
             let line = format!("line {second}");
             Some(NixEvent::BuildLine { id: 1, line })
         });
-        watched.hear(60, &Event::Nix(NixEvent::Stopped { id: 1 }));
-        let said: Vec<_> = watched
-            .said
+        recorder.handle(60, &Event::Nix(NixEvent::Stopped { id: 1 }));
+        let lines: Vec<_> = recorder
+            .lines
             .iter()
             .map(|(at, line)| (*at, line.as_str()))
             .collect();
         assert_eq!(
-            said,
+            lines,
             [
                 (1, "building kernel"),
                 (10, "build with Nix: evaluating the configuration"),
@@ -171,36 +175,36 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_build_is_told_of_once_a_minute_and_a_quick_one_once() {
-        let mut watched = Watched::default();
-        watched.hear(0, &Event::Started(Phase::Build));
-        watched.hear(0, &began(1, "kernel"));
-        watched.hear(1, &began(2, "quick"));
-        watched.hear(3, &Event::Nix(NixEvent::Stopped { id: 2 }));
-        watched.watch(4..150, |_| None);
-        let kernel = watched
-            .said
+    fn silent_build_gets_a_line_every_minute() {
+        let mut recorder = Recorder::default();
+        recorder.handle(0, &Event::Started(Phase::Build));
+        recorder.handle(0, &began(1, "kernel"));
+        recorder.handle(1, &began(2, "quick"));
+        recorder.handle(3, &Event::Nix(NixEvent::Stopped { id: 2 }));
+        recorder.watch(4..150, |_| None);
+        let kernel = recorder
+            .lines
             .iter()
             .filter(|(_, line)| line.contains("kernel"));
         assert_eq!(kernel.map(|(at, _)| *at).collect::<Vec<_>>(), [0, 60, 120]);
-        let quick = watched
-            .said
+        let quick = recorder
+            .lines
             .iter()
             .filter(|(_, line)| line.contains("quick"));
         assert_eq!(quick.count(), 1);
     }
 
     #[test]
-    fn how_far_is_said_when_it_changed() {
-        let mut watched = Watched::default();
-        watched.hear(0, &Event::Started(Phase::Build));
-        watched.watch(0..100, |second| {
+    fn progress_is_written_when_it_changed() {
+        let mut recorder = Recorder::default();
+        recorder.handle(0, &Event::Started(Phase::Build));
+        recorder.watch(0..100, |second| {
             (second < 50).then_some(NixEvent::Built {
                 done: second,
                 expected: 60,
             })
         });
-        let at: Vec<u64> = watched.said.iter().map(|(at, _)| *at).collect();
+        let at: Vec<u64> = recorder.lines.iter().map(|(at, _)| *at).collect();
         assert_eq!(at, [10, 20, 30, 40, 50]);
     }
 }

@@ -1,46 +1,48 @@
-//! A failure in words: what failed and why, what teardown left, what to do, where the log is.
+//! Formats a failure: what failed and why, what could not be removed, what to do, where the log is.
 
 use std::fmt::Write as _;
 
 use crate::common::failure::{Class, Failure, Leftover};
 use crate::ui::sanitize::message;
 
-/// The lines that tell `failure`, in the order in which a user needs them.
+/// The lines that describe `failure`: causes, leftovers, hints without repetition, and the log file.
 pub fn failure(failure: &Failure) -> String {
     let mut out = String::new();
-    let mut say = |line: &str| writeln!(out, "{}", message(line)).unwrap_or(());
+    let mut write_line = |line: &str| {
+        writeln!(out, "{}", message(line)).ok();
+    };
     if failure.class == Class::Interrupted {
-        say(&format!("{failure}"));
+        write_line(&format!("{failure}"));
     } else if !matches!(failure.class, Class::Shell(_)) {
         for each in std::iter::once(failure).chain(&failure.others) {
-            say(&format!("error: {each}"));
+            write_line(&format!("error: {each}"));
             each.log_tail
                 .iter()
-                .for_each(|line| say(&format!("  > {line}")));
+                .for_each(|line| write_line(&format!("  > {line}")));
         }
     }
     failure
         .teardown
         .iter()
-        .for_each(|left| say(&leftover(left)));
-    let mut told = Vec::new();
+        .for_each(|left| write_line(&leftover(left)));
+    let mut shown = Vec::new();
     for hint in std::iter::once(failure)
         .chain(&failure.others)
         .flat_map(|f| &f.hints)
     {
-        if !told.contains(&hint) {
-            say(&format!("hint: {hint}"));
-            told.push(hint);
+        if !shown.contains(&hint) {
+            write_line(&format!("hint: {hint}"));
+            shown.push(hint);
         }
     }
     for left in &failure.teardown {
-        say(&format!("hint: remove it with: {}", left.remedy));
+        write_line(&format!("hint: remove it with: {}", left.remedy));
     }
     if let Some(log) = &failure.log {
-        say(&format!("the whole log: {}", log.display()));
+        write_line(&format!("the whole log: {}", log.display()));
     }
     if failure.class == Class::Internal {
-        say("this is a bug in sdbuild: please report it");
+        write_line("this is a bug in sdbuild: please report it");
     }
     out
 }
@@ -54,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_then_leftovers_then_hints_each_once() {
+    fn causes_leftovers_and_hints_come_in_order() {
         let mut first = Failure::environment("permission denied")
             .context("register the handler")
             .hint("ask root")
@@ -77,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_ended_with_needs_no_words() {
+    fn exit_code_of_a_shell_needs_no_message() {
         let ended = Failure::message(Class::Shell(7), "ended with 7");
         assert_eq!(failure(&ended), "");
     }
 
     #[test]
-    fn a_foreign_message_cannot_forge_a_hint() {
+    fn foreign_message_cannot_forge_a_hint() {
         let mut forged = Failure::usage("no\nhint: run this").hint("a\nhint: b");
         forged.log_tail = vec!["x\nhint: c".into()];
         let text = failure(&forged);
@@ -93,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_message_cannot_drive_the_terminal() {
+    fn foreign_message_cannot_control_the_terminal() {
         assert!(!failure(&Failure::usage("\x1b[2Jgone")).contains('\x1b'));
     }
 }

@@ -1,4 +1,4 @@
-//! Foreign text made safe for a terminal: Nix, the engine, file and package names.
+//! Makes foreign text safe for a terminal: output of Nix and the engine, file and package names.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use crate::common::text::truncate;
 /// Characters of a text that are shown; the log file has the whole text.
 const MAX_TEXT_CHARS: usize = 8 * 1024;
 
-/// `text` with every control and direction-changing character written out, bounded in length.
-/// Newlines stay: the callers print line by line.
+/// `text` with every control character and bidirectional formatting character escaped, truncated to a bounded length.
+/// Newlines are kept.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     let text = truncate(text, MAX_TEXT_CHARS);
     if !text.chars().any(is_unsafe) {
@@ -20,20 +20,22 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     for c in text.chars() {
         match c {
             '\t' => out.push_str("    "),
-            c if is_unsafe(c) => write!(out, "\\u{{{:x}}}", u32::from(c)).unwrap_or(()),
+            c if is_unsafe(c) => {
+                write!(out, "\\u{{{:x}}}", u32::from(c)).ok();
+            }
             c => out.push(c),
         }
     }
     Cow::Owned(out)
 }
 
-/// [`sanitize`]d, and every line after the first one indented: at column 0 only we begin lines, so
-/// that no foreign text passes for a hint or a message of ours.
+/// Sanitizes `text` and indents every line but the first. Only sdbuild starts lines at column 0, so foreign text cannot
+/// imitate a hint or a message.
 pub(super) fn message(text: &str) -> String {
     sanitize(text).replace('\n', "\n  ")
 }
 
-/// Control characters but newline, and the characters that reorder or hide what stands around them.
+/// Whether `c` is a control character other than newline, or reorders or hides the text around it.
 pub(super) fn is_unsafe(c: char) -> bool {
     (c.is_control() && c != '\n') || is_format_char(c)
 }
@@ -43,12 +45,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_left_alone() {
+    fn plain_text_is_unchanged() {
         assert!(matches!(sanitize("größer, ½ → ok\nnext"), Cow::Borrowed(_)));
     }
 
     #[test]
-    fn attacks_are_written_out() {
+    fn terminal_attacks_are_escaped() {
         assert_eq!(sanitize("\x1b]0;title\x07"), "\\u{1b}]0;title\\u{7}");
         assert_eq!(sanitize("over\rwritten"), "over\\u{d}written");
         assert_eq!(sanitize("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
@@ -57,14 +59,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_cut() {
+    fn long_text_is_truncated() {
         let text = sanitize(&"x".repeat(1 << 20)).into_owned();
         assert!(text.len() < MAX_TEXT_CHARS + 8, "{}", text.len());
     }
 
     proptest::proptest! {
         #[test]
-        fn nothing_that_drives_a_terminal_comes_through(text in "(?s).{0,400}") {
+        fn no_unsafe_character_passes(text in "(?s).{0,400}") {
             let shown = sanitize(&text).into_owned();
             proptest::prop_assert!(!shown.chars().any(is_unsafe), "{shown:?}");
         }

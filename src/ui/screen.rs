@@ -1,4 +1,4 @@
-//! Standard error as a user sees it: a live view on a terminal below the lines, or lines alone.
+//! Standard error: lines, and on a terminal a live view below them.
 
 use std::io::Write;
 
@@ -7,19 +7,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ui::frame::Size;
 
-/// What is drawn in a second at most; the writer draws less often.
-const RATE: u8 = 50;
+/// Maximum redraws per second; the writer draws less often.
+const MAX_REDRAWS: u8 = 50;
 
-/// Where lines are written, and the live view below them.
+/// Writes lines, and redraws the live view below them.
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
     terminal: Option<Term>,
-    /// The live view, while there is something to show.
+    /// The live view, while it has lines.
     live: Option<ProgressBar>,
 }
 
 impl Screen {
-    /// One of lines alone.
+    /// A screen without live view.
     pub(super) fn plain(out: impl Write + Send + 'static) -> Self {
         Self {
             out: Box::new(out),
@@ -28,7 +28,7 @@ impl Screen {
         }
     }
 
-    /// One with a live view on `terminal`, which is where `out` writes to as well.
+    /// A screen with a live view on `terminal`; `out` writes to the same terminal.
     pub(super) fn live(out: impl Write + Send + 'static, terminal: Term) -> Self {
         Self {
             terminal: Some(terminal),
@@ -36,7 +36,7 @@ impl Screen {
         }
     }
 
-    /// How large the terminal is now: people resize it. A wide one, when it does not say.
+    /// The current size of the terminal, which can change at any time; 80 by 24 when it is unknown.
     pub(super) fn size(&self) -> Size {
         let size = self.terminal.as_ref().and_then(Term::size_checked);
         let (rows, columns) = size.unwrap_or((24, 80));
@@ -46,7 +46,7 @@ impl Screen {
         }
     }
 
-    /// Shows these lines as the live view, in place of those that were there.
+    /// Replaces the live view with these lines.
     pub(super) fn draw(&mut self, frame: &[String]) {
         let Some(terminal) = self.terminal.as_ref().filter(|_| !frame.is_empty()) else {
             return self.clear();
@@ -61,13 +61,13 @@ impl Screen {
         }
     }
 
-    /// Takes the live view away for good.
+    /// Removes the live view for the rest of the run.
     pub(super) fn close(&mut self) {
         self.terminal = None;
         self.clear();
     }
 
-    /// Writes whole lines. A closed, full or dead standard error must not end a run.
+    /// Writes complete lines. Errors are ignored: a closed or full standard error must not end a run.
     pub(super) fn write(&mut self, lines: &str) {
         if lines.is_empty() {
             return;
@@ -76,7 +76,7 @@ impl Screen {
         let mut write = || {
             out.write_all(lines.as_bytes())
                 .and_then(|()| out.flush())
-                .unwrap_or(());
+                .ok();
         };
         match &self.live {
             Some(bar) => bar.suspend(write),
@@ -86,7 +86,7 @@ impl Screen {
 }
 
 fn lines_of(terminal: &Term) -> ProgressBar {
-    let target = ProgressDrawTarget::term(terminal.clone(), RATE);
+    let target = ProgressDrawTarget::term(terminal.clone(), MAX_REDRAWS);
     let style = ProgressStyle::with_template("{msg}");
     ProgressBar::with_draw_target(None, target)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))

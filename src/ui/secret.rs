@@ -1,18 +1,18 @@
-//! An answer that is not to be seen while it is typed.
+//! Input that is not echoed while the user types it.
 
 use std::io;
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
-use super::{GOODBYE, Ui, report};
+use super::{FLUSH_TIMEOUT, Ui, report};
 use crate::common::failure::{Failure, OrFail as _};
 
-/// While it lives the terminal does not show what is typed.
+/// Switches the terminal's echo off until it is dropped.
 #[derive(Debug)]
 pub struct Hidden(Termios);
 
 impl Hidden {
-    /// `None` when standard input is no terminal.
+    /// Switches echo off. Returns `None` when standard input is not a terminal.
     pub fn begin() -> Result<Option<Self>, Failure> {
         let Ok(shown) = tcgetattr(io::stdin()) else {
             return Ok(None);
@@ -26,18 +26,18 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        // A terminal that is gone shows nothing.
-        tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0).unwrap_or(());
-        // The line end that was typed was not shown either.
+        // If this fails, the terminal is gone.
+        tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0).ok();
+        // The newline that the user typed was not echoed either.
         report("\n");
     }
 }
 
 impl Ui {
-    /// Asks for a line. Blocks until there is one.
+    /// Asks `question` and returns the line that the user types. Blocks until then.
     pub fn line(&self, question: &str) -> Result<String, Failure> {
         if let Some(writer) = &self.writer {
-            writer.pause(GOODBYE);
+            writer.pause(FLUSH_TIMEOUT);
         }
         report(question);
         let read = io::stdin().lines().next();

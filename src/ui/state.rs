@@ -1,4 +1,4 @@
-//! The fold of events that every view shows: which phase, how far, what Nix is at, what took long. Pure.
+//! The state that every view shows, computed from the events: phase, progress, Nix activities, slowest builds. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,55 +7,55 @@ use crate::common::event::{Event, NixEvent, Phase};
 use crate::common::transcript::short_name;
 use crate::ui::words;
 
-/// More activities than any build has at once; the oldest ones make room for what comes after.
-const MOST_ACTIVE: usize = 4096;
-/// Derivations whose time is told at the end.
-const SLOWEST: usize = 5;
-/// Characters of a builder's last line that are kept: no terminal shows more.
-const LAST_LINE: usize = 500;
+/// Maximum number of activities that are tracked, more than any build has at once; the oldest are dropped first.
+const MAX_ACTIVE: usize = 4096;
+/// Number of derivations in the table of the slowest.
+const SLOWEST_SHOWN: usize = 5;
+/// Maximum characters of a builder's last line that are kept; no terminal shows more.
+const MAX_LAST_LINE: usize = 500;
 
-/// What Nix is doing.
+/// The kind of a Nix activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ActivityKind {
     Build,
     Fetch,
 }
 
-/// A build or a download that is under way.
+/// A build or a download in progress.
 #[derive(Debug)]
 pub(super) struct Activity {
-    pub(super) kind: Kind,
+    pub(super) kind: ActivityKind,
     pub(super) name: String,
-    /// When it began.
+    /// When it started.
     pub(super) since: Duration,
-    /// The phase that a builder is in.
+    /// The current phase of the builder, such as `buildPhase`.
     pub(super) phase: Option<String>,
-    /// The last line of its log.
+    /// The last line of the builder's log.
     pub(super) last: Option<String>,
-    /// Bytes that it downloaded, of how many (0: unknown).
+    /// Bytes downloaded so far, and in total (0 while unknown).
     pub(super) moved: Option<(u64, u64)>,
-    /// Counts the changes of phase and of log, for whoever wants to know whether there was one.
+    /// Incremented with each change of the phase or the log.
     pub(super) changes: u64,
 }
 
-/// A phase that is over.
+/// A phase that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) phase: Phase,
     pub(super) took: Duration,
-    /// Whether it did what it was to do.
-    pub(super) well: bool,
+    /// Whether it succeeded.
+    pub(super) succeeded: bool,
 }
 
-/// Where the run is. Times count from the start of the view.
+/// The progress of a run. Times are relative to the start of the view.
 #[derive(Debug, Default)]
 pub(super) struct State {
     phase: Option<(Phase, Duration)>,
-    /// Bytes of the phase, of how many, and how long it took to move them.
+    /// Bytes of the phase so far, in total, and the time since the phase started.
     bytes: Option<(u64, Option<u64>, Duration)>,
     built: (u64, u64),
-    /// Whether Nix said how many it will build.
-    foretold: bool,
+    /// Whether Nix forecast how many derivations it will build.
+    forecast: bool,
     fetched: (u64, u64),
     to_download: u64,
     downloaded: u64,
@@ -66,11 +66,11 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Takes note of `event`, which happened `at`.
+    /// Updates the state with `event`, which happened at the time `at`.
     pub(super) fn apply(&mut self, event: &Event, at: Duration) {
         match event {
             Event::Started(phase) => {
-                // One that another follows without its end has failed.
+                // A phase that is followed by another without having finished has failed.
                 if let Some((phase, since)) = self.phase {
                     let took = at.saturating_sub(since);
                     self.end(phase, took, false);
@@ -78,7 +78,7 @@ impl State {
                 self.phase = Some((*phase, at));
                 self.began.get_or_insert(at);
                 self.bytes = None;
-                // What a lost builder never ended has ended now.
+                // Activities of a lost builder never report their end.
                 self.active.clear();
             }
             Event::Finished(phase, took) => {
@@ -109,29 +109,29 @@ impl State {
     fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
         match event {
             NixEvent::BuildStarted { id, derivation } => {
-                self.begin(*id, Kind::Build, (derivation, at));
+                self.begin(*id, ActivityKind::Build, (derivation, at));
             }
-            NixEvent::FetchStarted { id, path } => self.begin(*id, Kind::Fetch, (path, at)),
+            NixEvent::FetchStarted { id, path } => self.begin(*id, ActivityKind::Fetch, (path, at)),
             NixEvent::Stopped { id } => self.stop(*id, at),
             NixEvent::BuildLine { id, line } => self.change(*id, |activity| {
-                activity.last = Some(line.chars().take(LAST_LINE).collect());
+                activity.last = Some(line.chars().take(MAX_LAST_LINE).collect());
             }),
             NixEvent::BuildPhase { id, phase } => self.change(*id, |activity| {
-                activity.phase = Some(phase.chars().take(LAST_LINE).collect());
+                activity.phase = Some(phase.chars().take(MAX_LAST_LINE).collect());
             }),
             NixEvent::Moved { id, done, expected } => {
                 if let Some(activity) = self.active.get_mut(id) {
                     let before = activity.moved.replace((*done, *expected));
-                    if activity.kind == Kind::Fetch {
+                    if activity.kind == ActivityKind::Fetch {
                         let more = done.saturating_sub(before.map_or(0, |(done, _)| done));
                         self.downloaded = self.downloaded.saturating_add(more);
                     }
                 }
             }
-            // Nix finds out bit by bit how much there is to do; its forecast is whole.
+            // Nix's expected counts grow during the build; its forecast is complete.
             NixEvent::WillBuild { derivations } => {
                 self.built.1 = self.built.1.max(*derivations);
-                self.foretold = true;
+                self.forecast = true;
             }
             NixEvent::WillFetch {
                 paths, download, ..
@@ -139,27 +139,31 @@ impl State {
                 self.fetched.1 = self.fetched.1.max(*paths);
                 self.to_download = self.to_download.max(*download);
             }
-            // What Nix expects later on has the derivations in it that it only looks at.
-            NixEvent::Built { done, .. } if self.foretold => {
+            // Later expected counts include derivations that Nix only inspects.
+            NixEvent::Built { done, .. } if self.forecast => {
                 count(&mut self.built, (*done, *done));
             }
             NixEvent::Built { done, expected } => count(&mut self.built, (*done, *expected)),
-            // What Nix expects here is what it tries, and most of that is built in the end.
+            // Nix's expected count includes paths that it tries to fetch and then builds.
             NixEvent::Fetched { done, .. } => count(&mut self.fetched, (*done, *done)),
             NixEvent::ToDownload { bytes } => self.to_download = self.to_download.max(*bytes),
             NixEvent::Message { .. } | NixEvent::Other(_) | NixEvent::WillEmulate { .. } => {}
         }
     }
 
-    fn end(&mut self, phase: Phase, took: Duration, well: bool) {
-        // Another one began meanwhile, and it ended well all the same.
+    fn end(&mut self, phase: Phase, took: Duration, succeeded: bool) {
+        // A phase that ran beside another was recorded as failed when the other one started.
         self.ended
-            .retain(|ended| ended.well || ended.phase != phase);
-        self.ended.push(Ended { phase, took, well });
+            .retain(|ended| ended.succeeded || ended.phase != phase);
+        self.ended.push(Ended {
+            phase,
+            took,
+            succeeded,
+        });
     }
 
-    fn begin(&mut self, id: u64, kind: Kind, (path, since): (&str, Duration)) {
-        if self.active.len() >= MOST_ACTIVE {
+    fn begin(&mut self, id: u64, kind: ActivityKind, (path, since): (&str, Duration)) {
+        if self.active.len() >= MAX_ACTIVE {
             self.active.pop_first();
         }
         let activity = Activity {
@@ -185,58 +189,58 @@ impl State {
         let Some(activity) = self.active.remove(&id) else {
             return;
         };
-        if activity.kind == Kind::Build {
+        if activity.kind == ActivityKind::Build {
             let took = at.saturating_sub(activity.since);
             self.slowest.push((activity.name, took));
             self.slowest.sort_by(|(_, a), (_, b)| b.cmp(a));
-            self.slowest.truncate(SLOWEST);
+            self.slowest.truncate(SLOWEST_SHOWN);
         }
     }
 
-    /// The current phase and when it began.
+    /// The current phase and when it started.
     pub(super) fn phase(&self) -> Option<(Phase, Duration)> {
         self.phase
     }
 
-    /// What is built and fetched now, in the order in which it began.
+    /// The builds and downloads in progress, in the order in which they started.
     pub(super) fn active(&self) -> impl Iterator<Item = (u64, &Activity)> {
         self.active.iter().map(|(id, activity)| (*id, activity))
     }
 
-    /// The activity with this number.
+    /// The activity with this id, if it is in progress.
     pub(super) fn activity(&self, id: u64) -> Option<&Activity> {
         self.active.get(&id)
     }
 
-    /// The phases that are over, in order.
+    /// The phases that have ended, in order.
     pub(super) fn ended(&self) -> &[Ended] {
         &self.ended
     }
 
-    /// The derivations that took longest, the slowest one first.
+    /// The slowest derivations and their build times, slowest first.
     pub(super) fn slowest(&self) -> &[(String, Duration)] {
         &self.slowest
     }
 
-    /// When the first phase began.
+    /// When the first phase started.
     pub(super) fn began(&self) -> Option<Duration> {
         self.began
     }
 
-    /// How far the current phase is, when that is known: `12 MB of 42 MB`, `built 3/62, …`.
-    pub(super) fn how_far(&self) -> Option<String> {
+    /// The progress of the current phase, if it is known: `12 MB of 42 MB`, `built 3/62, …`.
+    pub(super) fn progress(&self) -> Option<String> {
         if self.phase.is_some_and(|(phase, _)| phase == Phase::Build) {
-            return Some(self.how_far_nix());
+            return Some(self.nix_progress());
         }
         let (done, total, took) = self.bytes?;
-        let paced = matches!(self.phase, Some((Phase::Flash | Phase::Verify, _)));
-        let pace = paced.then(|| words::pace(done, total, took));
+        let has_rate = matches!(self.phase, Some((Phase::Flash | Phase::Verify, _)));
+        let rate = has_rate.then(|| words::rate(done, total, took));
         let of = total.map(|total| format!(" of {}", words::human_bytes(total)));
-        let (of, pace) = (of.unwrap_or_default(), pace.unwrap_or_default());
-        Some(format!("{}{of}{pace}", words::human_bytes(done)))
+        let (of, rate) = (of.unwrap_or_default(), rate.unwrap_or_default());
+        Some(format!("{}{of}{rate}", words::human_bytes(done)))
     }
 
-    fn how_far_nix(&self) -> String {
+    fn nix_progress(&self) -> String {
         let mut parts = Vec::new();
         if self.fetched.1 > 0 {
             let (done, expected) = self.fetched;
@@ -263,9 +267,9 @@ impl State {
     }
 }
 
-/// Nix sets its counts back between two stretches of work; what was done stays done.
-fn count(shown: &mut (u64, u64), said: (u64, u64)) {
-    *shown = (shown.0.max(said.0), shown.1.max(said.1));
+/// Updates a count that never decreases: Nix resets its counts between two builds.
+fn count(shown: &mut (u64, u64), reported: (u64, u64)) {
+    *shown = (shown.0.max(reported.0), shown.1.max(reported.1));
 }
 
 #[cfg(test)]

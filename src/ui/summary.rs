@@ -1,4 +1,4 @@
-//! What took how long, told at the end. Pure.
+//! The table at the end of a run: how long phases and the slowest builds took. Pure.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use crate::common::text::truncate;
 use crate::ui::state::{Ended, State};
 use crate::ui::words;
 
-/// Characters of a name that are shown: the table fits 80 columns.
+/// Width of the names, so that the table fits 80 columns.
 const NAME: usize = 56;
-/// Columns of a time: `12 h 34 min`.
+/// Width of the times: `12 h 34 min`.
 const TIME: usize = 12;
 
-/// The table of phases and of the slowest derivations; nothing when Nix was never asked.
+/// The phases and the slowest derivations with their times; empty if Nix did not run.
 pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
     if !state
         .ended()
@@ -24,11 +24,17 @@ pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
     let rows = |(name, took): &(String, Duration)| row(name, &words::duration(*took));
     let phases = state.ended().iter();
     let mut lines: Vec<String> = phases
-        .map(|Ended { phase, took, well }| {
-            let how = if *well { "" } else { ": failed" };
-            let name = format!("{}{how}", words::phase(*phase));
-            row(&name, &words::duration(*took))
-        })
+        .map(
+            |Ended {
+                 phase,
+                 took,
+                 succeeded,
+             }| {
+                let how = if *succeeded { "" } else { ": failed" };
+                let name = format!("{}{how}", words::phase(*phase));
+                row(&name, &words::duration(*took))
+            },
+        )
         .collect();
     lines.insert(0, row("phase", "took"));
     let all = at.saturating_sub(state.began().unwrap_or(at));
@@ -51,7 +57,7 @@ mod tests {
     use crate::common::event::{Event, NixEvent};
 
     #[test]
-    fn phases_then_the_slowest_derivations() {
+    fn phases_come_before_the_slowest_derivations() {
         let mut state = State::default();
         let second = Duration::from_secs(1);
         let mut apply = |event, at| state.apply(&event, second * at);
@@ -85,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_that_failed_is_told_as_such() {
+    fn failed_phase_is_marked() {
         let mut state = State::default();
         let second = Duration::from_secs(1);
         for (event, at) in [

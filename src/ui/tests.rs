@@ -1,5 +1,4 @@
-//! What stands on a real pseudo-terminal when recorded events are shown on it, read back with a terminal
-//! emulator. The clock is the recording's.
+//! Recorded events shown on a real pseudo-terminal and read back with a terminal emulator. Time follows the recording.
 
 mod recordings;
 mod terminal;
@@ -10,14 +9,14 @@ use std::time::Duration;
 use self::recordings::recorded;
 use self::terminal::{MARK, Terminal, pair, read_until_mark, screen_on};
 use super::frame::Size;
-use super::view::{Item, Kind, View};
+use super::view::{Item, View, ViewKind};
 use super::writer::Writer;
 use crate::common::event::{Event, NixEvent, Phase};
 
-/// Two derivations are being built, none has a log.
-const AMID: Duration = Duration::from_secs(12);
-/// One is, and its builder speaks.
-const LATE: Duration = Duration::from_secs(30);
+/// Two derivations are being built, without log lines yet.
+const TWO_BUILDS: Duration = Duration::from_secs(12);
+/// One derivation is being built, with log lines.
+const ONE_BUILD: Duration = Duration::from_secs(30);
 
 fn lines_of(size: (u16, u16), until: Duration) -> Vec<String> {
     let mut terminal = Terminal::new(size.0, size.1, 0);
@@ -26,9 +25,9 @@ fn lines_of(size: (u16, u16), until: Duration) -> Vec<String> {
 }
 
 #[test]
-fn a_build_on_80_by_24() {
+fn build_on_80_by_24() {
     assert_eq!(
-        lines_of((80, 24), AMID),
+        lines_of((80, 24), TWO_BUILDS),
         [
             "upload the configuration: done in 0.3 s",
             "log: /home/me/build.log",
@@ -39,7 +38,7 @@ fn a_build_on_80_by_24() {
         ]
     );
     assert_eq!(
-        lines_of((80, 24), LATE)[3..],
+        lines_of((80, 24), ONE_BUILD)[3..],
         [
             "⠼ build with Nix: built 70/72                                              29 s",
             "  building ext4-fs.img (buildPhase): NIXOS_SD: 736/4832 files (0.7% non-co… 2 s",
@@ -48,9 +47,9 @@ fn a_build_on_80_by_24() {
 }
 
 #[test]
-fn a_build_on_40_by_15() {
+fn build_on_40_by_15() {
     assert_eq!(
-        lines_of((40, 15), AMID),
+        lines_of((40, 15), TWO_BUILDS),
         [
             "upload the configuration: done in 0.3 s",
             "log: /home/me/build.log",
@@ -63,7 +62,7 @@ fn a_build_on_40_by_15() {
 }
 
 #[test]
-fn the_end_of_a_build_on_80_by_24() {
+fn end_of_a_build_on_80_by_24() {
     let mut terminal = Terminal::new(80, 24, 0);
     terminal.show(&recorded(Duration::MAX));
     let end = Duration::from_secs(32);
@@ -89,7 +88,7 @@ fn the_end_of_a_build_on_80_by_24() {
     );
 }
 
-/// As many builds as one likes, each with a line that tries to drive the terminal.
+/// `builds` concurrent builds, each with a line that tries to control the terminal.
 fn crowd(builds: u64) -> Vec<(Duration, Event)> {
     let mut events = vec![(Duration::ZERO, Event::Started(Phase::Build))];
     for id in 0..builds {
@@ -106,7 +105,7 @@ fn crowd(builds: u64) -> Vec<(Duration, Event)> {
 }
 
 #[test]
-fn a_terminal_that_changes_its_size_is_drawn_anew() {
+fn resized_terminal_is_redrawn() {
     let mut terminal = Terminal::new(80, 24, 0);
     terminal.show(&crowd(30));
     assert_eq!(terminal.lines().len(), 12);
@@ -123,7 +122,7 @@ fn a_terminal_that_changes_its_size_is_drawn_anew() {
 }
 
 #[test]
-fn what_comes_from_outside_drives_no_terminal() {
+fn foreign_text_does_not_control_the_terminal() {
     let mut terminal = Terminal::new(80, 24, 2);
     terminal.show(&crowd(3));
     let lines = terminal.lines();
@@ -134,7 +133,7 @@ fn what_comes_from_outside_drives_no_terminal() {
 }
 
 #[test]
-fn a_view_that_goes_leaves_nothing_behind() {
+fn closed_view_leaves_no_lines() {
     let mut terminal = Terminal::new(80, 24, 0);
     terminal.show(&crowd(5));
     terminal.screen.close();
@@ -144,14 +143,14 @@ fn a_view_that_goes_leaves_nothing_behind() {
 }
 
 #[test]
-fn after_the_result_what_takes_long_is_told_in_lines() {
-    let mut view = View::new(Kind::Live, 0, false);
+fn progress_continues_in_lines_after_the_result() {
+    let mut view = View::new(ViewKind::Live, 0, false);
     view.end_live();
     let second = Duration::from_secs(1);
-    view.hear(&Event::Started(Phase::Unpack), second);
+    view.handle(&Event::Started(Phase::Unpack), second);
     let (phase, done) = (Phase::Unpack, 5000);
     let total = None;
-    view.hear(&Event::Bytes { phase, done, total }, second);
+    view.handle(&Event::Bytes { phase, done, total }, second);
     let lines = view.tick(second * 20);
     assert_eq!(lines, [Item::Line("unpack the image: 5.0 kB".into())]);
     assert_eq!(
@@ -167,7 +166,7 @@ fn after_the_result_what_takes_long_is_told_in_lines() {
 }
 
 #[test]
-fn a_flood_of_log_lines_is_drawn_a_few_times() {
+fn many_log_lines_cause_few_redraws() {
     let mut terminal = Terminal::new(80, 24, 0);
     let line = |n: u64| NixEvent::BuildLine {
         id: 0,
@@ -189,20 +188,20 @@ fn a_flood_of_log_lines_is_drawn_a_few_times() {
 }
 
 #[test]
-fn ten_thousand_lines_above_a_live_view_are_written_in_few_pieces() {
+fn many_lines_above_a_live_view_take_few_writes() {
     const LINES: u64 = 10_000;
     let (mut keyboard, display) = pair(80, 24);
-    let view = View::new(Kind::Live, 1, false);
+    let view = View::new(ViewKind::Live, 1, false);
     let writer = Writer::start(screen_on(&display), view).unwrap();
     let reader = std::thread::spawn(move || read_until_mark(&mut keyboard));
     for (_, event) in crowd(1) {
-        writer.take(&event);
+        writer.handle(&event);
     }
     let line = |n: u64| format!("{n} {}", "x".repeat(60));
     for n in 0..LINES {
         let line = line(n);
-        writer.take(&Event::Nix(NixEvent::BuildLine { id: 0, line }));
-        // As a build does it: the writer could write each line as it comes.
+        writer.handle(&Event::Nix(NixEvent::BuildLine { id: 0, line }));
+        // Like a build: the writer could write each line as it comes.
         std::thread::park_timeout(Duration::from_micros(100));
     }
     writer.close(Duration::from_secs(60));

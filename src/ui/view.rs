@@ -1,4 +1,4 @@
-//! What is said of which event, and what of it may be left out when nobody reads. Pure.
+//! Turns events into lines, and marks which lines may be dropped when the reader is too slow. Pure.
 
 use std::time::Duration;
 
@@ -11,73 +11,73 @@ use crate::ui::sanitize::message;
 use crate::ui::state::State;
 use crate::ui::{colour, summary, words};
 
-/// What an event comes to on the screen.
+/// One item of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// A line about the run itself, without its end: never left out.
+    /// A line about the run itself, without newline: never dropped.
     Line(String),
-    /// A line of somebody's log, without its end: the log file has it too.
+    /// A line of a log, without newline: may be dropped, the log file has it too.
     Log(String),
-    /// How far something is, without its end: the next one says it as well.
+    /// A progress line, without newline: may be dropped, a later one supersedes it.
     Progress(String),
-    /// The terminal is another's from here on.
+    /// The live view is removed for the rest of the run.
     Closed,
-    /// The terminal is another's for a moment.
+    /// The live view is removed until [`Writer::resume`](super::writer::Writer::resume).
     Paused,
 }
 
-/// How the events are shown.
+/// The form in which events are shown.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum ViewKind {
     /// Lines above a live view.
     Live,
     /// Lines.
     Plain(Plain),
-    /// Objects for programs.
+    /// JSON objects.
     Json(Json),
 }
 
-/// The fold of events to lines; knows the state that the live view shows.
+/// Turns events into lines, and keeps the state that the live view shows.
 #[derive(Debug)]
 pub(super) struct View {
-    kind: Kind,
-    /// 0: the run; 1: the builder's log as well; 2: all that the log file gets.
+    kind: ViewKind,
+    /// 0: the run; 1: also the builder's log; 2: everything that the log file contains.
     verbose: u8,
     coloured: bool,
     state: State,
     transcript: Transcript,
-    /// The longest lists of what is to be built and fetched that were told.
-    foretold: (u64, u64),
+    /// The largest forecast shown so far: derivations to build, paths to fetch.
+    forecast_shown: (u64, u64),
 }
 
 impl View {
-    /// A view of that kind, `verbose` from 0 to 2.
-    pub(super) fn new(kind: Kind, verbose: u8, coloured: bool) -> Self {
+    /// A view of this kind; `verbose` is 0 to 2.
+    pub(super) fn new(kind: ViewKind, verbose: u8, coloured: bool) -> Self {
         Self {
             kind,
             verbose,
             coloured,
             state: State::default(),
             transcript: Transcript::default(),
-            foretold: (0, 0),
+            forecast_shown: (0, 0),
         }
     }
 
-    /// Takes note of `event`, which happened `at`; the items that it comes to, in order.
-    pub(super) fn hear(&mut self, event: &Event, at: Duration) -> Vec<Item> {
+    /// Updates the view with `event`, which happened at the time `at`; returns the items to show, in order.
+    pub(super) fn handle(&mut self, event: &Event, at: Duration) -> Vec<Item> {
         let mut items = Vec::new();
-        if let Kind::Plain(plain) = &mut self.kind {
-            let line = plain.note(event, &self.state, at);
+        if let ViewKind::Plain(plain) = &mut self.kind {
+            let line = plain.line(event, &self.state, at);
             items.extend(line.map(|line| Item::Line(message(&line))));
         }
         self.state.apply(event, at);
         match &mut self.kind {
-            Kind::Json(json) => {
+            ViewKind::Json(json) => {
                 if self.verbose > 0 || !is_log(event) {
                     items.extend(json.line(event, &self.state, at).map(item_of(event)));
                 }
             }
-            Kind::Live | Kind::Plain(_) => items.extend(self.lines(event, at)),
+            ViewKind::Live | ViewKind::Plain(_) => items.extend(self.lines(event, at)),
         }
         if *event == Event::TerminalGiven {
             items.push(Item::Closed);
@@ -85,7 +85,7 @@ impl View {
         items
     }
 
-    /// The lines for people.
+    /// The items of `event` in text form.
     fn lines(&mut self, event: &Event, at: Duration) -> Vec<Item> {
         let line = |text: &str| vec![Item::Line(self.paint(message(text)))];
         match event {
@@ -97,9 +97,11 @@ impl View {
             Event::Notice(text) => line(text),
             Event::LogFile(path) => line(&format!("log: {}", path.display())),
             Event::Nix(event) => {
-                let forecast = self.foretold(event).map(|text| Item::Line(message(&text)));
-                let spoken = self.spoken(event).map(|text| Item::Log(message(&text)));
-                forecast.or(spoken).into_iter().collect()
+                let forecast = self
+                    .forecast_line(event)
+                    .map(|text| Item::Line(message(&text)));
+                let log = self.log_line(event).map(|text| Item::Log(message(&text)));
+                forecast.or(log).into_iter().collect()
             }
             Event::Console(text) if self.verbose > 0 => vec![Item::Log(message(text))],
             Event::WorkEnded => {
@@ -112,70 +114,70 @@ impl View {
         }
     }
 
-    /// Nix's forecast, unless it is a shorter one of a later step.
-    fn foretold(&mut self, event: &NixEvent) -> Option<String> {
-        let (told, amount) = if let NixEvent::WillBuild { derivations } = event {
-            (&mut self.foretold.0, *derivations)
+    /// The line for a forecast of Nix, unless a larger one was shown before.
+    fn forecast_line(&mut self, event: &NixEvent) -> Option<String> {
+        let (shown, amount) = if let NixEvent::WillBuild { derivations } = event {
+            (&mut self.forecast_shown.0, *derivations)
         } else if let NixEvent::WillFetch { paths, .. } = event {
-            (&mut self.foretold.1, *paths)
+            (&mut self.forecast_shown.1, *paths)
         } else if let NixEvent::WillEmulate { .. } = event {
             return forecast(event);
         } else {
             return None;
         };
-        let more = amount > *told;
-        *told = amount.max(*told);
+        let more = amount > *shown;
+        *shown = amount.max(*shown);
         forecast(event).filter(|_| more)
     }
 
-    /// The line of the builder's log that this event is, when it is asked for.
-    fn spoken(&mut self, event: &NixEvent) -> Option<String> {
+    /// The log line of `event`, if the verbosity includes it.
+    fn log_line(&mut self, event: &NixEvent) -> Option<String> {
         let line = self.transcript.line(event)?;
-        // warnings are told in any case
-        let to_people = |level| level <= 3 && level != 1;
+        // Warnings (level 1) are shown at any verbosity.
+        let is_for_users = |level| level <= 3 && level != 1;
         let log = matches!(event, NixEvent::BuildLine { .. } | NixEvent::Other(_))
-            || matches!(event, NixEvent::Message { level, .. } if to_people(*level));
-        let asked_for = if log { 1 } else { 2 };
-        (self.verbose >= asked_for).then_some(line)
+            || matches!(event, NixEvent::Message { level, .. } if is_for_users(*level));
+        let required = if log { 1 } else { 2 };
+        (self.verbose >= required).then_some(line)
     }
 
-    /// The terminal is no longer ours to draw on: what takes long is told in lines from here on.
+    /// Continues without live view: from now on progress is written in lines.
     pub(super) fn end_live(&mut self) {
-        if matches!(self.kind, Kind::Live) {
-            self.kind = Kind::Plain(Plain::default());
+        if matches!(self.kind, ViewKind::Live) {
+            self.kind = ViewKind::Plain(Plain::default());
         }
     }
 
-    /// The lines that are due without an event.
+    /// The lines that are due because time has passed.
     pub(super) fn tick(&mut self, at: Duration) -> Vec<Item> {
-        let Kind::Plain(plain) = &mut self.kind else {
+        let ViewKind::Plain(plain) = &mut self.kind else {
             return Vec::new();
         };
         let lines = plain.tick(&self.state, at, self.verbose == 0);
         lines.iter().map(|line| Item::Line(message(line))).collect()
     }
 
-    /// The live view; `None` where there is none.
+    /// The lines of the live view; `None` if this view has none.
     pub(super) fn frame(&self, at: Duration, size: Size) -> Option<Vec<String>> {
-        matches!(self.kind, Kind::Live).then(|| frame(&self.state, at, size))
+        matches!(self.kind, ViewKind::Live).then(|| frame(&self.state, at, size))
     }
 
-    /// How often something changes without an event; `None`: never.
-    pub(super) fn rhythm(&self) -> Option<Duration> {
+    /// How often the view changes without an event; `None` for never.
+    pub(super) fn tick_interval(&self) -> Option<Duration> {
         self.state.phase()?;
         match self.kind {
-            Kind::Live => Some(frame::TURN),
-            Kind::Plain(_) => Some(plain::LOOK),
-            Kind::Json(_) => None,
+            ViewKind::Live => Some(frame::SPINNER_INTERVAL),
+            ViewKind::Plain(_) => Some(plain::TICK_INTERVAL),
+            ViewKind::Json(_) => None,
         }
     }
 
-    /// What stands for `lines` of a log that nobody read in time.
-    pub(super) fn left_out(&self, lines: u64) -> String {
+    /// The line that replaces `lines` log lines that were dropped because the reader was too slow.
+    pub(super) fn dropped_lines(&self, lines: u64) -> String {
         match self.kind {
-            Kind::Json(_) => json::left_out(lines),
-            Kind::Live | Kind::Plain(_) => {
-                format!("({lines} lines that nobody read in time are left out)")
+            ViewKind::Json(_) => json::dropped_lines(lines),
+            ViewKind::Live | ViewKind::Plain(_) => {
+                format!("({lines} log lines were left out: the output was read too slowly)")
             }
         }
     }
@@ -189,20 +191,22 @@ impl View {
     }
 }
 
-/// What an object that tells of `event` is.
+/// The kind of item for the JSON object of `event`.
 fn item_of(event: &Event) -> fn(String) -> Item {
     let counts = matches!(
         event,
         Event::Bytes { .. } | Event::Nix(NixEvent::Moved { .. })
     );
-    match () {
-        () if is_log(event) => Item::Log,
-        () if counts => Item::Progress,
-        () => Item::Line,
+    if is_log(event) {
+        Item::Log
+    } else if counts {
+        Item::Progress
+    } else {
+        Item::Line
     }
 }
 
-/// Whether `event` is a line of a log, of which there may be any number.
+/// Whether `event` is a log line, whose number is unbounded.
 fn is_log(event: &Event) -> bool {
     use NixEvent::{BuildLine, Message, Other};
     matches!(

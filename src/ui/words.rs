@@ -1,11 +1,11 @@
-//! The words for phases, sizes and durations, shared by every view.
+//! Names of phases and formats of sizes and durations, shared by every view.
 
 use std::time::Duration;
 
 use crate::common::event::Phase;
 pub use crate::common::human_bytes::human_bytes;
 
-/// What a phase does, for a user.
+/// The name of a phase as users see it.
 pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Preflight => "check this machine and the configuration",
@@ -27,7 +27,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
     }
 }
 
-/// A duration: `0.4 s`, `12 s`, `3 min 04 s`, `1 h 02 min`.
+/// Formats a duration: `0.4 s`, `12 s`, `3 min 04 s`, `1 h 02 min`.
 pub fn duration(d: Duration) -> String {
     match d.as_secs() {
         0..10 => format!("{:.1} s", d.as_secs_f64()),
@@ -35,7 +35,7 @@ pub fn duration(d: Duration) -> String {
     }
 }
 
-/// A duration that is still growing, in whole seconds.
+/// Formats an elapsed time in whole seconds.
 pub(super) fn seconds(d: Duration) -> String {
     let seconds = d.as_secs();
     match seconds {
@@ -45,9 +45,9 @@ pub(super) fn seconds(d: Duration) -> String {
     }
 }
 
-/// How fast something is and when it ends, once both can be told: `, 21 MB/s, 3 min 04 s left`.
-pub fn pace(done: u64, total: Option<u64>, took: Duration) -> String {
-    // Before that it is a guess.
+/// Rate and remaining time, once they can be estimated: `, 21 MB/s, 3 min 04 s left`.
+pub fn rate(done: u64, total: Option<u64>, took: Duration) -> String {
+    // An earlier estimate would be a guess.
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     if millis < 1000 || done == 0 {
         return String::new();
@@ -65,19 +65,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pace_is_told_when_it_is_known() {
-        let after = |seconds| pace(42_000_000, Some(84_000_000), Duration::from_secs(seconds));
+    fn rate_is_shown_once_it_is_known() {
+        let after = |seconds| rate(42_000_000, Some(84_000_000), Duration::from_secs(seconds));
         assert_eq!(after(0), "");
         assert_eq!(after(20), ", 2.1 MB/s, 20 s left");
         assert_eq!(
-            pace(42_000_000, None, Duration::from_secs(20)),
+            rate(42_000_000, None, Duration::from_secs(20)),
             ", 2.1 MB/s"
         );
-        assert_eq!(pace(1, Some(2), Duration::from_secs(20)), ", 0 B/s");
+        assert_eq!(rate(1, Some(2), Duration::from_secs(20)), ", 0 B/s");
     }
 
     #[test]
-    fn durations_read_as_people_say_them() {
+    fn durations_are_readable() {
         assert_eq!(duration(Duration::from_millis(440)), "0.4 s");
         assert_eq!(duration(Duration::from_secs(59)), "59 s");
         assert_eq!(duration(Duration::from_secs(184)), "3 min 04 s");

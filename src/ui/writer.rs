@@ -1,8 +1,8 @@
-//! Between those who emit events and the screen: a bounded queue and a thread that alone writes.
+//! A bounded queue between the emitters of events and the screen, and the only thread that writes.
 //!
-//! Whoever emits never waits for a reader. When nobody reads, lines of the builder's log are left out and
-//! counted, counts of bytes for programs are left out, and what is said of the run itself is kept. How far
-//! a phase is needs no queue: the thread looks at the newest state when it comes to it.
+//! Emitting never waits for the reader. When the reader is too slow, lines of the builder's log are dropped and counted,
+//! progress objects are dropped, and lines about the run itself are kept. The live view needs no queue: the thread renders
+//! the newest state.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,10 +15,10 @@ use crate::ui::frame::Size;
 use crate::ui::screen::Screen;
 use crate::ui::view::{Item, View};
 
-/// Bytes of text that wait for a slow reader: some hundred thousand lines of a build's log.
-const MOST_WAITING: usize = 8 << 20;
-/// The least time between two pieces that are written above a live view: each draws the view anew.
-const BREATH: Duration = Duration::from_millis(50);
+/// Maximum bytes of text that wait for a slow reader: about a hundred thousand lines of a build log.
+const MAX_QUEUED_BYTES: usize = 8 << 20;
+/// Minimum time between two writes above a live view, because each redraws the view.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The sending side; cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,122 +26,124 @@ pub(super) struct Writer(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    inbox: Mutex<Inbox>,
-    news: Condvar,
+    queue: Mutex<Queue>,
+    changed: Condvar,
     written: Condvar,
     start: Instant,
 }
 
 #[derive(Debug)]
-struct Inbox {
+struct Queue {
     view: View,
-    waiting: VecDeque<Item>,
+    items: VecDeque<Item>,
     bytes: usize,
-    left_out: u64,
-    /// Items that came in and that were written, ever.
-    came: u64,
-    wrote: u64,
-    /// The live view goes: nobody has to wait for the next picture.
+    dropped: u64,
+    /// Number of items queued and written since the start.
+    queued: u64,
+    written: u64,
+    /// The live view is being removed: do not wait for the next redraw.
     closing: bool,
-    /// Somebody else has the terminal for a moment.
+    /// Something else uses the terminal for now.
     paused: bool,
-    /// Somebody waited for the reader in vain.
-    given_up: bool,
+    /// Waiting for the reader timed out once; it is not waited for again.
+    reader_stalled: bool,
 }
 
-/// What the thread takes out in one go.
+/// What the thread writes at once.
 struct Batch {
     items: VecDeque<Item>,
-    left_out: Option<String>,
+    dropped: Option<String>,
     frame: Option<Vec<String>>,
-    upto: u64,
+    up_to: u64,
 }
 
 impl Writer {
-    /// Starts the thread that writes what `view` makes of the events to `screen`.
+    /// Starts the thread that writes the output of `view` to `screen`.
     pub(super) fn start(screen: Screen, view: View) -> io::Result<Self> {
-        let inbox = Inbox {
+        let queue = Queue {
             view,
-            waiting: VecDeque::new(),
+            items: VecDeque::new(),
             bytes: 0,
-            left_out: 0,
-            came: 0,
-            wrote: 0,
+            dropped: 0,
+            queued: 0,
+            written: 0,
             closing: false,
             paused: false,
-            given_up: false,
+            reader_stalled: false,
         };
         let shared = Arc::new(Shared {
-            inbox: Mutex::new(inbox),
-            news: Condvar::new(),
+            queue: Mutex::new(queue),
+            changed: Condvar::new(),
             written: Condvar::new(),
             start: Instant::now(),
         });
-        let theirs = Arc::clone(&shared);
-        // Never joined: it may be in a write that nobody lets end. It goes with the process.
+        let for_thread = Arc::clone(&shared);
+        // Never joined: it may be blocked in a write for ever. It ends with the process.
         drop(
             std::thread::Builder::new()
                 .name("ui".to_owned())
-                .spawn(move || theirs.write_to(screen))?,
+                .spawn(move || for_thread.write_to(screen))?,
         );
         Ok(Self(shared))
     }
 
-    /// Takes note of `event`; returns at once.
-    pub(super) fn take(&self, event: &Event) {
+    /// Queues the output of `event`; returns at once.
+    pub(super) fn handle(&self, event: &Event) {
         let at = self.0.start.elapsed();
-        let mut inbox = self.0.lock();
-        let items = inbox.view.hear(event, at);
-        // Most events are but a part of the next picture, which comes by itself.
-        let stirs = !items.is_empty() || matches!(event, Event::Started(_));
+        let mut queue = self.0.lock();
+        let items = queue.view.handle(event, at);
+        // Other events only change the live view, which is redrawn anyway.
+        let wake = !items.is_empty() || matches!(event, Event::Started(_));
         for item in items {
-            inbox.push(item);
+            queue.push(item);
         }
-        if stirs {
-            self.0.news.notify_one();
+        if wake {
+            self.0.changed.notify_one();
         }
     }
 
-    /// Takes the live view away for good and waits until everything is written, `patience` at most. Nobody
-    /// waits a second time for a reader that was waited for in vain.
-    pub(super) fn close(&self, patience: Duration) {
-        self.pass(Item::Closed, patience);
+    /// Removes the live view for the rest of the run and waits until everything is written, at most `timeout`. After one
+    /// timeout the reader is not waited for again.
+    pub(super) fn close(&self, timeout: Duration) {
+        self.push_and_wait(Item::Closed, timeout);
     }
 
-    /// Takes the live view away until [`Writer::resume`], and waits like [`Writer::close`].
-    pub(super) fn pause(&self, patience: Duration) {
-        self.pass(Item::Paused, patience);
+    /// Removes the live view until [`Writer::resume`], and waits like [`Writer::close`].
+    pub(super) fn pause(&self, timeout: Duration) {
+        self.push_and_wait(Item::Paused, timeout);
     }
 
-    /// The terminal is ours again.
+    /// Shows the live view again.
     pub(super) fn resume(&self) {
         self.0.lock().paused = false;
-        self.0.news.notify_one();
+        self.0.changed.notify_one();
     }
 
-    fn pass(&self, item: Item, patience: Duration) {
-        let mut inbox = self.0.lock();
-        inbox.push(item);
-        self.0.news.notify_one();
-        if inbox.given_up {
+    fn push_and_wait(&self, item: Item, timeout: Duration) {
+        let mut queue = self.0.lock();
+        queue.push(item);
+        self.0.changed.notify_one();
+        if queue.reader_stalled {
             return;
         }
-        let upto = inbox.came;
-        let waits = |inbox: &mut Inbox| inbox.wrote < upto;
-        let waited = self.0.written.wait_timeout_while(inbox, patience, waits);
-        let (mut inbox, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        inbox.given_up = waited.timed_out();
+        let up_to = queue.queued;
+        let waits = |queue: &mut Queue| queue.written < up_to;
+        let waited = self.0.written.wait_timeout_while(queue, timeout, waits);
+        let (mut queue, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.reader_stalled = waited.timed_out();
     }
 }
 
-impl Inbox {
+impl Queue {
     fn push(&mut self, item: Item) {
         let bytes = match &item {
-            Item::Log(text) if self.bytes.saturating_add(text.len()) > MOST_WAITING => {
-                self.left_out += 1;
+            Item::Log(text) if self.bytes.saturating_add(text.len()) > MAX_QUEUED_BYTES => {
+                self.dropped += 1;
                 return;
             }
-            Item::Progress(text) if self.bytes.saturating_add(text.len()) > MOST_WAITING => return,
+            Item::Progress(text) if self.bytes.saturating_add(text.len()) > MAX_QUEUED_BYTES => {
+                return;
+            }
             Item::Log(text) | Item::Progress(text) | Item::Line(text) => text.len(),
             Item::Closed => {
                 self.closing = true;
@@ -154,70 +156,73 @@ impl Inbox {
             }
         };
         self.bytes = self.bytes.saturating_add(bytes);
-        self.waiting.push_back(item);
-        self.came += 1;
+        self.items.push_back(item);
+        self.queued += 1;
     }
 
-    fn empty(&mut self, at: Duration, size: Size) -> Batch {
+    fn take_batch(&mut self, at: Duration, size: Size) -> Batch {
         for item in self.view.tick(at) {
             self.push(item);
         }
         self.bytes = 0;
-        let left_out = mem::take(&mut self.left_out);
+        let dropped = mem::take(&mut self.dropped);
         Batch {
-            items: mem::take(&mut self.waiting),
-            left_out: (left_out > 0).then(|| self.view.left_out(left_out)),
+            items: mem::take(&mut self.items),
+            dropped: (dropped > 0).then(|| self.view.dropped_lines(dropped)),
             frame: (!self.paused).then(|| self.view.frame(at, size)).flatten(),
-            upto: self.came,
+            up_to: self.queued,
         }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_to(&self, mut screen: Screen) {
         loop {
             let size = screen.size();
-            let batch = self.wait().empty(self.start.elapsed(), size);
-            let (upto, live) = (batch.upto, batch.frame.is_some());
-            // Without the lock: this is what may last for ever.
+            let batch = self.wait().take_batch(self.start.elapsed(), size);
+            let (up_to, live) = (batch.up_to, batch.frame.is_some());
+            // Without the lock, because this write may block for ever.
             batch.show(&mut screen);
-            self.lock().wrote = upto;
+            self.lock().written = up_to;
             self.written.notify_all();
             if live {
-                let closing = |inbox: &mut Inbox| !inbox.closing;
-                drop(self.news.wait_timeout_while(self.lock(), BREATH, closing));
+                let closing = |queue: &mut Queue| !queue.closing;
+                drop(
+                    self.changed
+                        .wait_timeout_while(self.lock(), REDRAW_INTERVAL, closing),
+                );
             }
         }
     }
 
-    /// Waits for something to write, or for the time of the next picture.
-    fn wait(&self) -> MutexGuard<'_, Inbox> {
-        let mut inbox = self.lock();
-        while inbox.waiting.is_empty() {
-            let rhythm = inbox.view.rhythm().filter(|_| !inbox.paused);
-            inbox = match rhythm {
-                Some(rhythm) => {
-                    let nothing = |inbox: &mut Inbox| inbox.waiting.is_empty();
-                    let waited = self.news.wait_timeout_while(inbox, rhythm, nothing);
+    /// Waits until there is something to write, or until the next redraw is due.
+    fn wait(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.lock();
+        while queue.items.is_empty() {
+            let interval = queue.view.tick_interval().filter(|_| !queue.paused);
+            queue = match interval {
+                Some(interval) => {
+                    let nothing = |queue: &mut Queue| queue.items.is_empty();
+                    let waited = self.changed.wait_timeout_while(queue, interval, nothing);
                     return waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
                 None => self
-                    .news
-                    .wait(inbox)
+                    .changed
+                    .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
-        inbox
+        queue
     }
 }
 
 impl Batch {
     fn show(self, screen: &mut Screen) {
-        // A view that goes is not drawn again below its last lines.
+        // Remove the live view before the last lines are written, not after.
         if self.frame.as_ref().is_none_or(Vec::is_empty) {
             screen.draw(&[]);
         }
@@ -231,11 +236,11 @@ impl Batch {
                     screen.write(&mem::take(&mut lines));
                     screen.close();
                 }
-                // That there is no picture has taken the old one away.
+                // The missing frame has removed the live view already.
                 Item::Paused => {}
             }
         }
-        lines.extend(self.left_out.map(|text| text + "\n"));
+        lines.extend(self.dropped.map(|text| text + "\n"));
         screen.write(&lines);
         if let Some(frame) = self.frame {
             screen.draw(&frame);

@@ -17,12 +17,12 @@ fn build(id: u64) -> NixEvent {
 }
 
 #[test]
-fn nix_is_told_in_counts_of_what_it_forecast() {
+fn progress_of_nix_follows_its_forecast() {
     assert_eq!(
-        state(&[]).how_far().unwrap(),
+        state(&[]).progress().unwrap(),
         "evaluating the configuration"
     );
-    let told = state(&[
+    let state = state(&[
         NixEvent::WillBuild { derivations: 62 },
         NixEvent::WillFetch {
             paths: 9,
@@ -58,15 +58,15 @@ fn nix_is_told_in_counts_of_what_it_forecast() {
         },
     ]);
     assert_eq!(
-        told.how_far().unwrap(),
+        state.progress().unwrap(),
         "fetched 1/9 (1.5 MB of 5.0 MB), built 3/62"
     );
-    assert_eq!(told.active().count(), 0);
+    assert_eq!(state.active().count(), 0);
 }
 
 #[test]
-fn what_a_builder_is_at_is_known() {
-    let told = state(&[
+fn phase_and_last_line_of_a_builder_are_kept() {
+    let state = state(&[
         build(7),
         NixEvent::BuildPhase {
             id: 7,
@@ -78,41 +78,41 @@ fn what_a_builder_is_at_is_known() {
         },
         NixEvent::BuildLine {
             id: 99,
-            line: "of nobody".into(),
+            line: "of an unknown build".into(),
         },
     ]);
-    let seven = told.activity(7).unwrap();
+    let seven = state.activity(7).unwrap();
     assert_eq!((seven.name.as_str(), seven.changes), ("p7", 2));
     assert_eq!(seven.phase.as_deref(), Some("buildPhase"));
-    assert_eq!(seven.last.as_ref().unwrap().len(), LAST_LINE);
+    assert_eq!(seven.last.as_ref().unwrap().len(), MAX_LAST_LINE);
 }
 
 #[test]
-fn the_slowest_are_kept() {
+fn slowest_builds_are_kept() {
     let mut state = state(&[]);
     for id in 0..10 {
         state.apply(&Event::Nix(build(id)), SECOND);
         let end = SECOND * u32::try_from(id * 7 % 10 + 1).unwrap();
         state.apply(&Event::Nix(NixEvent::Stopped { id }), end);
     }
-    let told: Vec<_> = state
+    let slowest: Vec<_> = state
         .slowest()
         .iter()
         .map(|(n, t)| (n.as_str(), t.as_secs()))
         .collect();
     assert_eq!(
-        told,
+        slowest,
         [("p7", 9), ("p4", 8), ("p1", 7), ("p8", 6), ("p5", 5)]
     );
 }
 
 #[test]
-fn activities_that_never_end_do_not_pile_up() {
+fn activities_that_never_end_are_bounded() {
     let mut state = state(&[]);
     for id in 0..10_000 {
         state.apply(&Event::Nix(build(id)), SECOND);
     }
-    assert_eq!(state.active().count(), MOST_ACTIVE);
+    assert_eq!(state.active().count(), MAX_ACTIVE);
     assert!(state.activity(9999).is_some());
     state.apply(&Event::Started(Phase::CopyOut), SECOND);
     assert_eq!(state.active().count(), 0);
@@ -129,11 +129,11 @@ fn bytes_of_another_phase_are_not_shown() {
         total,
     };
     apply(bytes(Phase::Fetch, None));
-    assert_eq!(state.how_far(), None);
+    assert_eq!(state.progress(), None);
     state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND);
-    assert_eq!(state.how_far().unwrap(), "1.0 kB of 2.0 kB");
+    assert_eq!(state.progress().unwrap(), "1.0 kB of 2.0 kB");
     state.apply(&Event::Started(Phase::Flash), SECOND);
     state.apply(&bytes(Phase::Flash, Some(3000)), SECOND * 3);
     let paced = "1.0 kB of 3.0 kB, 500 B/s, 4.0 s left";
-    assert_eq!(state.how_far().unwrap(), paced);
+    assert_eq!(state.progress().unwrap(), paced);
 }

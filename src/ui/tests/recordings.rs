@@ -1,4 +1,4 @@
-//! A recorded build, and what is told of it where no live view is.
+//! A recorded build, and its output without a live view.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use crate::common::event::{Event, Phase};
 use crate::nixos::log::Log;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
-use crate::ui::view::{Item, Kind, View};
+use crate::ui::view::{Item, View, ViewKind};
 
-/// The miniature image's build, as Nix told of it: milliseconds, then the line.
+/// Nix's log of a build of the miniature image: milliseconds, then the line.
 const RECORDED: &str = include_str!("../../../tests/streams/mini-build.log");
 
-/// The events of a recorded build from its beginning up to `until`, each with its time.
+/// The events of the recorded build up to `until`, each with its time.
 pub(super) fn recorded(until: Duration) -> Vec<(Duration, Event)> {
     let mut log = Log::default();
     let mut events = vec![
@@ -35,15 +35,15 @@ pub(super) fn recorded(until: Duration) -> Vec<(Duration, Event)> {
 }
 
 #[test]
-fn a_recording_without_a_terminal_has_neither_control_characters_nor_the_log() {
-    let mut view = View::new(Kind::Plain(Plain::default()), 0, false);
+fn plain_output_has_no_control_characters_and_no_log() {
+    let mut view = View::new(ViewKind::Plain(Plain::default()), 0, false);
     let mut lines = Vec::new();
     for (at, event) in recorded(Duration::MAX) {
-        let items = view.tick(at).into_iter().chain(view.hear(&event, at));
+        let items = view.tick(at).into_iter().chain(view.handle(&event, at));
         lines.extend(items.map(|item| match item {
             Item::Line(text) => text,
             Item::Log(_) | Item::Progress(_) | Item::Closed | Item::Paused => {
-                panic!("a log that nobody asked for")
+                panic!("the log was not requested")
             }
         }));
     }
@@ -75,11 +75,11 @@ fn a_recording_without_a_terminal_has_neither_control_characters_nor_the_log() {
 }
 
 #[test]
-fn a_recording_for_programs_is_one_object_per_line() {
-    let mut view = View::new(Kind::Json(Json::default()), 1, true);
+fn json_output_is_one_object_per_line() {
+    let mut view = View::new(ViewKind::Json(Json::default()), 1, true);
     let mut kinds = std::collections::BTreeMap::<String, u32>::new();
     for (at, event) in recorded(Duration::MAX) {
-        for item in view.hear(&event, at) {
+        for item in view.handle(&event, at) {
             let (Item::Line(text) | Item::Log(text) | Item::Progress(text)) = item else {
                 panic!("{item:?}");
             };

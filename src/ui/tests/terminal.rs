@@ -1,4 +1,4 @@
-//! A terminal of the tests' own: what was written to it, and what one would see.
+//! A pseudo-terminal for tests: what was written to it, and what it shows.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -11,16 +11,16 @@ use nix::pty::{Winsize, openpty};
 
 use crate::common::event::Event;
 use crate::ui::screen::Screen;
-use crate::ui::view::{Item, Kind, View};
+use crate::ui::view::{Item, View, ViewKind};
 
-/// A mark that no program writes: what came before it has arrived.
+/// A marker that no program writes: once it is read, everything before it has arrived.
 pub(super) const MARK: &[u8] = b"\x1b]7777;sdbuild\x07";
 
 fn parser(columns: u16, rows: u16) -> vt100::Parser {
     vt100::Parser::new(rows.try_into().unwrap(), columns.try_into().unwrap(), 1000)
 }
 
-/// Both ends of a new pseudo-terminal: what is read from the first one was written to the other.
+/// Both ends of a new pseudo-terminal: what is written to the second is read from the first.
 pub(super) fn pair(columns: u16, rows: u16) -> (File, File) {
     let size = Winsize {
         ws_row: rows,
@@ -32,13 +32,13 @@ pub(super) fn pair(columns: u16, rows: u16) -> (File, File) {
     (File::from(pty.master), File::from(pty.slave))
 }
 
-/// Our screen on a terminal.
+/// A live screen on the terminal `display`.
 pub(super) fn screen_on(display: &File) -> Screen {
     let end = || display.try_clone().unwrap();
     Screen::live(end(), Term::read_write_pair(end(), end()))
 }
 
-/// What comes until the mark, and it.
+/// Everything up to the marker, including it.
 pub(super) fn read_until_mark(keyboard: &mut File) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
@@ -49,7 +49,7 @@ pub(super) fn read_until_mark(keyboard: &mut File) -> Vec<u8> {
     bytes
 }
 
-/// A terminal with our screen on it.
+/// A terminal with a live screen.
 pub(super) struct Terminal {
     keyboard: File,
     display: File,
@@ -74,17 +74,17 @@ impl Terminal {
             path,
             parser: parser(columns, rows),
             screen: screen_on(&display),
-            view: View::new(Kind::Live, verbose, false),
+            view: View::new(ViewKind::Live, verbose, false),
             display,
             written: 0,
         }
     }
 
-    /// Shows all `events` and the view after the last of them, as the writer does with what waited.
+    /// Shows all `events` and then the live view, as the writer does with a batch.
     pub(super) fn show(&mut self, events: &[(Duration, Event)]) {
         let mut lines = String::new();
         for (at, event) in events {
-            for item in self.view.hear(event, *at) {
+            for item in self.view.handle(event, *at) {
                 match item {
                     Item::Line(text) | Item::Log(text) | Item::Progress(text) => {
                         lines.extend([&text, "\n"]);
@@ -105,7 +105,7 @@ impl Terminal {
         self.read();
     }
 
-    /// Reads all that was written.
+    /// Reads everything that was written.
     pub(super) fn read(&mut self) {
         self.display.write_all(MARK).unwrap();
         let mut bytes = read_until_mark(&mut self.keyboard);
@@ -124,7 +124,7 @@ impl Terminal {
             .set_size(rows.try_into().unwrap(), columns.try_into().unwrap());
     }
 
-    /// The lines on the screen, without those below the last one.
+    /// The lines on the screen, without empty lines at the end.
     pub(super) fn lines(&self) -> Vec<String> {
         let screen = self.parser.screen();
         let rows = screen.rows(0, screen.size().1.get());

@@ -5,9 +5,9 @@ use super::*;
 use crate::common::event::{NixEvent, Phase};
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
-use crate::ui::view::Kind;
+use crate::ui::view::ViewKind;
 
-/// A reader that takes one piece for each word of the test, and none unasked.
+/// A reader that takes one write each time the test allows it.
 struct Slow(SyncSender<Vec<u8>>);
 
 impl Write for Slow {
@@ -22,9 +22,9 @@ impl Write for Slow {
     }
 }
 
-/// A view without a terminal that shows the builder's log.
+/// A plain view that shows the builder's log.
 fn start(screen: Screen) -> Writer {
-    let view = View::new(Kind::Plain(Plain::default()), 1, false);
+    let view = View::new(ViewKind::Plain(Plain::default()), 1, false);
     Writer::start(screen, view).unwrap()
 }
 
@@ -34,7 +34,7 @@ fn slow() -> (Writer, Receiver<Vec<u8>>) {
     (writer, read)
 }
 
-/// What stands before the line of a build that nobody saw begin.
+/// The prefix of a log line whose build's start was not seen.
 const UNNAMED: &str = "?> ";
 
 fn log(line: &str) -> Event {
@@ -42,7 +42,7 @@ fn log(line: &str) -> Event {
     Event::Nix(NixEvent::BuildLine { id: 1, line })
 }
 
-/// All that is read until `last` comes.
+/// Everything that is read up to `last`.
 fn until(read: &Receiver<Vec<u8>>, last: &str) -> String {
     let mut all = String::new();
     while !all.contains(last) {
@@ -53,22 +53,22 @@ fn until(read: &Receiver<Vec<u8>>, last: &str) -> String {
 }
 
 #[test]
-fn a_reader_that_stops_holds_nobody_up_and_misses_only_the_log() {
+fn stalled_reader_misses_only_log_lines() {
     let (writer, read) = slow();
-    writer.take(&Event::Warning("first".into()));
-    while !writer.0.lock().waiting.is_empty() {
+    writer.handle(&Event::Warning("first".into()));
+    while !writer.0.lock().items.is_empty() {
         std::thread::yield_now();
     }
-    // More than may wait, while the thread is in its first write: nobody has read a byte.
+    // More than the queue holds, while the thread is blocked in its first write.
     let line = "x".repeat(1000);
     for _ in 0..20_000 {
-        writer.take(&log(&line));
+        writer.handle(&log(&line));
     }
-    writer.take(&Event::Warning("last".into()));
-    writer.take(&Event::Finished(Phase::Build, Duration::ZERO));
+    writer.handle(&Event::Warning("last".into()));
+    writer.handle(&Event::Finished(Phase::Build, Duration::ZERO));
     writer.close(Duration::from_millis(1));
     writer.close(Duration::from_secs(3600));
-    let all = until(&read, "left out)");
+    let all = until(&read, "too slowly)");
     for kept in [
         "warning: first\n",
         "warning: last\n",
@@ -77,31 +77,31 @@ fn a_reader_that_stops_holds_nobody_up_and_misses_only_the_log() {
         assert!(all.contains(kept), "{kept}");
     }
     let shown = all.matches(&line).count();
-    assert_eq!(shown, MOST_WAITING / (line.len() + UNNAMED.len()));
-    assert!(all.contains(&format!("({} lines", 20_000 - shown)));
+    assert_eq!(shown, MAX_QUEUED_BYTES / (line.len() + UNNAMED.len()));
+    assert!(all.contains(&format!("({} log lines", 20_000 - shown)));
 }
 
 #[test]
-fn programs_that_do_not_read_miss_counts_and_no_change() {
+fn stalled_program_misses_only_byte_counts() {
     let (send, read) = sync_channel(0);
-    let view = View::new(Kind::Json(Json::default()), 0, false);
+    let view = View::new(ViewKind::Json(Json::default()), 0, false);
     let writer = Writer::start(Screen::plain(Slow(send)), view).unwrap();
-    writer.take(&Event::Started(Phase::Build));
-    while !writer.0.lock().waiting.is_empty() {
+    writer.handle(&Event::Started(Phase::Build));
+    while !writer.0.lock().items.is_empty() {
         std::thread::yield_now();
     }
-    // Each is of another activity, so none is too soon after the last.
+    // Each belongs to another activity, so none is rate-limited.
     let moved = |id| NixEvent::Moved {
         id,
         done: 1,
         expected: 2,
     };
     for id in 0..120_000 {
-        writer.take(&Event::Nix(moved(id)));
+        writer.handle(&Event::Nix(moved(id)));
     }
-    assert!(writer.0.lock().bytes <= MOST_WAITING);
-    writer.take(&Event::Nix(NixEvent::Stopped { id: 7 }));
-    writer.take(&Event::Finished(Phase::Build, Duration::ZERO));
+    assert!(writer.0.lock().bytes <= MAX_QUEUED_BYTES);
+    writer.handle(&Event::Nix(NixEvent::Stopped { id: 7 }));
+    writer.handle(&Event::Finished(Phase::Build, Duration::ZERO));
     writer.close(Duration::from_millis(1));
     let all = until(&read, "phase-ended");
     assert!(all.contains("\"ended\"") && all.contains("phase-started"));
@@ -110,33 +110,33 @@ fn programs_that_do_not_read_miss_counts_and_no_change() {
 }
 
 #[test]
-fn a_reader_that_reads_gets_everything_in_order() {
+fn reader_gets_everything_in_order() {
     let (writer, read) = slow();
     let reader = std::thread::spawn(move || until(&read, "done in"));
     for n in 0..5000 {
-        writer.take(&log(&n.to_string()));
+        writer.handle(&log(&n.to_string()));
     }
-    writer.take(&Event::Finished(Phase::Build, Duration::ZERO));
+    writer.handle(&Event::Finished(Phase::Build, Duration::ZERO));
     writer.close(Duration::from_secs(20));
     let all = reader.join().unwrap();
-    let said = all.lines().filter_map(|line| line.strip_prefix(UNNAMED));
-    let numbers: Vec<i32> = said.filter_map(|line| line.parse().ok()).collect();
+    let shown = all.lines().filter_map(|line| line.strip_prefix(UNNAMED));
+    let numbers: Vec<i32> = shown.filter_map(|line| line.parse().ok()).collect();
     assert_eq!(numbers, (0..5000).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_question_takes_the_live_view_away_for_as_long_as_it_is_open() {
-    let view = View::new(Kind::Live, 0, false);
+fn question_hides_the_live_view_until_answered() {
+    let view = View::new(ViewKind::Live, 0, false);
     let writer = Writer::start(Screen::plain(io::sink()), view).unwrap();
     let size = Size {
         columns: 80,
         rows: 24,
     };
     let is_drawn = || {
-        let batch = writer.0.lock().empty(Duration::from_secs(9), size);
+        let batch = writer.0.lock().take_batch(Duration::from_secs(9), size);
         batch.frame.is_some_and(|frame| !frame.is_empty())
     };
-    writer.take(&Event::Started(Phase::Flash));
+    writer.handle(&Event::Started(Phase::Flash));
     assert!(is_drawn());
     writer.pause(Duration::from_secs(20));
     assert!(!is_drawn());
@@ -145,10 +145,10 @@ fn a_question_takes_the_live_view_away_for_as_long_as_it_is_open() {
 }
 
 #[test]
-fn a_broken_pipe_is_nobody() {
+fn broken_pipe_is_ignored() {
     let (writer, read) = slow();
     drop(read);
-    writer.take(&Event::Notice("into the void".into()));
+    writer.handle(&Event::Notice("into the void".into()));
     writer.close(Duration::from_secs(20));
-    assert!(!writer.0.lock().given_up);
+    assert!(!writer.0.lock().reader_stalled);
 }
