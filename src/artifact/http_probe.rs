@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Client;
 use reqwest::header::{AGE, DATE, HeaderMap};
 
@@ -61,10 +62,11 @@ impl HttpProbe {
 
 /// The time of the answer's origin, and how long it lay in a cache since.
 fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    let date = headers.get(DATE)?.to_str().ok()?;
+    let date = DateTimeParser::new().parse_timestamp(date).ok()?;
     let age = headers.get(AGE).and_then(|age| age.to_str().ok());
     let age = age.and_then(|age| age.trim().parse::<u32>().ok());
-    date.checked_add(Duration::from_secs(age.unwrap_or(0).into()))
+    SystemTime::from(date).checked_add(Duration::from_secs(age.unwrap_or(0).into()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Talking to an agent: words out, lines back. See `containers/registrar/binfmt-agent` for the language.
+//! The connection to an agent (`containers/registrar/binfmt-agent`, which documents the protocol): commands out, one
+//! per line, and lines back.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,27 +11,31 @@ use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::{Attached, EngineError, Lines, OutputChunk};
 
-/// An agent answers in a millisecond; a word that it lost (see there) is said again after this.
-const ANSWER: Duration = Duration::from_secs(2);
-/// How often a word is said.
-const TRIES: u32 = 4;
-/// A write that does not go through in this time will not.
-const WRITE: Duration = Duration::from_secs(10);
-/// So many complaints of an agent are worth repeating.
-const COMPLAINTS: usize = 8;
+/// An agent answers within a millisecond; after this time the command is sent again, because the agent's `read` may
+/// have lost it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a command is sent in all.
+const ATTEMPTS: u32 = 4;
+/// A write that takes longer will not succeed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The agent's first error messages that are kept; later ones follow from them.
+const MAX_ERROR_MESSAGES: usize = 8;
 
-/// What an agent says.
+/// A line from an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     Ready,
+    /// There is no table; with the reason.
     Unmounted(String),
     Held(String),
     Removed(String),
     Released(String),
     Restored(String),
+    /// The entry is gone and cannot be put back; with the reason.
     Missing(String, String),
+    /// A command failed for this entry; with the reason.
     Failed(String, String),
-    /// A piece of a list, or something that we do not know.
+    /// A line of a list, or an unknown one.
     Other(String),
 }
 
@@ -53,13 +58,28 @@ impl Reply {
     }
 }
 
-/// Both halves of the attached stream. Dropping it is the end of the agent's input.
+/// The result of a command for one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CommandResult {
+    Done,
+    /// The agent could not do it, for this reason.
+    Failed(String),
+}
+
+/// How one attempt to get an answer ended.
+enum Attempt<T> {
+    Answered(T),
+    NotUnderstood,
+    Disconnected,
+}
+
+/// The attached standard streams of an agent. Dropping them ends the agent's input.
 #[derive(Debug)]
 pub(super) struct AgentConnection {
     attached: Attached,
     lines: Lines,
-    ready: VecDeque<String>,
-    complaints: Vec<String>,
+    received: VecDeque<String>,
+    error_messages: Vec<String>,
 }
 
 impl AgentConnection {
@@ -67,73 +87,78 @@ impl AgentConnection {
         Self {
             attached,
             lines: Lines::default(),
-            ready: VecDeque::new(),
-            complaints: Vec::new(),
+            received: VecDeque::new(),
+            error_messages: Vec::new(),
         }
     }
 
-    pub(super) async fn send(&mut self, word: &str) -> Result<(), EngineError> {
-        match timeout(WRITE, self.attached.input.write_line(word)).await {
+    pub(super) async fn send(&mut self, line: &str) -> Result<(), EngineError> {
+        match timeout(WRITE_TIMEOUT, self.attached.input.write_line(line)).await {
             Some(written) => written,
             None => Err(EngineError::Silent {
-                operation: "talk to the registrar".into(),
+                operation: "write to the registrar".into(),
             }),
         }
     }
 
-    /// The next line; `None` when the registrar is gone. Nothing is lost when this is dropped.
+    /// The next line; `None` when the registrar is gone. Cancel safe.
     pub(super) async fn recv(&mut self) -> Option<Reply> {
         loop {
-            if let Some(line) = self.ready.pop_front() {
+            if let Some(line) = self.received.pop_front() {
                 return Some(Reply::parse(&line));
             }
             match self.attached.output.next().await? {
-                Ok(OutputChunk::Stdout(bytes)) => self.ready.extend(self.lines.push(&bytes)),
+                Ok(OutputChunk::Stdout(bytes)) => self.received.extend(self.lines.push(&bytes)),
+                // The agent itself writes nothing there; its shell does.
                 Ok(OutputChunk::Stderr(bytes)) => {
-                    // Only ever the shell's own.
-                    keep_complaint(&mut self.complaints, &bytes);
+                    keep_error_message(&mut self.error_messages, &bytes);
                 }
                 Err(_) => return None,
             }
         }
     }
 
-    /// What a registrar that is gone left to say.
-    pub(super) fn gone(&self) -> Failure {
-        match self.complaints.join("; ") {
-            none if none.is_empty() => Failure::environment("the registrar ended unexpectedly"),
-            said => Failure::environment(format!("the registrar ended unexpectedly: {said}")),
+    /// The failure of a registrar that has ended, with its error messages.
+    pub(super) fn unexpected_end(&self) -> Failure {
+        let messages = self.error_messages.join("; ");
+        if messages.is_empty() {
+            Failure::environment("the registrar ended unexpectedly")
+        } else {
+            Failure::environment(format!("the registrar ended unexpectedly: {messages}"))
         }
     }
 
-    /// Says `word` until `answer` takes something that comes back.
+    /// Sends `line` until `parse` accepts a reply.
     pub(super) async fn ask<T>(
         &mut self,
-        word: &str,
-        mut answer: impl FnMut(Reply) -> Option<T>,
+        line: &str,
+        mut parse: impl FnMut(Reply) -> Option<T>,
     ) -> Result<T, Failure> {
-        for _ in 0..TRIES {
-            self.send(word).await?;
-            let heard = timeout(ANSWER, async {
-                while let Some(said) = self.recv().await {
-                    if said == Reply::Failed("-".into(), "unknown word".into()) {
-                        return Some(None);
-                    }
-                    if let Some(answer) = answer(said) {
-                        return Some(Some(answer));
-                    }
-                }
-                None
-            });
-            match heard.await {
-                Some(Some(Some(answer))) => return Ok(answer),
-                Some(None) => return Err(self.gone()),
-                Some(Some(None)) | None => {}
+        for _ in 0..ATTEMPTS {
+            self.send(line).await?;
+            match timeout(ANSWER_TIMEOUT, self.answer(&mut parse)).await {
+                Some(Attempt::Answered(answer)) => return Ok(answer),
+                Some(Attempt::Disconnected) => return Err(self.unexpected_end()),
+                Some(Attempt::NotUnderstood) | None => {}
             }
         }
         Err(Failure::environment(format!(
-            "the registrar does not answer `{word}`"
+            "the registrar does not answer `{line}`"
         )))
+    }
+
+    async fn answer<T>(&mut self, parse: &mut impl FnMut(Reply) -> Option<T>) -> Attempt<T> {
+        // What the agent replies to a line whose beginning it lost.
+        let not_understood = Reply::Failed("-".into(), "unknown command".into());
+        while let Some(reply) = self.recv().await {
+            if reply == not_understood {
+                return Attempt::NotUnderstood;
+            }
+            if let Some(answer) = parse(reply) {
+                return Attempt::Answered(answer);
+            }
+        }
+        Attempt::Disconnected
     }
 
     /// Every entry of the table.
@@ -143,43 +168,47 @@ impl AgentConnection {
             let Reply::Other(line) = said else {
                 return None;
             };
-            list.take(&line);
+            list.push(&line);
             (line == "end").then_some(())
         })
         .await?;
         Ok(list.entries())
     }
 
-    /// Says `word` and waits until `done` comes back, or the reason why the entry `name` failed.
+    /// Sends a command for the entry `name`; `done` is the reply that reports its success.
     pub(super) async fn command(
         &mut self,
-        word: &str,
+        line: &str,
         name: &str,
         done: &Reply,
-    ) -> Result<Result<(), String>, Failure> {
-        let answer = self.ask(word, |said| {
-            if said == *done {
-                return Some(Ok(()));
+    ) -> Result<CommandResult, Failure> {
+        let answer = self.ask(line, |reply| {
+            if reply == *done {
+                return Some(CommandResult::Done);
             }
-            if let Reply::Failed(which, why) = said
-                && which == name
+            if let Reply::Failed(entry, reason) = reply
+                && entry == name
             {
-                return Some(Err(why));
+                return Some(CommandResult::Failed(reason));
             }
             None
         });
         answer.await
     }
 
-    /// Removes an entry that carries our prefix; the agent checks its content once more.
+    /// Removes an entry whose name has our prefix; the agent refuses one with another content.
     pub(super) async fn remove(&mut self, name: &str) -> Result<(), Failure> {
         let done = Reply::Removed(name.to_owned());
-        let removed = self.command(&format!("remove {name}"), name, &done).await?;
-        removed.map_err(|why| Failure::environment(format!("remove handler {name}: {why}")))
+        match self.command(&format!("remove {name}"), name, &done).await? {
+            CommandResult::Done => Ok(()),
+            CommandResult::Failed(reason) => Err(Failure::environment(format!(
+                "remove handler {name}: {reason}"
+            ))),
+        }
     }
 }
 
-/// A list as it comes in, line by line.
+/// A list of entries, parsed line by line.
 #[derive(Debug, Default)]
 struct List(Vec<Listed>);
 
@@ -191,10 +220,10 @@ struct Listed {
 }
 
 impl List {
-    fn take(&mut self, line: &str) {
+    fn push(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("entry ") {
-            // A list that is said twice: the later one counts.
-            self.0.retain(|known| known.name != name);
+            // A list that was requested twice: the later one counts.
+            self.0.retain(|listed| listed.name != name);
             self.0.push(Listed {
                 name: name.to_owned(),
                 ..Listed::default()
@@ -218,10 +247,9 @@ impl List {
     }
 }
 
-/// Keeps the first few complaints: the later ones follow from them.
-fn keep_complaint(complaints: &mut Vec<String>, bytes: &[u8]) {
-    if complaints.len() < COMPLAINTS {
-        complaints.push(String::from_utf8_lossy(bytes).trim().to_owned());
+fn keep_error_message(messages: &mut Vec<String>, bytes: &[u8]) {
+    if messages.len() < MAX_ERROR_MESSAGES {
+        messages.push(String::from_utf8_lossy(bytes).trim().to_owned());
     }
 }
 
@@ -231,7 +259,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn lines_are_told_apart() {
+    fn parses_each_reply() {
         assert_eq!(Reply::parse("ready"), Reply::Ready);
         assert_eq!(Reply::parse("held a"), Reply::Held("a".into()));
         let failed = Reply::Failed("a".into(), "File exists".into());
@@ -244,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_carries_ages_and_the_later_one_counts() {
+    fn a_later_list_replaces_an_earlier_one() {
         let mut list = List::default();
         for line in [
             "age 9",
@@ -260,31 +288,31 @@ mod tests {
             "entry c",
             "age -1",
         ] {
-            list.take(line);
+            list.push(line);
         }
         let entries = list.entries();
-        let facts: Vec<_> = entries
+        let seen: Vec<_> = entries
             .iter()
             .map(|e| (e.name.as_str(), e.age, e.enabled))
             .collect();
         assert_eq!(
-            facts,
+            seen,
             [("b", None, true), ("a", Some(3), false), ("c", None, false)]
         );
     }
 
     #[test]
-    fn the_first_complaints_are_kept() {
-        let mut complaints = Vec::new();
+    fn only_the_first_error_messages_are_kept() {
+        let mut messages = Vec::new();
         for n in 0..20 {
-            keep_complaint(&mut complaints, format!(" {n}\n").as_bytes());
+            keep_error_message(&mut messages, format!(" {n}\n").as_bytes());
         }
-        assert_eq!(complaints, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+        assert_eq!(messages, ["0", "1", "2", "3", "4", "5", "6", "7"]);
     }
 
     proptest! {
         #[test]
-        fn no_line_breaks_it(line in ".{0,60}") {
+        fn parses_any_line(line in ".{0,60}") {
             Reply::parse(&line);
         }
     }

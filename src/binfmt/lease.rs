@@ -1,100 +1,97 @@
-//! The lease: our handler is registered for as long as this value lives, and not longer.
+//! The lease: the handler is registered for as long as this value exists.
 
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::binfmt::agent::{AgentConnection, Reply};
-use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
+use crate::binfmt::agent::{AgentConnection, CommandResult, Reply};
+use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, TABLE, connect};
 use crate::binfmt::registration::HandlerName;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::timeout::timeout;
-use crate::engine::ContainerGuard;
 use crate::engine::labels::second_registrar_name;
+use crate::engine::{ContainerGuard, EngineAddress, Heartbeat, PauseHandle};
 
-/// The agent goes after a few of these in silence.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How long the polite way may take.
-const POLITE: Duration = Duration::from_secs(5);
+/// How long the registrar may take to confirm a release.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a fresh registrar may take to clean up after a dead one.
-const CLEAN_UP: Duration = Duration::from_secs(30);
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(30);
+/// The handler is removed a moment before the registrar's end is noticed.
+const LOSS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The run's handler, registered and watched.
+/// The run's handler, registered and held.
 ///
-/// Release it. `Drop` is the net: it ends the task that owns both halves of the leash, and the
-/// registrar sees the end of its input.
+/// Release it. Should it be dropped, the registrar's standard input ends, on which the registrar removes the handler.
 #[derive(Debug)]
-#[must_use = "the handler goes when this is dropped; release it to know that it is gone"]
+#[must_use = "the handler is removed when this is dropped; release it to be sure that it is gone"]
 pub struct Lease {
     options: RegistrarOptions,
     name: HandlerName,
     guard: ContainerGuard,
-    words: mpsc::Sender<LeaseCommand>,
-    ended: watch::Receiver<Option<LeaseEnd>>,
-    // Owns the wire; dropping the set aborts the task, and with it both halves of the leash.
+    release: oneshot::Sender<()>,
+    pause_handle: PauseHandle,
+    end: watch::Receiver<Option<LeaseEnd>>,
+    // Owns the connection; dropping the set aborts the task, which ends the registrar's input.
     task: JoinSet<()>,
 }
 
-#[derive(Debug)]
-enum LeaseCommand {
-    /// Answered when the registrar has been told.
-    Pause(oneshot::Sender<()>),
-    Release,
-}
-
+/// How a lease ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum LeaseEnd {
-    /// The registrar confirmed that the entry is gone.
+    /// The registrar confirmed that the entry is removed.
     Released,
-    /// It could not remove it.
+    /// The registrar could not remove the entry, for this reason.
     Failed(String),
-    /// The registrar or the connection is gone.
+    /// The registrar or the connection to it is gone.
     Lost(String),
 }
 
-/// Asks the registrar of a lease for patience.
-#[derive(Clone, Debug)]
-pub struct PauseHandle(mpsc::Sender<LeaseCommand>);
-
-impl PauseHandle {
-    /// Keeps the handler while this process is about to be stopped (Ctrl-Z): until the next heartbeat
-    /// silence is no reason to remove it.
-    pub async fn pause(&self) {
-        let (told, heard) = oneshot::channel();
-        // A registrar that is gone needs no patience.
-        if self.0.send(LeaseCommand::Pause(told)).await.is_ok() {
-            heard.await.ok();
+impl Registrar {
+    /// Registers the run's handler and holds it until the lease is released.
+    pub async fn hold(mut self, cancel: &Cancel) -> Result<Lease, Failure> {
+        let name = HandlerName::new(&self.options.run);
+        let address = self.options.engine.address();
+        let registered = cancel.race(register(&mut self.agent, &name, &address));
+        match registered.await.flatten() {
+            Ok(()) => Ok(Lease::new(self, name)),
+            // The handler may be registered nevertheless; releasing the lease removes it in any case.
+            Err(failure) => {
+                let leftovers = Box::pin(Lease::new(self, name).release(cancel)).await;
+                Err(failure.with_teardown(leftovers))
+            }
         }
     }
 }
 
 impl Lease {
-    pub(super) fn new(registrar: Registrar, name: HandlerName) -> Self {
+    fn new(registrar: Registrar, name: HandlerName) -> Self {
         let Registrar {
             options,
             guard,
-            wire,
+            agent,
             events,
         } = registrar;
-        let (words, listen) = mpsc::channel(4);
-        let (tell, ended) = watch::channel(None);
+        let heartbeat = Heartbeat::default();
+        let pause_handle = heartbeat.pause_handle();
+        let (release, release_requested) = oneshot::channel();
+        let (sender, end) = watch::channel(None);
         let mut task = JoinSet::new();
         let handler = name.to_string();
         task.spawn(async move {
-            let end = hold(wire, listen, &events, &handler).await;
-            tell.send_replace(Some(end));
+            let end = hold(agent, heartbeat, release_requested, &events, &handler).await;
+            sender.send_replace(Some(end));
         });
         Self {
             options,
             name,
             guard,
-            words,
-            ended,
+            release,
+            pause_handle,
+            end,
             task,
         }
     }
@@ -104,56 +101,46 @@ impl Lease {
         &self.name
     }
 
-    /// Resolves when the registrar died although nobody released it: what runs emulated programs will
-    /// fail from then on.
+    /// Resolves when the registrar has ended without a release: programs that need the handler fail from then on.
     pub fn lost(&self) -> impl Future<Output = Failure> + Send + 'static {
-        let mut ended = self.ended.clone();
+        let mut end = self.end.clone();
         let name = self.name.to_string();
         async move {
-            let end = ended
-                .wait_for(Option::is_some)
-                .await
-                .ok()
-                .and_then(|end| end.clone());
-            let why = match end {
-                Some(LeaseEnd::Lost(why) | LeaseEnd::Failed(why)) => why,
+            let end = end.wait_for(Option::is_some).await;
+            let reason = match end.ok().and_then(|end| end.clone()) {
+                Some(LeaseEnd::Lost(reason) | LeaseEnd::Failed(reason)) => reason,
                 Some(LeaseEnd::Released) | None => "the registrar ended".to_owned(),
             };
-            Failure::environment(format!("hold handler {name}: {why}"))
+            Failure::environment(format!("hold handler {name}: {reason}"))
                 .hint("something stopped the registrar's container; run the build again")
         }
     }
 
-    /// Why something emulated failed: what went wrong first is that the registrar was lost, if it was.
+    /// The cause of a failure of something emulated: the loss of the registrar if it was lost, else `failure` itself.
     pub async fn blame(&self, failure: Failure) -> Failure {
-        /// The handler goes a moment before the registrar's end is heard.
-        const MOMENT: Duration = Duration::from_secs(1);
-        match timeout(MOMENT, self.lost()).await {
+        match timeout(LOSS_TIMEOUT, self.lost()).await {
             Some(lost) => lost.with_teardown(failure.teardown),
             None => failure,
         }
     }
 
-    /// The means to ask the registrar for patience while the lease is elsewhere.
+    /// Pauses the registrar's watch for silence before this process is stopped.
     pub fn pause_handle(&self) -> PauseHandle {
-        PauseHandle(self.words.clone())
+        self.pause_handle.clone()
     }
 
-    /// Gives the handler back: a polite word and its confirmation; when the registrar is gone, a fresh
-    /// one removes the entry. Works after cancellation; every step is bounded in time.
+    /// Has the registrar remove the handler and confirm it; when the registrar is gone or fails, a fresh one removes the
+    /// handler. Works after cancellation; every step is bounded in time. Returns what could not be removed.
     pub async fn release(mut self, cancel: &Cancel) -> Vec<Leftover> {
-        let words = self.words.clone();
-        let mut ended = self.ended.clone();
-        let polite = cancel.bounded(POLITE, async move {
-            words.send(LeaseCommand::Release).await.ok();
-            ended
-                .wait_for(Option::is_some)
-                .await
-                .ok()
-                .and_then(|end| end.clone())
+        let mut end = self.end.clone();
+        let released = cancel.bounded(RELEASE_TIMEOUT, async move {
+            // Without a receiver the lease has ended already.
+            self.release.send(()).ok();
+            let end = end.wait_for(Option::is_some).await.ok()?;
+            end.clone()
         });
-        let end = polite.await.flatten();
-        // From here on the bare end of input speaks for us, should the registrar still be there.
+        let end = released.await.flatten();
+        // Ends the registrar's input: one that is still there removes the handler now.
         self.task.shutdown().await;
         let mut leftovers = Vec::new();
         if end == Some(LeaseEnd::Released) {
@@ -166,61 +153,92 @@ impl Lease {
     }
 }
 
-/// The task: a heartbeat once a second, words when asked, an ear for what the agent says.
+async fn register(
+    agent: &mut AgentConnection,
+    name: &HandlerName,
+    address: &EngineAddress,
+) -> Result<(), Failure> {
+    let entry = name.to_string();
+    let held = Reply::Held(entry.clone());
+    match agent
+        .command(&format!("hold {entry}"), &entry, &held)
+        .await?
+    {
+        CommandResult::Done => Ok(()),
+        CommandResult::Failed(reason) => Err(not_registered(name, &reason, address)),
+    }
+}
+
+/// The failure for a registration that the kernel refused, for a reason in the words of the agent's shell.
+fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> Failure {
+    let failure = Failure::environment(format!("register handler {name}: {reason}"));
+    if reason.contains("Permission denied") || reason.contains("not permitted") {
+        failure
+            .try_next_mode()
+            .hint("the engine runs without root, or maps users, and cannot register handlers")
+            .hint("point DOCKER_HOST at a rootful engine")
+    } else if reason.contains("switched off") {
+        let switch_on = address.as_root(&format!("sh -c 'echo 1 > {TABLE}/status'"));
+        failure
+            .try_next_mode()
+            .hint(format!("switch it on with: {switch_on}"))
+    } else if reason.contains("Read-only file system") {
+        failure.try_next_mode()
+    } else {
+        failure
+    }
+}
+
+/// The lease's task: sends the heartbeat, forwards the request to release, and handles what the agent reports.
 async fn hold(
-    mut wire: AgentConnection,
-    mut words: mpsc::Receiver<LeaseCommand>,
+    mut agent: AgentConnection,
+    mut heartbeat: Heartbeat,
+    mut release_requested: oneshot::Receiver<()>,
     events: &Events,
     name: &str,
 ) -> LeaseEnd {
-    let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let said = tokio::select! {
-            said = wire.recv() => match said {
+        let sent = tokio::select! {
+            reply = agent.recv() => match reply {
                 None => return LeaseEnd::Lost("the registrar is gone".to_owned()),
-                Some(said) => {
-                    if let Some(end) = handle_unsolicited(said, events, name) {
+                Some(reply) => {
+                    if let Some(end) = handle_unsolicited(reply, events, name) {
                         return end;
                     }
                     continue;
                 }
             },
-            word = words.recv() => match word {
-                Some(LeaseCommand::Release) => return request_release(wire, name).await,
-                // The next heartbeat would end the patience at once if it came before we are stopped.
-                Some(LeaseCommand::Pause(told)) => {
-                    beat.reset_after(HEARTBEAT * 3);
-                    let said = wire.send("patient").await;
-                    // Whoever asked and does not wait any more is not stopped either.
-                    told.send(()).ok();
-                    said
-                }
-                None => return LeaseEnd::Lost("the lease was dropped".to_owned()),
+            request = &mut release_requested => match request {
+                Ok(()) => return request_release(agent, name).await,
+                Err(_) => return LeaseEnd::Lost("the lease was dropped".to_owned()),
             },
-            _ = beat.tick() => wire.send("").await,
+            beat = heartbeat.next() => {
+                let sent = agent.send(beat.line()).await;
+                beat.acknowledge();
+                sent
+            }
         };
-        if let Err(error) = said {
+        if let Err(error) = sent {
             return LeaseEnd::Lost(error.to_string());
         }
     }
 }
 
-/// What the agent says unasked.
-fn handle_unsolicited(said: Reply, events: &Events, name: &str) -> Option<LeaseEnd> {
-    match said {
+/// Handles a reply that answers no command. Returns the end of the lease if it is one.
+fn handle_unsolicited(reply: Reply, events: &Events, name: &str) -> Option<LeaseEnd> {
+    match reply {
         Reply::Restored(_) => {
             events.warn(format!(
                 "something removed or disabled handler {name}; it is back"
             ));
         }
-        Reply::Missing(_, why) => {
+        Reply::Missing(_, reason) => {
             events.warn(format!(
-                "handler {name} was removed and cannot be put back: {why}"
+                "handler {name} was removed and cannot be put back: {reason}"
             ));
         }
         Reply::Released(_) => return Some(LeaseEnd::Lost("the registrar was stopped".to_owned())),
-        Reply::Failed(which, why) if which == name => return Some(LeaseEnd::Failed(why)),
+        Reply::Failed(entry, reason) if entry == name => return Some(LeaseEnd::Failed(reason)),
         Reply::Failed(..)
         | Reply::Ready
         | Reply::Unmounted(_)
@@ -231,15 +249,15 @@ fn handle_unsolicited(said: Reply, events: &Events, name: &str) -> Option<LeaseE
     None
 }
 
-async fn request_release(mut wire: AgentConnection, name: &str) -> LeaseEnd {
-    let answer = wire.ask("release", |said| {
-        if let Reply::Released(_) = said {
+async fn request_release(mut agent: AgentConnection, name: &str) -> LeaseEnd {
+    let answer = agent.ask("release", |reply| {
+        if let Reply::Released(_) = reply {
             return Some(LeaseEnd::Released);
         }
-        if let Reply::Failed(which, why) = said
-            && which == name
+        if let Reply::Failed(entry, reason) = reply
+            && entry == name
         {
-            return Some(LeaseEnd::Failed(why));
+            return Some(LeaseEnd::Failed(reason));
         }
         None
     });
@@ -248,17 +266,17 @@ async fn request_release(mut wire: AgentConnection, name: &str) -> LeaseEnd {
         .unwrap_or_else(|failure| LeaseEnd::Lost(failure.to_string()))
 }
 
-/// Removes our entry by a registrar of its own, for the first one is gone or could not.
+/// Removes the entry by a fresh registrar, because the first one is gone or failed.
 async fn clean_up(options: RegistrarOptions, name: &HandlerName, cancel: &Cancel) -> Vec<Leftover> {
-    // A privileged registrar's own mount went with it, and the entries went with the mount.
+    // The mount of a privileged registrar is gone with it, and its entries with the mount.
     let container = second_registrar_name(&options.run);
-    let place = options.engine.address();
+    let address = options.engine.address();
     let mut guard = ContainerGuard::arm(&options.engine, container);
-    let removed = cancel.bounded(CLEAN_UP, async {
-        let mut wire = connect(&mut guard, &options)
+    let removed = cancel.bounded(CLEAN_UP_TIMEOUT, async {
+        let mut agent = connect(&mut guard, &options)
             .await
             .map_err(StartError::into_failure)?;
-        wire.remove(&name.to_string()).await
+        agent.remove(&name.to_string()).await
     });
     let why = match removed.await {
         Some(Ok(())) => None,
@@ -268,10 +286,13 @@ async fn clean_up(options: RegistrarOptions, name: &HandlerName, cancel: &Cancel
     let handler = why.map(|why| Leftover {
         what: format!("handler {name} (it may be gone already)"),
         why,
-        remedy: name.remedy(&place),
+        remedy: name.remedy(&address),
     });
     handler
         .into_iter()
         .chain(guard.release(cancel).await)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,13 @@
 //! The handler: one entry in the kernel's `binfmt_misc` table, for as long as a run needs it.
 //!
-//! The table belongs to the engine's host, so nothing here looks at our own machine's files; all of
-//! it goes through the registrar, a small container that holds the entry on a leash. Or the table is
-//! a container's own ([`PrivateBinfmt`]): then nothing outside it changes.
+//! The table belongs to the engine's host, so nothing here reads this machine's files: everything goes through the
+//! registrar, a small container that removes the entry when its standard input ends or stays silent. With
+//! [`PrivateBinfmt`] the table is a container's own, and nothing outside that container changes.
 //!
-//! Promises: the guard is armed before the effect; the handler goes when we release it, when we die
-//! of anything, and when we fall silent; a registrar that was killed is replaced to clean up after it;
-//! every wait is bounded. Refuses: to write to `status` or to any entry that is not exactly ours, and
-//! to remove what belongs to a live run.
+//! Guarantees: the guard is armed before the effect; the handler is removed when it is released, when this process dies
+//! for whatever reason, and when it stays silent; a registrar that was killed is replaced by one that cleans up; every
+//! wait is bounded. Nothing is written to `status` or to an entry that is not exactly sdbuild's, and nothing of a live
+//! run is removed.
 
 mod agent;
 mod lease;
@@ -18,7 +18,7 @@ mod registrar;
 mod registration;
 mod status;
 
-pub use lease::{Lease, PauseHandle};
+pub use lease::Lease;
 pub use private::PrivateBinfmt;
 pub use probe::{HandlerKind, probe};
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};

@@ -1,27 +1,26 @@
-//! The registrar: a container that may write to the table of handlers, and its leash.
+//! The registrar: a container whose agent may write to the kernel's table of handlers.
 
 use std::time::Duration;
 
 use crate::binfmt::agent::{AgentConnection, Reply};
-use crate::binfmt::lease::Lease;
-use crate::binfmt::registration::{self, HandlerName};
+use crate::binfmt::registration;
 use crate::binfmt::status::{Entry, Owner, classify};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
-use crate::common::failure::{Failure, Leftover};
+use crate::common::failure::{Class, Failure, Leftover};
 use crate::common::timeout::timeout;
 use crate::engine::{
     Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Input, Role, RunId,
 };
 
-/// Where the table is mounted on every Linux.
-const TABLE: &str = "/proc/sys/fs/binfmt_misc";
-/// Where the agent looks for it: below `/proc/sys` `AppArmor` would keep it from writing.
-const INSIDE: &str = "/binfmt_misc";
-/// From the start of the container to its first word; a busy engine takes its time.
-const READY: Duration = Duration::from_secs(60);
+/// Where Linux mounts the table.
+pub(super) const TABLE: &str = "/proc/sys/fs/binfmt_misc";
+/// Where the agent finds it: `AppArmor` would forbid it to write below `/proc/sys`.
+const TABLE_IN_CONTAINER: &str = "/binfmt_misc";
+/// From the start of the container to the agent's first line, on a busy engine.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The registrar's container image, as the engine has it.
+/// The registrar's container image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrarImage {
     /// Reference or id.
@@ -31,19 +30,19 @@ pub struct RegistrarImage {
 /// What a registrar is started with.
 #[derive(Clone, Debug)]
 pub struct RegistrarOptions {
-    /// On whose host.
+    /// The engine whose host's table it writes to.
     pub engine: Engine,
-    /// From what.
+    /// The container image.
     pub image: RegistrarImage,
-    /// For whom.
+    /// The run that it belongs to.
     pub run: RunId,
-    /// The directory of the table on the engine's host. Only tests have another one.
+    /// The directory of the table on the engine's host, `/proc/sys/fs/binfmt_misc` except in tests.
     pub binfmt_dir: String,
     pub(super) privileged: bool,
 }
 
 impl RegistrarOptions {
-    /// For `run` on the host of `engine`.
+    /// Options for the registrar of `run` on the host of `engine`.
     pub fn new(engine: &Engine, image: &RegistrarImage, run: &RunId) -> Self {
         Self {
             engine: engine.clone(),
@@ -54,8 +53,8 @@ impl RegistrarOptions {
         }
     }
 
-    /// Least privilege: no capability, no network, nothing to write to but the table itself. The
-    /// privileged one mounts the table on its own, for hosts that have not.
+    /// No capability, no network, and nothing writable but the table. The privileged registrar mounts the table itself,
+    /// on hosts where it is not mounted.
     fn spec(&self) -> ContainerSpec {
         let command = ["/bin/busybox", "sh", "/sdbuild/binfmt-agent"]
             .map(str::to_owned)
@@ -64,13 +63,14 @@ impl RegistrarOptions {
         let mut environment = registration::environment();
         let table = Bind {
             source: self.binfmt_dir.clone(),
-            target: INSIDE.to_owned(),
+            target: TABLE_IN_CONTAINER.to_owned(),
             read_only: false,
         };
         let (binds, tmpfs) = if self.privileged {
             environment.push(("SDBUILD_MOUNT".to_owned(), "yes".to_owned()));
-            // Only for its mount point.
-            (Vec::new(), vec![(INSIDE.to_owned(), "size=4k".to_owned())])
+            // The root is read-only: this makes the mount point.
+            let mount_point = (TABLE_IN_CONTAINER.to_owned(), "size=4k".to_owned());
+            (Vec::new(), vec![mount_point])
         } else {
             (vec![table], Vec::new())
         };
@@ -87,18 +87,19 @@ impl RegistrarOptions {
     }
 }
 
-/// A started registrar on its leash, holding nothing yet.
+/// A started registrar that holds no handler yet. It ends with its standard input: when this is dropped or this process
+/// dies.
 #[derive(Debug)]
 #[must_use = "hold a handler with it, or release it"]
 pub struct Registrar {
     pub(super) options: RegistrarOptions,
     pub(super) guard: ContainerGuard,
-    pub(super) wire: AgentConnection,
+    pub(super) agent: AgentConnection,
     pub(super) events: Events,
 }
 
 impl Registrar {
-    /// Starts one. Where the table is not mounted a privileged one is tried, and said so.
+    /// Starts a registrar. Where the table is not mounted, starts a privileged one that mounts it, with a warning.
     pub async fn start(
         options: RegistrarOptions,
         cancel: &Cancel,
@@ -114,16 +115,16 @@ impl Registrar {
                     privileged: true,
                     ..options
                 };
-                let place = privileged.engine.address();
-                let again = Self::launch(privileged, cancel, events).await;
-                again.map_err(|refusal| unmounted(refusal, &why, &place).with_teardown(leftover))
+                let address = privileged.engine.address();
+                let started = Self::launch(privileged, cancel, events).await;
+                started.map_err(|error| unmounted(error, &why, &address).with_teardown(leftover))
             }
-            other => other.map_err(StartError::into_failure),
+            started => started.map_err(StartError::into_failure),
         }
     }
 
-    /// Starts one to look with, never a privileged one. `None` where the table is not mounted: then it has
-    /// no entries, for they go with its last mount.
+    /// Starts a registrar that only reads, and never a privileged one. `None` where the table is not mounted: it has no
+    /// entries then, because they are removed with its last mount.
     pub async fn look(
         options: RegistrarOptions,
         cancel: &Cancel,
@@ -131,8 +132,8 @@ impl Registrar {
     ) -> Result<Option<Self>, Failure> {
         match Self::launch(options, cancel, events).await {
             Ok(registrar) => Ok(Some(registrar)),
-            Err(StartError::Unmounted(_, left)) if left.is_empty() => Ok(None),
-            Err(refusal) => Err(refusal.into_failure()),
+            Err(StartError::Unmounted(_, leftovers)) if leftovers.is_empty() => Ok(None),
+            Err(error) => Err(error.into_failure()),
         }
     }
 
@@ -147,26 +148,26 @@ impl Registrar {
             .race(Box::pin(connect(&mut guard, &options)))
             .await
             .map_err(StartError::Failed);
-        match connected.and_then(|inner| inner) {
-            Ok(wire) => Ok(Self {
+        match connected.flatten() {
+            Ok(agent) => Ok(Self {
                 options,
                 guard,
-                wire,
+                agent,
                 events: events.clone(),
             }),
-            Err(refusal) => Err(refusal.and_left(guard.release(cancel).await)),
+            Err(error) => Err(error.with_leftover(guard.release(cancel).await)),
         }
     }
 
     /// Every entry of the table.
     pub async fn entries(&mut self) -> Result<Vec<Entry>, Failure> {
-        self.wire.list().await
+        self.agent.list().await
     }
 
-    /// Removes an entry of ours that a dead run left behind. Refuses any other.
+    /// Removes an entry of sdbuild's that a dead run left behind. Fails for any other entry.
     pub async fn remove(&mut self, entry: &Entry) -> Result<(), Failure> {
         match classify(entry) {
-            Owner::Ours(_) => self.wire.remove(&entry.name).await,
+            Owner::Ours(_) => self.agent.remove(&entry.name).await,
             Owner::Foreign => Err(Failure::environment(format!(
                 "remove handler {}: it is not sdbuild's",
                 entry.name
@@ -174,44 +175,26 @@ impl Registrar {
         }
     }
 
-    /// Registers the run's handler and holds it until the lease is released.
-    pub async fn hold(mut self, cancel: &Cancel) -> Result<Lease, Failure> {
-        let name = HandlerName::new(&self.options.run);
-        let place = self.options.engine.address();
-        match cancel
-            .race(register(&mut self.wire, &name, &place))
-            .await
-            .and_then(|inner| inner)
-        {
-            Ok(()) => Ok(Lease::new(self, name)),
-            // It may be registered all the same: only the lease's release makes sure.
-            Err(failure) => {
-                let leftovers = Box::pin(Lease::new(self, name).release(cancel)).await;
-                Err(failure.with_teardown(leftovers))
-            }
-        }
-    }
-
-    /// Ends it; it holds nothing.
+    /// Stops and removes a registrar that holds nothing.
     pub async fn release(self, cancel: &Cancel) -> Vec<Leftover> {
-        drop(self.wire);
+        drop(self.agent);
         self.guard.release(cancel).await.into_iter().collect()
     }
 }
 
-/// Why no registrar came up.
+/// Why a registrar did not start.
 #[derive(Debug)]
 pub(super) enum StartError {
-    /// There is no table where it looked.
+    /// The table is not mounted, for this reason; with what could not be removed.
     Unmounted(String, Vec<Leftover>),
     Failed(Failure),
 }
 
 impl StartError {
-    fn and_left(self, leftover: Option<Leftover>) -> Self {
+    fn with_leftover(self, leftover: Option<Leftover>) -> Self {
         match self {
-            Self::Unmounted(why, left) => {
-                Self::Unmounted(why, left.into_iter().chain(leftover).collect())
+            Self::Unmounted(why, leftovers) => {
+                Self::Unmounted(why, leftovers.into_iter().chain(leftover).collect())
             }
             Self::Failed(failure) => {
                 Self::Failed(failure.with_teardown(leftover.into_iter().collect()))
@@ -222,16 +205,16 @@ impl StartError {
     pub(super) fn into_failure(self) -> Failure {
         match self {
             Self::Failed(failure) => failure,
-            Self::Unmounted(why, left) => Failure::environment(format!(
+            Self::Unmounted(why, leftovers) => Failure::environment(format!(
                 "binfmt_misc is not mounted on the engine's host: {why}"
             ))
             .try_next_mode()
-            .with_teardown(left),
+            .with_teardown(leftovers),
         }
     }
 }
 
-/// Creates, attaches, starts, and waits for the first word. The caller's guard removes what came of it.
+/// Creates, attaches and starts the container, and waits until the agent is ready. The caller's guard removes it.
 pub(super) async fn connect(
     guard: &mut ContainerGuard,
     options: &RegistrarOptions,
@@ -240,7 +223,7 @@ pub(super) async fn connect(
     let privileged = options.privileged;
     let container = match guard.create(&options.spec()).await {
         Ok(container) => container,
-        // Kernels without the module have no such directory.
+        // Kernels without the module do not have the directory.
         Err(error)
             if error
                 .to_string()
@@ -248,97 +231,59 @@ pub(super) async fn connect(
         {
             return Err(StartError::Unmounted(error.to_string(), Vec::new()));
         }
-        Err(error) => return Err(failed(refused(error, privileged))),
+        Err(error) => return Err(failed(explain_refusal(error, privileged))),
     };
-    let mut wire = AgentConnection::new(container.attach().await.map_err(|e| failed(e.into()))?);
+    let mut agent = AgentConnection::new(container.attach().await.map_err(|e| failed(e.into()))?);
     let started = container.start().await;
-    started.map_err(|error| failed(refused(error, privileged)))?;
-    match timeout(READY, wire.recv()).await {
-        Some(Some(Reply::Ready)) => Ok(wire),
+    started.map_err(|error| failed(explain_refusal(error, privileged)))?;
+    match timeout(READY_TIMEOUT, agent.recv()).await {
+        Some(Some(Reply::Ready)) => Ok(agent),
         Some(Some(Reply::Unmounted(why))) => Err(StartError::Unmounted(why, Vec::new())),
         Some(Some(other)) => Err(failed(Failure::environment(format!(
-            "unexpected word {other:?}"
+            "unexpected reply {other:?}"
         )))),
-        Some(None) => Err(failed(wire.gone())),
-        None => Err(failed(Failure::environment("it says nothing"))),
+        Some(None) => Err(failed(agent.unexpected_end())),
+        None => Err(failed(Failure::environment("no reply within a minute"))),
     }
 }
 
-/// The engine does not make or start the container. It is about the registrar alone when it is about what
-/// nobody else has: the table, or all privileges.
-fn refused(error: EngineError, privileged: bool) -> Failure {
-    let words = error.refusal().unwrap_or_default();
-    let is_its_own = if privileged {
-        error.is_forbidden() || words.contains("privileged")
+/// The failure for an engine that does not create or start the container. The next mode of emulation is worth a try when
+/// the engine refuses what only the registrar has: the table, or all privileges.
+fn explain_refusal(error: EngineError, privileged: bool) -> Failure {
+    let message = error.refusal().unwrap_or_default();
+    let concerns_registrar_only = if privileged {
+        error.is_forbidden() || message.contains("privileged")
     } else {
-        let barred = error.is_forbidden() || words.contains("no such file");
-        barred && words.contains("binfmt_misc") || words.contains("mounts denied")
+        let refused = error.is_forbidden() || message.contains("no such file");
+        refused && message.contains("binfmt_misc") || message.contains("mounts denied")
     };
     let failure = Failure::from(error);
-    if is_its_own {
+    if concerns_registrar_only {
         failure.try_next_mode()
     } else {
         failure
     }
 }
 
-async fn register(
-    wire: &mut AgentConnection,
-    name: &HandlerName,
-    place: &EngineAddress,
-) -> Result<(), Failure> {
-    let wanted = name.to_string();
-    let done = Reply::Held(wanted.clone());
-    let held = wire
-        .command(&format!("hold {wanted}"), &wanted, &done)
-        .await?;
-    held.map_err(|why| not_registered(name, &why, place))
-}
-
-/// The kernel's refusals, as the shell words them, and what each means.
-fn not_registered(name: &HandlerName, why: &str, place: &EngineAddress) -> Failure {
-    let failure = Failure::environment(format!("register handler {name}: {why}"));
-    if why.contains("Permission denied") || why.contains("not permitted") {
-        failure
-            .try_next_mode()
-            .hint("the engine runs without root, or maps users, and cannot register handlers")
-            .hint("point DOCKER_HOST at a rootful engine")
-    } else if why.contains("switched off") {
-        let switch = place.as_root(&format!("sh -c 'echo 1 > {TABLE}/status'"));
-        failure
-            .try_next_mode()
-            .hint(format!("switch it on with: {switch}"))
-    } else if why.contains("Read-only file system") {
-        failure.try_next_mode()
-    } else {
-        failure
-    }
-}
-
-fn unmounted(refusal: StartError, first: &str, place: &EngineAddress) -> Failure {
-    let interrupted = matches!(
-        &refusal,
-        StartError::Failed(Failure {
-            class: crate::common::failure::Class::Interrupted,
-            ..
-        })
-    );
-    let failure = refusal.into_failure();
-    if interrupted {
+/// The failure for a table that is not mounted and that a privileged registrar could not mount either. `reason` is why
+/// the unprivileged one did not find it.
+fn unmounted(error: StartError, reason: &str, address: &EngineAddress) -> Failure {
+    let failure = error.into_failure();
+    if failure.class == Class::Interrupted {
         return failure;
     }
-    let why = if first.is_empty() {
+    let reason = if reason.is_empty() {
         String::new()
     } else {
-        format!(" ({first})")
+        format!(" ({reason})")
     };
     failure
         .context(format!(
-            "binfmt_misc is not mounted on the engine's host{why}, and mounting it failed"
+            "binfmt_misc is not mounted on the engine's host{reason}, and mounting it failed"
         ))
         .hint(format!(
             "mount it with: {}",
-            place.as_root(&format!("mount -t binfmt_misc binfmt_misc {TABLE}"))
+            address.as_root(&format!("mount -t binfmt_misc binfmt_misc {TABLE}"))
         ))
 }
 

@@ -71,7 +71,7 @@ impl Container {
         let body = bollard::body_try_stream(body);
         let upload = docker.upload_to_container(self.id(), Some(options), body);
         let upload = upload.map_err(at(operation.clone()));
-        let sent = self.engine.working(&operation, upload).await;
+        let sent = self.engine.while_responsive(&operation, upload).await;
         match timeout(PACKER_ENDS, packer).await {
             // A broken pipe is only the echo of the engine's refusal.
             Some(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
@@ -100,7 +100,7 @@ impl Container {
         let body = bollard::body_try_stream(bytes);
         let upload = docker.upload_to_container(self.id(), Some(options), body);
         let upload = upload.map_err(at(operation.clone()));
-        self.engine.working(&operation, upload).await
+        self.engine.while_responsive(&operation, upload).await
     }
 
     /// What stands at `path`, in running and in stopped containers. The last component is never

@@ -4,7 +4,7 @@ use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::geteuid;
 
 use crate::common::shell_word::quoted;
-use crate::engine::Engine;
+use crate::engine::client::Engine;
 use crate::engine::endpoint::Endpoint;
 
 /// Where Docker's client looks when nobody says otherwise.

@@ -8,13 +8,12 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
-use crate::engine::Engine;
+use crate::engine::client::Engine;
 use crate::engine::error::{EngineError, at};
 use crate::engine::keepalive::KeepAlive;
-use crate::engine::lines::Lines;
 use crate::engine::request::{request, request_within};
 use crate::engine::spec::ContainerSpec;
-use crate::engine::stdio::{Attached, OutputChunk};
+use crate::engine::stdio::Attached;
 
 /// Podman calls a container `stopped` for a moment, a state that bollard cannot read.
 const SETTLES: Duration = Duration::from_millis(200);
@@ -94,20 +93,6 @@ impl Container {
         request(format!("start container {}", self.name), start).await
     }
 
-    /// Runs it to its end; how that was, and the first `most` lines that it said.
-    pub async fn output(&self, most: usize) -> Result<(Exit, Vec<String>), EngineError> {
-        let mut output = self.attach().await?.output;
-        self.start().await?;
-        let (mut lines, mut all) = (Lines::default(), Vec::new());
-        while let Some(chunk) = output.next().await {
-            let (OutputChunk::Stdout(bytes) | OutputChunk::Stderr(bytes)) = chunk?;
-            all.extend(lines.push(&bytes));
-            all.truncate(most);
-        }
-        all.extend(lines.finish());
-        Ok((self.wait().await?, all))
-    }
-
     /// Waits until it is not running. A started container that has ended already is fine.
     pub async fn wait(&self) -> Result<Exit, EngineError> {
         let operation = format!("wait for container {}", self.name);
@@ -117,7 +102,7 @@ impl Container {
         let docker = &self.engine.docker;
         let mut answers = docker.wait_container(&self.id, Some(options));
         // A socket here may lead to an engine elsewhere as well (`ssh -L`).
-        let watched = KeepAlive::LONG.watch(answers.next(), || self.engine.says_anything());
+        let watched = KeepAlive::LONG.watch(answers.next(), || self.engine.responds());
         let Some(answer) = watched.await else {
             return Err(EngineError::Silent { operation });
         };

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::common::plain_file;
-use crate::engine::connect::ConnectError;
+use crate::engine::connect_error::ConnectError;
 
 /// A context file is a few hundred bytes.
 const LARGEST_FILE: u64 = 1 << 20;

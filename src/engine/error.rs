@@ -7,7 +7,7 @@ use std::io;
 
 use crate::common::failure::{Class, Failure};
 use crate::common::text::truncate;
-use crate::engine::connect::ConnectError;
+use crate::engine::connect_error::ConnectError;
 
 /// An engine message longer than this is cut: some engines send whole configurations back.
 const MAX_MESSAGE_CHARS: usize = 1000;

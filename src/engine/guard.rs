@@ -6,9 +6,10 @@ use tokio::task::JoinSet;
 
 use crate::common::cancel::Cancel;
 use crate::common::failure::Leftover;
-use crate::engine::container::Container;
+use crate::engine::client::Engine;
+use crate::engine::container::{Container, Exit};
 use crate::engine::error::EngineError;
-use crate::engine::{ContainerSpec, Engine, Exit};
+use crate::engine::spec::ContainerSpec;
 
 /// How long a creation that nobody waits for any more may still take: a first use copies a volume.
 const CREATION: Duration = Duration::from_secs(60);

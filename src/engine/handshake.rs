@@ -1,4 +1,4 @@
-//! The first contact with an endpoint, and what it tells about who is there.
+//! The first requests to an endpoint, and errors that say what listens there if it is no usable engine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,25 +7,28 @@ use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::common::timeout::timeout;
-use crate::engine::connect::{ConnectError, OLDEST_API};
+use crate::engine::connect_error::{ConnectError, OLDEST_API};
 use crate::engine::endpoint::Endpoint;
 use crate::engine::error::{EngineError, at};
+use crate::engine::facts;
 use crate::engine::request::{NEVER, within};
 use crate::engine::tunnel::Tunnel;
-use crate::engine::{FIRST_ANSWER, facts};
 
-/// An engine that takes longer to accept a connection is not there.
-const DIAL: Duration = Duration::from_secs(10);
+/// For the connection alone, before any request.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the first requests: an engine asks its own helpers for their versions then, which took 15 s on one that loaded
+/// container images for six builds at once.
+pub(super) const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Opens and closes one connection: the system's own error says what is wrong better than hyper's.
+/// Opens and closes one connection, because the system's error is clearer than hyper's.
 pub(super) async fn handshake(endpoint: &Endpoint) -> Result<(), ConnectError> {
-    let opened = timeout(DIAL, async {
+    let opened = timeout(CONNECT_TIMEOUT, async {
         match endpoint {
             Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.map(drop),
             Endpoint::Tcp(address) | Endpoint::Tls { address, .. } => {
                 tokio::net::TcpStream::connect(address).await.map(drop)
             }
-            // `ssh` itself tells what is wrong.
+            // The tunnel reports errors of `ssh`.
             Endpoint::Ssh(_) => Ok(()),
         }
     });
@@ -34,10 +37,10 @@ pub(super) async fn handshake(endpoint: &Endpoint) -> Result<(), ConnectError> {
         Some(Err(error)) => error,
         None => std::io::ErrorKind::TimedOut.into(),
     };
-    Err(refusal(endpoint, &error))
+    Err(connection_error(endpoint, &error))
 }
 
-pub(super) fn refusal(endpoint: &Endpoint, error: &std::io::Error) -> ConnectError {
+pub(super) fn connection_error(endpoint: &Endpoint, error: &std::io::Error) -> ConnectError {
     match (endpoint, error.kind()) {
         (Endpoint::Unix(socket), std::io::ErrorKind::PermissionDenied) => ConnectError::Denied {
             socket: socket.clone(),
@@ -49,8 +52,8 @@ pub(super) fn refusal(endpoint: &Endpoint, error: &std::io::Error) -> ConnectErr
     }
 }
 
-/// A client, and the way that it takes where that is ours. Never `connect_with_host`: that one reads
-/// `DOCKER_TLS_VERIFY` behind our back.
+/// A client, and the tunnel that it uses for `ssh://`. Not by `connect_with_host`, which reads `DOCKER_TLS_VERIFY` from
+/// the environment.
 pub(super) async fn client(endpoint: &Endpoint) -> Result<(Docker, Option<Tunnel>), EngineError> {
     let seconds = NEVER.as_secs();
     let unix = |path: &Path| {
@@ -69,7 +72,7 @@ pub(super) async fn client(endpoint: &Endpoint) -> Result<(Docker, Option<Tunnel
             let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|n| certificates.join(n));
             let docker =
                 Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, API_DEFAULT_VERSION);
-            let docker = docker.map_err(|error| tls(endpoint, error.to_string()))?;
+            let docker = docker.map_err(|error| tls_error(endpoint, error.to_string()))?;
             (Ok(docker), None)
         }
         Endpoint::Ssh(target) => {
@@ -81,62 +84,61 @@ pub(super) async fn client(endpoint: &Endpoint) -> Result<(Docker, Option<Tunnel
     Ok((docker, tunnel))
 }
 
-fn tls(endpoint: &Endpoint, reason: String) -> ConnectError {
+fn tls_error(endpoint: &Endpoint, reason: String) -> ConnectError {
     ConnectError::Tls {
         endpoint: endpoint.clone(),
         reason,
     }
 }
 
-/// Asks for the version, which must be one that we speak.
+/// Reads the engine's version and its newest API, which must be [`OLDEST_API`] or later.
 pub(super) async fn version(
     docker: &Docker,
     endpoint: &Endpoint,
 ) -> Result<(SystemVersion, (u32, u32)), EngineError> {
     let operation = format!("ask {endpoint} for its version");
-    // Something that accepts and says nothing is no engine, and not worth a minute.
-    let version = within(FIRST_ANSWER, &operation, Box::pin(docker.version()))
+    let version = within(FIRST_ANSWER_TIMEOUT, &operation, Box::pin(docker.version()))
         .await?
-        .map_err(|e| first_answer(endpoint, e))?;
-    let said = version.api_version.clone().unwrap_or_default();
+        .map_err(|e| version_error(endpoint, e))?;
+    let api = version.api_version.clone().unwrap_or_default();
     let endpoint = endpoint.clone();
-    match facts::api_version(&said) {
+    match facts::api_version(&api) {
         None => Err(ConnectError::NotAnEngine {
             endpoint,
             answer: "it names no API version".into(),
         }
         .into()),
-        Some(api) if api < OLDEST_API => Err(ConnectError::TooOld {
-            endpoint,
-            api: said,
-        }
-        .into()),
-        Some(api) => Ok((version, api)),
+        Some(parsed) if parsed < OLDEST_API => Err(ConnectError::TooOld { endpoint, api }.into()),
+        Some(parsed) => Ok((version, parsed)),
     }
 }
 
-/// What ended a connection that `ssh` forwards, `ssh` knows better. It may leave one open that it could not
-/// forward: then the engine is silent, and `ssh` has said why.
-pub(super) fn by_ssh(endpoint: &Endpoint, error: EngineError, said: Option<String>) -> EngineError {
-    let not_forwarded = |said: &str| said.contains("open failed");
-    match (&error, said.filter(|said| !said.is_empty())) {
-        (EngineError::Connect(ConnectError::NotAnEngine { .. }), Some(reason)) => {
-            by(endpoint, reason)
-        }
-        (EngineError::Silent { .. }, Some(reason)) if not_forwarded(&reason) => {
-            by(endpoint, reason)
-        }
-        _ => error,
+/// Replaces an error on a forwarded connection by the last message of `ssh`, if that explains it: why it closed the
+/// connection, or why it could not forward it, which it may leave open without a response.
+pub(super) fn explain_by_ssh(
+    endpoint: &Endpoint,
+    error: EngineError,
+    ssh_message: Option<String>,
+) -> EngineError {
+    let Some(reason) = ssh_message else {
+        return error;
+    };
+    let is_closed = matches!(
+        error,
+        EngineError::Connect(ConnectError::NotAnEngine { .. })
+    );
+    let is_not_forwarded =
+        matches!(error, EngineError::Silent { .. }) && reason.contains("open failed");
+    if is_closed || is_not_forwarded {
+        let endpoint = endpoint.clone();
+        ConnectError::Ssh { endpoint, reason }.into()
+    } else {
+        error
     }
 }
 
-fn by(endpoint: &Endpoint, reason: String) -> EngineError {
-    let endpoint = endpoint.clone();
-    ConnectError::Ssh { endpoint, reason }.into()
-}
-
-/// The connection was accepted; what came back instead of a version tells what listens there.
-fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineError {
+/// The error for a connection that was accepted and returned something else than a version.
+fn version_error(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineError {
     let endpoint = endpoint.clone();
     match at(format!("ask {endpoint} for its version"))(error) {
         EngineError::Refused { message, .. } if message.contains("HTTPS") => {
@@ -150,7 +152,7 @@ fn first_answer(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineErr
             .into()
         }
         EngineError::Lost { reason, .. } if matches!(endpoint, Endpoint::Tls { .. }) => {
-            tls(&endpoint, reason).into()
+            tls_error(&endpoint, reason).into()
         }
         EngineError::Lost { reason, .. } => ConnectError::NotAnEngine {
             endpoint,
@@ -170,31 +172,31 @@ mod tests {
 
     use super::*;
 
-    /// bollard's count a stop of ours: after a minute of it an engine that was asked to remove a container was
-    /// called silent, and the container left (fault injection, seed 86189).
+    /// bollard's timeout counts the time in which this process is stopped: after a stop of a minute an engine that was
+    /// removing a container was reported as silent, and the container was left (fault injection, seed 86189).
     #[tokio::test]
-    async fn bollards_own_time_outs_end_nothing() {
+    async fn the_timeout_of_bollard_never_elapses() {
         let endpoint = Endpoint::Tcp("127.0.0.1:1".into());
         let (client, _) = client(&endpoint).await.unwrap();
         assert_eq!(client.timeout(), NEVER);
     }
 
     #[test]
-    fn a_silent_engine_behind_ssh_is_what_ssh_says_of_it() {
+    fn a_forwarding_that_failed_is_reported_by_ssh() {
         let endpoint = Endpoint::Tcp("x".into());
-        let told = |said: &str| {
+        let explained = |message: &str| {
             let operation = "ask x for its version".into();
             let silent = EngineError::Silent { operation };
-            by_ssh(&endpoint, silent, Some(said.into())).to_string()
+            explain_by_ssh(&endpoint, silent, Some(message.into())).to_string()
         };
         let refused = "channel 2: open failed: connect failed: open failed";
-        assert!(told(refused).contains(refused));
-        let greeting = "Warning: Permanently added 'x' to the list of known hosts.";
-        assert!(told(greeting).contains("did not answer in time"));
+        assert!(explained(refused).contains(refused));
+        let warning = "Warning: Permanently added 'x' to the list of known hosts.";
+        assert!(explained(warning).contains("did not answer in time"));
     }
 
-    /// Answers everything with a body that goes on and on.
-    fn endless() -> Endpoint {
+    /// A server that answers with a body without end.
+    fn endless_server() -> Endpoint {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
         std::thread::spawn(move || {
@@ -211,11 +213,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_first_answer_without_end_is_not_waited_for() {
-        let (docker, _) = client(&endless()).await.unwrap();
-        let asked = within(Duration::from_millis(300), "ask", docker.version());
-        let asked = timeout(Duration::from_secs(20), asked);
-        let error = asked.await.unwrap().unwrap_err();
+    async fn the_timeout_covers_a_body_without_end() {
+        let (docker, _) = client(&endless_server()).await.unwrap();
+        let version = within(Duration::from_millis(300), "ask", docker.version());
+        let version = timeout(Duration::from_secs(20), version);
+        let error = version.await.unwrap().unwrap_err();
         assert!(matches!(error, EngineError::Silent { .. }), "{error}");
     }
 }

@@ -10,11 +10,11 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::common::system::ReportedArchitecture;
-use crate::engine::Engine;
-use crate::engine::clock::seconds;
+use crate::engine::client::Engine;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
 use crate::engine::request::request;
+use crate::engine::timestamp::unix_seconds;
 
 /// A container image that the engine holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Engine {
             }
             Ok(())
         };
-        self.working(operation, load).await
+        self.while_responsive(operation, load).await
     }
 
     /// Pulls an image from its registry; `progress` hears bytes so far and, once known, in all.
@@ -133,7 +133,7 @@ impl Engine {
             }
             Ok(())
         };
-        self.working(&operation, pull).await
+        self.while_responsive(&operation, pull).await
     }
 
     /// The images that sdbuild made.
@@ -222,7 +222,7 @@ fn image_info(found: ImageInspect) -> ImageInfo {
         loaded: found
             .metadata
             .and_then(|metadata| metadata.last_tag_time)
-            .and_then(|time| seconds(&time))
+            .and_then(|time| unix_seconds(&time))
             .filter(|time| *time > 0),
     }
 }

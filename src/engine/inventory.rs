@@ -8,11 +8,11 @@ use bollard::query_parameters::{
     ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 
-use crate::engine::Engine;
-use crate::engine::clock::seconds;
+use crate::engine::client::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::labels::{self, Role, RunId, role_of, run_of};
-use crate::engine::request::{QUICK, request, request_within};
+use crate::engine::request::{REQUEST_TIMEOUT, request, request_within};
+use crate::engine::timestamp::unix_seconds;
 
 /// How often we look whether a removal under way is done.
 const RECHECK: Duration = Duration::from_millis(100);
@@ -73,14 +73,14 @@ impl Engine {
         if state.running == Some(true) {
             return Ok(None);
         }
-        let now = info.system_time.as_deref().and_then(seconds);
+        let now = info.system_time.as_deref().and_then(unix_seconds);
         // A container that never ended has a time before 1970 there.
         let ended = state
             .finished_at
             .as_deref()
-            .and_then(seconds)
+            .and_then(unix_seconds)
             .filter(|ended| *ended > 0);
-        let since = ended.or_else(|| found.created.as_deref().and_then(seconds));
+        let since = ended.or_else(|| found.created.as_deref().and_then(unix_seconds));
         Ok(now
             .zip(since)
             .and_then(|(now, since)| u64::try_from(now - since).ok())
@@ -130,7 +130,7 @@ impl Engine {
         }
         let grace = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(grace).build();
-        let limit = QUICK + Duration::from_secs(u64::from(grace_seconds));
+        let limit = REQUEST_TIMEOUT + Duration::from_secs(u64::from(grace_seconds));
         let stop = self.docker.stop_container(name, Some(options));
         match request_within(limit, operation, stop).await {
             Err(error) if !error.is_not_found() => Err(error),

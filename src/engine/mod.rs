@@ -1,18 +1,20 @@
-//! The engine: the few verbs of the Docker-compatible API that we need, in our own types.
+//! The container engine: the part of the Docker-compatible API that sdbuild needs, in types of its own.
 //!
-//! The only user of bollard. It knows neither QEMU nor Nix, and calls no other room.
+//! The only user of bollard; knows nothing of QEMU or Nix.
 //!
-//! Promises: every object it makes carries our labels; every container drops all capabilities and
-//! gains no new privileges unless [`ContainerSpec::privileged`] says otherwise; everything is
-//! streamed; removing what is not there is a success; every call may be dropped (cancelled) at any
-//! await. Refuses: to remove what does not carry our labels.
+//! Guarantees: every object that it creates carries sdbuild's labels; every container drops all capabilities and
+//! gains no new privileges unless [`ContainerSpec::privileged`] is set; file content is streamed; removing a
+//! missing object succeeds; every future may be dropped at any await. An object without sdbuild's labels is never
+//! removed.
 
 mod archive;
 mod cli_hint;
-mod clock;
+mod client;
 pub mod connect;
+mod connect_error;
 mod container;
 mod docker_context;
+mod drain;
 mod endpoint;
 mod entry_wrapper;
 mod error;
@@ -20,6 +22,7 @@ mod exec;
 mod facts;
 mod guard;
 mod handshake;
+mod heartbeat;
 mod image;
 mod inventory;
 mod keepalive;
@@ -28,91 +31,26 @@ mod lines;
 mod request;
 mod spec;
 mod stdio;
+mod timestamp;
 mod tunnel;
 mod volume;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bollard::Docker;
-
 pub use archive::{Download, PathKind, PathStat};
 pub use cli_hint::EngineAddress;
+pub use client::Engine;
 pub use connect::EndpointInputs;
 pub use container::{Container, Exit};
+pub use drain::{Drain, Drained};
 pub use endpoint::Endpoint;
 pub use entry_wrapper::EntryWrapper;
 pub use error::EngineError;
 pub use facts::EngineFacts;
 pub use guard::ContainerGuard;
+pub use heartbeat::{Heartbeat, HeartbeatGuard, PauseHandle};
 pub use image::ImageInfo;
 pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
 pub use lines::Lines;
-use request::{request, request_within};
 pub use spec::{Bind, ContainerSpec, Input, Lifetime, Network};
 pub use stdio::{Attached, AttachedInput, AttachedOutput, OutputChunk};
-use tunnel::Tunnel;
 pub use volume::VolumeInfo;
-
-use crate::common::timeout::timeout;
-
-/// For the first call, with which an engine shows that it is one: it asks its own helpers for their versions then,
-/// which took 15 s where six builds at once gave it their images to load.
-const FIRST_ANSWER: Duration = Duration::from_secs(30);
-
-/// A connected engine. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Engine {
-    docker: Docker,
-    endpoint: Endpoint,
-    facts: Arc<EngineFacts>,
-    /// The way to it, which lasts as long as somebody holds the engine.
-    _tunnel: Option<Arc<Tunnel>>,
-}
-
-impl Engine {
-    /// Connects, agrees on an API version and learns what the engine is.
-    pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
-        handshake::handshake(endpoint).await?;
-        let (docker, tunnel) = Box::pin(handshake::client(endpoint)).await?;
-        let (version, api) = Box::pin(handshake::version(&docker, endpoint))
-            .await
-            .map_err(|error| {
-                let said = tunnel.as_ref().map(|tunnel| tunnel.said(""));
-                handshake::by_ssh(endpoint, error, said)
-            })?;
-        let agreed = Box::pin(docker.negotiate_version());
-        let docker = request_within(FIRST_ANSWER, "agree on an API version", agreed).await?;
-        let info = Box::pin(docker.info());
-        let info = request("ask the engine about its host", info).await?;
-        let facts = Arc::new(EngineFacts::new(version, info, api));
-        Ok(Self {
-            docker,
-            endpoint: endpoint.clone(),
-            facts,
-            _tunnel: tunnel.map(Arc::new),
-        })
-    }
-
-    /// What the engine is.
-    pub fn facts(&self) -> &EngineFacts {
-        &self.facts
-    }
-
-    /// Where it listens.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    /// Whether the engine says anything within `patience`, be it a refusal.
-    pub async fn answers(&self, patience: Duration) -> bool {
-        timeout(patience, self.says_anything()).await == Some(true)
-    }
-
-    /// Whether whoever asks it waits in vain: nothing comes within `patience`, not even the word that
-    /// nobody is there.
-    pub async fn is_silent(&self, patience: Duration) -> bool {
-        timeout(patience, self.says_anything()).await.is_none()
-    }
-}

@@ -1,38 +1,37 @@
-//! One question to the engine: how long its answer may take, and what its absence means.
+//! Requests to the engine with a timeout.
 //!
-//! bollard's own time-outs end with an answer's head and count a stop of ours as a silence of the engine's, so
-//! its clients have none that matters, and everything that is asked goes through here. What ends with a process
-//! or with a large removal has its end watched by whoever waits for it.
+//! bollard's own timeouts cover only the head of a response and also count the time in which this process was
+//! stopped (Ctrl-Z), so its clients are given a timeout that never elapses and every request goes through here.
+//! Requests that last as long as a process or a large removal use [`crate::engine::keepalive::KeepAlive`] instead.
 
 use std::time::Duration;
 
 use crate::common::timeout::timeout;
-use crate::engine::Engine;
 use crate::engine::error::{EngineError, at};
-use crate::engine::keepalive::KeepAlive;
 
-/// For calls that an engine answers from memory, and a little more for a busy disk.
-pub(super) const QUICK: Duration = Duration::from_secs(60);
-/// The time-out of bollard's clients.
+/// For requests that an engine answers from memory; the rest is for a busy disk.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// The timeout of bollard's clients: longer than any run.
 pub(super) const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 type Answer<T> = Result<T, bollard::errors::Error>;
 
-/// The answer to a quick question.
+/// The response to `call`, which must come within [`REQUEST_TIMEOUT`]. `operation` is the verb and the object for
+/// error messages.
 pub(super) fn request<T>(
     operation: impl Into<String>,
     call: impl Future<Output = Answer<T>>,
 ) -> impl Future<Output = Result<T, EngineError>> {
-    request_within(QUICK, operation, call)
+    request_within(REQUEST_TIMEOUT, operation, call)
 }
 
-/// The answer to a question that may take `limit`.
+/// The response to `call`, which must come within `limit`.
 pub(super) fn request_within<T>(
     limit: Duration,
     operation: impl Into<String>,
     call: impl Future<Output = Answer<T>>,
 ) -> impl Future<Output = Result<T, EngineError>> {
-    // bollard's futures are large, and each of them would lie in all that wait for it.
+    // bollard's futures are large, and every future that awaits one would contain it.
     let (operation, call) = (operation.into(), Box::pin(call));
     async move {
         let answer = within(limit, &operation, call).await?;
@@ -40,37 +39,16 @@ pub(super) fn request_within<T>(
     }
 }
 
-impl Engine {
-    /// What comes of work that takes as long as a stream: it goes on for as long as the engine still says anything
-    /// to others.
-    pub(super) async fn working<T>(
-        &self,
-        operation: &str,
-        work: impl Future<Output = Result<T, EngineError>>,
-    ) -> Result<T, EngineError> {
-        let operation = operation.to_owned();
-        let watched = KeepAlive::LONG.watch(Box::pin(work), || self.says_anything());
-        let ended = watched.await;
-        ended.unwrap_or(Err(EngineError::Silent { operation }))
-    }
-
-    /// Whether the engine says anything at all, on a connection of its own.
-    pub(super) async fn says_anything(&self) -> bool {
-        use bollard::errors::Error::DockerResponseServerError;
-        let answer = self.docker.ping().await;
-        matches!(answer, Ok(_) | Err(DockerResponseServerError { .. }))
-    }
-}
-
-/// What `work` gives, if it does so in time: the body of an answer included, which may have no end.
+/// The output of `work`, or [`EngineError::Silent`] after `limit`. The limit covers the body of a response too, which
+/// may have no end.
 pub(super) async fn within<T>(
     limit: Duration,
     operation: &str,
     work: impl Future<Output = T>,
 ) -> Result<T, EngineError> {
     let operation = operation.to_owned();
-    let ended = timeout(limit, work).await;
-    ended.ok_or(EngineError::Silent { operation })
+    let output = timeout(limit, work).await;
+    output.ok_or(EngineError::Silent { operation })
 }
 
 #[cfg(test)]
@@ -78,7 +56,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn silence_is_told_with_what_was_asked() {
+    async fn a_timeout_names_the_operation() {
         let limit = Duration::from_millis(50);
         let error = request_within::<()>(limit, "remove container x", std::future::pending()).await;
         let text = error.unwrap_err().to_string();

@@ -109,6 +109,17 @@ pub struct AttachedOutput {
     inner: Pin<Box<dyn Stream<Item = Result<OutputChunk, EngineError>> + Send>>,
 }
 
+#[cfg(test)]
+impl AttachedOutput {
+    /// The output of no container.
+    pub(super) fn of(
+        inner: impl Stream<Item = Result<OutputChunk, EngineError>> + Send + 'static,
+    ) -> Self {
+        let inner = Box::pin(inner);
+        Self { inner }
+    }
+}
+
 impl Stream for AttachedOutput {
     type Item = Result<OutputChunk, EngineError>;
 

@@ -1,8 +1,8 @@
 //! An engine on another machine by the system's `ssh`, with its configuration, agent and known hosts.
 //!
-//! One `ssh` per engine: whoever it asks for a passphrase is asked once. It forwards a socket of ours
-//! to the engine's, so nothing of Docker's has to be installed at either end, and every call, stream and
-//! leash goes through it as through a local socket.
+//! One `ssh` per engine, so that a passphrase is asked for once. It forwards a local socket to the engine's, so no
+//! Docker client has to be installed at either end, and every request and every attached stream works as with a local
+//! socket.
 
 use std::fs::File;
 use std::io;
@@ -19,15 +19,16 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::common::plain_file;
 use crate::common::timeout::timeout;
-use crate::engine::connect::ConnectError;
+use crate::engine::connect_error::ConnectError;
 use crate::engine::endpoint::{Endpoint, SshTarget};
 use crate::engine::labels::SSH_DIR_PREFIX;
 
-/// Becomes `ssh` with the signals ignored that a terminal sends to everybody: what must be undone there
-/// after Ctrl-C goes through it.
-const BECOME: &str = r#"trap '' HUP INT QUIT TSTP; exec ssh "$@""#;
-/// Says where the engine listens there, and waits for our end. One argument for whatever shell is there.
-const THERE: &str = r#"exec sh -c '
+/// Executes `ssh` with the signals ignored that a terminal sends to its whole foreground process group: after Ctrl-C the
+/// cleanup on the engine still needs the tunnel.
+const EXEC_SSH: &str = r#"trap '' HUP INT QUIT TSTP; exec ssh "$@""#;
+/// Runs on the remote machine: prints the path of the engine's socket, then waits until its input ends. One argument, so
+/// that any login shell can run it.
+const REMOTE_SCRIPT: &str = r#"exec sh -c '
 for socket in "${DOCKER_HOST#unix://}" /var/run/docker.sock "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/docker.sock" \
   "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/podman/podman.sock" /run/podman/podman.sock; do
   [ -S "$socket" ] && [ -w "$socket" ] && break
@@ -35,9 +36,9 @@ for socket in "${DOCKER_HOST#unix://}" /var/run/docker.sock "${XDG_RUNTIME_DIR:-
 done
 echo "sdbuild-socket:$socket"
 exec cat >/dev/null'"#;
-/// What comes before the answer; shells there may greet as well.
-const SAID: &str = "sdbuild-socket:";
-/// Without a word from the other side it is gone after fifteen seconds, not after two hours.
+/// Begins the line with the socket: a login shell may print other lines.
+const SOCKET_LINE: &str = "sdbuild-socket:";
+/// `ServerAlive…`: a connection without a response ends after fifteen seconds, where TCP alone takes two hours.
 const OPTIONS: [&str; 9] = [
     "ConnectTimeout=20",
     "ServerAliveInterval=5",
@@ -49,15 +50,14 @@ const OPTIONS: [&str; 9] = [
     "RemoteCommand=none",
     "StreamLocalBindMask=0177",
 ];
-/// An `ssh` that has no socket by then never came to it.
-const AGE: Duration = Duration::from_secs(24 * 3600);
-/// A greeting longer than this is not listened to.
-const GREETING: u64 = 64 << 10;
-/// For a word between two processes of this machine.
-const MOMENT: Duration = Duration::from_secs(20);
+/// A directory without a socket that is older than this belongs to an `ssh` that never connected.
+const MAX_CONNECTING_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Limit for the remote shell's output before the socket's line, and for the messages of `ssh`.
+const MAX_MESSAGE_BYTES: u64 = 64 << 10;
+/// For a request to the running `ssh`, on a busy machine.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A forwarded socket. `ssh` ends with the value; should this process be killed, it ends by itself,
-/// because its standard input does.
+/// A forwarded socket. Dropping it ends `ssh`; if this process is killed, `ssh` ends because its standard input does.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     dir: tempfile::TempDir,
@@ -65,20 +65,24 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Opens one. `ssh` may ask on the terminal, so there is no limit of time once it has connected.
+    /// Opens a tunnel. No timeout once `ssh` has connected, because it may prompt on the terminal.
     pub(super) async fn open(target: &SshTarget) -> Result<Self, ConnectError> {
         let failed = |reason: String| ConnectError::Ssh {
             endpoint: Endpoint::Ssh(target.clone()),
             reason,
         };
         let mut tunnel = Self::start(target).map_err(|e| failed(format!("start ssh: {e}")))?;
-        let out = tunnel.child.stdout.take();
-        let found = match out {
-            Some(out) => answer(out).await,
+        let stdout = tunnel.child.stdout.take();
+        let found = match stdout {
+            Some(stdout) => read_socket(stdout).await,
             None => None,
         };
-        let found = found.ok_or_else(|| failed(tunnel.said("it ended without a word")))?;
+        let found = found.ok_or_else(|| {
+            let message = tunnel.last_message();
+            failed(message.unwrap_or_else(|| "it ended without a message".to_owned()))
+        })?;
         let socket = target.socket.clone().unwrap_or(found);
+        // `ssh -L` separates the two sockets by a colon.
         if socket.is_empty() || socket.contains(':') {
             let text = "no engine's socket is there that this user may write to";
             return Err(failed(text.to_owned()));
@@ -87,34 +91,33 @@ impl Tunnel {
         Ok(tunnel)
     }
 
-    /// Where the engine seems to listen.
+    /// The local socket that leads to the engine.
     pub(super) fn socket(&self) -> PathBuf {
         self.dir.path().join("engine")
     }
 
-    /// The last that `ssh` said, or `otherwise`.
-    pub(super) fn said(&self, otherwise: &str) -> String {
-        let log = plain_file::read_text(&self.dir.path().join("log"), GREETING);
-        let log = log.unwrap_or_default();
+    /// The last line that `ssh` wrote to its standard error.
+    pub(super) fn last_message(&self) -> Option<String> {
+        let log = plain_file::read_text(&self.dir.path().join("log"), MAX_MESSAGE_BYTES).ok()?;
         let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
-        last.unwrap_or(otherwise).to_owned()
+        last.map(str::to_owned)
     }
 
     fn start(target: &SshTarget) -> io::Result<Self> {
-        let above = tempfile::env::temp_dir();
-        sweep(&above);
+        let temp_dir = tempfile::env::temp_dir();
+        sweep(&temp_dir);
         let dir = tempfile::Builder::new()
             .prefix(SSH_DIR_PREFIX)
-            .tempdir_in(above)?;
+            .tempdir_in(temp_dir)?;
         let log = File::create(dir.path().join("log"))?;
         let mut command = Command::new("sh");
-        command.args(["-c", BECOME, "ssh", "-T", "-M", "-S"]);
+        command.args(["-c", EXEC_SSH, "ssh", "-T", "-M", "-S"]);
         command.arg(control(dir.path()));
         for option in OPTIONS {
             command.args(["-o", option]);
         }
         let child = command
-            .args(["--", &target.destination, THERE])
+            .args(["--", &target.destination, REMOTE_SCRIPT])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -122,62 +125,65 @@ impl Tunnel {
         Ok(Self { dir, child })
     }
 
-    /// Has the running `ssh` forward our socket to the one that is called `socket` there.
+    /// Has the running `ssh` forward the local socket to the remote path `socket`.
     async fn forward(&self, target: &SshTarget, socket: &str) -> Result<(), String> {
-        let ours = self.socket();
+        let local = self.socket();
         let mut command = Command::new("ssh");
-        // Without the user's configuration: it would ask for the forwardings that stand there as well.
+        // Without the user's configuration, whose forwardings would be requested as well.
         command
             .args(["-F", "none", "-S"])
             .arg(control(self.dir.path()))
             .args(["-O", "forward", "-L"])
-            .arg(format!("{}:{socket}", ours.display()))
+            .arg(format!("{}:{socket}", local.display()))
             .args(["--", &target.destination])
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let asked = timeout(MOMENT, command.output()).await;
-        let asked = asked.ok_or_else(|| "it did not forward a socket in time".to_owned())?;
-        match asked.map_err(|e| format!("start ssh: {e}"))? {
-            output if output.status.success() => Ok(()),
-            // The running one knows why.
-            _ => Err(self.said("it does not forward sockets")),
+        let output = timeout(FORWARD_TIMEOUT, command.output()).await;
+        let output = output.ok_or_else(|| "it did not forward a socket in time".to_owned())?;
+        let output = output.map_err(|e| format!("start ssh: {e}"))?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            // The running `ssh` has reported the reason.
+            let message = self.last_message();
+            Err(message.unwrap_or_else(|| "it does not forward sockets".to_owned()))
         }
     }
 }
 
 impl Drop for Tunnel {
-    /// TERM, not KILL: it then gives the terminal its settings back, should it be asking for something.
+    /// TERM, not KILL, so that an `ssh` at a prompt restores the terminal's settings.
     fn drop(&mut self) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // One that has ended already needs no signal.
-            kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap_or(());
+            // It may have ended already.
+            kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
         }
     }
 }
 
-/// Removes the directories of this user's killed runs: a socket that nobody listens at, and a log.
-fn sweep(above: &Path) {
-    for entry in above.read_dir().into_iter().flatten().flatten() {
+/// Removes the directories that this user's killed runs left in `temp_dir`: their socket has no listener.
+fn sweep(temp_dir: &Path) {
+    for entry in temp_dir.read_dir().into_iter().flatten().flatten() {
         let ours = entry
             .file_name()
             .to_string_lossy()
             .starts_with(SSH_DIR_PREFIX);
-        // Not through a link.
+        // Does not follow links.
         let Some(meta) = entry.metadata().ok().filter(|meta| ours && meta.is_dir()) else {
             continue;
         };
         let engine = entry.path().join("engine");
-        let dead = match UnixStream::connect(&engine) {
+        let is_stale = match UnixStream::connect(&engine) {
             Ok(_) => false,
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
             Err(_) => {
-                let made = meta.modified().ok().and_then(|made| made.elapsed().ok());
-                made.is_some_and(|age| age > AGE)
+                let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
+                age.is_some_and(|age| age > MAX_CONNECTING_AGE)
             }
         };
-        if dead && meta.uid() == geteuid().as_raw() {
-            // What cannot be removed now is tried again by the next.
-            std::fs::remove_dir_all(entry.path()).unwrap_or(());
+        if is_stale && meta.uid() == geteuid().as_raw() {
+            // The next run tries again.
+            std::fs::remove_dir_all(entry.path()).ok();
         }
     }
 }
@@ -186,11 +192,11 @@ fn control(dir: &Path) -> PathBuf {
     dir.join("control")
 }
 
-/// The socket that was found there, perhaps none; `None` when no answer comes.
-async fn answer(out: ChildStdout) -> Option<String> {
-    let mut lines = BufReader::new(out.take(GREETING)).lines();
+/// The path of the remote socket, empty if there is none; `None` when `ssh` ends before it prints one.
+async fn read_socket(stdout: ChildStdout) -> Option<String> {
+    let mut lines = BufReader::new(stdout.take(MAX_MESSAGE_BYTES)).lines();
     while let Some(line) = lines.next_line().await.ok()? {
-        if let Some(socket) = line.strip_prefix(SAID) {
+        if let Some(socket) = line.strip_prefix(SOCKET_LINE) {
             return Some(socket.trim().to_owned());
         }
     }
@@ -204,23 +210,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dirs_of_killed_runs_go_and_those_of_living_ones_stay() {
-        let above = tempfile::tempdir().unwrap();
+    fn only_the_directories_of_killed_runs_are_removed() {
+        let temp_dir = tempfile::tempdir().unwrap();
         let dir = |name: &str| {
-            let dir = above.path().join(name);
+            let dir = temp_dir.path().join(name);
             std::fs::create_dir(&dir).unwrap();
             dir
         };
-        let [dead, live, new, other] =
+        let [stale, live, new, other] =
             ["sdbuild-ssh-1", "sdbuild-ssh-2", "sdbuild-ssh-3", "x"].map(dir);
-        let listens = UnixListener::bind(live.join("engine")).unwrap();
-        for dir in [&dead, &other] {
+        let listener = UnixListener::bind(live.join("engine")).unwrap();
+        for dir in [&stale, &other] {
             drop(UnixListener::bind(dir.join("engine")).unwrap());
         }
-        std::os::unix::fs::symlink(&other, above.path().join("sdbuild-ssh-4")).unwrap();
-        sweep(above.path());
-        assert!(!dead.exists());
+        std::os::unix::fs::symlink(&other, temp_dir.path().join("sdbuild-ssh-4")).unwrap();
+        sweep(temp_dir.path());
+        assert!(!stale.exists());
         assert!(live.exists() && new.exists() && other.join("engine").exists());
-        drop(listens);
+        drop(listener);
     }
 }

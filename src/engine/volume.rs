@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
-use crate::engine::Engine;
-use crate::engine::clock::seconds;
+use crate::engine::client::Engine;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels;
 use crate::engine::request::request;
+use crate::engine::timestamp::unix_seconds;
 
 /// A volume of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Engine {
             volumes.push(VolumeInfo {
                 users: self.volume_users(&found.name).await?,
                 name: found.name,
-                created: found.created_at.as_deref().and_then(seconds),
+                created: found.created_at.as_deref().and_then(unix_seconds),
             });
         }
         Ok(volumes)

@@ -15,8 +15,6 @@ use super::command::{BuildRequest, StorePaths};
 use super::diagnosis::{ExitContext, Findings, diagnose};
 use super::follow::{Followed, follow};
 use super::forecast::{Collector, Forecast};
-use super::heartbeat::Heartbeat;
-pub use super::heartbeat::PauseHandle;
 pub use super::image::BuilderImage;
 use super::interactive::run_interactive;
 use super::shell_session::ShellSession;
@@ -28,8 +26,8 @@ use crate::common::failure::{Class, Failure};
 use crate::common::timeout::timeout;
 use crate::engine::labels::{labels, store_filler_name};
 use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Network, Role,
-    RunId,
+    Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Heartbeat, Input,
+    Network, PauseHandle, Role, RunId,
 };
 
 /// Every emulated process counts twice; a parallel build of something large needs thousands.
@@ -80,7 +78,7 @@ pub struct PreparedBuilder {
     job: BuildJob,
     store: String,
     foreign: bool,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
 }
 
 /// A build that went well.
@@ -121,7 +119,7 @@ impl Builder<'_> {
                 job,
                 store,
                 foreign,
-                pulse: Heartbeat::new(),
+                heartbeat: Heartbeat::default(),
             })
         };
         cancel.race(Box::pin(prepared)).await?
@@ -197,9 +195,9 @@ impl Builder<'_> {
 }
 
 impl PreparedBuilder {
-    /// The means to ask it for patience while it runs.
+    /// Pauses the builder's watchdog before this process is stopped.
     pub fn pause_handle(&self) -> PauseHandle {
-        self.pulse.pause_handle()
+        self.heartbeat.pause_handle()
     }
 
     /// Starts it and follows it to its end (`Phase::Build`). Dropping the future lets go of the
@@ -268,7 +266,8 @@ impl PreparedBuilder {
     /// the future lets go of the leash, and the builder stops by itself.
     pub async fn attend(mut self, cancel: &Cancel) -> Result<i64, Failure> {
         let attended = self.job.is_attended();
-        let attend = run_interactive(&self.container, &mut self.pulse, attended);
+        let heartbeat = std::mem::take(&mut self.heartbeat);
+        let attend = run_interactive(&self.container, heartbeat, attended);
         let exit = cancel.race(Box::pin(attend));
         Ok(exit.await??.code)
     }
@@ -279,12 +278,12 @@ impl PreparedBuilder {
         events: &Events,
     ) -> Result<Followed, Failure> {
         let events = show(events, self.job.source.configuration.shown_dir());
-        // Before the start: nothing that it says is missed, and it never runs without its leash.
+        // Before the start: nothing that it says is missed, and the watchdog has an input from the start.
         let Attached { input, output } = self.container.attach().await?;
         self.container.start().await?;
-        // The input is the leash: it is held until the streams are drained.
-        let _leash = self.pulse.hold(input);
-        follow(&self.container, output, journal, &events).await
+        // Until the output is drained: the builder ends with its input.
+        let _heartbeat = std::mem::take(&mut self.heartbeat).keep_alive(input);
+        follow(self.container.drain(output), journal, &events).await
     }
 
     /// The result's store path and derivation, or why there is none.

@@ -1,10 +1,8 @@
-//! Follows the builder to its end: standard output is the result, standard error is Nix's log.
+//! Follows the builder to its end: its standard output is the result, its standard error Nix's log.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::build_log::BuildLog;
 use super::expensive_builds::ExpensiveBuilds;
@@ -12,72 +10,52 @@ use super::log::{Log, clean};
 use super::warning::Warnings;
 use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;
-use crate::engine::{AttachedOutput, Container, Exit, Lines, OutputChunk};
+use crate::engine::{Drain, Drained, Exit, Lines, OutputChunk};
 
-/// How long the streams may be silent after the container's end before they count as ended: engines
-/// are known to leave them open (bollard#251).
-const SILENCE: Duration = Duration::from_secs(2);
-/// And how long they may go on at all.
-const DRAIN: Duration = Duration::from_secs(30);
-/// How often the log file is brought up to date.
-const FLUSH: Duration = Duration::from_secs(1);
-/// How the entry says that it gives up native glue; the reason follows.
+/// How often the log file is flushed.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// How the entry reports that it falls back from native glue; the reason follows.
 const FALLBACK: &str = "sdbuild: glue: emulated: ";
-/// More lines than any result has; the rest is not kept.
-const MOST_LINES: usize = 16;
+/// Lines of standard output that are kept: more than any result has.
+const MAX_RESULT_LINES: usize = 16;
 
-/// How it ended, and what it printed.
+/// How the builder ended, and the lines of its standard output.
 #[derive(Debug)]
 pub(super) struct Followed {
     pub(super) exit: Exit,
     pub(super) out: Vec<String>,
 }
 
-/// Reads until the container has ended and its streams are drained.
+/// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
 pub(super) async fn follow(
-    container: &Container,
-    mut output: AttachedOutput,
-    journal: &mut BuildLog,
+    mut drain: Drain<'_>,
+    build_log: &mut BuildLog,
     events: &Events,
 ) -> Result<Followed, Failure> {
-    let mut reader = Reader::new(journal, events);
-    let mut wait = pin!(container.wait());
-    let mut ended: Option<(Exit, Instant)> = None;
-    let mut open = true;
-    let mut heard = Instant::now();
-    let mut tick = tokio::time::interval(FLUSH);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reader = Reader::new(build_log, events);
+    let mut flush = tokio::time::interval(FLUSH_INTERVAL);
+    flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        if let Some((exit, end)) = &ended
-            && (!open || heard.max(*end).elapsed() >= SILENCE || end.elapsed() >= DRAIN)
-        {
-            let exit = *exit;
-            return Ok(Followed {
-                exit,
-                out: reader.finish(),
-            });
-        }
         tokio::select! {
-            exit = &mut wait, if ended.is_none() => ended = Some((exit?, Instant::now())),
-            chunk = output.next(), if open => match chunk {
-                Some(Ok(chunk)) => {
-                    heard = Instant::now();
-                    reader.chunk(&chunk);
-                }
-                // The end, or a broken connection: `wait` tells which.
-                Some(Err(_)) | None => open = false,
+            drained = drain.next() => match drained? {
+                Drained::Chunk(chunk) => reader.chunk(&chunk),
+                // What a broken connection cut off the log does not change how the builder ended.
+                Drained::End { exit, .. } => return Ok(Followed {
+                    exit,
+                    out: reader.finish(),
+                }),
             },
-            _ = tick.tick() => reader.journal.flush(),
+            _ = flush.tick() => reader.build_log.flush(),
         }
     }
 }
 
-/// Puts frames together to lines and hands them on.
+/// Assembles lines from chunks and interprets them.
 struct Reader<'a> {
-    journal: &'a mut BuildLog,
+    build_log: &'a mut BuildLog,
     events: &'a Events,
     log: Log,
-    giants: ExpensiveBuilds,
+    expensive: ExpensiveBuilds,
     warnings: Warnings,
     stdout: Lines,
     stderr: Lines,
@@ -85,13 +63,13 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(journal: &'a mut BuildLog, events: &'a Events) -> Self {
+    fn new(build_log: &'a mut BuildLog, events: &'a Events) -> Self {
         let (stdout, stderr) = (Lines::default(), Lines::default());
         Self {
-            journal,
+            build_log,
             events,
             log: Log::default(),
-            giants: ExpensiveBuilds::default(),
+            expensive: ExpensiveBuilds::default(),
             warnings: Warnings::default(),
             stdout,
             stderr,
@@ -104,7 +82,7 @@ impl<'a> Reader<'a> {
             OutputChunk::Stdout(bytes) => {
                 let lines = self.stdout.push(bytes);
                 self.out.extend(lines);
-                self.out.truncate(MOST_LINES);
+                self.out.truncate(MAX_RESULT_LINES);
             }
             OutputChunk::Stderr(bytes) => {
                 for line in self.stderr.push(bytes) {
@@ -116,15 +94,15 @@ impl<'a> Reader<'a> {
 
     fn line(&mut self, line: &str) {
         if let Some(reason) = line.strip_prefix(FALLBACK) {
-            // What failed until here is not what the run fails of.
-            self.journal.begin_anew();
+            // The failures before this line are not those that the run ends with.
+            self.build_log.begin_anew();
             let reason = clean(reason);
             self.events.notice(format!("without native glue: {reason}"));
         }
         if let Some(event) = self.log.line(line) {
-            self.journal.note(&event, self.log.take_error());
-            let giants = self.giants.note(&event);
-            self.foretell(&giants);
+            self.build_log.note(&event, self.log.take_error());
+            let expensive = self.expensive.note(&event);
+            self.warn_of_expensive(&expensive);
             if let Some(warning) = self.warnings.hear(&event) {
                 self.events.warn(warning);
             }
@@ -132,12 +110,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn foretell(&self, giants: &[String]) {
-        if !giants.is_empty() {
-            let giants = giants.join(", ");
+    fn warn_of_expensive(&self, names: &[String]) {
+        if !names.is_empty() {
+            let names = names.join(", ");
             self.events.warn(format!(
                 "not in the binary cache, so it is compiled here, which takes hours, and under \
-                 emulation ten times as many: {giants}; \
+                 emulation ten times as many: {names}; \
                  stop it (Ctrl-C), then take what is cached: a released nixpkgs, \
                  boot.kernelPackages = pkgs.linuxPackages, no overlay below it"
             ));
@@ -149,8 +127,8 @@ impl<'a> Reader<'a> {
             self.line(&line);
         }
         self.out.extend(self.stdout.finish());
-        let giants = self.giants.finish();
-        self.foretell(&giants);
+        let expensive = self.expensive.finish();
+        self.warn_of_expensive(&expensive);
         self.out
     }
 }

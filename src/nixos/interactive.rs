@@ -1,117 +1,102 @@
-//! Hands the user's terminal, or their pipes, to what runs in the builder, until that ends.
+//! Connects the user's terminal, or their pipes, to the program in the builder until it ends.
 //!
-//! Its input is the user's, so it cannot be the leash: that is a second program in the container, whose
-//! input ends with this process. The entry starts nothing before that one is there.
+//! The container's standard input carries what the user types, so the watchdog cannot read it: it is a second program in
+//! the container with an input of its own, which ends with this process. The entry starts nothing before the watchdog
+//! runs.
 
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::heartbeat::Heartbeat;
 use super::layout;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal::{self, StdStreams};
 use crate::engine::{
-    Attached, AttachedInput, AttachedOutput, Container, EngineError, Exit, OutputChunk,
+    Attached, AttachedInput, Container, Drain, Drained, EngineError, Exit, Heartbeat, OutputChunk,
 };
 
-/// How long the output may be silent after the end before it counts as ended.
-const SILENCE: Duration = Duration::from_secs(2);
-/// What a shell says of a program whose reader went away: 128 and the number of SIGPIPE.
-const UNREAD: i64 = 141;
-/// What is read at once.
-const PIECE: usize = 16 * 1024;
+/// The exit status that shells report for a program killed by SIGPIPE: 128 and the signal's number.
+const SIGPIPE_STATUS: i64 = 141;
+/// Bytes per read of the user's input.
+const BUFFER: usize = 16 * 1024;
 
-/// Starts `container` and stays with it to its end. Dropping the future lets go of the leash, and
-/// everything in the container ends.
+/// Starts `container` and runs it to its end, `with_terminal` in raw mode. Dropping the future ends the watchdog's
+/// input, and with it everything in the container.
 pub(super) async fn run_interactive(
     container: &Container,
-    pulse: &mut Heartbeat,
-    attended: bool,
+    heartbeat: Heartbeat,
+    with_terminal: bool,
 ) -> Result<Exit, Failure> {
     let Attached { input, output } = container.attach().await?;
-    let _settings = if attended {
+    let _raw_mode = if with_terminal {
         Some(terminal::Settings::raw()?)
     } else {
         None
     };
     container.start().await?;
-    let leash = ["/bin/sh", layout::WATCHDOG].map(str::to_owned).to_vec();
-    let leash = container.exec(leash).await?;
-    let _leash = (pulse.hold(leash.input), leash.output);
+    let watchdog = ["/bin/sh", layout::WATCHDOG].map(str::to_owned).to_vec();
+    let watchdog = container.exec(watchdog).await?;
+    let _watchdog = (heartbeat.keep_alive(watchdog.input), watchdog.output);
     let StdStreams {
-        input: typed,
-        output: said,
-        error: complained,
+        input: stdin,
+        output: stdout,
+        error: stderr,
     } = StdStreams::of_the_process();
-    // What is typed and the window's size never end the session.
-    let aside = async {
+    // Neither the end of the user's input nor a failed resize ends the session.
+    let forward_to_container = async {
         drop(tokio::join!(
-            forward_input(typed, input),
-            forward_terminal_size(container, attended)
+            forward_input(stdin, input),
+            forward_terminal_size(container, with_terminal)
         ));
         std::future::pending().await
     };
-    let show = pin!(forward_output(container, output, (said, complained)));
+    let forward_to_user = pin!(forward_output(container.drain(output), stdout, stderr));
     tokio::select! {
-        exit = show => Ok(exit?),
-        never = aside => never,
+        exit = forward_to_user => Ok(exit?),
+        never = forward_to_container => never,
     }
 }
 
-/// Hands on what is typed; at its end the program sees the end of its input. An error is that of a
-/// program that does not read any more, or has ended: `show` tells which.
+/// Copies the user's input to the program, including its end. A failed write means that the program has closed its input
+/// or has ended; [`forward_output`] finds out which.
 async fn forward_input(
-    mut typed: tokio::io::Stdin,
+    mut stdin: tokio::io::Stdin,
     mut input: AttachedInput,
 ) -> Result<(), EngineError> {
-    let mut piece = vec![0; PIECE];
+    let mut buffer = vec![0; BUFFER];
     loop {
-        let n = typed.read(&mut piece).await.unwrap_or(0);
-        match piece.get(..n) {
+        let n = stdin.read(&mut buffer).await.unwrap_or(0);
+        match buffer.get(..n) {
             None | Some([]) => break input.end().await?,
             Some(bytes) => input.write(bytes).await?,
         }
     }
-    // Not let go of: that would be the end of what the program says, too.
+    // Dropping `input` would close the connection, and the program's output with it.
     std::future::pending().await
 }
 
-/// Shows what the program says until it has ended and all of it was read.
+/// Copies the program's output to the user until the program has ended. Nobody reading it any more ends the session as
+/// SIGPIPE would.
 async fn forward_output(
-    container: &Container,
-    mut output: AttachedOutput,
-    (mut said, mut complained): (tokio::io::Stdout, tokio::io::Stderr),
+    mut drain: Drain<'_>,
+    mut stdout: tokio::io::Stdout,
+    mut stderr: tokio::io::Stderr,
 ) -> Result<Exit, EngineError> {
-    let mut wait = pin!(container.wait());
-    let mut ended: Option<Exit> = None;
     loop {
-        let chunk = tokio::select! {
-            exit = &mut wait, if ended.is_none() => {
-                ended = Some(exit?);
-                continue;
-            }
-            chunk = output.next() => chunk,
-            () = tokio::time::sleep(SILENCE), if ended.is_some() => None,
+        let written = match drain.next().await? {
+            Drained::Chunk(OutputChunk::Stdout(bytes)) => write(&mut stdout, &bytes).await,
+            Drained::Chunk(OutputChunk::Stderr(bytes)) => write(&mut stderr, &bytes).await,
+            // The exit is known: whether the connection broke before does not matter to the user.
+            Drained::End { exit, .. } => return Ok(exit),
         };
-        let shown = match chunk {
-            Some(Ok(OutputChunk::Stdout(bytes))) => write(&mut said, &bytes).await,
-            Some(Ok(OutputChunk::Stderr(bytes))) => write(&mut complained, &bytes).await,
-            // The end, or a broken connection: `wait` tells which.
-            Some(Err(_)) | None => break,
-        };
-        if shown.is_err() {
-            let (code, oom_killed) = (UNREAD, false);
-            return Ok(Exit { code, oom_killed });
+        if written.is_err() {
+            return Ok(Exit {
+                code: SIGPIPE_STATUS,
+                oom_killed: false,
+            });
         }
-    }
-    match ended {
-        Some(exit) => Ok(exit),
-        None => wait.await,
     }
 }
 
@@ -120,16 +105,16 @@ async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<(
     to.flush().await
 }
 
-/// Keeps the container's terminal as large as the user's.
-async fn forward_terminal_size(container: &Container, attended: bool) -> Result<(), Failure> {
-    if !attended {
+/// Keeps the size of the container's terminal at that of the user's.
+async fn forward_terminal_size(container: &Container, with_terminal: bool) -> Result<(), Failure> {
+    if !with_terminal {
         return Ok(());
     }
     let mut changes = signal(SignalKind::window_change()).or_internal("listen for SIGWINCH")?;
     loop {
         if let Some(size) = terminal::size() {
             // A program that has just ended has no terminal any more.
-            drop(container.resize(size).await);
+            container.resize(size).await.ok();
         }
         if changes.recv().await.is_none() {
             return Ok(());

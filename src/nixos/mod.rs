@@ -17,7 +17,6 @@ mod eval_error;
 mod expensive_builds;
 mod follow;
 pub mod forecast;
-mod heartbeat;
 mod ignore_rules;
 mod image;
 mod interactive;

@@ -2,7 +2,9 @@
 
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
+
+use jiff::Timestamp;
 
 use super::copy_out::{only_file, refuse};
 use super::encode::suffix;
@@ -41,7 +43,7 @@ pub struct OutputSettings {
     /// A list for Raspberry Pi Imager.
     pub imager: Option<Imager>,
     /// The moment that counts as now in what is written.
-    pub created: SystemTime,
+    pub created: Timestamp,
 }
 
 /// An image to be copied out, and what its manifest tells.

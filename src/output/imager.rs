@@ -42,11 +42,7 @@ pub(super) fn list(about: ImageSummary<'_>, imager: &Imager, order: &CopyRequest
         Imager::Below(base) => below(base, name),
     };
     let poured = about.poured;
-    let date: String = humantime::format_rfc3339_seconds(about.created)
-        .to_string()
-        .chars()
-        .take_while(|c| *c != 'T')
-        .collect();
+    let date = about.created.strftime("%Y-%m-%d").to_string();
     let mut entry = json!({
         "name": name.split(".img").next().unwrap_or(name),
         "description": "NixOS, built by sdbuild",

@@ -4,8 +4,7 @@
 //! come in the order of the fields, so the same facts are the same bytes. Holds no path of the user's
 //! machine, no name of a user and no secret.
 
-use std::time::SystemTime;
-
+use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::head_tail::HeadTail;
@@ -140,7 +139,7 @@ pub(super) struct ImageSummary<'a> {
     /// What was written.
     pub(super) poured: &'a StageOutput,
     /// The moment that counts as now.
-    pub(super) created: SystemTime,
+    pub(super) created: Timestamp,
 }
 
 impl<'a> Manifest<'a> {
@@ -153,7 +152,7 @@ impl<'a> Manifest<'a> {
         let (table, partitions) = tables(&poured.ends, cancel);
         Self {
             version: VERSION,
-            created: humantime::format_rfc3339_seconds(about.created).to_string(),
+            created: format!("{:.0}", about.created),
             sdbuild: env!("CARGO_PKG_VERSION"),
             origin,
             image: ImageFile {

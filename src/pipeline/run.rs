@@ -2,7 +2,7 @@
 //! however it ends.
 
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::binfmt::{Lease, Registrar};
 use crate::common::cancel::Cancel;
@@ -72,7 +72,7 @@ pub(super) async fn with_cleanup<T>(
     // Until everything has been given back: whoever sweeps meanwhile lets it be.
     let run_lock = run_locks.acquire(&plan.run)?;
     let mut scope = Scope::default();
-    let suspension = JobControl::listen(scope.leashes())?;
+    let suspension = JobControl::listen(scope.watchdogs())?;
     let steps = Box::pin(steps(&run_locks, &mut scope));
     let (engine, cancel) = (&plan.base.engine, &context.cancel);
     let interrupted_in_silence = async {
@@ -262,7 +262,7 @@ pub(super) async fn prepare(
     };
     let prepare = builder.prepare(guard, job, (cancel, events));
     let prepared = context.phase(Phase::Upload, prepare).await?;
-    scope.keep_patience(prepared.pause_handle());
+    scope.keep_pause_handle(prepared.pause_handle());
     scope.release_private(cancel).await;
     Ok(prepared)
 }
@@ -286,16 +286,15 @@ async fn watched<T>(
 
 fn output(settings: &settings::Build) -> OutputSettings {
     let imager = settings.rpi_imager.clone();
-    let moment = settings.source_date_epoch;
     OutputSettings {
         dir: settings.output.clone(),
         force: settings.force,
         owner: settings.owner,
         compression: settings.compress,
         imager: imager.map(|url| url.map_or(Imager::Here, Imager::Below)),
-        created: moment.map_or_else(SystemTime::now, |seconds| {
-            SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-        }),
+        created: settings
+            .source_date_epoch
+            .unwrap_or_else(jiff::Timestamp::now),
     }
 }
 

@@ -5,8 +5,7 @@ use tokio::sync::watch;
 use crate::binfmt::{Lease, PrivateBinfmt};
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, Leftover};
-use crate::engine::ContainerGuard;
-use crate::nixos::builder;
+use crate::engine::{ContainerGuard, PauseHandle};
 use crate::pipeline::job_control::Watchdogs;
 
 /// The guards of a run, released in reverse order, each step bounded in time, all of them even when
@@ -17,27 +16,25 @@ pub(super) struct Scope {
     private: Option<PrivateBinfmt>,
     builder: Option<ContainerGuard>,
     leftovers: Vec<Leftover>,
-    leashes: watch::Sender<Watchdogs>,
+    watchdogs: watch::Sender<Watchdogs>,
 }
 
 impl Scope {
-    /// Whom to ask for patience, whatever is or will be kept.
-    pub(super) fn leashes(&self) -> watch::Receiver<Watchdogs> {
-        self.leashes.subscribe()
+    /// The watchdogs of what is kept, now and later.
+    pub(super) fn watchdogs(&self) -> watch::Receiver<Watchdogs> {
+        self.watchdogs.subscribe()
     }
 
     /// Keeps the handler's lease.
     pub(super) fn keep_lease(&mut self, lease: Lease) {
-        let patience = lease.pause_handle();
-        self.leashes
-            .send_modify(|leashes| leashes.registrar = Some(patience));
+        self.keep_pause_handle(lease.pause_handle());
         self.lease = Some(lease);
     }
 
-    /// Keeps the means to ask the builder for patience.
-    pub(super) fn keep_patience(&mut self, patience: builder::PauseHandle) {
-        self.leashes
-            .send_modify(|leashes| leashes.builder = Some(patience));
+    /// Keeps a handle that is paused before this process is stopped.
+    pub(super) fn keep_pause_handle(&mut self, handle: PauseHandle) {
+        self.watchdogs
+            .send_modify(|watchdogs| watchdogs.0.push(handle));
     }
 
     /// The handler's lease, when there is one.
@@ -113,18 +110,28 @@ pub(super) fn gave_all_back<T>(settled: &Result<(T, Vec<Leftover>), Failure>) ->
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
+    use crate::engine::{AttachedInput, Heartbeat};
 
     #[tokio::test]
-    async fn a_builder_that_is_kept_is_asked_for_patience() {
-        let (patience, asked) = builder::PauseHandle::counted();
+    async fn heartbeats_that_are_kept_are_paused() {
         let mut scope = Scope::default();
-        let leashes = scope.leashes();
-        scope.keep_patience(patience);
-        let whom = leashes.borrow().clone();
-        whom.pause().await;
-        drop((scope, leashes));
-        assert_eq!(asked.await.unwrap(), 1);
+        let watchdogs = scope.watchdogs();
+        let outputs = [(); 2].map(|()| {
+            let heartbeat = Heartbeat::default();
+            scope.keep_pause_handle(heartbeat.pause_handle());
+            let (input, output) = tokio::io::duplex(64);
+            (heartbeat.keep_alive(AttachedInput::to(input)), output)
+        });
+        let kept = watchdogs.borrow().clone();
+        kept.pause().await;
+        for (_heartbeat, mut output) in outputs {
+            let mut line = [0; 6];
+            output.read_exact(&mut line).await.unwrap();
+            assert_eq!(&line, b"pause\n");
+        }
     }
 
     /// The engine was killed while the registrar started; the next run took its container for that of

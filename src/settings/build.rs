@@ -43,7 +43,7 @@ pub struct Build {
     /// A list for Raspberry Pi Imager; inside, the address below which the image will be.
     pub rpi_imager: Option<Option<String>>,
     /// The moment that counts as now in what is written, in seconds since 1970.
-    pub source_date_epoch: Option<u64>,
+    pub source_date_epoch: Option<jiff::Timestamp>,
     /// Boot the image when it is there.
     pub boot_test: bool,
     /// A key that root shall let in, or that of the boot test.

@@ -129,7 +129,7 @@ async fn copied_with(
             owner: None,
             compression,
             imager: None,
-            created: std::time::SystemTime::UNIX_EPOCH,
+            created: jiff::Timestamp::UNIX_EPOCH,
         },
         origin: Provenance::default(),
         timings: Timings::default(),

@@ -252,8 +252,10 @@ fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
 #[test]
 fn a_closed_socket_names_the_group() {
     let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
-    let error =
-        crate::engine::handshake::refusal(&endpoint, &std::io::ErrorKind::PermissionDenied.into());
+    let error = crate::engine::handshake::connection_error(
+        &endpoint,
+        &std::io::ErrorKind::PermissionDenied.into(),
+    );
     assert!(matches!(&error, ConnectError::Denied { .. }));
     assert!(
         error

@@ -58,7 +58,7 @@ fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions,
         owner: None,
         compression,
         imager: None,
-        created: SystemTime::UNIX_EPOCH,
+        created: jiff::Timestamp::UNIX_EPOCH,
     };
     let order = CopyRequest {
         format: &SD_IMAGE,

@@ -1,0 +1,95 @@
+//! The connection to an engine, which every other file of this module makes its requests with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+
+use crate::common::timeout::timeout;
+use crate::engine::endpoint::Endpoint;
+use crate::engine::error::EngineError;
+use crate::engine::facts::EngineFacts;
+use crate::engine::handshake::{self, FIRST_ANSWER_TIMEOUT};
+use crate::engine::keepalive::KeepAlive;
+use crate::engine::request::{request, request_within};
+use crate::engine::tunnel::Tunnel;
+
+/// A connected engine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(super) docker: Docker,
+    endpoint: Endpoint,
+    pub(super) facts: Arc<EngineFacts>,
+    // Closed with the last clone.
+    _tunnel: Option<Arc<Tunnel>>,
+}
+
+impl Engine {
+    /// Connects, negotiates the API version and reads what kind of engine it is.
+    pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
+        handshake::handshake(endpoint).await?;
+        let (docker, tunnel) = Box::pin(handshake::client(endpoint)).await?;
+        let (version, api) = Box::pin(handshake::version(&docker, endpoint))
+            .await
+            .map_err(|error| {
+                let ssh_message = tunnel.as_ref().and_then(Tunnel::last_message);
+                handshake::explain_by_ssh(endpoint, error, ssh_message)
+            })?;
+        let negotiated = Box::pin(docker.negotiate_version());
+        let docker = request_within(
+            FIRST_ANSWER_TIMEOUT,
+            "negotiate the API version",
+            negotiated,
+        )
+        .await?;
+        let info = Box::pin(docker.info());
+        let info = request("ask the engine about its host", info).await?;
+        let facts = Arc::new(EngineFacts::new(version, info, api));
+        Ok(Self {
+            docker,
+            endpoint: endpoint.clone(),
+            facts,
+            _tunnel: tunnel.map(Arc::new),
+        })
+    }
+
+    /// What kind of engine it is, as read when connecting.
+    pub fn facts(&self) -> &EngineFacts {
+        &self.facts
+    }
+
+    /// The address that it was connected by.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Whether the engine answers a ping within `limit`, be it with an error.
+    pub async fn answers(&self, limit: Duration) -> bool {
+        timeout(limit, self.responds()).await == Some(true)
+    }
+
+    /// Whether a ping stays without any outcome for `limit`. A connection that is refused is an outcome: nothing
+    /// has to be waited for then.
+    pub async fn is_silent(&self, limit: Duration) -> bool {
+        timeout(limit, self.responds()).await.is_none()
+    }
+
+    /// The outcome of `work`, which may take as long as the engine responds to pings meanwhile.
+    pub(super) async fn while_responsive<T>(
+        &self,
+        operation: &str,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        let operation = operation.to_owned();
+        let watched = KeepAlive::LONG.watch(Box::pin(work), || self.responds());
+        let outcome = watched.await;
+        outcome.unwrap_or(Err(EngineError::Silent { operation }))
+    }
+
+    /// Whether the engine answers a ping on a connection of its own, be it with an error.
+    pub(super) async fn responds(&self) -> bool {
+        use bollard::errors::Error::DockerResponseServerError;
+        let answer = self.docker.ping().await;
+        matches!(answer, Ok(_) | Err(DockerResponseServerError { .. }))
+    }
+}

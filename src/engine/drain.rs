@@ -1,0 +1,214 @@
+//! Reads a container's output to its end.
+
+use std::fmt;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+
+use crate::common::timeout::ActiveTimer;
+use crate::engine::container::{Container, Exit};
+use crate::engine::error::EngineError;
+use crate::engine::lines::Lines;
+use crate::engine::stdio::{AttachedOutput, OutputChunk};
+
+/// How long the streams may be silent after the container's end before they count as ended: engines are known to
+/// leave them open (bollard#251).
+const SILENCE: Duration = Duration::from_secs(2);
+/// How long the streams are waited for after the container's end in all.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Drained {
+    /// Some output.
+    Chunk(OutputChunk),
+    /// The container has ended and its output was read.
+    End {
+        /// How it ended.
+        exit: Exit,
+        /// Why the output may be incomplete: the connection that it came over broke.
+        broken: Option<EngineError>,
+    },
+}
+
+/// The output of a container until its end, which may come before or after the end of the output.
+pub struct Drain<'a> {
+    output: AttachedOutput,
+    is_open: bool,
+    broken: Option<EngineError>,
+    wait: Pin<Box<dyn Future<Output = Result<Exit, EngineError>> + Send + 'a>>,
+    exit: Option<Exit>,
+    silence: ActiveTimer,
+    limit: ActiveTimer,
+}
+
+impl Container {
+    /// Reads `output` and waits for the container's end.
+    pub fn drain(&self, output: AttachedOutput) -> Drain<'_> {
+        Drain::new(output, self.wait())
+    }
+
+    /// Starts the container and runs it to its end; returns how it ended and its first `max_lines` lines of output.
+    pub async fn output(&self, max_lines: usize) -> Result<(Exit, Vec<String>), EngineError> {
+        let output = self.attach().await?.output;
+        self.start().await?;
+        let mut drain = self.drain(output);
+        let (mut lines, mut all) = (Lines::default(), Vec::new());
+        loop {
+            match drain.next().await? {
+                Drained::Chunk(OutputChunk::Stdout(bytes) | OutputChunk::Stderr(bytes)) => {
+                    all.extend(lines.push(&bytes));
+                    all.truncate(max_lines);
+                }
+                Drained::End {
+                    broken: Some(error),
+                    ..
+                } => return Err(error),
+                Drained::End { exit, broken: None } => {
+                    all.extend(lines.finish());
+                    return Ok((exit, all));
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Drain<'a> {
+    fn new(
+        output: AttachedOutput,
+        wait: impl Future<Output = Result<Exit, EngineError>> + Send + 'a,
+    ) -> Self {
+        Self {
+            output,
+            is_open: true,
+            broken: None,
+            wait: Box::pin(wait),
+            exit: None,
+            silence: ActiveTimer::of(SILENCE),
+            limit: ActiveTimer::of(LIMIT),
+        }
+    }
+
+    /// Waits for the next chunk or the end; not to be called after the end. Fails when the engine cannot tell how the
+    /// container ended. Cancel safe.
+    pub async fn next(&mut self) -> Result<Drained, EngineError> {
+        loop {
+            if let (Some(exit), false) = (self.exit, self.is_open) {
+                let broken = self.broken.take();
+                return Ok(Drained::End { exit, broken });
+            }
+            tokio::select! {
+                exit = &mut self.wait, if self.exit.is_none() => self.exit = Some(exit?),
+                chunk = self.output.next(), if self.is_open => match chunk {
+                    Some(Ok(chunk)) => {
+                        if self.exit.is_some() {
+                            self.silence = ActiveTimer::of(SILENCE);
+                        }
+                        return Ok(Drained::Chunk(chunk));
+                    }
+                    Some(Err(error)) => {
+                        self.is_open = false;
+                        self.broken = Some(error);
+                    }
+                    None => self.is_open = false,
+                },
+                () = self.silence.is_up(), if self.exit.is_some() => self.is_open = false,
+                () = self.limit.is_up(), if self.exit.is_some() => self.is_open = false,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Drain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drain")
+            .field("is_open", &self.is_open)
+            .field("exit", &self.exit)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::stream;
+
+    use super::*;
+    use crate::common::timeout::timeout;
+
+    const EXIT: Exit = Exit {
+        code: 3,
+        oom_killed: false,
+    };
+    /// Upper bound on a busy machine.
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn chunk(text: &'static str) -> Result<OutputChunk, EngineError> {
+        Ok(OutputChunk::Stdout(text.into()))
+    }
+
+    async fn next(drain: &mut Drain<'_>) -> Drained {
+        timeout(SOON, drain.next()).await.unwrap().unwrap()
+    }
+
+    fn is_chunk(drained: &Drained, text: &str) -> bool {
+        matches!(drained, Drained::Chunk(OutputChunk::Stdout(bytes)) if bytes == text)
+    }
+
+    #[tokio::test]
+    async fn the_output_is_read_after_the_end_of_the_container() {
+        let output = stream::iter([chunk("a"), chunk("b")]);
+        let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
+        assert!(is_chunk(&next(&mut drain).await, "a"));
+        assert!(is_chunk(&next(&mut drain).await, "b"));
+        let end = next(&mut drain).await;
+        assert!(
+            matches!(
+                end,
+                Drained::End {
+                    exit: EXIT,
+                    broken: None
+                }
+            ),
+            "{end:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_stays_open_ends_after_the_container() {
+        let output = stream::iter([chunk("a")]).chain(stream::pending());
+        let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
+        assert!(is_chunk(&next(&mut drain).await, "a"));
+        let end = next(&mut drain).await;
+        assert!(matches!(end, Drained::End { exit: EXIT, .. }), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_output_alone_is_not_the_end() {
+        let mut drain = Drain::new(AttachedOutput::of(stream::empty()), pending());
+        let waited = timeout(Duration::from_millis(300), drain.next()).await;
+        assert!(waited.is_none(), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_is_reported_with_the_exit() {
+        let lost = EngineError::Silent {
+            operation: "attach".into(),
+        };
+        let output = stream::iter([Err(lost)]);
+        let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
+        let end = next(&mut drain).await;
+        assert!(
+            matches!(
+                end,
+                Drained::End {
+                    exit: EXIT,
+                    broken: Some(_)
+                }
+            ),
+            "{end:?}"
+        );
+    }
+}
