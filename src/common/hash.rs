@@ -1,6 +1,6 @@
 //! SHA-256: one typed digest, and readers and writers that hash the bytes passing through them.
 //!
-//! digest-io 0.1 (RustCrypto) was considered: its wrappers neither count bytes nor return a digest that can be parsed, printed
+//! digest-io 0.1 (`RustCrypto`) was considered: its wrappers neither count bytes nor return a digest that can be parsed, printed
 //! and serialized, so every caller would wrap them again.
 
 use std::borrow::BorrowMut;

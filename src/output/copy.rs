@@ -11,18 +11,18 @@ use super::encode::suffix;
 use super::image_writer::{ImageShape, ImageWriter};
 use super::imager::{self, Imager};
 use super::manifest::{ImageSummary, Manifest, Provenance};
+use super::pending_file::{PendingFile, sweep};
 use super::product::Product;
-use super::publish::{PendingFile, Publisher, is_free, undo_killed};
+use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
+use super::sidecar::Sidecar;
 use super::stages::{StageInput, StageOutput, run_stages};
-use super::target::Target;
-use super::wording::{cannot_write, failed, unnamed};
+use super::wording::{cannot_write, failed, not_published};
 use crate::common::cancel::Cancel;
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::event::{Events, Phase, Timings};
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 use crate::common::image_format::ImageFormat;
-use crate::engine::RunId;
 
 /// The largest image: the largest cards hold a little more, no system does.
 pub(super) const LARGEST: u64 = 256 << 30;
@@ -104,27 +104,22 @@ impl Copy {
         format!("{}{}", self.product.name, suffix(format))
     }
 
-    /// The sidecars' names: hash, block map, manifest, list for Imager. Each begins with the image's whole
-    /// name, so that the same image in another form keeps its own; bmaptool looks there first.
-    fn sidecars(&self) -> [Option<String>; 4] {
-        let name = self.name();
-        let imager = self.order.settings.imager.as_ref();
-        [
-            Some(format!("{name}.sha256")),
-            Some(format!("{name}.bmap")),
-            Some(format!("{name}.json")),
-            imager.map(|_| imager::beside(&name)),
-        ]
+    /// Whether the image gets this sidecar.
+    fn has(&self, sidecar: Sidecar) -> bool {
+        sidecar != Sidecar::ImagerList || self.order.settings.imager.is_some()
     }
 
-    /// Nothing that would be replaced is there, unless it may be.
-    pub(super) fn names_are_free(&self) -> Result<(), Failure> {
-        let settings = &self.order.settings;
-        undo_killed(&settings.dir);
-        let sidecars = self.sidecars();
-        let mut names = std::iter::once(self.name()).chain(sidecars.into_iter().flatten());
-        let free = names.try_for_each(|name| is_free(&settings.dir, &name, settings.force));
-        free.map_err(|taken| unnamed(taken, &settings.dir))
+    /// Removes what killed runs left in the output directory, and checks that the image and its sidecars may get
+    /// their names.
+    pub(super) fn prepare(&self) -> Result<(), Failure> {
+        let (settings, image) = (&self.order.settings, self.name());
+        sweep(&settings.dir);
+        remove_orphans(&settings.dir);
+        let sidecars = Sidecar::ALL.into_iter().filter(|one| self.has(*one));
+        let sidecars = sidecars.map(|sidecar| sidecar.name(&image));
+        let mut names = std::iter::once(image.clone()).chain(sidecars);
+        let checked = names.try_for_each(|name| check_name(&settings.dir, &name, settings.force));
+        checked.map_err(|error| not_published(error, &settings.dir))
     }
 
     /// Writes and publishes everything.
@@ -140,7 +135,7 @@ impl Copy {
         let read = entry.by_ref().take(FRAME_HEADER).read_to_end(&mut head);
         read.or_environment("read the image from the engine")?;
         let frame = frame_size(self.product.packed, &head);
-        let target = self.target()?;
+        let target = self.create_file()?;
         let shape = self.shape(size, frame);
         let store = ImageWriter {
             file: target.file(),
@@ -180,7 +175,7 @@ impl Copy {
     }
 
     /// Has a file system refuse at once what is too long for it: on FAT a file ends at 4 GiB.
-    fn fits(&self, size: u64, shape: ImageShape, target: &Target) -> Result<(), Failure> {
+    fn fits(&self, size: u64, shape: ImageShape, target: &PendingFile) -> Result<(), Failure> {
         if shape != ImageShape::Sparse || u32::try_from(size).is_ok() {
             return Ok(());
         }
@@ -188,12 +183,12 @@ impl Copy {
         made.map_err(|e| cannot_write(&self.order.settings.dir, e))
     }
 
-    fn target(&self) -> Result<Target, Failure> {
+    /// Creates a file in the output directory that belongs to the user.
+    fn create_file(&self) -> Result<PendingFile, Failure> {
         let dir = &self.order.settings.dir;
-        let part = RunId::random()?;
-        let target = Target::create(dir, &part.to_string()).map_err(|e| cannot_write(dir, e))?;
+        let target = PendingFile::create(dir).map_err(|e| cannot_write(dir, e))?;
         if let Some(owner) = self.order.settings.owner
-            && let Err(error) = target.give_to(owner)
+            && let Err(error) = target.set_owner(owner)
         {
             self.events.warn(format!("the image stays root's: {error}"));
         }
@@ -214,8 +209,8 @@ impl Copy {
         }
     }
 
-    /// Writes the sidecars and gives everything its name.
-    fn publish(&self, target: Target, poured: &StageOutput) -> Result<Image, Failure> {
+    /// Writes the sidecars and publishes everything.
+    fn publish(&self, file: PendingFile, poured: &StageOutput) -> Result<Image, Failure> {
         let (settings, name) = (&self.order.settings, self.name());
         let about = ImageSummary {
             name: &name,
@@ -224,24 +219,27 @@ impl Copy {
             created: settings.created,
         };
         let manifest = self.manifest(about)?;
-        let texts = self.texts(about, &manifest)?;
-        let mut files = Vec::new();
-        for (name, text) in self.sidecars().into_iter().zip(texts) {
-            if let Some(name) = name {
-                files.push(self.sidecar(name, &text)?);
+        let (mut sidecars, mut obsolete) = (Vec::new(), Vec::new());
+        for sidecar in Sidecar::ALL {
+            if let Some(text) = self.text(sidecar, about, &manifest)? {
+                sidecars.push(self.sidecar(sidecar.name(&name), &text)?);
+            } else {
+                obsolete.push(sidecar.name(&name));
             }
         }
-        files.push(PendingFile {
-            target,
-            name: name.clone(),
-        });
-        let release = Publisher {
+        let publisher = Publisher {
             dir: &settings.dir,
             force: settings.force,
-            stale: settings.imager.is_none().then(|| imager::beside(&name)),
+            owner: settings.owner,
+            obsolete,
             cancel: &self.cancel,
         };
-        release.publish(files)?;
+        let image = NamedFile {
+            name: name.clone(),
+            file,
+        };
+        let result = publisher.publish(image, sidecars);
+        result.map_err(|error| not_published(error, &settings.dir))?;
         Ok(Image {
             path: settings.dir.join(name),
             size: poured.written.size,
@@ -258,23 +256,32 @@ impl Copy {
         json(&Manifest::new(about, &self.order.origin, watch))
     }
 
-    /// What is in the sidecars, in the order of their names.
-    fn texts(&self, about: ImageSummary<'_>, manifest: &str) -> Result<[String; 4], Failure> {
-        let imager = self.order.settings.imager.as_ref();
-        let list = imager.map(|imager| json(&imager::list(about, imager, &self.order)));
-        Ok([
-            format!("{}  {}\n", about.poured.written.sha256, about.name),
-            about.poured.map.to_xml(),
-            manifest.to_owned(),
-            list.transpose()?.unwrap_or_default(),
-        ])
+    /// The content of a sidecar; `None` if the image does not get it.
+    fn text(
+        &self,
+        sidecar: Sidecar,
+        about: ImageSummary<'_>,
+        manifest: &str,
+    ) -> Result<Option<String>, Failure> {
+        Ok(Some(match sidecar {
+            Sidecar::Checksum => format!("{}  {}\n", about.poured.written.sha256, about.name),
+            Sidecar::BlockMap => about.poured.map.to_xml(),
+            Sidecar::Manifest => manifest.to_owned(),
+            Sidecar::ImagerList => match &self.order.settings.imager {
+                Some(imager) => json(&imager::list(about, imager, &self.order))?,
+                None => return Ok(None),
+            },
+        }))
     }
 
-    fn sidecar(&self, name: String, text: &str) -> Result<PendingFile, Failure> {
-        let target = self.target()?;
-        let written = io::Write::write_all(&mut target.file(), text.as_bytes());
+    fn sidecar(&self, name: String, text: &str) -> Result<NamedSidecar, Failure> {
+        let file = self.create_file()?;
+        let written = io::Write::write_all(&mut file.file(), text.as_bytes());
         written.map_err(|e| cannot_write(&self.order.settings.dir, e))?;
-        Ok(PendingFile { target, name })
+        Ok(NamedSidecar {
+            file: NamedFile { name, file },
+            sha256: Sha256Hash::of(text.as_bytes()),
+        })
     }
 }
 

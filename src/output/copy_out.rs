@@ -1,6 +1,7 @@
 //! The image's way out of the stopped builder: found, checked, and streamed once.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -30,9 +31,12 @@ pub async fn copy_out(
         .race(Box::pin(find(container, out_path, order.format)))
         .await??;
     let path = format!("{out_path}/{}", product.components.join("/"));
-    let copy = Copy::new(product, order, (cancel, events));
-    // Before the bytes are sent for: copying takes its time.
-    copy.names_are_free()?;
+    let copy = Arc::new(Copy::new(product, order, (cancel, events)));
+    // Before anything is downloaded, which takes minutes. The directory may be on a disk that hangs.
+    let preparing = Arc::clone(&copy);
+    let prepared = tokio::task::spawn_blocking(move || preparing.prepare());
+    let prepared = cancel.race(prepared).await?;
+    prepared.or_internal("prepare the output directory")??;
     let stream = cancel.race(container.download(&path)).await??;
     let (sender, receiver) = bridge::channel();
     let writer = tokio::task::spawn_blocking(move || copy.write(receiver));

@@ -19,11 +19,6 @@ pub enum Imager {
 /// 64-bit boards by Imager's own words for them.
 const DEVICES: [&str; 3] = ["pi5-64bit", "pi4-64bit", "pi3-64bit"];
 
-/// The list's name beside `image`.
-pub(super) fn beside(image: &str) -> String {
-    format!("{image}.rpi-imager.json")
-}
-
 /// `name` below `base`. What is no address stays as the user wrote it.
 fn below(base: &str, name: &str) -> String {
     let address = Url::parse(base).ok().and_then(|mut url| {

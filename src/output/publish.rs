@@ -1,157 +1,265 @@
-//! The image and its sidecars get their names: all of them, or none; and no sidecar is ever beside another
-//! image than its own.
+//! Publishing: an image and its sidecars get their names, all of them or none, and no sidecar is ever beside
+//! another image than its own, even when the process is killed between two steps.
 //!
-//! Everything is on disk before the first name is given. Where no image of that name is, the image's own
-//! comes last: where an image is, its sidecars are. A crash between two names leaves sidecars without an
-//! image; a [`Note`] tells them from sidecars that somebody keeps, and the next run takes them away. Where
-//! an image is replaced, the old one's sidecars go aside first, and the new one's come after it: a crash
-//! leaves the old image or the new one, whole, with sidecars of its own or without some. What fails without
-//! a crash is taken back.
+//! Before the first step every file is on disk under a hidden name, so that each step is one rename within
+//! the directory:
+//!
+//! | the image's name is free | the image is replaced (`--force`) |
+//! | --- | --- |
+//! | record the hashes of the new sidecars | |
+//! | with `--force`: hide old sidecars | hide old sidecars |
+//! | | exchange the old image for the new one |
+//! | name the sidecars | name the sidecars |
+//! | name the image | |
+//!
+//! A kill leaves, in the left column, sidecars without an image, which the next run removes if they are
+//! still what the [record](PublishRecord) says; in the right column, the old image or the new one, whole,
+//! with its own sidecars or without some of them. An error rolls all steps back.
+//!
+//! A simpler protocol was considered: name the sidecars, then the image, and take every sidecar without an
+//! image for an orphan. Without a record it replaces sidecars that a user keeps of an image that was moved
+//! away, and with `--force` a kill leaves new sidecars beside the old image.
 
-mod note;
-mod steps;
+mod record;
 
+use std::collections::VecDeque;
+use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::target::Target;
-use super::wording;
+use tempfile::TempPath;
+
+use super::pending_file::{HiddenFile, Owner, PendingFile, hide, sync_dir};
 use crate::common::cancel::Cancel;
-use crate::common::failure::Failure;
-use crate::engine::RunId;
-use note::PublishRecord;
-pub(super) use note::undo_killed;
-use steps::Transaction;
+use crate::common::hash::Sha256Hash;
+use record::PublishRecord;
+pub(super) use record::remove_orphans;
 
-/// A file that is written, and what it shall be called.
+/// A file that is written, and its final name.
 #[derive(Debug)]
-pub(super) struct PendingFile {
-    pub(super) target: Target,
+pub(super) struct NamedFile {
     pub(super) name: String,
+    pub(super) file: PendingFile,
 }
 
-/// What stood in the way, and under which name.
+/// A sidecar that is written, and its hash.
 #[derive(Debug)]
-pub(super) struct Unnamed {
-    pub(super) name: String,
-    pub(super) error: io::Error,
+pub(super) struct NamedSidecar {
+    pub(super) file: NamedFile,
+    pub(super) sha256: Sha256Hash,
 }
 
-/// Something of that name: an error of kind [`io::ErrorKind::AlreadyExists`] unless `force`; a directory is
-/// one of kind [`io::ErrorKind::IsADirectory`] then.
-pub(super) fn is_free(dir: &Path, name: &str, force: bool) -> Result<(), Unnamed> {
+/// Why nothing was published.
+#[derive(Debug)]
+pub(super) enum PublishError {
+    /// The run was interrupted before the first step.
+    Interrupted,
+    /// A file could not get its name.
+    Name { name: String, error: io::Error },
+}
+
+/// Checks that a file in `dir` may get `name`.
+///
+/// # Errors
+///
+/// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name, or with `force` of kind
+/// [`io::ErrorKind::IsADirectory`] if a directory has it.
+pub(super) fn check_name(dir: &Path, name: &str, force: bool) -> Result<(), PublishError> {
     let kind = match dir.join(name).symlink_metadata() {
         Ok(_) if !force => io::ErrorKind::AlreadyExists,
         Ok(meta) if meta.is_dir() => io::ErrorKind::IsADirectory,
         Ok(_) | Err(_) => return Ok(()),
     };
-    Err(unnamed(name)(kind.into()))
+    Err(for_name(name)(kind.into()))
 }
 
-/// Where files are to appear.
+fn for_name(name: &str) -> impl Fn(io::Error) -> PublishError {
+    let name = name.to_owned();
+    move |error| PublishError::Name {
+        name: name.clone(),
+        error,
+    }
+}
+
+/// Where and how files are published.
 #[derive(Debug)]
 pub(super) struct Publisher<'a> {
     pub(super) dir: &'a Path,
-    /// Replace what has their names.
+    /// Replace files that have the same names.
     pub(super) force: bool,
-    /// A sidecar of the image that is replaced, which would be taken for one of the new image.
-    pub(super) stale: Option<String>,
-    /// Ends it before the first name is given. Then it is brought to its end.
+    /// The owner of the files, if it is not the process's.
+    pub(super) owner: Option<Owner>,
+    /// Names of sidecars that this image does not have: those of a replaced image are removed with it.
+    pub(super) obsolete: Vec<String>,
+    /// Is looked at before the first step; a publication that has begun is completed.
     pub(super) cancel: &'a Cancel,
 }
 
 impl Publisher<'_> {
-    /// Publishes `files`, of which the last one is the image.
-    pub(super) fn publish(&self, mut files: Vec<PendingFile>) -> Result<(), Failure> {
-        let failure = |what| wording::unnamed(what, self.dir);
-        self.settle(&mut files).map_err(failure)?;
-        // A slow disk takes minutes for this.
+    /// Publishes `image` and `sidecars`.
+    pub(super) fn publish(
+        &self,
+        image: NamedFile,
+        sidecars: Vec<NamedSidecar>,
+    ) -> Result<(), PublishError> {
+        for file in sidecars.iter().map(|sidecar| &sidecar.file).chain([&image]) {
+            check_name(self.dir, &file.name, self.force)?;
+            file.file.sync().map_err(for_name(&file.name))?;
+        }
+        // A slow disk takes minutes for that.
         if self.cancel.is_cancelled() {
-            return Err(Failure::interrupted());
+            return Err(PublishError::Interrupted);
         }
-        let Some(image) = files.pop() else {
-            return Ok(());
-        };
-        let there = self.dir.join(&image.name).symlink_metadata().is_ok();
-        let mut steps = Transaction::new(self.dir, self.force);
-        let done = if self.force && there {
-            self.replace(image, files, &mut steps)
-        } else {
-            self.appear(image, files, &mut steps)
-        };
-        match done {
-            Ok(()) => steps.keep(),
-            Err(_) => steps.take_back(),
-        }
-        done.map_err(failure)
+        self.begin(image, sidecars)?.complete()
     }
 
-    fn settle(&self, files: &mut [PendingFile]) -> Result<(), Unnamed> {
-        for PendingFile { target, name } in files {
-            is_free(self.dir, name, self.force)?;
-            target.settle(self.force).map_err(unnamed(name))?;
+    /// Hides the files, writes the record and plans the steps.
+    fn begin(
+        &self,
+        image: NamedFile,
+        sidecars: Vec<NamedSidecar>,
+    ) -> Result<Publication<'_>, PublishError> {
+        let replaces = self.force && self.dir.join(&image.name).symlink_metadata().is_ok();
+        let record = if replaces {
+            None
+        } else {
+            let hashes = sidecars
+                .iter()
+                .map(|sidecar| (sidecar.file.name.clone(), sidecar.sha256));
+            let record = PublishRecord::create(self.dir, &image.name, hashes.collect(), self.owner);
+            Some(record.map_err(for_name(&image.name))?)
+        };
+
+        let mut steps = VecDeque::new();
+        if self.force {
+            let old = sidecars.iter().map(|sidecar| &sidecar.file.name);
+            steps.extend(old.chain(&self.obsolete).cloned().map(Step::Hide));
+        }
+        steps.push_back(Step::Sync);
+        let image_name = image.name.clone();
+        let image = self.hidden(image)?;
+        let mut last = Vec::new();
+        if replaces {
+            steps.push_back(Step::Replace(image));
+        } else {
+            last = vec![Step::Name(image), Step::Sync];
+        }
+        for sidecar in sidecars {
+            steps.push_back(Step::Name(self.hidden(sidecar.file)?));
+        }
+        steps.push_back(Step::Sync);
+        steps.extend(last);
+        Ok(Publication {
+            dir: self.dir,
+            image_name,
+            steps,
+            undo: Vec::new(),
+            _record: record,
+        })
+    }
+
+    fn hidden(&self, file: NamedFile) -> Result<HiddenNamed, PublishError> {
+        let NamedFile { name, file } = file;
+        let file = file.into_hidden(self.dir).map_err(for_name(&name))?;
+        Ok(HiddenNamed { name, file })
+    }
+}
+
+/// A file under a hidden name, and its final name.
+#[derive(Debug)]
+struct HiddenNamed {
+    name: String,
+    file: HiddenFile,
+}
+
+/// One change to the directory.
+#[derive(Debug)]
+enum Step {
+    /// Gives what has this name a hidden one, if anything has it.
+    Hide(String),
+    /// Gives a file its final name, which must be free.
+    Name(HiddenNamed),
+    /// Gives a file its final name, and what has that name a hidden one.
+    Replace(HiddenNamed),
+    /// Flushes all changes so far to disk.
+    Sync,
+}
+
+/// How a step is undone.
+#[derive(Debug)]
+enum Undo {
+    /// Remove the file of this name.
+    Remove(String),
+    /// Rename a hidden file back to `name`, over the new one if there is one.
+    Restore { name: String, hidden: TempPath },
+}
+
+/// A publication under way.
+#[derive(Debug)]
+struct Publication<'a> {
+    dir: &'a Path,
+    /// Errors that concern no single file are reported under this name.
+    image_name: String,
+    steps: VecDeque<Step>,
+    undo: Vec<Undo>,
+    /// Is removed after the last step, or after the steps were undone.
+    _record: Option<PublishRecord>,
+}
+
+impl Publication<'_> {
+    /// Carries out all steps; after an error those that were carried out are undone.
+    fn complete(mut self) -> Result<(), PublishError> {
+        while let Some(step) = self.steps.pop_front() {
+            if let Err(error) = self.apply(step) {
+                self.roll_back();
+                return Err(error);
+            }
+        }
+        // Removes what was replaced.
+        self.undo.clear();
+        Ok(())
+    }
+
+    fn apply(&mut self, step: Step) -> Result<(), PublishError> {
+        match step {
+            Step::Hide(name) => match hide(self.dir, &self.dir.join(&name)) {
+                Ok(hidden) => self.undo.push(Undo::Restore { name, hidden }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(for_name(&name)(error)),
+            },
+            Step::Name(HiddenNamed { name, file }) => {
+                let named = file.rename_to_free(&self.dir.join(&name));
+                named.map_err(for_name(&name))?;
+                self.undo.push(Undo::Remove(name));
+            }
+            Step::Replace(HiddenNamed { name, file }) => {
+                let replaced = file.replace(&self.dir.join(&name));
+                match replaced.map_err(for_name(&name))? {
+                    Some(hidden) => self.undo.push(Undo::Restore { name, hidden }),
+                    // The old image is gone: its sidecars must not be restored beside the new one.
+                    None => self.undo.clear(),
+                }
+            }
+            Step::Sync => sync_dir(self.dir).map_err(for_name(&self.image_name))?,
         }
         Ok(())
     }
 
-    /// Sidecars, then the image.
-    fn appear(
-        &self,
-        image: PendingFile,
-        sidecars: Vec<PendingFile>,
-        steps: &mut Transaction<'_>,
-    ) -> Result<(), Unnamed> {
-        let title = image.name.clone();
-        let note = PublishRecord::leave(self.dir, &title, &sidecars).map_err(unnamed(&title))?;
-        steps.noted(note);
-        steps.sync(&title)?;
-        self.set_aside(&sidecars, steps)?;
-        for sidecar in sidecars {
-            steps.place(sidecar)?;
+    /// Undoes the steps, the last one first. Goes on after errors: the one that caused this is reported.
+    fn roll_back(&mut self) {
+        for undo in self.undo.drain(..).rev() {
+            match undo {
+                Undo::Remove(name) => {
+                    fs::remove_file(self.dir.join(name)).ok();
+                }
+                Undo::Restore { name, hidden } => {
+                    if fs::rename(&hidden, self.dir.join(name)).is_err() {
+                        // It is the user's, so it stays under its hidden name.
+                        hidden.keep().ok();
+                    }
+                }
+            }
         }
-        steps.sync(&title)?;
-        steps.place(image)?;
-        steps.sync(&title)
-    }
-
-    /// The old sidecars away, the new image in the old one's place, its sidecars.
-    fn replace(
-        &self,
-        image: PendingFile,
-        sidecars: Vec<PendingFile>,
-        steps: &mut Transaction<'_>,
-    ) -> Result<(), Unnamed> {
-        let title = image.name.clone();
-        self.set_aside(&sidecars, steps)?;
-        steps.sync(&title)?;
-        steps.exchange(image)?;
-        for sidecar in sidecars {
-            steps.place(sidecar)?;
-        }
-        steps.sync(&title)
-    }
-
-    fn set_aside(
-        &self,
-        sidecars: &[PendingFile],
-        steps: &mut Transaction<'_>,
-    ) -> Result<(), Unnamed> {
-        let names = sidecars.iter().map(|sidecar| &sidecar.name);
-        let mut names = names.chain(&self.stale).filter(|_| self.force);
-        names.try_for_each(|name| steps.set_aside(name))
-    }
-}
-
-/// For a name that nobody else has.
-fn random_id() -> io::Result<RunId> {
-    RunId::random().map_err(|error| io::Error::other(error.to_string()))
-}
-
-fn unnamed(name: &str) -> impl Fn(io::Error) -> Unnamed {
-    let name = name.to_owned();
-    move |error| Unnamed {
-        name: name.clone(),
-        error,
     }
 }
 

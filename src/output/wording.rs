@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::copy_out::refuse;
 use super::product::Product;
-use super::publish::Unnamed;
+use super::publish::PublishError;
 use super::stages::StageError;
 use crate::common::failure::{Class, Failure};
 
@@ -33,8 +33,12 @@ pub(super) fn failed(trouble: StageError, size: u64, (product, dir): (&Product, 
     }
 }
 
-/// Why a whole image did not get its name.
-pub(super) fn unnamed(Unnamed { name, error }: Unnamed, dir: &Path) -> Failure {
+/// Why a whole image was not published in `dir`.
+pub(super) fn not_published(error: PublishError, dir: &Path) -> Failure {
+    let (name, error) = match error {
+        PublishError::Interrupted => return Failure::interrupted(),
+        PublishError::Name { name, error } => (name, error),
+    };
     let place = dir.join(name);
     let shown = place.display();
     if error.kind() == io::ErrorKind::AlreadyExists {

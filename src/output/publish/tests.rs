@@ -1,58 +1,62 @@
-//! What is in the directory after each change to it, as a KILL right there would leave it, and what the next
-//! publication makes of that; what is there again after an error in between.
+//! What is in the directory after each step, as a KILL right there would leave it, and what the next publication
+//! makes of that; what is restored after an error in between.
 
-use std::cell::RefCell;
-use std::fs;
 use std::io::Write as _;
 
 use super::*;
 
 const IMAGE: &str = "a.img";
 const SIDECARS: [&str; 3] = ["a.img.sha256", "a.img.bmap", "a.img.json"];
-const STALE: &str = "a.img.rpi-imager.json";
+const OBSOLETE: &str = "a.img.rpi-imager.json";
 
-type Look = Box<dyn FnMut(&Path)>;
-
-thread_local! {
-    static LOOK: RefCell<Option<Look>> = const { RefCell::new(None) };
-}
-
-/// Called after each change to the directory.
-pub(super) fn seen(dir: &Path) {
-    LOOK.with_borrow_mut(|look| look.iter_mut().for_each(|look| look(dir)));
-}
-
-fn each_time(look: impl FnMut(&Path) + 'static) {
-    LOOK.set(Some(Box::new(look)));
-}
-
-/// Publishes an image and sidecars that all say `word`.
-fn publish(dir: &Path, word: &str, force: bool) -> Result<(), Failure> {
-    undo_killed(dir);
-    let named = |name: &&str| {
-        let id = crate::engine::RunId::random().unwrap();
-        let target = Target::create(dir, id.as_str()).unwrap();
-        target.file().write_all(word.as_bytes()).unwrap();
-        PendingFile {
-            target,
-            name: (*name).to_owned(),
-        }
+/// Starts publishing an image and sidecars that all contain `word`, has `drive` carry out as many steps as it
+/// likes, and completes the rest.
+fn publish_with(
+    dir: &Path,
+    word: &str,
+    force: bool,
+    drive: impl FnOnce(&mut Publication<'_>),
+) -> Result<(), PublishError> {
+    remove_orphans(dir);
+    let named = |name: &str| {
+        check_name(dir, name, force)?;
+        let file = PendingFile::create(dir).unwrap();
+        file.file().write_all(word.as_bytes()).unwrap();
+        let name = name.to_owned();
+        Ok(NamedFile { name, file })
     };
-    let files = SIDECARS.iter().chain([&IMAGE]).map(named).collect();
-    let release = Publisher {
+    let sidecars = SIDECARS.iter().map(|name| {
+        let sha256 = Sha256Hash::of(word.as_bytes());
+        named(name).map(|file| NamedSidecar { file, sha256 })
+    });
+    let sidecars = sidecars.collect::<Result<_, _>>()?;
+    let publisher = Publisher {
         dir,
         force,
-        stale: Some(STALE.to_owned()),
+        owner: None,
+        obsolete: vec![OBSOLETE.to_owned()],
         cancel: &Cancel::new(),
     };
-    release.publish(files)
+    let mut publication = publisher.begin(named(IMAGE)?, sidecars)?;
+    drive(&mut publication);
+    publication.complete()
+}
+
+fn publish(dir: &Path, word: &str, force: bool) -> Result<(), PublishError> {
+    publish_with(dir, word, force, |_| {})
+}
+
+/// Carries out the next step.
+fn step(publication: &mut Publication<'_>) {
+    let step = publication.steps.pop_front().unwrap();
+    publication.apply(step).unwrap();
 }
 
 fn read(dir: &Path, name: &str) -> Option<String> {
     fs::read_to_string(dir.join(name)).ok()
 }
 
-/// What each name says.
+/// The content of each file.
 fn words(dir: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(dir).unwrap();
     let mut names: Vec<_> = entries
@@ -68,7 +72,7 @@ fn words(dir: &Path) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Copies what is in the directory: nobody holds a lock on the copies, as after a KILL.
+/// Copies the directory: no process holds a lock on the copies, as after a KILL.
 fn killed(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     for (name, word) in words(dir) {
@@ -77,55 +81,61 @@ fn killed(dir: &Path) -> tempfile::TempDir {
     copy
 }
 
-/// What a KILL after each change leaves, and at last what is there without one.
+/// What a KILL before each step leaves, and at last what the whole publication leaves.
 fn every_kill(dir: &Path, force: bool) -> Vec<tempfile::TempDir> {
-    let (send, left) = std::sync::mpsc::channel();
-    each_time(move |dir| send.send(killed(dir)).unwrap());
-    publish(dir, "new", force).unwrap();
-    LOOK.set(None);
-    left.into_iter().chain([killed(dir)]).collect()
+    let mut left = Vec::new();
+    let published = publish_with(dir, "new", force, |publication| {
+        while !publication.steps.is_empty() {
+            left.push(killed(dir));
+            step(publication);
+        }
+        left.push(killed(dir));
+    });
+    published.unwrap();
+    left.push(killed(dir));
+    left
 }
 
-/// All that an image and its sidecars may be found as.
-fn is_no_wrong_pair(dir: &Path) {
+/// Whatever is there of an image and its sidecars, they belong together.
+fn assert_no_wrong_pair(dir: &Path) {
     let image = read(dir, IMAGE);
-    for name in SIDECARS.iter().chain([&STALE]) {
+    for name in SIDECARS.iter().chain([&OBSOLETE]) {
         let sidecar = read(dir, name);
         let wrong = image.is_some() && sidecar.is_some() && sidecar != image;
         assert!(!wrong, "{name}: {sidecar:?} beside {image:?}");
     }
 }
 
-fn is_whole(dir: &Path, word: &str) {
+fn assert_whole(dir: &Path, word: &str) {
     for name in SIDECARS.iter().chain([&IMAGE]) {
         assert_eq!(read(dir, name).as_deref(), Some(word), "{name}");
     }
-    assert_eq!(read(dir, STALE), None);
+    assert_eq!(read(dir, OBSOLETE), None);
 }
 
-fn with_an_old_image() -> tempfile::TempDir {
+fn with_old_image() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     publish(dir.path(), "old", false).unwrap();
-    fs::write(dir.path().join(STALE), "old").unwrap();
+    fs::write(dir.path().join(OBSOLETE), "old").unwrap();
     dir
 }
 
 /// The sidecars that it left had the next build say that they exist already.
 #[test]
-fn a_killed_publication_never_blocks_the_next() {
+fn killed_publication_never_blocks_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let left = every_kill(dir.path(), false);
     assert!(left.len() > SIDECARS.len() + 2, "{}", left.len());
     for left in left {
         let dir = left.path();
-        is_no_wrong_pair(dir);
+        assert_no_wrong_pair(dir);
         if dir.join(IMAGE).exists() {
-            is_whole(dir, "new");
+            assert_whole(dir, "new");
             publish(dir, "next", false).unwrap_err();
-            is_whole(dir, "new");
+            assert_whole(dir, "new");
         } else {
             publish(dir, "next", false).unwrap();
-            is_whole(dir, "next");
+            assert_whole(dir, "next");
         }
     }
     assert_eq!(words(dir.path()).len(), SIDECARS.len() + 1);
@@ -133,67 +143,105 @@ fn a_killed_publication_never_blocks_the_next() {
 
 /// The new sidecars came beside the old image, before the new one.
 #[test]
-fn a_killed_replacement_leaves_no_sidecar_of_another_image() {
-    let dir = with_an_old_image();
+fn killed_replacement_leaves_no_foreign_sidecar() {
+    let dir = with_old_image();
     for left in every_kill(dir.path(), true) {
         let dir = left.path();
         assert!(dir.join(IMAGE).exists());
-        is_no_wrong_pair(dir);
+        assert_no_wrong_pair(dir);
         publish(dir, "next", true).unwrap();
-        is_whole(dir, "next");
+        assert_whole(dir, "next");
     }
-    is_whole(dir.path(), "new");
+    assert_whole(dir.path(), "new");
     assert_eq!(words(dir.path()).len(), SIDECARS.len() + 1);
 }
 
-/// Has whatever comes next fail: its file is gone, or a directory has its name.
-fn hinder(dir: &Path) {
+/// Makes the next step that names a file fail: its hidden name is gone, or without `force` a directory has its
+/// final name.
+fn hinder(dir: &Path, force: bool) {
     for (name, word) in words(dir) {
-        if name.starts_with(".sdbuild-") && word == "new" {
+        if force && name.starts_with(".sdbuild-") && word == "new" {
             fs::remove_file(dir.join(name)).unwrap();
         }
     }
-    for name in SIDECARS.iter().chain([&IMAGE]) {
-        fs::create_dir(dir.join(name)).unwrap_or(());
+    for name in SIDECARS.iter().chain([&IMAGE]).filter(|_| !force) {
+        fs::create_dir(dir.join(name)).ok();
     }
 }
 
-fn no_hindrance(dir: &Path) {
+fn remove_hindrances(dir: &Path) {
     for name in SIDECARS.iter().chain([&IMAGE]) {
-        fs::remove_dir(dir.join(name)).unwrap_or(());
+        fs::remove_dir(dir.join(name)).ok();
     }
 }
 
 /// Some were replaced and some not.
 #[test]
-fn an_error_in_the_middle_takes_all_back() {
-    let (empty, old) = (tempfile::tempdir().unwrap(), with_an_old_image());
+fn error_in_the_middle_rolls_everything_back() {
+    let (empty, old) = (tempfile::tempdir().unwrap(), with_old_image());
     for (dir, force) in [(empty, false), (old, true)] {
         let dir = dir.path();
         let before = words(dir);
-        let changes = every_kill(killed(dir).path(), force).len() - 1;
-        for at in 1..changes {
-            let mut nth = 0;
-            each_time(move |dir| {
-                nth += 1;
-                if nth == at {
-                    hinder(dir);
-                    if force {
-                        no_hindrance(dir);
-                    }
+        let mut at = 0;
+        loop {
+            let mut changes_left = 0;
+            let failed = publish_with(dir, "new", force, |publication| {
+                (0..at).for_each(|_| step(publication));
+                let steps = publication.steps.iter();
+                changes_left = steps.filter(|step| !matches!(step, Step::Sync)).count();
+                if changes_left > 0 {
+                    hinder(dir, force);
                 }
             });
-            let failed = publish(dir, "new", force);
-            LOOK.set(None);
-            no_hindrance(dir);
-            assert!(failed.is_err(), "{at} of {changes}");
-            assert_eq!(words(dir), before, "{at} of {changes}");
+            if changes_left == 0 {
+                failed.unwrap();
+                break;
+            }
+            remove_hindrances(dir);
+            assert!(failed.is_err(), "step {at}");
+            assert_eq!(words(dir), before, "step {at}");
+            at += 1;
         }
+        assert!(at > SIDECARS.len(), "{at}");
     }
 }
 
 #[test]
-fn a_sidecar_that_somebody_keeps_is_not_taken_for_a_dead_runs() {
+fn replaced_image_is_restored_when_the_new_one_is_gone() {
+    let dir = with_old_image();
+    let dir = dir.path();
+    publish_with(dir, "new", true, |publication| {
+        while read(dir, IMAGE).as_deref() == Some("old") {
+            step(publication);
+        }
+        fs::remove_file(dir.join(IMAGE)).unwrap();
+        hinder(dir, true);
+    })
+    .unwrap_err();
+    assert_eq!(read(dir, IMAGE).as_deref(), Some("old"));
+    assert_eq!(words(dir).len(), SIDECARS.len() + 2);
+}
+
+#[test]
+fn force_does_not_replace_directories() {
+    for name in [IMAGE, SIDECARS[0]] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(name)).unwrap();
+        match publish(dir.path(), "new", true) {
+            Err(PublishError::Name { name: named, error }) => {
+                assert_eq!(
+                    (named.as_str(), error.kind()),
+                    (name, io::ErrorKind::IsADirectory)
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(dir.path().join(name).is_dir());
+    }
+}
+
+#[test]
+fn sidecar_that_a_user_keeps_is_no_orphan() {
     let dir = tempfile::tempdir().unwrap();
     let left = every_kill(dir.path(), false);
     let left = left.iter().find(|left| {
@@ -202,21 +250,26 @@ fn a_sidecar_that_somebody_keeps_is_not_taken_for_a_dead_runs() {
     });
     let dir = left.unwrap().path();
     fs::write(dir.join(SIDECARS[0]), "changed since").unwrap();
-    undo_killed(dir);
-    assert_eq!(
-        words(dir),
-        [(SIDECARS[0].to_owned(), "changed since".to_owned())]
-    );
+    remove_orphans(dir);
+    let visible = |(name, _): &(String, String)| !name.starts_with('.');
+    let kept: Vec<_> = words(dir).into_iter().filter(visible).collect();
+    assert_eq!(kept, [(SIDECARS[0].to_owned(), "changed since".to_owned())]);
     publish(dir, "next", false).unwrap_err();
 }
 
+fn write_record(dir: &Path, nth: usize, image: &str, name: &str, content: &[u8]) {
+    let hash = Sha256Hash::of(content);
+    let text = serde_json::json!({ "image": image, "sidecars": { name: hash } });
+    let record = dir.join(format!(".sdbuild-00000000000{nth}.names"));
+    fs::write(record, text.to_string()).unwrap();
+}
+
 #[test]
-fn a_note_names_nothing_outside_its_dir_and_nothing_but_sidecars() {
+fn record_reaches_only_sidecars_in_its_directory() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("out");
     fs::create_dir(&dir).unwrap();
-    let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest("kept"));
-    for name in ["a.img.json", "out/b", "out/a.imgx"] {
+    for name in ["a.img.json", "out/b", "out/a.imgx", "out/a.img.x"] {
         fs::write(outside.path().join(name), "kept").unwrap();
     }
     for (nth, (image, name)) in [
@@ -224,42 +277,61 @@ fn a_note_names_nothing_outside_its_dir_and_nothing_but_sidecars() {
         ("a.img", "../a.img.json"),
         ("a.img", "b"),
         ("a.img", "a.imgx"),
+        ("a.img", "a.img.x"),
         ("", "b"),
         ("..", "../a.img.json"),
     ]
     .into_iter()
     .enumerate()
     {
-        let text = serde_json::json!({ "image": image, "sidecars": { name: hash } });
-        let note = dir.join(format!(".sdbuild-00000000000{nth}.names"));
-        fs::write(note, text.to_string()).unwrap();
+        write_record(&dir, nth, image, name, b"kept");
     }
-    undo_killed(&dir);
+    remove_orphans(&dir);
     assert_eq!(read(outside.path(), "a.img.json").as_deref(), Some("kept"));
-    assert_eq!(words(&dir).len(), 2);
+    assert_eq!(words(&dir).len(), 3);
+}
+
+/// A sparse file of 4 TiB kept a run busy for hours, deaf to signals.
+#[test]
+fn huge_sidecar_of_a_record_is_not_hashed() {
+    let dir = tempfile::tempdir().unwrap();
+    let huge = fs::File::create(dir.path().join("a.img.bmap")).unwrap();
+    huge.set_len(4 << 40).unwrap();
+    fs::write(dir.path().join("b.img.bmap"), "small").unwrap();
+    write_record(dir.path(), 0, "a.img", "a.img.bmap", b"");
+    write_record(dir.path(), 1, "b.img", "b.img.bmap", b"small");
+    remove_orphans(dir.path());
+    let names: Vec<_> = words(dir.path())
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["a.img.bmap"]);
 }
 
 proptest::proptest! {
-    /// Whatever a note says, what is not a sidecar of its image stays.
+    /// Whatever a record says, what is not a sidecar of its image stays.
     #[test]
-    fn any_note_leaves_the_rest_alone(
-        image in "[a./]{0,4}", name in "(\\.\\./|/)?[a./]{0,6}", text in "(?s).{0,60}", whole in proptest::bool::ANY,
+    fn any_record_leaves_other_files_alone(
+        image in "[a./]{0,4}", name in "(\\.\\./|/)?[a./]{0,4}(\\.bmap)?", text in "(?s).{0,60}", valid in proptest::bool::ANY,
     ) {
         let outside = tempfile::tempdir().unwrap();
         let dir = outside.path().join("a");
         fs::create_dir(&dir).unwrap();
-        for kept in ["a.a", "a/aaa", "a/a."] {
-            fs::write(outside.path().join(kept), "kept").unwrap();
+        let kept = ["aaa", "a.a", "a.bmap", "aa.bmap"];
+        fs::write(outside.path().join("a.bmap"), "kept").unwrap();
+        for kept in kept {
+            fs::write(dir.join(kept), "kept").unwrap();
         }
-        let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest("kept"));
-        let json = serde_json::json!({ "image": image, "sidecars": { name.clone(): hash } });
-        let text = if whole { json.to_string() } else { text };
-        fs::write(dir.join(".sdbuild-000000000000.names"), text).unwrap();
-        undo_killed(&dir);
-        proptest::prop_assert_eq!(read(outside.path(), "a.a").unwrap(), "kept");
-        for kept in ["aaa", "a."] {
-            let of_the_image = !image.is_empty() && kept == name && kept.starts_with(&format!("{image}."));
-            proptest::prop_assert!(dir.join(kept).exists() || whole && of_the_image, "{}", kept);
+        if valid {
+            write_record(&dir, 0, &image, &name, b"kept");
+        } else {
+            fs::write(dir.join(".sdbuild-000000000000.names"), text).unwrap();
+        }
+        remove_orphans(&dir);
+        proptest::prop_assert_eq!(read(outside.path(), "a.bmap").unwrap(), "kept");
+        for kept in kept {
+            let sidecar = kept == name && kept == format!("{image}.bmap");
+            proptest::prop_assert!(dir.join(kept).exists() || valid && sidecar, "{}", kept);
         }
     }
 }

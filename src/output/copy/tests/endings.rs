@@ -26,7 +26,7 @@ fn an_interruption_before_the_first_name_leaves_what_was_there() {
             std::fs::write(dir.path().join("a.img"), "old").unwrap();
         }
         let copy = copy(dir.path(), plain(force));
-        let target = copy.target().unwrap();
+        let target = copy.create_file().unwrap();
         let work = StageInput {
             size: raw.len() as u64,
             packed: Compression::None,

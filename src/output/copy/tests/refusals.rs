@@ -80,7 +80,7 @@ fn a_sidecar_in_the_way_keeps_everything_out() {
         std::fs::write(dir.path().join(name), "mine").unwrap();
         let bytes = archive(tar::EntryType::Regular, b"new");
         let kept = copy(dir.path(), plain(false));
-        let before = kept.names_are_free().unwrap_err();
+        let before = kept.prepare().unwrap_err();
         let after = kept.write(bytes.as_slice()).unwrap_err();
         for failure in [before, after] {
             assert_eq!(failure.class, Class::Usage);

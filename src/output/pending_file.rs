@@ -1,0 +1,204 @@
+//! Files in the output directory that do not have their final name yet.
+//!
+//! A file is created without a name where the file system allows it (`O_TMPFILE`), so that the kernel frees it
+//! however the process ends. It gets a hidden name, `.sdbuild-….part`, right before it is published, so
+//! that publishing is nothing but renames; where there are no unnamed files it has such a name from the
+//! start. It stays locked as long as its process lives ([`locked_file`]); [`sweep`] removes unlocked ones.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::unistd::{Gid, Uid, fchown};
+use tempfile::TempPath;
+
+use crate::common::locked_file;
+
+const HIDDEN_PREFIX: &str = ".sdbuild-";
+const PART_SUFFIX: &str = ".part";
+/// Random characters between the prefix and the suffix.
+const RANDOM_CHARACTERS: usize = 12;
+/// The mode before the user's umask is applied.
+const MODE: u32 = 0o644;
+/// Files that changed more recently are never swept, in seconds: where there are no unnamed files one exists for a
+/// moment before it is locked, and what a publication has moved aside is not locked at all.
+const MIN_SWEEP_AGE: u64 = 60;
+
+/// A user and a group by number.
+pub(super) type Owner = (u32, u32);
+
+/// A file that is being written; it is removed when this value is dropped.
+#[derive(Debug)]
+pub(super) struct PendingFile {
+    /// The hidden name, if it has one already. Removed before the file is closed and thereby unlocked.
+    hidden: Option<TempPath>,
+    file: File,
+}
+
+impl PendingFile {
+    /// Creates a file in `dir`.
+    pub(super) fn create(dir: &Path) -> io::Result<Self> {
+        match locked_file::create_unnamed(dir, MODE) {
+            Ok(file) => Ok(Self { hidden: None, file }),
+            Err(error) if locked_file::lacks_unnamed_files(&error) => Self::create_named(dir),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a file in `dir` that has a hidden name from the start.
+    fn create_named(dir: &Path) -> io::Result<Self> {
+        let create = |path: &Path| locked_file::create_named(path, MODE);
+        let (file, path) = at_hidden_path(dir, PART_SUFFIX, create)?;
+        Ok(Self {
+            hidden: Some(path),
+            file,
+        })
+    }
+
+    /// The file, open for reading and writing.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Changes the owner of the file.
+    pub(super) fn set_owner(&self, (user, group): Owner) -> io::Result<()> {
+        let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+        Ok(fchown(&self.file, Some(user), Some(group))?)
+    }
+
+    /// Flushes the file to disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// Gives the file a hidden name in `dir`, the directory that it was created in.
+    pub(super) fn into_hidden(self, dir: &Path) -> io::Result<HiddenFile> {
+        self.into_hidden_as(dir, PART_SUFFIX)
+    }
+
+    /// Gives the file a hidden name in `dir` that ends in `suffix`.
+    pub(super) fn into_hidden_as(self, dir: &Path, suffix: &str) -> io::Result<HiddenFile> {
+        let Self { hidden, file } = self;
+        let ((), path) = at_hidden_path(dir, suffix, |path| match &hidden {
+            None => locked_file::link(&file, path),
+            Some(hidden) => rename_to_free(hidden, path),
+        })?;
+        Ok(HiddenFile { path, _file: file })
+    }
+}
+
+/// A file under a hidden name; it is removed when this value is dropped.
+#[derive(Debug)]
+pub(super) struct HiddenFile {
+    path: TempPath,
+    /// Held for its lock.
+    _file: File,
+}
+
+impl HiddenFile {
+    /// Renames the file to `path`.
+    ///
+    /// # Errors
+    ///
+    /// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name.
+    pub(super) fn rename_to_free(self, path: &Path) -> io::Result<()> {
+        rename_to_free(&self.path, path)
+    }
+
+    /// Gives the file the name of what is at `path`, in one step. Returns the hidden name that the replaced
+    /// file has now, or `None` where the file system cannot exchange two names: then it is gone.
+    pub(super) fn replace(self, path: &Path) -> io::Result<Option<TempPath>> {
+        let flags = RenameFlags::RENAME_EXCHANGE;
+        match renameat2(AT_FDCWD, &*self.path, AT_FDCWD, path, flags) {
+            Ok(()) => Ok(Some(self.path)),
+            Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(&self.path, path).map(|()| None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Renames what is at `path` to a hidden name, unlocked. Returns that name, whose file is removed when the
+/// value is dropped.
+///
+/// # Errors
+///
+/// Of kind [`io::ErrorKind::NotFound`] if nothing is there.
+pub(super) fn hide(dir: &Path, path: &Path) -> io::Result<TempPath> {
+    let rename = |hidden: &Path| rename_to_free(path, hidden);
+    at_hidden_path(dir, PART_SUFFIX, rename).map(|((), hidden)| hidden)
+}
+
+/// Calls `create` with hidden paths in `dir` until it finds one that is free.
+fn at_hidden_path<T>(
+    dir: &Path,
+    suffix: &str,
+    create: impl FnMut(&Path) -> io::Result<T>,
+) -> io::Result<(T, TempPath)> {
+    let made = tempfile::Builder::new()
+        .prefix(HIDDEN_PREFIX)
+        .suffix(suffix)
+        .rand_bytes(RANDOM_CHARACTERS)
+        .make_in(dir, create)?;
+    Ok(made.into_parts())
+}
+
+/// Whether `name` is a hidden one that ends in `suffix`.
+pub(super) fn is_hidden(name: &str, suffix: &str) -> bool {
+    let random = name.strip_prefix(HIDDEN_PREFIX);
+    let random = random.and_then(|name| name.strip_suffix(suffix));
+    random.is_some_and(|random| {
+        random.len() == RANDOM_CHARACTERS && random.bytes().all(|b| b.is_ascii_alphanumeric())
+    })
+}
+
+/// Renames `from` to `to`, which must be free.
+fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => Ok(()),
+        // This file system cannot promise it (NFS, FUSE). tempfile's `persist_noclobber` would need hard links, which not
+        // all of these have: look first, which is right but for a race.
+        Err(Errno::EINVAL | Errno::ENOSYS) if to.symlink_metadata().is_ok() => {
+            Err(io::ErrorKind::AlreadyExists.into())
+        }
+        Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(from, to),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Flushes the names in `dir` to disk. Some file systems cannot sync a directory, which is no error.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    match File::open(dir)?.sync_all() {
+        Err(e) if e.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+        result => result,
+    }
+}
+
+/// Removes the hidden files that killed runs left in `dir`.
+pub(super) fn sweep(dir: &Path) {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|n| is_hidden(n, PART_SUFFIX)) {
+            // One that cannot be removed disturbs nobody.
+            remove_stale(&entry.path()).ok();
+        }
+    }
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let file = locked_file::open_stale(path)?;
+    let changed = file.metadata()?.ctime();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_err(io::Error::other)?.as_secs();
+    if changed.unsigned_abs() + MIN_SWEEP_AGE <= now {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

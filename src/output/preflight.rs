@@ -1,0 +1,56 @@
+//! Whether an image can be written to a directory, before anything is built.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, access};
+
+use crate::common::failure::{Class, Failure};
+
+/// The reasons why no image can be written to `dir`; empty if there are none. Writes nothing.
+pub fn preflight(dir: &Path) -> Vec<Failure> {
+    let shown = dir.display();
+    let failure = match fs::metadata(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Failure::usage(format!("the output directory {shown} does not exist"))
+                .hint(format!("make it: mkdir -p '{shown}'"))
+        }
+        Err(e) => {
+            Failure::new(Class::Usage, e).context(format!("look at the output directory {shown}"))
+        }
+        Ok(meta) if !meta.is_dir() => {
+            Failure::usage(format!("the output {shown} is not a directory"))
+                .hint("--output names the directory that the image is written to")
+        }
+        Ok(_) => match access(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => return Vec::new(),
+            Err(e) => Failure::new(Class::Usage, e)
+                .context(format!("write to the output directory {shown}"))
+                .hint("name another directory with --output"),
+        },
+    };
+    vec![failure]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unusable_directories_are_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(preflight(dir.path()).is_empty());
+        fs::write(dir.path().join("file"), "").unwrap();
+        for (path, words) in [
+            ("none", "does not exist"),
+            ("file", "not a directory"),
+            ("file/x", "look at"),
+        ] {
+            let failures = preflight(&dir.path().join(path));
+            assert!(failures[0].to_string().contains(words), "{}", failures[0]);
+        }
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+    }
+}
