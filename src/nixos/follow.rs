@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::build_log::BuildLog;
+use super::diagnosis::Warnings;
 use super::expensive_builds::ExpensiveBuilds;
 use super::log::{Log, clean};
-use super::warning::Warnings;
 use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;
 use crate::engine::{Drain, Drained, Exit, Lines, OutputChunk};
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
     fn line(&mut self, line: &str) {
         if let Some(reason) = line.strip_prefix(FALLBACK) {
             // The failures before this line are not those that the run ends with.
-            self.build_log.begin_anew();
+            self.build_log.reset_findings();
             let reason = clean(reason);
             self.events.notice(format!("without native glue: {reason}"));
         }
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
             self.build_log.note(&event, self.log.take_error());
             let expensive = self.expensive.note(&event);
             self.warn_of_expensive(&expensive);
-            if let Some(warning) = self.warnings.hear(&event) {
+            if let Some(warning) = self.warnings.note(&event) {
                 self.events.warn(warning);
             }
             self.events.emit(Event::Nix(event));

@@ -1,8 +1,8 @@
-//! `sdbuild.lock`: which nixpkgs, by URL and hash, so that next month's build uses the same.
+//! `sdbuild.lock`: the URL and hash of the nixpkgs that was used, so that later builds use the same one.
 //!
-//! A release is resolved once, through the channel's redirect, to an immutable URL; each release and each
-//! URL that was asked for keeps its own answer, so that trying another one moves nothing. Downloading is the
-//! caller's: this room has no network.
+//! A release is resolved once, through the channel's redirect, to an immutable URL. Every requested release and URL
+//! has an entry of its own, so that trying another release changes no other entry. Downloading is left to the caller:
+//! this module does not access the network.
 
 mod file;
 
@@ -15,21 +15,19 @@ use crate::common::event::Events;
 use crate::common::failure::{Class, Failure};
 pub use file::{read, write};
 
-/// Name of the lock beside the configuration.
+/// Name of the lock file in the configuration's directory.
 pub const NAME: &str = "sdbuild.lock";
-/// Where releases are asked for, when settings say nothing else.
-pub const CHANNELS: &str = "https://channels.nixos.org";
 
-/// What the user asked for.
+/// The nixpkgs that the user requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// A release: `26.05`.
+pub enum Requested {
+    /// A release of NixOS: `26.05`.
     Release(String),
     /// The URL of an archive.
     Url(String),
 }
 
-impl fmt::Display for Wanted {
+impl fmt::Display for Requested {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Release(release) => write!(f, "release {release}"),
@@ -38,74 +36,74 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// What it became.
+/// An entry of the lock: what was requested and what it was resolved to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Locked {
-    /// The release asked for; absent when a URL was.
+    /// The requested release; `None` when a URL was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
-    /// The URL asked for; absent when a release was.
+    /// The requested URL; `None` when a release was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested: Option<String>,
-    /// Where the archive really lies.
+    /// The URL after all redirects.
     pub url: String,
-    /// Its SHA-256, in hex.
+    /// The archive's SHA-256 in hex.
     pub sha256: String,
 }
 
-/// A download that the caller makes.
+/// A download that the caller carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Download {
-    /// What to fetch; redirects are followed.
+    /// The URL to fetch, following redirects.
     pub url: String,
-    /// What it must hash to; `None` only when it is resolved for the first time.
+    /// The expected SHA-256; `None` when it is resolved for the first time.
     pub sha256: Option<[u8; 32]>,
 }
 
-/// What the caller got.
+/// A download that the caller has carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downloaded {
-    /// The file, complete and verified.
+    /// The complete and verified file.
     pub path: PathBuf,
     /// Its SHA-256.
     pub sha256: [u8; 32],
-    /// Where the last redirect led.
+    /// The URL after all redirects.
     pub final_url: String,
 }
 
-/// How to resolve.
+/// What to resolve, and how.
 #[derive(Clone, Debug)]
 pub struct Resolve<'a> {
-    /// What the user asked for.
-    pub wanted: &'a Wanted,
-    /// The lock file.
+    /// The nixpkgs that the user requested.
+    pub requested: &'a Requested,
+    /// Path of the lock file.
     pub lock: &'a Path,
-    /// Where releases are asked for, [`CHANNELS`] by default.
+    /// Base URL of the release channels.
     pub channels: &'a str,
-    /// Move the lock although it fits.
-    pub update: bool,
-    /// Write the answer down.
-    pub keep: bool,
+    /// Whether a new entry is written to the lock file.
+    pub write_lock: bool,
 }
 
 impl Locked {
-    /// Whether this is the answer to what is `wanted`.
-    pub fn answers(&self, wanted: &Wanted) -> bool {
-        match wanted {
-            Wanted::Release(release) => self.release.as_ref() == Some(release),
-            Wanted::Url(url) => self.requested.as_ref() == Some(url),
+    /// Whether this is the entry for `requested`.
+    pub fn is_for(&self, requested: &Requested) -> bool {
+        match requested {
+            Requested::Release(release) => self.release.as_ref() == Some(release),
+            Requested::Url(url) => self.requested.as_ref() == Some(url),
         }
     }
 
+    /// The SHA-256; `None` when the text is not 64 hex digits.
     fn hash(&self) -> Option<[u8; 32]> {
         hex::decode(&self.sha256).ok()?.try_into().ok()
     }
 }
 
-/// The archive for what is wanted: by the lock when that fits, else resolved and locked.
+/// The entry for the requested nixpkgs and its archive: by the lock file when that has an entry for it, else resolved
+/// and, if wanted, written to the lock file.
 pub async fn resolve<F, R>(
-    how: &Resolve<'_>,
+    request: &Resolve<'_>,
     events: &Events,
     fetch: F,
 ) -> Result<(Locked, Downloaded), Failure>
@@ -113,9 +111,11 @@ where
     F: FnOnce(Download) -> R,
     R: Future<Output = Result<Downloaded, Failure>>,
 {
-    let before = read(how.lock)?;
-    let known = before.iter().find(|locked| locked.answers(how.wanted));
-    if let Some(locked) = known.filter(|_| !how.update) {
+    let entries = read(request.lock)?;
+    let known = entries
+        .iter()
+        .find(|locked| locked.is_for(request.requested));
+    if let Some(locked) = known {
         let download = Download {
             url: locked.url.clone(),
             sha256: locked.hash(),
@@ -124,47 +124,48 @@ where
             if f.class == Class::Interrupted {
                 return f;
             }
-            let lock = how.lock.display();
+            let lock = request.lock.display();
             f.hint(format!(
-                "{lock} pins it; delete its entry there to resolve it anew"
+                "{lock} pins it; delete its entry there to resolve it again"
             ))
         })?;
         return Ok((locked.clone(), got));
     }
-    let url = match how.wanted {
-        Wanted::Release(release) => {
+    let url = match request.requested {
+        Requested::Release(release) => {
             format!(
                 "{}/nixos-{release}/nixexprs.tar.xz",
-                how.channels.trim_end_matches('/')
+                request.channels.trim_end_matches('/')
             )
         }
-        Wanted::Url(url) => url.clone(),
+        Requested::Url(url) => url.clone(),
     };
     let got = fetch(Download { url, sha256: None })
         .await
-        .map_err(|f| unresolved(f, how.wanted))?;
-    let locked = locked(how.wanted, &got);
-    if how.keep {
-        keep(how, &locked, events);
+        .map_err(|f| unresolved(f, request.requested))?;
+    let locked = locked(request.requested, &got);
+    if request.write_lock {
+        add_entry(request, &locked, events);
     }
     Ok((locked, got))
 }
 
-fn unresolved(failure: Failure, wanted: &Wanted) -> Failure {
+/// Adds to the failure of a first download what was requested.
+fn unresolved(failure: Failure, requested: &Requested) -> Failure {
     let interrupted = failure.class == Class::Interrupted;
-    let failure = failure.context(format!("resolve nixpkgs, {wanted}"));
-    match wanted {
-        Wanted::Release(release) if !interrupted => failure.hint(format!(
-            "is there a release {release}? name another one, a directory or a URL with --nixpkgs"
+    let failure = failure.context(format!("resolve nixpkgs, {requested}"));
+    match requested {
+        Requested::Release(release) if !interrupted => failure.hint(format!(
+            "check that release {release} exists, or give another one, a directory or a URL with --nixpkgs"
         )),
-        Wanted::Release(_) | Wanted::Url(_) => failure,
+        Requested::Release(_) | Requested::Url(_) => failure,
     }
 }
 
-fn locked(wanted: &Wanted, got: &Downloaded) -> Locked {
-    let (release, requested) = match wanted {
-        Wanted::Release(release) => (Some(release.clone()), None),
-        Wanted::Url(url) => (None, Some(url.clone())),
+fn locked(requested: &Requested, got: &Downloaded) -> Locked {
+    let (release, requested) = match requested {
+        Requested::Release(release) => (Some(release.clone()), None),
+        Requested::Url(url) => (None, Some(url.clone())),
     };
     Locked {
         release,
@@ -174,25 +175,29 @@ fn locked(wanted: &Wanted, got: &Downloaded) -> Locked {
     }
 }
 
-/// Writes the lock and says so. A directory that cannot be written is no reason not to build.
-fn keep(how: &Resolve<'_>, locked: &Locked, events: &Events) {
-    // Read again: the download took its time, and another build may have written meanwhile.
-    let before = match read(how.lock) {
+/// Writes the entry to the lock file and reports it. A directory that is not writable does not fail the build.
+fn add_entry(request: &Resolve<'_>, locked: &Locked, events: &Events) {
+    // Read again: another build may have written entries during the download.
+    let before = match read(request.lock) {
         Ok(before) => before,
-        Err(failure) => return events.warn(format!("the answer is not kept: {failure}")),
+        Err(failure) => return events.warn(format!("the lock is not written: {failure}")),
     };
+    let (requested, lock) = (request.requested, request.lock.display());
     if before.contains(locked) {
-        events.notice(format!("nixpkgs {} is still {}", how.wanted, locked.url));
+        events.notice(format!("nixpkgs {requested} is still {}", locked.url));
         return;
     }
-    let others = before.iter().filter(|other| !other.answers(how.wanted));
+    let others = before.iter().filter(|other| !other.is_for(requested));
     let after: Vec<Locked> = [locked].into_iter().chain(others).cloned().collect();
-    let moved = after.len() == before.len();
-    let verb = if moved { "moved in" } else { "written to" };
-    let (wanted, lock) = (how.wanted, how.lock.display());
-    match write(how.lock, &after) {
+    let replaced = after.len() == before.len();
+    let verb = if replaced {
+        "replaced in"
+    } else {
+        "written to"
+    };
+    match write(request.lock, &after) {
         Ok(()) => events.notice(format!(
-            "nixpkgs {wanted} is {} (sha256 {}), {verb} {lock}",
+            "nixpkgs {requested} is {} (sha256 {}), {verb} {lock}",
             locked.url, locked.sha256
         )),
         Err(failure) => events.warn(format!(

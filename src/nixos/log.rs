@@ -1,7 +1,7 @@
-//! Nix's machine-readable log (`--log-format internal-json`): one line → one event.
+//! Parser of Nix's machine-readable log (`--log-format internal-json`): each line becomes at most one event.
 //!
-//! Pure, and never fails: what cannot be parsed is passed on as text, unknown numbers are no error,
-//! colour codes are taken out, and every text is of bounded length.
+//! Pure, and never fails: a line that cannot be parsed becomes [`NixEvent::Other`], unknown numbers are ignored, colour
+//! codes are removed, and the length of every text is limited.
 
 mod forecast;
 
@@ -13,17 +13,17 @@ use self::forecast::forecast;
 use crate::common::event::NixEvent;
 use crate::common::text::{strip_control, truncate};
 
-/// More activities than any build has at once; beyond this the table forgets instead of growing.
-const MOST_ACTIVITIES: usize = 1 << 16;
+/// More activities than a build has at the same time; at this number the table is cleared so that it cannot grow.
+const MAX_ACTIVITIES: usize = 1 << 16;
 
-/// How `containers/builder/glue` says how many derivations will be built under emulation.
+/// Prefix of the line in which `containers/builder/glue` reports how many derivations will be built under emulation.
 const TO_EMULATE: &str = "sdbuild: to emulate: ";
 /// Characters of a store path that are kept: no store path has more.
 const MAX_PATH_CHARS: usize = 256;
 /// Characters of any other text of the log that are kept.
 const MAX_TEXT_CHARS: usize = 64 * 1024;
 
-/// Activity types that we tell apart (`src/libutil/logging.hh` in Nix).
+/// Activity types that are distinguished (`ActivityType` in Nix's `src/libutil/logging.hh`).
 mod activity {
     pub(super) const COPY_PATH: u64 = 100;
     pub(super) const FILE_TRANSFER: u64 = 101;
@@ -34,7 +34,7 @@ mod activity {
     pub(super) const SUBSTITUTE: u64 = 108;
 }
 
-/// Result types that we use.
+/// Result types that are used (`ResultType` in the same file).
 mod result {
     pub(super) const BUILD_LINE: u64 = 101;
     pub(super) const PHASE: u64 = 104;
@@ -43,35 +43,36 @@ mod result {
     pub(super) const POST_BUILD_LINE: u64 = 107;
 }
 
-/// An error as Nix words it, with the place in the source that it names.
+/// An error message of Nix, with its position in the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NixError {
-    /// The message without its trace.
+    /// The message without the trace.
     pub summary: String,
-    /// The message with its trace, over several lines.
+    /// The message with the trace, several lines.
     pub text: String,
-    /// File, line and column, when Nix knows them.
+    /// File, line and column, when Nix reports them.
     pub position: Option<(String, u64, u64)>,
 }
 
-/// An activity that is under way.
+/// A running activity.
 #[derive(Debug)]
 struct Activity {
+    /// One of [`activity`].
     kind: u64,
     parent: u64,
-    /// What it counted last; Nix says the same many times.
-    counted: Option<(u64, u64)>,
+    /// The last reported counts; Nix repeats them many times.
+    last_counts: Option<(u64, u64)>,
 }
 
-/// Reads a log line by line; remembers which activity counts what.
+/// Parses a log line by line; keeps the running activities.
 #[derive(Debug, Default)]
 pub struct Log {
     activities: HashMap<u64, Activity>,
-    complaint: Option<NixError>,
+    error: Option<NixError>,
 }
 
 impl Log {
-    /// What `line` (without its line end) says; `None` when it is nothing that anyone reads.
+    /// The event of `line` (without line end); `None` when it reports nothing of interest.
     pub fn line(&mut self, line: &str) -> Option<NixEvent> {
         let other = || Some(NixEvent::Other(clean(line))).filter(|_| !line.trim().is_empty());
         if let Some(Ok(derivations)) = line.strip_prefix(TO_EMULATE).map(str::parse) {
@@ -92,9 +93,9 @@ impl Log {
         }
     }
 
-    /// The error that the last line carried, if it did.
+    /// The error in the last line, once.
     pub fn take_error(&mut self) -> Option<NixError> {
-        self.complaint.take()
+        self.error.take()
     }
 
     fn message(&mut self, value: &Value) -> NixEvent {
@@ -103,7 +104,7 @@ impl Log {
         if level == 0 {
             let summary = string(value, "raw_msg").unwrap_or_else(|| text.clone());
             let position = position(value);
-            self.complaint = Some(NixError {
+            self.error = Some(NixError {
                 summary,
                 text: text.clone(),
                 position,
@@ -129,16 +130,16 @@ impl Log {
                 path: subject(),
             }),
             activity::REALISE | activity::BUILDS | activity::COPY_PATHS => None,
-            activity::FILE_TRANSFER | activity::COPY_PATH => said(value, text),
-            _ => return said(value, text),
+            activity::FILE_TRANSFER | activity::COPY_PATH => activity_message(value, text),
+            _ => return activity_message(value, text),
         };
-        if self.activities.len() >= MOST_ACTIVITIES {
+        if self.activities.len() >= MAX_ACTIVITIES {
             self.activities.clear();
         }
         let activity = Activity {
             kind,
             parent: number(value, "parent").unwrap_or(0),
-            counted: None,
+            last_counts: None,
         };
         self.activities.insert(id, activity);
         event
@@ -165,15 +166,17 @@ impl Log {
         }
     }
 
-    /// A count that differs from the one before.
+    /// The event of a count, unless it repeats the one before.
     fn count(&mut self, id: u64, value: &Value) -> Option<NixEvent> {
         let counts = (field(value, 0)?.as_u64()?, field(value, 1)?.as_u64()?);
         let activity = self.activities.get_mut(&id)?;
-        let of_transfers = counts.0 == activity::FILE_TRANSFER;
-        if activity.kind == activity::REALISE && !of_transfers || activity.counted == Some(counts) {
+        let counts_transfers = counts.0 == activity::FILE_TRANSFER;
+        if activity.kind == activity::REALISE && !counts_transfers
+            || activity.last_counts == Some(counts)
+        {
             return None;
         }
-        activity.counted = Some(counts);
+        activity.last_counts = Some(counts);
         let (done, expected) = counts;
         match activity.kind {
             activity::BUILDS => Some(NixEvent::Built { done, expected }),
@@ -187,9 +190,9 @@ impl Log {
         }
     }
 
-    /// The build or the store path that the download `id` belongs to.
+    /// The activity of the build or store path that the download `id` belongs to.
     fn owner(&self, mut id: u64) -> Option<u64> {
-        // transfer, copy, substitution: deeper is no download of ours
+        // Transfer, copy, substitution: a deeper one is not the download of a store path.
         for _ in 0..4 {
             let activity = self.activities.get(&id)?;
             if matches!(activity.kind, activity::BUILD | activity::SUBSTITUTE) {
@@ -201,24 +204,24 @@ impl Log {
     }
 }
 
-/// The place that a message names. Nix puts line and column into `file` as well.
+/// The position in a message. Nix appends line and column to `file` as well.
 fn position(value: &Value) -> Option<(String, u64, u64)> {
     let (file, line) = (string(value, "file")?, number(value, "line")?);
     let column = number(value, "column").unwrap_or(0);
-    let plain = file
+    let file_name = file
         .strip_suffix(&format!(":{line}:{column}"))
         .unwrap_or(&file)
         .to_owned();
-    Some((plain, line, column))
+    Some((file_name, line, column))
 }
 
-/// The text of an activity that is neither build nor download, as a message of its level.
-fn said(value: &Value, text: String) -> Option<NixEvent> {
+/// The text of an activity that is neither build nor fetch, as a message of the activity's level.
+fn activity_message(value: &Value, text: String) -> Option<NixEvent> {
     let level = level(value);
     (!text.is_empty()).then_some(NixEvent::Message { level, text })
 }
 
-/// Nix's level of verbosity: 0 is an error, 3 what is told unless somebody says otherwise.
+/// Nix's verbosity level: 0 is an error, 3 (the default) is shown without flags.
 fn level(value: &Value) -> u8 {
     number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX))
 }

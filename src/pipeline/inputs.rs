@@ -3,7 +3,7 @@
 use crate::artifact::{Fetcher, Remote};
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
-use crate::nixos::lock::{self, Download, Downloaded, Locked, Resolve, Wanted};
+use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve};
 use crate::nixos::nixpkgs::{Nixpkgs, NixpkgsIn};
 use crate::oci::Images;
 use crate::pipeline::{Context, Plan};
@@ -19,20 +19,19 @@ pub(super) async fn nixpkgs(
     context: &Context,
     images: &Images,
 ) -> Result<(NixpkgsIn, Option<Locked>), Failure> {
-    let wanted = match &plan.nixpkgs {
+    let requested = match &plan.nixpkgs {
         Nixpkgs::Dir(dir) => {
             return Ok((NixpkgsIn::dir(dir, &context.cancel).await?, None));
         }
-        Nixpkgs::Url(url) => Wanted::Url(url.clone()),
-        Nixpkgs::Release(release) => Wanted::Release(release.clone()),
+        Nixpkgs::Url(url) => Requested::Url(url.clone()),
+        Nixpkgs::Release(release) => Requested::Release(release.clone()),
     };
     let lock = plan.configuration.root().join(lock::NAME);
     let how = Resolve {
-        wanted: &wanted,
+        requested: &requested,
         lock: &lock,
         channels: &plan.settings.channels,
-        update: false,
-        keep: plan.settings.dry_run.is_none(),
+        write_lock: plan.settings.dry_run.is_none(),
     };
     let fetch = |download| fetch(download, images.fetcher(), context);
     let resolve = lock::resolve(&how, &context.events, fetch);

@@ -6,7 +6,7 @@ use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::engine::{Engine, RunId};
 use crate::nixos::cli_module::CliModule;
-use crate::nixos::lock::{self, Locked, Wanted};
+use crate::nixos::lock::{self, Locked, Requested};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::nixos::source::Configuration;
 use crate::oci::{Definition, MissingImages};
@@ -141,13 +141,13 @@ fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
 
 /// What the lock beside the configuration says of this nixpkgs.
 fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Locked>, Failure> {
-    let wanted = match nixpkgs {
+    let requested = match nixpkgs {
         Nixpkgs::Dir(_) => return Ok(None),
-        Nixpkgs::Url(url) => Wanted::Url(url.clone()),
-        Nixpkgs::Release(release) => Wanted::Release(release.clone()),
+        Nixpkgs::Url(url) => Requested::Url(url.clone()),
+        Nixpkgs::Release(release) => Requested::Release(release.clone()),
     };
     let locked = lock::read(&configuration.root().join(lock::NAME))?;
-    Ok(locked.into_iter().find(|locked| locked.answers(&wanted)))
+    Ok(locked.into_iter().find(|locked| locked.is_for(&requested)))
 }
 
 async fn base(

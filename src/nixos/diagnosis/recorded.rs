@@ -1,22 +1,22 @@
-//! Builds that failed for real, as Nix told of them: `tests/streams` holds its standard error.
+//! Recorded builds that failed: `tests/streams` has Nix's standard error of each.
 
-use super::super::build_log::BuildLog;
-use super::super::log::Log;
 use super::*;
+use crate::nixos::build_log::BuildLog;
+use crate::nixos::log::Log;
 
-/// The failure of a build whose log was `stream` and whose exit status was `code`.
+/// The failure of a build with the log `stream` and the exit status `code`.
 fn failure(stream: &str, code: i64) -> Failure {
     let dir = tempfile::tempdir().unwrap();
-    let mut journal = BuildLog::create(&dir.path().join("log")).unwrap();
+    let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
     let mut log = Log::default();
     for line in stream.lines() {
         if let Some(event) = log.line(line) {
-            journal.note(&event, log.take_error());
+            build_log.note(&event, log.take_error());
         }
     }
-    let (findings, trouble) = journal.finish();
-    assert!(trouble.is_none());
-    let ending = ExitContext {
+    let (findings, write_error) = build_log.finish();
+    assert!(write_error.is_none());
+    let context = ExitContext {
         code,
         emulated: true,
         store: "sdbuild-store",
@@ -24,7 +24,7 @@ fn failure(stream: &str, code: i64) -> Failure {
         file: "c.nix",
         ..ExitContext::default()
     };
-    diagnose(&ending, &findings)
+    diagnose(&context, &findings)
 }
 
 macro_rules! stream {
@@ -33,9 +33,9 @@ macro_rules! stream {
     };
 }
 
-/// Asserts the class, the message and the first hint.
+/// Asserts the class, a part of the message and a part of the first hint.
 #[track_caller]
-fn tells(failure: &Failure, class: Class, (message, hint): (&str, &str)) {
+fn assert_failure(failure: &Failure, class: Class, (message, hint): (&str, &str)) {
     assert_eq!(failure.class, class, "{failure}");
     assert!(failure.to_string().contains(message), "{failure}");
     let first = failure.hints.first().map_or("no hint", String::as_str);
@@ -43,9 +43,9 @@ fn tells(failure: &Failure, class: Class, (message, hint): (&str, &str)) {
 }
 
 #[test]
-fn no_image_is_described() {
+fn a_configuration_without_an_image() {
     let failure = failure(stream!("no-sd-image"), 1);
-    tells(
+    assert_failure(
         &failure,
         Class::Usage,
         (
@@ -58,7 +58,7 @@ fn no_image_is_described() {
 #[test]
 fn an_unfree_package() {
     let failure = failure(stream!("unfree"), 1);
-    tells(
+    assert_failure(
         &failure,
         Class::Usage,
         (
@@ -71,39 +71,39 @@ fn an_unfree_package() {
 }
 
 #[test]
-fn an_option_that_is_gone() {
+fn an_option_that_was_removed() {
     let failure = failure(stream!("option-gone"), 1);
     let message = "`sdImage.bootSize' in `pi/c.nix' no longer has any effect; please remove it. The boot files";
-    tells(&failure, Class::Usage, (message, "take the option out"));
+    assert_failure(&failure, Class::Usage, (message, "take the option out"));
 }
 
 #[test]
-fn an_option_that_never_was() {
+fn an_option_that_does_not_exist() {
     let failure = failure(stream!("unknown-option"), 1);
     let message = "The option `networking.hotsName' does not exist";
-    tells(
+    assert_failure(
         &failure,
         Class::Usage,
-        (message, "perhaps networking.hostName is meant"),
+        (message, "did you mean networking.hostName?"),
     );
 }
 
 #[test]
-fn a_package_of_another_name() {
+fn a_package_that_was_renamed() {
     let failure = failure(stream!("package-renamed"), 1);
     let message = "'_1password' has been renamed to/replaced by '_1password-cli'";
-    tells(
+    assert_failure(
         &failure,
         Class::Usage,
-        (message, "write _1password-cli in its place"),
+        (message, "write _1password-cli instead"),
     );
 }
 
 #[test]
-fn a_package_that_is_not_there() {
+fn a_package_that_does_not_exist() {
     let failure = failure(stream!("missing-attribute"), 1);
     let message = "pi/c.nix:3:34: attribute 'nosuchthing' missing";
-    tells(
+    assert_failure(
         &failure,
         Class::Usage,
         (message, "search.nixos.org/packages"),
@@ -111,17 +111,17 @@ fn a_package_that_is_not_there() {
 }
 
 #[test]
-fn a_name_that_nobody_defined() {
+fn an_undefined_variable() {
     let failure = failure(stream!("undefined-variable"), 1);
     let message = "pi/c.nix:3:43: undefined variable 'htop'";
-    tells(&failure, Class::Usage, (message, "write pkgs.htop"));
+    assert_failure(&failure, Class::Usage, (message, "write pkgs.htop"));
 }
 
 #[test]
 fn a_syntax_error_shows_its_line() {
     let failure = failure(stream!("syntax"), 1);
     let message = "pi/c.nix:4:27: syntax error, unexpected '=', expecting ';'";
-    tells(&failure, Class::Usage, (message, "a `;` is missing"));
+    assert_failure(&failure, Class::Usage, (message, "a `;` is missing"));
     let lines: Vec<&str> = failure.log_tail.iter().map(|line| line.trim()).collect();
     assert!(
         lines.contains(&"3|   networking.hostName = \"x\""),
@@ -136,7 +136,7 @@ fn a_syntax_error_shows_its_line() {
 #[test]
 fn a_file_that_git_does_not_track() {
     let failure = failure(stream!("untracked"), 1);
-    tells(
+    assert_failure(
         &failure,
         Class::Usage,
         ("new.nix' does not exist", "git add new.nix"),
@@ -144,9 +144,9 @@ fn a_file_that_git_does_not_track() {
 }
 
 #[test]
-fn a_hash_that_is_wrong_comes_with_the_right_one() {
+fn a_wrong_hash_comes_with_the_right_one() {
     let failure = failure(stream!("hash-mismatch"), 102);
-    tells(
+    assert_failure(
         &failure,
         Class::Build,
         (
@@ -158,9 +158,9 @@ fn a_hash_that_is_wrong_comes_with_the_right_one() {
 }
 
 #[test]
-fn a_program_of_a_foreign_architecture() {
+fn a_program_of_another_architecture() {
     let failure = failure(stream!("exec-format"), 100);
-    tells(
+    assert_failure(
         &failure,
         Class::Environment,
         ("handler vanished", "systemd-binfmt"),
@@ -172,31 +172,31 @@ fn a_program_of_a_foreign_architecture() {
 }
 
 #[test]
-fn a_server_that_cannot_be_found() {
+fn a_server_that_cannot_be_resolved() {
     let failure = failure(stream!("unreachable"), 1);
     let message = "could not reach a server that it needs: unable to download 'https://cache.nosuch.invalid/x'";
-    tells(&failure, Class::Environment, (message, "check the network"));
+    assert_failure(&failure, Class::Environment, (message, "check the network"));
 }
 
 #[test]
-fn a_certificate_that_has_expired_or_is_not_valid_yet() {
+fn an_invalid_certificate() {
     for stream in [stream!("certificate"), stream!("certificate-expired")] {
         let failure = failure(stream, 1);
         let message =
-            "the certificate of a server does not hold: unable to download 'https://localhost:443";
-        tells(&failure, Class::Environment, (message, "clock"));
+            "the certificate of a server is not valid: unable to download 'https://localhost:443";
+        assert_failure(&failure, Class::Environment, (message, "clock"));
     }
 }
 
 #[test]
-fn a_download_that_stands_still() {
+fn a_download_that_stalls() {
     let failure = failure(stream!("download-stalled"), 1);
     let message =
         "does not answer: unable to download 'http://localhost:4433/x': Timeout was reached (28)";
-    tells(&failure, Class::Environment, (message, "run it again"));
+    assert_failure(&failure, Class::Environment, (message, "run it again"));
 }
 
-/// Rows that are no [`Symptom`] and no [`Mistake`]: what they say is known by other means.
+/// Names in the table that are neither a [`KnownError`] nor an [`EvalError`]: they are recognised by other means.
 const OTHERS: [&str; 3] = ["OutOfMemory", "Stopped", "Warning"];
 
 #[test]
@@ -235,7 +235,7 @@ fn table_rows(markdown: &'static str) -> Vec<Vec<&'static str>> {
     markdown.lines().filter(is_row).map(cells).collect()
 }
 
-/// All that is in `src` and `tests`, where a row's test may be.
+/// The text of all files in `src` and `tests`, where a row's test may be.
 fn sources() -> String {
     let mut dirs = ["src", "tests"]
         .map(|f| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(f))

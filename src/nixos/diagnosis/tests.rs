@@ -1,9 +1,9 @@
-//! Recorded ends, and what they are called.
+//! Exit statuses and messages, and the failures they become.
 
 use super::*;
 use crate::nixos::log::NixError;
 
-fn ending(code: i64) -> ExitContext<'static> {
+fn context(code: i64) -> ExitContext<'static> {
     ExitContext {
         code,
         emulated: true,
@@ -14,7 +14,7 @@ fn ending(code: i64) -> ExitContext<'static> {
     }
 }
 
-fn complaint(summary: &str) -> NixError {
+fn nix_error(summary: &str) -> NixError {
     NixError {
         summary: summary.into(),
         text: format!("error: {summary}"),
@@ -22,33 +22,33 @@ fn complaint(summary: &str) -> NixError {
     }
 }
 
-fn said(summary: &str) -> Findings {
+fn with_error(summary: &str) -> Findings {
     Findings {
-        complaints: vec![complaint(summary)],
+        nix_errors: vec![nix_error(summary)],
         ..Findings::default()
     }
 }
 
-fn failed(how: &str, line: &str) -> Findings {
+fn with_failed_build(how: &str, line: &str) -> Findings {
     let message = format!("builder for '/nix/store/x-kernel.drv' failed {how}");
     let failed = FailedBuild {
         derivation: None,
         name: "kernel".into(),
         message: message.clone(),
         tail: vec![line.into()],
-        symptoms: symptoms(line).collect(),
+        known_errors: known_errors(line).collect(),
     };
     Findings {
         failed: Some(failed),
-        ..said(&message)
+        ..with_error(&message)
     }
 }
 
 #[test]
-fn a_failed_builder_is_the_builds() {
+fn a_failed_derivation_is_a_build_failure() {
     let failure = diagnose(
-        &ending(100),
-        &failed("with exit code 3", "make: *** [all] Error 1"),
+        &context(100),
+        &with_failed_build("with exit code 3", "make: *** [all] Error 1"),
     );
     assert_eq!(failure.class, Class::Build);
     assert_eq!(
@@ -59,7 +59,7 @@ fn a_failed_builder_is_the_builds() {
 }
 
 #[test]
-fn the_configuration_is_the_users() {
+fn configuration_errors_are_usage_failures() {
     for (summary, hint) in [
         (
             "The option `networking.hotsName' does not exist. Definition values:\n- In `/build/config/sd-card.nix': \"fxpi\"",
@@ -73,7 +73,7 @@ fn the_configuration_is_the_users() {
             "hostPlatform",
         ),
     ] {
-        let failure = diagnose(&ending(1), &said(summary));
+        let failure = diagnose(&context(1), &with_error(summary));
         assert_eq!(failure.class, Class::Usage, "{summary}");
         assert!(
             failure.hints.iter().any(|h| h.contains(hint)),
@@ -85,11 +85,11 @@ fn the_configuration_is_the_users() {
 
 #[test]
 fn errors_name_the_users_file() {
-    let mut findings = said("syntax error, unexpected '}', expecting ';'");
-    findings.complaints[0].position = Some(("/build/config/sd-card.nix".into(), 7, 1));
-    findings.complaints[0].text =
+    let mut findings = with_error("syntax error, unexpected '}', expecting ';'");
+    findings.nix_errors[0].position = Some(("/build/config/sd-card.nix".into(), 7, 1));
+    findings.nix_errors[0].text =
         "error:\n  … while calling x\n  error: syntax error\n  at /build/config/sd-card.nix:7:1:\n\n  6| x".into();
-    let failure = diagnose(&ending(1), &findings);
+    let failure = diagnose(&context(1), &findings);
     assert_eq!(
         failure.to_string(),
         "evaluate the configuration: pi/sd-card.nix:7:1: syntax error, unexpected '}', expecting ';'"
@@ -98,58 +98,65 @@ fn errors_name_the_users_file() {
         failure.log_tail,
         ["error: syntax error", "at pi/sd-card.nix:7:1:", "6| x"]
     );
-    let assertion =
-        said("\nFailed assertions:\n- networking.hostName: ‘bad_host!’ is not a valid host name");
+    let assertion = with_error(
+        "\nFailed assertions:\n- networking.hostName: ‘bad_host!’ is not a valid host name",
+    );
     assert!(
-        diagnose(&ending(1), &assertion)
+        diagnose(&context(1), &assertion)
             .to_string()
             .contains("Failed assertions: - networking")
     );
 }
 
 #[test]
-fn the_machines_troubles_are_the_machines() {
+fn machine_errors_are_environment_failures() {
     let full = "dd: error writing '/nix/x': No space left on device";
     for (findings, words) in [
-        (failed("with exit code 1", full), "no space left"),
+        (with_failed_build("with exit code 1", full), "no space left"),
         (
-            said("writing to file: No space left on device"),
+            with_error("writing to file: No space left on device"),
             "no space left",
         ),
         (
-            failed(
+            with_failed_build(
                 "with exit code 1\nnote: build failure may have been caused by lack of free disk space",
                 "",
             ),
             "no space left",
         ),
         (
-            failed(
+            with_failed_build(
                 "with exit code 2",
                 "sh: can't fork: Resource temporarily unavailable",
             ),
             "another process",
         ),
-        (said("unexpected EOF reading a line"), "another process"),
         (
-            failed(
+            with_error("unexpected EOF reading a line"),
+            "another process",
+        ),
+        (
+            with_failed_build(
                 "with exit code 1",
                 "error: executing '/nix/store/b': Exec format error",
             ),
             "handler vanished",
         ),
         (
-            failed("due to signal 9 (Killed)", ""),
+            with_failed_build("due to signal 9 (Killed)", ""),
             "probably ran out of memory",
         ),
         (
-            said("unable to download 'https://c/x': Could not resolve hostname (6)"),
+            with_error("unable to download 'https://c/x': Could not resolve hostname (6)"),
             "it needs: unable to download 'https://c/x'",
         ),
-        (said("interrupted by the user"), "stopped from outside"),
+        (
+            with_error("interrupted by the user"),
+            "stopped from outside",
+        ),
     ] {
         let failure = diagnose(
-            &ending(if findings.failed.is_some() { 100 } else { 1 }),
+            &context(if findings.failed.is_some() { 100 } else { 1 }),
             &findings,
         );
         assert_eq!(failure.class, Class::Environment, "{words}");
@@ -159,32 +166,32 @@ fn the_machines_troubles_are_the_machines() {
 }
 
 #[test]
-fn an_unsigned_path_is_the_users_to_allow() {
+fn an_unsigned_path_names_the_flag_to_trust_it() {
     let text = "cannot add path '/nix/store/x' because it lacks a signature by a trusted key";
     let keys = ["cache.nixos.org-1:x=".to_owned(), "mine:y=".to_owned()];
-    let ending = ExitContext {
+    let context = ExitContext {
         keys: &keys,
-        ..ending(1)
+        ..context(1)
     };
-    let failure = diagnose(&ending, &said(text));
+    let failure = diagnose(&context, &with_error(text));
     assert_eq!(failure.class, Class::Usage);
     let flag = "--trusted-public-keys 'cache.nixos.org-1:x= mine:y= ITS-KEY'";
     assert!(failure.hints[0].ends_with(flag), "{:?}", failure.hints);
 }
 
 #[test]
-fn memory_is_told_by_the_kernel() {
+fn out_of_memory_is_reported_by_the_kernel() {
     let killed = ExitContext {
         oom_killed: true,
-        ..ending(100)
+        ..context(100)
     };
-    let failure = diagnose(&killed, &failed("with exit code 137", "Killed"));
+    let failure = diagnose(&killed, &with_failed_build("with exit code 137", "Killed"));
     assert_eq!(failure.class, Class::Environment);
     assert!(failure.to_string().contains("ran out of memory"));
     let failure = diagnose(
         &ExitContext {
             oom_killed: true,
-            ..ending(137)
+            ..context(137)
         },
         &Findings::default(),
     );
@@ -192,12 +199,15 @@ fn memory_is_told_by_the_kernel() {
 }
 
 #[test]
-fn a_foreign_program_without_emulation_is_the_builds() {
+fn a_foreign_program_without_emulation_is_a_build_failure() {
     let native = ExitContext {
         emulated: false,
-        ..ending(100)
+        ..context(100)
     };
-    let failure = diagnose(&native, &failed("with exit code 1", "x: Exec format error"));
+    let failure = diagnose(
+        &native,
+        &with_failed_build("with exit code 1", "x: Exec format error"),
+    );
     assert_eq!(failure.class, Class::Build);
     assert!(
         failure
@@ -208,7 +218,7 @@ fn a_foreign_program_without_emulation_is_the_builds() {
 }
 
 #[test]
-fn images_that_are_too_small_have_a_hint() {
+fn partitions_that_are_too_small_have_a_hint() {
     for (line, hint) in [
         (
             "mkfs.ext4: Could not allocate block in ext2 filesystem while populating file system",
@@ -220,18 +230,18 @@ fn images_that_are_too_small_have_a_hint() {
             "emulator",
         ),
     ] {
-        let failure = diagnose(&ending(100), &failed("with exit code 1", line));
+        let failure = diagnose(&context(100), &with_failed_build("with exit code 1", line));
         assert_eq!(failure.class, Class::Build);
         assert!(failure.hints.iter().any(|h| h.contains(hint)), "{line}");
     }
 }
 
 #[test]
-fn no_space_for_another_namespace_is_no_full_disk() {
+fn no_space_for_a_namespace_is_not_a_full_disk() {
     let line = "sdbuild: private emulation: namespaces: unshare: No space left on device";
     let mut findings = Findings::default();
-    findings.others.push_back(line.to_owned());
-    let failure = diagnose(&ending(119), &findings);
+    findings.other_lines.push_back(line.to_owned());
+    let failure = diagnose(&context(119), &findings);
     assert_eq!(failure.class, Class::Environment);
     let (text, hints) = (failure.to_string(), failure.hints.join(" "));
     assert!(text.contains("namespaces: unshare"), "{text}");
@@ -242,22 +252,22 @@ fn no_space_for_another_namespace_is_no_full_disk() {
 }
 
 #[test]
-fn a_builder_that_was_not_held_says_so() {
+fn a_builder_ended_by_its_watchdog_is_explained() {
     let mut findings = Findings::default();
-    let said = "sdbuild: watchdog: nothing was heard for ten minutes";
-    findings.others.push_back(said.into());
-    let failure = diagnose(&ending(143), &findings);
+    let line = "sdbuild: watchdog: nothing was heard for ten minutes";
+    findings.other_lines.push_back(line.into());
+    let failure = diagnose(&context(143), &findings);
     assert_eq!(failure.class, Class::Environment);
     let text = failure.to_string();
     assert!(
-        text.ends_with("waited for it: nothing was heard for ten minutes"),
+        text.ends_with("had lost sdbuild: nothing was heard for ten minutes"),
         "{text}"
     );
     assert!(failure.hints[0].contains("run it again"), "{failure:?}");
 }
 
 #[test]
-fn ends_without_a_word() {
+fn exit_statuses_without_a_message() {
     for (code, class) in [
         (137, Class::Environment),
         (143, Class::Environment),
@@ -266,25 +276,25 @@ fn ends_without_a_word() {
         (77, Class::Environment),
     ] {
         assert_eq!(
-            diagnose(&ending(code), &Findings::default()).class,
+            diagnose(&context(code), &Findings::default()).class,
             class,
             "{code}"
         );
     }
     let foreign = ExitContext {
         foreign: true,
-        ..ending(127)
+        ..context(127)
     };
     assert_eq!(diagnose(&foreign, &Findings::default()).class, Class::Usage);
     let mut findings = Findings::default();
     findings
-        .others
+        .other_lines
         .push_back("sdbuild: the archive is no nixpkgs: it must hold one directory".into());
-    assert_eq!(diagnose(&ending(120), &findings).class, Class::Usage);
+    assert_eq!(diagnose(&context(120), &findings).class, Class::Usage);
     assert_eq!(
         diagnose(
-            &ending(102),
-            &said("hash mismatch in fixed-output derivation 'x'")
+            &context(102),
+            &with_error("hash mismatch in fixed-output derivation 'x'")
         )
         .class,
         Class::Build
@@ -292,17 +302,17 @@ fn ends_without_a_word() {
 }
 
 #[test]
-fn nothing_is_said_twice() {
+fn messages_are_not_repeated() {
     let failure = diagnose(
-        &ending(1),
-        &said("The option `x' does not exist.\n  - In `/build/config/sd-card.nix': 5"),
+        &context(1),
+        &with_error("The option `x' does not exist.\n  - In `/build/config/sd-card.nix': 5"),
     );
     assert_eq!(
         failure.to_string(),
         "evaluate the configuration: The option `x' does not exist. - In `pi/sd-card.nix': 5"
     );
     assert!(failure.log_tail.is_empty(), "{:?}", failure.log_tail);
-    let elsewhere = diagnose(&ending(1), &said("infinite recursion encountered"));
+    let elsewhere = diagnose(&context(1), &with_error("infinite recursion encountered"));
     assert_eq!(
         elsewhere.to_string(),
         "evaluate the configuration pi/sd-card.nix: infinite recursion encountered"
@@ -310,7 +320,7 @@ fn nothing_is_said_twice() {
 }
 
 #[test]
-fn endless_messages_are_cut() {
-    let failure = diagnose(&ending(1), &said(&"ä".repeat(5000)));
+fn long_messages_are_truncated() {
+    let failure = diagnose(&context(1), &with_error(&"ä".repeat(5000)));
     assert!(failure.to_string().chars().count() < 700);
 }

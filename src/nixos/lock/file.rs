@@ -1,4 +1,4 @@
-//! The lock as a file: read with distrust, written whole or not at all.
+//! The lock file: validated when it is read, replaced atomically when it is written.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,32 +11,35 @@ use super::Locked;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::plain_file;
 
-/// Nobody's lock is longer.
-const LONGEST: u64 = 64 << 10;
-/// Answers that are kept, newest first: more releases than one user tries, and far below [`LONGEST`].
-const MOST: usize = 32;
-/// What is written; version 1 had a single answer.
+/// Largest lock file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 64 << 10;
+/// Entries that are kept, newest first: more releases than one user tries, and far below [`MAX_FILE_BYTES`].
+const MAX_ENTRIES: usize = 32;
+/// The version that is written; version 1 had a single entry.
 const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LockFile {
     version: u32,
-    nixpkgs: Answers,
+    nixpkgs: Entries,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Answers {
+enum Entries {
+    /// Version 1.
     One(Locked),
+    /// Version 2.
     Many(Vec<Locked>),
 }
 
-/// Reads the answers in the lock, none when there is no lock.
+/// The entries of the lock file at `path`, newest first; empty when there is no such file. A usage error when it is
+/// damaged or has an unknown version.
 pub fn read(path: &Path) -> Result<Vec<Locked>, Failure> {
     let shown = path.display();
-    let broken = |f: Failure| f.hint(format!("delete {shown} to resolve nixpkgs anew"));
-    let text = match plain_file::read_text(path, LONGEST) {
+    let broken = |f: Failure| f.hint(format!("delete {shown} to resolve nixpkgs again"));
+    let text = match plain_file::read_text(path, MAX_FILE_BYTES) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e).or_usage(format!("read {shown}")).map_err(broken),
@@ -44,32 +47,33 @@ pub fn read(path: &Path) -> Result<Vec<Locked>, Failure> {
     let file: LockFile = toml::from_str(&text)
         .or_usage(format!("read {shown}"))
         .map_err(broken)?;
-    let answers = match (file.version, file.nixpkgs) {
-        (1, Answers::One(locked)) => vec![locked],
-        (VERSION, Answers::Many(answers)) => answers,
+    let entries = match (file.version, file.nixpkgs) {
+        (1, Entries::One(locked)) => vec![locked],
+        (VERSION, Entries::Many(entries)) => entries,
         (version, _) => {
-            let text = format!("{shown} is of version {version}, which this sdbuild does not know");
-            let hint = "a newer sdbuild wrote it: use that one, or delete the lock";
+            let text =
+                format!("{shown} has version {version}, which this sdbuild does not support");
+            let hint = "it was written by a newer sdbuild: use that one, or delete the lock file";
             return Err(Failure::usage(text).hint(hint));
         }
     };
-    if answers.iter().any(|locked| locked.hash().is_none()) {
+    if entries.iter().any(|locked| locked.hash().is_none()) {
         let text = format!("a sha256 in {shown} is not 64 hex digits");
         return Err(broken(Failure::usage(text)));
     }
-    Ok(answers)
+    Ok(entries)
 }
 
-/// Writes the lock with `answers`, newest first.
-pub fn write(path: &Path, answers: &[Locked]) -> Result<(), Failure> {
+/// Replaces the lock file at `path` by one with `entries`, newest first; only the first [`MAX_ENTRIES`] are written.
+pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
     let shown = path.display();
     let file = LockFile {
         version: VERSION,
-        nixpkgs: Answers::Many(answers.iter().take(MOST).cloned().collect()),
+        nixpkgs: Entries::Many(entries.iter().take(MAX_ENTRIES).cloned().collect()),
     };
-    let text = toml::to_string(&file).or_internal("write the lock")?;
+    let text = toml::to_string(&file).or_internal("serialize the lock")?;
     let text = format!(
-        "# Which nixpkgs images are built from. Delete an entry, or this file, to resolve it anew.\n{text}"
+        "# Which nixpkgs images are built from. Delete an entry, or this file, to resolve it again.\n{text}"
     );
     let dir = path
         .parent()
@@ -81,19 +85,19 @@ pub fn write(path: &Path, answers: &[Locked]) -> Result<(), Failure> {
         .tempfile_in(dir)
         .and_then(|mut temporary| {
             temporary.write_all(text.as_bytes())?;
-            give_away(temporary.as_file(), dir);
+            chown_to_owner_of(temporary.as_file(), dir);
             temporary.as_file().sync_all()?;
             temporary.persist(path).map_err(|e| e.error)
         });
     written.map(drop).or_environment(format!("write {shown}"))
 }
 
-/// Under `sudo` the lock is the user's, as the directory is that it lies in.
-fn give_away(file: &File, dir: &Path) {
+/// As root (`sudo`), gives the file the owner of its directory.
+fn chown_to_owner_of(file: &File, dir: &Path) {
     if nix::unistd::geteuid().is_root()
         && let Ok(dir) = std::fs::metadata(dir)
     {
-        // A file system without owners, or one that keeps root out: the lock is as good as root's.
-        fchown(file, Some(dir.uid()), Some(dir.gid())).unwrap_or(());
+        // May fail on a file system without owners, or one that restricts root: the lock then belongs to root.
+        fchown(file, Some(dir.uid()), Some(dir.gid())).ok();
     }
 }

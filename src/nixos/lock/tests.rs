@@ -1,27 +1,25 @@
-//! A lock that fits, one that does not, and none.
-
-use std::sync::{Arc, Mutex};
-
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::common::event::Event;
 
 const FINAL: &str = "https://releases.nixos.org/nixos/26.05/nixos-26.05.1/nixexprs.tar.xz";
 
-struct Case {
+/// A directory for the lock file, and what was fetched and reported.
+struct Fixture {
     dir: tempfile::TempDir,
-    asked: Arc<Mutex<Vec<Download>>>,
-    said: Arc<Mutex<Vec<Event>>>,
+    fetched: Arc<Mutex<Vec<Download>>>,
+    events: Arc<Mutex<Vec<Event>>>,
 }
 
-impl Case {
+impl Fixture {
     fn new() -> Self {
-        let (asked, said) = (Arc::default(), Arc::default());
+        let (fetched, events) = (Arc::default(), Arc::default());
         Self {
             dir: tempfile::tempdir().unwrap(),
-            asked,
-            said,
+            fetched,
+            events,
         }
     }
 
@@ -29,43 +27,59 @@ impl Case {
         self.dir.path().join(NAME)
     }
 
-    async fn resolve(&self, wanted: &Wanted, update: bool) -> Result<Locked, Failure> {
+    async fn resolve(&self, requested: &Requested) -> Result<Locked, Failure> {
+        self.resolve_meanwhile(requested, |_| ()).await
+    }
+
+    /// Resolves `requested`; `meanwhile` runs during the download, with the path of the lock file.
+    async fn resolve_meanwhile(
+        &self,
+        requested: &Requested,
+        meanwhile: impl FnOnce(&Path),
+    ) -> Result<Locked, Failure> {
         let lock = self.lock();
-        let how = Resolve {
-            wanted,
+        let request = Resolve {
+            requested,
             lock: &lock,
             channels: "http://127.0.0.1:1/",
-            update,
-            keep: true,
+            write_lock: true,
         };
-        let said = Arc::clone(&self.said);
-        let events = Events::new(move |event| said.lock().unwrap().push(event));
         let fetch = |download: Download| async {
-            self.asked.lock().unwrap().push(download);
-            Ok(Downloaded {
-                path: "/x".into(),
-                sha256: [7; 32],
-                final_url: FINAL.into(),
-            })
+            self.fetched.lock().unwrap().push(download);
+            meanwhile(&lock);
+            Ok(downloaded())
         };
-        resolve(&how, &events, fetch)
+        resolve(&request, &self.events(), fetch)
             .await
             .map(|(locked, _)| locked)
     }
 
-    fn asked(&self) -> Vec<Download> {
-        std::mem::take(&mut self.asked.lock().unwrap())
+    fn events(&self) -> Events {
+        let sink = Arc::clone(&self.events);
+        Events::new(move |event| sink.lock().unwrap().push(event))
+    }
+
+    fn take_fetched(&self) -> Vec<Download> {
+        std::mem::take(&mut self.fetched.lock().unwrap())
     }
 }
 
-fn release(text: &str) -> Wanted {
-    Wanted::Release(text.into())
+fn downloaded() -> Downloaded {
+    Downloaded {
+        path: "/x".into(),
+        sha256: [7; 32],
+        final_url: FINAL.into(),
+    }
+}
+
+fn release(text: &str) -> Requested {
+    Requested::Release(text.into())
 }
 
 #[tokio::test]
 async fn a_release_is_resolved_once() {
-    let case = Case::new();
-    let locked = case.resolve(&release("26.05"), false).await.unwrap();
+    let fixture = Fixture::new();
+    let locked = fixture.resolve(&release("26.05")).await.unwrap();
     assert_eq!(
         (locked.url.as_str(), locked.release.as_deref()),
         (FINAL, Some("26.05"))
@@ -74,146 +88,124 @@ async fn a_release_is_resolved_once() {
         url: "http://127.0.0.1:1/nixos-26.05/nixexprs.tar.xz".into(),
         sha256: None,
     };
-    assert_eq!(case.asked(), [first]);
+    assert_eq!(fixture.take_fetched(), [first]);
+    assert_eq!(fixture.resolve(&release("26.05")).await.unwrap(), locked);
     assert_eq!(
-        case.resolve(&release("26.05"), false).await.unwrap(),
-        locked
-    );
-    assert_eq!(
-        case.asked(),
+        fixture.take_fetched(),
         [Download {
             url: FINAL.into(),
             sha256: Some([7; 32])
         }]
     );
-    assert_eq!(case.said.lock().unwrap().len(), 1);
+    assert_eq!(fixture.events.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn each_release_keeps_its_own_answer() {
-    let case = Case::new();
-    let old = case.resolve(&release("25.11"), false).await.unwrap();
-    case.resolve(&release("26.05"), false).await.unwrap();
-    assert_eq!(case.asked().last().unwrap().sha256, None);
-    assert_eq!(read(&case.lock()).unwrap().len(), 2);
-    let again = case.resolve(&release("25.11"), false).await.unwrap();
+async fn each_release_has_its_own_entry() {
+    let fixture = Fixture::new();
+    let old = fixture.resolve(&release("25.11")).await.unwrap();
+    fixture.resolve(&release("26.05")).await.unwrap();
+    assert_eq!(fixture.take_fetched().last().unwrap().sha256, None);
+    assert_eq!(read(&fixture.lock()).unwrap().len(), 2);
+    let again = fixture.resolve(&release("25.11")).await.unwrap();
     assert_eq!(again, old);
-    assert_eq!(case.asked()[0].sha256, Some([7; 32]), "by the lock");
-    assert_eq!(read(&case.lock()).unwrap().len(), 2);
+    let fetched = fixture.take_fetched();
+    assert_eq!(fetched[0].sha256, Some([7; 32]), "by the lock");
+    assert_eq!(read(&fixture.lock()).unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn an_update_moves_one_answer_and_says_so() {
-    let case = Case::new();
-    case.resolve(&release("25.11"), false).await.unwrap();
-    let mut answers = read(&case.lock()).unwrap();
-    answers[0].url = "https://moved.example/n.tar.xz".into();
-    answers.push(Locked {
-        release: Some("26.05".into()),
-        ..answers[0].clone()
-    });
-    write(&case.lock(), &answers).unwrap();
-    case.resolve(&release("25.11"), true).await.unwrap();
-    let after = read(&case.lock()).unwrap();
-    let url = |release| {
-        let of = |l: &&Locked| l.release.as_deref() == Some(release);
-        after.iter().find(of).unwrap().url.as_str()
+async fn an_entry_written_meanwhile_is_replaced_and_reported() {
+    let fixture = Fixture::new();
+    let entry = |release: &str| Locked {
+        release: Some(release.into()),
+        requested: None,
+        url: "https://other.example/n.tar.xz".into(),
+        sha256: "0".repeat(64),
+    };
+    let other_build = |lock: &Path| write(lock, &[entry("25.11"), entry("26.05")]).unwrap();
+    let requested = release("25.11");
+    let resolved = fixture.resolve_meanwhile(&requested, other_build);
+    resolved.await.unwrap();
+    let after = read(&fixture.lock()).unwrap();
+    let url_of = |release| {
+        let is_release = |l: &&Locked| l.release.as_deref() == Some(release);
+        after.iter().find(is_release).unwrap().url.as_str()
     };
     assert_eq!(
-        (url("25.11"), url("26.05")),
-        (FINAL, answers[1].url.as_str())
+        (url_of("25.11"), url_of("26.05")),
+        (FINAL, "https://other.example/n.tar.xz")
     );
-    let said = case.said.lock().unwrap().clone();
+    let events = fixture.events.lock().unwrap().clone();
     assert!(
-        matches!(said.last(), Some(Event::Notice(text)) if text.contains("moved in")),
-        "{said:?}"
+        matches!(events.last(), Some(Event::Notice(text)) if text.contains("replaced in")),
+        "{events:?}"
     );
 }
 
 #[test]
-fn a_lock_of_the_first_version_is_read_and_one_that_grows_is_cut() {
+fn reads_version_1_and_limits_the_entries_it_writes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(NAME);
     let hash = "0".repeat(64);
     let old =
         format!("version = 1\n[nixpkgs]\nrelease = \"26.05\"\nurl = \"u\"\nsha256 = \"{hash}\"");
     std::fs::write(&path, old).unwrap();
-    let answers = read(&path).unwrap();
-    assert!(answers[0].answers(&release("26.05")));
-    let many = vec![answers[0].clone(); 1000];
+    let entries = read(&path).unwrap();
+    assert!(entries[0].is_for(&release("26.05")));
+    let many = vec![entries[0].clone(); 1000];
     write(&path, &many).unwrap();
     assert_eq!(read(&path).unwrap().len(), 32);
 }
 
 #[tokio::test]
-async fn an_update_asks_again_and_a_url_is_locked_too() {
-    let case = Case::new();
-    let wanted = Wanted::Url("https://a/b.tar.gz".into());
-    case.resolve(&wanted, false).await.unwrap();
-    case.resolve(&wanted, true).await.unwrap();
-    let hashes: Vec<_> = case
-        .asked()
-        .into_iter()
-        .map(|d| (d.url, d.sha256))
-        .collect();
-    assert_eq!(
-        hashes,
-        [
-            ("https://a/b.tar.gz".to_owned(), None),
-            ("https://a/b.tar.gz".to_owned(), None)
-        ]
-    );
-    case.resolve(&wanted, false).await.unwrap();
-    assert_eq!(case.asked()[0].sha256, Some([7; 32]));
+async fn a_url_is_locked_too() {
+    let fixture = Fixture::new();
+    let requested = Requested::Url("https://a/b.tar.gz".into());
+    fixture.resolve(&requested).await.unwrap();
+    let first = Download {
+        url: "https://a/b.tar.gz".into(),
+        sha256: None,
+    };
+    assert_eq!(fixture.take_fetched(), [first]);
+    fixture.resolve(&requested).await.unwrap();
+    assert_eq!(fixture.take_fetched()[0].sha256, Some([7; 32]));
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_to_be_kept_is_not_written() {
-    let case = Case::new();
-    let how = Resolve {
-        wanted: &release("26.05"),
-        lock: &case.lock(),
-        channels: CHANNELS,
-        update: false,
-        keep: false,
+async fn the_lock_is_written_only_if_wanted() {
+    let fixture = Fixture::new();
+    let request = Resolve {
+        requested: &release("26.05"),
+        lock: &fixture.lock(),
+        channels: "http://127.0.0.1:1",
+        write_lock: false,
     };
-    let got = Downloaded {
-        path: "/x".into(),
-        sha256: [7; 32],
-        final_url: FINAL.into(),
-    };
-    let fetch = |_| async { Ok(got) };
-    let (locked, _) = resolve(&how, &Events::none(), fetch).await.unwrap();
+    let fetch = |_| async { Ok(downloaded()) };
+    let (locked, _) = resolve(&request, &Events::none(), fetch).await.unwrap();
     assert_eq!(locked.url, FINAL);
-    assert!(!case.lock().exists());
+    assert!(!fixture.lock().exists());
 }
 
 #[tokio::test]
-async fn a_dir_that_cannot_be_written_only_warns() {
-    let case = Case::new();
-    let how = Resolve {
-        wanted: &release("26.05"),
+async fn a_directory_that_is_not_writable_only_warns() {
+    let fixture = Fixture::new();
+    let request = Resolve {
+        requested: &release("26.05"),
         lock: Path::new("/proc/nowhere/sdbuild.lock"),
-        channels: CHANNELS,
-        update: false,
-        keep: true,
+        channels: "http://127.0.0.1:1",
+        write_lock: true,
     };
-    let said = Arc::clone(&case.said);
-    let events = Events::new(move |event| said.lock().unwrap().push(event));
-    let got = Downloaded {
-        path: "/x".into(),
-        sha256: [7; 32],
-        final_url: FINAL.into(),
-    };
-    resolve(&how, &events, |_| async { Ok(got) }).await.unwrap();
+    let fetch = |_| async { Ok(downloaded()) };
+    resolve(&request, &fixture.events(), fetch).await.unwrap();
     assert!(matches!(
-        case.said.lock().unwrap().as_slice(),
+        fixture.events.lock().unwrap().as_slice(),
         [Event::Warning(_)]
     ));
 }
 
 #[test]
-fn broken_locks_are_refused_with_a_hint() {
+fn damaged_locks_are_refused_with_a_hint() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(NAME);
     let hash = "0".repeat(64);
@@ -236,10 +228,10 @@ fn broken_locks_are_refused_with_a_hint() {
 }
 
 #[test]
-fn a_lock_that_never_ends_is_refused() {
+fn pipes_and_devices_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(NAME);
-    let refused = || {
+    let assert_refused = || {
         let failure = read(&path).unwrap_err();
         assert!(
             failure.to_string().contains("not a plain file"),
@@ -248,13 +240,13 @@ fn a_lock_that_never_ends_is_refused() {
         std::fs::remove_file(&path).unwrap();
     };
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    refused();
+    assert_refused();
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-    refused();
+    assert_refused();
 }
 
 #[test]
-fn the_lock_belongs_to_the_dirs_owner() {
+fn the_lock_belongs_to_the_owner_of_its_directory() {
     let dir = tempfile::tempdir().unwrap();
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::chown(dir.path(), Some(1234), Some(2345)).unwrap();
@@ -275,10 +267,10 @@ fn the_lock_belongs_to_the_dirs_owner() {
 }
 
 #[test]
-fn only_a_release_that_fails_is_doubted() {
-    let release = Wanted::Release("1.2".into());
-    let url = Wanted::Url("https://x.example/n.tar.xz".into());
-    let failed = |wanted| unresolved(Failure::environment("404"), wanted);
+fn only_a_failed_release_has_a_hint() {
+    let release = Requested::Release("1.2".into());
+    let url = Requested::Url("https://x.example/n.tar.xz".into());
+    let failed = |requested| unresolved(Failure::environment("404"), requested);
     let hint = failed(&release).hints.join(" ");
     assert!(
         hint.contains("release 1.2") && hint.contains("--nixpkgs"),
@@ -293,7 +285,7 @@ fn only_a_release_that_fails_is_doubted() {
 }
 
 proptest::proptest! {
-    /// Any text is a lock or the user's mistake; what is taken has a hash.
+    /// Any text is a lock or a usage error; every entry that is read has a hash.
     #[test]
     fn any_text_is_a_lock_or_a_usage_error(text in "(?s).{0,200}", sha in "[0-9a-fA-F]{60,66}") {
         let dir = tempfile::tempdir().unwrap();

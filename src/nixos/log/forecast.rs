@@ -1,14 +1,14 @@
-//! Nix's forecast, which it tells in words even to programs.
+//! Nix's forecast of a build, which is plain text even in the machine-readable log.
 
 use crate::common::event::NixEvent;
 
-/// The head lines of Nix's forecast; the paths that follow it are messages like any other.
+/// The event of a forecast's first line. The paths that follow it are ordinary messages.
 pub(super) fn forecast(text: &str) -> Option<NixEvent> {
     let rest = text.strip_prefix("this ").map(|rest| ("1", rest));
     let (count, rest) = rest.or_else(|| text.strip_prefix("these ")?.split_once(' '))?;
     let count = count.parse().ok()?;
-    let (what, rest) = rest.split_once(" will be ")?;
-    match what {
+    let (noun, rest) = rest.split_once(" will be ")?;
+    match noun {
         "derivation" | "derivations" if rest == "built:" => {
             Some(NixEvent::WillBuild { derivations: count })
         }
@@ -27,7 +27,7 @@ pub(super) fn forecast(text: &str) -> Option<NixEvent> {
     }
 }
 
-/// The bytes of `1.25 MiB`.
+/// The number of bytes in a text like `1.25 MiB`.
 fn size(text: &str) -> Option<u64> {
     let (number, unit) = text.split_once(' ')?;
     let power = match unit {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const BUILD: &str = r#"@nix {"action":"start","fields":["/nix/store/xbq6-t-50.drv","",1,1],"id":42949672966,"level":3,"parent":0,"text":"building '/nix/store/xbq6-t-50.drv'","type":105}"#;
 
 #[test]
-fn a_build_from_start_to_end() {
+fn parses_a_build_from_start_to_end() {
     let mut log = Log::default();
     let id = 42_949_672_966;
     assert_eq!(
@@ -32,7 +32,7 @@ fn a_build_from_start_to_end() {
 }
 
 #[test]
-fn the_builders_own_count_is_read_where_it_is_one() {
+fn parses_the_number_of_emulated_builds() {
     let mut log = Log::default();
     assert_eq!(
         log.line("sdbuild: to emulate: 15"),
@@ -43,7 +43,7 @@ fn the_builders_own_count_is_read_where_it_is_one() {
 }
 
 #[test]
-fn counters_come_from_the_activities_that_count() {
+fn counts_come_from_the_activities_that_count() {
     let mut log = Log::default();
     assert_eq!(
         log.line(r#"@nix {"action":"start","id":3,"level":0,"parent":0,"text":"","type":104}"#),
@@ -62,7 +62,7 @@ fn counters_come_from_the_activities_that_count() {
             expected: 7
         })
     );
-    assert_eq!(log.line(&progress(3)), None, "the same again is no news");
+    assert_eq!(log.line(&progress(3)), None, "repeated counts are dropped");
     assert_eq!(
         log.line(&progress(4)),
         Some(NixEvent::Fetched {
@@ -76,14 +76,17 @@ fn counters_come_from_the_activities_that_count() {
 }
 
 #[test]
-fn the_forecast_is_numbers() {
-    let said = |text: &str| {
+fn parses_the_forecast() {
+    let event_of = |text: &str| {
         let line = format!(r#"@nix {{"action":"msg","level":3,"msg":"{text}"}}"#);
         Log::default().line(&line)
     };
     let will_build = |derivations| Some(NixEvent::WillBuild { derivations });
-    assert_eq!(said("these 72 derivations will be built:"), will_build(72));
-    assert_eq!(said("this derivation will be built:"), will_build(1));
+    assert_eq!(
+        event_of("these 72 derivations will be built:"),
+        will_build(72)
+    );
+    assert_eq!(event_of("this derivation will be built:"), will_build(1));
     let will_fetch = |paths, download, unpacked| {
         Some(NixEvent::WillFetch {
             paths,
@@ -92,11 +95,11 @@ fn the_forecast_is_numbers() {
         })
     };
     assert_eq!(
-        said("these 3 paths will be fetched (1.25 MiB download, 2.50 GiB unpacked):"),
+        event_of("these 3 paths will be fetched (1.25 MiB download, 2.50 GiB unpacked):"),
         will_fetch(3, 1_310_720, 2_684_354_560)
     );
     assert_eq!(
-        said("this path will be fetched (0.00 MiB download, 0.5 KiB unpacked):"),
+        event_of("this path will be fetched (0.00 MiB download, 0.5 KiB unpacked):"),
         will_fetch(1, 0, 512)
     );
     for odd in [
@@ -106,18 +109,18 @@ fn the_forecast_is_numbers() {
         "these 3 paths will be fetched (99999999999999999 TiB download, 1 B unpacked):",
     ] {
         let text = odd.to_owned();
-        assert_eq!(said(odd), Some(NixEvent::Message { level: 3, text }));
+        assert_eq!(event_of(odd), Some(NixEvent::Message { level: 3, text }));
     }
 }
 
-/// What the lines of a recorded stream became.
+/// The events of a recorded stream.
 fn events(stream: &str) -> Vec<NixEvent> {
     let mut log = Log::default();
     stream.lines().filter_map(|line| log.line(line)).collect()
 }
 
 #[test]
-fn a_recorded_download_from_a_cache() {
+fn parses_a_recorded_download_from_a_cache() {
     let events = events(include_str!("../../../tests/streams/substitute.log"));
     let path = "/nix/store/5zj80pxigx45sc90rz2flb67z101r7pb-one".to_owned();
     let expected = [
@@ -139,14 +142,17 @@ fn a_recorded_download_from_a_cache() {
             expected: 1,
         },
     ];
-    let mut told = events.iter();
+    let mut remaining = events.iter();
     for one in expected {
-        assert!(told.any(|event| *event == one), "{one:?} in {events:?}");
+        assert!(
+            remaining.any(|event| *event == one),
+            "{one:?} in {events:?}"
+        );
     }
 }
 
 #[test]
-fn a_recorded_download_within_a_build() {
+fn parses_a_recorded_download_within_a_build() {
     let events = events(include_str!("../../../tests/streams/hash-mismatch.log"));
     let moved = NixEvent::Moved {
         id: 201_863_462_917,
@@ -157,7 +163,7 @@ fn a_recorded_download_within_a_build() {
 }
 
 #[test]
-fn an_error_keeps_its_place() {
+fn an_error_has_its_position() {
     let mut log = Log::default();
     let line = r#"@nix {"action":"msg","column":4,"file":"«string»:1:4","level":0,"line":1,"msg":"\u001b[31;1merror:\u001b[0m syntax error, unexpected end of file\n at x","raw_msg":"syntax error, unexpected end of file"}"#;
     let text = "error: syntax error, unexpected end of file\n at x".to_owned();
@@ -180,7 +186,7 @@ fn an_error_keeps_its_place() {
 }
 
 #[test]
-fn strange_lines_are_text() {
+fn unknown_lines_are_text() {
     let mut log = Log::default();
     for line in [
         "GC Warning: x",
@@ -216,7 +222,7 @@ fn strange_lines_are_text() {
 }
 
 #[test]
-fn names_of_builds_and_downloads_are_cut() {
+fn names_of_builds_and_downloads_are_truncated() {
     for kind in [activity::BUILD, activity::SUBSTITUTE] {
         let line = format!(
             r#"@nix {{"action":"start","id":1,"type":{kind},"fields":["{}"]}}"#,
@@ -228,14 +234,14 @@ fn names_of_builds_and_downloads_are_cut() {
 }
 
 #[test]
-fn the_table_of_activities_is_bounded() {
+fn the_table_of_activities_is_limited() {
     let mut log = Log::default();
-    for id in 0..(MOST_ACTIVITIES as u64 + 10) {
+    for id in 0..(MAX_ACTIVITIES as u64 + 10) {
         log.line(&format!(
             r#"@nix {{"action":"start","id":{id},"type":105}}"#
         ));
     }
-    assert_eq!(log.activities.len(), 10, "emptied once");
+    assert_eq!(log.activities.len(), 10, "cleared once");
 }
 
 proptest! {
@@ -243,13 +249,13 @@ proptest! {
     fn never_panics(lines in proptest::collection::vec("(?s)(@nix )?.{0,200}", 0..8)) {
         let mut log = Log::default();
         for line in lines {
-            let said = log.line(&line);
-            is_harmless(said.as_ref(), &log, &line)?;
+            let event = log.line(&line);
+            is_harmless(event.as_ref(), &log, &line)?;
         }
     }
 
     #[test]
-    fn never_panics_on_almost_right_ones(
+    fn never_panics_on_nearly_valid_lines(
         action in "(msg|start|stop|result)", id in any::<i64>(), kind in 95..115i64,
         fields in proptest::collection::vec(prop_oneof!["\"[a-z]{0,3}\"", "-?[0-9]{1,20}", Just("null".to_owned())], 0..5),
     ) {
@@ -257,18 +263,18 @@ proptest! {
         let line = format!(r#"@nix {{"action":"{action}","id":{id},"type":{kind},"fields":[{fields}],"level":{kind},"text":"t\u001b[2J","msg":"m\u001b]0;x","raw_msg":"\u001bc"}}"#);
         let mut log = Log::default();
         for _ in 0..2 {
-            let said = log.line(&line);
-            is_harmless(said.as_ref(), &log, &line)?;
+            let event = log.line(&line);
+            is_harmless(event.as_ref(), &log, &line)?;
             log.take_error();
         }
     }
 }
 
-/// Nothing drives a terminal, and nothing is longer than what it came from.
-fn is_harmless(said: Option<&NixEvent>, log: &Log, line: &str) -> Result<(), TestCaseError> {
-    let shown = format!("{said:?}{:?}", log.complaint);
+/// No text controls a terminal, and none is much longer than its source.
+fn is_harmless(event: Option<&NixEvent>, log: &Log, line: &str) -> Result<(), TestCaseError> {
+    let shown = format!("{event:?}{:?}", log.error);
     prop_assert!(!shown.contains("\\u{1b}"), "{shown}");
-    // Twice in a complaint, and each character as long as its escape.
+    // An error contains the text twice, and each character may be written as an escape.
     prop_assert!(shown.len() <= 400 + 3 * 10 * line.len(), "{shown}");
     prop_assert!(log.activities.len() <= 1);
     Ok(())

@@ -1,0 +1,159 @@
+//! Errors in a configuration that Nix or nixpkgs reports, and what to do about them. Pure; the texts were
+//! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
+
+/// An error in a configuration. `docs/errors.md` lists every variant by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EvalError {
+    /// The modules that define the image are not imported.
+    NoSdImage,
+    /// A package whose license the user must allow.
+    Unfree,
+    /// An option that nixpkgs has removed.
+    OptionGone,
+    /// An option that does not exist.
+    UnknownOption,
+    /// A package that was renamed.
+    Renamed,
+    /// An attribute that does not exist, mostly a package.
+    MissingAttribute,
+    /// A variable that is not defined.
+    UndefinedVariable,
+    /// Nix cannot parse the file.
+    Syntax,
+    /// A file of a flake that git does not track.
+    Untracked,
+    /// A file outside the directory that is uploaded, or left out of it.
+    NotUploaded,
+    /// A derivation for a platform or feature that the builder does not have.
+    WrongPlatform,
+}
+
+impl EvalError {
+    /// All variants, in the order in which they are tried.
+    pub(super) const ALL: [Self; 11] = [
+        Self::NoSdImage,
+        Self::Unfree,
+        Self::OptionGone,
+        Self::UnknownOption,
+        Self::Renamed,
+        Self::MissingAttribute,
+        Self::UndefinedVariable,
+        Self::Syntax,
+        Self::Untracked,
+        Self::NotUploaded,
+        Self::WrongPlatform,
+    ];
+
+    /// The error that the message `summary` of Nix reports.
+    pub(super) fn find(summary: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|error| error.is_in(summary))
+    }
+
+    fn is_in(self, summary: &str) -> bool {
+        let has = |text: &str| summary.contains(text);
+        match self {
+            Self::NoSdImage => has("'sdImage'") && (has("missing") || has("not found")),
+            Self::Unfree => has("has an unfree license"),
+            Self::OptionGone => has("no longer has any effect"),
+            Self::UnknownOption => has("The option `") && has("does not exist"),
+            Self::Renamed => has("has been renamed to"),
+            Self::MissingAttribute => has("attribute '") && has("missing"),
+            Self::UndefinedVariable => has("undefined variable '"),
+            Self::Syntax => has("syntax error, "),
+            Self::Untracked => untracked_file(summary).is_some(),
+            Self::NotUploaded => has("/build/") && (has("does not exist") || has("No such file")),
+            Self::WrongPlatform => has("is required to build") || has("required system or feature"),
+        }
+    }
+
+    /// What to do about it.
+    pub(super) fn hint(self, summary: &str) -> String {
+        match self {
+            Self::NoSdImage => {
+                "import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> in the \
+                configuration"
+                    .to_owned()
+            }
+            Self::Unfree => unfree_hint(summary),
+            Self::OptionGone => {
+                "take the option out; nixpkgs' message says what replaces it".to_owned()
+            }
+            Self::UnknownOption => unknown_option_hint(summary),
+            Self::Renamed => match quoted_after(summary, "renamed to") {
+                Some(name) => format!("write {name} instead"),
+                None => "write the new name instead".to_owned(),
+            },
+            Self::MissingAttribute => {
+                "check the name: https://search.nixos.org/packages".to_owned()
+            }
+            Self::UndefinedVariable => match quoted_after(summary, "undefined variable") {
+                Some(name) => {
+                    format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
+                }
+                None => "check its spelling".to_owned(),
+            },
+            Self::Syntax if summary.contains("expecting ';'") => {
+                "a `;` is missing there or at the end of the line before".to_owned()
+            }
+            Self::Syntax => "a bracket, a quote or a `;` is missing there or before it".to_owned(),
+            Self::Untracked => match untracked_file(summary) {
+                Some(file) => {
+                    format!("a flake contains only files that git tracks: git add {file}")
+                }
+                None => "a flake contains only files that git tracks: git add the file".to_owned(),
+            },
+            Self::NotUploaded => {
+                "only the configuration's directory is uploaded, without the files that \
+                .gitignore and .sdbuildignore list and without *.img files"
+                    .to_owned()
+            }
+            Self::WrongPlatform => {
+                "the configuration requires another platform or KVM: set nixpkgs.hostPlatform"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// How to allow a package, by the name that nixpkgs' message proposes.
+fn unfree_hint(summary: &str) -> String {
+    let list = summary.split_once("(lib.getName pkg) [");
+    let name = list.and_then(|(_, rest)| rest.split('"').nth(1));
+    match name.filter(|name| is_name(name)) {
+        Some(name) => format!(
+            "allow it in the configuration: nixpkgs.config.allowUnfreePredicate = pkg: \
+             builtins.elem (lib.getName pkg) [ \"{name}\" ];"
+        ),
+        None => "allow it in the configuration: nixpkgs.config.allowUnfree = true;".to_owned(),
+    }
+}
+
+fn unknown_option_hint(summary: &str) -> String {
+    let options = "https://search.nixos.org/options";
+    match quoted_after(summary, "Did you mean") {
+        Some(name) => format!("did you mean {name}? All options: {options}"),
+        None => format!("check its spelling: {options}"),
+    }
+}
+
+/// The missing file FILE of a flake, from a message about `/nix/store/HASH-source/FILE`.
+fn untracked_file(summary: &str) -> Option<&str> {
+    let (_, rest) = summary.split_once("-source/")?;
+    let (file, rest) = rest.split_once('\'')?;
+    let is_missing = rest.contains("does not exist") || rest.contains("is not tracked by Git");
+    (is_missing && is_name(file)).then_some(file)
+}
+
+/// The first quoted name after `prefix`.
+fn quoted_after<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(prefix)?;
+    let name = rest.split(['\'', '`', '"', '‘', '’']).nth(1)?;
+    is_name(name).then_some(name)
+}
+
+/// Whether `text` is safe to propose in a hint: a name, option or path without characters that a shell
+/// interprets.
+fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "._-+/".contains(c);
+    (1..200).contains(&text.len()) && text.chars().all(allowed)
+}

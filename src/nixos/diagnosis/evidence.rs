@@ -1,0 +1,69 @@
+//! What is known about a run of the builder that failed.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::known_error::KnownError;
+use crate::nixos::log::NixError;
+use crate::nixos::shell_session::Derivation;
+
+/// How many last lines of a failed build are kept and shown.
+pub(in crate::nixos) const TAIL_LINES: usize = 20;
+
+/// How the builder ended, and what it was started with.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
+pub(in crate::nixos) struct ExitContext<'a> {
+    /// Exit status of the container.
+    pub(in crate::nixos) code: i64,
+    /// Whether the kernel killed a process in it because memory ran out.
+    pub(in crate::nixos) oom_killed: bool,
+    /// Whether programs of the image's platform ran under emulation.
+    pub(in crate::nixos) emulated: bool,
+    /// Whether it only evaluated and built nothing.
+    pub(in crate::nixos) only_evaluates: bool,
+    /// Whether the user chose the builder's container image (`--builder-image`).
+    pub(in crate::nixos) foreign: bool,
+    /// Name of the store volume.
+    pub(in crate::nixos) store: &'a str,
+    /// The trusted public keys of binary caches.
+    pub(in crate::nixos) keys: &'a [String],
+    /// What replaces `/build/config/` in messages: the configuration's directory as the user wrote it.
+    pub(in crate::nixos) shown_dir: &'a str,
+    /// Name of the configuration's file.
+    pub(in crate::nixos) file: &'a str,
+}
+
+/// A derivation that could not be built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::nixos) struct FailedBuild {
+    /// Its name, without hash and `.drv`.
+    pub(in crate::nixos) name: String,
+    /// Its store path, when Nix's message contains a valid one.
+    pub(in crate::nixos) derivation: Option<Derivation>,
+    /// Nix's message about the failure.
+    pub(in crate::nixos) message: String,
+    /// The last [`TAIL_LINES`] lines of its output.
+    pub(in crate::nixos) tail: Vec<String>,
+    /// Known errors in any line of its output.
+    pub(in crate::nixos) known_errors: BTreeSet<KnownError>,
+}
+
+/// The parts of the log that explain a failure.
+#[derive(Clone, Debug, Default)]
+pub(in crate::nixos) struct Findings {
+    /// The first derivation that failed.
+    pub(in crate::nixos) failed: Option<FailedBuild>,
+    /// Nix's errors in the order of the log. The first one is the cause, later ones follow from it.
+    pub(in crate::nixos) nix_errors: Vec<NixError>,
+    /// The last lines that Nix did not write.
+    pub(in crate::nixos) other_lines: VecDeque<String>,
+}
+
+impl Findings {
+    /// What follows `prefix` in the last line with that prefix: how the builder's own programs report why they
+    /// ended.
+    pub(super) fn last_reason(&self, prefix: &str) -> Option<&str> {
+        let mut lines = self.other_lines.iter().rev();
+        lines.find_map(|line| line.strip_prefix(prefix))
+    }
+}

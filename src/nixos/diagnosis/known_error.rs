@@ -1,0 +1,306 @@
+//! Errors that are recognised by texts in the log. Pure; the texts were recorded from Nix 2.26, QEMU 11 and the
+//! tools that make an image.
+
+/// An error that a line of the log shows. `docs/errors.md` lists every variant by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::nixos) enum KnownError {
+    /// The disk of the store volume is full, or has no free inode.
+    DiskFull,
+    /// No new process could be started.
+    ProcessLimit,
+    /// A program of another architecture could not be run.
+    NoHandler,
+    /// An emulated program was killed by a signal.
+    EmulatorCrash,
+    /// A server's certificate is not valid, mostly because of a wrong clock.
+    Certificate,
+    /// A server did not answer, or stopped sending.
+    DownloadTimeout,
+    /// A server could not be reached.
+    Network,
+    /// A path of a binary cache is not signed by a trusted key.
+    KeyUntrusted,
+    /// The root file system is too small for its content.
+    RootTooSmall,
+    /// The firmware partition is too small for its content.
+    FirmwareTooSmall,
+    /// A download does not have the hash that the configuration or nixpkgs gives.
+    WrongHash,
+    /// A program is missing in the builder's container image.
+    MissingProgram,
+}
+
+/// Where a text shows an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In any line.
+    AnyLine,
+    /// In a line about a failed download, which quotes curl.
+    Download,
+}
+
+/// Texts and the error that each shows. Of the texts about a download only the first that matches counts: a
+/// timeout while connecting is a timeout.
+const KNOWN_TEXTS: &[(Place, &str, KnownError)] = &[
+    (
+        Place::AnyLine,
+        "No space left on device",
+        KnownError::DiskFull,
+    ),
+    (
+        Place::AnyLine,
+        "lack of free disk space",
+        KnownError::DiskFull,
+    ),
+    (
+        Place::AnyLine,
+        "database or disk is full",
+        KnownError::DiskFull,
+    ),
+    (
+        Place::AnyLine,
+        "fork: retry: Resource temporarily unavailable",
+        KnownError::ProcessLimit,
+    ),
+    (
+        Place::AnyLine,
+        "fork: Resource temporarily unavailable",
+        KnownError::ProcessLimit,
+    ),
+    (
+        Place::AnyLine,
+        "unexpected EOF reading a line",
+        KnownError::ProcessLimit,
+    ),
+    (Place::AnyLine, "Exec format error", KnownError::NoHandler),
+    (
+        Place::AnyLine,
+        "uncaught target signal",
+        KnownError::EmulatorCrash,
+    ),
+    (
+        Place::AnyLine,
+        "Could not allocate block in ext2 filesystem",
+        KnownError::RootTooSmall,
+    ),
+    (
+        Place::AnyLine,
+        "Could not allocate inode in ext2 filesystem",
+        KnownError::RootTooSmall,
+    ),
+    (Place::AnyLine, "Disk full", KnownError::FirmwareTooSmall),
+    (
+        Place::AnyLine,
+        "hash mismatch in fixed-output derivation",
+        KnownError::WrongHash,
+    ),
+    (
+        Place::AnyLine,
+        "lacks a signature by a trusted key",
+        KnownError::KeyUntrusted,
+    ),
+    (
+        Place::AnyLine,
+        "not signed by any of the keys in",
+        KnownError::KeyUntrusted,
+    ),
+    (
+        Place::AnyLine,
+        "nix-build: command not found",
+        KnownError::MissingProgram,
+    ),
+    (
+        Place::AnyLine,
+        "nix-build: not found",
+        KnownError::MissingProgram,
+    ),
+    (
+        Place::Download,
+        "SSL peer certificate",
+        KnownError::Certificate,
+    ),
+    (
+        Place::Download,
+        "certificate has expired",
+        KnownError::Certificate,
+    ),
+    (
+        Place::Download,
+        "certificate is not yet",
+        KnownError::Certificate,
+    ),
+    (
+        Place::Download,
+        "Timeout was reached",
+        KnownError::DownloadTimeout,
+    ),
+    (
+        Place::Download,
+        "Operation too slow",
+        KnownError::DownloadTimeout,
+    ),
+    (
+        Place::Download,
+        "timed out after",
+        KnownError::DownloadTimeout,
+    ),
+    (
+        Place::Download,
+        "ould not resolve host",
+        KnownError::Network,
+    ),
+    (Place::Download, "ouldn't resolve host", KnownError::Network),
+    (
+        Place::Download,
+        "ould not connect to server",
+        KnownError::Network,
+    ),
+    (
+        Place::Download,
+        "ouldn't connect to server",
+        KnownError::Network,
+    ),
+    (Place::Download, "Failed to connect to", KnownError::Network),
+    (
+        Place::Download,
+        "Network is unreachable",
+        KnownError::Network,
+    ),
+    (Place::Download, "SSL connect error", KnownError::Network),
+];
+
+/// The errors that `line` shows.
+pub(in crate::nixos) fn known_errors(line: &str) -> impl Iterator<Item = KnownError> + '_ {
+    let matching = move |place| {
+        KNOWN_TEXTS
+            .iter()
+            .filter(move |(at, text, _)| *at == place && line.contains(text))
+            .map(|(_, _, error)| *error)
+    };
+    let is_download = line.contains("unable to download") || line.contains("curl: (");
+    let download = matching(Place::Download).next().filter(|_| is_download);
+    matching(Place::AnyLine).chain(download)
+}
+
+impl KnownError {
+    /// All variants.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 12] = [
+        Self::DiskFull,
+        Self::ProcessLimit,
+        Self::NoHandler,
+        Self::EmulatorCrash,
+        Self::Certificate,
+        Self::DownloadTimeout,
+        Self::Network,
+        Self::KeyUntrusted,
+        Self::RootTooSmall,
+        Self::FirmwareTooSmall,
+        Self::WrongHash,
+        Self::MissingProgram,
+    ];
+
+    /// What to do about an error of a build or download, in addition to the failure's own hints. `first_error` is
+    /// Nix's first error, `emulated` whether programs ran under emulation.
+    pub(super) fn hint(self, first_error: &str, emulated: bool) -> Option<String> {
+        let text = match self {
+            Self::RootTooSmall => {
+                "the root file system was made too small for its content, a known weakness of make-ext4-fs with \
+                 very many small files: leave some out (documentation.enable = false), or set \
+                 sdImage.rootFilesystemCreator to a tool that reserves more space"
+            }
+            Self::FirmwareTooSmall => {
+                "make the firmware partition larger: sdImage.firmwareSize = 60; (MiB)"
+            }
+            Self::EmulatorCrash => {
+                "an emulated program crashed, which may be the emulator's fault: a native engine (DOCKER_HOST) \
+                 would tell"
+            }
+            Self::WrongHash => return Some(wrong_hash_hint(first_error)),
+            Self::NoHandler if !emulated => {
+                "a program of another architecture was run, and this engine emulates none"
+            }
+            Self::NoHandler
+            | Self::DiskFull
+            | Self::ProcessLimit
+            | Self::Certificate
+            | Self::DownloadTimeout
+            | Self::Network
+            | Self::KeyUntrusted
+            | Self::MissingProgram => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+fn wrong_hash_hint(error: &str) -> String {
+    match hashes(error) {
+        Some((got, specified)) => {
+            format!("if you trust what the server sends now, write {got} in place of {specified}")
+        }
+        None => "the server's file has changed, or the configuration's hash is wrong".to_owned(),
+    }
+}
+
+/// The hash of the download and the expected one, from Nix's message about a hash mismatch.
+fn hashes(error: &str) -> Option<(&str, &str)> {
+    let word_after = |label: &str| error.split_once(label)?.1.split_whitespace().next();
+    let (got, specified) = (word_after("got:")?, word_after("specified:")?);
+    let is_hash = |text: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "+/=-:".contains(c);
+        text.len() < 200 && text.chars().all(allowed)
+    };
+    (is_hash(got) && is_hash(specified)).then_some((got, specified))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recognises_recorded_lines() {
+        for (line, error) in [
+            (
+                "dd: error writing '/nix/x': No space left on device",
+                KnownError::DiskFull,
+            ),
+            (
+                "note: build failure may have been caused by lack of free disk space",
+                KnownError::DiskFull,
+            ),
+            (
+                "sh: can't fork: Resource temporarily unavailable",
+                KnownError::ProcessLimit,
+            ),
+            (
+                "error: executing '/nix/store/x/bin/busybox': Exec format error",
+                KnownError::NoHandler,
+            ),
+            (
+                "qemu: uncaught target signal 11 (Segmentation fault) - core dumped",
+                KnownError::EmulatorCrash,
+            ),
+            (
+                "__populate_fs: Could not allocate block in ext2 filesystem while writing file \"x\"",
+                KnownError::RootTooSmall,
+            ),
+            (
+                "unable to download 'https://c/nix-cache-info': Could not resolve hostname (6)",
+                KnownError::Network,
+            ),
+            (
+                "error: unable to download 'http://m/x.deb': Couldn't resolve host name (6)",
+                KnownError::Network,
+            ),
+        ] {
+            assert_eq!(known_errors(line).collect::<Vec<_>>(), [error], "{line}");
+        }
+        for line in [
+            "",
+            "unable to download 'https://c/x': HTTP error 404",
+            "Timeout was reached",
+        ] {
+            assert_eq!(known_errors(line).count(), 0, "{line}");
+        }
+    }
+}

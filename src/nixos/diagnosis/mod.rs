@@ -1,0 +1,233 @@
+//! Why a run of the builder failed: whose error it is, in one sentence, with hints. Pure.
+//!
+//! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full
+//! disk or a handler that vanished is the environment's.
+
+mod eval_error;
+mod evidence;
+mod known_error;
+mod machine;
+mod nix_message;
+mod warning;
+
+use std::collections::BTreeSet;
+
+use crate::common::failure::{Class, Failure};
+use eval_error::EvalError;
+pub(super) use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
+pub(super) use known_error::{KnownError, known_errors};
+use machine::{machine_failure, store_volume_full};
+use nix_message::{excerpt, sentence};
+pub(super) use warning::Warnings;
+
+/// Exit status of the entry when the private handler could not be set up (`containers/builder`).
+const NO_PRIVATE_HANDLER: i64 = 119;
+/// Exit status of the entry when it could not prepare the store volume.
+const NOT_PREPARED: i64 = 120;
+/// Exit status of the entry when native glue was required and is not possible.
+const NO_NATIVE_GLUE: i64 = 121;
+/// In place of a reason that the builder did not report.
+const SEE_LOG: &str = "see the end of the log";
+
+/// The failure of a run that ended as `context` and `findings` describe.
+pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
+    let known = all_known_errors(findings);
+    let cause = private_handler_failure(context, findings)
+        .or_else(|| import_failure(context, findings))
+        .or_else(|| memory_failure(context, findings))
+        .or_else(|| machine_failure(context, findings, &known))
+        .or_else(|| build_failure(context, findings))
+        .or_else(|| exit_status_failure(context, findings))
+        .unwrap_or_else(|| evaluation_failure(context, findings));
+    let first_error = findings.nix_errors.first().map_or("", |e| &e.summary);
+    let mut failure = known
+        .iter()
+        .filter_map(|error| error.hint(first_error, context.emulated))
+        .fold(cause, Failure::hint);
+    failure.log_tail = log_tail(context, findings);
+    let failed = findings.failed.as_ref();
+    failure.derivation = failed
+        .and_then(|failed| failed.derivation.as_ref())
+        .map(|derivation| derivation.path().to_owned());
+    failure
+}
+
+/// The known errors in Nix's messages and in the failed build's output.
+fn all_known_errors(findings: &Findings) -> BTreeSet<KnownError> {
+    let in_messages = findings.nix_errors.iter().map(|e| &e.summary);
+    let in_output = findings.failed.iter().flat_map(|f| &f.known_errors);
+    in_messages
+        .flat_map(|summary| known_errors(summary))
+        .chain(in_output.copied())
+        .collect()
+}
+
+/// The entry could not set up the private handler before Nix began. Judged before all known errors: its "no
+/// space left" is about user namespaces, not about a disk.
+fn private_handler_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    let reason = findings.last_reason("sdbuild: private emulation: ");
+    (context.code == NO_PRIVATE_HANDLER).then(|| {
+        let reason = reason.unwrap_or(SEE_LOG);
+        Failure::environment(format!(
+            "the builder's private handler could not be set up, although a probe had just succeeded: {reason}"
+        ))
+        .hint(
+            "check what changed on the engine's machine: user.max_user_namespaces, AppArmor, SELinux",
+        )
+    })
+}
+
+/// The configuration imports the result of a derivation for the board, which takes a handler to build.
+fn import_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    let error = findings.nix_errors.first()?;
+    let needs_platform = EvalError::find(&error.summary) == Some(EvalError::WrongPlatform);
+    (context.only_evaluates && needs_platform).then(|| {
+        let text = sentence(context.shown_dir, error);
+        Failure::usage(format!(
+            "evaluate the configuration: it imports a derivation that must be built first, and this command builds \
+             nothing: {text}"
+        ))
+        .hint("`sdbuild build` builds it, under emulation where necessary")
+    })
+}
+
+/// Memory ran out: the kernel reports it, or a build was killed by the signal that the kernel uses for it.
+fn memory_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    let killed = findings
+        .failed
+        .as_ref()
+        .filter(|f| f.message.contains("signal 9 (Killed)"));
+    if !context.oom_killed && killed.is_none() {
+        return None;
+    }
+    let what = killed.map_or("the builder".to_owned(), |f| {
+        format!("the build of {}", f.name)
+    });
+    let verb = if context.oom_killed {
+        "ran"
+    } else {
+        "probably ran"
+    };
+    Some(
+        Failure::environment(format!("{what} {verb} out of memory")).hint(
+            "build fewer things at once (--jobs 1 --cores 2), or provide more memory: on the engine's machine, \
+             and by memory-mib in sdbuild.toml if that is set",
+        ),
+    )
+}
+
+/// A derivation failed by itself.
+fn build_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    if let Some(failed) = &findings.failed {
+        let first_line = failed.message.lines().next().unwrap_or("");
+        let how = match first_line.split_once("' failed ") {
+            Some((_, how)) => format!(" {how}"),
+            None => String::new(),
+        };
+        let text = format!("the build of {} failed{how}", failed.name);
+        return Some(Failure::message(Class::Build, text));
+    }
+    // nix-build: 100 and the bits above it (build failure, timeout, wrong hash, not deterministic).
+    (100..112).contains(&context.code).then(|| {
+        let text = match findings.nix_errors.first() {
+            Some(error) => sentence(context.shown_dir, error),
+            None => "nix-build reported a failed build without a message".to_owned(),
+        };
+        Failure::message(Class::Build, text)
+    })
+}
+
+/// Failures that only the exit status shows.
+fn exit_status_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    let interrupted = findings
+        .nix_errors
+        .iter()
+        .any(|e| e.summary.contains("interrupted by the user"));
+    match context.code {
+        NOT_PREPARED => Some(not_prepared(context, findings)),
+        NO_NATIVE_GLUE => Some(no_native_glue(findings)),
+        126 | 127 => Some(Failure::message(
+            if context.foreign {
+                Class::Usage
+            } else {
+                Class::Internal
+            },
+            "the builder's container image could not run nix-build",
+        )),
+        130 | 137 | 143 => Some(ended_by_watchdog(findings).unwrap_or_else(stopped)),
+        1 if interrupted => Some(stopped()),
+        _ => None,
+    }
+}
+
+fn no_native_glue(findings: &Findings) -> Failure {
+    let reason = findings.last_reason("sdbuild: glue: refused: ");
+    let reason = reason.unwrap_or(SEE_LOG);
+    let text = format!("the glue cannot be native: {reason}");
+    Failure::message(Class::Build, text)
+        .hint("--glue auto falls back to emulation, --glue emulated uses it from the start")
+}
+
+/// The builder's watchdog received no heartbeat for its timeout and ended the builder.
+fn ended_by_watchdog(findings: &Findings) -> Option<Failure> {
+    let reason = findings.last_reason("sdbuild: watchdog: ")?;
+    let text = format!("the builder ended by itself because it had lost sdbuild: {reason}");
+    Some(Failure::environment(text).hint(
+        "sdbuild or the connection to the engine was interrupted for that long; run it again, finished builds are \
+         kept",
+    ))
+}
+
+fn stopped() -> Failure {
+    Failure::environment("the builder was stopped from outside")
+        .hint("the container was stopped or the engine was restarted; run it again")
+}
+
+/// The entry could not prepare the store volume and reported why.
+fn not_prepared(context: &ExitContext<'_>, findings: &Findings) -> Failure {
+    let reason = findings.last_reason("sdbuild: ");
+    let text = reason.unwrap_or("nixpkgs could not be moved to its place on the store volume");
+    let mut lines = findings.other_lines.iter();
+    if text.contains("is no nixpkgs") {
+        Failure::usage(text).hint("--nixpkgs takes the archive of a nixpkgs tree")
+    } else if lines.any(|l| known_errors(l).any(|e| e == KnownError::DiskFull)) {
+        store_volume_full(context.store)
+    } else {
+        Failure::environment(text)
+    }
+}
+
+/// Nix refused the configuration, or ended without a message.
+fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure {
+    let Some(error) = findings.nix_errors.first() else {
+        return Failure::environment(format!("nix-build ended with exit status {}", context.code))
+            .hint(SEE_LOG);
+    };
+    let text = sentence(context.shown_dir, error);
+    let file = format!("{}{}", context.shown_dir, context.file);
+    let operation = if text.contains(&file) {
+        "evaluate the configuration".to_owned()
+    } else {
+        format!("evaluate the configuration {file}")
+    };
+    let failure = Failure::usage(text).context(operation);
+    let eval_error = EvalError::find(&error.summary);
+    let hint = eval_error.map(|eval_error| eval_error.hint(&error.summary));
+    hint.into_iter().fold(failure, Failure::hint)
+}
+
+/// The last lines to show: those of the failed build, else of Nix's first error, else of other programs.
+fn log_tail(context: &ExitContext<'_>, findings: &Findings) -> Vec<String> {
+    let lines: Vec<String> = match (&findings.failed, findings.nix_errors.first()) {
+        (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
+        (_, Some(error)) => excerpt(context.shown_dir, error),
+        _ => findings.other_lines.iter().cloned().collect(),
+    };
+    let skip = lines.len().saturating_sub(TAIL_LINES);
+    lines.into_iter().skip(skip).collect()
+}
+
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod tests;
