@@ -1,6 +1,6 @@
 //! The container images for 64-bit ARM hosts run too: under our own emulation.
 
-use sdbuild::binfmt::{Registrar, RegistrarOptions};
+use sdbuild::binfmt::{HandlerName, Registrar, RegistrarOptions};
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::event::Events;
 use sdbuild::engine::RunId;
@@ -28,7 +28,6 @@ async fn the_images_for_arm_hosts_run_under_emulation() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let engine = engine().await;
     let (registrar, builder) = arm64_images(&engine).await;
     let (image, run) = (registrar_image(&engine).await, RunId::random().unwrap());
@@ -49,5 +48,9 @@ async fn the_images_for_arm_hosts_run_under_emulation() {
     assert!(says(&builder, &["git", "--version"]).starts_with("git version"));
 
     assert_eq!(lease.release(&cancel).await, []);
-    before.assert_unchanged();
+    let of_run = format!("label=dev.sdbuild.run={run}");
+    let left = docker(&["ps", "--all", "--quiet", "--filter", &of_run]);
+    assert_eq!(left, "", "no container is left");
+    let handler = HandlerName::new(&run).to_string();
+    assert!(!handlers().contains_key(&handler));
 }

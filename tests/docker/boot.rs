@@ -64,7 +64,7 @@ fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
     if !engine_available() || !boot_available() {
         return;
     }
-    let user = TestUser::new();
+    let user = TestUser::new().with_own_cache();
     let (image, key) = image(&user);
     let before = fs::metadata(&image).unwrap();
     let login = ["--ssh-key", key.to_str().unwrap()];
@@ -136,14 +136,14 @@ fn a_machine_that_is_up_but_lets_nobody_in() {
     let login = [
         "--until-ssh",
         "--timeout",
-        "40",
+        "60",
         "--ssh-key",
         key.to_str().unwrap(),
     ];
     boot(&user, &image, &login)
         .assert_exit_code(4)
         .assert_stderr_contains(&[
-            "no login within 40 s",
+            "no login within 60 s",
             "nothing answers on its SSH port",
             "hint: set services.openssh.enable",
         ]);
@@ -207,7 +207,7 @@ fn no_machine_outlives_sdbuild() {
     if !boot_available() {
         return;
     }
-    let user = TestUser::new();
+    let user = TestUser::new().with_own_cache();
     let image = blank(&user);
     for signal in [
         Signal::SIGINT,

@@ -32,8 +32,8 @@ fn configurations_walk_into_every_trap() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     let shut = format!(
         "{{ lib, ... }}: {{\n  {IMAGE}\n  nixpkgs.hostPlatform = \"x86_64-linux\";\n  \
          boot.loader.generic-extlinux-compatible.enable = lib.mkForce false;\n  \
@@ -88,7 +88,7 @@ fn configurations_walk_into_every_trap() {
     let checked = check(&user, "installer.nix", &text).assert_exit_code(6);
     assert_eq!(ids(&checked), ["console-is-open", "ssh-turns-away"]);
     assert_eq!(user.outputs(), [""; 0]);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn empty_image() {
         command.spawn().unwrap()
     };
     MADE.call_once(|| {
+        let _lock = lock("empty-image");
         if docker(&["image", "inspect", IMAGE])
             .wait()
             .unwrap()

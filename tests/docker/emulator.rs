@@ -37,15 +37,6 @@ fn hole(user: &TestUser, size: u64) -> PathBuf {
     path
 }
 
-/// The container of the boot under way.
-fn container() -> String {
-    let names = docker_lines(&["ps", "--all", "--format", "{{.Names}}"]);
-    let mut ours = names
-        .iter()
-        .filter(|name| name.starts_with("sdbuild-emulator-"));
-    ours.next().expect("an emulator").clone()
-}
-
 fn is_gone(container: &str) -> bool {
     !docker_lines(&["ps", "--all", "--format", "{{.Names}}"]).contains(&container.to_owned())
 }
@@ -56,10 +47,10 @@ fn the_demo_image_lets_its_owner_in_in_a_container() {
         return;
     }
     let user = without_qemu();
+    let runs = user.track_runs();
     let (private, public) = key(&user);
     user.write("sd-card.nix", &example(&public));
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-    let before = Machine::snapshot();
     let command = "uname -m; cat /etc/hostname; exit 7";
     let words = [
         "boot",
@@ -76,7 +67,7 @@ fn the_demo_image_lets_its_owner_in_in_a_container() {
         "copy the image into the emulator: done",
         "logged in over SSH as root",
     ]);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
     assert_eq!(
         file_names(&user.state.path().join(".local/state/sdbuild/runs")),
         [""; 0]
@@ -89,12 +80,13 @@ fn it_may_do_nothing_and_sees_nothing_of_the_host() {
         return;
     }
     let user = without_qemu();
+    let runs = user.track_runs();
     let image = blank(&user);
     // With its console: a login would not be waited for any more when U-Boot has found nothing.
     let mut boot = user.sdbuild(&["boot", image.to_str().unwrap()]);
     let mut running = Running::start(&mut boot);
     running.wait_for("the machine's console");
-    let name = container();
+    let name = runs.container("emulator");
     let told = |template: &str| {
         docker(&["inspect", "--format", template, &name])
             .trim()
@@ -135,12 +127,13 @@ fn no_container_outlives_sdbuild() {
         return;
     }
     let user = without_qemu();
+    let runs = user.track_runs();
     let image = blank(&user);
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
         let mut boot = user.sdbuild(&["boot"]);
         let mut running = Running::start(boot.arg(&image));
         running.wait_for("the machine's console");
-        let name = container();
+        let name = runs.container("emulator");
         running.signal(signal);
         assert_eq!(running.finish().signal, Some(signal as i32));
         wait_until(Duration::from_secs(10), "the container is gone", || {
@@ -155,6 +148,7 @@ fn a_user_has_the_console_of_a_container_as_of_any_other() {
         return;
     }
     let user = without_qemu();
+    let runs = user.track_runs();
     let image = blank(&user);
     let pty = openpty(None, None).unwrap();
     let is_raw = || {
@@ -181,7 +175,7 @@ fn a_user_has_the_console_of_a_container_as_of_any_other() {
     assert!(is_raw());
     keys.write_all(b" \x03").unwrap();
     until("=> ");
-    let name = container();
+    let name = runs.container("emulator");
     keys.write_all(b"echo it-$board\r").unwrap();
     until("it-qemu-arm");
     keys.write_all(b"\x01x").unwrap();
@@ -208,11 +202,12 @@ fn a_machine_that_does_not_read_goes_with_sdbuild_all_the_same() {
         return;
     }
     let user = without_qemu();
+    let runs = user.track_runs();
     let image = blank(&user);
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(&image).stdin(Stdio::piped()));
     running.wait_for("the machine's console");
-    let name = container();
+    let name = runs.container("emulator");
     kill(qemu_in(&name), Signal::SIGSTOP).unwrap();
     // More than the two pipes in the container hold, less than all on the way to them.
     let keys = vec![b'a'; 256 << 10];
@@ -230,10 +225,11 @@ fn what_a_kill_in_mid_copy_leaves_goes_with_the_next_boot() {
         return;
     }
     let user = without_qemu();
+    let runs = user.track_runs();
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(hole(&user, 8 << 30)));
     running.wait_for("copy the image into the emulator");
-    let name = container();
+    let name = runs.container("emulator");
     running.signal(Signal::SIGKILL);
     running.finish();
     assert!(!is_gone(&name), "it would show nothing");

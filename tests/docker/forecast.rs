@@ -21,8 +21,8 @@ fn a_forecast_is_what_the_build_then_does() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     // From here on the store has all but the product itself.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
@@ -33,7 +33,7 @@ fn a_forecast_is_what_the_build_then_does() {
     let changed = said(&told, "changed");
     assert!(changed.starts_with("nothing but what an evaluation needs"));
     assert!(!told.stderr.contains("set up emulation"), "{}", told.stderr);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 
     let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
     assert_eq!(std::fs::read_to_string(done.image()).unwrap(), "small\n");
@@ -44,7 +44,7 @@ fn a_forecast_is_what_the_build_then_does() {
 
     let told = dry(&user, &["--force"]).assert_exit_code(0);
     assert_eq!(said(&told, "Nix builds"), "nothing: the store has it");
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
@@ -52,8 +52,8 @@ fn a_system_is_forecast_with_and_without_native_glue() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     let system = |name: &str| configuration(&format!("  networking.hostName = \"{name}\";"));
     user.write("sd-card.nix", &system("before"));
     run(&mut user.build(&[])).assert_exit_code(0);
@@ -73,7 +73,7 @@ fn a_system_is_forecast_with_and_without_native_glue() {
     // What Nix itself makes is emulated never.
     let (emulated, nearly_all) = counts("emulated");
     assert!(nearly_all * 4 > emulated * 3, "{nearly_all} of {emulated}");
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
@@ -81,15 +81,15 @@ fn what_does_not_evaluate_is_told_after_the_plan() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     user.write("sd-card.nix", &configuration("  no.such.option = 1;"));
     let told = dry(&user, &[])
         .assert_exit_code(2)
         .assert_stderr_contains(&["The option `no' does not exist"]);
     assert!(told.stdout.starts_with("configuration"), "{}", told.stdout);
     assert!(!told.stdout.contains("changed"), "{}", told.stdout);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
@@ -97,8 +97,8 @@ fn an_import_of_what_has_to_be_built_is_a_builds_business() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     let script = fresh("    echo '{ time.timeZone = \"Asia/Tokyo\"; }' > $out");
     let made = format!("pkgs.runCommand \"settings.nix\" {{ }} ''\n{script}\n  ''");
     // Not among the imports: what `pkgs` is depends on those.
@@ -113,5 +113,5 @@ fn an_import_of_what_has_to_be_built_is_a_builds_business() {
     run(check.arg(mini))
         .assert_exit_code(2)
         .assert_stderr_contains(&[told, "sdbuild build"]);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }

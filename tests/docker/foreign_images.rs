@@ -80,21 +80,14 @@ fn foreign(registry: &Registry, name: &str, (script, changes): (&str, &[&str])) 
 }
 
 /// Builds with the foreign image; it is pulled, and its store volume is its own.
-fn builds_with(user: &TestUser, reference: &str) -> Outcome {
-    let volumes = || docker_lines(&["volume", "ls", "--quiet"]);
-    let before = volumes();
+fn builds_with(user: &TestUser, runs: &RunTracker, reference: &str) -> Outcome {
     let outcome = run(&mut user.build(&["--force", "--builder-image", reference]));
-    let volumes = volumes();
-    // Somebody may have such volumes of their own.
-    let own: Vec<_> = volumes
-        .iter()
-        .filter(|v| v.starts_with("sdbuild-store-") && !before.contains(v))
-        .collect();
+    let own = runs.volumes();
     for volume in &own {
         docker(&["volume", "rm", volume]);
     }
     docker(&["rmi", reference]);
-    assert_eq!(own.len(), 1, "{volumes:?}\n{}", outcome.stderr);
+    assert_eq!(own.len(), 1, "{own:?}\n{}", outcome.stderr);
     outcome
         .assert_exit_code(0)
         .assert_stderr_contains(&["pull the builder image"])
@@ -106,27 +99,31 @@ fn a_foreign_image_is_pulled_and_has_a_store_of_its_own() {
         return;
     }
     let user = TestUser::new();
+    let runs = user.track_runs();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     // Makes sure that our own builder is loaded: it plays the foreign images.
     run(&mut user.build(&[])).assert_exit_code(0);
-    let before = Machine::snapshot();
     let registry = Registry::start();
 
     let unprivileged = ["ENV PATH=/usr/bin:/bin", "USER 1000:1000"];
-    builds_with(&user, &foreign(&registry, "user", ("true", &unprivileged)));
-    before.assert_unchanged();
+    builds_with(
+        &user,
+        &runs,
+        &foreign(&registry, "user", ("true", &unprivileged)),
+    );
+    runs.assert_nothing_left();
 
     // As the official image is: Nix itself in `/nix`, which is root's.
     let script = "mkdir -p /nix/profile/bin && cp -P /usr/bin/nix* /nix/profile/bin && \
                   rm /usr/bin/nix* && chown -R 0:0 /nix";
     let root = ["ENV PATH=/nix/profile/bin:/usr/bin:/bin"];
-    builds_with(&user, &foreign(&registry, "root", (script, &root)))
+    builds_with(&user, &runs, &foreign(&registry, "root", (script, &root)))
         .assert_stderr_contains(&["runs as root: all its capabilities are dropped"]);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 
     let none = format!("127.0.0.1:{}/none:1", registry.port);
     run(&mut user.build(&["--force", "--builder-image", &none]))
         .assert_exit_code(3)
         .assert_stderr_contains(&["/none:1"]);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }

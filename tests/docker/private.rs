@@ -1,48 +1,16 @@
 //! `--emulation private`: the builder's own table of handlers. The host's is never touched, nothing of
 //! it is seen inside, and what the builder may ask of the kernel stays small.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// Looks at the host's table all the time, and remembers every name that it ever saw.
-struct Watch {
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<(BTreeSet<String>, u64)>,
-}
-
-impl Watch {
-    fn start() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (until, mut seen, mut looks) = (Arc::clone(&stop), BTreeSet::new(), 0);
-        let thread = std::thread::spawn(move || {
-            while !until.load(Ordering::Relaxed) {
-                seen.extend(file_names(Path::new(BINFMT)));
-                looks += 1;
-                std::thread::sleep(std::time::Duration::from_micros(200));
-            }
-            (seen, looks)
-        });
-        Self { stop, thread }
-    }
-
-    /// Every name, and how often it looked.
-    fn end(self) -> (BTreeSet<String>, u64) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
-}
-
-fn private(user: &TestUser, more: &[&str]) -> Command {
+pub fn private(user: &TestUser, more: &[&str]) -> Command {
     user.build(&[&["--emulation", "private"], more].concat())
 }
 
@@ -53,36 +21,23 @@ fn status<'a>(text: &'a str, field: &str) -> &'a str {
 }
 
 #[test]
-fn a_private_build_never_shows_in_the_hosts_table() {
-    if !engine_available() {
-        return;
-    }
-    let before = Machine::snapshot();
-    let known: BTreeSet<String> = file_names(Path::new(BINFMT)).into_iter().collect();
-    let user = TestUser::new();
-    let text = configuration("  networking.hostName = \"private\";");
-    user.write("sd-card.nix", &text);
-    let watch = Watch::start();
-    let outcome = run(&mut private(&user, &["-v"])).assert_exit_code(0);
-    let (seen, looks) = watch.end();
-    assert_eq!(seen, known, "in {looks} looks");
-    assert!(looks > 100, "{looks}");
-    assert!(outcome.image().exists());
-    before.assert_unchanged();
-}
-
-#[test]
 fn a_private_builder_has_the_least_privilege() {
     if !engine_available() {
         return;
     }
     let user = TestUser::new();
-    user.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
+    let runs = user.track_runs();
+    let script = fresh("    echo look now\n    sleep 600");
+    user.write("sd-card.nix", &product(&script));
     let mut running = Running::start(&mut private(&user, &["-v"]));
     running.wait_for("look now");
-    assert_eq!(containers("registrar"), [""; 0], "nobody registers");
-    assert_eq!(containers("probe"), [""; 0], "what was tried is gone");
-    let builder = docker(&["inspect", &containers("builder")[0]]);
+    assert_eq!(runs.containers_of("registrar"), [""; 0], "nobody registers");
+    assert_eq!(
+        runs.containers_of("probe"),
+        [""; 0],
+        "what was tried is gone"
+    );
+    let builder = docker(&["inspect", &runs.container("builder")]);
     let builder = serde_json::from_str::<serde_json::Value>(&builder).unwrap()[0].clone();
     assert_eq!(builder["Config"]["User"], "1000:1000");
     let host = &builder["HostConfig"];
@@ -153,8 +108,8 @@ fn a_build_cannot_get_at_the_handler_nor_at_more_of_the_kernel() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     let script = fresh(&format!("{ILL}\n{SMALL_IMAGE}")).replace("${", "''${");
     user.write("sd-card.nix", &product(&script));
     let outcome = run(&mut private(&user, &["-v"])).assert_exit_code(0);
@@ -177,7 +132,7 @@ fn a_build_cannot_get_at_the_handler_nor_at_more_of_the_kernel() {
         outcome.stderr
     );
     outcome.assert_stderr_contains(&["user 1000, table: 0 files", "still aarch64"]);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 /// `docker run` of the registrar's image as the builder is run, with a seccomp profile of choice.

@@ -8,14 +8,14 @@ fn refused(script: &str, parts: &[&str]) {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     user.write("sd-card.nix", &product(script));
     run(&mut user.build(&[]))
         .assert_exit_code(4)
         .assert_stderr_contains(parts);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 /// A product list of `lines` beside one small image.

@@ -124,8 +124,8 @@ fn a_release_that_does_not_exist() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     let channel = Channel::start(Vec::new());
     let user = user.with("SDBUILD_CHANNELS", channel.base());
     user.write("sd-card.nix", &product(SMALL_IMAGE));
@@ -133,7 +133,7 @@ fn a_release_that_does_not_exist() {
         .assert_exit_code(3)
         .assert_stderr_contains(&["19.03", "404"]);
     assert!(!user.home.path().join("sdbuild.lock").exists());
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]

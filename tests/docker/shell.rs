@@ -36,8 +36,8 @@ fn a_command_has_the_users_pipes_and_its_exit_code_is_ours() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = user();
+    let runs = user.track_runs();
     let words = "cat; echo complaint >&2; test ! -e /var/run/docker.sock && id -u; exit 7";
     let mut child = shell(&user, &["--run", words])
         .stdin(Stdio::piped())
@@ -58,7 +58,7 @@ fn a_command_has_the_users_pipes_and_its_exit_code_is_ours() {
         .assert_exit_code(7)
         .assert_stderr_contains(&["complaint"]);
     assert!(!outcome.stderr.contains("error:"), "{}", outcome.stderr);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = user();
+    let runs = user.track_runs();
     let failing = product("    echo the reason\n    exit 7").replace("product", "faulty-1.0");
     user.write("sd-card.nix", &failing);
     let failed = run(&mut user.build(&[])).assert_exit_code(4);
@@ -127,7 +127,7 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
     drop(stdin);
     let there = Outcome::of(&child.wait_with_output().unwrap()).assert_exit_code(3);
     assert_eq!(there.stdout, "of faulty-1.0\n");
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn a_user_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not_e
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = user();
+    let runs = user.track_runs();
     let mut screen = sitting(&user, &[]);
     assert!(screen.contents().contains("nix-build '<nixpkgs/nixos>'"));
     screen.type_keys("stty size; tty\n");
@@ -150,7 +150,7 @@ fn a_user_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not_e
     screen.wait_for("\ninterrupted with 130");
     screen.type_keys("exit 3\n");
     screen.assert_exit_code(3);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
@@ -171,36 +171,40 @@ fn the_terminal_is_put_back_as_it_was() {
 }
 
 /// A shell ended by `end` leaves nothing, and neither does what it started.
-fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen)) {
+fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen, &RunTracker)) {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = user();
+    let runs = user.track_runs();
     let mut screen = sitting(&user, more);
     screen.type_keys("trap '' HUP TERM; sleep 600 & echo it sl''eeps\n");
     screen.wait_for("it sleeps");
-    end(&mut screen);
+    end(&mut screen, &runs);
     screen.wait();
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
 fn a_shell_whose_terminal_is_closed_leaves_nothing() {
-    leaves_nothing(&[], Screen::hang_up);
+    leaves_nothing(&[], |screen, _| screen.hang_up());
 }
 
 #[test]
 fn a_shell_that_is_told_to_end_leaves_nothing() {
-    leaves_nothing(&[], |screen| screen.signal(Signal::SIGTERM));
+    leaves_nothing(&[], |screen, _| screen.signal(Signal::SIGTERM));
 }
 
 #[test]
 fn a_shell_with_a_handler_of_its_own_leaves_nothing() {
     let emulated =
         "nix-build '<nixpkgs/nixos>' -A pkgs.bash --argstr system aarch64-linux --no-out-link";
-    leaves_nothing(&["--emulation", "private"], |screen| {
-        assert_eq!(our_handlers(), [""; 0], "nothing is registered on the host");
+    leaves_nothing(&["--emulation", "private"], |screen, runs| {
+        assert_eq!(
+            runs.handlers(),
+            [""; 0],
+            "nothing is registered on the host"
+        );
         screen.type_keys(&format!(
             "$({emulated} 2>/dev/null)/bin/bash -c 'echo $HOST''TYPE'\n"
         ));
@@ -214,20 +218,20 @@ fn a_killed_shell_lets_go_of_everything_and_the_next_one_sweeps() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = user();
+    let runs = user.track_runs();
     for more in [&[][..], &["--emulation", "private"]] {
         let mut screen = sitting(&user, more);
         screen.type_keys("trap '' HUP TERM; sleep 600\n");
         screen.signal(Signal::SIGKILL);
         screen.wait();
-        before.wait_for_handlers();
+        runs.wait_until_unregistered();
         wait_until(Duration::from_secs(10), "no container runs on", || {
-            docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
+            runs.running_containers().is_empty()
         });
         run(&mut shell(&user, &["--run", "true"]))
             .assert_exit_code(0)
             .assert_stderr_contains(&["swept"]);
-        before.assert_unchanged();
+        runs.assert_nothing_left();
     }
 }

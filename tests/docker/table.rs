@@ -52,33 +52,6 @@ fn an_entry_that_somebody_removes_in_the_moment_it_is_registered_comes_back() {
 }
 
 #[test]
-fn a_held_entry_stays_young_and_an_abandoned_one_ages() {
-    with_engine(async {
-        let (bench, other) = (Bench::new().await, Bench::new().await);
-        let lease = bench.lease().await;
-        let mut registrar = other.registrar().await;
-        let entry = fs::File::open(format!("{BINFMT}/{}", bench.handler())).unwrap();
-        let mut ages = Vec::new();
-        for pause in [7, 0] {
-            entry
-                .set_modified(std::time::SystemTime::UNIX_EPOCH)
-                .unwrap();
-            tokio::time::sleep(Duration::from_secs(pause)).await;
-            let entries = registrar.entries().await.unwrap();
-            let held = entries.iter().find(|e| e.name == bench.handler()).unwrap();
-            ages.push((held.age.unwrap(), held.is_kept()));
-            if ages.len() == 1 {
-                docker(&["kill", &bench.container()]);
-            }
-        }
-        assert!(ages[0].0 < 7 && ages[0].1, "its agent touches it: {ages:?}");
-        assert!(ages[1].0 > 60 && !ages[1].1, "nobody does: {ages:?}");
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        assert_eq!(registrar.release(&other.cancel).await, []);
-    });
-}
-
-#[test]
 fn two_leases_live_side_by_side() {
     with_engine(async {
         let (one, two) = (Bench::new().await, Bench::new().await);
@@ -88,39 +61,6 @@ fn two_leases_live_side_by_side() {
         assert_eq!(second.release(&two.cancel).await, []);
         one.left_nothing();
         two.left_nothing();
-    });
-}
-
-#[test]
-fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
-    with_engine(async {
-        let foreign = Handler::register("engine-dev-foreign", "/bin/false");
-        let lookalike = Handler::register("sdbuild-aarch64-00000000beef", "/bin/false");
-        // Ours come and go when somebody else builds on this machine.
-        let theirs = || {
-            let mut all = handlers();
-            all.retain(|name, _| !name.starts_with("sdbuild-") || *name == lookalike.0);
-            all
-        };
-        let before = theirs();
-        let bench = Bench::new().await;
-        let mut registrar = bench.registrar().await;
-        for entry in registrar.entries().await.unwrap() {
-            if entry.name == foreign.0 || entry.name == lookalike.0 {
-                registrar.remove(&entry).await.unwrap_err();
-            }
-        }
-        let lease = registrar.hold(&bench.cancel).await.unwrap();
-        probe(
-            &bench.engine,
-            (&bench.image, HandlerKind::Registered),
-            &bench.run,
-            &bench.cancel,
-        )
-        .await
-        .unwrap();
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        assert_eq!(theirs(), before, "byte for byte");
     });
 }
 
@@ -144,33 +84,6 @@ fn another_runs_registrar_removes_what_a_dead_one_left() {
         assert_eq!(registrar.release(&own.cancel).await, []);
         dead.remove_container();
         [dead, own].iter().for_each(Bench::left_nothing);
-    });
-}
-
-#[test]
-fn the_probe_needs_a_handler() {
-    with_engine(async {
-        let bench = Bench::new().await;
-        let probe = || {
-            probe(
-                &bench.engine,
-                (&bench.image, HandlerKind::Registered),
-                &bench.run,
-                &bench.cancel,
-            )
-        };
-        if machine_emulates() {
-            probe().await.unwrap();
-        } else {
-            let failure = probe().await.unwrap_err().to_string();
-            assert!(failure.contains("no working handler"), "{failure}");
-        }
-        let lease = bench.lease().await;
-        let start = Instant::now();
-        probe().await.unwrap();
-        eprintln!("probed in {:?}", start.elapsed());
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        bench.left_nothing();
     });
 }
 

@@ -19,8 +19,8 @@ fn the_program_alone_builds_an_image_boots_it_and_clears_up() {
     if !engine_available() || !boot_available() {
         return;
     }
-    let user = user();
-    let before = Machine::snapshot();
+    let user = user().with_own_cache();
+    let runs = user.track_runs();
     let tried = run(&mut user.sdbuild(&["try"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&[
@@ -29,7 +29,7 @@ fn the_program_alone_builds_an_image_boots_it_and_clears_up() {
             "Next: `sdbuild init`",
         ]);
     assert_eq!(tried.stdout, "", "the image is gone, and so is its path");
-    before.assert_unchanged();
+    runs.assert_nothing_left();
     assert_eq!(file_names(user.home.path()), ["out"]);
     let cache = Path::new(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
     let left = file_names(&cache)

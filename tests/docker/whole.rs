@@ -24,8 +24,8 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
     if !engine_available() || !boot_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new().with("SDBUILD_COMPRESS", "");
+    let runs = user.track_runs();
     let (private, public) = key(&user);
     user.write("sd-card.nix", &example(&public));
     let outcome = run(&mut user.build(&[])).assert_exit_code(0);
@@ -33,7 +33,7 @@ fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
     assert_eq!(image.parent(), Some(user.out().as_path()));
     assert!(image.to_str().unwrap().ends_with(".img.zst"));
     assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
-    before.assert_unchanged();
+    runs.assert_nothing_left();
     has_partitions(&image);
 
     let command = "uname -m; hostname; cat /etc/os-release";
@@ -77,19 +77,20 @@ fn both_containers_have_the_least_privilege() {
         return;
     }
     let user = TestUser::new();
-    user.write("sd-card.nix", &product("    echo look now\n    sleep 600"));
+    let runs = user.track_runs();
+    let script = fresh("    echo look now\n    sleep 600");
+    user.write("sd-card.nix", &product(&script));
     let mut running = Running::start(&mut user.build(&["-v"]));
     running.wait_for("look now");
-    let (builder, registrar) = (containers("builder"), containers("registrar"));
-    assert_eq!((builder.len(), registrar.len()), (1, 1));
+    let (builder, registrar) = (runs.container("builder"), runs.container("registrar"));
 
-    let builder = inspect(&builder[0]);
+    let builder = inspect(&builder);
     assert_eq!(builder["Config"]["User"], "1000:1000");
     assert_eq!(
         builder["HostConfig"]["SecurityOpt"],
         serde_json::json!(["no-new-privileges"])
     );
-    for container in [&builder, &inspect(&registrar[0])] {
+    for container in [&builder, &inspect(&registrar)] {
         let host = &container["HostConfig"];
         assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
         assert_eq!(host["CapAdd"], serde_json::Value::Null);
@@ -107,7 +108,7 @@ fn both_containers_have_the_least_privilege() {
     );
     assert!(builder["HostConfig"]["PidsLimit"].as_i64().unwrap() >= 4096);
 
-    let registrar = inspect(&registrar[0]);
+    let registrar = inspect(&registrar);
     assert_eq!(registrar["HostConfig"]["NetworkMode"], "none");
     assert_eq!(registrar["HostConfig"]["ReadonlyRootfs"], true);
     let mounts = registrar["Mounts"].as_array().unwrap();
@@ -341,11 +342,12 @@ fn a_build_without_its_engines_help_for_a_moment_is_not_hurried() {
     }
     // A paused builder is no ended one: nothing may conclude anything until it goes on.
     let user = TestUser::new();
+    let runs = user.track_runs();
     let script = fresh(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}"));
     user.write("sd-card.nix", &product(&script));
     let mut running = Running::start(&mut user.build(&["-v"]));
     running.wait_for("paused soon");
-    let builder = &containers("builder")[0];
+    let builder = &runs.container("builder");
     docker(&["pause", builder]);
     std::thread::sleep(Duration::from_secs(3));
     docker(&["unpause", builder]);

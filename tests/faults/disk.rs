@@ -19,8 +19,8 @@ fn a_full_output_dir() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     user.write("sd-card.nix", &big());
     let small = SmallDisk::mount(&user.out(), "16m");
     run(&mut user.build(&[]))
@@ -31,7 +31,7 @@ fn a_full_output_dir() {
     // Nothing was lost: with room the image is there at once.
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     assert_eq!(std::fs::metadata(image).unwrap().len(), 67_108_864);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 /// A file system whose files end at 16 GiB (ext2 with blocks of 1 KiB), as FAT's do at 4: every kernel
@@ -75,8 +75,8 @@ fn a_full_store_volume() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new().with("SDBUILD_STORE", "sdbuild-store-small");
+    let runs = user.track_runs();
     // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
     let small = SmallDisk::mount(&user.home.path().join("store"), "60m");
     let device = format!("device={}", small.0.display());
@@ -102,7 +102,7 @@ fn a_full_store_volume() {
         .assert_exit_code(3)
         .assert_stderr_contains(&["o space left", "sdbuild-store-small"]);
     assert!(user.outputs().is_empty());
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
@@ -110,7 +110,6 @@ fn a_full_cache_dir() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     // The first has too few bytes, which is seen beforehand; the second has bytes for all, and room for a
     // few files only, which is not.
     for (size, said) in [
@@ -119,7 +118,6 @@ fn a_full_cache_dir() {
     ] {
         full_cache(size, said);
     }
-    before.assert_unchanged();
 }
 
 fn full_cache(size: &str, said: &str) {
@@ -130,10 +128,12 @@ fn full_cache(size: &str, said: &str) {
     let user = user
         .with("XDG_CACHE_HOME", cache.to_str().unwrap())
         .with("SDBUILD_LOCKS", locks.to_str().unwrap());
+    let runs = user.track_runs();
     user.write("sd-card.nix", &big());
     run(&mut user.build(&[]))
         .assert_exit_code(3)
         .assert_stderr_contains(&["cache", "o space left", said]);
+    runs.assert_nothing_left();
     drop(small);
 }
 

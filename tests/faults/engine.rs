@@ -22,9 +22,9 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let mut engine = OwnEngine::start(false);
     let user = TestUser::new().with("DOCKER_HOST", engine.host());
+    let runs = user.track_runs();
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         user.write(
             "sd-card.nix",
@@ -46,7 +46,7 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
         user.write("sd-card.nix", &offline(QUICK));
         let again = support_ran(&user);
         assert_eq!(again.code, Some(0), "{}", again.stderr);
-        assert_eq!(handlers(), before.handlers);
+        assert_eq!(runs.handlers(), [""; 0]);
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
         assert_eq!(left, "", "containers are left in the engine");
     }
@@ -58,9 +58,9 @@ fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let mut engine = OwnEngine::start(false);
     let user = TestUser::new().with("DOCKER_HOST", engine.host());
+    let runs = user.track_runs();
     user.write("sd-card.nix", &offline(QUICK));
     run(&mut user.build(&[])).assert_exit_code(0);
     let build = Running::start(&mut user.build(&["--force"]));
@@ -80,7 +80,7 @@ fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
     support_ran(&user).assert_exit_code(0);
     let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
     assert_eq!(left, "", "containers are left in the engine");
-    assert_eq!(handlers(), before.handlers);
+    assert_eq!(runs.handlers(), [""; 0]);
 }
 
 /// Each step of the release waited for as long as it may: more than two minutes in all.
@@ -89,9 +89,9 @@ fn an_engine_that_stopped_to_answer_is_not_waited_for() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let mut engine = OwnEngine::start(false);
     let user = TestUser::new().with("DOCKER_HOST", engine.host());
+    let runs = user.track_runs();
     for times in [1, 2] {
         user.write(
             "sd-card.nix",
@@ -113,7 +113,7 @@ fn an_engine_that_stopped_to_answer_is_not_waited_for() {
         assert!(took.as_secs() < 30, "it took {took:?}");
         user.write("sd-card.nix", &offline(QUICK));
         support_ran(&user).assert_exit_code(0);
-        assert_eq!(handlers(), before.handlers);
+        assert_eq!(runs.handlers(), [""; 0]);
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
         assert_eq!(left, "", "containers are left in the engine");
     }
@@ -129,9 +129,9 @@ fn a_host_without_binfmt_misc_is_served_in_another_way_or_told_how_to_mount_it()
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let engine = OwnEngine::start(true);
     let user = TestUser::new().with("DOCKER_HOST", engine.host());
+    let runs = user.track_runs();
     user.write("sd-card.nix", &offline("echo x > $out"));
     let outcome = run(&mut user.build(&[]));
     let outcome =
@@ -145,5 +145,5 @@ fn a_host_without_binfmt_misc_is_served_in_another_way_or_told_how_to_mount_it()
             .assert_stderr_contains(&["mount -t binfmt_misc binfmt_misc"]),
     };
     assert_eq!(engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }

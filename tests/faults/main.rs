@@ -20,6 +20,7 @@ mod support;
 
 mod disk;
 mod engine;
+mod exclusive;
 mod injection;
 mod private;
 mod registrar;

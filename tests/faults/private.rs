@@ -9,21 +9,21 @@ fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
     if !engine_available() {
         return;
     }
-    let before = Machine::snapshot();
     let user = TestUser::new();
+    let runs = user.track_runs();
     let build = Running::in_mid_build(&user, &["--emulation", "private"]);
-    let builder = containers("builder").remove(0);
+    let builder = runs.container("builder");
     // Paused, its leash cannot end it before we do.
     docker(&["pause", &builder]);
     build.signal(Signal::SIGKILL);
     docker(&["kill", &builder]);
     build.finish();
-    assert_eq!(handlers(), before.handlers, "there was none to be left");
+    assert_eq!(runs.handlers(), [""; 0], "there was none to be left");
     // Its container is a dead run's like any other.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let next = run(&mut user.build(&["--emulation", "private"])).assert_exit_code(0);
     assert!(next.stderr.contains(&builder), "{}", next.stderr);
-    before.assert_unchanged();
+    runs.assert_nothing_left();
 }
 
 #[test]
@@ -32,8 +32,9 @@ fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
         return;
     }
     let user = TestUser::new();
+    let runs = user.track_runs();
     let build = Running::in_mid_build(&user, &["--emulation", "private"]);
-    let builder = containers("builder").remove(0);
+    let builder = runs.container("builder");
     build.signal(Signal::SIGKILL);
     build.finish();
     let running = || docker(&["inspect", "--format", "{{.State.Running}}", &builder]);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use nix::unistd::User as SystemUser;
 
-use super::{TestUser, mini_nixpkgs, run, shared};
+use super::{TestUser, lock, mini_nixpkgs, run, shared};
 
 /// The account's name; it has 65,536 subordinate numbers, as new accounts do.
 const NAME: &str = "sdbuild-tests";
@@ -47,7 +47,7 @@ impl Account {
             .tempdir()
             .unwrap();
         let account = Self {
-            user: SystemUser::from_name(NAME).unwrap().unwrap_or_else(make),
+            user: existing_or_new_user(),
             dir,
         };
         open(account.dir.path(), 0o755);
@@ -147,7 +147,12 @@ impl Account {
     }
 }
 
-fn make() -> SystemUser {
+/// The system's user; one test at a time looks for it and makes it.
+fn existing_or_new_user() -> SystemUser {
+    let _lock = lock("account");
+    if let Some(user) = SystemUser::from_name(NAME).unwrap() {
+        return user;
+    }
     let mut useradd = Command::new("/usr/sbin/useradd");
     let shell = [
         "--no-create-home",

@@ -1,4 +1,4 @@
-//! Shared by the test tiers: a user with a home of their own, the machine's state, configurations.
+//! Shared by the test tiers: a user with a home directory of their own, the machine's state, configurations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ mod handler;
 mod machine;
 mod process;
 mod requirements;
+mod run_tracker;
 mod screen;
 mod service;
 mod small_disk;
@@ -39,6 +40,7 @@ pub use requirements::{
     boot_available, debian_release_available, engine_available, root_available, tool_unpacked,
     tools_available, with_engine,
 };
+pub use run_tracker::RunTracker;
 pub use screen::{Screen, parser};
 pub use service::{EngineKind, EngineService};
 pub use small_disk::SmallDisk;
@@ -62,6 +64,13 @@ fn shared(name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&dir).unwrap();
     dir
+}
+
+/// Keeps other tests' processes out of what is made once, while the value lives.
+pub fn lock(name: &str) -> fs::File {
+    let file = fs::File::create(shared("locks").join(name)).unwrap();
+    file.lock().unwrap();
+    file
 }
 
 /// Sorted names in `dir`, hidden ones too.

@@ -15,22 +15,12 @@ use crate::support::*;
 /// Something in the image that takes the maker of file systems a while.
 const PAYLOAD: &str = "  sdImage.storePaths = lib.mkAfter [ (pkgs.runCommand \"linked-payload\" { } \"{ yes || true; } | head -c 300000000 >$out\") ];";
 
-/// The builders on the engine, by their ids.
-fn builders() -> Vec<String> {
-    docker_lines(&[
-        "ps",
-        "--quiet",
-        "--filter",
-        "label=dev.sdbuild.role=builder",
-    ])
-}
-
-/// The processes of that name in all builders but `others`, by the machine's numbers.
-fn running_in_ours(name: &str, others: &[String]) -> Vec<Pid> {
-    let ours = builders().into_iter().filter(|id| !others.contains(id));
+/// The processes called `name` in the builder of `runs`, by the machine's numbers.
+fn in_builder_of(runs: &RunTracker, name: &str) -> Vec<Pid> {
+    let builders = runs.containers_of("builder");
     // One may end in between.
-    let top = |id: &str| run(Command::new("docker").args(["top", id, "-eo", "pid,comm"])).stdout;
-    let processes: String = ours.map(|id| top(&id)).collect();
+    let top = |id: &String| run(Command::new("docker").args(["top", id, "-eo", "pid,comm"])).stdout;
+    let processes: String = builders.iter().map(top).collect();
     let called = processes.lines().filter_map(|line| {
         let (pid, comm) = line.trim().split_once(' ')?;
         (comm.trim() == name).then(|| Pid::from_raw(pid.parse().unwrap()))
@@ -62,20 +52,20 @@ fn a_nix_that_is_killed_while_it_makes_the_image_leaves_the_store_as_it_was() {
         "sd-card.nix",
         &system(&format!("killed-{}", nonce()), PAYLOAD),
     );
-    let others = builders();
+    let runs = user.track_runs();
     let running = Running::start(&mut user.build(&["--glue", "native"]));
     wait_until(
         Duration::from_secs(120),
         "the file system is being made",
         || {
             // It waits there until the end.
-            let makers = running_in_ours("mkfs.ext4", &others);
+            let makers = in_builder_of(&runs, "mkfs.ext4");
             makers.iter().any(|pid| kill(*pid, Signal::SIGSTOP).is_ok())
         },
     );
     assert_eq!(names_of_the_payload(), 2, "it is linked, not copied");
     // After its end Nix itself would clean up, so it is Nix that ends: then the entry does.
-    let nix = running_in_ours("nix-store", &others);
+    let nix = in_builder_of(&runs, "nix-store");
     assert_eq!(nix.len(), 1, "{nix:?}");
     kill(nix[0], Signal::SIGKILL).unwrap();
     running.finish().assert_exit_code(3);

@@ -1,4 +1,4 @@
-//! The kinds of faults: when each may be done, and what a run may end in after it.
+//! The kinds of faults: in which phases each is injected, and how a run may end after it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use super::live_run::End;
 use super::phases::Phase::{self, *};
 
-/// One bad thing.
+/// What is done to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Signal(Signal),
@@ -15,9 +15,9 @@ pub enum Fault {
     Again,
     /// Stopped for longer than the registrar waits for a heartbeat.
     Stop,
-    /// In a shell with job control, which `fg` continues it in.
+    /// Stopped by Ctrl-Z in a shell with job control, and continued by `fg`.
     CtrlZ,
-    /// Its terminal closes.
+    /// The terminal closes.
     Terminal,
     /// Standard output (0) or error (1) is a closed pipe, or a disk without room.
     Stream(usize),
@@ -27,11 +27,11 @@ pub enum Fault {
     BuilderPaused,
     Memory,
     Processes,
-    /// It stays away for the rest of the run, or it comes back at once.
+    /// Ended by the signal; it stays away for the rest of the run or is started again at once.
     Engine(Signal),
-    /// It takes every request and answers none: for a while, or for as long as somebody waits.
+    /// Stopped: it accepts requests and answers none, for a while or until the run ends.
     EngineStalls,
-    /// The engine keeps its containers running while it is away.
+    /// Ended with `--live-restore`: its containers run on meanwhile.
     LastingEngine,
     OutputFull,
     CacheFull,
@@ -42,20 +42,20 @@ pub enum Fault {
     MirrorSlow,
     MirrorWrong,
     MirrorCuts,
-    /// Registrar and sdbuild at once; swept by `clean`, or by the next build.
+    /// Registrar and sdbuild killed at once; swept by `clean` or by the next build.
     DoubleKill {
         clean: bool,
     },
-    /// sdbuild and its private builder at once.
+    /// sdbuild and its private builder killed at once.
     PrivateKill,
     ForeignHandler,
     ForeignContainer,
     HandlerRemoved,
-    /// Two, or four of which one is killed.
+    /// Two builds at once, or four of which one is killed.
     ManyBuilds,
 }
 
-/// A fault with its name and the phases in which it can be done.
+/// A fault with its name and the phases in which it is injected.
 #[derive(Debug)]
 pub struct FaultKind {
     pub name: &'static str,
@@ -64,16 +64,17 @@ pub struct FaultKind {
 }
 
 const ANY: &[Phase] = &super::phases::ALL;
-/// There is a registrar.
+/// A registrar exists.
 const HELD: &[Phase] = &[Emulation, Upload, Build];
-/// There is a builder that will run or runs; one that has ended can still be removed.
+/// A builder exists that runs or is about to.
 const BUILDER: &[Phase] = &[Upload, Build];
-const BUILDER_OR_ITS_REST: &[Phase] = &[Upload, Build, CopyOut];
-/// The cache is looked at.
+/// A builder exists; one that has ended can still be removed.
+const BUILDER_OR_ENDED: &[Phase] = &[Upload, Build, CopyOut];
+/// The cache is read.
 const CACHE: &[Phase] = &[Start, Preflight, Fetch, Images];
 const FETCH: &[Phase] = &[Fetch];
 const BUILD: &[Phase] = &[Build];
-const UNTIL_THE_END: &[Phase] = &[
+const BEFORE_RELEASE: &[Phase] = &[
     Start, Preflight, Fetch, Images, Emulation, Upload, Build, CopyOut,
 ];
 const STORE: &[Phase] = &[Start, Preflight, Emulation, Upload, Build];
@@ -86,7 +87,7 @@ const fn kind(name: &'static str, fault: Fault, phases: &'static [Phase]) -> Fau
     }
 }
 
-/// A run's kind is the one at its seed's remainder. New ones go to the end.
+/// A run's kind is the one at its seed modulo the number of kinds. New kinds go to the end.
 pub static FAULT_KINDS: [FaultKind; 41] = [
     kind("INT", Fault::Signal(Signal::SIGINT), ANY),
     kind("TERM", Fault::Signal(Signal::SIGTERM), ANY),
@@ -98,8 +99,8 @@ pub static FAULT_KINDS: [FaultKind; 41] = [
     kind("STOP, CONT", Fault::Stop, ANY),
     kind("Ctrl-Z, fg", Fault::CtrlZ, ANY),
     kind("terminal closes", Fault::Terminal, ANY),
-    kind("stdout broken", Fault::Stream(0), UNTIL_THE_END),
-    kind("stderr broken", Fault::Stream(1), UNTIL_THE_END),
+    kind("stdout broken", Fault::Stream(0), BEFORE_RELEASE),
+    kind("stderr broken", Fault::Stream(1), BEFORE_RELEASE),
     kind("registrar stopped", Fault::Registrar(&["stop"]), HELD),
     kind("registrar killed", Fault::Registrar(&["kill"]), HELD),
     kind(
@@ -107,13 +108,17 @@ pub static FAULT_KINDS: [FaultKind; 41] = [
         Fault::Registrar(&["rm", "--force"]),
         HELD,
     ),
-    kind("registrar image gone", Fault::RegistrarImage, UNTIL_THE_END),
+    kind(
+        "registrar image gone",
+        Fault::RegistrarImage,
+        BEFORE_RELEASE,
+    ),
     kind("builder stopped", Fault::Builder(&["stop"]), BUILDER),
     kind("builder killed", Fault::Builder(&["kill"]), BUILDER),
     kind(
         "builder removed",
         Fault::Builder(&["rm", "--force"]),
-        BUILDER_OR_ITS_REST,
+        BUILDER_OR_ENDED,
     ),
     kind("builder paused", Fault::BuilderPaused, BUILD),
     kind("memory limit", Fault::Memory, BUILD),
@@ -121,7 +126,7 @@ pub static FAULT_KINDS: [FaultKind; 41] = [
     kind("engine TERM", Fault::Engine(Signal::SIGTERM), ANY),
     kind("engine KILL", Fault::Engine(Signal::SIGKILL), ANY),
     kind("engine, live-restore", Fault::LastingEngine, ANY),
-    kind("output disk full", Fault::OutputFull, UNTIL_THE_END),
+    kind("output disk full", Fault::OutputFull, BEFORE_RELEASE),
     kind("cache disk full", Fault::CacheFull, CACHE),
     kind("store volume full", Fault::StoreFull, STORE),
     kind("cache damaged", Fault::CacheDamaged, CACHE),
@@ -147,59 +152,59 @@ pub static FAULT_KINDS: [FaultKind; 41] = [
     kind("private, all killed", Fault::PrivateKill, BUILDER),
 ];
 
-/// What a run may come to.
+/// How a run may end.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     pub end: Vec<End>,
-    /// After the fault; what goes on working has the time that a build takes.
+    /// The longest time from the fault to the end; a run that continues has the time that a build takes.
     pub within: Duration,
-    /// What an error must speak of.
-    pub says: &'static str,
+    /// A word that an error message must contain.
+    pub mentions: &'static str,
 }
 
 const SOON: Duration = Duration::from_secs(10);
-const SECOND: Duration = Duration::from_secs(3);
-pub const NEVER_HANGS: Duration = Duration::from_secs(120);
+const AT_ONCE: Duration = Duration::from_secs(3);
+pub const HANG_LIMIT: Duration = Duration::from_secs(120);
 
-/// What may follow on `fault`, in its `variant`, done in `phase`.
+/// How a run may end after `fault` in its `variant`, injected in `phase`.
 pub fn expected(fault: Fault, variant: &str, phase: Phase) -> Expectation {
-    let codes = |codes: &[i32], within, says| Expectation {
+    let codes = |codes: &[i32], within, mentions| Expectation {
         end: codes.iter().map(|code| End::Code(*code)).collect(),
         within,
-        says,
+        mentions,
     };
     match fault {
         Fault::Signal(signal) => by_signal(signal, phase, SOON),
-        Fault::Again => by_signal(Signal::SIGINT, phase, SECOND),
+        Fault::Again => by_signal(Signal::SIGINT, phase, AT_ONCE),
         Fault::EngineStalls if variant.starts_with("INT") => {
-            let within = if variant == "INT" { SOON } else { SECOND };
+            let within = if variant == "INT" { SOON } else { AT_ONCE };
             let mut may = by_signal(Signal::SIGINT, phase, within);
-            // What cannot be removed is told.
+            // What cannot be removed is reported with this code.
             may.end.push(End::Code(5));
             may
         }
-        Fault::EngineStalls => codes(&[0, 3, 4, 5], NEVER_HANGS, ""),
-        // The image is done; that nobody is left to read its path is no failure.
+        Fault::EngineStalls => codes(&[0, 3, 4, 5], HANG_LIMIT, ""),
+        // The image is published; that its path cannot be written any more is no failure.
         Fault::Terminal if phase >= CopyOut => codes(&[0, 128 + 1], SOON, ""),
         Fault::Terminal => codes(&[128 + 1], SOON, ""),
-        Fault::Registrar(_) => codes(&[0, 3, 4], NEVER_HANGS, "registrar"),
-        // The build was given more work than it can do without the handler.
-        Fault::Stop if variant == "held" => codes(&[3, 4], NEVER_HANGS, "handler"),
-        Fault::Stop | Fault::HandlerRemoved => codes(&[0, 3, 4], NEVER_HANGS, "handler"),
-        Fault::RegistrarImage => codes(&[0, 3], NEVER_HANGS, "image"),
+        Fault::Registrar(_) => codes(&[0, 3, 4], HANG_LIMIT, "registrar"),
+        // The build has more work than it can do without the handler.
+        Fault::Stop if variant == "held" => codes(&[3, 4], HANG_LIMIT, "handler"),
+        Fault::Stop | Fault::HandlerRemoved => codes(&[0, 3, 4], HANG_LIMIT, "handler"),
+        Fault::RegistrarImage => codes(&[0, 3], HANG_LIMIT, "image"),
         Fault::Builder(_) if phase == Build => codes(&[0, 3], SOON, "builder"),
-        Fault::Builder(_) => codes(&[0, 3], NEVER_HANGS, "builder"),
-        Fault::Memory => codes(&[3], NEVER_HANGS, "memory"),
-        Fault::Processes => codes(&[0, 3], NEVER_HANGS, "process"),
+        Fault::Builder(_) => codes(&[0, 3], HANG_LIMIT, "builder"),
+        Fault::Memory => codes(&[3], HANG_LIMIT, "memory"),
+        Fault::Processes => codes(&[0, 3], HANG_LIMIT, "process"),
         Fault::Engine(_) | Fault::LastingEngine => codes(&[0, 3, 5], SOON * 2, "engine"),
-        Fault::OutputFull if phase < CopyOut => codes(&[3], NEVER_HANGS, "o space left"),
+        Fault::OutputFull if phase < CopyOut => codes(&[3], HANG_LIMIT, "o space left"),
         Fault::OutputFull | Fault::CacheFull | Fault::StoreFull => {
-            codes(&[0, 3], NEVER_HANGS, "o space left")
+            codes(&[0, 3], HANG_LIMIT, "o space left")
         }
-        Fault::CacheDamaged if phase > Start || FOR_GOOD.contains(&variant) => {
-            codes(&[0, 3], NEVER_HANGS, "cache")
+        Fault::CacheDamaged if phase > Start || PERMANENT.contains(&variant) => {
+            codes(&[0, 3], HANG_LIMIT, "cache")
         }
-        Fault::Stream(0) => codes(&[0, 3], NEVER_HANGS, "standard output"),
+        Fault::Stream(0) => codes(&[0, 3], HANG_LIMIT, "standard output"),
         Fault::CtrlZ
         | Fault::Stream(_)
         | Fault::BuilderPaused
@@ -211,22 +216,21 @@ pub fn expected(fault: Fault, variant: &str, phase: Phase) -> Expectation {
         | Fault::MirrorCuts
         | Fault::ForeignHandler
         | Fault::ForeignContainer
-        | Fault::ManyBuilds => codes(&[0], NEVER_HANGS, ""),
-        // Whatever the rest of it came to: sdbuild was killed.
+        | Fault::ManyBuilds => codes(&[0], HANG_LIMIT, ""),
         Fault::DoubleKill { .. } | Fault::PrivateKill => Expectation {
             end: vec![End::Signal(Signal::SIGKILL as i32)],
             within: SOON,
-            says: "",
+            mentions: "",
         },
     }
 }
 
-/// Damages that no download mends.
-const FOR_GOOD: [&str; 2] = ["read-only", "no permission"];
+/// Damage that no download repairs.
+const PERMANENT: [&str; 2] = ["read-only", "no permission"];
 
 fn by_signal(signal: Signal, phase: Phase, within: Duration) -> Expectation {
     let mut end = vec![End::Signal(signal as i32)];
-    // Too late to be asked, or the image was published in that moment.
+    // The signal came too late, or the image was published at that moment.
     let late = if signal == Signal::SIGKILL {
         After
     } else {
@@ -238,12 +242,12 @@ fn by_signal(signal: Signal, phase: Phase, within: Duration) -> Expectation {
     Expectation {
         end,
         within,
-        says: "",
+        mentions: "",
     }
 }
 
 impl Fault {
-    /// Nobody was there to give anything back: the next run does.
+    /// Whether sdbuild could release nothing itself: the next run sweeps.
     pub fn is_swept_by_the_next_run(self) -> bool {
         matches!(
             self,
@@ -256,16 +260,16 @@ impl Fault {
         )
     }
 
-    /// The leash takes the handler away even then; an engine that stood still lets go of it when it goes
-    /// on.
-    pub fn keeps_the_watchdog(self) -> bool {
+    /// Whether the agent in the registrar still removes the handler by itself; an engine that was stopped does so when
+    /// it continues.
+    pub fn agent_removes_handler(self) -> bool {
         !matches!(
             self,
             Self::DoubleKill { .. } | Self::Engine(_) | Self::LastingEngine
         )
     }
 
-    /// On an engine that may be killed.
+    /// Whether the run needs an engine that may be killed.
     pub fn needs_own_engine(self) -> bool {
         matches!(
             self,
@@ -273,12 +277,12 @@ impl Fault {
         )
     }
 
-    /// What `clean` lists then is compared with all that is there: nobody else may run meanwhile.
+    /// Whether no other run may be under way: what `clean` lists is compared with everything that exists.
     pub fn runs_alone(self) -> bool {
         self == Self::DoubleKill { clean: true }
     }
 
-    /// The cache has to be looked at.
+    /// Whether the run must have something to download.
     pub fn needs_downloads(self) -> bool {
         matches!(
             self,

@@ -1,5 +1,5 @@
-//! What the runs of one worker stand on: container images under tags of its own, a cache that knows
-//! them, and engines that may be killed.
+//! What all runs of one worker share: container images under tags of their own, a cache that knows them, and engines that
+//! may be killed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,20 @@ use super::mirror::Package;
 use super::workload::{self, Workload};
 use crate::support::*;
 
-/// The project's locks, or the renewed ones.
+/// The directory of the project's lock files, or of the renewed ones.
 fn locks() -> PathBuf {
     std::env::var_os("SDBUILD_LOCKS").map_or_else(|| root().join("containers"), PathBuf::from)
 }
 
-/// The lock `text` so that it means the same under another digest: what is done to the images of it
-/// disturbs nobody.
-fn turned(text: &str, by: usize) -> String {
+/// The lock file `text`, changed so that it means the same under another digest: faults in the images made from it affect
+/// no other worker.
+fn with_other_digest(text: &str, by: usize) -> String {
     let mut lock: serde_json::Value = serde_json::from_str(text).unwrap();
     if let Some(contents) = lock.get_mut("contents").and_then(|c| c.as_array_mut()) {
-        // CheckResult at more than once.
         let again = contents[0].clone();
         contents.extend(std::iter::repeat_n(again, by));
     } else {
-        // Two packages under each other's name: only the order of names is looked at.
+        // Two packages under each other's name: only the order of names is checked.
         let packages = lock["packages"].as_array_mut().unwrap();
         let at = packages.len() - 1 - by;
         packages.swap(at, at - 1);
@@ -35,7 +34,7 @@ fn turned(text: &str, by: usize) -> String {
     lock.to_string()
 }
 
-/// Builds once, so that the store, the engine and the cache hold what an undisturbed run needs.
+/// Builds once, so that the store, the engine and the cache hold what a run without a fault needs.
 pub fn warm_up(user: &TestUser) {
     user.write(
         "sd-card.nix",
@@ -70,15 +69,15 @@ pub fn shared_objects() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache/sdbuild/sha256")
 }
 
-/// A worker's own.
+/// The objects of one worker.
 pub struct Fixture {
     dir: tempfile::TempDir,
-    /// Lent for a run that needs one.
+    /// Present during a run that needs one.
     pub engines: [Option<OwnEngine>; 2],
 }
 
 impl Fixture {
-    /// Builds once, so that the store and the engine hold what an undisturbed run needs.
+    /// Builds once, so that the store and the engine hold what a run without a fault needs.
     pub fn new(number: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let fixture = Self {
@@ -89,7 +88,7 @@ impl Fixture {
             for architecture in ["amd64", "arm64"] {
                 let file = format!("{name}/{architecture}.lock.json");
                 let text = std::fs::read_to_string(locks().join(&file)).unwrap();
-                let text = turned(&text, number + 1);
+                let text = with_other_digest(&text, number + 1);
                 let to = fixture.locks().join(file);
                 std::fs::create_dir_all(to.parent().unwrap()).unwrap();
                 std::fs::write(to, text).unwrap();
@@ -109,7 +108,7 @@ impl Fixture {
         self.dir.path().join("cache")
     }
 
-    /// Somebody with these images and a cache of their own that knows them.
+    /// A user with these images and a cache of their own that knows them.
     pub fn user(&self) -> TestUser {
         let user = TestUser::new().with("SDBUILD_LOCKS", self.locks().to_str().unwrap());
         let cache = user.state.path().join("cache");
@@ -138,19 +137,19 @@ impl Fixture {
             .collect()
     }
 
-    /// Takes the images away from the machine's engine.
+    /// Removes the images from the machine's engine.
     pub fn remove_images(&self) {
         for tag in self.tags() {
             let id = run(Command::new("docker").args(["image", "inspect", "-f", "{{.Id}}", &tag]));
             if id.code == Some(0) {
-                // What a container still uses loses its name only.
+                // An image that a container uses loses only its name.
                 run(Command::new("docker").args(["rmi", "--force", &tag]));
                 run(Command::new("docker").args(["rmi", "--force", id.stdout.trim()]));
             }
         }
     }
 
-    /// The engine that may be killed; with `lasting` its containers outlive it.
+    /// The engine that may be killed; with `lasting` its containers run on without it.
     pub fn engine(&mut self, lasting: bool) -> &mut OwnEngine {
         let index = usize::from(lasting);
         if self.engines[index].is_none() {
@@ -174,20 +173,20 @@ impl Drop for Fixture {
     }
 }
 
-/// Copies a cache by hard links; half-fetched files are written in place, so they do not go along.
+/// Copies a cache by hard links, but for partial downloads: those are written in place.
 pub fn copy_cache(from: &Path, to: &Path) {
     let mut copy = Command::new("cp");
     copy.args(["-a", "--link"]).arg(from).arg(to);
     assert!(copy.status().unwrap().success());
     let objects = to.join("sdbuild/sha256");
-    // An object has the length of its hash.
+    // An object's name is a SHA-256 in hex.
     for name in file_names(&objects).iter().filter(|name| name.len() != 64) {
         std::fs::remove_file(objects.join(name)).unwrap();
     }
 }
 
-/// An undisturbed build that needs_downloads a few packages and both images, for its times.
-pub fn undisturbed(user: &TestUser) -> LiveRun {
+/// A build without a fault that downloads a few packages and assembles both images, for the durations of its phases.
+pub fn build_without_fault(user: &TestUser) -> LiveRun {
     user.write(
         "sd-card.nix",
         &workload::configuration(Workload::Emulated, 1),
@@ -197,8 +196,8 @@ pub fn undisturbed(user: &TestUser) -> LiveRun {
         user.state.path(),
         [StreamTarget::Harness, StreamTarget::Harness],
     );
-    let end = live.wait(super::fault_kinds::NEVER_HANGS);
+    let end = live.wait(super::fault_kinds::HANG_LIMIT);
     let ended_well = matches!(end, Some((End::Code(0), _)));
-    assert!(ended_well, "{end:?}: {}", live.said());
+    assert!(ended_well, "{end:?}: {}", live.stderr());
     live
 }

@@ -1,4 +1,4 @@
-//! The faults themselves.
+//! Injects each kind of fault.
 
 use std::fs;
 use std::process::Command;
@@ -19,51 +19,51 @@ const MAGIC: &str = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0
 const MASK: &str =
     r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff";
 
-/// How long anything may take after which a hang is a hang.
+/// How long a run with a stopped engine may take to end after SIGINT.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn pause(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
-/// The engine's client, whose refusals are part of the game.
+/// Runs the engine's client, which may fail: the run may have ended by then.
 fn try_docker(words: &[&str]) -> Outcome {
     run(Command::new("docker").args(words))
 }
 
-/// What has to be there before the run starts.
+/// Does what has to be done before the run starts.
 pub fn before(run: &mut Run<'_>) {
     match run.setup.kind.fault {
         Fault::ForeignHandler if run.setup.rng.bool() => {
             run.setup.variant.push_str("goes");
-            register(run);
+            register_foreign_handler(run);
         }
         Fault::CacheDamaged if run.setup.phase == Phase::Start => run.setup.damage_cache(),
         _ => {}
     }
 }
 
-/// Does it.
+/// Injects the fault of `run`.
 pub fn inject(run: &mut Run<'_>, fixture: &mut Fixture) {
     match run.setup.kind.fault {
         Fault::Signal(signal) => run.live.signal(signal),
-        Fault::Again => again(run),
+        Fault::Again => interrupt_again(run),
         Fault::Stop => stop(run),
         Fault::CtrlZ => ctrl_z(run),
         Fault::Terminal => terminal::close(&run.live),
         Fault::Stream(stream) => run.live.close(stream),
-        Fault::Registrar(words) => container(run, "registrar", words),
-        Fault::Builder(words) => container(run, "builder", words),
-        Fault::BuilderPaused => paused(run),
+        Fault::Registrar(words) => harm_container(run, "registrar", words),
+        Fault::Builder(words) => harm_container(run, "builder", words),
+        Fault::BuilderPaused => pause_builder(run),
         Fault::RegistrarImage => fixture.remove_images(),
-        Fault::Processes => processes(run),
-        Fault::Engine(signal) => engine_ends(run, signal, fixture.engine(false)),
-        Fault::EngineStalls => engine_stalls(run, fixture.engine(false)),
+        Fault::Processes => limit_processes(run),
+        Fault::Engine(signal) => end_engine(run, signal, fixture.engine(false)),
+        Fault::EngineStalls => stall_engine(run, fixture.engine(false)),
         Fault::LastingEngine => {
             let signals = [Signal::SIGTERM, Signal::SIGKILL];
             let signal = signals[run.setup.rng.usize(..2)];
             run.setup.variant.push_str(signal.as_str());
-            engine_ends(run, signal, fixture.engine(true));
+            end_engine(run, signal, fixture.engine(true));
         }
         Fault::OutputFull | Fault::StoreFull | Fault::CacheFull => {
             fill(run.setup.disk.as_ref().unwrap().path());
@@ -74,9 +74,9 @@ pub fn inject(run: &mut Run<'_>, fixture: &mut Fixture) {
         Fault::ForeignHandler => foreign_handler(run),
         Fault::ForeignContainer => foreign_container(run),
         Fault::HandlerRemoved => handler_removed(run),
-        Fault::ManyBuilds => many(run, fixture),
-        Fault::TwoFillACache => accompany(run, fixture),
-        // These began before the run.
+        Fault::ManyBuilds => start_more_builds(run, fixture),
+        Fault::TwoFillACache => start_second_build(run, fixture),
+        // These were injected before the run began.
         Fault::CacheDamaged
         | Fault::Memory
         | Fault::MirrorStalls
@@ -86,7 +86,7 @@ pub fn inject(run: &mut Run<'_>, fixture: &mut Fixture) {
     }
 }
 
-fn again(run: &mut Run<'_>) {
+fn interrupt_again(run: &mut Run<'_>) {
     let ten = run.setup.rng.bool();
     run.setup
         .variant
@@ -96,24 +96,24 @@ fn again(run: &mut Run<'_>) {
             pause(run.setup.rng.u64(1..150));
         }
         run.live.signal(Signal::SIGINT);
-        // The second one is what shortens the patience.
+        // The second one shortens the release.
         if nth <= 1 {
             run.injected_at = run.live.age();
         }
     }
 }
 
-/// The registrar waits for a heartbeat for 16 to 18 s.
+/// Stops sdbuild for longer than the 16 to 18 s that the registrar waits for a heartbeat.
 fn stop(run: &mut Run<'_>) {
-    let held = !our(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
+    let held = !handlers_of(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
     run.live.signal(Signal::SIGSTOP);
     pause(if run.campaign.brief { 20_000 } else { 62_000 });
     let waited = std::time::Instant::now();
-    while held && !our(run).is_empty() && waited.elapsed() < Duration::from_secs(5) {
+    while held && !handlers_of(run).is_empty() && waited.elapsed() < Duration::from_secs(5) {
         pause(50);
     }
-    if held && !our(run).is_empty() {
-        run.violation("the silence did not take the handler away");
+    if held && !handlers_of(run).is_empty() {
+        run.violation("the handler was not removed after the heartbeat stopped");
     }
     if held && run.phase == Phase::Build {
         run.setup.variant.push_str("held");
@@ -122,39 +122,39 @@ fn stop(run: &mut Run<'_>) {
     run.injected_at = run.live.age();
 }
 
-/// The key, the shell, the word.
+/// Types Ctrl-Z, waits, and types `fg`.
 fn ctrl_z(run: &mut Run<'_>) {
-    let held = !our(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
+    let held = !handlers_of(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
     run.live.type_keys("\x1a");
     let long = run.setup.rng.u32(..3) == 0;
     run.setup
         .variant
         .push_str(if long { "20 s" } else { "2 s" });
-    // Longer than without it the registrar would wait for a heartbeat.
+    // The longer pause exceeds the time that the registrar waits for a heartbeat without Ctrl-Z.
     pause(if long { 20_000 } else { 2000 });
     let process = terminal::process(&run.live);
     let stopped = process.is_some_and(|(_, stopped)| stopped);
     if process.is_some() && !stopped && run.phase < Phase::Release {
-        run.violation("Ctrl-Z does not stop it");
+        run.violation("Ctrl-Z does not stop sdbuild");
     }
-    if held && stopped && our(run).is_empty() {
-        run.violation("the handler was lost while the process was put aside");
+    if held && stopped && handlers_of(run).is_empty() {
+        run.violation("the handler was lost while sdbuild was stopped by Ctrl-Z");
     }
-    // Empties the line, should the key have come to the shell.
+    // Ctrl-U empties the line in case the shell read the Ctrl-Z.
     run.live.type_keys("\x15fg\nexit\n");
     run.injected_at = run.live.age();
 }
 
-/// The run's own handlers.
-fn our(run: &Run<'_>) -> Vec<String> {
+/// The run's handlers that are in the kernel's table.
+fn handlers_of(run: &Run<'_>) -> Vec<String> {
     let ids = run.live.runs();
     let all = our_handlers().into_iter();
     all.filter(|name| ids.iter().any(|id| name.ends_with(id.as_str())))
         .collect()
 }
 
-/// The run's container of `role`, once it runs; `None` when the run ends before.
-fn running(run: &Run<'_>, role: &str) -> Option<String> {
+/// Waits until the run's container of `role` runs; its name, or `None` when the run ends first.
+fn wait_for_container(run: &Run<'_>, role: &str) -> Option<String> {
     while run.live.ended().is_none() {
         for id in run.live.runs() {
             let name = format!("sdbuild-{role}-{id}");
@@ -168,14 +168,14 @@ fn running(run: &Run<'_>, role: &str) -> Option<String> {
     None
 }
 
-fn container(run: &mut Run<'_>, role: &str, words: &[&str]) {
-    // One that has ended, or has not begun, can be removed as well.
+fn harm_container(run: &mut Run<'_>, role: &str, words: &[&str]) {
+    // `rm --force` removes a container that does not run as well.
     let any = words.contains(&"--force") && run.phase != Phase::Emulation;
     let id = run.live.runs().into_iter().next().unwrap_or_default();
     let name = if any {
         Some(format!("sdbuild-{role}-{id}"))
     } else {
-        running(run, role)
+        wait_for_container(run, role)
     };
     let Some(name) = name else { return };
     let (phase, _) = run.current_phase();
@@ -186,8 +186,8 @@ fn container(run: &mut Run<'_>, role: &str, words: &[&str]) {
     }
 }
 
-fn paused(run: &mut Run<'_>) {
-    let Some(name) = running(run, "builder") else {
+fn pause_builder(run: &mut Run<'_>) {
+    let Some(name) = wait_for_container(run, "builder") else {
         return;
     };
     if try_docker(&["pause", &name]).code == Some(0) {
@@ -196,15 +196,15 @@ fn paused(run: &mut Run<'_>) {
     }
 }
 
-fn processes(run: &mut Run<'_>) {
-    let Some(name) = running(run, "builder") else {
+fn limit_processes(run: &mut Run<'_>) {
+    let Some(name) = wait_for_container(run, "builder") else {
         return;
     };
     try_docker(&["update", "--pids-limit", "24", &name]);
 }
 
-/// It ends, and comes back at once or not before the run has ended.
-fn engine_ends(run: &mut Run<'_>, signal: Signal, engine: &mut OwnEngine) {
+/// Ends the engine, and starts it again at once or only after the run has ended.
+fn end_engine(run: &mut Run<'_>, signal: Signal, engine: &mut OwnEngine) {
     run.injected_at = run.live.age();
     engine.end(signal);
     if run.setup.rng.bool() {
@@ -213,8 +213,8 @@ fn engine_ends(run: &mut Run<'_>, signal: Signal, engine: &mut OwnEngine) {
     }
 }
 
-/// It stands still for longer than the registrar waits for a heartbeat, or somebody has had enough.
-fn engine_stalls(run: &mut Run<'_>, engine: &mut OwnEngine) {
+/// Stops the engine for longer than the registrar waits for a heartbeat, or until SIGINT has ended the run.
+fn stall_engine(run: &mut Run<'_>, engine: &mut OwnEngine) {
     let times = run.setup.rng.u32(..3);
     let word = ["20 s", "INT", "INT twice"][times as usize];
     run.setup.variant.push_str(word);
@@ -239,17 +239,17 @@ fn engine_stalls(run: &mut Run<'_>, engine: &mut OwnEngine) {
     engine.signal(Signal::SIGCONT);
 }
 
-/// sdbuild, and whoever is on its leash.
+/// Kills sdbuild and its container of `role` at once.
 fn double_kill(run: &mut Run<'_>, role: &str) {
-    let Some(name) = running(run, role) else {
-        // The run was over before anybody could be killed.
+    let Some(name) = wait_for_container(run, role) else {
+        // The run ended before the container could be killed.
         run.setup.variant.push_str("missed");
         run.moment = run.live.age();
         return;
     };
     run.phase = run.current_phase().0;
     if run.setup.rng.bool() {
-        // What is paused does not see the end of its leash: what it holds stays for sure.
+        // A paused agent does not see that sdbuild is gone, so what it holds surely stays.
         run.setup.variant.push_str("paused");
         try_docker(&["pause", &name]);
         run.live.signal(Signal::SIGKILL);
@@ -262,8 +262,8 @@ fn double_kill(run: &mut Run<'_>, role: &str) {
     }
 }
 
-/// A handler of somebody else's that works: nobody is disturbed by it.
-fn register(run: &mut Run<'_>) {
+/// Registers a working handler of another program.
+fn register_foreign_handler(run: &mut Run<'_>) {
     let name = format!("faults-{}", run.setup.seed);
     let qemu = run.campaign.qemu.to_str().unwrap();
     let line = format!(":{name}:M::{MAGIC}:{MASK}:{qemu}:PF");
@@ -273,10 +273,10 @@ fn register(run: &mut Run<'_>) {
 
 fn foreign_handler(run: &mut Run<'_>) {
     if run.foreign_handler.is_some() {
-        run.unregister();
+        run.unregister_foreign_handler();
     } else {
         run.setup.variant.push_str("comes");
-        register(run);
+        register_foreign_handler(run);
     }
 }
 
@@ -285,7 +285,7 @@ fn foreign_container(run: &mut Run<'_>) {
         .map(|_| char::from_digit(run.setup.rng.u32(..16), 16).unwrap())
         .collect();
     let name = format!("sdbuild-registrar-{id}");
-    // An image of nothing is enough: it is never started.
+    // An empty image is enough: the container is never started.
     let nothing = tempfile::NamedTempFile::new().unwrap();
     fs::write(nothing.path(), [0; 1024]).unwrap();
     let image = docker(&["import", nothing.path().to_str().unwrap()]);
@@ -294,37 +294,46 @@ fn foreign_container(run: &mut Run<'_>) {
 }
 
 fn handler_removed(run: &mut Run<'_>) {
-    while our(run).is_empty() && run.live.ended().is_none() && run.current_phase().0 <= Phase::Build
+    while handlers_of(run).is_empty()
+        && run.live.ended().is_none()
+        && run.current_phase().0 <= Phase::Build
     {
         pause(5);
     }
-    let Some(name) = our(run).pop() else { return };
+    let Some(name) = handlers_of(run).pop() else {
+        return;
+    };
     run.phase = run.current_phase().0;
     if fs::write(format!("{BINFMT}/{name}"), "-1").is_err() {
         return;
     }
-    let gone = std::time::Instant::now();
+    let removed = std::time::Instant::now();
     let machine = &run.campaign.machine;
-    while our(run).is_empty() {
+    while handlers_of(run).is_empty() {
         let over = run.live.ended().is_some() || run.current_phase().0 >= Phase::CopyOut;
-        if over || run.live.said().contains("error:") {
+        if over || run.live.stderr().contains("error:") {
             return;
         }
-        if gone.elapsed().saturating_sub(machine.stalled_for(gone)) > Duration::from_secs(4) {
+        if removed
+            .elapsed()
+            .saturating_sub(machine.stalled_for(removed))
+            > Duration::from_secs(4)
+        {
             run.violation("the handler was not put back within 4 s");
             return;
         }
         pause(5);
     }
-    let [took, still] = [gone.elapsed(), machine.stalled_for(gone)].map(|time| time.as_millis());
+    let [took, still] =
+        [removed.elapsed(), machine.stalled_for(removed)].map(|time| time.as_millis());
     run.setup.variant = match still {
         0 => format!("back in {took} ms"),
-        _ => format!("back in {took} ms, the machine stood still for {still}"),
+        _ => format!("back in {took} ms, the machine stalled for {still}"),
     };
-    run.must_say = Some("is back");
+    run.required_words = Some("is back");
 }
 
-fn companion(run: &mut Run<'_>, fixture: &Fixture) {
+fn start_companion(run: &mut Run<'_>, fixture: &Fixture) {
     let user = run.setup.companion(fixture);
     let live = LiveRun::start(
         &mut user.build(&[]),
@@ -334,18 +343,18 @@ fn companion(run: &mut Run<'_>, fixture: &Fixture) {
     run.others.push((user, live));
 }
 
-fn accompany(run: &mut Run<'_>, fixture: &Fixture) {
+fn start_second_build(run: &mut Run<'_>, fixture: &Fixture) {
     run.setup.variant.push_str("at once");
-    companion(run, fixture);
+    start_companion(run, fixture);
 }
 
-fn many(run: &mut Run<'_>, fixture: &Fixture) {
+fn start_more_builds(run: &mut Run<'_>, fixture: &Fixture) {
     let four = run.setup.rng.bool();
     run.setup
         .variant
         .push_str(if four { "four" } else { "two" });
     for _ in 0..if four { 3 } else { 1 } {
-        companion(run, fixture);
+        start_companion(run, fixture);
     }
     if four {
         let (_, live) = run.others.last().unwrap();

@@ -1,5 +1,5 @@
-//! What must hold after every fault, whatever it was. Other people's runs may be under way on this
-//! machine: judged is what carries the id of a run of ours, and what is nobody's of sdbuild.
+//! What must hold after every fault. Other runs may be under way on this machine: only objects that carry the id of a run
+//! of this seed are checked, and objects that are not sdbuild's at all.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,11 +17,11 @@ use crate::support::*;
 
 type Violations = Vec<String>;
 
-/// Right after the end of the run.
+/// The violations right after the end of the run.
 pub fn after_the_fault(run: &Run<'_>) -> Violations {
     let fault = run.setup.kind.fault;
     let mut found = handlers_of_others(run);
-    if fault.keeps_the_watchdog() {
+    if fault.agent_removes_handler() {
         found.extend(no_handler_of(&run.ids));
     }
     let orderly = !fault.is_swept_by_the_next_run() && !run.killed;
@@ -39,21 +39,21 @@ pub fn after_the_fault(run: &Run<'_>) -> Violations {
         out: &run.setup.user.out(),
         image: run.setup.image,
         seed: run.setup.seed,
-        well: run.end == Some(End::Code(0)),
+        succeeded: run.end == Some(End::Code(0)),
         replaces: run.setup.replaces,
         orderly,
     };
     found.extend(dir.check());
-    found.extend(nothing_lives_on(run));
+    found.extend(remaining_processes(run));
     found.extend(foreign_container(run));
     found
 }
 
-/// After the next build all of it holds, whatever the fault was.
-pub fn after_the_next_build(run: &Run<'_>, fixture: &mut Fixture, well: bool) -> Violations {
+/// The violations after the next build: by then every invariant holds, whatever the fault was.
+pub fn after_the_next_build(run: &Run<'_>, fixture: &mut Fixture, succeeded: bool) -> Violations {
     let mut found = handlers_of_others(run);
     found.extend(no_handler_of(&run.ids));
-    // What a killed companion left is for a run of its own user to sweep, or for `clean`.
+    // A killed companion is swept by another run of its own user, or by `clean`.
     let companions: BTreeSet<String> = run
         .others
         .iter()
@@ -63,18 +63,18 @@ pub fn after_the_next_build(run: &Run<'_>, fixture: &mut Fixture, well: bool) ->
     found.extend(
         objects_of(&ids)
             .iter()
-            .map(|name| format!("{name} is left for good")),
+            .map(|name| format!("{name} is left after the next build")),
     );
     found.extend(new_volumes(run));
     found.extend(new_networks(run));
     found.extend(no_run_lock(&run.live));
     found.extend(foreign_container(run));
-    if well {
+    if succeeded {
         let dir = OutputDir {
             out: &run.setup.user.out(),
             image: run.setup.image,
             seed: run.setup.seed,
-            well: true,
+            succeeded: true,
             replaces: false,
             orderly: true,
         };
@@ -99,9 +99,9 @@ fn handlers_of_others(run: &Run<'_>) -> Violations {
     let own = run.foreign_handler.clone().unwrap_or_default();
     let now = foreign_handlers(&own);
     let mut found = Violations::new();
-    for (name, text) in &run.handlers {
+    for (name, text) in &run.foreign_handlers {
         if now.get(name) != Some(text) {
-            found.push(format!("handler {name} is not what it was"));
+            found.push(format!("handler {name} has changed"));
         }
     }
     if !own.is_empty() && !now.contains_key(&own) {
@@ -137,7 +137,7 @@ pub fn objects_of(ids: &BTreeSet<String>) -> Vec<String> {
     all.filter(|name| of_ours(name, ids)).collect()
 }
 
-/// Volumes without a name that nobody uses.
+/// Anonymous volumes that no container uses.
 pub fn anonymous_volumes() -> BTreeSet<String> {
     let dangling = docker_lines(&["volume", "ls", "--quiet", "--filter", "dangling=true"]);
     dangling
@@ -152,7 +152,7 @@ fn new_volumes(run: &Run<'_>) -> Violations {
     new.map(|name| format!("volume {name} is left")).collect()
 }
 
-/// The engine's networks: no run makes or takes any.
+/// The engine's networks: a run neither makes nor removes any.
 pub fn networks() -> Vec<String> {
     docker_lines(&[
         "network",
@@ -172,8 +172,8 @@ fn new_networks(run: &Run<'_>) -> Violations {
         .collect()
 }
 
-/// Our containers and handlers, as `clean` names them; to be asked while nobody else runs.
-pub fn there() -> BTreeSet<String> {
+/// All containers and handlers of sdbuild on the machine, as `clean` names them.
+pub fn our_objects() -> BTreeSet<String> {
     let ours = "label=dev.sdbuild.run";
     let containers = docker_lines(&["ps", "--all", "--format", "{{.Names}}", "--filter", ours]);
     let containers = containers
@@ -198,32 +198,33 @@ pub fn listed(stdout: &str) -> BTreeSet<String> {
 fn no_run_lock(live: &LiveRun) -> Violations {
     let runs = live.state().join(".local/state/sdbuild/runs");
     let left = fs::read_dir(runs).into_iter().flatten().flatten();
-    left.map(|entry| format!("run_lock {} is left", entry.file_name().to_string_lossy()))
+    left.map(|entry| format!("run lock {} is left", entry.file_name().to_string_lossy()))
         .collect()
 }
 
-/// What the output directory of a run has to be.
+/// The output directory of a run, and what is expected in it.
 pub struct OutputDir<'a> {
     pub out: &'a Path,
-    /// The image's name, and what it is made of.
+    /// The image's file name.
     pub image: &'a str,
+    /// The seed that determines the image's bytes.
     pub seed: u64,
-    /// The image must be there.
-    pub well: bool,
-    /// Something of that name was there before, and may be replaced.
+    /// Whether the image must exist.
+    pub succeeded: bool,
+    /// Whether a file of that name existed before, and may be replaced.
     pub replaces: bool,
-    /// Nobody was killed, so nothing is half done.
+    /// Whether nothing was killed, so that nothing may be unfinished.
     pub orderly: bool,
 }
 
 impl OutputDir<'_> {
-    /// The image whole with all that is beside it, or what was there before.
+    /// The violations: the directory must hold the whole image with its sidecars, or what it held before.
     pub fn check(&self) -> Violations {
         let mut found = Violations::new();
         let read = |name: &str| fs::read_to_string(self.out.join(name)).unwrap_or_default();
-        // Companions have none.
+        // The directories of companions have no other image.
         if self.out.join("other.img").exists() && read("other.img") != PRECIOUS {
-            found.push("another image is not what it was".to_owned());
+            found.push("another image has changed".to_owned());
         }
         let image = self.out.join(self.image);
         let old = self.replaces && read(self.image) == PRECIOUS;
@@ -231,8 +232,8 @@ impl OutputDir<'_> {
         if new && !is_whole(&image, self.seed) {
             found.push("the image is not whole".to_owned());
         }
-        if self.well && !new {
-            found.push("it ended well without an image".to_owned());
+        if self.succeeded && !new {
+            found.push("it succeeded without an image".to_owned());
         }
         if self.replaces && !image.exists() {
             found.push("the image that was there before is gone".to_owned());
@@ -244,19 +245,19 @@ impl OutputDir<'_> {
         found
     }
 
-    /// Where the image is, what belongs to it is there and confirms it; else none of that. A kill may leave
-    /// sidecars for the next build to remove, or an image that replaced another one without some of its
-    /// own; in no case one beside another image than its own.
+    /// The image has all its sidecars, and its checksum is right; without the image there are none. A kill may leave sidecars
+    /// for the next build to remove, or a new image without some of its own; never a sidecar beside an image that it does
+    /// not belong to.
     fn sidecars(&self, new: bool, old: bool) -> Violations {
         let wanted = TestUser::with_sidecars(Path::new(self.image)).into_iter();
         let (there, lacking): (Vec<_>, Vec<_>) = wanted
             .filter(|name| name != self.image)
             .partition(|name| self.out.join(name).exists());
         if !new {
-            // The one from before has none.
+            // The file from before has none.
             let without = there.iter().filter(|_| self.orderly || old);
             return without
-                .map(|name| format!("{name} without its image"))
+                .map(|name| format!("{name} is there without its image"))
                 .collect();
         }
         let half_done = self.replaces && !self.orderly;
@@ -285,7 +286,7 @@ impl OutputDir<'_> {
     }
 }
 
-fn nothing_lives_on(run: &Run<'_>) -> Violations {
+fn remaining_processes(run: &Run<'_>) -> Violations {
     let left = run.live.processes().into_iter();
     let mut found: Violations = left.map(|pid| format!("process {pid} is left")).collect();
     let cache = run.setup.cache();
@@ -306,7 +307,7 @@ fn foreign_container(run: &Run<'_>) -> Violations {
         .collect()
 }
 
-/// Every object is what its name says, and the images are made of the same layers as ever.
+/// Every object in the cache has the hash that is its name, and the container images have the same layers as before.
 fn whole_cache(run: &Run<'_>, fixture: &Fixture) -> Violations {
     if !matches!(
         run.setup.kind.fault,
@@ -335,9 +336,9 @@ fn whole_cache(run: &Run<'_>, fixture: &Fixture) -> Violations {
     found
 }
 
-/// What Nix itself says of the store that all runs share.
+/// The violations that Nix itself finds in the store that all runs share.
 pub fn store() -> Violations {
-    // A fault may have removed it, and the next build failed: that is told elsewhere.
+    // A fault removed the image and the next build failed to make it again: that is a violation already.
     if builder_image().is_none() {
         return Violations::new();
     }

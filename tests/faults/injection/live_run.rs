@@ -1,4 +1,4 @@
-//! An `sdbuild` under way: what it says and when, which runs it made, when it ended.
+//! An `sdbuild` process under way: its output with times, the ids of its runs, and how and when it ended.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -24,16 +24,17 @@ pub enum End {
     Signal(i32),
 }
 
-/// Where a stream goes.
+/// Where an output stream goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamTarget {
+    /// Into a pipe that the harness reads.
     Harness,
-    /// A disk without room.
+    /// To `/dev/full`.
     Full,
 }
 
 #[derive(Default)]
-struct Heard {
+struct Observed {
     lines: Vec<(Duration, String)>,
     stdout: Vec<u8>,
     runs: BTreeSet<String>,
@@ -43,9 +44,9 @@ struct Heard {
 
 struct Shared {
     start: Mutex<Instant>,
-    /// Nobody reads standard output, standard error any more.
+    /// Whether standard output (0) and standard error (1) are not read any more.
     closed: [AtomicBool; 2],
-    heard: Mutex<Heard>,
+    observed: Mutex<Observed>,
 }
 
 impl Shared {
@@ -57,7 +58,7 @@ impl Shared {
 /// The process, and the threads that watch it.
 pub struct LiveRun {
     pid: Pid,
-    /// In the environment of the process and of all that it starts.
+    /// A value in the environment of the process and of everything that it starts.
     mark: String,
     state: PathBuf,
     shared: Arc<Shared>,
@@ -68,7 +69,7 @@ pub struct LiveRun {
 }
 
 impl LiveRun {
-    /// Starts `command`; `state` is the home directory that it writes its signs of life below.
+    /// Starts `command`; `state` is its home directory, below which it keeps its run locks.
     pub fn start(command: &mut Command, state: &Path, streams: [StreamTarget; 2]) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +90,7 @@ impl LiveRun {
         let shared = Arc::new(Shared {
             start: Mutex::new(start),
             closed: [AtomicBool::new(false), AtomicBool::new(false)],
-            heard: Mutex::default(),
+            observed: Mutex::default(),
         });
         let runs = state.join(".local/state/sdbuild/runs");
         let readers = read(&mut child, &shared);
@@ -116,8 +117,8 @@ impl LiveRun {
         self.shared.age()
     }
 
-    /// It is no older than this: what came before was only its shell.
-    pub fn begins(&self) {
+    /// Sets the age to zero: until now only its shell ran.
+    pub fn reset_age(&self) {
         *self.shared.start.lock().unwrap() = Instant::now();
     }
 
@@ -133,7 +134,7 @@ impl LiveRun {
         }
     }
 
-    /// Types `text`, unless nobody is there any more.
+    /// Types `text`, unless the process has ended.
     pub fn type_keys(&mut self, text: &str) {
         if let Some(keyboard) = &mut self.keyboard {
             keyboard.write_all(text.as_bytes()).unwrap_or(());
@@ -148,39 +149,39 @@ impl LiveRun {
         }
     }
 
-    /// What came on standard error so far, line by line, and when.
+    /// The lines of standard error so far, and how old the run was when each came.
     pub fn lines(&self) -> Vec<(Duration, String)> {
-        self.shared.heard.lock().unwrap().lines.clone()
+        self.shared.observed.lock().unwrap().lines.clone()
     }
 
-    /// The same as one text.
-    pub fn said(&self) -> String {
+    /// Standard error so far.
+    pub fn stderr(&self) -> String {
         let lines = self.lines();
         let lines = lines.iter().map(|(_, line)| line.as_str());
         lines.flat_map(|line| [line, "\n"]).collect()
     }
 
     pub fn stdout(&self) -> String {
-        let heard = self.shared.heard.lock().unwrap();
-        String::from_utf8_lossy(&heard.stdout).into_owned()
+        let observed = self.shared.observed.lock().unwrap();
+        String::from_utf8_lossy(&observed.stdout).into_owned()
     }
 
-    /// The ids of the runs that it lit a run lock for.
+    /// The ids of its runs, by their run locks.
     pub fn runs(&self) -> BTreeSet<String> {
-        self.shared.heard.lock().unwrap().runs.clone()
+        self.shared.observed.lock().unwrap().runs.clone()
     }
 
-    /// The handlers of those runs that were in the kernel's table at some moment.
+    /// The handlers of those runs that were seen in the kernel's table.
     pub fn handlers(&self) -> BTreeSet<String> {
-        self.shared.heard.lock().unwrap().handlers.clone()
+        self.shared.observed.lock().unwrap().handlers.clone()
     }
 
     /// How and when it ended, if it did.
     pub fn ended(&self) -> Option<(End, Duration)> {
-        self.shared.heard.lock().unwrap().ended
+        self.shared.observed.lock().unwrap().ended
     }
 
-    /// Waits for the end, `limit` from now at most; a process that hangs is killed, and there is no end.
+    /// Waits for the end for at most `limit`. A process that hangs is killed; then the result is `None`.
     pub fn wait(&mut self, limit: Duration) -> Option<(End, Duration)> {
         let deadline = Instant::now() + limit;
         while self.ended().is_none() && Instant::now() < deadline {
@@ -191,7 +192,7 @@ impl LiveRun {
         ended
     }
 
-    /// Processes that carry our mark.
+    /// The ids of all processes that have our mark in their environment.
     pub fn processes(&self) -> Vec<String> {
         let mark = format!("SDBUILD_FAULT_RUN={}\0", self.mark);
         let entries = fs::read_dir("/proc").unwrap().flatten();
@@ -211,7 +212,7 @@ impl LiveRun {
         if let Some(watcher) = self.watcher.take() {
             watcher.join().unwrap();
         }
-        // Whatever holds a stream's other end by now is a violation of its own.
+        // A process that still holds the other end of a stream is a violation of its own.
         for stream in [0, 1] {
             let deadline = Instant::now() + Duration::from_secs(1);
             let reader = self.readers[stream].as_ref();
@@ -235,7 +236,7 @@ fn read(child: &mut Child, shared: &Arc<Shared>) -> [Option<JoinHandle<()>>; 2] 
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
             pump(pipe, &shared.closed[0], |bytes| {
-                shared.heard.lock().unwrap().stdout.extend(bytes);
+                shared.observed.lock().unwrap().stdout.extend(bytes);
             });
         })
     });
@@ -257,12 +258,12 @@ fn take_lines(shared: &Shared, rest: &mut Vec<u8>, bytes: &[u8]) {
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let line: Vec<u8> = rest.drain(..=end).collect();
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        let mut heard = shared.heard.lock().unwrap();
-        heard.lines.push((shared.age(), line));
+        let mut observed = shared.observed.lock().unwrap();
+        observed.lines.push((shared.age(), line));
     }
 }
 
-/// So that a reader can let go of its end at any moment.
+/// Makes `pipe` nonblocking, so that its reader can be stopped at any moment.
 fn unblock(pipe: &impl std::os::fd::AsFd) {
     fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
 }
@@ -281,27 +282,27 @@ fn pump(mut pipe: impl Read, closed: &AtomicBool, mut take: impl FnMut(&[u8])) {
     }
 }
 
-/// Waits for the child, and notes which run locks are lit and which handlers are there meanwhile.
+/// Waits for the child, and records which run locks and which of their handlers exist meanwhile.
 fn watch(mut child: Child, runs: &Path, shared: &Shared) {
     loop {
         let status = child.try_wait().unwrap();
-        let lit = fs::read_dir(runs).into_iter().flatten().flatten();
-        let lit = lit.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let ids: Vec<String> = lit.filter(|name| name.len() == 12).collect();
+        let locks = fs::read_dir(runs).into_iter().flatten().flatten();
+        let locks = locks.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let ids: Vec<String> = locks.filter(|name| name.len() == 12).collect();
         let table = file_names(Path::new(BINFMT));
-        let mut heard = shared.heard.lock().unwrap();
-        heard.runs.extend(ids);
-        let of_ours = |name: &String| heard.runs.iter().any(|id| name.ends_with(id.as_str()));
+        let mut observed = shared.observed.lock().unwrap();
+        observed.runs.extend(ids);
+        let of_ours = |name: &String| observed.runs.iter().any(|id| name.ends_with(id.as_str()));
         let handlers: Vec<String> = table.into_iter().filter(of_ours).collect();
-        heard.handlers.extend(handlers);
+        observed.handlers.extend(handlers);
         if let Some(status) = status {
             let end = status
                 .signal()
                 .map_or_else(|| End::Code(status.code().unwrap_or(-1)), End::Signal);
-            heard.ended = Some((end, shared.age()));
+            observed.ended = Some((end, shared.age()));
             return;
         }
-        drop(heard);
+        drop(observed);
         std::thread::sleep(Duration::from_millis(4));
     }
 }

@@ -1,4 +1,4 @@
-//! A mirror of the harness's own: it has every package that the shared cache holds, and manners.
+//! A package mirror of the harness: it serves every package in the shared cache, well or badly.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,17 +13,17 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behavior {
     Good,
-    /// After so many bytes no byte any more, for ever.
+    /// Sends so many bytes of each file, then nothing more.
     Stalls(usize),
-    /// Every file takes its time.
+    /// Sends every file slowly.
     Slow,
-    /// Other bytes of the same length.
+    /// Sends other bytes of the same length.
     Wrong,
-    /// The connection breaks after so many bytes.
+    /// Breaks the connection after so many bytes.
     Cuts(usize),
 }
 
-/// A package as the locks have it.
+/// A package of a lock file.
 #[derive(Clone, Debug)]
 pub struct Package {
     pub path: String,
@@ -38,7 +38,7 @@ struct Shared {
     closed: AtomicBool,
 }
 
-/// It serves as long as the value lives.
+/// A server that runs while the value lives.
 pub struct Mirror {
     address: String,
     shared: Arc<Shared>,
@@ -46,7 +46,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Opens one for `packages`, whose contents lie below `objects` by their hash.
+    /// Starts one for `packages`, whose contents are in `objects` by their hash.
     pub fn open(packages: &[Package], objects: &Path, behavior: Behavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -65,7 +65,7 @@ impl Mirror {
                     return;
                 }
                 let shared = Arc::clone(&serving);
-                // A client that goes away in the middle is what many runs are about.
+                // The client may break the connection.
                 std::thread::spawn(move || serve(&shared, stream).unwrap_or(()));
             }
         });
@@ -80,7 +80,7 @@ impl Mirror {
         format!("http://{}", self.address)
     }
 
-    /// From now on it serves like this.
+    /// Serves with `behavior` from now on.
     pub fn behave(&self, behavior: Behavior) {
         *self.shared.behavior.lock().unwrap() = behavior;
     }
@@ -165,7 +165,7 @@ fn send(
     stream: &mut TcpStream,
     (bytes, behavior): (&[u8], Behavior),
 ) -> std::io::Result<()> {
-    // A line that is no faster than this makes the phase long enough to be hit.
+    // Slow enough for the phase to be hit by a fault.
     let (piece, pause) = match behavior {
         Behavior::Slow => (bytes.len() / 40 + 1, Duration::from_millis(100)),
         _ => (64 * 1024, Duration::from_millis(10)),

@@ -1,11 +1,10 @@
-//! The storm: real builds, each with one bad thing at a moment drawn from a seed over the whole life
-//! of a run. Whatever was killed, filled up or unplugged, the invariants hold. Run `k` has the seed
-//! `S + k`, and everything that is random about it comes from that: a failing seed replays with
-//! `scripts/faults --runs 1 --seed SEED`.
+//! Fault injection: real builds, each with one fault at a moment drawn from a seed over the whole life of a run.
+//! Whatever was killed, filled up or unplugged, the invariants hold. Run `k` has the seed `S + k`, and everything that is
+//! random about it comes from that: a failing seed replays with `scripts/faults --runs 1 --seed SEED`.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
-    reason = "most faults have one thing of their own"
+    reason = "most matches treat a few kinds of fault apart from all others"
 )]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,74 +38,77 @@ use report::RunLog;
 use run::Record;
 use stall_watch::StallWatch;
 
-/// How often Nix checks the store that all runs share.
+/// After how many runs Nix checks the store that all runs share.
 const VERIFY_EVERY: usize = 10;
 
 /// What every run of a campaign shares.
 pub struct Campaign {
     durations: PhaseDurations,
     packages: Vec<Package>,
-    /// An emulator for handlers that are not ours.
+    /// The emulator that handlers of other programs name.
     qemu: PathBuf,
     dir: tempfile::TempDir,
     machine: StallWatch,
     /// Engines that may be killed, one run at a time: the second one's containers outlive it.
     engines: Mutex<[Option<OwnEngine>; 2]>,
-    /// Held by each run; as a whole by one that wants to be alone.
-    company: RwLock<()>,
+    /// Each run holds it shared; a run that must be alone holds it exclusively.
+    exclusive: RwLock<()>,
     pub registrars: Registrars,
-    /// Long waits are as short as they can be.
+    /// Whether waits are only as long as the timeout that they wait for.
     pub brief: bool,
 }
 
 impl Campaign {
-    /// Nix's own check, while nobody writes: a derivation that comes after the check has listed the
-    /// directory, and before it reads the database, would be taken for one that disappeared.
-    fn check_the_store(&self) -> Vec<String> {
-        let _alone = self.company.write().unwrap_or_else(PoisonError::into_inner);
+    /// Runs Nix's own check while no run writes: Nix would report a derivation as disappeared that was added after it
+    /// listed the directory and before it read the database.
+    fn verify_store(&self) -> Vec<String> {
+        let _alone = self
+            .exclusive
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         invariants::store()
     }
 }
 
-fn number(name: &str) -> Option<u64> {
+fn number_from_env(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(
         text.parse()
-            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+            .unwrap_or_else(|_| panic!("{name} is not a number: {text}")),
     )
 }
 
 #[test]
-fn a_bounded_sample_of_every_deed() {
+fn every_kind_of_fault_once() {
     if !engine_available() {
         return;
     }
-    let runs = number("SDBUILD_FAULTS_RUNS").unwrap_or(FAULT_KINDS.len() as u64);
+    let runs = number_from_env("SDBUILD_FAULTS_RUNS").unwrap_or(FAULT_KINDS.len() as u64);
     let book = RunLog::open();
     let seeds = seeds(runs, &book);
-    let workers = number("SDBUILD_FAULTS_JOBS")
+    let workers = number_from_env("SDBUILD_FAULTS_JOBS")
         .unwrap_or(3)
         .clamp(1, runs.max(1));
     eprintln!("{runs} runs from seed {}, {workers} at a time", seeds[0]);
-    let well = run_seeds(&seeds, usize::try_from(workers).unwrap(), &book);
+    let passed = run_seeds(&seeds, usize::try_from(workers).unwrap(), &book);
     let records = book.read();
     eprintln!("\n{}", report::table(&records));
     let summary = report::summary(&records);
     std::fs::write(report::dir().join("summary"), format!("{summary}\n")).unwrap();
-    assert!(well, "{summary}; logs are in {}", report::dir().display());
+    assert!(passed, "{summary}; logs are in {}", report::dir().display());
     eprintln!("{summary}");
 }
 
-/// The seeds of `runs` runs: one after the other from where the book ends, or only those of one kind.
+/// The seeds of `runs` runs: consecutive from where the log ends, or only those of one kind.
 fn seeds(runs: u64, book: &RunLog) -> Vec<u64> {
-    let first = number("SDBUILD_FAULTS_SEED").or_else(|| book.next_seed());
+    let first = number_from_env("SDBUILD_FAULTS_SEED").or_else(|| book.next_seed());
     let first = first.unwrap_or_else(|| fastrand::u64(..100_000));
     let kind = std::env::var("SDBUILD_FAULTS_KIND").ok();
     let wanted = |seed: &u64| kind.as_ref().is_none_or(|kind| kind_of(*seed).name == kind);
     if let Some(kind) = &kind {
         assert!(
             FAULT_KINDS.iter().any(|k| k.name == kind),
-            "no fault is a {kind}"
+            "no kind of fault is called {kind}"
         );
     }
     let seeds = (first..).filter(wanted);
@@ -117,10 +119,10 @@ fn kind_of(seed: u64) -> &'static FaultKind {
     &FAULT_KINDS[usize::try_from(seed % FAULT_KINDS.len() as u64).unwrap()]
 }
 
-/// Blows a run for each of `seeds`, and keeps them in `book`; whether all went well.
+/// Does a run for each of `seeds` and appends it to `log`; returns whether none had a violation.
 fn run_seeds(seeds: &[u64], workers: usize, book: &RunLog) -> bool {
-    let begun = Instant::now();
-    // First into the shared cache, which every other one is copied from.
+    let started = Instant::now();
+    // Fills the shared cache first, which all others are copied from.
     fixture::warm_up(&TestUser::new());
     let mut fixtures: Vec<Fixture> = std::thread::scope(|scope| {
         let making = (0..workers).map(|number| scope.spawn(move || Fixture::new(number)));
@@ -131,9 +133,9 @@ fn run_seeds(seeds: &[u64], workers: usize, book: &RunLog) -> bool {
             .collect()
     });
     let campaign = prepare(&fixtures[0]);
-    let minutes = number("SDBUILD_FAULTS_MINUTES").unwrap_or(u64::MAX / 60);
-    let over = || begun.elapsed().as_secs() >= minutes * 60;
-    let (next, well) = (AtomicUsize::new(0), AtomicBool::new(true));
+    let minutes = number_from_env("SDBUILD_FAULTS_MINUTES").unwrap_or(u64::MAX / 60);
+    let over = || started.elapsed().as_secs() >= minutes * 60;
+    let (next, passed) = (AtomicUsize::new(0), AtomicBool::new(true));
     std::thread::scope(|scope| {
         for fixture in &mut fixtures {
             scope.spawn(|| {
@@ -145,31 +147,30 @@ fn run_seeds(seeds: &[u64], workers: usize, book: &RunLog) -> bool {
                     let Some(seed) = seeds.get(nth) else { return };
                     let mut record = run_one(&campaign, *seed, fixture);
                     if nth % VERIFY_EVERY == VERIFY_EVERY - 1 || nth + 1 == seeds.len() {
-                        record.violations.extend(campaign.check_the_store());
+                        record.violations.extend(campaign.verify_store());
                     }
                     eprintln!("{}", record.line());
                     record.keep();
                     book.write(&record);
-                    well.fetch_and(record.violations.is_empty(), Ordering::SeqCst);
+                    passed.fetch_and(record.violations.is_empty(), Ordering::SeqCst);
                 }
             });
         }
     });
-    well.into_inner()
+    passed.into_inner()
 }
 
-/// One run; should the harness itself panic, that is a violation like any other, and the campaign goes on.
+/// Does one run. A panic of the harness is a violation like any other, and the campaign continues.
 fn run_one(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record {
     let kind = kind_of(seed);
-    // Held during the run.
     let alone = kind.fault.runs_alone();
     let _alone = alone.then(|| {
-        let company = campaign.company.write();
-        company.unwrap_or_else(PoisonError::into_inner)
+        let exclusive = campaign.exclusive.write();
+        exclusive.unwrap_or_else(PoisonError::into_inner)
     });
     let _others = (!alone).then(|| {
         campaign
-            .company
+            .exclusive
             .read()
             .unwrap_or_else(PoisonError::into_inner)
     });
@@ -196,12 +197,12 @@ fn run_one(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record {
             moment: Duration::ZERO,
             end: None,
             violations: vec![format!("the harness: {}", text.unwrap_or_default())],
-            said: String::new(),
+            output: String::new(),
         }
     })
 }
 
-/// Learns how long a run takes when nobody disturbs it, and gets an emulator.
+/// Measures how long each phase of a run takes without a fault, and extracts an emulator.
 fn prepare(fixture: &Fixture) -> Campaign {
     let packages = fixture::packages();
     let dir = tempfile::tempdir().unwrap();
@@ -231,13 +232,13 @@ fn prepare(fixture: &Fixture) -> Campaign {
         std::fs::remove_file(cache.join("sha256").join(&package.sha256)).unwrap_or(());
     }
     let registrars = Registrars::watch();
-    let durations = PhaseDurations::of(&fixture::undisturbed(&user));
-    assert!(registrars.heard_any(), "nobody would notice a registrar");
+    let durations = PhaseDurations::measured_in(&fixture::build_without_fault(&user));
+    assert!(registrars.saw_any(), "a registrar would go unnoticed");
     for phase in phases::ALL {
         eprintln!(
-            "usually {:<9} {:>6} ms",
+            "phase {:<9} usually takes {:>6} ms",
             phase.word(),
-            durations.lasts(phase).as_millis()
+            durations.of_phase(phase).as_millis()
         );
     }
     Campaign {
@@ -247,7 +248,7 @@ fn prepare(fixture: &Fixture) -> Campaign {
         machine: StallWatch::below(dir.path()),
         dir,
         engines: Mutex::default(),
-        company: RwLock::default(),
+        exclusive: RwLock::default(),
         registrars,
         brief: std::env::var_os("SDBUILD_FAULTS_BRIEF").is_some(),
     }

@@ -1,10 +1,10 @@
-//! When a fault is done: a phase of the run, and how far into it.
+//! When a fault is injected: in a phase of the run, and how far into it.
 
 use std::time::Duration;
 
 use super::live_run::LiveRun;
 
-/// What a run goes through, from its start to its end.
+/// The phases of a run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Before the first connection.
@@ -17,7 +17,7 @@ pub enum Phase {
     Build,
     CopyOut,
     Release,
-    /// After the rename, and after everything was given back.
+    /// After everything was released.
     After,
 }
 
@@ -27,7 +27,7 @@ pub const ALL: [Phase; 10] = [
     Start, Preflight, Fetch, Images, Emulation, Upload, Build, CopyOut, Release, After,
 ];
 
-/// The lines that end a phase (the words stand in `src/ui/words.rs`), with the phase that is next.
+/// The lines that end a phase (their words are in `src/ui/words.rs`), with the phase that follows.
 const ENDS: [(&str, Phase); 8] = [
     ("check this machine and the configuration: done", Fetch),
     ("fetch packages: done", Images),
@@ -55,7 +55,7 @@ impl Phase {
         }
     }
 
-    /// Only a run that needs_downloads something goes through these.
+    /// Whether only a run that has something to download goes through this phase.
     pub fn needs_downloads(self) -> bool {
         matches!(self, Fetch | Images)
     }
@@ -65,13 +65,13 @@ impl Phase {
     }
 }
 
-/// How long each phase takes when nobody disturbs it.
+/// How long each phase takes without a fault.
 #[derive(Clone, Debug)]
 pub struct PhaseDurations([Duration; ALL.len()]);
 
 impl PhaseDurations {
-    /// As in the undisturbed run `live`, which has ended.
-    pub fn of(live: &LiveRun) -> Self {
+    /// The durations in `live`, a run without a fault that has ended.
+    pub fn measured_in(live: &LiveRun) -> Self {
         let mut durations = [Duration::ZERO; ALL.len()];
         let (mut phase, mut since) = (Preflight, Duration::ZERO);
         for (at, line) in live.lines() {
@@ -83,24 +83,24 @@ impl PhaseDurations {
         durations[After.index()] = live
             .ended()
             .map_or(Duration::ZERO, |(_, at)| at.saturating_sub(since));
-        // Nothing tells when the process is about to connect; it reads its settings until then.
+        // No line of output separates these two: the process reads its settings, then connects to the engine.
         durations[Start.index()] = durations[Preflight.index()].mul_f64(0.3);
         durations[Preflight.index()] -= durations[Start.index()];
         Self(durations)
     }
 
-    pub fn lasts(&self, phase: Phase) -> Duration {
+    pub fn of_phase(&self, phase: Phase) -> Duration {
         self.0[phase.index()]
     }
 }
 
-/// The phase that follows the one that `line` ends.
+/// The phase that follows the one that ends with `line`.
 fn after(line: &str) -> Option<Phase> {
     let found = ENDS.iter().find(|(words, _)| line.contains(words))?;
     Some(found.1)
 }
 
-/// Where a run is, and for how long.
+/// The current phase of a run, and how long it has been in it.
 pub fn phase_of(
     live: &LiveRun,
     durations: &PhaseDurations,
@@ -110,21 +110,21 @@ pub fn phase_of(
     let seen = live.lines();
     let last = seen.iter().rev().find_map(|(at, l)| Some((after(l)?, *at)));
     match last {
-        None if now < durations.lasts(Start) => (Start, now),
-        None => (Preflight, now.saturating_sub(durations.lasts(Start))),
+        None if now < durations.of_phase(Start) => (Start, now),
+        None => (Preflight, now.saturating_sub(durations.of_phase(Start))),
         Some((Fetch, at)) if !needs_downloads => (Emulation, now.saturating_sub(at)),
         Some((phase, at)) => (phase, now.saturating_sub(at)),
     }
 }
 
-/// Waits until the run is `fraction` into `phase`, or beyond, or over.
+/// Waits until `fraction` of the usual duration of `phase` has passed, or the run is past that phase or has ended.
 pub fn wait_for(
     live: &LiveRun,
     (phase, fraction): (Phase, f64),
     durations: &PhaseDurations,
     needs_downloads: bool,
 ) {
-    let goal = durations.lasts(phase).mul_f64(fraction);
+    let goal = durations.of_phase(phase).mul_f64(fraction);
     while live.ended().is_none() {
         let (now, since) = phase_of(live, durations, needs_downloads);
         if now > phase || now == phase && since >= goal {

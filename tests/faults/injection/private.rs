@@ -1,5 +1,5 @@
-//! Runs whose builder has a handler of its own (`--emulation private`): the host's table never holds one
-//! of ours, and there is no registrar, at any moment.
+//! Runs with `--emulation private`: at no moment is one of their handlers in the host's table, and they make no
+//! registrar.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -12,8 +12,8 @@ use nix::sys::signal::Signal;
 use super::fault_kinds::{FAULT_KINDS, Fault, FaultKind};
 use super::live_run::LiveRun;
 
-/// Whether run `seed` is one: a quarter of those for which the way of emulation makes no difference, and
-/// half of those that kill.
+/// Whether run `seed` uses private emulation: a quarter of the runs for which the way of emulation makes no difference, and
+/// half of those that kill something.
 pub fn is_drawn(kind: &FaultKind, seed: u64) -> bool {
     let (round, place) = (
         seed / FAULT_KINDS.len() as u64,
@@ -21,7 +21,7 @@ pub fn is_drawn(kind: &FaultKind, seed: u64) -> bool {
     );
     match kind.fault {
         Fault::PrivateKill => true,
-        // There is a registrar, or the heartbeat that it hears.
+        // These faults need a registrar, or its heartbeat.
         Fault::Registrar(_) | Fault::DoubleKill { .. } | Fault::HandlerRemoved | Fault::Stop => {
             false
         }
@@ -32,8 +32,8 @@ pub fn is_drawn(kind: &FaultKind, seed: u64) -> bool {
     }
 }
 
-/// What such a run, which `live` was, made nevertheless.
-pub fn betrayed(live: &LiveRun, registrars: &Registrars) -> Vec<String> {
+/// What the private run `live` made although it must not.
+pub fn violations(live: &LiveRun, registrars: &Registrars) -> Vec<String> {
     let handlers = live.handlers().into_iter();
     let handlers = handlers.map(|name| format!("handler {name} was in the host's table"));
     let ids = live.runs();
@@ -45,7 +45,7 @@ pub fn betrayed(live: &LiveRun, registrars: &Registrars) -> Vec<String> {
         .collect()
 }
 
-/// The names of all registrars that the machine's engine makes, from when this value was made.
+/// Records the names of all registrars that the machine's engine creates while the value lives.
 pub struct Registrars(Arc<Mutex<BTreeSet<String>>>, Child, Option<JoinHandle<()>>);
 
 impl Registrars {
@@ -60,17 +60,17 @@ impl Registrars {
             .unwrap();
         let lines = BufReader::new(events.stdout.take().unwrap()).lines();
         let names = Arc::new(Mutex::new(BTreeSet::new()));
-        let heard = Arc::clone(&names);
+        let seen = Arc::clone(&names);
         let listening = std::thread::spawn(move || {
             for name in lines.map_while(Result::ok) {
-                heard.lock().unwrap().insert(name);
+                seen.lock().unwrap().insert(name);
             }
         });
         Self(names, events, Some(listening))
     }
 
-    /// Whether any was heard of: the other runs have some.
-    pub fn heard_any(&self) -> bool {
+    /// Whether any was created: other runs create some.
+    pub fn saw_any(&self) -> bool {
         !self.0.lock().unwrap().is_empty()
     }
 }

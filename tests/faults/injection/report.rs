@@ -1,5 +1,5 @@
-//! The campaign in words: a line for each run, a table of faults and phases, a count. What each run came to
-//! is kept in a file, so that storms in pieces add up.
+//! Reports a campaign: a line for each run, a table of faults and phases, a count. The result of each run is kept in a file,
+//! so that several invocations add up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -21,22 +21,22 @@ pub fn dir() -> PathBuf {
     dir
 }
 
-/// What is kept of a run.
+/// The record of a run in the file.
 #[derive(Debug, Deserialize, Serialize)]
-pub struct Kept {
-    /// The commit that was run, with a `+` when something was not committed.
+pub struct KeptRecord {
+    /// The commit that was tested, with a `+` when there were uncommitted changes.
     commit: String,
     seed: u64,
     kind: String,
     variant: String,
-    /// Its builder had a handler of its own.
+    /// Whether it ran with `--emulation private`.
     #[serde(default)]
     private: bool,
     phase: String,
     pub violations: Vec<String>,
 }
 
-/// The file that all runs are written to, one line each; `scripts/faults --summary` names it.
+/// The file with one line for each run; `scripts/faults --summary` names it.
 #[derive(Debug)]
 pub struct RunLog(PathBuf);
 
@@ -51,7 +51,7 @@ impl RunLog {
     }
 
     pub fn write(&self, record: &Record) {
-        let kept = Kept {
+        let kept = KeptRecord {
             commit: std::env::var("SDBUILD_FAULTS_COMMIT").unwrap_or_default(),
             seed: record.seed,
             kind: record.kind.to_owned(),
@@ -66,13 +66,13 @@ impl RunLog {
         file.unwrap().write_all(line.as_bytes()).unwrap();
     }
 
-    /// The one after those that are in it.
+    /// The seed after the last one in the file.
     pub fn next_seed(&self) -> Option<u64> {
         self.read().iter().map(|run| run.seed + 1).max()
     }
 
-    /// All runs in it, of earlier pieces as well.
-    pub fn read(&self) -> Vec<Kept> {
+    /// All runs in the file, those of earlier invocations as well.
+    pub fn read(&self) -> Vec<KeptRecord> {
         let text = fs::read_to_string(&self.0).unwrap_or_default();
         let lines = text.lines();
         lines
@@ -82,7 +82,7 @@ impl RunLog {
 }
 
 impl Record {
-    /// One line: seed, fault, phase and milliseconds, verdict.
+    /// One line: seed, fault, phase, milliseconds, result.
     pub fn line(&self) -> String {
         let private = if self.private { "private" } else { "" };
         let words = [self.variant.trim(), private];
@@ -116,7 +116,7 @@ impl Record {
         line
     }
 
-    /// Keeps all that a run with a violation said. Names of other people's servers stay out of it.
+    /// Writes the output of a run with violations to a file, without the names of mirrors.
     pub fn keep(&self) {
         let path = dir().join(format!("{}.log", self.seed));
         if self.violations.is_empty() {
@@ -125,7 +125,7 @@ impl Record {
         }
         fs::write(
             path,
-            without_hosts(&format!("{}\n{}", self.line(), self.said)),
+            without_hosts(&format!("{}\n{}", self.line(), self.output)),
         )
         .unwrap();
     }
@@ -147,8 +147,8 @@ fn without_hosts(text: &str) -> String {
     clean
 }
 
-/// Deeds × phases, with counts.
-pub fn table(records: &[Kept]) -> String {
+/// The table of counts by fault and phase.
+pub fn table(records: &[KeptRecord]) -> String {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for record in records {
         let (kind, phase) = (record.kind.as_str(), record.phase.as_str());
@@ -197,8 +197,8 @@ pub fn table(records: &[Kept]) -> String {
     table
 }
 
-/// The last line.
-pub fn summary(records: &[Kept]) -> String {
+/// The last line: the numbers of runs and violations, and the commits.
+pub fn summary(records: &[KeptRecord]) -> String {
     let violations: usize = records.iter().map(|record| record.violations.len()).sum();
     let commits: BTreeSet<&str> = records.iter().map(|r| r.commit.as_str()).collect();
     let commits: Vec<&str> = commits.into_iter().filter(|c| !c.is_empty()).collect();

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use super::fault_kinds::{Expectation, Fault, NEVER_HANGS, expected};
+use super::fault_kinds::{Expectation, Fault, HANG_LIMIT, expected};
 use super::fixture::Fixture;
 use super::invariants::{self, OutputDir};
 use super::live_run::{End, LiveRun, StreamTarget};
@@ -15,20 +15,22 @@ use super::setup::{Setup, foreign_handlers};
 use super::{Campaign, inject, private, terminal};
 use crate::support::*;
 
-/// What one run came to.
+/// The result of one run.
 pub struct Record {
     pub seed: u64,
     pub kind: &'static str,
     pub variant: String,
-    /// Where the run was at the moment of the fault, and how old.
+    /// Whether it ran with `--emulation private`.
     pub private: bool,
+    /// The phase of the run at the moment of the fault.
     pub phase: Phase,
+    /// How long the run had taken by then.
     pub moment: Duration,
     /// How it ended, and how long after the fault.
     pub end: Option<(End, Duration)>,
     pub violations: Vec<String>,
-    /// All that was said.
-    pub said: String,
+    /// The output of all builds.
+    pub output: String,
 }
 
 /// A run under way.
@@ -38,7 +40,7 @@ pub struct Run<'a> {
     pub live: LiveRun,
     pub phase: Phase,
     pub moment: Duration,
-    /// When the fault was done that should end it.
+    /// The age of the run when the fault was injected that should end it.
     pub injected_at: Duration,
     pub end: Option<End>,
     /// Other builds at the same time; of four the last one is killed.
@@ -46,22 +48,23 @@ pub struct Run<'a> {
     pub killed: bool,
     pub foreign_handler: Option<String>,
     pub foreign_container: Option<(String, String)>,
-    /// The handlers of other people when it began.
-    pub handlers: BTreeMap<String, String>,
+    /// The handlers of other programs when the run began.
+    pub foreign_handlers: BTreeMap<String, String>,
     pub anonymous: BTreeSet<String>,
     pub networks: Vec<String>,
-    pub must_say: Option<&'static str>,
-    /// The ids of every run that was made here.
+    /// Words that standard error must contain.
+    pub required_words: Option<&'static str>,
+    /// The ids of all runs of this seed.
     pub ids: BTreeSet<String>,
     pub violations: Vec<String>,
-    pub said: String,
+    pub output: String,
 }
 
 /// Runs `seed` from its start to the end of the build that follows.
 pub fn run_seed(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record {
     let setup = Setup::draw(seed, fixture, campaign);
     let anonymous = invariants::anonymous_volumes();
-    // Replaced at once: what has to be there before a run starts needs a run to be noted in.
+    // A placeholder until the build is started.
     let idle = LiveRun::start(
         &mut Command::new("true"),
         setup.user.state.path(),
@@ -78,18 +81,18 @@ pub fn run_seed(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record
         killed: false,
         foreign_handler: None,
         foreign_container: None,
-        handlers: foreign_handlers(""),
+        foreign_handlers: foreign_handlers(""),
         anonymous,
         networks: invariants::networks(),
-        must_say: None,
+        required_words: None,
         ids: BTreeSet::new(),
         violations: Vec::new(),
-        said: String::new(),
+        output: String::new(),
         setup,
     };
     inject::before(&mut run);
     run.start();
-    run.disturb(fixture);
+    run.inject_at_moment(fixture);
     let end = run.end();
     run.after_the_fault(fixture);
     run.follow_up(fixture);
@@ -124,14 +127,14 @@ impl Run<'_> {
                 command = terminal::that_closes(user, &command, to_a_file);
             }
             Fault::CtrlZ => typed = Some(std::mem::replace(&mut command, terminal::shell(user))),
-            Fault::CacheDamaged if self.setup.damage.needs_a_user() => {
-                command = without_roots_rights(user, &command);
+            Fault::CacheDamaged if self.setup.damage.is_a_permission() => {
+                command = without_dac_override(user, &command);
             }
             _ => {}
         }
         self.live = LiveRun::start(&mut command, user.state.path(), streams);
         if let Some(typed) = typed {
-            terminal::types(&mut self.live, user, &typed);
+            terminal::type_command(&mut self.live, user, &typed);
         }
     }
 
@@ -143,7 +146,7 @@ impl Run<'_> {
         )
     }
 
-    fn disturb(&mut self, fixture: &mut Fixture) {
+    fn inject_at_moment(&mut self, fixture: &mut Fixture) {
         let moment = (self.setup.phase, self.setup.fraction);
         wait_for(
             &self.live,
@@ -162,36 +165,36 @@ impl Run<'_> {
         }
     }
 
-    /// Waits for the end and judges it.
+    /// Waits for the end and checks it.
     fn end(&mut self) -> Option<(End, Duration)> {
-        let mut ended = self.live.wait(NEVER_HANGS);
+        let mut ended = self.live.wait(HANG_LIMIT);
         if matches!(self.setup.kind.fault, Fault::Terminal | Fault::CtrlZ) {
             ended = self.end_on_the_terminal();
         }
-        self.note("the run", &self.live.said());
+        self.note("the run", &self.live.stderr());
         self.ids.extend(self.live.runs());
         let Some((end, at)) = ended else {
-            self.violation("it hangs");
+            self.violation("sdbuild hangs");
             return None;
         };
         self.end = Some(end);
         let after = at.saturating_sub(self.injected_at);
         let expectation = expected(self.setup.kind.fault, &self.setup.variant, self.phase);
-        self.judge(end, after, &expectation);
+        self.check_end(end, after, &expectation);
         self.end_of_others();
         Some((end, after))
     }
 
-    /// The exit code stands in a file, for its parent was a shell on the terminal.
+    /// Reads the exit code from the file to which the shell on the terminal writes it.
     fn end_on_the_terminal(&self) -> Option<(End, Duration)> {
         let in_a_shell = self.setup.kind.fault == Fault::CtrlZ;
-        while self.live.age() < self.injected_at + NEVER_HANGS {
+        while self.live.age() < self.injected_at + HANG_LIMIT {
             let at = self.live.age();
             if let Some(code) = terminal::code(&self.setup.user, in_a_shell) {
                 return Some((End::Code(code), at));
             }
             if self.live.processes().is_empty() {
-                // The shell itself was too young to hear of it.
+                // The shell ended before it could write the exit code.
                 return Some((End::Code(129), at));
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -199,61 +202,64 @@ impl Run<'_> {
         None
     }
 
-    fn judge(&mut self, end: End, after: Duration, may: &Expectation) {
-        // Over before the fault could be done.
+    fn check_end(&mut self, end: End, after: Duration, expectation: &Expectation) {
+        // The run ended before the fault could be injected.
         let early = self.live.ended().is_some_and(|(_, at)| at < self.moment);
-        if !(may.end.contains(&end) || early && end == End::Code(0)) {
+        if !(expectation.end.contains(&end) || early && end == End::Code(0)) {
             self.violation(&format!(
-                "it ended with {end:?}, which is none of {:?}",
-                may.end
+                "it ended with {end:?}, expected one of {:?}",
+                expectation.end
             ));
         }
-        if after > may.within {
+        if after > expectation.within {
             self.violation(&format!(
-                "it took {after:?} to end; {:?} is the limit",
-                may.within
+                "it took {after:?} to end, the limit is {:?}",
+                expectation.within
             ));
         }
-        let said = self.live.said();
+        let stderr = self.live.stderr();
         let silent = matches!(self.setup.kind.fault, Fault::Stream(1) | Fault::Terminal);
         if let End::Code(code) = end
             && code != 0
             && !silent
         {
-            let interrupted = code == 5 && said.contains("interrupted");
-            if !said.contains("error: ") && !interrupted {
-                self.violation("no error was told");
+            let interrupted = code == 5 && stderr.contains("interrupted");
+            if !stderr.contains("error: ") && !interrupted {
+                self.violation("no error message");
             }
-            if !said.to_lowercase().contains(may.says) {
-                self.violation(&format!("it does not speak of `{}`", may.says));
+            if !stderr.to_lowercase().contains(expectation.mentions) {
+                self.violation(&format!(
+                    "the error does not contain `{}`",
+                    expectation.mentions
+                ));
             }
         }
-        if said.contains("panicked") {
+        if stderr.contains("panicked") {
             self.violation("it panicked");
         }
-        self.says_what_it_must(&said, end);
+        self.check_required_output(&stderr, end);
     }
 
-    fn says_what_it_must(&mut self, said: &str, end: End) {
-        if let Some(words) = self.must_say
-            && !said.contains(words)
+    fn check_required_output(&mut self, stderr: &str, end: End) {
+        if let Some(words) = self.required_words
+            && !stderr.contains(words)
         {
-            self.violation(&format!("it does not say `{words}`"));
+            self.violation(&format!("standard error does not contain `{words}`"));
         }
-        let told = terminal::told(&self.setup.user);
+        let stdout = terminal::stdout(&self.setup.user);
         if self.setup.variant == "stderr only"
             && end == End::Code(0)
-            && !told.contains(self.setup.image)
+            && !stdout.contains(self.setup.image)
         {
-            self.violation("it does not say on standard output where the image is");
+            self.violation("the image's path is not on standard output");
         }
         let mirror = matches!(
             self.setup.kind.fault,
             Fault::MirrorStalls | Fault::MirrorWrong | Fault::MirrorCuts
         );
         let fetched = end == End::Code(0);
-        if mirror && fetched && !said.contains("127.0.0.1") {
-            self.violation("it does not say what the mirror did");
+        if mirror && fetched && !stderr.contains("127.0.0.1") {
+            self.violation("the failing mirror is not reported");
         }
     }
 
@@ -261,19 +267,19 @@ impl Run<'_> {
         let mut others = std::mem::take(&mut self.others);
         let count = others.len();
         for (nth, (user, live)) in others.iter_mut().enumerate() {
-            let end = live.wait(NEVER_HANGS).map(|(end, _)| end);
+            let end = live.wait(HANG_LIMIT).map(|(end, _)| end);
             let killed = self.killed && nth + 1 == count;
-            let well = end == Some(End::Code(0)) || killed && end == Some(End::Signal(9));
-            if !well {
+            let as_expected = end == Some(End::Code(0)) || killed && end == Some(End::Signal(9));
+            if !as_expected {
                 self.violation(&format!("build {} at the same time: {end:?}", nth + 2));
             }
-            self.note("a build at the same time", &live.said());
+            self.note("a build at the same time", &live.stderr());
             self.ids.extend(live.runs());
             let dir = OutputDir {
                 out: &user.out(),
                 image: self.setup.image,
                 seed: self.setup.seed,
-                well: end == Some(End::Code(0)),
+                succeeded: end == Some(End::Code(0)),
                 replaces: false,
                 orderly: !killed,
             };
@@ -295,21 +301,23 @@ impl Run<'_> {
         }
     }
 
-    /// `clean` says exactly what is there, takes it away, and nothing else. Nobody else runs.
+    /// Runs `clean`, which must list exactly what exists and remove all of it. No other run may be under way.
     fn clean(&mut self) {
         let _store = StoreInUse::hold();
         let left = invariants::objects_of(&self.ids);
-        let there = invariants::there();
+        let existing = invariants::our_objects();
         let dry = run(&mut self.setup.user.sdbuild(&["clean", "--dry-run"]));
         self.note("clean --dry-run", &format!("{}{}", dry.stdout, dry.stderr));
         let listed = invariants::listed(&dry.stdout);
-        if listed != there {
-            self.violation(&format!("clean --dry-run lists {listed:?} of {there:?}"));
+        if listed != existing {
+            self.violation(&format!(
+                "clean --dry-run lists {listed:?}, not {existing:?}"
+            ));
         }
         if !left.iter().all(|name| dry.stdout.contains(name)) {
             self.violation(&format!("clean --dry-run does not list all of {left:?}"));
         }
-        if there != invariants::there() {
+        if existing != invariants::our_objects() {
             self.violation("clean --dry-run changed something");
         }
         let clean = run(&mut self.setup.user.sdbuild(&["clean", "--yes"]));
@@ -317,7 +325,7 @@ impl Run<'_> {
         if clean.code != Some(0) {
             self.violation(&format!("clean ended with {:?}", clean.code));
         }
-        let left = invariants::there();
+        let left = invariants::our_objects();
         if !left.is_empty() {
             self.violation(&format!("clean left {left:?}"));
         }
@@ -327,16 +335,16 @@ impl Run<'_> {
         self.setup.repair(fixture);
         let user = &self.setup.user;
         let stale = invariants::objects_of(&self.ids);
-        // Where no image is, nothing that a killed run left may be in the way.
-        let there = user.out().join(self.setup.image).exists();
+        // Without an image, what a killed run left must not be in the way.
+        let force = user.out().join(self.setup.image).exists();
         let mut next = LiveRun::start(
-            &mut user.build(&self.setup.arguments(there)),
+            &mut user.build(&self.setup.arguments(force)),
             user.state.path(),
             [StreamTarget::Harness; 2],
         );
-        let end = next.wait(NEVER_HANGS).map(|(end, _)| end);
-        let said = next.said();
-        self.note("the next build", &said);
+        let end = next.wait(HANG_LIMIT).map(|(end, _)| end);
+        let stderr = next.stderr();
+        self.note("the next build", &stderr);
         self.ids.extend(next.runs());
         if end != Some(End::Code(0)) {
             self.violation(&format!("the next build: {end:?}"));
@@ -345,8 +353,10 @@ impl Run<'_> {
             .iter()
             .filter(|name| name.starts_with("sdbuild-aarch64-"))
         {
-            if !said.contains(name.as_str()) {
-                self.violation(&format!("the next build does not say that it swept {name}"));
+            if !stderr.contains(name.as_str()) {
+                self.violation(&format!(
+                    "the next build does not report that it swept {name}"
+                ));
             }
         }
         let found = invariants::after_the_next_build(self, fixture, end == Some(End::Code(0)));
@@ -354,16 +364,17 @@ impl Run<'_> {
         if self.setup.is_private() {
             let registrars = &self.campaign.registrars;
             for live in [&self.live, &next] {
-                self.violations.extend(private::betrayed(live, registrars));
+                self.violations
+                    .extend(private::violations(live, registrars));
             }
         }
         self.tidy();
     }
 
-    /// Takes away what the harness itself brought.
+    /// Removes what the harness itself made.
     fn tidy(&mut self) {
-        self.unregister();
-        // A killed companion's user does not come back.
+        self.unregister_foreign_handler();
+        // The user of a killed companion starts no other build that would sweep.
         for name in invariants::objects_of(&self.ids) {
             run(Command::new("docker").args(["rm", "--force", "--volumes", &name]));
         }
@@ -373,8 +384,8 @@ impl Run<'_> {
         }
     }
 
-    /// The foreign handler goes, as its owner wants.
-    pub fn unregister(&mut self) {
+    /// Removes the foreign handler, as its owner would.
+    pub fn unregister_foreign_handler(&mut self) {
         if let Some(name) = self.foreign_handler.take()
             && fs::write(format!("{BINFMT}/{name}"), "-1").is_err()
         {
@@ -386,8 +397,8 @@ impl Run<'_> {
         self.violations.push(what.to_owned());
     }
 
-    fn note(&mut self, who: &str, said: &str) {
-        write!(self.said, "--- {who}\n{said}").unwrap();
+    fn note(&mut self, who: &str, output: &str) {
+        write!(self.output, "--- {who}\n{output}").unwrap();
     }
 
     fn record(mut self, end: Option<(End, Duration)>) -> Record {
@@ -400,13 +411,13 @@ impl Run<'_> {
             moment: self.moment,
             end,
             violations: std::mem::take(&mut self.violations),
-            said: std::mem::take(&mut self.said),
+            output: std::mem::take(&mut self.output),
         }
     }
 }
 
-/// The same, for a root whom the modes of files bind as they bind anybody.
-fn without_roots_rights(user: &TestUser, command: &Command) -> Command {
+/// `command` without the capabilities by which root ignores the modes of files.
+fn without_dac_override(user: &TestUser, command: &Command) -> Command {
     let mut bound = Command::new("setpriv");
     bound
         .arg("--bounding-set=-dac_override,-dac_read_search")

@@ -1,4 +1,4 @@
-//! What one run finds when it starts: a user, a job, a cache, disks, a mirror.
+//! What one run starts with: a user, a workload, a cache, disks, a mirror.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -14,38 +14,38 @@ use super::private;
 use super::workload::{self, COMPRESSED, IMAGE, Workload};
 use crate::support::*;
 
-/// The text of what was in the output directory before.
+/// The content of files that were in the output directory before.
 pub const PRECIOUS: &str = "precious";
 
-/// What a seed decides before the run starts.
+/// What a seed determines before the run starts.
 pub struct Setup {
     pub seed: u64,
     pub kind: &'static FaultKind,
     pub phase: Phase,
-    /// How far into the phase.
+    /// How far into the phase the fault is injected, from 0 to 1.
     pub fraction: f64,
     pub user: TestUser,
     pub needs_downloads: bool,
-    /// An image of the same name is there already, and `--force` is given.
+    /// Whether an image of the same name exists already, and `--force` is given.
     pub replaces: bool,
     pub rng: fastrand::Rng,
     pub mirror: Option<Mirror>,
     pub disk: Option<SmallDisk>,
-    /// A store volume of its own, to be removed.
+    /// A store volume of this run alone, to be removed.
     pub store: Option<String>,
-    /// Long waits are as short as they can be.
+    /// Whether waits are only as long as the timeout that they wait for.
     brief: bool,
     /// The name that the image gets.
     pub image: &'static str,
     pub damage: Damage,
-    /// The objects that the container images are made of.
+    /// The names of the cached objects that the container images are made of.
     needed: Vec<String>,
-    /// What the run was, in a word or two more than its kind.
+    /// A word or two about the run beyond its kind of fault.
     pub variant: String,
 }
 
 impl Setup {
-    /// Everything that is random about run `seed` is drawn here or from `rng` later on.
+    /// Draws everything that is random about run `seed`; what is drawn later comes from `rng`.
     pub fn draw(seed: u64, fixture: &mut Fixture, campaign: &Campaign) -> Self {
         let packages = &campaign.packages;
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -56,7 +56,7 @@ impl Setup {
             kind,
             phase,
             fraction: rng.f64(),
-            // Engines of the harness's own hold the durations images.
+            // The harness's own engines hold the usual images.
             user: if kind.fault.needs_own_engine() {
                 TestUser::new().with_own_cache()
             } else {
@@ -101,7 +101,7 @@ impl Setup {
             Fault::TwoFillACache => fs::remove_dir_all(self.cache()).unwrap(),
             _ => {}
         }
-        // An engine of its own has no network that a phase of these could use.
+        // The harness's own engines have no network for these phases.
         if self.kind.fault.needs_own_engine() && self.phase.needs_downloads() {
             self.phase = ALL[self.rng.usize(4..ALL.len())];
         }
@@ -110,16 +110,16 @@ impl Setup {
         if self.replaces {
             fs::write(out.join(self.image), PRECIOUS).unwrap();
         }
-        let text = workload::configuration(self.job(), self.seed);
+        let text = workload::configuration(self.workload(), self.seed);
         self.user.write("sd-card.nix", &text);
         if self.needs_downloads {
             fixture.remove_images();
-            self.lack(packages);
+            self.remove_downloads(packages);
         }
     }
 
     /// What the run builds.
-    pub fn job(&self) -> Workload {
+    pub fn workload(&self) -> Workload {
         match self.kind.fault {
             Fault::Memory => Workload::Memory,
             Fault::Processes => Workload::Processes,
@@ -138,12 +138,12 @@ impl Setup {
         }
     }
 
-    /// The builder has a handler of its own.
+    /// Whether the run uses private emulation.
     pub fn is_private(&self) -> bool {
         private::is_drawn(self.kind, self.seed)
     }
 
-    /// The arguments beyond those of every build; with `force` what is there is replaced.
+    /// The arguments beyond those of every build; with `force` existing files are replaced.
     pub fn arguments(&self, force: bool) -> Vec<&'static str> {
         let force = force.then_some("--force");
         let private: &[_] = if self.is_private() {
@@ -203,8 +203,8 @@ impl Setup {
         self.disk = Some(small);
     }
 
-    /// A few packages and both images are to be fetched and made.
-    fn lack(&mut self, packages: &[Package]) {
+    /// Removes a few packages and both images, so that they have to be downloaded and assembled.
+    fn remove_downloads(&mut self, packages: &[Package]) {
         let behavior = match self.kind.fault {
             Fault::MirrorStalls => Behavior::Stalls(self.rng.usize(..200_000)),
             Fault::MirrorCuts => Behavior::Cuts(self.rng.usize(..200_000)),
@@ -230,7 +230,7 @@ impl Setup {
         self.mirror = Some(mirror);
     }
 
-    /// Takes the trouble away, so that the next build has none.
+    /// Removes the cause of the fault, so that the next build can succeed.
     pub fn repair(&mut self, fixture: &Fixture) {
         if let Some(mirror) = &self.mirror {
             mirror.behave(Behavior::Good);
@@ -241,13 +241,13 @@ impl Setup {
         match self.kind.fault {
             Fault::Memory => {
                 fs::remove_file(self.user.home.path().join("sdbuild.toml")).unwrap();
-                self.make_it_short();
+                self.shorten_workload();
             }
-            Fault::Stop => self.make_it_short(),
+            Fault::Stop => self.shorten_workload(),
             Fault::CacheDamaged => {
                 fs::set_permissions(self.cache().join("sha256"), Permissions::from_mode(0o755))
                     .unwrap();
-                // What is damaged is replaced when it is needed: now all of it is.
+                // A damaged object is replaced when it is needed: now all objects are.
                 fixture.remove_images();
                 drop(fs::remove_dir_all(self.cache().join("notes")));
             }
@@ -255,12 +255,12 @@ impl Setup {
         }
     }
 
-    fn make_it_short(&self) {
+    fn shorten_workload(&self) {
         let text = workload::configuration(Workload::Emulated, self.seed);
         self.user.write("sd-card.nix", &text);
     }
 
-    /// Somebody else with the same job, under a name of its own in the store.
+    /// Another user with the same workload, as another derivation.
     pub fn companion(&self, fixture: &Fixture) -> TestUser {
         let mut user = fixture.user();
         for name in [
@@ -275,7 +275,7 @@ impl Setup {
         }
         user.write(
             "sd-card.nix",
-            &workload::configuration(self.job(), self.seed),
+            &workload::configuration(self.workload(), self.seed),
         );
         user
     }
@@ -293,12 +293,12 @@ impl Setup {
         let paths = needed.iter().map(|name| objects.join(name));
         for path in paths.filter(|path| path.exists()).take(3) {
             let bytes = fs::read(&path).unwrap_or_default();
-            // Others have the same file by another name: it is never written to.
+            // Other caches have hard links to the same file: it must not be written to.
             fs::remove_file(&path).unwrap();
             match self.damage {
                 Damage::Truncated => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
                 Damage::OtherBytes => fs::write(&path, vec![7; bytes.len()]).unwrap(),
-                Damage::IsAFolder => fs::create_dir(&path).unwrap(),
+                Damage::IsADirectory => fs::create_dir(&path).unwrap(),
                 Damage::Unreadable | Damage::Dir(_) => {
                     fs::write(&path, &bytes).unwrap();
                     fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
@@ -308,13 +308,13 @@ impl Setup {
     }
 }
 
-/// What is wrong with a cache.
+/// How a cache is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
     Truncated,
     OtherBytes,
-    IsAFolder,
-    /// Nobody may read the object.
+    IsADirectory,
+    /// An object without permission to read it.
     Unreadable,
     /// The mode of the directory of objects.
     Dir(u32),
@@ -324,7 +324,7 @@ impl Damage {
     const ALL: [Self; 6] = [
         Self::Truncated,
         Self::OtherBytes,
-        Self::IsAFolder,
+        Self::IsADirectory,
         Self::Unreadable,
         Self::Dir(0o555),
         Self::Dir(0),
@@ -334,15 +334,15 @@ impl Damage {
         match self {
             Self::Truncated => "truncated",
             Self::OtherBytes => "other bytes",
-            Self::IsAFolder => "a directory",
+            Self::IsADirectory => "a directory",
             Self::Unreadable => "unreadable",
             Self::Dir(0) => "no permission",
             Self::Dir(_) => "read-only",
         }
     }
 
-    /// Root may do anything: it takes somebody whom modes bind.
-    pub fn needs_a_user(self) -> bool {
+    /// Whether the damage is a matter of permissions, which root must not be able to ignore.
+    pub fn is_a_permission(self) -> bool {
         matches!(self, Self::Unreadable | Self::Dir(_))
     }
 }
@@ -352,7 +352,7 @@ impl Drop for Setup {
         if let Some(store) = &self.store {
             run(std::process::Command::new("docker").args(["volume", "rm", "--force", store]));
         }
-        // Before the directory that it is mounted on goes.
+        // Unmounted before its directory is removed.
         self.disk = None;
     }
 }
@@ -367,8 +367,8 @@ pub fn fill(dir: &Path) {
     }
 }
 
-/// Handlers that are nobody's of ours: what must be the same afterwards, byte for byte. Those of
-/// other runs of the campaign come and go.
+/// Handlers that are not sdbuild's, which must stay the same byte for byte. Those that the faults of other runs register come
+/// and go.
 pub fn foreign_handlers(own: &str) -> BTreeMap<String, String> {
     let foreign = |name: &String| !name.starts_with("sdbuild-") && !name.starts_with("faults-");
     let all = handlers().into_iter();

@@ -1,5 +1,5 @@
-//! Whether the machine itself stands still: a virtual one that its host leaves waiting, a disk whose journal
-//! is being written out. Nobody keeps a time limit then, so the limits of a few moments leave it out.
+//! Detects when the machine itself stalls: a virtual machine that its host suspends, a disk whose journal is being written.
+//! No program can meet a time limit then, so short limits do not count that time.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the watch does its little work.
-const BEAT: Duration = Duration::from_millis(20);
-/// What a machine with a few builds on it makes it wait for at times.
-const USUAL: Duration = Duration::from_millis(250);
+/// The pause between two pieces of work.
+const PAUSE: Duration = Duration::from_millis(20);
+/// A delay up to this length is usual on a machine with a few builds.
+const USUAL_DELAY: Duration = Duration::from_millis(250);
 
-/// Does a little work all the time, of the kind that everybody needs, and notes when it could not.
+/// Writes and removes a small file all the time, and records when that took too long.
 pub struct StallWatch(Arc<Mutex<Notes>>);
 
 #[derive(Default)]
 struct Notes {
     stalls: Vec<(Instant, Duration)>,
-    /// When the last piece of work was done, while there is a watch.
+    /// When the last piece of work was done; `None` once the work has failed.
     last: Option<Instant>,
 }
 
@@ -40,7 +40,7 @@ impl StallWatch {
     pub fn stalled_for(&self, moment: Instant) -> Duration {
         let notes = self.0.lock().unwrap();
         let now = notes.last.map(|last| (last, last.elapsed()));
-        let now = now.filter(|(_, length)| *length > USUAL);
+        let now = now.filter(|(_, length)| *length > USUAL_DELAY);
         let all = notes.stalls.iter().copied().chain(now);
         all.map(|(start, length)| (start + length).saturating_duration_since(moment.max(start)))
             .sum()
@@ -54,23 +54,23 @@ fn watch(notes: &Weak<Mutex<Notes>>, work: impl Fn() -> io::Result<()>) {
         let took = last.elapsed();
         let Some(notes) = notes.upgrade() else { return };
         let mut notes = notes.lock().unwrap();
-        // Whoever cannot work excuses nothing from then on: a disk may be full, and at the end of all the directory goes.
+        // Work that fails excuses nothing from then on: the disk may be full, and in the end the directory is removed.
         if worked.is_err() {
             notes.last = None;
             return;
         }
-        if took > USUAL {
+        if took > USUAL_DELAY {
             notes.stalls.push((last, took));
         }
         last = Instant::now();
         notes.last = Some(last);
         drop(notes);
-        thread::sleep(BEAT);
+        thread::sleep(PAUSE);
     }
 }
 
 #[test]
-fn a_machine_that_stands_still_is_noticed_while_it_does_and_afterwards() {
+fn stall_is_noticed_during_and_after_it() {
     let (sender, orders) = std::sync::mpsc::channel::<Duration>();
     let watch = StallWatch::of(move || {
         if let Ok(length) = orders.try_recv() {
@@ -93,15 +93,15 @@ fn a_machine_that_stands_still_is_noticed_while_it_does_and_afterwards() {
 }
 
 #[test]
-fn a_witness_that_cannot_work_excuses_nothing() {
+fn failing_watch_excuses_nothing() {
     let (sender, orders) = std::sync::mpsc::channel::<()>();
     let watch = StallWatch::of(move || match orders.try_recv() {
         Ok(()) => Err(io::ErrorKind::StorageFull.into()),
         Err(_) => Ok(()),
     });
     sender.send(()).unwrap();
-    thread::sleep(2 * USUAL);
+    thread::sleep(2 * USUAL_DELAY);
     let start = Instant::now();
-    thread::sleep(4 * USUAL);
+    thread::sleep(4 * USUAL_DELAY);
     assert_eq!(watch.stalled_for(start), Duration::ZERO);
 }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use super::live_run::LiveRun;
 use crate::support::*;
 
-/// What a shell says of a job that was stopped: 128 and the number of STOP or TSTP.
+/// A shell's exit codes for a stopped job: 128 and the number of STOP or TSTP.
 const STOPPED: [i32; 2] = [128 + 19, 128 + 20];
 
 /// A command as a line for a shell.
@@ -21,7 +21,7 @@ fn line(command: &Command) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// `words` run by `script` on a new terminal; what is said there comes on standard error.
+/// `words` run by `script` on a new terminal, whose output goes to standard error.
 fn script(user: &TestUser, words: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -34,13 +34,12 @@ fn script(user: &TestUser, words: &str) -> Command {
     command
 }
 
-/// Where the exit codes are noted.
+/// The file to which exit codes are written.
 fn codes(user: &TestUser) -> PathBuf {
     user.state.path().join("codes")
 }
 
-/// `command` on a terminal that will close. Its standard output is the terminal too, or a file, which
-/// outlives it.
+/// `command` on a terminal that will close. Its standard output is the terminal too, or a file.
 pub fn that_closes(user: &TestUser, command: &Command, to_a_file: bool) -> Command {
     let out = user.state.path().join("stdout");
     let out = if to_a_file {
@@ -58,12 +57,12 @@ pub fn that_closes(user: &TestUser, command: &Command, to_a_file: bool) -> Comma
     script(user, &format!("sh '{}'", inner.display()))
 }
 
-/// The path that was written to the file.
-pub fn told(user: &TestUser) -> String {
+/// What was written to that file.
+pub fn stdout(user: &TestUser) -> String {
     fs::read_to_string(user.state.path().join("stdout")).unwrap_or_default()
 }
 
-/// A shell with job control; it notes the exit code of each line that is typed.
+/// A shell with job control; it writes the exit code of each line to the file.
 pub fn shell(user: &TestUser) -> Command {
     let mut command = script(user, "bash --norc --noprofile -i");
     let note = format!("echo $? >>'{}'", codes(user).display());
@@ -71,23 +70,22 @@ pub fn shell(user: &TestUser) -> Command {
     command
 }
 
-/// Types `command` and the shell's end, once there is a prompt, and waits until it has begun: a key
-/// before that would mean something else.
-pub fn types(live: &mut LiveRun, user: &TestUser, command: &Command) {
+/// Types `command` and `exit` once there is a prompt, and waits until it runs: before that, Ctrl-Z would have no effect on it.
+pub fn type_command(live: &mut LiveRun, user: &TestUser, command: &Command) {
     let limit = Duration::from_secs(30);
     wait_until(limit, "the shell's prompt", || codes(user).exists());
     live.type_keys(&format!("{}\nexit\n", line(command)));
     wait_until(limit, "the build begins", || {
         process(live).is_some() || live.ended().is_some()
     });
-    live.begins();
+    live.reset_age();
 }
 
-/// What `sdbuild` ended with, once it has.
+/// The exit code of `sdbuild`, once it has ended.
 pub fn code(user: &TestUser, in_a_shell: bool) -> Option<i32> {
     let text = fs::read_to_string(codes(user)).unwrap_or_default();
     let codes = text.lines().filter_map(|line| line.parse().ok());
-    // The shell's first prompt comes before anything was typed.
+    // The shell writes one before its first prompt.
     codes
         .skip(usize::from(in_a_shell))
         .find(|code| !STOPPED.contains(code))
@@ -103,7 +101,7 @@ pub fn process(live: &LiveRun) -> Option<(i32, bool)> {
     })
 }
 
-/// Closes it.
+/// Closes the terminal.
 pub fn close(live: &LiveRun) {
     live.signal(Signal::SIGKILL);
 }

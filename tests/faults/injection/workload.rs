@@ -1,4 +1,4 @@
-//! What the campaign builds: a few seconds of emulated work, and an image that takes a while to copy out.
+//! What the runs build: a few seconds of emulated work, and an image that takes a while to copy out.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -10,20 +10,20 @@ use crate::support::*;
 pub const IMAGE: &str = "faults.img";
 /// The same, compressed.
 pub const COMPRESSED: &str = "faults.img.zst";
-/// The image is this many times the same block.
+/// How many times the image repeats the same block.
 const BLOCKS: usize = 64;
 const BLOCK: usize = 1 << 20;
 
-/// What kind of work it is.
+/// What kind of work a build does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
     /// Emulated programs, in the miniature nixpkgs.
     Emulated,
-    /// Some seconds more than in the run that the moments come from, so that they do not come too late.
+    /// Some seconds more than in the run that the phases were measured in, so that the fault does not come too late.
     Held,
-    /// Half a minute of it.
+    /// Half a minute of emulated programs.
     Long,
-    /// Eats memory.
+    /// Uses much memory.
     Memory,
     /// Starts many processes.
     Processes,
@@ -31,7 +31,7 @@ pub enum Workload {
     Offline,
 }
 
-/// A configuration whose image depends on `seed` alone, and that no store has built yet.
+/// A configuration whose image depends on `seed` alone, as a derivation that no store has built yet.
 pub fn configuration(job: Workload, seed: u64) -> String {
     match job {
         Workload::Offline => offline(seed),

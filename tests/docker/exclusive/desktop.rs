@@ -1,0 +1,52 @@
+//! Docker Desktop, SIMULATED (see `tests/support/desktop.rs`), with a handler of its own in the table.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::*;
+
+/// The emulator of our own container image, as a file of this machine.
+fn emulator(user: &TestUser) -> PathBuf {
+    let format = "{{.Repository}}:{{.Tag}}";
+    let images = docker_lines(&["images", "--format", format, "sdbuild/registrar"]);
+    let machine = |image: &str| docker(&["inspect", "--format", "{{.Architecture}}", image]);
+    let ours = |image: &&String| machine(image).trim() == "amd64";
+    let container = docker(&["create", images.iter().find(ours).unwrap()]);
+    let path = user.home.path().join("qemu-aarch64");
+    let from = format!("{}:/sdbuild/qemu-aarch64", container.trim());
+    docker(&["cp", "--follow-link", &from, path.to_str().unwrap()]);
+    docker(&["rm", container.trim()]);
+    path
+}
+
+#[test]
+fn a_simulated_docker_desktop_that_refuses_private_emulation_too_builds_with_its_own_handler() {
+    if !engine_available() {
+        return;
+    }
+    let before = Machine::snapshot();
+    let desktop = DockerDesktop::start(Refuses::Profiles);
+    let user = desktop.user();
+    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let goes_on = [
+        "Mounts denied",
+        "going on with a handler that the builder alone has",
+        "seccomp profile: not allowed",
+        "going on with the handler that is there, if there is one",
+    ];
+    if !machine_emulates() {
+        let nothing = run(&mut user.build(&[]))
+            .assert_exit_code(3)
+            .assert_stderr_contains(&goes_on);
+        nothing.assert_stderr_contains(&["error: start the registrar", "xec format error"]);
+        before.assert_unchanged();
+    }
+    let theirs = Handler::of_a_desktop("qemu-aarch64-desktop", &emulator(&user));
+    let built = run(&mut user.build(&[]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&goes_on);
+    assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
+    assert!(handlers().contains_key(&theirs.0), "it is theirs");
+    drop(theirs);
+    before.assert_unchanged();
+}
