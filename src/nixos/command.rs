@@ -221,7 +221,7 @@ impl BuildRequest {
 /// stronger than an option's own default (1500).
 pub(super) fn wrapper(file: &str) -> String {
     let path = nix_string(&format!("/{file}"));
-    let (dir, overlay) = (layout::CONFIG, layout::OVERLAY);
+    let (dir, overlay) = (layout::CONFIG, layout::CLI_MODULE);
     format!(
         "{{ options, lib, ... }}: {{\n  imports = [ ({dir} + {path}) {overlay} ];\n  \
          config = lib.optionalAttrs (options ? sdImage && options.sdImage ? compressImage) \

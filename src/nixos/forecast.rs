@@ -77,7 +77,7 @@ pub(super) struct Collector(Arc<Mutex<Forecast>>);
 
 impl Collector {
     /// `events` without what is collected.
-    pub(super) fn listen(&self, events: &Events) -> Events {
+    pub(super) fn intercept(&self, events: &Events) -> Events {
         let (events, forecast) = (events.clone(), Arc::clone(&self.0));
         Events::new(move |event| {
             let mut forecast = forecast.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +124,7 @@ mod tests {
         let sink = Arc::clone(&heard);
         let outer = Events::new(move |event| sink.lock().unwrap().push(event));
         let collector = Collector::default();
-        let events = collector.listen(&outer);
+        let events = collector.intercept(&outer);
         events.emit(Event::Nix(NixEvent::WillBuild { derivations: 52 }));
         events.emit(Event::Nix(NixEvent::WillEmulate { derivations: 15 }));
         events.emit(Event::Nix(NixEvent::WillFetch {

@@ -256,11 +256,11 @@ pub(super) async fn prepare(
         run: &plan.run,
         image,
         store: &store,
-        enclosure: private
+        wrapper: private
             .as_ref()
             .map(|(enclosure, source)| (enclosure, source)),
     };
-    let prepare = builder.prepare(guard, job, (cancel, events));
+    let prepare = builder.prepare(guard, job, cancel, events);
     let prepared = context.phase(Phase::Upload, prepare).await?;
     scope.keep_pause_handle(prepared.pause_handle());
     scope.release_private(cancel).await;

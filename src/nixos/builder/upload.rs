@@ -1,41 +1,40 @@
-//! What goes into the builder before it starts: the configuration into its own layer, nixpkgs onto
-//! the store volume, where it stays for the next build.
+//! Uploads to the builder before it starts: the configuration into the container, nixpkgs to the store volume, where
+//! it stays for later builds.
 
 use std::io::{self, Write};
 
-use super::builder::{BuildJob, Builder};
-use super::check;
-use super::layout;
-use super::tar_writer::{Owner, TarWriter};
+use super::container::{BuildJob, Builder};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::Failure;
 use crate::engine::{Container, PathKind};
+use crate::nixos::tar_writer::{Owner, TarWriter};
+use crate::nixos::{check, layout};
 
 /// The program that runs as PID 1.
-const ENTRY: &str = include_str!("../../containers/builder/entry");
-/// What holds a shell.
-const WATCHDOG: &str = include_str!("../../containers/builder/watchdog");
-/// What it reads when native glue is wanted.
-const GLUE: &str = include_str!("../../containers/builder/glue");
-/// The expression that evaluates with native glue, by file name.
+const ENTRY: &str = include_str!("../../../containers/builder/entry");
+/// The program that ends a shell when the heartbeats stop.
+const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
+/// Shell functions for native glue, which the entry reads.
+const GLUE: &str = include_str!("../../../containers/builder/glue");
+/// The files of the expression that evaluates with native glue: name and content.
 const GLUE_EXPRESSION: [(&str, &str); 6] = [
-    ("default.nix", include_str!("glue/default.nix")),
-    ("builders.nix", include_str!("glue/builders.nix")),
-    ("assembly.nix", include_str!("glue/assembly.nix")),
-    ("copies.nix", include_str!("glue/copies.nix")),
-    ("text.nix", include_str!("glue/text.nix")),
-    ("tools.nix", include_str!("glue/tools.nix")),
+    ("default.nix", include_str!("../glue/default.nix")),
+    ("builders.nix", include_str!("../glue/builders.nix")),
+    ("assembly.nix", include_str!("../glue/assembly.nix")),
+    ("copies.nix", include_str!("../glue/copies.nix")),
+    ("text.nix", include_str!("../glue/text.nix")),
+    ("tools.nix", include_str!("../glue/tools.nix")),
 ];
 
-/// Uploads the entry, the wrapper and the user's directory.
+/// Uploads the entry and its helpers, the wrapper module and the configuration's directory.
 pub(super) async fn configuration(
     container: &Container,
     job: &BuildJob,
     owner: Owner,
 ) -> Result<(), Failure> {
     let files = job.source.files.clone();
-    let overlay = job.source.cli_module.module();
+    let cli_module = job.source.cli_module.module();
     let wrapper = job.source.wrapper();
     let pack = move |out: &mut dyn Write| {
         let mut packer = TarWriter::new(out, owner);
@@ -45,7 +44,7 @@ pub(super) async fn configuration(
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
         packer.bytes(relative(layout::WATCHDOG), WATCHDOG.as_bytes())?;
         packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
-        packer.bytes(relative(layout::OVERLAY), overlay.as_bytes())?;
+        packer.bytes(relative(layout::CLI_MODULE), cli_module.as_bytes())?;
         packer.bytes(relative(layout::FACTS), check::EXPRESSION.as_bytes())?;
         packer.bytes(relative(layout::GLUE), GLUE.as_bytes())?;
         packer.directory(relative(layout::GLUE_EXPRESSION))?;
@@ -60,12 +59,13 @@ pub(super) async fn configuration(
     sent.map_err(|e| Failure::from(e).context("upload the configuration"))
 }
 
-/// Uploads nixpkgs for the entry to put in its place, unless the volume has it already.
+/// Uploads nixpkgs to the store volume unless it is there already. The entry moves it to its final path.
 pub(super) async fn nixpkgs(
     container: &Container,
     job: &BuildJob,
     builder: &Builder<'_>,
-    (cancel, events): (&Cancel, &Events),
+    cancel: &Cancel,
+    events: &Events,
 ) -> Result<(), Failure> {
     let (owner, run, store) = (builder.image.owner, builder.run, builder.store);
     let place = layout::nixpkgs(&job.source.nixpkgs.name());
@@ -91,7 +91,7 @@ pub(super) async fn nixpkgs(
             out,
             events,
             done: 0,
-            told: 0,
+            reported: 0,
             total,
         };
         let mut packer = TarWriter::new(&mut counting, owner);
@@ -106,26 +106,26 @@ pub(super) async fn nixpkgs(
     })
 }
 
-/// The volume got its content from the container image, and there is none.
+/// The store volume has no `/nix/var` although it was filled from the container image.
 fn no_nix(builder: &Builder<'_>) -> Failure {
     if builder.image.foreign {
-        return Failure::usage("the builder's container image holds no Nix: there is no /nix/var")
-            .hint("--builder-image needs an image with Nix in it, for instance nixos/nix");
+        return Failure::usage("the builder's container image contains no Nix: it has no /nix/var")
+            .hint("--builder-image needs an image that contains Nix, for instance nixos/nix");
     }
     Failure::environment(format!("the store volume {} is empty", builder.store))
-        .hint("`sdbuild clean` removes it; the next build makes a new one")
+        .hint("`sdbuild clean` removes it; the next build creates a new one")
 }
 
 fn relative(path: &str) -> &str {
     path.trim_start_matches('/')
 }
 
-/// Tells how many bytes went through, every mebibyte.
+/// Reports the bytes written, every mebibyte.
 struct Counting<'w> {
     out: &'w mut dyn Write,
     events: Events,
     done: u64,
-    told: u64,
+    reported: u64,
     total: u64,
 }
 
@@ -133,9 +133,9 @@ impl Write for Counting<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.out.write(bytes)?;
         self.done += n as u64;
-        if self.done - self.told >= 1 << 20 {
-            self.told = self.done;
-            // headers count as well, so it may be a little more than the files
+        if self.done - self.reported >= 1 << 20 {
+            self.reported = self.done;
+            // Tar headers are included, so it may exceed the size of the files.
             self.events
                 .bytes(Phase::Upload, self.done.min(self.total), Some(self.total));
         }

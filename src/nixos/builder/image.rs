@@ -1,16 +1,16 @@
-//! The container image that Nix runs in, and as whom it runs there.
+//! The container image that Nix runs in, and its user.
 
-use super::tar_writer::Owner;
 use crate::common::event::Events;
 use crate::engine::ImageInfo;
+use crate::nixos::tar_writer::Owner;
 
-/// The user of our own container image.
-const OURS: Owner = Owner {
+/// The user of sdbuild's own container image.
+const OWN_USER: Owner = Owner {
     uid: 1000,
     gid: 1000,
 };
 
-/// The container image that Nix runs in, and as whom.
+/// A container image that Nix runs in, and the user that it runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuilderImage {
     pub(super) reference: String,
@@ -20,35 +20,34 @@ pub struct BuilderImage {
 }
 
 impl BuilderImage {
-    /// Our own: user 1000, to whom its `/nix` belongs.
+    /// sdbuild's own image: it runs as user 1000, who owns its `/nix`.
     pub fn ours(reference: impl Into<String>) -> Self {
         let (reference, user) = (reference.into(), "1000:1000".to_owned());
         Self {
             reference,
             user,
-            owner: OURS,
+            owner: OWN_USER,
             foreign: false,
         }
     }
 
-    /// Reference or id, by which the engine knows it.
+    /// Reference or id of the image in the engine.
     pub fn reference(&self) -> &str {
         &self.reference
     }
 
-    /// Whether the user chose it.
+    /// Whether the user chose it (`--builder-image`).
     pub fn is_foreign(&self) -> bool {
         self.foreign
     }
 
-    /// Whether it runs as root, of its container only.
+    /// Whether it runs as the container's root.
     pub fn is_root(&self) -> bool {
         self.user == "0:0"
     }
 
-    /// Any other (`--builder-image`): it runs as the user that it names, because its `/nix` belongs
-    /// to that one. When that is root it is root without a single capability, in its container only;
-    /// root of such a container may write what root owns and nothing else.
+    /// An image of the user's choice (`--builder-image`). It runs as its own user, who owns its `/nix`. If that is
+    /// root, it has no capabilities: it can write what root owns in the container and nothing else.
     pub fn foreign(info: &ImageInfo, events: &Events) -> Self {
         let user = info.user.clone().unwrap_or_default();
         let (name, group) = user.split_once(':').unwrap_or((&user, ""));
@@ -63,9 +62,9 @@ impl BuilderImage {
                 foreign: true,
             };
         }
-        // A name's number is known inside only. What is uploaded may be read by all, and the directories
-        // that must be written to are open.
-        let uid = name.parse().unwrap_or(OURS.uid);
+        // The id of a user name is known only inside the image. Uploaded files are readable by all, and the directories
+        // that must be written to are writable by all.
+        let uid = name.parse().unwrap_or(OWN_USER.uid);
         let owner = Owner {
             uid,
             gid: group.parse().unwrap_or(uid),

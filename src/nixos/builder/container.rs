@@ -1,0 +1,129 @@
+//! The builder's container: what it is made from, and the store volume that it is given.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::image::BuilderImage;
+use crate::common::cancel::Cancel;
+use crate::common::failure::Failure;
+use crate::common::timeout::timeout;
+use crate::engine::labels::store_filler_name;
+use crate::engine::{
+    Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Network, Role, RunId,
+};
+use crate::nixos::build_source::BuildSource;
+use crate::nixos::command::{BuildRequest, StorePaths};
+use crate::nixos::shell_session::ShellSession;
+
+/// Processes of the builder. An emulated program counts twice; a parallel build of something large needs thousands.
+const MAX_PROCESSES: i64 = 16_384;
+/// Timeout for copying an image's store to a new volume: a hundred megabytes in thousands of files, on a slow disk.
+const FILL_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// One run of the builder.
+#[derive(Clone, Debug)]
+pub struct BuildJob {
+    /// The configuration and its nixpkgs.
+    pub source: BuildSource,
+    /// What Nix is run for.
+    pub request: BuildRequest,
+    /// Memory limit in bytes; `None`: unlimited.
+    pub memory: Option<u64>,
+    /// Path of the log file.
+    pub log: PathBuf,
+}
+
+impl BuildJob {
+    /// Whether the user's terminal is attached to it.
+    pub(super) fn is_attended(&self) -> bool {
+        let session = self.request.task.session();
+        session.is_some_and(ShellSession::attended)
+    }
+}
+
+/// What a builder is created from.
+#[derive(Clone, Debug)]
+pub struct Builder<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The run that it belongs to.
+    pub run: &'a RunId,
+    /// The container image.
+    pub image: &'a BuilderImage,
+    /// Name of the store volume, which is created if it is missing.
+    pub store: &'a str,
+    /// The wrapper that gives the builder a private handler, and the container that has the wrapper's files.
+    pub wrapper: Option<(&'a EntryWrapper, &'a Container)>,
+}
+
+impl Builder<'_> {
+    /// The paths of `job` on the store volume.
+    pub(super) async fn store_paths(&self, job: &BuildJob) -> Result<StorePaths, Failure> {
+        // Every run with a builder may have files on the volume, also before its builder is started.
+        let containers = self.engine.our_containers().await?;
+        let builders = containers
+            .into_iter()
+            .filter(|c| c.role == Some(Role::Builder));
+        Ok(StorePaths {
+            run: self.run.to_string(),
+            nixpkgs: job.source.nixpkgs.name(),
+            root: job.source.configuration.root_name(),
+            live: builders.filter_map(|c| Some(c.run?.to_string())).collect(),
+        })
+    }
+
+    /// The specification of the container for `job`.
+    pub(super) fn spec(
+        &self,
+        job: &BuildJob,
+        paths: &StorePaths,
+    ) -> Result<ContainerSpec, Failure> {
+        let arguments = job.request.arguments(paths);
+        let mut spec =
+            ContainerSpec::new(Role::Builder, self.run, &self.image.reference, arguments);
+        spec.environment = job.request.environment(paths)?;
+        spec.user = Some(self.image.user.clone());
+        spec.working_dir = Some("/".to_owned());
+        spec.input = if job.is_attended() {
+            Input::Terminal
+        } else {
+            Input::Pipe
+        };
+        spec.network = Network::Default;
+        spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
+        spec.pids_limit = Some(MAX_PROCESSES);
+        spec.memory = job.memory;
+        if let Some((wrapper, _)) = self.wrapper {
+            wrapper.apply_to(&mut spec);
+        }
+        Ok(spec)
+    }
+
+    /// Copies the image's `/nix` to a new store volume where the engine does that only when a first container with
+    /// the volume starts (Podman).
+    pub(super) async fn fill_store(&self, cancel: &Cancel) -> Result<(), Failure> {
+        if !self.engine.facts().podman {
+            return Ok(());
+        }
+        let no_command = ["/bin/sh", "-c", ":"].map(str::to_owned).to_vec();
+        let reference = &self.image.reference;
+        let spec = ContainerSpec {
+            name: store_filler_name(self.run),
+            user: Some(self.image.user.clone()),
+            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
+            ..ContainerSpec::new(Role::Probe, self.run, reference, no_command)
+        };
+        let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let fill = timeout(FILL_TIMEOUT, guard.output(&spec, 1));
+        let filled = cancel.race(Box::pin(fill)).await;
+        let leftovers: Vec<_> = guard.remove(cancel).await.into_iter().collect();
+        let failure = match filled {
+            Ok(Some(Ok(_))) if leftovers.is_empty() => return Ok(()),
+            Ok(Some(Ok(_))) => Failure::environment("fill the store volume"),
+            Ok(Some(Err(error))) => Failure::from(error),
+            Ok(None) => Failure::environment("fill the store volume: not finished after 30 min"),
+            Err(interrupted) => interrupted,
+        };
+        Err(failure.with_teardown(leftovers))
+    }
+}

@@ -1,0 +1,15 @@
+//! The builder: an unprivileged container that runs Nix and nothing else.
+//!
+//! It has no capability, no path of the host and no engine socket; the store volume is its `/nix`. Input is uploaded
+//! before it starts, output stays on the volume after it has ended. Heartbeats on its standard input keep it alive:
+//! when the future that follows it is dropped, or this process dies, its entry stops Nix. The caller's guard removes
+//! the container.
+
+mod container;
+mod image;
+mod prepared;
+mod upload;
+
+pub use container::{BuildJob, Builder};
+pub use image::BuilderImage;
+pub use prepared::{BuildResult, PreparedBuilder};

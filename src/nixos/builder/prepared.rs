@@ -1,0 +1,217 @@
+//! Creating the builder, running it and reading its result.
+
+use super::container::{BuildJob, Builder};
+use super::upload;
+use crate::common::cancel::Cancel;
+use crate::common::event::{Event, Events};
+use crate::common::failure::{Class, Failure};
+use crate::engine::labels::labels;
+use crate::engine::{Attached, Container, ContainerGuard, Heartbeat, PauseHandle, Role};
+use crate::nixos::build_log::BuildLog;
+use crate::nixos::check::{self, CheckResult};
+use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
+use crate::nixos::follow::{Followed, follow};
+use crate::nixos::forecast::{Collector, Forecast};
+use crate::nixos::interactive::run_interactive;
+use crate::nixos::store_path::result;
+
+/// A builder with all its input that has not been started.
+#[derive(Debug)]
+pub struct PreparedBuilder {
+    container: Container,
+    job: BuildJob,
+    store: String,
+    foreign: bool,
+    heartbeat: Heartbeat,
+}
+
+/// A successful build.
+#[derive(Debug)]
+pub struct BuildResult {
+    /// The stopped container, which the image is copied from.
+    pub container: Container,
+    /// The result, `/nix/store/…`.
+    pub out_path: String,
+    /// The result's derivation; `None` when Nix does not know it.
+    pub derivation: Option<String>,
+}
+
+impl Builder<'_> {
+    /// Creates the container and uploads its input (`Phase::Upload`). `guard` removes it.
+    pub async fn prepare(
+        &self,
+        guard: &mut ContainerGuard,
+        job: BuildJob,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<PreparedBuilder, Failure> {
+        let prepared = async {
+            let paths = self.store_paths(&job).await?;
+            self.engine
+                .ensure_volume(self.store, labels(Role::Store, self.run))
+                .await?;
+            let container = guard.create(&self.spec(&job, &paths)?).await?;
+            if let Some((wrapper, source)) = self.wrapper {
+                let copied = wrapper.copy_into((source, &container), self.image.foreign);
+                let copied = copied.await;
+                copied
+                    .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
+            }
+            upload::configuration(&container, &job, self.image.owner).await?;
+            upload::nixpkgs(&container, &job, self, cancel, events).await?;
+            Ok(PreparedBuilder {
+                container,
+                job,
+                store: self.store.to_owned(),
+                foreign: self.image.foreign,
+                heartbeat: Heartbeat::default(),
+            })
+        };
+        cancel.race(Box::pin(prepared)).await?
+    }
+}
+
+impl PreparedBuilder {
+    /// Pauses the builder's watchdog before this process is stopped.
+    pub fn pause_handle(&self) -> PauseHandle {
+        self.heartbeat.pause_handle()
+    }
+
+    /// Runs the build to its end (`Phase::Build`). When the future is dropped the heartbeats stop, and the builder
+    /// ends by itself.
+    pub async fn build(mut self, cancel: &Cancel, events: &Events) -> Result<BuildResult, Failure> {
+        let (followed, findings) = Box::pin(self.run_logged(cancel, events)).await?;
+        if followed.exit.code != 0 {
+            return Err(self.diagnosis(&followed, &findings));
+        }
+        let printed = result(&followed.out).map_err(|failure| self.with_log(failure))?;
+        let (out_path, derivation) = printed;
+        Ok(BuildResult {
+            container: self.container,
+            out_path,
+            derivation,
+        })
+    }
+
+    /// Evaluates what the configuration sets (`Phase::Evaluate`). When the future is dropped the heartbeats stop,
+    /// and the builder ends by itself.
+    pub async fn check(mut self, cancel: &Cancel, events: &Events) -> Result<CheckResult, Failure> {
+        let (followed, findings) = Box::pin(self.run_logged(cancel, events)).await?;
+        let failure = (followed.exit.code != 0).then(|| self.diagnosis(&followed, &findings));
+        match (check::facts(&followed.out), failure) {
+            (Some(facts), failure) => Ok(CheckResult { facts, failure }),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Err(Failure::message(
+                Class::Internal,
+                "read what the configuration sets: Nix's output cannot be parsed",
+            )),
+        }
+    }
+
+    /// Evaluates what a build would do (`Phase::Evaluate`). When the future is dropped the heartbeats stop, and
+    /// the builder ends by itself.
+    pub async fn forecast(mut self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
+        let collector = Collector::default();
+        let events = collector.intercept(events);
+        let (followed, findings) = Box::pin(self.run_logged(cancel, &events)).await?;
+        match followed.exit.code {
+            0 => collector.finish(&followed.out),
+            _ => Err(self.diagnosis(&followed, &findings)),
+        }
+    }
+
+    /// Runs the shell with the user's terminal; returns the shell's exit status. When the future is dropped the
+    /// heartbeats stop, and the builder ends by itself.
+    pub async fn attend(mut self, cancel: &Cancel) -> Result<i64, Failure> {
+        let attended = self.job.is_attended();
+        let heartbeat = std::mem::take(&mut self.heartbeat);
+        let attend = run_interactive(&self.container, heartbeat, attended);
+        let exit = cancel.race(Box::pin(attend));
+        Ok(exit.await??.code)
+    }
+
+    /// Runs the builder to its end and writes its log file.
+    async fn run_logged(
+        &mut self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<(Followed, Findings), Failure> {
+        let path = self.job.log.clone();
+        let mut log = BuildLog::create(&path)?;
+        events.emit(Event::LogFile(path.clone()));
+        let followed = cancel.race(Box::pin(self.follow(&mut log, events))).await;
+        let (findings, write_error) = log.finish();
+        if let Some(error) = write_error {
+            events.warn(format!("the log {} is incomplete: {error}", path.display()));
+        }
+        match followed.and_then(|followed| followed) {
+            Ok(followed) => Ok((followed, findings)),
+            Err(failure) => Err(self.with_log(failure)),
+        }
+    }
+
+    async fn follow(&mut self, log: &mut BuildLog, events: &Events) -> Result<Followed, Failure> {
+        let events = with_shown_paths(events, self.job.source.configuration.shown_dir());
+        // Attached before the start: no output is missed, and the watchdog has an input from the beginning.
+        let Attached { input, output } = self.container.attach().await?;
+        self.container.start().await?;
+        // Held until the output is drained: the builder ends with its input.
+        let _heartbeat = std::mem::take(&mut self.heartbeat).keep_alive(input);
+        follow(self.container.drain(output), log, &events).await
+    }
+
+    /// The failure that the exit status and the findings show.
+    fn diagnosis(&self, followed: &Followed, findings: &Findings) -> Failure {
+        let context = ExitContext {
+            code: followed.exit.code,
+            oom_killed: followed.exit.oom_killed,
+            emulated: self.job.request.emulated,
+            only_evaluates: self.job.request.task.only_evaluates(),
+            foreign: self.foreign,
+            store: &self.store,
+            keys: &self.job.request.nix.keys,
+            shown_dir: self.job.source.configuration.shown_dir(),
+            file: self.job.source.configuration.file(),
+        };
+        self.with_log(diagnose(&context, findings))
+    }
+
+    fn with_log(&self, failure: Failure) -> Failure {
+        Failure {
+            log: Some(self.job.log.clone()),
+            ..failure
+        }
+    }
+}
+
+/// `events` with `shown_dir` in messages in place of the configuration's directory in the builder.
+fn with_shown_paths(events: &Events, shown_dir: &str) -> Events {
+    let (events, shown_dir) = (events.clone(), shown_dir.to_owned());
+    Events::new(move |mut event| {
+        use crate::common::event::NixEvent::Message;
+        if let Event::Nix(Message { text, .. }) | Event::Warning(text) = &mut event {
+            *text = text.replace("/build/config/", &shown_dir);
+        }
+        events.emit(event);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_users_paths() {
+        let received = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let sink = std::sync::Arc::clone(&received);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let text = "error at /build/config/sd-card.nix:1:1".to_owned();
+        let message =
+            |text: String| Event::Nix(crate::common::event::NixEvent::Message { level: 0, text });
+        with_shown_paths(&events, "pi/").emit(message(text));
+        assert_eq!(
+            received.lock().unwrap()[0],
+            message("error at pi/sd-card.nix:1:1".into())
+        );
+    }
+}
