@@ -74,12 +74,6 @@ pub(super) fn is_mounted() -> bool {
     Path::new(TABLE).join("status").exists()
 }
 
-/// Whether this machine's table is mounted and switched off as a whole.
-pub(super) fn is_switched_off() -> bool {
-    let status = plain_file::read_text(&Path::new(TABLE).join("status"), MAX_ENTRY_BYTES);
-    status.is_ok_and(|status| status.trim() == "disabled")
-}
-
 /// The entries of this machine's own table; none when it is not mounted.
 pub(super) fn local_entries() -> Vec<Entry> {
     let files = fs::read_dir(TABLE).into_iter().flatten().flatten();

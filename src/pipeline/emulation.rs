@@ -4,10 +4,10 @@ use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::Failure;
 use crate::common::system::{Architecture, System};
 use crate::engine::EngineFacts;
-use crate::pipeline::preflight::version;
+use crate::pipeline::kernel_version::KernelVersion;
 
 /// The first kernel whose user namespaces have tables of their own (its commit 21ca59b365c0).
-const OWN_TABLES: (u32, u32) = (6, 7);
+const OWN_TABLES: KernelVersion = KernelVersion::new(6, 7);
 
 /// The emulation of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,13 +129,13 @@ impl From<Emulation> for EmulationChoice {
 }
 
 fn has_own_tables(engine: &EngineFacts) -> bool {
-    version(&engine.kernel).is_none_or(|version| version >= OWN_TABLES)
+    KernelVersion::of(&engine.kernel).is_none_or(|version| version >= OWN_TABLES)
 }
 
 fn too_old(engine: &EngineFacts) -> Failure {
-    let (kernel, (major, minor)) = (&engine.kernel, OWN_TABLES);
+    let kernel = &engine.kernel;
     Failure::environment(format!(
-        "the engine's kernel is {kernel}, private emulation needs {major}.{minor} or later"
+        "the engine's kernel is {kernel}, private emulation needs {OWN_TABLES} or later"
     ))
 }
 

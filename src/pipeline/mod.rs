@@ -6,6 +6,7 @@
 
 mod binfmt_table;
 mod check;
+mod checks;
 mod configuration;
 mod connection;
 mod describe;
@@ -19,10 +20,11 @@ mod images;
 mod inputs;
 mod inventory;
 mod job_control;
+mod kernel_version;
 mod listing;
 mod logs;
 mod plan;
-mod preflight;
+mod problems;
 mod provenance;
 mod removal;
 mod resources;

@@ -11,9 +11,10 @@ use crate::nixos::nixpkgs::Nixpkgs;
 use crate::nixos::source::Configuration;
 use crate::oci::{Definition, MissingImages};
 use crate::output;
+use crate::pipeline::checks::{self, Machine, Verdict};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::images::suits;
-use crate::pipeline::preflight::{Preflight, all};
+use crate::pipeline::problems::Problems;
 use crate::pipeline::resources::Resources;
 use crate::pipeline::{Context, configuration, connection};
 use crate::settings::{self, Common};
@@ -91,35 +92,41 @@ async fn check(
     settings: settings::Build,
     context: &Context,
 ) -> Result<Plan, Failure> {
-    let mut found = Preflight::default();
-    let configuration = found.keep(configuration::open(&settings, aim));
-    let overlay = found.keep(configuration::overlay(&settings));
-    let nixpkgs = found.keep(nixpkgs(&settings));
+    let mut problems = Problems::default();
+    let configuration = problems.keep(configuration::open(&settings, aim));
+    let overlay = problems.keep(configuration::overlay(&settings));
+    let nixpkgs = problems.keep(nixpkgs(&settings));
     let locked = match (&configuration, &nixpkgs) {
-        (Some(configuration), Some(nixpkgs)) => found.keep(locked(configuration, nixpkgs)),
+        (Some(configuration), Some(nixpkgs)) => problems.keep(locked(configuration, nixpkgs)),
         _ => None,
     };
     if aim == Purpose::Image {
-        found.problems.extend(output::preflight(&settings.output));
-        found.look_at_output(&settings);
+        problems.extend(output::preflight(&settings.output));
     }
-    let base = found.keep(base(aim, &settings, context).await);
-    if let Some(base) = &base {
-        found.look_there(&base.engine, base.emulation, &settings);
+    let base = problems.keep(base(aim, &settings, context).await);
+    for check in checks::before_build(&Machine {
+        settings: &settings,
+        writes_image: aim == Purpose::Image,
+        engine: base.as_ref().map(|base| (&base.engine).into()),
+        emulation: base.as_ref().map(|base| base.emulation),
+        missing: base.as_ref().map(|base| &base.missing),
+        doctor: None,
+    }) {
+        match check.verdict {
+            Verdict::Bad => problems.extend([check.into_failure()]),
+            Verdict::Warning => context.events.warn(check.text),
+            Verdict::Good => {}
+        }
     }
-    found.look_here(&settings, base.as_ref().map(|base| &base.missing));
-    for warning in &found.warnings {
-        context.events.warn(warning);
-    }
-    let (Some(configuration), Some(overlay), Some(nixpkgs), Some(locked), Some(base), []) = (
+    let (Some(configuration), Some(overlay), Some(nixpkgs), Some(locked), Some(base), true) = (
         configuration,
         overlay,
         nixpkgs,
         locked,
         base,
-        &*found.problems,
+        problems.is_empty(),
     ) else {
-        return Err(all(found.problems));
+        return Err(problems.into_failure());
     };
     let run = RunId::random()?;
     Ok(Plan {

@@ -88,7 +88,7 @@ fn is_shown_dead(user: &TestUser, run_id: &str) {
         "{screen}"
     );
     let told = run(&mut user.sdbuild(&["doctor"])).stdout;
-    assert!(told.contains("! leftovers       of dead runs: "), "{told}");
+    assert!(told.contains("! leftovers       of stale runs: "), "{told}");
     machine.assert_unchanged();
 }
 

@@ -1,0 +1,72 @@
+//! The result of a check.
+
+use serde::Serialize;
+
+use crate::common::failure::Failure;
+
+/// How a condition of a build is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is met, or nothing is known against it.
+    Good,
+    /// A build can work, but this may make it fail.
+    Warning,
+    /// A build is certain to fail.
+    Bad,
+}
+
+/// A condition of a build and how it is met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was checked, in one or two words.
+    pub topic: &'static str,
+    /// How the condition is met.
+    pub verdict: Verdict,
+    /// What was found. A warning or an error of a build has the same text.
+    pub text: String,
+    /// What to do about it, most likely first; empty when the condition is met.
+    pub remedies: Vec<String>,
+}
+
+impl Check {
+    pub(super) fn good(topic: &'static str, text: impl Into<String>) -> Self {
+        Self::new(topic, Verdict::Good, text)
+    }
+
+    pub(super) fn warning(topic: &'static str, text: impl Into<String>) -> Self {
+        Self::new(topic, Verdict::Warning, text)
+    }
+
+    pub(super) fn bad(topic: &'static str, text: impl Into<String>) -> Self {
+        Self::new(topic, Verdict::Bad, text)
+    }
+
+    /// The check that a step of a build makes as well: it failed with `failure`.
+    pub(in crate::pipeline) fn failed(topic: &'static str, failure: &Failure) -> Self {
+        Self {
+            remedies: failure.hints.clone(),
+            ..Self::bad(topic, failure.to_string())
+        }
+    }
+
+    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedies.push(remedy.into());
+        self
+    }
+
+    /// The failure of a build that stops at this check.
+    pub(in crate::pipeline) fn into_failure(self) -> Failure {
+        let failure = Failure::environment(self.text);
+        self.remedies.into_iter().fold(failure, Failure::hint)
+    }
+
+    fn new(topic: &'static str, verdict: Verdict, text: impl Into<String>) -> Self {
+        Self {
+            topic,
+            verdict,
+            text: text.into(),
+            remedies: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The engine, its machine, and how it would emulate.
+
+use crate::common::build_mode::EmulationChoice;
+use crate::common::human_bytes::human_bytes;
+use crate::engine::EngineFacts;
+use crate::pipeline::checks::check::Check;
+use crate::pipeline::checks::machine::Machine;
+use crate::pipeline::emulation::{Emulation, on_one_line};
+use crate::pipeline::kernel_version::KernelVersion;
+
+/// The evaluation of a NixOS system takes 1.1 GB (measured, see `resources.rs`), and an emulated compiler 1.6 GB.
+/// Less is no error: there may be swap, and a small configuration needs a tenth of it.
+const ENOUGH_MEMORY: u64 = 2_700_000_000;
+/// The first kernel whose handlers have the flag `F`, without which containers do not see the emulator.
+const FIX_BINARY: KernelVersion = KernelVersion::new(4, 8);
+
+/// Which engine answers.
+pub(super) fn identity(machine: &Machine<'_>) -> Option<Check> {
+    let engine = machine.engine?;
+    let (major, minor) = engine.facts.api;
+    let text = format!(
+        "{} answers at {}, API {major}.{minor}",
+        engine.facts.title(),
+        engine.endpoint
+    );
+    Some(Check::good("engine", text))
+}
+
+/// Whether containers of the engine may write to the kernel's table of handlers.
+pub(super) fn rights(machine: &Machine<'_>) -> Option<Check> {
+    let topic = "rights";
+    let facts = machine.engine?.facts;
+    // An engine that maps users reports the option by its whole name.
+    let maps_users = |option: &String| option.split(',').any(|word| word == "name=userns");
+    Some(if facts.rootless {
+        Check::good(
+            topic,
+            "the engine runs rootless: it cannot add a handler to the kernel",
+        )
+    } else if facts.desktop {
+        Check::good(
+            topic,
+            "Docker Desktop may keep the table of its virtual machine's kernel from containers: `auto` then \
+             goes on with `private`, or with the handler that Docker Desktop has",
+        )
+    } else if facts.security_options.iter().any(maps_users) {
+        Check::warning(
+            topic,
+            "the engine maps its containers' users: their root may not write to the kernel's table",
+        )
+        .remedy("give --emulation private (Linux 6.7 or later), which needs no table of the host")
+        .remedy("or let root register a qemu-aarch64 handler and give --emulation host")
+        .remedy("or run the engine without `userns-remap`")
+    } else {
+        Check::good(topic, "the engine runs as root, and this user may use it")
+    })
+}
+
+/// Whether the engine runs containers of Linux.
+pub(super) fn operating_system(machine: &Machine<'_>) -> Option<Check> {
+    let os = machine.engine?.facts.os.as_str();
+    let text = format!("the engine runs containers of {os}, not of Linux");
+    let check = Check::bad("architecture", text)
+        .remedy("switch it to Linux containers, or point DOCKER_HOST at another engine");
+    (!is_linux(os)).then_some(check)
+}
+
+/// Whether there are container images for the engine's machine.
+pub(super) fn architecture(machine: &Machine<'_>) -> Option<Check> {
+    let topic = "architecture";
+    let facts = machine.engine?.facts;
+    if !is_linux(&facts.os) {
+        return None;
+    }
+    Some(match facts.architecture.supported() {
+        Ok(_) => Check::good(
+            topic,
+            format!("the engine's machine is {}", facts.architecture),
+        ),
+        Err(failure) => Check::failed(topic, &failure),
+    })
+}
+
+/// Some engines do not report it.
+fn is_linux(os: &str) -> bool {
+    matches!(os, "linux" | "")
+}
+
+/// Whether the kernel of the engine's machine is new enough for emulation.
+pub(super) fn kernel(machine: &Machine<'_>) -> Option<Check> {
+    let topic = "kernel";
+    let release = &machine.engine?.facts.kernel;
+    let is_old = KernelVersion::of(release).is_some_and(|version| version < FIX_BINARY);
+    if is_old && machine.emulation != Some(Emulation::Native) {
+        let text =
+            format!("the engine's kernel is {release}, emulation needs {FIX_BINARY} or later");
+        return Some(
+            Check::bad(topic, text)
+                .remedy("update the system that the engine runs on")
+                .remedy("or point DOCKER_HOST at an engine on a newer machine"),
+        );
+    }
+    Some(Check::good(topic, format!("Linux {release}")))
+}
+
+/// The modes that are possible, and the one that the settings lead to.
+pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
+    use EmulationChoice::{Auto, Host, None, Private, Register};
+    let topic = "emulation";
+    let (facts, settings) = (machine.engine?.facts, machine.settings);
+    let choose = |choice| Emulation::choose(choice, settings.system, facts);
+    let chosen = match choose(settings.emulation) {
+        Ok(chosen) => chosen,
+        Err(failure) => return Some(Check::failed(topic, &failure)),
+    };
+    let works = |mode| choose(mode).is_ok_and(|chosen| EmulationChoice::from(chosen) == mode);
+    let modes = [None, Register, Private].into_iter();
+    let mut possible: Vec<String> = modes
+        .filter(|mode| works(*mode))
+        .map(|mode| mode.to_string())
+        .collect();
+    if works(Host) {
+        possible.push("host (with an existing handler)".to_owned());
+    }
+    let who = match settings.emulation {
+        Auto => "auto takes",
+        Register | Private | Host | None => "the settings take",
+    };
+    let text = format!(
+        "{who} `{}` for {}; possible: {}",
+        EmulationChoice::from(chosen),
+        settings.system,
+        possible.join(", ")
+    );
+    let Some(failure) = chosen.last_resort(settings.emulation, facts) else {
+        return Some(Check::good(topic, text));
+    };
+    Some(Check {
+        remedies: failure.hints.clone(),
+        ..Check::warning(topic, format!("{text}: {}", on_one_line(&failure)))
+    })
+}
+
+/// Whether the builder has enough memory. An engine that reports none may have any amount.
+pub(super) fn memory(machine: &Machine<'_>) -> Option<Check> {
+    let topic = "memory";
+    let facts = machine.engine?.facts;
+    if facts.memory == 0 {
+        return Some(Check::good(topic, "the engine does not report its memory"));
+    }
+    let has = human_bytes(facts.memory);
+    let limit = machine.settings.memory.unwrap_or(facts.memory);
+    let memory = limit.min(facts.memory);
+    if memory < ENOUGH_MEMORY {
+        return Some(little_memory(memory, facts));
+    }
+    if limit > facts.memory {
+        let limit = human_bytes(limit);
+        let text =
+            format!("the builder may take {limit}, but the engine's machine has {has} of memory");
+        return Some(Check::warning(topic, text).remedy("lower memory-mib in sdbuild.toml"));
+    }
+    let memory = human_bytes(memory);
+    let text = format!("{memory} for the builder, {} cores", facts.cpus);
+    Some(Check::good(topic, text))
+}
+
+fn little_memory(memory: u64, facts: &EngineFacts) -> Check {
+    let (memory_text, enough) = (human_bytes(memory), human_bytes(ENOUGH_MEMORY));
+    let text = format!(
+        "the builder has {memory_text} of memory; a whole NixOS may need {enough} and more"
+    );
+    Check::warning("memory", text)
+        .remedy(if memory < facts.memory {
+            "raise memory-mib in sdbuild.toml"
+        } else {
+            "give the engine's machine more memory or swap"
+        })
+        .remedy("or build less at a time: --jobs 1 --cores 1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Endpoint;
+    use crate::pipeline::checks::check::Verdict;
+    use crate::pipeline::checks::machine::fixture::{machine, settings};
+    use crate::settings;
+
+    type Case<'a> = (fn(&Machine<'_>) -> Option<Check>, &'a EngineFacts, Verdict);
+
+    fn checked(
+        check: impl Fn(&Machine<'_>) -> Option<Check>,
+        facts: &EngineFacts,
+        settings: &settings::Build,
+    ) -> Option<Check> {
+        let endpoint = Endpoint::Unix("/x".into());
+        check(&machine(settings, facts, &endpoint))
+    }
+
+    fn with_memory(memory: u64) -> EngineFacts {
+        EngineFacts {
+            memory,
+            ..EngineFacts::sound()
+        }
+    }
+
+    #[test]
+    fn chosen_and_possible_modes_are_shown() {
+        let facts = EngineFacts::sound();
+        let text = checked(emulation, &facts, &settings()).unwrap().text;
+        let chosen = "auto takes `register` for aarch64-linux";
+        assert!(text.starts_with(chosen), "{text}");
+        let native = EngineFacts {
+            architecture: "aarch64".into(),
+            ..facts
+        };
+        let text = checked(emulation, &native, &settings()).unwrap().text;
+        assert_eq!(text, "auto takes `none` for aarch64-linux; possible: none");
+    }
+
+    #[test]
+    fn every_problem_is_found_and_has_a_remedy() {
+        let settings = settings();
+        let rootless = EngineFacts {
+            rootless: true,
+            kernel: "6.6.12".into(),
+            ..EngineFacts::sound()
+        };
+        let remapped = EngineFacts {
+            security_options: vec!["name=userns".into()],
+            ..EngineFacts::sound()
+        };
+        let windows = EngineFacts {
+            os: "windows".into(),
+            ..EngineFacts::sound()
+        };
+        let riscv = EngineFacts {
+            architecture: "riscv64".into(),
+            ..EngineFacts::sound()
+        };
+        let old = EngineFacts {
+            kernel: "3.10.0-1160.el7".into(),
+            ..EngineFacts::sound()
+        };
+        let cases: [Case<'_>; 8] = [
+            (memory, &with_memory(500_000_000), Verdict::Warning),
+            (memory, &with_memory(2_000_000_000), Verdict::Warning),
+            (emulation, &rootless, Verdict::Warning),
+            (rights, &remapped, Verdict::Warning),
+            (operating_system, &windows, Verdict::Bad),
+            (emulation, &riscv, Verdict::Bad),
+            (architecture, &riscv, Verdict::Bad),
+            (kernel, &old, Verdict::Bad),
+        ];
+        for (check, facts, verdict) in cases {
+            let check = checked(check, facts, &settings).unwrap();
+            assert_eq!(check.verdict, verdict, "{check:?}");
+            assert!(!check.remedies.is_empty(), "{check:?}");
+        }
+        assert_eq!(checked(architecture, &windows, &settings), None);
+    }
+
+    #[test]
+    fn kernel_matters_to_emulation_only() {
+        let verdict = |kernel_release: &str, architecture: &str| {
+            let facts = EngineFacts {
+                kernel: kernel_release.into(),
+                architecture: architecture.into(),
+                ..EngineFacts::sound()
+            };
+            checked(kernel, &facts, &settings()).unwrap()
+        };
+        let old = verdict("3.10.0-1160.el7", "x86_64");
+        assert_eq!(old.verdict, Verdict::Bad);
+        assert_eq!(
+            old.text,
+            "the engine's kernel is 3.10.0-1160.el7, emulation needs 4.8 or later"
+        );
+        assert_eq!(verdict("4.8", "x86_64").verdict, Verdict::Good);
+        assert_eq!(verdict("strange", "x86_64").verdict, Verdict::Good);
+        assert_eq!(verdict("3.10", "aarch64").verdict, Verdict::Good);
+    }
+
+    #[test]
+    fn unreported_facts_are_not_held_against_an_engine() {
+        let unknown = EngineFacts {
+            os: String::new(),
+            memory: 0,
+            ..EngineFacts::sound()
+        };
+        assert_eq!(checked(operating_system, &unknown, &settings()), None);
+        let memory = checked(memory, &unknown, &settings()).unwrap();
+        assert_eq!(memory.verdict, Verdict::Good);
+    }
+
+    #[test]
+    fn memory_limit_above_the_machines_memory_is_a_warning() {
+        let mut settings = settings();
+        settings.memory = Some(32_000_000_000);
+        let check = checked(memory, &with_memory(16_000_000_000), &settings).unwrap();
+        assert_eq!(check.verdict, Verdict::Warning);
+        assert_eq!(
+            check.text,
+            "the builder may take 32 GB, but the engine's machine has 16 GB of memory"
+        );
+        settings.memory = Some(1_000_000_000);
+        let check = checked(memory, &with_memory(16_000_000_000), &settings).unwrap();
+        assert!(check.remedies[0].contains("memory-mib"), "{check:?}");
+    }
+}

@@ -1,0 +1,308 @@
+//! The kernel's table of handlers, and what may keep containers from it.
+
+use std::path::PathBuf;
+
+use crate::binfmt::{Entry, Owner, classify};
+use crate::common::plain_file;
+use crate::pipeline::binfmt_table;
+use crate::pipeline::checks::check::{Check, Verdict};
+use crate::pipeline::checks::machine::Machine;
+use crate::pipeline::emulation::{Emulation, on_one_line};
+
+/// Where the kernel mounts the table, below the root.
+const TABLE: &str = "proc/sys/fs/binfmt_misc";
+/// Files of the kernel that are read here have a few lines.
+const MAX_FILE_BYTES: u64 = 64 << 10;
+/// Digits 36 to 39 of a magic in hexadecimal are the machine's number in an ELF header; this is `AArch64`'s.
+const ELF_MACHINE: std::ops::Range<usize> = 36..40;
+const AARCH64: &str = "b700";
+
+/// This machine's files, below another root in tests.
+struct ProcFiles {
+    root: PathBuf,
+}
+
+/// Whether the registrar reaches the kernel's table.
+pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
+    let topic = "binfmt_misc";
+    if machine.emulation == Some(Emulation::Native) {
+        return Some(Check::good(topic, "not needed: nothing is emulated"));
+    }
+    if !is_this_kernel(machine) {
+        let text = "the engine's kernel is another one: its table is looked at when a build begins";
+        return Some(Check::good(topic, text));
+    }
+    // A private build has a table of its own.
+    (machine.emulation != Some(Emulation::Private)).then(|| ProcFiles::of_this_machine().table())
+}
+
+/// Handlers of others for the same programs. The kernel asks the newest first.
+pub(super) fn handlers(machine: &Machine<'_>) -> Option<Check> {
+    let shared = matches!(
+        machine.emulation,
+        None | Some(Emulation::Register | Emulation::Host)
+    );
+    if !shared || !is_this_kernel(machine) {
+        return None;
+    }
+    let entries = binfmt_table::local_entries();
+    if machine.emulation != Some(Emulation::Host) {
+        return foreign_handlers(&entries);
+    }
+    // Another mount namespace may have it mounted.
+    if !binfmt_table::is_mounted() {
+        return None;
+    }
+    let check = usable_handlers(&entries);
+    let facts = machine.engine?.facts;
+    match Emulation::Host.last_resort(machine.settings.emulation, facts) {
+        Some(failure) if check.verdict == Verdict::Bad => Some(Check {
+            text: format!("{}; {}", on_one_line(&failure), check.text),
+            remedies: [failure.hints, check.remedies].concat(),
+            ..check
+        }),
+        _ => Some(check),
+    }
+}
+
+/// Security modules that may keep the registrar from the table.
+pub(super) fn confinement(machine: &Machine<'_>) -> Option<Check> {
+    let emulates = machine.emulation != Some(Emulation::Native);
+    (emulates && is_this_kernel(machine)).then(|| ProcFiles::of_this_machine().confinement())
+}
+
+/// What rootless engines and private emulation need.
+pub(super) fn user_namespaces(machine: &Machine<'_>) -> Option<Check> {
+    let emulates = machine.emulation != Some(Emulation::Native);
+    if !emulates || !is_this_kernel(machine) {
+        return None;
+    }
+    let rootless = machine.engine.is_some_and(|engine| engine.facts.rootless);
+    let needed = rootless || machine.emulation == Some(Emulation::Private);
+    Some(ProcFiles::of_this_machine().user_namespaces(needed))
+}
+
+/// Whether this machine's kernel is the engine's. `doctor` takes it for that when no engine answers.
+fn is_this_kernel(machine: &Machine<'_>) -> bool {
+    let is_doctor = machine.doctor.is_some();
+    let engine = machine.engine;
+    engine.map_or(is_doctor, |engine| engine.is_on_this_kernel)
+}
+
+fn foreign_handlers(entries: &[Entry]) -> Option<Check> {
+    let foreign = |entry: &&Entry| is_for_aarch64(entry) && classify(entry) == Owner::Foreign;
+    let names = names(entries.iter().filter(foreign));
+    let text = format!("{names}: not ours, left alone; the build's own handler goes first");
+    (!names.is_empty()).then(|| Check::good("handlers", text))
+}
+
+/// A live run's handler serves as well.
+fn usable_handlers(entries: &[Entry]) -> Check {
+    let topic = "handlers";
+    let names = names(entries.iter().filter(|entry| is_for_aarch64(entry)));
+    if names.is_empty() {
+        let text = "the build is to use an existing handler for aarch64, and the kernel has none";
+        return Check::bad(topic, text).remedy(
+            "install `qemu-user-static`, or leave --emulation at auto where the engine can have another",
+        );
+    }
+    Check::good(topic, format!("{names} will be used"))
+}
+
+fn is_for_aarch64(entry: &Entry) -> bool {
+    entry.enabled && entry.magic.get(ELF_MACHINE) == Some(AARCH64)
+}
+
+fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
+    let names: Vec<&str> = entries.map(|entry| entry.name.as_str()).collect();
+    names.join(", ")
+}
+
+impl ProcFiles {
+    fn of_this_machine() -> Self {
+        Self { root: "/".into() }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// The trimmed text of a small file of the kernel's; `None` when there is none.
+    fn text(&self, path: &str) -> Option<String> {
+        let text = plain_file::read_text(&self.path(path), MAX_FILE_BYTES).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    fn table(&self) -> Check {
+        let topic = "binfmt_misc";
+        let dir = self.path(TABLE);
+        if dir.join("register").exists() {
+            return match self.text(&format!("{TABLE}/status")).as_deref() {
+                Some("disabled") => Check::bad(
+                    topic,
+                    "the kernel's table of handlers is switched off",
+                )
+                .remedy(
+                    "let root switch it on: `echo 1 | sudo tee /proc/sys/fs/binfmt_misc/status`",
+                ),
+                _ => Check::good(
+                    topic,
+                    "mounted; the registrar reaches it without privileges",
+                ),
+            };
+        }
+        let mount = "sudo mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc";
+        let filesystems = self.text("proc/filesystems");
+        // The directory is there also when the module is not loaded yet: mounting it loads it.
+        if dir.exists() || filesystems.is_some_and(|text| text.contains("binfmt_misc")) {
+            let text = "not mounted: a privileged container will mount it for the time of a build";
+            return Check::warning(topic, text).remedy(format!("mount it: `{mount}`"));
+        }
+        Check::bad(topic, "the kernel has no binfmt_misc, or has not loaded it").remedy(format!(
+            "load and mount it: `sudo modprobe binfmt_misc && {mount}`"
+        ))
+    }
+
+    /// `SELinux` and `AppArmor`.
+    fn confinement(&self) -> Check {
+        let topic = "confinement";
+        let selinux = self.text("sys/fs/selinux/enforce");
+        let apparmor = self.text("sys/module/apparmor/parameters/enabled");
+        match (selinux.as_deref(), apparmor.as_deref()) {
+            (Some("1"), _) => Check::warning(
+                topic,
+                "SELinux is enforcing: it may keep the registrar from the kernel's table",
+            )
+            .remedy("if a build says so: let root register a qemu-aarch64 handler, give --emulation host"),
+            (Some(_), _) => Check::good(topic, "SELinux is permissive"),
+            (None, Some("Y")) => Check::good(topic, "AppArmor; its profile for containers allows what a build needs"),
+            (None, _) => Check::good(topic, "neither SELinux nor AppArmor"),
+        }
+    }
+
+    fn user_namespaces(&self, needed: bool) -> Check {
+        let topic = "user namespaces";
+        match self.restriction_of_user_namespaces() {
+            None => Check::good(topic, "not restricted"),
+            Some((why, _)) if !needed => {
+                Check::good(topic, format!("{why}; this build does not need them"))
+            }
+            Some((why, command)) => {
+                Check::warning(topic, why).remedy(format!("lift it: `{command}`"))
+            }
+        }
+    }
+
+    /// What restricts user namespaces, and the command that lifts it.
+    fn restriction_of_user_namespaces(&self) -> Option<(&'static str, &'static str)> {
+        let is = |path: &str, value: &str| self.text(path).as_deref() == Some(value);
+        if is("proc/sys/user/max_user_namespaces", "0") {
+            let command = "sudo sysctl user.max_user_namespaces=15000";
+            Some(("none are allowed", command))
+        } else if is("proc/sys/kernel/unprivileged_userns_clone", "0") {
+            let command = "sudo sysctl kernel.unprivileged_userns_clone=1";
+            Some(("allowed only for root", command))
+        } else if is("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+            let command = "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0";
+            Some(("restricted by AppArmor", command))
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::binfmt::parse;
+
+    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, ProcFiles) {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let root = dir.path().to_owned();
+        (dir, ProcFiles { root })
+    }
+
+    #[test]
+    fn table_is_mounted_disabled_unmounted_or_absent() {
+        let register = ("proc/sys/fs/binfmt_misc/register", "");
+        let status = |text| ("proc/sys/fs/binfmt_misc/status", text);
+        let filesystems = |text| ("proc/filesystems", text);
+        let table = |files: &[(&str, &str)]| {
+            let (_dir, machine) = machine(files);
+            machine.table()
+        };
+        let mounted = table(&[register, status("enabled\n")]);
+        assert_eq!(mounted.verdict, Verdict::Good);
+        let disabled = table(&[register, status("disabled\n")]);
+        assert_eq!(disabled.verdict, Verdict::Bad);
+        assert!(disabled.remedies[0].contains("status"), "{disabled:?}");
+        let unmounted = table(&[filesystems("nodev\tproc\nnodev\tbinfmt_misc\n")]);
+        assert_eq!(unmounted.verdict, Verdict::Warning);
+        assert!(unmounted.remedies[0].contains("mount -t binfmt_misc"));
+        let absent = table(&[filesystems("nodev\tproc\n")]);
+        assert_eq!(absent.verdict, Verdict::Bad);
+        assert_eq!(table(&[]).verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn selinux_is_reported_before_apparmor() {
+        let text = |files: &[(&str, &str)]| {
+            let (_dir, machine) = machine(files);
+            let check = machine.confinement();
+            (check.verdict, check.text)
+        };
+        let apparmor = ("sys/module/apparmor/parameters/enabled", "Y\n");
+        let (verdict, found) = text(&[("sys/fs/selinux/enforce", "1"), apparmor]);
+        assert!(
+            verdict == Verdict::Warning && found.contains("SELinux is enforcing"),
+            "{found}"
+        );
+        assert!(text(&[apparmor]).1.starts_with("AppArmor"));
+        assert_eq!(text(&[]).0, Verdict::Good);
+    }
+
+    #[test]
+    fn user_namespace_limits_matter_only_where_needed() {
+        for (path, value) in [
+            ("proc/sys/user/max_user_namespaces", "0"),
+            ("proc/sys/kernel/unprivileged_userns_clone", "0"),
+            ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
+        ] {
+            let (_dir, machine) = machine(&[(path, value)]);
+            let unneeded = machine.user_namespaces(false);
+            assert_eq!(unneeded.verdict, Verdict::Good, "{path}");
+            let check = machine.user_namespaces(true);
+            assert_eq!(check.verdict, Verdict::Warning, "{path}");
+            assert!(!check.remedies.is_empty());
+        }
+    }
+
+    #[test]
+    fn foreign_handlers_are_named_and_a_missing_one_is_bad() {
+        let text = "enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: F\noffset 0\n\
+            magic 7f454c460201010000000000000000000200b700\nmask ffffffffffffff00fffffffffffffffffeffffff\n";
+        let foreign = parse("qemu-aarch64", text);
+        let ours = parse("sdbuild-aarch64-0123456789ab", text);
+        let other = parse(
+            "python3.11",
+            "enabled\ninterpreter /x\nflags: \noffset 0\nmagic a70d0d0a\n",
+        );
+        assert_eq!(foreign_handlers(std::slice::from_ref(&other)), None);
+        let found = foreign_handlers(&[foreign.clone(), other.clone()]).unwrap();
+        assert!(
+            found.text.starts_with("qemu-aarch64: not ours"),
+            "{found:?}"
+        );
+        assert_eq!(usable_handlers(&[other]).verdict, Verdict::Bad);
+        for usable in [foreign, ours] {
+            assert_eq!(usable_handlers(&[usable]).verdict, Verdict::Good);
+        }
+    }
+}

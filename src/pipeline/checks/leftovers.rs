@@ -1,0 +1,48 @@
+//! What stale runs left, and what `clean` would remove.
+
+use crate::common::human_bytes::human_bytes;
+use crate::pipeline::checks::check::Check;
+use crate::pipeline::checks::machine::{DoctorFacts, Machine};
+
+/// What stale runs left. A handler of an engine on another machine is not visible.
+pub(super) fn leftovers(machine: &Machine<'_>) -> Option<Check> {
+    machine.doctor.map(check)
+}
+
+fn check(facts: &DoctorFacts) -> Check {
+    let topic = "leftovers";
+    match &facts.leftovers {
+        Err(why) => Check::warning(topic, why),
+        Ok(none) if none.is_empty() => {
+            let cache = human_bytes(facts.cache_size);
+            let text = format!(
+                "nothing of stale runs; {cache} of downloads (`sdbuild status` shows the rest)"
+            );
+            Check::good(topic, text)
+        }
+        Ok(found) => Check::warning(topic, format!("of stale runs: {found}"))
+            .remedy("the next `sdbuild build` or `sdbuild clean` removes them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::checks::check::Verdict;
+    use crate::pipeline::checks::servers::Answers;
+
+    #[test]
+    fn leftovers_are_a_warning() {
+        let verdict = |leftovers| {
+            check(&DoctorFacts {
+                answers: Answers::default(),
+                leftovers,
+                cache_size: 5,
+            })
+            .verdict
+        };
+        assert_eq!(verdict(Ok(String::new())), Verdict::Good);
+        assert_eq!(verdict(Ok("1 handler".into())), Verdict::Warning);
+        assert_eq!(verdict(Err("no answer".into())), Verdict::Warning);
+    }
+}

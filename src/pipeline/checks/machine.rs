@@ -1,0 +1,91 @@
+//! What the checks judge: the settings, the engine and this machine, as far as they are known.
+
+use crate::engine::{Endpoint, Engine, EngineFacts};
+use crate::oci::MissingImages;
+use crate::pipeline::checks::servers::Answers;
+use crate::pipeline::emulation::Emulation;
+use crate::settings;
+
+/// A build's settings and everything known about where it would run. A check that needs something which is
+/// not known does not apply.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct Machine<'a> {
+    /// The settings of the build.
+    pub(in crate::pipeline) settings: &'a settings::Build,
+    /// Whether an image is written to the output directory.
+    pub(in crate::pipeline) writes_image: bool,
+    /// The engine; `None` when it does not answer.
+    pub(in crate::pipeline) engine: Option<EngineView<'a>>,
+    /// How programs of the image run; `None` when no way is possible, or no engine answers.
+    pub(in crate::pipeline) emulation: Option<Emulation>,
+    /// What the engine and the cache lack of the container images.
+    pub(in crate::pipeline) missing: Option<&'a MissingImages>,
+    /// What only `doctor` finds out.
+    pub(in crate::pipeline) doctor: Option<&'a DoctorFacts>,
+}
+
+/// What the checks judge of an engine.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pipeline) struct EngineView<'a> {
+    /// What it reported about itself and its machine.
+    pub(in crate::pipeline) facts: &'a EngineFacts,
+    /// Its address.
+    pub(in crate::pipeline) endpoint: &'a Endpoint,
+    /// Whether it runs on this machine's kernel.
+    pub(in crate::pipeline) is_on_this_kernel: bool,
+}
+
+impl<'a> From<&'a Engine> for EngineView<'a> {
+    fn from(engine: &'a Engine) -> Self {
+        Self {
+            facts: engine.facts(),
+            endpoint: engine.endpoint(),
+            is_on_this_kernel: engine.is_on_this_kernel(),
+        }
+    }
+}
+
+/// What takes too long for every build to find out.
+#[derive(Debug)]
+pub(in crate::pipeline) struct DoctorFacts {
+    /// What servers answered.
+    pub(in crate::pipeline) answers: Answers,
+    /// What stale runs left, for instance `2 containers, 1 handler`, or why that is not known.
+    pub(in crate::pipeline) leftovers: Result<String, String>,
+    /// Bytes of downloads.
+    pub(in crate::pipeline) cache_size: u64,
+}
+
+#[cfg(test)]
+pub(super) mod fixture {
+    use super::*;
+
+    /// The settings of a build without flags, variables and files.
+    pub(in crate::pipeline::checks) fn settings() -> settings::Build {
+        let env = settings::Environment {
+            home: Some("/nonexistent".into()),
+            ..settings::Environment::default()
+        };
+        settings::Build::resolve(&crate::cli::Build::default(), &env).unwrap()
+    }
+
+    /// A machine with an engine on another kernel that has `facts`.
+    pub(in crate::pipeline::checks) fn machine<'a>(
+        settings: &'a settings::Build,
+        facts: &'a EngineFacts,
+        endpoint: &'a Endpoint,
+    ) -> Machine<'a> {
+        Machine {
+            settings,
+            writes_image: true,
+            engine: Some(EngineView {
+                facts,
+                endpoint,
+                is_on_this_kernel: false,
+            }),
+            emulation: Emulation::choose(settings.emulation, settings.system, facts).ok(),
+            missing: None,
+            doctor: None,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Mirrors, binary caches and release channels, and this machine's clock by their answers.
+
+use std::time::{Duration, SystemTime};
+
+use crate::pipeline::checks::check::Check;
+use crate::pipeline::checks::machine::Machine;
+use crate::pipeline::checks::servers::{Answers, ServerAnswer};
+
+/// Certificates may be not yet, or no longer, valid for a clock that is this far off.
+const CLOCK_BREAKS_TLS: Duration = Duration::from_secs(24 * 3600);
+/// A clock that is synchronized is never this far off.
+const CLOCK_IS_OFF: Duration = Duration::from_secs(120);
+
+/// Whether one of the Debian mirrors answers, when the packages of a container image are missing.
+pub(super) fn mirrors(machine: &Machine<'_>) -> Option<Check> {
+    let answers = &machine.doctor?.answers;
+    let all_held = machine.missing.is_some_and(|missing| missing.packages == 0);
+    Some(check_mirrors(&answers.mirrors, all_held))
+}
+
+/// Whether every binary cache answers.
+pub(super) fn caches(machine: &Machine<'_>) -> Option<Check> {
+    Some(check_caches(&machine.doctor?.answers.caches))
+}
+
+/// Whether the release of nixpkgs is found, when it is looked up.
+pub(super) fn channel(machine: &Machine<'_>) -> Option<Check> {
+    let topic = "nixpkgs";
+    let (base, answer) = machine.doctor?.answers.channel.as_ref()?;
+    let release = &machine.settings.nixpkgs;
+    Some(match answer {
+        Ok(_) => Check::good(topic, format!("release {release} is at {base}")),
+        Err(why) => Check::warning(
+            topic,
+            format!("release {release} cannot be looked up at {base}: {why}"),
+        )
+        .remedy("name a checkout or a tarball that this machine reaches: --nixpkgs DIR|URL"),
+    })
+}
+
+/// Whether this machine's clock agrees with the servers'.
+pub(super) fn clock(machine: &Machine<'_>) -> Option<Check> {
+    Some(check_clock(&machine.doctor?.answers))
+}
+
+/// The addresses of the servers that answered, and why each of the others did not.
+fn split(answers: &[ServerAnswer]) -> (Vec<&str>, Vec<String>) {
+    let good = answers.iter().filter(|(_, answer)| answer.is_ok());
+    let bad = answers.iter().filter_map(|(base, answer)| {
+        let why = answer.as_ref().err()?;
+        Some(format!("{base}: {why}"))
+    });
+    (good.map(|(base, _)| base.as_str()).collect(), bad.collect())
+}
+
+fn check_mirrors(answers: &[ServerAnswer], all_held: bool) -> Check {
+    let topic = "Debian mirrors";
+    let remedy = "point SDBUILD_DEBIAN_MIRROR at a mirror that this machine reaches";
+    let (good, bad) = split(answers);
+    let why = bad.join("; ");
+    match good.first() {
+        Some(_) if bad.is_empty() => Check::good(topic, format!("answer: {}", good.join(", "))),
+        Some(first) => Check::good(topic, format!("{first} answers (not: {why})")),
+        None if all_held => {
+            let text = format!("none answers ({why}); all packages are on this machine");
+            Check::warning(topic, text).remedy(remedy)
+        }
+        None => Check::bad(topic, format!("none answers ({why})")).remedy(remedy),
+    }
+}
+
+fn check_caches(answers: &[ServerAnswer]) -> Check {
+    let topic = "binary caches";
+    let (good, bad) = split(answers);
+    if answers.is_empty() {
+        Check::good(
+            topic,
+            "none configured: everything is built on this machine",
+        )
+    } else if bad.is_empty() {
+        Check::good(topic, format!("answer: {}", good.join(", ")))
+    } else {
+        Check::warning(topic, format!("no answer: {}", bad.join("; ")))
+            .remedy("without it everything is built here, which takes days under emulation")
+            .remedy("name caches that this machine reaches: --substituters URLS")
+    }
+}
+
+/// By the smallest difference to any server: one of them may be wrong itself.
+fn check_clock(answers: &Answers) -> Check {
+    let topic = "clock";
+    let remedy = "synchronize it: `sudo timedatectl set-ntp true`";
+    let Answers {
+        mirrors,
+        caches,
+        channel,
+    } = answers;
+    let all = mirrors.iter().chain(caches).chain(channel);
+    let answered = all.filter_map(|(_, answer)| answer.as_ref().ok());
+    let differences = answered.filter_map(|answer| Some(difference(answer.date?, answer.heard)));
+    match differences.min() {
+        None => Check::warning(topic, "no server reported its time"),
+        Some(off) if off > CLOCK_BREAKS_TLS => {
+            let hours = off.as_secs() / 3600;
+            let text = format!("{hours} h off: certificates will be rejected");
+            Check::bad(topic, text).remedy(remedy)
+        }
+        Some(off) if off > CLOCK_IS_OFF => {
+            Check::warning(topic, format!("{} s off", off.as_secs())).remedy(remedy)
+        }
+        Some(_) => Check::good(topic, "agrees with the servers' clocks"),
+    }
+}
+
+fn difference(one: SystemTime, other: SystemTime) -> Duration {
+    one.duration_since(other)
+        .unwrap_or_else(|earlier| earlier.duration())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifact::http_probe::Answer;
+    use crate::pipeline::checks::check::Verdict;
+
+    fn answer(seconds_behind: u64) -> Answer {
+        let heard = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
+        Answer {
+            status: 200,
+            date: Some(heard - Duration::from_secs(seconds_behind)),
+            heard,
+        }
+    }
+
+    fn server(answer: Result<Answer, String>) -> Vec<ServerAnswer> {
+        vec![("http://one.example".into(), answer)]
+    }
+
+    #[test]
+    fn one_mirror_is_enough_and_none_is_bad_when_fetching() {
+        let silent = || server(Err("refused".into()));
+        let both = [silent(), server(Ok(answer(0)))].concat();
+        assert_eq!(check_mirrors(&both, false).verdict, Verdict::Good);
+        assert_eq!(check_mirrors(&silent(), true).verdict, Verdict::Warning);
+        let none = check_mirrors(&silent(), false);
+        assert_eq!(none.verdict, Verdict::Bad);
+        assert!(
+            none.text.contains("http://one.example: refused"),
+            "{none:?}"
+        );
+        assert_eq!(check_caches(&silent()).verdict, Verdict::Warning);
+        assert_eq!(check_caches(&[]).verdict, Verdict::Good);
+    }
+
+    #[test]
+    fn clock_is_compared_with_the_closest_server() {
+        let clock = |mirrors: Vec<ServerAnswer>| {
+            check_clock(&Answers {
+                mirrors,
+                ..Answers::default()
+            })
+            .verdict
+        };
+        assert_eq!(clock(server(Ok(answer(0)))), Verdict::Good);
+        assert_eq!(clock(server(Ok(answer(600)))), Verdict::Warning);
+        assert_eq!(clock(server(Ok(answer(400_000)))), Verdict::Bad);
+        let mixed = [server(Ok(answer(400_000))), server(Ok(answer(1)))].concat();
+        assert_eq!(clock(mixed), Verdict::Good);
+        assert_eq!(clock(server(Err("x".into()))), Verdict::Warning);
+    }
+}

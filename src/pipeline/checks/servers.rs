@@ -1,0 +1,66 @@
+//! What the servers of a build answer: all of them are asked at the same time, and nothing is downloaded.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::artifact::http_probe::{Answer, HttpProbe};
+use crate::nixos::nixpkgs::Nixpkgs;
+use crate::settings;
+
+/// Every Debian mirror has this file.
+const RELEASE: &str = "dists/stable/Release";
+
+/// A server's address, and its answer or why there is none.
+pub(super) type ServerAnswer = (String, Result<Answer, String>);
+
+/// What the servers answered.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct Answers {
+    pub(super) mirrors: Vec<ServerAnswer>,
+    pub(super) caches: Vec<ServerAnswer>,
+    /// `None` when nixpkgs is not looked up at a channel server.
+    pub(super) channel: Option<ServerAnswer>,
+}
+
+impl Answers {
+    /// Asks all servers of `settings`, each for at most `timeout`.
+    pub(in crate::pipeline) async fn collect(
+        settings: &settings::Build,
+        timeout: Duration,
+    ) -> Self {
+        let Ok(probe) = HttpProbe::new(timeout) else {
+            return Self::default();
+        };
+        let ask = async |base: &str, path: &str| {
+            let url = format!("{}/{path}", base.trim_end_matches('/'));
+            let answer = probe.ask(&url).await.and_then(|answer| {
+                if answer.is_success() {
+                    Ok(answer)
+                } else {
+                    Err(format!("HTTP status {}", answer.status))
+                }
+            });
+            (base.to_owned(), answer)
+        };
+        let mirrors = settings.common.mirrors.iter();
+        let mirrors = join_all(mirrors.map(|mirror| ask(mirror, RELEASE)));
+        let caches = settings.substituters.iter();
+        let caches = join_all(caches.map(|cache| ask(cache, "nix-cache-info")));
+        let channel = async {
+            match settings.nixpkgs.parse::<Nixpkgs>() {
+                Ok(Nixpkgs::Release(release)) => {
+                    let path = format!("nixos-{release}/nixexprs.tar.xz");
+                    Some(ask(&settings.channels, &path).await)
+                }
+                Ok(Nixpkgs::Dir(_) | Nixpkgs::Url(_)) | Err(_) => None,
+            }
+        };
+        let (mirrors, caches, channel) = tokio::join!(mirrors, caches, channel);
+        Self {
+            mirrors,
+            caches,
+            channel,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Every condition of a build, looked at for a bounded time. Nothing on the machine is changed: no container is
+//! started, no directory created, nothing downloaded but the headers of answers.
+
+use std::time::Duration;
+
+use crate::common::context::Context;
+use crate::common::failure::{Class, Failure};
+use crate::common::timeout::timeout;
+use crate::engine::Engine;
+use crate::oci::MissingImages;
+use crate::pipeline::checks::{self, Answers, DoctorFacts, EngineView, Machine};
+pub use crate::pipeline::checks::{Check, Verdict};
+use crate::pipeline::connection;
+use crate::pipeline::emulation::Emulation;
+use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
+use crate::pipeline::plan::base_on;
+use crate::pipeline::run_lock::RunState;
+use crate::settings;
+
+/// An engine or a server that takes longer is too slow for a build as well.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Checks everything that a build with `settings` needs. Fails only when it is interrupted.
+pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Vec<Check>, Failure> {
+    let look = async {
+        let answers = Answers::collect(settings, ANSWER_TIMEOUT);
+        let (engine, answers) = tokio::join!(connect(settings, context), answers);
+        let (missing, leftovers) = tokio::join!(
+            missing_images(engine.as_ref().ok(), settings),
+            leftovers(engine.as_ref().ok(), settings)
+        );
+        let facts = DoctorFacts {
+            answers,
+            leftovers: leftovers.objects,
+            cache_size: leftovers.cache_size,
+        };
+        let mut checks = Vec::new();
+        if let Err(failure) = &engine {
+            checks.push(Check::failed("engine", failure));
+        }
+        let engine = engine.as_ref().ok();
+        checks.extend(checks::all(&Machine {
+            settings,
+            writes_image: true,
+            engine: engine.map(EngineView::from),
+            emulation: engine.and_then(|engine| emulation(engine, settings)),
+            missing: missing.as_ref(),
+            doctor: Some(&facts),
+        }));
+        checks
+    };
+    context.cancel.race(Box::pin(look)).await
+}
+
+async fn connect(settings: &settings::Build, context: &Context) -> Result<Engine, Failure> {
+    let connect = connection::connect(&settings.common, &context.cancel);
+    let answer = timeout(ANSWER_TIMEOUT, connect).await;
+    answer.unwrap_or_else(|| {
+        let seconds = ANSWER_TIMEOUT.as_secs();
+        let text = format!("the engine does not answer within {seconds} s");
+        Err(Failure::message(Class::Environment, text)
+            .hint("see whether it still runs: `docker info`, `systemctl status docker`"))
+    })
+}
+
+fn emulation(engine: &Engine, settings: &settings::Build) -> Option<Emulation> {
+    Emulation::choose(settings.emulation, settings.system, engine.facts()).ok()
+}
+
+/// What engine and cache lack of the container images; `None` when that is not known.
+async fn missing_images(
+    engine: Option<&Engine>,
+    settings: &settings::Build,
+) -> Option<MissingImages> {
+    let engine = engine?;
+    let base = base_on(engine.clone(), emulation(engine, settings)?, settings);
+    let base = timeout(ANSWER_TIMEOUT, base).await?.ok()?;
+    Some(base.missing)
+}
+
+/// What stale runs left on the engine, and what is in the cache.
+struct Leftovers {
+    /// For instance `2 containers, 1 handler`, or why it is not known.
+    objects: Result<String, String>,
+    cache_size: u64,
+}
+
+/// Found by label, prefix and run lock, without a container.
+async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Leftovers {
+    let common = &settings.common;
+    let files = LocalFiles::measure(common, &std::collections::BTreeSet::new());
+    let cache_size = files.cache_size.unwrap_or(0);
+    let Some(engine) = engine else {
+        let runs = files.runs.iter();
+        let stale = runs.filter(|run| run.state == RunState::Stale).count();
+        return Leftovers {
+            objects: Ok(counted(&[(stale, "run")])),
+            cache_size,
+        };
+    };
+    let list = Inventory::list(engine.clone(), common, ContainerSizes::Skipped);
+    let objects = match timeout(ANSWER_TIMEOUT, list).await {
+        None => Err("the engine does not list its containers in time".to_owned()),
+        Some(Err(failure)) => Err(format!("they are not known: {failure}")),
+        Some(Ok(inventory)) => {
+            let stale = inventory.objects.stale;
+            let containers = (stale.containers.len(), "container");
+            let handlers = (stale.handlers.len(), "handler");
+            Ok(counted(&[containers, handlers]))
+        }
+    };
+    Leftovers {
+        objects,
+        cache_size,
+    }
+}
+
+/// `2 containers, 1 handler`; what there is none of is left out.
+fn counted(counts: &[(usize, &str)]) -> String {
+    let some = counts.iter().filter(|(n, _)| *n > 0);
+    let words = some.map(|(n, what)| format!("{n} {what}{}", if *n == 1 { "" } else { "s" }));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_that_exist_are_counted() {
+        assert_eq!(counted(&[(2, "container"), (0, "handler")]), "2 containers");
+        assert_eq!(
+            counted(&[(1, "container"), (1, "handler")]),
+            "1 container, 1 handler"
+        );
+        assert_eq!(counted(&[(0, "container")]), "");
+    }
+}
