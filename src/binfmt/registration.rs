@@ -112,7 +112,7 @@ mod tests {
     fn an_entry_that_stayed_is_removed_where_it_is() {
         let name = HandlerName::new(&"0123456789ab".parse().unwrap());
         let remedy = "sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/sdbuild-aarch64-0123456789ab'";
-        assert_eq!(name.remedy(&EngineAddress::usual()), remedy);
+        assert_eq!(name.remedy(&EngineAddress::local_docker()), remedy);
         assert_eq!(
             name.remedy(&EngineAddress::behind_ssh()),
             format!("ssh -t ssh://pi@board:2222 \"{remedy}\"")

@@ -110,7 +110,7 @@ impl Boot<'_> {
 
     /// The port on 127.0.0.1 that shall lead to the machine's SSH, where one can.
     pub(super) fn port(&self) -> Result<Option<u16>, Failure> {
-        let is_here = |emulator: &Emulator| emulator.engine.endpoint().is_here();
+        let is_here = |emulator: &Emulator| emulator.engine.endpoint().publishes_ports_here();
         let is_here = self.emulator.is_none_or(is_here);
         is_here.then(|| port(self.request.port)).transpose()
     }

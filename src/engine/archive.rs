@@ -1,6 +1,4 @@
-//! Files into and out of containers, as streams of tar bytes: memory stays bounded either way.
-//!
-//! The room moves bytes; what is in the archive is the business of who packs and who unpacks it.
+//! Files into and out of containers, as streams of tar bytes in bounded memory. Callers pack and unpack the archives.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -23,45 +21,47 @@ use crate::engine::container::Container;
 use crate::engine::error::{EngineError, at};
 use crate::engine::request::request;
 
-/// Bytes per chunk of an upload; a few of them are under way at any time.
+/// Bytes per chunk of an upload.
 const CHUNK: usize = 256 * 1024;
-/// An engine that sends nothing for so long is gone, whatever its connection says.
-const IDLE: Duration = Duration::from_secs(120);
-/// A packer whose reader is gone fails at its next write; this is the time it has to get there.
-const PACKER_ENDS: Duration = Duration::from_secs(5);
+/// Chunks of an upload that wait to be sent.
+const QUEUED_CHUNKS: usize = 4;
+/// How long a download may be silent before the engine counts as gone.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// A packer whose reader is gone fails at its next write; how long it may take to get there.
+const PACKER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a path inside a container is.
+/// The type of a file inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathKind {
     /// A regular file.
     File,
     /// A directory.
     Directory,
-    /// A symbolic link: never followed.
+    /// A symbolic link, which is not followed.
     Symlink,
-    /// A device, a socket, a pipe.
+    /// A device, a socket or a pipe.
     Other,
 }
 
-/// What stands at a path inside a container.
+/// The file at a path inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathStat {
-    /// What it is.
+    /// Its type.
     pub kind: PathKind,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
 impl Container {
-    /// Unpacks what `pack` writes (a tar archive) below `dir`, which must exist. Owners and modes are
-    /// kept. `pack` runs on a thread of its own; its error ends the upload and wins over the engine's.
+    /// Unpacks the tar archive that `pack` writes into the existing directory `dir`. Owners and modes are kept. `pack`
+    /// runs on a blocking thread; its error aborts the upload and is returned rather than the engine's.
     pub async fn upload(
         &self,
         dir: &str,
         pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
     ) -> Result<(), EngineError> {
         let operation = format!("upload to {dir} in container {}", self.name());
-        let (sender, receiver) = mpsc::channel(4);
+        let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
         let packer = tokio::task::spawn_blocking(move || run_packer(&sender, pack));
         let body = stream::unfold(receiver, |mut r| async {
             r.recv().await.map(|chunk| (chunk, r))
@@ -72,8 +72,8 @@ impl Container {
         let upload = docker.upload_to_container(self.id(), Some(options), body);
         let upload = upload.map_err(at(operation.clone()));
         let sent = self.engine.while_responsive(&operation, upload).await;
-        match timeout(PACKER_ENDS, packer).await {
-            // A broken pipe is only the echo of the engine's refusal.
+        match timeout(PACKER_TIMEOUT, packer).await {
+            // A broken pipe only follows from the engine's refusal.
             Some(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
                 Err(EngineError::Local { operation, cause })
             }
@@ -85,11 +85,12 @@ impl Container {
         }
     }
 
-    /// Unpacks the file or directory at a path of another container below `dir`, as it comes: owners and
-    /// modes are kept, and nothing of it stays here.
-    pub async fn take(
+    /// Copies the file or directory at `path` of the container `source` into the directory `dir` of this one. Owners and
+    /// modes are kept; the bytes are streamed through this process.
+    pub async fn copy_from(
         &self,
-        (source, path): (&Container, &str),
+        source: &Container,
+        path: &str,
         dir: &str,
     ) -> Result<(), EngineError> {
         let name = self.name();
@@ -103,11 +104,11 @@ impl Container {
         self.engine.while_responsive(&operation, upload).await
     }
 
-    /// What stands at `path`, in running and in stopped containers. The last component is never
-    /// followed, those before it are: check them one by one where that matters.
+    /// The type and size of the file at `path` in a running or stopped container, `None` if there is none. A symbolic link
+    /// in the last component is not followed, but those before it are: check each where that matters.
     pub async fn stat(&self, path: &str) -> Result<Option<PathStat>, EngineError> {
         let operation = || format!("look at {path} in container {}", self.name());
-        // A slash at the end would make the engine follow a link there.
+        // With a trailing slash the engine follows a link in the last component.
         let plain = match path.trim_end_matches('/') {
             "" => "/",
             trimmed => trimmed,
@@ -118,21 +119,25 @@ impl Container {
         let docker = &self.engine.docker;
         let stat = docker.get_container_archive_info(self.id(), Some(options));
         match request(operation(), stat).await {
-            Ok(stat) => Ok(Some(PathStat {
-                kind: kind(stat.file_mode),
-                size: u64::try_from(stat.size).unwrap_or(0),
-            })),
+            Ok(stat) => {
+                let size = u64::try_from(stat.size).map_err(|_| EngineError::Unexpected {
+                    operation: operation(),
+                    message: format!("a size of {} bytes", stat.size),
+                })?;
+                let kind = path_kind(stat.file_mode);
+                Ok(Some(PathStat { kind, size }))
+            }
             Err(error) if error.is_not_found() => {
-                self.still_there(operation()).await?;
+                self.check_is_not_removed(operation()).await?;
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// The same status that says that a path is not there says that the container is gone, or that
-    /// somebody is removing it, and then nothing can be said of its paths.
-    async fn still_there(&self, operation: String) -> Result<(), EngineError> {
+    /// Fails if the container is gone or is being removed. The engine reports that by the same status as a missing path,
+    /// although the path may have existed.
+    async fn check_is_not_removed(&self, operation: String) -> Result<(), EngineError> {
         use bollard::models::ContainerStateStatusEnum::{DEAD, REMOVING};
         let inspect = self.engine.docker.inspect_container(self.id(), None);
         let inspected = request(operation.clone(), inspect).await?;
@@ -140,14 +145,15 @@ impl Container {
             Some(REMOVING | DEAD) => Err(EngineError::Refused {
                 operation,
                 status: 404,
-                message: "somebody is removing the container".into(),
+                message: "the container is being removed".into(),
             }),
             _ => Ok(()),
         }
     }
 
-    /// The file or directory at `path` as tar bytes, from a running or a stopped container. For blocking
-    /// readers wrap it in `tokio_util::io::SyncIoBridge` inside `spawn_blocking`.
+    /// The file or directory at `path` of a running or stopped container as a tar archive. A blocking reader needs a bridge
+    /// that ends with a cancellation, as that of `output`; `tokio_util::io::SyncIoBridge` would block for up to two
+    /// minutes more.
     pub async fn download(&self, path: &str) -> Result<Download, EngineError> {
         let operation = format!("download {path} from container {}", self.name());
         let options = DownloadFromContainerOptionsBuilder::default()
@@ -157,7 +163,7 @@ impl Container {
             .engine
             .docker
             .download_from_container(self.id(), Some(options));
-        let first = match timeout(IDLE, bytes.next()).await {
+        let first = match timeout(IDLE_TIMEOUT, bytes.next()).await {
             None => return Err(EngineError::Silent { operation }),
             Some(first) => first.transpose().map_err(at(operation.clone()))?,
         };
@@ -169,24 +175,30 @@ impl Container {
     }
 }
 
-/// Go's file mode, which is not Unix's.
-fn kind(mode: u32) -> PathKind {
-    const SPECIAL: u32 = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
-    match mode {
-        m if m & (1 << 31) != 0 => PathKind::Directory,
-        m if m & (1 << 27) != 0 => PathKind::Symlink,
-        m if m & SPECIAL != 0 => PathKind::Other,
-        _ => PathKind::File,
+/// The type in a mode of Go's `io/fs`, whose bits differ from those of Unix.
+fn path_kind(mode: u32) -> PathKind {
+    const DIRECTORY: u32 = 1 << 31;
+    const SYMLINK: u32 = 1 << 27;
+    // Device, named pipe, socket, character device, irregular file.
+    const OTHER: u32 = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
+    if mode & DIRECTORY != 0 {
+        PathKind::Directory
+    } else if mode & SYMLINK != 0 {
+        PathKind::Symlink
+    } else if mode & OTHER != 0 {
+        PathKind::Other
+    } else {
+        PathKind::File
     }
 }
 
-/// Fails a stream that stalls: an HTTP body has no time-out of its own.
+/// Fails a stream that is silent for [`IDLE_TIMEOUT`]: an HTTP body has no timeout of its own.
 fn idle_bounded(
     bytes: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::unfold(Some(bytes), |state| async {
         let mut bytes = state?;
-        match timeout(IDLE, bytes.next()).await {
+        match timeout(IDLE_TIMEOUT, bytes.next()).await {
             Some(item) => item.map(|chunk| (chunk, Some(bytes))),
             None => Some((Err(io::ErrorKind::TimedOut.into()), None)),
         }
@@ -195,7 +207,7 @@ fn idle_bounded(
 
 type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// Tar bytes on their way out of a container.
+/// A tar archive that is being read from a container.
 pub struct Download {
     inner: StreamReader<Chunks, Bytes>,
 }
@@ -224,11 +236,10 @@ fn run_packer(
 ) -> io::Result<()> {
     let mut writer = BufWriter::with_capacity(CHUNK, ChannelWriter(sender.clone()));
     let packed = pack(&mut writer).and_then(|()| writer.flush());
-    // What is left in the buffer of a failed archive must not be sent when the writer is dropped.
+    // Dropping the writer itself would send the rest of a failed archive.
     drop(writer.into_parts());
     if let Err(error) = &packed {
-        // An error in the body aborts the request: half an archive is never taken for a whole one.
-        // When nobody listens any more there is nobody to tell.
+        // An error in the body aborts the request, so that the engine never takes half an archive for a whole one.
         sender
             .blocking_send(Err(io::Error::new(error.kind(), error.to_string())))
             .ok();
@@ -257,13 +268,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn go_modes_are_told_apart() {
-        assert_eq!(kind(0o644), PathKind::File);
-        assert_eq!(kind(1 << 31 | 0o755), PathKind::Directory);
-        assert_eq!(kind(1 << 27 | 0o777), PathKind::Symlink);
-        assert_eq!(kind(1 << 26 | 1 << 21), PathKind::Other);
+    fn reads_the_type_in_a_mode_of_go() {
+        assert_eq!(path_kind(0o644), PathKind::File);
+        assert_eq!(path_kind(1 << 31 | 0o755), PathKind::Directory);
+        assert_eq!(path_kind(1 << 27 | 0o777), PathKind::Symlink);
+        assert_eq!(path_kind(1 << 26 | 1 << 21), PathKind::Other);
         assert_eq!(
-            kind(1 << 23 | 0o755),
+            path_kind(1 << 23 | 0o755),
             PathKind::File,
             "setuid is still a file"
         );
@@ -271,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_failed_packer_ends_the_stream_with_its_error() {
-        let (sender, mut receiver) = mpsc::channel(4);
+        let (sender, mut receiver) = mpsc::channel(QUEUED_CHUNKS);
         let failed = run_packer(&sender, |w| {
             w.write_all(b"half")?;
             Err(io::Error::other("disk on fire"))
@@ -283,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packer_without_reader_stops() {
+    fn a_packer_without_a_reader_stops() {
         let (sender, receiver) = mpsc::channel(1);
         drop(receiver);
         let error = run_packer(&sender, |w| w.write_all(&vec![0; CHUNK * 2])).unwrap_err();

@@ -1,4 +1,4 @@
-//! What a user types to remove what we could not: into a client that finds this engine, or on its machine.
+//! Commands that a user can run on an engine: with its command line client, or on its host.
 
 use nix::sys::utsname::{UtsName, uname};
 use nix::unistd::geteuid;
@@ -7,36 +7,36 @@ use crate::common::shell_word::quoted;
 use crate::engine::client::Engine;
 use crate::engine::endpoint::Endpoint;
 
-/// Where Docker's client looks when nobody says otherwise.
-const DOCKERS: [&str; 2] = ["unix:///var/run/docker.sock", "unix:///run/docker.sock"];
+/// The sockets that Docker's client finds without `--host`.
+const DOCKER_DEFAULTS: [&str; 2] = ["unix:///var/run/docker.sock", "unix:///run/docker.sock"];
 
-/// An engine as a user's commands find it.
+/// How a user's commands reach an engine.
 #[derive(Clone, Debug)]
 pub struct EngineAddress {
     endpoint: Endpoint,
     podman: bool,
-    /// Who types: without a socket's name, Podman works on that user's own storage.
+    /// The id of the user, whose own engine Podman's client uses without `--url`.
     user: u32,
-    /// Whether the engine runs on this very kernel.
-    here: bool,
-    /// What the engine calls its machine.
-    machine: String,
+    /// Whether the engine runs on this kernel.
+    is_local: bool,
+    /// The host name that the engine reports.
+    host_name: String,
 }
 
 impl Engine {
-    /// Where commands find it.
+    /// How a user's commands reach it.
     pub fn address(&self) -> EngineAddress {
         EngineAddress {
             endpoint: self.endpoint().clone(),
             podman: self.facts().podman,
             user: geteuid().as_raw(),
-            here: self.is_on_this_kernel(),
-            machine: self.facts().name.clone(),
+            is_local: self.is_on_this_kernel(),
+            host_name: self.facts().name.clone(),
         }
     }
 
-    /// Whether the engine runs on this very kernel. A virtual machine behind a local socket has a kernel
-    /// or at least a name of its own.
+    /// Whether the engine runs on this kernel: its socket is local, and it reports the same kernel version and host name.
+    /// A virtual machine behind a local socket differs in one of them.
     pub fn is_on_this_kernel(&self) -> bool {
         let facts = self.facts();
         let same = |uname: UtsName| {
@@ -47,18 +47,18 @@ impl Engine {
 }
 
 impl EngineAddress {
-    /// The client's command, with the engine's address where it would not take this one by itself.
+    /// The client's command, with the engine's address unless the client uses that one by default.
     pub fn client(&self) -> String {
         let address = self.endpoint.to_string();
         let shown = quoted(&address);
         match &self.endpoint {
-            _ if self.podman && address == self.podmans() => "podman".to_owned(),
+            _ if self.podman && address == self.podman_default() => "podman".to_owned(),
             _ if self.podman => format!("podman --url {shown}"),
             Endpoint::Tls { certificates, .. } => {
                 let certificates = quoted(&certificates.to_string_lossy());
                 format!("DOCKER_CERT_PATH={certificates} docker --tlsverify --host {shown}")
             }
-            _ if DOCKERS.contains(&address.as_str()) => "docker".to_owned(),
+            _ if DOCKER_DEFAULTS.contains(&address.as_str()) => "docker".to_owned(),
             Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::Ssh(_) => {
                 format!("docker --host {shown}")
             }
@@ -70,42 +70,44 @@ impl EngineAddress {
         format!("{} rm --force {}", self.client(), quoted(name))
     }
 
-    /// How root of the engine's machine runs `command`, which is of letters, digits and `'->/` alone: it is
-    /// put between quotes as it is.
+    /// The command that runs `command` as root on the engine's host. `command` is put between double quotes unescaped, so
+    /// it must not contain `"`, `$`, a backtick or a backslash.
     pub fn as_root(&self, command: &str) -> String {
         let command = format!("sudo {command}");
         match &self.endpoint {
-            _ if self.here => command,
+            _ if self.is_local => command,
             Endpoint::Ssh(target) => {
                 format!("ssh -t {} \"{command}\"", quoted(&target.destination))
             }
             Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::Tls { .. } => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-                let named =
-                    Some(&self.machine).filter(|name| !name.is_empty() && name.chars().all(plain));
-                let named = named.map(|name| format!(", {name}")).unwrap_or_default();
-                format!("{command} (on the engine's machine{named})")
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+                let name = &self.host_name;
+                if !name.is_empty() && name.chars().all(is_plain) {
+                    format!("{command} (on the engine's machine, {name})")
+                } else {
+                    format!("{command} (on the engine's machine)")
+                }
             }
         }
     }
 
-    /// The socket of the engine that has this user's own storage.
-    fn podmans(&self) -> String {
+    /// The socket that Podman's client uses without `--url`.
+    fn podman_default(&self) -> String {
         match self.user {
             0 => "unix:///run/podman/podman.sock".to_owned(),
             user => format!("unix:///run/user/{user}/podman/podman.sock"),
         }
     }
 
-    /// Docker's usual one on this machine.
+    /// Docker's default on this machine.
     #[cfg(test)]
-    pub(crate) fn usual() -> Self {
+    pub(crate) fn local_docker() -> Self {
         Self {
             endpoint: Endpoint::Unix("/var/run/docker.sock".into()),
             podman: false,
             user: 1000,
-            here: true,
-            machine: "laptop".into(),
+            is_local: true,
+            host_name: "laptop".into(),
         }
     }
 
@@ -114,9 +116,9 @@ impl EngineAddress {
     pub(crate) fn behind_ssh() -> Self {
         Self {
             endpoint: tests::endpoint("ssh://pi@board:2222"),
-            here: false,
-            machine: "board".into(),
-            ..Self::usual()
+            is_local: false,
+            host_name: "board".into(),
+            ..Self::local_docker()
         }
     }
 }
@@ -130,23 +132,24 @@ mod tests {
     }
 
     fn docker(endpoint: Endpoint) -> String {
-        let usual = EngineAddress::usual();
-        EngineAddress { endpoint, ..usual }.removal("c")
+        let local = EngineAddress::local_docker();
+        EngineAddress { endpoint, ..local }.removal("c")
     }
 
     fn podman(user: u32, address: &str) -> String {
-        let place = EngineAddress {
+        let address = EngineAddress {
             endpoint: endpoint(address),
             podman: true,
             user,
-            ..EngineAddress::usual()
+            ..EngineAddress::local_docker()
         };
-        place.removal("c")
+        address.removal("c")
     }
 
     #[test]
-    fn docker_is_told_where_when_it_would_look_elsewhere() {
-        assert_eq!(EngineAddress::usual().removal("c"), "docker rm --force c");
+    fn docker_gets_an_address_that_is_not_its_default() {
+        let local = EngineAddress::local_docker();
+        assert_eq!(local.removal("c"), "docker rm --force c");
         for address in [
             "unix:///run/user/1000/docker.sock",
             "ssh://pi@board",
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn podman_is_told_where_when_it_is_not_the_users_own() {
+    fn podman_gets_an_address_that_is_not_its_default() {
         let [system, own] =
             ["/run/podman", "/run/user/1000/podman"].map(|dir| format!("unix://{dir}/podman.sock"));
         assert_eq!(podman(0, &system), "podman rm --force c");
@@ -185,15 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn root_is_that_of_the_engines_machine() {
-        let root = |endpoint: &str, here, machine: &str| {
-            let place = EngineAddress {
+    fn a_root_command_names_the_machine_it_is_for() {
+        let root = |endpoint: &str, is_local, host_name: &str| {
+            let address = EngineAddress {
                 endpoint: self::endpoint(endpoint),
-                here,
-                machine: machine.to_owned(),
-                ..EngineAddress::usual()
+                is_local,
+                host_name: host_name.to_owned(),
+                ..EngineAddress::local_docker()
             };
-            place.as_root("sh -c 'echo 1'")
+            address.as_root("sh -c 'echo 1'")
         };
         let socket = "unix:///var/run/docker.sock";
         assert_eq!(root(socket, true, "laptop"), "sudo sh -c 'echo 1'");

@@ -1,7 +1,7 @@
-//! Which engine: the endpoint that Docker's own client would take, and what to say when none answers.
+//! Chooses the engine's endpoint as Docker's own client does.
 //!
-//! [`choose`] reads at most two small files below `~/.docker` and knocks at the usual sockets;
-//! everything else comes in as values.
+//! [`choose`] reads at most two small files below `~/.docker` and connects to the default sockets; everything else comes
+//! in as values.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::engine::docker_context;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::error::EngineError;
 
-/// Where Docker listens when nobody says otherwise.
+/// Docker's socket.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
-/// What the choice depends on; `settings` fills it in.
+/// What the choice of an endpoint depends on.
 #[derive(Clone, Debug)]
 pub struct EndpointInputs<'a> {
     /// `DOCKER_HOST`.
@@ -23,16 +23,16 @@ pub struct EndpointInputs<'a> {
     pub docker_context: Option<&'a str>,
     /// `~/.docker`, or `DOCKER_CONFIG`.
     pub docker_config: PathBuf,
-    /// `DOCKER_TLS_VERIFY`: TCP is to be encrypted.
+    /// `DOCKER_TLS_VERIFY`: whether TCP is encrypted.
     pub docker_tls_verify: bool,
-    /// `DOCKER_CERT_PATH`: the certificates, else they are in `docker_config`.
+    /// `DOCKER_CERT_PATH`: the directory of the certificates, `docker_config` when unset.
     pub docker_cert_path: Option<PathBuf>,
-    /// `XDG_RUNTIME_DIR`: where rootless engines listen.
+    /// `XDG_RUNTIME_DIR`: the directory of the sockets of rootless engines.
     pub runtime_dir: Option<PathBuf>,
 }
 
-/// `DOCKER_HOST` (empty is unset), else the context that is named or current, else the first socket
-/// that somebody listens at: Docker's, the user's own Docker or Podman, Podman's.
+/// The endpoint of `DOCKER_HOST` (empty is unset), else of `DOCKER_CONTEXT` or the current context, else the first of these
+/// sockets that accepts a connection: Docker's, the user's own Docker's and Podman's, Podman's.
 pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
     let given = |value: Option<&str>| {
         value
@@ -41,8 +41,8 @@ pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
             .map(str::to_owned)
     };
     if let Some(host) = given(inputs.docker_host) {
-        let own = inputs.docker_cert_path.as_ref();
-        let certificates = own.unwrap_or(&inputs.docker_config).clone();
+        let cert_path = inputs.docker_cert_path.as_ref();
+        let certificates = cert_path.unwrap_or(&inputs.docker_config).clone();
         return parse(&host, inputs.docker_tls_verify.then_some(certificates));
     }
     let named =
@@ -63,16 +63,17 @@ fn parse(address: &str, certificates: Option<PathBuf>) -> Result<Endpoint, Engin
     })
 }
 
-/// The first engine that listens where engines do when nobody says otherwise; Docker's own place when
-/// none does, and then connecting tells why.
+/// The first default socket that accepts a connection; when there is none, Docker's socket if it exists, because
+/// connecting to it fails with the reason.
 fn default_endpoint(runtime_dir: Option<&Path>) -> Result<Endpoint, EngineError> {
-    let own = runtime_dir.map(|dir| ["docker.sock", "podman/podman.sock"].map(|s| dir.join(s)));
+    let rootless =
+        runtime_dir.map(|dir| ["docker.sock", "podman/podman.sock"].map(|s| dir.join(s)));
     let sockets: Vec<PathBuf> = [DEFAULT_SOCKET.into()]
         .into_iter()
-        .chain(own.into_iter().flatten())
+        .chain(rootless.into_iter().flatten())
         .chain(["/run/podman/podman.sock".into()])
         .collect();
-    if let Some(socket) = first_that_listens(&sockets) {
+    if let Some(socket) = first_listening(&sockets) {
         return Ok(Endpoint::Unix(socket.to_owned()));
     }
     let endpoint = Endpoint::Unix(DEFAULT_SOCKET.into());
@@ -83,18 +84,18 @@ fn default_endpoint(runtime_dir: Option<&Path>) -> Result<Endpoint, EngineError>
     Err(ConnectError::Absent { endpoint, reason }.into())
 }
 
-fn first_that_listens(sockets: &[PathBuf]) -> Option<&Path> {
+fn first_listening(sockets: &[PathBuf]) -> Option<&Path> {
     let listens = |socket: &&PathBuf| UnixStream::connect(socket).is_ok();
     sockets.iter().find(listens).map(PathBuf::as_path)
 }
 
-/// `address` without the user and the password that it may carry: it goes into messages.
+/// `address` without the user and the password in it, for messages.
 fn without_credentials(address: &str) -> String {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), address),
     };
-    // The last `@`, wherever it is: a password may hold any character, `/` and `@` among them.
+    // The last `@` anywhere: a password may contain any character, including `/` and `@`.
     match rest.rsplit_once('@') {
         Some((_, host)) => format!("{scheme}***@{host}"),
         None => address.to_owned(),

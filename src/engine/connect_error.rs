@@ -4,76 +4,76 @@ use std::path::PathBuf;
 
 use crate::engine::endpoint::Endpoint;
 
-/// The oldest API that we speak: Docker 20.10, Podman 4.
+/// The oldest supported API: that of Docker 20.10 and Podman 4.
 pub(crate) const OLDEST_API: (u32, u32) = (1, 41);
 
-/// No usable engine.
+/// Why there is no usable engine at an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody listens.
+    /// Nothing listens.
     #[error("no engine answers at {endpoint}: {reason}")]
     Absent {
-        /// Where we asked.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// The socket is there and we may not use it.
-    #[error("the engine's socket {} is not open to this user", .socket.display())]
+    /// This user may not connect to the socket.
+    #[error("no permission to use the engine's socket {}", .socket.display())]
     Denied {
         /// The socket.
         socket: PathBuf,
     },
-    /// It is an engine, of another age.
+    /// The engine is older than Docker 20.10 or Podman 4.
     #[error("the engine at {endpoint} speaks API {api}, sdbuild needs {}.{} or later", OLDEST_API.0, OLDEST_API.1)]
     TooOld {
-        /// Where we asked.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// What it speaks at most.
+        /// The newest API that it supports.
         api: String,
     },
-    /// Something answers that is no Docker-compatible engine.
-    #[error("what answers at {endpoint} is not a Docker-compatible engine: {answer}")]
+    /// What listens is no Docker-compatible engine.
+    #[error("the server at {endpoint} is not a Docker-compatible engine: {answer}")]
     NotAnEngine {
-        /// Where we asked.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// What was wrong with the answer.
+        /// What is wrong with its answer.
         answer: String,
     },
-    /// The other side wants TLS.
-    #[error("the engine at {endpoint} wants TLS")]
-    WantsTls {
-        /// Where we asked.
+    /// The engine accepts only TLS.
+    #[error("the engine at {endpoint} requires TLS")]
+    RequiresTls {
+        /// The endpoint.
         endpoint: Endpoint,
     },
-    /// TLS came to nothing.
-    #[error("TLS with the engine at {endpoint}: {reason}")]
+    /// The TLS connection failed.
+    #[error("connect by TLS to the engine at {endpoint}: {reason}")]
     Tls {
-        /// Where we asked.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// `ssh` came to nothing.
-    #[error("reach the engine at {endpoint} by ssh: {reason}")]
+    /// The connection by `ssh` failed.
+    #[error("connect by ssh to the engine at {endpoint}: {reason}")]
     Ssh {
-        /// Where we asked.
+        /// The endpoint.
         endpoint: Endpoint,
-        /// Why, in the words of `ssh` where it has any.
+        /// The reason, as `ssh` reported it if it did.
         reason: String,
     },
-    /// An address of a kind that we do not speak.
+    /// The address is invalid or of an unsupported kind.
     #[error("engine address `{address}` is not supported")]
     Unsupported {
-        /// As given, without user and password.
+        /// The address without user and password.
         address: String,
     },
-    /// A Docker context that cannot be read.
+    /// The Docker context cannot be used.
     #[error("docker context `{name}`: {reason}")]
     Context {
-        /// Its name.
+        /// The context's name.
         name: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
@@ -89,25 +89,25 @@ impl ConnectError {
             ],
             Self::TooOld { .. } => vec!["update the engine to Docker 20.10, Podman 4, or later".into()],
             Self::NotAnEngine { .. } => {
-                vec!["check DOCKER_HOST and `docker context ls`: is that address the engine's?".into()]
+                vec!["check that DOCKER_HOST or the context of `docker context ls` has the engine's address".into()]
             }
-            Self::WantsTls { .. } => vec![
+            Self::RequiresTls { .. } => vec![
                 "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem"
                     .into(),
             ],
             Self::Tls { .. } => vec![
-                "ca.pem must be of whoever signed the engine's certificate, and that certificate for this \
-                 address; cert.pem and key.pem yours: they are looked for in DOCKER_CERT_PATH, else in ~/.docker"
+                "ca.pem must be the authority of the engine's certificate, which must be for this address; \
+                 cert.pem and key.pem must be yours; all are in DOCKER_CERT_PATH, else in ~/.docker"
                     .into(),
             ],
             Self::Ssh { .. } => vec![
-                "see that plain `ssh` to that machine works, and may forward sockets".into(),
-                "a socket in an unusual place has to be named: DOCKER_HOST=ssh://HOST/run/user/1000/docker.sock"
+                "check that plain `ssh` to that machine works and that its sshd allows forwarding of sockets".into(),
+                "name a socket at another path, as in DOCKER_HOST=ssh://HOST/run/user/1000/docker.sock"
                     .into(),
             ],
             Self::Unsupported { .. } => vec![
-                "take unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT]; a password \
-                 cannot be in it, and https:// takes DOCKER_TLS_VERIFY=1"
+                "use unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a password; \
+                 https:// needs DOCKER_TLS_VERIFY=1"
                     .into(),
             ],
             Self::Context { .. } => {

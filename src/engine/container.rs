@@ -1,4 +1,4 @@
-//! One container: make it, attach, start it, wait for its end, look at its last words.
+//! One container: create it, attach to it, start it, wait for its end.
 
 use std::time::Duration;
 
@@ -15,21 +15,22 @@ use crate::engine::request::{request, request_within};
 use crate::engine::spec::ContainerSpec;
 use crate::engine::stdio::Attached;
 
-/// Podman calls a container `stopped` for a moment, a state that bollard cannot read.
-const SETTLES: Duration = Duration::from_millis(200);
-/// How often we look again until it has settled.
-const LOOKS: u32 = 10;
+/// Time between two attempts to inspect a container: for a moment Podman reports the state `stopped`, which bollard
+/// cannot parse.
+const INSPECT_INTERVAL: Duration = Duration::from_millis(200);
+/// Number of attempts.
+const INSPECT_ATTEMPTS: u32 = 10;
 
 /// How a container ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
     /// Exit status of its first process; 128 + n after signal n.
     pub code: i64,
-    /// Whether the kernel killed something in it for want of memory.
+    /// Whether the kernel killed a process in it because memory ran out.
     pub oom_killed: bool,
 }
 
-/// A container that we made.
+/// A container that sdbuild created.
 #[derive(Clone, Debug)]
 pub struct Container {
     pub(super) engine: Engine,
@@ -37,12 +38,11 @@ pub struct Container {
     id: String,
 }
 
-/// The first use of a volume copies the image's content into it, inside the container's creation.
-const FILLING: Duration = Duration::from_secs(600);
+/// For creating a container, which copies the image's content into a new volume.
+const CREATE_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Engine {
-    /// Makes a container without starting it. See [`crate::engine::ContainerGuard::create`] for the
-    /// way that removes it again whatever happens.
+    /// Creates a container without starting it. [`crate::engine::ContainerGuard::create`] also removes it in any case.
     pub async fn create(&self, spec: &ContainerSpec) -> Result<Container, EngineError> {
         let options = CreateContainerOptionsBuilder::default()
             .name(&spec.name)
@@ -50,28 +50,28 @@ impl Engine {
         let operation = format!("create container {}", spec.name);
         let body = spec.body(self.facts.podman);
         let create = self.docker.create_container(Some(options), body);
-        let made = request_within(FILLING, operation, create).await?;
+        let created = request_within(CREATE_TIMEOUT, operation, create).await?;
         Ok(Container {
             engine: self.clone(),
             name: spec.name.clone(),
-            id: made.id,
+            id: created.id,
         })
     }
 }
 
 impl Container {
-    /// Its name.
+    /// The container's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The engine's id of it.
+    /// The engine's id for it.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Connects to its standard input, output and error. Call it before [`Container::start`]: what
-    /// a process writes before somebody is attached is only in the log.
+    /// Connects to its standard input, output and error. Call it before [`Container::start`]: what a process writes
+    /// before is only in the container's log.
     pub async fn attach(&self) -> Result<Attached, EngineError> {
         let options = AttachContainerOptionsBuilder::default()
             .stream(true)
@@ -86,14 +86,14 @@ impl Container {
         Ok(Attached::new(attached, operation))
     }
 
-    /// Starts it.
+    /// Starts the container.
     pub async fn start(&self) -> Result<(), EngineError> {
         let docker = &self.engine.docker;
         let start = docker.start_container(&self.id, None::<StartContainerOptions>);
         request(format!("start container {}", self.name), start).await
     }
 
-    /// Waits until it is not running. A started container that has ended already is fine.
+    /// Waits until the container does not run, also if it has ended already.
     pub async fn wait(&self) -> Result<Exit, EngineError> {
         let operation = format!("wait for container {}", self.name);
         let options = WaitContainerOptionsBuilder::default()
@@ -101,7 +101,7 @@ impl Container {
             .build();
         let docker = &self.engine.docker;
         let mut answers = docker.wait_container(&self.id, Some(options));
-        // A socket here may lead to an engine elsewhere as well (`ssh -L`).
+        // Also with a local socket, which may lead to another machine (`ssh -L`).
         let watched = KeepAlive::LONG.watch(answers.next(), || self.engine.responds());
         let Some(answer) = watched.await else {
             return Err(EngineError::Silent { operation });
@@ -115,11 +115,11 @@ impl Container {
 
     async fn oom_killed(&self) -> Result<bool, EngineError> {
         let operation = format!("inspect container {}", self.name);
-        for _ in 0..LOOKS {
+        for _ in 0..INSPECT_ATTEMPTS {
             let inspect = self.engine.docker.inspect_container(&self.id, None);
             match request(operation.clone(), inspect).await {
                 Ok(answer) => return Ok(answer.state.and_then(|s| s.oom_killed).unwrap_or(false)),
-                Err(EngineError::Unexpected { .. }) => tokio::time::sleep(SETTLES).await,
+                Err(EngineError::Unexpected { .. }) => tokio::time::sleep(INSPECT_INTERVAL).await,
                 Err(error) => return Err(error),
             }
         }
@@ -129,8 +129,8 @@ impl Container {
 
 type WaitAnswer = Result<bollard::models::ContainerWaitResponse, bollard::errors::Error>;
 
-/// bollard turns a status above 0 into an error, unless the engine adds an empty error object; and
-/// an engine may say 0 with an error message. The end of the stream is a lost engine.
+/// The exit status in an answer. bollard turns a status above 0 into an error, unless the engine adds an empty error object,
+/// and an engine may report status 0 together with an error message. The end of the stream means that the engine is gone.
 fn exit_code(answer: Option<WaitAnswer>, operation: String) -> Result<i64, EngineError> {
     use bollard::errors::Error::DockerContainerWaitError;
     let (code, message) = match answer {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_an_exit_is_folded() {
+    fn reads_the_status_of_every_answer() {
         let empty = Some(ContainerWaitExitError { message: None });
         let with_empty = ContainerWaitResponse {
             status_code: 3,
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_message_is_no_success() {
+    fn an_error_message_is_an_error() {
         let error = Some(ContainerWaitExitError {
             message: Some("gone".into()),
         });
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_stream_is_a_lost_engine() {
+    fn the_end_of_the_stream_is_a_lost_connection() {
         assert!(matches!(fold(None), Err(EngineError::Lost { .. })));
     }
 }

@@ -1,4 +1,4 @@
-//! Docker's contexts: named engines below `~/.docker`, as Docker's own client keeps them.
+//! Docker's contexts: named engines in the files of Docker's client below `~/.docker`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,15 +9,15 @@ use sha2::{Digest, Sha256};
 use crate::common::plain_file;
 use crate::engine::connect_error::ConnectError;
 
-/// A context file is a few hundred bytes.
-const LARGEST_FILE: u64 = 1 << 20;
+/// Limit for `config.json` and context files, which have a few hundred bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// What a context says about its engine.
+/// The engine of a context.
 #[derive(Debug)]
 pub(super) struct DockerContext {
-    /// Its address.
+    /// The engine's address.
     pub(super) host: String,
-    /// The directory with its certificates, when it has any.
+    /// The directory with the certificates, if the context has any.
     pub(super) certificates: Option<PathBuf>,
 }
 
@@ -43,20 +43,19 @@ struct DockerEndpoint {
     #[serde(rename = "Host")]
     host: Option<String>,
     #[serde(rename = "SkipTLSVerify", default)]
-    trusts_anybody: bool,
+    skip_tls_verify: bool,
 }
 
-/// The current one. A config.json that is missing or broken is Docker's problem, not ours: it counts as
-/// empty.
+/// The name of the current context. A missing or invalid `config.json` counts as empty.
 pub(super) fn current(docker_config: &Path) -> Option<String> {
-    let text = plain_file::read_text(&docker_config.join("config.json"), LARGEST_FILE).ok()?;
+    let text = plain_file::read_text(&docker_config.join("config.json"), MAX_FILE_BYTES).ok()?;
     serde_json::from_str::<ConfigFile>(&text)
         .ok()?
         .current_context
         .filter(|name| !name.is_empty())
 }
 
-/// Reads the context `name`.
+/// Reads the context `name`. Fails for a context that disables the verification of the engine's certificate.
 pub(super) fn read(docker_config: &Path, name: &str) -> Result<DockerContext, ConnectError> {
     let error = |reason: String| ConnectError::Context {
         name: name.to_owned(),
@@ -65,14 +64,15 @@ pub(super) fn read(docker_config: &Path, name: &str) -> Result<DockerContext, Co
     let digest = hex::encode(Sha256::digest(name.as_bytes()));
     let contexts = docker_config.join("contexts");
     let file = contexts.join("meta").join(&digest).join("meta.json");
-    let text = plain_file::read_text(&file, LARGEST_FILE)
+    let text = plain_file::read_text(&file, MAX_FILE_BYTES)
         .map_err(|e| error(format!("read {}: {e}", file.display())))?;
     let context: ContextFile =
         serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
     let docker = context.endpoints.docker;
-    if docker.as_ref().is_some_and(|docker| docker.trusts_anybody) {
+    if docker.as_ref().is_some_and(|docker| docker.skip_tls_verify) {
         return Err(error(
-            "it skips the check of the engine's certificate, which sdbuild does not".into(),
+            "it disables the verification of the engine's certificate, which sdbuild requires"
+                .into(),
         ));
     }
     let host = docker
@@ -84,8 +84,8 @@ pub(super) fn read(docker_config: &Path, name: &str) -> Result<DockerContext, Co
     Ok(DockerContext { host, certificates })
 }
 
-/// `dir` when it holds anything: then the engine is to be spoken to by TLS. What cannot be looked into
-/// may hold something, and without an authority there is nobody to trust; neither makes the way a plain one.
+/// `dir` if it contains anything, which means that the engine requires TLS. A directory that cannot be read, or without
+/// `ca.pem`, is an error: it must never lead to an unencrypted connection.
 fn certificates(dir: PathBuf) -> Result<Option<PathBuf>, String> {
     let look = |e: io::Error| format!("look for its certificates in {}: {e}", dir.display());
     let found = match dir.read_dir() {
@@ -100,7 +100,7 @@ fn certificates(dir: PathBuf) -> Result<Option<PathBuf>, String> {
     match plain_file::open(&authority) {
         Ok(_) => Ok(Some(dir)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Err(format!(
-            "it has certificates and no ca.pem in {}, and sdbuild trusts no engine without one",
+            "it has certificates but no ca.pem in {}, which sdbuild needs to verify the engine",
             dir.display()
         )),
         Err(e) => Err(format!("read {}: {e}", authority.display())),

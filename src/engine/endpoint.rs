@@ -1,4 +1,4 @@
-//! Where an engine listens, out of an address as Docker's own client takes it. Pure.
+//! Parses the address of an engine as Docker's own client does. Pure.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,46 +6,47 @@ use std::path::PathBuf;
 
 use url::Url;
 
-/// Docker's ports for plain and for encrypted TCP.
-const PLAIN: u16 = 2375;
-const ENCRYPTED: u16 = 2376;
+/// Docker's port for unencrypted TCP.
+const PLAIN_PORT: u16 = 2375;
+/// Docker's port for TLS.
+const TLS_PORT: u16 = 2376;
 
 /// Where an engine listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// A Unix socket.
     Unix(PathBuf),
-    /// `host:port`, plain HTTP.
+    /// `host:port`, unencrypted.
     Tcp(String),
     /// `host:port`, by TLS.
     Tls {
         /// Host and port.
         address: String,
-        /// The directory with `ca.pem`, and with `cert.pem` and `key.pem` where the engine wants them.
+        /// The directory with `ca.pem`, and with `cert.pem` and `key.pem` if the engine requires them.
         certificates: PathBuf,
     },
-    /// A socket on another machine, by the system's `ssh`.
+    /// A socket on another machine, reached by the system's `ssh`.
     Ssh(SshTarget),
 }
 
-/// What `ssh` connects to, and what there.
+/// The machine that `ssh` connects to, and the engine's socket there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SshTarget {
-    /// `ssh://[user@]host[:port]`, which `ssh` takes as it is.
+    /// `ssh://[user@]host[:port]`, an argument of `ssh`.
     pub(super) destination: String,
-    /// The engine's socket there; where it usually is when nobody says.
+    /// The path of the engine's socket there; looked for at the default paths when `None`.
     pub(super) socket: Option<String>,
 }
 
 impl Endpoint {
-    /// Whether it is a file of this machine: then nothing on the way to it can fail silently.
+    /// Whether it is a socket of this machine, so that there is no network that can fail silently.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Unix(_))
     }
 
-    /// Whether a port of the engine's host is one of this machine: a socket's engine is here, or, in a
-    /// virtual machine of a desktop's, does as if.
-    pub fn is_here(&self) -> bool {
+    /// Whether a published port of the engine's host can be reached on 127.0.0.1: the engine runs on this machine, or
+    /// in a virtual machine (Docker Desktop) that forwards ports.
+    pub fn publishes_ports_here(&self) -> bool {
         let address = match self {
             Self::Unix(_) => return true,
             Self::Ssh(_) => return false,
@@ -58,17 +59,17 @@ impl Endpoint {
         host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 
-    /// Reads an address; `certificates` say that TCP is to be encrypted. `None` for what we do not speak.
+    /// Parses an address; with `certificates`, TCP is encrypted. `None` for an invalid or unsupported address.
     pub(super) fn parse(address: &str, certificates: Option<PathBuf>) -> Option<Self> {
         let (scheme, rest) = address.split_once("://")?;
         match (scheme, certificates) {
             ("unix", _) if rest.starts_with('/') => Some(Self::Unix(rest.into())),
             ("ssh", _) => ssh_target(address).map(Self::Ssh),
             ("tcp" | "https", Some(certificates)) => Some(Self::Tls {
-                address: host_and_port(rest, ENCRYPTED)?,
+                address: host_and_port(rest, TLS_PORT)?,
                 certificates,
             }),
-            ("tcp" | "http", _) => host_and_port(rest, PLAIN).map(Self::Tcp),
+            ("tcp" | "http", _) => host_and_port(rest, PLAIN_PORT).map(Self::Tcp),
             _ => None,
         }
     }
@@ -87,12 +88,13 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A colon inside brackets belongs to an IPv6 address.
+/// The host and the port of a URL without path and user; `port` is the default.
 fn host_and_port(rest: &str, port: u16) -> Option<String> {
     let authority = rest.trim_end_matches('/');
     if authority.is_empty() || authority.contains(['/', '@', ' ']) {
         return None;
     }
+    // A colon inside brackets belongs to an IPv6 address.
     let after_brackets = authority.rsplit(']').next().unwrap_or(authority);
     Some(if after_brackets.contains(':') {
         authority.to_owned()
@@ -101,23 +103,23 @@ fn host_and_port(rest: &str, port: u16) -> Option<String> {
     })
 }
 
-/// No password (it would be seen in the list of processes), and nothing that `ssh` or a command in its
-/// configuration could take for something else.
+/// Refuses a password, which the process list would show, and every character that `ssh` or a command in its configuration
+/// could interpret.
 fn ssh_target(address: &str) -> Option<SshTarget> {
     let url = Url::parse(address).ok()?;
-    let plain = |text: &str| {
-        let known = |c: char| c.is_ascii_alphanumeric() || "._-+:[]".contains(c);
-        !text.starts_with('-') && text.chars().all(known)
+    let is_plain = |text: &str| {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-+:[]".contains(c);
+        !text.starts_with('-') && text.chars().all(is_allowed)
     };
-    let host = url.host_str().filter(|host| plain(host))?;
-    let user = Some(url.username()).filter(|user| plain(user))?;
+    let host = url.host_str().filter(|host| is_plain(host))?;
+    let user = Some(url.username()).filter(|user| is_plain(user))?;
     if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return None;
     }
     let at = if user.is_empty() { "" } else { "@" };
     let port = url.port().map(|port| format!(":{port}"));
     let socket = Some(url.path()).filter(|path| !matches!(*path, "" | "/"));
-    // A colon ends the path in what `ssh` is told to forward, and an escape would go there as it is.
+    // `ssh -L` separates paths by a colon, and does not decode escapes.
     if socket.is_some_and(|path| path.contains([':', '%'])) {
         return None;
     }
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn ssh_addresses_are_taken_apart() {
+    fn parses_ssh_addresses() {
         for (address, destination, socket) in [
             ("ssh://pi", "ssh://pi", None),
             ("ssh://me@pi:2222/", "ssh://me@pi:2222", None),
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_an_ssh_address_becomes_an_option_or_a_command() {
+    fn an_ssh_address_cannot_inject_an_option_or_a_command() {
         for address in [
             "ssh://-oProxyCommand=x",
             "ssh://-lroot@pi",
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_make_tcp_encrypted_and_change_its_port() {
+    fn certificates_select_tls_and_its_port() {
         let parse = |address| Endpoint::parse(address, Some("/certs".into())).unwrap();
         let tls = |address: &str| Endpoint::Tls {
             address: address.to_owned(),
@@ -185,6 +187,6 @@ mod tests {
         assert_eq!(parse("tcp://pi"), tls("pi:2376"));
         assert_eq!(parse("https://pi:1"), tls("pi:1"));
         assert_eq!(parse("http://pi"), Endpoint::Tcp("pi:2375".into()));
-        assert_eq!(Endpoint::parse("https://pi", None), None, "never without");
+        assert_eq!(Endpoint::parse("https://pi", None), None, "no certificates");
     }
 }

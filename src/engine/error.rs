@@ -1,6 +1,6 @@
-//! What the engine refused or failed to do, in our words: verb and object once, then its message.
+//! Errors of requests to the engine: the operation, then the engine's message.
 //!
-//! Engine text is foreign: it is trimmed and bounded here, `ui` escapes it.
+//! The engine's text is untrusted: it is trimmed and truncated here, and escaped by `ui`.
 
 use std::error::Error;
 use std::io;
@@ -9,82 +9,82 @@ use crate::common::failure::{Class, Failure};
 use crate::common::text::truncate;
 use crate::engine::connect_error::ConnectError;
 
-/// An engine message longer than this is cut: some engines send whole configurations back.
+/// Limit for an engine's message: some engines return whole configurations.
 const MAX_MESSAGE_CHARS: usize = 1000;
 
-/// Why a verb of the engine failed.
+/// Why a request to the engine failed. `operation` is always the verb and the object: "create container x".
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// No usable engine at the endpoint.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The engine answered, and said no.
+    /// The engine refused.
     #[error("{operation}: {message}")]
     Refused {
         /// Verb and object.
         operation: String,
         /// HTTP status; 200 when the refusal came inside a stream.
         status: u16,
-        /// The engine's own words.
+        /// The engine's message.
         message: String,
     },
-    /// The connection ended in the middle of something.
+    /// The connection ended before the response.
     #[error("{operation}: the connection to the engine was lost: {reason}")]
     Lost {
         /// Verb and object.
         operation: String,
-        /// What the connection said.
+        /// The connection's error.
         reason: String,
     },
-    /// The engine is there and says nothing.
+    /// The engine did not respond in time.
     #[error("{operation}: the engine did not answer in time")]
     Silent {
         /// Verb and object.
         operation: String,
     },
-    /// The engine answered something that we do not understand.
+    /// The engine's response could not be interpreted.
     #[error("{operation}: unexpected answer of the engine: {message}")]
     Unexpected {
         /// Verb and object.
         operation: String,
-        /// What was wrong with it.
+        /// What is wrong with it.
         message: String,
     },
-    /// The object exists and does not carry our labels.
-    #[error("{operation}: it does not carry sdbuild's labels, so it is left alone")]
+    /// The object exists and was not created by sdbuild.
+    #[error("{operation}: it does not carry sdbuild's labels, so it is left unchanged")]
     NotOurs {
         /// Verb and object.
         operation: String,
     },
-    /// Reading or writing on our own side failed.
+    /// Reading or writing on this machine failed.
     #[error("{operation}: {cause}")]
     Local {
         /// Verb and object.
         operation: String,
-        /// The error of this machine.
+        /// The error.
         cause: io::Error,
     },
 }
 
 impl EngineError {
-    /// The engine says that the object does not exist.
+    /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
-    /// The engine says that the object is in use, or that its removal is already under way.
+    /// Whether the object is in use or is already being removed.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { status: 409, .. })
     }
 
-    /// What the engine refuses just now and may do in a moment: the object is in use or on its way out, or
-    /// a container of Podman's ended between the look at it and the signal that was to stop it.
-    pub(super) fn is_passing(&self) -> bool {
+    /// Whether a retry may succeed in a moment: the object is in use or being removed, or a container ended while Podman
+    /// was about to signal it.
+    pub(super) fn is_temporary(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message.contains("container state improper"))
             || self.is_conflict()
     }
 
-    /// The words of an engine that answered, in lower case; none of one that did not.
+    /// The message of an engine that refused, in lower case; `None` for every other error.
     pub fn refusal(&self) -> Option<String> {
         match self {
             Self::Refused { message, .. } => Some(message.to_lowercase()),
@@ -97,18 +97,18 @@ impl EngineError {
         }
     }
 
-    /// The engine, its machine or somebody's rules do not let it.
+    /// Whether a policy or a missing permission of the engine or its machine is the reason.
     pub fn is_forbidden(&self) -> bool {
-        const WORDS: [&str; 4] = ["denied", "not permitted", "not allowed", "forbidden"];
-        let says = |words: String| WORDS.iter().any(|word| words.contains(word));
-        matches!(self, Self::Refused { status: 403, .. }) || self.refusal().is_some_and(says)
+        const PHRASES: [&str; 4] = ["denied", "not permitted", "not allowed", "forbidden"];
+        let matches = |message: String| PHRASES.iter().any(|phrase| message.contains(phrase));
+        matches!(self, Self::Refused { status: 403, .. }) || self.refusal().is_some_and(matches)
     }
 
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Refused { message, .. } if message.contains("no space left on device") => Some(
-                "the engine's disk is full: `sdbuild clean` removes what sdbuild made, \
-                 `docker system df` shows what else takes space",
+                "the engine's disk is full: `sdbuild clean` removes what sdbuild created, \
+                 `docker system df` shows what else uses space",
             ),
             Self::Lost { .. } | Self::Silent { .. } => {
                 Some("check that the engine still runs: `docker info`")
@@ -137,13 +137,13 @@ impl From<EngineError> for Failure {
     }
 }
 
-/// Turns bollard's error of `operation` ("create container sdbuild-…") into ours.
+/// Converts an error of bollard's in `operation` ("create container sdbuild-…").
 pub(crate) fn at(operation: impl Into<String>) -> impl Fn(bollard::errors::Error) -> EngineError {
     let operation = operation.into();
-    move |error| fold(operation.clone(), error)
+    move |error| convert(operation.clone(), error)
 }
 
-fn fold(operation: String, error: bollard::errors::Error) -> EngineError {
+fn convert(operation: String, error: bollard::errors::Error) -> EngineError {
     use bollard::errors::Error as E;
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -156,13 +156,13 @@ fn fold(operation: String, error: bollard::errors::Error) -> EngineError {
         } => EngineError::Refused {
             operation,
             status,
-            message: said(&message, status),
+            message: refusal_message(&message, status),
         },
         E::DockerStreamError { error } | E::DockerContainerWaitError { error, .. } => {
             EngineError::Refused {
                 operation,
                 status: 200,
-                message: said(&error, 200),
+                message: refusal_message(&error, 200),
             }
         }
         E::RequestTimeoutError => EngineError::Silent { operation },
@@ -179,8 +179,8 @@ fn fold(operation: String, error: bollard::errors::Error) -> EngineError {
     }
 }
 
-/// The engine's words, or the status when it has none.
-fn said(message: &str, status: u16) -> String {
+/// The engine's message, or the status if it is empty.
+fn refusal_message(message: &str, status: u16) -> String {
     match bounded(message) {
         text if text.is_empty() => format!("refused without a reason (HTTP status {status})"),
         text => text,
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     fn refused(status_code: u16, message: &str) -> EngineError {
-        fold(
+        convert(
             "remove volume x".into(),
             bollard::errors::Error::DockerResponseServerError {
                 status_code,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn verb_and_object_come_once() {
+    fn the_operation_is_named_once() {
         let error = refused(409, "volume is in use\n");
         assert_eq!(error.to_string(), "remove volume x: volume is in use");
         assert!(error.is_conflict());
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_refusal_still_says_something() {
+    fn an_empty_refusal_is_described_by_its_status() {
         let text = refused(404, "").to_string();
         assert_eq!(
             text,
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn long_messages_are_cut_between_characters() {
+    fn long_messages_are_truncated_between_characters() {
         let text = refused(500, &"ü".repeat(5000)).to_string();
         assert_eq!(
             text.chars().count(),
@@ -252,9 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn the_system_error_is_dug_out() {
+    fn the_innermost_system_error_is_reported() {
         let io = io::Error::from_raw_os_error(111);
-        let error = fold(
+        let error = convert(
             "ping engine".into(),
             bollard::errors::Error::IOError { err: io },
         );
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forbidden_is_told_from_what_does_not_work() {
+    fn a_forbidden_operation_is_recognized() {
         for message in [
             "Mounts denied: \nThe path /x is not shared",
             "mount: Operation not permitted",

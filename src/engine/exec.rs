@@ -1,4 +1,4 @@
-//! A second program in a container that runs, and the size of a container's terminal.
+//! A second program in a running container, and the size of a container's terminal.
 
 use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
@@ -10,8 +10,8 @@ use crate::engine::request::request;
 use crate::engine::stdio::Attached;
 
 impl Container {
-    /// Starts `command` beside the container's own program, as the same user and without a terminal.
-    /// The end of its input is the end of the connection, whatever the container's own input is.
+    /// Starts `command` in the running container as the same user, without a terminal. It has an input of its own, which
+    /// ends with the connection.
     pub async fn exec(&self, command: Vec<String>) -> Result<Attached, EngineError> {
         let operation = format!("run {} in container {}", command.join(" "), self.name());
         let config = ExecConfig {
@@ -23,9 +23,8 @@ impl Container {
             ..ExecConfig::default()
         };
         let docker = &self.engine.docker;
-        let made = Box::pin(docker.create_exec(self.id(), config));
-        let made = request(operation.clone(), made).await?;
-        let start = Box::pin(docker.start_exec(&made.id, None));
+        let created = request(operation.clone(), docker.create_exec(self.id(), config)).await?;
+        let start = docker.start_exec(&created.id, None);
         match request(operation.clone(), start).await? {
             StartExecResults::Attached { output, input } => {
                 let results = bollard::container::AttachContainerResults { output, input };
@@ -33,12 +32,12 @@ impl Container {
             }
             StartExecResults::Detached => Err(EngineError::Unexpected {
                 operation,
-                message: "the engine does not attach to it".into(),
+                message: "the program was started detached".into(),
             }),
         }
     }
 
-    /// Gives its terminal a size.
+    /// Sets the size of the container's terminal, in columns and rows.
     pub async fn resize(&self, (columns, rows): (u16, u16)) -> Result<(), EngineError> {
         let options = ResizeContainerTTYOptionsBuilder::default()
             .w(i32::from(columns))

@@ -1,23 +1,23 @@
-//! What kind of engine answers, and on what machine: it need not be ours.
+//! The kind of engine, and the machine that it runs on, which may be another one than this.
 
 use bollard::models::{SystemInfo, SystemVersion};
 
 use crate::common::system::ReportedArchitecture;
 
-/// What Docker Desktop calls the system in its virtual machine.
-const DESKTOP: &str = "Docker Desktop";
+/// The operating system that Docker Desktop reports for its virtual machine.
+const DESKTOP_SYSTEM: &str = "Docker Desktop";
 
 /// Facts about the engine and its host, read once when connecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct EngineFacts {
-    /// The engine host's name.
+    /// The host name of the engine's machine.
     pub name: String,
     /// The engine's version.
     pub version: String,
-    /// The newest API that it speaks.
+    /// The newest API version that it supports.
     pub api: (u32, u32),
-    /// `linux`, or something that we cannot use.
+    /// `linux`, or an operating system that sdbuild does not support.
     pub os: String,
     /// The machine's architecture.
     pub architecture: ReportedArchitecture,
@@ -25,17 +25,17 @@ pub struct EngineFacts {
     pub rootless: bool,
     /// Whether it is Podman.
     pub podman: bool,
-    /// Whether it is in the virtual machine of Docker Desktop, whose kernel has handlers of its own.
+    /// Whether it runs in the virtual machine of Docker Desktop, whose kernel has handlers of its own.
     pub desktop: bool,
     /// The kernel's version.
     pub kernel: String,
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub memory: u64,
     /// Processors.
     pub cpus: u32,
     /// `name=seccomp,profile=default`, `name=rootless`, …
     pub security_options: Vec<String>,
-    /// Where it keeps images and volumes.
+    /// The directory of its images and volumes.
     pub root_dir: String,
     /// Whether it can limit a container's memory; the kernels of some boards cannot.
     pub limits_memory: bool,
@@ -60,7 +60,7 @@ impl EngineFacts {
                 .any(|option| option.contains("rootless"))
                 || podman && is_in_a_home(&root_dir),
             podman,
-            desktop: info.operating_system.as_deref() == Some(DESKTOP),
+            desktop: info.operating_system.as_deref() == Some(DESKTOP_SYSTEM),
             kernel: info
                 .kernel_version
                 .or(version.kernel_version)
@@ -76,7 +76,7 @@ impl EngineFacts {
         }
     }
 
-    /// What a user calls it: `Docker 20.10.24`.
+    /// Name and version for messages: `Docker 20.10.24`.
     pub fn title(&self) -> String {
         let name = if self.podman { "Podman" } else { "Docker" };
         let place = if self.desktop {
@@ -88,7 +88,8 @@ impl EngineFacts {
     }
 }
 
-/// Podman 4 tells only in a field of its own that it runs rootless; where it keeps its images tells as well.
+/// Whether the engine stores its images in a home directory. Podman 4 reports that it runs rootless only in a field that
+/// bollard does not have.
 fn is_in_a_home(root_dir: &str) -> bool {
     root_dir.ends_with("/.local/share/containers/storage")
 }
@@ -101,7 +102,7 @@ pub(crate) fn api_version(text: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 impl EngineFacts {
-    /// A sound machine's, for tests that care for one of them.
+    /// The facts of a suitable engine, of which a test changes some.
     pub(crate) fn sound() -> Self {
         Self {
             name: "here".into(),
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn podman_without_root_is_known_by_its_storage() {
+    fn rootless_podman_is_recognized_by_its_storage() {
         let facts = |podman: &str, root_dir: &str| {
             let component = bollard::models::SystemVersionComponents {
                 name: podman.to_owned(),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_answer_is_no_panic() {
+    fn an_empty_answer_has_defaults() {
         let facts = EngineFacts::new(SystemVersion::default(), SystemInfo::default(), (1, 41));
         assert_eq!(
             (facts.cpus, facts.rootless, facts.podman),

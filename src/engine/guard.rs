@@ -1,4 +1,4 @@
-//! A container that is removed again, whatever happens.
+//! Removes a container, whatever happens after its creation.
 
 use std::time::Duration;
 
@@ -11,38 +11,38 @@ use crate::engine::container::{Container, Exit};
 use crate::engine::error::EngineError;
 use crate::engine::spec::ContainerSpec;
 
-/// How long a creation that nobody waits for any more may still take: a first use copies a volume.
-const CREATION: Duration = Duration::from_secs(60);
+/// How long the removal waits for a creation that was cancelled: creating a volume copies files.
+const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the engine may take to remove a container.
-const REMOVAL: Duration = Duration::from_secs(30);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Default time between TERM and KILL, in seconds.
+const DEFAULT_GRACE: u32 = 3;
 
-/// Removes its container on [`ContainerGuard::release`]. Armed before the container exists, so there
-/// is no moment in which one exists unguarded. `Drop` does nothing: what a crash leaves behind is
-/// recognised by its labels and swept by the next run.
+/// Removes its container on [`ContainerGuard::release`]. It is armed before the container is created, so that the container
+/// is never unguarded. `Drop` does nothing: the next run recognizes leftovers by their labels and removes them.
 #[derive(Debug)]
 #[must_use = "release it, or the container stays until the next sweep"]
 pub struct ContainerGuard {
     engine: Engine,
     name: String,
     grace: u32,
-    // The request lives in a task of its own: dropping a creation halfway would leave a container
-    // that appears after the removal.
+    // In a task of its own: if the request were dropped halfway, the container could appear after its removal.
     creating: JoinSet<Result<Container, EngineError>>,
 }
 
 impl ContainerGuard {
-    /// Arms the guard for the container `name`, which need not exist.
+    /// A guard for the container `name`, which may not exist yet.
     pub fn arm(engine: &Engine, name: impl Into<String>) -> Self {
         let (engine, name) = (engine.clone(), name.into());
         Self {
             engine,
             name,
-            grace: 3,
+            grace: DEFAULT_GRACE,
             creating: JoinSet::new(),
         }
     }
 
-    /// How many seconds the container's process has between TERM and KILL.
+    /// Sets how many seconds the container's program has between TERM and KILL.
     pub fn grace(mut self, seconds: u32) -> Self {
         self.grace = seconds;
         self
@@ -53,7 +53,7 @@ impl ContainerGuard {
         &self.name
     }
 
-    /// Makes the container. Safe to cancel: the release waits for a creation under way.
+    /// Creates the container. Cancel safe: the release waits for the creation.
     pub async fn create(&mut self, spec: &ContainerSpec) -> Result<Container, EngineError> {
         let spec = ContainerSpec {
             name: self.name.clone(),
@@ -63,7 +63,7 @@ impl ContainerGuard {
         self.creating
             .spawn(async move { engine.create(&spec).await });
         match self.creating.join_next().await {
-            Some(Ok(made)) => made,
+            Some(Ok(created)) => created,
             Some(Err(_)) | None => Err(EngineError::Unexpected {
                 operation: format!("create container {}", self.name),
                 message: "the request was aborted".into(),
@@ -71,35 +71,38 @@ impl ContainerGuard {
         }
     }
 
-    /// Makes the container, runs it to its end, and gives the first `most` lines that it said.
+    /// Creates the container and runs it to its end; returns how it ended and its first `max_lines` lines of output.
     pub async fn output(
         &mut self,
         spec: &ContainerSpec,
-        most: usize,
+        max_lines: usize,
     ) -> Result<(Exit, Vec<String>), EngineError> {
-        self.create(spec).await?.output(most).await
+        self.create(spec).await?.output(max_lines).await
     }
 
-    /// Stops and removes the container, each step bounded in time; what remains is reported.
+    /// Stops and removes the container, each step bounded in time. Returns the container if it could not be removed.
     pub async fn release(self, cancel: &Cancel) -> Option<Leftover> {
-        // The removal kills what does not stop, so the outcome of stopping does not matter.
         if self.creating.is_empty() {
-            let patience = Duration::from_secs(u64::from(self.grace) + 5);
+            let limit = Duration::from_secs(u64::from(self.grace) + 5);
             let stop = Box::pin(self.engine.stop_container(&self.name, self.grace));
-            cancel.bounded(patience, stop).await.map(Result::ok);
+            // The removal kills a program that did not stop.
+            cancel.bounded(limit, stop).await.map(Result::ok);
         }
         self.remove(cancel).await
     }
 
-    /// Removes the container without giving its process time to end.
+    /// Removes the container and kills its program. Returns the container if it could not be removed.
     pub async fn remove(mut self, cancel: &Cancel) -> Option<Leftover> {
         cancel
-            .bounded(CREATION, async {
+            .bounded(CREATION_TIMEOUT, async {
                 while self.creating.join_next().await.is_some() {}
             })
             .await;
         let removed = cancel
-            .bounded(REMOVAL, Box::pin(self.engine.remove_container(&self.name)))
+            .bounded(
+                REMOVAL_TIMEOUT,
+                Box::pin(self.engine.remove_container(&self.name)),
+            )
             .await;
         let why = match removed {
             Some(Ok(())) => return None,

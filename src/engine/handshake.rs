@@ -142,7 +142,7 @@ fn version_error(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineEr
     let endpoint = endpoint.clone();
     match at(format!("ask {endpoint} for its version"))(error) {
         EngineError::Refused { message, .. } if message.contains("HTTPS") => {
-            ConnectError::WantsTls { endpoint }.into()
+            ConnectError::RequiresTls { endpoint }.into()
         }
         EngineError::Refused { message, .. } | EngineError::Unexpected { message, .. } => {
             ConnectError::NotAnEngine {

@@ -1,4 +1,4 @@
-//! Container images: find, load, pull, remove.
+//! Container images: inspect, load, pull, remove.
 
 use std::collections::HashMap;
 
@@ -16,10 +16,13 @@ use crate::engine::labels;
 use crate::engine::request::request;
 use crate::engine::timestamp::unix_seconds;
 
-/// A container image that the engine holds.
+/// Bytes per chunk of an image archive.
+const CHUNK: usize = 256 * 1024;
+
+/// A container image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageInfo {
-    /// The engine's id: it differs between image stores, so compare `layers` instead.
+    /// The engine's id. It differs between image stores for the same content: compare `layers` instead.
     pub id: String,
     /// Its names.
     pub tags: Vec<String>,
@@ -27,7 +30,7 @@ pub struct ImageInfo {
     pub layers: Vec<String>,
     /// Its labels.
     pub labels: HashMap<String, String>,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     /// The user that its containers run as.
     pub user: Option<String>,
@@ -35,14 +38,14 @@ pub struct ImageInfo {
     pub architecture: Option<ReportedArchitecture>,
     /// Its environment, `KEY=value`.
     pub env: Vec<String>,
-    /// When it came to the engine, in seconds since 1970, where the engine tells. When it was made says
-    /// nothing: ours are the same bytes every time.
+    /// When it was loaded into the engine, in seconds since 1970, if the engine reports it. The creation time is no help:
+    /// sdbuild's images are reproducible.
     pub loaded: Option<i64>,
 }
 
 #[cfg(test)]
 impl ImageInfo {
-    /// One that says nothing of itself but which user its containers run as.
+    /// An image of which only the user is known.
     pub(crate) fn of_user(user: Option<&str>) -> Self {
         Self {
             id: "sha256:1".into(),
@@ -59,7 +62,7 @@ impl ImageInfo {
 }
 
 impl Engine {
-    /// The image of that name or id, `None` when the engine has no such thing.
+    /// The image with the name or id `reference`, `None` if the engine has none.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
         let inspect = self.docker.inspect_image(reference);
         match request(format!("inspect container image {reference}"), inspect).await {
@@ -69,8 +72,8 @@ impl Engine {
         }
     }
 
-    /// Loads an image archive; `progress` hears how many bytes have gone out. What the engine made of
-    /// it is known only by asking for the image afterwards.
+    /// Loads an image archive; `progress` is called with the bytes sent so far. Success does not mean that the image
+    /// exists: inspect it afterwards.
     pub async fn load_image(
         &self,
         archive: tokio::fs::File,
@@ -78,7 +81,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let operation = "load container image";
         let mut sent = 0;
-        let bytes = ReaderStream::with_capacity(archive, 256 * 1024).inspect_ok(move |chunk| {
+        let bytes = ReaderStream::with_capacity(archive, CHUNK).inspect_ok(move |chunk| {
             sent += chunk.len() as u64;
             progress(sent);
         });
@@ -88,7 +91,7 @@ impl Engine {
         let load = async {
             while let Some(answer) = answers.next().await {
                 let answer = answer.map_err(at(operation))?;
-                // bollard knows `errorDetail` only: a bare `error` comes out as an answer without content.
+                // bollard reads only `errorDetail`: an answer with `error` alone arrives without content.
                 if answer == bollard::models::BuildInfo::default() || answer.error_detail.is_some()
                 {
                     let message = "refused without a reason".to_owned();
@@ -104,7 +107,7 @@ impl Engine {
         self.while_responsive(operation, load).await
     }
 
-    /// Pulls an image from its registry; `progress` hears bytes so far and, once known, in all.
+    /// Pulls an image from its registry; `progress` is called with the bytes received so far and, once known, the total.
     pub async fn pull_image(
         &self,
         reference: &str,
@@ -121,9 +124,10 @@ impl Engine {
             while let Some(answer) = answers.next().await {
                 let answer = answer.map_err(at(operation.clone()))?;
                 let detail = answer.progress_detail.unwrap_or_default();
-                // Unpacking counts the same bytes a second time.
-                let loading = answer.status.as_deref() == Some("Downloading");
-                if let (true, Some(layer), Some(current)) = (loading, answer.id, detail.current) {
+                // `Extracting` counts the same bytes a second time.
+                let downloading = answer.status.as_deref() == Some("Downloading");
+                if let (true, Some(layer), Some(current)) = (downloading, answer.id, detail.current)
+                {
                     layers.insert(layer, (current, detail.total.unwrap_or(current)));
                     let (done, total) = layers
                         .values()
@@ -136,7 +140,7 @@ impl Engine {
         self.while_responsive(&operation, pull).await
     }
 
-    /// The images that sdbuild made.
+    /// The images that sdbuild assembled, their own names first among their tags.
     pub async fn our_images(&self) -> Result<Vec<ImageInfo>, EngineError> {
         let filters = HashMap::from([("label", vec![labels::DEFINITION])]);
         let options = ListImagesOptionsBuilder::default()
@@ -150,15 +154,14 @@ impl Engine {
             images.extend(image.filter(|image| image.our_tags().next().is_some()));
         }
         for image in &mut images {
-            // The first one is what it is called in a list.
             let ours = image.our_tags().map(str::to_owned).collect::<Vec<_>>();
             image.tags.sort_by_key(|tag| !ours.contains(tag));
         }
         Ok(images)
     }
 
-    /// Takes our names from an image that sdbuild made; the last name takes the image along. One that
-    /// a user tagged as well stays, under their name. Not there is a success.
+    /// Removes sdbuild's names from an image that sdbuild assembled, and with its last name the image. An image that a user
+    /// has tagged too stays under that name. A missing image is a success; any other image is [`EngineError::NotOurs`].
     pub async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
         let operation = format!("remove container image {id}");
         let Some(image) = self.image(id).await? else {
@@ -180,12 +183,12 @@ impl Engine {
 }
 
 impl ImageInfo {
-    /// Its names that sdbuild gave it. The labels alone tell nothing: whatever a user builds or
-    /// commits on top of an image of ours inherits them.
+    /// The names that sdbuild gave it. The labels alone do not identify an image of sdbuild's: images that a user builds
+    /// on top of one inherit them.
     fn our_tags(&self) -> impl Iterator<Item = &str> {
         let name = labels::image_name(&self.labels);
         let is_ours = move |tag: &&str| {
-            // Docker leaves its own registry out of a name, podman calls what it loads local.
+            // Docker omits its own registry in names, Podman adds `localhost` to loaded images.
             let bare = ["localhost/", "docker.io/"]
                 .iter()
                 .find_map(|registry| tag.strip_prefix(registry));
@@ -195,7 +198,7 @@ impl ImageInfo {
     }
 }
 
-/// Without a tag an engine pulls all of them.
+/// `reference` with a tag: without one an engine pulls every tag.
 fn with_tag(reference: &str) -> String {
     let last = reference.rsplit('/').next().unwrap_or(reference);
     if last.contains([':', '@']) {
@@ -232,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_tag_is_pulled() {
+    fn only_one_tag_is_pulled() {
         assert_eq!(with_tag("nixos/nix"), "nixos/nix:latest");
         assert_eq!(with_tag("host:5000/nix"), "host:5000/nix:latest");
         assert_eq!(with_tag("nix:2.26"), "nix:2.26");
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_name_that_belongs_to_the_definition_is_ours() {
+    fn only_the_name_of_the_definition_is_ours() {
         let ours = [
             "sdbuild/builder:0123456789ab",
             "localhost/sdbuild/builder:0123456789ab",

@@ -155,7 +155,7 @@ impl Engine {
             match request(operation.clone(), remove).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_not_found() => return Ok(()),
-                Err(error) if error.is_passing() => refusal = Some(error),
+                Err(error) if error.is_temporary() => refusal = Some(error),
                 Err(error) => return Err(error),
             }
             tokio::time::sleep(RECHECK).await;

@@ -1,49 +1,49 @@
-//! Long waits over connections whose other end may vanish without a word: a TCP connection to a machine
-//! that was switched off stays open for ever when nobody writes to it.
+//! Long waits on connections whose other end may vanish silently: a TCP connection to a machine that was switched off
+//! stays open for ever as long as nothing is written to it.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use crate::common::timeout::timeout;
 
-/// How the other end is looked after while something is waited for.
+/// How the other end is probed during a long wait.
 #[derive(Clone, Copy)]
 pub(super) struct KeepAlive {
-    /// Between two questions.
-    pub(super) every: Duration,
-    /// For an answer.
-    pub(super) patience: Duration,
-    /// So many questions in a row without an answer are enough.
-    pub(super) misses: u32,
+    /// Time between two probes.
+    pub(super) interval: Duration,
+    /// Time for a response to a probe.
+    pub(super) timeout: Duration,
+    /// Number of failed probes in a row after which the other end counts as gone.
+    pub(super) max_failures: u32,
 }
 
 impl KeepAlive {
-    /// For as long as a build takes: given up after two to three minutes without any answer.
+    /// For a wait of hours: the other end counts as gone after two to three minutes without a response.
     pub(super) const LONG: Self = Self {
-        every: Duration::from_secs(30),
-        patience: Duration::from_secs(30),
-        misses: 3,
+        interval: Duration::from_secs(30),
+        timeout: Duration::from_secs(30),
+        max_failures: 3,
     };
 
-    /// What `work` gives; `None` when the other end has not answered what `ask` asks for too long.
-    pub(super) async fn watch<T, A: Future<Output = bool>>(
+    /// The output of `work`; `None` when too many probes in a row have failed.
+    pub(super) async fn watch<T, P: Future<Output = bool>>(
         self,
         work: impl Future<Output = T>,
-        ask: impl Fn() -> A,
+        probe: impl Fn() -> P,
     ) -> Option<T> {
         let mut work = pin!(work);
-        let mut missed = 0;
-        while missed < self.misses {
-            let question = async {
-                tokio::time::sleep(self.every).await;
-                timeout(self.patience, ask()).await
+        let mut failures = 0;
+        while failures < self.max_failures {
+            let probed = async {
+                tokio::time::sleep(self.interval).await;
+                timeout(self.timeout, probe()).await
             };
             tokio::select! {
                 biased;
-                done = &mut work => return Some(done),
-                answered = question => missed = match answered {
+                output = &mut work => return Some(output),
+                responded = probed => failures = match responded {
                     Some(true) => 0,
-                    Some(false) | None => missed + 1,
+                    Some(false) | None => failures + 1,
                 },
             }
         }
@@ -59,13 +59,13 @@ mod tests {
     use super::*;
 
     const QUICK: KeepAlive = KeepAlive {
-        every: Duration::from_millis(1),
-        patience: Duration::from_millis(1),
-        misses: 3,
+        interval: Duration::from_millis(1),
+        timeout: Duration::from_millis(1),
+        max_failures: 3,
     };
 
     #[tokio::test]
-    async fn an_end_that_vanished_is_not_waited_for_and_one_that_is_busy_is() {
+    async fn a_vanished_end_is_given_up_and_a_busy_one_is_not() {
         assert!(QUICK.watch(pending::<()>(), pending).await.is_none());
         assert!(
             QUICK
@@ -73,14 +73,14 @@ mod tests {
                 .await
                 .is_none()
         );
-        let asked = AtomicU32::new(0);
-        // Two of three questions go unanswered, for as long as the work takes.
-        let ask = || ready(asked.fetch_add(1, Ordering::SeqCst) % 3 == 2);
+        let probes = AtomicU32::new(0);
+        // Two of three probes fail, for as long as the work takes.
+        let probe = || ready(probes.fetch_add(1, Ordering::SeqCst) % 3 == 2);
         let work = async {
-            while asked.load(Ordering::SeqCst) < 30 {
+            while probes.load(Ordering::SeqCst) < 30 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        assert!(QUICK.watch(work, ask).await.is_some());
+        assert!(QUICK.watch(work, probe).await.is_some());
     }
 }

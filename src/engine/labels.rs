@@ -1,4 +1,4 @@
-//! Names and labels of everything that a run makes in the engine: how we recognise what is ours.
+//! Names and labels of the objects that a run creates in the engine, by which later runs recognize them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,16 +8,16 @@ use serde::Serialize;
 
 use crate::common::failure::Failure;
 
-/// Label: the run that made the object.
+/// Label: the run that created the object.
 pub const RUN: &str = "dev.sdbuild.run";
 /// Label: what the object is for, see [`Role`].
 pub const ROLE: &str = "dev.sdbuild.role";
-/// Label: the version of sdbuild that made it.
+/// Label: the version of sdbuild that created it.
 pub const VERSION: &str = "dev.sdbuild.version";
-/// Label of container images: SHA-256 of lock and definition that they were assembled from.
+/// Label of container images: SHA-256 of the lock and the definition that they were assembled from.
 pub const DEFINITION: &str = "dev.sdbuild.definition";
 
-/// Identifies one invocation: 48 random bits, 12 hex digits, in every name and label that it makes.
+/// Identifies one invocation in the names and labels of its objects: 48 random bits as 12 hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct RunId(String);
@@ -44,7 +44,7 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Not 12 lower-case hex digits.
+/// The text is not 12 lower-case hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a run id is 12 lower-case hex digits")]
 pub struct NotARunId;
@@ -65,15 +65,15 @@ impl FromStr for RunId {
 /// What an engine object is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Registers the handler and holds it on a leash.
+    /// The container that registers the handler and removes it.
     Registrar,
-    /// Proves that emulation works.
+    /// A container that tests emulation, and other short ones.
     Probe,
-    /// Runs Nix.
+    /// The container that runs Nix.
     Builder,
-    /// The volume behind `/nix`.
+    /// The volume that is mounted at `/nix`.
     Store,
-    /// Boots an image.
+    /// The container that boots an image in QEMU.
     Emulator,
 }
 
@@ -117,10 +117,10 @@ pub fn store_filler_name(run: &RunId) -> String {
     format!("{}-fill", Role::Probe.container_name(run))
 }
 
-/// How the names of our directories with SSH control sockets begin.
+/// Prefix of the names of directories with SSH control sockets.
 pub(super) const SSH_DIR_PREFIX: &str = "sdbuild-ssh-";
 
-/// The run that made an object with these labels; `None` without a valid label.
+/// The run that created an object with these labels; `None` without a valid label.
 pub(crate) fn run_of(labels: &HashMap<String, String>) -> Option<RunId> {
     labels.get(RUN)?.parse().ok()
 }
@@ -130,13 +130,13 @@ pub(crate) fn role_of(labels: &HashMap<String, String>) -> Option<Role> {
     Role::parse(labels.get(ROLE)?)
 }
 
-/// The name that an image of ours with these labels goes by.
+/// The name that sdbuild gives to an image with these labels.
 pub(super) fn image_name(labels: &HashMap<String, String>) -> Option<String> {
     let short = labels.get(DEFINITION)?.get(..12)?;
     Some(format!("sdbuild/{}:{short}", labels.get(ROLE)?))
 }
 
-/// The labels of an object of `role` that `run` makes.
+/// The labels of an object of `role` that `run` creates.
 pub fn labels(role: Role, run: &RunId) -> HashMap<String, String> {
     HashMap::from([
         (RUN.to_owned(), run.to_string()),

@@ -1,35 +1,36 @@
-//! Frames of a stream are chunks, not lines: this puts lines together and bounds their length.
+//! Splits a stream of chunks into lines of bounded length.
 
-/// A line longer than this is handed on in pieces: a build log may hold anything.
-const LONGEST: usize = 64 * 1024;
+/// A longer line is split: a build log may contain anything.
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// Collects bytes until a line is whole.
+/// Collects bytes until a line is complete.
 #[derive(Debug, Default)]
 pub struct Lines {
     pending: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes `bytes`, returns the lines that they complete, without line ends, foreign bytes replaced.
+    /// Adds `bytes` and returns the lines that they complete, without line ends, with invalid UTF-8 replaced.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut whole = Vec::new();
+        let mut complete = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut piece = piece;
-            while self.pending.len() + piece.len() > LONGEST {
-                let (now, later) = piece.split_at((LONGEST - self.pending.len()).min(piece.len()));
-                self.pending.extend_from_slice(now);
-                whole.push(self.take());
-                piece = later;
+            while self.pending.len() + piece.len() > MAX_LINE_BYTES {
+                let room = MAX_LINE_BYTES - self.pending.len();
+                let (head, tail) = piece.split_at(room.min(piece.len()));
+                self.pending.extend_from_slice(head);
+                complete.push(self.take());
+                piece = tail;
             }
             self.pending.extend_from_slice(piece);
             if piece.ends_with(b"\n") {
-                whole.push(self.take());
+                complete.push(self.take());
             }
         }
-        whole
+        complete
     }
 
-    /// What is left when the stream ends without a line end.
+    /// The last line, if the stream ended without a line end.
     pub fn finish(&mut self) -> Option<String> {
         if self.pending.is_empty() {
             None
@@ -52,7 +53,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn lines_cross_chunks() {
+    fn lines_may_span_chunks() {
         let mut lines = Lines::default();
         assert_eq!(lines.push(b"rea"), Vec::<String>::new());
         assert_eq!(lines.push(b"dy\nheld a\r\nx"), ["ready", "held a"]);
@@ -61,12 +62,12 @@ mod tests {
     }
 
     #[test]
-    fn endless_lines_come_in_pieces() {
+    fn long_lines_are_split() {
         let mut lines = Lines::default();
-        let pieces = lines.push(&vec![b'x'; 3 * LONGEST + 5]);
+        let pieces = lines.push(&vec![b'x'; 3 * MAX_LINE_BYTES + 5]);
         assert_eq!(
             pieces.iter().map(String::len).collect::<Vec<_>>(),
-            [LONGEST; 3]
+            [MAX_LINE_BYTES; 3]
         );
         assert_eq!(lines.finish().map(|rest| rest.len()), Some(5));
     }

@@ -1,4 +1,4 @@
-//! What a container is made of, in our words, and its translation into the engine's.
+//! What a container is created from, and its conversion to the engine's API.
 
 use std::collections::HashMap;
 
@@ -9,93 +9,93 @@ use bollard::models::{
 
 use crate::engine::labels::{Role, RunId, labels};
 
-/// Open files of a process, processes of a user: plenty for a build, and allowed wherever Podman runs.
-const PODMANS_LIMIT: i64 = 16_384;
+/// Limit for the open files of a process and the processes of a user on Podman: enough for a build, and within the limits
+/// of the users that run Podman.
+const PODMAN_ULIMIT: i64 = 16_384;
 
 /// A directory of the engine's host inside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
-    /// On the engine's host; it must exist.
+    /// Path on the engine's host; it must exist.
     pub source: String,
-    /// Inside the container.
+    /// Path inside the container.
     pub target: String,
-    /// Whether the container may only look.
+    /// Whether the container may only read it.
     pub read_only: bool,
 }
 
-/// What the container can reach.
+/// The network of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// Nothing.
+    /// No network.
     None,
-    /// What the engine gives by default.
+    /// The engine's default network.
     Default,
 }
 
-/// How long a container is there.
+/// How long a container exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Until we remove it.
+    /// Until it is removed.
     UntilRemoved,
-    /// The engine removes it as soon as it has ended, and its exit code with it.
+    /// The engine removes it as soon as it has ended, together with its exit status.
     UntilEnded,
 }
 
-/// What a container's program reads.
+/// The standard input of a container's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Nothing.
+    /// No input.
     None,
-    /// What the attached client sends; it ends with that one.
+    /// What the attached client sends. It ends when that client disconnects.
     Pipe,
-    /// A terminal of the container's own, for a user to sit at. It does not end with the client.
+    /// A terminal for a user. It does not end when the client disconnects.
     Terminal,
 }
 
-/// A container to be made. Start from [`ContainerSpec::new`], which gives it nothing.
+/// A container to create. Start from [`ContainerSpec::new`], which grants nothing.
 #[derive(Clone, Debug)]
 pub struct ContainerSpec {
-    /// What it is for: a label.
+    /// Label: what it is for.
     pub role: Role,
-    /// Whose it is: a label.
+    /// Label: the run that creates it.
     pub run: RunId,
-    /// Its name, `role.container_name(run)` unless said otherwise.
+    /// Its name, `role.container_name(run)` by default.
     pub name: String,
     /// Reference or id of the container image.
     pub image: String,
     /// Program and arguments; the image's own entry point is never used.
     pub command: Vec<String>,
-    /// Environment beyond the image's.
+    /// Environment variables in addition to the image's.
     pub environment: Vec<(String, String)>,
     /// `uid`, `uid:gid` or a name; the image's when `None`.
     pub user: Option<String>,
-    /// The image's when `None`.
+    /// Working directory; the image's when `None`.
     pub working_dir: Option<String>,
-    /// What its program reads.
+    /// Its program's standard input.
     pub input: Input,
-    /// What it can reach.
+    /// Its network.
     pub network: Network,
-    /// Whether its root is read-only.
+    /// Whether its root file system is read-only.
     pub read_only: bool,
-    /// Directories of the host.
+    /// Directories of the engine's host.
     pub binds: Vec<Bind>,
-    /// Volume and the path where it appears.
+    /// Names of volumes and the paths where they are mounted.
     pub volumes: Vec<(String, String)>,
-    /// Path and mount options of file systems in memory.
+    /// Paths and mount options of file systems in memory.
     pub tmpfs: Vec<(String, String)>,
-    /// Every capability and device: the last resort.
+    /// Whether it has every capability and device.
     pub privileged: bool,
-    /// A seccomp profile in place of the engine's, as JSON, for a program that makes namespaces of its
-    /// own. It is not for Podman, which reads profiles from its own machine's files only; the one that
-    /// it has by default lets namespaces be made.
+    /// A seccomp profile in place of the engine's, as JSON, for a program that creates namespaces. Podman ignores it: it
+    /// reads profiles only from files of its own machine, and its default profile allows namespaces.
     pub seccomp: Option<&'static str>,
-    /// Ports of 127.0.0.1 on the engine's host and those inside that they lead to.
+    /// Published ports: the port on 127.0.0.1 of the engine's host, and the container's port.
     pub ports: Vec<(u16, u16)>,
-    /// How long it is there.
+    /// How long it exists.
     pub lifetime: Lifetime,
-    /// Threads and processes at most.
+    /// Maximum number of threads and processes.
     pub pids_limit: Option<i64>,
-    /// Bytes of memory at most, swap included.
+    /// Maximum memory in bytes, including swap.
     pub memory: Option<u64>,
 }
 
@@ -126,7 +126,7 @@ impl ContainerSpec {
         }
     }
 
-    /// For the engine: Podman or not.
+    /// The body of the request that creates it.
     pub(crate) fn body(&self, podman: bool) -> ContainerCreateBody {
         let (program, arguments) = self.command.split_at(self.command.len().min(1));
         ContainerCreateBody {
@@ -144,7 +144,7 @@ impl ContainerSpec {
             tty: Some(self.input == Input::Terminal),
             open_stdin: Some(self.input != Input::None),
             attach_stdin: Some(self.input != Input::None),
-            // Without it the process never sees the end of its input when the client goes away.
+            // Without it the process never sees the end of its input when the client disconnects.
             stdin_once: Some(self.input != Input::None),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
@@ -167,7 +167,7 @@ impl ContainerSpec {
             mounts: Some(self.mounts()),
             tmpfs: Some(self.tmpfs.iter().cloned().collect::<HashMap<_, _>>()),
             pids_limit: self.pids_limit,
-            ulimits: podman.then(podmans_limits),
+            ulimits: podman.then(podman_ulimits),
             memory,
             memory_swap: memory,
             auto_remove: Some(self.lifetime == Lifetime::UntilEnded),
@@ -179,12 +179,12 @@ impl ContainerSpec {
     fn security_options(&self, podman: bool) -> Vec<String> {
         let mut options = vec!["no-new-privileges".to_owned()];
         if let Some(profile) = self.seccomp {
-            // The profile that engines load into AppArmor denies every mount, in a namespace as well.
+            // The engines' AppArmor profile denies every mount, even in a user namespace.
             options.push("apparmor=unconfined".to_owned());
             options.extend((!podman).then(|| format!("seccomp={profile}")));
         }
         if !self.binds.is_empty() {
-            // SELinux keeps confined containers from the host's directories; elsewhere it means nothing.
+            // SELinux denies confined containers access to the host's directories; other hosts ignore this.
             options.push("label=disable".to_owned());
         }
         options
@@ -201,7 +201,7 @@ impl ContainerSpec {
         self.ports.iter().map(binding).collect()
     }
 
-    /// Mounts, not the older `Binds`: those make a missing directory on the host, as root.
+    /// Mounts, not the older `Binds`, which create a missing directory on the host as root.
     fn mounts(&self) -> Vec<Mount> {
         let binds = self.binds.iter().map(|bind| Mount {
             typ: Some(MountType::BIND),
@@ -214,7 +214,7 @@ impl ContainerSpec {
             typ: Some(MountType::VOLUME),
             source: Some(volume.clone()),
             target: Some(target.clone()),
-            // Should the volume have gone a moment ago the engine makes it again: as one of ours.
+            // If the volume was removed a moment ago, the engine creates it again.
             volume_options: Some(MountVolumeOptions {
                 labels: Some(labels(Role::Store, &self.run)),
                 ..MountVolumeOptions::default()
@@ -229,12 +229,12 @@ fn tcp(port: u16) -> String {
     format!("{port}/tcp")
 }
 
-/// Podman raises both to a million and more, and fails where it may not: in a container, without root.
-fn podmans_limits() -> Vec<ResourcesUlimits> {
+/// Podman's defaults are a million and more, and it fails where it may not set those: in a container, without root.
+fn podman_ulimits() -> Vec<ResourcesUlimits> {
     let limit = |name: &str| ResourcesUlimits {
         name: Some(name.to_owned()),
-        soft: Some(PODMANS_LIMIT),
-        hard: Some(PODMANS_LIMIT),
+        soft: Some(PODMAN_ULIMIT),
+        hard: Some(PODMAN_ULIMIT),
     };
     ["nofile", "nproc"].map(limit).to_vec()
 }
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_starts_with_nothing() {
+    fn a_new_container_has_no_privileges() {
         let body = spec().body(false);
         let host = body.host_config.unwrap();
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn our_labels_are_on_it() {
+    fn a_container_carries_our_labels() {
         let labels = spec().body(false).labels.unwrap();
         assert_eq!(
             labels.get("dev.sdbuild.run").map(String::as_str),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leash_ends_with_the_client() {
+    fn a_piped_input_ends_with_the_client() {
         let body = ContainerSpec {
             input: Input::Pipe,
             ..spec()
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_open_on_the_hosts_own_address_alone() {
+    fn a_port_is_published_on_the_loopback_address_only() {
         let body = ContainerSpec {
             ports: vec![(41_022, 2222)],
             ..spec()
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_goes_to_engines_that_take_one() {
+    fn a_seccomp_profile_is_not_sent_to_podman() {
         let options = |podman| {
             let spec = ContainerSpec {
                 seccomp: Some("{}"),

@@ -1,7 +1,7 @@
 //! A container's standard streams over one connection.
 //!
-//! Dropping both halves closes the connection at once, and the container sees the end of its input;
-//! dropping [`AttachedInput`] alone closes nothing. Keep reading, or the container's process blocks.
+//! Dropping both halves closes the connection, which ends the container's input; dropping [`AttachedInput`] alone closes
+//! nothing. Output must be read, or the container's process blocks.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,12 +14,12 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::engine::error::{EngineError, at};
 
-/// Both directions.
+/// The standard streams of an attached container.
 #[derive(Debug)]
 pub struct Attached {
-    /// To the container's standard input.
+    /// The container's standard input.
     pub input: AttachedInput,
-    /// From its standard output and error.
+    /// The container's standard output and error.
     pub output: AttachedOutput,
 }
 
@@ -47,7 +47,7 @@ impl Attached {
     }
 }
 
-/// Some output: a chunk, not a line (see [`crate::engine::Lines`]).
+/// Some output, not necessarily whole lines (see [`crate::engine::Lines`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputChunk {
     /// From standard output.
@@ -63,7 +63,7 @@ pub struct AttachedInput {
 }
 
 impl AttachedInput {
-    /// One that ends elsewhere than in a container.
+    /// An input that is not a container's.
     #[cfg(test)]
     pub(crate) fn to(inner: impl AsyncWrite + Send + 'static) -> Self {
         let operation = "attach to nothing".to_owned();
@@ -85,7 +85,7 @@ impl AttachedInput {
         written.await.map_err(|e| self.lost(&e))
     }
 
-    /// Lets the process see the end of its input; its output can still be read.
+    /// Ends the process's input; its output can still be read.
     pub async fn end(&mut self) -> Result<(), EngineError> {
         self.inner.shutdown().await.map_err(|e| self.lost(&e))
     }
@@ -111,7 +111,7 @@ pub struct AttachedOutput {
 
 #[cfg(test)]
 impl AttachedOutput {
-    /// The output of no container.
+    /// An output that is not a container's.
     pub(super) fn of(
         inner: impl Stream<Item = Result<OutputChunk, EngineError>> + Send + 'static,
     ) -> Self {

@@ -1,4 +1,4 @@
-//! Named volumes that carry our labels.
+//! Named volumes that carry sdbuild's labels.
 
 use std::collections::HashMap;
 
@@ -11,19 +11,19 @@ use crate::engine::labels;
 use crate::engine::request::request;
 use crate::engine::timestamp::unix_seconds;
 
-/// A volume of ours.
+/// A volume that sdbuild created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeInfo {
     /// Its name.
     pub name: String,
     /// Names of the containers that use it, running or not.
     pub users: Vec<String>,
-    /// When it was made, in seconds since 1970.
+    /// When it was created, in seconds since 1970.
     pub created: Option<i64>,
 }
 
 impl Engine {
-    /// Makes the volume unless it is there. One of that name without our labels is an error.
+    /// Creates the volume unless it exists. Fails if a volume of that name without sdbuild's labels exists.
     pub async fn ensure_volume(
         &self,
         name: &str,
@@ -46,7 +46,7 @@ impl Engine {
             .map(drop)
     }
 
-    /// Our volumes.
+    /// The volumes that sdbuild created.
     pub async fn our_volumes(&self) -> Result<Vec<VolumeInfo>, EngineError> {
         let filters = HashMap::from([("label", vec![labels::ROLE])]);
         let options = ListVolumesOptionsBuilder::default()
@@ -75,8 +75,8 @@ impl Engine {
             .collect())
     }
 
-    /// Removes our volume `name`. Not there is a success, in use is an error. A large one on a slow
-    /// disk takes minutes: how long is too long is the caller's to say.
+    /// Removes the volume `name`. A missing volume is a success, a volume in use an error. Without a timeout: a large
+    /// volume on a slow disk takes minutes.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         let operation = format!("remove volume {name}");
         if !self.volume_is_ours(name, &operation).await? {
@@ -92,7 +92,7 @@ impl Engine {
         }
     }
 
-    /// Whether it is there; an error when it is there and not ours.
+    /// Whether the volume exists. Fails if it exists without sdbuild's labels.
     async fn volume_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
         match request(operation, self.docker.inspect_volume(name)).await {
             Ok(found) if found.labels.contains_key(labels::ROLE) => Ok(true),

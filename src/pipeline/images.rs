@@ -213,7 +213,7 @@ mod tests {
             suits(
                 &image,
                 &settings(EmulationChoice::Auto),
-                (&engine, &EngineAddress::usual()),
+                (&engine, &EngineAddress::local_docker()),
                 emulation,
             )
         };
@@ -240,7 +240,7 @@ mod tests {
             suits(
                 &image,
                 &settings(choice),
-                (&engine, &EngineAddress::usual()),
+                (&engine, &EngineAddress::local_docker()),
                 emulation,
             )
         };

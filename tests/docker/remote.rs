@@ -324,16 +324,19 @@ fn tls_is_checked_at_both_ends() {
     certificates(strangers.path());
     let path = strangers.path().to_str().unwrap();
     let stranger = doctor(&[("DOCKER_CERT_PATH", path)]);
-    assert!(stranger.contains("TLS with the engine"), "{stranger}");
+    assert!(
+        stranger.contains("connect by TLS to the engine"),
+        "{stranger}"
+    );
     assert!(stranger.contains("DOCKER_CERT_PATH"), "{stranger}");
     let plain = doctor(&[
         ("DOCKER_TLS_VERIFY", ""),
         ("DOCKER_HOST", "tcp://127.0.0.1:2376"),
     ]);
-    assert!(plain.contains("wants TLS"), "{plain}");
+    assert!(plain.contains("requires TLS"), "{plain}");
     fs::remove_file(there.certificates.path().join("cert.pem")).unwrap();
     let nobody = doctor(&[]);
-    assert!(nobody.contains("TLS with the engine"), "{nobody}");
+    assert!(nobody.contains("connect by TLS to the engine"), "{nobody}");
 }
 
 /// A product of what the builder has: containers of an engine of the tests' own cannot name other machines.

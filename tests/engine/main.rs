@@ -108,7 +108,7 @@ async fn strangers_are_told_apart() {
         )
     });
     let failure = connect_to(&tls.endpoint).await;
-    assert!(failure.to_string().contains("wants TLS"), "{failure}");
+    assert!(failure.to_string().contains("requires TLS"), "{failure}");
     let web = Server::new(|_| Reply::Whole(404, "<html>not here</html>".into()));
     assert!(
         connect_to(&web.endpoint)

@@ -10,7 +10,7 @@ fn hints_at_the_command_that_switches_the_table_on() {
     };
     let switch = "sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'";
     assert_eq!(
-        hint(&EngineAddress::usual()),
+        hint(&EngineAddress::local_docker()),
         format!("switch it on with: {switch}")
     );
     let remote = hint(&EngineAddress::behind_ssh());
@@ -23,18 +23,18 @@ fn an_engine_without_root_cannot_register() {
     let run: RunId = "0123456789ab".parse().unwrap();
     let name = HandlerName::new(&run);
     let why = "sh: can't create /binfmt_misc/register: Permission denied";
-    let failure = not_registered(&name, why, &EngineAddress::usual());
+    let failure = not_registered(&name, why, &EngineAddress::local_docker());
     assert!(failure.to_string().contains("Permission denied"));
     assert!(failure.hints[0].contains("maps users"), "{failure:?}");
     assert!(failure.hints[1].contains("rootful"), "{failure:?}");
-    let other = not_registered(&name, "Invalid argument", &EngineAddress::usual());
+    let other = not_registered(&name, "Invalid argument", &EngineAddress::local_docker());
     assert!(other.hints.is_empty(), "{other:?}");
     assert!(failure.try_next_mode && !other.try_next_mode);
     assert!(
         not_registered(
             &name,
             "binfmt_misc is switched off",
-            &EngineAddress::usual()
+            &EngineAddress::local_docker()
         )
         .try_next_mode
     );

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn hints_at_the_command_that_mounts_the_table() {
     let refused = StartError::Failed(Failure::environment("mount: permission denied"));
-    let failure = unmounted(refused, "no such device", &EngineAddress::usual());
+    let failure = unmounted(refused, "no such device", &EngineAddress::local_docker());
     let text = failure.to_string();
     assert!(
         text.contains("not mounted on the engine's host (no such device)"),
@@ -15,7 +15,7 @@ fn hints_at_the_command_that_mounts_the_table() {
     );
     assert!(!failure.try_next_mode, "the reason is unknown");
     let again = StartError::Unmounted("Operation not permitted".into(), Vec::new());
-    assert!(unmounted(again, "", &EngineAddress::usual()).try_next_mode);
+    assert!(unmounted(again, "", &EngineAddress::local_docker()).try_next_mode);
     let refused = StartError::Failed(Failure::environment("mount: permission denied"));
     let remote = unmounted(refused, "", &EngineAddress::behind_ssh());
     assert!(

@@ -16,14 +16,14 @@ fn inputs(dir: &Path) -> EndpointInputs<'static> {
 }
 
 /// Writes a context file as Docker's client does.
-fn context(dir: &Path, name: &str, text: &str) {
+fn write_context(dir: &Path, name: &str, text: &str) {
     let digest = hex::encode(Sha256::digest(name.as_bytes()));
     let dir = dir.join("contexts/meta").join(digest);
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("meta.json"), text).unwrap();
 }
 
-fn host(address: &str) -> Result<Endpoint, EngineError> {
+fn choose_host(address: &str) -> Result<Endpoint, EngineError> {
     let inputs = inputs(Path::new("/nowhere"));
     choose(&EndpointInputs {
         docker_host: Some(address),
@@ -32,29 +32,32 @@ fn host(address: &str) -> Result<Endpoint, EngineError> {
 }
 
 #[test]
-fn docker_host_is_read_as_docker_does() {
+fn parses_docker_host_as_docker_does() {
     let unix = Endpoint::Unix("/run/user/1000/docker.sock".into());
-    assert_eq!(host("unix:///run/user/1000/docker.sock").unwrap(), unix);
     assert_eq!(
-        host("tcp://pi:2375").unwrap(),
+        choose_host("unix:///run/user/1000/docker.sock").unwrap(),
+        unix
+    );
+    assert_eq!(
+        choose_host("tcp://pi:2375").unwrap(),
         Endpoint::Tcp("pi:2375".into())
     );
     assert_eq!(
-        host(" http://pi/ ").unwrap(),
+        choose_host(" http://pi/ ").unwrap(),
         Endpoint::Tcp("pi:2375".into())
     );
     assert_eq!(
-        host("tcp://[::1]").unwrap(),
+        choose_host("tcp://[::1]").unwrap(),
         Endpoint::Tcp("[::1]:2375".into())
     );
     assert_eq!(
-        host("tcp://[::1]:99").unwrap(),
+        choose_host("tcp://[::1]:99").unwrap(),
         Endpoint::Tcp("[::1]:99".into())
     );
 }
 
 #[test]
-fn what_we_do_not_speak_is_said_with_a_way_out() {
+fn an_unsupported_address_has_a_hint() {
     for address in [
         "ssh://me:secret@pi",
         "https://pi:2376",
@@ -63,7 +66,7 @@ fn what_we_do_not_speak_is_said_with_a_way_out() {
         "tcp://",
         "unix://x",
     ] {
-        let failure = crate::common::failure::Failure::from(host(address).unwrap_err());
+        let failure = crate::common::failure::Failure::from(choose_host(address).unwrap_err());
         assert!(
             failure.to_string().contains("is not supported"),
             "{failure}"
@@ -78,23 +81,23 @@ fn what_we_do_not_speak_is_said_with_a_way_out() {
 }
 
 #[test]
-fn credentials_are_not_repeated() {
+fn messages_do_not_contain_credentials() {
     for (address, shown) in [
         ("tcp://u:p4ss@h:1", "`tcp://***@h:1`"),
         ("https://u:p4ss/x@y@h", "`https://***@h`"),
         ("ssh://u:p4ss@h", "`ssh://***@h`"),
         ("u:p4ss@h", "`***@h`"),
     ] {
-        let text = host(address).unwrap_err().to_string();
+        let text = choose_host(address).unwrap_err().to_string();
         assert!(text.contains(shown) && !text.contains("p4ss"), "{text}");
     }
 }
 
 #[test]
-fn contexts_are_found_by_the_hash_of_their_name() {
+fn finds_contexts_by_the_hash_of_their_name() {
     let dir = tempfile::tempdir().unwrap();
     let meta = r#"{"Name":"pi","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://pi:1"}}}"#;
-    context(dir.path(), "pi", meta);
+    write_context(dir.path(), "pi", meta);
     std::fs::write(dir.path().join("config.json"), r#"{"currentContext":"pi"}"#).unwrap();
     let pi = Endpoint::Tcp("pi:1".into());
     assert_eq!(choose(&inputs(dir.path())).unwrap(), pi);
@@ -117,7 +120,7 @@ fn contexts_are_found_by_the_hash_of_their_name() {
 }
 
 #[test]
-fn certificates_come_from_the_context_or_from_the_environment() {
+fn certificates_are_of_the_context_or_the_environment() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().to_owned();
     let tls = |certificates: &Path| Endpoint::Tls {
@@ -136,7 +139,7 @@ fn certificates_come_from_the_context_or_from_the_environment() {
     };
     assert_eq!(choose(&elsewhere).unwrap(), tls(Path::new("/certs")));
 
-    context(
+    write_context(
         &config,
         "pi",
         r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376"}}}"#,
@@ -153,17 +156,17 @@ fn certificates_come_from_the_context_or_from_the_environment() {
     assert_eq!(choose(&named).unwrap(), tls(&material));
 
     let blind = r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376","SkipTLSVerify":true}}}"#;
-    context(&config, "pi", blind);
+    write_context(&config, "pi", blind);
     let refusal = choose(&named).unwrap_err().to_string();
-    assert!(refusal.contains("skips the check"), "{refusal}");
+    assert!(refusal.contains("disables the verification"), "{refusal}");
 }
 
 #[test]
-fn a_context_with_certificates_is_never_spoken_to_in_plain() {
+fn a_context_with_certificates_never_falls_back_to_plain_tcp() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().to_owned();
     let meta = r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376"}}}"#;
-    context(&config, "pi", meta);
+    write_context(&config, "pi", meta);
     let named = EndpointInputs {
         docker_context: Some("pi"),
         ..inputs(&config)
@@ -179,7 +182,7 @@ fn a_context_with_certificates_is_never_spoken_to_in_plain() {
 
     std::fs::create_dir_all(&material).unwrap();
     let plain = Endpoint::Tcp("pi:2376".into());
-    assert_eq!(choose(&named).unwrap(), plain, "there is nothing in it");
+    assert_eq!(choose(&named).unwrap(), plain, "the directory is empty");
     std::fs::write(material.join("cert.pem"), "").unwrap();
     let text = refused();
     assert!(
@@ -189,7 +192,7 @@ fn a_context_with_certificates_is_never_spoken_to_in_plain() {
     std::fs::create_dir(material.join("ca.pem")).unwrap();
     let text = refused();
     assert!(text.contains("not a plain file"), "{text}");
-    // For root no directory is closed; this one cannot be looked into all the same.
+    // Root may read any directory, but not a file as one.
     std::fs::remove_dir_all(&tls).unwrap();
     std::fs::write(&tls, "").unwrap();
     let text = refused();
@@ -197,13 +200,13 @@ fn a_context_with_certificates_is_never_spoken_to_in_plain() {
 }
 
 #[test]
-fn a_broken_context_is_named() {
+fn an_invalid_context_is_named() {
     let dir = tempfile::tempdir().unwrap();
     for (text, part) in [
         ("{", "EOF"),
         (r#"{"Endpoints":{}}"#, "names no docker host"),
     ] {
-        context(dir.path(), "pi", text);
+        write_context(dir.path(), "pi", text);
         let named = EndpointInputs {
             docker_context: Some("pi"),
             ..inputs(dir.path())
@@ -227,17 +230,17 @@ fn a_broken_context_is_named() {
 }
 
 #[test]
-fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
+fn pipes_instead_of_dockers_files_do_not_block() {
     let dir = tempfile::tempdir().unwrap();
-    let pipe = |path: &Path| {
-        std::fs::remove_file(path).unwrap_or(());
+    let make_pipe = |path: &Path| {
+        std::fs::remove_file(path).ok();
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     };
-    pipe(&dir.path().join("config.json"));
+    make_pipe(&dir.path().join("config.json"));
     assert_eq!(docker_context::current(dir.path()), None);
-    context(dir.path(), "pi", "");
+    write_context(dir.path(), "pi", "");
     let digest = hex::encode(Sha256::digest("pi"));
-    pipe(
+    make_pipe(
         &dir.path()
             .join("contexts/meta")
             .join(digest)
@@ -250,7 +253,7 @@ fn pipes_in_the_place_of_dockers_files_are_not_waited_for() {
 }
 
 #[test]
-fn a_closed_socket_names_the_group() {
+fn a_denied_socket_has_a_hint_at_the_group() {
     let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
     let error = crate::engine::handshake::connection_error(
         &endpoint,
@@ -266,7 +269,7 @@ fn a_closed_socket_names_the_group() {
 }
 
 #[test]
-fn an_absent_engine_is_to_be_installed_or_started() {
+fn an_absent_engine_has_a_hint_to_start_it() {
     let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
     let reason = String::new();
     let hints = ConnectError::Absent { endpoint, reason }.hints();
@@ -274,19 +277,19 @@ fn an_absent_engine_is_to_be_installed_or_started() {
 }
 
 #[test]
-fn the_first_socket_that_somebody_listens_at_is_taken() {
+fn chooses_the_first_listening_socket() {
     let dir = tempfile::tempdir().unwrap();
-    let sockets = ["none", "dead", "first", "second"].map(|name| dir.path().join(name));
+    let sockets = ["none", "closed", "first", "second"].map(|name| dir.path().join(name));
     drop(UnixListener::bind(&sockets[1]).unwrap());
-    assert_eq!(first_that_listens(&sockets), None);
-    let listening = [2, 3].map(|at| UnixListener::bind(&sockets[at]).unwrap());
-    assert_eq!(first_that_listens(&sockets), Some(&*sockets[2]));
-    drop(listening);
+    assert_eq!(first_listening(&sockets), None);
+    let listeners = [2, 3].map(|at| UnixListener::bind(&sockets[at]).unwrap());
+    assert_eq!(first_listening(&sockets), Some(&*sockets[2]));
+    drop(listeners);
 }
 
 proptest! {
     #[test]
-    fn no_address_breaks_it(address in ".{0,60}") {
-        host(&address).map_err(|error| error.to_string()).ok();
+    fn parses_any_address(address in ".{0,60}") {
+        choose_host(&address).map_err(|error| error.to_string()).ok();
     }
 }

@@ -52,7 +52,7 @@ impl Builder<'_> {
                 .await?;
             let container = guard.create(&self.spec(&job, &paths)?).await?;
             if let Some((wrapper, source)) = self.wrapper {
-                let copied = wrapper.copy_into((source, &container), self.image.foreign);
+                let copied = wrapper.copy_into(source, &container, self.image.foreign);
                 let copied = copied.await;
                 copied
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
