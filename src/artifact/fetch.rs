@@ -108,7 +108,7 @@ impl From<CacheError> for FetchError {
 }
 
 /// Fetches into a cache.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fetcher {
     client: Client,
     cache: Cache,

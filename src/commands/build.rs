@@ -21,7 +21,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(args, env)?;
     if let Some(up_to) = settings.dry_run {
-        return Box::pin(dry_run::run(settings, (up_to, args.json), (ui, context))).await;
+        return Box::pin(dry_run::run(settings, up_to, args.json, ui, context)).await;
     }
     let tell = |image: &Image| {
         if args.json {
@@ -59,13 +59,13 @@ pub(super) async fn build(
         ..context.clone()
     };
     let plan = pipeline::plan(settings, context).await?;
-    let done = pipeline::run(&plan, context, &timings).await;
+    let done = pipeline::build(&plan, context, &timings).await;
     // Who interrupts a build does not wait for its table.
     if !context.cancel.is_cancelled() {
         context.events.emit(Event::WorkEnded);
     }
     let done = done?;
-    let image = &done.image;
+    let image = &done.value;
     context.events.notice(format!(
         "{} in {} (SHA-256 {})",
         ui::words::human_bytes(image.size),
@@ -75,7 +75,7 @@ pub(super) async fn build(
     let told = (asker.report)(image);
     let path = image.path.clone();
     // What could not be removed weighs more than a result that nobody could be told.
-    done.all_given_back().and(told)?;
+    done.require_clean("the image is done").and(told)?;
     match boot {
         Some(mut ready) => {
             ready.request.image.clone_from(&path);

@@ -1,48 +1,50 @@
-//! `sdbuild check`: what of a configuration would keep the machine from booting, or its owner out of it.
+//! `sdbuild check`: what in a configuration would keep the machine from booting, or lock its owner out.
 
 use serde_json::json;
 
 use crate::cli;
+use crate::common::context::Context;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::nixos::check::{Finding, Severity};
-use crate::pipeline::{self, Checked, Context};
+use crate::pipeline::{self, Checked, Outcome};
 use crate::settings::{self, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::marked;
 
-/// Raised when a field of the JSON goes or means something else.
+/// Version of the JSON report: raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
 
-/// Evaluates the configuration and shows what was found; fails when there is a trap.
+/// Evaluates the configuration and prints the findings; fails when one of them is a trap.
 pub async fn run(
     args: &cli::Check,
     env: &Environment,
-    (ui, context): (&Ui, &Context),
+    ui: &Ui,
+    context: &Context,
 ) -> Result<(), Failure> {
     let build = cli::Build {
         subject: args.subject.clone(),
         ..cli::Build::default()
     };
     let settings = settings::Build::resolve(&build, env)?;
-    let checked = Box::pin(pipeline::check(settings, context)).await?;
+    let outcome = Box::pin(pipeline::check(settings, context)).await?;
+    let (checked, leftovers) = (outcome.value, outcome.leftovers);
     let text = if args.json {
         as_json(&checked)?
     } else {
         as_lines(&checked)
     };
-    let told = ui.result(&text);
-    let ended = told.and(verdict(&checked.findings, checked.failure));
-    match (ended, checked.leftovers) {
-        (ended, left) if left.is_empty() => ended,
-        (Ok(()), left) => {
-            let text = "the check is done, but not everything could be removed";
-            Err(Failure::environment(text).with_teardown(left))
+    let shown = ui.result(&text);
+    match shown.and(verdict(&checked.findings, checked.failure)) {
+        Ok(()) => Outcome {
+            value: (),
+            leftovers,
         }
-        (Err(failure), left) => Err(failure.with_teardown(left)),
+        .require_clean("the check is done"),
+        Err(failure) => Err(failure.with_teardown(leftovers)),
     }
 }
 
-/// What cannot be evaluated weighs more than what would be wrong with it.
+/// Fails when a trap was found. That the configuration cannot be evaluated takes precedence.
 fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure> {
     let traps = findings.iter().filter(|f| f.severity == Severity::Trap);
     let text = match (failure, traps.count()) {
@@ -104,12 +106,11 @@ mod tests {
             findings,
             ways_in: vec!["root with a key".into()],
             failure: None,
-            leftovers: Vec::new(),
         }
     }
 
     #[test]
-    fn a_trap_is_told_with_the_line_to_add() {
+    fn trap_is_listed_with_line_to_add() {
         let lines = as_lines(&checked(vec![finding(Severity::Trap)]));
         assert_eq!(
             lines,
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trap_fails_and_an_evaluation_that_does_weighs_more() {
+    fn fails_on_traps_and_first_on_evaluation_errors() {
         assert!(verdict(&[finding(Severity::Note)], None).is_ok());
         let trap = [finding(Severity::Trap)];
         assert_eq!(verdict(&trap, None).unwrap_err().class, Class::CheckFailed);

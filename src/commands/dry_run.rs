@@ -1,52 +1,53 @@
-//! `sdbuild build --dry-run`: what a build would do, as far as that can be told without doing it.
+//! `sdbuild build --dry-run`: what a build would do, as far as that is known without doing it.
 
 use serde_json::json;
 
 use crate::cli::DryRun;
+use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::nixos::forecast::Forecast;
-use crate::pipeline::{self, Context, Plan};
+use crate::pipeline::{self, Plan};
 use crate::settings;
 use crate::ui::{self, Ui};
 
-/// Raised when a field of the JSON goes or means something else.
+/// Version of the JSON report: raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
+/// What a forecast changes on the machine.
 const CHANGED: &str = "nothing but what an evaluation needs: packages and nixpkgs in the cache, the builder's image \
                        and the store volume in the engine, a log";
 
-/// Tells the plan, and Nix's forecast when it is asked for; with `as_json` both in one object.
+/// Prints the plan, and Nix's forecast if `depth` asks for it; as JSON both in one object.
 pub(super) async fn run(
     settings: settings::Build,
-    (up_to, as_json): (DryRun, bool),
-    (ui, context): (&Ui, &Context),
+    depth: DryRun,
+    as_json: bool,
+    ui: &Ui,
+    context: &Context,
 ) -> Result<(), Failure> {
     let plan = pipeline::plan(settings, context).await?;
     if !as_json {
-        tell(ui, &plan.describe())?;
+        print(ui, &pipeline::describe(&plan))?;
     }
-    let (forecast, leftovers) = match up_to {
-        DryRun::Plan => (None, Vec::new()),
-        DryRun::Forecast => {
-            let (forecast, leftovers) = pipeline::forecast(&plan, context).await?;
-            (Some(forecast), leftovers)
-        }
+    let outcome = match depth {
+        DryRun::Plan => None,
+        DryRun::Forecast => Some(pipeline::forecast(&plan, context).await?),
     };
+    let forecast = outcome.as_ref().map(|outcome| &outcome.value);
     if as_json {
-        ui.result(&object(&plan, forecast.as_ref())?)?;
+        ui.result(&object(&plan, forecast)?)?;
     } else {
-        tell(ui, &last_lines(forecast.as_ref()))?;
+        print(ui, &last_lines(forecast))?;
     }
-    if leftovers.is_empty() {
-        return Ok(());
+    match outcome {
+        Some(outcome) => outcome.require_clean("the forecast is done").map(drop),
+        None => Ok(()),
     }
-    let text = "the forecast is told, but not everything could be removed";
-    Err(Failure::environment(text).with_teardown(leftovers))
 }
 
-fn tell(ui: &Ui, lines: &[(&str, String)]) -> Result<(), Failure> {
-    lines.iter().try_for_each(|(name, what)| {
-        let what = ui::sanitize(what).replace('\n', " ");
-        ui.result(&format!("{name:<14} {what}"))
+fn print(ui: &Ui, lines: &[(&str, String)]) -> Result<(), Failure> {
+    lines.iter().try_for_each(|(subject, text)| {
+        let text = ui::sanitize(text).replace('\n', " ");
+        ui.result(&format!("{subject:<14} {text}"))
     })
 }
 
@@ -62,9 +63,9 @@ fn last_lines(forecast: Option<&Forecast>) -> Vec<(&'static str, String)> {
 }
 
 fn object(plan: &Plan, forecast: Option<&Forecast>) -> Result<String, Failure> {
-    let plan = plan.describe().into_iter();
+    let plan = pipeline::describe(plan).into_iter();
     let plan: Vec<_> = plan
-        .map(|(about, what)| json!({ "about": about, "what": what }))
+        .map(|(subject, text)| json!({ "about": subject, "what": text }))
         .collect();
     let forecast = forecast.map(|forecast| {
         let (paths, download, unpacked) = forecast.fetch;
@@ -75,6 +76,6 @@ fn object(plan: &Plan, forecast: Option<&Forecast>) -> Result<String, Failure> {
             "fetch": { "paths": paths, "download": download, "unpacked": unpacked },
         })
     });
-    let told = json!({ "version": VERSION, "plan": plan, "forecast": forecast });
-    serde_json::to_string_pretty(&told).or_internal("write JSON")
+    let report = json!({ "version": VERSION, "plan": plan, "forecast": forecast });
+    serde_json::to_string_pretty(&report).or_internal("write JSON")
 }

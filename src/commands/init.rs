@@ -55,7 +55,7 @@ async fn keys(
         .collect();
     let mut keys = named?;
     if let Some(url) = &settings.github {
-        let text = pipeline::listing(url, &Common::without_file(env)?, context).await?;
+        let text = pipeline::fetch_text(url, &Common::without_file(env)?, context).await?;
         let listed = template::keys_listed(&text);
         confirmed(&listed, (url, settings.yes), (ui, context)).await?;
         keys.extend(listed);

@@ -1,7 +1,5 @@
 //! What a build starts from, read whole.
 
-use std::io;
-
 use sha2::{Digest as _, Sha256};
 
 use super::cli_module::CliModule;
@@ -10,6 +8,9 @@ use super::config_dir::ConfigDir;
 use super::lock::Locked;
 use super::nixpkgs::NixpkgsIn;
 use super::source::Configuration;
+use crate::common::context::Context;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::hash::Sha256Hash;
 
 /// A configuration ready to be built: what is uploaded, what is evaluated and what pins it.
 ///
@@ -18,26 +19,42 @@ use super::source::Configuration;
 pub struct BuildSource {
     /// The file that is evaluated.
     pub configuration: Configuration,
-    /// The directory that is uploaded with it.
-    pub files: ConfigDir,
     /// What the command line adds to it.
     pub cli_module: CliModule,
     /// The nixpkgs that it is evaluated with.
     pub nixpkgs: NixpkgsIn,
     /// The lock entry of that nixpkgs; `None` for a local directory, which only its content identifies.
     pub locked: Option<Locked>,
+    /// The directory that is uploaded with the file.
+    pub(super) files: ConfigDir,
+    /// SHA-256 of everything that the builder sees of the configuration, without nixpkgs.
+    pub sha256: Sha256Hash,
 }
 
 impl BuildSource {
-    /// SHA-256 of everything that the builder sees of the configuration, without nixpkgs. Reads all files.
-    pub fn digest(&self) -> io::Result<[u8; 32]> {
-        let files = self.files.digest()?;
-        Ok(match self.cli_module.lines() {
-            [] => files,
-            lines => {
-                let hash = Sha256::new_with_prefix(files).chain_update(lines.join("\n"));
-                hash.finalize().into()
-            }
+    /// Walks and hashes the configuration's directory.
+    pub async fn read(
+        configuration: Configuration,
+        cli_module: CliModule,
+        nixpkgs: NixpkgsIn,
+        locked: Option<Locked>,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let Context { cancel, events } = context;
+        let files = configuration.collect(cancel, events).await?;
+        let hashed = files.clone();
+        let digest = tokio::task::spawn_blocking(move || hashed.digest());
+        let digest = cancel.race(digest).await?;
+        let digest = digest
+            .or_internal("hash the configuration")?
+            .or_usage("read the configuration's directory")?;
+        Ok(Self {
+            sha256: with_cli_module(digest, &cli_module),
+            configuration,
+            cli_module,
+            nixpkgs,
+            locked,
+            files,
         })
     }
 
@@ -45,4 +62,16 @@ impl BuildSource {
     pub(super) fn wrapper(&self) -> String {
         command::wrapper(self.configuration.file())
     }
+}
+
+/// The digest of the files, or of that digest and the command line's definitions when there are any.
+fn with_cli_module(files: [u8; 32], cli_module: &CliModule) -> Sha256Hash {
+    let digest = match cli_module.lines() {
+        [] => files,
+        lines => {
+            let hash = Sha256::new_with_prefix(files).chain_update(lines.join("\n"));
+            hash.finalize().into()
+        }
+    };
+    digest.into()
 }

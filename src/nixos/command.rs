@@ -376,8 +376,8 @@ mod tests {
         };
         let word = |emulated: bool, glue: Glue, format: &'static ImageFormat| {
             let request = BuildRequest {
-                glue,
                 format,
+                glue,
                 ..request(emulated, NixSettings::default())
             };
             let environment = request.environment(&store_paths()).unwrap();

@@ -133,6 +133,12 @@ impl NixpkgsIn {
         format!("{kind}-{}", hex::encode(digest))
     }
 
+    /// SHA-256 of the archive or of the directory's content, in hex.
+    pub fn sha256(&self) -> String {
+        let (Self::Tree { digest, .. } | Self::Archive { sha256: digest, .. }) = self;
+        hex::encode(digest)
+    }
+
     /// Bytes to upload.
     pub fn size(&self) -> u64 {
         match self {

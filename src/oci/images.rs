@@ -36,11 +36,6 @@ impl Images {
         }
     }
 
-    /// What fetches the packages, for whoever has something else to fetch.
-    pub fn fetcher(&self) -> &Fetcher {
-        &self.fetcher
-    }
-
     /// The image of `definition` if the engine holds it and we know that it is what we would make.
     pub async fn held(
         &self,

@@ -10,10 +10,10 @@ use crate::engine::Engine;
 use crate::oci::MissingImages;
 use crate::pipeline::checks::{self, Answers, DoctorFacts, EngineView, Machine};
 pub use crate::pipeline::checks::{Check, Verdict};
-use crate::pipeline::connection;
+use crate::pipeline::clients;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
-use crate::pipeline::plan::base_on;
+use crate::pipeline::plan::EnginePlan;
 use crate::pipeline::run_lock::RunState;
 use crate::settings;
 
@@ -53,7 +53,7 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
 }
 
 async fn connect(settings: &settings::Build, context: &Context) -> Result<Engine, Failure> {
-    let connect = connection::connect(&settings.common, &context.cancel);
+    let connect = clients::connect(&settings.common, &context.cancel);
     let answer = timeout(ANSWER_TIMEOUT, connect).await;
     answer.unwrap_or_else(|| {
         let seconds = ANSWER_TIMEOUT.as_secs();
@@ -73,7 +73,7 @@ async fn missing_images(
     settings: &settings::Build,
 ) -> Option<MissingImages> {
     let engine = engine?;
-    let base = base_on(engine.clone(), emulation(engine, settings)?, settings);
+    let base = EnginePlan::new(engine.clone(), emulation(engine, settings)?, settings);
     let base = timeout(ANSWER_TIMEOUT, base).await?.ok()?;
     Some(base.missing)
 }

@@ -1,4 +1,4 @@
-//! How the image's architecture comes to run on the engine's machine. Pure.
+//! How programs of the image run on the engine's machine. Pure.
 
 use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::Failure;
@@ -6,24 +6,24 @@ use crate::common::system::{Architecture, System};
 use crate::engine::EngineFacts;
 use crate::pipeline::kernel_version::KernelVersion;
 
-/// The first kernel whose user namespaces have tables of their own (its commit 21ca59b365c0).
+/// The first kernel whose user namespaces have binfmt_misc tables of their own (commit 21ca59b365c0).
 const OWN_TABLES: KernelVersion = KernelVersion::new(6, 7);
 
-/// The emulation of one run.
+/// How one run emulates, chosen from what the user asked for and what the engine can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emulation {
     /// The engine's machine runs the system itself.
     Native,
-    /// Our registrar adds a handler for the time of the run.
+    /// Our registrar adds a handler to the kernel during the run.
     Register,
-    /// The builder has a handler of its own, which nobody else sees.
+    /// The builder has a handler in its own user namespace.
     Private,
-    /// A handler that is there already.
+    /// A handler of somebody else is used as it is.
     Host,
 }
 
 impl Emulation {
-    /// Chooses by the engine's machine, never by the client's: the handler lives in its kernel.
+    /// Chooses by the engine's machine, never by the client's: the handler is in the engine's kernel.
     pub fn choose(
         choice: EmulationChoice,
         system: System,
@@ -33,13 +33,13 @@ impl Emulation {
         let emulable =
             system == System::Aarch64Linux && engine.architecture.is(Architecture::X86_64);
         match choice {
-            // Also when a user's own settings say how, for all engines: there is nothing to emulate.
+            // Whatever the user's settings request for all engines: there is nothing to emulate.
             _ if native => Ok(Self::Native),
             EmulationChoice::None => Err(Failure::usage(format!(
                 "--emulation none: the engine's machine is {}, the image is for {system}",
                 engine.architecture
             ))
-            .hint("leave --emulation away, or point DOCKER_HOST at a native engine")),
+            .hint("omit --emulation, or point DOCKER_HOST at a native engine")),
             EmulationChoice::Host => Ok(Self::Host),
             EmulationChoice::Auto | EmulationChoice::Register | EmulationChoice::Private
                 if !emulable =>
@@ -49,33 +49,36 @@ impl Emulation {
                     engine.architecture
                 ))
                 .hint("point DOCKER_HOST at an engine on a machine of that architecture")
-                .hint("or give --emulation host when a handler for it is there already"))
+                .hint("or give --emulation host if a handler for it exists there already"))
             }
             EmulationChoice::Auto if engine.rootless && has_own_tables(engine) => Ok(Self::Private),
             EmulationChoice::Auto if engine.rootless => Ok(Self::Host),
             EmulationChoice::Register if engine.rootless => Err(rootless(engine)),
             EmulationChoice::Auto | EmulationChoice::Register => Ok(Self::Register),
-            EmulationChoice::Private if !has_own_tables(engine) => Err(too_old(engine)
-                .hint("leave --emulation away, or point DOCKER_HOST at a newer machine")),
+            EmulationChoice::Private if !has_own_tables(engine) => {
+                Err(too_old(engine)
+                    .hint("omit --emulation, or point DOCKER_HOST at a newer machine"))
+            }
             EmulationChoice::Private => Ok(Self::Private),
         }
     }
 
-    /// Why `auto` begins with a handler that may be there: what is told, with what helps, when none is.
+    /// Why `auto` starts with [`Emulation::Host`]: the failure to report, with its hints, when there is no such
+    /// handler. `None` for every other choice.
     pub fn last_resort(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Failure> {
         (self == Self::Host && choice == EmulationChoice::Auto).then(|| rootless(engine))
     }
 
-    /// What whoever asked for emulation is told where there is nothing to emulate.
+    /// The notice for a user who requested emulation where nothing is emulated.
     pub fn unneeded(self, choice: EmulationChoice, system: System) -> Option<String> {
-        let asked = !matches!(choice, EmulationChoice::Auto | EmulationChoice::None);
-        (asked && self == Self::Native).then(|| {
+        let requested = !matches!(choice, EmulationChoice::Auto | EmulationChoice::None);
+        (requested && self == Self::Native).then(|| {
             format!("emulation `{choice}` is not needed: the engine's machine runs {system} itself")
         })
     }
 
-    /// What to go on with when this one turns out not to work: private where the kernel has it, then a
-    /// handler that may be there already, as virtual machines of desktops have.
+    /// What `auto` tries when this one turns out not to work: private emulation where the kernel supports it, then
+    /// an existing handler, as Docker Desktop's virtual machine has.
     pub fn otherwise(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Self> {
         match self {
             _ if choice != EmulationChoice::Auto => None,
@@ -85,16 +88,16 @@ impl Emulation {
         }
     }
 
-    /// Why [`Emulation::Private`] is not for a builder image that runs as root: without capabilities root
-    /// may not make a user namespace that has root in it.
+    /// The failure of [`Emulation::Private`] for a builder image that runs as root: without capabilities root may
+    /// not create a user namespace with root in it.
     pub(super) fn refused_to_root(choice: EmulationChoice) -> Failure {
         let text = "private emulation is not for a builder image that runs as root";
         let other = "give an image whose USER is another one";
         match choice {
             EmulationChoice::Private => Failure::usage(text)
                 .hint(other)
-                .hint("or leave --emulation away, and sdbuild looks for another way"),
-            // The handler that may be there is tried then, and what is told in the end is that none works.
+                .hint("or omit --emulation, and sdbuild tries another way"),
+            // `auto` goes on with an existing handler; this is reported when there is none.
             EmulationChoice::Auto
             | EmulationChoice::Register
             | EmulationChoice::Host
@@ -105,19 +108,19 @@ impl Emulation {
         }
     }
 
-    /// What runs the image's programs, for a sentence.
+    /// The handler that runs the image's programs, as a noun phrase for messages.
     pub(super) fn handler(self) -> &'static str {
         match self {
             Self::Native => "no handler",
-            Self::Register => "a handler in the kernel's table for the time of the run",
-            Self::Private => "a handler that the builder alone has",
-            Self::Host => "the handler that is there, if there is one",
+            Self::Register => "a handler in the kernel's table during the run",
+            Self::Private => "a handler that only the builder sees",
+            Self::Host => "the existing handler, if there is one",
         }
     }
 }
 
 impl From<Emulation> for EmulationChoice {
-    /// The word by which a user would ask for it.
+    /// The choice that requests this emulation.
     fn from(emulation: Emulation) -> Self {
         match emulation {
             Emulation::Native => Self::None,
@@ -143,17 +146,17 @@ fn rootless(engine: &EngineFacts) -> Failure {
     let failure =
         Failure::environment("the engine runs rootless: it cannot add a handler to the kernel");
     if has_own_tables(engine) {
-        return failure.hint("leave --emulation away, and the builder gets a handler of its own");
+        return failure.hint("omit --emulation, and the builder gets a handler of its own");
     }
     Failure {
         others: vec![too_old(engine)],
         ..failure
     }
     .hint("point DOCKER_HOST at a rootful engine, or at a machine with a newer kernel")
-    .hint("or let root register a qemu-aarch64 handler, and leave --emulation away")
+    .hint("or let root register a qemu-aarch64 handler, and omit --emulation")
 }
 
-/// A failure with what else is in the way, on one line.
+/// The failure and its further problems on one line.
 pub(super) fn on_one_line(failure: &Failure) -> String {
     let all = std::iter::once(failure).chain(&failure.others);
     all.map(ToString::to_string).collect::<Vec<_>>().join("; ")
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_emulates_only_what_the_machine_cannot_run() {
+    fn auto_emulates_only_foreign_systems() {
         use EmulationChoice::Auto;
         let choose = |system, arch| Emulation::choose(Auto, system, &engine(arch, false)).unwrap();
         assert_eq!(choose(System::Aarch64Linux, "x86_64"), Emulation::Register);
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_machine_runs_itself_is_never_emulated_whatever_the_settings_say() {
+    fn native_systems_are_never_emulated() {
         use EmulationChoice::{Auto, Host, None, Private, Register};
         let (pi, native) = (System::Aarch64Linux, engine("aarch64", false));
         let old = EngineFacts {
@@ -194,16 +197,16 @@ mod tests {
                 let chosen = Emulation::choose(choice, pi, engine).unwrap();
                 assert_eq!(chosen, Emulation::Native, "{choice}");
             }
-            let told = Emulation::Native.unneeded(choice, pi);
-            assert_eq!(told.is_some(), !matches!(choice, Auto | None), "{choice}");
+            let notice = Emulation::Native.unneeded(choice, pi);
+            assert_eq!(notice.is_some(), !matches!(choice, Auto | None), "{choice}");
         }
-        let told = Emulation::Native.unneeded(Private, pi).unwrap();
-        assert!(told.contains("`private`") && told.contains("runs aarch64-linux itself"));
+        let notice = Emulation::Native.unneeded(Private, pi).unwrap();
+        assert!(notice.contains("`private`") && notice.contains("runs aarch64-linux itself"));
         assert_eq!(Emulation::Private.unneeded(Private, pi), Option::None);
     }
 
     #[test]
-    fn what_cannot_work_is_refused_with_a_way_out() {
+    fn refuses_impossible_choice_with_hint() {
         let refuse = |choice, system, engine: &EngineFacts| {
             let failure = Emulation::choose(choice, system, engine).unwrap_err();
             assert!(!failure.hints.is_empty());
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn rootless_engines_and_those_that_cannot_register_get_private_emulation() {
+    fn private_emulation_where_registering_is_impossible() {
         let (auto, private, pi) = (
             EmulationChoice::Auto,
             EmulationChoice::Private,
@@ -240,7 +243,7 @@ mod tests {
         assert_eq!(
             other(EmulationChoice::Register, &rootful),
             None,
-            "as asked for"
+            "as requested"
         );
 
         let old = |engine: &EngineFacts| EngineFacts {
@@ -250,7 +253,7 @@ mod tests {
         assert_eq!(other(auto, &old(&rootful)), Some(Emulation::Host));
         let after_private = |choice| Emulation::Private.otherwise(choice, &rootless);
         assert_eq!(after_private(auto), Some(Emulation::Host));
-        assert_eq!(after_private(private), None, "as asked for");
+        assert_eq!(after_private(private), None, "as requested");
         for engine in [old(&rootful), old(&rootless)] {
             let failure = Emulation::choose(private, pi, &engine).unwrap_err();
             assert!(failure.to_string().contains("6.7"), "{failure}");
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_a_handler_that_is_there_when_a_rootless_engine_can_have_no_other() {
+    fn auto_tries_existing_handler_on_old_rootless_engine() {
         let pi = System::Aarch64Linux;
         let old = EngineFacts {
             kernel: "6.6.12-arch1".into(),
@@ -274,7 +277,7 @@ mod tests {
         assert_eq!(auto.otherwise(EmulationChoice::Auto, &old), None);
         let asked = chosen(EmulationChoice::Host).unwrap();
         assert!(asked.last_resort(EmulationChoice::Host, &old).is_none());
-        assert!(chosen(EmulationChoice::Register).is_err(), "as asked for");
+        assert!(chosen(EmulationChoice::Register).is_err(), "as requested");
         let new = engine("x86_64", true);
         let private = Emulation::choose(EmulationChoice::Auto, pi, &new).unwrap();
         assert!(private.last_resort(EmulationChoice::Auto, &new).is_none());

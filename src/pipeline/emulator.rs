@@ -6,9 +6,10 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::engine::{Endpoint, Engine, RunId};
 use crate::oci::Definition;
+use crate::pipeline::clients;
 use crate::pipeline::run_lock::{RunLock, RunLocks};
+use crate::pipeline::steps::container_images::ensure;
 use crate::pipeline::sweep::Sweep;
-use crate::pipeline::{connection, images};
 use crate::settings::Common;
 
 /// An engine that can boot an image. While this value lives no other run removes what the boot creates there.
@@ -31,7 +32,7 @@ impl QemuEngine {
         wants_port: bool,
         context: &Context,
     ) -> Result<Self, Failure> {
-        let engine = connection::connect(settings, &context.cancel).await?;
+        let engine = clients::connect(settings, &context.cancel).await?;
         if wants_port {
             reachable(engine.endpoint())?;
         }
@@ -58,8 +59,9 @@ impl QemuEngine {
     async fn image(&self, settings: &Common, context: &Context) -> Result<String, Failure> {
         let architecture = self.engine.facts().architecture.supported()?;
         let definition = Definition::emulator(architecture, settings.locks.as_deref())?;
-        let images = images::images(settings, context)?;
-        images::ensure(&self.engine, &images, (&[&definition], context)).await?;
+        let fetcher = clients::fetcher(settings, &context.events)?;
+        let (engine, mirrors) = (&self.engine, &settings.mirrors);
+        ensure(engine, &fetcher, mirrors, &[&definition], context).await?;
         Ok(definition.reference())
     }
 

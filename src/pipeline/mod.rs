@@ -1,48 +1,46 @@
-//! The pipeline: facts → plan → run, and the scope of everything that must be given back.
+//! The pipeline: conditions are checked, a plan is made and described or carried out.
 //!
-//! Promises: nothing on the host changes before the last check passed; what a run borrows is guarded
-//! before it exists and released in reverse order, whatever happened; the first error wins and what
-//! could not be removed rides along. Has no words for people and reads no environment.
+//! Promises: nothing on the host changes before the last check passed; what a run acquires is guarded before it
+//! exists and released whatever happens; the first error is reported, and what could not be removed is listed
+//! with it. Reads no environment.
 
 mod binfmt_table;
-mod check;
+mod build;
+mod builder_image;
 mod checks;
-mod configuration;
-mod connection;
-mod describe;
+mod clients;
 pub mod doctor;
-mod emulate;
 mod emulation;
 mod emulator;
-mod evaluation;
-mod forecast;
-mod images;
-mod inputs;
+mod evaluate;
 mod inventory;
 mod job_control;
 mod kernel_version;
-mod listing;
 mod logs;
 mod plan;
 mod problems;
 mod provenance;
 mod removal;
 mod resources;
-mod run;
+mod run_context;
 mod run_lock;
 mod scope;
 pub mod shell;
+mod source;
 mod status;
+mod steps;
 mod sweep;
 
 pub use crate::common::context::Context;
-pub use check::{Checked, check};
+pub use build::build;
+pub use clients::fetch_text;
 pub use emulation::Emulation;
 pub use emulator::QemuEngine;
-pub use forecast::forecast;
-pub use listing::listing;
-pub use plan::{EnginePlan, Plan, plan};
+pub use evaluate::{Checked, check, forecast};
+pub use plan::{BuilderPlan, EnginePlan, Plan, plan};
 pub use removal::{Item, Removal};
-pub use run::{BuildOutcome, run};
+pub use run_context::Outcome;
 pub use run_lock::RunState;
+pub use source::SourcePlan;
 pub use status::{Container, EngineState, Handler, Run, SizedObject, Status};
+pub use steps::describe;

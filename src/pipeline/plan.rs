@@ -1,115 +1,172 @@
-//! From settings to a plan: everything is looked at, every problem is listed at once, and nothing has
-//! been changed when this ends.
+//! From settings to a plan: every condition is checked, every problem is reported at once, and nothing is
+//! changed on the machine.
 
 use crate::artifact::Cache;
+use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::image_format::{ImageFormat, SD_IMAGE};
 use crate::engine::{Engine, RunId};
-use crate::nixos::cli_module::CliModule;
-use crate::nixos::lock::{self, Locked, Requested};
-use crate::nixos::nixpkgs::Nixpkgs;
-use crate::nixos::source::Configuration;
 use crate::oci::{Definition, MissingImages};
 use crate::output;
+use crate::pipeline::builder_image::check_foreign;
 use crate::pipeline::checks::{self, Machine, Verdict};
+use crate::pipeline::clients::connect;
 use crate::pipeline::emulation::Emulation;
-use crate::pipeline::images::suits;
 use crate::pipeline::problems::Problems;
 use crate::pipeline::resources::Resources;
-use crate::pipeline::{Context, configuration, connection};
-use crate::settings::{self, Common};
-
-/// What a run is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// An image.
-    Image,
-    /// To know what the configuration sets: nothing is built, emulated or written.
-    Check,
-}
+use crate::pipeline::source::{Purpose, SourcePlan};
+use crate::settings;
 
 /// What a run will do; the same value is described and carried out.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The choices that led here.
+    /// The settings that it was made from.
     pub settings: settings::Build,
-    /// Names everything that the run makes.
+    /// Identifies everything that the run makes.
     pub run: RunId,
-    /// Where it runs, and on what.
-    pub base: EnginePlan,
-    /// The user's file.
-    pub configuration: Configuration,
-    /// What the command line lays over it.
-    pub overlay: CliModule,
-    /// Which nixpkgs.
-    pub nixpkgs: Nixpkgs,
-    /// What that was resolved to by an earlier run.
-    pub locked: Option<Locked>,
+    /// The configuration and its nixpkgs.
+    pub source: SourcePlan,
+    /// The kind of image that is built.
+    pub format: &'static ImageFormat,
+    /// The engine, and what is needed there.
+    pub engine_plan: EnginePlan,
 }
 
 impl Plan {
+    /// The engine that everything runs on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine_plan.engine
+    }
+
+    /// Whether programs of the image run under emulation.
+    pub(super) fn is_emulated(&self) -> bool {
+        self.engine_plan.emulation != Emulation::Native
+    }
+
     /// How much is done at a time.
     pub(super) fn resources(&self) -> Resources {
-        let emulated = self.base.emulation != Emulation::Native;
-        Resources::choose(&self.settings, self.base.engine.facts(), emulated)
+        Resources::choose(&self.settings, self.engine().facts(), self.is_emulated())
     }
 }
 
-/// Where a run takes place: the engine, and the container images that it needs there.
+/// The engine of a run, and the container images that it needs there.
 #[derive(Clone, Debug)]
 pub struct EnginePlan {
-    /// Where it runs.
+    /// The engine.
     pub engine: Engine,
-    /// How it emulates.
+    /// How programs of the image run on its machine.
     pub emulation: Emulation,
     /// The registrar's image, when something is emulated.
     pub registrar: Option<Definition>,
-    /// The builder's, unless the user named another one.
-    pub builder: Option<Definition>,
-    /// What the engine lacked of these when it was looked at.
+    /// The image that Nix runs in.
+    pub builder: BuilderPlan,
+    /// What the engine and the cache lacked of our own images when the plan was made.
     pub missing: MissingImages,
-    /// Whether the user's builder image has to be pulled.
-    pub pull: bool,
 }
 
-/// Looks at everything that a build needs.
+/// The container image that Nix runs in.
+#[derive(Clone, Debug)]
+pub enum BuilderPlan {
+    /// Ours.
+    Own(Box<Definition>),
+    /// The one that the user named with `--builder-image`.
+    Foreign {
+        /// As the user named it.
+        reference: String,
+        /// Whether the engine lacks it.
+        pull: bool,
+    },
+}
+
+impl BuilderPlan {
+    /// The definition of our own image.
+    pub(super) fn own(&self) -> Option<&Definition> {
+        match self {
+            Self::Own(definition) => Some(definition),
+            Self::Foreign { .. } => None,
+        }
+    }
+}
+
+impl EnginePlan {
+    /// Looks at what a build with this `emulation` needs on `engine`.
+    pub(super) async fn new(
+        engine: Engine,
+        emulation: Emulation,
+        settings: &settings::Build,
+    ) -> Result<Self, Failure> {
+        let architecture = engine.facts().architecture.supported()?;
+        let locks = settings.common.locks.as_deref();
+        let registrar = (emulation != Emulation::Native)
+            .then(|| Definition::registrar(architecture, locks))
+            .transpose()?;
+        let builder = match &settings.builder_image {
+            None => BuilderPlan::Own(Box::new(Definition::builder(architecture, locks)?)),
+            Some(reference) => foreign_builder(&engine, reference, emulation, settings).await?,
+        };
+        let own: Vec<&Definition> = registrar.iter().chain(builder.own()).collect();
+        let cache = Cache::look(&settings.common.cache_dir);
+        let cache = cache.or_environment("look into the cache directory")?;
+        let missing = MissingImages::of(&own, &engine, cache.as_ref()).await?;
+        Ok(Self {
+            engine,
+            emulation,
+            registrar,
+            builder,
+            missing,
+        })
+    }
+}
+
+async fn foreign_builder(
+    engine: &Engine,
+    reference: &str,
+    emulation: Emulation,
+    settings: &settings::Build,
+) -> Result<BuilderPlan, Failure> {
+    let image = engine.image(reference).await?;
+    if let Some(image) = &image {
+        check_foreign(image, reference, engine, emulation, settings.emulation)?;
+    }
+    Ok(BuilderPlan::Foreign {
+        reference: reference.to_owned(),
+        pull: image.is_none(),
+    })
+}
+
+/// Checks everything that a build needs.
 pub async fn plan(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
     plan_for(Purpose::Image, settings, context).await
 }
 
-/// Looks at everything that `aim` needs.
+/// Checks everything that a run for `purpose` needs.
 pub(super) async fn plan_for(
-    aim: Purpose,
+    purpose: Purpose,
     settings: settings::Build,
     context: &Context,
 ) -> Result<Plan, Failure> {
-    let work = Box::pin(check(aim, settings, context));
+    let work = make_plan(purpose, settings, context);
     context.phase(Phase::Preflight, work).await
 }
 
-async fn check(
-    aim: Purpose,
+async fn make_plan(
+    purpose: Purpose,
     settings: settings::Build,
     context: &Context,
 ) -> Result<Plan, Failure> {
     let mut problems = Problems::default();
-    let configuration = problems.keep(configuration::open(&settings, aim));
-    let overlay = problems.keep(configuration::overlay(&settings));
-    let nixpkgs = problems.keep(nixpkgs(&settings));
-    let locked = match (&configuration, &nixpkgs) {
-        (Some(configuration), Some(nixpkgs)) => problems.keep(locked(configuration, nixpkgs)),
-        _ => None,
-    };
-    if aim == Purpose::Image {
+    let source = SourcePlan::open(&settings, purpose, &mut problems);
+    if purpose == Purpose::Image {
         problems.extend(output::preflight(&settings.output));
     }
-    let base = problems.keep(base(aim, &settings, context).await);
+    let engine_plan = problems.keep(plan_engine(purpose, &settings, context).await);
     for check in checks::before_build(&Machine {
         settings: &settings,
-        writes_image: aim == Purpose::Image,
-        engine: base.as_ref().map(|base| (&base.engine).into()),
-        emulation: base.as_ref().map(|base| base.emulation),
-        missing: base.as_ref().map(|base| &base.missing),
+        writes_image: purpose == Purpose::Image,
+        engine: engine_plan.as_ref().map(|plan| (&plan.engine).into()),
+        emulation: engine_plan.as_ref().map(|plan| plan.emulation),
+        missing: engine_plan.as_ref().map(|plan| &plan.missing),
         doctor: None,
     }) {
         match check.verdict {
@@ -118,111 +175,34 @@ async fn check(
             Verdict::Good => {}
         }
     }
-    let (Some(configuration), Some(overlay), Some(nixpkgs), Some(locked), Some(base), true) = (
-        configuration,
-        overlay,
-        nixpkgs,
-        locked,
-        base,
-        problems.is_empty(),
-    ) else {
-        return Err(problems.into_failure());
-    };
-    let run = RunId::random()?;
-    Ok(Plan {
-        settings,
-        run,
-        base,
-        configuration,
-        overlay,
-        nixpkgs,
-        locked,
-    })
+    match (source, engine_plan) {
+        (Some(source), Some(engine_plan)) if problems.is_empty() => Ok(Plan {
+            settings,
+            run: RunId::random()?,
+            source,
+            format: &SD_IMAGE,
+            engine_plan,
+        }),
+        _ => Err(problems.into_failure()),
+    }
 }
 
-fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
-    let nixpkgs: Nixpkgs = settings.nixpkgs.parse()?;
-    nixpkgs.check()?;
-    Ok(nixpkgs)
-}
-
-/// What the lock beside the configuration says of this nixpkgs.
-fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Locked>, Failure> {
-    let requested = match nixpkgs {
-        Nixpkgs::Dir(_) => return Ok(None),
-        Nixpkgs::Url(url) => Requested::Url(url.clone()),
-        Nixpkgs::Release(release) => Requested::Release(release.clone()),
-    };
-    let locked = lock::read(&configuration.root().join(lock::NAME))?;
-    Ok(locked.into_iter().find(|locked| locked.is_for(&requested)))
-}
-
-async fn base(
-    aim: Purpose,
+async fn plan_engine(
+    purpose: Purpose,
     settings: &settings::Build,
     context: &Context,
 ) -> Result<EnginePlan, Failure> {
     let Context { cancel, events } = context;
-    let engine = connection::connect(&settings.common, cancel).await?;
-    let (choice, system) = (settings.emulation, settings.system);
-    let emulation = match aim {
-        Purpose::Image => Emulation::choose(choice, system, engine.facts())?,
+    let engine = connect(&settings.common, cancel).await?;
+    let emulation = match purpose {
+        Purpose::Image => Emulation::choose(settings.emulation, settings.system, engine.facts())?,
         Purpose::Check => Emulation::Native,
     };
-    if aim == Purpose::Image
-        && let Some(told) = emulation.unneeded(choice, system)
+    if purpose == Purpose::Image
+        && let Some(notice) = emulation.unneeded(settings.emulation, settings.system)
     {
-        events.notice(told);
+        events.notice(notice);
     }
-    cancel.race(base_on(engine, emulation, settings)).await?
-}
-
-/// What builds on `engine` with this way of emulation need of it.
-pub(super) async fn base_on(
-    engine: Engine,
-    emulation: Emulation,
-    settings: &settings::Build,
-) -> Result<EnginePlan, Failure> {
-    let architecture = engine.facts().architecture.supported()?;
-    let locks = settings.common.locks.as_deref();
-    let registrar = (emulation != Emulation::Native)
-        .then(|| Definition::registrar(architecture, locks))
-        .transpose()?;
-    let builder = (settings.builder_image.is_none())
-        .then(|| Definition::builder(architecture, locks))
-        .transpose()?;
-    let definitions: Vec<&Definition> = registrar.iter().chain(&builder).collect();
-    let lacking = missing(&settings.common, &engine, &definitions).await?;
-    let pull = match &settings.builder_image {
-        Some(reference) => {
-            let image = engine.image(reference).await?;
-            if let Some(image) = &image {
-                suits(
-                    image,
-                    settings,
-                    (engine.facts(), &engine.address()),
-                    emulation,
-                )?;
-            }
-            image.is_none()
-        }
-        None => false,
-    };
-    Ok(EnginePlan {
-        engine,
-        emulation,
-        registrar,
-        builder,
-        missing: lacking,
-        pull,
-    })
-}
-
-async fn missing(
-    settings: &Common,
-    engine: &Engine,
-    definitions: &[&Definition],
-) -> Result<MissingImages, Failure> {
-    let cache = Cache::look(&settings.cache_dir).or_environment("look into the cache directory")?;
-    MissingImages::of(definitions, engine, cache.as_ref()).await
+    let plan = EnginePlan::new(engine, emulation, settings);
+    cancel.race(plan).await?
 }

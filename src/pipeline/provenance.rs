@@ -1,51 +1,61 @@
-//! What goes into an image, for its manifest: as data, without places on the user's machine.
+//! What goes into an image, as data for its manifest: without any path of the user's machine.
 
+use crate::common::build_mode::EmulationChoice;
 use crate::nixos::build_source::BuildSource;
 use crate::oci::Definition;
-use crate::output::manifest::{self, ContainerImage, Nixpkgs, Program};
-use crate::pipeline::Plan;
+use crate::output::manifest::{self, ContainerImage, Nixpkgs, Program, Provenance};
 use crate::pipeline::emulation::Emulation;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::steps::container_images::ContainerImages;
 
-/// The package that emulates, and the one that builds.
+/// The Debian package of the emulator.
 const QEMU: &str = "qemu-user";
+/// The Debian package of Nix.
 const NIX: &str = "nix-bin";
 
-/// The container images of a run.
-#[derive(Clone, Debug)]
-pub(super) struct Containers {
-    pub(super) qemu: Option<Program>,
-    pub(super) nix: Option<Program>,
-    pub(super) registrar: Option<ContainerImage>,
-    pub(super) builder: ContainerImage,
-}
-
-impl Containers {
-    /// `builder` is our own; a foreign one is known by `reference` alone.
-    pub(super) fn new(
-        registrar: Option<&Definition>,
-        builder: Option<&Definition>,
-        reference: &str,
-    ) -> Self {
-        let foreign = || ContainerImage {
-            reference: reference.to_owned(),
-            definition_sha256: None,
-        };
-        Self {
-            qemu: registrar.and_then(|definition| program(definition, QEMU)),
-            nix: builder.and_then(|definition| program(definition, NIX)),
-            registrar: registrar.map(image),
-            builder: builder.map_or_else(foreign, image),
-        }
+/// Everything but the result, which Nix has not built yet.
+pub(super) fn provenance(
+    plan: &Plan,
+    images: &ContainerImages,
+    source: &BuildSource,
+    mode: Emulation,
+) -> Provenance {
+    let registrar = plan.engine_plan.registrar.as_ref();
+    let builder = plan.engine_plan.builder.own();
+    Provenance {
+        system: plan.settings.system.to_string(),
+        emulation: emulation(mode, registrar),
+        nix: builder.and_then(|definition| program(definition, NIX)),
+        registrar: registrar.map(container_image),
+        builder: builder_image(builder, images.builder.reference()),
+        nixpkgs: nixpkgs(source),
+        configuration: manifest::Configuration {
+            file: source.configuration.file().to_owned(),
+            sha256: source.sha256.to_string(),
+        },
+        result: manifest::Built::default(),
     }
 }
 
-fn image(definition: &Definition) -> ContainerImage {
+fn container_image(definition: &Definition) -> ContainerImage {
     ContainerImage {
         reference: definition.reference(),
         definition_sha256: Some(definition.digest().to_string()),
     }
 }
 
+/// Our own builder image; a foreign one has only its `reference`.
+fn builder_image(own: Option<&Definition>, reference: &str) -> ContainerImage {
+    own.map_or_else(
+        || ContainerImage {
+            reference: reference.to_owned(),
+            definition_sha256: None,
+        },
+        container_image,
+    )
+}
+
+/// The pinned version of `package` in a container image.
 fn program(definition: &Definition, package: &str) -> Option<Program> {
     let lock = &definition.lock;
     let pin = lock.packages.iter().find(|pin| pin.name == package)?;
@@ -57,71 +67,39 @@ fn program(definition: &Definition, package: &str) -> Option<Program> {
     })
 }
 
-/// How `mode` is told.
-pub(super) fn emulation(mode: Emulation, containers: &Containers) -> manifest::Emulation {
-    let name = match mode {
-        Emulation::Native => "none",
-        Emulation::Register => "register",
-        Emulation::Private => "private",
-        Emulation::Host => "host",
-    };
+fn emulation(mode: Emulation, registrar: Option<&Definition>) -> manifest::Emulation {
+    // With `host` it is the interpreter of somebody else's handler, which nothing is known about.
+    let is_ours = matches!(mode, Emulation::Register | Emulation::Private);
+    let registrar = registrar.filter(|_| is_ours);
     manifest::Emulation {
-        mode: name.to_owned(),
+        mode: EmulationChoice::from(mode).to_string(),
         emulated: mode != Emulation::Native,
-        // with `host` it is the handler's interpreter, of which nothing is known
-        qemu: containers
-            .qemu
-            .clone()
-            .filter(|_| matches!(mode, Emulation::Register | Emulation::Private)),
+        qemu: registrar.and_then(|definition| program(definition, QEMU)),
     }
 }
 
-/// A nixpkgs by what it was locked to; a directory is known by its content alone.
+/// nixpkgs by its lock entry; a local directory only has a digest.
 fn nixpkgs(source: &BuildSource) -> Nixpkgs {
     let (release, url) = match &source.locked {
         Some(locked) => (locked.release.clone(), Some(without_secrets(&locked.url))),
         None => (None, None),
     };
-    let name = source.nixpkgs.name();
-    let sha256 = name.rsplit('-').next().unwrap_or_default().to_owned();
     Nixpkgs {
         release,
         url,
-        sha256,
+        sha256: source.nixpkgs.sha256(),
     }
 }
 
-/// An address without a password before the host and without what follows a question mark.
+/// `url` without credentials, query and fragment, which may hold secrets.
 fn without_secrets(url: &str) -> String {
-    let plain = url.split(['?', '#']).next().unwrap_or_default();
+    let plain = url.split_once(['?', '#']).map_or(url, |(plain, _)| plain);
     let Some((scheme, rest)) = plain.split_once("://") else {
         return plain.to_owned();
     };
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = host.rsplit('@').next().unwrap_or_default();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     format!("{scheme}://{host}/{path}")
-}
-
-/// All but what Nix makes of it.
-pub(super) fn origin(
-    plan: &Plan,
-    containers: &Containers,
-    source: &BuildSource,
-    digest: [u8; 32],
-) -> manifest::Provenance {
-    manifest::Provenance {
-        system: plan.settings.system.to_string(),
-        emulation: emulation(plan.base.emulation, containers),
-        nix: containers.nix.clone(),
-        registrar: containers.registrar.clone(),
-        builder: containers.builder.clone(),
-        nixpkgs: nixpkgs(source),
-        configuration: manifest::Configuration {
-            file: source.configuration.file().to_owned(),
-            sha256: hex::encode(digest),
-        },
-        result: manifest::Built::default(),
-    }
 }
 
 #[cfg(test)]
@@ -130,7 +108,7 @@ mod tests {
     use crate::common::system::Architecture;
 
     #[test]
-    fn an_address_tells_no_secret() {
+    fn url_in_manifest_has_no_secret() {
         for (url, plain) in [
             ("https://a.example/b.tar.xz", "https://a.example/b.tar.xz"),
             (
@@ -144,17 +122,22 @@ mod tests {
     }
 
     #[test]
-    fn the_locks_tell_what_emulates_and_what_builds() {
+    fn manifest_names_pinned_emulator_and_nix() {
         let registrar = Definition::registrar(Architecture::X86_64, None).unwrap();
         let builder = Definition::builder(Architecture::X86_64, None).unwrap();
-        let own = Containers::new(Some(&registrar), Some(&builder), "");
-        let qemu = emulation(Emulation::Register, &own).qemu.unwrap();
+        let qemu = emulation(Emulation::Register, Some(&registrar));
+        assert_eq!(qemu.mode, "register");
+        let qemu = qemu.qemu.unwrap();
         assert_eq!(qemu.package_sha256.len(), 64);
         assert!(qemu.program_sha256.is_some());
-        assert!(own.nix.is_some() && own.builder.definition_sha256.is_some());
-        let foreign = Containers::new(None, None, "nixos/nix@sha256:00");
-        assert_eq!(foreign.builder.reference, "nixos/nix@sha256:00");
-        assert_eq!((foreign.nix, foreign.qemu), (None, None));
-        assert_eq!(emulation(Emulation::Host, &own).qemu, None);
+        assert!(program(&builder, NIX).is_some());
+        let own = builder_image(Some(&builder), "");
+        assert!(own.definition_sha256.is_some());
+        let foreign = builder_image(None, "nixos/nix@sha256:00");
+        assert_eq!(foreign.reference, "nixos/nix@sha256:00");
+        assert_eq!(foreign.definition_sha256, None);
+        assert_eq!(emulation(Emulation::Native, None).mode, "none");
+        assert_eq!(emulation(Emulation::Native, None).qemu, None);
+        assert_eq!(emulation(Emulation::Host, Some(&registrar)).qemu, None);
     }
 }

@@ -14,7 +14,8 @@ use crate::oci::Definition;
 use crate::pipeline::inventory::{
     ContainerSizes, Inventory, LocalFiles, SizedVolume, image_name, registrar_image,
 };
-use crate::pipeline::{connection, images, logs};
+use crate::pipeline::steps::container_images::ensure;
+use crate::pipeline::{clients, logs};
 use crate::settings::Common;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
@@ -43,7 +44,7 @@ impl Removal {
     /// Lists the engine's objects, the kernel's handlers and our directories.
     pub async fn plan(settings: &Common, context: &Context) -> Result<Self, Failure> {
         let cancel = &context.cancel;
-        let engine = connection::connect(settings, cancel).await?;
+        let engine = clients::connect(settings, cancel).await?;
         let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
         let mut inventory = cancel.race(list).await??;
         inventory.measure(context).await?;
@@ -189,10 +190,10 @@ impl Removal {
         let reference = if let Some(image) = registrar_image(&self.inventory.objects.images) {
             image.id.clone()
         } else {
-            let images = images::images(settings, context)?;
+            let fetcher = clients::fetcher(settings, &context.events)?;
             let architecture = engine.facts().architecture.supported()?;
             let definition = Definition::registrar(architecture, settings.locks.as_deref())?;
-            images::ensure(engine, &images, (&[&definition], context)).await?;
+            ensure(engine, &fetcher, &settings.mirrors, &[&definition], context).await?;
             definition.reference()
         };
         let image = RegistrarImage { reference };

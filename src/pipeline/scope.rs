@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use crate::binfmt::{Lease, PrivateBinfmt};
 use crate::common::cancel::Cancel;
-use crate::common::failure::{Failure, Leftover};
+use crate::common::failure::Leftover;
 use crate::engine::{ContainerGuard, PauseHandle};
 use crate::pipeline::job_control::Watchdogs;
 
@@ -88,26 +88,6 @@ impl Scope {
     }
 }
 
-/// What a run ended with: its result with what could not be removed, or its first error with that.
-pub(super) fn settle<T>(
-    outcome: Result<T, Failure>,
-    leftovers: Vec<Leftover>,
-) -> Result<(T, Vec<Leftover>), Failure> {
-    match outcome {
-        Ok(done) => Ok((done, leftovers)),
-        Err(failure) => Err(failure.with_teardown(leftovers)),
-    }
-}
-
-/// Whether nothing of the run is left, neither by its release nor by a step that failed and could not
-/// undo itself. Only then may the run be forgotten: what is left is known as a dead run's by its run lock.
-pub(super) fn gave_all_back<T>(settled: &Result<(T, Vec<Leftover>), Failure>) -> bool {
-    match settled {
-        Ok((_, leftovers)) => leftovers.is_empty(),
-        Err(failure) => failure.teardown.is_empty(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt as _;
@@ -132,28 +112,5 @@ mod tests {
             output.read_exact(&mut line).await.unwrap();
             assert_eq!(&line, b"pause\n");
         }
-    }
-
-    /// The engine was killed while the registrar started; the next run took its container for that of
-    /// a living stranger.
-    #[test]
-    fn what_a_failed_step_could_not_undo_counts_as_left_behind() {
-        let left = || Leftover {
-            what: "container c".into(),
-            why: "the connection to the engine was lost".into(),
-            remedy: "docker rm --force c".into(),
-        };
-        let failed = |teardown| Failure::environment("start").with_teardown(teardown);
-        assert!(gave_all_back(&settle(Ok(()), vec![])));
-        assert!(!gave_all_back(&settle(Ok(()), vec![left()])));
-        assert!(gave_all_back(&settle::<()>(Err(failed(vec![])), vec![])));
-        assert!(!gave_all_back(&settle::<()>(
-            Err(failed(vec![left()])),
-            vec![]
-        )));
-        assert!(!gave_all_back(&settle::<()>(
-            Err(failed(vec![])),
-            vec![left()]
-        )));
     }
 }

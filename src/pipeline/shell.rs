@@ -1,76 +1,77 @@
-//! A shell in the place of a build: the same builder, made and given back the same way.
+//! A shell in place of a build: the same builder, created and removed the same way.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
+use crate::common::context::Context;
 use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
 use crate::nixos::command::Task;
 use crate::nixos::shell_session::{Derivation, ShellSession};
-use crate::pipeline::emulate::emulate;
-use crate::pipeline::run::{job, prepare, with_cleanup};
-use crate::pipeline::run_lock::RunLocks;
+use crate::pipeline::logs;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
-use crate::pipeline::{Context, Plan, images, inputs, logs};
+use crate::pipeline::steps::{builder, container_images, emulation, source};
 
-/// Carries out `plan` up to its build, and `session` in place of that.
+/// Carries out `plan` up to its build, and runs `session` in place of that. A shell that ends with another
+/// status than 0 is a failure of class [`Class::Shell`].
 pub async fn shell(plan: &Plan, session: ShellSession, context: &Context) -> Result<(), Failure> {
-    let work = async |run_locks: &RunLocks, scope: &mut Scope| {
-        steps(plan, context, (run_locks, scope, session)).await
-    };
-    let (code, left) = Box::pin(with_cleanup(plan, context, work)).await?;
-    let ended = match code {
-        0 if left.is_empty() => return Ok(()),
-        0 => Failure::environment("the shell has ended, but not everything could be removed"),
-        code => {
-            let class = Class::Shell(u8::try_from(code).unwrap_or(u8::MAX));
-            Failure::message(class, format!("the shell ended with {code}"))
+    let steps =
+        async |run: &RunContext<'_>, scope: &mut Scope| run_shell(run, session, scope).await;
+    let outcome = with_cleanup(plan, context, steps).await?;
+    match outcome.value {
+        0 => outcome.require_clean("the shell has ended").map(drop),
+        status => {
+            let Outcome { leftovers, .. } = outcome;
+            let class = Class::Shell(u8::try_from(status).unwrap_or(u8::MAX));
+            let failure = Failure::message(class, format!("the shell ended with {status}"));
+            Err(failure.with_teardown(leftovers))
         }
-    };
-    Err(ended.with_teardown(left))
+    }
 }
 
-async fn steps(
-    plan: &Plan,
-    context: &Context,
-    (run_locks, scope, session): (&RunLocks, &mut Scope, ShellSession),
+/// The exit status of the shell.
+async fn run_shell(
+    run: &RunContext<'_>,
+    session: ShellSession,
+    scope: &mut Scope,
 ) -> Result<i64, Failure> {
-    let provided = images::provide(plan, context).await?;
-    let nixpkgs = Box::pin(inputs::nixpkgs(plan, context, &provided.images)).await?;
-    let hello = greeting(&session, plan);
-    let task = Task::Shell(session);
-    let (job, _) = Box::pin(job(plan, context, (&provided, nixpkgs, task))).await?;
-    for line in hello {
-        context.events.notice(line);
+    let Context { cancel, events } = run.context;
+    let images = container_images::provide(run).await?;
+    let nixpkgs = source::nixpkgs(run).await?;
+    let greeting = greeting(&session, run.plan);
+    let job = builder::job(run, nixpkgs, Task::Shell(session)).await?;
+    if let Some(greeting) = greeting {
+        events.notice(greeting);
     }
-    Box::pin(emulate(plan, context, (&provided, (run_locks, scope)))).await?;
-    let prepared = Box::pin(prepare(plan, context, (&provided.builder, job, scope))).await?;
-    context.events.emit(Event::TerminalGiven);
-    Box::pin(prepared.attend(&context.cancel)).await
+    emulation::set_up(run, &images, scope).await?;
+    let prepared = builder::prepare(run, &images.builder, job, scope).await?;
+    events.emit(Event::TerminalGiven);
+    prepared.attend(cancel).await
 }
 
-/// What a user wants to know before the prompt.
-fn greeting(session: &ShellSession, plan: &Plan) -> Vec<String> {
+/// What the user should know before the prompt of an interactive shell.
+fn greeting(session: &ShellSession, plan: &Plan) -> Option<String> {
     if session.command.is_some() || session.terminal.is_none() {
-        return Vec::new();
+        return None;
     }
-    match &session.derivation {
-        Some(derivation) => vec![format!(
+    Some(match &session.derivation {
+        Some(derivation) => format!(
             "a shell as `nix-shell` gives it for {}: its variables are set, and with nixpkgs' stdenv \
              `genericBuild` runs its phases; `exit` leaves",
             derivation.name()
-        )],
-        None => vec![format!(
-            "the build is: nix-build '<nixpkgs/nixos>' -A config.system.build.sdImage --argstr system {}; \
-             `exit` leaves",
-            plan.settings.system
-        )],
-    }
+        ),
+        None => format!(
+            "the build is: nix-build '<nixpkgs/nixos>' -A {} --argstr system {}; `exit` leaves",
+            plan.format.attribute, plan.settings.system
+        ),
+    })
 }
 
-/// The derivation that a user means: by its store path, or by the name of one that failed in the
-/// newest of the logs that tell of such a one.
+/// The derivation that `word` names: a store path, or the name of a derivation that failed, looked up in the build
+/// logs, the newest first.
 pub fn derivation(word: &str, state_dir: &Path) -> Result<Derivation, Failure> {
     if let Some(derivation) = Derivation::new(word) {
         return Ok(derivation);
@@ -86,7 +87,7 @@ pub fn derivation(word: &str, state_dir: &Path) -> Result<Derivation, Failure> {
     })
 }
 
-/// The derivation `name` that failed in a log.
+/// The derivation called `name` whose failure is in `log`.
 fn failed_in(log: &Path, name: &str) -> Option<Derivation> {
     let lines = BufReader::new(fs::File::open(log).ok()?).lines();
     let failures = lines
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_that_of_the_newest_failure() {
+    fn derivation_name_means_newest_failure() {
         let state = tempfile::tempdir().unwrap();
         let dir = state.path().join("logs");
         fs::create_dir(&dir).unwrap();

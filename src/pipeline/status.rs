@@ -16,7 +16,7 @@ use crate::engine::RunId;
 use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles};
 use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::sweep::StaleObjects;
-use crate::pipeline::{binfmt_table, connection};
+use crate::pipeline::{binfmt_table, clients};
 use crate::settings::Common;
 pub use parts::{Container, EngineState, Handler, Run, SizedObject};
 use parts::{age_at, age_since, container, dir, handler, image, volume};
@@ -94,7 +94,7 @@ async fn objects(
         let seconds = ENGINE_TIMEOUT.as_secs();
         Failure::environment(format!("no answer within {seconds} s"))
     };
-    let connect = connection::connect(settings, &context.cancel);
+    let connect = clients::connect(settings, &context.cancel);
     let connected = timeout(ENGINE_TIMEOUT, connect).await;
     let engine = connected.ok_or_else(silent)??;
     state.endpoint = Some(engine.endpoint().to_string());

@@ -27,7 +27,7 @@ fn a_simulated_docker_desktop_is_named_and_builds_with_private_emulation() {
         .assert_exit_code(0)
         .assert_stderr_contains(&[
             "Mounts denied",
-            "going on with a handler that the builder alone has",
+            "going on with a handler that only the builder sees",
         ]);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     runs.assert_nothing_left();

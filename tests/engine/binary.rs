@@ -259,7 +259,7 @@ fn a_rootless_engine_with_an_old_kernel_is_planned_with_a_handler_that_may_be_th
     let planned = run(&mut user.build(&["--dry-run=plan"]))
         .assert_exit_code(0)
         .stdout;
-    let line = "emulation      host: a handler that may be there; the engine can have no other\n";
+    let line = "emulation      host: the existing handler, if there is one; this engine can have no other\n";
     assert!(planned.contains(line), "{planned}");
     for mode in ["register", "private"] {
         let words = ["--dry-run=plan", "--emulation", mode];

@@ -14,8 +14,8 @@ use crate::support::*;
 
 const NOBODY: &str = "http://127.0.0.1:9";
 const LAYER: &str = "sha256:1a7e";
-const PRIVATE: &str = "going on with a handler that the builder alone has";
-const HOST: &str = "going on with the handler that is there, if there is one";
+const PRIVATE: &str = "going on with a handler that only the builder sees";
+const HOST: &str = "going on with the existing handler, if there is one";
 
 /// What the engine is, and how it refuses.
 #[derive(Clone, Copy)]
@@ -252,7 +252,7 @@ fn private_emulation_for_a_builder_of_roots_is_refused_before_anything_is_done()
         said.assert_stderr_contains(&[
             "private emulation is not for a builder image that runs as root",
             "hint: give an image whose USER is another one",
-            "hint: or leave --emulation away",
+            "hint: or omit --emulation",
         ]);
     };
     let scene = Scene::new(SOUND).with_an_empty_cache();

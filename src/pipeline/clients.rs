@@ -1,0 +1,56 @@
+//! The engine and the downloader of a run, set up from the settings.
+
+use crate::artifact::{Cache, Fetcher, Network, Remote};
+use crate::common::cancel::Cancel;
+use crate::common::context::Context;
+use crate::common::event::Events;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
+use crate::engine::connect::choose;
+use crate::engine::{EndpointInputs, Engine};
+use crate::settings::Common;
+
+/// Room for a hundred SSH keys of the largest kind, in bytes.
+const MAX_TEXT_BYTES: u64 = 512 << 10;
+
+/// Connects to the engine that the settings lead to.
+pub(super) async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine, Failure> {
+    let endpoint = choose(&EndpointInputs {
+        docker_host: settings.docker_host.as_deref(),
+        docker_context: settings.docker_context.as_deref(),
+        docker_config: settings.docker_config.clone(),
+        docker_tls_verify: settings.docker_tls_verify,
+        docker_cert_path: settings.docker_cert_path.clone(),
+        runtime_dir: settings.runtime_dir.clone(),
+    })?;
+    Ok(cancel.race(Engine::connect(&endpoint)).await??)
+}
+
+/// A downloader into the cache directory, which no other process empties while this one lives.
+pub(super) fn fetcher(settings: &Common, events: &Events) -> Result<Fetcher, Failure> {
+    let cache = Cache::open(&settings.cache_dir).or_environment("open the cache directory")?;
+    let default = Network::default();
+    let network = Network {
+        connect: default.connect.min(settings.stall_timeout),
+        idle: settings.stall_timeout,
+        ..default
+    };
+    Fetcher::new(cache, network, events.clone())
+}
+
+/// The text at `url`, at most 512 KiB long. No hash of it is known, so the user has to look at it.
+pub async fn fetch_text(
+    url: &str,
+    settings: &Common,
+    context: &Context,
+) -> Result<String, Failure> {
+    let remote = Remote {
+        url,
+        sha256: None,
+        limit: MAX_TEXT_BYTES,
+    };
+    let fetcher = fetcher(settings, &context.events)?;
+    let file = fetcher.url(remote, &context.cancel).await?;
+    plain_file::read_text(&file.path, MAX_TEXT_BYTES)
+        .or_environment(format!("read what {url} sent"))
+}

@@ -1,0 +1,76 @@
+//! `check` and the forecast of `--dry-run`: Nix evaluates the configuration, and nothing is built or emulated.
+
+use crate::common::context::Context;
+use crate::common::event::Phase;
+use crate::common::failure::Failure;
+use crate::nixos::builder::PreparedBuilder;
+use crate::nixos::check::{CheckResult, Finding, findings, who_gets_in};
+use crate::nixos::command::Task;
+use crate::nixos::forecast::Forecast;
+use crate::pipeline::plan::{Plan, plan_for};
+use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
+use crate::pipeline::scope::Scope;
+use crate::pipeline::source::Purpose;
+use crate::pipeline::steps::{builder, container_images, source};
+use crate::settings;
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is wrong with the configuration, the worst first.
+    pub findings: Vec<Finding>,
+    /// Who can log in over SSH, and how.
+    pub ways_in: Vec<String>,
+    /// Why a build would fail in evaluation, if it would.
+    pub failure: Option<Failure>,
+}
+
+/// Evaluates the configuration as a build would, and turns what it sets into findings.
+pub async fn check(
+    settings: settings::Build,
+    context: &Context,
+) -> Result<Outcome<Checked>, Failure> {
+    let plan = plan_for(Purpose::Check, settings, context).await?;
+    let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
+        let Context { cancel, events } = context;
+        run.sweep(None).await?;
+        let prepared = prepare(run, Task::Check, scope).await?;
+        let check = prepared.check(cancel, events);
+        context.phase(Phase::Evaluate, check).await
+    };
+    let Outcome { value, leftovers } = with_cleanup(&plan, context, steps).await?;
+    let CheckResult { facts, failure } = value;
+    let ways_in = who_gets_in(&facts).into_iter();
+    let value = Checked {
+        findings: findings(&facts, &plan.settings.system.to_string()),
+        ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),
+        failure,
+    };
+    Ok(Outcome { value, leftovers })
+}
+
+/// Evaluates the configuration of `plan`, and returns what Nix would fetch and build. Stale runs are not swept:
+/// this changes as little as it can.
+pub async fn forecast(plan: &Plan, context: &Context) -> Result<Outcome<Forecast>, Failure> {
+    let mut plan = plan.clone();
+    plan.engine_plan.registrar = None;
+    let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
+        let Context { cancel, events } = context;
+        let prepared = prepare(run, Task::Forecast, scope).await?;
+        let forecast = prepared.forecast(cancel, events);
+        context.phase(Phase::Evaluate, forecast).await
+    };
+    with_cleanup(&plan, context, steps).await
+}
+
+/// A builder for `task` with the source in it; nothing is emulated there.
+async fn prepare(
+    run: &RunContext<'_>,
+    task: Task,
+    scope: &mut Scope,
+) -> Result<PreparedBuilder, Failure> {
+    let images = container_images::provide(run).await?;
+    let nixpkgs = source::nixpkgs(run).await?;
+    let job = builder::job(run, nixpkgs, task).await?;
+    builder::prepare(run, &images.builder, job, scope).await
+}

@@ -1,0 +1,174 @@
+//! What the steps of a run share, and the frame around them: the run lock, Ctrl-Z, and the release of
+//! everything that they acquired, however they end.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::artifact::Fetcher;
+use crate::binfmt::Registrar;
+use crate::common::cancel::Cancel;
+use crate::common::context::Context;
+use crate::common::event::Phase;
+use crate::common::failure::{Failure, Leftover};
+use crate::engine::Engine;
+use crate::pipeline::clients;
+use crate::pipeline::job_control::JobControl;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::run_lock::RunLocks;
+use crate::pipeline::scope::Scope;
+use crate::pipeline::sweep::Sweep;
+
+/// How long a busy engine may take to answer a ping, which it does from memory.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time between two pings.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What every step of a run takes, beside the [`Scope`] that some of them change.
+#[derive(Debug)]
+pub(super) struct RunContext<'a> {
+    /// What the run does.
+    pub(super) plan: &'a Plan,
+    /// Its cancellation and its events.
+    pub(super) context: &'a Context,
+    /// The locks of this user's runs on this engine.
+    pub(super) run_locks: RunLocks,
+    /// Downloads everything that the run needs.
+    pub(super) fetcher: Fetcher,
+}
+
+/// What a run that succeeded produced, and what its release could not remove.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    /// What it produced.
+    pub value: T,
+    /// What could not be removed.
+    pub leftovers: Vec<Leftover>,
+}
+
+impl<T> Outcome<T> {
+    /// The value, or a failure when something could not be removed; `done` is the clause that says what
+    /// succeeded nevertheless.
+    pub fn require_clean(self, done: &str) -> Result<T, Failure> {
+        if self.leftovers.is_empty() {
+            return Ok(self.value);
+        }
+        let text = format!("{done}, but not everything could be removed");
+        Err(Failure::environment(text).with_teardown(self.leftovers))
+    }
+}
+
+/// Runs `steps`, and releases what they acquired, whether they succeed, fail or are cancelled.
+///
+/// The run lock is released only when nothing is left: by a lock file without a holder the next run knows a
+/// stale run, and removes what belongs to it.
+pub(super) async fn with_cleanup<T>(
+    plan: &Plan,
+    context: &Context,
+    steps: impl AsyncFnOnce(&RunContext<'_>, &mut Scope) -> Result<T, Failure>,
+) -> Result<Outcome<T>, Failure> {
+    let Context { cancel, events } = context;
+    let run = RunContext {
+        plan,
+        context,
+        run_locks: RunLocks::new(&plan.settings.common.state_dir, plan.engine().endpoint()),
+        fetcher: clients::fetcher(&plan.settings.common, events)?,
+    };
+    // Held until everything is released: other runs sweep nothing that belongs to a live run.
+    let run_lock = run.run_locks.acquire(&plan.run)?;
+    let mut scope = Scope::default();
+    let job_control = JobControl::listen(scope.watchdogs())?;
+    let cancelled_and_silent = async {
+        cancel.cancelled().await;
+        until_silent(plan.engine()).await;
+    };
+    let steps = Box::pin(steps(&run, &mut scope));
+    let steps = shorten_teardown_when(cancelled_and_silent, steps, cancel);
+    let result = job_control.run_with_sigtstp(Box::pin(steps)).await;
+    let release = async {
+        let release = Box::pin(scope.release(cancel));
+        let silent = until_silent(plan.engine());
+        match shorten_teardown_when(silent, release, cancel).await {
+            leftovers if leftovers.is_empty() => Ok(()),
+            leftovers => Err(leftovers),
+        }
+    };
+    let released = events.phase(Phase::Release, release).await;
+    let outcome = settle(result, released.err().unwrap_or_default());
+    if left_nothing(&outcome) {
+        run_lock.release();
+    }
+    outcome
+}
+
+impl RunContext<'_> {
+    /// Removes what stale runs left behind, their handlers through `registrar` if there is one.
+    pub(super) async fn sweep(&self, registrar: Option<&mut Registrar>) -> Result<(), Failure> {
+        let sweep = Sweep {
+            engine: self.plan.engine(),
+            run_locks: &self.run_locks,
+            own: &self.plan.run,
+        };
+        sweep.clear(registrar, self.context).await
+    }
+}
+
+/// Runs `work`; as soon as `reason` ends, the teardown in it gets shorter timeouts.
+async fn shorten_teardown_when<T>(
+    reason: impl Future<Output = ()>,
+    mut work: impl Future<Output = T> + Unpin,
+    cancel: &Cancel,
+) -> T {
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = reason => cancel.shorten_teardown(),
+    }
+    work.await
+}
+
+/// Ends when the engine no longer answers: each step of a teardown would wait for its whole timeout.
+async fn until_silent(engine: &Engine) {
+    while !engine.is_silent(PING_TIMEOUT).await {
+        tokio::time::sleep(PING_INTERVAL).await;
+    }
+}
+
+/// The result of the steps with what the release left behind.
+fn settle<T>(result: Result<T, Failure>, leftovers: Vec<Leftover>) -> Result<Outcome<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Outcome { value, leftovers }),
+        Err(failure) => Err(failure.with_teardown(leftovers)),
+    }
+}
+
+/// Whether neither the release nor a failed step that could not undo itself left anything behind.
+fn left_nothing<T>(outcome: &Result<Outcome<T>, Failure>) -> bool {
+    match outcome {
+        Ok(outcome) => outcome.leftovers.is_empty(),
+        Err(failure) => failure.teardown.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The engine was killed while the registrar started; the next run took its container for that of a
+    /// live run of another user.
+    #[test]
+    fn leftovers_of_a_failed_step_keep_the_run_stale() {
+        let leftover = || Leftover {
+            what: "container c".into(),
+            why: "the connection to the engine was lost".into(),
+            remedy: "docker rm --force c".into(),
+        };
+        let failed = |teardown| Err(Failure::environment("start").with_teardown(teardown));
+        let clean =
+            |result: Result<(), Failure>, leftovers| left_nothing(&settle(result, leftovers));
+        assert!(clean(Ok(()), vec![]));
+        assert!(!clean(Ok(()), vec![leftover()]));
+        assert!(clean(failed(vec![]), vec![]));
+        assert!(!clean(failed(vec![leftover()]), vec![]));
+        assert!(!clean(failed(vec![]), vec![leftover()]));
+    }
+}

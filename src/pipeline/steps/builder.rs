@@ -1,0 +1,159 @@
+//! Step: a builder that holds the source, and the build in it.
+
+use std::future::Future;
+
+use crate::binfmt::Lease;
+use crate::common::context::Context;
+use crate::common::event::{Events, Phase};
+use crate::common::failure::Failure;
+use crate::common::human_bytes::human_bytes;
+use crate::engine::{ContainerGuard, Role};
+use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
+use crate::nixos::command::{BuildRequest, Task};
+use crate::nixos::nix_conf::NixSettings;
+use crate::pipeline::logs;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::resources::Resources;
+use crate::pipeline::run_context::RunContext;
+use crate::pipeline::scope::Scope;
+use crate::pipeline::steps::source::{self, ResolvedNixpkgs};
+
+/// The store volume, and how much is done at a time.
+pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
+    let resources = plan.resources();
+    let cores = match resources.cores {
+        0 => "all for each derivation".to_owned(),
+        n => format!("{n} for each derivation"),
+    };
+    vec![
+        ("store volume", plan.settings.store.clone()),
+        ("cores", cores),
+        ("jobs", describe_jobs(plan, resources)),
+        ("connections", resources.connections.to_string()),
+        ("memory", describe_memory(plan)),
+    ]
+}
+
+fn describe_jobs(plan: &Plan, resources: Resources) -> String {
+    let reason = match plan.settings.jobs {
+        Some(_) => "",
+        None if resources.short_of_memory => ", as the engine's machine has memory",
+        None => ", as the engine's machine has cores",
+    };
+    format!("{} derivations at a time{reason}", resources.jobs)
+}
+
+fn describe_memory(plan: &Plan) -> String {
+    let limit = match plan.settings.memory {
+        Some(bytes) => human_bytes(bytes),
+        None => "no limit".to_owned(),
+    };
+    match plan.engine().facts().memory {
+        // The engine does not report it.
+        0 => limit,
+        total => format!("{limit}; the engine's machine has {}", human_bytes(total)),
+    }
+}
+
+/// Reads the source and puts together what the builder does with it.
+pub(in crate::pipeline) async fn job(
+    run: &RunContext<'_>,
+    nixpkgs: ResolvedNixpkgs,
+    task: Task,
+) -> Result<BuildJob, Failure> {
+    let (plan, settings) = (run.plan, &run.plan.settings);
+    let resources = plan.resources();
+    let debian_mirror = source::debian_mirror(run).await?;
+    Ok(BuildJob {
+        source: source::read(run, nixpkgs).await?,
+        request: BuildRequest {
+            task,
+            system: settings.system,
+            format: plan.format,
+            emulated: plan.is_emulated(),
+            glue: settings.glue,
+            nix: NixSettings {
+                cores: resources.cores,
+                jobs: Some(resources.jobs),
+                connections: Some(resources.connections),
+                substituters: settings.substituters.clone(),
+                keys: settings.trusted_public_keys.clone(),
+                heap: resources.heap,
+            },
+            debian_mirror,
+        },
+        memory: settings.memory,
+        log: logs::file(&settings.common.state_dir, &plan.run)?,
+    })
+}
+
+/// Creates a builder and uploads the job's source to it; its guard is kept in `scope`.
+pub(in crate::pipeline) async fn prepare(
+    run: &RunContext<'_>,
+    image: &BuilderImage,
+    job: BuildJob,
+    scope: &mut Scope,
+) -> Result<PreparedBuilder, Failure> {
+    let Context { cancel, events } = run.context;
+    let plan = run.plan;
+    let private = scope.private().map(|private| {
+        let (wrapper, container) = private.entry_wrapper();
+        (wrapper.clone(), container.clone())
+    });
+    let name = Role::Builder.container_name(&plan.run);
+    let guard = scope.keep_builder(ContainerGuard::arm(plan.engine(), name));
+    let builder = Builder {
+        engine: plan.engine(),
+        run: &plan.run,
+        image,
+        store: &store_volume(&plan.settings.store, image),
+        wrapper: private
+            .as_ref()
+            .map(|(wrapper, container)| (wrapper, container)),
+    };
+    let prepare = builder.prepare(guard, job, cancel, events);
+    let prepared = run.context.phase(Phase::Upload, prepare).await?;
+    scope.keep_pause_handle(prepared.pause_handle());
+    scope.release_private(cancel).await;
+    Ok(prepared)
+}
+
+/// The volume behind the builder's `/nix`. A foreign image contains a Nix of its own there, which the volume of
+/// another image would hide, so each foreign image has its own volume.
+fn store_volume(store: &str, image: &BuilderImage) -> String {
+    if !image.is_foreign() {
+        return store.to_owned();
+    }
+    let reference = image.reference();
+    let id = reference.rsplit_once(':').map_or(reference, |(_, id)| id);
+    format!("{store}-{}", id.get(..12).unwrap_or(id))
+}
+
+/// Builds in the prepared builder.
+pub(in crate::pipeline) async fn build(
+    run: &RunContext<'_>,
+    prepared: PreparedBuilder,
+    scope: &Scope,
+) -> Result<BuildResult, Failure> {
+    let Context { cancel, events } = run.context;
+    let lost = scope.lease().map(Lease::lost);
+    let build = warn_when_lost(Box::pin(prepared.build(cancel, events)), lost, events);
+    run.context.phase(Phase::Build, build).await
+}
+
+/// Runs `work`, and warns when the registrar is lost meanwhile: from then on emulated programs may fail for no
+/// reason that their own messages show.
+async fn warn_when_lost<T>(
+    mut work: impl Future<Output = T> + Unpin,
+    lost: Option<impl Future<Output = Failure>>,
+    events: &Events,
+) -> T {
+    if let Some(lost) = lost {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            failure = lost => events.warn(failure),
+        }
+    }
+    work.await
+}

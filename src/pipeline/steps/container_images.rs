@@ -1,0 +1,136 @@
+//! Step: the engine holds the container images that the run needs.
+
+use futures_util::future::join_all;
+
+use crate::artifact::Fetcher;
+use crate::binfmt::RegistrarImage;
+use crate::common::context::Context;
+use crate::common::event::Phase;
+use crate::common::failure::Failure;
+use crate::common::human_bytes::human_bytes;
+use crate::engine::{Engine, ImageInfo};
+use crate::nixos::builder::BuilderImage;
+use crate::oci::{Definition, Images};
+use crate::pipeline::builder_image::check_foreign;
+use crate::pipeline::plan::{BuilderPlan, Plan};
+use crate::pipeline::run_context::RunContext;
+
+/// What is fetched and assembled, and what Nix will run in.
+pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
+    let missing = &plan.engine_plan.missing;
+    let size = human_bytes(missing.to_fetch);
+    let fetch = match missing.packages {
+        0 => "no packages: the cache or the engine has them".to_owned(),
+        1 => format!("1 package, {size}"),
+        n => format!("{n} packages, {size}"),
+    };
+    let assemble = match missing.images.as_slice() {
+        [] => "nothing: the engine holds what is needed".to_owned(),
+        images => images.join(", "),
+    };
+    let builder = match &plan.engine_plan.builder {
+        BuilderPlan::Own(_) => "sdbuild's own".to_owned(),
+        BuilderPlan::Foreign {
+            reference,
+            pull: true,
+        } => format!("{reference}, to be pulled"),
+        BuilderPlan::Foreign {
+            reference,
+            pull: false,
+        } => reference.clone(),
+    };
+    vec![
+        ("fetch", fetch),
+        ("assemble", assemble),
+        ("builder image", builder),
+    ]
+}
+
+/// The container images of a run; the engine holds them.
+#[derive(Debug)]
+pub(in crate::pipeline) struct ContainerImages {
+    /// The registrar's image, when something is emulated.
+    pub(in crate::pipeline) registrar: Option<RegistrarImage>,
+    /// The image that Nix runs in.
+    pub(in crate::pipeline) builder: BuilderImage,
+}
+
+/// Makes sure that the engine holds every image that the plan needs.
+pub(in crate::pipeline) async fn provide(run: &RunContext<'_>) -> Result<ContainerImages, Failure> {
+    let plan = &run.plan.engine_plan;
+    let (registrar, own) = (&plan.registrar, plan.builder.own());
+    // Before anything else is fetched: only a pull may show that the image cannot be used.
+    let builder = match &plan.builder {
+        BuilderPlan::Own(definition) => BuilderImage::ours(definition.reference()),
+        BuilderPlan::Foreign { reference, .. } => foreign(run, reference).await?,
+    };
+    let needed: Vec<&Definition> = registrar.iter().chain(own).collect();
+    let mirrors = &run.plan.settings.common.mirrors;
+    ensure(&plan.engine, &run.fetcher, mirrors, &needed, run.context).await?;
+    Ok(ContainerImages {
+        registrar: registrar.as_ref().map(|image| RegistrarImage {
+            reference: image.reference(),
+        }),
+        builder,
+    })
+}
+
+/// Fetches, assembles and loads those of `needed` that the engine lacks.
+pub(in crate::pipeline) async fn ensure(
+    engine: &Engine,
+    fetcher: &Fetcher,
+    mirrors: &[String],
+    needed: &[&Definition],
+    context: &Context,
+) -> Result<(), Failure> {
+    let Context { cancel, events } = context;
+    let images = Images::new(fetcher.clone(), mirrors.to_vec(), events.clone());
+    let mut missing = Vec::new();
+    for definition in needed {
+        let held = cancel.race(images.held(engine, definition)).await??;
+        if held.is_none() {
+            missing.push(*definition);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let fetch = images.fetch(&missing, cancel);
+    context.phase(Phase::Fetch, fetch).await?;
+    let load = async {
+        let provide = |definition| images.provide(engine, definition, cancel);
+        let provided = join_all(missing.into_iter().map(provide)).await;
+        provided.into_iter().try_for_each(|image| image.map(drop))
+    };
+    context.phase(Phase::ContainerImages, load).await
+}
+
+/// The image that the user named, pulled when the engine lacks it.
+async fn foreign(run: &RunContext<'_>, reference: &str) -> Result<BuilderImage, Failure> {
+    let (engine, Context { cancel, events }) = (run.plan.engine(), run.context);
+    let find = || async { Ok::<_, Failure>(cancel.race(engine.image(reference)).await??) };
+    if let Some(image) = find().await? {
+        return accept(run, reference, &image);
+    }
+    let sink = events.clone();
+    let report = move |done, total| sink.bytes(Phase::Pull, done, total);
+    let pull = async { Ok(cancel.race(engine.pull_image(reference, report)).await??) };
+    run.context.phase(Phase::Pull, pull).await?;
+    let image = find().await?.ok_or_else(|| {
+        Failure::environment(format!(
+            "the engine pulled {reference} but does not hold it"
+        ))
+    })?;
+    accept(run, reference, &image)
+}
+
+fn accept(
+    run: &RunContext<'_>,
+    reference: &str,
+    image: &ImageInfo,
+) -> Result<BuilderImage, Failure> {
+    let emulation = run.plan.engine_plan.emulation;
+    let choice = run.plan.settings.emulation;
+    check_foreign(image, reference, run.plan.engine(), emulation, choice)?;
+    Ok(BuilderImage::foreign(image, &run.context.events))
+}
