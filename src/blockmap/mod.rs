@@ -11,7 +11,7 @@ mod xml;
 
 pub use builder::Builder;
 pub use checker::{Checker, Mismatch};
-pub use xml::{BadMap, LONGEST};
+pub use xml::{BadMap, MAX_FILE_BYTES};
 
 /// Bytes in a block of the maps that we make.
 pub const BLOCK: u32 = 4096;

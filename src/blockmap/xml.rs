@@ -10,7 +10,7 @@ use super::{BlockMap, Range};
 /// The longest file that is read. Ours join ranges until they are below 4 MiB. `bmaptool` joins none: a
 /// range takes 100 bytes, so this is enough for 600,000 of them, and an image of 16 GiB in which every
 /// second block is a hole, which has 2 million, is refused.
-pub const LONGEST: u64 = 64 << 20;
+pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Nodes of the tree, each some 50 bytes of memory: two for each of a million ranges.
 const MOST_NODES: u32 = 4_000_000;
 /// The checksum's own digits count as these.
@@ -63,8 +63,8 @@ impl BlockMap {
 
     /// The map in a file of format 2.x with SHA-256, as we and `bmaptool` write it.
     pub fn parse(text: &str) -> Result<Self, BadMap> {
-        if text.len() as u64 > LONGEST {
-            return bad(format!("it is larger than {LONGEST} bytes"));
+        if text.len() as u64 > MAX_FILE_BYTES {
+            return bad(format!("it is larger than {MAX_FILE_BYTES} bytes"));
         }
         let options = ParsingOptions {
             allow_dtd: false,

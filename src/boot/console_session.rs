@@ -1,4 +1,4 @@
-//! A boot with a user at the console.
+//! A boot with the machine's console on the user's terminal.
 
 use std::fs::File;
 use std::process::ExitStatus;
@@ -8,154 +8,152 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use crate::boot::disk::Disk;
-use crate::boot::keyboard::{Keyboard, hand_on};
-use crate::boot::machine::{QemuOutput, Running};
-use crate::boot::outcome::given_back;
+use crate::boot::keyboard::{Keyboard, forward_keys};
+use crate::boot::machine::RunningMachine;
+use crate::boot::outcome::{qemu_outcome, with_leftover};
 use crate::boot::qemu::Serial;
-use crate::boot::run::Boot;
+use crate::boot::qemu_output::QemuOutput;
+use crate::boot::session::BootSession;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal::{self, Settings};
 use crate::common::timeout::timeout;
 
-/// A step of ours that shows something.
-const SHOW: &str = "show the machine's console";
-/// How long a QEMU that cannot be typed to has to tell of its own end, which is why.
-const ENDS: Duration = Duration::from_secs(2);
+/// The operation in errors of the terminal.
+const SHOW_CONSOLE: &str = "show the machine's console";
+/// How long to wait, when the keyboard cannot be connected, for QEMU to report why it ended; and for a
+/// terminal that does not accept output.
+const GRACE: Duration = Duration::from_secs(2);
 
-impl Boot<'_> {
-    /// The console on the terminal, until the machine ends.
-    pub(super) async fn run_console(&self, disk: &Disk) -> Result<(), Failure> {
-        let settings = Settings::keep();
-        let port = self.port()?;
-        // QEMU of the host has the terminal to itself as soon as it runs; a container has not.
-        if self.emulator.is_none() {
-            self.give_terminal(port);
-        }
-        let mut machine = Box::pin(self.start(disk, (port, Serial::Terminal))).await?;
-        let outcome = match self.emulator {
-            None => self.cancel.race(machine.ended()).await,
-            Some(emulator) => {
-                self.give_terminal(port);
-                settings.hand_on_keys();
-                let relayed = self.relay(&mut machine, &emulator.screen);
-                self.cancel.race(Box::pin(relayed)).await
-            }
-        };
-        let complaints = machine.complaints();
-        let left = machine.stop(self.cancel).await;
-        drop(settings);
-        let ended = outcome.and_then(|status| status);
-        given_back(ended.and_then(|status| well(status, &complaints)), left)
+/// Connects the terminal to the console until the machine ends or the user ends it.
+pub(super) async fn run(session: BootSession<'_>, disk: &Disk) -> Result<(), Failure> {
+    let cancel = &session.context.cancel;
+    let settings = Settings::keep();
+    let port = session.port()?;
+    // QEMU on the host takes the terminal as soon as it runs; a container does not.
+    if session.container.is_none() {
+        give_terminal(&session.context.events, port);
     }
-
-    fn give_terminal(&self, port: Option<u16>) {
-        let way_in = port.map_or_else(String::new, |port| {
-            format!(". Log in with: ssh -p {port} root@127.0.0.1")
-        });
-        self.events
-            .notice(format!("the machine's console; Ctrl-A X ends it{way_in}"));
-        self.events.emit(Event::TerminalGiven);
-    }
-
-    async fn relay(&self, machine: &mut Running, screen: &File) -> Result<ExitStatus, Failure> {
-        let mut screen = tokio::fs::File::from_std(screen.try_clone().or_environment(SHOW)?);
-        let keyboard = machine.keyboard();
-        let type_on = type_on(keyboard, (terminal::keys(), self.events));
-        let ended = both_ways(show(machine, &mut screen), type_on).await;
-        if ended.is_none() {
-            // What comes next on the terminal gets a line of its own; one that takes nothing needs none.
-            let line = async { screen.write_all(b"\n").await.and(screen.flush().await) };
-            timeout(ENDS, line).await.map(Result::ok);
+    let mut machine = session.start(disk, port, Serial::Terminal).await?;
+    let outcome = match session.container {
+        None => cancel.race(machine.until_end()).await,
+        Some(options) => {
+            give_terminal(&session.context.events, port);
+            settings.hand_on_keys();
+            let relay = relay(&mut machine, &options.screen, &session.context.events);
+            cancel.race(Box::pin(relay)).await
         }
-        ended.unwrap_or_else(|| Ok(ExitStatus::default()))
+    };
+    let stderr = machine.stderr_text();
+    let leftover = machine.stop(cancel).await;
+    drop(settings);
+    let outcome = outcome.and_then(|status| qemu_outcome(status?, &stderr));
+    with_leftover(outcome, leftover)
+}
+
+fn give_terminal(events: &Events, port: Option<u16>) {
+    let login = port.map_or_else(String::new, |port| {
+        format!(". Log in with: ssh -p {port} root@127.0.0.1")
+    });
+    events.notice(format!("the machine's console; Ctrl-A X ends it{login}"));
+    events.emit(Event::TerminalGiven);
+}
+
+/// Connects the terminal to a machine in a container.
+async fn relay(
+    machine: &mut RunningMachine,
+    screen: &File,
+    events: &Events,
+) -> Result<ExitStatus, Failure> {
+    let screen = screen.try_clone().or_environment(SHOW_CONSOLE)?;
+    let mut screen = tokio::fs::File::from_std(screen);
+    let keyboard = machine.keyboard();
+    let typing = type_on(keyboard, terminal::keys(), events);
+    match both_ways(show(machine, &mut screen), typing).await {
+        Some(ended) => ended,
+        None => {
+            // Whatever is printed next begins on a new line; a terminal that accepts no output needs none.
+            let newline = async { screen.write_all(b"\n").await.and(screen.flush().await) };
+            timeout(GRACE, newline).await.map(Result::ok);
+            Ok(ExitStatus::default())
+        }
     }
 }
 
-/// What the machine's end was; `None` when the user ended it. Neither direction waits for the other:
-/// a machine that always speaks hears what is typed, and one that does not read is heard.
+/// Runs both directions until `show` ends, whose result is returned, or `typing`, which returns `None`.
+/// Neither waits for the other: keys reach a machine that writes without end, and the output of a machine
+/// that reads no keys is shown.
 async fn both_ways<T>(
     show: impl Future<Output = T>,
-    type_on: impl Future<Output = ()>,
+    typing: impl Future<Output = ()>,
 ) -> Option<T> {
     tokio::select! {
         ended = show => Some(ended),
-        () = type_on => None,
+        () = typing => None,
     }
 }
 
-/// Shows the machine's console until QEMU ends.
+/// Writes the machine's console to `screen` until QEMU ends.
 async fn show(
-    machine: &mut Running,
+    machine: &mut RunningMachine,
     screen: &mut (impl AsyncWrite + Unpin),
 ) -> Result<ExitStatus, Failure> {
     loop {
-        match machine.piece().await? {
+        match machine.next_output().await? {
             QemuOutput::Console(bytes) => {
-                screen.write_all(&bytes).await.or_environment(SHOW)?;
-                screen.flush().await.or_environment(SHOW)?;
+                screen
+                    .write_all(&bytes)
+                    .await
+                    .or_environment(SHOW_CONSOLE)?;
+                screen.flush().await.or_environment(SHOW_CONSOLE)?;
             }
-            QemuOutput::Stderr(bytes) => machine.complained(&bytes),
+            QemuOutput::Stderr(bytes) => machine.keep_stderr(&bytes),
             QemuOutput::Ended(status) => return Ok(status),
         }
-        // Others have their turn, whoever is always ready.
+        // A console that always has output must not starve other tasks.
         tokio::task::yield_now().await;
     }
 }
 
-/// Hands on what is typed until that is Ctrl-A X.
-async fn type_on(keyboard: Option<Keyboard>, (keys, events): (mpsc::Receiver<Vec<u8>>, &Events)) {
-    let opened = match &keyboard {
-        Some(keyboard) => keyboard.open().await.map(Some),
+/// Forwards `keys` to the machine until Ctrl-A X.
+async fn type_on(keyboard: Option<Keyboard>, keys: mpsc::Receiver<Vec<u8>>, events: &Events) {
+    let connected = match &keyboard {
+        Some(keyboard) => keyboard.connect().await.map(Some),
         None => Ok(None),
     };
-    let mut opened = match opened {
-        Ok(opened) => opened,
+    let mut connected = match connected {
+        Ok(connected) => connected,
         Err(error) => {
-            tokio::time::sleep(ENDS).await;
-            events.warn(format!("nothing can be typed: {error}"));
+            tokio::time::sleep(GRACE).await;
+            events.warn(format!("the keyboard is not connected: {error}"));
             None
         }
     };
-    let press = async |typed: &[u8]| match &mut opened {
-        Some(opened) => opened.input.write(typed).await,
+    let press = async |typed: &[u8]| match &mut connected {
+        Some(connected) => connected.input.write(typed).await,
         None => Ok(()),
     };
-    hand_on(keys, press).await;
-}
-
-/// Whether QEMU ended as it should; its complaints, unless a user saw them already.
-fn well(status: ExitStatus, complaints: &str) -> Result<(), Failure> {
-    if status.success() {
-        return Ok(());
-    }
-    let why = match complaints {
-        "" => String::new(),
-        said => format!(": {said}"),
-    };
-    Err(Failure::environment(format!(
-        "QEMU ended with {status}{why}"
-    )))
+    forward_keys(keys, press).await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::boot::machine::QemuBackend;
-    use crate::boot::process::Process;
+    use crate::boot::process::QemuProcess;
     use crate::engine::EngineError;
 
-    /// In the place of QEMU.
-    fn machine(script: &str) -> Running {
+    /// A machine whose console is the output of a shell script.
+    fn machine(script: &str) -> RunningMachine {
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-c", script]);
-        let process = Process::piped(&mut shell).unwrap();
-        Running::new(QemuBackend::Process(process), &Events::none())
+        let process = QemuProcess::piped(&mut shell).unwrap();
+        RunningMachine::new(QemuBackend::Process(process), &Events::none())
     }
 
-    /// The console was read first, whenever there was something to be read.
+    /// The console was read first, whenever it had something to read.
     #[tokio::test]
-    async fn a_machine_that_never_stops_speaking_is_ended_by_a_key() {
+    async fn endless_console_is_ended_by_a_key() {
         let (send, keys) = mpsc::channel(1);
         send.send(b"\x01x".to_vec()).await.unwrap();
         let press = async |_: &[u8]| Ok::<_, EngineError>(());
@@ -164,19 +162,19 @@ mod tests {
                 tokio::task::consume_budget().await;
             }
         };
-        let ended: Option<()> = both_ways(always_ready, hand_on(keys, press)).await;
+        let ended: Option<()> = both_ways(always_ready, forward_keys(keys, press)).await;
         assert!(ended.is_none());
     }
 
-    /// A key that QEMU did not take kept its console from being read, and so QEMU from taking it.
+    /// A key that QEMU did not take kept its console from being read, and so QEMU from taking the key.
     #[tokio::test]
-    async fn a_machine_that_does_not_read_is_heard_to_its_end() {
+    async fn machine_that_reads_no_keys_is_shown_to_its_end() {
         let mut machine = machine("head -c 1000000 /dev/zero; exit 7");
         let (send, keys) = mpsc::channel(1);
         send.send(b"a".to_vec()).await.unwrap();
         let press = async |_: &[u8]| std::future::pending::<Result<(), EngineError>>().await;
         let mut screen = Vec::new();
-        let ended = both_ways(show(&mut machine, &mut screen), hand_on(keys, press)).await;
+        let ended = both_ways(show(&mut machine, &mut screen), forward_keys(keys, press)).await;
         assert_eq!(ended.unwrap().unwrap().code(), Some(7));
         assert_eq!(screen.len(), 1_000_000);
     }

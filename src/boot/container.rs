@@ -1,7 +1,7 @@
-//! QEMU in a container: for hosts that have none of their own.
+//! QEMU in a container, for hosts without QEMU.
 //!
-//! The container has no path of the host: image and firmware go in as copies. Its standard input is
-//! its leash and nothing else; when it ends, the container does, and removes itself.
+//! The container mounts no path of the host: image and firmware are copied into it. Its standard input
+//! carries nothing; when it is closed, because sdbuild ended, the container ends and removes itself.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,159 +12,157 @@ use std::process::ExitStatus;
 
 use futures_util::StreamExt as _;
 
-use crate::boot::BootRequest;
-use crate::boot::copy_in::{CARD, DIR, FIRMWARE, USER, copy_in};
+use crate::boot::copy_in::{FIRMWARE_NAME, IMAGE_NAME, MACHINE_DIR, QEMU_UID, copy_in};
 use crate::boot::disk::Disk;
 use crate::boot::keyboard::Keyboard;
-use crate::boot::machine::QemuOutput;
 use crate::boot::qemu::{self, Serial};
+use crate::boot::qemu_output::QemuOutput;
+use crate::boot::request::BootRequest;
 use crate::common::cancel::Cancel;
-use crate::common::event::Events;
+use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
-use crate::common::system::Architecture;
 use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines, Network,
     OutputChunk, Role, RunId,
 };
 
-/// What the image has of U-Boot.
-const U_BOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
-/// Leads to the machine's SSH, inside.
-const SSH: u16 = 2222;
-/// QEMU's threads, and room for more.
-const PIDS: i64 = 256;
-/// What QEMU takes beside the machine's memory: up to 1 GiB of it for what it has translated.
-const OF_QEMU: u64 = 1536 << 20;
-/// The script's last word.
-const ENDED: &str = "sdbuild: ended with ";
-/// A container image with QEMU in it, on an engine that holds it.
+/// The port inside the container that leads to the machine's SSH.
+const SSH_PORT: u16 = 2222;
+/// The limit of processes: QEMU's threads, of which it starts a few dozen, and some room.
+const PIDS_LIMIT: i64 = 256;
+/// What QEMU needs besides the machine's memory, in bytes: up to 1 GiB of it for translated code.
+const QEMU_MEMORY_BYTES: u64 = 1536 << 20;
+/// The start of the last line that the container's script writes; QEMU's exit code follows.
+const ENDED_PREFIX: &str = "sdbuild: ended with ";
+
+/// How to run QEMU in a container.
 #[derive(Debug)]
-pub struct Emulator {
+pub struct ContainerOptions {
     /// The engine.
     pub engine: Engine,
-    /// Whose the container will be.
+    /// The run that the container belongs to.
     pub run: RunId,
-    /// Reference of the container image.
+    /// The reference of the container image, which the engine has.
     pub image: String,
-    /// Where the engine keeps containers, when that is a directory of this machine.
+    /// Where the engine stores containers, when that is a directory of this machine.
     pub disk: Option<PathBuf>,
-    /// Where the console goes when a user has it.
+    /// The terminal that shows the console.
     pub screen: File,
 }
 
-impl Emulator {
-    /// The most that the container may take, where the engine can see to that.
-    fn memory(&self, request: &BootRequest) -> Option<u64> {
-        let can = self.engine.facts().limits_memory;
-        can.then(|| (u64::from(request.memory_mib) << 20) + OF_QEMU)
+impl ContainerOptions {
+    /// The memory limit of the container in bytes, where the engine can enforce one.
+    fn memory_limit(&self, request: &BootRequest) -> Option<u64> {
+        let can_limit = self.engine.facts().limits_memory;
+        can_limit.then(|| (u64::from(request.memory_mib) << 20) + QEMU_MEMORY_BYTES)
     }
 
-    fn spec(&self, request: &BootRequest, (port, serial): (Option<u16>, Serial)) -> ContainerSpec {
+    fn spec(&self, request: &BootRequest, port: Option<u16>, serial: Serial) -> ContainerSpec {
+        let firmware = match (&request.firmware, &request.model.firmware) {
+            (Some(_), _) => Some(format!("{MACHINE_DIR}/{FIRMWARE_NAME}").into()),
+            (None, Some(firmware)) => Some(firmware.container_path.into()),
+            (None, None) => None,
+        };
         let machine = qemu::Machine {
-            architecture: request.architecture,
+            model: request.model,
             kvm: false,
-            firmware: match (&request.firmware, request.architecture) {
-                (Some(_), _) => Some(format!("{DIR}/{FIRMWARE}").into()),
-                (None, Architecture::Aarch64) => Some(U_BOOT.into()),
-                (None, Architecture::X86_64) => None,
-            },
+            firmware,
             memory_mib: request.memory_mib,
-            disk: format!("{DIR}/{CARD}").into(),
-            ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH)),
+            disk: format!("{MACHINE_DIR}/{IMAGE_NAME}").into(),
+            ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH_PORT)),
             serial,
         };
-        let program = format!(
-            "/usr/bin/qemu-system-{}",
-            request.architecture.kernel_name()
-        );
+        let program = format!("/usr/bin/{}", qemu::program_name(request.model));
         let mut command = ["/bin/busybox", "sh", "/sdbuild/machine", &program]
             .map(str::to_owned)
             .to_vec();
-        let words = qemu::argv(&machine);
-        command.extend(words.iter().map(|word| word.to_string_lossy().into_owned()));
+        let argv = qemu::argv(&machine);
+        command.extend(argv.iter().map(|word| word.to_string_lossy().into_owned()));
         ContainerSpec {
-            user: Some(format!("{USER}:{USER}")),
+            user: Some(format!("{QEMU_UID}:{QEMU_UID}")),
             input: Input::Pipe,
-            // Like every QEMU's machine it may reach what its host can.
+            // As with QEMU on the host, the machine reaches the networks of its host.
             network: Network::Default,
-            ports: port.map(|port| (port, SSH)).into_iter().collect(),
+            ports: port.map(|port| (port, SSH_PORT)).into_iter().collect(),
             lifetime: Lifetime::UntilEnded,
-            pids_limit: Some(PIDS),
-            memory: self.memory(request),
+            pids_limit: Some(PIDS_LIMIT),
+            memory: self.memory_limit(request),
             ..ContainerSpec::new(Role::Emulator, &self.run, &self.image, command)
         }
     }
 }
 
-/// QEMU in its container.
+/// A running QEMU in its container.
 #[derive(Debug)]
 pub(super) struct ContainerQemu {
     guard: ContainerGuard,
     container: Box<Container>,
-    // Nothing is written to its input: that is the leash.
+    // Nothing is written to its input: closing it ends the container.
     attached: Attached,
-    complaints: Lines,
-    pieces: VecDeque<QemuOutput>,
+    stderr: Lines,
+    pending: VecDeque<QemuOutput>,
     status: Option<ExitStatus>,
 }
 
-/// Makes the container, copies the image into it (`Phase::CopyIn`) and starts it.
+/// Creates the container, copies the image into it (`Phase::CopyIn`) and starts it.
 pub(super) async fn start(
-    emulator: &Emulator,
-    (request, disk, serial): (&BootRequest, &Disk, Serial),
+    options: &ContainerOptions,
+    request: &BootRequest,
+    disk: &Disk,
     port: Option<u16>,
-    (cancel, events): (&Cancel, &Events),
+    serial: Serial,
+    context: &Context,
 ) -> Result<ContainerQemu, Failure> {
-    let spec = emulator.spec(request, (port, serial));
-    let mut guard = ContainerGuard::arm(&emulator.engine, &spec.name).grace(0);
-    let started = async {
+    let spec = options.spec(request, port, serial);
+    let mut guard = ContainerGuard::arm(&options.engine, &spec.name).grace(0);
+    let start = async {
         let container = guard.create(&spec).await?;
-        let there = emulator.disk.as_deref();
-        copy_in(&container, (request, disk, there), events).await?;
+        let storage = options.disk.as_deref();
+        copy_in(&container, request, disk, storage, &context.events).await?;
         let attached = container.attach().await?;
         container.start().await?;
         Ok::<_, Failure>((container, attached))
     };
-    match cancel.race(Box::pin(started)).await.and_then(|inner| inner) {
+    let cancel = &context.cancel;
+    match cancel.race(Box::pin(start)).await.and_then(|inner| inner) {
         Ok((container, attached)) => Ok(ContainerQemu {
             guard,
             container: Box::new(container),
             attached,
-            complaints: Lines::default(),
-            pieces: VecDeque::new(),
+            stderr: Lines::default(),
+            pending: VecDeque::new(),
             status: None,
         }),
         Err(failure) => {
-            let left = guard.remove(cancel).await.into_iter().collect();
-            Err(told(failure).with_teardown(left))
+            let leftover = guard.remove(cancel).await.into_iter().collect();
+            Err(start_failure(failure).with_teardown(leftover))
         }
     }
 }
 
-/// A start that failed; engines have two ways to say that the port is not free any more.
-fn told(failure: Failure) -> Failure {
+/// Adds a hint when the port was taken meanwhile, for which engines have two messages.
+fn start_failure(failure: Failure) -> Failure {
     let text = failure.to_string();
-    let taken = ["port is already allocated", "address already in use"];
+    let messages = ["port is already allocated", "address already in use"];
     let failure = failure.context("start the emulator");
-    if taken.iter().any(|words| text.contains(words)) {
+    if messages.iter().any(|message| text.contains(message)) {
         return failure.hint("another program took the port just now: try again");
     }
     failure
 }
 
 impl ContainerQemu {
-    /// What comes next. May be dropped at any time.
-    pub(super) async fn piece(&mut self) -> Result<QemuOutput, Failure> {
+    /// The next output. Cancel safe.
+    pub(super) async fn next_output(&mut self) -> Result<QemuOutput, Failure> {
         loop {
-            if let Some(piece) = self.pieces.pop_front() {
-                return Ok(piece);
+            if let Some(output) = self.pending.pop_front() {
+                return Ok(output);
             }
             match self.attached.output.next().await.transpose()? {
                 Some(OutputChunk::Stdout(bytes)) => return Ok(QemuOutput::Console(bytes.to_vec())),
                 Some(OutputChunk::Stderr(bytes)) => {
-                    let lines = self.complaints.push(&bytes);
-                    for line in lines {
-                        self.said(&line);
+                    for line in self.stderr.push(&bytes) {
+                        self.keep_line(&line);
                     }
                 }
                 None => return self.ended(),
@@ -172,36 +170,40 @@ impl ContainerQemu {
         }
     }
 
-    fn said(&mut self, line: &str) {
-        if let Some(code) = line.strip_prefix(ENDED).and_then(|code| code.parse().ok()) {
-            self.status = Some(status(code));
+    /// Takes a line of standard error: QEMU's, or the exit code from the script.
+    fn keep_line(&mut self, line: &str) {
+        if let Some(code) = line
+            .strip_prefix(ENDED_PREFIX)
+            .and_then(|code| code.parse().ok())
+        {
+            self.status = Some(exit_status(code));
         } else {
             let line = format!("{line}\n").into_bytes();
-            self.pieces.push_back(QemuOutput::Stderr(line));
+            self.pending.push_back(QemuOutput::Stderr(line));
         }
     }
 
     fn ended(&self) -> Result<QemuOutput, Failure> {
         let status = self.status.ok_or_else(|| {
-            Failure::environment("somebody removed the emulator's container, or its engine ended")
+            Failure::environment("the emulator's container was removed, or its engine ended")
         })?;
         Ok(QemuOutput::Ended(status))
     }
 
-    /// What leads to the machine's console.
+    /// The keyboard of the machine's console.
     pub(super) fn keyboard(&self) -> Keyboard {
         Keyboard::of(&self.container)
     }
 
-    /// Removes the container, whatever it does.
+    /// Kills and removes the container.
     pub(super) async fn remove(self, cancel: &Cancel) -> Option<Leftover> {
         drop(self.attached);
         self.guard.remove(cancel).await
     }
 }
 
-/// What a shell calls the end of a program: 128 + n is signal n.
-fn status(code: u8) -> ExitStatus {
+/// The exit status behind a shell's exit code, in which 128 + n is signal n.
+fn exit_status(code: u8) -> ExitStatus {
     ExitStatus::from_raw(match code {
         129..=192 => i32::from(code - 128),
         code => i32::from(code) << 8,
@@ -213,21 +215,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_was_taken_meanwhile_is_worth_another_try() {
-        let hints = |text: &str| told(Failure::environment(text)).hints;
-        for taken in [
+    fn port_taken_meanwhile_hints_at_a_retry() {
+        let hints = |text: &str| start_failure(Failure::environment(text)).hints;
+        for message in [
             "driver failed: Bind for 127.0.0.1:2222 failed: port is already allocated",
             "rootlessport listen tcp 127.0.0.1:2222: bind: address already in use",
         ] {
-            assert!(hints(taken).iter().any(|hint| hint.contains("try again")));
+            assert!(hints(message).iter().any(|hint| hint.contains("try again")));
         }
         assert!(hints("no such image").is_empty());
     }
 
     #[test]
-    fn the_programs_end_is_told_as_its_own() {
-        assert!(status(0).success());
-        assert_eq!(status(3).to_string(), "exit status: 3");
-        assert_eq!(status(137).signal(), Some(9));
+    fn exit_code_of_the_script_is_that_of_qemu() {
+        assert!(exit_status(0).success());
+        assert_eq!(exit_status(3).to_string(), "exit status: 3");
+        assert_eq!(exit_status(137).signal(), Some(9));
     }
 }

@@ -1,67 +1,69 @@
-//! The image, and a firmware that was named, into the emulator's container: as it is unpacked, in one
-//! stream, whatever its size.
+//! Copies the image, and a firmware that the user named, into the emulator's container: decompressed, in
+//! one stream of any size.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::Path;
-use std::time::Instant;
 
-use crate::boot::BootRequest;
-use crate::boot::disk::{Disk, LARGEST};
+use crate::boot::disk::Disk;
+use crate::boot::request::BootRequest;
 use crate::common::disk_space;
-use crate::common::event::{Event, Events, Phase};
+use crate::common::event::{Events, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::common::plain_file;
 use crate::engine::{Container, EngineError};
+use crate::image::MAX_IMAGE_BYTES;
 
-/// The container's own directory, for what goes in and what the machine writes.
-pub(super) const DIR: &str = "/machine";
-/// The image in it.
-pub(super) const CARD: &str = "card.img";
-/// The firmware in it.
-pub(super) const FIRMWARE: &str = "firmware.bin";
-/// What an image takes there.
-const ROOM: &str = "the engine's disk needs room for the whole image, unpacked";
-/// Who runs QEMU there.
-pub(super) const USER: u64 = 1000;
+/// The directory in the container for the copies and for what the machine writes.
+pub(super) const MACHINE_DIR: &str = "/machine";
+/// The name of the image in that directory.
+pub(super) const IMAGE_NAME: &str = "card.img";
+/// The name of the firmware in that directory.
+pub(super) const FIRMWARE_NAME: &str = "firmware.bin";
+/// The user that runs QEMU in the container.
+pub(super) const QEMU_UID: u64 = 1000;
 
-/// Copies what the machine is made of (`Phase::CopyIn`). `there` is where the engine keeps it, when that is
-/// a directory of this machine.
+const SPACE_HINT: &str = "the engine's disk needs room for the whole image, unpacked";
+
+/// Copies the files of the machine (`Phase::CopyIn`). `storage` is the directory where the engine stores
+/// containers, when it is on this machine: its free space is checked first.
 pub(super) async fn copy_in(
     container: &Container,
-    (request, disk, there): (&BootRequest, &Disk, Option<&Path>),
+    request: &BootRequest,
+    disk: &Disk,
+    storage: Option<&Path>,
     events: &Events,
 ) -> Result<(), Failure> {
-    let card = File::open(disk.path()).or_environment("open the image again")?;
-    let mut files = vec![(CARD, card)];
-    if let Some(named) = &request.firmware {
-        let file = plain_file::open(named);
-        let file = file.or_usage(format!("open the firmware {}", named.display()))?;
-        files.push((FIRMWARE, file));
+    let image = File::open(disk.path()).or_environment("open the image again")?;
+    let mut files = vec![(IMAGE_NAME, image)];
+    if let Some(path) = &request.firmware {
+        let firmware = plain_file::open(path);
+        let firmware = firmware.or_usage(format!("open the firmware {}", path.display()))?;
+        files.push((FIRMWARE_NAME, firmware));
     }
-    fits(files.iter_mut().map(|(_, file)| file), there)?;
-    let start = Instant::now();
-    events.emit(Event::Started(Phase::CopyIn));
-    let told = events.clone();
+    check_space(files.iter_mut().map(|(_, file)| file), storage)?;
+    let progress = events.clone();
     let pack = move |out: &mut dyn Write| {
         let mut tar = tar::Builder::new(out);
         for (name, file) in files {
-            append(&mut tar, (name, file), &told)?;
+            append(&mut tar, name, file, &progress)?;
         }
         tar.finish()
     };
-    container.upload(DIR, pack).await.map_err(refused)?;
-    events.emit(Event::Finished(Phase::CopyIn, start.elapsed()));
-    Ok(())
+    let upload = async {
+        let uploaded = container.upload(MACHINE_DIR, pack).await;
+        uploaded.map_err(upload_failure)
+    };
+    events.phase(Phase::CopyIn, upload).await
 }
 
-/// Whether the disk of the directory `there` can take `files`, which have no holes any more there.
-fn fits<'a>(
+/// Checks that the disk of `storage` has space for `files`, whose holes are not preserved there.
+fn check_space<'a>(
     files: impl Iterator<Item = &'a mut File>,
-    there: Option<&Path>,
+    storage: Option<&Path>,
 ) -> Result<(), Failure> {
-    let Some(free) = there.and_then(disk_space::free_space) else {
+    let Some(free) = storage.and_then(disk_space::free_space) else {
         return Ok(());
     };
     let sizes = files.map(|file| file.seek(SeekFrom::End(0)));
@@ -75,54 +77,60 @@ fn fits<'a>(
     let text = format!(
         "the image is {size} when it is unpacked, and the engine's disk has room for {free}"
     );
-    Err(Failure::environment(text).hint(ROOM))
+    Err(Failure::environment(text).hint(SPACE_HINT))
 }
 
-fn refused(error: EngineError) -> Failure {
+fn upload_failure(error: EngineError) -> Failure {
     let is_full = error.to_string().contains("no space left on device");
     let failure = Failure::from(error);
-    if is_full { failure.hint(ROOM) } else { failure }
+    if is_full {
+        failure.hint(SPACE_HINT)
+    } else {
+        failure
+    }
 }
 
 fn append(
     tar: &mut tar::Builder<&mut dyn Write>,
-    (name, mut file): (&str, File),
+    name: &str,
+    mut file: File,
     events: &Events,
 ) -> io::Result<()> {
-    // Its metadata do not know the size of a disk.
+    // The metadata of a block device do not have its size.
     let total = file.seek(SeekFrom::End(0))?;
     file.rewind()?;
-    if total > LARGEST {
-        return Err(io::Error::other("no image is so long"));
+    if total > MAX_IMAGE_BYTES {
+        let text = format!("the image is longer than {MAX_IMAGE_BYTES} bytes");
+        return Err(io::Error::other(text));
     }
     let mut header = tar::Header::new_gnu();
     header.set_mode(0o600);
-    header.set_uid(USER);
-    header.set_gid(USER);
+    header.set_uid(QEMU_UID);
+    header.set_gid(QEMU_UID);
     header.set_mtime(1);
     header.set_size(total);
-    let whole = Whole {
+    let exact = ExactReader {
         file,
         done: 0,
         total,
         events,
     };
-    tar.append_data(&mut header, name, whole)
+    tar.append_data(&mut header, name, exact)
 }
 
-/// A file of exactly so many bytes: one that shrinks meanwhile is an error, not a broken archive.
-struct Whole<'a> {
+/// Reads exactly `total` bytes of a file: one that shrinks meanwhile is an error, not a broken archive.
+struct ExactReader<'a> {
     file: File,
     done: u64,
     total: u64,
     events: &'a Events,
 }
 
-impl Read for Whole<'_> {
+impl Read for ExactReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.total - self.done;
-        let n = Read::by_ref(&mut self.file).take(left).read(buffer)?;
-        if n == 0 && left > 0 && !buffer.is_empty() {
+        let rest = self.total - self.done;
+        let n = Read::by_ref(&mut self.file).take(rest).read(buffer)?;
+        if n == 0 && rest > 0 && !buffer.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.done += n as u64;
@@ -137,31 +145,32 @@ mod tests {
     use super::*;
     use crate::common::failure::Class;
 
-    fn packed(claimed: u64) -> io::Result<Vec<u8>> {
+    /// The bytes read from a file of 3000 bytes that is expected to have `total`.
+    fn read_exact(total: u64) -> io::Result<Vec<u8>> {
         let mut file = tempfile::tempfile()?;
         file.write_all(&[7; 3000])?;
         file.rewind()?;
-        let mut whole = Whole {
+        let mut exact = ExactReader {
             file,
             done: 0,
-            total: claimed,
+            total,
             events: &Events::none(),
         };
         let mut read = Vec::new();
-        whole.read_to_end(&mut read)?;
+        exact.read_to_end(&mut read)?;
         Ok(read)
     }
 
     #[test]
-    fn what_grows_or_shrinks_meanwhile_breaks_no_archive() {
-        assert_eq!(packed(3000).unwrap().len(), 3000);
-        assert_eq!(packed(1000).unwrap().len(), 1000);
-        let error = packed(3001).unwrap_err();
+    fn file_that_changes_its_length_breaks_no_archive() {
+        assert_eq!(read_exact(3000).unwrap().len(), 3000);
+        assert_eq!(read_exact(1000).unwrap().len(), 1000);
+        let error = read_exact(3001).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
-    fn room_is_only_asked_for_where_it_is_lacking() {
+    fn full_engine_disk_gets_a_hint() {
         let hints = |message: &str| {
             let (operation, message) = ("upload".into(), message.into());
             let error = EngineError::Refused {
@@ -169,34 +178,35 @@ mod tests {
                 status: 500,
                 message,
             };
-            refused(error).hints
+            upload_failure(error).hints
         };
-        assert!(hints("write /machine/card.img: no space left on device").contains(&ROOM.into()));
-        assert!(!hints("the container is gone").contains(&ROOM.into()));
+        let hint = SPACE_HINT.to_owned();
+        assert!(hints("write /machine/card.img: no space left on device").contains(&hint));
+        assert!(!hints("the container is gone").contains(&hint));
     }
 
     #[test]
-    fn what_is_larger_than_the_engines_disk_is_not_sent() {
+    fn image_larger_than_the_engines_disk_is_not_sent() {
         let dir = tempfile::tempdir().unwrap();
         let mut file = tempfile::tempfile().unwrap();
         let free = disk_space::free_space(dir.path()).unwrap();
         file.set_len(free / 2).unwrap();
-        fits([&mut file].into_iter(), Some(dir.path())).unwrap();
+        check_space([&mut file].into_iter(), Some(dir.path())).unwrap();
         file.set_len(free * 2).unwrap();
-        let failure = fits([&mut file].into_iter(), Some(dir.path())).unwrap_err();
+        let failure = check_space([&mut file].into_iter(), Some(dir.path())).unwrap_err();
         assert_eq!(failure.class, Class::Environment);
         assert!(failure.to_string().contains("has room for"), "{failure}");
-        fits([&mut file].into_iter(), None).unwrap();
+        check_space([&mut file].into_iter(), None).unwrap();
     }
 
-    /// It would take as much of the engine's disk as it claims to hold.
+    /// It would take as much of the engine's disk as its length.
     #[test]
-    fn a_hole_that_is_longer_than_any_image_is_not_sent() {
+    fn hole_longer_than_any_image_is_not_sent() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(LARGEST + 1).unwrap();
+        file.set_len(MAX_IMAGE_BYTES + 1).unwrap();
         let mut sent = Vec::new();
         let mut tar = tar::Builder::new(&mut sent as &mut dyn Write);
-        let error = append(&mut tar, (CARD, file), &Events::none()).unwrap_err();
-        assert_eq!(error.to_string(), "no image is so long");
+        let error = append(&mut tar, IMAGE_NAME, file, &Events::none()).unwrap_err();
+        assert!(error.to_string().contains("longer than"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Why nobody was let in, by what stands on the console and by ssh's last answer: pure.
+//! Why a boot failed, from the lines on the console and ssh's last error.
 
 mod table;
 #[cfg(test)]
@@ -6,15 +6,21 @@ mod tests;
 
 use crate::boot::login::is_refusal;
 use crate::common::text::truncate;
-use table::{ENDS, FIRMWARE, LOGIN, REFUSED, SILENCE, STAGES, SYMPTOMS, Symptom, U_BOOT};
+use table::{
+    FINAL_LINES, LOGIN_PROMPT, NO_OUTPUT, NO_STAGE, REFUSED_KEY, STAGES, SYMPTOMS, Symptom,
+    U_BOOT_PROMPT,
+};
 
-/// What a boot that failed left to read.
+/// Characters of a console line that are quoted in a diagnosis.
+const MAX_QUOTE_CHARS: usize = 200;
+
+/// What a failed boot left to examine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Evidence<'a> {
-    /// The console's lines.
+    /// The lines of the console.
     pub(super) lines: &'a [String],
-    /// What ssh said last.
-    pub(super) answer: Option<&'a str>,
+    /// The last error message of ssh.
+    pub(super) ssh_error: Option<&'a str>,
 }
 
 /// What a failed boot usually means.
@@ -27,14 +33,16 @@ pub(super) struct Diagnosis {
 }
 
 impl Symptom {
-    fn found<'a>(&self, lines: &'a [String]) -> Option<&'a String> {
-        let is_in = |line: &&String| self.texts.iter().any(|text| says(line, text));
-        lines.iter().find(is_in)
+    /// The first line that shows this symptom.
+    fn find<'a>(&self, lines: &'a [String]) -> Option<&'a String> {
+        let shows = |line: &&String| self.texts.iter().any(|text| matches(line, text));
+        lines.iter().find(shows)
     }
 
-    fn tell(&self, line: &str) -> Diagnosis {
+    /// The diagnosis, with a quote of `line` if that says more.
+    fn diagnosis(&self, line: &str) -> Diagnosis {
         let what = if self.quote {
-            format!("{}: {}", self.what, short(line))
+            format!("{}: {}", self.what, quote(line))
         } else {
             self.what.to_owned()
         };
@@ -45,55 +53,58 @@ impl Symptom {
     }
 }
 
-/// A line without the kernel's clock and systemd's colours' brackets, and not longer than a line.
-fn short(line: &str) -> String {
+/// A line without the kernel's time stamp or systemd's status in brackets, shortened.
+fn quote(line: &str) -> String {
     let line = line.trim();
-    let after_clock = line
+    let text = line
         .strip_prefix('[')
         .and_then(|rest| rest.split_once("] "))
         .map_or(line, |(_, rest)| rest);
-    truncate(after_clock.trim(), 200).into_owned()
+    truncate(text.trim(), MAX_QUOTE_CHARS).into_owned()
 }
 
-fn says(line: &str, text: &str) -> bool {
+fn matches(line: &str, text: &str) -> bool {
     match text {
-        U_BOOT => line == U_BOOT,
-        // The miniature's word for growing its partition has the same beginning.
+        U_BOOT_PROMPT => line == U_BOOT_PROMPT,
+        // The test image has the same beginning in its message about growing the partition.
         "stage 1: " => line.starts_with(text) && line.ends_with("; a shell follows"),
         text => line.contains(text),
     }
 }
 
-/// Whether `line` means that this boot comes to nothing.
-pub(super) fn is_the_end(line: &str) -> bool {
-    ENDS.iter().any(|text| says(line, text))
+/// Whether the boot cannot succeed any more after `line`.
+pub(super) fn is_final(line: &str) -> bool {
+    FINAL_LINES.iter().any(|text| matches(line, text))
 }
 
 /// What the evidence usually means.
 pub(super) fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
     let lines = evidence.lines;
-    let ended = lines.iter().any(|line| is_the_end(line));
-    let is_up = evidence.answer.is_some_and(is_refusal) || lines.iter().any(|l| l.contains(LOGIN));
-    // What failed on the way to a system that is up did not keep anybody out.
-    if is_up && !ended {
-        return stuck(evidence);
+    let has_failed = lines.iter().any(|line| is_final(line));
+    let is_up = evidence.ssh_error.is_some_and(is_refusal)
+        || lines.iter().any(|line| line.contains(LOGIN_PROMPT));
+    // An earlier symptom did not keep a system from coming up that is up.
+    if is_up && !has_failed {
+        return diagnose_stage(evidence);
     }
-    let mut told = SYMPTOMS
+    SYMPTOMS
         .iter()
-        .filter_map(|symptom| Some(symptom.tell(symptom.found(lines)?)));
-    told.next().unwrap_or_else(|| stuck(evidence))
+        .find_map(|symptom| Some(symptom.diagnosis(symptom.find(lines)?)))
+        .unwrap_or_else(|| diagnose_stage(evidence))
 }
 
-/// How far a boot came that has not failed for good.
-fn stuck(evidence: &Evidence<'_>) -> Diagnosis {
-    if let Some(answer) = evidence.answer.filter(|answer| is_refusal(answer)) {
-        return REFUSED.tell(answer);
+/// How far a boot came that has not failed.
+fn diagnose_stage(evidence: &Evidence<'_>) -> Diagnosis {
+    if let Some(error) = evidence.ssh_error.filter(|error| is_refusal(error)) {
+        return REFUSED_KEY.diagnosis(error);
     }
-    let mut told = STAGES.iter().filter(|s| s.found(evidence.lines).is_some());
     let none = if evidence.lines.is_empty() {
-        &SILENCE
+        &NO_OUTPUT
     } else {
-        &FIRMWARE
+        &NO_STAGE
     };
-    told.next().unwrap_or(none).tell("")
+    let mut reached = STAGES
+        .iter()
+        .filter(|stage| stage.find(evidence.lines).is_some());
+    reached.next().unwrap_or(none).diagnosis("")
 }

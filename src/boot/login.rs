@@ -1,9 +1,8 @@
-//! The way into the machine: the system's OpenSSH client, with nothing of the user's own settings
-//! but the keys.
+//! The SSH login: the system's OpenSSH client, with nothing of the user's configuration but the keys.
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,156 +11,147 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::boot::pdeathsig::leashed;
+use crate::boot::pdeathsig::command_with_parent;
+use crate::boot::request::Login;
 use crate::common::timeout::timeout;
 
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(500);
-/// One attempt; a machine that accepts and then says nothing must not stop us for good.
-const ATTEMPT: Duration = Duration::from_secs(30);
-/// How often in a row a key is refused before it counts: the server may be up before the keys are in
-/// place. With the pauses and what an attempt takes, these are ten seconds and more.
-const REFUSALS: u32 = 16;
-/// A port that an engine publishes is open at once, or as soon as QEMU runs.
-const OPENS: Duration = Duration::from_secs(15);
-/// The most that is kept of what ssh says: the machine decides how much that is.
-const SAID: usize = 64 * 1024;
+/// The pause between two attempts.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// The timeout of one attempt: a server that accepts a connection and then sends nothing must not block the probe.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often in a row the key is refused before the probe gives up: the server may be up before the keys
+/// are in place. With pauses and attempts that takes ten seconds and more.
+const MAX_REFUSALS: u32 = 16;
+/// How long a port that an engine publishes may take to open: it is open at once, or as soon as QEMU runs.
+const PORT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of ssh's standard error that are kept: the machine decides how many there are.
+const MAX_STDERR_BYTES: usize = 64 * 1024;
 
-/// The login to wait for.
-#[derive(Clone, Debug)]
-pub struct Login {
-    /// The private key; `None` for those that ssh finds itself.
-    pub key: Option<PathBuf>,
-    /// Who logs in.
-    pub user: String,
-    /// How long to wait for the login, and then for the command.
-    pub timeout: Duration,
-    /// What to run there.
-    pub command: Option<String>,
-}
-
-/// A door that can be knocked at.
+/// Tries to log in until the result is clear.
 #[derive(Debug)]
 pub(super) struct SshProbe<'a> {
     ssh: &'a Path,
     login: &'a Login,
     port: u16,
     published: bool,
-    answer: Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
 }
 
-/// How knocking ended.
+/// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeResult {
-    /// Somebody is let in.
+    /// The login succeeded.
     LoggedIn,
-    /// The server is there, and does not want this key.
+    /// The server runs and refuses the key.
     Refused,
-    /// The port is not one of this machine.
+    /// The published port is not on this machine.
     NotLocal,
 }
 
 impl<'a> SshProbe<'a> {
-    /// At `port` of this machine; `published` when it is an engine that opens it.
-    pub(super) fn new(ssh: &'a Path, login: &'a Login, (port, published): (u16, bool)) -> Self {
+    /// A probe of `port` on this machine, which an engine opens when it is `published`, else QEMU.
+    pub(super) fn new(ssh: &'a Path, login: &'a Login, port: u16, published: bool) -> Self {
         Self {
             ssh,
             login,
             port,
             published,
-            answer: Mutex::new(None),
+            last_error: Mutex::new(None),
         }
     }
 
-    /// What ssh said last.
-    pub(super) fn answer(&self) -> Option<String> {
-        let answer = self.answer.lock();
-        answer.unwrap_or_else(PoisonError::into_inner).clone()
+    /// The last error message of ssh.
+    pub(super) fn last_error(&self) -> Option<String> {
+        let error = self.last_error.lock();
+        error.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Knocks until the answer is clear.
+    /// Tries until the result is clear; has no timeout of its own.
     pub(super) async fn poll(&self) -> io::Result<ProbeResult> {
-        if self.published && timeout(OPENS, self.opens()).await.is_none() {
+        if self.published && timeout(PORT_TIMEOUT, self.wait_for_port()).await.is_none() {
             return Ok(ProbeResult::NotLocal);
         }
         let mut refusals = 0;
         loop {
-            let answer = match timeout(ATTEMPT, self.attempt()).await.transpose()? {
+            let error = match timeout(ATTEMPT_TIMEOUT, self.attempt()).await.transpose()? {
                 Some(None) => return Ok(ProbeResult::LoggedIn),
-                Some(Some(answer)) => answer,
-                None => format!("no answer within {} s", ATTEMPT.as_secs()),
+                Some(Some(error)) => error,
+                None => format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs()),
             };
-            refusals = if is_refusal(&answer) { refusals + 1 } else { 0 };
-            *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-            if refusals >= REFUSALS {
+            refusals = if is_refusal(&error) { refusals + 1 } else { 0 };
+            *self
+                .last_error
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(error);
+            if refusals >= MAX_REFUSALS {
                 return Ok(ProbeResult::Refused);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    /// Waits until somebody listens on the port.
-    async fn opens(&self) {
+    /// Waits until the port accepts connections.
+    async fn wait_for_port(&self) {
         while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    /// Knocks once; what ssh said last when nobody opened.
+    /// Tries once; returns ssh's error message, or `None` after a login.
     async fn attempt(&self) -> io::Result<Option<String>> {
-        let mut ssh = self.run("true");
+        let mut ssh = self.command("true");
         let mut ssh = ssh.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let said = ssh.stderr.take();
-        let said = async {
-            match said {
-                Some(said) => end_of(said).await,
+        let stderr = ssh.stderr.take();
+        let stderr = async {
+            match stderr {
+                Some(stderr) => read_end(stderr).await,
                 None => Ok(Vec::new()),
             }
         };
-        let (status, said) = tokio::try_join!(ssh.wait(), said)?;
-        Ok((!status.success()).then(|| last_line(status, &said)))
+        let (status, stderr) = tokio::try_join!(ssh.wait(), stderr)?;
+        Ok((!status.success()).then(|| last_line(status, &stderr)))
     }
 
-    /// A command that runs `command` on the machine; without standard input.
-    pub(super) fn run(&self, command: &str) -> Command {
-        let mut ssh = leashed(self.ssh);
+    /// An ssh that runs `command` on the machine, with an empty standard input.
+    pub(super) fn command(&self, command: &str) -> Command {
+        let mut ssh = command_with_parent(self.ssh);
         ssh.args(argv(self.login, self.port, command))
             .stdin(Stdio::null());
         ssh
     }
 }
 
-/// Whether ssh's answer means that the key is not the right one.
-pub(super) fn is_refusal(answer: &str) -> bool {
-    answer.contains("Permission denied (") || answer.contains("Too many authentication failures")
+/// Whether ssh's error message means that the server refuses the key.
+pub(super) fn is_refusal(error: &str) -> bool {
+    error.contains("Permission denied (") || error.contains("Too many authentication failures")
 }
 
-/// The last of what comes out of `pipe`, all of which is read.
-async fn end_of(mut pipe: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
-    let (mut end, mut piece) = (Vec::new(), [0; 4096]);
+/// Reads `pipe` to its end and returns the last [`MAX_STDERR_BYTES`].
+async fn read_end(mut pipe: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
+    let (mut end, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        let n = pipe.read(&mut piece).await?;
-        let Some(bytes @ [_, ..]) = piece.get(..n) else {
+        let n = pipe.read(&mut buffer).await?;
+        let Some(bytes @ [_, ..]) = buffer.get(..n) else {
             return Ok(end);
         };
         end.extend(bytes);
-        end.drain(..end.len().saturating_sub(SAID));
-        // Others have their turn, whoever floods us.
+        end.drain(..end.len().saturating_sub(MAX_STDERR_BYTES));
+        // A pipe that always has bytes must not starve other tasks.
         tokio::task::yield_now().await;
     }
 }
 
-fn last_line(status: ExitStatus, said: &[u8]) -> String {
-    let text = String::from_utf8_lossy(said);
+fn last_line(status: ExitStatus, stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rfind(|line| !line.trim().is_empty());
     line.map_or_else(|| format!("ssh ended with {status}"), str::to_owned)
 }
 
-/// ssh's words: no question is asked, nothing is remembered, no other host is known.
+/// The arguments of ssh: it asks nothing, stores nothing, and knows no other host.
 fn argv(login: &Login, port: u16, command: &str) -> Vec<OsString> {
-    let mut words: Vec<OsString> = Vec::new();
-    words.extend(["-F", "/dev/null", "-T", "-p"].map(OsString::from));
-    words.push(port.to_string().into());
+    let mut argv: Vec<OsString> = Vec::new();
+    argv.extend(["-F", "/dev/null", "-T", "-p"].map(OsString::from));
+    argv.push(port.to_string().into());
     for option in [
         "BatchMode=yes",
         "ConnectTimeout=5",
@@ -169,20 +159,20 @@ fn argv(login: &Login, port: u16, command: &str) -> Vec<OsString> {
         "UserKnownHostsFile=/dev/null",
         "GlobalKnownHostsFile=/dev/null",
         "LogLevel=ERROR",
-        // A machine that died must not be waited for.
+        // ssh ends a minute after the machine stops answering.
         "ServerAliveInterval=10",
         "ServerAliveCountMax=6",
     ] {
-        words.extend(["-o".into(), option.into()]);
+        argv.extend(["-o".into(), option.into()]);
     }
     if let Some(key) = &login.key {
-        words.extend(["-o", "IdentitiesOnly=yes", "-i"].map(OsString::from));
-        words.push(key.into());
+        argv.extend(["-o", "IdentitiesOnly=yes", "-i"].map(OsString::from));
+        argv.push(key.into());
     }
-    words.extend(["-l".into(), OsString::from(&login.user)]);
-    // What comes after is no option, whatever it looks like.
-    words.extend(["--", "127.0.0.1", command].map(OsString::from));
-    words
+    argv.extend(["-l".into(), OsString::from(&login.user)]);
+    // No word after `--` is an option, whatever it looks like.
+    argv.extend(["--", "127.0.0.1", command].map(OsString::from));
+    argv
 }
 
 #[cfg(test)]
@@ -190,35 +180,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_words_of_their_own() {
+    fn values_are_arguments_of_their_own() {
         let login = Login {
             key: Some("/k ey".into()),
             user: "-oProxyCommand=evil".into(),
             timeout: Duration::from_secs(1),
             command: None,
         };
-        let words = argv(&login, 2222, "-v; rm x");
-        let words: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
-        let from = |word| words.iter().position(|w| *w == word).unwrap();
-        assert_eq!(words[from("-i") + 1], "/k ey");
-        assert_eq!(words[from("-p") + 1], "2222");
-        assert_eq!(words[from("-l") + 1], "-oProxyCommand=evil");
-        assert_eq!(words[from("--") + 1..], ["127.0.0.1", "-v; rm x"]);
+        let argv = argv(&login, 2222, "-v; rm x");
+        let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+        let position = |word| words.iter().position(|w| *w == word).unwrap();
+        assert_eq!(words[position("-i") + 1], "/k ey");
+        assert_eq!(words[position("-p") + 1], "2222");
+        assert_eq!(words[position("-l") + 1], "-oProxyCommand=evil");
+        assert_eq!(words[position("--") + 1..], ["127.0.0.1", "-v; rm x"]);
         assert!(words.contains(&"BatchMode=yes"));
     }
 
     #[tokio::test]
-    async fn a_flood_is_read_and_only_its_end_is_kept() {
+    async fn only_the_end_of_a_flood_is_kept() {
         let flood = tokio::io::repeat(b'x').take(3_000_000);
-        let said = end_of(flood.chain(&b"\nthe end\n"[..])).await.unwrap();
-        assert_eq!(said.len(), SAID);
+        let stderr = read_end(flood.chain(&b"\nthe end\n"[..])).await.unwrap();
+        assert_eq!(stderr.len(), MAX_STDERR_BYTES);
         let status = ExitStatus::default();
-        assert_eq!(last_line(status, &said), "the end");
+        assert_eq!(last_line(status, &stderr), "the end");
         assert_eq!(last_line(status, b" \n"), "ssh ended with exit status: 0");
     }
 
     #[test]
-    fn refusals_are_told_from_doors_that_are_not_there_yet() {
+    fn refused_key_differs_from_a_server_that_is_not_up() {
         assert!(is_refusal("root@127.0.0.1: Permission denied (publickey)."));
         assert!(!is_refusal(
             "kex_exchange_identification: read: Connection reset by peer"

@@ -1,4 +1,4 @@
-//! A running QEMU: its console is read all the time, and it never outlives this value.
+//! A running machine: its console is read all the time, and QEMU never outlives this value.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -6,42 +6,32 @@ use std::time::Duration;
 use crate::boot::console::Console;
 use crate::boot::container::ContainerQemu;
 use crate::boot::keyboard::Keyboard;
-use crate::boot::process::Process;
+use crate::boot::process::QemuProcess;
+use crate::boot::qemu_output::QemuOutput;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, Leftover};
 
-/// How long QEMU has to end when it is asked to; it then is killed.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The most that is kept of what QEMU itself has to say.
-const COMPLAINTS: usize = 16 * 1024;
+/// How long QEMU may take to end after SIGTERM, before SIGKILL.
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of QEMU's standard error that are kept.
+const MAX_STDERR_BYTES: usize = 16 * 1024;
 
 /// Where QEMU runs.
 #[derive(Debug)]
 pub(super) enum QemuBackend {
-    /// A process of this host.
-    Process(Process),
-    /// A container.
+    /// As a process on the host.
+    Process(QemuProcess),
+    /// In a container.
     Container(ContainerQemu),
 }
 
-/// Something that came out of it.
+/// A running machine.
 #[derive(Debug)]
-pub(super) enum QemuOutput {
-    /// From the machine.
-    Console(Vec<u8>),
-    /// From QEMU itself.
-    Stderr(Vec<u8>),
-    /// QEMU ended.
-    Ended(ExitStatus),
-}
-
-/// A machine that runs.
-#[derive(Debug)]
-pub(super) struct Running {
-    body: QemuBackend,
-    complaints: Vec<u8>,
-    /// What it wrote so far; nothing when a user's terminal has it.
+pub(super) struct RunningMachine {
+    backend: QemuBackend,
+    stderr: Vec<u8>,
+    /// What the machine wrote so far; empty when the console is on a terminal.
     pub(super) console: Console,
     events: Events,
 }
@@ -55,44 +45,44 @@ pub(super) enum BootEvent {
     Ended(ExitStatus),
 }
 
-impl Running {
-    pub(super) fn new(body: QemuBackend, events: &Events) -> Self {
+impl RunningMachine {
+    pub(super) fn new(backend: QemuBackend, events: &Events) -> Self {
         Self {
-            body,
-            complaints: Vec::new(),
+            backend,
+            stderr: Vec::new(),
             console: Console::default(),
             events: events.clone(),
         }
     }
 
-    /// Waits for the next piece. May be dropped at any time.
-    pub(super) async fn piece(&mut self) -> Result<QemuOutput, Failure> {
-        match &mut self.body {
-            QemuBackend::Process(process) => process.piece().await,
-            QemuBackend::Container(contained) => contained.piece().await,
+    /// Waits for the next output. Cancel safe.
+    pub(super) async fn next_output(&mut self) -> Result<QemuOutput, Failure> {
+        match &mut self.backend {
+            QemuBackend::Process(process) => process.next_output().await,
+            QemuBackend::Container(container) => container.next_output().await,
         }
     }
 
-    /// What leads to the console, where no terminal of a user has it.
+    /// The keyboard of the console, where QEMU does not have the user's terminal itself.
     pub(super) fn keyboard(&self) -> Option<Keyboard> {
-        match &self.body {
+        match &self.backend {
             QemuBackend::Process(_) => None,
-            QemuBackend::Container(contained) => Some(contained.keyboard()),
+            QemuBackend::Container(container) => Some(container.keyboard()),
         }
     }
 
-    /// Waits for the next thing to happen. May be dropped at any time.
-    pub(super) async fn step(&mut self) -> Result<BootEvent, Failure> {
+    /// Waits for the next event. Cancel safe.
+    pub(super) async fn next_event(&mut self) -> Result<BootEvent, Failure> {
         loop {
-            match self.piece().await? {
-                QemuOutput::Console(bytes) => return Ok(BootEvent::Lines(self.wrote(&bytes))),
-                QemuOutput::Stderr(bytes) => self.complained(&bytes),
+            match self.next_output().await? {
+                QemuOutput::Console(bytes) => return Ok(BootEvent::Lines(self.feed(&bytes))),
+                QemuOutput::Stderr(bytes) => self.keep_stderr(&bytes),
                 QemuOutput::Ended(status) => return Ok(BootEvent::Ended(status)),
             }
         }
     }
 
-    fn wrote(&mut self, bytes: &[u8]) -> Vec<String> {
+    fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
         let lines = self.console.feed(bytes);
         for line in &lines {
             self.events.emit(Event::Console(line.clone()));
@@ -100,42 +90,41 @@ impl Running {
         lines
     }
 
-    /// Takes in what QEMU itself said.
-    pub(super) fn complained(&mut self, bytes: &[u8]) {
-        self.complaints.extend(bytes);
-        self.complaints.truncate(COMPLAINTS);
+    /// Keeps what QEMU wrote to standard error.
+    pub(super) fn keep_stderr(&mut self, bytes: &[u8]) {
+        self.stderr.extend(bytes);
+        self.stderr.truncate(MAX_STDERR_BYTES);
     }
 
-    /// Reads on until QEMU ends.
-    pub(super) async fn ended(&mut self) -> Result<ExitStatus, Failure> {
+    /// Reads the console until QEMU ends.
+    pub(super) async fn until_end(&mut self) -> Result<ExitStatus, Failure> {
         loop {
-            if let BootEvent::Ended(status) = self.step().await? {
+            if let BootEvent::Ended(status) = self.next_event().await? {
                 return Ok(status);
             }
         }
     }
 
-    /// What QEMU itself said, without its name before each line.
-    pub(super) fn complaints(&self) -> String {
-        let text = String::from_utf8_lossy(&self.complaints).into_owned();
-        let lines = text.lines().map(|line| {
-            let own = line
-                .split_once(": ")
-                .filter(|(who, _)| who.contains("qemu"));
-            own.map_or(line, |(_, rest)| rest).trim()
+    /// The lines that QEMU wrote to standard error as one, without its name before each.
+    pub(super) fn stderr_text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.stderr).into_owned();
+        let lines = text.lines().map(|line| match line.split_once(": ") {
+            Some((program, message)) if program.contains("qemu") => message.trim(),
+            _ => line.trim(),
         });
         let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
         lines.join("; ")
     }
 
-    /// Ends QEMU, and waits until it has; what could not be removed.
+    /// Ends QEMU and waits for its end; returns what could not be removed.
     pub(super) async fn stop(mut self, cancel: &Cancel) -> Option<Leftover> {
-        match self.body {
-            QemuBackend::Container(contained) => return contained.remove(cancel).await,
+        match self.backend {
+            QemuBackend::Container(container) => return container.remove(cancel).await,
             QemuBackend::Process(ref process) => process.terminate(),
         }
-        if cancel.bounded(PATIENCE, self.ended()).await.is_none()
-            && let QemuBackend::Process(process) = &mut self.body
+        let ended = cancel.bounded(TERMINATE_TIMEOUT, self.until_end()).await;
+        if ended.is_none()
+            && let QemuBackend::Process(process) = &mut self.backend
         {
             process.kill().await;
         }

@@ -1,9 +1,8 @@
-//! Boots an image in QEMU's machine, until somebody is let in or it is clear why nobody is.
+//! Boot: boots an image in QEMU until a login succeeds, or until it is clear why none will.
 //!
-//! Promises: the image is only ever read; no process outlives sdbuild, however sdbuild ends; what is
-//! written (an unpacked image, what the machine writes) has no name and goes with the process. The
-//! machine runs in the host's own QEMU, or in a container of the engine's, the only other room that is
-//! called, with an image that the caller has seen to.
+//! The image is only read. No process outlives sdbuild, however sdbuild ends; temporary files (an
+//! unpacked image, what the machine writes) have no names and are gone with the process. QEMU runs on the
+//! host, or in a container from an image that the caller has loaded into the engine.
 
 mod console;
 mod console_session;
@@ -13,42 +12,20 @@ mod diagnosis;
 mod disk;
 mod keyboard;
 mod login;
+mod login_session;
 mod machine;
 mod outcome;
 pub mod pdeathsig;
 mod port;
 mod process;
 mod qemu;
+mod qemu_output;
+mod request;
 mod run;
+mod session;
 mod tools;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-
-pub use container::Emulator;
-pub use login::Login;
-pub use run::{boot, look, preflight};
-pub use tools::host_lacks;
-
-use crate::common::system::Architecture;
-
-/// What shall be booted, and how.
-#[derive(Clone, Debug)]
-pub struct BootRequest {
-    /// The image, absolute; compressed or not.
-    pub image: PathBuf,
-    /// A directory for what needs disk for the time of the run.
-    pub scratch: PathBuf,
-    /// The machine's architecture.
-    pub architecture: Architecture,
-    /// The machine's firmware; `None` for what packages bring.
-    pub firmware: Option<PathBuf>,
-    /// The machine's memory in MiB.
-    pub memory_mib: u32,
-    /// The port on 127.0.0.1; `None` for a free one.
-    pub port: Option<u16>,
-    /// Directories to look for programs in, as in `PATH`.
-    pub path: OsString,
-    /// The login to wait for; `None` shows the console.
-    pub login: Option<Login>,
-}
+pub use container::ContainerOptions;
+pub use request::{BootRequest, Login};
+pub use run::{boot, check_requirements, check_tools};
+pub use tools::missing_on_host;

@@ -1,4 +1,4 @@
-//! How a boot that did not go well is told.
+//! The failures of a boot.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -6,52 +6,71 @@ use std::time::Duration;
 
 use crate::boot::diagnosis::{self, Evidence};
 use crate::boot::login::SshProbe;
-use crate::boot::machine::Running;
+use crate::boot::machine::RunningMachine;
 use crate::common::failure::{Class, Failure, Leftover};
 
-/// How much of the console is shown when a boot fails.
-const SHOWN: usize = 40;
-/// Nobody is let in, and QEMU runs.
-pub(super) fn gave_up(machine: &Running, door: &SshProbe<'_>, waited: Option<Duration>) -> Failure {
+/// Lines of the console that are shown when a boot fails.
+const SHOWN_LINES: usize = 40;
+
+/// No login succeeded while QEMU runs: within the timeout `waited`, or it became clear that none will.
+pub(super) fn no_login(
+    machine: &RunningMachine,
+    probe: &SshProbe<'_>,
+    waited: Option<Duration>,
+) -> Failure {
     let lines = machine.console.lines();
-    let answer = door.answer();
+    let ssh_error = probe.last_error();
     let diagnosis = diagnosis::diagnose(&Evidence {
         lines: &lines,
-        answer: answer.as_deref(),
+        ssh_error: ssh_error.as_deref(),
     });
     let mut failure = Failure::message(Class::Build, diagnosis.what).hint(diagnosis.hint);
-    failure.log_tail = machine.console.tail(SHOWN);
+    failure.log_tail = machine.console.tail(SHOWN_LINES);
     match waited {
         Some(waited) => failure.context(format!("no login within {} s", waited.as_secs())),
-        None => failure.context("the image lets nobody in"),
+        None => failure.context("the image does not accept a login"),
     }
 }
 
-/// QEMU ended before anybody was let in.
-pub(super) fn ended(machine: &Running, door: &SshProbe<'_>, status: ExitStatus) -> Failure {
-    if status.success() {
-        let failure = gave_up(machine, door, None);
+/// QEMU ended before a login succeeded.
+pub(super) fn machine_ended(
+    machine: &RunningMachine,
+    probe: &SshProbe<'_>,
+    status: ExitStatus,
+) -> Failure {
+    let Err(mut failure) = qemu_outcome(status, &machine.stderr_text()) else {
+        let failure = no_login(machine, probe, None);
         return failure.context("the machine switched itself off");
-    }
-    let mut failure = Failure::environment(match machine.complaints() {
-        said if said.is_empty() => format!("QEMU ended with {status}"),
-        said => format!("QEMU ended with {status}: {said}"),
-    });
-    if failure.to_string().contains("host forwarding rule") {
+    };
+    let text = failure.to_string();
+    if text.contains("host forwarding rule") {
         failure = failure.hint("another program took the port just now: try again");
     }
-    if failure.to_string().contains("cannot set up guest memory") {
-        failure = failure.hint("take less --memory");
+    if text.contains("cannot set up guest memory") {
+        failure = failure.hint("use a smaller --memory");
     }
-    failure.log_tail = machine.console.tail(SHOWN);
+    failure.log_tail = machine.console.tail(SHOWN_LINES);
     failure
 }
 
-/// The command's own end becomes ours.
-pub(super) fn command_ended(status: ExitStatus) -> Result<(), Failure> {
+/// The outcome of QEMU itself, which wrote `stderr`.
+pub(super) fn qemu_outcome(status: ExitStatus, stderr: &str) -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }
+    Err(Failure::environment(if stderr.is_empty() {
+        format!("QEMU ended with {status}")
+    } else {
+        format!("QEMU ended with {status}: {stderr}")
+    }))
+}
+
+/// The outcome of the user's command, whose exit code becomes that of sdbuild.
+pub(super) fn command_outcome(status: ExitStatus) -> Result<(), Failure> {
+    if status.success() {
+        return Ok(());
+    }
+    // As a shell reports the end by a signal.
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(255);
     Err(Failure::message(
@@ -60,16 +79,18 @@ pub(super) fn command_ended(status: ExitStatus) -> Result<(), Failure> {
     ))
 }
 
-/// The outcome, and what could not be removed.
-pub(super) fn given_back(
+/// Adds what could not be removed to the outcome.
+pub(super) fn with_leftover(
     outcome: Result<(), Failure>,
-    left: Option<Leftover>,
+    leftover: Option<Leftover>,
 ) -> Result<(), Failure> {
-    let Some(left) = left else { return outcome };
+    let Some(leftover) = leftover else {
+        return outcome;
+    };
     let failure = outcome.err().unwrap_or_else(|| {
         Failure::environment("the image was booted, but not everything could be removed")
     });
-    Err(failure.with_teardown(vec![left]))
+    Err(failure.with_teardown(vec![leftover]))
 }
 
 #[cfg(test)]
@@ -77,11 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commands_code_is_handed_on() {
-        assert!(command_ended(ExitStatus::from_raw(0)).is_ok());
-        let failure = command_ended(ExitStatus::from_raw(7 << 8)).unwrap_err();
+    fn exit_code_of_the_command_is_passed_on() {
+        assert!(command_outcome(ExitStatus::from_raw(0)).is_ok());
+        let failure = command_outcome(ExitStatus::from_raw(7 << 8)).unwrap_err();
         assert_eq!(failure.class, Class::Command(7));
-        let failure = command_ended(ExitStatus::from_raw(9)).unwrap_err();
+        let failure = command_outcome(ExitStatus::from_raw(9)).unwrap_err();
         assert_eq!(failure.class, Class::Command(137));
     }
 }

@@ -1,7 +1,8 @@
-//! Programs that end when sdbuild ends, also by `kill -9`.
+//! Programs that end when sdbuild ends, even by `kill -9`.
 //!
-//! The kernel offers this to a process that asks for itself (`PR_SET_PDEATHSIG`), and what it asked
-//! for lasts through `exec`. So sdbuild starts itself once more, that asks, and becomes the program.
+//! The kernel sends a signal at the end of the parent to a process that requests it itself
+//! (`PR_SET_PDEATHSIG`), and the request survives `exec`. So sdbuild starts itself once more, requests the
+//! signal, and becomes the program.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -14,10 +15,10 @@ use tokio::process::Command;
 
 use crate::common::failure::{Failure, OrFail as _};
 
-/// A command that becomes `program`, on the leash. The kernel watches the thread that spawns: it has
-/// to be the main one, where the runtime's `block_on` is.
-pub(super) fn leashed(program: &Path) -> Command {
-    // The same program even when its file was replaced meanwhile.
+/// A command that becomes `program` and ends with the thread that spawns it. That must be the main thread,
+/// on which the runtime's `block_on` runs.
+pub(super) fn command_with_parent(program: &Path) -> Command {
+    // The running executable, even when its file was replaced meanwhile.
     let mut command = Command::new("/proc/self/exe");
     command
         .arg("exec-with-parent")
@@ -30,22 +31,22 @@ pub(super) fn leashed(program: &Path) -> Command {
 
 /// Becomes the program `argv`, which ends when the process `parent` does; returns only on failure.
 pub fn become_program(parent: i32, argv: &[OsString]) -> Failure {
-    match become_it(parent, argv) {
+    match exec_with_parent(parent, argv) {
         Ok(never) => match never {},
         Err(failure) => failure,
     }
 }
 
-fn become_it(parent: i32, argv: &[OsString]) -> Result<std::convert::Infallible, Failure> {
-    // TERM, not KILL: QEMU then gives the terminal its settings back, which nobody else can any more.
-    prctl::set_pdeathsig(Signal::SIGTERM).or_environment("ask for the parent's end")?;
-    // A parent that ended before we asked is not told any more.
+fn exec_with_parent(parent: i32, argv: &[OsString]) -> Result<std::convert::Infallible, Failure> {
+    // SIGTERM, not SIGKILL: QEMU then restores the terminal's settings, which no other process can.
+    prctl::set_pdeathsig(Signal::SIGTERM).or_environment("request a signal at the parent's end")?;
+    // No signal comes for a parent that ended before the request.
     if getppid() != Pid::from_raw(parent) {
         return Err(Failure::environment("sdbuild has ended"));
     }
-    let (program, words) = argv
+    let (program, args) = argv
         .split_first()
         .ok_or_else(|| Failure::usage("no program is given"))?;
-    let error = std::process::Command::new(program).args(words).exec();
+    let error = std::process::Command::new(program).args(args).exec();
     Err(error).or_environment(format!("start {}", Path::new(program).display()))
 }

@@ -1,6 +1,7 @@
-//! The host's own QEMU, as a process on the leash.
+//! QEMU as a process on the host, which ends when sdbuild ends.
 
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -8,41 +9,39 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-use crate::boot::BootRequest;
-use crate::boot::machine::QemuOutput;
-use crate::boot::pdeathsig::leashed;
+use crate::boot::pdeathsig::command_with_parent;
 use crate::boot::qemu::{self, Serial};
-use crate::boot::tools::Qemu;
+use crate::boot::qemu_output::QemuOutput;
 use crate::common::failure::{Failure, OrFail as _};
 
-/// QEMU, and the pipes that it writes to unless a terminal has them.
+/// A running QEMU, and the pipes that it writes to unless a terminal takes their place.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct QemuProcess {
     child: Child,
-    out: Option<ChildStdout>,
-    err: Option<ChildStderr>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
     status: Option<ExitStatus>,
 }
 
-impl Process {
-    /// Starts QEMU. To be called on the main thread: see [`leashed`].
+impl QemuProcess {
+    /// Starts QEMU; its temporary files go to the directory `scratch`. To be called on the main thread:
+    /// see [`command_with_parent`].
     pub(super) fn start(
         machine: &qemu::Machine,
-        (request, qemu): (&BootRequest, &Qemu),
+        program: &Path,
+        scratch: &Path,
     ) -> Result<Self, Failure> {
-        let mut command = leashed(&qemu.program);
-        // QEMU's own temporary file, nameless as soon as it is made, may grow as large as the image.
-        command
-            .args(qemu::argv(machine))
-            .env("TMPDIR", &request.scratch);
+        let mut command = command_with_parent(program);
+        // The file that takes the machine's writes is deleted once it is open; it may grow as large as the image.
+        command.args(qemu::argv(machine)).env("TMPDIR", scratch);
         let started = match machine.serial {
             Serial::Terminal => Self::spawn(&mut command),
             Serial::Pipe => Self::piped(&mut command),
         };
-        started.or_environment(format!("start {}", qemu.program.display()))
+        started.or_environment(format!("start {}", program.display()))
     }
 
-    /// Starts `command` with nothing to read, and reads what it says.
+    /// Starts `command` with an empty standard input, and reads its output.
     pub(super) fn piped(command: &mut Command) -> io::Result<Self> {
         let command = command.stdin(Stdio::null());
         Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
@@ -51,31 +50,31 @@ impl Process {
     fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
         Ok(Self {
-            out: child.stdout.take(),
-            err: child.stderr.take(),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
             child,
             status: None,
         })
     }
 
-    /// What comes next. May be dropped at any time.
-    pub(super) async fn piece(&mut self) -> Result<QemuOutput, Failure> {
-        let (mut out, mut err) = ([0; 4096], [0; 1024]);
+    /// The next output. Cancel safe.
+    pub(super) async fn next_output(&mut self) -> Result<QemuOutput, Failure> {
+        let (mut stdout, mut stderr) = ([0; 4096], [0; 1024]);
         loop {
-            // Its last words are read before its end is told.
-            if let (Some(status), None, None) = (self.status, &self.out, &self.err) {
+            // The end is reported after all output.
+            if let (Some(status), None, None) = (self.status, &self.stdout, &self.stderr) {
                 return Ok(QemuOutput::Ended(status));
             }
             tokio::select! {
                 biased;
-                n = read(&mut self.out, &mut out), if self.out.is_some() => {
-                    if n > 0 {
-                        return Ok(QemuOutput::Console(out.get(..n).unwrap_or_default().to_vec()));
+                bytes = read(&mut self.stdout, &mut stdout), if self.stdout.is_some() => {
+                    if !bytes.is_empty() {
+                        return Ok(QemuOutput::Console(bytes.to_vec()));
                     }
                 }
-                n = read(&mut self.err, &mut err), if self.err.is_some() => {
-                    if n > 0 {
-                        return Ok(QemuOutput::Stderr(err.get(..n).unwrap_or_default().to_vec()));
+                bytes = read(&mut self.stderr, &mut stderr), if self.stderr.is_some() => {
+                    if !bytes.is_empty() {
+                        return Ok(QemuOutput::Stderr(bytes.to_vec()));
                     }
                 }
                 ended = self.child.wait(), if self.status.is_none() => {
@@ -86,29 +85,29 @@ impl Process {
         }
     }
 
-    /// Asks it to end.
+    /// Sends SIGTERM.
     pub(super) fn terminate(&self) {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             // It may have ended just now.
-            kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap_or(());
+            kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
         }
     }
 
-    /// Makes it end.
+    /// Sends SIGKILL and waits for the end.
     pub(super) async fn kill(&mut self) {
-        // Nothing is left to be done when even that fails.
-        self.child.kill().await.unwrap_or(());
+        // When even that fails there is nothing left to try.
+        self.child.kill().await.ok();
     }
 }
 
-/// Reads a piece; at the end of the pipe, or when it breaks, there is nothing more to be read.
-async fn read(from: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
-    let n = match from {
+/// The next bytes of `pipe`; none at its end or when it fails, after which it is `None`.
+async fn read<'a>(pipe: &mut Option<impl AsyncRead + Unpin>, buffer: &'a mut [u8]) -> &'a [u8] {
+    let length = match pipe {
         Some(pipe) => pipe.read(buffer).await.unwrap_or(0),
         None => 0,
     };
-    if n == 0 {
-        *from = None;
+    if length == 0 {
+        *pipe = None;
     }
-    n
+    buffer.split_at(length).0
 }

@@ -1,103 +1,61 @@
-//! QEMU's command line: pure. The same words for QEMU 7.2 and later.
+//! QEMU's command line, the same for QEMU 7.2 and later.
 
 use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
-use crate::common::system::Architecture;
+use crate::common::board::QemuModel;
 
-/// How QEMU provides a machine of an architecture: for aarch64 its `virt` machine with U-Boot, which starts what a board's
-/// U-Boot would start; for `x86_64` a PC with QEMU's own firmware, or what `--firmware` names.
-impl Architecture {
-    /// Whether this program runs on such a processor.
-    pub(super) fn is_host(self) -> bool {
-        std::env::consts::ARCH == self.kernel_name()
-    }
-
-    /// The distributions' packages that contain its system emulator.
-    pub(super) fn qemu_packages(self) -> &'static str {
-        match self {
-            Self::Aarch64 => {
-                "qemu-system-arm (Debian, Ubuntu), qemu-system-aarch64 (Fedora, Alpine, Arch)"
-            }
-            Self::X86_64 => "qemu-system-x86 (Debian, Ubuntu, Fedora), qemu-system-x86_64 (Alpine)",
-        }
-    }
-
-    /// Processor and accelerator. With KVM any processor that the kernel offers will do, and QEMU
-    /// goes on without it where the kernel refuses.
-    fn processor(self, kvm: bool) -> &'static [&'static str] {
-        match (self, kvm) {
-            (Self::Aarch64, false) => &["-M", "virt", "-cpu", "cortex-a72"],
-            (Self::Aarch64, true) => &[
-                "-M",
-                "virt,gic-version=max",
-                "-cpu",
-                "max",
-                "-accel",
-                "kvm",
-                "-accel",
-                "tcg",
-            ],
-            (Self::X86_64, false) => &["-M", "q35", "-cpu", "max"],
-            // Without arch-capabilities, a register of which QEMU dies in a machine inside a machine.
-            (Self::X86_64, true) => &[
-                "-M",
-                "q35",
-                "-cpu",
-                "max,arch-capabilities=off",
-                "-accel",
-                "kvm",
-                "-accel",
-                "tcg",
-            ],
-        }
-    }
-}
-
-/// Where the machine's serial console goes.
+/// Where the machine's serial console is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serial {
-    /// QEMU's standard input and output are a user's terminal; Ctrl-A X ends it.
+    /// To QEMU's standard input and output, which are the user's terminal; Ctrl-A X ends QEMU.
     Terminal,
-    /// Its standard output is read by us.
+    /// To QEMU's standard output, which sdbuild reads.
     Pipe,
 }
 
-/// A machine.
+/// A machine for QEMU to run.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
-    pub(super) architecture: Architecture,
+    pub(super) model: &'static QemuModel,
+    /// Whether to use the host's processor through KVM.
     pub(super) kvm: bool,
     pub(super) firmware: Option<PathBuf>,
     pub(super) memory_mib: u32,
-    /// A name of the disk without commas.
+    /// A path of the disk without commas.
     pub(super) disk: PathBuf,
-    /// The address that leads to its SSH, where there is one.
+    /// The address that is forwarded to the machine's SSH port.
     pub(super) ssh: Option<SocketAddrV4>,
     pub(super) serial: Serial,
 }
 
-/// The words after the program's name.
+/// The name of the program that emulates `model`.
+pub(super) fn program_name(model: &QemuModel) -> String {
+    format!("qemu-system-{}", model.architecture.kernel_name())
+}
+
+/// The arguments of QEMU after its name.
 pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
-    let mut words: Vec<OsString> = Vec::new();
-    let mut add = |some: &[&str]| words.extend(some.iter().map(OsString::from));
+    let mut argv: Vec<OsString> = Vec::new();
+    let mut add = |words: &[&str]| argv.extend(words.iter().map(OsString::from));
     // Nothing from the host's configuration, and no device that is not named here.
     add(&["-no-user-config", "-nodefaults", "-nographic"]);
-    add(machine.architecture.processor(machine.kvm));
+    add(if machine.kvm {
+        machine.model.virtualized
+    } else {
+        machine.model.emulated
+    });
     add(&["-smp", "2", "-m", &machine.memory_mib.to_string()]);
     let mut drive = OsString::from("file=");
     drive.push(&machine.disk);
-    // The file is opened to be read only: what the machine writes goes into a nameless file.
+    // The image is opened read-only: what the machine writes goes to a file without a name.
     drive.push(",format=raw,if=none,id=card,snapshot=on");
     // Without romfile the packages with network boot ROMs are not needed.
     add(&["-device", "virtio-blk-pci,drive=card,romfile="]);
-    let forward = |at: SocketAddrV4| format!(",hostfwd=tcp:{at}-:22");
-    let network = format!(
-        "user,id=net{}",
-        machine.ssh.map(forward).unwrap_or_default()
-    );
-    add(&["-netdev", &network]);
+    let forward = |address: SocketAddrV4| format!(",hostfwd=tcp:{address}-:22");
+    let forward = machine.ssh.map(forward).unwrap_or_default();
+    add(&["-netdev", &format!("user,id=net{forward}")]);
     add(&["-device", "virtio-net-pci,netdev=net,romfile="]);
     add(&["-device", "virtio-rng-pci", "-serial", "chardev:console"]);
     match machine.serial {
@@ -109,11 +67,11 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
         ]),
         Serial::Pipe => add(&["-chardev", "stdio,id=console,signal=off"]),
     }
-    words.extend(["-drive".into(), drive]);
+    argv.extend(["-drive".into(), drive]);
     if let Some(firmware) = &machine.firmware {
-        words.extend(["-bios".into(), firmware.into()]);
+        argv.extend(["-bios".into(), firmware.into()]);
     }
-    words
+    argv
 }
 
 #[cfg(test)]
@@ -121,27 +79,28 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::common::board::qemu_model;
+    use crate::common::system::System;
 
-    fn line(architecture: Architecture, kvm: bool, serial: Serial) -> String {
-        let aarch64 = architecture == Architecture::Aarch64;
-        let words = argv(&Machine {
-            architecture,
+    fn command_line(system: System, kvm: bool, serial: Serial) -> String {
+        let argv = argv(&Machine {
+            model: qemu_model(system).unwrap(),
             kvm,
-            firmware: aarch64.then(|| "/fw/u boot.bin".into()),
+            firmware: (system == System::Aarch64Linux).then(|| "/fw/u boot.bin".into()),
             memory_mib: 512,
             disk: "/proc/7/fd/9".into(),
             ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
             serial,
         });
-        let words: Vec<_> = words.iter().map(|w| w.to_str().unwrap()).collect();
+        let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
         words.join("|")
     }
 
     #[test]
-    fn the_image_is_never_written_and_the_port_is_only_ours() {
+    fn image_is_read_only_and_the_port_is_local() {
         for kvm in [false, true] {
-            for architecture in [Architecture::Aarch64, Architecture::X86_64] {
-                let line = line(architecture, kvm, Serial::Pipe);
+            for system in [System::Aarch64Linux, System::X8664Linux] {
+                let line = command_line(system, kvm, Serial::Pipe);
                 assert!(
                     line.contains(
                         "-drive|file=/proc/7/fd/9,format=raw,if=none,id=card,snapshot=on"
@@ -155,16 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn an_aarch64_machine_is_the_one_that_u_boot_is_for() {
-        let line = line(Architecture::Aarch64, false, Serial::Pipe);
+    fn aarch64_machine_is_the_one_that_u_boot_supports() {
+        let line = command_line(System::Aarch64Linux, false, Serial::Pipe);
         assert!(line.contains("-M|virt|-cpu|cortex-a72|-smp|2"), "{line}");
         assert!(line.ends_with("-bios|/fw/u boot.bin"), "{line}");
     }
 
     #[test]
-    fn only_a_user_gets_the_monitor() {
-        let architecture = Architecture::X86_64;
-        assert!(line(architecture, false, Serial::Terminal).contains("-mon|chardev=console"));
-        assert!(!line(architecture, false, Serial::Pipe).contains("-mon"));
+    fn only_a_terminal_gets_the_monitor() {
+        let line = |serial| command_line(System::X8664Linux, false, serial);
+        assert!(line(Serial::Terminal).contains("-mon|chardev=console"));
+        assert!(!line(Serial::Pipe).contains("-mon"));
     }
 }

@@ -1,123 +1,118 @@
-//! The host's own programs and firmware that a boot needs, or what is missing.
+//! The programs and the firmware that a boot needs on the host.
 
 use std::path::{Path, PathBuf};
 
-use crate::boot::BootRequest;
+use crate::boot::qemu::program_name;
+use crate::boot::request::BootRequest;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::common::program::{OPENSSH_PACKAGES, find_program, missing_program};
-use crate::common::system::Architecture;
 
-/// Where packages put U-Boot for QEMU's aarch64 machine: Debian and Ubuntu, Fedora, Alpine, openSUSE.
-const U_BOOT: [&str; 4] = [
-    "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
-    "/usr/share/uboot/qemu_arm64/u-boot.bin",
-    "/usr/share/u-boot/qemu_arm64/u-boot.bin",
-    "/usr/share/u-boot/qemu-arm64/u-boot.bin",
-];
-
-/// The host's own QEMU.
+/// The host's QEMU.
 #[derive(Clone, Debug)]
-pub(super) struct Qemu {
+pub(super) struct HostQemu {
     /// The system emulator for the machine's architecture.
     pub(super) program: PathBuf,
-    /// The machine's firmware; `None` for QEMU's own.
+    /// The machine's firmware; `None` for the one that QEMU brings.
     pub(super) firmware: Option<PathBuf>,
-    /// Whether the host's processor can run the machine itself.
+    /// Whether the host's processor can run the machine.
     pub(super) kvm: bool,
 }
 
-/// What a boot runs.
+/// The programs that a boot runs.
 #[derive(Clone, Debug)]
-pub(super) struct Tools {
+pub(super) struct BootTools {
     /// `None` when QEMU runs in a container.
-    pub(super) qemu: Option<Qemu>,
-    /// OpenSSH's client, when it is there.
+    pub(super) qemu: Option<HostQemu>,
+    /// OpenSSH's client, if it is installed.
     pub(super) ssh: Option<PathBuf>,
 }
 
-/// Why this host cannot boot the image itself; `None` when it can. What the user named wrongly is
-/// no such reason.
-pub fn host_lacks(request: &BootRequest) -> Option<Failure> {
+/// Why this host cannot run QEMU for `request`; `None` when it can. A firmware that the user named and
+/// that does not exist is no such reason: it is missing in a container too.
+pub fn missing_on_host(request: &BootRequest) -> Option<Failure> {
     let mut missing = Vec::new();
-    qemu(request, &mut missing);
+    host_qemu(request, &mut missing);
     missing.retain(|failure| failure.class == Class::Environment);
-    together(missing)
+    combine(missing)
 }
 
-/// Finds what `request` needs, QEMU itself when it is the host's; everything that is missing is told
-/// at once.
-pub(super) fn find(request: &BootRequest, on_host: bool) -> Result<Tools, Failure> {
+/// Finds what `request` needs, with `on_host` QEMU on the host too; all that is missing is one failure.
+pub(super) fn find(request: &BootRequest, on_host: bool) -> Result<BootTools, Failure> {
     let mut missing = Vec::new();
     let qemu = if on_host {
-        qemu(request, &mut missing)
+        host_qemu(request, &mut missing)
     } else {
-        missing.extend(named_firmware(request).err());
+        missing.extend(requested_firmware(request).err());
         None
     };
     let ssh = find_program("ssh", &request.path);
-    if request.login.is_some() && ssh.is_none() {
-        missing.push(missing_program("ssh", OPENSSH_PACKAGES));
+    if let Some(login) = &request.login {
+        if ssh.is_none() {
+            missing.push(missing_program("ssh", OPENSSH_PACKAGES));
+        }
+        if let Some(key) = &login.key {
+            let readable = plain_file::open(key).or_usage(format!("read {}", key.display()));
+            missing.extend(readable.err());
+        }
     }
-    if let Some(login) = &request.login
-        && let Some(key) = &login.key
-        && let Err(failure) = plain_file::open(key).or_usage(format!("read {}", key.display()))
-    {
-        missing.push(failure);
-    }
-    together(missing).map_or(Ok(Tools { qemu, ssh }), Err)
+    combine(missing).map_or(Ok(BootTools { qemu, ssh }), Err)
 }
 
-fn together(missing: Vec<Failure>) -> Option<Failure> {
-    let mut missing = missing.into_iter();
-    let mut first = missing.next()?;
-    first.others.extend(missing);
+/// All failures as one.
+fn combine(failures: Vec<Failure>) -> Option<Failure> {
+    let mut failures = failures.into_iter();
+    let mut first = failures.next()?;
+    first.others.extend(failures);
     Some(first)
 }
 
-fn qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<Qemu> {
-    let architecture = request.architecture;
-    let name = format!("qemu-system-{}", architecture.kernel_name());
-    let found = find_program(&name, &request.path);
-    if found.is_none() {
-        missing.push(missing_program(&name, architecture.qemu_packages()));
+fn host_qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<HostQemu> {
+    let model = request.model;
+    let name = program_name(model);
+    let program = find_program(&name, &request.path);
+    if program.is_none() {
+        missing.push(missing_program(&name, model.packages));
     }
-    let firmware = firmware(request)
+    let firmware = find_firmware(request)
         .map_err(|failure| missing.push(failure))
         .ok();
-    Some(Qemu {
-        program: found?,
+    let is_same_architecture = std::env::consts::ARCH == model.architecture.kernel_name();
+    Some(HostQemu {
+        program: program?,
         firmware: firmware?,
-        kvm: architecture.is_host() && kvm_is_usable(Path::new("/dev/kvm")),
+        kvm: is_same_architecture && is_kvm_usable(Path::new("/dev/kvm")),
     })
 }
 
-/// The firmware that was named, or the one that a package brought.
-fn firmware(request: &BootRequest) -> Result<Option<PathBuf>, Failure> {
-    if let Some(named) = named_firmware(request)? {
-        return Ok(Some(named));
+/// The firmware that the user named, or the one that a package installed; `None` when the machine needs none.
+fn find_firmware(request: &BootRequest) -> Result<Option<PathBuf>, Failure> {
+    if let Some(requested) = requested_firmware(request)? {
+        return Ok(Some(requested));
     }
-    if request.architecture == Architecture::X86_64 {
+    let Some(firmware) = &request.model.firmware else {
         return Ok(None);
-    }
-    let found = U_BOOT.iter().map(PathBuf::from).find(|file| file.is_file());
+    };
+    let mut paths = firmware.host_paths.iter().map(PathBuf::from);
+    let found = paths.find(|path| path.is_file());
     found.map(Some).ok_or_else(|| {
-        Failure::environment("U-Boot for QEMU's aarch64 machine is not on this machine")
-            .hint("install it: u-boot-qemu (Debian, Ubuntu, Alpine), uboot-images-armv8 (Fedora)")
-            .hint("or name one with --firmware; nixpkgs has it as ubootQemuAarch64 (u-boot.bin)")
+        let failure = Failure::environment(format!("{} is not on this machine", firmware.name));
+        firmware
+            .hints
+            .iter()
+            .fold(failure, |failure, hint| failure.hint(*hint))
     })
 }
 
-fn named_firmware(request: &BootRequest) -> Result<Option<PathBuf>, Failure> {
-    if let Some(named) = &request.firmware {
-        let file = plain_file::open(named);
-        file.or_usage(format!("open the firmware {}", named.display()))?;
+fn requested_firmware(request: &BootRequest) -> Result<Option<PathBuf>, Failure> {
+    if let Some(path) = &request.firmware {
+        plain_file::open(path).or_usage(format!("open the firmware {}", path.display()))?;
     }
     Ok(request.firmware.clone())
 }
 
-/// Whether this user may make machines; QEMU still falls back when the kernel refuses one.
-fn kvm_is_usable(device: &Path) -> bool {
+/// Whether this user may create virtual machines; QEMU still falls back when the kernel refuses one.
+fn is_kvm_usable(device: &Path) -> bool {
     let open = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -128,23 +123,18 @@ fn kvm_is_usable(device: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::Login;
+    use crate::boot::request::Login;
 
     fn request() -> BootRequest {
         BootRequest {
-            image: "/nowhere.img".into(),
-            scratch: "/nowhere".into(),
-            architecture: Architecture::Aarch64,
             firmware: Some("/nowhere/u-boot.bin".into()),
-            memory_mib: 1024,
-            port: None,
             path: "relative:/nowhere/bin".into(),
-            login: None,
+            ..BootRequest::example()
         }
     }
 
     #[test]
-    fn everything_that_is_missing_is_told_at_once() {
+    fn all_missing_tools_are_one_failure() {
         let failure = find(&request(), true).unwrap_err();
         assert_eq!(failure.class, Class::Environment);
         assert!(failure.to_string().contains("qemu-system-aarch64"));
@@ -158,21 +148,21 @@ mod tests {
     }
 
     #[test]
-    fn a_firmware_that_is_not_there_is_no_reason_for_another_qemu() {
-        let lacks = host_lacks(&request()).unwrap();
-        assert!(lacks.to_string().contains("qemu-system-aarch64"));
-        assert!(lacks.others.is_empty(), "{lacks:?}");
+    fn missing_firmware_is_no_reason_for_a_container() {
+        let missing = missing_on_host(&request()).unwrap();
+        assert!(missing.to_string().contains("qemu-system-aarch64"));
+        assert!(missing.others.is_empty(), "{missing:?}");
         let failure = find(&request(), false).unwrap_err();
         assert_eq!(failure.class, Class::Usage, "{failure:?}");
     }
 
     /// Opening a pipe waited for its writer, deaf to signals.
     #[test]
-    fn a_pipe_is_neither_a_firmware_nor_a_key_nor_an_image() {
+    fn pipe_is_not_accepted_as_firmware_or_key() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let named = BootRequest {
+        let request = BootRequest {
             firmware: Some(pipe.clone()),
             login: Some(Login {
                 key: Some(pipe.clone()),
@@ -182,12 +172,12 @@ mod tests {
             }),
             ..request()
         };
-        let failure = find(&named, false).unwrap_err();
-        let told = failure.others.iter().chain([&failure]);
-        let told = told.filter(|failure| failure.class == Class::Usage);
-        let told: Vec<String> = told.map(ToString::to_string).collect();
-        assert!(told.iter().all(|text| text.contains("not a plain file")));
-        assert_eq!(told.len(), 2, "{told:?}");
+        let failure = find(&request, false).unwrap_err();
+        let failures = failure.others.iter().chain([&failure]);
+        let usage = failures.filter(|failure| failure.class == Class::Usage);
+        let texts: Vec<String> = usage.map(ToString::to_string).collect();
+        assert!(texts.iter().all(|text| text.contains("not a plain file")));
+        assert_eq!(texts.len(), 2, "{texts:?}");
         let failure = crate::boot::disk::open_image(&pipe).unwrap_err();
         assert!(failure.to_string().contains("nor a disk"), "{failure}");
     }

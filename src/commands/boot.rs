@@ -1,48 +1,51 @@
-//! `sdbuild boot`: resolve, find QEMU here or see to one in a container, boot, report.
+//! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, and boots.
 
-use crate::boot::{self, BootRequest, Login};
+use crate::boot::{self, BootRequest, ContainerOptions, Login};
 use crate::cli;
+use crate::common::board;
 use crate::common::build_mode::EmulatorChoice;
+use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
-use crate::pipeline::{self, Context};
+use crate::pipeline::QemuEngine;
 use crate::settings::{self, Environment};
 use crate::ui::Ui;
 
-/// Boots the image; what `--run` gave goes to standard output.
+/// Boots the image; the output of `--run` goes to standard output.
 pub async fn run(
     args: &cli::Boot,
     env: &Environment,
-    (ui, context): (&Ui, &Context),
+    ui: &Ui,
+    context: &Context,
 ) -> Result<(), Failure> {
-    let bench = BootPlan::new(settings::Boot::resolve(args, env)?);
-    // Before anything is fetched for it.
-    boot::look(&bench.request, bench.on_host())?;
-    bench.ready(context).await?.boot((ui, context)).await
+    let plan = BootPlan::new(settings::Boot::resolve(args, env)?)?;
+    // Checked before anything is downloaded.
+    boot::check_requirements(&plan.request, plan.on_host())?;
+    plan.prepare(context).await?.boot(ui, context).await
 }
 
-/// What will be booted, and whose QEMU shall do it.
+/// What will be booted, and where QEMU will run.
 pub(super) struct BootPlan {
     request: BootRequest,
     common: settings::Common,
     emulator: EmulatorChoice,
 }
 
-/// The same, when everything that it takes is there.
+/// A boot whose emulator is ready.
 pub(super) struct PreparedBoot {
     /// What will be booted.
     pub(super) request: BootRequest,
-    emulator: Option<pipeline::QemuEngine>,
+    /// The engine to run QEMU in; `None` runs it on the host.
+    engine: Option<QemuEngine>,
 }
 
 impl BootPlan {
-    /// What the settings ask for.
-    pub(super) fn new(settings: settings::Boot) -> Self {
-        let (common, emulator) = (settings.common.clone(), settings.emulator);
-        Self {
-            request: request(settings),
-            common,
-            emulator,
-        }
+    /// The plan for `settings`.
+    pub(super) fn new(settings: settings::Boot) -> Result<Self, Failure> {
+        Ok(Self {
+            common: settings.common.clone(),
+            emulator: settings.emulator,
+            request: request(settings)?,
+        })
     }
 
     fn is_auto(&self) -> bool {
@@ -53,42 +56,40 @@ impl BootPlan {
         match self.emulator {
             EmulatorChoice::Host => true,
             EmulatorChoice::Container => false,
-            EmulatorChoice::Auto => boot::host_lacks(&self.request).is_none(),
+            EmulatorChoice::Auto => boot::missing_on_host(&self.request).is_none(),
         }
     }
 
-    /// Looks for everything that is not fetched, but for the image.
+    /// Checks everything that is not downloaded, except the image.
     pub(super) fn preflight(&self) -> Result<(), Failure> {
-        boot::preflight(&self.request, self.on_host())
+        boot::check_tools(&self.request, self.on_host())
     }
 
-    /// Sees to QEMU: fetches what is fetched.
-    pub(super) async fn ready(self, context: &Context) -> Result<PreparedBoot, Failure> {
-        let emulator = if self.on_host() {
+    /// Prepares the emulator, with a download if it runs in a container.
+    pub(super) async fn prepare(self, context: &Context) -> Result<PreparedBoot, Failure> {
+        let engine = if self.on_host() {
             None
         } else {
-            if let Some(lacks) = boot::host_lacks(&self.request).filter(|_| self.is_auto()) {
-                context
-                    .events
-                    .notice(format!("{lacks}: booting in a container"));
+            if let Some(missing) = boot::missing_on_host(&self.request).filter(|_| self.is_auto()) {
+                let notice = format!("{missing}: booting in a container");
+                context.events.notice(notice);
             }
-            let ready =
-                pipeline::QemuEngine::prepare(&self.common, wants_port(&self.request), context);
-            let ready = Box::pin(ready).await;
-            Some(ready.map_err(|failure| self.neither(failure))?)
+            let needs_port = needs_port(&self.request);
+            let engine = QemuEngine::prepare(&self.common, needs_port, context).await;
+            Some(engine.map_err(|failure| self.add_host_failure(failure))?)
         };
         Ok(PreparedBoot {
             request: self.request,
-            emulator,
+            engine,
         })
     }
 
-    /// No container, and the host that was to be used first has no QEMU either: both are told.
-    fn neither(&self, failure: Failure) -> Failure {
-        match boot::host_lacks(&self.request) {
-            Some(mut lacks) if self.is_auto() && failure.class == Class::Environment => {
-                lacks.others.push(failure.context("boot in a container"));
-                lacks
+    /// When neither the host, which is tried first, nor a container can run QEMU, both failures are reported.
+    fn add_host_failure(&self, failure: Failure) -> Failure {
+        match boot::missing_on_host(&self.request) {
+            Some(mut missing) if self.is_auto() && failure.class == Class::Environment => {
+                missing.others.push(failure.context("boot in a container"));
+                missing
             }
             _ => failure,
         }
@@ -97,35 +98,36 @@ impl BootPlan {
 
 impl PreparedBoot {
     /// Boots it.
-    pub(super) async fn boot(self, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
-        let talk = (&context.cancel, &context.events);
-        let Some(emulator) = self.emulator else {
-            return boot::boot(&self.request, None, talk).await;
+    pub(super) async fn boot(self, ui: &Ui, context: &Context) -> Result<(), Failure> {
+        let Some(engine) = self.engine else {
+            return boot::boot(&self.request, None, context).await;
         };
-        let place = boot::Emulator {
-            engine: emulator.engine.clone(),
-            run: emulator.run.clone(),
-            image: emulator.image.clone(),
-            disk: emulator.disk(),
+        let options = ContainerOptions {
+            engine: engine.engine.clone(),
+            run: engine.run.clone(),
+            image: engine.image.clone(),
+            disk: engine.disk(),
             screen: ui.screen()?,
         };
-        let outcome = boot::boot(&self.request, Some(&place), talk).await;
-        emulator.booted(&outcome);
+        let outcome = boot::boot(&self.request, Some(&options), context).await;
+        engine.booted(&outcome);
         outcome
     }
 }
 
-/// Whether the user wants a port that leads to the machine. The console's is a gift where there can be one.
-fn wants_port(request: &BootRequest) -> bool {
+/// Whether the boot needs a port that leads to the machine. The console offers one only where it can.
+fn needs_port(request: &BootRequest) -> bool {
     request.login.is_some() || request.port.is_some()
 }
 
-/// What the settings ask for, in the words of the room that does it.
-fn request(settings: settings::Boot) -> BootRequest {
-    BootRequest {
+fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
+    let system = settings.system;
+    let model = board::qemu_model(system)
+        .ok_or_else(|| Failure::usage(format!("QEMU has no machine that boots {system} images")))?;
+    Ok(BootRequest {
         image: settings.image,
         scratch: settings.common.cache_dir,
-        architecture: settings.system.architecture(),
+        model,
         firmware: settings.firmware,
         memory_mib: settings.memory_mib,
         port: settings.port,
@@ -136,20 +138,20 @@ fn request(settings: settings::Boot) -> BootRequest {
             timeout: login.timeout,
             command: login.command,
         }),
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::system::Architecture;
+    use crate::common::system::System;
 
     #[test]
-    fn a_port_that_was_asked_for_is_not_forgotten_at_the_console() {
+    fn requested_port_is_needed_at_the_console_too() {
         let request = |login: Option<Login>, port| BootRequest {
             image: "/nowhere.img".into(),
             scratch: "/nowhere".into(),
-            architecture: Architecture::Aarch64,
+            model: board::qemu_model(System::Aarch64Linux).unwrap(),
             firmware: None,
             memory_mib: 1024,
             port,
@@ -162,8 +164,8 @@ mod tests {
             timeout: std::time::Duration::from_secs(1),
             command: None,
         };
-        assert!(wants_port(&request(None, Some(2222))));
-        assert!(wants_port(&request(Some(login), None)));
-        assert!(!wants_port(&request(None, None)));
+        assert!(needs_port(&request(None, Some(2222))));
+        assert!(needs_port(&request(Some(login), None)));
+        assert!(!needs_port(&request(None, None)));
     }
 }

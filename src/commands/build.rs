@@ -81,7 +81,7 @@ pub(super) async fn build(
             ready.request.image.clone_from(&path);
             let login = ready.request.login.as_ref();
             let key = login.and_then(|login| login.key.clone());
-            let booted = Box::pin(ready.boot((ui, context))).await;
+            let booted = Box::pin(ready.boot(ui, context)).await;
             booted.map_err(|failure| not_booted(failure, &path, (key.as_deref(), asker.keep_hint)))
         }
         None => Ok(()),
@@ -153,9 +153,9 @@ async fn boot_test(
     };
     let boot = settings::Boot::with(settings.common.clone(), &args, env)?;
     let ready = async {
-        let bench = BootPlan::new(boot);
-        bench.preflight()?;
-        bench.ready(context).await
+        let plan = BootPlan::new(boot)?;
+        plan.preflight()?;
+        plan.prepare(context).await
     };
     ready.await.map(Some).map_err(|failure: Failure| {
         failure.hint(format!(

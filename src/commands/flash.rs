@@ -1,30 +1,29 @@
 //! `sdbuild flash`: lists disks, or shows what will be lost, asks, writes and reads back.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::cli;
+use crate::common::context::Context;
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::human_bytes::human_bytes;
 use crate::flash::{
-    self, Allowed, Disk, DiskInventory, FlashRequest, PreparedFlash, SharedWriteState, Source,
-    SysRoot,
+    self, Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
 };
-use crate::pipeline::Context;
-use crate::ui::{self, Ui, words};
+use crate::ui::{Ui, sanitize_line};
 
-/// How long a disk may take to end what it is at after an interrupt: cards are known to ponder for
-/// seconds, and one that does not answer at all must not keep us.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for
+/// some, and one that never answers must not block the end of the run.
+const DISK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Lists or flashes.
-pub async fn run(args: &cli::Flash, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
-    let named = format!("flash {}", args.image.display());
+/// Lists disks without a device argument, else flashes.
+pub async fn run(args: &cli::Flash, ui: &Ui, context: &Context) -> Result<(), Failure> {
+    let operation = format!("flash {}", args.image.display());
     let Some(device) = &args.device else {
-        let source = Source::open(&args.image).map_err(|e| e.context(&named))?;
-        return list(&source, (ui, context));
+        let source = FlashSource::open(&args.image);
+        let source = source.map_err(|failure| failure.context(&operation))?;
+        return list(&source, ui, context);
     };
-    let named = format!("{named} to {}", device.display());
-    let (state, image) = (SharedWriteState::new(), args.image.clone());
+    let operation = format!("{operation} to {}", device.display());
     let request = FlashRequest {
         device: device.clone(),
         allowed: Allowed {
@@ -33,41 +32,42 @@ pub async fn run(args: &cli::Flash, (ui, context): (&Ui, &Context)) -> Result<()
         },
         verify: !args.no_verify,
     };
-    let prepared = blocking(context, move |context| {
-        let source = Source::open(&image)?;
-        let prepared = flash::prepare(source, request, (&context.cancel, &context.events))?;
-        let lost = prepared.lost(&context.cancel);
-        Ok((prepared, lost))
-    });
-    let done = async {
-        let (prepared, lost) = prepared.await?;
-        agreed(args.yes, &lost, (ui, context)).await?;
-        let state = state.clone();
-        let write = move |context: &Context| write(prepared, context, &state);
-        blocking(context, write).await
-    };
-    let node = done.await.map_err(|failure| state.told(failure, &named))?;
-    let verified = if args.no_verify {
+    let state = SharedWriteState::new();
+    let node = flash_disk(args, request, &state, ui, context)
+        .await
+        .map_err(|failure| state.add_to(failure, &operation))?;
+    let done = if args.no_verify {
         "written"
     } else {
         "written and read back"
     };
-    context.events.notice(format!("{node} is {verified}"));
+    context.events.notice(format!("{node} is {done}"));
     Ok(())
 }
 
-fn write(
-    prepared: PreparedFlash,
-    context: &Context,
+/// Flashes the disk once the user agreed; returns its node.
+async fn flash_disk(
+    args: &cli::Flash,
+    request: FlashRequest,
     state: &SharedWriteState,
+    ui: &Ui,
+    context: &Context,
 ) -> Result<String, Failure> {
-    let node = prepared.disk.node();
-    prepared.run((&context.cancel, &context.events, state))?;
+    let image = args.image.clone();
+    let prepare = move |context: &Context| {
+        let prepared = flash::prepare(FlashSource::open(&image)?, request, context)?;
+        let lost = prepared.lost(context);
+        Ok((prepared, lost))
+    };
+    let (prepared, lost) = blocking(context, prepare).await?;
+    confirm_loss(args.yes, &lost, ui, context).await?;
+    let (node, state) = (prepared.disk.node(), state.clone());
+    blocking(context, move |context| prepared.run(context, &state)).await?;
     Ok(node)
 }
 
-/// Blocking work on its own thread. It looks at the token by itself: what it has to say of the card is
-/// waited for, but not for ever.
+/// Runs `work`, which blocks and checks for cancellation itself, on a thread of its own. After an interrupt
+/// its result, which states what the card holds, is still awaited for [`DISK_TIMEOUT`].
 async fn blocking<T: Send + 'static>(
     context: &Context,
     work: impl FnOnce(&Context) -> Result<T, Failure> + Send + 'static,
@@ -76,7 +76,7 @@ async fn blocking<T: Send + 'static>(
     let mut work = tokio::task::spawn_blocking(move || work(&inner));
     let ended = tokio::select! {
         ended = &mut work => Some(ended),
-        () = context.cancel.cancelled() => context.cancel.bounded(PATIENCE, work).await,
+        () = context.cancel.cancelled() => context.cancel.bounded(DISK_TIMEOUT, work).await,
     };
     match ended {
         Some(ended) => ended.or_internal("flash")?,
@@ -84,24 +84,30 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// An error unless the user agreed, so that what a script does next is not done to the old card.
-async fn agreed(yes: bool, lost: &[String], (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
+/// Asks whether what is `lost` may be; anything but yes is an error, so that a script does not continue with
+/// the old card. With `yes` it is only shown.
+async fn confirm_loss(
+    yes: bool,
+    lost: &[String],
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
     if yes {
         for line in lost {
             context.events.notice(line);
         }
         return Ok(());
     }
-    let lines: Vec<_> = lost.iter().map(|line| one_line(line)).collect();
+    let lines: Vec<_> = lost.iter().map(|line| sanitize_line(line)).collect();
     let question = format!(
         "{}\nAll of this will be lost. Write the image to it?",
         lines.join("\n")
     );
-    // A question is a blocking read: on its own thread, so that a signal still ends it.
+    // The question blocks its thread, so that a signal still ends the run.
     let ui = ui.clone();
     let asked = tokio::task::spawn_blocking(move || ui.confirm(&question));
     let answer = context.cancel.race(asked).await?;
-    let answer = answer.map_err(|e| Failure::new(Class::Internal, e))??;
+    let answer = answer.map_err(|error| Failure::new(Class::Internal, error))??;
     match answer {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::usage("you did not agree")),
@@ -114,23 +120,22 @@ async fn agreed(yes: bool, lost: &[String], (ui, context): (&Ui, &Context)) -> R
     }
 }
 
-/// The disks that an image can go to.
-fn list(source: &Source, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
-    let survey = DiskInventory::take(&SysRoot::here(), &source.path);
-    let mut found = survey.candidates().peekable();
-    if found.peek().is_none() {
-        context
-            .events
-            .notice("no removable disk is here: put the card in");
+/// Lists the disks that an image may be flashed to.
+fn list(source: &FlashSource, ui: &Ui, context: &Context) -> Result<(), Failure> {
+    let inventory = DiskInventory::take(&SysRoot::here(), &source.path);
+    let mut disks = inventory.candidates().peekable();
+    if disks.peek().is_none() {
+        let text = "there is no removable disk: insert the card";
+        context.events.notice(text);
         return Ok(());
     }
-    found.try_for_each(|disk| ui.result(&line(disk, source)))
+    disks.try_for_each(|disk| ui.result(&disk_line(disk, source)))
 }
 
-fn line(disk: &Disk, source: &Source) -> String {
+fn disk_line(disk: &Disk, source: &FlashSource) -> String {
     let mut notes = Vec::new();
     if !disk.removable {
-        notes.push("not removable: takes --allow-fixed".to_owned());
+        notes.push("not removable: needs --allow-fixed".to_owned());
     }
     if disk.size < source.size {
         notes.push("too small".to_owned());
@@ -140,7 +145,7 @@ fn line(disk: &Disk, source: &Source) -> String {
     }
     let mounted: Vec<_> = disk
         .mounted()
-        .map(|path: &std::path::PathBuf| shown(path))
+        .map(|path| path.display().to_string())
         .collect();
     if !mounted.is_empty() {
         notes.push(format!("mounted at {}", mounted.join(", ")));
@@ -148,21 +153,11 @@ fn line(disk: &Disk, source: &Source) -> String {
     if !disk.holders.is_empty() {
         notes.push(format!("in use by {}", disk.holders.join(", ")));
     }
-    let size = words::human_bytes(disk.size);
-    let (node, model) = (disk.node(), &disk.model);
+    let (size, node, model) = (human_bytes(disk.size), disk.node(), &disk.model);
     let line = format!(
         "{node:<14} {size:>7}  {:<6} {model:<28} {}",
         disk.bus,
         notes.join("; ")
     );
-    one_line(line.trim_end())
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// Foreign text on one line.
-fn one_line(text: &str) -> String {
-    ui::sanitize(&text.replace('\n', "\u{fffd}")).into_owned()
+    sanitize_line(line.trim_end())
 }

@@ -1,283 +1,118 @@
-//! `sdbuild inspect`: what is on an image, in lines or as JSON; `ls` and `cat` look inside.
+//! `sdbuild inspect`: reads an image and shows what is on it; `ls` and `cat` read files inside.
 
-use std::fmt::Write as _;
+mod view;
+
 use std::path::Path;
 
-use serde::Serialize;
-use serde_json::json;
-
 use crate::cli::{self, InspectCommand};
-use crate::common::compression::Compression;
+use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::image::boot::LoaderKind;
-use crate::image::files::{Entry, EntryKind};
-use crate::image::place::Place;
-use crate::image::report::{Layout, Slot, VERSION};
-use crate::image::table::TableKind;
-use crate::image::{self, Error, OpenOptions, OpenedImage, Report};
-use crate::pipeline::Context;
+use crate::image::entry::Entry;
+use crate::image::place::ImagePath;
+use crate::image::report::Layout;
+use crate::image::{self, Error, OpenOptions, OpenedImage};
 use crate::settings::{Common, Environment};
-use crate::ui::{self, Ui, words};
+use crate::ui::Ui;
 
-/// Reads the image and shows what was asked for.
+/// Reads the image and shows the report, a directory or a file.
 pub async fn run(
     args: &cli::Inspect,
     env: &Environment,
-    (ui, context): (&Ui, &Context),
+    ui: &Ui,
+    context: &Context,
 ) -> Result<(), Failure> {
-    let how = OpenOptions {
+    let options = OpenOptions {
         spool: Common::without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
-    let (path, as_json) = (args.image.clone(), args.json);
-    let named = format!("inspect {}", path.display());
+    let reader = Reader {
+        image: &args.image,
+        options,
+        context,
+    };
     match &args.look {
         None => {
-            let report = blocking(context, move |context| {
-                image::examine(&path, &open(&path, &how, context)?)
-            });
-            tell(&report.await?.map_err(|e| e.fail(&named))?, (ui, as_json))
+            let image = args.image.clone();
+            let report = reader.read(move |opened| image::examine(&image, opened));
+            view::report(&report.await?, ui, args.json)
         }
-        Some(InspectCommand::Ls { path: inside }) => {
-            let inside = inside.clone();
-            let listed = blocking(context, move |context| {
-                list(&open(&path, &how, context)?, &inside)
-            });
-            let (place, entries) = listed.await?.map_err(|e| e.fail(&named))?;
-            tell_list((&place, &entries), (ui, as_json))
+        Some(InspectCommand::Ls { path }) => {
+            let path = path.clone();
+            let listed = reader.read(move |opened| list(opened, &path));
+            let (dir, entries) = listed.await?;
+            view::entries(&dir, &entries, ui, args.json)
         }
-        Some(InspectCommand::Cat { path: inside }) => {
-            let (inside, ui) = (inside.clone(), ui.clone());
-            let copied = blocking(context, move |context| {
-                copy(&open(&path, &how, context)?, &inside, &ui)
-            });
-            copied.await?.map_err(|e| e.fail(&named))?
+        Some(InspectCommand::Cat { path }) => {
+            let (path, ui) = (path.clone(), ui.clone());
+            reader
+                .read(move |opened| copy(opened, &path, &ui))
+                .await?
+                .into_result()
         }
     }
 }
 
-/// Blocking reads on their own thread, so that a signal ends the wait for a slow disk.
-async fn blocking<T: Send + 'static>(
-    context: &Context,
-    work: impl FnOnce(&Context) -> T + Send + 'static,
-) -> Result<T, Failure> {
-    let inner = context.clone();
-    let work = tokio::task::spawn_blocking(move || work(&inner));
-    context
-        .cancel
-        .race(work)
-        .await?
-        .or_internal("read the image")
+/// Opens the image on a thread for blocking reads.
+struct Reader<'a> {
+    image: &'a Path,
+    options: OpenOptions,
+    context: &'a Context,
 }
 
-fn open(path: &Path, how: &OpenOptions, context: &Context) -> Result<OpenedImage, Error> {
-    image::open(path, how, (&context.cancel, &context.events))
+impl Reader<'_> {
+    /// The result of `work` on the opened image. A signal ends the wait, also for a slow disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&OpenedImage) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (image, options) = (self.image.to_owned(), self.options.clone());
+        let context = self.context.clone();
+        let work = move || work(&image::open(&image, &options, &context)?);
+        let work = tokio::task::spawn_blocking(work);
+        let result = self.context.cancel.race(work).await?;
+        let result = result.or_internal("read the image")?;
+        result.map_err(|error| error.fail(format!("inspect {}", self.image.display())))
+    }
 }
 
-fn list(opened: &OpenedImage, path: &str) -> Result<(Place, Vec<Entry>), Error> {
+fn list(opened: &OpenedImage, path: &str) -> Result<(ImagePath, Vec<Entry>), Error> {
     let layout = Layout::read(&opened.disk)?;
-    let place = Place::find(path, &layout)?;
-    let entries = place.volume(&layout)?.fs.list(&place.path)?;
-    Ok((place, entries))
+    let path = ImagePath::find(path, &layout)?;
+    let entries = path.volume(&layout)?.fs.list(&path.path)?;
+    Ok((path, entries))
 }
 
-/// The outer result is the image's, the inner one standard output's.
-fn copy(opened: &OpenedImage, path: &str, ui: &Ui) -> Result<Result<(), Failure>, Error> {
+/// How writing a file of the image to standard output ended.
+enum Copied {
+    /// All of it was written, or the reader has closed standard output.
+    Done,
+    /// Standard output failed.
+    OutputFailed(Failure),
+}
+
+impl Copied {
+    fn into_result(self) -> Result<(), Failure> {
+        match self {
+            Self::Done => Ok(()),
+            Self::OutputFailed(failure) => Err(failure),
+        }
+    }
+}
+
+/// Writes the file at `path` to standard output. Errors are those of the image.
+fn copy(opened: &OpenedImage, path: &str, ui: &Ui) -> Result<Copied, Error> {
     let layout = Layout::read(&opened.disk)?;
-    let place = Place::find(path, &layout)?;
-    let mut written = Ok(());
-    let copied = place.volume(&layout)?.fs.copy(&place.path, &mut |piece| {
-        let more = ui.data(piece);
-        let go_on = matches!(more, Ok(true));
-        written = more.map(drop);
-        Ok(go_on)
-    });
-    copied.map(|()| written)
-}
-
-/// The report, then what is wrong with the image as the failure of the command.
-fn tell(report: &Report, (ui, as_json): (&Ui, bool)) -> Result<(), Failure> {
-    if as_json {
-        ui.result(&json_text(report)?)?;
-    } else {
-        ui.result(lines(report).trim_end())?;
-    }
-    let mut wrong = report
-        .problems
-        .iter()
-        .map(|problem| Failure::usage(format!("{}: {problem}", report.image)));
-    match wrong.next() {
-        None => Ok(()),
-        Some(mut failure) => {
-            failure.others = wrong.collect();
-            Err(failure)
-        }
-    }
-}
-
-fn tell_list(
-    (place, entries): (&Place, &[Entry]),
-    (ui, as_json): (&Ui, bool),
-) -> Result<(), Failure> {
-    if as_json {
-        let (partition, path) = (place.partition, &place.path);
-        return ui.result(&json_text(&json!({
-            "version": VERSION, "partition": partition, "path": path, "entries": entries,
-        }))?);
-    }
-    entries.iter().try_for_each(|entry| {
-        let kind = match entry.kind {
-            EntryKind::File => '-',
-            EntryKind::Directory => 'd',
-            EntryKind::Link => 'l',
-            EntryKind::Special => 's',
-        };
-        let name = one_line(&entry.name);
-        let target = entry.target.as_deref().map(one_line);
-        let target = target.map(|t| format!(" -> {t}")).unwrap_or_default();
-        ui.result(&format!("{kind} {:>12} {name}{target}", entry.size))
-    })
-}
-
-fn json_text(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).or_internal("write JSON")
-}
-
-/// Foreign text on one line.
-fn one_line(text: &str) -> String {
-    ui::sanitize(&text.replace('\n', "\u{fffd}")).into_owned()
-}
-
-/// Rows of a word and what it tells.
-struct Rows(String);
-
-impl Rows {
-    fn add(&mut self, word: &str, text: &str) {
-        writeln!(self.0, "{word:<13} {}", one_line(text)).unwrap_or(());
-    }
-}
-
-fn lines(report: &Report) -> String {
-    let mut rows = Rows(String::new());
-    let packed = match report.compression {
-        Compression::None => "not compressed".to_owned(),
-        Compression::Zstd => format!("zstd, {} in all", words::human_bytes(report.raw.size)),
-        Compression::Xz => format!("xz, {} in all", words::human_bytes(report.raw.size)),
-        Compression::Gzip => format!("gzip, {} in all", words::human_bytes(report.raw.size)),
+    let path = ImagePath::find(path, &layout)?;
+    let mut copied = Copied::Done;
+    let mut write = |bytes: &[u8]| {
+        Ok(match ui.data(bytes) {
+            Ok(is_open) => is_open,
+            Err(failure) => {
+                copied = Copied::OutputFailed(failure);
+                false
+            }
+        })
     };
-    let size = words::human_bytes(report.size);
-    rows.add("image", &format!("{}: {size}, {packed}", report.image));
-    if let Some(hash) = &report.sha256 {
-        rows.add("sha256", hash);
-    }
-    if let Some(hash) = report
-        .raw
-        .sha256
-        .as_ref()
-        .filter(|_| report.compression != Compression::None)
-    {
-        rows.add("raw sha256", hash);
-    }
-    if let Some(checksum) = &report.checksum {
-        let verb = if checksum.matches {
-            "the same"
-        } else {
-            "ANOTHER"
-        };
-        rows.add(
-            "checksum",
-            &format!("{verb} as in {}", checksum.file.display()),
-        );
-    }
-    if let Some(manifest) = &report.manifest {
-        let verb = if manifest.mismatches.is_empty() {
-            "the same"
-        } else {
-            "ANOTHER"
-        };
-        let text = format!("{verb} image as in {}", manifest.file.display());
-        rows.add("manifest", &text);
-    }
-    let id = report.table.id.as_deref().unwrap_or_default();
-    rows.add(
-        "table",
-        &match report.table.kind {
-            TableKind::Mbr => format!("MBR {id}"),
-            TableKind::Gpt => format!("GPT {id}"),
-            TableKind::None => "none".to_owned(),
-        },
-    );
-    report
-        .partitions
-        .iter()
-        .for_each(|slot| partition(&mut rows, slot));
-    boot(&mut rows, report);
-    rows.0
-}
-
-fn partition(rows: &mut Rows, slot: &Slot) {
-    let p = &slot.partition;
-    if p.number > 0 {
-        let (size, start) = (words::human_bytes(p.size), words::human_bytes(p.start));
-        let name = p.name.as_deref().map(|name| format!(", {name}"));
-        let bootable = if p.bootable { ", bootable" } else { "" };
-        let text = format!(
-            "{size} from {start}, type {}{}{bootable}",
-            p.kind,
-            name.unwrap_or_default()
-        );
-        rows.add(&format!("partition {}", p.number), &text);
-    }
-    let Some(fs) = &slot.file_system else {
-        return rows.add("", "no known file system");
-    };
-    let mut text = fs.kind.clone();
-    for (word, value) in [("label", &fs.label), ("UUID", &fs.uuid)] {
-        if let Some(value) = value {
-            write!(text, ", {word} {value}").unwrap_or(());
-        }
-    }
-    if let Some((free, size)) = fs.free.zip(fs.size) {
-        let (free, size) = (words::human_bytes(free), words::human_bytes(size));
-        write!(text, ", {free} free of {size}").unwrap_or(());
-    }
-    rows.add("", &text);
-}
-
-fn boot(rows: &mut Rows, report: &Report) {
-    let boot = &report.boot;
-    for loader in &boot.loaders {
-        let kind = match loader.kind {
-            LoaderKind::Extlinux => "extlinux",
-            LoaderKind::RaspberryPi => "Raspberry Pi firmware",
-            LoaderKind::Uefi => "UEFI",
-        };
-        let files = loader.files.join(", ");
-        rows.add(
-            "boot loader",
-            &format!("{kind}: {files} on partition {}", loader.partition),
-        );
-    }
-    if boot.loaders.is_empty() {
-        rows.add("boot loader", "none found");
-    }
-    if let Some(kernel) = &boot.kernel {
-        let version = kernel.version.as_deref().unwrap_or("of unknown version");
-        let place = format!("{}:{}", kernel.partition, kernel.path);
-        rows.add("kernel", &format!("{version}, {}, {place}", kernel.format));
-    }
-    let system = &boot.system;
-    let nixos = system
-        .nixos
-        .as_ref()
-        .map(|version| format!("NixOS {version}"));
-    for (word, value) in [
-        ("system", &nixos),
-        ("", &system.path),
-        ("host name", &system.host_name),
-    ] {
-        if let Some(value) = value {
-            rows.add(word, value);
-        }
-    }
+    path.volume(&layout)?.fs.copy(&path.path, &mut write)?;
+    Ok(copied)
 }

@@ -1,62 +1,69 @@
-//! Memory that the kernel can hand to a disk as it is.
+//! Memory buffers that the kernel can pass to a disk without a copy (`O_DIRECT`).
 
-/// Where buffers, reads and writes begin and what their lengths are multiples of: the largest logical
-/// block of disks, and a page.
+/// The alignment in bytes of buffers, reads and writes, and of their lengths: the size of a page, and the
+/// largest logical block of disks.
 pub(super) const ALIGN: u64 = 4096;
-/// Bytes in a buffer: as much as SD cards erase at a time.
-pub(super) const BUFFER: usize = 4 << 20;
-/// Buffers under way: one is filled, one hashed, one written, and one waits at each step.
-pub(super) const BUFFERS: usize = 5;
+/// Bytes in a buffer: the erase block of many SD cards.
+pub(super) const BUFFER_BYTES: usize = 4 << 20;
+/// Buffers in use: one is filled, one hashed, one written, and one waits before each of two steps.
+pub(super) const BUFFER_COUNT: usize = 5;
 
-/// Bytes that begin at a multiple of [`ALIGN`].
+/// A buffer of [`BUFFER_BYTES`] that begins at a multiple of [`ALIGN`].
 #[derive(Debug)]
 pub(super) struct Buffer {
-    bytes: Vec<u8>,
-    from: usize,
+    memory: Vec<u8>,
+    start: usize,
     len: usize,
 }
 
 impl Buffer {
     pub(super) fn new() -> Self {
         let align = usize::try_from(ALIGN).unwrap_or(1);
-        let bytes = vec![0; BUFFER.saturating_add(align)];
-        // A vector's memory stays where it is when the vector moves.
-        let from = bytes.as_ptr().align_offset(align).min(align);
+        let memory = vec![0; BUFFER_BYTES.saturating_add(align)];
+        // A vector's memory stays in place when the vector moves.
+        let start = memory.as_ptr().align_offset(align).min(align);
         Self {
-            bytes,
-            from,
+            memory,
+            start,
             len: 0,
         }
     }
 
-    /// All of it, to be filled.
+    /// The whole buffer, to be filled.
     pub(super) fn space(&mut self) -> &mut [u8] {
-        let end = self.from.saturating_add(BUFFER);
-        self.bytes.get_mut(self.from..end).unwrap_or_default()
+        let space = self.memory.split_at_mut(self.start).1;
+        space.split_at_mut(BUFFER_BYTES).0
     }
 
-    /// The first `len` bytes count from now on.
+    /// Sets the length in bytes of the content, [`BUFFER_BYTES`] at most.
     pub(super) fn set_len(&mut self, len: usize) {
-        self.len = len.min(BUFFER);
+        self.len = len.min(BUFFER_BYTES);
     }
 
-    /// The bytes that count.
+    /// Sets the length of the content and returns it, to be overwritten.
+    pub(super) fn resize(&mut self, len: usize) -> &mut [u8] {
+        self.set_len(len);
+        let len = self.len;
+        self.space().split_at_mut(len).0
+    }
+
+    /// The content.
     pub(super) fn bytes(&self) -> &[u8] {
-        self.padded(self.len)
+        self.first(self.len)
     }
 
-    /// Those, and zeros up to `len`.
-    pub(super) fn zero_to(&mut self, len: usize) {
-        let from = self.len;
-        if let Some(rest) = self.space().get_mut(from..len) {
+    /// Sets the bytes between the end of the content and `end` to zero.
+    pub(super) fn zero_until(&mut self, end: usize) {
+        let start = self.len;
+        if let Some(rest) = self.space().get_mut(start..end) {
             rest.fill(0);
         }
     }
 
-    /// The first `len` bytes.
-    pub(super) fn padded(&self, len: usize) -> &[u8] {
-        let end = self.from.saturating_add(len);
-        self.bytes.get(self.from..end).unwrap_or_default()
+    /// The first `len` bytes of the buffer, [`BUFFER_BYTES`] at most, whatever the length of the content.
+    pub(super) fn first(&self, len: usize) -> &[u8] {
+        let space = self.memory.split_at(self.start).1;
+        space.split_at(len.min(BUFFER_BYTES)).0
     }
 }
 
@@ -65,14 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_begins_where_disks_want_it() {
+    fn buffer_is_aligned_and_zero_padded() {
         let mut buffer = Buffer::new();
         assert_eq!(buffer.space().as_ptr().align_offset(4096), 0);
         buffer.space().fill(1);
-        buffer.set_len(3);
-        buffer.zero_to(5);
+        assert_eq!(buffer.resize(3).len(), 3);
+        buffer.zero_until(5);
         assert_eq!(buffer.bytes(), [1, 1, 1]);
-        assert_eq!(buffer.padded(6), [1, 1, 1, 0, 0, 1]);
-        assert_eq!(buffer.space().len(), BUFFER);
+        assert_eq!(buffer.first(6), [1, 1, 1, 0, 0, 1]);
+        assert_eq!(buffer.space().len(), BUFFER_BYTES);
     }
 }

@@ -1,71 +1,89 @@
-//! Whether the image is the one that the files beside it describe, while it goes by.
+//! Compares the image with its sidecars while it is written.
 
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use sha2::{Digest as _, Sha256};
 
-use super::pieces::Piece;
-use super::source::Source;
+use super::pieces::ImagePiece;
+use super::source::{FlashSource, check_hash};
 use crate::blockmap::{BlockMap, Builder, Checker, Mismatch};
 use crate::common::failure::Failure;
 use crate::image::checksum::{ChecksumTarget, Expected};
 
-/// What pieces are compared with.
-enum Against {
-    Map(Checker),
-    Nothing(Builder),
+/// The block map: the one beside the image, or one that is made of the pieces.
+enum MapCheck {
+    Compare(Checker),
+    Build(Builder),
 }
 
-/// Hashes what comes and passes it on; stops at what is not the image's.
+impl MapCheck {
+    fn push(&mut self, piece: &ImagePiece) -> Result<(), Failure> {
+        match (self, piece) {
+            (Self::Compare(checker), ImagePiece::Data(_, buffer)) => {
+                checker.push(buffer.bytes()).map_err(other_image)
+            }
+            (Self::Compare(checker), ImagePiece::Blank(_, count)) => {
+                checker.blank(*count).map_err(other_image)
+            }
+            (Self::Build(builder), ImagePiece::Data(_, buffer)) => {
+                builder.push(buffer.bytes());
+                Ok(())
+            }
+            (Self::Build(builder), ImagePiece::Blank(_, count)) => {
+                builder.blank(*count);
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<BlockMap, Failure> {
+        match self {
+            Self::Compare(checker) => checker.finish().map_err(other_image),
+            Self::Build(builder) => match builder.finish() {
+                map if map.image_size == 0 => {
+                    Err(Failure::usage("the image decompresses to nothing"))
+                }
+                map => Ok(map),
+            },
+        }
+    }
+}
+
+/// Hashes the pieces and passes them on; fails at the first one that differs from the block map. Returns
+/// the block map of the image.
 pub(super) fn check(
-    source: &Source,
-    read: &Receiver<Result<Piece, Failure>>,
-    checked: &SyncSender<Piece>,
+    source: &FlashSource,
+    pieces: &Receiver<Result<ImagePiece, Failure>>,
+    checked: &SyncSender<ImagePiece>,
 ) -> Result<BlockMap, Failure> {
-    let mut against = match &source.map {
-        Some(map) => Against::Map(Checker::new(map.clone())),
-        None => Against::Nothing(Builder::new()),
+    let mut map = match &source.map {
+        Some(map) => MapCheck::Compare(Checker::new(map.clone())),
+        None => MapCheck::Build(Builder::new()),
     };
-    let raw = source
-        .expected
-        .as_ref()
-        .filter(|e| e.of == ChecksumTarget::Raw);
-    let mut raw: Option<(&Expected, Sha256)> = raw.map(|e| (e, Sha256::new()));
-    for piece in read {
+    let expected = source.expected.as_ref();
+    let raw = expected.filter(|expected| expected.of == ChecksumTarget::Raw);
+    let mut raw: Option<(&Expected, Sha256)> = raw.map(|expected| (expected, Sha256::new()));
+    for piece in pieces {
         let piece = piece?;
-        if let (Some((_, hash)), Piece::Data(_, buffer)) = (&mut raw, &piece) {
+        // A compressed image, the only one with a hash of its decompressed bytes, has no blank pieces.
+        if let (Some((_, hash)), ImagePiece::Data(_, buffer)) = (&mut raw, &piece) {
             hash.update(buffer.bytes());
         }
-        match (&mut against, &piece) {
-            (Against::Map(map), Piece::Data(_, buffer)) => {
-                map.push(buffer.bytes()).or_else(other)?;
-            }
-            (Against::Map(map), Piece::Blank(_, count)) => map.blank(*count).or_else(other)?,
-            (Against::Nothing(map), Piece::Data(_, buffer)) => map.push(buffer.bytes()),
-            (Against::Nothing(map), Piece::Blank(_, count)) => map.blank(*count),
-        }
+        map.push(&piece)?;
         if checked.send(piece).is_err() {
-            // The writer has a reason of its own.
+            // The writer is gone, and reports its own failure.
             return Err(Failure::interrupted());
         }
     }
     if let Some((expected, hash)) = raw {
-        expected.matches(hash)?;
+        check_hash(expected, &hex::encode(hash.finalize()))?;
     }
-    match against {
-        Against::Map(map) => map.finish().or_else(other),
-        Against::Nothing(map) => match map.finish() {
-            map if map.image_size == 0 => Err(Failure::usage("the image decompresses to nothing")),
-            map => Ok(map),
-        },
-    }
+    map.finish()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as `or_else` hands it over")]
-fn other<T>(mismatch: Mismatch) -> Result<T, Failure> {
-    let hint = "the image is damaged, or the block map beside it is that of another image";
-    Err(Failure::usage(format!(
-        "the image is not the one of its block map: {mismatch}"
-    ))
-    .hint(hint))
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` passes it")]
+fn other_image(mismatch: Mismatch) -> Failure {
+    let text = format!("the image is not the one of its block map: {mismatch}");
+    Failure::usage(text)
+        .hint("the image is damaged, or the block map beside it is of another image")
 }

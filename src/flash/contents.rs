@@ -1,4 +1,4 @@
-//! What a user loses: what is on a disk, as sysfs, udev and the disk itself tell.
+//! What a flash destroys: the contents of a disk, from sysfs, udev and the disk itself.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
@@ -9,91 +9,81 @@ use super::refusal::describe;
 use crate::common::cancel::Cancel;
 use crate::common::human_bytes::human_bytes;
 use crate::image::disk::Section;
-use crate::image::report::{Layout, Slot};
+use crate::image::report::{Layout, PartitionReport};
 
-/// The disk, then each of its partitions.
+/// A line about the disk, then one about each of its partitions.
 pub(super) fn lines(disk: &Disk, device: &Path, cancel: &Cancel) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{}: {}, {}",
-        disk.node(),
-        describe(disk),
-        human_bytes(disk.size)
-    )];
-    let slots = slots(device, cancel);
+    let size = human_bytes(disk.size);
+    let mut lines = vec![format!("{}: {}, {size}", disk.node(), describe(disk))];
+    let found = read_partitions(device, cancel);
     let (whole, parts) = disk
         .parts
         .split_first()
-        .map_or((None, [].as_slice()), |(w, p)| (Some(w), p));
-    if parts.is_empty() && slots.is_empty() {
-        let known = whole.and_then(|whole| whole.kind.as_deref());
-        lines.push(known.map_or("  no partitions".to_owned(), |kind| format!("  {kind}")));
+        .map_or((None, [].as_slice()), |(whole, parts)| (Some(whole), parts));
+    if parts.is_empty() && found.is_empty() {
+        let kind = whole.and_then(|whole| whole.kind.as_deref());
+        lines.push(format!("  {}", kind.unwrap_or("no partitions")));
+    } else if parts.is_empty() {
+        lines.extend(found.iter().map(unknown_to_kernel));
+    } else {
+        lines.extend(parts.iter().map(|part| {
+            let number = |found: &PartitionReport| u64::from(found.partition.number);
+            line(
+                part,
+                found.iter().find(|found| number(found) == part.number),
+            )
+        }));
     }
-    if parts.is_empty() {
-        lines.extend(slots.iter().map(slot));
-        return lines;
-    }
-    lines.extend(parts.iter().map(|part| {
-        let same = |slot: &&Slot| u64::from(slot.partition.number) == part.number;
-        let seen = slots.iter().find(same);
-        partition(part, seen)
-    }));
     lines
 }
 
-/// Whether the partitions that the kernel has are those of the disk's table.
-pub(super) fn table_is_seen(disk: &Disk, device: &Path, cancel: &Cancel) -> bool {
-    let slots = slots(device, cancel);
-    let table = slots.iter().map(|slot| &slot.partition);
+/// Whether the kernel's partitions of the disk are those of the table on it.
+pub(super) fn kernel_has_table(disk: &Disk, device: &Path, cancel: &Cancel) -> bool {
+    let found = read_partitions(device, cancel);
+    let table = found.iter().map(|found| &found.partition);
     let table = table.filter(|partition| partition.number > 0);
     let table: Vec<_> = table.map(|p| (u64::from(p.number), p.size)).collect();
-    let seen: Vec<_> = disk
-        .parts
-        .iter()
-        .skip(1)
-        .map(|p| (p.number, p.size))
-        .collect();
-    table == seen
+    let parts = disk.parts.iter().skip(1);
+    let kernel: Vec<_> = parts.map(|part| (part.number, part.size)).collect();
+    table == kernel
 }
 
-fn partition(part: &Part, seen: Option<&Slot>) -> String {
-    let fs = seen.and_then(|slot| slot.file_system.as_ref());
+/// A line about a partition. udev's facts come first, then those on the disk.
+fn line(part: &Part, found: Option<&PartitionReport>) -> String {
+    let fs = found.and_then(|found| found.file_system.as_ref());
     let kind = part.kind.clone().or_else(|| fs.map(|fs| fs.kind.clone()));
-    let label = part
-        .label
-        .clone()
-        .or_else(|| fs.and_then(|fs| fs.label.clone()));
+    let label = part.label.clone();
+    let label = label.or_else(|| fs.and_then(|fs| fs.label.clone()));
+    let mounted = part.mounted.iter();
     let mut words = vec![human_bytes(part.size)];
     words.extend(kind);
     words.extend(label.map(|label| format!("label {label}")));
-    words.extend(
-        part.mounted
-            .iter()
-            .map(|point| format!("mounted at {}", point.display())),
-    );
+    words.extend(mounted.map(|point| format!("mounted at {}", point.display())));
     format!("  {}: {}", part.name, words.join(", "))
 }
 
-fn slot(slot: &Slot) -> String {
+/// A line about a partition that only the disk has.
+fn unknown_to_kernel(found: &PartitionReport) -> String {
     let part = Part {
-        name: match slot.partition.number {
+        name: match found.partition.number {
             0 => "file system".to_owned(),
             number => format!("partition {number}"),
         },
-        number: slot.partition.number.into(),
-        size: slot.partition.size,
+        number: found.partition.number.into(),
+        size: found.partition.size,
         kind: None,
         label: None,
         mounted: Vec::new(),
     };
-    partition(&part, Some(slot))
+    line(&part, Some(found))
 }
 
-/// What the disk itself says; nothing when it cannot be read.
-fn slots(device: &Path, cancel: &Cancel) -> Vec<Slot> {
+/// The partitions on the disk itself; none when it cannot be read.
+fn read_partitions(device: &Path, cancel: &Cancel) -> Vec<PartitionReport> {
     let read = || {
         let mut file = File::open(device).ok()?;
         let size = file.seek(SeekFrom::End(0)).ok()?;
         Layout::read(&Section::whole(file, size, cancel)).ok()
     };
-    read().map(|layout| layout.slots).unwrap_or_default()
+    read().map(|layout| layout.partitions).unwrap_or_default()
 }

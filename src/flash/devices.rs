@@ -1,21 +1,21 @@
-//! Disks: what they are and what is on them.
+//! Disks and their partitions, as sysfs and udev describe them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::sys_root::{SysRoot, block};
+use super::sys_root::{SysRoot, block_dir};
 
-/// Sizes in sysfs are in these units, whatever the disk's own blocks are.
-const SECTOR: u64 = 512;
+/// The unit of sizes in sysfs in bytes, whatever the logical blocks of the disk are.
+const SYSFS_SECTOR_BYTES: u64 = 512;
 
-/// What kind of block device.
+/// The kind of a block device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskKind {
-    /// One that a user can put in or plug in, or that is built in.
+    /// A disk or card, removable or built in.
     Disk,
     /// A file behind a loop device.
     Loop,
-    /// Nothing that an image is flashed to: a mapping, an array, memory, an optical drive.
+    /// Not a target for an image: a mapping, an array, memory, an optical drive.
     Other,
 }
 
@@ -24,26 +24,25 @@ pub enum DiskKind {
 pub struct Disk {
     /// The kernel's name: `sdb`, `mmcblk0`.
     pub name: String,
-    /// What kind it is.
+    /// The kind of device.
     pub kind: DiskKind,
-    /// In bytes; 0 for a reader without a card.
+    /// The length in bytes; 0 for a reader without a card.
     pub size: u64,
-    /// The kernel's count of disks and media that came and went: another one, another number. Since
-    /// Linux 5.15.
+    /// The kernel's sequence number, which is new for every disk and medium. Since Linux 5.15.
     pub sequence: Option<u64>,
-    /// Who made it and what it is called; empty when it does not say.
+    /// Vendor and model; empty when the disk reports none.
     pub model: String,
-    /// What it hangs on: `usb`, `sd`, `mmc`, `nvme`, `sata`, …
+    /// How it is connected: `usb`, `sd`, `mmc`, `nvme`, `sata`, …
     pub bus: &'static str,
-    /// Whether its medium is made to be taken out.
+    /// Whether the medium is removable.
     pub removable: bool,
-    /// Whether it cannot be written to, for instance for its lock switch.
+    /// Whether it is write-protected, for instance by a card's lock switch.
     pub read_only: bool,
-    /// What is on it; the disk itself first.
+    /// The disk itself, then its partitions by number.
     pub parts: Vec<Part>,
-    /// What of this machine depends on it: such a disk is never written to.
+    /// What this machine uses it for; a disk with an entry is never written to.
     pub system: Vec<String>,
-    /// Mappings and arrays that are made of it.
+    /// Mappings and arrays that use it.
     pub holders: Vec<String>,
 }
 
@@ -52,69 +51,71 @@ pub struct Disk {
 pub struct Part {
     /// The kernel's name: `sdb1`.
     pub name: String,
-    /// Its number in the partition table; 0 for the disk itself.
+    /// The number in the partition table; 0 for the disk itself.
     pub number: u64,
-    /// In bytes.
+    /// The length in bytes.
     pub size: u64,
-    /// The file system's kind, as far as udev knows it.
+    /// The type of the file system, if udev knows it.
     pub kind: Option<String>,
-    /// The file system's label, as far as udev knows it.
+    /// The label of the file system, if udev knows it.
     pub label: Option<String>,
-    /// Where it is mounted.
+    /// Mount points.
     pub mounted: Vec<PathBuf>,
 }
 
 impl Disk {
-    /// Its device node.
+    /// The device node.
     pub fn node(&self) -> String {
         format!("/dev/{}", self.name.replace('!', "/"))
     }
 
-    /// Where it and its partitions are mounted.
+    /// Mount points of the disk and its partitions.
     pub fn mounted(&self) -> impl Iterator<Item = &PathBuf> {
         self.parts.iter().flat_map(|part| &part.mounted)
     }
 
-    /// Whether it is shown to somebody who looks for a card: those on USB that call themselves fixed
-    /// too, for they can be plugged out; writing to them takes `--allow-fixed` all the same.
+    /// Whether the list of disks shows it. Disks on USB that report a fixed medium are shown too, because
+    /// they can be unplugged; writing to them still needs `--allow-fixed`.
     pub fn is_candidate(&self) -> bool {
         let portable = self.removable || self.bus == "usb";
         self.kind == DiskKind::Disk && portable && self.size > 0 && self.system.is_empty()
     }
 }
 
-/// Reads one disk.
-pub(super) fn disk(tree: &SysRoot, name: String) -> Disk {
-    let at = block(&name);
-    let place = tree.place(&name);
-    let text = |file: &str| tree.text(&format!("{at}/{file}")).unwrap_or_default();
-    let bus = bus(&place, &text("device/type"));
-    let called = [
+/// Reads the disk with the kernel's name `name`.
+pub(super) fn read_disk(root: &SysRoot, name: String) -> Disk {
+    let dir = block_dir(&name);
+    let device_path = root.device_path(&name);
+    // A missing file means that the disk does not have the attribute.
+    let text = |file: &str| root.text(&format!("{dir}/{file}")).unwrap_or_default();
+    let bus = bus(&device_path, &text("device/type"));
+    let names = [
         text("device/vendor"),
         text("device/model"),
         text("device/name"),
     ];
-    // A PCI number is not a name; ATA disks all say that they are made by "ATA".
-    let called = called
+    // A PCI number is not a name; the vendor of all ATA disks is "ATA".
+    let names = names
         .into_iter()
         .filter(|word| !word.is_empty() && word != "ATA" && !word.starts_with("0x"));
-    let mut parts = vec![part(tree, &name)];
-    // Only partitions have that file; every other directory in there gets the number 0.
-    let inside = tree.names(&at).into_iter().map(|inner| part(tree, &inner));
+    let mut parts = vec![read_part(root, &name)];
+    // Subdirectories that are no partitions have the number 0.
+    let inside = root.names(&dir).into_iter();
+    let inside = inside.map(|inner| read_part(root, &inner));
     parts.extend(inside.filter(|part| part.number > 0));
     parts.sort_by_key(|part| part.number);
-    let made_of_it = |part: &Part| tree.names(&format!("{}/holders", block(&part.name)));
-    let holders: BTreeSet<_> = parts.iter().flat_map(made_of_it).collect();
+    let holders = |part: &Part| root.names(&format!("{}/holders", block_dir(&part.name)));
+    let holders: BTreeSet<_> = parts.iter().flat_map(holders).collect();
     Disk {
-        kind: kind(&name, &place),
-        size: part(tree, &name).size,
-        model: called.collect::<Vec<_>>().join(" "),
+        kind: kind(&name, &device_path),
+        size: parts.first().map_or(0, |whole| whole.size),
+        model: names.collect::<Vec<_>>().join(" "),
         removable: text("removable") == "1" || bus == "sd",
         read_only: text("ro") == "1",
-        sequence: tree.number(&format!("{at}/diskseq")),
+        sequence: root.number(&format!("{dir}/diskseq")),
         holders: holders
             .into_iter()
-            .map(|holder| named(tree, &holder))
+            .map(|holder| holder_name(root, &holder))
             .collect(),
         system: Vec::new(),
         parts,
@@ -123,30 +124,29 @@ pub(super) fn disk(tree: &SysRoot, name: String) -> Disk {
     }
 }
 
-/// `dm-0 (luks-home)`: a mapping's own name says more than its number.
-fn named(tree: &SysRoot, holder: &str) -> String {
-    match tree.text(&format!("{}/dm/name", block(holder))) {
+/// The name of a mapping or array, with the device mapper's name: `dm-0 (luks-home)`.
+fn holder_name(root: &SysRoot, holder: &str) -> String {
+    match root.text(&format!("{}/dm/name", block_dir(holder))) {
         Some(name) => format!("{holder} ({name})"),
         None => holder.to_owned(),
     }
 }
 
-fn part(tree: &SysRoot, name: &str) -> Part {
-    let sectors = tree.number(&format!("{}/size", block(name)));
+fn read_part(root: &SysRoot, name: &str) -> Part {
+    let dir = block_dir(name);
+    let sectors = root.number(&format!("{dir}/size"));
     Part {
         name: name.to_owned(),
-        number: tree
-            .number(&format!("{}/partition", block(name)))
-            .unwrap_or(0),
-        size: sectors.unwrap_or(0).saturating_mul(SECTOR),
-        kind: tree.udev(name, "ID_FS_TYPE"),
-        label: tree.udev(name, "ID_FS_LABEL"),
+        number: root.number(&format!("{dir}/partition")).unwrap_or(0),
+        size: sectors.unwrap_or(0).saturating_mul(SYSFS_SECTOR_BYTES),
+        kind: root.udev(name, "ID_FS_TYPE"),
+        label: root.udev(name, "ID_FS_LABEL"),
         mounted: Vec::new(),
     }
 }
 
-fn kind(name: &str, place: &str) -> DiskKind {
-    // eMMC's boot partitions and its replay-protected memory look like disks.
+fn kind(name: &str, device_path: &str) -> DiskKind {
+    // The boot partitions of eMMC and its replay-protected memory look like disks.
     let emmc = name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"));
     let other = ["sr", "fd", "dm-", "md", "nbd", "ram", "zram", "zd"];
     let numbered = |prefix: &str| {
@@ -157,7 +157,7 @@ fn kind(name: &str, place: &str) -> DiskKind {
         DiskKind::Loop
     } else if emmc
         || other.iter().any(|prefix| numbered(prefix))
-        || place.contains("virtual/block/")
+        || device_path.contains("virtual/block/")
     {
         DiskKind::Other
     } else {
@@ -165,9 +165,10 @@ fn kind(name: &str, place: &str) -> DiskKind {
     }
 }
 
-fn bus(place: &str, mmc: &str) -> &'static str {
-    let on = |word: &str| place.split('/').any(|part| part.starts_with(word));
-    match mmc {
+/// The bus in the device's path in sysfs; `mmc_type` tells SD cards from eMMC.
+fn bus(device_path: &str, mmc_type: &str) -> &'static str {
+    let on = |word: &str| device_path.split('/').any(|part| part.starts_with(word));
+    match mmc_type {
         "SD" if on("mmc") => "sd",
         "MMC" if on("mmc") => "mmc",
         _ if on("usb") => "usb",

@@ -1,68 +1,73 @@
-//! All disks of a machine, and what of the machine's own depends on them.
+//! All disks of a machine, and which of them the machine depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::devices::{Disk, DiskKind, disk};
+use super::devices::{Disk, DiskKind, read_disk};
 use super::mounts::{BackingDevices, Mount, Mounts, swaps};
-use super::sys_root::{SysRoot, block};
+use super::sys_root::{SysRoot, block_dir};
 
-/// The system's own: these, and what is mounted below them.
-const SYSTEM_TREES: [&str; 5] = ["/boot", "/efi", "/etc", "/nix", "/usr"];
-/// These alone: people mount their own things below them.
+/// Directories of the system: mounts at or below them belong to it.
+const SYSTEM_DIRS: [&str; 5] = ["/boot", "/efi", "/etc", "/nix", "/usr"];
+/// Mount points of the system; mounts below them may be the user's.
 const SYSTEM_POINTS: [&str; 4] = ["/", "/home", "/root", "/var"];
 
-/// Where people mount what they put in for a while. Whatever is mounted elsewhere from a disk that is not
-/// removable is taken for the system's: `/srv`, `/var/lib/docker` or `/home/me` on a disk of its own.
-const PASSING_TREES: [&str; 4] = ["/mnt", "/media", "/run/media", "/tmp"];
+/// Directories for temporary mounts. Mounts elsewhere from a disk that is not removable count as the
+/// system's: `/srv`, `/var/lib/docker` or `/home/me` on a disk of its own.
+const TEMPORARY_DIRS: [&str; 4] = ["/mnt", "/media", "/run/media", "/tmp"];
 
 /// All disks of a machine.
 #[derive(Clone, Debug)]
 pub struct DiskInventory {
     disks: BTreeMap<String, Disk>,
-    /// Partitions, and the disk that each is on.
+    /// The disk of each partition.
     partitions: BTreeMap<String, String>,
 }
 
-/// What a device number stands for.
+/// The device with some number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceLookup<'a> {
     /// A whole disk.
     Disk(&'a Disk),
-    /// A partition of it.
+    /// A partition of this disk.
     Partition(&'a Disk),
-    /// Nothing that sysfs knows.
+    /// A device that sysfs does not have.
     Unknown,
 }
 
 impl DiskInventory {
-    /// Looks at the machine of `tree`. `image` is the image's path, absolute and without links.
-    pub fn take(tree: &SysRoot, image: &Path) -> Self {
+    /// The disks of the machine at `root`. `image` is the absolute path of the image, without symbolic
+    /// links: its disk is in use.
+    pub fn take(root: &SysRoot, image: &Path) -> Self {
         let (mut disks, mut partitions) = (BTreeMap::new(), BTreeMap::new());
-        for name in tree.names("sys/class/block") {
-            if let Some(disk) = parent(tree, &name) {
+        for name in root.names("sys/class/block") {
+            if let Some(disk) = parent_disk(root, &name) {
                 partitions.insert(name, disk);
-            } else if tree.text(&format!("{}/hidden", block(&name))).as_deref() != Some("1") {
-                disks.insert(name.clone(), disk(tree, name));
+            } else if root
+                .text(&format!("{}/hidden", block_dir(&name)))
+                .as_deref()
+                != Some("1")
+            {
+                disks.insert(name.clone(), read_disk(root, name));
             }
         }
-        let mut survey = Self { disks, partitions };
-        let mounts = Mounts::read(tree);
-        survey.note_mounts(tree, &mounts);
-        for claim in owned(tree, &mounts, image) {
-            survey.note_system(tree, &mounts, &claim);
+        let mut inventory = Self { disks, partitions };
+        let mounts = Mounts::read(root);
+        inventory.add_mounts(root, &mounts);
+        for in_use in uses(root, &mounts, image) {
+            inventory.add_use(root, &mounts, &in_use);
         }
-        survey
+        inventory
     }
 
-    /// The disks that a user may have meant, by name.
+    /// The disks that an image may be flashed to, by name.
     pub fn candidates(&self) -> impl Iterator<Item = &Disk> {
         self.disks.values().filter(|disk| disk.is_candidate())
     }
 
     /// The device with that number (`8:16`).
-    pub fn numbered(&self, tree: &SysRoot, number: &str) -> DeviceLookup<'_> {
-        let Some(name) = tree.numbered(number) else {
+    pub fn find(&self, root: &SysRoot, number: &str) -> DeviceLookup<'_> {
+        let Some(name) = root.device_name(number) else {
             return DeviceLookup::Unknown;
         };
         if let Some(disk) = self.disks.get(&name) {
@@ -75,10 +80,10 @@ impl DiskInventory {
         disk.map_or(DeviceLookup::Unknown, DeviceLookup::Partition)
     }
 
-    /// Where partitions are mounted, and what is made of them.
-    fn note_mounts(&mut self, tree: &SysRoot, mounts: &Mounts) {
+    /// Adds the mount points of disks and partitions.
+    fn add_mounts(&mut self, root: &SysRoot, mounts: &Mounts) {
         for mount in &mounts.0 {
-            for name in mounts.backing_devices(mount, tree).names {
+            for name in mounts.backing_devices(mount, root).names {
                 let disk = self.partitions.get(&name).unwrap_or(&name).clone();
                 let parts = self.disks.get_mut(&disk).map(|disk| &mut disk.parts);
                 if let Some(part) = parts.into_iter().flatten().find(|part| part.name == name) {
@@ -88,75 +93,77 @@ impl DiskInventory {
         }
     }
 
-    /// Marks the disks that the claim is about.
-    fn note_system(&mut self, tree: &SysRoot, mounts: &Mounts, claim: &InUse) {
-        let InUse { what, behind, .. } = claim;
-        let below = Below { tree, mounts }.disks(&behind.names);
+    /// Adds `in_use` to the disks that it depends on.
+    fn add_use(&mut self, root: &SysRoot, mounts: &Mounts, in_use: &InUse) {
+        let InUse { what, devices, .. } = in_use;
+        let disks = Dependencies { root, mounts }.of(&devices.names);
         for disk in self.disks.values_mut() {
-            let text = if below.contains(&disk.name) {
+            let text = if disks.contains(&disk.name) {
                 what.to_owned()
-            } else if behind.unknown && !disk.removable && disk.kind == DiskKind::Disk {
-                format!("perhaps {what} (it cannot be told which disk that is on)")
+            } else if devices.unknown && !disk.removable && disk.kind == DiskKind::Disk {
+                format!("perhaps {what} (which disk that is on is unknown)")
             } else {
                 continue;
             };
-            if !disk.system.contains(&text) && (claim.is_certain || is_news(disk, what)) {
+            if !disk.system.contains(&text) && (in_use.is_certain || adds_information(disk, what)) {
                 disk.system.push(text);
             }
         }
     }
 }
 
-/// Something that may not be lost.
+/// Something that this machine uses.
 struct InUse {
     what: String,
-    /// What it lies on.
-    behind: BackingDevices,
-    /// Whether it is the machine's whatever it lies on; else only on a disk that is not removable.
+    /// The block devices that it is on.
+    devices: BackingDevices,
+    /// Whether the machine needs it wherever it is; otherwise only if its disk is not removable.
     is_certain: bool,
 }
 
-/// Whether an uncertain claim counts and says more than what is known: an engine mounts a hundred
+/// Whether an uncertain use counts and is not covered by a known one: a container engine mounts a hundred
 /// directories below its own.
-fn is_news(disk: &Disk, what: &str) -> bool {
-    let says_more = |known: &String| known.starts_with('/') && !Path::new(what).starts_with(known);
-    !disk.removable && disk.system.iter().all(says_more)
+fn adds_information(disk: &Disk, what: &str) -> bool {
+    let is_other = |known: &String| known.starts_with('/') && !Path::new(what).starts_with(known);
+    !disk.removable && disk.system.iter().all(is_other)
 }
 
-/// What this machine cannot lose, and what it lies on; what is certain comes first.
-fn owned(tree: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
+/// What this machine uses, certain uses first.
+fn uses(root: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
     let is_system = |point: &Path| {
-        SYSTEM_TREES.iter().any(|tree| point.starts_with(tree))
-            || SYSTEM_POINTS.iter().any(|it| point == Path::new(it))
+        SYSTEM_DIRS.iter().any(|dir| point.starts_with(dir))
+            || SYSTEM_POINTS.iter().any(|known| point == Path::new(known))
     };
-    let passes = |point: &Path| PASSING_TREES.iter().any(|tree| point.starts_with(tree));
+    let is_temporary = |point: &Path| TEMPORARY_DIRS.iter().any(|dir| point.starts_with(dir));
     let (system, others): (Vec<_>, Vec<_>) = mounts.0.iter().partition(|m| is_system(&m.point));
-    let claim = |what: String, behind| InUse {
+    let certain = |what: String, devices| InUse {
         what,
-        behind,
+        devices,
         is_certain: true,
     };
     let mounted = |m: &Mount| {
-        claim(
+        certain(
             m.point.display().to_string(),
-            mounts.backing_devices(m, tree),
+            mounts.backing_devices(m, root),
         )
     };
-    let swaps = swaps(tree).into_iter().map(|path| {
-        let behind = match tree.of_node(&path) {
+    let swaps = swaps(root).into_iter().map(|path| {
+        let devices = match root.name_of_node(&path) {
             Some(name) => BackingDevices {
                 names: vec![name],
                 unknown: false,
             },
-            None => mounts.backing_devices_of_path(Path::new(&path), tree),
+            None => mounts.backing_devices_of_path(Path::new(&path), root),
         };
-        claim("swap".to_owned(), behind)
+        certain("swap".to_owned(), devices)
     });
-    let image = claim(
+    let image = certain(
         "the image itself".to_owned(),
-        mounts.backing_devices_of_path(image, tree),
+        mounts.backing_devices_of_path(image, root),
     );
-    let others = others.into_iter().filter(|mount| !passes(&mount.point));
+    let others = others
+        .into_iter()
+        .filter(|mount| !is_temporary(&mount.point));
     let others = others.map(|mount| InUse {
         is_certain: false,
         ..mounted(mount)
@@ -165,57 +172,49 @@ fn owned(tree: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
     system.chain(swaps).chain([image]).chain(others).collect()
 }
 
-/// The disk that a partition is on; `None` for what is no partition.
-fn parent(tree: &SysRoot, name: &str) -> Option<String> {
-    tree.number(&format!("{}/partition", block(name)))?;
-    let place = tree.place(name);
-    Some(
-        Path::new(&place)
-            .parent()?
-            .file_name()?
-            .to_str()?
-            .to_owned(),
-    )
+/// The disk of a partition; `None` for a device that is no partition.
+fn parent_disk(root: &SysRoot, name: &str) -> Option<String> {
+    root.number(&format!("{}/partition", block_dir(name)))?;
+    let path = root.device_path(name);
+    let disk = Path::new(&path).parent()?.file_name()?.to_str()?;
+    Some(disk.to_owned())
 }
 
-/// From devices down to the disks that they are made of.
-struct Below<'a> {
-    tree: &'a SysRoot,
+/// Follows block devices down to the disks that they depend on.
+struct Dependencies<'a> {
+    root: &'a SysRoot,
     mounts: &'a Mounts,
 }
 
-impl Below<'_> {
-    fn disks(&self, names: &[String]) -> BTreeSet<String> {
+impl Dependencies<'_> {
+    /// The devices `names` and all devices that they depend on.
+    fn of(&self, names: &[String]) -> BTreeSet<String> {
         let mut seen = BTreeSet::new();
-        let mut left = names.to_vec();
-        while let Some(name) = left.pop() {
+        let mut pending = names.to_vec();
+        while let Some(name) = pending.pop() {
             if seen.insert(name.clone()) {
-                left.extend(self.parts_of(&name));
+                pending.extend(self.direct(&name));
             }
         }
         seen
     }
 
-    fn parts_of(&self, name: &str) -> Vec<String> {
-        let mut parts = self.tree.names(&format!("{}/slaves", block(name)));
-        parts.extend(parent(self.tree, name));
-        if let Some(file) = self
-            .tree
-            .text(&format!("{}/loop/backing_file", block(name)))
-        {
-            parts.extend(
-                self.mounts
-                    .backing_devices_of_path(Path::new(&file), self.tree)
-                    .names,
-            );
+    fn direct(&self, name: &str) -> Vec<String> {
+        let dir = block_dir(name);
+        let mut devices = self.root.names(&format!("{dir}/slaves"));
+        devices.extend(parent_disk(self.root, name));
+        if let Some(file) = self.root.text(&format!("{dir}/loop/backing_file")) {
+            let file = Path::new(&file);
+            let backing = self.mounts.backing_devices_of_path(file, self.root);
+            devices.extend(backing.names);
         }
-        // A file system on several disks is mounted by one of them.
-        for pool in self.tree.names("sys/fs/btrfs") {
-            let members = self.tree.names(&format!("sys/fs/btrfs/{pool}/devices"));
+        // The mount table names one of the disks of a btrfs file system.
+        for pool in self.root.names("sys/fs/btrfs") {
+            let members = self.root.names(&format!("sys/fs/btrfs/{pool}/devices"));
             if members.iter().any(|member| member == name) {
-                parts.extend(members);
+                devices.extend(members);
             }
         }
-        parts
+        devices
     }
 }

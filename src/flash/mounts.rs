@@ -1,18 +1,18 @@
-//! What is mounted and swapped to, and which block devices are behind it.
+//! Mounts and swaps, and the block devices that they are on.
 
 use std::path::{Path, PathBuf};
 
 use super::sys_root::SysRoot;
 
-/// How deep overlays may lie on each other; the kernel allows two.
-const DEEPEST: u32 = 8;
+/// How many overlays on each other are followed; the kernel allows two.
+const MAX_OVERLAY_DEPTH: u32 = 8;
 
 /// One line of `/proc/self/mountinfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mount {
-    /// `8:1`; file systems that span devices have numbers of their own, `0:42`.
+    /// The device number: `8:1`, or one of its own (`0:42`) for a file system without a single device.
     number: String,
-    /// Where it is mounted.
+    /// The mount point.
     pub(super) point: PathBuf,
     /// `ext4`, `zfs`, `overlay`, …
     kind: String,
@@ -20,39 +20,40 @@ pub(super) struct Mount {
     options: String,
 }
 
-/// The block devices behind a mount.
+/// The block devices that a mount is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BackingDevices {
-    /// Their names: partitions, disks, mappings.
+    /// Names of partitions, disks and mappings.
     pub(super) names: Vec<String>,
-    /// Whether there are some that we cannot name.
+    /// Whether there are others, which cannot be named.
     pub(super) unknown: bool,
 }
 
-/// Everything that is mounted, in the order of mounting.
+/// All mounts, in the order of mounting.
 #[derive(Clone, Debug)]
 pub(super) struct Mounts(pub(super) Vec<Mount>);
 
 impl Mounts {
-    pub(super) fn read(tree: &SysRoot) -> Self {
-        let text = tree.text("proc/self/mountinfo").unwrap_or_default();
-        Self(text.lines().filter_map(mount).collect())
+    /// The mounts in this process's namespace; none when they cannot be read.
+    pub(super) fn read(root: &SysRoot) -> Self {
+        let text = root.text("proc/self/mountinfo").unwrap_or_default();
+        Self(text.lines().filter_map(parse_mount).collect())
     }
 
-    /// The mount that a path is on. `path` is absolute and without links.
+    /// The mount of a path, which is absolute and without symbolic links.
     pub(super) fn of_path(&self, path: &Path) -> Option<&Mount> {
         let holds = |mount: &&Mount| path.starts_with(&mount.point);
-        // Of two at one point the later one hides the earlier.
+        // Of two mounts at one point the later one hides the earlier one.
         self.0
             .iter()
             .filter(holds)
             .max_by_key(|mount| mount.point.as_os_str().len())
     }
 
-    /// The devices behind `path`.
-    pub(super) fn backing_devices_of_path(&self, path: &Path, tree: &SysRoot) -> BackingDevices {
+    /// The devices that `path` is on.
+    pub(super) fn backing_devices_of_path(&self, path: &Path, root: &SysRoot) -> BackingDevices {
         match self.of_path(path) {
-            Some(mount) => self.backing_devices(mount, tree),
+            Some(mount) => self.backing_devices(mount, root),
             None => BackingDevices {
                 unknown: true,
                 ..BackingDevices::default()
@@ -60,39 +61,39 @@ impl Mounts {
         }
     }
 
-    /// The devices behind `mount`.
-    pub(super) fn backing_devices(&self, mount: &Mount, tree: &SysRoot) -> BackingDevices {
-        self.backing_devices_to_depth(mount, tree, DEEPEST)
+    /// The devices that `mount` is on.
+    pub(super) fn backing_devices(&self, mount: &Mount, root: &SysRoot) -> BackingDevices {
+        self.backing_devices_to_depth(mount, root, MAX_OVERLAY_DEPTH)
     }
 
     fn backing_devices_to_depth(
         &self,
         mount: &Mount,
-        tree: &SysRoot,
+        root: &SysRoot,
         depth: u32,
     ) -> BackingDevices {
         let mut found = BackingDevices::default();
-        if let Some(name) = tree.numbered(&mount.number) {
+        if let Some(name) = root.device_name(&mount.number) {
             found.names.push(name);
         } else if mount.kind == "zfs" {
-            found.names = zfs_members(tree);
+            found.names = zfs_members(root);
         } else if mount.kind == "overlay" {
-            return self.below_overlay(mount, tree, depth);
+            return self.overlay_devices(mount, root, depth);
         } else if mount.source.starts_with("/dev/") && mount.source != "/dev/fuse" {
-            // bcachefs names all of its devices in one.
-            let names = mount.source.split(':').map(|node| tree.of_node(node));
+            // bcachefs names all of its devices, separated by colons.
+            let names = mount.source.split(':').map(|node| root.name_of_node(node));
             let names: Option<Vec<_>> = names.collect();
             found.names = names.unwrap_or_default();
         } else {
-            // tmpfs, a program (which may call itself /dev/fuse), the network, a shared directory of a virtual machine: no disk of ours.
+            // tmpfs, FUSE, a network file system, a directory shared with a virtual machine: no local disk.
             return found;
         }
         found.unknown = found.names.is_empty();
         found
     }
 
-    /// What an overlay's directories lie on. In a container they are out of sight.
-    fn below_overlay(&self, mount: &Mount, tree: &SysRoot, depth: u32) -> BackingDevices {
+    /// The devices of an overlay's directories. In a container those are not visible.
+    fn overlay_devices(&self, mount: &Mount, root: &SysRoot, depth: u32) -> BackingDevices {
         let mut found = BackingDevices::default();
         let dirs = mount.options.split(',').filter_map(|option| {
             ["lowerdir=", "upperdir=", "lowerdir+="]
@@ -100,10 +101,10 @@ impl Mounts {
                 .find_map(|word| option.strip_prefix(word))
         });
         for dir in dirs.flat_map(|dirs| dirs.split(':')) {
-            let under = self.of_path(Path::new(dir));
-            match under.filter(|under| depth > 0 && under.point != mount.point) {
-                Some(under) => {
-                    let more = self.backing_devices_to_depth(under, tree, depth.saturating_sub(1));
+            let lower = self.of_path(Path::new(dir));
+            match lower.filter(|lower| depth > 0 && lower.point != mount.point) {
+                Some(lower) => {
+                    let more = self.backing_devices_to_depth(lower, root, depth.saturating_sub(1));
                     found.names.extend(more.names);
                     found.unknown |= more.unknown;
                 }
@@ -115,21 +116,21 @@ impl Mounts {
     }
 }
 
-/// ZFS does not say which pool is on which device: every member of any pool counts.
-fn zfs_members(tree: &SysRoot) -> Vec<String> {
-    let member = |name: &String| tree.udev(name, "ID_FS_TYPE").as_deref() == Some("zfs_member");
-    let names = tree.names("sys/class/block").into_iter();
+/// All devices of all ZFS pools: which pool is on which device is not known.
+fn zfs_members(root: &SysRoot) -> Vec<String> {
+    let member = |name: &String| root.udev(name, "ID_FS_TYPE").as_deref() == Some("zfs_member");
+    let names = root.names("sys/class/block").into_iter();
     names.filter(member).collect()
 }
 
-/// What is swapped to: nodes and files.
-pub(super) fn swaps(tree: &SysRoot) -> Vec<String> {
-    let text = tree.text("proc/swaps").unwrap_or_default();
+/// The paths of swap partitions and files.
+pub(super) fn swaps(root: &SysRoot) -> Vec<String> {
+    let text = root.text("proc/swaps").unwrap_or_default();
     let path = |line: &str| line.split_whitespace().next().map(unescape);
     text.lines().skip(1).filter_map(path).collect()
 }
 
-fn mount(line: &str) -> Option<Mount> {
+fn parse_mount(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let mut left = left.split(' ').skip(2);
     let mut right = right.split(' ');
@@ -143,7 +144,7 @@ fn mount(line: &str) -> Option<Mount> {
     })
 }
 
-/// Space, tab, line's end and backslash are written as `\040` and so on.
+/// Decodes the octal escapes of space, tab, newline and backslash (`\040`).
 fn unescape(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -167,16 +168,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_mountinfo() {
+    fn mountinfo_line_is_parsed() {
         let line = "36 35 98:0 /sub /mnt\\0402\\134 rw,noatime master:1 shared:2 - ext3 /dev/root rw,errors=continue";
-        let found = mount(line).unwrap();
+        let found = parse_mount(line).unwrap();
         assert_eq!(found.number, "98:0");
         assert_eq!(found.point, Path::new("/mnt 2\\"));
         assert_eq!(
             (found.kind.as_str(), found.source.as_str()),
             ("ext3", "/dev/root")
         );
-        assert_eq!(mount("nonsense"), None);
+        assert_eq!(parse_mount("nonsense"), None);
         assert_eq!(unescape("a\\9zz\\"), "a\\9zz\\");
     }
 }

@@ -1,8 +1,10 @@
-//! Which disk is meant, and why it is not written to.
+//! Which disk the user named, and why it is not written to.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
+
+use nix::sys::stat::{major, minor};
 
 use super::devices::{Disk, DiskKind};
 use super::disk_inventory::{DeviceLookup, DiskInventory};
@@ -13,15 +15,15 @@ use crate::common::human_bytes::human_bytes;
 /// What the user allowed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed {
-    /// Disks whose medium cannot be taken out.
+    /// Disks whose medium is not removable.
     pub fixed: bool,
-    /// Unmounting what is mounted.
+    /// Unmounting the disk's file systems.
     pub unmount: bool,
 }
 
-/// The number of the block device that `path` names, through links.
-pub(super) fn number(path: &Path) -> Result<u64, Failure> {
-    let found = fs::metadata(path).or_usage(format!("look at {}", path.display()))?;
+/// The number of the block device at `path`, through symbolic links.
+pub(super) fn device_number(path: &Path) -> Result<u64, Failure> {
+    let found = fs::metadata(path).or_usage(format!("examine {}", path.display()))?;
     if found.file_type().is_block_device() {
         return Ok(found.rdev());
     }
@@ -29,15 +31,18 @@ pub(super) fn number(path: &Path) -> Result<u64, Failure> {
     Err(Failure::usage(text).hint("`sdbuild flash IMAGE` lists the disks"))
 }
 
-/// As sysfs writes it: `8:16`.
-pub(super) fn as_text(number: u64) -> String {
-    use nix::sys::stat::{major, minor};
+/// The number as sysfs writes it: `8:16`.
+pub(super) fn number_text(number: u64) -> String {
     format!("{}:{}", major(number), minor(number))
 }
 
-/// The disk with that number.
-pub fn whole_disk(survey: &DiskInventory, tree: &SysRoot, number: &str) -> Result<Disk, Failure> {
-    match survey.numbered(tree, number) {
+/// The disk with that number (`8:16`). Partitions, and what is no disk to flash, are refused.
+pub fn whole_disk(
+    inventory: &DiskInventory,
+    root: &SysRoot,
+    number: &str,
+) -> Result<Disk, Failure> {
+    match inventory.find(root, number) {
         DeviceLookup::Disk(disk) if disk.kind == DiskKind::Other => Err(Failure::usage(format!(
             "{} is not a disk that an image can be flashed to",
             disk.node()
@@ -54,7 +59,7 @@ pub fn whole_disk(survey: &DiskInventory, tree: &SysRoot, number: &str) -> Resul
     }
 }
 
-/// Why `disk` is not written to, before anything else is asked. `image_size` is 0 while unknown.
+/// Checks that an image of `image_size` bytes (0 while unknown) may be written to `disk`.
 pub fn check(disk: &Disk, allowed: Allowed, image_size: u64) -> Result<(), Failure> {
     let node = disk.node();
     if !disk.system.is_empty() {
@@ -63,7 +68,7 @@ pub fn check(disk: &Disk, allowed: Allowed, image_size: u64) -> Result<(), Failu
     }
     if !disk.removable && !allowed.fixed {
         let text = format!("{node} is not removable ({})", describe(disk));
-        return Err(Failure::usage(text).hint("if you mean it, give --allow-fixed"));
+        return Err(Failure::usage(text).hint("to write to it anyway, give --allow-fixed"));
     }
     if disk.size == 0 {
         return Err(Failure::usage(format!("there is no card in {node}")));
@@ -72,7 +77,7 @@ pub fn check(disk: &Disk, allowed: Allowed, image_size: u64) -> Result<(), Failu
         let text = format!("{node} is read-only");
         return Err(Failure::usage(text).hint("an SD card has a lock switch on its side"));
     }
-    too_small(disk, image_size)?;
+    check_size(disk, image_size)?;
     if !disk.holders.is_empty() {
         let text = format!("{node} is in use by {}", disk.holders.join(", "));
         return Err(Failure::usage(text).hint("close or stop that first"));
@@ -88,19 +93,19 @@ pub fn check(disk: &Disk, allowed: Allowed, image_size: u64) -> Result<(), Failu
     Ok(())
 }
 
-/// Whether an image of `size` bytes fits.
-pub(super) fn too_small(disk: &Disk, size: u64) -> Result<(), Failure> {
+/// Checks that an image of `size` bytes fits.
+pub(super) fn check_size(disk: &Disk, size: u64) -> Result<(), Failure> {
     if size <= disk.size {
         return Ok(());
     }
-    let (node, has, wants) = (disk.node(), human_bytes(disk.size), human_bytes(size));
+    let (node, has, needs) = (disk.node(), human_bytes(disk.size), human_bytes(size));
     let text = format!("{node} is too small: it has {has} ({} bytes)", disk.size);
     Err(Failure::usage(format!(
-        "{text}, the image {wants} ({size})"
+        "{text}, the image {needs} ({size})"
     )))
 }
 
-/// Its model and what it hangs on.
+/// The disk's model and bus.
 pub(super) fn describe(disk: &Disk) -> String {
     match disk.model.as_str() {
         "" => disk.bus.to_owned(),

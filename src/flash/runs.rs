@@ -1,37 +1,54 @@
-//! Where a buffer holds data and where zeros. Pure.
+//! Splits a buffer into runs of data and of zeros.
 
 use super::buffer::ALIGN;
 use crate::blockmap::is_blank;
 
-/// Fewer zeros than this are written like data: a seek costs a card more.
-const SHORTEST_GAP: usize = 64 << 10;
+/// Bytes of the shortest run of zeros that is not written like data: a seek costs a card more.
+const MIN_GAP_BYTES: usize = 64 << 10;
 
-/// Stretches of data and long stretches of zeros: from, to, whether it is data.
-pub(super) fn runs(bytes: &[u8]) -> Vec<(usize, usize, bool)> {
-    let align = usize::try_from(ALIGN).unwrap_or(1);
-    let mut runs: Vec<(usize, usize, bool)> = Vec::new();
-    let mut at = 0;
-    for block in bytes.chunks(align) {
-        let end = at + block.len();
+/// A part of a buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Whether it has data; otherwise all bytes are zero.
+    pub(super) is_data: bool,
+}
+
+/// The runs of data and the long runs of zeros in `bytes`, in order and without gaps.
+pub(super) fn runs(bytes: &[u8]) -> Vec<Run> {
+    let mut exact: Vec<Run> = Vec::new();
+    let mut start = 0;
+    for block in bytes.chunks(usize::try_from(ALIGN).unwrap_or(1)) {
+        let end = start + block.len();
         let is_data = !is_blank(block);
-        match runs.last_mut() {
-            Some((_, to, kind)) if *kind == is_data => *to = end,
-            _ => runs.push((at, end, is_data)),
-        }
-        at = end;
+        append(
+            &mut exact,
+            Run {
+                start,
+                end,
+                is_data,
+            },
+        );
+        start = end;
     }
-    let mut joined: Vec<(usize, usize, bool)> = Vec::new();
-    let last = runs.len().saturating_sub(1);
-    for (n, (from, to, is_data)) in runs.into_iter().enumerate() {
-        // Zeros at an edge may go on in the next buffer.
-        let inner = n > 0 && n < last;
-        let is_data = is_data || (inner && to.saturating_sub(from) < SHORTEST_GAP);
-        match joined.last_mut() {
-            Some((_, end, kind)) if *kind == is_data => *end = to,
-            _ => joined.push((from, to, is_data)),
-        }
+    let mut joined = Vec::new();
+    let last = exact.len().saturating_sub(1);
+    for (index, mut run) in exact.into_iter().enumerate() {
+        // A run of zeros at an edge may continue in the next buffer.
+        let is_inner = index > 0 && index < last;
+        run.is_data |= is_inner && run.end.saturating_sub(run.start) < MIN_GAP_BYTES;
+        append(&mut joined, run);
     }
     joined
+}
+
+/// Appends a run, joined with the last one of the same kind.
+fn append(runs: &mut Vec<Run>, run: Run) {
+    match runs.last_mut() {
+        Some(last) if last.is_data == run.is_data => last.end = run.end,
+        _ => runs.push(run),
+    }
 }
 
 #[cfg(test)]
@@ -39,7 +56,7 @@ mod tests {
     use super::runs;
 
     #[test]
-    fn long_runs_of_zeros_are_parted_from_data() {
+    fn long_runs_of_zeros_are_separated_from_data() {
         const KIB: usize = 1024;
         let mut bytes = vec![0; 400 * KIB];
         for at in [8 * KIB, 68 * KIB, 200 * KIB] {
@@ -47,7 +64,7 @@ mod tests {
         }
         let found: Vec<_> = runs(&bytes)
             .into_iter()
-            .map(|(a, b, d)| (a / KIB, b / KIB, d))
+            .map(|run| (run.start / KIB, run.end / KIB, run.is_data))
             .collect();
         let expected = [
             (0, 8, false),

@@ -1,4 +1,4 @@
-//! What the files beside an image say of it, and whether they speak of the same image.
+//! What the files beside an image state about it, and whether they are about the same image.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,152 +8,142 @@ use crate::blockmap::{self, BlockMap};
 use crate::common::compression::Compression;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
-use crate::image::Error;
 use crate::image::checksum::{self, ChecksumTarget, Expected};
 use crate::image::manifest::{self, ManifestInfo};
+use crate::image::{Error, ImageFile};
 
-/// What is known of an image from its own bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ImageInfo {
-    pub(super) compression: Compression,
-    /// The file's length.
-    pub(super) stored: u64,
-    /// The least that the decompressed image can have.
-    pub(super) least: u64,
-}
-
-/// What is known of it from the files beside it too.
+/// What the sidecars of an image state.
 #[derive(Debug)]
 pub(super) struct Sidecars {
-    /// The decompressed image's length; the least that it can be when no file tells it.
+    /// The length of the decompressed image in bytes; the least possible one when no file states it.
     pub(super) size: u64,
     pub(super) map: Option<BlockMap>,
-    /// The hash that it must have.
+    /// The hash that the image must have.
     pub(super) expected: Option<Expected>,
 }
 
 impl Sidecars {
-    /// Reads `<image>.bmap`, `<image>.json` and `<image>.sha256`; those that contradict the image or
-    /// each other are refused.
-    pub(super) fn read(image: &Path, own: ImageInfo) -> Result<Self, Failure> {
-        let map = find_map(image, own.compression)?;
-        let told = match manifest::read_info(image) {
-            // Of a later sdbuild: what it says is not known here.
+    /// Reads `<image>.bmap`, `<image>.json` and `<image>.sha256`; those that contradict the image or each
+    /// other are refused.
+    pub(super) fn read(path: &Path, image: &ImageFile) -> Result<Self, Failure> {
+        let map = find_map(path, image.compression)?;
+        let manifest = match manifest::read_info(path) {
+            // Written by a later sdbuild: its fields are unknown here.
             Err(Error::Unsupported(_)) => None,
-            told => told.map_err(|e| e.fail("read its manifest"))?,
+            manifest => manifest.map_err(|error| error.fail("read its manifest"))?,
         };
         if let Some((name, map)) = &map {
-            own.fits(
-                map.image_size,
-                &format!("{} is the block map", name.display()),
-            )?;
+            let name = format!("{} is the block map", name.display());
+            check_size(image, map.image_size, &name)?;
         }
-        if let Some(told) = &told {
-            let named = format!("{} is the manifest", told.file.display());
-            if told.size != own.stored {
-                return Err(incomplete(told, own.stored));
-            }
-            own.fits(told.raw_size, &named)?;
-            if let Some((_, map)) = map.as_ref().filter(|(_, m)| m.image_size != told.raw_size) {
-                let text = format!("the block map is of {} bytes", map.image_size);
-                return Err(contradiction(told, &text));
-            }
-        }
-        let listed = checksum::expected(image, own.compression);
-        let listed = listed.map_err(|e| e.fail("read its hash"))?;
         let map = map.map(|(_, map)| map);
-        let raw_size = told.as_ref().map(|told| told.raw_size);
+        if let Some(manifest) = &manifest {
+            check_manifest(manifest, image, map.as_ref())?;
+        }
+        let listed = checksum::expected(path, image.compression);
+        let listed = listed.map_err(|error| error.fail("read its hash"))?;
+        let map_size = map.as_ref().map(|map| map.image_size);
+        let raw_size = manifest.as_ref().map(|manifest| manifest.raw_size);
         Ok(Self {
-            size: map
-                .as_ref()
-                .map(|map| map.image_size)
-                .or(raw_size)
-                .unwrap_or(own.least),
-            expected: expected(listed, told)?,
+            size: map_size.or(raw_size).unwrap_or(image.min_raw_size),
+            expected: expected(listed, manifest)?,
             map,
         })
     }
 }
 
-impl ImageInfo {
-    /// Whether the image can have `size` bytes, as the file that is `named` says.
-    fn fits(self, size: u64, named: &str) -> Result<(), Failure> {
-        if self.least > size || (self.compression == Compression::None && self.least != size) {
-            return Err(another(named, size, self.least));
-        }
-        Ok(())
+fn check_manifest(
+    manifest: &ManifestInfo,
+    image: &ImageFile,
+    map: Option<&BlockMap>,
+) -> Result<(), Failure> {
+    let name = manifest.file.display();
+    if manifest.size != image.size {
+        let text = format!(
+            "the image file has {} bytes, but {name} states {}",
+            image.size, manifest.size
+        );
+        let hint = "it is incomplete, or the manifest is that of another image";
+        return Err(Failure::usage(text).hint(hint));
     }
+    check_size(image, manifest.raw_size, &format!("{name} is the manifest"))?;
+    match map {
+        Some(map) if map.image_size != manifest.raw_size => {
+            let text = format!("the block map is of {} bytes", map.image_size);
+            Err(contradiction(manifest, &text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the image can have `size` bytes, as its sidecar states. `sidecar` begins the error message.
+fn check_size(image: &ImageFile, size: u64, sidecar: &str) -> Result<(), Failure> {
+    let least = image.min_raw_size;
+    let is_exact = image.compression == Compression::None;
+    if least < size && !is_exact || least == size {
+        return Ok(());
+    }
+    let text = format!("{sidecar} of another image: that has {size} bytes, this one {least}");
+    Err(Failure::usage(text).hint("remove it, or put the right one beside the image"))
 }
 
 /// The hash of the list, else that of the manifest.
 fn expected(
     listed: Option<Expected>,
-    told: Option<ManifestInfo>,
+    manifest: Option<ManifestInfo>,
 ) -> Result<Option<Expected>, Failure> {
-    let Some(told) = told else {
+    let Some(manifest) = manifest else {
         return Ok(listed);
     };
     let Some(listed) = listed else {
         return Ok(Some(Expected {
-            list: told.file,
-            hash: told.sha256,
+            list: manifest.file,
+            hash: manifest.sha256,
             of: ChecksumTarget::File,
         }));
     };
-    let same = match listed.of {
-        ChecksumTarget::File => listed.hash == told.sha256,
-        ChecksumTarget::Raw => listed.hash == told.raw_sha256,
+    let is_same = match listed.of {
+        ChecksumTarget::File => listed.hash == manifest.sha256,
+        ChecksumTarget::Raw => listed.hash == manifest.raw_sha256,
     };
-    if same {
+    if is_same {
         return Ok(Some(listed));
     }
-    let text = format!("{} tells another hash", listed.list.display());
-    Err(contradiction(&told, &text))
+    let text = format!("{} has another hash", listed.list.display());
+    Err(contradiction(&manifest, &text))
 }
 
-fn another(named: &str, size: u64, own: u64) -> Failure {
-    let text = format!("{named} of another image: that has {size} bytes, this one {own}");
-    Failure::usage(text).hint("remove it, or put the right one beside the image")
-}
-
-fn incomplete(told: &ManifestInfo, stored: u64) -> Failure {
-    let (name, size) = (told.file.display(), told.size);
-    let text = format!("the image's file has {stored} bytes, but {name} tells of {size}");
-    Failure::usage(text).hint("it is incomplete, or the manifest is that of another image")
-}
-
-fn contradiction(told: &ManifestInfo, what: &str) -> Failure {
-    let text = format!(
-        "{} contradicts what lies beside it: {what}",
-        told.file.display()
-    );
+fn contradiction(manifest: &ManifestInfo, what: &str) -> Failure {
+    let name = manifest.file.display();
+    let text = format!("{name} contradicts another file beside the image: {what}");
     Failure::usage(text).hint("remove the one that is of another image")
 }
 
-/// The block map beside the image: by its whole name, or without the ending of the compression.
+/// The block map beside the image: named after the file, or after the file without the extension of the
+/// compression.
 fn find_map(
     image: &Path,
     compression: Compression,
 ) -> Result<Option<(PathBuf, BlockMap)>, Failure> {
-    let whole = image.as_os_str().to_owned();
+    let name = image.as_os_str().to_owned();
     let stem = image.with_extension("").into_os_string();
     let names = match compression {
-        Compression::None => vec![whole],
-        Compression::Zstd | Compression::Xz | Compression::Gzip => vec![whole, stem],
+        Compression::None => vec![name],
+        Compression::Zstd | Compression::Xz | Compression::Gzip => vec![name, stem],
     };
-    for name in names.into_iter().map(|name| with(name, ".bmap")) {
-        let operation = format!("read the block map {}", name.display());
-        let text = match plain_file::read_text(&name, blockmap::LONGEST) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+    for path in names.into_iter().map(bmap_path) {
+        let operation = format!("read the block map {}", path.display());
+        let text = match plain_file::read_text(&path, blockmap::MAX_FILE_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             text => text.or_usage(&operation)?,
         };
         let map = BlockMap::parse(&text).or_usage(operation)?;
-        return Ok(Some((name, map)));
+        return Ok(Some((path, map)));
     }
     Ok(None)
 }
 
-fn with(mut name: OsString, ending: &str) -> PathBuf {
-    name.push(ending);
-    name.into()
+fn bmap_path(mut image: OsString) -> PathBuf {
+    image.push(".bmap");
+    image.into()
 }

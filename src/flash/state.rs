@@ -1,4 +1,4 @@
-//! What a card holds right now, for whoever has to tell it after whatever happened.
+//! What the card holds at any moment, for the message of a failure.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,15 +12,11 @@ pub enum WriteState {
     Untouched,
     /// Neither what it held before nor the image.
     HalfWritten,
-    /// The image, as far as the disk says.
+    /// The image, as far as the disk reports.
     NotVerified,
-    /// Something else than the image, though all of it was written.
+    /// All of the image was written, and it reads back differently.
     Different,
 }
-
-/// The card's state, shared with whoever waits for the work to end.
-#[derive(Clone, Debug)]
-pub struct SharedWriteState(Arc<AtomicU8>);
 
 const STATES: [WriteState; 4] = [
     WriteState::Untouched,
@@ -29,38 +25,45 @@ const STATES: [WriteState; 4] = [
     WriteState::Different,
 ];
 
+/// The state of the card, shared between the thread that writes and the one that waits for it.
+#[derive(Clone, Debug)]
+pub struct SharedWriteState(Arc<AtomicU8>);
+
 impl SharedWriteState {
-    /// Nothing happened yet.
+    /// An untouched card.
     pub fn new() -> Self {
-        Self(Arc::new(AtomicU8::new(0)))
+        Self(Arc::new(AtomicU8::new(WriteState::Untouched as u8)))
     }
 
-    pub(super) fn set(&self, card: WriteState) {
-        self.0.store(card as u8, Ordering::SeqCst);
+    pub(super) fn set(&self, state: WriteState) {
+        self.0.store(state as u8, Ordering::SeqCst);
     }
 
     /// What the card holds.
     pub fn get(&self) -> WriteState {
-        let now = usize::from(self.0.load(Ordering::SeqCst));
-        STATES.get(now).copied().unwrap_or(WriteState::HalfWritten)
+        let index = usize::from(self.0.load(Ordering::SeqCst));
+        STATES
+            .get(index)
+            .copied()
+            .unwrap_or(WriteState::HalfWritten)
     }
 
-    /// `failure` with the state of the card around it.
-    pub fn told(&self, failure: Failure, operation: &str) -> Failure {
+    /// Adds the state of the card to the failure of `operation`.
+    pub fn add_to(&self, failure: Failure, operation: &str) -> Failure {
         let (text, hint) = match self.get() {
             WriteState::Untouched => ("nothing was written", None),
             WriteState::HalfWritten => (
                 "the card is half-written",
-                Some("what was on the card is lost, and it does not boot: flash it again"),
+                Some("its old content is lost and it does not boot: flash it again"),
             ),
             WriteState::NotVerified => (
                 "the card is written, but it was not read back to the end",
-                Some("it may well work; flash it again to be sure"),
+                Some("it may work; flash it again to be sure"),
             ),
             WriteState::Different => (
                 "the card is written, but does not hold the image",
                 Some(
-                    "a card that reads back something else is worn out or pretends a size that it has not",
+                    "a card that reads back other data is worn out or claims a size that it does not have",
                 ),
             ),
         };

@@ -1,4 +1,4 @@
-//! The disk while it is ours: opened so that nobody else uses it, read and written past the cache.
+//! The disk during a flash: opened exclusively, read and written without the page cache.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,43 +16,43 @@ use super::buffer::ALIGN;
 #[derive(Debug)]
 pub struct Target {
     file: File,
-    /// In bytes.
+    /// The length of the disk in bytes.
     pub size: u64,
-    /// Whether reads and writes go past the cache.
+    /// Whether reads and writes bypass the page cache.
     direct: bool,
-    /// Whether it still takes "make this zero" as one order.
-    zeroes: bool,
+    /// Whether the disk can clear ranges itself, as far as is known.
+    can_clear: bool,
 }
 
 impl Target {
-    /// Opens `path`. `O_EXCL` without `O_CREAT`: the kernel refuses with `EBUSY` while a file system, a
-    /// mapping or swap on it is in use, in whatever namespace.
+    /// Opens `path`. `O_EXCL` without `O_CREAT`: the kernel fails with `EBUSY` while a file system, a
+    /// mapping or swap on the disk is in use, in any namespace.
     pub fn open(path: &Path) -> io::Result<Self> {
         let open = |flags| {
-            let mut how = OpenOptions::new();
-            how.read(true).write(true);
-            how.custom_flags(flags | O_EXCL | O_CLOEXEC).open(path)
+            let mut options = OpenOptions::new();
+            options.read(true).write(true);
+            options.custom_flags(flags | O_EXCL | O_CLOEXEC).open(path)
         };
-        // Some file systems (which only tests write to) do not know O_DIRECT.
+        // Some file systems, which only tests write to, have no O_DIRECT.
         let (file, direct) = match open(O_DIRECT) {
-            Err(e) if e.raw_os_error() == Some(Errno::EINVAL as i32) => (open(0)?, false),
+            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => (open(0)?, false),
             file => (file?, true),
         };
         let end = lseek(&file, 0, Whence::SeekEnd)?;
         Ok(Self {
-            size: u64::try_from(end).unwrap_or(0),
-            zeroes: true,
+            size: u64::try_from(end).map_err(io::Error::other)?,
+            can_clear: true,
             direct,
             file,
         })
     }
 
-    /// The device's number.
+    /// The number of the device.
     pub(super) fn number(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.rdev())
     }
 
-    /// Writes all of `bytes` at `at`; both are multiples of [`ALIGN`] but at the disk's end.
+    /// Writes all of `bytes` at `at`; both are multiples of [`ALIGN`] except at the end of the disk.
     pub(super) fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, at)
     }
@@ -62,42 +62,52 @@ impl Target {
         self.file.read_exact_at(bytes, at)
     }
 
-    /// Makes `len` bytes from `at` zero if the disk can do that without being sent zeros; else `false`.
-    pub(super) fn zero(&mut self, at: u64, len: u64) -> io::Result<bool> {
-        if !self.zeroes {
+    /// Asks the disk to set `len` bytes from `at` to zero; `false` when it cannot without writing zeros.
+    pub(super) fn clear(&mut self, at: u64, len: u64) -> io::Result<bool> {
+        if !self.can_clear {
             return Ok(false);
         }
-        // On a block device the kernel takes this as "write zeroes, and not by writing them".
-        let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        match fallocate(&self.file, how, off(at)?, off(len)?) {
+        // On a block device the kernel turns this into a "write zeroes" command, without a fallback.
+        let mode = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        match fallocate(&self.file, mode, offset(at)?, offset(len)?) {
             Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::ENOSYS | Errno::EPERM) => {
-                self.zeroes = false;
+                self.can_clear = false;
                 Ok(false)
             }
-            done => Ok(done.map(|()| true)?),
+            cleared => Ok(cleared.map(|()| true)?),
         }
     }
 
-    /// Waits until all that was written is on the medium.
+    /// Waits until everything that was written is on the medium.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
 
-    /// Has the next reads come from the medium.
-    pub(super) fn forget(&self) -> io::Result<()> {
+    /// Drops the page cache, so that later reads come from the medium.
+    pub(super) fn drop_cache(&self) -> io::Result<()> {
         if !self.direct {
             posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
         }
         Ok(())
     }
 
-    /// The end of a stretch that begins before the image's end, `end`: whole blocks, but not beyond
-    /// the disk's end.
+    /// `end` rounded up to whole blocks, but not beyond the end of the disk unless `end` is.
     pub(super) fn whole_blocks(&self, end: u64) -> u64 {
         end.next_multiple_of(ALIGN).min(self.size.max(end))
     }
 }
 
-fn off(number: u64) -> io::Result<off_t> {
+/// The same error with what its number means for a card.
+pub(super) fn explain(error: &io::Error) -> io::Error {
+    let text = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EIO) => "the disk reports an error: it, its reader or their contact is bad",
+        Some(Errno::ENODEV | Errno::ENXIO | Errno::ENOMEDIUM) => "the disk is gone",
+        Some(Errno::ENOSPC) => "the disk ends here",
+        _ => return io::Error::new(error.kind(), error.to_string()),
+    };
+    io::Error::new(error.kind(), text)
+}
+
+fn offset(number: u64) -> io::Result<off_t> {
     off_t::try_from(number).map_err(io::Error::other)
 }

@@ -1,123 +1,172 @@
-//! Reads the disk back and compares it with the hashes that were taken while it was written.
+//! Reads the disk back and compares it with the hashes that were computed while it was written.
 
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::buffer::{ALIGN, BUFFER, BUFFERS, Buffer};
+use super::buffer::{ALIGN, BUFFER_BYTES, BUFFER_COUNT, Buffer};
 use super::state::{SharedWriteState, WriteState};
-use super::target::Target;
-use super::write::{Written, trouble};
+use super::target::{Target, explain};
+use super::write::Written;
 use crate::blockmap::{BlockMap, Checker, Mismatch};
 use crate::common::cancel::Cancel;
-use crate::common::event::{Events, Phase};
+use crate::common::context::Context;
+use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 
-/// Reads back what was written; zeros that were seen on the disk before need no second look.
+/// A buffer that was read back, and its position on the disk.
+type ReadBack = Result<(u64, Buffer), Failure>;
+
+/// Reads back what was written and cleared (progress of `Phase::Verify`). Zeros that were read before the
+/// write are not read again.
 pub fn verify(
     written: Written,
     target: &Target,
-    (cancel, events, state): (&Cancel, &Events, &SharedWriteState),
+    context: &Context,
+    state: &SharedWriteState,
 ) -> Result<(), Failure> {
-    let operation = "read the disk back";
-    target.forget().or_environment(operation)?;
-    let stretches = stretches(&written.map, &written.zeroed, target);
-    let total = stretches
+    target.drop_cache().or_environment("read the disk back")?;
+    let ranges = ranges_to_read(&written.map, &written.cleared, target);
+    let lengths = ranges
         .iter()
-        .map(|s| s.end.saturating_sub(s.start))
-        .sum();
-    let (give_back, empty) = sync_channel(BUFFERS);
-    (0..BUFFERS).for_each(|_| give_back.send(Buffer::new()).unwrap_or(()));
-    let (full, read) = sync_channel::<Result<(u64, Buffer), Failure>>(1);
-    let size = written.map.image_size;
-    let mut checker = Checker::new(written.map);
-    let differs = |mismatch: Mismatch| {
-        state.set(WriteState::Different);
-        Failure::environment(match mismatch {
-            Mismatch::Range { start, end } => {
-                format!("bytes {start} to {end} read back differently")
-            }
-            Mismatch::NotBlank(at) => format!("what was cleared near byte {at} is not zero"),
-            Mismatch::Length(at, _) => format!("the disk ends at byte {at}"),
-        })
-    };
+        .map(|range| range.end.saturating_sub(range.start));
+    let total = lengths.sum();
+    let (recycle, empty) = sync_channel(BUFFER_COUNT);
+    for _ in 0..BUFFER_COUNT {
+        // The channel has room for all of them.
+        recycle.send(Buffer::new()).ok();
+    }
+    let (full, read) = sync_channel::<ReadBack>(1);
+    let mut comparison = Comparison::new(written.map, state);
     thread::scope(move |scope| {
-        let reader = Reader {
+        let reader = RangeReader {
             target,
-            cancel,
+            cancel: &context.cancel,
             empty,
             full,
         };
-        scope.spawn(move || reader.send(&stretches));
-        let (mut at, mut done) = (0, 0_u64);
-        for piece in read {
-            let (start, buffer) = piece?;
-            checker.blank(start.saturating_sub(at)).map_err(differs)?;
-            // The last block is read whole, whatever is behind the image's end.
-            let ours = size.saturating_sub(start).min(buffer.bytes().len() as u64);
-            let bytes = buffer.padded(usize::try_from(ours).unwrap_or(0));
-            checker.push(bytes).map_err(differs)?;
-            at = start.saturating_add(ours);
+        scope.spawn(move || reader.send(&ranges));
+        let mut done = 0_u64;
+        for buffer in read {
+            let (start, buffer) = buffer?;
+            comparison.compare(start, &buffer)?;
             done = done.saturating_add(buffer.bytes().len() as u64);
-            events.bytes(Phase::Verify, done, Some(total));
-            give_back.send(buffer).unwrap_or(());
+            context.events.bytes(Phase::Verify, done, Some(total));
+            // The reader is gone after the last range.
+            recycle.send(buffer).ok();
         }
-        checker.blank(size.saturating_sub(at)).map_err(differs)?;
-        checker.finish().map(drop).map_err(differs)
+        comparison.finish()
     })
 }
 
-/// What has to be read, in order: the blocks of the map and what was made zero.
-fn stretches(map: &BlockMap, zeroed: &[Range<u64>], target: &Target) -> Vec<Range<u64>> {
-    let whole = |start: u64, end: u64| start / ALIGN * ALIGN..target.whole_blocks(end);
-    let mapped = map.ranges.iter().map(|r| whole(map.start(r), map.end(r)));
-    let mut all: Vec<_> = mapped.chain(zeroed.iter().cloned()).collect();
-    all.sort_by_key(|stretch| stretch.start);
+/// Compares what was read with the block map.
+struct Comparison<'a> {
+    checker: Checker,
+    position: u64,
+    image_size: u64,
+    state: &'a SharedWriteState,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(map: BlockMap, state: &'a SharedWriteState) -> Self {
+        Self {
+            position: 0,
+            image_size: map.image_size,
+            checker: Checker::new(map),
+            state,
+        }
+    }
+
+    fn compare(&mut self, start: u64, buffer: &Buffer) -> Result<(), Failure> {
+        self.skip_blank_until(start)?;
+        // The last block is read whole, whatever is behind the end of the image.
+        let rest = usize::try_from(self.image_size.saturating_sub(start)).unwrap_or(usize::MAX);
+        let bytes = buffer.first(rest.min(buffer.bytes().len()));
+        let result = self.checker.push(bytes);
+        result.map_err(|mismatch| self.different(&mismatch))?;
+        self.position = start.saturating_add(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Compares zeros that were read before the write.
+    fn skip_blank_until(&mut self, end: u64) -> Result<(), Failure> {
+        let result = self.checker.blank(end.saturating_sub(self.position));
+        result.map_err(|mismatch| self.different(&mismatch))
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        self.skip_blank_until(self.image_size)?;
+        let state = self.state;
+        let result = self.checker.finish().map(drop);
+        result.map_err(|mismatch| different(state, &mismatch))
+    }
+
+    fn different(&self, mismatch: &Mismatch) -> Failure {
+        different(self.state, mismatch)
+    }
+}
+
+fn different(state: &SharedWriteState, mismatch: &Mismatch) -> Failure {
+    state.set(WriteState::Different);
+    Failure::environment(match mismatch {
+        Mismatch::Range { start, end } => format!("bytes {start} to {end} read back differently"),
+        Mismatch::NotBlank(at) => format!("what was cleared near byte {at} is not zero"),
+        Mismatch::Length(at, _) => format!("the disk ends at byte {at}"),
+    })
+}
+
+/// The byte ranges to read, in order: the blocks of the map and what was cleared.
+fn ranges_to_read(map: &BlockMap, cleared: &[Range<u64>], target: &Target) -> Vec<Range<u64>> {
+    let aligned = |start: u64, end: u64| start / ALIGN * ALIGN..target.whole_blocks(end);
+    let mapped = map.ranges.iter().map(|r| aligned(map.start(r), map.end(r)));
+    let mut all: Vec<_> = mapped.chain(cleared.iter().cloned()).collect();
+    all.sort_by_key(|range| range.start);
     let mut joined: Vec<Range<u64>> = Vec::new();
-    for stretch in all {
+    for range in all {
         match joined.last_mut() {
-            Some(last) if stretch.start <= last.end => last.end = last.end.max(stretch.end),
-            _ => joined.push(stretch),
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
         }
     }
     joined
 }
 
-struct Reader<'a> {
+/// Reads ranges of the disk into buffers.
+struct RangeReader<'a> {
     target: &'a Target,
     cancel: &'a Cancel,
     empty: Receiver<Buffer>,
-    full: SyncSender<Result<(u64, Buffer), Failure>>,
+    full: SyncSender<ReadBack>,
 }
 
-impl Reader<'_> {
-    fn send(&self, stretches: &[Range<u64>]) {
-        for stretch in stretches {
-            let mut at = stretch.start;
-            while at < stretch.end {
-                let n = stretch.end.saturating_sub(at).min(BUFFER as u64);
-                // An error means that nobody listens any more: they have a reason of their own.
+impl RangeReader<'_> {
+    /// Sends all of `ranges`, or the failure that ends it.
+    fn send(&self, ranges: &[Range<u64>]) {
+        for range in ranges {
+            let mut at = range.start;
+            while at < range.end {
+                let length = range.end.saturating_sub(at).min(BUFFER_BYTES as u64);
+                // A receiver that is gone reports its own failure.
                 let Ok(buffer) = self.empty.recv() else {
                     return;
                 };
-                let piece = self.read(at, usize::try_from(n).unwrap_or(0), buffer);
-                let failed = piece.is_err();
-                if self.full.send(piece).is_err() || failed {
+                let read = self.read(at, length, buffer);
+                let failed = read.is_err();
+                if self.full.send(read).is_err() || failed {
                     return;
                 }
-                at = at.saturating_add(n);
+                at = at.saturating_add(length);
             }
         }
     }
 
-    fn read(&self, at: u64, n: usize, mut buffer: Buffer) -> Result<(u64, Buffer), Failure> {
+    fn read(&self, at: u64, length: u64, mut buffer: Buffer) -> ReadBack {
         if self.cancel.is_cancelled() {
             return Err(Failure::interrupted());
         }
-        let space = buffer.space().get_mut(..n).unwrap_or_default();
-        let read = self.target.read(space, at).map_err(|e| trouble(&e));
+        let space = buffer.resize(usize::try_from(length).unwrap_or(BUFFER_BYTES));
+        let read = self.target.read(space, at).map_err(|error| explain(&error));
         read.or_environment(format!("read back at byte {at}"))?;
-        buffer.set_len(n);
         Ok((at, buffer))
     }
 }

@@ -1,226 +1,230 @@
-//! Image to disk: one thread reads and decompresses, one hashes, and this one writes.
+//! Writes the image to the disk: one thread reads and decompresses, one hashes, and the caller's writes.
 //!
-//! In the end the disk reads, from its start to the image's end, as the image does. What is zero in the
-//! image (a hole, a long run of zeros, a block that the map leaves out) is not sent: the disk is told to
-//! make it zero where it can, else it is read, which cards do several times faster than they write, and
-//! only what is not zero is written. Leaving it as it was would be quicker still, and wrong: the blocks
-//! that file systems expect to be zero (free entries of a FAT, a journal) lie there too, and a card that
-//! was used before holds something else. The image's last block is filled up with zeros.
+//! At the end the disk reads like the image, from the disk's start to the image's end. Zeros of the image
+//! (a hole, a long run of zeros, a block that the map omits) are not sent: the disk clears them itself
+//! where it can. Otherwise they are read, which cards do several times faster than they write, and only
+//! what is not zero is overwritten. Skipping them would be faster still, and wrong: blocks that file systems
+//! expect to be zero (free entries of a FAT, a journal) are among them, and a used card has other data
+//! there. The image's last block is padded with zeros.
 
-use std::io;
 use std::ops::Range;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use super::buffer::{BUFFER, BUFFERS, Buffer};
+use super::buffer::{BUFFER_BYTES, BUFFER_COUNT, Buffer};
 use super::check::check;
-use super::pieces::{Piece, Pieces};
+use super::pieces::{ImagePiece, PieceSender};
 use super::runs::runs;
-use super::source::Source;
+use super::source::FlashSource;
 use super::state::{SharedWriteState, WriteState};
-use super::target::Target;
+use super::target::{Target, explain};
 use crate::blockmap::BlockMap;
-use crate::common::cancel::Cancel;
-use crate::common::event::{Events, Phase};
+use crate::common::context::Context;
+use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 
-/// Bytes that a disk is told to make zero at once: in between we look whether to stop, and an order takes
-/// a card seconds when it makes zeros by writing them.
-const ORDER: u64 = 256 << 20;
+/// Bytes that a disk is asked to clear at once. Cancellation is checked in between, and a card that clears
+/// by writing zeros takes seconds for this many.
+const CLEAR_BYTES: u64 = 256 << 20;
 
-/// What was written, for whoever reads it back.
+/// What was written, to be compared with what the disk reads.
 #[derive(Debug)]
 pub struct Written {
-    /// The image's block map.
+    /// The block map of the image.
     pub(super) map: BlockMap,
-    /// Stretches that were made zero, in bytes, in order; other zeros were seen to be zero already.
-    pub(super) zeroed: Vec<Range<u64>>,
+    /// Byte ranges that were cleared, in order. Other zeros were read as zeros before.
+    pub(super) cleared: Vec<Range<u64>>,
 }
 
-/// Writes the image of `source` to `target`.
+/// Writes the image of `source` to `target` (progress of `Phase::Flash`).
 pub fn write(
-    source: &Source,
+    source: &FlashSource,
     target: &mut Target,
-    (cancel, events, state): (&Cancel, &Events, &SharedWriteState),
+    context: &Context,
+    state: &SharedWriteState,
 ) -> Result<Written, Failure> {
-    let (give_back, empty) = sync_channel(BUFFERS);
-    (0..BUFFERS).for_each(|_| give_back.send(Buffer::new()).unwrap_or(()));
-    let (full, read) = sync_channel(1);
+    let (recycle, empty) = sync_channel(BUFFER_COUNT);
+    for _ in 0..BUFFER_COUNT {
+        // The channel has room for all of them.
+        recycle.send(Buffer::new()).ok();
+    }
+    let (full, pieces) = sync_channel(1);
     let (checked, ready) = sync_channel(1);
     let mut writer = Writer {
         target,
-        cancel,
-        events,
+        context,
         state,
         blank: 0..0,
-        zeroed: Vec::new(),
+        cleared: Vec::new(),
         done: 0,
         total: Some(source.size).filter(|size| *size > 0),
     };
-    let pieces = Pieces {
+    let cancel = &context.cancel;
+    let sender = PieceSender {
         source,
         cancel,
         empty,
         full,
     };
-    // All ends of the channels go with the closure: when it is left early, nobody waits for ever.
+    // The closure owns all channel ends: when it returns early, no thread waits for the others.
     thread::scope(move |scope| {
-        scope.spawn(move || pieces.send());
-        let checking = scope.spawn(move || check(source, &read, &checked));
+        scope.spawn(move || sender.send());
+        let check = scope.spawn(move || check(source, &pieces, &checked));
         for piece in ready {
             if cancel.is_cancelled() {
                 return Err(Failure::interrupted());
             }
-            writer.take(piece, &give_back)?;
+            writer.write(piece, &recycle)?;
         }
-        let map = checking.join();
+        let map = check.join();
         let map = map.map_err(|_| Failure::environment("hash the image: the thread ended"))??;
         writer.finish(map.image_size)?;
-        let zeroed = writer.zeroed;
-        Ok(Written { map, zeroed })
+        let cleared = writer.cleared;
+        Ok(Written { map, cleared })
     })
 }
 
 struct Writer<'a> {
     target: &'a mut Target,
-    cancel: &'a Cancel,
-    events: &'a Events,
+    context: &'a Context,
     state: &'a SharedWriteState,
-    /// Zeros of the image that were not yet seen to.
+    /// Zeros of the image that the disk does not surely have yet.
     blank: Range<u64>,
-    zeroed: Vec<Range<u64>>,
-    /// Bytes of the image that the disk holds, zeros too.
+    cleared: Vec<Range<u64>>,
+    /// Bytes of the image that the disk has, zeros included.
     done: u64,
-    /// All of them, when that is known.
+    /// The length of the image, if known.
     total: Option<u64>,
 }
 
 impl Writer<'_> {
-    fn take(&mut self, piece: Piece, give_back: &SyncSender<Buffer>) -> Result<(), Failure> {
+    fn write(&mut self, piece: ImagePiece, recycle: &SyncSender<Buffer>) -> Result<(), Failure> {
         match piece {
-            Piece::Blank(at, count) => self.skip(at, count),
-            Piece::Data(at, mut buffer) => {
-                self.data(at, &mut buffer)?;
-                give_back.send(buffer).unwrap_or(());
+            ImagePiece::Blank(at, count) => self.add_blank(at, count),
+            ImagePiece::Data(at, mut buffer) => {
+                self.write_buffer(at, &mut buffer)?;
+                // The sender is gone after the last piece.
+                recycle.send(buffer).ok();
                 Ok(())
             }
         }
     }
 
-    /// Notes zeros; those that follow each other are seen to at once.
-    fn skip(&mut self, at: u64, count: u64) -> Result<(), Failure> {
+    /// Adds zeros that are cleared later, together with those that follow.
+    fn add_blank(&mut self, at: u64, count: u64) -> Result<(), Failure> {
         if self.blank.end != at {
-            self.see_to_blank()?;
+            self.clear_blank()?;
             self.blank.start = at;
         }
         self.blank.end = at.saturating_add(count);
         Ok(())
     }
 
-    /// Writes a buffer but for its long runs of zeros.
-    fn data(&mut self, at: u64, buffer: &mut Buffer) -> Result<(), Failure> {
+    /// Writes a buffer except its long runs of zeros.
+    fn write_buffer(&mut self, at: u64, buffer: &mut Buffer) -> Result<(), Failure> {
         let end = at.saturating_add(buffer.bytes().len() as u64);
-        let room = self.target.size;
-        if end > room {
-            let text = format!("the image is larger than the disk, which has {room} bytes");
+        let capacity = self.target.size;
+        if end > capacity {
+            let text = format!("the image is larger than the disk, which has {capacity} bytes");
             return Err(Failure::usage(text));
         }
         let whole = self.target.whole_blocks(end).saturating_sub(at);
-        let whole = usize::try_from(whole).unwrap_or(BUFFER);
-        buffer.zero_to(whole);
-        for (from, to, is_data) in runs(buffer.padded(whole)) {
-            let start = at.saturating_add(from as u64);
-            if is_data {
-                self.see_to_blank()?;
-                let bytes = buffer.padded(to).get(from..).unwrap_or_default();
-                self.put(bytes, start)?;
-                self.tell(bytes.len() as u64);
+        let whole = usize::try_from(whole).unwrap_or(BUFFER_BYTES);
+        buffer.zero_until(whole);
+        for run in runs(buffer.first(whole)) {
+            let start = at.saturating_add(run.start as u64);
+            if run.is_data {
+                self.clear_blank()?;
+                let bytes = buffer.first(run.end).split_at(run.start).1;
+                self.write_at(bytes, start)?;
+                self.report(bytes.len() as u64);
             } else {
-                self.skip(start, (to.saturating_sub(from)) as u64)?;
+                self.add_blank(start, (run.end.saturating_sub(run.start)) as u64)?;
             }
         }
         Ok(())
     }
 
-    fn put(&self, bytes: &[u8], at: u64) -> Result<(), Failure> {
+    fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), Failure> {
         self.state.set(WriteState::HalfWritten);
         let written = self.target.write(bytes, at);
         written
-            .map_err(|e| trouble(&e))
+            .map_err(|error| explain(&error))
             .or_environment(format!("write at byte {at}"))
     }
 
-    fn tell(&mut self, more: u64) {
+    fn report(&mut self, more: u64) {
         self.done = self.done.saturating_add(more);
         let total = self.total.map(|total| total.max(self.done));
-        self.events.bytes(Phase::Flash, self.done, total);
+        self.context.events.bytes(Phase::Flash, self.done, total);
     }
 
-    /// Has the disk hold zeros where the image does.
-    fn see_to_blank(&mut self) -> Result<(), Failure> {
+    /// Clears the disk where the image has zeros.
+    fn clear_blank(&mut self) -> Result<(), Failure> {
         let blank = std::mem::replace(&mut self.blank, 0..0);
         let end = self.target.whole_blocks(blank.end).min(self.target.size);
         let mut buffer = None;
         let mut at = blank.start;
         while at < end {
-            if self.cancel.is_cancelled() {
+            if self.context.cancel.is_cancelled() {
                 return Err(Failure::interrupted());
             }
             self.state.set(WriteState::HalfWritten);
-            let left = end.saturating_sub(at);
-            let mut count = left.min(ORDER);
-            if !self.order(at, count)? {
-                count = left.min(BUFFER as u64);
+            let rest = end.saturating_sub(at);
+            let mut count = rest.min(CLEAR_BYTES);
+            if !self.clear_by_disk(at, count)? {
                 let buffer = buffer.get_or_insert_with(Buffer::new);
-                self.clear(at, usize::try_from(count).unwrap_or(0), buffer)?;
+                let length = usize::try_from(rest).unwrap_or(BUFFER_BYTES);
+                count = self.clear_by_writing(at, length, buffer)?;
             }
             at = at.saturating_add(count);
-            self.tell(count);
+            self.report(count);
         }
         Ok(())
     }
 
-    /// Has the disk itself make zeros, if it can.
-    fn order(&mut self, at: u64, count: u64) -> Result<bool, Failure> {
-        let zeroed = self.target.zero(at, count).map_err(|e| trouble(&e));
-        let zeroed = zeroed.or_environment(format!("clear {count} bytes at byte {at}"))?;
-        if zeroed {
-            self.note_zeroed(at..at.saturating_add(count));
+    /// Asks the disk to clear `count` bytes; `false` when it cannot.
+    fn clear_by_disk(&mut self, at: u64, count: u64) -> Result<bool, Failure> {
+        let cleared = self
+            .target
+            .clear(at, count)
+            .map_err(|error| explain(&error));
+        let cleared = cleared.or_environment(format!("clear {count} bytes at byte {at}"))?;
+        if cleared {
+            self.add_cleared(at..at.saturating_add(count));
         }
-        Ok(zeroed)
+        Ok(cleared)
     }
 
-    fn note_zeroed(&mut self, range: Range<u64>) {
-        match self.zeroed.last_mut() {
+    fn add_cleared(&mut self, range: Range<u64>) {
+        match self.cleared.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
-            _ => self.zeroed.push(range),
+            _ => self.cleared.push(range),
         }
     }
 
-    /// Reads `count` bytes, and writes zeros where there is something else.
-    fn clear(&mut self, at: u64, count: usize, buffer: &mut Buffer) -> Result<(), Failure> {
-        let space = buffer.space().get_mut(..count).unwrap_or_default();
-        let read = self.target.read(space, at).map_err(|e| trouble(&e));
+    /// Reads `length` bytes, or a buffer's length, and overwrites with zeros what is not zero. Returns how
+    /// many bytes that were.
+    fn clear_by_writing(
+        &mut self,
+        at: u64,
+        length: usize,
+        buffer: &mut Buffer,
+    ) -> Result<u64, Failure> {
+        let space = buffer.resize(length);
+        let read = self.target.read(space, at).map_err(|error| explain(&error));
         read.or_environment(format!("read at byte {at}"))?;
-        let mut dirty = 0..0;
-        for (from, to, is_data) in runs(space) {
-            if is_data {
-                dirty = if dirty.is_empty() {
-                    from..to
-                } else {
-                    dirty.start..to
-                };
-            }
+        let runs = runs(space);
+        let mut dirty = runs.iter().filter(|run| run.is_data);
+        if let Some(first) = dirty.next() {
+            let end = dirty.next_back().unwrap_or(first).end;
+            space.fill(0);
+            let zeros = space.get(first.start..end).unwrap_or_default();
+            let start = at.saturating_add(first.start as u64);
+            self.write_at(zeros, start)?;
+            self.add_cleared(start..start.saturating_add(zeros.len() as u64));
         }
-        if dirty.is_empty() {
-            return Ok(());
-        }
-        space.fill(0);
-        let zeros = space.get(dirty.clone()).unwrap_or_default();
-        let start = at.saturating_add(dirty.start as u64);
-        self.put(zeros, start)?;
-        self.note_zeroed(start..start.saturating_add(zeros.len() as u64));
-        Ok(())
+        Ok(space.len() as u64)
     }
 
     fn finish(&mut self, image_size: u64) -> Result<(), Failure> {
@@ -230,25 +234,10 @@ impl Writer<'_> {
                 self.target.size
             )));
         }
-        self.see_to_blank()?;
-        let synced = self.target.sync().map_err(|e| trouble(&e));
-        synced.or_environment("write what the disk had not yet taken")?;
+        self.clear_blank()?;
+        let synced = self.target.sync().map_err(|error| explain(&error));
+        synced.or_environment("flush the disk")?;
         self.state.set(WriteState::NotVerified);
         Ok(())
     }
-}
-
-/// What the kernel's numbers mean for a card.
-pub(super) fn trouble(error: &io::Error) -> io::Error {
-    let text = match error.raw_os_error().map(nix::errno::Errno::from_raw) {
-        Some(nix::errno::Errno::EIO) => {
-            "the disk reports an error: it, its reader or their contact is bad"
-        }
-        Some(
-            nix::errno::Errno::ENODEV | nix::errno::Errno::ENXIO | nix::errno::Errno::ENOMEDIUM,
-        ) => "the disk is gone",
-        Some(nix::errno::Errno::ENOSPC) => "the disk ends here",
-        _ => return io::Error::new(error.kind(), error.to_string()),
-    };
-    io::Error::new(error.kind(), text)
 }

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use super::entry::EntryKind;
 use super::error::Error;
 use super::extlinux::{self, MenuEntry};
-use super::files::{EntryKind, FileSystem};
+use super::files::FileSystem;
 use super::kernel::{self, Kernel};
 
 const EXTLINUX: [&str; 2] = ["/boot/extlinux/extlinux.conf", "/extlinux/extlinux.conf"];
@@ -64,7 +65,7 @@ pub struct System {
 
 /// How an image boots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Boot {
+pub struct BootReport {
     /// The boot loaders.
     pub loaders: Vec<Loader>,
     /// The kernel.
@@ -76,7 +77,7 @@ pub struct Boot {
     pub problems: Vec<String>,
 }
 
-impl Boot {
+impl BootReport {
     /// Looks at all file systems of an image.
     pub fn find(volumes: &[Volume]) -> Result<Self, Error> {
         let mut boot = Self::default();

@@ -2,27 +2,34 @@
 
 use std::io;
 
+use crate::common::compression::Compression;
 use crate::common::failure::{Class, Failure};
 
-/// What stood in the way. The object is named by whoever adds the context.
+/// Why reading an image failed. The message does not name the image: the caller adds it as context.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The bytes contradict each other or end too early.
+    /// The image's structures contradict each other or end too early.
     #[error("{0}")]
     Damaged(String),
-    /// What was asked for is not there, or is of another kind.
+    /// The compressed data are damaged or incomplete.
+    #[error("the {0} data are damaged: {1}")]
+    DamagedData(Compression, io::Error),
+    /// Decompressing needs more memory than the limit.
+    #[error("it takes more than 80 MiB of memory to decompress")]
+    MemoryLimit(Compression),
+    /// What was requested does not exist or has another type.
     #[error("{0}")]
     Refused(String),
-    /// Sound, but made in a way that is not read here.
+    /// Valid, but with a feature that is not supported.
     #[error("{0}")]
     Unsupported(String),
-    /// There is no room for the decompressed image.
+    /// There is not enough disk space for the decompressed image.
     #[error("{0}")]
     Space(String),
-    /// The machine failed to read or write.
+    /// The system failed to read or write.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The run was asked to stop.
+    /// The run was cancelled.
     #[error("interrupted")]
     Interrupted,
 }
@@ -40,33 +47,47 @@ impl Error {
         Self::Unsupported(what.into())
     }
 
-    /// Whether the whole run ends here, whatever else could still be read.
+    /// Whether nothing more can be read after this error, other parts of the image included.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Io(_) | Self::Interrupted | Self::Space(_))
     }
 
-    /// The failure of `operation`. An image is given by the user: a damaged one is a usage error.
+    /// The failure of `operation`. The user chose the image: an image that cannot be used is a usage error.
     pub fn fail(self, operation: impl std::fmt::Display) -> Failure {
         let class = match &self {
-            Self::Damaged(_) | Self::Refused(_) | Self::Unsupported(_) => Class::Usage,
+            Self::Damaged(_)
+            | Self::DamagedData(..)
+            | Self::MemoryLimit(_)
+            | Self::Refused(_)
+            | Self::Unsupported(_) => Class::Usage,
             Self::Space(_) | Self::Io(_) => Class::Environment,
             Self::Interrupted => return Failure::interrupted(),
         };
-        let hint = match &self {
-            Self::Space(_) => Some("set XDG_CACHE_HOME to a directory with more space"),
+        let hint = self.hint();
+        let failure = Failure::new(class, self).context(operation);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::DamagedData(..) => {
+                Some("the file is damaged or incomplete: copy, download or build it again".into())
+            }
+            Self::MemoryLimit(compression) => {
+                Some(format!("decompress it with {compression} first"))
+            }
+            Self::Space(_) => Some("set XDG_CACHE_HOME to a directory with more space".into()),
             Self::Io(e) if e.kind() == io::ErrorKind::StorageFull => {
-                Some("free some space there, or set XDG_CACHE_HOME to another directory")
+                Some("free some space there, or set XDG_CACHE_HOME to another directory".into())
             }
             Self::Damaged(_)
             | Self::Refused(_)
             | Self::Unsupported(_)
             | Self::Io(_)
             | Self::Interrupted => None,
-        };
-        let failure = Failure::new(class, self).context(operation);
-        match hint {
-            Some(hint) => failure.hint(hint),
-            None => failure,
         }
     }
 }

@@ -6,8 +6,8 @@
 
 use super::bytes::{crc32c, slice, u16_at, u32_at};
 use super::disk::Section;
+use super::entry::{EntryKind, Summary};
 use super::error::Error;
-use super::files::{EntryKind, Summary};
 use super::unicode::{padded, uuid};
 
 const JOURNAL: u32 = 0x4;

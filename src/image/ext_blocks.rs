@@ -1,9 +1,9 @@
 //! Which blocks hold the content of an inode: trees of extents, and the older maps.
 
 use super::bytes::{slice, u16_at, u32_at};
+use super::entry::Sink;
 use super::error::Error;
 use super::ext::{EXTENTS, Ext, INLINE, Inode};
-use super::files::Sink;
 
 const DEEPEST_TREE: u16 = 5;
 /// What is read at once.

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::bytes::{slice, u8_at, u16_at, u32_at};
+use super::entry::{Entry, EntryKind, MOST_ENTRIES, Sink, not_a_file, not_found};
 use super::error::Error;
 use super::ext::{EXTENTS, Ext, Inode, ROOT};
-use super::files::{Entry, EntryKind, MOST_ENTRIES, Sink, not_a_file, not_found};
 
 /// The longest directory that is read; a store of 50 000 paths takes 5 MiB.
 const LONGEST_DIR: u64 = 32 << 20;

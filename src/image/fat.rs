@@ -6,8 +6,6 @@
 use super::bytes::{slice, stands, u8_at, u16_at, u32_at};
 use super::disk::Section;
 use super::error::Error;
-use super::fat_files::{self, Raw};
-use super::files::Summary;
 use super::unicode::padded;
 
 /// The table is counted in pieces of this many bytes: whole entries of every width.
@@ -35,9 +33,9 @@ pub struct Fat {
     /// Where a FAT32's root directory begins.
     pub(super) root_cluster: u32,
     data: u64,
-    size: u64,
-    serial: u32,
-    label: Option<String>,
+    pub(super) size: u64,
+    pub(super) serial: u32,
+    pub(super) label: Option<String>,
 }
 
 /// The numbers in the first sector.
@@ -206,7 +204,7 @@ impl Fat {
     }
 
     /// How many clusters are free: the table is counted, a FAT32's own note of it is often stale.
-    fn free(&self) -> Result<u64, Error> {
+    pub(super) fn free(&self) -> Result<u64, Error> {
         let (mut free, mut cluster) = (0, 2);
         let end = self.clusters + 2;
         let length = self.entry_at(end - 1) + self.wide();
@@ -224,32 +222,5 @@ impl Fat {
             base += PIECE;
         }
         Ok(free)
-    }
-
-    pub(super) fn summary(&self) -> Result<Summary, Error> {
-        let kind = match self.width {
-            Width::Twelve => "fat12",
-            Width::Sixteen => "fat16",
-            Width::ThirtyTwo => "fat32",
-        };
-        let own = self.label.clone().filter(|label| label != "NO NAME");
-        let serial = format!("{:04X}-{:04X}", self.serial >> 16, self.serial & 0xffff);
-        Ok(Summary {
-            kind: kind.to_owned(),
-            label: self.root_label()?.or(own),
-            uuid: Some(serial),
-            size: Some(self.size),
-            free: Some(self.free()? * self.cluster),
-        })
-    }
-
-    /// The label in the root directory counts; the one in the first sector is a copy from the start.
-    fn root_label(&self) -> Result<Option<String>, Error> {
-        let mut label = None;
-        self.entries(&fat_files::ROOT, &mut |raw: Raw| {
-            label = raw.is_label().then(|| raw.label()).flatten();
-            Ok(label.is_none())
-        })?;
-        Ok(label)
     }
 }

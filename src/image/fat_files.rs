@@ -1,9 +1,9 @@
 //! Directories and files of a FAT: short names, long names, content.
 
 use super::bytes::{slice, u8_at, u16_at, u32_at};
+use super::entry::{Entry, EntryKind, MOST_ENTRIES, Sink, Summary, not_a_file, not_found};
 use super::error::Error;
 use super::fat::{Fat, Width};
-use super::files::{Entry, EntryKind, MOST_ENTRIES, Sink, not_a_file, not_found};
 use super::unicode::{padded, units, utf16};
 
 /// The longest directory that the format allows: 65536 entries.
@@ -16,7 +16,7 @@ const LONG: u8 = 0x0f;
 
 /// An entry as it stands in a directory, with its long name if it has one.
 #[derive(Clone, Debug)]
-pub(super) struct Raw {
+struct Raw {
     short: [u8; 11],
     long: Option<String>,
     attributes: u8,
@@ -26,7 +26,7 @@ pub(super) struct Raw {
 }
 
 /// The root directory.
-pub(super) const ROOT: Raw = Raw {
+const ROOT: Raw = Raw {
     short: [0; 11],
     long: None,
     attributes: DIR,
@@ -57,11 +57,11 @@ impl Raw {
         }
     }
 
-    pub(super) fn is_label(&self) -> bool {
+    fn is_label(&self) -> bool {
         self.attributes & (LABEL | DIR) == LABEL
     }
 
-    pub(super) fn label(&self) -> Option<String> {
+    fn label(&self) -> Option<String> {
         padded(&self.short)
     }
 
@@ -155,7 +155,7 @@ impl LongName {
 
 impl Fat {
     /// Visits the entries of `dir`; `false` from `visit` ends it.
-    pub(super) fn entries(
+    fn entries(
         &self,
         dir: &Raw,
         visit: &mut dyn FnMut(Raw) -> Result<bool, Error>,
@@ -267,6 +267,33 @@ impl Fat {
             return Err(Error::damaged(what));
         }
         Ok(())
+    }
+
+    pub(super) fn summary(&self) -> Result<Summary, Error> {
+        let kind = match self.width {
+            Width::Twelve => "fat12",
+            Width::Sixteen => "fat16",
+            Width::ThirtyTwo => "fat32",
+        };
+        let own = self.label.clone().filter(|label| label != "NO NAME");
+        let serial = format!("{:04X}-{:04X}", self.serial >> 16, self.serial & 0xffff);
+        Ok(Summary {
+            kind: kind.to_owned(),
+            label: self.root_label()?.or(own),
+            uuid: Some(serial),
+            size: Some(self.size),
+            free: Some(self.free()? * self.cluster),
+        })
+    }
+
+    /// The label in the root directory counts; the one in the first sector is a copy from the start.
+    fn root_label(&self) -> Result<Option<String>, Error> {
+        let mut label = None;
+        self.entries(&ROOT, &mut |raw: Raw| {
+            label = raw.is_label().then(|| raw.label()).flatten();
+            Ok(label.is_none())
+        })?;
+        Ok(label)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::bytes::{slice, stands, u32_at, u64_at};
 use super::disk::Section;
 use super::error::Error;
-use super::table::{Partition, SECTOR, Table, TableKind};
+use super::partition::{Partition, SECTOR, Table, TableKind};
 use super::unicode::{guid, units, utf16};
 
 /// The longest array of entries that is read; the usual one has 16 KiB.

@@ -3,7 +3,7 @@
 use super::bytes::{u8_at, u32_at};
 use super::disk::Section;
 use super::error::Error;
-use super::table::{Partition, SECTOR, Table, TableKind};
+use super::partition::{Partition, SECTOR, Table, TableKind};
 
 /// The entry that keeps old tools away from a GUID partition table.
 pub(super) const PROTECTIVE: &str = "0xee";

@@ -1,16 +1,17 @@
-//! Image: what is on a finished SD card image, read without root and without mounting.
+//! Image: reads what is on a finished SD card image, without root and without mounting.
 //!
-//! Promises: every byte of an image is untrusted. Nothing here panics on it, follows a loop for
-//! ever, or takes memory by what it claims: reads are counted ([`disk`]), directories and links are
-//! bounded, and what is wrong is said with the object's name. Compressed images are decompressed
-//! once, hashed on the way, into a file without a name. Refuses: to write to an image, to mount.
+//! Every byte of an image is untrusted. Nothing here panics on it, loops forever, or allocates what the
+//! image claims: reads are counted ([`disk`]), directories and links are bounded, and an error names the
+//! damaged object. Images are opened in one place ([`ImageFile`]), with the same limits for all readers.
+//! Never writes to an image and never mounts one.
 
 pub mod boot;
 mod bytes;
 pub mod checksum;
 mod content;
-mod decode;
+mod decoder;
 pub mod disk;
+pub mod entry;
 mod error;
 mod ext;
 mod ext_blocks;
@@ -23,14 +24,19 @@ mod gpt;
 mod kernel;
 pub mod manifest;
 mod mbr;
+mod open;
+pub mod partition;
 pub mod place;
 mod probe;
 pub mod report;
 pub mod table;
 mod unicode;
+mod unpack;
 
 pub use content::{ImageFacts, OpenOptions, OpenedImage, open};
-pub(crate) use decode::{compression, decoder, wants_memory};
+pub(crate) use decoder::decoder;
 pub use error::Error;
 pub use files::FileSystem;
+pub use open::{ImageFile, ImageKind, ImageReader, MAX_IMAGE_BYTES, ReadProgress};
 pub use report::{Report, examine};
+pub use unpack::{ImageHashes, UnpackedImage};

@@ -6,7 +6,7 @@ use super::report::Layout;
 
 /// A path on one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ImagePath {
     /// The partition's number; 0 for an image that is one file system.
     pub partition: u32,
     /// The path in it.
@@ -21,7 +21,7 @@ fn parse(text: &str) -> (Option<u32>, &str) {
     }
 }
 
-impl Place {
+impl ImagePath {
     /// The place that `text` names: without a number, on the first file system that has it.
     pub fn find(text: &str, layout: &Layout) -> Result<Self, Error> {
         let (number, path) = parse(text);
@@ -53,9 +53,9 @@ impl Place {
         let found = layout.volumes.iter().find(|volume| volume.number == number);
         found.ok_or_else(|| {
             let exists = layout
-                .slots
+                .partitions
                 .iter()
-                .any(|slot| slot.partition.number == number);
+                .any(|report| report.partition.number == number);
             Error::refused(if exists {
                 format!("partition {number} has no file system that can be read")
             } else {

@@ -6,14 +6,16 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::boot::{Boot, Volume};
+use super::boot::{BootReport, Volume};
 use super::checksum::{self, Checksum};
 use super::content::OpenedImage;
 use super::disk::Section;
+use super::entry::Summary;
 use super::error::Error;
-use super::files::{FileSystem, Summary};
+use super::files::FileSystem;
 use super::manifest::{self, Manifest};
-use super::table::{self, Partition, Table, TableKind};
+use super::partition::{Partition, Table, TableKind};
+use super::table;
 use crate::common::compression::Compression;
 
 /// The version of the report's shape.
@@ -28,13 +30,13 @@ pub struct RawSize {
     pub sha256: Option<String>,
 }
 
-/// A partition with what is in it.
+/// A partition and its file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Slot {
-    /// What the table says.
+pub struct PartitionReport {
+    /// What the partition table states.
     #[serde(flatten)]
     pub partition: Partition,
-    /// Its file system, when it is a known one.
+    /// Its file system, if known.
     pub file_system: Option<Summary>,
 }
 
@@ -60,9 +62,9 @@ pub struct Report {
     /// The partition table.
     pub table: Table,
     /// Partitions by number; number 0 is an image that is one file system.
-    pub partitions: Vec<Slot>,
+    pub partitions: Vec<PartitionReport>,
     /// How it boots.
-    pub boot: Boot,
+    pub boot: BootReport,
     /// What is wrong with it.
     pub problems: Vec<String>,
 }
@@ -75,7 +77,7 @@ pub struct Layout {
     /// The file systems that can be read.
     pub volumes: Vec<Volume>,
     /// The partitions.
-    pub slots: Vec<Slot>,
+    pub partitions: Vec<PartitionReport>,
     /// What is wrong with all of these.
     pub problems: Vec<String>,
 }
@@ -87,7 +89,7 @@ impl Layout {
         let mut layout = Self {
             problems: std::mem::take(&mut table.problems),
             volumes: Vec::new(),
-            slots: Vec::new(),
+            partitions: Vec::new(),
             table,
         };
         let mut partitions = std::mem::take(&mut layout.table.partitions);
@@ -103,9 +105,9 @@ impl Layout {
             });
         }
         for partition in partitions {
-            layout.slot(partition, disk)?;
+            layout.add(partition, disk)?;
         }
-        let nothing = layout.slots.iter().all(|slot| slot.file_system.is_none());
+        let nothing = layout.partitions.iter().all(|p| p.file_system.is_none());
         if layout.table.kind == TableKind::None && nothing && layout.problems.is_empty() {
             let what = "there is no partition table and no known file system in it";
             return Err(Error::refused(what));
@@ -113,7 +115,7 @@ impl Layout {
         Ok(layout)
     }
 
-    fn slot(&mut self, partition: Partition, disk: &Section) -> Result<(), Error> {
+    fn add(&mut self, partition: Partition, disk: &Section) -> Result<(), Error> {
         let section = disk.part(partition.start, partition.size);
         let number = partition.number;
         let found = FileSystem::detect(&section);
@@ -121,7 +123,7 @@ impl Layout {
         let summary = found.as_ref().map(FileSystem::summary).transpose();
         let file_system = summary.or_else(|e| self.note(number, e))?;
         self.volumes.extend(found.map(|fs| Volume { number, fs }));
-        self.slots.push(Slot {
+        self.partitions.push(PartitionReport {
             partition,
             file_system,
         });
@@ -169,7 +171,7 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
         problems.push(format!("{} gives another hash", wrong.file.display()));
     }
     let mut layout = Layout::read(&opened.disk)?;
-    let mut boot = Boot::find(&layout.volumes)?;
+    let mut boot = BootReport::find(&layout.volumes)?;
     problems.append(&mut layout.problems);
     problems.append(&mut boot.problems);
     Ok(Report {
@@ -185,7 +187,7 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
         checksum,
         manifest,
         table: layout.table,
-        partitions: layout.slots,
+        partitions: layout.partitions,
         boot,
         problems,
     })

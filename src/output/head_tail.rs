@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::stages::PIECE;
 use crate::common::cancel::Cancel;
 use crate::image::disk::{ReadAt as Disk, Section};
-use crate::image::table::{self, Table};
+use crate::image::partition::Table;
+use crate::image::table;
 
 /// Two pieces: the last one may be short.
 const KEPT: usize = 2;

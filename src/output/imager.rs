@@ -6,6 +6,7 @@ use url::Url;
 
 use super::copy::CopyRequest;
 use super::manifest::ImageSummary;
+use crate::common::board::imager_tags;
 
 /// Where the image will be for those who read the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,9 +16,6 @@ pub enum Imager {
     /// Below this address.
     Below(String),
 }
-
-/// 64-bit boards by Imager's own words for them.
-const DEVICES: [&str; 3] = ["pi5-64bit", "pi4-64bit", "pi3-64bit"];
 
 /// `name` below `base`. What is no address stays as the user wrote it.
 fn below(base: &str, name: &str) -> String {
@@ -50,10 +48,11 @@ pub(super) fn list(about: ImageSummary<'_>, imager: &Imager, order: &CopyRequest
         "release_date": date,
         "init_format": "none",
     });
+    let devices = imager_tags(&order.origin.system);
     if let Some(fields) = entry.as_object_mut()
-        && order.origin.system.starts_with("aarch64-")
+        && !devices.is_empty()
     {
-        fields.insert("devices".to_owned(), json!(DEVICES));
+        fields.insert("devices".to_owned(), json!(devices));
     }
     json!({ "os_list": [entry] })
 }

@@ -13,7 +13,7 @@ use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
 use crate::common::event::{Phase, Timings};
 use crate::common::hash::Sha256Hash;
-use crate::image::table::{Partition, Table};
+use crate::image::partition::{Partition, Table};
 
 /// The version of the manifest's shape.
 pub const VERSION: u32 = 1;

@@ -34,7 +34,7 @@ use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
 pub use colour::Colour;
 use json::Json;
-pub use sanitize::sanitize;
+pub use sanitize::{sanitize, sanitize_line};
 use screen::Screen;
 pub use secret::Hidden;
 use view::{View, ViewKind};

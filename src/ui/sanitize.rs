@@ -29,6 +29,11 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Sanitizes `text` on one line: newlines become U+FFFD.
+pub fn sanitize_line(text: &str) -> String {
+    sanitize(&text.replace('\n', "\u{fffd}")).into_owned()
+}
+
 /// Sanitizes `text` and indents every line but the first. Only sdbuild starts lines at column 0, so foreign text cannot
 /// imitate a hint or a message.
 pub(super) fn message(text: &str) -> String {

@@ -146,7 +146,7 @@ fn what_is_no_image_is_a_usage_error_that_names_it() {
     for (name, why) in [
         ("nowhere.img", "there is no such file"),
         ("directory.img", "it is a directory"),
-        ("/dev/null", "it is neither a file nor a disk"),
+        ("/dev/null", "it is neither a plain file nor a disk"),
         ("empty.img", "the file is empty"),
         (
             "text.img",
@@ -158,9 +158,12 @@ fn what_is_no_image_is_a_usage_error_that_names_it() {
     ] {
         let outcome = inspect(&user, &["--quiet", name]).assert_exit_code(2);
         assert_eq!(outcome.stdout, "");
-        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
-        let said = format!("error: inspect {name}: {why}");
-        assert!(outcome.stderr.starts_with(&said), "{}", outcome.stderr);
+        let message = format!("error: inspect {name}: {why}");
+        assert!(outcome.stderr.starts_with(&message), "{}", outcome.stderr);
+        let is_damaged = why.contains("damaged");
+        let hints = outcome.stderr.lines().skip(1).collect::<Vec<_>>();
+        assert_eq!(hints.len(), usize::from(is_damaged), "{hints:?}");
+        assert!(hints.iter().all(|hint| hint.contains("build it again")));
     }
     inspect(&user, &[])
         .assert_exit_code(2)

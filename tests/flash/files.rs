@@ -5,28 +5,28 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use sdbuild::common::cancel::Cancel;
+use sdbuild::common::context::Context;
 use sdbuild::common::event::{Event, Events, Phase};
 use sdbuild::common::failure::{Class, Failure};
 use sdbuild::flash::state::WriteState;
 use sdbuild::flash::target::Target;
 use sdbuild::flash::verify::verify;
 use sdbuild::flash::write::write;
-use sdbuild::flash::{SharedWriteState, Source};
+use sdbuild::flash::{FlashSource, SharedWriteState};
 use std::sync::{Arc, Mutex};
 
 use crate::{image, map_of};
 
 const MIB: u64 = 1 << 20;
 
-struct Bench {
+struct Fixture {
     dir: tempfile::TempDir,
-    cancel: Cancel,
-    events: Events,
+    context: Context,
     seen: Arc<Mutex<Vec<Event>>>,
     state: SharedWriteState,
 }
 
-impl Bench {
+impl Fixture {
     /// A file of random bytes as the card, and an image.
     fn new(card: u64, size: u64, data: &[(u64, usize)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -41,8 +41,10 @@ impl Bench {
         let sink = Arc::clone(&seen);
         Self {
             dir,
-            cancel: Cancel::new(),
-            events: Events::new(move |event| sink.lock().unwrap().push(event)),
+            context: Context {
+                cancel: Cancel::new(),
+                events: Events::new(move |event| sink.lock().unwrap().push(event)),
+            },
             seen,
             state: SharedWriteState::new(),
         }
@@ -54,13 +56,12 @@ impl Bench {
 
     /// Writes, lets `meanwhile` happen to the card, reads back.
     fn flash(&self, name: &str, meanwhile: impl FnOnce(&Path)) -> Result<(), Failure> {
-        let source = Source::open(&self.file(name))?;
+        let source = FlashSource::open(&self.file(name))?;
         let mut target = Target::open(&self.file("card")).unwrap();
-        let watch = (&self.cancel, &self.events, &self.state);
-        let written = write(&source, &mut target, watch)?;
+        let written = write(&source, &mut target, &self.context, &self.state)?;
         assert_eq!(self.state.get(), WriteState::NotVerified);
         meanwhile(&self.file("card"));
-        verify(written, &target, watch)
+        verify(written, &target, &self.context, &self.state)
     }
 
     fn same(&self) -> bool {
@@ -85,97 +86,97 @@ fn a_card_that_forgets_is_found() {
     let data = [(0, 8192), (10 * MIB, 3 << 20)];
     // data, zeros that were written as zeros, the last byte
     for at in [4097, 12 * MIB, 5 * MIB, 20 * MIB - 1] {
-        let bench = Bench::new(24 * MIB, 20 * MIB, &data);
-        let failure = bench.flash("a.img", |card| flip(card, at)).unwrap_err();
+        let fixture = Fixture::new(24 * MIB, 20 * MIB, &data);
+        let failure = fixture.flash("a.img", |card| flip(card, at)).unwrap_err();
         assert_eq!(
-            (failure.class, bench.state.get()),
+            (failure.class, fixture.state.get()),
             (Class::Environment, WriteState::Different),
             "{at}"
         );
-        let told = bench.state.told(failure, "flash").to_string();
+        let told = fixture.state.add_to(failure, "flash").to_string();
         assert!(told.contains("does not hold the image"), "{told}");
     }
     // what is behind the image is not ours
-    let bench = Bench::new(24 * MIB, 20 * MIB, &data);
-    bench.flash("a.img", |card| flip(card, 20 * MIB)).unwrap();
-    assert!(bench.same());
+    let fixture = Fixture::new(24 * MIB, 20 * MIB, &data);
+    fixture.flash("a.img", |card| flip(card, 20 * MIB)).unwrap();
+    assert!(fixture.same());
 }
 
 #[test]
 fn an_image_may_end_anywhere() {
     for size in [1, 511, 4097, 8 * MIB - 1, 8 * MIB + 512] {
-        let bench = Bench::new(9 * MIB, size, &[(size - 1, 1)]);
-        bench.flash("a.img", |_| ()).unwrap();
-        assert!(bench.same(), "{size}");
+        let fixture = Fixture::new(9 * MIB, size, &[(size - 1, 1)]);
+        fixture.flash("a.img", |_| ()).unwrap();
+        assert!(fixture.same(), "{size}");
         let behind = usize::try_from(size.next_multiple_of(4096)).unwrap();
-        let whole = fs::read(bench.file("card")).unwrap();
+        let whole = fs::read(fixture.file("card")).unwrap();
         assert!(whole[behind..].iter().any(|byte| *byte != 0));
     }
     // and fill the card to its last byte
-    let bench = Bench::new(MIB + 512, MIB + 512, &[(MIB, 512)]);
-    bench.flash("a.img", |_| ()).unwrap();
-    assert!(bench.same());
+    let fixture = Fixture::new(MIB + 512, MIB + 512, &[(MIB, 512)]);
+    fixture.flash("a.img", |_| ()).unwrap();
+    assert!(fixture.same());
 }
 
 #[test]
 fn a_card_that_ends_early_is_told() {
-    let bench = Bench::new(10 * MIB, 20 * MIB, &[(0, 20 << 20)]);
-    let failure = bench.flash("a.img", |_| ()).unwrap_err();
+    let fixture = Fixture::new(10 * MIB, 20 * MIB, &[(0, 20 << 20)]);
+    let failure = fixture.flash("a.img", |_| ()).unwrap_err();
     assert_eq!(
-        (failure.class, bench.state.get()),
+        (failure.class, fixture.state.get()),
         (Class::Usage, WriteState::HalfWritten)
     );
     // and when only zeros are left
-    let bench = Bench::new(10 * MIB, 20 * MIB, &[(0, 1 << 20)]);
-    let failure = bench.flash("a.img", |_| ()).unwrap_err();
+    let fixture = Fixture::new(10 * MIB, 20 * MIB, &[(0, 1 << 20)]);
+    let failure = fixture.flash("a.img", |_| ()).unwrap_err();
     assert!(failure.to_string().contains("the disk only"), "{failure}");
-    assert_eq!(bench.state.get(), WriteState::HalfWritten);
+    assert_eq!(fixture.state.get(), WriteState::HalfWritten);
 }
 
 #[test]
 fn who_stops_before_the_first_byte_finds_the_card_untouched() {
-    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
-    let before = fs::read(bench.file("card")).unwrap();
-    bench.cancel.received(2);
-    let failure = bench.flash("a.img", |_| ()).unwrap_err();
+    let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
+    let before = fs::read(fixture.file("card")).unwrap();
+    fixture.context.cancel.received(2);
+    let failure = fixture.flash("a.img", |_| ()).unwrap_err();
     assert_eq!(
-        (failure.class, bench.state.get()),
+        (failure.class, fixture.state.get()),
         (Class::Interrupted, WriteState::Untouched)
     );
-    assert!(fs::read(bench.file("card")).unwrap() == before);
+    assert!(fs::read(fixture.file("card")).unwrap() == before);
 }
 
 #[test]
 fn a_list_of_hashes_may_name_what_is_inside() {
     use sha2::{Digest as _, Sha256};
-    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
-    let raw = fs::read(bench.file("a.img")).unwrap();
+    let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
+    let raw = fs::read(fixture.file("a.img")).unwrap();
     fs::write(
-        bench.file("a.img.zst"),
+        fixture.file("a.img.zst"),
         zstd::encode_all(raw.as_slice(), 1).unwrap(),
     )
     .unwrap();
-    let list = |hash: &str| fs::write(bench.file("a.img.zst.sha256"), format!("{hash}  a.img\n"));
+    let list = |hash: &str| fs::write(fixture.file("a.img.zst.sha256"), format!("{hash}  a.img\n"));
     list(&hex::encode(Sha256::digest(&raw))).unwrap();
-    bench.flash("a.img.zst", |_| ()).unwrap();
-    assert!(bench.same());
+    fixture.flash("a.img.zst", |_| ()).unwrap();
+    assert!(fixture.same());
     list(&"ab".repeat(32)).unwrap();
-    let failure = bench.flash("a.img.zst", |_| ()).unwrap_err();
+    let failure = fixture.flash("a.img.zst", |_| ()).unwrap_err();
     assert!(
-        failure.to_string().contains("tells the hash of"),
+        failure.to_string().contains("have the hash that"),
         "{failure}"
     );
-    assert_eq!(bench.state.get(), WriteState::HalfWritten);
+    assert_eq!(fixture.state.get(), WriteState::HalfWritten);
 }
 
 #[test]
 fn progress_is_told_in_bytes_of_the_image() {
-    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192), (10 * MIB, 3 << 20)]);
-    let map = map_of(&fs::read(bench.file("a.img")).unwrap());
-    fs::write(bench.file("a.img.bmap"), map.to_xml()).unwrap();
-    bench.flash("a.img", |_| ()).unwrap();
+    let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192), (10 * MIB, 3 << 20)]);
+    let map = map_of(&fs::read(fixture.file("a.img")).unwrap());
+    fs::write(fixture.file("a.img.bmap"), map.to_xml()).unwrap();
+    fixture.flash("a.img", |_| ()).unwrap();
     let last = |wanted: Phase| {
-        let seen = bench.seen.lock().unwrap();
+        let seen = fixture.seen.lock().unwrap();
         let of = |event: &Event| {
             if let Event::Bytes { phase, done, total } = event {
                 (*phase == wanted).then_some((*done, *total))
@@ -192,84 +193,90 @@ fn progress_is_told_in_bytes_of_the_image() {
 }
 
 /// The manifest of `name` in short, with `raw` bytes decompressed.
-fn manifest(bench: &Bench, name: &str, raw: u64) {
+fn manifest(fixture: &Fixture, name: &str, raw: u64) {
     use sha2::{Digest as _, Sha256};
-    let file = fs::read(bench.file(name)).unwrap();
+    let file = fs::read(fixture.file(name)).unwrap();
     let (size, hash) = (file.len(), hex::encode(Sha256::digest(&file)));
     let text = format!(
         r#"{{"version": 1, "image": {{"size": {size}, "sha256": "{hash}"}}, "raw": {{"size": {raw}, "sha256": ""}}}}"#
     );
-    fs::write(bench.file(&format!("{name}.json")), text).unwrap();
+    fs::write(fixture.file(&format!("{name}.json")), text).unwrap();
 }
 
 #[test]
 fn a_manifest_alone_tells_hash_and_size() {
-    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
-    let raw = fs::read(bench.file("a.img")).unwrap();
+    let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
+    let raw = fs::read(fixture.file("a.img")).unwrap();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, &raw).unwrap();
     let mut file = gzip.finish().unwrap();
-    fs::write(bench.file("a.img.gz"), &file).unwrap();
-    assert_eq!(Source::open(&bench.file("a.img.gz")).unwrap().size, 0);
-    manifest(&bench, "a.img.gz", 20 * MIB);
-    let source = Source::open(&bench.file("a.img.gz")).unwrap();
+    fs::write(fixture.file("a.img.gz"), &file).unwrap();
+    assert_eq!(
+        FlashSource::open(&fixture.file("a.img.gz")).unwrap().size,
+        0
+    );
+    manifest(&fixture, "a.img.gz", 20 * MIB);
+    let source = FlashSource::open(&fixture.file("a.img.gz")).unwrap();
     assert_eq!(source.size, 20 * MIB);
-    source.check((&bench.cancel, &bench.events)).unwrap();
-    bench.flash("a.img.gz", |_| ()).unwrap();
-    assert!(bench.same());
+    source.check(&fixture.context).unwrap();
+    fixture.flash("a.img.gz", |_| ()).unwrap();
+    assert!(fixture.same());
     // one byte of as many is another one
     let last = file.len() - 1;
     file[last] ^= 1;
-    fs::write(bench.file("a.img.gz"), &file).unwrap();
-    let source = Source::open(&bench.file("a.img.gz")).unwrap();
-    let failure = source.check((&bench.cancel, &bench.events)).unwrap_err();
+    fs::write(fixture.file("a.img.gz"), &file).unwrap();
+    let source = FlashSource::open(&fixture.file("a.img.gz")).unwrap();
+    let failure = source.check(&fixture.context).unwrap_err();
     assert_eq!(failure.class, Class::Usage);
     let told = failure.to_string();
-    assert!(told.contains("a.img.gz.json tells the hash of"), "{told}");
+    assert!(told.contains("a.img.gz.json states"), "{told}");
     // and what a later sdbuild writes is not known here
-    fs::write(bench.file("a.img.gz.json"), r#"{"version": 2}"#).unwrap();
-    assert_eq!(Source::open(&bench.file("a.img.gz")).unwrap().size, 0);
+    fs::write(fixture.file("a.img.gz.json"), r#"{"version": 2}"#).unwrap();
+    assert_eq!(
+        FlashSource::open(&fixture.file("a.img.gz")).unwrap().size,
+        0
+    );
 }
 
 #[test]
 fn files_of_different_images_are_refused() {
-    let bench = Bench::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
+    let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
     let refused = |words: &str| {
-        let failure = Source::open(&bench.file("a.img")).unwrap_err();
+        let failure = FlashSource::open(&fixture.file("a.img")).unwrap_err();
         assert_eq!(failure.class, Class::Usage);
         assert!(failure.to_string().contains(words), "{failure}");
     };
-    manifest(&bench, "a.img", 20 * MIB);
-    Source::open(&bench.file("a.img")).unwrap();
+    manifest(&fixture, "a.img", 20 * MIB);
+    FlashSource::open(&fixture.file("a.img")).unwrap();
     let list = format!("{}  a.img\n", "ab".repeat(32));
-    fs::write(bench.file("a.img.sha256"), list).unwrap();
-    refused("a.img.sha256 tells another hash");
-    fs::remove_file(bench.file("a.img.sha256")).unwrap();
-    manifest(&bench, "a.img", 21 * MIB);
+    fs::write(fixture.file("a.img.sha256"), list).unwrap();
+    refused("a.img.sha256 has another hash");
+    fs::remove_file(fixture.file("a.img.sha256")).unwrap();
+    manifest(&fixture, "a.img", 21 * MIB);
     refused(
         "a.img.json is the manifest of another image: that has 22020096 bytes, this one 20971520",
     );
-    fs::write(bench.file("b.img"), "short").unwrap();
-    manifest(&bench, "b.img", 20 * MIB);
-    fs::rename(bench.file("b.img.json"), bench.file("a.img.json")).unwrap();
+    fs::write(fixture.file("b.img"), "short").unwrap();
+    manifest(&fixture, "b.img", 20 * MIB);
+    fs::rename(fixture.file("b.img.json"), fixture.file("a.img.json")).unwrap();
     refused("has 20971520 bytes, but");
     // compressed: what is inside is told by the block map too
-    let raw = fs::read(bench.file("a.img")).unwrap();
+    let raw = fs::read(fixture.file("a.img")).unwrap();
     let packed = zstd::stream::encode_all(raw.as_slice(), 1).unwrap();
-    fs::write(bench.file("a.img"), packed).unwrap();
-    fs::write(bench.file("a.img.bmap"), map_of(&raw).to_xml()).unwrap();
-    manifest(&bench, "a.img", 20 * MIB);
-    Source::open(&bench.file("a.img")).unwrap();
-    manifest(&bench, "a.img", 22 * MIB);
+    fs::write(fixture.file("a.img"), packed).unwrap();
+    fs::write(fixture.file("a.img.bmap"), map_of(&raw).to_xml()).unwrap();
+    manifest(&fixture, "a.img", 20 * MIB);
+    FlashSource::open(&fixture.file("a.img")).unwrap();
+    manifest(&fixture, "a.img", 22 * MIB);
     refused("the block map is of 20971520 bytes");
 }
 
 #[test]
 fn a_pipe_in_place_of_a_manifest_is_not_waited_for() {
-    let bench = Bench::new(MIB, MIB, &[(0, 8192)]);
+    let fixture = Fixture::new(MIB, MIB, &[(0, 8192)]);
     let mode = nix::sys::stat::Mode::S_IRWXU;
-    nix::unistd::mkfifo(&bench.file("a.img.json"), mode).unwrap();
-    let failure = Source::open(&bench.file("a.img")).unwrap_err();
+    nix::unistd::mkfifo(&fixture.file("a.img.json"), mode).unwrap();
+    let failure = FlashSource::open(&fixture.file("a.img")).unwrap_err();
     assert_eq!(failure.class, Class::Usage);
     assert!(
         failure.to_string().contains("not a plain file"),
@@ -282,9 +289,9 @@ pub(crate) fn stopped_in_a_hole(dir: &Path, size: u64) -> u64 {
     let [card, path] = ["card", "a.img"].map(|name| dir.join(name));
     image(&card, size, 1, &[]);
     image(&path, size, 2, &[(0, 8192)]);
-    let (cancel, state) = (Arc::new(Cancel::new()), SharedWriteState::new());
-    let (stop, told) = (Arc::clone(&cancel), Arc::new(Mutex::new(0)));
-    let last = Arc::clone(&told);
+    let (cancel, state) = (Cancel::new(), SharedWriteState::new());
+    let (stop, reported) = (cancel.clone(), Arc::new(Mutex::new(0)));
+    let last = Arc::clone(&reported);
     let events = Events::new(move |event| {
         if let Event::Bytes { done, .. } = event {
             *last.lock().unwrap() = done;
@@ -293,14 +300,15 @@ pub(crate) fn stopped_in_a_hole(dir: &Path, size: u64) -> u64 {
             }
         }
     });
-    let source = Source::open(&path).unwrap();
+    let source = FlashSource::open(&path).unwrap();
     let mut target = Target::open(&card).unwrap();
-    let failure = write(&source, &mut target, (&cancel, &events, &state)).unwrap_err();
+    let context = Context { cancel, events };
+    let failure = write(&source, &mut target, &context, &state).unwrap_err();
     assert_eq!(
         (failure.class, state.get()),
         (Class::Interrupted, WriteState::HalfWritten)
     );
-    *told.lock().unwrap()
+    *reported.lock().unwrap()
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sdbuild::common::cancel::Cancel;
+use sdbuild::common::context::Context;
 use sdbuild::common::event::Events;
-use sdbuild::flash::{self, Allowed, FlashRequest, SharedWriteState, Source};
+use sdbuild::flash::{self, Allowed, FlashRequest, FlashSource, SharedWriteState};
 
 use crate::card::{Card, MIB, loops_are_here, said, tells};
 use crate::files::stopped_in_a_hole;
@@ -219,14 +220,14 @@ fn what_is_refused_is_left_as_it_was() {
             "large.img",
             "is too small: it has 17 MB (16777216 bytes), the image 25 MB (25165824)",
         ),
-        ("empty.img", "the image is empty"),
+        ("empty.img", "the file is empty"),
         (
             "bad.img",
-            "not the one that bad.img.sha256 tells the hash of",
+            "does not have the hash that bad.img.sha256 states",
         ),
         ("other.img", "is the block map of another image"),
         ("torn.img", "read the block map torn.img.bmap"),
-        ("none.img", "No such file"),
+        ("none.img", "there is no such file"),
     ] {
         let (code, text) = card.flashed(name, &[]);
         assert_eq!(code, Some(2), "{name}: {text}");
@@ -312,7 +313,11 @@ fn another_disk_under_the_same_name_is_not_taken() {
         return;
     };
     card.image("a.img");
-    let (cancel, events, state) = (Cancel::new(), Events::none(), SharedWriteState::new());
+    let state = SharedWriteState::new();
+    let context = Context {
+        cancel: Cancel::new(),
+        events: Events::none(),
+    };
     let request = FlashRequest {
         device: card.node.clone().into(),
         allowed: Allowed {
@@ -321,15 +326,15 @@ fn another_disk_under_the_same_name_is_not_taken() {
         },
         verify: true,
     };
-    let source = Source::open(&card.at("a.img")).unwrap();
-    let prepared = flash::prepare(source, request, (&cancel, &events)).unwrap();
+    let source = FlashSource::open(&card.at("a.img")).unwrap();
+    let prepared = flash::prepare(source, request, &context).unwrap();
     // While the user thinks about it, the card is changed for another one of the same size.
     image(&card.at("other"), 32 * MIB, 7, &[(0, 32 << 20)]);
     let before = fs::read(card.at("other")).unwrap();
     run(&format!("losetup --detach {}", card.node), card.dir.path());
     run(&format!("losetup {} other", card.node), card.dir.path());
-    let failure = prepared.run((&cancel, &events, &state)).unwrap_err();
-    let told = state.told(failure, "flash").to_string();
+    let failure = prepared.run(&context, &state).unwrap_err();
+    let told = state.add_to(failure, "flash").to_string();
     tells(&told, &["(nothing was written)", "is another disk now"]);
     assert!(fs::read(card.at("other")).unwrap() == before);
 }

@@ -113,12 +113,12 @@ impl Machine {
         SysRoot::at(self.dir.path())
     }
 
-    fn survey(&self) -> DiskInventory {
+    fn inventory(&self) -> DiskInventory {
         DiskInventory::take(&self.tree(), Path::new("/srv/images/a.img"))
     }
 
     fn listed(&self) -> Vec<String> {
-        self.survey()
+        self.inventory()
             .candidates()
             .map(|disk| disk.name.clone())
             .collect()
@@ -127,7 +127,7 @@ impl Machine {
     /// Why the device is refused for an image of 1 MB; nothing when it is not.
     fn refused(&self, number: &str, allowed: Allowed) -> String {
         let told = |failure: Failure| failure.to_string();
-        let disk = whole_disk(&self.survey(), &self.tree(), number);
+        let disk = whole_disk(&self.inventory(), &self.tree(), number);
         let checked = disk.and_then(|disk| check(&disk, allowed, 1_000_000));
         checked.err().map(told).unwrap_or_default()
     }
@@ -138,8 +138,11 @@ fn a_laptop() {
     let machine = Machine::new("laptop");
     // not the empty slot, the optical drive, what is built in or what the kernel made up
     assert_eq!(machine.listed(), ["mmcblk0", "sda", "sdc", "sdd"]);
-    let survey = machine.survey();
-    let sda = survey.candidates().find(|disk| disk.name == "sda").unwrap();
+    let inventory = machine.inventory();
+    let sda = inventory
+        .candidates()
+        .find(|disk| disk.name == "sda")
+        .unwrap();
     assert_eq!(
         (sda.model.as_str(), sda.bus, sda.size),
         ("Generic STORAGE DEVICE", "usb", 62_333_952 * 512)
@@ -267,7 +270,7 @@ fn zfs_has_every_disk_with_a_member_on_it() {
     for number in ["8:0", "8:16"] {
         let refused = machine.refused(number, EVERYTHING);
         assert!(
-            refused.contains("perhaps / (it cannot be told"),
+            refused.contains("perhaps / (which disk that is on"),
             "{refused}"
         );
     }
@@ -280,7 +283,7 @@ fn in_a_container_no_fixed_disk_is_taken() {
     assert_eq!(machine.listed(), ["sdb"]);
     let refused = machine.refused("8:0", EVERYTHING);
     assert!(
-        refused.contains("perhaps / (it cannot be told"),
+        refused.contains("perhaps / (which disk that is on"),
         "{refused}"
     );
     assert_eq!(machine.refused("8:16", EVERYTHING), "");
@@ -323,6 +326,6 @@ fn what_a_server_mounts_from_a_fixed_disk_is_kept() {
 #[test]
 fn a_machine_that_tells_nothing_has_no_disks() {
     let dir = tempfile::tempdir().unwrap();
-    let survey = DiskInventory::take(&SysRoot::at(dir.path()), Path::new("/a.img"));
-    assert_eq!(survey.candidates().count(), 0);
+    let inventory = DiskInventory::take(&SysRoot::at(dir.path()), Path::new("/a.img"));
+    assert_eq!(inventory.candidates().count(), 0);
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use sdbuild::image::Error;
-use sdbuild::image::files::EntryKind;
+use sdbuild::image::entry::EntryKind;
 
 /// Tool and options; the last ones are what old tools made, and what new ones can.
 const MADE: [&str; 7] = [

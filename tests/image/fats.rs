@@ -2,7 +2,7 @@
 
 use super::*;
 use sdbuild::image::Error;
-use sdbuild::image::files::EntryKind;
+use sdbuild::image::entry::EntryKind;
 
 /// mkfs.vfat's options, the size, and the kind that it is to be.
 const SIZES: [(&str, u64, &str); 5] = [

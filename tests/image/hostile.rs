@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use sdbuild::image::boot::Boot;
+use sdbuild::image::boot::BootReport;
 use sdbuild::image::report::Layout;
 use sdbuild::image::table;
 
@@ -40,7 +40,7 @@ fn read_all(bytes: Vec<u8>) {
     let Ok(layout) = Layout::read(&disk) else {
         return;
     };
-    drop(Boot::find(&layout.volumes));
+    drop(BootReport::find(&layout.volumes));
     for volume in &layout.volumes {
         for dir in ["/", "/overlays", "/boot/nixos", "/nix/store", "/lost+found"] {
             for entry in volume.fs.list(dir).unwrap_or_default() {

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use sdbuild::common::compression::Compression;
+use sdbuild::common::context::Context;
 use sdbuild::common::event::Events;
 use sdbuild::image::{Error, OpenOptions, OpenedImage, checksum, open};
 
@@ -54,10 +55,17 @@ fn opened(bytes: &[u8], cancel: &Cancel) -> Result<OpenedImage, Error> {
         spool: dir.path().join("cache"),
         hash: true,
     };
-    let opened = open(&path, &how, (cancel, &Events::none()));
+    let opened = open(&path, &how, &context(cancel));
     let left = fs::read_dir(&how.spool).map_or(0, Iterator::count);
     assert_eq!(left, 0, "something lies in the cache");
     opened
+}
+
+fn context(cancel: &Cancel) -> Context {
+    Context {
+        cancel: cancel.clone(),
+        events: Events::none(),
+    }
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -106,7 +114,7 @@ fn a_compressed_image_that_is_cut_off_or_changed_is_damaged() {
         for keep in [9, 20, packed.len() / 2, packed.len() - 9, packed.len() - 1] {
             let error = opened(&packed[..keep], &Cancel::new()).unwrap_err();
             assert!(
-                matches!(error, Error::Damaged(_)),
+                matches!(error, Error::DamagedData(..)),
                 "{} {keep}: {error}",
                 tool.0
             );
@@ -114,11 +122,19 @@ fn a_compressed_image_that_is_cut_off_or_changed_is_damaged() {
         let mut changed = packed.clone();
         changed[packed.len() / 2] ^= 4;
         let error = opened(&changed, &Cancel::new()).unwrap_err();
-        assert!(matches!(error, Error::Damaged(_)), "{}: {error}", tool.0);
+        assert!(
+            matches!(error, Error::DamagedData(..)),
+            "{}: {error}",
+            tool.0
+        );
         let mut longer = packed.clone();
         longer.extend(b"what does not belong there");
         let error = opened(&longer, &Cancel::new()).unwrap_err();
-        assert!(matches!(error, Error::Damaged(_)), "{}: {error}", tool.0);
+        assert!(
+            matches!(error, Error::DamagedData(..)),
+            "{}: {error}",
+            tool.0
+        );
     }
 }
 
@@ -134,7 +150,7 @@ fn windows_that_need_much_memory_are_refused() {
     let packed = have(&["xz"]).then(|| pack(&xz, &data()));
     for bytes in [Some(frame), packed].into_iter().flatten() {
         let error = opened(&bytes, &Cancel::new()).unwrap_err();
-        assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        assert!(matches!(error, Error::MemoryLimit(_)), "{error}");
     }
 }
 
@@ -175,9 +191,7 @@ fn a_list_beside_the_image_is_compared() {
         spool: dir.path().join("cache"),
         hash: true,
     };
-    let facts = open(&path, &how, (&Cancel::new(), &Events::none()))
-        .unwrap()
-        .facts;
+    let facts = open(&path, &how, &context(&Cancel::new())).unwrap().facts;
     assert_eq!(checksum::compare(&path, &facts).unwrap(), None);
     let compare = |list: String| {
         fs::write(dir.path().join("a.img.gz.sha256"), list).unwrap();

@@ -1,14 +1,14 @@
 //! What boots an image, and what it boots.
 
 use super::*;
-use sdbuild::image::boot::{Boot, LoaderKind};
-use sdbuild::image::place::Place;
+use sdbuild::image::boot::{BootReport, LoaderKind};
+use sdbuild::image::place::ImagePath;
 use sdbuild::image::report::Layout;
 
-fn boot(image: Vec<u8>) -> Boot {
+fn boot(image: Vec<u8>) -> BootReport {
     let layout = Layout::read(&section(image)).unwrap();
     assert_eq!(layout.problems, Vec::<String>::new());
-    Boot::find(&layout.volumes).unwrap()
+    BootReport::find(&layout.volumes).unwrap()
 }
 
 #[test]
@@ -86,14 +86,14 @@ fn a_place_is_on_the_first_file_system_that_has_it() {
         return;
     }
     let layout = Layout::read(&section(image("", |_| {}))).unwrap();
-    let number = |text| Place::find(text, &layout).unwrap().partition;
+    let number = |text| ImagePath::find(text, &layout).unwrap().partition;
     assert_eq!(number("/"), 1);
     assert_eq!(number("/overlays"), 1);
     assert_eq!(number("/nix/store"), 2);
     assert_eq!(number("2:/none"), 2);
-    let error = Place::find("/none", &layout).unwrap_err().to_string();
+    let error = ImagePath::find("/none", &layout).unwrap_err().to_string();
     assert_eq!(error, "no file system on it has /none");
-    let place = Place::find("3:/x", &layout).unwrap();
+    let place = ImagePath::find("3:/x", &layout).unwrap();
     let error = place.volume(&layout).unwrap_err().to_string();
     assert_eq!(error, "there is no partition 3");
 }
@@ -106,9 +106,12 @@ fn a_file_system_without_a_table_is_partition_zero() {
     let whole = image("", |_| {});
     for (from, to, kind) in [(1, 3, "fat12"), (3, 9, "ext4")] {
         let layout = Layout::read(&section(whole[from << 20..to << 20].to_vec())).unwrap();
-        assert_eq!(layout.slots.len(), 1);
-        assert_eq!(layout.slots[0].partition.number, 0);
-        assert_eq!(layout.slots[0].file_system.as_ref().unwrap().kind, kind);
+        assert_eq!(layout.partitions.len(), 1);
+        assert_eq!(layout.partitions[0].partition.number, 0);
+        assert_eq!(
+            layout.partitions[0].file_system.as_ref().unwrap().kind,
+            kind
+        );
     }
     let error = Layout::read(&section(noise(1 << 20)))
         .unwrap_err()

@@ -1,23 +1,26 @@
-//! The texts on a console and what they usually mean, as data.
+//! Texts on a console and what they usually mean. The texts are those of U-Boot, QEMU's firmware, Linux,
+//! systemd and NixOS' stage 1.
 
 /// A text on the console and what it means.
 pub(super) struct Symptom {
-    /// Any of these in a line.
+    /// Texts of which a line contains one.
     pub(super) texts: &'static [&'static str],
+    /// What the text means.
     pub(super) what: &'static str,
+    /// What to do about it.
     pub(super) hint: &'static str,
-    /// Whether the line itself says more: which file, which device.
+    /// Whether the line names a file or a device, so that it is quoted.
     pub(super) quote: bool,
 }
 
-const NO_KERNEL: &str = "the menu in /boot/extlinux and the files in /boot/nixos are not of one build: \
-    build the image again, and look at what populateRootCommands and postBuildCommands do";
-const NO_ROOT: &str = "`fileSystems.\"/\"` and the image's own label have to agree: leave both to the sd-image module, or \
+const NO_KERNEL: &str = "the menu in /boot/extlinux and the files in /boot/nixos are from different builds: \
+    build the image again, and check what populateRootCommands and postBuildCommands do";
+const NO_ROOT: &str = "`fileSystems.\"/\"` and the image's own label must be the same: leave both to the sd-image module, or \
     set sdImage.rootVolumeLabel";
-const NO_DRIVER: &str = "the kernel came up without what finds the root: the menu's INITRD line, \
-    boot.initrd.availableKernelModules (virtio_pci and virtio_blk here), and root= have to be right";
+const NO_DRIVER: &str = "the kernel started without access to the root file system: check the menu's INITRD line, \
+    boot.initrd.availableKernelModules (virtio_pci and virtio_blk here), and root=";
 
-/// What fails; the first that is found tells most.
+/// Symptoms of a failed boot; the first one that is found is the most specific.
 pub(super) const SYMPTOMS: [Symptom; 15] = [
     Symptom {
         texts: &["for failure retrieving kernel"],
@@ -36,8 +39,8 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
     },
     Symptom {
         texts: &["Bad Linux ARM64 Image magic", "Wrong Image Format for"],
-        what: "the kernel in the image is none for this machine",
-        hint: "see that nixpkgs.hostPlatform is aarch64-linux",
+        what: "the kernel in the image is not for this machine",
+        hint: "set nixpkgs.hostPlatform to aarch64-linux",
         quote: true,
     },
     Symptom {
@@ -46,14 +49,14 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
             "No bootable device",
             "Boot failed: not a bootable disk",
         ],
-        what: "the firmware found nothing on the disk that it could start: no bootable device",
-        hint: "this is no image of a disk, or it has no boot loader for this machine: see --system",
+        what: "the firmware found no bootable device",
+        hint: "the file is not a disk image, or has no boot loader for this machine: see --system",
         quote: false,
     },
     Symptom {
         texts: &["extends beyond EOD", "bad geometry: block count"],
-        what: "the image is not whole: a partition goes beyond its end",
-        hint: "copy or build it again, and see that the disk that it lies on is not full",
+        what: "the image is incomplete: a partition ends beyond its end",
+        hint: "copy or build it again, and check that the disk it is stored on is not full",
         quote: true,
     },
     Symptom {
@@ -70,7 +73,7 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
             "Failed to execute /init",
         ],
         what: "the system that the boot menu names is not in the image",
-        hint: "the menu's init= has to name a system in sdImage.storePaths: build the image again",
+        hint: "the menu's init= must name a system in sdImage.storePaths: build the image again",
         quote: true,
     },
     Symptom {
@@ -89,7 +92,7 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
             "Failed to mount /sysroot",
         ],
         what: "stage 1 cannot mount the root file system",
-        hint: "the root file system is damaged or of another type than `fileSystems.\"/\".fsType` says",
+        hint: "the root file system is damaged or of another type than `fileSystems.\"/\".fsType`",
         quote: true,
     },
     Symptom {
@@ -98,7 +101,7 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
             "stage 1: no init=",
         ],
         what: "stage 1 failed",
-        hint: "its last lines say where; boot.shell_on_fail in boot.kernelParams gives a shell there",
+        hint: "its last lines show where; boot.shell_on_fail in boot.kernelParams opens a shell there",
         quote: false,
     },
     Symptom {
@@ -108,7 +111,7 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
             "Give root password for maintenance",
         ],
         what: "the system stopped in emergency mode",
-        hint: "a unit that it cannot do without failed, mostly a mount: see `FAILED` and `DEPEND` above, and give \
+        hint: "a required unit failed, usually a mount: see `FAILED` and `DEPEND` above, and give \
             file systems that may be missing the option `nofail`",
         quote: false,
     },
@@ -117,14 +120,14 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
             "Out of memory and no killable processes",
             "System is deadlocked on memory",
         ],
-        what: "the machine's memory is not enough",
+        what: "the machine has too little memory",
         hint: "give it more with --memory",
         quote: false,
     },
     Symptom {
         texts: &["Kernel panic - not syncing"],
         what: "the kernel panicked",
-        hint: "the lines before the panic say why",
+        hint: "the lines before the panic show why",
         quote: true,
     },
     Symptom {
@@ -137,7 +140,7 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
         quote: false,
     },
     Symptom {
-        texts: &[U_BOOT],
+        texts: &[U_BOOT_PROMPT],
         what: "U-Boot found no boot loader in the image: no extlinux menu, no script, no EFI program",
         hint: "set boot.loader.generic-extlinux-compatible.enable = true and boot.loader.grub.enable = false, \
             or import the sd-image module",
@@ -145,15 +148,15 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
     },
 ];
 
-/// U-Boot's prompt: whatever it tried has failed. Not followed by a line's end.
-pub(super) const U_BOOT: &str = "=> ";
+/// U-Boot's prompt, shown when all boot methods have failed. It is a line without an end.
+pub(super) const U_BOOT_PROMPT: &str = "=> ";
 
-/// getty's prompt, which often has something else after it.
-pub(super) const LOGIN: &str = " login: ";
+/// The prompt of getty, which kernel messages often follow on the same line.
+pub(super) const LOGIN_PROMPT: &str = " login: ";
 
-/// After one of these nothing comes any more, however long one waits.
-pub(super) const ENDS: [&str; 9] = [
-    U_BOOT,
+/// Texts after which the boot cannot succeed any more.
+pub(super) const FINAL_LINES: [&str; 9] = [
+    U_BOOT_PROMPT,
     "No bootable device.",
     "Please RESET the board",
     "Kernel panic - not syncing",
@@ -164,60 +167,60 @@ pub(super) const ENDS: [&str; 9] = [
     "Give root password for maintenance",
 ];
 
-/// ssh was let talk to the server.
-pub(super) const REFUSED: Symptom = Symptom {
+/// The SSH server answers and refuses the key.
+pub(super) const REFUSED_KEY: Symptom = Symptom {
     texts: &[],
     what: "the machine is up, but its SSH server refuses the key",
-    hint: "see that users.users.<name>.openssh.authorizedKeys.keys has the public half of the key, and name key and \
+    hint: "put the public half of the key into users.users.<name>.openssh.authorizedKeys.keys, and name key and \
         user with --ssh-key and --user",
     quote: true,
 };
 
-/// What the farthest line that was reached means when the time is up; the farthest first.
+/// The stages of a boot, the last one first: what it means when the timeout ends in one.
 pub(super) const STAGES: [Symptom; 5] = [
     Symptom {
-        texts: &[LOGIN],
+        texts: &[LOGIN_PROMPT],
         what: "the machine is up (its console asks for a login), but nothing answers on its SSH port",
-        hint: "set services.openssh.enable = true; a firewall of your own has to leave port 22 open",
+        hint: "set services.openssh.enable = true, and open port 22 in the firewall",
         quote: false,
     },
     Symptom {
         texts: &["NixOS Stage 2", "Welcome to NixOS"],
         what: "the system starts, but it was not ready in time",
-        hint: "give it more time with --timeout: emulation is slow, and the first boot makes the host's keys",
+        hint: "give it more time with --timeout: emulation is slow, and the first boot generates the host keys",
         quote: false,
     },
     Symptom {
         texts: &["NixOS Stage 1", "Running in initrd"],
-        what: "stage 1 still waits, mostly for the root file system",
+        what: "stage 1 still waits, usually for the root file system",
         hint: NO_ROOT,
         quote: false,
     },
     Symptom {
         texts: &["Linux version ", "Booting Linux on physical CPU"],
         what: "the kernel starts, but no system came up in time",
-        hint: "give it more time with --timeout, and see that the kernel's last `console=` is this machine's \
+        hint: "give it more time with --timeout, and check that the kernel's last `console=` is this machine's \
             (ttyAMA0, or ttyS0 on a PC)",
         quote: false,
     },
     Symptom {
         texts: &["Starting kernel ..."],
-        what: "the kernel was started and says nothing",
-        hint: "add console=ttyAMA0 (ttyS0 on a PC) to boot.kernelParams; the machine may be up all the same",
+        what: "the kernel was started and prints nothing",
+        hint: "add console=ttyAMA0 (ttyS0 on a PC) to boot.kernelParams; the machine may be up nevertheless",
         quote: false,
     },
 ];
 
-/// Not a line came.
-pub(super) const SILENCE: Symptom = Symptom {
+/// The console has no line.
+pub(super) const NO_OUTPUT: Symptom = Symptom {
     texts: &[],
     what: "the console stayed empty",
-    hint: "the firmware may be one for another machine: see --firmware and --system",
+    hint: "the firmware may be for another machine: see --firmware and --system",
     quote: false,
 };
 
-/// Lines came, but none that is known.
-pub(super) const FIRMWARE: Symptom = Symptom {
+/// The console has lines, but none of a known stage.
+pub(super) const NO_STAGE: Symptom = Symptom {
     texts: &[],
     what: "the firmware was still looking for something to start",
     hint: "give it more time with --timeout",

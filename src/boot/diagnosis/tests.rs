@@ -1,6 +1,6 @@
-//! Consoles of the miniature image and of broken copies of it, recorded from QEMU 7.2 with Debian's
-//! U-Boot 2023.01 (a kernel's middle part is left out); what the real NixOS and systemd write, in
-//! their own words from their sources.
+//! Consoles of the test image and of damaged copies of it, recorded from QEMU 7.2 with Debian's U-Boot
+//! 2023.01 (without the middle of the kernel's messages); messages of the real NixOS and systemd are
+//! quoted from their sources.
 
 use super::*;
 use crate::boot::console::Console;
@@ -11,45 +11,45 @@ fn lines(recorded: &str) -> Vec<String> {
     console.lines()
 }
 
-fn told(recorded: &str, answer: Option<&str>) -> String {
+fn diagnosed(recorded: &str, ssh_error: Option<&str>) -> String {
     let lines = lines(recorded);
     diagnose(&Evidence {
         lines: &lines,
-        answer,
+        ssh_error,
     })
     .what
 }
 
-/// Asserts what is told, and that nobody waits for the time to be up.
+/// Asserts the diagnosis, and that the boot ends before the timeout.
 #[track_caller]
 fn ends(recorded: &str, what: &str) {
-    let told = told(recorded, Some("Connection closed by 127.0.0.1 port 2222"));
-    assert!(told.contains(what), "{told}");
-    let ended = lines(recorded).iter().any(|line| is_the_end(line));
-    assert!(ended, "nothing ended it");
+    let diagnosis = diagnosed(recorded, Some("Connection closed by 127.0.0.1 port 2222"));
+    assert!(diagnosis.contains(what), "{diagnosis}");
+    let ended = lines(recorded).iter().any(|line| is_final(line));
+    assert!(ended, "no line ended it");
 }
 
-/// Asserts what is told when the time is up.
+/// Asserts the diagnosis after the timeout, and that the boot does not end before it.
 #[track_caller]
-fn waits(recorded: &str, answer: Option<&str>, what: &str) {
-    let told = told(recorded, answer);
-    assert!(told.contains(what), "{told}");
-    let end = lines(recorded).into_iter().find(|line| is_the_end(line));
-    assert_eq!(end, None, "it would be given up too early");
+fn waits(recorded: &str, ssh_error: Option<&str>, what: &str) {
+    let diagnosis = diagnosed(recorded, ssh_error);
+    assert!(diagnosis.contains(what), "{diagnosis}");
+    let end = lines(recorded).into_iter().find(|line| is_final(line));
+    assert_eq!(end, None, "it would end too early");
 }
 
 const GOOD: &str = include_str!("login.txt");
 const RESET: Option<&str> = Some("kex_exchange_identification: read: Connection reset by peer");
 
 #[test]
-fn the_firmware_finds_nothing() {
+fn firmware_finds_no_boot_loader() {
     ends(include_str!("blank.txt"), "no bootable device");
     ends(include_str!("pc.txt"), "no bootable device");
     ends(include_str!("noloader.txt"), "no boot loader");
 }
 
 #[test]
-fn a_file_of_the_boot_menu_is_missing() {
+fn file_of_the_boot_menu_is_missing() {
     ends(
         include_str!("nokernel.txt"),
         "names a kernel that is not in",
@@ -58,7 +58,7 @@ fn a_file_of_the_boot_menu_is_missing() {
 }
 
 #[test]
-fn the_kernel_panics() {
+fn kernel_panics() {
     let what = "cannot mount the root file system: VFS: Cannot open root device \"LABEL=NIXOS_SD\"";
     ends(include_str!("noinitrdline.txt"), what);
     ends(
@@ -72,12 +72,12 @@ fn the_kernel_panics() {
 }
 
 #[test]
-fn the_root_file_system_is_not_there() {
+fn root_file_system_is_missing() {
     ends(
         include_str!("wronglabel.txt"),
         "stage 1: no root file system LABEL=NIXOS_SD",
     );
-    ends(include_str!("truncated.txt"), "not whole");
+    ends(include_str!("truncated.txt"), "incomplete");
     ends(
         "<<< NixOS Stage 1 >>>\n\
          waiting for device /dev/disk/by-label/NIXOS_SD to appear............\n\
@@ -95,7 +95,7 @@ const EMERGENCY: &str =
     "You are in emergency mode. After logging in, type \"journalctl -xb\" to view\n";
 
 #[test]
-fn emergency_mode_tells_the_device_when_one_was_missing() {
+fn emergency_mode_names_the_missing_device() {
     let missing = "[\x1b[0;1;31m TIME \x1b[0m] Timed out waiting for device \x1b[0;1;39m/dev/disk/by-label/DATA\x1b[0m.\n\
         [\x1b[0;1;38;5;185mDEPEND\x1b[0m] Dependency failed for /data.\n";
     ends(
@@ -106,7 +106,7 @@ fn emergency_mode_tells_the_device_when_one_was_missing() {
 }
 
 #[test]
-fn a_device_that_may_be_missing_keeps_nobody_out() {
+fn missing_optional_device_is_not_the_diagnosis() {
     let optional = "[ TIME ] Timed out waiting for device /dev/disk/by-label/SWAP.\n";
     waits(
         &format!("{optional}{GOOD}"),
@@ -116,11 +116,11 @@ fn a_device_that_may_be_missing_keeps_nobody_out() {
 }
 
 #[test]
-fn the_machine_is_up_but_nobody_is_let_in() {
+fn machine_is_up_without_a_login() {
     waits(GOOD, RESET, "nothing answers on its SSH port");
     let refused = Some("root@127.0.0.1: Permission denied (publickey).");
     waits(
-        LOGIN,
+        LOGIN_PROMPT,
         refused,
         "refuses the key: root@127.0.0.1: Permission denied (publickey)",
     );
@@ -128,23 +128,23 @@ fn the_machine_is_up_but_nobody_is_let_in() {
 }
 
 #[test]
-fn every_stretch_of_a_good_boot_is_told_by_how_far_it_came() {
+fn every_stage_of_a_good_boot_is_recognized() {
     let before = |end: &str| GOOD.split(end).next().unwrap().to_owned();
-    let told = [
+    let stages = [
         ("U-Boot", "the console stayed empty"),
         ("Starting kernel", "looking for something to start"),
-        ("[    0.0", "was started and says nothing"),
+        ("[    0.0", "was started and prints nothing"),
         ("<<< NixOS Stage 1", "no system came up in time"),
         ("<<< NixOS Stage 2", "stage 1 still waits"),
         (" login: ", "not ready in time"),
     ];
-    for (end, what) in told {
+    for (end, what) in stages {
         waits(&before(end), RESET, what);
     }
 }
 
 #[test]
-fn every_meaning_comes_with_a_hint() {
+fn every_symptom_has_a_hint() {
     for symptom in SYMPTOMS.iter().chain(&STAGES) {
         assert!(
             symptom.hint.len() > 10 && !symptom.hint.ends_with('.'),

@@ -1,0 +1,175 @@
+//! A boot that waits for an SSH login, runs a command there and switches the machine off.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::boot::container::ContainerOptions;
+use crate::boot::diagnosis;
+use crate::boot::disk::Disk;
+use crate::boot::login::{ProbeResult, SshProbe};
+use crate::boot::machine::{BootEvent, RunningMachine};
+use crate::boot::outcome::{command_outcome, machine_ended, no_login, with_leftover};
+use crate::boot::qemu::Serial;
+use crate::boot::request::Login;
+use crate::boot::session::BootSession;
+use crate::common::event::{Event, Phase};
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::timeout::{ActiveTimer, timeout};
+
+/// How long the console is read on after a line that means failure: later lines may say why.
+const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the machine may take to switch itself off.
+const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
+/// The hint where the machine's SSH port cannot be reached from this machine.
+const NO_PORT_HINT: &str =
+    "install QEMU on this machine, or boot without --until-ssh and --run to see the console";
+
+/// Boots until the login succeeds, runs its command, and switches the machine off.
+pub(super) async fn run(
+    session: BootSession<'_>,
+    disk: &Disk,
+    login: &Login,
+) -> Result<(), Failure> {
+    let (Some(ssh), Some(port)) = (&session.tools.ssh, session.port()?) else {
+        return Err(Failure::environment("nothing leads to the machine's SSH"));
+    };
+    let mut machine = session.start(disk, Some(port), Serial::Pipe).await?;
+    let published = session.container.is_some();
+    let probe = SshProbe::new(ssh, login, port, published);
+    let outcome = LoginSession { session, probe }
+        .run(&mut machine, login)
+        .await;
+    with_leftover(outcome, machine.stop(&session.context.cancel).await)
+}
+
+struct LoginSession<'a> {
+    session: BootSession<'a>,
+    probe: SshProbe<'a>,
+}
+
+impl LoginSession<'_> {
+    async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<(), Failure> {
+        let (cancel, events) = (&self.session.context.cancel, &self.session.context.events);
+        events
+            .phase(Phase::Boot, self.wait(machine, login.timeout))
+            .await?;
+        events.notice(format!("logged in over SSH as {}", login.user));
+        let outcome = match &login.command {
+            Some(command) => self.run_command(machine, command, login.timeout).await,
+            None => Ok(()),
+        };
+        if !cancel.is_cancelled() {
+            self.power_off(machine).await?;
+        }
+        outcome
+    }
+
+    /// Waits until the login succeeds, or until it is clear that it will not.
+    async fn wait(&self, machine: &mut RunningMachine, limit: Duration) -> Result<(), Failure> {
+        let probe = &self.probe;
+        let mut login = Box::pin(probe.poll());
+        let mut deadline = ActiveTimer::of(limit);
+        let mut has_failed = false;
+        loop {
+            let event = tokio::select! {
+                // The console comes last: a machine that writes without end would win every time.
+                biased;
+                () = self.session.context.cancel.cancelled() => return Err(Failure::interrupted()),
+                result = &mut login => match result.or_environment("run ssh")? {
+                    ProbeResult::LoggedIn => return Ok(()),
+                    ProbeResult::Refused => return Err(no_login(machine, probe, None)),
+                    ProbeResult::NotLocal => return Err(port_elsewhere(self.session.container)),
+                },
+                () = deadline.is_up() => {
+                    let waited = (!has_failed).then_some(limit);
+                    return Err(no_login(machine, probe, waited));
+                }
+                event = machine.next_event() => event?,
+            };
+            match event {
+                BootEvent::Ended(status) => return Err(machine_ended(machine, probe, status)),
+                BootEvent::Lines(lines) if !has_failed => {
+                    // The prompt of a boot loader that gave up is a line without an end.
+                    let prompt = machine.console.unfinished();
+                    has_failed = lines
+                        .iter()
+                        .chain([&prompt])
+                        .any(|line| diagnosis::is_final(line));
+                    if has_failed {
+                        deadline.shorten(FINAL_LINES_TIMEOUT);
+                    }
+                }
+                BootEvent::Lines(_) => {}
+            }
+        }
+    }
+
+    /// Runs the user's command on the machine, with its output on the terminal.
+    async fn run_command(
+        &self,
+        machine: &mut RunningMachine,
+        command: &str,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let context = self.session.context;
+        context.events.emit(Event::TerminalGiven);
+        let mut ssh = self
+            .probe
+            .command(command)
+            .stdout(Stdio::inherit())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .or_environment("start ssh")?;
+        let run = async {
+            let mut qemu_ended = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    status = ssh.wait() => return status.or_environment("wait for ssh"),
+                    // When QEMU has ended, ssh notices that the connection is lost and ends too.
+                    event = machine.next_event(), if !qemu_ended => {
+                        qemu_ended = matches!(event?, BootEvent::Ended(_));
+                    }
+                }
+            }
+        };
+        match context.cancel.race(timeout(limit, run)).await? {
+            Some(status) => command_outcome(status?),
+            None => Err(Failure::message(
+                Class::Build,
+                format!("the command did not end within {} s", limit.as_secs()),
+            )
+            .hint("give it more time with --timeout")),
+        }
+    }
+
+    /// Makes the machine switch itself off. A machine that does not is no failure: nothing that it writes
+    /// is kept.
+    async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
+        let context = self.session.context;
+        let mut poweroff = self.probe.command("poweroff");
+        poweroff.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut ssh = poweroff.spawn().or_environment("start ssh")?;
+        let ended = timeout(POWEROFF_TIMEOUT, machine.until_end());
+        if context.cancel.race(ended).await?.is_none() {
+            context
+                .events
+                .warn("the machine did not switch itself off within 30 s: QEMU was stopped");
+        }
+        ssh.kill().await.or_environment("end ssh")
+    }
+}
+
+/// The port that the engine opened is not on this machine.
+fn port_elsewhere(container: Option<&ContainerOptions>) -> Failure {
+    let endpoint = container.map(|options| options.engine.endpoint());
+    let endpoint = endpoint.map_or_else(String::new, |endpoint| format!(" at {endpoint}"));
+    Failure::environment(format!(
+        "the engine{endpoint} is on another machine or in its own network, and so is the port that leads to \
+         the SSH of the booted machine: nothing answers on 127.0.0.1"
+    ))
+    .hint(NO_PORT_HINT)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! What to boot, and how.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::common::board::QemuModel;
+
+/// An image to boot and the machine to boot it on.
+#[derive(Clone, Debug)]
+pub struct BootRequest {
+    /// The absolute path of the image, compressed or not.
+    pub image: PathBuf,
+    /// A directory for temporary files.
+    pub scratch: PathBuf,
+    /// The machine.
+    pub model: &'static QemuModel,
+    /// The firmware of the machine; `None` for the one of its model.
+    pub firmware: Option<PathBuf>,
+    /// The memory of the machine in MiB.
+    pub memory_mib: u32,
+    /// The port on 127.0.0.1 that leads to the machine's SSH; `None` for a free one.
+    pub port: Option<u16>,
+    /// Directories that are searched for programs, as in `PATH`.
+    pub path: OsString,
+    /// The login to wait for; `None` shows the console.
+    pub login: Option<Login>,
+}
+
+/// An SSH login on the machine.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The private key; `None` for those that ssh finds itself.
+    pub key: Option<PathBuf>,
+    /// The name of the user on the machine.
+    pub user: String,
+    /// The timeout of the login, and then of the command.
+    pub timeout: Duration,
+    /// The command to run on the machine.
+    pub command: Option<String>,
+}
+
+#[cfg(test)]
+impl BootRequest {
+    /// An aarch64 machine and files that do not exist.
+    pub(super) fn example() -> Self {
+        Self {
+            image: "/nowhere.img".into(),
+            scratch: "/nowhere".into(),
+            model: crate::common::board::qemu_model(crate::common::system::System::Aarch64Linux)
+                .unwrap(),
+            firmware: None,
+            memory_mib: 1024,
+            port: None,
+            path: "/nowhere".into(),
+            login: None,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What every kind of boot shares: the request, the tools, and how QEMU is started.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::boot::container::{self, ContainerOptions};
+use crate::boot::disk::Disk;
+use crate::boot::machine::{QemuBackend, RunningMachine};
+use crate::boot::port::local_port;
+use crate::boot::process::QemuProcess;
+use crate::boot::qemu::{Machine, Serial};
+use crate::boot::request::BootRequest;
+use crate::boot::tools::BootTools;
+use crate::common::context::Context;
+use crate::common::failure::Failure;
+
+/// One boot.
+#[derive(Clone, Copy)]
+pub(super) struct BootSession<'a> {
+    pub(super) request: &'a BootRequest,
+    pub(super) tools: &'a BootTools,
+    /// The container to run QEMU in; `None` runs it on the host.
+    pub(super) container: Option<&'a ContainerOptions>,
+    pub(super) context: &'a Context,
+}
+
+impl BootSession<'_> {
+    /// A port on 127.0.0.1 for the machine's SSH; `None` where the engine's ports are on another machine.
+    pub(super) fn port(&self) -> Result<Option<u16>, Failure> {
+        let is_local = |options: &ContainerOptions| options.engine.endpoint().publishes_ports_here();
+        self.container
+            .is_none_or(is_local)
+            .then(|| local_port(self.request.port))
+            .transpose()
+    }
+
+    /// Starts QEMU.
+    pub(super) async fn start(
+        &self,
+        disk: &Disk,
+        port: Option<u16>,
+        serial: Serial,
+    ) -> Result<RunningMachine, Failure> {
+        let backend = match (self.container, &self.tools.qemu) {
+            (Some(options), _) => QemuBackend::Container(
+                container::start(options, self.request, disk, port, serial, self.context).await?,
+            ),
+            (None, Some(qemu)) => {
+                let machine = Machine {
+                    model: self.request.model,
+                    kvm: qemu.kvm,
+                    firmware: qemu.firmware.clone(),
+                    memory_mib: self.request.memory_mib,
+                    disk: disk.path(),
+                    ssh: port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
+                    serial,
+                };
+                let process = QemuProcess::start(&machine, &qemu.program, &self.request.scratch)?;
+                QemuBackend::Process(process)
+            }
+            (None, None) => return Err(Failure::environment("QEMU is not on this machine")),
+        };
+        Ok(RunningMachine::new(backend, &self.context.events))
+    }
+}

@@ -1,0 +1,199 @@
+//! The output of `inspect`: lines or JSON.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::common::compression::Compression;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::human_bytes::human_bytes;
+use crate::image::boot::{BootReport, LoaderKind};
+use crate::image::entry::{Entry, EntryKind, Summary};
+use crate::image::partition::{Partition, TableKind};
+use crate::image::place::ImagePath;
+use crate::image::report::{PartitionReport, Report, VERSION};
+use crate::ui::{Ui, sanitize_line};
+
+/// Shows the report; the problems of the image are the failure of the command.
+pub(super) fn report(report: &Report, ui: &Ui, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        ui.result(&json_text(report)?)?;
+    } else {
+        ui.result(report_lines(report).trim_end())?;
+    }
+    let mut problems = report
+        .problems
+        .iter()
+        .map(|problem| Failure::usage(format!("{}: {problem}", report.image)));
+    match problems.next() {
+        None => Ok(()),
+        Some(mut failure) => {
+            failure.others = problems.collect();
+            Err(failure)
+        }
+    }
+}
+
+/// Shows the entries of the directory `dir`.
+pub(super) fn entries(
+    dir: &ImagePath,
+    entries: &[Entry],
+    ui: &Ui,
+    as_json: bool,
+) -> Result<(), Failure> {
+    if as_json {
+        let (partition, path) = (dir.partition, &dir.path);
+        return ui.result(&json_text(&json!({
+            "version": VERSION, "partition": partition, "path": path, "entries": entries,
+        }))?);
+    }
+    entries
+        .iter()
+        .try_for_each(|entry| ui.result(&entry_line(entry)))
+}
+
+fn entry_line(entry: &Entry) -> String {
+    let kind = match entry.kind {
+        EntryKind::File => '-',
+        EntryKind::Directory => 'd',
+        EntryKind::Link => 'l',
+        EntryKind::Special => 's',
+    };
+    let name = sanitize_line(&entry.name);
+    let target = entry.target.as_deref().map(sanitize_line);
+    let target = target.map(|target| format!(" -> {target}"));
+    let target = target.unwrap_or_default();
+    format!("{kind} {:>12} {name}{target}", entry.size)
+}
+
+fn json_text(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).or_internal("write JSON")
+}
+
+/// Lines with a label and a value each.
+#[derive(Default)]
+struct LabelledLines(String);
+
+impl LabelledLines {
+    fn add(&mut self, label: &str, value: &str) {
+        // Writing to a string does not fail.
+        writeln!(self.0, "{label:<13} {}", sanitize_line(value)).ok();
+    }
+
+    fn add_if_some(&mut self, label: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.add(label, value);
+        }
+    }
+}
+
+fn report_lines(report: &Report) -> String {
+    let mut lines = LabelledLines::default();
+    add_file(&mut lines, report);
+    add_sidecars(&mut lines, report);
+    let id = report.table.id.as_deref().unwrap_or_default();
+    let table = match report.table.kind {
+        TableKind::Mbr => format!("MBR {id}"),
+        TableKind::Gpt => format!("GPT {id}"),
+        TableKind::None => "none".to_owned(),
+    };
+    lines.add("table", &table);
+    for partition in &report.partitions {
+        add_partition(&mut lines, partition);
+    }
+    add_boot(&mut lines, &report.boot);
+    lines.0
+}
+
+fn add_file(lines: &mut LabelledLines, report: &Report) {
+    let size = human_bytes(report.size);
+    let is_compressed = report.compression != Compression::None;
+    let compression = if is_compressed {
+        let raw_size = human_bytes(report.raw.size);
+        format!("{}, {raw_size} decompressed", report.compression)
+    } else {
+        "not compressed".to_owned()
+    };
+    lines.add("image", &format!("{}: {size}, {compression}", report.image));
+    lines.add_if_some("sha256", report.sha256.as_deref());
+    let raw_sha256 = report.raw.sha256.as_deref();
+    lines.add_if_some("raw sha256", raw_sha256.filter(|_| is_compressed));
+}
+
+fn add_sidecars(lines: &mut LabelledLines, report: &Report) {
+    let verdict = |is_same| if is_same { "the same" } else { "ANOTHER" };
+    if let Some(checksum) = &report.checksum {
+        let verdict = verdict(checksum.matches);
+        let text = format!("{verdict} as in {}", checksum.file.display());
+        lines.add("checksum", &text);
+    }
+    if let Some(manifest) = &report.manifest {
+        let verdict = verdict(manifest.mismatches.is_empty());
+        let text = format!("{verdict} image as in {}", manifest.file.display());
+        lines.add("manifest", &text);
+    }
+}
+
+fn add_partition(lines: &mut LabelledLines, report: &PartitionReport) {
+    let partition = &report.partition;
+    if partition.number > 0 {
+        let label = format!("partition {}", partition.number);
+        lines.add(&label, &partition_text(partition));
+    }
+    let text = report.file_system.as_ref().map(file_system_text);
+    lines.add("", text.as_deref().unwrap_or("no known file system"));
+}
+
+fn partition_text(partition: &Partition) -> String {
+    let (size, start) = (human_bytes(partition.size), human_bytes(partition.start));
+    let mut text = format!("{size} from {start}, type {}", partition.kind);
+    if let Some(name) = &partition.name {
+        text.push_str(&format!(", {name}"));
+    }
+    if partition.bootable {
+        text.push_str(", bootable");
+    }
+    text
+}
+
+fn file_system_text(summary: &Summary) -> String {
+    let mut text = summary.kind.clone();
+    for (label, value) in [("label", &summary.label), ("UUID", &summary.uuid)] {
+        if let Some(value) = value {
+            text.push_str(&format!(", {label} {value}"));
+        }
+    }
+    if let Some((free, size)) = summary.free.zip(summary.size) {
+        let (free, size) = (human_bytes(free), human_bytes(size));
+        text.push_str(&format!(", {free} free of {size}"));
+    }
+    text
+}
+
+fn add_boot(lines: &mut LabelledLines, boot: &BootReport) {
+    for loader in &boot.loaders {
+        let kind = match loader.kind {
+            LoaderKind::Extlinux => "extlinux",
+            LoaderKind::RaspberryPi => "Raspberry Pi firmware",
+            LoaderKind::Uefi => "UEFI",
+        };
+        let (files, partition) = (loader.files.join(", "), loader.partition);
+        let text = format!("{kind}: {files} on partition {partition}");
+        lines.add("boot loader", &text);
+    }
+    if boot.loaders.is_empty() {
+        lines.add("boot loader", "none found");
+    }
+    if let Some(kernel) = &boot.kernel {
+        let version = kernel.version.as_deref().unwrap_or("unknown version");
+        let path = format!("{}:{}", kernel.partition, kernel.path);
+        lines.add("kernel", &format!("{version}, {}, {path}", kernel.format));
+    }
+    let system = &boot.system;
+    let nixos = system.nixos.as_deref();
+    let nixos = nixos.map(|version| format!("NixOS {version}"));
+    lines.add_if_some("system", nixos.as_deref());
+    lines.add_if_some("", system.path.as_deref());
+    lines.add_if_some("host name", system.host_name.as_deref());
+}

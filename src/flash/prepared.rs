@@ -1,0 +1,189 @@
+//! One flash: the checks before the user is asked, and the steps after.
+
+use std::cmp::Reverse;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
+
+use super::devices::{self, Disk, DiskKind};
+use super::disk_inventory::DiskInventory;
+use super::refusal::{self, Allowed};
+use super::source::FlashSource;
+use super::state::SharedWriteState;
+use super::sys_root::SysRoot;
+use super::target::Target;
+use super::{contents, tools, verify, write};
+use crate::common::context::Context;
+use crate::common::event::Phase;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::shell_word::quoted;
+
+/// What the user requested.
+#[derive(Clone, Debug)]
+pub struct FlashRequest {
+    /// A path of the disk.
+    pub device: PathBuf,
+    /// What the user allowed.
+    pub allowed: Allowed,
+    /// Whether the disk is read back.
+    pub verify: bool,
+}
+
+/// An image and a disk that may be written to once the user agrees.
+#[derive(Debug)]
+pub struct PreparedFlash {
+    source: FlashSource,
+    request: FlashRequest,
+    /// The disk as it was examined.
+    pub disk: Disk,
+    /// The number of the device.
+    number: u64,
+}
+
+/// Checks the image and the disk; changes nothing.
+pub fn prepare(
+    source: FlashSource,
+    request: FlashRequest,
+    context: &Context,
+) -> Result<PreparedFlash, Failure> {
+    let root = SysRoot::here();
+    let device = &request.device;
+    let number = refusal::device_number(device)?;
+    let inventory = DiskInventory::take(&root, &source.path);
+    let disk = refusal::whole_disk(&inventory, &root, &refusal::number_text(number))?;
+    refusal::check(&disk, request.allowed, source.size)?;
+    check_permission(device, &disk)?;
+    if source.lacks_table(&context.cancel) {
+        let text = "the image has no partition table: boards do not boot from such a card";
+        context.events.warn(text);
+    }
+    source.check(context)?;
+    Ok(PreparedFlash {
+        source,
+        request,
+        disk,
+        number,
+    })
+}
+
+impl PreparedFlash {
+    /// What will be lost, one line each; the disk itself first.
+    pub fn lost(&self, context: &Context) -> Vec<String> {
+        contents::lines(&self.disk, &self.request.device, &context.cancel)
+    }
+
+    /// Unmounts, writes, reads back, and makes the kernel read the new partition table.
+    pub fn run(self, context: &Context, state: &SharedWriteState) -> Result<(), Failure> {
+        let events = &context.events;
+        let mut points: Vec<_> = self.disk.mounted().collect();
+        // A mount below another one is unmounted first.
+        points.sort_by_key(|point| Reverse(point.components().count()));
+        points
+            .into_iter()
+            .try_for_each(|point| tools::unmount(point))?;
+        let mut target = self.open()?;
+        let written = events.blocking_phase(Phase::Flash, || {
+            write::write(&self.source, &mut target, context, state)
+        })?;
+        if self.request.verify {
+            events.blocking_phase(Phase::Verify, || {
+                verify::verify(written, &target, context, state)
+            })?;
+        }
+        // The kernel cannot read the partitions while the disk is open exclusively.
+        drop(target);
+        self.reread(context);
+        Ok(())
+    }
+
+    fn reread(&self, context: &Context) {
+        let device = &self.request.device;
+        let Err(failure) = tools::reread(device) else {
+            return;
+        };
+        // udev does the same as soon as the disk is closed, and one of the two may find it busy. A loop
+        // device has partitions only when it was set up for them.
+        let now = devices::read_disk(&SysRoot::here(), self.disk.name.clone());
+        if self.disk.kind == DiskKind::Disk
+            && !contents::kernel_has_table(&now, device, &context.cancel)
+        {
+            context.events.warn(format!(
+                "the kernel did not read the card's new partition table ({failure}): remove the card and \
+                 insert it again"
+            ));
+        }
+    }
+
+    fn open(&self) -> Result<Target, Failure> {
+        let node = self.disk.node();
+        let target = Target::open(&self.request.device).map_err(|e| open_failure(&e, &node))?;
+        // The card or the disk may have been changed while the user was asked.
+        let now = devices::read_disk(&SysRoot::here(), self.disk.name.clone());
+        let identity = |disk: &Disk| (disk.sequence, disk.size, disk.model.clone());
+        let number = target.number().or_environment("examine the disk")?;
+        if number != self.number || identity(&now) != identity(&self.disk) {
+            return Err(Failure::environment(format!("{node} is another disk now")));
+        }
+        let opened = Disk {
+            size: target.size,
+            ..self.disk.clone()
+        };
+        refusal::check_size(&opened, self.source.size)?;
+        Ok(target)
+    }
+}
+
+/// Checks that this user may write to the disk.
+fn check_permission(device: &Path, disk: &Disk) -> Result<(), Failure> {
+    access(device, AccessFlags::R_OK | AccessFlags::W_OK)
+        .map_err(|error| open_failure(&error.into(), &disk.node()))
+}
+
+/// `sudo` with the absolute path of this program: sudo's own search path lacks `~/.cargo/bin`.
+fn sudo_command() -> String {
+    let program = std::env::current_exe().ok();
+    let path = program.as_deref().and_then(Path::to_str).map(quoted);
+    let path = path.unwrap_or_else(|| "\"$(command -v sdbuild)\"".to_owned());
+    format!("`sudo {path}`")
+}
+
+/// Why a disk cannot be opened.
+fn open_failure(error: &io::Error, node: &str) -> Failure {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EACCES | Errno::EPERM) => {
+            Failure::environment(format!("this user may not write to {node}"))
+                .hint(format!(
+                    "run the same command as root, with {} in the place of sdbuild",
+                    sudo_command()
+                ))
+                .hint(format!("or `sudo setfacl -m u:$USER:rw {node}` until the card is removed"))
+                .hint("on Debian and Ubuntu the group disk may write to all disks, which is as good as being root")
+        }
+        Some(Errno::EBUSY) => {
+            let hint = "a file system, a mapping, swap or another program uses it: close that first";
+            Failure::environment(format!("{node} is in use")).hint(hint)
+        }
+        Some(Errno::EROFS) => Failure::usage(format!("{node} is read-only")),
+        Some(Errno::ENOMEDIUM | Errno::ENXIO) => {
+            Failure::environment(format!("there is no card in {node}"))
+        }
+        _ => Failure::environment(format!("open {node}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_permission_hints_at_a_working_sudo_command() {
+        let failure = open_failure(&Errno::EACCES.into(), "/dev/sdx");
+        let this = std::env::current_exe().unwrap();
+        assert!(this.is_absolute());
+        let command = format!("`sudo {}`", quoted(this.to_str().unwrap()));
+        assert!(failure.hints[0].contains(&command), "{:?}", failure.hints);
+        assert!(failure.hints[1].contains("setfacl -m u:$USER:rw /dev/sdx"));
+    }
+}

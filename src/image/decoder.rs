@@ -1,0 +1,56 @@
+//! Compressed images: the format by its first bytes, and decoders with bounded memory.
+
+use std::io::{self, BufReader, Read};
+
+use crate::common::compression::Compression;
+
+/// Bytes that a decoder reads from the file at once.
+const DECODER_BUFFER_BYTES: usize = 256 * 1024;
+/// The largest window of a zstd frame, as a power of two: 64 MiB, which is what xz's strongest preset needs too.
+const ZSTD_MAX_WINDOW_LOG: u32 = 26;
+/// The memory limit of the xz decoder: its 64 MiB dictionary and its buffers.
+const XZ_MEMORY_LIMIT_KIB: u32 = 80 * 1024;
+
+/// The format of a file that begins with `first_bytes`, of which six are enough.
+pub(super) fn detect(first_bytes: &[u8]) -> Compression {
+    match first_bytes {
+        // A zstd frame, or a skippable one before it.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
+        [0x1f, 0x8b, 8, ..] => Compression::Gzip,
+        _ => Compression::None,
+    }
+}
+
+/// Whether a decoder failed because the data need more memory than the limit. Neither library has an
+/// error kind for that, so their messages are compared.
+pub(super) fn exceeds_memory_limit(error: &io::Error) -> bool {
+    let text = error.to_string();
+    error.kind() == io::ErrorKind::OutOfMemory
+        || ["too much memory", "needed memory too big"]
+            .iter()
+            .any(|words| text.contains(words))
+}
+
+/// A reader of the decompressed bytes of `compressed`. It takes at most 80 MiB of memory; data that need more
+/// are an error.
+pub(crate) fn decoder<'a>(
+    compression: Compression,
+    compressed: impl Read + 'a,
+) -> io::Result<Box<dyn Read + 'a>> {
+    let compressed = BufReader::with_capacity(DECODER_BUFFER_BYTES, compressed);
+    Ok(match compression {
+        Compression::None => Box::new(compressed),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
+        Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(
+            compressed,
+            true,
+            XZ_MEMORY_LIMIT_KIB,
+        )),
+        Compression::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(compressed)?;
+            decoder.window_log_max(ZSTD_MAX_WINDOW_LOG)?;
+            Box::new(decoder)
+        }
+    })
+}
