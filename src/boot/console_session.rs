@@ -69,15 +69,13 @@ async fn relay(
     let mut screen = tokio::fs::File::from_std(screen);
     let keyboard = machine.keyboard();
     let typing = type_on(keyboard, terminal::keys(), events);
-    match both_ways(show(machine, &mut screen), typing).await {
-        Some(ended) => ended,
-        None => {
-            // Whatever is printed next begins on a new line; a terminal that accepts no output needs none.
-            let newline = async { screen.write_all(b"\n").await.and(screen.flush().await) };
-            timeout(GRACE, newline).await.map(Result::ok);
-            Ok(ExitStatus::default())
-        }
+    if let Some(ended) = both_ways(show(machine, &mut screen), typing).await {
+        return ended;
     }
+    // Whatever is printed next begins on a new line; a terminal that accepts no output needs none.
+    let newline = async { screen.write_all(b"\n").await.and(screen.flush().await) };
+    timeout(GRACE, newline).await.map(Result::ok);
+    Ok(ExitStatus::default())
 }
 
 /// Runs both directions until `show` ends, whose result is returned, or `typing`, which returns `None`.

@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn truncated_image_is_a_build_failure() {
-        let compressed = zstd::encode_all([7; 100_000].as_slice(), 1).unwrap();
+        let compressed = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
         let failure = prepared(&compressed[..9]).await.unwrap_err();
         assert_eq!(failure.class, Class::Build, "{failure}");
         assert!(failure.to_string().starts_with("unpack /"), "{failure}");

@@ -44,9 +44,9 @@ fn exec_with_parent(parent: i32, argv: &[OsString]) -> Result<std::convert::Infa
     if getppid() != Pid::from_raw(parent) {
         return Err(Failure::environment("sdbuild has ended"));
     }
-    let (program, args) = argv
+    let (program, rest) = argv
         .split_first()
         .ok_or_else(|| Failure::usage("no program is given"))?;
-    let error = std::process::Command::new(program).args(args).exec();
+    let error = std::process::Command::new(program).args(rest).exec();
     Err(error).or_environment(format!("start {}", Path::new(program).display()))
 }

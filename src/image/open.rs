@@ -109,12 +109,17 @@ impl ImageFile {
 
 fn open_error(path: &Path, error: io::Error) -> Error {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound, PermissionDenied};
-    match error.kind() {
-        NotFound => Error::refused("there is no such file"),
-        _ if path.is_dir() => Error::refused("it is a directory"),
-        PermissionDenied | NotADirectory | InvalidFilename => Error::refused(error.to_string()),
-        _ if plain_file::is_wrong_kind(&error) => Error::refused(error.to_string()),
-        _ => Error::Io(error),
+    let kind = error.kind();
+    if kind == NotFound {
+        Error::refused("there is no such file")
+    } else if path.is_dir() {
+        Error::refused("it is a directory")
+    } else if [PermissionDenied, NotADirectory, InvalidFilename].contains(&kind)
+        || plain_file::is_wrong_kind(&error)
+    {
+        Error::refused(error.to_string())
+    } else {
+        Error::Io(error)
     }
 }
 

@@ -147,28 +147,24 @@ fn add_partition(lines: &mut LabelledLines, report: &PartitionReport) {
 
 fn partition_text(partition: &Partition) -> String {
     let (size, start) = (human_bytes(partition.size), human_bytes(partition.start));
-    let mut text = format!("{size} from {start}, type {}", partition.kind);
-    if let Some(name) = &partition.name {
-        text.push_str(&format!(", {name}"));
-    }
-    if partition.bootable {
-        text.push_str(", bootable");
-    }
-    text
+    let mut parts = vec![
+        format!("{size} from {start}"),
+        format!("type {}", partition.kind),
+    ];
+    parts.extend(partition.name.clone());
+    parts.extend(partition.bootable.then(|| "bootable".to_owned()));
+    parts.join(", ")
 }
 
 fn file_system_text(summary: &Summary) -> String {
-    let mut text = summary.kind.clone();
-    for (label, value) in [("label", &summary.label), ("UUID", &summary.uuid)] {
-        if let Some(value) = value {
-            text.push_str(&format!(", {label} {value}"));
-        }
-    }
+    let mut parts = vec![summary.kind.clone()];
+    parts.extend(summary.label.as_ref().map(|label| format!("label {label}")));
+    parts.extend(summary.uuid.as_ref().map(|uuid| format!("UUID {uuid}")));
     if let Some((free, size)) = summary.free.zip(summary.size) {
         let (free, size) = (human_bytes(free), human_bytes(size));
-        text.push_str(&format!(", {free} free of {size}"));
+        parts.push(format!("{free} free of {size}"));
     }
-    text
+    parts.join(", ")
 }
 
 fn add_boot(lines: &mut LabelledLines, boot: &BootReport) {
