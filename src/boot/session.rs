@@ -26,7 +26,8 @@ pub(super) struct BootSession<'a> {
 impl BootSession<'_> {
     /// A port on 127.0.0.1 for the machine's SSH; `None` where the engine's ports are on another machine.
     pub(super) fn port(&self) -> Result<Option<u16>, Failure> {
-        let is_local = |options: &ContainerOptions| options.engine.endpoint().publishes_ports_here();
+        let is_local =
+            |options: &ContainerOptions| options.engine.endpoint().publishes_ports_here();
         self.container
             .is_none_or(is_local)
             .then(|| local_port(self.request.port))
