@@ -226,7 +226,7 @@ fn a_killed_shell_lets_go_of_everything_and_the_next_one_sweeps() {
         screen.signal(Signal::SIGKILL);
         screen.wait();
         runs.wait_until_unregistered();
-        wait_until(Duration::from_secs(10), "no container runs on", || {
+        wait_until(Duration::from_secs(30), "no container runs on", || {
             runs.running_containers().is_empty()
         });
         run(&mut shell(&user, &["--run", "true"]))

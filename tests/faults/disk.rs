@@ -10,7 +10,7 @@ use crate::support::*;
 fn big() -> String {
     product(&SMALL_IMAGE.replace(
         "echo small > $out/sd-image/small.img",
-        "head -c 67108864 /dev/urandom > $out/sd-image/small.img",
+        "dd if=/dev/urandom of=$out/sd-image/small.img bs=1M count=64",
     ))
 }
 

@@ -69,6 +69,6 @@ fn skipped(why: &str) -> bool {
         std::env::var_os("CI").is_none(),
         "in CI every test must run: {why}"
     );
-    eprintln!("SKIPPED: {why}");
+    super::tools::report_skip(why);
     false
 }

@@ -1,5 +1,6 @@
 //! Debian's own tools, which some tiers measure ours against.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Where they are, for people whose `PATH` lacks root's.
@@ -14,9 +15,24 @@ pub fn have(tools: &[&str]) -> bool {
         "in CI every test must run: no {missing:?}"
     );
     if !missing.is_empty() {
-        eprintln!("SKIPPED: no {missing:?}; run scripts/setup --test");
+        report_skip(&format!("no {missing:?}; run scripts/setup --test"));
     }
     missing.is_empty()
+}
+
+/// Prints why a test is skipped, and appends it to the file that `SDBUILD_TEST_SKIPS` names: a test runner hides the output of
+/// tests that pass.
+pub fn report_skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    if let Some(path) = std::env::var_os("SDBUILD_TEST_SKIPS") {
+        let file = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(path);
+        file.unwrap()
+            .write_all(format!("{why}\n").as_bytes())
+            .unwrap();
+    }
 }
 
 /// The program `tool`.

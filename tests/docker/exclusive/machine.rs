@@ -73,7 +73,7 @@ fn a_killed_sdbuild_leaves_no_handler_and_the_next_build_sweeps_the_rest() {
     assert_eq!(outcome.signal, Some(Signal::SIGKILL as i32));
     let took = before.wait_for_handlers();
     eprintln!("the handler was gone {took:?} after the kill");
-    wait_until(Duration::from_secs(10), "no container runs on", || {
+    wait_until(Duration::from_secs(30), "no container runs on", || {
         docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
     });
     user.write("sd-card.nix", &product(SMALL_IMAGE));

@@ -13,7 +13,7 @@ use super::{built, ready, said_inside, system};
 use crate::support::*;
 
 /// Something in the image that takes the maker of file systems a while.
-const PAYLOAD: &str = "  sdImage.storePaths = lib.mkAfter [ (pkgs.runCommand \"linked-payload\" { } \"{ yes || true; } | head -c 300000000 >$out\") ];";
+const PAYLOAD: &str = "  sdImage.storePaths = lib.mkAfter [ (pkgs.runCommand \"linked-payload\" { } \"dd if=/dev/urandom of=$out bs=1M count=300\") ];";
 
 /// The processes called `name` in the builder of `runs`, by the machine's numbers.
 fn in_builder_of(runs: &RunTracker, name: &str) -> Vec<Pid> {
