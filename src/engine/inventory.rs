@@ -1,4 +1,4 @@
-//! The containers that carry our labels: list, stop, remove. Others are never touched.
+//! Containers with our labels: list, stop, remove. Other containers are never touched.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,35 +14,29 @@ use crate::engine::labels::{self, Role, RunId, role_of, run_of};
 use crate::engine::request::{REQUEST_TIMEOUT, request, request_within};
 use crate::engine::timestamp::unix_seconds;
 
-/// How often we look whether a removal under way is done.
-const RECHECK: Duration = Duration::from_millis(100);
-/// How often in all.
-const RECHECKS: u32 = 200;
-/// How often a list that we cannot read is asked for again.
-const LOOKS: u32 = 10;
+/// Pause before a request is repeated.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// A removal under way has 20 seconds to finish.
+const REMOVE_TRIES: u32 = 200;
+/// A container has a second to leave a state that bollard cannot parse.
+const LIST_RETRIES: u32 = 10;
 
 /// A container of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerInfo {
-    /// The engine's id.
-    pub id: String,
     /// Its name.
     pub name: String,
-    /// What it is for, by its label.
+    /// What it is for; `None` without a valid label.
     pub role: Option<Role>,
-    /// The run that made it, by its label.
+    /// The run that created it; `None` without a valid label.
     pub run: Option<RunId>,
-    /// Whether a process of it runs (paused counts).
+    /// Whether a process of it runs; a paused one counts.
     pub running: bool,
-    /// Whether it was made and never started.
+    /// Whether it was created and never started.
     pub never_started: bool,
-    /// The engine's words: `Exited (0) 2 hours ago`.
-    pub status: String,
-    /// Bytes that it wrote, when asked for.
+    /// Bytes that it wrote, where they were counted.
     pub size: Option<u64>,
-    /// Its container image.
-    pub image: String,
-    /// When it was made, in seconds since 1970.
+    /// When it was created, in seconds since 1970.
     pub created: Option<i64>,
 }
 
@@ -52,13 +46,13 @@ impl Engine {
         self.list_containers(false).await
     }
 
-    /// Our containers with their sizes, which engines take their time to count.
+    /// Our containers, running or not, with their sizes, which may take an engine seconds to count.
     pub async fn our_containers_with_size(&self) -> Result<Vec<ContainerInfo>, EngineError> {
         self.list_containers(true).await
     }
 
-    /// How long ago our container `name` ended, or was made if it never ran, by the engine's own
-    /// clock. `None` while it runs, and when it is gone or has no readable time.
+    /// How long ago container `name` ended, or was created if it never ran, by the engine's own clock.
+    /// `None` while it runs, and when it is gone or has no valid time.
     pub async fn container_idle(&self, name: &str) -> Result<Option<Duration>, EngineError> {
         let operation = format!("inspect container {name}");
         let inspect = self.docker.inspect_container(name, None);
@@ -74,7 +68,7 @@ impl Engine {
             return Ok(None);
         }
         let now = info.system_time.as_deref().and_then(unix_seconds);
-        // A container that never ended has a time before 1970 there.
+        // The time of a container that never ended is before 1970.
         let ended = state
             .finished_at
             .as_deref()
@@ -88,23 +82,23 @@ impl Engine {
     }
 
     async fn list_containers(&self, size: bool) -> Result<Vec<ContainerInfo>, EngineError> {
-        // By run: the role label is also on what somebody else makes from our container images.
+        // By run: containers that others create from our container images inherit the role label.
         let ours = HashMap::from([("label", vec![labels::RUN])]);
         let found = self.summaries(ours, size, "list containers").await?;
         Ok(found.into_iter().map(container_info).collect())
     }
 
-    /// The containers that `filters` let through, running or not.
+    /// The containers that match `filters`, running or not.
     pub(super) async fn summaries(
         &self,
         mut filters: HashMap<&str, Vec<&str>>,
         size: bool,
         operation: &str,
     ) -> Result<Vec<ContainerSummary>, EngineError> {
-        // Podman has a state `stopped` that bollard cannot read. It lasts a moment; one that a crash
-        // left in it for good must not keep us from seeing the others.
-        for look in 0..=LOOKS {
-            if look == LOOKS {
+        // bollard cannot parse Podman's state `stopped`. It is transient; a container that a crash left in
+        // it must not hide the others.
+        for retry in 0..=LIST_RETRIES {
+            if retry == LIST_RETRIES {
                 filters.insert("status", vec!["created", "running", "paused", "exited"]);
             }
             let options = ListContainersOptionsBuilder::default()
@@ -113,8 +107,8 @@ impl Engine {
                 .filters(&filters);
             let list = self.docker.list_containers(Some(options.build()));
             match request(operation, list).await {
-                Err(EngineError::Unexpected { .. }) if look < LOOKS => {
-                    tokio::time::sleep(RECHECK).await;
+                Err(EngineError::Unexpected { .. }) if retry < LIST_RETRIES => {
+                    tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 other => return other,
             }
@@ -122,7 +116,7 @@ impl Engine {
         Ok(Vec::new())
     }
 
-    /// Stops our container `name`: TERM, then KILL after `grace_seconds`. Not there is a success.
+    /// Stops our container `name`: TERM, then KILL after `grace_seconds`. Succeeds when it does not exist.
     pub async fn stop_container(&self, name: &str, grace_seconds: u32) -> Result<(), EngineError> {
         let operation = format!("stop container {name}");
         if !self.container_is_ours(name, &operation).await? {
@@ -138,8 +132,8 @@ impl Engine {
         }
     }
 
-    /// Removes our container `name`, running or not. Not there is a success; a removal that is under
-    /// way already is waited for, and so is an end.
+    /// Removes our container `name`, running or not. Succeeds when it does not exist; waits while it is
+    /// being removed or stopped already.
     pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
         let operation = format!("remove container {name}");
         let options = RemoveContainerOptionsBuilder::default()
@@ -147,7 +141,7 @@ impl Engine {
             .v(true)
             .build();
         let mut refusal = None;
-        for _ in 0..RECHECKS {
+        for _ in 0..REMOVE_TRIES {
             if !self.container_is_ours(name, &operation).await? {
                 return Ok(());
             }
@@ -158,18 +152,18 @@ impl Engine {
                 Err(error) if error.is_temporary() => refusal = Some(error),
                 Err(error) => return Err(error),
             }
-            tokio::time::sleep(RECHECK).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
         Err(refusal.unwrap_or(EngineError::Silent { operation }))
     }
 
-    /// Whether it is there; an error when it is there and not ours.
+    /// Whether container `name` exists; an error when it is not ours.
     async fn container_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
         let inspect = self.docker.inspect_container(name, None);
         let found = match request(operation, inspect).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return Ok(false),
-            // Podman's states of a moment: it is there, and its name says whose it is.
+            // A transient state of Podman's: the container exists, and its name shows that it is ours.
             Err(EngineError::Unexpected { .. }) if name.starts_with("sdbuild-") => return Ok(true),
             Err(error) => return Err(error),
         };
@@ -190,26 +184,20 @@ impl Engine {
 fn container_info(found: ContainerSummary) -> ContainerInfo {
     use bollard::models::ContainerSummaryStateEnum as State;
     let labels = found.labels.unwrap_or_default();
-    let name = found
-        .names
-        .unwrap_or_default()
-        .into_iter()
-        .next()
-        .unwrap_or_default();
+    let name = found.names.and_then(|names| names.into_iter().next());
+    // Requests accept both.
+    let name = name.or(found.id).unwrap_or_default();
     let running = matches!(
         found.state,
         Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING)
     );
     ContainerInfo {
-        id: found.id.unwrap_or_default(),
         name: name.trim_start_matches('/').to_owned(),
         role: role_of(&labels),
         run: run_of(&labels),
         running,
         never_started: found.state == Some(State::CREATED),
-        status: found.status.unwrap_or_default(),
         size: found.size_rw.and_then(|n| u64::try_from(n).ok()),
-        image: found.image.unwrap_or_default(),
         created: found.created,
     }
 }

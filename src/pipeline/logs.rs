@@ -1,76 +1,87 @@
-//! Where the builders' logs are kept, and for how long.
+//! The build logs of the last runs.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::common::failure::{Failure, OrFail as _};
 use crate::engine::RunId;
 
-/// How many logs are kept: enough to compare with last week's, little enough to forget about.
-const KEPT: usize = 20;
+/// How many build logs are kept: enough to compare with last week's, few enough to take no space worth a setting.
+const KEPT_LOGS: usize = 20;
 
-/// The directory of the logs.
-fn dir(state_dir: &Path) -> PathBuf {
+/// A build log that could not be removed.
+#[derive(Debug)]
+pub(super) struct RemoveError {
+    /// The build log.
+    pub(super) path: PathBuf,
+    /// Why.
+    pub(super) error: io::Error,
+}
+
+fn directory(state_dir: &Path) -> PathBuf {
     state_dir.join("logs")
 }
 
-/// The log file for `run`, in a directory that exists; the oldest ones beyond [`KEPT`] are removed.
+/// The path of the build log for `run`, in a directory that exists. The oldest logs are removed, so that there are
+/// at most [`KEPT_LOGS`] with the new one.
 pub(super) fn file(state_dir: &Path, run: &RunId) -> Result<PathBuf, Failure> {
-    let dir = dir(state_dir);
+    let dir = directory(state_dir);
     fs::create_dir_all(&dir).or_environment(format!("create {}", dir.display()))?;
-    let mut logs = ours(&dir);
-    logs.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok());
-    let excess = (logs.len() + 1).saturating_sub(KEPT);
+    let logs = oldest_first(&dir);
+    let excess = (logs.len() + 1).saturating_sub(KEPT_LOGS);
     for old in logs.iter().take(excess) {
-        // One that cannot be removed is counted again next time.
-        fs::remove_file(old).unwrap_or(());
+        // A log that stays is counted again next time.
+        fs::remove_file(old).ok();
     }
     Ok(dir.join(format!("build-{run}.log")))
 }
 
-/// Our logs in `dir`; other files there are none of our business.
-fn ours(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| run_of(path).is_some())
-        .collect()
-}
-
-/// Our logs, the newest first.
+/// All build logs, the newest first.
 pub(super) fn newest_first(state_dir: &Path) -> Vec<PathBuf> {
-    let mut logs = ours(&dir(state_dir));
-    logs.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok());
+    let mut logs = oldest_first(&directory(state_dir));
     logs.reverse();
     logs
 }
 
-/// The directory of the logs and the bytes that ours take, those of `live` runs apart.
-pub(super) fn usage(state_dir: &Path, live: &BTreeSet<RunId>) -> (PathBuf, u64) {
-    let dir = dir(state_dir);
-    let sizes = ended(&dir, live).filter_map(|log| fs::metadata(log).ok());
+/// The directory of the build logs and their bytes, without those of the runs in `excluded`.
+pub(super) fn usage(state_dir: &Path, excluded: &BTreeSet<RunId>) -> (PathBuf, u64) {
+    let dir = directory(state_dir);
+    let sizes = logs_without(&dir, excluded).filter_map(|log| fs::metadata(log).ok());
     let bytes = sizes.map(|meta| meta.len()).sum();
     (dir, bytes)
 }
 
-/// Removes our logs in `dir` but those of `live` runs; the first one that cannot be removed, and why.
-pub(super) fn remove_all(
-    dir: &Path,
-    live: &BTreeSet<RunId>,
-) -> Result<(), (PathBuf, std::io::Error)> {
-    for log in ended(dir, live) {
-        fs::remove_file(&log).map_err(|error| (log, error))?;
+/// Removes the build logs in `dir` without those of the runs in `excluded`, up to the first that cannot be
+/// removed.
+pub(super) fn remove_all(dir: &Path, excluded: &BTreeSet<RunId>) -> Result<(), RemoveError> {
+    for path in logs_without(dir, excluded) {
+        fs::remove_file(&path).map_err(|error| RemoveError { path, error })?;
     }
     Ok(())
 }
 
-fn ended(dir: &Path, live: &BTreeSet<RunId>) -> impl Iterator<Item = PathBuf> {
-    let lives = |log: &PathBuf| run_of(log).is_some_and(|run| live.contains(&run));
-    ours(dir).into_iter().filter(move |log| !lives(log))
+fn logs_without(dir: &Path, excluded: &BTreeSet<RunId>) -> impl Iterator<Item = PathBuf> {
+    let is_excluded = |log: &PathBuf| run_of(log).is_some_and(|run| excluded.contains(&run));
+    let logs = build_logs(dir).into_iter();
+    logs.filter(move |log| !is_excluded(log))
 }
 
-/// The run whose log it is; `None` for a file that is not ours.
+fn oldest_first(dir: &Path) -> Vec<PathBuf> {
+    let mut logs = build_logs(dir);
+    logs.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok());
+    logs
+}
+
+/// The build logs in `dir`, in any order; other files there are ignored.
+fn build_logs(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| run_of(path).is_some()).collect()
+}
+
+/// The run of a build log; `None` for another file.
 fn run_of(path: &Path) -> Option<RunId> {
     let name = path.file_name()?.to_str()?;
     let run = name.strip_prefix("build-")?.strip_suffix(".log")?;
@@ -82,9 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_newest_logs_stay_and_foreign_files_are_left_alone() {
+    fn newest_logs_and_other_files_are_kept() {
         let state = tempfile::tempdir().unwrap();
-        let dir = dir(state.path());
+        let dir = directory(state.path());
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("mine.log"), "x").unwrap();
         for n in 0..30u32 {
@@ -96,10 +107,26 @@ mod tests {
         }
         let run: RunId = "ffffffffffff".parse().unwrap();
         let log = file(state.path(), &run).unwrap();
-        assert_eq!(ours(&dir).len(), KEPT - 1);
+        assert_eq!(build_logs(&dir).len(), KEPT_LOGS - 1);
         assert!(!dir.join("build-000000000000.log").exists());
         assert!(dir.join("build-00000000001d.log").exists());
         assert!(dir.join("mine.log").exists());
         assert!(!log.exists());
+    }
+
+    #[test]
+    fn logs_of_excluded_runs_are_neither_counted_nor_removed() {
+        let state = tempfile::tempdir().unwrap();
+        let [live, ended]: [RunId; 2] =
+            ["000000000001", "000000000002"].map(|run| run.parse().unwrap());
+        for (run, bytes) in [(&live, 7), (&ended, 5)] {
+            let log = file(state.path(), run).unwrap();
+            fs::write(log, "x".repeat(bytes)).unwrap();
+        }
+        let excluded = BTreeSet::from([live.clone()]);
+        let (dir, bytes) = usage(state.path(), &excluded);
+        assert_eq!(bytes, 5);
+        remove_all(&dir, &excluded).unwrap();
+        assert_eq!(usage(state.path(), &BTreeSet::new()).1, 7);
     }
 }

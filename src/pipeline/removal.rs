@@ -11,11 +11,12 @@ use crate::common::shell_word::quoted;
 use crate::common::timeout::timeout;
 use crate::engine::{EngineError, ImageInfo, RunId};
 use crate::oci::Definition;
+use crate::pipeline::clients;
 use crate::pipeline::inventory::{
     ContainerSizes, Inventory, LocalFiles, SizedVolume, image_name, registrar_image,
 };
+use crate::pipeline::logs::{self, RemoveError};
 use crate::pipeline::steps::container_images::ensure;
-use crate::pipeline::{clients, logs};
 use crate::settings::Common;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
@@ -208,7 +209,7 @@ impl Removal {
         {
             failed.push((self.files.cache.display().to_string(), error.to_string()));
         }
-        if let Err((path, error)) = logs::remove_all(&self.files.logs, self.live()) {
+        if let Err(RemoveError { path, error }) = logs::remove_all(&self.files.logs, self.live()) {
             failed.push((path.display().to_string(), error.to_string()));
         }
         let leftover = |(what, why): (String, String)| Leftover {

@@ -1,4 +1,4 @@
-//! `doctor` where there is no engine, or one that says nothing.
+//! `doctor` without an engine, and with an engine that never answers.
 
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::support::*;
 use crate::user;
 
-/// An address that accepts and says nothing, for as long as the listener lives.
-fn silent() -> (TcpListener, String) {
+/// A server that accepts connections and never answers, for as long as the listener lives.
+fn silent_server() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, format!("http://{address}/debian"))
@@ -23,13 +23,13 @@ fn topics(checks: &Value, verdict: &str) -> Vec<String> {
 }
 
 #[test]
-fn without_an_engine_a_build_cannot_work_and_the_rest_is_looked_at() {
+fn without_an_engine_the_rest_is_checked() {
     let user = user().with("SDBUILD_DEBIAN_MIRROR", "http://127.0.0.1:9/debian");
     let before = file_names(user.state.path());
-    let told = run(&mut user.sdbuild(&["doctor"]))
+    let shown = run(&mut user.sdbuild(&["doctor"]))
         .assert_exit_code(3)
         .assert_stderr_contains(&["error: a build cannot work here: "]);
-    let out = &told.stdout;
+    let out = &shown.stdout;
     assert!(
         out.contains("✗ engine          no engine answers at"),
         "{out}"
@@ -44,9 +44,9 @@ fn without_an_engine_a_build_cannot_work_and_the_rest_is_looked_at() {
     ] {
         assert!(out.contains(topic), "{topic}\n{out}");
     }
-    assert_eq!(file_names(user.state.path()), before, "nothing was made");
-    let told = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
-    let report: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(file_names(user.state.path()), before, "nothing was created");
+    let shown = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
+    let report: Value = serde_json::from_str(&shown.stdout).unwrap();
     assert_eq!(report["can_build"], false);
     assert!(
         topics(&report, "bad").contains(&"engine".to_owned()),
@@ -54,11 +54,11 @@ fn without_an_engine_a_build_cannot_work_and_the_rest_is_looked_at() {
     );
 }
 
-/// Should one of the waits have no end, the test runner ends the test.
+/// The test runner's timeout ends the test if a wait never ends.
 #[test]
-fn an_engine_and_servers_that_say_nothing_are_not_waited_for() {
-    let (_mirror, address) = silent();
-    let (_cache, cache) = silent();
+fn silent_engine_and_servers_are_not_waited_for() {
+    let (_mirror, address) = silent_server();
+    let (_cache, cache) = silent_server();
     let home = tempfile::tempdir().unwrap();
     let socket = home.path().join("engine.sock");
     let _engine = UnixListener::bind(&socket).unwrap();
@@ -67,8 +67,8 @@ fn an_engine_and_servers_that_say_nothing_are_not_waited_for() {
         .with("SDBUILD_DEBIAN_MIRROR", address)
         .with("SDBUILD_CHANNELS", cache.clone())
         .with("SDBUILD_SUBSTITUTERS", cache);
-    let told = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
-    let report: Value = serde_json::from_str(&told.stdout).unwrap();
+    let shown = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
+    let report: Value = serde_json::from_str(&shown.stdout).unwrap();
     let checks = report["checks"].as_array().unwrap();
     let text = |topic: &str| {
         let check = checks.iter().find(|check| check["topic"] == topic);
@@ -86,19 +86,19 @@ fn an_engine_and_servers_that_say_nothing_are_not_waited_for() {
 }
 
 #[test]
-fn an_output_dir_that_is_not_there_is_told_by_the_settings_that_count() {
+fn missing_output_directory_of_the_project_file_is_bad() {
     let user = user();
     user.write("sdbuild.toml", "output = \"nowhere\"\n");
-    let told = run(&mut user.sdbuild(&["doctor"])).assert_exit_code(3);
+    let shown = run(&mut user.sdbuild(&["doctor"])).assert_exit_code(3);
     assert!(
-        told.stdout.contains("✗ output directory"),
+        shown.stdout.contains("✗ output directory"),
         "{}",
-        told.stdout
+        shown.stdout
     );
-    assert!(told.stdout.contains("nowhere"), "{}", told.stdout);
+    assert!(shown.stdout.contains("nowhere"), "{}", shown.stdout);
     assert!(
-        told.stdout.contains("→ make it: mkdir -p"),
+        shown.stdout.contains("→ make it: mkdir -p"),
         "{}",
-        told.stdout
+        shown.stdout
     );
 }

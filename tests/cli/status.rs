@@ -1,4 +1,4 @@
-//! `status` where no engine answers.
+//! `status` without an engine.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn without_an_engine_the_rest_is_shown() {
     fs::create_dir_all(&logs).unwrap();
     fs::write(logs.join("build-0123456789ab.log"), "x".repeat(5000)).unwrap();
 
-    let told = run(&mut user.sdbuild(&["status"]))
+    let shown = run(&mut user.sdbuild(&["status"]))
         .assert_exit_code(0)
         .stdout;
     let words = [
@@ -25,18 +25,21 @@ fn without_an_engine_the_rest_is_shown() {
         "5.0 kB",
     ];
     for word in words {
-        let joined = told.replace("\n            ", " ");
-        assert!(joined.contains(word), "{word}\n{told}");
+        let joined = shown.replace("\n            ", " ");
+        assert!(joined.contains(word), "{word}\n{shown}");
     }
-    assert!(!told.contains("containers"), "unknown is not none:\n{told}");
-    for line in told.lines() {
+    assert!(
+        !shown.contains("containers"),
+        "containers are unknown, not none:\n{shown}"
+    );
+    for line in shown.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
 
-    let told = run(&mut user.sdbuild(&["status", "--json"]))
+    let shown = run(&mut user.sdbuild(&["status", "--json"]))
         .assert_exit_code(0)
         .stdout;
-    let json: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(json["version"], 1);
     assert_eq!(json["runs"][0]["life"], "dead");
     assert_eq!(json["runs"][0]["endpoint"], "unix:///gone.sock");
@@ -50,7 +53,7 @@ fn without_an_engine_the_rest_is_shown() {
 }
 
 #[test]
-fn looking_makes_no_dir() {
+fn status_creates_no_directory() {
     let user = user();
     let before = file_names(user.state.path());
     run(&mut user.sdbuild(&["status"])).assert_exit_code(0);

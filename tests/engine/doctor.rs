@@ -1,6 +1,5 @@
-//! `doctor` and `status` against engines that answer by script: what is wrong with one is told, and no
-//! request changes anything. Their mirrors are ports where nobody listens,
-//! and their caches are empty.
+//! `doctor` and `status` against scripted engines: problems of an engine are shown, and no request changes
+//! anything. Mirrors are ports where nothing listens, and caches are empty.
 
 use std::time::Duration;
 
@@ -11,17 +10,17 @@ use crate::support::*;
 
 fn user(engine: &Server) -> TestUser {
     let user = TestUser::new().with("DOCKER_HOST", engine.endpoint.to_string());
-    let nobody = "http://127.0.0.1:9/debian";
+    let refusing = "http://127.0.0.1:9/debian";
     let empty = user.state.path().join("cache");
     user.with("XDG_CACHE_HOME", empty.to_str().unwrap())
-        .with("SDBUILD_DEBIAN_MIRROR", nobody)
-        .with("SDBUILD_CHANNELS", nobody)
+        .with("SDBUILD_DEBIAN_MIRROR", refusing)
+        .with("SDBUILD_CHANNELS", refusing)
         .with("http_proxy", "http://127.0.0.1:9")
 }
 
-/// The checks of `doctor` on `engine`, which must have been asked by GET alone.
+/// The checks of `doctor` on `engine`, which must have received GET requests only.
 #[track_caller]
-fn examined(engine: &Server, code: i32) -> Vec<Value> {
+fn doctor_checks(engine: &Server, code: i32) -> Vec<Value> {
     let outcome = run(&mut user(engine).sdbuild(&["doctor", "--json"])).assert_exit_code(code);
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let requests = engine.requests();
@@ -32,9 +31,9 @@ fn examined(engine: &Server, code: i32) -> Vec<Value> {
     report["checks"].as_array().unwrap().clone()
 }
 
-/// The verdict, the text and the remedies of `topic`.
+/// The verdict of `topic`, and its text with its remedies.
 #[track_caller]
-fn told(checks: &[Value], topic: &str) -> (String, String) {
+fn check_of(checks: &[Value], topic: &str) -> (String, String) {
     let check = checks.iter().find(|check| check["topic"] == topic).unwrap();
     let remedies = check["remedies"].as_array().unwrap();
     let remedies: Vec<_> = remedies.iter().map(|r| r.as_str().unwrap()).collect();
@@ -47,7 +46,8 @@ fn told(checks: &[Value], topic: &str) -> (String, String) {
     (verdict, text)
 }
 
-fn info(text: &'static str) -> Server {
+/// An engine whose `/info` is `text`, without any objects.
+fn engine_with_info(text: &'static str) -> Server {
     Server::new(move |request| match request {
         "GET /info" => ok(text),
         "GET /version" => usual(),
@@ -56,13 +56,13 @@ fn info(text: &'static str) -> Server {
     })
 }
 
-/// It says that it has images of our names, which an empty cache cannot confirm: a build would fetch.
+/// The engine has images with our names, but without a cache their content is not known: a build would fetch.
 #[test]
-fn a_sound_engine_is_good_and_mirrors_that_nobody_reaches_are_not() {
-    let engine = info(
+fn sound_engine_is_good_and_refusing_mirrors_are_bad() {
+    let engine = engine_with_info(
         r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0","MemTotal":16000000000,"NCPU":4}"#,
     );
-    let checks = examined(&engine, 3);
+    let checks = doctor_checks(&engine, 3);
     for topic in [
         "engine",
         "rights",
@@ -73,47 +73,49 @@ fn a_sound_engine_is_good_and_mirrors_that_nobody_reaches_are_not() {
         "binfmt_misc",
         "leftovers",
     ] {
-        let (verdict, text) = told(&checks, topic);
+        let (verdict, text) = check_of(&checks, topic);
         assert_eq!(verdict, "good", "{topic}: {text}");
     }
-    let (verdict, text) = told(&checks, "Debian mirrors");
+    let (verdict, text) = check_of(&checks, "Debian mirrors");
     assert_eq!(verdict, "bad", "{text}");
 }
 
 #[test]
-fn what_is_wrong_with_an_engine_is_told_with_its_remedy() {
-    let rootless = info(
+fn problems_of_an_engine_come_with_remedies() {
+    let rootless = engine_with_info(
         r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0","MemTotal":500000000,"SecurityOptions":["name=rootless"]}"#,
     );
-    let checks = examined(&rootless, 3);
-    let (verdict, text) = told(&checks, "emulation");
+    let checks = doctor_checks(&rootless, 3);
+    let (verdict, text) = check_of(&checks, "emulation");
     assert!(
         verdict == "warning" && text.contains("rootless") && text.contains("DOCKER_HOST"),
         "{text}"
     );
-    let (verdict, text) = told(&checks, "memory");
+    let (verdict, text) = check_of(&checks, "memory");
     assert!(
         verdict == "warning" && text.contains("more memory"),
         "{text}"
     );
-    let old = info(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"3.10.0"}"#);
-    let (verdict, text) = told(&examined(&old, 3), "kernel");
+    let old =
+        engine_with_info(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"3.10.0"}"#);
+    let (verdict, text) = check_of(&doctor_checks(&old, 3), "kernel");
     assert!(
         verdict == "bad" && text.contains("needs 4.8 or later"),
         "{text}"
     );
     let ancient = Server::new(|_| ok(r#"{"Version":"19.03","ApiVersion":"1.40"}"#));
-    let (verdict, text) = told(&examined(&ancient, 3), "engine");
+    let (verdict, text) = check_of(&doctor_checks(&ancient, 3), "engine");
     assert!(
         verdict == "bad" && text.contains("update the engine"),
         "{text}"
     );
 }
 
-/// As in most container images.
+/// Most container images have no certificates.
 #[test]
-fn a_machine_without_certificates_asks_servers_that_have_none() {
-    let engine = info(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0"}"#);
+fn plain_http_mirror_works_without_certificates() {
+    let engine =
+        engine_with_info(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0"}"#);
     let mirror = Server::new(|_| ok(""));
     let user = user(&engine)
         .with("SSL_CERT_FILE", "/dev/null")
@@ -123,13 +125,13 @@ fn a_machine_without_certificates_asks_servers_that_have_none() {
             "SDBUILD_DEBIAN_MIRROR",
             mirror.endpoint.to_string().replace("tcp:", "http:"),
         );
-    let told = run(&mut user.sdbuild(&["doctor"])).stdout;
-    assert!(told.contains("✓ Debian mirrors"), "{told}");
+    let shown = run(&mut user.sdbuild(&["doctor"])).stdout;
+    assert!(shown.contains("✓ Debian mirrors"), "{shown}");
 }
 
-/// Should a wait have no end, the test runner ends the test.
+/// The test runner's timeout ends the test if a wait never ends.
 #[test]
-fn lists_that_never_come_are_not_waited_for() {
+fn endless_lists_are_not_waited_for() {
     let engine = Server::new(|request| match request {
         "GET /info" | "GET /version" => usual(),
         _ => {
@@ -137,10 +139,10 @@ fn lists_that_never_come_are_not_waited_for() {
             refused(500, "too late")
         }
     });
-    let checks = examined(&engine, 3);
-    let (verdict, text) = told(&checks, "leftovers");
+    let checks = doctor_checks(&engine, 3);
+    let (verdict, text) = check_of(&checks, "leftovers");
     assert!(verdict == "warning" && text.contains("in time"), "{text}");
-    let (verdict, text) = told(&checks, "Debian mirrors");
+    let (verdict, text) = check_of(&checks, "Debian mirrors");
     assert!(
         verdict == "bad" && text.contains("SDBUILD_DEBIAN_MIRROR"),
         "{text}"
@@ -148,18 +150,18 @@ fn lists_that_never_come_are_not_waited_for() {
 }
 
 #[test]
-fn status_shows_the_rest_when_the_engine_refuses_its_lists() {
+fn status_shows_the_rest_when_the_engine_refuses_lists() {
     let engine = Server::new(|request| match request {
         "GET /info" | "GET /version" => usual(),
         _ => refused(500, "out of order\u{1b}[2J"),
     });
-    let told = run(&mut user(&engine).sdbuild(&["status"]))
+    let shown = run(&mut user(&engine).sdbuild(&["status"]))
         .assert_exit_code(0)
         .stdout;
-    assert!(told.contains("out of order"), "{told}");
+    assert!(shown.contains("out of order"), "{shown}");
     assert!(
-        told.contains("downloads") && !told.contains("containers  "),
-        "{told}"
+        shown.contains("downloads") && !shown.contains("containers  "),
+        "{shown}"
     );
-    assert!(!told.contains('\u{1b}'), "{told}");
+    assert!(!shown.contains('\u{1b}'), "{shown}");
 }
