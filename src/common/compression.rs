@@ -25,16 +25,38 @@ pub enum Compression {
 named_like_its_flag!(Compression);
 
 impl Compression {
-    /// The levels that can be chosen, lowest and highest; `None` if there are none. Levels of zstd above 19 need as much
-    /// memory to decompress as to compress.
+    /// What the names of files in this format end in, with the dot; empty if they are not compressed.
+    pub fn suffix(self) -> &'static str {
+        self.properties().suffix
+    }
+
+    /// The levels that can be chosen, lowest and highest; `None` if there are none.
     fn levels(self) -> Option<(u32, u32)> {
-        match self {
-            Self::None => None,
-            Self::Zstd => Some((1, 19)),
-            Self::Xz => Some((0, 9)),
-            Self::Gzip => Some((1, 9)),
+        self.properties().levels
+    }
+
+    /// One row for each format. Its decoder is in `image`, its encoder in `output`.
+    const fn properties(self) -> Properties {
+        let (suffix, levels, default_level) = match self {
+            Self::None => ("", None, 0),
+            // Levels above 19 need as much memory to decompress as to compress.
+            Self::Zstd => (".zst", Some((1, 19)), 3),
+            Self::Xz => (".xz", Some((0, 9)), 6),
+            Self::Gzip => (".gz", Some((1, 9)), 6),
+        };
+        Properties {
+            suffix,
+            levels,
+            default_level,
         }
     }
+}
+
+struct Properties {
+    suffix: &'static str,
+    levels: Option<(u32, u32)>,
+    /// The level that the format's own program uses.
+    default_level: u32,
 }
 
 /// `--compress`: how an image is compressed, written `FORMAT` or `FORMAT:LEVEL`.
@@ -44,6 +66,13 @@ pub struct CompressionOptions {
     pub format: Compression,
     /// The level; `None` for the format's usual one.
     pub level: Option<u32>,
+}
+
+impl CompressionOptions {
+    /// The level that was chosen, or else the format's usual one.
+    pub fn effective_level(self) -> u32 {
+        self.level.unwrap_or(self.format.properties().default_level)
+    }
 }
 
 impl fmt::Display for CompressionOptions {

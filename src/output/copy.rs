@@ -1,283 +1,240 @@
-//! The blocking half of copying out: a tar stream in; an image and its sidecars out.
+//! The blocking half of copying out: reads a tar stream, and writes an image and its sidecars.
 
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::io::{Read, Write as _};
 use std::time::Instant;
 
-use jiff::Timestamp;
-
-use super::copy_out::{only_file, refuse};
-use super::encode::suffix;
-use super::image_writer::{ImageShape, ImageWriter};
-use super::imager::{self, Imager};
-use super::manifest::{ImageSummary, Manifest, Provenance};
+use super::archive::first_file;
+use super::failures::{publish_failed, stages_failed, unusable_result, write_failed};
+use super::image_writer::{ImageForm, ImageWriter};
+use super::imager;
+use super::manifest::{ImageSummary, Manifest};
 use super::pending_file::{PendingFile, sweep};
 use super::product::Product;
 use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
+use super::request::{CopyRequest, Image};
 use super::sidecar::Sidecar;
 use super::stages::{StageInput, StageOutput, run_stages};
-use super::wording::{cannot_write, failed, not_published};
-use crate::common::cancel::Cancel;
-use crate::common::compression::{Compression, CompressionOptions};
-use crate::common::event::{Events, Phase, Timings};
+use crate::common::compression::Compression;
+use crate::common::context::Context;
+use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
-use crate::common::image_format::ImageFormat;
 
-/// The largest image: the largest cards hold a little more, no system does.
-pub(super) const LARGEST: u64 = 256 << 30;
-/// A zstd frame's header is no longer (RFC 8878: magic, descriptor, window, dictionary, size).
-const FRAME_HEADER: u64 = 18;
+/// The largest image in bytes: the largest cards hold a little more, and no system comes near.
+pub(super) const MAX_IMAGE_BYTES: u64 = 256 << 30;
+/// The longest header of a zstd frame in bytes (RFC 8878: magic, descriptor, window, dictionary, size).
+const MAX_ZSTD_HEADER_BYTES: u64 = 18;
 
-/// Where the image goes, and as what.
-#[derive(Clone, Debug)]
-pub struct OutputSettings {
-    /// The output directory.
-    pub dir: PathBuf,
-    /// Replace what has the image's name, or that of a sidecar.
-    pub force: bool,
-    /// The user who ran `sudo`.
-    pub owner: Option<(u32, u32)>,
-    /// How it is compressed.
-    pub compression: CompressionOptions,
-    /// A list for Raspberry Pi Imager.
-    pub imager: Option<Imager>,
-    /// The moment that counts as now in what is written.
-    pub created: Timestamp,
-}
-
-/// An image to be copied out, and what its manifest tells.
-#[derive(Clone, Debug)]
-pub struct CopyRequest {
-    /// The kind of image that was built.
-    pub format: &'static ImageFormat,
-    /// Where to.
-    pub settings: OutputSettings,
-    /// What went into it.
-    pub origin: Provenance,
-    /// How long the phases before took.
-    pub timings: Timings,
-}
-
-/// An image that is there, whole and on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// The file.
-    pub path: PathBuf,
-    /// Its length.
-    pub size: u64,
-    /// SHA-256 of its content.
-    pub sha256: Sha256Hash,
-    /// The image's length when it is not compressed.
-    pub raw_size: u64,
-    /// The manifest beside it, as it is written there.
-    pub manifest: String,
-}
-
-/// What is to be written, by whom.
-pub(super) struct Copy {
+/// One image on its way out.
+pub(super) struct CopyJob {
     product: Product,
-    order: CopyRequest,
-    cancel: Cancel,
-    events: Events,
+    request: CopyRequest,
+    context: Context,
     start: Instant,
 }
 
-impl Copy {
-    pub(super) fn new(
-        product: Product,
-        order: &CopyRequest,
-        (cancel, events): (&Cancel, &Events),
-    ) -> Self {
+impl CopyJob {
+    pub(super) fn new(product: Product, request: &CopyRequest, context: &Context) -> Self {
         Self {
             product,
-            order: order.clone(),
-            cancel: cancel.clone(),
-            events: events.clone(),
+            request: request.clone(),
+            context: context.clone(),
             start: Instant::now(),
         }
     }
 
-    /// The image's name.
+    /// The name of the image file.
     fn name(&self) -> String {
-        let format = self.order.settings.compression.format;
-        format!("{}{}", self.product.name, suffix(format))
+        let format = self.request.settings.compression.format;
+        format!("{}{}", self.product.raw_name, format.suffix())
     }
 
     /// Whether the image gets this sidecar.
     fn has(&self, sidecar: Sidecar) -> bool {
-        sidecar != Sidecar::ImagerList || self.order.settings.imager.is_some()
+        sidecar != Sidecar::ImagerList || self.request.settings.imager.is_some()
     }
 
     /// Removes what killed runs left in the output directory, and checks that the image and its sidecars may get
     /// their names.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
-        let (settings, image) = (&self.order.settings, self.name());
+        let (settings, image) = (&self.request.settings, self.name());
         sweep(&settings.dir);
         remove_orphans(&settings.dir);
         let sidecars = Sidecar::ALL.into_iter().filter(|one| self.has(*one));
         let sidecars = sidecars.map(|sidecar| sidecar.name(&image));
         let mut names = std::iter::once(image.clone()).chain(sidecars);
         let checked = names.try_for_each(|name| check_name(&settings.dir, &name, settings.force));
-        checked.map_err(|error| not_published(error, &settings.dir))
+        checked.map_err(|error| publish_failed(error, &settings.dir))
     }
 
-    /// Writes and publishes everything.
+    /// Writes the image in the archive `stream`, and publishes it with its sidecars.
     pub(super) fn write(&self, stream: impl Read) -> Result<Image, Failure> {
         let mut archive = tar::Archive::new(stream);
-        let (mut entry, size) = only_file(&mut archive)?;
-        if size > LARGEST {
-            return Err(refuse(format!(
-                "the image is too large: {size} bytes, {LARGEST} at most"
+        let (mut image, size) = first_file(&mut archive)?;
+        if size > MAX_IMAGE_BYTES {
+            return Err(unusable_result(format!(
+                "the image is too large: {size} bytes, {MAX_IMAGE_BYTES} at most"
             )));
         }
-        let mut head = Vec::new();
-        let read = entry.by_ref().take(FRAME_HEADER).read_to_end(&mut head);
+        let mut header = Vec::new();
+        let mut start = image.by_ref().take(MAX_ZSTD_HEADER_BYTES);
+        let read = start.read_to_end(&mut header);
         read.or_environment("read the image from the engine")?;
-        let frame = frame_size(self.product.packed, &head);
-        let target = self.create_file()?;
-        let shape = self.shape(size, frame);
-        let store = ImageWriter {
-            file: target.file(),
-            shape,
+        let header_size = zstd_content_size(self.product.compression, &header);
+
+        let file = self.create_file()?;
+        let form = self.form(size, header_size);
+        if form == ImageForm::Raw {
+            self.reserve_length(size, &file)?;
+        }
+        let on_progress = |done| {
+            let events = &self.context.events;
+            events.bytes(Phase::CopyOut, done, Some(size));
         };
-        self.fits(size, store.shape, &target)?;
-        let tell = |done| self.events.bytes(Phase::CopyOut, done, Some(size));
-        let work = StageInput {
+        let input = StageInput {
             size,
-            packed: self.product.packed,
-            limit: limit(shape, self.product.packed),
-            store,
-            cancel: &self.cancel,
-            tell: &tell,
+            compression: self.product.compression,
+            max_raw_bytes: max_raw_bytes(form, self.product.compression),
+            writer: ImageWriter {
+                file: file.file(),
+                form,
+            },
+            cancel: &self.context.cancel,
+            on_progress: &on_progress,
         };
-        let poured = run_stages(head.as_slice().chain(entry), &work)
-            .map_err(|why| failed(why, size, (&self.product, &self.order.settings.dir)))?;
-        if poured.ends.len() == 0 {
-            return Err(refuse("the image that was built is empty"));
+        let output = run_stages(header.as_slice().chain(image), &input).map_err(|error| {
+            let dir = &self.request.settings.dir;
+            stages_failed(error, size, self.product.file_name(), dir)
+        })?;
+        if output.head_tail.len() == 0 {
+            return Err(unusable_result("the image that was built is empty"));
         }
-        self.warn_of_unknown_size(shape, (frame, poured.ends.len()));
-        self.publish(target, &poured)
+        if form.lacks_size(header_size, output.head_tail.len()) {
+            self.context.events.warn(
+                "the image's length is not in its zstd header: some imagers show no progress",
+            );
+        }
+        self.publish(file, &output)
     }
 
-    /// What the file becomes, where the engine sends `size` bytes and the build's own frame, if it has
-    /// one, says how many are in it.
-    fn shape(&self, size: u64, frame: Option<u64>) -> ImageShape {
-        let (packed, how) = (self.product.packed, self.order.settings.compression);
-        let sized = packed != Compression::Zstd || frame.is_some();
-        match (packed, how.format) {
-            (_, Compression::None) => ImageShape::Sparse,
-            (Compression::None, _) => ImageShape::Packed(how, Some(size)),
-            // A level that was asked for is not this one.
-            (one, other) if one == other && how.level.is_none() && sized => ImageShape::AsItCame,
-            (_, _) => ImageShape::Packed(how, frame),
+    /// The form that the image is written in, if the engine sends `size` bytes; `header_size` is the length of the
+    /// raw image by its zstd header.
+    fn form(&self, size: u64, header_size: Option<u64>) -> ImageForm {
+        let (built, options) = (self.product.compression, self.request.settings.compression);
+        let compressed = |raw_size| ImageForm::Compressed { options, raw_size };
+        if options.format == Compression::None {
+            ImageForm::Raw
+        } else if built == Compression::None {
+            compressed(Some(size))
+        } else if built == options.format
+            // The build may have used another level than the one that was chosen.
+            && options.level.is_none()
+            && (built != Compression::Zstd || header_size.is_some())
+        {
+            ImageForm::AsBuilt
+        } else {
+            compressed(header_size)
         }
     }
 
-    /// Has a file system refuse at once what is too long for it: on FAT a file ends at 4 GiB.
-    fn fits(&self, size: u64, shape: ImageShape, target: &PendingFile) -> Result<(), Failure> {
-        if shape != ImageShape::Sparse || u32::try_from(size).is_ok() {
+    /// Sets the length of `file`, so that a file system refuses at once what is too long for it: FAT's files end at
+    /// 4 GiB.
+    fn reserve_length(&self, size: u64, file: &PendingFile) -> Result<(), Failure> {
+        if u32::try_from(size).is_ok() {
             return Ok(());
         }
-        let made = target.file().set_len(size);
-        made.map_err(|e| cannot_write(&self.order.settings.dir, e))
+        let extended = file.file().set_len(size);
+        extended.map_err(|e| write_failed(&self.request.settings.dir, e))
     }
 
     /// Creates a file in the output directory that belongs to the user.
     fn create_file(&self) -> Result<PendingFile, Failure> {
-        let dir = &self.order.settings.dir;
-        let target = PendingFile::create(dir).map_err(|e| cannot_write(dir, e))?;
-        if let Some(owner) = self.order.settings.owner
-            && let Err(error) = target.set_owner(owner)
+        let settings = &self.request.settings;
+        let file = PendingFile::create(&settings.dir);
+        let file = file.map_err(|e| write_failed(&settings.dir, e))?;
+        if let Some(owner) = settings.owner
+            && let Err(error) = file.set_owner(owner)
         {
-            self.events.warn(format!("the image stays root's: {error}"));
+            let text = format!("the image cannot be given to the user, root owns it: {error}");
+            self.context.events.warn(text);
         }
-        Ok(target)
-    }
-
-    /// Says when a zstd image cannot tell its length, which imagers want to know.
-    fn warn_of_unknown_size(&self, shape: ImageShape, (frame, size): (Option<u64>, u64)) {
-        let unknown = match shape {
-            ImageShape::AsItCame => frame.is_some_and(|told| told != size),
-            ImageShape::Packed(how, None) => how.format == Compression::Zstd,
-            ImageShape::Packed(_, Some(_)) | ImageShape::Sparse => false,
-        };
-        if unknown {
-            let text =
-                "the image's length is not in its zstd header: some imagers show no progress";
-            self.events.warn(text);
-        }
+        Ok(file)
     }
 
     /// Writes the sidecars and publishes everything.
-    fn publish(&self, file: PendingFile, poured: &StageOutput) -> Result<Image, Failure> {
-        let (settings, name) = (&self.order.settings, self.name());
-        let about = ImageSummary {
+    fn publish(&self, file: PendingFile, output: &StageOutput) -> Result<Image, Failure> {
+        let (settings, name) = (&self.request.settings, self.name());
+        let summary = ImageSummary {
             name: &name,
             compression: settings.compression.format,
-            poured,
+            output,
             created: settings.created,
         };
-        let manifest = self.manifest(about)?;
+        let manifest = self.manifest(summary)?;
         let (mut sidecars, mut obsolete) = (Vec::new(), Vec::new());
         for sidecar in Sidecar::ALL {
-            if let Some(text) = self.text(sidecar, about, &manifest)? {
-                sidecars.push(self.sidecar(sidecar.name(&name), &text)?);
+            if let Some(text) = self.text(sidecar, summary, &manifest)? {
+                sidecars.push(self.write_sidecar(sidecar.name(&name), &text)?);
             } else {
                 obsolete.push(sidecar.name(&name));
             }
         }
-        let publisher = Publisher {
-            dir: &settings.dir,
-            force: settings.force,
-            owner: settings.owner,
-            obsolete,
-            cancel: &self.cancel,
-        };
         let image = NamedFile {
             name: name.clone(),
             file,
         };
-        let result = publisher.publish(image, sidecars);
-        result.map_err(|error| not_published(error, &settings.dir))?;
+        let published = Publisher {
+            dir: &settings.dir,
+            force: settings.force,
+            owner: settings.owner,
+            obsolete,
+            cancel: &self.context.cancel,
+        }
+        .publish(image, sidecars);
+        published.map_err(|error| publish_failed(error, &settings.dir))?;
         Ok(Image {
             path: settings.dir.join(name),
-            size: poured.written.size,
-            sha256: poured.written.sha256,
-            raw_size: poured.ends.len(),
+            size: output.written.size,
+            sha256: output.written.sha256,
+            raw_size: output.head_tail.len(),
             manifest,
         })
     }
 
-    fn manifest(&self, about: ImageSummary<'_>) -> Result<String, Failure> {
-        let timings = &self.order.timings;
+    fn manifest(&self, summary: ImageSummary<'_>) -> Result<String, Failure> {
+        let timings = &self.request.timings;
         timings.add(Phase::CopyOut, self.start.elapsed());
-        let watch = (timings, &self.cancel);
-        json(&Manifest::new(about, &self.order.origin, watch))
+        let cancel = &self.context.cancel;
+        json(&Manifest::new(
+            summary,
+            &self.request.origin,
+            timings,
+            cancel,
+        ))
     }
 
     /// The content of a sidecar; `None` if the image does not get it.
     fn text(
         &self,
         sidecar: Sidecar,
-        about: ImageSummary<'_>,
+        summary: ImageSummary<'_>,
         manifest: &str,
     ) -> Result<Option<String>, Failure> {
         Ok(Some(match sidecar {
-            Sidecar::Checksum => format!("{}  {}\n", about.poured.written.sha256, about.name),
-            Sidecar::BlockMap => about.poured.map.to_xml(),
+            Sidecar::Checksum => format!("{}  {}\n", summary.output.written.sha256, summary.name),
+            Sidecar::BlockMap => summary.output.block_map.to_xml(),
             Sidecar::Manifest => manifest.to_owned(),
-            Sidecar::ImagerList => match &self.order.settings.imager {
-                Some(imager) => json(&imager::list(about, imager, &self.order))?,
+            Sidecar::ImagerList => match &self.request.settings.imager {
+                Some(url) => json(&imager::list(summary, url, &self.request))?,
                 None => return Ok(None),
             },
         }))
     }
 
-    fn sidecar(&self, name: String, text: &str) -> Result<NamedSidecar, Failure> {
+    fn write_sidecar(&self, name: String, text: &str) -> Result<NamedSidecar, Failure> {
         let file = self.create_file()?;
-        let written = io::Write::write_all(&mut file.file(), text.as_bytes());
-        written.map_err(|e| cannot_write(&self.order.settings.dir, e))?;
+        let written = file.file().write_all(text.as_bytes());
+        written.map_err(|e| write_failed(&self.request.settings.dir, e))?;
         Ok(NamedSidecar {
             file: NamedFile { name, file },
             sha256: Sha256Hash::of(text.as_bytes()),
@@ -285,22 +242,41 @@ impl Copy {
     }
 }
 
-/// Bytes that may come out of what the build compressed. A length that has been promised to zstd holds.
-fn limit(shape: ImageShape, packed: Compression) -> u64 {
-    match shape {
-        ImageShape::Packed(how, Some(size))
-            if how.format == Compression::Zstd && packed != Compression::None =>
-        {
-            size.min(LARGEST)
+impl ImageForm {
+    /// Whether the file is a zstd image whose header does not say the length of the raw image, `raw_size`, which
+    /// imagers want to know. `header_size` is what the header of the build's image says.
+    fn lacks_size(self, header_size: Option<u64>, raw_size: u64) -> bool {
+        match self {
+            Self::Raw => false,
+            // Of several frames each header has the size of its own content.
+            Self::AsBuilt => header_size.is_some_and(|size| size != raw_size),
+            Self::Compressed { options, raw_size } => {
+                raw_size.is_none() && options.format == Compression::Zstd
+            }
         }
-        ImageShape::Packed(..) | ImageShape::Sparse | ImageShape::AsItCame => LARGEST,
     }
 }
 
-/// What a zstd frame says of its content's length.
-fn frame_size(packed: Compression, head: &[u8]) -> Option<u64> {
-    let zstd = (packed == Compression::Zstd).then_some(head)?;
-    zstd::zstd_safe::get_frame_content_size(zstd).ok().flatten()
+/// How many bytes the image may have when it is decompressed. A zstd frame cannot have more than its header was
+/// given.
+fn max_raw_bytes(form: ImageForm, built: Compression) -> u64 {
+    match form {
+        ImageForm::Compressed {
+            options,
+            raw_size: Some(size),
+        } if options.format == Compression::Zstd && built != Compression::None => {
+            size.min(MAX_IMAGE_BYTES)
+        }
+        ImageForm::Compressed { .. } | ImageForm::Raw | ImageForm::AsBuilt => MAX_IMAGE_BYTES,
+    }
+}
+
+/// The length of the content of a zstd frame, if its header says it.
+fn zstd_content_size(compression: Compression, header: &[u8]) -> Option<u64> {
+    let header = (compression == Compression::Zstd).then_some(header)?;
+    zstd::zstd_safe::get_frame_content_size(header)
+        .ok()
+        .flatten()
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {

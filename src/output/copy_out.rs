@@ -1,184 +1,150 @@
-//! The image's way out of the stopped builder: found, checked, and streamed once.
+//! Copies the image out of the stopped builder: finds it, checks its path, and streams it once.
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
+use tokio_util::io::SyncIoBridge;
 
-use super::bridge::{self, feed};
-use super::copy::{Copy, CopyRequest, Image, LARGEST};
-use super::product::{self, LIST, LONGEST_LIST, Product};
+use super::archive::small_file;
+use super::copy::{CopyJob, MAX_IMAGE_BYTES};
+use super::failures::unusable_result;
+use super::interruptible::Interruptible;
+use super::product::{self, MAX_PRODUCTS_BYTES, PRODUCTS, Product};
+use super::request::{CopyRequest, Image};
 use crate::common::cancel::Cancel;
-use crate::common::event::Events;
-use crate::common::failure::{Class, Failure, OrFail};
+use crate::common::context::Context;
+use crate::common::failure::{Failure, OrFail};
 use crate::common::image_format::ImageFormat;
 use crate::engine::{Container, PathKind, PathStat};
 
-/// After an interruption a disk may still finish the write that it is at.
-const LETTING_GO: Duration = Duration::from_secs(10);
+/// How long an interrupted run waits for the disk to finish a write.
+const DISK_TIMEOUT: Duration = Duration::from_secs(10);
+/// What an archive of one small file has beside its content: headers, padding and the end.
+const ARCHIVE_OVERHEAD_BYTES: u64 = 16 * 1024;
 
-/// Copies the image of a finished build, whose result is `out_path`, out of its stopped builder and
+/// Copies the image of a finished build, whose result is the store path `out_path`, out of its stopped builder and
 /// into the output directory ([`crate::common::event::Phase::CopyOut`]), with its sidecars.
 pub async fn copy_out(
     container: &Container,
     out_path: &str,
-    order: &CopyRequest,
-    (cancel, events): (&Cancel, &Events),
+    request: &CopyRequest,
+    context: &Context,
 ) -> Result<Image, Failure> {
-    let product = cancel
-        .race(Box::pin(find(container, out_path, order.format)))
-        .await??;
+    let cancel = &context.cancel;
+    let find = find_product(container, out_path, request.format);
+    let product = cancel.race(Box::pin(find)).await??;
     let path = format!("{out_path}/{}", product.components.join("/"));
-    let copy = Arc::new(Copy::new(product, order, (cancel, events)));
+    let job = Arc::new(CopyJob::new(product, request, context));
     // Before anything is downloaded, which takes minutes. The directory may be on a disk that hangs.
-    let preparing = Arc::clone(&copy);
+    let preparing = Arc::clone(&job);
     let prepared = tokio::task::spawn_blocking(move || preparing.prepare());
     let prepared = cancel.race(prepared).await?;
     prepared.or_internal("prepare the output directory")??;
+
     let stream = cancel.race(container.download(&path)).await??;
-    let (sender, receiver) = bridge::channel();
-    let writer = tokio::task::spawn_blocking(move || copy.write(receiver));
-    let fed = cancel.race(Box::pin(feed(stream, sender))).await;
-    // When the feeding ended early its end of the channel is gone: the writer ends too, its file with it.
-    let written = finish(writer, cancel).await;
-    match fed {
-        Err(interrupted) => Err(interrupted),
-        Ok(Err(lost)) => Err(lost).or_environment(format!("download {path} from the builder")),
-        Ok(Ok(())) => written,
+    let stream = Interruptible::new(stream, cancel.token().clone());
+    let stream = SyncIoBridge::new(stream);
+    let writer = tokio::task::spawn_blocking(move || job.write(stream));
+    match finish(writer, cancel).await {
+        // The interruption is the cause of whatever went wrong.
+        Err(_) if cancel.is_cancelled() => Err(Failure::interrupted()),
+        result => result,
     }
 }
 
-/// Waits for the blocking half. A disk may hang for as long as it likes: after an interruption the
-/// thread is left alone with it after a while, and its nameless file goes with the process.
+/// Waits for the thread that writes the image. A disk may hang for any time: an interrupted run leaves the thread
+/// alone after [`DISK_TIMEOUT`], and its file, which has no name, is removed with the process.
 async fn finish(
     mut writer: JoinHandle<Result<Image, Failure>>,
     cancel: &Cancel,
 ) -> Result<Image, Failure> {
-    let ended = match cancel.race(&mut writer).await {
-        Ok(ended) => ended,
+    let joined = match cancel.race(&mut writer).await {
+        Ok(joined) => joined,
         Err(interrupted) => cancel
-            .bounded(LETTING_GO, writer)
+            .bounded(DISK_TIMEOUT, writer)
             .await
             .ok_or(interrupted)?,
     };
-    ended.or_internal("write the image")?
+    joined.or_internal("write the image")?
 }
 
-/// Reads the list of products and looks at every step of the path that it names.
-async fn find(
+/// Reads the list of products, and checks every component of the path to the image.
+async fn find_product(
     container: &Container,
     out_path: &str,
     format: &ImageFormat,
 ) -> Result<Product, Failure> {
-    let list = format!("{out_path}/{LIST}");
-    check_path(
-        (container, out_path),
-        &LIST.split('/').collect::<Vec<_>>(),
-        LONGEST_LIST,
-    )
-    .await?;
-    let text = small_file(container, &list).await?;
-    let text =
-        String::from_utf8(text).map_err(|_| refuse("the build's list of products is not UTF-8"))?;
+    let list: Vec<&str> = PRODUCTS.split('/').collect();
+    check_path(container, out_path, &list, MAX_PRODUCTS_BYTES).await?;
+    let list = format!("{out_path}/{PRODUCTS}");
+    let text = read_small_file(container, &list, MAX_PRODUCTS_BYTES).await?;
+    let text = String::from_utf8(text)
+        .map_err(|_| unusable_result("the build's list of products is not UTF-8"))?;
     let product = product::parse(&text, out_path, format)?;
     let components: Vec<&str> = product.components.iter().map(String::as_str).collect();
-    check_path((container, out_path), &components, LARGEST).await?;
+    check_path(container, out_path, &components, MAX_IMAGE_BYTES).await?;
     Ok(product)
 }
 
-/// Every directory on the way is a directory and the file is a file: no link, at no step.
+/// Checks that what `components` lead to is a file of at most `max_bytes`, and every component before it a directory: no
+/// link anywhere.
 async fn check_path(
-    (container, out_path): (&Container, &str),
+    container: &Container,
+    out_path: &str,
     components: &[&str],
-    largest: u64,
+    max_bytes: u64,
 ) -> Result<(), Failure> {
-    let whole = format!("{out_path}/{}", components.join("/"));
+    let file = format!("{out_path}/{}", components.join("/"));
     let mut path = out_path.to_owned();
     for component in components {
         let stat = container.stat(&path).await?;
-        judge(stat, (&path, &whole), PathKind::Directory)?;
+        check_kind(stat, &path, PathKind::Directory, &file)?;
         path = format!("{path}/{component}");
     }
-    let size = judge(
-        container.stat(&path).await?,
-        (&path, &whole),
-        PathKind::File,
-    )?;
-    if size > largest {
-        return Err(refuse(format!(
-            "{path} is too large: {size} bytes, {largest} at most"
+    let stat = container.stat(&path).await?;
+    let size = check_kind(stat, &path, PathKind::File, &file)?;
+    if size > max_bytes {
+        return Err(unusable_result(format!(
+            "{path} is too large: {size} bytes, {max_bytes} at most"
         )));
     }
     Ok(())
 }
 
-/// The size of what `path` is, when it is what it has to be on the way to `whole`.
-fn judge(
+/// Checks that `path`, on the way to `file`, is of `kind`. Returns its size in bytes.
+fn check_kind(
     stat: Option<PathStat>,
-    (path, whole): (&str, &str),
-    wanted: PathKind,
+    path: &str,
+    kind: PathKind,
+    file: &str,
 ) -> Result<u64, Failure> {
     let text = match stat.map(|stat| (stat.kind, stat.size)) {
-        Some((kind, size)) if kind == wanted => return Ok(size),
-        None => format!("the build made no {whole}"),
+        Some((found, size)) if found == kind => return Ok(size),
+        None => format!("the build made no {file}"),
         Some((PathKind::Symlink, _)) => {
             format!("{path} is a symbolic link, and links are not followed")
         }
-        Some(_) if wanted == PathKind::Directory => format!("{path} is not a directory"),
+        Some(_) if kind == PathKind::Directory => format!("{path} is not a directory"),
         Some(_) => format!("{path} is not a regular file"),
     };
-    Err(refuse(text)
+    Err(unusable_result(text)
         .hint("what is built must be an SD card image as nixpkgs' sd-image.nix makes it"))
 }
 
-/// A file of a few lines, as a whole.
-async fn small_file(container: &Container, path: &str) -> Result<Vec<u8>, Failure> {
+/// The whole content of a file of at most `max_bytes`.
+async fn read_small_file(
+    container: &Container,
+    path: &str,
+    max_bytes: u64,
+) -> Result<Vec<u8>, Failure> {
     let mut archive = Vec::new();
     let stream = container.download(path).await?;
-    // a header, the file, the padding, the end of the archive
-    stream
-        .take(LONGEST_LIST + 16 * 1024)
-        .read_to_end(&mut archive)
-        .await
-        .or_environment(format!("download {path} from the builder"))?;
-    let mut archive = tar::Archive::new(archive.as_slice());
-    let (entry, size) = only_file(&mut archive)?;
-    let mut text = Vec::new();
-    entry
-        .take(LONGEST_LIST)
-        .read_to_end(&mut text)
-        .or_environment(format!("read {path}"))?;
-    if text.len() as u64 == size {
-        Ok(text)
-    } else {
-        Err(refuse(format!("{path} is cut off")))
-    }
-}
-
-/// The one regular file that the archive must begin with.
-pub(super) fn only_file<R: Read>(
-    archive: &mut tar::Archive<R>,
-) -> Result<(tar::Entry<'_, R>, u64), Failure> {
-    let mut entries = archive
-        .entries()
-        .or_environment("read the engine's archive")?;
-    let entry = entries
-        .next()
-        .ok_or_else(|| refuse("the engine's archive is empty"))?;
-    let entry = entry.or_environment("read the engine's archive")?;
-    if entry.header().entry_type() != tar::EntryType::Regular {
-        return Err(refuse(
-            "the engine's archive holds something else than a regular file",
-        ));
-    }
-    let size = entry.size();
-    Ok((entry, size))
-}
-
-pub(super) fn refuse(text: impl std::fmt::Display) -> Failure {
-    Failure::message(Class::Build, text)
+    let mut stream = stream.take(max_bytes + ARCHIVE_OVERHEAD_BYTES);
+    let read = stream.read_to_end(&mut archive).await;
+    read.or_environment(format!("download {path} from the builder"))?;
+    small_file(archive.as_slice(), path, max_bytes)
 }
 
 #[cfg(test)]

@@ -1,73 +1,71 @@
-//! What becomes of an image's bytes in the output directory: a sparse file, a compressed one, or the
-//! build's own compressed one as it came.
+//! Writes the image file in the form that was asked for: raw with holes, compressed, or as the build made it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 
-use super::encode::Encoder;
+use super::encode::{encoder, worker_count};
+use super::pieces::Pieces;
 use super::sparse::SparseWriter;
-use super::stages::{Pieces, StageError};
 use super::writeback::Writeback;
 use crate::common::cancel::Cancel;
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::hash::{Hashed, HashingWriter};
 
-/// Compressors hand out small pieces; this many bytes go to the file at once.
-const BUFFER: usize = 256 * 1024;
+/// Compressors return small pieces; this many bytes are written to the file at once.
+const WRITE_BUFFER_BYTES: usize = 256 * 1024;
 
-/// The last stage.
+/// The last stage of a copy.
 #[derive(Debug)]
 pub(super) struct ImageWriter<'a> {
-    /// Where the bytes go.
+    /// The empty file that the image is written to.
     pub(super) file: &'a File,
-    /// As what.
-    pub(super) shape: ImageShape,
+    /// The form that the image gets.
+    pub(super) form: ImageForm,
 }
 
-/// The form that the image gets.
+/// The form that an image is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ImageShape {
-    /// Raw, zeros as holes.
-    Sparse,
-    /// Compressed here; the image's length, where it is known before its end.
-    Packed(CompressionOptions, Option<u64>),
+pub(super) enum ImageForm {
+    /// Not compressed; blocks of zeros become holes.
+    Raw,
+    /// Compressed by us.
+    Compressed {
+        options: CompressionOptions,
+        /// The length of the raw image in bytes, where it is known before its end.
+        raw_size: Option<u64>,
+    },
     /// The build's compressed image, byte by byte.
-    AsItCame,
+    AsBuilt,
 }
 
 impl ImageWriter<'_> {
-    /// Whether it takes what the engine sends, rather than what is unpacked.
-    pub(super) fn passes_through(&self) -> bool {
-        self.shape == ImageShape::AsItCame
+    /// Whether it takes what the engine sends, rather than the decompressed image.
+    pub(super) fn takes_compressed(&self) -> bool {
+        self.form == ImageForm::AsBuilt
     }
 
-    /// Writes everything; length and hash of the file, unless they are the image's own. `unpacking` tells
-    /// whether a decoder runs beside it.
-    pub(super) fn take(
+    /// Writes all pieces; `decompressing` says that a decoder runs at the same time. Returns length and hash of the
+    /// file, or `None` if they are those of the raw image or if it was cancelled.
+    pub(super) fn write(
         &self,
         pieces: &Pieces,
-        unpacking: bool,
+        decompressing: bool,
         cancel: &Cancel,
-    ) -> Result<Option<Hashed>, StageError> {
-        let written = match self.shape {
-            ImageShape::Sparse => self.sparse(pieces, cancel).map(|()| None),
-            ImageShape::Packed(how, size) => {
-                let how = (how, size, how.workers(unpacking));
-                self.packed(how, pieces, cancel)
+    ) -> io::Result<Option<Hashed>> {
+        match self.form {
+            ImageForm::Raw => self.sparse(pieces, cancel).map(|()| None),
+            ImageForm::Compressed { options, raw_size } => {
+                let workers = worker_count(options, decompressing);
+                self.encoded(options, raw_size, workers, pieces, cancel)
             }
-            ImageShape::AsItCame => {
-                let how = CompressionOptions {
+            ImageForm::AsBuilt => {
+                let unchanged = CompressionOptions {
                     format: Compression::None,
                     level: None,
                 };
-                self.packed((how, None, 1), pieces, cancel)
+                self.encoded(unchanged, None, 1, pieces, cancel)
             }
-        };
-        // Also when the compressor failed for a reason of its own: it had half an image then.
-        if cancel.is_cancelled() {
-            return Err(StageError::Stopped);
         }
-        written.map_err(StageError::Target)
     }
 
     fn sparse(&self, pieces: &Pieces, cancel: &Cancel) -> io::Result<()> {
@@ -78,24 +76,25 @@ impl ImageWriter<'_> {
         writer.finish()
     }
 
-    fn packed(
+    fn encoded(
         &self,
-        (how, size, workers): (CompressionOptions, Option<u64>, u32),
+        options: CompressionOptions,
+        raw_size: Option<u64>,
+        workers: u32,
         pieces: &Pieces,
         cancel: &Cancel,
     ) -> io::Result<Option<Hashed>> {
-        let to = BufWriter::with_capacity(BUFFER, HashingWriter::new(Writeback::new(self.file)));
-        let mut encoder = Encoder::new(how, size, workers, to)?;
+        let file = HashingWriter::new(Writeback::new(self.file));
+        let file = BufWriter::with_capacity(WRITE_BUFFER_BYTES, file);
+        let mut encoder = encoder(options, raw_size, workers, file)?;
         for piece in pieces {
             if cancel.is_cancelled() {
                 return Ok(None);
             }
             encoder.write_all(&piece)?;
         }
-        let written = encoder.finish()?;
-        let written = written
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        Ok(Some(written.finish()))
+        let file = encoder.finish()?;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(Some(file.finish()))
     }
 }

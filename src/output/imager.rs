@@ -4,51 +4,45 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::copy::CopyRequest;
 use super::manifest::ImageSummary;
+use super::request::{CopyRequest, ImagerUrl};
 use crate::common::board::imager_tags;
 
-/// Where the image will be for those who read the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Imager {
-    /// Where it is written.
-    Here,
-    /// Below this address.
-    Below(String),
-}
-
-/// `name` below `base`. What is no address stays as the user wrote it.
+/// The address of `name` below `base`. A base that is not a URL is used as the user wrote it.
 fn below(base: &str, name: &str) -> String {
-    let address = Url::parse(base).ok().and_then(|mut url| {
+    let url = Url::parse(base).ok().and_then(|mut url| {
         url.path_segments_mut().ok()?.pop_if_empty().push(name);
         Some(String::from(url))
     });
-    address.unwrap_or_else(|| format!("{}/{name}", base.trim_end_matches('/')))
+    url.unwrap_or_else(|| format!("{}/{name}", base.trim_end_matches('/')))
 }
 
-pub(super) fn list(about: ImageSummary<'_>, imager: &Imager, order: &CopyRequest) -> Value {
-    let name = about.name;
-    let url = match imager {
-        Imager::Here => Url::from_file_path(order.settings.dir.join(name))
-            .map(String::from)
-            .unwrap_or_default(),
-        Imager::Below(base) => below(base, name),
+/// The list with the image of `summary`, which is at `url`.
+pub(super) fn list(summary: ImageSummary<'_>, url: &ImagerUrl, request: &CopyRequest) -> Value {
+    let name = summary.name;
+    let url = match url {
+        // A relative directory has no URL: Imager takes the path then.
+        ImagerUrl::OutputDir => {
+            let path = request.settings.dir.join(name);
+            Url::from_file_path(&path).map_or_else(|()| path.display().to_string(), String::from)
+        }
+        ImagerUrl::Below(base) => below(base, name),
     };
-    let poured = about.poured;
-    let date = about.created.strftime("%Y-%m-%d").to_string();
+    let output = summary.output;
+    let date = summary.created.strftime("%Y-%m-%d").to_string();
     let mut entry = json!({
         "name": name.split(".img").next().unwrap_or(name),
         "description": "NixOS, built by sdbuild",
         "url": url,
         "icon": "",
-        "extract_size": poured.ends.len(),
-        "extract_sha256": poured.raw_sha256,
-        "image_download_size": poured.written.size,
-        "image_download_sha256": poured.written.sha256,
+        "extract_size": output.head_tail.len(),
+        "extract_sha256": output.raw_sha256,
+        "image_download_size": output.written.size,
+        "image_download_sha256": output.written.sha256,
         "release_date": date,
         "init_format": "none",
     });
-    let devices = imager_tags(&order.origin.system);
+    let devices = imager_tags(&request.origin.system);
     if let Some(fields) = entry.as_object_mut()
         && !devices.is_empty()
     {

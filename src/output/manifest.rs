@@ -1,8 +1,8 @@
-//! The manifest: everything that went into an image, and what came out, as one JSON object beside it.
+//! The manifest: everything that an image was made from, and what it is, as one JSON object beside it.
 //!
-//! docs/manifest.md describes its shape; [`VERSION`] changes when something is renamed or goes. Keys
-//! come in the order of the fields, so the same facts are the same bytes. Holds no path of the user's
-//! machine, no name of a user and no secret.
+//! docs/manifest.md describes it; [`VERSION`] changes when a key is renamed or removed. Keys are in the order of
+//! the fields, so that the same values are the same bytes. It contains no path of the user's machine, no user
+//! name and no secret.
 
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
@@ -15,91 +15,91 @@ use crate::common::event::{Phase, Timings};
 use crate::common::hash::Sha256Hash;
 use crate::image::partition::{Partition, Table};
 
-/// The version of the manifest's shape.
+/// The version of the manifest's format.
 pub const VERSION: u32 = 1;
 
-/// A program of ours, by what it came from.
+/// A program in a container image of ours, and the Debian package that it is from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Program {
     /// The package's version.
     pub version: String,
-    /// The package's SHA-256.
+    /// SHA-256 of the package.
     pub package_sha256: String,
-    /// SHA-256 of the program in it, where that is pinned too.
+    /// SHA-256 of the program, if that is pinned by itself.
     pub program_sha256: Option<String>,
 }
 
-/// How foreign programs ran.
+/// How programs for a foreign architecture were run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Emulation {
     /// `none`, `register`, `private` or `host`.
     pub mode: String,
-    /// Whether anything was emulated.
+    /// Whether any program was emulated.
     pub emulated: bool,
-    /// What emulated, when it was ours.
+    /// The QEMU that emulated them, if sdbuild provided it.
     pub qemu: Option<Program>,
 }
 
-/// A container image of the run.
+/// A container image that the run used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ContainerImage {
-    /// By what the engine knows it.
+    /// The name that the engine has it under.
     pub reference: String,
-    /// Digest of its definition: the package lock and what is added; `None` for a foreign one.
+    /// Digest of its definition, the package lock and the files that are added; `None` for an image that is not ours.
     pub definition_sha256: Option<String>,
 }
 
-/// The nixpkgs that was built from.
+/// The nixpkgs that the image was built from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Nixpkgs {
-    /// The release, when one was asked for.
+    /// The release, if one was requested.
     pub release: Option<String>,
-    /// Where it came from; `None` for a directory.
+    /// The address of the archive; `None` for a directory.
     pub url: Option<String>,
-    /// SHA-256 of the archive, or of the directory's tree.
+    /// SHA-256 of the archive, or of the files of the directory.
     pub sha256: String,
 }
 
 /// The user's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Configuration {
-    /// Name of the file.
+    /// The name of the file.
     pub file: String,
-    /// SHA-256 of the file and of all that went along with it.
+    /// SHA-256 of the file and everything that is sent to the builder with it.
     pub sha256: String,
 }
 
-/// What Nix made.
+/// What Nix built.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Built {
-    /// The store path.
+    /// The store path of the result.
     pub store_path: String,
-    /// Its derivation, where Nix knows it.
+    /// Its derivation, if the store has it.
     pub derivation: Option<String>,
 }
 
-/// What went into an image.
+/// What an image was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Provenance {
-    /// The system that it is for.
+    /// The Nix system of the image.
     pub system: String,
-    /// How foreign programs ran.
+    /// How programs for a foreign architecture were run.
     pub emulation: Emulation,
-    /// The Nix that built it; `None` when a foreign builder brought its own.
+    /// The Nix that built it; `None` if it was that of a foreign builder image.
     pub nix: Option<Program>,
-    /// The registrar, when there was one.
+    /// The registrar's image, if there was a registrar.
     pub registrar: Option<ContainerImage>,
-    /// The builder.
+    /// The builder's image.
     pub builder: ContainerImage,
-    /// Which nixpkgs.
+    /// The nixpkgs.
     pub nixpkgs: Nixpkgs,
-    /// Which configuration.
+    /// The user's configuration.
     pub configuration: Configuration,
-    /// What Nix made of it.
+    /// The result of the build.
     pub result: Built,
 }
 
-/// The object beside the image.
+/// The manifest.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct Manifest<'a> {
     version: u32,
@@ -108,7 +108,7 @@ pub(super) struct Manifest<'a> {
     #[serde(flatten)]
     origin: &'a Provenance,
     image: ImageFile<'a>,
-    raw: Raw,
+    raw: RawImage,
     table: Option<Table>,
     partitions: Option<Vec<Partition>>,
     durations: Seconds,
@@ -123,48 +123,49 @@ struct ImageFile<'a> {
 }
 
 #[derive(Debug, serde::Serialize)]
-struct Raw {
+struct RawImage {
     size: u64,
     sha256: Sha256Hash,
     mapped_bytes: u64,
 }
 
-/// What the manifest tells of one file.
+/// An image that was written, as its sidecars describe it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ImageSummary<'a> {
-    /// The image's name.
+    /// The name of the image file.
     pub(super) name: &'a str,
-    /// How it is compressed.
+    /// How the file is compressed.
     pub(super) compression: Compression,
-    /// What was written.
-    pub(super) poured: &'a StageOutput,
-    /// The moment that counts as now.
+    /// What the stages of the copy found out.
+    pub(super) output: &'a StageOutput,
+    /// The time of creation.
     pub(super) created: Timestamp,
 }
 
 impl<'a> Manifest<'a> {
     pub(super) fn new(
-        about: ImageSummary<'a>,
+        summary: ImageSummary<'a>,
         origin: &'a Provenance,
-        (timings, cancel): (&Timings, &Cancel),
+        timings: &Timings,
+        cancel: &Cancel,
     ) -> Self {
-        let poured = about.poured;
-        let (table, partitions) = tables(&poured.ends, cancel);
+        let output = summary.output;
+        let (table, partitions) = tables(&output.head_tail, cancel);
         Self {
             version: VERSION,
-            created: format!("{:.0}", about.created),
+            created: format!("{:.0}", summary.created),
             sdbuild: env!("CARGO_PKG_VERSION"),
             origin,
             image: ImageFile {
-                name: about.name,
-                compression: about.compression,
-                size: poured.written.size,
-                sha256: poured.written.sha256,
+                name: summary.name,
+                compression: summary.compression,
+                size: output.written.size,
+                sha256: output.written.sha256,
             },
-            raw: Raw {
-                size: poured.ends.len(),
-                sha256: poured.raw_sha256,
-                mapped_bytes: poured.map.mapped_bytes(),
+            raw: RawImage {
+                size: output.head_tail.len(),
+                sha256: output.raw_sha256,
+                mapped_bytes: output.block_map.mapped_bytes(),
             },
             table,
             partitions,
@@ -173,13 +174,13 @@ impl<'a> Manifest<'a> {
     }
 }
 
-fn tables(ends: &HeadTail, cancel: &Cancel) -> (Option<Table>, Option<Vec<Partition>>) {
-    let mut table = ends.table(cancel);
+fn tables(head_tail: &HeadTail, cancel: &Cancel) -> (Option<Table>, Option<Vec<Partition>>) {
+    let mut table = head_tail.table(cancel);
     let partitions = table.as_mut().map(|t| std::mem::take(&mut t.partitions));
     (table, partitions)
 }
 
-/// Seconds by phase.
+/// How long each phase took, in seconds.
 #[derive(Debug)]
 struct Seconds(Vec<(Phase, std::time::Duration)>);
 
@@ -187,7 +188,7 @@ impl Serialize for Seconds {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(Some(self.0.len()))?;
         for (phase, took) in &self.0 {
-            // milliseconds: more digits would be noise
+            // More digits than milliseconds would be noise.
             let seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
             map.serialize_entry(phase, &seconds)?;
         }

@@ -1,31 +1,32 @@
-//! Output: the image comes out of the engine once, in one pass, and appears whole or not at all, with
-//! its sidecars.
+//! Copies the image out of the engine in one pass, and publishes it with its sidecars: all of them or nothing.
 //!
-//! Promises: what the builder says about its result is data from an untrusted place: parsed
-//! strictly, confined to the result's own path, bounded, no link followed. All cores work at the same
-//! time, and memory stays below 200 MiB whatever the image's size; holes stay holes; nothing is left
-//! when it ends early, and nothing that was there is replaced unasked. Refuses: to read the environment.
+//! What the builder says about its result is untrusted: it is parsed strictly, confined to the result's own
+//! path and bounded, and no link is followed. All cores work at the same time, and memory stays below 200 MiB
+//! for an image of any size. Holes stay holes. An early end leaves nothing, and existing files are replaced
+//! only on request.
 
-mod bridge;
+mod archive;
 mod copy;
 pub mod copy_out;
 mod encode;
+mod failures;
 mod gzip;
 mod head_tail;
 mod image_writer;
 mod imager;
+mod interruptible;
 pub mod manifest;
 mod pending_file;
+mod pieces;
 mod preflight;
 pub mod product;
 mod publish;
+mod request;
 mod sidecar;
 mod sparse;
 mod stages;
-mod wording;
 mod writeback;
 
-pub use copy::{CopyRequest, Image, OutputSettings};
 pub use copy_out::copy_out;
-pub use imager::Imager;
 pub use preflight::preflight;
+pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings};

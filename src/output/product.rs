@@ -1,133 +1,126 @@
-//! Nix's list of products, `nix-support/hydra-build-products`: which file of the result is the
-//! image. Pure, and strict: it was written by whatever ran in the builder.
+//! Nix's list of products, `nix-support/hydra-build-products`: which file of the result is the image. Untrusted:
+//! whatever ran in the builder wrote it. Pure.
 
+use clap::ValueEnum as _;
+
+use super::failures::unusable_result;
 use crate::common::compression::Compression;
-use crate::common::failure::{Class, Failure};
+use crate::common::failure::Failure;
 use crate::common::image_format::ImageFormat;
 
-/// The list below the result's path.
-pub const LIST: &str = "nix-support/hydra-build-products";
-/// A list is a few lines; this is many times what any has.
-pub const LONGEST_LIST: u64 = 64 * 1024;
-/// The longest name that file systems take, 255, without the longest ending of a sidecar.
-const LONGEST_NAME: usize = 230;
-/// Directories between the result and the image; it is one.
-const DEEPEST: usize = 8;
-const ENDINGS: [(&str, Compression); 4] = [
-    (".img", Compression::None),
-    (".img.zst", Compression::Zstd),
-    (".img.xz", Compression::Xz),
-    (".img.gz", Compression::Gzip),
-];
+/// The path of the list below the result.
+pub(super) const PRODUCTS: &str = "nix-support/hydra-build-products";
+/// The longest list in bytes; one has a few lines.
+pub(super) const MAX_PRODUCTS_BYTES: u64 = 64 * 1024;
+/// The longest name of an image: file systems allow 255 bytes, and the longest suffix of a sidecar is added to it.
+const MAX_NAME_BYTES: usize = 230;
+/// The most components of the path from the result to the image; it has two.
+const MAX_COMPONENTS: usize = 8;
 
-/// Where the image lies in the builder.
+/// The image in the builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// The directories below the result and the file, one by one.
+    /// The path of the image below the result.
     pub components: Vec<String>,
-    /// The image's name when it is not compressed, `….img`: safe beside the user's other files.
-    pub name: String,
+    /// The name of the raw image, `….img`: a plain file name.
+    pub raw_name: String,
     /// How the build compressed it.
-    pub packed: Compression,
+    pub compression: Compression,
 }
 
 impl Product {
-    /// The name that the build gave it.
-    pub(super) fn packed_name(&self) -> &str {
+    /// The name of the image in the result.
+    pub(super) fn file_name(&self) -> &str {
         self.components.last().map_or("", String::as_str)
     }
 }
 
-/// The one `file TYPE PATH` of `list` with the type of `format`, where PATH lies below `out_path`.
+/// Finds the one line `file TYPE PATH` of `list` that has the type of `format`. Its path must be below `out_path`.
 pub fn parse(list: &str, out_path: &str, format: &ImageFormat) -> Result<Product, Failure> {
-    let kind = format.product_type;
-    let images: Vec<&str> = list
-        .lines()
-        .filter_map(|line| image_path(line, kind))
-        .collect();
-    let path = match images.as_slice() {
-        [path] => *path,
-        [] => {
-            return Err(refuse(format!(
-                "the build made no image: {LIST} names no `file {kind}`"
-            ))
-            .hint(format!("import {} in the configuration", format.module)));
-        }
-        [one, two, ..] => {
-            return Err(refuse(format!(
-                "the build made several images: {LIST} names {one} and {two}"
-            )));
-        }
-    };
+    let path = image_path(list, format)?;
     let below = path
         .strip_prefix(out_path)
-        .and_then(|rest| rest.strip_prefix('/'));
-    let below =
-        below.ok_or_else(|| refuse(format!("the image {path:?} does not lie in {out_path}")))?;
+        .and_then(|rest| rest.strip_prefix('/'))
+        .ok_or_else(|| unusable_result(format!("the image {path:?} is not below {out_path}")))?;
     let components: Vec<String> = below.split('/').map(str::to_owned).collect();
-    if components
-        .iter()
-        .any(|part| matches!(part.as_str(), "" | "." | ".."))
-    {
-        return Err(refuse(format!(
-            "the path of the image, {path:?}, leads astray"
+    let is_special = |component: &String| matches!(component.as_str(), "" | "." | "..");
+    if components.iter().any(is_special) {
+        return Err(unusable_result(format!(
+            "the path of the image, {path:?}, has a component that is empty, `.` or `..`"
         )));
     }
-    if components.len() > DEEPEST {
-        return Err(refuse(format!("the image {path:?} lies too deep")));
+    if components.len() > MAX_COMPONENTS {
+        return Err(unusable_result(format!(
+            "the path of the image, {path:?}, has more than {MAX_COMPONENTS} components"
+        )));
     }
-    let (name, packed) = image_name(components.last().map_or("", String::as_str))?;
+    let (raw_name, compression) = parse_name(components.last().map_or("", String::as_str))?;
     Ok(Product {
         components,
-        name,
-        packed,
+        raw_name,
+        compression,
     })
 }
 
-/// The path of a line `file KIND PATH`; quotes around it are part of the format.
-fn image_path<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
+/// The path of the one image in `list`.
+fn image_path<'a>(list: &'a str, format: &ImageFormat) -> Result<&'a str, Failure> {
+    let product_type = format.product_type;
+    let mut images = list
+        .lines()
+        .filter_map(|line| path_in_line(line, product_type));
+    match (images.next(), images.next()) {
+        (Some(path), None) => Ok(path),
+        (None, _) => Err(unusable_result(format!(
+            "the build made no image: {PRODUCTS} names no `file {product_type}`"
+        ))
+        .hint(format!("import {} in the configuration", format.module))),
+        (Some(one), Some(two)) => Err(unusable_result(format!(
+            "the build made several images: {PRODUCTS} names {one} and {two}"
+        ))),
+    }
+}
+
+/// The path in a line `file TYPE PATH`; quotes around it are part of the format.
+fn path_in_line<'a>(line: &'a str, product_type: &str) -> Option<&'a str> {
     let rest = line
         .strip_prefix("file")?
         .strip_prefix([' ', '\t'])?
         .trim_start();
-    let path = rest.strip_prefix(kind)?.strip_prefix([' ', '\t'])?.trim();
+    let rest = rest.strip_prefix(product_type)?;
+    let path = rest.strip_prefix([' ', '\t'])?.trim();
     let unquoted = path.strip_prefix('"').and_then(|p| p.strip_suffix('"'));
     Some(unquoted.unwrap_or(path))
 }
 
-/// The uncompressed image's name, which means nothing to a shell, a terminal or a program's flags, and
-/// the compression of what is called `name`.
-fn image_name(name: &str) -> Result<(String, Compression), Failure> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "+._=?@,~-".contains(c);
-    if name.len() > LONGEST_NAME {
-        return Err(refuse(format!(
+/// The name of the raw image and the compression of the image called `name`. The name is safe in a shell, on a terminal
+/// and as an argument of a program.
+fn parse_name(name: &str) -> Result<(String, Compression), Failure> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "+._=?@,~-".contains(c);
+    if name.len() > MAX_NAME_BYTES {
+        return Err(unusable_result(format!(
             "the image's name has {} characters",
             name.len()
         )));
     }
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
-        return Err(refuse(format!("the image's name {name:?} is not a plain file name"))
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(is_plain) {
+        return Err(unusable_result(format!("the image's name {name:?} is not a plain file name"))
             .hint("set image.baseName (sdImage.imageBaseName before 25.05) to letters, digits, dots and dashes"));
     }
-    let stem = |(ending, packed): &(&str, Compression)| {
-        let stem = name.strip_suffix(ending)?;
-        Some((format!("{stem}.img"), *packed))
-    };
-    let found = ENDINGS.iter().find_map(stem);
-    found.filter(|(name, _)| name != ".img").ok_or_else(|| {
-        refuse(format!(
-            "the image {name:?} ends in none of .img, .img.zst, .img.xz and .img.gz"
-        ))
-    })
-}
-
-fn refuse(text: impl std::fmt::Display) -> Failure {
-    Failure::message(Class::Build, text)
+    for compression in Compression::value_variants() {
+        let raw_name = name.strip_suffix(compression.suffix());
+        if let Some(raw_name) = raw_name.filter(|raw| raw.len() > 4 && raw.ends_with(".img")) {
+            return Ok((raw_name.to_owned(), *compression));
+        }
+    }
+    Err(unusable_result(format!(
+        "the image {name:?} ends in none of .img, .img.zst, .img.xz and .img.gz"
+    )))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::failure::Class;
     use crate::common::image_format::SD_IMAGE;
     use proptest::prelude::*;
 
@@ -140,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_image_is_found() {
+    fn the_only_image_is_found() {
         let list = format!(
             "doc manual {OUT}/doc\nfile sd-image {OUT}/sd-image/nixos-26.05-aarch64-linux.img.zst\nfile json {OUT}/x.json\n"
         );
@@ -149,8 +142,8 @@ mod tests {
             product.components,
             ["sd-image", "nixos-26.05-aarch64-linux.img.zst"]
         );
-        assert_eq!(product.name, "nixos-26.05-aarch64-linux.img");
-        assert_eq!(product.packed, Compression::Zstd);
+        assert_eq!(product.raw_name, "nixos-26.05-aarch64-linux.img");
+        assert_eq!(product.compression, Compression::Zstd);
         assert_eq!(
             parse(
                 &format!("file\tsd-image  \"{OUT}/a.img\"\n"),
@@ -158,13 +151,13 @@ mod tests {
                 &SD_IMAGE
             )
             .unwrap()
-            .name,
+            .raw_name,
             "a.img"
         );
     }
 
     #[test]
-    fn none_and_two_are_told_apart() {
+    fn no_image_and_two_images_are_refused() {
         assert!(refused("").contains("made no image"));
         assert!(refused("files sd-image /x\nfile sd-images /x\nfile iso /x").contains("names no"));
         assert!(
@@ -185,18 +178,19 @@ mod tests {
             "",
         ] {
             assert!(
-                refused(&format!("file sd-image {path}")).contains("does not lie in"),
+                refused(&format!("file sd-image {path}")).contains("is not below"),
                 "{path}"
             );
         }
         for path in ["../x.img", "a/../../x.img", "a//x.img", "./x.img", "", "a/"] {
             assert!(
-                refused(&format!("file sd-image {OUT}/{path}")).contains("leads astray"),
+                refused(&format!("file sd-image {OUT}/{path}")).contains("`.` or `..`"),
                 "{path}"
             );
         }
         assert!(
-            refused(&format!("file sd-image {OUT}/{}x.img", "a/".repeat(20))).contains("too deep")
+            refused(&format!("file sd-image {OUT}/{}x.img", "a/".repeat(20)))
+                .contains("more than 8 components")
         );
     }
 
@@ -232,11 +226,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_is_confined(list in "(?s)(file sd-image )?(/nix/store/abc-nixos.img)?(/.{0,20}){0,3}(.img)?\n?") {
+        fn accepted_paths_are_confined(list in "(?s)(file sd-image )?(/nix/store/abc-nixos.img)?(/.{0,20}){0,3}(.img)?\n?") {
             if let Ok(product) = parse(&list, OUT, &SD_IMAGE) {
                 prop_assert!(!product.components.iter().any(|c| c.is_empty() || c == "." || c == ".."));
-                prop_assert!(product.name.strip_suffix(".img").is_some_and(|stem| !stem.is_empty()));
-                prop_assert!(!product.name.starts_with(['-', '.']) && !product.name.contains(['/', '\0', ' ']));
+                prop_assert!(product.raw_name.strip_suffix(".img").is_some_and(|stem| !stem.is_empty()));
+                prop_assert!(!product.raw_name.starts_with(['-', '.']) && !product.raw_name.contains(['/', '\0', ' ']));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Writes a new file so that runs of zeros become holes, in blocks of the file system.
+//! Writes a new file so that blocks of zeros become holes.
 
 use std::fs::File;
 use std::io;
@@ -6,17 +6,17 @@ use std::os::unix::fs::FileExt;
 
 use super::writeback::Writeback;
 
-/// Block size of the file systems that images are written to.
-const BLOCK: usize = 4096;
-static ZEROS: [u8; BLOCK] = [0; BLOCK];
+/// The block size of common file systems: a smaller run of zeros cannot become a hole.
+const BLOCK_BYTES: usize = 4096;
+static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 
-/// A file that is empty at first and is written from start to end.
+/// Writes an empty file from start to end.
 #[derive(Debug)]
 pub(super) struct SparseWriter<'a> {
     file: &'a File,
-    /// Where `carry` begins: a multiple of [`BLOCK`].
+    /// The offset in the file at which `carry` begins: a multiple of [`BLOCK_BYTES`].
     position: u64,
-    /// The start of a block that is not whole yet.
+    /// The start of a block whose rest has not been written yet.
     carry: Vec<u8>,
     writeback: Writeback<'a>,
 }
@@ -26,7 +26,7 @@ impl<'a> SparseWriter<'a> {
         Self {
             file,
             position: 0,
-            carry: Vec::with_capacity(BLOCK),
+            carry: Vec::with_capacity(BLOCK_BYTES),
             writeback: Writeback::new(file),
         }
     }
@@ -34,37 +34,37 @@ impl<'a> SparseWriter<'a> {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut bytes = bytes;
         if !self.carry.is_empty() {
-            let (now, later) = bytes.split_at((BLOCK - self.carry.len()).min(bytes.len()));
-            self.carry.extend_from_slice(now);
-            bytes = later;
-            if self.carry.len() == BLOCK {
+            let (rest, next) = bytes.split_at((BLOCK_BYTES - self.carry.len()).min(bytes.len()));
+            self.carry.extend_from_slice(rest);
+            bytes = next;
+            if self.carry.len() == BLOCK_BYTES {
                 let block = std::mem::take(&mut self.carry);
-                self.blocks(&block)?;
+                self.write_blocks(&block)?;
             }
         }
-        let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % BLOCK);
-        self.blocks(whole)?;
+        let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % BLOCK_BYTES);
+        self.write_blocks(whole)?;
         self.carry.extend_from_slice(rest);
-        self.writeback.upto(self.position);
+        self.writeback.start_up_to(self.position);
         Ok(())
     }
 
-    /// Writes what is left and gives the file its length, also when it ends in a hole.
+    /// Writes what is left and sets the length of the file, which may end in a hole.
     pub(super) fn finish(mut self) -> io::Result<()> {
         let rest = std::mem::take(&mut self.carry);
         self.file.write_all_at(&rest, self.position)?;
         self.file.set_len(self.position + rest.len() as u64)
     }
 
-    /// Writes whole blocks; neighbours that hold something go out in one call.
-    fn blocks(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let hole = |block: &[u8]| block == ZEROS;
+    /// Writes whole blocks; adjacent ones that are not zeros are written in one call.
+    fn write_blocks(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let is_hole = |block: &[u8]| block == ZEROS;
         for run in bytes
-            .as_chunks::<BLOCK>()
+            .as_chunks::<BLOCK_BYTES>()
             .0
-            .chunk_by(|a, b| hole(a) == hole(b))
+            .chunk_by(|a, b| is_hole(a) == is_hole(b))
         {
-            if !run.first().is_some_and(|block| hole(block)) {
+            if !run.first().is_some_and(|block| is_hole(block)) {
                 self.file.write_all_at(run.as_flattened(), self.position)?;
             }
             self.position += run.as_flattened().len() as u64;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_become_holes_whatever_the_chunks() {
+    fn zeros_become_holes_for_any_chunk_size() {
         let mut image = vec![0; 1 << 20];
         image[5000] = 1;
         image[700_000] = 2;
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_at_the_end_counts() {
+    fn hole_at_the_end_counts() {
         assert_eq!(write(&[&[0; 10_000]]).0.len(), 10_000);
         assert_eq!(write(&[&[0; 8192]]).0.len(), 8192);
         assert_eq!(write(&[]).0.len(), 0);
@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(
+        fn written_file_is_the_input(
             parts in proptest::collection::vec((any::<bool>(), 0usize..9000), 0..8), cut in 1usize..5000,
         ) {
             let image: Vec<u8> = parts.iter().flat_map(|(zero, n)| vec![if *zero { 0 } else { 9 }; *n]).collect();

@@ -1,255 +1,226 @@
-//! What happens to an image's bytes on their way, all of it at the same time: read and unpacked, hashed,
-//! mapped, compressed and written. Each stage has a thread; pieces are shared, never copied, and few
-//! of them wait between two stages.
+//! The stages that an image's bytes pass through, all at the same time: read, decompress, hash, map, compress
+//! and write. Each stage has a thread of its own; pieces are shared, not copied.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, ScopedJoinHandle};
 
 use bytes::Bytes;
 
 use super::head_tail::HeadTail;
 use super::image_writer::ImageWriter;
+use super::pieces::{Broadcast, PieceError, PieceReader, Pieces, for_each_piece};
 use crate::blockmap::{BlockMap, Builder};
 use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
 use crate::common::hash::{Hashed, Hasher, Sha256Hash};
 use crate::image::decoder;
 
-/// Bytes that go from stage to stage at once.
-pub(super) const PIECE: usize = 1 << 20;
-/// Pieces that wait for one stage: three of zstd's jobs, or its workers wait for the engine whenever they
-/// have taken one. Stages share them, so all together are some 15 MiB, and as many before a decoder.
-const WAITING: usize = 12;
-
 /// Why a stage ended early.
 #[derive(Debug)]
 pub(super) enum StageError {
-    /// What comes from the engine cannot be read.
+    /// The stream from the engine could not be read.
     Source(io::Error),
-    /// The engine sent so many bytes, and not those that it announced.
-    Short(u64),
+    /// The stream from the engine ended after this many bytes, which are not as many as it announced.
+    WrongSize(u64),
     /// The build's own compression is damaged.
-    Packed(io::Error),
-    /// More is unpacked than may be.
+    Decompress(io::Error),
+    /// The build's image decompresses to more than is allowed.
     TooLarge,
-    /// The output cannot be written.
+    /// The output could not be written.
     Target(io::Error),
-    /// The run was asked to stop.
-    Stopped,
-    /// Another stage ended: its own trouble counts.
-    Gone,
-    /// A bug.
+    /// The run was interrupted.
+    Cancelled,
+    /// Another stage, which this one sends to, has ended: its error is the cause.
+    ReceiverGone,
+    /// A stage panicked, which is a bug.
     Panicked,
 }
 
-/// What is done with a stream.
+/// A stream, and what is done with it.
 pub(super) struct StageInput<'a> {
-    /// Bytes that the engine announced.
+    /// How many bytes the engine announced.
     pub(super) size: u64,
-    /// How the build compressed it.
-    pub(super) packed: Compression,
-    /// Bytes that may come out when it is unpacked.
-    pub(super) limit: u64,
-    /// What becomes of it.
-    pub(super) store: ImageWriter<'a>,
-    /// Ends it between two pieces.
+    /// How the build compressed the image.
+    pub(super) compression: Compression,
+    /// How many bytes the image may have when it is decompressed.
+    pub(super) max_raw_bytes: u64,
+    /// Writes the output.
+    pub(super) writer: ImageWriter<'a>,
+    /// Ends all stages between two pieces.
     pub(super) cancel: &'a Cancel,
-    /// Told of every piece from the engine, by the bytes so far.
-    pub(super) tell: &'a (dyn Fn(u64) + Sync),
+    /// Is called for every piece from the engine with the number of bytes so far.
+    pub(super) on_progress: &'a (dyn Fn(u64) + Sync),
 }
 
-/// What came out.
+/// What the stages found out about an image.
 #[derive(Debug)]
 pub(super) struct StageOutput {
-    /// SHA-256 of the image, not compressed.
+    /// SHA-256 of the raw image.
     pub(super) raw_sha256: Sha256Hash,
-    /// Its block map.
-    pub(super) map: BlockMap,
-    /// Its start, its end and its length.
-    pub(super) ends: HeadTail,
-    /// Length and SHA-256 of what was written.
+    /// The block map of the raw image.
+    pub(super) block_map: BlockMap,
+    /// The start, the end and the length of the raw image.
+    pub(super) head_tail: HeadTail,
+    /// Length and SHA-256 of the file that was written.
     pub(super) written: Hashed,
 }
 
-/// One stage's input.
-pub(super) type Pieces = Receiver<Bytes>;
-
-/// Sends `from` through all stages, to its end.
+/// Sends `stream` through all stages, to its end.
 pub(super) fn run_stages(
-    from: impl Read,
-    work: &StageInput<'_>,
+    stream: impl Read,
+    input: &StageInput<'_>,
 ) -> Result<StageOutput, StageError> {
     thread::scope(|scope| {
-        let (mut raw, mut packed) = (Broadcast::default(), Broadcast::default());
-        let (to_hash, to_map) = (raw.out(), raw.out());
-        let through = work.store.passes_through();
-        let to_store = if through { packed.out() } else { raw.out() };
-        let hash = scope.spawn(move || digest(&to_hash));
-        let map = scope.spawn(move || block_map(&to_map));
-        let store = scope.spawn(move || work.store.take(&to_store, work.unpacks(), work.cancel));
-        let (came, ends) = if work.packed == Compression::None {
-            let mut ends = HeadTail::default();
-            let came = work.read(from, |piece| {
-                ends.push(&piece);
-                raw.send(&piece)
+        let (mut raw, mut compressed) = (Broadcast::default(), Broadcast::default());
+        let (to_hash, to_map) = (raw.subscribe(), raw.subscribe());
+        let to_write = if input.writer.takes_compressed() {
+            compressed.subscribe()
+        } else {
+            raw.subscribe()
+        };
+        let hash = scope.spawn(move || hash(&to_hash));
+        let map = scope.spawn(move || map_blocks(&to_map));
+        let write = scope.spawn(move || input.write(&to_write));
+
+        let (read, head_tail) = if input.decompresses() {
+            let to_decompress = compressed.subscribe();
+            let decompress = scope.spawn(move || input.decompress(to_decompress, &raw));
+            let read = input.read(stream, |piece| send(&compressed, &piece));
+            drop(compressed);
+            (read, join(decompress).flatten())
+        } else {
+            let mut head_tail = HeadTail::default();
+            let read = input.read(stream, |piece| {
+                head_tail.push(&piece);
+                send(&raw, &piece)
             });
             drop(raw);
-            (came, Ok(ends))
-        } else {
-            let to_unpack = packed.out();
-            let unpack = scope.spawn(move || work.unpack(to_unpack, &raw));
-            let came = work.read(from, |piece| packed.send(&piece));
-            drop(packed);
-            (came, join(unpack).and_then(|unpacked| unpacked))
+            (read, Ok(head_tail))
         };
-        let mut troubles = Vec::new();
-        let mut keep = |trouble| troubles.push(trouble);
-        let came = came.map_err(&mut keep).ok();
-        let ends = ends.map_err(&mut keep).ok();
-        let written = join(store).and_then(|written| written);
-        let written = written.map_err(&mut keep).ok();
-        let (hash, map) = (join(hash).map_err(&mut keep), join(map).map_err(&mut keep));
-        match (came, ends, written, hash, map) {
-            (Some(()), Some(ends), Some(written), Ok(raw_sha256), Ok(map)) => Ok(StageOutput {
-                raw_sha256,
-                map,
-                written: written.unwrap_or(Hashed {
-                    sha256: raw_sha256,
-                    size: ends.len(),
-                }),
-                ends,
-            }),
-            _ => Err(reason(troubles)),
+        let written = join(write).flatten();
+        let (raw_sha256, block_map) = (join(hash), join(map));
+
+        match (read, head_tail, written, raw_sha256, block_map) {
+            (Ok(()), Ok(head_tail), Ok(written), Ok(raw_sha256), Ok(block_map)) => {
+                Ok(StageOutput {
+                    raw_sha256,
+                    block_map,
+                    written: written.unwrap_or(Hashed {
+                        sha256: raw_sha256,
+                        size: head_tail.len(),
+                    }),
+                    head_tail,
+                })
+            }
+            (read, head_tail, written, raw_sha256, block_map) => {
+                let errors = [
+                    read.err(),
+                    head_tail.err(),
+                    written.err(),
+                    raw_sha256.err(),
+                    block_map.err(),
+                ];
+                Err(cause(errors.into_iter().flatten()))
+            }
         }
     })
 }
 
-/// The reason of all the others. They are in the order of the stream: who comes later may just wonder
-/// that its input is short; and whoever could not hand on says only that.
-fn reason(troubles: Vec<StageError>) -> StageError {
-    let echo = |trouble: &StageError| matches!(trouble, StageError::Gone);
-    let first = troubles.into_iter().min_by_key(echo);
-    first.unwrap_or(StageError::Panicked)
+/// The error that caused all the others. `errors` are in the order of the stream: a later stage may fail just
+/// because its input is short, and a stage whose receiver is gone says only that.
+fn cause(errors: impl Iterator<Item = StageError>) -> StageError {
+    let is_echo = |error: &StageError| matches!(error, StageError::ReceiverGone);
+    errors.min_by_key(is_echo).unwrap_or(StageError::Panicked)
 }
 
 fn join<T>(stage: ScopedJoinHandle<'_, T>) -> Result<T, StageError> {
     stage.join().map_err(|_| StageError::Panicked)
 }
 
+fn send(stages: &Broadcast, piece: &Bytes) -> Result<(), StageError> {
+    stages.send(piece).map_err(|_| StageError::ReceiverGone)
+}
+
 impl StageInput<'_> {
-    /// Whether a decoder takes part.
-    fn unpacks(&self) -> bool {
-        self.packed != Compression::None
+    fn decompresses(&self) -> bool {
+        self.compression != Compression::None
     }
 
-    /// Hands on what the engine sends, all of it.
+    /// Passes on what the engine sends, all of it.
     fn read(
         &self,
-        from: impl Read,
-        mut hand_on: impl FnMut(Bytes) -> Result<(), StageError>,
+        stream: impl Read,
+        mut pass_on: impl FnMut(Bytes) -> Result<(), StageError>,
     ) -> Result<(), StageError> {
-        let mut came = 0u64;
-        pieces(from, |piece| {
+        let mut received = 0u64;
+        for_each_piece(stream, |piece| {
             if self.cancel.is_cancelled() {
-                return Err(StageError::Stopped);
+                return Err(StageError::Cancelled);
             }
-            came = came.saturating_add(piece.len() as u64);
-            (self.tell)(came);
-            hand_on(piece)
+            received = received.saturating_add(piece.len() as u64);
+            (self.on_progress)(received);
+            pass_on(piece)
         })
-        .map_err(|trouble| trouble.unwrap_or_else(StageError::Source))?;
-        if came == self.size {
+        .map_err(|error| match error {
+            // The stream fails when the run is interrupted.
+            PieceError::Read(_) if self.cancel.is_cancelled() => StageError::Cancelled,
+            error => stage_error(error, StageError::Source),
+        })?;
+        if received == self.size {
             Ok(())
         } else {
-            Err(StageError::Short(came))
+            Err(StageError::WrongSize(received))
         }
     }
 
-    /// Unpacks what comes, to its end.
-    fn unpack(&self, from: Pieces, raw: &Broadcast) -> Result<HeadTail, StageError> {
-        let mut from = Reading {
-            pieces: from,
-            rest: Bytes::new(),
-        };
-        let mut ends = HeadTail::default();
-        let decoder = decoder(self.packed, &mut from).map_err(StageError::Packed)?;
-        pieces(decoder, |piece| {
-            ends.push(&piece);
-            if ends.len() > self.limit {
+    /// Decompresses what is received, to its end.
+    fn decompress(&self, compressed: Pieces, raw: &Broadcast) -> Result<HeadTail, StageError> {
+        let mut compressed = PieceReader::new(compressed);
+        let mut head_tail = HeadTail::default();
+        let decoder = decoder(self.compression, &mut compressed);
+        for_each_piece(decoder.map_err(StageError::Decompress)?, |piece| {
+            head_tail.push(&piece);
+            if head_tail.len() > self.max_raw_bytes {
                 return Err(StageError::TooLarge);
             }
-            raw.send(&piece)
+            send(raw, &piece)
         })
-        .map_err(|trouble| trouble.unwrap_or_else(StageError::Packed))?;
-        // A decoder that knows its end need not ask for the stream's.
-        io::copy(&mut from, &mut io::sink()).map_err(StageError::Packed)?;
-        Ok(ends)
+        .map_err(|error| stage_error(error, StageError::Decompress))?;
+        // A decoder that recognises its end need not read the stream's.
+        io::copy(&mut compressed, &mut io::sink()).map_err(StageError::Decompress)?;
+        Ok(head_tail)
     }
-}
 
-/// Cuts `from` into pieces. The error is the reader's, or what `each` said.
-fn pieces(
-    mut from: impl Read,
-    mut each: impl FnMut(Bytes) -> Result<(), StageError>,
-) -> Result<(), Result<StageError, io::Error>> {
-    loop {
-        let mut piece = Vec::with_capacity(PIECE);
-        let mut part = from.by_ref().take(PIECE as u64);
-        part.read_to_end(&mut piece).map_err(Err)?;
-        if piece.is_empty() {
-            return Ok(());
+    /// Writes what is received. Returns length and hash of the file, unless they are those of the raw image.
+    fn write(&self, pieces: &Pieces) -> Result<Option<Hashed>, StageError> {
+        let written = self.writer.write(pieces, self.decompresses(), self.cancel);
+        // Also when the compressor failed: it was given half an image.
+        if self.cancel.is_cancelled() {
+            return Err(StageError::Cancelled);
         }
-        each(Bytes::from(piece)).map_err(Ok)?;
+        written.map_err(StageError::Target)
     }
 }
 
-/// The ways to the stages that take the same pieces.
-#[derive(Default)]
-struct Broadcast(Vec<SyncSender<Bytes>>);
-
-impl Broadcast {
-    fn out(&mut self) -> Pieces {
-        let (sender, receiver) = sync_channel(WAITING);
-        self.0.push(sender);
-        receiver
-    }
-
-    fn send(&self, piece: &Bytes) -> Result<(), StageError> {
-        let gone = |_| StageError::Gone;
-        let mut outs = self.0.iter();
-        outs.try_for_each(|out| out.send(piece.clone()).map_err(gone))
+fn stage_error(
+    error: PieceError<StageError>,
+    read: impl FnOnce(io::Error) -> StageError,
+) -> StageError {
+    match error {
+        PieceError::Read(error) => read(error),
+        PieceError::Handler(error) => error,
     }
 }
 
-/// Pieces as a reader.
-struct Reading {
-    pieces: Pieces,
-    rest: Bytes,
-}
-
-impl Read for Reading {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.rest.is_empty() {
-            match self.pieces.recv() {
-                Ok(piece) => self.rest = piece,
-                Err(_) => return Ok(0),
-            }
-        }
-        let now = self.rest.split_to(buffer.len().min(self.rest.len()));
-        io::Read::read(&mut now.as_ref(), buffer)
-    }
-}
-
-fn digest(pieces: &Pieces) -> Sha256Hash {
-    let mut hash = Hasher::new();
+fn hash(pieces: &Pieces) -> Sha256Hash {
+    let mut hasher = Hasher::new();
     for piece in pieces {
-        hash.update(&piece);
+        hasher.update(&piece);
     }
-    hash.finish().sha256
+    hasher.finish().sha256
 }
 
-fn block_map(pieces: &Pieces) -> BlockMap {
+fn map_blocks(pieces: &Pieces) -> BlockMap {
     let mut map = Builder::new();
     for piece in pieces {
         map.push(&piece);

@@ -1,4 +1,4 @@
-//! Has the disk begin with what was just written, so that little is left to wait for in the end.
+//! Starts writing a file to disk while it grows, so that little is left for the final sync.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,16 +6,16 @@ use std::os::fd::AsFd as _;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-/// Bytes after which the disk is told again: a fraction of a second's work for a slow one.
-const STRETCH: u64 = 8 << 20;
+/// Bytes after which writing to disk is started: a fraction of a second's work for a slow disk.
+const WRITEBACK_BYTES: u64 = 8 << 20;
 
 /// A file that is written from start to end.
 #[derive(Debug)]
 pub(super) struct Writeback<'a> {
     file: &'a File,
-    /// How much was written through [`Write`].
+    /// How many bytes were written through [`Write`].
     written: u64,
-    /// Up to where writing to the disk was started.
+    /// The offset up to which writing to disk was started.
     started: u64,
 }
 
@@ -28,17 +28,19 @@ impl<'a> Writeback<'a> {
         }
     }
 
-    /// All before `end` was written.
-    pub(super) fn upto(&mut self, end: u64) {
+    /// Starts writing to disk what was written to the file before the offset `end`.
+    pub(super) fn start_up_to(&mut self, end: u64) {
         let count = end.saturating_sub(self.started);
-        if count < STRETCH {
+        if count < WRITEBACK_BYTES {
             return;
         }
-        let [at, count] = [self.started, count].map(|n| i64::try_from(n).unwrap_or(0));
-        // The kernel begins to write such pages. It forgets those that are on the disk already, and none of
-        // these is. A file system that cannot do it does it in the end.
-        let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
-        posix_fadvise(self.file.as_fd(), at, count, advice).ok();
+        // A file is never longer than an i64.
+        if let (Ok(offset), Ok(count)) = (i64::try_from(self.started), i64::try_from(count)) {
+            // The kernel starts writing pages that get this advice; it drops only those that are on disk already, and none
+            // of these is. A file system that ignores it writes them at the sync.
+            let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+            posix_fadvise(self.file.as_fd(), offset, count, advice).ok();
+        }
         self.started = end;
     }
 }
@@ -47,7 +49,7 @@ impl Write for Writeback<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.file.write(bytes)?;
         self.written = self.written.saturating_add(n as u64);
-        self.upto(self.written);
+        self.start_up_to(self.written);
         Ok(n)
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, Once};
 
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::compression::{Compression, CompressionOptions};
+use sdbuild::common::context::Context;
 use sdbuild::common::event::{Event, Events, Timings};
 use sdbuild::common::failure::{Class, Failure};
 use sdbuild::common::hash::Sha256Hash;
@@ -135,7 +136,11 @@ async fn copied_with(
         origin: Provenance::default(),
         timings: Timings::default(),
     };
-    let result = copy_out(&container, OUT, &order, (cancel, events)).await;
+    let context = Context {
+        cancel: cancel.clone(),
+        events: events.clone(),
+    };
+    let result = copy_out(&container, OUT, &order, &context).await;
     assert_eq!(guard.release(&Cancel::new()).await, None);
     result
 }

@@ -1,11 +1,16 @@
-//! Archives as an engine sends them, whole and broken, and directories that do not want them.
+//! Archives as an engine sends them, whole and broken, and directories that cannot take the image.
 
+use std::io;
 use std::path::Path;
 
 use super::*;
-use crate::common::compression::{Compression, CompressionOptions};
+use crate::common::cancel::Cancel;
+use crate::common::compression::CompressionOptions;
+use crate::common::event::{Events, Timings};
 use crate::common::failure::Class;
 use crate::common::image_format::SD_IMAGE;
+use crate::output::manifest::Provenance;
+use crate::output::request::{ImagerUrl, OutputSettings};
 
 mod endings;
 mod forms;
@@ -28,30 +33,30 @@ fn archive(kind: tar::EntryType, bytes: &[u8]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn product(name: &str, packed: Compression) -> Product {
+fn product(name: &str, compression: Compression) -> Product {
     Product {
         components: vec![name.into()],
-        name: "a.img".into(),
-        packed,
+        raw_name: "a.img".into(),
+        compression,
     }
 }
 
 fn plain(force: bool) -> (Product, CompressionOptions, bool) {
     (
         product("a.img", Compression::None),
-        how(Compression::None),
+        options(Compression::None),
         force,
     )
 }
 
-fn how(format: Compression) -> CompressionOptions {
+fn options(format: Compression) -> CompressionOptions {
     CompressionOptions {
         format,
         level: None,
     }
 }
 
-fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions, bool)) -> Copy {
+fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions, bool)) -> CopyJob {
     let settings = OutputSettings {
         dir: dir.to_path_buf(),
         force,
@@ -60,13 +65,17 @@ fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions,
         imager: None,
         created: jiff::Timestamp::UNIX_EPOCH,
     };
-    let order = CopyRequest {
+    let request = CopyRequest {
         format: &SD_IMAGE,
         settings,
         origin: Provenance::default(),
         timings: Timings::default(),
     };
-    Copy::new(product, &order, (&Cancel::new(), &Events::none()))
+    let context = Context {
+        cancel: Cancel::new(),
+        events: Events::none(),
+    };
+    CopyJob::new(product, &request, &context)
 }
 
 fn empty(dir: &Path) -> bool {

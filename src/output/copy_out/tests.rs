@@ -1,14 +1,17 @@
-//! Paths that are what they should be, and ends that are waited for.
+//! Paths that are what they should be, and what happens when the engine or the disk hangs.
 
 use super::*;
+use crate::common::failure::Class;
 
 #[test]
-fn every_step_of_the_path_is_judged() {
+fn every_component_of_the_path_is_checked() {
     let stat = |kind| Some(PathStat { kind, size: 7 });
-    let judge =
-        |stat, wanted| judge(stat, ("/o/a", "/o/a/b.img"), wanted).map_err(|f| f.to_string());
-    assert_eq!(judge(stat(PathKind::File), PathKind::File), Ok(7));
-    assert_eq!(judge(stat(PathKind::Directory), PathKind::Directory), Ok(7));
+    let check = |stat, kind| {
+        let size = check_kind(stat, "/o/a", kind, "/o/a/b.img");
+        size.map_err(|failure| failure.to_string())
+    };
+    assert_eq!(check(stat(PathKind::File), PathKind::File), Ok(7));
+    assert_eq!(check(stat(PathKind::Directory), PathKind::Directory), Ok(7));
     for (found, wanted, words) in [
         (None, PathKind::Directory, "no /o/a/b.img"),
         (
@@ -29,25 +32,29 @@ fn every_step_of_the_path_is_judged() {
         ),
         (stat(PathKind::Other), PathKind::File, "not a regular file"),
     ] {
-        assert!(judge(found, wanted).unwrap_err().contains(words), "{words}");
+        assert!(check(found, wanted).unwrap_err().contains(words), "{words}");
     }
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_does_not_hold_an_interrupted_run() {
+async fn interrupted_run_leaves_a_hanging_disk() {
     let cancel = Cancel::new();
-    // The second one shortens the wait.
+    // The second signal shortens the wait.
     cancel.received(2);
     cancel.received(2);
     let (disk, hung) = std::sync::mpsc::channel::<()>();
     let hangs = tokio::task::spawn_blocking(move || {
-        hung.recv().unwrap_or(());
-        Err(refuse("cut off"))
+        hung.recv().ok();
+        Err(unusable_result("cut off"))
     });
     let failure = finish(hangs, &cancel).await.unwrap_err();
     assert_eq!(failure.class, Class::Interrupted);
     drop(disk);
-    let fails = tokio::task::spawn_blocking(|| Err(refuse("cut off")));
+    let fails = tokio::task::spawn_blocking(|| Err(unusable_result("cut off")));
     let failure = finish(fails, &cancel).await.unwrap_err();
-    assert_eq!(failure.class, Class::Build, "one that ends is heard out");
+    assert_eq!(
+        failure.class,
+        Class::Build,
+        "a thread that ends is waited for"
+    );
 }

@@ -1,36 +1,39 @@
-//! Whose trouble it is, when a stage ends early and takes the others with it.
+//! Which error is reported when a stage ends early and takes the others with it.
 
 use std::fs::File;
 
 use super::*;
-use crate::common::compression::{Compression, CompressionOptions};
-use crate::output::image_writer::ImageShape;
+use crate::common::compression::CompressionOptions;
+use crate::output::image_writer::ImageForm;
 
-fn work<'a>(
+fn input<'a>(
     file: &'a File,
-    shape: ImageShape,
-    packed: Compression,
+    form: ImageForm,
+    compression: Compression,
     cancel: &'a Cancel,
 ) -> StageInput<'a> {
     StageInput {
         size: 20 << 20,
-        packed,
-        limit: 1 << 30,
-        store: ImageWriter { file, shape },
+        compression,
+        max_raw_bytes: 1 << 30,
+        writer: ImageWriter { file, form },
         cancel,
-        tell: &|_| {},
+        on_progress: &|_| {},
     }
 }
 
-fn zstd() -> ImageShape {
-    let how = CompressionOptions {
+fn zstd() -> ImageForm {
+    let options = CompressionOptions {
         format: Compression::Zstd,
         level: None,
     };
-    ImageShape::Packed(how, Some(20 << 20))
+    ImageForm::Compressed {
+        options,
+        raw_size: Some(20 << 20),
+    }
 }
 
-/// Gives zeros, then fails.
+/// Returns zeros, then fails.
 struct Failing(usize);
 
 impl Read for Failing {
@@ -46,66 +49,62 @@ impl Read for Failing {
 }
 
 #[test]
-fn a_source_that_fails_is_the_reason_of_all_that_follows() {
+fn failing_source_is_the_cause_of_later_errors() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
-    for shape in [ImageShape::Sparse, zstd()] {
-        let work = work(&file, shape, Compression::None, &cancel);
-        let trouble = run_stages(Failing(9 << 20), &work).unwrap_err();
-        assert!(matches!(trouble, StageError::Source(_)), "{trouble:?}");
+    for form in [ImageForm::Raw, zstd()] {
+        let input = input(&file, form, Compression::None, &cancel);
+        let error = run_stages(Failing(9 << 20), &input).unwrap_err();
+        assert!(matches!(error, StageError::Source(_)), "{error:?}");
     }
-    // Cut off in the middle of a frame: the decoder wonders too, but that is an echo.
-    let work = work(&file, ImageShape::AsItCame, Compression::Zstd, &cancel);
+    // Cut off in the middle of a frame: the decoder fails as well, but as a consequence.
+    let input = input(&file, ImageForm::AsBuilt, Compression::Zstd, &cancel);
     let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
-    let trouble = run_stages(frame[..12].chain(Failing(0)), &work).unwrap_err();
-    assert!(matches!(trouble, StageError::Source(_)), "{trouble:?}");
+    let error = run_stages(frame[..12].chain(Failing(0)), &input).unwrap_err();
+    assert!(matches!(error, StageError::Source(_)), "{error:?}");
 }
 
 #[test]
-fn a_source_that_ends_early_is_the_reason_too() {
+fn source_that_ends_early_is_the_cause() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
     let frame = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
-    for (shape, packed, bytes) in [
-        (ImageShape::Sparse, Compression::None, vec![1; 12]),
+    for (form, compression, bytes) in [
+        (ImageForm::Raw, Compression::None, vec![1; 12]),
         (zstd(), Compression::None, vec![1; 12]),
-        (
-            ImageShape::AsItCame,
-            Compression::Zstd,
-            frame[..12].to_vec(),
-        ),
+        (ImageForm::AsBuilt, Compression::Zstd, frame[..12].to_vec()),
     ] {
-        let work = work(&file, shape, packed, &cancel);
-        let trouble = run_stages(bytes.as_slice(), &work).unwrap_err();
-        assert!(matches!(trouble, StageError::Short(12)), "{trouble:?}");
+        let input = input(&file, form, compression, &cancel);
+        let error = run_stages(bytes.as_slice(), &input).unwrap_err();
+        assert!(matches!(error, StageError::WrongSize(12)), "{error:?}");
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_written_ends_everything() {
+fn unwritable_file_ends_all_stages() {
     let (file, cancel) = (File::open("/dev/null").unwrap(), Cancel::new());
     let image = vec![1; 20 << 20];
-    for shape in [ImageShape::Sparse, zstd()] {
-        let work = work(&file, shape, Compression::None, &cancel);
-        let trouble = run_stages(image.as_slice(), &work).unwrap_err();
-        assert!(matches!(trouble, StageError::Target(_)), "{trouble:?}");
+    for form in [ImageForm::Raw, zstd()] {
+        let input = input(&file, form, Compression::None, &cancel);
+        let error = run_stages(image.as_slice(), &input).unwrap_err();
+        assert!(matches!(error, StageError::Target(_)), "{error:?}");
     }
 }
 
 #[test]
-fn what_unpacks_to_too_much_is_stopped() {
+fn decompressing_too_much_is_stopped() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
     let bomb = zstd::encode_all(io::repeat(0).take(50 << 20), 1).unwrap();
-    let work = StageInput {
+    let input = StageInput {
         size: bomb.len() as u64,
-        limit: 10 << 20,
-        ..work(&file, ImageShape::Sparse, Compression::Zstd, &cancel)
+        max_raw_bytes: 10 << 20,
+        ..input(&file, ImageForm::Raw, Compression::Zstd, &cancel)
     };
-    let trouble = run_stages(bomb.as_slice(), &work).unwrap_err();
-    assert!(matches!(trouble, StageError::TooLarge), "{trouble:?}");
+    let error = run_stages(bomb.as_slice(), &input).unwrap_err();
+    assert!(matches!(error, StageError::TooLarge), "{error:?}");
     assert!(file.metadata().unwrap().len() <= 12 << 20);
 }
 
 #[test]
-fn cancelling_ends_it_between_two_pieces() {
+fn cancellation_ends_it_between_two_pieces() {
     let (file, cancel) = (tempfile::tempfile().unwrap(), Cancel::new());
     let token = cancel.clone();
     let stop = move |done| {
@@ -113,11 +112,11 @@ fn cancelling_ends_it_between_two_pieces() {
             token.received(2);
         }
     };
-    let work = StageInput {
-        tell: &stop,
-        ..work(&file, zstd(), Compression::None, &cancel)
+    let input = StageInput {
+        on_progress: &stop,
+        ..input(&file, zstd(), Compression::None, &cancel)
     };
     let mut endless = io::repeat(5);
-    let trouble = run_stages(&mut endless, &work).unwrap_err();
-    assert!(matches!(trouble, StageError::Stopped), "{trouble:?}");
+    let error = run_stages(&mut endless, &input).unwrap_err();
+    assert!(matches!(error, StageError::Cancelled), "{error:?}");
 }

@@ -1,11 +1,10 @@
 //! Step: the image is copied out of the builder into the output directory.
 
-use crate::common::context::Context;
 use crate::common::event::{Phase, Timings};
 use crate::common::failure::Failure;
 use crate::nixos::builder::BuildResult;
 use crate::output::manifest::Provenance;
-use crate::output::{self, CopyRequest, Image, Imager, OutputSettings};
+use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
 use crate::settings;
@@ -28,15 +27,13 @@ pub(in crate::pipeline) async fn copy_out(
     origin: Provenance,
     timings: &Timings,
 ) -> Result<Image, Failure> {
-    let Context { cancel, events } = run.context;
     let request = CopyRequest {
         format: run.plan.format,
         settings: output_settings(&run.plan.settings),
         origin,
         timings: timings.clone(),
     };
-    let (container, out_path) = (&built.container, &built.out_path);
-    let copy = output::copy_out(container, out_path, &request, (cancel, events));
+    let copy = output::copy_out(&built.container, &built.out_path, &request, run.context);
     run.context.phase(Phase::CopyOut, copy).await
 }
 
@@ -47,7 +44,7 @@ fn output_settings(settings: &settings::Build) -> OutputSettings {
         force: settings.force,
         owner: settings.owner,
         compression: settings.compress,
-        imager: imager.map(|url| url.map_or(Imager::Here, Imager::Below)),
+        imager: imager.map(|url| url.map_or(ImagerUrl::OutputDir, ImagerUrl::Below)),
         created: settings
             .source_date_epoch
             .unwrap_or_else(jiff::Timestamp::now),

@@ -1,15 +1,18 @@
-//! Cancelled, interrupted, or left by whoever feeds it.
+//! Copies that are cancelled, interrupted, or whose stream ends early.
+
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::SyncIoBridge;
 
 use super::*;
-use crate::output::bridge::{self, CHUNK};
+use crate::output::interruptible::Interruptible;
 
 #[test]
-fn a_cancelled_copy_leaves_nothing() {
+fn cancelled_copy_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for wanted in ALL {
-        let order = (product("a.img", Compression::None), how(wanted), false);
+        let order = (product("a.img", Compression::None), options(wanted), false);
         let copy = copy(dir.path(), order);
-        copy.cancel.received(2);
+        copy.context.cancel.received(2);
         let bytes = archive(tar::EntryType::Regular, &content(100));
         let failure = copy.write(bytes.as_slice()).unwrap_err();
         assert_eq!(failure.class, Class::Interrupted);
@@ -18,7 +21,7 @@ fn a_cancelled_copy_leaves_nothing() {
 }
 
 #[test]
-fn an_interruption_before_the_first_name_leaves_what_was_there() {
+fn interruption_before_publishing_changes_nothing() {
     let raw = content(100);
     for force in [false, true] {
         let dir = tempfile::tempdir().unwrap();
@@ -27,20 +30,20 @@ fn an_interruption_before_the_first_name_leaves_what_was_there() {
         }
         let copy = copy(dir.path(), plain(force));
         let target = copy.create_file().unwrap();
-        let work = StageInput {
+        let input = StageInput {
             size: raw.len() as u64,
-            packed: Compression::None,
-            limit: LARGEST,
-            store: ImageWriter {
+            compression: Compression::None,
+            max_raw_bytes: MAX_IMAGE_BYTES,
+            writer: ImageWriter {
                 file: target.file(),
-                shape: ImageShape::Sparse,
+                form: ImageForm::Raw,
             },
-            cancel: &copy.cancel,
-            tell: &|_| (),
+            cancel: &copy.context.cancel,
+            on_progress: &|_| (),
         };
-        let poured = run_stages(raw.as_slice(), &work).unwrap();
-        copy.cancel.received(2);
-        let failure = copy.publish(target, &poured).unwrap_err();
+        let output = run_stages(raw.as_slice(), &input).unwrap();
+        copy.context.cancel.received(2);
+        let failure = copy.publish(target, &output).unwrap_err();
         assert_eq!(failure.class, Class::Interrupted, "{failure}");
         let left = std::fs::read_dir(dir.path()).unwrap().count();
         assert_eq!(left, usize::from(force));
@@ -48,15 +51,35 @@ fn an_interruption_before_the_first_name_leaves_what_was_there() {
     }
 }
 
+/// The engine sends the start of an image and then nothing: no blocking read may wait for it.
 #[tokio::test]
-async fn a_feed_that_is_dropped_ends_the_writer() {
+async fn interruption_ends_a_read_from_a_silent_engine() {
     let dir = tempfile::tempdir().unwrap();
-    let (sender, receiver) = bridge::channel();
-    let work = copy(dir.path(), plain(false));
-    let writer = tokio::task::spawn_blocking(move || work.write(receiver));
+    let job = copy(dir.path(), plain(false));
+    let cancel = job.context.cancel.clone();
+    let (mut engine, stream) = tokio::io::duplex(64 << 10);
+    let stream = Interruptible::new(stream, cancel.token().clone());
+    let stream = SyncIoBridge::new(stream);
+    let writer = tokio::task::spawn_blocking(move || job.write(stream));
     let whole = archive(tar::EntryType::Regular, &vec![1; 4 << 20]);
-    sender.send(Ok(whole[..CHUNK].to_vec())).await.unwrap();
-    drop(sender);
-    assert_eq!(writer.await.unwrap().unwrap_err().class, Class::Environment);
+    engine.write_all(&whole[..1 << 20]).await.unwrap();
+    cancel.received(2);
+    let failure = writer.await.unwrap().unwrap_err();
+    assert_eq!(failure.class, Class::Interrupted, "{failure}");
+    assert!(empty(dir.path()));
+}
+
+#[tokio::test]
+async fn stream_that_ends_early_is_the_engines_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut engine, stream) = tokio::io::duplex(64 << 10);
+    let stream = SyncIoBridge::new(Interruptible::new(stream, Cancel::new().token().clone()));
+    let job = copy(dir.path(), plain(false));
+    let writer = tokio::task::spawn_blocking(move || job.write(stream));
+    let whole = archive(tar::EntryType::Regular, &vec![1; 4 << 20]);
+    engine.write_all(&whole[..512 << 10]).await.unwrap();
+    drop(engine);
+    let failure = writer.await.unwrap().unwrap_err();
+    assert_eq!(failure.class, Class::Environment, "{failure}");
     assert!(empty(dir.path()));
 }

@@ -1,18 +1,18 @@
-//! What is written beside an image: its manifest, and the list for Raspberry Pi Imager.
+//! The manifest and the list for Raspberry Pi Imager.
 
 use super::*;
 
 #[test]
-fn the_same_facts_are_the_same_bytes_but_for_durations() {
+fn manifests_differ_in_durations_only() {
     let made = || {
         let dir = tempfile::tempdir().unwrap();
         let bytes = archive(tar::EntryType::Regular, &content(500_000));
-        let order = (
+        let case = (
             product("a.img", Compression::None),
-            how(Compression::Zstd),
+            options(Compression::Zstd),
             false,
         );
-        let image = copy(dir.path(), order).write(bytes.as_slice()).unwrap();
+        let image = copy(dir.path(), case).write(bytes.as_slice()).unwrap();
         let mut json: serde_json::Value = serde_json::from_str(&image.manifest).unwrap();
         assert!(json["durations"]["copy-out"].is_number());
         json["durations"].take();
@@ -24,22 +24,22 @@ fn the_same_facts_are_the_same_bytes_but_for_durations() {
 }
 
 #[test]
-fn a_list_for_imager_is_written_on_request() {
+fn list_for_imager_is_written_on_request() {
     let dir = tempfile::Builder::new().prefix("ü x").tempdir().unwrap();
     for (imager, start) in [
-        (Imager::Here, "file:///"),
+        (ImagerUrl::OutputDir, "file:///"),
         (
-            Imager::Below("https://a.example/b/".into()),
+            ImagerUrl::Below("https://a.example/b/".into()),
             "https://a.example/b/a.img.zst",
         ),
     ] {
-        let order = (
+        let case = (
             product("a.img", Compression::None),
-            how(Compression::Zstd),
+            options(Compression::Zstd),
             true,
         );
-        let mut copy = copy(dir.path(), order);
-        copy.order.settings.imager = Some(imager);
+        let mut copy = copy(dir.path(), case);
+        copy.request.settings.imager = Some(imager);
         let bytes = archive(tar::EntryType::Regular, &content(400_000));
         let image = copy.write(bytes.as_slice()).unwrap();
         let list = read(dir.path(), "a.img.zst.rpi-imager.json");
@@ -56,7 +56,7 @@ fn a_list_for_imager_is_written_on_request() {
 }
 
 #[test]
-fn the_list_names_boards_for_their_systems_only_and_escapes_the_address() {
+fn list_has_boards_of_the_system_and_an_escaped_url() {
     for (base, system, url) in [
         (
             "https://a.example/b",
@@ -77,9 +77,9 @@ fn the_list_names_boards_for_their_systems_only_and_escapes_the_address() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         let mut copy = copy(dir.path(), plain(false));
-        copy.product.name = "a?b.img".into();
-        copy.order.settings.imager = Some(Imager::Below(base.into()));
-        copy.order.origin.system = system.into();
+        copy.product.raw_name = "a?b.img".into();
+        copy.request.settings.imager = Some(ImagerUrl::Below(base.into()));
+        copy.request.origin.system = system.into();
         let bytes = archive(tar::EntryType::Regular, b"x");
         copy.write(bytes.as_slice()).unwrap();
         let list = read(dir.path(), "a?b.img.rpi-imager.json");
@@ -93,7 +93,7 @@ fn the_list_names_boards_for_their_systems_only_and_escapes_the_address() {
 }
 
 #[test]
-fn a_list_of_the_image_that_is_replaced_goes() {
+fn list_of_a_replaced_image_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let name = "a.img.rpi-imager.json";
     let bytes = archive(tar::EntryType::Regular, b"new");
@@ -104,7 +104,7 @@ fn a_list_of_the_image_that_is_replaced_goes() {
     kept.write(bytes.as_slice()).unwrap();
     assert_eq!(read(dir.path(), name), b"old");
     let interrupted = copy(dir.path(), plain(true));
-    interrupted.cancel.received(2);
+    interrupted.context.cancel.received(2);
     interrupted.write(bytes.as_slice()).unwrap_err();
     assert_eq!(read(dir.path(), name), b"old");
     let replaced = copy(dir.path(), plain(true));

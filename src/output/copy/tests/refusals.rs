@@ -1,4 +1,4 @@
-//! What is written, and what is refused: other things than files, names that are taken, full disks.
+//! What is written, and what is refused: archives without a file, existing names, full disks.
 
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use super::*;
 
 #[test]
-fn an_image_is_copied_hashed_and_keeps_its_holes() {
+fn image_is_copied_and_hashed_and_keeps_its_holes() {
     let dir = tempfile::tempdir().unwrap();
     let mut bytes = vec![0; 3 << 20];
     bytes[2_000_000] = 7;
@@ -20,7 +20,7 @@ fn an_image_is_copied_hashed_and_keeps_its_holes() {
 }
 
 #[test]
-fn a_broken_stream_leaves_nothing() {
+fn broken_stream_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let whole = archive(tar::EntryType::Regular, &vec![1; 1 << 20]);
     for cut in [0, 100, 512, 700_000] {
@@ -40,7 +40,7 @@ fn a_broken_stream_leaves_nothing() {
 }
 
 #[test]
-fn anything_but_a_file_is_refused() {
+fn entries_that_are_no_files_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for kind in [
         tar::EntryType::Symlink,
@@ -56,7 +56,7 @@ fn anything_but_a_file_is_refused() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_a_usage_error_with_a_way_out() {
+fn existing_name_is_a_usage_error_with_hints() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = archive(tar::EntryType::Regular, b"new");
     let mut old = std::fs::File::create(dir.path().join("a.img")).unwrap();
@@ -74,7 +74,7 @@ fn a_name_that_is_taken_is_a_usage_error_with_a_way_out() {
 }
 
 #[test]
-fn a_sidecar_in_the_way_keeps_everything_out() {
+fn existing_sidecar_prevents_everything() {
     for name in ["a.img.sha256", "a.img.bmap", "a.img.json"] {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(name), "mine").unwrap();
@@ -104,8 +104,8 @@ fn a_sidecar_in_the_way_keeps_everything_out() {
 }
 
 #[test]
-fn a_full_disk_is_this_machines() {
-    let failure = cannot_write(Path::new("out"), io::ErrorKind::StorageFull.into());
+fn full_disk_is_an_environment_error() {
+    let failure = write_failed(Path::new("out"), io::ErrorKind::StorageFull.into());
     assert_eq!(failure.class, Class::Environment);
     assert!(failure.hints[0].contains("free some space"));
     let failure = copy(Path::new("/nowhere"), plain(false))

@@ -1,0 +1,78 @@
+//! What is reported to the user when an image cannot be copied out.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use super::publish::PublishError;
+use super::stages::StageError;
+use crate::common::failure::{Class, Failure};
+
+/// A failure of the build: its result is not an image that can be used.
+pub(super) fn unusable_result(text: impl fmt::Display) -> Failure {
+    Failure::message(Class::Build, text)
+}
+
+/// Why the image `name`, which has `size` bytes, was not copied to `dir`.
+pub(super) fn stages_failed(error: StageError, size: u64, name: &str, dir: &Path) -> Failure {
+    match error {
+        StageError::Source(error) => {
+            Failure::new(Class::Environment, error).context("read the image from the engine")
+        }
+        StageError::WrongSize(received) => {
+            let text = format!("the engine sent {received} of the image's {size} bytes");
+            Failure::environment(text).hint("check that the engine still runs: `docker info`")
+        }
+        StageError::Decompress(error) => Failure::new(Class::Build, error)
+            .context(format!("decompress the image that was built, {name}")),
+        StageError::TooLarge => unusable_result(format!(
+            "the image that was built, {name}, decompresses to more than its header says, or than any image has"
+        ))
+        .hint("let the build leave its image uncompressed: sdImage.compressImage = false"),
+        StageError::Target(error) => write_failed(dir, error),
+        StageError::Cancelled => Failure::interrupted(),
+        StageError::ReceiverGone | StageError::Panicked => {
+            Failure::message(Class::Internal, "a stage of the copy failed without a reason")
+        }
+    }
+}
+
+/// Why an image that was written was not published in `dir`.
+pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
+    let (name, error) = match error {
+        PublishError::Interrupted => return Failure::interrupted(),
+        PublishError::Name { name, error } => (name, error),
+    };
+    let path = dir.join(name);
+    let path = path.display();
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return Failure::usage(format!("{path} exists already"))
+            .hint("give --force to replace it, or --output for another directory")
+            .hint("nothing is lost: the result is kept, and the next run takes seconds");
+    }
+    if error.kind() == io::ErrorKind::IsADirectory {
+        return Failure::usage(format!(
+            "{path} is a directory, which --force does not replace"
+        ))
+        .hint("give --output for another directory; the next run takes seconds");
+    }
+    write_failed(dir, error)
+}
+
+/// Why nothing could be written to `dir`.
+pub(super) fn write_failed(dir: &Path, error: io::Error) -> Failure {
+    let kind = error.kind();
+    let hint = if matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
+        "free some space there, or give --output for another directory; the next run takes seconds"
+    } else if kind == io::ErrorKind::FileTooLarge {
+        "the file system there has no files that large (FAT ends at 4 GiB): give --output for another directory"
+    } else {
+        "give --output for a directory that can be written to; the next run takes seconds"
+    };
+    Failure::new(Class::Environment, error)
+        .context(format!("write the image to {}", dir.display()))
+        .hint(hint)
+}

@@ -1,0 +1,65 @@
+//! What is copied out, where to, and what came of it.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::manifest::Provenance;
+use crate::common::compression::CompressionOptions;
+use crate::common::event::Timings;
+use crate::common::hash::Sha256Hash;
+use crate::common::image_format::ImageFormat;
+
+/// Where and how the image is written.
+#[derive(Clone, Debug)]
+pub struct OutputSettings {
+    /// The output directory.
+    pub dir: PathBuf,
+    /// Replace files that have the name of the image or of a sidecar.
+    pub force: bool,
+    /// The user and group of the files, if they are not the process's: those of the user who ran `sudo`.
+    pub owner: Option<(u32, u32)>,
+    /// How the image is compressed.
+    pub compression: CompressionOptions,
+    /// Where the list for Raspberry Pi Imager says that the image is; without it there is no such list.
+    pub imager: Option<ImagerUrl>,
+    /// The time of creation that is written into the sidecars.
+    pub created: Timestamp,
+}
+
+/// Where the list for Raspberry Pi Imager says that the image is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImagerUrl {
+    /// In the output directory.
+    OutputDir,
+    /// Below this address, where the directory will be published.
+    Below(String),
+}
+
+/// An image that is to be copied out of its builder.
+#[derive(Clone, Debug)]
+pub struct CopyRequest {
+    /// The kind of image that was built.
+    pub format: &'static ImageFormat,
+    /// Where and how it is written.
+    pub settings: OutputSettings,
+    /// What the manifest says about its origin.
+    pub origin: Provenance,
+    /// How long the phases before took.
+    pub timings: Timings,
+}
+
+/// An image that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The image file.
+    pub path: PathBuf,
+    /// The length of the file in bytes.
+    pub size: u64,
+    /// SHA-256 of the file.
+    pub sha256: Sha256Hash,
+    /// The length of the decompressed image in bytes.
+    pub raw_size: u64,
+    /// The content of the manifest beside it.
+    pub manifest: String,
+}
