@@ -3,14 +3,15 @@
 use sha2::{Digest as _, Sha256};
 
 use super::cli_module::CliModule;
-use super::command;
 use super::config_dir::ConfigDir;
+use super::layout;
 use super::lock::Locked;
-use super::nixpkgs::NixpkgsIn;
+use super::nixpkgs::LocalNixpkgs;
 use super::source::Configuration;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
+use crate::common::nix_string::nix_string;
 
 /// A configuration ready to be built: what is uploaded, what is evaluated and what pins it.
 ///
@@ -22,7 +23,7 @@ pub struct BuildSource {
     /// What the command line adds to it.
     pub cli_module: CliModule,
     /// The nixpkgs that it is evaluated with.
-    pub nixpkgs: NixpkgsIn,
+    pub nixpkgs: LocalNixpkgs,
     /// The lock entry of that nixpkgs; `None` for a local directory, which only its content identifies.
     pub locked: Option<Locked>,
     /// The directory that is uploaded with the file.
@@ -36,7 +37,7 @@ impl BuildSource {
     pub async fn read(
         configuration: Configuration,
         cli_module: CliModule,
-        nixpkgs: NixpkgsIn,
+        nixpkgs: LocalNixpkgs,
         locked: Option<Locked>,
         context: &Context,
     ) -> Result<Self, Failure> {
@@ -58,10 +59,25 @@ impl BuildSource {
         })
     }
 
-    /// The module that is evaluated: it imports the configuration and what the command line adds.
+    /// The module that is evaluated. It imports the user's file by path, so that errors name it, and the definitions
+    /// of the command line.
+    ///
+    /// It also switches off the compression of the image in Nix, which would run under emulation; sdbuild compresses
+    /// the image itself. The configuration takes precedence: priority 1400 is weaker than any definition in a module
+    /// and stronger than an option's default (1500).
     pub(super) fn wrapper(&self) -> String {
-        command::wrapper(self.configuration.file())
+        wrapper(self.configuration.file())
     }
+}
+
+fn wrapper(file: &str) -> String {
+    let path = nix_string(&format!("/{file}"));
+    let (dir, cli_module) = (layout::CONFIG, layout::CLI_MODULE);
+    format!(
+        "{{ options, lib, ... }}: {{\n  imports = [ ({dir} + {path}) {cli_module} ];\n  \
+         config = lib.optionalAttrs (options ? sdImage && options.sdImage ? compressImage) \
+         {{ sdImage.compressImage = lib.mkOverride 1400 false; }};\n}}\n"
+    )
 }
 
 /// The digest of the files, or of that digest and the command line's definitions when there are any.
@@ -74,4 +90,20 @@ fn with_cli_module(files: [u8; 32], cli_module: &CliModule) -> Sha256Hash {
         }
     };
     digest.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wrapper_imports_the_users_file() {
+        let text = wrapper("my \"pi\".nix");
+        assert!(
+            text.contains(
+                "imports = [ (/build/config + \"/my \\\"pi\\\".nix\") /build/sdbuild/overlay.nix ];\n"
+            ),
+            "{text}"
+        );
+    }
 }

@@ -1,16 +1,16 @@
-//! What the user laid over the configuration on the command line: a module of its own, which can be shown.
+//! The definitions of the command line (`--set`, `--ssh-key`, `--host-name`) as a NixOS module.
 
 use crate::common::failure::Failure;
 use crate::common::nix_string::nix_string;
 
-/// Definitions that are laid over a configuration.
+/// A NixOS module that is added to the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CliModule {
     lines: Vec<String>,
 }
 
 impl CliModule {
-    /// Whoever has `key` may log in as root.
+    /// Adds `key` to root's authorized SSH keys.
     pub fn key(&mut self, key: &str) {
         let key = nix_string(key);
         self.lines.push(format!(
@@ -18,19 +18,20 @@ impl CliModule {
         ));
     }
 
-    /// The machine is called `name`, whatever the configuration says.
+    /// Sets the host name, overriding the configuration.
     pub fn host_name(&mut self, name: &str) {
         let name = nix_string(name);
         self.lines
             .push(format!("networking.hostName = lib.mkForce {name};"));
     }
 
-    /// `OPTION=VALUE`: a list or a set is added to what is there, anything else takes its place.
+    /// Adds the definition `text` of the form `OPTION=VALUE`. A list or a set is merged with the configuration's value,
+    /// any other value overrides it. A usage error when `text` has another form.
     pub fn set(&mut self, text: &str) -> Result<(), Failure> {
         let (option, value) = text
             .split_once('=')
             .map(|(option, value)| (option.trim(), value.trim()))
-            .filter(|(option, _)| is_path(option))
+            .filter(|(option, _)| is_attribute_path(option))
             .ok_or_else(|| {
                 Failure::usage(format!("--set `{text}` is not of the form OPTION=VALUE"))
                     .hint("for instance --set time.timeZone=Europe/Berlin")
@@ -43,23 +44,23 @@ impl CliModule {
         Ok(())
     }
 
-    /// The definitions, a line each.
+    /// The definitions, one per line.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// The module.
+    /// The module's text.
     pub(super) fn module(&self) -> String {
         let lines = self.lines.join("\n  ");
-        format!("{{ lib, pkgs, ... }}:\nlet\n{OVER}in\n{{\n  {lines}\n}}\n")
+        format!("{{ lib, pkgs, ... }}:\nlet\n{OVERRIDE_FUNCTION}in\n{{\n  {lines}\n}}\n")
     }
 }
 
-/// What becomes of a value whose kind only Nix knows.
-const OVER: &str =
+/// The function for values whose type only Nix can determine.
+const OVERRIDE_FUNCTION: &str =
     "  over = value: if lib.isList value || lib.isAttrs value then value else lib.mkForce value;\n";
 
-/// A number, a truth value or a text: what needs no quotes on the command line gets them here.
+/// `value` as a Nix expression: numbers, booleans, `null` and quoted strings as they are, anything else as a string.
 fn scalar(value: &str) -> String {
     let is_nix = matches!(value, "true" | "false" | "null")
         || value.parse::<i64>().is_ok()
@@ -73,25 +74,25 @@ fn scalar(value: &str) -> String {
     }
 }
 
-/// `services.openssh.enable`, `users.users."a b".uid`.
-fn is_path(option: &str) -> bool {
-    let mut quoted = false;
-    let mut empty = true;
+/// Whether `option` is an attribute path: `services.openssh.enable`, `users.users."a b".uid`.
+fn is_attribute_path(option: &str) -> bool {
+    let mut in_quotes = false;
+    let mut empty_name = true;
     for c in option.chars() {
         match c {
             '"' => {
-                quoted = !quoted;
-                empty = false;
+                in_quotes = !in_quotes;
+                empty_name = false;
             }
             '$' | '\\' => return false,
-            _ if quoted => {}
-            '.' if empty => return false,
-            '.' => empty = true,
-            c if c.is_ascii_alphanumeric() || "_-'".contains(c) => empty = false,
+            _ if in_quotes => {}
+            '.' if empty_name => return false,
+            '.' => empty_name = true,
+            c if c.is_ascii_alphanumeric() || "_-'".contains(c) => empty_name = false,
             _ => return false,
         }
     }
-    !quoted && !empty
+    !in_quotes && !empty_name
 }
 
 #[cfg(test)]
@@ -99,13 +100,13 @@ mod tests {
     use super::*;
 
     fn set(text: &str) -> Result<String, Failure> {
-        let mut overlay = CliModule::default();
-        overlay.set(text)?;
-        Ok(overlay.lines().concat())
+        let mut cli_module = CliModule::default();
+        cli_module.set(text)?;
+        Ok(cli_module.lines().concat())
     }
 
     #[test]
-    fn values_are_taken_for_what_they_look_like() {
+    fn values_become_nix_expressions() {
         for (text, line) in [
             ("a.b=true", "a.b = lib.mkForce true;"),
             ("a=-5", "a = lib.mkForce (-5);"),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_option_is_refused() {
+    fn invalid_options_are_refused() {
         for text in [
             "a", "=b", "a..b=1", ".a=1", "a.=1", "a b=1", "a;b=1", "a.\"b=1", "${x}=1",
         ] {
@@ -135,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_names_stay_texts() {
-        let mut overlay = CliModule::default();
-        overlay.key("ssh-ed25519 AAAA \"; evil = ${x}");
-        overlay.host_name("kitchen");
-        let module = overlay.module();
+    fn keys_and_names_are_quoted() {
+        let mut cli_module = CliModule::default();
+        cli_module.key("ssh-ed25519 AAAA \"; evil = ${x}");
+        cli_module.host_name("kitchen");
+        let module = cli_module.module();
         assert!(
             module.contains("keys = [ \"ssh-ed25519 AAAA \\\"; evil = \\${x}\" ];\n"),
             "{module}"

@@ -1,6 +1,6 @@
-//! What the builder runs: arguments and environment, as data.
+//! The program, arguments and environment that the builder runs, as data. Pure.
 //!
-//! Pure. Nothing in it ever passes through a shell.
+//! No value passes through a shell.
 
 use super::nix_conf::NixSettings;
 use super::shell_session::ShellSession;
@@ -8,30 +8,29 @@ use super::{check, layout};
 use crate::common::build_mode::Glue;
 use crate::common::failure::Failure;
 use crate::common::image_format::ImageFormat;
-use crate::common::nix_string::nix_string;
 use crate::common::system::System;
 
-/// What Nix is asked for.
+/// What Nix is run for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Task {
-    /// To build the attribute.
+    /// Build the image.
     #[default]
     Build,
-    /// To say what the configuration sets; nothing is built.
+    /// Evaluate what the configuration sets, without building.
     Check,
-    /// To say what a build would fetch and build.
+    /// Evaluate what a build would fetch and build.
     Forecast,
-    /// A shell for a user.
+    /// An interactive shell or a command.
     Shell(ShellSession),
 }
 
 impl Task {
-    /// Whether it builds nothing, nor has what that takes.
+    /// Whether it builds nothing. The builder then has no handler for emulated programs.
     pub(super) fn only_evaluates(&self) -> bool {
         matches!(self, Self::Check | Self::Forecast)
     }
 
-    /// The shell, when it is one.
+    /// The session of a [`Task::Shell`].
     pub(super) fn session(&self) -> Option<&ShellSession> {
         match self {
             Self::Shell(session) => Some(session),
@@ -40,50 +39,50 @@ impl Task {
     }
 }
 
-/// One call of Nix.
+/// What the builder runs Nix for, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildRequest {
-    /// What is asked for.
+    /// The task.
     pub task: Task,
     /// The system that the configuration is built for.
     pub system: System,
-    /// What to build.
+    /// The kind of image to build.
     pub format: &'static ImageFormat,
-    /// Whether that platform's programs run under emulation here.
+    /// Whether programs of `system` run under emulation.
     pub emulated: bool,
-    /// Whose tools make the glue, when programs are emulated.
+    /// Whose tools build the glue when programs are emulated.
     pub glue: Glue,
-    /// How Nix is to work.
+    /// Nix's settings.
     pub nix: NixSettings,
     /// Mirror that the miniature nixpkgs fetches from (`SDBUILD_DEBIAN_MIRROR`).
     pub debian_mirror: Option<String>,
 }
 
-/// Where this run finds and leaves things in the builder.
+/// The paths of one run on the store volume.
 #[derive(Clone, Debug)]
 pub(super) struct StorePaths {
-    /// The run.
+    /// The run's id.
     pub(super) run: String,
-    /// Name of nixpkgs' copy on the volume.
+    /// Name of the directory with nixpkgs.
     pub(super) nixpkgs: String,
-    /// Name of the root that keeps the result.
+    /// Name of the garbage collector root of the result.
     pub(super) root: String,
-    /// Runs that may have files on the volume: the entry leaves those alone.
+    /// Ids of runs that may have files on the volume, which the entry must not remove.
     pub(super) live: Vec<String>,
 }
 
 impl StorePaths {
-    /// The link that keeps the result.
+    /// The garbage collector root of the result.
     fn result(&self) -> String {
         format!("{}/{}", layout::ROOTS, self.root)
     }
 }
 
 impl BuildRequest {
-    /// The program and its arguments; the first one is the entry that leads the rest.
-    pub(super) fn arguments(&self, places: &StorePaths) -> Vec<String> {
+    /// The command: the entry, which prepares the volume, then the program that it runs, with its arguments.
+    pub(super) fn arguments(&self, paths: &StorePaths) -> Vec<String> {
         match &self.task {
-            Task::Build => self.build(places),
+            Task::Build => self.build(paths),
             Task::Check => self.check(),
             Task::Forecast => self.instantiate(),
             Task::Shell(session) => session.arguments(),
@@ -92,7 +91,7 @@ impl BuildRequest {
 
     fn check(&self) -> Vec<String> {
         let mut words = vec!["/bin/sh", layout::ENTRY, "nix-instantiate", "--eval"];
-        // A configuration may import what has to be fetched, or even built.
+        // Read-write: a configuration may import files that must be fetched, or even built.
         words.extend(["--strict", "--json", "--read-write-mode", layout::FACTS]);
         for attribute in &check::ATTRIBUTES {
             words.extend(["-A", attribute]);
@@ -104,19 +103,19 @@ impl BuildRequest {
         words.into_iter().map(str::to_owned).collect()
     }
 
-    fn build(&self, places: &StorePaths) -> Vec<String> {
+    fn build(&self, paths: &StorePaths) -> Vec<String> {
         let mut words = self.call(&["nix-build"], self.format.attribute);
-        words.extend(["--out-link".to_owned(), places.result()]);
+        words.extend(["--out-link".to_owned(), paths.result()]);
         words
     }
 
-    /// As a build would, and no root is left behind.
+    /// Evaluates as a build does, without a garbage collector root.
     fn instantiate(&self) -> Vec<String> {
         let program = ["nix-instantiate", "--eval", "--read-write-mode"];
         self.call(&program, &format!("{}.drvPath", self.format.attribute))
     }
 
-    /// A program of Nix's that evaluates an attribute of the configured system.
+    /// A command of Nix that evaluates `attribute` of the configured system.
     fn call(&self, program: &[&str], attribute: &str) -> Vec<String> {
         let configuration = format!("nixos-config={}", layout::WRAPPER);
         let mut words = vec!["/bin/sh", layout::ENTRY];
@@ -128,9 +127,9 @@ impl BuildRequest {
         words.into_iter().map(str::to_owned).collect()
     }
 
-    /// The entry's word for native glue, when it is to be tried: where nothing is emulated there is nothing
-    /// to gain, and another thing than the image has no parts that we know.
-    fn uses_native_glue(&self) -> Option<&'static str> {
+    /// The entry's argument for native glue; `None` when it is not tried: nothing is emulated, or the glue expression
+    /// does not cover the format.
+    fn native_glue(&self) -> Option<&'static str> {
         let possible = matches!(self.task, Task::Build | Task::Forecast)
             && self.emulated
             && self.format.has_native_glue
@@ -142,38 +141,35 @@ impl BuildRequest {
         }
     }
 
-    /// The entry's word for a forecast: whether it shall count what is emulated.
+    /// The entry's argument for a forecast: with `emulated` it counts the derivations that are emulated.
     fn forecast(&self) -> &'static str {
         if self.emulated { "emulated" } else { "native" }
     }
 
-    /// The environment on top of the container image's own.
-    pub(super) fn environment(
-        &self,
-        places: &StorePaths,
-    ) -> Result<Vec<(String, String)>, Failure> {
-        let build_dir = layout::build_dir(&places.run);
+    /// The environment variables in addition to those of the container image.
+    pub(super) fn environment(&self, paths: &StorePaths) -> Result<Vec<(String, String)>, Failure> {
+        let build_dir = layout::build_dir(&paths.run);
         let mut environment = vec![
-            ("NIX_PATH", self.nix_path(places)),
+            ("NIX_PATH", self.nix_path(paths)),
             ("NIX_CONFIG", self.nix.text(self.platform(), &build_dir)?),
-            // never a daemon, and never Nix's silent fall-back to a store below $HOME
+            // No daemon, and no silent fallback to a store in $HOME.
             ("NIX_REMOTE", "local".to_owned()),
             ("HOME", format!("{}/home", layout::HOME)),
             ("USER", "sdbuild".to_owned()),
             ("TMPDIR", build_dir),
             ("LANG", "C.UTF-8".to_owned()),
-            ("SDBUILD_RUN", places.run.clone()),
-            ("SDBUILD_LIVE", places.live.join(" ")),
-            ("SDBUILD_NIXPKGS", places.nixpkgs.clone()),
+            ("SDBUILD_RUN", paths.run.clone()),
+            ("SDBUILD_LIVE", paths.live.join(" ")),
+            ("SDBUILD_NIXPKGS", paths.nixpkgs.clone()),
             ("SDBUILD_SYSTEM", self.system.to_string()),
         ];
         match self.task {
-            Task::Build => environment.push(("SDBUILD_RESULT", places.result())),
+            Task::Build => environment.push(("SDBUILD_RESULT", paths.result())),
             Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
             Task::Check | Task::Shell(_) => {}
         }
-        // Of the garbage collector that Nix is linked with. A user's Nix in a shell evaluates and builds in one process,
-        // and would hold all of it until the end.
+        // Read by the garbage collector that Nix is linked with. Not in a shell, where one process of Nix evaluates and
+        // builds and would keep that memory until its end.
         if let Some(heap) = self.nix.heap.filter(|_| self.task.session().is_none()) {
             environment.push(("GC_INITIAL_HEAP_SIZE", heap.to_string()));
         }
@@ -182,7 +178,7 @@ impl BuildRequest {
         }
         let session = self.task.session().map(ShellSession::environment);
         let session = session.transpose()?.unwrap_or_default();
-        if let Some(word) = self.uses_native_glue() {
+        if let Some(word) = self.native_glue() {
             environment.extend([
                 ("SDBUILD_GLUE", word.to_owned()),
                 (
@@ -199,34 +195,19 @@ impl BuildRequest {
             .collect())
     }
 
-    /// The platform that Nix is to take for one of its own: where nothing is built there is no handler either.
+    /// The emulated platform that Nix may build for; `None` without a handler for it.
     fn platform(&self) -> Option<System> {
         (self.emulated && !self.task.only_evaluates()).then_some(self.system)
     }
 
-    /// A shell finds the configuration there too, where a build is told of it.
-    fn nix_path(&self, places: &StorePaths) -> String {
-        let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&places.nixpkgs));
+    /// `NIX_PATH`. In a shell it includes the configuration, which a build passes as an argument.
+    fn nix_path(&self, paths: &StorePaths) -> String {
+        let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&paths.nixpkgs));
         match self.task.session() {
             Some(_) => format!("{nixpkgs}:nixos-config={}", layout::WRAPPER),
             None => nixpkgs,
         }
     }
-}
-
-/// The module handed to NixOS: it imports the user's file by path, so that errors name it.
-///
-/// It also asks for an image that Nix does not compress, because we do that ourselves and not under
-/// emulation. Whatever the configuration says wins: 1400 is weaker than any definition in a module and
-/// stronger than an option's own default (1500).
-pub(super) fn wrapper(file: &str) -> String {
-    let path = nix_string(&format!("/{file}"));
-    let (dir, overlay) = (layout::CONFIG, layout::CLI_MODULE);
-    format!(
-        "{{ options, lib, ... }}: {{\n  imports = [ ({dir} + {path}) {overlay} ];\n  \
-         config = lib.optionalAttrs (options ? sdImage && options.sdImage ? compressImage) \
-         {{ sdImage.compressImage = lib.mkOverride 1400 false; }};\n}}\n"
-    )
 }
 
 #[cfg(test)]
@@ -266,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_the_documented_one() {
+    fn the_command_of_a_build() {
         let request = request(true, NixSettings::default());
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
@@ -277,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_evaluates_and_leaves_no_result() {
+    fn a_check_evaluates_without_a_result() {
         let request = BuildRequest {
             task: Task::Check,
             ..request(true, NixSettings::default())
@@ -294,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forecast_evaluates_as_a_build_would_and_leaves_no_result() {
+    fn a_forecast_evaluates_without_a_result() {
         let request = BuildRequest {
             task: Task::Forecast,
             ..request(true, NixSettings::default())
@@ -312,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_lies_on_a_tmpfs() {
+    fn home_and_build_directory_are_on_the_volume() {
         let request = request(false, NixSettings::default());
         let environment = request.environment(&store_paths()).unwrap();
         for name in ["HOME", "TMPDIR"] {
@@ -336,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_evaluator_is_given_its_heap_when_that_is_known_and_a_shell_none() {
+    fn the_heap_size_is_set_except_in_a_shell() {
         let heap = |heap, task| {
             let nix = NixSettings {
                 heap,
@@ -357,18 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wrapper_imports_the_users_file() {
-        let text = wrapper("my \"pi\".nix");
-        assert!(
-            text.contains(
-                "imports = [ (/build/config + \"/my \\\"pi\\\".nix\") /build/sdbuild/overlay.nix ];\n"
-            ),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn glue_is_native_only_where_something_is_emulated() {
+    fn glue_is_native_only_under_emulation() {
         static ISO: ImageFormat = ImageFormat {
             attribute: "config.system.build.isoImage",
             has_native_glue: false,

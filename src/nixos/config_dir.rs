@@ -1,4 +1,7 @@
-//! The files of a configuration's directory: found once, checked, packed in a fixed order.
+//! The files of a configuration's directory: listed and checked once, packed in a fixed order.
+//!
+//! They are packed twice, to compute the digest and to upload them: the digest is needed before the builder exists, and
+//! keeping the archive would take up to 2 GiB of memory or disk.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -14,32 +17,33 @@ use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Hasher;
 use crate::common::plain_file;
 
-/// From here on a user hears about it: configurations are small, what is not was left lying there.
-const LARGE: u64 = 64 << 20;
-/// From here on it is a mistake.
-const TOO_LARGE: u64 = 2 << 30;
-/// A configuration with so many files is somebody's whole disk.
-const TOO_MANY: usize = 200_000;
+/// Bytes from which on the user is warned: configurations are small, larger files are there by mistake.
+const WARN_BYTES: u64 = 64 << 20;
+/// Largest directory in bytes.
+const MAX_BYTES: u64 = 2 << 30;
+/// Most files and directories; with more it is not a configuration's directory but a whole disk.
+const MAX_ENTRIES: usize = 200_000;
 const OWN_DIR_HINT: &str = "move the configuration into a directory of its own";
 
-/// What one path is.
+/// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum EntryKind {
     Directory,
-    File(ConfigEntry),
+    File(ListedFile),
+    /// A symbolic link and its target.
     Link(String),
 }
 
-/// A file as it was found: what is packed later must be the same one.
+/// A file as it was listed. The file that is packed later must be the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ConfigEntry {
+struct ListedFile {
     size: u64,
     executable: bool,
     device: u64,
     inode: u64,
 }
 
-impl ConfigEntry {
+impl ListedFile {
     fn new(meta: &Metadata) -> Self {
         Self {
             size: meta.len(),
@@ -49,20 +53,21 @@ impl ConfigEntry {
         }
     }
 
-    /// The same file again. A link in its place, or in a directory's above it, leads to another one.
+    /// Opens the file again; an error when `path` is another file now, for instance because a symbolic link replaced it
+    /// or a directory above it.
     fn reopen(&self, path: &Path) -> io::Result<File> {
         let changed = || io::Error::other("it changed while it was read");
         let file = plain_file::open_unlinked(path).map_err(|error| {
             use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
-            let gone = matches!(error.kind(), InvalidInput | NotADirectory | NotFound);
-            if gone { changed() } else { error }
+            let replaced = matches!(error.kind(), InvalidInput | NotADirectory | NotFound);
+            if replaced { changed() } else { error }
         })?;
-        let same = Self::new(&file.metadata()?) == *self;
-        if same { Ok(file) } else { Err(changed()) }
+        let is_same = Self::new(&file.metadata()?) == *self;
+        if is_same { Ok(file) } else { Err(changed()) }
     }
 }
 
-/// What goes along with a configuration, sorted by path.
+/// The files that are uploaded with a configuration, sorted by path.
 #[derive(Clone, Debug)]
 pub struct ConfigDir {
     root: PathBuf,
@@ -70,76 +75,76 @@ pub struct ConfigDir {
 }
 
 impl ConfigDir {
-    /// Walks the directory of `configuration`.
+    /// Lists the directory of `configuration`. Usage errors: it is too large, or has names or links that cannot be
+    /// uploaded.
     pub(super) fn collect(
         configuration: &Configuration,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<Self, Failure> {
         let root = configuration.root().to_path_buf();
-        let mut bundle = Self {
+        let mut dir = Self {
             root,
             entries: Vec::new(),
         };
         let mut size = 0u64;
         if configuration.is_home() {
-            events.warn("the configuration lies in your home directory: all of it but hidden files goes into the builder; give it a directory of its own");
+            events.warn("the configuration is in your home directory: everything in it except hidden files is uploaded to the builder; move the configuration into a directory of its own");
         }
-        for path in walk(&bundle.root, configuration.is_home())? {
+        for path in walk(&dir.root, configuration.is_home())? {
             if cancel.is_cancelled() {
                 return Err(Failure::interrupted());
             }
-            let Some((name, kind)) = bundle.look(&path?, events)? else {
+            let Some((name, kind)) = dir.entry(&path?, events)? else {
                 continue;
             };
             if let EntryKind::File(file) = kind {
                 size = size.saturating_add(file.size);
             }
-            bundle.entries.push((name, kind));
-            bundle.refuse_excess(size)?;
+            dir.entries.push((name, kind));
+            dir.check_size(size)?;
         }
-        bundle.always(configuration.file(), events)?;
-        bundle
-            .entries
+        dir.add_missing(configuration.file(), events)?;
+        dir.entries
             .sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-        if size > LARGE {
-            bundle.warn_of_size(size, events);
+        if size > WARN_BYTES {
+            dir.warn_of_size(size, events);
         }
-        Ok(bundle)
+        Ok(dir)
     }
 
-    /// Bytes of all files.
+    /// Total size of all files in bytes.
     pub fn size(&self) -> u64 {
         self.files().map(|(size, _)| size).sum()
     }
 
-    /// SHA-256 of everything that the builder will see: the same directory, the same digest.
+    /// SHA-256 of names, modes and contents of all files. Reads every file.
     pub fn digest(&self) -> io::Result<[u8; 32]> {
         let mut hash = Hasher::new();
-        let mut packer = TarWriter::new(&mut hash, Owner { uid: 0, gid: 0 });
-        self.pack(&mut packer, "config")?;
-        packer.finish()?;
+        let mut tar = TarWriter::new(&mut hash, Owner { uid: 0, gid: 0 });
+        self.pack(&mut tar, "config")?;
+        tar.finish()?;
         Ok(hash.finish().sha256.into())
     }
 
-    /// Writes everything below `prefix`.
-    pub(super) fn pack(&self, packer: &mut TarWriter<'_>, prefix: &str) -> io::Result<()> {
+    /// Writes all files to `tar`, below `prefix`.
+    pub(super) fn pack(&self, tar: &mut TarWriter<'_>, prefix: &str) -> io::Result<()> {
         for (name, kind) in &self.entries {
             let path = format!("{prefix}/{name}");
             let written = match kind {
-                EntryKind::Directory => packer.directory(&path),
-                EntryKind::Link(target) => packer.link(&path, target),
-                EntryKind::File(plain) => plain
+                EntryKind::Directory => tar.directory(&path),
+                EntryKind::Link(target) => tar.link(&path, target),
+                EntryKind::File(listed) => listed
                     .reopen(&self.root.join(name))
-                    .and_then(|file| packer.file(&path, (plain.size, plain.executable), file)),
+                    .and_then(|file| tar.file(&path, listed.size, listed.executable, file)),
             };
             written.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
         }
         Ok(())
     }
 
-    /// What `path` is, when it goes along.
-    fn look(&self, path: &Path, events: &Events) -> Result<Option<(String, EntryKind)>, Failure> {
+    /// The entry for `path`; `None` when it is not uploaded.
+    fn entry(&self, path: &Path, events: &Events) -> Result<Option<(String, EntryKind)>, Failure> {
         let name = self.name(path)?;
         let meta = path.symlink_metadata().or_usage(format!("read {name}"))?;
         let kind = if meta.is_symlink() {
@@ -150,21 +155,22 @@ impl ConfigDir {
         } else if meta.is_dir() {
             EntryKind::Directory
         } else if meta.is_file() {
-            // asked now, so that it is said before anything was started
+            // Opened now to report an unreadable file before anything is started.
             let opened = plain_file::open_unlinked(path).and_then(|file| file.metadata());
             let opened = opened
                 .or_usage(format!("read {name}"))
                 .map_err(|f| f.hint(IGNORE_HINT))?;
-            EntryKind::File(ConfigEntry::new(&opened))
+            EntryKind::File(ListedFile::new(&opened))
         } else {
             events.warn(format!(
-                "{name} is no file, directory or link: it stays behind"
+                "{name} is not a file, directory or symbolic link, and is not uploaded"
             ));
             return Ok(None);
         };
         Ok(Some((name, kind)))
     }
 
+    /// The path below the root as text.
     fn name(&self, path: &Path) -> Result<String, Failure> {
         let relative = path.strip_prefix(&self.root).unwrap_or(path);
         let name = relative.to_str().filter(|n| !n.contains(['\n', '\0']));
@@ -173,47 +179,45 @@ impl ConfigDir {
                 "the name of {} is not plain UTF-8",
                 relative.display()
             ))
-            .hint("rename it, or leave its directory behind by a line in .sdbuildignore")
+            .hint("rename it, or exclude its directory by a line in .sdbuildignore")
         })
     }
 
-    /// Adds the configuration itself when something ignored it.
-    fn always(&mut self, file: &str, events: &Events) -> Result<(), Failure> {
+    /// Adds the configuration file when a rule ignores it.
+    fn add_missing(&mut self, file: &str, events: &Events) -> Result<(), Failure> {
         if !self.entries.iter().any(|(name, _)| name == file) {
             self.entries
-                .extend(self.look(&self.root.join(file), events)?);
+                .extend(self.entry(&self.root.join(file), events)?);
         }
         Ok(())
     }
 
-    fn refuse_excess(&self, size: u64) -> Result<(), Failure> {
-        let excess = if size > TOO_LARGE {
-            "holds more than 2 GiB"
-        } else if self.entries.len() > TOO_MANY {
-            "holds more than 200,000 files"
+    fn check_size(&self, size: u64) -> Result<(), Failure> {
+        let excess = if size > MAX_BYTES {
+            "has more than 2 GiB"
+        } else if self.entries.len() > MAX_ENTRIES {
+            "has more than 200,000 files"
         } else {
             return Ok(());
         };
         let root = self.root.display();
         Err(
             Failure::usage(format!("the configuration's directory {root} {excess}"))
-                .hint(format!(
-                    "{OWN_DIR_HINT}; it goes into the builder with all it holds"
-                ))
+                .hint(format!("{OWN_DIR_HINT}: the whole directory is uploaded"))
                 .hint(format!("largest: {}", self.largest())),
         )
     }
 
     fn warn_of_size(&self, size: u64, events: &Events) {
         events.warn(format!(
-            "the configuration's directory holds {} MiB, all of which goes into the builder; {OWN_DIR_HINT}, \
-             or name what is not needed in .sdbuildignore; largest: {}",
+            "the configuration's directory has {} MiB, all of which is uploaded to the builder; {OWN_DIR_HINT}, \
+             or list what is not needed in .sdbuildignore; largest: {}",
             size >> 20,
             self.largest()
         ));
     }
 
-    /// The five largest files, for messages.
+    /// The five largest files with their sizes, for messages.
     fn largest(&self) -> String {
         let mut files: Vec<_> = self.files().collect();
         files.sort_by(|a, b| b.cmp(a));
@@ -226,15 +230,17 @@ impl ConfigDir {
             .join(", ")
     }
 
+    /// Size and name of every file.
     fn files(&self) -> impl Iterator<Item = (u64, &str)> {
         self.entries.iter().filter_map(|(name, kind)| match kind {
-            EntryKind::File(plain) => Some((plain.size, name.as_str())),
+            EntryKind::File(listed) => Some((listed.size, name.as_str())),
             EntryKind::Directory | EntryKind::Link(_) => None,
         })
     }
 }
 
-/// The target of a link that stays inside; `None` for one into a Nix store.
+/// The target of a symbolic link that stays inside the directory; `None` for a link into the Nix store, as `nix-build`
+/// creates them. A usage error for any other link.
 fn link_inside(path: &Path, name: &str) -> Result<Option<String>, Failure> {
     let target = fs::read_link(path).or_usage(format!("read the link {name}"))?;
     if target.starts_with("/nix/store") {
@@ -247,16 +253,20 @@ fn link_inside(path: &Path, name: &str) -> Result<Option<String>, Failure> {
             "the link {name} leads out of the configuration's directory, to {}",
             target.display()
         ))
-        .hint("put a copy in its place: only the directory itself goes into the builder")
+        .hint("replace it with a copy: only the directory itself is uploaded")
         .hint(IGNORE_HINT)),
     }
 }
 
-/// Whether a relative `target`, seen from `depth` directories below the root, never climbs above it.
+/// Whether `target`, the target of a link `depth` directories below the root, is relative and never leads above the
+/// root.
 fn stays_inside(target: &Path, depth: usize) -> bool {
     let mut depth = depth;
     target.components().all(|part| match part {
-        Component::ParentDir => depth.checked_sub(1).inspect(|up| depth = *up).is_some(),
+        Component::ParentDir => depth
+            .checked_sub(1)
+            .inspect(|parent| depth = *parent)
+            .is_some(),
         Component::Normal(_) => {
             depth += 1;
             true

@@ -1,13 +1,12 @@
-//! What takes hours to compile, from the list that Nix prints before it begins. Pure.
+//! Derivations that take hours to compile, from the list that Nix prints before it begins. Pure.
 //!
-//! People have waited a night for a kernel that was not in the binary cache; so what takes hours is
-//! told loudly, and before it begins.
+//! A kernel that is not in the binary cache can take a night under emulation, so users are warned before it begins.
 
 use crate::common::event::NixEvent;
 
-/// Programs that take hours to compile, more under emulation. Their derivations are called `name-1.2.3`;
-/// what is only made for or of them (`linux-6.12-modules-shrunk`) has more words.
-const GIANTS: [&str; 16] = [
+/// Programs that take hours to compile, more under emulation. Their derivations are called `NAME-1.2.3`; derivations
+/// made from them have longer names (`linux-6.12-modules-shrunk`).
+const EXPENSIVE_PROGRAMS: [&str; 16] = [
     "linux",
     "linux-rpi",
     "gcc",
@@ -25,15 +24,15 @@ const GIANTS: [&str; 16] = [
     "qtbase",
     "python3",
 ];
-/// More giants than anybody reads.
-const MOST: usize = 8;
+/// Names that are reported.
+const MAX_NAMES: usize = 8;
 
-/// Collects the giants of the list that Nix prints until the work begins.
+/// Collects expensive derivations from Nix's list until the first of them is started.
 #[derive(Debug, Default)]
 pub(super) struct ExpensiveBuilds(Vec<String>);
 
 impl ExpensiveBuilds {
-    /// Takes note of one event. At the first thing that is done after a list: the giants in it.
+    /// Handles one event. Returns the names of the list at the first build or fetch after it, otherwise nothing.
     pub(super) fn note(&mut self, event: &NixEvent) -> Vec<String> {
         if let NixEvent::Message { level: 3, text } = event {
             let path = text.trim_start().strip_prefix("/nix/store/");
@@ -41,25 +40,29 @@ impl ExpensiveBuilds {
             let name = file.and_then(|file| file.split_once('-'));
             let name = name.map(|(_, name)| name).filter(|name| is_expensive(name));
             self.0.extend(name.map(str::to_owned));
-            self.0.truncate(MOST);
+            self.0.truncate(MAX_NAMES);
         }
-        let begun = matches!(
+        let work_begun = matches!(
             event,
             NixEvent::BuildStarted { .. } | NixEvent::FetchStarted { .. }
         );
-        if begun { self.finish() } else { Vec::new() }
+        if work_begun {
+            self.finish()
+        } else {
+            Vec::new()
+        }
     }
 
-    /// The giants of a list after which nothing was done.
+    /// The names of a list after which no build or fetch was started.
     pub(super) fn finish(&mut self) -> Vec<String> {
         std::mem::take(&mut self.0)
     }
 }
 
-/// Whether a derivation of this name compiles something that takes hours.
+/// Whether the derivation `name` compiles an expensive program.
 fn is_expensive(name: &str) -> bool {
-    GIANTS.iter().any(|giant| {
-        let version = name.strip_prefix(giant).and_then(|r| r.strip_prefix('-'));
+    EXPENSIVE_PROGRAMS.iter().any(|program| {
+        let version = name.strip_prefix(program).and_then(|r| r.strip_prefix('-'));
         version.is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()) && !v.contains('-'))
     })
 }
@@ -73,27 +76,27 @@ mod tests {
         NixEvent::Message { level: 3, text }
     }
 
-    fn begun() -> NixEvent {
+    fn build_started() -> NixEvent {
         let derivation = "/nix/store/x-a.drv".to_owned();
         NixEvent::BuildStarted { id: 1, derivation }
     }
 
     #[test]
-    fn giants_are_told_once_when_the_work_begins() {
-        let mut giants = ExpensiveBuilds::default();
+    fn names_are_reported_once_before_the_first_build() {
+        let mut expensive = ExpensiveBuilds::default();
         for text in [
             "  /nix/store/aaa-unit-a.service.drv",
             "  /nix/store/bbb-linux-6.18.3.drv",
             "  /nix/store/ccc-gcc-14.3.0",
         ] {
-            assert!(giants.note(&message(text)).is_empty());
+            assert!(expensive.note(&message(text)).is_empty());
         }
-        assert_eq!(giants.note(&begun()), ["linux-6.18.3"]);
-        assert!(giants.note(&begun()).is_empty());
+        assert_eq!(expensive.note(&build_started()), ["linux-6.18.3"]);
+        assert!(expensive.note(&build_started()).is_empty());
     }
 
     #[test]
-    fn only_what_compiles_is_a_giant() {
+    fn only_compiling_derivations_are_expensive() {
         for name in ["linux-6.18.3", "gcc-14.3.0", "rustc-1.90.0", "linux-6.19"] {
             assert!(is_expensive(name), "{name}");
         }

@@ -1,4 +1,4 @@
-//! What a build would do, out of Nix's own dry run. Pure.
+//! What a build would do, from Nix's own forecast. Pure.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,21 +7,21 @@ use crate::common::event::{Event, Events, NixEvent};
 use crate::common::failure::{Class, Failure};
 use crate::common::human_bytes::human_bytes;
 
-/// What Nix would do for a derivation, by what is in the store and in the binary caches.
+/// What Nix would fetch and build for a derivation, given the store and the binary caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forecast {
     /// The derivation of the image.
     pub derivation: String,
-    /// What is fetched: store paths, bytes to download, bytes in the store.
+    /// Store paths to fetch: their number, bytes to download, bytes unpacked.
     pub fetch: (u64, u64, u64),
-    /// Derivations that are built.
+    /// Derivations to build.
     pub build: u64,
-    /// Those of them that programs of the image's platform build, under emulation.
+    /// How many of them are built under emulation.
     pub emulate: u64,
 }
 
 impl Forecast {
-    /// In lines: what it is about, then how much of it.
+    /// The forecast as lines: a label and a text.
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let (paths, download, unpacked) = self.fetch;
         let fetch = match paths {
@@ -51,7 +51,7 @@ impl Forecast {
         ]
     }
 
-    /// Takes note of an event; whether it was one of a forecast.
+    /// Stores the event if it belongs to a forecast, and returns whether it does.
     fn note(&mut self, event: &NixEvent) -> bool {
         if let NixEvent::WillBuild { derivations } = *event {
             self.build = derivations;
@@ -71,25 +71,25 @@ impl Forecast {
     }
 }
 
-/// Collects a forecast out of events, which nobody else is told of: it is the result.
+/// Collects a forecast from events. They are not passed on: the forecast is the command's result.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Collector(Arc<Mutex<Forecast>>);
 
 impl Collector {
-    /// `events` without what is collected.
+    /// Events that are passed on to `events`, except those that are collected.
     pub(super) fn intercept(&self, events: &Events) -> Events {
         let (events, forecast) = (events.clone(), Arc::clone(&self.0));
         Events::new(move |event| {
             let mut forecast = forecast.lock().unwrap_or_else(PoisonError::into_inner);
-            let noted = matches!(&event, Event::Nix(event) if forecast.note(event));
+            let stored = matches!(&event, Event::Nix(event) if forecast.note(event));
             drop(forecast);
-            if !noted {
+            if !stored {
                 events.emit(event);
             }
         })
     }
 
-    /// The forecast, for the derivation that the builder printed.
+    /// The forecast for the derivation in `lines`, the builder's output. A build failure unless that is one derivation.
     pub(super) fn finish(self, lines: &[String]) -> Result<Forecast, Failure> {
         let mut forecast = self
             .0
@@ -102,7 +102,7 @@ impl Collector {
                 Ok(forecast)
             }
             _ => Err(
-                Failure::message(Class::Build, "Nix named no derivation that it would build")
+                Failure::message(Class::Build, "Nix printed no derivation to build")
                     .hint("the attribute must be a single derivation"),
             ),
         }
@@ -113,15 +113,16 @@ impl Collector {
 mod tests {
     use super::*;
 
-    fn told(forecast: &Forecast) -> [String; 2] {
+    /// The texts about fetching and building.
+    fn described(forecast: &Forecast) -> [String; 2] {
         let lines = forecast.describe();
         [lines[0].1.clone(), lines[1].1.clone()]
     }
 
     #[test]
-    fn a_forecast_is_counted_and_nobody_else_is_told() {
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&heard);
+    fn forecast_events_are_collected_not_passed_on() {
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&received);
         let outer = Events::new(move |event| sink.lock().unwrap().push(event));
         let collector = Collector::default();
         let events = collector.intercept(&outer);
@@ -132,12 +133,12 @@ mod tests {
             download: 2_000_000,
             unpacked: 5_000_000,
         }));
-        events.warn("a giant");
-        assert_eq!(*heard.lock().unwrap(), [Event::Warning("a giant".into())]);
+        events.warn("other");
+        assert_eq!(*received.lock().unwrap(), [Event::Warning("other".into())]);
         let derivation = format!("/nix/store/{}-image.drv", "a".repeat(32));
         let forecast = collector.finish(&[derivation]).unwrap();
         assert_eq!(
-            told(&forecast),
+            described(&forecast),
             [
                 "3 paths, 2.0 MB (5.0 MB unpacked)",
                 "52 derivations, 15 of them under emulation"
@@ -146,20 +147,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_already_is_nothing_to_do() {
+    fn an_existing_result_needs_nothing() {
         let nothing = ["nothing", "nothing: the store has it"];
-        assert_eq!(told(&Forecast::default()), nothing);
+        assert_eq!(described(&Forecast::default()), nothing);
     }
 
     #[test]
-    fn only_one_derivation_is_an_answer() {
-        let of = |lines: &[&str]| {
+    fn the_output_must_be_one_derivation() {
+        let finish = |lines: &[&str]| {
             let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
             Collector::default().finish(&lines)
         };
         let derivation = format!("/nix/store/{}-image.drv", "a".repeat(32));
-        assert!(of(&[&derivation]).is_ok());
-        assert!(of(&[]).is_err() && of(&[&derivation, &derivation]).is_err());
-        assert!(of(&["/nix/store/x"]).is_err());
+        assert!(finish(&[&derivation]).is_ok());
+        assert!(finish(&[]).is_err() && finish(&[&derivation, &derivation]).is_err());
+        assert!(finish(&["/nix/store/x"]).is_err());
     }
 }

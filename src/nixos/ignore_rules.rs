@@ -1,7 +1,7 @@
-//! What of a configuration's directory is looked at: the walk, and the files that rule it.
+//! Which paths of a configuration's directory are uploaded: the walk and its ignore files.
 //!
-//! The walk opens ignore files by itself, whatever they are. So each is looked at before the walk
-//! comes to it, and one that would never end is refused; leaving it out would upload what it names.
+//! The `ignore` crate opens ignore files without checking what they are. So each one is checked before the walk reaches
+//! it, and one that cannot be read to its end is refused; skipping it would upload the files that it lists.
 
 use std::fs;
 use std::io;
@@ -13,21 +13,23 @@ use ignore::{DirEntry, WalkBuilder};
 use crate::common::failure::{Failure, OrFail};
 use crate::common::plain_file;
 
-pub(super) const IGNORE_HINT: &str = "name it in .sdbuildignore to leave it behind";
-const OWN: &str = ".sdbuildignore";
-/// Nobody's ignore file is longer.
-const LONGEST: u64 = 1 << 20;
+pub(super) const IGNORE_HINT: &str = "list it in .sdbuildignore to exclude it";
+/// sdbuild's own ignore file, with the syntax of `.gitignore`.
+const OWN_IGNORE_FILE: &str = ".sdbuildignore";
+/// Largest ignore file in bytes.
+const MAX_RULES_BYTES: u64 = 1 << 20;
 
-/// Every path below `root` that no ignore file names, and that is not ours to leave behind.
+/// Every path below `root` that is uploaded: no ignore file lists it, and it is not an image or a repository. `no_hidden`
+/// excludes hidden files.
 pub(super) fn walk(
     root: &Path,
     no_hidden: bool,
 ) -> Result<impl Iterator<Item = Result<PathBuf, Failure>>, Failure> {
-    // Rules from above count inside a repository only: there they end at its top directory, elsewhere
-    // a stray ~/.gitignore would rule everywhere.
+    // Rules of parent directories apply only inside a repository, up to its top directory; otherwise a ~/.gitignore
+    // would apply everywhere.
     let repository = root.ancestors().any(|dir| dir.join(".git").exists());
-    let ruling = if repository { usize::MAX } else { 1 };
-    root.ancestors().take(ruling).try_for_each(check_rules)?;
+    let levels = if repository { usize::MAX } else { 1 };
+    root.ancestors().take(levels).try_for_each(check_rules)?;
     let refused = Arc::new(Mutex::new(None));
     let refuse = Arc::clone(&refused);
     let mut walk = WalkBuilder::new(root)
@@ -37,18 +39,18 @@ pub(super) fn walk(
         .git_exclude(true)
         .require_git(repository)
         .parents(repository)
-        .add_custom_ignore_filename(OWN)
-        // Asked before the directory's own ignore files are opened, and not at all for what is ignored.
+        .add_custom_ignore_filename(OWN_IGNORE_FILE)
+        // Called before the directory's own ignore files are opened, and not for ignored paths.
         .filter_entry(move |entry| {
-            let goes = goes_along(entry);
-            if goes
+            let uploaded = is_uploaded(entry);
+            if uploaded
                 && is_dir(entry)
                 && let Err(failure) = check_rules(entry.path())
             {
                 *refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                 return false;
             }
-            goes
+            uploaded
         })
         .build();
     Ok(std::iter::from_fn(move || {
@@ -69,6 +71,7 @@ pub(super) fn walk(
     }))
 }
 
+/// The path of an entry, or the failure of the walk.
 fn path(entry: Result<DirEntry, ignore::Error>) -> Result<PathBuf, Failure> {
     let entry = entry.or_usage("read the configuration's directory");
     let path = entry.map(DirEntry::into_path);
@@ -79,44 +82,46 @@ fn is_dir(entry: &DirEntry) -> bool {
     entry.file_type().is_some_and(|kind| kind.is_dir())
 }
 
-const IMAGES: [&[u8]; 4] = [b".img", b".img.zst", b".img.xz", b".img.gz"];
-/// What stands beside an image, by what its name has more.
-const SIDECARS: [&[u8]; 4] = [b".sha256", b".bmap", b".rpi-imager.json", b".json"];
+/// Endings of image files.
+const IMAGE_ENDINGS: [&[u8]; 4] = [b".img", b".img.zst", b".img.xz", b".img.gz"];
+/// Endings that the names of an image's sidecar files add.
+const SIDECAR_ENDINGS: [&[u8]; 4] = [b".sha256", b".bmap", b".rpi-imager.json", b".json"];
 
-/// Everything but repositories and images with what is beside those: ours land where configurations are.
-fn goes_along(entry: &DirEntry) -> bool {
+/// Whether an entry is uploaded: everything except repositories and images with their sidecars, which sdbuild writes to
+/// the configuration's directory by default.
+fn is_uploaded(entry: &DirEntry) -> bool {
     let name = entry.file_name().as_encoded_bytes();
-    let of = SIDECARS
+    let image_name = SIDECAR_ENDINGS
         .iter()
         .find_map(|ending| name.strip_suffix(*ending));
-    let image = IMAGES
+    let is_image = IMAGE_ENDINGS
         .iter()
-        .any(|ending| of.unwrap_or(name).ends_with(ending));
-    name != b".git" && (is_dir(entry) || !image)
+        .any(|ending| image_name.unwrap_or(name).ends_with(ending));
+    name != b".git" && (is_dir(entry) || !is_image)
 }
 
-/// Refuses what rules `dir` and cannot be read to its end.
+/// A usage error when an ignore file that applies to `dir` cannot be read to its end.
 fn check_rules(dir: &Path) -> Result<(), Failure> {
-    check(&dir.join(OWN))?;
+    check(&dir.join(OWN_IGNORE_FILE))?;
     check(&dir.join(".gitignore"))?;
     let git = dir.join(".git");
     let repository = if git.is_file() {
-        work_tree_of(&git)?
+        repository_of_work_tree(&git)?
     } else {
         Some(git)
     };
     repository.map_or(Ok(()), |git| check(&git.join("info/exclude")))
 }
 
-/// The repository that the file `.git` of a work tree leads to.
-fn work_tree_of(git: &Path) -> Result<Option<PathBuf>, Failure> {
-    let first = |path: &Path| {
+/// The repository that the file `.git` of a linked work tree refers to; `None` when it refers to none.
+fn repository_of_work_tree(git: &Path) -> Result<Option<PathBuf>, Failure> {
+    let first_line = |path: &Path| {
         check(path)?;
-        // One that is absent or no text rules nothing.
-        let text = plain_file::read_text(path, LONGEST).unwrap_or_default();
-        Ok::<_, Failure>(text.lines().next().map(str::to_owned))
+        // A missing file and one that is not text have no rules.
+        let text = plain_file::read_text(path, MAX_RULES_BYTES).ok();
+        Ok::<_, Failure>(text.and_then(|text| text.lines().next().map(str::to_owned)))
     };
-    let line = first(git)?;
+    let line = first_line(git)?;
     let Some(dir) = line
         .as_deref()
         .and_then(|line| line.strip_prefix("gitdir: "))
@@ -124,24 +129,25 @@ fn work_tree_of(git: &Path) -> Result<Option<PathBuf>, Failure> {
         return Ok(None);
     };
     let dir = PathBuf::from(dir);
-    let common = first(&dir.join("commondir"))?;
+    let common = first_line(&dir.join("commondir"))?;
     Ok(common.map(|common| dir.join(common)))
 }
 
-/// A file that is not there, or a directory by its name, is no harm.
+/// A usage error when the ignore file `path` cannot be read to its end. A missing file and a directory of that name
+/// have no rules.
 fn check(path: &Path) -> Result<(), Failure> {
     let Ok(meta) = fs::metadata(path) else {
         return Ok(());
     };
-    let trouble = if meta.is_dir() || (meta.is_file() && meta.len() <= LONGEST) {
+    let reason = if meta.is_dir() || (meta.is_file() && meta.len() <= MAX_RULES_BYTES) {
         return Ok(());
     } else if meta.is_file() {
-        format!("it is larger than {LONGEST} bytes")
+        format!("it is larger than {MAX_RULES_BYTES} bytes")
     } else {
         "it is not a plain file".to_owned()
     };
-    let refused: io::Result<()> = Err(io::Error::other(trouble));
+    let refused: io::Result<()> = Err(io::Error::other(reason));
     refused
         .or_usage(format!("read {}", path.display()))
-        .map_err(|f| f.hint("it says what is left behind, so it must be a file that can be read"))
+        .map_err(|f| f.hint("it lists what is not uploaded, so it must be a readable file"))
 }

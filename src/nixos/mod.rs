@@ -1,9 +1,9 @@
-//! Nix: what goes into the builder, what runs in it, and what its log means.
+//! Nix: the builder's input, the programs that it runs, and the meaning of their log.
 //!
-//! Promises: the configuration and nixpkgs are uploaded, never mounted; arguments are arrays, no
-//! shell ever sees a value that a user wrote; every line of Nix's log is kept; a failure says
-//! whose it is (the configuration, the build, this machine). Refuses: to read the environment, to
-//! download anything itself, to give the builder a host path or a capability.
+//! Guarantees: the configuration and nixpkgs are uploaded, never mounted; arguments are arrays, and no shell sees a value
+//! that the user wrote; every line of Nix's log is kept; a failure is attributed to the configuration, the build or this
+//! machine. This module does not read the environment, does not download, and gives the builder no path of the host
+//! and no capability.
 
 mod build_log;
 pub mod build_source;

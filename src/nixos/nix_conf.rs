@@ -1,44 +1,45 @@
-//! How Nix is to work: the text of `NIX_CONFIG`, and what it has no word for. Pure.
+//! Nix's settings: the text of `NIX_CONFIG`, and those that are environment variables. Pure.
 //!
-//! It is made of lines, so values that could start a line of their own are refused.
+//! The text has one setting per line, so values with spaces or line ends are refused.
 
 use crate::common::failure::Failure;
 use crate::common::system::System;
 
-/// What is said in it for everybody.
+/// The settings of every run.
 const FIXED: [&str; 7] = [
-    // the container is the sandbox: one user, no capability, nobody to change into
+    // The container is the sandbox: it has one user and no capabilities.
     "build-users-group =",
     "sandbox = false",
     // qemu-user does not emulate seccomp (NixOS/nix#5258)
     "filter-syscalls = false",
     "require-drop-supplementary-groups = false",
     "experimental-features = nix-command flakes",
-    // another machine is never asked, and asking whether there is one costs a process at every step
+    // No remote builders; the hook that looks for one costs a process per derivation.
     "build-hook =",
     "connect-timeout = 20",
 ];
 
-/// How Nix is to work.
+/// Nix's settings that differ between runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NixSettings {
-    /// Cores that one derivation may use; 0: all.
+    /// Cores that one derivation may use; 0: all of them.
     pub cores: u32,
-    /// Derivations built at once; `None`: as many as there are cores.
+    /// Derivations built in parallel, at least 1; `None`: as many as there are cores.
     pub jobs: Option<u32>,
-    /// Connections to binary caches, and downloads unpacked at once; `None`: Nix's own numbers.
+    /// Parallel connections to binary caches, and parallel substitutions; `None`: Nix's defaults.
     pub connections: Option<u32>,
-    /// Binary caches; may be empty.
+    /// URLs of binary caches; may be empty.
     pub substituters: Vec<String>,
-    /// Keys that binary caches sign with.
+    /// Trusted public keys of binary caches.
     pub keys: Vec<String>,
-    /// Memory that the evaluator begins with, in bytes; `None`: its own choice, and garbage collected on the way. It is not
-    /// in the text but in the environment.
+    /// Initial heap of the evaluator in bytes, which saves garbage collections; `None`: its default. An environment
+    /// variable, not part of the text.
     pub heap: Option<u64>,
 }
 
 impl NixSettings {
-    /// The text for a Nix that builds in `build_dir`, and for `platform` as if it were its own.
+    /// The text of `NIX_CONFIG`: Nix builds in `build_dir`, also for `platform`. A usage error when a value is not a
+    /// single word.
     pub(super) fn text(
         &self,
         platform: Option<System>,
@@ -64,7 +65,7 @@ impl NixSettings {
     }
 }
 
-/// A line for a setting that is a list.
+/// The line of a setting whose value is a list.
 fn words(name: &str, values: &[String]) -> Result<String, Failure> {
     let words: Result<Vec<_>, _> = values.iter().map(|value| one_word(name, value)).collect();
     Ok(format!("{name} = {}", words?.join(" "))
@@ -72,10 +73,11 @@ fn words(name: &str, values: &[String]) -> Result<String, Failure> {
         .to_owned())
 }
 
-/// `value`, when it is one word: a space or a line end in it would say something else to Nix.
+/// `value`; a usage error unless it is one word: Nix would read a space or a line end in it as another value or
+/// setting.
 fn one_word<'a>(name: &str, value: &'a str) -> Result<&'a str, Failure> {
-    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '#';
-    if value.is_empty() || value.chars().any(odd) {
+    let is_separator = |c: char| c.is_whitespace() || c.is_control() || c == '#';
+    if value.is_empty() || value.chars().any(is_separator) {
         return Err(Failure::usage(format!("{name}: {value:?} is not one word"))
             .hint("give one URL or key per entry, without spaces"));
     }
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_become_lines() {
+    fn writes_one_line_per_setting() {
         let nix = NixSettings {
             cores: 2,
             jobs: Some(3),
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_smuggle_a_setting_in() {
+    fn a_value_cannot_add_a_setting() {
         for evil in ["https://a\nsandbox = true", "a b", "", "a#b"] {
             let nix = NixSettings {
                 substituters: vec![evil.into()],

@@ -1,21 +1,21 @@
-//! Which nixpkgs: what a user may say, and what of it reaches the builder.
+//! The nixpkgs of a build: what the user can give (`--nixpkgs`), and what is uploaded.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::nixpkgs_tree::{self, TreeDigest};
+use super::nixpkgs_tree::{TreeDigest, hash_tree, pack_tree};
 use super::tar_writer::TarWriter;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
 
-/// What `--nixpkgs` says.
+/// The value of `--nixpkgs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Nixpkgs {
-    /// A local tree.
+    /// A local directory.
     Dir(PathBuf),
-    /// An archive somewhere: `https://…/nixexprs.tar.xz`.
+    /// The URL of an archive: `https://…/nixexprs.tar.xz`.
     Url(String),
     /// A release of NixOS: `26.05`, `unstable`, `26.05-small`.
     Release(String),
@@ -24,7 +24,8 @@ pub enum Nixpkgs {
 impl FromStr for Nixpkgs {
     type Err = Failure;
 
-    /// A path is whatever has a slash or a dot in front; a release never has.
+    /// URLs and releases are recognised by their form. Anything else is a directory if it contains a slash, begins with
+    /// a dot or exists.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let release = text.strip_prefix("nixos-").unwrap_or(text);
         if text.starts_with("https://") || text.starts_with("http://") {
@@ -34,14 +35,14 @@ impl FromStr for Nixpkgs {
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
-            Err(Failure::usage(format!("{text:?} is no nixpkgs"))
+            Err(Failure::usage(format!("{text:?} is not a nixpkgs"))
                 .hint("give a release (26.05), the URL of an archive, or a directory (./nixpkgs)"))
         }
     }
 }
 
 impl Nixpkgs {
-    /// Looks whether a directory is a nixpkgs; nothing else can be known before it is fetched.
+    /// A usage error when it is a directory that is not a nixpkgs; URLs and releases are checked when they are fetched.
     pub fn check(&self) -> Result<(), Failure> {
         match self {
             Self::Dir(dir) => check_dir(dir),
@@ -56,63 +57,63 @@ fn check_dir(dir: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let text = if dir.is_dir() {
-        format!("{shown} is no nixpkgs: it has no nixos/default.nix")
+        format!("{shown} is not a nixpkgs: it has no nixos/default.nix")
     } else {
         format!("the nixpkgs directory {shown} does not exist")
     };
     Err(Failure::usage(text).hint("name the top directory of a nixpkgs tree"))
 }
 
-/// `26.05`, `unstable`, and either with `-small`.
+/// Whether `text` is a release: `26.05` or `unstable`, also with `-small`.
 fn is_release(text: &str) -> bool {
     let text = text.strip_suffix("-small").unwrap_or(text);
-    let number = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
     text == "unstable"
         || text
             .split_once('.')
-            .is_some_and(|(a, b)| number(a) && number(b))
+            .is_some_and(|(a, b)| two_digits(a) && two_digits(b))
 }
 
-/// A nixpkgs that is here and whose content is known: what the builder uploads.
+/// A local nixpkgs with known content, ready to be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NixpkgsIn {
-    /// A directory, by the digest of its content.
+pub enum LocalNixpkgs {
+    /// A directory, identified by the digest of its content.
     Tree {
         /// The directory.
         root: PathBuf,
-        /// SHA-256 over paths, modes and contents.
+        /// SHA-256 of paths, modes and contents.
         digest: [u8; 32],
         /// Bytes of all files.
         size: u64,
     },
-    /// An archive with one directory at its top, by its hash.
+    /// An archive with a single top directory, identified by its hash.
     Archive {
         /// The verified file.
         file: PathBuf,
         /// Its SHA-256.
         sha256: [u8; 32],
-        /// Its length.
+        /// Its length in bytes.
         size: u64,
     },
 }
 
-impl NixpkgsIn {
-    /// Hashes a directory on a blocking thread: some seconds for the whole of nixpkgs.
+impl LocalNixpkgs {
+    /// The directory `root`, which is hashed on a blocking thread: some seconds for all of nixpkgs.
     pub async fn dir(root: &Path, cancel: &Cancel) -> Result<Self, Failure> {
         let shown = root.display();
         check_dir(root)?;
         let (dir, token) = (root.to_path_buf(), cancel.clone());
-        let work = tokio::task::spawn_blocking(move || nixpkgs_tree::read_tree(&dir, &token, None));
-        let measured = cancel.race(work).await?.or_internal("read nixpkgs")?;
-        let measured = measured.or_usage(format!("read nixpkgs in {shown}"))?;
+        let work = tokio::task::spawn_blocking(move || hash_tree(&dir, &token));
+        let summary = cancel.race(work).await?.or_internal("read nixpkgs")?;
+        let summary = summary.or_usage(format!("read nixpkgs in {shown}"))?;
         Ok(Self::Tree {
             root: root.to_path_buf(),
-            digest: measured.digest,
-            size: measured.size,
+            digest: summary.digest,
+            size: summary.size,
         })
     }
 
-    /// An archive that was downloaded and verified.
+    /// The archive `file`, which was downloaded and verified.
     pub fn archive(file: PathBuf, sha256: [u8; 32]) -> Result<Self, Failure> {
         let meta = file
             .metadata()
@@ -124,7 +125,7 @@ impl NixpkgsIn {
         })
     }
 
-    /// Name of its directory on the store volume: the same content, the same name.
+    /// Name of its directory on the store volume, which identifies the content.
     pub fn name(&self) -> String {
         let (kind, digest) = match self {
             Self::Tree { digest, .. } => ("tree", digest),
@@ -146,30 +147,30 @@ impl NixpkgsIn {
         }
     }
 
-    /// Packs it below `incoming`: a tree under its name, an archive as `NAME.tar`.
+    /// Packs it below `incoming`: a directory under its name, an archive as `NAME.tar`.
     pub(super) fn pack(
         &self,
-        packer: &mut TarWriter<'_>,
+        tar: &mut TarWriter<'_>,
         incoming: &str,
         cancel: &Cancel,
     ) -> io::Result<()> {
-        let place = format!("{incoming}/{}", self.name());
+        let path = format!("{incoming}/{}", self.name());
         match self {
             Self::Tree { root, digest, .. } => {
-                packer.open_directory(&place)?;
-                let measured = nixpkgs_tree::read_tree(root, cancel, Some((packer, &place)))?;
-                unchanged(&measured.digest, digest)
+                tar.open_directory(&path)?;
+                let packed = pack_tree(root, tar, &path, cancel)?;
+                check_unchanged(&packed.digest, digest)
             }
             Self::Archive { file, size, .. } => {
-                packer.file(&format!("{place}.tar"), (*size, false), File::open(file)?)
+                tar.file(&format!("{path}.tar"), *size, false, File::open(file)?)
             }
         }
     }
 }
 
-/// The name on the volume promises this content: never let another one in under it.
-fn unchanged(packed: &TreeDigest, promised: &TreeDigest) -> io::Result<()> {
-    if packed == promised {
+/// An error when the packed content is not the one that the name on the volume stands for.
+fn check_unchanged(packed: &TreeDigest, expected: &TreeDigest) -> io::Result<()> {
+    if packed == expected {
         Ok(())
     } else {
         Err(io::Error::other("nixpkgs changed while it was uploaded"))
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write() {
+    fn parses_directories_urls_and_releases() {
         let of = |text: &str| text.parse::<Nixpkgs>().unwrap();
         for (text, release) in [
             ("26.05", "26.05"),
@@ -204,34 +205,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dir_must_be_a_nixpkgs() {
+    async fn a_directory_must_be_a_nixpkgs() {
         let dir = tempfile::tempdir().unwrap();
-        let failure = NixpkgsIn::dir(dir.path(), &Cancel::new())
+        let failure = LocalNixpkgs::dir(dir.path(), &Cancel::new())
             .await
             .unwrap_err();
         assert_eq!(failure.class, crate::common::failure::Class::Usage);
         std::fs::create_dir(dir.path().join("nixos")).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
-        let tree = NixpkgsIn::dir(dir.path(), &Cancel::new()).await.unwrap();
+        let tree = LocalNixpkgs::dir(dir.path(), &Cancel::new()).await.unwrap();
         assert_eq!((tree.size(), tree.name().len()), (2, 69));
     }
 
     #[tokio::test]
-    async fn a_tree_that_changed_is_not_uploaded() {
+    async fn a_changed_directory_is_not_uploaded() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("nixos")).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
-        let tree = NixpkgsIn::dir(dir.path(), &Cancel::new()).await.unwrap();
-        let pack = |tree: &NixpkgsIn| {
+        let tree = LocalNixpkgs::dir(dir.path(), &Cancel::new()).await.unwrap();
+        let pack = |tree: &LocalNixpkgs| {
             let mut out = Vec::new();
-            let mut packer = TarWriter::new(
+            let mut writer = TarWriter::new(
                 &mut out,
                 Owner {
                     uid: 1000,
                     gid: 1000,
                 },
             );
-            tree.pack(&mut packer, "incoming", &Cancel::new())
+            tree.pack(&mut writer, "incoming", &Cancel::new())
         };
         pack(&tree).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "[]").unwrap();

@@ -1,77 +1,87 @@
-//! A directory of nixpkgs: read in a fixed order, hashed and packed by the same walk.
+//! A local nixpkgs directory: hashed and packed by one walk in a fixed order.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::tar_writer::TarWriter;
+use super::tar_writer::{Owner, TarWriter};
 use crate::common::cancel::Cancel;
 use crate::common::hash::{Hasher, HashingReader};
 use crate::common::plain_file;
 
-/// Directories inside directories; nixpkgs has about ten. Each takes a piece of the stack.
-const DEEPEST: usize = 256;
+/// Depth of nested directories; nixpkgs has about ten levels. The walk is recursive, so the stack limits it.
+const MAX_DEPTH: usize = 256;
 
 /// SHA-256 of a directory's paths, modes and contents.
 pub(super) type TreeDigest = [u8; 32];
 
-/// Size and digest of a directory.
+/// Digest and size of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Measured {
+pub(super) struct TreeSummary {
     pub(super) digest: TreeDigest,
+    /// Bytes of all files.
     pub(super) size: u64,
 }
 
-/// Hashes the directory `root`, `.git` left out; packs it below `prefix` while at it, if asked to.
-pub(super) fn read_tree(
+/// Hashes the directory `root` without `.git`.
+pub(super) fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {
+    let mut sink = io::sink();
+    let mut tar = TarWriter::new(&mut sink, Owner { uid: 0, gid: 0 });
+    pack_tree(root, &mut tar, "nixpkgs", cancel)
+}
+
+/// Writes the directory `root` without `.git` to `tar`, below `prefix`, and hashes what is written.
+pub(super) fn pack_tree(
     root: &Path,
+    tar: &mut TarWriter<'_>,
+    prefix: &str,
     cancel: &Cancel,
-    pack: Option<(&mut TarWriter<'_>, &str)>,
-) -> io::Result<Measured> {
-    let mut walk = Walk {
+) -> io::Result<TreeSummary> {
+    let mut packer = Packer {
         hash: Hasher::new(),
         size: 0,
+        tar,
+        prefix,
         cancel,
-        pack,
     };
-    walk.dir(root, &PathBuf::new())?;
-    Ok(Measured {
-        digest: walk.hash.finish().sha256.into(),
-        size: walk.size,
+    packer.directory(root, &PathBuf::new())?;
+    Ok(TreeSummary {
+        digest: packer.hash.finish().sha256.into(),
+        size: packer.size,
     })
 }
 
-struct Walk<'a, 'w> {
+struct Packer<'a, 'w> {
     hash: Hasher,
     size: u64,
+    tar: &'a mut TarWriter<'w>,
+    prefix: &'a str,
     cancel: &'a Cancel,
-    pack: Option<(&'a mut TarWriter<'w>, &'a str)>,
 }
 
-impl Walk<'_, '_> {
-    fn dir(&mut self, dir: &Path, relative: &Path) -> io::Result<()> {
-        if relative.components().count() > DEEPEST {
-            let text = format!("directories lie more than {DEEPEST} levels deep");
+impl Packer<'_, '_> {
+    /// The entries of the directory `path`; `relative` is its path below the root.
+    fn directory(&mut self, path: &Path, relative: &Path) -> io::Result<()> {
+        if relative.components().count() > MAX_DEPTH {
+            let text = format!("directories are nested more than {MAX_DEPTH} levels deep");
             return Err(io::Error::other(text));
         }
         let mut names = Vec::new();
-        for entry in fs::read_dir(dir)? {
+        for entry in fs::read_dir(path)? {
             names.push(entry?.file_name());
         }
+        names.retain(|name| name.as_encoded_bytes() != b".git");
         names.sort();
-        for name in names
-            .iter()
-            .filter(|name| name.as_encoded_bytes() != b".git")
-        {
-            let (path, relative) = (dir.join(name), relative.join(name));
-            self.one(&path, &relative)
-                .map_err(|e| named(&relative, &e))?;
+        for name in &names {
+            let (path, relative) = (path.join(name), relative.join(name));
+            self.entry(&path, &relative)
+                .map_err(|e| with_path(&relative, &e))?;
         }
         Ok(())
     }
 
-    fn one(&mut self, path: &Path, relative: &Path) -> io::Result<()> {
+    fn entry(&mut self, path: &Path, relative: &Path) -> io::Result<()> {
         if self.cancel.is_cancelled() {
             return Err(io::Error::other("interrupted"));
         }
@@ -79,64 +89,44 @@ impl Walk<'_, '_> {
         let name = relative
             .to_str()
             .ok_or_else(|| io::Error::other("the name is not UTF-8"))?;
+        let packed = format!("{}/{name}", self.prefix);
         if meta.is_symlink() {
             let target = fs::read_link(path)?;
             let target = target
                 .to_str()
                 .ok_or_else(|| io::Error::other("the target is not UTF-8"))?;
-            self.begin(b'l', name, target.len() as u64);
+            self.hash_header(b'l', name, target.len() as u64);
             self.hash.update(target.as_bytes());
-            if let Some((packer, prefix)) = &mut self.pack {
-                packer.link(&format!("{prefix}/{name}"), target)?;
-            }
-            Ok(())
+            self.tar.link(&packed, target)
         } else if meta.is_dir() {
-            self.begin(b'd', name, 0);
-            if let Some((packer, prefix)) = &mut self.pack {
-                packer.directory(&format!("{prefix}/{name}"))?;
-            }
-            self.dir(path, relative)
+            self.hash_header(b'd', name, 0);
+            self.tar.directory(&packed)?;
+            self.directory(path, relative)
         } else if meta.is_file() {
-            self.file(path, name, &meta)
+            let executable = meta.mode() & 0o100 != 0;
+            let file_type = if executable { b'x' } else { b'f' };
+            self.hash_header(file_type, name, meta.len());
+            self.size += meta.len();
+            let file = plain_file::open_unlinked(path)?;
+            let file = HashingReader::with_hasher(file, &mut self.hash);
+            self.tar.file(&packed, meta.len(), executable, file)
         } else {
-            // sockets and the like are no part of a source tree
+            // Sockets, pipes and devices are not part of a source tree.
             Ok(())
         }
     }
 
-    fn file(&mut self, path: &Path, name: &str, meta: &fs::Metadata) -> io::Result<()> {
-        let executable = meta.mode() & 0o100 != 0;
-        self.begin(if executable { b'x' } else { b'f' }, name, meta.len());
-        self.size += meta.len();
-        let file = plain_file::open_unlinked(path)?;
-        let mut file = HashingReader::with_hasher(file, &mut self.hash);
-        if let Some((packer, prefix)) = &mut self.pack {
-            return packer.file(
-                &format!("{prefix}/{name}"),
-                (meta.len(), executable),
-                &mut file,
-            );
-        }
-        let read = io::copy(&mut file, &mut io::sink())?;
-        let whole = read == meta.len();
-        if whole {
-            Ok(())
-        } else {
-            Err(io::Error::other("the file changed while it was read"))
-        }
-    }
-
-    /// Lengths go first, so that no two trees give the same bytes to hash.
-    fn begin(&mut self, kind: u8, name: &str, size: u64) {
-        self.hash.update([kind]);
+    /// Hashes what precedes an entry's content. The lengths make the hashed bytes unambiguous.
+    fn hash_header(&mut self, file_type: u8, name: &str, size: u64) {
+        self.hash.update([file_type]);
         self.hash.update((name.len() as u64).to_le_bytes());
         self.hash.update(name.as_bytes());
         self.hash.update(size.to_le_bytes());
     }
 }
 
-/// Puts the path into an error, once, at the place where it happened.
-fn named(relative: &Path, error: &io::Error) -> io::Error {
+/// `error` with the path of the entry, unless an inner directory has added it.
+fn with_path(relative: &Path, error: &io::Error) -> io::Error {
     let text = error.to_string();
     let name = relative.display().to_string();
     let text = if text.starts_with(&name) {
@@ -149,7 +139,6 @@ fn named(relative: &Path, error: &io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tar_writer::Owner;
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -164,7 +153,7 @@ mod tests {
     }
 
     fn digest(dir: &Path) -> TreeDigest {
-        read_tree(dir, &Cancel::new(), None).unwrap().digest
+        hash_tree(dir, &Cancel::new()).unwrap().digest
     }
 
     #[test]
@@ -184,23 +173,20 @@ mod tests {
     }
 
     #[test]
-    fn packing_hashes_the_same() {
+    fn packing_yields_the_same_digest() {
         let dir = tree();
         let mut out = Vec::new();
-        let mut packer = TarWriter::new(
+        let mut tar = TarWriter::new(
             &mut out,
             Owner {
                 uid: 1000,
                 gid: 1000,
             },
         );
-        let measured = read_tree(dir.path(), &Cancel::new(), Some((&mut packer, "in/x"))).unwrap();
-        packer.finish().unwrap();
-        assert_eq!(
-            measured,
-            read_tree(dir.path(), &Cancel::new(), None).unwrap()
-        );
-        assert_eq!(measured.size, 100_002);
+        let packed = pack_tree(dir.path(), &mut tar, "in/x", &Cancel::new()).unwrap();
+        tar.finish().unwrap();
+        assert_eq!(packed, hash_tree(dir.path(), &Cancel::new()).unwrap());
+        assert_eq!(packed.size, 100_002);
         let mut archive = tar::Archive::new(&out[..]);
         let names: Vec<_> = archive
             .entries()
@@ -220,13 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn dirs_without_end_are_refused() {
+    fn deeply_nested_directories_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let deep = |levels| dir.path().join("d/".repeat(levels));
-        fs::create_dir_all(deep(DEEPEST)).unwrap();
+        fs::create_dir_all(deep(MAX_DEPTH)).unwrap();
         digest(dir.path());
         fs::create_dir_all(deep(1800)).unwrap();
-        let error = read_tree(dir.path(), &Cancel::new(), None).unwrap_err();
+        let error = hash_tree(dir.path(), &Cancel::new()).unwrap_err();
         assert!(
             error.to_string().contains("more than 256 levels"),
             "{error}"
@@ -239,7 +225,7 @@ mod tests {
         let dir = tree();
         let cancel = Cancel::new();
         cancel.received(2);
-        let error = read_tree(dir.path(), &cancel, None).unwrap_err();
+        let error = hash_tree(dir.path(), &cancel).unwrap_err();
         assert_eq!(error.to_string(), "l: interrupted");
     }
 }

@@ -1,4 +1,4 @@
-//! A shell in the builder, in the place of `nix-build`: what runs there. Pure.
+//! A shell in the builder, instead of `nix-build`: its command and environment. Pure.
 
 use super::layout;
 use super::store_path::is_derivation;
@@ -10,7 +10,7 @@ use crate::common::transcript::short_name;
 pub struct Derivation(String);
 
 impl Derivation {
-    /// `path`, when it is one.
+    /// `path`; `None` unless it is the store path of a derivation.
     pub fn new(path: impl Into<String>) -> Option<Self> {
         let path = path.into();
         is_derivation(&path).then_some(Self(path))
@@ -21,30 +21,30 @@ impl Derivation {
         short_name(&self.0)
     }
 
-    /// Its path.
+    /// Its store path.
     pub fn path(&self) -> &str {
         &self.0
     }
 }
 
-/// What a user runs in the builder.
+/// A shell or command in the builder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShellSession {
-    /// Whose environment; that of the builder when `None`.
+    /// The derivation whose build environment is used; `None`: the builder's environment.
     pub derivation: Option<Derivation>,
-    /// Shell text in the place of a prompt.
+    /// A shell command to run instead of a prompt.
     pub command: Option<String>,
-    /// The user's kind of terminal, when they sit at one.
+    /// The terminal's type (`TERM`); `None` without a terminal.
     pub terminal: Option<String>,
 }
 
 impl ShellSession {
-    /// Whether what runs there has a terminal.
+    /// Whether it has a terminal.
     pub(super) fn attended(&self) -> bool {
         self.terminal.is_some()
     }
 
-    /// The program and its arguments; the first one is the entry that leads the rest.
+    /// The command: the entry, then the shell with its arguments.
     pub(super) fn arguments(&self) -> Vec<String> {
         let mut all = vec!["/bin/sh".to_owned(), layout::ENTRY.to_owned()];
         match &self.derivation {
@@ -58,13 +58,13 @@ impl ShellSession {
         if let Some(command) = &self.command {
             all.extend([flag.to_owned(), command.clone()]);
         } else if self.derivation.is_some() && !self.attended() {
-            // Its own shell would not read what it is given: it was given the environment.
+            // Without `--run`, nix-shell's bash does not read its commands from a pipe.
             all.extend([flag.to_owned(), ". /dev/stdin".to_owned()]);
         }
         all
     }
 
-    /// What the entry and the shell need to know besides what a build knows.
+    /// Environment variables in addition to those of a build. A usage error when `TERM` has control characters.
     pub(super) fn environment(&self) -> Result<Vec<(String, String)>, Failure> {
         let dir = match &self.derivation {
             Some(_) => "",
@@ -73,7 +73,7 @@ impl ShellSession {
         let mut all = vec![("SDBUILD_SHELL".to_owned(), dir.to_owned())];
         if let Some(terminal) = &self.terminal {
             if terminal.chars().any(char::is_control) {
-                return Err(Failure::usage("TERM has control characters in it"));
+                return Err(Failure::usage("TERM contains control characters"));
             }
             all.push(("TERM".to_owned(), terminal.clone()));
         }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_is_bash_and_that_of_a_derivation_nix_shell() {
+    fn a_derivation_is_opened_with_nix_shell() {
         assert_eq!(session(false, None, true), "bash");
         assert_eq!(session(false, Some("a b"), false), "bash -c a b");
         let of = "nix-shell /nix/store/A-foo-1.0.drv";
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_derivation_is_one_and_it_has_a_name() {
+    fn only_derivation_paths_are_accepted() {
         let path = format!("/nix/store/{}-foo-1.0.drv", "a".repeat(32));
         assert_eq!(Derivation::new(path.as_str()).unwrap().name(), "foo-1.0");
         let outside = path.replace("/nix/store/", "/tmp/");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminals_kind_cannot_smuggle_anything_in() {
+    fn a_terminal_type_with_control_chars_is_refused() {
         let session = ShellSession {
             terminal: Some("x\ny".into()),
             ..ShellSession::default()

@@ -1,11 +1,11 @@
-//! The user's configuration: one file, and the directory that goes along with it.
+//! The user's configuration: a file, and its directory, which is uploaded with it.
 //!
-//! What the directory holds is uploaded, hidden files included, except for: `.git`; what `.gitignore`
-//! (also without a repository) and `.sdbuildignore` name; images (`*.img`, also `.zst`, `.xz`, `.gz`)
-//! with what is beside them, because our own land beside the configuration; links into `/nix/store`, as `nix-build` leaves them;
-//! sockets, pipes and devices; and, when the directory is the user's home, everything hidden, which
-//! is where keys and tokens are kept. The configuration file itself always goes along. Links that stay
-//! inside the directory stay links, all others are refused.
+//! The whole directory is uploaded, including hidden files, except: `.git`; files that `.gitignore` (also without a
+//! repository) and `.sdbuildignore` list; images (`*.img`, also `.zst`, `.xz`, `.gz`) with their sidecars, which sdbuild
+//! writes there by default; symbolic links into `/nix/store`, which `nix-build` creates; sockets, pipes and devices;
+//! and, when the directory is the user's home, all hidden files, because keys and tokens are kept in them. The
+//! configuration file itself is always uploaded. Symbolic links that stay inside the directory are uploaded as links,
+//! all others are refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::common::failure::{Failure, OrFail};
 pub use super::config_dir::ConfigDir;
 pub use super::tar_writer::Owner;
 
-/// A configuration file that exists, in a directory that may be uploaded.
+/// An existing configuration file in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
     root: PathBuf,
@@ -29,25 +29,26 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Looks at `path`; `home` is the user's home directory.
+    /// The configuration file `path`; `home` is the user's home directory. A usage error when it is not a file or its
+    /// directory must not be uploaded.
     pub fn open(path: &Path, home: Option<&Path>) -> Result<Self, Failure> {
         let shown = path.display();
         let meta = fs::metadata(path)
             .or_usage(format!("read the configuration {shown}"))
             .map_err(|f| f.hint("name the file with --config, or start from the sd-card.nix that comes with sdbuild"))?;
         if !meta.is_file() {
-            let what = if meta.is_dir() {
+            let problem = if meta.is_dir() {
                 "is a directory"
             } else {
-                "is no file"
+                "is not a file"
             };
             return Err(
-                Failure::usage(format!("the configuration {shown} {what}")).hint(format!(
+                Failure::usage(format!("the configuration {shown} {problem}")).hint(format!(
                     "name the file, for instance --config {shown}/sd-card.nix"
                 )),
             );
         }
-        let (root, name) = place(path).or_usage(format!("read the configuration {shown}"))?;
+        let (root, name) = split_path(path).or_usage(format!("read the configuration {shown}"))?;
         let Some(file) = name.to_str().filter(|n| !n.chars().any(char::is_control)) else {
             return Err(
                 Failure::usage(format!("the name of {shown} is not plain UTF-8"))
@@ -55,7 +56,7 @@ impl Configuration {
             );
         };
         if root == Path::new("/") {
-            return Err(Failure::usage("the configuration lies in the root directory, and its directory goes along into the builder")
+            return Err(Failure::usage("the configuration is in the root directory, and its whole directory would be uploaded")
                 .hint("move it into a directory of its own"));
         }
         let home = home.and_then(|h| h.canonicalize().ok()).as_deref() == Some(&root);
@@ -67,38 +68,40 @@ impl Configuration {
         })
     }
 
-    /// The directory that goes along.
+    /// The directory that is uploaded.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Name of the file in it.
+    /// Name of the file in the directory.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// Whether that directory is the user's home.
+    /// Whether the directory is the user's home.
     pub(super) fn is_home(&self) -> bool {
         self.home
     }
 
-    /// The file's whole path.
+    /// Path of the file.
     pub fn path(&self) -> PathBuf {
         self.root.join(&self.file)
     }
 
-    /// What stands before a file's name in messages: the directory as the user wrote it.
+    /// The directory as the user wrote it, for messages: empty or with a slash at the end.
     pub fn shown_dir(&self) -> &str {
         &self.shown
     }
 
-    /// Names this configuration among others on the store volume, without telling its path.
+    /// Name of this configuration on the store volume: a hash of its path, which it does not reveal.
     pub(super) fn root_name(&self) -> String {
         let digest = Sha256::digest(self.path().as_os_str().as_encoded_bytes());
-        hex::encode(digest.get(..16).unwrap_or_default())
+        let mut name = hex::encode(digest);
+        name.truncate(32);
+        name
     }
 
-    /// Walks the directory on a blocking thread; warns of what is large or stays behind.
+    /// Lists the directory on a blocking thread; warns about large directories and files that are not uploaded.
     pub async fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
         let (configuration, token, sink) = (self.clone(), cancel.clone(), events.clone());
         let walk =
@@ -110,10 +113,10 @@ impl Configuration {
     }
 }
 
-/// Directory and name of `path`. Nix follows links before it resolves relative imports, so a link that
-/// leads out of its directory is followed here as well; one that stays inside is left a link.
-fn place(path: &Path) -> std::io::Result<(PathBuf, std::ffi::OsString)> {
-    let nameless = || std::io::Error::other("it has no file name");
+/// Directory and name of `path`. Nix resolves symbolic links before relative imports, so a link that leads out of its
+/// directory is resolved here as well; a link that stays inside is kept.
+fn split_path(path: &Path) -> std::io::Result<(PathBuf, std::ffi::OsString)> {
+    let no_name = || std::io::Error::other("it has no file name");
     let parent = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
@@ -121,15 +124,15 @@ fn place(path: &Path) -> std::io::Result<(PathBuf, std::ffi::OsString)> {
     let dir = parent.canonicalize()?;
     let real = path.canonicalize()?;
     if real.starts_with(&dir) {
-        let name = path.file_name().ok_or_else(nameless)?.to_owned();
+        let name = path.file_name().ok_or_else(no_name)?.to_owned();
         return Ok((dir, name));
     }
-    let name = real.file_name().ok_or_else(nameless)?.to_owned();
-    let dir = real.parent().ok_or_else(nameless)?.to_path_buf();
+    let name = real.file_name().ok_or_else(no_name)?.to_owned();
+    let dir = real.parent().ok_or_else(no_name)?.to_path_buf();
     Ok((dir, name))
 }
 
-/// The directory as the user wrote it, with a slash; the real one when a link led elsewhere.
+/// The directory as the user wrote it, with a slash at the end; `root` when a link led elsewhere.
 fn shown_parent(path: &Path, root: &Path) -> String {
     let parent = path.parent().unwrap_or(Path::new(""));
     if parent.as_os_str().is_empty() {
@@ -145,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_found_and_named_as_written() {
+    fn a_file_is_shown_as_the_user_wrote_it() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("my pi ä");
         fs::create_dir(&root).unwrap();
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused() {
+    fn missing_files_and_directories_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         for path in [dir.path().join("none.nix"), dir.path().to_path_buf()] {
             let failure = Configuration::open(&path, None).unwrap_err();
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_dir_is_refused_and_home_is_known() {
+    fn a_home_directory_is_recognised() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("sd-card.nix");
         fs::write(&file, "{}").unwrap();
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_out_of_the_dir_is_followed_one_inside_is_not() {
+    fn only_links_that_lead_out_are_resolved() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
         fs::create_dir_all(a.join("sub")).unwrap();

@@ -1,16 +1,18 @@
-//! What the builder prints when all went well: the path of its one result, and its derivation. Pure.
+//! The output of a successful build: the store path of the result, and its derivation. Pure.
 
 use crate::common::failure::{Class, Failure};
 
-/// What `nix-store --query --deriver` says of a path that it knows no derivation of.
-const UNKNOWN: &str = "unknown-deriver";
+/// Output of `nix-store --query --deriver` for a path whose derivation is unknown.
+const UNKNOWN_DERIVER: &str = "unknown-deriver";
 
-/// What `nix-build` printed, and what the entry then said of it: one store path, or something is very
-/// wrong. Nix need not know the derivation of what it fetched.
+/// The store path and its derivation from the builder's output: the line of `nix-build`, then the entry's line with the
+/// derivation. Nix may not know the derivation of a path that it fetched. A build failure when `lines` are something else.
 pub(super) fn result(lines: &[String]) -> Result<(String, Option<String>), Failure> {
     match lines {
         [line] if is_store_path(line) => Ok((line.clone(), None)),
-        [line, deriver] if is_store_path(line) && deriver == UNKNOWN => Ok((line.clone(), None)),
+        [line, deriver] if is_store_path(line) && deriver == UNKNOWN_DERIVER => {
+            Ok((line.clone(), None))
+        }
         [line, deriver] if is_store_path(line) && is_derivation(deriver) => {
             Ok((line.clone(), Some(deriver.clone())))
         }
@@ -25,12 +27,13 @@ pub(super) fn result(lines: &[String]) -> Result<(String, Option<String>), Failu
     }
 }
 
+/// Whether `text` is the store path of a derivation.
 pub(super) fn is_derivation(text: &str) -> bool {
     let stem = text.strip_suffix(".drv");
     stem.is_some_and(is_store_path)
 }
 
-/// `/nix/store/`, 32 characters of hash, a dash, a name of at most 211 characters.
+/// Whether `text` is a store path: `/nix/store/`, a hash of 32 characters, a dash, a name of at most 211 characters.
 fn is_store_path(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("/nix/store/") else {
         return false;
@@ -38,12 +41,12 @@ fn is_store_path(text: &str) -> bool {
     let Some((hash, name)) = rest.split_once('-') else {
         return false;
     };
-    let lower = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"+._?=-".contains(&b);
+    let is_hash_char = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
+    let is_name_char = |b: u8| b.is_ascii_alphanumeric() || b"+._?=-".contains(&b);
     hash.len() == 32
-        && hash.bytes().all(lower)
+        && hash.bytes().all(is_hash_char)
         && (1..=211).contains(&name.len())
-        && name.bytes().all(plain)
+        && name.bytes().all(is_name_char)
 }
 
 #[cfg(test)]
@@ -51,14 +54,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_one_store_path_is_a_result() {
+    fn a_result_is_exactly_one_store_path() {
         let good = format!("/nix/store/{}-nixos.img", "a".repeat(32));
         let derivation = format!("{good}.drv");
         let of = |lines: &[&String]| result(&lines.iter().copied().cloned().collect::<Vec<_>>());
         assert_eq!(of(&[&good]).unwrap(), (good.clone(), None));
         let known = Some(derivation.clone());
         assert_eq!(of(&[&good, &derivation]).unwrap(), (good.clone(), known));
-        assert_eq!(of(&[&good, &UNKNOWN.into()]).unwrap(), (good.clone(), None));
+        assert_eq!(
+            of(&[&good, &UNKNOWN_DERIVER.into()]).unwrap(),
+            (good.clone(), None)
+        );
         for lines in [
             vec![],
             vec![good.clone(), good.clone()],

@@ -1,19 +1,19 @@
-//! Files as a tar stream with nothing left to chance: owner, modes and times are ours.
+//! Reproducible tar archives: owner, modes and times do not depend on the source files.
 
 use std::io::{self, Read, Write};
 
 use tar::{Builder, EntryType, Header};
 
-/// Who the files belong to inside the builder: the user that it runs as.
+/// The owner of files in the builder: the user that it runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// User.
+    /// User id.
     pub uid: u64,
-    /// Group.
+    /// Group id.
     pub gid: u64,
 }
 
-/// Writes one archive.
+/// Writes one tar archive.
 pub(super) struct TarWriter<'w> {
     tar: Builder<&'w mut dyn Write>,
     owner: Owner,
@@ -27,46 +27,55 @@ impl<'w> TarWriter<'w> {
         }
     }
 
+    /// A directory that its owner can write to.
     pub(super) fn directory(&mut self, path: &str) -> io::Result<()> {
         let mut header = self.header(EntryType::Directory, 0, 0o755);
         self.tar
             .append_data(&mut header, format!("{path}/"), io::empty())
     }
 
-    /// A directory that the entry may not own (a foreign container image runs as whoever it likes).
+    /// A directory that every user can write to: a foreign container image may run as a user of unknown id.
     pub(super) fn open_directory(&mut self, path: &str) -> io::Result<()> {
         let mut header = self.header(EntryType::Directory, 0, 0o777);
         self.tar
             .append_data(&mut header, format!("{path}/"), io::empty())
     }
 
+    /// A regular file with `bytes` as content.
     pub(super) fn bytes(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        self.file(path, (bytes.len() as u64, false), bytes)
+        self.file(path, bytes.len() as u64, false, bytes)
     }
 
-    /// A file of exactly `size` bytes; one that changed meanwhile is an error, not a broken archive.
+    /// A regular file of exactly `size` bytes from `content`; an error when it has more or fewer, because the file was
+    /// changed meanwhile.
     pub(super) fn file(
         &mut self,
         path: &str,
-        (size, executable): (u64, bool),
-        from: impl Read,
+        size: u64,
+        executable: bool,
+        content: impl Read,
     ) -> io::Result<()> {
         let mode = if executable { 0o755 } else { 0o644 };
         let mut header = self.header(EntryType::Regular, size, mode);
-        let mut exact = Exact { from, left: size };
+        let mut exact = ExactReader {
+            content,
+            remaining: size,
+        };
         self.tar.append_data(&mut header, path, &mut exact)?;
-        if exact.from.read(&mut [0])? == 0 {
+        if exact.content.read(&mut [0])? == 0 {
             Ok(())
         } else {
             Err(changed())
         }
     }
 
+    /// A symbolic link to `target`.
     pub(super) fn link(&mut self, path: &str, target: &str) -> io::Result<()> {
         let mut header = self.header(EntryType::Symlink, 0, 0o777);
         self.tar.append_link(&mut header, path, target)
     }
 
+    /// Writes the end of the archive.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.tar.finish()
     }
@@ -78,31 +87,31 @@ impl<'w> TarWriter<'w> {
         header.set_mode(mode);
         header.set_uid(self.owner.uid);
         header.set_gid(self.owner.gid);
-        // what Nix gives its own files; 0 upsets zip and the like
+        // As Nix sets it on files in its store: some tools (zip) do not accept 0.
         header.set_mtime(1);
         header
     }
 }
 
-/// Reads `left` bytes, no more, and fails when there are fewer.
-struct Exact<R> {
-    from: R,
-    left: u64,
+/// Reads exactly `remaining` bytes; an error when `content` ends before.
+struct ExactReader<R> {
+    content: R,
+    remaining: u64,
 }
 
-impl<R: Read> Read for Exact<R> {
+impl<R: Read> Read for ExactReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left)
+        let max = usize::try_from(self.remaining)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
-        let Some(buffer) = buffer.get_mut(..most).filter(|b| !b.is_empty()) else {
+        let Some(buffer) = buffer.get_mut(..max).filter(|b| !b.is_empty()) else {
             return Ok(0);
         };
-        let n = self.from.read(buffer)?;
+        let n = self.content.read(buffer)?;
         if n == 0 {
             return Err(changed());
         }
-        self.left -= n as u64;
+        self.remaining -= n as u64;
         Ok(n)
     }
 }
@@ -121,15 +130,15 @@ mod tests {
     };
 
     #[test]
-    fn what_goes_in_comes_out() {
+    fn entries_can_be_read_back() {
         let mut out = Vec::new();
-        let mut packer = TarWriter::new(&mut out, OWNER);
-        packer.directory("a").unwrap();
-        packer.file("a/run me", (2, true), &b"hi"[..]).unwrap();
+        let mut tar = TarWriter::new(&mut out, OWNER);
+        tar.directory("a").unwrap();
+        tar.file("a/run me", 2, true, &b"hi"[..]).unwrap();
         let long = format!("a/{}", "ä".repeat(120));
-        packer.bytes(&long, b"x").unwrap();
-        packer.link("a/l", "run me").unwrap();
-        packer.finish().unwrap();
+        tar.bytes(&long, b"x").unwrap();
+        tar.link("a/l", "run me").unwrap();
+        tar.finish().unwrap();
         let mut archive = tar::Archive::new(&out[..]);
         let seen: Vec<_> = archive
             .entries()
@@ -155,11 +164,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_shrinks_or_grows_is_an_error() {
+    fn a_file_of_another_size_is_an_error() {
         for text in [&b"a"[..], b"abc"] {
             let mut out = Vec::new();
-            let mut packer = TarWriter::new(&mut out, OWNER);
-            assert!(packer.file("f", (2, false), text).is_err());
+            let mut tar = TarWriter::new(&mut out, OWNER);
+            assert!(tar.file("f", 2, false, text).is_err());
         }
     }
 }

@@ -65,7 +65,7 @@ fn a_file_that_stays_behind_and_a_platform_that_nobody_has_are_met_for_real() {
     .assert_exit_code(2)
     .assert_stderr_contains(&[
         "/build/outside",
-        "hint: only the configuration's directory goes into the builder",
+        "hint: only the configuration's directory is uploaded",
     ]);
     let other = "derivation { name = \"x\"; system = \"riscv64-linux\"; builder = \"/x\"; }";
     build(&configuration(&format!(
@@ -74,6 +74,6 @@ fn a_file_that_stays_behind_and_a_platform_that_nobody_has_are_met_for_real() {
     .assert_exit_code(2)
     .assert_stderr_contains(&[
         "is required to build",
-        "hint: the configuration asks for another platform",
+        "hint: the configuration requires another platform",
     ]);
 }

@@ -104,7 +104,7 @@ fn an_import_of_what_has_to_be_built_is_a_builds_business() {
     // Not among the imports: what `pkgs` is depends on those.
     let set = format!("time.timeZone = (import ({made})).time.timeZone;");
     user.write("sd-card.nix", &configuration(&format!("  {set}")));
-    let told = "it imports what has to be built first";
+    let told = "it imports a derivation that must be built first";
     dry(&user, &["--glue", "emulated"])
         .assert_exit_code(2)
         .assert_stderr_contains(&[told]);

@@ -1,5 +1,3 @@
-//! Directories as people have them, and as nobody should.
-
 use std::os::unix::fs::symlink;
 use std::sync::{Arc, Mutex};
 
@@ -21,17 +19,17 @@ impl Dir {
     }
 
     fn collect(&self) -> Result<ConfigDir, Failure> {
-        self.hear().0
+        self.collect_with_events().0
     }
 
-    fn hear(&self) -> (Result<ConfigDir, Failure>, Vec<Event>) {
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&heard);
+    fn collect_with_events(&self) -> (Result<ConfigDir, Failure>, Vec<Event>) {
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&received);
         let events = Events::new(move |event| sink.lock().unwrap().push(event));
         let configuration = Configuration::open(&self.0.path().join("sd-card.nix"), None).unwrap();
-        let bundle = ConfigDir::collect(&configuration, &Cancel::new(), &events);
-        let heard = heard.lock().unwrap().clone();
-        (bundle, heard)
+        let config_dir = ConfigDir::collect(&configuration, &Cancel::new(), &events);
+        let received = received.lock().unwrap().clone();
+        (config_dir, received)
     }
 
     fn names(&self) -> Vec<String> {
@@ -45,7 +43,7 @@ impl Dir {
 }
 
 #[test]
-fn ignore_files_count_without_a_repository() {
+fn ignore_files_apply_without_a_repository() {
     let dir = Dir::new(&[
         ("sd-card.nix", "{}"),
         (".gitignore", "*.secret\n/sd-card.nix\n"),
@@ -77,7 +75,7 @@ fn ignore_files_count_without_a_repository() {
 }
 
 #[test]
-fn hidden_files_of_a_home_stay_there() {
+fn hidden_files_in_a_home_are_not_uploaded() {
     let dir = Dir::new(&[
         ("sd-card.nix", ""),
         (".ssh/id_ed25519", ""),
@@ -87,13 +85,17 @@ fn hidden_files_of_a_home_stay_there() {
     ]);
     let file = dir.0.path().join("sd-card.nix");
     let configuration = Configuration::open(&file, Some(dir.0.path())).unwrap();
-    let bundle = ConfigDir::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
-    let names: Vec<_> = bundle.entries.into_iter().map(|(name, _)| name).collect();
+    let config_dir = ConfigDir::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
+    let names: Vec<_> = config_dir
+        .entries
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(names, ["a", "a/c", "sd-card.nix"]);
 }
 
 #[test]
-fn a_repository_above_rules_nothing_else_does() {
+fn rules_above_apply_only_inside_a_repository() {
     let dir = Dir::new(&[
         (".gitignore", "*.key\n"),
         ("pi/sd-card.nix", ""),
@@ -102,8 +104,9 @@ fn a_repository_above_rules_nothing_else_does() {
     let names = || {
         let configuration =
             Configuration::open(&dir.0.path().join("pi/sd-card.nix"), None).unwrap();
-        let bundle = ConfigDir::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
-        bundle
+        let config_dir =
+            ConfigDir::collect(&configuration, &Cancel::new(), &Events::none()).unwrap();
+        config_dir
             .entries
             .into_iter()
             .map(|(name, _)| name)
@@ -122,8 +125,8 @@ fn links_inside_stay_links() {
     symlink("/nix/store/abc-result", at("result")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
     symlink("a", at("directory")).unwrap();
-    let bundle = dir.collect().unwrap();
-    let links: Vec<_> = bundle
+    let config_dir = dir.collect().unwrap();
+    let links: Vec<_> = config_dir
         .entries
         .iter()
         .filter(|(_, k)| matches!(k, EntryKind::Link(_)))
@@ -135,7 +138,7 @@ fn links_inside_stay_links() {
 }
 
 #[test]
-fn links_out_are_refused_by_name() {
+fn links_that_lead_out_are_refused_by_name() {
     for target in ["/etc/passwd", "../x", "a/../../x", "../../../../../etc"] {
         let dir = Dir::new(&[("sd-card.nix", ""), ("a/x", "")]);
         symlink(target, dir.0.path().join("evil")).unwrap();
@@ -146,16 +149,16 @@ fn links_out_are_refused_by_name() {
 }
 
 #[test]
-fn odd_files_stay_behind_with_a_word() {
+fn sockets_are_skipped_with_a_warning() {
     let dir = Dir::new(&[("sd-card.nix", "")]);
     let _socket = std::os::unix::net::UnixListener::bind(dir.0.path().join("socket")).unwrap();
-    let (bundle, heard) = dir.hear();
-    assert_eq!(bundle.unwrap().entries.len(), 1);
-    assert!(matches!(heard.as_slice(), [Event::Warning(text)] if text.starts_with("socket ")));
+    let (config_dir, received) = dir.collect_with_events();
+    assert_eq!(config_dir.unwrap().entries.len(), 1);
+    assert!(matches!(received.as_slice(), [Event::Warning(text)] if text.starts_with("socket ")));
 }
 
 #[test]
-fn foreign_names_are_refused() {
+fn names_that_are_not_utf8_are_refused() {
     use std::os::unix::ffi::OsStrExt;
     let dir = Dir::new(&[("sd-card.nix", "")]);
     fs::write(dir.0.path().join(std::ffi::OsStr::from_bytes(b"a\xff")), "").unwrap();
@@ -164,7 +167,7 @@ fn foreign_names_are_refused() {
 }
 
 #[test]
-fn large_dirs_are_named_too_large_ones_refused() {
+fn large_directories_are_reported_or_refused() {
     let dir = Dir::new(&[("sd-card.nix", "")]);
     let grow = |name: &str, size: u64| {
         File::create(dir.0.path().join(name))
@@ -173,10 +176,10 @@ fn large_dirs_are_named_too_large_ones_refused() {
             .unwrap();
     };
     grow("movie.mkv", 65 << 20);
-    let (bundle, heard) = dir.hear();
-    assert!(bundle.is_ok());
+    let (config_dir, received) = dir.collect_with_events();
+    assert!(config_dir.is_ok());
     assert!(
-        matches!(heard.as_slice(), [Event::Warning(text)] if text.contains("movie.mkv (65 MiB)"))
+        matches!(received.as_slice(), [Event::Warning(text)] if text.contains("movie.mkv (65 MiB)"))
     );
     grow("disk.raw", 3 << 30);
     let failure = dir.collect().unwrap_err();
@@ -185,7 +188,7 @@ fn large_dirs_are_named_too_large_ones_refused() {
 }
 
 #[test]
-fn the_same_dir_gives_the_same_bytes() {
+fn the_digest_depends_on_content_only() {
     let files = [
         ("sd-card.nix", "{}"),
         ("b/c", "1"),
@@ -202,7 +205,7 @@ fn the_same_dir_gives_the_same_bytes() {
 }
 
 #[test]
-fn climbing_is_counted() {
+fn links_are_followed_by_depth() {
     for (target, depth, inside) in [
         ("x", 0, true),
         ("../x", 1, true),
@@ -224,7 +227,7 @@ fn fifo(path: &Path) {
 }
 
 #[test]
-fn ignore_files_that_never_end_are_refused_wherever_they_are() {
+fn endless_ignore_files_are_refused() {
     for name in [
         ".sdbuildignore",
         ".gitignore",
@@ -251,7 +254,7 @@ fn ignore_files_that_never_end_are_refused_wherever_they_are() {
 }
 
 #[test]
-fn a_work_tree_that_leads_to_a_pipe_is_refused() {
+fn a_work_tree_with_a_pipe_is_refused() {
     let dir = Dir::new(&[("sd-card.nix", ""), ("elsewhere/x", "")]);
     let elsewhere = dir.0.path().join("elsewhere");
     fs::write(
@@ -266,7 +269,7 @@ fn a_work_tree_that_leads_to_a_pipe_is_refused() {
 }
 
 #[test]
-fn ignored_dirs_and_dirs_called_like_ignore_files_do_no_harm() {
+fn ignored_dirs_and_dirs_named_gitignore_are_fine() {
     let dir = Dir::new(&[
         ("sd-card.nix", ""),
         (".sdbuildignore", "out\n"),
@@ -278,7 +281,7 @@ fn ignored_dirs_and_dirs_called_like_ignore_files_do_no_harm() {
 }
 
 #[test]
-fn a_link_put_in_the_place_of_a_file_or_its_dir_is_found_out() {
+fn files_replaced_by_links_are_detected() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("b.nix"), "12").unwrap();
     let swaps: [fn(&Path, &Path); 4] = [
@@ -298,10 +301,10 @@ fn a_link_put_in_the_place_of_a_file_or_its_dir_is_found_out() {
     ];
     for swap in swaps {
         let dir = Dir::new(&[("sd-card.nix", ""), ("a/b.nix", "12")]);
-        let bundle = dir.collect().unwrap();
-        bundle.digest().unwrap();
+        let config_dir = dir.collect().unwrap();
+        config_dir.digest().unwrap();
         swap(dir.0.path(), outside.path());
-        let error = bundle.digest().unwrap_err().to_string();
+        let error = config_dir.digest().unwrap_err().to_string();
         assert!(
             error.starts_with("a/b.nix: ") && error.contains("changed while it was read"),
             "{error}"

@@ -6,7 +6,7 @@ use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::nixos::build_source::BuildSource;
 use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve};
-use crate::nixos::nixpkgs::{Nixpkgs, NixpkgsIn};
+use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
 
@@ -46,7 +46,7 @@ fn describe_nixpkgs(plan: &Plan) -> String {
 /// A nixpkgs that can be uploaded, and its lock entry unless it is a local directory.
 #[derive(Debug)]
 pub(in crate::pipeline) struct ResolvedNixpkgs {
-    nixpkgs: NixpkgsIn,
+    nixpkgs: LocalNixpkgs,
     locked: Option<Locked>,
 }
 
@@ -57,7 +57,7 @@ pub(in crate::pipeline) async fn nixpkgs(run: &RunContext<'_>) -> Result<Resolve
     let requested = match &source.nixpkgs {
         Nixpkgs::Dir(dir) => {
             return Ok(ResolvedNixpkgs {
-                nixpkgs: NixpkgsIn::dir(dir, cancel).await?,
+                nixpkgs: LocalNixpkgs::dir(dir, cancel).await?,
                 locked: None,
             });
         }
@@ -75,7 +75,7 @@ pub(in crate::pipeline) async fn nixpkgs(run: &RunContext<'_>) -> Result<Resolve
     let resolve = lock::resolve(&how, events, fetch);
     let (locked, archive) = run.context.phase(Phase::Fetch, resolve).await?;
     Ok(ResolvedNixpkgs {
-        nixpkgs: NixpkgsIn::archive(archive.path, archive.sha256)?,
+        nixpkgs: LocalNixpkgs::archive(archive.path, archive.sha256)?,
         locked: Some(locked),
     })
 }
