@@ -1,59 +1,59 @@
-//! Private emulation: a container's own table of handlers, in a user namespace of its own. Nothing is
-//! registered on the host, so there is nothing to hold and nothing to remove.
+//! Private emulation: a container with its own table of handlers, in its own user namespace. Nothing is registered on the
+//! host, so nothing has to be held or removed.
 
-use crate::binfmt::probe::{self, HandlerKind, said};
+use crate::binfmt::probe::{self, HandlerKind, ProbeRun, run_to_end};
 use crate::binfmt::registrar::RegistrarImage;
 use crate::binfmt::{refusal, registration};
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, Leftover};
 use crate::engine::{Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, RunId};
 
-/// The engines' default and the few calls that `enter` needs; its README explains each.
+/// The engines' default profile plus the few system calls that `enter` needs; its README explains each.
 const SECCOMP: &str = include_str!("../../containers/builder/seccomp.json");
 
-/// Private emulation that has been seen to work on this engine.
+/// Private emulation that was tested on this engine. Holds the probe's container, from which files are copied.
 #[derive(Debug)]
 #[must_use = "release it, or the probe's container stays until the next sweep"]
 pub struct PrivateBinfmt {
     guard: ContainerGuard,
     source: Container,
-    enclosure: EntryWrapper,
+    wrapper: EntryWrapper,
 }
 
 impl PrivateBinfmt {
-    /// Really runs an `AArch64` program with a handler that its container alone has. `image` is the
-    /// registrar's, because all that is needed is in it; nobody registers anything.
+    /// Runs an `AArch64` program in a container with a handler of its own. `image` is the registrar's, which contains all
+    /// files that this needs.
     pub async fn verify(
         engine: &Engine,
         image: &RegistrarImage,
         run: &RunId,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
-        let enclosure = enclosure();
+        let wrapper = entry_wrapper();
         let mut spec = probe::spec(image, run);
-        enclosure.apply_to(&mut spec);
+        wrapper.apply_to(&mut spec);
         let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
         match start_verified(&mut guard, &spec, cancel).await {
             Ok(source) => Ok(Self {
                 guard,
                 source,
-                enclosure,
+                wrapper,
             }),
             Err(failure) => {
-                let left = guard.remove(cancel).await;
+                let leftover = guard.remove(cancel).await;
                 Err(failure
                     .context("give a container a handler of its own")
-                    .with_teardown(left.into_iter().collect()))
+                    .with_teardown(leftover.into_iter().collect()))
             }
         }
     }
 
-    /// What a builder is put into, and who has the files for it while this value lives.
+    /// The wrapper for a builder's program, and the container to copy its files from while this value exists.
     pub fn entry_wrapper(&self) -> (&EntryWrapper, &Container) {
-        (&self.enclosure, &self.source)
+        (&self.wrapper, &self.source)
     }
 
-    /// Removes the container that it was proved with. Handlers go with the containers that have them.
+    /// Removes the probe's container. Builders that have the files already keep their own handlers.
     pub async fn release(self, cancel: &Cancel) -> Option<Leftover> {
         self.guard.remove(cancel).await
     }
@@ -64,16 +64,16 @@ async fn start_verified(
     spec: &ContainerSpec,
     cancel: &Cancel,
 ) -> Result<Container, Failure> {
-    let made = cancel.race(guard.create(spec)).await?;
-    let container = made.map_err(refusal::of_engine)?;
-    match said(&container, (cancel, HandlerKind::Own)).await? {
-        Ok((exit, lines)) => refusal::judge(exit, &lines)?,
-        Err(error) => return Err(refusal::of_engine(error)),
+    let created = cancel.race(guard.create(spec)).await?;
+    let container = created.map_err(refusal::of_engine)?;
+    match run_to_end(&container, HandlerKind::Own, cancel).await? {
+        ProbeRun::Ended { exit, lines } => refusal::judge(exit, &lines)?,
+        ProbeRun::Refused(error) => return Err(refusal::of_engine(error)),
     }
     Ok(container)
 }
 
-fn enclosure() -> EntryWrapper {
+fn entry_wrapper() -> EntryWrapper {
     let (name, registration) = registration::line();
     EntryWrapper {
         command: ["/sdbuild/busybox", "sh", "/sdbuild/enter"]
@@ -82,7 +82,7 @@ fn enclosure() -> EntryWrapper {
         environment: vec![(name, registration)],
         seccomp: SECCOMP,
         files: vec![("/sdbuild", "/")],
-        // In the place of a link among the files, which leads to where images of ours have it.
+        // Replaces a link among the files, which points to where sdbuild's own images have busybox.
         tools: vec![("/usr/bin/busybox", "/sdbuild")],
     }
 }
@@ -91,7 +91,7 @@ fn enclosure() -> EntryWrapper {
 mod tests {
     use super::*;
 
-    /// Every rule that lets `call` through.
+    /// Every rule that allows `call`.
     fn rules(call: &str) -> Vec<serde_json::Value> {
         let profile: serde_json::Value = serde_json::from_str(SECCOMP).unwrap();
         assert_eq!(profile["defaultAction"], "SCMP_ACT_ERRNO");
@@ -105,8 +105,8 @@ mod tests {
             .collect()
     }
 
-    /// Whether the only rule for `call` lets an argument pass.
-    fn passes(call: &str, argument: u64) -> bool {
+    /// Whether the only rule for `call` allows an argument.
+    fn allows(call: &str, argument: u64) -> bool {
         let rules = rules(call);
         let [rule] = &rules[..] else {
             panic!("{call}: {rules:?}")
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_engines_deny_stays_denied() {
+    fn calls_that_engines_deny_stay_denied() {
         for call in [
             "bpf",
             "keyctl",
@@ -146,9 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_of_two_kinds_and_new_file_systems_are_all_that_is_added() {
+    fn adds_only_two_kinds_of_namespaces_and_new_mounts() {
         let (user, mounts) = (0x1000_0000, 0x2_0000);
-        assert!(passes("unshare", user | mounts) && passes("unshare", user));
+        assert!(allows("unshare", user | mounts) && allows("unshare", user));
         for other in [
             0x4000_0000,
             0x2000_0000,
@@ -157,13 +157,13 @@ mod tests {
             0x0200_0000,
             0x80,
         ] {
-            assert!(!passes("unshare", user | other), "{other:x}");
-            assert!(!passes("clone", other) || other == 0x80, "{other:x}");
+            assert!(!allows("unshare", user | other), "{other:x}");
+            assert!(!allows("clone", other) || other == 0x80, "{other:x}");
         }
-        assert!(!passes("clone", user) && passes("clone", 0x11));
-        assert!(passes("mount", 0) && passes("mount", 0x8000));
+        assert!(!allows("clone", user) && allows("clone", 0x11));
+        assert!(allows("mount", 0) && allows("mount", 0x8000));
         for (flag, why) in [(0x1000, "bind"), (0x2000, "move"), (0x20, "remount")] {
-            assert!(!passes("mount", flag), "{why}");
+            assert!(!allows("mount", flag), "{why}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The probe: really run an `AArch64` program, before anybody relies on it.
+//! The probe: runs an `AArch64` program in a container, to test emulation before a build relies on it.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use crate::engine::{
     Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
 };
 
-/// It takes a tenth of a second, or half a minute in a slow and busy virtual machine; emulation that hangs is a
-/// known failure.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// A program of a few words that says more than this is not ours.
-const MOST_LINES: usize = 50;
-/// A static busybox for `AArch64` in the registrar's container image. Its name begins with `busybox`,
-/// or it would look for an applet of its own name.
+/// A probe takes a tenth of a second, or half a minute on a slow and busy virtual machine; emulation that hangs is a known
+/// failure.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Lines of output that are kept for an error message.
+const MAX_LINES: usize = 50;
+/// A static busybox for `AArch64` in the registrar's container image. Its name must begin with `busybox`, or it would run
+/// the applet of that name.
 const PROGRAM: &str = "/sdbuild/busybox-aarch64";
 
-/// Whose handler is tried: what helps depends on it.
+/// Which handler is probed: the hints depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandlerKind {
-    /// That of our registrar, in a table that others use as well.
+    /// The registrar's, in the table of the engine's kernel.
     Registered,
-    /// Somebody else's, as the user wished.
+    /// A handler of the engine's kernel that sdbuild did not register.
     Found,
-    /// The container's own, in a table of its own.
+    /// The one in the container's own table.
     Own,
 }
 
@@ -38,49 +38,58 @@ impl HandlerKind {
                  /proc/sys/fs/binfmt_misc of the engine's machine"
             }
             Self::Found => {
-                "no handler there, or one that does not work in containers (it takes the flag F): \
-                 leave --emulation away, and sdbuild brings its own"
+                "there is no handler, or one that does not work in containers, which takes the flag F: \
+                 leave --emulation away, and sdbuild uses its own"
             }
             Self::Own => {
-                "no other handler is in the way of this one: messages of the engine's kernel (`dmesg`) \
-                 may say more; --emulation register takes another way, where the engine runs as root"
+                "the messages of the engine's kernel (`dmesg`) may tell more; \
+                 --emulation register avoids private handlers, if the engine runs as root"
             }
         }
     }
 }
 
-/// Runs an `AArch64` program that runs another one, in a container without network or capability.
+/// Runs an `AArch64` program that starts another one, in a container without network or capability. Fails unless `handler`
+/// works for both.
 pub async fn probe(
     engine: &Engine,
-    (image, handler): (&RegistrarImage, HandlerKind),
+    image: &RegistrarImage,
+    handler: HandlerKind,
     run: &RunId,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     let spec = spec(image, run);
     let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let verdict = match cancel.race(guard.create(&spec)).await {
-        Err(interrupted) => Err(interrupted),
-        Ok(Err(error)) => Err(refused(error, handler)),
-        Ok(Ok(container)) => match said(&container, (cancel, handler)).await {
-            Err(failure) => Err(failure),
-            Ok(Err(error)) => Err(refused(error, handler)),
-            Ok(Ok((exit, lines))) => judge(exit, &lines, handler),
-        },
-    };
+    let verdict = run_and_judge(&mut guard, &spec, handler, cancel).await;
     match (verdict, guard.remove(cancel).await) {
         (Ok(()), None) => Ok(()),
-        (Ok(()), Some(left)) => {
-            Err(Failure::environment("remove the probe").with_teardown(vec![left]))
+        (Ok(()), Some(leftover)) => {
+            Err(Failure::environment("remove the probe").with_teardown(vec![leftover]))
         }
-        (Err(failure), left) => Err(failure
+        (Err(failure), leftover) => Err(failure
             .context("run an aarch64 program in a container")
-            .with_teardown(left.into_iter().collect())),
+            .with_teardown(leftover.into_iter().collect())),
     }
 }
 
-/// The container that shows whether `AArch64` programs run.
+async fn run_and_judge(
+    guard: &mut ContainerGuard,
+    spec: &ContainerSpec,
+    handler: HandlerKind,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let refusal = |error| explain_refusal(error, handler);
+    let container = cancel.race(guard.create(spec)).await?;
+    let container = container.map_err(refusal)?;
+    match run_to_end(&container, handler, cancel).await? {
+        ProbeRun::Ended { exit, lines } => judge(exit, &lines, handler),
+        ProbeRun::Refused(error) => Err(refusal(error)),
+    }
+}
+
+/// The container that runs the probe's programs.
 pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
-    // By name, not through an applet: `uname` alone would be the other architecture's.
+    // By its path: `uname` alone would be the one of the host's architecture.
     let script = format!("{PROGRAM} uname -m");
     let command = [PROGRAM, "sh", "-c", &script].map(str::to_owned).to_vec();
     ContainerSpec {
@@ -90,39 +99,53 @@ pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
     }
 }
 
-type Ran = Result<(Exit, Vec<String>), EngineError>;
-
-/// Runs such a container to its end, if it has one.
-pub(super) async fn said(
-    container: &Container,
-    (cancel, handler): (&Cancel, HandlerKind),
-) -> Result<Ran, Failure> {
-    let output = Box::pin(container.output(MOST_LINES));
-    let ran = cancel.race(timeout(PATIENCE, output)).await?;
-    ran.ok_or_else(|| {
-        let seconds = PATIENCE.as_secs();
-        Failure::environment(format!("no answer within {seconds} s")).hint(handler.hint())
-    })
+/// What came of a probe's container that was created.
+pub(super) enum ProbeRun {
+    Ended {
+        exit: Exit,
+        lines: Vec<String>,
+    },
+    /// The engine did not start it, or could not tell how it ended.
+    Refused(EngineError),
 }
 
+/// Starts the container and runs it to its end. Fails when it takes too long, or when the run is cancelled.
+pub(super) async fn run_to_end(
+    container: &Container,
+    handler: HandlerKind,
+    cancel: &Cancel,
+) -> Result<ProbeRun, Failure> {
+    let output = Box::pin(container.output(MAX_LINES));
+    match cancel.race(timeout(TIMEOUT, output)).await? {
+        Some(Ok((exit, lines))) => Ok(ProbeRun::Ended { exit, lines }),
+        Some(Err(error)) => Ok(ProbeRun::Refused(error)),
+        None => {
+            let seconds = TIMEOUT.as_secs();
+            let failure = Failure::environment(format!("no answer within {seconds} s"));
+            Err(failure.hint(handler.hint()))
+        }
+    }
+}
+
+/// Whether the programs ran; the next mode of emulation is worth a try if they did not.
 pub(super) fn judge(exit: Exit, lines: &[String], handler: HandlerKind) -> Result<(), Failure> {
-    let said = lines.join("; ");
+    let output = lines.join("; ");
     if exit.code == 0 && lines.iter().any(|line| line == "aarch64") {
         return Ok(());
     }
-    if said.to_lowercase().contains("exec format error") || exit.code == 126 {
-        return Err(no_handler(&said, handler));
+    if output.to_lowercase().contains("exec format error") || exit.code == 126 {
+        return Err(no_handler(&output, handler));
     }
     let signal = exit.code - 128;
     let text = if (1..=64).contains(&signal) {
-        format!("the emulator or the program crashed by signal {signal}: {said}")
-    } else if said.contains("uncaught target signal") {
-        format!("the emulator or the program crashed: {said}")
+        format!("the emulator or the program crashed by signal {signal}: {output}")
+    } else if output.contains("uncaught target signal") {
+        format!("the emulator or the program crashed: {output}")
     } else {
-        format!("exit status {}, and it said: {said}", exit.code)
+        format!("exit status {}, with the output: {output}", exit.code)
     };
     let failure = Failure::environment(text).hint(handler.hint());
-    // What the kernel killed for want of memory was not judged.
+    // A lack of memory says nothing about the handler.
     Err(if exit.oom_killed {
         failure
     } else {
@@ -130,8 +153,8 @@ pub(super) fn judge(exit: Exit, lines: &[String], handler: HandlerKind) -> Resul
     })
 }
 
-/// Some engines cannot even start such a container.
-fn refused(error: EngineError, handler: HandlerKind) -> Failure {
+/// The failure for an engine that does not create or start the container: some fail already there without a handler.
+fn explain_refusal(error: EngineError, handler: HandlerKind) -> Failure {
     let text = error.to_string();
     if text.to_lowercase().contains("exec format error") {
         no_handler(&text, handler)
@@ -140,8 +163,8 @@ fn refused(error: EngineError, handler: HandlerKind) -> Failure {
     }
 }
 
-fn no_handler(said: &str, handler: HandlerKind) -> Failure {
-    let text = format!("the kernel has no working handler for aarch64: {said}");
+fn no_handler(message: &str, handler: HandlerKind) -> Failure {
+    let text = format!("the kernel has no working handler for aarch64: {message}");
     Failure::environment(text)
         .hint(handler.hint())
         .try_next_mode()
@@ -165,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_advised_is_not_what_was_done() {
+    fn hints_do_not_advise_the_mode_that_failed() {
         let exit = Exit {
             code: 126,
             oom_killed: false,
@@ -181,26 +204,27 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_bars_this_way_and_want_of_memory_does_not() {
-        let barred = |code, oom_killed| {
+    fn a_lack_of_memory_does_not_lead_to_the_next_mode() {
+        let tries_next = |code, oom_killed| {
             let exit = Exit { code, oom_killed };
             let failure = judge(exit, &[], HandlerKind::Registered).unwrap_err();
             failure.try_next_mode
         };
-        assert!(barred(126, false) && barred(139, false) && barred(0, false));
-        assert!(!barred(137, true));
+        assert!(tries_next(126, false) && tries_next(139, false) && tries_next(0, false));
+        assert!(!tries_next(137, true));
         let refusal = |message: &str| EngineError::Refused {
             operation: "start container x".into(),
             status: 400,
             message: message.into(),
         };
         let no_format = refusal("exec /sdbuild/busybox-aarch64: exec format error");
-        assert!(refused(no_format, HandlerKind::Found).try_next_mode);
-        assert!(!refused(refusal("no space left on device"), HandlerKind::Found).try_next_mode);
+        assert!(explain_refusal(no_format, HandlerKind::Found).try_next_mode);
+        let full = refusal("no space left on device");
+        assert!(!explain_refusal(full, HandlerKind::Found).try_next_mode);
     }
 
     #[test]
-    fn outcomes_are_told_apart() {
+    fn outcomes_are_distinguished() {
         assert_eq!(verdict(0, &["aarch64"]), Ok(()));
         let format = verdict(1, &["exec user process caused: exec format error"]).unwrap_err();
         assert!(format.contains("no working handler"), "{format}");

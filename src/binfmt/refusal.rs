@@ -1,37 +1,38 @@
-//! Why private emulation does not work on an engine, and what can be done about it. Pure.
+//! Explains why private emulation does not work on an engine, with hints. Pure.
 
 use crate::binfmt::probe::{self, HandlerKind};
 use crate::common::failure::Failure;
 use crate::engine::{EngineError, Exit};
 
-/// What `enter` says before the step that failed.
-const SAID: &str = "sdbuild: private emulation: ";
+/// What `enter` prints before the step that failed.
+const FAILED_STEP: &str = "sdbuild: private emulation: ";
 
-/// The verdict on a probe that ran.
+/// Judges the output of a probe that ran.
 pub(super) fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
-    match lines.iter().find_map(|line| line.strip_prefix(SAID)) {
+    match lines.iter().find_map(|line| line.strip_prefix(FAILED_STEP)) {
         Some(step) => Err(explain(step, lines).try_next_mode()),
         None => probe::judge(exit, lines, HandlerKind::Own),
     }
 }
 
-/// The engine made no such container, or did not start it.
+/// The failure for an engine that does not create or start the probe's container. The next mode of emulation is worth a try
+/// if the engine refuses its security profiles, which no other container has.
 pub(super) fn of_engine(error: EngineError) -> Failure {
-    let words = error.refusal().unwrap_or_default();
-    // Its profiles are all that this container has and others have not.
-    let is_its_own = error.is_forbidden() || words.contains("apparmor");
+    let message = error.refusal().unwrap_or_default();
+    let concerns_profiles = error.is_forbidden() || message.contains("apparmor");
     let failure = Failure::from(error);
-    if words.contains("seccomp") {
+    if message.contains("seccomp") {
         failure
             .try_next_mode()
             .hint("the engine takes no seccomp profile from its clients")
-    } else if is_its_own {
+    } else if concerns_profiles {
         failure.try_next_mode()
     } else {
         failure
     }
 }
 
+/// The failure for a step of `enter`; `lines` contain the kernel's settings as `sdbuild: SETTING = VALUE`.
 fn explain(step: &str, lines: &[String]) -> Failure {
     let is = |setting: &str, value: &str| {
         let line = format!("sdbuild: {setting} = {value}");
@@ -46,27 +47,27 @@ fn explain(step: &str, lines: &[String]) -> Failure {
     }
     if step.starts_with("namespaces: ") && is("kernel/unprivileged_userns_clone", "0") {
         return failure
-            .context("the engine's machine keeps user namespaces for root")
-            .hint("let root open them there: `sudo sysctl kernel.unprivileged_userns_clone=1`");
+            .context("the engine's machine allows user namespaces only for root")
+            .hint("let root allow them there: `sudo sysctl kernel.unprivileged_userns_clone=1`");
     }
-    // A confined program may make the namespace, and has no rights in it.
+    // AppArmor lets a confined program create the namespace, but without capabilities in it.
     if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
         return failure
             .context("AppArmor on the engine's machine restricts user namespaces")
             .hint(
-                "let root lift that there: \
+                "let root allow them there: \
                  `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
             );
     }
     if step.starts_with("namespaces: ") {
         return failure
-            .context("the engine lets no container make a user namespace")
+            .context("the engine lets no container create a user namespace")
             .hint("its seccomp filter or a security module of its machine forbids `unshare`");
     }
     if step.starts_with("mount: ") || step.starts_with("cover: ") {
         return failure
             .context("a container cannot mount a table of its own")
-            .hint("it takes Linux 6.7 or later, and no security module (SELinux, AppArmor) against it");
+            .hint("this needs Linux 6.7 or later, and a security module (SELinux, AppArmor) that allows it");
     }
     failure
 }
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_told_apart() {
+    fn reasons_are_distinguished() {
         let many = "user/max_user_namespaces = 96365";
         let unshare = "private emulation: namespaces: unshare: unshare(0x10020000): ";
         let refused = format!("{unshare}Operation not permitted");
@@ -105,7 +106,7 @@ mod tests {
             ),
             (
                 vec![many, "kernel/unprivileged_userns_clone = 0", &refused],
-                "keeps user namespaces for root",
+                "allows user namespaces only for root",
                 "unprivileged_userns_clone=1",
             ),
             (
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_got_further_is_judged_like_any_other() {
+    fn a_probe_without_a_failed_step_is_judged_as_usual() {
         let exit = Exit {
             code: 0,
             oom_killed: false,
@@ -139,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_refuses_the_profile_is_named() {
+    fn an_engine_that_refuses_the_profile_has_a_hint() {
         let refused = |message: &str| EngineError::Refused {
             operation: "create container x".into(),
             status: 500,
             message: message.into(),
         };
         let full = of_engine(refused("no space left on device"));
-        assert!(!full.try_next_mode, "no other way is better off");
+        assert!(!full.try_next_mode, "every mode needs disk space");
         let failure = of_engine(refused(
             "opening seccomp profile failed: file name too long",
         ));

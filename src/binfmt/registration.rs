@@ -1,23 +1,23 @@
-//! What we register: name, magic, mask, interpreter, flags. Pure.
+//! The registration of the handler: name, magic, mask, interpreter, flags. Pure.
 
 use std::fmt;
 
 use crate::engine::{EngineAddress, RunId};
 
-/// Nothing whose name begins otherwise is ever written to.
+/// Prefix of the names of sdbuild's entries; entries with another one are never written to.
 pub(crate) const PREFIX: &str = "sdbuild-aarch64-";
-/// The interpreter inside the registrar's container image. The kernel opens it while registering
-/// (flag `F`), so no other container needs it.
+/// The interpreter inside the registrar's container image. The kernel opens it at registration (flag `F`), so other
+/// containers do not need it.
 pub(crate) const INTERPRETER: &str = "/sdbuild/qemu-aarch64";
-/// `P`: programs see the name that they were called by, as nixpkgs' wrappers want it. `F`: opened now.
-/// Not `C`: it would let set-user-id programs of any container run as root. Not `O`: nothing needs it.
+/// `P`: programs see the name that they were called by, which nixpkgs' wrappers need. `F`: the interpreter is opened now.
+/// Not `C`, which would let set-user-id programs of any container run as root. Not `O`, which nothing needs.
 pub(crate) const FLAGS: &str = "PF";
 
 /// The first 20 bytes of a 64-bit little-endian ELF file for `AArch64`.
 const MAGIC: [u8; 20] = [
     0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0xb7, 0,
 ];
-/// Any operating system's ABI (byte 7); executables and position-independent ones (byte 16: 2 and 3).
+/// Ignores the ABI (byte 7), and matches executables and position-independent ones (byte 16: 2 and 3).
 const MASK: [u8; 20] = [
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xfe, 0xff, 0xff, 0xff,
@@ -28,24 +28,24 @@ const MASK: [u8; 20] = [
 pub struct HandlerName(RunId);
 
 impl HandlerName {
-    /// The name that `run` registers under.
+    /// The name of the entry of `run`.
     pub fn new(run: &RunId) -> Self {
         Self(run.clone())
     }
 
-    /// The run that a name of ours belongs to; `None` for every other name.
+    /// Parses a name of this form; `None` for any other.
     pub fn parse(name: &str) -> Option<Self> {
         name.strip_prefix(PREFIX)?.parse().ok().map(Self)
     }
 
-    /// Whose it is.
+    /// The run that registered it.
     pub fn run(&self) -> &RunId {
         &self.0
     }
 
-    /// What a user can run when the entry could not be removed from the table of the engine at `place`.
-    pub fn remedy(&self, place: &EngineAddress) -> String {
-        place.as_root(&format!(
+    /// The command that removes the entry from the table of the engine at `address`.
+    pub fn remedy(&self, address: &EngineAddress) -> String {
+        address.as_root(&format!(
             "sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{self}'"
         ))
     }
@@ -57,17 +57,17 @@ impl fmt::Display for HandlerName {
     }
 }
 
-/// Magic as the kernel prints it back.
+/// The magic as the kernel prints it.
 pub(crate) fn magic() -> String {
     hex::encode(MAGIC)
 }
 
-/// Mask as the kernel prints it back.
+/// The mask as the kernel prints it.
 pub(crate) fn mask() -> String {
     hex::encode(MASK)
 }
 
-/// What the agent needs to know: the registration without its name, and how it reads back.
+/// The environment of the agent: the registration without its name, and its parts as the kernel prints them.
 pub(crate) fn environment() -> Vec<(String, String)> {
     let pairs = [
         ("SDBUILD_INTERPRETER", INTERPRETER.to_owned()),
@@ -78,7 +78,7 @@ pub(crate) fn environment() -> Vec<(String, String)> {
     [line()].into_iter().chain(pairs).collect()
 }
 
-/// The registration without its name, as a variable.
+/// The registration without its name, as an environment variable.
 pub(crate) fn line() -> (String, String) {
     ("SDBUILD_REGISTRATION".to_owned(), registration())
 }
@@ -103,13 +103,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn magic_and_mask_read_back_as_measured() {
+    fn magic_and_mask_are_as_the_kernel_prints_them() {
         assert_eq!(magic(), "7f454c460201010000000000000000000200b700");
         assert_eq!(mask(), "ffffffffffffff00fffffffffffffffffeffffff");
     }
 
     #[test]
-    fn an_entry_that_stayed_is_removed_where_it_is() {
+    fn an_entry_is_removed_on_the_engines_machine() {
         let name = HandlerName::new(&"0123456789ab".parse().unwrap());
         let remedy = "sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/sdbuild-aarch64-0123456789ab'";
         assert_eq!(name.remedy(&EngineAddress::local_docker()), remedy);
@@ -120,16 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn the_registration_fits_the_kernel() {
+    fn the_registration_fits_into_one_write() {
         let line = format!(":{PREFIX}0123456789ab:{}", registration());
-        assert!(line.len() < 1920, "the kernel takes no more in one write");
+        assert!(line.len() < 1920, "the kernel's limit for one write");
         assert_eq!(line.matches(':').count(), 7);
         assert!(line.ends_with("/sdbuild/qemu-aarch64:PF"));
         assert!(registration().starts_with(r"M::\x7f\x45\x4c\x46\x02"));
     }
 
     #[test]
-    fn only_our_names_are_ours() {
+    fn parses_only_our_names() {
         let name = HandlerName::parse("sdbuild-aarch64-0123456789ab").unwrap();
         assert_eq!(name.run().as_str(), "0123456789ab");
         for other in [
@@ -144,13 +144,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_come_back(id in "[0-9a-f]{12}") {
+        fn names_round_trip(id in "[0-9a-f]{12}") {
             let name = HandlerName::new(&id.parse().unwrap());
             prop_assert_eq!(HandlerName::parse(&name.to_string()), Some(name));
         }
 
         #[test]
-        fn nothing_else_is_taken_for_ours(text in ".{0,40}") {
+        fn parsed_names_print_as_they_were(text in ".{0,40}") {
             if let Some(name) = HandlerName::parse(&text) {
                 prop_assert_eq!(name.to_string(), text);
             }

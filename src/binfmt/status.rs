@@ -1,12 +1,13 @@
-//! What the kernel says about an entry, and whose it is. Pure; the text is foreign.
+//! Parses the kernel's description of an entry, and decides who owns the entry. Pure; the text is untrusted.
 
 use crate::binfmt::registration::{self, HandlerName, INTERPRETER};
 use crate::engine::RunId;
 
-/// An agent touches its entry every five seconds; a busy host may make that ten times as long.
-const FORGOTTEN: u64 = 60;
+/// Age in seconds from which an entry counts as abandoned: its agent touches it every five seconds, and a busy host may be
+/// ten times as slow.
+const ABANDONED_AGE: u64 = 60;
 
-/// One entry of the table, as the kernel prints it. Fields that it does not print are empty.
+/// One entry of the table, as the kernel prints it; fields that it does not print are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
@@ -17,33 +18,33 @@ pub struct Entry {
     pub interpreter: String,
     /// `P`, `F`, `OC`, …
     pub flags: String,
-    /// Where the magic is looked for.
+    /// Offset of the magic bytes in a file.
     pub offset: u64,
-    /// Magic bytes as hex digits; empty for an entry by file name.
+    /// Magic bytes as hex digits; empty for an entry by file name extension.
     pub magic: String,
     /// Mask as hex digits.
     pub mask: String,
-    /// Seconds since its agent last touched it. `None` when nobody looked.
+    /// Seconds since its agent last touched it, if known.
     pub age: Option<u64>,
 }
 
 impl Entry {
-    /// Whether an agent touched it lately. One of an older sdbuild, or one that is stopped, does not.
+    /// Whether an agent touched it recently. The agent of an older sdbuild, or one that is stopped, does not.
     pub fn is_kept(&self) -> bool {
-        self.age.is_some_and(|age| age < FORGOTTEN)
+        self.age.is_some_and(|age| age < ABANDONED_AGE)
     }
 }
 
-/// Whose an entry is.
+/// The owner of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Made by that run of sdbuild.
+    /// Registered by that run of sdbuild.
     Ours(RunId),
-    /// Somebody else's: never written to.
+    /// Registered by something else, and never written to.
     Foreign,
 }
 
-/// Reads the text of the entry `name`. Lines that we do not know are passed over.
+/// Parses the text of the entry `name`. Unknown lines are ignored.
 pub fn parse(name: &str, text: &str) -> Entry {
     let mut entry = Entry {
         name: name.to_owned(),
@@ -64,8 +65,8 @@ pub fn parse(name: &str, text: &str) -> Entry {
     entry
 }
 
-/// Ours only with our name *and* our content. The flags are left out: another version of sdbuild may
-/// have had other ones.
+/// The owner of `entry`: sdbuild only if both the name and the content are as sdbuild registers them. The flags do not
+/// count, because another version of sdbuild may use others.
 pub fn classify(entry: &Entry) -> Owner {
     let content = entry.interpreter == INTERPRETER
         && entry.offset == 0
@@ -88,7 +89,7 @@ mod tests {
     const NAME: &str = "sdbuild-aarch64-0123456789ab";
 
     #[test]
-    fn our_entry_is_ours() {
+    fn recognizes_our_entry() {
         let entry = parse(NAME, OURS);
         assert!(entry.enabled);
         assert_eq!(
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_by_extension_is_read_too() {
+    fn parses_an_entry_by_extension() {
         let entry = parse(
             "jar",
             "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n",
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_kept_while_it_is_young() {
+    fn a_recently_touched_entry_is_kept() {
         let aged = |age| Entry {
             age,
             ..parse(NAME, OURS)
@@ -140,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_it(name in ".{0,40}", text in "(.|\n){0,200}") {
+        fn parses_any_text(name in ".{0,40}", text in "(.|\n){0,200}") {
             prop_assert_eq!(classify(&parse(&name, &text)), Owner::Foreign);
         }
     }

@@ -68,7 +68,7 @@ impl LoginSession<'_> {
     async fn wait(&self, machine: &mut RunningMachine, limit: Duration) -> Result<(), Failure> {
         let probe = &self.probe;
         let mut login = Box::pin(probe.poll());
-        let mut deadline = ActiveTimer::of(limit);
+        let mut deadline = ActiveTimer::new(limit);
         let mut has_failed = false;
         loop {
             let event = tokio::select! {
@@ -80,7 +80,7 @@ impl LoginSession<'_> {
                     ProbeResult::Refused => return Err(no_login(machine, probe, None)),
                     ProbeResult::NotLocal => return Err(port_elsewhere(self.session.container)),
                 },
-                () = deadline.is_up() => {
+                () = deadline.expired() => {
                     let waited = (!has_failed).then_some(limit);
                     return Err(no_login(machine, probe, waited));
                 }

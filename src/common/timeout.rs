@@ -1,7 +1,7 @@
-//! Time-outs that count only the time in which this process ran.
+//! Timeouts that count only the time in which this process ran.
 //!
-//! Part of the hall. A process that was stopped (Ctrl-Z, `kill -STOP`) finds the answer waiting when it
-//! goes on, and must not take its own absence for somebody else's silence.
+//! A process that was stopped (Ctrl-Z, `kill -STOP`) finds the response waiting when it continues, and must not report
+//! the time of its own stop as a silence of the other end.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -9,56 +9,58 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// What is counted down at a time, and the moment that a stop counts as: long enough to cost nothing,
-/// short enough to be a moment.
+/// The time that is counted at once, and what a stop of any length counts as at most.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What `work` gives; `None` when it took longer than `limit`. A stop counts as a moment.
+/// The output of `work`; `None` when it takes longer than `limit`. A stop of this process counts as a quarter of a second
+/// at most.
 pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut left = ActiveTimer::of(limit);
-    // Not `pin!`: the future would hold its work twice over.
+    let mut timer = ActiveTimer::new(limit);
+    // With `pin!` the future would be twice as large.
     let mut work = Box::pin(work);
     tokio::select! {
         biased;
-        done = &mut work => Some(done),
-        // Work that is never at a loss uses up the task's share of each turn; time passes all the same.
-        () = unconstrained(left.is_up()) => None,
+        output = &mut work => Some(output),
+        // Work that is always ready uses up the task's budget, without which the timer would never be polled.
+        () = unconstrained(timer.expired()) => None,
     }
 }
 
-/// Time that runs out beside other things. A stop counts as a moment.
+/// A timer that does not count the time in which this process is stopped.
 #[derive(Debug)]
 pub struct ActiveTimer {
-    /// With what is being counted.
-    left: Duration,
-    counted: Duration,
-    tick: Pin<Box<Sleep>>,
+    /// Includes the tick that is being counted.
+    remaining: Duration,
+    current_tick: Duration,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl ActiveTimer {
-    /// Begins with `limit`.
-    pub fn of(limit: Duration) -> Self {
-        let counted = limit.min(TICK);
+    /// A timer that expires after `limit`.
+    pub fn new(limit: Duration) -> Self {
+        let current_tick = limit.min(TICK);
         Self {
-            left: limit,
-            counted,
-            tick: Box::pin(sleep(counted)),
+            remaining: limit,
+            current_tick,
+            sleep: Box::pin(sleep(current_tick)),
         }
     }
 
-    /// Leaves `limit` at most, or what is being counted just now.
+    /// Reduces the remaining time to `limit`, rounded up to the end of the current tick.
     pub fn shorten(&mut self, limit: Duration) {
-        self.left = self.left.min(limit);
+        self.remaining = self.remaining.min(limit);
     }
 
-    /// Waits until nothing is left. May be dropped at any time, and goes on where it was.
-    pub async fn is_up(&mut self) {
-        while !self.left.is_zero() {
-            self.tick.as_mut().await;
-            self.left = self.left.saturating_sub(self.counted);
-            self.counted = self.left.min(TICK);
-            // From now, not from when it was due: that may be a stop ago.
-            self.tick.as_mut().reset(Instant::now() + self.counted);
+    /// Waits until the timer has expired. Cancel safe. Counts one tick at most while it is not awaited.
+    pub async fn expired(&mut self) {
+        while !self.remaining.is_zero() {
+            self.sleep.as_mut().await;
+            self.remaining = self.remaining.saturating_sub(self.current_tick);
+            self.current_tick = self.remaining.min(TICK);
+            // From now: the time at which the last tick was due may lie before a stop.
+            self.sleep
+                .as_mut()
+                .reset(Instant::now() + self.current_tick);
         }
     }
 }
@@ -68,7 +70,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_is_waited_for_and_silence_is_not() {
+    async fn work_may_take_as_long_as_the_limit() {
         let soon = Duration::from_millis(300);
         let never = timeout(soon, std::future::pending::<()>());
         assert_eq!(never.await, None);
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_never_rests_has_an_end_too() {
+    async fn work_that_is_always_ready_times_out() {
         let busy = async {
             loop {
                 tokio::task::coop::consume_budget().await;
@@ -86,7 +88,7 @@ mod tests {
         assert_eq!(timeout::<()>(Duration::from_millis(300), busy).await, None);
     }
 
-    /// Stops the one thread that everything here runs on, as a signal stops a process.
+    /// Blocks the only thread of the runtime, as a signal stops a process.
     fn stop(length: Duration) {
         let start = std::time::Instant::now();
         while start.elapsed() < length {
@@ -94,50 +96,47 @@ mod tests {
         }
     }
 
-    /// After a stop of a minute both the answer and the end of the time for it were there; the time won,
-    /// and the engine was said to be silent.
+    /// After a stop of a minute both the response and the end of its timeout were ready. The timeout won, and the engine was
+    /// reported as silent.
     #[tokio::test]
-    async fn a_stop_is_nobodys_silence() {
-        let answer = async {
-            // It has a way to go through other tasks, as a connection's has.
+    async fn a_stop_is_not_reported_as_a_timeout() {
+        let response = async {
+            // It takes several polls, as a connection's does.
             tokio::time::sleep(Duration::from_millis(50)).await;
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
         };
         let limit = Duration::from_millis(500);
-        let waited = timeout(limit, answer);
-        let (answered, ()) = tokio::join!(waited, async { stop(limit * 2) });
-        assert_eq!(answered, Some(()));
+        let waited = timeout(limit, response);
+        let (responded, ()) = tokio::join!(waited, async { stop(limit * 2) });
+        assert_eq!(responded, Some(()));
     }
 
     #[tokio::test]
-    async fn a_stop_counts_as_a_moment() {
+    async fn a_stop_counts_as_one_tick() {
         let limit = 4 * TICK;
-        let mut left = ActiveTimer::of(limit);
+        let mut timer = ActiveTimer::new(limit);
         stop(2 * limit);
-        let goes_on = async {
-            // The first tick is due at once; the next ones take their time again.
-            tokio::time::sleep(TICK).await;
-        };
+        // The first tick is due at once, the next ones are not.
         tokio::select! {
             biased;
-            () = left.is_up() => panic!("the stop was counted"),
-            () = goes_on => {}
+            () = timer.expired() => panic!("the stop was counted"),
+            () = tokio::time::sleep(TICK) => {}
         }
-        left.is_up().await;
+        timer.expired().await;
     }
 
     #[tokio::test]
-    async fn it_goes_on_where_it_was_and_can_be_shortened() {
-        let mut left = ActiveTimer::of(Duration::from_secs(3600));
+    async fn a_timer_resumes_and_can_be_shortened() {
+        let mut timer = ActiveTimer::new(Duration::from_secs(3600));
         for _ in 0..3 {
             tokio::select! {
-                () = left.is_up() => panic!("an hour is not over"),
+                () = timer.expired() => panic!("an hour is not over"),
                 () = tokio::time::sleep(TICK) => {}
             }
         }
-        left.shorten(TICK);
-        left.is_up().await;
+        timer.shorten(TICK);
+        timer.expired().await;
     }
 }

@@ -85,8 +85,8 @@ impl<'a> Drain<'a> {
             broken: None,
             wait: Box::pin(wait),
             exit: None,
-            silence: ActiveTimer::of(SILENCE),
-            limit: ActiveTimer::of(LIMIT),
+            silence: ActiveTimer::new(SILENCE),
+            limit: ActiveTimer::new(LIMIT),
         }
     }
 
@@ -103,7 +103,7 @@ impl<'a> Drain<'a> {
                 chunk = self.output.next(), if self.is_open => match chunk {
                     Some(Ok(chunk)) => {
                         if self.exit.is_some() {
-                            self.silence = ActiveTimer::of(SILENCE);
+                            self.silence = ActiveTimer::new(SILENCE);
                         }
                         return Ok(Drained::Chunk(chunk));
                     }
@@ -113,8 +113,8 @@ impl<'a> Drain<'a> {
                     }
                     None => self.is_open = false,
                 },
-                () = self.silence.is_up(), if self.exit.is_some() => self.is_open = false,
-                () = self.limit.is_up(), if self.exit.is_some() => self.is_open = false,
+                () = self.silence.expired(), if self.exit.is_some() => self.is_open = false,
+                () = self.limit.expired(), if self.exit.is_some() => self.is_open = false,
             }
         }
     }

@@ -148,7 +148,7 @@ impl Setup<'_> {
             Some(_) => HandlerKind::Registered,
             None => HandlerKind::Found,
         };
-        let probed = binfmt::probe(engine, (self.image, handler), run, cancel).await;
+        let probed = binfmt::probe(engine, self.image, handler, run, cancel).await;
         match (probed, scope.lease()) {
             (Err(failure), Some(lease)) if failure.class == Class::Environment => {
                 Err(lease.blame(failure).await)

@@ -57,7 +57,8 @@ fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
         let lease = registrar.hold(&bench.cancel).await.unwrap();
         probe(
             &bench.engine,
-            (&bench.image, HandlerKind::Registered),
+            &bench.image,
+            HandlerKind::Registered,
             &bench.run,
             &bench.cancel,
         )
@@ -75,7 +76,8 @@ fn the_probe_needs_a_handler() {
         let probe = || {
             probe(
                 &bench.engine,
-                (&bench.image, HandlerKind::Registered),
+                &bench.image,
+                HandlerKind::Registered,
                 &bench.run,
                 &bench.cancel,
             )
