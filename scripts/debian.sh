@@ -1,9 +1,9 @@
-# Debian's packages, by an apt of our own for any suite and architecture: nothing of this machine's own apt is
-# changed, no root is needed, and whatever comes has passed apt's checks of the archive's signature. Sourced after
-# lib.sh, never run; its user has $work, a directory for it.
+# Downloads Debian packages of any suite and architecture by an apt with a configuration of its own: this machine's apt is not
+# changed, root is not needed, and apt has verified the archive's signature for everything downloaded. Sourced after lib.sh,
+# never run; the sourcing script sets $work, a scratch directory.
 # shellcheck shell=bash disable=SC2154
 
-# The keys that Debian's archive signs with.
+# The signing keys of the Debian archive.
 find_keyring() {
   local file
   for file in /usr/share/keyrings/debian-archive-keyring.{pgp,gpg}; do
@@ -12,17 +12,17 @@ find_keyring() {
       return
     fi
   done
-  die "the Debian archive's keys are not here (apt-get install debian-archive-keyring)"
+  die "the keys of the Debian archive are missing (apt-get install debian-archive-keyring)"
 }
 
-# This machine's way to the network (proxy, time-outs, date checks), but none of what would weaken signatures.
+# Prints this machine's network settings for apt (proxy, timeouts, date checks), but none that would weaken signatures.
 network_habits() {
   apt-config dump --format '%F "%v";%n' |
     grep -E '^Acquire::(https?::|Retries|Check-Valid-Until|Check-Date|Max-FutureTime|ForceIPv)' || true
 }
 
-# An apt for the suite $1 and the architecture $2, with more lines of configuration in $3: prints the path of its
-# configuration file. One that is there already is as good.
+# Makes an apt configuration for the suite $1 and the architecture $2, with more lines in $3, and prints its path. An
+# existing one is used again.
 apt_root() {
   local suite=$1 arch=$2 more=${3:-} root=$work/apt/$1-$2 conf keyring mirror
   keyring=$(find_keyring)
@@ -63,13 +63,13 @@ $more
 CONF
   } >"$conf"
   say "reading $suite/$arch from $mirror"
-  APT_CONFIG=$conf apt-get -qq update >&2 || die "$suite/$arch: the archive's metadata did not pass apt's checks; nothing was written"
+  APT_CONFIG=$conf apt-get -qq update >&2 || die "$suite/$arch: apt could not verify the archive's metadata; nothing was written"
   : >"$root/ready"
   printf '%s\n' "$conf"
 }
 
-# Packages $5… of the suite $1 for the architecture $2 into the directory $4; $3: `all` with what they depend on, `only`
-# without. $apt_habits: more lines of configuration.
+# Downloads the packages $5… of the suite $1 for the architecture $2 into the directory $4; $3: `all` with their dependencies,
+# `only` without. $apt_habits: more lines of configuration.
 fetch_packages() {
   local conf how=$3 directory=$4
   conf=$(apt_root "$1" "$2" "${apt_habits:-}") || return
@@ -81,7 +81,7 @@ fetch_packages() {
   mkdir -p "$directory" && (cd "$directory" && APT_CONFIG=$conf apt-get -qq download "$@" >&2)
 }
 
-# The files of the packages $2… below the directory $1, laid out as a system of today is. No script of theirs runs.
+# Unpacks the packages $2… below the directory $1 with a merged /usr. Their scripts are not run.
 unpack_packages() {
   local into=$1 name package
   shift
@@ -95,23 +95,23 @@ unpack_packages() {
   done
 }
 
-# Both: packages $5… of the suite $1 for the architecture $2, by the way $3, unpacked below the directory $4.
+# Downloads and unpacks the packages $5… of the suite $1 for the architecture $2 below the directory $4; $3 as above.
 from_debian() {
   local packages=$work/packages/$1-$2 into=$4
   rm -rf "$packages"
   say "fetching ${*:5} of $1"
-  fetch_packages "$1" "$2" "$3" "$packages" "${@:5}" || die "${*:5} of $1 for $2 cannot be had"
+  fetch_packages "$1" "$2" "$3" "$packages" "${@:5}" || die "${*:5} of $1 for $2 cannot be downloaded"
   unpack_packages "$into" "$packages"/*.deb
-  # The archive moves on; who asks again in another year asks it anew.
+  # The archive changes: the next call reads its metadata again.
   rm -rf "$packages" "$work/apt/$1-$2"
 }
 
-# The package with the path $1 in the archive and the hash $2, from sdbuild's downloads or from a mirror.
+# Prints the package with the path $1 in the archive and the hash $2, from sdbuild's downloads or from a mirror.
 locked_package() {
   local object=${XDG_CACHE_HOME:-$HOME/.cache}/sdbuild/sha256/$2 mirror
   [ ! -f "$object" ] || { cat "$object" && return; }
   for mirror in $(mirrors); do
     ! curl -sfL --retry 2 "$mirror/${1//+/%2B}" || return 0
   done
-  die "$1 cannot be had"
+  die "$1 cannot be downloaded"
 }

@@ -1,4 +1,4 @@
-# Shared by the scripts: where things are, and how they talk. Sourced, never run.
+# Paths and helpers that the scripts share. Sourced, never run.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -8,7 +8,7 @@ target=${CARGO_TARGET_DIR:-$root/target}
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
 
-# The Debian mirrors that sdbuild itself would ask, in its order (src/settings/mirrors.rs).
+# Prints the Debian mirrors that sdbuild itself would use, in its order (src/settings/mirrors.rs).
 mirrors() {
   {
     [ -z "${SDBUILD_DEBIAN_MIRROR:-}" ] || echo "$SDBUILD_DEBIAN_MIRROR"

@@ -1,4 +1,4 @@
-# The virtual machines of scripts/lab: their disk, their start, what comes out. Sourced by scripts/lab.
+# The virtual machines of scripts/lab: their disks, their start and their results. Sourced by scripts/lab.
 # shellcheck shell=bash disable=SC2154  # root, target and work come from scripts/lab
 
 # The last one is kmod's, which takes it up at run time.
@@ -7,12 +7,12 @@ guest_packages=(
   util-linux mount grep sed gawk tar procps kmod liblzma5
 )
 
-# The Debian release that a kernel is the stock kernel of.
+# Prints the Debian release whose stock kernel is $1.
 suite_of() {
   case $1 in
     6.1) echo bookworm ;;
     6.12) echo trixie ;;
-    *) die "no Debian release has kernel $1 as its own: 6.1 and 6.12 do" ;;
+    *) die "no known Debian release has the stock kernel $1: use 6.1 or 6.12" ;;
   esac
 }
 
@@ -45,7 +45,7 @@ furnish() {
 
 release_in() { basename "$(echo "$1"/usr/lib/modules/*)"; }
 
-# Every locked package in the directory $1, where a mirror of Debian's would have it.
+# Copies every locked package into the directory $1, under the paths of a Debian mirror.
 stock_mirror() {
   local lock path sha256
   for lock in "${SDBUILD_LOCKS:-$root/containers}"/{registrar,builder}/amd64.lock.json "$SDBUILD_MINI_NIXPKGS"/pins/*.lock.json; do
@@ -56,7 +56,7 @@ stock_mirror() {
   done
 }
 
-# The first file system of the kernel in $1, as $2: enough to find the disk.
+# Writes the initramfs for the kernel in $1 to $2: just enough to mount the disk.
 first_file_system() {
   local rootfs=$1 into=$work/first module number=10
   rm -rf "$into"
@@ -81,7 +81,7 @@ INIT
   (cd "$into" && find . | cpio --quiet -o -H newc) >"$2"
 }
 
-# Everything for the kernel $1 in the directory $2: `disk`, `first`, `linux`.
+# Makes everything for the kernel $1 in the directory $2: `disk`, `first`, `linux`.
 make_machine() {
   local rootfs=$2/root
   if [ ! -e "$2/furnished" ]; then
@@ -102,12 +102,12 @@ make_machine() {
   mke2fs -q -t ext4 -d "$rootfs" "$2/disk"
 }
 
-# The machine in the directory $1, in the place of the shell that calls it, until it switches itself off. Its words are
-# in `console`, its results in `results`, and the image that it made in `image.tar`. No network: what it downloads it has.
+# Replaces the calling shell by the machine in the directory $1, until it switches itself off. Its output goes to `console`, its
+# results to `results`, and the image that it made to `image.tar`. It has no network: everything that it downloads is on its disk.
 become_machine() {
   rm -f "$1"/{console,results,image.tar}
   truncate -s 1G "$1/image.tar"
-  exec timeout "$patience" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max,la57=off -smp 2 -m 4G -nodefaults \
+  exec timeout "$time_limit" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max,la57=off -smp 2 -m 4G -nodefaults \
     -display none -no-reboot -kernel "$1/linux" -initrd "$1/first" -append "console=ttyS0 quiet panic=-1 mitigations=off clocksource=tsc tsc=reliable" \
     -serial "file:$1/console" -serial "file:$1/results" \
     -drive "file=$1/disk,format=raw,if=virtio,cache=unsafe" \

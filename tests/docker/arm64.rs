@@ -24,7 +24,7 @@ fn says(image: &str, command: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn the_images_for_arm_hosts_run_under_emulation() {
+async fn arm_host_images_run_under_emulation() {
     if !engine_available() {
         return;
     }

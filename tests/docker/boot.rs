@@ -60,7 +60,7 @@ fn nothing_is_left(user: &TestUser) {
 }
 
 #[test]
-fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
+fn good_image_runs_a_command_and_is_left_unchanged() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -94,7 +94,7 @@ fn a_good_image_runs_what_it_is_told_and_is_left_as_it_was() {
 }
 
 #[test]
-fn broken_images_are_told_apart() {
+fn broken_images_are_diagnosed() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -124,7 +124,7 @@ fn broken_images_are_told_apart() {
 }
 
 #[test]
-fn a_machine_that_is_up_but_lets_nobody_in() {
+fn machine_without_ssh_is_reported() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -158,7 +158,7 @@ fn blank(user: &TestUser) -> PathBuf {
 }
 
 #[test]
-fn nothing_that_can_be_started_is_known_at_once() {
+fn image_without_boot_device_is_reported_at_once() {
     if !boot_available() {
         return;
     }
@@ -203,7 +203,7 @@ fn is_gone(pid: i32) -> bool {
 }
 
 #[test]
-fn no_machine_outlives_sdbuild() {
+fn no_qemu_outlives_sdbuild() {
     if !boot_available() {
         return;
     }
@@ -228,7 +228,7 @@ fn no_machine_outlives_sdbuild() {
 }
 
 #[test]
-fn the_terminal_is_given_back_whatever_happens() {
+fn terminal_is_restored_however_a_boot_ends() {
     if !boot_available() {
         return;
     }

@@ -28,7 +28,7 @@ fn ids(checked: &Outcome) -> Vec<String> {
 const IMAGE: &str = "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];";
 
 #[test]
-fn configurations_walk_into_every_trap() {
+fn check_reports_every_finding() {
     if !engine_available() {
         return;
     }
@@ -92,7 +92,7 @@ fn configurations_walk_into_every_trap() {
 }
 
 #[test]
-fn a_good_configuration_is_told_so_and_one_that_is_wrong_as_a_build_tells_it() {
+fn check_accepts_good_and_explains_wrong_configurations() {
     if !engine_available() {
         return;
     }
@@ -122,7 +122,7 @@ fn a_good_configuration_is_told_so_and_one_that_is_wrong_as_a_build_tells_it() {
 }
 
 #[test]
-fn what_the_command_line_lays_over_is_in_the_image_and_in_the_plan() {
+fn command_line_options_reach_the_image_and_the_plan() {
     if !engine_available() {
         return;
     }

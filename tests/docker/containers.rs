@@ -2,26 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 
-use futures_util::StreamExt as _;
 use sdbuild::common::cancel::Cancel;
 use sdbuild::engine::labels::labels;
-use sdbuild::engine::{
-    ContainerGuard, ContainerSpec, Engine, EngineError, OutputChunk, PathKind, Role, RunId,
-};
+use sdbuild::engine::{ContainerGuard, ContainerSpec, Engine, EngineError, PathKind, Role, RunId};
 
 use crate::registrar::registrar_image;
 use crate::support::*;
 
 /// A run with the registrar's image, whose busybox is all that these tests need.
-struct Bench {
+struct SingleRun {
     engine: Engine,
     run: RunId,
     image: String,
 }
 
-impl Bench {
+impl SingleRun {
     async fn new() -> Self {
         let engine = crate::registrar::engine().await;
         let image = registrar_image(&engine).await.reference;
@@ -61,9 +58,9 @@ fn pack(writer: &mut dyn std::io::Write, content: &[u8]) -> std::io::Result<()> 
 }
 
 #[test]
-fn bytes_go_in_and_come_out_as_they_were() {
+fn uploaded_bytes_come_back_unchanged() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let mut guard = bench.guard();
         let container = guard
             .create(&bench.shell("stat -c '%u %g %a' /file > /owner"))
@@ -113,9 +110,9 @@ fn bytes_go_in_and_come_out_as_they_were() {
 }
 
 #[test]
-fn an_upload_without_target_is_refused_in_the_engines_words() {
+fn upload_to_a_missing_directory_gives_the_engines_error() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let mut guard = bench.guard();
         let container = guard.create(&bench.shell("true")).await.unwrap();
         let refusal = container
@@ -132,9 +129,9 @@ fn an_upload_without_target_is_refused_in_the_engines_words() {
 }
 
 #[test]
-fn endings_are_told() {
+fn container_exit_codes_are_reported() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         for (script, code) in [
             ("exit 0", 0),
             ("echo one; echo two >&2; exit 3", 3),
@@ -150,9 +147,9 @@ fn endings_are_told() {
 }
 
 #[test]
-fn volumes_are_made_listed_and_removed() {
+fn volumes_are_created_listed_and_removed() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let name = format!("sdbuild-test-{}", bench.run);
         let (engine, ours) = (&bench.engine, labels(Role::Store, &bench.run));
         engine.ensure_volume(&name, ours.clone()).await.unwrap();
@@ -183,9 +180,9 @@ fn volumes_are_made_listed_and_removed() {
 }
 
 #[test]
-fn a_volume_of_somebody_else_is_neither_used_nor_removed() {
+fn foreign_volume_is_neither_used_nor_removed() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let name = format!("sdbuild-test-{}", bench.run);
         docker(&["volume", "create", &name]);
         let used = bench
@@ -201,9 +198,9 @@ fn a_volume_of_somebody_else_is_neither_used_nor_removed() {
 }
 
 #[test]
-fn our_images_are_known_by_their_labels() {
+fn own_images_are_found_by_their_labels() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let images = bench.engine.our_images().await.unwrap();
         let tagged = |tag: &String| tag.ends_with(&bench.image);
         let registrar = images

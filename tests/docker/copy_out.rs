@@ -160,7 +160,7 @@ pub fn list(path: &str) -> String {
 }
 
 #[test]
-fn an_image_comes_out_whole_with_its_holes() {
+fn copied_image_is_complete_and_sparse() {
     if !engine_available() {
         return;
     }
@@ -200,7 +200,7 @@ fn refused(words: &str, entries: &[Entry<'_>]) {
 }
 
 #[test]
-fn a_list_of_products_that_is_none_is_refused() {
+fn invalid_product_list_is_refused() {
     if !engine_available() {
         return;
     }
@@ -230,7 +230,7 @@ fn a_list_of_products_that_is_none_is_refused() {
 }
 
 #[test]
-fn an_image_that_is_none_is_refused() {
+fn non_file_image_is_refused() {
     if !engine_available() {
         return;
     }
@@ -249,7 +249,7 @@ fn an_image_that_is_none_is_refused() {
 }
 
 #[test]
-fn an_interrupted_copy_leaves_nothing() {
+fn interrupted_copy_leaves_nothing() {
     if !engine_available() {
         return;
     }

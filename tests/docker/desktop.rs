@@ -6,7 +6,7 @@ use std::fs;
 use crate::support::*;
 
 #[test]
-fn a_simulated_docker_desktop_is_named_and_builds_with_private_emulation() {
+fn simulated_docker_desktop_builds_with_private_emulation() {
     if !engine_available() {
         return;
     }

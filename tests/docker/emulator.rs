@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn is_gone(container: &str) -> bool {
 }
 
 #[test]
-fn the_demo_image_lets_its_owner_in_in_a_container() {
+fn example_image_boots_in_a_container() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -75,7 +75,7 @@ fn the_demo_image_lets_its_owner_in_in_a_container() {
 }
 
 #[test]
-fn it_may_do_nothing_and_sees_nothing_of_the_host() {
+fn emulator_has_least_privilege_and_no_host_access() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -143,7 +143,7 @@ fn no_container_outlives_sdbuild() {
 }
 
 #[test]
-fn a_user_has_the_console_of_a_container_as_of_any_other() {
+fn console_works_in_a_container() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -197,7 +197,7 @@ fn qemu_in(container: &str) -> Pid {
 
 /// What it was sent stood before the end of its input, which therefore nobody saw.
 #[test]
-fn a_machine_that_does_not_read_goes_with_sdbuild_all_the_same() {
+fn emulator_that_does_not_read_ends_with_sdbuild() {
     if !engine_available() || !boot_available() || !root_available() {
         return;
     }
@@ -220,7 +220,7 @@ fn a_machine_that_does_not_read_goes_with_sdbuild_all_the_same() {
 }
 
 #[test]
-fn what_a_kill_in_mid_copy_leaves_goes_with_the_next_boot() {
+fn next_boot_sweeps_a_killed_copy_into_the_emulator() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -244,7 +244,7 @@ fn what_a_kill_in_mid_copy_leaves_goes_with_the_next_boot() {
 
 /// Another namespace of networks, as a job of a CI has whose engine's socket is mounted.
 #[test]
-fn an_engine_whose_ports_are_elsewhere_is_not_taken_for_a_bad_image() {
+fn unreachable_emulator_ports_are_not_taken_for_a_bad_image() {
     if !engine_available() || !boot_available() || !root_available() {
         return;
     }
@@ -277,7 +277,7 @@ fn an_engine_whose_ports_are_elsewhere_is_not_taken_for_a_bad_image() {
 }
 
 #[test]
-fn a_pc_and_a_firmware_of_ones_own_are_booted_there_too() {
+fn container_boots_a_pc_and_a_custom_firmware() {
     if !engine_available() || !boot_available() {
         return;
     }

@@ -241,7 +241,7 @@ fn docker_of_trixie() {
 }
 
 #[test]
-fn the_newest_docker() {
+fn newest_docker() {
     a_whole_life_with(
         EngineKind::Docker(DebianRelease::Newest),
         &["register", "private"],
@@ -249,7 +249,7 @@ fn the_newest_docker() {
 }
 
 #[test]
-fn the_newest_docker_with_the_image_store_of_containerd() {
+fn newest_docker_with_containerd_image_store() {
     a_whole_life_with(
         EngineKind::ContainerdStore(DebianRelease::Newest),
         &["register"],

@@ -94,7 +94,7 @@ fn builds_with(user: &TestUser, runs: &RunTracker, reference: &str) -> Outcome {
 }
 
 #[test]
-fn a_foreign_image_is_pulled_and_has_a_store_of_its_own() {
+fn foreign_builder_image_is_pulled_and_has_its_own_store() {
     if !engine_available() {
         return;
     }

@@ -65,7 +65,7 @@ fn said_inside(store: &str, script: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn what_fails_without_native_glue_is_not_tried_again() {
+fn failure_without_native_glue_is_not_retried() {
     if !engine_available() {
         return;
     }
@@ -89,7 +89,7 @@ fn what_fails_without_native_glue_is_not_tried_again() {
 }
 
 #[test]
-fn a_mistake_in_the_configuration_is_told_once_and_by_its_place() {
+fn configuration_error_is_reported_once_with_its_location() {
     if !engine_available() {
         return;
     }

@@ -17,7 +17,7 @@ fn emulation_none_on_another_architecture_is_refused() {
 }
 
 #[test]
-fn two_builds_at_once_do_not_disturb_each_other() {
+fn two_concurrent_builds_do_not_interfere() {
     if !engine_available() {
         return;
     }

@@ -38,7 +38,7 @@ fn an_unknown_option() {
 }
 
 #[test]
-fn a_value_of_the_wrong_type() {
+fn option_value_of_wrong_type_is_explained() {
     refused(
         &configuration("  networking.hostName = 5;"),
         &["networking.hostName", "is not of type"],
@@ -54,7 +54,7 @@ fn a_missing_import() {
 }
 
 #[test]
-fn a_configuration_that_makes_no_image() {
+fn configuration_without_image_is_refused() {
     if !engine_available() {
         return;
     }

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use sdbuild::binfmt::Registrar;
-use sdbuild::common::cancel::Cancel;
 use sdbuild::common::failure::Failure;
 use sdbuild::engine::RunId;
 
-use crate::bench::{AT_ONCE, Bench};
+use crate::single_run::{AT_ONCE, SingleRun};
 use crate::support::*;
 
 /// Set for the helper process: the run whose handler it holds.
@@ -22,9 +21,9 @@ const PLAINLY: &str = "SDBUILD_TEST_PLAINLY";
 const SILENCE: Duration = Duration::from_secs(20);
 
 #[test]
-fn a_lease_registers_and_releases() {
+fn lease_registers_and_releases() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let start = Instant::now();
         let registrar = bench.registrar().await;
         let ready = start.elapsed();
@@ -46,9 +45,9 @@ fn a_lease_registers_and_releases() {
 }
 
 #[test]
-fn the_registrar_has_no_more_than_it_needs() {
+fn registrar_has_least_privilege() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let lease = bench.lease().await;
         let format = "{{.HostConfig.Privileged}} {{.HostConfig.CapDrop}} {{.HostConfig.NetworkMode}} \
             {{.HostConfig.ReadonlyRootfs}} {{len .Mounts}} {{(index .Mounts 0).Destination}}";
@@ -59,9 +58,9 @@ fn the_registrar_has_no_more_than_it_needs() {
 }
 
 #[test]
-fn a_release_works_after_cancellation() {
+fn release_works_after_cancellation() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let lease = bench.lease().await;
         bench.cancel.received(2);
         bench.cancel.received(2);
@@ -71,11 +70,11 @@ fn a_release_works_after_cancellation() {
 }
 
 #[test]
-fn a_cancelled_start_leaves_nothing() {
+fn cancelled_registrar_start_leaves_nothing() {
     with_engine(async {
         // Each time a little later: before, during and after the container is made.
         for delay in [0, 20, 60, 120, 200, 300] {
-            let bench = Bench::new().await;
+            let bench = SingleRun::new().await;
             let cancel = bench.cancel.clone();
             let canceller = async {
                 tokio::time::sleep(Duration::from_millis(delay)).await;
@@ -94,9 +93,9 @@ fn a_cancelled_start_leaves_nothing() {
 }
 
 #[test]
-fn dropping_the_lease_is_enough_for_the_handler() {
+fn dropping_the_lease_removes_the_handler() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         drop(bench.lease().await);
         let took = wait_until(AT_ONCE, "the handler goes", || !bench.is_registered());
         eprintln!("dropped: gone after {took:?}");
@@ -109,7 +108,7 @@ fn dropping_the_lease_is_enough_for_the_handler() {
 fn holder() {
     let Ok(run) = std::env::var(HOLD) else { return };
     with_engine(async {
-        let bench = Bench::of(run.parse().unwrap()).await;
+        let bench = SingleRun::of(run.parse().unwrap()).await;
         let lease = bench.lease().await;
         if std::env::var_os(PATIENTLY).is_some() {
             lease.pause_handle().pause().await;
@@ -135,9 +134,9 @@ fn hold_elsewhere(run: &RunId, how: &str) -> Running {
 }
 
 #[test]
-fn a_killed_client_loses_the_handler_at_once() {
+fn killed_client_loses_the_handler_at_once() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let holder = hold_elsewhere(&bench.run, PLAINLY);
         assert!(bench.is_registered());
         holder.signal(Signal::SIGKILL);
@@ -149,9 +148,9 @@ fn a_killed_client_loses_the_handler_at_once() {
 }
 
 #[test]
-fn a_stopped_client_loses_the_handler_after_a_while() {
+fn stopped_client_loses_the_handler() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let holder = hold_elsewhere(&bench.run, PLAINLY);
         holder.signal(Signal::SIGSTOP);
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -165,9 +164,9 @@ fn a_stopped_client_loses_the_handler_after_a_while() {
 }
 
 #[test]
-fn a_stopped_client_that_asked_for_patience_keeps_the_handler() {
+fn stopped_client_keeps_the_handler_during_a_pause() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let holder = hold_elsewhere(&bench.run, PATIENTLY);
         holder.signal(Signal::SIGSTOP);
         tokio::time::sleep(SILENCE).await;
@@ -186,9 +185,9 @@ fn a_stopped_client_that_asked_for_patience_keeps_the_handler() {
 }
 
 #[test]
-fn a_killed_registrar_is_replaced_to_clean_up() {
+fn killed_registrar_is_replaced_for_cleanup() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let lease = bench.lease().await;
         let lost = lease.lost();
         docker(&["kill", &bench.container()]);
@@ -203,9 +202,9 @@ fn a_killed_registrar_is_replaced_to_clean_up() {
 }
 
 #[test]
-fn a_paused_registrar_is_no_obstacle() {
+fn paused_registrar_does_not_block_release() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let lease = bench.lease().await;
         docker(&["pause", &bench.container()]);
         let start = Instant::now();
@@ -216,9 +215,9 @@ fn a_paused_registrar_is_no_obstacle() {
 }
 
 #[test]
-fn a_registrar_that_was_removed_is_replaced_too() {
+fn removed_registrar_is_replaced() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let lease = bench.lease().await;
         bench.remove_container();
         assert!(bench.is_registered(), "nobody was there to remove it");
@@ -229,9 +228,9 @@ fn a_registrar_that_was_removed_is_replaced_too() {
 
 /// A registrar that was stopped before the probe: the error spoke of a kernel without a handler.
 #[test]
-fn a_lost_registrar_is_the_first_cause_of_what_could_not_be_run() {
+fn lost_registrar_is_reported_as_the_first_cause() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let lease = bench.lease().await;
         let failed = || Failure::environment("exec format error");
         let other = lease.blame(failed()).await.to_string();
@@ -245,9 +244,9 @@ fn a_lost_registrar_is_the_first_cause_of_what_could_not_be_run() {
 }
 
 #[test]
-fn a_stopped_registrar_takes_its_handler_along() {
+fn stopped_registrar_removes_its_handler() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let lease = bench.lease().await;
         let lost = lease.lost();
         docker(&["stop", &bench.container()]);

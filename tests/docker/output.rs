@@ -43,7 +43,7 @@ fn written(dir: &Path, format: Compression, content: &[u8]) -> PathBuf {
 }
 
 #[test]
-fn debians_tools_accept_every_form_and_its_sidecars() {
+fn debian_tools_accept_every_format_and_its_sidecars() {
     if !engine_available() || !tools_available(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
         return;
     }
@@ -102,7 +102,7 @@ fn bmaptool_refuses_the_map_of_another_image() {
 }
 
 #[test]
-fn a_disk_that_fills_up_at_whichever_file_is_one_error_and_leaves_nothing() {
+fn full_output_disk_is_one_error_and_leaves_nothing() {
     if !engine_available() || !root_available() {
         return;
     }

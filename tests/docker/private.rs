@@ -21,7 +21,7 @@ fn status<'a>(text: &'a str, field: &str) -> &'a str {
 }
 
 #[test]
-fn a_private_builder_has_the_least_privilege() {
+fn private_builder_has_least_privilege() {
     if !engine_available() {
         return;
     }
@@ -104,7 +104,7 @@ const ILL: &str = r#"
     echo "still $(uname -m)""#;
 
 #[test]
-fn a_build_cannot_get_at_the_handler_nor_at_more_of_the_kernel() {
+fn build_cannot_change_the_handler_or_the_kernel() {
     if !engine_available() {
         return;
     }
@@ -153,7 +153,7 @@ fn our_profile() -> String {
 
 /// The same calls by the same program, with our profile and without any: it is the profile that says no.
 #[test]
-fn a_call_beyond_the_profile_fails_by_the_profile() {
+fn seccomp_profile_denies_other_system_calls() {
     if !engine_available() {
         return;
     }
@@ -216,7 +216,7 @@ fn program(dir: &Path, code: &[u8]) -> String {
 /// The kernel's calls for 32-bit programs have numbers of their own, and one (`socketcall`) that hides
 /// which call it is: nothing in the builder needs them.
 #[test]
-fn calls_by_another_architectures_numbers_end_the_program() {
+fn foreign_system_call_numbers_kill_the_program() {
     if !engine_available() {
         return;
     }

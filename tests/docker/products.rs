@@ -27,12 +27,12 @@ fn listing(lines: &str) -> String {
 }
 
 #[test]
-fn no_product() {
+fn missing_product_list_is_refused() {
     refused("    mkdir -p $out", &["hydra-build-products"]);
 }
 
 #[test]
-fn an_empty_list() {
+fn empty_product_list_is_refused() {
     refused(
         "    mkdir -p $out/nix-support; : > $out/nix-support/hydra-build-products",
         &["no image"],
@@ -40,7 +40,7 @@ fn an_empty_list() {
 }
 
 #[test]
-fn two_products() {
+fn two_products_are_refused() {
     refused(
         &listing("\"file sd-image $out/sd-image/a.img\" \"file sd-image $out/sd-image/b.img\""),
         &["a.img", "b.img"],
@@ -48,12 +48,12 @@ fn two_products() {
 }
 
 #[test]
-fn a_path_outside() {
+fn product_path_outside_is_refused() {
     refused(&listing("\"file sd-image /etc/passwd\""), &["/etc/passwd"]);
 }
 
 #[test]
-fn a_path_that_climbs() {
+fn product_path_with_dotdot_is_refused() {
     refused(
         &listing("\"file sd-image $out/../../../etc/passwd.img\""),
         &["..", "passwd.img"],
@@ -61,7 +61,7 @@ fn a_path_that_climbs() {
 }
 
 #[test]
-fn a_symbolic_link() {
+fn product_symlink_is_refused() {
     refused(
         "    mkdir -p $out/sd-image $out/nix-support\n    ln -s /etc/passwd $out/sd-image/a.img\n    \
          echo \"file sd-image $out/sd-image/a.img\" > $out/nix-support/hydra-build-products",
@@ -70,7 +70,7 @@ fn a_symbolic_link() {
 }
 
 #[test]
-fn a_dir_that_is_a_symbolic_link() {
+fn product_directory_symlink_is_refused() {
     refused(
         "    mkdir -p $out/nix-support\n    ln -s /etc $out/sd-image\n    \
          echo \"file sd-image $out/sd-image/passwd.img\" > $out/nix-support/hydra-build-products",
@@ -79,7 +79,7 @@ fn a_dir_that_is_a_symbolic_link() {
 }
 
 #[test]
-fn a_dir_in_place_of_the_image() {
+fn directory_in_place_of_the_image_is_refused() {
     refused(
         "    mkdir -p $out/sd-image/a.img $out/nix-support\n    \
          echo \"file sd-image $out/sd-image/a.img\" > $out/nix-support/hydra-build-products",

@@ -79,7 +79,7 @@ fn tarball(dir: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn a_release_is_resolved_once_and_locked() {
+fn release_is_resolved_once_and_locked() {
     if !engine_available() {
         return;
     }
@@ -120,7 +120,7 @@ fn a_release_is_resolved_once_and_locked() {
 }
 
 #[test]
-fn a_release_that_does_not_exist() {
+fn missing_release_is_reported() {
     if !engine_available() {
         return;
     }

@@ -61,7 +61,7 @@ fn can_run() -> bool {
 }
 
 #[test]
-fn an_engine_behind_ssh_is_found_and_let_go() {
+fn ssh_connection_is_made_and_closed() {
     if !can_run() {
         return;
     }
@@ -77,7 +77,7 @@ fn an_engine_behind_ssh_is_found_and_let_go() {
 }
 
 #[test]
-fn an_engine_behind_ssh_builds_and_is_left_clean() {
+fn engine_over_ssh_builds_and_is_left_clean() {
     if !can_run() {
         return;
     }
@@ -129,7 +129,7 @@ fn two_steps() -> String {
 }
 
 #[test]
-fn a_connection_that_breaks_costs_only_what_was_in_the_making() {
+fn broken_connection_loses_only_the_current_derivation() {
     if !can_run() {
         return;
     }
@@ -163,7 +163,7 @@ fn a_connection_that_breaks_costs_only_what_was_in_the_making() {
 }
 
 #[test]
-fn what_ssh_says_is_passed_on() {
+fn errors_of_ssh_are_passed_on() {
     if !root_available() || !tool_unpacked("usr/sbin/sshd") {
         return;
     }
@@ -309,7 +309,7 @@ fn can_encrypt() -> bool {
 }
 
 #[test]
-fn tls_is_checked_at_both_ends() {
+fn tls_is_verified_at_both_ends() {
     if !can_encrypt() {
         return;
     }
@@ -350,7 +350,7 @@ fn of_the_builder_alone() -> String {
 }
 
 #[test]
-fn an_engine_behind_tls_builds() {
+fn engine_over_tls_builds() {
     if !can_encrypt() {
         return;
     }
@@ -365,7 +365,7 @@ fn an_engine_behind_tls_builds() {
 }
 
 #[test]
-fn an_engine_that_a_docker_context_names_builds() {
+fn engine_of_a_docker_context_builds() {
     if !can_encrypt() {
         return;
     }

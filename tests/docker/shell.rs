@@ -32,7 +32,7 @@ fn sitting(user: &TestUser, more: &[&str]) -> Screen {
 }
 
 #[test]
-fn a_command_has_the_users_pipes_and_its_exit_code_is_ours() {
+fn shell_command_has_pipes_and_passes_its_exit_code() {
     if !engine_available() {
         return;
     }
@@ -62,7 +62,7 @@ fn a_command_has_the_users_pipes_and_its_exit_code_is_ours() {
 }
 
 #[test]
-fn the_configuration_is_where_a_build_has_it_and_nix_build_builds_it() {
+fn shell_has_the_configuration_and_nix_build_works() {
     if !engine_available() {
         return;
     }
@@ -92,7 +92,7 @@ fn hinted(outcome: &Outcome) -> Vec<String> {
 }
 
 #[test]
-fn a_failed_build_names_the_command_that_gives_its_environment() {
+fn failed_build_hints_at_a_shell_with_its_environment() {
     if !engine_available() {
         return;
     }
@@ -131,7 +131,7 @@ fn a_failed_build_names_the_command_that_gives_its_environment() {
 }
 
 #[test]
-fn a_user_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not_end() {
+fn shell_follows_the_window_size_and_survives_ctrl_c() {
     if !engine_available() {
         return;
     }
@@ -154,7 +154,7 @@ fn a_user_at_a_terminal_has_a_shell_of_their_windows_size_that_ctrl_c_does_not_e
 }
 
 #[test]
-fn the_terminal_is_put_back_as_it_was() {
+fn shell_restores_the_terminal() {
     if !engine_available() {
         return;
     }
@@ -186,17 +186,17 @@ fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen, &RunTracker)) {
 }
 
 #[test]
-fn a_shell_whose_terminal_is_closed_leaves_nothing() {
+fn shell_on_a_closed_terminal_leaves_nothing() {
     leaves_nothing(&[], |screen, _| screen.hang_up());
 }
 
 #[test]
-fn a_shell_that_is_told_to_end_leaves_nothing() {
+fn terminated_shell_leaves_nothing() {
     leaves_nothing(&[], |screen, _| screen.signal(Signal::SIGTERM));
 }
 
 #[test]
-fn a_shell_with_a_handler_of_its_own_leaves_nothing() {
+fn private_shell_leaves_nothing() {
     let emulated =
         "nix-build '<nixpkgs/nixos>' -A pkgs.bash --argstr system aarch64-linux --no-out-link";
     leaves_nothing(&["--emulation", "private"], |screen, runs| {
@@ -214,7 +214,7 @@ fn a_shell_with_a_handler_of_its_own_leaves_nothing() {
 }
 
 #[test]
-fn a_killed_shell_lets_go_of_everything_and_the_next_one_sweeps() {
+fn killed_shell_leaves_no_handler_and_the_next_one_sweeps() {
     if !engine_available() {
         return;
     }

@@ -28,7 +28,7 @@ fn on_a_terminal(user: &TestUser, words: &str, input: &str) -> String {
 }
 
 #[test]
-fn the_question_of_clean_stays_on_the_screen() {
+fn clean_question_stays_on_the_screen() {
     if !engine_available() {
         return;
     }
@@ -53,7 +53,7 @@ fn the_question_of_clean_stays_on_the_screen() {
 }
 
 #[test]
-fn the_path_of_the_image_has_a_line_of_its_own() {
+fn image_path_has_its_own_line() {
     if !engine_available() {
         return;
     }
@@ -77,7 +77,7 @@ fn chatty(user: &TestUser) -> Command {
 }
 
 #[test]
-fn a_reader_that_stops_reading_stops_no_build() {
+fn stalled_reader_does_not_stop_a_build() {
     if !engine_available() {
         return;
     }
@@ -92,7 +92,7 @@ fn a_reader_that_stops_reading_stops_no_build() {
 }
 
 #[test]
-fn a_terminal_that_hung_up_is_no_failure_of_the_build() {
+fn closed_terminal_does_not_fail_the_build() {
     if !engine_available() {
         return;
     }

@@ -1,7 +1,7 @@
 //! Disks fill up.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::support::*;
@@ -15,7 +15,7 @@ fn big() -> String {
 }
 
 #[test]
-fn a_full_output_dir() {
+fn full_output_directory_is_reported() {
     if !engine_available() {
         return;
     }
@@ -50,7 +50,7 @@ fn short_files(user: &TestUser) -> SmallDisk {
 }
 
 #[test]
-fn an_image_that_is_too_long_for_the_file_system_is_refused_at_once() {
+fn image_too_large_for_the_file_system_is_refused_at_once() {
     if !engine_available() || !root_available() || !tools_available(&["mke2fs"]) {
         return;
     }
@@ -71,7 +71,7 @@ fn an_image_that_is_too_long_for_the_file_system_is_refused_at_once() {
 }
 
 #[test]
-fn a_full_store_volume() {
+fn full_store_volume_is_reported() {
     if !engine_available() {
         return;
     }
@@ -106,7 +106,7 @@ fn a_full_store_volume() {
 }
 
 #[test]
-fn a_full_cache_dir() {
+fn full_cache_directory_is_reported() {
     if !engine_available() {
         return;
     }

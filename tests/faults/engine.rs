@@ -18,7 +18,7 @@ const QUICK: &str = "/bin/mkdir -p $out/sd-image $out/nix-support; echo x > $out
     echo \"file sd-image $out/sd-image/x.img\" > $out/nix-support/hydra-build-products";
 
 #[test]
-fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
+fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
     if !engine_available() {
         return;
     }
@@ -54,7 +54,7 @@ fn a_killed_or_stopped_engine_leaves_nothing_after_the_next_run() {
 
 /// The run that failed was forgotten, and the next one took its container for that of a living stranger.
 #[test]
-fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
+fn engine_killed_during_registrar_start_leaves_no_container() {
     if !engine_available() {
         return;
     }
@@ -85,7 +85,7 @@ fn an_engine_killed_while_the_registrar_starts_leaves_no_container_for_good() {
 
 /// Each step of the release waited for as long as it may: more than two minutes in all.
 #[test]
-fn an_engine_that_stopped_to_answer_is_not_waited_for() {
+fn unresponsive_engine_does_not_delay_the_end() {
     if !engine_available() {
         return;
     }
@@ -125,7 +125,7 @@ fn support_ran(user: &TestUser) -> Outcome {
 }
 
 #[test]
-fn a_host_without_binfmt_misc_is_served_in_another_way_or_told_how_to_mount_it() {
+fn build_without_binfmt_misc_works_or_hints_at_mounting_it() {
     if !engine_available() {
         return;
     }

@@ -6,7 +6,7 @@ use crate::registrar::start;
 use crate::support::*;
 
 #[test]
-fn registrar_and_sdbuild_killed_at_once_are_swept_by_clean_and_by_build() {
+fn clean_and_build_sweep_after_registrar_and_sdbuild_are_killed() {
     if !engine_available() {
         return;
     }

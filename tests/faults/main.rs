@@ -1,21 +1,22 @@
 //! Things are killed, filled up and unplugged: the machine is as it was, and nothing is lost.
 
-#![allow(
-    clippy::allow_attributes,
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::disallowed_methods,
-    unreachable_pub,
-    dead_code,
-    unused_imports,
-    reason = "tests fail by panicking; each tier uses its own part of the support"
+    reason = "tests fail by panicking"
 )]
+#![expect(
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "tests print why they are skipped, read the environment and wait"
+)]
+#![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 #[path = "../support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "each tier uses a part of it")]
 mod support;
 
 mod disk;

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use crate::support::*;
 
 #[test]
-fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
+fn killing_sdbuild_and_a_private_builder_leaves_no_handler() {
     if !engine_available() {
         return;
     }
@@ -27,7 +27,7 @@ fn sdbuild_and_its_private_builder_killed_at_once_leave_no_handler() {
 }
 
 #[test]
-fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
+fn private_builder_ends_when_sdbuild_is_killed() {
     if !engine_available() {
         return;
     }
@@ -51,7 +51,7 @@ fn a_private_builder_that_loses_sdbuild_goes_by_itself() {
 
 /// Without a registrar nobody asked for handlers, so dead runs were remembered for good.
 #[test]
-fn a_private_build_forgets_the_dead_run_that_it_swept() {
+fn private_build_forgets_the_stale_run_it_swept() {
     if !engine_available() {
         return;
     }

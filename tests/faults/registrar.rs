@@ -1,6 +1,4 @@
-//! The registrar and the builder come to harm.
-
-use nix::sys::signal::Signal;
+//! The registrar and the builder are killed, removed or stopped.
 
 use crate::support::*;
 
@@ -13,7 +11,7 @@ pub fn start(user: &TestUser, script: &str) -> Running {
 }
 
 #[test]
-fn a_killed_registrar_leaves_a_handler_that_the_release_removes() {
+fn handler_of_a_killed_registrar_is_removed_at_release() {
     if !engine_available() {
         return;
     }
@@ -39,7 +37,7 @@ fn a_killed_registrar_leaves_a_handler_that_the_release_removes() {
 }
 
 #[test]
-fn a_handler_that_somebody_removes_comes_back_and_the_build_says_so() {
+fn removed_handler_is_restored_and_reported() {
     if !engine_available() {
         return;
     }
@@ -67,7 +65,7 @@ fn a_handler_that_somebody_removes_comes_back_and_the_build_says_so() {
 }
 
 #[test]
-fn a_killed_builder_is_an_error_of_the_machine() {
+fn killed_builder_is_an_environment_error() {
     if !engine_available() {
         return;
     }

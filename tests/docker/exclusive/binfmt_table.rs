@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use sdbuild::binfmt::{HandlerKind, probe};
 
-use crate::bench::Bench;
+use crate::single_run::SingleRun;
 use crate::support::*;
 
 #[test]
-fn a_held_entry_stays_young_and_an_abandoned_one_ages() {
+fn held_handler_stays_young_and_abandoned_one_ages() {
     with_engine(async {
-        let (bench, other) = (Bench::new().await, Bench::new().await);
+        let (bench, other) = (SingleRun::new().await, SingleRun::new().await);
         let lease = bench.lease().await;
         let mut registrar = other.registrar().await;
         let entry = fs::File::open(format!("{BINFMT}/{}", bench.handler())).unwrap();
@@ -36,7 +36,7 @@ fn a_held_entry_stays_young_and_an_abandoned_one_ages() {
 }
 
 #[test]
-fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
+fn foreign_handler_is_untouched_and_no_obstacle() {
     with_engine(async {
         let foreign = Handler::register("engine-dev-foreign", "/bin/false");
         let lookalike = Handler::register("sdbuild-aarch64-00000000beef", "/bin/false");
@@ -47,7 +47,7 @@ fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
             all
         };
         let before = theirs();
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let mut registrar = bench.registrar().await;
         for entry in registrar.entries().await.unwrap() {
             if entry.name == foreign.0 || entry.name == lookalike.0 {
@@ -70,9 +70,9 @@ fn a_foreign_handler_is_untouched_and_does_not_get_in_the_way() {
 }
 
 #[test]
-fn the_probe_needs_a_handler() {
+fn probe_needs_a_handler() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let probe = || {
             probe(
                 &bench.engine,

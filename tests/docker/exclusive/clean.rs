@@ -16,7 +16,7 @@ fn user() -> TestUser {
 }
 
 #[test]
-fn clean_lists_asks_and_removes_only_ours() {
+fn clean_lists_asks_and_removes_only_own_objects() {
     if !engine_available() {
         return;
     }
@@ -90,7 +90,7 @@ impl Drop for Holder {
 }
 
 #[test]
-fn a_live_run_is_left_alone_and_named() {
+fn clean_keeps_and_names_a_live_run() {
     if !engine_available() {
         return;
     }
@@ -113,7 +113,7 @@ fn a_live_run_is_left_alone_and_named() {
 }
 
 #[test]
-fn downloads_and_logs_are_counted_and_removed() {
+fn clean_removes_downloads_and_logs() {
     if !engine_available() {
         return;
     }

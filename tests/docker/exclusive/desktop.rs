@@ -20,7 +20,7 @@ fn emulator(user: &TestUser) -> PathBuf {
 }
 
 #[test]
-fn a_simulated_docker_desktop_that_refuses_private_emulation_too_builds_with_its_own_handler() {
+fn simulated_docker_desktop_builds_with_its_own_handler() {
     if !engine_available() {
         return;
     }

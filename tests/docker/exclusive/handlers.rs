@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::*;
 
 #[test]
-fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
+fn stale_handler_is_swept_and_foreign_one_untouched() {
     if !engine_available() {
         return;
     }
@@ -30,7 +30,7 @@ fn a_stale_handler_is_swept_and_a_foreign_one_is_untouched() {
 /// Somebody else's run, seen through another engine or from another state directory: its entry is all
 /// that there is of it here.
 #[test]
-fn a_young_handler_of_an_unknown_run_is_left_alone() {
+fn young_handler_of_an_unknown_run_is_kept() {
     if !engine_available() {
         return;
     }
@@ -42,7 +42,7 @@ fn a_young_handler_of_an_unknown_run_is_left_alone() {
 }
 
 #[test]
-fn the_handler_of_the_host_serves_when_asked() {
+fn host_emulation_uses_an_existing_handler() {
     if !engine_available() {
         return;
     }

@@ -48,7 +48,7 @@ impl Drop for Job {
 }
 
 #[test]
-fn the_job_of_the_example_runs_in_a_container_with_the_engines_socket() {
+fn ci_example_runs_in_a_container_with_the_engine_socket() {
     if !engine_available() {
         return;
     }

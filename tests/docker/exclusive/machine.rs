@@ -42,7 +42,7 @@ impl Watch {
 }
 
 #[test]
-fn a_private_build_never_shows_in_the_hosts_table() {
+fn private_build_never_appears_in_the_hosts_table() {
     if !engine_available() {
         return;
     }
@@ -61,7 +61,7 @@ fn a_private_build_never_shows_in_the_hosts_table() {
 }
 
 #[test]
-fn a_killed_sdbuild_leaves_no_handler_and_the_next_build_sweeps_the_rest() {
+fn killed_build_leaves_no_handler_and_the_next_one_sweeps() {
     if !engine_available() {
         return;
     }
@@ -84,7 +84,7 @@ fn a_killed_sdbuild_leaves_no_handler_and_the_next_build_sweeps_the_rest() {
 }
 
 #[test]
-fn an_interrupted_build_leaves_the_machine_as_it_was() {
+fn interrupted_build_leaves_the_machine_unchanged() {
     if !engine_available() {
         return;
     }

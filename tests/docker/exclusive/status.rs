@@ -6,11 +6,11 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::commands::json;
 use crate::support::*;
-use crate::talk::json;
 
 #[test]
-fn status_and_doctor_tell_a_live_run_from_a_dead_one() {
+fn status_and_doctor_tell_live_from_stale_runs() {
     if !engine_available() {
         return;
     }
@@ -93,7 +93,7 @@ fn is_shown_dead(user: &TestUser, run_id: &str) {
 }
 
 #[test]
-fn doctor_finds_this_machine_fit_and_changes_nothing() {
+fn doctor_passes_on_this_machine_and_changes_nothing() {
     if !engine_available() {
         return;
     }

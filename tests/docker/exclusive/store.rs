@@ -3,7 +3,7 @@
 use crate::support::*;
 
 #[test]
-fn a_copy_of_nixpkgs_that_nobody_uses_any_more_goes_and_the_others_stay() {
+fn only_unused_copies_of_nixpkgs_are_removed() {
     if !engine_available() {
         return;
     }

@@ -139,7 +139,7 @@ fn end(page: &mut Page) {
 }
 
 #[test]
-fn the_tour_shows_what_happens() {
+fn tour_matches_what_happens() {
     if !engine_available() || !root_available() {
         return;
     }

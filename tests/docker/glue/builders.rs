@@ -6,7 +6,7 @@ use super::{ready, said_inside, system};
 use crate::support::*;
 
 #[test]
-fn what_depends_on_the_machine_stays_with_the_images() {
+fn commands_that_depend_on_the_machine_stay_emulated() {
     if !engine_available() {
         return;
     }
@@ -86,7 +86,7 @@ builtins.mapAttrs (_: map (made: made.drvPath)) {
 "#;
 
 #[test]
-fn small_builders_take_the_builders_tools_only_where_it_cannot_be_seen() {
+fn small_builders_use_native_tools_only_where_invisible() {
     if !engine_available() {
         return;
     }

@@ -37,7 +37,7 @@ nix-instantiate --eval --read-write-mode --strict --json copies.nix
 "#;
 
 #[test]
-fn commands_that_are_not_nixpkgs_own_are_left_as_they_are() {
+fn only_the_commands_of_nixpkgs_are_replaced() {
     if !engine_available() {
         return;
     }
@@ -55,7 +55,7 @@ fn commands_that_are_not_nixpkgs_own_are_left_as_they_are() {
 }
 
 #[test]
-fn who_reads_the_file_system_where_nobody_sees_it_gets_it_under_emulation() {
+fn hidden_reader_of_the_file_system_is_built_emulated() {
     if !engine_available() {
         return;
     }

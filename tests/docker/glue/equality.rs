@@ -41,7 +41,7 @@ fn are_the_same(slow: &Path, fast: &Path) {
 }
 
 #[test]
-fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
+fn native_glue_gives_the_same_image_with_little_emulation() {
     if !engine_available() {
         return;
     }
@@ -62,7 +62,7 @@ fn both_ways_give_the_same_image_and_the_native_one_emulates_hardly_anything() {
 
 /// As every one is before NixOS 25.11.
 #[test]
-fn a_file_system_by_itself_is_the_same_as_well() {
+fn separate_file_system_image_is_the_same() {
     if !engine_available() {
         return;
     }
@@ -156,7 +156,7 @@ done
 "#;
 
 #[test]
-fn a_file_system_does_not_tell_when_it_was_made_or_resized() {
+fn file_system_does_not_depend_on_the_time() {
     if !engine_available() {
         return;
     }

@@ -26,7 +26,7 @@ fn has_its_own_tool(user: &TestUser, why: &str) {
 }
 
 #[test]
-fn a_program_of_the_builders_is_found_before_the_image_is_made() {
+fn builder_program_is_found_before_the_image_is_made() {
     if !engine_available() {
         return;
     }
@@ -45,7 +45,7 @@ fn a_program_of_the_builders_is_found_before_the_image_is_made() {
 }
 
 #[test]
-fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
+fn builder_program_named_only_by_image_commands_is_found() {
     if !engine_available() {
         return;
     }
@@ -69,7 +69,7 @@ fn a_program_of_the_builders_that_only_the_images_commands_name_is_found() {
 }
 
 #[test]
-fn a_root_file_system_of_the_users_own_is_not_made_natively() {
+fn custom_root_file_system_is_not_made_natively() {
     if !engine_available() {
         return;
     }
@@ -114,7 +114,7 @@ echo clean
 "#;
 
 #[test]
-fn a_program_in_an_initrd_is_found() {
+fn builder_program_in_an_initrd_is_found() {
     if !engine_available() {
         return;
     }

@@ -41,7 +41,7 @@ fn names_of_the_payload() -> u64 {
 }
 
 #[test]
-fn a_nix_that_is_killed_while_it_makes_the_image_leaves_the_store_as_it_was() {
+fn nix_killed_while_making_the_image_keeps_the_store_intact() {
     if !(engine_available() && root_available()) {
         return;
     }

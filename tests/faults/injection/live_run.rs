@@ -36,7 +36,6 @@ pub enum StreamTarget {
 #[derive(Default)]
 struct Observed {
     lines: Vec<(Duration, String)>,
-    stdout: Vec<u8>,
     runs: BTreeSet<String>,
     handlers: BTreeSet<String>,
     ended: Option<(End, Duration)>,
@@ -109,10 +108,6 @@ impl LiveRun {
         }
     }
 
-    pub fn pid(&self) -> Pid {
-        self.pid
-    }
-
     pub fn age(&self) -> Duration {
         self.shared.age()
     }
@@ -159,11 +154,6 @@ impl LiveRun {
         let lines = self.lines();
         let lines = lines.iter().map(|(_, line)| line.as_str());
         lines.flat_map(|line| [line, "\n"]).collect()
-    }
-
-    pub fn stdout(&self) -> String {
-        let observed = self.shared.observed.lock().unwrap();
-        String::from_utf8_lossy(&observed.stdout).into_owned()
     }
 
     /// The ids of its runs, by their run locks.
@@ -235,9 +225,8 @@ fn read(child: &mut Child, shared: &Arc<Shared>) -> [Option<JoinHandle<()>>; 2] 
         unblock(&pipe);
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
-            pump(pipe, &shared.closed[0], |bytes| {
-                shared.observed.lock().unwrap().stdout.extend(bytes);
-            });
+            // Only drained.
+            pump(pipe, &shared.closed[0], |_| ());
         })
     });
     let err = child.stderr.take().map(|pipe| {

@@ -47,7 +47,8 @@ pub struct Campaign {
     packages: Vec<Package>,
     /// The emulator that handlers of other programs name.
     qemu: PathBuf,
-    dir: tempfile::TempDir,
+    /// Where `qemu` and the file of the stall watch are.
+    _dir: tempfile::TempDir,
     machine: StallWatch,
     /// Engines that may be killed, one run at a time: the second one's containers outlive it.
     engines: Mutex<[Option<OwnEngine>; 2]>,
@@ -246,7 +247,7 @@ fn prepare(fixture: &Fixture) -> Campaign {
         packages,
         qemu,
         machine: StallWatch::below(dir.path()),
-        dir,
+        _dir: dir,
         engines: Mutex::default(),
         exclusive: RwLock::default(),
         registrars,

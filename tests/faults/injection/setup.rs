@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Campaign;
 use super::fault_kinds::{Fault, FaultKind};
-use super::fixture::{Fixture, copy_cache, shared_objects};
+use super::fixture::{Fixture, shared_objects};
 use super::mirror::{Behavior, Mirror, Package};
 use super::phases::{ALL, Phase};
 use super::private;

@@ -118,7 +118,7 @@ pub(super) fn picture(svg: &str) -> Vec<String> {
 }
 
 #[test]
-fn only_what_may_differ_is_masked() {
+fn only_expected_differences_are_masked() {
     let masked = |line: &str| tour(line).join("\n");
     assert_eq!(
         masked("upload: done in 0.1 s"),

@@ -3,15 +3,15 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sdbuild::binfmt::{HandlerKind, Owner, Registrar, classify, probe};
+use sdbuild::binfmt::{Owner, Registrar, classify};
 
-use crate::bench::{AT_ONCE, Bench};
+use crate::single_run::{AT_ONCE, SingleRun};
 use crate::support::*;
 
 #[test]
-fn an_entry_that_somebody_removes_or_disables_comes_back() {
+fn removed_or_disabled_handler_is_restored() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let lease = bench.lease().await;
         for command in ["-1", "0"] {
             bench.heard.lock().unwrap().clear();
@@ -30,9 +30,9 @@ fn an_entry_that_somebody_removes_or_disables_comes_back() {
 }
 
 #[test]
-fn an_entry_that_somebody_removes_in_the_moment_it_is_registered_comes_back() {
+fn handler_removed_during_registration_is_restored() {
     with_engine(async {
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let entry = format!("{BINFMT}/{}", bench.handler());
         // Without a pause: the registrar reads back what it wrote within a millisecond.
         let remover = std::thread::spawn(move || {
@@ -52,9 +52,9 @@ fn an_entry_that_somebody_removes_in_the_moment_it_is_registered_comes_back() {
 }
 
 #[test]
-fn two_leases_live_side_by_side() {
+fn two_leases_coexist() {
     with_engine(async {
-        let (one, two) = (Bench::new().await, Bench::new().await);
+        let (one, two) = (SingleRun::new().await, SingleRun::new().await);
         let (first, second) = tokio::join!(one.lease(), two.lease());
         assert_eq!(first.release(&one.cancel).await, []);
         assert!(!one.is_registered() && two.is_registered());
@@ -65,9 +65,9 @@ fn two_leases_live_side_by_side() {
 }
 
 #[test]
-fn another_runs_registrar_removes_what_a_dead_one_left() {
+fn registrar_removes_the_handler_of_a_stale_run() {
     with_engine(async {
-        let (dead, own) = (Bench::new().await, Bench::new().await);
+        let (dead, own) = (SingleRun::new().await, SingleRun::new().await);
         let killed = dead.lease().await;
         docker(&["kill", &dead.container()]);
         drop(killed);
@@ -83,15 +83,15 @@ fn another_runs_registrar_removes_what_a_dead_one_left() {
         registrar.remove(stale).await.unwrap();
         assert_eq!(registrar.release(&own.cancel).await, []);
         dead.remove_container();
-        [dead, own].iter().for_each(Bench::left_nothing);
+        [dead, own].iter().for_each(SingleRun::left_nothing);
     });
 }
 
 #[test]
-fn a_host_without_the_table_is_told_how_to_mount_it() {
+fn missing_binfmt_misc_is_mounted_or_hinted_at() {
     with_engine(async {
         let empty = tempfile::tempdir().unwrap();
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let mut options = bench.options();
         options.binfmt_dir = empty.path().to_str().unwrap().to_owned();
         let started = Registrar::start(options, &bench.cancel, &bench.events).await;
@@ -117,10 +117,10 @@ fn a_host_without_the_table_is_told_how_to_mount_it() {
 }
 
 #[test]
-fn a_look_at_a_host_without_the_table_finds_nothing_and_asks_for_no_privilege() {
+fn looking_without_binfmt_misc_needs_no_privilege() {
     with_engine(async {
         let empty = tempfile::tempdir().unwrap();
-        let bench = Bench::new().await;
+        let bench = SingleRun::new().await;
         let mut options = bench.options();
         options.binfmt_dir = empty.path().to_str().unwrap().to_owned();
         let looked = Registrar::look(options, &bench.cancel, &bench.events).await;

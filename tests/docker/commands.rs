@@ -12,7 +12,7 @@ pub fn json(user: &TestUser, words: &[&str]) -> Value {
 }
 
 #[test]
-fn doctor_knows_whether_a_build_would_need_a_mirror() {
+fn doctor_checks_whether_a_build_needs_a_mirror() {
     if !engine_available() {
         return;
     }
@@ -37,7 +37,7 @@ fn doctor_knows_whether_a_build_would_need_a_mirror() {
 }
 
 #[test]
-fn what_init_writes_becomes_an_image_with_that_key_in_it() {
+fn configuration_of_init_builds_an_image_with_the_key() {
     if !engine_available() {
         return;
     }

@@ -16,7 +16,7 @@ use crate::support::*;
 pub const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// One run on the machine's engine, with the events that it emitted.
-pub struct Bench {
+pub struct SingleRun {
     pub engine: Engine,
     pub image: RegistrarImage,
     pub run: RunId,
@@ -25,7 +25,7 @@ pub struct Bench {
     pub heard: Arc<Mutex<Vec<Event>>>,
 }
 
-impl Bench {
+impl SingleRun {
     pub async fn new() -> Self {
         Self::of(RunId::random().unwrap()).await
     }

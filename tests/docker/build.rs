@@ -20,7 +20,7 @@ fn inspect(name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn the_example_becomes_an_image_that_boots_and_lets_its_owner_in() {
+fn example_image_boots_and_lets_its_owner_log_in() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -72,7 +72,7 @@ fn has_partitions(image: &Path) {
 }
 
 #[test]
-fn both_containers_have_the_least_privilege() {
+fn builder_and_registrar_have_least_privilege() {
     if !engine_available() {
         return;
     }
@@ -120,7 +120,7 @@ fn both_containers_have_the_least_privilege() {
 }
 
 #[test]
-fn a_compressed_image_has_the_name_that_was_asked_for() {
+fn compressed_image_has_the_requested_name() {
     if !engine_available() {
         return;
     }
@@ -138,7 +138,7 @@ fn a_compressed_image_has_the_name_that_was_asked_for() {
 }
 
 #[test]
-fn a_large_image_takes_little_memory() {
+fn large_image_needs_little_memory() {
     if !engine_available() {
         return;
     }
@@ -178,7 +178,7 @@ fn timed(user: &TestUser, format: &str) -> (PathBuf, u64) {
 }
 
 #[test]
-fn a_pc_image_is_built_natively() {
+fn pc_image_is_built_natively() {
     if !engine_available() {
         return;
     }
@@ -194,7 +194,7 @@ fn a_pc_image_is_built_natively() {
 }
 
 #[test]
-fn a_dir_with_spaces_and_letters_beyond_ascii() {
+fn directory_with_spaces_and_non_ascii_letters() {
     if !engine_available() {
         return;
     }
@@ -213,7 +213,7 @@ fn a_dir_with_spaces_and_letters_beyond_ascii() {
 }
 
 #[test]
-fn a_second_build_is_warm_and_replaces_only_when_asked() {
+fn second_build_replaces_the_image_only_with_force() {
     if !engine_available() {
         return;
     }
@@ -239,7 +239,7 @@ fn a_second_build_is_warm_and_replaces_only_when_asked() {
 }
 
 #[test]
-fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
+fn manifest_is_complete_and_reproducible() {
     if !engine_available() {
         return;
     }
@@ -299,7 +299,7 @@ fn the_manifest_tells_what_went_in_and_is_the_same_for_the_same_inputs() {
 }
 
 #[test]
-fn a_build_ends_with_a_boot_when_asked() {
+fn boot_test_boots_the_built_image() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -320,7 +320,7 @@ fn a_build_ends_with_a_boot_when_asked() {
 }
 
 #[test]
-fn the_image_belongs_to_the_user_behind_sudo() {
+fn image_belongs_to_the_user_who_ran_sudo() {
     if !engine_available() || !root_available() {
         return;
     }
@@ -336,7 +336,7 @@ fn the_image_belongs_to_the_user_behind_sudo() {
 }
 
 #[test]
-fn a_build_without_its_engines_help_for_a_moment_is_not_hurried() {
+fn build_survives_a_paused_builder() {
     if !engine_available() {
         return;
     }

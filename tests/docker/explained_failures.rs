@@ -21,7 +21,7 @@ fn with_tool(tool: &str, script: &str) -> String {
 }
 
 #[test]
-fn a_file_system_that_is_too_small_is_met_for_real() {
+fn too_small_file_systems_are_explained() {
     if !engine_available() {
         return;
     }
@@ -41,7 +41,7 @@ fn a_file_system_that_is_too_small_is_met_for_real() {
 }
 
 #[test]
-fn a_program_that_crashes_under_emulation_is_met_for_real() {
+fn crash_under_emulation_is_explained() {
     if !engine_available() {
         return;
     }
@@ -55,7 +55,7 @@ fn a_program_that_crashes_under_emulation_is_met_for_real() {
 }
 
 #[test]
-fn a_file_that_stays_behind_and_a_platform_that_nobody_has_are_met_for_real() {
+fn missing_file_and_unknown_platform_are_explained() {
     if !engine_available() {
         return;
     }

@@ -46,22 +46,22 @@ fn ends_by(signal: Signal) {
 }
 
 #[test]
-fn an_interrupt_gives_everything_back() {
+fn interrupt_releases_everything() {
     ends_by(Signal::SIGINT);
 }
 
 #[test]
-fn a_termination_gives_everything_back() {
+fn termination_releases_everything() {
     ends_by(Signal::SIGTERM);
 }
 
 #[test]
-fn a_hangup_gives_everything_back() {
+fn hangup_releases_everything() {
     ends_by(Signal::SIGHUP);
 }
 
 #[test]
-fn a_second_interrupt_ends_sooner_and_still_gives_everything_back() {
+fn second_interrupt_ends_sooner_and_releases_everything() {
     if !engine_available() {
         return;
     }
@@ -81,7 +81,7 @@ fn a_second_interrupt_ends_sooner_and_still_gives_everything_back() {
 }
 
 #[test]
-fn an_interrupt_at_any_phase_gives_everything_back() {
+fn interrupt_in_any_phase_releases_everything() {
     if !engine_available() {
         return;
     }
@@ -107,7 +107,7 @@ fn an_interrupt_at_any_phase_gives_everything_back() {
 }
 
 #[test]
-fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
+fn failed_build_shows_its_last_lines_and_releases_everything() {
     if !engine_available() {
         return;
     }
@@ -144,7 +144,7 @@ fn a_build_that_fails_shows_its_end_and_gives_everything_back() {
 }
 
 #[test]
-fn ctrl_z_and_fg_lose_neither_the_handler_nor_the_build() {
+fn ctrl_z_and_fg_keep_the_handler_and_the_build() {
     if !engine_available() {
         return;
     }
@@ -167,7 +167,7 @@ fn ctrl_z_and_fg_lose_neither_the_handler_nor_the_build() {
 }
 
 #[test]
-fn a_stopped_sdbuild_loses_the_handler_and_says_so_when_it_goes_on() {
+fn stopped_sdbuild_loses_the_handler_and_reports_it() {
     if !engine_available() {
         return;
     }
@@ -224,7 +224,7 @@ fn held_builder() -> std::process::Child {
 }
 
 #[test]
-fn a_builder_lives_by_what_it_hears_and_ends_in_the_silence() {
+fn builder_ends_when_the_heartbeat_stops() {
     use std::io::Write as _;
     if !engine_available() {
         return;
@@ -248,7 +248,7 @@ fn a_builder_lives_by_what_it_hears_and_ends_in_the_silence() {
 }
 
 #[test]
-fn a_hangup_that_is_ignored_from_outside_stays_ignored() {
+fn ignored_hangup_stays_ignored() {
     if !engine_available() {
         return;
     }

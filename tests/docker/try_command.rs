@@ -15,7 +15,7 @@ fn user() -> TestUser {
 }
 
 #[test]
-fn the_program_alone_builds_an_image_boots_it_and_clears_up() {
+fn try_builds_and_boots_an_image_and_cleans_up() {
     if !engine_available() || !boot_available() {
         return;
     }
@@ -39,7 +39,7 @@ fn the_program_alone_builds_an_image_boots_it_and_clears_up() {
 }
 
 #[test]
-fn what_is_to_be_kept_is_kept_and_its_key_is_one_for_openssh() {
+fn try_keeps_the_image_and_a_key_for_openssh() {
     if !engine_available() {
         return;
     }

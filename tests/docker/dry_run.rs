@@ -17,7 +17,7 @@ fn dry(user: &TestUser, more: &[&str]) -> Outcome {
 }
 
 #[test]
-fn a_forecast_is_what_the_build_then_does() {
+fn dry_run_predicts_the_build() {
     if !engine_available() {
         return;
     }
@@ -48,7 +48,7 @@ fn a_forecast_is_what_the_build_then_does() {
 }
 
 #[test]
-fn a_system_is_forecast_with_and_without_native_glue() {
+fn dry_run_counts_with_and_without_native_glue() {
     if !engine_available() {
         return;
     }
@@ -77,7 +77,7 @@ fn a_system_is_forecast_with_and_without_native_glue() {
 }
 
 #[test]
-fn what_does_not_evaluate_is_told_after_the_plan() {
+fn evaluation_error_follows_the_plan() {
     if !engine_available() {
         return;
     }
@@ -93,7 +93,7 @@ fn what_does_not_evaluate_is_told_after_the_plan() {
 }
 
 #[test]
-fn an_import_of_what_has_to_be_built_is_a_builds_business() {
+fn import_from_derivation_needs_a_build() {
     if !engine_available() {
         return;
     }
