@@ -1,7 +1,5 @@
-//! One cancellation token for the run: who sets it, who waits on it, and how the process dies of it.
-//!
-//! Part of the hall. A signal only ever sets the token; no work happens in a handler. The second
-//! signal makes the teardown impatient: shorter waits, never fewer releases.
+//! The cancellation of a run. The first signal cancels it; the second shortens the timeouts of its teardown,
+//! which still releases everything. Signal handlers do no work: they only set tokens.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -20,21 +18,22 @@ use crate::common::timeout::timeout;
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     token: CancellationToken,
-    impatient: CancellationToken,
-    /// When the patience was lost.
-    since: Arc<OnceLock<Instant>>,
+    /// Set when the teardown gets shorter timeouts.
+    shortened: CancellationToken,
+    shortened_at: Arc<OnceLock<Instant>>,
+    /// The first signal received; 0 for none.
     signal: Arc<AtomicI32>,
 }
 
 impl Cancel {
-    /// A token that nobody has set.
+    /// A cancellation that is not set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Starts to listen for INT, TERM, HUP and QUIT, but for those that whoever started us has us
-    /// ignore (`nohup`). The task lives until it is aborted: tokio never restores a default handler, so
-    /// listening must go on through the teardown.
+    /// Starts to listen for INT, TERM, HUP and QUIT, except those that the parent process set to be ignored (`nohup`).
+    /// The task must not be aborted before the teardown has ended: tokio never restores a default handler, so
+    /// a signal would have no effect.
     pub fn listen(&self) -> Result<JoinHandle<()>, Failure> {
         let ignored = ignored();
         let kinds = [
@@ -67,7 +66,7 @@ impl Cancel {
         }))
     }
 
-    /// Takes note of a signal: the first one cancels, the next one makes the teardown impatient.
+    /// Handles a signal: the first one cancels the run, any further one shortens its teardown.
     pub fn received(&self, number: i32) {
         if self
             .signal
@@ -80,10 +79,10 @@ impl Cancel {
         }
     }
 
-    /// Makes the teardown impatient.
+    /// Gives all remaining steps of the teardown together 2 seconds, see [`Cancel::bounded`].
     pub fn shorten_teardown(&self) {
-        self.since.get_or_init(Instant::now);
-        self.impatient.cancel();
+        self.shortened_at.get_or_init(Instant::now);
+        self.shortened.cancel();
     }
 
     /// The first signal received, if any.
@@ -91,22 +90,23 @@ impl Cancel {
         Some(self.signal.load(Ordering::SeqCst)).filter(|n| *n != 0)
     }
 
-    /// Whether the run was asked to stop.
+    /// Whether the run is cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// The plain token, for callers that pass it on.
+    /// The plain token, for blocking work that polls it.
     pub fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    /// Waits until the run is asked to stop.
+    /// Waits until the run is cancelled.
     pub async fn cancelled(&self) {
         self.token.cancelled().await;
     }
 
-    /// Runs `work` unless the run is asked to stop first; the interruption is an error of its own class.
+    /// Runs `work`, and drops it when the run is cancelled first, with a failure of class
+    /// [`Class::Interrupted`](crate::common::failure::Class::Interrupted).
     pub async fn race<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
             biased;
@@ -115,26 +115,25 @@ impl Cancel {
         }
     }
 
-    /// Runs a step of the teardown, `patience` at most. Once the patience is lost all steps together
-    /// have two seconds, and those that come later still have the time to ask. `None` when the time
-    /// was up.
-    pub async fn bounded<T>(&self, patience: Duration, work: impl Future<Output = T>) -> Option<T> {
+    /// Runs a step of the teardown for at most `limit`; `None` when the time was up. Once the teardown is shortened,
+    /// all steps together have 2 seconds, and each later step 100 ms.
+    pub async fn bounded<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            out = timeout(patience, work) => out,
-            () = self.out_of_patience() => None,
+            out = timeout(limit, work) => out,
+            () = self.shortened_time_is_up() => None,
         }
     }
 
-    async fn out_of_patience(&self) {
-        /// Half a dozen steps in a row stay below three seconds in all.
-        const IMPATIENCE: Duration = Duration::from_secs(2);
-        /// An engine that works takes the request in this time, and carries it out.
-        const LEAST: Duration = Duration::from_millis(100);
-        self.impatient.cancelled().await;
+    async fn shortened_time_is_up(&self) {
+        /// With it, half a dozen steps in a row take less than 3 seconds in all.
+        const SHORTENED_TEARDOWN: Duration = Duration::from_secs(2);
+        /// A working engine accepts a request within this time, and carries it out even when nobody waits.
+        const MIN_STEP: Duration = Duration::from_millis(100);
+        self.shortened.cancelled().await;
         let now = Instant::now();
-        let since = self.since.get().copied().unwrap_or(now);
-        tokio::time::sleep_until((since + IMPATIENCE).max(now + LEAST)).await;
+        let since = self.shortened_at.get().copied().unwrap_or(now);
+        tokio::time::sleep_until((since + SHORTENED_TEARDOWN).max(now + MIN_STEP)).await;
     }
 }
 
@@ -152,7 +151,7 @@ impl SignalStream {
     }
 }
 
-/// The signals that this process ignores, bit n-1 for signal n; none when the kernel does not say.
+/// The signals that this process ignores, bit n-1 for signal n; none when `/proc` is not readable.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status
@@ -167,10 +166,9 @@ fn ignored() -> u64 {
 mod tests {
     use super::*;
 
-    /// Every step had two seconds of its own, so that a teardown of eight took sixteen with an engine
-    /// that did not answer.
+    /// Once, each step had 2 seconds: a teardown of eight steps took 16 seconds with an engine that did not answer.
     #[tokio::test]
-    async fn impatience_is_for_the_whole_teardown_and_not_for_each_step() {
+    async fn shortened_teardown_has_one_deadline_for_all_steps() {
         let cancel = Cancel::new();
         cancel.received(2);
         cancel.received(2);
@@ -180,8 +178,8 @@ mod tests {
             assert!(step.await.is_none());
         }
         assert!(start.elapsed() < Duration::from_secs(8));
-        // A step that comes late is tried all the same.
-        let asked = cancel.bounded(long, tokio::task::yield_now()).await;
-        assert!(asked.is_some());
+        // A late step is still tried.
+        let done = cancel.bounded(long, tokio::task::yield_now()).await;
+        assert!(done.is_some());
     }
 }

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// The stretches of a run that a user sees, one line each.
+/// The parts of a run that the user sees as one line each. In JSON, as in `--json-events`, their names are in kebab case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Looking at engine, configuration, disk and output directory.
+    /// Checking engine, configuration, disk and output directory.
     Preflight,
     /// Downloading pinned packages.
     Fetch,
-    /// Putting container images together and loading them.
+    /// Assembling container images and loading them into the engine.
     ContainerImages,
     /// Pulling `--builder-image`.
     Pull,
@@ -25,87 +25,87 @@ pub enum Phase {
     Emulation,
     /// Uploading the configuration and nixpkgs.
     Upload,
-    /// Nix says what the configuration sets.
+    /// Nix evaluates the configuration, and builds nothing.
     Evaluate,
     /// Nix evaluates and builds.
     Build,
     /// Copying the image out of the engine.
     CopyOut,
-    /// Reading an image that is there: hashing, decompressing, looking into it.
+    /// Reading an existing image: hashing, decompressing, parsing.
     ReadImage,
-    /// Giving back what the run borrowed.
+    /// Removing what the run created in the engine.
     Release,
     /// Unpacking an image to boot it.
     Unpack,
     /// Copying an image into the emulator.
     CopyIn,
-    /// The image boots, until somebody is let in.
+    /// The image boots, until a login over SSH succeeds.
     Boot,
     /// Writing an image to a disk.
     Flash,
-    /// Reading it back.
+    /// Reading the disk back.
     Verify,
 }
 
-/// One fact about the run.
+/// Something that happened during a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A phase began.
     Started(Phase),
-    /// A phase ended well.
+    /// A phase succeeded, in this time. A phase that fails is not reported.
     Finished(Phase, Duration),
-    /// How far a phase is, in bytes; `total` is `None` while unknown.
+    /// The progress of a phase in bytes.
     Bytes {
-        /// The phase that moves them.
+        /// The phase that transfers them.
         phase: Phase,
         /// Bytes so far.
         done: u64,
-        /// Bytes in all.
+        /// Bytes in all; `None` while unknown.
         total: Option<u64>,
     },
-    /// What Nix said.
+    /// A line of Nix's log.
     Nix(NixEvent),
-    /// A thing that the user should know, though the run goes on.
+    /// Something that the user should know, although the run goes on.
     Warning(String),
-    /// A thing worth a line: which emulation, which mirror, what was swept.
+    /// Something worth a line: which emulation, which mirror, what was swept.
     Notice(String),
-    /// Where the whole log of the builder is kept.
+    /// The file with the whole build log.
     LogFile(PathBuf),
     /// A line on the console of the machine that boots, without its control sequences.
     Console(String),
-    /// The work is over, well or badly: what took how long may be told.
+    /// The run is over, successful or not: a summary of its times may be shown.
     WorkEnded,
-    /// From here on the terminal is another program's: no live line any more.
+    /// From here on the terminal belongs to another program: no live line may be drawn.
     TerminalGiven,
 }
 
-/// One line of Nix's machine-readable log, reduced to what we use.
+/// One line of Nix's machine-readable log, reduced to what sdbuild uses.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NixEvent {
-    /// A message for people: 0 error, 1 warning, 2 notice, 3 info, and so on up to 7.
+    /// A message for users.
     Message {
-        /// Nix's verbosity level.
+        /// Nix's verbosity level: 0 error, 1 warning, 2 notice, 3 info, and so on up to 7.
         level: u8,
-        /// Without colour codes.
+        /// The message, without colour codes.
         text: String,
     },
-    /// The forecast: so many derivations will be built.
+    /// How many derivations Nix will build.
     WillBuild {
         /// Derivations.
         derivations: u64,
     },
-    /// The forecast: so many of the derivations will be built by the image's programs, under emulation.
+    /// How many of these derivations are built by programs of the image, under emulation.
     WillEmulate {
         /// Derivations.
         derivations: u64,
     },
-    /// The forecast: so many store paths will be fetched.
+    /// How many store paths Nix will fetch.
     WillFetch {
         /// Store paths.
         paths: u64,
-        /// Bytes to download, as exact as Nix says it (hundredths of a MiB).
+        /// Bytes to download, rounded by Nix to hundredths of a MiB.
         download: u64,
-        /// Bytes that they take in the store, as exact.
+        /// Bytes that they take in the store, rounded the same way.
         unpacked: u64,
     },
     /// The build of a derivation began.
@@ -122,7 +122,7 @@ pub enum NixEvent {
         /// Store path.
         path: String,
     },
-    /// How far the download within a build or of a store path is.
+    /// The progress of a download, of a store path or within a build.
     Moved {
         /// Activity number of the build or of the store path.
         id: u64,
@@ -140,7 +140,7 @@ pub enum NixEvent {
     BuildLine {
         /// Activity number.
         id: u64,
-        /// Without colour codes.
+        /// The line, without colour codes.
         line: String,
     },
     /// The phase a builder is in (`unpackPhase`, …).
@@ -164,26 +164,26 @@ pub enum NixEvent {
         /// To fetch in all.
         expected: u64,
     },
-    /// How much the store paths are that are to be downloaded in all, as far as Nix knows by now.
+    /// The size of all store paths that Nix downloads, as far as it knows by now.
     ToDownload {
-        /// Bytes, of what is there already too.
+        /// Bytes, including those that are downloaded already.
         bytes: u64,
     },
     /// Anything else on the builder's standard error.
     Other(String),
 }
 
-/// Where events go: cheap to clone, never blocks, never fails.
+/// The receiver of events: cheap to clone, never blocks, never fails.
 #[derive(Clone)]
 pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
 
 impl Events {
-    /// Events that `sink` receives, on the caller's thread: it must return at once.
+    /// Calls `sink` with each event, on the thread that emits it: it must return at once.
     pub fn new(sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
         Self(Arc::new(sink))
     }
 
-    /// Events that nobody reads.
+    /// Drops all events.
     pub fn none() -> Self {
         Self::new(drop)
     }
@@ -215,7 +215,7 @@ impl Events {
         Ok(done)
     }
 
-    /// Hands `event` to the sink.
+    /// Calls the sink with `event`.
     pub fn emit(&self, event: Event) {
         (self.0)(event);
     }
@@ -230,7 +230,7 @@ impl Events {
         self.emit(Event::Notice(text.to_string()));
     }
 
-    /// Emits how far `phase` is.
+    /// Emits the progress of `phase` in bytes.
     pub fn bytes(&self, phase: Phase, done: u64, total: Option<u64>) {
         self.emit(Event::Bytes { phase, done, total });
     }
@@ -242,12 +242,12 @@ impl fmt::Debug for Events {
     }
 }
 
-/// How long the phases took that ended well, in their order.
+/// How long each phase that succeeded took, in the order in which they first ended.
 #[derive(Clone, Debug, Default)]
 pub struct Timings(Arc<Mutex<Vec<(Phase, Duration)>>>);
 
 impl Timings {
-    /// Events that are noted here on their way to `events`.
+    /// Records the phases that end in the events emitted to the result, and passes all events on to `events`.
     pub fn listen(&self, events: &Events) -> Events {
         let (timings, events) = (self.clone(), events.clone());
         Events::new(move |event| {
@@ -258,18 +258,18 @@ impl Timings {
         })
     }
 
-    /// Notes a phase; one that comes again takes the longer for it.
+    /// Records that `phase` took this time, in addition to what it took before.
     pub fn add(&self, phase: Phase, took: Duration) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match noted.iter_mut().find(|(known, _)| *known == phase) {
+        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match recorded.iter_mut().find(|(known, _)| *known == phase) {
             Some((_, all)) => *all += took,
-            None => noted.push((phase, took)),
+            None => recorded.push((phase, took)),
         }
     }
 
-    /// What is noted so far.
+    /// The times recorded so far.
     pub fn so_far(&self) -> Vec<(Phase, Duration)> {
-        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.clone()
+        let recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.clone()
     }
 }

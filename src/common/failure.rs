@@ -1,12 +1,11 @@
-//! What went wrong, in one value: the first error, its class, hints, and what teardown left behind.
+//! What went wrong, in one value: the first error, its class, hints, and what the teardown left behind.
 //!
-//! Part of the hall: every room may use it, it uses none. Rooms build a [`Failure`] where a user
-//! can act on it; words for the terminal are put together in `ui::report` alone.
+//! A [`Failure`] is made where it is known what a user can do about it; `ui::report` formats it.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// The kind of a failure; `main` turns it into the exit code.
+/// The kind of a failure, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Wrong flags, settings or configuration (exit code 2).
@@ -15,22 +14,22 @@ pub enum Class {
     Environment,
     /// The Nix build itself failed, or what it made does not boot (exit code 4).
     Build,
-    /// The configuration would build, but the machine would not boot or nobody would get in (exit code 6).
+    /// The configuration would build, but the machine would not boot or nobody could log in (exit code 6).
     CheckFailed,
-    /// What the user had run on the booted machine ended with this code, which is ours then too.
+    /// The command that the user ran on the booted machine ended with this code, which is also ours.
     Command(u8),
-    /// What the user ran in a shell of ours ended with this code; they have seen why.
+    /// The shell or command in the builder ended with this code, which is also ours; the user saw its output.
     Shell(u8),
-    /// The user or the system asked us to stop (128 + signal).
+    /// A signal interrupted the run (128 + signal).
     Interrupted,
     /// A bug in sdbuild (exit code 70).
     Internal,
 }
 
-/// Something that should be gone and is not, with the command that removes it.
+/// Something that could not be removed, with the command that removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leftover {
-    /// What is left, for instance `container sdbuild-builder-0123456789ab`.
+    /// Its kind and name, for instance `container sdbuild-builder-0123456789ab`.
     pub what: String,
     /// Why it could not be removed.
     pub why: String,
@@ -40,26 +39,26 @@ pub struct Leftover {
 
 /// The first error of a run, with everything that a user needs to act on it.
 ///
-/// `teardown` rides along: an error while cleaning up never replaces the first one.
+/// An error of the teardown never replaces it, but is added to `teardown`.
 #[derive(Debug)]
 pub struct Failure {
     /// Decides the exit code.
     pub class: Class,
     /// The cause chain, outermost operation first.
     pub error: anyhow::Error,
-    /// Further problems of the same kind, found by a check that lists everything at once.
+    /// Further problems that were found at the same time.
     pub others: Vec<Failure>,
     /// What to do about it, most likely first.
     pub hints: Vec<String>,
-    /// The end of the builder's log, when that is where the reason stands.
+    /// The last lines of the build log, if they show the reason.
     pub log_tail: Vec<String>,
-    /// Where the whole log is.
+    /// The file with the whole build log.
     pub log: Option<PathBuf>,
-    /// The derivation that failed, whose environment `sdbuild shell` gives.
+    /// Store path of the derivation that failed, for `sdbuild shell`.
     pub derivation: Option<String>,
     /// What could not be removed.
     pub teardown: Vec<Leftover>,
-    /// Whether only the way that was tried is barred: another one to the same end may be open.
+    /// Whether another way of emulation may work where this one failed.
     pub try_next_mode: bool,
 }
 
@@ -79,7 +78,7 @@ impl Failure {
         }
     }
 
-    /// A failure of `class` that is described by `message` alone.
+    /// A failure of `class` with `message` and no further cause.
     pub fn message(class: Class, message: impl fmt::Display) -> Self {
         Self::new(class, anyhow::anyhow!("{message}"))
     }
@@ -94,12 +93,12 @@ impl Failure {
         Self::message(Class::Environment, message)
     }
 
-    /// The run was asked to stop.
+    /// The run was interrupted.
     pub fn interrupted() -> Self {
         Self::message(Class::Interrupted, "interrupted")
     }
 
-    /// Adds the operation and the object around the cause.
+    /// Adds the operation that failed, with its object, in front of the cause.
     #[must_use]
     pub fn context(mut self, operation: impl fmt::Display) -> Self {
         self.error = self.error.context(operation.to_string());
@@ -113,14 +112,14 @@ impl Failure {
         self
     }
 
-    /// Says that another way to the same end may be open.
+    /// Marks that another way of emulation may work.
     #[must_use]
     pub fn try_next_mode(mut self) -> Self {
         self.try_next_mode = true;
         self
     }
 
-    /// Adds what teardown could not remove.
+    /// Adds what the teardown could not remove.
     #[must_use]
     pub fn with_teardown(mut self, leftovers: Vec<Leftover>) -> Self {
         self.teardown.extend(leftovers);
@@ -134,7 +133,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Adds class and context to foreign errors on their way up.
+/// Turns errors of other types into a [`Failure`].
 pub trait OrFail<T> {
     /// Wraps the error as a [`Class::Environment`] failure of `operation`.
     fn or_environment(self, operation: impl fmt::Display) -> Result<T, Failure>;

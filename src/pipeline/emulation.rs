@@ -6,7 +6,7 @@ use crate::common::system::{Architecture, System};
 use crate::engine::EngineFacts;
 use crate::pipeline::kernel_version::KernelVersion;
 
-/// The first kernel whose user namespaces have binfmt_misc tables of their own (commit 21ca59b365c0).
+/// The first kernel whose user namespaces have `binfmt_misc` tables of their own (commit 21ca59b365c0).
 const OWN_TABLES: KernelVersion = KernelVersion::new(6, 7);
 
 /// How one run emulates, chosen from what the user asked for and what the engine can do.
