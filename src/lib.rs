@@ -42,8 +42,8 @@ pub mod ui;
 
 use cli::{Cli, Command};
 use common::cancel::Cancel;
+use common::context::Context;
 use common::failure::Failure;
-use pipeline::Context;
 
 /// Runs one command to its end; everything that it borrowed has been given back when this returns.
 pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {

@@ -5,11 +5,12 @@ use std::path::Path;
 use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::{self, dry_run};
+use crate::common::context::Context;
 use crate::common::event::{Event, Timings};
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
 use crate::output::Image;
-use crate::pipeline::{self, Context};
+use crate::pipeline;
 use crate::settings::{self, Environment, SshKey};
 use crate::ui::{self, Ui};
 

@@ -1,8 +1,9 @@
 //! `sdbuild clean`: lists what sdbuild left here and what it takes, asks, and removes it.
 
 use crate::cli;
+use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::pipeline::{Context, Item, Removal};
+use crate::pipeline::{Item, Removal};
 use crate::settings::{self, Environment};
 use crate::ui::{self, Ui};
 

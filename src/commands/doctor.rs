@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::cli;
+use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::pipeline::Context;
 use crate::pipeline::doctor::{self, Check, Verdict};
 use crate::settings::{self, Environment};
 use crate::ui::Ui;

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::cli;
+use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
-use crate::pipeline::{self, Context};
+use crate::pipeline;
 use crate::settings::{self, Common, Environment};
 use crate::template::{self, PublicKey, TemplateValues, Wifi};
 use crate::ui::{self, Hidden, Ui};

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use crate::cli;
+use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
 use crate::common::terminal;
 use crate::nixos::shell_session::ShellSession;
-use crate::pipeline::{self, Context};
+use crate::pipeline;
 use crate::settings::{self, Environment};
 
 /// Runs the shell; its exit code is the failure's class when it is not 0.

@@ -1,8 +1,9 @@
 //! `sdbuild status`: what is here and what it takes, on one screen or as JSON.
 
 use crate::cli;
+use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::pipeline::{Context, Handler, Run, RunState, SizedObject, Status};
+use crate::pipeline::{Handler, Run, RunState, SizedObject, Status};
 use crate::settings::{Common, Environment};
 use crate::ui::layout::{COLUMNS, age, column, fit, wrapped};
 use crate::ui::{Ui, words};

@@ -31,7 +31,6 @@ mod status;
 mod steps;
 mod sweep;
 
-pub use crate::common::context::Context;
 pub use build::build;
 pub use clients::fetch_text;
 pub use emulation::Emulation;
