@@ -1,4 +1,4 @@
-//! How an image boots: the loaders on it, the kernel they start, the system that it runs.
+//! How an image boots: its boot loaders, its kernel and its NixOS system.
 
 use serde::Serialize;
 
@@ -9,9 +9,9 @@ use super::files::FileSystem;
 use super::kernel::{self, Kernel};
 
 const EXTLINUX: [&str; 2] = ["/boot/extlinux/extlinux.conf", "/extlinux/extlinux.conf"];
-/// The longest configuration that is read.
-const LONGEST: usize = 256 * 1024;
-/// What the Raspberry Pi's firmware starts by itself.
+/// Bytes of a boot loader's configuration that are read.
+const MAX_CONFIG_BYTES: usize = 256 * 1024;
+/// The kernels that the Raspberry Pi's firmware starts without a configuration, 64-bit ones first.
 const PI_KERNELS: [&str; 5] = [
     "kernel8.img",
     "kernel_2712.img",
@@ -20,12 +20,12 @@ const PI_KERNELS: [&str; 5] = [
     "kernel.img",
 ];
 
-/// A file system with the number of its partition.
+/// A file system and the number of its partition.
 #[derive(Debug)]
 pub struct Volume {
-    /// The partition's number.
+    /// The number of the partition.
     pub number: u32,
-    /// What is in it.
+    /// The file system.
     pub fs: FileSystem,
 }
 
@@ -33,33 +33,33 @@ pub struct Volume {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoaderKind {
-    /// U-Boot's menu, as NixOS writes it.
+    /// The extlinux menu, which U-Boot reads.
     Extlinux,
-    /// The Raspberry Pi's own firmware.
+    /// The Raspberry Pi's firmware.
     RaspberryPi,
-    /// A program for UEFI.
+    /// A UEFI program.
     Uefi,
 }
 
 /// A boot loader on the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Loader {
-    /// Its kind.
+    /// The kind.
     pub kind: LoaderKind,
-    /// The partition that it is in.
+    /// The number of its partition.
     pub partition: u32,
-    /// The files that tell.
+    /// The files by which it was recognized.
     pub files: Vec<String>,
 }
 
-/// The NixOS system, or another, that is started.
+/// The system that is started, NixOS or another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct System {
-    /// Its path in the store.
+    /// The path in the Nix store.
     pub path: Option<String>,
-    /// NixOS' version.
+    /// The version of NixOS.
     pub nixos: Option<String>,
-    /// The machine's name.
+    /// The host name.
     pub host_name: Option<String>,
 }
 
@@ -72,18 +72,18 @@ pub struct BootReport {
     pub kernel: Option<Kernel>,
     /// The system.
     pub system: System,
-    /// What the loader names and is not there.
+    /// Files that the loader names and that are missing.
     #[serde(skip)]
     pub problems: Vec<String>,
 }
 
 impl BootReport {
-    /// Looks at all file systems of an image.
+    /// Examines all file systems of an image.
     pub fn find(volumes: &[Volume]) -> Result<Self, Error> {
         let mut boot = Self::default();
         for volume in volumes {
-            // One that cannot be read must not hide what the others hold.
-            match boot.visit(volume, volumes) {
+            // A file system that cannot be read does not hide what is on the others.
+            match boot.examine(volume, volumes) {
                 Err(Error::Damaged(what)) => {
                     let problem = format!("partition {}: {what}", volume.number);
                     boot.problems.push(problem);
@@ -94,29 +94,30 @@ impl BootReport {
         }
         for volume in volumes {
             if boot.system.host_name.is_none() {
-                boot.system.host_name = line(volume, "/etc/hostname").unwrap_or_default();
+                boot.system.host_name = first_line(volume, "/etc/hostname").ok().flatten();
             }
         }
         Ok(boot)
     }
 
-    fn visit(&mut self, volume: &Volume, all: &[Volume]) -> Result<(), Error> {
+    /// Adds the boot loaders of one file system.
+    fn examine(&mut self, volume: &Volume, all: &[Volume]) -> Result<(), Error> {
         for path in EXTLINUX {
-            if let Some(text) = volume.fs.start_of(path, LONGEST)? {
-                self.loader(LoaderKind::Extlinux, volume, vec![path.to_owned()]);
-                if let Some(entry) = extlinux::chosen(&String::from_utf8_lossy(&text)) {
-                    self.follow(&entry, (volume, path), all)?;
+            if let Some(text) = volume.fs.start_of(path, MAX_CONFIG_BYTES)? {
+                self.add_loader(LoaderKind::Extlinux, volume, vec![path.to_owned()]);
+                if let Some(entry) = extlinux::default_entry(&String::from_utf8_lossy(&text)) {
+                    self.follow(&entry, volume, path, all)?;
                 }
             }
         }
         if let FileSystem::Fat(_) = volume.fs {
-            self.firmware(volume)?;
-            self.uefi(volume)?;
+            self.add_firmware(volume)?;
+            self.add_uefi(volume)?;
         }
         Ok(())
     }
 
-    fn loader(&mut self, kind: LoaderKind, volume: &Volume, files: Vec<String>) {
+    fn add_loader(&mut self, kind: LoaderKind, volume: &Volume, files: Vec<String>) {
         let partition = volume.number;
         self.loaders.push(Loader {
             kind,
@@ -125,39 +126,40 @@ impl BootReport {
         });
     }
 
-    /// What an entry of extlinux starts.
+    /// Adds what an entry of the extlinux menu `config` starts.
     fn follow(
         &mut self,
         entry: &MenuEntry,
-        (volume, config): (&Volume, &str),
+        volume: &Volume,
+        config: &str,
         all: &[Volume],
     ) -> Result<(), Error> {
         if let Some(path) = entry.linux.as_deref() {
-            let path = extlinux::absolute(config, path);
-            let kernel = kernel::read(&volume.fs, (volume.number, path.clone()))?;
-            self.note(kernel.is_some(), "kernel", (&path, config));
+            let path = extlinux::absolute_path(config, path);
+            let kernel = kernel::read(&volume.fs, volume.number, path.clone())?;
+            self.check_exists(kernel.is_some(), "kernel", &path, config);
             self.kernel = self.kernel.take().or(kernel);
         }
         if let Some(path) = entry.initrd.as_deref() {
-            let path = extlinux::absolute(config, path);
+            let path = extlinux::absolute_path(config, path);
             let found = volume.fs.find(&path)?;
-            self.note(found == Some(EntryKind::File), "initrd", (&path, config));
+            self.check_exists(found == Some(EntryKind::File), "initrd", &path, config);
         }
         if let Some(init) = entry.init() {
-            self.system(init, all)?;
+            self.add_system(init, all)?;
         }
         Ok(())
     }
 
-    fn note(&mut self, there: bool, what: &str, (path, config): (&str, &str)) {
-        if !there {
+    fn check_exists(&mut self, exists: bool, what: &str, path: &str, config: &str) {
+        if !exists {
             let problem = format!("the {what} {path} is missing, which {config} names");
             self.problems.push(problem);
         }
     }
 
-    /// The NixOS system whose `init` the kernel runs.
-    fn system(&mut self, init: &str, all: &[Volume]) -> Result<(), Error> {
+    /// Adds the NixOS system whose `init` the kernel runs.
+    fn add_system(&mut self, init: &str, all: &[Volume]) -> Result<(), Error> {
         let Some(top) = init.strip_suffix("/init") else {
             return Ok(());
         };
@@ -169,8 +171,8 @@ impl BootReport {
             }
             stores += 1;
             if volume.fs.find(top)? == Some(EntryKind::Directory) {
-                self.system.nixos = line(volume, &format!("{top}/nixos-version"))?;
-                self.system.host_name = line(volume, &format!("{top}/etc/hostname"))?;
+                self.system.nixos = first_line(volume, &format!("{top}/nixos-version"))?;
+                self.system.host_name = first_line(volume, &format!("{top}/etc/hostname"))?;
                 return Ok(());
             }
         }
@@ -181,31 +183,37 @@ impl BootReport {
         Ok(())
     }
 
-    fn firmware(&mut self, volume: &Volume) -> Result<(), Error> {
-        let tells = |name: &str| {
+    /// Adds the Raspberry Pi's firmware and the kernel that it starts.
+    fn add_firmware(&mut self, volume: &Volume) -> Result<(), Error> {
+        let is_firmware = |name: &str| {
             let name = name.to_ascii_lowercase();
             matches!(name.as_str(), "config.txt" | "bootcode.bin")
                 || name.starts_with("start") && name.rsplit('.').next() == Some("elf")
         };
         let names = volume.fs.list("/")?.into_iter().map(|entry| entry.name);
         let names: Vec<String> = names.collect();
-        let files: Vec<String> = names.iter().filter(|n| tells(n)).cloned().collect();
+        let files: Vec<String> = names
+            .iter()
+            .filter(|name| is_firmware(name))
+            .cloned()
+            .collect();
         if files.is_empty() {
             return Ok(());
         }
-        self.loader(LoaderKind::RaspberryPi, volume, files);
+        self.add_loader(LoaderKind::RaspberryPi, volume, files);
         let starts = |kernel: &&str| names.iter().any(|name| name.eq_ignore_ascii_case(kernel));
         if let Some(name) = PI_KERNELS
             .iter()
             .find(|k| starts(k))
             .filter(|_| self.kernel.is_none())
         {
-            self.kernel = kernel::read(&volume.fs, (volume.number, format!("/{name}")))?;
+            self.kernel = kernel::read(&volume.fs, volume.number, format!("/{name}"))?;
         }
         Ok(())
     }
 
-    fn uefi(&mut self, volume: &Volume) -> Result<(), Error> {
+    /// Adds the UEFI programs.
+    fn add_uefi(&mut self, volume: &Volume) -> Result<(), Error> {
         const DIR: &str = "/EFI/BOOT";
         if volume.fs.find(DIR)? != Some(EntryKind::Directory) {
             return Ok(());
@@ -216,14 +224,14 @@ impl BootReport {
             .map(|entry| format!("{DIR}/{}", entry.name))
             .collect();
         if !programs.is_empty() {
-            self.loader(LoaderKind::Uefi, volume, programs);
+            self.add_loader(LoaderKind::Uefi, volume, programs);
         }
         Ok(())
     }
 }
 
-/// The first line of a small file.
-fn line(volume: &Volume, path: &str) -> Result<Option<String>, Error> {
+/// The first line of a small file; `None` when it is empty or missing.
+fn first_line(volume: &Volume, path: &str) -> Result<Option<String>, Error> {
     let text = volume.fs.start_of(path, 256)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().next().unwrap_or_default().trim();

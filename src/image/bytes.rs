@@ -1,5 +1,5 @@
-//! Numbers out of a block of bytes. What lies outside of the block reads as zero: the callers read
-//! whole structures, so that a field outside of one is an error in this room, not in an image.
+//! Reads little-endian numbers from a block of bytes. Bytes outside the block read as zero: callers read
+//! whole structures, so a field outside of one is a bug of the caller, not damage of an image.
 
 fn array<const N: usize>(block: &[u8], at: usize) -> [u8; N] {
     let found = block.get(at..).and_then(|rest| rest.first_chunk::<N>());
@@ -22,18 +22,18 @@ pub(super) fn u64_at(block: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array(block, at))
 }
 
-/// `block[from..to]`, or what there is of it.
+/// The part of `block[from..to]` that exists.
 pub(super) fn slice(block: &[u8], from: usize, to: usize) -> &[u8] {
     let to = to.min(block.len());
     block.get(from.min(to)..to).unwrap_or_default()
 }
 
-/// Whether `magic` stands at `at`.
-pub(super) fn stands(block: &[u8], at: usize, magic: &[u8]) -> bool {
+/// Whether `block` has `magic` at `at`.
+pub(super) fn has_magic(block: &[u8], at: usize, magic: &[u8]) -> bool {
     block.get(at..).is_some_and(|rest| rest.starts_with(magic))
 }
 
-/// CRC-32C as ext4 keeps it: neither start nor end is inverted.
+/// CRC-32C as ext4 stores it: neither the start value nor the result is inverted.
 pub(super) fn crc32c(start: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(start, |crc, byte| {
         let low = (crc ^ u32::from(*byte)) & 0xff;

@@ -1,4 +1,4 @@
-//! `<image>.sha256` beside an image, as `sha256sum` writes it.
+//! The list of hashes `<image>.sha256` beside an image, in the format of `sha256sum`.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -10,41 +10,41 @@ use super::error::Error;
 use crate::common::compression::Compression;
 use crate::common::plain_file;
 
-/// The longest list that is read.
-const LONGEST: u64 = 1 << 20;
+/// Bytes of a list that are read.
+const MAX_LIST_BYTES: u64 = 1 << 20;
 
-/// What a list beside the image says.
+/// The comparison of an image with the list beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Checksum {
-    /// The list.
+    /// The path of the list.
     pub file: PathBuf,
-    /// The hash that it gives.
+    /// The hash in the list.
     pub expected: String,
-    /// Whether it is the one of the image.
+    /// Whether the image has that hash.
     pub matches: bool,
 }
 
-/// What a hash in the list is the hash of.
+/// What a hash in the list is computed of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumTarget {
-    /// The file.
+    /// The image file.
     File,
-    /// What it is when it is decompressed.
+    /// The decompressed image.
     Raw,
 }
 
-/// The line of the list that is about the image.
+/// The hash that an image must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The list.
+    /// The path of the file that states it.
     pub list: PathBuf,
-    /// The hash, in lower case.
+    /// SHA-256 in lower-case hexadecimal.
     pub hash: String,
-    /// What it is the hash of.
+    /// What it is computed of.
     pub of: ChecksumTarget,
 }
 
-/// Compares with `<image>.sha256` if there is one.
+/// Compares the image with `<image>.sha256`; `None` when that does not exist.
 pub fn compare(image: &Path, facts: &ImageFacts) -> Result<Option<Checksum>, Error> {
     let Some(expected) = expected(image, facts.compression)? else {
         return Ok(None);
@@ -61,14 +61,16 @@ pub fn compare(image: &Path, facts: &ImageFacts) -> Result<Option<Checksum>, Err
     }))
 }
 
-/// What `<image>.sha256` says, if there is one. A compressed image may also be listed by its name
-/// without the ending: then the decompressed bytes count.
+/// The hash in `<image>.sha256`; `None` when that does not exist. A compressed image may also be listed under
+/// its name without the extension: then the hash is that of the decompressed image.
 pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expected>, Error> {
     let mut list = image.as_os_str().to_owned();
     list.push(".sha256");
     let list = PathBuf::from(list);
     let mut text = String::new();
-    match plain_file::open(&list).and_then(|file| file.take(LONGEST).read_to_string(&mut text)) {
+    match plain_file::open(&list)
+        .and_then(|file| file.take(MAX_LIST_BYTES).read_to_string(&mut text))
+    {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) if plain_file::is_wrong_kind(&e) => {
             let what = format!("{} is not a list of hashes: {e}", list.display());
@@ -78,7 +80,11 @@ pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expecte
     };
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     let stem = image.file_stem().unwrap_or_default().to_string_lossy();
-    let hash_of = |wanted: &str| text.lines().filter_map(line).find(|(_, n)| n == wanted);
+    let hash_of = |wanted: &str| {
+        text.lines()
+            .filter_map(parse_line)
+            .find(|(_, n)| n == wanted)
+    };
     let (found, of) = match hash_of(&name) {
         None if compression != Compression::None => (hash_of(&stem), ChecksumTarget::Raw),
         found => (found, ChecksumTarget::File),
@@ -90,9 +96,9 @@ pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expecte
     Ok(Some(Expected { list, hash, of }))
 }
 
-/// Hash and file name, without its directory, of one line.
-fn line(line: &str) -> Option<(String, String)> {
-    // A name with a backslash or a line's end in it is written with escapes, after a backslash.
+/// The hash and the file name, without its directory, in one line.
+fn parse_line(line: &str) -> Option<(String, String)> {
+    // A backslash at the start means that backslashes and newlines in the name are escaped.
     let (escaped, line) = match line.strip_prefix('\\') {
         Some(rest) => (true, rest),
         None => (false, line),
@@ -117,9 +123,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_as_sha256sum_writes_them() {
+    fn lines_of_sha256sum_are_parsed() {
         let hash = "ab".repeat(32);
-        let name = |text: &str| line(text).map(|(_, name)| name);
+        let name = |text: &str| parse_line(text).map(|(_, name)| name);
         assert_eq!(name(&format!("{hash}  a b.img")).unwrap(), "a b.img");
         assert_eq!(name(&format!("{hash} *out/a.img")).unwrap(), "a.img");
         assert_eq!(name(&format!("\\{hash}  a\\\\nb\\nc")).unwrap(), "a\\nb\nc");

@@ -1,5 +1,5 @@
-//! The bytes of a disk, and stretches of it. Every read is counted: what a damaged image can make
-//! this room read is a small multiple of the image's size.
+//! The bytes of a disk and its partitions. Every read is counted: a damaged image cannot cause more reads
+//! than a small multiple of its size.
 
 use std::fmt;
 use std::fs::File;
@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::error::Error;
 use crate::common::cancel::Cancel;
 
-/// A small read costs as much as this many bytes.
-const LEAST: u64 = 512;
-/// What an image may cost besides four times its size: maps of old kinds cost more than the content.
-const GRACE: u64 = 256 << 20;
+/// Bytes that the smallest read counts as.
+const MIN_READ_COST: u64 = 512;
+/// Bytes that may be read besides four times the size of the image: the block maps of ext2 and ext3 need more
+/// reads than the content.
+const EXTRA_READ_BYTES: u64 = 256 << 20;
 
-/// Something that is read at any place.
+/// Bytes that can be read at any position.
 pub trait ReadAt: Send + Sync {
-    /// Reads at `at`, as [`std::os::unix::fs::FileExt::read_at`] does.
+    /// Reads some bytes at `at`, as [`std::os::unix::fs::FileExt::read_at`] does.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
 }
 
@@ -34,81 +35,83 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// What may still be read, and whether anybody wants it.
+/// The limit of reads, shared by all sections of a disk.
 #[derive(Debug)]
-struct Meter {
-    left: AtomicU64,
+struct ReadBudget {
+    remaining: AtomicU64,
     cancel: Cancel,
 }
 
-/// A stretch of a disk: all of it, or one partition.
+/// A part of a disk: all of it, or one partition.
 #[derive(Clone)]
 pub struct Section {
     bytes: Arc<dyn ReadAt>,
-    meter: Arc<Meter>,
+    budget: Arc<ReadBudget>,
     start: u64,
     len: u64,
-    promised: u64,
+    /// The length that was requested: larger than `len` on a truncated image.
+    requested: u64,
 }
 
 impl Section {
-    /// All `len` bytes of `bytes`; reading ends when `cancel` is set.
+    /// All `len` bytes of `bytes`; reads fail when `cancel` is set.
     pub fn whole(bytes: impl ReadAt + 'static, len: u64, cancel: &Cancel) -> Self {
-        let meter = Meter {
-            left: AtomicU64::new(len.saturating_mul(4).saturating_add(GRACE)),
+        let budget = ReadBudget {
+            remaining: AtomicU64::new(len.saturating_mul(4).saturating_add(EXTRA_READ_BYTES)),
             cancel: cancel.clone(),
         };
         Self {
             bytes: Arc::new(bytes),
-            meter: Arc::new(meter),
+            budget: Arc::new(budget),
             start: 0,
             len,
-            promised: len,
+            requested: len,
         }
     }
 
-    /// Its length in bytes.
+    /// The length in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Its length as whoever cut it out wanted it: more than there is on an image that is cut off.
-    pub fn promised(&self) -> u64 {
-        self.promised
+    /// The length in bytes that was requested from [`Section::part`]: larger than [`Section::len`] on a truncated
+    /// image.
+    pub fn requested_len(&self) -> u64 {
+        self.requested
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the length is 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The stretch of `len` bytes from `start`, or what there is of it.
+    /// The part of the `len` bytes from `start` that exists.
     #[must_use]
     pub fn part(&self, start: u64, len: u64) -> Self {
         let start = start.min(self.len);
         Self {
             start: self.start.saturating_add(start),
             len: len.min(self.len - start),
-            promised: len,
+            requested: len,
             ..self.clone()
         }
     }
 
-    /// Fills `buffer` from `at`.
+    /// Fills `buffer` with the bytes at `at`.
     pub fn read(&self, at: u64, buffer: &mut [u8]) -> Result<(), Error> {
         let wanted = buffer.len() as u64;
         if at.checked_add(wanted).is_none_or(|end| end > self.len) {
             return Err(Error::damaged(format!(
-                "byte {at} is wanted, where only {} are",
+                "{wanted} bytes at byte {at} are beyond its end at {}",
                 self.len
             )));
         }
-        self.pay(wanted)?;
+        self.spend(wanted)?;
         let at = self.start.saturating_add(at);
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             match self.bytes.read_at(rest, at.saturating_add(done as u64)) {
-                Ok(0) => return Err(Error::damaged("it shrank while it was read")),
+                Ok(0) => return Err(Error::damaged("it became shorter while it was read")),
                 Ok(n) => done = done.saturating_add(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e.into()),
@@ -117,26 +120,27 @@ impl Section {
         Ok(())
     }
 
-    /// The `len` bytes at `at`. The callers' lengths are bounded by their formats.
+    /// The `len` bytes at `at`. Callers request lengths that their formats bound.
     pub(super) fn block(&self, at: u64, len: usize) -> Result<Vec<u8>, Error> {
         let mut block = vec![0; len];
         self.read(at, &mut block)?;
         Ok(block)
     }
 
-    fn pay(&self, wanted: u64) -> Result<(), Error> {
-        if self.meter.cancel.is_cancelled() {
+    fn spend(&self, wanted: u64) -> Result<(), Error> {
+        if self.budget.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }
-        let price = wanted.max(LEAST);
-        let paid = self
-            .meter
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(price)
-            });
-        paid.map(drop)
-            .map_err(|_| Error::damaged("its structures lead round in circles"))
+        let cost = wanted.max(MIN_READ_COST);
+        let spent =
+            self.budget
+                .remaining
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |remaining| {
+                    remaining.checked_sub(cost)
+                });
+        spent
+            .map(drop)
+            .map_err(|_| Error::damaged("its structures form a loop"))
     }
 }
 

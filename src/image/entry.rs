@@ -1,28 +1,28 @@
-//! What file systems of every kind report: their summary and the entries of their directories.
+//! What all kinds of file systems report: a summary, and the entries of directories.
 
 use serde::Serialize;
 
 use super::error::Error;
 
-/// Entries of one directory that are listed; a large store has a third of this.
-pub(super) const MOST_ENTRIES: usize = 200_000;
+/// Entries of one directory that are listed; a large Nix store has a third of this.
+pub(super) const MAX_DIR_ENTRIES: usize = 200_000;
 
-/// What a file system says about itself.
+/// Facts about a file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// `fat16`, `ext4`, …
     pub kind: String,
-    /// Its label.
+    /// The label.
     pub label: Option<String>,
-    /// Its UUID, or a FAT's serial number.
+    /// The UUID, or the serial number of a FAT.
     pub uuid: Option<String>,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: Option<u64>,
-    /// What is free of it, in bytes.
+    /// The free space in bytes.
     pub free: Option<u64>,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryKind {
@@ -40,18 +40,18 @@ pub enum EntryKind {
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// Its name, as wild as it is on the disk.
+    /// The name as it is on the disk, with any characters.
     pub name: String,
-    /// What it is.
+    /// The type.
     pub kind: EntryKind,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub size: u64,
-    /// Where a link leads.
+    /// The target of a symbolic link.
     pub target: Option<String>,
 }
 
-/// What receives a file's content, piece by piece; `false` when it wants no more.
-pub type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<bool, Error>;
+/// Receives the content of a file, piece by piece; returns `false` to stop.
+pub type ContentSink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<bool, Error>;
 
 pub(super) fn not_found(path: &str) -> Error {
     Error::refused(format!("there is no {path}"))

@@ -1,8 +1,8 @@
 //! ext2, ext3 and ext4: the superblock and the inodes.
 //!
-//! Own code: of the crates there are, ext4-view 1.0.0 is kept well, but a hash tree's count makes it
-//! slice beyond a block and a link's length makes it allocate what the link claims; both end the
-//! process. What a built image needs is little: no journal is replayed.
+//! Considered: ext4-view 1.0.0 is well maintained, but the count in a hash tree makes it slice beyond a block,
+//! and the length of a symbolic link makes it allocate what the link claims; both abort the process. A built
+//! image needs little: no journal is replayed.
 
 use super::bytes::{crc32c, slice, u16_at, u32_at};
 use super::disk::Section;
@@ -10,47 +10,54 @@ use super::entry::{EntryKind, Summary};
 use super::error::Error;
 use super::unicode::{padded, uuid};
 
-const JOURNAL: u32 = 0x4;
-const WIDE: u32 = 0x80;
-const META_GROUPS: u32 = 0x10;
-const SEED: u32 = 0x2000;
-const CHECKSUMS: u32 = 0x400;
-/// What ext3 knew: types in directories, recovery, another device's journal, groups of descriptors; and,
-/// where it matters to writers alone, few superblocks, large files, directories as trees.
-const OLD: u32 = 0x2 | 0x4 | 0x8 | META_GROUPS;
-const OLD_WRITE: u32 = 0x7;
-pub(super) const EXTENTS: u32 = 0x8_0000;
-pub(super) const INLINE: u32 = 0x1000_0000;
-const ENCRYPTED: u32 = 0x800;
-/// The root directory.
-pub(super) const ROOT: u32 = 2;
+// Flags of features and inodes, by their names in Linux' fs/ext4/ext4.h.
+const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const INCOMPAT_64BIT: u32 = 0x80;
+const INCOMPAT_META_BG: u32 = 0x10;
+const INCOMPAT_CSUM_SEED: u32 = 0x2000;
+const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
+/// The incompatible features of ext3: `filetype`, `recover`, `journal_dev`, `meta_bg`.
+const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x8 | INCOMPAT_META_BG;
+/// The read-only compatible features of ext3: `sparse_super`, `large_file`, `btree_dir`.
+const EXT3_RO_COMPAT: u32 = 0x7;
+pub(super) const EXTENTS_FLAG: u32 = 0x8_0000;
+pub(super) const INLINE_DATA_FLAG: u32 = 0x1000_0000;
+const ENCRYPT_FLAG: u32 = 0x800;
+/// The inode of the root directory.
+pub(super) const ROOT_INODE: u32 = 2;
 
 /// An ext file system.
 #[derive(Debug)]
 pub struct Ext {
     pub(super) section: Section,
+    /// Bytes in a block.
     pub(super) block: u64,
+    /// The number of blocks.
     pub(super) blocks: u64,
-    free: u64,
-    first: u64,
+    free_blocks: u64,
+    /// The first block of the first group.
+    first_block: u64,
     groups: u64,
     inodes_per_group: u32,
-    inode: u64,
-    descriptor: u64,
+    /// Bytes in an inode.
+    inode_bytes: u64,
+    /// Bytes in a group descriptor.
+    descriptor_bytes: u64,
     incompatible: u32,
-    checksums: Option<u32>,
+    /// The start value of checksums; `None` without the feature.
+    checksum_seed: Option<u32>,
     kind: &'static str,
     label: Option<String>,
     uuid: String,
 }
 
-/// An inode, reduced to what is read.
+/// The fields of an inode that are read.
 #[derive(Clone, Debug)]
 pub(super) struct Inode {
     pub(super) mode: u16,
     pub(super) size: u64,
     pub(super) flags: u32,
-    /// Extents, block numbers or a short link's target.
+    /// Extents, block numbers, or the target of a short symbolic link.
     pub(super) map: [u8; 60],
 }
 
@@ -66,7 +73,7 @@ impl Inode {
 }
 
 impl Ext {
-    /// The file system in `section`; `None` when there is none.
+    /// The file system in `section`; `None` when it has none.
     pub(super) fn open(section: &Section) -> Result<Option<Self>, Error> {
         if section.len() < 2048 {
             return Ok(None);
@@ -75,58 +82,58 @@ impl Ext {
         if u16_at(&sb, 0x38) != 0xef53 {
             return Ok(None);
         }
-        let checksums = checksum_seed(&sb)?;
-        let ext = Self::parse(&sb, section, checksums)
+        let seed = checksum_seed(&sb)?;
+        let ext = Self::parse(&sb, section, seed)
             .ok_or_else(|| Error::damaged("the ext superblock's sizes make no sense"))?;
         let size = ext.blocks.saturating_mul(ext.block);
-        if size > section.promised() {
+        if size > section.requested_len() {
             return Err(Error::damaged(format!(
                 "the {} file system has {size} bytes, its partition {}",
                 ext.kind,
-                section.promised()
+                section.requested_len()
             )));
         }
         Ok(Some(ext))
     }
 
-    fn parse(sb: &[u8], section: &Section, checksums: Option<u32>) -> Option<Self> {
+    fn parse(sb: &[u8], section: &Section, checksum_seed: Option<u32>) -> Option<Self> {
         let incompatible = u32_at(sb, 0x60);
-        let wide = incompatible & WIDE != 0;
+        let wide = incompatible & INCOMPAT_64BIT != 0;
         let both = |low: usize, high: usize| {
             let high = if wide { u32_at(sb, high) } else { 0 };
             u64::from(high) << 32 | u64::from(u32_at(sb, low))
         };
         let block = 1024u64 << Some(u32_at(sb, 0x18)).filter(|log| *log <= 6)?;
-        let (blocks, first) = (both(4, 0x150), u64::from(u32_at(sb, 0x14)));
+        let (blocks, first_block) = (both(4, 0x150), u64::from(u32_at(sb, 0x14)));
         let per_group = Some(u64::from(u32_at(sb, 0x20))).filter(|n| *n != 0)?;
-        // Revision 0 had one size of inodes.
-        let inode = if u32_at(sb, 0x4c) == 0 {
+        // Revision 0 has inodes of 128 bytes.
+        let inode_bytes = if u32_at(sb, 0x4c) == 0 {
             128
         } else {
             u64::from(u16_at(sb, 0x58))
         };
-        let descriptor = if wide {
+        let descriptor_bytes = if wide {
             u64::from(u16_at(sb, 0xfe))
         } else {
             32
         };
-        let sound = (128..=block).contains(&inode)
-            && inode.is_power_of_two()
-            && (32..=block).contains(&descriptor)
-            && descriptor.is_power_of_two();
-        sound.then_some(())?;
+        let is_valid = (128..=block).contains(&inode_bytes)
+            && inode_bytes.is_power_of_two()
+            && (32..=block).contains(&descriptor_bytes)
+            && descriptor_bytes.is_power_of_two();
+        is_valid.then_some(())?;
         Some(Self {
             section: section.clone(),
             block,
             blocks,
-            free: both(0x0c, 0x158).min(blocks),
-            first,
-            groups: blocks.checked_sub(first)?.div_ceil(per_group),
+            free_blocks: both(0x0c, 0x158).min(blocks),
+            first_block,
+            groups: blocks.checked_sub(first_block)?.div_ceil(per_group),
             inodes_per_group: Some(u32_at(sb, 0x28)).filter(|n| *n != 0)?,
-            inode,
-            descriptor,
+            inode_bytes,
+            descriptor_bytes,
             incompatible,
-            checksums,
+            checksum_seed,
             kind: kind(sb),
             label: padded(slice(sb, 0x78, 0x88)),
             uuid: uuid(slice(sb, 0x68, 0x78)),
@@ -139,14 +146,14 @@ impl Ext {
             label: self.label.clone(),
             uuid: Some(self.uuid.clone()),
             size: Some(self.blocks.saturating_mul(self.block)),
-            free: Some(self.free.saturating_mul(self.block)),
+            free: Some(self.free_blocks.saturating_mul(self.block)),
         }
     }
 
-    /// Where block `number` begins.
-    pub(super) fn place(&self, number: u64) -> Result<u64, Error> {
+    /// The position of block `number` in bytes.
+    pub(super) fn block_position(&self, number: u64) -> Result<u64, Error> {
         if number == 0 || number >= self.blocks {
-            let what = format!("block {number} is named, which does not exist");
+            let what = format!("a reference to block {number}, which does not exist");
             return Err(Error::damaged(what));
         }
         Ok(number * self.block)
@@ -154,7 +161,7 @@ impl Ext {
 
     /// Inode `number`.
     pub(super) fn inode(&self, number: u32) -> Result<Inode, Error> {
-        if self.incompatible & META_GROUPS != 0 {
+        if self.incompatible & INCOMPAT_META_BG != 0 {
             let what = "files of an ext4 file system with meta_bg are not read";
             return Err(Error::unsupported(what));
         }
@@ -164,21 +171,25 @@ impl Ext {
         if group >= self.groups {
             return Err(bad("does not exist"));
         }
-        let descriptors = self.first.saturating_add(1).saturating_mul(self.block);
-        let at = descriptors.saturating_add(group * self.descriptor);
-        let descriptor = self
-            .section
-            .block(at, 64.min(usize::try_from(self.descriptor).unwrap_or(64)))?;
-        // Beyond a narrow descriptor this reads as zero.
+        let descriptors = self
+            .first_block
+            .saturating_add(1)
+            .saturating_mul(self.block);
+        let at = descriptors.saturating_add(group * self.descriptor_bytes);
+        let descriptor = self.section.block(
+            at,
+            64.min(usize::try_from(self.descriptor_bytes).unwrap_or(64)),
+        )?;
+        // Zero in a short descriptor, which does not have this field.
         let high = u64::from(u32_at(&descriptor, 0x28));
-        let table = self.place(high << 32 | u64::from(u32_at(&descriptor, 8)))?;
-        let place = table + u64::from(index % self.inodes_per_group) * self.inode;
+        let table = self.block_position(high << 32 | u64::from(u32_at(&descriptor, 8)))?;
+        let position = table + u64::from(index % self.inodes_per_group) * self.inode_bytes;
         let bytes = self
             .section
-            .block(place, usize::try_from(self.inode).unwrap_or(128))?;
+            .block(position, usize::try_from(self.inode_bytes).unwrap_or(128))?;
         if self
-            .checksums
-            .is_some_and(|seed| !is_sound(&bytes, seed, number))
+            .checksum_seed
+            .is_some_and(|seed| !has_valid_checksum(&bytes, seed, number))
         {
             return Err(bad("has a wrong checksum"));
         }
@@ -191,30 +202,30 @@ impl Ext {
                 .and_then(|map| map.first_chunk().copied())
                 .unwrap_or([0; 60]),
         };
-        if inode.flags & ENCRYPTED != 0 {
+        if inode.flags & ENCRYPT_FLAG != 0 {
             return Err(Error::unsupported(format!("inode {number} is encrypted")));
         }
         Ok(inode)
     }
 }
 
-/// What checksums of this file system begin with, if it has any; the superblock's own is verified.
+/// The start value of this file system's checksums, if it has any; the superblock's own one is verified.
 fn checksum_seed(sb: &[u8]) -> Result<Option<u32>, Error> {
-    if u32_at(sb, 0x64) & CHECKSUMS == 0 {
+    if u32_at(sb, 0x64) & RO_COMPAT_METADATA_CSUM == 0 {
         return Ok(None);
     }
     if crc32c(u32::MAX, slice(sb, 0, 0x3fc)) != u32_at(sb, 0x3fc) {
         return Err(Error::damaged("the ext4 superblock's checksum is wrong"));
     }
-    Ok(Some(if u32_at(sb, 0x60) & SEED != 0 {
+    Ok(Some(if u32_at(sb, 0x60) & INCOMPAT_CSUM_SEED != 0 {
         u32_at(sb, 0x270)
     } else {
         crc32c(u32::MAX, slice(sb, 0x68, 0x78))
     }))
 }
 
-/// Whether the checksum in an inode is right.
-fn is_sound(inode: &[u8], seed: u32, number: u32) -> bool {
+/// Whether the checksum in an inode is valid.
+fn has_valid_checksum(inode: &[u8], seed: u32, number: u32) -> bool {
     let has_high = inode.len() > 128 && u16_at(inode, 0x80) >= 4;
     let mut blank = inode.to_vec();
     let fields: &[_] = if has_high { &[0x7c, 0x82] } else { &[0x7c] };
@@ -232,9 +243,9 @@ fn is_sound(inode: &[u8], seed: u32, number: u32) -> bool {
 
 fn kind(sb: &[u8]) -> &'static str {
     let has = |at, bits| u32_at(sb, at) & bits != 0;
-    if has(0x60, !OLD) || has(0x64, !OLD_WRITE) {
+    if has(0x60, !EXT3_INCOMPAT) || has(0x64, !EXT3_RO_COMPAT) {
         "ext4"
-    } else if has(0x5c, JOURNAL) {
+    } else if has(0x5c, COMPAT_HAS_JOURNAL) {
         "ext3"
     } else {
         "ext2"

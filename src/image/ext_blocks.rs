@@ -1,43 +1,45 @@
-//! Which blocks hold the content of an inode: trees of extents, and the older maps.
+//! The blocks with the content of an inode: extent trees, and the block maps of ext2 and ext3.
 
 use super::bytes::{slice, u16_at, u32_at};
-use super::entry::Sink;
+use super::entry::ContentSink;
 use super::error::Error;
-use super::ext::{EXTENTS, Ext, INLINE, Inode};
+use super::ext::{EXTENTS_FLAG, Ext, INLINE_DATA_FLAG, Inode};
 
-const DEEPEST_TREE: u16 = 5;
-/// What is read at once.
-const PIECE: u64 = 256 * 1024;
+/// The depth of the deepest extent tree, as in Linux.
+const MAX_EXTENT_DEPTH: u16 = 5;
+/// Bytes that are read at once.
+const PIECE_BYTES: u64 = 256 * 1024;
 
-/// Blocks of a file that follow each other: where they are (`None` for a hole), and how many.
-struct Run {
+/// Consecutive blocks of a file.
+struct BlockRun {
+    /// The first block; `None` for a hole.
     start: Option<u64>,
     blocks: u64,
 }
 
 impl Ext {
     /// The run that begins with block `index` of a file.
-    fn run(&self, inode: &Inode, index: u64) -> Result<Run, Error> {
+    fn run(&self, inode: &Inode, index: u64) -> Result<BlockRun, Error> {
         let index = u32::try_from(index).map_err(|_| Error::damaged("a file is too long"))?;
-        if inode.flags & INLINE != 0 {
-            return Err(Error::unsupported("content inside of inodes is not read"));
+        if inode.flags & INLINE_DATA_FLAG != 0 {
+            return Err(Error::unsupported("content inside inodes is not read"));
         }
-        if inode.flags & EXTENTS != 0 {
+        if inode.flags & EXTENTS_FLAG != 0 {
             return self.extent(inode.map.to_vec(), index);
         }
         let start = self.mapped(inode, index)?;
-        Ok(Run { start, blocks: 1 })
+        Ok(BlockRun { start, blocks: 1 })
     }
 
-    /// Goes down a tree of extents; each level is one lower, so that it ends.
-    fn extent(&self, root: Vec<u8>, index: u32) -> Result<Run, Error> {
+    /// Descends an extent tree. Every level must have a smaller depth, so the descent ends.
+    fn extent(&self, root: Vec<u8>, index: u32) -> Result<BlockRun, Error> {
         let (mut node, mut bound) = (root, u64::from(u32::MAX) + 1);
         let mut depth = u16_at(&node, 6);
         loop {
             let count = usize::from(u16_at(&node, 2));
-            let sound = u16_at(&node, 0) == 0xf30a && u16_at(&node, 6) == depth;
-            if !sound || depth > DEEPEST_TREE || 12 + count * 12 > node.len() {
-                return Err(Error::damaged("a tree of extents is broken"));
+            let is_valid = u16_at(&node, 0) == 0xf30a && u16_at(&node, 6) == depth;
+            if !is_valid || depth > MAX_EXTENT_DEPTH || 12 + count * 12 > node.len() {
+                return Err(Error::damaged("an extent tree is damaged"));
             }
             let entries = || slice(&node, 12, 12 + count * 12).chunks_exact(12);
             let after = entries()
@@ -50,7 +52,7 @@ impl Ext {
                 .max_by_key(|e| u32_at(e, 0));
             let hole = bound - u64::from(index);
             let Some(entry) = entry else {
-                return Ok(Run {
+                return Ok(BlockRun {
                     start: None,
                     blocks: hole,
                 });
@@ -60,12 +62,12 @@ impl Ext {
             }
             let child = u64::from(u16_at(entry, 8)) << 32 | u64::from(u32_at(entry, 4));
             let size = usize::try_from(self.block).unwrap_or(0);
-            node = self.section.block(self.place(child)?, size)?;
+            node = self.section.block(self.block_position(child)?, size)?;
             depth -= 1;
         }
     }
 
-    /// A block of a file of the older kind: 12 direct ones, then one, two and three levels.
+    /// A block of a file with a block map: 12 direct blocks, then one, two and three levels of indirect blocks.
     fn mapped(&self, inode: &Inode, index: u32) -> Result<Option<u64>, Error> {
         let (mut rest, per) = (u64::from(index), self.block / 4);
         if rest < 12 {
@@ -85,7 +87,7 @@ impl Ext {
             for step in (0..level).rev() {
                 let Some(number) = block else { return Ok(None) };
                 let slot = rest / per.pow(step) % per;
-                let at = self.place(number)? + slot * 4;
+                let at = self.block_position(number)? + slot * 4;
                 block = present(u32_at(&self.section.block(at, 4)?, 0));
             }
             return Ok(block);
@@ -93,8 +95,13 @@ impl Ext {
         Err(Error::damaged("a file is too long"))
     }
 
-    /// Hands the first `length` bytes of an inode's content to `sink`.
-    pub(super) fn content(&self, inode: &Inode, length: u64, sink: Sink<'_>) -> Result<(), Error> {
+    /// Passes the first `length` bytes of an inode's content to `sink`.
+    pub(super) fn content(
+        &self,
+        inode: &Inode,
+        length: u64,
+        sink: ContentSink<'_>,
+    ) -> Result<(), Error> {
         let mut at = 0;
         while at < length {
             let run = self.run(inode, at / self.block)?;
@@ -103,12 +110,12 @@ impl Ext {
                 .min(length);
             let start = at;
             while at < end {
-                let piece = usize::try_from(PIECE.min(end - at)).unwrap_or(0);
+                let piece = usize::try_from(PIECE_BYTES.min(end - at)).unwrap_or(0);
                 let block = match run.start {
                     None => vec![0; piece],
                     Some(first) => {
-                        let place = self.place(first)?.saturating_add(at - start);
-                        self.section.block(place, piece)?
+                        let position = self.block_position(first)?.saturating_add(at - start);
+                        self.section.block(position, piece)?
                     }
                 };
                 if !sink(&block)? {
@@ -121,21 +128,21 @@ impl Ext {
     }
 }
 
-fn leaf(entry: &[u8], index: u32, hole: u64) -> Run {
+fn leaf(entry: &[u8], index: u32, hole: u64) -> BlockRun {
     let (length, into) = (u16_at(entry, 4), u64::from(index - u32_at(entry, 0)));
-    // Above 32768 it is allocated but not written yet: it reads as zeros.
+    // A length above 32768 marks blocks that are allocated and not yet written: they read as zeros.
     let (blocks, written) = match length {
         0..=32768 => (u64::from(length), true),
         _ => (u64::from(length) - 32768, false),
     };
     let Some(left) = blocks.checked_sub(into).filter(|left| *left > 0) else {
-        return Run {
+        return BlockRun {
             start: None,
             blocks: hole,
         };
     };
     let first = u64::from(u16_at(entry, 6)) << 32 | u64::from(u32_at(entry, 8));
-    Run {
+    BlockRun {
         start: written.then_some(first + into),
         blocks: left,
     }

@@ -1,42 +1,44 @@
-//! Directories, links and files of an ext file system.
+//! Directories, symbolic links and files of an ext file system.
 
 use std::collections::VecDeque;
 
 use super::bytes::{slice, u8_at, u16_at, u32_at};
-use super::entry::{Entry, EntryKind, MOST_ENTRIES, Sink, not_a_file, not_found};
+use super::entry::{ContentSink, Entry, EntryKind, MAX_DIR_ENTRIES, not_a_file, not_found};
 use super::error::Error;
-use super::ext::{EXTENTS, Ext, Inode, ROOT};
+use super::ext::{EXTENTS_FLAG, Ext, Inode, ROOT_INODE};
 
-/// The longest directory that is read; a store of 50 000 paths takes 5 MiB.
-const LONGEST_DIR: u64 = 32 << 20;
-const LONGEST_LINK: u64 = 4096;
-/// As many links as Linux follows on one path, and more steps than any path has.
-const MOST_LINKS: usize = 40;
-const MOST_STEPS: usize = 4096;
+/// Bytes of the largest directory that is read; a Nix store with 50 000 paths has 5 MiB.
+const MAX_DIR_BYTES: u64 = 32 << 20;
+/// Bytes of the longest target of a symbolic link, as in Linux.
+const MAX_LINK_BYTES: u64 = 4096;
+/// Symbolic links that are followed on one path, as in Linux.
+const MAX_LINKS: usize = 40;
+/// Components of one path, those of links included: as many as a path of `PATH_MAX` bytes could have.
+const MAX_COMPONENTS: usize = 4096;
 
-/// What receives a directory's entries: inode and name; `false` ends it.
-type Visit<'a> = &'a mut dyn FnMut(u32, &[u8]) -> Result<bool, Error>;
+/// Receives the inode number and the name of a directory's entry; returns `false` to stop.
+type EntryVisitor<'a> = &'a mut dyn FnMut(u32, &[u8]) -> Result<bool, Error>;
 
 impl Ext {
-    /// Visits a directory's entries.
-    fn entries(&self, dir: &Inode, visit: Visit<'_>) -> Result<(), Error> {
-        let broken = || Error::damaged("a directory is broken");
-        if dir.size > LONGEST_DIR || !dir.size.is_multiple_of(self.block) {
-            return Err(broken());
+    /// Visits the entries of a directory.
+    fn entries(&self, dir: &Inode, visit: EntryVisitor<'_>) -> Result<(), Error> {
+        let damaged = || Error::damaged("a directory is damaged");
+        if dir.size > MAX_DIR_BYTES || !dir.size.is_multiple_of(self.block) {
+            return Err(damaged());
         }
         let size = usize::try_from(self.block).unwrap_or(0);
-        // Pieces are whole blocks: both are powers of two, and a piece is the larger one.
+        // Pieces are whole blocks: both lengths are powers of two, and a piece is not smaller than a block.
         self.content(dir, dir.size, &mut |piece| {
             for mut rest in piece.chunks_exact(size) {
                 while !rest.is_empty() {
                     let length = match u16_at(rest, 4) {
-                        // A block of 64 KiB in one entry does not fit into 16 bits.
+                        // The length 64 KiB of an entry that fills its block does not fit into 16 bits.
                         0 | u16::MAX if size == 1 << 16 => size,
                         length => usize::from(length),
                     };
                     let name = usize::from(u8_at(rest, 6));
                     if length < 8 + name || length > rest.len() {
-                        return Err(broken());
+                        return Err(damaged());
                     }
                     let number = u32_at(rest, 0);
                     if number != 0 && name != 0 && !visit(number, slice(rest, 8, 8 + name))? {
@@ -49,13 +51,13 @@ impl Ext {
         })
     }
 
-    /// Where a link leads.
+    /// The target of a symbolic link.
     fn target(&self, link: &Inode) -> Result<Vec<u8>, Error> {
-        if link.size > LONGEST_LINK {
-            return Err(Error::damaged("a link is longer than links can be"));
+        if link.size > MAX_LINK_BYTES {
+            return Err(Error::damaged("the target of a symbolic link is too long"));
         }
         let length = usize::try_from(link.size).unwrap_or(0);
-        if length < 60 && link.flags & EXTENTS == 0 {
+        if length < 60 && link.flags & EXTENTS_FLAG == 0 {
             return Ok(slice(&link.map, 0, length).to_vec());
         }
         let mut target = Vec::new();
@@ -66,7 +68,7 @@ impl Ext {
         Ok(target)
     }
 
-    /// The inode of `name` in `dir`.
+    /// The inode number of `name` in `dir`.
     fn lookup(&self, dir: &Inode, name: &[u8]) -> Result<Option<u32>, Error> {
         let mut found = None;
         self.entries(dir, &mut |number, own| {
@@ -76,12 +78,12 @@ impl Ext {
         Ok(found)
     }
 
-    /// What is at `path`, links followed within the file system.
+    /// The inode at `path`; symbolic links are followed within the file system.
     fn resolve(&self, path: &str) -> Result<Inode, Error> {
-        let mut todo: VecDeque<Vec<u8>> = steps(path.as_bytes()).collect();
-        let mut stack = vec![self.inode(ROOT)?];
+        let mut pending: VecDeque<Vec<u8>> = components(path.as_bytes()).collect();
+        let mut stack = vec![self.inode(ROOT_INODE)?];
         let (mut links, mut count) = (0, 0);
-        while let Some(name) = todo.pop_front() {
+        while let Some(name) = pending.pop_front() {
             count += 1;
             if name == b".." {
                 stack.truncate(stack.len().saturating_sub(1).max(1));
@@ -98,15 +100,17 @@ impl Ext {
                 continue;
             }
             links += 1;
-            if links > MOST_LINKS || count + todo.len() > MOST_STEPS {
-                return Err(Error::refused(format!("{path} leads round in circles")));
+            if links > MAX_LINKS || count + pending.len() > MAX_COMPONENTS {
+                return Err(Error::refused(format!(
+                    "{path} has too many symbolic links"
+                )));
             }
             let target = self.target(&inode)?;
             if target.starts_with(b"/") {
                 stack.truncate(1);
             }
-            for step in steps(&target).collect::<Vec<_>>().into_iter().rev() {
-                todo.push_front(step);
+            for component in components(&target).collect::<Vec<_>>().into_iter().rev() {
+                pending.push_front(component);
             }
         }
         stack.pop().ok_or_else(|| not_found(path))
@@ -127,7 +131,7 @@ impl Ext {
             if !matches!(name, b"." | b"..") {
                 found.push((number, name.to_vec()));
             }
-            Ok(found.len() < MOST_ENTRIES)
+            Ok(found.len() < MAX_DIR_ENTRIES)
         })?;
         found
             .iter()
@@ -149,15 +153,15 @@ impl Ext {
         })
     }
 
-    pub(super) fn copy(&self, path: &str, sink: Sink<'_>) -> Result<(), Error> {
+    pub(super) fn copy(&self, path: &str, sink: ContentSink<'_>) -> Result<(), Error> {
         let inode = self.resolve(path)?;
         if inode.kind() != EntryKind::File {
             return Err(not_a_file(path));
         }
-        // Holes cost nothing on the disk: this alone bounds what comes out.
+        // Holes take no space on the disk, so only this bounds the output.
         if inode.size > self.section.len() {
             return Err(Error::unsupported(format!(
-                "{path} says that it is longer ({} bytes) than its file system",
+                "{path} claims to be longer ({} bytes) than its file system",
                 inode.size
             )));
         }
@@ -165,8 +169,9 @@ impl Ext {
     }
 }
 
-fn steps(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+/// The components of a path, without empty ones and `.`.
+fn components(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     path.split(|b| *b == b'/')
-        .filter(|step| !matches!(*step, b"" | b"."))
+        .filter(|component| !matches!(*component, b"" | b"."))
         .map(<[u8]>::to_vec)
 }

@@ -1,6 +1,6 @@
-//! `extlinux.conf`, as far as it says what is booted. Pure, and bounded by the file's length.
+//! Reads from `extlinux.conf` what is booted.
 
-/// One entry of the menu.
+/// An entry of the menu.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct MenuEntry {
     pub(super) label: String,
@@ -10,15 +10,15 @@ pub(super) struct MenuEntry {
 }
 
 impl MenuEntry {
-    /// What the kernel is told to run first.
+    /// The program that the kernel runs first, from its command line.
     pub(super) fn init(&self) -> Option<&str> {
         let mut words = self.append.split_whitespace();
         words.find_map(|word| word.strip_prefix("init="))
     }
 }
 
-/// The entry that is booted when nobody chooses: the default's, else the first.
-pub(super) fn chosen(text: &str) -> Option<MenuEntry> {
+/// The entry that is booted without a choice of the user: the default one, else the first.
+pub(super) fn default_entry(text: &str) -> Option<MenuEntry> {
     let (mut default, mut entries) = (None, Vec::<MenuEntry>::new());
     for line in text.lines() {
         let line = line.trim();
@@ -43,23 +43,23 @@ pub(super) fn chosen(text: &str) -> Option<MenuEntry> {
     (index < entries.len()).then(|| entries.swap_remove(index))
 }
 
-/// `path` as a configuration at `config` means it: from the root of the file system.
-pub(super) fn absolute(config: &str, path: &str) -> String {
+/// The absolute path of `path`, which is relative to the configuration file `config`.
+pub(super) fn absolute_path(config: &str, path: &str) -> String {
     let dir = config.rsplit_once('/').map_or("", |(dir, _)| dir);
     let whole = if path.starts_with('/') {
         path.to_owned()
     } else {
         format!("{dir}/{path}")
     };
-    let mut steps = Vec::new();
-    for step in whole.split('/') {
-        match step {
+    let mut components = Vec::new();
+    for component in whole.split('/') {
+        match component {
             "" | "." => {}
-            ".." => drop(steps.pop()),
-            step => steps.push(step),
+            ".." => drop(components.pop()),
+            component => components.push(component),
         }
     }
-    format!("/{}", steps.join("/"))
+    format!("/{}", components.join("/"))
 }
 
 #[cfg(test)]
@@ -72,29 +72,29 @@ mod tests {
         \tinitrd ../nixos/new-initrd\n  APPEND init=/nix/store/x-nixos-system-a-1/init loglevel=4\n";
 
     #[test]
-    fn the_default_is_chosen() {
-        let entry = chosen(NIXOS).unwrap();
+    fn default_entry_is_found() {
+        let entry = default_entry(NIXOS).unwrap();
         assert_eq!(entry.linux.as_deref(), Some("../nixos/new-Image"));
         assert_eq!(entry.initrd.as_deref(), Some("../nixos/new-initrd"));
         assert_eq!(entry.init(), Some("/nix/store/x-nixos-system-a-1/init"));
-        let first = chosen(&NIXOS.replace("DEFAULT nixos-default", "")).unwrap();
+        let first = default_entry(&NIXOS.replace("DEFAULT nixos-default", "")).unwrap();
         assert_eq!(first.label, "old");
-        assert_eq!(chosen("TIMEOUT 10"), None);
+        assert_eq!(default_entry("TIMEOUT 10"), None);
     }
 
     #[test]
-    fn paths_begin_at_the_configuration() {
+    fn paths_are_relative_to_the_configuration() {
         let at = "/boot/extlinux/extlinux.conf";
-        assert_eq!(absolute(at, "../nixos/k"), "/boot/nixos/k");
-        assert_eq!(absolute(at, "/k"), "/k");
-        assert_eq!(absolute(at, "../../../../k"), "/k");
+        assert_eq!(absolute_path(at, "../nixos/k"), "/boot/nixos/k");
+        assert_eq!(absolute_path(at, "/k"), "/k");
+        assert_eq!(absolute_path(at, "../../../../k"), "/k");
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_read(text in "(?s).{0,300}") {
-            if let Some(entry) = chosen(&text) {
-                absolute("/a/b", &entry.linux.unwrap_or_default());
+        fn any_text_is_accepted(text in "(?s).{0,300}") {
+            if let Some(entry) = default_entry(&text) {
+                absolute_path("/a/b", &entry.linux.unwrap_or_default());
             }
         }
     }

@@ -1,19 +1,19 @@
-//! FAT12, FAT16 and FAT32: the first sector, the table and its chains.
+//! FAT12, FAT16 and FAT32: the boot sector, the file allocation table and its chains.
 //!
-//! Own code, since the crate there is (fatfs 0.3.6, of 2023) wants to write, follows a chain that
-//! leads back into itself for ever, and counts clusters unchecked.
+//! Considered: fatfs 0.3.6 (2023) needs write access, follows a looping chain forever, and counts clusters
+//! unchecked.
 
-use super::bytes::{slice, stands, u8_at, u16_at, u32_at};
+use super::bytes::{has_magic, slice, u8_at, u16_at, u32_at};
 use super::disk::Section;
 use super::error::Error;
 use super::unicode::padded;
 
-/// The table is counted in pieces of this many bytes: whole entries of every width.
-const PIECE: u64 = 3 * 64 * 1024;
+/// Bytes of the table that are read at once: whole entries of every width.
+const PIECE_BYTES: u64 = 3 * 64 * 1024;
 
-/// Bits of an entry of the table.
+/// The number of bits in an entry of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Width {
+pub(super) enum EntryWidth {
     Twelve,
     Sixteen,
     ThirtyTwo,
@@ -23,14 +23,14 @@ pub(super) enum Width {
 #[derive(Debug)]
 pub struct Fat {
     pub(super) section: Section,
-    pub(super) width: Width,
-    /// Bytes of a cluster.
+    pub(super) width: EntryWidth,
+    /// Bytes in a cluster.
     pub(super) cluster: u64,
     pub(super) clusters: u32,
     table: u64,
-    /// Where the root directory is, and how long, when it is no chain.
+    /// The position and the length in bytes of a root directory that is no chain.
     pub(super) root: (u64, u64),
-    /// Where a FAT32's root directory begins.
+    /// The first cluster of a FAT32's root directory.
     pub(super) root_cluster: u32,
     data: u64,
     pub(super) size: u64,
@@ -38,8 +38,8 @@ pub struct Fat {
     pub(super) label: Option<String>,
 }
 
-/// The numbers in the first sector.
-struct Numbers {
+/// The numbers in the boot sector.
+struct BootSector {
     sector: u64,
     cluster: u64,
     reserved: u64,
@@ -49,9 +49,9 @@ struct Numbers {
     table: u64,
 }
 
-fn numbers(boot: &[u8]) -> Numbers {
+fn boot_sector(boot: &[u8]) -> BootSector {
     let either = |short: u16, long: u32| if short == 0 { long } else { short.into() };
-    Numbers {
+    BootSector {
         sector: u16_at(boot, 11).into(),
         cluster: u8_at(boot, 13).into(),
         reserved: u16_at(boot, 14).into(),
@@ -62,11 +62,11 @@ fn numbers(boot: &[u8]) -> Numbers {
     }
 }
 
-/// Whether a first sector is a FAT's: its jump, and numbers that make sense together.
-pub(super) fn looks_like_one(boot: &[u8]) -> bool {
-    let n = numbers(boot);
+/// Whether a first sector is that of a FAT: a jump instruction, and consistent numbers.
+pub(super) fn is_boot_sector(boot: &[u8]) -> bool {
+    let n = boot_sector(boot);
     matches!(u8_at(boot, 0), 0xeb | 0xe9)
-        && stands(boot, 510, &[0x55, 0xaa])
+        && has_magic(boot, 510, &[0x55, 0xaa])
         && matches!(n.sector, 512 | 1024 | 2048 | 4096)
         && n.cluster.is_power_of_two()
         && n.reserved > 0
@@ -76,16 +76,16 @@ pub(super) fn looks_like_one(boot: &[u8]) -> bool {
 }
 
 impl Fat {
-    /// The file system in `section`; `None` when there is none.
+    /// The file system in `section`; `None` when it has none.
     pub(super) fn open(section: &Section) -> Result<Option<Self>, Error> {
         if section.len() < 512 {
             return Ok(None);
         }
         let boot = section.block(0, 512)?;
-        if !looks_like_one(&boot) {
+        if !is_boot_sector(&boot) {
             return Ok(None);
         }
-        let n = numbers(&boot);
+        let n = boot_sector(&boot);
         let root = (n.reserved + n.tables * n.table) * n.sector;
         let root_size = (n.roots * 32).next_multiple_of(n.sector);
         let (data, size) = (root + root_size, n.sectors * n.sector);
@@ -95,11 +95,15 @@ impl Fat {
             return Err(Error::damaged("the FAT's sizes contradict each other"));
         };
         let width = match clusters {
-            _ if u16_at(&boot, 22) == 0 && n.roots == 0 => Width::ThirtyTwo,
-            0..4085 => Width::Twelve,
-            _ => Width::Sixteen,
+            _ if u16_at(&boot, 22) == 0 && n.roots == 0 => EntryWidth::ThirtyTwo,
+            0..4085 => EntryWidth::Twelve,
+            _ => EntryWidth::Sixteen,
         };
-        let fields = if width == Width::ThirtyTwo { 67 } else { 39 };
+        let fields = if width == EntryWidth::ThirtyTwo {
+            67
+        } else {
+            39
+        };
         let fat = Self {
             section: section.clone(),
             width,
@@ -113,53 +117,57 @@ impl Fat {
             serial: u32_at(&boot, fields),
             label: padded(slice(&boot, fields + 4, fields + 15)),
         };
-        fat.check(n.table * n.sector)?;
+        fat.check_bounds(n.table * n.sector)?;
         Ok(Some(fat))
     }
 
-    /// Whether the table has an entry for each cluster and everything is inside of the partition.
-    fn check(&self, table: u64) -> Result<(), Error> {
-        if self.entry_at(self.clusters.saturating_add(2)) > table {
+    /// Checks that the table has an entry for each cluster and that all is inside the partition.
+    fn check_bounds(&self, table: u64) -> Result<(), Error> {
+        if self.entry_position(self.clusters.saturating_add(2)) > table {
             return Err(Error::damaged("the FAT has fewer entries than clusters"));
         }
-        if self.size > self.section.promised() {
+        if self.size > self.section.requested_len() {
             return Err(Error::damaged(format!(
                 "the FAT file system has {} bytes, its partition {}",
                 self.size,
-                self.section.promised()
+                self.section.requested_len()
             )));
         }
         Ok(())
     }
 
-    /// Where the entry of `cluster` begins within the table.
-    fn entry_at(&self, cluster: u32) -> u64 {
+    /// The position of the entry of `cluster` in the table.
+    fn entry_position(&self, cluster: u32) -> u64 {
         let cluster = u64::from(cluster);
         match self.width {
-            Width::Twelve => cluster * 3 / 2,
-            Width::Sixteen => cluster * 2,
-            Width::ThirtyTwo => cluster * 4,
+            EntryWidth::Twelve => cluster * 3 / 2,
+            EntryWidth::Sixteen => cluster * 2,
+            EntryWidth::ThirtyTwo => cluster * 4,
         }
     }
 
-    /// The bytes that hold an entry.
-    fn wide(&self) -> u64 {
-        if self.width == Width::ThirtyTwo { 4 } else { 2 }
+    /// Bytes to read for one entry.
+    fn entry_bytes(&self) -> u64 {
+        if self.width == EntryWidth::ThirtyTwo {
+            4
+        } else {
+            2
+        }
     }
 
-    /// The number in the table for `cluster`, out of the block that begins at byte `base` of it.
-    fn entry(&self, cluster: u32, (block, base): (&[u8], u64)) -> u32 {
-        let at = usize::try_from(self.entry_at(cluster) - base).unwrap_or(usize::MAX - 4);
+    /// The entry of `cluster`, in a block that begins at byte `base` of the table.
+    fn entry(&self, cluster: u32, block: &[u8], base: u64) -> u32 {
+        let at = usize::try_from(self.entry_position(cluster) - base).unwrap_or(usize::MAX - 4);
         match self.width {
-            Width::Twelve if cluster % 2 == 1 => u32::from(u16_at(block, at) >> 4),
-            Width::Twelve => u32::from(u16_at(block, at) & 0xfff),
-            Width::Sixteen => u16_at(block, at).into(),
-            Width::ThirtyTwo => u32_at(block, at) & 0x0fff_ffff,
+            EntryWidth::Twelve if cluster % 2 == 1 => u32::from(u16_at(block, at) >> 4),
+            EntryWidth::Twelve => u32::from(u16_at(block, at) & 0xfff),
+            EntryWidth::Sixteen => u16_at(block, at).into(),
+            EntryWidth::ThirtyTwo => u32_at(block, at) & 0x0fff_ffff,
         }
     }
 
-    /// Where `cluster` lies in the section.
-    fn place(&self, cluster: u32) -> Result<u64, Error> {
+    /// The position of `cluster` in the section.
+    fn cluster_position(&self, cluster: u32) -> Result<u64, Error> {
         if cluster < 2 || cluster - 2 >= self.clusters {
             let what = format!("the FAT leads to cluster {cluster}, which does not exist");
             return Err(Error::damaged(what));
@@ -169,31 +177,32 @@ impl Fat {
 
     /// The cluster after `cluster`; `None` at the end of the chain.
     fn next(&self, cluster: u32) -> Result<Option<u32>, Error> {
-        let base = self.entry_at(cluster);
-        let wide = usize::try_from(self.wide()).unwrap_or(4);
+        let base = self.entry_position(cluster);
+        let wide = usize::try_from(self.entry_bytes()).unwrap_or(4);
         let block = self.section.block(self.table + base, wide)?;
-        let next = self.entry(cluster, (&block, base));
+        let next = self.entry(cluster, &block, base);
         let end = match self.width {
-            Width::Twelve => 0xff8,
-            Width::Sixteen => 0xfff8,
-            Width::ThirtyTwo => 0x0fff_fff8,
+            EntryWidth::Twelve => 0xff8,
+            EntryWidth::Sixteen => 0xfff8,
+            EntryWidth::ThirtyTwo => 0x0fff_fff8,
         };
         Ok((next < end).then_some(next))
     }
 
-    /// Visits the places of a chain's clusters, `most` at the most; `false` from `visit` ends it.
+    /// Visits the positions of a chain's clusters from `first`, `max` at most; `visit` returns `false` to stop.
     pub(super) fn chain(
         &self,
-        (first, most): (u32, u64),
+        first: u32,
+        max: u64,
         visit: &mut dyn FnMut(u64) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        let (mut cluster, mut left) = (first, most.min(self.clusters.into()));
+        let (mut cluster, mut remaining) = (first, max.min(self.clusters.into()));
         loop {
-            let place = self.place(cluster)?;
-            left = left
+            let position = self.cluster_position(cluster)?;
+            remaining = remaining
                 .checked_sub(1)
-                .ok_or_else(|| Error::damaged("a chain in the FAT is longer than it can be"))?;
-            if !visit(place)? {
+                .ok_or_else(|| Error::damaged("a chain in the FAT is too long"))?;
+            if !visit(position)? {
                 return Ok(());
             }
             match self.next(cluster)? {
@@ -203,23 +212,23 @@ impl Fat {
         }
     }
 
-    /// How many clusters are free: the table is counted, a FAT32's own note of it is often stale.
+    /// The number of free clusters. They are counted, because the number that FAT32 stores is often stale.
     pub(super) fn free(&self) -> Result<u64, Error> {
         let (mut free, mut cluster) = (0, 2);
         let end = self.clusters + 2;
-        let length = self.entry_at(end - 1) + self.wide();
+        let length = self.entry_position(end - 1) + self.entry_bytes();
         let mut base = 0;
         while cluster < end {
-            let piece = PIECE.min(length - base);
+            let piece = PIECE_BYTES.min(length - base);
             let block = self
                 .section
                 .block(self.table + base, usize::try_from(piece).unwrap_or(0))?;
-            // 12-bit entries lie across bytes, never across pieces: those are multiples of three.
-            while cluster < end && self.entry_at(cluster) < base + PIECE {
-                free += u64::from(self.entry(cluster, (&block, base)) == 0);
+            // 12-bit entries span bytes, but not pieces, whose length is a multiple of three.
+            while cluster < end && self.entry_position(cluster) < base + PIECE_BYTES {
+                free += u64::from(self.entry(cluster, &block, base) == 0);
                 cluster += 1;
             }
-            base += PIECE;
+            base += PIECE_BYTES;
         }
         Ok(free)
     }

@@ -1,22 +1,25 @@
-//! Directories and files of a FAT: short names, long names, content.
+//! Directories and files of a FAT: short and long names, content, label.
 
 use super::bytes::{slice, u8_at, u16_at, u32_at};
-use super::entry::{Entry, EntryKind, MOST_ENTRIES, Sink, Summary, not_a_file, not_found};
+use super::entry::{
+    ContentSink, Entry, EntryKind, MAX_DIR_ENTRIES, Summary, not_a_file, not_found,
+};
 use super::error::Error;
-use super::fat::{Fat, Width};
+use super::fat::{EntryWidth, Fat};
 use super::unicode::{padded, units, utf16};
 
-/// The longest directory that the format allows: 65536 entries.
-const LONGEST_DIR: u64 = 2 << 20;
-/// What is read at once.
-const PIECE: u64 = 256 * 1024;
-const DIR: u8 = 0x10;
-const LABEL: u8 = 0x08;
-const LONG: u8 = 0x0f;
+/// Bytes of the largest directory that the format allows: 65536 entries.
+const MAX_DIR_BYTES: u64 = 2 << 20;
+/// Bytes of a file that are read at once.
+const PIECE_BYTES: u64 = 256 * 1024;
+// Attributes of an entry.
+const ATTR_DIRECTORY: u8 = 0x10;
+const ATTR_VOLUME_ID: u8 = 0x08;
+const ATTR_LONG_NAME: u8 = 0x0f;
 
-/// An entry as it stands in a directory, with its long name if it has one.
+/// An entry of a directory, with its long name if it has one.
 #[derive(Clone, Debug)]
-struct Raw {
+struct RawEntry {
     short: [u8; 11],
     long: Option<String>,
     attributes: u8,
@@ -26,24 +29,24 @@ struct Raw {
 }
 
 /// The root directory.
-const ROOT: Raw = Raw {
+const ROOT: RawEntry = RawEntry {
     short: [0; 11],
     long: None,
-    attributes: DIR,
+    attributes: ATTR_DIRECTORY,
     case: 0,
     cluster: 0,
     size: 0,
 };
 
-impl Raw {
-    fn parse(bytes: &[u8], width: Width) -> Self {
-        let high = if width == Width::ThirtyTwo {
+impl RawEntry {
+    fn parse(bytes: &[u8], width: EntryWidth) -> Self {
+        let high = if width == EntryWidth::ThirtyTwo {
             u16_at(bytes, 20)
         } else {
             0
         };
         let mut short = *bytes.first_chunk::<11>().unwrap_or(&[0; 11]);
-        // 0xE5 as a first character would mean deleted.
+        // 0x05 stands for the first character 0xE5, which marks a deleted entry.
         if short.first() == Some(&0x05) {
             short[0] = 0xe5;
         }
@@ -58,7 +61,7 @@ impl Raw {
     }
 
     fn is_label(&self) -> bool {
-        self.attributes & (LABEL | DIR) == LABEL
+        self.attributes & (ATTR_VOLUME_ID | ATTR_DIRECTORY) == ATTR_VOLUME_ID
     }
 
     fn label(&self) -> Option<String> {
@@ -66,7 +69,7 @@ impl Raw {
     }
 
     fn is_dir(&self) -> bool {
-        self.attributes & DIR != 0
+        self.attributes & ATTR_DIRECTORY != 0
     }
 
     fn checksum(&self) -> u8 {
@@ -113,7 +116,7 @@ impl Raw {
     }
 }
 
-/// The pieces of a long name, which stand before its entry, last piece first.
+/// The pieces of a long name, which precede its entry, last piece first.
 #[derive(Default)]
 struct LongName {
     units: Vec<u16>,
@@ -145,8 +148,8 @@ impl LongName {
         self.next = number - 1;
     }
 
-    /// The name, when all pieces came and belong to `raw`.
-    fn take(&mut self, raw: &Raw) -> Option<String> {
+    /// The name, if it is complete and belongs to `raw`.
+    fn take(&mut self, raw: &RawEntry) -> Option<String> {
         let name = std::mem::take(self);
         let whole = !name.units.is_empty() && name.next == 0 && name.checksum == raw.checksum();
         whole.then(|| utf16(name.units))
@@ -154,11 +157,11 @@ impl LongName {
 }
 
 impl Fat {
-    /// Visits the entries of `dir`; `false` from `visit` ends it.
+    /// Visits the entries of `dir`; `visit` returns `false` to stop.
     fn entries(
         &self,
-        dir: &Raw,
-        visit: &mut dyn FnMut(Raw) -> Result<bool, Error>,
+        dir: &RawEntry,
+        visit: &mut dyn FnMut(RawEntry) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let mut long = LongName::default();
         let mut blocks = |block: &[u8]| {
@@ -166,9 +169,9 @@ impl Fat {
                 match (u8_at(bytes, 0), u8_at(bytes, 11) & 0x3f) {
                     (0, _) => return Ok(false),
                     (0xe5, _) => long = LongName::default(),
-                    (_, LONG) => long.piece(bytes),
+                    (_, ATTR_LONG_NAME) => long.piece(bytes),
                     _ => {
-                        let mut raw = Raw::parse(bytes, self.width);
+                        let mut raw = RawEntry::parse(bytes, self.width);
                         raw.long = long.take(&raw);
                         if !visit(raw)? {
                             return Ok(false);
@@ -179,7 +182,7 @@ impl Fat {
             Ok(true)
         };
         let first = match (dir.cluster, self.width) {
-            (0, Width::ThirtyTwo) => self.root_cluster,
+            (0, EntryWidth::ThirtyTwo) => self.root_cluster,
             (0, _) => {
                 let (at, len) = self.root;
                 blocks(&self.section.block(at, usize::try_from(len).unwrap_or(0))?)?;
@@ -187,15 +190,15 @@ impl Fat {
             }
             (cluster, _) => cluster,
         };
-        let most = LONGEST_DIR.div_ceil(self.cluster);
+        let max = MAX_DIR_BYTES.div_ceil(self.cluster);
         let size = usize::try_from(self.cluster).unwrap_or(0);
-        self.chain((first, most), &mut |place| {
-            blocks(&self.section.block(place, size)?)
+        self.chain(first, max, &mut |position| {
+            blocks(&self.section.block(position, size)?)
         })
     }
 
-    /// What is at `path`.
-    fn resolve(&self, path: &str) -> Result<Raw, Error> {
+    /// The entry at `path`.
+    fn resolve(&self, path: &str) -> Result<RawEntry, Error> {
         let mut stack = vec![ROOT];
         for name in path.split('/').filter(|name| !matches!(*name, "" | ".")) {
             if name == ".." {
@@ -208,8 +211,8 @@ impl Fat {
             }
             let mut found = None;
             self.entries(&dir, &mut |raw| {
-                let same = !raw.is_label() && same(&raw.name(), name);
-                found = same.then_some(raw);
+                let is_found = !raw.is_label() && is_same_name(&raw.name(), name);
+                found = is_found.then_some(raw);
                 Ok(found.is_none())
             })?;
             stack.push(found.ok_or_else(|| not_found(path))?);
@@ -232,26 +235,26 @@ impl Fat {
             if !raw.is_label() && !matches!(entry.name.as_str(), "." | "..") {
                 entries.push(entry);
             }
-            Ok(entries.len() < MOST_ENTRIES)
+            Ok(entries.len() < MAX_DIR_ENTRIES)
         })?;
         Ok(entries)
     }
 
-    pub(super) fn copy(&self, path: &str, sink: Sink<'_>) -> Result<(), Error> {
+    pub(super) fn copy(&self, path: &str, sink: ContentSink<'_>) -> Result<(), Error> {
         let raw = self.resolve(path)?;
         if raw.is_dir() {
             return Err(not_a_file(path));
         }
-        let mut left = u64::from(raw.size);
-        if left == 0 {
+        let mut remaining = u64::from(raw.size);
+        if remaining == 0 {
             return Ok(());
         }
         let mut wanted = true;
-        self.chain((raw.cluster, u64::MAX), &mut |place| {
-            let mut at = place;
-            let end = place + self.cluster.min(left);
+        self.chain(raw.cluster, u64::MAX, &mut |position| {
+            let mut at = position;
+            let end = position + self.cluster.min(remaining);
             while wanted && at < end {
-                let piece = PIECE.min(end - at);
+                let piece = PIECE_BYTES.min(end - at);
                 wanted = sink(
                     &self
                         .section
@@ -259,11 +262,11 @@ impl Fat {
                 )?;
                 at += piece;
             }
-            left -= end - place;
-            Ok(wanted && left > 0)
+            remaining -= end - position;
+            Ok(wanted && remaining > 0)
         })?;
-        if wanted && left > 0 {
-            let what = format!("{path} ends {left} bytes before its length");
+        if wanted && remaining > 0 {
+            let what = format!("{path} ends {remaining} bytes before its length");
             return Err(Error::damaged(what));
         }
         Ok(())
@@ -271,9 +274,9 @@ impl Fat {
 
     pub(super) fn summary(&self) -> Result<Summary, Error> {
         let kind = match self.width {
-            Width::Twelve => "fat12",
-            Width::Sixteen => "fat16",
-            Width::ThirtyTwo => "fat32",
+            EntryWidth::Twelve => "fat12",
+            EntryWidth::Sixteen => "fat16",
+            EntryWidth::ThirtyTwo => "fat32",
         };
         let own = self.label.clone().filter(|label| label != "NO NAME");
         let serial = format!("{:04X}-{:04X}", self.serial >> 16, self.serial & 0xffff);
@@ -286,10 +289,11 @@ impl Fat {
         })
     }
 
-    /// The label in the root directory counts; the one in the first sector is a copy from the start.
+    /// The label in the root directory, which is current; the one in the boot sector is often that of the
+    /// format.
     fn root_label(&self) -> Result<Option<String>, Error> {
         let mut label = None;
-        self.entries(&ROOT, &mut |raw: Raw| {
+        self.entries(&ROOT, &mut |raw: RawEntry| {
             label = raw.is_label().then(|| raw.label()).flatten();
             Ok(label.is_none())
         })?;
@@ -297,7 +301,7 @@ impl Fat {
     }
 }
 
-/// Names differ in case only for the eye.
-fn same(a: &str, b: &str) -> bool {
+/// Whether two names are equal; case is ignored.
+fn is_same_name(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
 }

@@ -1,25 +1,25 @@
-//! File systems: what they are called, how full they are, and the files in them.
+//! File systems of all kinds: their summary and their files.
 
 use super::disk::Section;
-use super::entry::{Entry, EntryKind, Sink, Summary};
+use super::entry::{ContentSink, Entry, EntryKind, Summary};
 use super::error::Error;
 use super::ext::Ext;
 use super::fat::Fat;
 use super::probe;
 
-/// A file system that was recognised.
+/// A file system of a known kind.
 #[derive(Debug)]
 pub enum FileSystem {
     /// FAT12, FAT16 or FAT32.
     Fat(Fat),
     /// ext2, ext3 or ext4.
     Ext(Ext),
-    /// One that is only known by name.
+    /// A kind that is recognized by its name, and not read.
     Other(&'static str),
 }
 
 impl FileSystem {
-    /// The file system in `section`; `None` when there is no known one.
+    /// The file system in `section`; `None` when it has no known one.
     pub fn detect(section: &Section) -> Result<Option<Self>, Error> {
         if let Some(ext) = Ext::open(section)? {
             return Ok(Some(Self::Ext(ext)));
@@ -27,10 +27,10 @@ impl FileSystem {
         if let Some(fat) = Fat::open(section)? {
             return Ok(Some(Self::Fat(fat)));
         }
-        Ok(probe::name(section)?.map(Self::Other))
+        Ok(probe::detect(section)?.map(Self::Other))
     }
 
-    /// Its name, label, size and free space.
+    /// The kind, label, size and free space.
     pub fn summary(&self) -> Result<Summary, Error> {
         match self {
             Self::Fat(fat) => fat.summary(),
@@ -42,7 +42,7 @@ impl FileSystem {
         }
     }
 
-    /// The entries of the directory at `path`, or the one file that is there.
+    /// The entries of the directory at `path`, sorted by name; one entry when it is a file.
     pub fn list(&self, path: &str) -> Result<Vec<Entry>, Error> {
         let mut entries = match self {
             Self::Fat(fat) => fat.list(path)?,
@@ -53,8 +53,8 @@ impl FileSystem {
         Ok(entries)
     }
 
-    /// Hands the content of the file at `path` to `sink`.
-    pub fn copy(&self, path: &str, sink: Sink<'_>) -> Result<(), Error> {
+    /// Passes the content of the file at `path` to `sink`.
+    pub fn copy(&self, path: &str, sink: ContentSink<'_>) -> Result<(), Error> {
         match self {
             Self::Fat(fat) => fat.copy(path, sink),
             Self::Ext(ext) => ext.copy(path, sink),
@@ -62,7 +62,7 @@ impl FileSystem {
         }
     }
 
-    /// What is at `path`; `None` when nothing is.
+    /// The type of the entry at `path`; `None` when there is none, or the kind of file system is not read.
     pub fn find(&self, path: &str) -> Result<Option<EntryKind>, Error> {
         let found = match self {
             Self::Fat(fat) => fat.kind(path),
@@ -76,7 +76,7 @@ impl FileSystem {
         }
     }
 
-    /// The first `limit` bytes of the file at `path`; `None` when there is none.
+    /// The first `limit` bytes of the file at `path`; `None` when there is no regular file.
     pub fn start_of(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
         if self.find(path)? != Some(EntryKind::File) {
             return Ok(None);

@@ -10,61 +10,55 @@ use super::content::ImageFacts;
 use super::error::Error;
 use crate::common::plain_file;
 
-/// The longest manifest that is read.
-const LONGEST: u64 = 1 << 20;
-/// The version whose fields are read here.
-const VERSION: u32 = 1;
+/// Bytes of the largest manifest that is read.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+/// The supported version.
+const SUPPORTED_VERSION: u32 = 1;
 
-/// What a manifest beside the image says.
+/// The comparison of an image with the manifest beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Manifest {
-    /// The manifest.
+    /// The path of the manifest.
     pub file: PathBuf,
-    /// What of it is not the image's: `size`, `sha256`, `raw.size`, `raw.sha256`.
+    /// Fields that differ from the image: `size`, `sha256`, `raw.size`, `raw.sha256`.
     pub mismatches: Vec<&'static str>,
 }
 
-/// What tells which fields there are.
+/// The field that every version has.
 #[derive(Deserialize)]
-struct Version {
+struct VersionField {
     version: u32,
 }
 
-/// The fields that can be compared; there are many others.
+/// The fields that are compared; there are many others.
 #[derive(Deserialize)]
-struct Fields {
-    image: ImageFile,
-    raw: Raw,
+struct ComparedFields {
+    image: SizeAndHash,
+    raw: SizeAndHash,
 }
 
 #[derive(Deserialize)]
-struct ImageFile {
+struct SizeAndHash {
     size: u64,
     sha256: String,
 }
 
-#[derive(Deserialize)]
-struct Raw {
-    size: u64,
-    sha256: String,
-}
-
-/// What a manifest says of its image.
+/// What a manifest states about its image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestInfo {
-    /// The manifest.
+    /// The path of the manifest.
     pub file: PathBuf,
-    /// Bytes of the image's file.
+    /// The length of the image file in bytes.
     pub size: u64,
-    /// That file's hash.
+    /// SHA-256 of the image file.
     pub sha256: String,
-    /// Bytes of the image when it is decompressed.
+    /// The length of the decompressed image in bytes.
     pub raw_size: u64,
-    /// The hash of those.
+    /// SHA-256 of the decompressed image.
     pub raw_sha256: String,
 }
 
-/// What `<image>.json` says, if there is one. One of another version is [`Error::Unsupported`].
+/// Reads `<image>.json`; `None` when it does not exist. Another version is [`Error::Unsupported`].
 pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
     let mut file = image.as_os_str().to_owned();
     file.push(".json");
@@ -72,17 +66,17 @@ pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
     let shown = file.display();
     let no_manifest =
         |why: &dyn Display| Error::refused(format!("{shown} is not a manifest: {why}"));
-    let text = match plain_file::read_text(&file, LONGEST) {
+    let text = match plain_file::read_text(&file, MAX_MANIFEST_BYTES) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) if plain_file::is_wrong_kind(&e) => return Err(no_manifest(&e)),
         read => read?,
     };
-    let Version { version } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
-    if version != VERSION {
-        let what = format!("{shown} is a manifest of version {version}, not {VERSION}");
+    let VersionField { version } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
+    if version != SUPPORTED_VERSION {
+        let what = format!("{shown} is a manifest of version {version}, not {SUPPORTED_VERSION}");
         return Err(Error::unsupported(what));
     }
-    let Fields { image, raw } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
+    let ComparedFields { image, raw } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
     Ok(Some(ManifestInfo {
         size: image.size,
         sha256: image.sha256.to_ascii_lowercase(),
@@ -92,21 +86,21 @@ pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
     }))
 }
 
-/// Compares with `<image>.json` if there is one.
+/// Compares the image with `<image>.json`; `None` when that does not exist.
 pub fn compare(image: &Path, facts: &ImageFacts) -> Result<Option<Manifest>, Error> {
-    let Some(told) = read_info(image)? else {
+    let Some(manifest) = read_info(image)? else {
         return Ok(None);
     };
-    let same = |told: &String, found: &Option<String>| found.as_ref() == Some(told);
+    let same = |stated: &String, found: &Option<String>| found.as_ref() == Some(stated);
     let checks = [
-        ("size", told.size == facts.size),
-        ("sha256", same(&told.sha256, &facts.sha256)),
-        ("raw.size", told.raw_size == facts.raw_size),
-        ("raw.sha256", same(&told.raw_sha256, &facts.raw_sha256)),
+        ("size", manifest.size == facts.size),
+        ("sha256", same(&manifest.sha256, &facts.sha256)),
+        ("raw.size", manifest.raw_size == facts.raw_size),
+        ("raw.sha256", same(&manifest.raw_sha256, &facts.raw_sha256)),
     ];
     let wrong = checks.iter().filter(|(_, right)| !right);
     Ok(Some(Manifest {
         mismatches: wrong.map(|(name, _)| *name).collect(),
-        file: told.file,
+        file: manifest.file,
     }))
 }

@@ -1,31 +1,34 @@
-//! The master boot record: four entries, and chains of logical partitions behind extended ones.
+//! The master boot record (MBR): four partitions, and chains of logical partitions in extended ones.
+//!
+//! Considered: mbrman 0.6.1 reports no problems of a damaged table, and would be the only user of its types.
 
 use super::bytes::{u8_at, u32_at};
 use super::disk::Section;
 use super::error::Error;
-use super::partition::{Partition, SECTOR, Table, TableKind};
+use super::partition::{Partition, SECTOR_BYTES, Table, TableKind};
 
-/// The entry that keeps old tools away from a GUID partition table.
+/// The type of the partition that protects a GUID partition table from old tools.
 pub(super) const PROTECTIVE: &str = "0xee";
-/// Logical partitions that are followed; Linux itself stops at 60.
-const MOST_LOGICAL: u32 = 60;
-const ENTRIES: usize = 446;
+/// Logical partitions that are read; Linux supports 60.
+const MAX_LOGICAL: u32 = 60;
+/// The position of the four entries in a boot record.
+const ENTRIES_OFFSET: usize = 446;
 
-/// Whether partitions of this type only hold others.
+/// Whether a partition of this type only contains others.
 pub(super) fn is_container(kind: &str) -> bool {
     matches!(kind, "0x05" | "0x0f" | "0x85")
 }
 
-struct Entry {
+struct MbrEntry {
     flag: u8,
     kind: u8,
     start: u64,
     sectors: u64,
 }
 
-fn entry(sector: &[u8], index: usize) -> Entry {
-    let at = ENTRIES + index * 16;
-    Entry {
+fn entry(sector: &[u8], index: usize) -> MbrEntry {
+    let at = ENTRIES_OFFSET + index * 16;
+    MbrEntry {
         flag: u8_at(sector, at),
         kind: u8_at(sector, at + 4),
         start: u32_at(sector, at + 8).into(),
@@ -33,7 +36,7 @@ fn entry(sector: &[u8], index: usize) -> Entry {
     }
 }
 
-impl Entry {
+impl MbrEntry {
     fn is_used(&self) -> bool {
         self.kind != 0 && self.sectors != 0
     }
@@ -41,8 +44,8 @@ impl Entry {
     fn partition(&self, number: u32, base: u64) -> Partition {
         Partition {
             number,
-            start: (base + self.start) * SECTOR,
-            size: self.sectors * SECTOR,
+            start: (base + self.start) * SECTOR_BYTES,
+            size: self.sectors * SECTOR_BYTES,
             kind: format!("0x{:02x}", self.kind),
             name: None,
             bootable: self.flag == 0x80,
@@ -50,11 +53,11 @@ impl Entry {
     }
 }
 
-/// The table in the first sector; `None` when it is a boot sector without one.
+/// The table in the first sector; `None` for a boot sector without a table.
 pub(super) fn read(disk: &Section, sector: &[u8]) -> Result<Option<Table>, Error> {
     let entries = [0, 1, 2, 3].map(|index| entry(sector, index));
     let flags = entries.iter().all(|e| matches!(e.flag, 0 | 0x80));
-    if !flags || !entries.iter().any(Entry::is_used) {
+    if !flags || !entries.iter().any(MbrEntry::is_used) {
         return Ok(None);
     }
     let mut table = Table {
@@ -68,40 +71,42 @@ pub(super) fn read(disk: &Section, sector: &[u8]) -> Result<Option<Table>, Error
     }
     for (number, extended) in (1..).zip(&entries) {
         if extended.is_used() && is_container(&format!("0x{:02x}", extended.kind)) {
-            logical(disk, &mut table, (number, extended.start))?;
+            add_logical(disk, &mut table, number, extended.start)?;
         }
     }
     Ok(Some(table))
 }
 
-/// Follows the chain of boot records inside the extended partition `number` at sector `base`.
-fn logical(disk: &Section, table: &mut Table, (number, base): (u32, u64)) -> Result<(), Error> {
+/// Adds the chain of logical partitions in the extended partition `number` at sector `base`.
+fn add_logical(disk: &Section, table: &mut Table, number: u32, base: u64) -> Result<(), Error> {
     let (mut next, mut count) = (0u64, 0u32);
     loop {
-        let place = base + next;
-        if place * SECTOR + SECTOR > disk.len() {
+        let sector_number = base + next;
+        if sector_number * SECTOR_BYTES + SECTOR_BYTES > disk.len() {
             let problem = format!("the chain in partition {number} leads beyond the end");
             table.problems.push(problem);
             return Ok(());
         }
-        let sector = disk.block(place * SECTOR, 512)?;
-        if !super::bytes::stands(&sector, 510, &[0x55, 0xaa]) {
+        let sector = disk.block(sector_number * SECTOR_BYTES, 512)?;
+        if !super::bytes::has_magic(&sector, 510, &[0x55, 0xaa]) {
             let problem = format!("the chain in partition {number} leads to no boot record");
             table.problems.push(problem);
             return Ok(());
         }
         let own = entry(&sector, 0);
         if own.is_used() {
-            table.partitions.push(own.partition(5 + count, place));
+            table
+                .partitions
+                .push(own.partition(5 + count, sector_number));
             count += 1;
         }
         let link = entry(&sector, 1);
         if !link.is_used() {
             return Ok(());
         }
-        // What leads back, or on and on, is no chain that any tool made.
-        if link.start <= next || count >= MOST_LOGICAL {
-            let problem = format!("the chain in partition {number} leads round in circles");
+        // No tool creates a chain that leads back, or is longer.
+        if link.start <= next || count >= MAX_LOGICAL {
+            let problem = format!("the chain in partition {number} forms a loop");
             table.problems.push(problem);
             return Ok(());
         }

@@ -2,56 +2,56 @@
 
 use serde::Serialize;
 
-/// Tables count in these, whatever the card's own sectors are.
-pub const SECTOR: u64 = 512;
+/// Bytes in a sector of a partition table, whatever the sectors of the disk are.
+pub const SECTOR_BYTES: u64 = 512;
 
-/// The kind of a table.
+/// The kind of a partition table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TableKind {
-    /// The master boot record's.
+    /// The table in a master boot record.
     Mbr,
-    /// The GUID partition table.
+    /// A GUID partition table.
     Gpt,
-    /// None: the whole image is one file system, or nothing known.
+    /// None: the image is one file system, or of no known kind.
     None,
 }
 
 /// A partition table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Table {
-    /// Its kind.
+    /// The kind.
     pub kind: TableKind,
-    /// The disk's identifier.
+    /// The identifier of the disk.
     pub id: Option<String>,
-    /// Its partitions by number.
+    /// The partitions by number.
     #[serde(skip)]
     pub partitions: Vec<Partition>,
-    /// What is wrong with it.
+    /// Problems of the table.
     #[serde(skip)]
     pub problems: Vec<String>,
 }
 
-/// One partition.
+/// A partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Partition {
-    /// From 1 as Linux counts; 0 is an image that is one file system.
+    /// The number as in Linux, from 1; 0 for an image that is one file system.
     pub number: u32,
-    /// Where it begins, in bytes.
+    /// The position in bytes.
     pub start: u64,
-    /// How long it says it is, in bytes.
+    /// The length in bytes that the table states.
     pub size: u64,
-    /// Its type: `0x0b` or a GUID.
+    /// The type: `0x0b` or a GUID.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its name, in a GUID partition table.
+    /// The name in a GUID partition table.
     pub name: Option<String>,
-    /// Marked as bootable.
+    /// Whether it is marked as bootable.
     pub bootable: bool,
 }
 
 impl Partition {
-    /// Where it ends.
+    /// The position after its last byte.
     pub fn end(&self) -> u64 {
         self.start.saturating_add(self.size)
     }

@@ -1,4 +1,4 @@
-//! A place on an image as a user names it: `/path`, or `2:/path` for partition 2.
+//! The path of a file on an image as users write it: `/path`, or `2:/path` for partition 2.
 
 use super::boot::Volume;
 use super::error::Error;
@@ -7,13 +7,13 @@ use super::report::Layout;
 /// A path on one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePath {
-    /// The partition's number; 0 for an image that is one file system.
+    /// The number of the partition; 0 for an image that is one file system.
     pub partition: u32,
-    /// The path in it.
+    /// The path on the partition.
     pub path: String,
 }
 
-/// The parts of a name.
+/// The number of the partition, if given, and the path.
 fn parse(text: &str) -> (Option<u32>, &str) {
     match text.split_once(':').map(|(n, path)| (n.parse(), path)) {
         Some((Ok(number), path)) => (Some(number), path),
@@ -22,7 +22,7 @@ fn parse(text: &str) -> (Option<u32>, &str) {
 }
 
 impl ImagePath {
-    /// The place that `text` names: without a number, on the first file system that has it.
+    /// The path that `text` names; without a number it is on the first file system that has it.
     pub fn find(text: &str, layout: &Layout) -> Result<Self, Error> {
         let (number, path) = parse(text);
         let at = |partition| Self {
@@ -41,13 +41,13 @@ impl ImagePath {
                 Err(e) => first = first.or(Some(e)),
             }
         }
-        let wrong = || layout.problems.first().cloned().map(Error::Damaged);
+        let problem = || layout.problems.first().cloned().map(Error::Damaged);
         Err(first
-            .or_else(wrong)
+            .or_else(problem)
             .unwrap_or_else(|| Error::refused(format!("no file system on it has {path}"))))
     }
 
-    /// The file system that it is on.
+    /// The file system of its partition.
     pub fn volume<'a>(&self, layout: &'a Layout) -> Result<&'a Volume, Error> {
         let number = self.partition;
         let found = layout.volumes.iter().find(|volume| volume.number == number);
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_before_the_colon_is_a_partition() {
+    fn number_before_the_colon_is_a_partition() {
         assert_eq!(parse("2:/a:b"), (Some(2), "/a:b"));
         assert_eq!(parse("/a:b"), (None, "/a:b"));
         assert_eq!(parse("x:/b"), (None, "x:/b"));

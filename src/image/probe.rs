@@ -1,10 +1,10 @@
-//! File systems that are only recognised.
+//! Recognizes file systems that are not read.
 
 use super::disk::Section;
 use super::error::Error;
 
-/// Where a magic number stands, what it is, and whose it is.
-const KNOWN: [(u64, &[u8], &str); 8] = [
+/// The position of a magic number, the number, and the name of the file system.
+const MAGIC_NUMBERS: [(u64, &[u8], &str); 8] = [
     (0, b"hsqs", "squashfs"),
     (0, b"XFSB", "xfs"),
     (0, b"LUKS\xba\xbe", "luks"),
@@ -15,9 +15,9 @@ const KNOWN: [(u64, &[u8], &str); 8] = [
     (0x1_0040, b"_BHRfS_M", "btrfs"),
 ];
 
-/// The name of what is in `section`.
-pub(super) fn name(section: &Section) -> Result<Option<&'static str>, Error> {
-    for (at, magic, name) in KNOWN {
+/// The name of the file system in `section`.
+pub(super) fn detect(section: &Section) -> Result<Option<&'static str>, Error> {
+    for (at, magic, name) in MAGIC_NUMBERS {
         if at + magic.len() as u64 <= section.len() && section.block(at, magic.len())? == magic {
             return Ok(Some(name));
         }

@@ -1,6 +1,6 @@
-//! All that is said about an image, as one value: the object that `sdbuild inspect --json` prints.
+//! The report about an image: the object that `sdbuild inspect --json` prints.
 //!
-//! Its shape is described in docs/reference.md; `version` changes when something is renamed or goes.
+//! Its fields are described in docs/reference.md; `version` changes when one is renamed or removed.
 
 use std::path::Path;
 
@@ -18,15 +18,15 @@ use super::partition::{Partition, Table, TableKind};
 use super::table;
 use crate::common::compression::Compression;
 
-/// The version of the report's shape.
+/// The version of the report's format.
 pub const VERSION: u32 = 1;
 
-/// The image, decompressed.
+/// The decompressed image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RawSize {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub size: u64,
-    /// Its SHA-256.
+    /// SHA-256, when requested.
     pub sha256: Option<String>,
 }
 
@@ -40,24 +40,24 @@ pub struct PartitionReport {
     pub file_system: Option<Summary>,
 }
 
-/// All that is said about an image.
+/// The report about an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// The version of this shape.
+    /// The version of this format.
     pub version: u32,
-    /// The file, as it was given.
+    /// The path of the image file as the user gave it.
     pub image: String,
-    /// How it is compressed.
+    /// How the file is compressed.
     pub compression: Compression,
-    /// The file's length in bytes.
+    /// The length of the file in bytes.
     pub size: u64,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file, when requested.
     pub sha256: Option<String>,
-    /// The image, decompressed.
+    /// The decompressed image.
     pub raw: RawSize,
-    /// What `<image>.sha256` says.
+    /// The comparison with `<image>.sha256`.
     pub checksum: Option<Checksum>,
-    /// What `<image>.json` says.
+    /// The comparison with `<image>.json`.
     pub manifest: Option<Manifest>,
     /// The partition table.
     pub table: Table,
@@ -65,25 +65,25 @@ pub struct Report {
     pub partitions: Vec<PartitionReport>,
     /// How it boots.
     pub boot: BootReport,
-    /// What is wrong with it.
+    /// Problems of the image.
     pub problems: Vec<String>,
 }
 
-/// The file systems on a disk, and the table they are found by.
+/// The partition table of a disk and its file systems.
 #[derive(Debug)]
 pub struct Layout {
-    /// The table.
+    /// The partition table.
     pub table: Table,
     /// The file systems that can be read.
     pub volumes: Vec<Volume>,
     /// The partitions.
     pub partitions: Vec<PartitionReport>,
-    /// What is wrong with all of these.
+    /// Problems of all of these.
     pub problems: Vec<String>,
 }
 
 impl Layout {
-    /// Reads the table and every partition's file system.
+    /// Reads the partition table and the file system of every partition.
     pub fn read(disk: &Section) -> Result<Self, Error> {
         let mut table = table::read(disk)?;
         let mut layout = Self {
@@ -119,9 +119,9 @@ impl Layout {
         let section = disk.part(partition.start, partition.size);
         let number = partition.number;
         let found = FileSystem::detect(&section);
-        let found = found.or_else(|e| self.note(number, e))?;
+        let found = found.or_else(|e| self.add_problem(number, e))?;
         let summary = found.as_ref().map(FileSystem::summary).transpose();
-        let file_system = summary.or_else(|e| self.note(number, e))?;
+        let file_system = summary.or_else(|e| self.add_problem(number, e))?;
         self.volumes.extend(found.map(|fs| Volume { number, fs }));
         self.partitions.push(PartitionReport {
             partition,
@@ -130,8 +130,8 @@ impl Layout {
         Ok(())
     }
 
-    /// Takes note of what is wrong with a partition, when the rest can still be read.
-    fn note<T>(&mut self, number: u32, error: Error) -> Result<Option<T>, Error> {
+    /// Adds the error of a partition to the problems, unless nothing more can be read.
+    fn add_problem<T>(&mut self, number: u32, error: Error) -> Result<Option<T>, Error> {
         if error.is_fatal() {
             return Err(error);
         }
@@ -143,8 +143,8 @@ impl Layout {
     }
 }
 
-/// Takes note of what is wrong with a file beside the image, when the rest can still be read.
-fn noted<T>(
+/// Adds the error of a sidecar to the problems, unless nothing more can be read.
+fn or_problem<T>(
     read: Result<Option<T>, Error>,
     problems: &mut Vec<String>,
 ) -> Result<Option<T>, Error> {
@@ -157,18 +157,18 @@ fn noted<T>(
     }
 }
 
-/// Everything about an opened image.
+/// The report about an opened image.
 pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
     let facts = &opened.facts;
     let mut problems = Vec::new();
-    let manifest = noted(manifest::compare(path, facts), &mut problems)?;
-    if let Some(told) = manifest.as_ref().filter(|told| !told.mismatches.is_empty()) {
-        let (file, fields) = (told.file.display(), told.mismatches.join(", "));
-        problems.push(format!("{file} is of another image: not the same {fields}"));
+    let manifest = or_problem(manifest::compare(path, facts), &mut problems)?;
+    if let Some(manifest) = manifest.as_ref().filter(|m| !m.mismatches.is_empty()) {
+        let (file, fields) = (manifest.file.display(), manifest.mismatches.join(", "));
+        problems.push(format!("{file} is of another image: {fields} differ"));
     }
-    let checksum = noted(checksum::compare(path, facts), &mut problems)?;
-    if let Some(wrong) = checksum.as_ref().filter(|checksum| !checksum.matches) {
-        problems.push(format!("{} gives another hash", wrong.file.display()));
+    let checksum = or_problem(checksum::compare(path, facts), &mut problems)?;
+    if let Some(checksum) = checksum.as_ref().filter(|checksum| !checksum.matches) {
+        problems.push(format!("{} has another hash", checksum.file.display()));
     }
     let mut layout = Layout::read(&opened.disk)?;
     let mut boot = BootReport::find(&layout.volumes)?;

@@ -1,11 +1,11 @@
-//! Partition tables: which kind, which partitions, and what is wrong with them.
+//! Reads the partition table of a disk and checks its partitions.
 
 use super::disk::Section;
 use super::error::Error;
-use super::partition::{Partition, SECTOR, Table, TableKind};
+use super::partition::{Partition, SECTOR_BYTES, Table, TableKind};
 use super::{bytes, fat, gpt, mbr};
 
-/// The table of `disk`.
+/// The partition table of `disk`.
 pub fn read(disk: &Section) -> Result<Table, Error> {
     let none = Table {
         kind: TableKind::None,
@@ -13,12 +13,12 @@ pub fn read(disk: &Section) -> Result<Table, Error> {
         partitions: Vec::new(),
         problems: Vec::new(),
     };
-    if disk.len() < SECTOR {
+    if disk.len() < SECTOR_BYTES {
         return Ok(none);
     }
     let sector = disk.block(0, 512)?;
-    // A FAT's first sector ends like a boot record and may hold anything where partitions stand.
-    if !bytes::stands(&sector, 510, &[0x55, 0xaa]) || fat::looks_like_one(&sector) {
+    // The first sector of a FAT ends like a boot record and may have any bytes instead of partitions.
+    if !bytes::has_magic(&sector, 510, &[0x55, 0xaa]) || fat::is_boot_sector(&sector) {
         return Ok(none);
     }
     let mut table = match mbr::read(disk, &sector)? {
@@ -28,12 +28,12 @@ pub fn read(disk: &Section) -> Result<Table, Error> {
         Some(table) => table,
         None => return Ok(none),
     };
-    check(&mut table, disk.len());
+    check_bounds(&mut table, disk.len());
     Ok(table)
 }
 
-/// Says which partitions reach beyond the end and which lie over each other.
-fn check(table: &mut Table, len: u64) {
+/// Adds problems: partitions beyond the end of the image, and partitions that overlap.
+fn check_bounds(table: &mut Table, len: u64) {
     for p in table.partitions.iter().filter(|p| p.end() > len) {
         table.problems.push(format!(
             "partition {} ends at byte {}, beyond the end of the image at {len}",
@@ -47,7 +47,7 @@ fn check(table: &mut Table, len: u64) {
         .filter(|p| !mbr::is_container(&p.kind))
         .collect();
     sorted.sort_by_key(|p| (p.start, p.number));
-    // The one that reaches furthest of those before: a long one may lie over several.
+    // The previous partition with the furthest end: a long one may overlap several.
     let mut furthest: Option<&Partition> = None;
     for partition in sorted {
         match furthest {

@@ -185,7 +185,7 @@ fn a_wrong_hash_is_an_error_after_the_report() {
         "{}",
         outcome.stdout
     );
-    outcome.assert_stderr_contains(&["error: a.img: a.img.sha256 gives another hash"]);
+    outcome.assert_stderr_contains(&["error: a.img: a.img.sha256 has another hash"]);
     let json = inspect(&user, &["a.img", "--json"])
         .assert_exit_code(2)
         .stdout;
@@ -219,7 +219,7 @@ fn a_manifest_beside_the_image_is_compared() {
     user.write("a.img.json", &manifest(&"0".repeat(64).into(), size + 1));
     inspect(&user, &["a.img"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["a.img.json is of another image: not the same size, sha256\n"]);
+        .assert_stderr_contains(&["a.img.json is of another image: size, sha256 differ\n"]);
     let json = inspect(&user, &["a.img", "--json"])
         .assert_exit_code(2)
         .stdout;

@@ -181,5 +181,5 @@ fn a_full_dir_in_a_circle_ends() {
         bytes[data..data + 2048].copy_from_slice(&entry.repeat(64));
     });
     let error = fs.list("/overlays").unwrap_err().to_string();
-    assert_eq!(error, "a chain in the FAT is longer than it can be");
+    assert_eq!(error, "a chain in the FAT is too long");
 }

@@ -137,13 +137,13 @@ fn an_inode_that_claims_everything_is_refused() {
     };
     assert!(long.contains("longer (4294967295 bytes)"), "{long}");
     let depth = copied(0x28 + 6, &[9, 0]).unwrap();
-    assert_eq!(depth, "a tree of extents is broken");
+    assert_eq!(depth, "an extent tree is damaged");
     let count = copied(0x28 + 2, &[0xff, 0xff]).unwrap();
-    assert_eq!(count, "a tree of extents is broken");
+    assert_eq!(count, "an extent tree is damaged");
     let away = copied(0x28 + 12 + 8, &[0xff; 4]).unwrap();
     assert!(away.contains("does not exist"), "{away}");
     // A link as long as that is not read into memory.
     let fs = with_inode(0, &[0xff, 0xa1]).unwrap();
     let error = fs.list("/").unwrap_err().to_string();
-    assert_eq!(error, "a link is longer than links can be");
+    assert_eq!(error, "the target of a symbolic link is too long");
 }

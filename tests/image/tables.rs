@@ -173,10 +173,7 @@ fn a_chain_of_logical_partitions_that_leads_back_ends() {
     // The first logical partition's record names itself as the next one.
     bytes[64 * 512..65 * 512].copy_from_slice(&record(&[(0x83, 1, 10), (5, 0, 10)]));
     let table = table::read(&section(bytes.clone())).unwrap();
-    assert_eq!(
-        table.problems,
-        ["the chain in partition 1 leads round in circles"]
-    );
+    assert_eq!(table.problems, ["the chain in partition 1 forms a loop"]);
     bytes[64 * 512..65 * 512].copy_from_slice(&record(&[(0x83, 1, 10), (5, u32::MAX, 10)]));
     let table = table::read(&section(bytes.clone())).unwrap();
     assert_eq!(
