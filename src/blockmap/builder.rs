@@ -1,32 +1,32 @@
-//! From an image's bytes to its block map, in one pass.
+//! Makes the block map of an image in one pass.
 
 use sha2::{Digest as _, Sha256};
 
 use super::{BLOCK, BlockMap, Range, is_blank};
 
 const BLOCK_BYTES: usize = BLOCK as usize;
-/// A range ends after this many blocks (8 MiB), so that who compares hashes can report early; the map
-/// of the largest image (256 GiB) still stays below 4 MiB.
-const LONGEST_RANGE: u64 = 2048;
-/// A gap of fewer zero blocks (64 KiB) does not end a range: writing them costs less than the seek.
-const SHORTEST_GAP: u64 = 16;
+/// Blocks of the longest range (8 MiB): short enough to report a difference early, and long enough to keep the map
+/// of the largest image (256 GiB) below 4 MiB.
+const MAX_RANGE_BLOCKS: u64 = 2048;
+/// Zero blocks (64 KiB) that end a range: writing fewer costs less than a seek.
+const MIN_GAP_BLOCKS: u64 = 16;
 
-/// Fed with an image from start to end, in pieces of any length.
+/// Makes a block map of an image that is pushed from start to end, in pieces of any length.
 #[derive(Debug, Default)]
 pub struct Builder {
-    /// The start of a block whose rest has not come yet.
-    rest: Vec<u8>,
-    /// Whole blocks so far.
+    /// The start of a block that is not complete yet.
+    partial: Vec<u8>,
+    /// Complete blocks so far.
     blocks: u64,
     /// Zero blocks since the last one with data.
     gap: u64,
-    open: Option<Open>,
+    open: Option<OpenRange>,
     ranges: Vec<Range>,
 }
 
 /// A range that may still grow.
 #[derive(Debug)]
-struct Open {
+struct OpenRange {
     first: u64,
     /// The block after the last one that was hashed.
     end: u64,
@@ -34,30 +34,30 @@ struct Open {
 }
 
 impl Builder {
-    /// The map of an image of which nothing is known yet.
+    /// A builder that no bytes were pushed to.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next bytes.
+    /// Appends bytes.
     pub fn push(&mut self, mut bytes: &[u8]) {
-        if !self.rest.is_empty() {
-            let missing = BLOCK_BYTES.saturating_sub(self.rest.len());
+        if !self.partial.is_empty() {
+            let missing = BLOCK_BYTES.saturating_sub(self.partial.len());
             let (now, later) = bytes.split_at(missing.min(bytes.len()));
-            self.rest.extend_from_slice(now);
+            self.partial.extend_from_slice(now);
             bytes = later;
-            if self.rest.len() < BLOCK_BYTES {
+            if self.partial.len() < BLOCK_BYTES {
                 return;
             }
-            let block = std::mem::take(&mut self.rest);
-            self.whole(&block);
+            let block = std::mem::take(&mut self.partial);
+            self.push_blocks(&block);
         }
         let (whole, rest) = bytes.split_at(bytes.len() / BLOCK_BYTES * BLOCK_BYTES);
-        self.whole(whole);
-        self.rest.extend_from_slice(rest);
+        self.push_blocks(whole);
+        self.partial.extend_from_slice(rest);
     }
 
-    /// Takes `count` bytes that are known to be zero, for instance a hole in a sparse file.
+    /// Appends `count` zero bytes, for instance a hole in a sparse file.
     pub fn blank(&mut self, count: u64) {
         let zeros = [0; BLOCK_BYTES];
         let piece = |n: u64| {
@@ -65,10 +65,10 @@ impl Builder {
                 .get(..usize::try_from(n).unwrap_or(0))
                 .unwrap_or(&zeros)
         };
-        let head = if self.rest.is_empty() {
+        let head = if self.partial.is_empty() {
             0
         } else {
-            count.min((BLOCK_BYTES.saturating_sub(self.rest.len())) as u64)
+            count.min((BLOCK_BYTES.saturating_sub(self.partial.len())) as u64)
         };
         self.push(piece(head));
         let count = count.saturating_sub(head);
@@ -78,23 +78,23 @@ impl Builder {
         self.push(piece(count % u64::from(BLOCK)));
     }
 
-    /// The map, when all has come.
+    /// The map of all bytes.
     pub fn finish(mut self) -> BlockMap {
-        let rest = std::mem::take(&mut self.rest);
+        let partial = std::mem::take(&mut self.partial);
         let whole = self.blocks.saturating_mul(BLOCK.into());
-        if !is_blank(&rest) {
-            self.data(&rest);
+        if !is_blank(&partial) {
+            self.push_data(&partial);
         }
-        self.close();
+        self.close_range();
         BlockMap {
-            image_size: whole.saturating_add(rest.len() as u64),
+            image_size: whole.saturating_add(partial.len() as u64),
             block_size: BLOCK,
             ranges: self.ranges,
         }
     }
 
-    /// Takes whole blocks: those with data that follow each other are hashed at once.
-    fn whole(&mut self, mut bytes: &[u8]) {
+    /// Appends complete blocks; consecutive blocks with data are hashed at once.
+    fn push_blocks(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let mut run = 0;
             let mut blocks = bytes.chunks(BLOCK_BYTES);
@@ -102,7 +102,7 @@ impl Builder {
                 run += BLOCK_BYTES;
             }
             let (data, later) = bytes.split_at(run.min(bytes.len()));
-            self.data(data);
+            self.push_data(data);
             let Some(rest) = later.get(BLOCK_BYTES..) else {
                 return;
             };
@@ -112,17 +112,17 @@ impl Builder {
         }
     }
 
-    /// Takes blocks that hold data; only the image's last one may be short.
-    fn data(&mut self, mut bytes: &[u8]) {
+    /// Appends blocks that hold data; only the last block of the image may be incomplete.
+    fn push_data(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             self.bridge_gap();
             let first = self.blocks;
-            let open = self.open.get_or_insert_with(|| Open {
+            let open = self.open.get_or_insert_with(|| OpenRange {
                 first,
                 end: first,
                 hash: Sha256::new(),
             });
-            let room = LONGEST_RANGE.saturating_sub(open.end.saturating_sub(open.first));
+            let room = MAX_RANGE_BLOCKS.saturating_sub(open.end.saturating_sub(open.first));
             let room = usize::try_from(room).unwrap_or(0) * BLOCK_BYTES;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             open.hash.update(now);
@@ -130,18 +130,18 @@ impl Builder {
             open.end = self.blocks;
             bytes = later;
             if !bytes.is_empty() {
-                self.close();
+                self.close_range();
             }
         }
     }
 
-    /// Ends the open range where the gap before the next data is long, or the range would be; else the
-    /// gap becomes part of it.
+    /// Closes the open range if the gap before the next data, or the range with it, is too long; otherwise
+    /// the gap becomes part of the range.
     fn bridge_gap(&mut self) {
         let gap = std::mem::take(&mut self.gap);
-        let fits = |open: &Open| self.blocks.saturating_sub(open.first) < LONGEST_RANGE;
-        if gap >= SHORTEST_GAP || !self.open.as_ref().is_some_and(fits) {
-            self.close();
+        let fits = |open: &OpenRange| self.blocks.saturating_sub(open.first) < MAX_RANGE_BLOCKS;
+        if gap >= MIN_GAP_BLOCKS || !self.open.as_ref().is_some_and(fits) {
+            self.close_range();
         }
         if let Some(open) = &mut self.open {
             (0..gap).for_each(|_| open.hash.update([0; BLOCK_BYTES]));
@@ -149,7 +149,7 @@ impl Builder {
         }
     }
 
-    fn close(&mut self) {
+    fn close_range(&mut self) {
         if let Some(open) = self.open.take() {
             self.ranges.push(Range {
                 first: open.first,

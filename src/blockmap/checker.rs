@@ -1,107 +1,110 @@
-//! Whether bytes are those of a block map.
+//! Compares bytes with a block map.
 
 use sha2::{Digest as _, Sha256};
 
 use super::{BlockMap, Range, is_blank};
 
-/// The first thing that differs.
+/// The first difference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
-    /// The hash of a range is another one.
-    #[error("bytes {start} to {end} are not those of the block map")]
+    /// The hash of a range differs.
+    #[error("bytes {start} to {end} differ from the block map")]
     Range {
-        /// Where it begins, in bytes.
+        /// The position of the range in bytes.
         start: u64,
-        /// Where it ends, in bytes.
+        /// The end of the range in bytes.
         end: u64,
     },
-    /// There is data where the map has none.
+    /// There is data in a block that the map does not list.
     #[error("there is data near byte {0}, where the block map has none")]
     NotBlank(u64),
-    /// There are more bytes, or fewer, than the image has.
-    #[error("there are {0} bytes, the block map is of an image of {1}")]
+    /// The number of bytes, and the length of the image.
+    #[error("there are {0} bytes, and the block map is of an image of {1}")]
     Length(u64, u64),
 }
 
-/// Fed with bytes from start to end, in pieces of any length; says at the end of each range whether it
-/// is the map's.
+/// Compares bytes that are pushed from start to end, in pieces of any length, with a block map. A difference is
+/// found at the end of its range.
 #[derive(Debug)]
 pub struct Checker {
     map: BlockMap,
-    /// The range that the next byte is in or before.
-    next: usize,
+    /// The index of the range that contains the next byte, or is the first one after it.
+    next_range: usize,
     hash: Sha256,
-    at: u64,
+    position: u64,
 }
 
-/// What the next bytes are to be.
-enum Stretch {
-    /// Zero, until there.
+/// What the map has at some position, with its end.
+enum Span {
+    /// Zeros.
     Blank(u64),
-    /// Data of the range, until its end.
+    /// A range with data.
     Data(u64),
 }
 
 impl Checker {
-    /// Compares with `map`.
+    /// A comparison with `map`.
     pub fn new(map: BlockMap) -> Self {
         Self {
             map,
-            next: 0,
+            next_range: 0,
             hash: Sha256::new(),
-            at: 0,
+            position: 0,
         }
     }
 
-    /// Takes the next bytes.
+    /// Compares the next bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Mismatch> {
-        self.take(bytes.len() as u64, Some(bytes))
+        self.compare(bytes.len() as u64, Some(bytes))
     }
 
-    /// Takes `count` bytes that are known to be zero.
+    /// Compares `count` zero bytes.
     pub fn blank(&mut self, count: u64) -> Result<(), Mismatch> {
-        self.take(count, None)
+        self.compare(count, None)
     }
 
-    /// Whether all has come.
+    /// Checks that all bytes of the image were pushed, and returns the map.
     pub fn finish(self) -> Result<BlockMap, Mismatch> {
-        if self.at == self.map.image_size {
+        if self.position == self.map.image_size {
             Ok(self.map)
         } else {
-            Err(Mismatch::Length(self.at, self.map.image_size))
+            Err(Mismatch::Length(self.position, self.map.image_size))
         }
     }
 
-    fn take(&mut self, count: u64, mut bytes: Option<&[u8]>) -> Result<(), Mismatch> {
-        let end = self.at.saturating_add(count);
+    /// Compares the next `count` bytes, which are zero without `bytes`.
+    fn compare(&mut self, count: u64, mut bytes: Option<&[u8]>) -> Result<(), Mismatch> {
+        let end = self.position.saturating_add(count);
         if end > self.map.image_size {
             return Err(Mismatch::Length(end, self.map.image_size));
         }
-        while self.at < end {
-            let stretch = self.stretch();
-            let (Stretch::Blank(until) | Stretch::Data(until)) = stretch;
-            let length = until.min(end).saturating_sub(self.at);
+        while self.position < end {
+            let span = self.current_span();
+            let (Span::Blank(until) | Span::Data(until)) = span;
+            let length = until.min(end).saturating_sub(self.position);
             let piece = bytes.map(|all| all.split_at(usize::try_from(length).unwrap_or(0)));
             bytes = piece.map(|(_, later)| later);
-            match (stretch, piece) {
-                (Stretch::Blank(_), Some((piece, _))) if !is_blank(piece) => {
-                    return Err(Mismatch::NotBlank(self.at));
+            match (span, piece) {
+                (Span::Blank(_), Some((piece, _))) if !is_blank(piece) => {
+                    return Err(Mismatch::NotBlank(self.position));
                 }
-                (Stretch::Blank(_), _) => {}
-                (Stretch::Data(_), Some((piece, _))) => self.hash.update(piece),
-                (Stretch::Data(_), None) => self.hash_zeros(length),
+                (Span::Blank(_), _) => {}
+                (Span::Data(_), Some((piece, _))) => self.hash.update(piece),
+                (Span::Data(_), None) => self.hash_zeros(length),
             }
-            self.at = self.at.saturating_add(length);
+            self.position = self.position.saturating_add(length);
             self.close_range()?;
         }
         Ok(())
     }
 
-    fn stretch(&self) -> Stretch {
-        match self.map.ranges.get(self.next) {
-            Some(range) if self.map.start(range) <= self.at => Stretch::Data(self.map.end(range)),
-            Some(range) => Stretch::Blank(self.map.start(range)),
-            None => Stretch::Blank(self.map.image_size),
+    fn current_span(&self) -> Span {
+        match self.map.ranges.get(self.next_range) {
+            Some(range) if self.map.start(range) <= self.position => {
+                Span::Data(self.map.end(range))
+            }
+            Some(range) => Span::Blank(self.map.start(range)),
+            None => Span::Blank(self.map.image_size),
         }
     }
 
@@ -115,15 +118,15 @@ impl Checker {
         }
     }
 
-    /// Compares the hash of the range that ends here, if one does.
+    /// Compares the hash of the range that ends at the current position, if there is one.
     fn close_range(&mut self) -> Result<(), Mismatch> {
-        let ends = |range: &&Range| self.map.end(range) == self.at;
-        let Some(range) = self.map.ranges.get(self.next).filter(ends) else {
+        let ends = |range: &&Range| self.map.end(range) == self.position;
+        let Some(range) = self.map.ranges.get(self.next_range).filter(ends) else {
             return Ok(());
         };
-        let (start, end) = (self.map.start(range), self.at);
+        let (start, end) = (self.map.start(range), self.position);
         let found: [u8; 32] = self.hash.finalize_reset().into();
-        self.next = self.next.saturating_add(1);
+        self.next_range = self.next_range.saturating_add(1);
         if found == range.sha256 {
             Ok(())
         } else {

@@ -1,9 +1,8 @@
-//! Block map: which blocks of an image hold data, and the hashes of those.
+//! Block map: which blocks of an image hold data, and their hashes.
 //!
-//! Promises: what [`Builder`] makes of an image's bytes, Debian's `bmaptool copy` accepts and verifies
-//! (format 2.0), and [`Checker`] finds in any other bytes the first range that differs. A map that was
-//! read is bounded, its ranges are in order and inside the image, and its own checksum is right.
-//! Refuses: maps without hashes, and hashes other than SHA-256. Calls nobody.
+//! `bmaptool copy` accepts and verifies the maps of [`Builder`] (format 2.0); [`Checker`] finds the first range
+//! in which other bytes differ from a map. A map that was read is bounded, its ranges are in order and inside
+//! the image, and its own checksum is valid. Maps without hashes or with other hashes than SHA-256 are refused.
 
 mod builder;
 mod checker;
@@ -13,13 +12,13 @@ pub use builder::Builder;
 pub use checker::{Checker, Mismatch};
 pub use xml::{BadMap, MAX_FILE_BYTES};
 
-/// Bytes in a block of the maps that we make.
+/// Bytes in a block of the maps that [`Builder`] makes.
 pub const BLOCK: u32 = 4096;
 
 /// The block map of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockMap {
-    /// The image's length in bytes; it need not be a whole number of blocks.
+    /// The length of the image in bytes; the last block may be incomplete.
     pub image_size: u64,
     /// Bytes in a block, a power of two.
     pub block_size: u32,
@@ -27,41 +26,41 @@ pub struct BlockMap {
     pub ranges: Vec<Range>,
 }
 
-/// Blocks that hold data.
+/// Consecutive blocks that hold data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     /// The first block.
     pub first: u64,
-    /// The last block, which belongs to the range.
+    /// The last block, inclusive.
     pub last: u64,
-    /// SHA-256 of their bytes; of those before the image's end, if that is in the last block.
+    /// SHA-256 of their bytes, up to the end of the image.
     pub sha256: [u8; 32],
 }
 
 impl BlockMap {
-    /// How many blocks hold data.
+    /// The number of blocks that hold data.
     pub fn mapped_blocks(&self) -> u64 {
         let blocks = |range: &Range| range.last.saturating_sub(range.first).saturating_add(1);
         self.ranges.iter().map(blocks).sum()
     }
 
-    /// How many bytes of the image those are.
+    /// The number of bytes in these blocks.
     pub fn mapped_bytes(&self) -> u64 {
         let bytes = |range: &Range| self.end(range).saturating_sub(self.start(range));
         self.ranges.iter().map(bytes).sum()
     }
 
-    /// How many blocks the image has.
+    /// The number of blocks in the image.
     pub fn blocks(&self) -> u64 {
         self.image_size.div_ceil(u64::from(self.block_size).max(1))
     }
 
-    /// Where `range` begins, in bytes.
+    /// The position of `range` in bytes.
     pub fn start(&self, range: &Range) -> u64 {
         range.first.saturating_mul(self.block_size.into())
     }
 
-    /// Where `range` ends, in bytes: at the image's end at the latest.
+    /// The end of `range` in bytes, at most the end of the image.
     pub fn end(&self, range: &Range) -> u64 {
         let end = range.last.saturating_add(1);
         end.saturating_mul(self.block_size.into())
@@ -69,7 +68,8 @@ impl BlockMap {
     }
 }
 
-/// Whether all of `bytes` are zero. In lanes, so that it runs at the speed of memory.
+/// Whether all of `bytes` are zero. Compares 64 bytes at a time, which the compiler turns into vector
+/// instructions.
 pub fn is_blank(bytes: &[u8]) -> bool {
     let mut lanes = bytes.chunks_exact(64);
     let blank = |lane: &[u8]| lane.iter().fold(0, |all, byte| all | byte) == 0;

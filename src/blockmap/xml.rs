@@ -1,4 +1,6 @@
-//! Block maps as files: the XML of bmap 2.0, whose words and odd checksum are `bmaptool`'s.
+//! Block maps as files: the XML format bmap 2.0 of `bmaptool`.
+//!
+//! Considered: bmap-parser 0.2.3 does not write maps, has no limits and ignores the checksum of the file.
 
 use std::fmt::Write as _;
 
@@ -7,28 +9,29 @@ use sha2::{Digest as _, Sha256};
 
 use super::{BlockMap, Range};
 
-/// The longest file that is read. Ours join ranges until they are below 4 MiB. `bmaptool` joins none: a
-/// range takes 100 bytes, so this is enough for 600,000 of them, and an image of 16 GiB in which every
-/// second block is a hole, which has 2 million, is refused.
+/// Bytes of the largest file that is read. The maps of [`Builder`](super::Builder) have less than 4 MiB. `bmaptool` joins no ranges, and a range
+/// has 100 bytes: 600,000 ranges are read, while the 2 million of a 16 GiB image in which every second block is a
+/// hole are refused.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
-/// Nodes of the tree, each some 50 bytes of memory: two for each of a million ranges.
-const MOST_NODES: u32 = 4_000_000;
-/// The checksum's own digits count as these.
+/// Nodes of the XML tree, about 50 bytes of memory each: two for each of a million ranges, and some room.
+const MAX_NODES: u32 = 4_000_000;
+/// The digits of the checksum while it is computed.
 const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// What `bmaptool` knows as file systems' block sizes, and a little more.
+/// The block sizes of file systems.
 const BLOCK_SIZES: std::ops::RangeInclusive<u64> = 512..=1 << 20;
 
-/// Why a text is not a block map that can be used.
+/// Why a text is not a usable block map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadMap(String);
 
+/// Fails with this message.
 fn bad<T>(what: impl Into<String>) -> Result<T, BadMap> {
     Err(BadMap(what.into()))
 }
 
 impl BlockMap {
-    /// The map as a file of format 2.0.
+    /// The map in format 2.0.
     pub fn to_xml(&self) -> String {
         let mut text = String::from("<?xml version=\"1.0\" ?>\n<bmap version=\"2.0\">\n");
         for (word, value) in [
@@ -37,11 +40,11 @@ impl BlockMap {
             ("BlocksCount", self.blocks()),
             ("MappedBlocksCount", self.mapped_blocks()),
         ] {
-            writeln!(text, "    <{word}> {value} </{word}>").unwrap_or(());
+            writeln!(text, "    <{word}> {value} </{word}>").ok();
         }
         text.push_str("    <ChecksumType> sha256 </ChecksumType>\n    <BmapFileChecksum> ");
         let at = text.len();
-        writeln!(text, "{NO_CHECKSUM} </BmapFileChecksum>\n    <BlockMap>").unwrap_or(());
+        writeln!(text, "{NO_CHECKSUM} </BmapFileChecksum>\n    <BlockMap>").ok();
         for Range {
             first,
             last,
@@ -53,7 +56,7 @@ impl BlockMap {
                 text,
                 "        <Range chksum=\"{hash}\"> {first}-{last} </Range>"
             )
-            .unwrap_or(());
+            .ok();
         }
         text.push_str("    </BlockMap>\n</bmap>\n");
         let checksum = hex::encode(Sha256::digest(&text));
@@ -61,14 +64,14 @@ impl BlockMap {
         text
     }
 
-    /// The map in a file of format 2.x with SHA-256, as we and `bmaptool` write it.
+    /// Parses a map in format 2.x with SHA-256 hashes, as sdbuild and `bmaptool` write it.
     pub fn parse(text: &str) -> Result<Self, BadMap> {
         if text.len() as u64 > MAX_FILE_BYTES {
             return bad(format!("it is larger than {MAX_FILE_BYTES} bytes"));
         }
         let options = ParsingOptions {
             allow_dtd: false,
-            nodes_limit: MOST_NODES,
+            nodes_limit: MAX_NODES,
             ..ParsingOptions::default()
         };
         let tree = Document::parse_with_options(text, options)
@@ -78,10 +81,10 @@ impl BlockMap {
         if root.tag_name().name() != "bmap" || !version.starts_with("2.") {
             return bad("it is not a block map of version 2");
         }
-        if word(root, "ChecksumType")?.1 != "sha256" {
+        if child_text(root, "ChecksumType")?.1 != "sha256" {
             return bad("its hashes are not SHA-256");
         }
-        verify(text, root)?;
+        verify_checksum(text, root)?;
         let map = Self {
             image_size: number(root, "ImageSize")?,
             block_size: block_size(root)?,
@@ -97,14 +100,16 @@ impl BlockMap {
         ];
         for (name, counted) in counts {
             if number(root, name)? != counted {
-                return bad(format!("{name} is not {counted}, as the rest of it says"));
+                return bad(format!(
+                    "{name} is not {counted}, which the rest of it adds up to"
+                ));
             }
         }
         Ok(map)
     }
 }
 
-/// The only child of that name.
+/// The only child `name`.
 fn child<'a, 'i>(of: Node<'a, 'i>, name: &str) -> Result<Node<'a, 'i>, BadMap> {
     let mut found = of.children().filter(|node| node.has_tag_name(name));
     match (found.next(), found.next()) {
@@ -114,26 +119,23 @@ fn child<'a, 'i>(of: Node<'a, 'i>, name: &str) -> Result<Node<'a, 'i>, BadMap> {
     }
 }
 
-/// The text of the only child of that name, and where it stands in the file.
-fn word<'a>(of: Node<'a, '_>, name: &str) -> Result<(usize, &'a str), BadMap> {
+/// The text of the only child `name`, and its position in the file.
+fn child_text<'a>(of: Node<'a, '_>, name: &str) -> Result<(usize, &'a str), BadMap> {
     let node = child(of, name)?;
     let text = node.first_child().filter(Node::is_text);
     let Some((at, text)) = text.and_then(|t| Some((t.range().start, t.text()?))) else {
         return bad(format!("{name} is empty"));
     };
-    let word = text.trim();
-    Ok((
-        at.saturating_add(text.len() - text.trim_start().len()),
-        word,
-    ))
+    let leading = text.len() - text.trim_start().len();
+    Ok((at.saturating_add(leading), text.trim()))
 }
 
 fn number(of: Node<'_, '_>, name: &str) -> Result<u64, BadMap> {
-    let (_, text) = word(of, name)?;
+    let (_, text) = child_text(of, name)?;
     digits(text).ok_or_else(|| BadMap(format!("{name} is not a number: {text:.40}")))
 }
 
-/// Digits only: no sign, unlike `parse`.
+/// A number without a sign, which `parse` would accept.
 fn digits(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| plain)
@@ -144,21 +146,21 @@ fn block_size(root: Node<'_, '_>) -> Result<u32, BadMap> {
     if BLOCK_SIZES.contains(&size) && size.is_power_of_two() {
         return u32::try_from(size).or_else(|_| bad("BlockSize is too large"));
     }
-    bad(format!("{size} is no block size"))
+    bad(format!("{size} is not a block size"))
 }
 
-/// Compares the file's checksum of itself, which is over the file with zeros in its place.
-fn verify(text: &str, root: Node<'_, '_>) -> Result<(), BadMap> {
-    let (at, expected) = word(root, "BmapFileChecksum")?;
+/// Verifies the checksum of the file, which is computed with zeros in its place.
+fn verify_checksum(text: &str, root: Node<'_, '_>) -> Result<(), BadMap> {
+    let (at, expected) = child_text(root, "BmapFileChecksum")?;
     let end = at.saturating_add(NO_CHECKSUM.len());
-    // What stands in the file may be an entity where the tree has a letter.
-    let (Some(before), Some(there), Some(after)) =
+    // The file may have an entity where the tree has a character.
+    let (Some(before), Some(digits), Some(after)) =
         (text.get(..at), text.get(at..end), text.get(end..))
     else {
-        return bad("BmapFileChecksum is no SHA-256");
+        return bad("BmapFileChecksum is not a SHA-256");
     };
-    if there != expected {
-        return bad("BmapFileChecksum is no SHA-256");
+    if digits != expected {
+        return bad("BmapFileChecksum is not a SHA-256");
     }
     let hash = Sha256::new().chain_update(before).chain_update(NO_CHECKSUM);
     if hex::encode(hash.chain_update(after).finalize()) == expected.to_ascii_lowercase() {
@@ -192,14 +194,14 @@ fn range(node: Node<'_, '_>) -> Result<Range, BadMap> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (digits(first.trim()), digits(last.trim()));
     let Some((first, last)) = first.zip(last).filter(|_| node.has_tag_name("Range")) else {
-        return bad(format!("it has a range that is none: {text:.40}"));
+        return bad(format!("it has an invalid range: {text:.40}"));
     };
     let mut sha256 = [0; 32];
     let Some(hash) = node.attribute("chksum") else {
         return bad(format!("range {first}-{last} has no hash"));
     };
     hex::decode_to_slice(hash, &mut sha256)
-        .or_else(|_| bad(format!("the hash of range {first}-{last} is none")))?;
+        .or_else(|_| bad(format!("the hash of range {first}-{last} is invalid")))?;
     Ok(Range {
         first,
         last,

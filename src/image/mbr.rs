@@ -1,6 +1,7 @@
 //! The master boot record (MBR): four partitions, and chains of logical partitions in extended ones.
 //!
-//! Considered: mbrman 0.6.1 reports no problems of a damaged table, and would be the only user of its types.
+//! Considered: mbrman 0.6.1. This file is as short as the conversion of its types would be, and reports a damaged
+//! table as problems instead of one error.
 
 use super::bytes::{u8_at, u32_at};
 use super::disk::Section;

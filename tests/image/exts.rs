@@ -1,4 +1,4 @@
-//! ext file systems as mkfs.ext2, mkfs.ext3 and mkfs.ext4 make them.
+//! ext file systems made by mkfs.ext2, mkfs.ext3 and mkfs.ext4.
 
 use std::os::unix::fs::symlink;
 
@@ -6,7 +6,7 @@ use super::*;
 use sdbuild::image::Error;
 use sdbuild::image::entry::EntryKind;
 
-/// Tool and options; the last ones are what old tools made, and what new ones can.
+/// Tools and options; the last ones make what old tools made.
 const MADE: [&str; 7] = [
     "mkfs.ext4 -b 4096",
     "mkfs.ext4 -b 1024",
@@ -18,8 +18,8 @@ const MADE: [&str; 7] = [
 ];
 const MANY: usize = 600;
 
-/// What is on every one of them.
-fn tree(dir: &Path) {
+/// Fills a directory with the files of every file system.
+fn fill_tree(dir: &Path) {
     let tree = dir.join("tree");
     fs::create_dir_all(tree.join("many")).unwrap();
     fs::create_dir_all(tree.join("a/b")).unwrap();
@@ -54,12 +54,12 @@ fn make(dir: &Path, tool: &str) -> PathBuf {
 }
 
 #[test]
-fn every_kind_is_read_as_debians_tools_read_it() {
+fn every_ext_kind_is_read_like_debians_tools() {
     if !have(&["mkfs.ext4", "dumpe2fs", "blkid"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    tree(dir.path());
+    fill_tree(dir.path());
     for tool in MADE {
         let fs = file_system(&make(dir.path(), tool));
         let (summary, blkid) = (fs.summary().unwrap(), blkid("ext", dir.path()));
@@ -83,12 +83,12 @@ fn every_kind_is_read_as_debians_tools_read_it() {
 }
 
 #[test]
-fn blocks_that_were_never_written_are_zeros() {
+fn unwritten_extents_are_zeros() {
     if !have(&["mkfs.ext4", "debugfs"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    tree(dir.path());
+    fill_tree(dir.path());
     fs::write(dir.path().join("ext"), vec![0xaa; 16 << 20]).unwrap();
     let at = dir.path();
     run("mkfs.ext4 -q -b 4096 -E nodiscard -d tree ext", at);
@@ -171,7 +171,7 @@ fn changed(dir: &Path, tool: &str, change: impl Fn(&mut Vec<u8>)) -> Result<File
 }
 
 #[test]
-fn absurd_superblocks_are_refused() {
+fn invalid_superblocks_are_refused() {
     if !have(&["mkfs.ext4"]) {
         return;
     }
@@ -201,7 +201,7 @@ fn absurd_superblocks_are_refused() {
 }
 
 #[test]
-fn a_damaged_inode_is_told() {
+fn damaged_inode_is_reported() {
     if !have(&["mkfs.ext4", "debugfs"]) {
         return;
     }

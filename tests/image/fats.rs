@@ -1,10 +1,10 @@
-//! FATs as mkfs.vfat and mtools make them.
+//! FAT file systems made by mkfs.vfat and mtools.
 
 use super::*;
 use sdbuild::image::Error;
 use sdbuild::image::entry::EntryKind;
 
-/// mkfs.vfat's options, the size, and the kind that it is to be.
+/// Options of mkfs.vfat, the size, and the expected kind.
 const SIZES: [(&str, u64, &str); 5] = [
     ("-F 12", 2 << 20, "fat12"),
     ("-F 12 -s 4 -S 512", 5 << 20, "fat12"),
@@ -60,7 +60,7 @@ fn free(dir: &Path) -> u64 {
 }
 
 #[test]
-fn every_width_is_read_as_debians_tools_read_it() {
+fn every_fat_width_is_read_like_debians_tools() {
     if !have(&["mkfs.vfat", "fsck.vfat", "mcopy", "blkid"]) {
         return;
     }
@@ -107,7 +107,7 @@ fn every_width_is_read_as_debians_tools_read_it() {
 }
 
 #[test]
-fn the_label_in_the_root_dir_counts() {
+fn label_of_the_root_directory_is_used() {
     if !have(&["mkfs.vfat", "mlabel", "blkid"]) {
         return;
     }
@@ -129,7 +129,7 @@ fn the_label_in_the_root_dir_counts() {
     assert_eq!(label.unwrap(), "NEWNAME");
 }
 
-/// A FAT16 whose directory `overlays` and file `START.ELF` have chains that are changed.
+/// A FAT16 whose table is changed, and with it the chains of `overlays` and `START.ELF`.
 fn with_table(change: impl Fn(&mut [u8], usize)) -> FileSystem {
     let dir = tempfile::tempdir().unwrap();
     let mut bytes = fs::read(make(dir.path(), "-F 16", 30 << 20)).unwrap();
@@ -139,7 +139,7 @@ fn with_table(change: impl Fn(&mut [u8], usize)) -> FileSystem {
 }
 
 #[test]
-fn chains_that_lead_round_or_away_end() {
+fn looping_and_invalid_chains_end() {
     if !have(&["mkfs.vfat", "mcopy"]) {
         return;
     }
@@ -154,25 +154,25 @@ fn chains_that_lead_round_or_away_end() {
     let says = |fs: &FileSystem, what: &str| {
         let error = fs.copy("/START.ELF", &mut |_| Ok(true)).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
-        // One cluster holds all entries: without an end it would be read again and again.
+        // One cluster holds all entries: without a bound it would be read again and again.
         drop(fs.list("/overlays"));
         fs.summary().unwrap();
     };
     says(&set(0), "cluster 0, which does not exist");
     says(&set(0xfff0), "cluster 65520, which does not exist");
     says(&set(0xffff), "bytes before its length");
-    // Round in a circle the file still has its length; a directory that is full of entries has none.
-    let circle = set(5);
-    assert_eq!(circle.list("/overlays").map_or(0, |e| e.len()), 2);
+    // In a loop the file still ends at its length; a directory full of entries has no length.
+    let looping = set(5);
+    assert_eq!(looping.list("/overlays").map_or(0, |e| e.len()), 2);
 }
 
 #[test]
-fn a_full_dir_in_a_circle_ends() {
+fn full_directory_in_a_loop_ends() {
     if !have(&["mkfs.vfat", "mcopy"]) {
         return;
     }
     let fs = with_table(|bytes, table| {
-        // `overlays` is the first cluster: all of it becomes entries, and it follows itself.
+        // `overlays` is the first cluster: it is filled with entries, and followed by itself.
         let at = table + 2 * 2;
         bytes[at..at + 2].copy_from_slice(&2u16.to_le_bytes());
         let root = table + 2 * usize::from(u16::from_le_bytes([bytes[22], bytes[23]])) * 512;

@@ -1,4 +1,4 @@
-//! Real images with bytes changed at random: any answer is right, but it has to be an answer.
+//! Real images with random changes: any result is correct, but reading must end with one.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use sdbuild::image::boot::BootReport;
 use sdbuild::image::report::Layout;
 use sdbuild::image::table;
 
-/// Without checksums, so that changes come through to what lies behind them; and with old maps.
+/// Images without checksums, so that changes reach the structures behind them; one with the block maps of ext2.
 static IMAGES: LazyLock<Option<[Vec<u8>; 2]>> = LazyLock::new(|| {
     have(&IMAGE_TOOLS).then(|| {
         let big = |tree: &Path| fs::write(tree.join("big"), noise(400_000)).unwrap();
@@ -22,8 +22,8 @@ static IMAGES: LazyLock<Option<[Vec<u8>; 2]>> = LazyLock::new(|| {
     })
 });
 
-/// Where something stands that is no file's content: first sectors, tables, directories, inodes.
-fn places(image: &[u8]) -> Vec<usize> {
+/// Positions of bytes that are not the content of files: boot sectors, tables, directories, inodes.
+fn metadata_positions(image: &[u8]) -> Vec<usize> {
     let fat = (1 << 20)..(1 << 20) + 40_000;
     let ext = (3 << 20) + 1024..(3 << 20) + 200_000;
     (446..512)
@@ -33,7 +33,7 @@ fn places(image: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// Reads everything that there is; how much came out.
+/// Reads all files and checks how long that takes and how many bytes they have.
 fn read_all(bytes: Vec<u8>) {
     let start = Instant::now();
     let disk = section(bytes);
@@ -66,27 +66,27 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn changed_images_are_answered(
+    fn changed_images_are_read_to_an_end(
         which in 0usize..2,
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
     ) {
         let Some(images) = &*IMAGES else { return Ok(()) };
         let mut bytes = images[which].clone();
-        let places = places(&bytes);
+        let positions = metadata_positions(&bytes);
         for (index, value) in changes {
-            bytes[places[index.index(places.len())]] = value;
+            bytes[positions[index.index(positions.len())]] = value;
         }
         read_all(bytes);
     }
 
     #[test]
-    fn cut_images_are_answered(which in 0usize..2, keep in 0usize..(9 << 20)) {
+    fn truncated_images_are_read_to_an_end(which in 0usize..2, keep in 0usize..(9 << 20)) {
         let Some(images) = &*IMAGES else { return Ok(()) };
         read_all(images[which][..keep].to_vec());
     }
 
     #[test]
-    fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..5000), kind in 0..4) {
+    fn any_bytes_are_read_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..5000), kind in 0..4) {
         let mut bytes = bytes;
         bytes.resize(8192, 0);
         match kind {
@@ -110,12 +110,12 @@ proptest! {
     }
 }
 
-/// An ext4 whose field at `at` of the inode of `/big` is changed.
+/// An ext4 file system with a changed field at `at` of the inode of `/big`.
 fn with_inode(at: usize, value: &[u8]) -> Option<FileSystem> {
     let images = IMAGES.as_ref()?;
     let mut bytes = images[0][3 << 20..].to_vec();
     let size = 400_000u32.to_le_bytes();
-    // Regular file, its owner, its length: nothing else looks like that.
+    // The length, and the magic number of an extent tree: no other bytes look like that.
     let is_inode =
         |i: usize| bytes[i + 4..i + 8] == size && bytes[i + 0x28..i + 0x2a] == [0x0a, 0xf3];
     let inode = (0..bytes.len() - 256)
@@ -127,7 +127,7 @@ fn with_inode(at: usize, value: &[u8]) -> Option<FileSystem> {
 }
 
 #[test]
-fn an_inode_that_claims_everything_is_refused() {
+fn inode_with_extreme_values_is_refused() {
     let copied = |at, value: &[u8]| {
         let fs = with_inode(at, value)?;
         Some(fs.copy("/big", &mut |_| Ok(true)).unwrap_err().to_string())
@@ -142,7 +142,7 @@ fn an_inode_that_claims_everything_is_refused() {
     assert_eq!(count, "an extent tree is damaged");
     let away = copied(0x28 + 12 + 8, &[0xff; 4]).unwrap();
     assert!(away.contains("does not exist"), "{away}");
-    // A link as long as that is not read into memory.
+    // A symbolic link of that length is not read into memory.
     let fs = with_inode(0, &[0xff, 0xa1]).unwrap();
     let error = fs.list("/").unwrap_err().to_string();
     assert_eq!(error, "the target of a symbolic link is too long");

@@ -1,4 +1,4 @@
-//! The readers against what Debian's own tools make and say, and against damage.
+//! Compares the readers of images with Debian's tools, and tests them with damaged images.
 
 #![allow(
     clippy::allow_attributes,
@@ -33,7 +33,7 @@ use sdbuild::image::disk::Section;
 use sdbuild::image::files::FileSystem;
 use tools::{find, have};
 
-/// Runs a tool, which has to succeed; its output.
+/// Runs a tool, which must succeed, and returns its output.
 fn run(line: &str, dir: &Path) -> String {
     let mut words = line.split_whitespace();
     let tool = find(words.next().unwrap()).unwrap();
@@ -92,7 +92,7 @@ fn blkid(file: &str, dir: &Path) -> impl Fn(&str) -> String {
     }
 }
 
-/// Bytes that do not repeat.
+/// Pseudo-random bytes.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1u32;
     let next = || {
@@ -106,7 +106,7 @@ const TOP: &str = "/nix/store/xyz-nixos-system-berry-26.05";
 const CONF: &str = "DEFAULT nixos-default\nLABEL nixos-default\n  LINUX ../nixos/k-linux-6.6.6-Image\n  \
     INITRD ../nixos/i-initrd\n  APPEND init=/nix/store/xyz-nixos-system-berry-26.05/init loglevel=4\n";
 
-/// A directory with what NixOS has on its root file system.
+/// Fills a directory with the files of a NixOS root file system.
 fn nixos(tree: &Path) {
     for dir in [
         "boot/extlinux",
@@ -119,7 +119,7 @@ fn nixos(tree: &Path) {
     fs::write(tree.join("boot/extlinux/extlinux.conf"), CONF).unwrap();
     let mut kernel = noise(600_000);
     kernel[0x38..0x3c].copy_from_slice(b"ARM\x64");
-    // Across two pieces of what is read at once.
+    // Across two of the pieces that are read at once.
     kernel[262_140..262_140 + 34].copy_from_slice(b"Linux version 6.12.34-rpi (nixbld)");
     fs::write(tree.join("boot/nixos/k-linux-6.6.6-Image"), kernel).unwrap();
     fs::write(tree.join("boot/nixos/i-initrd"), "").unwrap();

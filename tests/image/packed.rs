@@ -1,4 +1,4 @@
-//! Compressed images: as the tools make them, cut off, changed, and what stands beside them.
+//! Compressed images: as the tools make them, truncated, changed, and with a list of hashes.
 
 use std::io::Write as _;
 
@@ -20,7 +20,7 @@ const TOOLS: [(&str, &str, Compression); 3] = [
     ("gzip", "gzip --keep --stdout image", Compression::Gzip),
 ];
 
-/// Data with holes, of no round length.
+/// Data with holes, of an odd length.
 fn data() -> Vec<u8> {
     let mut data = noise(700_001);
     data[100_000..400_000].fill(0);
@@ -73,12 +73,12 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn both_hashes_come_from_one_pass() {
+fn file_and_image_are_hashed_in_one_pass() {
     let data = data();
     let tools: Vec<_> = TOOLS.iter().filter(|tool| have(&[tool.0])).collect();
     for tool in tools {
         let packed = pack(tool, &data);
-        // What the tools join with `cat` is one image as well.
+        // Files that are joined with `cat` are one image too.
         let twice = [packed.clone(), packed.clone()].concat();
         for (packed, raw) in [(packed, data.clone()), (twice, data.repeat(2))] {
             let opened = opened(&packed, &Cancel::new()).unwrap();
@@ -107,7 +107,7 @@ fn both_hashes_come_from_one_pass() {
 }
 
 #[test]
-fn a_compressed_image_that_is_cut_off_or_changed_is_damaged() {
+fn truncated_or_changed_data_are_damaged() {
     let data = data();
     for tool in TOOLS.iter().filter(|tool| have(&[tool.0])) {
         let packed = pack(tool, &data);
@@ -139,8 +139,8 @@ fn a_compressed_image_that_is_cut_off_or_changed_is_damaged() {
 }
 
 #[test]
-fn windows_that_need_much_memory_are_refused() {
-    // A frame that asks for 1 GiB, as `zstd --long=30` makes it, and nothing in it.
+fn large_windows_are_refused() {
+    // An empty frame with a window of 1 GiB, as `zstd --long=30` makes it.
     let frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, (30 - 10) << 3, 0x01, 0, 0];
     let xz = (
         "xz",
@@ -155,7 +155,7 @@ fn windows_that_need_much_memory_are_refused() {
 }
 
 #[test]
-fn nothing_is_no_image() {
+fn empty_image_is_refused() {
     let nothing = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00];
     let error = opened(&nothing, &Cancel::new()).unwrap_err().to_string();
     assert_eq!(error, "it decompresses to nothing");
@@ -167,7 +167,7 @@ fn nothing_is_no_image() {
 }
 
 #[test]
-fn a_signal_ends_it() {
+fn signal_ends_reading() {
     let cancel = Cancel::new();
     let image = opened(&data(), &cancel).unwrap();
     cancel.received(2);
@@ -180,7 +180,7 @@ fn a_signal_ends_it() {
 }
 
 #[test]
-fn a_list_beside_the_image_is_compared() {
+fn list_of_hashes_is_compared() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.img.gz");
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -1,4 +1,4 @@
-//! What boots an image, and what it boots.
+//! Boot loaders, kernels and systems on images.
 
 use super::*;
 use sdbuild::image::boot::{BootReport, LoaderKind};
@@ -12,7 +12,7 @@ fn boot(image: Vec<u8>) -> BootReport {
 }
 
 #[test]
-fn a_nixos_image_is_recognised() {
+fn nixos_image_is_recognized() {
     if !have(&IMAGE_TOOLS) {
         return;
     }
@@ -39,7 +39,7 @@ fn a_nixos_image_is_recognised() {
 }
 
 #[test]
-fn what_the_loader_names_and_is_missing_is_told() {
+fn missing_files_of_the_loader_are_problems() {
     if !have(&IMAGE_TOOLS) {
         return;
     }
@@ -62,7 +62,7 @@ fn what_the_loader_names_and_is_missing_is_told() {
 }
 
 #[test]
-fn a_kernel_without_a_banner_has_the_version_of_its_name() {
+fn kernel_without_a_banner_has_the_version_of_its_name() {
     if !have(&IMAGE_TOOLS) {
         return;
     }
@@ -81,7 +81,7 @@ fn a_kernel_without_a_banner_has_the_version_of_its_name() {
 }
 
 #[test]
-fn a_place_is_on_the_first_file_system_that_has_it() {
+fn path_is_on_the_first_file_system_that_has_it() {
     if !have(&IMAGE_TOOLS) {
         return;
     }
@@ -99,7 +99,7 @@ fn a_place_is_on_the_first_file_system_that_has_it() {
 }
 
 #[test]
-fn a_file_system_without_a_table_is_partition_zero() {
+fn file_system_without_a_table_is_partition_zero() {
     if !have(&IMAGE_TOOLS) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Tables as sfdisk writes and reads them.
+//! Partition tables, compared with sfdisk.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -67,7 +67,7 @@ const GPT: &str = "label: gpt\nstart=2048, size=2048, type=uefi, name=\"ESP ü\"
     start=8192, size=4096, type=linux, name=\"root\", attrs=\"LegacyBIOSBootable\"\n";
 
 #[test]
-fn master_boot_records_with_logical_partitions() {
+fn mbr_with_logical_partitions_is_read_like_sfdisk() {
     if !have(&["sfdisk"]) {
         return;
     }
@@ -78,7 +78,7 @@ fn master_boot_records_with_logical_partitions() {
 }
 
 #[test]
-fn guid_partition_tables() {
+fn gpt_is_read_like_sfdisk() {
     if !have(&["sfdisk"]) {
         return;
     }
@@ -89,7 +89,7 @@ fn guid_partition_tables() {
 }
 
 #[test]
-fn a_damaged_guid_partition_table_is_told_and_read_from_its_other_copy() {
+fn damaged_gpt_is_read_from_its_other_copy() {
     if !have(&["sfdisk"]) {
         return;
     }
@@ -129,7 +129,7 @@ fn a_damaged_guid_partition_table_is_told_and_read_from_its_other_copy() {
     assert_eq!(both.problems.len(), 2);
 }
 
-/// A boot record with these (type, first sector, sectors).
+/// A boot record with entries of type, first sector and number of sectors.
 fn record(entries: &[(u8, u32, u32)]) -> Vec<u8> {
     let mut sector = vec![0; 512];
     for (index, (kind, start, size)) in entries.iter().enumerate() {
@@ -149,7 +149,7 @@ fn disk(entries: &[(u8, u32, u32)]) -> Vec<u8> {
 }
 
 #[test]
-fn overlaps_and_ends_beyond_the_end_are_told() {
+fn overlaps_and_partitions_beyond_the_end_are_problems() {
     let bytes = disk(&[
         (0x83, 64, 100),
         (0x83, 100, 10),
@@ -168,7 +168,7 @@ fn overlaps_and_ends_beyond_the_end_are_told() {
 }
 
 #[test]
-fn a_chain_of_logical_partitions_that_leads_back_ends() {
+fn looping_chain_of_logical_partitions_ends() {
     let mut bytes = disk(&[(5, 64, 1000)]);
     // The first logical partition's record names itself as the next one.
     bytes[64 * 512..65 * 512].copy_from_slice(&record(&[(0x83, 1, 10), (5, 0, 10)]));
@@ -189,7 +189,7 @@ fn a_chain_of_logical_partitions_that_leads_back_ends() {
 }
 
 #[test]
-fn no_table_is_none() {
+fn disk_without_a_table_has_none() {
     for bytes in [
         vec![],
         vec![0; 100],
