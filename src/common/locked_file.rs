@@ -1,7 +1,7 @@
 //! Files that their owner holds locked: a locked file means that its owner is alive.
 //!
 //! The kernel releases the lock however a process ends, so an unlocked file is stale, at once and without
-//! doubt. A file is locked before it gets its name, so that nobody sees it unlocked while its owner lives:
+//! doubt. A file is locked before it gets its name, so that it is never seen unlocked while its owner lives:
 //! it is created without a name (`O_TMPFILE`) and linked. Where the file system has no such files it is
 //! created under a temporary name and renamed by the caller.
 
@@ -17,14 +17,14 @@ use nix::unistd::linkat;
 
 use super::plain_file;
 
-/// What the lock of a file says about its owner.
+/// The owner of a file, by the file's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The file is locked.
     Alive,
     /// The file exists and is not locked.
     Gone,
-    /// There is no such plain file, or its file system has no locks.
+    /// The path is no plain file, or its file system has no locks.
     Unknown,
 }
 
@@ -76,7 +76,7 @@ pub fn open_stale(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether `error` says that a file system, or an old kernel, has no files without a name.
+/// Whether `error` is that of a file system, or an old kernel, without support for files without a name.
 pub fn lacks_unnamed_files(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     // An old kernel takes the flags for an attempt to write to a directory.
@@ -96,7 +96,7 @@ fn locked(file: File) -> io::Result<File> {
     }
 }
 
-/// Whether `error` says that a file system has no locks, as NFS without its lock service.
+/// Whether `error` is that of a file system without locks, for instance NFS without its lock service.
 fn lacks_locks(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(Errno::ENOLCK as i32)
 }
@@ -126,11 +126,7 @@ mod tests {
         drop(file);
         assert_eq!(owner(&path), Owner::Gone);
         let stale = open_stale(&path).unwrap();
-        assert_eq!(
-            owner(&path),
-            Owner::Alive,
-            "locked by the one that opened it"
-        );
+        assert_eq!(owner(&path), Owner::Alive, "now locked by this process");
         drop(stale);
     }
 

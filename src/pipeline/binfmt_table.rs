@@ -14,10 +14,10 @@ const TABLE: &str = "/proc/sys/fs/binfmt_misc";
 /// An entry is a few lines.
 const MAX_ENTRY_BYTES: u64 = 64 << 10;
 
-/// The entries of the engine's kernel, when that is certainly this machine's kernel. `None` otherwise: it
-/// takes a container to see them then.
+/// The entries of the engine's kernel, when that is certainly this machine's kernel and the table is mounted
+/// here. `None` otherwise: it takes a container to see them then.
 pub(super) fn visible_entries(engine: &Engine) -> Option<Vec<Entry>> {
-    engine.is_on_this_kernel().then(local_entries)
+    (engine.is_on_this_kernel() && is_mounted()).then(local_entries)
 }
 
 /// The entries of the engine's kernel: through a registrar of `image`, or without one, for an engine that

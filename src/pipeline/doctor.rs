@@ -115,7 +115,7 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
     }
 }
 
-/// `2 containers, 1 handler`; what there is none of is left out.
+/// `2 containers, 1 handler`, without the kinds that were not found.
 fn counted(counts: &[(usize, &str)]) -> String {
     let some = counts.iter().filter(|(n, _)| *n > 0);
     let words = some.map(|(n, what)| format!("{n} {what}{}", if *n == 1 { "" } else { "s" }));

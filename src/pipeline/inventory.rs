@@ -78,14 +78,17 @@ impl Inventory {
             engine,
         };
         // In this order, see `Sweep::judge`.
-        let stale = inventory.run_locks.runs(RunState::Stale);
+        let stale_runs = inventory.run_locks.runs(RunState::Stale);
         let entries = binfmt_table::visible_entries(&inventory.engine);
         let containers = match sizes {
             ContainerSizes::Counted => inventory.engine.our_containers_with_size().await?,
             ContainerSizes::Skipped => inventory.engine.our_containers().await?,
         };
         let visible = entries.as_deref().unwrap_or_default();
-        let stale = inventory.sweep().judge(stale, visible, &containers).await?;
+        let stale = inventory
+            .sweep()
+            .judge(stale_runs, visible, &containers)
+            .await?;
         inventory.objects = EngineObjects {
             entries,
             containers,

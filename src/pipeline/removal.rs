@@ -49,7 +49,7 @@ impl Removal {
         let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
         let mut inventory = cancel.race(list).await??;
         inventory.measure(context).await?;
-        let mut files = LocalFiles::measure(settings, &inventory.objects.stale.live);
+        let mut files = LocalFiles::measure(settings, &inventory.objects.stale.live_runs);
         let cache_size = std::mem::replace(&mut files.cache_size, Ok(0));
         Ok(Self {
             inventory,
@@ -60,7 +60,7 @@ impl Removal {
 
     /// Live runs: what they use, or may be about to use, is not removed.
     pub fn live(&self) -> &BTreeSet<RunId> {
-        &self.inventory.objects.stale.live
+        &self.inventory.objects.stale.live_runs
     }
 
     /// Everything that [`Removal::carry_out`] removes, in its order.

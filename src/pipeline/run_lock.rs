@@ -1,5 +1,5 @@
-//! One file per run, which the run's process holds locked (`common::locked_file`): it says whether the run is
-//! live or stale.
+//! One file per run, which the run's process holds locked (`common::locked_file`): a run with a locked file is
+//! live, one with an unlocked file is stale.
 //!
 //! Runs of other users and other machines have no file here; they are judged by their containers.
 
@@ -132,7 +132,7 @@ impl RunLocks {
         Ok(file)
     }
 
-    /// What the file of `run` says; [`RunState::Unknown`] when there is none.
+    /// The state of `run` by the lock of its file; [`RunState::Unknown`] without a file.
     pub(super) fn state(&self, run: &RunId) -> RunState {
         match locked_file::owner(&self.path(run)) {
             Owner::Alive => RunState::Live,

@@ -143,7 +143,7 @@ fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
 fn state(objects: &StaleObjects, run: &RunId) -> RunState {
     let of_handlers = objects.handlers.iter().map(|(run, _)| run);
     let of_containers = objects.containers.iter().filter_map(|c| c.run.as_ref());
-    if objects.live.contains(run) {
+    if objects.live_runs.contains(run) {
         RunState::Live
     } else if of_handlers.chain(of_containers).any(|stale| stale == run) {
         RunState::Stale
@@ -169,7 +169,7 @@ mod tests {
         let [one, two, three] = ["00000000000a", "00000000000b", "00000000000c"];
         let objects = EngineObjects {
             stale: StaleObjects {
-                live: [one.parse().unwrap()].into(),
+                live_runs: [one.parse().unwrap()].into(),
                 containers: vec![container(two, false)],
                 ..StaleObjects::default()
             },

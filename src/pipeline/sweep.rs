@@ -27,9 +27,9 @@ pub(super) struct StaleObjects {
     /// Handlers of stale runs that an engine like this one can remove.
     pub(super) handlers: Vec<(RunId, Entry)>,
     /// Live runs, without the own one.
-    pub(super) live: BTreeSet<RunId>,
+    pub(super) live_runs: BTreeSet<RunId>,
     /// Runs of this user on this engine whose processes are gone.
-    pub(super) stale: BTreeSet<RunId>,
+    pub(super) stale_runs: BTreeSet<RunId>,
 }
 
 /// What a sweep did.
@@ -55,26 +55,26 @@ pub(super) struct Sweep<'a> {
 impl Sweep<'_> {
     /// Lists the engine's containers and finds what stale runs left.
     pub(super) async fn find(&self, entries: &[Entry]) -> Result<StaleObjects, Failure> {
-        let stale = self.run_locks.runs(RunState::Stale);
+        let stale_runs = self.run_locks.runs(RunState::Stale);
         let containers = self.engine.our_containers().await?;
-        self.judge(stale, entries, &containers).await
+        self.judge(stale_runs, entries, &containers).await
     }
 
-    /// Finds what stale runs left among `containers` and `entries`, the kernel's handlers. `stale` and
+    /// Finds what stale runs left among `containers` and `entries`, the kernel's handlers. `stale_runs` and
     /// `entries` were read before `containers`: a run that began in between has a running container in
     /// that list.
     pub(super) async fn judge(
         &self,
-        stale: BTreeSet<RunId>,
+        stale_runs: BTreeSet<RunId>,
         entries: &[Entry],
         containers: &[ContainerInfo],
     ) -> Result<StaleObjects, Failure> {
         let mut found = StaleObjects {
-            live: self.run_locks.runs(RunState::Live),
-            stale,
+            live_runs: self.run_locks.runs(RunState::Live),
+            stale_runs,
             ..StaleObjects::default()
         };
-        found.live.remove(self.own);
+        found.live_runs.remove(self.own);
         for container in containers {
             let Some(run) = container.run.as_ref().filter(|run| *run != self.own) else {
                 continue;
@@ -82,7 +82,7 @@ impl Sweep<'_> {
             if self.is_stale(run, container, containers).await? {
                 found.containers.push(container.clone());
             } else {
-                found.live.insert(run.clone());
+                found.live_runs.insert(run.clone());
             }
         }
         // A rootless engine never registered a handler, and cannot remove those of another engine.
@@ -148,7 +148,7 @@ impl Sweep<'_> {
         }
         let Some(registrar) = registrar else {
             if swept.leftovers.is_empty() {
-                self.forget_without_handler(&found.stale);
+                self.forget_without_handler(&found.stale_runs);
             }
             return swept;
         };
@@ -164,7 +164,7 @@ impl Sweep<'_> {
             }
         }
         if swept.leftovers.is_empty() {
-            self.run_locks.forget(&found.stale);
+            self.run_locks.forget(&found.stale_runs);
         }
         swept
     }
@@ -172,9 +172,6 @@ impl Sweep<'_> {
     /// Without a registrar, handlers of `stale` runs are visible only where the engine's kernel is this
     /// machine's; a run that may still have one is not forgotten.
     fn forget_without_handler(&self, stale: &BTreeSet<RunId>) {
-        if !binfmt_table::is_mounted() {
-            return;
-        }
         let Some(entries) = binfmt_table::visible_entries(self.engine) else {
             return;
         };
@@ -196,7 +193,7 @@ impl Sweep<'_> {
         Ok(self.engine.remove_container(&container.name).await?)
     }
 
-    /// Whether nobody will remove the handler of `run`. A live run of another user may hold it through
+    /// Whether no live run will remove the handler of `run`. A live run of another user may hold it through
     /// another engine on this kernel: the entry itself shows that.
     fn is_abandoned(&self, run: &RunId, entry: &Entry, containers: &[ContainerInfo]) -> bool {
         let holds = |c: &ContainerInfo| c.running && c.role == Some(Role::Registrar);

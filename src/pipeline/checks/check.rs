@@ -42,7 +42,7 @@ impl Check {
         Self::new(topic, Verdict::Bad, text)
     }
 
-    /// The check that a step of a build makes as well: it failed with `failure`.
+    /// A bad check with the words of `failure`, with which a step of a build fails as well.
     pub(in crate::pipeline) fn failed(topic: &'static str, failure: &Failure) -> Self {
         Self {
             remedies: failure.hints.clone(),

@@ -11,8 +11,8 @@ use crate::output;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 
-/// No image is smaller. The miniature one has 160 MB and a full one some GB, but nobody knows before the build
-/// how small a configuration's image compresses.
+/// No image is smaller. The miniature image has 160 MB and a full one some GB, but how small an image compresses is
+/// not known before the build.
 const SMALLEST_IMAGE: u64 = 1 << 20;
 /// A full image that is not compressed takes 3 to 4 GB, by estimate.
 const FULL_IMAGE: u64 = 4_000_000_000;

@@ -36,7 +36,7 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
     (machine.emulation != Some(Emulation::Private)).then(|| ProcFiles::of_this_machine().table())
 }
 
-/// Handlers of others for the same programs. The kernel asks the newest first.
+/// Existing handlers for the same programs. The kernel tries the newest first.
 pub(super) fn handlers(machine: &Machine<'_>) -> Option<Check> {
     let shared = matches!(
         machine.emulation,
@@ -127,7 +127,7 @@ impl ProcFiles {
         self.root.join(path)
     }
 
-    /// The trimmed text of a small file of the kernel's; `None` when there is none.
+    /// The trimmed text of a small file of the kernel; `None` when it cannot be read.
     fn text(&self, path: &str) -> Option<String> {
         let text = plain_file::read_text(&self.path(path), MAX_FILE_BYTES).ok()?;
         Some(text.trim().to_owned())
@@ -173,7 +173,7 @@ impl ProcFiles {
                 topic,
                 "SELinux is enforcing: it may keep the registrar from the kernel's table",
             )
-            .remedy("if a build says so: let root register a qemu-aarch64 handler, give --emulation host"),
+            .remedy("if a build reports it: let root register a qemu-aarch64 handler, and give --emulation host"),
             (Some(_), _) => Check::good(topic, "SELinux is permissive"),
             (None, Some("Y")) => Check::good(topic, "AppArmor; its profile for containers allows what a build needs"),
             (None, _) => Check::good(topic, "neither SELinux nor AppArmor"),

@@ -1,7 +1,7 @@
 //! Every condition of a build, once. `doctor` shows all of them; a build stops at those that are bad and
 //! warns of the others, before it changes anything.
 //!
-//! A check is a function of what is known about the machine. It changes nothing, asks nobody, and returns
+//! A check is a function of what is known about the machine. It changes nothing, sends no request, and returns
 //! `None` when it does not apply. What is not known is never held against a machine: a build is stopped only
 //! where it is certain to fail.
 
@@ -23,11 +23,11 @@ pub(super) use servers::Answers;
 enum InBuild {
     /// It stops at [`Verdict::Bad`] and warns of [`Verdict::Warning`].
     StopsAndWarns,
-    /// It stops at [`Verdict::Bad`]. The step that meets what the check warns of says so itself, when it is
+    /// It stops at [`Verdict::Bad`]. The step that meets the subject of a warning reports it itself, once it is
     /// certain.
     Stops,
-    /// Nothing: one of its steps finds out the same and reports it in the same words, or the answer takes
-    /// servers that a build would have to wait for each time.
+    /// Nothing: one of its steps finds the same problem and reports it, or every build would have to wait for
+    /// the answers of servers.
     Nothing,
 }
 

@@ -1,4 +1,4 @@
-//! What the servers of a build answer: all of them are asked at the same time, and nothing is downloaded.
+//! The answers of the servers that a build needs, requested at the same time; nothing is downloaded.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::settings;
 /// Every Debian mirror has this file.
 const RELEASE: &str = "dists/stable/Release";
 
-/// A server's address, and its answer or why there is none.
+/// A server's address, and its answer or why it did not answer.
 pub(super) type ServerAnswer = (String, Result<Answer, String>);
 
 /// What the servers answered.
@@ -24,7 +24,7 @@ pub(in crate::pipeline) struct Answers {
 }
 
 impl Answers {
-    /// Asks all servers of `settings`, each for at most `timeout`.
+    /// Sends a request to each server of `settings`, and waits for each answer for at most `timeout`.
     pub(in crate::pipeline) async fn collect(
         settings: &settings::Build,
         timeout: Duration,
