@@ -1,6 +1,7 @@
 //! What `clean` removes: everything of ours that no live run uses, item by item, until it is interrupted.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::artifact::Cache;
@@ -37,8 +38,10 @@ pub struct Item {
 #[derive(Debug)]
 pub struct Removal {
     inventory: Inventory,
-    files: LocalFiles,
+    cache: PathBuf,
     cache_size: u64,
+    logs: PathBuf,
+    logs_size: u64,
 }
 
 impl Removal {
@@ -49,12 +52,13 @@ impl Removal {
         let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
         let mut inventory = cancel.race(list).await??;
         inventory.measure(context).await?;
-        let mut files = LocalFiles::measure(settings, &inventory.objects.stale.live_runs);
-        let cache_size = std::mem::replace(&mut files.cache_size, Ok(0));
+        let files = LocalFiles::measure(settings, &inventory.objects.stale.live_runs);
         Ok(Self {
             inventory,
-            files,
-            cache_size: cache_size?,
+            cache: files.cache,
+            cache_size: files.cache_size?,
+            logs: files.logs,
+            logs_size: files.logs_size,
         })
     }
 
@@ -81,12 +85,12 @@ impl Removal {
             items.push(item("image", image_name(image), Some(image.size)));
         }
         if self.cache_is_free() {
-            let dir = self.files.cache.display().to_string();
+            let dir = self.cache.display().to_string();
             items.push(item("downloads", dir, Some(self.cache_size)));
         }
-        if self.files.logs_size > 0 {
-            let dir = self.files.logs.display().to_string();
-            items.push(item("logs", dir, Some(self.files.logs_size)));
+        if self.logs_size > 0 {
+            let dir = self.logs.display().to_string();
+            items.push(item("logs", dir, Some(self.logs_size)));
         }
         items
     }
@@ -205,11 +209,11 @@ impl Removal {
     fn remove_files(&self) -> Vec<Leftover> {
         let mut failed = Vec::new();
         if self.cache_is_free()
-            && let Err(error) = Cache::remove_all(&self.files.cache)
+            && let Err(error) = Cache::remove_all(&self.cache)
         {
-            failed.push((self.files.cache.display().to_string(), error.to_string()));
+            failed.push((self.cache.display().to_string(), error.to_string()));
         }
-        if let Err(RemoveError { path, error }) = logs::remove_all(&self.files.logs, self.live()) {
+        if let Err(RemoveError { path, error }) = logs::remove_all(&self.logs, self.live()) {
             failed.push((path.display().to_string(), error.to_string()));
         }
         let leftover = |(what, why): (String, String)| Leftover {

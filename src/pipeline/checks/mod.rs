@@ -4,6 +4,8 @@
 //! A check is a function of what is known about the machine. It changes nothing, sends no request, and returns
 //! `None` when it does not apply. What is not known is never held against a machine: a build is stopped only
 //! where it is certain to fail.
+//!
+//! To add a condition, write such a function in the file of its subject and give it a row in [`CHECKS`].
 
 mod check;
 mod disk;
