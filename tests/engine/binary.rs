@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sdbuild::common::hash::Sha256Hash;
 
-use crate::server::{Server, ok, refused, usual};
+use crate::server::{Server, default_reply, ok, refused};
 use crate::support::*;
 
 /// The content of the one package that every lock here names.
@@ -54,7 +54,7 @@ fn proxy(mirror: Mirror) -> String {
 /// An engine that holds nothing, and would make nothing.
 fn empty_engine() -> Server {
     Server::new(|request| match request {
-        "GET /version" | "GET /info" => usual(),
+        "GET /version" | "GET /info" => default_reply(),
         _ => refused(404, "no such thing"),
     })
 }
@@ -251,7 +251,7 @@ fn a_rootless_engine_with_an_old_kernel_is_planned_with_a_handler_that_may_be_th
         "GET /info" => ok(
             r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0","SecurityOptions":["name=rootless"]}"#,
         ),
-        "GET /version" => usual(),
+        "GET /version" => default_reply(),
         _ if request.starts_with("GET /images/") => refused(404, "no such image"),
         _ => ok("[]"),
     });
@@ -309,7 +309,7 @@ fn all_that_is_certain_to_fail_is_told_before_anything_is_done() {
         "GET /info" => {
             ok(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"3.10.0-1160"}"#)
         }
-        "GET /version" => usual(),
+        "GET /version" => default_reply(),
         _ => refused(404, "no such thing"),
     });
     let user = user(&engine, |_| {});

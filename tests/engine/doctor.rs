@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::server::{Server, ok, refused, usual};
+use crate::server::{Server, default_reply, ok, refused};
 use crate::support::*;
 
 fn user(engine: &Server) -> TestUser {
@@ -50,7 +50,7 @@ fn check_of(checks: &[Value], topic: &str) -> (String, String) {
 fn engine_with_info(text: &'static str) -> Server {
     Server::new(move |request| match request {
         "GET /info" => ok(text),
-        "GET /version" => usual(),
+        "GET /version" => default_reply(),
         _ if request.starts_with("GET /images/sdbuild") => ok("{}"),
         _ => ok("[]"),
     })
@@ -133,7 +133,7 @@ fn plain_http_mirror_works_without_certificates() {
 #[test]
 fn endless_lists_are_not_waited_for() {
     let engine = Server::new(|request| match request {
-        "GET /info" | "GET /version" => usual(),
+        "GET /info" | "GET /version" => default_reply(),
         _ => {
             std::thread::sleep(Duration::from_secs(3600));
             refused(500, "too late")
@@ -152,7 +152,7 @@ fn endless_lists_are_not_waited_for() {
 #[test]
 fn status_shows_the_rest_when_the_engine_refuses_lists() {
     let engine = Server::new(|request| match request {
-        "GET /info" | "GET /version" => usual(),
+        "GET /info" | "GET /version" => default_reply(),
         _ => refused(500, "out of order\u{1b}[2J"),
     });
     let shown = run(&mut user(&engine).sdbuild(&["status"]))

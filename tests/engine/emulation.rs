@@ -9,7 +9,7 @@ use sdbuild::common::hash::Sha256Hash;
 use sdbuild::common::system::Architecture;
 use sdbuild::oci::Definition;
 
-use crate::server::{Reply, Server, ok, refused, usual};
+use crate::server::{Reply, Server, default_reply, ok, refused};
 use crate::support::*;
 
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -157,7 +157,7 @@ fn answer(request: &str, machine: Machine, definitions: &[Definition]) -> Reply 
     let of = |definition: &&Definition| request.contains(&definition.reference());
     let by_id = |definition: &&Definition| request.contains(&definition.digest().to_string());
     match request {
-        "GET /version" => usual(),
+        "GET /version" => default_reply(),
         "GET /info" => ok(machine.info),
         "GET /_ping" => ok("OK"),
         "GET /images/builder:1/json" => ok(machine.builder),

@@ -1,4 +1,4 @@
-//! An engine that answers by script, on loopback: one connection, one request, one reply.
+//! A server on the loopback interface that replies as an engine, by a script: one request per connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,29 +8,29 @@ use std::thread::JoinHandle;
 
 use sdbuild::engine::Endpoint;
 
-/// What the script answers.
+/// A reply of the script.
 pub(crate) enum Reply {
-    /// A whole answer of that status.
+    /// A complete reply: status and body.
     Whole(u16, String),
-    /// A success whose body ends before its length.
+    /// Status 200 with a body that is shorter than its announced length.
     Cut(String),
-    /// An answer before the request's body was read.
+    /// A complete reply that is sent before the request's body was read.
     Early(u16, String),
 }
 
-/// A success with that body.
+/// Status 200 with a body.
 pub(crate) fn ok(body: impl Into<String>) -> Reply {
     Reply::Whole(200, body.into())
 }
 
-/// The engine's way to refuse.
+/// An error in the engine's format.
 pub(crate) fn refused(status: u16, message: &str) -> Reply {
     Reply::Whole(status, format!("{{\"message\":\"{message}\"}}"))
 }
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// A server that lives as long as the test's process, unless it is closed.
+/// A server that runs until the test's process ends or it is closed.
 pub(crate) struct Server {
     pub(crate) endpoint: Endpoint,
     address: SocketAddr,
@@ -40,17 +40,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers every request (`METHOD /path?query`) by `script`; that of connecting is answered already.
+    /// Replies to every request (`METHOD /path?query`) by `script`.
     pub(crate) fn new(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let endpoint = Endpoint::Tcp(address.to_string());
         let (log, closed) = (Log::default(), Arc::new(AtomicBool::new(false)));
         let (script, seen) = (Arc::new(script), Arc::clone(&log));
-        let ends = Arc::clone(&closed);
+        let is_closed = Arc::clone(&closed);
         let listener = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if ends.load(Ordering::SeqCst) {
+                if is_closed.load(Ordering::SeqCst) {
                     return;
                 }
                 let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
@@ -66,10 +66,10 @@ impl Server {
         }
     }
 
-    /// From now on nobody is there.
+    /// Closes the listening socket.
     pub(crate) fn close(self) {
         self.closed.store(true, Ordering::SeqCst);
-        // It looks when somebody comes.
+        // The listener checks the flag at the next connection.
         drop(TcpStream::connect(self.address).unwrap());
         self.listener.join().unwrap();
     }
@@ -87,7 +87,7 @@ fn serve(stream: TcpStream, script: &dyn Fn(&str) -> Reply, log: &Log) {
         let mut line = String::new();
         match reader.read_line(&mut line) {
             Ok(n) if n > 2 => head.push(line.trim().to_owned()),
-            // A connection that only looks whether somebody is here has no head.
+            // A connection that is only a check for a listener has no head.
             Ok(_) | Err(_) => break,
         }
     }
@@ -116,22 +116,22 @@ fn serve(stream: TcpStream, script: &dyn Fn(&str) -> Reply, log: &Log) {
     answer(stream, reply);
 }
 
-/// `script` may say something else than `usual` about connecting, by any status but 599.
-fn script_or(script: &dyn Fn(&str) -> Reply, request: &str, usual: &str) -> Reply {
+/// The reply of `script`, or status 200 with `default` for [`default_reply`].
+fn script_or(script: &dyn Fn(&str) -> Reply, request: &str, default: &str) -> Reply {
     let reply = script(request);
     if matches!(reply, Reply::Whole(599, _)) {
-        ok(usual)
+        ok(default)
     } else {
         reply
     }
 }
 
-/// What scripts say about requests that they do not care about.
-pub(crate) fn usual() -> Reply {
+/// The reply for requests that a test does not care about: the server's own when connecting, else status 599.
+pub(crate) fn default_reply() -> Reply {
     Reply::Whole(599, "{}".into())
 }
 
-/// Whether the body came to its end.
+/// Whether the body was complete.
 fn read_body(reader: &mut BufReader<TcpStream>, head: &[String]) -> bool {
     let chunked = head
         .iter()
@@ -175,7 +175,7 @@ fn answer(mut stream: TcpStream, reply: Reply) {
         "HTTP/1.1 {status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n"
     );
-    // A client that has gone already is part of some scripts.
+    // In some tests the client has disconnected already.
     stream.write_all(head.as_bytes()).ok();
     stream.write_all(body.as_bytes()).ok();
 }
