@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! commands  -> boot, cli, flash, image, nixos, output, pipeline, settings, template, ui
+//! cli       -> settings
 //! boot      -> engine, image
 //! flash     -> blockmap, image
 //! pipeline  -> artifact, binfmt, engine, nixos, oci, output, settings
@@ -16,8 +17,7 @@
 //! binfmt    -> engine
 //! engine    -> (common only)
 //! artifact  -> (common only)
-//! settings  -> cli
-//! cli       -> (common only)
+//! settings  -> (common only)
 //! template  -> (common only)
 //! ui        -> (common only)
 //! ```
@@ -45,7 +45,7 @@ use common::cancel::Cancel;
 use common::context::Context;
 use common::failure::Failure;
 
-/// Runs one command to its end; everything that it borrowed has been given back when this returns.
+/// Runs one command. When this returns, everything that it acquired has been released, or is listed in the failure.
 pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     let env = settings::Environment::read();
     let ui = ui::Ui::new(output_options(cli.output, &env));
@@ -54,20 +54,20 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         events: ui.events(),
     };
     let outcome = match &cli.command {
-        Command::Build(args) => Box::pin(commands::build::run(args, &env, (&ui, &context))).await,
+        Command::Build(args) => Box::pin(commands::build::run(args, &env, &ui, &context)).await,
         Command::Inspect(args) => Box::pin(commands::inspect::run(args, &env, &ui, &context)).await,
-        Command::Clean(args) => Box::pin(commands::clean::run(args, &env, (&ui, &context))).await,
+        Command::Clean(args) => Box::pin(commands::clean::run(args, &env, &ui, &context)).await,
         Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &ui, &context)).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, &ui, &context)).await,
-        Command::Init(args) => Box::pin(commands::init::run(args, &env, (&ui, &context))).await,
+        Command::Init(args) => Box::pin(commands::init::run(args, &env, &ui, &context)).await,
         Command::Check(args) => Box::pin(commands::check::run(args, &env, &ui, &context)).await,
-        Command::Try(args) => Box::pin(commands::try_cmd::run(args, &env, (&ui, &context))).await,
-        Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, (&ui, &context))).await,
+        Command::Try(args) => Box::pin(commands::try_cmd::run(args, &env, &ui, &context)).await,
+        Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, &ui, &context)).await,
         Command::Shell(args) => Box::pin(commands::shell::run(args, &env, &context)).await,
         Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),
         Command::Man => commands::man::run(&ui),
-        Command::Status(args) => Box::pin(commands::status::run(args, &env, (&ui, &context))).await,
+        Command::Status(args) => Box::pin(commands::status::run(args, &env, &ui, &context)).await,
         Command::ExecWithParent(args) => {
             Err(boot::pdeathsig::become_program(args.parent, &args.argv))
         }
@@ -76,7 +76,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     outcome
 }
 
-/// Tells mode a run failed, in the way that was asked for.
+/// Reports `failure` on standard error, in the output mode of `flags`.
 pub fn report(failure: &Failure, flags: cli::OutputOptions) {
     ui::report_failure(
         failure,
@@ -86,17 +86,23 @@ pub fn report(failure: &Failure, flags: cli::OutputOptions) {
 
 fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui::OutputOptions {
     use ui::{Colour, OutputMode};
-    let mode = match () {
-        () if flags.json_events => OutputMode::Json,
-        () if flags.quiet => OutputMode::Quiet,
-        () if env.dumb_terminal => OutputMode::Plain,
-        () => OutputMode::Live,
+    let mode = if flags.json_events {
+        OutputMode::Json
+    } else if flags.quiet {
+        OutputMode::Quiet
+    } else if env.dumb_terminal {
+        OutputMode::Plain
+    } else {
+        OutputMode::Live
     };
-    let colour = match () {
-        () if env.no_color => Colour::Never,
-        () if env.force_color => Colour::Always,
-        () if env.dumb_terminal => Colour::Never,
-        () => Colour::Auto,
+    let colour = if env.no_color {
+        Colour::Never
+    } else if env.force_color {
+        Colour::Always
+    } else if env.dumb_terminal {
+        Colour::Never
+    } else {
+        Colour::Auto
     };
     let verbose = flags.verbose.min(2);
     ui::OutputOptions {

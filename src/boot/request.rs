@@ -1,4 +1,4 @@
-//! What to boot, and how.
+//! How to boot an image.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use crate::common::board::QemuModel;
 
-/// An image to boot and the machine to boot it on.
+/// The machine to boot an image on, and the login to wait for.
 #[derive(Clone, Debug)]
 pub struct BootRequest {
-    /// The absolute path of the image, compressed or not.
-    pub image: PathBuf,
     /// A directory for temporary files.
     pub scratch: PathBuf,
     /// The machine.
@@ -45,7 +43,6 @@ impl BootRequest {
     /// An aarch64 machine and files that do not exist.
     pub(super) fn example() -> Self {
         Self {
-            image: "/nowhere.img".into(),
             scratch: "/nowhere".into(),
             model: crate::common::board::qemu_model(crate::common::system::System::Aarch64Linux)
                 .unwrap(),

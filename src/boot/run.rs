@@ -1,5 +1,7 @@
 //! One boot from start to end.
 
+use std::path::Path;
+
 use crate::boot::container::ContainerOptions;
 use crate::boot::disk::{open_image, prepare};
 use crate::boot::request::BootRequest;
@@ -16,28 +18,33 @@ pub fn check_tools(request: &BootRequest, on_host: bool) -> Result<(), Failure> 
 }
 
 /// Checks everything that booting needs, the image included; with `on_host` QEMU on the host too.
-pub fn check_requirements(request: &BootRequest, on_host: bool) -> Result<(), Failure> {
-    open(request, on_host).map(drop)
+pub fn check_requirements(
+    image: &Path,
+    request: &BootRequest,
+    on_host: bool,
+) -> Result<(), Failure> {
+    open(image, request, on_host).map(drop)
 }
 
-/// Boots the image of `request` in QEMU on the host, or in a container: shows the console until the machine
+/// Boots `image`, compressed or not, in QEMU on the host, or in a container: shows the console until the machine
 /// is switched off, or waits for a login, runs the command there and switches the machine off.
 ///
 /// A failure of class [`Build`](crate::common::failure::Class::Build) is the image's: it does not boot or
 /// refuses the login. To be awaited on the main thread: QEMU ends with the thread that started it.
 pub async fn boot(
+    image: &Path,
     request: &BootRequest,
     container: Option<&ContainerOptions>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let (image, tools) = open(request, container.is_none())?;
+    let (file, tools) = open(image, request, container.is_none())?;
     let session = BootSession {
         request,
         tools: &tools,
         container,
         context,
     };
-    let disk = prepare(image, &request.image, &request.scratch, context).await?;
+    let disk = prepare(file, image, &request.scratch, context).await?;
     std::fs::create_dir_all(&request.scratch)
         .or_environment(format!("create {}", request.scratch.display()))?;
     match &request.login {
@@ -47,8 +54,12 @@ pub async fn boot(
 }
 
 /// The open image and the tools; all that is missing is one failure.
-fn open(request: &BootRequest, on_host: bool) -> Result<(ImageFile, BootTools), Failure> {
-    match (open_image(&request.image), tools::find(request, on_host)) {
+fn open(
+    image: &Path,
+    request: &BootRequest,
+    on_host: bool,
+) -> Result<(ImageFile, BootTools), Failure> {
+    match (open_image(image), tools::find(request, on_host)) {
         (Ok(image), Ok(tools)) => Ok((image, tools)),
         (Ok(_), Err(failure)) | (Err(failure), Ok(_)) => Err(failure),
         (Err(mut failure), Err(mut other)) => {

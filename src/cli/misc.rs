@@ -1,84 +1,73 @@
-//! The commands around a build: what is here, what a build needs, and what packagers want.
+//! The flags of the smaller commands.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Build, ConfigArgs};
+use super::Build;
 use crate::common::build_mode::EmulationChoice;
+use crate::common::system::System;
+use crate::settings::{BuildArgs, ConfigArgs, NixpkgsSource, Options, help_of};
 
-/// `sdbuild init`.
-#[derive(Debug, Args)]
-pub struct Init {
-    /// The configuration to write; nothing is ever replaced [default: ./sd-card.nix].
-    #[arg(short, long, value_name = "PATH")]
-    pub config: Option<PathBuf>,
+/// Which nixpkgs a configuration is evaluated with, for commands that are not a build.
+#[derive(Clone, Debug, Default, Args)]
+pub struct NixpkgsArgs {
+    #[arg(long, value_name = "DIR|URL|RELEASE", help = help_of("nixpkgs"))]
+    nixpkgs: Option<NixpkgsSource>,
 
-    /// The directory to write sd-card.nix into; made when it is not there [default: .].
-    #[arg(value_name = "DIR", conflicts_with = "config")]
-    pub dir: Option<PathBuf>,
-
-    /// The name of the new machine [default: this machine's with -sd behind it].
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
-
-    /// Your public key [default: those in ~/.ssh/*.pub and in the running ssh-agent].
-    #[arg(long, value_name = "FILE")]
-    pub ssh_key: Vec<PathBuf>,
-
-    /// Take the keys of that account on GitHub; they are shown and you are asked.
-    #[arg(long, value_name = "USER")]
-    pub github: Option<String>,
-
-    /// Do not ask whether keys are the right ones.
-    #[arg(short, long, requires = "github")]
-    pub yes: bool,
-
-    /// Join this wireless network; you are asked for its passphrase.
-    #[arg(long, value_name = "SSID")]
-    pub wifi: Option<String>,
-
-    /// Read the passphrase from this file's first line.
-    #[arg(long, value_name = "FILE", requires = "wifi")]
-    pub wifi_password_file: Option<PathBuf>,
-
-    /// What to start from [default: sd-card].
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub template: Option<Template>,
+    #[arg(long, value_enum, value_name = "SYSTEM", help = help_of("system"))]
+    system: Option<System>,
 }
 
-/// What a configuration starts from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Template {
-    /// An SD card for 64-bit ARM boards.
-    #[default]
-    SdCard,
+impl NixpkgsArgs {
+    /// The settings of a build that these flags give.
+    pub(super) fn options(&self) -> Options {
+        Options {
+            nixpkgs: self.nixpkgs.clone(),
+            system: self.system,
+            ..Options::default()
+        }
+    }
 }
 
 /// `sdbuild check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// What it is about.
+    /// The configuration.
     #[command(flatten)]
-    pub subject: ConfigArgs,
+    pub config: ConfigArgs,
 
-    /// One JSON object instead of lines.
+    /// What it is evaluated with.
+    #[command(flatten)]
+    pub nixpkgs: NixpkgsArgs,
+
+    /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
+}
+
+impl Check {
+    /// The build of the same configuration.
+    pub fn build(&self) -> BuildArgs {
+        BuildArgs {
+            config: self.config.clone(),
+            options: self.nixpkgs.options(),
+            dry_run: None,
+        }
+    }
 }
 
 /// `sdbuild try`.
 #[derive(Debug, Args)]
 pub struct Try {
-    /// Keep the image, its key and its configuration in this directory, which is made when it is not there.
+    /// Keep the image, its key and its configuration in this directory; it is created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// How aarch64 programs run on this machine [default: auto].
-    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
+    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, help = help_of("emulation"))]
     pub emulation: Option<EmulationChoice>,
 
-    /// Build it, and leave QEMU out of it.
+    /// Do not boot the image
     #[arg(long)]
     pub no_boot: bool,
 }
@@ -86,11 +75,11 @@ pub struct Try {
 /// `sdbuild doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// The configuration whose sdbuild.toml counts [default: ./sd-card.nix].
+    /// Configuration whose sdbuild.toml is used [default: ./sd-card.nix]
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
-    /// One JSON object instead of lines.
+    /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
 }
@@ -98,7 +87,7 @@ pub struct Doctor {
 /// `sdbuild status`.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// One JSON object instead of lines.
+    /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
 }
@@ -106,7 +95,7 @@ pub struct Status {
 /// `sdbuild settings`.
 #[derive(Debug, Args)]
 pub struct Settings {
-    /// What build would be given.
+    /// The flags of a build.
     #[command(flatten)]
     pub build: Build,
 }
@@ -114,12 +103,12 @@ pub struct Settings {
 /// `sdbuild completions`.
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// The shell.
+    /// Shell to complete commands in
     #[arg(value_enum)]
     pub shell: CompletionShell,
 }
 
-/// A shell that completes words.
+/// A shell that completions can be written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CompletionShell {
     /// GNU Bash with bash-completion.

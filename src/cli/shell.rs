@@ -1,52 +1,56 @@
-//! A shell in the builder.
+//! The flags of `sdbuild shell`.
 
 use clap::Args;
 
-use super::{Build, ConfigArgs};
+use super::misc::NixpkgsArgs;
 use crate::common::build_mode::EmulationChoice;
+use crate::settings::{BuildArgs, ConfigArgs, Options, WordList, help_of};
 
 /// `sdbuild shell`.
 #[derive(Debug, Args)]
 pub struct Shell {
-    /// Whose environment: a derivation's store path, or the name of one that failed in an earlier build
-    /// [default: that of nix-build, in the configuration's directory].
+    /// Derivation to get the build environment of: a store path, or the name of one that failed in an earlier build
+    /// [default: the configuration's directory, ready for nix-build]
     pub derivation: Option<String>,
 
-    /// Run this in place of a prompt; its output and its exit code become ours.
+    /// Run this command instead of an interactive shell; its output and exit code become those of sdbuild
     #[arg(long, value_name = "CMD")]
     pub run: Option<String>,
 
-    /// What it is about.
+    /// The configuration.
     #[command(flatten)]
-    pub subject: ConfigArgs,
+    pub config: ConfigArgs,
 
-    /// How aarch64 programs run on this machine, as for build [default: auto].
-    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
-    pub emulation: Option<EmulationChoice>,
+    /// What it is evaluated with.
+    #[command(flatten)]
+    pub nixpkgs: NixpkgsArgs,
 
-    /// A container image that has Nix, instead of sdbuild's own; it stays in the engine.
-    #[arg(long, value_name = "REF")]
-    pub builder_image: Option<String>,
+    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, help = help_of("emulation"))]
+    emulation: Option<EmulationChoice>,
 
-    /// Binary caches in place of NixOS's own, which is to be named again to be kept; separated by spaces, empty for none [default: that of NixOS] [env: SDBUILD_SUBSTITUTERS].
-    #[arg(long, value_name = "URLS")]
-    pub substituters: Option<String>,
+    #[arg(long, value_name = "REF", help = help_of("builder_image"))]
+    builder_image: Option<String>,
 
-    /// Public keys of binary caches in place of NixOS's own, which is to be named again to be kept; separated by spaces [default: that of NixOS] [env: SDBUILD_TRUSTED_PUBLIC_KEYS].
-    #[arg(long, value_name = "KEYS")]
-    pub trusted_public_keys: Option<String>,
+    #[arg(long, value_name = "URLS", help = help_of("substituters"))]
+    substituters: Option<WordList>,
+
+    #[arg(long, value_name = "KEYS", help = help_of("trusted_public_keys"))]
+    trusted_public_keys: Option<WordList>,
 }
 
 impl Shell {
     /// The build that has the same builder.
-    pub fn build(&self) -> Build {
-        Build {
-            subject: self.subject.clone(),
-            emulation: self.emulation,
-            builder_image: self.builder_image.clone(),
-            substituters: self.substituters.clone(),
-            trusted_public_keys: self.trusted_public_keys.clone(),
-            ..Build::default()
+    pub fn build(&self) -> BuildArgs {
+        BuildArgs {
+            config: self.config.clone(),
+            options: Options {
+                emulation: self.emulation,
+                builder_image: self.builder_image.clone(),
+                substituters: self.substituters.clone(),
+                trusted_public_keys: self.trusted_public_keys.clone(),
+                ..self.nixpkgs.options()
+            },
+            dry_run: None,
         }
     }
 }

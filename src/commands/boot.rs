@@ -1,29 +1,31 @@
 //! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, and boots.
 
+use std::path::Path;
+
 use crate::boot::{self, BootRequest, ContainerOptions, Login};
-use crate::cli;
 use crate::common::board;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
 use crate::pipeline::QemuEngine;
-use crate::settings::{self, Environment};
+use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
 
 /// Boots the image; the output of `--run` goes to standard output.
 pub async fn run(
-    args: &cli::Boot,
+    args: &BootArgs,
     env: &Environment,
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
     let plan = BootPlan::new(settings::Boot::resolve(args, env)?)?;
     // Checked before anything is downloaded.
-    boot::check_requirements(&plan.request, plan.on_host())?;
-    plan.prepare(context).await?.boot(ui, context).await
+    boot::check_requirements(&args.image, &plan.request, plan.on_host())?;
+    let prepared = plan.prepare(context).await?;
+    prepared.boot(&args.image, ui, context).await
 }
 
-/// What will be booted, and where QEMU will run.
+/// How an image will be booted, and where QEMU will run.
 pub(super) struct BootPlan {
     request: BootRequest,
     common: settings::Common,
@@ -32,8 +34,7 @@ pub(super) struct BootPlan {
 
 /// A boot whose emulator is ready.
 pub(super) struct PreparedBoot {
-    /// What will be booted.
-    pub(super) request: BootRequest,
+    request: BootRequest,
     /// The engine to run QEMU in; `None` runs it on the host.
     engine: Option<QemuEngine>,
 }
@@ -97,10 +98,20 @@ impl BootPlan {
 }
 
 impl PreparedBoot {
-    /// Boots it.
-    pub(super) async fn boot(self, ui: &Ui, context: &Context) -> Result<(), Failure> {
+    /// The private key to log in with, if the user named one.
+    pub(super) fn key(&self) -> Option<&Path> {
+        self.request.login.as_ref()?.key.as_deref()
+    }
+
+    /// Boots `image`.
+    pub(super) async fn boot(
+        self,
+        image: &Path,
+        ui: &Ui,
+        context: &Context,
+    ) -> Result<(), Failure> {
         let Some(engine) = self.engine else {
-            return boot::boot(&self.request, None, context).await;
+            return boot::boot(image, &self.request, None, context).await;
         };
         let options = ContainerOptions {
             engine: engine.engine.clone(),
@@ -109,7 +120,7 @@ impl PreparedBoot {
             disk: engine.disk(),
             screen: ui.screen()?,
         };
-        let outcome = boot::boot(&self.request, Some(&options), context).await;
+        let outcome = boot::boot(image, &self.request, Some(&options), context).await;
         engine.booted(&outcome);
         outcome
     }
@@ -125,7 +136,6 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
     let model = board::qemu_model(system)
         .ok_or_else(|| Failure::usage(format!("QEMU has no machine that boots {system} images")))?;
     Ok(BootRequest {
-        image: settings.image,
         scratch: settings.common.cache_dir,
         model,
         firmware: settings.firmware,
@@ -149,7 +159,6 @@ mod tests {
     #[test]
     fn requested_port_is_needed_at_the_console_too() {
         let request = |login: Option<Login>, port| BootRequest {
-            image: "/nowhere.img".into(),
             scratch: "/nowhere".into(),
             model: board::qemu_model(System::Aarch64Linux).unwrap(),
             firmware: None,

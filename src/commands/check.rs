@@ -21,11 +21,7 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let build = cli::Build {
-        subject: args.subject.clone(),
-        ..cli::Build::default()
-    };
-    let settings = settings::Build::resolve(&build, env)?;
+    let settings = settings::Build::resolve(&args.build(), env)?;
     let outcome = Box::pin(pipeline::check(settings, context)).await?;
     let (checked, leftovers) = (outcome.value, outcome.leftovers);
     let text = if args.json {

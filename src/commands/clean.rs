@@ -1,20 +1,22 @@
 //! `sdbuild clean`: lists what sdbuild left here and what it takes, asks, and removes it.
 
 use crate::cli;
+use crate::commands::confirm::confirm;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::pipeline::{Item, Removal};
-use crate::settings::{self, Environment};
+use crate::settings::{Common, Environment};
 use crate::ui::{self, Ui};
 
 /// Lists, asks, removes.
 pub async fn run(
     args: &cli::Clean,
     env: &Environment,
-    (ui, context): (&Ui, &Context),
+    ui: &Ui,
+    context: &Context,
 ) -> Result<(), Failure> {
-    let settings = settings::Clean::resolve(args, env)?;
-    let removal = Removal::plan(&settings.common, context).await?;
+    let settings = Common::without_file(env)?;
+    let removal = Removal::plan(&settings, context).await?;
     for run in removal.live() {
         let text = "is alive: images, downloads and what it uses are left alone";
         context.events.notice(format!("run {run} {text}"));
@@ -29,11 +31,11 @@ pub async fn run(
     context
         .events
         .notice(format!("{} in all", ui::words::human_bytes(total)));
-    if settings.dry_run {
+    if args.dry_run {
         return Ok(());
     }
-    agreed(&settings, (ui, context)).await?;
-    let leftovers = Box::pin(removal.carry_out(&settings.common, context)).await?;
+    agreed(args.yes, ui, context).await?;
+    let leftovers = Box::pin(removal.carry_out(&settings, context)).await?;
     if leftovers.is_empty() {
         context.events.notice("removed");
         return Ok(());
@@ -50,18 +52,14 @@ fn line(item: &Item) -> String {
 }
 
 /// An error unless the user agreed, so that what a script does next does not take all of it for gone.
-async fn agreed(settings: &settings::Clean, (ui, context): (&Ui, &Context)) -> Result<(), Failure> {
+async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
     if context.cancel.is_cancelled() {
         return Err(Failure::interrupted());
     }
-    if settings.yes {
+    if yes {
         return Ok(());
     }
-    // A question is a blocking read: on its own thread, so that a signal still ends it.
-    let ui = ui.clone();
-    let asked = tokio::task::spawn_blocking(move || ui.confirm("Remove all of this?"));
-    let answer = context.cancel.race(asked).await?;
-    answered(answer.map_err(|e| Failure::new(crate::common::failure::Class::Internal, e))??)
+    answered(confirm("Remove all of this?", ui, context).await?)
 }
 
 fn answered(answer: Option<bool>) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `sdbuild completions`: what a shell needs to complete our words.
+//! `sdbuild completions`: writes the completion script of a shell.
 
 use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate};
@@ -15,17 +15,17 @@ pub fn run(args: &cli::Completions, ui: &Ui) -> Result<(), Failure> {
         cli::CompletionShell::Fish => Shell::Fish,
     };
     let mut script = Vec::new();
-    generate(shell, &mut offered(), "sdbuild", &mut script);
+    generate(shell, &mut visible_commands(), "sdbuild", &mut script);
     ui.data(&script).map(drop)
 }
 
-/// The command line without what is for sdbuild itself: shells would offer it, hidden or not.
-fn offered() -> Command {
+/// The command line without hidden commands, which completion scripts would offer.
+fn visible_commands() -> Command {
     let all = Cli::command();
-    let offered = all.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let visible = all.get_subcommands().filter(|sub| !sub.is_hide_set());
     Command::new("sdbuild")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_help_subcommand(true)
         .args(all.get_arguments())
-        .subcommands(offered)
+        .subcommands(visible)
 }

@@ -6,7 +6,7 @@ use crate::cli;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::pipeline::doctor::{self, Check, Verdict};
-use crate::settings::{self, Environment};
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::marked;
 
@@ -17,14 +17,15 @@ const VERSION: u32 = 1;
 pub async fn run(
     args: &cli::Doctor,
     env: &Environment,
-    (ui, context): (&Ui, &Context),
+    ui: &Ui,
+    context: &Context,
 ) -> Result<(), Failure> {
-    let build = cli::Build {
-        subject: cli::ConfigArgs {
+    let build = BuildArgs {
+        config: ConfigArgs {
             config: args.config.clone(),
-            ..cli::ConfigArgs::default()
+            ..ConfigArgs::default()
         },
-        ..cli::Build::default()
+        ..BuildArgs::default()
     };
     let settings = settings::Build::resolve(&build, env)?;
     let checks = doctor::examine(&settings, context).await?;

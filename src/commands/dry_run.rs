@@ -2,12 +2,11 @@
 
 use serde_json::json;
 
-use crate::cli::DryRun;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::{self, Plan};
-use crate::settings;
+use crate::settings::{self, DryRun};
 use crate::ui::{self, Ui};
 
 /// Version of the JSON report: raised when a field is removed or changes its meaning.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::cli;
+use crate::commands::confirm::confirm;
 use crate::common::context::Context;
-use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::flash::{
     self, Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
@@ -103,12 +104,7 @@ async fn confirm_loss(
         "{}\nAll of this will be lost. Write the image to it?",
         lines.join("\n")
     );
-    // The question blocks its thread, so that a signal still ends the run.
-    let ui = ui.clone();
-    let asked = tokio::task::spawn_blocking(move || ui.confirm(&question));
-    let answer = context.cancel.race(asked).await?;
-    let answer = answer.map_err(|error| Failure::new(Class::Internal, error))??;
-    match answer {
+    match confirm(question, ui, context).await? {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::usage("you did not agree")),
         None => {

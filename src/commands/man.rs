@@ -1,4 +1,4 @@
-//! `sdbuild man`: one manual page with every command in it.
+//! `sdbuild man`: writes one manual page with every command.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,13 +17,13 @@ pub fn run(ui: &Ui) -> Result<(), Failure> {
         .map(drop)
 }
 
-/// troff takes its input for Latin-1 unless somebody tells it otherwise.
+/// Escapes other characters than ASCII: troff reads Latin-1 by default.
 fn ascii(page: &str) -> String {
     page.chars().fold(String::new(), |mut out, c| {
         if c.is_ascii() {
             out.push(c);
         } else {
-            write!(out, "\\[u{:04X}]", u32::from(c)).unwrap_or(());
+            write!(out, "\\[u{:04X}]", u32::from(c)).ok();
         }
         out
     })
@@ -31,7 +31,7 @@ fn ascii(page: &str) -> String {
 
 fn page() -> io::Result<Vec<u8>> {
     let mut command = Cli::command();
-    // Only a built command knows its sub-commands' whole names and the options that they inherit.
+    // Building sets the full names of sub-commands and the flags that they inherit.
     command.build();
     let man = Man::new(command.clone());
     let mut out = Vec::new();
@@ -43,11 +43,11 @@ fn page() -> io::Result<Vec<u8>> {
     for sub in visible(&command) {
         section(sub, &mut out)?;
     }
-    out.extend(titled(&man, "NOTES")?.into_bytes());
+    out.extend(notes(&man)?.into_bytes());
     Ok(out)
 }
 
-/// A section for `command`, and one for each command of its own.
+/// Writes a section for `command` and for each of its sub-commands.
 fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     let name = command.get_bin_name().unwrap_or(command.get_name());
     let man = Man::new(command.clone());
@@ -56,14 +56,14 @@ fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
     man.render_description_section(&mut parts)?;
     man.render_options_section(&mut parts)?;
     let mut parts = String::from_utf8_lossy(&parts).into_owned();
-    parts.push_str(&titled(&man, "NOTES")?);
+    parts.push_str(&notes(&man)?);
     out.extend(format!(".SH \"{}\"\n", name.to_uppercase()).bytes());
     out.extend(parts.replace(".SH ", ".SS ").bytes());
     visible(command).try_for_each(|sub| section(sub, out))
 }
 
-/// What stands at the end of the help: prose, which is filled, and examples, which are not.
-fn titled(man: &Man, title: &str) -> io::Result<String> {
+/// A section with the end of the help: notes, which are filled, and examples, which are not.
+fn notes(man: &Man) -> io::Result<String> {
     const EXAMPLES: &str = "Examples:\n";
     let mut extra = Vec::new();
     man.render_extra_section(&mut extra)?;
@@ -73,7 +73,7 @@ fn titled(man: &Man, title: &str) -> io::Result<String> {
         Some((prose, examples)) => format!("{prose}.nf\n{EXAMPLES}{examples}.fi\n"),
         None => body,
     };
-    Ok(format!(".SH {title}\n{body}"))
+    Ok(format!(".SH NOTES\n{body}"))
 }
 
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {

@@ -1,10 +1,11 @@
-//! One thin file per sub-command: settings in, one call into the pipeline, the result out.
+//! One file for each command: resolves its settings, calls the module that does the work, and writes the result.
 
 pub mod boot;
 pub mod build;
 pub mod check;
 pub mod clean;
 pub mod completions;
+mod confirm;
 pub mod doctor;
 mod dry_run;
 pub mod flash;

@@ -1,4 +1,4 @@
-//! `sdbuild settings`: what a build would take, and where each value comes from.
+//! `sdbuild settings`: shows the settings of a build and where each comes from.
 
 use serde_json::{Value, json};
 
@@ -8,12 +8,12 @@ use crate::settings::{Build, Environment, Setting};
 use crate::ui::layout::column;
 use crate::ui::{Ui, sanitize};
 
-/// Raised when a field of the JSON goes or means something else.
+/// Version of the JSON, raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
 
-/// Resolves and shows them.
+/// Resolves the settings and writes them to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
-    let settings = Build::resolve(&args.build, env)?.listed();
+    let settings = Build::resolve(&args.build.args, env)?.settings;
     if args.build.json {
         let all = json!({ "version": VERSION, "settings": settings });
         let text = serde_json::to_string_pretty(&all).or_internal("write JSON")?;
@@ -24,20 +24,20 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         .try_for_each(|setting| ui.result(&line(setting)))
 }
 
-/// Never cut: what is long here is there to be copied.
+/// A setting on one line, never truncated: users copy from it.
 fn line(setting: &Setting) -> String {
     let value = sanitize(&shown(&setting.value)).replace('\n', "\\n");
-    let origin = setting.origin.to_string();
-    let origin = sanitize(&origin).replace('\n', "\\n");
-    format!("{} {value}  ({origin})", column(setting.key, 20))
+    let source = setting.source.to_string();
+    let source = sanitize(&source).replace('\n', "\\n");
+    format!("{} {value}  ({source})", column(setting.key, 20))
 }
 
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Array(all) if all.is_empty() => "none".to_owned(),
-        Value::Array(all) => all.iter().map(shown).collect::<Vec<_>>().join(" "),
+        Value::Array(values) if values.is_empty() => "none".to_owned(),
+        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
 }

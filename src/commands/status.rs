@@ -15,7 +15,8 @@ const ROWS: usize = 3;
 pub async fn run(
     args: &cli::Status,
     env: &Environment,
-    (ui, context): (&Ui, &Context),
+    ui: &Ui,
+    context: &Context,
 ) -> Result<(), Failure> {
     let status = Status::look(&Common::without_file(env)?, context).await?;
     if args.json {

@@ -1,4 +1,4 @@
-//! `sdbuild try`: the miniature image through the whole pipeline, then booted. What it takes is in the program.
+//! `sdbuild try`: builds and boots a miniature image, whose recipe is part of the program.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,43 +7,47 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli;
-use crate::commands;
-use crate::commands::build::BuildOutput;
+use crate::commands::build::{self, BuildOutput};
+use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::system::System;
 use crate::output::Image;
-use crate::settings::{self, Common, Environment};
+use crate::settings::{
+    self, BuildArgs, Common, ConfigArgs, Environment, NixpkgsSource, Options, WordList,
+};
 use crate::template::{self, KeyPair, PublicKey, TemplateValues};
 use crate::ui::Ui;
 
-/// What the machine is called.
-const NAME: &str = "sdbuild-try";
-/// The options that the hints of a failed boot name are not those of `try`.
-const KEEP: &str = "`sdbuild try --no-boot --output DIR` keeps the image and its key, and `sdbuild boot DIR/*.img \
+/// Host name of the image.
+const HOST_NAME: &str = "sdbuild-try";
+/// Hint of a failed boot: `try` does not have the flags that the other hints name.
+const KEEP_HINT: &str = "`sdbuild try --no-boot --output DIR` keeps the image and its key, and `sdbuild boot DIR/*.img \
     --until-ssh --ssh-key DIR/key` has --timeout, --memory and --firmware";
 
-/// Builds and boots; leaves nothing that was not asked for.
+/// Builds and boots the miniature image; removes everything unless `--output` is given.
 pub async fn run(
     args: &cli::Try,
     env: &Environment,
-    (ui, context): (&Ui, &Context),
+    ui: &Ui,
+    context: &Context,
 ) -> Result<(), Failure> {
-    let common = Common::without_file(env)?;
-    let temporary = temporary(&common)?;
-    let kept = args.output.as_deref().map(there).transpose()?;
-    let place = kept.as_deref().unwrap_or(temporary.path());
-    let ground = TryWorkspace::create(place, temporary.path(), env)?;
-    let settings = settings::Build::resolve(&ground.build(args), env)?;
-    let tell = |image: &Image| match &kept {
+    let temporary = temporary_dir(&Common::without_file(env)?)?;
+    let kept = args.output.as_deref().map(create_dir).transpose()?;
+    let dir = kept.as_deref().unwrap_or(temporary.path());
+    let workspace = TryWorkspace::create(dir, temporary.path(), env)?;
+    let settings = settings::Build::resolve(&workspace.build_args(args), env)?;
+    let write = |image: &Image| match &kept {
         Some(_) => ui.result(&image.path.to_string_lossy()),
         None => Ok(()),
     };
-    let asker = BuildOutput {
-        report: &tell,
-        keep_hint: kept.is_none().then_some(KEEP),
+    let output = BuildOutput {
+        write: &write,
+        keep_hint: kept.is_none().then_some(KEEP_HINT),
     };
-    let built = Box::pin(commands::build::build(settings, env, (ui, context, &asker))).await;
-    let hint = "`sdbuild doctor` looks at every condition; --no-boot leaves out what booting needs";
+    let built = Box::pin(build::build(settings, env, ui, context, &output)).await;
+    let hint =
+        "`sdbuild doctor` checks the requirements; with --no-boot those of booting do not apply";
     built.map_err(|failure| failure.hint(hint))?;
     let did = if args.no_boot {
         "built an image"
@@ -51,34 +55,34 @@ pub async fn run(
         "built an image, booted it and logged in"
     };
     context.events.notice(format!(
-        "this machine can do it: {did}. Next: `sdbuild init` writes ./sd-card.nix, `sdbuild check` looks at it, \
-         `sdbuild build` makes your own image"
+        "this machine can do it: {did}. Next: `sdbuild init` writes ./sd-card.nix, `sdbuild check` checks it, \
+         `sdbuild build` builds your own image"
     ));
     Ok(())
 }
 
-/// A directory that goes with this value.
-fn temporary(common: &Common) -> Result<tempfile::TempDir, Failure> {
+/// A directory that is removed when the value is dropped.
+fn temporary_dir(common: &Common) -> Result<tempfile::TempDir, Failure> {
     let parent = &common.cache_dir;
-    let make = || {
+    let create = || {
         fs::create_dir_all(parent)?;
         tempfile::Builder::new()
             .prefix(".tmp-try-")
             .tempdir_in(parent)
     };
-    make().or_environment(format!("make a directory in {}", parent.display()))
+    create().or_environment(format!("create a directory in {}", parent.display()))
 }
 
-/// The directory that is kept, absolute.
-fn there(dir: &Path) -> Result<PathBuf, Failure> {
-    let make = || {
+/// Creates `dir` if it does not exist; its absolute path.
+fn create_dir(dir: &Path) -> Result<PathBuf, Failure> {
+    let create = || {
         fs::create_dir_all(dir)?;
         dir.canonicalize()
     };
-    make().or_usage(format!("make the directory {}", dir.display()))
+    create().or_usage(format!("create the directory {}", dir.display()))
 }
 
-/// What the build is made from.
+/// The files that the image is built from.
 struct TryWorkspace {
     config: PathBuf,
     key: PathBuf,
@@ -87,62 +91,71 @@ struct TryWorkspace {
 }
 
 impl TryWorkspace {
-    /// Writes configuration and key into `place`, the miniature nixpkgs into `temporary`.
-    fn create(place: &Path, temporary: &Path, env: &Environment) -> Result<Self, Failure> {
-        let ground = Self {
-            config: place.join("sd-card.nix"),
-            key: place.join("key"),
+    /// Writes the configuration and the key to `dir`, the miniature nixpkgs to `temporary`.
+    fn create(dir: &Path, temporary: &Path, env: &Environment) -> Result<Self, Failure> {
+        let workspace = Self {
+            config: dir.join("sd-card.nix"),
+            key: dir.join("key"),
             nixpkgs: env
                 .mini_nixpkgs
                 .clone()
                 .unwrap_or_else(|| temporary.join("nixpkgs")),
-            output: place.to_owned(),
+            output: dir.to_owned(),
         };
         let path = env.path.as_deref().unwrap_or(OsStr::new("/usr/bin:/bin"));
-        let pair = KeyPair::generate(NAME, path, temporary)?;
-        let blanks = TemplateValues {
+        let pair = KeyPair::generate(HOST_NAME, path, temporary)?;
+        let values = TemplateValues {
             keys: vec![PublicKey { line: pair.public }],
-            host_name: NAME.to_owned(),
+            host_name: HOST_NAME.to_owned(),
             time_zone: None,
             locale: None,
             wifi: None,
         };
-        let write = |path: &Path, text: &str| {
-            let options = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path);
-            let written = options.and_then(|mut file| file.write_all(text.as_bytes()));
-            written.or_usage(format!("write {}", path.display()))
-        };
-        write(&ground.key, &pair.private)?;
-        write(&ground.config, &template::render(&blanks))?;
+        write_new(&workspace.key, &pair.private)?;
+        write_new(&workspace.config, &template::render(&values))?;
         if env.mini_nixpkgs.is_none() {
-            let shown = ground.nixpkgs.display();
-            template::unpack_miniature(&ground.nixpkgs).or_environment(format!("write {shown}"))?;
+            let nixpkgs = &workspace.nixpkgs;
+            template::unpack_miniature(nixpkgs)
+                .or_environment(format!("write {}", nixpkgs.display()))?;
         }
-        Ok(ground)
+        Ok(workspace)
     }
 
-    /// The build, as a user would have typed it.
-    fn build(&self, args: &cli::Try) -> cli::Build {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        cli::Build {
-            subject: cli::ConfigArgs {
+    /// The build of these files.
+    fn build_args(&self, args: &cli::Try) -> BuildArgs {
+        let nixpkgs = self.nixpkgs.to_string_lossy().into_owned();
+        BuildArgs {
+            config: ConfigArgs {
                 config: Some(self.config.clone()),
-                nixpkgs: Some(text(&self.nixpkgs)),
-                system: Some("aarch64-linux".to_owned()),
                 ssh_key: (!args.no_boot).then(|| self.key.clone()),
-                ..cli::ConfigArgs::default()
+                ..ConfigArgs::default()
             },
-            emulation: args.emulation,
-            output: Some(self.output.clone()),
-            // It is booted and goes again.
-            compress: Some("none".to_owned()),
-            boot_test: !args.no_boot,
-            substituters: Some(String::new()),
-            ..cli::Build::default()
+            options: Options {
+                nixpkgs: Some(NixpkgsSource(nixpkgs)),
+                system: Some(System::Aarch64Linux),
+                emulation: args.emulation,
+                output: Some(self.output.clone()),
+                // Compressing an image that is booted and removed would only cost time.
+                compress: Some(CompressionOptions {
+                    format: Compression::None,
+                    level: None,
+                }),
+                boot_test: Some(!args.no_boot),
+                substituters: Some(WordList::default()),
+                ..Options::default()
+            },
+            dry_run: None,
         }
     }
+}
+
+/// Writes a new file that only the user can read.
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.or_usage(format!("write {}", path.display()))
 }

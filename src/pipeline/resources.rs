@@ -68,11 +68,16 @@ impl Resources {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use clap::Parser;
 
     use super::*;
-    use crate::cli;
-    use crate::settings::Environment;
+    use crate::settings::{BuildArgs, Environment};
+
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        args: BuildArgs,
+    }
 
     const GIB: u64 = 1 << 30;
 
@@ -87,10 +92,8 @@ mod tests {
             home: Some(home.path().to_owned()),
             ..Environment::default()
         };
-        let line = ["sdbuild", "build"].iter().chain(flags);
-        let cli::Command::Build(args) = cli::Cli::parse_from(line).command else {
-            unreachable!("the command is build")
-        };
+        let line = ["build"].iter().chain(flags);
+        let args = CommandLine::parse_from(line).args;
         let settings = settings::Build::resolve(&args, &env).unwrap();
         let facts = EngineFacts {
             memory,

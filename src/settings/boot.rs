@@ -1,95 +1,164 @@
-//! The settings of `sdbuild boot`.
+//! The settings of `sdbuild boot` and of a boot test.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
 use std::time::Duration;
 
-use super::{Common, Environment};
-use crate::cli;
+use clap::Args;
+
+use super::build::Build;
+use super::common::Common;
+use super::environment::Environment;
+use super::options::Options;
+use super::resolver::{Resolver, current_dir};
+use super::ssh_key::SshKey;
 use crate::common::build_mode::EmulatorChoice;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::Failure;
 use crate::common::system::System;
-use crate::settings::source::Layers;
+
+/// Default memory of the machine.
+const MEMORY_MIB: u32 = 1024;
+/// Default user of a login.
+const USER: &str = "root";
+/// Default time limit of a login, and then of the command.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// `sdbuild boot`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("login").multiple(true))]
+pub struct BootArgs {
+    /// Image to boot: .img, .img.zst, .img.xz or .img.gz
+    pub image: PathBuf,
+
+    /// Wait for a login over SSH instead of showing the console, then switch the machine off
+    #[arg(long, group = "login")]
+    pub until_ssh: bool,
+
+    /// Log in over SSH and run this command; its output and exit code become those of sdbuild
+    #[arg(long, value_name = "CMD", group = "login")]
+    pub run: Option<String>,
+
+    /// Private key to log in with [default: those of ssh and its agent]
+    #[arg(long, value_name = "FILE", requires = "login")]
+    pub ssh_key: Option<PathBuf>,
+
+    /// User to log in as [default: root]
+    #[arg(long, value_name = "NAME", requires = "login")]
+    pub user: Option<String>,
+
+    /// Time limit for the login, and then for the command [default: 180]
+    #[arg(long, value_name = "SECONDS", requires = "login", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub timeout: Option<u64>,
+
+    /// Memory of the machine [default: 1024]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    pub memory: Option<u32>,
+
+    /// Port on 127.0.0.1 to forward to SSH on the machine [default: a free one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// System that the image is for [default: from the file name, otherwise aarch64-linux]
+    #[arg(long, value_enum, value_name = "SYSTEM")]
+    pub system: Option<System>,
+
+    /// Which QEMU to use [default: auto]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub emulator: Option<EmulatorChoice>,
+
+    /// Firmware of the machine: U-Boot for QEMU's aarch64 machine [default: from the distribution's package]
+    #[arg(long, value_name = "FILE")]
+    pub firmware: Option<PathBuf>,
+}
+
+/// The resolved settings of a boot.
 #[derive(Clone, Debug)]
 pub struct Boot {
-    /// What every command needs to know.
+    /// Settings that every command has.
     pub common: Common,
-    /// The image, absolute.
-    pub image: PathBuf,
-    /// What the image is for.
+    /// System of the image.
     pub system: System,
-    /// The machine's firmware, absolute, when the user named one.
+    /// The machine's firmware, absolute, if the user named one.
     pub firmware: Option<PathBuf>,
     /// The machine's memory in MiB.
     pub memory_mib: u32,
     /// The port on 127.0.0.1; `None` for a free one.
     pub port: Option<u16>,
-    /// Where programs are looked for.
+    /// Directories to look for programs in, as in `PATH`.
     pub path: OsString,
-    /// Whose QEMU boots it.
+    /// Which QEMU to use.
     pub emulator: EmulatorChoice,
-    /// The login that is waited for; `None` shows the console.
+    /// The login to wait for; `None` shows the console.
     pub login: Option<BootLogin>,
 }
 
-/// The login that `sdbuild boot` waits for.
+/// The login that a boot waits for.
 #[derive(Clone, Debug)]
 pub struct BootLogin {
     /// The private key, absolute.
     pub key: Option<PathBuf>,
-    /// Who logs in.
+    /// The user.
     pub user: String,
-    /// How long to wait for the login, and then for the command.
+    /// Time limit for the login, and then for the command.
     pub timeout: Duration,
-    /// What to run there.
+    /// The command to run.
     pub command: Option<String>,
 }
 
 impl Boot {
-    /// Puts together flags, environment, `sdbuild.toml` and defaults. No configuration is named: the file
-    /// is the one beside `./sd-card.nix`.
-    pub fn resolve(args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
-        let here = std::env::current_dir().or_environment("find the current directory")?;
-        Self::in_dir(&here, args, env)
+    /// Resolves flags, variables, the settings files and defaults. There is no `--config`: the project's settings file is the
+    /// one in the current directory.
+    pub fn resolve(args: &BootArgs, env: &Environment) -> Result<Self, Failure> {
+        Self::in_dir(&current_dir()?, args, env)
     }
 
-    fn in_dir(here: &Path, args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
-        let file = Layers::read(here, env)?.common(env)?;
-        Self::with(Common::resolve(env, &file)?, args, env)
-    }
-
-    /// The same for a run that has read its settings files.
-    pub fn with(common: Common, args: &cli::Boot, env: &Environment) -> Result<Self, Failure> {
-        let here = std::env::current_dir().or_environment("find the current directory")?;
-        let absolute = |path: &PathBuf| here.join(path);
+    fn in_dir(dir: &Path, args: &BootArgs, env: &Environment) -> Result<Self, Failure> {
+        let mut resolver = Resolver::new(Options::default(), env, Some(dir))?;
+        let absolute = |path: &PathBuf| dir.join(path);
         let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
             key: args.ssh_key.as_ref().map(absolute),
-            user: args.user.clone().unwrap_or_else(|| "root".to_owned()),
-            timeout: Duration::from_secs(args.timeout.unwrap_or(180)),
+            user: args.user.clone().unwrap_or_else(|| USER.to_owned()),
+            timeout: args.timeout.map_or(LOGIN_TIMEOUT, Duration::from_secs),
             command: args.run.clone(),
         });
         Ok(Self {
-            common,
-            image: absolute(&args.image),
-            system: match &args.system {
-                Some(system) => System::from_str(system).map_err(Failure::usage)?,
-                None => by_name(&args.image),
-            },
+            common: Common::resolve(env, &mut resolver)?,
+            system: args.system.unwrap_or_else(|| by_file_name(&args.image)),
             firmware: args.firmware.as_ref().map(absolute),
-            memory_mib: args.memory.unwrap_or(1024),
+            memory_mib: args.memory.unwrap_or(MEMORY_MIB),
             port: args.port,
-            path: env.path.clone().unwrap_or_else(|| "/usr/bin:/bin".into()),
+            path: program_path(env),
             emulator: args.emulator.unwrap_or_default(),
             login,
         })
     }
+
+    /// The boot test of `build`: root logs in, everything else has the defaults of `sdbuild boot`.
+    pub fn test_of(build: &Build, env: &Environment) -> Self {
+        Self {
+            common: build.common.clone(),
+            system: build.system,
+            firmware: None,
+            memory_mib: MEMORY_MIB,
+            port: None,
+            path: program_path(env),
+            emulator: EmulatorChoice::default(),
+            login: Some(BootLogin {
+                key: build.ssh_key.as_ref().and_then(SshKey::private),
+                user: USER.to_owned(),
+                timeout: LOGIN_TIMEOUT,
+                command: None,
+            }),
+        }
+    }
 }
 
-/// The system that an image's file name tells: NixOS puts it at the end.
-fn by_name(image: &Path) -> System {
+fn program_path(env: &Environment) -> OsString {
+    env.path.clone().unwrap_or_else(|| "/usr/bin:/bin".into())
+}
+
+/// The system in the file name of an image, where NixOS puts it.
+fn by_file_name(image: &Path) -> System {
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     if name.contains(&System::X8664Linux.to_string()) {
         System::X8664Linux
@@ -100,15 +169,18 @@ fn by_name(image: &Path) -> System {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use clap::Parser;
 
     use super::*;
 
+    #[derive(Debug, Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        args: BootArgs,
+    }
+
     fn boot(words: &[&str]) -> Boot {
-        let cli = cli::Cli::parse_from(["sdbuild", "boot"].iter().chain(words));
-        let cli::Command::Boot(args) = cli.command else {
-            panic!("not boot")
-        };
+        let args = CommandLine::parse_from(["boot"].iter().chain(words)).args;
         let env = Environment {
             home: Some("/home/me".into()),
             ..Environment::default()
@@ -117,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_implies_a_login_and_without_either_there_is_none() {
+    fn only_until_ssh_and_run_wait_for_a_login() {
         assert!(boot(&["a.img"]).login.is_none());
         assert_eq!(boot(&["a.img", "--until-ssh"]).login.unwrap().command, None);
         let login = boot(&["a.img", "--run", "uname -m"]).login.unwrap();
@@ -129,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_beside_the_configuration_and_the_users_own_hold_here_too() {
+    fn both_settings_files_apply_to_boot() {
         let dir = tempfile::tempdir().unwrap();
         let own = dir.path().join("config/sdbuild");
         std::fs::create_dir_all(&own).unwrap();
@@ -139,10 +211,7 @@ mod tests {
         )
         .unwrap();
         std::fs::write(own.join("sdbuild.toml"), "stall-timeout = 7\n").unwrap();
-        let cli = cli::Cli::parse_from(["sdbuild", "boot", "a.img"]);
-        let cli::Command::Boot(args) = cli.command else {
-            panic!("not boot")
-        };
+        let args = CommandLine::parse_from(["boot", "a.img"]).args;
         let env = Environment {
             home: Some("/home/me".into()),
             config_home: Some(dir.path().join("config")),
@@ -154,21 +223,21 @@ mod tests {
     }
 
     #[test]
-    fn the_system_is_in_the_name_unless_it_is_given() {
+    fn the_system_is_in_the_file_name_unless_given() {
         assert_eq!(
             boot(&["nixos-x86_64-linux.img.zst"]).system,
             System::X8664Linux
         );
         assert_eq!(boot(&["card.img"]).system, System::Aarch64Linux);
-        let told = boot(&["card.img", "--system", "x86_64-linux"]);
-        assert_eq!(told.system, System::X8664Linux);
+        let given = boot(&["card.img", "--system", "x86_64-linux"]);
+        assert_eq!(given.system, System::X8664Linux);
     }
 
     #[test]
-    fn what_is_for_a_login_needs_one() {
+    fn flags_of_a_login_need_a_login() {
         for words in [["--timeout", "9"], ["--user", "me"], ["--ssh-key", "k"]] {
-            let words = ["sdbuild", "boot", "a.img"].into_iter().chain(words);
-            assert!(cli::Cli::try_parse_from(words).is_err());
+            let words = ["boot", "a.img"].into_iter().chain(words);
+            assert!(CommandLine::try_parse_from(words).is_err());
         }
     }
 }

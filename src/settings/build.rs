@@ -1,158 +1,267 @@
-//! What a build is asked for.
+//! The settings of a build, of `check` and of `shell`.
 
 use std::path::{Path, PathBuf};
 
-use super::resolver::Resolver;
-use super::source::{Candidate, Layers, Sources};
-use super::source_date_epoch::source_date_epoch;
-use super::{Common, Environment, SshKey};
-use crate::cli;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use super::environment::Environment;
+use super::options::Options;
+use super::resolver::{Resolver, current_dir};
+use super::source::Setting;
+use super::ssh_key::SshKey;
+use super::value::{Number, PublishedAt, WordList};
+use super::{CACHE, CACHE_KEY, Common, STORE, project_policy};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
-use crate::common::failure::{Failure, OrFail};
+use crate::common::failure::Failure;
 use crate::common::system::System;
 
-/// Where release channels are looked up.
-const CHANNELS: &str = "https://channels.nixos.org";
+/// Bytes in a mebibyte.
+const MIB: u64 = 1024 * 1024;
 
-/// `sdbuild build`.
+/// What a build is given: by the command line, or by a command that starts a build itself.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BuildArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Settings that `sdbuild.toml` and variables can have as well.
+    #[command(flatten)]
+    pub options: Options,
+
+    /// Show what would be done, and what Nix would fetch and build, without building; =plan does not run Nix and changes nothing
+    #[arg(long, value_enum, value_name = "UP TO", num_args = 0..=1, require_equals = true,
+        default_missing_value = "forecast", hide_possible_values = true)]
+    pub dry_run: Option<DryRun>,
+}
+
+/// The configuration that a command is about, and what the command line adds to it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// NixOS configuration to build; the files in its directory are used too [default: ./sd-card.nix]
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// Public key to let log in as root, in addition to those of the configuration; with --boot-test also a private key to log in with [default: the one beside the public key, otherwise those of ssh and its agent]
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
+
+    /// Host name of the machine, instead of the configuration's
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+
+    /// Set a NixOS option: a Nix list or set is added to the configuration's value, anything else replaces it
+    #[arg(long, value_name = "OPTION=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `--dry-run`: how much of a build is done to describe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// Plan, and evaluate the configuration for Nix's forecast.
+    Forecast,
+    /// Only plan.
+    Plan,
+}
+
+/// The resolved settings of a build.
 #[derive(Clone, Debug)]
 pub struct Build {
-    /// What every command needs to know.
+    /// Settings that every command has.
     pub common: Common,
     /// The configuration file, absolute.
     pub config: PathBuf,
     /// Directory, URL or release.
     pub nixpkgs: String,
-    /// Base URL of the release channels.
-    pub channels: String,
-    /// What the image is for.
+    /// System of the image.
     pub system: System,
-    /// How to emulate.
+    /// Requested emulation.
     pub emulation: EmulationChoice,
     /// What builds the glue.
     pub glue: Glue,
-    /// A foreign builder.
+    /// The user's builder image, if it is not sdbuild's own.
     pub builder_image: Option<String>,
     /// The output directory, absolute.
     pub output: PathBuf,
-    /// Replace an image of the same name.
+    /// Whether to replace an image of the same name.
     pub force: bool,
-    /// How the image is compressed.
+    /// Compression of the image.
     pub compress: CompressionOptions,
-    /// A list for Raspberry Pi Imager; inside, the address below which the image will be.
-    pub rpi_imager: Option<Option<String>>,
-    /// The moment that counts as now in what is written, in seconds since 1970.
-    pub source_date_epoch: Option<jiff::Timestamp>,
-    /// Boot the image when it is there.
+    /// Whether to write a list for Raspberry Pi Imager, and the URL below which the image will be published.
+    pub rpi_imager: Option<PublishedAt>,
+    /// The time of the build, in place of the current time.
+    pub source_date_epoch: Option<Timestamp>,
+    /// Whether to boot the finished image.
     pub boot_test: bool,
-    /// A key that root shall let in, or that of the boot test.
+    /// A key that root accepts, or that the boot test logs in with.
     pub ssh_key: Option<SshKey>,
-    /// The machine's name, whatever the configuration says.
+    /// Host name that replaces the configuration's.
     pub host_name: Option<String>,
-    /// `OPTION=VALUE`, laid over the configuration.
+    /// `OPTION=VALUE` pairs that are added to the configuration.
     pub set: Vec<String>,
-    /// Binary caches; may be empty.
+    /// URLs of binary caches; may be empty.
     pub substituters: Vec<String>,
     /// Their public keys.
     pub trusted_public_keys: Vec<String>,
-    /// Cores for each derivation, 0 for all; `None`, here and below, for what the engine's machine has room for.
+    /// Cores for each derivation, 0 for all; `None`, here and in the next two fields, for what the engine's machine has
+    /// room for.
     pub cores: Option<u32>,
-    /// Derivations at a time.
+    /// Derivations that are built in parallel.
     pub jobs: Option<u32>,
-    /// Connections to binary caches.
+    /// Parallel connections to binary caches.
     pub connections: Option<u32>,
     /// Memory limit of the builder in bytes.
     pub memory: Option<u64>,
-    /// The volume behind the builder's `/nix`.
+    /// Name of the volume for the builder's `/nix`.
     pub store: String,
-    /// Who shall own the image when it is not this process's user.
+    /// User and group to give the image to, if not those of this process.
     pub owner: Option<(u32, u32)>,
-    /// Only say what would be done.
-    pub dry_run: Option<cli::DryRun>,
-    /// Where each of these came from.
-    pub sources: Sources,
+    /// Only describe the build.
+    pub dry_run: Option<DryRun>,
+    /// Every setting with its source.
+    pub settings: Vec<Setting>,
 }
 
 impl Build {
-    /// Puts together flags, environment, `sdbuild.toml` and defaults.
-    pub fn resolve(args: &cli::Build, env: &Environment) -> Result<Self, Failure> {
-        let here = std::env::current_dir().or_environment("find the current directory")?;
-        let config = here.join(
-            args.subject
-                .config
-                .as_deref()
-                .unwrap_or(Path::new("sd-card.nix")),
-        );
-        let dir = config.parent().unwrap_or(&here).to_owned();
-        let mut layers = Layers::read(&dir, env)?;
-        let common = Common::resolve(env, &layers.common(env)?)?;
-        let choices = Resolver {
-            args,
-            env,
-            here: &here,
-        };
-        let (substituters, trusted_public_keys) = choices.caches(&mut layers);
-        let [cores, jobs, connections] = choices.numbers(&mut layers)?;
-        let boot_test = choices.boot_test(&mut layers);
-        let ssh_key = args.subject.ssh_key.as_deref().map(|path| here.join(path));
+    /// Resolves every setting. A line names the key, the variable if there is one, the field of [`Options`], and the default
+    /// unless that is the type's. `sdbuild settings` has the same order.
+    #[expect(clippy::too_many_lines, reason = "a table with a row for each setting")]
+    pub fn resolve(args: &BuildArgs, env: &Environment) -> Result<Self, Failure> {
+        let here = current_dir()?;
+        let given = &args.config;
+        let config = here.join(given.config.as_deref().unwrap_or(Path::new("sd-card.nix")));
+        let ssh_key = given.ssh_key.as_deref().map(|path| here.join(path));
         let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
-        ssh_key.as_ref().map_or(Ok(()), |key| key.fits(boot_test))?;
-        let memory = layers.resolve("memory-mib", Candidate::nothing(), |file, _| {
-            file.memory_mib
-        });
+        let mut s = Resolver::new(args.options.clone(), env, config.parent())?;
+        s.flag("config", &config.to_string_lossy(), given.config.is_some());
+        let key_path = ssh_key.as_ref().map(|key| key.path().to_string_lossy());
+        s.flag("ssh-key", &key_path, ssh_key.is_some());
+        s.flag("hostname", &given.hostname, given.hostname.is_some());
+        s.flag("set", &given.set, !given.set.is_empty());
+        s.flag("dry-run", &args.dry_run.is_some(), args.dry_run.is_some());
         let build = Self {
-            common,
-            nixpkgs: choices.nixpkgs(&mut layers),
-            channels: env.channels.clone().unwrap_or_else(|| CHANNELS.to_owned()),
-            system: choices.system(&mut layers)?,
-            emulation: choices.emulation(&mut layers)?,
-            glue: choices.glue(&mut layers)?,
-            builder_image: reference(choices.builder_image(&mut layers))?,
-            output: choices.output(&mut layers),
-            force: choices.force(&mut layers),
-            compress: choices.compress(&mut layers)?,
-            rpi_imager: choices.rpi_imager(&mut layers),
-            source_date_epoch: source_date_epoch(env.source_date_epoch.as_ref())?,
-            boot_test,
+            nixpkgs: s
+                .value("nixpkgs", Some("SDBUILD_NIXPKGS"), |o| o.nixpkgs.clone())?
+                .0,
+            system: s.value("system", None, |o| o.system)?,
+            emulation: s.value("emulation", None, |o| o.emulation)?,
+            glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
+            builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,
+            output: s.value_or("output", None, |o| o.output.clone(), here)?,
+            force: s.value("force", None, |o| o.force)?,
+            compress: s.value("compress", Some("SDBUILD_COMPRESS"), |o| o.compress)?,
+            rpi_imager: s.optional("rpi-imager", None, |o| o.rpi_imager.clone())?,
+            boot_test: s.value("boot-test", None, |o| o.boot_test)?,
+            substituters: s
+                .value_or(
+                    "substituters",
+                    Some("SDBUILD_SUBSTITUTERS"),
+                    |o| o.substituters.clone(),
+                    one_word(CACHE),
+                )?
+                .0,
+            trusted_public_keys: s
+                .value_or(
+                    "trusted-public-keys",
+                    Some("SDBUILD_TRUSTED_PUBLIC_KEYS"),
+                    |o| o.trusted_public_keys.clone(),
+                    one_word(CACHE_KEY),
+                )?
+                .0,
+            cores: s
+                .optional("cores", Some("SDBUILD_CORES"), |o| o.cores)?
+                .map(Number::get),
+            jobs: s
+                .optional("jobs", Some("SDBUILD_JOBS"), |o| o.jobs)?
+                .map(Number::get),
+            connections: s
+                .optional("connections", None, |o| o.connections)?
+                .map(Number::get),
+            memory: s
+                .optional("memory-mib", None, |o| o.memory_mib)?
+                .map(|mib| mib.saturating_mul(MIB)),
+            store: s.value_or(
+                "store",
+                Some("SDBUILD_STORE"),
+                |o| o.store.clone(),
+                STORE.to_owned(),
+            )?,
+            common: Common::resolve(env, &mut s)?,
+            config,
             ssh_key,
-            host_name: args.subject.hostname.clone(),
-            set: args.subject.set.clone(),
-            substituters,
-            trusted_public_keys,
-            cores,
-            jobs,
-            connections,
-            memory: memory.map(|mib| mib.saturating_mul(1024 * 1024)),
-            store: choices.store(&mut layers)?,
+            host_name: given.hostname.clone(),
+            set: given.set.clone(),
+            source_date_epoch: source_date_epoch(env.source_date_epoch.as_deref())?,
             owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
             dry_run: args.dry_run,
-            sources: {
-                layers.mark("config", args.subject.config.is_some());
-                layers.mark("ssh-key", args.subject.ssh_key.is_some());
-                layers.mark("hostname", args.subject.hostname.is_some());
-                layers.mark("set", !args.subject.set.is_empty());
-                layers.mark("dry-run", args.dry_run.is_some());
-                layers.into_sources()
-            },
-            config,
+            settings: s.into_settings(),
         };
-        build.check_project_policy()?;
+        build.check()?;
         Ok(build)
+    }
+
+    /// Refuses values that their types allow and that would fail later, and combinations that cannot work.
+    fn check(&self) -> Result<(), Failure> {
+        self.builder_image
+            .as_deref()
+            .map_or(Ok(()), check_image_reference)?;
+        check_store_name(&self.store)?;
+        self.ssh_key
+            .as_ref()
+            .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
+        project_policy::check(
+            &self.settings,
+            self.force,
+            self.emulation,
+            &self.output,
+            &self.nixpkgs,
+        )
     }
 }
 
-/// The reference of a container image, unless no engine would take it. What is left to be wrong with it the
-/// engine says.
-fn reference(text: Option<String>) -> Result<Option<String>, Failure> {
-    let known = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    let begins = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    match text {
-        Some(text) if !begins(&text) || !text.chars().all(known) => Err(Failure::usage(format!(
-            "`{text}` cannot be a container image's name"
-        ))
-        .hint("--builder-image takes names like nixos/nix:latest or host:5000/nix@sha256:…")),
-        text => Ok(text),
+fn one_word(word: &str) -> WordList {
+    WordList(vec![word.to_owned()])
+}
+
+/// Refuses text that no engine accepts as the reference of a container image; the engine reports what else is wrong with it.
+fn check_image_reference(reference: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let starts_well = reference.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_well && reference.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("`{reference}` cannot be a container image's name"))
+            .hint("--builder-image takes names like nixos/nix:latest or host:5000/nix@sha256:…"),
+    )
+}
+
+/// Refuses a name for the store volume that does not begin with [`STORE`], so that sdbuild never takes another program's
+/// volume, or that is not valid for every engine.
+fn check_store_name(name: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
+            "it must begin with `{STORE}` and contain only lower-case letters, digits and `-`, at most 64"
+        )),
+    )
+}
+
+/// `SOURCE_DATE_EPOCH`, which replaces the current time in what a build writes (reproducible-builds.org).
+fn source_date_epoch(text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
+    // Years after 9999 are out of range.
+    match seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
+        Some(timestamp) => Ok(Some(timestamp)),
+        None => Err(Failure::usage(format!(
+            "SOURCE_DATE_EPOCH: `{text}` is not a number of seconds since 1970"
+        ))),
     }
 }
 
@@ -161,21 +270,30 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::common::failure::Class;
+    use crate::settings::DEFAULT_RELEASE;
+    use crate::settings::source::Source;
 
-    fn build(words: &[&str], toml: &str) -> Result<Build, Failure> {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(super::super::file::NAME), toml).unwrap();
-        let config = dir.path().join("sd-card.nix");
-        let start = ["sdbuild", "build", "--config", config.to_str().unwrap()];
-        let cli = cli::Cli::parse_from(start.iter().chain(words));
-        let cli::Command::Build(args) = cli.command else {
-            panic!("not build")
-        };
-        let env = Environment {
+    #[derive(Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        args: BuildArgs,
+    }
+
+    fn env() -> Environment {
+        Environment {
             home: Some("/home/me".into()),
             ..Environment::default()
-        };
-        Build::resolve(&args, &env)
+        }
+    }
+
+    fn build(flags: &[&str], toml: &str) -> Result<Build, Failure> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("sdbuild.toml"), toml).unwrap();
+        let config = dir.path().join("sd-card.nix");
+        let start = ["build", "--config", config.to_str().unwrap()];
+        let command_line = CommandLine::parse_from(start.iter().chain(flags));
+        Build::resolve(&command_line.args, &env())
     }
 
     #[test]
@@ -185,7 +303,7 @@ mod tests {
         assert_eq!(settings.system, System::X8664Linux);
         assert_eq!(settings.cores, Some(2));
         assert!(settings.substituters.is_empty());
-        assert_eq!(settings.nixpkgs, super::super::DEFAULT_RELEASE);
+        assert_eq!(settings.nixpkgs, DEFAULT_RELEASE);
         assert_eq!(
             settings.common.cache_dir,
             Path::new("/home/me/.cache/sdbuild")
@@ -193,18 +311,53 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_substituters_flag_means_none() {
-        assert!(
-            build(&["--substituters", ""], "")
-                .unwrap()
-                .substituters
-                .is_empty()
+    fn flags_without_a_value_are_on() {
+        let settings = build(&["--force", "--boot-test"], "").unwrap();
+        assert!(settings.force && settings.boot_test);
+        assert!(!build(&[], "").unwrap().force);
+        let imager = |flag| build(&[flag], "").unwrap().rpi_imager.unwrap().0;
+        assert_eq!(imager("--rpi-imager"), None);
+        let url = "https://x.example";
+        assert_eq!(
+            imager("--rpi-imager=https://x.example").as_deref(),
+            Some(url)
         );
-        assert_eq!(build(&[], "").unwrap().substituters, [super::super::CACHE]);
     }
 
     #[test]
-    fn a_nixpkgs_dir_in_the_file_is_relative_to_the_file() {
+    fn the_help_names_every_variable() {
+        let command = BuildArgs::augment_args(clap::Command::new("build"));
+        for flag in command.get_arguments() {
+            let (Some(key), Some(help)) = (flag.get_long(), flag.get_help()) else {
+                continue;
+            };
+            let variable = format!("SDBUILD_{}", key.replace('-', "_").to_uppercase());
+            let value = match key {
+                "glue" => "auto",
+                "compress" => "xz",
+                _ => "1",
+            };
+            let env = Environment {
+                settings: [(variable.clone(), value.into())].into(),
+                ..env()
+            };
+            let settings = Build::resolve(&BuildArgs::default(), &env).unwrap();
+            let setting = settings.settings.iter().find(|s| s.key == key).unwrap();
+            let is_read = matches!(setting.source, Source::Environment(_));
+            let documented = help.to_string().contains(&format!("[env: {variable}]"));
+            assert_eq!(documented, is_read, "--{key}: {help}");
+        }
+    }
+
+    #[test]
+    fn an_empty_substituters_flag_means_none() {
+        let none = build(&["--substituters", ""], "").unwrap();
+        assert!(none.substituters.is_empty());
+        assert_eq!(build(&[], "").unwrap().substituters, [CACHE]);
+    }
+
+    #[test]
+    fn a_nixpkgs_directory_in_the_file_is_relative_to_the_file() {
         let settings = build(&[], "nixpkgs = './tree'").unwrap();
         let dir = settings.config.parent().unwrap();
         assert_eq!(Path::new(&settings.nixpkgs), dir.join("./tree"));
@@ -214,25 +367,33 @@ mod tests {
 
     #[test]
     fn an_unknown_system_is_a_usage_error_that_names_it() {
-        let failure = build(&["--system", "z80-linux"], "").unwrap_err();
-        assert_eq!(failure.class, crate::common::failure::Class::Usage);
+        let failure = build(&[], "system = 'z80-linux'").unwrap_err();
+        assert_eq!(failure.class, Class::Usage);
         assert!(failure.to_string().contains("z80-linux"));
     }
 
     #[test]
-    fn a_builder_image_that_no_engine_would_take_is_refused() {
+    fn an_impossible_builder_image_is_refused() {
         for name in ["Nix OS", "", "-x", "nix\n", "https://nix?"] {
             let failure = build(&[&format!("--builder-image={name}")], "").unwrap_err();
-            assert_eq!(
-                failure.class,
-                crate::common::failure::Class::Usage,
-                "{name}"
-            );
+            assert_eq!(failure.class, Class::Usage, "{name}");
             assert!(failure.hints[0].contains("nixos/nix"), "{name}");
         }
         for name in ["nixos/nix", "localhost:5000/a/b_c.d:1-x", "sha256:00ff"] {
             let settings = build(&["--builder-image", name], "").unwrap();
             assert_eq!(settings.builder_image.as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn the_source_date_is_a_number_of_seconds_or_unset() {
+        assert_eq!(source_date_epoch(None).unwrap(), None);
+        let seconds = source_date_epoch(Some("1700000000")).unwrap();
+        assert_eq!(seconds, Timestamp::from_second(1_700_000_000).ok());
+        for text in ["x", "-1", "1.5", "253402300800"] {
+            let failure = source_date_epoch(Some(text)).unwrap_err();
+            assert_eq!(failure.class, Class::Usage);
+            assert!(failure.to_string().contains(text), "{failure}");
         }
     }
 }

@@ -1,24 +1,29 @@
-//! What every command needs to know.
+//! Settings that every command has.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::File;
-use super::{Environment, at_least, mirrors, number};
+use super::environment::Environment;
+use super::mirrors;
+use super::options::Options;
+use super::resolver::Resolver;
+use super::value::{MirrorAddress, Number};
 use crate::common::failure::Failure;
 
-/// Seconds that a download may stand still: longer than a mirror takes to wake its disk.
-const STALL: u32 = 20;
+/// Seconds without data after which a download is aborted: longer than a mirror takes to spin up its disk.
+const STALL_SECONDS: Number<1> = Number::known(20);
+/// Where release channels are looked up.
+const CHANNELS: &str = "https://channels.nixos.org";
 
-/// What every command needs to know.
+/// Settings that every command has.
 #[derive(Clone, Debug)]
 pub struct Common {
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
-    /// Docker's own configuration directory.
+    /// Docker's configuration directory.
     pub docker_config: PathBuf,
     /// `DOCKER_TLS_VERIFY`.
     pub docker_tls_verify: bool,
@@ -28,25 +33,28 @@ pub struct Common {
     pub runtime_dir: Option<PathBuf>,
     /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// Our cache directory.
+    /// sdbuild's cache directory.
     pub cache_dir: PathBuf,
-    /// Our state directory: logs.
+    /// sdbuild's state directory, for logs and run locks.
     pub state_dir: PathBuf,
-    /// Debian mirrors, in the order in which they are asked.
+    /// Debian mirrors, in the order in which they are tried.
     pub mirrors: Vec<String>,
-    /// How long a download may stand still before it is given up.
+    /// Time without data after which a download is aborted.
     pub stall_timeout: Duration,
-    /// A directory with locks that replace the built-in ones.
+    /// Base URL of the release channels.
+    pub channels: String,
+    /// A directory with package locks that replace the built-in ones.
     pub locks: Option<PathBuf>,
 }
 
 impl Common {
-    /// For commands that read no `sdbuild.toml`.
+    /// Resolves them for a command that reads no settings file.
     pub fn without_file(env: &Environment) -> Result<Self, Failure> {
-        Self::resolve(env, &File::default())
+        Self::resolve(env, &mut Resolver::new(Options::default(), env, None)?)
     }
 
-    pub(super) fn resolve(env: &Environment, file: &File) -> Result<Self, Failure> {
+    /// Resolves them for a command that has read its settings files.
+    pub(super) fn resolve(env: &Environment, s: &mut Resolver<'_>) -> Result<Self, Failure> {
         let home = env.home.clone().or_else(std::env::home_dir);
         let below_home = |dir: &str| {
             home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
@@ -57,13 +65,24 @@ impl Common {
             Some(path) => Ok(path.clone()),
             None => below_home(dir),
         };
-        let roots = roots_home(env);
-        let written = |base, dir: &str| own_base(base, roots.as_ref(), dir).join("sdbuild");
-        let chosen = env
-            .debian_mirror
-            .as_deref()
-            .or(file.debian_mirror.as_deref());
-        chosen.map_or(Ok(()), mirrors::check)?;
+        let root = SudoRoot::of(env);
+        let written = |base, dir: &str| own_base(base, root.as_ref(), dir).join("sdbuild");
+        let usual = mirrors::usual(Path::new("/etc/apt"));
+        let first = usual.first().map_or(mirrors::PUBLIC, String::as_str);
+        let first = MirrorAddress::from(first.to_owned());
+        let first = s.value_or(
+            "debian-mirror",
+            Some("SDBUILD_DEBIAN_MIRROR"),
+            |o| o.debian_mirror.clone(),
+            first,
+        )?;
+        mirrors::check(&first.0)?;
+        let stall = s.value_or(
+            "stall-timeout",
+            Some("SDBUILD_STALL_TIMEOUT"),
+            |o| o.stall_timeout,
+            STALL_SECONDS,
+        )?;
         Ok(Self {
             docker_host: env.docker_host.clone(),
             docker_context: env.docker_context.clone(),
@@ -73,47 +92,49 @@ impl Common {
             runtime_dir: env.runtime_dir.clone(),
             cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),
             state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
-            home: home.clone(),
-            mirrors: mirrors::mirrors(chosen, Path::new("/etc/apt")),
-            stall_timeout: stall_timeout(env, file)?,
-            locks: env.locks.clone(),
+            mirrors: mirrors::in_order(first.0, usual),
+            stall_timeout: Duration::from_secs(stall.get().into()),
+            channels: s.value_or(
+                "channels",
+                Some("SDBUILD_CHANNELS"),
+                |_| None,
+                CHANNELS.to_owned(),
+            )?,
+            locks: s.optional("locks", Some("SDBUILD_LOCKS"), |_| None)?,
+            home,
         })
     }
 }
 
-/// Root, on somebody's behalf.
-struct Root {
-    /// The user behind `sudo`.
+/// Root on behalf of a user, through `sudo`.
+struct SudoRoot {
+    /// The number of the user who ran `sudo`.
     user: u32,
+    /// Root's own home directory.
     home: PathBuf,
 }
 
-/// Root's own home when `sudo` may have kept the user's.
-fn roots_home(env: &Environment) -> Option<Root> {
-    let (user, _) = env.sudo.filter(|(uid, _)| *uid != 0)?;
-    let euid = nix::unistd::geteuid();
-    let root = nix::unistd::User::from_uid(euid).ok().flatten();
-    root.filter(|_| euid.is_root()).map(|root| Root {
-        user,
-        home: root.dir,
-    })
+impl SudoRoot {
+    /// Root, if this process runs as root for another user: `sudo` may have kept that user's `HOME`.
+    fn of(env: &Environment) -> Option<Self> {
+        let (user, _) = env.sudo.filter(|(uid, _)| *uid != 0)?;
+        let euid = nix::unistd::geteuid();
+        let root = nix::unistd::User::from_uid(euid).ok().flatten();
+        root.filter(|_| euid.is_root()).map(|root| Self {
+            user,
+            home: root.dir,
+        })
+    }
 }
 
-/// `base`, unless it is the user's and we are root: what root leaves there the user could neither
-/// use nor remove. Then the same `dir` below root's own home.
-fn own_base(base: PathBuf, root: Option<&Root>, dir: &str) -> PathBuf {
+/// `base`, or `dir` in root's own home directory if `base` belongs to the user behind `sudo`, who could neither use nor remove
+/// what root leaves there.
+fn own_base(base: PathBuf, root: Option<&SudoRoot>, dir: &str) -> PathBuf {
     let owner = base.ancestors().find_map(|path| path.metadata().ok());
     match root {
         Some(root) if owner.is_some_and(|meta| meta.uid() == root.user) => root.home.join(dir),
         Some(_) | None => base,
     }
-}
-
-fn stall_timeout(env: &Environment, file: &File) -> Result<Duration, Failure> {
-    let chosen = number(("SDBUILD_STALL_TIMEOUT", env.stall_timeout.as_ref()), 1)?;
-    let written = at_least(("stall-timeout in sdbuild.toml", file.stall_timeout), 1)?;
-    let seconds = chosen.or(written).unwrap_or(STALL);
-    Ok(Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]
@@ -124,12 +145,12 @@ mod tests {
     fn root_leaves_nothing_in_the_users_home() {
         let home = tempfile::tempdir().unwrap();
         let mine = home.path().metadata().unwrap().uid();
-        let root = |user| Root {
+        let root = |user| SudoRoot {
             user,
             home: "/root".into(),
         };
         let base = home.path().join(".cache");
-        let chosen = |root: Option<Root>| own_base(base.clone(), root.as_ref(), ".cache");
+        let chosen = |root: Option<SudoRoot>| own_base(base.clone(), root.as_ref(), ".cache");
         assert_eq!(chosen(Some(root(mine))), Path::new("/root/.cache"));
         assert_eq!(chosen(Some(root(mine + 1))), base);
         assert_eq!(chosen(None), base);

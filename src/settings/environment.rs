@@ -1,95 +1,87 @@
 //! The only place that reads the process's environment.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-/// The variables that sdbuild looks at; an empty one counts as unset.
+/// Prefix of the variables that are settings.
+const PREFIX: &str = "SDBUILD_";
+/// The one setting of which an empty variable is a value: no binary cache.
+const MAY_BE_EMPTY: &str = "SDBUILD_SUBSTITUTERS";
+
+/// The variables that sdbuild reads. An empty one counts as unset, and so does a text that is not UTF-8.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    /// The engine's endpoint.
+    /// `SDBUILD_` variables by name.
+    pub settings: BTreeMap<String, String>,
+    /// `DOCKER_HOST`: the engine's endpoint.
     pub docker_host: Option<String>,
-    /// The Docker context to take instead of the current one.
+    /// `DOCKER_CONTEXT`: the Docker context to use instead of the current one.
     pub docker_context: Option<String>,
-    /// Docker's configuration directory.
+    /// `DOCKER_CONFIG`: Docker's configuration directory.
     pub docker_config: Option<PathBuf>,
-    /// `DOCKER_TLS_VERIFY`, whatever it says: as Docker's client takes it.
+    /// `DOCKER_TLS_VERIFY`: any value means yes, as for Docker's client.
     pub docker_tls_verify: Option<String>,
-    /// Where the certificates for that are.
+    /// `DOCKER_CERT_PATH`: the directory with the certificates for TLS.
     pub docker_cert_path: Option<PathBuf>,
-    /// The user's home directory.
+    /// `HOME`.
     pub home: Option<PathBuf>,
-    /// The run-time directory (`XDG_RUNTIME_DIR`).
+    /// `XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
-    /// The cache directory's parent (`XDG_CACHE_HOME`).
+    /// `XDG_CACHE_HOME`: the parent of the cache directory.
     pub cache_home: Option<PathBuf>,
-    /// The parent of the directory with settings (`XDG_CONFIG_HOME`).
+    /// `XDG_CONFIG_HOME`: the parent of the user's settings directory.
     pub config_home: Option<PathBuf>,
-    /// The state directory's parent (`XDG_STATE_HOME`).
+    /// `XDG_STATE_HOME`: the parent of the state directory.
     pub state_home: Option<PathBuf>,
-    /// The Debian mirror to ask first.
-    pub debian_mirror: Option<String>,
-    /// `SDBUILD_STALL_TIMEOUT`, as it was written.
-    pub stall_timeout: Option<String>,
-    /// A directory with locks that replace the built-in ones.
-    pub locks: Option<PathBuf>,
-    /// Where release channels are (`SDBUILD_CHANNELS`).
-    pub channels: Option<String>,
-    /// `SDBUILD_NIXPKGS`.
-    pub nixpkgs: Option<String>,
-    /// The socket of the running ssh-agent (`SSH_AUTH_SOCK`).
+    /// `SSH_AUTH_SOCK`: the socket of the running ssh-agent.
     pub ssh_agent: Option<PathBuf>,
-    /// The language that the user reads (`LC_ALL`, else `LANG`).
+    /// `LC_ALL` or `LANG`: the user's language.
     pub locale: Option<String>,
-    /// Where accounts have their keys (`SDBUILD_GITHUB`).
+    /// `SDBUILD_GITHUB`: base URL of GitHub, for tests.
     pub github: Option<String>,
-    /// Another miniature nixpkgs than the one that is built in (`SDBUILD_MINI_NIXPKGS`).
+    /// `SDBUILD_MINI_NIXPKGS`: a directory that replaces the built-in miniature nixpkgs of `try`.
     pub mini_nixpkgs: Option<PathBuf>,
-    /// `SDBUILD_SUBSTITUTERS`: here an empty one means none at all.
-    pub substituters: Option<String>,
-    /// `SDBUILD_TRUSTED_PUBLIC_KEYS`.
-    pub trusted_public_keys: Option<String>,
-    /// `SDBUILD_GLUE`, as it was written.
-    pub glue: Option<String>,
-    /// `SDBUILD_CORES`, as it was written.
-    pub cores: Option<String>,
-    /// `SDBUILD_JOBS`, as it was written.
-    pub jobs: Option<String>,
-    /// `SDBUILD_COMPRESS`.
-    pub compress: Option<String>,
-    /// `SOURCE_DATE_EPOCH`, as it was written.
+    /// `SOURCE_DATE_EPOCH`, not parsed yet.
     pub source_date_epoch: Option<String>,
-    /// The store volume (`SDBUILD_STORE`).
-    pub store: Option<String>,
-    /// Where programs are (`PATH`).
+    /// `PATH`.
     pub path: Option<OsString>,
-    /// The user behind `sudo`: user and group number.
+    /// `SUDO_UID` and `SUDO_GID`: user and group of the user who ran `sudo`.
     pub sudo: Option<(u32, u32)>,
-    /// The user's kind of terminal (`TERM`).
+    /// `TERM`: the type of the user's terminal.
     pub terminal: Option<String>,
-    /// `TERM=dumb`.
+    /// Whether `TERM` is `dumb`.
     pub dumb_terminal: bool,
-    /// `NO_COLOR` (no-color.org).
+    /// Whether `NO_COLOR` is set (no-color.org).
     pub no_color: bool,
-    /// `CLICOLOR_FORCE`, unless it is 0 (bixense.com/clicolors).
+    /// Whether `CLICOLOR_FORCE` is set to anything but 0 (bixense.com/clicolors).
     pub force_color: bool,
 }
 
 impl Environment {
-    /// Reads the real one.
+    /// Reads the process's own environment.
     pub fn read() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "settings read the environment")]
-        Self::from(|name| std::env::var_os(name))
+        Self::from(std::env::vars_os())
     }
 
-    /// Takes each variable from `get`.
-    pub fn from(get: impl Fn(&str) -> Option<OsString>) -> Self {
-        let some = |name: &str| get(name).filter(|v| !v.is_empty());
+    /// Reads `variables`: names with values.
+    fn from(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let variables: BTreeMap<OsString, OsString> = variables
+            .into_iter()
+            .filter(|(name, value)| !value.is_empty() || name == MAY_BE_EMPTY)
+            .collect();
+        let some = |name: &str| variables.get(OsStr::new(name)).cloned();
         let text = |name: &str| some(name).and_then(|v| v.into_string().ok());
         let path = |name: &str| some(name).map(PathBuf::from);
-        // The base-directory rules say that a relative path is to be ignored.
+        // The XDG base directory specification says to ignore relative paths.
         let base = |name: &str| path(name).filter(|p| p.is_absolute());
         let number = |name: &str| text(name).and_then(|v| v.parse().ok());
+        let settings = variables.iter().filter_map(|(name, value)| {
+            let name = name.to_str().filter(|name| name.starts_with(PREFIX))?;
+            Some((name.to_owned(), value.to_str()?.to_owned()))
+        });
         Self {
+            settings: settings.collect(),
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_config: path("DOCKER_CONFIG"),
@@ -100,23 +92,11 @@ impl Environment {
             cache_home: base("XDG_CACHE_HOME"),
             config_home: base("XDG_CONFIG_HOME"),
             state_home: base("XDG_STATE_HOME"),
-            debian_mirror: text("SDBUILD_DEBIAN_MIRROR"),
-            stall_timeout: text("SDBUILD_STALL_TIMEOUT"),
-            locks: path("SDBUILD_LOCKS"),
-            channels: text("SDBUILD_CHANNELS"),
-            nixpkgs: text("SDBUILD_NIXPKGS"),
             ssh_agent: path("SSH_AUTH_SOCK"),
             locale: text("LC_ALL").or_else(|| text("LANG")),
             github: text("SDBUILD_GITHUB"),
             mini_nixpkgs: path("SDBUILD_MINI_NIXPKGS"),
-            substituters: get("SDBUILD_SUBSTITUTERS").and_then(|v| v.into_string().ok()),
-            trusted_public_keys: text("SDBUILD_TRUSTED_PUBLIC_KEYS"),
-            glue: text("SDBUILD_GLUE"),
-            cores: text("SDBUILD_CORES"),
-            jobs: text("SDBUILD_JOBS"),
-            compress: text("SDBUILD_COMPRESS"),
             source_date_epoch: text("SOURCE_DATE_EPOCH"),
-            store: text("SDBUILD_STORE"),
             path: some("PATH"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
             terminal: text("TERM"),
@@ -125,6 +105,11 @@ impl Environment {
             force_color: some("CLICOLOR_FORCE").is_some_and(|v| v != "0"),
         }
     }
+
+    /// The text of the setting's variable `name`, if it is set.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
+    }
 }
 
 #[cfg(test)]
@@ -132,17 +117,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_is_unset_and_relative_base_dirs_are_ignored() {
-        let env = Environment::from(|name| match name {
-            "DOCKER_HOST" | "SUDO_UID" => Some(OsString::new()),
-            "SUDO_GID" => Some("7".into()),
-            "XDG_CACHE_HOME" => Some("relative".into()),
-            "XDG_STATE_HOME" => Some("/state".into()),
-            _ => None,
-        });
+    fn empty_is_unset_and_relative_base_directories_are_ignored() {
+        let variables = [
+            ("DOCKER_HOST", ""),
+            ("SUDO_UID", ""),
+            ("SUDO_GID", "7"),
+            ("XDG_CACHE_HOME", "relative"),
+            ("XDG_STATE_HOME", "/state"),
+            ("SDBUILD_CORES", ""),
+            ("SDBUILD_JOBS", "2"),
+            ("SDBUILD_SUBSTITUTERS", ""),
+        ];
+        let env = Environment::from(variables.map(|(name, value)| (name.into(), value.into())));
         assert_eq!(env.docker_host, None);
         assert_eq!(env.sudo, None);
         assert_eq!(env.cache_home, None);
         assert_eq!(env.state_home, Some(PathBuf::from("/state")));
+        assert_eq!(env.setting("SDBUILD_CORES"), None);
+        assert_eq!(env.setting("SDBUILD_JOBS"), Some("2"));
+        let none = env.setting("SDBUILD_SUBSTITUTERS");
+        assert_eq!(none, Some(""), "no binary cache at all");
     }
 }

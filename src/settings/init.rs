@@ -2,44 +2,84 @@
 
 use std::path::PathBuf;
 
-use super::{Environment, GITHUB};
-use crate::cli;
-use crate::common::failure::{Failure, OrFail as _};
+use clap::Args;
 
-/// What is written when nobody says otherwise.
-const NAME: &str = "sd-card.nix";
+use super::environment::Environment;
+use super::resolver::current_dir;
+use crate::common::failure::Failure;
+
+/// File name of the configuration that is written.
+const CONFIG_NAME: &str = "sd-card.nix";
+/// Where accounts publish their SSH keys.
+const GITHUB: &str = "https://github.com";
 
 /// `sdbuild init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Configuration file to write; an existing file is never replaced [default: ./sd-card.nix]
+    #[arg(short, long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// Directory to write sd-card.nix to; it is created if it does not exist [default: .]
+    #[arg(value_name = "DIR", conflicts_with = "config")]
+    pub dir: Option<PathBuf>,
+
+    /// Host name of the new machine [default: this machine's, followed by -sd]
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+
+    /// Public SSH key to let log in as root; can be repeated [default: those in ~/.ssh/*.pub and in the running ssh-agent]
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Vec<PathBuf>,
+
+    /// Use the SSH keys of this GitHub account; they are shown for confirmation
+    #[arg(long, value_name = "USER")]
+    pub github: Option<String>,
+
+    /// Do not ask whether the keys of the account are the right ones
+    #[arg(short, long, requires = "github")]
+    pub yes: bool,
+
+    /// Join this wireless network; the passphrase is asked for
+    #[arg(long, value_name = "SSID")]
+    pub wifi: Option<String>,
+
+    /// Read the passphrase of the wireless network from the first line of this file
+    #[arg(long, value_name = "FILE", requires = "wifi")]
+    pub wifi_password_file: Option<PathBuf>,
+}
+
+/// The resolved settings of `sdbuild init`.
 #[derive(Clone, Debug)]
 pub struct Init {
     /// The file to write, absolute.
     pub config: PathBuf,
-    /// The new machine's name, when the user chose one.
+    /// Host name of the new machine, if the user chose one.
     pub host_name: Option<String>,
-    /// Where the user's SSH keys are.
+    /// The directory with the user's SSH keys.
     pub keys: Option<PathBuf>,
-    /// Public keys in files, absolute; with one of these none is looked for.
+    /// Files with public keys, absolute; if there is one, no other keys are looked for.
     pub key_files: Vec<PathBuf>,
-    /// The address of an account's keys.
+    /// URL of an account's public keys.
     pub github: Option<String>,
-    /// Do not ask whether they are the right ones.
+    /// Whether to use an account's keys without confirmation.
     pub yes: bool,
     /// The socket of the running ssh-agent.
     pub agent: Option<PathBuf>,
-    /// The language that the user reads, as the environment has it.
+    /// The user's language, as in `LANG`.
     pub locale: Option<String>,
-    /// The wireless network to join, and the file with its passphrase.
+    /// The wireless network to join, and the file with its passphrase, if there is one.
     pub wifi: Option<(String, Option<PathBuf>)>,
-    /// Who shall own the file when it is not this process's user.
+    /// User and group to give the file to, if not those of this process.
     pub owner: Option<(u32, u32)>,
 }
 
 impl Init {
-    /// Puts together flags, environment and defaults.
-    pub fn resolve(args: &cli::Init, env: &Environment) -> Result<Self, Failure> {
-        let here = std::env::current_dir().or_environment("find the current directory")?;
+    /// Resolves flags, variables and defaults.
+    pub fn resolve(args: &InitArgs, env: &Environment) -> Result<Self, Failure> {
+        let here = current_dir()?;
         let owner = env.sudo.filter(|_| nix::unistd::geteuid().is_root());
-        // Behind `sudo` stands a user who wants to log in, and it is not root.
+        // The user who runs `sudo` wants to log in, not root.
         let user = owner.and_then(|(user, _)| {
             let user = nix::unistd::User::from_uid(user.into()).ok().flatten()?;
             Some(user.dir)
@@ -47,15 +87,15 @@ impl Init {
         let home = user
             .or_else(|| env.home.clone())
             .or_else(std::env::home_dir);
-        let named = args.dir.as_ref().map(|dir| dir.join(NAME));
+        let named = args.dir.as_ref().map(|dir| dir.join(CONFIG_NAME));
         let config = args.config.clone().or(named);
         Ok(Self {
-            config: here.join(config.unwrap_or_else(|| PathBuf::from(NAME))),
+            config: here.join(config.unwrap_or_else(|| PathBuf::from(CONFIG_NAME))),
             key_files: args.ssh_key.iter().map(|file| here.join(file)).collect(),
             github: args
                 .github
                 .as_deref()
-                .map(|user| address(env, user))
+                .map(|user| keys_url(env, user))
                 .transpose()?,
             yes: args.yes,
             agent: env.ssh_agent.clone(),
@@ -71,12 +111,14 @@ impl Init {
     }
 }
 
-/// Where the keys of `user` are.
-fn address(env: &Environment, user: &str) -> Result<String, Failure> {
-    let known = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if user.is_empty() || !user.chars().all(known) {
-        return Err(Failure::usage(format!("`{user}` is no account's name"))
-            .hint("it has letters, digits and `-`: what stands behind github.com/"));
+/// URL of the public keys of the account `user`.
+fn keys_url(env: &Environment, user: &str) -> Result<String, Failure> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if user.is_empty() || !user.chars().all(allowed) {
+        return Err(
+            Failure::usage(format!("`{user}` is not a valid account name"))
+                .hint("account names have letters, digits and `-`, as after github.com/"),
+        );
     }
     let base = env.github.as_deref().unwrap_or(GITHUB);
     Ok(format!("{}/{user}.keys", base.trim_end_matches('/')))

@@ -1,57 +1,56 @@
-//! Which Debian mirrors to ask, in order. Hashes are pinned, so any mirror is safe to ask.
+//! Debian mirrors to download from. Hashes are pinned, so any mirror is safe.
 
 use std::path::Path;
 
 use crate::common::failure::Failure;
 
-/// Nobody's sources file is longer.
-const LONGEST: u64 = 1 << 20;
-/// Debian's public mirror network, for hosts that have no preference of their own.
+/// Bytes that are read of a sources file at most.
+const MAX_SOURCES_BYTES: u64 = 1 << 20;
+/// Debian's public mirror network, for hosts without apt.
 pub(super) const PUBLIC: &str = "http://ftp.debian.org/debian";
 
-/// The mirrors in order: the one that the user chose, those of the host's own apt (below
-/// `etc_apt`, for a Debian host), the public one. The snapshot archive comes after all of them and
-/// is the fetcher's business.
-pub(super) fn mirrors(chosen: Option<&str>, etc_apt: &Path) -> Vec<String> {
-    let mut list: Vec<String> = Vec::new();
-    let chosen = chosen.map(str::to_owned);
-    for uri in chosen
-        .into_iter()
-        .chain(apt_mirrors(etc_apt))
-        .chain([PUBLIC.to_owned()])
-    {
-        let uri = uri.trim_end_matches('/').to_owned();
-        if !list.contains(&uri) {
-            list.push(uri);
-        }
-    }
-    list
+/// The mirrors without a setting: those of the host's own apt, whose configuration is in `etc_apt`, then the public one. The
+/// fetcher itself adds the snapshot archive at the end.
+pub(super) fn usual(etc_apt: &Path) -> Vec<String> {
+    let mut mirrors = apt_mirrors(etc_apt);
+    mirrors.push(PUBLIC.to_owned());
+    mirrors
 }
 
-/// Refuses a mirror whose address could not be asked, or would put a password into messages and into the
-/// builder's environment.
+/// `first`, then the others of `usual`, each once.
+pub(super) fn in_order(first: String, usual: Vec<String>) -> Vec<String> {
+    let mut mirrors = vec![first];
+    for mirror in usual {
+        if !mirrors.contains(&mirror) {
+            mirrors.push(mirror);
+        }
+    }
+    mirrors
+}
+
+/// Refuses an address that is not HTTP, or that would put a password into messages and into the builder's environment.
 pub(super) fn check(mirror: &str) -> Result<(), Failure> {
     let rest = mirror
         .strip_prefix("http://")
         .or_else(|| mirror.strip_prefix("https://"));
     let Some(rest) = rest.filter(|rest| !rest.contains(char::is_whitespace)) else {
         return Err(
-            Failure::usage("the Debian mirror is no http or https address").hint(format!(
-                "SDBUILD_DEBIAN_MIRROR and debian-mirror look like {PUBLIC}"
+            Failure::usage("the address of the Debian mirror is not http or https").hint(format!(
+                "write SDBUILD_DEBIAN_MIRROR or debian-mirror like {PUBLIC}"
             )),
         );
     };
     let host = rest.split('/').next().unwrap_or(rest);
     if host.contains('@') {
         return Err(Failure::usage(
-            "the Debian mirror's address has a user name or password in it",
+            "the address of the Debian mirror contains a user name or password",
         )
-        .hint("sdbuild keeps no secrets: take a mirror that asks for none"));
+        .hint("sdbuild does not protect secrets: use a mirror without a login"));
     }
     Ok(())
 }
 
-/// The `/debian` archives named in apt's sources, in both formats.
+/// The `/debian` archives in apt's sources, which have two formats, without a slash at the end.
 fn apt_mirrors(etc_apt: &Path) -> Vec<String> {
     let mut files = vec![etc_apt.join("sources.list")];
     if let Ok(dir) = std::fs::read_dir(etc_apt.join("sources.list.d")) {
@@ -63,12 +62,12 @@ fn apt_mirrors(etc_apt: &Path) -> Vec<String> {
     files
         .iter()
         .filter(|path| known(path))
-        .filter_map(|path| crate::common::plain_file::read_text(path, LONGEST).ok())
+        .filter_map(|path| crate::common::plain_file::read_text(path, MAX_SOURCES_BYTES).ok())
         .flat_map(|text| text.lines().flat_map(uris).collect::<Vec<_>>())
         .collect()
 }
 
-/// The archive addresses in one line of a sources file.
+/// The archive addresses in a line of a sources file.
 fn uris(line: &str) -> Vec<String> {
     let line = line.trim();
     let deb822 = line.strip_prefix("URIs:");
@@ -79,7 +78,7 @@ fn uris(line: &str) -> Vec<String> {
         .split_whitespace()
         .filter(|word| check(word).is_ok())
         .map(|word| word.trim_end_matches('/'))
-        // Security and backports archives hold other packages under other paths.
+        // Security and backports archives contain other packages under other paths.
         .filter(|word| word.ends_with("/debian"))
         .map(str::to_owned)
         .collect()
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_formats_are_read_and_the_order_is_kept() {
+    fn both_formats_are_read_in_order() {
         let apt = tempfile::tempdir().unwrap();
         std::fs::write(
             apt.path().join("sources.list"),
@@ -111,7 +110,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            mirrors(Some("http://mine.example/debian/"), apt.path()),
+            in_order("http://mine.example/debian".into(), usual(apt.path())),
             [
                 "http://mine.example/debian",
                 "http://one.example/debian",
@@ -130,7 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_apt_asks_the_public_mirror() {
-        assert_eq!(mirrors(None, Path::new("/nonexistent")), [PUBLIC]);
+    fn a_host_without_apt_uses_the_public_mirror() {
+        let usual = usual(Path::new("/nonexistent"));
+        assert_eq!(in_order(PUBLIC.to_owned(), usual), [PUBLIC]);
     }
 }

@@ -1,63 +1,65 @@
-//! How far a project's `sdbuild.toml` reaches: it comes along with a clone, and nobody may have read it. It
-//! does not say what of the user's is replaced, names no directory outside its own, and does not widen what its
-//! builder may ask of the kernel.
+//! Limits for a project's `sdbuild.toml`, which comes with a clone and may not have been read: it cannot replace files, name
+//! directories outside the project, or give the builder more access to the kernel.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::Build;
-use super::source::Source;
+use super::source::{Setting, Source};
 use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 
-impl Build {
-    /// Refuses what the project's file may not say.
-    pub(super) fn check_project_policy(&self) -> Result<(), Failure> {
-        if let Some(file) = self.projects("force").filter(|_| self.force) {
-            let shown = file.display();
-            return Err(Failure::usage(format!(
-                "{shown}: `force` is not a project's to give: it replaces files"
-            ))
-            .hint(format!("give --force, or {HINT}")));
-        }
-        if let Some(file) = self.projects("emulation")
-            && self.emulation == EmulationChoice::Private
-        {
-            let shown = file.display();
-            return Err(Failure::usage(format!(
-                "{shown}: `emulation = \"private\"` is not a project's to give: it opens more of the kernel to the build"
-            ))
-            .hint(format!("give --emulation private, or {HINT}")));
-        }
-        if let Some(file) = self.projects("output") {
-            stays(file, ("output", &self.output))?;
-        }
-        let nixpkgs = Path::new(&self.nixpkgs);
-        if let Some(file) = self.projects("nixpkgs")
-            && (nixpkgs.is_absolute() || nixpkgs.is_dir())
-        {
-            stays(file, ("nixpkgs", nixpkgs))?;
-        }
-        Ok(())
+/// Refuses values that a project's file may not set. `settings` tells which values come from it.
+pub(super) fn check(
+    settings: &[Setting],
+    force: bool,
+    emulation: EmulationChoice,
+    output: &Path,
+    nixpkgs: &str,
+) -> Result<(), Failure> {
+    if let Some(file) = set_by_project(settings, "force").filter(|_| force) {
+        let shown = file.display();
+        return Err(Failure::usage(format!(
+            "{shown}: a project cannot set `force`: it replaces files"
+        ))
+        .hint(format!("give --force, or {HINT}")));
     }
+    if let Some(file) = set_by_project(settings, "emulation")
+        && emulation == EmulationChoice::Private
+    {
+        let shown = file.display();
+        return Err(Failure::usage(format!(
+            "{shown}: a project cannot set `emulation = \"private\"`: it gives the build more access to the kernel"
+        ))
+        .hint(format!("give --emulation private, or {HINT}")));
+    }
+    if let Some(file) = set_by_project(settings, "output") {
+        check_inside(file, "output", output)?;
+    }
+    let nixpkgs = Path::new(nixpkgs);
+    if let Some(file) = set_by_project(settings, "nixpkgs")
+        && (nixpkgs.is_absolute() || nixpkgs.is_dir())
+    {
+        check_inside(file, "nixpkgs", nixpkgs)?;
+    }
+    Ok(())
+}
 
-    /// The project's file, when that is where `key` comes from.
-    fn projects(&self, key: &str) -> Option<&Path> {
-        match self.sources.get(key)? {
-            Source::Project(file) => Some(file),
-            Source::Flag | Source::Environment(_) | Source::User(_) | Source::Default => None,
-        }
+/// The project's file, if `key` is set there.
+fn set_by_project<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Path> {
+    match &settings.iter().find(|setting| setting.key == key)?.source {
+        Source::Project(file) => Some(file),
+        Source::Flag | Source::Environment(_) | Source::User(_) | Source::Default => None,
     }
 }
 
-fn stays(file: &Path, (key, path): (&str, &Path)) -> Result<(), Failure> {
+/// Refuses a `path` that leads out of the directory of `file`.
+fn check_inside(file: &Path, key: &str, path: &Path) -> Result<(), Failure> {
     let dir = file.parent().unwrap_or(file);
-    let real =
-        |path| real(path).or_usage(format!("look where `{key}` of {} leads", file.display()));
-    let (leads, home) = (real(path)?, real(dir)?);
-    if leads.is_some_and(|leads| home.is_some_and(|home| leads.starts_with(home))) {
+    let real = |path| real_path(path).or_usage(format!("resolve `{key}` of {}", file.display()));
+    let (target, project) = (real(path)?, real(dir)?);
+    if target.is_some_and(|target| project.is_some_and(|project| target.starts_with(project))) {
         return Ok(());
     }
     let (shown, path) = (file.display(), path.display());
@@ -67,17 +69,17 @@ fn stays(file: &Path, (key, path): (&str, &Path)) -> Result<(), Failure> {
     .hint(format!("give --{key}, or {HINT}")))
 }
 
-/// Where `path` leads, links followed as far as it exists; `None` when that cannot be told.
-fn real(path: &Path) -> io::Result<Option<PathBuf>> {
-    for there in path.ancestors() {
-        let real = match there.canonicalize() {
+/// `path` with links followed as far as it exists; `None` if the rest could lead anywhere.
+fn real_path(path: &Path) -> io::Result<Option<PathBuf>> {
+    for existing in path.ancestors() {
+        let real = match existing.canonicalize() {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             found => found?,
         };
-        let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
-        // A link to nothing, or a way back out of what is not there.
-        let exists = rest.components().next().map(|first| there.join(first));
-        let is_link = exists.is_some_and(|next| next.symlink_metadata().is_ok());
+        let rest = path.strip_prefix(existing).unwrap_or(Path::new(""));
+        // A link whose target does not exist, or `..` after a missing directory.
+        let next = rest.components().next().map(|first| existing.join(first));
+        let is_link = next.is_some_and(|next| next.symlink_metadata().is_ok());
         let plain = rest
             .components()
             .all(|part| matches!(part, Component::Normal(_)));
@@ -92,11 +94,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::cli;
-    use crate::settings::Environment;
+    use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Options};
 
-    /// A project in a directory of its own, beside the user's settings and something else of theirs.
-    fn resolved(project: &str, own: &str, args: cli::Build) -> Result<Build, Failure> {
+    /// Resolves settings with a project's file, the user's own file, and flags.
+    fn resolved(project: &str, own: &str, options: Options) -> Result<Build, Failure> {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
         for dir in ["clone/images", "clone/tree", "config/sdbuild", "mine"] {
@@ -106,12 +107,13 @@ mod tests {
         symlink("../nowhere", at("clone/dangling")).unwrap();
         fs::write(at("clone/sdbuild.toml"), project).unwrap();
         fs::write(at("config/sdbuild/sdbuild.toml"), own).unwrap();
-        let args = cli::Build {
-            subject: cli::ConfigArgs {
+        let args = BuildArgs {
+            config: ConfigArgs {
                 config: Some(at("clone/sd-card.nix")),
-                ..cli::ConfigArgs::default()
+                ..ConfigArgs::default()
             },
-            ..args
+            options,
+            dry_run: None,
         };
         let env = Environment {
             home: Some(home.path().to_owned()),
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cloned_project_names_no_dir_outside_its_own() {
+    fn a_project_cannot_name_directories_outside() {
         for key in ["output", "nixpkgs"] {
             for leads in [
                 "../mine",
@@ -132,47 +134,47 @@ mod tests {
                 "./dangling",
                 "no/../../x",
             ] {
-                let failure = resolved(&format!("{key} = '{leads}'"), "", cli::Build::default());
+                let failure = resolved(&format!("{key} = '{leads}'"), "", Options::default());
                 let failure = failure.expect_err(leads);
                 assert!(
                     failure.to_string().contains("out of the project"),
                     "{failure}"
                 );
                 assert!(failure.hints[0].contains(&format!("--{key}")));
-                // The same is the user's to say.
-                resolved("", &format!("{key} = '{leads}'"), cli::Build::default()).unwrap();
+                // The user's own file may.
+                resolved("", &format!("{key} = '{leads}'"), Options::default()).unwrap();
             }
             for leads in ["./images", "./tree", "./yet/to/be/made", "./images/../tree"] {
-                resolved(&format!("{key} = '{leads}'"), "", cli::Build::default()).unwrap();
+                resolved(&format!("{key} = '{leads}'"), "", Options::default()).unwrap();
             }
         }
-        let flag = cli::Build {
+        let flag = Options {
             output: Some("/etc".into()),
-            ..cli::Build::default()
+            ..Options::default()
         };
         resolved("output = '/etc'", "", flag).unwrap();
     }
 
     #[test]
-    fn a_cloned_project_replaces_nothing_unasked() {
-        let asked = |project: &str, own: &str, force| {
-            let args = cli::Build {
-                force,
-                ..cli::Build::default()
+    fn a_project_cannot_replace_files() {
+        let force = |project: &str, own: &str, flag| {
+            let flags = Options {
+                force: flag,
+                ..Options::default()
             };
-            resolved(project, own, args).map(|build| build.force)
+            resolved(project, own, flags).map(|build| build.force)
         };
-        let failure = asked("force = true", "", false).unwrap_err();
+        let failure = force("force = true", "", None).unwrap_err();
         assert!(failure.hints[0].contains("--force"), "{failure}");
-        assert!(!asked("force = false", "force = true", false).unwrap());
-        assert!(asked("", "force = true", false).unwrap());
-        assert!(asked("force = true", "", true).unwrap());
+        assert!(!force("force = false", "force = true", None).unwrap());
+        assert!(force("", "force = true", None).unwrap());
+        assert!(force("force = true", "", Some(true)).unwrap());
     }
 
     #[test]
-    fn a_cloned_project_does_not_open_more_of_the_kernel() {
+    fn a_project_cannot_set_private_emulation() {
         let chosen = |project: &str, own: &str| {
-            resolved(project, own, cli::Build::default()).map(|build| build.emulation)
+            resolved(project, own, Options::default()).map(|build| build.emulation)
         };
         let private = "emulation = 'private'";
         let failure = chosen(private, "").unwrap_err();

@@ -1,182 +1,239 @@
-//! The choices of a build, each out of its strongest layer.
+//! Precedence: a flag wins over a variable, a variable over the project's `sdbuild.toml`, that over the user's own, and that
+//! over the default.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
 
-use super::source::{Candidate, Layers};
-use super::{CACHE, CACHE_KEY, DEFAULT_RELEASE, Environment, STORE, at_least, number};
-use crate::cli;
-use crate::common::build_mode::{EmulationChoice, Glue};
-use crate::common::compression::CompressionOptions;
-use crate::common::failure::Failure;
-use crate::common::system::System;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
 
-/// What the two strongest layers are read from.
-#[derive(Clone, Copy, Debug)]
+use super::environment::Environment;
+use super::file;
+use super::options::Options;
+use super::source::{Setting, Source};
+use super::value::Value;
+use crate::common::failure::{Failure, OrFail as _};
+
+/// Resolves settings one by one, and records each with its source.
+#[derive(Debug)]
 pub(super) struct Resolver<'a> {
-    pub(super) args: &'a cli::Build,
-    pub(super) env: &'a Environment,
-    /// The current directory.
-    pub(super) here: &'a Path,
+    flags: Options,
+    env: &'a Environment,
+    /// The project's file, then the user's own; each only if it exists.
+    files: Vec<SettingsFile>,
+    current_dir: PathBuf,
+    resolved: Vec<Setting>,
 }
 
-impl Resolver<'_> {
-    /// A directory is made absolute from where it was named: the current one for a flag, the settings file's
-    /// for a setting.
-    pub(super) fn nixpkgs(self, layers: &mut Layers) -> String {
-        let here = |text: &Option<String>| text.as_ref().map(|text| located(text, self.here));
-        let said = Candidate::flag(here(&self.args.subject.nixpkgs))
-            .or_env("SDBUILD_NIXPKGS", here(&self.env.nixpkgs));
-        let nixpkgs = layers.resolve("nixpkgs", said, |file, dir| {
-            Some(located(file.nixpkgs.as_ref()?, dir))
-        });
-        nixpkgs.unwrap_or_else(|| DEFAULT_RELEASE.to_owned())
-    }
+/// A settings file that was read.
+#[derive(Debug)]
+struct SettingsFile {
+    dir: PathBuf,
+    options: Options,
+    source: Source,
+}
 
-    pub(super) fn system(self, layers: &mut Layers) -> Result<System, Failure> {
-        let said = Candidate::flag(self.args.subject.system.clone());
-        let system = layers.resolve("system", said, |file, _| file.system.clone());
-        system.map_or(Ok(System::Aarch64Linux), |text| {
-            System::from_str(&text).map_err(Failure::usage)
+impl<'a> Resolver<'a> {
+    /// Reads the settings files: `sdbuild.toml` in `project`, and the user's own. Without `project` only variables count,
+    /// for commands that must work with a broken settings file.
+    pub(super) fn new(
+        flags: Options,
+        env: &'a Environment,
+        project: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            flags,
+            env,
+            files: project.map_or(Ok(Vec::new()), |dir| read_files(dir, env))?,
+            current_dir: current_dir()?,
+            resolved: Vec::new(),
         })
     }
 
-    pub(super) fn emulation(self, layers: &mut Layers) -> Result<EmulationChoice, Failure> {
-        let said = Candidate::flag(self.args.emulation.map(Ok));
-        let emulation = layers.resolve("emulation", said, |file, _| {
-            Some(EmulationChoice::from_str(file.emulation.as_ref()?))
-        });
-        emulation
-            .unwrap_or(Ok(EmulationChoice::Auto))
-            .map_err(Failure::usage)
+    /// The value of a setting, or its type's default. `variable` is the environment variable that can set it.
+    pub(super) fn value<T: Value + Default>(
+        &mut self,
+        key: &'static str,
+        variable: Option<&'static str>,
+        field: fn(&Options) -> Option<T>,
+    ) -> Result<T, Failure> {
+        self.value_or(key, variable, field, T::default())
     }
 
-    pub(super) fn glue(self, layers: &mut Layers) -> Result<Glue, Failure> {
-        let set = self.env.glue.as_deref().map(Glue::from_str).transpose();
-        let set = set.map_err(|e| Failure::usage(e).context("read SDBUILD_GLUE"))?;
-        let said = Candidate::flag(self.args.glue.map(Ok)).or_env("SDBUILD_GLUE", set.map(Ok));
-        let glue = layers.resolve("glue", said, |file, _| {
-            Some(Glue::from_str(file.glue.as_ref()?))
-        });
-        glue.unwrap_or(Ok(Glue::Auto)).map_err(Failure::usage)
+    /// The value of a setting, or `default`.
+    pub(super) fn value_or<T: Value>(
+        &mut self,
+        key: &'static str,
+        variable: Option<&'static str>,
+        field: fn(&Options) -> Option<T>,
+        default: T,
+    ) -> Result<T, Failure> {
+        let found = self.find(variable, field)?;
+        let (value, source) = found.unwrap_or((default, Source::Default));
+        self.record(key, value.as_json(), source);
+        Ok(value)
     }
 
-    pub(super) fn builder_image(self, layers: &mut Layers) -> Option<String> {
-        let said = Candidate::flag(self.args.builder_image.clone());
-        layers.resolve("builder-image", said, |file, _| file.builder_image.clone())
+    /// The value of a setting that has no default: without one, the run decides.
+    pub(super) fn optional<T: Value>(
+        &mut self,
+        key: &'static str,
+        variable: Option<&'static str>,
+        field: fn(&Options) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
+        let (value, source) = self.find(variable, field)?.unzip();
+        let json = value.as_ref().map_or(Json::Null, Value::as_json);
+        self.record(key, json, source.unwrap_or_default());
+        Ok(value)
     }
 
-    pub(super) fn output(self, layers: &mut Layers) -> PathBuf {
-        let said = Candidate::flag(self.args.output.as_ref().map(|path| self.here.join(path)));
-        let output = layers.resolve("output", said, |file, dir| {
-            Some(dir.join(file.output.as_ref()?))
-        });
-        // Without the `.` of `--output .`: the path is shown.
-        output.map_or_else(|| self.here.to_owned(), |path| path.components().collect())
+    /// Records a value that only a flag can set.
+    pub(super) fn flag(&mut self, key: &'static str, value: &impl Serialize, given: bool) {
+        let source = if given { Source::Flag } else { Source::Default };
+        self.record(key, json!(value), source);
     }
 
-    pub(super) fn force(self, layers: &mut Layers) -> bool {
-        let said = Candidate::flag(self.args.force.then_some(true));
-        layers
-            .resolve("force", said, |file, _| file.force)
-            .unwrap_or(false)
+    /// The value from the strongest layer that has one, and that layer.
+    fn find<T: Value>(
+        &self,
+        variable: Option<&'static str>,
+        field: fn(&Options) -> Option<T>,
+    ) -> Result<Option<(T, Source)>, Failure> {
+        if let Some(value) = field(&self.flags) {
+            return Ok(Some((value.relative_to(&self.current_dir), Source::Flag)));
+        }
+        if let Some((name, text)) = variable.and_then(|name| Some((name, self.env.setting(name)?)))
+        {
+            let value = text.parse::<T>();
+            let value = value.map_err(|e| Failure::usage(format!("{name}: {e}")))?;
+            let value = value.relative_to(&self.current_dir);
+            return Ok(Some((value, Source::Environment(name))));
+        }
+        Ok(self.files.iter().find_map(|file| {
+            let value = field(&file.options)?.relative_to(&file.dir);
+            Some((value, file.source.clone()))
+        }))
     }
 
-    pub(super) fn compress(self, layers: &mut Layers) -> Result<CompressionOptions, Failure> {
-        let said = Candidate::flag(self.args.compress.clone())
-            .or_env("SDBUILD_COMPRESS", self.env.compress.clone());
-        let compress = layers.resolve("compress", said, |file, _| file.compress.clone());
-        compress.map_or(Ok(CompressionOptions::default()), |text| {
-            text.parse().map_err(Failure::usage)
-        })
+    fn record(&mut self, key: &'static str, value: Json, source: Source) {
+        self.resolved.push(Setting { key, value, source });
     }
 
-    #[expect(
-        clippy::option_option,
-        reason = "asked for or not, with an address or not"
-    )]
-    pub(super) fn rpi_imager(self, layers: &mut Layers) -> Option<Option<String>> {
-        let said = Candidate::flag(self.args.rpi_imager.clone());
-        layers.resolve("rpi-imager", said, |file, _| {
-            let url = file.rpi_imager.clone()?;
-            Some(Some(url).filter(|url| !url.is_empty()))
-        })
-    }
-
-    pub(super) fn boot_test(self, layers: &mut Layers) -> bool {
-        let said = Candidate::flag(self.args.boot_test.then_some(true));
-        let boot_test = layers.resolve("boot-test", said, |file, _| file.boot_test);
-        boot_test.unwrap_or(false)
-    }
-
-    /// Binary caches and their keys.
-    pub(super) fn caches(self, layers: &mut Layers) -> (Vec<String>, Vec<String>) {
-        let words = |text: &Option<String>| {
-            let words = text.as_ref()?.split_whitespace();
-            Some(words.map(str::to_owned).collect::<Vec<_>>())
-        };
-        let said = Candidate::flag(words(&self.args.substituters))
-            .or_env("SDBUILD_SUBSTITUTERS", words(&self.env.substituters));
-        let caches = layers.resolve("substituters", said, |file, _| file.substituters.clone());
-        let said = Candidate::flag(words(&self.args.trusted_public_keys)).or_env(
-            "SDBUILD_TRUSTED_PUBLIC_KEYS",
-            words(&self.env.trusted_public_keys),
-        );
-        let keys = layers.resolve("trusted-public-keys", said, |file, _| {
-            file.trusted_public_keys.clone()
-        });
-        (
-            caches.unwrap_or_else(|| vec![CACHE.to_owned()]),
-            keys.unwrap_or_else(|| vec![CACHE_KEY.to_owned()]),
-        )
-    }
-
-    /// Cores, jobs and connections.
-    pub(super) fn numbers(self, layers: &mut Layers) -> Result<[Option<u32>; 3], Failure> {
-        let set = number(("SDBUILD_CORES", self.env.cores.as_ref()), 0)?;
-        let said = Candidate::flag(self.args.cores).or_env("SDBUILD_CORES", set);
-        let cores = layers.resolve("cores", said, |file, _| file.cores);
-        let set = number(("SDBUILD_JOBS", self.env.jobs.as_ref()), 1)?;
-        let said = Candidate::flag(self.args.jobs).or_env("SDBUILD_JOBS", set);
-        let jobs = layers.resolve("jobs", said, |file, _| file.jobs);
-        let said = Candidate::flag(self.args.connections);
-        let connections = layers.resolve("connections", said, |file, _| file.connections);
-        Ok([
-            cores,
-            at_least(("jobs in sdbuild.toml", jobs), 1)?,
-            at_least(("connections in sdbuild.toml", connections), 1)?,
-        ])
-    }
-
-    pub(super) fn store(self, layers: &mut Layers) -> Result<String, Failure> {
-        let said = Candidate::nothing().or_env("SDBUILD_STORE", self.env.store.clone());
-        let name = layers.resolve("store", said, |file, _| file.store.clone());
-        store(name.as_ref())
+    /// All settings in the order in which they were resolved.
+    pub(super) fn into_settings(self) -> Vec<Setting> {
+        self.resolved
     }
 }
 
-/// A directory's path made absolute from `base`; releases and URLs as they are.
-fn located(text: &str, base: &Path) -> String {
-    let is_path = text.starts_with('.') || text.contains('/') && !text.contains("://");
-    match base.join(text).to_str() {
-        Some(path) if is_path => path.to_owned(),
-        _ => text.to_owned(),
-    }
+/// The process's current directory.
+pub(super) fn current_dir() -> Result<PathBuf, Failure> {
+    std::env::current_dir().or_environment("find the current directory")
 }
 
-/// The store volume's name. The prefix keeps it apart from other people's volumes, and a name of
-/// few kinds of characters is the same for every engine.
-fn store(name: Option<&String>) -> Result<String, Failure> {
-    let Some(name) = name else {
-        return Ok(STORE.to_owned());
+fn read_files(project: &Path, env: &Environment) -> Result<Vec<SettingsFile>, Failure> {
+    let home = env.home.clone().or_else(std::env::home_dir);
+    let config = env.config_home.clone();
+    let config = config.or_else(|| Some(home?.join(".config")));
+    let user = config.map(|config| config.join("sdbuild"));
+    // Unreadable: another user's home directory, which `sudo -u` keeps in HOME.
+    let user = user.filter(|user| user.join(file::NAME).try_exists().is_ok());
+    let read = |dir: &Path, source: fn(PathBuf) -> Source| {
+        Ok::<_, Failure>(SettingsFile {
+            dir: dir.to_owned(),
+            options: file::read(dir)?,
+            source: source(dir.join(file::NAME)),
+        })
     };
-    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(known) {
-        return Ok(name.clone());
+    match user {
+        Some(user) if user == project => Ok(vec![read(&user, Source::User)?]),
+        Some(user) => Ok(vec![
+            read(project, Source::Project)?,
+            read(&user, Source::User)?,
+        ]),
+        None => Ok(vec![read(project, Source::Project)?]),
     }
-    Err(
-        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
-            "it begins with `{STORE}` and has lower-case letters, digits and `-`, 64 at most"
-        )),
-    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::value::Number;
+
+    fn in_files(project: &str, user: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("config/sdbuild");
+        std::fs::create_dir_all(&own).unwrap();
+        std::fs::write(dir.path().join("sdbuild.toml"), project).unwrap();
+        std::fs::write(own.join("sdbuild.toml"), user).unwrap();
+        dir
+    }
+
+    /// The number of cores by the layers above the default, each of which may set it.
+    fn cores(flag: Option<&str>, env: Option<&str>, project: &str, user: &str) -> (Json, Source) {
+        let dir = in_files(project, user);
+        let flags = Options {
+            cores: flag.map(|text| text.parse().unwrap()),
+            ..Options::default()
+        };
+        let variable = env.map(|text| ("SDBUILD_CORES".into(), text.into()));
+        let env = Environment {
+            config_home: Some(dir.path().join("config")),
+            settings: variable.into_iter().collect(),
+            ..Environment::default()
+        };
+        let mut resolver = Resolver::new(flags, &env, Some(dir.path())).unwrap();
+        let cores = resolver.optional("cores", Some("SDBUILD_CORES"), |o| o.cores);
+        let cores = cores.unwrap().map(Number::get);
+        let setting = resolver.into_settings().remove(0);
+        assert_eq!(json!(cores), setting.value);
+        (setting.value, setting.source)
+    }
+
+    #[test]
+    fn the_strongest_layer_wins_and_is_recorded() {
+        let (project, user) = ("cores = 3", "cores = 4");
+        let (value, source) = cores(Some("1"), Some("2"), project, user);
+        assert_eq!((value, source), (1.into(), Source::Flag));
+        let (value, source) = cores(None, Some("2"), project, user);
+        assert_eq!(value, 2);
+        assert_eq!(source, Source::Environment("SDBUILD_CORES"));
+        let (value, source) = cores(None, None, project, user);
+        assert!(
+            value == 3 && matches!(source, Source::Project(_)),
+            "{source}"
+        );
+        let (value, source) = cores(None, None, "", user);
+        assert!(value == 4 && matches!(source, Source::User(_)), "{source}");
+        assert_eq!(cores(None, None, "", ""), (Json::Null, Source::Default));
+    }
+
+    #[test]
+    fn a_configuration_in_the_users_settings_directory_has_one_file() {
+        let dir = in_files("", "cores = 3");
+        let env = Environment {
+            config_home: Some(dir.path().join("config")),
+            ..Environment::default()
+        };
+        let project = dir.path().join("config/sdbuild");
+        let mut resolver = Resolver::new(Options::default(), &env, Some(&project)).unwrap();
+        let cores = resolver.optional("cores", None, |o| o.cores).unwrap();
+        assert_eq!(cores.map(Number::get), Some(3));
+        let settings = resolver.into_settings();
+        assert!(
+            matches!(settings[0].source, Source::User(_)),
+            "{settings:?}"
+        );
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_parsed_is_named() {
+        let env = Environment {
+            settings: [("SDBUILD_JOBS".into(), "many".into())].into(),
+            ..Environment::default()
+        };
+        let mut resolver = Resolver::new(Options::default(), &env, None).unwrap();
+        let jobs = resolver.optional("jobs", Some("SDBUILD_JOBS"), |o| o.jobs);
+        let failure = jobs.unwrap_err();
+        assert_eq!(failure.class, crate::common::failure::Class::Usage);
+        assert_eq!(failure.to_string(), "SDBUILD_JOBS: `many` is not a number");
+    }
 }

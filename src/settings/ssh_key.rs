@@ -1,4 +1,4 @@
-//! What `--ssh-key` names: a public key goes into the image, a private one is tried on it.
+//! The key of `--ssh-key`: a public key is added to the image, a private key is used to log in to it.
 
 use std::path::{Path, PathBuf};
 
@@ -6,28 +6,29 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::common::ssh_key;
 
-/// No key is longer.
-const LONGEST: u64 = 64 << 10;
+/// Bytes that are read of a key file at most.
+const MAX_KEY_BYTES: u64 = 64 << 10;
 
-/// A key by which somebody shall get in.
+/// An SSH key for root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SshKey {
-    /// It is laid over the configuration.
+    /// A public key, which is added to the configuration.
     Public {
         /// The file.
         path: PathBuf,
-        /// Kind, key and comment.
+        /// Type, key and comment.
         line: String,
     },
-    /// Its public half is in the configuration already.
+    /// A private key, whose public key the configuration already has.
     Private(PathBuf),
 }
 
 impl SshKey {
-    /// Looks which of the two the file is.
+    /// Reads the file to find out which of the two it is.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
-        let text = plain_file::read(path, LONGEST).or_usage(format!("read the SSH key {shown}"))?;
+        let text =
+            plain_file::read(path, MAX_KEY_BYTES).or_usage(format!("read the SSH key {shown}"))?;
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().find(|line| !line.trim().is_empty());
         let whole = |line: &&str| ssh_key::contains_key(line) && !line.contains(char::is_control);
@@ -40,26 +41,26 @@ impl SshKey {
         })
     }
 
-    /// A private key is of no use but to be tried.
-    pub(super) fn fits(&self, boot_test: bool) -> Result<(), Failure> {
+    /// Refuses a private key without a boot test, which alone could use it.
+    pub(super) fn check_use(&self, boot_test: bool) -> Result<(), Failure> {
         match self {
             Self::Private(path) if !boot_test => Err(Failure::usage(format!(
                 "{} is not a public SSH key",
                 path.display()
             ))
-            .hint("name the .pub file beside it; a private key is for --boot-test alone")),
+            .hint("name the .pub file beside it; a private key is only used with --boot-test")),
             Self::Private(_) | Self::Public { .. } => Ok(()),
         }
     }
 
-    /// The file that was named.
+    /// The file that the user named.
     pub fn path(&self) -> &Path {
         match self {
             Self::Public { path, .. } | Self::Private(path) => path,
         }
     }
 
-    /// What is laid over the configuration.
+    /// The line to add to the configuration.
     pub fn public(&self) -> Option<&str> {
         match self {
             Self::Public { line, .. } => Some(line),
@@ -67,7 +68,7 @@ impl SshKey {
         }
     }
 
-    /// What is tried on the image: of a public key the one beside it, where there is one.
+    /// The private key to log in with: for a public key the one beside it, if that exists.
     pub fn private(&self) -> Option<PathBuf> {
         match self {
             Self::Public { path, .. } => {
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_public_key_goes_into_the_image_and_its_other_half_is_tried() {
+    fn a_public_key_is_added_and_its_private_key_logs_in() {
         let dir = tempfile::tempdir().unwrap();
         let (private, public) = (dir.path().join("id"), dir.path().join("id.pub"));
         let line =
@@ -91,13 +92,13 @@ mod tests {
         std::fs::write(&public, format!("\n{line}\nssh-rsa AAAA other\n")).unwrap();
         let key = SshKey::read(&public).unwrap();
         assert_eq!((key.public(), key.private()), (Some(line), None));
-        key.fits(false).unwrap();
+        key.check_use(false).unwrap();
         std::fs::write(&private, "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
         assert_eq!(key.private(), Some(private.clone()));
         let key = SshKey::read(&private).unwrap();
         assert_eq!((key.public(), key.private()), (None, Some(private)));
-        key.fits(true).unwrap();
-        let refused = key.fits(false).unwrap_err();
+        key.check_use(true).unwrap();
+        let refused = key.check_use(false).unwrap_err();
         assert!(refused.hints[0].contains(".pub"), "{refused:?}");
         assert!(SshKey::read(&dir.path().join("none")).is_err());
     }

@@ -28,7 +28,7 @@ fn the_key_and_the_name_are_filled_in_and_the_path_is_printed() {
         .assert_exit_code(0)
         .assert_stderr_contains(&[
             "host name kitchen, time zone ",
-            "may log in as root: ssh-ed25519 ",
+            "can log in as root: ssh-ed25519 ",
         ]);
     let path = user.home.path().join("sd-card.nix");
     assert_eq!(told.stdout, format!("{}\n", path.display()));
@@ -62,7 +62,7 @@ fn nothing_is_replaced() {
         .assert_stderr_contains(&["mkdir -p"]);
     run(&mut user.sdbuild(&["init", "--config", "x.nix", "--hostname", "a.b"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["`a.b` is no host name"]);
+        .assert_stderr_contains(&["`a.b` is not a valid host name"]);
     assert_eq!(file_names(user.home.path()), ["out", "sd-card.nix"]);
 }
 
@@ -102,14 +102,7 @@ fn a_dir_is_made_and_a_key_that_is_named_is_the_only_one() {
     );
     user.write("other.pub", &other);
     let user = user.with("LANG", "de_DE.UTF-8");
-    let words = [
-        "init",
-        "pi/board",
-        "--ssh-key",
-        "other.pub",
-        "--template",
-        "sd-card",
-    ];
+    let words = ["init", "pi/board", "--ssh-key", "other.pub"];
     let told = run(&mut user.sdbuild(&words))
         .assert_exit_code(0)
         .assert_stderr_contains(&["locale de_DE.UTF-8"]);
@@ -197,7 +190,7 @@ fn keys_of_an_account_are_shown_and_taken_only_when_somebody_says_so() {
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
     run(&mut user.sdbuild(&["init", "--github", "octocat"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["octocat.keys has: ssh-ed25519 ", "nobody to ask", "--yes"]);
+        .assert_stderr_contains(&["octocat.keys has: ssh-ed25519 ", "not a terminal", "--yes"]);
     assert_eq!(file_names(user.home.path()), ["out"]);
     run(&mut user.sdbuild(&["init", "--github", "octocat", "--yes"])).assert_exit_code(0);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
@@ -212,10 +205,10 @@ fn an_account_without_keys_or_that_cannot_be_is_an_error() {
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
     run(&mut user.sdbuild(&["init", "--github", "octocat"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["lists no SSH key"]);
+        .assert_stderr_contains(&["has no SSH key"]);
     run(&mut user.sdbuild(&["init", "--github", "../x"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["`../x` is no account's name"]);
+        .assert_stderr_contains(&["`../x` is not a valid account name"]);
     assert_eq!(file_names(user.home.path()), ["out"]);
 }
 
@@ -237,7 +230,7 @@ fn a_wireless_network_is_joined_by_a_key_and_not_by_its_phrase() {
     );
     run(&mut user.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["nobody to ask", "--wifi-password-file"]);
+        .assert_stderr_contains(&["not a terminal", "--wifi-password-file"]);
     user.write("phrase", "short");
     run(user.sdbuild(&words).args(["--config", "x.nix"]))
         .assert_exit_code(2)

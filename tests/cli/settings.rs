@@ -63,7 +63,7 @@ fn an_unknown_key_is_refused_with_a_suggestion_in_both_files() {
     run(&mut user.build(&[]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "`outptu` is no setting",
+            "`outptu` is not a setting",
             "sdbuild.toml",
             "hint: did you mean `output`?",
         ]);
@@ -74,7 +74,7 @@ fn an_unknown_key_is_refused_with_a_suggestion_in_both_files() {
     run(&mut user.sdbuild(&["settings"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "`core` is no setting",
+            "`core` is not a setting",
             &config,
             "hint: did you mean `cores`?",
         ]);

@@ -172,7 +172,7 @@ fn a_stall_timeout_that_is_no_number() {
     let user = TestUser::new().with("SDBUILD_STALL_TIMEOUT", "0");
     run(&mut user.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["SDBUILD_STALL_TIMEOUT is 0; 1 is the least"]);
+        .assert_stderr_contains(&["SDBUILD_STALL_TIMEOUT: `0` is less than 1"]);
 }
 
 /// What `build --dry-run` ends with when its lines go to `stdout`.

@@ -14,13 +14,7 @@ use sdbuild::settings;
 
 /// The settings of a user without wishes: engine, mirrors and locks as the environment says.
 fn settings() -> settings::Common {
-    let wishes = sdbuild::cli::Clean {
-        dry_run: true,
-        yes: true,
-    };
-    settings::Clean::resolve(&wishes, &settings::Environment::read())
-        .unwrap()
-        .common
+    settings::Common::without_file(&settings::Environment::read()).unwrap()
 }
 
 /// The engine that the tests run on.

@@ -66,7 +66,7 @@ pub(super) mod fixture {
             home: Some("/nonexistent".into()),
             ..settings::Environment::default()
         };
-        settings::Build::resolve(&crate::cli::Build::default(), &env).unwrap()
+        settings::Build::resolve(&settings::BuildArgs::default(), &env).unwrap()
     }
 
     /// A machine with an engine on another kernel that has `facts`.

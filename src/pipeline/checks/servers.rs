@@ -51,7 +51,7 @@ impl Answers {
             match settings.nixpkgs.parse::<Nixpkgs>() {
                 Ok(Nixpkgs::Release(release)) => {
                     let path = format!("nixos-{release}/nixexprs.tar.xz");
-                    Some(ask(&settings.channels, &path).await)
+                    Some(ask(&settings.common.channels, &path).await)
                 }
                 Ok(Nixpkgs::Dir(_) | Nixpkgs::Url(_)) | Err(_) => None,
             }

@@ -7,7 +7,7 @@ use crate::output::manifest::Provenance;
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
-use crate::settings;
+use crate::settings::{self, PublishedAt};
 
 /// Where the image goes.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
@@ -44,7 +44,7 @@ fn output_settings(settings: &settings::Build) -> OutputSettings {
         force: settings.force,
         owner: settings.owner,
         compression: settings.compress,
-        imager: imager.map(|url| url.map_or(ImagerUrl::OutputDir, ImagerUrl::Below)),
+        imager: imager.map(|PublishedAt(url)| url.map_or(ImagerUrl::OutputDir, ImagerUrl::Below)),
         created: settings
             .source_date_epoch
             .unwrap_or_else(jiff::Timestamp::now),

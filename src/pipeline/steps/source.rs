@@ -37,7 +37,7 @@ fn describe_nixpkgs(plan: &Plan) -> String {
         ),
         (Nixpkgs::Url(url), None) => format!("{url}, to be fetched and locked"),
         (Nixpkgs::Release(release), None) => {
-            let channels = &settings.channels;
+            let channels = &settings.common.channels;
             format!("{release}, to be looked up at {channels} and locked")
         }
     }
@@ -68,7 +68,7 @@ pub(in crate::pipeline) async fn nixpkgs(run: &RunContext<'_>) -> Result<Resolve
     let how = Resolve {
         requested: &requested,
         lock: &lock,
-        channels: &run.plan.settings.channels,
+        channels: &run.plan.settings.common.channels,
         write_lock: run.plan.settings.dry_run.is_none(),
     };
     let fetch = |download| fetch(download, &run.fetcher, run.context);

@@ -1,0 +1,36 @@
+//! Questions on the user's terminal.
+
+use crate::common::context::Context;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::ui::Ui;
+
+/// Asks a question that is answered with y or n; `None` if standard input is not a terminal. A signal ends the wait.
+pub(super) async fn confirm(
+    question: impl Into<String>,
+    ui: &Ui,
+    context: &Context,
+) -> Result<Option<bool>, Failure> {
+    let question = question.into();
+    ask(ui, context, move |ui| ui.confirm(&question)).await
+}
+
+/// Asks for a line of text.
+pub(super) async fn read_line(
+    question: impl Into<String>,
+    ui: &Ui,
+    context: &Context,
+) -> Result<String, Failure> {
+    let question = question.into();
+    ask(ui, context, move |ui| ui.line(&question)).await
+}
+
+/// Reading a terminal blocks: `question` runs on a thread of its own, which is abandoned on cancellation.
+async fn ask<T: Send + 'static>(
+    ui: &Ui,
+    context: &Context,
+    question: impl FnOnce(&Ui) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let ui = ui.clone();
+    let asked = tokio::task::spawn_blocking(move || question(&ui));
+    context.cancel.race(asked).await?.or_internal("ask")?
+}

@@ -1,0 +1,109 @@
+//! The definition of every setting that flags and settings files share.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks would show"
+)]
+
+use std::path::PathBuf;
+
+use clap::builder::StyledStr;
+use clap::{Args, Command};
+use serde::{Deserialize, Serialize};
+
+use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, WordList};
+use crate::common::build_mode::{EmulationChoice, Glue};
+use crate::common::compression::CompressionOptions;
+use crate::common::system::System;
+
+/// Settings as one layer gives them: the command line, a settings file, or a command that starts a build itself. A field is
+/// a flag of `build` unless it is skipped, and a key of `sdbuild.toml`; its comment is the help, its type the validation.
+/// Variable and default are in [`super::Build::resolve`].
+#[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// nixpkgs to build from: a directory, the URL of a tarball, or a NixOS release [default: 26.05] [env: SDBUILD_NIXPKGS]
+    #[arg(long, value_name = "DIR|URL|RELEASE")]
+    pub nixpkgs: Option<NixpkgsSource>,
+
+    /// System to build the image for [default: aarch64-linux]
+    #[arg(long, value_enum, value_name = "SYSTEM")]
+    pub system: Option<System>,
+
+    /// How to run aarch64 programs on the engine's machine [default: auto]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub emulation: Option<EmulationChoice>,
+
+    /// What builds units, configuration files and the image itself [default: auto] [env: SDBUILD_GLUE]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub glue: Option<Glue>,
+
+    /// Container image with Nix to use as the builder instead of sdbuild's own; it stays in the engine
+    #[arg(long, value_name = "REF")]
+    pub builder_image: Option<String>,
+
+    /// Directory to write the image to; it must exist [default: .]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// Replace an image of the same name and its sidecar files
+    #[arg(short, long, num_args = 0, default_missing_value = "true")]
+    pub force: Option<bool>,
+
+    /// Compression of the image: none, zstd, xz or gzip, optionally with a level after a colon [default: zstd] [env: SDBUILD_COMPRESS]
+    #[arg(long, value_name = "FORMAT[:LEVEL]")]
+    pub compress: Option<CompressionOptions>,
+
+    /// Also write a list for Raspberry Pi Imager; URL is where the output directory will be published [default: the local path]
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub rpi_imager: Option<PublishedAt>,
+
+    /// Boot the finished image and wait until root can log in over SSH, for up to 180 s and with 1024 MiB of memory
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub boot_test: Option<bool>,
+
+    /// Binary caches to use instead of cache.nixos.org, which must be listed again to be kept; separated by spaces, empty for none [default: cache.nixos.org] [env: SDBUILD_SUBSTITUTERS]
+    #[arg(long, value_name = "URLS")]
+    pub substituters: Option<WordList>,
+
+    /// Public keys of the binary caches, instead of the key of cache.nixos.org, which must be listed again to be kept; separated by spaces [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
+    #[arg(long, value_name = "KEYS")]
+    pub trusted_public_keys: Option<WordList>,
+
+    /// Cores for each derivation, 0 for all [default: as many as memory allows] [env: SDBUILD_CORES]
+    #[arg(long, value_name = "N")]
+    pub cores: Option<Number<0>>,
+
+    /// Derivations to build in parallel [default: the engine's cores, fewer if memory is short] [env: SDBUILD_JOBS]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<Number<1, 4096>>,
+
+    /// Parallel connections to binary caches [default: 8 per core, between 25 and 64]
+    #[arg(long, value_name = "N")]
+    pub connections: Option<Number<1, 1024>>,
+
+    /// Memory limit of the builder in MiB.
+    #[arg(skip)]
+    pub memory_mib: Option<u64>,
+
+    /// Name of the store volume.
+    #[arg(skip)]
+    pub store: Option<String>,
+
+    /// Debian mirror to try first for pinned packages.
+    #[arg(skip)]
+    pub debian_mirror: Option<MirrorAddress>,
+
+    /// Seconds without data after which a download is aborted.
+    #[arg(skip)]
+    pub stall_timeout: Option<Number<1>>,
+}
+
+/// The help of the flag `id`, for another command that has the same flag.
+pub(crate) fn help_of(id: &str) -> StyledStr {
+    let command = Options::augment_args(Command::new("build"));
+    let mut flags = command.get_arguments();
+    let flag = flags.find(|flag| flag.get_id() == id);
+    flag.and_then(|flag| flag.get_help().cloned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,213 @@
+//! Types of values that a setting can have, and how each is read from a flag, a variable or a settings file.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::DEFAULT_RELEASE;
+use crate::common::build_mode::{EmulationChoice, Glue};
+use crate::common::compression::CompressionOptions;
+use crate::common::system::System;
+
+/// A value of a setting. `FromStr` reads it from a flag or a variable, serde from a settings file.
+pub(super) trait Value: Clone + Serialize + FromStr<Err: fmt::Display> {
+    /// The value with relative paths made absolute. `dir` is the settings file's directory, or the current directory for
+    /// flags and variables.
+    fn relative_to(self, _dir: &Path) -> Self {
+        self
+    }
+
+    /// The value as `sdbuild settings` shows it.
+    fn as_json(&self) -> serde_json::Value {
+        json!(self)
+    }
+}
+
+impl Value for bool {}
+impl Value for u64 {}
+impl Value for String {}
+impl Value for System {}
+impl Value for EmulationChoice {}
+impl Value for Glue {}
+impl Value for CompressionOptions {}
+
+impl Value for PathBuf {
+    fn relative_to(self, dir: &Path) -> Self {
+        // Without the `.` of `--output .`: the path is shown.
+        dir.join(self).components().collect()
+    }
+
+    fn as_json(&self) -> serde_json::Value {
+        json!(self.to_string_lossy())
+    }
+}
+
+/// A number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct Number<const MIN: u32, const MAX: u32 = { u32::MAX }>(u32);
+
+impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
+    /// A number that is known when sdbuild is compiled.
+    pub(super) const fn known(number: u32) -> Self {
+        assert!(MIN <= number && number <= MAX, "out of range");
+        Self(number)
+    }
+
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> TryFrom<u32> for Number<MIN, MAX> {
+    type Error = String;
+
+    fn try_from(number: u32) -> Result<Self, String> {
+        match number {
+            _ if (MIN..=MAX).contains(&number) => Ok(Self(number)),
+            _ if MAX == u32::MAX => Err(format!("`{number}` is less than {MIN}")),
+            _ => Err(format!("`{number}` is not between {MIN} and {MAX}")),
+        }
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> FromStr for Number<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number: u32 = text
+            .parse()
+            .map_err(|_| format!("`{text}` is not a number"))?;
+        number.try_into()
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> Value for Number<MIN, MAX> {}
+
+/// A list, separated by spaces in a flag or a variable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WordList(pub Vec<String>);
+
+impl FromStr for WordList {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.split_whitespace().map(str::to_owned).collect()))
+    }
+}
+
+impl Value for WordList {}
+
+/// A nixpkgs: a directory, a URL or a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NixpkgsSource(pub String);
+
+impl Default for NixpkgsSource {
+    fn default() -> Self {
+        Self(DEFAULT_RELEASE.to_owned())
+    }
+}
+
+impl FromStr for NixpkgsSource {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Value for NixpkgsSource {
+    /// A path becomes absolute; URLs and releases stay as they are.
+    fn relative_to(self, dir: &Path) -> Self {
+        let Self(text) = self;
+        let is_path = text.starts_with('.') || text.contains('/') && !text.contains("://");
+        match dir.join(&text).to_str() {
+            Some(path) if is_path => Self(path.to_owned()),
+            _ => Self(text),
+        }
+    }
+}
+
+/// Where an image will be published, for Raspberry Pi Imager's list; `None`, written as an empty text, for the output
+/// directory itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub struct PublishedAt(pub Option<String>);
+
+impl From<String> for PublishedAt {
+    fn from(url: String) -> Self {
+        Self(Some(url).filter(|url| !url.is_empty()))
+    }
+}
+
+impl FromStr for PublishedAt {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::from(text.to_owned()))
+    }
+}
+
+impl Value for PublishedAt {}
+
+/// The address of a Debian mirror, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String")]
+pub struct MirrorAddress(pub String);
+
+impl From<String> for MirrorAddress {
+    fn from(address: String) -> Self {
+        Self(address.trim_end_matches('/').to_owned())
+    }
+}
+
+impl FromStr for MirrorAddress {
+    type Err = Infallible;
+
+    /// Does not check the address: an error of a parser repeats the text, and an address may contain a password.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::from(text.to_owned()))
+    }
+}
+
+impl Value for MirrorAddress {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_bounds_and_errors_repeat_the_text() {
+        assert_eq!("4096".parse::<Number<1, 4096>>().unwrap().get(), 4096);
+        let refused = |text: &str| text.parse::<Number<1, 4096>>().unwrap_err();
+        assert_eq!(refused("many"), "`many` is not a number");
+        assert_eq!(refused("0"), "`0` is not between 1 and 4096");
+        assert_eq!(refused("4097"), "`4097` is not between 1 and 4096");
+        let refused = "0".parse::<Number<1>>().unwrap_err();
+        assert_eq!(refused, "`0` is less than 1");
+    }
+
+    #[test]
+    fn only_paths_are_relative_to_their_directory() {
+        let dir = Path::new("/project");
+        let located = |text: &str| NixpkgsSource(text.to_owned()).relative_to(dir).0;
+        assert_eq!(located("./tree"), "/project/./tree");
+        assert_eq!(located("a/b"), "/project/a/b");
+        assert_eq!(located("/a"), "/a");
+        assert_eq!(located("26.05"), "26.05");
+        assert_eq!(
+            located("https://x.example/n.tar.xz"),
+            "https://x.example/n.tar.xz"
+        );
+        let output = |text: &str| PathBuf::from(text).relative_to(dir);
+        assert_eq!(output("."), dir);
+        assert_eq!(output("./out"), dir.join("out"));
+    }
+}
