@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
+use crate::commands::json;
 use crate::support::*;
 
 /// A user whose machine has an SSH client and nothing else.
@@ -109,13 +110,17 @@ fn emulator_has_least_privilege_and_no_host_access() {
         told("{{index .Config.Labels \"dev.sdbuild.role\"}}"),
         "emulator"
     );
-    let status = run(&mut user.sdbuild(&["status"]))
-        .assert_exit_code(0)
-        .stdout;
-    assert!(
-        status.contains(&name) && status.contains("live"),
-        "{status}"
-    );
+    let status = json(&user, &["status", "--json"]);
+    let has = |list: &str, key: &str, value: &str| {
+        let entries = status[list].as_array().unwrap().iter();
+        entries.filter(|entry| entry[key] == value).count() == 1
+    };
+    assert!(has("containers", "name", &name), "{status}");
+    let run_id = name.strip_prefix("sdbuild-emulator-").unwrap();
+    assert!(has("runs", "run", run_id), "{status}");
+    let runs = status["runs"].as_array().unwrap().iter();
+    let mut lives = runs.filter(|run| run["run"] == run_id);
+    assert_eq!(lives.next().unwrap()["life"], "live");
     running.signal(Signal::SIGINT);
     assert_eq!(running.finish().signal, Some(Signal::SIGINT as i32));
     assert!(is_gone(&name));

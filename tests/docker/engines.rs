@@ -19,7 +19,7 @@ fn table() -> Option<OsString> {
 
 /// What the engine holds of ours.
 fn left(service: &EngineService) -> Vec<String> {
-    service.lists(&["ps", "--all", "--quiet"])
+    service.docker_lines(&["ps", "--all", "--quiet"])
 }
 
 /// One engine with one mode: what was done with it, for the table.
@@ -49,10 +49,11 @@ impl<'a> Life<'a> {
         let took = self.began.elapsed().as_secs_f32();
         if let Some(path) = table() {
             let open = OpenOptions::new().create(true).append(true).open(path);
-            let version = &self
-                .service
-                .lists(&["version", "--format", "{{.Server.Version}}"])[0];
-            let (engine, mode) = (self.service.make().title(), self.mode);
+            let version =
+                &self
+                    .service
+                    .docker_lines(&["version", "--format", "{{.Server.Version}}"])[0];
+            let (engine, mode) = (self.service.kind().title(), self.mode);
             writeln!(
                 open.unwrap(),
                 "{engine}\t{version}\t{mode}\t{deed}\t{took:.1}"
@@ -81,7 +82,7 @@ impl<'a> Life<'a> {
         let of = |role: &str| {
             let filter = format!("label=dev.sdbuild.role={role}");
             let words = ["ps", "--format", "{{.Names}}", "--filter", &filter];
-            self.service.lists(&words)
+            self.service.docker_lines(&words)
         };
         assert_eq!(of("registrar").len(), usize::from(self.registers()));
         assert_eq!(self.runs.handlers().len(), usize::from(self.registers()));
@@ -111,7 +112,7 @@ impl<'a> Life<'a> {
     /// A build in an image that is not ours: our own under another name, and with a store of its own.
     fn builds_elsewhere(&self) {
         let named = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
-        let images = self.service.lists(&named);
+        let images = self.service.docker_lines(&named);
         let ours = images.iter().find(|name| name.contains("sdbuild/builder:"));
         let other = "localhost/elsewhere:1";
         self.service
@@ -130,14 +131,15 @@ impl<'a> Life<'a> {
         let account = self.service.account();
         let (private, public) = key(&self.user);
         for path in [&private, &private.with_extension("pub")] {
-            account.own(path);
+            account.chown(path);
         }
         self.user.write("sd-card.nix", &example(&public));
         let image = run(&mut self.build(&[])).assert_exit_code(0).image();
         let words = ["boot", "--emulator", "container", "--run", "uname -m"];
         let mut boot = account.sdbuild(&self.user, &words);
         boot.arg("--ssh-key").arg(private).arg(image);
-        let there = run(&mut self.service.beside(&boot, &self.user)).assert_exit_code(0);
+        let there =
+            run(&mut self.service.command_in_network(&boot, &self.user)).assert_exit_code(0);
         assert_eq!(there.stdout, "aarch64\n", "{}", there.stderr);
         assert_eq!(left(self.service), [""; 0], "after the boot");
     }
@@ -172,14 +174,17 @@ impl<'a> Life<'a> {
         wait_until(
             Duration::from_secs(30),
             "its leash ends the builder",
-            || self.service.lists(&["ps", "--quiet"]).is_empty() && self.runs.handlers().is_empty(),
+            || {
+                self.service.docker_lines(&["ps", "--quiet"]).is_empty()
+                    && self.runs.handlers().is_empty()
+            },
         );
         self.builds().assert_stderr_contains(&[&builder]);
         self.did("KILL");
 
         run(&mut account.sdbuild(&self.user, &["clean", "--yes"])).assert_exit_code(0);
         for words in [&["volume", "ls", "--quiet"][..], &["images", "--quiet"]] {
-            assert_eq!(self.service.lists(words), [""; 0], "{words:?}");
+            assert_eq!(self.service.docker_lines(words), [""; 0], "{words:?}");
         }
         // Its containers and volumes were on that engine; the handlers were in this machine's kernel.
         self.runs.assert_nothing_left();
@@ -187,19 +192,19 @@ impl<'a> Life<'a> {
     }
 }
 
-fn a_whole_life_with(make: EngineKind, modes: &[&'static str]) {
-    let can_run = root_available() && engine_available() && tools_available(&needed(make));
-    if !can_run || !make.suite().is_none_or(debian_release_available) {
+fn a_whole_life_with(kind: EngineKind, modes: &[&'static str]) {
+    let can_run = root_available() && engine_available() && tools_available(&needed(kind));
+    if !can_run || !kind.release().is_none_or(debian_release_available) {
         return;
     }
-    let service = EngineService::start(make);
+    let service = EngineService::start(kind);
     for mode in modes {
         Life::of(&service, mode).run();
     }
 }
 
-fn needed(make: EngineKind) -> Vec<&'static str> {
-    match make {
+fn needed(kind: EngineKind) -> Vec<&'static str> {
+    match kind {
         EngineKind::RootlessDocker => vec!["dockerd", "rootlesskit", "slirp4netns", "newuidmap"],
         EngineKind::RootlessPodman => vec!["podman", "runc", "slirp4netns", "newuidmap"],
         EngineKind::RootfulPodman => vec!["podman", "runc"],

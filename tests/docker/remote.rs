@@ -37,7 +37,7 @@ impl There {
 
     fn containers(&self) -> Vec<String> {
         self.service
-            .lists(&["ps", "--all", "--format", "{{.Names}}"])
+            .docker_lines(&["ps", "--all", "--format", "{{.Names}}"])
     }
 
     /// Our `ssh` that still runs.
@@ -105,7 +105,7 @@ fn engine_over_ssh_builds_and_is_left_clean() {
         running.finish();
         let what = format!("{signal}: ssh and the builder end");
         wait_until(Duration::from_secs(30), &what, || {
-            there.clients() == 0 && there.service.lists(&["ps", "--quiet"]).is_empty()
+            there.clients() == 0 && there.service.docker_lines(&["ps", "--quiet"]).is_empty()
         });
         assert_eq!(there.containers().is_empty(), ends, "{signal}");
     }
@@ -153,7 +153,7 @@ fn broken_connection_loses_only_the_current_derivation() {
     wait_until(
         Duration::from_secs(30),
         "its leash ends the builder",
-        || there.service.lists(&["ps", "--quiet"]).is_empty(),
+        || there.service.docker_lines(&["ps", "--quiet"]).is_empty(),
     );
     let again = run(&mut there.build(&["-v"]))
         .assert_exit_code(0)

@@ -133,7 +133,7 @@ fn full_cache(size: &str, said: &str) {
     run(&mut user.build(&[]))
         .assert_exit_code(3)
         .assert_stderr_contains(&["cache", "o space left", said]);
-    runs.assert_nothing_left();
+    runs.assert_no_objects();
     drop(small);
 }
 

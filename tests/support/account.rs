@@ -1,4 +1,4 @@
-//! An account without any privilege, as most people have: it runs engines and sdbuild of its own.
+//! An unprivileged system account, which runs its own engines and sdbuild.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,8 +13,9 @@ use super::{TestUser, lock, mini_nixpkgs, run, shared};
 /// The account's name; it has 65,536 subordinate numbers, as new accounts do.
 const NAME: &str = "sdbuild-tests";
 
-/// What a machine with udev has anyway: devices that everybody may open. In a mount namespace of the
-/// program's own, so that this machine's stay as they are. Fixed text; directory and program are arguments.
+/// Makes the devices that udev lets everyone open, in a mount namespace of the program, so that this machine's
+/// devices stay unchanged; then runs the program as the account. A fixed text: directory and program are its
+/// arguments.
 const BECOME: &str = r#"
 set -e
 directory=$1
@@ -33,14 +34,14 @@ exec setpriv --reuid sdbuild-tests --regid sdbuild-tests --init-groups env -i "P
   "HOME=$directory/home" "XDG_RUNTIME_DIR=$directory/run" "$@"
 "#;
 
-/// The account, with a home and a run-time directory for one test.
+/// The account, with a home and a runtime directory for one test.
 pub struct Account {
     dir: tempfile::TempDir,
     user: SystemUser,
 }
 
 impl Account {
-    /// The account, made when this machine does not have it yet.
+    /// Creates the directories, and the account when this machine does not have it yet.
     pub fn new() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("sdbuild-account")
@@ -50,36 +51,36 @@ impl Account {
             user: existing_or_new_user(),
             dir,
         };
-        open(account.dir.path(), 0o755);
+        set_mode(account.dir.path(), 0o755);
         for name in ["home", "run"] {
             fs::create_dir(account.at(name)).unwrap();
-            account.own(&account.at(name));
-            open(&account.at(name), 0o700);
+            account.chown(&account.at(name));
+            set_mode(&account.at(name), 0o700);
         }
         account
     }
 
-    /// Its number.
+    /// The account's user id.
     pub fn uid(&self) -> u32 {
         self.user.uid.as_raw()
     }
 
-    /// Its group's number.
+    /// The account's group id.
     pub fn gid(&self) -> u32 {
         self.user.gid.as_raw()
     }
 
-    /// Its directory.
+    /// The directory that holds the home and runtime directories.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// A path in its directory.
+    /// The path of `name` in that directory.
     pub fn at(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// A program of the account's own, which root starts: with nothing of this process's environment.
+    /// A command that root starts and that runs as the account, without this process's environment.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("unshare");
         command
@@ -97,8 +98,8 @@ impl Account {
         command
     }
 
-    /// Gives `path` and what is below it to the account.
-    pub fn own(&self, path: &Path) {
+    /// Makes the account the owner of `path` and everything below it.
+    pub fn chown(&self, path: &Path) {
         let owner = format!("{}:{}", self.user.uid, self.user.gid);
         let mut chown = Command::new("chown");
         run(chown
@@ -107,7 +108,7 @@ impl Account {
         .assert_exit_code(0);
     }
 
-    /// A user who is this account, with copies of everything that is elsewhere out of their reach.
+    /// A user who is this account, with copies of the files that the account could not read otherwise.
     pub fn user(&self) -> TestUser {
         let user = TestUser::new();
         let copy = |from: &Path, name: &str| {
@@ -119,7 +120,7 @@ impl Account {
         copy(&mini_nixpkgs(), "nixpkgs");
         let cache = copy(&shared("cache"), "cache");
         for dir in [user.home.path(), user.state.path(), Path::new(&cache)] {
-            self.own(dir);
+            self.chown(dir);
         }
         user.with("XDG_CACHE_HOME", cache)
     }
@@ -147,7 +148,7 @@ impl Account {
     }
 }
 
-/// The system's user; one test at a time looks for it and makes it.
+/// The account's entry in the user database; created by one test at a time.
 fn existing_or_new_user() -> SystemUser {
     let _lock = lock("account");
     if let Some(user) = SystemUser::from_name(NAME).unwrap() {
@@ -165,6 +166,6 @@ fn existing_or_new_user() -> SystemUser {
     SystemUser::from_name(NAME).unwrap().unwrap()
 }
 
-fn open(path: &Path, mode: u32) {
+fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }

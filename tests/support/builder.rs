@@ -1,14 +1,14 @@
-//! A builder that the tests ask themselves, beside those of the runs under test.
+//! Runs scripts of the tests in a builder, beside the builders of the runs under test.
 
 use std::process::Command;
 
 use super::{Outcome, docker, docker_lines, run};
 
-/// The store volume that builds take when nobody says otherwise.
+/// The default store volume.
 pub const STORE: &str = "sdbuild-store";
 
-/// A builder's container image for this machine, which a build has loaded; there may be several, of earlier commits and
-/// for other machines.
+/// A container image of the builder for this machine that a build has loaded, or `None`. The engine may have several,
+/// of earlier commits and for other machines.
 pub fn builder_image() -> Option<String> {
     let ours = match std::env::consts::ARCH {
         "aarch64" => "arm64",
@@ -20,8 +20,8 @@ pub fn builder_image() -> Option<String> {
     images.find(|image| machine(image).trim() == ours)
 }
 
-/// Runs a shell script with `arguments` as the builder's user, on the store volume `store` and without a network;
-/// `volumes` are what it has besides.
+/// Runs a shell script with `arguments` as the builder's user, with the store volume `store`, the further `volumes`
+/// and no network.
 pub fn in_builder(store: &str, volumes: &[&str], script: &str, arguments: &[&str]) -> Outcome {
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--network", "none"]);

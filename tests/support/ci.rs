@@ -1,4 +1,4 @@
-//! The examples for continuous integration, read as their services read them.
+//! Reads the examples for continuous integration as the services would.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ pub enum Ci {
 }
 
 impl Ci {
-    /// The job of its example.
+    /// The job in the service's example.
     fn job(self) -> YamlOwned {
         let name = match self {
             Self::GitHub => "github",
@@ -46,7 +46,7 @@ impl Ci {
         }
     }
 
-    /// The variables that the job has.
+    /// The job's variables.
     pub fn variables(self) -> Vec<(String, String)> {
         let job = self.job();
         let variables = job

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::{TestUser, root};
 
-/// A fresh key pair in the user's home; the private key's path and the public key.
+/// Makes a key pair in the user's home; returns the path of the private key, and the public key.
 pub fn key(user: &TestUser) -> (PathBuf, String) {
     let path = user.home.path().join("key");
     let made = Command::new("ssh-keygen")
@@ -35,26 +35,26 @@ pub fn configuration(body: &str) -> String {
     )
 }
 
-/// A configuration whose image is made by the shell text `script` alone: quick.
+/// A configuration whose image is made by the shell text `script` alone, which is quick.
 pub fn product(script: &str) -> String {
     configuration(&format!(
         "  system.build.sdImage = lib.mkForce (pkgs.runCommand \"product\" {{ }} ''\n{script}\n  '');"
     ))
 }
 
-/// `script` with something in it that no earlier run of the tests had: the store has not built it yet.
+/// `script` with a nonce, so that the store has not built it yet and no other test builds the same.
 pub fn fresh(script: &str) -> String {
     format!("    : {}\n{script}", nonce())
 }
 
-/// Never the same twice, not even where process ids begin anew.
+/// A number that is never the same twice, not even when process ids start again.
 pub fn nonce() -> u128 {
     let now = std::time::SystemTime::now();
     let now = now.duration_since(std::time::UNIX_EPOCH);
     now.unwrap().as_nanos()
 }
 
-/// A whole product with an image of a few bytes.
+/// A script that makes a valid product with an image of a few bytes.
 pub const SMALL_IMAGE: &str = "    mkdir -p $out/sd-image $out/nix-support\n    \
     echo small > $out/sd-image/small.img\n    \
     echo \"file sd-image $out/sd-image/small.img\" > $out/nix-support/hydra-build-products";

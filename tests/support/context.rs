@@ -1,10 +1,9 @@
-//! Docker contexts, made by Docker's own client.
+//! Makes Docker contexts with Docker's own client.
 
 use super::{TestUser, run};
 
 impl TestUser {
-    /// Whose current context is `name`, an engine that `endpoint` tells in the words of Docker's client; nothing
-    /// else says where one is.
+    /// Makes `name` the user's current context, for the engine at `endpoint` in the syntax of Docker's client.
     pub fn with_context(self, name: &str, endpoint: &str) -> Self {
         let dir = self.state.path().join("docker");
         let user = self.with("DOCKER_CONFIG", dir.to_str().unwrap());

@@ -1,12 +1,13 @@
-//! Docker as releases of Debian have it: this machine's, and others that `scripts/other-engines` has unpacked, in a
-//! root file system of their own. Each has its own network, so that its bridge does not meet this machine's.
+//! Docker of several releases of Debian: this machine's, and others that `scripts/other-engines` has unpacked, in a
+//! root file system of their own. Each runs in its own network namespace, so that its bridge does not conflict with
+//! this machine's.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Becomes the engine. Its root is the unpacked tree, if there is one, with this machine's devices and kernel
-/// directories, and the engine's own directory as `/srv`. Not by `chroot`: the kernel lets nobody who is in one make a user
-/// namespace. Fixed text; the directories and the engine's arguments are its arguments.
+/// Starts the engine. With an unpacked tree, that is its root, with this machine's devices and kernel directories,
+/// and the engine's own directory as `/srv`. Not by `chroot`, in which no user namespace can be created. A fixed
+/// text: the directories and the engine's arguments are its arguments.
 const BECOME: &str = r#"
 set -e
 tree=$1 directory=$2
@@ -27,19 +28,19 @@ exec dockerd --host "unix://$directory/run/docker.sock" --data-root "$directory/
   --pidfile "$directory/pid" "$@"
 "#;
 
-/// Whose Docker it is.
+/// The release of Debian that Docker is taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DebianRelease {
-    /// This machine's.
+    /// The one that this machine has.
     Here,
-    /// That of Debian 13.
+    /// Debian 13.
     Trixie,
-    /// The newest that Debian has.
+    /// The newest one with an installable Docker.
     Newest,
 }
 
 impl DebianRelease {
-    /// Where it was unpacked, when it is not this machine's.
+    /// The directory that it was unpacked in; `None` for this machine's.
     pub fn tree(self) -> Option<PathBuf> {
         let name = match self {
             Self::Here => return None,
@@ -51,7 +52,7 @@ impl DebianRelease {
     }
 }
 
-/// Its engine on `dir`, with `more` arguments.
+/// The command that starts its engine on `dir`, with `more` arguments.
 pub fn engine(suite: DebianRelease, dir: &Path, more: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--propagation", "private"]);

@@ -1,6 +1,6 @@
-//! Docker Desktop, SIMULATED: this machine's engine behind answers as its documentation and the reports of those
-//! who have it tell them. It says that it is in a virtual machine of its own, and starts no container that is
-//! given a directory of its host which is not shared. Never seen for real; whoever has it knows better.
+//! A SIMULATION of Docker Desktop: this machine's engine behind a proxy that gives the answers which the
+//! documentation and bug reports of Docker Desktop describe. It reports a virtual machine of its own, and starts no
+//! container with a directory of the host that is not shared. It was never compared with the real product.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -11,19 +11,19 @@ use serde_json::Value;
 
 use super::{TestUser, docker};
 
-/// The engine that does the work.
+/// The socket of the engine behind the proxy.
 const ENGINE: &str = "/var/run/docker.sock";
 
-/// What it refuses.
+/// What the simulation refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refuses {
     /// Directories of its host.
     Dirs,
-    /// Seccomp profiles of its clients as well.
+    /// Directories of its host, and seccomp profiles of its clients.
     Profiles,
 }
 
-/// The simulation, as long as the value lives; its threads end with the test's process.
+/// The running proxy; its threads end with the test's process.
 pub struct DockerDesktop {
     dir: tempfile::TempDir,
 }
@@ -46,16 +46,16 @@ impl DockerDesktop {
         self.dir.path().join("docker.sock")
     }
 
-    /// A user who has chosen it as Docker Desktop does: by a context.
+    /// A user whose Docker context names the simulation, as Docker Desktop sets it up.
     pub fn user(&self) -> TestUser {
         let host = format!("host=unix://{}", self.socket().display());
         TestUser::new().with_context("desktop-linux", &host)
     }
 }
 
-/// One request per connection: what it answers itself, or the engine's own answer.
+/// Handles one request per connection: answers it, or passes it on to the engine.
 fn serve(mut client: UnixStream, refuses: Refuses) {
-    // A connection that only looks whether somebody is here has no head.
+    // A connection that only probes the socket sends no head.
     let Some(head) = head(&mut client) else {
         return;
     };
@@ -76,14 +76,14 @@ fn serve(mut client: UnixStream, refuses: Refuses) {
                 "HTTP/1.1 {status} Simulated\r\nContent-Type: application/json\r\n\
                  Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
             );
-            // A client that has gone already is part of some tests.
+            // Some tests kill the client before.
             client.write_all(answer.as_bytes()).unwrap_or(());
         }
         None => pass_on(client, &head),
     }
 }
 
-/// The request's head, with its empty line.
+/// Reads the request's head, with its empty line.
 fn head(client: &mut UnixStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -107,7 +107,7 @@ fn info() -> String {
     info.to_string()
 }
 
-/// What it says instead of starting `container`, if it does not.
+/// The error with which the simulation refuses to start `container`, if it does.
 fn refusal(container: &str, refuses: Refuses) -> Option<String> {
     let told = |template: &str| {
         let text = docker(&["inspect", "--format", template, container]);
@@ -129,7 +129,7 @@ fn refusal(container: &str, refuses: Refuses) -> Option<String> {
 /// Copies both ways until both have ended.
 fn pass_on(client: UnixStream, head: &str) {
     let mut engine = UnixStream::connect(Path::new(ENGINE)).unwrap();
-    // What becomes a stream stays one.
+    // A request that upgrades to a stream must keep its connection.
     let head = if head.to_lowercase().contains("\r\nupgrade:") {
         head.to_owned()
     } else {
@@ -139,7 +139,7 @@ fn pass_on(client: UnixStream, head: &str) {
         return;
     }
     let copy = |mut from: UnixStream, mut to: UnixStream| {
-        // Either end may go at any time.
+        // Either end may close at any time.
         std::io::copy(&mut from, &mut to).unwrap_or(0);
         to.shutdown(Shutdown::Write).unwrap_or(());
     };

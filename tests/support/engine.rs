@@ -1,4 +1,4 @@
-//! An engine of the tests' own: its own socket, data and network namespace, so that it can be killed.
+//! An engine with its own socket, data and network namespace, so that a test can kill it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use super::{BINFMT, run, wait_until};
 
-/// A running engine; it ends with the value.
+/// A running engine, which is stopped when the value is dropped.
 pub struct OwnEngine {
     dir: tempfile::TempDir,
     child: Child,
@@ -19,13 +19,13 @@ pub struct OwnEngine {
 }
 
 impl OwnEngine {
-    /// Starts one. In a network namespace of its own: two engines in one delete each other's bridge.
-    /// With `hide_binfmt` it is one whose host has `binfmt_misc` not mounted.
+    /// Starts an engine in a network namespace of its own, because two engines in one delete each other's bridge.
+    /// With `hide_binfmt`, `binfmt_misc` is not mounted on its host.
     pub fn start(hide_binfmt: bool) -> Self {
         Self::launch(hide_binfmt, &[])
     }
 
-    /// Starts one with `more` arguments.
+    /// Starts an engine with `more` arguments.
     pub fn start_with(more: &[&str]) -> Self {
         Self::launch(false, more)
     }
@@ -52,7 +52,7 @@ impl OwnEngine {
         format!("unix://{}", self.socket().display())
     }
 
-    /// Its process.
+    /// The engine's process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -61,7 +61,7 @@ impl OwnEngine {
         self.dir.path().join("docker.sock")
     }
 
-    /// How many containers it has written down, whatever it says of them.
+    /// The number of containers on the engine's disk, even while it does not answer.
     pub fn containers(&self) -> usize {
         let dir = fs::read_dir(self.dir.path().join("data/containers"));
         dir.map_or(0, Iterator::count)
@@ -75,14 +75,14 @@ impl OwnEngine {
         );
     }
 
-    /// Its own client.
+    /// Runs Docker's client on this engine.
     pub fn docker(&self, words: &[&str]) -> super::Outcome {
         run(Command::new("docker")
             .args(words)
             .env("DOCKER_HOST", self.host()))
     }
 
-    /// Those who watch its containers may outlive it; each has our directory in its command line.
+    /// Kills the shims of its containers, which may outlive it; each has our directory in its command line.
     fn end_shims(&self) {
         let dir = self.dir.path().to_str().unwrap().as_bytes();
         for process in fs::read_dir("/proc").unwrap().flatten() {
@@ -96,28 +96,28 @@ impl OwnEngine {
         }
     }
 
-    /// Sends it a signal.
+    /// Sends the engine a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, signal).unwrap();
     }
 
-    /// Sends it a signal and waits for its end.
+    /// Sends the engine a signal and waits for its end.
     pub fn end(&mut self, signal: Signal) {
         self.signal(signal);
         self.child.wait().unwrap();
     }
 
-    /// Starts it again unless it runs.
+    /// Starts the engine again unless it runs.
     pub fn ensure_up(&mut self) {
         if self.child.try_wait().unwrap().is_some() {
             self.restart();
         }
     }
 
-    /// Starts it again on the same data.
+    /// Starts the engine again with the same data.
     pub fn restart(&mut self) {
-        // A killed engine leaves its pid files, and its successor would wait for that process.
+        // A killed engine leaves its pid files behind, and the next one would wait for that process.
         for name in ["pid", "exec/containerd/containerd.pid"] {
             fs::remove_file(self.dir.path().join(name)).unwrap_or(());
         }
@@ -158,7 +158,7 @@ impl Drop for OwnEngine {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.end(Signal::SIGTERM);
         }
-        // Its containerd may outlive a killed engine; its pid stands in the exec directory.
+        // The containerd of a killed engine may outlive it; its pid is in the exec directory.
         let pid = fs::read_to_string(self.dir.path().join("exec/containerd/containerd.pid"));
         if let Ok(pid) = pid.unwrap_or_default().trim().parse() {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());

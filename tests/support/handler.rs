@@ -1,4 +1,4 @@
-//! Handlers that tests put into the kernel's table.
+//! Registers handlers in the kernel's table for tests.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ const MAGIC: &str = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0
 const MASK: &str =
     r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff";
 
-/// A handler for aarch64 that this test registered; it goes when the value does.
+/// A handler for aarch64 that this test registered, which is removed when the value is dropped.
 pub struct Handler(pub String);
 
 impl Handler {
@@ -18,7 +18,7 @@ impl Handler {
         Self::put(name, interpreter, "P")
     }
 
-    /// One that serves containers as well, as Docker Desktop has it in its virtual machine.
+    /// Registers a handler that serves containers as well (flag `F`), as Docker Desktop does in its virtual machine.
     pub fn of_a_desktop(name: &str, emulator: &Path) -> Self {
         Self::put(name, emulator.to_str().unwrap(), "PF")
     }
@@ -29,7 +29,7 @@ impl Handler {
         Self(name.to_owned())
     }
 
-    /// As after a minute without an agent.
+    /// Sets the entry's modification time to the epoch, as if no agent had touched it for long.
     pub fn forgotten(self) -> Self {
         let entry = fs::File::open(format!("{BINFMT}/{}", self.0)).unwrap();
         entry.set_modified(SystemTime::UNIX_EPOCH).unwrap();
@@ -39,13 +39,13 @@ impl Handler {
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        // Gone already is what the sweep is for.
+        // The sweep may have removed it.
         fs::write(format!("{BINFMT}/{}", self.0), "-1").unwrap_or(());
     }
 }
 
-/// Whether this machine has a handler for aarch64 of its own that serves containers as well, as
-/// Debian's package `qemu-user-binfmt` makes one. Ours is no such, nor is one that is switched off.
+/// Whether this machine has an enabled handler for aarch64 that serves containers as well and is not ours, as
+/// Debian's package `qemu-user-binfmt` registers one.
 pub fn machine_emulates() -> bool {
     let serves = |name: &str, text: &str| {
         let fixed = text

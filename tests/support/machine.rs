@@ -1,4 +1,4 @@
-//! What is on the machine: the kernel's handlers, and what the engine has.
+//! The state of the machine: the kernel's handlers, and the engine's containers and volumes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::{STORE, file_names, run, wait_until};
 
-/// The kernel's table of handlers.
+/// The directory of the kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
-/// What must be the same before and after: the handlers with their contents, the containers, and the
-/// volumes but for the store.
+/// What must be the same before and after a test: the handlers with their contents, the containers, and the volumes
+/// except the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub handlers: BTreeMap<String, String>,
@@ -32,13 +32,13 @@ impl Machine {
         }
     }
 
-    /// Asserts that the machine is as it was.
+    /// Asserts that the machine is in this state.
     #[track_caller]
     pub fn assert_unchanged(&self) {
         assert_eq!(*self, Self::snapshot(), "the machine is not as it was");
     }
 
-    /// Asserts that the handlers are as they were within three seconds; says how long it took.
+    /// Asserts that the handlers are in this state within three seconds; returns how long it took.
     #[track_caller]
     pub fn wait_for_handlers(&self) -> Duration {
         wait_until(
@@ -54,7 +54,7 @@ pub fn handlers() -> BTreeMap<String, String> {
     file_names(Path::new(BINFMT))
         .into_iter()
         .filter(|name| name != "register" && name != "status")
-        // An entry may go between listing and reading.
+        // An entry may be removed between listing and reading.
         .filter_map(|name| {
             fs::read_to_string(Path::new(BINFMT).join(&name))
                 .ok()
@@ -108,7 +108,7 @@ pub fn containers(role: &str) -> Vec<String> {
     ])
 }
 
-/// Keeps the store volume of all tests in use, so that `clean` lets it be.
+/// Keeps the store volume that all tests share in use, so that `clean` does not remove it.
 pub struct StoreInUse {
     container: String,
     image: String,
@@ -116,7 +116,7 @@ pub struct StoreInUse {
 
 impl StoreInUse {
     pub fn hold() -> Self {
-        // Of an image of nothing: one of ours would be kept as well.
+        // With an empty image: `clean` would keep an image of ours that is in use.
         let nothing = tempfile::NamedTempFile::new().unwrap();
         fs::write(nothing.path(), [0; 1024]).unwrap();
         let image = docker(&["import", nothing.path().to_str().unwrap()]);

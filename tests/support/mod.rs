@@ -1,4 +1,4 @@
-//! Shared by the test tiers: a user with a home directory of their own, the machine's state, configurations.
+//! Helpers of the test tiers: users, engines, configurations, processes, terminals, and the state of the machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The miniature nixpkgs; `scripts/test` names one with renewed locks when it has to.
+/// The miniature nixpkgs, or the copy with renewed locks that `scripts/test` sets.
 pub fn mini_nixpkgs() -> PathBuf {
     std::env::var_os("SDBUILD_MINI_NIXPKGS")
         .map_or_else(|| root().join("tests/mini-nixpkgs"), PathBuf::from)
@@ -66,7 +66,7 @@ fn shared(name: &str) -> PathBuf {
     dir
 }
 
-/// Keeps other tests' processes out of what is made once, while the value lives.
+/// Locks out other tests' processes while the value lives.
 pub fn lock(name: &str) -> fs::File {
     let file = fs::File::create(shared("locks").join(name)).unwrap();
     file.lock().unwrap();
@@ -83,7 +83,7 @@ pub fn file_names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Waits until `condition` holds; the time that it took.
+/// Waits until `condition` holds, and fails after `limit`; returns how long it took.
 #[track_caller]
 pub fn wait_until(limit: Duration, what: &str, condition: impl Fn() -> bool) -> Duration {
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Programs that run: to their end, or watched on their way.
+//! Runs programs to their end, or watches them while they run.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use super::{TestUser, fresh, product};
 
-/// Runs to the end; the outcome with its texts.
+/// How a process ended, and its output.
 pub struct Outcome {
     pub code: Option<i32>,
     pub signal: Option<i32>,
@@ -37,7 +37,7 @@ impl Outcome {
         }
     }
 
-    /// Asserts the exit code, showing everything when it is another.
+    /// Asserts the exit code; prints all output when it is another.
     #[track_caller]
     pub fn assert_exit_code(self, code: i32) -> Self {
         assert_eq!(
@@ -51,7 +51,7 @@ impl Outcome {
         self
     }
 
-    /// Asserts that standard error holds every one of `parts`.
+    /// Asserts that standard error contains each of `parts`.
     #[track_caller]
     pub fn assert_stderr_contains(self, parts: &[&str]) -> Self {
         for part in parts {
@@ -64,7 +64,7 @@ impl Outcome {
         self
     }
 
-    /// The image: the last line of standard output.
+    /// The path of the image: the last line of standard output.
     #[track_caller]
     pub fn image(&self) -> PathBuf {
         PathBuf::from(
@@ -76,7 +76,7 @@ impl Outcome {
     }
 }
 
-/// A build under way, watched line by line.
+/// A process under way whose standard error is read line by line. It is terminated when the value is dropped.
 pub struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -106,7 +106,7 @@ impl Running {
         }
     }
 
-    /// A build that is in the middle of something when this returns, and would stay there.
+    /// Starts a build and returns while its derivation sleeps for ten minutes.
     pub fn in_mid_build(user: &TestUser, more: &[&str]) -> Self {
         let script = fresh("    echo in the middle\n    sleep 600");
         user.write("sd-card.nix", &product(&script));
@@ -123,7 +123,7 @@ impl Running {
         kill(self.pid(), signal).unwrap();
     }
 
-    /// Its standard input, when that was to be a pipe.
+    /// The process's standard input, which must be a pipe.
     pub fn input(&mut self) -> ChildStdin {
         self.child.stdin.take().unwrap()
     }
@@ -138,7 +138,7 @@ impl Running {
             .starts_with('T')
     }
 
-    /// Waits until a line of standard error holds `part`, two minutes at most.
+    /// Waits until a line of standard error contains `part`, for at most two minutes.
     #[track_caller]
     pub fn wait_for(&mut self, part: &str) {
         let deadline = Instant::now() + Duration::from_secs(120);
@@ -159,7 +159,7 @@ impl Running {
         }
     }
 
-    /// Waits for the end.
+    /// Waits for the process to end.
     pub fn finish(mut self) -> Outcome {
         use std::os::unix::process::ExitStatusExt as _;
         let mut stdout = String::new();
@@ -181,7 +181,7 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// A test that panics must not leave its build behind.
+    /// A test that panics must not leave its process behind.
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.signal(Signal::SIGTERM);

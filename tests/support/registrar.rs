@@ -1,4 +1,4 @@
-//! The registrar's own container image, for tests of single rooms.
+//! The container images, for tests of single modules.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
@@ -12,7 +12,7 @@ use sdbuild::engine::{EndpointInputs, Engine};
 use sdbuild::oci::{Definition, Images};
 use sdbuild::settings;
 
-/// The settings of a user without wishes: engine, mirrors and locks as the environment says.
+/// The default settings, with engine, mirrors and locks from the environment.
 fn settings() -> settings::Common {
     settings::Common::without_file(&settings::Environment::read()).unwrap()
 }
@@ -31,7 +31,7 @@ pub async fn engine() -> Engine {
     Engine::connect(&choose(&inputs).unwrap()).await.unwrap()
 }
 
-/// Sees to it that `engine` holds the registrar's image for its own architecture.
+/// Provides the registrar's image for the architecture of `engine`.
 pub async fn registrar_image(engine: &Engine) -> RegistrarImage {
     let architecture = engine.facts().architecture.supported().unwrap();
     let locks = settings().locks;
@@ -41,7 +41,7 @@ pub async fn registrar_image(engine: &Engine) -> RegistrarImage {
     }
 }
 
-/// Sees to it that `engine` holds both images for 64-bit ARM hosts; their references.
+/// Provides both images for 64-bit ARM hosts on `engine`; returns their references.
 pub async fn arm64_images(engine: &Engine) -> (String, String) {
     let locks = settings().locks;
     let registrar = Definition::registrar(Architecture::Aarch64, locks.as_deref()).unwrap();
@@ -52,9 +52,9 @@ pub async fn arm64_images(engine: &Engine) -> (String, String) {
     )
 }
 
-/// Assembles and loads what the engine lacks, by the tests' shared cache.
+/// Assembles and loads the image unless the engine has it, with the tests' shared cache; returns its reference.
 async fn provided(engine: &Engine, definition: &Definition) -> String {
-    // Done already by the test before it in this process.
+    // Fails when an earlier test in this process has done it.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();

@@ -1,4 +1,5 @@
-//! Whether a test can run here. What cannot says so aloud; in CI that is a failure.
+//! Checks whether a test can run on this machine. When it cannot, it is skipped with a message; with `CI` set it
+//! fails.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +18,7 @@ pub fn engine_available() -> bool {
     true
 }
 
-/// Whether we are root, as what needs another user or a mount of its own does.
+/// Whether this process is root, which mounts and other users need.
 pub fn root_available() -> bool {
     nix::unistd::geteuid().is_root() || skipped("only root can do this")
 }
@@ -33,7 +34,7 @@ pub fn tool_unpacked(tool: &str) -> bool {
     is_here || skipped(&format!("no {tool}; run scripts/setup --test"))
 }
 
-/// Whether the Docker of `suite` is this machine's, or `scripts/other-engines` has unpacked it.
+/// Whether the Docker of `release` is this machine's, or `scripts/other-engines` has unpacked it.
 pub fn debian_release_available(suite: DebianRelease) -> bool {
     match suite.tree() {
         Some(tree) if !tree.exists() => {
@@ -43,7 +44,7 @@ pub fn debian_release_available(suite: DebianRelease) -> bool {
     }
 }
 
-/// Whether an image can be booted, logged into and broken.
+/// Whether the tools are installed that boot an image, log in to it and damage it.
 pub fn boot_available() -> bool {
     let firmware = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
     tools_available(&[

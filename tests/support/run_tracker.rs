@@ -110,10 +110,16 @@ impl RunTracker {
         volumes.into_iter().map(name).collect()
     }
 
-    /// Asserts that there was a run, and that the kernel and the engine have nothing of any.
+    /// Asserts that there was a run, and that the kernel and the engine have no object of any run.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
         assert!(!self.ids().is_empty(), "there was no run");
+        self.assert_no_objects();
+    }
+
+    /// The same for a build that may end before its run has a lock, and so before it makes anything.
+    #[track_caller]
+    pub fn assert_no_objects(&self) {
         let left = [self.handlers(), self.containers(), self.volumes()].concat();
         assert_eq!(left, [""; 0], "left of {:?}", self.ids());
     }

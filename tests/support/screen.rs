@@ -1,4 +1,4 @@
-//! A terminal to sit at: a program on a pseudo-terminal of its own, and what a user would see of it.
+//! Runs a program on a pseudo-terminal and shows what a user would see.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -19,12 +19,12 @@ use nix::unistd::Pid;
 
 use super::wait_until;
 
-/// How long anything that is waited for may take.
+/// The time limit of all waits.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Lines above the screen that are kept.
+/// The number of lines above the screen that are kept.
 const HISTORY: usize = 2000;
 
-/// A program that runs on a terminal.
+/// A program that runs on a terminal; it is terminated when the value is dropped.
 pub struct Screen {
     child: Child,
     master: Option<File>,
@@ -40,10 +40,10 @@ struct Seen {
 }
 
 impl Screen {
-    /// Starts `command` in a session of its own that has the terminal, of so many columns and rows.
+    /// Starts `command` in a session of its own on a terminal of so many columns and rows.
     pub fn start(command: &Command, (columns, rows): (u16, u16)) -> Self {
         let pty = openpty(Some(&winsize(columns, rows)), None).unwrap();
-        // Who has the other side open keeps the terminal from hanging up, also when this process is killed.
+        // A child with the other side open would keep the terminal from hanging up.
         for side in [&pty.master, &pty.slave] {
             fcntl(side, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
         }
@@ -63,7 +63,7 @@ impl Screen {
             parser: parser((columns, rows)),
             raw: Vec::new(),
         }));
-        // Reads must not keep the terminal open that somebody wants to close.
+        // Nonblocking, so that a read does not keep the terminal open when it is to be closed.
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
         let closed = Arc::new(AtomicBool::new(false));
         let reader = read(master.try_clone().unwrap(), (&seen, &closed));
@@ -86,26 +86,26 @@ impl Screen {
             .unwrap();
     }
 
-    /// What stands on the screen.
+    /// The text on the screen.
     pub fn contents(&self) -> String {
         self.seen.lock().unwrap().parser.screen().contents()
     }
 
-    /// All that was written to the terminal until the program ended: nobody has it open after this.
+    /// Everything that was written to the terminal until the program ended. The terminal is closed.
     pub fn all(&mut self) -> Vec<u8> {
-        // What was written before is read before the end is seen.
+        // What was written before the end is read first.
         drop(self.slave.take());
         self.reader.take().unwrap().join().unwrap();
         self.seen.lock().unwrap().raw.clone()
     }
 
-    /// Waits until `part` stands on the screen.
+    /// Waits until `part` is on the screen.
     #[track_caller]
     pub fn wait_for(&self, part: &str) {
         self.wait_until(part, |screen| screen.contains(part));
     }
 
-    /// Waits until the screen is as `condition` wants it.
+    /// Waits until the screen satisfies `condition`.
     #[track_caller]
     pub fn wait_until(&self, what: &str, condition: impl Fn(&str) -> bool) {
         let start = std::time::Instant::now();
@@ -116,7 +116,7 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal another size, as a user who pulls at its corner does.
+    /// Changes the terminal's size.
     pub fn resize(&self, columns: u16, rows: u16) {
         let mut stty = Command::new("stty");
         let (columns, rows) = (columns.to_string(), rows.to_string());
@@ -127,7 +127,7 @@ impl Screen {
         assert!(stty.status().unwrap().success());
     }
 
-    /// Whether every key goes to the program as it is.
+    /// Whether the terminal is in raw mode.
     pub fn is_raw(&self) -> bool {
         let settings = tcgetattr(self.slave.as_ref().unwrap()).unwrap();
         !settings.local_flags.contains(LocalFlags::ICANON)
@@ -139,14 +139,14 @@ impl Screen {
         kill(pid, signal).unwrap();
     }
 
-    /// Closes the terminal's window: the kernel tells the session.
+    /// Closes the terminal, so that the kernel sends SIGHUP to the session.
     pub fn hang_up(&mut self) {
         self.master = None;
         self.closed.store(true, Ordering::SeqCst);
         self.reader.take().unwrap().join().unwrap();
     }
 
-    /// Waits for the program's end.
+    /// Waits for the program to end.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         let child = std::cell::RefCell::new(&mut self.child);
@@ -158,7 +158,7 @@ impl Screen {
         status.get().unwrap()
     }
 
-    /// Waits for the program's end, and asserts that it is this exit code.
+    /// Waits for the program to end, and asserts its exit code.
     #[track_caller]
     pub fn assert_exit_code(&mut self, code: i32) {
         let status = self.wait();
@@ -178,7 +178,7 @@ impl Drop for Screen {
     }
 }
 
-/// A terminal to look at, of so many columns and rows.
+/// A terminal emulation of so many columns and rows.
 pub fn parser((columns, rows): (u16, u16)) -> vt100::Parser {
     let size = |n| NonZero::new(n).unwrap();
     vt100::Parser::new(size(rows), size(columns), HISTORY)

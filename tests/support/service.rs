@@ -1,4 +1,4 @@
-//! Engines beside this machine's: each with its own images, containers and volumes.
+//! Further engines, each with its own images, containers and volumes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use nix::unistd::Pid;
 use super::debian::{self, DebianRelease};
 use super::{Account, NetworkUplink, Outcome, TestUser, run};
 
-/// Debian's packages have the script here, others in the path.
+/// The path of the script in Debian's packages.
 const ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
-/// crun refuses the mixed hierarchy of control groups that some machines have.
+/// With runc, because crun refuses the mixed cgroup hierarchy that some machines have.
 const PODMAN: [&str; 5] = [
     "podman",
     "--cgroup-manager",
@@ -30,20 +30,20 @@ pub enum EngineKind {
     RootfulPodman,
     /// Docker of a release of Debian, as root.
     Docker(DebianRelease),
-    /// The same with the image store that is Docker's own choice from 29 on.
+    /// The same with the containerd image store, the default of Docker 29.
     ContainerdStore(DebianRelease),
 }
 
 impl EngineKind {
-    /// The release of Debian whose engine has a network for itself.
-    pub fn suite(self) -> Option<DebianRelease> {
+    /// The release of Debian, for engines that run in a network namespace of their own.
+    pub fn release(self) -> Option<DebianRelease> {
         match self {
-            Self::Docker(suite) | Self::ContainerdStore(suite) => Some(suite),
+            Self::Docker(release) | Self::ContainerdStore(release) => Some(release),
             Self::RootlessDocker | Self::RootlessPodman | Self::RootfulPodman => None,
         }
     }
 
-    /// What it is called, and whom it runs as.
+    /// The engine's name, and the user whom it runs as.
     pub fn title(self) -> &'static str {
         match self {
             Self::RootlessDocker => "Docker, rootless",
@@ -55,20 +55,20 @@ impl EngineKind {
     }
 }
 
-/// A running engine; it ends with the value.
+/// A running engine, which is stopped when the value is dropped.
 pub struct EngineService {
     account: Account,
     child: Child,
-    make: EngineKind,
+    kind: EngineKind,
     _way_out: Option<NetworkUplink>,
 }
 
 impl EngineService {
-    pub fn start(make: EngineKind) -> Self {
+    pub fn start(kind: EngineKind) -> Self {
         let account = Account::new();
         let socket = format!("unix://{}", account.at("run/docker.sock").display());
         let service = ["system", "service", "--time", "0", &socket];
-        let mut command = match make {
+        let mut command = match kind {
             EngineKind::RootlessDocker => account.command(&["sh", ROOTLESS, "--host", &socket]),
             EngineKind::RootlessPodman => account.command(&[&PODMAN[..], &service].concat()),
             EngineKind::RootfulPodman => {
@@ -79,10 +79,10 @@ impl EngineService {
                 command.args(service);
                 command
             }
-            EngineKind::Docker(suite) => debian::engine(suite, account.dir(), &[]),
-            EngineKind::ContainerdStore(suite) => {
+            EngineKind::Docker(release) => debian::engine(release, account.dir(), &[]),
+            EngineKind::ContainerdStore(release) => {
                 let feature = ["--feature", "containerd-snapshotter=true"];
-                debian::engine(suite, account.dir(), &feature)
+                debian::engine(release, account.dir(), &feature)
             }
         };
         let log = fs::File::create(account.at("log")).unwrap();
@@ -94,13 +94,13 @@ impl EngineService {
             .unwrap();
         let service = Self {
             account,
-            _way_out: make.suite().map(|_| NetworkUplink::of(child.id())),
+            _way_out: kind.release().map(|_| NetworkUplink::of(child.id())),
             child,
-            make,
+            kind,
         };
         service.wait_until_up();
-        // The account is its user's, whoever runs the engine.
-        service.account.own(&service.socket());
+        // The account uses the engine, whoever runs it.
+        service.account.chown(&service.socket());
         service
     }
 
@@ -122,19 +122,19 @@ impl EngineService {
         format!("unix://{}", self.socket().display())
     }
 
-    /// What it is.
-    pub fn make(&self) -> EngineKind {
-        self.make
+    /// The kind of this engine.
+    pub fn kind(&self) -> EngineKind {
+        self.kind
     }
 
-    /// The account that it is for.
+    /// The account that uses the engine.
     pub fn account(&self) -> &Account {
         &self.account
     }
 
-    /// `command` as the account, where the ports of its containers are.
-    pub fn beside(&self, command: &Command, user: &TestUser) -> Command {
-        let network = match self.make.suite() {
+    /// `command` as the account, in the network namespace in which the engine publishes ports.
+    pub fn command_in_network(&self, command: &Command, user: &TestUser) -> Command {
+        let network = match self.kind.release() {
             Some(_) => self.child.id().to_string(),
             None => "self".to_owned(),
         };
@@ -148,16 +148,16 @@ impl EngineService {
         beside
     }
 
-    /// What Docker's own client says of it.
+    /// Runs Docker's client on this engine.
     pub fn docker(&self, words: &[&str]) -> Outcome {
         run(Command::new("docker")
             .args(words)
             .env("DOCKER_HOST", self.host()))
     }
 
-    /// What Docker's own client lists.
+    /// The lines that Docker's client prints.
     #[track_caller]
-    pub fn lists(&self, words: &[&str]) -> Vec<String> {
+    pub fn docker_lines(&self, words: &[&str]) -> Vec<String> {
         let listed = self.docker(words).assert_exit_code(0).stdout;
         listed.lines().map(str::to_owned).collect()
     }
@@ -168,13 +168,13 @@ impl Drop for EngineService {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, Signal::SIGTERM).unwrap_or(());
         self.child.wait().unwrap();
-        // What holds rootless Podman's namespaces.
+        // The process that holds rootless Podman's namespaces.
         let pause = fs::read_to_string(self.account.at("run/libpod/tmp/pause.pid"));
         if let Ok(pid) = pause.unwrap_or_default().trim().parse() {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
         }
-        if self.make == EngineKind::RootfulPodman {
-            // What it has mounted there would be in the way of the directory's removal.
+        if self.kind == EngineKind::RootfulPodman {
+            // Its mount would prevent the removal of the directory.
             let root = self.account.at("root/overlay");
             Command::new("umount").arg(root).output().unwrap();
         }

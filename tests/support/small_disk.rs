@@ -1,13 +1,13 @@
-//! Disks with little room.
+//! Small file systems, to be filled up.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A file system in memory with little room; it goes with the value.
+/// A mounted small file system, which is unmounted when the value is dropped.
 pub struct SmallDisk(pub PathBuf);
 
 impl SmallDisk {
-    /// Of `size`, or by what else the file system's options say.
+    /// Mounts a tmpfs with `size=` and further options of the file system.
     pub fn mount(dir: &Path, size: &str) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let mounted = Command::new("mount")
@@ -18,7 +18,7 @@ impl SmallDisk {
         Self(dir.to_owned())
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         &self.0
     }

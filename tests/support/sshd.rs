@@ -1,4 +1,4 @@
-//! Another machine, as far as `ssh` can tell: a server of an account's own, who may log in as that account.
+//! An SSH server that stands for another machine: it runs as the account, which may log in there.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,10 +12,10 @@ use nix::unistd::Pid;
 
 use super::{Account, root, run};
 
-/// Where `scripts/setup --test` unpacks what it does not install.
+/// The directory in which `scripts/setup --test` unpacks packages that it does not install.
 pub const TOOLS: &str = "target/tools";
 
-/// The server; it ends with the value.
+/// A running server, which is stopped when the value is dropped.
 pub struct Sshd {
     dir: PathBuf,
     child: Child,
@@ -23,7 +23,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts one that only knows the account's key.
+    /// Starts a server that accepts only the account's key.
     pub fn start(account: &Account) -> Self {
         let dir = account.at("sshd");
         run(Command::new("cp")
@@ -43,7 +43,7 @@ impl Sshd {
             run(&mut make).assert_exit_code(0);
         }
         write_configuration(&dir, account, port);
-        account.own(&dir);
+        account.chown(&dir);
         let machine = std::env::consts::ARCH;
         let libraries = format!(
             "LD_LIBRARY_PATH={0}/lib/{machine}-linux-gnu:{0}/usr/lib/{machine}-linux-gnu",
@@ -73,29 +73,30 @@ impl Sshd {
         sshd
     }
 
-    /// The engine behind it, for `DOCKER_HOST`.
+    /// The address of the engine behind it for `DOCKER_HOST`.
     pub fn host(&self) -> String {
         format!("ssh://other-machine:{}", self.port)
     }
 
-    /// A directory with an `ssh` that knows this server by the account's own configuration: the real one reads
-    /// that of the home directory that the system knows, which the account does not have.
+    /// A directory with an `ssh` that uses our client configuration: the real one reads the configuration from the
+    /// home directory in the user database, which the account does not have.
     pub fn programs(&self) -> PathBuf {
         self.dir.join("bin")
     }
 
-    /// What it said.
+    /// The server's log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap()
     }
 
-    /// Cuts every connection, as a network does that is gone.
+    /// Kills the server processes of all connections, as if the network were gone.
     pub fn cut(&self) {
-        // All of them first: whose parent is killed is no descendant any more, and keeps the connection.
+        // All are found first: a process whose parent was killed is no descendant any more, and would keep its
+        // connection.
         let sessions = self.sessions();
         assert!(!sessions.is_empty(), "nobody is connected\n{}", self.log());
         for pid in sessions {
-            // One may have ended with another.
+            // It may have ended with another one.
             kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
         }
     }
@@ -104,7 +105,7 @@ impl Sshd {
         let is_session = |pid: &i32| {
             let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let words = String::from_utf8_lossy(&words);
-            // From 9.8 on its sessions are called `sshd-session`.
+            // From version 9.8 its sessions are called `sshd-session`.
             words.starts_with("sshd") && words.contains(": sdbuild-tests") && self.descends(*pid)
         };
         let names = fs::read_dir("/proc").unwrap().flatten();
@@ -143,7 +144,7 @@ impl Drop for Sshd {
 fn write_configuration(dir: &Path, account: &Account, port: u16) {
     let shown = dir.display();
     let session = dir.join("usr/lib/openssh/sshd-session");
-    // From 9.8 on it is a program of its own.
+    // From version 9.8 this is a separate program.
     let session = if session.exists() {
         let auth = session.with_file_name("sshd-auth");
         let [session, auth] = [session, auth].map(|path| path.display().to_string());

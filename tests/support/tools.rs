@@ -1,12 +1,13 @@
-//! Debian's own tools, which some tiers measure ours against.
+//! Finds Debian's tools, with which some tiers compare our results.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Where they are, for people whose `PATH` lacks root's.
+/// The directories of the tools, because `PATH` of other users lacks root's.
 const DIRS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
-/// Whether all of `tools` (names or paths) are here. Says aloud when they are not; in CI that is a failure.
+/// Whether all of `tools` (names or paths) are installed. When they are not, prints a message, and fails with `CI`
+/// set.
 pub fn have(tools: &[&str]) -> bool {
     let missing: Vec<_> = tools.iter().filter(|tool| find(tool).is_none()).collect();
     let ci = std::env::var_os("CI").is_some();
@@ -35,7 +36,7 @@ pub fn report_skip(why: &str) {
     }
 }
 
-/// The program `tool`.
+/// The path of the program `tool`.
 pub fn find(tool: &str) -> Option<PathBuf> {
     let mut places = DIRS.iter().map(|dir| Path::new(dir).join(tool));
     places.find(|path| path.exists())

@@ -1,4 +1,4 @@
-//! The way out of a network that is a process's own.
+//! Connects the network namespace of a process with the outside.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::wait_until;
 
-/// Gives the network that an engine has for itself a way out: by a program that changes nothing about this
-/// machine's, and ends with the value.
+/// A running slirp4netns that connects the network namespace of an engine with the outside, without changes to this
+/// machine's network. It is stopped when the value is dropped.
 pub struct NetworkUplink(Child);
 
 impl NetworkUplink {
@@ -32,7 +32,7 @@ impl NetworkUplink {
 
 impl Drop for NetworkUplink {
     fn drop(&mut self) {
-        // It ends by itself when the network has.
+        // It has ended already when the namespace is gone.
         self.0.kill().unwrap_or(());
         self.0.wait().unwrap();
     }

@@ -1,4 +1,4 @@
-//! A user with a home of their own.
+//! A user with their own home directory and environment.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,11 +7,12 @@ use std::process::{Command, Stdio};
 
 use super::{file_names, mini_nixpkgs, shared};
 
-/// A user: a home directory with a configuration, and a shared cache of downloads.
+/// A user with a directory for configurations, a home directory, environment variables, and the shared cache of
+/// downloads.
 pub struct TestUser {
-    /// Where the configuration and the output directory are.
+    /// The working directory, with the configuration and the output directory.
     pub home: tempfile::TempDir,
-    /// What stands for the home directory proper.
+    /// The home directory (`HOME`), with sdbuild's state.
     pub state: tempfile::TempDir,
     pub environment: BTreeMap<String, String>,
 }
@@ -39,7 +40,7 @@ impl TestUser {
         environment.insert("HOME".into(), text(state.path()));
         environment.insert("XDG_CACHE_HOME".into(), text(&shared("cache")));
         environment.insert("SDBUILD_SUBSTITUTERS".into(), String::new());
-        // Most tests look into the image; those of the default unset this.
+        // Most tests read the image; those of the default format unset this.
         environment.insert("SDBUILD_COMPRESS".into(), "none".into());
         Self {
             home,
@@ -48,7 +49,7 @@ impl TestUser {
         }
     }
 
-    /// Sets a variable for all that this user runs.
+    /// Sets an environment variable of all programs that this user runs.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
@@ -58,7 +59,7 @@ impl TestUser {
         self.home.path().join("out")
     }
 
-    /// A cache of their own, with the shared one's contents: `clean` may empty it.
+    /// Gives the user a cache of their own with the contents of the shared one, which `clean` may empty.
     pub fn with_own_cache(self) -> Self {
         let cache = self.state.path().join("cache");
         let mut copy = Command::new("cp");
@@ -68,7 +69,7 @@ impl TestUser {
         self.with("XDG_CACHE_HOME", cache)
     }
 
-    /// Writes a file below the home directory.
+    /// Writes a file below the working directory; returns its path.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -76,7 +77,7 @@ impl TestUser {
         path
     }
 
-    /// `sdbuild` with `words`, in the home directory, without standard input.
+    /// `sdbuild` with the arguments `words`, in the working directory, with an empty standard input.
     pub fn sdbuild(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
         command
@@ -88,7 +89,7 @@ impl TestUser {
         command
     }
 
-    /// `sdbuild build` of `sd-card.nix` in the home directory against the miniature nixpkgs.
+    /// `sdbuild build` of `sd-card.nix` in the working directory with the miniature nixpkgs.
     pub fn build(&self, more: &[&str]) -> Command {
         let mini = mini_nixpkgs();
         let mut command = self.sdbuild(&["build", "--nixpkgs", mini.to_str().unwrap()]);
@@ -96,7 +97,7 @@ impl TestUser {
         command
     }
 
-    /// What stands beside `image`, of whatever compression, and itself: the names in order.
+    /// The sorted file names of `image` and its sidecars.
     pub fn with_sidecars(image: &Path) -> Vec<String> {
         let name = image.file_name().unwrap().to_str().unwrap();
         let mut names = [".sha256", ".bmap", ".json", ""]
@@ -106,7 +107,7 @@ impl TestUser {
         names
     }
 
-    /// The files in the output directory.
+    /// The sorted names of the files in the output directory.
     pub fn outputs(&self) -> Vec<String> {
         file_names(&self.out())
     }
