@@ -1,6 +1,6 @@
-//! What of a configuration would keep the machine from booting, or its owner out of it.
+//! Mistakes in a configuration that keep the machine from booting or its owner from logging in.
 //!
-//! Nix says what is set (`check/facts.nix`), the rest is pure: facts in, findings out.
+//! Nix evaluates the facts (`check/facts.nix`); rules that are pure turn them into findings.
 
 mod facts;
 #[cfg(test)]
@@ -16,48 +16,48 @@ pub use ways_in::who_gets_in;
 
 use crate::common::failure::Failure;
 
-/// The expression that the builder evaluates, and the attributes that are asked for, in order.
+/// The expression that the builder evaluates, and its attributes in the order of evaluation.
 pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 
-/// How much a finding matters.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth a look; the machine boots and somebody gets in.
+    /// Worth a look; the machine boots and login is possible.
     Note,
-    /// The machine would not boot, or nobody would get in.
+    /// The machine does not boot, or login is not possible.
     Trap,
 }
 
-/// Something in a configuration, and what to do about it.
+/// A mistake in a configuration, and how to correct it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Its name, for scripts.
+    /// The rule's name, for scripts.
     pub id: &'static str,
-    /// How much it matters.
+    /// How serious it is.
     pub severity: Severity,
-    /// What is set.
+    /// What the configuration sets.
     pub is: String,
-    /// What comes of it.
+    /// The consequence.
     pub why: String,
-    /// The lines that change it, as in the configuration.
+    /// Lines of Nix that correct it.
     pub add: Vec<String>,
 }
 
-/// A configuration that was looked at.
+/// The result of evaluating a configuration.
 #[derive(Debug)]
 pub struct CheckResult {
-    /// What is set.
+    /// What the configuration sets.
     pub facts: ConfigFacts,
-    /// Why a build would not get past evaluation, when it would not.
+    /// Why the evaluation of a build would fail; `None` when it succeeds.
     pub failure: Option<Failure>,
 }
 
-/// The facts in what the builder printed; `None` when it did not get that far. What follows them only says
-/// that everything could be evaluated.
+/// The facts in the builder's output; `None` when they could not be evaluated. What follows them in the output only
+/// shows that everything else could be evaluated.
 pub(super) fn facts(lines: &[String]) -> Option<ConfigFacts> {
-    // A line that is very long comes in pieces.
+    // Very long lines arrive in pieces.
     let text = lines.concat();
     let mut values = serde_json::Deserializer::from_str(&text).into_iter();
     values.next()?.ok()

@@ -1,80 +1,80 @@
-//! The facts as `facts.nix` gives them.
+//! The facts that `facts.nix` evaluates.
 
 use serde::Deserialize;
 
-/// What a configuration sets, as far as booting and logging in go.
+/// What a configuration sets that matters for booting and logging in.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ConfigFacts {
-    /// Messages of the assertions that do not hold.
+    /// Messages of the assertions that fail.
     pub assertions: Vec<String>,
-    /// What the configuration warns of.
+    /// The configuration's warnings.
     pub warnings: Vec<String>,
-    /// Whether an SD card image is described at all.
+    /// Whether it defines an SD card image.
     pub image: bool,
-    /// The release of NixOS.
+    /// The release of NixOS, `26.05`.
     pub release: Option<String>,
-    /// The system that packages are for.
+    /// The system of the packages, `aarch64-linux`.
     pub system: String,
-    /// The boot loaders that are on.
+    /// The enabled boot loaders.
     pub loaders: Vec<String>,
     /// The root file system.
-    pub root: Option<Root>,
-    /// Root, the people, and whoever has a key.
-    pub users: Vec<User>,
-    /// Who is logged in at the console without being asked.
+    pub root: Option<RootFacts>,
+    /// Root, normal users and users with an SSH key.
+    pub users: Vec<UserFacts>,
+    /// The user who is logged in at the console automatically.
     pub autologin: Option<String>,
     /// The SSH server.
-    pub ssh: Ssh,
+    pub ssh: SshFacts,
     /// The firewall.
-    pub firewall: Firewall,
+    pub firewall: FirewallFacts,
     /// The network.
-    pub network: Network,
+    pub network: NetworkFacts,
     /// The image.
-    pub sd: Sd,
+    pub sd: SdImageFacts,
     /// Whether `system.stateVersion` is set.
     pub state_version: bool,
 }
 
 /// The root file system.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Root {
-    /// What is mounted.
+pub struct RootFacts {
+    /// The mounted device.
     pub device: Option<String>,
     /// Whether it grows into its partition.
     pub grows: bool,
 }
 
-/// Somebody who may log in.
+/// A user who may log in.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct User {
-    /// The account.
+pub struct UserFacts {
+    /// The user's name.
     pub name: String,
-    /// Public keys.
+    /// Authorized SSH keys.
     pub keys: Vec<String>,
-    /// Files with such keys.
+    /// Files with authorized SSH keys.
     pub key_files: Vec<String>,
-    /// The password; never what it is.
-    pub password: Password,
+    /// Whether there is a password. The password itself is not among the facts.
+    pub password: PasswordState,
 }
 
-/// What is known of a password.
+/// Whether a user has a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Password {
-    /// There is none that fits.
+pub enum PasswordState {
+    /// No password, or one that no input matches.
     None,
-    /// It is empty: the console asks for none, SSH lets nobody in by it.
+    /// The empty password: accepted at the console, refused by SSH.
     Empty,
-    /// There is one.
+    /// A password.
     Set,
 }
 
-/// The SSH server; `None` is what the server itself has.
+/// The SSH server; `None` means the server's own default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Ssh {
-    /// Whether there is one.
+pub struct SshFacts {
+    /// Whether it is enabled.
     pub enable: bool,
-    /// Where it listens.
+    /// The ports on which it listens.
     pub ports: Vec<u16>,
     /// `PermitRootLogin`.
     pub root: Option<String>,
@@ -82,7 +82,7 @@ pub struct Ssh {
     pub passwords: Option<bool>,
     /// `KbdInteractiveAuthentication`.
     pub keyboard: Option<bool>,
-    /// `PubkeyAuthentication`: `true`, or as the server's own file has it.
+    /// `PubkeyAuthentication`: a boolean, or a text as in the server's configuration file.
     pub keys: Option<serde_json::Value>,
     /// `AllowUsers`.
     pub allowed: Option<Vec<String>>,
@@ -92,42 +92,42 @@ pub struct Ssh {
 
 /// The firewall.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Firewall {
-    /// Whether there is one.
+pub struct FirewallFacts {
+    /// Whether it is enabled.
     pub enable: bool,
-    /// Which of the SSH server's ports it lets through.
+    /// The SSH server's ports that it lets through.
     pub admitted: Vec<u16>,
-    /// Whether there is an interface that it does not watch.
+    /// Whether it trusts an interface other than the loopback.
     pub trusts: bool,
 }
 
 /// The network.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
-pub struct Network {
-    /// Every interface asks for an address.
+pub struct NetworkFacts {
+    /// Every interface uses DHCP.
     pub dhcp: bool,
-    /// An interface of its own asks for an address, or has one.
+    /// A configured interface uses DHCP or has an address.
     pub interfaces: bool,
-    /// systemd-networkd knows a network.
+    /// systemd-networkd is enabled and has a network.
     pub networkd: bool,
-    /// `NetworkManager` or `ConnMan` is there.
+    /// `NetworkManager` or `ConnMan` is enabled.
     pub manager: bool,
-    /// `wpa_supplicant` is on.
+    /// `wpa_supplicant` is enabled.
     pub wireless: bool,
-    /// iwd is on.
+    /// iwd is enabled.
     pub iwd: bool,
-    /// How many networks `wpa_supplicant` is told.
+    /// Number of networks in `networking.wireless.networks`.
     pub networks: u32,
-    /// It is told networks in another way.
+    /// `wpa_supplicant` has networks from other options or files.
     pub elsewhere: bool,
 }
 
 /// The image.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Sd {
-    /// Whether the root file system grows into the card.
+pub struct SdImageFacts {
+    /// Whether the root file system is grown to the size of the card.
     pub grows: Option<bool>,
-    /// The firmware partition's size.
+    /// Size of the firmware partition in MiB.
     pub firmware_mib: Option<u64>,
 }

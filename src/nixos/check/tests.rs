@@ -5,7 +5,7 @@ use super::*;
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
 
-/// Facts of a configuration that has nothing wrong with it.
+/// Facts of a configuration without mistakes.
 fn good() -> Value {
     json!({
         "assertions": [], "warnings": [], "image": true, "release": "26.05",
@@ -27,7 +27,7 @@ fn good() -> Value {
     })
 }
 
-/// The good facts but for these, by JSON pointer.
+/// The good facts with `changes`, by JSON pointer.
 fn with(changes: &[(&str, Value)]) -> ConfigFacts {
     let mut facts = good();
     for (pointer, value) in changes {
@@ -46,14 +46,14 @@ fn user(name: &str, keys: &[&str], password: &str) -> Value {
 }
 
 #[test]
-fn a_good_configuration_has_nothing_and_says_who_gets_in() {
+fn a_good_configuration_has_no_findings() {
     assert_eq!(found(&[]), [""; 0]);
     assert_eq!(who_gets_in(&with(&[])), [("root", "with a key")]);
     assert_eq!(who_gets_in(&with(&[("/ssh/enable", json!(false))])), []);
 }
 
 #[test]
-fn each_trap_is_found_by_the_fact_that_makes_it_and_by_no_other() {
+fn each_rule_is_triggered_by_its_own_fact_only() {
     let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
     let table: [(&str, &[(&str, Value)]); 17] = [
         ("no-image", &[("/image", json!(false))]),
@@ -88,7 +88,7 @@ fn each_trap_is_found_by_the_fact_that_makes_it_and_by_no_other() {
 }
 
 #[test]
-fn what_looks_like_a_trap_and_is_none_is_passed_over() {
+fn similar_settings_that_are_fine_are_not_reported() {
     let fine: [&[(&str, Value)]; 9] = [
         &[("/ssh/passwords", json!(true))],
         &[
@@ -130,7 +130,7 @@ fn what_looks_like_a_trap_and_is_none_is_passed_over() {
 }
 
 #[test]
-fn a_door_that_is_shut_is_told_with_its_lock() {
+fn a_refused_login_is_explained_by_its_setting() {
     let only = |who: Value, more: &[(&str, Value)]| {
         let mut changes = vec![("/users", json!([who]))];
         changes.extend_from_slice(more);
@@ -184,7 +184,7 @@ fn a_door_that_is_shut_is_told_with_its_lock() {
 }
 
 #[test]
-fn the_lines_to_add_are_filled_in_and_traps_come_first() {
+fn lines_are_filled_in_and_traps_come_first() {
     let facts = with(&[
         ("/state_version", json!(false)),
         ("/system", json!("x86_64-linux")),
@@ -208,7 +208,7 @@ fn the_lines_to_add_are_filled_in_and_traps_come_first() {
 }
 
 #[test]
-fn facts_are_read_from_pieces_and_what_comes_after_is_no_part_of_them() {
+fn facts_are_read_from_pieces_of_a_line() {
     let text = format!("{}\ntrue", good());
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     assert_eq!(facts(&lines), Some(with(&[])));

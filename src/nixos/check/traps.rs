@@ -1,31 +1,31 @@
-//! The table of traps: what is looked for, what comes of it, and the line that changes it. Pure.
+//! The rules: what is checked, the consequence, and the lines that correct it. Pure.
 
-use super::facts::{ConfigFacts, User};
+use super::facts::{ConfigFacts, UserFacts};
 use super::ways_in::{way_in, who_gets_in};
 use super::{Finding, Severity};
 use crate::common::text::truncate;
 
-/// The firmware of the boards that nixpkgs' image is for takes nearly as much.
-const FIRMWARE_MIB: u64 = 30;
-/// The line that lets somebody in.
-const A_KEY: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
+/// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
+const MIN_FIRMWARE_MIB: u64 = 30;
+/// A line that authorizes an SSH key.
+const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-/// One thing that is looked for. In `add`, `{system}` and `{port}` are filled in.
+/// One rule. In `add`, `{system}`, `{port}` and `{release}` are replaced.
 struct Rule {
     id: &'static str,
     severity: Severity,
-    /// What is set, when it is a trap; the second argument is the system that the image is for.
+    /// What the configuration sets, if that is a mistake. The second argument is the system of the image.
     is: fn(&ConfigFacts, &str) -> Option<String>,
     why: &'static str,
     add: &'static [&'static str],
 }
 
-const TRAPS: [Rule; 16] = [
+const RULES: [Rule; 16] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
-        is: |facts, _| (!facts.image).then(|| "config.system.build.sdImage is not there".into()),
-        why: "there is nothing that could become an SD card image",
+        is: |facts, _| (!facts.image).then(|| "config.system.build.sdImage is not defined".into()),
+        why: "without it there is no SD card image to build",
         add: &["imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ];"],
     },
     Rule {
@@ -35,7 +35,7 @@ const TRAPS: [Rule; 16] = [
             let other = facts.system != wanted;
             other.then(|| format!("nixpkgs.hostPlatform = \"{}\"", facts.system))
         },
-        why: "the board does not run programs of that system; the image is wanted for another one",
+        why: "the board does not run programs of that system: the image is for another one",
         add: &["nixpkgs.hostPlatform = \"{system}\";"],
     },
     Rule {
@@ -62,7 +62,7 @@ const TRAPS: [Rule; 16] = [
         id: "no-root",
         severity: Severity::Trap,
         is: |facts, _| (facts.root.is_none()).then(|| "fileSystems.\"/\" is not set".into()),
-        why: "the first stage of the boot has nothing to go on with",
+        why: "the first stage of the boot finds no root file system",
         add: &[
             "fileSystems.\"/\" = { device = \"/dev/disk/by-label/NIXOS_SD\"; fsType = \"ext4\"; };",
         ],
@@ -74,14 +74,17 @@ const TRAPS: [Rule; 16] = [
             let grows = facts.root.as_ref().is_some_and(|root| root.grows);
             (facts.sd.grows == Some(false) && !grows).then(|| "sdImage.expandOnBoot = false".into())
         },
-        why: "the root file system stays as full as it was made, however large the card is",
+        why: "the root file system keeps the size that it has in the image, however large the card is",
         add: &["sdImage.expandOnBoot = true;"],
     },
     Rule {
         id: "small-firmware",
         severity: Severity::Note,
         is: |facts, _| {
-            let size = facts.sd.firmware_mib.filter(|mib| *mib < FIRMWARE_MIB)?;
+            let size = facts
+                .sd
+                .firmware_mib
+                .filter(|mib| *mib < MIN_FIRMWARE_MIB)?;
             Some(format!("sdImage.firmwareSize = {size}"))
         },
         why: "the firmware of nixpkgs' image for Raspberry Pis does not fit",
@@ -91,18 +94,19 @@ const TRAPS: [Rule; 16] = [
         id: "key-is-none",
         severity: Severity::Trap,
         is: broken_keys,
-        why: "that is not a public SSH key (a placeholder, a path, or half of one), and lets nobody in",
-        add: &[A_KEY],
+        why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), so it allows no login",
+        add: &[KEY_LINE],
     },
     Rule {
         id: "nobody-gets-in",
         severity: Severity::Trap,
         is: |facts, _| {
-            let nobody = !facts.users.iter().any(User::has_secret) && facts.autologin.is_none();
+            let nobody =
+                !facts.users.iter().any(UserFacts::has_secret) && facts.autologin.is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
         why: "the machine starts and nobody can log in",
-        add: &["services.openssh.enable = true;", A_KEY],
+        add: &["services.openssh.enable = true;", KEY_LINE],
     },
     Rule {
         id: "ssh-off",
@@ -115,19 +119,19 @@ const TRAPS: [Rule; 16] = [
         id: "ssh-turns-away",
         severity: Severity::Trap,
         is: |facts, _| {
-            let users: Vec<&User> = facts
+            let users: Vec<&UserFacts> = facts
                 .users
                 .iter()
                 .filter(|user| user.has_secret())
                 .collect();
             let shut = facts.ssh.enable && !users.is_empty() && who_gets_in(facts).is_empty();
-            let reason = |user: &User| way_in(facts, user).err().unwrap_or_default();
+            let reason = |user: &UserFacts| way_in(facts, user).err().unwrap_or_default();
             let reasons: Vec<String> = users.into_iter().map(reason).collect();
             shut.then(|| reasons.join("; "))
         },
-        why: "the SSH server runs and turns everybody away",
+        why: "the SSH server runs and refuses every user",
         add: &[
-            A_KEY,
+            KEY_LINE,
             "services.openssh.settings.PermitRootLogin = \"prohibit-password\";",
         ],
     },
@@ -145,7 +149,7 @@ const TRAPS: [Rule; 16] = [
                 )
             })
         },
-        why: "the SSH server runs behind a closed door",
+        why: "the firewall keeps every connection from the SSH server",
         add: &["networking.firewall.allowedTCPPorts = [ {port} ];"],
     },
     Rule {
@@ -156,7 +160,7 @@ const TRAPS: [Rule; 16] = [
             let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
             (!any).then(|| "networking.useDHCP = false, and no interface has an address".into())
         },
-        why: "the machine is in no network",
+        why: "the machine is not in any network",
         add: &["networking.useDHCP = true;"],
     },
     Rule {
@@ -164,12 +168,12 @@ const TRAPS: [Rule; 16] = [
         severity: Severity::Note,
         is: |facts, _| {
             let net = &facts.network;
-            let told = net.networks > 0 || net.elsewhere || net.manager || net.iwd;
-            (net.wireless && !told).then(|| {
+            let has_network = net.networks > 0 || net.elsewhere || net.manager || net.iwd;
+            (net.wireless && !has_network).then(|| {
                 "networking.wireless.enable = true, networking.wireless.networks = { }".into()
             })
         },
-        why: "it joins no network; only a cable would reach the machine",
+        why: "it joins no network, so the machine is reachable by cable only",
         add: &["networking.wireless.networks.\"NAME\".psk = \"…\";"],
     },
     Rule {
@@ -179,7 +183,7 @@ const TRAPS: [Rule; 16] = [
             let user = facts.autologin.as_ref()?;
             Some(format!("services.getty.autologinUser = \"{user}\""))
         },
-        why: "whoever plugs in a keyboard is logged in, as an installer has it",
+        why: "anyone with a keyboard is logged in without a password, as on an installer",
         add: &[
             "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]; # not …-installer.nix",
         ],
@@ -188,36 +192,36 @@ const TRAPS: [Rule; 16] = [
         id: "state-version",
         severity: Severity::Note,
         is: |facts, _| (!facts.state_version).then(|| "system.stateVersion is not set".into()),
-        why: "the next upgrade may take this machine's data for that of a newer release",
+        why: "the next upgrade may treat this machine's data as that of a newer release",
         add: &["system.stateVersion = \"{release}\";"],
     },
 ];
 
-/// Everything in `facts` that an image for `wanted` should not have, the worst first.
-pub fn findings(facts: &ConfigFacts, wanted: &str) -> Vec<Finding> {
+/// The mistakes in `facts` for an image of `system` (`aarch64-linux`), traps first.
+pub fn findings(facts: &ConfigFacts, system: &str) -> Vec<Finding> {
     let port = facts.ssh.ports.first().map_or(22, |port| *port).to_string();
     let release = facts.release.as_deref().unwrap_or("26.05");
-    let filled = |line: &&str| {
-        line.replace("{system}", wanted)
+    let fill = |line: &&str| {
+        line.replace("{system}", system)
             .replace("{port}", &port)
             .replace("{release}", release)
     };
-    let found = TRAPS.iter().filter_map(|trap| {
+    let found = RULES.iter().filter_map(|rule| {
         Some(Finding {
-            id: trap.id,
-            severity: trap.severity,
-            is: (trap.is)(facts, wanted)?,
-            why: trap.why.to_owned(),
-            add: trap.add.iter().map(filled).collect(),
+            id: rule.id,
+            severity: rule.severity,
+            is: (rule.is)(facts, system)?,
+            why: rule.why.to_owned(),
+            add: rule.add.iter().map(fill).collect(),
         })
     });
-    let mut all: Vec<Finding> = found.chain(said(facts)).collect();
+    let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Trap));
     all
 }
 
-/// What the configuration says of itself. A build stops at an assertion.
-fn said(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
+/// The configuration's own failed assertions, at which a build stops, and warnings.
+fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let finding = |id, severity, why: &'static str| {
         move |text: &String| Finding {
             id,
@@ -227,13 +231,10 @@ fn said(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             add: Vec::new(),
         }
     };
-    let broken = finding("assertion", Severity::Trap, "NixOS refuses to build that");
+    let failed = finding("assertion", Severity::Trap, "NixOS refuses to build that");
     let warned = finding("warning", Severity::Note, "NixOS warns of it");
-    let (broken, warned): (Vec<_>, Vec<_>) = (
-        facts.assertions.iter().map(broken).collect(),
-        facts.warnings.iter().map(warned).collect(),
-    );
-    broken.into_iter().chain(warned)
+    let failed = facts.assertions.iter().map(failed);
+    failed.chain(facts.warnings.iter().map(warned))
 }
 
 fn broken_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
@@ -248,7 +249,7 @@ fn broken_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
     (!broken.is_empty()).then(|| broken.join(", "))
 }
 
-fn names(users: &[User]) -> String {
+fn names(users: &[UserFacts]) -> String {
     let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
     names.join(", ")
 }

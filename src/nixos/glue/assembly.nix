@@ -1,12 +1,12 @@
-# The image itself by native tools: the ext4 file system and the disk around it. What they put together is finished, so
-# nothing in it can see who did that; the same files, owners, modes, labels and UUIDs come out.
+# Assembles the image with native tools: the ext4 file system and the disk around it. The contents are built already, so
+# they cannot depend on the tools; files, owners, modes, labels and UUIDs are the same as with emulated tools.
 { lib, target, native, changed }:
 let
-  inherit (import ./text.nix { inherit lib; }) bare dependsOnMachine says;
+  inherit (import ./text.nix { inherit lib; }) withoutContext dependsOnMachine contains;
 
   toolsFor = import ./tools.nix { inherit lib native; };
 
-  # As packages of several outputs have it.
+  # With the attribute `bin` that packages with several outputs have.
   withBin = package: package // { bin = package; };
 
   isOurs = function: builtins.isPath function && baseNameOf function == "make-ext4-fs.nix" && lib.hasPrefix "${toString target.path}/" (toString function);
@@ -20,11 +20,11 @@ let
       made = native.callPackage function (ours // args // commands);
       linked = made.overrideAttrs (old: lib.optionalAttrs (old ? buildCommand) { buildCommand = copies.linked old.buildCommand; });
     in
-    # Whoever changes it afterwards loses the mark.
+    # A later override drops this mark.
     linked // { isOrdinary = true; };
 
-  # The program that writes the boot menu comes from the build's package set and is no part of the image: some thirty
-  # processes, the slowest part of filling the file system.
+  # The program that writes the boot menu comes from the build's package set and is not part of the image. It starts some
+  # thirty processes, the slowest part of filling the file system.
   menu = target.path + "/nixos/modules/system/boot/loader/generic-extlinux-compatible/extlinux-conf-builder.nix";
   menuNatively =
     text:
@@ -32,33 +32,33 @@ let
       replaced (menuOf target.buildPackages) (menuOf native).outPath text
     else
       text;
-  # It takes `pkgs`, and `lib` too in newer nixpkgs; one that takes anything else is not known.
+  # It takes `pkgs`, in newer nixpkgs also `lib`; with other arguments it is not supported.
   makesMenu = builtins.pathExists menu && menuTakes ? pkgs && lib.all (name: lib.elem name [ "lib" "pkgs" ]) (builtins.attrNames menuTakes);
   menuTakes = builtins.functionArgs (import menu);
   menuOf = pkgs: import menu (builtins.intersectAttrs menuTakes { inherit lib pkgs; });
 
-  # `text` with `new` for the path of the derivation `old`, which it depends on no more.
+  # `text` with `new` in place of the path of the derivation `old`, which is no longer a dependency.
   replaced =
     old: new: text:
     let
-      context = builtins.removeAttrs (builtins.getContext text) [ (bare old.drvPath) ];
+      context = builtins.removeAttrs (builtins.getContext text) [ (withoutContext old.drvPath) ];
     in
     if mentions old text then
-      builtins.appendContext (builtins.replaceStrings [ (bare old.outPath) ] [ (bare new) ] (bare text)) (context // builtins.getContext new)
+      builtins.appendContext (builtins.replaceStrings [ (withoutContext old.outPath) ] [ (withoutContext new) ] (withoutContext text)) (context // builtins.getContext new)
     else
       text;
-  mentions = derivation: says derivation.outPath;
+  mentions = derivation: contains derivation.outPath;
 
   tools = {
     inherit (native) stdenv dosfstools e2fsprogs mtools libfaketime zstd util-linux;
-    # Its name until 20.09.
+    # The name of util-linux until 20.09.
     inherit (native) utillinux;
   };
-  # A tool that the user changed is to be used as they changed it.
+  # A tool that the user's overlays changed must be used as it is.
   areNixpkgs = names: !lib.any (name: lib.elem name changed) names;
   toolsAreNixpkgs = areNixpkgs (builtins.attrNames tools ++ [ "fakeroot" "lkl" "perl" "rsync" ]);
 
-  # Both steps in one: Nix reads each output and keeps it, and nobody wants the file system by itself.
+  # Both steps in one derivation: Nix would scan and keep the file system as an output of its own.
   inOne =
     image: root: commands:
     image.overrideAttrs (
@@ -84,9 +84,9 @@ let
       }
     );
   copies = import ./copies.nix { inherit lib; };
-  # Nix need not look for the store's paths in the image: it has all of them, and who holds on to the image's root holds on
-  # to the system's as well. Nix knows of it since this version. Structured attributes are not in the environment, so only
-  # for an image that has no others than nixpkgs' own; these are there as ever.
+  # Nix does not have to scan the image for references to store paths: it contains the whole system, which is kept alive
+  # together with the image's root. Supported since Nix 2.17. It requires structured attributes, which are not environment
+  # variables, so only an image with nothing but nixpkgs' own attributes (which the commands export) qualifies.
   unsearched =
     old:
     let
@@ -97,9 +97,9 @@ let
       unsafeDiscardReferences.out = true;
     };
   ordinary = [ "name" "imageName" "compressImage" "nativeBuildInputs" "buildCommand" "passthru" "meta" ];
-  # A name of our own: the disk's step unpacks a compressed file system to ./root-fs.img.
+  # Not ./root-fs.img: the disk's step unpacks a compressed file system to that name.
   inOneAt = "$NIX_BUILD_TOP/.root-fs/image";
-  # When the file system is as nixpkgs makes it, and only nixpkgs' own step reads it.
+  # Possible when the file system is as nixpkgs makes it and only nixpkgs' own step reads it.
   canBeOne =
     image: root: commands:
     root.isOrdinary or false
@@ -107,15 +107,16 @@ let
     && mentions root image.buildCommand && !mentions root commands;
 in
 {
-  # What a configuration's commands name and the image does without: it would be built, emulated, for nothing.
-  unneeded = lib.optional makesMenu (bare (menuOf target.buildPackages).drvPath);
+  # Derivations that the configuration's commands refer to and the image does not need: building them would be emulated
+  # and useless.
+  unneeded = lib.optional makesMenu (withoutContext (menuOf target.buildPackages).drvPath);
 
-  # Stands for the configuration's callPackage, which nixpkgs' module calls with its function for the file system.
+  # Replaces the configuration's callPackage, which nixpkgs' module calls with its function for the file system.
   callPackage =
     function: args:
     if toolsAreNixpkgs && isOurs function && !dependsOnMachine (args.populateImageCommands or "") { } then fileSystem function args else target.callPackage function args;
 
-  # `image` as nixpkgs' module makes it around `root`; `commands` is what the configuration adds to its steps.
+  # `image`, which nixpkgs' module makes around `root`, with native tools; `commands` are those that the configuration adds.
   disk =
     image: root: commands:
     let

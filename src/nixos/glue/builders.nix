@@ -1,14 +1,14 @@
-# nixpkgs' small builders (runCommand, writeText, buildEnv, …), made of the builder's own tools and yet giving what they
-# give for the image.
+# nixpkgs' small builders (runCommand, writeText, buildEnv, …) with the builder's own tools and the same results as for
+# the image.
 #
-# `target` is the package set that the configuration made: every package of the image comes from it and stays as it is.
-# `native` is nixpkgs for the builder's architecture, without anything of the user's, so that binary caches have it.
+# `target` is the package set of the configuration: every package of the image comes from it, unchanged. `native` is
+# nixpkgs for the builder's architecture, without the user's overlays and settings, so that binary caches have it.
 { lib, target, native, changed }:
 let
-  inherit (import ./text.nix { inherit lib; }) dependsOnMachine says;
+  inherit (import ./text.nix { inherit lib; }) dependsOnMachine contains;
 
-  # Instantiated anew: nixpkgs' own function of few arguments, called with native tools but the image's shell, because
-  # that one stands in the first line of what these builders write.
+  # nixpkgs' own function, called with native tools and the image's shell, which is in the first line of the scripts that
+  # these builders write.
   trivial =
     let
       directory = target.path + "/pkgs/build-support/trivial-builders";
@@ -17,8 +17,9 @@ let
     in
     make (builtins.intersectAttrs (builtins.functionArgs make) tools);
 
-  # One of two derivations. Which one is asked only by whoever wants to build it: modules refer to what they are about to
-  # define, and looking at a command's text before that is an infinite recursion. So everything else is taken from `fast`.
+  # One of two derivations: `slow` if `emulate`, else `fast`. The condition is evaluated only for the attributes that are
+  # needed to build: modules refer to values that they are about to define, and reading a command's text before that is an
+  # infinite recursion. All other attributes are those of `fast`.
   either =
     emulate: slow: fast:
     let
@@ -26,15 +27,16 @@ let
     in
     fast
     // lib.genAttrs (existing (decisive ++ fast.outputs or [ ])) (name: if emulate then slow.${name} else fast.${name})
-    # What becomes of it then, nobody has looked at; but for its name and what tells Nix how to build it.
+    # An override is not inspected, so it applies to `slow`, unless it changes only the metadata.
     // lib.optionalAttrs (fast ? overrideDerivation) { inherit (slow) overrideDerivation; }
     // lib.optionalAttrs (fast ? overrideAttrs) {
       overrideAttrs =
         change:
-        if onlyTells change then either emulate (slow.overrideAttrs change) (fast.overrideAttrs change) else slow.overrideAttrs change;
+        if changesOnlyMetadata change then either emulate (slow.overrideAttrs change) (fast.overrideAttrs change) else slow.overrideAttrs change;
     };
-  # Whether a change is of what does not reach the commands. A function is asked without the attributes that it changes.
-  onlyTells =
+  # Whether an override changes only attributes that do not affect the commands. A function is called without the
+  # previous attributes.
+  changesOnlyMetadata =
     change:
     let
       set = if builtins.isFunction change then change (throw "not known") else change;
@@ -43,11 +45,11 @@ let
     names.success && lib.all (name: lib.elem name [ "name" "preferLocalBuild" "allowSubstitutes" ]) names.value;
   decisive = [ "drvPath" "outPath" "all" "drvAttrs" "system" "stdenv" "builder" "args" "inputDerivation" ];
 
-  # Manuals and their like are made of the modules' texts alone: a binary cache often has them as they are.
+  # Manuals depend on the modules' texts only: binary caches often have them.
   cached = [
     "options.json" "lazy-options.json" "nixos-manual-html" "nixos-manual-epub" "nixos-configuration-reference-manpage" "nixos-help"
   ];
-  # NixOS's own commands that look suspicious and are not; most of the time of a build is theirs.
+  # NixOS' own commands that look suspicious and are safe; they take most of the time of a build.
   trusted = [ "etc" "system-units" "user-units" "initrd-units" "udev-rules" "initrd-udev-rules" ];
   emulated = name: command: environment: lib.elem name cached || !lib.elem name trusted && dependsOnMachine command environment;
 
@@ -55,18 +57,18 @@ let
   command =
     builder: plainly: name: environment: text:
     either (emulated name text environment) (target.${builder} name environment text) (trivial.${plainly} name environment text);
-  # Builders that take a set, of which `parts` are shell commands.
+  # Builders that take an attribute set, in which `parts` are shell commands.
   withParts = withEnvironment (_: { });
-  # The same, and `environment` of it are their variables.
+  # The same; `environment` returns the variables of the commands.
   withEnvironment =
     environment: parts: from: builder: args:
     let
       text = lib.concatMapStringsSep "\n" (part: toString (args.${part} or "")) parts;
     in
-    # A function of the final attributes, as newer builders take: what it says is not known before. Nor whatever else a
-    # derivation may have.
+    # A function of the final attributes, as newer builders accept, cannot be inspected; nor can other attributes of the
+    # derivation.
     if !builtins.isAttrs args || args ? derivationArgs then target.${builder} args else oneOf (dependsOnMachine text (environment args)) from builder args;
-  # What is said about a package is for the image's system, and the user's settings allow it: the native set knows neither.
+  # `meta` is that of the image's system with the user's settings (such as allowed licenses), not of the native set.
   oneOf =
     emulate: from: builder: args:
     let
@@ -75,16 +77,16 @@ let
     in
     either emulate slow fast
     // lib.optionalAttrs (args ? meta) { inherit (slow) meta; }
-    # Other commands than those that were looked at.
+    # An override can bring commands that were not inspected.
     // lib.optionalAttrs (fast ? override) { inherit (slow) override; };
 
-  # Builders that take a set with phases and whatever else a derivation may have: with more than `known`, they stay.
-  knowing =
+  # Builders that take a set with phases and any other attribute of a derivation: emulated with more than the `known` ones.
+  withKnownArguments =
     known: builder: depends: args:
     if builtins.removeAttrs args known != { } then target.${builder} args else oneOf (depends args) native builder args;
 
-  # Whether nixpkgs would put a program for a script's first line there: it takes one of its own tools. Not when the line
-  # has a path of the store, or will have one. A script that a derivation makes cannot be read before.
+  # Whether nixpkgs would replace the interpreter in a script's first line by one of the builder's own tools. Not when the
+  # line has a store path already, or gets one. A script that a derivation makes cannot be read before it is built.
   namesShell =
     args:
     let
@@ -94,16 +96,16 @@ let
       inStore = builtins.match "#! *${builtins.storeDir}/.*" line != null || variable != null && lib.hasPrefix builtins.storeDir value;
     in
     (args.isExecutable or false != false || args ? postInstall) && !(builtins.isPath args.src && inStore)
-    || lib.any (word: says word (args.postInstall or "")) [ "chmod" "install " ];
+    || lib.any (word: contains word (args.postInstall or "")) [ "chmod" "install " ];
   firstLine = file: lib.head (builtins.split "\n" (builtins.readFile file));
 
-  looked = {
+  inspected = {
     runCommand = command "runCommand" "runCommand";
     runCommandLocal = command "runCommandLocal" "runCommandLocal";
-    # Old names of the same two.
+    # Old names of these two.
     runCommandNoCC = command "runCommandNoCC" "runCommand";
     runCommandNoCCLocal = command "runCommandNoCCLocal" "runCommandLocal";
-    # Somebody's own stdenv is there for a reason.
+    # A custom stdenv must be used as it is.
     runCommandWith =
       args: text:
       if args ? stdenv then
@@ -115,15 +117,15 @@ let
     concatTextFile = withParts [ "checkPhase" ] trivial "concatTextFile";
     buildEnv = withParts [ "postBuild" ] native "buildEnv";
     writeShellApplication = withParts [ "checkPhase" ] trivial "writeShellApplication";
-    # What puts values into a file. What is done with the file is looked at, not what it says.
-    replaceVarsWith = knowing [ "dir" "isExecutable" "manPage" "meta" "name" "nativeBuildInputs" "postInstall" "replacements" "src" ] "replaceVarsWith" (
+    # Replaces values in a file. The commands that process the file are inspected, not its content.
+    replaceVarsWith = withKnownArguments [ "dir" "isExecutable" "manPage" "meta" "name" "nativeBuildInputs" "postInstall" "replacements" "src" ] "replaceVarsWith" (
       args: namesShell args || dependsOnMachine (args.postInstall or "") { }
     );
-    # This flag takes a value from the derivation's environment, which has $system.
-    substitute = knowing [ "dir" "isExecutable" "name" "src" "substitutions" ] "substitute" (args: lib.elem "--subst-var" args.substitutions or [ ]);
+    # `--subst-var` takes a value from the derivation's environment, which includes $system.
+    substitute = withKnownArguments [ "dir" "isExecutable" "name" "src" "substitutions" ] "substitute" (args: lib.elem "--subst-var" args.substitutions or [ ]);
   };
-  # The system itself: commands of NixOS's and of the user's that link and copy what is there. Everything else that is
-  # made by this function stays as it is.
+  # The system itself: commands of NixOS and of the user that link and copy existing paths. Everything else that this
+  # function makes stays as it is.
   system = {
     stdenvNoCC = target.stdenvNoCC // {
       mkDerivation =
@@ -135,23 +137,23 @@ let
         if isSystem then either (dependsOnMachine args.buildCommand args) (make target.stdenvNoCC) (make native.stdenvNoCC) else make target.stdenvNoCC;
     };
   };
-  # Their texts are nixpkgs' own, and what the user gives is only copied.
+  # Their commands are nixpkgs' own, and the user's input is only copied.
   plain = [
     "writeText" "writeTextDir" "linkFarm" "linkFarmFromDrvs" "concatText" "concatScript" "writeScript" "writeScriptBin"
     "writeShellScript" "writeShellScriptBin" "writeReferencesToFile" "writeDirectReferencesToFile"
     "writeStringReferencesToFile"
   ];
-  # Not those that put every variable of theirs into a text (substituteAll and its kin): @system@ is one of them.
+  # Not substituteAll and similar ones, which put all their variables into a text: @system@ is one of them.
   whole = [
     "closureInfo" "replaceVars" "makeInitrdNG" "makeInitrd" "makeModulesClosure"
     "makeDBusConf" "aggregateModules"
   ];
-  # What is made of their results is not looked at either; but for `override`, which NixOS calls for what it makes itself.
+  # Overrides of their results are not inspected either, except `override`, which NixOS calls on its own derivations.
   untilMade =
     slow: fast:
     if builtins.isFunction fast then
       argument: untilMade (slow argument) (fast argument)
-    # As callPackage leaves a function.
+    # A function as callPackage returns it.
     else if fast ? __functor then
       fast // { __functor = _: argument: untilMade (slow argument) (fast argument); }
     else if lib.isDerivation fast then
@@ -159,7 +161,7 @@ let
     else
       fast;
   pick = names: set: lib.mapAttrs (name: untilMade target.${name}) (builtins.intersectAttrs (lib.genAttrs names (_: null)) set);
-  all = pick plain trivial // pick whole native // { inherit (native) formats; } // looked // system;
+  all = pick plain trivial // pick whole native // { inherit (native) formats; } // inspected // system;
 in
-# Only what this nixpkgs has; and what the user's overlays have made of a builder stays theirs.
+# Only builders that this nixpkgs has and that the user's overlays do not change.
 builtins.removeAttrs (builtins.intersectAttrs target all) changed

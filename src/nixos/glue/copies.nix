@@ -1,17 +1,17 @@
-# nixpkgs' commands for the file system and the disk, without their two copies of everything. What is not written as we
-# know it, once, stays as it is.
+# nixpkgs' commands for the file system and the disk, without their two copies of all data. Commands that are not in the
+# known form stay as they are.
 { lib }:
 let
-  inherit (import ./text.nix { inherit lib; }) bare mayRead says;
+  inherit (import ./text.nix { inherit lib; }) withoutContext mayRead contains;
 in
 {
-  # The store's files get a second name in the tree that the file system is made of: it is only read.
+  # Hard links instead of copies in the tree that the file system is made from, which is only read.
   linked =
     command:
     let
       # The paths that are copied.
       list = "${builtins.storeDir}/[0-9a-z]{32}-closure-info/store-paths";
-      lists = lib.concatLists (lib.filter builtins.isList (builtins.split "(${list})" (bare command)));
+      lists = lib.concatLists (lib.filter builtins.isList (builtins.split "(${list})" (withoutContext command)));
       paths = lib.head lists;
       shorter = builtins.replaceStrings
         [ "cp -a --reflink=auto % -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(cat ${paths}) ./rootImage/nix/store/" ]
@@ -35,10 +35,10 @@ in
     ''
     + shorter;
 
-  # The file system goes into the disk piece by piece, and each piece is given back: it is held once, and what the kernel
-  # has not written to the machine's disk yet is never written. $root_fs is gone afterwards, so nobody may read it then, by
-  # that name or the file's: ./root-fs.img where nixpkgs unpacked it, else our own. `commands` are the configuration's; who
-  # reads it in a way that we do not see fails.
+  # Moves the file system into the disk piece by piece and frees each piece: the data exists once, and pieces that the
+  # kernel has not written back yet are never written. $root_fs is removed, so no later command may read it, by that name
+  # or by its file's: ./root-fs.img where nixpkgs unpacked it, else the one of assembly.nix. `commands` are the
+  # configuration's; one that reads the file in another way fails.
   moved =
     commands: command:
     let
@@ -47,9 +47,9 @@ in
       isLast =
         line:
         let
-          around = lib.filter builtins.isString (builtins.split (lib.escapeRegex line) (bare command));
+          around = lib.filter builtins.isString (builtins.split (lib.escapeRegex line) (withoutContext command));
         in
-        lib.length around == 2 && !lib.any (name: says name (lib.last around)) names;
+        lib.length around == 2 && !lib.any (name: contains name (lib.last around)) names;
       last = lib.filter isLast lines;
     in
     if last == [ ] || lib.any (name: mayRead name commands) names then command else

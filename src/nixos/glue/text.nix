@@ -1,52 +1,52 @@
-# Whether a shell command may run on the builder's own architecture and still give what it gives on the image's.
+# Whether a shell command can run on the builder's own architecture with the same result as on the image's.
 #
-# It may not when it could see which machine it runs on, or take a program of the builder's along. That is judged by
-# its text, so it is a guess; but only to the safe side: a command that is suspected without reason runs emulated,
-# which costs time and nothing else. What slips through is a program that the command calls by a name we do not see;
-# scripts of the user's own that the text refers to are read as well.
+# It cannot when it may detect the machine that it runs on, or copy a program of the builder. This is guessed from its
+# text, on the safe side: a command that is suspected without reason runs emulated, which costs time and nothing else.
+# A program that the command calls by a computed name is not detected; the user's scripts that the text refers to are
+# inspected as well.
 { lib }:
 let
   words = [
-    # Which machine is this?
+    # Detecting the machine.
     "uname" "/proc/" "[^[:alnum:]_-]arch[^[:alnum:]_-]" "HOSTTYPE" "MACHTYPE" "lscpu" "platform[.]machine"
-    # Names of the derivation's own programs: these are the builder's.
+    # Variables with the derivation's own programs, which are the builder's.
     "[$][{]?(SHELL|shell|BASH|CONFIG_SHELL|system|stdenv|initialPath|PATH|HOST_PATH)[^[:alnum:]_]"
     "type -[pPa]" "command -v" "which "
-    # Writes such names into files, or is meant for the files of one machine.
+    # Writing such names into files, or processing files of one architecture.
     "patchShebangs" "patchelf" "strip " "ldd " "[^[:alnum:]_-](cc|gcc)[^[:alnum:]_-]"
   ];
   pattern = ".*(${lib.concatStringsSep "|" words}).*";
-  # Nix's expressions recurse for every character.
+  # Nix's regular expressions recurse for every character.
   longest = 16384;
-  # A word at either end of the line has a neighbour too.
+  # Spaces, because some patterns need a character before and after the word.
   suspectLine = line: builtins.stringLength line > longest || builtins.match pattern " ${line} " != null;
-  # Not by lib.splitString, which calls itself for every character in old releases.
-  linesOf = text: lib.filter builtins.isString (builtins.split "\n" (bare text));
+  # Not lib.splitString, which recurses for every character in old releases.
+  linesOf = text: lib.filter builtins.isString (builtins.split "\n" (withoutContext text));
   suspect = text: lib.any suspectLine (linesOf text);
 
-  # Files that a text refers to: those that are in the store as they are, which no derivation made.
+  # Source files in the store that a text refers to, not outputs of derivations.
   files = text: builtins.attrNames (lib.filterAttrs (_: how: how.path or false) (builtins.getContext text));
-  # Others are not looked into: whoever runs them names an interpreter, and these are the usual names of its input.
+  # Scripts by their usual extensions; other files are not inspected.
   isScript = file: builtins.match ".*[.](sh|bash|py|pl|rb|awk)" file != null && !builtins.pathExists "${file}/.";
   suspectFile = file: isScript file && suspect (builtins.readFile file);
 
-  bare = builtins.unsafeDiscardStringContext;
-  says = word: text: builtins.replaceStrings [ (bare word) ] [ "" ] (bare text) != bare text;
+  withoutContext = builtins.unsafeDiscardStringContext;
+  contains = word: text: builtins.replaceStrings [ (withoutContext word) ] [ "" ] (withoutContext text) != withoutContext text;
   textOf = value: if builtins.isString value then value else if builtins.isPath value then "${value}" else "";
   suspectText = text: suspect text || lib.any suspectFile (files text);
 in
 {
-  # A text, whatever it depends on.
-  inherit bare;
+  # A text without its string context.
+  inherit withoutContext;
 
-  # `command`: the text that a shell will run. `environment`: what the derivation gives it.
+  # `command`: the text that a shell runs. `environment`: the derivation's variables.
   dependsOnMachine =
     command: environment:
     suspectText (toString command) || lib.any (value: lib.any suspectFile (files (textOf value))) (lib.attrValues environment);
 
-  # Whether a word is in a text. Not by lib.hasInfix, whose pattern recurses for every character.
-  inherit says;
+  # Whether a text contains a word. Not lib.hasInfix, whose pattern recurses for every character.
+  inherit contains;
 
-  # Whether one is, or in a script that the text refers to.
-  mayRead = word: command: says word command || lib.any (file: isScript file && says word (builtins.readFile file)) (files command);
+  # Whether a command, or a script that it refers to, contains a word.
+  mayRead = word: command: contains word command || lib.any (file: isScript file && contains word (builtins.readFile file)) (files command);
 }

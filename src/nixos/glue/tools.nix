@@ -1,7 +1,7 @@
-# Native tools that make an ext4 file system of a directory: the same every time, and without waiting for each other.
+# Native tools that make an ext4 file system from a directory, reproducibly and fast.
 { lib, native }:
 let
-  # A package with the programs of `package`, of which `scripts` (names and commands) stand for some.
+  # A package with the programs of `package`, some of them replaced by `scripts` (names and commands).
   standingIn =
     name: package: scripts:
     native.runCommand name { } ''
@@ -21,9 +21,9 @@ let
   utilLinux = native.util-linux or native.utillinux;
 in
 {
-  # ext4 keeps the names of a directory in the order of a hash with a random seed: here it is `seed`, so that two builds are
-  # the same; and the time at which the file system was written last is the one that nixpkgs' step says it was made at.
-  # mke2fs obeys the last -E: one that the caller gives wins.
+  # ext4 orders the names in a directory by a hash with a random seed: a fixed `seed` makes builds reproducible, and so
+  # does a fixed time of the last write, the same as nixpkgs' step sets for the creation. mke2fs uses the last -E, so that
+  # of the caller takes precedence.
   e2fsprogs =
     seed:
     standingIn "e2fsprogs-reproducible" native.e2fsprogs {
@@ -31,8 +31,8 @@ in
       resize2fs = "E2FSPROGS_FAKE_TIME=1 exec ${lib.getBin native.e2fsprogs}/bin/resize2fs \"$@\"";
     };
 
-  # For every file the command asks the daemon and waits, and the daemon waits for the command: on two processors each
-  # question wakes one of them up, and that takes longer than all the rest.
+  # Command and daemon alternate: for every file one waits for the other. On two processors each message wakes one of them
+  # up, which takes longer than everything else.
   fakeroot = standingIn "fakeroot-on-one-processor" native.fakeroot {
     fakeroot = ''
       # The processor that this runs on: field 39 of proc(5)'s stat.
