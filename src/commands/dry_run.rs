@@ -67,12 +67,12 @@ fn object(plan: &Plan, forecast: Option<&Forecast>) -> Result<String, Failure> {
         .map(|(subject, text)| json!({ "about": subject, "what": text }))
         .collect();
     let forecast = forecast.map(|forecast| {
-        let (paths, download, unpacked) = forecast.fetch;
+        let fetch = forecast.fetch;
         json!({
             "derivation": forecast.derivation,
             "build": forecast.build,
             "emulate": forecast.emulate,
-            "fetch": { "paths": paths, "download": download, "unpacked": unpacked },
+            "fetch": { "paths": fetch.paths, "download": fetch.download, "unpacked": fetch.unpacked },
         })
     });
     let report = json!({ "version": VERSION, "plan": plan, "forecast": forecast });

@@ -12,18 +12,33 @@ use crate::common::human_bytes::human_bytes;
 pub struct Forecast {
     /// The derivation of the image.
     pub derivation: String,
-    /// Store paths to fetch: their number, bytes to download, bytes unpacked.
-    pub fetch: (u64, u64, u64),
+    /// What is fetched.
+    pub fetch: FetchForecast,
     /// Derivations to build.
     pub build: u64,
     /// How many of them are built under emulation.
     pub emulate: u64,
 }
 
+/// What Nix would fetch from binary caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchForecast {
+    /// Number of store paths.
+    pub paths: u64,
+    /// Bytes to download.
+    pub download: u64,
+    /// Bytes of the unpacked paths.
+    pub unpacked: u64,
+}
+
 impl Forecast {
     /// The forecast as lines: a label and a text.
     pub fn describe(&self) -> Vec<(&'static str, String)> {
-        let (paths, download, unpacked) = self.fetch;
+        let FetchForecast {
+            paths,
+            download,
+            unpacked,
+        } = self.fetch;
         let fetch = match paths {
             0 => "nothing".to_owned(),
             1 => format!(
@@ -63,7 +78,11 @@ impl Forecast {
             unpacked,
         } = *event
         {
-            self.fetch = (paths, download, unpacked);
+            self.fetch = FetchForecast {
+                paths,
+                download,
+                unpacked,
+            };
         } else {
             return false;
         }

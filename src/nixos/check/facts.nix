@@ -1,10 +1,11 @@
-# What of a configuration decides whether the machine boots and lets its owner in, as data; asked for in this order:
+# The settings of a configuration that decide whether the machine boots and its owner can log in. Attributes, in the order
+# of evaluation:
 #
-#   facts   the data
-#   whole   everything that a build would evaluate, or an error of Nix's own
+#   facts   the settings
+#   whole   everything that a build would evaluate, or Nix's error
 #
-# An option that this nixpkgs lacks is an absent fact (null), never an error; what an option is set to is looked at as the
-# build would look at it, so that a mistake in it is reported with its place. No secret is among the facts.
+# An option that this nixpkgs does not have is null, never an error. The value of an option is evaluated as in a build, so
+# that an error in it is reported with its position. The facts contain no secrets.
 {
   # The user's module.
   configuration,
@@ -15,8 +16,8 @@ let
   evaluation = import <nixpkgs/nixos> { inherit configuration system; };
   inherit (evaluation) config options;
 
-  # Some of the many boot loaders are options that are gone: looking at them throws.
-  tried = default: value: (r: if r.success then r.value else default) (builtins.tryEval value);
+  # Some boot loaders are removed options, whose evaluation throws.
+  tryOr = default: value: (r: if r.success then r.value else default) (builtins.tryEval value);
   flat = builtins.replaceStrings [ "\n" ] [ " " ];
   list = set: if builtins.isAttrs set then builtins.attrValues set else set;
   inherit (builtins) any elem filter;
@@ -24,7 +25,7 @@ let
   networking = config.networking;
   ssh = config.services.openssh or { };
   sshSettings = ssh.settings or { };
-  # Before 22.11 these had names of their own.
+  # The names before 22.11.
   sshOption = new: old: sshSettings.${new} or ssh.${old} or null;
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
@@ -50,8 +51,8 @@ let
     key_files = map toString (user.openssh.authorizedKeys.keyFiles or [ ]);
     password = secret user;
   };
-  # NixOS has dozens of accounts that belong to services.
-  isPerson = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || user.openssh.authorizedKeys.keys or [ ] != [ ]);
+  # Root, normal users and users with an SSH key: NixOS has dozens of system users besides.
+  isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || user.openssh.authorizedKeys.keys or [ ] != [ ]);
 
   rangesHold = port: any (range: range.from <= port && port <= range.to);
   admits = wall: port: elem port (wall.allowedTCPPorts or [ ]) || rangesHold port (wall.allowedTCPPortRanges or [ ]);
@@ -61,24 +62,24 @@ let
   addressed = interface: (interface.useDHCP or null) == true || (interface.ipv4.addresses or [ ]) != [ ] || (interface.ipv6.addresses or [ ]) != [ ];
   wireless = networking.wireless or { };
 
-  # Not all that is there: looking at an option of an old name has Nix complain of it.
+  # Listed by name: evaluating all of them would print warnings about renamed options.
   loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
-  isLoader = name: tried false ((config.boot.loader.${name}.enable or false) == true);
+  isLoader = name: tryOr false ((config.boot.loader.${name}.enable or false) == true);
   root = config.fileSystems."/" or null;
   sd = config.sdImage or { };
   version = options.system.stateVersion or { };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
-  made = config.system.build ? sdImage;
+  hasImage = config.system.build ? sdImage;
   facts = {
     assertions = map (a: toString a.message) broken;
     warnings = map toString (config.warnings or [ ]);
-    image = made;
+    image = hasImage;
     release = config.system.nixos.release or null;
     system = evaluation.pkgs.stdenv.hostPlatform.system;
     loaders = filter isLoader loaders;
     root = if root == null then null else { device = root.device or null; grows = root.autoResize or false; };
-    users = map login (filter isPerson (list config.users.users));
+    users = map login (filter isLoginUser (list config.users.users));
     autologin = (config.services.getty or { }).autologinUser or null;
     ssh = {
       enable = ssh.enable or false;
@@ -92,7 +93,7 @@ let
     };
     firewall = {
       enable = wall.enable or false;
-      # As the firewall has it in the end: `openFirewall` is in it.
+      # The final value, which includes `openFirewall`.
       admitted = filter (port: any (wall: admits wall port) walls) (ssh.ports or [ 22 ]);
       trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
     };
@@ -104,7 +105,7 @@ let
       wireless = wireless.enable or false;
       iwd = (wireless.iwd or { }).enable or false;
       networks = builtins.length (builtins.attrNames (wireless.networks or { }));
-      # Networks that are not in the option.
+      # Networks that are defined elsewhere.
       elsewhere =
         any (file: (config.environment.etc or { }) ? ${file}) [ "wpa_supplicant.conf" "wpa_supplicant/imperative.conf" ]
         || (wireless.extraConfigFiles or [ ]) != [ ]
@@ -114,13 +115,13 @@ let
       grows = sd.expandOnBoot or null;
       firmware_mib = sd.firmwareSize or null;
     };
-    # Of an option's own default (1500) the user knows nothing.
+    # Set by the configuration; an option's default has priority 1500.
     state_version = (version.highestPrio or 100) < 1500;
   };
 in
 {
-  # An unknown option throws here, not in a fact that would pass it over.
+  # An unknown option throws here, not in a fact, where it would be ignored.
   facts = builtins.seq config facts;
-  # With a broken assertion it would only say that again.
-  whole = if broken == [ ] && made then builtins.seq config.system.build.sdImage.drvPath true else false;
+  # Not with a failed assertion, which it would only report again.
+  whole = if broken == [ ] && hasImage then builtins.seq config.system.build.sdImage.drvPath true else false;
 }

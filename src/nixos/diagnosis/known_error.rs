@@ -213,8 +213,8 @@ impl KnownError {
                 "make the firmware partition larger: sdImage.firmwareSize = 60; (MiB)"
             }
             Self::EmulatorCrash => {
-                "an emulated program crashed, which may be the emulator's fault: a native engine (DOCKER_HOST) \
-                 would tell"
+                "an emulated program crashed, which may be the emulator's fault: a build on a native engine \
+                 (DOCKER_HOST) shows whether it is"
             }
             Self::WrongHash => return Some(wrong_hash_hint(first_error)),
             Self::NoHandler if !emulated => {

@@ -35,7 +35,7 @@ macro_rules! stream {
 
 /// Asserts the class, a part of the message and a part of the first hint.
 #[track_caller]
-fn assert_failure(failure: &Failure, class: Class, (message, hint): (&str, &str)) {
+fn assert_failure(failure: &Failure, class: Class, message: &str, hint: &str) {
     assert_eq!(failure.class, class, "{failure}");
     assert!(failure.to_string().contains(message), "{failure}");
     let first = failure.hints.first().map_or("no hint", String::as_str);
@@ -48,10 +48,8 @@ fn a_configuration_without_an_image() {
     assert_failure(
         &failure,
         Class::Usage,
-        (
-            "pi/c.nix: attribute 'sdImage' in selection path 'config.system.build.sdImage' not found",
-            "import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>",
-        ),
+        "pi/c.nix: attribute 'sdImage' in selection path 'config.system.build.sdImage' not found",
+        "import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>",
     );
 }
 
@@ -61,10 +59,8 @@ fn an_unfree_package() {
     assert_failure(
         &failure,
         Class::Usage,
-        (
-            "Refusing to evaluate package 'secret-1.37.0'",
-            "nixpkgs.config.allowUnfreePredicate = pkg: builtins.elem (lib.getName pkg) [ \"secret\" ];",
-        ),
+        "Refusing to evaluate package 'secret-1.37.0'",
+        "nixpkgs.config.allowUnfreePredicate = pkg: builtins.elem (lib.getName pkg) [ \"secret\" ];",
     );
     assert!(!failure.to_string().contains("nix-env"), "{failure}");
     assert!(failure.log_tail.is_empty(), "{:?}", failure.log_tail);
@@ -74,7 +70,7 @@ fn an_unfree_package() {
 fn an_option_that_was_removed() {
     let failure = failure(stream!("option-gone"), 1);
     let message = "`sdImage.bootSize' in `pi/c.nix' no longer has any effect; please remove it. The boot files";
-    assert_failure(&failure, Class::Usage, (message, "take the option out"));
+    assert_failure(&failure, Class::Usage, message, "take the option out");
 }
 
 #[test]
@@ -84,7 +80,8 @@ fn an_option_that_does_not_exist() {
     assert_failure(
         &failure,
         Class::Usage,
-        (message, "did you mean networking.hostName?"),
+        message,
+        "did you mean networking.hostName?",
     );
 }
 
@@ -95,7 +92,8 @@ fn a_package_that_was_renamed() {
     assert_failure(
         &failure,
         Class::Usage,
-        (message, "write _1password-cli instead"),
+        message,
+        "write _1password-cli instead",
     );
 }
 
@@ -103,25 +101,21 @@ fn a_package_that_was_renamed() {
 fn a_package_that_does_not_exist() {
     let failure = failure(stream!("missing-attribute"), 1);
     let message = "pi/c.nix:3:34: attribute 'nosuchthing' missing";
-    assert_failure(
-        &failure,
-        Class::Usage,
-        (message, "search.nixos.org/packages"),
-    );
+    assert_failure(&failure, Class::Usage, message, "search.nixos.org/packages");
 }
 
 #[test]
 fn an_undefined_variable() {
     let failure = failure(stream!("undefined-variable"), 1);
     let message = "pi/c.nix:3:43: undefined variable 'htop'";
-    assert_failure(&failure, Class::Usage, (message, "write pkgs.htop"));
+    assert_failure(&failure, Class::Usage, message, "write pkgs.htop");
 }
 
 #[test]
 fn a_syntax_error_shows_its_line() {
     let failure = failure(stream!("syntax"), 1);
     let message = "pi/c.nix:4:27: syntax error, unexpected '=', expecting ';'";
-    assert_failure(&failure, Class::Usage, (message, "a `;` is missing"));
+    assert_failure(&failure, Class::Usage, message, "a `;` is missing");
     let lines: Vec<&str> = failure.log_tail.iter().map(|line| line.trim()).collect();
     assert!(
         lines.contains(&"3|   networking.hostName = \"x\""),
@@ -139,7 +133,8 @@ fn a_file_that_git_does_not_track() {
     assert_failure(
         &failure,
         Class::Usage,
-        ("new.nix' does not exist", "git add new.nix"),
+        "new.nix' does not exist",
+        "git add new.nix",
     );
 }
 
@@ -149,11 +144,9 @@ fn a_wrong_hash_comes_with_the_right_one() {
     assert_failure(
         &failure,
         Class::Build,
-        (
-            "hash mismatch in fixed-output derivation",
-            "write sha256-7Qi6jzsUYY8Pu32Ipgm1CyTxAe1d4aMWWjskSf6a0D0= in place of \
+        "hash mismatch in fixed-output derivation",
+        "write sha256-7Qi6jzsUYY8Pu32Ipgm1CyTxAe1d4aMWWjskSf6a0D0= in place of \
              sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        ),
     );
 }
 
@@ -163,7 +156,8 @@ fn a_program_of_another_architecture() {
     assert_failure(
         &failure,
         Class::Environment,
-        ("handler vanished", "systemd-binfmt"),
+        "handler vanished",
+        "systemd-binfmt",
     );
     assert_eq!(
         failure.log_tail,
@@ -175,7 +169,7 @@ fn a_program_of_another_architecture() {
 fn a_server_that_cannot_be_resolved() {
     let failure = failure(stream!("unreachable"), 1);
     let message = "could not reach a server that it needs: unable to download 'https://cache.nosuch.invalid/x'";
-    assert_failure(&failure, Class::Environment, (message, "check the network"));
+    assert_failure(&failure, Class::Environment, message, "check the network");
 }
 
 #[test]
@@ -184,7 +178,7 @@ fn an_invalid_certificate() {
         let failure = failure(stream, 1);
         let message =
             "the certificate of a server is not valid: unable to download 'https://localhost:443";
-        assert_failure(&failure, Class::Environment, (message, "clock"));
+        assert_failure(&failure, Class::Environment, message, "clock");
     }
 }
 
@@ -193,7 +187,7 @@ fn a_download_that_stalls() {
     let failure = failure(stream!("download-stalled"), 1);
     let message =
         "does not answer: unable to download 'http://localhost:4433/x': Timeout was reached (28)";
-    assert_failure(&failure, Class::Environment, (message, "run it again"));
+    assert_failure(&failure, Class::Environment, message, "run it again");
 }
 
 /// Names in the table that are neither a [`KnownError`] nor an [`EvalError`]: they are recognised by other means.
