@@ -1,4 +1,4 @@
-//! A card that is left half-written: damaged images, failing disks, Ctrl-C.
+//! Cards that are left half-written: by damaged images, failing disks, Ctrl-C.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::card::{Card, MIB, loops_are_here, tells};
+use crate::card::{Card, MIB, assert_contains, has_loop_devices};
 use crate::{have, image, map_of, run};
 
 #[test]
-fn a_damaged_image_leaves_a_half_written_card() {
+fn damaged_image_leaves_a_half_written_card() {
     if !have(&["zstd", "xz", "gzip"]) {
         return;
     }
@@ -29,9 +29,9 @@ fn a_damaged_image_leaves_a_half_written_card() {
         let whole = fs::read(card.at(name)).unwrap();
         let cut = format!("cut-{name}");
         fs::write(card.at(&cut), &whole[..whole.len() - 100_000]).unwrap();
-        let (code, text) = card.flashed(&cut, &[]);
+        let (code, text) = card.run_flash(&cut, &[]);
         assert_eq!(code, Some(2), "{text}");
-        tells(
+        assert_contains(
             &text,
             &[
                 "(the card is half-written)",
@@ -40,15 +40,15 @@ fn a_damaged_image_leaves_a_half_written_card() {
             ],
         );
     }
-    // the bytes are not those of the block map
+    // The bytes differ from the block map.
     fs::write(card.at("a.img.bmap"), map_of(&bytes).to_xml()).unwrap();
     for at in [7 * MIB, 10 * MIB] {
         let mut other = bytes.clone();
         other[usize::try_from(at).unwrap()] ^= 1;
         fs::write(card.at("a.img"), &other).unwrap();
-        let (code, text) = card.flashed("a.img", &[]);
+        let (code, text) = card.run_flash("a.img", &[]);
         assert_eq!(code, Some(2), "{text}");
-        tells(
+        assert_contains(
             &text,
             &["(the card is half-written)", "not the one of its block map"],
         );
@@ -56,7 +56,7 @@ fn a_damaged_image_leaves_a_half_written_card() {
 }
 
 #[test]
-fn what_decompresses_to_more_than_the_card_is_found_while_writing() {
+fn image_larger_than_the_card_is_found_while_writing() {
     if !have(&["gzip"]) {
         return;
     }
@@ -65,9 +65,9 @@ fn what_decompresses_to_more_than_the_card_is_found_while_writing() {
     };
     card.image("a.img");
     run("gzip -1 a.img", card.dir.path());
-    let (code, text) = card.flashed("a.img.gz", &[]);
+    let (code, text) = card.run_flash("a.img.gz", &[]);
     assert_eq!(code, Some(2), "{text}");
-    tells(
+    assert_contains(
         &text,
         &[
             "(the card is half-written)",
@@ -75,7 +75,7 @@ fn what_decompresses_to_more_than_the_card_is_found_while_writing() {
             "16777216 bytes",
         ],
     );
-    // unless the manifest tells it before
+    // Unless the manifest states the size.
     let (before, size) = (
         card.bytes(),
         fs::metadata(card.at("a.img.gz")).unwrap().len(),
@@ -84,31 +84,31 @@ fn what_decompresses_to_more_than_the_card_is_found_while_writing() {
         r#"{{"version": 1, "image": {{"size": {size}, "sha256": ""}}, "raw": {{"size": 25165824, "sha256": ""}}}}"#
     );
     fs::write(card.at("a.img.gz.json"), text).unwrap();
-    let (code, text) = card.flashed("a.img.gz", &[]);
+    let (code, text) = card.run_flash("a.img.gz", &[]);
     assert_eq!(code, Some(2), "{text}");
-    tells(&text, &["(nothing was written)", "is too small"]);
+    assert_contains(&text, &["(nothing was written)", "is too small"]);
     assert!(card.bytes() == before);
 }
 
 #[test]
-fn a_disk_that_fails_in_the_middle_is_told() {
-    if !loops_are_here() {
+fn disk_that_fails_while_writing_is_reported() {
+    if !has_loop_devices() {
         return;
     }
-    // A file without its bytes on a full file system: what is written there has no place.
+    // A sparse file on a file system that is smaller: writes fail when that is full.
     let dir = tempfile::tempdir().unwrap();
     run("mount -t tmpfs -o size=8m none .", dir.path());
     let point = dir.path().to_owned();
     image(&dir.path().join("card"), 32 * MIB, 1, &[]);
-    let Some(card) = Card::below(dir, 32 * MIB, vec![point]) else {
+    let Some(card) = Card::in_dir(dir, 32 * MIB, vec![point]) else {
         return;
     };
     let elsewhere = tempfile::tempdir().unwrap();
     let path = elsewhere.path().join("a.img");
     image(&path, 24 * MIB, 3, &[(0, 24 << 20)]);
-    let (code, text) = card.flashed(path.to_str().unwrap(), &[]);
+    let (code, text) = card.run_flash(path.to_str().unwrap(), &[]);
     assert_eq!(code, Some(3), "{text}");
-    tells(
+    assert_contains(
         &text,
         &["(the card is half-written)", "write at byte", "error"],
     );
@@ -116,7 +116,7 @@ fn a_disk_that_fails_in_the_middle_is_told() {
 }
 
 #[test]
-fn interrupted_in_the_middle() {
+fn interrupt_leaves_a_half_written_card() {
     if !have(&["mkfifo"]) {
         return;
     }
@@ -125,12 +125,12 @@ fn interrupted_in_the_middle() {
     };
     image(&card.at("a.img"), 384 * MIB, 4, &[(0, 384 << 20)]);
     let start = fs::read(card.at("a.img")).unwrap()[..4096].to_vec();
-    // A busy machine may let it come to its end between our look and the signal: then once more.
+    // On a busy machine it may complete before the signal: then the test tries again.
     for _ in 0..10 {
         wipe(&card.at("card"));
         let mut command = card.flash("a.img", &["--allow-fixed", "--yes", "--no-verify"]);
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
-        // The first bytes of the image are on the card: it is in the middle.
+        // Once the first bytes of the image are on the card, the write is in progress.
         let file = fs::File::open(card.at("card")).unwrap();
         let mut now = vec![0; 4096];
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -145,18 +145,18 @@ fn interrupted_in_the_middle() {
         }
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.signal(), Some(2), "{text}");
-        let told = [
+        let parts = [
             "(the card is half-written)",
             "interrupted",
             "flash it again",
         ];
-        tells(&text, &told);
+        assert_contains(&text, &parts);
         return;
     }
-    panic!("no signal came in time");
+    panic!("every attempt completed before the signal");
 }
 
-/// Makes the first bytes of a card unlike any image's.
+/// Overwrites the first bytes of a card with ones that no image has.
 fn wipe(card: &Path) {
     let file = fs::OpenOptions::new().write(true).open(card).unwrap();
     file.write_all_at(&[0xff; 4096], 0).unwrap();

@@ -1,4 +1,4 @@
-//! A card to write to: a loop device that the tests make themselves, as root.
+//! A card to write to: a loop device, which tests create as root.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -9,7 +9,7 @@ use crate::{have, image, run};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
-/// A loop device of our own over a file of random bytes, as a used card holds them.
+/// A loop device on a file of random bytes, as a used card has them.
 pub(crate) struct Card {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) node: String,
@@ -17,13 +17,14 @@ pub(crate) struct Card {
 }
 
 impl Card {
-    /// `None`, said aloud, where loop devices cannot be made.
+    /// `None`, with a message, where loop devices cannot be created.
     pub(crate) fn new(size: u64) -> Option<Self> {
-        Self::below(tempfile::tempdir().unwrap(), size, Vec::new())
+        Self::in_dir(tempfile::tempdir().unwrap(), size, Vec::new())
     }
 
-    pub(crate) fn below(dir: tempfile::TempDir, size: u64, mounted: Vec<PathBuf>) -> Option<Self> {
-        if !loops_are_here() {
+    /// The same in a directory that may have the file already; `mounted` is unmounted at the end.
+    pub(crate) fn in_dir(dir: tempfile::TempDir, size: u64, mounted: Vec<PathBuf>) -> Option<Self> {
+        if !has_loop_devices() {
             return None;
         }
         let file = dir.path().join("card");
@@ -43,7 +44,7 @@ impl Card {
         fs::read(self.at("card")).unwrap()
     }
 
-    /// `sdbuild flash NAME` of an image in the directory.
+    /// `sdbuild flash NAME` for an image in the directory.
     pub(crate) fn flash(&self, name: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
         command.arg("flash").arg(name).arg(&self.node).args(more);
@@ -51,13 +52,13 @@ impl Card {
         command
     }
 
-    /// The same with all that a loop device needs; code and what was said.
-    pub(crate) fn flashed(&self, name: &str, more: &[&str]) -> (Option<i32>, String) {
+    /// Runs it with the flags that a loop device needs; returns the exit code and the output.
+    pub(crate) fn run_flash(&self, name: &str, more: &[&str]) -> (Option<i32>, String) {
         let mut command = self.flash(name, &["--allow-fixed", "--yes"]);
-        said(command.args(more))
+        run_output(command.args(more))
     }
 
-    /// An image of 24 MiB with data in some places, and its bytes.
+    /// Creates an image of 24 MiB with data in some places; returns its bytes.
     pub(crate) fn image(&self, name: &str) -> Vec<u8> {
         let path = self.at(name);
         let data = [
@@ -69,7 +70,7 @@ impl Card {
         image(&path, 24 * MIB, 5, &data);
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.write_all_at(&[0x55, 0xaa], 510).unwrap();
-        // zeros that are no hole
+        // Zeros that are not a hole.
         file.write_all_at(&vec![0; 4 << 20], 12 * MIB).unwrap();
         fs::read(path).unwrap()
     }
@@ -84,7 +85,8 @@ impl Drop for Card {
     }
 }
 
-pub(crate) fn loops_are_here() -> bool {
+/// Whether loop devices can be created.
+pub(crate) fn has_loop_devices() -> bool {
     let root = nix::unistd::Uid::effective().is_root();
     let here = root && Path::new("/dev/loop-control").exists();
     let ci = std::env::var_os("CI").is_some();
@@ -98,7 +100,8 @@ pub(crate) fn loops_are_here() -> bool {
     here && have(&["losetup", "umount", "mount"])
 }
 
-pub(crate) fn said(command: &mut Command) -> (Option<i32>, String) {
+/// Runs a command; returns the exit code and the output.
+pub(crate) fn run_output(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (
@@ -107,9 +110,10 @@ pub(crate) fn said(command: &mut Command) -> (Option<i32>, String) {
     )
 }
 
-/// All of `words` are in the text.
-pub(crate) fn tells(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "no {word:?} in: {text}");
+/// Asserts that the text contains all of `parts`.
+#[track_caller]
+pub(crate) fn assert_contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in: {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! The room itself, on plain files: what no healthy disk does.
+//! The module itself on plain files, and what no healthy disk does.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -27,7 +27,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A file of random bytes as the card, and an image.
+    /// A file of random bytes as the card, and an image with the ranges `data`.
     fn new(card: u64, size: u64, data: &[(u64, usize)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         image(
@@ -54,7 +54,7 @@ impl Fixture {
         self.dir.path().join(name)
     }
 
-    /// Writes, lets `meanwhile` happen to the card, reads back.
+    /// Writes, runs `meanwhile` on the card, and reads back.
     fn flash(&self, name: &str, meanwhile: impl FnOnce(&Path)) -> Result<(), Failure> {
         let source = FlashSource::open(&self.file(name))?;
         let mut target = Target::open(&self.file("card")).unwrap();
@@ -64,12 +64,14 @@ impl Fixture {
         verify(written, &target, &self.context, &self.state)
     }
 
-    fn same(&self) -> bool {
+    /// Whether the card holds the image.
+    fn holds_image(&self) -> bool {
         let image = fs::read(self.file("a.img")).unwrap();
         fs::read(self.file("card")).unwrap()[..image.len()] == image[..]
     }
 }
 
+/// Changes one byte.
 fn flip(path: &Path, at: u64) {
     let file = fs::OpenOptions::new()
         .read(true)
@@ -82,9 +84,9 @@ fn flip(path: &Path, at: u64) {
 }
 
 #[test]
-fn a_card_that_forgets_is_found() {
+fn card_that_reads_back_differently_is_found() {
     let data = [(0, 8192), (10 * MIB, 3 << 20)];
-    // data, zeros that were written as zeros, the last byte
+    // Data, zeros that were written as zeros, a hole, and the last byte.
     for at in [4097, 12 * MIB, 5 * MIB, 20 * MIB - 1] {
         let fixture = Fixture::new(24 * MIB, 20 * MIB, &data);
         let failure = fixture.flash("a.img", |card| flip(card, at)).unwrap_err();
@@ -93,40 +95,40 @@ fn a_card_that_forgets_is_found() {
             (Class::Environment, WriteState::Different),
             "{at}"
         );
-        let told = fixture.state.add_to(failure, "flash").to_string();
-        assert!(told.contains("does not hold the image"), "{told}");
+        let text = fixture.state.add_to(failure, "flash").to_string();
+        assert!(text.contains("does not hold the image"), "{text}");
     }
-    // what is behind the image is not ours
+    // Bytes behind the image are not read.
     let fixture = Fixture::new(24 * MIB, 20 * MIB, &data);
     fixture.flash("a.img", |card| flip(card, 20 * MIB)).unwrap();
-    assert!(fixture.same());
+    assert!(fixture.holds_image());
 }
 
 #[test]
-fn an_image_may_end_anywhere() {
+fn image_may_have_any_length() {
     for size in [1, 511, 4097, 8 * MIB - 1, 8 * MIB + 512] {
         let fixture = Fixture::new(9 * MIB, size, &[(size - 1, 1)]);
         fixture.flash("a.img", |_| ()).unwrap();
-        assert!(fixture.same(), "{size}");
+        assert!(fixture.holds_image(), "{size}");
         let behind = usize::try_from(size.next_multiple_of(4096)).unwrap();
         let whole = fs::read(fixture.file("card")).unwrap();
         assert!(whole[behind..].iter().any(|byte| *byte != 0));
     }
-    // and fill the card to its last byte
+    // An image may fill the card to its last byte.
     let fixture = Fixture::new(MIB + 512, MIB + 512, &[(MIB, 512)]);
     fixture.flash("a.img", |_| ()).unwrap();
-    assert!(fixture.same());
+    assert!(fixture.holds_image());
 }
 
 #[test]
-fn a_card_that_ends_early_is_told() {
+fn card_that_is_too_small_is_reported() {
     let fixture = Fixture::new(10 * MIB, 20 * MIB, &[(0, 20 << 20)]);
     let failure = fixture.flash("a.img", |_| ()).unwrap_err();
     assert_eq!(
         (failure.class, fixture.state.get()),
         (Class::Usage, WriteState::HalfWritten)
     );
-    // and when only zeros are left
+    // Also when only zeros are left to write.
     let fixture = Fixture::new(10 * MIB, 20 * MIB, &[(0, 1 << 20)]);
     let failure = fixture.flash("a.img", |_| ()).unwrap_err();
     assert!(failure.to_string().contains("the disk only"), "{failure}");
@@ -134,7 +136,7 @@ fn a_card_that_ends_early_is_told() {
 }
 
 #[test]
-fn who_stops_before_the_first_byte_finds_the_card_untouched() {
+fn interrupt_before_the_first_write_changes_nothing() {
     let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
     let before = fs::read(fixture.file("card")).unwrap();
     fixture.context.cancel.received(2);
@@ -147,7 +149,7 @@ fn who_stops_before_the_first_byte_finds_the_card_untouched() {
 }
 
 #[test]
-fn a_list_of_hashes_may_name_what_is_inside() {
+fn list_may_have_the_hash_of_the_decompressed_image() {
     use sha2::{Digest as _, Sha256};
     let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
     let raw = fs::read(fixture.file("a.img")).unwrap();
@@ -159,7 +161,7 @@ fn a_list_of_hashes_may_name_what_is_inside() {
     let list = |hash: &str| fs::write(fixture.file("a.img.zst.sha256"), format!("{hash}  a.img\n"));
     list(&hex::encode(Sha256::digest(&raw))).unwrap();
     fixture.flash("a.img.zst", |_| ()).unwrap();
-    assert!(fixture.same());
+    assert!(fixture.holds_image());
     list(&"ab".repeat(32)).unwrap();
     let failure = fixture.flash("a.img.zst", |_| ()).unwrap_err();
     assert!(
@@ -170,7 +172,7 @@ fn a_list_of_hashes_may_name_what_is_inside() {
 }
 
 #[test]
-fn progress_is_told_in_bytes_of_the_image() {
+fn progress_counts_bytes_of_the_image() {
     let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192), (10 * MIB, 3 << 20)]);
     let map = map_of(&fs::read(fixture.file("a.img")).unwrap());
     fs::write(fixture.file("a.img.bmap"), map.to_xml()).unwrap();
@@ -192,7 +194,7 @@ fn progress_is_told_in_bytes_of_the_image() {
     assert!(done >= 8192 + 3 * MIB, "{done}");
 }
 
-/// The manifest of `name` in short, with `raw` bytes decompressed.
+/// Writes a short manifest of `name` that states `raw` decompressed bytes.
 fn manifest(fixture: &Fixture, name: &str, raw: u64) {
     use sha2::{Digest as _, Sha256};
     let file = fs::read(fixture.file(name)).unwrap();
@@ -204,7 +206,7 @@ fn manifest(fixture: &Fixture, name: &str, raw: u64) {
 }
 
 #[test]
-fn a_manifest_alone_tells_hash_and_size() {
+fn manifest_alone_states_hash_and_size() {
     let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
     let raw = fs::read(fixture.file("a.img")).unwrap();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -220,17 +222,17 @@ fn a_manifest_alone_tells_hash_and_size() {
     assert_eq!(source.size, 20 * MIB);
     source.check(&fixture.context).unwrap();
     fixture.flash("a.img.gz", |_| ()).unwrap();
-    assert!(fixture.same());
-    // one byte of as many is another one
+    assert!(fixture.holds_image());
+    // One byte is changed.
     let last = file.len() - 1;
     file[last] ^= 1;
     fs::write(fixture.file("a.img.gz"), &file).unwrap();
     let source = FlashSource::open(&fixture.file("a.img.gz")).unwrap();
     let failure = source.check(&fixture.context).unwrap_err();
     assert_eq!(failure.class, Class::Usage);
-    let told = failure.to_string();
-    assert!(told.contains("a.img.gz.json states"), "{told}");
-    // and what a later sdbuild writes is not known here
+    let text = failure.to_string();
+    assert!(text.contains("a.img.gz.json states"), "{text}");
+    // The fields of a later version are unknown.
     fs::write(fixture.file("a.img.gz.json"), r#"{"version": 2}"#).unwrap();
     assert_eq!(
         FlashSource::open(&fixture.file("a.img.gz")).unwrap().size,
@@ -239,7 +241,7 @@ fn a_manifest_alone_tells_hash_and_size() {
 }
 
 #[test]
-fn files_of_different_images_are_refused() {
+fn sidecars_of_different_images_are_refused() {
     let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
     let refused = |words: &str| {
         let failure = FlashSource::open(&fixture.file("a.img")).unwrap_err();
@@ -260,7 +262,7 @@ fn files_of_different_images_are_refused() {
     manifest(&fixture, "b.img", 20 * MIB);
     fs::rename(fixture.file("b.img.json"), fixture.file("a.img.json")).unwrap();
     refused("has 20971520 bytes, but");
-    // compressed: what is inside is told by the block map too
+    // The block map states the size of a compressed image too.
     let raw = fs::read(fixture.file("a.img")).unwrap();
     let packed = zstd::stream::encode_all(raw.as_slice(), 1).unwrap();
     fs::write(fixture.file("a.img"), packed).unwrap();
@@ -272,7 +274,7 @@ fn files_of_different_images_are_refused() {
 }
 
 #[test]
-fn a_pipe_in_place_of_a_manifest_is_not_waited_for() {
+fn pipe_instead_of_a_manifest_is_refused() {
     let fixture = Fixture::new(MIB, MIB, &[(0, 8192)]);
     let mode = nix::sys::stat::Mode::S_IRWXU;
     nix::unistd::mkfifo(&fixture.file("a.img.json"), mode).unwrap();
@@ -284,8 +286,8 @@ fn a_pipe_in_place_of_a_manifest_is_not_waited_for() {
     );
 }
 
-/// Stops in the middle of the long hole at an image's end; the bytes that were told last.
-pub(crate) fn stopped_in_a_hole(dir: &Path, size: u64) -> u64 {
+/// Interrupts a flash in the long hole at the end of an image; returns the bytes that were reported last.
+pub(crate) fn interrupt_in_a_hole(dir: &Path, size: u64) -> u64 {
     let [card, path] = ["card", "a.img"].map(|name| dir.join(name));
     image(&card, size, 1, &[]);
     image(&path, size, 2, &[(0, 8192)]);
@@ -312,7 +314,7 @@ pub(crate) fn stopped_in_a_hole(dir: &Path, size: u64) -> u64 {
 }
 
 #[test]
-fn who_stops_in_a_long_hole_does_not_wait_for_its_end() {
+fn interrupt_in_a_long_hole_does_not_wait_for_its_end() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(stopped_in_a_hole(dir.path(), 1 << 30), 8192 + 256 * MIB);
+    assert_eq!(interrupt_in_a_hole(dir.path(), 1 << 30), 8192 + 256 * MIB);
 }

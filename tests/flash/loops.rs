@@ -1,4 +1,4 @@
-//! The command on loop devices that the tests make themselves; they need root.
+//! The command on loop devices that the tests create, which needs root.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,20 +11,20 @@ use sdbuild::common::context::Context;
 use sdbuild::common::event::Events;
 use sdbuild::flash::{self, Allowed, FlashRequest, FlashSource, SharedWriteState};
 
-use crate::card::{Card, MIB, loops_are_here, said, tells};
-use crate::files::stopped_in_a_hole;
+use crate::card::{Card, MIB, assert_contains, has_loop_devices, run_output};
+use crate::files::interrupt_in_a_hole;
 use crate::{have, image, map_of, run};
 
 #[test]
-fn what_the_image_has_the_card_has() {
+fn card_holds_the_image() {
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
     let before = card.bytes();
     let bytes = card.image("a.img");
-    let (code, text) = card.flashed("a.img", &[]);
+    let (code, text) = card.run_flash("a.img", &[]);
     assert_eq!(code, Some(0), "{text}");
-    tells(
+    assert_contains(
         &text,
         &[
             "write the card: done",
@@ -44,7 +44,7 @@ fn what_the_image_has_the_card_has() {
 }
 
 #[test]
-fn block_maps_and_compressed_images() {
+fn compressed_images_with_and_without_block_map() {
     if !have(&["zstd", "xz", "gzip", "bmaptool"]) {
         return;
     }
@@ -71,7 +71,7 @@ fn block_maps_and_compressed_images() {
                 .open(card.at("card"))
                 .unwrap();
             worn.write_all_at(&vec![7; 32 << 20], 0).unwrap();
-            let (code, text) = card.flashed(name, &[]);
+            let (code, text) = card.run_flash(name, &[]);
             assert_eq!(code, Some(0), "{name}: {text}");
             assert!(
                 card.bytes()[..bytes.len()] == bytes[..],
@@ -85,7 +85,7 @@ fn block_maps_and_compressed_images() {
 }
 
 #[test]
-fn the_kernel_forgets_the_old_partitions() {
+fn kernel_reads_the_new_partition_table() {
     if !have(&["addpart", "sfdisk"]) {
         return;
     }
@@ -103,13 +103,13 @@ fn the_kernel_forgets_the_old_partitions() {
     let node = format!("{}p1", card.node);
     let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
     command.args(["flash", "a.img", &node, "--allow-fixed", "--yes"]);
-    let (code, text) = said(command.current_dir(card.dir.path()));
+    let (code, text) = run_output(command.current_dir(card.dir.path()));
     assert_eq!(code, Some(2), "{text}");
-    tells(
+    assert_contains(
         &text,
         &["is a partition of", "a whole disk", "(nothing was written)"],
     );
-    let (code, text) = card.flashed("a.img", &[]);
+    let (code, text) = card.run_flash("a.img", &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(
         !part.exists(),
@@ -118,7 +118,7 @@ fn the_kernel_forgets_the_old_partitions() {
 }
 
 #[test]
-fn what_will_be_lost_is_told_and_asked() {
+fn lost_partitions_are_listed_in_the_question() {
     if !have(&["sfdisk"]) {
         return;
     }
@@ -135,7 +135,7 @@ fn what_will_be_lost_is_told_and_asked() {
     assert!(child.wait().unwrap().success());
     card.image("a.img");
     let before = card.bytes();
-    let (code, text) = said(&mut card.flash("a.img", &["--allow-fixed"]));
+    let (code, text) = run_output(&mut card.flash("a.img", &["--allow-fixed"]));
     assert_eq!(code, Some(2), "{text}");
     let words = [
         "(nothing was written)",
@@ -144,26 +144,26 @@ fn what_will_be_lost_is_told_and_asked() {
         ": 29 MB",
         "give --yes",
     ];
-    tells(&text, &words);
+    assert_contains(&text, &words);
     assert!(card.bytes() == before);
 }
 
 #[test]
-fn a_disk_that_cannot_clear_is_read_and_cleared_where_it_must_be() {
-    if !loops_are_here() {
+fn disk_that_cannot_clear_is_read_and_overwritten() {
+    if !has_loop_devices() {
         return;
     }
-    // Files on ramfs have no holes that could be punched into them.
+    // ramfs does not support punching holes.
     let dir = tempfile::tempdir().unwrap();
     run("mount -t ramfs none .", dir.path());
     let point = dir.path().to_owned();
-    let Some(card) = Card::below(dir, 32 * MIB, vec![point]) else {
+    let Some(card) = Card::in_dir(dir, 32 * MIB, vec![point]) else {
         return;
     };
     let bytes = card.image("a.img");
-    // Full of something at first, then with a little here and there.
+    // With random bytes everywhere at first, then with a few bytes here and there.
     for _ in 0..2 {
-        let (code, text) = card.flashed("a.img", &[]);
+        let (code, text) = card.run_flash("a.img", &[]);
         assert_eq!(code, Some(0), "{text}");
         assert!(
             card.bytes()[..bytes.len()] == bytes[..],
@@ -178,19 +178,19 @@ fn a_disk_that_cannot_clear_is_read_and_cleared_where_it_must_be() {
 }
 
 #[test]
-fn reading_and_clearing_a_long_hole_can_be_stopped() {
-    if !loops_are_here() {
+fn clearing_a_long_hole_by_writing_can_be_interrupted() {
+    if !has_loop_devices() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     run("mount -t ramfs none .", dir.path());
-    let told = std::panic::catch_unwind(|| stopped_in_a_hole(dir.path(), 64 * MIB));
+    let reported = std::panic::catch_unwind(|| interrupt_in_a_hole(dir.path(), 64 * MIB));
     run(&format!("umount {}", dir.path().display()), Path::new("/"));
-    assert_eq!(told.unwrap(), 8192 + 4 * MIB);
+    assert_eq!(reported.unwrap(), 8192 + 4 * MIB);
 }
 
 #[test]
-fn what_is_refused_is_left_as_it_was() {
+fn refused_disk_is_not_changed() {
     if !have(&["mkfs.ext4"]) {
         return;
     }
@@ -229,19 +229,19 @@ fn what_is_refused_is_left_as_it_was() {
         ("torn.img", "read the block map torn.img.bmap"),
         ("none.img", "there is no such file"),
     ] {
-        let (code, text) = card.flashed(name, &[]);
+        let (code, text) = card.run_flash(name, &[]);
         assert_eq!(code, Some(2), "{name}: {text}");
-        tells(&text, &["(nothing was written)", words]);
+        assert_contains(&text, &["(nothing was written)", words]);
         assert_eq!(text.matches("error:").count(), 1, "{text}");
     }
-    let (code, text) = said(&mut card.flash("a.img", &["--yes"]));
+    let (code, text) = run_output(&mut card.flash("a.img", &["--yes"]));
     assert_eq!(code, Some(2), "{text}");
-    tells(&text, &["is not removable", "--allow-fixed"]);
+    assert_contains(&text, &["is not removable", "--allow-fixed"]);
     assert!(card.bytes() == before);
 }
 
 #[test]
-fn a_mounted_card_is_unmounted_only_when_asked_to() {
+fn mounted_card_is_unmounted_only_on_request() {
     if !have(&["mkfs.ext4"]) {
         return;
     }
@@ -259,26 +259,26 @@ fn a_mounted_card_is_unmounted_only_when_asked_to() {
         &format!("mount {} {}", card.node, point.display()),
         card.dir.path(),
     );
-    let (code, text) = card.flashed("a.img", &[]);
+    let (code, text) = card.run_flash("a.img", &[]);
     assert_eq!(code, Some(2), "{text}");
-    tells(
+    assert_contains(
         &text,
         &["is mounted at", point.to_str().unwrap(), "--unmount"],
     );
-    // somebody works there
+    // A program uses it.
     let held = fs::File::create(point.join("file")).unwrap();
-    let (code, text) = card.flashed("a.img", &["--unmount"]);
+    let (code, text) = card.run_flash("a.img", &["--unmount"]);
     assert_eq!(code, Some(3), "{text}");
-    tells(&text, &["(nothing was written)", "unmount", "busy"]);
+    assert_contains(&text, &["(nothing was written)", "unmount", "busy"]);
     drop(held);
-    let (code, text) = card.flashed("a.img", &["--unmount"]);
+    let (code, text) = card.run_flash("a.img", &["--unmount"]);
     assert_eq!(code, Some(0), "{text}");
-    tells(&text, &["label OLD"]);
+    assert_contains(&text, &["label OLD"]);
     assert!(card.bytes()[..bytes.len()] == bytes[..]);
 }
 
 #[test]
-fn a_card_that_something_else_holds_is_in_use() {
+fn card_mounted_in_another_namespace_is_in_use() {
     if !have(&["unshare", "mkfs.ext4"]) {
         return;
     }
@@ -288,7 +288,7 @@ fn a_card_that_something_else_holds_is_in_use() {
     card.image("a.img");
     run(&format!("mkfs.ext4 -q {}", card.node), card.dir.path());
     let before = card.bytes();
-    // Mounted where we do not see it: in another mount namespace, that of a container for instance.
+    // Mounted in another mount namespace, for instance that of a container.
     let mut away = Command::new("unshare");
     away.args(["--mount", "--propagation", "private", "sh", "-c"])
         .arg("mount \"$1\" /mnt && echo there && read -r _")
@@ -298,17 +298,17 @@ fn a_card_that_something_else_holds_is_in_use() {
     let mut away = away.spawn().unwrap();
     let mut there = [0; 6];
     std::io::Read::read_exact(away.stdout.as_mut().unwrap(), &mut there).unwrap();
-    let (code, text) = card.flashed("a.img", &[]);
+    let (code, text) = card.run_flash("a.img", &[]);
     drop(away.stdin.take());
     away.wait().unwrap();
     assert_eq!(code, Some(3), "{text}");
-    tells(&text, &["(nothing was written)", "is in use"]);
-    // Mounting writes a few bytes of its own; the image's are not there.
+    assert_contains(&text, &["(nothing was written)", "is in use"]);
+    // Mounting writes a few bytes itself; none of the image are there.
     assert!(card.bytes()[8 << 20..] == before[8 << 20..]);
 }
 
 #[test]
-fn another_disk_under_the_same_name_is_not_taken() {
+fn another_disk_with_the_same_name_is_refused() {
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
@@ -328,19 +328,19 @@ fn another_disk_under_the_same_name_is_not_taken() {
     };
     let source = FlashSource::open(&card.at("a.img")).unwrap();
     let prepared = flash::prepare(source, request, &context).unwrap();
-    // While the user thinks about it, the card is changed for another one of the same size.
+    // While the user is asked, the card is replaced by another one of the same size.
     image(&card.at("other"), 32 * MIB, 7, &[(0, 32 << 20)]);
     let before = fs::read(card.at("other")).unwrap();
     run(&format!("losetup --detach {}", card.node), card.dir.path());
     run(&format!("losetup {} other", card.node), card.dir.path());
     let failure = prepared.run(&context, &state).unwrap_err();
-    let told = state.add_to(failure, "flash").to_string();
-    tells(&told, &["(nothing was written)", "is another disk now"]);
+    let text = state.add_to(failure, "flash").to_string();
+    assert_contains(&text, &["(nothing was written)", "is another disk now"]);
     assert!(fs::read(card.at("other")).unwrap() == before);
 }
 
 #[test]
-fn only_yes_is_a_yes() {
+fn only_yes_confirms() {
     if !have(&["script"]) {
         return;
     }
@@ -352,7 +352,7 @@ fn only_yes_is_a_yes() {
     let sdbuild = env!("CARGO_BIN_EXE_sdbuild");
     let command = format!("{sdbuild} flash a.img {} --allow-fixed", card.node);
     for (answer, written) in [("n\n", false), ("\n", false), ("yes\n", true)] {
-        // A terminal of its own.
+        // `script` provides a terminal.
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
         let script = script.current_dir(card.dir.path()).stdin(Stdio::piped());
@@ -364,7 +364,7 @@ fn only_yes_is_a_yes() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let code = if written { 0 } else { 2 };
         assert_eq!(output.status.code(), Some(code), "{text}");
-        tells(
+        assert_contains(
             &text,
             &[
                 &card.node,
@@ -375,10 +375,10 @@ fn only_yes_is_a_yes() {
         );
         let now = card.bytes();
         if written {
-            tells(&text, &["is written and read back"]);
+            assert_contains(&text, &["is written and read back"]);
             assert!(now[..bytes.len()] == bytes[..]);
         } else {
-            tells(&text, &["(nothing was written): you did not agree"]);
+            assert_contains(&text, &["(nothing was written): you did not agree"]);
             assert!(now == before, "{answer:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! Block maps against Debian's `bmaptool`, and flashing onto files and onto loop devices that the
-//! tests make themselves. No test opens a block device that it did not make.
+//! Block maps compared with Debian's `bmaptool`, and flashing to files and to loop devices that the tests
+//! create. No test opens a block device that it did not create.
 
 #![allow(
     clippy::allow_attributes,
@@ -30,13 +30,13 @@ use std::process::{Command, Output};
 
 use tools::{find, have};
 
-/// The project's root.
+/// The root directory of the project.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs a tool with words that are parted by spaces.
-fn tried(line: &str, dir: &Path) -> Output {
+/// Runs a command line, split at spaces.
+fn try_run(line: &str, dir: &Path) -> Output {
     let mut words = line.split_whitespace();
     let mut command = Command::new(find(words.next().unwrap()).unwrap());
     command
@@ -46,15 +46,15 @@ fn tried(line: &str, dir: &Path) -> Output {
     command.output().unwrap()
 }
 
-/// Runs a tool, which has to succeed; its output.
+/// Runs a tool, which must succeed, and returns its output.
 fn run(line: &str, dir: &Path) -> String {
-    let output = tried(line, dir);
+    let output = try_run(line, dir);
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {err}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// An image of `size` bytes with data of `seed` in the named stretches, and holes elsewhere.
+/// Creates an image of `size` bytes with random data of `seed` in the ranges `data`, and holes elsewhere.
 fn image(path: &Path, size: u64, seed: u64, data: &[(u64, usize)]) {
     use std::os::unix::fs::FileExt as _;
     let mut random = fastrand::Rng::with_seed(seed);

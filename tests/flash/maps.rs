@@ -1,22 +1,22 @@
-//! The same maps, made and read by us and by `bmaptool`.
+//! Block maps that sdbuild and `bmaptool` make and read.
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 
 use sdbuild::blockmap::BlockMap;
 
-use crate::{have, image, map_of, run, tried};
+use crate::{have, image, map_of, run, try_run};
 
 const MIB: u64 = 1 << 20;
 
 #[test]
-fn bmaptool_copies_by_our_map_and_finds_what_differs() {
+fn bmaptool_accepts_our_map_and_finds_differences() {
     if !have(&["bmaptool"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.img");
-    // a start, a range longer than we make them, a short gap, and an end in the middle of a block
+    // A start, a range that is split, a short gap, and an end inside a block.
     let size = 40 * MIB + 1234;
     let data = [
         (0, 5000),
@@ -30,24 +30,24 @@ fn bmaptool_copies_by_our_map_and_finds_what_differs() {
     fs::write(dir.path().join("a.bmap"), map.to_xml()).unwrap();
     run("bmaptool copy --bmap a.bmap a.img copy", dir.path());
     assert_eq!(fs::read(dir.path().join("copy")).unwrap(), bytes);
-    // one byte of it is another one
+    // One byte of the image is changed.
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[bytes[12 << 20] ^ 1], 12 * MIB).unwrap();
-    let output = tried("bmaptool copy --bmap a.bmap a.img other", dir.path());
+    let output = try_run("bmaptool copy --bmap a.bmap a.img other", dir.path());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         !output.status.success() && said.contains("checksum mismatch"),
         "{said}"
     );
-    // and so is one of the map
+    // One byte of the map is changed.
     let xml = map.to_xml().replacen("<BlockSize> ", "<BlockSize>  ", 1);
     fs::write(dir.path().join("a.bmap"), xml).unwrap();
-    let output = tried("bmaptool copy --bmap a.bmap a.img other", dir.path());
+    let output = try_run("bmaptool copy --bmap a.bmap a.img other", dir.path());
     assert!(!output.status.success());
 }
 
 #[test]
-fn we_read_the_maps_of_bmaptool() {
+fn map_of_bmaptool_is_read() {
     if !have(&["bmaptool"]) {
         return;
     }

@@ -1,20 +1,20 @@
-//! The command on a disk that can be removed, where the kernel has one to play with.
+//! The command on a removable disk, which the kernel's scsi_debug emulates.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::card::{MIB, loops_are_here, said, tells};
+use crate::card::{MIB, assert_contains, has_loop_devices, run_output};
 use crate::{image, run};
 
-/// The kernel's own make-believe disks, which can be removable; gone with the value.
-struct Scsi;
+/// The loaded kernel module scsi_debug with a removable disk; it is unloaded on drop.
+struct ScsiDebug;
 
-impl Scsi {
-    /// `None`, said aloud, where the kernel has none: no package brings them.
+impl ScsiDebug {
+    /// `None`, with a message, where the kernel has no such module.
     fn new() -> Option<Self> {
-        let loads = loops_are_here()
+        let loads = has_loop_devices()
             && !Path::new("/sys/bus/pseudo/drivers/scsi_debug").exists()
             && crate::find("modprobe").is_some_and(|modprobe| {
                 let words = ["scsi_debug", "dev_size_mb=64", "removable=1"];
@@ -38,21 +38,21 @@ impl Scsi {
     }
 }
 
-impl Drop for Scsi {
+impl Drop for ScsiDebug {
     fn drop(&mut self) {
         run("modprobe --remove scsi_debug", Path::new("/"));
     }
 }
 
 #[test]
-fn a_removable_disk_is_listed_and_taken_as_it_is() {
-    let Some(_scsi) = Scsi::new() else {
+fn removable_disk_is_listed_and_written_without_flags() {
+    let Some(_scsi) = ScsiDebug::new() else {
         return;
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut found = None;
     while found.is_none() && Instant::now() < deadline {
-        found = Scsi::name();
+        found = ScsiDebug::name();
     }
     let node = format!("/dev/{}", found.unwrap());
     let dir = tempfile::tempdir().unwrap();
@@ -60,11 +60,11 @@ fn a_removable_disk_is_listed_and_taken_as_it_is() {
     let sdbuild = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
         let command = command.arg("flash").arg("a.img").args(words);
-        said(command.current_dir(dir.path()).stdin(Stdio::null()))
+        run_output(command.current_dir(dir.path()).stdin(Stdio::null()))
     };
     let (code, text) = sdbuild(&[]);
     assert_eq!(code, Some(0), "{text}");
-    tells(&text, &[&node]);
+    assert_contains(&text, &[&node]);
     let (code, text) = sdbuild(&[&node, "--yes"]);
     assert_eq!(code, Some(0), "{text}");
     run(

@@ -1,4 +1,4 @@
-//! Which disks are listed and which refused, on recorded trees of other machines.
+//! Which disks are listed and which are refused, on the recorded files of other machines.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -109,12 +109,12 @@ impl Machine {
         self.write(&format!("dev/{name}"), "");
     }
 
-    fn tree(&self) -> SysRoot {
+    fn root(&self) -> SysRoot {
         SysRoot::at(self.dir.path())
     }
 
     fn inventory(&self) -> DiskInventory {
-        DiskInventory::take(&self.tree(), Path::new("/srv/images/a.img"))
+        DiskInventory::take(&self.root(), Path::new("/srv/images/a.img"))
     }
 
     fn listed(&self) -> Vec<String> {
@@ -124,19 +124,19 @@ impl Machine {
             .collect()
     }
 
-    /// Why the device is refused for an image of 1 MB; nothing when it is not.
-    fn refused(&self, number: &str, allowed: Allowed) -> String {
-        let told = |failure: Failure| failure.to_string();
-        let disk = whole_disk(&self.inventory(), &self.tree(), number);
+    /// Why the device is refused for an image of 1 MB; empty when it is not.
+    fn refusal(&self, number: &str, allowed: Allowed) -> String {
+        let text = |failure: Failure| failure.to_string();
+        let disk = whole_disk(&self.inventory(), &self.root(), number);
         let checked = disk.and_then(|disk| check(&disk, allowed, 1_000_000));
-        checked.err().map(told).unwrap_or_default()
+        checked.err().map(text).unwrap_or_default()
     }
 }
 
 #[test]
-fn a_laptop() {
+fn laptop_lists_its_removable_disks() {
     let machine = Machine::new("laptop");
-    // not the empty slot, the optical drive, what is built in or what the kernel made up
+    // Not the empty slot, the optical drive, built-in disks and virtual ones.
     assert_eq!(machine.listed(), ["mmcblk0", "sda", "sdc", "sdd"]);
     let inventory = machine.inventory();
     let sda = inventory
@@ -155,7 +155,7 @@ fn a_laptop() {
 }
 
 #[test]
-fn what_a_laptop_does_not_give_away() {
+fn laptop_refuses_its_own_disks() {
     let machine = Machine::new("laptop");
     let none = Allowed::default();
     for (number, allowed, why) in [
@@ -213,34 +213,34 @@ fn what_a_laptop_does_not_give_away() {
             "the kernel's list of disks has no device 99:0",
         ),
     ] {
-        assert_eq!(machine.refused(number, allowed), why, "{number}");
+        assert_eq!(machine.refusal(number, allowed), why, "{number}");
     }
 }
 
 #[test]
-fn a_pi_that_runs_from_its_card() {
+fn raspberry_pi_refuses_the_card_that_it_runs_from() {
     let machine = Machine::new("pi");
     assert_eq!(machine.listed(), ["sda"]);
-    let refused = machine.refused("179:0", EVERYTHING);
+    let refused = machine.refusal("179:0", EVERYTHING);
     assert_eq!(
         refused,
         "/dev/mmcblk0 holds /, /boot/firmware, swap, the image itself"
     );
     assert_eq!(
-        machine.refused("179:32", Allowed::default()),
+        machine.refusal("179:32", Allowed::default()),
         "/dev/mmcblk1 is not removable (BJTD4R, mmc)"
     );
-    assert_eq!(machine.refused("179:32", EVERYTHING), "");
-    let refused = machine.refused("179:64", EVERYTHING);
+    assert_eq!(machine.refusal("179:32", EVERYTHING), "");
+    let refused = machine.refusal("179:64", EVERYTHING);
     assert!(
         refused.contains("not a disk that an image can be flashed to"),
         "{refused}"
     );
-    assert_eq!(machine.refused("8:0", Allowed::default()), "");
+    assert_eq!(machine.refusal("8:0", Allowed::default()), "");
 }
 
 #[test]
-fn every_disk_of_an_array_a_pool_and_a_multi_path_counts() {
+fn all_disks_of_arrays_pools_and_multipaths_are_in_use() {
     let machine = Machine::new("arrays");
     assert_eq!(machine.listed(), ["sdg"]);
     for (number, why) in [
@@ -252,51 +252,51 @@ fn every_disk_of_an_array_a_pool_and_a_multi_path_counts() {
         ("8:80", "/dev/sdf holds the image itself"),
         ("8:96", "/dev/sdg is in use by dm-1 (secret)"),
     ] {
-        assert_eq!(machine.refused(number, EVERYTHING), why);
+        assert_eq!(machine.refusal(number, EVERYTHING), why);
     }
 }
 
 #[test]
-fn zfs_has_every_disk_with_a_member_on_it() {
+fn all_disks_with_a_zfs_member_are_in_use() {
     let machine = Machine::new("zfs");
     assert_eq!(machine.listed(), ["sdc"]);
     assert_eq!(
-        machine.refused("8:0", EVERYTHING),
+        machine.refusal("8:0", EVERYTHING),
         "/dev/sda holds /, /nix, the image itself"
     );
-    assert_eq!(machine.refused("8:16", EVERYTHING), "");
-    // without udev nobody knows what is on a disk
+    assert_eq!(machine.refusal("8:16", EVERYTHING), "");
+    // Without udev the file systems on a disk are unknown.
     fs::remove_dir_all(machine.at("run/udev")).unwrap();
     for number in ["8:0", "8:16"] {
-        let refused = machine.refused(number, EVERYTHING);
+        let refused = machine.refusal(number, EVERYTHING);
         assert!(
             refused.contains("perhaps / (which disk that is on"),
             "{refused}"
         );
     }
-    assert_eq!(machine.refused("8:32", EVERYTHING), "");
+    assert_eq!(machine.refusal("8:32", EVERYTHING), "");
 }
 
 #[test]
-fn in_a_container_no_fixed_disk_is_taken() {
+fn container_refuses_all_fixed_disks() {
     let machine = Machine::new("container");
     assert_eq!(machine.listed(), ["sdb"]);
-    let refused = machine.refused("8:0", EVERYTHING);
+    let refused = machine.refusal("8:0", EVERYTHING);
     assert!(
         refused.contains("perhaps / (which disk that is on"),
         "{refused}"
     );
-    assert_eq!(machine.refused("8:16", EVERYTHING), "");
-    // a loop device shows what it is made of
-    let refused = machine.refused("7:3", EVERYTHING);
+    assert_eq!(machine.refusal("8:16", EVERYTHING), "");
+    // The file behind a loop device is visible.
+    let refused = machine.refusal("7:3", EVERYTHING);
     assert!(refused.contains("too small"), "{refused}");
 }
 
 #[test]
-fn a_live_systems_own_stick_is_kept() {
+fn live_system_refuses_its_own_stick() {
     let machine = Machine::new("live");
     assert_eq!(machine.listed(), ["sdb"]);
-    let refused = machine.refused("8:0", EVERYTHING);
+    let refused = machine.refusal("8:0", EVERYTHING);
     assert!(
         refused.starts_with("/dev/sda holds /nix/.ro-store, /nix/store"),
         "{refused}"
@@ -304,27 +304,27 @@ fn a_live_systems_own_stick_is_kept() {
 }
 
 #[test]
-fn what_a_server_mounts_from_a_fixed_disk_is_kept() {
+fn server_refuses_fixed_disks_that_it_mounts() {
     let machine = Machine::new("server");
-    // a home is on one of the disks on USB
+    // One of the USB disks holds a home directory.
     assert_eq!(machine.listed(), ["sdd"]);
     for (number, why) in [
         ("259:0", "/dev/nvme0n1 holds /, /boot, the image itself"),
         ("259:3", "/dev/nvme1n1 holds /var/lib/docker"),
         ("8:0", "/dev/sda holds /srv/mail, /opt"),
         ("8:16", "/dev/sdb holds /home/me"),
-        // where people mount what they put in, and what can be taken out
+        // Temporary mounts, and removable disks.
         ("8:32", ""),
         ("8:48", ""),
     ] {
-        assert_eq!(machine.refused(number, EVERYTHING), why);
+        assert_eq!(machine.refusal(number, EVERYTHING), why);
     }
-    let refused = machine.refused("8:48", Allowed::default());
+    let refused = machine.refusal("8:48", Allowed::default());
     assert_eq!(refused, "/dev/sdd is mounted at /data");
 }
 
 #[test]
-fn a_machine_that_tells_nothing_has_no_disks() {
+fn machine_without_files_has_no_disks() {
     let dir = tempfile::tempdir().unwrap();
     let inventory = DiskInventory::take(&SysRoot::at(dir.path()), Path::new("/a.img"));
     assert_eq!(inventory.candidates().count(), 0);
