@@ -2,12 +2,11 @@
 
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use sha2::{Digest as _, Sha256};
-
 use super::pieces::ImagePiece;
 use super::source::{FlashSource, check_hash};
 use crate::blockmap::{BlockMap, Builder, Checker, Mismatch};
 use crate::common::failure::Failure;
+use crate::common::hash::Hasher;
 use crate::image::checksum::{ChecksumTarget, Expected};
 
 /// The block map: the one beside the image, or one that is made of the pieces.
@@ -62,12 +61,12 @@ pub(super) fn check(
     };
     let expected = source.expected.as_ref();
     let raw = expected.filter(|expected| expected.of == ChecksumTarget::Raw);
-    let mut raw: Option<(&Expected, Sha256)> = raw.map(|expected| (expected, Sha256::new()));
+    let mut raw: Option<(&Expected, Hasher)> = raw.map(|expected| (expected, Hasher::new()));
     for piece in pieces {
         let piece = piece?;
         // A compressed image, the only one with a hash of its decompressed bytes, has no blank pieces.
-        if let (Some((_, hash)), ImagePiece::Data(_, buffer)) = (&mut raw, &piece) {
-            hash.update(buffer.bytes());
+        if let (Some((_, hasher)), ImagePiece::Data(_, buffer)) = (&mut raw, &piece) {
+            hasher.update(buffer.bytes());
         }
         map.push(&piece)?;
         if checked.send(piece).is_err() {
@@ -75,8 +74,8 @@ pub(super) fn check(
             return Err(Failure::interrupted());
         }
     }
-    if let Some((expected, hash)) = raw {
-        check_hash(expected, &hex::encode(hash.finalize()))?;
+    if let Some((expected, hasher)) = raw {
+        check_hash(expected, &hasher.finish().sha256.to_string())?;
     }
     map.finish()
 }

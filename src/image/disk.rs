@@ -121,7 +121,8 @@ impl Section {
     }
 
     /// The `len` bytes at `at`. Callers request lengths that their formats bound.
-    pub(super) fn block(&self, at: u64, len: usize) -> Result<Vec<u8>, Error> {
+    pub(super) fn block(&self, at: u64, len: u64) -> Result<Vec<u8>, Error> {
+        let len = usize::try_from(len).map_err(|_| Error::damaged("a block is too long"))?;
         let mut block = vec![0; len];
         self.read(at, &mut block)?;
         Ok(block)

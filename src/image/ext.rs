@@ -176,17 +176,12 @@ impl Ext {
             .saturating_add(1)
             .saturating_mul(self.block);
         let at = descriptors.saturating_add(group * self.descriptor_bytes);
-        let descriptor = self.section.block(
-            at,
-            64.min(usize::try_from(self.descriptor_bytes).unwrap_or(64)),
-        )?;
+        let descriptor = self.section.block(at, 64.min(self.descriptor_bytes))?;
         // Zero in a short descriptor, which does not have this field.
         let high = u64::from(u32_at(&descriptor, 0x28));
         let table = self.block_position(high << 32 | u64::from(u32_at(&descriptor, 8)))?;
         let position = table + u64::from(index % self.inodes_per_group) * self.inode_bytes;
-        let bytes = self
-            .section
-            .block(position, usize::try_from(self.inode_bytes).unwrap_or(128))?;
+        let bytes = self.section.block(position, self.inode_bytes)?;
         if self
             .checksum_seed
             .is_some_and(|seed| !has_valid_checksum(&bytes, seed, number))

@@ -61,8 +61,9 @@ impl Ext {
                 return Ok(leaf(entry, index, hole));
             }
             let child = u64::from(u16_at(entry, 8)) << 32 | u64::from(u32_at(entry, 4));
-            let size = usize::try_from(self.block).unwrap_or(0);
-            node = self.section.block(self.block_position(child)?, size)?;
+            node = self
+                .section
+                .block(self.block_position(child)?, self.block)?;
             depth -= 1;
         }
     }
@@ -110,9 +111,9 @@ impl Ext {
                 .min(length);
             let start = at;
             while at < end {
-                let piece = usize::try_from(PIECE_BYTES.min(end - at)).unwrap_or(0);
+                let piece = PIECE_BYTES.min(end - at);
                 let block = match run.start {
-                    None => vec![0; piece],
+                    None => vec![0; usize::try_from(piece).unwrap_or(usize::MAX)],
                     Some(first) => {
                         let position = self.block_position(first)?.saturating_add(at - start);
                         self.section.block(position, piece)?
@@ -121,7 +122,7 @@ impl Ext {
                 if !sink(&block)? {
                     return Ok(());
                 }
-                at += piece as u64;
+                at += piece;
             }
         }
         Ok(())

@@ -178,8 +178,7 @@ impl Fat {
     /// The cluster after `cluster`; `None` at the end of the chain.
     fn next(&self, cluster: u32) -> Result<Option<u32>, Error> {
         let base = self.entry_position(cluster);
-        let wide = usize::try_from(self.entry_bytes()).unwrap_or(4);
-        let block = self.section.block(self.table + base, wide)?;
+        let block = self.section.block(self.table + base, self.entry_bytes())?;
         let next = self.entry(cluster, &block, base);
         let end = match self.width {
             EntryWidth::Twelve => 0xff8,
@@ -220,9 +219,7 @@ impl Fat {
         let mut base = 0;
         while cluster < end {
             let piece = PIECE_BYTES.min(length - base);
-            let block = self
-                .section
-                .block(self.table + base, usize::try_from(piece).unwrap_or(0))?;
+            let block = self.section.block(self.table + base, piece)?;
             // 12-bit entries span bytes, but not pieces, whose length is a multiple of three.
             while cluster < end && self.entry_position(cluster) < base + PIECE_BYTES {
                 free += u64::from(self.entry(cluster, &block, base) == 0);

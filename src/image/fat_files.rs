@@ -185,15 +185,14 @@ impl Fat {
             (0, EntryWidth::ThirtyTwo) => self.root_cluster,
             (0, _) => {
                 let (at, len) = self.root;
-                blocks(&self.section.block(at, usize::try_from(len).unwrap_or(0))?)?;
+                blocks(&self.section.block(at, len)?)?;
                 return Ok(());
             }
             (cluster, _) => cluster,
         };
         let max = MAX_DIR_BYTES.div_ceil(self.cluster);
-        let size = usize::try_from(self.cluster).unwrap_or(0);
         self.chain(first, max, &mut |position| {
-            blocks(&self.section.block(position, size)?)
+            blocks(&self.section.block(position, self.cluster)?)
         })
     }
 
@@ -255,11 +254,7 @@ impl Fat {
             let end = position + self.cluster.min(remaining);
             while wanted && at < end {
                 let piece = PIECE_BYTES.min(end - at);
-                wanted = sink(
-                    &self
-                        .section
-                        .block(at, usize::try_from(piece).unwrap_or(0))?,
-                )?;
+                wanted = sink(&self.section.block(at, piece)?)?;
                 at += piece;
             }
             remaining -= end - position;

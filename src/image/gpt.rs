@@ -88,7 +88,7 @@ fn read_copy(disk: &Section, at: u64) -> Result<GptCopy, Error> {
         return Err(Error::damaged(what));
     }
     let start = u64_at(&header, 72).saturating_mul(SECTOR_BYTES);
-    let entries = disk.block(start, usize::try_from(length).unwrap_or(0))?;
+    let entries = disk.block(start, length)?;
     if crc32(&entries) != u32_at(&header, 88) {
         return Err(Error::damaged("the checksum over its entries is wrong"));
     }

@@ -9,12 +9,11 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 use super::decoder::{decoder, detect, exceeds_memory_limit};
 use super::error::Error;
 use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
+use crate::common::hash::Hasher;
 use crate::common::plain_file;
 
 /// The largest image in bytes after decompression. The largest SD cards hold a little more; no system
@@ -91,9 +90,9 @@ impl ImageFile {
 
     /// The SHA-256 of the file, in hexadecimal.
     pub fn sha256(&self, cancel: &Cancel, progress: ReadProgress<'_>) -> Result<String, Error> {
-        let mut reader = FileReader::new(self, true, cancel, progress);
-        reader.drain()?;
-        reader.finish_hash().ok_or(Error::Interrupted)
+        let mut hasher = Hasher::new();
+        FileReader::new(self, Some(&mut hasher), cancel, progress).read_rest()?;
+        Ok(hasher.finish().sha256.to_string())
     }
 
     /// A reader of the image's bytes, decompressed where the file is compressed.
@@ -102,7 +101,7 @@ impl ImageFile {
         cancel: &'a Cancel,
         progress: ReadProgress<'a>,
     ) -> Result<ImageReader<'a>, Error> {
-        let file = FileReader::new(self, false, cancel, progress);
+        let file = FileReader::new(self, None, cancel, progress);
         ImageReader::new(self.compression, file, cancel)
     }
 }
@@ -129,11 +128,11 @@ fn zstd_content_size(header: &[u8]) -> u64 {
     size.ok().flatten().unwrap_or(0)
 }
 
-/// Reads an image file from its start, with a position of its own.
+/// Reads an image file from its start, with a position of its own; stops when `cancel` is set.
 pub(super) struct FileReader<'a> {
     file: &'a File,
     position: u64,
-    hash: Option<Sha256>,
+    hasher: Option<&'a mut Hasher>,
     cancel: &'a Cancel,
     progress: ReadProgress<'a>,
 }
@@ -141,14 +140,14 @@ pub(super) struct FileReader<'a> {
 impl<'a> FileReader<'a> {
     pub(super) fn new(
         image: &'a ImageFile,
-        hash: bool,
+        hasher: Option<&'a mut Hasher>,
         cancel: &'a Cancel,
         progress: ReadProgress<'a>,
     ) -> Self {
         Self {
             file: &image.file,
             position: 0,
-            hash: hash.then(Sha256::new),
+            hasher,
             cancel,
             progress,
         }
@@ -156,7 +155,7 @@ impl<'a> FileReader<'a> {
 
     /// Reads the rest of the file. A decoder that found the end of its data leaves the file's last bytes,
     /// which belong to the file's hash.
-    pub(super) fn drain(&mut self) -> Result<(), Error> {
+    pub(super) fn read_rest(&mut self) -> Result<(), Error> {
         let mut buffer = vec![0; CHUNK_BYTES];
         loop {
             match self.read(&mut buffer) {
@@ -167,11 +166,6 @@ impl<'a> FileReader<'a> {
             }
         }
     }
-
-    /// The SHA-256 of what was read, if it was hashed.
-    pub(super) fn finish_hash(self) -> Option<String> {
-        self.hash.map(|hash| hex::encode(hash.finalize()))
-    }
 }
 
 impl Read for FileReader<'_> {
@@ -181,8 +175,8 @@ impl Read for FileReader<'_> {
             return Err(io::Error::other("interrupted"));
         }
         let length = self.file.read_at(buffer, self.position)?;
-        if let (Some(hash), Some(bytes)) = (&mut self.hash, buffer.get(..length)) {
-            hash.update(bytes);
+        if let (Some(hasher), Some(bytes)) = (&mut self.hasher, buffer.get(..length)) {
+            hasher.update(bytes);
         }
         self.position = self.position.saturating_add(length as u64);
         (self.progress)(self.position);

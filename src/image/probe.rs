@@ -18,7 +18,8 @@ const MAGIC_NUMBERS: [(u64, &[u8], &str); 8] = [
 /// The name of the file system in `section`.
 pub(super) fn detect(section: &Section) -> Result<Option<&'static str>, Error> {
     for (at, magic, name) in MAGIC_NUMBERS {
-        if at + magic.len() as u64 <= section.len() && section.block(at, magic.len())? == magic {
+        let length = magic.len() as u64;
+        if at + length <= section.len() && section.block(at, length)? == magic {
             return Ok(Some(name));
         }
     }

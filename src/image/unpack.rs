@@ -5,12 +5,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
 use super::error::Error;
 use super::open::{CHUNK_BYTES, FileReader, ImageFile, ImageReader, ReadProgress};
 use crate::common::cancel::Cancel;
 use crate::common::disk_space::free_space;
+use crate::common::hash::Hasher;
 
 /// Disk space in bytes that is left free where the image is decompressed.
 const RESERVED_BYTES: u64 = 256 << 20;
@@ -47,16 +46,17 @@ impl ImageFile {
         cancel: &Cancel,
         progress: ReadProgress<'_>,
     ) -> Result<UnpackedImage, Error> {
-        let mut compressed = FileReader::new(self, hash, cancel, progress);
+        let mut file_hasher = hash.then(Hasher::new);
+        let mut raw_hasher = hash.then(Hasher::new);
+        let mut compressed = FileReader::new(self, file_hasher.as_mut(), cancel, progress);
         let mut sparse = SparseFile::create(spool)?;
-        let mut raw_hash = hash.then(Sha256::new);
         let mut image = ImageReader::new(self.compression, &mut compressed, cancel)?;
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let length = image.fill(&mut chunk)?;
             chunk.truncate(length);
-            if let Some(hash) = &mut raw_hash {
-                hash.update(&chunk);
+            if let Some(hasher) = &mut raw_hasher {
+                hasher.update(&chunk);
             }
             sparse.append(&chunk)?;
             if length < CHUNK_BYTES {
@@ -65,15 +65,17 @@ impl ImageFile {
         }
         drop(image);
         if hash {
-            compressed.drain()?;
+            compressed.read_rest()?;
         }
-        let raw = raw_hash.map(|hash| hex::encode(hash.finalize()));
-        let hashes = compressed.finish_hash().zip(raw);
         let (file, size) = sparse.finish()?;
+        let text = |hasher: Hasher| hasher.finish().sha256.to_string();
         Ok(UnpackedImage {
             file,
             size,
-            hashes: hashes.map(|(file, raw)| ImageHashes { file, raw }),
+            hashes: file_hasher.zip(raw_hasher).map(|(file, raw)| ImageHashes {
+                file: text(file),
+                raw: text(raw),
+            }),
         })
     }
 }

@@ -286,7 +286,9 @@ fn card_mounted_in_another_namespace_is_in_use() {
         return;
     };
     card.image("a.img");
-    run(&format!("mkfs.ext4 -q {}", card.node), card.dir.path());
+    // Without lazy initialization, in which the kernel writes inode tables some seconds after the mount.
+    let mkfs = "mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0";
+    run(&format!("{mkfs} {}", card.node), card.dir.path());
     let before = card.bytes();
     // Mounted in another mount namespace, for instance that of a container.
     let mut away = Command::new("unshare");

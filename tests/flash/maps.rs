@@ -34,10 +34,10 @@ fn bmaptool_accepts_our_map_and_finds_differences() {
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all_at(&[bytes[12 << 20] ^ 1], 12 * MIB).unwrap();
     let output = try_run("bmaptool copy --bmap a.bmap a.img other", dir.path());
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        !output.status.success() && said.contains("checksum mismatch"),
-        "{said}"
+        !output.status.success() && stderr.contains("checksum mismatch"),
+        "{stderr}"
     );
     // One byte of the map is changed.
     let xml = map.to_xml().replacen("<BlockSize> ", "<BlockSize>  ", 1);

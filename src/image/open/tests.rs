@@ -2,6 +2,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::*;
+use crate::common::hash::Sha256Hash;
 
 /// An image of a few MiB that is mostly holes and does not end with a whole block.
 fn image() -> Vec<u8> {
@@ -64,8 +65,8 @@ fn unpacked_image_is_equal_and_sparse() {
         assert_eq!(unpacked.size, length as u64);
         assert!(unpacked.file.metadata().unwrap().blocks() * 512 <= 64 << 10);
         let hashes = unpacked.hashes.unwrap();
-        assert_eq!(hashes.file, hex::encode(Sha256::digest(&bytes)));
-        assert_eq!(hashes.raw, hex::encode(Sha256::digest(image())));
+        assert_eq!(hashes.file, Sha256Hash::of(&bytes).to_string());
+        assert_eq!(hashes.raw, Sha256Hash::of(&image()).to_string());
     }
 }
 
