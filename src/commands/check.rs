@@ -22,7 +22,7 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(&args.build(), env)?;
-    let outcome = Box::pin(pipeline::check(settings, context)).await?;
+    let outcome = pipeline::check(settings, context).await?;
     let (checked, leftovers) = (outcome.value, outcome.leftovers);
     let text = if args.json {
         as_json(&checked)?

@@ -92,8 +92,11 @@ pub(super) async fn with_cleanup<T>(
             leftovers => Err(leftovers),
         }
     };
-    let released = events.phase(Phase::Release, release).await;
-    let outcome = settle(result, released.err().unwrap_or_default());
+    let leftovers = match events.phase(Phase::Release, release).await {
+        Ok(()) => Vec::new(),
+        Err(leftovers) => leftovers,
+    };
+    let outcome = settle(result, leftovers);
     if left_nothing(&outcome) {
         run_lock.release();
     }

@@ -82,7 +82,7 @@ pub(in crate::pipeline) async fn set_up(
         builder_is_root: images.builder.is_root(),
     };
     let work = setup.first_that_works(scope);
-    run.context.phase(Phase::Emulation, Box::pin(work)).await
+    run.context.phase(Phase::Emulation, work).await
 }
 
 struct Setup<'a> {
