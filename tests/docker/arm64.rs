@@ -1,4 +1,4 @@
-//! The container images for 64-bit ARM hosts run too: under our own emulation.
+//! The container images for 64-bit ARM hosts, run under our own emulation.
 
 use sdbuild::binfmt::{HandlerName, Registrar, RegistrarOptions};
 use sdbuild::common::cancel::Cancel;
@@ -8,7 +8,7 @@ use sdbuild::engine::RunId;
 use crate::registrar::{arm64_images, engine, registrar_image};
 use crate::support::*;
 
-/// What a program of `image` says, as the user that a builder runs as and with nothing else.
+/// The output of a program in `image`, run as the builder's user without capabilities and network.
 fn says(image: &str, command: &[&str]) -> String {
     let least = [
         "run",

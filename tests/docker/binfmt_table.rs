@@ -1,4 +1,4 @@
-//! The kernel's table: what a lease's entry looks like from outside, and what is not ours in it.
+//! The handler of a lease in the kernel's table: removed, disabled, stale, or without a table.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ fn missing_binfmt_misc_is_mounted_or_hinted_at() {
         let started = Registrar::start(options, &bench.cancel, &bench.events).await;
         assert!(bench.warned("privileged"), "it says what it tries");
         match started {
-            // Where the engine may, the privileged registrar has mounted the table itself.
+            // Where the engine allows it, the privileged registrar has mounted the table itself.
             Ok(registrar) => {
                 let lease = registrar.hold(&bench.cancel).await.unwrap();
                 assert_eq!(lease.release(&bench.cancel).await, []);

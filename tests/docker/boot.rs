@@ -1,5 +1,5 @@
-//! `sdbuild boot`: a good image lets its owner in, a broken one is told for what it is, and no
-//! machine outlives sdbuild.
+//! `sdbuild boot`: a good image lets its owner log in, the fault of a broken one is reported, and no QEMU outlives
+//! sdbuild.
 
 use std::fs;
 use std::io::Read as _;
@@ -16,10 +16,10 @@ use nix::unistd::Pid;
 
 use crate::support::*;
 
-/// Where the miniature image's root file system begins, in debugfs' words.
+/// The offset of the root file system in the miniature image, in the syntax of debugfs.
 const ROOT: &str = "?offset=39845888";
 
-/// The example's image, and the key that it lets in.
+/// Builds the example's image; returns its path and the private key that it accepts.
 fn image(user: &TestUser) -> (PathBuf, PathBuf) {
     let (private, public) = key(user);
     user.write("sd-card.nix", &example(&public));
@@ -34,7 +34,7 @@ fn boot(user: &TestUser, image: &Path, more: &[&str]) -> Outcome {
     run(command.args(more))
 }
 
-/// What `request` of debugfs says; it may write.
+/// Runs `request` of debugfs, which may write; returns its output.
 fn debugfs(image: &Path, request: &str) -> String {
     let mut debugfs = Command::new("/usr/sbin/debugfs");
     debugfs.args(["-w", "-R", request]);
@@ -43,7 +43,7 @@ fn debugfs(image: &Path, request: &str) -> String {
     outcome.stdout
 }
 
-/// A copy of `image` that `request` broke.
+/// A copy of `image` that `request` of debugfs has damaged.
 fn broken(image: &Path, name: &str, request: &str) -> PathBuf {
     let copy = image.with_file_name(name);
     fs::copy(image, &copy).unwrap();
@@ -51,7 +51,7 @@ fn broken(image: &Path, name: &str, request: &str) -> PathBuf {
     copy
 }
 
-/// Neither our unpacked image nor QEMU's temporary file is left.
+/// Asserts that neither our unpacked image nor QEMU's temporary file is left.
 fn nothing_is_left(user: &TestUser) {
     let scratch = Path::new(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
     let mut left = file_names(&scratch);
@@ -73,7 +73,7 @@ fn good_image_runs_a_command_and_is_left_unchanged() {
     assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
     there.assert_stderr_contains(&["logged in over SSH as root", "ended with 7 on the machine"]);
 
-    // Compressed, and not to be written: what the first boot wrote is not there.
+    // Compressed, and opened read-only: what the first boot wrote is not there.
     let mut zstd = Command::new("zstd");
     assert!(
         zstd.args(["-q", "-1"])
@@ -149,7 +149,7 @@ fn machine_without_ssh_is_reported() {
         ]);
 }
 
-/// An image without anything in it: U-Boot waits at its prompt.
+/// An image of zeros, with which U-Boot ends up at its prompt.
 fn blank(user: &TestUser) -> PathBuf {
     let path = user.write("blank.img", "");
     let file = fs::File::options().write(true).open(&path).unwrap();
@@ -175,7 +175,7 @@ fn image_without_boot_device_is_reported_at_once() {
     }
 }
 
-/// The state and the parent of a process; nothing when there is none.
+/// The state and the parent of a process, or `None` when there is no such process.
 fn process(pid: i32) -> Option<(char, i32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut words = stat.rsplit_once(')')?.1.split_whitespace();
@@ -183,7 +183,7 @@ fn process(pid: i32) -> Option<(char, i32)> {
     Some((state, words.next()?.parse().ok()?))
 }
 
-/// The QEMU that `parent` started, once it is there.
+/// Waits for the QEMU that `parent` starts; returns its process id.
 fn qemu_of(parent: Pid) -> i32 {
     let find = || {
         file_names(Path::new("/proc")).into_iter().find_map(|name| {
@@ -197,7 +197,7 @@ fn qemu_of(parent: Pid) -> i32 {
     find().unwrap()
 }
 
-/// One that nobody has waited for yet has ended as well.
+/// Whether the process has ended; a zombie counts as ended.
 fn is_gone(pid: i32) -> bool {
     process(pid).is_none_or(|(state, _)| state == 'Z')
 }
@@ -217,7 +217,7 @@ fn no_qemu_outlives_sdbuild() {
     ] {
         let mut command = user.sdbuild(&["boot", "-v", "--until-ssh"]);
         let mut running = Running::start(command.arg(&image));
-        // Not before: QEMU gives up by itself when its image goes while it starts.
+        // Not before: QEMU exits by itself when its image is removed while it starts.
         running.wait_for("U-Boot 20");
         let qemu = qemu_of(running.pid());
         running.signal(signal);
@@ -254,7 +254,7 @@ fn terminal_is_restored_however_a_boot_ends() {
             .unwrap();
         let sdbuild = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let qemu = qemu_of(sdbuild);
-        // QEMU is ready for signals before the firmware speaks.
+        // QEMU handles signals by the time the firmware prints its first line.
         let mut said = Vec::new();
         let mut master = fs::File::from(pty.master);
         while !String::from_utf8_lossy(&said).contains("U-Boot 20") {

@@ -1,4 +1,4 @@
-//! The main job: a configuration becomes an image that boots and lets its owner in.
+//! `sdbuild build`: a configuration becomes an image that boots and lets its owner log in.
 
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -14,7 +14,7 @@ fn boot(user: &TestUser, image: &Path, key: &Path, more: &[&str]) -> Outcome {
     run(command.arg("--ssh-key").arg(key).args(more))
 }
 
-/// What the engine says of a container, as a tree.
+/// The engine's description of a container.
 fn inspect(name: &str) -> serde_json::Value {
     serde_json::from_str::<serde_json::Value>(&docker(&["inspect", name])).unwrap()[0].clone()
 }
@@ -47,7 +47,7 @@ fn example_image_boots_and_lets_its_owner_log_in() {
         .assert_stderr_contains(&["Permission denied", "authorizedKeys"]);
 }
 
-/// An MBR with a FAT and a Linux partition, and holes where nothing is.
+/// Asserts that the image has an MBR with a FAT and a Linux partition, and is sparse.
 fn has_partitions(image: &Path) {
     let mut file = if image.extension().is_some_and(|e| e == "zst") {
         let plain = image.with_extension("");
@@ -127,7 +127,7 @@ fn compressed_image_has_the_requested_name() {
     let user = TestUser::new();
     let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";\n  networking.hostName = \"zst\";";
     user.write("sd-card.nix", &configuration(body));
-    // Natively or not at all: what is compressed inside is unpacked again, beside other files of that step.
+    // With native glue only: the image that is compressed in the builder has other files beside it there.
     let image =
         run(&mut user.build(&["--compress", "zstd", "--glue", "native"])).assert_exit_code(0);
     assert_eq!(image.image(), user.out().join("mine.img.zst"));
@@ -143,7 +143,7 @@ fn large_image_needs_little_memory() {
         return;
     }
     let user = TestUser::new();
-    // Half a GiB of bytes that are no holes, then as many holes.
+    // Half a GiB of data, then a hole of the same size.
     let script = SMALL_IMAGE.replace(
         "echo small > $out/sd-image/small.img",
         "dd if=/dev/urandom of=$out/sd-image/small.img bs=1M count=512; truncate -s 1G $out/sd-image/small.img",
@@ -161,7 +161,7 @@ fn large_image_needs_little_memory() {
     }
 }
 
-/// The image of a build, and the build's peak memory in KiB.
+/// Builds with `format`; returns the image and sdbuild's peak memory in KiB.
 fn timed(user: &TestUser, format: &str) -> (PathBuf, u64) {
     let build = user.build(&["--force", "--compress", format]);
     let mut timed = Command::new("/usr/bin/time");
@@ -287,7 +287,7 @@ fn manifest_is_complete_and_reproducible() {
         "no place on this machine"
     );
 
-    // The output of the last run lies below the configuration, and is no part of it.
+    // The output of the last run is in the directory of the configuration, and is no part of it.
     assert_eq!(manifest(), first);
     assert!(fs::read(user.out().join("small.img.zst")).unwrap() == image);
     let inspected = run(&mut user.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
@@ -340,7 +340,7 @@ fn build_survives_a_paused_builder() {
     if !engine_available() {
         return;
     }
-    // A paused builder is no ended one: nothing may conclude anything until it goes on.
+    // A paused builder must not be taken for one that has ended.
     let user = TestUser::new();
     let runs = user.track_runs();
     let script = fresh(&format!("    echo paused soon\n    sleep 2\n{SMALL_IMAGE}"));

@@ -1,4 +1,4 @@
-//! `check` on real configurations: every trap is found, nothing is built, and nothing is left.
+//! `check` on real configurations: every finding is reported, nothing is built, and nothing is left.
 
 use serde_json::Value;
 
@@ -107,7 +107,7 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     check(&user, "typo.nix", &example(&public).replace("htop", "htpo"))
         .assert_exit_code(2)
         .assert_stderr_contains(&["undefined variable 'htpo'", "typo.nix:", "log: "]);
-    // What is found before the error is still told.
+    // What was found before the error is reported as well.
     let late = "sdImage.compressImage = false; boot.kernelParams = [ 1 ]; services.openssh.ports = [ 2222 ];\n  \
         networking.firewall = { enable = true; }; services.openssh.openFirewall = false;";
     let text = example(&public).replace("sdImage.compressImage = false;", late);

@@ -1,4 +1,4 @@
-//! What `status`, `doctor` and `init` say and do on a real engine.
+//! `doctor` and `init` with a real engine.
 
 use std::fs;
 
@@ -54,7 +54,7 @@ fn configuration_of_init_builds_an_image_with_the_key() {
     .unwrap();
     run(&mut user.sdbuild(&["init", "--hostname", "kitchen"])).assert_exit_code(0);
 
-    // The key as Nix understands it, out of the very file that was written.
+    // The key as Nix reads it from the file that `init` wrote.
     let show = "    mkdir -p $out/sd-image $out/nix-support\n    cp ${keys} $out/sd-image/keys.img\n    \
         echo \"file sd-image $out/sd-image/keys.img\" > $out/nix-support/hydra-build-products";
     user.write(

@@ -1,4 +1,4 @@
-//! The engine room against a real engine: bytes in and out, endings, volumes.
+//! The module `engine` with a real engine: uploads and downloads, exit codes, volumes.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
@@ -11,7 +11,7 @@ use sdbuild::engine::{ContainerGuard, ContainerSpec, Engine, EngineError, PathKi
 use crate::registrar::registrar_image;
 use crate::support::*;
 
-/// A run with the registrar's image, whose busybox is all that these tests need.
+/// A run with the registrar's image, of which these tests need only busybox.
 struct SingleRun {
     engine: Engine,
     run: RunId,
@@ -74,7 +74,7 @@ fn uploaded_bytes_come_back_unchanged() {
             .unwrap();
         container.start().await.unwrap();
         assert_eq!(container.wait().await.unwrap().code, 0);
-        // All of this from the stopped container.
+        // All of this is read from the stopped container.
         let kind = async |path: &str| container.stat(path).await.unwrap().map(|stat| stat.kind);
         assert_eq!(kind("/file").await, Some(PathKind::File));
         assert_eq!(kind("/link").await, Some(PathKind::Symlink), "not followed");

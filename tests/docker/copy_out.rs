@@ -1,5 +1,5 @@
-//! The image's way out of a real engine: files as they are in containers, and as they should not be.
-//! The containers are never started, so their image may be empty.
+//! Copying the image out of a real engine, with valid and invalid files in the container. The containers are never
+//! started, so their image may be empty.
 
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
@@ -25,7 +25,7 @@ const IMAGE: &str = "sdbuild-test-empty";
 const OUT: &str = "/nix/store/00000000000000000000000000000000-image";
 const LIST: &str = "nix-support/hydra-build-products";
 
-/// A file of the result: its path below it, its type, its content or where it points.
+/// A file of the result: its path, its type, and its content or the target of the link.
 pub type Entry<'a> = (&'a str, EntryType, &'a [u8]);
 
 fn pack(out: &mut dyn Write, entries: &[(String, EntryType, Vec<u8>)]) -> io::Result<()> {
@@ -50,7 +50,7 @@ fn pack(out: &mut dyn Write, entries: &[(String, EntryType, Vec<u8>)]) -> io::Re
     tar.finish()
 }
 
-/// An image without anything in it, made once: it takes no room and stays for the next time.
+/// Makes the empty container image unless the engine has it; it stays for the next time.
 fn empty_image() {
     static MADE: Once = Once::new();
     let docker = |words: &[&str]| {
@@ -100,7 +100,7 @@ fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failu
     copied_as(entries, dir, (how, force))
 }
 
-/// The same, compressed.
+/// The same with a compression.
 pub fn copied_as(
     entries: &[Entry<'_>],
     dir: &Path,
@@ -189,7 +189,7 @@ fn copied_image_is_complete_and_sparse() {
     assert_eq!(std::fs::read(&image.path).unwrap(), b"new");
 }
 
-/// The copy of a result of `entries` is refused with these words, and leaves nothing.
+/// Asserts that copying a result of `entries` fails with these words and leaves no file.
 #[track_caller]
 fn refused(words: &str, entries: &[Entry<'_>]) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Docker Desktop, SIMULATED (see `tests/support/desktop.rs`): what `auto` does where containers do not get the
-//! kernel's table. Everything but the answers that stand for Docker Desktop is real.
+//! A SIMULATION of Docker Desktop (`tests/support/desktop.rs`): what `auto` does where containers cannot mount the
+//! kernel's table. Only the simulated answers are not real.
 
 use std::fs;
 

@@ -1,8 +1,8 @@
-//! `build --dry-run`: what Nix would do is what it then does, and only an evaluation's needs are changed.
+//! `build --dry-run` predicts what Nix does, and changes only what an evaluation needs.
 
 use crate::support::*;
 
-/// What a line of the plan says.
+/// The rest of the line of the plan that begins with `name`.
 fn said<'a>(told: &'a Outcome, name: &str) -> &'a str {
     let lines = told.stdout.lines();
     let mut found = lines.filter_map(|line| line.strip_prefix(name));
@@ -23,7 +23,7 @@ fn dry_run_predicts_the_build() {
     }
     let user = TestUser::new();
     let runs = user.track_runs();
-    // From here on the store has all but the product itself.
+    // From here on the store has everything but the product itself.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
@@ -70,7 +70,7 @@ fn dry_run_counts_with_and_without_native_glue() {
     };
     let (native, of_these) = counts("native");
     assert!(of_these * 2 < native, "{of_these} of {native}");
-    // What Nix itself makes is emulated never.
+    // Derivations of Nix's own builders are never emulated.
     let (emulated, nearly_all) = counts("emulated");
     assert!(nearly_all * 4 > emulated * 3, "{nearly_all} of {emulated}");
     runs.assert_nothing_left();
@@ -101,7 +101,7 @@ fn import_from_derivation_needs_a_build() {
     let runs = user.track_runs();
     let script = fresh("    echo '{ time.timeZone = \"Asia/Tokyo\"; }' > $out");
     let made = format!("pkgs.runCommand \"settings.nix\" {{ }} ''\n{script}\n  ''");
-    // Not among the imports: what `pkgs` is depends on those.
+    // Not in `imports`, on which `pkgs` depends.
     let set = format!("time.timeZone = (import ({made})).time.timeZone;");
     user.write("sd-card.nix", &configuration(&format!("  {set}")));
     let told = "it imports a derivation that must be built first";

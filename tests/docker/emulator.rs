@@ -1,5 +1,4 @@
-//! `sdbuild boot` where this machine has no QEMU: it runs in a container of ours, which is gone
-//! whatever becomes of sdbuild.
+//! `sdbuild boot` on a machine without QEMU: it runs in a container, which is removed however sdbuild ends.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -17,7 +16,7 @@ use nix::unistd::Pid;
 use crate::commands::json;
 use crate::support::*;
 
-/// A user whose machine has an SSH client and nothing else.
+/// A user with an SSH client and no other program.
 fn without_qemu() -> TestUser {
     let user = TestUser::new();
     let programs = user.state.path().join("bin");
@@ -83,7 +82,7 @@ fn emulator_has_least_privilege_and_no_host_access() {
     let user = without_qemu();
     let runs = user.track_runs();
     let image = blank(&user);
-    // With its console: a login would not be waited for any more when U-Boot has found nothing.
+    // With the console, because a boot without one ends when U-Boot finds no boot device.
     let mut boot = user.sdbuild(&["boot", image.to_str().unwrap()]);
     let mut running = Running::start(&mut boot);
     running.wait_for("the machine's console");
@@ -175,7 +174,7 @@ fn console_works_in_a_container() {
         said.clear();
         master.try_clone().unwrap()
     };
-    // What is typed now stops U-Boot's countdown, and is the machine's: Ctrl-C as well.
+    // Keys typed now stop U-Boot's countdown; Ctrl-C goes to the machine as well.
     let mut keys = until("autoboot");
     assert!(is_raw());
     keys.write_all(b" \x03").unwrap();
@@ -189,7 +188,7 @@ fn console_works_in_a_container() {
     assert!(is_gone(&name));
 }
 
-/// The process of QEMU in `container`, on this machine, once it is there.
+/// Waits for QEMU in `container`; returns its process id on this machine.
 fn qemu_in(container: &str) -> Pid {
     let find = || {
         let top = docker_lines(&["top", container, "-eo", "pid,comm"]);
@@ -200,7 +199,7 @@ fn qemu_in(container: &str) -> Pid {
     Pid::from_raw(find().unwrap())
 }
 
-/// What it was sent stood before the end of its input, which therefore nobody saw.
+/// Unread input once kept the emulator from seeing the end of its input.
 #[test]
 fn emulator_that_does_not_read_ends_with_sdbuild() {
     if !engine_available() || !boot_available() || !root_available() {
@@ -214,7 +213,7 @@ fn emulator_that_does_not_read_ends_with_sdbuild() {
     running.wait_for("the machine's console");
     let name = runs.container("emulator");
     kill(qemu_in(&name), Signal::SIGSTOP).unwrap();
-    // More than the two pipes in the container hold, less than all on the way to them.
+    // More than the two pipes in the container hold, less than all pipes on the way to them.
     let keys = vec![b'a'; 256 << 10];
     running.input().write_all(&keys).unwrap();
     running.signal(Signal::SIGKILL);
@@ -247,14 +246,14 @@ fn next_boot_sweeps_a_killed_copy_into_the_emulator() {
     running.finish();
 }
 
-/// Another namespace of networks, as a job of a CI has whose engine's socket is mounted.
+/// In another network namespace than the engine, as in a CI job with the engine's socket mounted.
 #[test]
 fn unreachable_emulator_ports_are_not_taken_for_a_bad_image() {
     if !engine_available() || !boot_available() || !root_available() {
         return;
     }
     let user = without_qemu();
-    // A machine that does nothing and never ends: `b .`
+    // A machine in an endless loop: `b .`
     let firmware = user.home.path().join("loop.bin");
     fs::write(&firmware, 0x1400_0000_u32.to_le_bytes()).unwrap();
     let mut boot = user.sdbuild(&["boot", "--until-ssh", "--emulator", "container"]);

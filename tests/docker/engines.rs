@@ -1,6 +1,6 @@
-//! Rootless Docker, Podman rootless and as root, and Docker as several releases of Debian have it: one user's whole
-//! life with each, in every mode that it has. The user is an account without any privilege. `scripts/engines` makes
-//! a table of what ran, and has the example booted on each as well, which takes too long for every day.
+//! Rootless Docker, Podman rootless and as root, and Docker of several releases of Debian: an unprivileged account
+//! uses each in every emulation mode that it supports, from the first build to `clean`. `scripts/engines` makes a
+//! table of the results and boots the example on each as well, which takes too long for every run.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -12,17 +12,17 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// Where somebody collects what went well.
+/// The file to which passed steps are written, when `scripts/engines` sets it.
 fn table() -> Option<OsString> {
     std::env::var_os("SDBUILD_ENGINES")
 }
 
-/// What the engine holds of ours.
+/// The ids of all containers on the engine.
 fn left(service: &EngineService) -> Vec<String> {
     service.docker_lines(&["ps", "--all", "--quiet"])
 }
 
-/// One engine with one mode: what was done with it, for the table.
+/// The use of one engine in one mode.
 struct Life<'a> {
     service: &'a EngineService,
     user: TestUser,
@@ -44,8 +44,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Writes down that `deed` went well, where somebody collects that.
-    fn did(&mut self, deed: &str) {
+    /// Writes a row for the table, if one is made: `step` passed.
+    fn did(&mut self, step: &str) {
         let took = self.began.elapsed().as_secs_f32();
         if let Some(path) = table() {
             let open = OpenOptions::new().create(true).append(true).open(path);
@@ -56,7 +56,7 @@ impl<'a> Life<'a> {
             let (engine, mode) = (self.service.kind().title(), self.mode);
             writeln!(
                 open.unwrap(),
-                "{engine}\t{version}\t{mode}\t{deed}\t{took:.1}"
+                "{engine}\t{version}\t{mode}\t{step}\t{took:.1}"
             )
             .unwrap();
         }
@@ -73,7 +73,7 @@ impl<'a> Life<'a> {
         self.mode == "register"
     }
 
-    /// Starts a build that is in the middle of something when this returns, with its builder's name.
+    /// Starts a build and returns while its derivation sleeps; with its builder's name.
     fn in_mid_build(&self) -> (Running, String) {
         let script = fresh("    echo in the middle\n    sleep 600");
         self.user.write("sd-card.nix", &product(&script));
@@ -98,7 +98,7 @@ impl<'a> Life<'a> {
         outcome
     }
 
-    /// A shell in the builder, with its exit code.
+    /// Runs a command in a shell and checks its output and exit code.
     fn has_a_shell(&self) {
         let account = self.service.account();
         let words = ["shell", "--emulation", self.mode, "--run", "id -u; exit 7"];
@@ -109,7 +109,7 @@ impl<'a> Life<'a> {
         assert_eq!(left(self.service), [""; 0], "after a shell");
     }
 
-    /// A build in an image that is not ours: our own under another name, and with a store of its own.
+    /// Builds with a foreign builder image: our own under another name, with a store of its own.
     fn builds_elsewhere(&self) {
         let named = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
         let images = self.service.docker_lines(&named);
@@ -126,7 +126,7 @@ impl<'a> Life<'a> {
         assert_eq!(left(self.service), [""; 0]);
     }
 
-    /// The example, booted in a container of this engine until its owner is let in.
+    /// Builds the example and boots it in a container of this engine until its owner can log in.
     fn boots_the_example(&self) {
         let account = self.service.account();
         let (private, public) = key(&self.user);
@@ -173,7 +173,7 @@ impl<'a> Life<'a> {
         running.finish();
         wait_until(
             Duration::from_secs(30),
-            "its leash ends the builder",
+            "the watchdog ends the builder",
             || {
                 self.service.docker_lines(&["ps", "--quiet"]).is_empty()
                     && self.runs.handlers().is_empty()

@@ -1,4 +1,4 @@
-//! Builds beside each other, and where no handler is needed.
+//! Concurrent builds, and a build without emulation.
 
 use std::fs;
 

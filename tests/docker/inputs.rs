@@ -1,4 +1,4 @@
-//! Configurations that Nix refuses: the user's own file, line and option are named.
+//! Configurations that Nix rejects: the error names the user's own file, line and option.
 
 use crate::support::*;
 

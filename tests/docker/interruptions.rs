@@ -1,4 +1,4 @@
-//! However a build ends, the machine is as it was.
+//! However a build is interrupted, it releases everything.
 
 use std::time::Duration;
 
@@ -185,7 +185,7 @@ fn stopped_sdbuild_loses_the_handler_and_reports_it() {
     runs.assert_nothing_left();
 }
 
-/// Our builder's container as its entry leaves it to `sleep`, with a patience of three seconds.
+/// Starts our builder's container with its entry and `sleep`, with a short heartbeat timeout.
 fn held_builder() -> std::process::Child {
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
@@ -233,7 +233,7 @@ fn builder_ends_when_the_heartbeat_stops() {
         std::thread::sleep(Duration::from_millis(300));
         assert_eq!(builder.try_wait().unwrap(), None, "beat {beat}");
     }
-    // The other end is open, and says nothing.
+    // The pipe stays open, without heartbeats.
     let output = builder.wait_with_output().unwrap();
     let ended = Outcome::of(&output).assert_exit_code(143);
     assert!(

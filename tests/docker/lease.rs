@@ -1,4 +1,4 @@
-//! The lease alone, against a real engine and the real kernel table: whatever ends it, the handler goes.
+//! The lease alone, with a real engine and the kernel's table: however it ends, the handler is removed.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::support::*;
 
 /// Set for the helper process: the run whose handler it holds.
 const HOLD: &str = "SDBUILD_TEST_HOLD";
-/// Set for the helper process: it asks for patience first.
+/// Set for the helper process: it pauses the heartbeat first.
 const PATIENTLY: &str = "SDBUILD_TEST_PATIENTLY";
-/// Means nothing to it.
+/// A variable without effect.
 const PLAINLY: &str = "SDBUILD_TEST_PLAINLY";
-/// Longer than the agent bears silence.
+/// Longer than the agent's heartbeat timeout.
 const SILENCE: Duration = Duration::from_secs(20);
 
 #[test]
@@ -72,7 +72,7 @@ fn release_works_after_cancellation() {
 #[test]
 fn cancelled_registrar_start_leaves_nothing() {
     with_engine(async {
-        // Each time a little later: before, during and after the container is made.
+        // Before, while and after the container is created.
         for delay in [0, 20, 60, 120, 200, 300] {
             let bench = SingleRun::new().await;
             let cancel = bench.cancel.clone();
@@ -103,7 +103,7 @@ fn dropping_the_lease_removes_the_handler() {
     });
 }
 
-/// Not a test of its own: the process that the test below kills.
+/// Not a test of its own: the process that the tests below kill or stop.
 #[test]
 fn holder() {
     let Ok(run) = std::env::var(HOLD) else { return };
@@ -119,7 +119,7 @@ fn holder() {
     });
 }
 
-/// A process that holds the handler of `run`.
+/// Starts a process that holds the handler of `run`.
 fn hold_elsewhere(run: &RunId, how: &str) -> Running {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let name = format!("{}::holder", module_path!().split_once("::").unwrap().1);
@@ -226,7 +226,7 @@ fn removed_registrar_is_replaced() {
     });
 }
 
-/// A registrar that was stopped before the probe: the error spoke of a kernel without a handler.
+/// When the registrar was stopped before the probe, the error once blamed the kernel.
 #[test]
 fn lost_registrar_is_reported_as_the_first_cause() {
     with_engine(async {

@@ -1,5 +1,5 @@
-//! A real engine, the real kernel table, real emulation, the miniature nixpkgs. What cannot run here
-//! says so aloud; CI skips nothing.
+//! Tests with a real engine, the kernel's table of handlers, emulation and the miniature nixpkgs. A test that cannot
+//! run on this machine is skipped with a message; with `CI` set it fails.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What is written, before the judgement of those who read it: Debian's own tools.
+//! Debian's tools read what sdbuild writes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use sdbuild::common::failure::Class;
 use crate::copy_out::{copied_as, list, result};
 use crate::support::*;
 
-/// Data, zeros that are no whole block, and a hole at the end.
+/// Data, zeros that fill no whole block, and a hole at the end.
 fn content() -> Vec<u8> {
     let mut content = vec![0u8; (24 << 20) + 777];
     let mut state = 1u32;
@@ -24,14 +24,14 @@ fn content() -> Vec<u8> {
     content
 }
 
-/// Runs a tool in `dir`, which has to be content; what it says.
+/// Runs a tool in `dir`, which must succeed; returns its output.
 fn accepts(dir: &Path, words: &[&str]) -> String {
     let mut command = Command::new(words[0]);
     let outcome = run(command.args(&words[1..]).current_dir(dir)).assert_exit_code(0);
     format!("{}{}", outcome.stdout, outcome.stderr)
 }
 
-/// An image of `content` in `dir`.
+/// Writes an image of `content` into `dir`; returns its path.
 fn written(dir: &Path, format: Compression, content: &[u8]) -> PathBuf {
     let list = list("sd-image/nixos.img");
     let how = CompressionOptions {
@@ -78,7 +78,7 @@ fn debian_tools_accept_every_format_and_its_sidecars() {
                 assert!(told.contains(&content.len().to_string()), "{told}");
             }
         }
-        // It finds the map by itself, and verifies the hash of every range.
+        // bmaptool finds the map by itself, and verifies the hash of every range.
         let told = accepts(dir, &["bmaptool", "copy", name, "copy.img"]);
         assert!(told.contains("discovered bmap file"), "{told}");
         assert!(fs::read(dir.join("copy.img")).unwrap() == content);
@@ -112,7 +112,7 @@ fn full_output_disk_is_one_error_and_leaves_nothing() {
     content.fill(7);
     for format in [Compression::None, Compression::Zstd] {
         let mut refused = 0;
-        // From no room at all to room for the image and for one sidecar after the other.
+        // From no space at all to space for the image and one sidecar after the other.
         for room in (0..=272).step_by(4) {
             let dir = tempfile::tempdir().unwrap();
             let size = if format == Compression::None {

@@ -1,5 +1,5 @@
-//! `--emulation private`: the builder's own table of handlers. The host's is never touched, nothing of
-//! it is seen inside, and what the builder may ask of the kernel stays small.
+//! `--emulation private`: the builder has its own table of handlers. It cannot see or change the host's, and its
+//! seccomp profile allows few system calls.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -54,7 +54,7 @@ fn private_builder_has_least_privilege() {
     assert_eq!(options[1], "apparmor=unconfined");
     assert!(options[2].as_str().unwrap().starts_with("seccomp={"));
 
-    // As the host sees it: the first process and all below it.
+    // As the host sees it: all processes in the builder's cgroup.
     let first = builder["State"]["Pid"].as_u64().unwrap();
     let group = fs::read_to_string(format!("/proc/{first}/cgroup")).unwrap();
     let mut many = 0;
@@ -82,7 +82,7 @@ fn private_builder_has_least_privilege() {
     running.finish();
 }
 
-/// What a build that means ill tries, with the program that is in the builder anyway.
+/// What a malicious build might try, with the busybox in the builder.
 const ILL: &str = r#"
     b=/sdbuild/busybox t=/proc/sys/fs/binfmt_misc
     try() { if "$@" 2>&1; then echo "DID: $*"; else echo "did not: $*"; fi; }
@@ -135,7 +135,7 @@ fn build_cannot_change_the_handler_or_the_kernel() {
     runs.assert_nothing_left();
 }
 
-/// `docker run` of the registrar's image as the builder is run, with a seccomp profile of choice.
+/// Runs the registrar's image as the builder is run, with the given seccomp profile.
 fn confined(seccomp: &str, more: &[&str], words: &[&str]) -> Outcome {
     let registrar = docker_lines(&["images", "--quiet", "sdbuild/registrar"]);
     let mut command = Command::new("docker");
@@ -151,7 +151,7 @@ fn our_profile() -> String {
     profile.to_str().unwrap().to_owned()
 }
 
-/// The same calls by the same program, with our profile and without any: it is the profile that says no.
+/// The same calls by the same program fail with our profile and succeed without one.
 #[test]
 fn seccomp_profile_denies_other_system_calls() {
     if !engine_available() {
@@ -190,7 +190,7 @@ fn seccomp_profile_denies_other_system_calls() {
     assert!(runs(&our_profile(), script));
 }
 
-/// A program of `code` alone, of x86-64 by its header.
+/// Writes an x86-64 program that consists of `code` alone; returns its path.
 fn program(dir: &Path, code: &[u8]) -> String {
     let header = [
         &b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0"[..],
@@ -198,7 +198,7 @@ fn program(dir: &Path, code: &[u8]) -> String {
         &64_u64.to_le_bytes(),
         &[0; 12],
         &b"\x40\0\x38\0\x01\0\0\0\0\0\0\0"[..],
-        // One segment, to be read and run, with the whole file in it.
+        // One readable and executable segment with the whole file.
         &b"\x01\0\0\0\x05\0\0\0\0\0\0\0\0\0\0\0"[..],
         &0x40_0000_u64.to_le_bytes(),
         &0x40_0000_u64.to_le_bytes(),
@@ -213,18 +213,18 @@ fn program(dir: &Path, code: &[u8]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// The kernel's calls for 32-bit programs have numbers of their own, and one (`socketcall`) that hides
-/// which call it is: nothing in the builder needs them.
+/// System calls of 32-bit programs have other numbers, and `socketcall` hides which call it is. The builder needs
+/// none of them.
 #[test]
 fn foreign_system_call_numbers_kill_the_program() {
     if !engine_available() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    // Then exit(0) by the machine's own call.
+    // Then exit(0) by an ordinary call.
     let leave = b"\x31\xff\xb8\x3c\0\0\0\x0f\x05";
     for (call, ends) in [
-        // getpid by int 0x80, by x32's number, and as it should be
+        // getpid by int 0x80, by the number of x32, and by the ordinary number
         (&b"\xb8\x14\0\0\0\xcd\x80"[..], 159),
         (&b"\xb8\x27\0\0\x40\x0f\x05"[..], 159),
         (&b"\xb8\x27\0\0\0\x0f\x05"[..], 0),

@@ -1,8 +1,8 @@
-//! What comes out of the builder is data from an untrusted place.
+//! Invalid products of the builder, which is not trusted, are refused.
 
 use crate::support::*;
 
-/// Builds `script`'s product; the build must be refused with exit code 4 and `parts` of a message.
+/// Asserts that the product of `script` is refused with exit code 4 and `parts` of a message.
 #[track_caller]
 fn refused(script: &str, parts: &[&str]) {
     if !engine_available() {

@@ -1,4 +1,4 @@
-//! nixpkgs by release and by address, from a server on this machine that plays the channel.
+//! nixpkgs by release and by address, from a local server that stands for the channel.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -51,14 +51,14 @@ fn answer(mut stream: TcpStream, tarball: &[u8]) {
     };
     let length = body.len();
     let head = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    // A client that goes away early is its own business.
+    // The client may close the connection early.
     stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(body))
         .unwrap_or(());
 }
 
-/// The miniature nixpkgs as a release would be: one top-level directory in a `.tar.xz`.
+/// The miniature nixpkgs packed like a release: one top-level directory in a `.tar.xz`.
 fn tarball(dir: &Path) -> Vec<u8> {
     let file = dir.join("nixexprs.tar.xz");
     let packed = Command::new("tar")
@@ -106,7 +106,7 @@ fn release_is_resolved_once_and_locked() {
         "a locked release asks nobody"
     );
 
-    // A lock that names other bytes is not believed.
+    // A lock with another hash is an error.
     let digest = lock.split('"').find(|word| word.len() == 64).unwrap();
     let wrong = lock.replace(digest, &"0".repeat(64));
     user.write("sdbuild.lock", &wrong);

@@ -1,4 +1,4 @@
-//! Engines on other machines: by `ssh` and by TLS, with what can go wrong on the way.
+//! Remote engines over `ssh` and TLS, and their failures.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// A rootless engine behind `ssh`, found there by itself, and its user here.
+/// A rootless engine behind `ssh`, found there by its default socket, and a local user.
 struct There {
     sshd: Sshd,
     service: EngineService,
@@ -40,7 +40,7 @@ impl There {
             .docker_lines(&["ps", "--all", "--format", "{{.Names}}"])
     }
 
-    /// Our `ssh` that still runs.
+    /// The number of our running `ssh` processes.
     fn clients(&self) -> usize {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let words = processes.map(|process| fs::read(process.path().join("cmdline")));
@@ -114,8 +114,8 @@ fn engine_over_ssh_builds_and_is_left_clean() {
     assert_eq!(there.containers(), [""; 0]);
 }
 
-/// Two derivations: the first is built when the connection breaks, the second is in the making. It would not end
-/// by itself, however late the test hears of it; when it is tried again it knows that by what it left on the volume.
+/// Two derivations: the first is built when the connection breaks, the second is being built. The second never ends
+/// at the first attempt; at the next it finds the directory that it left on the volume.
 fn two_steps() -> String {
     let first = fresh("    mkdir $out");
     let second = format!(
@@ -152,7 +152,7 @@ fn broken_connection_loses_only_the_current_derivation() {
     );
     wait_until(
         Duration::from_secs(30),
-        "its leash ends the builder",
+        "the watchdog ends the builder",
         || there.service.docker_lines(&["ps", "--quiet"]).is_empty(),
     );
     let again = run(&mut there.build(&["-v"]))
@@ -196,7 +196,7 @@ fn errors_of_ssh_are_passed_on() {
     );
 }
 
-/// A certificate authority, an engine's certificate for 127.0.0.1 and a user's.
+/// Makes a certificate authority, an engine's certificate for 127.0.0.1 and a user's.
 fn certificates(dir: &std::path::Path) {
     let openssl = |words: &[&str]| {
         run(Command::new("openssl").args(words).current_dir(dir)).assert_exit_code(0);
@@ -255,10 +255,10 @@ fn certificates(dir: &std::path::Path) {
     }
 }
 
-/// An engine that only talks to those who have a certificate, and a user with one.
+/// An engine that requires client certificates, and a user with one.
 struct Encrypted {
     certificates: tempfile::TempDir,
-    /// What sdbuild has not fetched yet comes this way: it runs in the engine's network.
+    /// For the downloads of sdbuild, which runs in the engine's network namespace.
     _way_out: NetworkUplink,
     engine: OwnEngine,
     user: TestUser,
@@ -290,7 +290,7 @@ impl Encrypted {
         }
     }
 
-    /// `inner` in the network that this engine has for itself, with `variables` besides.
+    /// Runs `inner` in the engine's network namespace, with further `variables`.
     fn runs(&self, inner: &Command, variables: &[(&str, &str)]) -> Outcome {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.engine.pid()));
@@ -339,7 +339,7 @@ fn tls_is_verified_at_both_ends() {
     assert!(nobody.contains("connect by TLS to the engine"), "{nobody}");
 }
 
-/// A product of what the builder has: containers of an engine of the tests' own cannot name other machines.
+/// A product that only needs the builder's programs: containers of this engine cannot resolve host names.
 fn of_the_builder_alone() -> String {
     let script = fresh(SMALL_IMAGE);
     configuration(&format!(

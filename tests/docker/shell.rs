@@ -1,5 +1,4 @@
-//! A shell in the builder: the container is a build's, the terminal is the user's, and however it ends
-//! the machine is as it was.
+//! `sdbuild shell`: a shell in the builder on the user's terminal, which leaves nothing however it ends.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -12,7 +11,7 @@ use crate::support::*;
 /// The prompt of the builder's bash, in the directory where a shell begins.
 const PROMPT: &str = ":/build/config$ ";
 
-/// A user with a configuration that only a shell is given, and the miniature nixpkgs.
+/// A user with a configuration and the miniature nixpkgs.
 fn user() -> TestUser {
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();
     let user = TestUser::new().with("SDBUILD_NIXPKGS", mini);
@@ -24,7 +23,7 @@ fn shell(user: &TestUser, more: &[&str]) -> Command {
     user.sdbuild(&[&["shell"][..], more].concat())
 }
 
-/// A shell on a terminal, once its prompt is there.
+/// Starts a shell on a terminal and waits for its prompt.
 fn sitting(user: &TestUser, more: &[&str]) -> Screen {
     let screen = Screen::start(&shell(user, more), (80, 24));
     screen.wait_for(PROMPT.trim_end());
@@ -45,7 +44,7 @@ fn shell_command_has_pipes_and_passes_its_exit_code() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // More than all pipes on the way hold, in both directions at once.
+    // More than all pipes on the way hold, in both directions.
     let sent: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
     let mut stdin = child.stdin.take().unwrap();
     let typed = sent.clone();
@@ -77,7 +76,7 @@ fn shell_has_the_configuration_and_nix_build_works() {
     );
 }
 
-/// The words behind the hint of a failed build.
+/// The arguments in the hint of a failed build.
 fn hinted(outcome: &Outcome) -> Vec<String> {
     let hint = "hint: look into it where it failed: sdbuild shell ";
     let words = outcome
@@ -105,7 +104,7 @@ fn failed_build_hints_at_a_shell_with_its_environment() {
     let last = words.last().unwrap();
     assert!(last.ends_with("-faulty-1.0.drv"), "{words:?}");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    // The derivation's own shell is a program of the board's.
+    // The derivation's own shell is an aarch64 program.
     let look = "echo \"$name: $($builder -c 'echo $MACHTYPE')\"; . $buildCommandPath";
     let inside = [&words[..], &["--run", look]].concat();
     let there = run(&mut shell(&user, &inside)).assert_exit_code(7);
@@ -115,7 +114,7 @@ fn failed_build_hints_at_a_shell_with_its_environment() {
         there.stdout
     );
     assert!(there.stdout.contains("the reason"), "{}", there.stdout);
-    // By its name too, and with the commands on standard input.
+    // By its name as well, and with the commands on standard input.
     let mut child = shell(&user, &["faulty-1.0"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -170,7 +169,7 @@ fn shell_restores_the_terminal() {
     assert!(!ends.is_raw() && !told.is_raw());
 }
 
-/// A shell ended by `end` leaves nothing, and neither does what it started.
+/// Asserts that a shell ended by `end`, with a background process, leaves nothing.
 fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen, &RunTracker)) {
     if !engine_available() {
         return;

@@ -1,4 +1,4 @@
-//! One run on the machine's engine, for tests of single rooms.
+//! One run on the machine's engine, for tests of single modules.
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use sdbuild::engine::{Engine, Role, RunId};
 use crate::registrar::registrar_image;
 use crate::support::*;
 
-/// How long what happens within milliseconds may take on a machine that other tests load as well.
+/// The limit for what takes milliseconds on an idle machine.
 pub const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// One run on the machine's engine, with the events that it emitted.
@@ -74,7 +74,7 @@ impl SingleRun {
         Role::Registrar.container_name(&self.run)
     }
 
-    /// Asserts that nothing of this run is on the machine. (Others may be at work on it.)
+    /// Asserts that nothing of this run is on the machine.
     #[track_caller]
     pub fn left_nothing(&self) {
         assert!(!self.is_registered(), "the handler is gone");
@@ -90,7 +90,7 @@ impl SingleRun {
             .any(|event| matches!(event, Event::Warning(text) if text.contains(part)))
     }
 
-    /// Removes what a killed client leaves for the next run: its container. Another build may have been the next run.
+    /// Removes the container of a killed client, which the next run would sweep. Another build may have done so.
     pub fn remove_container(&self) {
         let name = self.container();
         run(Command::new("docker").args(["rm", "--force", &name]));

@@ -1,11 +1,11 @@
-//! What a user sees on a terminal, through util-linux' `script`.
+//! Output on a terminal, through `script` of util-linux.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::support::*;
 
-/// Runs `sdbuild` with `words` (without quotes in them) on a terminal and types `input`; the raw output.
+/// Runs `sdbuild` with `words` (without quotes in them) on a terminal and types `input`; returns the raw output.
 fn on_a_terminal(user: &TestUser, words: &str, input: &str) -> String {
     let command = format!("'{}' {words}", env!("CARGO_BIN_EXE_sdbuild"));
     let mut child = Command::new("script")
@@ -32,7 +32,7 @@ fn clean_question_stays_on_the_screen() {
     if !engine_available() {
         return;
     }
-    // The error's own colour would be taken for a drawing.
+    // The colour of the error would look like a redrawn view.
     let user = TestUser::new().with("NO_COLOR", "1");
     user.write("cache-of-mine", "");
     let label = "dev.sdbuild.role=store";
@@ -69,7 +69,7 @@ fn image_path_has_its_own_line() {
     assert_eq!(line.map(str::trim_end), path.to_str(), "{seen:?}");
 }
 
-/// A build that says far more than a pipe holds.
+/// A build with far more output than a pipe holds.
 fn chatty(user: &TestUser) -> Command {
     let script = fresh(&format!("    seq 1 100000\n{SMALL_IMAGE}"));
     user.write("sd-card.nix", &product(&script));

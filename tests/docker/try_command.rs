@@ -1,11 +1,11 @@
-//! `try`: from the program alone to a machine that lets its owner in.
+//! `sdbuild try`: builds an image, boots it and logs in.
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::*;
 
-/// A user whose miniature nixpkgs is the one of these tests, should that be a renewed one.
+/// A user with the miniature nixpkgs of these tests, which may have renewed locks.
 fn user() -> TestUser {
     let user = TestUser::new();
     match std::env::var("SDBUILD_MINI_NIXPKGS") {
@@ -55,7 +55,7 @@ fn try_keeps_the_image_and_a_key_for_openssh() {
         .output();
     let public = Outcome::of(&read.unwrap()).assert_exit_code(0).stdout;
     assert!(text.contains(public.trim()), "{public}\n{text}");
-    // A second one would not know whose key is in which image.
+    // A second key would not match the first image.
     run(&mut user.sdbuild(&words))
         .assert_exit_code(2)
         .assert_stderr_contains(&["key"]);

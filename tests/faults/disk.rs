@@ -1,4 +1,4 @@
-//! Disks fill up.
+//! Full disks.
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,14 +28,14 @@ fn full_output_directory_is_reported() {
         .assert_stderr_contains(&["out", "o space left"]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     drop(small);
-    // Nothing was lost: with room the image is there at once.
+    // The product is still in the store: with space the image is written at once.
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     assert_eq!(std::fs::metadata(image).unwrap().len(), 67_108_864);
     runs.assert_nothing_left();
 }
 
-/// A file system whose files end at 16 GiB (ext2 with blocks of 1 KiB), as FAT's do at 4: every kernel
-/// that has an engine can mount this one. It goes with the value.
+/// A mounted file system with a maximal file size of 16 GiB (ext2 with blocks of 1 KiB), like FAT's 4 GiB: every
+/// kernel that runs an engine can mount it.
 fn short_files(user: &TestUser) -> SmallDisk {
     let image = user.home.path().join("ext2");
     fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
@@ -62,7 +62,7 @@ fn image_too_large_for_the_file_system_is_refused_at_once() {
         .assert_exit_code(3)
         .assert_stderr_contains(&["out", "has no files that large (FAT ends at 4 GiB)"]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
-    // A short one is written there as to anything else.
+    // A small image is written as to any other file system.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     assert_eq!(fs::read_to_string(&image).unwrap(), "small\n");
@@ -77,7 +77,7 @@ fn full_store_volume_is_reported() {
     }
     let user = TestUser::new().with("SDBUILD_STORE", "sdbuild-store-small");
     let runs = user.track_runs();
-    // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
+    // A bind mount, because a volume of type tmpfs is emptied between two uses.
     let small = SmallDisk::mount(&user.home.path().join("store"), "60m");
     let device = format!("device={}", small.0.display());
     let label = "dev.sdbuild.role=store";
@@ -110,8 +110,8 @@ fn full_cache_directory_is_reported() {
     if !engine_available() {
         return;
     }
-    // The first has too few bytes, which is seen beforehand; the second has bytes for all, and room for a
-    // few files only, which is not.
+    // The first has too few bytes, which is checked beforehand; the second has enough bytes but too few inodes, which
+    // is not.
     for (size, said) in [
         ("8m", "have to be fetched"),
         ("2g,nr_inodes=12", "download "),
@@ -137,7 +137,7 @@ fn full_cache(size: &str, said: &str) {
     drop(small);
 }
 
-/// Locks that mean the same and have another digest, so that nothing already loaded will do.
+/// Equivalent locks with another digest, so that no loaded image can be used.
 fn other_definition(user: &TestUser) -> PathBuf {
     let dir = user.home.path().join("locks");
     let from =

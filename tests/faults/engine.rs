@@ -1,10 +1,10 @@
-//! The engine goes away in mid-build, or cannot do what a build needs.
+//! The engine is killed or stalls during a build, or cannot do what a build needs.
 
 use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// An image whose making needs no network and no emulated program.
+/// A configuration whose image needs no network and no emulated program.
 fn offline(script: &str) -> String {
     format!(
         "{{ lib, ... }}: {{ system.build.sdImage = lib.mkForce (derivation {{ name = \"offline\"; \
@@ -34,7 +34,7 @@ fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
         build.wait_for("in the middle");
         engine.end(signal);
         let outcome = build.finish();
-        // 5 where the handler could not be removed without an engine: then it is listed.
+        // 5 when the handler could not be removed without an engine: then it is listed.
         assert!(
             matches!(outcome.code, Some(3 | 5)),
             "{signal}: {:?} {}",
@@ -52,7 +52,7 @@ fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
     }
 }
 
-/// The run that failed was forgotten, and the next one took its container for that of a living stranger.
+/// The failed run was once forgotten, and the next one took its container for that of another user's live run.
 #[test]
 fn engine_killed_during_registrar_start_leaves_no_container() {
     if !engine_available() {
@@ -83,7 +83,7 @@ fn engine_killed_during_registrar_start_leaves_no_container() {
     assert_eq!(runs.handlers(), [""; 0]);
 }
 
-/// Each step of the release waited for as long as it may: more than two minutes in all.
+/// Each step of the release once waited for its own timeout: more than two minutes in all.
 #[test]
 fn unresponsive_engine_does_not_delay_the_end() {
     if !engine_available() {
@@ -107,7 +107,7 @@ fn unresponsive_engine_does_not_delay_the_end() {
         let outcome = build.finish();
         let took = start.elapsed();
         engine.signal(Signal::SIGCONT);
-        // What is left is told, and nobody is there to remove it before the next run.
+        // What is left is reported; the next run removes it.
         assert_eq!(outcome.code, Some(5), "{}", outcome.stderr);
         assert!(outcome.stderr.contains("interrupted"), "{}", outcome.stderr);
         assert!(took.as_secs() < 30, "it took {took:?}");
@@ -136,8 +136,7 @@ fn build_without_binfmt_misc_works_or_hints_at_mounting_it() {
     let outcome = run(&mut user.build(&[]));
     let outcome =
         outcome.assert_stderr_contains(&["binfmt_misc is not mounted", "privileged container"]);
-    // Where the engine may start one, or the kernel has private tables, the build comes as far as its
-    // lack of a product.
+    // Where the engine may start one, or the kernel has private tables, the build gets as far as the missing product.
     match outcome.code {
         Some(4) => outcome.assert_stderr_contains(&["is not a directory"]),
         _ => outcome

@@ -1,4 +1,5 @@
-//! Things are killed, filled up and unplugged: the machine is as it was, and nothing is lost.
+//! Processes are killed, disks filled up and connections cut: afterwards the machine is unchanged and nothing is
+//! lost.
 
 #![expect(
     clippy::unwrap_used,

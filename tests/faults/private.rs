@@ -1,4 +1,4 @@
-//! Private emulation comes to harm: there is nothing of it outside its containers.
+//! Faults with private emulation, which has nothing outside its containers.
 
 use nix::sys::signal::Signal;
 
@@ -13,13 +13,13 @@ fn killing_sdbuild_and_a_private_builder_leaves_no_handler() {
     let runs = user.track_runs();
     let build = Running::in_mid_build(&user, &["--emulation", "private"]);
     let builder = runs.container("builder");
-    // Paused, its leash cannot end it before we do.
+    // Paused, so that its watchdog cannot end it before we do.
     docker(&["pause", &builder]);
     build.signal(Signal::SIGKILL);
     docker(&["kill", &builder]);
     build.finish();
     assert_eq!(runs.handlers(), [""; 0], "there was none to be left");
-    // Its container is a dead run's like any other.
+    // Its container is swept like that of any other stale run.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let next = run(&mut user.build(&["--emulation", "private"])).assert_exit_code(0);
     assert!(next.stderr.contains(&builder), "{}", next.stderr);
@@ -40,7 +40,7 @@ fn private_builder_ends_when_sdbuild_is_killed() {
     let running = || docker(&["inspect", "--format", "{{.State.Running}}", &builder]);
     wait_until(
         std::time::Duration::from_secs(30),
-        "the leash falls in its namespaces as well",
+        "the watchdog ends it in its namespaces as well",
         || running().trim() == "false",
     );
     user.write("sd-card.nix", &product(SMALL_IMAGE));
@@ -49,7 +49,7 @@ fn private_builder_ends_when_sdbuild_is_killed() {
         .assert_stderr_contains(&[&builder]);
 }
 
-/// Without a registrar nobody asked for handlers, so dead runs were remembered for good.
+/// Without a registrar no handlers were listed, and stale runs were once never forgotten.
 #[test]
 fn private_build_forgets_the_stale_run_it_swept() {
     if !engine_available() {

@@ -15,21 +15,21 @@ fn handler_of_a_killed_registrar_is_removed_at_release() {
     if !engine_available() {
         return;
     }
-    for deed in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
+    for command in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
         let user = TestUser::new();
         let runs = user.track_runs();
         let build = start(&user, &format!("    sleep 2\n{SMALL_IMAGE}"));
-        docker(&[deed, &[&runs.container("registrar")]].concat());
+        docker(&[command, &[&runs.container("registrar")]].concat());
         let outcome = build.finish();
-        // Whether the build survives depends on when the handler went; nothing stays either way.
+        // Whether the build survives depends on when the handler was removed; nothing is left either way.
         assert!(
             matches!(outcome.code, Some(0 | 3 | 4)),
-            "{deed:?}: {}",
+            "{command:?}: {}",
             outcome.stderr
         );
         assert!(
             outcome.stderr.contains("registrar"),
-            "{deed:?}: {}",
+            "{command:?}: {}",
             outcome.stderr
         );
         runs.assert_nothing_left();
@@ -44,7 +44,7 @@ fn removed_handler_is_restored_and_reported() {
     let user = TestUser::new();
     let runs = user.track_runs();
     let build = start(&user, &format!("    sleep 4\n{SMALL_IMAGE}"));
-    // The sleep has to be running: a program that starts while there is no handler cannot.
+    // The sleep must be running: an emulated program cannot start without a handler.
     std::thread::sleep(std::time::Duration::from_millis(500));
     let handler = runs.handlers().remove(0);
     std::fs::write(format!("{BINFMT}/{handler}"), "-1").unwrap();
@@ -53,7 +53,7 @@ fn removed_handler_is_restored_and_reported() {
         "the handler is back",
         || runs.handlers().contains(&handler),
     );
-    // What was emulated when the handler went cannot start its next program in that moment.
+    // Without the handler, the emulated script cannot start its next program at that moment.
     let outcome = build.finish();
     assert!(
         matches!(outcome.code, Some(0 | 3 | 4)),
@@ -69,13 +69,13 @@ fn killed_builder_is_an_environment_error() {
     if !engine_available() {
         return;
     }
-    for deed in [&["kill"][..], &["rm", "--force"][..]] {
+    for command in [&["kill"][..], &["rm", "--force"][..]] {
         let user = TestUser::new();
         let runs = user.track_runs();
         let build = start(&user, "    sleep 600");
-        docker(&[deed, &[&runs.container("builder")]].concat());
+        docker(&[command, &[&runs.container("builder")]].concat());
         let outcome = build.finish();
-        assert_eq!(outcome.code, Some(3), "{deed:?}: {}", outcome.stderr);
+        assert_eq!(outcome.code, Some(3), "{command:?}: {}", outcome.stderr);
         assert!(outcome.stderr.contains("builder"), "{}", outcome.stderr);
         runs.assert_nothing_left();
     }

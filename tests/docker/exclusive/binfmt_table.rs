@@ -1,4 +1,4 @@
-//! A lease beside entries of other programs, and without any.
+//! A lease beside handlers of other programs; the age of abandoned handlers; the probe without a handler.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ fn foreign_handler_is_untouched_and_no_obstacle() {
     with_engine(async {
         let foreign = Handler::register("engine-dev-foreign", "/bin/false");
         let lookalike = Handler::register("sdbuild-aarch64-00000000beef", "/bin/false");
-        // Ours come and go when somebody else builds on this machine.
+        // Handlers of other builds on this machine come and go.
         let theirs = || {
             let mut all = handlers();
             all.retain(|name, _| !name.starts_with("sdbuild-") || *name == lookalike.0);

@@ -1,4 +1,4 @@
-//! `sdbuild clean` gives the disk back, and touches nothing that is not ours or is in use.
+//! `sdbuild clean` frees the disk, and removes nothing that is foreign or in use.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// A user with a cache and a store of their own, so that cleaning costs the other tests nothing.
+/// A user with their own cache and store, so that cleaning affects no other test.
 fn user() -> TestUser {
     let user = TestUser::new();
     let cache = user.home.path().join("cache");
@@ -43,7 +43,7 @@ fn clean_lists_asks_and_removes_only_own_objects() {
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     assert!(docker(&["volume", "ls"]).contains("sdbuild-store-clean"));
 
-    // The images and the store of the other tests are kept out of it by their own use of them.
+    // A build under way keeps the images and the store of the other tests.
     let _holder = Holder::start();
     run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(0);
     let volumes = docker(&["volume", "ls"]);
@@ -58,7 +58,7 @@ fn clean_lists_asks_and_removes_only_own_objects() {
     drop(object);
 }
 
-/// A build under way, which holds images, store and handler.
+/// A build under way, which uses images, store and handler.
 struct Holder {
     running: Option<Running>,
     _user: TestUser,

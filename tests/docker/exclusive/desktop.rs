@@ -1,11 +1,11 @@
-//! Docker Desktop, SIMULATED (see `tests/support/desktop.rs`), with a handler of its own in the table.
+//! A SIMULATION of Docker Desktop (`tests/support/desktop.rs`) that has a handler of its own in the table.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::support::*;
 
-/// The emulator of our own container image, as a file of this machine.
+/// Copies the emulator out of our own container image; returns its path.
 fn emulator(user: &TestUser) -> PathBuf {
     let format = "{{.Repository}}:{{.Tag}}";
     let images = docker_lines(&["images", "--format", format, "sdbuild/registrar"]);

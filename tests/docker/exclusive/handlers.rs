@@ -1,4 +1,4 @@
-//! Handlers of other runs and of other programs: stale ones of ours are swept, foreign ones are untouched.
+//! Handlers of other runs and programs: our stale ones are swept, foreign ones are untouched.
 
 use std::fs;
 
@@ -27,8 +27,7 @@ fn stale_handler_is_swept_and_foreign_one_untouched() {
     drop((foreign, lookalike));
 }
 
-/// Somebody else's run, seen through another engine or from another state directory: its entry is all
-/// that there is of it here.
+/// The run may use another engine or another state directory: only its handler is visible.
 #[test]
 fn young_handler_of_an_unknown_run_is_kept() {
     if !engine_available() {
@@ -56,7 +55,7 @@ fn host_emulation_uses_an_existing_handler() {
         let told = reasons.iter().any(|why| none.stderr.contains(why));
         assert!(told, "{}", none.stderr);
     }
-    // With somebody's handler (here: the one of another run of ours) it is used as it is.
+    // An existing handler, here that of another run of ours, is used unchanged.
     let other = TestUser::new();
     other.write(
         "sd-card.nix",

@@ -1,19 +1,19 @@
-//! sdbuild in a container that has the engine's socket and nothing else of its host: the job of
-//! `examples/ci/gitlab.yml`, line by line.
+//! sdbuild in a container that has only the engine's socket of its host: the job of `examples/ci/gitlab.yml`, line by
+//! line.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::*;
 
-/// A container that is not started yet; it and the job's store go with the value.
+/// A container that is not started yet; it and the job's store are removed when the value is dropped.
 struct Job {
     container: String,
     store: String,
 }
 
 impl Job {
-    /// With the job's own variables, in a Debian that lacks everything of ours.
+    /// A container with the job's variables, and without sdbuild.
     fn new(store: String, variables: &[(String, String)], script: &str) -> Self {
         let image = builder_image().unwrap();
         let mut words = vec!["create", "--user", "0", "--workdir", "/job"];
@@ -42,7 +42,7 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         docker(&["rm", "--force", "--volumes", &self.container]);
-        // There is none where the job failed early.
+        // The volume is missing when the job failed early.
         run(Command::new("docker").args(["volume", "rm", &self.store]));
     }
 }
@@ -54,12 +54,12 @@ fn ci_example_runs_in_a_container_with_the_engine_socket() {
     }
     let user = TestUser::new();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    // Makes sure that our container images are loaded: one of them plays the job's.
+    // Loads our container images: one of them stands for the job's.
     run(&mut user.build(&["--force"])).assert_exit_code(0);
     let before = Machine::snapshot();
 
     let lines = Ci::GitLab.lines();
-    // It is there already.
+    // The program is copied in below.
     let script = lines.iter().filter(|line| !line.starts_with("cargo "));
     let script: Vec<&str> = script.map(String::as_str).collect();
     let store = format!("sdbuild-store-{}", nonce());
@@ -70,7 +70,7 @@ fn ci_example_runs_in_a_container_with_the_engine_socket() {
             value.clone_from(&store);
         }
     }
-    // What the tests want besides: no network but the mirrors'.
+    // No network but the mirrors.
     for (name, value) in [
         ("SDBUILD_NIXPKGS", "/nixpkgs"),
         ("SDBUILD_SUBSTITUTERS", ""),
@@ -85,15 +85,15 @@ fn ci_example_runs_in_a_container_with_the_engine_socket() {
     let job = Job::new(store, &variables, &script.join("\n"));
     job.copy_in(Path::new(env!("CARGO_BIN_EXE_sdbuild")), "/usr/bin/sdbuild");
     job.copy_in(&mini_nixpkgs(), "/nixpkgs");
-    // As a job's own Debian has it: which mirrors can be reached.
+    // The list of reachable mirrors, as a job's Debian image has it.
     let apt = user.state.path().join("apt");
     std::fs::create_dir(&apt).unwrap();
     for sources in ["/etc/apt/sources.list", "/etc/apt/sources.list.d"] {
-        // A machine has one of them, or both.
+        // A machine has one or both of them.
         run(Command::new("cp").args(["-r", sources]).arg(&apt));
     }
     job.copy_in(&apt, "/etc/apt");
-    // What an earlier job has fetched.
+    // Downloads of earlier jobs.
     let cache = Path::new(&user.environment["XDG_CACHE_HOME"]).join(".");
     job.copy_in(&cache, "/root/.cache");
     job.copy_in(&user.home.path().join("sd-card.nix"), "/job/sd-card.nix");

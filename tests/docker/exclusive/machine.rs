@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use crate::private::private;
 use crate::support::*;
 
-/// Looks at the host's table all the time, and remembers every name that it ever saw.
+/// Reads the host's table continuously, and collects every name in it.
 struct Watch {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<(BTreeSet<String>, u64)>,
@@ -34,7 +34,7 @@ impl Watch {
         Self { stop, thread }
     }
 
-    /// Every name, and how often it looked.
+    /// Every name that was seen, and the number of reads.
     fn end(self) -> (BTreeSet<String>, u64) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()

@@ -33,7 +33,7 @@ fn status_and_doctor_tell_live_from_stale_runs() {
     before.assert_unchanged();
 }
 
-/// The id of the one run.
+/// Asserts that the one run is live; returns its id.
 fn is_shown_alive(user: &TestUser) -> String {
     let live = json(user, &["status", "--json"]);
     let run_id = live["runs"][0]["run"].as_str().unwrap().to_owned();
@@ -142,7 +142,7 @@ fn tree(dir: &Path) -> Vec<String> {
     all
 }
 
-/// How many containers of `run` are in that state.
+/// The number of containers of `run` that are running, or that are not.
 fn containers_of(status: &Value, run: &str, running: bool) -> usize {
     let all = status["containers"].as_array().unwrap().iter();
     all.filter(|c| c["run"] == run && c["running"] == running)

@@ -16,7 +16,7 @@ fn only_unused_copies_of_nixpkgs_are_removed() {
     };
     let dir = "/nix/var/sdbuild/nixpkgs";
     run(&mut user.build(&["--force"])).assert_exit_code(0);
-    // The one in use has come from an archive, or was last used, long ago: it is used now.
+    // One copy of nixpkgs was last used long ago, one more recently; this build uses a third.
     on_the_store(&format!(
         "mkdir -p {dir}/test-old/read-only {dir}/test-young && \
          chmod a-w {dir}/test-old/read-only && touch -d '20 days ago' {dir}/test-young && \

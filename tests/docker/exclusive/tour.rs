@@ -1,5 +1,5 @@
-//! docs/tour.md and its picture are what really happens: the tour is taken again, on a terminal of 80
-//! columns, with an engine of its own, and compared. `scripts/tour` writes them anew.
+//! Repeats the tour in docs/tour.md on a terminal of 80 columns with an engine of its own, and compares the page and
+//! its picture. `scripts/tour` writes them.
 
 mod machine;
 mod mask;
@@ -12,11 +12,11 @@ use machine::{Laptop, Run};
 
 use crate::support::*;
 
-/// What the picture shows.
+/// The path of the picture.
 const PICTURE: &str = "docs/build.svg";
 const TOUR: &str = "docs/tour.md";
 
-/// The tour as it is now, and the picture of its build.
+/// The page and the picture of a new tour.
 struct Taken {
     text: String,
     picture: String,
@@ -32,7 +32,7 @@ nixpkgs](../tests/mini-nixpkgs/README.md) here, and `SDBUILD_SUBSTITUTERS` is em
 same and takes longer.
 ";
 
-/// Makes the derivation `name` a part of the system.
+/// Adds the derivation `name` to the system packages.
 fn with_package(laptop: &Laptop, name: &str, script: &str) {
     let package = format!("(runCommand \"{name}\" {{ }} \"{script}\")");
     let all = format!("with pkgs; [ vim htop git {package} ];");
@@ -43,14 +43,14 @@ fn with_package(laptop: &Laptop, name: &str, script: &str) {
     });
 }
 
-/// The page while it is written.
+/// The page being written.
 struct Page {
     laptop: Laptop,
     text: String,
 }
 
 impl Page {
-    /// A title, unless it is empty, and what is to be said before the next command.
+    /// Writes a title, unless it is empty, and a paragraph.
     fn say(&mut self, title: &str, prose: &str) {
         if !title.is_empty() {
             write!(self.text, "\n## {title}\n").unwrap();
@@ -104,11 +104,11 @@ fn check(page: &mut Page) {
     page.run("sdbuild check", 0);
 }
 
-/// The picture of it.
+/// Builds the image; returns the picture of the build.
 fn build(page: &mut Page) -> String {
     page.say("The image", "While it builds, the end of the screen shows what is fetched and built now:\n\n![a build](build.svg)\n\nThis is what is left of that in the end; the last line is the image's path:");
     let run = page.run("sdbuild build", 0);
-    // Where the view is whole, and shows the most.
+    // Of the moment when the view is complete and shows the most derivations.
     picture::of(&run, |screen| {
         let whole = screen.contains(" build with Nix: ");
         usize::from(whole) * screen.matches("  building ").count()

@@ -1,4 +1,4 @@
-//! Both ways give the same image, and each gives the same one again.
+//! Native glue and emulation give the same image, reproducibly.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,14 +16,14 @@ fn build(user: &TestUser, glue: &str) -> (PathBuf, BTreeSet<String>) {
     (image, built(user).into_iter().collect())
 }
 
-/// How many of some derivations on the store volume are built by aarch64 programs.
+/// The number of these derivations on the store volume that are built by aarch64 programs.
 fn emulated(derivations: &BTreeSet<String>) -> usize {
     let names: Vec<&str> = derivations.iter().map(String::as_str).collect();
     let count = r#"cat "$@" >/dev/null; grep -lF '],"aarch64-linux","' /dev/null "$@" | wc -l"#;
     said_inside(STORE, count, &names).parse().unwrap()
 }
 
-/// Asserts that two images hold the same, but for the store's hashes.
+/// Asserts that two images have the same content except for store hashes.
 fn are_the_same(slow: &Path, fast: &Path) {
     let (slow_tree, fast_tree) = (tree(slow), tree(fast));
     let paths = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
@@ -35,7 +35,7 @@ fn are_the_same(slow: &Path, fast: &Path) {
     assert_eq!(superblock(slow), superblock(fast));
     let labelled = superblock(fast);
     assert!(labelled.iter().any(|line| line.contains("NIXOS_SD")));
-    // Table, gap and firmware partition, byte by byte.
+    // Partition table, gap and firmware partition, byte by byte.
     let head = |image: &Path| fs::read(image).unwrap()[..ROOT_AT].to_vec();
     assert!(head(slow) == head(fast), "the firmware partition differs");
 }
@@ -53,14 +53,14 @@ fn native_glue_gives_the_same_image_with_little_emulation() {
 
     are_the_same(&slow, &fast);
 
-    // Of what is new for this configuration nothing stays, the system itself included.
+    // No derivation that is new for this configuration stays emulated, not even the system.
     assert!(emulated(&slowly) >= 7, "{slowly:?}");
     let left: BTreeSet<_> = quickly.difference(&slowly).cloned().collect();
     assert!(left.len() >= 7, "{left:?}");
     assert_eq!(emulated(&left), 0, "{left:?}");
 }
 
-/// As every one is before NixOS 25.11.
+/// As all images before NixOS 25.11 are made.
 #[test]
 fn separate_file_system_image_is_the_same() {
     if !engine_available() {
@@ -85,7 +85,7 @@ fn separate_file_system_image_is_the_same() {
     assert_eq!(said_inside(STORE, linked, &[alone.as_str()]), "1");
 }
 
-/// An empty store volume that goes away.
+/// An empty store volume, which is removed when the value is dropped.
 struct Volume(String);
 
 impl Volume {
@@ -122,22 +122,22 @@ fn another_store_gives_the_same_bytes() {
     // What is built under emulation refers to its system, and that of the native one is kept no longer.
     same("emulated", "again");
     assert_eq!(inside(kept), "");
-    // The image was made of second names of the store's files: they are whole, and each has one name again.
+    // The image was made from hard links to the store's files: they are unchanged and have one link again.
     let unlike = r"find /nix/store -type f \( -perm /222 -o -links +1 \) | head -n 3";
     assert_eq!(inside(unlike), "");
     inside("nix-store --verify --check-contents");
-    // Where files have other names already, the image has none of that.
+    // Files that are hard links in the store are separate files in the image.
     inside("nix-store --optimise");
     let linked = inside("find /nix/store -type f -links +2 | wc -l");
     assert!(linked.parse::<u32>().unwrap() > 10, "{linked}");
     same("native", "once-more");
-    // The next build finds all of it again, whoever collects garbage in between.
+    // The next build finds everything again, even after a garbage collection.
     inside("nix-store --gc");
     let kept = inside("ls -d /nix/store/*-nixos-system-once-more-*.mini");
     assert_eq!(kept.lines().count(), 1, "{kept}");
 }
 
-/// The file system's tools, built and used twice: what they make, and at another time.
+/// Builds the file system's tools and makes and resizes a file system twice, at different times.
 const MAKE_TWICE: &str = r#"
 export NIX_CONFIG='build-users-group =
 sandbox = false

@@ -1,13 +1,13 @@
-//! The guard: no program of the builder's comes into an image.
+//! The guard of native glue: no program of the builder gets into an image.
 
 use super::tree::tree;
 use super::{built, ready, said_inside, system};
 use crate::support::*;
 
-/// What an ELF file says of its machine.
+/// The machine field of an ELF file for aarch64.
 const AARCH64: [u8; 2] = [183, 0];
 
-/// Asserts that no image is made natively of a system with `body`, and tells why not.
+/// Asserts that no image of a system with `body` is made natively; returns the outcome with the reason.
 fn is_refused(user: &TestUser, body: &str) -> Outcome {
     user.write("sd-card.nix", &system("leak", body));
     let refused = run(&mut user.build(&["--glue", "native"])).assert_exit_code(4);
@@ -16,7 +16,7 @@ fn is_refused(user: &TestUser, body: &str) -> Outcome {
     refused
 }
 
-/// Asserts that an image is made under emulation, for the reason `why`, and the program in it is the image's own.
+/// Asserts that an image is made under emulation for the reason `why`, and has a program of its own architecture.
 fn has_its_own_tool(user: &TestUser, why: &str) {
     let auto = run(&mut user.build(&[])).assert_exit_code(0);
     let auto = auto.assert_stderr_contains(&["without native glue: ", why]);
@@ -31,7 +31,7 @@ fn builder_program_is_found_before_the_image_is_made() {
         return;
     }
     let user = TestUser::new();
-    // The environment of a derivation names its own shell, and nothing in this text says so.
+    // The environment of a derivation contains the path of its shell, although the script does not name it.
     let body = "  environment.etc.leak.source = pkgs.runCommand \"leak\" { } \"env >$out\";";
     let refused = is_refused(&user, body);
     let refused = refused
@@ -50,7 +50,7 @@ fn builder_program_named_only_by_image_commands_is_found() {
         return;
     }
     let user = TestUser::new();
-    // Nobody refers to this one: it is a copy.
+    // No store path refers to this program: it is a copy.
     let root = "  sdImage.populateRootCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";";
     let refused = is_refused(&user, root);
     refused.assert_stderr_contains(&[
@@ -74,13 +74,13 @@ fn custom_root_file_system_is_not_made_natively() {
         return;
     }
     let user = TestUser::new();
-    // An image around it whose commands are nobody's options.
+    // An image that is made by no option of the SD image module.
     let image = "  system.build.sdImage = lib.mkForce (pkgs.callPackage ({ runCommand }: runCommand \"own.img\" { } ''\n    \
                    cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} $out\n  '') { });";
     is_refused(&user, image)
         .assert_stderr_contains(&["the image is not made by nixpkgs' own SD image module"]);
 
-    // By nixpkgs' own function, but not of what the configuration declares: nothing else names this program.
+    // By nixpkgs' own function, but with other arguments than the options: nothing else names this program.
     let root = "  sdImage.rootFilesystemImage = pkgs.callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> {\n    \
                   inherit (config.sdImage) storePaths compressImage;\n    volumeLabel = \"NIXOS_SD\";\n    \
                   populateImageCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";\n  };";
@@ -89,7 +89,7 @@ fn custom_root_file_system_is_not_made_natively() {
 
     has_its_own_tool(&user, why);
 
-    // Another function for it is told what to put in, as nixpkgs' own is.
+    // A custom function receives the same arguments as nixpkgs' own.
     user.write("fs.nix", "{ callPackage, ... }@args: callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> (removeAttrs args [ \"callPackage\" ])");
     user.write(
         "sd-card.nix",
@@ -98,7 +98,7 @@ fn custom_root_file_system_is_not_made_natively() {
     run(&mut user.build(&["--force", "--glue", "native"])).assert_exit_code(0);
 }
 
-/// In a builder: an initrd with the program at `$1` in it, packed as `$2` says; then the guard's word on it.
+/// Runs in a builder: makes an initrd with the program at `$1`, packed by `$2`, and prints the guard's result.
 const LOOK_INTO_AN_INITRD: &str = r#"
 TMPDIR=/tmp/work; export TMPDIR; mkdir -p $TMPDIR/glue /tmp/made /tmp/tree/bin
 remove() { chmod -R u+w "$1"; rm -rf "$1"; }

@@ -1,5 +1,5 @@
-//! An image is made of second names of the store's files: whoever cleans up after one that was not finished leaves the
-//! files as they are.
+//! An image is made from hard links to the store's files: cleaning up after an interrupted one must leave the files
+//! unchanged.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -12,13 +12,13 @@ use nix::unistd::Pid;
 use super::{built, ready, said_inside, system};
 use crate::support::*;
 
-/// Something in the image that takes the maker of file systems a while.
+/// A large file, so that making the file system takes a while.
 const PAYLOAD: &str = "  sdImage.storePaths = lib.mkAfter [ (pkgs.runCommand \"linked-payload\" { } \"dd if=/dev/urandom of=$out bs=1M count=300\") ];";
 
-/// The processes called `name` in the builder of `runs`, by the machine's numbers.
+/// The processes called `name` in the builder of `runs`, by their ids on this machine.
 fn in_builder_of(runs: &RunTracker, name: &str) -> Vec<Pid> {
     let builders = runs.containers_of("builder");
-    // One may end in between.
+    // The builder may end in between.
     let top = |id: &String| run(Command::new("docker").args(["top", id, "-eo", "pid,comm"])).stdout;
     let processes: String = builders.iter().map(top).collect();
     let called = processes.lines().filter_map(|line| {
@@ -28,7 +28,8 @@ fn in_builder_of(runs: &RunTracker, name: &str) -> Vec<Pid> {
     called.collect()
 }
 
-/// How many names the payload has on the machine's disk. Earlier commits may have left others, which have one.
+/// The number of hard links of the payload on this machine's disk. Payloads of earlier commits may exist, with one
+/// link.
 fn names_of_the_payload() -> u64 {
     let format = "{{.Mountpoint}}";
     let volume = docker(&["volume", "inspect", "--format", format, STORE]);
@@ -45,7 +46,7 @@ fn nix_killed_while_making_the_image_keeps_the_store_intact() {
     if !(engine_available() && root_available()) {
         return;
     }
-    // Else the limit below would be for all of the packages.
+    // Without this the time limit below would include building all packages.
     ready();
     let user = TestUser::new();
     user.write(
@@ -58,13 +59,13 @@ fn nix_killed_while_making_the_image_keeps_the_store_intact() {
         Duration::from_secs(120),
         "the file system is being made",
         || {
-            // It waits there until the end.
+            // It stays stopped until it is killed.
             let makers = in_builder_of(&runs, "mkfs.ext4");
             makers.iter().any(|pid| kill(*pid, Signal::SIGSTOP).is_ok())
         },
     );
     assert_eq!(names_of_the_payload(), 2, "it is linked, not copied");
-    // After its end Nix itself would clean up, so it is Nix that ends: then the entry does.
+    // Nix would clean up after mkfs ended, so Nix is killed; then the entry cleans up.
     let nix = in_builder_of(&runs, "nix-store");
     assert_eq!(nix.len(), 1, "{nix:?}");
     kill(nix[0], Signal::SIGKILL).unwrap();
@@ -74,7 +75,7 @@ fn nix_killed_while_making_the_image_keeps_the_store_intact() {
     let built = built(&user);
     assert!(built.iter().all(|drv| drv.contains(".img")), "{built:?}");
     assert_eq!(built.len(), 1, "the image was not finished before");
-    // What it is made of: nothing is writable, and no second name is left.
+    // The files that it is made from are not writable and have no second link.
     let unlike = r"parts=/nix/var/nix/gcroots/sdbuild/*.parts
         find $(nix-store -qR $parts/*-nixos-system-killed-* $parts/*-linked-payload) -type f \( -perm /222 -o -links +1 \)";
     assert_eq!(said_inside(STORE, unlike, &[]), "");

@@ -1,4 +1,4 @@
-//! What is in an image's root file system.
+//! Reads the root file system of an image.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,10 +8,10 @@ use std::process::Command;
 
 use crate::support::*;
 
-/// Where the root partition of the miniature image begins, in bytes: after 8 MiB of gap and 30 MiB of firmware.
+/// The offset of the root partition in the miniature image, in bytes: after 8 MiB of gap and 30 MiB of firmware.
 pub(super) const ROOT_AT: usize = 38 << 20;
 
-/// What of a file must be the same: kind and mode, owner, content.
+/// The properties of a file that must be the same: kind and mode, owner, content.
 type Seen = (u32, u32, u32, Vec<u8>);
 
 /// A root file system's files by path, without the hashes of store paths.
@@ -51,7 +51,7 @@ fn walk(root: &Path, path: &Path, seen: &mut Tree) {
     let name = path.strip_prefix(root).unwrap().to_str().unwrap();
     let mut content = without_hashes(&content);
     if name == "nix-path-registration" {
-        // In the order of its hashes.
+        // Its lines are sorted by hashes, which differ.
         let mut lines: Vec<_> = content.split(|byte| *byte == b'\n').collect();
         lines.sort_unstable();
         content = lines.join(&b'\n');

@@ -1,4 +1,4 @@
-//! The machine of the tour: a home directory at a place of its own, and an engine that nobody else uses.
+//! The machine of the tour: a home directory in a mount namespace, and an engine of its own.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -9,16 +9,16 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// What a user's terminal has.
+/// The columns and rows of the terminal.
 pub(super) const SIZE: (u16, u16) = (80, 24);
 /// More lines than any command writes.
 const ALL: u16 = 500;
-/// Whose machine it is: nobody's.
+/// A public key whose private key does not exist.
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDP/3Z1u2imLG02af1SjCK91N/MTJsBoSP59DWyfK5mW me@laptop\n";
 
-/// Gives the command that follows a home directory and, when there is one, an engine at their usual places. Fixed
-/// text: what differs comes as arguments.
+/// Mounts a home directory and, when there is one, the engine's socket at the usual paths, and runs a command. A
+/// fixed text: what differs comes as arguments.
 const ENTER: &str = "set -e\n\
     mount -t tmpfs tmpfs /home && mkdir /home/me && mount --bind \"$1\" /home/me\n\
     mount --bind \"$2\" /home/me/mini-nixpkgs\n\
@@ -46,7 +46,7 @@ impl Laptop {
         }
         fs::remove_dir(user.out()).unwrap();
         user.write(".ssh/id_ed25519.pub", KEY);
-        // Bare, but for the downloads: those are not what is looked at.
+        // An empty home but for the downloads, which the tour does not show.
         let mut copy = Command::new("cp");
         copy.args(["-a", "--link", &user.environment["XDG_CACHE_HOME"]]);
         copy.arg(home.join(".cache"));
@@ -66,8 +66,8 @@ impl Laptop {
         self.supply();
     }
 
-    /// An engine of the tests' own has no network: the packages that the image is made of come out of the
-    /// store that all tests share, which a build fills first.
+    /// Copies the packages of the image out of the store that all tests share, because an engine of the tests has no
+    /// network.
     fn supply(&self) {
         let other = TestUser::new();
         other.write("sd-card.nix", &example(KEY.trim_end()));
@@ -128,7 +128,7 @@ impl Laptop {
     }
 
     fn start(&self, words: &str) -> Screen {
-        // As a shell would split them: quotes around the last word.
+        // Split as by a shell; only the last word may be quoted.
         let (plain, quoted) = words.split_once(" '").unwrap_or((words, ""));
         let mut all: Vec<&str> = plain.split(' ').skip(1).collect();
         all.extend((!quoted.is_empty()).then(|| quoted.trim_end_matches('\'')));
@@ -162,13 +162,13 @@ impl Run {
         }
     }
 
-    /// The line that was typed, then what came.
+    /// The command line and its raw output.
     pub(super) fn stream(&self) -> Vec<u8> {
         let typed = format!("\u{1b}[1m$ {}\u{1b}[m\r\n", self.words);
         [typed.as_bytes(), &self.raw].concat()
     }
 
-    /// What is on the terminal in the end, with all that has scrolled away, and no line longer than it is wide.
+    /// The final content of the terminal with everything that has scrolled away, wrapped at its width.
     pub(super) fn shown(&self) -> String {
         let mut parser = parser((SIZE.0, ALL));
         parser.process(&self.stream());

@@ -1,6 +1,6 @@
-//! What may differ between two tours: times, sizes, hashes, ids, and what a machine is like.
+//! Masks what may differ between two tours: times, sizes, hashes, ids, and properties of the machine.
 
-/// The lines of `text` without what may differ.
+/// The lines of `text` with everything masked that may differ.
 pub(super) fn tour(text: &str) -> Vec<String> {
     let mut slowest = false;
     let mut lines = Vec::new();
@@ -16,7 +16,7 @@ pub(super) fn tour(text: &str) -> Vec<String> {
     lines
 }
 
-/// What is longer than the terminal is wide goes on in the next row; where depends on how long a number is.
+/// Joins wrapped lines: where a line wraps depends on the lengths of numbers.
 fn unwrapped(text: &str) -> String {
     let rows = text.lines().map(|line| match line.chars().count() {
         80 if !ends_with_an_age(line) => line.to_owned(),
@@ -32,12 +32,12 @@ fn ends_with_an_age(line: &str) -> bool {
         .any(|unit| line.ends_with(unit))
 }
 
-/// A view that was cut off: how far it was is for the moment to decide.
+/// Removes the view of an interrupted build, whose progress differs each time.
 fn is_live(line: &str) -> bool {
     line.starts_with(|c| ('\u{2800}'..='\u{28ff}').contains(&c))
 }
 
-/// What a condition of `doctor` goes on with, on lines of their own.
+/// Joins the continuation lines of a check of `doctor`.
 fn is_of_the_machine(line: &str) -> bool {
     line.starts_with("                  ") && !line.trim().is_empty()
 }
@@ -99,7 +99,7 @@ fn piece(run: &str) -> String {
     }
 }
 
-/// Lines of one that are not where they are in the other.
+/// The lines that differ between two pages.
 pub(super) fn difference(was: &[String], is: &[String]) -> String {
     let gone = was.iter().filter(|line| !is.contains(line));
     let new = is.iter().filter(|line| !was.contains(line));
@@ -111,7 +111,7 @@ pub(super) fn difference(was: &[String], is: &[String]) -> String {
     out.join("\n")
 }
 
-/// What of a picture is the same each time: its frame, and the lines that come before the build.
+/// The parts of a picture that are the same each time: its frame, and the lines before the build.
 pub(super) fn picture(svg: &str) -> Vec<String> {
     let lines = svg.lines().take_while(|line| !line.contains("to build"));
     lines.map(words).collect()
