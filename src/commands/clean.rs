@@ -1,4 +1,4 @@
-//! `sdbuild clean`: lists what sdbuild left here and what it takes, asks, and removes it.
+//! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it.
 
 use crate::cli;
 use crate::commands::confirm::confirm;
@@ -8,7 +8,7 @@ use crate::pipeline::{Item, Removal};
 use crate::settings::{Common, Environment};
 use crate::ui::{self, Ui};
 
-/// Lists, asks, removes.
+/// Lists what can be removed, asks for confirmation, and removes it.
 pub async fn run(
     args: &cli::Clean,
     env: &Environment,
@@ -18,7 +18,7 @@ pub async fn run(
     let settings = Common::without_file(env)?;
     let removal = Removal::plan(&settings, context).await?;
     for run in removal.live() {
-        let text = "is alive: images, downloads and what it uses are left alone";
+        let text = "is live: images, downloads and everything that it uses are kept";
         context.events.notice(format!("run {run} {text}"));
     }
     let items = removal.items();
@@ -30,7 +30,7 @@ pub async fn run(
     let total: u64 = items.iter().filter_map(|item| item.size).sum();
     context
         .events
-        .notice(format!("{} in all", ui::words::human_bytes(total)));
+        .notice(format!("{} in total", ui::words::human_bytes(total)));
     if args.dry_run {
         return Ok(());
     }
@@ -51,7 +51,7 @@ fn line(item: &Item) -> String {
         .to_owned()
 }
 
-/// An error unless the user agreed, so that what a script does next does not take all of it for gone.
+/// Fails unless the user agrees, so that a script does not go on as if everything had been removed.
 async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
     if context.cancel.is_cancelled() {
         return Err(Failure::interrupted());
@@ -66,8 +66,10 @@ fn answered(answer: Option<bool>) -> Result<(), Failure> {
     match answer {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::usage("nothing was removed: you did not agree")),
-        None => Err(Failure::usage("standard input is no terminal to ask on")
-            .hint("give --yes to remove all of this, or --dry-run to only list it")),
+        None => Err(Failure::usage(
+            "nothing was removed: standard input is not a terminal to confirm it on",
+        )
+        .hint("give --yes to remove all of this, or --dry-run to only list it")),
     }
 }
 
@@ -77,7 +79,7 @@ mod tests {
     use crate::common::failure::Class;
 
     #[test]
-    fn who_does_not_agree_is_not_told_that_all_went_well() {
+    fn refusal_is_a_usage_error() {
         answered(Some(true)).unwrap();
         for answer in [Some(false), None] {
             assert_eq!(answered(answer).unwrap_err().class, Class::Usage);

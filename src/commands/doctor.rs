@@ -1,4 +1,4 @@
-//! `sdbuild doctor`: every condition of a build with its remedy.
+//! `sdbuild doctor`: every condition of a build, and what to do about those that are not met.
 
 use serde_json::json;
 
@@ -10,10 +10,10 @@ use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::marked;
 
-/// Raised when a field of the JSON goes or means something else.
-const VERSION: u32 = 1;
+/// Raised when a field of the JSON is removed or changes its meaning.
+const JSON_VERSION: u32 = 1;
 
-/// Looks at everything and shows it; fails when a build could not work.
+/// Checks every condition and prints the results; fails when a build is certain to fail.
 pub async fn run(
     args: &cli::Doctor,
     env: &Environment,
@@ -31,7 +31,7 @@ pub async fn run(
     let checks = doctor::examine(&settings, context).await?;
     let bad = checks.iter().filter(|c| c.verdict == Verdict::Bad).count();
     if args.json {
-        let report = json!({ "version": VERSION, "can_build": bad == 0, "checks": checks });
+        let report = json!({ "version": JSON_VERSION, "can_build": bad == 0, "checks": checks });
         ui.result(&serde_json::to_string_pretty(&report).or_internal("write JSON")?)?;
     } else {
         let lines: Vec<String> = checks.iter().flat_map(lines).collect();
@@ -48,6 +48,7 @@ pub async fn run(
     }
 }
 
+/// A check as lines of at most [`crate::ui::layout::COLUMNS`] columns.
 fn lines(check: &Check) -> Vec<String> {
     let sign = match check.verdict {
         Verdict::Good => '✓',
@@ -63,7 +64,7 @@ mod tests {
     use crate::ui::layout::COLUMNS;
 
     #[test]
-    fn a_remedy_stands_below_what_it_is_for_and_no_line_is_too_long() {
+    fn remedies_stand_below_the_text_within_80_columns() {
         let check = Check {
             topic: "user namespaces",
             verdict: Verdict::Bad,

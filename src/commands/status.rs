@@ -1,4 +1,4 @@
-//! `sdbuild status`: what is here and what it takes, on one screen or as JSON.
+//! `sdbuild status`: what sdbuild has on this machine and its size, on one screen or as JSON.
 
 use crate::cli;
 use crate::common::context::Context;
@@ -8,10 +8,10 @@ use crate::settings::{Common, Environment};
 use crate::ui::layout::{COLUMNS, age, column, fit, wrapped};
 use crate::ui::{Ui, words};
 
-/// Rows of one kind; with seven kinds and a line of the shell all of it is on a screen of 24 lines.
-const ROWS: usize = 3;
+/// Rows of one group: the groups of a busy machine and the shell's prompt fit a screen of 24 lines.
+const MAX_ROWS: usize = 3;
 
-/// Looks, and shows it on standard output.
+/// Prints the status to standard output.
 pub async fn run(
     args: &cli::Status,
     env: &Environment,
@@ -41,7 +41,7 @@ fn lines(status: &Status) -> Vec<String> {
     let runs: Vec<String> = status.runs.iter().map(run_row).collect();
     rows.group("runs", &runs);
     match &status.handlers {
-        None => rows.group("handlers", &["cannot be seen from here".to_owned()]),
+        None => rows.group("handlers", &["not visible from this machine".to_owned()]),
         Some(handlers) => {
             let (ours, others): (Vec<&Handler>, Vec<&Handler>) =
                 handlers.iter().partition(|handler| handler.run.is_some());
@@ -53,19 +53,19 @@ fn lines(status: &Status) -> Vec<String> {
     let containers: Vec<String> = containers
         .map(|c| sized(&c.object, if c.running { "running" } else { "ended" }))
         .collect();
-    let things = |things: &[SizedObject]| things.iter().map(|t| sized(t, "")).collect::<Vec<_>>();
-    // What cannot be asked about is not "none".
+    let objects = |all: &[SizedObject]| all.iter().map(|o| sized(o, "")).collect::<Vec<_>>();
+    // Without an answer of the engine these are unknown, not none.
     if status.engine.problem.is_none() {
         rows.group("containers", &containers);
-        rows.group("images", &things(&status.images));
-        rows.group("volumes", &things(&status.volumes));
+        rows.group("images", &objects(&status.images));
+        rows.group("volumes", &objects(&status.volumes));
     }
     rows.group(
         "downloads",
-        &things(std::slice::from_ref(&status.downloads)),
+        &objects(std::slice::from_ref(&status.downloads)),
     );
-    rows.group("logs", &things(std::slice::from_ref(&status.logs)));
-    rows.group("in all", &[sized_total(status)]);
+    rows.group("logs", &objects(std::slice::from_ref(&status.logs)));
+    rows.group("total", &[sized_total(status)]);
     rows.0
 }
 
@@ -75,9 +75,9 @@ fn sized_total(status: &Status) -> String {
         .chain(&status.images)
         .chain(&status.volumes)
         .chain([&status.downloads, &status.logs]);
-    let total: u64 = all.filter_map(|thing| thing.size).sum();
+    let total: u64 = all.filter_map(|object| object.size).sum();
     let total = words::human_bytes(total);
-    format!("{total}; `sdbuild clean --dry-run` lists what can go")
+    format!("{total}; `sdbuild clean --dry-run` lists what can be removed")
 }
 
 fn run_row(run: &Run) -> String {
@@ -86,32 +86,29 @@ fn run_row(run: &Run) -> String {
         RunState::Stale => "stale",
         RunState::Unknown => "another user's",
     };
-    row((run.run.as_str(), life), "", run.age)
+    row(run.run.as_str(), life, "", run.age)
 }
 
 fn handler_row(handler: &Handler) -> String {
-    let whose = match (&handler.run, handler.enabled) {
+    let owner = match (&handler.run, handler.enabled) {
         (Some(_), true) => "ours",
         (Some(_), false) => "ours, off",
-        (None, true) => "others'",
-        (None, false) => "others', off",
+        (None, true) => "foreign",
+        (None, false) => "foreign, off",
     };
-    row(
-        (&handler.name, whose),
-        "",
-        handler.age.filter(|_| handler.run.is_some()),
-    )
+    let age = handler.age.filter(|_| handler.run.is_some());
+    row(&handler.name, owner, "", age)
 }
 
-fn sized(thing: &SizedObject, state: &str) -> String {
-    let size = thing
+fn sized(object: &SizedObject, state: &str) -> String {
+    let size = object
         .size
         .map_or_else(|| "?".to_owned(), words::human_bytes);
-    row((&thing.name, state), &size, thing.age)
+    row(&object.name, state, &size, object.age)
 }
 
-/// Name, state, size and age, in the columns that the row's kind leaves.
-fn row((name, state): (&str, &str), size: &str, seconds: Option<u64>) -> String {
+/// Name, state, size and age in their columns; an empty text leaves its column blank.
+fn row(name: &str, state: &str, size: &str, seconds: Option<u64>) -> String {
     let age = seconds.map(age).unwrap_or_default();
     format!(
         "{} {} {size:>8} {age:>9}",
@@ -122,21 +119,26 @@ fn row((name, state): (&str, &str), size: &str, seconds: Option<u64>) -> String 
     .to_owned()
 }
 
-/// Lines of a word and what it tells.
+/// The lines of all groups: the label of a group stands before its first row.
 #[derive(Default)]
 struct Rows(Vec<String>);
 
 impl Rows {
-    fn group(&mut self, word: &str, rows: &[String]) {
+    /// Adds a group; the rows beyond [`MAX_ROWS`] are counted only.
+    fn group(&mut self, label: &str, rows: &[String]) {
         let none = ["none".to_owned()];
         let rows = if rows.is_empty() { &none } else { rows };
-        let shown = if rows.len() > ROWS { ROWS - 1 } else { ROWS };
+        let shown = if rows.len() > MAX_ROWS {
+            MAX_ROWS - 1
+        } else {
+            MAX_ROWS
+        };
         let more = rows.len().saturating_sub(shown);
         let more = (more > 0).then(|| format!("and {more} more: --json lists them"));
-        let words = std::iter::once(word).chain(std::iter::repeat(""));
-        for (word, row) in words.zip(rows.iter().take(shown).chain(&more)) {
+        let labels = std::iter::once(label).chain(std::iter::repeat(""));
+        for (label, row) in labels.zip(rows.iter().take(shown).chain(&more)) {
             let row = fit(row, COLUMNS - 12);
-            self.0.push(format!("{word:<11} {row}"));
+            self.0.push(format!("{label:<11} {row}"));
         }
     }
 }
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_of_a_kind_are_counted_and_none_is_said() {
+    fn long_groups_are_cut_and_empty_ones_show_none() {
         let mut rows = Rows::default();
         rows.group("runs", &[]);
         rows.group("images", &["a", "b", "c"].map(str::to_owned));

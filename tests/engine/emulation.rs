@@ -326,10 +326,6 @@ fn nobody_is_asked_for_the_table_of_a_rootless_engine() {
     });
     run(&mut scene.user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
     let status = run(&mut scene.user.sdbuild(&["status"])).assert_exit_code(0);
-    assert!(
-        status.stdout.contains("cannot be seen"),
-        "{}",
-        status.stdout
-    );
+    assert!(status.stdout.contains("not visible"), "{}", status.stdout);
     scene.was_only_asked();
 }
