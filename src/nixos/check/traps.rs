@@ -31,8 +31,8 @@ const RULES: [Rule; 16] = [
     Rule {
         id: "wrong-system",
         severity: Severity::Trap,
-        is: |facts, wanted| {
-            let other = facts.system != wanted;
+        is: |facts, system| {
+            let other = facts.system != system;
             other.then(|| format!("nixpkgs.hostPlatform = \"{}\"", facts.system))
         },
         why: "the board does not run programs of that system: the image is for another one",

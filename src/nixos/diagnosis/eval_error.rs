@@ -1,6 +1,8 @@
 //! Errors in a configuration that Nix or nixpkgs reports, and what to do about them. Pure; the texts were
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
+use crate::common::image_format::SD_IMAGE;
+
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvalError {
@@ -69,11 +71,7 @@ impl EvalError {
     /// What to do about it.
     pub(super) fn hint(self, summary: &str) -> String {
         match self {
-            Self::NoSdImage => {
-                "import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> in the \
-                configuration"
-                    .to_owned()
-            }
+            Self::NoSdImage => format!("import {} in the configuration", SD_IMAGE.module),
             Self::Unfree => unfree_hint(summary),
             Self::OptionGone => {
                 "take the option out; nixpkgs' message says what replaces it".to_owned()

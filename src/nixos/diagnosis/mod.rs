@@ -26,6 +26,8 @@ const NO_PRIVATE_HANDLER: i64 = 119;
 const NOT_PREPARED: i64 = 120;
 /// Exit status of the entry when native glue was required and is not possible.
 const NO_NATIVE_GLUE: i64 = 121;
+/// Part of the entry's message about an archive without nixpkgs.
+const NOT_NIXPKGS: &str = "is no nixpkgs";
 /// In place of a reason that the builder did not report.
 const SEE_LOG: &str = "see the end of the log";
 
@@ -188,7 +190,7 @@ fn not_prepared(context: &ExitContext<'_>, findings: &Findings) -> Failure {
     let reason = findings.last_reason("sdbuild: ");
     let text = reason.unwrap_or("nixpkgs could not be moved to its place on the store volume");
     let mut lines = findings.other_lines.iter();
-    if text.contains("is no nixpkgs") {
+    if text.contains(NOT_NIXPKGS) {
         Failure::usage(text).hint("--nixpkgs takes the archive of a nixpkgs tree")
     } else if lines.any(|l| known_errors(l).any(|e| e == KnownError::DiskFull)) {
         store_volume_full(context.store)
