@@ -1,5 +1,4 @@
-//! The process: TLS provider, arguments, runtime, and at the end the exit code or the signal.
-//! The only file that exits.
+//! The process: TLS provider, arguments, runtime, and the exit code or the signal at the end. Only this file exits.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,8 +9,10 @@ use sdbuild::common::cancel::Cancel;
 use sdbuild::common::failure::{Class, Failure, OrFail as _};
 
 fn main() -> ExitCode {
-    // Fails only when one is installed already, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    // Fails only if one is installed already.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     let cancel = Cancel::new();
     let cli = Cli::parse();
     let output = cli.output;
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             sdbuild::report(&failure, output);
-            end(&failure, cancel.signal())
+            exit_code(&failure, cancel.signal())
         }
     }
 }
@@ -36,14 +37,14 @@ fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         listener.abort();
         outcome
     });
-    // What is left may be a read of the terminal that nobody will answer any more.
+    // A blocking read of the terminal may still be waiting for an answer.
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
-/// The exit codes, in one place. An interrupted process dies of the signal that it got, so that the
-/// parent shell sees it; the code is for where that is impossible.
-fn end(failure: &Failure, signal: Option<i32>) -> ExitCode {
+/// The exit code of a failure. An interrupted process ends by the signal itself, so that the parent shell sees it; the code
+/// is used only if that is impossible.
+fn exit_code(failure: &Failure, signal: Option<i32>) -> ExitCode {
     if !failure.teardown.is_empty() {
         return ExitCode::from(5);
     }
@@ -56,7 +57,7 @@ fn end(failure: &Failure, signal: Option<i32>) -> ExitCode {
         Class::Internal => ExitCode::from(70),
         Class::Interrupted => {
             let signal = signal.unwrap_or(signal_hook::consts::SIGINT);
-            drop(signal_hook::low_level::emulate_default_handler(signal));
+            signal_hook::low_level::emulate_default_handler(signal).ok();
             ExitCode::from(128u8.saturating_add(u8::try_from(signal).unwrap_or(0)))
         }
     }

@@ -1,10 +1,10 @@
-//! What a boot lacks is said before anything is done.
+//! What is missing for a boot is reported before anything is done.
 
 use crate::support::*;
 use crate::{GOOD, user};
 
 #[test]
-fn what_a_boot_test_needs_is_looked_for_before_the_build() {
+fn requirements_of_a_boot_test_are_checked_first() {
     let user = user();
     user.write("sd-card.nix", GOOD);
     run(&mut user.build(&["--boot-test", "--ssh-key", "no-such-key"]))
@@ -20,7 +20,7 @@ fn what_a_boot_test_needs_is_looked_for_before_the_build() {
 }
 
 #[test]
-fn a_boot_says_at_once_what_it_lacks() {
+fn everything_that_is_missing_is_listed_at_once() {
     let user = user().with("PATH", "/nowhere");
     let words = ["boot", "none.img", "--until-ssh", "--ssh-key", "none"];
     let here = [
@@ -51,7 +51,7 @@ fn a_boot_says_at_once_what_it_lacks() {
 }
 
 #[test]
-fn a_boot_with_flags_that_do_not_fit() {
+fn flags_that_do_not_fit_are_refused() {
     let user = user();
     let cases = [
         (&["--timeout", "9"][..], "--until-ssh"),

@@ -1,4 +1,4 @@
-//! The examples for continuous integration speak to the sdbuild that they come with.
+//! The examples for continuous integration match this version of sdbuild.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use sdbuild::cli::Cli;
 use crate::support::{Ci, root};
 
 #[test]
-fn every_line_of_ours_in_the_examples_is_a_command_that_we_have() {
+fn every_command_of_the_examples_exists() {
     for ci in [Ci::GitHub, Ci::GitLab] {
         let lines = ci.lines();
         let programs = lines.iter().map(|line| line.split(' ').next().unwrap());
@@ -30,7 +30,7 @@ fn every_line_of_ours_in_the_examples_is_a_command_that_we_have() {
 }
 
 #[test]
-fn every_variable_of_the_examples_is_one_that_we_read() {
+fn every_variable_of_the_examples_is_documented() {
     let reference = fs::read_to_string(root().join("docs/reference.md")).unwrap();
     let variables = Ci::GitLab.variables();
     assert!(!variables.is_empty());

@@ -22,7 +22,7 @@ fn with_key(comment: &str) -> TestUser {
 }
 
 #[test]
-fn the_key_and_the_name_are_filled_in_and_the_path_is_printed() {
+fn key_and_name_are_filled_in() {
     let user = with_key("me@here");
     let told = run(&mut user.sdbuild(&["init", "--hostname", "kitchen"]))
         .assert_exit_code(0)
@@ -67,7 +67,7 @@ fn nothing_is_replaced() {
 }
 
 #[test]
-fn without_a_key_the_placeholder_stays_and_how_to_make_one_is_said() {
+fn without_a_key_the_placeholder_stays() {
     let user = user();
     run(&mut user.sdbuild(&["init"]))
         .assert_exit_code(0)
@@ -183,7 +183,7 @@ fn github(body: &str, times: usize) -> String {
 }
 
 #[test]
-fn keys_of_an_account_are_shown_and_taken_only_when_somebody_says_so() {
+fn keys_of_an_account_need_confirmation() {
     let listed = format!("{KEY}\nnonsense\n{KEY} again\n");
     let user = with_key("mine").with("SDBUILD_GITHUB", github(&listed, 2));
     let cache = user.state.path().join("cache");
@@ -216,7 +216,7 @@ fn an_account_without_keys_or_that_cannot_be_is_an_error() {
 const JOINED: &str = "networking.wireless.networks.\"Home\".pskRaw = \"";
 
 #[test]
-fn a_wireless_network_is_joined_by_a_key_and_not_by_its_phrase() {
+fn the_wireless_passphrase_is_not_in_the_file() {
     let user = with_key("me");
     user.write("phrase", "correct horse\n");
     let words = ["init", "--wifi", "Home", "--wifi-password-file", "phrase"];

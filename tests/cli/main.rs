@@ -1,4 +1,4 @@
-//! The binary's words and exit codes, without an engine.
+//! Output and exit codes of the binary, without an engine. `CliTest` is the short way to write a test.
 
 #![allow(
     clippy::allow_attributes,
@@ -20,6 +20,7 @@ mod support;
 
 mod boot;
 mod ci;
+mod cli_test;
 mod doctor;
 mod init;
 mod inspect;
@@ -35,15 +36,15 @@ use std::os::unix::process::CommandExt as _;
 
 use support::*;
 
-/// A configuration that nobody complains of before it is evaluated.
+/// A configuration without errors that are found before it is evaluated.
 const GOOD: &str = "{ networking.hostName = \"x\"; }";
 
-/// A user whose engine is not there.
+/// A user without an engine.
 fn user() -> TestUser {
     TestUser::new().with("DOCKER_HOST", "unix:///nonexistent/engine.sock")
 }
 
-/// Builds as a user who is neither root nor in any group; the home directory is theirs to look at.
+/// Builds as a user who is neither root nor in any group, and who may read the home directory.
 fn as_nobody(user: &TestUser, more: &[&str]) -> Outcome {
     fs::set_permissions(user.home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = user.home.path().join("sdbuild");

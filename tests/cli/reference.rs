@@ -1,4 +1,4 @@
-//! `--help`, the manual page, the completions and the README tell of the same words.
+//! `--help`, the manual page, the completions and the README name the same commands and flags.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,7 +33,7 @@ fn commands() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn the_manual_page_has_every_command_with_every_long_option() {
+fn manual_page_has_every_command_and_flag() {
     let page = told(&["man"]).replace("\\-", "-");
     for (command, options) in commands() {
         let title = format!(".SH \"{}\"\n", command.to_uppercase());
@@ -57,7 +57,7 @@ fn the_manual_page_has_every_command_with_every_long_option() {
 }
 
 #[test]
-fn the_help_has_every_command_and_every_long_option() {
+fn help_has_every_command_and_flag() {
     let all = told(&["--help"]);
     for (command, options) in commands() {
         let words: Vec<&str> = command.split(' ').skip(1).collect();
@@ -78,7 +78,7 @@ fn the_help_has_every_command_and_every_long_option() {
 }
 
 #[test]
-fn the_readme_has_every_command_and_no_other() {
+fn readme_has_every_command_and_no_other() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let (_, table) = readme.split_once("\n## Commands\n").unwrap();
     let table = table.trim_start().lines();
@@ -102,7 +102,7 @@ fn the_readme_has_every_command_and_no_other() {
 }
 
 #[test]
-fn a_mistyped_command_or_option_gets_a_suggestion() {
+fn mistyped_command_or_flag_gets_a_suggestion() {
     for (words, suggestion) in [
         (&["statsu"][..], "'status'"),
         (&["bild"], "'build'"),
@@ -117,7 +117,7 @@ fn a_mistyped_command_or_option_gets_a_suggestion() {
 }
 
 #[test]
-fn shells_take_their_completions() {
+fn completions_work_in_the_shell() {
     for (shell, sign) in [
         ("bash", "complete -F _sdbuild"),
         ("zsh", "#compdef sdbuild"),

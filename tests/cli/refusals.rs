@@ -1,9 +1,10 @@
-//! What stops a build before it begins: flags, settings, the configuration, the directories, the engine.
+//! What stops a build before it starts: flags, settings, the configuration, directories, the engine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 
+use crate::cli_test::CliTest;
 use crate::support::*;
 use crate::{GOOD, as_nobody, user};
 
@@ -20,7 +21,7 @@ fn every_problem_is_listed_at_once() {
 }
 
 #[test]
-fn a_configuration_that_is_a_dir() {
+fn configuration_is_a_directory() {
     let user = user();
     fs::create_dir(user.home.path().join("sd-card.nix")).unwrap();
     run(&mut user.build(&[]))
@@ -29,7 +30,7 @@ fn a_configuration_that_is_a_dir() {
 }
 
 #[test]
-fn a_configuration_that_may_not_be_read() {
+fn configuration_is_unreadable() {
     if !root_available() {
         return;
     }
@@ -42,7 +43,7 @@ fn a_configuration_that_may_not_be_read() {
 }
 
 #[test]
-fn an_output_dir_that_may_not_be_written() {
+fn output_directory_is_not_writable() {
     if !root_available() {
         return;
     }
@@ -55,7 +56,7 @@ fn an_output_dir_that_may_not_be_written() {
 }
 
 #[test]
-fn an_output_dir_on_a_read_only_disk() {
+fn output_directory_is_on_a_read_only_disk() {
     if !root_available() {
         return;
     }
@@ -76,17 +77,18 @@ fn an_output_dir_on_a_read_only_disk() {
 }
 
 #[test]
-fn an_output_dir_that_is_a_file() {
-    let user = user();
-    user.write("sd-card.nix", GOOD);
-    user.write("file", "");
-    run(&mut user.sdbuild(&["build", "--output", "file"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["file", "not a directory"]);
+fn output_directory_is_a_file() {
+    CliTest::new(&["build", "--output", "file"])
+        .config()
+        .file("file", "")
+        .exit_code(2)
+        .stderr("file")
+        .stderr("not a directory")
+        .run();
 }
 
 #[test]
-fn the_placeholder_stops_before_anything_else_is_asked() {
+fn placeholder_key_stops_the_build_first() {
     let user = user();
     user.write(
         "sd-card.nix",
@@ -109,7 +111,7 @@ fn the_placeholder_stops_before_anything_else_is_asked() {
 }
 
 #[test]
-fn no_engine_is_the_machines_fault() {
+fn missing_engine_is_an_environment_error() {
     let user = user();
     user.write("sd-card.nix", GOOD);
     run(&mut user.build(&[]))
@@ -119,7 +121,7 @@ fn no_engine_is_the_machines_fault() {
 }
 
 #[test]
-fn a_socket_that_may_not_be_used_says_which_group() {
+fn unusable_socket_names_the_group() {
     if !root_available() {
         return;
     }
@@ -137,7 +139,7 @@ fn a_socket_that_may_not_be_used_says_which_group() {
 }
 
 #[test]
-fn an_empty_docker_host_counts_as_unset() {
+fn empty_docker_host_is_unset() {
     let user = TestUser::new()
         .with("DOCKER_HOST", "")
         .with("DOCKER_CONTEXT", "none-such");
@@ -149,16 +151,17 @@ fn an_empty_docker_host_counts_as_unset() {
 
 #[test]
 fn an_unknown_setting_is_named() {
-    let user = user();
-    user.write("sd-card.nix", GOOD);
-    user.write("sdbuild.toml", "nixpkg = '26.05'\n");
-    run(&mut user.build(&[]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["sdbuild.toml", "nixpkg"]);
+    CliTest::new(&["build"])
+        .config()
+        .file("sdbuild.toml", "nixpkg = '26.05'\n")
+        .exit_code(2)
+        .stderr("sdbuild.toml")
+        .stderr("nixpkg")
+        .run();
 }
 
 #[test]
-fn a_nixpkgs_dir_that_is_none() {
+fn directory_is_not_a_nixpkgs() {
     let user = user();
     user.write("sd-card.nix", GOOD);
     let empty = user.home.path().join("empty");
@@ -170,32 +173,26 @@ fn a_nixpkgs_dir_that_is_none() {
 }
 
 #[test]
-fn empty_variables_count_as_unset_and_bad_ones_are_named() {
-    let user = user().with("SDBUILD_CORES", "").with("SDBUILD_NIXPKGS", "");
-    user.write("sd-card.nix", GOOD);
-    run(&mut user.sdbuild(&["build"])).assert_exit_code(3);
+fn empty_variables_are_unset_and_invalid_ones_named() {
+    let build = || CliTest::new(&["build"]).config();
+    build()
+        .env("SDBUILD_CORES", "")
+        .env("SDBUILD_NIXPKGS", "")
+        .exit_code(3)
+        .run();
     for (name, value) in [
         ("SDBUILD_COMPRESS", "zip"),
         ("SOURCE_DATE_EPOCH", "yesterday"),
+        ("SDBUILD_JOBS", "many"),
+        ("SDBUILD_JOBS", "0"),
     ] {
-        let user = self::user().with(name, value);
-        user.write("sd-card.nix", GOOD);
-        run(&mut user.sdbuild(&["build"]))
-            .assert_exit_code(2)
-            .assert_stderr_contains(&[value]);
+        let test = build().env(name, value).exit_code(2);
+        test.stderr(name).stderr(value).run();
     }
-    let user = user.with("SDBUILD_JOBS", "many");
-    run(&mut user.sdbuild(&["build"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["SDBUILD_JOBS", "many"]);
-    let user = user.with("SDBUILD_JOBS", "0");
-    run(&mut user.sdbuild(&["build"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["SDBUILD_JOBS"]);
 }
 
 #[test]
-fn a_mirror_with_a_password_is_refused_without_repeating_it() {
+fn password_of_a_mirror_is_not_repeated() {
     let user = user().with(
         "SDBUILD_DEBIAN_MIRROR",
         "http://me:s3cr3t@mirror.example/debian",
@@ -206,7 +203,7 @@ fn a_mirror_with_a_password_is_refused_without_repeating_it() {
 }
 
 #[test]
-fn a_program_is_on_the_leash_of_its_own_parent_only() {
+fn program_ends_with_its_own_parent_only() {
     // Of init's, who did not start it.
     let user = user();
     let stranger = ["exec-with-parent", "1", "--", "/bin/echo", "loose"];

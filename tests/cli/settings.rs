@@ -1,12 +1,13 @@
-//! `settings` tells each value and where it comes from.
+//! `settings` shows each value and where it comes from.
 
 use std::fs;
 
+use crate::cli_test::CliTest;
 use crate::support::*;
 use crate::user;
 
 #[test]
-fn every_layer_is_named() {
+fn every_source_is_named() {
     let user = user()
         .with("SDBUILD_CORES", "2")
         .with("SDBUILD_GLUE", "native");
@@ -21,7 +22,7 @@ fn every_layer_is_named() {
         "sdbuild.toml",
         "system = \"aarch64-linux\"\nforce = false\nemulation = \"host\"\n",
     );
-    let told = run(&mut user.sdbuild(&["settings", "--output", "out"]))
+    let shown = run(&mut user.sdbuild(&["settings", "--output", "out"]))
         .assert_exit_code(0)
         .stdout;
     let project = user.home.path().join("sdbuild.toml");
@@ -43,12 +44,15 @@ fn every_layer_is_named() {
         "store                sdbuild-store  (default)".to_owned(),
         "dry-run              false  (default)".to_owned(),
     ] {
-        assert!(told.lines().any(|l| l == line), "{line}\nis not in\n{told}");
+        assert!(
+            shown.lines().any(|l| l == line),
+            "{line}\nis not in\n{shown}"
+        );
     }
-    let told = run(&mut user.sdbuild(&["settings", "--json"]))
+    let shown = run(&mut user.sdbuild(&["settings", "--json"]))
         .assert_exit_code(0)
         .stdout;
-    let json: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let all = json["settings"].as_array().unwrap();
     let cores = all.iter().find(|s| s["key"] == "cores").unwrap();
     assert_eq!(cores["value"], 2);
@@ -57,7 +61,7 @@ fn every_layer_is_named() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_a_suggestion_in_both_files() {
+fn an_unknown_key_gets_a_suggestion_in_both_files() {
     let user = user();
     user.write("sdbuild.toml", "\n outptu = 'x'\n");
     run(&mut user.build(&[]))
@@ -81,7 +85,7 @@ fn an_unknown_key_is_refused_with_a_suggestion_in_both_files() {
 }
 
 #[test]
-fn a_value_of_the_wrong_kind_is_the_users_mistake() {
+fn an_invalid_value_is_a_usage_error() {
     for (text, word) in [
         ("cores = 'many'", "cores"),
         ("emulation = 'magic'", "magic"),
@@ -89,16 +93,16 @@ fn a_value_of_the_wrong_kind_is_the_users_mistake() {
         ("jobs = 0", "jobs"),
         ("system = 'z80-linux'", "z80"),
     ] {
-        let user = user();
-        user.write("sdbuild.toml", text);
-        run(&mut user.sdbuild(&["settings"]))
-            .assert_exit_code(2)
-            .assert_stderr_contains(&[word]);
+        CliTest::new(&["settings"])
+            .file("sdbuild.toml", text)
+            .exit_code(2)
+            .stderr(word)
+            .run();
     }
 }
 
 #[test]
-fn somebody_elses_home_has_no_settings_for_us() {
+fn unreadable_settings_directory_is_ignored() {
     if !root_available() {
         return;
     }
@@ -108,7 +112,11 @@ fn somebody_elses_home_has_no_settings_for_us() {
     fs::create_dir(&closed).unwrap();
     fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let user = user.with("XDG_CONFIG_HOME", closed.to_str().unwrap());
-    let told = crate::as_nobody(&user, &[]);
-    assert!(!told.stderr.contains("sdbuild.toml"), "{}", told.stderr);
-    told.assert_stderr_contains(&["no engine answers"]);
+    let outcome = crate::as_nobody(&user, &[]);
+    assert!(
+        !outcome.stderr.contains("sdbuild.toml"),
+        "{}",
+        outcome.stderr
+    );
+    outcome.assert_stderr_contains(&["no engine answers"]);
 }

@@ -1,68 +1,62 @@
-//! What is said, by which stream, and what programs make of it.
+//! Which output goes to which stream, and its form for terminals and programs.
 
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
+use crate::cli_test::CliTest;
 use crate::support::*;
 use crate::{GOOD, user};
 
 #[test]
-fn the_version_is_the_crates() {
-    let outcome = run(&mut user().sdbuild(&["--version"])).assert_exit_code(0);
-    assert_eq!(
-        outcome.stdout,
-        concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n")
-    );
+fn version_is_the_crates() {
+    let version = concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n");
+    let outcome = CliTest::new(&["--version"]).run();
+    assert_eq!(outcome.stdout, version);
 }
 
 #[test]
-fn the_help_names_every_flag_that_stays() {
-    let help = run(&mut user().sdbuild(&["build", "--help"]))
-        .assert_exit_code(0)
-        .stdout;
-    let flags = [
-        "--config",
-        "--nixpkgs",
-        "--system",
-        "--emulation",
-        "--builder-image",
-        "--output",
-        "--force",
-    ];
-    for flag in flags {
-        assert!(help.contains(flag), "{flag} is not in\n{help}");
-    }
-    let help = run(&mut user().sdbuild(&["clean", "--help"]))
-        .assert_exit_code(0)
-        .stdout;
-    assert!(
-        help.contains("--dry-run") && help.contains("--yes"),
-        "{help}"
-    );
+fn help_names_every_stable_flag() {
+    CliTest::new(&["build", "--help"])
+        .stdout("--config")
+        .stdout("--nixpkgs")
+        .stdout("--system")
+        .stdout("--emulation")
+        .stdout("--builder-image")
+        .stdout("--output")
+        .stdout("--force")
+        .run();
+    CliTest::new(&["clean", "--help"])
+        .stdout("--dry-run")
+        .stdout("--yes")
+        .run();
 }
 
 #[test]
-fn a_mistyped_flag_is_a_usage_error_with_a_suggestion() {
-    run(&mut user().sdbuild(&["build", "--confg", "x"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["--config"]);
-    run(&mut user().sdbuild(&[])).assert_exit_code(2);
-    run(&mut user().sdbuild(&["build", "--system", "z80-linux"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["z80-linux"]);
+fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
+    CliTest::new(&["build", "--confg", "x"])
+        .exit_code(2)
+        .stderr("--config")
+        .run();
+    CliTest::new(&[]).exit_code(2).run();
+    CliTest::new(&["build", "--system", "z80-linux"])
+        .exit_code(2)
+        .stderr("z80-linux")
+        .stderr("aarch64-linux")
+        .run();
 }
 
 #[test]
-fn quiet_says_nothing_but_the_error() {
-    let user = user();
-    user.write("sd-card.nix", GOOD);
-    let outcome = run(&mut user.build(&["--quiet"])).assert_exit_code(3);
+fn quiet_prints_only_the_error() {
+    let outcome = CliTest::new(&["build", "--quiet"])
+        .config()
+        .exit_code(3)
+        .run();
     assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
 }
 
 #[test]
-fn events_for_programs_are_all_that_is_on_standard_error() {
+fn json_events_are_all_of_standard_error() {
     let user = user().with("CLICOLOR_FORCE", "1");
     user.write("sd-card.nix", GOOD);
     let outcome = run(&mut user.build(&["--json-events"])).assert_exit_code(3);
@@ -85,7 +79,7 @@ fn events_for_programs_are_all_that_is_on_standard_error() {
 }
 
 #[test]
-fn colours_are_where_they_are_wanted() {
+fn colours_follow_the_environment() {
     let coloured = |name: &str, value: &str, also: &str| {
         let user = user().with(name, value).with("NO_COLOR", also);
         user.write("sd-card.nix", GOOD);
@@ -104,7 +98,7 @@ fn colours_are_where_they_are_wanted() {
 }
 
 #[test]
-fn a_closed_or_full_standard_error_changes_no_exit_code() {
+fn unwritable_standard_error_keeps_the_exit_code() {
     let user = user();
     user.write("sd-card.nix", GOOD);
     let full = fs::OpenOptions::new()
@@ -120,7 +114,7 @@ fn a_closed_or_full_standard_error_changes_no_exit_code() {
 
 /// Every `sdbuild WORD` that a message or the documentation names is a command.
 #[test]
-fn no_text_names_a_command_that_does_not_exist() {
+fn every_named_command_exists() {
     let named = [
         "README.md",
         "docs/reference.md",
@@ -151,5 +145,5 @@ fn no_text_names_a_command_that_does_not_exist() {
             assert!(known, "`sdbuild {word}` in {}", file.display());
         }
     }
-    assert!(named > 3, "the search finds what it is to find");
+    assert!(named > 3, "the search itself works");
 }
