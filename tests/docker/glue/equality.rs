@@ -146,6 +146,9 @@ tools='(import /glue/tools.nix { inherit (native) lib; inherit native; })'
 uuid=44444444-4444-4444-8888-888888888888
 programs=$(nix-build --no-out-link -E "let native = import /nixpkgs { }; in $tools.e2fsprogs \"$uuid\"")
 mkdir -p /tmp/files/a /tmp/files/b
+# The access times of the directories go into the image. They change with the first reading only (relatime).
+sleep 0.1
+find /tmp/files >/dev/null
 for name in one other; do
   truncate -s 8M /tmp/$name
   "$programs/bin/mkfs.ext4" -q -U $uuid -d /tmp/files /tmp/$name
