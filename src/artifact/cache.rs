@@ -1,9 +1,10 @@
-//! The cache: files that are called by their SHA-256, and half-fetched ones beside them.
+//! The cache: objects, which are files named by their SHA-256, and partly downloaded files beside them.
 //!
-//! Promises: an object appears whole or not at all; it is hashed again before each use; of two
-//! processes that want the same object one fetches and the other waits. The lock is on the
-//! half-fetched file itself, so nothing is left behind that would have to be removed. Never trusts
-//! what it finds: a damaged object counts as missing and is replaced.
+//! An object appears whole or not at all, and is hashed again before each use; a damaged one is replaced. Of
+//! two processes that need the same object one downloads it and the other waits. The lock is on the partly
+//! downloaded file itself, so no lock files are left behind.
+//!
+//! cacache 13 was considered: it cannot resume a download, and has no claim between processes.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -12,45 +13,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::partial::{Partial, open_part};
+use super::cache_error::{At, CacheError};
+use super::partial::{PART_SUFFIX, Partial, open_part};
 use super::pin::Pin;
 use crate::common::hash::{Hashed, Sha256Hash, hash_reader};
 use crate::common::plain_file;
 
-/// How often a waiting process looks whether the other one is done.
-const POLL: Duration = Duration::from_millis(100);
-/// Directory of objects and half-fetched ones.
+/// How often a waiting process looks whether the other one has finished.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The directory of objects and partly downloaded files.
 const OBJECTS: &str = "sha256";
-/// Directory of notes.
+/// The longest note in bytes; the longest that is written has some hundred.
+const MAX_NOTE_BYTES: u64 = 64 * 1024;
+/// The directory of notes.
 const NOTES: &str = "notes";
-/// Files that have no name yet begin with this.
-const UNNAMED: &str = "new-";
+/// The prefix of the names of files that do not have their final name yet.
+const UNNAMED_PREFIX: &str = "new-";
 
-/// Which step failed on which file.
-#[derive(Debug, thiserror::Error)]
-#[error("{verb} {}: {cause}", path.display())]
-pub struct CacheError {
-    verb: &'static str,
-    path: PathBuf,
-    cause: io::Error,
-}
-
-/// Adds step and file to an error of the operating system.
-pub(super) trait At<T> {
-    fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError>;
-}
-
-impl<T> At<T> for io::Result<T> {
-    fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError> {
-        self.map_err(|cause| CacheError {
-            verb,
-            path: path.to_owned(),
-            cause,
-        })
-    }
-}
-
-/// A directory of ours; cheap to clone. While one is open nobody empties it.
+/// An open cache directory; cheap to clone. No process empties it while it is open.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
@@ -58,47 +38,47 @@ pub struct Cache {
     _in_use: Arc<File>,
 }
 
-/// What is there under a hash.
+/// What the cache has under a hash.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CacheLookup {
-    /// The object, verified just now.
+    /// The object, which was just verified.
     Valid {
-        /// Where.
+        /// The file.
         path: PathBuf,
         /// Its length in bytes.
         size: u64,
     },
-    /// Nothing.
+    /// No object.
     Missing,
-    /// Something else than the name says.
+    /// A file with another hash than its name, or something that is no file.
     Damaged,
 }
 
-/// The right to fetch an object, or the object if it is there by now.
+/// The exclusive right to download an object, or the object if the cache has it by now.
 pub(super) enum ClaimResult {
-    Whole { path: PathBuf, size: u64 },
-    Mine(Box<Partial>),
+    Complete { path: PathBuf, size: u64 },
+    Claimed(Box<Partial>),
 }
 
 impl Cache {
-    /// The cache in directory `root`, which is made if need be.
+    /// Opens the cache in the directory `root`, which is created if it does not exist.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, CacheError> {
         let root = root.into();
-        fs::create_dir_all(&root).at("make the cache directory", &root)?;
-        // Emptying takes milliseconds, so waiting for it needs no token.
+        fs::create_dir_all(&root).at("create the cache directory", &root)?;
+        // Emptying takes milliseconds, so waiting for that need not be cancellable.
         let in_use = File::open(&root).and_then(|dir| dir.lock_shared().map(|()| dir));
         let cache = Self {
             _in_use: Arc::new(in_use.at("lock", &root)?),
             root,
         };
         for dir in [cache.objects(), cache.notes()] {
-            fs::create_dir_all(&dir).at("make the cache directory", &dir)?;
+            fs::create_dir_all(&dir).at("create the cache directory", &dir)?;
         }
         Ok(cache)
     }
 
-    /// The cache in directory `root` if it is there; nothing is made.
-    pub fn look(root: impl Into<PathBuf>) -> Result<Option<Self>, CacheError> {
+    /// Opens the cache in the directory `root` if it exists; creates nothing.
+    pub fn open_existing(root: impl Into<PathBuf>) -> Result<Option<Self>, CacheError> {
         let root = root.into();
         match File::open(&root).and_then(|dir| dir.lock_shared().map(|()| dir)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -109,8 +89,8 @@ impl Cache {
         }
     }
 
-    /// How many bytes of `pin` are still to be fetched, by the lengths of files alone.
-    pub fn lacks(&self, pin: &Pin) -> u64 {
+    /// How many bytes of `pin` are still to be downloaded. Looks at lengths only, not at content.
+    pub fn missing_bytes(&self, pin: &Pin) -> u64 {
         let object = self.object(pin.sha256);
         let length = |path: &Path| fs::symlink_metadata(path).map_or(0, |meta| meta.len());
         if length(&object) == pin.size {
@@ -120,14 +100,17 @@ impl Cache {
         pin.size - part
     }
 
-    /// How many bytes of ours lie below `root`, open or not.
+    /// How many bytes the files of a cache below `root` have, whether it is open or not.
     pub fn usage(root: &Path) -> Result<u64, CacheError> {
         let sizes = own_files(root)?;
         Ok(sizes.iter().map(|(_, size)| size).sum())
     }
 
-    /// Removes what is ours below `root` and nothing else, unless somebody has it open. Tells how many
-    /// bytes that gave back.
+    /// Removes the files of a cache below `root`, and nothing else. Returns how many bytes they had.
+    ///
+    /// # Errors
+    ///
+    /// If another process has the cache open.
     pub fn remove_all(root: &Path) -> Result<u64, CacheError> {
         let dir = match File::open(root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -145,8 +128,8 @@ impl Cache {
             freed += size;
         }
         for name in [OBJECTS, NOTES] {
-            // Something foreign in it keeps it there.
-            drop(fs::remove_dir(root.join(name)));
+            // It stays if it has files of others.
+            fs::remove_dir(root.join(name)).ok();
         }
         Ok(freed)
     }
@@ -156,23 +139,22 @@ impl Cache {
         &self.root
     }
 
-    /// A file without a name: it is gone with its last handle, however the process ends.
+    /// A file without a name, which the kernel frees however the process ends.
     pub fn temporary(&self) -> Result<File, CacheError> {
-        tempfile::tempfile_in(&self.root).at("make a temporary file in", &self.root)
+        tempfile::tempfile_in(&self.root).at("create a temporary file in", &self.root)
     }
 
-    /// What was noted under `name`, if anything. A note is a hint, never a proof.
+    /// The note `name`, if there is one. Notes are hints and must not be trusted.
     pub fn note(&self, name: &str) -> Option<String> {
-        const ENOUGH: u64 = 64 * 1024;
-        plain_file::read_text(&self.notes().join(name), ENOUGH).ok()
+        plain_file::read_text(&self.notes().join(name), MAX_NOTE_BYTES).ok()
     }
 
-    /// Notes `text` under `name`, in place of what was there.
+    /// Writes the note `name`, or replaces it.
     pub fn set_note(&self, name: &str, text: &str) -> Result<(), CacheError> {
         let path = self.notes().join(name);
         let write = || -> io::Result<()> {
             let file = tempfile::Builder::new()
-                .prefix(UNNAMED)
+                .prefix(UNNAMED_PREFIX)
                 .tempfile_in(self.notes())?;
             fs::write(file.path(), text)?;
             file.persist(&path)?;
@@ -181,93 +163,73 @@ impl Cache {
         write().at("write", &path)
     }
 
-    /// Looks for an object and hashes it again.
+    /// Looks for an object and verifies it.
     pub async fn find(&self, hash: Sha256Hash) -> Result<CacheLookup, CacheError> {
         let path = self.object(hash);
         let at = path.clone();
-        let look = tokio::task::spawn_blocking(move || match look(&path) {
+        let lookup = tokio::task::spawn_blocking(move || match hash_file(&path) {
             Ok(Some(Hashed { sha256, size })) if sha256 == hash => {
                 Ok(CacheLookup::Valid { path, size })
             }
-            // Unreadable is not ours to judge: the fetch replaces it, or says why it cannot.
+            // An unreadable one is replaced by the download, which fails with a reason if that is impossible.
             Ok(Some(_)) | Err(_) => Ok(CacheLookup::Damaged),
             Ok(None) => Ok(CacheLookup::Missing),
         });
-        look.await.map_err(io::Error::other).at("read", &at)?
+        lookup.await.map_err(io::Error::other).at("read", &at)?
     }
 
-    /// Waits until this process alone may fetch `hash`, or until another one has done so.
-    /// `waits` is called once if there is another one.
+    /// Waits until no other process downloads `hash`, and claims it unless the other one has completed it.
+    /// `on_wait` is called once if it has to wait.
     pub(super) async fn claim(
         &self,
         hash: Sha256Hash,
-        waits: impl Fn(),
+        on_wait: impl Fn(),
     ) -> Result<ClaimResult, CacheError> {
-        let mut told = false;
+        let mut waited = false;
         let part = self.part(hash);
         loop {
             if let CacheLookup::Valid { path, size } = self.find(hash).await? {
-                return Ok(ClaimResult::Whole { path, size });
+                return Ok(ClaimResult::Complete { path, size });
             }
             let file = open_part(&part).at("open", &part)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    if !std::mem::replace(&mut told, true) {
-                        waits();
+                    if !std::mem::replace(&mut waited, true) {
+                        on_wait();
                     }
-                    tokio::time::sleep(POLL).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                     continue;
                 }
                 Err(TryLockError::Error(e)) => return Err(e).at("lock", &part),
             }
-            // Between open and lock the other one may have finished it and moved it away.
+            // Another process may have completed and renamed it between the opening and the locking.
             if !is_same(&file, &part) {
                 continue;
             }
             if let CacheLookup::Valid { path, size } = self.find(hash).await? {
                 fs::remove_file(&part).at("remove", &part)?;
-                return Ok(ClaimResult::Whole { path, size });
+                return Ok(ClaimResult::Complete { path, size });
             }
-            return Partial::new(file, part)
+            return Partial::resume(file, part)
                 .await
-                .map(|part| ClaimResult::Mine(Box::new(part)));
+                .map(|partial| ClaimResult::Claimed(Box::new(partial)));
         }
     }
 
-    /// A half-fetched file for something whose hash is not known yet; nobody else has it.
-    pub(super) async fn unnamed(&self) -> Result<Partial, CacheError> {
-        let dir = self.objects();
-        let file = tempfile::Builder::new()
-            .prefix(UNNAMED)
-            .suffix(".part")
-            .tempfile_in(&dir);
-        let (file, path) = file.at("make a file in", &dir)?.into_parts();
-        let mut partial = Partial::new(file, path.to_path_buf()).await?;
-        partial.net = Some(path);
-        Ok(partial)
+    /// A new partly downloaded file for something whose hash is not known; no other process uses it.
+    pub(super) fn unnamed(&self) -> Result<Partial, CacheError> {
+        Partial::unnamed(&self.objects(), UNNAMED_PREFIX)
     }
 
-    /// Gives a verified file its name.
-    pub(super) async fn keep(
+    /// Makes a verified file an object.
+    pub(super) async fn store(
         &self,
-        mut part: Partial,
+        part: Partial,
         hash: Sha256Hash,
     ) -> Result<PathBuf, CacheError> {
         let object = self.object(hash);
-        part.sync().await?;
-        let moved = fs::rename(&part.path, &object).or_else(|error| {
-            if !object.is_dir() {
-                return Err(error);
-            }
-            fs::remove_dir_all(&object)?;
-            fs::rename(&part.path, &object)
-        });
-        moved.at("replace", &object)?;
-        if let Some(net) = part.net.take() {
-            // The name that it would remove is no longer there.
-            drop(net);
-        }
+        part.move_to(&object).await?;
         let dir = self.objects();
         File::open(&dir)
             .and_then(|dir| dir.sync_all())
@@ -284,7 +246,7 @@ impl Cache {
     }
 
     fn part(&self, hash: Sha256Hash) -> PathBuf {
-        self.objects().join(format!("{hash}.part"))
+        self.objects().join(format!("{hash}{PART_SUFFIX}"))
     }
 
     fn object(&self, hash: Sha256Hash) -> PathBuf {
@@ -292,13 +254,13 @@ impl Cache {
     }
 }
 
-/// The files below `root` that a cache makes, with their sizes.
+/// The files of a cache below `root`, with their sizes in bytes.
 fn own_files(root: &Path) -> Result<Vec<(PathBuf, u64)>, CacheError> {
     let is_object = |name: &str| {
-        let name = name.strip_suffix(".part").unwrap_or(name);
-        name.parse::<Sha256Hash>().is_ok() || name.starts_with(UNNAMED)
+        let name = name.strip_suffix(PART_SUFFIX).unwrap_or(name);
+        name.parse::<Sha256Hash>().is_ok() || name.starts_with(UNNAMED_PREFIX)
     };
-    let is_note = |name: &str| name.starts_with("image-") || name.starts_with(UNNAMED);
+    let is_note = |name: &str| name.starts_with("image-") || name.starts_with(UNNAMED_PREFIX);
     let mut own = Vec::new();
     for (dir, is_own) in [
         (OBJECTS, &is_object as &dyn Fn(&str) -> bool),
@@ -320,6 +282,7 @@ fn own_files(root: &Path) -> Result<Vec<(PathBuf, u64)>, CacheError> {
     Ok(own)
 }
 
+/// Whether `path` is the open file `file`.
 fn is_same(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
@@ -327,7 +290,8 @@ fn is_same(file: &File, path: &Path) -> bool {
     }
 }
 
-fn look(path: &Path) -> io::Result<Option<Hashed>> {
+/// The hash and the length of the file at `path`, if it exists.
+fn hash_file(path: &Path) -> io::Result<Option<Hashed>> {
     let file = match plain_file::open_unlinked(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,

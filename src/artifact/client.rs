@@ -1,20 +1,26 @@
-//! What asks servers.
+//! The HTTP client.
 
 use reqwest::{Client, ClientBuilder};
 
-/// A client as `set` says. Where no certificate authority is trusted (container images often have none) it
-/// asks servers without TLS all the same, as most mirrors are; the others' certificates then do not hold.
-pub(super) fn client(set: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<Client> {
+/// A client with the options that `configure` sets. Where no certificate authority is trusted, as in many
+/// container images, it still works for servers without TLS, which most mirrors are; all certificates are
+/// invalid then.
+pub(super) fn client(
+    configure: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> reqwest::Result<Client> {
     install_tls();
     let builder =
-        || set(Client::builder().user_agent(concat!("sdbuild/", env!("CARGO_PKG_VERSION"))));
-    let trusting_nobody = |_| builder().tls_certs_only([]).build();
-    builder().build().or_else(trusting_nobody)
+        || configure(Client::builder().user_agent(concat!("sdbuild/", env!("CARGO_PKG_VERSION"))));
+    let without_authorities = |_| builder().tls_certs_only([]).build();
+    builder().build().or_else(without_authorities)
 }
 
-/// reqwest panics without a provider. Whoever was first has installed the same one.
+/// Installs the cryptography of TLS, without which reqwest panics. If another thread was faster, it has
+/// installed the same.
 fn install_tls() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        drop(rustls::crypto::ring::default_provider().install_default());
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
     }
 }

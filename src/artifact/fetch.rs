@@ -1,8 +1,10 @@
-//! Downloads: verified while they stream in, from the first mirror that has the right bytes.
+//! Downloads: verified while they are received, from the first mirror that has the right bytes.
 //!
-//! A mirror that stalls, breaks off or has trouble of its own is asked again a few times, going on
-//! where it stopped; one that lacks the file or has another one under its name is left at once. A
-//! mirror that did not answer at all is not asked for the other files of the same call.
+//! A mirror that stalls, breaks off or reports an error of its own is asked again a few times, and the download
+//! resumed; one that does not have the file, or another file under its name, is not asked again. A mirror
+//! that did not answer at all is not asked for the other files of the same call.
+//!
+//! backon 1.6 was considered for the retries: it does not tell the classes of errors of [`SourceError`] apart.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,8 +14,11 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, ClientBuilder};
 
-use super::cache::{Cache, CacheError, CacheLookup, ClaimResult};
+use super::cache::{Cache, CacheLookup, ClaimResult};
+use super::cache_error::CacheError;
 use super::client::client;
+use super::network::Network;
+use super::partial::Partial;
 use super::pin::Pin;
 use super::progress::Progress;
 use super::source::{Batch, DeadMirrors, Download, ReportedMirrors, SourceError};
@@ -23,75 +28,49 @@ use crate::common::failure::{Class, Failure, OrFail};
 use crate::common::hash::{Hashed, Sha256Hash};
 use crate::common::timeout::timeout;
 
-/// A mirror that takes longer to say whether it has a file is passed over.
-const SURVEY: Duration = Duration::from_secs(4);
+/// How long a mirror may take to answer whether it has a file.
+const REACHABLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How patient we are with the network.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// For a connection to come up.
-    pub connect: Duration,
-    /// Between two pieces of an answer.
-    pub idle: Duration,
-    /// How often one mirror is asked for one file while its trouble looks temporary.
-    pub tries: u32,
-    /// Before the second try; doubled before each further one.
-    pub pause: Duration,
-    /// How many files at a time.
-    pub parallel: usize,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            idle: Duration::from_secs(20),
-            tries: 3,
-            pause: Duration::from_millis(500),
-            parallel: 4,
-        }
-    }
-}
-
-/// Something that was fetched, or was there already.
+/// A file that was downloaded, or that the cache had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// Where it is; verified just now.
+    /// The file in the cache, which was just verified.
     pub path: PathBuf,
-    /// Its hash.
+    /// SHA-256 of the file.
     pub sha256: Sha256Hash,
-    /// Its length in bytes.
+    /// The length of the file in bytes.
     pub size: u64,
-    /// Where it came from after redirections; the URL that was asked for when nothing was sent.
+    /// Where redirections led; the requested URL if nothing was downloaded.
     pub final_url: String,
 }
 
-/// Something that is not pinned by a lock.
+/// A file that no lock pins.
 #[derive(Clone, Copy, Debug)]
 pub struct Remote<'a> {
-    /// Where it is.
+    /// Its URL.
     pub url: &'a str,
-    /// Its hash. Without one whatever comes is taken, and its hash is for the caller to keep.
+    /// Its hash. Without one any content is accepted, and the caller has to keep the hash that is returned.
     pub sha256: Option<Sha256Hash>,
-    /// More bytes than this are refused.
-    pub limit: u64,
+    /// The most bytes that are accepted.
+    pub max_bytes: u64,
 }
 
-/// Why something could not be fetched.
+/// Why a file could not be downloaded.
 #[derive(Debug)]
 pub enum FetchError {
-    /// None of the sources gave it; base URL and answer of each, in the order in which they were asked.
+    /// No source had it: base URL and reason of each, in the order in which they were asked.
     Sources(Vec<(String, String)>),
-    /// The disk, not the network.
+    /// The cache, not the network.
     Cache(CacheError),
 }
 
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sources(said) => {
-                f.write_str("no source gave it")?;
-                said.iter()
+            Self::Sources(answers) => {
+                f.write_str("no source has it")?;
+                answers
+                    .iter()
                     .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
             }
             Self::Cache(error) => error.fmt(f),
@@ -107,7 +86,7 @@ impl From<CacheError> for FetchError {
     }
 }
 
-/// Fetches into a cache.
+/// Downloads files into a cache.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     client: Client,
@@ -117,14 +96,14 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher into `cache`.
+    /// A fetcher that downloads into `cache`.
     pub fn new(cache: Cache, network: Network, events: Events) -> Result<Self, Failure> {
-        let patient = |builder: ClientBuilder| {
+        let configure = |builder: ClientBuilder| {
             builder
-                .connect_timeout(network.connect)
-                .read_timeout(network.idle)
+                .connect_timeout(network.connect_timeout)
+                .read_timeout(network.read_timeout)
         };
-        let client = client(patient).or_environment("prepare downloads")?;
+        let client = client(configure).or_environment("prepare downloads")?;
         Ok(Self {
             client,
             cache,
@@ -133,12 +112,13 @@ impl Fetcher {
         })
     }
 
-    /// The cache that it fetches into.
+    /// The cache that it downloads into.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// Fetches what the cache lacks of `pins`, largest first. The paths come in the order of `pins`.
+    /// Downloads those of `pins` that the cache does not have, the largest first. Returns the files in the order of
+    /// `pins`.
     pub async fn pins(
         &self,
         pins: &[&Pin],
@@ -148,49 +128,55 @@ impl Fetcher {
         cancel.race(self.all(pins, mirrors)).await?
     }
 
-    /// Fetches one URL.
+    /// Downloads one URL.
     pub async fn url(&self, remote: Remote<'_>, cancel: &Cancel) -> Result<Fetched, Failure> {
-        let Remote { url, sha256, limit } = remote;
+        let Remote {
+            url,
+            sha256,
+            max_bytes,
+        } = remote;
         let bases = [url.to_owned()];
-        let want = Download {
-            what: url,
+        let download = Download {
+            name: url,
             bases: &bases,
             path: None,
             hash: sha256,
             size: None,
-            limit,
+            max_bytes,
         };
-        let fetched = cancel.race(self.one(&want, &self.call(None))).await?;
+        let fetched = cancel
+            .race(self.download(&download, &self.batch(None)))
+            .await?;
         fetched.map_err(|error| failure(error, url, "check the network and the address"))
     }
 
-    /// The first of `mirrors` that has `path` and says so within seconds.
+    /// The first of `mirrors` that answers within seconds that it has `path`.
     pub async fn first_reachable(
         &self,
         mirrors: &[String],
         path: &str,
         cancel: &Cancel,
     ) -> Result<Option<String>, Failure> {
-        let ask = async {
+        let first = async {
             for mirror in mirrors {
                 let url = format!("{}/{path}", mirror.trim_end_matches('/'));
-                let answer = timeout(SURVEY, self.client.head(url).send()).await;
+                let answer = timeout(REACHABLE_TIMEOUT, self.client.head(url).send()).await;
                 if answer.is_some_and(|answer| answer.is_ok_and(|a| a.status().is_success())) {
                     return Some(mirror.clone());
                 }
             }
             None
         };
-        cancel.race(ask).await
+        cancel.race(first).await
     }
 
-    pub(super) fn call(&self, total: Option<u64>) -> Batch<'_> {
+    pub(super) fn batch(&self, total: Option<u64>) -> Batch<'_> {
         Batch {
             client: &self.client,
             network: &self.network,
             progress: Progress::new(&self.events, total),
-            silent: DeadMirrors::default(),
-            left: ReportedMirrors::default(),
+            dead: DeadMirrors::default(),
+            reported: ReportedMirrors::default(),
         }
     }
 
@@ -213,13 +199,13 @@ impl Fetcher {
         }
         if damaged > 0 {
             self.events.notice(format_args!(
-                "packages in the cache that are damaged and fetched again: {damaged}"
+                "packages in the cache that are damaged and downloaded again: {damaged}"
             ));
         }
         missing.sort_by_key(|pin| std::cmp::Reverse(pin.size));
-        let call = &self.call(Some(missing.iter().map(|pin| pin.size).sum()));
+        let batch = &self.batch(Some(missing.iter().map(|pin| pin.size).sum()));
         let fetched: Vec<Fetched> = stream::iter(missing)
-            .map(|pin| self.pinned(pin, mirrors, call))
+            .map(|pin| self.pinned(pin, mirrors, batch))
             .buffer_unordered(self.network.parallel.max(1))
             .try_collect()
             .await?;
@@ -238,36 +224,41 @@ impl Fetcher {
         &self,
         pin: &Pin,
         mirrors: &[String],
-        call: &Batch<'_>,
+        batch: &Batch<'_>,
     ) -> Result<Fetched, Failure> {
-        let want = Download {
-            what: &pin.name,
+        let download = Download {
+            name: &pin.name,
             bases: mirrors,
             path: Some(&pin.path),
             hash: Some(pin.sha256),
             size: Some(pin.size),
-            limit: pin.size,
+            max_bytes: pin.size,
         };
-        let fetched = self.one(&want, call).await;
+        let fetched = self.download(&download, batch).await;
         let hint = "check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR";
         fetched.map_err(|error| failure(error, &format!("{} {}", pin.name, pin.version), hint))
     }
 
-    async fn one(&self, want: &Download<'_>, call: &Batch<'_>) -> Result<Fetched, FetchError> {
-        let mut part = match want.hash {
-            None => self.cache.unnamed().await?,
+    /// Downloads a file unless the cache has it.
+    async fn download(
+        &self,
+        download: &Download<'_>,
+        batch: &Batch<'_>,
+    ) -> Result<Fetched, FetchError> {
+        let part = match download.hash {
+            None => self.cache.unnamed()?,
             Some(sha256) => {
-                let waits = || {
+                let on_wait = || {
                     self.events.notice(format_args!(
-                        "another sdbuild fetches {}: waiting",
-                        want.what
+                        "another sdbuild downloads {}: waiting",
+                        download.name
                     ));
                 };
-                match self.cache.claim(sha256, waits).await? {
-                    ClaimResult::Mine(part) => *part,
-                    ClaimResult::Whole { path, size } => {
-                        call.progress.forward(size);
-                        let final_url = want.bases.first().cloned().unwrap_or_default();
+                match self.cache.claim(sha256, on_wait).await? {
+                    ClaimResult::Claimed(part) => *part,
+                    ClaimResult::Complete { path, size } => {
+                        batch.progress.add(size);
+                        let final_url = download.requested_url();
                         return Ok(Fetched {
                             path,
                             sha256,
@@ -278,13 +269,23 @@ impl Fetcher {
                 }
             }
         };
-        call.progress.forward(part.len());
-        let mut said = Vec::new();
-        for base in want.bases {
-            match call.fetch_with_retries(base, want, &mut part).await {
+        self.from_sources(download, batch, part).await
+    }
+
+    /// Downloads the rest of `part` from the first source that has it.
+    async fn from_sources(
+        &self,
+        download: &Download<'_>,
+        batch: &Batch<'_>,
+        mut part: Partial,
+    ) -> Result<Fetched, FetchError> {
+        batch.progress.add(part.len());
+        let mut answers = Vec::new();
+        for base in download.bases {
+            match batch.fetch_with_retries(base, download, &mut part).await {
                 Ok(final_url) => {
                     let Hashed { sha256, size } = part.hashed();
-                    let path = self.cache.keep(part, sha256).await?;
+                    let path = self.cache.store(part, sha256).await?;
                     return Ok(Fetched {
                         path,
                         sha256,
@@ -292,33 +293,33 @@ impl Fetcher {
                         final_url,
                     });
                 }
-                Err(SourceError::Disk(error)) => return Err(error.into()),
+                Err(SourceError::Cache(error)) => return Err(error.into()),
                 Err(
                     SourceError::Unreachable(why)
                     | SourceError::Transient(why)
                     | SourceError::Permanent(why),
                 ) => {
-                    let is_last = want.bases.last() == Some(base);
-                    if !is_last && call.left.add(base) {
-                        let what = want.what;
+                    let is_last = download.bases.last() == Some(base);
+                    if !is_last && batch.reported.insert(base) {
+                        let name = download.name;
                         self.events.notice(format_args!(
-                            "{base} does not give {what}: {why}; asking the next source"
+                            "{base} does not provide {name}: {why}; asking the next source"
                         ));
                     }
-                    said.push((base.clone(), why));
+                    answers.push((base.clone(), why));
                 }
             }
         }
-        Err(FetchError::Sources(said))
+        Err(FetchError::Sources(answers))
     }
 }
 
-fn failure(error: FetchError, what: &str, network: &'static str) -> Failure {
+fn failure(error: FetchError, name: &str, network_hint: &'static str) -> Failure {
     let hint = match error {
-        FetchError::Sources(_) => network,
+        FetchError::Sources(_) => network_hint,
         FetchError::Cache(_) => "check free space and permissions of the cache directory",
     };
     Failure::new(Class::Environment, error)
-        .context(format_args!("download {what}"))
+        .context(format_args!("download {name}"))
         .hint(hint)
 }

@@ -1,4 +1,4 @@
-//! Whether a server answers, and what time it has. Nothing is kept.
+//! Asks a server whether it answers and what time it has. Downloads nothing.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,56 +11,56 @@ use super::source::reason;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
 
-/// What a server said.
+/// The answer of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Its HTTP status.
     pub status: u16,
-    /// The time that it had.
+    /// The time of the server.
     pub date: Option<SystemTime>,
-    /// The time that this machine had then.
-    pub heard: SystemTime,
+    /// The time of this machine when it received the answer.
+    pub received: SystemTime,
 }
 
 impl Answer {
-    /// Whether it has what was asked for.
+    /// Whether the server has what was requested.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// Asks servers for the heads of things.
+/// Sends HEAD requests.
 #[derive(Clone, Debug)]
 pub struct HttpProbe {
     client: Client,
-    limit: Duration,
+    timeout: Duration,
 }
 
 impl HttpProbe {
-    /// One that waits no longer than `limit` for each answer.
-    pub fn new(limit: Duration) -> Result<Self, Failure> {
+    /// A probe that waits at most `timeout` for each answer.
+    pub fn new(timeout: Duration) -> Result<Self, Failure> {
         let client = client(|builder| builder);
         Ok(Self {
-            client: client.or_environment("prepare questions to servers")?,
-            limit,
+            client: client.or_environment("prepare HTTP requests")?,
+            timeout,
         })
     }
 
-    /// What the server says about `url`, or why it says nothing.
-    pub async fn ask(&self, url: &str) -> Result<Answer, String> {
-        // Not reqwest's own limit: that one counts what this process slept through.
-        let answer = timeout(self.limit, self.client.head(url).send()).await;
+    /// The answer of the server of `url`, or why there is none.
+    pub async fn head(&self, url: &str) -> Result<Answer, String> {
+        // reqwest's own timeout counts the time in which this process was stopped.
+        let answer = timeout(self.timeout, self.client.head(url).send()).await;
         let answer = answer.ok_or("no answer in time")?;
         let answer = answer.map_err(|error| reason(&error))?;
         Ok(Answer {
             status: answer.status().as_u16(),
             date: date(answer.headers()),
-            heard: SystemTime::now(),
+            received: SystemTime::now(),
         })
     }
 }
 
-/// The time of the answer's origin, and how long it lay in a cache since.
+/// The time of the server: when the answer was made, plus its age in a cache on the way.
 fn date(headers: &HeaderMap) -> Option<SystemTime> {
     let date = headers.get(DATE)?.to_str().ok()?;
     let date = DateTimeParser::new().parse_timestamp(date).ok()?;
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_out_of_a_cache_is_as_old_as_it_says() {
+    fn age_in_a_cache_is_added() {
         let mut headers = HeaderMap::new();
         assert_eq!(date(&headers), None);
         headers.insert(DATE, "Thu, 01 Jan 1970 00:01:00 GMT".parse().unwrap());

@@ -1,21 +1,25 @@
-//! What comes from the network, and where it is kept. The only user of reqwest.
+//! Downloads and their cache. The only user of reqwest.
 //!
-//! Promises: a path that is handed out holds the bytes that were pinned, looked at again on every
-//! use; nothing larger than its pin is ever written; every wait can be cancelled, and what was half
-//! fetched by then is gone on with by the next run. Refuses to hand out anything that it could not
-//! verify, except to [`Fetcher::url`]'s caller, who is told the hash of what came.
+//! A path that is returned has the bytes that were pinned, which is verified on every use; only
+//! [`Fetcher::url`] may be called without a hash, and returns the hash of what it received. Nothing larger
+//! than its pin is ever written. Every wait can be cancelled, and the next run resumes what was partly
+//! downloaded by then.
 
 pub mod cache;
+mod cache_error;
 mod client;
 pub mod fetch;
 pub mod http_probe;
+mod network;
 mod partial;
 pub mod pin;
 mod progress;
 mod source;
 
 pub use cache::Cache;
-pub use fetch::{Fetched, Fetcher, Network, Remote};
+pub use cache_error::CacheError;
+pub use fetch::{Fetched, Fetcher, Remote};
+pub use network::Network;
 pub use pin::{Content, Lock, Pin};
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A file that is being fetched.
+//! A file that is being downloaded.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::cache::{At, CacheError};
+use super::cache_error::{At, CacheError};
 use crate::common::hash::{Hashed, Hasher};
 use crate::common::plain_file;
 
-/// A file that is being fetched, and the hash of what it holds so far.
+/// A partly downloaded file, and the hash of its bytes so far.
 pub(super) struct Partial {
     file: tokio::fs::File,
-    pub(super) path: PathBuf,
+    path: PathBuf,
     hasher: Hasher,
-    pub(super) net: Option<tempfile::TempPath>,
+    /// Removes the file when this value is dropped, if nothing can resume it.
+    cleanup: Option<tempfile::TempPath>,
 }
 
 impl Partial {
-    pub(super) async fn new(file: File, path: PathBuf) -> Result<Self, CacheError> {
+    /// Hashes what `file`, which is at `path`, has already.
+    pub(super) async fn resume(file: File, path: PathBuf) -> Result<Self, CacheError> {
         let at = path.clone();
         let hash = tokio::task::spawn_blocking(move || {
             let mut hasher = Hasher::new();
@@ -35,16 +37,32 @@ impl Partial {
             file,
             path,
             hasher,
-            net: None,
+            cleanup: None,
         })
     }
 
-    /// How many bytes are there.
+    /// A new file in `dir` for something whose hash is not known. It is removed with this value unless it is
+    /// [moved](Self::move_to), since a later run could not know what it has to resume.
+    pub(super) fn unnamed(dir: &Path, prefix: &str) -> Result<Self, CacheError> {
+        let file = tempfile::Builder::new()
+            .prefix(prefix)
+            .suffix(PART_SUFFIX)
+            .tempfile_in(dir);
+        let (file, path) = file.at("create a file in", dir)?.into_parts();
+        Ok(Self {
+            file: tokio::fs::File::from_std(file),
+            path: path.to_path_buf(),
+            hasher: Hasher::new(),
+            cleanup: Some(path),
+        })
+    }
+
+    /// How many bytes the file has.
     pub(super) fn len(&self) -> u64 {
         self.hasher.size()
     }
 
-    /// The hash and the length of what is there.
+    /// The hash and the length of the file.
     pub(super) fn hashed(&self) -> Hashed {
         self.hasher.clone().finish()
     }
@@ -56,13 +74,30 @@ impl Partial {
         Ok(())
     }
 
-    /// Sees to it that everything is on the disk.
-    pub(super) async fn sync(&mut self) -> Result<(), CacheError> {
+    /// Flushes the file to disk and renames it to `object`, over whatever has that name.
+    pub(super) async fn move_to(mut self, object: &Path) -> Result<(), CacheError> {
+        self.sync().await?;
+        let renamed = fs::rename(&self.path, object).or_else(|error| {
+            if !object.is_dir() {
+                return Err(error);
+            }
+            fs::remove_dir_all(object)?;
+            fs::rename(&self.path, object)
+        });
+        renamed.at("replace", object)?;
+        if let Some(cleanup) = self.cleanup.take() {
+            // There is nothing left under the old name.
+            cleanup.keep().ok();
+        }
+        Ok(())
+    }
+
+    async fn sync(&mut self) -> Result<(), CacheError> {
         self.file.flush().await.at("write", &self.path)?;
         self.file.sync_all().await.at("write", &self.path)
     }
 
-    /// Throws away what is there.
+    /// Discards all bytes.
     pub(super) async fn restart(&mut self) -> Result<(), CacheError> {
         self.file.flush().await.at("write", &self.path)?;
         self.file.set_len(0).await.at("empty", &self.path)?;
@@ -72,14 +107,17 @@ impl Partial {
     }
 }
 
-/// Opens a half-fetched file, or begins one.
+/// The suffix of the names of partly downloaded files.
+pub(super) const PART_SUFFIX: &str = ".part";
+
+/// Opens the partly downloaded file at `path`, or creates it.
 pub(super) fn open_part(path: &Path) -> io::Result<File> {
     plain_file::create_unlinked(path).or_else(|error| {
-        // Something that is no file lies in the way; it is in our directory, under our name. A link is
-        // removed itself: what it leads to is not ours.
+        // Something else than a file has the name, which is ours, in our directory. Of a link only the link is
+        // removed.
         let kind = match fs::symlink_metadata(path) {
             Ok(meta) if !meta.is_file() => meta.file_type(),
-            // Nothing is in the way: the first error tells why, for instance a full disk.
+            // It is a file or there is nothing: the first error says why, for instance a full disk.
             Ok(_) | Err(_) => return Err(error),
         };
         if kind.is_dir() {

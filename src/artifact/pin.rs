@@ -1,52 +1,52 @@
-//! Pins and locks: what we download, known by size and hash before the first byte arrives.
+//! Pins and locks: files to download, whose sizes and hashes are known before the first byte is received. Pure.
 //!
-//! Pure. A lock is checked whole when it is parsed: a path cannot leave its mirror or its package,
-//! a hash is a hash, a size has a bound. Whoever holds a [`Pin`] need not look again.
+//! A lock is validated when it is parsed: paths stay below their mirror or package, and sizes are bounded. A
+//! [`Pin`] need not be validated again.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::common::hash::Sha256Hash;
 
-/// No pin is larger; what claims to be is a mistake or an attack.
-pub const MAX_SIZE: u64 = 2 << 30;
+/// The largest size of a pin in bytes: a larger one is a mistake or an attack.
+pub const MAX_PIN_BYTES: u64 = 2 << 30;
 
-/// The snapshot archive keeps every version that Debian ever published.
-const SNAPSHOTS: &str = "http://snapshot.debian.org/archive/debian";
+/// The snapshot archive, which keeps every version that Debian ever published.
+const SNAPSHOT_ARCHIVE: &str = "http://snapshot.debian.org/archive/debian";
 
 /// Why a lock was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
-    /// Not the JSON that a lock is.
+    /// It is not JSON, or not that of a lock.
     #[error("not a lock: {0}")]
     Json(#[from] serde_json::Error),
-    /// A lock of a kind that this version does not know.
+    /// Its schema is not known to this version.
     #[error("lock schema {0} is not known to this version")]
     Schema(u32),
-    /// The same package twice, or not sorted.
-    #[error("packages are not sorted, or {0} is there twice")]
+    /// A package is listed twice, or the packages are not sorted.
+    #[error("the packages are not sorted, or {0} is listed twice")]
     Order(String),
-    /// A content of a package that the lock does not hold.
-    #[error("content {path} is of {package}, which the lock does not hold")]
-    Stray {
-        /// The package that is missing.
+    /// It pins a file of a package that it does not list.
+    #[error("the file {path} is pinned in {package}, which the lock does not list")]
+    UnknownPackage {
+        /// The package that is not listed.
         package: String,
-        /// The file that it should hold.
+        /// The file that is pinned.
         path: String,
     },
 }
 
-/// Something that we download: nothing about it is left to be found out.
+/// A file to download, of which everything is known.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
-    /// What people call it.
+    /// Its name in messages.
     #[serde(deserialize_with = "word")]
     pub name: String,
-    /// Its version, for people and the manifest.
+    /// Its version, for messages and the manifest.
     #[serde(deserialize_with = "word")]
     pub version: String,
-    /// Where it lies below the base URL of each mirror.
+    /// Its path below the base URL of each mirror.
     #[serde(deserialize_with = "confined")]
     pub path: String,
     /// Its length in bytes.
@@ -56,14 +56,14 @@ pub struct Pin {
     pub sha256: Sha256Hash,
 }
 
-/// One file inside a package, pinned by itself as well.
+/// One file inside a package, which is pinned by itself as well.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// The package that holds it.
+    /// The name of its package.
     #[serde(deserialize_with = "word")]
     pub package: String,
-    /// Where it lies in the package.
+    /// Its path in the package.
     #[serde(deserialize_with = "confined")]
     pub path: String,
     /// Its length in bytes.
@@ -73,7 +73,7 @@ pub struct Content {
     pub sha256: Sha256Hash,
 }
 
-/// A resolved set of packages for one architecture, as `scripts/refresh-pins` writes it.
+/// Resolved packages for one architecture, as `scripts/refresh-pins` writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
@@ -81,18 +81,18 @@ pub struct Lock {
     /// Debian's name of the architecture.
     #[serde(deserialize_with = "word")]
     pub architecture: String,
-    /// The moment at which the snapshot archive is asked.
+    /// The time of the snapshot in the archive, as in its URL.
     #[serde(deserialize_with = "word")]
     pub snapshot: String,
     /// The packages, sorted by name.
     pub packages: Vec<Pin>,
-    /// Single files inside them that are pinned as well.
+    /// Single files inside the packages that are pinned as well.
     #[serde(default)]
     pub contents: Vec<Content>,
 }
 
 impl Lock {
-    /// Reads a lock and refuses what is not whole.
+    /// Parses and validates a lock.
     pub fn parse(text: &str) -> Result<Self, PinError> {
         let lock: Self = serde_json::from_str(text)?;
         if lock.schema != 1 {
@@ -105,7 +105,7 @@ impl Lock {
         }
         for Content { package, path, .. } in &lock.contents {
             if !lock.packages.iter().any(|pin| pin.name == *package) {
-                return Err(PinError::Stray {
+                return Err(PinError::UnknownPackage {
                     package: package.clone(),
                     path: path.clone(),
                 });
@@ -114,12 +114,12 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Base URLs in the order in which they are asked: the given mirrors, then the snapshot archive.
+    /// The base URLs in the order in which they are asked: the given mirrors, then the snapshot archive.
     pub fn mirrors(&self, given: &[String]) -> Vec<String> {
         given
             .iter()
             .cloned()
-            .chain([format!("{SNAPSHOTS}/{}", self.snapshot)])
+            .chain([format!("{SNAPSHOT_ARCHIVE}/{}", self.snapshot)])
             .collect()
     }
 }
@@ -128,7 +128,9 @@ fn word<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "+-.:~_".contains(c);
     if text.is_empty() || text.len() > 256 || !text.chars().all(plain) {
-        return Err(D::Error::custom(format_args!("{text:?} is no name")));
+        return Err(D::Error::custom(format_args!(
+            "{text:?} is not a plain name"
+        )));
     }
     Ok(text)
 }
@@ -147,7 +149,7 @@ fn confined<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 
 fn bounded<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let size = u64::deserialize(from)?;
-    if size == 0 || size > MAX_SIZE {
+    if size == 0 || size > MAX_PIN_BYTES {
         return Err(D::Error::custom(format_args!(
             "a size of {size} bytes is not allowed"
         )));
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_lock_is_taken() {
+    fn valid_lock_is_accepted() {
         let lock = lock("a", "pool/main/a/a_1.0+b1~x.deb", "1", HASH).unwrap();
         assert_eq!(lock.packages[0].sha256.to_string(), HASH);
         assert_eq!(lock.packages[0].sha256.short(), "598a3fd92bda");
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_cannot_leave() {
+    fn paths_stay_below_the_mirror() {
         for path in [
             "/etc/passwd",
             "../x",
@@ -197,7 +199,7 @@ mod tests {
             "a b",
             "a\\\\b",
         ] {
-            assert!(lock("a", path, "1", HASH).is_err(), "{path} was taken");
+            assert!(lock("a", path, "1", HASH).is_err(), "{path} was accepted");
         }
         assert!(lock("a", "a/..b/c..", "1", HASH).is_ok());
     }
@@ -205,7 +207,7 @@ mod tests {
     #[test]
     fn sizes_and_hashes_are_checked() {
         for size in ["0", "2147483649", "-1", "1.5", "\"1\""] {
-            assert!(lock("a", "a", size, HASH).is_err(), "{size} was taken");
+            assert!(lock("a", "a", size, HASH).is_err(), "{size} was accepted");
         }
         assert!(lock("a", "a", "2147483648", HASH).is_ok());
         for hash in [
@@ -214,13 +216,13 @@ mod tests {
             &HASH.to_uppercase(),
             &HASH.replace('5', "g"),
         ] {
-            assert!(lock("a", "a", "1", hash).is_err(), "{hash} was taken");
+            assert!(lock("a", "a", "1", hash).is_err(), "{hash} was accepted");
         }
         assert!(lock("a\\u001b[2J", "a", "1", HASH).is_err());
     }
 
     #[test]
-    fn strange_locks_are_refused() {
+    fn invalid_locks_are_refused() {
         for text in [
             "",
             "[]",
@@ -232,12 +234,12 @@ mod tests {
                 {{"package":"q","path":"usr/bin/q","size":1,"sha256":"{HASH}"}}]}}"#
             ),
         ] {
-            assert!(Lock::parse(text).is_err(), "{text} was taken");
+            assert!(Lock::parse(text).is_err(), "{text} was accepted");
         }
     }
 
     #[test]
-    fn packages_are_sorted_and_single() {
+    fn packages_are_sorted_and_unique() {
         let row = |name| {
             format!(r#"{{"name":"{name}","version":"1","path":"p","size":1,"sha256":"{HASH}"}}"#)
         };
@@ -253,9 +255,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// A lock is taken whole or refused; a path that was taken stays below its mirror.
+        /// Whatever the text, the paths of an accepted lock stay below the mirror.
         #[test]
-        fn no_lock_leads_outside(path in "[a-z./%\\\\ ~+-]{0,24}", size in proptest::prelude::any::<i64>(), tail in ".{0,16}") {
+        fn accepted_paths_stay_below_the_mirror(path in "[a-z./%\\\\ ~+-]{0,24}", size in proptest::prelude::any::<i64>(), tail in ".{0,16}") {
             let text = format!(
                 r#"{{"schema":1,"architecture":"amd64","snapshot":"x","packages":[{{"name":"a","version":"1","path":{path:?},"size":{size},"sha256":"{}"}}]}}{tail}"#,
                 "0".repeat(64)
@@ -264,7 +266,7 @@ mod tests {
                 for pin in &lock.packages {
                     proptest::prop_assert!(!pin.path.starts_with('/'));
                     proptest::prop_assert!(pin.path.split('/').all(|part| part != ".." && !part.is_empty()));
-                    proptest::prop_assert!(pin.size <= MAX_SIZE);
+                    proptest::prop_assert!(pin.size <= MAX_PIN_BYTES);
                 }
             }
         }

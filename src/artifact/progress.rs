@@ -1,23 +1,23 @@
-//! Bytes of several downloads in one figure, told a few times a second.
+//! The progress of several downloads in one number, reported a few times a second.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::common::event::{Events, Phase};
 
-/// No more often than this.
-const EVERY: Duration = Duration::from_millis(100);
+/// Progress is reported at most once in this time.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The common progress of the downloads of one call.
+/// The progress of all downloads of one call.
 pub(super) struct Progress<'a> {
     events: &'a Events,
     total: Option<u64>,
-    state: Mutex<State>,
+    counter: Mutex<Counter>,
 }
 
-struct State {
+struct Counter {
     done: u64,
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl<'a> Progress<'a> {
@@ -25,32 +25,33 @@ impl<'a> Progress<'a> {
         Self {
             events,
             total,
-            state: Mutex::new(State {
+            counter: Mutex::new(Counter {
                 done: 0,
-                told: None,
+                reported: None,
             }),
         }
     }
 
-    /// `bytes` more are there.
-    pub(super) fn forward(&self, bytes: u64) {
+    /// Counts `bytes` that were received or that the cache had.
+    pub(super) fn add(&self, bytes: u64) {
         self.change(|done| done.saturating_add(bytes));
     }
 
-    /// `bytes` were thrown away.
-    pub(super) fn back(&self, bytes: u64) {
+    /// Subtracts `bytes` that were discarded.
+    pub(super) fn subtract(&self, bytes: u64) {
         self.change(|done| done.saturating_sub(bytes));
     }
 
-    fn change(&self, to: impl FnOnce(u64) -> u64) {
-        let Ok(mut state) = self.state.lock() else {
+    fn change(&self, new: impl FnOnce(u64) -> u64) {
+        let Ok(mut counter) = self.counter.lock() else {
             return;
         };
-        state.done = to(state.done);
-        let complete = self.total == Some(state.done);
-        if complete || state.told.is_none_or(|told| told.elapsed() >= EVERY) {
-            state.told = Some(Instant::now());
-            self.events.bytes(Phase::Fetch, state.done, self.total);
+        counter.done = new(counter.done);
+        let complete = self.total == Some(counter.done);
+        let is_due = |last: Instant| last.elapsed() >= REPORT_INTERVAL;
+        if complete || counter.reported.is_none_or(is_due) {
+            counter.reported = Some(Instant::now());
+            self.events.bytes(Phase::Fetch, counter.done, self.total);
         }
     }
 }

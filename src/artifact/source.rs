@@ -1,4 +1,4 @@
-//! One file from one source: how it is asked, and how often.
+//! Downloads one file from one source, with retries.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -6,24 +6,24 @@ use std::sync::Mutex;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode};
 
-use super::cache::CacheError;
-use super::fetch::Network;
+use super::cache_error::CacheError;
+use super::network::Network;
 use super::partial::Partial;
 use super::progress::Progress;
 use crate::common::hash::Sha256Hash;
 
-/// One thing to fetch, and what is known about it.
+/// A file to download, and what is known about it.
 pub(super) struct Download<'a> {
-    /// What people call it.
-    pub(super) what: &'a str,
+    /// The name in messages.
+    pub(super) name: &'a str,
     /// Base URLs in the order in which they are asked.
     pub(super) bases: &'a [String],
-    /// Where it lies below a base; without a path the base is its URL.
+    /// Its path below a base URL; without one the base is the URL.
     pub(super) path: Option<&'a str>,
     pub(super) hash: Option<Sha256Hash>,
     pub(super) size: Option<u64>,
-    /// Nothing beyond this is written.
-    pub(super) limit: u64,
+    /// The most bytes that are written.
+    pub(super) max_bytes: u64,
 }
 
 impl Download<'_> {
@@ -34,87 +34,93 @@ impl Download<'_> {
         }
     }
 
+    /// The URL at the first source.
+    pub(super) fn requested_url(&self) -> String {
+        self.bases
+            .first()
+            .map_or_else(String::new, |base| self.url(base))
+    }
+
     /// Whether a file of `len` bytes may be complete.
     fn may_end_at(&self, len: u64) -> bool {
         self.size.is_none_or(|size| size == len)
     }
 }
 
-/// What one try came to, when it did not succeed.
+/// Why one try failed.
 pub(super) enum SourceError {
-    /// No answer at all; may be gone in a moment.
+    /// No answer at all; the next try may succeed.
     Unreachable(String),
-    /// An answer that broke off, or a server in trouble; may be gone in a moment.
+    /// An answer that broke off, or an error of the server; the next try may succeed.
     Transient(String),
-    /// Will be the same next time.
+    /// The next try would fail as well.
     Permanent(String),
-    /// Not the source's fault.
-    Disk(CacheError),
+    /// The cache failed, not the source.
+    Cache(CacheError),
 }
 
 impl From<CacheError> for SourceError {
     fn from(error: CacheError) -> Self {
-        Self::Disk(error)
+        Self::Cache(error)
     }
 }
 
-/// The sources that did not answer, and how.
+/// The base URLs of sources that did not answer, each with the reason.
 #[derive(Default)]
 pub(super) struct DeadMirrors(Mutex<HashMap<String, String>>);
 
 impl DeadMirrors {
-    pub(super) fn add(&self, base: &str, why: &str) {
-        if let Ok(mut silent) = self.0.lock() {
-            silent.insert(base.to_owned(), why.to_owned());
+    fn insert(&self, base: &str, reason: &str) {
+        if let Ok(mut dead) = self.0.lock() {
+            dead.insert(base.to_owned(), reason.to_owned());
         }
     }
 
-    pub(super) fn why(&self, base: &str) -> Option<String> {
+    fn reason(&self, base: &str) -> Option<String> {
         self.0.lock().ok()?.get(base).cloned()
     }
 }
 
-/// The sources that another one stood in for, each told once: a user whose mirror is in trouble
-/// wants to know, but not for every file.
+/// The base URLs of sources that were replaced by the next one. Each is reported once, not for every file.
 #[derive(Default)]
 pub(super) struct ReportedMirrors(Mutex<HashSet<String>>);
 
 impl ReportedMirrors {
-    /// Whether `base` is a new one.
-    pub(super) fn add(&self, base: &str) -> bool {
-        let left = self.0.lock();
-        left.is_ok_and(|mut left| left.insert(base.to_owned()))
+    /// Returns whether `base` had not been reported.
+    pub(super) fn insert(&self, base: &str) -> bool {
+        let reported = self.0.lock();
+        reported.is_ok_and(|mut reported| reported.insert(base.to_owned()))
     }
 }
 
-/// What the downloads of one call share.
+/// State that all downloads of one call share.
 pub(super) struct Batch<'a> {
     pub(super) client: &'a Client,
     pub(super) network: &'a Network,
     pub(super) progress: Progress<'a>,
-    pub(super) silent: DeadMirrors,
-    pub(super) left: ReportedMirrors,
+    pub(super) dead: DeadMirrors,
+    pub(super) reported: ReportedMirrors,
 }
 
 impl Batch<'_> {
-    /// Asks `base` until it gives what is wanted, or until more patience would not help. The URL that
-    /// comes back is the one that it led to.
+    /// Downloads the rest of `part` from `base`, with retries where they may help. Returns the URL that redirections led
+    /// to.
     pub(super) async fn fetch_with_retries(
         &self,
         base: &str,
-        want: &Download<'_>,
+        download: &Download<'_>,
         part: &mut Partial,
     ) -> Result<String, SourceError> {
-        if let Some(why) = self.silent.why(base) {
+        if let Some(why) = self.dead.reason(base) {
             return Err(SourceError::Permanent(format!("not asked again ({why})")));
         }
         let mut pause = self.network.pause;
         let mut tries = 1;
         loop {
             let last = tries >= self.network.tries;
-            match self.attempt(base, want, part).await {
+            match self.attempt(base, download, part).await {
                 Err(SourceError::Unreachable(why)) if last => {
-                    self.silent.add(base, &why);
+                    self.dead.insert(base, &why);
                     return Err(SourceError::Permanent(format!("{why} ({tries} tries)")));
                 }
                 Err(SourceError::Transient(why)) if last => {
@@ -130,29 +136,29 @@ impl Batch<'_> {
         }
     }
 
-    /// Asks `base` once for the rest of what `part` lacks, and verifies the whole.
+    /// Downloads the rest of `part` from `base` once, and verifies the whole.
     async fn attempt(
         &self,
         base: &str,
-        want: &Download<'_>,
+        download: &Download<'_>,
         part: &mut Partial,
     ) -> Result<String, SourceError> {
-        let resumed = part.len() > 0 && want.hash.is_some() && part.len() <= want.limit;
+        let resumed = part.len() > 0 && download.hash.is_some() && part.len() <= download.max_bytes;
         if !resumed {
             self.restart(part).await?;
         }
-        // Complete already when a run ended between the last byte and the renaming.
-        let mut url = want.url(base);
-        if want.size != Some(part.len()) {
-            let response = self.ask(&url, part).await?;
+        // It is complete already if a run ended between the last byte and the renaming.
+        let mut url = download.url(base);
+        if download.size != Some(part.len()) {
+            let response = self.request(&url, part).await?;
             url = response.url().to_string();
-            self.receive(response, want, part).await?;
+            self.receive(response, download, part).await?;
         }
-        match want.hash {
+        match download.hash {
             Some(hash) if hash != part.hashed().sha256 => {
                 let got = part.hashed().sha256;
                 self.restart(part).await?;
-                // What was there before may be to blame, not this source.
+                // The bytes of an earlier run may be wrong, not those of this source.
                 let why = format!("SHA-256 is {got}, pinned is {hash}");
                 Err(if resumed {
                     SourceError::Transient(why)
@@ -164,8 +170,8 @@ impl Batch<'_> {
         }
     }
 
-    /// Sends the request and makes `part` fit to take the body of the answer.
-    async fn ask(&self, url: &str, part: &mut Partial) -> Result<Response, SourceError> {
+    /// Sends a request for the rest of `part`; `part` is emptied if the answer has the whole file.
+    async fn request(&self, url: &str, part: &mut Partial) -> Result<Response, SourceError> {
         let mut request = self.client.get(url);
         if part.len() > 0 {
             request = request.header(RANGE, format!("bytes={}-", part.len()));
@@ -192,16 +198,16 @@ impl Batch<'_> {
         }
     }
 
-    /// Takes the body of an answer, and not a byte beyond the limit.
+    /// Appends the body of an answer to `part`, up to the limit.
     async fn receive(
         &self,
         mut response: Response,
-        want: &Download<'_>,
+        download: &Download<'_>,
         part: &mut Partial,
     ) -> Result<(), SourceError> {
         loop {
             match response.chunk().await {
-                Ok(None) if want.may_end_at(part.len()) => return Ok(()),
+                Ok(None) if download.may_end_at(part.len()) => return Ok(()),
                 Ok(None) => {
                     return Err(SourceError::Transient(format!(
                         "ended after {} bytes",
@@ -210,13 +216,16 @@ impl Batch<'_> {
                 }
                 Ok(Some(bytes)) => {
                     let more = bytes.len() as u64;
-                    if more > want.limit.saturating_sub(part.len()) {
+                    if more > download.max_bytes.saturating_sub(part.len()) {
                         self.restart(part).await?;
-                        let why = format!("larger than the {} bytes that are allowed", want.limit);
+                        let why = format!(
+                            "larger than the {} bytes that are allowed",
+                            download.max_bytes
+                        );
                         return Err(SourceError::Permanent(why));
                     }
                     part.append(&bytes).await?;
-                    self.progress.forward(more);
+                    self.progress.add(more);
                 }
                 Err(e) => {
                     let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));
@@ -228,14 +237,14 @@ impl Batch<'_> {
 
     async fn restart(&self, part: &mut Partial) -> Result<(), SourceError> {
         if part.len() > 0 {
-            self.progress.back(part.len());
+            self.progress.subtract(part.len());
             part.restart().await?;
         }
         Ok(())
     }
 }
 
-/// Whether a partial answer begins where we stopped.
+/// Whether a partial answer begins at `position`.
 fn starts_at(response: &Response, position: u64) -> bool {
     let range = response
         .headers()
@@ -244,7 +253,7 @@ fn starts_at(response: &Response, position: u64) -> bool {
     range.is_some_and(|range| range.starts_with(&format!("bytes {position}-")))
 }
 
-/// The innermost cause: the outer ones repeat the URL, or say no more than "error sending request".
+/// The innermost cause: the outer ones only repeat the URL or say "error sending request".
 pub(super) fn reason(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {

@@ -1,6 +1,6 @@
-//! A definition and its packages → an archive that every engine loads, the same to the byte.
+//! Assembles an archive that every engine can load: the same bytes for the same definition and packages.
 //!
-//! The archive goes to a nameless temporary file: it is as large as the image, and memory is not.
+//! The archive is written to an unnamed temporary file, since it is as large as the image.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -10,48 +10,49 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::definition::Definition;
 use super::extra_file::ExtraFileContent;
 use super::layer::{Blob, LayerError, LayerTree, Node, NodeKind};
 use super::unpack::{Selection, unpack};
-use crate::artifact::cache::CacheError;
-use crate::artifact::{Cache, Pin};
+use crate::artifact::{Cache, CacheError, Pin};
 use crate::common::hash::{Hashed, HashingReader, HashingWriter, Sha256Hash};
 use crate::common::plain_file;
 
-/// Packages that are unpacked at a time.
+/// How many packages are unpacked at a time.
 const WORKERS: usize = 2;
-/// All times in an image.
+/// The time of everything in an image.
 const CREATED: &str = "1970-01-01T00:00:01Z";
-/// The size of a tar header, and what everything in a tar is rounded up to.
-const BLOCK: u64 = 512;
+/// The size of a tar header, and of the blocks that a tar archive consists of.
+const TAR_BLOCK_BYTES: u64 = 512;
+/// The name of the layer in the archive.
 const LAYER: &str = "layer.tar";
 
-/// Why an image could not be put together.
+/// Why an image could not be assembled.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
-    /// A package is not what it should be.
+    /// A package could not be unpacked.
     #[error("package {name}: {cause}")]
     Package {
-        /// Which.
+        /// Its name.
         name: String,
-        /// Why.
+        /// The reason.
         cause: LayerError,
     },
-    /// Somebody wrote to the cache after the package was looked at.
-    #[error("package {name}: its file in the cache is no longer what it was when it was checked")]
+    /// The file of a package was changed after it was verified.
+    #[error("package {name}: its file in the cache is no longer what it was when it was verified")]
     Changed {
-        /// Which.
+        /// Its name.
         name: String,
     },
-    /// Something about the whole.
+    /// The layer could not be made.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// Reading or writing a temporary file failed.
+    /// A temporary file could not be read or written.
     #[error("temporary file: {0}")]
     Io(#[from] io::Error),
-    /// No temporary file.
+    /// A temporary file could not be created.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
@@ -71,7 +72,7 @@ pub struct ContainerImage {
 
 /// What an image is put together from.
 #[derive(Debug)]
-pub(super) struct Parts<'a> {
+pub(super) struct Assembler<'a> {
     pub(super) definition: &'a Definition,
     /// The files of `definition.lock.packages`, verified.
     pub(super) packages: &'a [PathBuf],
@@ -80,50 +81,54 @@ pub(super) struct Parts<'a> {
 }
 
 type Nodes = Vec<(String, Node)>;
-type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
-impl Parts<'_> {
-    /// Puts the image together. Blocks for seconds; `stop` is asked between files.
-    pub(super) fn assemble(&self, stop: Stop<'_>) -> Result<ContainerImage, AssembleError> {
+impl Assembler<'_> {
+    /// Assembles the image, unless it is cancelled before. Blocks for seconds.
+    pub(super) fn assemble(
+        &self,
+        token: &CancellationToken,
+    ) -> Result<ContainerImage, AssembleError> {
         let mut tree = LayerTree::default();
         for (pin, nodes) in self
             .definition
             .lock
             .packages
             .iter()
-            .zip(self.unpack_all(stop)?)
+            .zip(self.unpack_all(token)?)
         {
             tree.add(nodes).map_err(|source| in_package(pin, source))?;
         }
         tree.bundle_certificates()?;
         for extra in &self.definition.extras {
-            let what = match &extra.content {
+            let kind = match &extra.content {
                 ExtraFileContent::Dir => NodeKind::Dir,
                 ExtraFileContent::File(bytes) => NodeKind::File(Blob::Bytes(bytes.clone())),
                 ExtraFileContent::Symlink(target) => NodeKind::Symlink(target.clone()),
             };
             let (mode, owner) = (extra.mode, extra.owner);
-            tree.set(&extra.path, Node { mode, owner, what });
+            tree.set(&extra.path, Node { mode, owner, kind });
         }
         tree.complete()?;
-        write_archive(self.definition, &tree, self.cache.temporary()?, stop)
+        write_archive(self.definition, &tree, self.cache.temporary()?, token)
     }
 
-    /// Unpacks the packages, the largest first, and gives them back in their own order.
-    fn unpack_all(&self, stop: Stop<'_>) -> Result<Vec<Nodes>, AssembleError> {
+    /// Unpacks the packages, the largest first. Returns their paths in the order of the packages.
+    fn unpack_all(&self, token: &CancellationToken) -> Result<Vec<Nodes>, AssembleError> {
         let packages = self.definition.lock.packages.iter().zip(self.packages);
         let mut jobs: Vec<_> = packages.enumerate().collect();
         jobs.sort_by_key(|(_, (pin, _))| std::cmp::Reverse(pin.size));
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::with_capacity(jobs.len()));
         let failed = Mutex::new(None);
-        let halt = || stop() || lock(&failed).is_some();
+        // Cancelled when a package fails, so that the other thread ends as well.
+        let token = token.child_token();
         let worker = || {
             while let Some((index, (pin, path))) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                match self.unpack_one(pin, path, &halt) {
+                match self.unpack_one(pin, path, &token) {
                     Ok(nodes) => lock(&done).push((*index, nodes)),
                     Err(error) => {
                         lock(&failed).get_or_insert(error);
+                        token.cancel();
                         return;
                     }
                 }
@@ -142,9 +147,14 @@ impl Parts<'_> {
         Ok(done.into_iter().map(|(_, nodes)| nodes).collect())
     }
 
-    fn unpack_one(&self, pin: &Pin, path: &Path, stop: Stop<'_>) -> Result<Nodes, AssembleError> {
+    fn unpack_one(
+        &self,
+        pin: &Pin,
+        path: &Path,
+        token: &CancellationToken,
+    ) -> Result<Nodes, AssembleError> {
         let contents = &self.definition.lock.contents;
-        let take = match contents
+        let selection = match contents
             .iter()
             .filter(|c| c.package == pin.name)
             .collect::<Vec<_>>()
@@ -152,24 +162,24 @@ impl Parts<'_> {
             pins if pins.is_empty() => Selection::All,
             pins => Selection::Only(pins),
         };
-        let lost = |error: io::Error| in_package(pin, error.into());
+        let read_error = |error: io::Error| in_package(pin, error.into());
         // One byte more than the package has: a longer file is noticed, and no more of it is read.
         let limit = pin.size.saturating_add(1);
-        let file = plain_file::open(path).map_err(lost)?;
+        let file = plain_file::open(path).map_err(read_error)?;
         let mut package = HashingReader::new(file.take(limit));
         let buffered = BufReader::with_capacity(64 * 1024, &mut package);
-        let unpacked = unpack(buffered, &take, self.cache.temporary()?, stop);
-        // Pinned contents have been compared already, and most of their package was not read.
-        let compared = matches!(take, Selection::Only(_)) && unpacked.is_ok();
-        let ended = matches!(unpacked, Err(LayerError::Interrupted));
-        if !compared && !ended && !is_package(package, pin).map_err(lost)? {
+        let unpacked = unpack(buffered, &selection, self.cache.temporary()?, token);
+        // Pinned files were verified one by one, and most of their package was not read.
+        let verified = matches!(selection, Selection::Only(_)) && unpacked.is_ok();
+        let interrupted = matches!(unpacked, Err(LayerError::Interrupted));
+        if !verified && !interrupted && !is_package(package, pin).map_err(read_error)? {
             let name = pin.name.clone();
             return Err(AssembleError::Changed { name });
         }
         let mut nodes = unpacked.map_err(|source| in_package(pin, source))?;
-        if let Some(place) = self.definition.place(&pin.name) {
+        if let Some(content_path) = self.definition.content_path(&pin.name) {
             for (path, _) in &mut nodes {
-                place.clone_into(path);
+                content_path.clone_into(path);
             }
         }
         Ok(nodes)
@@ -191,18 +201,18 @@ fn in_package(pin: &Pin, cause: LayerError) -> AssembleError {
     }
 }
 
-/// The layer, then what describes it. The layer's header is written when its length is known.
+/// Writes the layer, then its description. The header of the layer is written when its length is known.
 fn write_archive(
     definition: &Definition,
     tree: &LayerTree,
     mut file: File,
-    stop: Stop<'_>,
+    token: &CancellationToken,
 ) -> Result<ContainerImage, AssembleError> {
-    file.seek(SeekFrom::Start(BLOCK))?;
+    file.seek(SeekFrom::Start(TAR_BLOCK_BYTES))?;
     let layer = {
         let buffered = io::BufWriter::with_capacity(256 * 1024, &file);
         let mut writer = HashingWriter::new(buffered);
-        tree.write(&mut writer, &stop)?;
+        tree.write(&mut writer, token)?;
         writer.flush()?;
         writer.finish()
     };
@@ -214,7 +224,9 @@ fn write_archive(
     let reference = definition.reference();
     let manifest =
         json!([{ "Config": config_name, "RepoTags": [reference], "Layers": [LAYER] }]).to_string();
-    file.seek(SeekFrom::Start(BLOCK + layer.size.next_multiple_of(BLOCK)))?;
+    file.seek(SeekFrom::Start(
+        TAR_BLOCK_BYTES + layer.size.next_multiple_of(TAR_BLOCK_BYTES),
+    ))?;
     let mut archive = tar::Builder::new(&mut file);
     for (name, text) in [(config_name.as_str(), config), ("manifest.json", manifest)] {
         archive.append(&header(name, text.len() as u64)?, text.as_bytes())?;

@@ -1,20 +1,22 @@
-//! One package's bytes → its files. Hostile input is expected: nothing here trusts a length, a name
-//! or a link, and nothing is written anywhere.
+//! Reads the files of a Debian package. The package is untrusted: lengths, names and links are checked, and
+//! nothing is written.
 //!
-//! A package is an `ar` archive of three members, the last of which is a compressed tar. Both outer
-//! layers are read here by hand: general readers take names of any length into memory.
+//! A package is an `ar` archive of three members, the last of which is a compressed tar archive. ar 0.9 and
+//! debian-packaging 0.18 were considered: the first reads names of any length into memory, the second is
+//! under the MPL and does not bound what it decompresses.
 
 use std::io::{self, Read};
 
 use flate2::read::GzDecoder;
 use lzma_rust2::XzReader;
 
-/// A package unpacks to no more than this.
+/// The most bytes that a package may unpack to.
 const MAX_UNPACKED: u64 = 4 << 30;
-/// No path or link target is longer.
-const MAX_NAME: u64 = 4096;
-/// What a decompressor may ask for: `xz -9` needs 65 MiB, Debian uses 9.
+/// The longest path or link target in bytes.
+const MAX_NAME_BYTES: u64 = 4096;
+/// The memory limit of xz: `xz -9` needs 65 MiB, Debian uses 9.
 const MAX_MEMORY_KIB: u32 = 128 << 10;
+/// The largest window of zstd, as a power of two: 128 MiB.
 const MAX_WINDOW_LOG: u32 = 27;
 
 /// Why a package was refused.
@@ -23,39 +25,39 @@ pub enum DebError {
     /// Reading, decompressing or parsing failed.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// Not what a Debian package is.
+    /// It is not a Debian package.
     #[error("not a Debian package: {0}")]
     Format(&'static str),
-    /// A path that leaves the package.
-    #[error("the path {0:?} leaves the package")]
+    /// A path is outside of the package.
+    #[error("the path {0:?} is outside of the package")]
     Path(String),
-    /// A device, a pipe or the like.
+    /// It contains a device, a pipe or the like.
     #[error("{0:?} is neither file, directory nor link")]
     Kind(String),
 }
 
 /// What a path in a package is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EntryKind {
     /// A directory.
     Dir,
-    /// A file of so many bytes.
+    /// A file with this number of bytes.
     File(u64),
-    /// A symbolic link; its target is data and followed by nobody.
+    /// A symbolic link with this target, which is not validated.
     Symlink(String),
-    /// Another name of a file in the same package.
+    /// A hard link to this path in the same package.
     Hardlink(String),
 }
 
 /// One path in a package: relative, without `.` and `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Where.
+    /// The path.
     pub(super) path: String,
-    /// Permission bits, without set-user-id and its like.
+    /// Permission bits, without set-user-ID, set-group-ID and sticky.
     pub(super) mode: u32,
-    /// What.
-    pub(super) kind: Kind,
+    /// What it is.
+    pub(super) kind: EntryKind,
 }
 
 /// Calls `visit` with each path of the package and, for a file, its bytes. Stops early when `visit`
@@ -67,7 +69,7 @@ pub(super) fn read<E: From<DebError>>(
     let data = data_member(package)?;
     let mut archive = tar::Archive::new(Bounded {
         inner: data,
-        left: MAX_UNPACKED,
+        remaining: MAX_UNPACKED,
     });
     let (mut long_path, mut long_link) = (None, None);
     for entry in archive.entries().map_err(DebError::from)?.raw(true) {
@@ -92,13 +94,13 @@ pub(super) fn read<E: From<DebError>>(
             None => text(&header.link_name_bytes().unwrap_or_default()),
         };
         let kind = if kind.is_dir() {
-            Kind::Dir
+            EntryKind::Dir
         } else if kind.is_file() {
-            Kind::File(header.size().map_err(DebError::from)?)
+            EntryKind::File(header.size().map_err(DebError::from)?)
         } else if kind.is_symlink() {
-            Kind::Symlink(link()?)
+            EntryKind::Symlink(link()?)
         } else if kind.is_hard_link() {
-            Kind::Hardlink(confined(&link()?)?)
+            EntryKind::Hardlink(confined(&link()?)?)
         } else {
             return Err(DebError::Kind(path).into());
         };
@@ -114,14 +116,14 @@ pub(super) fn read<E: From<DebError>>(
     Ok(())
 }
 
-/// Walks to the data member and undoes its compression.
+/// Finds the data member and returns a reader of its decompressed content.
 fn data_member<'a>(mut package: impl Read + 'a) -> Result<Box<dyn Read + 'a>, DebError> {
-    /// `debian-binary`, `control.tar`, `data.tar`, and a few that the format allows between them.
+    /// `debian-binary`, `control.tar`, `data.tar`, and a few more that the format allows.
     const MEMBERS: usize = 8;
     let mut magic = [0; 8];
     package.read_exact(&mut magic)?;
     if magic != *b"!<arch>\n" {
-        return Err(DebError::Format("no ar archive"));
+        return Err(DebError::Format("it is no ar archive"));
     }
     for number in 0..MEMBERS {
         let (name, size) = member(&mut package)?;
@@ -146,13 +148,13 @@ fn data_member<'a>(mut package: impl Read + 'a) -> Result<Box<dyn Read + 'a>, De
                 _ => Err(DebError::Format("its compression is not known")),
             };
         }
-        // Members begin at even positions.
+        // Members begin at even offsets.
         let skip = size + size % 2;
         if io::copy(&mut package.by_ref().take(skip), &mut io::sink())? != skip {
             return Err(DebError::Format("it ends within a member"));
         }
     }
-    Err(DebError::Format("no data member"))
+    Err(DebError::Format("it has no data member"))
 }
 
 /// The header of the next member: its name and size.
@@ -163,23 +165,23 @@ fn member(package: &mut impl Read) -> Result<(String, u64), DebError> {
         let bytes = header.get(range).unwrap_or_default();
         std::str::from_utf8(bytes)
             .map(str::trim_end)
-            .map_err(|_| DebError::Format("a strange member"))
+            .map_err(|_| DebError::Format("the header of a member is not UTF-8"))
     };
     if field(58..60)? != "`" {
-        return Err(DebError::Format("a broken member header"));
+        return Err(DebError::Format("the header of a member is damaged"));
     }
     let size = field(48..58)?
         .parse()
-        .map_err(|_| DebError::Format("a member without a size"))?;
+        .map_err(|_| DebError::Format("a member has no size"))?;
     Ok((field(0..16)?.trim_end_matches('/').to_owned(), size))
 }
 
-/// The body of one of GNU tar's entries for names of more than 100 bytes.
+/// The content of one of GNU tar's entries for names of more than 100 bytes.
 fn long_name(entry: &mut impl Read) -> Result<String, DebError> {
     let mut name = Vec::new();
-    entry.take(MAX_NAME + 1).read_to_end(&mut name)?;
-    if name.len() as u64 > MAX_NAME {
-        return Err(DebError::Format("a name without end"));
+    entry.take(MAX_NAME_BYTES + 1).read_to_end(&mut name)?;
+    if name.len() as u64 > MAX_NAME_BYTES {
+        return Err(DebError::Format("a name is too long"));
     }
     if name.last() == Some(&0) {
         name.pop();
@@ -191,34 +193,34 @@ fn text(bytes: &[u8]) -> Result<String, DebError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| DebError::Format("a name is not UTF-8"))
 }
 
-/// A reader that fails beyond a limit, where `take` would pretend that the input ended.
+/// A reader that fails beyond a limit, where `take` would end as if the input did.
 struct Bounded<R> {
     inner: R,
-    left: u64,
+    remaining: u64,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
-        self.left = self
-            .left
+        self.remaining = self
+            .remaining
             .checked_sub(n as u64)
             .ok_or_else(|| io::Error::other("the package unpacks to more than is allowed"))?;
         Ok(n)
     }
 }
 
-/// `usr/bin/x` out of `./usr/bin/x`; empty for the top itself.
+/// `./usr/bin/x` as `usr/bin/x`; empty for the root. A path outside of the package is an error.
 fn confined(path: &str) -> Result<String, DebError> {
-    let refuse = || DebError::Path(path.to_owned());
+    let outside = || DebError::Path(path.to_owned());
     if path.starts_with('/') || path.contains('\0') {
-        return Err(refuse());
+        return Err(outside());
     }
     let mut parts = Vec::new();
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." => return Err(refuse()),
+            ".." => return Err(outside()),
             part => parts.push(part),
         }
     }

@@ -1,7 +1,7 @@
-//! What a container image is made of: a lock, and the few things that we add.
+//! What a container image is made of: a lock of packages, and the files that are added.
 //!
-//! Its digest names it. Two definitions with one digest give the same bytes; whoever changes what
-//! the assembly makes of a definition raises [`FORMAT`].
+//! Images are named by the digest of their definition: two definitions with the same digest give the same
+//! bytes. [`FORMAT`] has to be raised with every change of the bytes that a definition gives.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -17,47 +17,48 @@ use crate::common::system::Architecture;
 use crate::engine::Role;
 use crate::engine::labels::{DEFINITION, ROLE};
 
-/// Raised with every change of what the assembly makes of the same definition.
+/// The version of the assembly: it is part of every digest.
 pub(super) const FORMAT: u32 = 1;
 
-/// A lock names some hundred packages, each in a few hundred bytes.
-const LONGEST_LOCK: u64 = 4 << 20;
+/// The longest lock in bytes: one lists some hundred packages, each in a few hundred bytes.
+const MAX_LOCK_BYTES: u64 = 4 << 20;
 
-/// The user that builds.
+/// The number of the user that builds, and of its group.
 pub const BUILD_USER: u32 = 1000;
 
-/// What runs in a container of the image when nobody says otherwise.
+/// The defaults of containers of an image. The names of the fields are part of the digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Defaults {
     /// `KEY=value`.
     pub env: Vec<String>,
     /// `uid:gid`.
     pub user: String,
-    /// Where.
+    /// The working directory.
     pub working_dir: String,
-    /// What.
+    /// The command and its arguments.
     pub command: Vec<String>,
 }
 
-/// A container image, before anything was fetched.
+/// What a container image is made of.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// What for.
+    /// What containers of the image are for.
     pub role: Role,
-    /// Whose programs.
+    /// The architecture of its programs.
     pub architecture: Architecture,
-    /// The packages.
+    /// Its packages.
     pub lock: Lock,
-    /// What is added, in this order.
+    /// The files that are added, in this order.
     pub extras: Vec<ExtraFile>,
-    /// Where the pinned contents of a package go: package and path.
-    pub places: &'static [(&'static str, &'static str)],
-    /// How it runs.
+    /// The path in the image of the pinned file of a package: name of the package and path.
+    pub content_paths: &'static [(&'static str, &'static str)],
+    /// The defaults of its containers.
     pub defaults: Defaults,
 }
 
 impl Definition {
-    /// The registrar's image. `locks` is a directory with locks in place of the built-in ones.
+    /// The registrar's image. If there is a directory `locks`, its
+    /// lock is used in place of the built-in one.
     pub fn registrar(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::X86_64 => include_str!("../../containers/registrar/amd64.lock.json"),
@@ -79,15 +80,16 @@ impl Definition {
             command: vec!["/bin/sh".to_owned()],
         };
         let lock = lock_text(Role::Registrar, architecture, locks, built_in)?;
-        let mut registrar = Self::new((Role::Registrar, architecture), &lock, extras, defaults)?;
-        registrar.places = &[
+        let mut registrar = Self::new(Role::Registrar, architecture, &lock, extras, defaults)?;
+        registrar.content_paths = &[
             ("busybox-static:arm64", "sdbuild/busybox-aarch64"),
             ("qemu-user", "sdbuild/qemu-aarch64"),
         ];
         Ok(registrar)
     }
 
-    /// The builder's image. `locks` is a directory with locks in place of the built-in ones.
+    /// The builder's image. If there is a directory `locks`, its
+    /// lock is used in place of the built-in one.
     pub fn builder(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::X86_64 => include_str!("../../containers/builder/amd64.lock.json"),
@@ -120,10 +122,11 @@ impl Definition {
             command: vec!["/bin/bash".to_owned()],
         };
         let lock = lock_text(Role::Builder, architecture, locks, built_in)?;
-        Self::new((Role::Builder, architecture), &lock, extras, defaults)
+        Self::new(Role::Builder, architecture, &lock, extras, defaults)
     }
 
-    /// The emulator's image. `locks` is a directory with locks in place of the built-in ones.
+    /// The emulator's image. If there is a directory `locks`, its
+    /// lock is used in place of the built-in one.
     pub fn emulator(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::X86_64 => include_str!("../../containers/emulator/amd64.lock.json"),
@@ -145,25 +148,26 @@ impl Definition {
             command: vec!["/bin/sh".to_owned()],
         };
         let lock = lock_text(Role::Emulator, architecture, locks, built_in)?;
-        Self::new((Role::Emulator, architecture), &lock, extras, defaults)
+        Self::new(Role::Emulator, architecture, &lock, extras, defaults)
     }
 
     pub(super) fn new(
-        (role, architecture): (Role, Architecture),
+        role: Role,
+        architecture: Architecture,
         lock: &str,
         extras: Vec<ExtraFile>,
         defaults: Defaults,
     ) -> Result<Self, Failure> {
-        let what = format_args!(
+        let name = format_args!(
             "the lock of the {} for {}",
             role.as_str(),
             architecture.debian_name()
         )
         .to_string();
-        let lock = Lock::parse(lock).or_usage(format_args!("read {what}"))?;
+        let lock = Lock::parse(lock).or_usage(format_args!("read {name}"))?;
         if lock.architecture != architecture.debian_name() {
             return Err(Failure::usage(format_args!(
-                "{what} is for {}",
+                "{name} is for {}",
                 lock.architecture
             )));
         }
@@ -172,19 +176,18 @@ impl Definition {
             architecture,
             lock,
             extras,
-            places: &[],
+            content_paths: &[],
             defaults,
         })
     }
 
-    /// Where a pinned file of `package` goes in the image.
-    pub(super) fn place(&self, package: &str) -> Option<&'static str> {
-        let place = self.places.iter().find(|(name, _)| *name == package);
-        place.map(|(_, path)| *path)
+    /// The path in the image of the pinned file of `package`.
+    pub(super) fn content_path(&self, package: &str) -> Option<&'static str> {
+        let path = self.content_paths.iter().find(|(name, _)| *name == package);
+        path.map(|(_, path)| *path)
     }
 
-    /// SHA-256 over everything that decides what the image is. Where a package comes from, and what
-    /// it is called, does not.
+    /// SHA-256 of everything that determines the bytes of the image. Names and origins of packages do not.
     pub fn digest(&self) -> Sha256Hash {
         let packages: Vec<_> = self.lock.packages.iter().map(|pin| pin.sha256).collect();
         let contents: Vec<_> = self
@@ -201,18 +204,18 @@ impl Definition {
             packages,
             contents,
             extras,
-            self.places,
+            self.content_paths,
             self.defaults,
         ]);
         Sha256Hash::of(all.to_string().as_bytes())
     }
 
-    /// The name under which an engine holds it.
+    /// The name of the image in an engine.
     pub fn reference(&self) -> String {
         format!("sdbuild/{}:{}", self.role.as_str(), self.digest().short())
     }
 
-    /// The labels by which it is known as ours.
+    /// The labels of the image, by which it is recognised.
     pub fn labels(&self) -> [(&'static str, String); 2] {
         [
             (DEFINITION, self.digest().to_string()),
@@ -221,13 +224,13 @@ impl Definition {
     }
 }
 
-/// Puts the handler into the kernel's table and takes it out again.
+/// Registers the handler in the kernel's table and removes it.
 const AGENT: &str = include_str!("../../containers/registrar/binfmt-agent");
-/// Gives a container a table of handlers of its own.
+/// Gives a container a private table of handlers.
 const ENTER: &str = include_str!("../../containers/builder/enter");
-/// Runs QEMU on a leash.
+/// Runs QEMU until its standard input ends.
 const MACHINE: &str = include_str!("../../containers/emulator/machine");
-/// Hands on what is typed.
+/// Passes key presses on to QEMU.
 const KEYS: &str = include_str!("../../containers/emulator/keys");
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
@@ -237,7 +240,7 @@ nobody:x:65534:65534:nobody:/:/bin/false
 const GROUP: &str = "root:x:0:\nsdbuild:x:1000:\nnogroup:x:65534:\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
-/// The lock in `dir` if there is one, else the one that was there when sdbuild was built.
+/// The text of the lock in `dir` if there is a directory, else the built-in one.
 fn lock_text<'a>(
     role: Role,
     architecture: Architecture,
@@ -250,7 +253,7 @@ fn lock_text<'a>(
     let path = dir
         .join(role.as_str())
         .join(format!("{}.lock.json", architecture.debian_name()));
-    let text = plain_file::read_text(&path, LONGEST_LOCK)
+    let text = plain_file::read_text(&path, MAX_LOCK_BYTES)
         .or_usage(format_args!("read {}", path.display()))?;
     Ok(Cow::Owned(text))
 }

@@ -1,17 +1,17 @@
-//! What the assembly adds to what comes out of packages. Pure.
+//! Files that are added to those of the packages. Pure.
 
 use crate::common::hash::Sha256Hash;
 
-/// Something that the assembly adds to what comes out of packages.
+/// A file, directory or link that is added to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtraFile {
-    /// Where, without a leading slash.
+    /// Its path, without a leading slash.
     pub path: String,
-    /// Permission bits.
+    /// Its permission bits.
     pub mode: u32,
-    /// User and group alike.
+    /// The number of its user and its group.
     pub owner: u32,
-    /// What.
+    /// What it is.
     pub content: ExtraFileContent,
 }
 
@@ -22,12 +22,12 @@ pub enum ExtraFileContent {
     Dir,
     /// A file with these bytes.
     File(Vec<u8>),
-    /// A symbolic link to there.
+    /// A symbolic link with this target.
     Symlink(String),
 }
 
 impl ExtraFile {
-    /// A file of root's.
+    /// A file that belongs to root.
     pub fn file(path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
         let content = ExtraFileContent::File(bytes.into());
         Self {
@@ -38,6 +38,7 @@ impl ExtraFile {
         }
     }
 
+    /// What [`Definition::digest`](super::Definition::digest) hashes of it.
     pub(super) fn identity(&self) -> serde_json::Value {
         let content = match &self.content {
             ExtraFileContent::Dir => "directory".to_owned(),

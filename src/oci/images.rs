@@ -1,12 +1,12 @@
-//! Sees to it that an engine holds our container images, and fetches or builds only what it lacks.
+//! Provides an engine with our container images; downloads and assembles only those that it does not have.
 //!
-//! An image is recognised by its labels and by the digests of its layers, never by its id (which
-//! differs between image stores) and never by its name alone (which anybody can give).
+//! An image is recognised by its labels and the digests of its layers: its id differs between image stores, and
+//! anybody can use its name.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::assemble::{AssembleError, ContainerImage, Parts};
+use super::assemble::{AssembleError, Assembler, ContainerImage};
 use super::definition::Definition;
 use super::layer::LayerError;
 use crate::artifact::{Cache, Fetcher, Pin};
@@ -15,18 +15,18 @@ use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure, OrFail};
 use crate::engine::{Engine, ImageInfo};
 
-/// The way from definitions to images in an engine.
+/// Makes images of definitions and loads them into an engine.
 #[derive(Debug)]
 pub struct Images {
     fetcher: Fetcher,
     mirrors: Vec<String>,
     events: Events,
-    /// An engine writes to one disk, and what is told of the bytes is about one image.
+    /// Held while an image is loaded: an engine writes to one disk, and progress is that of one image.
     loading: tokio::sync::Mutex<()>,
 }
 
 impl Images {
-    /// Images out of packages that `fetcher` gets from `mirrors` or, last, from the snapshot archive.
+    /// Images of packages that `fetcher` downloads from `mirrors` or, if those fail, from the snapshot archive.
     pub fn new(fetcher: Fetcher, mirrors: Vec<String>, events: Events) -> Self {
         Self {
             fetcher,
@@ -36,7 +36,7 @@ impl Images {
         }
     }
 
-    /// The image of `definition` if the engine holds it and we know that it is what we would make.
+    /// The image of `definition` if the engine has it and it is known to have the right content.
     pub async fn held(
         &self,
         engine: &Engine,
@@ -45,7 +45,7 @@ impl Images {
         held(self.fetcher.cache(), engine, definition).await
     }
 
-    /// What [`Images::fetch`] has to get at most.
+    /// The packages of all `definitions`, each once.
     fn packages<'a>(definitions: &'a [&Definition]) -> Vec<&'a Pin> {
         let mut seen = HashSet::new();
         let all = definitions
@@ -54,13 +54,13 @@ impl Images {
         all.filter(|pin| seen.insert(pin.sha256)).collect()
     }
 
-    /// Fetches the packages of all `definitions`.
+    /// Downloads those packages of all `definitions` that the cache does not have.
     pub async fn fetch(&self, definitions: &[&Definition], cancel: &Cancel) -> Result<(), Failure> {
         let pins = Self::packages(definitions);
         if pins.is_empty() {
             return Ok(());
         }
-        // Each lock's own moment of the snapshot archive: another one may lack its versions.
+        // Each lock has its own snapshot in the archive: another one may not have its versions.
         let mut mirrors = self.mirrors.clone();
         for mirror in definitions.iter().flat_map(|d| d.lock.mirrors(&[])) {
             if !mirrors.contains(&mirror) {
@@ -71,8 +71,8 @@ impl Images {
         Ok(())
     }
 
-    /// Puts the image together and loads it, unless the engine turns out to hold just that. Several may be
-    /// put together at a time, one is loaded.
+    /// Assembles the image and loads it, unless it turns out that the engine has it. Several images may be assembled at a
+    /// time; one is loaded at a time.
     pub async fn provide(
         &self,
         engine: &Engine,
@@ -82,26 +82,28 @@ impl Images {
         let reference = definition.reference();
         let image = self.assemble(definition, cancel).await?;
         let diff_ids = image.diff_ids.clone();
-        let holds = || async {
+        let loaded = || async {
             let held = cancel.race(engine.image(&reference)).await??;
-            Ok::<_, Failure>(held.filter(|held| is(held, definition, &diff_ids)))
+            Ok::<_, Failure>(held.filter(|held| matches(held, definition, &diff_ids)))
         };
-        if let Some(held) = holds().await? {
+        if let Some(held) = loaded().await? {
             return Ok(held);
         }
         let _one_at_a_time = cancel.race(self.loading.lock()).await?;
         let (events, total) = (self.events.clone(), image.size);
-        let tell = move |sent| events.bytes(Phase::ContainerImages, sent, Some(total));
+        let on_progress = move |sent| events.bytes(Phase::ContainerImages, sent, Some(total));
         let archive = tokio::fs::File::from_std(image.archive);
-        cancel.race(engine.load_image(archive, tell)).await??;
-        holds().await?.ok_or_else(|| {
+        cancel
+            .race(engine.load_image(archive, on_progress))
+            .await??;
+        loaded().await?.ok_or_else(|| {
             Failure::environment(format_args!(
-                "the engine took container image {reference} but does not hold it as it was sent"
+                "the engine loaded container image {reference} but does not have it with the content that was sent"
             ))
         })
     }
 
-    /// Puts the image together and notes what came out.
+    /// Assembles the image, and notes its layers in the cache.
     pub async fn assemble(
         &self,
         definition: &Definition,
@@ -114,12 +116,12 @@ impl Images {
         let (cache, token) = (self.fetcher.cache().clone(), cancel.token().clone());
         let owned = definition.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let parts = Parts {
+            let assembler = Assembler {
                 definition: &owned,
                 packages: &packages,
                 cache: &cache,
             };
-            parts.assemble(&|| token.is_cancelled())
+            assembler.assemble(&token)
         });
         let image = match work.await.or_internal(&what)? {
             Ok(image) => image,
@@ -128,16 +130,17 @@ impl Images {
         };
         let note = image.diff_ids.join("\n");
         if let Err(error) = self.fetcher.cache().set_note(&note_name(definition), &note) {
-            // The next run assembles again; this one has what it needs.
+            // This run has what it needs.
             self.events.warn(format_args!(
-                "the next run will assemble this image again: {error}"
+                "the next run will assemble container image {} again: {error}",
+                definition.reference()
             ));
         }
         Ok(image)
     }
 }
 
-/// The image of `definition` if the engine holds it and `cache` has a note that it is what we would make.
+/// The image of `definition` if the engine has it, with the layers that a note in `cache` lists.
 pub(super) async fn held(
     cache: &Cache,
     engine: &Engine,
@@ -148,15 +151,15 @@ pub(super) async fn held(
     };
     let diff_ids: Vec<String> = note.lines().map(str::to_owned).collect();
     let image = engine.image(&definition.reference()).await?;
-    Ok(image.filter(|image| is(image, definition, &diff_ids)))
+    Ok(image.filter(|image| matches(image, definition, &diff_ids)))
 }
 
 fn note_name(definition: &Definition) -> String {
     format!("image-{}", definition.digest())
 }
 
-/// Whether an engine's image is what we would make of `definition`.
-fn is(image: &ImageInfo, definition: &Definition, diff_ids: &[String]) -> bool {
+/// Whether an engine's image has the labels of `definition` and the layers `diff_ids`.
+fn matches(image: &ImageInfo, definition: &Definition, diff_ids: &[String]) -> bool {
     let labelled = definition
         .labels()
         .iter()
@@ -172,7 +175,7 @@ fn failure(error: AssembleError, cache: &Cache) -> Failure {
         }
         AssembleError::Changed { .. } => {
             return Failure::new(Class::Environment, error)
-                .hint("run it again: what is damaged in the cache is fetched again");
+                .hint("run it again: damaged files in the cache are downloaded again");
         }
     };
     let failure = Failure::new(Class::Environment, error);

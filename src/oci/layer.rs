@@ -1,8 +1,8 @@
-//! Files → one layer, the same to the byte wherever and whenever it is made.
+//! Makes one layer of files: the same bytes on every machine and at any time.
 //!
-//! Paths are sorted; owner and mode are explicit; every file is of the first second of 1970, as in
-//! a Nix store. Bytes wait in nameless temporary files and not in memory. What two packages both
-//! claim is refused: no order of unpacking could make it right.
+//! Paths are sorted, owners and modes are explicit, and every modification time is the first second of 1970,
+//! as in a Nix store. Content is kept in unnamed temporary files, not in memory. A path in two packages is an
+//! error: no order of unpacking would be right.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -11,113 +11,126 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::deb::DebError;
 use crate::common::hash::Sha256Hash;
 
-/// Directories that are links into `usr` on every system of today.
-pub(super) const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
-/// Where the certificates lie that are trusted by default.
-const CERTIFICATES: &str = "usr/share/ca-certificates/mozilla/";
-/// Where programs look for all of them in one file.
-const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+/// Directories that are links into `usr`: Debian has merged them.
+pub(super) const MERGED_DIRS: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+/// The directory of the certificates that are trusted by default.
+const CERTIFICATE_DIR: &str = "usr/share/ca-certificates/mozilla/";
+/// The one file that programs read all of them from.
+const CERTIFICATE_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Why a layer could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
-    /// A package is not fit.
+    /// A package cannot be read.
     #[error(transparent)]
     Deb(#[from] DebError),
-    /// Reading or writing failed.
+    /// A temporary file could not be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Two things want to be at one path.
-    #[error("{0} is there twice")]
-    Twice(String),
-    /// Something lies below what is no directory.
+    /// Two packages, or one of them twice, contain this path.
+    #[error("{0} exists twice")]
+    Duplicate(String),
+    /// A path has another one below it and is no directory.
     #[error("{0} is not a directory")]
-    NoDir(String),
-    /// A hard link to what is not there.
-    #[error("{0} is a link to nothing")]
-    Dangling(String),
-    /// A file is shorter than its package said.
+    NotADirectory(String),
+    /// The target of a hard link does not exist.
+    #[error("{0} is a hard link to a file that does not exist")]
+    DanglingLink(String),
+    /// A file is shorter than its package says.
     #[error("{0} ends early")]
-    Short(String),
-    /// A pinned file inside a package has other bytes than its pin.
+    Truncated(String),
+    /// A pinned file in a package has another hash than its pin.
     #[error("{path} has SHA-256 {got}, pinned is {pinned}")]
-    Content {
-        /// The file.
+    WrongHash {
+        /// The path of the file.
         path: String,
-        /// What it is.
+        /// Its hash.
         got: Sha256Hash,
-        /// What it should be.
+        /// The hash of the pin.
         pinned: Sha256Hash,
     },
     /// A pinned file is not in its package.
     #[error("{0} is not in its package")]
-    Lacking(String),
-    /// Somebody asked us to stop.
+    Missing(String),
+    /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// The bytes of a file.
+/// The content of a file.
 #[derive(Clone, Debug)]
 pub(super) enum Blob {
-    /// A stretch of a temporary file: which, from where, how long.
-    Spooled(Arc<File>, u64, u64),
-    /// Bytes of our own.
+    /// Part of a temporary file.
+    Spooled {
+        spool: Arc<File>,
+        offset: u64,
+        length: u64,
+    },
+    /// Bytes in memory.
     Bytes(Vec<u8>),
 }
 
 impl Blob {
     fn len(&self) -> u64 {
         match self {
-            Self::Spooled(_, _, len) => *len,
+            Self::Spooled { length, .. } => *length,
             Self::Bytes(bytes) => bytes.len() as u64,
         }
     }
 
-    /// What tells one spooled file from another: hard links share it.
+    /// Identifies a spooled file: hard links have the same identity. Empty files have none.
     fn identity(&self) -> Option<(*const File, u64)> {
         match self {
-            Self::Spooled(file, at, len) if *len > 0 => Some((Arc::as_ptr(file), *at)),
-            Self::Spooled(..) | Self::Bytes(_) => None,
+            Self::Spooled {
+                spool,
+                offset,
+                length,
+            } if *length > 0 => Some((Arc::as_ptr(spool), *offset)),
+            Self::Spooled { .. } | Self::Bytes(_) => None,
         }
     }
 
     fn reader(&self) -> Box<dyn Read + '_> {
         match self {
-            Self::Spooled(file, at, len) => Box::new(FileSlice {
-                file,
-                at: *at,
-                left: *len,
+            Self::Spooled {
+                spool,
+                offset,
+                length,
+            } => Box::new(FileSlice {
+                file: spool,
+                offset: *offset,
+                remaining: *length,
             }),
             Self::Bytes(bytes) => Box::new(bytes.as_slice()),
         }
     }
 }
 
+/// Reads part of a file.
 struct FileSlice<'a> {
     file: &'a File,
-    at: u64,
-    left: u64,
+    offset: u64,
+    remaining: u64,
 }
 
 impl Read for FileSlice<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        let n = self
-            .file
-            .read_at(buffer.get_mut(..most).unwrap_or_default(), self.at)?;
-        self.at += n as u64;
-        self.left -= n as u64;
+        let length = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let length = length.min(buffer.len());
+        let (buffer, _) = buffer.split_at_mut(length);
+        let n = self.file.read_at(buffer, self.offset)?;
+        self.offset += n as u64;
+        self.remaining -= n as u64;
         Ok(n)
     }
 }
 
-/// What is at a path of the layer.
+/// What a path of the layer is.
 #[derive(Clone, Debug)]
 pub(super) enum NodeKind {
     Dir,
@@ -129,33 +142,33 @@ pub(super) enum NodeKind {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) mode: u32,
-    /// User and group alike.
+    /// The number of the user and the group.
     pub(super) owner: u32,
-    pub(super) what: NodeKind,
+    pub(super) kind: NodeKind,
 }
 
-/// Everything that a layer will hold.
+/// All paths of a layer.
 #[derive(Debug, Default)]
 pub(super) struct LayerTree(BTreeMap<String, Node>);
 
 impl LayerTree {
-    /// Adds what was unpacked of one package.
+    /// Adds the paths of one package.
     pub(super) fn add(&mut self, unpacked: Vec<(String, Node)>) -> Result<(), LayerError> {
         for (path, node) in unpacked {
             match self.0.entry(path) {
                 Slot::Vacant(slot) => {
                     slot.insert(node);
                 }
-                Slot::Occupied(slot) => match (&slot.get().what, &node.what) {
+                Slot::Occupied(slot) => match (&slot.get().kind, &node.kind) {
                     (NodeKind::Dir, NodeKind::Dir) => {}
-                    _ => return Err(LayerError::Twice(slot.key().clone())),
+                    _ => return Err(LayerError::Duplicate(slot.key().clone())),
                 },
             }
         }
         Ok(())
     }
 
-    /// Sets a path, whatever was there.
+    /// Sets a path, and replaces what was there.
     pub(super) fn set(&mut self, path: &str, node: Node) {
         self.0.insert(path.to_owned(), node);
     }
@@ -164,8 +177,8 @@ impl LayerTree {
     pub(super) fn bundle_certificates(&mut self) -> io::Result<()> {
         let mut bundle = Vec::new();
         for (path, node) in &self.0 {
-            if let NodeKind::File(blob) = &node.what
-                && path.starts_with(CERTIFICATES)
+            if let NodeKind::File(blob) = &node.kind
+                && path.starts_with(CERTIFICATE_DIR)
             {
                 blob.reader().read_to_end(&mut bundle)?;
                 if bundle.last() != Some(&b'\n') {
@@ -175,23 +188,23 @@ impl LayerTree {
         }
         if !bundle.is_empty() {
             self.set(
-                BUNDLE,
+                CERTIFICATE_BUNDLE,
                 Node {
                     mode: 0o644,
                     owner: 0,
-                    what: NodeKind::File(Blob::Bytes(bundle)),
+                    kind: NodeKind::File(Blob::Bytes(bundle)),
                 },
             );
         }
         Ok(())
     }
 
-    /// Adds the links into `usr`, and every directory that something lies in.
+    /// Adds the links into `usr`, and the directories that the paths are in.
     pub(super) fn complete(&mut self) -> Result<(), LayerError> {
         let dir = || Node {
             mode: 0o755,
             owner: 0,
-            what: NodeKind::Dir,
+            kind: NodeKind::Dir,
         };
         let parents: Vec<String> = self.0.keys().flat_map(|path| parents(path)).collect();
         for parent in parents {
@@ -199,19 +212,19 @@ impl LayerTree {
                 Slot::Vacant(slot) => {
                     slot.insert(dir());
                 }
-                Slot::Occupied(slot) if matches!(slot.get().what, NodeKind::Dir) => {}
-                Slot::Occupied(slot) => return Err(LayerError::NoDir(slot.key().clone())),
+                Slot::Occupied(slot) if matches!(slot.get().kind, NodeKind::Dir) => {}
+                Slot::Occupied(slot) => return Err(LayerError::NotADirectory(slot.key().clone())),
             }
         }
-        for name in MERGED {
+        for name in MERGED_DIRS {
             if self.0.contains_key(&format!("usr/{name}")) {
-                let what = NodeKind::Symlink(format!("usr/{name}"));
+                let kind = NodeKind::Symlink(format!("usr/{name}"));
                 self.set(
                     name,
                     Node {
                         mode: 0o777,
                         owner: 0,
-                        what,
+                        kind,
                     },
                 );
             }
@@ -219,12 +232,16 @@ impl LayerTree {
         Ok(())
     }
 
-    /// Writes the layer.
-    pub(super) fn write(&self, to: impl Write, stop: &dyn Fn() -> bool) -> Result<(), LayerError> {
+    /// Writes the layer as a tar archive, until it is cancelled.
+    pub(super) fn write(
+        &self,
+        to: impl Write,
+        token: &CancellationToken,
+    ) -> Result<(), LayerError> {
         let mut tar = tar::Builder::new(to);
         let mut first_names = BTreeMap::new();
         for (path, node) in &self.0 {
-            if stop() {
+            if token.is_cancelled() {
                 return Err(LayerError::Interrupted);
             }
             let mut header = tar::Header::new_gnu();
@@ -233,7 +250,7 @@ impl LayerTree {
             header.set_gid(node.owner.into());
             header.set_mtime(1);
             header.set_size(0);
-            match &node.what {
+            match &node.kind {
                 NodeKind::Dir => {
                     header.set_entry_type(tar::EntryType::Directory);
                     tar.append_data(&mut header, format!("{path}/"), io::empty())?;
@@ -263,6 +280,7 @@ impl LayerTree {
     }
 }
 
+/// The directories that `path` is in.
 fn parents(path: &str) -> impl Iterator<Item = String> + '_ {
     path.match_indices('/')
         .filter_map(|(at, _)| path.get(..at))

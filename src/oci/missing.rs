@@ -1,4 +1,4 @@
-//! What an engine and a cache lack of some container images. Looking changes nothing.
+//! Which container images an engine does not have, and how much has to be downloaded for them. Read-only.
 
 use std::collections::HashSet;
 
@@ -8,28 +8,28 @@ use crate::artifact::{Cache, Pin};
 use crate::common::failure::Failure;
 use crate::engine::Engine;
 
-/// What has to be fetched and assembled before the engine holds some images.
+/// What has to be downloaded and assembled before the engine has some images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissingImages {
-    /// References of the images that the engine lacks, or may lack.
+    /// References of the images that the engine does not have, or may not have.
     pub images: Vec<String>,
-    /// How many of their packages the cache lacks.
+    /// How many of their packages the cache does not have completely.
     pub packages: usize,
-    /// Bytes of those that are still to be fetched.
+    /// How many bytes of those are still to be downloaded.
     pub to_fetch: u64,
-    /// Bytes of all packages of those images, fetched or not.
+    /// How many bytes all packages of those images have, downloaded or not.
     pub packed: u64,
 }
 
 impl MissingImages {
-    /// Asks `engine`, and looks into the `cache` if there is one. Packages are known by their length here:
-    /// a damaged one counts as there.
+    /// Asks the `engine`, and looks into the `cache` if there is one. Only the lengths of packages are compared: a damaged
+    /// one is not noticed.
     pub async fn of(
         definitions: &[&Definition],
         engine: &Engine,
         cache: Option<&Cache>,
     ) -> Result<Self, Failure> {
-        let mut lacking = Self::default();
+        let mut missing = Self::default();
         let mut seen = HashSet::new();
         for definition in definitions {
             let held = match cache {
@@ -39,19 +39,19 @@ impl MissingImages {
             if held.is_some() {
                 continue;
             }
-            lacking.images.push(definition.reference());
+            missing.images.push(definition.reference());
             let packages = definition.lock.packages.iter();
             for pin in packages.filter(|pin| seen.insert(pin.sha256)) {
-                lacking.count(pin, cache);
+                missing.count(pin, cache);
             }
         }
-        Ok(lacking)
+        Ok(missing)
     }
 
     fn count(&mut self, pin: &Pin, cache: Option<&Cache>) {
-        let left = cache.map_or(pin.size, |cache| cache.lacks(pin));
-        self.packages += usize::from(left > 0);
-        self.to_fetch += left;
+        let missing = cache.map_or(pin.size, |cache| cache.missing_bytes(pin));
+        self.packages += usize::from(missing > 0);
+        self.to_fetch += missing;
         self.packed += pin.size;
     }
 }

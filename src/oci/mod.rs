@@ -1,9 +1,9 @@
-//! Container images out of hash-locked Debian packages, without a registry.
+//! Container images made of hash-locked Debian packages, without a registry.
 //!
-//! Promises: one definition gives the same bytes wherever and whenever it is assembled; what an
-//! engine holds already is recognised and neither fetched, nor assembled, nor sent again; memory
-//! stays small whatever the image's size. Refuses: packages with paths that leave them, two owners
-//! for one path, and an engine's image that bears our name but is not what we would make.
+//! One definition gives the same bytes on every machine and at any time. An image that the engine already has
+//! is recognised, and not downloaded, assembled or sent again; an image with our name that has other content
+//! is not used. Memory stays small for an image of any size. Packages with paths outside of themselves, and
+//! packages that contain the same path, are refused.
 
 mod assemble;
 mod deb;

@@ -1,17 +1,19 @@
-//! One package → what a container wants of it, its bytes in a temporary file.
+//! Unpacks the parts of a package that a container needs into a temporary file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::sync::Arc;
 
-use super::deb::{self, Entry, Kind};
-use super::layer::{Blob, LayerError, MERGED, Node, NodeKind};
+use tokio_util::sync::CancellationToken;
+
+use super::deb::{self, Entry, EntryKind};
+use super::layer::{Blob, LayerError, MERGED_DIRS, Node, NodeKind};
 use crate::artifact::Content;
 use crate::common::hash::HashingWriter;
 
-/// What no program in a container of ours reads.
-const LEFT_OUT: [&str; 10] = [
+/// Directories that no program in our containers reads.
+const EXCLUDED_DIRS: [&str; 10] = [
     "usr/share/man/",
     "usr/share/locale/",
     "usr/share/info/",
@@ -23,32 +25,33 @@ const LEFT_OUT: [&str; 10] = [
     "usr/share/zsh/",
     "usr/lib/systemd/",
 ];
-/// What is taken of one package.
+
+/// What is unpacked of one package.
 pub(super) enum Selection<'a> {
-    /// Everything that a container may want.
+    /// Everything that a container may need.
     All,
-    /// These files alone, if they are what their pins say.
+    /// These files only; each must have the hash of its pin.
     Only(Vec<&'a Content>),
 }
 
-/// Unpacks one package into a temporary file.
+/// Unpacks `package` into the empty file `spool`, until it is cancelled. Returns the paths that were selected.
 pub(super) fn unpack(
     package: impl Read,
-    take: &Selection<'_>,
+    selection: &Selection<'_>,
     spool: File,
-    stop: &dyn Fn() -> bool,
+    token: &CancellationToken,
 ) -> Result<Vec<(String, Node)>, LayerError> {
     let spool = Arc::new(spool);
     let writer = BufWriter::with_capacity(256 * 1024, spool.clone());
     let mut unpacker = Unpacker {
-        take,
+        selection,
         spool,
         writer,
-        at: 0,
+        spooled: 0,
         nodes: BTreeMap::new(),
     };
     deb::read(package, |entry, body| {
-        if stop() {
+        if token.is_cancelled() {
             return Err(LayerError::Interrupted);
         }
         unpacker.visit(entry, body)?;
@@ -58,59 +61,60 @@ pub(super) fn unpack(
 }
 
 struct Unpacker<'a> {
-    take: &'a Selection<'a>,
+    selection: &'a Selection<'a>,
     spool: Arc<File>,
     writer: BufWriter<Arc<File>>,
-    /// Where in the spool the next file begins.
-    at: u64,
+    /// How many bytes the spool has.
+    spooled: u64,
     nodes: BTreeMap<String, Node>,
 }
 
 impl Unpacker<'_> {
     fn visit(&mut self, entry: Entry, body: &mut dyn Read) -> Result<(), LayerError> {
         let path = merged(entry.path);
-        let pin = match self.take {
-            Selection::All if wanted(&path, &entry.kind) => None,
+        let pin = match self.selection {
+            Selection::All if is_needed(&path, &entry.kind) => None,
             Selection::All => return Ok(()),
             Selection::Only(pins) => match pins.iter().find(|pin| pin.path == path) {
                 Some(pin) => Some(*pin),
                 None => return Ok(()),
             },
         };
-        let what = match entry.kind {
-            Kind::File(length) => NodeKind::File(self.spool((&path, length), body, pin)?),
-            _ if pin.is_some() => return Err(LayerError::Lacking(path)),
-            Kind::Dir => NodeKind::Dir,
-            Kind::Symlink(target) => NodeKind::Symlink(target),
-            Kind::Hardlink(target) => match self.nodes.get(&merged(target)) {
+        let kind = match entry.kind {
+            EntryKind::File(length) => NodeKind::File(self.spool(&path, length, body, pin)?),
+            _ if pin.is_some() => return Err(LayerError::Missing(path)),
+            EntryKind::Dir => NodeKind::Dir,
+            EntryKind::Symlink(target) => NodeKind::Symlink(target),
+            EntryKind::Hardlink(target) => match self.nodes.get(&merged(target)) {
                 Some(Node {
-                    what: NodeKind::File(blob),
+                    kind: NodeKind::File(blob),
                     ..
                 }) => NodeKind::File(blob.clone()),
-                Some(_) | None => return Err(LayerError::Dangling(path)),
+                Some(_) | None => return Err(LayerError::DanglingLink(path)),
             },
         };
-        let is_dir = matches!(what, NodeKind::Dir);
-        // Nobody but the owner may write, as in every system that dpkg unpacks with umask 022.
+        let is_dir = matches!(kind, NodeKind::Dir);
+        // Only the owner may write, as after unpacking with umask 022.
         let node = Node {
             mode: entry.mode & 0o755,
             owner: 0,
-            what,
+            kind,
         };
         match self.nodes.insert(path.clone(), node) {
             Some(Node {
-                what: NodeKind::Dir,
+                kind: NodeKind::Dir,
                 ..
             }) if is_dir => Ok(()),
-            Some(_) => Err(LayerError::Twice(path)),
+            Some(_) => Err(LayerError::Duplicate(path)),
             None => Ok(()),
         }
     }
 
-    /// Copies a file into the spool, and compares it with its pin if it has one.
+    /// Copies the file `path` into the spool, and verifies it if it has a pin.
     fn spool(
         &mut self,
-        (path, length): (&str, u64),
+        path: &str,
+        length: u64,
         body: &mut dyn Read,
         pin: Option<&Content>,
     ) -> Result<Blob, LayerError> {
@@ -122,7 +126,7 @@ impl Unpacker<'_> {
                 let got = to.finish().sha256;
                 if got != pin.sha256 {
                     let path = path.to_owned();
-                    return Err(LayerError::Content {
+                    return Err(LayerError::WrongHash {
                         path,
                         got,
                         pinned: pin.sha256,
@@ -132,16 +136,20 @@ impl Unpacker<'_> {
             }
         };
         if copied != length {
-            return Err(LayerError::Short(path.to_owned()));
+            return Err(LayerError::Truncated(path.to_owned()));
         }
-        let blob = Blob::Spooled(self.spool.clone(), self.at, length);
-        self.at += length;
+        let blob = Blob::Spooled {
+            spool: self.spool.clone(),
+            offset: self.spooled,
+            length,
+        };
+        self.spooled += length;
         Ok(blob)
     }
 
-    /// Whether nothing more is wanted of the package: most of QEMU's is other processors'.
+    /// Whether the rest of the package is not needed: of QEMU's only the emulator of one architecture is.
     fn is_complete(&self) -> bool {
-        match self.take {
+        match self.selection {
             Selection::All => false,
             Selection::Only(pins) => pins.iter().all(|pin| self.nodes.contains_key(&pin.path)),
         }
@@ -149,36 +157,36 @@ impl Unpacker<'_> {
 
     fn finish(mut self) -> Result<Vec<(String, Node)>, LayerError> {
         self.writer.flush()?;
-        if let Selection::Only(pins) = self.take
+        if let Selection::Only(pins) = self.selection
             && let Some(pin) = pins.iter().find(|pin| !self.nodes.contains_key(&pin.path))
         {
-            return Err(LayerError::Lacking(pin.path.clone()));
+            return Err(LayerError::Missing(pin.path.clone()));
         }
         Ok(self.nodes.into_iter().collect())
     }
 }
 
-/// Where a path lies since `/bin` and its like are links into `usr`.
+/// The path in `usr` of a path below `/bin` and the other directories that are links.
 fn merged(path: String) -> String {
     match path.split_once('/') {
-        Some((top, _)) if MERGED.contains(&top) => format!("usr/{path}"),
+        Some((top, _)) if MERGED_DIRS.contains(&top) => format!("usr/{path}"),
         _ => path,
     }
 }
 
-/// Whether a container may want what is at `path`.
-fn wanted(path: &str, kind: &Kind) -> bool {
-    let dir = matches!(kind, Kind::Dir);
+/// Whether a container may need `path`.
+fn is_needed(path: &str, kind: &EntryKind) -> bool {
+    let dir = matches!(kind, EntryKind::Dir);
     if let Some(document) = path.strip_prefix("usr/share/doc/") {
-        // Licences stay, and the links to where a sister package has them.
+        // Licences are kept, and links to the licences of another package.
         return document.ends_with("/copyright") && !dir
-            || matches!(kind, Kind::Symlink(_)) && !document.contains('/');
+            || matches!(kind, EntryKind::Symlink(_)) && !document.contains('/');
     }
     let inside = |name: &str| {
         path.strip_prefix(name.trim_end_matches('/'))
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    !(MERGED.contains(&path)
-        || LEFT_OUT.iter().any(|name| inside(name))
+    !(MERGED_DIRS.contains(&path)
+        || EXCLUDED_DIRS.iter().any(|name| inside(name))
         || path.starts_with("usr/lib/") && path.split('/').nth(3) == Some("gconv"))
 }

@@ -31,8 +31,8 @@ pub(super) fn fetcher(settings: &Common, events: &Events) -> Result<Fetcher, Fai
     let cache = Cache::open(&settings.cache_dir).or_environment("open the cache directory")?;
     let default = Network::default();
     let network = Network {
-        connect: default.connect.min(settings.stall_timeout),
-        idle: settings.stall_timeout,
+        connect_timeout: default.connect_timeout.min(settings.stall_timeout),
+        read_timeout: settings.stall_timeout,
         ..default
     };
     Fetcher::new(cache, network, events.clone())
@@ -47,7 +47,7 @@ pub async fn fetch_text(
     let remote = Remote {
         url,
         sha256: None,
-        limit: MAX_TEXT_BYTES,
+        max_bytes: MAX_TEXT_BYTES,
     };
     let fetcher = fetcher(settings, &context.events)?;
     let file = fetcher.url(remote, &context.cancel).await?;

@@ -106,7 +106,7 @@ impl EnginePlan {
             Some(reference) => foreign_builder(&engine, reference, emulation, settings).await?,
         };
         let own: Vec<&Definition> = registrar.iter().chain(builder.own()).collect();
-        let cache = Cache::look(&settings.common.cache_dir);
+        let cache = Cache::open_existing(&settings.common.cache_dir);
         let cache = cache.or_environment("look into the cache directory")?;
         let missing = MissingImages::of(&own, &engine, cache.as_ref()).await?;
         Ok(Self {

@@ -91,7 +91,7 @@ fn fails(mirror: Mirror, environment: &[(&str, &str)], said: &str) {
     let user = user(&engine, mirror);
     let outcome = run(user.build(&[]).envs(environment.iter().copied())).assert_exit_code(3);
     outcome.assert_stderr_contains(&[
-        "error: download a 1: no source gave it",
+        "error: download a 1: no source has it",
         &format!("{MIRROR}: {said}"),
         "hint: check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR",
     ]);

@@ -1,4 +1,4 @@
-//! What mirrors do, and what is made of it.
+//! Downloads from mirrors that answer, fail, stall or lie.
 
 use std::fs;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use super::*;
 use crate::common::failure::Class;
 
 #[tokio::test]
-async fn fetches_once_and_tells_how_far_it_is() {
-    let (bench, body) = (Bench::new(), body());
+async fn downloads_once_and_reports_progress() {
+    let (fixture, body) = (Fixture::new(), body());
     let (pin, server) = (pin("a", &body), Server::new([Answer::Body(body.clone())]));
-    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
-    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
-    assert_eq!(server.asked(), ["/pool/a.deb"]);
-    assert_eq!(bench.objects(), [pin.sha256.to_string()]);
-    let events = bench.events.lock().unwrap();
+    assert_eq!(fixture.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(fixture.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(server.requests(), ["/pool/a.deb"]);
+    assert_eq!(fixture.objects(), [pin.sha256.to_string()]);
+    let events = fixture.events.lock().unwrap();
     let size = body.len() as u64;
     let Some(Event::Bytes { done, total, .. }) = events.last() else {
         panic!("{events:?}")
@@ -24,64 +24,70 @@ async fn fetches_once_and_tells_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn a_lacking_mirror_and_a_lying_one_are_left_at_once() {
-    let (bench, body) = (Bench::new(), body());
+async fn permanent_errors_are_not_retried() {
+    let (fixture, body) = (Fixture::new(), body());
     let pin = pin("a", &body);
-    let lacks = Server::new([Answer::Status("404 Not Found")]);
+    let missing = Server::new([Answer::Status("404 Not Found")]);
     let mut other = body.clone();
     other[7] ^= 1;
-    let lies = Server::new([Answer::Body(other)]);
+    let wrong = Server::new([Answer::Body(other)]);
     let has = Server::new([Answer::Body(body.clone())]);
     assert_eq!(
-        bench.fetch(&pin, &[&lacks, &lies, &has]).await.unwrap(),
+        fixture
+            .fetch(&pin, &[&missing, &wrong, &has])
+            .await
+            .unwrap(),
         body
     );
-    assert_eq!([&lacks, &lies, &has].map(|s| s.asked().len()), [1, 1, 1]);
+    assert_eq!(
+        [&missing, &wrong, &has].map(|s| s.requests().len()),
+        [1, 1, 1]
+    );
 }
 
 #[tokio::test]
-async fn a_mirror_that_another_one_stood_in_for_is_told_once() {
-    let (bench, body) = (Bench::new(), body());
+async fn replaced_mirror_is_reported_once() {
+    let (fixture, body) = (Fixture::new(), body());
     let more: Vec<u8> = body.iter().rev().copied().collect();
     let (a, b) = (pin("a", &body), pin("b", &more));
-    let lies = Server::new([Answer::Body(vec![0; body.len()])]);
+    let wrong = Server::new([Answer::Body(vec![0; body.len()])]);
     let has = [&body, &more].map(|bytes| Server::new([Answer::Body(bytes.clone())]));
-    let mirrors = [&lies, &has[0], &has[1]].map(|s| s.base.clone());
-    let outcome = bench
+    let mirrors = [&wrong, &has[0], &has[1]].map(|s| s.base.clone());
+    let outcome = fixture
         .fetcher()
         .pins(&[&a, &b], &mirrors, &Cancel::new())
         .await;
     assert_eq!(outcome.unwrap().len(), 2);
-    let events = bench.events.lock().unwrap();
-    let told: Vec<String> = events
+    let events = fixture.events.lock().unwrap();
+    let reports: Vec<String> = events
         .iter()
         .map(|event| format!("{event:?}"))
-        .filter(|text| text.contains(&lies.base))
+        .filter(|text| text.contains(&wrong.base))
         .collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("SHA-256 is"), "{told:?}");
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(reports[0].contains("SHA-256 is"), "{reports:?}");
 }
 
 #[tokio::test]
-async fn a_failure_lists_what_each_mirror_said() {
-    let (mut bench, body) = (Bench::new(), body());
-    bench.network.idle = Duration::from_millis(700);
+async fn failure_lists_the_reason_of_each_mirror() {
+    let (mut fixture, body) = (Fixture::new(), body());
+    fixture.network.read_timeout = Duration::from_millis(700);
     let pin = pin("a", &body);
-    let lacks = Server::new([Answer::Status("404 Not Found")]);
+    let missing = Server::new([Answer::Status("404 Not Found")]);
     let broken = Server::new([Answer::Status("503 Service Unavailable")]);
-    let lies = Server::new([Answer::Body(vec![0; body.len()])]);
+    let wrong = Server::new([Answer::Body(vec![0; body.len()])]);
     let more = Server::new([Answer::Body([&body[..], b"x"].concat())]);
     let hangs = Server::new([Answer::Hang(Duration::from_secs(2))]);
     let closed = Server {
         base: "http://127.0.0.1:1".to_owned(),
-        asked: Arc::default(),
+        requests: Arc::default(),
     };
-    let servers = [&lacks, &broken, &lies, &more, &hangs, &closed];
-    let failure = bench.fetch(&pin, &servers).await.unwrap_err();
+    let servers = [&missing, &broken, &wrong, &more, &hangs, &closed];
+    let failure = fixture.fetch(&pin, &servers).await.unwrap_err();
     assert_eq!(failure.class, Class::Environment);
     let text = failure.to_string();
     assert!(
-        text.starts_with("download a 1: no source gave it\n"),
+        text.starts_with("download a 1: no source has it\n"),
         "{text}"
     );
     for (server, why) in servers.iter().zip([
@@ -103,36 +109,39 @@ async fn a_failure_lists_what_each_mirror_said() {
     }
     assert_eq!(text.lines().count(), 1 + servers.len());
     assert!(!failure.hints.is_empty());
-    assert_eq!(broken.asked().len(), 3);
-    assert!(!bench.object(&pin).exists());
+    assert_eq!(broken.requests().len(), 3);
+    assert!(!fixture.object(&pin).exists());
 }
 
 #[tokio::test]
-async fn goes_on_where_it_was_cut() {
-    let (bench, body) = (Bench::new(), body());
+async fn interrupted_download_is_resumed() {
+    let (fixture, body) = (Fixture::new(), body());
     let pin = pin("a", &body);
     let server = Server::new([
         Answer::Cut(body.clone(), 100_000),
         Answer::Ranged(body.clone()),
     ]);
-    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
-    assert_eq!(server.asked(), ["/pool/a.deb", "/pool/a.deb bytes=100000-"]);
+    assert_eq!(fixture.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(
+        server.requests(),
+        ["/pool/a.deb", "/pool/a.deb bytes=100000-"]
+    );
 }
 
 #[tokio::test]
-async fn starts_over_where_ranges_are_unknown() {
-    let (bench, body) = (Bench::new(), body());
+async fn download_restarts_without_range_support() {
+    let (fixture, body) = (Fixture::new(), body());
     let pin = pin("a", &body);
     let server = Server::new([
         Answer::Cut(body.clone(), 100_000),
         Answer::Body(body.clone()),
     ]);
-    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(fixture.fetch(&pin, &[&server]).await.unwrap(), body);
 }
 
 #[tokio::test]
-async fn a_silent_mirror_is_not_asked_for_every_file() {
-    let bench = Bench::new();
+async fn silent_mirror_is_asked_once() {
+    let fixture = Fixture::new();
     let pins: Vec<Pin> = (0..12).map(|i| pin(&format!("p{i}"), b"same")).collect();
     let pins: Vec<Pin> = pins
         .into_iter()
@@ -144,49 +153,52 @@ async fn a_silent_mirror_is_not_asked_for_every_file() {
         })
         .collect();
     let hangs = Server::new([Answer::Hang(Duration::from_secs(6))]);
-    let lacks = Server::new([Answer::Status("404 Not Found")]);
+    let missing = Server::new([Answer::Status("404 Not Found")]);
     let network = Network {
         tries: 1,
-        // Well above what an answer takes on a machine that compiles meanwhile.
-        idle: Duration::from_secs(2),
+        // Long enough for an answer on a busy machine.
+        read_timeout: Duration::from_secs(2),
         parallel: 1,
-        ..quick()
+        ..short_timeouts()
     };
-    let fetcher = Fetcher::new(bench.cache(), network, Events::none()).unwrap();
-    let mirrors = [hangs.base.clone(), lacks.base.clone()];
-    let call = fetcher.call(None);
+    let fetcher = Fetcher::new(fixture.cache(), network, Events::none()).unwrap();
+    let mirrors = [hangs.base.clone(), missing.base.clone()];
+    let batch = fetcher.batch(None);
     for pin in &pins {
         let failure = fetcher
-            .pinned(pin, &mirrors, &call)
+            .pinned(pin, &mirrors, &batch)
             .await
             .unwrap_err()
             .to_string();
         assert!(failure.contains("no answer in time"), "{failure}");
     }
-    assert_eq!(hangs.asked().len(), 1);
-    assert_eq!(lacks.asked().len(), 12);
+    assert_eq!(hangs.requests().len(), 1);
+    assert_eq!(missing.requests().len(), 12);
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_early_is_gone_on_with() {
-    let (bench, body) = (Bench::new(), body());
+async fn answer_that_ends_early_is_resumed() {
+    let (fixture, body) = (Fixture::new(), body());
     let pin = pin("a", &body);
     let short = body.iter().copied().take(1000).collect();
     let server = Server::new([Answer::Body(short), Answer::Ranged(body.clone())]);
-    assert_eq!(bench.fetch(&pin, &[&server]).await.unwrap(), body);
-    assert_eq!(server.asked(), ["/pool/a.deb", "/pool/a.deb bytes=1000-"]);
+    assert_eq!(fixture.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(
+        server.requests(),
+        ["/pool/a.deb", "/pool/a.deb bytes=1000-"]
+    );
 }
 
 #[tokio::test]
-async fn the_largest_is_fetched_first() {
-    let bench = Bench::new();
+async fn largest_file_is_downloaded_first() {
+    let fixture = Fixture::new();
     let server = Server::new([Answer::Status("404 Not Found")]);
     let (small, large) = (pin("small", b"s"), pin("large", b"large"));
     let network = Network {
         parallel: 1,
-        ..quick()
+        ..short_timeouts()
     };
-    let fetcher = Fetcher::new(bench.cache(), network, Events::none()).unwrap();
+    let fetcher = Fetcher::new(fixture.cache(), network, Events::none()).unwrap();
     let asked = fetcher
         .pins(
             &[&small, &large],
@@ -195,48 +207,48 @@ async fn the_largest_is_fetched_first() {
         )
         .await;
     assert!(asked.is_err());
-    assert_eq!(server.asked(), ["/pool/large.deb"]);
+    assert_eq!(server.requests(), ["/pool/large.deb"]);
 }
 
 #[tokio::test]
-async fn several_come_in_the_order_of_their_pins() {
-    let bench = Bench::new();
+async fn paths_are_in_the_order_of_the_pins() {
+    let fixture = Fixture::new();
     let server = Server::new([Answer::Body(b"same".to_vec())]);
     let cached = pin("cached", b"cached");
-    bench.cache();
-    fs::write(bench.object(&cached), "cached").unwrap();
+    fixture.cache();
+    fs::write(fixture.object(&cached), "cached").unwrap();
     let same = pin("same", b"same");
-    let (fetcher, cancel) = (bench.fetcher(), Cancel::new());
+    let (fetcher, cancel) = (fixture.fetcher(), Cancel::new());
     let paths = fetcher
         .pins(&[&same, &cached], &[server.base], &cancel)
         .await
         .unwrap();
-    assert_eq!(paths, [bench.object(&same), bench.object(&cached)]);
+    assert_eq!(paths, [fixture.object(&same), fixture.object(&cached)]);
 }
 
 #[tokio::test]
-async fn a_url_without_a_pin_tells_its_hash() {
-    let (bench, body) = (Bench::new(), body());
+async fn url_without_a_pin_returns_its_hash() {
+    let (fixture, body) = (Fixture::new(), body());
     let server = Server::new([Answer::Cut(body.clone(), 5), Answer::Ranged(body.clone())]);
     let url = format!("{}/x.tar.xz", server.base);
-    let remote = |sha256, limit| Remote {
+    let remote = |sha256, max_bytes| Remote {
         url: &url,
         sha256,
-        limit,
+        max_bytes,
     };
-    let (fetcher, cancel) = (bench.fetcher(), Cancel::new());
+    let (fetcher, cancel) = (fixture.fetcher(), Cancel::new());
     let first = fetcher.url(remote(None, 1 << 20), &cancel).await.unwrap();
     assert_eq!(first.sha256, Sha256Hash::of(&body));
     assert_eq!(first.size, body.len() as u64);
     assert_eq!(fs::read(&first.path).unwrap(), body);
-    // Nothing vouches for the first part: it is fetched again as a whole.
-    assert_eq!(server.asked(), ["/x.tar.xz", "/x.tar.xz"]);
+    // Without a hash the first part cannot be verified: the whole file is downloaded again.
+    assert_eq!(server.requests(), ["/x.tar.xz", "/x.tar.xz"]);
     let again = fetcher
         .url(remote(Some(first.sha256), 1 << 20), &cancel)
         .await
         .unwrap();
     assert_eq!((&again.path, again.sha256), (&first.path, first.sha256));
-    assert_eq!(server.asked().len(), 2);
+    assert_eq!(server.requests().len(), 2);
 
     let too_large = fetcher
         .url(remote(None, 1000), &cancel)
@@ -255,15 +267,18 @@ async fn a_url_without_a_pin_tells_its_hash() {
         .to_string();
     assert!(wrong.contains("SHA-256 is"), "{wrong}");
     assert!(
-        bench.objects().iter().all(|name| !name.starts_with("new-")),
+        fixture
+            .objects()
+            .iter()
+            .all(|name| !name.starts_with("new-")),
         "{:?}",
-        bench.objects()
+        fixture.objects()
     );
 }
 
 #[tokio::test]
-async fn redirections_are_followed_and_told() {
-    let (bench, body) = (Bench::new(), body());
+async fn redirections_are_followed_and_returned() {
+    let (fixture, body) = (Fixture::new(), body());
     let target = Server::new([Answer::Body(body.clone())]);
     let to = format!("Location: {}/release-1234/nixexprs.tar.xz\r\n", target.base);
     let channel = Server::new([Answer::Moved(to)]);
@@ -271,9 +286,9 @@ async fn redirections_are_followed_and_told() {
     let remote = Remote {
         url: &url,
         sha256: None,
-        limit: 1 << 20,
+        max_bytes: 1 << 20,
     };
-    let first = bench.fetcher().url(remote, &Cancel::new()).await.unwrap();
+    let first = fixture.fetcher().url(remote, &Cancel::new()).await.unwrap();
     assert_eq!(
         first.final_url,
         format!("{}/release-1234/nixexprs.tar.xz", target.base)
@@ -282,18 +297,18 @@ async fn redirections_are_followed_and_told() {
 }
 
 #[tokio::test]
-async fn the_first_mirror_that_has_it_is_found() {
-    let bench = Bench::new();
-    let lacks = Server::new([Answer::Status("404 Not Found")]);
+async fn first_mirror_that_has_the_file_is_found() {
+    let fixture = Fixture::new();
+    let missing = Server::new([Answer::Status("404 Not Found")]);
     let has = Server::new([Answer::Body(vec![])]);
-    let mirrors = ["http://127.0.0.1:1", &lacks.base, &has.base].map(str::to_owned);
-    let (fetcher, cancel) = (bench.fetcher(), Cancel::new());
+    let mirrors = ["http://127.0.0.1:1", &missing.base, &has.base].map(str::to_owned);
+    let (fetcher, cancel) = (fixture.fetcher(), Cancel::new());
     let first = fetcher
         .first_reachable(&mirrors, "pool/a.deb", &cancel)
         .await
         .unwrap();
     assert_eq!(first.as_ref(), Some(&has.base));
-    assert_eq!(has.asked(), ["/pool/a.deb"]);
+    assert_eq!(has.requests(), ["/pool/a.deb"]);
     let none = fetcher
         .first_reachable(&mirrors[..2], "pool/a.deb", &cancel)
         .await
@@ -302,26 +317,26 @@ async fn the_first_mirror_that_has_it_is_found() {
 }
 
 #[tokio::test]
-async fn a_mirror_that_never_answers_is_passed_over() {
-    let bench = Bench::new();
-    // Accepts, by the kernel's hand, and says nothing.
+async fn mirror_that_never_answers_is_skipped() {
+    let fixture = Fixture::new();
+    // The kernel accepts connections; nothing answers.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mute = format!("http://{}", listener.local_addr().unwrap());
     let has = Server::new([Answer::Body(vec![])]);
     let mirrors = [mute, has.base.clone()];
-    let first = bench.fetcher();
+    let first = fixture.fetcher();
     let first = first.first_reachable(&mirrors, "a", &Cancel::new()).await;
     assert_eq!(first.unwrap().as_ref(), Some(&has.base));
 }
 
 #[tokio::test]
-async fn the_hint_fits_what_failed() {
-    let bench = Bench::new();
-    let (fetcher, cancel) = (bench.fetcher(), Cancel::new());
+async fn hint_fits_the_request() {
+    let fixture = Fixture::new();
+    let (fetcher, cancel) = (fixture.fetcher(), Cancel::new());
     let remote = Remote {
         url: "http://127.0.0.1:1/n.tar.xz",
         sha256: None,
-        limit: 1,
+        max_bytes: 1,
     };
     let of_url = fetcher.url(remote, &cancel).await.unwrap_err();
     assert_eq!(of_url.hints, ["check the network and the address"]);

@@ -1,4 +1,4 @@
-//! Downloads against mirrors of all kinds, and the cache.
+//! Downloads from mirrors that answer, fail, stall or lie, and the cache.
 
 mod cached;
 mod fetching;
@@ -15,10 +15,10 @@ use crate::common::failure::Failure;
 use crate::common::hash::Sha256Hash;
 use server::Server;
 
-fn quick() -> Network {
+fn short_timeouts() -> Network {
     Network {
-        connect: Duration::from_millis(500),
-        idle: Duration::from_secs(10),
+        connect_timeout: Duration::from_millis(500),
+        read_timeout: Duration::from_secs(10),
         tries: 3,
         pause: Duration::from_millis(1),
         parallel: 4,
@@ -41,17 +41,17 @@ fn pin(name: &str, bytes: &[u8]) -> Pin {
     }
 }
 
-struct Bench {
+struct Fixture {
     dir: tempfile::TempDir,
     network: Network,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
-            network: quick(),
+            network: short_timeouts(),
             events: Arc::default(),
         }
     }

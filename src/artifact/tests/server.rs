@@ -1,4 +1,4 @@
-//! A mirror on loopback that answers by script.
+//! A mirror on loopback that gives scripted answers.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -11,30 +11,30 @@ use std::time::Duration;
 pub(super) enum Answer {
     Body(Vec<u8>),
     Status(&'static str),
-    /// Promises the whole, sends so many bytes of it, and hangs up.
+    /// Announces the whole body, sends this many bytes of it, and closes the connection.
     Cut(Vec<u8>, usize),
-    /// As `Body`, but knows `Range`.
+    /// Like `Body`, with support for `Range`.
     Ranged(Vec<u8>),
-    /// Leads elsewhere, by this header.
+    /// Redirects with this header.
     Moved(String),
-    /// Says nothing for a while.
+    /// Closes the connection after this time.
     Hang(Duration),
-    /// Sends after a while.
-    Late(Vec<u8>, Duration),
+    /// Sends the body after this time.
+    Delayed(Vec<u8>, Duration),
 }
 
 pub(super) struct Server {
     pub(super) base: String,
-    pub(super) asked: Arc<Mutex<Vec<String>>>,
+    pub(super) requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    /// Answers in turn; the last answer is repeated.
+    /// Gives each answer once; the last one is repeated.
     pub(super) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = asked.clone();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let log = requests.clone();
         let mut answers: VecDeque<Answer> = answers.into_iter().collect();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -47,11 +47,11 @@ impl Server {
                 std::thread::spawn(move || answer_one(stream.unwrap(), answer, &log));
             }
         });
-        Self { base, asked }
+        Self { base, requests }
     }
 
-    pub(super) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
@@ -76,12 +76,9 @@ pub(super) fn answer_one(mut stream: TcpStream, answer: Answer, log: &Mutex<Vec<
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n{extra}\r\n"
         );
-        // The other side may be gone; that is its right.
-        drop(
-            stream
-                .write_all(head.as_bytes())
-                .and_then(|()| stream.write_all(body)),
-        );
+        // The client may have closed the connection.
+        let sent = stream.write_all(head.as_bytes());
+        sent.and_then(|()| stream.write_all(body)).ok();
     };
     match answer {
         Answer::Status(status) => send(status, "", 0, b""),
@@ -102,7 +99,7 @@ pub(super) fn answer_one(mut stream: TcpStream, answer: Answer, log: &Mutex<Vec<
         Answer::Body(body) | Answer::Ranged(body) => send("200 OK", "", body.len(), &body),
         Answer::Moved(to) => send("302 Found", &to, 0, b""),
         Answer::Hang(time) => pause(time),
-        Answer::Late(body, time) => {
+        Answer::Delayed(body, time) => {
             pause(time);
             send("200 OK", "", body.len(), &body);
         }

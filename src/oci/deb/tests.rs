@@ -36,7 +36,7 @@ fn deb(name: &str, data: &[u8]) -> Vec<u8> {
     ])
 }
 
-/// A package of the given entries, with whatever names they have.
+/// A package with these entries; their names are not validated.
 pub(crate) fn package(entries: &[(&str, u8, &str, u32)]) -> Vec<u8> {
     deb("data.tar", &tar_of(entries))
 }
@@ -84,7 +84,7 @@ fn plain() -> Vec<u8> {
 }
 
 #[test]
-fn every_compression_is_undone() {
+fn every_compression_is_read() {
     let tar = plain();
     let mut xz =
         lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
@@ -106,14 +106,21 @@ fn every_compression_is_undone() {
         assert_eq!(
             list(&deb(name, &data)).unwrap(),
             [
-                (entry("usr/bin", 0o755, Kind::Dir), vec![]),
-                (entry("usr/bin/a", 0o755, Kind::File(5)), b"bytes".to_vec()),
+                (entry("usr/bin", 0o755, EntryKind::Dir), vec![]),
                 (
-                    entry("usr/bin/b", 0o777, Kind::Symlink("../../../etc/x".into())),
+                    entry("usr/bin/a", 0o755, EntryKind::File(5)),
+                    b"bytes".to_vec()
+                ),
+                (
+                    entry(
+                        "usr/bin/b",
+                        0o777,
+                        EntryKind::Symlink("../../../etc/x".into())
+                    ),
                     vec![]
                 ),
                 (
-                    entry("usr/bin/c", 0o755, Kind::Hardlink("usr/bin/a".into())),
+                    entry("usr/bin/c", 0o755, EntryKind::Hardlink("usr/bin/a".into())),
                     vec![]
                 ),
             ],
@@ -132,7 +139,7 @@ fn every_compression_is_undone() {
 }
 
 #[test]
-fn reading_stops_when_enough_was_seen() {
+fn reading_stops_when_the_visitor_has_enough() {
     let mut seen = 0;
     let stop = |_, _: &mut dyn Read| {
         seen += 1;
@@ -143,7 +150,7 @@ fn reading_stops_when_enough_was_seen() {
 }
 
 #[test]
-fn paths_that_leave_are_refused() {
+fn paths_outside_are_refused() {
     for path in ["/etc/passwd", "../x", "./usr/../../x", "usr/.."] {
         let error = list(&package(&[(path, b'0', "x", 0o644)])).unwrap_err();
         assert!(matches!(error, DebError::Path(_)), "{path}: {error}");
@@ -153,14 +160,14 @@ fn paths_that_leave_are_refused() {
 }
 
 #[test]
-fn devices_and_the_like_are_refused() {
+fn devices_and_pipes_are_refused() {
     for kind in *b"3467xgS" {
         assert!(list(&package(&[("a", kind, "", 0o644)])).is_err(), "{kind}");
     }
 }
 
 #[test]
-fn long_names_have_an_end() {
+fn long_names_are_bounded() {
     let long = "./".to_owned() + &"d/".repeat(100) + "file";
     let entries = [
         ("././@LongLink", b'L', long.as_str(), 0),
@@ -177,12 +184,12 @@ fn long_names_have_an_end() {
     ];
     assert!(matches!(
         list(&package(&entries)),
-        Err(DebError::Format("a name without end"))
+        Err(DebError::Format("a name is too long"))
     ));
 }
 
 #[test]
-fn strange_archives_are_refused() {
+fn invalid_archives_are_refused() {
     let (control, data) = (("control.tar.xz", &b"x"[..]), ("data.tar", &plain()[..]));
     let first = ("debian-binary", &b"2.0\n"[..]);
     assert!(list(&ar(&[first, control, data])).is_ok());
@@ -203,7 +210,7 @@ fn strange_archives_are_refused() {
             String::from_utf8_lossy(&ar(&[first]))
                 .replace("100644  4 ", "100644  x ")
                 .into_bytes(),
-            "without a size",
+            "a member has no size",
         ),
         (ar(&[first])[..50].to_vec(), "failed to fill whole buffer"),
     ] {
@@ -213,7 +220,7 @@ fn strange_archives_are_refused() {
 }
 
 #[test]
-fn greedy_decompressors_are_refused() {
+fn decompression_is_bounded() {
     // A header that asks for a dictionary of 1.5 GiB.
     let mut xz = b"\xfd7zXZ\0\0\x01\x69\x22\xde\x36".to_vec();
     let header = [2, 0, 0x21, 1, 39, 0, 0, 0];
@@ -234,7 +241,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 proptest::proptest! {
-    /// Whatever bytes come, reading ends, without a panic and without a path that leaves the package.
+    /// Damaged bytes cause no panic, and no path outside of the package.
     #[test]
     fn damaged_packages_are_refused_or_confined(
         which in 0usize..4,
@@ -270,7 +277,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_no_package(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..512)) {
+    fn arbitrary_bytes_are_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..512)) {
         proptest::prop_assert!(list(&bytes).is_err());
     }
 }

@@ -9,7 +9,7 @@ const ALL: [Make; 3] = [
 ];
 
 #[test]
-fn the_built_in_locks_are_whole() {
+fn built_in_locks_are_valid() {
     for architecture in [Architecture::X86_64, Architecture::Aarch64] {
         for make in ALL {
             let definition = make(architecture, None).unwrap();
@@ -20,20 +20,23 @@ fn the_built_in_locks_are_whole() {
             panic!("{registrar:?}")
         };
         assert_eq!(qemu.path, "usr/bin/qemu-aarch64");
-        assert_eq!(registrar.place(&qemu.package), Some("sdbuild/qemu-aarch64"));
+        assert_eq!(
+            registrar.content_path(&qemu.package),
+            Some("sdbuild/qemu-aarch64")
+        );
         assert_eq!(probe.path, "usr/bin/busybox");
         assert_eq!(
-            registrar.place(&probe.package),
+            registrar.content_path(&probe.package),
             Some("sdbuild/busybox-aarch64")
         );
     }
 }
 
 #[test]
-fn the_digest_knows_everything_that_matters() {
+fn digest_depends_on_what_determines_the_image() {
     let base = Definition::registrar(Architecture::X86_64, None).unwrap();
     let changes: [fn(&mut Definition); 9] = [
-        |d| d.places = &[("qemu-user", "elsewhere")],
+        |d| d.content_paths = &[("qemu-user", "elsewhere")],
         |d| d.role = Role::Builder,
         |d| d.architecture = Architecture::Aarch64,
         |d| d.lock.packages[0].sha256 = Sha256Hash::of(b"x"),
@@ -59,7 +62,7 @@ fn the_digest_knows_everything_that_matters() {
 }
 
 #[test]
-fn names_and_labels_say_what_it_is() {
+fn reference_and_labels_have_role_and_digest() {
     let builder = Definition::builder(Architecture::X86_64, None).unwrap();
     let digest = builder.digest().to_string();
     assert_eq!(
@@ -72,7 +75,7 @@ fn names_and_labels_say_what_it_is() {
 }
 
 #[test]
-fn a_lock_that_is_a_pipe_is_not_waited_for() {
+fn lock_that_is_a_pipe_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("builder")).unwrap();
     let lock = dir.path().join("builder/arm64.lock.json");
@@ -85,7 +88,7 @@ fn a_lock_that_is_a_pipe_is_not_waited_for() {
 }
 
 #[test]
-fn other_locks_are_read_from_a_dir() {
+fn locks_are_read_from_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let failure = Definition::builder(Architecture::X86_64, Some(dir.path())).unwrap_err();
     assert!(

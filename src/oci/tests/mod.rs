@@ -1,16 +1,18 @@
-//! Packages made here → images, without network and engine.
+//! Images of packages that the tests make, without network and engine.
 
-mod bench;
+mod fixture;
 
 use std::fs;
+
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::common::hash::Sha256Hash;
 use crate::common::system::Architecture;
 use crate::engine::Role;
-use crate::oci::assemble::Parts;
+use crate::oci::assemble::Assembler;
 use crate::oci::deb::tests::package;
-use bench::{Bench, Entry, files, listing};
+use fixture::{Entry, Fixture, files, listing};
 
 const A: &[Entry<'_>] = &[
     ("./", b'5', "", 0o755),
@@ -70,8 +72,8 @@ fn extras() -> Vec<ExtraFile> {
 }
 
 #[test]
-fn an_image_holds_what_a_container_wants() {
-    let image = Bench::new()
+fn image_has_what_a_container_needs() {
+    let image = Fixture::new()
         .assemble(&[("a", A), ("b", B)], "", extras())
         .unwrap();
     assert_eq!(image.size, image.archive.len() as u64);
@@ -134,15 +136,15 @@ fn an_image_holds_what_a_container_wants() {
 }
 
 #[test]
-fn the_same_definition_gives_the_same_bytes() {
-    let once = Bench::new()
+fn same_definition_gives_the_same_bytes() {
+    let once = Fixture::new()
         .assemble(&[("a", A), ("b", B)], "", extras())
         .unwrap();
-    let again = Bench::new()
+    let again = Fixture::new()
         .assemble(&[("a", A), ("b", B)], "", extras())
         .unwrap();
     assert!(once.archive == again.archive);
-    // Whoever has to change this raises `FORMAT`: engines hold images under the old digest.
+    // A change of this needs another `FORMAT`: engines have images with the old digest.
     assert_eq!(
         once.diff_ids,
         ["sha256:3fd826ad59b12857264aa506b6b078f4936eb3785bcc076e7e38d77a2a746f2b"],
@@ -152,10 +154,10 @@ fn the_same_definition_gives_the_same_bytes() {
 }
 
 #[test]
-fn nothing_is_left_in_the_cache() {
-    let bench = Bench::new();
-    drop(bench.assemble(&[("a", A)], "", vec![]).unwrap());
-    let left: Vec<_> = fs::read_dir(bench.cache.root())
+fn no_temporary_files_are_left() {
+    let fixture = Fixture::new();
+    drop(fixture.assemble(&[("a", A)], "", vec![]).unwrap());
+    let left: Vec<_> = fs::read_dir(fixture.cache.root())
         .unwrap()
         .map(|e| e.unwrap().path())
         .collect();
@@ -163,48 +165,51 @@ fn nothing_is_left_in_the_cache() {
 }
 
 #[test]
-fn what_two_packages_claim_is_refused() {
+fn path_in_two_packages_is_refused() {
     let same: &[Entry<'_>] = &[("usr/bin/tool", b'0', "mine", 0o755)];
-    let error = Bench::new()
+    let error = Fixture::new()
         .assemble(&[("a", A), ("b", same)], "", vec![])
         .err()
         .unwrap();
-    assert_eq!(error.to_string(), "package b: usr/bin/tool is there twice");
-    // The largest is unpacked first, whatever its place.
+    assert_eq!(error.to_string(), "package b: usr/bin/tool exists twice");
+    // The largest package is unpacked first.
     let (small, large): (&[Entry<'_>], &[Entry<'_>]) = (
         &[("x", b'0', "x", 0o644)],
         &[("x", b'0', "x", 0o644), ("y", b'0', "y", 0o644)],
     );
     let other: &[Entry<'_>] = &[("z", b'0', "z", 0o644)];
     let packages = [("a", small), ("b", other), ("c", large)];
-    let error = Bench::new().assemble(&packages, "", vec![]).err().unwrap();
-    assert_eq!(error.to_string(), "package c: x is there twice");
+    let error = Fixture::new()
+        .assemble(&packages, "", vec![])
+        .err()
+        .unwrap();
+    assert_eq!(error.to_string(), "package c: x exists twice");
     let twice: &[Entry<'_>] = &[("bin/x", b'0', "1", 0o755), ("usr/bin/x", b'0', "2", 0o755)];
-    let error = Bench::new()
+    let error = Fixture::new()
         .assemble(&[("a", twice)], "", vec![])
         .err()
         .unwrap();
-    assert_eq!(error.to_string(), "package a: usr/bin/x is there twice");
+    assert_eq!(error.to_string(), "package a: usr/bin/x exists twice");
 }
 
 #[test]
-fn a_link_to_what_is_not_there_is_refused() {
+fn dangling_hard_link_is_refused() {
     let dangling: &[Entry<'_>] = &[("usr/bin/x", b'1', "usr/bin/y", 0o755)];
-    let error = Bench::new()
+    let error = Fixture::new()
         .assemble(&[("a", dangling)], "", vec![])
         .err()
         .unwrap();
     assert_eq!(
         error.to_string(),
-        "package a: usr/bin/x is a link to nothing"
+        "package a: usr/bin/x is a hard link to a file that does not exist"
     );
 }
 
 #[test]
-fn nothing_can_be_put_behind_a_link() {
-    // `usr` a link to elsewhere: what lies below it would be unpacked there.
+fn path_below_a_link_is_refused() {
+    // `usr` is a link: paths below it would be unpacked somewhere else.
     let link: &[Entry<'_>] = &[("usr", b'2', "/", 0o777), ("usr/bin/x", b'0', "x", 0o755)];
-    let error = Bench::new()
+    let error = Fixture::new()
         .assemble(&[("a", link)], "", vec![])
         .err()
         .unwrap();
@@ -212,7 +217,7 @@ fn nothing_can_be_put_behind_a_link() {
 }
 
 #[test]
-fn pinned_contents_alone_are_taken_and_verified() {
+fn only_pinned_files_are_unpacked_and_verified() {
     let content = |path: &str, bytes: &[u8]| {
         let hash = Sha256Hash::of(bytes);
         format!(
@@ -226,7 +231,7 @@ fn pinned_contents_alone_are_taken_and_verified() {
         ("./usr/bin/qemu-c", b'2', "qemu-b", 0o777),
     ];
     let good = content("usr/bin/qemu-b", b"wanted");
-    let image = Bench::new().assemble(&[("q", q)], &good, vec![]).unwrap();
+    let image = Fixture::new().assemble(&[("q", q)], &good, vec![]).unwrap();
     let layer = files(&image.archive).remove("layer.tar").unwrap();
     assert_eq!(
         files(&layer)
@@ -246,7 +251,7 @@ fn pinned_contents_alone_are_taken_and_verified() {
             "usr/bin/qemu-c is not in its package",
         ),
     ] {
-        let error = Bench::new()
+        let error = Fixture::new()
             .assemble(&[("q", q)], &contents, vec![])
             .err()
             .unwrap();
@@ -254,7 +259,7 @@ fn pinned_contents_alone_are_taken_and_verified() {
     }
 }
 
-/// A lock with one package, which holds `bytes`.
+/// A lock of one package, whose file has these bytes.
 fn of_one(name: &str, bytes: &[u8]) -> String {
     let (hash, size) = (Sha256Hash::of(bytes), bytes.len());
     format!(
@@ -263,43 +268,44 @@ fn of_one(name: &str, bytes: &[u8]) -> String {
     )
 }
 
-/// A package was looked at, then opened again by its name and believed.
+/// A package was verified, then opened again by its name and trusted.
 #[test]
-fn a_package_that_changed_after_it_was_checked_is_not_used() {
-    let bench = Bench::new();
-    let path = bench.dir.path().join("p");
+fn package_that_changed_after_verification_is_not_used() {
+    let fixture = Fixture::new();
+    let path = fixture.dir.path().join("p");
     let with = |text| package(&[("./usr/bin/tool", b'0', text, 0o755)]);
     let lock = of_one("p", &with("good"));
     fs::write(&path, with("good")).unwrap();
     let paths = [path.clone()];
-    assert!(bench.assemble_lock(&lock, &paths, vec![]).is_ok());
-    // As fit as the other one; no package at all; and one with more behind it.
+    assert!(fixture.assemble_lock(&lock, &paths, vec![]).is_ok());
+    // Another valid package, no package at all, and the package with more bytes behind it.
     let longer = [with("good"), vec![0; 9]].concat();
     for bytes in [with("evil"), vec![7; 300], longer] {
         fs::write(&path, bytes).unwrap();
-        let error = bench.assemble_lock(&lock, &paths, vec![]).err().unwrap();
+        let error = fixture.assemble_lock(&lock, &paths, vec![]).err().unwrap();
         let text = error.to_string();
         assert!(text.contains("no longer what it was"), "{text}");
     }
 }
 
 #[test]
-fn a_broken_package_is_named() {
-    let bench = Bench::new();
-    let path = bench.dir.path().join("broken");
+fn error_names_the_broken_package() {
+    let fixture = Fixture::new();
+    let path = fixture.dir.path().join("broken");
     let bytes = b"!<arch>\nwhat";
     fs::write(&path, bytes).unwrap();
     let lock = of_one("broken", bytes);
-    let error = bench.assemble_lock(&lock, &[path], vec![]).err().unwrap();
+    let error = fixture.assemble_lock(&lock, &[path], vec![]).err().unwrap();
     assert!(error.to_string().starts_with("package broken: "), "{error}");
 }
 
 #[test]
-fn assembling_stops_when_asked() {
-    let bench = Bench::new();
+fn assembling_can_be_cancelled() {
+    let fixture = Fixture::new();
     let lock = r#"{"schema":1,"architecture":"amd64","snapshot":"x","packages":[]}"#;
     let definition = Definition::new(
-        (Role::Builder, Architecture::X86_64),
+        Role::Builder,
+        Architecture::X86_64,
         lock,
         extras(),
         Defaults {
@@ -309,24 +315,26 @@ fn assembling_stops_when_asked() {
             command: vec![],
         },
     );
-    let parts = Parts {
+    let assembler = Assembler {
         definition: &definition.unwrap(),
         packages: &[],
-        cache: &bench.cache,
+        cache: &fixture.cache,
     };
-    let error = parts.assemble(&|| true).unwrap_err();
+    let token = CancellationToken::new();
+    token.cancel();
+    let error = assembler.assemble(&token).unwrap_err();
     assert_eq!(error.to_string(), "interrupted");
 }
 
 #[test]
-fn a_package_that_ends_early_is_refused() {
-    let bench = Bench::new();
-    let path = bench.dir.path().join("cut");
+fn package_that_ends_early_is_refused() {
+    let fixture = Fixture::new();
+    let path = fixture.dir.path().join("cut");
     let whole = package(&[("usr/bin/long", b'0', &"x".repeat(5000), 0o755)]);
     let start = whole.windows(4).position(|four| four == b"xxxx").unwrap();
     let cut = &whole[..start + 1000];
     fs::write(&path, cut).unwrap();
     let lock = of_one("cut", cut);
-    let error = bench.assemble_lock(&lock, &[path], vec![]).err().unwrap();
+    let error = fixture.assemble_lock(&lock, &[path], vec![]).err().unwrap();
     assert_eq!(error.to_string(), "package cut: usr/bin/long ends early");
 }

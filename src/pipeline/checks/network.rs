@@ -97,7 +97,7 @@ fn check_clock(answers: &Answers) -> Check {
     } = answers;
     let all = mirrors.iter().chain(caches).chain(channel);
     let answered = all.filter_map(|(_, answer)| answer.as_ref().ok());
-    let differences = answered.filter_map(|answer| Some(difference(answer.date?, answer.heard)));
+    let differences = answered.filter_map(|answer| Some(difference(answer.date?, answer.received)));
     match differences.min() {
         None => Check::warning(topic, "no server reported its time"),
         Some(off) if off > CLOCK_BREAKS_TLS => {
@@ -128,7 +128,7 @@ mod tests {
         Answer {
             status: 200,
             date: Some(heard - Duration::from_secs(seconds_behind)),
-            heard,
+            received: heard,
         }
     }
 

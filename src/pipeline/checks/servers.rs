@@ -34,7 +34,7 @@ impl Answers {
         };
         let ask = async |base: &str, path: &str| {
             let url = format!("{}/{path}", base.trim_end_matches('/'));
-            let answer = probe.ask(&url).await.and_then(|answer| {
+            let answer = probe.head(&url).await.and_then(|answer| {
                 if answer.is_success() {
                     Ok(answer)
                 } else {

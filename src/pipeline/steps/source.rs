@@ -88,7 +88,7 @@ async fn fetch(
     let remote = Remote {
         url: &download.url,
         sha256: download.sha256.map(Into::into),
-        limit: MAX_ARCHIVE_BYTES,
+        max_bytes: MAX_ARCHIVE_BYTES,
     };
     let file = fetcher.url(remote, &context.cancel).await?;
     Ok(Downloaded {

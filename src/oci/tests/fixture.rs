@@ -1,23 +1,25 @@
-//! Images out of packages that tests make up.
+//! Images of packages that the tests make.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::artifact::Cache;
 use crate::common::hash::Sha256Hash;
 use crate::common::system::Architecture;
 use crate::engine::Role;
-use crate::oci::assemble::Parts;
+use crate::oci::assemble::Assembler;
 use crate::oci::deb::tests::package;
 use crate::oci::definition::Defaults;
 use crate::oci::*;
 
-/// What a test package holds: path, kind as in tar, bytes or target, mode.
+/// An entry of a package: path, type as in tar, content or target, mode.
 pub(super) type Entry<'a> = (&'a str, u8, &'a str, u32);
 
-pub(super) struct Bench {
+pub(super) struct Fixture {
     pub(super) dir: tempfile::TempDir,
     pub(super) cache: Cache,
 }
@@ -28,7 +30,7 @@ pub(super) struct Assembled {
     pub(super) diff_ids: Vec<String>,
 }
 
-impl Bench {
+impl Fixture {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path().join("cache")).unwrap();
@@ -72,14 +74,14 @@ impl Bench {
             working_dir: "/".to_owned(),
             command: vec!["/bin/sh".to_owned()],
         };
-        let what = (Role::Builder, Architecture::X86_64);
-        let definition = Definition::new(what, lock, extras, defaults).unwrap();
-        let parts = Parts {
+        let definition =
+            Definition::new(Role::Builder, Architecture::X86_64, lock, extras, defaults).unwrap();
+        let assembler = Assembler {
             definition: &definition,
             packages,
             cache: &self.cache,
         };
-        let mut image = parts.assemble(&|| false)?;
+        let mut image = assembler.assemble(&CancellationToken::new())?;
         let mut archive = Vec::new();
         image.archive.read_to_end(&mut archive).unwrap();
         Ok(Assembled {
