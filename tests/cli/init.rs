@@ -1,4 +1,4 @@
-//! `init` writes a configuration that is the user's own.
+//! `init` writes a configuration with the keys of the user.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -24,14 +24,14 @@ fn with_key(comment: &str) -> TestUser {
 #[test]
 fn key_and_name_are_filled_in() {
     let user = with_key("me@here");
-    let told = run(&mut user.sdbuild(&["init", "--hostname", "kitchen"]))
+    let outcome = run(&mut user.sdbuild(&["init", "--hostname", "kitchen"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&[
             "host name kitchen, time zone ",
             "can log in as root: ssh-ed25519 ",
         ]);
     let path = user.home.path().join("sd-card.nix");
-    assert_eq!(told.stdout, format!("{}\n", path.display()));
+    assert_eq!(outcome.stdout, format!("{}\n", path.display()));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(&format!("    \"{KEY} me@here\"\n")), "{text}");
     assert!(
@@ -78,20 +78,20 @@ fn without_a_key_the_placeholder_stays() {
 }
 
 #[test]
-fn a_hostile_comment_drives_no_terminal() {
+fn hostile_comment_of_a_key_is_escaped() {
     let user = with_key("\x1b[2J\u{202e}\"; evil = ${x}");
-    let told = run(&mut user.sdbuild(&["init"])).assert_exit_code(0);
+    let outcome = run(&mut user.sdbuild(&["init"])).assert_exit_code(0);
     assert!(
-        !told.stderr.contains(['\x1b', '\u{202e}']),
+        !outcome.stderr.contains(['\x1b', '\u{202e}']),
         "{}",
-        told.stderr
+        outcome.stderr
     );
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains("[2J\\\"; evil = \\${x}\"\n"), "{text}");
 }
 
 #[test]
-fn a_dir_is_made_and_a_key_that_is_named_is_the_only_one() {
+fn directory_is_created_and_named_key_is_the_only_one() {
     let user = with_key("me@here");
     let other = format!(
         "{} other",
@@ -103,11 +103,11 @@ fn a_dir_is_made_and_a_key_that_is_named_is_the_only_one() {
     user.write("other.pub", &other);
     let user = user.with("LANG", "de_DE.UTF-8");
     let words = ["init", "pi/board", "--ssh-key", "other.pub"];
-    let told = run(&mut user.sdbuild(&words))
+    let outcome = run(&mut user.sdbuild(&words))
         .assert_exit_code(0)
         .assert_stderr_contains(&["locale de_DE.UTF-8"]);
     let path = user.home.path().join("pi/board/sd-card.nix");
-    assert_eq!(told.stdout, format!("{}\n", path.display()));
+    assert_eq!(outcome.stdout, format!("{}\n", path.display()));
     let text = fs::read_to_string(path).unwrap();
     assert!(text.contains(&other) && !text.contains("me@here"), "{text}");
     assert!(
@@ -122,7 +122,7 @@ fn a_dir_is_made_and_a_key_that_is_named_is_the_only_one() {
 }
 
 #[test]
-fn keys_of_a_running_agent_are_taken() {
+fn keys_of_a_running_agent_are_used() {
     let user = user();
     let (private, public) = key(&user);
     let socket = user.state.path().join("agent");
@@ -133,21 +133,21 @@ fn keys_of_a_running_agent_are_taken() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // It says where it is once it listens.
-    let mut said = String::new();
+    // It prints its socket once it listens.
+    let mut line = String::new();
     BufReader::new(agent.stdout.take().unwrap())
-        .read_line(&mut said)
+        .read_line(&mut line)
         .unwrap();
     let mut add = Command::new("ssh-add");
     add.args(["-q"]).arg(&private).env("SSH_AUTH_SOCK", &socket);
     let added = run(&mut add);
     let user = user.with("SSH_AUTH_SOCK", socket.to_str().unwrap());
-    let told = run(&mut user.sdbuild(&["init"]));
+    let outcome = run(&mut user.sdbuild(&["init"]));
     agent.kill().unwrap();
     agent.wait().unwrap();
     assert_eq!(added.code, Some(0), "{}", added.stderr);
-    let told = told.assert_exit_code(0);
-    assert!(told.stderr.contains(&public), "{}", told.stderr);
+    let outcome = outcome.assert_exit_code(0);
+    assert!(outcome.stderr.contains(&public), "{}", outcome.stderr);
     // An agent that is gone is no trouble.
     run(&mut user.sdbuild(&["init", "--config", "two.nix"]))
         .assert_exit_code(0)
@@ -199,7 +199,7 @@ fn keys_of_an_account_need_confirmation() {
 }
 
 #[test]
-fn an_account_without_keys_or_that_cannot_be_is_an_error() {
+fn account_without_keys_is_an_error() {
     let user = user().with("SDBUILD_GITHUB", github("", 1));
     let cache = user.state.path().join("cache");
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
@@ -212,7 +212,7 @@ fn an_account_without_keys_or_that_cannot_be_is_an_error() {
     assert_eq!(file_names(user.home.path()), ["out"]);
 }
 
-/// What stands in the file for the network `Home` with the passphrase `correct horse`.
+/// The line of the file for the network `Home` with the passphrase `correct horse`.
 const JOINED: &str = "networking.wireless.networks.\"Home\".pskRaw = \"";
 
 #[test]
@@ -238,7 +238,7 @@ fn the_wireless_passphrase_is_not_in_the_file() {
 }
 
 #[test]
-fn a_phrase_that_is_typed_is_not_shown() {
+fn typed_passphrase_is_not_shown() {
     let user = with_key("me");
     let pty = openpty(None, None).unwrap();
     let side = || Stdio::from(pty.slave.try_clone().unwrap());

@@ -1,4 +1,4 @@
-//! `sdbuild inspect`: its words, its JSON, its exit codes.
+//! `sdbuild inspect`: its lines, its JSON, its exit codes.
 
 use std::fs;
 use std::path::Path;
@@ -84,7 +84,7 @@ fn an_image_in_lines_and_as_json() {
 }
 
 #[test]
-fn looks_inside() {
+fn files_and_directories_are_shown() {
     let user = user();
     let content: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
     let Some(()) = ext4(&user, |tree| {
@@ -134,7 +134,7 @@ fn looks_inside() {
 }
 
 #[test]
-fn what_is_no_image_is_a_usage_error_that_names_it() {
+fn other_files_are_a_usage_error() {
     let user = user();
     let write = |name: &str, bytes: &[u8]| fs::write(user.home.path().join(name), bytes).unwrap();
     write("empty.img", b"");
@@ -200,18 +200,18 @@ fn a_manifest_beside_the_image_is_compared() {
     let Some(()) = ext4(&user, |_| {}) else {
         return;
     };
-    let told = inspect(&user, &["a.img", "--json"])
+    let report = inspect(&user, &["a.img", "--json"])
         .assert_exit_code(0)
         .stdout;
-    let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(told["manifest"], Value::Null);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["manifest"], Value::Null);
     let manifest = |sha256: &Value, size: u64| {
-        let raw = serde_json::json!({ "size": told["raw"]["size"], "sha256": told["sha256"] });
+        let raw = serde_json::json!({ "size": report["raw"]["size"], "sha256": report["sha256"] });
         let image = serde_json::json!({ "size": size, "sha256": sha256 });
         serde_json::json!({ "version": 1, "image": image, "raw": raw, "more": 1 }).to_string()
     };
-    let size = told["size"].as_u64().unwrap();
-    user.write("a.img.json", &manifest(&told["sha256"], size));
+    let size = report["size"].as_u64().unwrap();
+    user.write("a.img.json", &manifest(&report["sha256"], size));
     let outcome = inspect(&user, &["a.img"]).assert_exit_code(0);
     let row = "manifest      the same image as in a.img.json";
     assert!(outcome.stdout.contains(row), "{}", outcome.stdout);
@@ -241,7 +241,7 @@ fn a_manifest_beside_the_image_is_compared() {
 }
 
 #[test]
-fn what_is_odd_beside_an_image_is_told_after_all_that_is_on_it() {
+fn unusable_sidecars_are_reported_last() {
     let user = user();
     let Some(()) = ext4(&user, |_| {}) else {
         return;
@@ -252,7 +252,7 @@ fn what_is_odd_beside_an_image_is_told_after_all_that_is_on_it() {
     assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
     outcome.assert_stderr_contains(&["a.img.sha256 has no line for a.img"]);
 
-    // A pipe that nobody writes to is not waited for.
+    // A pipe without a writer is not waited for.
     let home = user.home.path();
     fs::remove_file(home.join("a.img.sha256")).unwrap();
     for name in ["a.img.sha256", "a.img.json"] {
@@ -267,7 +267,7 @@ fn what_is_odd_beside_an_image_is_told_after_all_that_is_on_it() {
 }
 
 #[test]
-fn a_cut_image_is_told_with_all_that_is_left_of_it() {
+fn truncated_image_is_reported_as_far_as_it_goes() {
     let user = user();
     let Some(()) = ext4(&user, |_| {}) else {
         return;

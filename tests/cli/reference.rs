@@ -10,8 +10,8 @@ use sdbuild::cli::Cli;
 use crate::support::{root, run};
 use crate::user;
 
-/// What `sdbuild WORDS` writes to standard output.
-fn told(words: &[&str]) -> String {
+/// The standard output of `sdbuild` with `words`.
+fn stdout_of(words: &[&str]) -> String {
     run(&mut user().sdbuild(words)).assert_exit_code(0).stdout
 }
 
@@ -34,7 +34,7 @@ fn commands() -> Vec<(String, Vec<String>)> {
 
 #[test]
 fn manual_page_has_every_command_and_flag() {
-    let page = told(&["man"]).replace("\\-", "-");
+    let page = stdout_of(&["man"]).replace("\\-", "-");
     for (command, options) in commands() {
         let title = format!(".SH \"{}\"\n", command.to_uppercase());
         let (_, section) = page
@@ -58,7 +58,7 @@ fn manual_page_has_every_command_and_flag() {
 
 #[test]
 fn help_has_every_command_and_flag() {
-    let all = told(&["--help"]);
+    let all = stdout_of(&["--help"]);
     for (command, options) in commands() {
         let words: Vec<&str> = command.split(' ').skip(1).collect();
         if let [word] = words[..] {
@@ -69,7 +69,7 @@ fn help_has_every_command_and_flag() {
             words.insert(1, "x.img");
         }
         words.push("--help");
-        let help = told(&words);
+        let help = stdout_of(&words);
         for option in options {
             assert!(help.contains(&format!("--{option}")), "{command} {option}");
         }
@@ -94,11 +94,11 @@ fn readme_has_every_command_and_no_other() {
             .collect();
         parts
     });
-    let told: BTreeSet<String> = words.collect();
+    let documented: BTreeSet<String> = words.collect();
     let there = commands()
         .into_iter()
         .map(|(name, _)| name.split(' ').nth(1).unwrap().to_owned());
-    assert_eq!(told, there.collect());
+    assert_eq!(documented, there.collect());
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn completions_work_in_the_shell() {
         ("zsh", "#compdef sdbuild"),
         ("fish", "complete -c sdbuild"),
     ] {
-        let script = told(&["completions", shell]);
+        let script = stdout_of(&["completions", shell]);
         assert!(script.contains(sign), "{script}");
         assert!(
             script.contains("nixpkgs") && script.contains("doctor"),
@@ -134,7 +134,7 @@ fn completions_work_in_the_shell() {
             "an inner command is offered"
         );
     }
-    let script = told(&["completions", "bash"]);
+    let script = stdout_of(&["completions", "bash"]);
     // What bash itself offers after `sdbuild sta`.
     let ask = "COMP_WORDS=(sdbuild sta); COMP_CWORD=1; _sdbuild sdbuild sta sdbuild; echo \"${COMPREPLY[@]}\"";
     let asked =
