@@ -1,6 +1,5 @@
-//! The binary against an engine that answers by script and mirrors that do as they like: exit code,
-//! message, hint, and nothing left behind. No test here reaches the network: every request goes through
-//! a proxy of its own.
+//! The binary against a scripted engine and failing mirrors: exit code, message, hint, and nothing left behind. No test
+//! here uses the network: every request goes through a proxy of the test.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,20 +14,20 @@ use crate::support::*;
 
 /// The content of the one package that every lock here names.
 const PACKAGE: &[u8] = b"a package, as it was pinned";
-/// The mirror that the user chose; its name leads nowhere, so only the proxy can answer for it.
+/// The mirror that the user chose. Its name does not resolve, so that only the proxy can serve it.
 const MIRROR: &str = "http://mirror.invalid/debian";
 
-/// What the mirror does with each request for the package; every other source lacks it.
+/// Replies to each request for the package at the mirror; other sources reply 404.
 type Mirror = fn(&mut TcpStream);
 
-fn whole(stream: &mut TcpStream, length: usize, body: &[u8]) {
+fn send_body(stream: &mut TcpStream, length: usize, body: &[u8]) {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    // A client that has gone already is part of some tests.
-    stream.write_all(head.as_bytes()).unwrap_or(());
-    stream.write_all(body).unwrap_or(());
+    // In some tests the client has disconnected already.
+    stream.write_all(head.as_bytes()).ok();
+    stream.write_all(body).ok();
 }
 
-/// Plays every source that is asked; its address for `http_proxy`.
+/// Serves every source; returns its address for `http_proxy`.
 fn proxy(mirror: Mirror) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -43,7 +42,7 @@ fn proxy(mirror: Mirror) -> String {
                 } else {
                     let gone =
                         "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-                    stream.write_all(gone.as_bytes()).unwrap_or(());
+                    stream.write_all(gone.as_bytes()).ok();
                 }
             });
         }
@@ -51,7 +50,7 @@ fn proxy(mirror: Mirror) -> String {
     address
 }
 
-/// An engine that holds nothing, and would make nothing.
+/// An engine without any objects, which creates none.
 fn empty_engine() -> Server {
     Server::new(|request| match request {
         "GET /version" | "GET /info" => default_reply(),
@@ -59,7 +58,7 @@ fn empty_engine() -> Server {
     })
 }
 
-/// A user who builds for the first time, from locks with one small package.
+/// A user without a cache, and locks with one small package.
 fn user(engine: &Server, mirror: Mirror) -> TestUser {
     let user = TestUser::new();
     let pin = format!(
@@ -83,16 +82,16 @@ fn user(engine: &Server, mirror: Mirror) -> TestUser {
         .with("http_proxy", proxy(mirror))
 }
 
-/// Builds, and asserts that it is the machine's fault, that the hint names the way out, and that
-/// nothing came of it: no image, no object in the cache, no change in the engine.
+/// Builds and asserts exit code 3, the message and the hint, and that nothing was left: no image, no object in the cache,
+/// no change in the engine.
 #[track_caller]
-fn fails(mirror: Mirror, environment: &[(&str, &str)], said: &str) {
+fn assert_build_fails(mirror: Mirror, environment: &[(&str, &str)], message: &str) {
     let engine = empty_engine();
     let user = user(&engine, mirror);
     let outcome = run(user.build(&[]).envs(environment.iter().copied())).assert_exit_code(3);
     outcome.assert_stderr_contains(&[
         "error: download a 1: no source has it",
-        &format!("{MIRROR}: {said}"),
+        &format!("{MIRROR}: {message}"),
         "hint: check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR",
     ]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
@@ -113,8 +112,8 @@ fn fails(mirror: Mirror, environment: &[(&str, &str)], said: &str) {
 #[test]
 fn a_package_that_is_not_what_was_pinned() {
     let other =
-        |stream: &mut TcpStream| whole(stream, PACKAGE.len(), b"a package that somebody put");
-    fails(other, &[], "SHA-256 is ");
+        |stream: &mut TcpStream| send_body(stream, PACKAGE.len(), b"a package, but another one ");
+    assert_build_fails(other, &[], "SHA-256 is ");
 }
 
 #[test]
@@ -124,29 +123,29 @@ fn a_mirror_that_answers_404() {
             .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
             .unwrap_or(());
     };
-    fails(gone, &[], "404 Not Found");
+    assert_build_fails(gone, &[], "404 Not Found");
 }
 
 #[test]
 fn a_mirror_that_cuts_the_body_short() {
-    let cut = |stream: &mut TcpStream| whole(stream, PACKAGE.len(), &PACKAGE[..9]);
-    fails(cut, &[], "broke off after 9 bytes");
+    let cut = |stream: &mut TcpStream| send_body(stream, PACKAGE.len(), &PACKAGE[..9]);
+    assert_build_fails(cut, &[], "broke off after 9 bytes");
 }
 
 #[test]
 fn a_mirror_that_hangs_before_it_answers() {
     let hang = |_: &mut TcpStream| std::thread::sleep(Duration::from_secs(120));
-    fails(hang, &[("SDBUILD_STALL_TIMEOUT", "1")], "no answer in time");
+    assert_build_fails(hang, &[("SDBUILD_STALL_TIMEOUT", "1")], "no answer in time");
 }
 
 #[test]
 fn a_mirror_that_hangs_in_mid_body() {
     let hang = |stream: &mut TcpStream| {
-        whole(stream, PACKAGE.len(), &PACKAGE[..9]);
+        send_body(stream, PACKAGE.len(), &PACKAGE[..9]);
         std::thread::sleep(Duration::from_secs(120));
     };
-    let said = "broke off after 9 bytes: no answer in time";
-    fails(hang, &[("SDBUILD_STALL_TIMEOUT", "1")], said);
+    let message = "broke off after 9 bytes: no answer in time";
+    assert_build_fails(hang, &[("SDBUILD_STALL_TIMEOUT", "1")], message);
 }
 
 #[test]
@@ -175,8 +174,8 @@ fn a_stall_timeout_that_is_no_number() {
         .assert_stderr_contains(&["SDBUILD_STALL_TIMEOUT: `0` is less than 1"]);
 }
 
-/// What `build --dry-run` ends with when its lines go to `stdout`.
-fn told_to(stdout: Stdio) -> Outcome {
+/// How `build --dry-run` ends when it prints to `stdout`.
+fn dry_run_to(stdout: Stdio) -> Outcome {
     let engine = empty_engine();
     let user = user(&engine, |_| {});
     Outcome::of(
@@ -192,22 +191,22 @@ fn told_to(stdout: Stdio) -> Outcome {
 }
 
 #[test]
-fn a_result_that_nobody_waits_for_is_no_failure_and_one_that_cannot_be_told_is() {
+fn only_a_closed_standard_output_is_no_failure() {
     let (read, write) = std::io::pipe().unwrap();
     drop(read);
-    told_to(write.into()).assert_exit_code(0);
+    dry_run_to(write.into()).assert_exit_code(0);
     // A terminal that hung up.
     let pty = nix::pty::openpty(None, None).unwrap();
     drop(pty.master);
-    told_to(pty.slave.into()).assert_exit_code(0);
+    dry_run_to(pty.slave.into()).assert_exit_code(0);
     let full = std::fs::File::options().write(true).open("/dev/full");
-    told_to(full.unwrap().into())
+    dry_run_to(full.unwrap().into())
         .assert_exit_code(3)
         .assert_stderr_contains(&["error: write the result to standard output", "o space left"]);
 }
 
 #[test]
-fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
+fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let engine = empty_engine();
     let user = user(&engine, |_| {});
     let before = file_names(user.home.path());
@@ -246,7 +245,7 @@ fn a_dry_run_says_what_a_build_would_fetch_and_make_and_changes_nothing() {
 }
 
 #[test]
-fn a_rootless_engine_with_an_old_kernel_is_planned_with_a_handler_that_may_be_there() {
+fn plans_an_existing_handler_on_an_old_rootless_engine() {
     let engine = Server::new(|request| match request {
         "GET /info" => ok(
             r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"6.1.0","SecurityOptions":["name=rootless"]}"#,
@@ -270,7 +269,7 @@ fn a_rootless_engine_with_an_old_kernel_is_planned_with_a_handler_that_may_be_th
 }
 
 #[test]
-fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
+fn a_dry_run_shows_the_nixpkgs_of_the_lock() {
     let engine = empty_engine();
     let user = user(&engine, |_| {});
     let dry = |nixpkgs: &str| {
@@ -301,7 +300,7 @@ fn a_dry_run_names_the_nixpkgs_that_the_lock_pins() {
 }
 
 #[test]
-fn all_that_is_certain_to_fail_is_told_before_anything_is_done() {
+fn every_certain_failure_is_reported_before_the_build() {
     if !root_available() {
         return;
     }

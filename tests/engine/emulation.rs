@@ -1,5 +1,4 @@
-//! Which way of emulation is taken on engines that answer by script: they hold our container images, and
-//! make no container of any.
+//! The mode of emulation on scripted engines, which have sdbuild's container images and refuse every container.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -12,18 +11,19 @@ use sdbuild::oci::Definition;
 use crate::server::{Reply, Server, default_reply, ok, refused};
 use crate::support::*;
 
-const NOBODY: &str = "http://127.0.0.1:9";
+/// A port without a listener.
+const UNREACHABLE: &str = "http://127.0.0.1:9";
 const LAYER: &str = "sha256:1a7e";
 const PRIVATE: &str = "going on with a handler that only the builder sees";
 const HOST: &str = "going on with the existing handler, if there is one";
 
-/// What the engine is, and how it refuses.
+/// A scripted engine's facts and refusals.
 #[derive(Clone, Copy)]
 struct Machine {
     info: &'static str,
-    /// Instead of making a registrar, and of making a probe.
+    /// Its messages for the creation of a registrar and of a probe.
     refusals: (&'static str, &'static str),
-    /// What it tells of `builder:1`, and of `builder:2` once that is pulled.
+    /// Its description of `builder:1`, and of `builder:2` after a pull.
     builder: &'static str,
 }
 
@@ -35,17 +35,17 @@ const DENIED: &str = "Mounts denied: the path /proc/sys/fs/binfmt_misc is not sh
 const NO_FORMAT: &str = "exec /sdbuild/busybox-aarch64: exec format error";
 const NO_PROFILE: &str = "seccomp profile: not allowed";
 const UNMOUNTED: &str = "bind source path does not exist: /proc/sys/fs/binfmt_misc";
-const ROOTS: &str = r#"{"Id":"sha256:b1","Architecture":"amd64","Config":{}}"#;
-const OF_ARM: &str = r#"{"Id":"sha256:b1","Architecture":"arm64","Config":{"User":"1000"}}"#;
+const ROOT_BUILDER: &str = r#"{"Id":"sha256:b1","Architecture":"amd64","Config":{}}"#;
+const ARM_BUILDER: &str = r#"{"Id":"sha256:b1","Architecture":"arm64","Config":{"User":"1000"}}"#;
 
 const SOUND: Machine = Machine {
     info: PC,
     refusals: (DENIED, NO_FORMAT),
-    builder: ROOTS,
+    builder: ROOT_BUILDER,
 };
 
-/// An image of ours as engines tell it.
-fn told(definition: &Definition) -> String {
+/// The engine's description of an image of sdbuild's.
+fn described(definition: &Definition) -> String {
     let labels: serde_json::Map<_, _> = definition
         .labels()
         .into_iter()
@@ -60,7 +60,7 @@ fn told(definition: &Definition) -> String {
     .to_string()
 }
 
-/// Both definitions by locks that name one small package, which nobody ever fetches.
+/// Both definitions, with locks that name one small package, which is never fetched.
 fn definitions(locks: &Path) -> [Definition; 2] {
     let hash = Sha256Hash::of(b"x");
     for (name, architecture) in [
@@ -84,13 +84,13 @@ fn definitions(locks: &Path) -> [Definition; 2] {
     ]
 }
 
-/// A user at such a machine, whose engine holds both images.
-struct Scene {
+/// A user and a scripted engine that has both images.
+struct Fixture {
     engine: Server,
     user: TestUser,
 }
 
-impl Scene {
+impl Fixture {
     fn new(machine: Machine) -> Self {
         let user = TestUser::new();
         let dir = |name: &str| user.home.path().join(name);
@@ -116,12 +116,12 @@ impl Scene {
             .with("DOCKER_HOST", engine.endpoint.to_string())
             .with("SDBUILD_LOCKS", locks)
             .with("XDG_CACHE_HOME", cache)
-            .with("SDBUILD_DEBIAN_MIRROR", format!("{NOBODY}/debian"))
-            .with("http_proxy", NOBODY);
+            .with("SDBUILD_DEBIAN_MIRROR", format!("{UNREACHABLE}/debian"))
+            .with("http_proxy", UNREACHABLE);
         Self { engine, user }
     }
 
-    /// What was assembled is forgotten: a build would have to fetch, from nobody.
+    /// Without the cache, so that a build would have to download.
     fn with_an_empty_cache(self) -> Self {
         std::fs::remove_dir_all(self.user.home.path().join("cache")).unwrap();
         self
@@ -131,8 +131,8 @@ impl Scene {
         run(&mut self.user.build(more))
     }
 
-    /// The roles of the containers that it was asked for, in order.
-    fn asked_for(&self) -> Vec<String> {
+    /// The roles of the containers that were requested, in order.
+    fn requested_roles(&self) -> Vec<String> {
         let requests = self.engine.requests();
         let creations = requests.iter().filter_map(|request| {
             let name = request.strip_prefix("POST /containers/create?name=sdbuild-")?;
@@ -141,9 +141,9 @@ impl Scene {
         creations.collect()
     }
 
-    /// Nothing but questions.
+    /// Asserts that every request was a GET.
     #[track_caller]
-    fn was_only_asked(&self) {
+    fn assert_only_reads(&self) {
         let requests = self.engine.requests();
         assert!(
             requests.iter().all(|r| r.starts_with("GET ")),
@@ -172,7 +172,7 @@ fn answer(request: &str, machine: Machine, definitions: &[Definition]) -> Reply 
         }
         image if image.starts_with("GET /images/") => {
             let found = definitions.iter().find(|d| of(d) || by_id(d));
-            found.map_or_else(|| refused(404, "no such image"), |d| ok(told(d)))
+            found.map_or_else(|| refused(404, "no such image"), |d| ok(described(d)))
         }
         list if list.starts_with("GET /containers/json") => ok("[]"),
         list if list.starts_with("GET /volumes") => ok(r#"{"Volumes":[]}"#),
@@ -183,149 +183,149 @@ fn answer(request: &str, machine: Machine, definitions: &[Definition]) -> Reply 
 }
 
 #[test]
-fn auto_goes_on_when_a_way_is_barred_until_none_is_left() {
-    let scene = Scene::new(SOUND);
-    let said = scene.builds(&[]).assert_exit_code(3);
+fn auto_tries_every_mode_until_none_is_left() {
+    let fixture = Fixture::new(SOUND);
+    let outcome = fixture.builds(&[]).assert_exit_code(3);
     // The probe's container is refused before anything about private emulation can be.
-    said.assert_stderr_contains(&["Mounts denied", PRIVATE, "error: start the registrar"]);
+    outcome.assert_stderr_contains(&["Mounts denied", PRIVATE, "error: start the registrar"]);
 
-    let scene = Scene::new(Machine {
+    let fixture = Fixture::new(Machine {
         refusals: (DENIED, NO_PROFILE),
         ..SOUND
     });
-    scene
+    fixture
         .builds(&[])
         .assert_exit_code(3)
         .assert_stderr_contains(&[PRIVATE, HOST]);
-    assert_eq!(scene.asked_for(), ["registrar", "probe", "probe"]);
+    assert_eq!(fixture.requested_roles(), ["registrar", "probe", "probe"]);
 
-    let scene = Scene::new(SOUND);
-    let said = scene
+    let fixture = Fixture::new(SOUND);
+    let outcome = fixture
         .builds(&["--emulation", "register"])
         .assert_exit_code(3);
-    assert!(!said.stderr.contains("going on"), "{}", said.stderr);
-    assert_eq!(scene.asked_for(), ["registrar"], "as asked for");
+    assert!(!outcome.stderr.contains("going on"), "{}", outcome.stderr);
+    assert_eq!(fixture.requested_roles(), ["registrar"], "as asked for");
 }
 
-/// The run went on to private emulation, which needs room as well, and has the wider surface.
+/// The run went on to private emulation, which needs disk space as well and has a larger attack surface.
 #[test]
-fn a_full_disk_is_no_reason_for_another_way() {
+fn a_full_disk_does_not_lead_to_the_next_mode() {
     for refusal in [FULL, "no such image", "the daemon is shutting down"] {
-        let scene = Scene::new(Machine {
+        let fixture = Fixture::new(Machine {
             refusals: (refusal, NO_PROFILE),
             ..SOUND
         });
-        let said = scene
+        let outcome = fixture
             .builds(&[])
             .assert_exit_code(3)
             .assert_stderr_contains(&[refusal]);
-        assert!(!said.stderr.contains("going on"), "{}", said.stderr);
-        assert_eq!(scene.asked_for(), ["registrar"]);
+        assert!(!outcome.stderr.contains("going on"), "{}", outcome.stderr);
+        assert_eq!(fixture.requested_roles(), ["registrar"]);
     }
 }
 
-/// It ended there, although a handler may be there.
+/// The run ended there, although the kernel may have a handler.
 #[test]
-fn auto_leaves_private_emulation_out_for_a_builder_of_roots() {
+fn auto_skips_private_emulation_for_a_root_builder() {
     let of_roots = "private emulation is not for a builder image that runs as root";
     for (info, ways) in [
         (PC, &["registrar", "probe"][..]),
         (ROOTLESS, &["probe"][..]),
     ] {
-        let scene = Scene::new(Machine { info, ..SOUND });
-        let said = scene
+        let fixture = Fixture::new(Machine { info, ..SOUND });
+        let outcome = fixture
             .builds(&["--builder-image", "builder:1"])
             .assert_exit_code(3);
-        let said = said.assert_stderr_contains(&[of_roots, HOST]);
-        assert_eq!(scene.asked_for(), ways);
-        let hints = said.stderr.lines().filter(|l| l.starts_with("hint: "));
+        let outcome = outcome.assert_stderr_contains(&[of_roots, HOST]);
+        assert_eq!(fixture.requested_roles(), ways);
+        let hints = outcome.stderr.lines().filter(|l| l.starts_with("hint: "));
         let hints: Vec<_> = hints.filter(|l| l.contains("--emulation")).collect();
         assert!(hints.is_empty(), "it has tried: {hints:?}");
     }
 }
 
 #[test]
-fn private_emulation_for_a_builder_of_roots_is_refused_before_anything_is_done() {
-    let refused = |scene: &Scene, image: &str| {
+fn private_emulation_is_refused_early_for_a_root_builder() {
+    let refused = |fixture: &Fixture, image: &str| {
         let words = ["--emulation", "private", "--builder-image", image];
-        let said = scene.builds(&words).assert_exit_code(2);
-        said.assert_stderr_contains(&[
+        let outcome = fixture.builds(&words).assert_exit_code(2);
+        outcome.assert_stderr_contains(&[
             "private emulation is not for a builder image that runs as root",
             "hint: give an image whose USER is another one",
             "hint: or omit --emulation",
         ]);
     };
-    let scene = Scene::new(SOUND).with_an_empty_cache();
-    refused(&scene, "builder:1");
-    scene.was_only_asked();
+    let fixture = Fixture::new(SOUND).with_an_empty_cache();
+    refused(&fixture, "builder:1");
+    fixture.assert_only_reads();
     // Whose one is to be pulled is known after that.
-    refused(&scene, "builder:2");
-    let requests = scene.engine.requests();
+    refused(&fixture, "builder:2");
+    let requests = fixture.engine.requests();
     let others: Vec<_> = requests.iter().filter(|r| !r.starts_with("GET ")).collect();
     assert_eq!(others.len(), 1, "{others:?}");
     assert!(others[0].starts_with("POST /images/create?"), "{others:?}");
 }
 
 #[test]
-fn a_builder_image_of_another_machine_is_refused_before_anything_is_done() {
-    let scene = Scene::new(Machine {
-        builder: OF_ARM,
+fn a_builder_image_for_another_architecture_is_refused_early() {
+    let fixture = Fixture::new(Machine {
+        builder: ARM_BUILDER,
         ..SOUND
     })
     .with_an_empty_cache();
-    let said = scene
+    let outcome = fixture
         .builds(&["--builder-image", "builder:1"])
         .assert_exit_code(2);
-    said.assert_stderr_contains(&[
+    outcome.assert_stderr_contains(&[
         "the builder image builder:1 is for aarch64, the engine's machine is x86_64",
         "hint: pull it for that machine: `docker --host tcp://",
         " pull --platform linux/amd64 builder:1`",
     ]);
-    scene.was_only_asked();
+    fixture.assert_only_reads();
 }
 
 #[test]
-fn what_the_machine_runs_itself_is_built_natively_whatever_the_settings_say() {
-    let scene = Scene::new(Machine { info: PI, ..SOUND });
+fn a_native_build_ignores_the_emulation_setting() {
+    let fixture = Fixture::new(Machine { info: PI, ..SOUND });
     for mode in ["register", "private", "host"] {
-        let told = scene
+        let outcome = fixture
             .builds(&["--dry-run=plan", "--emulation", mode])
             .assert_exit_code(0);
         let notice = format!(
             "emulation `{mode}` is not needed: the engine's machine runs aarch64-linux itself"
         );
-        let told = told.assert_stderr_contains(&[&notice]);
+        let outcome = outcome.assert_stderr_contains(&[&notice]);
         let native = "emulation      none: the engine's machine runs aarch64 itself";
-        assert!(told.stdout.contains(native), "{}", told.stdout);
+        assert!(outcome.stdout.contains(native), "{}", outcome.stdout);
     }
-    let auto = scene.builds(&["--dry-run=plan"]).assert_exit_code(0);
+    let auto = fixture.builds(&["--dry-run=plan"]).assert_exit_code(0);
     assert!(!auto.stderr.contains("not needed"), "{}", auto.stderr);
 }
 
 /// A privileged container was started to look at an empty table.
 #[test]
-fn a_look_at_an_unmounted_table_starts_nothing_privileged() {
-    let scene = Scene::new(Machine {
+fn reading_an_unmounted_table_starts_no_privileged_container() {
+    let fixture = Fixture::new(Machine {
         refusals: (UNMOUNTED, NO_FORMAT),
         ..SOUND
     });
     for words in [&["clean", "--dry-run"][..], &["status"]] {
-        let before = scene.asked_for().len();
-        let said = run(&mut scene.user.sdbuild(words)).assert_exit_code(0);
-        assert!(!said.stderr.contains("warning"), "{}", said.stderr);
-        assert!(!said.stdout.contains("handler "), "{}", said.stdout);
-        assert_eq!(scene.asked_for().len() - before, 1, "{words:?}");
+        let before = fixture.requested_roles().len();
+        let outcome = run(&mut fixture.user.sdbuild(words)).assert_exit_code(0);
+        assert!(!outcome.stderr.contains("warning"), "{}", outcome.stderr);
+        assert!(!outcome.stdout.contains("handler "), "{}", outcome.stdout);
+        assert_eq!(fixture.requested_roles().len() - before, 1, "{words:?}");
     }
 }
 
 #[test]
-fn nobody_is_asked_for_the_table_of_a_rootless_engine() {
-    let scene = Scene::new(Machine {
+fn the_table_of_a_rootless_engine_is_not_requested() {
+    let fixture = Fixture::new(Machine {
         info: ROOTLESS,
         ..SOUND
     });
-    run(&mut scene.user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
-    let status = run(&mut scene.user.sdbuild(&["status"])).assert_exit_code(0);
+    run(&mut fixture.user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
+    let status = run(&mut fixture.user.sdbuild(&["status"])).assert_exit_code(0);
     assert!(status.stdout.contains("not visible"), "{}", status.stdout);
-    scene.was_only_asked();
+    fixture.assert_only_reads();
 }
