@@ -269,11 +269,11 @@ impl Fetcher {
                 }
             }
         };
-        self.from_sources(download, batch, part).await
+        self.try_sources(download, batch, part).await
     }
 
     /// Downloads the rest of `part` from the first source that has it.
-    async fn from_sources(
+    async fn try_sources(
         &self,
         download: &Download<'_>,
         batch: &Batch<'_>,

@@ -108,8 +108,9 @@ fn parse_name(name: &str) -> Result<(String, Compression), Failure> {
     }
     for compression in Compression::value_variants() {
         let raw_name = name.strip_suffix(compression.suffix());
-        if let Some(raw_name) = raw_name.filter(|raw| raw.len() > 4 && raw.ends_with(".img")) {
-            return Ok((raw_name.to_owned(), *compression));
+        let stem = raw_name.and_then(|raw_name| raw_name.strip_suffix(".img"));
+        if let Some(stem) = stem.filter(|stem| !stem.is_empty()) {
+            return Ok((format!("{stem}.img"), *compression));
         }
     }
     Err(unusable_result(format!(

@@ -164,7 +164,8 @@ impl StageInput<'_> {
         .map_err(|error| match error {
             // The stream fails when the run is interrupted.
             PieceError::Read(_) if self.cancel.is_cancelled() => StageError::Cancelled,
-            error => stage_error(error, StageError::Source),
+            PieceError::Read(error) => StageError::Source(error),
+            PieceError::Handler(error) => error,
         })?;
         if received == self.size {
             Ok(())
@@ -185,7 +186,10 @@ impl StageInput<'_> {
             }
             send(raw, &piece)
         })
-        .map_err(|error| stage_error(error, StageError::Decompress))?;
+        .map_err(|error| match error {
+            PieceError::Read(error) => StageError::Decompress(error),
+            PieceError::Handler(error) => error,
+        })?;
         // A decoder that recognises its end need not read the stream's.
         io::copy(&mut compressed, &mut io::sink()).map_err(StageError::Decompress)?;
         Ok(head_tail)
@@ -199,16 +203,6 @@ impl StageInput<'_> {
             return Err(StageError::Cancelled);
         }
         written.map_err(StageError::Target)
-    }
-}
-
-fn stage_error(
-    error: PieceError<StageError>,
-    read: impl FnOnce(io::Error) -> StageError,
-) -> StageError {
-    match error {
-        PieceError::Read(error) => read(error),
-        PieceError::Handler(error) => error,
     }
 }
 
