@@ -287,7 +287,7 @@ mod tests {
     fn hash_text_is_strict() {
         let hash = Sha256Hash::of(TEXT);
         assert_eq!(hash.to_string().parse(), Ok(hash));
-        assert_eq!(hash.short(), hash.to_string()[..12]);
+        assert!(hash.short().len() == 12 && hash.to_string().starts_with(&hash.short()));
         for text in ["", "00", &hash.to_string().to_uppercase(), &"g".repeat(64)] {
             assert_eq!(text.parse::<Sha256Hash>(), Err(InvalidHash), "{text}");
         }
