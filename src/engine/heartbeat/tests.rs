@@ -107,7 +107,7 @@ impl Watched {
     }
 
     /// Asserts that the watchdog sends TERM to the process soon.
-    async fn is_terminated(mut self) {
+    async fn assert_terminated(mut self) {
         let exit = async {
             loop {
                 if let Some(status) = self.process.try_wait().unwrap() {
@@ -130,7 +130,7 @@ async fn in_each_shell(act: impl AsyncFn(&mut Watched)) {
     let each = shells().into_iter().map(async |shell| {
         let mut watched = Watched::start(shell);
         act(&mut watched).await;
-        watched.is_terminated().await;
+        watched.assert_terminated().await;
     });
     futures_util::future::join_all(each).await;
 }
