@@ -1,4 +1,4 @@
-//! The command on a removable disk, which the kernel's scsi_debug emulates.
+//! The command on a removable disk, which the kernel's `scsi_debug` emulates.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::card::{MIB, assert_contains, has_loop_devices, run_output};
 use crate::{image, run};
 
-/// The loaded kernel module scsi_debug with a removable disk; it is unloaded on drop.
+/// The loaded kernel module `scsi_debug` with a removable disk; it is unloaded on drop.
 struct ScsiDebug;
 
 impl ScsiDebug {
