@@ -38,7 +38,7 @@ pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
         .collect();
     lines.insert(0, row("phase", "took"));
     let all = at.saturating_sub(state.began().unwrap_or(at));
-    lines.push(row("all together", &words::duration(all)));
+    lines.push(row("total", &words::duration(all)));
     if !state.slowest().is_empty() {
         lines.push(row("slowest derivations", "took"));
         lines.extend(state.slowest().iter().map(rows));
@@ -82,7 +82,7 @@ mod tests {
                 "phase took",
                 "fetch packages 4.0 s",
                 "build with Nix 1 h 01 min",
-                "all together 1 h 01 min",
+                "total 1 h 01 min",
                 "slowest derivations took",
                 &kernel,
             ]

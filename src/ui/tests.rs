@@ -77,7 +77,7 @@ fn end_of_a_build_on_80_by_24() {
             "  phase                                                             took",
             "  upload the configuration                                         0.3 s",
             "  build with Nix                                                    32 s",
-            "  all together                                                      32 s",
+            "  total                                                             32 s",
             "  slowest derivations                                               took",
             "  linux-6.12.107-1                                                  10 s",
             "  linux-6.12.107-1-modules-shrunk                                  4.2 s",

@@ -18,7 +18,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Build => "build with Nix",
         Phase::CopyOut => "copy the image out",
         Phase::ReadImage => "read the image",
-        Phase::Release => "give back what was borrowed",
+        Phase::Release => "clean up",
         Phase::Unpack => "unpack the image",
         Phase::CopyIn => "copy the image into the emulator",
         Phase::Boot => "boot the image",

@@ -36,7 +36,7 @@ const ENDS: [(&str, Phase); 8] = [
     ("upload the configuration: done", Build),
     ("build with Nix: done", CopyOut),
     ("copy the image out: done", Release),
-    ("give back what was borrowed: done", After),
+    ("clean up: done", After),
 ];
 
 impl Phase {
