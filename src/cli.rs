@@ -219,6 +219,38 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_of_build_is_a_setting_or_named_here() {
+        use clap::Args as _;
+        let settings = crate::settings::Options::augment_args(clap::Command::new("settings"));
+        let is_setting = |flag| {
+            settings
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(flag))
+        };
+        // Which file is read, what is printed, and what changes the image for this run only.
+        let others = [
+            "config",
+            "dry-run",
+            "hostname",
+            "json",
+            "set",
+            "ssh-key",
+            "verbose",
+            "quiet",
+            "json-events",
+            "help",
+        ];
+        let command = Cli::command();
+        let build = command.find_subcommand("build").unwrap();
+        for flag in build.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(
+                is_setting(flag) || others.contains(&flag),
+                "--{flag} is no setting"
+            );
+        }
+    }
+
+    #[test]
     fn every_command_has_examples_that_parse() {
         for command in all(&Cli::command()) {
             let name = command.get_name();

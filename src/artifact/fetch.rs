@@ -4,7 +4,7 @@
 //! resumed; one that does not have the file, or another file under its name, is not asked again. A mirror
 //! that did not answer at all is not asked for the other files of the same call.
 //!
-//! backon 1.6 was considered for the retries: it does not tell the classes of errors of [`SourceError`] apart.
+//! backon 1.6 was considered for the retries: it does not tell the classes of errors of `SourceError` apart.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

@@ -39,7 +39,7 @@ impl HandlerKind {
             }
             Self::Found => {
                 "there is no handler, or one that does not work in containers, which takes the flag F: \
-                 leave --emulation away, and sdbuild uses its own"
+                 omit --emulation, and sdbuild uses its own"
             }
             Self::Own => {
                 "the messages of the engine's kernel (`dmesg`) may tell more; \
@@ -195,7 +195,7 @@ mod tests {
         };
         let hint = |handler| judge(exit, &[], handler).unwrap_err().hints.remove(0);
         assert!(hint(HandlerKind::Registered).contains("in front of ours"));
-        assert!(hint(HandlerKind::Found).contains("leave --emulation away"));
+        assert!(hint(HandlerKind::Found).contains("omit --emulation"));
         let own = hint(HandlerKind::Own);
         assert!(
             !own.contains("binfmt_misc") && own.contains("register"),

@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const RESUME_AFTER: Duration = Duration::from_secs(3);
 /// How long [`PauseHandle::pause`] waits. Shorter than [`RESUME_AFTER`]: of two heartbeats that are paused
 /// together, the one that answers first must still be paused when the other one has timed out.
-const PAUSE_TIMEOUT: Duration = Duration::from_secs(2);
+const PAUSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type PauseRequest = oneshot::Sender<()>;
 
@@ -28,8 +28,8 @@ type PauseRequest = oneshot::Sender<()>;
 pub struct PauseHandle(mpsc::Sender<PauseRequest>);
 
 impl PauseHandle {
-    /// Returns once the pause line is written: from then until the next heartbeat, silence has no consequence.
-    /// Returns at once for a heartbeat that has ended, and after two seconds in any case.
+    /// Returns once the pause line is written, or could not be: from then until the next heartbeat, silence has no consequence.
+    /// Returns at once for a heartbeat that has ended, and after one second in any case.
     pub async fn pause(&self) {
         timeout(PAUSE_TIMEOUT, async {
             let (request, written) = oneshot::channel();

@@ -86,8 +86,8 @@ pub struct ContainerSpec {
     pub tmpfs: Vec<(String, String)>,
     /// Whether it has every capability and device.
     pub privileged: bool,
-    /// A seccomp profile in place of the engine's, as JSON, for a program that creates namespaces. Podman ignores it: it
-    /// reads profiles only from files of its own machine, and its default profile allows namespaces.
+    /// A seccomp profile in place of the engine's, as JSON, for a program that creates namespaces. Not sent to
+    /// Podman, which reads profiles only from files of its own machine; its default profile allows namespaces.
     pub seccomp: Option<&'static str>,
     /// Published ports: the port on 127.0.0.1 of the engine's host, and the container's port.
     pub ports: Vec<(u16, u16)>,

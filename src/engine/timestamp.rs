@@ -27,6 +27,13 @@ mod tests {
         assert!(unix_seconds("0001-01-01T00:00:00Z").is_some_and(|never| never < 0));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_time_or_none(text in "[0-9TZ:+.-]{0,40}|(?s).{0,40}") {
+            let _seconds: Option<i64> = unix_seconds(&text);
+        }
+    }
+
     #[test]
     fn other_texts_are_no_time() {
         for text in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-11-20"] {

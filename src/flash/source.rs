@@ -53,7 +53,9 @@ impl FlashSource {
         let reader = self.image.reader(cancel, &|_| ());
         let read = reader.and_then(|mut reader| reader.fill(&mut sector));
         // What is wrong with an image that cannot be read is reported when it is written.
-        !matches!(read, Ok(512)) || !sector.ends_with(&BOOT_SIGNATURE)
+        let lacks_table = !matches!(read, Ok(512)) || !sector.ends_with(&BOOT_SIGNATURE);
+        // An interrupted read says nothing about the image.
+        lacks_table && !cancel.is_cancelled()
     }
 
     /// Compares the file with the expected hash before anything is written (`Phase::ReadImage`). A hash of

@@ -19,9 +19,8 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
+use crate::image::MAX_IMAGE_BYTES;
 
-/// The largest image in bytes: the largest cards hold a little more, and no system comes near.
-pub(super) const MAX_IMAGE_BYTES: u64 = 256 << 30;
 /// The longest header of a zstd frame in bytes (RFC 8878: magic, descriptor, window, dictionary, size).
 const MAX_ZSTD_HEADER_BYTES: u64 = 18;
 

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::io::SyncIoBridge;
 
 use super::archive::small_file;
-use super::copy::{CopyJob, MAX_IMAGE_BYTES};
+use super::copy::CopyJob;
 use super::failures::unusable_result;
 use super::interruptible::Interruptible;
 use super::product::{self, MAX_PRODUCTS_BYTES, PRODUCTS, Product};
@@ -18,6 +18,7 @@ use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::image_format::ImageFormat;
 use crate::engine::{Container, PathKind, PathStat};
+use crate::image::MAX_IMAGE_BYTES;
 
 /// How long an interrupted run waits for the disk to finish a write.
 const DISK_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,8 +2,9 @@
 //!
 //! A file is created without a name where the file system allows it (`O_TMPFILE`), so that the kernel frees it
 //! however the process ends. It gets a hidden name, `.sdbuild-….part`, right before it is published, so
-//! that publishing is nothing but renames; where there are no unnamed files it has such a name from the
-//! start. It stays locked as long as its process lives ([`locked_file`]); [`sweep`] removes unlocked ones.
+//! that publishing is nothing but renames; where there are no unnamed files it is called `.sdbuild-….new` from
+//! the start. It stays locked as long as its process lives ([`locked_file`]). What a publication moves aside is
+//! called `.sdbuild-….old`. [`sweep`] removes unlocked ones.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,14 +20,18 @@ use tempfile::TempPath;
 use crate::common::locked_file;
 
 const HIDDEN_PREFIX: &str = ".sdbuild-";
+/// Of files that were locked before they got this name: unlocked ones are stale at once.
 const PART_SUFFIX: &str = ".part";
+/// Of files that were created with a name, and locked a moment later.
+const NEW_SUFFIX: &str = ".new";
+/// Of files that a publication moved aside. They are not locked.
+const OLD_SUFFIX: &str = ".old";
+/// Each suffix, and for how many seconds after its last change an unlocked file is kept.
+const SWEPT: [(&str, u64); 3] = [(PART_SUFFIX, 0), (NEW_SUFFIX, 60), (OLD_SUFFIX, 60)];
 /// Random characters between the prefix and the suffix.
 const RANDOM_CHARACTERS: usize = 12;
 /// The mode before the user's umask is applied.
 const MODE: u32 = 0o644;
-/// Files that changed more recently are never swept, in seconds: where there are no unnamed files one exists for a
-/// moment before it is locked, and what a publication has moved aside is not locked at all.
-const MIN_SWEEP_AGE: u64 = 60;
 
 /// A user and a group by number.
 pub(super) type Owner = (u32, u32);
@@ -52,7 +57,7 @@ impl PendingFile {
     /// Creates a file in `dir` that has a hidden name from the start.
     fn create_named(dir: &Path) -> io::Result<Self> {
         let create = |path: &Path| locked_file::create_named(path, MODE);
-        let (file, path) = at_hidden_path(dir, PART_SUFFIX, create)?;
+        let (file, path) = at_hidden_path(dir, NEW_SUFFIX, create)?;
         Ok(Self {
             hidden: Some(path),
             file,
@@ -78,6 +83,12 @@ impl PendingFile {
     /// Gives the file a hidden name in `dir`, the directory that it was created in.
     pub(super) fn into_hidden(self, dir: &Path) -> io::Result<HiddenFile> {
         self.into_hidden_as(dir, PART_SUFFIX)
+    }
+
+    /// As [`PendingFile::into_hidden`], for [`HiddenFile::replace`]: afterwards the replaced file has the hidden name,
+    /// unlocked.
+    pub(super) fn into_exchanged(self, dir: &Path) -> io::Result<HiddenFile> {
+        self.into_hidden_as(dir, OLD_SUFFIX)
     }
 
     /// Gives the file a hidden name in `dir` that ends in `suffix`.
@@ -129,7 +140,7 @@ impl HiddenFile {
 /// Of kind [`io::ErrorKind::NotFound`] if nothing is there.
 pub(super) fn hide(dir: &Path, path: &Path) -> io::Result<TempPath> {
     let rename = |hidden: &Path| rename_to_free(path, hidden);
-    at_hidden_path(dir, PART_SUFFIX, rename).map(|((), hidden)| hidden)
+    at_hidden_path(dir, OLD_SUFFIX, rename).map(|((), hidden)| hidden)
 }
 
 /// Calls `create` with hidden paths in `dir` until it finds one that is free.
@@ -182,19 +193,23 @@ pub(super) fn sweep(dir: &Path) {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name();
-        if name.to_str().is_some_and(|n| is_hidden(n, PART_SUFFIX)) {
-            // One that cannot be removed disturbs nobody.
-            remove_stale(&entry.path()).ok();
+        let Some(name) = name.to_str() else { continue };
+        for (suffix, min_age) in SWEPT {
+            if is_hidden(name, suffix) {
+                // The next run tries again.
+                remove_stale(&entry.path(), min_age).ok();
+            }
         }
     }
 }
 
-fn remove_stale(path: &Path) -> io::Result<()> {
+/// Removes an unlocked file that was not changed for `min_age` seconds.
+fn remove_stale(path: &Path, min_age: u64) -> io::Result<()> {
     let file = locked_file::open_stale(path)?;
     let changed = file.metadata()?.ctime();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_err(io::Error::other)?.as_secs();
-    if changed.unsigned_abs() + MIN_SWEEP_AGE <= now {
+    if changed.unsigned_abs() + min_age <= now {
         fs::remove_file(path)?;
     }
     Ok(())

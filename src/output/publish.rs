@@ -137,12 +137,13 @@ impl Publisher<'_> {
         }
         steps.push_back(Step::Sync);
         let image_name = image.name.clone();
-        let image = self.hidden(image)?;
         let mut last = Vec::new();
         if replaces {
-            steps.push_back(Step::Replace(image));
+            let NamedFile { name, file } = image;
+            let file = file.into_exchanged(self.dir).map_err(for_name(&name))?;
+            steps.push_back(Step::Replace(HiddenNamed { name, file }));
         } else {
-            last = vec![Step::Name(image), Step::Sync];
+            last = vec![Step::Name(self.hidden(image)?), Step::Sync];
         }
         for sidecar in sidecars {
             steps.push_back(Step::Name(self.hidden(sidecar.file)?));

@@ -14,18 +14,28 @@ const TABLE: &str = "/proc/sys/fs/binfmt_misc";
 /// An entry is a few lines.
 const MAX_ENTRY_BYTES: u64 = 64 << 10;
 
-/// The entries of the engine's kernel, when that is certainly this machine's kernel and the table is mounted
-/// here. `None` otherwise: it takes a container to see them then.
-pub(super) fn visible_entries(engine: &Engine) -> Option<Vec<Entry>> {
-    (engine.is_on_this_kernel() && is_mounted()).then(local_entries)
+/// Where the handlers of a local engine are looked for when it holds no image of a registrar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TableFallback {
+    /// In this machine's own files, although the engine may run in a virtual machine.
+    ThisMachine,
+    /// Nowhere: they are not visible.
+    None,
 }
 
-/// The entries of the engine's kernel: through a registrar of `image`, or without one, for an engine that
-/// may well be on this machine, from this machine's own files. `None` when they are not visible.
+/// The entries of the engine's kernel, if that is certainly this machine's kernel; empty if the table is not
+/// mounted. `None` for another kernel: it takes a container to see them then.
+pub(super) fn visible_entries(engine: &Engine) -> Option<Vec<Entry>> {
+    engine.is_on_this_kernel().then(local_entries)
+}
+
+/// The entries of the engine's kernel: through a registrar of `image`, or without one, where `fallback` says.
+/// `None` when they are not visible.
 pub(super) async fn entries(
     engine: &Engine,
     run: &RunId,
     image: Option<&ImageInfo>,
+    fallback: TableFallback,
     context: &Context,
 ) -> Result<Option<Vec<Entry>>, Failure> {
     // A rootless engine never had a handler of ours, and could not remove those of another engine.
@@ -33,7 +43,8 @@ pub(super) async fn entries(
         return Ok(None);
     }
     let Some(image) = image else {
-        return Ok(engine.endpoint().is_local().then(local_entries));
+        let is_visible = fallback == TableFallback::ThisMachine && engine.endpoint().is_local();
+        return Ok(is_visible.then(local_entries));
     };
     match entries_in_container(engine, run, image, context).await {
         Err(failure) if failure.class != Class::Interrupted && failure.teardown.is_empty() => {
@@ -60,7 +71,7 @@ async fn entries_in_container(
     let entries = context.cancel.race(registrar.entries()).await;
     // Released at once: `clean` may wait for its user before it needs another one.
     let leftovers = registrar.release(&context.cancel).await;
-    match entries.and_then(|entries| entries) {
+    match entries.flatten() {
         Ok(entries) if leftovers.is_empty() => Ok(entries),
         Ok(_) => {
             Err(Failure::environment("look at the kernel's handlers").with_teardown(leftovers))

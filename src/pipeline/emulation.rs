@@ -18,7 +18,7 @@ pub enum Emulation {
     Register,
     /// The builder has a handler in its own user namespace.
     Private,
-    /// A handler of somebody else is used as it is.
+    /// A handler that another program registered is used as it is.
     Host,
 }
 

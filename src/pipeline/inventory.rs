@@ -9,10 +9,11 @@ use crate::binfmt::Entry;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
-use crate::engine::labels::role_of;
 use crate::engine::{
     ContainerGuard, ContainerInfo, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo,
 };
+use crate::oci::Definition;
+use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::run_lock::{KnownRun, RunLocks, RunState};
 use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{binfmt_table, logs};
@@ -59,6 +60,8 @@ pub(super) struct Inventory {
     pub(super) run_locks: RunLocks,
     /// The run that the containers of this inventory belong to.
     pub(super) own: RunId,
+    /// The labels of the registrar's image of this version; an older one has other programs.
+    registrar_labels: Option<[(&'static str, String); 2]>,
     /// What was found.
     pub(super) objects: EngineObjects,
 }
@@ -74,9 +77,12 @@ impl Inventory {
         let mut inventory = Self {
             run_locks,
             own: RunId::random()?,
+            registrar_labels: registrar_labels(&engine, settings),
             objects: EngineObjects::default(),
             engine,
         };
+        // Before live runs are looked at: an image that a new run loads meanwhile is not listed.
+        let images = inventory.engine.our_images().await?;
         // In this order, see `Sweep::judge`.
         let stale_runs = inventory.run_locks.runs(RunState::Stale);
         let entries = binfmt_table::visible_entries(&inventory.engine);
@@ -92,7 +98,7 @@ impl Inventory {
         inventory.objects = EngineObjects {
             entries,
             containers,
-            images: inventory.engine.our_images().await?,
+            images,
             volumes: Vec::new(),
             stale,
         };
@@ -101,16 +107,31 @@ impl Inventory {
 
     /// Adds what takes a container to see: the volumes with their sizes, and the handlers when the table
     /// is not visible from here. Without a registrar's image on the engine no container is started.
-    pub(super) async fn measure(&mut self, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn measure(
+        &mut self,
+        fallback: TableFallback,
+        context: &Context,
+    ) -> Result<(), Failure> {
         if self.objects.entries.is_none() {
-            let image = registrar_image(&self.objects.images);
-            let entries = binfmt_table::entries(&self.engine, &self.own, image, context).await?;
+            let image = self.registrar_image();
+            let entries =
+                binfmt_table::entries(&self.engine, &self.own, image, fallback, context).await?;
             let found = entries.as_deref().unwrap_or_default();
             self.objects.stale = context.cancel.race(self.sweep().find(found)).await??;
             self.objects.entries = entries;
         }
         self.objects.volumes = self.volumes(context).await?;
         Ok(())
+    }
+
+    /// The registrar's image of this version, if the engine holds it.
+    pub(super) fn registrar_image(&self) -> Option<&ImageInfo> {
+        let wanted = self.registrar_labels.as_ref()?;
+        let has = |image: &&ImageInfo| {
+            let label = |(key, value): &(&str, String)| image.labels.get(*key) == Some(value);
+            wanted.iter().all(label)
+        };
+        self.objects.images.iter().find(has)
     }
 
     /// The sweep that removes what stale runs left here.
@@ -127,7 +148,7 @@ impl Inventory {
     async fn volumes(&self, context: &Context) -> Result<Vec<SizedVolume>, Failure> {
         let mut volumes = Vec::new();
         for volume in context.cancel.race(self.engine.our_volumes()).await?? {
-            let size = match registrar_image(&self.objects.images) {
+            let size = match self.registrar_image() {
                 Some(image) => self.volume_size(image, &volume.name, context).await?,
                 None => None,
             };
@@ -198,11 +219,11 @@ impl LocalFiles {
     }
 }
 
-/// A registrar's image among those that the engine holds.
-pub(super) fn registrar_image(images: &[ImageInfo]) -> Option<&ImageInfo> {
-    images
-        .iter()
-        .find(|image| role_of(&image.labels) == Some(Role::Registrar))
+/// The labels of the registrar's image for `engine`; `None` where no image supports its architecture.
+fn registrar_labels(engine: &Engine, settings: &Common) -> Option<[(&'static str, String); 2]> {
+    let architecture = engine.facts().architecture.supported().ok()?;
+    let definition = Definition::registrar(architecture, settings.locks.as_deref()).ok()?;
+    Some(definition.labels())
 }
 
 /// The first tag of an image, or its id.

@@ -68,7 +68,7 @@ fn program(definition: &Definition, package: &str) -> Option<Program> {
 }
 
 fn emulation(mode: Emulation, registrar: Option<&Definition>) -> manifest::Emulation {
-    // With `host` it is the interpreter of somebody else's handler, which nothing is known about.
+    // With `host` it is the interpreter of another program's handler, about which nothing is known.
     let is_ours = matches!(mode, Emulation::Register | Emulation::Private);
     let registrar = registrar.filter(|_| is_ours);
     manifest::Emulation {

@@ -12,10 +12,9 @@ use crate::common::shell_word::quoted;
 use crate::common::timeout::timeout;
 use crate::engine::{EngineError, ImageInfo, RunId};
 use crate::oci::Definition;
+use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::clients;
-use crate::pipeline::inventory::{
-    ContainerSizes, Inventory, LocalFiles, SizedVolume, image_name, registrar_image,
-};
+use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles, SizedVolume, image_name};
 use crate::pipeline::logs::{self, RemoveError};
 use crate::pipeline::steps::container_images::ensure;
 use crate::settings::Common;
@@ -51,7 +50,9 @@ impl Removal {
         let engine = clients::connect(settings, cancel).await?;
         let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
         let mut inventory = cancel.race(list).await??;
-        inventory.measure(context).await?;
+        inventory
+            .measure(TableFallback::ThisMachine, context)
+            .await?;
         let files = LocalFiles::measure(settings, &inventory.objects.stale.live_runs);
         Ok(Self {
             inventory,
@@ -192,7 +193,7 @@ impl Removal {
         context: &Context,
     ) -> Result<Option<Registrar>, Failure> {
         let Inventory { engine, own, .. } = &self.inventory;
-        let reference = if let Some(image) = registrar_image(&self.inventory.objects.images) {
+        let reference = if let Some(image) = self.inventory.registrar_image() {
             image.id.clone()
         } else {
             let fetcher = clients::fetcher(settings, &context.events)?;

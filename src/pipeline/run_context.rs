@@ -87,9 +87,16 @@ pub(super) async fn with_cleanup<T>(
     let release = async {
         let release = Box::pin(scope.release(cancel));
         let silent = until_silent(plan.engine());
-        match shorten_teardown_when(silent, release, cancel).await {
-            leftovers if leftovers.is_empty() => Ok(()),
-            leftovers => Err(leftovers),
+        let leftovers = shorten_teardown_when(silent, release, cancel).await;
+        // What a failed step could not undo counts as well.
+        let steps_left = result
+            .as_ref()
+            .err()
+            .map_or(0, |failure| failure.teardown.len());
+        if leftovers.is_empty() && steps_left == 0 {
+            Ok(())
+        } else {
+            Err(leftovers)
         }
     };
     let leftovers = match events.phase(Phase::Release, release).await {

@@ -1,4 +1,4 @@
-//! What a run has borrowed, and the one place where it is given back.
+//! What a run has acquired outside of its process, and its release.
 
 use tokio::sync::watch;
 
@@ -20,7 +20,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// The watchdogs of what is kept, now and later.
+    /// The watchdogs of everything that is kept, updated when that changes.
     pub(super) fn watchdogs(&self) -> watch::Receiver<Watchdogs> {
         self.watchdogs.subscribe()
     }
@@ -37,7 +37,7 @@ impl Scope {
             .send_modify(|watchdogs| watchdogs.0.push(handle));
     }
 
-    /// The handler's lease, when there is one.
+    /// The handler's lease, if the run registered one.
     pub(super) fn lease(&self) -> Option<&Lease> {
         self.lease.as_ref()
     }
@@ -47,31 +47,31 @@ impl Scope {
         self.private = Some(private);
     }
 
-    /// Private emulation, when that is what it is.
+    /// Private emulation, if the run uses it.
     pub(super) fn private(&self) -> Option<&PrivateBinfmt> {
         self.private.as_ref()
     }
 
-    /// The builder has all that it needs of private emulation.
+    /// Releases private emulation, once the builder has copied what it needs of it.
     pub(super) async fn release_private(&mut self, cancel: &Cancel) {
         if let Some(private) = self.private.take() {
             self.leftovers.extend(private.release(cancel).await);
         }
     }
 
-    /// Keeps the builder's guard; armed, not necessarily made.
+    /// Keeps the builder's guard, which is armed before the builder exists.
     pub(super) fn keep_builder(&mut self, guard: ContainerGuard) -> &mut ContainerGuard {
         self.builder.insert(guard)
     }
 
-    /// Gives the handler back: nothing that is emulated runs any more.
+    /// Removes the handler, once no emulated program runs any more.
     pub(super) async fn release_lease(&mut self, cancel: &Cancel) {
         if let Some(lease) = self.lease.take() {
             self.leftovers.extend(lease.release(cancel).await);
         }
     }
 
-    /// Gives everything back; what could not be removed.
+    /// Releases everything; returns what could not be removed.
     pub(super) async fn release(mut self, cancel: &Cancel) -> Vec<Leftover> {
         // At the same time: the handler must not wait for a container that is slow to stop.
         let builder = self.builder.take();

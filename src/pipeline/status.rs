@@ -13,6 +13,7 @@ use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
 use crate::common::timeout::timeout;
 use crate::engine::RunId;
+use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles};
 use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::sweep::StaleObjects;
@@ -102,7 +103,7 @@ async fn objects(
     let list = Inventory::list(engine, settings, ContainerSizes::Counted);
     let listed = timeout(ENGINE_TIMEOUT, context.cancel.race(list)).await;
     let mut inventory = listed.ok_or_else(silent)???;
-    inventory.measure(context).await?;
+    inventory.measure(TableFallback::None, context).await?;
     Ok(inventory.objects)
 }
 

@@ -172,7 +172,9 @@ impl Sweep<'_> {
     /// Without a registrar, handlers of `stale` runs are visible only where the engine's kernel is this
     /// machine's; a run that may still have one is not forgotten.
     fn forget_without_handler(&self, stale: &BTreeSet<RunId>) {
-        let Some(entries) = binfmt_table::visible_entries(self.engine) else {
+        // An unmounted table may still be mounted for a registrar.
+        let entries = binfmt_table::visible_entries(self.engine);
+        let Some(entries) = entries.filter(|_| binfmt_table::is_mounted()) else {
             return;
         };
         let mut stale = stale.clone();

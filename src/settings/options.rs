@@ -18,7 +18,7 @@ use crate::common::system::System;
 
 /// Settings as one layer gives them: the command line, a settings file, or a command that starts a build itself. A field is
 /// a flag of `build` unless it is skipped, and a key of `sdbuild.toml`; its comment is the help, its type the validation.
-/// Variable and default are in [`super::Build::resolve`].
+/// Variable and default are in [`super::Build::resolve`], those of mirror and stall timeout in [`super::Common`].
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {

@@ -187,7 +187,7 @@ pub fn report_failure(failure: &Failure, options: OutputOptions) {
     });
 }
 
-/// Writes `report` to standard error. Errors are ignored, and a stalled reader is given [`FLUSH_TIMEOUT`].
+/// Writes `report` to standard error. Errors are ignored, and a stalled reader is given `FLUSH_TIMEOUT`.
 pub fn report(report: &str) {
     let (done, written) = mpsc::channel();
     let report = report.to_owned();

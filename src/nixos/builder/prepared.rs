@@ -144,7 +144,7 @@ impl PreparedBuilder {
         if let Some(error) = write_error {
             events.warn(format!("the log {} is incomplete: {error}", path.display()));
         }
-        match followed.and_then(|followed| followed) {
+        match followed.flatten() {
             Ok(followed) => Ok((followed, findings)),
             Err(failure) => Err(self.with_log(failure)),
         }

@@ -64,7 +64,7 @@ pub fn read(path: &Path) -> Result<Vec<Locked>, Failure> {
     Ok(entries)
 }
 
-/// Replaces the lock file at `path` by one with `entries`, newest first; only the first [`MAX_ENTRIES`] are written.
+/// Replaces the lock file at `path` by one with `entries`, newest first; only the first `MAX_ENTRIES` are written.
 pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
     let shown = path.display();
     let file = LockFile {

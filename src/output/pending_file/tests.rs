@@ -100,17 +100,25 @@ fn force_replaces_files_and_links() {
 }
 
 #[test]
-fn sweep_keeps_fresh_locked_and_foreign_files() {
+fn sweep_removes_stale_files_only() {
     let dir = tempfile::tempdir().unwrap();
-    let fresh = ".sdbuild-aaaaaaaaaaaa.part";
-    for name in [fresh, ".sdbuild-notours.part"] {
+    let stale = ".sdbuild-aaaaaaaaaaaa.part";
+    let kept = [
+        ".sdbuild-aaaaaaaaaaaa.new",
+        ".sdbuild-aaaaaaaaaaaa.old",
+        ".sdbuild-notours.part",
+    ];
+    for name in kept.iter().chain([&stale]) {
         fs::write(dir.path().join(name), "").unwrap();
     }
-    let file = written(PendingFile::create_named, dir.path());
+    let file = written(PendingFile::create, dir.path());
+    let locked = file.into_hidden(dir.path()).unwrap();
     sweep(dir.path());
-    assert_eq!(names(dir.path()).len(), 3);
-    let locked = dir.path().join(file.hidden.as_ref().unwrap());
-    let error = remove_stale(&locked).unwrap_err();
+    let left = names(dir.path());
+    assert_eq!(left.len(), 4, "{left:?}");
+    assert!(locked.path.exists() && !left.iter().any(|name| name == stale));
+    let error = remove_stale(&locked.path, 0).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-    assert!(is_hidden(fresh, ".part") && !is_hidden(".sdbuild-notours.part", ".part"));
+    remove_stale(&dir.path().join(kept[1]), 0).unwrap();
+    assert!(!dir.path().join(kept[1]).exists());
 }

@@ -32,6 +32,9 @@ const FIRST_DOWNLOADS: u64 = 400_000_000;
 /// The disk with the engine's images and volumes, where it is one of this machine.
 pub(super) fn engine(machine: &Machine<'_>) -> Option<Check> {
     let engine = machine.engine.filter(|engine| engine.is_on_this_kernel)?;
+    if !machine.writes_image && machine.doctor.is_none() {
+        return None;
+    }
     let dir = Path::new(&engine.facts.root_dir);
     dir.is_absolute()
         .then(|| engine_disk(dir, free_space(existing(dir)), machine.missing))

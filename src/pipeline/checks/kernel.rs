@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::binfmt::{Entry, Owner, classify};
 use crate::common::plain_file;
+use crate::common::system::Architecture;
 use crate::pipeline::binfmt_table;
 use crate::pipeline::checks::check::{Check, Verdict};
 use crate::pipeline::checks::machine::Machine;
@@ -13,9 +14,8 @@ use crate::pipeline::emulation::{Emulation, on_one_line};
 const TABLE: &str = "proc/sys/fs/binfmt_misc";
 /// Files of the kernel that are read here have a few lines.
 const MAX_FILE_BYTES: u64 = 64 << 10;
-/// Digits 36 to 39 of a magic in hexadecimal are the machine's number in an ELF header; this is `AArch64`'s.
+/// Digits 36 to 39 of a magic in hexadecimal are the machine's number in an ELF header (`e_machine`, little-endian).
 const ELF_MACHINE: std::ops::Range<usize> = 36..40;
-const AARCH64: &str = "b700";
 
 /// This machine's files, below another root in tests.
 struct ProcFiles {
@@ -45,15 +45,16 @@ pub(super) fn handlers(machine: &Machine<'_>) -> Option<Check> {
     if !shared || !is_this_kernel(machine) {
         return None;
     }
+    let architecture = machine.settings.system.architecture();
     let entries = binfmt_table::local_entries();
     if machine.emulation != Some(Emulation::Host) {
-        return foreign_handlers(&entries);
+        return foreign_handlers(&entries, architecture);
     }
     // Another mount namespace may have it mounted.
     if !binfmt_table::is_mounted() {
         return None;
     }
-    let check = usable_handlers(&entries);
+    let check = usable_handlers(&entries, architecture);
     let facts = machine.engine?.facts;
     match Emulation::Host.last_resort(machine.settings.emulation, facts) {
         Some(failure) if check.verdict == Verdict::Bad => Some(Check {
@@ -89,19 +90,21 @@ fn is_this_kernel(machine: &Machine<'_>) -> bool {
     engine.map_or(is_doctor, |engine| engine.is_on_this_kernel)
 }
 
-fn foreign_handlers(entries: &[Entry]) -> Option<Check> {
-    let foreign = |entry: &&Entry| is_for_aarch64(entry) && classify(entry) == Owner::Foreign;
+fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Check> {
+    let foreign = |entry: &&Entry| runs(entry, architecture) && classify(entry) == Owner::Foreign;
     let names = names(entries.iter().filter(foreign));
     let text = format!("{names}: not ours, left alone; the build's own handler goes first");
     (!names.is_empty()).then(|| Check::good("handlers", text))
 }
 
-/// A live run's handler serves as well.
-fn usable_handlers(entries: &[Entry]) -> Check {
+/// Whether there is a handler to use; that of another run counts too.
+fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
     let topic = "handlers";
-    let names = names(entries.iter().filter(|entry| is_for_aarch64(entry)));
+    let names = names(entries.iter().filter(|entry| runs(entry, architecture)));
     if names.is_empty() {
-        let text = "the build is to use an existing handler for aarch64, and the kernel has none";
+        let name = architecture.kernel_name();
+        let text =
+            format!("the build is to use an existing handler for {name}, and the kernel has none");
         return Check::bad(topic, text).remedy(
             "install `qemu-user-static`, or leave --emulation at auto where the engine can have another",
         );
@@ -109,8 +112,13 @@ fn usable_handlers(entries: &[Entry]) -> Check {
     Check::good(topic, format!("{names} will be used"))
 }
 
-fn is_for_aarch64(entry: &Entry) -> bool {
-    entry.enabled && entry.magic.get(ELF_MACHINE) == Some(AARCH64)
+/// Whether the entry is a handler for programs of `architecture`.
+fn runs(entry: &Entry, architecture: Architecture) -> bool {
+    let machine = match architecture {
+        Architecture::Aarch64 => "b700",
+        Architecture::X86_64 => "3e00",
+    };
+    entry.enabled && entry.magic.get(ELF_MACHINE) == Some(machine)
 }
 
 fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
@@ -294,15 +302,19 @@ mod tests {
             "python3.11",
             "enabled\ninterpreter /x\nflags: \noffset 0\nmagic a70d0d0a\n",
         );
-        assert_eq!(foreign_handlers(std::slice::from_ref(&other)), None);
-        let found = foreign_handlers(&[foreign.clone(), other.clone()]).unwrap();
+        let arm = Architecture::Aarch64;
+        assert_eq!(foreign_handlers(std::slice::from_ref(&other), arm), None);
+        let found = foreign_handlers(&[foreign.clone(), other.clone()], arm).unwrap();
         assert!(
             found.text.starts_with("qemu-aarch64: not ours"),
             "{found:?}"
         );
-        assert_eq!(usable_handlers(&[other]).verdict, Verdict::Bad);
+        assert_eq!(usable_handlers(&[other], arm).verdict, Verdict::Bad);
         for usable in [foreign, ours] {
-            assert_eq!(usable_handlers(&[usable]).verdict, Verdict::Good);
+            let usable = [usable];
+            assert_eq!(usable_handlers(&usable, arm).verdict, Verdict::Good);
+            let check = usable_handlers(&usable, Architecture::X86_64);
+            assert_eq!(check.verdict, Verdict::Bad, "{check:?}");
         }
     }
 }

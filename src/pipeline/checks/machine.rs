@@ -63,6 +63,8 @@ pub(super) mod fixture {
     /// The settings of a build without flags, variables and files.
     pub(in crate::pipeline::checks) fn settings() -> settings::Build {
         let env = settings::Environment {
+            cache_home: Some(std::env::temp_dir()),
+            state_home: Some(std::env::temp_dir()),
             home: Some("/nonexistent".into()),
             ..settings::Environment::default()
         };

@@ -329,9 +329,9 @@ fn whole_cache(run: &Run<'_>, fixture: &Fixture) -> Violations {
             .map(|name| fs::read_to_string(dir.join(name)).unwrap())
             .collect()
     };
-    let durations = layers(&fixture.cache().join("sdbuild/notes"));
-    if !layers(&run.setup.cache().join("notes")).is_subset(&durations) {
-        found.push("the container images have other layers than durations".to_owned());
+    let usual = layers(&fixture.cache().join("sdbuild/notes"));
+    if !layers(&run.setup.cache().join("notes")).is_subset(&usual) {
+        found.push("the container images have other layers than usual".to_owned());
     }
     found
 }

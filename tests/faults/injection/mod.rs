@@ -85,14 +85,14 @@ fn every_kind_of_fault_once() {
         return;
     }
     let runs = number_from_env("SDBUILD_FAULTS_RUNS").unwrap_or(FAULT_KINDS.len() as u64);
-    let book = RunLog::open();
-    let seeds = seeds(runs, &book);
+    let log = RunLog::open();
+    let seeds = seeds(runs, &log);
     let workers = number_from_env("SDBUILD_FAULTS_JOBS")
         .unwrap_or(3)
         .clamp(1, runs.max(1));
     eprintln!("{runs} runs from seed {}, {workers} at a time", seeds[0]);
-    let passed = run_seeds(&seeds, usize::try_from(workers).unwrap(), &book);
-    let records = book.read();
+    let passed = run_seeds(&seeds, usize::try_from(workers).unwrap(), &log);
+    let records = log.read();
     eprintln!("\n{}", report::table(&records));
     let summary = report::summary(&records);
     std::fs::write(report::dir().join("summary"), format!("{summary}\n")).unwrap();
@@ -101,8 +101,8 @@ fn every_kind_of_fault_once() {
 }
 
 /// The seeds of `runs` runs: consecutive from where the log ends, or only those of one kind.
-fn seeds(runs: u64, book: &RunLog) -> Vec<u64> {
-    let first = number_from_env("SDBUILD_FAULTS_SEED").or_else(|| book.next_seed());
+fn seeds(runs: u64, log: &RunLog) -> Vec<u64> {
+    let first = number_from_env("SDBUILD_FAULTS_SEED").or_else(|| log.next_seed());
     let first = first.unwrap_or_else(|| fastrand::u64(..100_000));
     let kind = std::env::var("SDBUILD_FAULTS_KIND").ok();
     let wanted = |seed: &u64| kind.as_ref().is_none_or(|kind| kind_of(*seed).name == kind);
@@ -121,7 +121,7 @@ fn kind_of(seed: u64) -> &'static FaultKind {
 }
 
 /// Does a run for each of `seeds` and appends it to `log`; returns whether none had a violation.
-fn run_seeds(seeds: &[u64], workers: usize, book: &RunLog) -> bool {
+fn run_seeds(seeds: &[u64], workers: usize, log: &RunLog) -> bool {
     let started = Instant::now();
     // Fills the shared cache first, which all others are copied from.
     fixture::warm_up(&TestUser::new());
@@ -152,7 +152,7 @@ fn run_seeds(seeds: &[u64], workers: usize, book: &RunLog) -> bool {
                     }
                     eprintln!("{}", record.line());
                     record.keep();
-                    book.write(&record);
+                    log.write(&record);
                     passed.fetch_and(record.violations.is_empty(), Ordering::SeqCst);
                 }
             });
