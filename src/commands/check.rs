@@ -9,7 +9,7 @@ use crate::nixos::check::{Finding, Severity};
 use crate::pipeline::{self, Checked, Outcome};
 use crate::settings::{self, Environment};
 use crate::ui::Ui;
-use crate::ui::layout::marked;
+use crate::ui::layout::list_item;
 
 /// Version of the JSON report: raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
@@ -70,15 +70,15 @@ fn as_lines(checked: &Checked) -> String {
             Severity::Note => '!',
         };
         let text = format!("{}: {}", finding.is, finding.why);
-        lines.extend(marked((sign, finding.id), &text, &finding.add));
+        lines.extend(list_item(sign, finding.id, &text, &finding.add));
     }
     if !checked.ways_in.is_empty() {
         let text = format!("SSH lets in {}", checked.ways_in.join(", "));
-        lines.extend(marked(('✓', "login"), &text, &[]));
+        lines.extend(list_item('✓', "login", &text, &[]));
     }
     if checked.findings.is_empty() && checked.failure.is_none() {
         let text = "evaluates, and nothing was found that keeps the machine from booting";
-        lines.extend(marked(('✓', "configuration"), text, &[]));
+        lines.extend(list_item('✓', "configuration", text, &[]));
     }
     lines.join("\n")
 }

@@ -8,7 +8,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::pipeline::doctor::{self, Check, Verdict};
 use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
 use crate::ui::Ui;
-use crate::ui::layout::marked;
+use crate::ui::layout::list_item;
 
 /// Raised when a field of the JSON is removed or changes its meaning.
 const JSON_VERSION: u32 = 1;
@@ -55,7 +55,7 @@ fn lines(check: &Check) -> Vec<String> {
         Verdict::Warning => '!',
         Verdict::Bad => '✗',
     };
-    marked((sign, check.topic), &check.text, &check.remedies)
+    list_item(sign, check.topic, &check.text, &check.remedies)
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ impl Settings {
         let mut raw = settings.clone();
         cfmakeraw(&mut raw);
         raw.output_flags.insert(OutputFlags::OPOST);
-        tcsetattr(std::io::stdin(), SetArg::TCSANOW, &raw).unwrap_or(());
+        tcsetattr(std::io::stdin(), SetArg::TCSANOW, &raw).ok();
     }
 }
 
@@ -82,7 +82,7 @@ impl Drop for Settings {
     fn drop(&mut self) {
         if let Some(settings) = self.0.take() {
             // A terminal that is gone needs nothing.
-            tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &settings).unwrap_or(());
+            tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &settings).ok();
         }
     }
 }

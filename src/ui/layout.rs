@@ -60,7 +60,7 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// The lines of one list item: mark and topic, the text after them, and the remedies below.
-pub fn marked((sign, topic): (char, &str), text: &str, remedies: &[String]) -> Vec<String> {
+pub fn list_item(mark: char, topic: &str, text: &str, remedies: &[String]) -> Vec<String> {
     let text = wrapped(text, COLUMNS - INDENT);
     let remedies = remedies.iter().flat_map(|remedy| {
         let lines = wrapped(remedy, COLUMNS - INDENT - 2)
@@ -68,7 +68,7 @@ pub fn marked((sign, topic): (char, &str), text: &str, remedies: &[String]) -> V
             .enumerate();
         lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
     });
-    let first = format!("{sign} {topic:<15}");
+    let first = format!("{mark} {topic:<15}");
     let margins = std::iter::once(first).chain(std::iter::repeat(" ".repeat(INDENT - 1)));
     let all = text.into_iter().chain(remedies);
     margins

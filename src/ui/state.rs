@@ -109,9 +109,9 @@ impl State {
     fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
         match event {
             NixEvent::BuildStarted { id, derivation } => {
-                self.begin(*id, ActivityKind::Build, (derivation, at));
+                self.begin(*id, ActivityKind::Build, derivation, at);
             }
-            NixEvent::FetchStarted { id, path } => self.begin(*id, ActivityKind::Fetch, (path, at)),
+            NixEvent::FetchStarted { id, path } => self.begin(*id, ActivityKind::Fetch, path, at),
             NixEvent::Stopped { id } => self.stop(*id, at),
             NixEvent::BuildLine { id, line } => self.change(*id, |activity| {
                 activity.last = Some(line.chars().take(MAX_LAST_LINE).collect());
@@ -162,7 +162,7 @@ impl State {
         });
     }
 
-    fn begin(&mut self, id: u64, kind: ActivityKind, (path, since): (&str, Duration)) {
+    fn begin(&mut self, id: u64, kind: ActivityKind, path: &str, since: Duration) {
         if self.active.len() >= MAX_ACTIVE {
             self.active.pop_first();
         }
