@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+mod end;
 mod fault_kinds;
 mod fixture;
+mod follow_up;
 mod inject;
 mod invariants;
 mod live_run;
