@@ -9,6 +9,9 @@
 pub struct ImageFormat {
     /// The attribute of the NixOS system whose derivation makes the image.
     pub attribute: &'static str,
+    /// Attributes of `config.system.build` that may make it, as lists of names; the first that the configuration has is
+    /// built.
+    pub candidates: &'static [&'static [&'static str]],
     /// The type under which `nix-support/hydra-build-products` lists the image: `file TYPE PATH`.
     pub product_type: &'static str,
     /// The module of nixpkgs that defines the attribute, for hints.
@@ -21,6 +24,7 @@ pub struct ImageFormat {
 /// root file system. U-Boot or the firmware boots it; it is written to a card or disk as it is.
 pub const SD_IMAGE: ImageFormat = ImageFormat {
     attribute: "config.system.build.sdImage",
+    candidates: &[&["sdImage"], &["images", "sd-card"], &["image"]],
     product_type: "sd-image",
     module: "<nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>",
     has_native_glue: true,

@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::cli_module::CliModule;
+use super::command::BuildRequest;
 use super::config_dir::ConfigDir;
 use super::layout;
 use super::lock::Locked;
@@ -59,25 +60,39 @@ impl BuildSource {
         })
     }
 
-    /// The module that is evaluated. It imports the user's file by path, so that errors name it, and the definitions
-    /// of the command line.
-    ///
-    /// It also switches off the compression of the image in Nix, which would run under emulation; sdbuild compresses
-    /// the image itself. The configuration takes precedence: priority 1400 is weaker than any definition in a module
-    /// and stronger than an option's default (1500).
+    /// The module that imports the user's file by its path, so that errors name it, and the module that sdbuild adds.
     pub(super) fn wrapper(&self) -> String {
         wrapper(self.configuration.file())
+    }
+
+    /// The expressions that depend on this source: name and content.
+    pub(super) fn expressions(&self, request: &BuildRequest) -> [(&'static str, String); 3] {
+        let system = nix_string(&request.system.to_string());
+        [
+            (
+                "source.nix",
+                format!("import ./module.nix {{ system = {system}; }}\n"),
+            ),
+            ("format.nix", nix_lists(request.format.candidates)),
+            ("command-line.nix", self.cli_module.module()),
+        ]
     }
 }
 
 fn wrapper(file: &str) -> String {
     let path = nix_string(&format!("/{file}"));
-    let (dir, cli_module) = (layout::CONFIG, layout::CLI_MODULE);
-    format!(
-        "{{ options, lib, ... }}: {{\n  imports = [ ({dir} + {path}) {cli_module} ];\n  \
-         config = lib.optionalAttrs (options ? sdImage && options.sdImage ? compressImage) \
-         {{ sdImage.compressImage = lib.mkOverride 1400 false; }};\n}}\n"
-    )
+    let (dir, expressions) = (layout::CONFIG, layout::EXPRESSIONS);
+    format!("{{ imports = [ ({dir} + {path}) {expressions}/additions.nix ]; }}\n")
+}
+
+/// Lists of names as a Nix expression.
+fn nix_lists(lists: &[&[&str]]) -> String {
+    let list = |names: &&[&str]| {
+        let names: String = names.iter().map(|name| nix_string(name) + " ").collect();
+        format!("[ {names}] ")
+    };
+    let lists: String = lists.iter().map(list).collect();
+    format!("[ {lists}]\n")
 }
 
 /// The digest of the files, or of that digest and the command line's definitions when there are any.
@@ -95,15 +110,22 @@ fn with_cli_module(files: [u8; 32], cli_module: &CliModule) -> Sha256Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::image_format::SD_IMAGE;
 
     #[test]
     fn the_wrapper_imports_the_users_file() {
         let text = wrapper("my \"pi\".nix");
-        assert!(
-            text.contains(
-                "imports = [ (/build/config + \"/my \\\"pi\\\".nix\") /build/sdbuild/overlay.nix ];\n"
-            ),
-            "{text}"
+        assert_eq!(
+            text,
+            "{ imports = [ (/build/config + \"/my \\\"pi\\\".nix\") /build/sdbuild/expressions/additions.nix ]; }\n"
+        );
+    }
+
+    #[test]
+    fn the_formats_attributes_are_lists_of_names() {
+        assert_eq!(
+            nix_lists(SD_IMAGE.candidates),
+            "[ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] [ \"image\" ] ]\n"
         );
     }
 }

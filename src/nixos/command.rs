@@ -82,49 +82,29 @@ impl BuildRequest {
     /// The command: the entry, which prepares the volume, then the program that it runs, with its arguments.
     pub(super) fn arguments(&self, paths: &StorePaths) -> Vec<String> {
         match &self.task {
-            Task::Build => self.build(paths),
-            Task::Check => self.check(),
-            Task::Forecast => self.instantiate(),
+            Task::Build => {
+                let mut words = evaluate(&["nix-build"], &["image"]);
+                words.extend(["--out-link".to_owned(), paths.result()]);
+                words
+            }
+            // Read-write: a configuration may import files that must be fetched, or even built.
+            Task::Check => evaluate(
+                &[
+                    "nix-instantiate",
+                    "--eval",
+                    "--strict",
+                    "--json",
+                    "--read-write-mode",
+                ],
+                &check::ATTRIBUTES,
+            ),
+            // Evaluates as a build does, without a garbage collector root.
+            Task::Forecast => evaluate(
+                &["nix-instantiate", "--eval", "--read-write-mode"],
+                &["image.drvPath"],
+            ),
             Task::Shell(session) => session.arguments(),
         }
-    }
-
-    fn check(&self) -> Vec<String> {
-        let mut words = vec!["/bin/sh", layout::ENTRY, "nix-instantiate", "--eval"];
-        // Read-write: a configuration may import files that must be fetched, or even built.
-        words.extend(["--strict", "--json", "--read-write-mode", layout::FACTS]);
-        for attribute in &check::ATTRIBUTES {
-            words.extend(["-A", attribute]);
-        }
-        words.extend(["--arg", "configuration", layout::WRAPPER]);
-        let system = self.system.to_string();
-        words.extend(["--argstr", "system", &system]);
-        words.extend(["--log-format", "internal-json"]);
-        words.into_iter().map(str::to_owned).collect()
-    }
-
-    fn build(&self, paths: &StorePaths) -> Vec<String> {
-        let mut words = self.call(&["nix-build"], self.format.attribute);
-        words.extend(["--out-link".to_owned(), paths.result()]);
-        words
-    }
-
-    /// Evaluates as a build does, without a garbage collector root.
-    fn instantiate(&self) -> Vec<String> {
-        let program = ["nix-instantiate", "--eval", "--read-write-mode"];
-        self.call(&program, &format!("{}.drvPath", self.format.attribute))
-    }
-
-    /// A command of Nix that evaluates `attribute` of the configured system.
-    fn call(&self, program: &[&str], attribute: &str) -> Vec<String> {
-        let configuration = format!("nixos-config={}", layout::WRAPPER);
-        let mut words = vec!["/bin/sh", layout::ENTRY];
-        words.extend(program);
-        words.extend(["<nixpkgs/nixos>", "-A", attribute, "-I", &configuration]);
-        let system = self.system.to_string();
-        words.extend(["--argstr", "system", &system]);
-        words.extend(["--log-format", "internal-json"]);
-        words.into_iter().map(str::to_owned).collect()
     }
 
     /// The entry's argument for native glue; `None` when it is not tried: nothing is emulated, or the glue expression
@@ -168,6 +148,9 @@ impl BuildRequest {
             Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
             Task::Check | Task::Shell(_) => {}
         }
+        if self.task.session().is_none() {
+            environment.push(("SDBUILD_EXPRESSIONS", layout::EXPRESSIONS.to_owned()));
+        }
         // Read by the garbage collector that Nix is linked with. Not in a shell, where one process of Nix evaluates and
         // builds and would keep that memory until its end.
         if let Some(heap) = self.nix.heap.filter(|_| self.task.session().is_none()) {
@@ -179,14 +162,7 @@ impl BuildRequest {
         let session = self.task.session().map(ShellSession::environment);
         let session = session.transpose()?.unwrap_or_default();
         if let Some(word) = self.native_glue() {
-            environment.extend([
-                ("SDBUILD_GLUE", word.to_owned()),
-                (
-                    "SDBUILD_GLUE_EXPRESSION",
-                    layout::GLUE_EXPRESSION.to_owned(),
-                ),
-                ("SDBUILD_WRAPPER", layout::WRAPPER.to_owned()),
-            ]);
+            environment.push(("SDBUILD_GLUE", word.to_owned()));
         }
         Ok(environment
             .into_iter()
@@ -200,7 +176,7 @@ impl BuildRequest {
         (self.emulated && !self.task.only_evaluates()).then_some(self.system)
     }
 
-    /// `NIX_PATH`. In a shell it includes the configuration, which a build passes as an argument.
+    /// `NIX_PATH`. In a shell it includes the configuration, for `<nixpkgs/nixos>`.
     fn nix_path(&self, paths: &StorePaths) -> String {
         let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&paths.nixpkgs));
         match self.task.session() {
@@ -208,6 +184,17 @@ impl BuildRequest {
             None => nixpkgs,
         }
     }
+}
+
+/// The entry and a `program` of Nix that evaluates `attributes` of sdbuild's expressions; the entry adds the expression.
+fn evaluate(program: &[&str], attributes: &[&str]) -> Vec<String> {
+    let mut words = vec!["/bin/sh", layout::ENTRY];
+    words.extend(program);
+    for attribute in attributes {
+        words.extend(["-A", attribute]);
+    }
+    words.extend(["--log-format", "internal-json"]);
+    words.into_iter().map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -251,9 +238,8 @@ mod tests {
         let request = request(true, NixSettings::default());
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
-            "/bin/sh /build/sdbuild/entry nix-build <nixpkgs/nixos> -A config.system.build.sdImage \
-             -I nixos-config=/build/sdbuild/wrapper.nix --argstr system aarch64-linux \
-             --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc"
+            "/bin/sh /build/sdbuild/entry nix-build -A image --log-format internal-json \
+             --out-link /nix/var/nix/gcroots/sdbuild/abc"
         );
     }
 
@@ -266,8 +252,7 @@ mod tests {
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
             "/bin/sh /build/sdbuild/entry nix-instantiate --eval --strict --json --read-write-mode \
-             /build/sdbuild/facts.nix -A facts -A whole --arg configuration /build/sdbuild/wrapper.nix \
-             --argstr system aarch64-linux --log-format internal-json"
+             -A facts -A whole --log-format internal-json"
         );
         let environment = request.environment(&store_paths()).unwrap();
         let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
@@ -282,9 +267,8 @@ mod tests {
         };
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
-            "/bin/sh /build/sdbuild/entry nix-instantiate --eval --read-write-mode <nixpkgs/nixos> \
-             -A config.system.build.sdImage.drvPath -I nixos-config=/build/sdbuild/wrapper.nix \
-             --argstr system aarch64-linux --log-format internal-json"
+            "/bin/sh /build/sdbuild/entry nix-instantiate --eval --read-write-mode -A image.drvPath \
+             --log-format internal-json"
         );
         let environment = request.environment(&store_paths()).unwrap();
         assert_eq!(value(&environment, "SDBUILD_FORECAST"), "emulated");

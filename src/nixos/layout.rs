@@ -4,18 +4,16 @@
 pub(super) const CONFIG: &str = "/build/config";
 /// The module that imports the user's configuration.
 pub(super) const WRAPPER: &str = "/build/sdbuild/wrapper.nix";
-/// The module with the definitions of the command line.
-pub(super) const CLI_MODULE: &str = "/build/sdbuild/overlay.nix";
-/// The expression that `sdbuild check` evaluates.
-pub(super) const FACTS: &str = "/build/sdbuild/facts.nix";
+/// The directory of the expressions that Nix evaluates.
+pub(super) const EXPRESSIONS: &str = "/build/sdbuild/expressions";
+/// The directory among them with the expression for native glue.
+pub(super) const GLUE_EXPRESSION: &str = "/build/sdbuild/expressions/glue";
 /// The program that runs as PID 1.
 pub(super) const ENTRY: &str = "/build/sdbuild/entry";
 /// The program that ends a shell when the heartbeats stop.
 pub(super) const WATCHDOG: &str = "/build/sdbuild/watchdog";
 /// Shell functions for native glue, which the entry reads.
 pub(super) const GLUE: &str = "/build/sdbuild/glue";
-/// The expression that evaluates with native glue.
-pub(super) const GLUE_EXPRESSION: &str = "/build/sdbuild/glue-expression";
 /// sdbuild's own directory on the store volume.
 pub(super) const HOME: &str = "/nix/var/sdbuild";
 /// The directory of the store volume that uploads are relative to.

@@ -17,24 +17,32 @@ const ENTRY: &str = include_str!("../../../containers/builder/entry");
 const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
 /// Shell functions for native glue, which the entry reads.
 const GLUE: &str = include_str!("../../../containers/builder/glue");
-/// The files of the expression that evaluates with native glue: name and content.
-const GLUE_EXPRESSION: [(&str, &str); 6] = [
-    ("default.nix", include_str!("../glue/default.nix")),
-    ("builders.nix", include_str!("../glue/builders.nix")),
-    ("assembly.nix", include_str!("../glue/assembly.nix")),
-    ("copies.nix", include_str!("../glue/copies.nix")),
-    ("text.nix", include_str!("../glue/text.nix")),
-    ("tools.nix", include_str!("../glue/tools.nix")),
+/// The expressions that Nix evaluates, beside those that depend on the source: name and content.
+const EXPRESSIONS: [(&str, &str); 11] = [
+    ("default.nix", include_str!("../expressions/default.nix")),
+    ("module.nix", include_str!("../expressions/module.nix")),
+    ("image.nix", include_str!("../expressions/image.nix")),
+    (
+        "additions.nix",
+        include_str!("../expressions/additions.nix"),
+    ),
+    ("facts.nix", check::EXPRESSION),
+    ("glue/default.nix", include_str!("../glue/default.nix")),
+    ("glue/builders.nix", include_str!("../glue/builders.nix")),
+    ("glue/assembly.nix", include_str!("../glue/assembly.nix")),
+    ("glue/copies.nix", include_str!("../glue/copies.nix")),
+    ("glue/text.nix", include_str!("../glue/text.nix")),
+    ("glue/tools.nix", include_str!("../glue/tools.nix")),
 ];
 
-/// Uploads the entry and its helpers, the wrapper module and the configuration's directory.
+/// Uploads the entry and its helpers, the expressions, and the files of the source.
 pub(super) async fn configuration(
     container: &Container,
     job: &BuildJob,
     owner: Owner,
 ) -> Result<(), Failure> {
     let files = job.source.files.clone();
-    let cli_module = job.source.cli_module.module();
+    let expressions = job.source.expressions(&job.request);
     let wrapper = job.source.wrapper();
     let pack = move |out: &mut dyn Write| {
         let mut packer = TarWriter::new(out, owner);
@@ -44,12 +52,13 @@ pub(super) async fn configuration(
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
         packer.bytes(relative(layout::WATCHDOG), WATCHDOG.as_bytes())?;
         packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
-        packer.bytes(relative(layout::CLI_MODULE), cli_module.as_bytes())?;
-        packer.bytes(relative(layout::FACTS), check::EXPRESSION.as_bytes())?;
         packer.bytes(relative(layout::GLUE), GLUE.as_bytes())?;
-        packer.directory(relative(layout::GLUE_EXPRESSION))?;
-        for (name, text) in GLUE_EXPRESSION {
-            let path = format!("{}/{name}", layout::GLUE_EXPRESSION);
+        for dir in [layout::EXPRESSIONS, layout::GLUE_EXPRESSION] {
+            packer.open_directory(relative(dir))?;
+        }
+        let own = EXPRESSIONS.map(|(name, text)| (name, text.to_owned()));
+        for (name, text) in own.into_iter().chain(expressions) {
+            let path = format!("{}/{name}", layout::EXPRESSIONS);
             packer.bytes(relative(&path), text.as_bytes())?;
         }
         files.pack(&mut packer, relative(layout::CONFIG))?;

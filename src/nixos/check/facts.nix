@@ -7,14 +7,19 @@
 # An option that this nixpkgs does not have is null, never an error. The value of an option is evaluated as in a build, so
 # that an error in it is reported with its position. The facts contain no secrets.
 {
-  # The user's module.
-  configuration,
-  # The image's system.
-  system,
+  # The user's module and the image's system, for scripts.
+  configuration ? null,
+  system ? null,
+  # The configuration, evaluated.
+  evaluation ? import <nixpkgs/nixos> { inherit configuration system; },
+  # From a configuration to its image.
+  imageOf ? configuration: configuration.config.system.build.sdImage,
 }:
 let
-  evaluation = import <nixpkgs/nixos> { inherit configuration system; };
-  inherit (evaluation) config options;
+  inherit (evaluation) options;
+  # A configuration that does not import the image's module gets it in a variant (25.05 and later).
+  build = evaluation.config.system.build;
+  config = if build ? sdImage then evaluation.config else build.images.sd-card.config or evaluation.config;
 
   # Some boot loaders are removed options, whose evaluation throws.
   tryOr = default: value: (r: if r.success then r.value else default) (builtins.tryEval value);
@@ -70,7 +75,7 @@ let
   version = options.system.stateVersion or { };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
-  hasImage = config.system.build ? sdImage;
+  hasImage = build ? sdImage || build ? images.sd-card || build ? image;
   facts = {
     assertions = map (a: toString a.message) broken;
     warnings = map toString (config.warnings or [ ]);
@@ -123,5 +128,5 @@ in
   # An unknown option throws here, not in a fact, where it would be ignored.
   facts = builtins.seq config facts;
   # Not with a failed assertion, which it would only report again.
-  whole = if broken == [ ] && hasImage then builtins.seq config.system.build.sdImage.drvPath true else false;
+  whole = if broken == [ ] && hasImage then builtins.seq (imageOf evaluation).drvPath true else false;
 }

@@ -7,15 +7,18 @@
 # The packages of the image, its options and the user's configuration keep their meaning: only the small builders in
 # `pkgs` (see builders.nix) are replaced by native ones.
 {
-  # The user's module.
-  configuration,
+  # The user's module, for scripts.
+  configuration ? null,
   # The image's system.
   system,
   # The builder's system.
   builderSystem ? builtins.currentSystem,
+  # From a list of modules to the configuration with them.
+  evaluate ? modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ configuration ] ++ modules; },
+  # From a configuration to its image.
+  imageOf ? configuration: configuration.config.system.build.sdImage,
 }:
 let
-  evaluate = modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ configuration ] ++ modules; };
   glued = evaluate [ module ];
   inherit (glued) config options;
 
@@ -101,6 +104,6 @@ let
       null;
 in
 if reason != null then
-  "emulated ${(evaluate [ ]).config.system.build.sdImage.drvPath} ${reason}"
+  "emulated ${(imageOf (evaluate [ ])).drvPath} ${reason}"
 else
   lib.concatStringsSep " " ([ "native" image.drvPath ] ++ systems ++ named)

@@ -1,0 +1,18 @@
+# What the builder evaluates, an attribute for each purpose. None of them asks whether the configuration is a module file or
+# comes from a flake: `source.nix`, which sdbuild writes (src/nixos/build_source.rs), returns
+#
+#   system     the system that the image is for
+#   evaluate   from a list of further modules to the configuration with them: `config`, `options` and `pkgs`
+#   imageOf    from such a configuration to the derivation of its image; null without a configuration: the image itself
+let
+  source = import ./source.nix;
+  inherit (source) system evaluate imageOf;
+in
+{
+  # The derivation of the image.
+  image = imageOf (evaluate [ ]);
+  # What `check` reads: see facts.nix.
+  inherit (import ./facts.nix { inherit imageOf; evaluation = evaluate [ ]; }) facts whole;
+  # The image with native glue: see glue/default.nix.
+  glue = import ./glue ({ inherit system evaluate imageOf; } // source.builder or { });
+}
