@@ -2,7 +2,7 @@
 //!
 //! A mirror that stalls, breaks off or reports an error of its own is asked again a few times, and the download
 //! resumed; one that does not have the file, or another file under its name, is not asked again. A mirror
-//! that did not answer at all is not asked for the other files of the same call.
+//! that did not answer at all, or that sends next to nothing, is not asked for the other files of the same call.
 //!
 //! backon 1.6 was considered for the retries: it does not tell the classes of errors of `SourceError` apart.
 
@@ -297,6 +297,7 @@ impl Fetcher {
                 Err(
                     SourceError::Unreachable(why)
                     | SourceError::Transient(why)
+                    | SourceError::Slow(why)
                     | SourceError::Permanent(why),
                 ) => {
                     let is_last = download.bases.last() == Some(base);

@@ -19,7 +19,7 @@ mod source;
 pub use cache::Cache;
 pub use cache_error::CacheError;
 pub use fetch::{Fetched, Fetcher, Remote};
-pub use network::Network;
+pub use network::{MIRROR_PROBE, Network};
 pub use pin::{Content, Lock, Pin};
 
 #[cfg(test)]

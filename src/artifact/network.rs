@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// A small file that every Debian mirror has, below its address.
+pub const MIRROR_PROBE: &str = "dists/stable/Release";
+
 /// How downloads use the network.
 #[derive(Clone, Debug)]
 pub struct Network {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode};
@@ -11,6 +12,12 @@ use super::network::Network;
 use super::partial::Partial;
 use super::progress::Progress;
 use crate::common::hash::Sha256Hash;
+use crate::common::timeout::ActiveTimer;
+
+/// Bytes per second below which a source counts as one that hangs: with them 30 MB take eight hours.
+const LEAST_RATE: u64 = 1024;
+/// For how many times [`Network::read_timeout`] a source may be slower than [`LEAST_RATE`].
+const SLOW_TIMEOUTS: u32 = 3;
 
 /// A file to download, and what is known about it.
 pub(super) struct Download<'a> {
@@ -53,6 +60,8 @@ pub(super) enum SourceError {
     Unreachable(String),
     /// An answer that broke off, or an error of the server; the next try may succeed.
     Transient(String),
+    /// It sends, but so little that the download would take days; other files would as well.
+    Slow(String),
     /// The next try would fail as well.
     Permanent(String),
     /// The cache failed, not the source.
@@ -126,6 +135,10 @@ impl Batch<'_> {
                 Err(SourceError::Transient(why)) if last => {
                     return Err(SourceError::Permanent(format!("{why} ({tries} tries)")));
                 }
+                Err(SourceError::Slow(why)) => {
+                    self.dead.insert(base, &why);
+                    return Err(SourceError::Permanent(why));
+                }
                 Err(SourceError::Unreachable(_) | SourceError::Transient(_)) => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -176,10 +189,14 @@ impl Batch<'_> {
         if part.len() > 0 {
             request = request.header(RANGE, format!("bytes={}-", part.len()));
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|e| SourceError::Unreachable(reason(&e)))?;
+        let response = request.send().await.map_err(|e| {
+            let why = reason(&e);
+            if e.is_redirect() {
+                SourceError::Permanent(why)
+            } else {
+                SourceError::Unreachable(why)
+            }
+        })?;
         let status = response.status();
         match status {
             StatusCode::OK => self.restart(part).await.map(|()| response),
@@ -205,8 +222,22 @@ impl Batch<'_> {
         download: &Download<'_>,
         part: &mut Partial,
     ) -> Result<(), SourceError> {
+        let room = download.max_bytes.saturating_sub(part.len());
+        if response.content_length().is_some_and(|more| more > room) {
+            return self.too_large(download, part).await;
+        }
+        let mut rate = LeastRate::new(self.network.read_timeout * SLOW_TIMEOUTS);
         loop {
-            match response.chunk().await {
+            let chunk = tokio::select! {
+                biased;
+                chunk = response.chunk() => chunk,
+                () = rate.too_slow() => {
+                    let limit = rate.limit.as_secs();
+                    let why = format!("sent less than 1 KiB/s for {limit} s");
+                    return Err(SourceError::Slow(why));
+                }
+            };
+            match chunk {
                 Ok(None) if download.may_end_at(part.len()) => return Ok(()),
                 Ok(None) => {
                     return Err(SourceError::Transient(format!(
@@ -217,15 +248,11 @@ impl Batch<'_> {
                 Ok(Some(bytes)) => {
                     let more = bytes.len() as u64;
                     if more > download.max_bytes.saturating_sub(part.len()) {
-                        self.restart(part).await?;
-                        let why = format!(
-                            "larger than the {} bytes that are allowed",
-                            download.max_bytes
-                        );
-                        return Err(SourceError::Permanent(why));
+                        return self.too_large(download, part).await;
                     }
                     part.append(&bytes).await?;
                     self.progress.add(more);
+                    rate.received += more;
                 }
                 Err(e) => {
                     let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));
@@ -235,12 +262,55 @@ impl Batch<'_> {
         }
     }
 
+    async fn too_large(
+        &self,
+        download: &Download<'_>,
+        part: &mut Partial,
+    ) -> Result<(), SourceError> {
+        self.restart(part).await?;
+        let max = download.max_bytes;
+        let why = format!("larger than the {max} bytes that are allowed");
+        Err(SourceError::Permanent(why))
+    }
+
     async fn restart(&self, part: &mut Partial) -> Result<(), SourceError> {
         if part.len() > 0 {
             self.progress.subtract(part.len());
             part.restart().await?;
         }
         Ok(())
+    }
+}
+
+/// Measures whether a source sends at least [`LEAST_RATE`].
+struct LeastRate {
+    /// The time over which the rate is measured.
+    limit: Duration,
+    timer: ActiveTimer,
+    /// Bytes since the timer was started.
+    received: u64,
+}
+
+impl LeastRate {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            timer: ActiveTimer::new(limit),
+            received: 0,
+        }
+    }
+
+    /// Waits until less was received within the limit than the rate requires. Cancel safe.
+    async fn too_slow(&mut self) {
+        let least = u128::from(LEAST_RATE) * self.limit.as_millis() / 1000;
+        loop {
+            self.timer.expired().await;
+            if u128::from(self.received) < least {
+                return;
+            }
+            self.received = 0;
+            self.timer = ActiveTimer::new(self.limit);
+        }
     }
 }
 

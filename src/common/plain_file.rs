@@ -5,10 +5,30 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use nix::fcntl::{OFlag, openat};
 use nix::libc::{ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
+use nix::sys::stat::Mode;
+
+/// Identifies a file, whatever its names are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// The file that `metadata` is of.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
 
 /// Opens the regular file `path` for reading; symbolic links are followed.
 pub fn open(path: &Path) -> io::Result<File> {
@@ -31,6 +51,20 @@ pub fn open_or_disk(path: &Path) -> io::Result<File> {
 /// Opens the regular file `path` for reading; a symbolic link is refused.
 pub fn open_unlinked(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path, O_NOFOLLOW)
+}
+
+/// Opens the regular file `path` below the directory `root` for reading; a symbolic link is refused, also in place of a
+/// directory on the way. `path` has plain components only.
+pub fn open_beneath(root: &File, path: &Path) -> io::Result<File> {
+    let on_the_way = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut dir = root.as_fd().try_clone_to_owned()?;
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        dir = openat(&dir, part.as_os_str(), on_the_way, Mode::empty())?;
+    }
+    let name = path.file_name().ok_or_else(not_plain)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let opened = openat(&dir, name, flags, Mode::empty()).map_err(io::Error::from);
+    checked(opened.map(OwnedFd::into), O_NOFOLLOW)
 }
 
 /// Opens the regular file `path` for reading and writing, and creates it if it is missing; a symbolic link is
@@ -72,6 +106,10 @@ pub fn is_wrong_kind(error: &io::Error) -> bool {
 /// Opens `path` without waiting for the other end of a pipe.
 fn nonblocking(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
     let opened = options.custom_flags(flags | O_NONBLOCK).open(path);
+    explained(opened, flags)
+}
+
+fn explained(opened: io::Result<File>, flags: i32) -> io::Result<File> {
     opened.map_err(|error| match error.raw_os_error() {
         // A socket, a pipe without a reader, a link that must not be followed.
         Some(ENXIO) => not_plain(),
@@ -82,7 +120,12 @@ fn nonblocking(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result
 
 /// Opens `path` and checks the opened file: the path itself may refer to another file by then.
 fn open_with(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
-    let file = nonblocking(options, path, flags)?;
+    let opened = options.custom_flags(flags | O_NONBLOCK).open(path);
+    checked(opened, flags)
+}
+
+fn checked(opened: io::Result<File>, flags: i32) -> io::Result<File> {
+    let file = explained(opened, flags)?;
     if file.metadata().as_ref().is_ok_and(Metadata::is_file) {
         Ok(file)
     } else {
@@ -130,6 +173,34 @@ mod tests {
         assert!(open_unlinked(&file).is_ok());
         let error = open_unlinked(&link).unwrap_err().to_string();
         assert!(error.contains("not a plain file"), "{error}");
+    }
+
+    #[test]
+    fn opens_only_what_is_beneath_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("root/a/b")).unwrap();
+        std::fs::create_dir(at("outside")).unwrap();
+        for file in ["root/a/b/file", "outside/file"] {
+            std::fs::write(at(file), file).unwrap();
+        }
+        symlink("../outside", at("root/way")).unwrap();
+        symlink("a/b/file", at("root/link")).unwrap();
+        pipe(&at("root/pipe"));
+        let root = File::open(at("root")).unwrap();
+        let open = |path: &str| open_beneath(&root, path.as_ref());
+        let text = io::read_to_string(open("a/b/file").unwrap()).unwrap();
+        assert_eq!(text, "root/a/b/file");
+        for (path, kind) in [
+            ("way/file", ErrorKind::NotADirectory),
+            ("link", ErrorKind::InvalidInput),
+            ("pipe", ErrorKind::InvalidInput),
+            ("a", ErrorKind::InvalidInput),
+            ("a/none", ErrorKind::NotFound),
+            ("a/b/file/x", ErrorKind::NotADirectory),
+        ] {
+            assert_eq!(open(path).unwrap_err().kind(), kind, "{path}");
+        }
     }
 
     #[test]

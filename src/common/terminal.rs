@@ -3,16 +3,27 @@
 //!
 //! Part of the hall: every room may use it, it uses none but the failure.
 
+use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
+use std::os::fd::AsFd as _;
 
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
 
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file::FileId;
 
 /// Whether a user sits at both ends: what is typed comes from a terminal and what is said goes to one.
 pub fn is_attended() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// The files that this process's standard output and standard error are.
+pub fn output_files() -> Vec<FileId> {
+    let out = std::io::stdout().as_fd().try_clone_to_owned();
+    let err = std::io::stderr().as_fd().try_clone_to_owned();
+    let metadata = [out, err].map(|fd| fd.map(File::from).and_then(|file| file.metadata()));
+    metadata.iter().flatten().map(FileId::of).collect()
 }
 
 /// What a program that has the terminal reads and writes, past everything that we would say.

@@ -3,9 +3,9 @@
 //! [`choose`] reads at most two small files below `~/.docker` and connects to the default sockets; everything else comes
 //! in as values.
 
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use crate::common::unix_socket;
 use crate::engine::connect_error::ConnectError;
 use crate::engine::docker_context;
 use crate::engine::endpoint::Endpoint;
@@ -85,7 +85,7 @@ fn default_endpoint(runtime_dir: Option<&Path>) -> Result<Endpoint, EngineError>
 }
 
 fn first_listening(sockets: &[PathBuf]) -> Option<&Path> {
-    let listens = |socket: &&PathBuf| UnixStream::connect(socket).is_ok();
+    let listens = |socket: &&PathBuf| unix_socket::has_listener(socket).unwrap_or(false);
     sockets.iter().find(listens).map(PathBuf::as_path)
 }
 

@@ -16,6 +16,8 @@ use crate::engine::tunnel::Tunnel;
 
 /// For the connection alone, before any request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause before a connection is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// For the first requests: an engine asks its own helpers for their versions then, which took 15 s on one that loaded
 /// container images for six builds at once.
 pub(super) const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +26,7 @@ pub(super) const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) async fn handshake(endpoint: &Endpoint) -> Result<(), ConnectError> {
     let opened = timeout(CONNECT_TIMEOUT, async {
         match endpoint {
-            Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.map(drop),
+            Endpoint::Unix(path) => connect_unix(path).await,
             Endpoint::Tcp(address) | Endpoint::Tls { address, .. } => {
                 tokio::net::TcpStream::connect(address).await.map(drop)
             }
@@ -38,6 +40,18 @@ pub(super) async fn handshake(endpoint: &Endpoint) -> Result<(), ConnectError> {
         None => std::io::ErrorKind::TimedOut.into(),
     };
     Err(connection_error(endpoint, &error))
+}
+
+/// Connects to the socket `path`, again and again while the queue of its listener is full.
+async fn connect_unix(path: &Path) -> std::io::Result<()> {
+    loop {
+        match tokio::net::UnixStream::connect(path).await {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+            connected => return connected.map(drop),
+        }
+    }
 }
 
 pub(super) fn connection_error(endpoint: &Endpoint, error: &std::io::Error) -> ConnectError {

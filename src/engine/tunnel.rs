@@ -4,10 +4,9 @@
 //! Docker client has to be installed at either end, and every request and every attached stream works as with a local
 //! socket.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,6 +18,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::common::plain_file;
 use crate::common::timeout::timeout;
+use crate::common::unix_socket;
 use crate::engine::connect_error::ConnectError;
 use crate::engine::endpoint::{Endpoint, SshTarget};
 use crate::engine::labels::SSH_DIR_PREFIX;
@@ -168,20 +168,20 @@ fn sweep(temp_dir: &Path) {
             .file_name()
             .to_string_lossy()
             .starts_with(SSH_DIR_PREFIX);
-        // Does not follow links.
-        let Some(meta) = entry.metadata().ok().filter(|meta| ours && meta.is_dir()) else {
+        // Does not follow links. What another user made is not even looked into.
+        let own = |meta: &Metadata| meta.is_dir() && meta.uid() == geteuid().as_raw();
+        let Some(meta) = entry.metadata().ok().filter(|meta| ours && own(meta)) else {
             continue;
         };
         let engine = entry.path().join("engine");
-        let is_stale = match UnixStream::connect(&engine) {
-            Ok(_) => false,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
-            Err(_) => {
+        let is_stale = unix_socket::has_listener(&engine).map_or_else(
+            |_| {
                 let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
                 age.is_some_and(|age| age > MAX_CONNECTING_AGE)
-            }
-        };
-        if is_stale && meta.uid() == geteuid().as_raw() {
+            },
+            |listens| !listens,
+        );
+        if is_stale {
             // The next run tries again.
             std::fs::remove_dir_all(entry.path()).ok();
         }
@@ -208,6 +208,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::common::unix_socket::fixture::hung_listener;
 
     #[test]
     fn only_the_directories_of_killed_runs_are_removed() {
@@ -228,5 +229,25 @@ mod tests {
         assert!(!stale.exists());
         assert!(live.exists() && new.exists() && other.join("engine").exists());
         drop(listener);
+    }
+
+    /// The directory of another user with a full queue: the first blocking connect never returned.
+    #[test]
+    fn a_hung_tunnel_and_other_users_are_left_alone() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let [hung, foreign] = ["sdbuild-ssh-1", "sdbuild-ssh-2"].map(|name| {
+            let dir = temp_dir.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            dir
+        });
+        let _hung = hung_listener(&hung.join("engine"));
+        let stale = hung_listener(&foreign.join("engine"));
+        drop(stale);
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&foreign, Some(12_345), None).unwrap();
+        }
+        sweep(temp_dir.path());
+        assert!(hung.exists());
+        assert_eq!(foreign.exists(), geteuid().is_root());
     }
 }

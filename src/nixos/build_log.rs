@@ -16,9 +16,9 @@ use crate::common::transcript::{Transcript, short_name};
 /// Ended builds whose last lines are kept: Nix reports a failure after the build has ended.
 const MAX_ENDED_BUILDS: usize = 64;
 /// More builds than run at the same time; at this number the table is cleared so that it cannot grow.
-const MAX_RUNNING_BUILDS: usize = 1024;
+const MAX_RUNNING_BUILDS: usize = 512;
 /// Characters of a line that are kept in memory; the file has the whole line.
-const MAX_LINE_CHARS: usize = 2048;
+const MAX_LINE_CHARS: usize = 500;
 /// Largest log file in bytes; a whole system with all its compilers writes some ten million.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Errors of Nix that are kept; the first one is the cause, later ones follow from it.

@@ -1,4 +1,4 @@
-//! What a build starts from, read whole.
+//! What a build starts from.
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,8 +9,6 @@ use super::layout;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
 use super::source::Configuration;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::common::nix_string::nix_string;
 
@@ -28,36 +26,14 @@ pub struct BuildSource {
     /// The lock entry of that nixpkgs; `None` for a local directory, which only its content identifies.
     pub locked: Option<Locked>,
     /// The directory that is uploaded with the file.
-    pub(super) files: ConfigDir,
-    /// SHA-256 of everything that the builder sees of the configuration, without nixpkgs.
-    pub sha256: Sha256Hash,
+    pub files: ConfigDir,
 }
 
 impl BuildSource {
-    /// Walks and hashes the configuration's directory.
-    pub async fn read(
-        configuration: Configuration,
-        cli_module: CliModule,
-        nixpkgs: LocalNixpkgs,
-        locked: Option<Locked>,
-        context: &Context,
-    ) -> Result<Self, Failure> {
-        let Context { cancel, events } = context;
-        let files = configuration.collect(cancel, events).await?;
-        let hashed = files.clone();
-        let digest = tokio::task::spawn_blocking(move || hashed.digest());
-        let digest = cancel.race(digest).await?;
-        let digest = digest
-            .or_internal("hash the configuration")?
-            .or_usage("read the configuration's directory")?;
-        Ok(Self {
-            sha256: with_cli_module(digest, &cli_module),
-            configuration,
-            cli_module,
-            nixpkgs,
-            locked,
-            files,
-        })
+    /// SHA-256 of everything that the builder sees of the configuration, without nixpkgs; `files` is that of the uploaded
+    /// directory.
+    pub(super) fn sha256(&self, files: Sha256Hash) -> Sha256Hash {
+        with_cli_module(files.into(), &self.cli_module)
     }
 
     /// The module that imports the user's file by its path, so that errors name it, and the module that sdbuild adds.

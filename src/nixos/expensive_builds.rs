@@ -24,12 +24,17 @@ const EXPENSIVE_PROGRAMS: [&str; 16] = [
     "qtbase",
     "python3",
 ];
-/// Names that are reported.
+/// Names that are reported in a run.
 const MAX_NAMES: usize = 8;
+/// Characters of a name: no store path has a longer one.
+const MAX_NAME_CHARS: usize = 211;
 
-/// Collects expensive derivations from Nix's list until the first of them is started.
+/// Collects expensive derivations from Nix's list until the first of them is started. Each is reported once.
 #[derive(Debug, Default)]
-pub(super) struct ExpensiveBuilds(Vec<String>);
+pub(super) struct ExpensiveBuilds {
+    names: Vec<String>,
+    reported: usize,
+}
 
 impl ExpensiveBuilds {
     /// Handles one event. Returns the names of the list at the first build or fetch after it, otherwise nothing.
@@ -39,8 +44,9 @@ impl ExpensiveBuilds {
             let file = path.and_then(|path| path.strip_suffix(".drv"));
             let name = file.and_then(|file| file.split_once('-'));
             let name = name.map(|(_, name)| name).filter(|name| is_expensive(name));
-            self.0.extend(name.map(str::to_owned));
-            self.0.truncate(MAX_NAMES);
+            let name = name.filter(|name| !self.names.iter().any(|known| known == name));
+            self.names.extend(name.map(str::to_owned));
+            self.names.truncate(MAX_NAMES);
         }
         let work_begun = matches!(
             event,
@@ -55,12 +61,17 @@ impl ExpensiveBuilds {
 
     /// The names of a list after which no build or fetch was started.
     pub(super) fn finish(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.0)
+        let new = self.names.get(self.reported..).unwrap_or_default().to_vec();
+        self.reported = self.names.len();
+        new
     }
 }
 
 /// Whether the derivation `name` compiles an expensive program.
 fn is_expensive(name: &str) -> bool {
+    if name.len() > MAX_NAME_CHARS {
+        return false;
+    }
     EXPENSIVE_PROGRAMS.iter().any(|program| {
         let version = name.strip_prefix(program).and_then(|r| r.strip_prefix('-'));
         version.is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()) && !v.contains('-'))
@@ -93,6 +104,17 @@ mod tests {
         }
         assert_eq!(expensive.note(&build_started()), ["linux-6.18.3"]);
         assert!(expensive.note(&build_started()).is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_lists_is_reported_a_few_times() {
+        let mut expensive = ExpensiveBuilds::default();
+        let mut reported = 0;
+        for n in 0..10_000 {
+            expensive.note(&message(&format!("  /nix/store/a-linux-6.{}.drv", n % 100)));
+            reported += usize::from(!expensive.note(&build_started()).is_empty());
+        }
+        assert_eq!(reported, MAX_NAMES);
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::engine::{Drain, Drained, Exit, Lines, OutputChunk};
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// How the entry reports that it falls back from native glue; the reason follows.
 const FALLBACK: &str = "sdbuild: glue: emulated: ";
+/// Notices about native glue that are shown: a run has one. The log file has all of them.
+const MAX_FALLBACKS: usize = 3;
 /// Lines of standard output that are kept: more than any result has.
 const MAX_RESULT_LINES: usize = 16;
 
@@ -60,6 +62,7 @@ struct Reader<'a> {
     stdout: Lines,
     stderr: Lines,
     out: Vec<String>,
+    fallbacks: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -74,6 +77,7 @@ impl<'a> Reader<'a> {
             stdout,
             stderr,
             out: Vec::new(),
+            fallbacks: 0,
         }
     }
 
@@ -96,8 +100,12 @@ impl<'a> Reader<'a> {
         if let Some(reason) = line.strip_prefix(FALLBACK) {
             // The failures before this line are not those that the run ends with.
             self.build_log.reset_findings();
-            let reason = clean(reason);
-            self.events.notice(format!("without native glue: {reason}"));
+            // Anything that the builder runs can write such lines.
+            self.fallbacks += 1;
+            if self.fallbacks <= MAX_FALLBACKS {
+                let reason = clean(reason);
+                self.events.notice(format!("without native glue: {reason}"));
+            }
         }
         if let Some(event) = self.log.line(line) {
             self.build_log.note(&event, self.log.take_error());

@@ -65,10 +65,17 @@ pub(super) fn walk(
             }
             match entry? {
                 Ok(entry) if entry.depth() == 0 => {}
+                // Removed since its directory was read.
+                Err(error) if is_gone(&error) => {}
                 entry => return Some(path(entry)),
             }
         }
     }))
+}
+
+fn is_gone(error: &ignore::Error) -> bool {
+    let error = error.io_error();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// The path of an entry, or the failure of the walk.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure};
+use crate::common::http_url;
 pub use file::{read, write};
 
 /// Name of the lock file in the configuration's directory.
@@ -46,7 +47,7 @@ pub struct Locked {
     /// The requested URL; `None` when a release was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested: Option<String>,
-    /// The URL after all redirects.
+    /// The URL after all redirects; the requested one when that would not last.
     pub url: String,
     /// The archive's SHA-256 in hex.
     pub sha256: String,
@@ -140,10 +141,14 @@ where
         }
         Requested::Url(url) => url.clone(),
     };
-    let got = fetch(Download { url, sha256: None })
+    let first = Download {
+        url: url.clone(),
+        sha256: None,
+    };
+    let got = fetch(first)
         .await
         .map_err(|f| unresolved(f, request.requested))?;
-    let locked = locked(request.requested, &got);
+    let locked = locked(request.requested, url, &got);
     if request.write_lock {
         add_entry(request, &locked, events);
     }
@@ -162,7 +167,14 @@ fn unresolved(failure: Failure, requested: &Requested) -> Failure {
     }
 }
 
-fn locked(requested: &Requested, got: &Downloaded) -> Locked {
+/// The entry for what was downloaded from `url`. A redirect to an address with a query, which may be a signature that
+/// expires, or with a password is not pinned: the requested address is, and the hash pins the content.
+fn locked(requested: &Requested, url: String, got: &Downloaded) -> Locked {
+    let url = if http_url::is_lasting(&got.final_url) {
+        got.final_url.clone()
+    } else {
+        url
+    };
     let (release, requested) = match requested {
         Requested::Release(release) => (Some(release.clone()), None),
         Requested::Url(url) => (None, Some(url.clone())),
@@ -170,7 +182,7 @@ fn locked(requested: &Requested, got: &Downloaded) -> Locked {
     Locked {
         release,
         requested,
-        url: got.final_url.clone(),
+        url,
         sha256: hex::encode(got.sha256),
     }
 }

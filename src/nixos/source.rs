@@ -2,7 +2,8 @@
 //!
 //! The whole directory is uploaded, including hidden files, except: `.git`; files that `.gitignore` (also without a
 //! repository) and `.sdbuildignore` list; images (`*.img`, also `.zst`, `.xz`, `.gz`) with their sidecars, which sdbuild
-//! writes there by default; symbolic links into `/nix/store`, which `nix-build` creates; sockets, pipes and devices;
+//! writes there by default; symbolic links into `/nix/store`, which `nix-build` creates; sockets, pipes and devices; the
+//! files that sdbuild's own output goes to;
 //! and, when the directory is the user's home, all hidden files, because keys and tokens are kept in them. The
 //! configuration file itself is always uploaded. Symbolic links that stay inside the directory are uploaded as links,
 //! all others are refused.
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail};
+use crate::common::terminal::output_files;
 
 pub use super::config_dir::ConfigDir;
 pub use super::tar_writer::Owner;
@@ -104,8 +106,9 @@ impl Configuration {
     /// Lists the directory on a blocking thread; warns about large directories and files that are not uploaded.
     pub async fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
         let (configuration, token, sink) = (self.clone(), cancel.clone(), events.clone());
-        let walk =
-            tokio::task::spawn_blocking(move || ConfigDir::collect(&configuration, &token, &sink));
+        let walk = tokio::task::spawn_blocking(move || {
+            ConfigDir::collect(&configuration, &output_files(), &token, &sink)
+        });
         cancel
             .race(walk)
             .await?

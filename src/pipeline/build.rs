@@ -41,6 +41,7 @@ async fn steps(
     let mut origin = provenance(run.plan, &images, &job.source, emulation);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     let built = builder::build(run, prepared, scope).await?;
+    origin.configuration.sha256 = built.configuration_sha256.to_string();
     origin.result = Built {
         store_path: built.out_path.clone(),
         derivation: built.derivation.clone(),

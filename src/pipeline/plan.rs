@@ -156,7 +156,7 @@ async fn make_plan(
     context: &Context,
 ) -> Result<Plan, Failure> {
     let mut problems = Problems::default();
-    let source = SourcePlan::open(&settings, purpose, &mut problems);
+    let source = SourcePlan::open(&settings, purpose, &mut problems, context).await;
     if purpose == Purpose::Image {
         problems.extend(output::preflight(&settings.output));
     }

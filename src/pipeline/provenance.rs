@@ -13,7 +13,7 @@ const QEMU: &str = "qemu-user";
 /// The Debian package of Nix.
 const NIX: &str = "nix-bin";
 
-/// Everything but the result, which Nix has not built yet.
+/// Everything but the result, which Nix has not built yet, and the hash of the configuration, which is not uploaded yet.
 pub(super) fn provenance(
     plan: &Plan,
     images: &ContainerImages,
@@ -31,7 +31,7 @@ pub(super) fn provenance(
         nixpkgs: nixpkgs(source),
         configuration: manifest::Configuration {
             file: source.configuration.file().to_owned(),
-            sha256: source.sha256.to_string(),
+            sha256: String::new(),
         },
         result: manifest::Built::default(),
     }

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
+use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::lock::{self, Locked, Requested};
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::nixos::source::Configuration;
+use crate::nixos::source::{ConfigDir, Configuration};
 use crate::pipeline::problems::Problems;
 use crate::settings::{self, SshKey};
 
@@ -38,18 +39,26 @@ pub struct SourcePlan {
     pub nixpkgs: Nixpkgs,
     /// What an earlier run resolved it to, by the lock file beside the configuration.
     pub locked: Option<Locked>,
+    /// The directory that is uploaded with the configuration.
+    pub files: ConfigDir,
 }
 
 impl SourcePlan {
-    /// Opens what the settings name; every problem is kept in `problems`.
-    pub(super) fn open(
+    /// Opens what the settings name, and lists the configuration's directory; every problem is kept in `problems`.
+    pub(super) async fn open(
         settings: &settings::Build,
         purpose: Purpose,
         problems: &mut Problems,
+        context: &Context,
     ) -> Option<Self> {
         let configuration = problems.keep(configuration(settings, purpose));
         let cli_module = problems.keep(cli_module(settings));
         let nixpkgs = problems.keep(nixpkgs(settings));
+        let Context { cancel, events } = context;
+        let files = match &configuration {
+            Some(configuration) => problems.keep(configuration.collect(cancel, events).await),
+            None => None,
+        };
         let (configuration, nixpkgs) = (configuration?, nixpkgs?);
         let locked = problems.keep(locked(&configuration, &nixpkgs));
         Some(Self {
@@ -57,6 +66,7 @@ impl SourcePlan {
             cli_module: cli_module?,
             nixpkgs,
             locked: locked?,
+            files: files?,
         })
     }
 }

@@ -15,6 +15,7 @@ use super::{CACHE, CACHE_KEY, Common, STORE, project_policy};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
+use crate::common::http_url::{self, HttpUrlError};
 use crate::common::system::System;
 
 /// Bytes in a mebibyte.
@@ -208,6 +209,7 @@ impl Build {
             .as_deref()
             .map_or(Ok(()), check_image_reference)?;
         check_store_name(&self.store)?;
+        check_addresses(self)?;
         self.ssh_key
             .as_ref()
             .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
@@ -236,6 +238,41 @@ fn check_image_reference(reference: &str) -> Result<(), Failure> {
         Failure::usage(format!("`{reference}` cannot be a container image's name"))
             .hint("--builder-image takes names like nixos/nix:latest or host:5000/nix@sha256:…"),
     )
+}
+
+/// Refuses addresses with a secret in them: sdbuild writes them to the lock, to the terminal and beside the image.
+fn check_addresses(settings: &Build) -> Result<(), Failure> {
+    let published = settings.rpi_imager.as_ref();
+    let published = published.and_then(|PublishedAt(url)| url.as_deref());
+    let unpacked = "download the archive yourself, and give the directory that you unpacked it to with --nixpkgs";
+    for (of, address, hint) in [
+        ("nixpkgs", Some(settings.nixpkgs.as_str()), unpacked),
+        (
+            "the release channels",
+            Some(settings.common.channels.as_str()),
+            "use a server without a login",
+        ),
+        (
+            "the published image",
+            published,
+            "give --rpi-imager an address that anybody may read",
+        ),
+    ] {
+        // A directory, a release, and what other checks refuse.
+        let Some(address) = address.filter(|address| address.contains("://")) else {
+            continue;
+        };
+        http_url::check(address).map_err(|error| {
+            let failure = Failure::usage(format!("the address of {of} {error}"));
+            match error {
+                HttpUrlError::NotHttp => failure,
+                HttpUrlError::HasCredentials | HttpUrlError::HasToken => failure.hint(format!(
+                    "sdbuild writes addresses to files and to the terminal: {hint}"
+                )),
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// Refuses a name for the store volume that does not begin with [`STORE`], so that sdbuild never takes another program's

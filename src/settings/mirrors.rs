@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::common::failure::Failure;
+use crate::common::http_url::{self, HttpUrlError};
 
 /// Bytes that are read of a sources file at most.
 const MAX_SOURCES_BYTES: u64 = 1 << 20;
@@ -30,24 +31,17 @@ pub(super) fn in_order(first: String, usual: Vec<String>) -> Vec<String> {
 
 /// Refuses an address that is not HTTP, or that would put a password into messages and into the builder's environment.
 pub(super) fn check(mirror: &str) -> Result<(), Failure> {
-    let rest = mirror
-        .strip_prefix("http://")
-        .or_else(|| mirror.strip_prefix("https://"));
-    let Some(rest) = rest.filter(|rest| !rest.contains(char::is_whitespace)) else {
-        return Err(
-            Failure::usage("the address of the Debian mirror is not http or https").hint(format!(
+    http_url::check(mirror).map_err(|error| {
+        let failure = Failure::usage(format!("the address of the Debian mirror {error}"));
+        match error {
+            HttpUrlError::NotHttp => failure.hint(format!(
                 "write SDBUILD_DEBIAN_MIRROR or debian-mirror like {PUBLIC}"
             )),
-        );
-    };
-    let host = rest.split('/').next().unwrap_or(rest);
-    if host.contains('@') {
-        return Err(Failure::usage(
-            "the address of the Debian mirror contains a user name or password",
-        )
-        .hint("sdbuild does not protect secrets: use a mirror without a login"));
-    }
-    Ok(())
+            HttpUrlError::HasCredentials | HttpUrlError::HasToken => {
+                failure.hint("sdbuild does not protect secrets: use a mirror without a login")
+            }
+        }
+    })
 }
 
 /// The `/debian` archives in apt's sources, which have two formats, without a slash at the end.

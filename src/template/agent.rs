@@ -5,7 +5,6 @@
 //! reply are needed.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::keys::{PublicKey, public_key};
+use crate::common::unix_socket;
 
 /// `SSH_AGENTC_REQUEST_IDENTITIES`.
 const REQUEST_IDENTITIES: u8 = 11;
@@ -33,7 +33,7 @@ pub fn agent_keys(socket: &Path) -> Vec<PublicKey> {
 
 /// The agent's reply, without its length.
 fn list_identities(socket: &Path) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(socket)?;
+    let mut stream = unix_socket::connect(socket)?;
     stream.set_read_timeout(Some(IO_TIMEOUT))?;
     stream.set_write_timeout(Some(IO_TIMEOUT))?;
     stream.write_all(&[0, 0, 0, 1, REQUEST_IDENTITIES])?;

@@ -16,6 +16,10 @@ const VERSION: u64 = 1;
 /// Minimum time between two byte counts of the same activity or phase; the final count is always reported.
 const INTERVAL: Duration = Duration::from_millis(200);
 
+/// Activities whose last report is remembered, more than any build has at once; beyond this all are forgotten, so that a
+/// build cannot fill the memory.
+const MAX_COUNTS: usize = 4096;
+
 /// Formats events, and remembers when each byte count was last reported.
 #[derive(Debug, Default)]
 pub(super) struct Json {
@@ -46,6 +50,9 @@ impl Json {
         let last = self.last_count.get(&subject(fields));
         if !whole && last.is_some_and(|last| at.saturating_sub(*last) < INTERVAL) {
             return true;
+        }
+        if self.last_count.len() >= MAX_COUNTS {
+            self.last_count.clear();
         }
         self.last_count.insert(subject(fields), at);
         false

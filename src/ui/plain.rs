@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::event::{Event, NixEvent};
 use crate::common::transcript::short_name;
 use crate::ui::frame::doing;
-use crate::ui::state::{ActivityKind, State};
+use crate::ui::state::{ActivityKind, MAX_ACTIVE, State};
 use crate::ui::words;
 
 /// Minimum time between two lines about the same build, and between two progress lines of a phase.
@@ -40,6 +40,9 @@ impl Plain {
             self.progress = None;
         }
         if let Event::Nix(NixEvent::BuildStarted { id, derivation }) = event {
+            if self.builds.len() >= MAX_ACTIVE {
+                self.builds.clear();
+            }
             self.builds.insert(*id, LastLine { at, changes: 0 });
             return Some(format!("building {}", short_name(derivation)));
         }

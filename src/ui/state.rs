@@ -8,7 +8,7 @@ use crate::common::transcript::short_name;
 use crate::ui::words;
 
 /// Maximum number of activities that are tracked, more than any build has at once; the oldest are dropped first.
-const MAX_ACTIVE: usize = 4096;
+pub(super) const MAX_ACTIVE: usize = 1024;
 /// Number of derivations in the table of the slowest.
 const SLOWEST_SHOWN: usize = 5;
 /// Maximum characters of a builder's last line that are kept; no terminal shows more.

@@ -14,8 +14,10 @@ use crate::ui::{colour, summary, words};
 /// One item of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// A line about the run itself, without newline: never dropped.
+    /// A line that sdbuild itself says, without newline: never dropped. Their number does not depend on the builder.
     Line(String),
+    /// A line that the builder caused and that is no log line, without newline: dropped when the reader is far behind.
+    Builder(String),
     /// A line of a log, without newline: may be dropped, the log file has it too.
     Log(String),
     /// A progress line, without newline: may be dropped, a later one supersedes it.
@@ -48,6 +50,8 @@ pub(super) struct View {
     transcript: Transcript,
     /// The largest forecast shown so far: derivations to build, paths to fetch.
     forecast_shown: (u64, u64),
+    /// Whether the number of emulated derivations was shown.
+    emulated_shown: bool,
 }
 
 impl View {
@@ -60,6 +64,7 @@ impl View {
             state: State::default(),
             transcript: Transcript::default(),
             forecast_shown: (0, 0),
+            emulated_shown: false,
         }
     }
 
@@ -68,7 +73,7 @@ impl View {
         let mut items = Vec::new();
         if let ViewKind::Plain(plain) = &mut self.kind {
             let line = plain.line(event, &self.state, at);
-            items.extend(line.map(|line| Item::Line(message(&line))));
+            items.extend(line.map(|line| Item::Builder(message(&line))));
         }
         self.state.apply(event, at);
         match &mut self.kind {
@@ -99,7 +104,7 @@ impl View {
             Event::Nix(event) => {
                 let forecast = self
                     .forecast_line(event)
-                    .map(|text| Item::Line(message(&text)));
+                    .map(|text| Item::Builder(message(&text)));
                 let log = self.log_line(event).map(|text| Item::Log(message(&text)));
                 forecast.or(log).into_iter().collect()
             }
@@ -121,7 +126,8 @@ impl View {
         } else if let NixEvent::WillFetch { paths, .. } = event {
             (&mut self.forecast_shown.1, *paths)
         } else if let NixEvent::WillEmulate { .. } = event {
-            return forecast(event);
+            let first = !std::mem::replace(&mut self.emulated_shown, true);
+            return forecast(event).filter(|_| first);
         } else {
             return None;
         };
@@ -201,6 +207,8 @@ fn item_of(event: &Event) -> fn(String) -> Item {
         Item::Log
     } else if counts {
         Item::Progress
+    } else if matches!(event, Event::Nix(_)) {
+        Item::Builder
     } else {
         Item::Line
     }

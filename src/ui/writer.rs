@@ -1,8 +1,8 @@
 //! A bounded queue between the emitters of events and the screen, and the only thread that writes.
 //!
-//! Emitting never waits for the reader. When the reader is too slow, lines of the builder's log are dropped and counted,
-//! progress objects are dropped, and lines about the run itself are kept. The live view needs no queue: the thread renders
-//! the newest state.
+//! Emitting never waits for the reader. When the reader is too slow, progress objects are dropped, lines of the builder's
+//! log are dropped and counted, and at last everything else that the builder caused; what sdbuild itself says is kept. So
+//! no build can fill the memory, whatever it writes. The live view needs no queue: the thread renders the newest state.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,8 +15,15 @@ use crate::ui::frame::Size;
 use crate::ui::screen::Screen;
 use crate::ui::view::{Item, View};
 
-/// Maximum bytes of text that wait for a slow reader: about a hundred thousand lines of a build log.
-const MAX_QUEUED_BYTES: usize = 8 << 20;
+/// Memory for lines of a log that wait for a slow reader: about fifty thousand lines.
+const MAX_LOG_BYTES: usize = 8 << 20;
+/// Memory for all lines that the builder causes. The difference is for the lines about its builds, of which a full image
+/// has some thousand.
+const MAX_BUILDER_BYTES: usize = 12 << 20;
+/// Memory of an item beside its text: the item itself and what an allocator adds.
+const ITEM_OVERHEAD: usize = size_of::<Item>() + 16;
+/// Text that is written at once, in bytes.
+const MAX_WRITE_BYTES: usize = 1 << 20;
 /// Minimum time between two writes above a live view, because each redraws the view.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -36,6 +43,7 @@ struct Shared {
 struct Queue {
     view: View,
     items: VecDeque<Item>,
+    /// Memory of the items.
     bytes: usize,
     dropped: u64,
     /// Number of items queued and written since the start.
@@ -136,15 +144,10 @@ impl Writer {
 
 impl Queue {
     fn push(&mut self, item: Item) {
-        let bytes = match &item {
-            Item::Log(text) if self.bytes.saturating_add(text.len()) > MAX_QUEUED_BYTES => {
-                self.dropped += 1;
-                return;
+        let text_bytes = match &item {
+            Item::Log(text) | Item::Progress(text) | Item::Builder(text) | Item::Line(text) => {
+                text.capacity()
             }
-            Item::Progress(text) if self.bytes.saturating_add(text.len()) > MAX_QUEUED_BYTES => {
-                return;
-            }
-            Item::Log(text) | Item::Progress(text) | Item::Line(text) => text.len(),
             Item::Closed => {
                 self.closing = true;
                 self.view.end_live();
@@ -155,7 +158,18 @@ impl Queue {
                 0
             }
         };
-        self.bytes = self.bytes.saturating_add(bytes);
+        let bytes = self.bytes.saturating_add(text_bytes + ITEM_OVERHEAD);
+        let max = match &item {
+            Item::Log(_) | Item::Progress(_) => MAX_LOG_BYTES,
+            Item::Builder(_) => MAX_BUILDER_BYTES,
+            Item::Line(_) | Item::Closed | Item::Paused => usize::MAX,
+        };
+        if bytes > max {
+            // A later progress object supersedes this one.
+            self.dropped += u64::from(!matches!(item, Item::Progress(_)));
+            return;
+        }
+        self.bytes = bytes;
         self.items.push_back(item);
         self.queued += 1;
     }
@@ -229,8 +243,11 @@ impl Batch {
         let mut lines = String::new();
         for item in self.items {
             match item {
-                Item::Line(text) | Item::Log(text) | Item::Progress(text) => {
+                Item::Line(text) | Item::Builder(text) | Item::Log(text) | Item::Progress(text) => {
                     lines.extend([text.as_str(), "\n"]);
+                    if lines.len() >= MAX_WRITE_BYTES {
+                        screen.write(&mem::take(&mut lines));
+                    }
                 }
                 Item::Closed => {
                     screen.write(&mem::take(&mut lines));

@@ -203,6 +203,34 @@ fn password_of_a_mirror_is_not_repeated() {
 }
 
 #[test]
+fn secret_in_an_address_is_refused_and_not_repeated() {
+    let address = "https://me:s3cr3t@x.example/n.tar.xz";
+    let token = "https://x.example/n.tar.xz?private_token=s3cr3t";
+    let in_file = format!("nixpkgs = '{address}'");
+    let published = format!("--rpi-imager={address}");
+    let test = |args| CliTest::new(args).config().exit_code(2);
+    let refused = "hint: sdbuild writes addresses to files and to the terminal";
+    for test in [
+        test(&["build", "--nixpkgs", address]),
+        test(&["build", "--nixpkgs", token]),
+        test(&["build", "--nixpkgs", "ssh://me:s3cr3t@x.example/n"]),
+        test(&["build", &published]),
+        test(&["build"])
+            .env("SDBUILD_NIXPKGS", address)
+            .stderr(refused),
+        test(&["settings"]).env("SDBUILD_NIXPKGS", address),
+        test(&["doctor"]).env("SDBUILD_CHANNELS", address),
+        test(&["check"])
+            .file("sdbuild.toml", &in_file)
+            .stderr(refused),
+    ] {
+        let outcome = test.stderr("the address of ").run();
+        let all = outcome.stdout + &outcome.stderr;
+        assert!(!all.contains("s3cr3t"), "{all}");
+    }
+}
+
+#[test]
 fn program_ends_with_its_own_parent_only() {
     // Of init's, who did not start it.
     let user = user();

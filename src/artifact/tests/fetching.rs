@@ -114,6 +114,82 @@ async fn failure_lists_the_reason_of_each_mirror() {
 }
 
 #[tokio::test]
+async fn mirror_that_drips_is_given_up() {
+    let (mut fixture, body) = (Fixture::new(), body());
+    // A byte comes long before the stall time has passed.
+    fixture.network.read_timeout = Duration::from_millis(800);
+    fixture.network.parallel = 1;
+    let more: Vec<u8> = body.iter().rev().copied().collect();
+    let (a, b) = (pin("a", &body), pin("b", &more));
+    let drips = Server::new([Answer::Drip(body.clone(), Duration::from_millis(50))]);
+    let has = [&body, &more].map(|bytes| Server::new([Answer::Ranged(bytes.clone())]));
+    let mirrors = [&drips, &has[0], &has[1]].map(|s| s.base.clone());
+    let cancel = Cancel::new();
+    let fetcher = fixture.fetcher();
+    let paths = fetcher.pins(&[&a, &b], &mirrors, &cancel).await;
+    assert_eq!(paths.unwrap().len(), 2);
+    assert_eq!(
+        drips.requests().len(),
+        1,
+        "it is not asked for the other one"
+    );
+    let resumed = &has[0].requests()[0];
+    assert!(resumed.starts_with("/pool/a.deb bytes="), "{resumed}");
+    let events = format!("{:?}", fixture.events.lock().unwrap());
+    assert!(
+        events.contains("sent less than 1 KiB/s for 2 s"),
+        "{events}"
+    );
+    // A nixpkgs, which has only one source and no hash yet.
+    let remote = Remote {
+        url: &drips.base,
+        sha256: None,
+        max_bytes: 1 << 20,
+    };
+    let failure = fetcher.url(remote, &cancel).await.unwrap_err().to_string();
+    assert!(failure.contains("less than 1 KiB/s"), "{failure}");
+}
+
+#[tokio::test]
+async fn redirect_loops_and_endless_heads_end() {
+    let mut fixture = Fixture::new();
+    fixture.network.read_timeout = Duration::from_millis(700);
+    fixture.network.tries = 1;
+    let around = Server::new([Answer::Moved("Location: /again\r\n".to_owned())]);
+    let endless = Server::new([Answer::DripHead(Duration::from_millis(50))]);
+    for (server, why) in [
+        (&around, "too many redirects"),
+        (&endless, "no answer in time"),
+    ] {
+        let remote = Remote {
+            url: &server.base,
+            sha256: None,
+            max_bytes: 1 << 20,
+        };
+        let got = fixture.fetcher().url(remote, &Cancel::new()).await;
+        let failure = got.unwrap_err().to_string();
+        assert!(failure.contains(why), "{failure}");
+        let mirrors = [server.base.clone()];
+        let fetcher = fixture.fetcher();
+        let cancel = Cancel::new();
+        let found = fetcher.first_reachable(&mirrors, "a", &cancel);
+        assert_eq!(found.await.unwrap(), None);
+    }
+    assert!(around.requests().len() < 30, "{}", around.requests().len());
+}
+
+#[tokio::test]
+async fn announced_excess_is_not_downloaded() {
+    let (fixture, body) = (Fixture::new(), body());
+    let pin = pin("a", &body[..1000]);
+    // Announces everything and sends less than the pin: only the announcement can be the reason.
+    let server = Server::new([Answer::Cut(body.clone(), 10)]);
+    let failure = fixture.fetch(&pin, &[&server]).await.unwrap_err();
+    let text = failure.to_string();
+    assert!(text.contains("larger than the 1000 bytes"), "{text}");
+}
+
+#[tokio::test]
 async fn interrupted_download_is_resumed() {
     let (fixture, body) = (Fixture::new(), body());
     let pin = pin("a", &body);

@@ -21,6 +21,10 @@ pub(super) enum Answer {
     Hang(Duration),
     /// Sends the body after this time.
     Delayed(Vec<u8>, Duration),
+    /// Sends the head, then a byte of the body in each such time.
+    Drip(Vec<u8>, Duration),
+    /// Sends a byte of the head in each such time.
+    DripHead(Duration),
 }
 
 pub(super) struct Server {
@@ -103,6 +107,24 @@ pub(super) fn answer_one(mut stream: TcpStream, answer: Answer, log: &Mutex<Vec<
             pause(time);
             send("200 OK", "", body.len(), &body);
         }
+        Answer::Drip(body, time) => {
+            send("200 OK", "", body.len(), b"");
+            drip(&mut stream, &body, time);
+        }
+        Answer::DripHead(time) => {
+            drip(&mut stream, b"HTTP/1.1 200 OK\r\nX-Long: ", time);
+            drip(&mut stream, &[b'x'; 10_000], time);
+        }
+    }
+}
+
+/// Sends a byte of `bytes` in each `time`, until the client closes the connection.
+fn drip(stream: &mut TcpStream, bytes: &[u8], time: Duration) {
+    for byte in bytes {
+        if stream.write_all(&[*byte]).is_err() {
+            return;
+        }
+        pause(time);
     }
 }
 

@@ -1,6 +1,7 @@
 use std::os::unix::net::UnixListener;
 
 use super::*;
+use crate::common::unix_socket::fixture::hung_listener;
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
@@ -285,6 +286,10 @@ fn chooses_the_first_listening_socket() {
     let listeners = [2, 3].map(|at| UnixListener::bind(&sockets[at]).unwrap());
     assert_eq!(first_listening(&sockets), Some(&*sockets[2]));
     drop(listeners);
+    // It hangs, and is found rather than waited for.
+    let hung = hung_listener(&sockets[0]);
+    assert_eq!(first_listening(&sockets), Some(&*sockets[0]));
+    drop(hung);
 }
 
 proptest! {

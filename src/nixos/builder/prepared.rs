@@ -5,6 +5,7 @@ use super::upload;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure};
+use crate::common::hash::Sha256Hash;
 use crate::engine::labels::labels;
 use crate::engine::{Attached, Container, ContainerGuard, Heartbeat, PauseHandle, Role};
 use crate::nixos::build_log::BuildLog;
@@ -23,6 +24,7 @@ pub struct PreparedBuilder {
     store: String,
     foreign: bool,
     heartbeat: Heartbeat,
+    configuration_sha256: Sha256Hash,
 }
 
 /// A successful build.
@@ -34,6 +36,8 @@ pub struct BuildResult {
     pub out_path: String,
     /// The result's derivation; `None` when Nix does not know it.
     pub derivation: Option<String>,
+    /// SHA-256 of the configuration that was uploaded.
+    pub configuration_sha256: Sha256Hash,
 }
 
 impl Builder<'_> {
@@ -57,7 +61,9 @@ impl Builder<'_> {
                 copied
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
             }
-            upload::configuration(&container, &job, self.image.owner).await?;
+            let owner = self.image.owner;
+            let configuration_sha256 =
+                upload::configuration(&container, &job, owner, events).await?;
             upload::nixpkgs(&container, &job, self, cancel, events).await?;
             Ok(PreparedBuilder {
                 container,
@@ -65,6 +71,7 @@ impl Builder<'_> {
                 store: self.store.to_owned(),
                 foreign: self.image.foreign,
                 heartbeat: Heartbeat::default(),
+                configuration_sha256,
             })
         };
         cancel.race(Box::pin(prepared)).await?
@@ -90,6 +97,7 @@ impl PreparedBuilder {
             container: self.container,
             out_path,
             derivation,
+            configuration_sha256: self.configuration_sha256,
         })
     }
 

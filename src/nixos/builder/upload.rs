@@ -2,15 +2,19 @@
 //! it stays for later builds.
 
 use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
 
 use super::container::{BuildJob, Builder};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase};
-use crate::common::failure::Failure;
+use crate::common::failure::{Class, Failure};
+use crate::common::hash::Sha256Hash;
 use crate::engine::{Container, PathKind};
 use crate::nixos::tar_writer::{Owner, TarWriter};
 use crate::nixos::{check, layout};
 
+/// Files that are named in a message.
+const MAX_NAMED: usize = 5;
 /// The program that runs as PID 1.
 const ENTRY: &str = include_str!("../../../containers/builder/entry");
 /// The program that ends a shell when the heartbeats stop.
@@ -35,13 +39,17 @@ const EXPRESSIONS: [(&str, &str); 11] = [
     ("glue/tools.nix", include_str!("../glue/tools.nix")),
 ];
 
-/// Uploads the entry and its helpers, the expressions, and the files of the source.
+/// Uploads the entry and its helpers, the expressions, and the files of the source. Returns the SHA-256 of what the
+/// builder sees of the source.
 pub(super) async fn configuration(
     container: &Container,
     job: &BuildJob,
     owner: Owner,
-) -> Result<(), Failure> {
+    events: &Events,
+) -> Result<Sha256Hash, Failure> {
     let files = job.source.files.clone();
+    let sent = Arc::new(OnceLock::new());
+    let result = Arc::clone(&sent);
     let expressions = job.source.expressions(&job.request);
     let wrapper = job.source.wrapper();
     let pack = move |out: &mut dyn Write| {
@@ -61,11 +69,25 @@ pub(super) async fn configuration(
             let path = format!("{}/{name}", layout::EXPRESSIONS);
             packer.bytes(relative(&path), text.as_bytes())?;
         }
-        files.pack(&mut packer, relative(layout::CONFIG))?;
+        let done = files.pack(&mut packer, relative(layout::CONFIG))?;
+        result.get_or_init(|| done);
         packer.finish()
     };
-    let sent = container.upload("/", pack).await;
-    sent.map_err(|e| Failure::from(e).context("upload the configuration"))
+    let uploaded = container.upload("/", pack).await;
+    uploaded.map_err(|e| Failure::from(e).context("upload the configuration"))?;
+    let sent = sent.get().ok_or_else(|| {
+        let text = "upload the configuration: nothing was packed";
+        Failure::message(Class::Internal, text)
+    })?;
+    if !sent.left_out.is_empty() {
+        let (shown, more) = sent.left_out.split_at(sent.left_out.len().min(MAX_NAMED));
+        let more = if more.is_empty() { "" } else { ", …" };
+        let shown = shown.join(", ");
+        events.notice(format!(
+            "removed or replaced while the configuration was uploaded, and left out: {shown}{more}"
+        ));
+    }
+    Ok(job.source.sha256(sent.sha256))
 }
 
 /// Uploads nixpkgs to the store volume unless it is there already. The entry moves it to its final path.

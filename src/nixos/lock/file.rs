@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Locked;
 use crate::common::failure::{Failure, OrFail};
+use crate::common::http_url::{self, HttpUrlError};
 use crate::common::plain_file;
 
 /// Largest lock file that is read, in bytes.
@@ -61,7 +62,26 @@ pub fn read(path: &Path) -> Result<Vec<Locked>, Failure> {
         let text = format!("a sha256 in {shown} is not 64 hex digits");
         return Err(broken(Failure::usage(text)));
     }
+    if let Some(error) = entries.iter().find_map(secret) {
+        let failure = Failure::usage(format!("an address in {shown} {error}"));
+        return Err(
+            broken(failure).hint("whoever could read the file may know the secret: change it")
+        );
+    }
     Ok(entries)
+}
+
+/// The secret in an address of `locked`, if there is one.
+fn secret(locked: &Locked) -> Option<HttpUrlError> {
+    let addresses = [Some(&locked.url), locked.requested.as_ref()];
+    let errors = addresses
+        .into_iter()
+        .flatten()
+        .filter_map(|address| http_url::check(address).err());
+    // What cannot be fetched fails when it is fetched.
+    errors
+        .into_iter()
+        .find(|error| *error != HttpUrlError::NotHttp)
 }
 
 /// Replaces the lock file at `path` by one with `entries`, newest first; only the first `MAX_ENTRIES` are written.

@@ -37,6 +37,16 @@ impl Fixture {
         requested: &Requested,
         meanwhile: impl FnOnce(&Path),
     ) -> Result<Locked, Failure> {
+        self.resolve_with(requested, FINAL, meanwhile).await
+    }
+
+    /// The same; redirects lead to `final_url`.
+    async fn resolve_with(
+        &self,
+        requested: &Requested,
+        final_url: &str,
+        meanwhile: impl FnOnce(&Path),
+    ) -> Result<Locked, Failure> {
         let lock = self.lock();
         let request = Resolve {
             requested,
@@ -47,7 +57,11 @@ impl Fixture {
         let fetch = |download: Download| async {
             self.fetched.lock().unwrap().push(download);
             meanwhile(&lock);
-            Ok(downloaded())
+            let final_url = final_url.to_owned();
+            Ok(Downloaded {
+                final_url,
+                ..downloaded()
+            })
         };
         resolve(&request, &self.events(), fetch)
             .await
@@ -170,6 +184,50 @@ async fn a_url_is_locked_too() {
     assert_eq!(fixture.take_fetched(), [first]);
     fixture.resolve(&requested).await.unwrap();
     assert_eq!(fixture.take_fetched()[0].sha256, Some([7; 32]));
+}
+
+#[tokio::test]
+async fn a_presigned_redirect_is_not_pinned() {
+    for secret in [
+        "https://cdn.example/n.tar.xz?X-Amz-Expires=60&X-Amz-Signature=PRESIGNED",
+        "https://cdn.example/n.tar.xz?e=1&s=PRESIGNED",
+        "https://me:PRESIGNED@cdn.example/n.tar.xz",
+    ] {
+        let fixture = Fixture::new();
+        let requested = Requested::Url("https://a.example/n.tar.xz".into());
+        let resolve = fixture.resolve_with(&requested, secret, |_| ());
+        let locked = resolve.await.unwrap();
+        assert_eq!(locked.url, "https://a.example/n.tar.xz");
+        let text = std::fs::read_to_string(fixture.lock()).unwrap();
+        let events = format!("{text}{:?}", fixture.events.lock().unwrap());
+        assert!(!events.contains("PRESIGNED"), "{events}");
+        fixture.resolve(&requested).await.unwrap();
+        let again = fixture.take_fetched().pop().unwrap();
+        assert_eq!(again.url, "https://a.example/n.tar.xz");
+        assert_eq!(again.sha256, Some([7; 32]), "the hash pins the content");
+    }
+}
+
+#[test]
+fn a_lock_with_a_secret_is_refused_without_repeating_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(NAME);
+    let hash = "0".repeat(64);
+    for entry in [
+        "url = 'https://me:s3cret@a.example/n.tar.xz'",
+        "url = 'https://a.example/n.tar.xz?Signature=s3cret'",
+        "url = 'https://a.example/n'\nrequested = 'https://me:s3cret@a.example/n'",
+    ] {
+        let text = format!("version = 2\n[[nixpkgs]]\n{entry}\nsha256 = '{hash}'\n");
+        std::fs::write(&path, text).unwrap();
+        let failure = read(&path).unwrap_err();
+        let all = format!("{failure} {:?}", failure.hints);
+        assert!(
+            all.contains("contains a") && all.contains("delete"),
+            "{all}"
+        );
+        assert!(!all.contains("s3cret"), "{all}");
+    }
 }
 
 #[tokio::test]

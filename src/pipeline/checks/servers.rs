@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::artifact::MIRROR_PROBE;
 use crate::artifact::http_probe::{Answer, HttpProbe};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::settings;
-
-/// Every Debian mirror has this file.
-const RELEASE: &str = "dists/stable/Release";
 
 /// A server's address, and its answer or why it did not answer.
 pub(super) type ServerAnswer = (String, Result<Answer, String>);
@@ -44,7 +42,7 @@ impl Answers {
             (base.to_owned(), answer)
         };
         let mirrors = settings.common.mirrors.iter();
-        let mirrors = join_all(mirrors.map(|mirror| ask(mirror, RELEASE)));
+        let mirrors = join_all(mirrors.map(|mirror| ask(mirror, MIRROR_PROBE)));
         let caches = settings.substituters.iter();
         let caches = join_all(caches.map(|cache| ask(cache, "nix-cache-info")));
         let channel = async {

@@ -65,7 +65,7 @@ pub(in crate::pipeline) async fn job(
     let resources = plan.resources();
     let debian_mirror = source::debian_mirror(run).await?;
     Ok(BuildJob {
-        source: source::read(run, nixpkgs).await?,
+        source: source::with_nixpkgs(plan, nixpkgs),
         request: BuildRequest {
             task,
             system: settings.system,

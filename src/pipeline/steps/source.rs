@@ -1,6 +1,6 @@
-//! Step: nixpkgs is in the cache, and the configuration is read.
+//! Step: nixpkgs is in the cache.
 
-use crate::artifact::{Fetcher, Remote};
+use crate::artifact::{Fetcher, MIRROR_PROBE, Remote};
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
@@ -12,8 +12,6 @@ use crate::pipeline::run_context::RunContext;
 
 /// A release's archive is some 30 MB, a checkout's 60 MB; anything above this is something else.
 const MAX_ARCHIVE_BYTES: u64 = 512 << 20;
-/// A small file that every Debian mirror has.
-const MIRROR_PROBE: &str = "dists/stable/Release";
 
 /// The configuration, what the command line adds to it, and nixpkgs.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
@@ -98,21 +96,17 @@ async fn fetch(
     })
 }
 
-/// Reads the configuration's directory.
-pub(super) async fn read(
-    run: &RunContext<'_>,
-    nixpkgs: ResolvedNixpkgs,
-) -> Result<BuildSource, Failure> {
-    let source = &run.plan.source;
+/// The configuration with its nixpkgs.
+pub(super) fn with_nixpkgs(plan: &Plan, nixpkgs: ResolvedNixpkgs) -> BuildSource {
+    let source = &plan.source;
     let ResolvedNixpkgs { nixpkgs, locked } = nixpkgs;
-    BuildSource::read(
-        source.configuration.clone(),
-        source.cli_module.clone(),
+    BuildSource {
+        configuration: source.configuration.clone(),
+        cli_module: source.cli_module.clone(),
         nixpkgs,
         locked,
-        run.context,
-    )
-    .await
+        files: source.files.clone(),
+    }
 }
 
 /// The Debian mirror that the miniature nixpkgs fetches from: the first that answers. Only a local directory can

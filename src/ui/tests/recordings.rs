@@ -41,7 +41,7 @@ fn plain_output_has_no_control_characters_and_no_log() {
     for (at, event) in recorded(Duration::MAX) {
         let items = view.tick(at).into_iter().chain(view.handle(&event, at));
         lines.extend(items.map(|item| match item {
-            Item::Line(text) => text,
+            Item::Line(text) | Item::Builder(text) => text,
             Item::Log(_) | Item::Progress(_) | Item::Closed | Item::Paused => {
                 panic!("the log was not requested")
             }
@@ -80,7 +80,9 @@ fn json_output_is_one_object_per_line() {
     let mut kinds = std::collections::BTreeMap::<String, u32>::new();
     for (at, event) in recorded(Duration::MAX) {
         for item in view.handle(&event, at) {
-            let (Item::Line(text) | Item::Log(text) | Item::Progress(text)) = item else {
+            let (Item::Line(text) | Item::Builder(text) | Item::Log(text) | Item::Progress(text)) =
+                item
+            else {
                 panic!("{item:?}");
             };
             let object: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -86,7 +86,10 @@ impl Terminal {
         for (at, event) in events {
             for item in self.view.handle(event, *at) {
                 match item {
-                    Item::Line(text) | Item::Log(text) | Item::Progress(text) => {
+                    Item::Line(text)
+                    | Item::Builder(text)
+                    | Item::Log(text)
+                    | Item::Progress(text) => {
                         lines.extend([&text, "\n"]);
                     }
                     Item::Closed => self.screen.close(),
