@@ -18,7 +18,7 @@ pub use shell::Shell;
 
 /// Build NixOS SD card images from a sd-card.nix, with nothing but Docker
 #[derive(Debug, Parser)]
-#[command(name = "sdbuild", version, about, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "sdbuild", version, about, after_help = AFTER_HELP)]
 pub struct Cli {
     /// The command.
     #[command(subcommand)]
@@ -76,7 +76,7 @@ pub enum Command {
     #[command(hide = true)]
     ExecWithParent(ExecWithParent),
     /// Show the contents of an image: partitions, file systems, boot loader, system, hashes
-    #[command(after_help = examples::INSPECT)]
+    #[command(after_help = examples::INSPECT, disable_help_subcommand = true)]
     Inspect(Inspect),
     /// Write a configuration with your public SSH keys and this machine's time zone
     #[command(after_help = examples::INIT)]
@@ -110,13 +110,25 @@ pub enum Command {
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
 pub struct Build {
-    /// The configuration and the settings.
+    /// Configuration to build: a file, or a directory with a sd-card.nix; the same as --config
+    #[arg(value_name = "PATH", conflicts_with = "config")]
+    path: Option<PathBuf>,
+
     #[command(flatten)]
-    pub args: BuildArgs,
+    args: BuildArgs,
 
     /// Print the manifest, or the plan of --dry-run, as one JSON object instead of the image's path
     #[arg(long)]
     pub json: bool,
+}
+
+impl Build {
+    /// The configuration and the settings, wherever the configuration was named.
+    pub fn args(&self) -> BuildArgs {
+        let mut args = self.args.clone();
+        args.config.config = args.config.config.or_else(|| self.path.clone());
+        args
+    }
 }
 
 /// `sdbuild clean`.

@@ -4,14 +4,14 @@
 pub(super) const BUILD: &str = "\
 Examples:
   sdbuild build                               build ./sd-card.nix, write the image to this directory
-  sdbuild build --config pi/sd-card.nix --output pi   write the image to the directory pi
+  sdbuild build pi --output pi                build pi/sd-card.nix, write the image to the directory pi
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set time.timeZone=Europe/Berlin --set 'environment.systemPackages=[ pkgs.vim ]'
   sdbuild build --dry-run                     show what would be done, fetched and built";
 
 pub(super) const CLEAN: &str = "\
-Exits with 2 if you answer no, with 5 if something could not be removed.
+Without an engine it removes downloads and logs, and exits with 3. Exits with 5 if something could not be removed.
 
 Examples:
   sdbuild clean --dry-run                     list what would be removed, with sizes
@@ -58,7 +58,7 @@ built. Exits with 0 if there is no ✗, with 6 if there is one, with 2 if Nix ca
 
 Examples:
   sdbuild check
-  sdbuild check --config pi/sd-card.nix --json";
+  sdbuild check pi --json                     check pi/sd-card.nix";
 
 pub(super) const TRY: &str = "\
 The image is a miniature NixOS with SSH for virtual machines, made from a few dozen Debian packages by a recipe that \

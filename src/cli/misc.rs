@@ -33,6 +33,10 @@ impl NixpkgsArgs {
 /// `sdbuild check`.
 #[derive(Debug, Args)]
 pub struct Check {
+    /// Configuration to check: a file, or a directory with a sd-card.nix; the same as --config
+    #[arg(value_name = "PATH", conflicts_with = "config")]
+    path: Option<PathBuf>,
+
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -49,8 +53,10 @@ pub struct Check {
 impl Check {
     /// The build of the same configuration.
     pub fn build(&self) -> BuildArgs {
+        let mut config = self.config.clone();
+        config.config = config.config.or_else(|| self.path.clone());
         BuildArgs {
-            config: self.config.clone(),
+            config,
             options: self.nixpkgs.options(),
             dry_run: None,
         }

@@ -21,7 +21,8 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let settings = settings::Build::resolve(&args.args, env)?;
+    let build_args = args.args();
+    let settings = settings::Build::resolve(&build_args, env)?;
     if let Some(up_to) = settings.dry_run {
         return Box::pin(dry_run::run(settings, up_to, args.json, ui, context)).await;
     }
@@ -37,7 +38,15 @@ pub async fn run(
         keep_hint: None,
     };
     let built = Box::pin(build(settings, env, ui, context, &output)).await;
-    built.map_err(|failure| with_shell(failure, &args.args))
+    built.map_err(|failure| with_shell(with_kept(failure), &build_args))
+}
+
+/// Adds to an interruption that nothing is lost.
+fn with_kept(failure: Failure) -> Failure {
+    if failure.class != Class::Interrupted {
+        return failure;
+    }
+    failure.hint("what was downloaded and built is kept: the same command goes on from there")
 }
 
 /// How a command that builds presents the image.
@@ -159,6 +168,13 @@ async fn prepare_boot_test(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interruption_says_that_results_are_kept() {
+        let stopped = with_kept(Failure::interrupted());
+        assert!(stopped.hints.concat().contains("is kept"), "{stopped:?}");
+        assert!(with_kept(Failure::usage("x")).hints.is_empty());
+    }
 
     #[test]
     fn a_failed_boot_test_names_the_command_to_retry() {

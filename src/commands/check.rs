@@ -69,7 +69,8 @@ fn as_lines(checked: &Checked) -> String {
             Severity::Trap => '✗',
             Severity::Note => '!',
         };
-        let text = format!("{}: {}", finding.is, finding.why);
+        // Messages of NixOS are sentences.
+        let text = format!("{}: {}", finding.is.trim_end_matches('.'), finding.why);
         lines.extend(list_item(sign, finding.id, &text, &finding.add));
     }
     if !checked.ways_in.is_empty() {
@@ -113,6 +114,13 @@ mod tests {
             "✗ ssh-off         services.openssh.enable = false: nobody can reach it\n                  \
              → services.openssh.enable = true;\n✓ login           SSH lets in root with a key"
         );
+        let sentence = Finding {
+            is: "It must be set.".into(),
+            add: Vec::new(),
+            ..finding(Severity::Trap)
+        };
+        let lines = as_lines(&checked(vec![sentence]));
+        assert!(lines.contains("It must be set: nobody"), "{lines}");
         let lines = as_lines(&checked(Vec::new()));
         assert!(
             lines.contains("✓ configuration   evaluates, and nothing"),

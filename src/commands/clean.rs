@@ -1,14 +1,18 @@
 //! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use crate::cli;
 use crate::commands::confirm::confirm;
 use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::pipeline::{Item, Removal};
+use crate::common::failure::{Class, Failure, Leftover};
+use crate::pipeline::{FileRemoval, Item, Removal};
 use crate::settings::{Common, Environment};
 use crate::ui::{self, Ui};
 
-/// Lists what can be removed, asks for confirmation, and removes it.
+/// Lists what can be removed, asks for confirmation, and removes it. Without an engine that is downloads and logs; then it
+/// fails in the end.
 pub async fn run(
     args: &cli::Clean,
     env: &Environment,
@@ -16,26 +20,65 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
-    let removal = Removal::plan(&settings, context).await?;
-    for run in removal.live() {
+    match Box::pin(Removal::plan(&settings, context)).await {
+        Ok(removal) => {
+            report_live(removal.live(), context);
+            if !confirmed(&removal.items(), args, ui, context).await? {
+                return Ok(());
+            }
+            let leftovers = Box::pin(removal.carry_out(&settings, context)).await?;
+            removed(leftovers, context)
+        }
+        Err(failure) if failure.class == Class::Environment => {
+            let Ok(files) = FileRemoval::plan(&settings) else {
+                return Err(failure);
+            };
+            context.events.warn(format!(
+                "{failure}; only the files of this user can be removed"
+            ));
+            report_live(files.live(), context);
+            if confirmed(&files.items(), args, ui, context).await? {
+                removed(files.carry_out(), context)?;
+            }
+            Err(failure.context("remove what is in the engine"))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn report_live(live: &BTreeSet<impl fmt::Display>, context: &Context) {
+    for run in live {
         let text = "is live: images, downloads and everything that it uses are kept";
         context.events.notice(format!("run {run} {text}"));
     }
-    let items = removal.items();
+}
+
+/// Lists `items`; whether there are some and the user wants them removed.
+async fn confirmed(
+    items: &[Item],
+    args: &cli::Clean,
+    ui: &Ui,
+    context: &Context,
+) -> Result<bool, Failure> {
     if items.is_empty() {
         context.events.notice("nothing to remove");
-        return Ok(());
+        return Ok(false);
     }
     items.iter().try_for_each(|item| ui.result(&line(item)))?;
     let total: u64 = items.iter().filter_map(|item| item.size).sum();
-    context
-        .events
-        .notice(format!("{} in total", ui::words::human_bytes(total)));
+    let events = &context.events;
+    events.notice(format!("{} in total", ui::words::human_bytes(total)));
     if args.dry_run {
-        return Ok(());
+        return Ok(false);
     }
-    agreed(args.yes, ui, context).await?;
-    let leftovers = Box::pin(removal.carry_out(&settings, context)).await?;
+    let agreed = agreed(args.yes, ui, context).await?;
+    if !agreed {
+        events.notice("nothing was removed");
+    }
+    Ok(agreed)
+}
+
+fn removed(leftovers: Vec<Leftover>, context: &Context) -> Result<(), Failure> {
     if leftovers.is_empty() {
         context.events.notice("removed");
         return Ok(());
@@ -51,38 +94,33 @@ fn line(item: &Item) -> String {
         .to_owned()
 }
 
-/// Fails unless the user agrees, so that a script does not go on as if everything had been removed.
-async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
+/// Whether the user agrees. Fails when nobody can be asked, so that a script does not go on as if everything had been
+/// removed.
+async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<bool, Failure> {
     if context.cancel.is_cancelled() {
         return Err(Failure::interrupted());
     }
     if yes {
-        return Ok(());
+        return Ok(true);
     }
     answered(confirm("Remove all of this?", ui, context).await?)
 }
 
-fn answered(answer: Option<bool>) -> Result<(), Failure> {
-    match answer {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("nothing was removed: you did not agree")),
-        None => Err(Failure::usage(
-            "nothing was removed: standard input is not a terminal to confirm it on",
-        )
-        .hint("give --yes to remove all of this, or --dry-run to only list it")),
-    }
+fn answered(answer: Option<bool>) -> Result<bool, Failure> {
+    answer.ok_or_else(|| {
+        Failure::usage("nothing was removed: cannot ask, because standard input is not a terminal")
+            .hint("give --yes to remove all of this, or --dry-run to only list it")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::failure::Class;
 
     #[test]
-    fn refusal_is_a_usage_error() {
-        answered(Some(true)).unwrap();
-        for answer in [Some(false), None] {
-            assert_eq!(answered(answer).unwrap_err().class, Class::Usage);
-        }
+    fn only_a_question_that_nobody_can_answer_is_an_error() {
+        assert!(answered(Some(true)).unwrap());
+        assert!(!answered(Some(false)).unwrap());
+        assert_eq!(answered(None).unwrap_err().class, Class::Usage);
     }
 }

@@ -1,20 +1,29 @@
-//! `sdbuild init`: writes a first configuration from the keys, time zone and locale of this machine.
+//! `sdbuild init`: writes a first configuration from flags, answers, and the keys, time zone and locale of this machine.
 
+mod keys;
+mod questions;
+
+use std::io::IsTerminal as _;
 use std::path::Path;
 
-use crate::commands::confirm::{confirm, read_line};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::host_name;
 use crate::common::plain_file;
-use crate::pipeline;
-use crate::settings::{self, Common, Environment, InitArgs};
-use crate::template::{self, PublicKey, TemplateValues, Wifi};
-use crate::ui::{self, Hidden, Ui};
+use crate::common::shell_word::quoted;
+use crate::settings::{self, BoardChoice, Environment, InitArgs};
+use crate::template::{self, TemplateValues, Wifi};
+use crate::ui::{self, Ui};
+use questions::{Asker, Question};
 
 /// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
+/// The time zone where this machine has none.
+const DEFAULT_ZONE: &str = "UTC";
+/// The locale of the example.
+const DEFAULT_LOCALE: &str = "en_US.UTF-8";
 
-/// Writes the configuration, reports what it contains, and prints its path.
+/// Writes the configuration, reports what it contains, prints its path, and names the next command.
 pub async fn run(
     args: &InitArgs,
     env: &Environment,
@@ -22,113 +31,136 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = settings::Init::resolve(args, env)?;
-    let own_name = nix::unistd::gethostname().unwrap_or_default();
-    let chosen = settings.host_name.as_deref();
-    let host_name = template::host_name(chosen, &own_name.to_string_lossy()).ok_or_else(|| {
-        Failure::usage(format!(
-            "`{}` is not a valid host name",
-            chosen.unwrap_or_default()
-        ))
-        .hint("host names have letters, digits and, inside, `-`; at most 63 characters")
-    })?;
+    check(&settings)?;
     template::is_free(&settings.config)?;
-    let values = TemplateValues {
-        keys: Box::pin(keys(&settings, env, ui, context)).await?,
-        host_name,
-        time_zone: template::time_zone(Path::new("/etc")),
-        locale: settings.locale.as_deref().and_then(template::locale),
-        wifi: wifi(&settings, ui, context).await?,
+    let asker = Asker {
+        asks: !settings.yes && std::io::stdin().is_terminal(),
+        ui,
+        context,
     };
+    let values = values(&settings, env, &asker).await?;
     if args.dir.is_some() {
         template::make_dir(&settings.config, settings.owner)?;
     }
     template::write(&settings.config, &template::render(&values), settings.owner)?;
     report(&values, context);
-    ui.result(&ui::sanitize(&settings.config.to_string_lossy()).replace('\n', "\\n"))
+    ui.result(&ui::sanitize(&settings.config.to_string_lossy()).replace('\n', "\\n"))?;
+    let next = next_command(args);
+    context
+        .events
+        .notice(format!("next: look through the file, then {next}"));
+    Ok(())
 }
 
-/// The keys that the user named; without any, those of this machine.
-async fn keys(
+/// Refuses invalid flags before anything is asked.
+fn check(settings: &settings::Init) -> Result<(), Failure> {
+    let optional = |value: &Option<String>, check: fn(&str) -> Result<(), Failure>| {
+        value.as_deref().map_or(Ok(()), check)
+    };
+    optional(&settings.host_name, host_name::check)?;
+    optional(&settings.user, template::check_user_name)?;
+    optional(&settings.time_zone, template::check_time_zone)?;
+    optional(&settings.chosen_locale, |name| {
+        template::check_locale(name).map(drop)
+    })?;
+    match &settings.wifi {
+        Some((name, _)) => Wifi::check(name),
+        None => Ok(()),
+    }
+}
+
+/// Every value, from its flag, an answer or its default.
+async fn values(
     settings: &settings::Init,
     env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<Vec<PublicKey>, Failure> {
-    let named: Result<Vec<_>, _> = settings
-        .key_files
-        .iter()
-        .map(|f| template::key_in(f))
-        .collect();
-    let mut keys = named?;
-    if let Some(url) = &settings.github {
-        let text = pipeline::fetch_text(url, &Common::without_file(env)?, context).await?;
-        let listed = template::keys_listed(&text);
-        confirm_keys(&listed, url, settings.yes, ui, context).await?;
-        keys.extend(listed);
-    }
-    if settings.key_files.is_empty() && settings.github.is_none() {
-        keys.extend(
-            settings
-                .keys
-                .as_deref()
-                .map(template::public_keys)
-                .unwrap_or_default(),
-        );
-        keys.extend(
-            settings
-                .agent
-                .as_deref()
-                .map(template::agent_keys)
-                .unwrap_or_default(),
-        );
-    }
-    Ok(template::sorted(keys))
+    asker: &Asker<'_>,
+) -> Result<TemplateValues, Failure> {
+    let dir = settings.config.parent().unwrap_or(Path::new("/"));
+    let default_name = template::host_name(dir, settings.home.as_deref());
+    let host_name = Question {
+        text: "Host name",
+        given: settings.host_name.as_deref(),
+        default: &default_name,
+    };
+    let host_name = asker.ask(host_name, host_name::check).await?;
+    let other_board = board(settings, asker).await? == BoardChoice::Other;
+    let keys = Box::pin(keys::choose(settings, env, asker)).await?;
+    let user = Question {
+        text: "Account beside root, with sudo (empty for none)",
+        given: settings.user.as_deref(),
+        default: "",
+    };
+    let user = asker.ask(user, |name| match name {
+        "" => Ok(()),
+        name => template::check_user_name(name),
+    });
+    let user = Some(user.await?).filter(|name| !name.is_empty());
+    let wifi = Box::pin(wifi(settings, asker)).await?;
+    let zone = template::time_zone(Path::new("/etc"));
+    let time_zone = Question {
+        text: "Time zone",
+        given: settings.time_zone.as_deref(),
+        default: zone.as_deref().unwrap_or(DEFAULT_ZONE),
+    };
+    let time_zone = asker.ask(time_zone, template::check_time_zone).await?;
+    let own_locale = settings.locale.as_deref().and_then(template::locale);
+    let locale = Question {
+        text: "Language",
+        given: settings.chosen_locale.as_deref(),
+        default: own_locale.as_deref().unwrap_or(DEFAULT_LOCALE),
+    };
+    let locale = asker.ask(locale, |name| template::check_locale(name).map(drop));
+    Ok(TemplateValues {
+        keys,
+        host_name,
+        user,
+        other_board,
+        time_zone: Some(time_zone),
+        locale: Some(template::check_locale(&locale.await?)?),
+        wifi,
+    })
 }
 
-/// Lets the user confirm keys from the network: their owners will be able to log in as root.
-async fn confirm_keys(
-    keys: &[PublicKey],
-    url: &str,
-    yes: bool,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
-    if keys.is_empty() {
-        return Err(Failure::usage(format!("{url} has no SSH key"))
-            .hint("check the name of the account, or give --ssh-key FILE"));
+async fn board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardChoice, Failure> {
+    if let Some(board) = settings.board {
+        return Ok(board);
     }
-    if yes {
-        return Ok(());
-    }
-    for key in keys {
-        context.events.notice(format!("{url} has: {}", key.line));
-    }
-    let question = "Let the owners of these keys log in as root?";
-    match confirm(question, ui, context).await? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("nothing was written")),
-        None => Err(
-            Failure::usage("standard input is not a terminal to confirm these keys on")
-                .hint("give --yes if they are the right ones"),
-        ),
-    }
+    let question = Question {
+        text: "Board: 1 is a Raspberry Pi 3, 4 or Zero 2 W, 2 another 64-bit ARM board",
+        given: None,
+        default: "1",
+    };
+    let answer = asker.ask(question, |answer| match answer {
+        "1" | "2" => Ok(()),
+        _ => Err(Failure::usage("answer 1 or 2")
+            .hint("a Raspberry Pi 5, 1, Zero or the first 2 cannot start this image")),
+    });
+    Ok(match answer.await?.as_str() {
+        "2" => BoardChoice::Other,
+        _ => BoardChoice::RaspberryPi,
+    })
 }
 
-/// The wireless network with its passphrase, from a file or from the user.
-async fn wifi(
-    settings: &settings::Init,
-    ui: &Ui,
-    context: &Context,
-) -> Result<Option<Wifi>, Failure> {
-    let Some((name, file)) = &settings.wifi else {
-        return Ok(None);
+/// The wireless network with its passphrase, from flags, a file or answers.
+async fn wifi(settings: &settings::Init, asker: &Asker<'_>) -> Result<Option<Wifi>, Failure> {
+    let (given, file) = settings.wifi.as_ref().map_or((None, None), |(name, file)| {
+        (Some(name.as_str()), file.as_deref())
+    });
+    let question = Question {
+        text: "Wireless network to join (empty for none)",
+        given,
+        default: "",
     };
-    Wifi::check(name)?;
-    let phrase = match file {
-        Some(file) => first_line(file),
-        None => ask_passphrase(name, ui, context).await,
-    };
-    Wifi::new(name, &phrase?).map(Some)
+    let name = asker.ask(question, |name| match name {
+        "" => Ok(()),
+        name => Wifi::check(name),
+    });
+    let name = name.await?;
+    match (name.is_empty(), file) {
+        (true, _) => Ok(None),
+        (false, Some(file)) => Wifi::new(&name, &first_line(file)?).map(Some),
+        (false, None) => asker.network(&name).await.map(Some),
+    }
 }
 
 fn first_line(file: &Path) -> Result<String, Failure> {
@@ -138,33 +170,26 @@ fn first_line(file: &Path) -> Result<String, Failure> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Asks for the passphrase of `network` on a terminal that does not show it.
-async fn ask_passphrase(network: &str, ui: &Ui, context: &Context) -> Result<String, Failure> {
-    let hidden = Hidden::begin()?.ok_or_else(|| {
-        Failure::usage("standard input is not a terminal to read the passphrase from")
-            .hint("give --wifi-password-file FILE")
-    })?;
-    let question = format!("Passphrase of {}: ", ui::sanitize(network));
-    let answer = read_line(question, ui, context).await;
-    // After an interrupt as well: the terminal must show what is typed again.
-    drop(hidden);
-    answer
-}
-
 /// Reports what the configuration contains.
 fn report(values: &TemplateValues, context: &Context) {
     let events = &context.events;
-    let zone = values.time_zone.as_deref();
-    let zone = zone.unwrap_or("unknown: check time.timeZone");
-    let locale = values.locale.as_ref();
-    let locale = locale.map(|locale| format!(", locale {locale}"));
-    let locale = locale.unwrap_or_default();
+    let [zone, locale] =
+        [&values.time_zone, &values.locale].map(|value| value.as_deref().unwrap_or_default());
     events.notice(format!(
-        "host name {}, time zone {zone}{locale}",
+        "host name {}, time zone {zone}, language {locale}",
         values.host_name
     ));
+    let who = match &values.user {
+        Some(user) => format!("root and as {user}"),
+        None => "root".to_owned(),
+    };
     for key in &values.keys {
-        events.notice(format!("can log in as root: {}", key.line));
+        events.notice(format!("can log in as {who}: {}", key.line));
+    }
+    if let Some(user) = &values.user {
+        events.notice(format!(
+            "{user} has no password, so sudo asks for none (security.sudo.wheelNeedsPassword = false)"
+        ));
     }
     if values.keys.is_empty() {
         events.warn(
@@ -177,5 +202,36 @@ fn report(values: &TemplateValues, context: &Context) {
             "the key of the wireless network is in the file, and will be in the image and in the Nix store, where anyone \
              who can read them can read it; a comment in the file explains how to avoid that",
         );
+    }
+}
+
+/// The command that builds the configuration, in the words that the user wrote.
+fn next_command(args: &InitArgs) -> String {
+    let path = args.dir.as_ref().or(args.config.as_ref());
+    match path {
+        Some(path) => format!("`sdbuild build {}`", quoted(&path.to_string_lossy())),
+        None => "`sdbuild build`".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_builds_the_written_file() {
+        let next = |args| next_command(&args);
+        let none = InitArgs::default();
+        assert_eq!(next(none), "`sdbuild build`");
+        let dir = InitArgs {
+            dir: Some("my pi".into()),
+            ..InitArgs::default()
+        };
+        assert_eq!(next(dir), "`sdbuild build 'my pi'`");
+        let file = InitArgs {
+            config: Some("a.nix".into()),
+            ..InitArgs::default()
+        };
+        assert_eq!(next(file), "`sdbuild build a.nix`");
     }
 }

@@ -76,6 +76,8 @@ fn notes(man: &Man) -> io::Result<String> {
     Ok(format!(".SH NOTES\n{body}"))
 }
 
+/// The commands, without clap's own `help`.
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {
-    command.get_subcommands().filter(|sub| !sub.is_hide_set())
+    let is_own = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "help";
+    command.get_subcommands().filter(is_own)
 }

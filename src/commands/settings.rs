@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 
 /// Resolves the settings and writes them to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
-    let settings = Build::resolve(&args.build.args, env)?.settings;
+    let settings = Build::resolve(&args.build.args(), env)?.settings;
     if args.build.json {
         let all = json!({ "version": VERSION, "settings": settings });
         let text = serde_json::to_string_pretty(&all).or_internal("write JSON")?;

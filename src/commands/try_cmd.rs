@@ -107,6 +107,8 @@ impl TryWorkspace {
         let values = TemplateValues {
             keys: vec![PublicKey { line: pair.public }],
             host_name: HOST_NAME.to_owned(),
+            user: None,
+            other_board: false,
             time_zone: None,
             locale: None,
             wifi: None,

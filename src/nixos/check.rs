@@ -3,6 +3,8 @@
 //! Nix evaluates the facts (`check/facts.nix`); rules that are pure turn them into findings.
 
 mod facts;
+mod login;
+mod rule;
 #[cfg(test)]
 mod tests;
 mod traps;
@@ -26,7 +28,7 @@ pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 pub enum Severity {
     /// Worth a look; the machine boots and login is possible.
     Note,
-    /// The machine does not boot, or login is not possible.
+    /// The machine does not boot, login is not possible, or nobody who logs in can administer it.
     Trap,
 }
 

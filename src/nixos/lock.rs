@@ -155,12 +155,13 @@ where
     Ok((locked, got))
 }
 
-/// Adds to the failure of a first download what was requested.
+/// Adds to the failure of a first download what was requested. That a release may not exist is a reason only if a
+/// server said so.
 fn unresolved(failure: Failure, requested: &Requested) -> Failure {
-    let interrupted = failure.class == Class::Interrupted;
+    let does_not_exist = failure.to_string().contains("404 Not Found");
     let failure = failure.context(format!("resolve nixpkgs, {requested}"));
     match requested {
-        Requested::Release(release) if !interrupted => failure.hint(format!(
+        Requested::Release(release) if does_not_exist => failure.hint(format!(
             "check that release {release} exists, or give another one, a directory or a URL with --nixpkgs"
         )),
         Requested::Release(_) | Requested::Url(_) => failure,

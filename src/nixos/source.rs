@@ -9,13 +9,14 @@
 //! all others are refused.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
-use crate::common::failure::{Failure, OrFail};
+use crate::common::failure::{Class, Failure, OrFail};
 use crate::common::terminal::output_files;
 
 pub use super::config_dir::ConfigDir;
@@ -35,9 +36,7 @@ impl Configuration {
     /// directory must not be uploaded.
     pub fn open(path: &Path, home: Option<&Path>) -> Result<Self, Failure> {
         let shown = path.display();
-        let meta = fs::metadata(path)
-            .or_usage(format!("read the configuration {shown}"))
-            .map_err(|f| f.hint("name the file with --config, or start from the sd-card.nix that comes with sdbuild"))?;
+        let meta = fs::metadata(path).map_err(|error| not_readable(path, error))?;
         if !meta.is_file() {
             let problem = if meta.is_dir() {
                 "is a directory"
@@ -116,6 +115,33 @@ impl Configuration {
     }
 }
 
+/// The configuration `path` cannot be read: how to get one, if there is none.
+fn not_readable(path: &Path, error: io::Error) -> Failure {
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let failure = Failure::new(Class::Usage, error)
+        .context(format!("read the configuration {}", path.display()));
+    let flake = path.with_file_name("flake.nix");
+    if is_missing && flake.is_file() {
+        failure.hint(flake_hint(&flake))
+    } else if is_missing {
+        failure.hint(
+            "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: \
+             sdbuild build PATH",
+        )
+    } else {
+        failure.hint("the file and its directory must be readable")
+    }
+}
+
+/// What to do with a directory that has a flake and no configuration.
+fn flake_hint(flake: &Path) -> String {
+    format!(
+        "{} is a flake, which sdbuild does not build yet: write a sd-card.nix beside it that imports the modules of \
+         your machine (docs/how-it-works.md, Flakes)",
+        flake.display()
+    )
+}
+
 /// Directory and name of `path`. Nix resolves symbolic links before relative imports, so a link that leads out of its
 /// directory is resolved here as well; a link that stays inside is kept.
 fn split_path(path: &Path) -> std::io::Result<(PathBuf, std::ffi::OsString)> {
@@ -171,6 +197,16 @@ mod tests {
             assert_eq!(failure.class, crate::common::failure::Class::Usage);
             assert!(!failure.hints.is_empty());
         }
+    }
+
+    #[test]
+    fn a_missing_configuration_names_the_way_to_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sd-card.nix");
+        let hint = || Configuration::open(&path, None).unwrap_err().hints.concat();
+        assert!(hint().contains("`sdbuild init`"), "{}", hint());
+        fs::write(dir.path().join("flake.nix"), "{}").unwrap();
+        assert!(hint().contains("flake.nix is a flake"), "{}", hint());
     }
 
     #[test]

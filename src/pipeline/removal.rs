@@ -1,10 +1,8 @@
 //! What `clean` removes: everything of ours that no live run uses, item by item, until it is interrupted.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::artifact::Cache;
 use crate::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
@@ -14,33 +12,19 @@ use crate::engine::{EngineError, ImageInfo, RunId};
 use crate::oci::Definition;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::clients;
-use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles, SizedVolume, image_name};
-use crate::pipeline::logs::{self, RemoveError};
+use crate::pipeline::file_removal::{FileRemoval, Item};
+use crate::pipeline::inventory::{ContainerSizes, Inventory, SizedVolume, image_name};
 use crate::pipeline::steps::container_images::ensure;
 use crate::settings::Common;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// Something that can be removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// `handler`, `container`, `volume`, `image`, `downloads` or `logs`.
-    pub kind: &'static str,
-    /// Its name or directory.
-    pub name: String,
-    /// Bytes, where they are known.
-    pub size: Option<u64>,
-}
-
 /// What can be removed. Planning removes nothing.
 #[derive(Debug)]
 pub struct Removal {
     inventory: Inventory,
-    cache: PathBuf,
-    cache_size: u64,
-    logs: PathBuf,
-    logs_size: u64,
+    files: FileRemoval,
 }
 
 impl Removal {
@@ -53,13 +37,10 @@ impl Removal {
         inventory
             .measure(TableFallback::ThisMachine, context)
             .await?;
-        let files = LocalFiles::measure(settings, &inventory.objects.stale.live_runs);
+        let live = inventory.objects.stale.live_runs.clone();
         Ok(Self {
             inventory,
-            cache: files.cache,
-            cache_size: files.cache_size?,
-            logs: files.logs,
-            logs_size: files.logs_size,
+            files: FileRemoval::beside(settings, live)?,
         })
     }
 
@@ -85,14 +66,7 @@ impl Removal {
         for image in self.free_images() {
             items.push(item("image", image_name(image), Some(image.size)));
         }
-        if self.cache_is_free() {
-            let dir = self.cache.display().to_string();
-            items.push(item("downloads", dir, Some(self.cache_size)));
-        }
-        if self.logs_size > 0 {
-            let dir = self.logs.display().to_string();
-            items.push(item("logs", dir, Some(self.logs_size)));
-        }
+        items.extend(self.files.items());
         items
     }
 
@@ -117,7 +91,7 @@ impl Removal {
         if context.cancel.is_cancelled() {
             return Err(Failure::interrupted().with_teardown(leftovers));
         }
-        leftovers.extend(self.remove_files());
+        leftovers.extend(self.files.carry_out());
         Ok(leftovers)
     }
 
@@ -133,11 +107,6 @@ impl Removal {
     fn free_images(&self) -> impl Iterator<Item = &ImageInfo> {
         let images = self.inventory.objects.images.iter();
         images.filter(|_| self.live().is_empty())
-    }
-
-    /// A live run may be about to use any download.
-    fn cache_is_free(&self) -> bool {
-        self.cache_size > 0 && self.live().is_empty()
     }
 
     async fn one(
@@ -205,23 +174,5 @@ impl Removal {
         let image = RegistrarImage { reference };
         let options = RegistrarOptions::new(engine, &image, own);
         Registrar::look(options, &context.cancel, &context.events).await
-    }
-
-    fn remove_files(&self) -> Vec<Leftover> {
-        let mut failed = Vec::new();
-        if self.cache_is_free()
-            && let Err(error) = Cache::remove_all(&self.cache)
-        {
-            failed.push((self.cache.display().to_string(), error.to_string()));
-        }
-        if let Err(RemoveError { path, error }) = logs::remove_all(&self.logs, self.live()) {
-            failed.push((path.display().to_string(), error.to_string()));
-        }
-        let leftover = |(what, why): (String, String)| Leftover {
-            remedy: format!("rm -r -- {}", quoted(&what)),
-            what,
-            why,
-        };
-        failed.into_iter().map(leftover).collect()
     }
 }

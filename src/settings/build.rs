@@ -11,10 +11,11 @@ use super::resolver::{Resolver, current_dir};
 use super::source::Setting;
 use super::ssh_key::SshKey;
 use super::value::{Number, PublishedAt, WordList};
-use super::{CACHE, CACHE_KEY, Common, STORE, project_policy};
+use super::{CACHE, CACHE_KEY, CONFIG_NAME, Common, STORE, project_policy};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
+use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
 use crate::common::system::System;
 
@@ -41,7 +42,7 @@ pub struct BuildArgs {
 /// The configuration that a command is about, and what the command line adds to it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
-    /// NixOS configuration to build; the files in its directory are used too [default: ./sd-card.nix]
+    /// NixOS configuration: a file, or a directory with a sd-card.nix; all files in its directory are used too [default: ./sd-card.nix]
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
@@ -132,7 +133,7 @@ impl Build {
     pub fn resolve(args: &BuildArgs, env: &Environment) -> Result<Self, Failure> {
         let here = current_dir()?;
         let given = &args.config;
-        let config = here.join(given.config.as_deref().unwrap_or(Path::new("sd-card.nix")));
+        let config = config_file(here.join(given.config.as_deref().unwrap_or(Path::new("."))));
         let ssh_key = given.ssh_key.as_deref().map(|path| here.join(path));
         let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
         let mut s = Resolver::new(args.options.clone(), env, config.parent())?;
@@ -210,6 +211,7 @@ impl Build {
             .map_or(Ok(()), check_image_reference)?;
         check_store_name(&self.store)?;
         check_addresses(self)?;
+        self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
         self.ssh_key
             .as_ref()
             .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
@@ -220,6 +222,16 @@ impl Build {
             &self.output,
             &self.nixpkgs,
         )
+    }
+}
+
+/// The configuration that `path` means: a file, or the one in a directory.
+fn config_file(path: PathBuf) -> PathBuf {
+    if path.is_dir() {
+        // Without the last component of `/pi/.`, which messages would show.
+        path.components().collect::<PathBuf>().join(CONFIG_NAME)
+    } else {
+        path
     }
 }
 

@@ -5,12 +5,11 @@ use std::path::Path;
 
 use super::options::Options;
 use crate::common::failure::{Class, Failure, OrFail};
+use crate::common::nearest::nearest;
 use crate::common::plain_file;
 
 /// Name of the settings file.
 pub(super) const NAME: &str = "sdbuild.toml";
-/// Below this similarity (Jaro-Winkler) a key is not suggested; clap uses the same limit for flags.
-const MIN_SIMILARITY: f64 = 0.7;
 /// Bytes that are read at most; a settings file has some hundred.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -52,16 +51,10 @@ fn check_keys<'a>(mut keys: impl Iterator<Item = &'a String>) -> Result<(), Fail
         return Ok(());
     };
     let failure = Failure::usage(format!("`{unknown}` is not a setting"));
-    let similarity = known
-        .iter()
-        .map(|key| (strsim::jaro_winkler(unknown, key), key));
-    let nearest = similarity.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    Err(
-        match nearest.filter(|(similarity, _)| *similarity > MIN_SIMILARITY) {
-            Some((_, key)) => failure.hint(format!("did you mean `{key}`?")),
-            None => failure.hint(format!("the settings are {}", known.join(", "))),
-        },
-    )
+    Err(match nearest(unknown, known.iter().map(String::as_str)) {
+        Some(key) => failure.hint(format!("did you mean `{key}`?")),
+        None => failure.hint(format!("the settings are {}", known.join(", "))),
+    })
 }
 
 #[cfg(test)]

@@ -1,20 +1,24 @@
 //! The settings of `sdbuild init`.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks would show"
+)]
+
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::CONFIG_NAME;
 use super::environment::Environment;
 use super::resolver::current_dir;
 use crate::common::failure::Failure;
 
-/// File name of the configuration that is written.
-const CONFIG_NAME: &str = "sd-card.nix";
 /// Where accounts publish their SSH keys.
 const GITHUB: &str = "https://github.com";
 
 /// `sdbuild init`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct InitArgs {
     /// Configuration file to write; an existing file is never replaced [default: ./sd-card.nix]
     #[arg(short, long, value_name = "PATH")]
@@ -24,11 +28,27 @@ pub struct InitArgs {
     #[arg(value_name = "DIR", conflicts_with = "config")]
     pub dir: Option<PathBuf>,
 
-    /// Host name of the new machine [default: this machine's, followed by -sd]
+    /// Host name of the new machine [default: the name of the directory]
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 
-    /// Public SSH key to let log in as root; can be repeated [default: those in ~/.ssh/*.pub and in the running ssh-agent]
+    /// Board that the image is for [default: raspberry-pi]
+    #[arg(long, value_enum, value_name = "BOARD")]
+    pub board: Option<BoardChoice>,
+
+    /// Account to create beside root: your SSH keys, and sudo without a password
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Time zone of the new machine, for instance Europe/Berlin [default: this machine's]
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
+
+    /// Language of the new machine, for instance de_DE [default: yours, otherwise en_US]
+    #[arg(long, value_name = "LOCALE")]
+    pub locale: Option<String>,
+
+    /// Public SSH key to let log in as root; can be repeated [default: the best one in ~/.ssh/*.pub and the running ssh-agent]
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Vec<PathBuf>,
 
@@ -36,8 +56,8 @@ pub struct InitArgs {
     #[arg(long, value_name = "USER")]
     pub github: Option<String>,
 
-    /// Do not ask whether the keys of the account are the right ones
-    #[arg(short, long, requires = "github")]
+    /// Ask no questions: take the defaults, and the keys of the account
+    #[arg(short, long)]
     pub yes: bool,
 
     /// Join this wireless network; the passphrase is asked for
@@ -49,6 +69,16 @@ pub struct InitArgs {
     pub wifi_password_file: Option<PathBuf>,
 }
 
+/// The boards that differ in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum BoardChoice {
+    /// Raspberry Pi 3, 4 or Zero 2 W, whose firmware is in the image
+    #[default]
+    RaspberryPi,
+    /// Another 64-bit ARM board, which starts the card by its own U-Boot
+    Other,
+}
+
 /// The resolved settings of `sdbuild init`.
 #[derive(Clone, Debug)]
 pub struct Init {
@@ -56,13 +86,21 @@ pub struct Init {
     pub config: PathBuf,
     /// Host name of the new machine, if the user chose one.
     pub host_name: Option<String>,
-    /// The directory with the user's SSH keys.
-    pub keys: Option<PathBuf>,
+    /// The board, if the user chose one.
+    pub board: Option<BoardChoice>,
+    /// The account to create, if the user chose one.
+    pub user: Option<String>,
+    /// The time zone, if the user chose one.
+    pub time_zone: Option<String>,
+    /// The locale, if the user chose one.
+    pub chosen_locale: Option<String>,
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
     /// Files with public keys, absolute; if there is one, no other keys are looked for.
     pub key_files: Vec<PathBuf>,
     /// URL of an account's public keys.
     pub github: Option<String>,
-    /// Whether to use an account's keys without confirmation.
+    /// Whether to ask no questions.
     pub yes: bool,
     /// The socket of the running ssh-agent.
     pub agent: Option<PathBuf>,
@@ -105,7 +143,11 @@ impl Init {
                 (name, file.map(|file| here.join(file)))
             }),
             host_name: args.hostname.clone(),
-            keys: home.map(|home| home.join(".ssh")),
+            board: args.board,
+            user: args.user.clone(),
+            time_zone: args.timezone.clone(),
+            chosen_locale: args.locale.clone(),
+            home,
             owner,
         })
     }

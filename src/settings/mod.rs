@@ -22,13 +22,15 @@ pub use boot::{Boot, BootArgs, BootLogin};
 pub use build::{Build, BuildArgs, ConfigArgs, DryRun};
 pub use common::Common;
 pub use environment::Environment;
-pub use init::{Init, InitArgs};
+pub use init::{BoardChoice, Init, InitArgs};
 pub use options::Options;
 pub(crate) use options::help_of;
 pub use source::{Setting, Source};
 pub use ssh_key::SshKey;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};
 
+/// Name of a configuration in its directory, where the user names only the directory or nothing.
+const CONFIG_NAME: &str = "sd-card.nix";
 /// The default NixOS release.
 pub const DEFAULT_RELEASE: &str = "26.05";
 /// Name of the default store volume, and prefix of every other.

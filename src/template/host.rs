@@ -3,44 +3,60 @@
 use std::fs;
 use std::path::Path;
 
+use crate::common::failure::Failure;
+use crate::common::host_name as names;
 use crate::common::plain_file;
+use crate::common::time_zone as zones;
 
 /// Largest `/etc/timezone` that is read, in bytes; it holds one short line.
 const MAX_FILE_BYTES: u64 = 64 << 10;
-/// Characters of a host name's label (RFC 1123).
-const MAX_NAME_CHARS: usize = 63;
-/// Appended to this machine's name, so that the two differ in one network.
-const SUFFIX: &str = "-sd";
+/// The host name when the directory of the configuration suggests none.
+const DEFAULT_NAME: &str = "nixos-sd";
 
-/// The new machine's host name: `chosen`, or the first label of this machine's name (`local`) and `-sd`. `None`
-/// when `chosen` is not a valid host name.
-pub fn host_name(chosen: Option<&str>, local: &str) -> Option<String> {
-    if let Some(name) = chosen {
-        return is_name(name).then(|| name.to_owned());
-    }
-    let label = local
-        .split('.')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let is_allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-    let label: String = label
+/// A host name for the machine of the configuration in `dir`: the directory's name, as far as it is valid. A home
+/// directory (`home`), whose name is the user's, suggests none.
+pub fn host_name(dir: &Path, home: Option<&Path>) -> String {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let replaced = |c: char| match c.to_ascii_lowercase() {
+        c if c.is_ascii_alphanumeric() => Some(c),
+        '-' | '_' | ' ' | '.' => Some('-'),
+        _ => None,
+    };
+    let name: String = name
         .chars()
-        .filter(is_allowed)
-        .take(MAX_NAME_CHARS - SUFFIX.len())
+        .filter_map(replaced)
+        .take(names::MAX_CHARS)
         .collect();
-    let label = label.trim_matches('-');
-    if label.is_empty() || label == "localhost" {
-        return Some("nixos-sd".to_owned());
+    let name = name.trim_matches('-');
+    if home == Some(dir) || !names::is_valid(name) || name == "localhost" {
+        return DEFAULT_NAME.to_owned();
     }
-    Some(format!("{label}{SUFFIX}"))
+    name.to_owned()
 }
 
-/// Whether NixOS accepts `name`: letters, digits and `-`, which is neither first nor last.
-fn is_name(name: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let dash_at_edge = name.starts_with('-') || name.ends_with('-');
-    (1..=MAX_NAME_CHARS).contains(&name.len()) && name.chars().all(is_allowed) && !dash_at_edge
+/// A usage error unless `zone` is a name of the tz database.
+pub fn check_time_zone(zone: &str) -> Result<(), Failure> {
+    if zones::is_known(zone) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("`{zone}` is not a time zone"));
+    Err(match zones::suggestion(zone) {
+        Some(name) => failure.hint(format!("did you mean {name}?")),
+        None => failure.hint("time zones have names like Europe/Berlin: https://en.wikipedia.org/wiki/List_of_tz_database_time_zones"),
+    })
+}
+
+/// The locale that the user chose, in glibc's form (`de_DE.UTF-8`); a usage error unless it is one with UTF-8.
+pub fn check_locale(name: &str) -> Result<String, Failure> {
+    let whole = if name.contains('.') {
+        name.to_owned()
+    } else {
+        format!("{name}.UTF-8")
+    };
+    locale(&whole).ok_or_else(|| {
+        Failure::usage(format!("`{name}` is not a locale"))
+            .hint("locales have a language and a country: en_US, de_DE.UTF-8")
+    })
 }
 
 /// The time zone that is configured in `etc` (`/etc`): the target of `localtime`, otherwise the content of Debian's
@@ -53,7 +69,7 @@ pub fn time_zone(etc: &Path) -> Option<String> {
     });
     let from_file = || plain_file::read_text(&etc.join("timezone"), MAX_FILE_BYTES).ok();
     let zone = from_link.or_else(from_file)?.trim().to_owned();
-    is_zone(&zone).then_some(zone)
+    zones::is_known(&zone).then_some(zone)
 }
 
 /// The glibc locale for `lang` (the value of `LANG`), always with UTF-8. `None` for `C`, `POSIX` and other
@@ -68,34 +84,34 @@ pub fn locale(lang: &str) -> Option<String> {
     (utf8 && is_language).then(|| format!("{language}.UTF-8"))
 }
 
-/// Whether `zone` has the form of a tz database name: `Europe/Berlin`, `Etc/GMT+1`, `UTC`.
-fn is_zone(zone: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "+-_/".contains(c);
-    let starts_with_letter = zone.starts_with(|c: char| c.is_ascii_alphabetic());
-    starts_with_letter && zone.len() <= 64 && zone.chars().all(is_allowed) && !zone.contains("//")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_host_name_is_chosen_or_derived() {
-        let name = |chosen, local| host_name(chosen, local);
+    fn the_host_name_is_the_directorys() {
+        let name = |dir: &str| host_name(Path::new(dir), Some(Path::new("/home/ann")));
+        assert_eq!(name("/home/ann/pi"), "pi");
+        assert_eq!(name("/x/My Kitchen_Pi"), "my-kitchen-pi");
+        assert_eq!(name("/x/küche."), "kche");
+        for none in ["/home/ann", "/", "/x/localhost", "/x/ü", "/x/--"] {
+            assert_eq!(name(none), DEFAULT_NAME, "{none}");
+        }
         assert_eq!(
-            name(None, "Laptop.home.example").as_deref(),
-            Some("laptop-sd")
+            name(&format!("/{}", "x".repeat(200))).len(),
+            names::MAX_CHARS
         );
-        assert_eq!(name(None, "my_pc\"").as_deref(), Some("mypc-sd"));
-        assert_eq!(name(None, "localhost").as_deref(), Some("nixos-sd"));
-        assert_eq!(name(None, "").as_deref(), Some("nixos-sd"));
-        assert_eq!(
-            host_name(None, &"x".repeat(200)).unwrap().len(),
-            MAX_NAME_CHARS
-        );
-        assert_eq!(name(Some("kitchen"), "x").as_deref(), Some("kitchen"));
-        for bad in ["", "-a", "a-", "a.b", "a b", "ü", "a\"", "x\nb"] {
-            assert_eq!(name(Some(bad), "x"), None, "{bad}");
+    }
+
+    #[test]
+    fn chosen_zones_and_locales_are_checked() {
+        check_time_zone("Asia/Tokyo").unwrap();
+        let refused = check_time_zone("Europe/Berln").unwrap_err();
+        assert_eq!(refused.hints, ["did you mean Europe/Berlin?"]);
+        assert_eq!(check_locale("de_DE").unwrap(), "de_DE.UTF-8");
+        assert_eq!(check_locale("en_GB.UTF-8").unwrap(), "en_GB.UTF-8");
+        for bad in ["", "C", "deutsch", "de_DE.ISO-8859-1", "a\"_b"] {
+            assert!(check_locale(bad).is_err(), "{bad}");
         }
     }
 

@@ -26,7 +26,12 @@ pub fn public_keys(dir: &Path) -> Vec<PublicKey> {
     let mut paths: Vec<_> = paths
         .filter(|p| p.extension().is_some_and(|e| e == "pub"))
         .collect();
-    paths.sort();
+    // Those that ssh tries by itself come first: `id_ed25519.pub`.
+    let has_own_name = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        !name.as_encoded_bytes().starts_with(b"id_")
+    };
+    paths.sort_by_cached_key(|path| (has_own_name(path), path.clone()));
     let texts = paths
         .iter()
         .filter_map(|path| plain_file::read_text(path, MAX_FILE_BYTES).ok());

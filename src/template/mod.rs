@@ -1,9 +1,10 @@
 //! A first configuration: the repository's example `sd-card.nix` with values of this machine.
 //!
 //! Guarantees: the result differs from the example only in keys, host name, time zone, locale and wireless
-//! network; every value is a quoted Nix string; a file is written completely or not at all, and never replaces
+//! network, account and board; every value is a quoted Nix string; a file is written completely or not at all, and never replaces
 //! another one. Uses no module but `common`.
 
+mod account;
 mod agent;
 mod host;
 mod keys;
@@ -16,8 +17,9 @@ use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::common::nix_string::nix_string;
+pub use account::check_user_name;
 pub use agent::agent_keys;
-pub use host::{host_name, locale, time_zone};
+pub use host::{check_locale, check_time_zone, host_name, locale, time_zone};
 pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;
 pub use new_key::KeyPair;
@@ -28,9 +30,16 @@ use crate::common::failure::{Failure, OrFail as _};
 /// The example, and the texts in it that are replaced.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
+const ARGUMENTS: &str = "{ lib, pkgs, modulesPath, ... }:";
+const BOARD: &str = "  # A 64-bit ARM machine: Raspberry Pi 3, 4 or Zero 2, and most others.\n";
+const PROGRAMS: &str = "  # Programs that you want to have there.\n";
 const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
 const LOCALE: &str = "i18n.defaultLocale = \"en_US.UTF-8\";";
 const TIME_ZONE: &str = "time.timeZone = \"Europe/Berlin\";";
+
+/// In place of [`BOARD`].
+const OTHER_BOARD: &str = "  # A 64-bit ARM machine. It starts this card when U-Boot is in its flash memory; otherwise U-Boot must be written to the\n  \
+     # card, at the place that its maker names: see sdImage.postBuildCommands.\n";
 
 /// The values that replace those of the example.
 #[derive(Clone, Debug)]
@@ -39,6 +48,10 @@ pub struct TemplateValues {
     pub keys: Vec<PublicKey>,
     /// The new machine's host name.
     pub host_name: String,
+    /// An account with the same keys that may become root without a password.
+    pub user: Option<String>,
+    /// Whether the image is for another board than the example's.
+    pub other_board: bool,
     /// A name of the tz database; the example's when `None`.
     pub time_zone: Option<String>,
     /// A glibc locale; the example's when `None`.
@@ -50,6 +63,14 @@ pub struct TemplateValues {
 /// The example with `values` filled in.
 pub fn render(values: &TemplateValues) -> String {
     let mut text = EXAMPLE.to_owned();
+    if values.other_board {
+        text = text.replacen(BOARD, OTHER_BOARD, 1);
+    }
+    if let Some(user) = &values.user {
+        let with_config = ARGUMENTS.replacen("{ ", "{ config, ", 1);
+        text = text.replacen(ARGUMENTS, &with_config, 1);
+        text = text.replacen(PROGRAMS, &format!("{}{PROGRAMS}", user_lines(user)), 1);
+    }
     let name = nix_string(&values.host_name);
     let wifi = values.wifi.as_ref().map(Wifi::lines).unwrap_or_default();
     text = text.replacen(
@@ -73,6 +94,20 @@ pub fn render(values: &TemplateValues) -> String {
     text.replacen(KEY, &keys, 1)
 }
 
+/// The account `user`, with root's keys.
+fn user_lines(user: &str) -> String {
+    let name = nix_string(user);
+    format!(
+        "  # Your account. It has no password, so sudo must not ask for one.\n  \
+           users.users.{name} = {{\n    \
+             isNormalUser = true;\n    \
+             extraGroups = [ \"wheel\" ];\n    \
+             openssh.authorizedKeys.keys = config.users.users.root.openssh.authorizedKeys.keys;\n  \
+           }};\n  \
+           security.sudo.wheelNeedsPassword = false;\n\n"
+    )
+}
+
 /// Writes `text` to the new file `path`, owned by `owner` (user and group id; `None`: this user). A usage error when
 /// `path` exists.
 pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), Failure> {
@@ -81,10 +116,13 @@ pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), F
     // An early error; `persist_noclobber` below is what guarantees it.
     is_free(path)?;
     let write_temporary = || -> io::Result<tempfile::NamedTempFile> {
-        let mut file = tempfile::Builder::new()
+        std::fs::metadata(&dir)?;
+        let file = tempfile::Builder::new()
             .prefix(".sd-card-")
             .permissions(std::fs::Permissions::from_mode(0o644))
-            .tempfile_in(&dir)?;
+            .tempfile_in(&dir);
+        // The message of the error would name the temporary file.
+        let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
         file.write_all(text.as_bytes())?;
         if let Some((user, group)) = owner {
             fchown(file.as_file(), Some(user), Some(group))?;
@@ -144,6 +182,8 @@ mod tests {
         TemplateValues {
             keys: Vec::new(),
             host_name: "nixos-sd".into(),
+            user: None,
+            other_board: false,
             time_zone: Some("Europe/Berlin".into()),
             locale: Some("en_US.UTF-8".into()),
             wifi: None,
@@ -152,10 +192,38 @@ mod tests {
 
     #[test]
     fn its_own_values_yield_the_example() {
-        for blank in [KEY, HOST_NAME, TIME_ZONE, LOCALE] {
+        for blank in [
+            KEY, ARGUMENTS, BOARD, PROGRAMS, HOST_NAME, TIME_ZONE, LOCALE,
+        ] {
             assert_eq!(EXAMPLE.matches(blank).count(), 1, "{blank}");
         }
         assert_eq!(render(&example_values()), EXAMPLE);
+    }
+
+    #[test]
+    fn a_user_gets_the_keys_and_a_sudo_that_works() {
+        let text = render(&TemplateValues {
+            user: Some("ann".into()),
+            ..example_values()
+        });
+        for part in [
+            "{ config, lib, pkgs, modulesPath, ... }:\n",
+            "  users.users.\"ann\" = {\n    isNormalUser = true;\n    extraGroups = [ \"wheel\" ];\n",
+            "  security.sudo.wheelNeedsPassword = false;\n\n  # Programs that",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn another_board_has_other_words_only() {
+        let text = render(&TemplateValues {
+            other_board: true,
+            ..example_values()
+        });
+        assert!(text.contains("U-Boot"), "{text}");
+        assert!(!text.contains("Raspberry Pi 3"), "{text}");
+        assert!(text.contains("nixpkgs.hostPlatform = \"aarch64-linux\";"));
     }
 
     #[test]
@@ -185,7 +253,9 @@ mod tests {
         let link = dir.path().join("link.nix");
         std::os::unix::fs::symlink("/nonexistent/x", &link).unwrap();
         assert!(write(&link, "two", None).is_err());
-        assert!(write(&dir.path().join("no/sd-card.nix"), "x", None).is_err());
+        let nowhere = write(&dir.path().join("no/sd-card.nix"), "x", None).unwrap_err();
+        assert!(!nowhere.to_string().contains(".sd-card-"), "{nowhere}");
+        assert!(nowhere.hints.concat().contains("mkdir -p"), "{nowhere:?}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

@@ -105,7 +105,7 @@ fn directory_is_created_and_named_key_is_the_only_one() {
     let words = ["init", "pi/board", "--ssh-key", "other.pub"];
     let outcome = run(&mut user.sdbuild(&words))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["locale de_DE.UTF-8"]);
+        .assert_stderr_contains(&["language de_DE.UTF-8"]);
     let path = user.home.path().join("pi/board/sd-card.nix");
     assert_eq!(outcome.stdout, format!("{}\n", path.display()));
     let text = fs::read_to_string(path).unwrap();
@@ -237,33 +237,152 @@ fn the_wireless_passphrase_is_not_in_the_file() {
         .assert_stderr_contains(&["passphrase of the wireless network is not valid", "8 to 63"]);
 }
 
-#[test]
-fn typed_passphrase_is_not_shown() {
-    let user = with_key("me");
+/// Runs `init` with `words` on a terminal, and types each answer when its question is seen last; returns everything seen.
+#[track_caller]
+fn on_a_terminal(user: &TestUser, words: &[&str], answers: &[(&str, &str)]) -> String {
     let pty = openpty(None, None).unwrap();
     let side = || Stdio::from(pty.slave.try_clone().unwrap());
     // The command itself would keep the terminal open.
     let mut init = {
-        let mut command = user.sdbuild(&["init", "--wifi", "Home"]);
+        let mut command = user.sdbuild(words);
         let command = command.stdin(side()).stderr(side()).stdout(Stdio::null());
         command.spawn().unwrap()
     };
     drop(pty.slave);
     let mut terminal = fs::File::from(pty.master);
     let mut seen = Vec::new();
-    let mut typed = false;
+    let mut answers = answers.iter();
+    let mut next = answers.next();
     let mut byte = [0; 1];
     // At its end a pseudo-terminal gives an error.
     while terminal.read_exact(&mut byte).is_ok() {
         seen.extend(byte);
-        if !typed && seen.ends_with(b"Passphrase of Home: ") {
-            terminal.write_all(b"correct horse\n").unwrap();
-            typed = true;
+        if let Some((question, answer)) = next
+            && seen.ends_with(question.as_bytes())
+        {
+            terminal.write_all(answer.as_bytes()).unwrap();
+            terminal.write_all(b"\n").unwrap();
+            next = answers.next();
         }
     }
-    assert!(init.wait().unwrap().success());
-    let seen = String::from_utf8_lossy(&seen);
-    assert!(typed && !seen.contains("horse"), "{seen}");
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert!(init.wait().unwrap().success(), "{seen}");
+    assert_eq!(next, None, "not asked\n{seen}");
+    seen
+}
+
+#[test]
+fn typed_passphrase_is_not_shown() {
+    let user = with_key("me");
+    let words = ["init", "--yes", "--wifi", "Home"];
+    let seen = on_a_terminal(&user, &words, &[("Passphrase of Home: ", "correct horse")]);
+    assert!(!seen.contains("horse"), "{seen}");
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains(JOINED), "{text}");
+}
+
+#[test]
+fn questions_are_asked_again_until_answers_are_valid() {
+    let user = with_key("me@here");
+    let second = KEY.replace("Vd1c", "Vd2c");
+    let ssh = user.state.path().join(".ssh");
+    fs::write(ssh.join("aws.pub"), format!("{second} aws\n")).unwrap();
+    let answers = [
+        ("Host name [pi]: ", "kitchen.home"),
+        ("Host name [pi]: ", "kitchen"),
+        ("another 64-bit ARM board [1]: ", "5"),
+        ("another 64-bit ARM board [1]: ", ""),
+        ("numbers, or all [1]: ", "3"),
+        ("numbers, or all [1]: ", "all"),
+        ("with sudo (empty for none): ", "ann"),
+        ("network to join (empty for none): ", "Home"),
+        ("Passphrase of Home: ", "short"),
+        ("Passphrase of Home: ", "correct horse"),
+        ("]: ", "Europe/Berln"),
+        ("]: ", "Europe/Berlin"),
+        ("Language [en_US.UTF-8]: ", "de_DE"),
+    ];
+    let seen = on_a_terminal(&user, &["init", "pi"], &answers);
+    for part in [
+        "give only the first part, kitchen",
+        "Raspberry Pi 5",
+        "key 1: ssh-ed25519",
+        "answer with numbers from 1 to 2",
+        "8 to 63",
+        "did you mean Europe/Berlin?",
+        "next: look through the file, then `sdbuild build pi`",
+    ] {
+        assert!(seen.contains(part), "{part}\n{seen}");
+    }
+    let text = fs::read_to_string(user.home.path().join("pi/sd-card.nix")).unwrap();
+    for part in [
+        "networking.hostName = \"kitchen\";",
+        &format!("{KEY} me@here\"\n    \"{second} aws\""),
+        "users.users.\"ann\" = {",
+        JOINED,
+        "time.timeZone = \"Europe/Berlin\";",
+        "i18n.defaultLocale = \"de_DE.UTF-8\";",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn flags_answer_every_question() {
+    let user = with_key("me@here");
+    let words = [
+        "init",
+        "--hostname",
+        "a",
+        "--board",
+        "other",
+        "--user",
+        "ann",
+        "--timezone",
+        "Asia/Tokyo",
+        "--locale",
+        "fr_FR",
+    ];
+    let outcome = run(&mut user.sdbuild(&words))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[
+            "can log in as root and as ann: ssh-ed25519",
+            "ann has no password, so sudo asks for none",
+            "next: look through the file, then `sdbuild build`",
+        ]);
+    let text = fs::read_to_string(outcome.stdout.trim_end()).unwrap();
+    for part in [
+        "\"a\";",
+        "U-Boot",
+        "\"ann\"",
+        "\"Asia/Tokyo\";",
+        "\"fr_FR.UTF-8\";",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    for (flag, value, message) in [
+        ("--user", "root", "exists on every machine"),
+        ("--user", "Ann", "not a valid user name"),
+        ("--timezone", "Berlin", "did you mean Europe/Berlin?"),
+        ("--locale", "german", "not a locale"),
+        ("--hostname", "a.b", "first part, a"),
+        ("--board", "pi5", "raspberry-pi"),
+    ] {
+        run(&mut user.sdbuild(&["init", "x", flag, value]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[message]);
+    }
+}
+
+#[test]
+fn without_a_terminal_only_the_best_key_goes_in() {
+    let user = with_key("me@here");
+    let second = KEY.replace("Vd1c", "Vd2c");
+    let ssh = user.state.path().join(".ssh");
+    fs::write(ssh.join("aws.pub"), format!("{second} aws\n")).unwrap();
+    run(&mut user.sdbuild(&["init", "--hostname", "a"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["left out, --ssh-key FILE adds it: ssh-ed25519", "aws"]);
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    assert!(text.contains("me@here") && !text.contains("aws"), "{text}");
 }

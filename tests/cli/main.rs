@@ -20,6 +20,7 @@ mod support;
 
 mod boot;
 mod ci;
+mod clean;
 mod cli_test;
 mod doctor;
 mod init;

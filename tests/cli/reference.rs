@@ -18,7 +18,9 @@ fn stdout_of(words: &[&str]) -> String {
 /// Whole names of all commands, and each one's own long options.
 fn commands() -> Vec<(String, Vec<String>)> {
     fn walk(command: &clap::Command, all: &mut Vec<(String, Vec<String>)>) {
-        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        // `help` is clap's own.
+        let own = |sub: &&clap::Command| !sub.is_hide_set() && sub.get_name() != "help";
+        for sub in command.get_subcommands().filter(own) {
             let options = sub.get_arguments().filter(|arg| !arg.is_hide_set());
             let long = options.filter_map(|arg| arg.get_long()).map(str::to_owned);
             all.push((sub.get_bin_name().unwrap().to_owned(), long.collect()));
@@ -99,6 +101,22 @@ fn readme_has_every_command_and_no_other() {
         .into_iter()
         .map(|(name, _)| name.split(' ').nth(1).unwrap().to_owned());
     assert_eq!(documented, there.collect());
+}
+
+#[test]
+fn help_is_a_command_too() {
+    assert_eq!(stdout_of(&["help"]), stdout_of(&["--help"]));
+    assert_eq!(
+        stdout_of(&["help", "build"]),
+        stdout_of(&["build", "--help"])
+    );
+    assert_eq!(
+        stdout_of(&["help", "inspect", "ls"]),
+        stdout_of(&["inspect", "x.img", "ls", "--help"])
+    );
+    run(&mut user().sdbuild(&["help", "biuld"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["biuld"]);
 }
 
 #[test]

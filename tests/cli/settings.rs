@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::cli_test::CliTest;
 use crate::support::*;
-use crate::user;
+use crate::{GOOD, user};
 
 #[test]
 fn every_source_is_named() {
@@ -119,4 +119,51 @@ fn unreadable_settings_directory_is_ignored() {
         outcome.stderr
     );
     outcome.assert_stderr_contains(&["no engine answers"]);
+}
+
+#[test]
+fn a_directory_means_the_configuration_in_it() {
+    for args in [
+        &["settings", "pi"][..],
+        &["settings", "pi/sd-card.nix"],
+        &["settings", "--config", "pi"],
+        &["settings", "--config", "./pi/"],
+    ] {
+        let outcome = CliTest::new(args).file("pi/sd-card.nix", GOOD).run();
+        let first = outcome.stdout.lines().next().unwrap();
+        assert!(first.contains("/pi/sd-card.nix  (flag"), "{first}");
+    }
+    CliTest::new(&["build", "pi"])
+        .file("pi/sd-card.nix", GOOD)
+        .exit_code(3)
+        .stderr("no engine answers")
+        .run();
+    CliTest::new(&["check", "nowhere"])
+        .exit_code(2)
+        .stderr("nowhere: No such file")
+        .stderr("`sdbuild init`")
+        .run();
+    CliTest::new(&["build", "a", "--config", "b"])
+        .exit_code(2)
+        .stderr("cannot be used with")
+        .run();
+}
+
+#[test]
+fn a_flake_without_a_configuration_is_explained() {
+    CliTest::new(&["build"])
+        .file("flake.nix", "{ }")
+        .exit_code(2)
+        .stderr("flake.nix is a flake")
+        .run();
+}
+
+#[test]
+fn a_host_name_with_a_domain_is_refused_at_once() {
+    CliTest::new(&["build", "--hostname", "pi.home"])
+        .config()
+        .exit_code(2)
+        .stderr("`pi.home` is not a valid host name")
+        .stderr("first part, pi")
+        .run();
 }

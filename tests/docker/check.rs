@@ -41,7 +41,9 @@ fn check_reports_every_finding() {
          services.openssh = {{ enable = true; openFirewall = false; }};\n  \
          users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 REPLACE-ME\" ];\n  \
          networking = {{ useDHCP = false; wireless.enable = true; firewall.enable = true; }};\n  \
-         services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n}}\n"
+         services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n  \
+         networking.wireless.networks = {{ Home.psk = \"correct horse\"; Work.psk = \"ext:work\"; }};\n  \
+         time.timeZone = \"Europe/Berln\";\n}}\n"
     );
     let checked = check(&user, "shut.nix", &shut).assert_exit_code(6);
     assert_eq!(
@@ -54,19 +56,17 @@ fn check_reports_every_finding() {
             "no-boot-loader",
             "no-network",
             "no-root",
+            "open-passphrase",
             "small-firmware",
             "small-root",
             "state-version",
+            "time-zone",
             "warning",
-            "wireless",
             "wrong-system",
         ]
     );
-    assert!(
-        checked.stderr.contains("traps in the configuration"),
-        "{}",
-        checked.stderr
-    );
+    let stderr = &checked.stderr;
+    assert!(stderr.contains("traps in the configuration"), "{stderr}");
 
     let bare = "{ boot.loader.grub.enable = true; }";
     let checked = check(&user, "bare.nix", bare).assert_exit_code(6);
@@ -89,6 +89,38 @@ fn check_reports_every_finding() {
     assert_eq!(ids(&checked), ["console-is-open", "ssh-turns-away"]);
     assert_eq!(user.outputs(), [""; 0]);
     runs.assert_nothing_left();
+}
+
+#[test]
+fn wireless_without_a_network_is_found() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let bare = "{ networking.wireless.enable = true; system.stateVersion = \"26.05\"; }";
+    let checked = check(&user, "wireless.nix", bare).assert_exit_code(6);
+    assert!(ids(&checked).contains(&"wireless".to_owned()));
+}
+
+#[test]
+fn users_who_cannot_become_root_are_found() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    // The commonest lock-out: a user in wheel with a key and without a password.
+    let pi = |more: &str| {
+        let text = format!(
+            "{{ {IMAGE} system.stateVersion = \"26.05\"; services.openssh.enable = true;\n  \
+             users.users.pi = {{ isNormalUser = true; extraGroups = [ \"wheel\" ];\n    \
+             openssh.authorizedKeys.keys = [ \"{public}\" ]; {more} }}"
+        );
+        ids(&check(&user, "pi.nix", &text))
+    };
+    assert_eq!(pi("};"), ["nobody-administers"]);
+    assert_eq!(pi("}; security.sudo.wheelNeedsPassword = false;"), [""; 0]);
+    assert_eq!(pi("password = \"guest\"; };"), ["open-password"]);
 }
 
 #[test]

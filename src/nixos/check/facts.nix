@@ -55,9 +55,20 @@ let
     keys = map toString (user.openssh.authorizedKeys.keys or [ ]);
     key_files = map toString (user.openssh.authorizedKeys.keyFiles or [ ]);
     password = secret user;
+    open_password = user.password or null != null || user.initialPassword or null != null;
+    groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ]);
   };
   # Root, normal users and users with an SSH key: NixOS has dozens of system users besides.
   isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || user.openssh.authorizedKeys.keys or [ ] != [ ]);
+
+  # sudo, which is on by default, and its rewrite in Rust, which has the same options.
+  sudos = filter (sudo: sudo.enable) [ ({ enable = true; } // security.sudo or { }) ({ enable = false; } // security.sudo-rs or { }) ];
+  security = config.security or { };
+  asksNothing = command: builtins.isAttrs command && elem "NOPASSWD" (command.options or [ ]);
+  free = filter (rule: any asksNothing (rule.commands or [ ])) (builtins.concatMap (sudo: sudo.extraRules or [ ]) sudos);
+  freely = key: filter builtins.isString (builtins.concatMap (rule: rule.${key} or [ ]) free);
+  freeWheel = any (sudo: !(sudo.wheelNeedsPassword or true)) sudos;
+  hasFreeText = sudo: builtins.match ".*NOPASSWD.*" (flat (sudo.extraConfig or "")) != null;
 
   rangesHold = port: any (range: range.from <= port && port <= range.to);
   admits = wall: port: elem port (wall.allowedTCPPorts or [ ]) || rangesHold port (wall.allowedTCPPortRanges or [ ]);
@@ -66,6 +77,9 @@ let
 
   addressed = interface: (interface.useDHCP or null) == true || (interface.ipv4.addresses or [ ]) != [ ] || (interface.ipv6.addresses or [ ]) != [ ];
   wireless = networking.wireless or { };
+
+  # `ext:NAME` and `@NAME@` are names in a file on the card.
+  isOpen = name: (wireless.networks.${name}.psk or null) != null && builtins.match "ext:.*|@.*@" wireless.networks.${name}.psk == null;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
   loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
@@ -115,6 +129,7 @@ let
         any (file: (config.environment.etc or { }) ? ${file}) [ "wpa_supplicant.conf" "wpa_supplicant/imperative.conf" ]
         || (wireless.extraConfigFiles or [ ]) != [ ]
         || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
+      open_passphrases = filter isOpen (builtins.attrNames (wireless.networks or { }));
     };
     sd = {
       grows = sd.expandOnBoot or null;
@@ -122,6 +137,14 @@ let
     };
     # Set by the configuration; an option's default has priority 1500.
     state_version = (version.highestPrio or 100) < 1500;
+    time_zone = (config.time or { }).timeZone or null;
+    sudo = {
+      enable = sudos != [ ];
+      users = freely "users";
+      groups = freely "groups" ++ (if freeWheel then [ "wheel" ] else [ ]);
+      # Rules that are not read here, and logins that sudo takes the place of a password from.
+      other = any hasFreeText sudos || (security.doas or { }).enable or false || ((security.pam or { }).sshAgentAuth or { }).enable or false;
+    };
   };
 in
 {

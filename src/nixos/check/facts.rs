@@ -33,6 +33,10 @@ pub struct ConfigFacts {
     pub sd: SdImageFacts,
     /// Whether `system.stateVersion` is set.
     pub state_version: bool,
+    /// `time.timeZone`.
+    pub time_zone: Option<String>,
+    /// Who may become root.
+    pub sudo: SudoFacts,
 }
 
 /// The root file system.
@@ -55,6 +59,23 @@ pub struct UserFacts {
     pub key_files: Vec<String>,
     /// Whether there is a password. The password itself is not among the facts.
     pub password: PasswordState,
+    /// Whether the password is set in plain text.
+    pub open_password: bool,
+    /// The user's groups.
+    pub groups: Vec<String>,
+}
+
+/// The rules by which users become root.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SudoFacts {
+    /// Whether sudo, or a program like it, is enabled.
+    pub enable: bool,
+    /// Users who need no password.
+    pub users: Vec<String>,
+    /// Groups whose members need no password.
+    pub groups: Vec<String>,
+    /// Whether there are other rules, which are not understood.
+    pub other: bool,
 }
 
 /// Whether a user has a password.
@@ -121,6 +142,8 @@ pub struct NetworkFacts {
     pub networks: u32,
     /// `wpa_supplicant` has networks from other options or files.
     pub elsewhere: bool,
+    /// Networks whose passphrase is set in plain text.
+    pub open_passphrases: Vec<String>,
 }
 
 /// The image.

@@ -11,7 +11,7 @@ fn good() -> Value {
         "assertions": [], "warnings": [], "image": true, "release": "26.05",
         "system": "aarch64-linux", "loaders": ["generic-extlinux-compatible"],
         "root": { "device": "/dev/disk/by-label/NIXOS_SD", "grows": false },
-        "users": [{ "name": "root", "keys": [KEY], "key_files": [], "password": "none" }],
+        "users": [user("root", &[KEY], "none")],
         "autologin": null,
         "ssh": {
             "enable": true, "ports": [22], "root": "prohibit-password", "passwords": false,
@@ -20,10 +20,11 @@ fn good() -> Value {
         "firewall": { "enable": true, "admitted": [22], "trusts": false },
         "network": {
             "dhcp": true, "interfaces": false, "networkd": false, "manager": false,
-            "wireless": false, "iwd": false, "networks": 0, "elsewhere": false,
+            "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
         },
         "sd": { "grows": true, "firmware_mib": 30 },
-        "state_version": true,
+        "state_version": true, "time_zone": "Europe/Berlin",
+        "sudo": { "enable": true, "users": [], "groups": [], "other": false },
     })
 }
 
@@ -42,7 +43,17 @@ fn found(changes: &[(&str, Value)]) -> Vec<&'static str> {
 }
 
 fn user(name: &str, keys: &[&str], password: &str) -> Value {
-    json!({ "name": name, "keys": keys, "key_files": [], "password": password })
+    json!({
+        "name": name, "keys": keys, "key_files": [], "password": password, "open_password": false,
+        "groups": ["users"],
+    })
+}
+
+/// A user in the group `wheel`.
+fn wheel(name: &str, keys: &[&str], password: &str) -> Value {
+    let mut user = user(name, keys, password);
+    user["groups"] = json!(["users", "wheel"]);
+    user
 }
 
 #[test]
@@ -55,7 +66,7 @@ fn a_good_configuration_has_no_findings() {
 #[test]
 fn each_rule_is_triggered_by_its_own_fact_only() {
     let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
-    let table: [(&str, &[(&str, Value)]); 17] = [
+    let table: [(&str, &[(&str, Value)]); 20] = [
         ("no-image", &[("/image", json!(false))]),
         ("wrong-system", &[("/system", json!("x86_64-linux"))]),
         ("no-boot-loader", &[("/loaders", json!([]))]),
@@ -73,6 +84,15 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("console-is-open", &[("/autologin", json!("nixos"))]),
         ("state-version", &[("/state_version", json!(false))]),
         ("assertion", &[("/assertions", json!(["no"]))]),
+        ("time-zone", &[("/time_zone", json!("Europe/Berln"))]),
+        (
+            "open-passphrase",
+            &[("/network/open_passphrases", json!(["Home"]))],
+        ),
+        (
+            "nobody-administers",
+            &[("/users", json!([wheel("pi", &[KEY], "none")]))],
+        ),
     ];
     for (id, changes) in &table {
         assert_eq!(found(changes), [*id], "{changes:?}");
@@ -120,13 +140,89 @@ fn similar_settings_that_are_fine_are_not_reported() {
             ("/ssh/root", json!("no")),
             (
                 "/users",
-                json!([user("root", &[], "none"), user("ann", &[KEY], "none")]),
+                json!([user("root", &[], "none"), wheel("ann", &[KEY], "set")]),
             ),
         ],
     ];
     for changes in fine {
         assert_eq!(found(changes), [""; 0], "{changes:?}");
     }
+}
+
+#[test]
+fn an_administrator_is_root_or_has_a_sudo_that_works() {
+    let nobody = |who: Value, more: &[(&str, Value)]| {
+        let mut changes = vec![("/users", json!([user("root", &[], "none"), who]))];
+        changes.extend_from_slice(more);
+        found(&changes).contains(&"nobody-administers")
+    };
+    assert!(nobody(wheel("pi", &[KEY], "none"), &[]));
+    assert!(nobody(user("pi", &[KEY], "set"), &[]), "not in wheel");
+    assert!(nobody(
+        wheel("pi", &[KEY], "set"),
+        &[("/sudo/enable", json!(false))]
+    ));
+    assert!(!nobody(wheel("pi", &[KEY], "set"), &[]));
+    for rule in [
+        ("/sudo/groups", json!(["wheel"])),
+        ("/sudo/users", json!(["pi"])),
+        ("/sudo/other", json!(true)),
+        ("/autologin", json!("root")),
+    ] {
+        assert!(!nobody(wheel("pi", &[KEY], "none"), &[rule]));
+    }
+    // Nobody gets in at all: that is another finding.
+    assert!(!nobody(wheel("pi", &[], "none"), &[]));
+}
+
+#[test]
+fn a_password_in_plain_text_that_ssh_accepts_is_reported() {
+    let mut guest = wheel("guest", &[KEY], "set");
+    guest["open_password"] = json!(true);
+    let with_guest = |passwords: bool, keyboard: bool| {
+        found(&[
+            ("/users", json!([guest])),
+            ("/ssh/passwords", json!(passwords)),
+            ("/ssh/keyboard", json!(keyboard)),
+        ])
+    };
+    assert_eq!(with_guest(true, false), ["open-password"]);
+    assert_eq!(with_guest(false, true), ["open-password"]);
+    assert_eq!(with_guest(false, false), [""; 0]);
+}
+
+#[test]
+fn patterns_of_allowed_and_denied_users_are_sshds() {
+    let gets_in = |changes: &[(&str, Value)]| {
+        let mut all = vec![("/users", json!([wheel("ann", &[KEY], "none")]))];
+        all.extend_from_slice(changes);
+        !who_gets_in(&with(&all)).is_empty()
+    };
+    let denied = |list: Value| !gets_in(&[("/ssh/denied", list)]);
+    let allowed = |list: Value| gets_in(&[("/ssh/allowed", list)]);
+    for list in [
+        json!(["ann"]),
+        json!(["a*"]),
+        json!(["?nn", "x"]),
+        json!(["*"]),
+        json!(["a*n**@*"]),
+    ] {
+        assert!(denied(list.clone()), "{list}");
+        assert!(allowed(list.clone()), "{list}");
+    }
+    for list in [
+        json!(["bob"]),
+        json!(["b*"]),
+        json!(["??"]),
+        json!(["ann?"]),
+        json!([]),
+    ] {
+        assert!(!denied(list.clone()), "{list}");
+        assert!(!allowed(list.clone()), "{list}");
+    }
+    // From some hosts only: refused there, admitted there.
+    assert!(!denied(json!(["ann@10.*"])));
+    assert!(allowed(json!(["ann@10.*"])));
 }
 
 #[test]

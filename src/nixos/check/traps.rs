@@ -1,26 +1,14 @@
 //! The rules: what is checked, the consequence, and the lines that correct it. Pure.
 
-use super::facts::{ConfigFacts, UserFacts};
-use super::ways_in::{way_in, who_gets_in};
-use super::{Finding, Severity};
-use crate::common::text::truncate;
+use super::facts::ConfigFacts;
+use super::rule::Rule;
+use super::{Finding, Severity, login};
+use crate::common::time_zone;
 
 /// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
 const MIN_FIRMWARE_MIB: u64 = 30;
-/// A line that authorizes an SSH key.
-const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-/// One rule. In `add`, `{system}`, `{port}` and `{release}` are replaced.
-struct Rule {
-    id: &'static str,
-    severity: Severity,
-    /// What the configuration sets, if that is a mistake. The second argument is the system of the image.
-    is: fn(&ConfigFacts, &str) -> Option<String>,
-    why: &'static str,
-    add: &'static [&'static str],
-}
-
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 12] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -91,68 +79,6 @@ const RULES: [Rule; 16] = [
         add: &["sdImage.firmwareSize = 30;"],
     },
     Rule {
-        id: "key-is-none",
-        severity: Severity::Trap,
-        is: broken_keys,
-        why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), so it allows no login",
-        add: &[KEY_LINE],
-    },
-    Rule {
-        id: "nobody-gets-in",
-        severity: Severity::Trap,
-        is: |facts, _| {
-            let nobody =
-                !facts.users.iter().any(UserFacts::has_secret) && facts.autologin.is_none();
-            nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
-        },
-        why: "the machine starts and nobody can log in",
-        add: &["services.openssh.enable = true;", KEY_LINE],
-    },
-    Rule {
-        id: "ssh-off",
-        severity: Severity::Trap,
-        is: |facts, _| (!facts.ssh.enable).then(|| "services.openssh.enable = false".into()),
-        why: "without a display and a keyboard there is no way to reach the machine",
-        add: &["services.openssh.enable = true;"],
-    },
-    Rule {
-        id: "ssh-turns-away",
-        severity: Severity::Trap,
-        is: |facts, _| {
-            let users: Vec<&UserFacts> = facts
-                .users
-                .iter()
-                .filter(|user| user.has_secret())
-                .collect();
-            let shut = facts.ssh.enable && !users.is_empty() && who_gets_in(facts).is_empty();
-            let reason = |user: &UserFacts| way_in(facts, user).err().unwrap_or_default();
-            let reasons: Vec<String> = users.into_iter().map(reason).collect();
-            shut.then(|| reasons.join("; "))
-        },
-        why: "the SSH server runs and refuses every user",
-        add: &[
-            KEY_LINE,
-            "services.openssh.settings.PermitRootLogin = \"prohibit-password\";",
-        ],
-    },
-    Rule {
-        id: "firewall",
-        severity: Severity::Trap,
-        is: |facts, _| {
-            let wall = &facts.firewall;
-            let shut = facts.ssh.enable && wall.enable && !wall.trusts && wall.admitted.is_empty();
-            let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
-            shut.then(|| {
-                format!(
-                    "networking.firewall lets nothing in at {}",
-                    ports.join(", ")
-                )
-            })
-        },
-        why: "the firewall keeps every connection from the SSH server",
-        add: &["networking.firewall.allowedTCPPorts = [ {port} ];"],
-    },
-    Rule {
         id: "no-network",
         severity: Severity::Trap,
         is: |facts, _| {
@@ -177,23 +103,45 @@ const RULES: [Rule; 16] = [
         add: &["networking.wireless.networks.\"NAME\".psk = \"…\";"],
     },
     Rule {
-        id: "console-is-open",
-        severity: Severity::Note,
-        is: |facts, _| {
-            let user = facts.autologin.as_ref()?;
-            Some(format!("services.getty.autologinUser = \"{user}\""))
-        },
-        why: "anyone with a keyboard is logged in without a password, as on an installer",
-        add: &[
-            "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]; # not …-installer.nix",
-        ],
-    },
-    Rule {
         id: "state-version",
         severity: Severity::Note,
         is: |facts, _| (!facts.state_version).then(|| "system.stateVersion is not set".into()),
         why: "the next upgrade may treat this machine's data as that of a newer release",
         add: &["system.stateVersion = \"{release}\";"],
+    },
+    Rule {
+        id: "time-zone",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let zone = facts
+                .time_zone
+                .as_deref()
+                .filter(|zone| !time_zone::is_known(zone))?;
+            let meant = time_zone::suggestion(zone);
+            let meant = meant.map(|name| format!(", {name} may be meant"));
+            Some(format!(
+                "time.timeZone = \"{zone}\"{}",
+                meant.unwrap_or_default()
+            ))
+        },
+        why: "the tz database has no such zone, so the build fails or the clock shows UTC",
+        add: &["time.timeZone = \"Europe/Berlin\";"],
+    },
+    Rule {
+        id: "open-passphrase",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let named = facts.network.open_passphrases.iter();
+            let named = named.map(|name| format!("networking.wireless.networks.\"{name}\".psk"));
+            let named: Vec<String> = named.collect();
+            (!named.is_empty()).then(|| named.join(", "))
+        },
+        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image; \
+              pskRaw at least has only the key that is derived from it (`sdbuild init --wifi` writes it)",
+        add: &[
+            "networking.wireless.secretsFile = \"/root/wireless\"; # a file on the card: NAME=the passphrase",
+            "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\";",
+        ],
     },
 ];
 
@@ -206,7 +154,8 @@ pub fn findings(facts: &ConfigFacts, system: &str) -> Vec<Finding> {
             .replace("{port}", &port)
             .replace("{release}", release)
     };
-    let found = RULES.iter().filter_map(|rule| {
+    let rules = RULES.iter().chain(&login::RULES);
+    let found = rules.filter_map(|rule| {
         Some(Finding {
             id: rule.id,
             severity: rule.severity,
@@ -235,21 +184,4 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let warned = finding("warning", Severity::Note, "NixOS warns of it");
     let failed = facts.assertions.iter().map(failed);
     failed.chain(facts.warnings.iter().map(warned))
-}
-
-fn broken_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
-    let broken = facts.users.iter().flat_map(|user| {
-        let name = &user.name;
-        user.broken_keys().map(move |key| {
-            let shown = truncate(key, 40);
-            format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"")
-        })
-    });
-    let broken: Vec<String> = broken.collect();
-    (!broken.is_empty()).then(|| broken.join(", "))
-}
-
-fn names(users: &[UserFacts]) -> String {
-    let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
-    names.join(", ")
 }

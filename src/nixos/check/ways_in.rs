@@ -39,11 +39,10 @@ fn user_name(user: &UserFacts) -> &str {
 pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static str, String> {
     let ssh = &facts.ssh;
     let name = &user.name;
-    let is_listed = |list: &Option<Vec<String>>| list.as_ref().map(|list| names(list, name));
-    if is_listed(&ssh.allowed) == Some(false) {
+    if ssh.allowed.as_ref().is_some_and(|list| !admits(list, name)) {
         return Err(format!("AllowUsers does not name {name}"));
     }
-    if is_listed(&ssh.denied) == Some(true) {
+    if ssh.denied.as_ref().is_some_and(|list| refuses(list, name)) {
         return Err(format!("DenyUsers names {name}"));
     }
     let root = (name == "root").then(|| ssh.root.as_deref().unwrap_or("prohibit-password"));
@@ -71,12 +70,66 @@ pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static s
     }
 }
 
-/// Whether a list of `AllowUsers` or `DenyUsers` matches `name`. Patterns count as a match.
-fn names(list: &[String], name: &str) -> bool {
+/// The users whom the SSH server lets in, or who are logged in at the console, and who can become root.
+pub(super) fn administrators(facts: &ConfigFacts) -> Vec<&str> {
+    let inside = who_gets_in(facts).into_iter().map(|(name, _)| name);
+    let inside = inside.chain(facts.autologin.as_deref());
+    inside
+        .filter(|name| is_administrator(facts, name))
+        .collect()
+}
+
+fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
+    let sudo = &facts.sudo;
+    if name == "root" || sudo.other {
+        return true;
+    }
+    let Some(user) = facts.users.iter().find(|user| user.name == name) else {
+        return true;
+    };
+    let in_any = |groups: &[String]| user.groups.iter().any(|group| groups.contains(group));
+    let is_free = sudo.users.contains(&user.name) || in_any(&sudo.groups);
+    let has_password = user.password != PasswordState::None;
+    sudo.enable && (is_free || has_password && in_any(&["wheel".to_owned()]))
+}
+
+/// Whether `AllowUsers` admits `name` from somewhere.
+fn admits(list: &[String], name: &str) -> bool {
+    matches_user(list, name, |_| true)
+}
+
+/// Whether `DenyUsers` refuses `name` from everywhere.
+fn refuses(list: &[String], name: &str) -> bool {
+    matches_user(list, name, |host| host == "*")
+}
+
+/// Whether an entry of `list` matches the user `name`. `host` says which patterns of hosts count.
+fn matches_user(list: &[String], name: &str, host: impl Fn(&str) -> bool) -> bool {
     list.iter().any(|entry| {
-        let user = entry.split('@').next().unwrap_or(entry);
-        user == name || user.contains(['*', '?'])
+        let (user, from) = entry.split_once('@').unwrap_or((entry, "*"));
+        pattern_matches(user, name) && host(from)
     })
+}
+
+/// Whether a pattern of sshd matches the whole of `text`: `*` is any text, `?` one character.
+fn pattern_matches(pattern: &str, text: &str) -> bool {
+    // For every prefix of `text`, from the empty one on: whether the pattern so far matches it.
+    let mut matched = vec![true];
+    matched.resize(text.len() + 1, false);
+    for symbol in pattern.bytes() {
+        matched = if symbol == b'*' {
+            let any_so_far = |any: &mut bool, one: bool| {
+                *any |= one;
+                Some(*any)
+            };
+            matched.into_iter().scan(false, any_so_far).collect()
+        } else {
+            let longer = matched.into_iter().zip(text.bytes());
+            let longer = longer.map(|(one, byte)| one && (symbol == b'?' || symbol == byte));
+            std::iter::once(false).chain(longer).collect()
+        };
+    }
+    matched.last() == Some(&true)
 }
 
 fn is_no(value: &serde_json::Value) -> bool {

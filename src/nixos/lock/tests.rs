@@ -325,16 +325,18 @@ fn the_lock_belongs_to_the_owner_of_its_directory() {
 }
 
 #[test]
-fn only_a_failed_release_has_a_hint() {
+fn only_a_release_that_does_not_exist_has_a_hint() {
     let release = Requested::Release("1.2".into());
     let url = Requested::Url("https://x.example/n.tar.xz".into());
-    let failed = |requested| unresolved(Failure::environment("404"), requested);
+    let failed = |requested| unresolved(Failure::environment("404 Not Found"), requested);
     let hint = failed(&release).hints.join(" ");
     assert!(
         hint.contains("release 1.2") && hint.contains("--nixpkgs"),
         "{hint}"
     );
     assert!(failed(&url).hints.is_empty());
+    let no_network = Failure::environment("failed to lookup address information");
+    assert!(unresolved(no_network, &release).hints.is_empty());
     assert!(
         unresolved(Failure::interrupted(), &release)
             .hints

@@ -1,0 +1,56 @@
+//! The names of the tz database (`time.timeZone`).
+
+use super::nearest::nearest;
+
+/// All names of tzdata 2025b, from the zones and links in its `tzdata.zi`.
+const NAMES: &str = include_str!("time_zone/names.txt");
+
+/// Whether the tz database has `name`. Names that are newer than this program are unknown to it.
+pub fn is_known(name: &str) -> bool {
+    // Directories with the same names that tzdata can install as well.
+    let name = ["posix/", "right/"]
+        .iter()
+        .find_map(|dir| name.strip_prefix(dir))
+        .unwrap_or(name);
+    NAMES.lines().any(|known| known == name)
+}
+
+/// The name that `unknown` may mean.
+pub fn suggestion(unknown: &str) -> Option<&'static str> {
+    let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
+    // `Berlin` alone is not similar to `Europe/Berlin`.
+    let same_city = NAMES
+        .lines()
+        .find(|name| city(name).eq_ignore_ascii_case(unknown));
+    same_city.or_else(|| nearest(unknown, NAMES.lines()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_tz_database_are_known() {
+        for name in [
+            "Europe/Berlin",
+            "Etc/UTC",
+            "UTC",
+            "US/Pacific",
+            "Etc/GMT+1",
+            "posix/Asia/Tokyo",
+            "America/Argentina/Buenos_Aires",
+        ] {
+            assert!(is_known(name), "{name}");
+        }
+        for name in ["", "Europe/Berln", "europe/berlin", "CEST", "Europe"] {
+            assert!(!is_known(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_name_gets_a_suggestion() {
+        assert_eq!(suggestion("Europe/Berln"), Some("Europe/Berlin"));
+        assert_eq!(suggestion("berlin"), Some("Europe/Berlin"));
+        assert_eq!(suggestion("§"), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! The rules about logging in and administering the machine. Pure.
+
+use super::Severity;
+use super::facts::{ConfigFacts, PasswordState, UserFacts};
+use super::rule::Rule;
+use super::ways_in::{administrators, way_in, who_gets_in};
+use crate::common::text::truncate;
+
+/// A line that authorizes an SSH key.
+const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
+
+pub(super) const RULES: [Rule; 8] = [
+    Rule {
+        id: "key-is-none",
+        severity: Severity::Trap,
+        is: broken_keys,
+        why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), so it allows no login",
+        add: &[KEY_LINE],
+    },
+    Rule {
+        id: "nobody-gets-in",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let nobody =
+                !facts.users.iter().any(UserFacts::has_secret) && facts.autologin.is_none();
+            nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
+        },
+        why: "the machine starts and nobody can log in",
+        add: &["services.openssh.enable = true;", KEY_LINE],
+    },
+    Rule {
+        id: "ssh-off",
+        severity: Severity::Trap,
+        is: |facts, _| (!facts.ssh.enable).then(|| "services.openssh.enable = false".into()),
+        why: "without a display and a keyboard there is no way to reach the machine",
+        add: &["services.openssh.enable = true;"],
+    },
+    Rule {
+        id: "ssh-turns-away",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let users: Vec<&UserFacts> = facts
+                .users
+                .iter()
+                .filter(|user| user.has_secret())
+                .collect();
+            let shut = facts.ssh.enable && !users.is_empty() && who_gets_in(facts).is_empty();
+            let reason = |user: &UserFacts| way_in(facts, user).err().unwrap_or_default();
+            let reasons: Vec<String> = users.into_iter().map(reason).collect();
+            shut.then(|| reasons.join("; "))
+        },
+        why: "the SSH server runs and refuses every user",
+        add: &[
+            KEY_LINE,
+            "services.openssh.settings.PermitRootLogin = \"prohibit-password\";",
+        ],
+    },
+    Rule {
+        id: "firewall",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let wall = &facts.firewall;
+            let shut = facts.ssh.enable && wall.enable && !wall.trusts && wall.admitted.is_empty();
+            let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
+            shut.then(|| {
+                format!(
+                    "networking.firewall lets nothing in at {}",
+                    ports.join(", ")
+                )
+            })
+        },
+        why: "the firewall keeps every connection from the SSH server",
+        add: &["networking.firewall.allowedTCPPorts = [ {port} ];"],
+    },
+    Rule {
+        id: "console-is-open",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let user = facts.autologin.as_ref()?;
+            Some(format!("services.getty.autologinUser = \"{user}\""))
+        },
+        why: "anyone with a keyboard is logged in without a password, as on an installer",
+        add: &[
+            "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]; # not …-installer.nix",
+        ],
+    },
+    Rule {
+        id: "nobody-administers",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let inside = who_gets_in(facts);
+            let nobody = !inside.is_empty() && administrators(facts).is_empty();
+            let names: Vec<&str> = inside.into_iter().map(|(name, _)| name).collect();
+            nobody.then(|| format!("SSH lets in {}, who cannot become root", names.join(", ")))
+        },
+        why: "sudo asks for a password that does not exist, or refuses the user: nobody can change the machine",
+        add: &[
+            "security.sudo.wheelNeedsPassword = false; # for users with extraGroups = [ \"wheel\" ]",
+            KEY_LINE,
+        ],
+    },
+    Rule {
+        id: "open-password",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let by_password = |user: &&UserFacts| {
+                user.open_password
+                    && user.password == PasswordState::Set
+                    && password_is_accepted(facts, user)
+            };
+            let users = facts.users.iter().filter(by_password);
+            let names: Vec<String> = users
+                .map(|user| format!("users.users.{}", user.name))
+                .collect();
+            (!names.is_empty())
+                .then(|| format!("{} has a password in plain text", names.join(", ")))
+        },
+        why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
+              machine that builds the image",
+        add: &[
+            "services.openssh.settings.PasswordAuthentication = false;",
+            "services.openssh.settings.KbdInteractiveAuthentication = false;",
+        ],
+    },
+];
+
+/// Whether the SSH server lets `user` in with a password, whatever keys there are.
+fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> bool {
+    let without_keys = UserFacts {
+        keys: Vec::new(),
+        key_files: Vec::new(),
+        ..user.clone()
+    };
+    facts.ssh.enable && way_in(facts, &without_keys).is_ok()
+}
+
+fn broken_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
+    let broken = facts.users.iter().flat_map(|user| {
+        let name = &user.name;
+        user.broken_keys().map(move |key| {
+            let shown = truncate(key, 40);
+            format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"")
+        })
+    });
+    let broken: Vec<String> = broken.collect();
+    (!broken.is_empty()).then(|| broken.join(", "))
+}
+
+fn names(users: &[UserFacts]) -> String {
+    let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
+    names.join(", ")
+}

@@ -1,0 +1,14 @@
+//! What a rule is.
+
+use super::Severity;
+use super::facts::ConfigFacts;
+
+/// One rule. In `add`, `{system}`, `{port}` and `{release}` are replaced.
+pub(super) struct Rule {
+    pub(super) id: &'static str,
+    pub(super) severity: Severity,
+    /// What the configuration sets, if that is a mistake. The second argument is the system of the image.
+    pub(super) is: fn(&ConfigFacts, &str) -> Option<String>,
+    pub(super) why: &'static str,
+    pub(super) add: &'static [&'static str],
+}
