@@ -168,6 +168,10 @@ pub struct Flash {
     /// Do not read the disk back after writing
     #[arg(long, requires = "device")]
     pub no_verify: bool,
+
+    /// Write the file even if it has no partition table
+    #[arg(long, requires = "device")]
+    pub raw: bool,
 }
 
 /// The hidden command `exec-with-parent`.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
+use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::event::Phase;
@@ -22,10 +23,17 @@ impl Disk {
     }
 }
 
-/// Opens the image read-only.
+/// Opens the image read-only. What is no image is refused: the firmware would search it for something to boot.
 pub(super) fn open_image(image: &Path) -> Result<ImageFile, Failure> {
-    ImageFile::open(image, ImageKind::FileOrDisk)
-        .map_err(|error| error.fail(format!("open {}", image.display())))
+    let open = || {
+        let file = ImageFile::open(image, ImageKind::FileOrDisk)?;
+        match file.table_kind(&Cancel::new()) {
+            Err(error @ Error::Refused(_)) => Err(error),
+            // Damaged data are reported when all of the image is unpacked.
+            Ok(_) | Err(_) => Ok(file),
+        }
+    };
+    open().map_err(|error| error.fail(format!("open {}", image.display())))
 }
 
 /// The image as QEMU can read it. A compressed one is unpacked into the directory `scratch`
@@ -66,7 +74,6 @@ fn unpack_failure(error: Error, path: &Path) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cancel::Cancel;
     use crate::common::event::Events;
 
     async fn prepared(bytes: &[u8]) -> Result<Disk, Failure> {
@@ -83,12 +90,28 @@ mod tests {
 
     #[tokio::test]
     async fn compressed_image_is_readable_by_path() {
-        let image = vec![7; 100_000];
+        let mut image = vec![7; 100_000];
+        // A partition.
+        image[446..510].fill(0);
+        image[450..462].fill(1);
+        image[510..512].copy_from_slice(&[0x55, 0xaa]);
         let compressed = zstd::encode_all(image.as_slice(), 1).unwrap();
         for bytes in [&image, &compressed] {
             let disk = prepared(bytes).await.unwrap();
             assert!(!disk.path().to_string_lossy().contains(','));
             assert!(std::fs::read(disk.path()).unwrap() == image);
+        }
+    }
+
+    #[tokio::test]
+    async fn file_that_is_no_image_is_refused() {
+        let text = b"{ config, pkgs, ... }: { imports = [ ]; }\n".repeat(50);
+        let compressed = zstd::encode_all(text.as_slice(), 1).unwrap();
+        for bytes in [&text, &compressed] {
+            let failure = prepared(bytes).await.unwrap_err();
+            assert_eq!(failure.class, Class::Usage, "{failure}");
+            let words = "there is no partition table and no known file system in it";
+            assert!(failure.to_string().ends_with(words), "{failure}");
         }
     }
 

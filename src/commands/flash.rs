@@ -1,5 +1,6 @@
 //! `sdbuild flash`: lists disks, or shows what will be lost, asks, writes and reads back.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::cli;
@@ -7,6 +8,7 @@ use crate::commands::confirm::confirm;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
+use crate::common::shell_word::quoted;
 use crate::flash::{
     self, Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
 };
@@ -20,7 +22,9 @@ const DISK_TIMEOUT: Duration = Duration::from_secs(30);
 pub async fn run(args: &cli::Flash, ui: &Ui, context: &Context) -> Result<(), Failure> {
     let operation = format!("flash {}", args.image.display());
     let Some(device) = &args.device else {
-        let source = FlashSource::open(&args.image);
+        let image = args.image.clone();
+        // Reading sidecars may take long on a slow disk: a signal must end it.
+        let source = blocking(context, move |_| FlashSource::open(&image)).await;
         let source = source.map_err(|failure| failure.context(&operation))?;
         return list(&source, ui, context);
     };
@@ -32,6 +36,8 @@ pub async fn run(args: &cli::Flash, ui: &Ui, context: &Context) -> Result<(), Fa
             unmount: args.unmount,
         },
         verify: !args.no_verify,
+        raw: args.raw,
+        arguments: arguments(std::env::args_os().skip(1)),
     };
     let state = SharedWriteState::new();
     let node = flash_disk(args, request, &state, ui, context)
@@ -40,10 +46,16 @@ pub async fn run(args: &cli::Flash, ui: &Ui, context: &Context) -> Result<(), Fa
     let done = if args.no_verify {
         "written"
     } else {
-        "written and read back"
+        "written and verified: you can take the card out"
     };
     context.events.notice(format!("{node} is {done}"));
     Ok(())
+}
+
+/// The arguments of this run, quoted for a shell.
+fn arguments(words: impl Iterator<Item = OsString>) -> String {
+    let words: Vec<_> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+    words.join(" ")
 }
 
 /// Flashes the disk once the user agreed; returns its node.
@@ -106,10 +118,11 @@ async fn confirm_loss(
     );
     match confirm(question, ui, context).await? {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("you did not agree")),
+        Some(false) => Err(Failure::usage("the answer was no")),
         None => {
             let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
-            let text = "standard input is no terminal to ask on whether all of this may be lost";
+            let text =
+                "standard input is not a terminal, so nobody can be asked whether this may be lost";
             let failure = Failure::usage(format!("{text}: {}", lost.join("; ")));
             Err(failure.hint("give --yes if it may"))
         }

@@ -5,7 +5,7 @@ use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::devices::{Disk, Part};
-use super::refusal::describe;
+use super::refusal::describe_with_size;
 use crate::common::cancel::Cancel;
 use crate::common::human_bytes::human_bytes;
 use crate::image::disk::Section;
@@ -13,8 +13,7 @@ use crate::image::report::{Layout, PartitionReport};
 
 /// A line about the disk, then one about each of its partitions.
 pub(super) fn lines(disk: &Disk, device: &Path, cancel: &Cancel) -> Vec<String> {
-    let size = human_bytes(disk.size);
-    let mut lines = vec![format!("{}: {}, {size}", disk.node(), describe(disk))];
+    let mut lines = vec![format!("{}: {}", disk.node(), describe_with_size(disk))];
     let found = read_partitions(device, cancel);
     let (whole, parts) = disk
         .parts

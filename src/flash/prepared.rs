@@ -29,6 +29,10 @@ pub struct FlashRequest {
     pub allowed: Allowed,
     /// Whether the disk is read back.
     pub verify: bool,
+    /// Whether an image without a partition table is written too.
+    pub raw: bool,
+    /// The arguments of `sdbuild`, quoted for a shell: what a user without permission is to run as root.
+    pub arguments: String,
 }
 
 /// An image and a disk that may be written to once the user agrees.
@@ -50,14 +54,17 @@ pub fn prepare(
 ) -> Result<PreparedFlash, Failure> {
     let root = SysRoot::here();
     let device = &request.device;
-    let number = refusal::device_number(device)?;
     let inventory = DiskInventory::take(&root, &source.path);
+    let number = refusal::device_number(device, &inventory)?;
     let disk = refusal::whole_disk(&inventory, &root, &refusal::number_text(number))?;
     refusal::check(&disk, request.allowed, source.size)?;
-    check_permission(device, &disk)?;
-    if source.lacks_table(&context.cancel) {
-        let text = "the image has no partition table: boards do not boot from such a card";
-        context.events.warn(text);
+    if let Some(size) = source.trailer_size() {
+        let hint = "the end of the file states that length: if it is wrong, the file is damaged or incomplete";
+        refusal::check_size(&disk, size).map_err(|failure| failure.hint(hint))?;
+    }
+    check_permission(&request, &disk)?;
+    if !request.raw {
+        source.check_table(&context.cancel)?;
     }
     source.check(context)?;
     Ok(PreparedFlash {
@@ -77,7 +84,8 @@ impl PreparedFlash {
     /// Unmounts, writes, reads back, and makes the kernel read the new partition table.
     pub fn run(self, context: &Context, state: &SharedWriteState) -> Result<(), Failure> {
         let events = &context.events;
-        let mut points: Vec<_> = self.disk.mounted().collect();
+        let now = self.look_again()?;
+        let mut points: Vec<_> = now.mounted().collect();
         // A mount below another one is unmounted first.
         points.sort_by_key(|point| Reverse(point.components().count()));
         points
@@ -116,16 +124,37 @@ impl PreparedFlash {
         }
     }
 
-    fn open(&self) -> Result<Target, Failure> {
-        let node = self.disk.node();
-        let target = Target::open(&self.request.device).map_err(|e| open_failure(&e, &node))?;
-        // The card or the disk may have been changed while the user was asked.
-        let now = devices::read_disk(&SysRoot::here(), self.disk.name.clone());
+    /// The disk as it is now. While the user was asked, the card may have been changed, and what was mounted from it;
+    /// another disk may even be mounted at the same place, and must stay there.
+    fn look_again(&self) -> Result<Disk, Failure> {
+        let root = SysRoot::here();
+        let inventory = DiskInventory::take(&root, &self.source.path);
+        let gone = |_| Failure::environment(format!("{} is gone", self.disk.node()));
+        let number = refusal::device_number(&self.request.device, &inventory).map_err(gone)?;
+        let now = refusal::whole_disk(&inventory, &root, &refusal::number_text(number))?;
+        self.check_same(number, &now)?;
+        refusal::check(&now, self.request.allowed, self.source.size)?;
+        Ok(now)
+    }
+
+    /// Checks that the device `number`, which is `now`, is the disk that was examined.
+    fn check_same(&self, number: u64, now: &Disk) -> Result<(), Failure> {
         let identity = |disk: &Disk| (disk.sequence, disk.size, disk.model.clone());
-        let number = target.number().or_environment("examine the disk")?;
-        if number != self.number || identity(&now) != identity(&self.disk) {
-            return Err(Failure::environment(format!("{node} is another disk now")));
+        if number == self.number && identity(now) == identity(&self.disk) {
+            return Ok(());
         }
+        let node = self.disk.node();
+        Err(Failure::environment(format!("{node} is another disk now")))
+    }
+
+    fn open(&self) -> Result<Target, Failure> {
+        let request = &self.request;
+        let target = Target::open(&request.device);
+        let target = target.map_err(|e| open_failure(&e, &self.disk.node(), &request.arguments))?;
+        let number = target.number().or_environment("examine the disk")?;
+        // The open disk stays what it is.
+        let now = devices::read_disk(&SysRoot::here(), self.disk.name.clone());
+        self.check_same(number, &now)?;
         let opened = Disk {
             size: target.size,
             ..self.disk.clone()
@@ -136,28 +165,25 @@ impl PreparedFlash {
 }
 
 /// Checks that this user may write to the disk.
-fn check_permission(device: &Path, disk: &Disk) -> Result<(), Failure> {
-    access(device, AccessFlags::R_OK | AccessFlags::W_OK)
-        .map_err(|error| open_failure(&error.into(), &disk.node()))
+fn check_permission(request: &FlashRequest, disk: &Disk) -> Result<(), Failure> {
+    access(&request.device, AccessFlags::R_OK | AccessFlags::W_OK)
+        .map_err(|error| open_failure(&error.into(), &disk.node(), &request.arguments))
 }
 
 /// `sudo` with the absolute path of this program: sudo's own search path lacks `~/.cargo/bin`.
-fn sudo_command() -> String {
+fn sudo_command(arguments: &str) -> String {
     let program = std::env::current_exe().ok();
     let path = program.as_deref().and_then(Path::to_str).map(quoted);
     let path = path.unwrap_or_else(|| "\"$(command -v sdbuild)\"".to_owned());
-    format!("`sudo {path}`")
+    format!("sudo {path} {arguments}")
 }
 
-/// Why a disk cannot be opened.
-fn open_failure(error: &io::Error, node: &str) -> Failure {
+/// Why a disk cannot be opened; `arguments` are those of `sdbuild`.
+fn open_failure(error: &io::Error, node: &str, arguments: &str) -> Failure {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EACCES | Errno::EPERM) => {
             Failure::environment(format!("this user may not write to {node}"))
-                .hint(format!(
-                    "run the same command as root, with {} in the place of sdbuild",
-                    sudo_command()
-                ))
+                .hint(format!("run it as root: {}", sudo_command(arguments)))
                 .hint(format!("or `sudo setfacl -m u:$USER:rw {node}` until the card is removed"))
                 .hint("on Debian and Ubuntu the group disk may write to all disks, which is as good as being root")
         }
@@ -179,10 +205,15 @@ mod tests {
 
     #[test]
     fn missing_permission_hints_at_a_working_sudo_command() {
-        let failure = open_failure(&Errno::EACCES.into(), "/dev/sdx");
+        let failure = open_failure(
+            &Errno::EACCES.into(),
+            "/dev/sdx",
+            "flash 'a b.img' /dev/sdx",
+        );
         let this = std::env::current_exe().unwrap();
         assert!(this.is_absolute());
-        let command = format!("`sudo {}`", quoted(this.to_str().unwrap()));
+        let this = quoted(this.to_str().unwrap());
+        let command = format!(": sudo {this} flash 'a b.img' /dev/sdx");
         assert!(failure.hints[0].contains(&command), "{:?}", failure.hints);
         assert!(failure.hints[1].contains("setfacl -m u:$USER:rw /dev/sdx"));
     }

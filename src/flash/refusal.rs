@@ -1,6 +1,7 @@
 //! Which disk the user named, and why it is not written to.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use nix::sys::stat::{major, minor};
 use super::devices::{Disk, DiskKind};
 use super::disk_inventory::{DeviceLookup, DiskInventory};
 use super::sys_root::SysRoot;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::{Class, Failure};
 use crate::common::human_bytes::human_bytes;
 
 /// What the user allowed.
@@ -22,13 +23,27 @@ pub struct Allowed {
 }
 
 /// The number of the block device at `path`, through symbolic links.
-pub(super) fn device_number(path: &Path) -> Result<u64, Failure> {
-    let found = fs::metadata(path).or_usage(format!("examine {}", path.display()))?;
-    if found.file_type().is_block_device() {
-        return Ok(found.rdev());
-    }
-    let text = format!("{} is not a disk", path.display());
-    Err(Failure::usage(text).hint("`sdbuild flash IMAGE` lists the disks"))
+///
+/// # Errors
+///
+/// When there is none; the hint names the removable disks of `inventory`.
+pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Failure> {
+    let shown = path.display();
+    let failure = match fs::metadata(path) {
+        Ok(found) if found.file_type().is_block_device() => return Ok(found.rdev()),
+        Ok(_) => Failure::usage(format!("{shown} is not a disk")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Failure::usage(format!("there is no {shown}"))
+        }
+        Err(error) => Failure::new(Class::Usage, error).context(format!("examine {shown}")),
+    };
+    let disk = |disk: &Disk| format!("{} ({})", disk.node(), describe_with_size(disk));
+    let disks: Vec<_> = inventory.candidates().map(disk).collect();
+    Err(failure.hint(if disks.is_empty() {
+        "there is no removable disk in this machine: insert the card".to_owned()
+    } else {
+        format!("removable disks in this machine: {}", disks.join(", "))
+    }))
 }
 
 /// The number as sysfs writes it: `8:16`.
@@ -103,6 +118,11 @@ pub(super) fn check_size(disk: &Disk, size: u64) -> Result<(), Failure> {
     Err(Failure::usage(format!(
         "{text}, the image {needs} ({size})"
     )))
+}
+
+/// The disk's model, bus and size.
+pub(super) fn describe_with_size(disk: &Disk) -> String {
+    format!("{}, {}", describe(disk), human_bytes(disk.size))
 }
 
 /// The disk's model and bus.

@@ -9,10 +9,8 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::image::checksum::{ChecksumTarget, Expected};
-use crate::image::{ImageFile, ImageKind};
-
-/// The last bytes of the first sector of an image with a partition table, MBR or GPT.
-const BOOT_SIGNATURE: [u8; 2] = [0x55, 0xaa];
+use crate::image::partition::TableKind;
+use crate::image::{Error, ImageFile, ImageKind, MAX_IMAGE_BYTES};
 
 /// An image file to be written.
 #[derive(Debug)]
@@ -38,6 +36,11 @@ impl FlashSource {
             map,
             expected,
         } = Sidecars::read(given, &image)?;
+        if size > MAX_IMAGE_BYTES {
+            return Err(Failure::usage(format!(
+                "the image is too large: {size} bytes, {MAX_IMAGE_BYTES} at most"
+            )));
+        }
         Ok(Self {
             path,
             image,
@@ -47,15 +50,24 @@ impl FlashSource {
         })
     }
 
-    /// Whether the image has no partition table. The start of a compressed image is decompressed.
-    pub fn lacks_table(&self, cancel: &Cancel) -> bool {
-        let mut sector = [0; 512];
-        let reader = self.image.reader(cancel, &|_| ());
-        let read = reader.and_then(|mut reader| reader.fill(&mut sector));
-        // What is wrong with an image that cannot be read is reported when it is written.
-        let lacks_table = !matches!(read, Ok(512)) || !sector.ends_with(&BOOT_SIGNATURE);
-        // An interrupted read says nothing about the image.
-        lacks_table && !cancel.is_cancelled()
+    /// The least length of the image by the end of a gzip file, unless a sidecar states the length. It is any number if
+    /// the file is incomplete.
+    pub(super) fn trailer_size(&self) -> Option<u64> {
+        self.image.trailer_size().filter(|_| self.size == 0)
+    }
+
+    /// Refuses an image without a partition table. The start of a compressed image is decompressed.
+    pub(super) fn check_table(&self, cancel: &Cancel) -> Result<(), Failure> {
+        let without = match self.image.table_kind(cancel) {
+            Ok(TableKind::Mbr | TableKind::Gpt) => return Ok(()),
+            Ok(TableKind::None) => Error::Refused("there is no partition table in it".to_owned()),
+            Err(error @ Error::Refused(_)) => error,
+            Err(error) => return Err(error.fail("read the image")),
+        };
+        let failure = without.fail(format!("examine {}", self.path.display()));
+        Err(failure
+            .hint("boards do not boot from a card without a partition table: is it the image?")
+            .hint("to write it as it is, give --raw"))
     }
 
     /// Compares the file with the expected hash before anything is written (`Phase::ReadImage`). A hash of

@@ -22,6 +22,12 @@ pub(super) fn detect(first_bytes: &[u8]) -> Compression {
     }
 }
 
+/// The decompressed length that the header of a zstd frame states, if it does. A file of several frames is longer.
+pub(crate) fn zstd_content_size(header: &[u8]) -> Option<u64> {
+    let size = zstd::zstd_safe::get_frame_content_size(header);
+    size.ok().flatten()
+}
+
 /// Whether a decoder failed because the data need more memory than the limit. Neither library has an
 /// error kind for that, so their messages are compared.
 pub(super) fn exceeds_memory_limit(error: &io::Error) -> bool {

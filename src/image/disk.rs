@@ -128,7 +128,8 @@ impl Section {
         Ok(block)
     }
 
-    fn spend(&self, wanted: u64) -> Result<(), Error> {
+    /// Counts `wanted` bytes as read. Holes are counted too: they take time, and no space on the disk bounds them.
+    pub(super) fn spend(&self, wanted: u64) -> Result<(), Error> {
         if self.budget.cancel.is_cancelled() {
             return Err(Error::Interrupted);
         }

@@ -85,11 +85,14 @@ impl Ext {
         let seed = checksum_seed(&sb)?;
         let ext = Self::parse(&sb, section, seed)
             .ok_or_else(|| Error::damaged("the ext superblock's sizes make no sense"))?;
-        let size = ext.blocks.saturating_mul(ext.block);
-        if size > section.requested_len() {
+        // A partition may claim all bytes that have a number, so the product decides, not the comparison alone.
+        let size = ext.blocks.checked_mul(ext.block);
+        if size.is_none_or(|size| size > section.requested_len()) {
             return Err(Error::damaged(format!(
-                "the {} file system has {size} bytes, its partition {}",
+                "the {} file system has {} blocks of {} bytes, its partition {} bytes",
                 ext.kind,
+                ext.blocks,
+                ext.block,
                 section.requested_len()
             )));
         }
@@ -152,11 +155,13 @@ impl Ext {
 
     /// The position of block `number` in bytes.
     pub(super) fn block_position(&self, number: u64) -> Result<u64, Error> {
-        if number == 0 || number >= self.blocks {
-            let what = format!("a reference to block {number}, which does not exist");
-            return Err(Error::damaged(what));
-        }
-        Ok(number * self.block)
+        let position = number.checked_mul(self.block);
+        position
+            .filter(|_| number != 0 && number < self.blocks)
+            .ok_or_else(|| {
+                let what = format!("a reference to block {number}, which does not exist");
+                Error::damaged(what)
+            })
     }
 
     /// Inode `number`.
@@ -175,12 +180,14 @@ impl Ext {
             .first_block
             .saturating_add(1)
             .saturating_mul(self.block);
-        let at = descriptors.saturating_add(group * self.descriptor_bytes);
+        let at = descriptors.saturating_add(group.saturating_mul(self.descriptor_bytes));
         let descriptor = self.section.block(at, 64.min(self.descriptor_bytes))?;
         // Zero in a short descriptor, which does not have this field.
         let high = u64::from(u32_at(&descriptor, 0x28));
         let table = self.block_position(high << 32 | u64::from(u32_at(&descriptor, 8)))?;
-        let position = table + u64::from(index % self.inodes_per_group) * self.inode_bytes;
+        let offset = u64::from(index % self.inodes_per_group).checked_mul(self.inode_bytes);
+        let position = offset.and_then(|offset| table.checked_add(offset));
+        let position = position.ok_or_else(|| bad("does not exist"))?;
         let bytes = self.section.block(position, self.inode_bytes)?;
         if self
             .checksum_seed

@@ -88,7 +88,7 @@ impl Ext {
             for step in (0..level).rev() {
                 let Some(number) = block else { return Ok(None) };
                 let slot = rest / per.pow(step) % per;
-                let at = self.block_position(number)? + slot * 4;
+                let at = self.block_position(number)?.saturating_add(slot * 4);
                 block = present(u32_at(&self.section.block(at, 4)?, 0));
             }
             return Ok(block);
@@ -113,7 +113,10 @@ impl Ext {
             while at < end {
                 let piece = PIECE_BYTES.min(end - at);
                 let block = match run.start {
-                    None => vec![0; usize::try_from(piece).unwrap_or(usize::MAX)],
+                    None => {
+                        self.section.spend(piece)?;
+                        vec![0; usize::try_from(piece).unwrap_or(usize::MAX)]
+                    }
                     Some(first) => {
                         let position = self.block_position(first)?.saturating_add(at - start);
                         self.section.block(position, piece)?

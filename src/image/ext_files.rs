@@ -11,6 +11,9 @@ use super::ext::{EXTENTS_FLAG, Ext, Inode, ROOT_INODE};
 const MAX_DIR_BYTES: u64 = 32 << 20;
 /// Bytes of the longest target of a symbolic link, as in Linux.
 const MAX_LINK_BYTES: u64 = 4096;
+/// Bytes of all targets in one directory: a large Nix store has a hundredth. Targets that are holes take no space on
+/// the disk.
+const MAX_TARGETS_BYTES: usize = 32 << 20;
 /// Symbolic links that are followed on one path, as in Linux.
 const MAX_LINKS: usize = 40;
 /// Components of one path, those of links included: as many as a path of `PATH_MAX` bytes could have.
@@ -133,9 +136,17 @@ impl Ext {
             }
             Ok(found.len() < MAX_DIR_ENTRIES)
         })?;
+        let mut targets = 0usize;
         found
             .iter()
-            .map(|(number, name)| self.entry(name, &self.inode(*number)?))
+            .map(|(number, name)| {
+                let entry = self.entry(name, &self.inode(*number)?)?;
+                targets = targets.saturating_add(entry.target.as_ref().map_or(0, String::len));
+                if targets > MAX_TARGETS_BYTES {
+                    return Err(Error::damaged("a directory has too long symbolic links"));
+                }
+                Ok(entry)
+            })
             .collect()
     }
 

@@ -8,6 +8,8 @@ use super::disk::Section;
 use super::error::Error;
 use super::unicode::padded;
 
+/// The largest number of clusters that the 28 bits of a FAT32's entries can count.
+const MAX_CLUSTERS: u32 = 0x0fff_fff5;
 /// Bytes of the table that are read at once: whole entries of every width.
 const PIECE_BYTES: u64 = 3 * 64 * 1024;
 
@@ -91,7 +93,8 @@ impl Fat {
         let (data, size) = (root + root_size, n.sectors * n.sector);
         let cluster = n.cluster * n.sector;
         let clusters = size.checked_sub(data).map(|bytes| bytes / cluster);
-        let Some(clusters) = clusters.and_then(|c| u32::try_from(c).ok()) else {
+        let clusters = clusters.and_then(|count| u32::try_from(count).ok());
+        let Some(clusters) = clusters.filter(|count| *count <= MAX_CLUSTERS) else {
             return Err(Error::damaged("the FAT's sizes contradict each other"));
         };
         let width = match clusters {

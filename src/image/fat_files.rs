@@ -245,6 +245,12 @@ impl Fat {
             return Err(not_a_file(path));
         }
         let mut remaining = u64::from(raw.size);
+        // A chain that leads back to itself would be read for as many clusters as the file system claims.
+        if remaining > self.section.len() {
+            return Err(Error::damaged(format!(
+                "{path} claims to be longer ({remaining} bytes) than its file system"
+            )));
+        }
         if remaining == 0 {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use super::partition::{Partition, SECTOR_BYTES, Table, TableKind};
 
 /// The type of the partition that protects a GUID partition table from old tools.
 pub(super) const PROTECTIVE: &str = "0xee";
-/// Logical partitions that are read; Linux supports 60.
+/// Logical partitions of one chain that are read; Linux supports 60.
 const MAX_LOGICAL: u32 = 60;
 /// The position of the four entries in a boot record.
 const ENTRIES_OFFSET: usize = 446;
@@ -81,7 +81,8 @@ pub(super) fn read(disk: &Section, sector: &[u8]) -> Result<Option<Table>, Error
 /// Adds the chain of logical partitions in the extended partition `number` at sector `base`.
 fn add_logical(disk: &Section, table: &mut Table, number: u32, base: u64) -> Result<(), Error> {
     let (mut next, mut count) = (0u64, 0u32);
-    loop {
+    // Empty records count too: a chain of them would be as long as the disk.
+    for _ in 0..=MAX_LOGICAL {
         let sector_number = base + next;
         if sector_number * SECTOR_BYTES + SECTOR_BYTES > disk.len() {
             let problem = format!("the chain in partition {number} leads beyond the end");
@@ -105,12 +106,15 @@ fn add_logical(disk: &Section, table: &mut Table, number: u32, base: u64) -> Res
         if !link.is_used() {
             return Ok(());
         }
-        // No tool creates a chain that leads back, or is longer.
-        if link.start <= next || count >= MAX_LOGICAL {
+        // No tool creates a chain that leads back.
+        if link.start <= next {
             let problem = format!("the chain in partition {number} forms a loop");
             table.problems.push(problem);
             return Ok(());
         }
         next = link.start;
     }
+    let problem = format!("the chain in partition {number} has more than {MAX_LOGICAL} records");
+    table.problems.push(problem);
+    Ok(())
 }

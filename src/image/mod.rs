@@ -29,12 +29,14 @@ pub mod partition;
 pub mod place;
 mod probe;
 pub mod report;
+mod start;
+mod stated_size;
 pub mod table;
 mod unicode;
 mod unpack;
 
 pub use content::{ImageFacts, OpenOptions, OpenedImage, open};
-pub(crate) use decoder::decoder;
+pub(crate) use decoder::{decoder, zstd_content_size};
 pub use error::Error;
 pub use files::FileSystem;
 pub use open::{ImageFile, ImageKind, ImageReader, MAX_IMAGE_BYTES, ReadProgress};

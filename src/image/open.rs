@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::decoder::{decoder, detect, exceeds_memory_limit};
 use super::error::Error;
+use super::stated_size::{gzip_size, stated_size};
 use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
 use crate::common::hash::Hasher;
@@ -67,11 +68,7 @@ impl ImageFile {
         header.truncate(length);
         let compression = detect(&header);
         Ok(Self {
-            min_raw_size: match compression {
-                Compression::None => size,
-                Compression::Zstd => zstd_content_size(&header),
-                Compression::Xz | Compression::Gzip => 0,
-            },
+            min_raw_size: stated_size(&file, size, compression, &header),
             file,
             size,
             compression,
@@ -86,6 +83,12 @@ impl ImageFile {
     /// The open file.
     pub fn into_file(self) -> File {
         self.file
+    }
+
+    /// The least length of the image by the end of a gzip file; any number if the file is incomplete.
+    pub fn trailer_size(&self) -> Option<u64> {
+        let is_gzip = self.compression == Compression::Gzip;
+        is_gzip.then(|| gzip_size(&self.file, self.size).ok())?
     }
 
     /// The SHA-256 of the file, in hexadecimal.
@@ -120,12 +123,6 @@ fn open_error(path: &Path, error: io::Error) -> Error {
     } else {
         Error::Io(error)
     }
-}
-
-/// The decompressed length that the header of the first zstd frame states; 0 when it states none.
-fn zstd_content_size(header: &[u8]) -> u64 {
-    let size = zstd::zstd_safe::get_frame_content_size(header);
-    size.ok().flatten().unwrap_or(0)
 }
 
 /// Reads an image file from its start, with a position of its own; stops when `cancel` is set.

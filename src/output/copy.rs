@@ -19,7 +19,7 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
-use crate::image::MAX_IMAGE_BYTES;
+use crate::image::{MAX_IMAGE_BYTES, zstd_content_size};
 
 /// The longest header of a zstd frame in bytes (RFC 8878: magic, descriptor, window, dictionary, size).
 const MAX_ZSTD_HEADER_BYTES: u64 = 18;
@@ -79,7 +79,10 @@ impl CopyJob {
         let mut start = image.by_ref().take(MAX_ZSTD_HEADER_BYTES);
         let read = start.read_to_end(&mut header);
         read.or_environment("read the image from the engine")?;
-        let header_size = zstd_content_size(self.product.compression, &header);
+        let header_size = match self.product.compression {
+            Compression::Zstd => zstd_content_size(&header),
+            Compression::None | Compression::Xz | Compression::Gzip => None,
+        };
 
         let file = self.create_file()?;
         let form = self.form(size, header_size);
@@ -268,14 +271,6 @@ fn max_raw_bytes(form: ImageForm, built: Compression) -> u64 {
         }
         ImageForm::Compressed { .. } | ImageForm::Raw | ImageForm::AsBuilt => MAX_IMAGE_BYTES,
     }
-}
-
-/// The length of the content of a zstd frame, if its header says it.
-fn zstd_content_size(compression: Compression, header: &[u8]) -> Option<u64> {
-    let header = (compression == Compression::Zstd).then_some(header)?;
-    zstd::zstd_safe::get_frame_content_size(header)
-        .ok()
-        .flatten()
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {

@@ -40,7 +40,7 @@ fn everything_that_is_missing_is_listed_at_once() {
         .assert_stderr_contains(&here)
         .assert_stderr_contains(&qemu);
     // Neither a QEMU of its own nor an engine that would have one.
-    user.write("some.img", "x");
+    user.write_unbootable("some.img", 1 << 20);
     run(&mut user.sdbuild(&["boot", "some.img"]))
         .assert_exit_code(3)
         .assert_stderr_contains(&qemu)
@@ -48,6 +48,17 @@ fn everything_that_is_missing_is_listed_at_once() {
     let container = ["boot", "some.img", "--emulator", "container"];
     let failed = run(&mut user.sdbuild(&container)).assert_exit_code(3);
     assert!(!failed.stderr.contains("qemu-system"), "{}", failed.stderr);
+}
+
+/// It was booted, and its text was taken for a firmware's failure.
+#[test]
+fn file_that_is_no_image_is_not_booted() {
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    let words = "there is no partition table and no known file system in it";
+    run(&mut user.sdbuild(&["boot", "sd-card.nix", "--emulator", "container"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["open sd-card.nix", words]);
 }
 
 #[test]

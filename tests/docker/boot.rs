@@ -151,10 +151,7 @@ fn machine_without_ssh_is_reported() {
 
 /// An image of zeros, with which U-Boot ends up at its prompt.
 fn blank(user: &TestUser) -> PathBuf {
-    let path = user.write("blank.img", "");
-    let file = fs::File::options().write(true).open(&path).unwrap();
-    file.set_len(64 << 20).unwrap();
-    path
+    user.write_unbootable("blank.img", 64 << 20)
 }
 
 #[test]

@@ -31,10 +31,7 @@ fn blank(user: &TestUser) -> PathBuf {
 }
 
 fn hole(user: &TestUser, size: u64) -> PathBuf {
-    let path = user.write("blank.img", "");
-    let file = fs::File::options().write(true).open(&path).unwrap();
-    file.set_len(size).unwrap();
-    path
+    user.write_unbootable("blank.img", size)
 }
 
 fn is_gone(container: &str) -> bool {

@@ -4,8 +4,10 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::{have, image, run};
+use crate::tools::report_skip;
+use crate::{have, image, run, try_run};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
@@ -31,7 +33,10 @@ impl Card {
         if !file.exists() {
             image(&file, size, 99, &[(0, usize::try_from(size).unwrap())]);
         }
-        let node = run("losetup --find --show --partscan card", dir.path());
+        let node = {
+            let _one_at_a_time = lock_loop_devices();
+            run("losetup --find --show --partscan card", dir.path())
+        };
         let node = node.trim().to_owned();
         Some(Self { dir, node, mounted })
     }
@@ -68,12 +73,47 @@ impl Card {
             (23 * MIB, 1 << 20),
         ];
         image(&path, 24 * MIB, 5, &data);
+        write_table(&path);
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-        file.write_all_at(&[0x55, 0xaa], 510).unwrap();
         // Zeros that are not a hole.
         file.write_all_at(&vec![0; 4 << 20], 12 * MIB).unwrap();
         fs::read(path).unwrap()
     }
+
+    /// Puts the file `name` in the place of the card, as if another card was inserted.
+    pub(crate) fn replace(&self, name: &str) {
+        // No other test may find the device free in between.
+        let _one_at_a_time = lock_loop_devices();
+        run(&format!("losetup --detach {}", self.node), self.dir.path());
+        // The kernel detaches it when the last one that examines the device, such as udev, has closed it.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let attach = format!("losetup --partscan {} {name}", self.node);
+        while !try_run(&attach, self.dir.path()).status.success() {
+            assert!(Instant::now() < deadline, "{} stays in use", self.node);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A lock that all tests hold while they look for a free loop device. `losetup --find` of one would else take the device that
+/// another one has detached for a moment.
+fn lock_loop_devices() -> fs::File {
+    let path = std::env::temp_dir().join("sdbuild-tests-loop-devices.lock");
+    let file = fs::File::options().append(true).create(true).open(path);
+    let file = file.unwrap();
+    file.lock().unwrap();
+    file
+}
+
+/// Writes a boot record with one partition.
+pub(crate) fn write_table(path: &Path) {
+    let mut table = [0; 66];
+    table[4] = 0x83;
+    table[8..12].copy_from_slice(&2048_u32.to_le_bytes());
+    table[12..16].copy_from_slice(&4096_u32.to_le_bytes());
+    table[64..].copy_from_slice(&[0x55, 0xaa]);
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&table, 446).unwrap();
 }
 
 impl Drop for Card {
@@ -95,7 +135,7 @@ pub(crate) fn has_loop_devices() -> bool {
         "in CI every test must run: loop devices need root"
     );
     if !here {
-        eprintln!("SKIPPED: loop devices need root and /dev/loop-control");
+        report_skip("loop devices need root and /dev/loop-control");
     }
     here && have(&["losetup", "umount", "mount"])
 }

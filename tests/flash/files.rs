@@ -171,6 +171,27 @@ fn list_may_have_the_hash_of_the_decompressed_image() {
     assert_eq!(fixture.state.get(), WriteState::HalfWritten);
 }
 
+/// Nothing was known of an xz image, and 256 GiB were written before a larger one was refused.
+#[test]
+fn length_is_known_before_anything_is_written() {
+    let fixture = Fixture::new(MIB, 3 * MIB, &[(0, 8192)]);
+    let raw = fs::read(fixture.file("a.img")).unwrap();
+    let mut options = lzma_rust2::XzOptions::with_preset(0);
+    options.set_block_size(std::num::NonZeroU64::new(MIB));
+    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    std::io::Write::write_all(&mut xz, &raw).unwrap();
+    fs::write(fixture.file("a.img.xz"), xz.finish().unwrap()).unwrap();
+    let source = FlashSource::open(&fixture.file("a.img.xz")).unwrap();
+    assert_eq!(source.size, 3 * MIB);
+    let huge = fs::File::create(fixture.file("huge.img")).unwrap();
+    huge.set_len((256 << 30) + 1).unwrap();
+    let failure = FlashSource::open(&fixture.file("huge.img")).unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        "the image is too large: 274877906945 bytes, 274877906944 at most"
+    );
+}
+
 #[test]
 fn progress_counts_bytes_of_the_image() {
     let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192), (10 * MIB, 3 << 20)]);

@@ -6,11 +6,6 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::context::Context;
-use sdbuild::common::event::Events;
-use sdbuild::flash::{self, Allowed, FlashRequest, FlashSource, SharedWriteState};
-
 use crate::card::{Card, MIB, assert_contains, has_loop_devices, run_output};
 use crate::files::interrupt_in_a_hole;
 use crate::{have, image, map_of, run};
@@ -29,7 +24,7 @@ fn card_holds_the_image() {
         &[
             "write the card: done",
             "read the card back: done",
-            "is written and read back",
+            "is written and verified",
         ],
     );
     let after = card.bytes();
@@ -139,7 +134,7 @@ fn lost_partitions_are_listed_in_the_question() {
     assert_eq!(code, Some(2), "{text}");
     let words = [
         "(nothing was written)",
-        "no terminal to ask on",
+        "is not a terminal",
         ": 2.1 MB",
         ": 29 MB",
         "give --yes",
@@ -191,7 +186,7 @@ fn clearing_a_long_hole_by_writing_can_be_interrupted() {
 
 #[test]
 fn refused_disk_is_not_changed() {
-    if !have(&["mkfs.ext4"]) {
+    if !have(&["mkfs.ext4", "zstd", "xz", "gzip"]) {
         return;
     }
     let Some(card) = Card::new(16 * MIB) else {
@@ -200,6 +195,9 @@ fn refused_disk_is_not_changed() {
     let before = card.bytes();
     let bytes = card.image("large.img");
     image(&card.at("a.img"), 2 * MIB, 2, &[(0, 4096)]);
+    for pack in ["zstd -q", "xz -k -0", "gzip -k -1"] {
+        run(&format!("{pack} large.img"), card.dir.path());
+    }
     fs::write(card.at("empty.img"), "").unwrap();
     fs::write(card.at("bad.img"), &bytes[..9000]).unwrap();
     fs::write(
@@ -220,6 +218,9 @@ fn refused_disk_is_not_changed() {
             "large.img",
             "is too small: it has 17 MB (16777216 bytes), the image 25 MB (25165824)",
         ),
+        ("large.img.zst", "the image 25 MB (25165824)"),
+        ("large.img.xz", "the image 25 MB (25165824)"),
+        ("large.img.gz", "the image 25 MB (25165824)"),
         ("empty.img", "the file is empty"),
         (
             "bad.img",
@@ -309,36 +310,75 @@ fn card_mounted_in_another_namespace_is_in_use() {
     assert!(card.bytes()[8 << 20..] == before[8 << 20..]);
 }
 
+/// The recipe was written to the card, with a warning.
 #[test]
-fn another_disk_with_the_same_name_is_refused() {
+fn file_without_partition_table_needs_raw() {
+    if !have(&["mkfs.ext4", "zstd"]) {
+        return;
+    }
+    let Some(card) = Card::new(16 * MIB) else {
+        return;
+    };
+    let before = card.bytes();
+    let recipe = "{ config, pkgs, ... }: { imports = [ ]; }\n".repeat(50);
+    fs::write(card.at("sd-card.nix"), &recipe).unwrap();
+    run("zstd -q sd-card.nix -o packed.img.zst", card.dir.path());
+    fs::File::create(card.at("ext.img"))
+        .unwrap()
+        .set_len(MIB)
+        .unwrap();
+    run("mkfs.ext4 -q ext.img", card.dir.path());
+    let nothing = "there is no partition table and no known file system in it";
+    for (name, words) in [
+        ("sd-card.nix", nothing),
+        ("packed.img.zst", nothing),
+        ("ext.img", "there is no partition table in it"),
+    ] {
+        let (code, text) = card.run_flash(name, &[]);
+        assert_eq!(code, Some(2), "{name}: {text}");
+        assert_contains(&text, &["(nothing was written)", words, "give --raw"]);
+        assert!(card.bytes() == before, "{name}");
+    }
+    let (code, text) = card.run_flash("sd-card.nix", &["--raw"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(card.bytes().starts_with(recipe.as_bytes()));
+}
+
+#[test]
+fn user_without_permission_gets_the_whole_command() {
+    if !have(&["setpriv"]) {
+        return;
+    }
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    card.image("my card.img");
+    run("chmod 755 .", card.dir.path());
+    let mut command = Command::new("setpriv");
+    let user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    command.args(user).arg(env!("CARGO_BIN_EXE_sdbuild"));
+    let words = ["flash", "my card.img", &card.node, "--allow-fixed"];
+    let command = command.args(words).current_dir(card.dir.path());
+    let (code, text) = run_output(command.env("HOME", card.dir.path()));
+    assert_eq!(code, Some(3), "{text}");
+    let wanted = format!("/sdbuild flash 'my card.img' {} --allow-fixed", card.node);
+    assert_contains(
+        &text,
+        &["this user may not write", "as root: sudo /", &wanted],
+    );
+}
+
+#[test]
+fn missing_disk_is_said_with_those_that_exist() {
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
     card.image("a.img");
-    let state = SharedWriteState::new();
-    let context = Context {
-        cancel: Cancel::new(),
-        events: Events::none(),
-    };
-    let request = FlashRequest {
-        device: card.node.clone().into(),
-        allowed: Allowed {
-            fixed: true,
-            unmount: false,
-        },
-        verify: true,
-    };
-    let source = FlashSource::open(&card.at("a.img")).unwrap();
-    let prepared = flash::prepare(source, request, &context).unwrap();
-    // While the user is asked, the card is replaced by another one of the same size.
-    image(&card.at("other"), 32 * MIB, 7, &[(0, 32 << 20)]);
-    let before = fs::read(card.at("other")).unwrap();
-    run(&format!("losetup --detach {}", card.node), card.dir.path());
-    run(&format!("losetup {} other", card.node), card.dir.path());
-    let failure = prepared.run(&context, &state).unwrap_err();
-    let text = state.add_to(failure, "flash").to_string();
-    assert_contains(&text, &["(nothing was written)", "is another disk now"]);
-    assert!(fs::read(card.at("other")).unwrap() == before);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+    command.args(["flash", "a.img", "/dev/sdzzz", "--yes"]);
+    let (code, text) = run_output(command.current_dir(card.dir.path()));
+    assert_eq!(code, Some(2), "{text}");
+    assert_contains(&text, &["there is no /dev/sdzzz", "removable disk"]);
 }
 
 #[test]
@@ -377,10 +417,13 @@ fn only_yes_confirms() {
         );
         let now = card.bytes();
         if written {
-            assert_contains(&text, &["is written and read back"]);
+            assert_contains(
+                &text,
+                &["is written and verified: you can take the card out"],
+            );
             assert!(now[..bytes.len()] == bytes[..]);
         } else {
-            assert_contains(&text, &["(nothing was written): you did not agree"]);
+            assert_contains(&text, &["(nothing was written): the answer was no"]);
             assert!(now == before, "{answer:?}");
         }
     }

@@ -20,6 +20,7 @@ mod files;
 mod loops;
 mod maps;
 mod scsi;
+mod swapped;
 mod trees;
 
 #[path = "../support/tools.rs"]

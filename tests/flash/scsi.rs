@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::card::{MIB, assert_contains, has_loop_devices, run_output};
+use crate::card::{MIB, assert_contains, has_loop_devices, run_output, write_table};
+use crate::tools::report_skip;
 use crate::{image, run};
 
 /// The loaded kernel module `scsi_debug` with a removable disk; it is unloaded on drop.
@@ -22,7 +23,7 @@ impl ScsiDebug {
                 status.is_ok_and(|status| status.success())
             });
         if !loads {
-            eprintln!("SKIPPED: this kernel has no scsi_debug, or it is in use");
+            report_skip("this kernel has no scsi_debug, or it is in use");
         }
         loads.then(|| Self)
     }
@@ -57,6 +58,7 @@ fn removable_disk_is_listed_and_written_without_flags() {
     let node = format!("/dev/{}", found.unwrap());
     let dir = tempfile::tempdir().unwrap();
     image(&dir.path().join("a.img"), 24 * MIB, 6, &[(0, 9 << 20)]);
+    write_table(&dir.path().join("a.img"));
     let sdbuild = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
         let command = command.arg("flash").arg("a.img").args(words);

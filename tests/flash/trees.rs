@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use sdbuild::common::failure::Failure;
-use sdbuild::flash::refusal::{check, whole_disk};
+use sdbuild::flash::refusal::{check, device_number, whole_disk};
 use sdbuild::flash::{Allowed, DiskInventory, SysRoot};
 
 use crate::root;
@@ -152,6 +152,28 @@ fn laptop_lists_its_removable_disks() {
         sda.mounted().collect::<Vec<_>>(),
         [Path::new("/run/media/me/FIRM WARE")]
     );
+}
+
+#[test]
+fn missing_disk_is_hinted_at_those_that_exist() {
+    let inventory = Machine::new("laptop").inventory();
+    let failure = device_number(Path::new("/dev/sdzzz"), &inventory).unwrap_err();
+    assert_eq!(failure.to_string(), "there is no /dev/sdzzz");
+    let hint = &failure.hints[0];
+    assert!(
+        hint.starts_with("removable disks in this machine: "),
+        "{hint}"
+    );
+    assert!(
+        hint.contains("/dev/sda (Generic STORAGE DEVICE, usb, 32 GB)"),
+        "{hint}"
+    );
+    assert!(
+        hint.contains("/dev/sdd (") && !hint.contains("nvme"),
+        "{hint}"
+    );
+    let failure = device_number(Path::new("/dev/null"), &inventory).unwrap_err();
+    assert_eq!(failure.to_string(), "/dev/null is not a disk");
 }
 
 #[test]

@@ -13,9 +13,11 @@
     reason = "tests fail by panicking"
 )]
 
+mod crafted;
 mod exts;
 mod fats;
 mod hostile;
+mod mutations;
 mod packed;
 mod systems;
 mod tables;

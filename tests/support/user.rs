@@ -77,6 +77,14 @@ impl TestUser {
         path
     }
 
+    /// Writes an image of `size` bytes, all holes but the start, which makes it a squashfs: nothing on it boots.
+    pub fn write_unbootable(&self, name: &str, size: u64) -> PathBuf {
+        let path = self.write(name, "hsqs");
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(size).unwrap();
+        path
+    }
+
     /// `sdbuild` with the arguments `words`, in the working directory, with an empty standard input.
     pub fn sdbuild(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
