@@ -1,14 +1,16 @@
 //! `sdbuild build`: plans and runs a build, and boots the image if a boot test is requested.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::{dry_run, shell};
 use crate::common::context::Context;
-use crate::common::event::{Event, Timings};
+use crate::common::event::{Event, ImageDone, Timings};
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 use crate::output::Image;
 use crate::pipeline;
 use crate::settings::{self, BuildArgs, Environment};
@@ -29,6 +31,8 @@ pub async fn run(
     let write = |image: &Image| {
         if args.json {
             ui.result(image.manifest.trim_end())
+        } else if ui.is_told_on_terminal() {
+            Ok(())
         } else {
             ui.result(&image.path.to_string_lossy())
         }
@@ -65,6 +69,7 @@ pub(super) async fn build(
     context: &Context,
     output: &BuildOutput<'_>,
 ) -> Result<(), Failure> {
+    let start = Instant::now();
     let boot_test = prepare_boot_test(&settings, env, context).await?;
     let timings = Timings::default();
     let context = &Context {
@@ -77,14 +82,18 @@ pub(super) async fn build(
     if !context.cancel.is_cancelled() {
         context.events.emit(Event::WorkEnded);
     }
-    let done = done?;
+    let done = done.map_err(with_what_is_kept)?;
     let image = &done.value;
-    context.events.notice(format!(
-        "{} in {} (SHA-256 {})",
-        ui::words::human_bytes(image.size),
-        image.path.display(),
-        image.sha256
-    ));
+    match output.keep_hint {
+        None => {
+            let told = image_done(image, start.elapsed(), boot_test.is_some());
+            context.events.emit(Event::ImageDone(told));
+        }
+        Some(_) => context.events.notice(format!(
+            "built an image of {}",
+            ui::words::human_bytes(image.raw_size)
+        )),
+    }
     let written = (output.write)(image);
     let path = image.path.clone();
     // What could not be removed is reported first: a result that could not be written is the smaller problem.
@@ -97,6 +106,38 @@ pub(super) async fn build(
         }
         None => Ok(()),
     }
+}
+
+/// What users are told about `image`, with the commands to go on with.
+fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
+    let shown = quoted(&shown_path(&image.path));
+    let boot = (
+        format!("sdbuild boot {shown}"),
+        "see it start in a virtual machine",
+    );
+    let flash = (format!("sdbuild flash {shown}"), "write it to a card");
+    let boot = Some(boot).filter(|_| !is_booted);
+    ImageDone {
+        path: image.path.clone(),
+        shown,
+        size: image.size,
+        raw_size: image.raw_size,
+        sha256: image.sha256.to_string(),
+        took,
+        next: boot.into_iter().chain([flash]).collect(),
+    }
+}
+
+/// What is said of an interrupted build.
+const INTERRUPTED: &str =
+    "interrupted; what was downloaded and built is kept, and the next build goes on from there";
+
+/// Says of an interrupted build that its work is not lost.
+fn with_what_is_kept(mut failure: Failure) -> Failure {
+    if failure.class == Class::Interrupted {
+        failure.error = Failure::message(Class::Interrupted, INTERRUPTED).error;
+    }
+    failure
 }
 
 /// Adds a hint with the command that opens a shell in the environment of the failed derivation.

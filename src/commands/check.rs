@@ -27,7 +27,7 @@ pub async fn run(
     let text = if args.json {
         as_json(&checked)?
     } else {
-        as_lines(&checked)
+        as_lines(&checked, ui.result_size().0)
     };
     let shown = ui.result(&text);
     match shown.and(verdict(&checked.findings, checked.failure)) {
@@ -62,7 +62,8 @@ fn as_json(checked: &Checked) -> Result<String, Failure> {
     serde_json::to_string_pretty(&report).or_internal("write JSON")
 }
 
-fn as_lines(checked: &Checked) -> String {
+/// The findings as lines of at most `columns` columns.
+fn as_lines(checked: &Checked, columns: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for finding in &checked.findings {
         let sign = match finding.severity {
@@ -71,15 +72,15 @@ fn as_lines(checked: &Checked) -> String {
         };
         // Messages of NixOS are sentences.
         let text = format!("{}: {}", finding.is.trim_end_matches('.'), finding.why);
-        lines.extend(list_item(sign, finding.id, &text, &finding.add));
+        lines.extend(list_item(sign, finding.id, &text, &finding.add, columns));
     }
     if !checked.ways_in.is_empty() {
         let text = format!("SSH lets in {}", checked.ways_in.join(", "));
-        lines.extend(list_item('✓', "login", &text, &[]));
+        lines.extend(list_item('✓', "login", &text, &[], columns));
     }
     if checked.findings.is_empty() && checked.failure.is_none() {
         let text = "evaluates, and nothing was found that keeps the machine from booting";
-        lines.extend(list_item('✓', "configuration", text, &[]));
+        lines.extend(list_item('✓', "configuration", text, &[], columns));
     }
     lines.join("\n")
 }
@@ -87,6 +88,7 @@ fn as_lines(checked: &Checked) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::layout::COLUMNS;
 
     fn finding(severity: Severity) -> Finding {
         Finding {
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn trap_is_listed_with_line_to_add() {
-        let lines = as_lines(&checked(vec![finding(Severity::Trap)]));
+        let lines = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS);
         assert_eq!(
             lines,
             "✗ ssh-off         services.openssh.enable = false: nobody can reach it\n                  \
@@ -119,9 +121,9 @@ mod tests {
             add: Vec::new(),
             ..finding(Severity::Trap)
         };
-        let lines = as_lines(&checked(vec![sentence]));
+        let lines = as_lines(&checked(vec![sentence]), COLUMNS);
         assert!(lines.contains("It must be set: nobody"), "{lines}");
-        let lines = as_lines(&checked(Vec::new()));
+        let lines = as_lines(&checked(Vec::new()), COLUMNS);
         assert!(
             lines.contains("✓ configuration   evaluates, and nothing"),
             "{lines}"

@@ -34,7 +34,11 @@ pub async fn run(
         let report = json!({ "version": JSON_VERSION, "can_build": bad == 0, "checks": checks });
         ui.result(&serde_json::to_string_pretty(&report).or_internal("write JSON")?)?;
     } else {
-        let lines: Vec<String> = checks.iter().flat_map(lines).collect();
+        let (columns, _) = ui.result_size();
+        let lines: Vec<String> = checks
+            .iter()
+            .flat_map(|check| lines(check, columns))
+            .collect();
         ui.result(&lines.join("\n"))?;
     }
     match bad {
@@ -48,14 +52,14 @@ pub async fn run(
     }
 }
 
-/// A check as lines of at most [`crate::ui::layout::COLUMNS`] columns.
-fn lines(check: &Check) -> Vec<String> {
+/// A check as lines of at most `columns` columns.
+fn lines(check: &Check, columns: usize) -> Vec<String> {
     let sign = match check.verdict {
         Verdict::Good => '✓',
         Verdict::Warning => '!',
         Verdict::Bad => '✗',
     };
-    list_item(sign, check.topic, &check.text, &check.remedies)
+    list_item(sign, check.topic, &check.text, &check.remedies, columns)
 }
 
 #[cfg(test)]
@@ -74,7 +78,7 @@ mod tests {
                 "do this, and then that, and then all the rest of it until it is done".into(),
             ],
         };
-        let lines = lines(&check);
+        let lines = lines(&check, COLUMNS);
         assert!(
             lines.iter().all(|line| line.chars().count() <= COLUMNS),
             "{lines:#?}"

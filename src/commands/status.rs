@@ -5,11 +5,20 @@ use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::pipeline::{Handler, Run, RunState, SizedObject, Status};
 use crate::settings::{Common, Environment};
-use crate::ui::layout::{COLUMNS, age, column, fit, wrapped};
+use crate::ui::layout::{age, column, fit, wrapped};
 use crate::ui::{Ui, words};
 
-/// Rows of one group: the groups of a busy machine and the shell's prompt fit a screen of 24 lines.
+/// Rows of one group when not all rows fit the screen: the groups of a busy machine and the shell's prompt fit 24 lines.
 const MAX_ROWS: usize = 3;
+/// Rows of the screen that are left for the command and the prompt.
+const PROMPT_ROWS: usize = 2;
+/// Columns of the labels of groups.
+const LABEL: usize = 12;
+/// Columns of state, size and age with the blanks before them.
+const FACTS: usize = 35;
+/// On a terminal of fewer columns only name and size are shown, which take this many less than a row.
+const NARROW: usize = 70;
+const SIZE: usize = 9;
 
 /// Prints the status to standard output.
 pub async fn run(
@@ -23,11 +32,20 @@ pub async fn run(
         let text = serde_json::to_string_pretty(&status).or_internal("write JSON")?;
         return ui.result(&text);
     }
-    ui.result(&lines(&status).join("\n"))
+    let (columns, rows) = ui.result_size();
+    let all = lines(&status, columns, usize::MAX);
+    let shown = if all.len() + PROMPT_ROWS <= rows {
+        all
+    } else {
+        lines(&status, columns, MAX_ROWS)
+    };
+    ui.result(&shown.join("\n"))
 }
 
-fn lines(status: &Status) -> Vec<String> {
-    let mut rows = Rows::default();
+/// The status in lines of `columns` columns, with at most `max_rows` rows of each group.
+fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
+    let mut rows = Rows::new(columns, max_rows);
+    let width = rows.width;
     let engine = &status.engine;
     match (&engine.version, &engine.endpoint, &engine.problem) {
         (Some(version), Some(endpoint), None) => {
@@ -35,25 +53,38 @@ fn lines(status: &Status) -> Vec<String> {
         }
         (_, _, problem) => {
             let problem = problem.as_deref().unwrap_or("no answer");
-            rows.group("engine", &wrapped(problem, COLUMNS - 12));
+            rows.group("engine", &wrapped(problem, rows.width));
         }
     }
-    let runs: Vec<String> = status.runs.iter().map(run_row).collect();
+    let runs: Vec<String> = status.runs.iter().map(|run| run_row(run, width)).collect();
     rows.group("runs", &runs);
     match &status.handlers {
         None => rows.group("handlers", &["not visible from this machine".to_owned()]),
         Some(handlers) => {
             let (ours, others): (Vec<&Handler>, Vec<&Handler>) =
                 handlers.iter().partition(|handler| handler.run.is_some());
-            let handlers: Vec<String> = ours.into_iter().chain(others).map(handler_row).collect();
+            let handlers: Vec<String> = ours
+                .into_iter()
+                .chain(others)
+                .map(|handler| handler_row(handler, width))
+                .collect();
             rows.group("handlers", &handlers);
         }
     }
     let containers = status.containers.iter();
     let containers: Vec<String> = containers
-        .map(|c| sized(&c.object, if c.running { "running" } else { "ended" }))
+        .map(|c| {
+            sized(
+                &c.object,
+                if c.running { "running" } else { "ended" },
+                width,
+            )
+        })
         .collect();
-    let objects = |all: &[SizedObject]| all.iter().map(|o| sized(o, "")).collect::<Vec<_>>();
+    let objects = |all: &[SizedObject]| {
+        let rows = all.iter().map(|object| sized(object, "", width));
+        rows.collect::<Vec<_>>()
+    };
     // Without an answer of the engine these are unknown, not none.
     if status.engine.problem.is_none() {
         rows.group("containers", &containers);
@@ -66,7 +97,7 @@ fn lines(status: &Status) -> Vec<String> {
     );
     rows.group("logs", &objects(std::slice::from_ref(&status.logs)));
     rows.group("total", &[sized_total(status)]);
-    rows.0
+    rows.lines
 }
 
 fn sized_total(status: &Status) -> String {
@@ -80,16 +111,16 @@ fn sized_total(status: &Status) -> String {
     format!("{total}; `sdbuild clean --dry-run` lists what can be removed")
 }
 
-fn run_row(run: &Run) -> String {
+fn run_row(run: &Run, width: usize) -> String {
     let life = match run.life {
         RunState::Live => "live",
         RunState::Stale => "stale",
         RunState::Unknown => "another user's",
     };
-    row(run.run.as_str(), life, "", run.age)
+    row(run.run.as_str(), life, "", run.age, width)
 }
 
-fn handler_row(handler: &Handler) -> String {
+fn handler_row(handler: &Handler, width: usize) -> String {
     let owner = match (&handler.run, handler.enabled) {
         (Some(_), true) => "ours",
         (Some(_), false) => "ours, off",
@@ -97,48 +128,63 @@ fn handler_row(handler: &Handler) -> String {
         (None, false) => "foreign, off",
     };
     let age = handler.age.filter(|_| handler.run.is_some());
-    row(&handler.name, owner, "", age)
+    row(&handler.name, owner, "", age, width)
 }
 
-fn sized(object: &SizedObject, state: &str) -> String {
+fn sized(object: &SizedObject, state: &str, width: usize) -> String {
     let size = object
         .size
         .map_or_else(|| "?".to_owned(), words::human_bytes);
-    row(&object.name, state, &size, object.age)
+    row(&object.name, state, &size, object.age, width)
 }
 
-/// Name, state, size and age in their columns; an empty text leaves its column blank.
-fn row(name: &str, state: &str, size: &str, seconds: Option<u64>) -> String {
+/// Name, state, size and age in their columns, `width` in all; an empty text leaves its column blank.
+fn row(name: &str, state: &str, size: &str, seconds: Option<u64>, width: usize) -> String {
+    if width < NARROW - LABEL {
+        let name = column(name, width.saturating_sub(SIZE));
+        return format!("{name} {size:>8}").trim_end().to_owned();
+    }
     let age = seconds.map(age).unwrap_or_default();
-    format!(
-        "{} {} {size:>8} {age:>9}",
-        column(name, 33),
-        column(state, 15)
-    )
-    .trim_end()
-    .to_owned()
+    let name = column(name, width - FACTS);
+    format!("{name} {} {size:>8} {age:>9}", column(state, 15))
+        .trim_end()
+        .to_owned()
 }
 
 /// The lines of all groups: the label of a group stands before its first row.
-#[derive(Default)]
-struct Rows(Vec<String>);
+struct Rows {
+    lines: Vec<String>,
+    /// Columns of a row without its label.
+    width: usize,
+    /// Rows of a group beyond these are counted only.
+    max: usize,
+}
 
 impl Rows {
-    /// Adds a group; the rows beyond [`MAX_ROWS`] are counted only.
+    fn new(columns: usize, max: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            // In wider rows the name is too far from its size.
+            width: columns.clamp(LABEL + SIZE + 1, 120) - LABEL,
+            max,
+        }
+    }
+
+    /// Adds a group.
     fn group(&mut self, label: &str, rows: &[String]) {
         let none = ["none".to_owned()];
         let rows = if rows.is_empty() { &none } else { rows };
-        let shown = if rows.len() > MAX_ROWS {
-            MAX_ROWS - 1
+        let shown = if rows.len() > self.max {
+            self.max - 1
         } else {
-            MAX_ROWS
+            self.max
         };
         let more = rows.len().saturating_sub(shown);
         let more = (more > 0).then(|| format!("and {more} more: --json lists them"));
         let labels = std::iter::once(label).chain(std::iter::repeat(""));
         for (label, row) in labels.zip(rows.iter().take(shown).chain(&more)) {
-            let row = fit(row, COLUMNS - 12);
-            self.0.push(format!("{label:<11} {row}"));
+            let row = fit(row, self.width);
+            self.lines.push(format!("{label:<11} {row}"));
         }
     }
 }
@@ -149,12 +195,12 @@ mod tests {
 
     #[test]
     fn long_groups_are_cut_and_empty_ones_show_none() {
-        let mut rows = Rows::default();
+        let mut rows = Rows::new(80, MAX_ROWS);
         rows.group("runs", &[]);
         rows.group("images", &["a", "b", "c"].map(str::to_owned));
         rows.group("volumes", &["a", "b", "c", "d"].map(str::to_owned));
         assert_eq!(
-            rows.0,
+            rows.lines,
             [
                 "runs        none",
                 "images      a",
@@ -165,5 +211,17 @@ mod tests {
                 "            and 2 more: --json lists them",
             ]
         );
+    }
+
+    #[test]
+    fn rows_use_the_width_that_there_is() {
+        let name = "sdbuild-store-of-a-project-with-a-long-name";
+        let volume = |columns| row(name, "running", "2.4 GB", Some(7200), columns - LABEL);
+        for columns in [40, 80, 100, 200] {
+            assert!(volume(columns).chars().count() <= columns - LABEL);
+            assert!(volume(columns).contains("2.4 GB"));
+        }
+        assert!(volume(80).contains("sdbuild-store-of…"), "{}", volume(80));
+        assert!(volume(100).starts_with(name) && volume(100).ends_with("2 h"));
     }
 }

@@ -47,13 +47,49 @@ pub enum Phase {
     Verify,
 }
 
+/// What a run is about, in the words of its first line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunSummary {
+    /// The configuration, as the user named it.
+    pub configuration: String,
+    /// The system of the image, such as `aarch64-linux`.
+    pub system: String,
+    /// The engine with its version, and where it is.
+    pub engine: String,
+    /// The nixpkgs that the configuration is built with.
+    pub nixpkgs: String,
+}
+
+/// An image that is in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageDone {
+    /// The image file, absolute.
+    pub path: PathBuf,
+    /// The image file as the user would type it.
+    pub shown: String,
+    /// The length of the file in bytes.
+    pub size: u64,
+    /// The length of the decompressed image in bytes: what it takes on a card.
+    pub raw_size: u64,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// How long the build took, from its first check.
+    pub took: Duration,
+    /// Commands to go on with, each with its purpose.
+    pub next: Vec<(String, &'static str)>,
+}
+
 /// Something that happened during a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// The machine was looked at, and the run begins.
+    RunStarted(RunSummary),
     /// A phase began.
     Started(Phase),
     /// A phase succeeded, in this time. A phase that fails is not reported.
     Finished(Phase, Duration),
+    /// What a phase does or came to, in a few words; a later text replaces it.
+    Detail(Phase, String),
     /// The progress of a phase in bytes.
     Bytes {
         /// The phase that transfers them.
@@ -73,10 +109,16 @@ pub enum Event {
     LogFile(PathBuf),
     /// A line on the console of the machine that boots, without its control sequences.
     Console(String),
+    /// The image that was built has its name.
+    ImageDone(ImageDone),
     /// The run is over, successful or not: a summary of its times may be shown.
     WorkEnded,
     /// From here on the terminal belongs to another program: no live line may be drawn.
     TerminalGiven,
+    /// The process is about to be stopped by Ctrl-Z: the shell gets the terminal.
+    Suspended,
+    /// The process goes on after [`Event::Suspended`].
+    Resumed,
 }
 
 /// One line of Nix's machine-readable log, reduced to what sdbuild uses.
@@ -150,21 +192,23 @@ pub enum NixEvent {
         /// Name of the phase.
         phase: String,
     },
-    /// Derivations built so far, of how many.
+    /// Derivations built so far, of how many, in all processes of Nix together.
     Built {
         /// Built.
         done: u64,
         /// To build in all.
         expected: u64,
+        /// How many are being built.
+        running: u64,
     },
-    /// Store paths fetched so far, of how many.
+    /// Store paths fetched so far, of how many, in all processes of Nix together.
     Fetched {
         /// Fetched.
         done: u64,
         /// To fetch in all.
         expected: u64,
     },
-    /// The size of all store paths that Nix downloads, as far as it knows by now.
+    /// The size of all store paths that Nix downloads, as far as it knows by now, in all its processes together.
     ToDownload {
         /// Bytes, including those that are downloaded already.
         bytes: u64,

@@ -21,6 +21,7 @@ pub mod nix_string;
 pub mod plain_file;
 pub mod program;
 pub mod shell_word;
+pub mod shown_path;
 pub mod ssh_key;
 pub mod system;
 pub mod terminal;

@@ -120,7 +120,8 @@ mod tests {
         assert_eq!(
             line(NixEvent::Built {
                 done: 1,
-                expected: 2
+                expected: 2,
+                running: 0,
             }),
             None
         );

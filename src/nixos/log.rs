@@ -3,12 +3,14 @@
 //! Pure, and never fails: a line that cannot be parsed becomes [`NixEvent::Other`], unknown numbers are ignored, colour
 //! codes are removed, and the length of every text is limited.
 
+mod count;
 mod forecast;
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
+use self::count::Count;
 use self::forecast::forecast;
 use crate::common::event::NixEvent;
 use crate::common::text::{strip_control, truncate};
@@ -61,13 +63,16 @@ struct Activity {
     kind: u64,
     parent: u64,
     /// The last reported counts; Nix repeats them many times.
-    last_counts: Option<(u64, u64)>,
+    last_counts: Option<[u64; 3]>,
 }
 
 /// Parses a log line by line; keeps the running activities.
 #[derive(Debug, Default)]
 pub struct Log {
     activities: HashMap<u64, Activity>,
+    built: Count,
+    fetched: Count,
+    to_download: Count,
     error: Option<NixError>,
 }
 
@@ -168,20 +173,33 @@ impl Log {
 
     /// The event of a count, unless it repeats the one before.
     fn count(&mut self, id: u64, value: &Value) -> Option<NixEvent> {
-        let counts = (field(value, 0)?.as_u64()?, field(value, 1)?.as_u64()?);
+        let (done, expected) = (field(value, 0)?.as_u64()?, field(value, 1)?.as_u64()?);
+        let running = field(value, 2).and_then(Value::as_u64).unwrap_or(0);
         let activity = self.activities.get_mut(&id)?;
-        let counts_transfers = counts.0 == activity::FILE_TRANSFER;
-        if activity.kind == activity::REALISE && !counts_transfers
-            || activity.last_counts == Some(counts)
+        let counts_transfers = done == activity::FILE_TRANSFER;
+        let counts = Some([done, expected, running]);
+        if activity.kind == activity::REALISE && !counts_transfers || activity.last_counts == counts
         {
             return None;
         }
-        activity.last_counts = Some(counts);
-        let (done, expected) = counts;
+        activity.last_counts = counts;
         match activity.kind {
-            activity::BUILDS => Some(NixEvent::Built { done, expected }),
-            activity::COPY_PATHS => Some(NixEvent::Fetched { done, expected }),
-            activity::REALISE => Some(NixEvent::ToDownload { bytes: expected }),
+            activity::BUILDS => {
+                let (done, expected) = self.built.update(id, done, expected);
+                Some(NixEvent::Built {
+                    done,
+                    expected,
+                    running,
+                })
+            }
+            activity::COPY_PATHS => {
+                let (done, expected) = self.fetched.update(id, done, expected);
+                Some(NixEvent::Fetched { done, expected })
+            }
+            activity::REALISE => {
+                let (bytes, _) = self.to_download.update(id, expected, expected);
+                Some(NixEvent::ToDownload { bytes })
+            }
             activity::FILE_TRANSFER => {
                 let id = self.owner(id)?;
                 Some(NixEvent::Moved { id, done, expected })

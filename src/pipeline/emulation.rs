@@ -108,6 +108,16 @@ impl Emulation {
         }
     }
 
+    /// The same in a few words.
+    pub(super) fn short_name(self) -> &'static str {
+        match self {
+            Self::Native => "none",
+            Self::Register => "own handler",
+            Self::Private => "private handler",
+            Self::Host => "existing handler",
+        }
+    }
+
     /// The handler that runs the image's programs, as a noun phrase for messages.
     pub(super) fn handler(self) -> &'static str {
         match self {

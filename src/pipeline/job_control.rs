@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, raise};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::engine::PauseHandle;
 
@@ -25,14 +26,22 @@ impl Watchdogs {
 pub(super) struct JobControl {
     signals: Signals,
     watchdogs: watch::Receiver<Watchdogs>,
+    events: Events,
 }
 
 impl JobControl {
     /// Starts to listen; `watchdogs` has those that exist at the time of a signal.
-    pub(super) fn listen(watchdogs: watch::Receiver<Watchdogs>) -> Result<Self, Failure> {
+    pub(super) fn listen(
+        watchdogs: watch::Receiver<Watchdogs>,
+        events: &Events,
+    ) -> Result<Self, Failure> {
         let kind = SignalKind::from_raw(Signal::SIGTSTP as i32);
         let signals = signal(kind).or_internal("listen for Ctrl-Z")?;
-        Ok(Self { signals, watchdogs })
+        Ok(Self {
+            signals,
+            watchdogs,
+            events: events.clone(),
+        })
     }
 
     /// Runs `work`; on each Ctrl-Z pauses the watchdogs and then stops the process, which goes on here with `fg`.
@@ -45,7 +54,9 @@ impl JobControl {
             }
             let watchdogs = self.watchdogs.borrow().clone();
             watchdogs.pause().await;
+            self.events.emit(Event::Suspended);
             raise(Signal::SIGSTOP).ok();
+            self.events.emit(Event::Resumed);
         }
     }
 }

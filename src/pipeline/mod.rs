@@ -25,6 +25,7 @@ mod removal;
 mod resources;
 mod run_context;
 mod run_lock;
+mod run_summary;
 mod scope;
 pub mod shell;
 mod source;

@@ -3,7 +3,7 @@
 
 use crate::artifact::Cache;
 use crate::common::context::Context;
-use crate::common::event::Phase;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::image_format::{ImageFormat, SD_IMAGE};
 use crate::engine::{Engine, RunId};
@@ -15,6 +15,7 @@ use crate::pipeline::clients::connect;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::problems::Problems;
 use crate::pipeline::resources::Resources;
+use crate::pipeline::run_summary::run_summary;
 use crate::pipeline::source::{Purpose, SourcePlan};
 use crate::settings;
 
@@ -146,7 +147,14 @@ pub(super) async fn plan_for(
     settings: settings::Build,
     context: &Context,
 ) -> Result<Plan, Failure> {
-    let work = make_plan(purpose, settings, context);
+    let work = async {
+        let plan = make_plan(purpose, settings, context).await?;
+        if purpose == Purpose::Image {
+            let summary = run_summary(&plan.source, plan.settings.system, plan.engine());
+            context.events.emit(Event::RunStarted(summary));
+        }
+        Ok(plan)
+    };
     context.phase(Phase::Preflight, work).await
 }
 

@@ -78,6 +78,14 @@ fn emulation(mode: Emulation, registrar: Option<&Definition>) -> manifest::Emula
     }
 }
 
+/// The version of the QEMU that `mode` runs, without Debian's additions: `10.0.8`; `None` if it is not known.
+pub(super) fn qemu_version(mode: Emulation, registrar: Option<&Definition>) -> Option<String> {
+    let version = emulation(mode, registrar).qemu?.version;
+    let upstream = version.split_once(':').map_or(&*version, |(_, rest)| rest);
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    Some(upstream.chars().take_while(|c| is_number(*c)).collect())
+}
+
 /// nixpkgs by its lock entry; a local directory only has a digest.
 fn nixpkgs(source: &BuildSource) -> Nixpkgs {
     let (release, url) = match &source.locked {
@@ -127,6 +135,11 @@ mod tests {
         let builder = Definition::builder(Architecture::X86_64, None).unwrap();
         let qemu = emulation(Emulation::Register, Some(&registrar));
         assert_eq!(qemu.mode, "register");
+        let version = qemu_version(Emulation::Register, Some(&registrar)).unwrap();
+        assert!(
+            version.split('.').all(|n| n.parse::<u32>().is_ok()),
+            "{version}"
+        );
         let qemu = qemu.qemu.unwrap();
         assert_eq!(qemu.package_sha256.len(), 64);
         assert!(qemu.program_sha256.is_some());

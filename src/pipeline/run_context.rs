@@ -76,7 +76,7 @@ pub(super) async fn with_cleanup<T>(
     // Held until everything is released: other runs sweep nothing that belongs to a live run.
     let run_lock = run.run_locks.acquire(&plan.run)?;
     let mut scope = Scope::default();
-    let job_control = JobControl::listen(scope.watchdogs())?;
+    let job_control = JobControl::listen(scope.watchdogs(), events)?;
     let cancelled_and_silent = async {
         cancel.cancelled().await;
         until_silent(plan.engine()).await;

@@ -23,6 +23,46 @@ impl Colour {
     }
 }
 
+/// Styles of what sdbuild itself writes; does nothing when output is not coloured. No colour means anything alone: a mark
+/// or a word says the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paint(pub(super) bool);
+
+impl Paint {
+    /// What succeeded.
+    pub(super) fn good(self, text: &str) -> String {
+        self.style("32", text)
+    }
+
+    /// What failed.
+    pub(super) fn bad(self, text: &str) -> String {
+        self.style("1;31", text)
+    }
+
+    /// What is in progress, and commands to type.
+    pub(super) fn active(self, text: &str) -> String {
+        self.style("36", text)
+    }
+
+    /// Names.
+    pub(super) fn strong(self, text: &str) -> String {
+        self.style("1", text)
+    }
+
+    /// What matters less.
+    pub(super) fn faint(self, text: &str) -> String {
+        self.style("2", text)
+    }
+
+    fn style(self, code: &str, text: &str) -> String {
+        if self.0 && !text.is_empty() {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
 /// Line prefixes and their ANSI colours: bold red, yellow, cyan.
 const WORDS: [(&str, &str); 3] = [("error:", "1;31"), ("warning:", "33"), ("hint:", "36")];
 

@@ -1,11 +1,13 @@
-//! Renders the live view as lines: the phase, and the builds and downloads in progress. Pure.
+//! Renders the live view as lines: the phase with its bar, what it counts, and the builds and downloads in progress. Pure.
 
 use std::time::Duration;
 
 use console::{measure_text_width, truncate_str};
 
+use crate::ui::colour::Paint;
+use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
-use crate::ui::state::{Activity, ActivityKind, State};
+use crate::ui::state::{Activity, ActivityKind, Fraction, State, WHOLE};
 use crate::ui::words;
 
 /// Maximum height of the live view in lines, on any terminal.
@@ -13,6 +15,12 @@ const MAX_LINES: usize = 12;
 /// Time between two frames of the spinner.
 pub(super) const SPINNER_INTERVAL: Duration = Duration::from_millis(125);
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+/// Columns of a phase's name.
+pub(super) const NAME_COLUMNS: usize = 18;
+/// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
+const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
+/// On a narrower terminal nothing is padded to a column.
+pub(super) const NARROW: usize = 60;
 
 /// Width and height of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,21 +31,17 @@ pub(super) struct Size {
 
 /// The live view of `state` at the time `at`; empty between two phases. Each line is narrower than the terminal, and
 /// all lines together take at most half of its height.
-pub(super) fn frame(state: &State, at: Duration, size: Size) -> Vec<String> {
-    let Some((phase, since)) = state.phase() else {
+pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Vec<String> {
+    let Some((phase, _)) = state.phase() else {
         return Vec::new();
     };
-    let tick = usize::try_from(at.as_millis() / SPINNER_INTERVAL.as_millis()).unwrap_or(0);
-    let spinner = SPINNER.get(tick % SPINNER.len()).copied().unwrap_or(' ');
-    let progress = state.progress().map(|text| format!(": {text}"));
-    let head = format!(
-        "{spinner} {}{}",
-        words::phase(phase),
-        progress.unwrap_or_default()
-    );
-    let elapsed = |since| words::seconds(at.saturating_sub(since));
-    let mut lines = vec![line(&head, &elapsed(since), size.columns)];
-    let room = (size.rows / 2).clamp(1, MAX_LINES) - 1;
+    let columns = size.columns;
+    let elapsed = |since| paint.faint(&words::seconds(at.saturating_sub(since)));
+    let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
+    let room = (size.rows / 2).clamp(1, MAX_LINES);
+    let counts = progress::counts(state).filter(|_| room > 1);
+    lines.extend(counts.map(|text| line(&format!("     {text}"), "", columns)));
+    let room = room - lines.len();
     let all = state.active().count();
     let shown = if all > room {
         room.saturating_sub(1)
@@ -48,164 +52,102 @@ pub(super) fn frame(state: &State, at: Duration, size: Size) -> Vec<String> {
         .chain(of_kind(state, ActivityKind::Fetch))
         .take(shown)
     {
-        let text = format!("  {}", doing(activity));
-        lines.push(line(&text, &elapsed(activity.since), size.columns));
+        let text = activity_columns(activity, columns, paint);
+        lines.push(line(&text, &elapsed(activity.since), columns));
     }
     if all > shown && room > 0 {
-        lines.push(line(
-            &format!("  and {} more", all - shown),
-            "",
-            size.columns,
-        ));
+        let more = format!("     and {} more", all - shown);
+        lines.push(line(&more, "", columns));
     }
     lines
 }
 
-fn of_kind(state: &State, kind: ActivityKind) -> impl Iterator<Item = &Activity> {
-    let active = state.active().map(|(_, activity)| activity);
-    active.filter(move |activity| activity.kind == kind)
-}
-
-/// One line about an activity: its name, the builder's phase, and the last log line or the bytes downloaded.
-pub(super) fn doing(activity: &Activity) -> String {
-    let Activity {
-        kind,
-        name,
-        phase,
-        last,
-        moved,
-        ..
-    } = activity;
-    let downloads =
-        *kind == ActivityKind::Fetch || moved.is_some() && phase.is_none() && last.is_none();
-    let verb = if downloads { "fetching" } else { "building" };
-    let phase = phase.as_ref().map(|phase| format!(" ({phase})"));
-    let at = match (moved, last) {
-        (Some((done, 0)), _) if downloads => words::human_bytes(*done),
-        (Some((done, all)), _) if downloads => {
-            format!(
-                "{} of {}",
-                words::human_bytes(*done),
-                words::human_bytes(*all)
-            )
+/// The line of the phase: its name, the bar and the percentage if they are known, the time that is left and the time it
+/// took so far. What there is no room for is left out, the bar last.
+fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -> String {
+    let since = state.phase().map_or(at, |(_, since)| since);
+    let elapsed = words::seconds(at.saturating_sub(since));
+    let tick = usize::try_from(at.as_millis() / SPINNER_INTERVAL.as_millis()).unwrap_or(0);
+    let spinner = SPINNER.get(tick % SPINNER.len()).copied().unwrap_or(' ');
+    let name_columns = if columns < NARROW { 0 } else { NAME_COLUMNS };
+    let spinner = paint.active(&spinner.to_string());
+    let mut text = format!(
+        " {spinner} {}",
+        paint.strong(&format!("{name:<name_columns$}"))
+    );
+    if let Some(fraction) = state.fraction() {
+        // What surrounds the bar and the estimate: margins of two blanks, and `99 %`.
+        let taken = measure_text_width(&text) + elapsed.len() + 2 + 6 + 3;
+        let room = columns.saturating_sub(taken);
+        let left = state.time_left(at).map(words::time_left);
+        let left = left.filter(|left| room >= left.len() + 2 + BAR_COLUMNS.start());
+        let left = left.map(|left| format!("  {left}")).unwrap_or_default();
+        let room = room - left.len();
+        if room >= *BAR_COLUMNS.start() {
+            let bar = bar(fraction, room.min(*BAR_COLUMNS.end()), paint);
+            text.extend(["  ", &bar]);
         }
-        (_, Some(last)) => last.split_whitespace().collect::<Vec<_>>().join(" "),
-        _ => String::new(),
-    };
-    let colon = if at.is_empty() { "" } else { ": " };
-    format!("{verb} {name}{}{colon}{at}", phase.unwrap_or_default())
+        let percent = fraction.percent().min(99);
+        text.extend([&format!(" {percent:>3} %"), left.as_str()]);
+    }
+    line(&text, &paint.faint(&elapsed), columns)
 }
 
-/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge.
-fn line(text: &str, right: &str, columns: usize) -> String {
-    let text = sanitize(text).replace('\n', " ");
+/// A bar of `columns` characters.
+fn bar(fraction: &Fraction, columns: usize, paint: Paint) -> String {
+    let halves = u128::from(fraction.share()) * (columns as u128) * 2 / u128::from(WHOLE);
+    let halves = usize::try_from(halves).unwrap_or(0);
+    // Whatever is done shows.
+    let halves = halves.clamp(usize::from(fraction.share() > 0), columns * 2);
+    let half = if halves % 2 == 1 { "╸" } else { "" };
+    let done = format!("{}{half}", "━".repeat(halves / 2));
+    let rest = "─".repeat(columns - halves.div_ceil(2));
+    format!("{}{}", paint.good(&done), paint.faint(&rest))
+}
+
+fn of_kind(state: &State, kind: ActivityKind) -> impl Iterator<Item = &Activity> {
+    state.active().filter(move |activity| activity.kind == kind)
+}
+
+/// The line of an activity without its time: what it does, its name, the builder's phase, and its last log line or the
+/// bytes downloaded.
+fn activity_columns(activity: &Activity, columns: usize, paint: Paint) -> String {
+    let (verb, name) = (progress::verb(activity), sanitize(&activity.name));
+    let phase = activity.phase.as_deref().map(sanitize).unwrap_or_default();
+    let last = progress::last(activity).unwrap_or_default();
+    let last = sanitize(&last).replace('\n', " ");
+    let (name_columns, phase_columns) = if columns < NARROW {
+        (0, 0)
+    } else {
+        (columns / 3, 14)
+    };
+    let name = truncate_str(&name, name_columns.max(24), "…");
+    let padding = name_columns.saturating_sub(measure_text_width(&name));
+    let name = format!("{}{:padding$}", paint.strong(&name), "");
+    let phase = paint.active(&format!("{phase:<phase_columns$}"));
+    let text = format!(
+        "     {} {name}  {phase}  {}",
+        paint.faint(verb),
+        paint.faint(&last)
+    );
+    text.trim_end().to_owned()
+}
+
+/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge. Neither has control
+/// characters but those of [`Paint`].
+pub(super) fn line(text: &str, right: &str, columns: usize) -> String {
     let wide = columns.saturating_sub(1);
     if wide == 0 {
         return String::new();
     }
-    let rest = wide.saturating_sub(right.len() + 1);
+    let rest = wide.saturating_sub(measure_text_width(right) + 1);
     if right.is_empty() || rest < 16 {
-        return truncate_str(&text, wide, "…").into_owned();
+        return truncate_str(text, wide, "…").into_owned();
     }
-    let text = truncate_str(&text, rest, "…");
+    let text = truncate_str(text, rest, "…");
     let gap = rest.saturating_sub(measure_text_width(&text)) + 1;
     format!("{text}{:gap$}{right}", "")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::common::event::{Event, NixEvent, Phase};
-
-    fn building(events: &[NixEvent]) -> State {
-        let mut state = State::default();
-        state.apply(&Event::Started(Phase::Build), Duration::ZERO);
-        for event in events {
-            state.apply(&Event::Nix(event.clone()), Duration::from_secs(60));
-        }
-        state
-    }
-
-    fn began(id: u64, name: &str) -> NixEvent {
-        let derivation = format!("/nix/store/{}-{name}.drv", "a".repeat(32));
-        NixEvent::BuildStarted { id, derivation }
-    }
-
-    fn shown(state: &State, columns: usize, rows: usize) -> Vec<String> {
-        frame(state, Duration::from_secs(62), Size { columns, rows })
-    }
-
-    #[test]
-    fn view_is_empty_between_phases() {
-        assert!(shown(&State::default(), 80, 24).is_empty());
-    }
-
-    #[test]
-    fn each_activity_has_a_line_with_its_time() {
-        let line = "  gcc   -c\ta.c".to_owned();
-        let state = building(&[
-            began(1, "kernel"),
-            NixEvent::FetchStarted {
-                id: 2,
-                path: "/nix/store/x".into(),
-            },
-            NixEvent::Moved {
-                id: 2,
-                done: 1_000_000,
-                expected: 2_000_000,
-            },
-            NixEvent::BuildPhase {
-                id: 1,
-                phase: "buildPhase".into(),
-            },
-            NixEvent::BuildLine { id: 1, line },
-            NixEvent::Built {
-                done: 3,
-                expected: 62,
-            },
-            began(3, "b.deb"),
-            NixEvent::Moved {
-                id: 3,
-                done: 1_000_000,
-                expected: 0,
-            },
-        ]);
-        assert_eq!(
-            shown(&state, 60, 24),
-            [
-                "⠦ build with Nix: built 3/62                     1 min 02 s",
-                "  building kernel (buildPhase): gcc -c a.c              2 s",
-                "  fetching b.deb: 1.0 MB                                2 s",
-                "  fetching x: 1.0 MB of 2.0 MB                          2 s",
-            ]
-        );
-    }
-
-    #[test]
-    fn activities_without_room_are_counted() {
-        let events: Vec<_> = (0..40).map(|id| began(id, "p")).collect();
-        let lines = shown(&building(&events), 40, 15);
-        assert_eq!(lines.len(), 7);
-        assert_eq!(lines.last().unwrap(), "  and 35 more");
-        assert_eq!(shown(&building(&events), 80, 2).len(), 1);
-        assert_eq!(shown(&building(&events), 80, 1000).len(), MAX_LINES);
-    }
-
-    #[test]
-    fn lines_fit_the_width_and_hold_no_control_characters() {
-        let line = "\u{1b}[2J漢字漢字 wide ".repeat(40);
-        let state = building(&[
-            began(1, &"n".repeat(100)),
-            NixEvent::BuildLine { id: 1, line },
-        ]);
-        for columns in 0..100 {
-            for line in shown(&state, columns, 24) {
-                assert!(
-                    measure_text_width(&line) <= columns.saturating_sub(1),
-                    "{columns}: {line}"
-                );
-                assert!(!line.chars().any(char::is_control), "{line:?}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,11 +1,17 @@
-//! Lines that fit a terminal of 80 columns.
+//! Lines that fit a terminal.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::ui::sanitize;
 
-/// Width of the narrowest terminal in common use.
+/// Width of lines that go to no terminal.
 pub const COLUMNS: usize = 80;
+/// Longer lines of text are hard to read.
+const MAX_COLUMNS: usize = 200;
+/// On a terminal of fewer columns there is no room for a column of topics.
+const NARROW: usize = 60;
+/// Column at which the text of a list starts there.
+const NARROW_INDENT: usize = 4;
 /// Column at which the text of a list starts, after the mark and the topic.
 const INDENT: usize = 18;
 
@@ -59,22 +65,36 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The lines of one list item: mark and topic, the text after them, and the remedies below.
-pub fn list_item(mark: char, topic: &str, text: &str, remedies: &[String]) -> Vec<String> {
-    let text = wrapped(text, COLUMNS - INDENT);
+/// The lines of one list item: mark and topic, the text after them, and the remedies below. On a narrow terminal the text
+/// stands below the topic.
+pub fn list_item(
+    mark: char,
+    topic: &str,
+    text: &str,
+    remedies: &[String],
+    columns: usize,
+) -> Vec<String> {
+    let columns = columns.min(MAX_COLUMNS);
+    let narrow = columns < NARROW;
+    let indent = if narrow { NARROW_INDENT } else { INDENT };
+    let text = wrapped(text, columns.saturating_sub(indent));
     let remedies = remedies.iter().flat_map(|remedy| {
-        let lines = wrapped(remedy, COLUMNS - INDENT - 2)
+        let lines = wrapped(remedy, columns.saturating_sub(indent + 2))
             .into_iter()
             .enumerate();
         lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
     });
-    let first = format!("{mark} {topic:<15}");
-    let margins = std::iter::once(first).chain(std::iter::repeat(" ".repeat(INDENT - 1)));
-    let all = text.into_iter().chain(remedies);
-    margins
-        .zip(all)
-        .map(|(margin, line)| format!("{margin} {line}"))
-        .collect()
+    let margin = " ".repeat(indent - 1);
+    let title = narrow.then(|| format!("{mark} {topic}"));
+    let first = if narrow {
+        margin.clone()
+    } else {
+        format!("{mark} {topic:<15}")
+    };
+    let margins = std::iter::once(first).chain(std::iter::repeat(margin));
+    let lines = margins.zip(text.into_iter().chain(remedies));
+    let lines = lines.map(|(margin, line)| format!("{margin} {line}"));
+    title.into_iter().chain(lines).collect()
 }
 
 /// An age in its largest unit: `5 s`, `3 min`, `7 h`, `12 days`.
@@ -107,6 +127,20 @@ mod tests {
         assert!(lines.iter().all(|l| l.width() <= 76 || *l == long));
         assert_eq!(lines.len(), 4, "{lines:?}");
         assert_eq!(wrapped("\x1b[2J", 9), ["\\u{1b}[2J"]);
+    }
+
+    #[test]
+    fn list_uses_the_width_that_there_is() {
+        let text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
+        let remedy = ["do this and that until it works".to_owned()];
+        for columns in [40, 60, 80, 100, 200] {
+            let lines = list_item('✗', "topic", text, &remedy, columns);
+            assert!(lines.iter().all(|l| l.width() <= columns), "{lines:#?}");
+        }
+        let rows = |columns| list_item('✗', "topic", text, &remedy, columns).len();
+        assert_eq!((rows(80), rows(120)), (3, 2));
+        let narrow = list_item('✗', "topic", "some text", &[], 40);
+        assert_eq!(narrow, ["✗ topic", "    some text"]);
     }
 
     #[test]

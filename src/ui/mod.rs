@@ -1,4 +1,4 @@
-//! Everything that is written to the terminal: the only user of indicatif, standard output and standard error.
+//! Everything that is written to the terminal: the only user of standard output and standard error.
 //!
 //! Results go to standard output, everything else to standard error. Control characters in foreign text never reach a
 //! terminal. Showing an event never blocks the run and never fails it, even if the reader hangs up, closes the pipe or
@@ -9,7 +9,9 @@ mod frame;
 mod json;
 pub mod layout;
 mod plain;
+mod progress;
 pub mod report;
+mod run_lines;
 mod sanitize;
 mod screen;
 mod secret;
@@ -72,6 +74,8 @@ pub enum OutputMode {
 #[derive(Clone, Debug)]
 pub struct Ui {
     writer: Option<Writer>,
+    /// Whether events are shown as text on a terminal.
+    live: bool,
 }
 
 impl Ui {
@@ -80,7 +84,12 @@ impl Ui {
         let terminal = io::stderr().is_terminal();
         let live = options.mode == OutputMode::Live && terminal;
         let (kind, screen) = match options.mode {
-            OutputMode::Quiet => return Self { writer: None },
+            OutputMode::Quiet => {
+                return Self {
+                    writer: None,
+                    live: false,
+                };
+            }
             OutputMode::Json => (ViewKind::Json(Json::default()), Screen::plain(io::stderr())),
             _ if live => {
                 let screen = Screen::live(io::stderr(), console::Term::buffered_stderr());
@@ -95,7 +104,21 @@ impl Ui {
         let view = View::new(kind, options.verbose, coloured);
         Self {
             writer: Writer::start(screen, view).ok(),
+            live,
         }
+    }
+
+    /// Whether one terminal shows both the events and the results, so that a result must not be told twice.
+    pub fn is_told_on_terminal(&self) -> bool {
+        self.live && io::stdout().is_terminal()
+    }
+
+    /// Columns and rows for results: those of the terminal that shows them, otherwise a usual width and any height.
+    pub fn result_size(&self) -> (usize, usize) {
+        let size = terminal_size::terminal_size_of(io::stdout());
+        size.map_or((layout::COLUMNS, usize::MAX), |(columns, rows)| {
+            (columns.0.into(), rows.0.into())
+        })
     }
 
     /// The sink for the run's events.
@@ -108,6 +131,10 @@ impl Ui {
             if event == Event::TerminalGiven {
                 // The next program must not find the live view on its terminal.
                 writer.close(FLUSH_TIMEOUT);
+            } else if event == Event::Suspended {
+                writer.pause(FLUSH_TIMEOUT);
+            } else if event == Event::Resumed {
+                writer.resume();
             }
         })
     }

@@ -1,108 +1,110 @@
-//! The view without a terminal: a line for each change, and periodic lines for what takes long. Pure.
+//! The view without a terminal: lines about what takes long, at most one every ten seconds. Pure.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::common::event::{Event, NixEvent};
 use crate::common::transcript::short_name;
-use crate::ui::frame::doing;
-use crate::ui::state::{ActivityKind, MAX_ACTIVE, State};
+use crate::ui::progress;
+use crate::ui::state::{Activity, ActivityKind, State};
 use crate::ui::words;
 
-/// Minimum time between two lines about the same build, and between two progress lines of a phase.
+/// Minimum time between two lines about the progress of a phase.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How often a build without new output gets a line, to show that it is still running.
+/// How much progress is worth a line: per cent.
+const STEP: u64 = 10;
+/// Maximum time between two lines, to show that the run goes on.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// A build or a download that took so long gets a line when it has ended.
+const LONG: Duration = Duration::from_secs(60);
+/// Builds and downloads that a line names.
+const MAX_NAMES: usize = 3;
 /// How often [`Plain::tick`] is called; lines are late by at most this much.
 pub(super) const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The last line about a build: when it was written, and the activity's change count then.
-#[derive(Debug)]
-struct LastLine {
-    at: Duration,
-    changes: u64,
-}
-
-/// Remembers which lines were written when.
+/// Remembers what was written when.
 #[derive(Debug, Default)]
 pub(super) struct Plain {
-    builds: HashMap<u64, LastLine>,
-    progress_at: Duration,
-    progress: Option<String>,
+    written_at: Duration,
+    percent: u64,
 }
 
 impl Plain {
     /// The line for `event`, if it has one; `before` is the state before the event.
-    pub(super) fn line(&mut self, event: &Event, before: &State, at: Duration) -> Option<String> {
+    /// `verbose` names every build that starts.
+    pub(super) fn line(
+        &mut self,
+        event: &Event,
+        before: &State,
+        at: Duration,
+        verbose: bool,
+    ) -> Option<String> {
         if matches!(event, Event::Started(_)) {
-            self.builds.clear();
-            self.progress_at = at;
-            self.progress = None;
-        }
-        if let Event::Nix(NixEvent::BuildStarted { id, derivation }) = event {
-            if self.builds.len() >= MAX_ACTIVE {
-                self.builds.clear();
-            }
-            self.builds.insert(*id, LastLine { at, changes: 0 });
-            return Some(format!("building {}", short_name(derivation)));
-        }
-        if let Event::Nix(NixEvent::Stopped { id }) = event {
-            self.builds.remove(id)?;
-            let activity = before.activity(*id)?;
-            let took = at.saturating_sub(activity.since);
-            let line = format!("{} ended after {}", activity.name, words::duration(took));
-            // A short build already had the line about its start.
-            return Some(line).filter(|_| took >= INTERVAL);
+            *self = Self {
+                written_at: at,
+                percent: 0,
+            };
+        } else if let Event::Nix(NixEvent::BuildStarted { derivation, .. }) = event {
+            return verbose.then(|| format!("building {}", short_name(derivation)));
+        } else if let Event::Nix(NixEvent::Stopped { id }) = event {
+            return before
+                .activity(*id)
+                .and_then(|activity| ended(activity, at));
         }
         None
     }
 
-    /// The lines that are due now: the progress of the phase and, with `with_builds`, the state of long builds.
-    pub(super) fn tick(&mut self, state: &State, at: Duration, with_builds: bool) -> Vec<String> {
-        let mut lines: Vec<String> = self.progress_line(state, at).into_iter().collect();
-        if with_builds {
-            lines.extend(self.builds(state, at));
-        }
-        lines
-    }
-
-    fn progress_line(&mut self, state: &State, at: Duration) -> Option<String> {
-        let (phase, _) = state.phase()?;
-        let progress = state.progress()?;
-        let due = at.saturating_sub(self.progress_at) >= INTERVAL
-            && self.progress.as_ref() != Some(&progress);
-        if !due {
+    /// The line that is due now, if there is one.
+    pub(super) fn tick(&mut self, state: &State, at: Duration) -> Option<String> {
+        let (phase, since) = state.phase()?;
+        let percent = state
+            .fraction()
+            .map_or(0, |fraction| fraction.percent().min(99));
+        let silent = at.saturating_sub(self.written_at);
+        let advanced = percent >= self.percent + STEP || self.written_at == since;
+        if silent < INTERVAL || !advanced && silent < KEEPALIVE_INTERVAL {
             return None;
         }
-        self.progress_at = at;
-        let line = format!("{}: {progress}", words::phase(phase));
-        self.progress = Some(progress);
-        Some(line)
-    }
-
-    fn builds(&mut self, state: &State, at: Duration) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (id, activity) in state
-            .active()
-            .filter(|(_, a)| a.kind == ActivityKind::Build)
-        {
-            let Some(last) = self.builds.get_mut(&id) else {
-                continue;
-            };
-            let silent = at.saturating_sub(last.at);
-            if silent < INTERVAL || last.changes == activity.changes && silent < KEEPALIVE_INTERVAL
-            {
-                continue;
-            }
-            *last = LastLine {
-                at,
-                changes: activity.changes,
-            };
-            let elapsed = words::duration(at.saturating_sub(activity.since));
-            lines.push(format!("[{elapsed}] {}", doing(activity)));
+        (self.written_at, self.percent) = (at, percent);
+        let mut parts = Vec::new();
+        parts.extend(state.fraction().map(|_| format!("{percent} %")));
+        parts.extend(progress::counts(state));
+        parts.extend(state.time_left(at).map(words::time_left));
+        parts.extend(active(state, at));
+        if parts.is_empty() {
+            parts.push(words::seconds(at.saturating_sub(since)));
         }
-        lines
+        Some(format!("{}: {}", words::phase(phase), parts.join(" · ")))
     }
+}
+
+/// The line about a build or a download that took long.
+fn ended(activity: &Activity, at: Duration) -> Option<String> {
+    let took = at.saturating_sub(activity.since);
+    let verb = match activity.kind {
+        ActivityKind::Build => "built",
+        ActivityKind::Fetch => "fetched",
+    };
+    let line = format!("{}: {verb} in {}", activity.name, words::duration(took));
+    Some(line).filter(|_| took >= LONG)
+}
+
+/// What is built and fetched now: `building linux (50 s), initrd (3 s) and 2 more`.
+fn active(state: &State, at: Duration) -> Option<String> {
+    let builds = || state.active().filter(|a| a.kind == ActivityKind::Build);
+    let names: Vec<String> = builds()
+        .take(MAX_NAMES)
+        .map(|activity| {
+            let took = words::seconds(at.saturating_sub(activity.since));
+            format!("{} ({took})", activity.name)
+        })
+        .collect();
+    let more = builds().count().saturating_sub(MAX_NAMES);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    (!names.is_empty()).then(|| format!("building {}{more}", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -121,7 +123,7 @@ mod tests {
     impl Recorder {
         fn handle(&mut self, second: u64, event: &Event) {
             let at = Duration::from_secs(second);
-            let line = self.plain.line(event, &self.state, at);
+            let line = self.plain.line(event, &self.state, at, false);
             self.lines.extend(line.map(|line| (second, line)));
             self.state.apply(event, at);
         }
@@ -135,12 +137,13 @@ mod tests {
                 if let Some(event) = each(second) {
                     self.handle(second, &Event::Nix(event));
                 }
-                let lines = self
-                    .plain
-                    .tick(&self.state, Duration::from_secs(second), true);
-                self.lines
-                    .extend(lines.into_iter().map(|line| (second, line)));
+                let line = self.plain.tick(&self.state, Duration::from_secs(second));
+                self.lines.extend(line.map(|line| (second, line)));
             }
+        }
+
+        fn at(&self) -> Vec<u64> {
+            self.lines.iter().map(|(at, _)| *at).collect()
         }
     }
 
@@ -150,64 +153,62 @@ mod tests {
     }
 
     #[test]
-    fn running_build_gets_a_line_every_ten_seconds() {
+    fn long_build_is_named_and_its_end_told() {
         let mut recorder = Recorder::default();
         recorder.handle(0, &Event::Started(Phase::Build));
         recorder.handle(1, &began(1, "kernel"));
-        recorder.watch(1..35, |second| {
-            let line = format!("line {second}");
-            Some(NixEvent::BuildLine { id: 1, line })
-        });
-        recorder.handle(60, &Event::Nix(NixEvent::Stopped { id: 1 }));
+        recorder.handle(1, &began(2, "quick"));
+        recorder.handle(3, &Event::Nix(NixEvent::Stopped { id: 2 }));
+        recorder.watch(4..75, |_| None);
+        recorder.handle(80, &Event::Nix(NixEvent::Stopped { id: 1 }));
         let lines: Vec<_> = recorder
             .lines
             .iter()
-            .map(|(at, line)| (*at, line.as_str()))
+            .map(|(at, l)| (*at, l.as_str()))
             .collect();
         assert_eq!(
             lines,
             [
-                (1, "building kernel"),
-                (10, "build with Nix: evaluating the configuration"),
-                (11, "[10 s] building kernel: line 11"),
-                (21, "[20 s] building kernel: line 21"),
-                (31, "[30 s] building kernel: line 31"),
-                (60, "kernel ended after 59 s"),
+                (
+                    10,
+                    "Build: evaluating the configuration · building kernel (9 s)"
+                ),
+                (
+                    70,
+                    "Build: evaluating the configuration · building kernel (1 min 09 s)"
+                ),
+                (80, "kernel: built in 1 min 19 s"),
             ]
         );
     }
 
     #[test]
-    fn silent_build_gets_a_line_every_minute() {
+    fn line_needs_ten_seconds_and_ten_per_cent() {
         let mut recorder = Recorder::default();
-        recorder.handle(0, &Event::Started(Phase::Build));
-        recorder.handle(0, &began(1, "kernel"));
-        recorder.handle(1, &began(2, "quick"));
-        recorder.handle(3, &Event::Nix(NixEvent::Stopped { id: 2 }));
-        recorder.watch(4..150, |_| None);
-        let kernel = recorder
-            .lines
-            .iter()
-            .filter(|(_, line)| line.contains("kernel"));
-        assert_eq!(kernel.map(|(at, _)| *at).collect::<Vec<_>>(), [0, 60, 120]);
-        let quick = recorder
-            .lines
-            .iter()
-            .filter(|(_, line)| line.contains("quick"));
-        assert_eq!(quick.count(), 1);
+        recorder.handle(0, &Event::Started(Phase::CopyOut));
+        for second in 0..=300 {
+            let (phase, done, total) = (Phase::CopyOut, second, Some(300));
+            recorder.handle(second, &Event::Bytes { phase, done, total });
+            recorder.watch(second..second + 1, |_| None);
+        }
+        // The first line after ten seconds, then one for each tenth.
+        assert_eq!(
+            recorder.at(),
+            [10, 40, 70, 100, 130, 160, 190, 220, 250, 280]
+        );
+        let line = &recorder.lines[4].1;
+        assert_eq!(
+            line,
+            "Image: 43 % · 130 of 300 B · 1 B/s · about 3 min left"
+        );
     }
 
     #[test]
-    fn progress_is_written_when_it_changed() {
+    fn phase_without_news_gets_a_line_every_minute() {
         let mut recorder = Recorder::default();
-        recorder.handle(0, &Event::Started(Phase::Build));
-        recorder.watch(0..100, |second| {
-            (second < 50).then_some(NixEvent::Built {
-                done: second,
-                expected: 60,
-            })
-        });
-        let at: Vec<u64> = recorder.lines.iter().map(|(at, _)| *at).collect();
-        assert_eq!(at, [10, 20, 30, 40, 50]);
+        recorder.handle(0, &Event::Started(Phase::Boot));
+        recorder.watch(0..150, |_| None);
+        assert_eq!(recorder.at(), [10, 70, 130]);
+        assert_eq!(recorder.lines[1].1, "Boot: 1 min 10 s");
     }
 }

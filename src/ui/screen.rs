@@ -1,21 +1,31 @@
 //! Standard error: lines, and on a terminal a live view below them.
+//!
+//! Considered: indicatif, which draws one message here. It keeps the cursor below its lines and clears as many rows as
+//! it counted for the width of the last redraw, so a terminal that wraps them anew when it becomes narrower keeps some,
+//! as does the `^C` that the terminal echoes; with one bar per line its limit on redraws drops some of them; and its
+//! bars would be a second state beside the one that every form of output shows.
 
 use std::io::Write;
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ui::frame::Size;
 
-/// Maximum redraws per second; the writer draws less often.
-const MAX_REDRAWS: u8 = 50;
+/// Erases from the cursor to the end of the line.
+const ERASE_LINE: &str = "\x1b[K";
+/// Erases from the cursor to the end of the screen.
+const ERASE_BELOW: &str = "\x1b[J";
 
 /// Writes lines, and redraws the live view below them.
+///
+/// Between two redraws the cursor stands on the first character of the live view. However a terminal moves or wraps
+/// lines when its size changes, the cursor stays with the character, and everything to erase is behind it.
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
     terminal: Option<Term>,
-    /// The live view, while it has lines.
-    live: Option<ProgressBar>,
+    /// The live view on the terminal, and the size that it was drawn for.
+    shown: Vec<String>,
+    drawn_for: Option<Size>,
 }
 
 impl Screen {
@@ -24,7 +34,8 @@ impl Screen {
         Self {
             out: Box::new(out),
             terminal: None,
-            live: None,
+            shown: Vec::new(),
+            drawn_for: None,
         }
     }
 
@@ -46,48 +57,55 @@ impl Screen {
         }
     }
 
-    /// Replaces the live view with these lines.
-    pub(super) fn draw(&mut self, frame: &[String]) {
-        let Some(terminal) = self.terminal.as_ref().filter(|_| !frame.is_empty()) else {
-            return self.clear();
+    /// Writes complete lines, and `frame` below them in place of the live view before. Errors are ignored: a closed or
+    /// full standard error must not end a run.
+    pub(super) fn show(&mut self, lines: &str, frame: Vec<String>) {
+        let frame = if self.terminal.is_some() {
+            frame
+        } else {
+            Vec::new()
         };
-        let bar = self.live.get_or_insert_with(|| lines_of(terminal));
-        bar.set_message(frame.join("\n"));
-    }
-
-    fn clear(&mut self) {
-        if let Some(bar) = self.live.take() {
-            bar.finish_and_clear();
+        let size = self.terminal.is_some().then(|| self.size());
+        let is_shown = frame == self.shown && (frame.is_empty() || size == self.drawn_for);
+        if lines.is_empty() && is_shown {
+            return;
         }
+        let mut text = String::new();
+        if !lines.is_empty() && !self.shown.is_empty() {
+            text.push('\r');
+            text.push_str(ERASE_BELOW);
+        }
+        text.push_str(lines);
+        if !frame.is_empty() || lines.is_empty() {
+            push_frame(&mut text, &frame);
+        }
+        self.shown = frame;
+        self.drawn_for = size;
+        self.out
+            .write_all(text.as_bytes())
+            .and_then(|()| self.out.flush())
+            .ok();
     }
 
     /// Removes the live view for the rest of the run.
     pub(super) fn close(&mut self) {
+        self.show("", Vec::new());
         self.terminal = None;
-        self.clear();
-    }
-
-    /// Writes complete lines. Errors are ignored: a closed or full standard error must not end a run.
-    pub(super) fn write(&mut self, lines: &str) {
-        if lines.is_empty() {
-            return;
-        }
-        let out = &mut self.out;
-        let mut write = || {
-            out.write_all(lines.as_bytes())
-                .and_then(|()| out.flush())
-                .ok();
-        };
-        match &self.live {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
     }
 }
 
-fn lines_of(terminal: &Term) -> ProgressBar {
-    let target = ProgressDrawTarget::term(terminal.clone(), MAX_REDRAWS);
-    let style = ProgressStyle::with_template("{msg}");
-    ProgressBar::with_draw_target(None, target)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+/// Overwrites what is behind the cursor, which stays at the beginning. In one write and without erasing everything first,
+/// so that nothing flickers.
+fn push_frame(text: &mut String, frame: &[String]) {
+    for (row, line) in frame.iter().enumerate() {
+        let start = if row == 0 { "\r" } else { "\r\n" };
+        text.extend([start, line, ERASE_LINE]);
+    }
+    // Removes rows of the view before that this one does not have.
+    let below = if frame.is_empty() { "\r" } else { "" };
+    text.extend([below, ERASE_BELOW]);
+    if let Some(up @ 1..) = frame.len().checked_sub(1) {
+        text.extend(["\x1b[", &up.to_string(), "A"]);
+    }
+    text.push('\r');
 }

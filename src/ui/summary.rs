@@ -80,8 +80,8 @@ mod tests {
             words,
             [
                 "phase took",
-                "fetch packages 4.0 s",
-                "build with Nix 1 h 01 min",
+                "Downloads 4.0 s",
+                "Build 1 h 01 min",
                 "total 1 h 01 min",
                 "slowest derivations took",
                 &kernel,
@@ -104,7 +104,7 @@ mod tests {
         }
         let lines = table(&state, second * 6);
         let words = lines[1].split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words, "build with Nix: failed 4.0 s");
+        assert_eq!(words, "Build: failed 4.0 s");
         assert_eq!(lines.len(), 4, "{lines:?}");
     }
 }

@@ -11,7 +11,7 @@ use self::terminal::{MARK, Terminal, pair, read_until_mark, screen_on};
 use super::frame::Size;
 use super::view::{Item, View, ViewKind};
 use super::writer::Writer;
-use crate::common::event::{Event, NixEvent, Phase};
+use crate::common::event::{Event, ImageDone, NixEvent, Phase};
 
 /// Two derivations are being built, without log lines yet.
 const TWO_BUILDS: Duration = Duration::from_secs(12);
@@ -29,21 +29,20 @@ fn build_on_80_by_24() {
     assert_eq!(
         lines_of((80, 24), TWO_BUILDS),
         [
-            "upload the configuration: done in 0.3 s",
-            "log: /home/me/build.log",
-            "to build: 72 derivations",
-            "⠼ build with Nix: built 49/72                                              10 s",
-            "  building linux-6.12.107-1 (buildPhase)                                    4 s",
-            "  building e2fsprogs-1.47.2-3+b12 (buildPhase)                              0 s",
+            " ✓ Upload                                                                 0.3 s",
+            " ⠼ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸──────────────  68 %  10 s",
+            "     built 49 of 72",
+            "     building linux-6.12.107-1            buildPhase                        4 s",
+            "     building e2fsprogs-1.47.2-3+b12      buildPhase                        0 s",
         ]
     );
-    assert_eq!(
-        lines_of((80, 24), ONE_BUILD)[3..],
-        [
-            "⠼ build with Nix: built 70/72                                              29 s",
-            "  building ext4-fs.img (buildPhase): NIXOS_SD: 736/4832 files (0.7% non-co… 2 s",
-        ]
+    let later = lines_of((80, 24), ONE_BUILD);
+    assert!(later[1].contains("97 %  29 s"), "{later:#?}");
+    assert!(
+        later[3].contains("ext4-fs.img") && later[3].contains("NIXOS_SD: "),
+        "{later:#?}"
     );
+    assert_eq!(later.len(), 4, "{later:#?}");
 }
 
 #[test]
@@ -51,32 +50,77 @@ fn build_on_40_by_15() {
     assert_eq!(
         lines_of((40, 15), TWO_BUILDS),
         [
-            "upload the configuration: done in 0.3 s",
-            "log: /home/me/build.log",
-            "to build: 72 derivations",
-            "⠼ build with Nix: built 49/72      10 s",
-            "  building linux-6.12.107-1 (build… 4 s",
-            "  building e2fsprogs-1.47.2-3+b12 … 0 s",
+            " ✓ Upload                         0.3 s",
+            " ⠼ Build  ━━━━━━━━━━━╸─────  68 %  10 s",
+            "     built 49 of 72",
+            "     building linux-6.12.107-1  bu… 4 s",
+            "     building e2fsprogs-1.47.2-3+b… 0 s",
         ]
     );
 }
 
 #[test]
-fn end_of_a_build_on_80_by_24() {
-    let mut terminal = Terminal::new(80, 24, 0);
+fn build_on_200_by_50() {
+    assert_eq!(
+        lines_of((200, 50), TWO_BUILDS),
+        [
+            " ✓ Upload                                                                                     0.3 s",
+            " ⠼ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────────────  68 %                                                                                                          10 s",
+            "     built 49 of 72",
+            "     building linux-6.12.107-1                                                    buildPhase                                                                                                        4 s",
+            "     building e2fsprogs-1.47.2-3+b12                                              buildPhase                                                                                                        0 s",
+        ]
+    );
+}
+
+fn end(verbose: u8) -> Vec<String> {
+    let mut terminal = Terminal::new(80, 40, verbose);
     terminal.show(&recorded(Duration::MAX));
     let end = Duration::from_secs(32);
     terminal.show(&[
         (end, Event::Finished(Phase::Build, end)),
         (end, Event::WorkEnded),
+        (end, Event::ImageDone(image())),
     ]);
+    terminal.lines()
+}
+
+fn image() -> ImageDone {
+    ImageDone {
+        path: "/pi/pi.img.zst".into(),
+        shown: "pi.img.zst".into(),
+        size: 34_000_000,
+        raw_size: 160_000_000,
+        sha256: "ab".repeat(32),
+        took: Duration::from_secs(34),
+        next: vec![("sdbuild boot".into(), "see it start in a virtual machine")],
+    }
+}
+
+#[test]
+fn end_of_a_build_on_80_by_24() {
     assert_eq!(
-        terminal.lines()[3..],
+        end(0),
         [
-            "build with Nix: done in 32 s",
+            " ✓ Upload                                                                 0.3 s",
+            " ✓ Build               72 built                                            32 s",
+            "",
+            " ✓ pi.img.zst · 34 MB, 160 MB on the card · 34 s",
+            "   next  sdbuild boot   see it start in a virtual machine",
+        ]
+    );
+}
+
+#[test]
+fn end_of_a_build_with_times() {
+    let lines = end(1);
+    let from = lines.iter().position(|line| line.starts_with("  phase"));
+    assert_eq!(
+        lines[from.unwrap()..],
+        [
             "  phase                                                             took",
-            "  upload the configuration                                         0.3 s",
-            "  build with Nix                                                    32 s",
+            "  Upload                                                           0.3 s",
+            "  Build                                                             32 s",
             "  total                                                             32 s",
             "  slowest derivations                                               took",
             "  linux-6.12.107-1                                                  10 s",
@@ -84,6 +128,9 @@ fn end_of_a_build_on_80_by_24() {
             "  e2fsprogs-1.47.2-3+b12                                           4.0 s",
             "  initrd                                                           3.7 s",
             "  ext4-fs.img                                                      3.2 s",
+            "",
+            " ✓ pi.img.zst · 34 MB, 160 MB on the card · 34 s",
+            "   next  sdbuild boot   see it start in a virtual machine",
         ]
     );
 }
@@ -112,13 +159,37 @@ fn resized_terminal_is_redrawn() {
     terminal.resize(100, 10);
     terminal.picture(Duration::from_secs(1));
     let lines = terminal.lines();
-    let from = lines
-        .iter()
-        .rposition(|line| line.contains("build with Nix"))
-        .unwrap();
-    assert_eq!(lines[from..].len(), 5, "{lines:#?}");
-    assert!(lines[from].len() > 80, "as wide as it is now: {lines:#?}");
-    assert_eq!(lines.last().unwrap(), "  and 27 more");
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    assert!(
+        lines[0].chars().count() > 80,
+        "as wide as it is now: {lines:#?}"
+    );
+    assert_eq!(lines.last().unwrap(), "     and 28 more");
+}
+
+#[test]
+fn narrower_terminal_keeps_no_line_of_the_view_before() {
+    let mut terminal = Terminal::new(120, 24, 0);
+    terminal.show(&[(Duration::ZERO, Event::Notice("above".into()))]);
+    terminal.show(&crowd(3));
+    for columns in [70, 41, 90] {
+        terminal.resize_and_wrap(columns);
+        terminal.picture(Duration::from_secs(columns.into()));
+        let lines = terminal.lines();
+        assert_eq!(lines[0], "above");
+        assert!(lines[1].contains(" Build "), "{lines:#?}");
+        assert_eq!(lines.len(), 6, "{lines:#?}");
+    }
+}
+
+#[test]
+fn echo_of_ctrl_c_does_not_stay() {
+    let mut terminal = Terminal::new(80, 24, 0);
+    terminal.show(&crowd(2));
+    terminal.echo("^C");
+    terminal.screen.show("interrupted\n", Vec::new());
+    terminal.read();
+    assert_eq!(terminal.lines(), ["interrupted"]);
 }
 
 #[test]
@@ -129,7 +200,7 @@ fn foreign_text_does_not_control_the_terminal() {
     let log = "build-2> \\u{1b}[2J\\u{d}\\u{9b}1;1H\\u{202e}line of 2";
     assert!(lines.iter().any(|line| line == log), "{lines:#?}");
     assert!(lines[0].starts_with("building '/nix/store/"), "{lines:#?}");
-    assert_eq!(lines.len(), 6 + 4, "{lines:#?}");
+    assert_eq!(lines.len(), 6 + 5, "{lines:#?}");
 }
 
 #[test]
@@ -137,7 +208,7 @@ fn closed_view_leaves_no_lines() {
     let mut terminal = Terminal::new(80, 24, 0);
     terminal.show(&crowd(5));
     terminal.screen.close();
-    terminal.screen.write("after\n");
+    terminal.screen.show("after\n", Vec::new());
     terminal.read();
     assert_eq!(terminal.lines(), ["after"]);
 }
@@ -152,7 +223,7 @@ fn progress_continues_in_lines_after_the_result() {
     let total = None;
     view.handle(&Event::Bytes { phase, done, total }, second);
     let lines = view.tick(second * 20);
-    assert_eq!(lines, [Item::Line("unpack the image: 5.0 kB".into())]);
+    assert_eq!(lines, [Item::Line("Unpack the image: 5.0 kB".into())]);
     assert_eq!(
         view.frame(
             second,
@@ -179,10 +250,7 @@ fn many_log_lines_cause_few_redraws() {
     let before = terminal.written;
     terminal.show(&flood);
     let lines = terminal.lines();
-    assert!(
-        lines[1].starts_with("  building build-0: 99999 xxx"),
-        "{lines:#?}"
-    );
+    assert!(lines[2].contains("99999 xxx"), "{lines:#?}");
     let written = terminal.written - before;
     assert!(written < 4096, "{written} bytes for one picture");
 }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use crate::common::event::{Event, NixEvent};
 use crate::common::transcript::{Transcript, forecast};
+use crate::ui::colour::Paint;
 use crate::ui::frame::{self, Size, frame};
 use crate::ui::json::{self, Json};
 use crate::ui::plain::{self, Plain};
+use crate::ui::run_lines::{self, Form};
 use crate::ui::sanitize::message;
-use crate::ui::state::State;
-use crate::ui::{colour, summary, words};
+use crate::ui::state::{Ended, State};
+use crate::ui::{colour, layout, progress, summary};
 
 /// One item of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +47,9 @@ pub(super) struct View {
     kind: ViewKind,
     /// 0: the run; 1: also the builder's log; 2: everything that the log file contains.
     verbose: u8,
-    coloured: bool,
+    paint: Paint,
+    /// Columns of the terminal.
+    columns: usize,
     state: State,
     transcript: Transcript,
     /// The largest forecast shown so far: derivations to build, paths to fetch.
@@ -60,7 +64,8 @@ impl View {
         Self {
             kind,
             verbose,
-            coloured,
+            paint: Paint(coloured),
+            columns: layout::COLUMNS,
             state: State::default(),
             transcript: Transcript::default(),
             forecast_shown: (0, 0),
@@ -68,13 +73,21 @@ impl View {
         }
     }
 
+    /// Sets the width of the terminal, which can change at any time.
+    pub(super) fn set_columns(&mut self, columns: usize) {
+        self.columns = columns;
+    }
+
     /// Updates the view with `event`, which happened at the time `at`; returns the items to show, in order.
     pub(super) fn handle(&mut self, event: &Event, at: Duration) -> Vec<Item> {
         let mut items = Vec::new();
         if let ViewKind::Plain(plain) = &mut self.kind {
-            let line = plain.line(event, &self.state, at);
+            let line = plain.line(event, &self.state, at, self.verbose == 1);
             items.extend(line.map(|line| Item::Builder(message(&line))));
         }
+        let has_ended = matches!(event, Event::Finished(..));
+        let outcome = || progress::outcome(&self.state);
+        let outcome = has_ended.then(outcome).flatten();
         self.state.apply(event, at);
         match &mut self.kind {
             ViewKind::Json(json) => {
@@ -82,7 +95,9 @@ impl View {
                     items.extend(json.line(event, &self.state, at).map(item_of(event)));
                 }
             }
-            ViewKind::Live | ViewKind::Plain(_) => items.extend(self.lines(event, at)),
+            ViewKind::Live | ViewKind::Plain(_) => {
+                items.extend(self.lines(event, outcome.as_deref(), at));
+            }
         }
         if *event == Event::TerminalGiven {
             items.push(Item::Closed);
@@ -90,17 +105,23 @@ impl View {
         items
     }
 
-    /// The items of `event` in text form.
-    fn lines(&mut self, event: &Event, at: Duration) -> Vec<Item> {
+    /// The items of `event` in text form. `outcome` is what a phase came to that has finished.
+    fn lines(&mut self, event: &Event, outcome: Option<&str>, at: Duration) -> Vec<Item> {
         let line = |text: &str| vec![Item::Line(self.paint(message(text)))];
+        let lines = |lines: Vec<String>| lines.into_iter().map(Item::Line).collect();
+        let (form, paint, all) = (self.form(), self.paint, self.verbose > 0);
         match event {
+            Event::RunStarted(run) => lines(run_lines::header(run, form, paint)),
             Event::Finished(phase, took) => {
-                let (phase, took) = (words::phase(*phase), words::duration(*took));
-                line(&format!("{phase}: done in {took}"))
+                let told = run_lines::succeeded(*phase, *took, outcome, all, (form, paint));
+                lines(told.into_iter().collect())
             }
             Event::Warning(text) => line(&format!("warning: {text}")),
             Event::Notice(text) => line(text),
+            // On a terminal it stands beside the error that makes it interesting.
+            Event::LogFile(_) if matches!(form, Form::Columns(_)) && !all => Vec::new(),
             Event::LogFile(path) => line(&format!("log: {}", path.display())),
+            Event::ImageDone(image) => lines(run_lines::image(image, form, paint)),
             Event::Nix(event) => {
                 let forecast = self
                     .forecast_line(event)
@@ -108,19 +129,39 @@ impl View {
                 let log = self.log_line(event).map(|text| Item::Log(message(&text)));
                 forecast.or(log).into_iter().collect()
             }
-            Event::Console(text) if self.verbose > 0 => vec![Item::Log(message(text))],
+            Event::Console(text) if all => vec![Item::Log(message(text))],
+            Event::WorkEnded if all => {
+                let table = summary::table(&self.state, at);
+                lines(table.iter().map(|row| message(row)).collect())
+            }
             Event::WorkEnded => {
-                let table = summary::table(&self.state, at).into_iter();
-                table.map(|row| Item::Line(message(&row))).collect()
+                let failed = self.state.ended().iter().filter(|ended| !ended.succeeded);
+                let told = |ended: &Ended| run_lines::failed(ended.phase, ended.took, form, paint);
+                lines(failed.map(told).collect())
             }
-            Event::Started(_) | Event::Bytes { .. } | Event::Console(_) | Event::TerminalGiven => {
-                Vec::new()
-            }
+            Event::Started(_)
+            | Event::Bytes { .. }
+            | Event::Detail(..)
+            | Event::Console(_)
+            | Event::TerminalGiven
+            | Event::Suspended
+            | Event::Resumed => Vec::new(),
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self.kind {
+            ViewKind::Live => Form::Columns(self.columns),
+            ViewKind::Plain(_) | ViewKind::Json(_) => Form::Plain,
         }
     }
 
     /// The line for a forecast of Nix, unless a larger one was shown before.
     fn forecast_line(&mut self, event: &NixEvent) -> Option<String> {
+        if matches!(self.kind, ViewKind::Live) && self.verbose == 0 {
+            // The live view counts it.
+            return None;
+        }
         let (shown, amount) = if let NixEvent::WillBuild { derivations } = event {
             (&mut self.forecast_shown.0, *derivations)
         } else if let NixEvent::WillFetch { paths, .. } = event {
@@ -159,13 +200,13 @@ impl View {
         let ViewKind::Plain(plain) = &mut self.kind else {
             return Vec::new();
         };
-        let lines = plain.tick(&self.state, at, self.verbose == 0);
+        let lines = plain.tick(&self.state, at);
         lines.iter().map(|line| Item::Line(message(line))).collect()
     }
 
     /// The lines of the live view; `None` if this view has none.
     pub(super) fn frame(&self, at: Duration, size: Size) -> Option<Vec<String>> {
-        matches!(self.kind, ViewKind::Live).then(|| frame(&self.state, at, size))
+        matches!(self.kind, ViewKind::Live).then(|| frame(&self.state, at, size, self.paint))
     }
 
     /// How often the view changes without an event; `None` for never.
@@ -189,7 +230,7 @@ impl View {
     }
 
     fn paint(&self, text: String) -> String {
-        if self.coloured {
+        if self.paint.0 {
             colour::paint(&text)
         } else {
             text

@@ -8,22 +8,22 @@ pub use crate::common::human_bytes::human_bytes;
 /// The name of a phase as users see it.
 pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
-        Phase::Preflight => "check this machine and the configuration",
-        Phase::Fetch => "fetch packages",
-        Phase::ContainerImages => "assemble container images",
-        Phase::Pull => "pull the builder image",
-        Phase::Emulation => "set up emulation",
-        Phase::Upload => "upload the configuration",
-        Phase::Evaluate => "evaluate the configuration",
-        Phase::Build => "build with Nix",
-        Phase::CopyOut => "copy the image out",
-        Phase::ReadImage => "read the image",
-        Phase::Release => "clean up",
-        Phase::Unpack => "unpack the image",
-        Phase::CopyIn => "copy the image into the emulator",
-        Phase::Boot => "boot the image",
-        Phase::Flash => "write the card",
-        Phase::Verify => "read the card back",
+        Phase::Preflight => "Checks",
+        Phase::Fetch => "Downloads",
+        Phase::ContainerImages => "Container images",
+        Phase::Pull => "Builder image",
+        Phase::Emulation => "Emulation",
+        Phase::Upload => "Upload",
+        Phase::Evaluate => "Evaluation",
+        Phase::Build => "Build",
+        Phase::CopyOut => "Image",
+        Phase::ReadImage => "Read the image",
+        Phase::Release => "Clean up",
+        Phase::Unpack => "Unpack the image",
+        Phase::CopyIn => "Copy to QEMU",
+        Phase::Boot => "Boot",
+        Phase::Flash => "Write",
+        Phase::Verify => "Verify",
     }
 }
 
@@ -45,19 +45,37 @@ pub(super) fn seconds(d: Duration) -> String {
     }
 }
 
-/// Rate and remaining time, once they can be estimated: `, 21 MB/s, 3 min 04 s left`.
-pub fn rate(done: u64, total: Option<u64>, took: Duration) -> String {
-    // An earlier estimate would be a guess.
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    if millis < 1000 || done == 0 {
-        return String::new();
+/// Formats an estimate of the time that is left, as precisely as it can be known: `about 3 min left`.
+pub(super) fn time_left(d: Duration) -> String {
+    let seconds = d.as_secs();
+    match seconds {
+        0..10 => "a few seconds left".to_owned(),
+        10..55 => format!("about {} s left", seconds.next_multiple_of(10)),
+        55..5400 => format!("about {} min left", (seconds + 30) / 60),
+        _ => format!("about {} h left", (seconds + 1800) / 3600),
     }
-    let rate = done.saturating_mul(1000) / millis;
-    let left = total.map(|total| total.saturating_sub(done));
-    let left = left.filter(|_| rate > 0);
-    let left = left.map(|left| Duration::from_secs(left.div_ceil(rate.max(1))));
-    let left = left.map(|left| format!(", {} left", duration(left)));
-    format!(", {}/s{}", human_bytes(rate), left.unwrap_or_default())
+}
+
+/// An amount of a total: `112 of 340 MB`, `640 kB of 1.2 GB`; a total of 0 is unknown.
+pub(super) fn amount(done: u64, total: u64) -> String {
+    let (done, all) = (human_bytes(done), human_bytes(total));
+    match (done.split_once(' '), all.split_once(' ')) {
+        _ if total == 0 => done,
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} of {all}"),
+        _ => format!("{done} of {all}"),
+    }
+}
+
+/// The bytes per second of `done` bytes in `took`, once that is more than a guess.
+pub(super) fn rate(done: u64, took: Duration) -> Option<String> {
+    let millis = u64::try_from(took.as_millis()).ok()?;
+    if millis < 1000 || done == 0 {
+        return None;
+    }
+    Some(format!(
+        "{}/s",
+        human_bytes(done.saturating_mul(1000) / millis)
+    ))
 }
 
 #[cfg(test)]
@@ -66,14 +84,27 @@ mod tests {
 
     #[test]
     fn rate_is_shown_once_it_is_known() {
-        let after = |seconds| rate(42_000_000, Some(84_000_000), Duration::from_secs(seconds));
-        assert_eq!(after(0), "");
-        assert_eq!(after(20), ", 2.1 MB/s, 20 s left");
-        assert_eq!(
-            rate(42_000_000, None, Duration::from_secs(20)),
-            ", 2.1 MB/s"
-        );
-        assert_eq!(rate(1, Some(2), Duration::from_secs(20)), ", 0 B/s");
+        let after = |seconds| rate(42_000_000, Duration::from_secs(seconds));
+        assert_eq!(after(0), None);
+        assert_eq!(after(20).as_deref(), Some("2.1 MB/s"));
+        assert_eq!(rate(1, Duration::from_secs(20)).as_deref(), Some("0 B/s"));
+    }
+
+    #[test]
+    fn estimates_are_as_rough_as_they_are() {
+        let left = |seconds| time_left(Duration::from_secs(seconds));
+        assert_eq!(left(9), "a few seconds left");
+        assert_eq!(left(41), "about 50 s left");
+        assert_eq!(left(89), "about 1 min left");
+        assert_eq!(left(1234), "about 21 min left");
+        assert_eq!(left(7300), "about 2 h left");
+    }
+
+    #[test]
+    fn amounts_name_a_unit_once() {
+        assert_eq!(amount(112_000_000, 340_000_000), "112 of 340 MB");
+        assert_eq!(amount(640_000, 1_200_000_000), "640 kB of 1.2 GB");
+        assert_eq!(amount(640_000, 0), "640 kB");
     }
 
     #[test]

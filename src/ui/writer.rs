@@ -175,6 +175,7 @@ impl Queue {
     }
 
     fn take_batch(&mut self, at: Duration, size: Size) -> Batch {
+        self.view.set_columns(size.columns);
         for item in self.view.tick(at) {
             self.push(item);
         }
@@ -236,32 +237,25 @@ impl Shared {
 
 impl Batch {
     fn show(self, screen: &mut Screen) {
-        // Remove the live view before the last lines are written, not after.
-        if self.frame.as_ref().is_none_or(Vec::is_empty) {
-            screen.draw(&[]);
-        }
         let mut lines = String::new();
         for item in self.items {
             match item {
                 Item::Line(text) | Item::Builder(text) | Item::Log(text) | Item::Progress(text) => {
                     lines.extend([text.as_str(), "\n"]);
                     if lines.len() >= MAX_WRITE_BYTES {
-                        screen.write(&mem::take(&mut lines));
+                        screen.show(&mem::take(&mut lines), Vec::new());
                     }
                 }
                 Item::Closed => {
-                    screen.write(&mem::take(&mut lines));
+                    screen.show(&mem::take(&mut lines), Vec::new());
                     screen.close();
                 }
-                // The missing frame has removed the live view already.
+                // The missing frame removes the live view.
                 Item::Paused => {}
             }
         }
         lines.extend(self.dropped.map(|text| text + "\n"));
-        screen.write(&lines);
-        if let Some(frame) = self.frame {
-            screen.draw(&frame);
-        }
+        screen.show(&lines, self.frame.unwrap_or_default());
     }
 }
 

@@ -86,7 +86,7 @@ fn good_image_runs_a_command_and_is_left_unchanged() {
     let run = ["--run", "test ! -e /new && echo fresh"];
     let there = boot(&user, &packed, &[login, run].concat()).assert_exit_code(0);
     assert_eq!(there.stdout, "fresh\n");
-    there.assert_stderr_contains(&["unpack the image: done"]);
+    there.assert_stderr_contains(&["Unpack the image: done"]);
     nothing_is_left(&user);
     let after = fs::metadata(&image).unwrap();
     let told = |m: &fs::Metadata| (m.mtime(), m.mtime_nsec(), m.ctime_nsec(), m.len());

@@ -187,7 +187,7 @@ fn pc_image_is_built_natively() {
         .replace("aarch64", "x86_64");
     user.write("sd-card.nix", &text);
     let mut running = Running::start(&mut user.build(&["--system", "x86_64-linux"]));
-    running.wait_for("build with Nix");
+    running.wait_for("Build: done");
     let outcome = running.finish().assert_exit_code(0);
     has_partitions(&outcome.image());
     assert!(!outcome.stderr.contains("emulation"), "{}", outcome.stderr);
@@ -309,7 +309,7 @@ fn boot_test_boots_the_built_image() {
     let mut build = user.build(&["--boot-test", "--ssh-key"]);
     let good = run(build.arg(&private)).assert_exit_code(0);
     assert!(good.image().exists());
-    good.assert_stderr_contains(&["boot the image: done", "logged in over SSH"]);
+    good.assert_stderr_contains(&["Boot: done", "logged in over SSH"]);
 
     let stranger = TestUser::new();
     let (other, _) = key(&stranger);

@@ -61,7 +61,7 @@ fn example_image_boots_in_a_container() {
     assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
     there.assert_stderr_contains(&[
         "qemu-system-aarch64 is not on this machine",
-        "copy the image into the emulator: done",
+        "Copy to QEMU: done",
         "logged in over SSH as root",
     ]);
     runs.assert_nothing_left();
@@ -229,7 +229,7 @@ fn next_boot_sweeps_a_killed_copy_into_the_emulator() {
     let runs = user.track_runs();
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(hole(&user, 8 << 30)));
-    running.wait_for("copy the image into the emulator");
+    running.wait_for("Copy to QEMU: ");
     let name = runs.container("emulator");
     running.signal(Signal::SIGKILL);
     running.finish();
@@ -290,6 +290,6 @@ fn container_boots_a_pc_and_a_custom_firmware() {
         &["90", "--firmware", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"],
     ] {
         let there = run(user.sdbuild(&words).args(more)).assert_exit_code(4);
-        there.assert_stderr_contains(&["copy the image", "no bootable device"]);
+        there.assert_stderr_contains(&["Copy to QEMU", "no bootable device"]);
     }
 }

@@ -90,7 +90,7 @@ fn builds_with(user: &TestUser, runs: &RunTracker, reference: &str) -> Outcome {
     assert_eq!(own.len(), 1, "{own:?}\n{}", outcome.stderr);
     outcome
         .assert_exit_code(0)
-        .assert_stderr_contains(&["pull the builder image"])
+        .assert_stderr_contains(&["Builder image: done"])
 }
 
 #[test]

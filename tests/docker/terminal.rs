@@ -53,20 +53,29 @@ fn clean_question_stays_on_the_screen() {
 }
 
 #[test]
-fn image_path_has_its_own_line() {
+fn image_is_told_once_with_what_comes_next() {
     if !engine_available() {
         return;
     }
-    let user = TestUser::new();
+    let user = TestUser::new().with("NO_COLOR", "1");
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let mini = mini_nixpkgs();
     let words = format!("build --nixpkgs '{}' --output out", mini.display());
     let seen = on_a_terminal(&user, &words, "");
-    let path = user.out().join("small.img");
-    let line = seen
-        .lines()
-        .find(|line| line.trim_end().ends_with("small.img") && !line.contains(" in "));
-    assert_eq!(line.map(str::trim_end), path.to_str(), "{seen:?}");
+    // Once, as the user would type it, with the commands to go on with.
+    let lines: Vec<&str> = seen.lines().filter(|l| l.contains("small.img")).collect();
+    assert!(
+        lines[0].starts_with(" ✓ out/small.img · 6 B · "),
+        "{seen:?}"
+    );
+    assert!(
+        lines[1].contains("next  sdbuild boot out/small.img"),
+        "{seen:?}"
+    );
+    assert!(lines[2].contains("sdbuild flash out/small.img"), "{seen:?}");
+    assert_eq!(lines.len(), 3, "{seen:?}");
+    let header = seen.lines().find(|line| line.contains(" → aarch64-linux"));
+    assert!(header.unwrap().contains("sd-card.nix"), "{seen:?}");
 }
 
 /// A build with far more output than a pipe holds.

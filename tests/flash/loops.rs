@@ -21,11 +21,7 @@ fn card_holds_the_image() {
     assert_eq!(code, Some(0), "{text}");
     assert_contains(
         &text,
-        &[
-            "write the card: done",
-            "read the card back: done",
-            "is written and verified",
-        ],
+        &["Write: done", "Verify: done", "is written and verified"],
     );
     let after = card.bytes();
     assert!(

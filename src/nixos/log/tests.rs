@@ -59,7 +59,8 @@ fn counts_come_from_the_activities_that_count() {
         log.line(&progress(3)),
         Some(NixEvent::Built {
             done: 2,
-            expected: 7
+            expected: 7,
+            running: 1,
         })
     );
     assert_eq!(log.line(&progress(3)), None, "repeated counts are dropped");

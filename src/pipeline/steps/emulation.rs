@@ -7,10 +7,11 @@ use crate::binfmt::{
 };
 use crate::common::build_mode::Glue;
 use crate::common::context::Context;
-use crate::common::event::Phase;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::{Class, Failure};
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::plan::Plan;
+use crate::pipeline::provenance::qemu_version;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::container_images::ContainerImages;
@@ -85,6 +86,14 @@ pub(in crate::pipeline) async fn set_up(
     run.context.phase(Phase::Emulation, work).await
 }
 
+/// The emulation that works: `QEMU 10.0.8, own handler`.
+fn describe_result(plan: &Plan, mode: Emulation) -> String {
+    let registrar = plan.engine_plan.registrar.as_ref();
+    let qemu = qemu_version(mode, registrar);
+    let qemu = qemu.map(|version| format!("QEMU {version}, "));
+    format!("{}{}", qemu.unwrap_or_default(), mode.short_name())
+}
+
 struct Setup<'a> {
     run: &'a RunContext<'a>,
     /// The registrar's image.
@@ -104,7 +113,12 @@ impl Setup<'_> {
         }
         loop {
             let failure = match self.set_up(mode, scope).await {
-                Ok(()) => return Ok(mode),
+                Ok(()) => {
+                    let text = describe_result(self.run.plan, mode);
+                    let events = &self.run.context.events;
+                    events.emit(Event::Detail(Phase::Emulation, text));
+                    return Ok(mode);
+                }
                 Err(failure) if failure.class == Class::Interrupted => return Err(failure),
                 Err(failure) => failure,
             };

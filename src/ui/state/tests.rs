@@ -1,4 +1,6 @@
+use super::activities::MAX_ACTIVE;
 use super::*;
+use crate::ui::progress;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,7 +21,7 @@ fn build(id: u64) -> NixEvent {
 #[test]
 fn progress_of_nix_follows_its_forecast() {
     assert_eq!(
-        state(&[]).progress().unwrap(),
+        progress::counts(&state(&[])).unwrap(),
         "evaluating the configuration"
     );
     let state = state(&[
@@ -32,6 +34,7 @@ fn progress_of_nix_follows_its_forecast() {
         NixEvent::Built {
             done: 3,
             expected: 66,
+            running: 1,
         },
         NixEvent::FetchStarted {
             id: 8,
@@ -58,8 +61,8 @@ fn progress_of_nix_follows_its_forecast() {
         },
     ]);
     assert_eq!(
-        state.progress().unwrap(),
-        "fetched 1/9 (1.5 MB of 5.0 MB), built 3/62"
+        progress::counts(&state).unwrap(),
+        "fetched 1 of 9 (1.5 of 5.0 MB) · built 3 of 62"
     );
     assert_eq!(state.active().count(), 0);
 }
@@ -82,7 +85,7 @@ fn phase_and_last_line_of_a_builder_are_kept() {
         },
     ]);
     let seven = state.activity(7).unwrap();
-    assert_eq!((seven.name.as_str(), seven.changes), ("p7", 2));
+    assert_eq!(seven.name, "p7");
     assert_eq!(seven.phase.as_deref(), Some("buildPhase"));
     assert_eq!(seven.last.as_ref().unwrap().len(), MAX_LAST_LINE);
 }
@@ -129,11 +132,43 @@ fn bytes_of_another_phase_are_not_shown() {
         total,
     };
     apply(bytes(Phase::Fetch, None));
-    assert_eq!(state.progress(), None);
+    assert_eq!(progress::counts(&state), None);
     state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND);
-    assert_eq!(state.progress().unwrap(), "1.0 kB of 2.0 kB");
+    assert_eq!(progress::counts(&state).unwrap(), "1.0 of 2.0 kB");
     state.apply(&Event::Started(Phase::Flash), SECOND);
     state.apply(&bytes(Phase::Flash, Some(3000)), SECOND * 3);
-    let paced = "1.0 kB of 3.0 kB, 500 B/s, 4.0 s left";
-    assert_eq!(state.progress().unwrap(), paced);
+    let counts = progress::counts(&state).unwrap();
+    assert_eq!(counts, "1.0 of 3.0 kB · 500 B/s");
+}
+
+/// Nix runs several times in one build, and each run has a forecast of its own.
+#[test]
+fn bar_never_goes_back_and_reaches_the_end() {
+    let built = |done, expected| NixEvent::Built {
+        done,
+        expected,
+        running: 1,
+    };
+    let will = |derivations| NixEvent::WillBuild { derivations };
+    let mut events = vec![will(102), will(70)];
+    events.extend((0..=70).map(|n| built(n, 71)));
+    events.push(will(32));
+    events.extend((70..=102).map(|n| built(n, 103)));
+    // A build that begins anew, under emulation.
+    events.push(will(100));
+    events.extend((102..=202).map(|n| built(n, 203)));
+    let mut state = state(&[]);
+    let mut before = 0;
+    for event in &events {
+        state.apply(&Event::Nix(event.clone()), SECOND);
+        let share = state.fraction().map_or(0, Fraction::share);
+        assert!(share >= before, "{event:?}");
+        if matches!(event, NixEvent::Built { done, .. } if *done > 0 && *done < 101) {
+            let moves = share > before || matches!(event, NixEvent::Built { done: 70, .. });
+            assert!(moves, "{event:?}");
+        }
+        before = share;
+    }
+    assert_eq!(state.nix().built, (202, 202));
+    assert!(before > WHOLE / 100 * 99);
 }

@@ -83,6 +83,7 @@ impl Terminal {
     /// Shows all `events` and then the live view, as the writer does with a batch.
     pub(super) fn show(&mut self, events: &[(Duration, Event)]) {
         let mut lines = String::new();
+        self.view.set_columns(self.screen.size().columns);
         for (at, event) in events {
             for item in self.view.handle(event, *at) {
                 match item {
@@ -97,14 +98,19 @@ impl Terminal {
                 }
             }
         }
-        self.screen.write(&lines);
         let at = events.last().map_or(Duration::ZERO, |(at, _)| *at);
-        self.picture(at);
+        self.draw(&lines, at);
     }
 
     pub(super) fn picture(&mut self, at: Duration) {
-        let frame = self.view.frame(at, self.screen.size());
-        self.screen.draw(&frame.unwrap());
+        self.draw("", at);
+    }
+
+    fn draw(&mut self, lines: &str, at: Duration) {
+        let size = self.screen.size();
+        self.view.set_columns(size.columns);
+        let frame = self.view.frame(at, size);
+        self.screen.show(lines, frame.unwrap());
         self.read();
     }
 
@@ -117,14 +123,43 @@ impl Terminal {
         self.parser.process(&bytes);
     }
 
+    /// Changes the size; the terminal cuts or keeps its lines.
     pub(super) fn resize(&mut self, columns: u16, rows: u16) {
+        self.set_size(columns, rows);
+        let screen = self.parser.screen_mut();
+        screen.set_size(rows.try_into().unwrap(), columns.try_into().unwrap());
+    }
+
+    /// Changes the width as most terminals do: lines that no longer fit are wrapped, and the cursor stays with the
+    /// character that it is on.
+    pub(super) fn resize_and_wrap(&mut self, columns: u16) {
+        let (rows, _) = self.parser.screen().size();
+        self.set_size(columns, rows.get());
+        let lines = self.lines();
+        let (row, column) = self.parser.screen().cursor_position();
+        self.parser = parser(columns, rows.get());
+        self.parser.process(lines.join("\r\n").as_bytes());
+        let width = usize::from(columns);
+        let wrapped = |line: &String| line.chars().count().div_ceil(width).max(1);
+        let above: usize = lines.iter().take(row.into()).map(wrapped).sum();
+        let (row, column) = (
+            above + usize::from(column) / width + 1,
+            usize::from(column) % width + 1,
+        );
+        self.parser
+            .process(format!("\x1b[{row};{column}H").as_bytes());
+    }
+
+    fn set_size(&self, columns: u16, rows: u16) {
         let (cols, lines) = (columns.to_string(), rows.to_string());
         let mut stty = Command::new("stty");
         stty.args(["-F", &self.path, "cols", &cols, "rows", &lines]);
         assert!(stty.status().unwrap().success());
-        self.parser
-            .screen_mut()
-            .set_size(rows.try_into().unwrap(), columns.try_into().unwrap());
+    }
+
+    /// What the terminal itself writes, such as the echo of a key.
+    pub(super) fn echo(&mut self, text: &str) {
+        self.parser.process(text.as_bytes());
     }
 
     /// The lines on the screen, without empty lines at the end.

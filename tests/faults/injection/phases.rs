@@ -29,14 +29,14 @@ pub const ALL: [Phase; 10] = [
 
 /// The lines that end a phase (their words are in `src/ui/words.rs`), with the phase that follows.
 const ENDS: [(&str, Phase); 8] = [
-    ("check this machine and the configuration: done", Fetch),
-    ("fetch packages: done", Images),
-    ("assemble container images: done", Emulation),
-    ("set up emulation: done", Upload),
-    ("upload the configuration: done", Build),
-    ("build with Nix: done", CopyOut),
-    ("copy the image out: done", Release),
-    ("clean up: done", After),
+    ("Checks: done", Fetch),
+    ("Downloads: done", Images),
+    ("Container images: done", Emulation),
+    ("Emulation: done", Upload),
+    ("Upload: done", Build),
+    ("Build: done", CopyOut),
+    ("Image: done", Release),
+    ("Clean up: done", After),
 ];
 
 impl Phase {

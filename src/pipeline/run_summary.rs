@@ -1,0 +1,39 @@
+//! The first line of a run: what is built, with which engine and which nixpkgs.
+
+use crate::common::event::RunSummary;
+use crate::common::shown_path::shown_path;
+use crate::common::system::System;
+use crate::engine::Engine;
+use crate::nixos::nixpkgs::Nixpkgs;
+use crate::pipeline::source::SourcePlan;
+
+/// What a build of `source` for `system` on `engine` is about.
+pub(super) fn run_summary(source: &SourcePlan, system: System, engine: &Engine) -> RunSummary {
+    RunSummary {
+        configuration: shown_path(&source.configuration.path()),
+        system: system.to_string(),
+        engine: place(engine),
+        nixpkgs: nixpkgs(&source.nixpkgs),
+    }
+}
+
+/// The engine and where it is.
+fn place(engine: &Engine) -> String {
+    let title = engine.facts().title();
+    if engine.is_on_this_kernel() {
+        return format!("{title} on this machine");
+    }
+    format!("{title} at {}", engine.endpoint())
+}
+
+fn nixpkgs(nixpkgs: &Nixpkgs) -> String {
+    match nixpkgs {
+        Nixpkgs::Dir(dir) => shown_path(dir),
+        Nixpkgs::Release(release) => release.clone(),
+        // An address may hold a password.
+        Nixpkgs::Url(url) => match url.rsplit_once('@') {
+            Some((_, rest)) => rest.to_owned(),
+            None => url.clone(),
+        },
+    }
+}

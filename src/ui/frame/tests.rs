@@ -1,0 +1,148 @@
+use super::*;
+use crate::common::event::{Event, NixEvent, Phase};
+
+const PLAIN: Paint = Paint(false);
+
+fn building(events: &[NixEvent]) -> State {
+    let mut state = State::default();
+    state.apply(&Event::Started(Phase::Build), Duration::ZERO);
+    for event in events {
+        state.apply(&Event::Nix(event.clone()), Duration::from_secs(60));
+    }
+    state
+}
+
+fn began(id: u64, name: &str) -> NixEvent {
+    let derivation = format!("/nix/store/{}-{name}.drv", "a".repeat(32));
+    NixEvent::BuildStarted { id, derivation }
+}
+
+fn moved(id: u64, done: u64, expected: u64) -> NixEvent {
+    NixEvent::Moved { id, done, expected }
+}
+
+fn shown(state: &State, columns: usize, rows: usize) -> Vec<String> {
+    let size = Size { columns, rows };
+    frame(state, Duration::from_secs(62), size, PLAIN)
+}
+
+/// A build and two downloads in progress.
+fn busy() -> State {
+    let line = "  gcc   -c\ta.c".to_owned();
+    let path = "/nix/store/x".to_owned();
+    let phase = "buildPhase".to_owned();
+    building(&[
+        NixEvent::WillBuild { derivations: 62 },
+        NixEvent::WillEmulate { derivations: 4 },
+        began(1, "kernel"),
+        NixEvent::FetchStarted { id: 2, path },
+        moved(2, 1_000_000, 2_000_000),
+        NixEvent::BuildPhase { id: 1, phase },
+        NixEvent::BuildLine { id: 1, line },
+        NixEvent::Built {
+            done: 31,
+            expected: 62,
+            running: 2,
+        },
+        began(3, "b.deb"),
+        moved(3, 1_000_000, 0),
+    ])
+}
+
+#[test]
+fn view_is_empty_between_phases() {
+    assert!(shown(&State::default(), 80, 24).is_empty());
+}
+
+#[test]
+fn each_activity_has_a_line_with_its_time() {
+    assert_eq!(
+        shown(&busy(), 80, 24),
+        [
+            " ⠦ Build               ━━━━━━━━━━━━━━━━━━━───────────────────  50 %  1 min 02 s",
+            "     built 31 of 62, 4 of them emulated",
+            "     building kernel                      buildPhase      gcc -c a.c        2 s",
+            "     fetching b.deb                                       1.0 MB            2 s",
+            "     fetching x                                           1.0 of 2.0 MB     2 s",
+        ]
+    );
+}
+
+#[test]
+fn narrow_terminal_shows_what_fits() {
+    assert_eq!(
+        shown(&busy(), 40, 24),
+        [
+            " ⠦ Build  ━━━━━╸─────  50 %  1 min 02 s",
+            "     built 31 of 62, 4 of them emulated",
+            "     building kernel  buildPhase  … 2 s",
+            "     fetching b.deb    1.0 MB       2 s",
+            "     fetching x    1.0 of 2.0 MB    2 s",
+        ]
+    );
+}
+
+#[test]
+fn activities_without_room_are_counted() {
+    let events: Vec<_> = (0..40).map(|id| began(id, "p")).collect();
+    let lines = shown(&building(&events), 40, 16);
+    assert_eq!(lines.len(), 8);
+    assert_eq!(lines.last().unwrap(), "     and 35 more");
+    assert_eq!(shown(&building(&events), 80, 2).len(), 1);
+    assert_eq!(shown(&building(&events), 80, 1000).len(), MAX_LINES);
+}
+
+#[test]
+fn bar_is_full_only_at_the_end() {
+    let bar = |share: u64| {
+        let mut state = building(&[NixEvent::WillBuild { derivations: 100 }]);
+        let built = NixEvent::Built {
+            done: share,
+            expected: 100,
+            running: 0,
+        };
+        state.apply(&Event::Nix(built), Duration::from_secs(60));
+        shown(&state, 80, 24).remove(0)
+    };
+    assert!(
+        bar(0).contains("  0 %") && !bar(0).contains('━'),
+        "{}",
+        bar(0)
+    );
+    assert!(
+        bar(1).contains("  1 %") && bar(1).contains('╸'),
+        "{}",
+        bar(1)
+    );
+    assert!(bar(100).contains(" 99 %"), "{}", bar(100));
+}
+
+#[test]
+fn lines_fit_the_width_and_hold_no_control_characters() {
+    let line = "\u{1b}[2J漢字漢字 wide ".repeat(40);
+    let mut events = vec![began(1, &"n".repeat(100))];
+    events.push(NixEvent::WillBuild { derivations: 9 });
+    events.push(NixEvent::BuildLine { id: 1, line });
+    let state = building(&events);
+    for columns in 0..220 {
+        for line in shown(&state, columns, 24) {
+            assert!(
+                measure_text_width(&line) <= columns.saturating_sub(1),
+                "{columns}: {line}"
+            );
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn colours_change_no_character() {
+    for columns in [20, 40, 80, 200] {
+        let size = Size { columns, rows: 24 };
+        let at = Duration::from_secs(62);
+        let coloured = frame(&busy(), at, size, Paint(true)).join("\n");
+        assert!(coloured.contains("\u{1b}["));
+        let plain = console::strip_ansi_codes(&coloured);
+        assert_eq!(plain, shown(&busy(), columns, 24).join("\n"));
+    }
+}

@@ -1,0 +1,144 @@
+use super::*;
+use crate::common::event::Phase;
+
+fn object(event: &Event) -> Value {
+    let line = Json::default().line(event, &State::default(), Duration::from_micros(1_234_567));
+    serde_json::from_str(&line.unwrap()).unwrap()
+}
+
+#[test]
+fn every_object_has_version_kind_and_time() {
+    let took = Duration::from_millis(4120);
+    assert_eq!(
+        object(&Event::Finished(Phase::CopyOut, took)),
+        json!({ "version": 1, "at": 1.234, "event": "phase-ended", "phase": "copy-out", "seconds": 4.12 })
+    );
+    let fetch = NixEvent::WillFetch {
+        paths: 2,
+        download: 3,
+        unpacked: 4,
+    };
+    assert_eq!(
+        object(&Event::Nix(fetch)),
+        json!({ "version": 1, "at": 1.234, "event": "will-fetch", "paths": 2, "download": 3, "unpacked": 4 })
+    );
+}
+
+#[test]
+fn foreign_text_is_escaped_without_loss() {
+    let text = "a\u{1b}[2J\u{9b}2J\u{202e}\u{e0041}\n\"ä\u{7f}";
+    let event = Event::Nix(NixEvent::Other(text.into()));
+    let line = Json::default()
+        .line(&event, &State::default(), Duration::ZERO)
+        .unwrap();
+    assert!(!line.chars().any(|c| is_unsafe(c) || c == '\n'), "{line:?}");
+    assert_eq!(object(&event)["line"], text);
+}
+
+#[test]
+fn byte_counts_are_rate_limited_and_the_last_is_kept() {
+    let mut json = Json::default();
+    let state = State::default();
+    let mut lines = Vec::new();
+    for n in 0..=1000_u32 {
+        let event = Event::Bytes {
+            phase: Phase::Fetch,
+            done: n.into(),
+            total: Some(1000),
+        };
+        lines.extend(json.line(&event, &state, Duration::from_millis(1) * n));
+    }
+    assert_eq!(lines.len(), 6);
+    assert!(lines[5].contains("\"done\":1000"), "{}", lines[5]);
+}
+
+#[test]
+fn failures_become_objects() {
+    let mut first = Failure::usage("no\nkey").hint("add one");
+    first.others.push(Failure::environment("no engine"));
+    let text = failure(&first);
+    let all: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(all.len(), 2);
+    assert_eq!(all[0]["hints"], json!(["add one"]));
+    assert_eq!(
+        (&all[0]["class"], &all[1]["class"]),
+        (&json!("usage"), &json!("environment"))
+    );
+}
+
+/// One Nix event of every kind.
+fn all() -> Vec<Event> {
+    let image = ImageDone {
+        path: "/out/a.img".into(),
+        shown: "a.img".into(),
+        size: 1,
+        raw_size: 1,
+        sha256: String::new(),
+        took: Duration::ZERO,
+        next: Vec::new(),
+    };
+    let own = [
+        Event::RunStarted(RunSummary::default()),
+        Event::Detail(Phase::Build, String::new()),
+        Event::ImageDone(image),
+        Event::Started(Phase::Build),
+        Event::Finished(Phase::Build, Duration::ZERO),
+        Event::Warning(String::new()),
+        Event::Notice(String::new()),
+        Event::LogFile(String::new().into()),
+        Event::Console(String::new()),
+        Event::WorkEnded,
+    ];
+    let bytes = Event::Bytes {
+        phase: Phase::Build,
+        done: 1,
+        total: None,
+    };
+    let nix = nixs().into_iter().map(Event::Nix);
+    nix.chain(own).chain([bytes]).collect()
+}
+
+#[rustfmt::skip]
+fn nixs() -> Vec<NixEvent> {
+    let text = String::new;
+    vec![
+        NixEvent::Message { level: 1, text: text() },
+        NixEvent::WillBuild { derivations: 1 },
+        NixEvent::WillEmulate { derivations: 1 },
+        NixEvent::WillFetch { paths: 1, download: 1, unpacked: 1 },
+        NixEvent::BuildStarted { id: 1, derivation: text() },
+        NixEvent::FetchStarted { id: 1, path: text() },
+        NixEvent::Moved { id: 1, done: 1, expected: 1 },
+        NixEvent::Stopped { id: 1 },
+        NixEvent::BuildLine { id: 1, line: text() },
+        NixEvent::BuildPhase { id: 1, phase: text() },
+        NixEvent::Built { done: 1, expected: 1, running: 1 },
+        NixEvent::Fetched { done: 1, expected: 1 },
+        NixEvent::ToDownload { bytes: 1 },
+        NixEvent::Other(text()),
+    ]
+}
+
+#[test]
+fn every_kind_and_field_is_documented() {
+    let docs = include_str!("../../../docs/events.md");
+    let others = format!("{}\n{}", dropped_lines(1), failure(&Failure::usage("x")));
+    let others = others
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    for object in all().iter().map(object).chain(others) {
+        let kind = format!("| `{}` |", object["event"].as_str().unwrap());
+        let row = docs.lines().find(|line| line.starts_with(&kind));
+        let row = row.unwrap_or_else(|| panic!("{kind} is not in docs/events.md"));
+        for field in object.as_object().unwrap().keys() {
+            let common = ["version", "event", "at"].contains(&field.as_str());
+            assert!(
+                common || row.contains(&format!("`{field}`")),
+                "{field}: {row}"
+            );
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How far the current phase is, in words that every view uses. Pure.
+
+use crate::common::event::Phase;
+use crate::ui::state::{Activity, ActivityKind, State};
+use crate::ui::words;
+
+/// What the current phase has done, if it counts: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
+pub(super) fn counts(state: &State) -> Option<String> {
+    let (phase, _) = state.phase()?;
+    let mut parts: Vec<String> = state.detail().map(str::to_owned).into_iter().collect();
+    if phase == Phase::Build {
+        parts.extend(nix(state));
+    }
+    if let Some(transfer) = state.transfer() {
+        parts.push(words::amount(transfer.done, transfer.total.unwrap_or(0)));
+        parts.extend(words::rate(transfer.done, transfer.took));
+    }
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+fn nix(state: &State) -> Vec<String> {
+    let counts = state.nix();
+    let (mut parts, (fetched, to_fetch), (built, to_build)) =
+        (Vec::new(), counts.fetched, counts.built);
+    if to_fetch > 0 {
+        let (done, all) = counts.downloaded;
+        let bytes = (all > 0).then(|| format!(" ({})", words::amount(done.min(all), all)));
+        let bytes = bytes.unwrap_or_default();
+        parts.push(format!("fetched {fetched} of {to_fetch}{bytes}"));
+    }
+    if to_build > 0 {
+        let emulated = counts.emulated.filter(|n| *n > 0);
+        let emulated = emulated.map(|n| format!(", {n} of them emulated"));
+        let emulated = emulated.unwrap_or_default();
+        parts.push(format!("built {built} of {to_build}{emulated}"));
+    }
+    if parts.is_empty() {
+        parts.push("evaluating the configuration".to_owned());
+    }
+    parts
+}
+
+/// What the current phase came to, for the line about its end: `41 MB`, `56 built, 3 emulated`.
+pub(super) fn outcome(state: &State) -> Option<String> {
+    let (phase, _) = state.phase()?;
+    if let Some(detail) = state.detail() {
+        return Some(detail.to_owned());
+    }
+    if phase != Phase::Build {
+        return state.transfer().map(|t| words::human_bytes(t.done));
+    }
+    let counts = state.nix();
+    let mut parts = Vec::new();
+    if counts.fetched.0 > 0 {
+        let bytes = counts.downloaded.0;
+        let bytes = (bytes > 0).then(|| format!(" ({})", words::human_bytes(bytes)));
+        parts.push(format!(
+            "{} fetched{}",
+            counts.fetched.0,
+            bytes.unwrap_or_default()
+        ));
+    }
+    let (built, to_build) = counts.built;
+    if built > 0 || to_build > 0 {
+        let of = if built < to_build {
+            format!(" of {to_build}")
+        } else {
+            String::new()
+        };
+        let emulated = counts.emulated.filter(|n| *n > 0);
+        let emulated = emulated.map(|n| format!(", {n} of them emulated"));
+        parts.push(format!("{built}{of} built{}", emulated.unwrap_or_default()));
+    }
+    if parts.is_empty() {
+        return Some("nothing to build".to_owned());
+    }
+    Some(parts.join(" · "))
+}
+
+/// `building` or `fetching`.
+pub(super) fn verb(activity: &Activity) -> &'static str {
+    if is_download(activity) {
+        "fetching"
+    } else {
+        "building"
+    }
+}
+
+/// The bytes that an activity has downloaded, or the last line of its log, on one line.
+pub(super) fn last(activity: &Activity) -> Option<String> {
+    match (activity.moved, &activity.last) {
+        (Some((done, all)), _) if is_download(activity) => Some(words::amount(done, all)),
+        (_, Some(last)) => Some(last.split_whitespace().collect::<Vec<_>>().join(" ")),
+        _ => None,
+    }
+}
+
+/// Whether it is a store path that is fetched, or a derivation that so far only downloads.
+fn is_download(activity: &Activity) -> bool {
+    let silent = activity.phase.is_none() && activity.last.is_none();
+    activity.kind == ActivityKind::Fetch || activity.moved.is_some() && silent
+}

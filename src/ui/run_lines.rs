@@ -1,0 +1,215 @@
+//! The lines about a run that stay on the screen: its header, the phases that ended, and the image. Pure.
+
+use std::time::Duration;
+
+use console::measure_text_width;
+
+use crate::common::event::{ImageDone, Phase, RunSummary};
+use crate::ui::colour::Paint;
+use crate::ui::frame::{NAME_COLUMNS, NARROW, line};
+use crate::ui::sanitize::sanitize_line;
+use crate::ui::words;
+
+/// What separates the parts of a line.
+const SEPARATOR: &str = " · ";
+/// The times of phases stand here at most: on a wider terminal they would be too far from the names.
+const MAX_COLUMNS: usize = 100;
+/// A phase that took less is not told on a terminal.
+const MIN_TOLD: Duration = Duration::from_millis(100);
+
+/// The form of the lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// For a terminal of this many columns.
+    Columns(usize),
+    /// For a log or a program: no columns, no marks.
+    Plain,
+}
+
+/// The first line: `sdbuild 0.2.0 · sd-card.nix → aarch64-linux · Docker 28.5 on this machine · nixpkgs 26.05`, broken
+/// between its parts.
+pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> {
+    let [configuration, system, engine, nixpkgs] =
+        [&run.configuration, &run.system, &run.engine, &run.nixpkgs]
+            .map(|text| sanitize_line(text));
+    let name = format!("sdbuild {}", env!("CARGO_PKG_VERSION"));
+    let columns = match form {
+        Form::Columns(columns) => columns.saturating_sub(1),
+        Form::Plain => usize::MAX,
+    };
+    let mut lines = vec![paint.strong(&name)];
+    for part in [
+        format!("{configuration} → {system}"),
+        engine,
+        format!("nixpkgs {nixpkgs}"),
+    ] {
+        match lines.last_mut() {
+            Some(last) if measure_text_width(last) + 3 + measure_text_width(&part) <= columns => {
+                last.push_str(SEPARATOR);
+                last.push_str(&part);
+            }
+            Some(_) | None => lines.push(format!("  {part}")),
+        }
+    }
+    if matches!(form, Form::Columns(_)) {
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// The line about a phase that succeeded; `None` if it took no time, unless `all` phases are told.
+pub(super) fn succeeded(
+    phase: Phase,
+    took: Duration,
+    outcome: Option<&str>,
+    all: bool,
+    (form, paint): (Form, Paint),
+) -> Option<String> {
+    let (name, time) = (words::phase(phase), words::duration(took));
+    let outcome = outcome.map(sanitize_line);
+    let Form::Columns(columns) = form else {
+        let outcome = outcome.map(|text| format!(" ({text})")).unwrap_or_default();
+        return Some(format!("{name}: done in {time}{outcome}"));
+    };
+    let outcome = outcome.unwrap_or_default();
+    let text = columned(
+        &paint.good("✓"),
+        name,
+        &paint.faint(&outcome),
+        columns,
+        paint,
+    );
+    (all || took >= MIN_TOLD).then(|| line(&text, &time, columns.min(MAX_COLUMNS)))
+}
+
+/// The line about a phase that failed.
+pub(super) fn failed(phase: Phase, took: Duration, form: Form, paint: Paint) -> String {
+    let (name, time) = (words::phase(phase), words::duration(took));
+    match form {
+        Form::Columns(columns) => {
+            let text = columned(&paint.bad("✗"), name, "failed", columns, paint);
+            line(&text, &time, columns.min(MAX_COLUMNS))
+        }
+        Form::Plain => format!("{name}: failed after {time}"),
+    }
+}
+
+fn columned(mark: &str, name: &str, text: &str, columns: usize, paint: Paint) -> String {
+    let wide = if columns < NARROW { 0 } else { NAME_COLUMNS };
+    let name = paint.strong(&format!("{name:<wide$}"));
+    format!(" {mark} {name}  {text}").trim_end().to_owned()
+}
+
+/// The lines about the image: its path and sizes, and how to go on.
+pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> {
+    let path = sanitize_line(&image.shown);
+    let mut facts = words::human_bytes(image.size);
+    if image.raw_size != image.size {
+        facts.extend([", ", &words::human_bytes(image.raw_size), " on the card"]);
+    }
+    let facts = [facts, words::duration(image.took)].join(SEPARATOR);
+    let Form::Columns(_) = form else {
+        return vec![format!("image: {path} ({facts}, SHA-256 {})", image.sha256)];
+    };
+    let mut lines = vec![
+        String::new(),
+        format!(
+            " {} {}{SEPARATOR}{facts}",
+            paint.good("✓"),
+            paint.strong(&path)
+        ),
+    ];
+    let commands = image.next.iter().map(|(command, _)| command.len());
+    let wide = commands.max().unwrap_or(0);
+    let labels = std::iter::once("next").chain(std::iter::repeat("    "));
+    for (label, (command, purpose)) in labels.zip(&image.next) {
+        let command = paint.active(&format!("{command:<wide$}"));
+        lines.push(format!("   {}  {command}   {purpose}", paint.faint(label)));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Paint = Paint(false);
+
+    fn summary() -> RunSummary {
+        RunSummary {
+            configuration: "sd-card.nix".into(),
+            system: "aarch64-linux".into(),
+            engine: "Docker 28.5 on this machine".into(),
+            nixpkgs: "26.05".into(),
+        }
+    }
+
+    #[test]
+    fn header_breaks_between_its_parts() {
+        let header = |form| header(&summary(), form, PLAIN);
+        let version = env!("CARGO_PKG_VERSION");
+        let one = format!(
+            "sdbuild {version} · sd-card.nix → aarch64-linux · Docker 28.5 on this machine · nixpkgs 26.05"
+        );
+        assert_eq!(header(Form::Plain), std::slice::from_ref(&one));
+        assert_eq!(header(Form::Columns(120)), [one, String::new()]);
+        assert_eq!(
+            header(Form::Columns(40)),
+            [
+                format!("sdbuild {version}"),
+                "  sd-card.nix → aarch64-linux".into(),
+                "  Docker 28.5 on this machine".into(),
+                "  nixpkgs 26.05".into(),
+                String::new(),
+            ]
+        );
+    }
+
+    #[test]
+    fn phase_without_duration_is_not_told_on_a_terminal() {
+        let told = |millis, all, form| {
+            let took = Duration::from_millis(millis);
+            succeeded(Phase::Fetch, took, Some("41 MB"), all, (form, PLAIN))
+        };
+        let columns = Form::Columns(40);
+        assert_eq!(told(40, false, columns), None);
+        assert!(told(40, true, columns).is_some());
+        assert_eq!(
+            told(3400, false, columns).unwrap(),
+            " ✓ Downloads  41 MB               3.4 s"
+        );
+        assert_eq!(
+            told(40, false, Form::Plain).unwrap(),
+            "Downloads: done in 0.0 s (41 MB)"
+        );
+    }
+
+    #[test]
+    fn image_is_followed_by_commands_to_go_on_with() {
+        let done = ImageDone {
+            path: "/pi/out/pi.img.zst".into(),
+            shown: "out/pi.img.zst".into(),
+            size: 1_100_000_000,
+            raw_size: 3_400_000_000,
+            sha256: "ab".into(),
+            took: Duration::from_secs(401),
+            next: vec![
+                ("sdbuild boot".into(), "see it start"),
+                ("sdbuild flash".into(), "write it to a card"),
+            ],
+        };
+        assert_eq!(
+            image(&done, Form::Columns(80), PLAIN),
+            [
+                "",
+                " ✓ out/pi.img.zst · 1.1 GB, 3.4 GB on the card · 6 min 41 s",
+                "   next  sdbuild boot    see it start",
+                "         sdbuild flash   write it to a card",
+            ]
+        );
+        assert_eq!(
+            image(&done, Form::Plain, PLAIN),
+            ["image: out/pi.img.zst (1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab)"]
+        );
+    }
+}

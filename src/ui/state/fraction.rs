@@ -1,0 +1,122 @@
+//! How much of a phase is done: a share that never decreases and never stands still while work is done. Pure.
+
+use std::time::Duration;
+
+/// A share of 1 in the numbers of [`Fraction::share`].
+pub(in crate::ui) const WHOLE: u64 = 1_000_000_000;
+/// Nothing is said about the time that is left before this much time has passed …
+const MIN_TIME: Duration = Duration::from_secs(5);
+/// … and this share was done in it: 5 %.
+const MIN_SHARE: u64 = WHOLE / 20;
+
+/// The share of a phase that is done. When more work turns up, the share stays, and the rest takes longer to fill.
+#[derive(Debug, Default)]
+pub(in crate::ui) struct Fraction {
+    share: u64,
+    done: u64,
+    /// When the first work was reported.
+    since: Option<Duration>,
+}
+
+impl Fraction {
+    /// Notes that `done` of `total` units are done at the time `at`.
+    pub(super) fn update(&mut self, done: u64, total: u64, at: Duration) {
+        self.since.get_or_insert(at);
+        let more = done.saturating_sub(self.done);
+        let rest = total.saturating_sub(self.done);
+        if more == 0 || rest == 0 {
+            return;
+        }
+        let step = u128::from(WHOLE - self.share) * u128::from(more.min(rest)) / u128::from(rest);
+        self.share += u64::try_from(step).unwrap_or(0);
+        self.done = done;
+    }
+
+    /// Whether it is known how much work there is.
+    pub(super) fn is_known(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// How much is done, of [`WHOLE`].
+    pub(in crate::ui) fn share(&self) -> u64 {
+        self.share
+    }
+
+    /// Whole per cent, rounded down.
+    pub(in crate::ui) fn percent(&self) -> u64 {
+        self.share / (WHOLE / 100)
+    }
+
+    /// The time that is left if the rest is done as fast as what was done; `None` while too little was seen to say.
+    pub(in crate::ui) fn time_left(&self, at: Duration) -> Option<Duration> {
+        let took = at.saturating_sub(self.since?);
+        if took < MIN_TIME || self.share < MIN_SHARE {
+            return None;
+        }
+        let left = took.as_millis() * u128::from(WHOLE - self.share) / u128::from(self.share);
+        Some(Duration::from_millis(u64::try_from(left).ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn share_follows_the_work() {
+        let mut fraction = Fraction::default();
+        for (done, percent) in [(0, 0), (25, 25), (50, 50), (99, 99), (100, 100)] {
+            fraction.update(done, 100, SECOND);
+            assert!(fraction.percent().abs_diff(percent) <= 1, "{fraction:?}");
+        }
+    }
+
+    #[test]
+    fn share_grows_on_when_more_work_turns_up() {
+        let mut fraction = Fraction::default();
+        fraction.update(80, 100, SECOND);
+        let before = fraction.share();
+        fraction.update(80, 400, SECOND);
+        assert_eq!(fraction.share(), before);
+        fraction.update(81, 400, SECOND);
+        assert!(fraction.share() > before);
+        fraction.update(10, 400, SECOND);
+        let kept = fraction.share();
+        fraction.update(400, 400, SECOND);
+        assert!(
+            fraction.share() > kept && fraction.percent() == 100,
+            "{fraction:?}"
+        );
+    }
+
+    #[test]
+    fn time_left_is_said_once_it_is_known() {
+        let mut fraction = Fraction::default();
+        fraction.update(0, 100, SECOND);
+        fraction.update(50, 100, SECOND * 4);
+        assert_eq!(fraction.time_left(SECOND * 4), None);
+        let left = fraction.time_left(SECOND * 11).unwrap();
+        assert!(
+            left.abs_diff(SECOND * 10) < Duration::from_millis(10),
+            "{left:?}"
+        );
+        let mut slow = Fraction::default();
+        slow.update(1, 100, SECOND);
+        assert_eq!(slow.time_left(SECOND * 500), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn share_never_decreases_or_passes_the_whole(steps in proptest::collection::vec((0u64..u64::MAX, 0u64..u64::MAX), 0..40)) {
+            let mut fraction = Fraction::default();
+            let mut before = 0;
+            for (done, total) in steps {
+                fraction.update(done, total, SECOND);
+                proptest::prop_assert!(fraction.share() >= before && fraction.share() <= WHOLE);
+                before = fraction.share();
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! How much Nix fetches and builds, and how far it is. Pure.
+
+use crate::common::event::NixEvent;
+
+/// What a build weighs in the progress, in bytes of a download that takes as long: 0.2 s at 10 MB/s. Of the derivations
+/// of a NixOS image, a few take seconds and some 250 take a tenth of one.
+const BUILD_WEIGHT: u64 = 2_000_000;
+/// What a fetched path weighs beside its bytes: a request to the cache, and its registration.
+const FETCH_WEIGHT: u64 = 200_000;
+
+/// Counts of all processes of Nix together; none of them decreases.
+#[derive(Debug, Default)]
+pub(in crate::ui) struct NixCounts {
+    /// Derivations that are built, and how many there are.
+    pub(in crate::ui) built: (u64, u64),
+    /// How many of them are built under emulation, if that is known.
+    pub(in crate::ui) emulated: Option<u64>,
+    /// Store paths that are fetched, and how many there are.
+    pub(in crate::ui) fetched: (u64, u64),
+    /// Bytes of them that are downloaded, and how many there are.
+    pub(in crate::ui) downloaded: (u64, u64),
+    /// Whether Nix forecast how many derivations it will build.
+    forecast: bool,
+}
+
+impl NixCounts {
+    /// Updates the counts with an event that has one.
+    pub(super) fn apply(&mut self, event: &NixEvent) {
+        if let NixEvent::WillBuild { derivations } = event {
+            // What one process of Nix still has to do: another one may follow it.
+            let all = self.built.0.saturating_add(*derivations);
+            grow(&mut self.built, 0, all);
+            self.forecast = true;
+        } else if let NixEvent::WillEmulate { derivations } = event {
+            self.emulated = Some(*derivations);
+        } else if let NixEvent::WillFetch {
+            paths, download, ..
+        } = event
+        {
+            let all = self.fetched.0.saturating_add(*paths);
+            grow(&mut self.fetched, 0, all);
+            let bytes = self.downloaded.0.saturating_add(*download);
+            grow(&mut self.downloaded, 0, bytes);
+        } else if let NixEvent::Built { done, expected, .. } = event {
+            // Expected counts include derivations that Nix only inspects; its forecast is complete.
+            let all = if self.forecast { done } else { expected };
+            grow(&mut self.built, *done, *all);
+        } else if let NixEvent::Fetched { done, .. } = event {
+            // The expected count includes paths that Nix tries to fetch and then builds.
+            grow(&mut self.fetched, *done, *done);
+        } else if let NixEvent::ToDownload { bytes } = event {
+            grow(&mut self.downloaded, 0, *bytes);
+        }
+    }
+
+    /// Counts `bytes` of a store path that were downloaded.
+    pub(super) fn add_downloaded(&mut self, bytes: u64) {
+        self.downloaded.0 = self.downloaded.0.saturating_add(bytes);
+    }
+
+    /// Whether nearly all that is left are downloads: how long derivations take to build cannot be told from their number.
+    pub(super) fn mostly_downloads(&self) -> bool {
+        let (done, total) = self.units();
+        let left = self.downloaded.1.saturating_sub(self.downloaded.0);
+        left > 0 && left.saturating_mul(5) >= total.saturating_sub(done).saturating_mul(4)
+    }
+
+    /// The work that is done and all work, in bytes of a download; 0 of 0 before the forecast.
+    pub(super) fn units(&self) -> (u64, u64) {
+        let ((built, to_build), (fetched, to_fetch)) = (self.built, self.fetched);
+        let (bytes, to_download) = self.downloaded;
+        let weigh = |builds: u64, paths: u64, bytes: u64| {
+            let builds = builds.saturating_mul(BUILD_WEIGHT);
+            let paths = paths.saturating_mul(FETCH_WEIGHT);
+            builds.saturating_add(paths).saturating_add(bytes)
+        };
+        let total = weigh(to_build, to_fetch, to_download);
+        (weigh(built, fetched, bytes.min(to_download)), total)
+    }
+}
+
+fn grow(counts: &mut (u64, u64), done: u64, all: u64) {
+    *counts = (counts.0.max(done), counts.1.max(all));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(events: &[NixEvent]) -> NixCounts {
+        let mut counts = NixCounts::default();
+        for event in events {
+            counts.apply(event);
+        }
+        counts
+    }
+
+    fn built(done: u64, expected: u64) -> NixEvent {
+        let running = 1;
+        NixEvent::Built {
+            done,
+            expected,
+            running,
+        }
+    }
+
+    /// The forecast of the whole, then those of the two processes that build it.
+    #[test]
+    fn forecast_of_a_part_does_not_change_the_whole() {
+        let will = |derivations| NixEvent::WillBuild { derivations };
+        let mut events = vec![will(102), will(70), built(70, 71), will(32)];
+        assert_eq!(counted(&events).built, (70, 102));
+        events.push(built(102, 103));
+        assert_eq!(counted(&events).built, (102, 102));
+    }
+
+    #[test]
+    fn only_downloads_can_be_foretold() {
+        let will = NixEvent::WillFetch {
+            paths: 2,
+            download: 100_000_000,
+            unpacked: 1,
+        };
+        let mut counts = counted(&[will, NixEvent::WillBuild { derivations: 3 }]);
+        assert!(counts.mostly_downloads());
+        counts.add_downloaded(90_000_000);
+        assert!(!counts.mostly_downloads());
+        assert!(!counted(&[]).mostly_downloads());
+    }
+
+    #[test]
+    fn build_that_begins_anew_adds_to_the_whole() {
+        let will = |derivations| NixEvent::WillBuild { derivations };
+        let events = [will(300), built(295, 300), will(290)];
+        assert_eq!(counted(&events).built, (295, 585));
+        assert_eq!(counted(&[built(1, 9)]).built, (1, 9));
+    }
+}
