@@ -1,7 +1,5 @@
-//! The user's terminal, when a program gets it that is not ours: what it is, and its settings, put
-//! back whatever became of that program.
-//!
-//! Part of the hall: every room may use it, it uses none but the failure.
+//! The user's terminal while another program uses it: its size and input, and its settings, which are restored when that
+//! program has ended.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};

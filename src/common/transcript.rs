@@ -1,4 +1,4 @@
-//! What Nix says, as the lines of a log. Part of the hall: the log file and the views read the same.
+//! What Nix says, as the lines of a log. The log file and the views read the same.
 
 use std::collections::HashMap;
 
