@@ -42,7 +42,8 @@ pub async fn run(
     if args.dir.is_some() {
         template::make_dir(&settings.config, settings.owner)?;
     }
-    template::write(&settings.config, &template::render(&values), settings.owner)?;
+    let text = template::render(&values);
+    template::write(&settings.config, &text, values.access(), settings.owner)?;
     report(&values, context);
     ui.result(&ui::sanitize(&settings.config.to_string_lossy()).replace('\n', "\\n"))?;
     let next = next_command(args);
@@ -199,8 +200,9 @@ fn report(values: &TemplateValues, context: &Context) {
     }
     if values.wifi.is_some() {
         events.warn(
-            "the key of the wireless network is in the file, and will be in the image and in the Nix store, where anyone \
-             who can read them can read it; a comment in the file explains how to avoid that",
+            "the key of the wireless network is in the file, which only you can read (mode 0600), and will be in the image \
+             and in the Nix store, where anyone who can read them can read it; a comment in the file explains how to avoid \
+             that",
         );
     }
 }

@@ -19,6 +19,7 @@ pub mod locked_file;
 pub mod nearest;
 pub mod nix_string;
 pub mod plain_file;
+pub mod private_dir;
 pub mod program;
 pub mod shell_word;
 pub mod shown_path;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::diagnosis::{FailedBuild, Findings, KnownError, TAIL_LINES, known_errors};
@@ -48,14 +49,12 @@ pub(super) struct BuildLog {
 }
 
 impl BuildLog {
-    /// Creates the log file `path` and its directory.
+    /// Creates the log file `path`, which only this user can read: a build may log anything.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir)
-                .or_environment(format!("create the directory {}", dir.display()))?;
-        }
-        let file =
-            File::create(path).or_environment(format!("create the log {}", path.display()))?;
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(path);
+        let file = file.or_environment(format!("create the log {}", path.display()))?;
         Ok(Self {
             file: BufWriter::new(file),
             remaining: Some(MAX_FILE_BYTES),
@@ -205,6 +204,8 @@ fn keep_last<T>(queue: &mut VecDeque<T>, max: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::nixos::log::Log;
 
@@ -212,8 +213,10 @@ mod tests {
 
     fn read(lines: &[String]) -> (Findings, String) {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/down/log");
+        let path = dir.path().join("log");
         let mut build_log = BuildLog::create(&path).unwrap();
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         let mut log = Log::default();
         for line in lines {
             if let Some(event) = log.line(line) {

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::private_dir;
 use crate::engine::RunId;
 
 /// How many build logs are kept: enough to compare with last week's, few enough to take no space worth a setting.
@@ -24,11 +25,11 @@ fn directory(state_dir: &Path) -> PathBuf {
     state_dir.join("logs")
 }
 
-/// The path of the build log for `run`, in a directory that exists. The oldest logs are removed, so that there are
+/// The path of the build log for `run`, in a directory that exists and that only this user may look into. The oldest logs are removed, so that there are
 /// at most [`KEPT_LOGS`] with the new one.
 pub(super) fn file(state_dir: &Path, run: &RunId) -> Result<PathBuf, Failure> {
     let dir = directory(state_dir);
-    fs::create_dir_all(&dir).or_environment(format!("create {}", dir.display()))?;
+    private_dir::create(&dir).or_environment(format!("create {}", dir.display()))?;
     let logs = oldest_first(&dir);
     let excess = (logs.len() + 1).saturating_sub(KEPT_LOGS);
     for old in logs.iter().take(excess) {

@@ -108,9 +108,42 @@ fn user_lines(user: &str) -> String {
     )
 }
 
+impl TemplateValues {
+    /// Who may read the file with these values.
+    pub fn access(&self) -> Access {
+        match self.wifi {
+            Some(_) => Access::Owner,
+            None => Access::Everybody,
+        }
+    }
+}
+
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner: it contains a secret.
+    Owner,
+    /// Everybody.
+    Everybody,
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Everybody => 0o644,
+        }
+    }
+}
+
 /// Writes `text` to the new file `path`, owned by `owner` (user and group id; `None`: this user). A usage error when
 /// `path` exists.
-pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+pub fn write(
+    path: &Path,
+    text: &str,
+    access: Access,
+    owner: Option<(u32, u32)>,
+) -> Result<(), Failure> {
     let shown = path.display();
     let dir = path.parent().map_or_else(PathBuf::new, Path::to_owned);
     // An early error; `persist_noclobber` below is what guarantees it.
@@ -119,7 +152,7 @@ pub fn write(path: &Path, text: &str, owner: Option<(u32, u32)>) -> Result<(), F
         std::fs::metadata(&dir)?;
         let file = tempfile::Builder::new()
             .prefix(".sd-card-")
-            .permissions(std::fs::Permissions::from_mode(0o644))
+            .permissions(std::fs::Permissions::from_mode(access.mode()))
             .tempfile_in(&dir);
         // The message of the error would name the temporary file.
         let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
@@ -245,15 +278,16 @@ mod tests {
     fn existing_files_are_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sd-card.nix");
-        write(&path, "one", None).unwrap();
+        write(&path, "one", Access::Everybody, None).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
-        let refused = write(&path, "two", None).unwrap_err();
+        let refused = write(&path, "two", Access::Everybody, None).unwrap_err();
         assert_eq!(refused.class, crate::common::failure::Class::Usage);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
         let link = dir.path().join("link.nix");
         std::os::unix::fs::symlink("/nonexistent/x", &link).unwrap();
-        assert!(write(&link, "two", None).is_err());
-        let nowhere = write(&dir.path().join("no/sd-card.nix"), "x", None).unwrap_err();
+        assert!(write(&link, "two", Access::Everybody, None).is_err());
+        let nowhere =
+            write(&dir.path().join("no/sd-card.nix"), "x", Access::Owner, None).unwrap_err();
         assert!(!nowhere.to_string().contains(".sd-card-"), "{nowhere}");
         assert!(nowhere.hints.concat().contains("mkdir -p"), "{nowhere:?}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);

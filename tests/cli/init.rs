@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
 use nix::pty::openpty;
@@ -222,8 +223,12 @@ fn the_wireless_passphrase_is_not_in_the_file() {
     let words = ["init", "--wifi", "Home", "--wifi-password-file", "phrase"];
     run(&mut user.sdbuild(&words))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["the key of the wireless network is in the file"]);
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+        .assert_stderr_contains(&[
+            "the key of the wireless network is in the file, which only you",
+        ]);
+    let path = user.home.path().join("sd-card.nix");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(path).unwrap();
     assert!(
         text.contains(JOINED) && !text.contains("correct horse"),
         "{text}"

@@ -25,6 +25,7 @@ mod cli_test;
 mod doctor;
 mod init;
 mod inspect;
+mod pins;
 mod reference;
 mod refusals;
 mod settings;
