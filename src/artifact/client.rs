@@ -1,18 +1,22 @@
 //! The HTTP client.
 
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Certificate, Client, ClientBuilder};
 
-/// A client with the options that `configure` sets. Where no certificate authority is trusted, as in many
+/// A client with the options that `configure` sets, which trusts the certificate authorities in the PEM file `authorities` in
+/// addition to the usual ones. Where no certificate authority is trusted, as in many
 /// container images, it still works for servers without TLS, which most mirrors are; all certificates are
 /// invalid then.
 pub(super) fn client(
+    authorities: &[u8],
     configure: impl Fn(ClientBuilder) -> ClientBuilder,
 ) -> reqwest::Result<Client> {
     install_tls();
+    let authorities = Certificate::from_pem_bundle(authorities)?;
     let builder =
         || configure(Client::builder().user_agent(concat!("sdbuild/", env!("CARGO_PKG_VERSION"))));
-    let without_authorities = |_| builder().tls_certs_only([]).build();
-    builder().build().or_else(without_authorities)
+    let only_these = |_| builder().tls_certs_only(authorities.clone()).build();
+    let merged = builder().tls_certs_merge(authorities.clone());
+    merged.build().or_else(only_these)
 }
 
 /// Installs the cryptography of TLS, without which reqwest panics. If another thread was faster, it has

@@ -23,7 +23,7 @@ use super::pin::Pin;
 use super::progress::Progress;
 use super::source::{Batch, DeadMirrors, Download, ReportedMirrors, SourceError};
 use crate::common::cancel::Cancel;
-use crate::common::event::Events;
+use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure, OrFail};
 use crate::common::hash::{Hashed, Sha256Hash};
 use crate::common::timeout::timeout;
@@ -53,6 +53,8 @@ pub struct Remote<'a> {
     pub sha256: Option<Sha256Hash>,
     /// The most bytes that are accepted.
     pub max_bytes: u64,
+    /// The phase of the run that its progress is reported for.
+    pub phase: Phase,
 }
 
 /// Why a file could not be downloaded.
@@ -103,7 +105,7 @@ impl Fetcher {
                 .connect_timeout(network.connect_timeout)
                 .read_timeout(network.read_timeout)
         };
-        let client = client(configure).or_environment("prepare downloads")?;
+        let client = client(&network.authorities, configure).or_environment("prepare downloads")?;
         Ok(Self {
             client,
             cache,
@@ -134,6 +136,7 @@ impl Fetcher {
             url,
             sha256,
             max_bytes,
+            phase,
         } = remote;
         let bases = [url.to_owned()];
         let download = Download {
@@ -145,7 +148,7 @@ impl Fetcher {
             max_bytes,
         };
         let fetched = cancel
-            .race(self.download(&download, &self.batch(None)))
+            .race(self.download(&download, &self.batch(phase, None)))
             .await?;
         fetched.map_err(|error| failure(error, url, "check the network and the address"))
     }
@@ -170,11 +173,11 @@ impl Fetcher {
         cancel.race(first).await
     }
 
-    pub(super) fn batch(&self, total: Option<u64>) -> Batch<'_> {
+    pub(super) fn batch(&self, phase: Phase, total: Option<u64>) -> Batch<'_> {
         Batch {
             client: &self.client,
             network: &self.network,
-            progress: Progress::new(&self.events, total),
+            progress: Progress::new(&self.events, phase, total),
             dead: DeadMirrors::default(),
             reported: ReportedMirrors::default(),
         }
@@ -203,7 +206,7 @@ impl Fetcher {
             ));
         }
         missing.sort_by_key(|pin| std::cmp::Reverse(pin.size));
-        let batch = &self.batch(Some(missing.iter().map(|pin| pin.size).sum()));
+        let batch = &self.batch(Phase::Fetch, Some(missing.iter().map(|pin| pin.size).sum()));
         let fetched: Vec<Fetched> = stream::iter(missing)
             .map(|pin| self.pinned(pin, mirrors, batch))
             .buffer_unordered(self.network.parallel.max(1))

@@ -37,9 +37,10 @@ pub struct HttpProbe {
 }
 
 impl HttpProbe {
-    /// A probe that waits at most `timeout` for each answer.
-    pub fn new(timeout: Duration) -> Result<Self, Failure> {
-        let client = client(|builder| builder);
+    /// A probe that waits at most `timeout` for each answer, and also trusts the certificate authorities in the PEM file
+    /// `authorities`.
+    pub fn new(timeout: Duration, authorities: &[u8]) -> Result<Self, Failure> {
+        let client = client(authorities, |builder| builder);
         Ok(Self {
             client: client.or_environment("prepare HTTP requests")?,
             timeout,

@@ -18,6 +18,8 @@ pub struct Network {
     pub pause: Duration,
     /// How many files are downloaded at a time.
     pub parallel: usize,
+    /// Certificate authorities (PEM) to trust in addition to the usual ones; may be empty.
+    pub authorities: Vec<u8>,
 }
 
 impl Default for Network {
@@ -28,6 +30,7 @@ impl Default for Network {
             tries: 3,
             pause: Duration::from_millis(500),
             parallel: 4,
+            authorities: Vec::new(),
         }
     }
 }

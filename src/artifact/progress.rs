@@ -11,6 +11,7 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// The progress of all downloads of one call.
 pub(super) struct Progress<'a> {
     events: &'a Events,
+    phase: Phase,
     total: Option<u64>,
     counter: Mutex<Counter>,
 }
@@ -21,9 +22,10 @@ struct Counter {
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(events: &'a Events, total: Option<u64>) -> Self {
+    pub(super) fn new(events: &'a Events, phase: Phase, total: Option<u64>) -> Self {
         Self {
             events,
+            phase,
             total,
             counter: Mutex::new(Counter {
                 done: 0,
@@ -51,7 +53,7 @@ impl<'a> Progress<'a> {
         let is_due = |last: Instant| last.elapsed() >= REPORT_INTERVAL;
         if complete || counter.reported.is_none_or(is_due) {
             counter.reported = Some(Instant::now());
-            self.events.bytes(Phase::Fetch, counter.done, self.total);
+            self.events.bytes(self.phase, counter.done, self.total);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The flags of `sdbuild shell`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::misc::NixpkgsArgs;
@@ -36,6 +38,21 @@ pub struct Shell {
 
     #[arg(long, value_name = "KEYS", help = help_of("trusted_public_keys"))]
     trusted_public_keys: Option<WordList>,
+
+    #[arg(long, value_name = "URLS", help = help_of("extra_substituters"))]
+    extra_substituters: Option<WordList>,
+
+    #[arg(long, value_name = "KEYS", help = help_of("extra_trusted_public_keys"))]
+    extra_trusted_public_keys: Option<WordList>,
+
+    #[arg(long, num_args = 0, default_missing_value = "true", help = help_of("fallback"))]
+    fallback: Option<bool>,
+
+    #[arg(long, value_name = "FILE", help = help_of("netrc_file"))]
+    netrc_file: Option<PathBuf>,
+
+    #[arg(long, value_name = "FILE", help = help_of("ca_file"))]
+    ca_file: Option<PathBuf>,
 }
 
 impl Shell {
@@ -48,6 +65,11 @@ impl Shell {
                 builder_image: self.builder_image.clone(),
                 substituters: self.substituters.clone(),
                 trusted_public_keys: self.trusted_public_keys.clone(),
+                extra_substituters: self.extra_substituters.clone(),
+                extra_trusted_public_keys: self.extra_trusted_public_keys.clone(),
+                fallback: self.fallback,
+                netrc_file: self.netrc_file.clone(),
+                ca_file: self.ca_file.clone(),
                 ..self.nixpkgs.options()
             },
             dry_run: None,

@@ -17,6 +17,8 @@ pub enum Phase {
     Preflight,
     /// Downloading pinned packages.
     Fetch,
+    /// Downloading nixpkgs.
+    Nixpkgs,
     /// Assembling container images and loading them into the engine.
     ContainerImages,
     /// Pulling `--builder-image`.
@@ -163,6 +165,8 @@ pub enum NixEvent {
         id: u64,
         /// Store path.
         path: String,
+        /// URL of the binary cache; empty when Nix does not report it.
+        cache: String,
     },
     /// The progress of a download, of a store path or within a build.
     Moved {

@@ -16,6 +16,7 @@ pub mod human_bytes;
 pub mod image_format;
 pub mod invisible_chars;
 pub mod locked_file;
+pub mod loopback;
 pub mod nearest;
 pub mod nix_string;
 pub mod plain_file;

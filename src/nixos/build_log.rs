@@ -22,6 +22,8 @@ const MAX_RUNNING_BUILDS: usize = 512;
 const MAX_LINE_CHARS: usize = 500;
 /// Largest log file in bytes; a whole system with all its compilers writes some ten million.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Downloads of store paths that are kept: more than are in progress at the same time.
+const MAX_FETCHES: usize = 1024;
 /// Errors of Nix that are kept; the first one is the cause, later ones follow from it.
 const MAX_NIX_ERRORS: usize = 8;
 
@@ -74,6 +76,12 @@ impl BuildLog {
         match event {
             NixEvent::BuildStarted { id, derivation } => self.begin(*id, derivation),
             NixEvent::BuildLine { id, line } => self.build_line(*id, line),
+            NixEvent::FetchStarted { path, cache, .. } => {
+                self.findings
+                    .fetches
+                    .push_back((path.clone(), cache.clone()));
+                keep_last(&mut self.findings.fetches, MAX_FETCHES);
+            }
             NixEvent::Stopped { id } => {
                 self.ended.extend(self.running.remove(id));
                 keep_last(&mut self.ended, MAX_ENDED_BUILDS);
@@ -86,7 +94,6 @@ impl BuildLog {
             | NixEvent::WillBuild { .. }
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
-            | NixEvent::FetchStarted { .. }
             | NixEvent::BuildPhase { .. }
             | NixEvent::Moved { .. }
             | NixEvent::Built { .. }

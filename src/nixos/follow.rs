@@ -1,6 +1,6 @@
 //! Follows the builder to its end: its standard output is the result, its standard error Nix's log.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
@@ -8,6 +8,7 @@ use super::build_log::BuildLog;
 use super::diagnosis::Warnings;
 use super::expensive_builds::ExpensiveBuilds;
 use super::log::{Log, clean};
+use super::slow_fetch::SlowFetches;
 use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;
 use crate::engine::{Drain, Drained, Exit, Lines, OutputChunk};
@@ -28,13 +29,15 @@ pub(super) struct Followed {
     pub(super) out: Vec<String>,
 }
 
-/// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
+/// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`. Downloads that are slow
+/// for as long as `slow` are reported.
 pub(super) async fn follow(
     mut drain: Drain<'_>,
     build_log: &mut BuildLog,
     events: &Events,
+    slow: Duration,
 ) -> Result<Followed, Failure> {
-    let mut reader = Reader::new(build_log, events);
+    let mut reader = Reader::new(build_log, events, slow);
     let mut flush = tokio::time::interval(FLUSH_INTERVAL);
     flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -47,7 +50,7 @@ pub(super) async fn follow(
                     out: reader.finish(),
                 }),
             },
-            _ = flush.tick() => reader.build_log.flush(),
+            _ = flush.tick() => reader.tick(),
         }
     }
 }
@@ -59,6 +62,7 @@ struct Reader<'a> {
     log: Log,
     expensive: ExpensiveBuilds,
     warnings: Warnings,
+    slow: SlowFetches,
     stdout: Lines,
     stderr: Lines,
     out: Vec<String>,
@@ -66,7 +70,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(build_log: &'a mut BuildLog, events: &'a Events) -> Self {
+    fn new(build_log: &'a mut BuildLog, events: &'a Events, slow: Duration) -> Self {
         let (stdout, stderr) = (Lines::default(), Lines::default());
         Self {
             build_log,
@@ -74,6 +78,7 @@ impl<'a> Reader<'a> {
             log: Log::default(),
             expensive: ExpensiveBuilds::default(),
             warnings: Warnings::default(),
+            slow: SlowFetches::new(slow),
             stdout,
             stderr,
             out: Vec::new(),
@@ -96,6 +101,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn tick(&mut self) {
+        self.build_log.flush();
+        if let Some(warning) = self.slow.tick(Instant::now()) {
+            self.events.warn(warning);
+        }
+    }
+
     fn line(&mut self, line: &str) {
         if let Some(reason) = line.strip_prefix(FALLBACK) {
             // The failures before this line are not those that the run ends with.
@@ -110,6 +122,7 @@ impl<'a> Reader<'a> {
         if let Some(event) = self.log.line(line) {
             self.build_log.note(&event, self.log.take_error());
             let expensive = self.expensive.note(&event);
+            self.slow.note(&event);
             self.warn_of_expensive(&expensive);
             if let Some(warning) = self.warnings.note(&event) {
                 self.events.warn(warning);

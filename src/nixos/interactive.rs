@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::layout;
+use super::network_access::NetworkAccess;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal::{self, StdStreams};
 use crate::engine::{
@@ -27,6 +28,7 @@ const BUFFER: usize = 16 * 1024;
 pub(super) async fn run_interactive(
     container: &Container,
     heartbeat: Heartbeat,
+    access: &NetworkAccess,
     with_terminal: bool,
 ) -> Result<Exit, Failure> {
     let Attached { input, output } = container.attach().await?;
@@ -37,7 +39,8 @@ pub(super) async fn run_interactive(
     };
     container.start().await?;
     let watchdog = ["/bin/sh", layout::WATCHDOG].map(str::to_owned).to_vec();
-    let watchdog = container.exec(watchdog).await?;
+    let mut watchdog = container.exec(watchdog).await?;
+    access.send(&mut watchdog.input).await?;
     let _watchdog = (heartbeat.keep_alive(watchdog.input), watchdog.output);
     let StdStreams {
         input: stdin,

@@ -14,6 +14,12 @@ pub(super) const ENTRY: &str = "/build/sdbuild/entry";
 pub(super) const WATCHDOG: &str = "/build/sdbuild/watchdog";
 /// Shell functions for native glue, which the entry reads.
 pub(super) const GLUE: &str = "/build/sdbuild/glue";
+/// Certificate authorities of the user's.
+pub(super) const AUTHORITIES: &str = "/build/sdbuild/authorities.pem";
+/// A file system in memory for what is secret: logins, and proxies with their passwords.
+pub(super) const SECRETS: &str = "/run/sdbuild";
+/// User names and passwords for servers.
+pub(super) const NETRC: &str = "/run/sdbuild/netrc";
 /// sdbuild's own directory on the store volume.
 pub(super) const HOME: &str = "/nix/var/sdbuild";
 /// The directory of the store volume that uploads are relative to.

@@ -133,6 +133,8 @@ impl Log {
             activity::SUBSTITUTE => Some(NixEvent::FetchStarted {
                 id,
                 path: subject(),
+                cache: truncate(&field_text(value, 1).unwrap_or_default(), MAX_PATH_CHARS)
+                    .into_owned(),
             }),
             activity::REALISE | activity::BUILDS | activity::COPY_PATHS => None,
             activity::FILE_TRANSFER | activity::COPY_PATH => activity_message(value, text),

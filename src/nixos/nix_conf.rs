@@ -2,11 +2,14 @@
 //!
 //! The text has one setting per line, so values with spaces or line ends are refused.
 
+use std::time::Duration;
+
+use super::layout;
 use crate::common::failure::Failure;
 use crate::common::system::System;
 
 /// The settings of every run.
-const FIXED: [&str; 7] = [
+const FIXED: [&str; 6] = [
     // The container is the sandbox: it has one user and no capabilities.
     "build-users-group =",
     "sandbox = false",
@@ -16,8 +19,11 @@ const FIXED: [&str; 7] = [
     "experimental-features = nix-command flakes",
     // No remote builders; the hook that looks for one costs a process per derivation.
     "build-hook =",
-    "connect-timeout = 20",
 ];
+/// How often Nix asks a binary cache for a file: its own default, which outlives some seconds in which a server answers 503.
+const DOWNLOAD_ATTEMPTS: u32 = 5;
+/// Stall timeouts after which a download is given up: as many as sdbuild's own downloads have tries.
+const STALLS: u32 = 3;
 
 /// Nix's settings that differ between runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +38,13 @@ pub struct NixSettings {
     pub substituters: Vec<String>,
     /// Trusted public keys of binary caches.
     pub keys: Vec<String>,
+    /// Whether to build what a binary cache has but fails to deliver.
+    pub fallback: bool,
+    /// Whether there is a file with user names and passwords, [`layout::NETRC`].
+    pub has_netrc: bool,
+    /// Time without data after which sdbuild's own downloads are tried again. Nix gives a file of a cache up, and takes the
+    /// next cache, after three times that.
+    pub stall_timeout: Duration,
     /// Initial heap of the evaluator in bytes, which saves garbage collections; `None`: its default. An environment
     /// variable, not part of the text.
     pub heap: Option<u64>,
@@ -52,6 +65,18 @@ impl NixSettings {
             format!("cores = {}", self.cores),
             format!("max-jobs = {}", jobs.as_deref().unwrap_or("auto")),
         ]);
+        // Nix's own figure is five minutes for each attempt.
+        let patience = self.stall_timeout.as_secs() * u64::from(STALLS);
+        let stalled = (patience / u64::from(DOWNLOAD_ATTEMPTS)).max(1);
+        lines.extend([
+            format!("connect-timeout = {stalled}"),
+            format!("stalled-download-timeout = {stalled}"),
+            format!("download-attempts = {DOWNLOAD_ATTEMPTS}"),
+            format!("fallback = {}", self.fallback),
+        ]);
+        if self.has_netrc {
+            lines.push(format!("netrc-file = {}", layout::NETRC));
+        }
         if let Some(connections) = self.connections {
             lines.push(format!("http-connections = {connections}"));
             lines.push(format!("max-substitution-jobs = {connections}"));
@@ -96,13 +121,38 @@ mod tests {
             connections: Some(4),
             substituters: vec![],
             keys: vec!["a-1:x=".into(), "b-1:y=".into()],
-            heap: None,
+            stall_timeout: Duration::from_secs(20),
+            ..NixSettings::default()
         };
         let config = nix.text(Some(System::Aarch64Linux), "/b").unwrap();
         assert!(config.contains("extra-platforms = aarch64-linux\nsubstituters =\n"));
         assert!(config.contains("cores = 2\nmax-jobs = 3\n"));
         assert!(config.contains("http-connections = 4\nmax-substitution-jobs = 4\n"));
+        assert!(config.contains("\nfallback = false\n") && !config.contains("netrc-file"));
         assert!(config.ends_with("trusted-public-keys = a-1:x= b-1:y="));
+    }
+
+    #[test]
+    fn a_silent_cache_is_given_up_after_three_stall_timeouts() {
+        let number = |config: &str, name: &str| -> u64 {
+            let line = config.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim_start_matches(" = ").parse().unwrap()
+        };
+        for (seconds, patience) in [(20, 60), (100, 300), (1, 5)] {
+            let nix = NixSettings {
+                stall_timeout: Duration::from_secs(seconds),
+                fallback: true,
+                has_netrc: true,
+                ..NixSettings::default()
+            };
+            let config = nix.text(None, "/b").unwrap();
+            let attempts = number(&config, "download-attempts");
+            for name in ["stalled-download-timeout", "connect-timeout"] {
+                assert_eq!(number(&config, name) * attempts, patience, "{config}");
+            }
+            assert!(config.contains("\nfallback = true\n"), "{config}");
+            assert!(config.contains("\nnetrc-file = /run/sdbuild/netrc\n"));
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The engine and the downloader of a run, set up from the settings.
 
+use std::path::PathBuf;
+
 use crate::artifact::{Cache, Fetcher, Network, Remote};
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
-use crate::common::event::Events;
+use crate::common::event::{Events, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::engine::connect::choose;
@@ -12,6 +14,8 @@ use crate::settings::Common;
 
 /// Room for a hundred SSH keys of the largest kind, in bytes.
 const MAX_TEXT_BYTES: u64 = 512 << 10;
+/// Bytes that are read of certificate authorities at most; those of a distribution are a quarter of a megabyte.
+const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
 
 /// Connects to the engine that the settings lead to.
 pub(super) async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine, Failure> {
@@ -33,9 +37,21 @@ pub(super) fn fetcher(settings: &Common, events: &Events) -> Result<Fetcher, Fai
     let network = Network {
         connect_timeout: default.connect_timeout.min(settings.stall_timeout),
         read_timeout: settings.stall_timeout,
+        authorities: authorities(settings)?,
         ..default
     };
     Fetcher::new(cache, network, events.clone())
+}
+
+/// The file of certificate authorities that the settings name; empty without one. A usage error if it cannot be read.
+pub(super) fn authorities(settings: &Common) -> Result<Vec<u8>, Failure> {
+    let read = |path: &PathBuf| {
+        plain_file::read(path, MAX_AUTHORITIES_BYTES).or_usage(format!(
+            "read certificate authorities from {}",
+            path.display()
+        ))
+    };
+    settings.ca_file.as_ref().map_or(Ok(Vec::new()), read)
 }
 
 /// The text at `url`, at most 512 KiB long. No hash of it is known, so the user has to look at it.
@@ -48,6 +64,7 @@ pub async fn fetch_text(
         url,
         sha256: None,
         max_bytes: MAX_TEXT_BYTES,
+        phase: Phase::Fetch,
     };
     let fetcher = fetcher(settings, &context.events)?;
     let file = fetcher.url(remote, &context.cancel).await?;

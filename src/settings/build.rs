@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::environment::Environment;
 use super::options::Options;
+use super::project_policy::{self, Limited};
 use super::resolver::{Resolver, current_dir};
 use super::source::Setting;
 use super::ssh_key::SshKey;
-use super::value::{Number, PublishedAt, WordList};
-use super::{CACHE, CACHE_KEY, CONFIG_NAME, Common, STORE, project_policy};
+use super::value::{Number, PublishedAt};
+use super::{CONFIG_NAME, Caches, Common, STORE};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
@@ -103,10 +104,8 @@ pub struct Build {
     pub host_name: Option<String>,
     /// `OPTION=VALUE` pairs that are added to the configuration.
     pub set: Vec<String>,
-    /// URLs of binary caches; may be empty.
-    pub substituters: Vec<String>,
-    /// Their public keys.
-    pub trusted_public_keys: Vec<String>,
+    /// The binary caches.
+    pub caches: Caches,
     /// Cores for each derivation, 0 for all; `None`, here and in the next two fields, for what the engine's machine has
     /// room for.
     pub cores: Option<u32>,
@@ -129,7 +128,6 @@ pub struct Build {
 impl Build {
     /// Resolves every setting. A line names the key, the variable if there is one, the field of [`Options`], and the default
     /// unless that is the type's. `sdbuild settings` has the same order.
-    #[expect(clippy::too_many_lines, reason = "a table with a row for each setting")]
     pub fn resolve(args: &BuildArgs, env: &Environment) -> Result<Self, Failure> {
         let here = current_dir()?;
         let given = &args.config;
@@ -156,22 +154,7 @@ impl Build {
             compress: s.value("compress", Some("SDBUILD_COMPRESS"), |o| o.compress)?,
             rpi_imager: s.optional("rpi-imager", None, |o| o.rpi_imager.clone())?,
             boot_test: s.value("boot-test", None, |o| o.boot_test)?,
-            substituters: s
-                .value_or(
-                    "substituters",
-                    Some("SDBUILD_SUBSTITUTERS"),
-                    |o| o.substituters.clone(),
-                    one_word(CACHE),
-                )?
-                .0,
-            trusted_public_keys: s
-                .value_or(
-                    "trusted-public-keys",
-                    Some("SDBUILD_TRUSTED_PUBLIC_KEYS"),
-                    |o| o.trusted_public_keys.clone(),
-                    one_word(CACHE_KEY),
-                )?
-                .0,
+            caches: Caches::resolve(&mut s)?,
             cores: s
                 .optional("cores", Some("SDBUILD_CORES"), |o| o.cores)?
                 .map(Number::get),
@@ -215,13 +198,18 @@ impl Build {
         self.ssh_key
             .as_ref()
             .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
-        project_policy::check(
-            &self.settings,
-            self.force,
-            self.emulation,
-            &self.output,
-            &self.nixpkgs,
-        )
+        project_policy::check(&Limited {
+            settings: &self.settings,
+            force: self.force,
+            emulation: self.emulation,
+            nixpkgs: &self.nixpkgs,
+            paths: [
+                ("output", Some(&self.output)),
+                // What these name is sent into the builder.
+                ("netrc-file", self.caches.netrc_file.as_deref()),
+                ("ca-file", self.common.ca_file.as_deref()),
+            ],
+        })
     }
 }
 
@@ -233,10 +221,6 @@ fn config_file(path: PathBuf) -> PathBuf {
     } else {
         path
     }
-}
-
-fn one_word(word: &str) -> WordList {
-    WordList(vec![word.to_owned()])
 }
 
 /// Refuses text that no engine accepts as the reference of a container image; the engine reports what else is wrong with it.
@@ -347,11 +331,10 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let toml = "system = 'x86_64-linux'\ncores = 3\nsubstituters = []\n";
+        let toml = "system = 'x86_64-linux'\ncores = 3\n";
         let settings = build(&["--cores", "2"], toml).unwrap();
         assert_eq!(settings.system, System::X8664Linux);
         assert_eq!(settings.cores, Some(2));
-        assert!(settings.substituters.is_empty());
         assert_eq!(settings.nixpkgs, DEFAULT_RELEASE);
         assert_eq!(
             settings.common.cache_dir,
@@ -396,13 +379,6 @@ mod tests {
             let documented = help.to_string().contains(&format!("[env: {variable}]"));
             assert_eq!(documented, is_read, "--{key}: {help}");
         }
-    }
-
-    #[test]
-    fn an_empty_substituters_flag_means_none() {
-        let none = build(&["--substituters", ""], "").unwrap();
-        assert!(none.substituters.is_empty());
-        assert_eq!(build(&[], "").unwrap().substituters, [CACHE]);
     }
 
     #[test]

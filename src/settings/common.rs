@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::mirrors;
 use super::options::Options;
+use super::proxies::Proxies;
 use super::resolver::Resolver;
 use super::value::{MirrorAddress, Number};
 use crate::common::failure::Failure;
@@ -41,6 +42,10 @@ pub struct Common {
     pub mirrors: Vec<String>,
     /// Time without data after which a download is aborted.
     pub stall_timeout: Duration,
+    /// The proxies for downloads.
+    pub proxies: Proxies,
+    /// File with certificate authorities to trust in addition to the usual ones.
+    pub ca_file: Option<PathBuf>,
     /// Base URL of the release channels.
     pub channels: String,
     /// A directory with package locks that replace the built-in ones.
@@ -94,6 +99,8 @@ impl Common {
             state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
             mirrors: mirrors::in_order(first.0, usual),
             stall_timeout: Duration::from_secs(stall.get().into()),
+            proxies: env.proxies.clone(),
+            ca_file: ca_file(env, s)?,
             channels: s.value_or(
                 "channels",
                 Some("SDBUILD_CHANNELS"),
@@ -104,6 +111,12 @@ impl Common {
             home,
         })
     }
+}
+
+/// The setting, or the file that the environment names if it exists: what reads those variables ignores a missing file too.
+fn ca_file(env: &Environment, s: &mut Resolver<'_>) -> Result<Option<PathBuf>, Failure> {
+    let set = s.optional("ca-file", Some("SDBUILD_CA_FILE"), |o| o.ca_file.clone())?;
+    Ok(set.or_else(|| env.ca_file.clone().filter(|file| file.is_file())))
 }
 
 /// Root on behalf of a user, through `sudo`.

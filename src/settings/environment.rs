@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use super::proxies::Proxies;
+
 /// Prefix of the variables that are settings.
 const PREFIX: &str = "SDBUILD_";
 /// The one setting of which an empty variable is a value: no binary cache.
@@ -38,6 +40,10 @@ pub struct Environment {
     pub ssh_agent: Option<PathBuf>,
     /// `LC_ALL` or `LANG`: the user's language.
     pub locale: Option<String>,
+    /// The proxies for downloads.
+    pub proxies: Proxies,
+    /// `NIX_SSL_CERT_FILE` or `SSL_CERT_FILE`: certificate authorities.
+    pub ca_file: Option<PathBuf>,
     /// `SDBUILD_GITHUB`: base URL of GitHub, for tests.
     pub github: Option<String>,
     /// `SDBUILD_MINI_NIXPKGS`: a directory that replaces the built-in miniature nixpkgs of `try`.
@@ -94,6 +100,8 @@ impl Environment {
             state_home: base("XDG_STATE_HOME"),
             ssh_agent: path("SSH_AUTH_SOCK"),
             locale: text("LC_ALL").or_else(|| text("LANG")),
+            proxies: Proxies::from(text),
+            ca_file: base("NIX_SSL_CERT_FILE").or_else(|| base("SSL_CERT_FILE")),
             github: text("SDBUILD_GITHUB"),
             mini_nixpkgs: path("SDBUILD_MINI_NIXPKGS"),
             source_date_epoch: text("SOURCE_DATE_EPOCH"),

@@ -6,6 +6,7 @@
 
 mod boot;
 mod build;
+mod caches;
 mod common;
 mod environment;
 mod file;
@@ -13,6 +14,7 @@ mod init;
 mod mirrors;
 mod options;
 mod project_policy;
+mod proxies;
 mod resolver;
 mod source;
 mod ssh_key;
@@ -20,11 +22,13 @@ mod value;
 
 pub use boot::{Boot, BootArgs, BootLogin};
 pub use build::{Build, BuildArgs, ConfigArgs, DryRun};
+pub use caches::Caches;
 pub use common::Common;
 pub use environment::Environment;
 pub use init::{BoardChoice, Init, InitArgs};
 pub use options::Options;
 pub(crate) use options::help_of;
+pub use proxies::Proxies;
 pub use source::{Setting, Source};
 pub use ssh_key::SshKey;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};

@@ -18,7 +18,8 @@ use crate::common::system::System;
 
 /// Settings as one layer gives them: the command line, a settings file, or a command that starts a build itself. A field is
 /// a flag of `build` unless it is skipped, and a key of `sdbuild.toml`; its comment is the help, its type the validation.
-/// Variable and default are in [`super::Build::resolve`], those of mirror and stall timeout in [`super::Common`].
+/// Variable and default are in [`super::Build::resolve`] and [`super::Caches`], those of `ca_file`, mirror and stall timeout in
+/// [`super::Common`].
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
@@ -69,6 +70,26 @@ pub struct Options {
     /// Public keys of the binary caches, instead of the key of cache.nixos.org, which must be listed again to be kept; separated by spaces [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
     #[arg(long, value_name = "KEYS")]
     pub trusted_public_keys: Option<WordList>,
+
+    /// Binary caches to use in addition; separated by spaces [env: SDBUILD_EXTRA_SUBSTITUTERS]
+    #[arg(long, value_name = "URLS")]
+    pub extra_substituters: Option<WordList>,
+
+    /// Public keys of binary caches to trust in addition; separated by spaces [env: SDBUILD_EXTRA_TRUSTED_PUBLIC_KEYS]
+    #[arg(long, value_name = "KEYS")]
+    pub extra_trusted_public_keys: Option<WordList>,
+
+    /// Build here what a binary cache has but fails to deliver, instead of stopping
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub fallback: Option<bool>,
+
+    /// User names and passwords for binary caches and sources, in the format of netrc [env: SDBUILD_NETRC_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub netrc_file: Option<PathBuf>,
+
+    /// Certificate authorities (PEM) to trust in addition to the usual ones [default: NIX_SSL_CERT_FILE, SSL_CERT_FILE] [env: SDBUILD_CA_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 
     /// Cores for each derivation, 0 for all [default: as many as memory allows] [env: SDBUILD_CORES]
     #[arg(long, value_name = "N")]

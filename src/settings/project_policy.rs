@@ -10,15 +10,25 @@ use crate::common::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 
-/// Refuses values that a project's file may not set. `settings` tells which values come from it.
-pub(super) fn check(
-    settings: &[Setting],
-    force: bool,
-    emulation: EmulationChoice,
-    output: &Path,
-    nixpkgs: &str,
-) -> Result<(), Failure> {
-    if let Some(file) = set_by_project(settings, "force").filter(|_| force) {
+/// The values that are limited.
+#[derive(Debug)]
+pub(super) struct Limited<'a> {
+    /// Every setting, with its source.
+    pub(super) settings: &'a [Setting],
+    /// Whether to replace files.
+    pub(super) force: bool,
+    /// Requested emulation.
+    pub(super) emulation: EmulationChoice,
+    /// Directory, URL or release.
+    pub(super) nixpkgs: &'a str,
+    /// Keys of settings that are paths: they may not lead out of the project.
+    pub(super) paths: [(&'static str, Option<&'a Path>); 3],
+}
+
+/// Refuses values that a project's file may not set.
+pub(super) fn check(limited: &Limited<'_>) -> Result<(), Failure> {
+    let settings = limited.settings;
+    if let Some(file) = set_by_project(settings, "force").filter(|_| limited.force) {
         let shown = file.display();
         return Err(Failure::usage(format!(
             "{shown}: a project cannot set `force`: it replaces files"
@@ -26,7 +36,7 @@ pub(super) fn check(
         .hint(format!("give --force, or {HINT}")));
     }
     if let Some(file) = set_by_project(settings, "emulation")
-        && emulation == EmulationChoice::Private
+        && limited.emulation == EmulationChoice::Private
     {
         let shown = file.display();
         return Err(Failure::usage(format!(
@@ -34,10 +44,12 @@ pub(super) fn check(
         ))
         .hint(format!("give --emulation private, or {HINT}")));
     }
-    if let Some(file) = set_by_project(settings, "output") {
-        check_inside(file, "output", output)?;
+    for (key, path) in limited.paths {
+        if let (Some(file), Some(path)) = (set_by_project(settings, key), path) {
+            check_inside(file, key, path)?;
+        }
     }
-    let nixpkgs = Path::new(nixpkgs);
+    let nixpkgs = Path::new(limited.nixpkgs);
     if let Some(file) = set_by_project(settings, "nixpkgs")
         && (nixpkgs.is_absolute() || nixpkgs.is_dir())
     {
@@ -125,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_project_cannot_name_directories_outside() {
-        for key in ["output", "nixpkgs"] {
+        for key in ["output", "nixpkgs", "netrc-file", "ca-file"] {
             for leads in [
                 "../mine",
                 "./out",

@@ -155,7 +155,10 @@ fn nix_event(event: &NixEvent) -> KindAndFields {
             "build-started",
             json!({ "id": id, "derivation": derivation }),
         ),
-        NixEvent::FetchStarted { id, path } => ("fetch-started", json!({ "id": id, "path": path })),
+        NixEvent::FetchStarted { id, path, cache } => (
+            "fetch-started",
+            json!({ "id": id, "path": path, "cache": cache }),
+        ),
         NixEvent::Moved { id, done, expected } => {
             let total = (*expected > 0).then_some(expected);
             (

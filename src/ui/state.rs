@@ -111,7 +111,7 @@ impl State {
             NixEvent::BuildStarted { id, derivation } => {
                 activities.begin(*id, ActivityKind::Build, derivation, at);
             }
-            NixEvent::FetchStarted { id, path } => {
+            NixEvent::FetchStarted { id, path, .. } => {
                 activities.begin(*id, ActivityKind::Fetch, path, at);
             }
             NixEvent::Stopped { id } => activities.stop(*id, at),

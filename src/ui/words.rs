@@ -10,6 +10,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Preflight => "Checks",
         Phase::Fetch => "Downloads",
+        Phase::Nixpkgs => "nixpkgs",
         Phase::ContainerImages => "Container images",
         Phase::Pull => "Builder image",
         Phase::Emulation => "Emulation",

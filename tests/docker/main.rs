@@ -26,6 +26,7 @@ mod arm64;
 mod binfmt_table;
 mod boot;
 mod build;
+mod caches;
 mod check;
 mod commands;
 mod containers;

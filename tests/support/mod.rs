@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 mod account;
+mod binary_cache;
 mod builder;
 mod ci;
 mod configuration;
@@ -25,6 +26,7 @@ mod tools;
 mod uplink;
 mod user;
 pub use account::Account;
+pub use binary_cache::{BinaryCache, CacheServer, Reply, Request, host_for_containers};
 pub use builder::{STORE, builder_image, in_builder};
 pub use ci::Ci;
 pub use configuration::{SMALL_IMAGE, configuration, example, fresh, key, nonce, product};

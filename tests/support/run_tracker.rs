@@ -117,6 +117,15 @@ impl RunTracker {
         self.assert_no_objects();
     }
 
+    /// The same, but for the volume that the test removes itself.
+    #[track_caller]
+    pub fn assert_nothing_left_but(&self, volume: &str) {
+        assert!(!self.ids().is_empty(), "there was no run");
+        let mut left = [self.handlers(), self.containers(), self.volumes()].concat();
+        left.retain(|name| name != volume);
+        assert_eq!(left, [""; 0], "left of {:?}", self.ids());
+    }
+
     /// The same for a build that may end before its run has a lock, and so before it makes anything.
     #[track_caller]
     pub fn assert_no_objects(&self) {

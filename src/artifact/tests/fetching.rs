@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::server::{Answer, Server};
 use super::*;
+use crate::common::event::Phase;
 use crate::common::failure::Class;
 
 #[tokio::test]
@@ -145,6 +146,7 @@ async fn mirror_that_drips_is_given_up() {
         url: &drips.base,
         sha256: None,
         max_bytes: 1 << 20,
+        phase: Phase::Nixpkgs,
     };
     let failure = fetcher.url(remote, &cancel).await.unwrap_err().to_string();
     assert!(failure.contains("less than 1 KiB/s"), "{failure}");
@@ -165,6 +167,7 @@ async fn redirect_loops_and_endless_heads_end() {
             url: &server.base,
             sha256: None,
             max_bytes: 1 << 20,
+            phase: Phase::Nixpkgs,
         };
         let got = fixture.fetcher().url(remote, &Cancel::new()).await;
         let failure = got.unwrap_err().to_string();
@@ -239,7 +242,7 @@ async fn silent_mirror_is_asked_once() {
     };
     let fetcher = Fetcher::new(fixture.cache(), network, Events::none()).unwrap();
     let mirrors = [hangs.base.clone(), missing.base.clone()];
-    let batch = fetcher.batch(None);
+    let batch = fetcher.batch(Phase::Fetch, None);
     for pin in &pins {
         let failure = fetcher
             .pinned(pin, &mirrors, &batch)
@@ -311,6 +314,7 @@ async fn url_without_a_pin_returns_its_hash() {
         url: &url,
         sha256,
         max_bytes,
+        phase: Phase::Nixpkgs,
     };
     let (fetcher, cancel) = (fixture.fetcher(), Cancel::new());
     let first = fetcher.url(remote(None, 1 << 20), &cancel).await.unwrap();
@@ -319,6 +323,10 @@ async fn url_without_a_pin_returns_its_hash() {
     assert_eq!(fs::read(&first.path).unwrap(), body);
     // Without a hash the first part cannot be verified: the whole file is downloaded again.
     assert_eq!(server.requests(), ["/x.tar.xz", "/x.tar.xz"]);
+    for event in fixture.events.lock().unwrap().iter() {
+        let of_nixpkgs = matches!(event, Event::Bytes { phase, .. } if *phase == Phase::Nixpkgs);
+        assert!(of_nixpkgs, "{event:?}");
+    }
     let again = fetcher
         .url(remote(Some(first.sha256), 1 << 20), &cancel)
         .await
@@ -363,6 +371,7 @@ async fn redirections_are_followed_and_returned() {
         url: &url,
         sha256: None,
         max_bytes: 1 << 20,
+        phase: Phase::Nixpkgs,
     };
     let first = fixture.fetcher().url(remote, &Cancel::new()).await.unwrap();
     assert_eq!(
@@ -413,6 +422,7 @@ async fn hint_fits_the_request() {
         url: "http://127.0.0.1:1/n.tar.xz",
         sha256: None,
         max_bytes: 1,
+        phase: Phase::Nixpkgs,
     };
     let of_url = fetcher.url(remote, &cancel).await.unwrap_err();
     assert_eq!(of_url.hints, ["check the network and the address"]);

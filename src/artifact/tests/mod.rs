@@ -22,6 +22,7 @@ fn short_timeouts() -> Network {
         tries: 3,
         pause: Duration::from_millis(1),
         parallel: 4,
+        authorities: Vec::new(),
     }
 }
 

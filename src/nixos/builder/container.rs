@@ -13,6 +13,7 @@ use crate::engine::{
 };
 use crate::nixos::build_source::BuildSource;
 use crate::nixos::command::{BuildRequest, StorePaths};
+use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::shell_session::ShellSession;
 
 /// Processes of the builder. An emulated program counts twice; a parallel build of something large needs thousands.
@@ -27,6 +28,8 @@ pub struct BuildJob {
     pub source: BuildSource,
     /// What Nix is run for.
     pub request: BuildRequest,
+    /// How it reaches the network.
+    pub access: NetworkAccess,
     /// Memory limit in bytes; `None`: unlimited.
     pub memory: Option<u64>,
     /// Path of the log file.
@@ -90,6 +93,7 @@ impl Builder<'_> {
             Input::Pipe
         };
         spec.network = Network::Default;
+        job.access.apply_to(&mut spec);
         spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(MAX_PROCESSES);
         spec.memory = job.memory;

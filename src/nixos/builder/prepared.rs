@@ -133,7 +133,7 @@ impl PreparedBuilder {
     pub async fn attend(mut self, cancel: &Cancel) -> Result<i64, Failure> {
         let attended = self.job.is_attended();
         let heartbeat = std::mem::take(&mut self.heartbeat);
-        let attend = run_interactive(&self.container, heartbeat, attended);
+        let attend = run_interactive(&self.container, heartbeat, &self.job.access, attended);
         let exit = cancel.race(Box::pin(attend));
         Ok(exit.await??.code)
     }
@@ -161,11 +161,13 @@ impl PreparedBuilder {
     async fn follow(&mut self, log: &mut BuildLog, events: &Events) -> Result<Followed, Failure> {
         let events = with_shown_paths(events, self.job.source.configuration.shown_dir());
         // Attached before the start: no output is missed, and the watchdog has an input from the beginning.
-        let Attached { input, output } = self.container.attach().await?;
+        let Attached { mut input, output } = self.container.attach().await?;
         self.container.start().await?;
+        self.job.access.send(&mut input).await?;
         // Held until the output is drained: the builder ends with its input.
         let _heartbeat = std::mem::take(&mut self.heartbeat).keep_alive(input);
-        follow(self.container.drain(output), log, &events).await
+        let slow = self.job.request.nix.stall_timeout;
+        follow(self.container.drain(output), log, &events, slow).await
     }
 
     /// The failure that the exit status and the findings show.
@@ -177,7 +179,6 @@ impl PreparedBuilder {
             only_evaluates: self.job.request.task.only_evaluates(),
             foreign: self.foreign,
             store: &self.store,
-            keys: &self.job.request.nix.keys,
             shown_dir: self.job.source.configuration.shown_dir(),
             file: self.job.source.configuration.file(),
         };

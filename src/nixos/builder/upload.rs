@@ -52,6 +52,7 @@ pub(super) async fn configuration(
     let result = Arc::clone(&sent);
     let expressions = job.source.expressions(&job.request);
     let wrapper = job.source.wrapper();
+    let authorities = job.access.authorities.clone();
     let pack = move |out: &mut dyn Write| {
         let mut packer = TarWriter::new(out, owner);
         for dir in ["build", "build/config", "build/sdbuild"] {
@@ -61,6 +62,9 @@ pub(super) async fn configuration(
         packer.bytes(relative(layout::WATCHDOG), WATCHDOG.as_bytes())?;
         packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
         packer.bytes(relative(layout::GLUE), GLUE.as_bytes())?;
+        if let Some(authorities) = &authorities {
+            packer.bytes(relative(layout::AUTHORITIES), authorities)?;
+        }
         for dir in [layout::EXPRESSIONS, layout::GLUE_EXPRESSION] {
             packer.open_directory(relative(dir))?;
         }

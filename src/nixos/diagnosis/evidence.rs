@@ -25,8 +25,6 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) foreign: bool,
     /// Name of the store volume.
     pub(in crate::nixos) store: &'a str,
-    /// The trusted public keys of binary caches.
-    pub(in crate::nixos) keys: &'a [String],
     /// What replaces `/build/config/` in messages: the configuration's directory as the user wrote it.
     pub(in crate::nixos) shown_dir: &'a str,
     /// Name of the configuration's file.
@@ -55,6 +53,8 @@ pub(in crate::nixos) struct Findings {
     pub(in crate::nixos) failed: Option<FailedBuild>,
     /// Nix's errors in the order of the log. The first one is the cause, later ones follow from it.
     pub(in crate::nixos) nix_errors: Vec<NixError>,
+    /// The last store paths whose download began, each with the URL of its binary cache.
+    pub(in crate::nixos) fetches: VecDeque<(String, String)>,
     /// The last lines that Nix did not write.
     pub(in crate::nixos) other_lines: VecDeque<String>,
 }

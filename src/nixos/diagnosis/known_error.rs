@@ -18,6 +18,10 @@ pub(in crate::nixos) enum KnownError {
     DownloadTimeout,
     /// A server could not be reached.
     Network,
+    /// A binary cache sent a file that is not what it announced.
+    CacheDamaged,
+    /// A binary cache answered with an error, or a path that it has could not be fetched for another reason.
+    CacheFailed,
     /// A path of a binary cache is not signed by a trusted key.
     KeyUntrusted,
     /// The root file system is too small for its content.
@@ -93,6 +97,21 @@ const KNOWN_TEXTS: &[(Place, &str, KnownError)] = &[
         Place::AnyLine,
         "hash mismatch in fixed-output derivation",
         KnownError::WrongHash,
+    ),
+    (
+        Place::AnyLine,
+        "hash mismatch importing path",
+        KnownError::CacheDamaged,
+    ),
+    (
+        Place::AnyLine,
+        "some substitutes for the outputs of derivation",
+        KnownError::CacheFailed,
+    ),
+    (
+        Place::AnyLine,
+        "there is no substituter that can build it",
+        KnownError::CacheFailed,
     ),
     (
         Place::AnyLine,
@@ -179,13 +198,22 @@ pub(in crate::nixos) fn known_errors(line: &str) -> impl Iterator<Item = KnownEr
     };
     let is_download = line.contains("unable to download") || line.contains("curl: (");
     let download = matching(Place::Download).next().filter(|_| is_download);
+    let download =
+        download.or_else(|| is_refused_by_cache(line).then_some(KnownError::CacheFailed));
     matching(Place::AnyLine).chain(download)
+}
+
+/// Whether `line` is Nix's message about an answer of a binary cache with an error status.
+fn is_refused_by_cache(line: &str) -> bool {
+    let rest = line.split_once("unable to download '");
+    let parts = rest.and_then(|(_, rest)| rest.split_once("': HTTP error "));
+    parts.is_some_and(|(url, _)| url.ends_with(".narinfo") || url.contains("/nar/"))
 }
 
 impl KnownError {
     /// All variants.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::DiskFull,
         Self::ProcessLimit,
         Self::NoHandler,
@@ -193,12 +221,26 @@ impl KnownError {
         Self::Certificate,
         Self::DownloadTimeout,
         Self::Network,
+        Self::CacheDamaged,
+        Self::CacheFailed,
         Self::KeyUntrusted,
         Self::RootTooSmall,
         Self::FirmwareTooSmall,
         Self::WrongHash,
         Self::MissingProgram,
     ];
+
+    /// Whether it may be of one binary cache, while another one has what is needed.
+    pub(super) fn may_be_made_good(self) -> bool {
+        matches!(
+            self,
+            Self::Certificate
+                | Self::DownloadTimeout
+                | Self::Network
+                | Self::CacheDamaged
+                | Self::CacheFailed
+        )
+    }
 
     /// What to do about an error of a build or download, in addition to the failure's own hints. `first_error` is
     /// Nix's first error, `emulated` whether programs ran under emulation.
@@ -226,6 +268,8 @@ impl KnownError {
             | Self::Certificate
             | Self::DownloadTimeout
             | Self::Network
+            | Self::CacheDamaged
+            | Self::CacheFailed
             | Self::KeyUntrusted
             | Self::MissingProgram => return None,
         };
@@ -295,6 +339,11 @@ mod tests {
         ] {
             assert_eq!(known_errors(line).collect::<Vec<_>>(), [error], "{line}");
         }
+        let refused = "unable to download 'http://c/x.narinfo': HTTP error 500";
+        assert_eq!(
+            known_errors(refused).collect::<Vec<_>>(),
+            [KnownError::CacheFailed]
+        );
         for line in [
             "",
             "unable to download 'https://c/x': HTTP error 404",

@@ -5,6 +5,14 @@ use std::collections::BTreeSet;
 use super::evidence::{ExitContext, Findings};
 use super::known_error::{KnownError, known_errors};
 use crate::common::failure::Failure;
+use crate::common::text::truncate;
+
+/// Characters of one of Nix's messages.
+const MAX_CHARS: usize = 600;
+
+const RUN_AGAIN: &str = "run it again: what is fetched is kept";
+const OTHER_CACHES: &str = "use another binary cache: --extra-substituters URL, with its key in --extra-trusted-public-keys";
+const FALLBACK: &str = "--fallback leaves that cache out for a minute at a time, and builds here what no other cache has, which may take hours";
 
 /// The failure that the first of the `known` errors means; `None` when they are the build's own.
 pub(super) fn machine_failure(
@@ -12,7 +20,7 @@ pub(super) fn machine_failure(
     findings: &Findings,
     known: &BTreeSet<KnownError>,
 ) -> Option<Failure> {
-    known.iter().find_map(|error| match error {
+    let failure = known.iter().find_map(|error| match error {
         KnownError::DiskFull => Some(store_volume_full(context.store)),
         KnownError::ProcessLimit => Some(
             Failure::environment("the builder could not start another process")
@@ -26,20 +34,30 @@ pub(super) fn machine_failure(
         KnownError::Certificate => Some(
             download_failure(findings, *error, "the certificate of a server is not valid")
                 .hint("check that the clock of the engine's machine is right: date -u")
-                .hint("behind a proxy that intercepts TLS, only a binary cache that is reached without it works"),
+                .hint("if an authority of your own signs it, or a proxy that reads TLS: --ca-file FILE"),
         ),
         KnownError::DownloadTimeout => Some(
             download_failure(findings, *error, "a server that the builder needs does not answer")
-                .hint("run it again: completed downloads are kept; --substituters names other binary caches"),
+                .hint(RUN_AGAIN)
+                .hint(OTHER_CACHES),
         ),
         KnownError::Network => Some(
             download_failure(findings, *error, "the builder could not reach a server that it needs")
                 .hint("check the network and the engine's DNS")
-                .hint("--substituters names other binary caches"),
+                .hint(OTHER_CACHES),
+        ),
+        KnownError::CacheDamaged => Some(
+            Failure::environment(damaged(findings))
+                .hint(OTHER_CACHES),
+        ),
+        KnownError::CacheFailed => Some(
+            Failure::environment(failed(findings))
+                .hint(RUN_AGAIN)
+                .hint(OTHER_CACHES),
         ),
         KnownError::KeyUntrusted => Some(
             Failure::usage("the content of a binary cache is not signed by a key that is trusted")
-                .hint(trusted_keys_hint(context.keys)),
+                .hint("if you trust that cache, give its key: --extra-trusted-public-keys KEY"),
         ),
         KnownError::MissingProgram if context.foreign => Some(
             Failure::usage("the builder's container image has no nix-build")
@@ -51,7 +69,14 @@ pub(super) fn machine_failure(
         | KnownError::RootTooSmall
         | KnownError::FirmwareTooSmall
         | KnownError::WrongHash => None,
-    })
+    })?;
+    Some(
+        if known.contains(&KnownError::CacheFailed) || known.contains(&KnownError::CacheDamaged) {
+            failure.hint(FALLBACK)
+        } else {
+            failure
+        },
+    )
 }
 
 /// Nix could not write to the store volume.
@@ -79,13 +104,41 @@ fn line_with(findings: &Findings, error: KnownError) -> Option<String> {
         .map(String::as_str)
         .chain(nix)
         .find(|line| known_errors(line).any(|e| e == error))?;
-    Some(line.trim_start().trim_start_matches("error: ").to_owned())
+    Some(without_status(
+        line.trim_start().trim_start_matches("error: "),
+    ))
 }
 
-/// The flag that trusts one more key. It replaces the trusted keys, so the hint repeats them.
-fn trusted_keys_hint(trusted: &[String]) -> String {
-    let keys = [trusted, &["ITS-KEY".to_owned()]].concat().join(" ");
+/// `line` without the status with which a download began that then broke off: `HTTP error 200 (curl error: WHY)`.
+fn without_status(line: &str) -> String {
+    let broken_off = line
+        .split_once("HTTP error 200 (curl error: ")
+        .and_then(|(start, why)| Some((start, why.strip_suffix(')')?)));
+    broken_off.map_or_else(|| line.to_owned(), |(start, why)| format!("{start}{why}"))
+}
+
+/// Which cache sent what that is damaged.
+fn damaged(findings: &Findings) -> String {
+    let line = line_with(findings, KnownError::CacheDamaged).unwrap_or_default();
+    let path = line.split('\'').nth(1).unwrap_or_default();
+    let mut fetches = findings.fetches.iter().rev();
+    let cache = fetches.find(|(fetched, _)| fetched == path);
+    match cache.map(|(_, cache)| cache.as_str()) {
+        Some(cache) if !cache.is_empty() => {
+            format!("the binary cache {cache} sent a damaged file for {path}")
+        }
+        _ => format!("a binary cache sent a damaged file: {line}"),
+    }
+}
+
+/// Why a cache failed: Nix's first error, of which those about the derivation are only the consequence.
+fn failed(findings: &Findings) -> String {
+    let first = findings.nix_errors.first().map(|error| &error.summary);
+    let text = first.map_or_else(String::new, |text| {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
     format!(
-        "if you trust that cache, add its key to those that are trusted: --trusted-public-keys '{keys}'"
+        "a binary cache failed: {}",
+        truncate(&without_status(&text), MAX_CHARS)
     )
 }

@@ -10,6 +10,13 @@ use crate::common::text::truncate;
 const MAX_WARNINGS: usize = 20;
 /// Characters of one warning.
 const MAX_WARNING_CHARS: usize = 600;
+/// What Nix writes before the delay to its next attempt of a download.
+const RETRY: &str = "; retrying in ";
+const RETRIED: &str = "Nix tries again, five times in all, then the next binary cache that has it";
+/// What Nix writes of a server that has no `nix-cache-info`, or refuses it.
+const NO_CACHE: &str = "does not appear to be a binary cache";
+const NOT_A_CACHE: &str = "it is not used, and what only it has is built here, which takes hours: check the address; if it asks \
+                           for a user name and a password, give --netrc-file FILE";
 /// Nix's log level of warnings.
 const WARNING_LEVEL: u8 = 1;
 
@@ -29,6 +36,9 @@ impl Warnings {
         else {
             return None;
         };
+        // Of a server that does not even say what it is, more has to be said than that it is asked again.
+        let is_first = text.contains("/nix-cache-info'");
+        let is_retried = text.contains(RETRY) && !is_first;
         let text = without_prefix(text);
         if text.is_empty() || self.shown.len() > MAX_WARNINGS || !self.shown.insert(subject(text)) {
             return None;
@@ -36,9 +46,14 @@ impl Warnings {
         if self.shown.len() > MAX_WARNINGS {
             return Some("there are more warnings in the log".to_owned());
         }
-        let hint = known_errors(text)
-            .find_map(hint)
-            .map(|hint| format!("\nhint: {hint}"));
+        let hint = if is_retried {
+            Some(RETRIED)
+        } else {
+            let hint = known_errors(text).find_map(hint);
+            let is_refused = is_first || text.contains(NO_CACHE);
+            hint.or_else(|| is_refused.then_some(NOT_A_CACHE))
+        };
+        let hint = hint.map(|hint| format!("\nhint: {hint}"));
         Some(truncate(text, MAX_WARNING_CHARS).into_owned() + &hint.unwrap_or_default())
     }
 }
@@ -49,35 +64,41 @@ fn without_prefix(text: &str) -> &str {
     for word in ["evaluation warning:", "warning:", "error:"] {
         text = text.strip_prefix(word).map_or(text, str::trim_start);
     }
-    text.split_once("; retrying in ")
-        .map_or(text, |(text, _)| text)
+    text.split_once(RETRY).map_or(text, |(text, _)| text)
 }
 
-/// What identifies a warning: the cache, for paths that are ignored because its key is not trusted; else the text.
+/// What identifies a warning: the cache, for paths that are ignored because its key is not trusted; server and reason, for
+/// downloads that fail; else the text.
 fn subject(text: &str) -> String {
-    match text
-        .strip_prefix("ignoring substitute for ")
-        .and_then(|rest| rest.split_once(" from "))
-    {
-        Some((_, cache)) => cache.to_owned(),
-        None => text.to_owned(),
+    let untrusted = text.strip_prefix("ignoring substitute for ");
+    if let Some((_, cache)) = untrusted.and_then(|rest| rest.split_once(" from ")) {
+        return cache.to_owned();
     }
+    let download = text.strip_prefix("unable to download '");
+    if let Some((url, why)) = download.and_then(|rest| rest.split_once("': ")) {
+        let server = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let code = why.split_once(')').map_or(why, |(code, _)| code);
+        return format!("{server} {code}");
+    }
+    text.to_owned()
 }
 
 fn hint(error: KnownError) -> Option<&'static str> {
     if error == KnownError::KeyUntrusted {
         return Some(
-            "its paths are built here instead; if you trust the cache, give --trusted-public-keys its key and that of \
-             cache.nixos.org: the flag replaces the trusted keys",
+            "its paths are built here instead; if you trust the cache, give its key: --extra-trusted-public-keys KEY",
         );
     }
-    let not_reached = matches!(
-        error,
-        KnownError::Network | KnownError::DownloadTimeout | KnownError::Certificate
-    );
+    if error == KnownError::Certificate {
+        return Some(
+            "without its binary caches Nix builds everything here, which takes hours: check the clock (date -u); if an authority of \
+             your own signs the certificate, or a proxy that reads TLS, give --ca-file FILE",
+        );
+    }
+    let not_reached = matches!(error, KnownError::Network | KnownError::DownloadTimeout);
     not_reached.then_some(
         "without its binary caches Nix builds everything here, which takes hours: check the network, the \
-         clock (date -u) and --substituters",
+         clock (date -u) and --substituters; behind a proxy, HTTPS_PROXY",
     )
 }
 
@@ -117,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_server_is_reported_once_with_what_happens_next() {
+        let mut warnings = Warnings::default();
+        let shown = (1..=3).filter_map(|n| {
+            let text = format!(
+                "warning: error: unable to download 'http://c:1/nar/{n}.nar': Timeout was reached (28) \
+                 Operation too slow. Less than 1 bytes/sec transferred the last {n} seconds; retrying in 250 ms"
+            );
+            warnings.note(&NixEvent::Message { level: 1, text })
+        });
+        let shown: Vec<String> = shown.collect();
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert!(shown[0].starts_with("unable to download 'http://c:1/nar/1.nar': Timeout"));
+        assert!(shown[0].ends_with(
+            "\nhint: Nix tries again, five times in all, then the next binary cache that has it"
+        ));
+    }
+
+    #[test]
     fn an_untrusted_cache_comes_with_a_hint() {
         let stream = include_str!("../../../tests/streams/key-untrusted.log");
         let shown = shown(&format!(
@@ -130,6 +169,18 @@ mod tests {
             "{}",
             shown[0]
         );
+    }
+
+    #[test]
+    fn a_cache_that_refuses_comes_with_a_hint() {
+        for text in [
+            "unable to download 'http://c/nix-cache-info': HTTP error 403",
+            "'http://c' does not appear to be a binary cache",
+        ] {
+            let text = text.to_owned();
+            let shown = Warnings::default().note(&NixEvent::Message { level: 1, text });
+            assert!(shown.unwrap().contains("--netrc-file"));
+        }
     }
 
     #[test]

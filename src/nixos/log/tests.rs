@@ -134,6 +134,7 @@ fn parses_a_recorded_download_from_a_cache() {
         NixEvent::FetchStarted {
             id: 455_266_533_382,
             path,
+            cache: "file:///tmp/cache".into(),
         },
         NixEvent::Stopped {
             id: 455_266_533_382,

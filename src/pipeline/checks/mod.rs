@@ -63,6 +63,7 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (disk::cache_directory, InBuild::StopsAndWarns),
     (network::mirrors, InBuild::Nothing),
     (network::caches, InBuild::Nothing),
+    (network::loopback, InBuild::StopsAndWarns),
     (network::channel, InBuild::Nothing),
     (network::clock, InBuild::Nothing),
     // A build removes them.

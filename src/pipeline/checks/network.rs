@@ -2,10 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::common::loopback::is_loopback;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::checks::servers::{Answers, ServerAnswer};
 
+/// What helps against an address that leads nowhere in a container.
+const REACHABLE: &str = "let it listen on an address that containers reach, such as 172.17.0.1 (the host on Docker's own network), and \
+                         name it by that address";
 /// Certificates may be not yet, or no longer, valid for a clock that is this far off.
 const CLOCK_BREAKS_TLS: Duration = Duration::from_secs(24 * 3600);
 /// A clock that is synchronized is never this far off.
@@ -21,6 +25,26 @@ pub(super) fn mirrors(machine: &Machine<'_>) -> Option<Check> {
 /// Whether every binary cache answers.
 pub(super) fn caches(machine: &Machine<'_>) -> Option<Check> {
     Some(check_caches(&machine.doctor?.answers.caches))
+}
+
+/// Whether the builder can reach the proxies and the binary caches that are named: not those on the loopback interface, which
+/// in a container is the container's own.
+pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
+    let settings = machine.settings;
+    let caches = settings.caches.substituters.iter();
+    let caches: Vec<&String> = caches.filter(|cache| is_loopback(cache)).collect();
+    if let Some(cache) = caches.first() {
+        let text = format!(
+            "the binary cache {cache} is on this machine only: Nix runs in a container, which cannot reach it"
+        );
+        return Some(Check::warning("binary caches", text).remedy(REACHABLE));
+    }
+    let proxies = settings.common.proxies.loopback();
+    let proxy = proxies.first()?;
+    let text = format!(
+        "the proxy {proxy} is on this machine only: Nix runs in a container, which cannot reach it, and goes without"
+    );
+    Some(Check::warning("proxy", text).remedy(REACHABLE))
 }
 
 /// Whether the release of nixpkgs is found, when it is looked up.
@@ -82,7 +106,7 @@ fn check_caches(answers: &[ServerAnswer]) -> Check {
     } else {
         Check::warning(topic, format!("no answer: {}", bad.join("; ")))
             .remedy("without it everything is built here, which takes days under emulation")
-            .remedy("name caches that this machine reaches: --substituters URLS")
+            .remedy("name caches that this machine reaches: --substituters URLS, --extra-substituters URLS")
     }
 }
 

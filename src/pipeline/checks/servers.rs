@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use crate::artifact::MIRROR_PROBE;
 use crate::artifact::http_probe::{Answer, HttpProbe};
 use crate::nixos::nixpkgs::Nixpkgs;
+use crate::pipeline::clients;
 use crate::settings;
 
 /// A server's address, and its answer or why it did not answer.
@@ -27,7 +28,9 @@ impl Answers {
         settings: &settings::Build,
         timeout: Duration,
     ) -> Self {
-        let Ok(probe) = HttpProbe::new(timeout) else {
+        // A file that cannot be read is an error of its own.
+        let authorities = clients::authorities(&settings.common).unwrap_or_default();
+        let Ok(probe) = HttpProbe::new(timeout, &authorities) else {
             return Self::default();
         };
         let ask = async |base: &str, path: &str| {
@@ -43,7 +46,7 @@ impl Answers {
         };
         let mirrors = settings.common.mirrors.iter();
         let mirrors = join_all(mirrors.map(|mirror| ask(mirror, MIRROR_PROBE)));
-        let caches = settings.substituters.iter();
+        let caches = settings.caches.substituters.iter();
         let caches = join_all(caches.map(|cache| ask(cache, "nix-cache-info")));
         let channel = async {
             match settings.nixpkgs.parse::<Nixpkgs>() {

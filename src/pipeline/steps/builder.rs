@@ -16,6 +16,7 @@ use crate::pipeline::plan::Plan;
 use crate::pipeline::resources::Resources;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::scope::Scope;
+use crate::pipeline::steps::network_access;
 use crate::pipeline::steps::source::{self, ResolvedNixpkgs};
 
 /// The store volume, and how much is done at a time.
@@ -64,6 +65,7 @@ pub(in crate::pipeline) async fn job(
     let (plan, settings) = (run.plan, &run.plan.settings);
     let resources = plan.resources();
     let debian_mirror = source::debian_mirror(run).await?;
+    let access = network_access::read(settings)?;
     Ok(BuildJob {
         source: source::with_nixpkgs(plan, nixpkgs),
         request: BuildRequest {
@@ -76,12 +78,16 @@ pub(in crate::pipeline) async fn job(
                 cores: resources.cores,
                 jobs: Some(resources.jobs),
                 connections: Some(resources.connections),
-                substituters: settings.substituters.clone(),
-                keys: settings.trusted_public_keys.clone(),
+                substituters: settings.caches.substituters.clone(),
+                keys: settings.caches.trusted_public_keys.clone(),
+                fallback: settings.caches.fallback,
+                has_netrc: access.netrc.is_some(),
+                stall_timeout: settings.common.stall_timeout,
                 heap: resources.heap,
             },
             debian_mirror,
         },
+        access,
         memory: settings.memory,
         log: logs::file(&settings.common.state_dir, &plan.run)?,
     })

@@ -71,7 +71,7 @@ pub(in crate::pipeline) async fn nixpkgs(run: &RunContext<'_>) -> Result<Resolve
     };
     let fetch = |download| fetch(download, &run.fetcher, run.context);
     let resolve = lock::resolve(&how, events, fetch);
-    let (locked, archive) = run.context.phase(Phase::Fetch, resolve).await?;
+    let (locked, archive) = run.context.phase(Phase::Nixpkgs, resolve).await?;
     Ok(ResolvedNixpkgs {
         nixpkgs: LocalNixpkgs::archive(archive.path, archive.sha256)?,
         locked: Some(locked),
@@ -87,6 +87,7 @@ async fn fetch(
         url: &download.url,
         sha256: download.sha256.map(Into::into),
         max_bytes: MAX_ARCHIVE_BYTES,
+        phase: Phase::Nixpkgs,
     };
     let file = fetcher.url(remote, &context.cancel).await?;
     Ok(Downloaded {

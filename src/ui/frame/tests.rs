@@ -35,7 +35,11 @@ fn busy() -> State {
         NixEvent::WillBuild { derivations: 62 },
         NixEvent::WillEmulate { derivations: 4 },
         began(1, "kernel"),
-        NixEvent::FetchStarted { id: 2, path },
+        NixEvent::FetchStarted {
+            id: 2,
+            path,
+            cache: String::new(),
+        },
         moved(2, 1_000_000, 2_000_000),
         NixEvent::BuildPhase { id: 1, phase },
         NixEvent::BuildLine { id: 1, line },

@@ -39,6 +39,7 @@ fn progress_of_nix_follows_its_forecast() {
         NixEvent::FetchStarted {
             id: 8,
             path: "/nix/store/x-bash".into(),
+            cache: String::new(),
         },
         NixEvent::Moved {
             id: 8,

@@ -197,6 +197,7 @@ fn caused_by_a_builder(n: u64) -> Vec<Event> {
         NixEvent::FetchStarted {
             id: n + 1_000_000,
             path: line.clone(),
+            cache: line.clone(),
         },
         NixEvent::Stopped { id: n / 2 },
         NixEvent::Other(line),

@@ -1,0 +1,31 @@
+//! What the builder needs to reach the network as sdbuild itself does.
+
+use std::path::Path;
+
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
+use crate::nixos::network_access::NetworkAccess;
+use crate::pipeline::clients;
+use crate::settings;
+
+/// Bytes that are read of a netrc at most; it has a line for each server.
+const MAX_NETRC_BYTES: u64 = 64 << 10;
+
+/// Reads the files that the settings name. A usage error if one cannot be read.
+pub(super) fn read(settings: &settings::Build) -> Result<NetworkAccess, Failure> {
+    let netrc = |path: &Path| {
+        plain_file::read_text(path, MAX_NETRC_BYTES)
+            .or_usage(format!("read the logins in {}", path.display()))
+    };
+    let authorities = clients::authorities(&settings.common)?;
+    Ok(NetworkAccess {
+        proxies: settings.common.proxies.variables(),
+        netrc: settings
+            .caches
+            .netrc_file
+            .as_deref()
+            .map(netrc)
+            .transpose()?,
+        authorities: Some(authorities).filter(|pem| !pem.is_empty()),
+    })
+}

@@ -1,0 +1,299 @@
+//! A signed binary cache of small outputs, and servers on this machine that deliver it to builders, well or badly.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{STORE, docker, in_builder, lock, shared};
+
+/// How a server answers a request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// The file in the cache's directory; 404 without one.
+    File,
+    /// This text.
+    Text(String),
+    /// Another file of the cache in its place.
+    Other(PathBuf),
+    /// The file with some bytes in its middle changed.
+    Changed,
+    /// Half of the file, then the end of the connection.
+    Cut,
+    /// Half of the file, then nothing for ten minutes.
+    Silence,
+    /// Half of the file, then four bytes a second.
+    Trickle,
+    /// A status such as `503 Service Unavailable`, with further header lines.
+    Status(&'static str, String),
+}
+
+/// A request as a server receives it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The target: a path, or a URL when the server is used as a proxy.
+    pub target: String,
+    /// The header lines in lower case, but for the values.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// The name of the file that is asked for, such as `nar/….nar`.
+    pub fn file(&self) -> &str {
+        let path = match self.target.split_once("://") {
+            Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+            None => &self.target,
+        };
+        path.trim_start_matches('/')
+    }
+
+    pub fn is_nar(&self) -> bool {
+        self.file().starts_with("nar/")
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        Some(headers.find(|(key, _)| key == name)?.1.as_str())
+    }
+}
+
+type Manner = dyn Fn(&Request) -> Reply + Send + Sync;
+
+/// A server of a binary cache that containers reach. Its threads end with the test's process.
+pub struct CacheServer {
+    port: u16,
+    tls: bool,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+/// What both kinds of connections are.
+trait Connection: Read + Write {}
+impl<T: Read + Write> Connection for T {}
+
+impl CacheServer {
+    /// Serves the files in `dir` in this `manner`.
+    pub fn start(dir: &Path, manner: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(dir, Arc::new(manner), None)
+    }
+
+    /// Serves them well.
+    pub fn good(dir: &Path) -> Self {
+        Self::start(dir, |_| Reply::File)
+    }
+
+    /// Serves them well over TLS.
+    pub fn over_tls(dir: &Path, tls: rustls::ServerConfig) -> Self {
+        Self::listen(
+            dir,
+            Arc::new(|_: &Request| Reply::File),
+            Some(Arc::new(tls)),
+        )
+    }
+
+    fn listen(dir: &Path, manner: Arc<Manner>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let server = Self {
+            port: listener.local_addr().unwrap().port(),
+            tls: tls.is_some(),
+            requests: Arc::default(),
+        };
+        let (dir, requests) = (dir.to_owned(), Arc::clone(&server.requests));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (dir, manner) = (dir.clone(), Arc::clone(&manner));
+                let (requests, tls) = (Arc::clone(&requests), tls.clone());
+                std::thread::spawn(move || {
+                    let mut stream: Box<dyn Connection> = match tls {
+                        None => Box::new(stream),
+                        Some(tls) => Box::new(over_tls(stream, tls)),
+                    };
+                    // A client may go at any time.
+                    answer(&mut *stream, &dir, &*manner, &requests).unwrap_or(());
+                });
+            }
+        });
+        server
+    }
+
+    /// Its address for containers on the engine's default network.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}:{}", host_for_containers(), self.port)
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// How many files of store paths were asked for.
+    pub fn nars(&self) -> usize {
+        self.requests().iter().filter(|r| r.is_nar()).count()
+    }
+}
+
+/// This machine's address on the engine's default network.
+pub fn host_for_containers() -> String {
+    let format = "{{(index .IPAM.Config 0).Gateway}}";
+    let address = docker(&["network", "inspect", "bridge", "--format", format]);
+    address.trim().to_owned()
+}
+
+fn over_tls(
+    stream: TcpStream,
+    tls: Arc<rustls::ServerConfig>,
+) -> rustls::StreamOwned<rustls::ServerConnection, TcpStream> {
+    rustls::StreamOwned::new(rustls::ServerConnection::new(tls).unwrap(), stream)
+}
+
+fn read_request(stream: &mut dyn Connection) -> std::io::Result<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((name, value)) => headers.push((name.to_lowercase(), value.trim().to_owned())),
+            None => return Ok(Request { target, headers }),
+        }
+    }
+}
+
+/// Answers the one request of a connection.
+fn answer(
+    stream: &mut dyn Connection,
+    dir: &Path,
+    manner: &Manner,
+    requests: &Mutex<Vec<Request>>,
+) -> std::io::Result<()> {
+    let request = read_request(stream)?;
+    requests.lock().unwrap().push(request.clone());
+    let reply = manner(&request);
+    let bytes = body(&reply, &dir.join(request.file()));
+    let (status, more) = if let Reply::Status(status, more) = &reply {
+        (*status, more.as_str())
+    } else if bytes.is_none() {
+        ("404 Not Found", "")
+    } else {
+        ("200 OK", "")
+    };
+    let bytes = bytes.unwrap_or_default();
+    let length = bytes.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n");
+    stream.write_all(head.as_bytes())?;
+    let breaks_off = matches!(reply, Reply::Cut | Reply::Silence | Reply::Trickle);
+    let (now, rest) = bytes.split_at(if breaks_off { length / 2 } else { length });
+    stream.write_all(now)?;
+    stream.flush()?;
+    if matches!(reply, Reply::Silence) {
+        std::thread::sleep(Duration::from_secs(600));
+    } else if matches!(reply, Reply::Trickle) {
+        for byte in rest {
+            std::thread::sleep(Duration::from_millis(250));
+            stream.write_all(std::slice::from_ref(byte))?;
+            stream.flush()?;
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of an answer about the file `path`, if there are any.
+fn body(reply: &Reply, path: &Path) -> Option<Vec<u8>> {
+    match reply {
+        Reply::Text(text) => Some(text.clone().into_bytes()),
+        Reply::Other(other) => fs::read(other).ok(),
+        Reply::Status(..) => None,
+        Reply::File | Reply::Cut | Reply::Silence | Reply::Trickle => fs::read(path).ok(),
+        Reply::Changed => {
+            let mut bytes = fs::read(path).ok()?;
+            let half = bytes.len() / 2;
+            bytes[half..].iter_mut().take(64).for_each(|b| *b ^= 0x55);
+            Some(bytes)
+        }
+    }
+}
+
+/// The directory of a signed binary cache, and its public key.
+pub struct BinaryCache {
+    pub dir: PathBuf,
+    pub key: String,
+}
+
+/// Builds what the expression in `/cached.nix` has for each case, and copies it into a cache that is signed with a new key.
+const MAKE: &str = r#"
+export NIX_CONFIG='build-users-group =
+sandbox = false
+substituters =
+experimental-features = nix-command'
+cd /cache
+nix key generate-secret --key-name tests-1 >key
+nix key convert-secret-to-public <key >key.pub
+each='{ cases }: map (case: import /cached.nix { inherit case; }) (builtins.filter builtins.isString (builtins.split " " cases))'
+paths=$(nix-build --no-out-link -E "$each" --argstr cases "$*")
+nix copy --to "file:///cache/files?compression=zstd&secret-key=/cache/key" $paths
+chmod -R a+rwX /cache/*
+touch /cache/complete
+"#;
+
+impl BinaryCache {
+    /// The cache with what `expression` (a function of `case`) has for `cases`. It is made once, by the builder's Nix, and kept
+    /// below `target`. The engine must have the builder's container image.
+    pub fn of(expression: &Path, cases: &[&str]) -> Self {
+        let _one_at_a_time = lock("binary-cache");
+        let text = fs::read_to_string(expression).unwrap();
+        let content = format!("{MAKE}{text}{}", cases.join(" "));
+        let hash = sdbuild::common::hash::Sha256Hash::of(content.as_bytes()).to_string();
+        let dir = shared("binary-cache").join(&hash[..16]);
+        if !dir.join("complete").exists() {
+            if dir.exists() {
+                fs::remove_dir_all(&dir).unwrap();
+            }
+            fs::create_dir(&dir).unwrap();
+            // The builder's user has no account here.
+            fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
+            let volumes = [
+                format!("{}:/cache", dir.display()),
+                format!("{}:/cached.nix:ro", expression.display()),
+            ];
+            in_builder(STORE, &volumes.each_ref().map(String::as_str), MAKE, cases)
+                .assert_exit_code(0);
+        }
+        Self {
+            key: fs::read_to_string(dir.join("key.pub"))
+                .unwrap()
+                .trim()
+                .to_owned(),
+            dir: dir.join("files"),
+        }
+    }
+
+    /// The path of the `.narinfo` of the store path with this name.
+    pub fn info(&self, name: &str) -> PathBuf {
+        let infos = fs::read_dir(&self.dir).unwrap().map(|e| e.unwrap().path());
+        let ending = format!("-{name}");
+        let has_name = |path: &PathBuf| {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with("StorePath: "));
+            line.is_some_and(|line| line.ends_with(&ending))
+        };
+        let mut infos = infos.filter(|path| path.extension().is_some_and(|e| e == "narinfo"));
+        infos
+            .find(has_name)
+            .unwrap_or_else(|| panic!("no {name} in the cache"))
+    }
+
+    /// A line of the `.narinfo` of the store path with this name.
+    pub fn field(&self, name: &str, field: &str) -> String {
+        let text = fs::read_to_string(self.info(name)).unwrap();
+        let start = format!("{field}: ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap().to_owned()
+    }
+}
