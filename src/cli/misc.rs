@@ -58,7 +58,6 @@ impl Check {
         BuildArgs {
             config,
             options: self.nixpkgs.options(),
-            login_key: None,
             dry_run: None,
         }
     }

@@ -70,7 +70,6 @@ mod tests {
                 emulation: Some(EmulationChoice::Private),
                 ..Options::default()
             },
-            login_key: None,
             dry_run: None,
         };
         assert_eq!(

@@ -152,6 +152,8 @@ pub enum NixEvent {
         /// Bytes that they take in the store, rounded the same way.
         unpacked: u64,
     },
+    /// What failed is tried in another way: the forecasts that follow replace the earlier ones.
+    Restarted,
     /// The build of a derivation began.
     BuildStarted {
         /// Activity number.

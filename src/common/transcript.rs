@@ -36,7 +36,8 @@ impl Transcript {
             NixEvent::WillBuild { .. }
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. } => forecast(event),
-            NixEvent::Moved { .. }
+            NixEvent::Restarted
+            | NixEvent::Moved { .. }
             | NixEvent::Built { .. }
             | NixEvent::Fetched { .. }
             | NixEvent::ToDownload { .. } => None,
@@ -69,6 +70,7 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
             human_bytes(*unpacked)
         )),
         NixEvent::Message { .. }
+        | NixEvent::Restarted
         | NixEvent::BuildStarted { .. }
         | NixEvent::FetchStarted { .. }
         | NixEvent::Stopped { .. }

@@ -94,6 +94,7 @@ impl BuildLog {
             | NixEvent::WillBuild { .. }
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
+            | NixEvent::Restarted
             | NixEvent::BuildPhase { .. }
             | NixEvent::Moved { .. }
             | NixEvent::Built { .. }

@@ -82,7 +82,7 @@ impl BuildRequest {
     /// The command: the entry, which prepares the volume, then the program that it runs, with its arguments.
     pub(super) fn arguments(&self, paths: &StorePaths) -> Vec<String> {
         match &self.task {
-            Task::Build => {
+            Task::Build if self.glue_mode().is_none() => {
                 let mut words = evaluate(&["nix-build"], &["image"]);
                 words.extend(["--out-link".to_owned(), paths.result()]);
                 words
@@ -98,8 +98,8 @@ impl BuildRequest {
                 ],
                 &check::ATTRIBUTES,
             ),
-            // Evaluates as a build does, without a garbage collector root.
-            Task::Forecast => evaluate(
+            // The entry builds what this evaluates to.
+            Task::Build | Task::Forecast => evaluate(
                 &["nix-instantiate", "--eval", "--read-write-mode"],
                 &["image.drvPath"],
             ),
@@ -107,18 +107,18 @@ impl BuildRequest {
         }
     }
 
-    /// The entry's argument for native glue; `None` when it is not tried: nothing is emulated, or the glue expression
-    /// does not cover the format.
-    fn native_glue(&self) -> Option<&'static str> {
-        let possible = matches!(self.task, Task::Build | Task::Forecast)
-            && self.emulated
-            && self.format.has_native_glue
-            && self.system == System::Aarch64Linux;
-        match self.glue {
-            Glue::Auto if possible => Some("auto"),
-            Glue::Native if possible => Some("native"),
-            Glue::Auto | Glue::Native | Glue::Emulated => None,
+    /// The entry's argument for how the image of an emulated system is built; `None` when nothing is emulated. Always
+    /// `emulated` if the glue expression does not cover the format.
+    fn glue_mode(&self) -> Option<&'static str> {
+        if !(matches!(self.task, Task::Build | Task::Forecast) && self.emulated) {
+            return None;
         }
+        let covered = self.format.has_native_glue && self.system == System::Aarch64Linux;
+        Some(match self.glue {
+            Glue::Auto if covered => "auto",
+            Glue::Native if covered => "native",
+            Glue::Auto | Glue::Native | Glue::Emulated => "emulated",
+        })
     }
 
     /// The entry's argument for a forecast: with `emulated` it counts the derivations that are emulated.
@@ -161,7 +161,7 @@ impl BuildRequest {
         }
         let session = self.task.session().map(ShellSession::environment);
         let session = session.transpose()?.unwrap_or_default();
-        if let Some(word) = self.native_glue() {
+        if let Some(word) = self.glue_mode() {
             environment.push(("SDBUILD_GLUE", word.to_owned()));
         }
         Ok(environment
@@ -235,12 +235,24 @@ mod tests {
 
     #[test]
     fn the_command_of_a_build() {
-        let request = request(true, NixSettings::default());
+        let request = request(false, NixSettings::default());
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
             "/bin/sh /build/sdbuild/entry nix-build -A image --log-format internal-json \
              --out-link /nix/var/nix/gcroots/sdbuild/abc"
         );
+    }
+
+    #[test]
+    fn a_build_under_emulation_evaluates_first() {
+        let [build, forecast] = [Task::Build, Task::Forecast].map(|task| {
+            let request = BuildRequest {
+                task,
+                ..request(true, NixSettings::default())
+            };
+            request.arguments(&store_paths())
+        });
+        assert_eq!(build, forecast);
     }
 
     #[test]
@@ -345,8 +357,9 @@ mod tests {
             word(true, Glue::Native, &SD_IMAGE).as_deref(),
             Some("native")
         );
-        assert_eq!(word(true, Glue::Emulated, &SD_IMAGE), None);
+        for (glue, format) in [(Glue::Emulated, &SD_IMAGE), (Glue::Auto, &ISO)] {
+            assert_eq!(word(true, glue, format).as_deref(), Some("emulated"));
+        }
         assert_eq!(word(false, Glue::Native, &SD_IMAGE), None);
-        assert_eq!(word(true, Glue::Auto, &ISO), None);
     }
 }

@@ -9,16 +9,21 @@ use super::diagnosis::Warnings;
 use super::expensive_builds::ExpensiveBuilds;
 use super::log::{Log, clean};
 use super::slow_fetch::SlowFetches;
-use crate::common::event::{Event, Events};
+use crate::common::event::{Event, Events, NixEvent};
 use crate::common::failure::Failure;
 use crate::engine::{Drain, Drained, Exit, Lines, OutputChunk};
 
 /// How often the log file is flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
-/// How the entry reports that it falls back from native glue; the reason follows.
+/// How the entry reports that what failed before is tried in another way; its name follows.
+const RETRY: &str = "sdbuild: glue: retried: ";
+/// How it reports that everything is built under emulation; the reason follows.
 const FALLBACK: &str = "sdbuild: glue: emulated: ";
-/// Notices about native glue that are shown: a run has one. The log file has all of them.
-const MAX_FALLBACKS: usize = 3;
+/// How it reports that one derivation was built under emulation; its name follows.
+const ONE_EMULATED: &str = "sdbuild: glue: one emulated: ";
+/// Lines about native glue that are shown: anything that the builder runs can write such lines. The log file has all of
+/// them.
+const MAX_GLUE_NOTICES: usize = 32;
 /// Lines of standard output that are kept: more than any result has.
 const MAX_RESULT_LINES: usize = 16;
 
@@ -66,7 +71,8 @@ struct Reader<'a> {
     stdout: Lines,
     stderr: Lines,
     out: Vec<String>,
-    fallbacks: usize,
+    glue_notices: usize,
+    restarts: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -82,7 +88,8 @@ impl<'a> Reader<'a> {
             stdout,
             stderr,
             out: Vec::new(),
-            fallbacks: 0,
+            glue_notices: 0,
+            restarts: 0,
         }
     }
 
@@ -109,15 +116,16 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, line: &str) {
-        if let Some(reason) = line.strip_prefix(FALLBACK) {
+        if line.starts_with(RETRY) {
             // The failures before this line are not those that the run ends with.
             self.build_log.reset_findings();
-            // Anything that the builder runs can write such lines.
-            self.fallbacks += 1;
-            if self.fallbacks <= MAX_FALLBACKS {
-                let reason = clean(reason);
-                self.events.notice(format!("without native glue: {reason}"));
-            }
+            self.restarted();
+        } else if let Some(reason) = line.strip_prefix(FALLBACK) {
+            self.glue_notice("without native glue", reason);
+        } else if let Some(name) = line.strip_prefix(ONE_EMULATED) {
+            // The rest is forecast anew.
+            self.restarted();
+            self.glue_notice("built under emulation, because it failed natively", name);
         }
         if let Some(event) = self.log.line(line) {
             self.build_log.note(&event, self.log.take_error());
@@ -128,6 +136,21 @@ impl<'a> Reader<'a> {
                 self.events.warn(warning);
             }
             self.events.emit(Event::Nix(event));
+        }
+    }
+
+    /// Shows a notice about native glue, if there have not been too many.
+    fn glue_notice(&mut self, what: &str, of: &str) {
+        self.glue_notices += 1;
+        if self.glue_notices <= MAX_GLUE_NOTICES {
+            self.events.notice(format!("{what}: {}", clean(of)));
+        }
+    }
+
+    fn restarted(&mut self) {
+        self.restarts += 1;
+        if self.restarts <= MAX_GLUE_NOTICES {
+            self.events.emit(Event::Nix(NixEvent::Restarted));
         }
     }
 

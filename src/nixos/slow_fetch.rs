@@ -75,6 +75,7 @@ impl SlowFetches {
             | NixEvent::Built { .. }
             | NixEvent::Fetched { .. }
             | NixEvent::ToDownload { .. }
+            | NixEvent::Restarted
             | NixEvent::Other(_) => {}
         }
     }

@@ -125,7 +125,6 @@ mod tests {
                 ..ConfigArgs::default()
             },
             options,
-            login_key: None,
             dry_run: None,
         };
         let env = Environment {

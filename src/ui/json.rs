@@ -151,6 +151,7 @@ fn nix_event(event: &NixEvent) -> KindAndFields {
             "will-fetch",
             json!({ "paths": paths, "download": download, "unpacked": unpacked }),
         ),
+        NixEvent::Restarted => ("restarted", json!({})),
         NixEvent::BuildStarted { id, derivation } => (
             "build-started",
             json!({ "id": id, "derivation": derivation }),

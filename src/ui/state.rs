@@ -138,6 +138,7 @@ impl State {
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
             | NixEvent::Fetched { .. }
+            | NixEvent::Restarted
             | NixEvent::ToDownload { .. } => self.nix.apply(event),
             NixEvent::Message { .. } | NixEvent::Other(_) => {}
         }

@@ -169,6 +169,9 @@ impl View {
         } else if let NixEvent::WillEmulate { .. } = event {
             let first = !std::mem::replace(&mut self.emulated_shown, true);
             return forecast(event).filter(|_| first);
+        } else if *event == NixEvent::Restarted {
+            (self.forecast_shown, self.emulated_shown) = (Default::default(), false);
+            return None;
         } else {
             return None;
         };

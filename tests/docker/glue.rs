@@ -5,9 +5,11 @@ mod builders;
 mod commands;
 mod equality;
 mod guard;
+mod idioms;
 mod killed;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use crate::support::*;
@@ -41,6 +43,22 @@ fn built(user: &TestUser) -> Vec<String> {
         )
     };
     text.lines().filter_map(name).collect()
+}
+
+/// Those of some derivations on the store volume that are built by aarch64 programs.
+fn emulated(derivations: &BTreeSet<String>) -> Vec<String> {
+    let names: Vec<&str> = derivations.iter().map(String::as_str).collect();
+    let list = r#"cat "$@" >/dev/null; grep -lF '],"aarch64-linux","' /dev/null "$@" || true"#;
+    let said = said_inside(STORE, list, &names);
+    said.lines().map(str::to_owned).collect()
+}
+
+/// A command of NixOS's own modules that makes the derivation `name`, in /etc: it has native tools unless its text shows
+/// that it may depend on the machine.
+fn command_of_nixos(name: &str, command: &str) -> String {
+    format!(
+        "  environment.etc.{name}.source = config._module.args.pkgs.runCommand \"{name}\" {{ }} ''\n{command}\n  '';"
+    )
 }
 
 /// Builds the smallest image, so that the engine has the builder's container image and the store what it is made of.
@@ -106,4 +124,68 @@ fn configuration_error_is_reported_once_with_its_location() {
         "{}",
         failed.stderr
     );
+    assert!(!failed.stderr.contains("native glue"), "{}", failed.stderr);
+}
+
+#[test]
+fn native_failure_is_tried_alone_under_emulation() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    // The machine of the shell that the derivation's own variable names, which only emulated is the image's.
+    let machine = "od -An -tx1 -j18 -N1 $(env | sed -n s/^builder=//p)";
+    let picky = fresh(&format!("[ $({machine}) = b7 ] && touch $out"));
+    user.write(
+        "sd-card.nix",
+        &system("picky", &command_of_nixos("picky", &picky)),
+    );
+    let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
+    let why = "built under emulation, because it failed natively: picky";
+    let done = done.assert_stderr_contains(&[why]);
+    assert!(
+        !done.stderr.contains("without native glue"),
+        "{}",
+        done.stderr
+    );
+    // Of all, of this one, and of the rest.
+    let forecasts = done.stderr.matches("to build: ").count();
+    assert_eq!(forecasts, 3, "{}", done.stderr);
+    let all: BTreeSet<String> = built(&user).into_iter().collect();
+    let slow = emulated(&all);
+    let of = |part: &str, all: &[String]| all.iter().filter(|drv| drv.contains(part)).count();
+    let all: Vec<String> = all.into_iter().collect();
+    assert_eq!((of("-picky.drv", &all), of("-picky.drv", &slow)), (2, 1));
+    assert_eq!(
+        (of("-nixos-image", &all), of("-nixos-image", &slow)),
+        (1, 0)
+    );
+
+    let failed = run(&mut user.build(&["--glue", "native", "--force"])).assert_exit_code(4);
+    failed.assert_stderr_contains(&["picky"]);
+}
+
+#[test]
+fn failure_under_emulation_too_is_the_only_error() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let wrong = fresh("    echo for the second time; exit 3");
+    user.write(
+        "sd-card.nix",
+        &system("wrong", &command_of_nixos("wrong", &wrong)),
+    );
+    let failed = run(&mut user.build(&[])).assert_exit_code(4);
+    let failed = failed.assert_stderr_contains(&["the build of wrong failed with exit code 3"]);
+    assert_eq!(
+        failed.stderr.matches("error:").count(),
+        1,
+        "{}",
+        failed.stderr
+    );
+    assert!(!failed.stderr.contains("native glue"), "{}", failed.stderr);
+    let tries = built(&user);
+    let tries = tries.iter().filter(|drv| drv.ends_with("-wrong.drv"));
+    assert_eq!(tries.count(), 2);
 }

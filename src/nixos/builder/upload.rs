@@ -22,7 +22,7 @@ const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
 /// Shell functions for native glue, which the entry reads.
 const GLUE: &str = include_str!("../../../containers/builder/glue");
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-const EXPRESSIONS: [(&str, &str); 11] = [
+const EXPRESSIONS: [(&str, &str); 14] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     ("image.nix", include_str!("../expressions/image.nix")),
@@ -35,8 +35,14 @@ const EXPRESSIONS: [(&str, &str); 11] = [
     ("glue/builders.nix", include_str!("../glue/builders.nix")),
     ("glue/assembly.nix", include_str!("../glue/assembly.nix")),
     ("glue/copies.nix", include_str!("../glue/copies.nix")),
+    ("glue/machine.nix", include_str!("../glue/machine.nix")),
+    ("glue/retry.nix", include_str!("../glue/retry.nix")),
     ("glue/text.nix", include_str!("../glue/text.nix")),
     ("glue/tools.nix", include_str!("../glue/tools.nix")),
+    (
+        "glue/user_modules.nix",
+        include_str!("../glue/user_modules.nix"),
+    ),
 ];
 
 /// Uploads the entry and its helpers, the expressions, and the files of the source. Returns the SHA-256 of what the

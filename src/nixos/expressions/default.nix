@@ -3,6 +3,7 @@
 #
 #   system     the system that the image is for
 #   evaluate   from a list of further modules to the configuration with them: `config`, `options` and `pkgs`
+#   evaluateChanged   optional: the same, with a function before the list that changes the user's module
 #   imageOf    from such a configuration to the derivation of its image; null without a configuration: the image itself
 let
   source = import ./source.nix;
@@ -14,5 +15,8 @@ in
   # What `check` reads: see facts.nix.
   inherit (import ./facts.nix { inherit imageOf; evaluation = evaluate [ ]; }) facts whole;
   # The image with native glue: see glue/default.nix.
-  glue = import ./glue ({ inherit system evaluate imageOf; } // source.builder or { });
+  # `failed`: see there.
+  glue =
+    { failed ? "" }:
+    import ./glue ({ inherit system evaluate imageOf failed; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
 }

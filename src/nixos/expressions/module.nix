@@ -1,7 +1,8 @@
 # A module file as the source: evaluated with <nixpkgs>, as `nix-build '<nixpkgs/nixos>'` does.
 { system }:
-{
+rec {
   inherit system;
-  evaluate = modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ ../wrapper.nix ] ++ modules; };
+  evaluate = evaluateChanged (module: module);
+  evaluateChanged = change: modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ (change ../wrapper.nix) ] ++ modules; };
   imageOf = import ./image.nix;
 }

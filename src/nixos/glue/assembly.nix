@@ -1,8 +1,8 @@
 # Assembles the image with native tools: the ext4 file system and the disk around it. The contents are built already, so
 # they cannot depend on the tools; files, owners, modes, labels and UUIDs are the same as with emulated tools.
-{ lib, target, native, changed }:
+{ lib, target, native, changed, retry, unproven }:
 let
-  inherit (import ./text.nix { inherit lib; }) withoutContext dependsOnMachine contains;
+  inherit (import ./text.nix { inherit lib; }) withoutContext isSuspicious contains;
 
   toolsFor = import ./tools.nix { inherit lib native; };
 
@@ -15,7 +15,7 @@ let
     let
       e2fsprogs = withBin (toolsFor.e2fsprogs (args.uuid or "44444444-4444-4444-8888-888888888888"));
       takes = builtins.functionArgs (import function);
-      ours = builtins.intersectAttrs takes { inherit e2fsprogs; fakeroot = withBin toolsFor.fakeroot; };
+      ours = builtins.intersectAttrs takes { inherit (native) stdenv; inherit e2fsprogs; fakeroot = withBin toolsFor.fakeroot; };
       commands = lib.optionalAttrs (args ? populateImageCommands) { populateImageCommands = menuNatively args.populateImageCommands; };
       made = native.callPackage function (ours // args // commands);
       linked = made.overrideAttrs (old: lib.optionalAttrs (old ? buildCommand) { buildCommand = copies.linked old.buildCommand; });
@@ -114,15 +114,18 @@ in
   # Replaces the configuration's callPackage, which nixpkgs' module calls with its function for the file system.
   callPackage =
     function: args:
-    if toolsAreNixpkgs && isOurs function && !dependsOnMachine (args.populateImageCommands or "") { } then fileSystem function args else target.callPackage function args;
+    let
+      slow = target.callPackage function args;
+      isFast = toolsAreNixpkgs && isOurs function && unproven.root == [ ] && !isSuspicious (args.populateImageCommands or "");
+    in
+    if isFast then retry.choose slow (fileSystem function args) else slow;
 
   # `image`, which nixpkgs' module makes around `root`, with native tools; `commands` are those that the configuration adds.
   disk =
     image: root: commands:
     let
       made = image.override (old: builtins.intersectAttrs old tools);
+      isFast = toolsAreNixpkgs && image ? override && unproven.disk == [ ] && !isSuspicious commands;
     in
-    if !(toolsAreNixpkgs && image ? override && !dependsOnMachine commands { }) then image
-    else if canBeOne made root commands then inOne made root commands
-    else made;
+    if isFast then retry.choose image (if canBeOne made root commands then inOne made root commands else made) else image;
 }

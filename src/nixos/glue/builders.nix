@@ -2,10 +2,12 @@
 # the image.
 #
 # `target` is the package set of the configuration: every package of the image comes from it, unchanged. `native` is
-# nixpkgs for the builder's architecture, without the user's overlays and settings, so that binary caches have it.
-{ lib, target, native, changed }:
+# nixpkgs for the builder's architecture, without the user's overlays and settings, so that binary caches have it, with
+# the environment of machine.nix. `changed` are the names that the user's overlays define. `isEmulated` decides by the
+# derivation's variables and its command's text. `unproven` has the commands of the user that are part of NixOS's own.
+{ lib, target, native, changed, retry, isEmulated, unproven }:
 let
-  inherit (import ./text.nix { inherit lib; }) dependsOnMachine contains;
+  inherit (import ./text.nix { inherit lib; }) contains;
 
   # nixpkgs' own function, called with native tools and the image's shell, which is in the first line of the scripts that
   # these builders write.
@@ -16,17 +18,23 @@ let
       tools = native // { inherit lib; inherit (target) runtimeShell; lndir = native.lndir or native.xorg.lndir; };
     in
     make (builtins.intersectAttrs (builtins.functionArgs make) tools);
+  # Those outside that file, with the same environment for their commands.
+  answering = { inherit (trivial) runCommand runCommandLocal; inherit (native) stdenv stdenvNoCC; };
+  others = lib.optionalAttrs (native.buildEnv ? override) {
+    buildEnv = native.buildEnv.override (old: builtins.intersectAttrs old answering);
+  };
 
-  # One of two derivations: `slow` if `emulate`, else `fast`. The condition is evaluated only for the attributes that are
-  # needed to build: modules refer to values that they are about to define, and reading a command's text before that is an
-  # infinite recursion. All other attributes are those of `fast`.
+  # One of two derivations: `slow` if `emulate`, or if `fast` has failed, else `fast`. The condition is evaluated only for
+  # the attributes that are needed to build: modules refer to values that they are about to define, and reading a command's
+  # text before that is an infinite recursion. All other attributes are those of `fast`.
   either =
     emulate: slow: fast:
     let
       existing = lib.filter (name: fast ? ${name});
+      chosen = if emulate then slow else retry.choose slow fast;
     in
     fast
-    // lib.genAttrs (existing (decisive ++ fast.outputs or [ ])) (name: if emulate then slow.${name} else fast.${name})
+    // lib.genAttrs (existing (decisive ++ fast.outputs or [ ])) (name: chosen.${name})
     # An override is not inspected, so it applies to `slow`, unless it changes only the metadata.
     // lib.optionalAttrs (fast ? overrideDerivation) { inherit (slow) overrideDerivation; }
     // lib.optionalAttrs (fast ? overrideAttrs) {
@@ -49,14 +57,22 @@ let
   cached = [
     "options.json" "lazy-options.json" "nixos-manual-html" "nixos-manual-epub" "nixos-configuration-reference-manpage" "nixos-help"
   ];
-  # NixOS' own commands that look suspicious and are safe; they take most of the time of a build.
-  trusted = [ "etc" "system-units" "user-units" "initrd-units" "udev-rules" "initrd-udev-rules" ];
-  emulated = name: command: environment: lib.elem name cached || !lib.elem name trusted && dependsOnMachine command environment;
+  emulated = name: environment: text: lib.elem name cached || isEmulated environment text;
 
   # runCommand and runCommandLocal.
   command =
     builder: plainly: name: environment: text:
-    either (emulated name text environment) (target.${builder} name environment text) (trivial.${plainly} name environment text);
+    either (emulated name environment text) (target.${builder} name environment text) (trivial.${plainly} name environment text);
+  # The user's commands are looked for in those derivations only that have them: elsewhere their texts may refer to the
+  # derivation itself.
+  hasUnproven =
+    name: text:
+    let
+      commands = if name == "system-path" then unproven.path else if lib.hasPrefix systemName name then unproven.system else [ ];
+    in
+    lib.any (command: contains command text) commands;
+  systemName = "nixos-system-";
+
   # Builders that take an attribute set, in which `parts` are shell commands.
   withParts = withEnvironment (_: { });
   # The same; `environment` returns the variables of the commands.
@@ -67,7 +83,10 @@ let
     in
     # A function of the final attributes, as newer builders accept, cannot be inspected; nor can other attributes of the
     # derivation.
-    if !builtins.isAttrs args || args ? derivationArgs then target.${builder} args else oneOf (dependsOnMachine text (environment args)) from builder args;
+    if !builtins.isAttrs args || args ? derivationArgs then
+      target.${builder} args
+    else
+      oneOf (isEmulated (environment args) text || hasUnproven (args.name or "") text) from builder args;
   # `meta` is that of the image's system with the user's settings (such as allowed licenses), not of the native set.
   oneOf =
     emulate: from: builder: args:
@@ -95,8 +114,7 @@ let
       value = toString (args.replacements.${lib.head variable} or "");
       inStore = builtins.match "#! *${builtins.storeDir}/.*" line != null || variable != null && lib.hasPrefix builtins.storeDir value;
     in
-    (args.isExecutable or false != false || args ? postInstall) && !(builtins.isPath args.src && inStore)
-    || lib.any (word: contains word (args.postInstall or "")) [ "chmod" "install " ];
+    args.isExecutable or false != false && !(builtins.isPath args.src && inStore);
   firstLine = file: lib.head (builtins.split "\n" (builtins.readFile file));
 
   inspected = {
@@ -111,19 +129,20 @@ let
       if args ? stdenv then
         target.runCommandWith args text
       else
-        either (emulated (args.name or "") text (args.derivationArgs or { })) (target.runCommandWith args text) (trivial.runCommandWith args text);
-    symlinkJoin = withEnvironment (args: builtins.removeAttrs args [ "meta" "passthru" ]) [ "postBuild" ] trivial "symlinkJoin";
+        either (emulated (args.name or "") (args.derivationArgs or { }) text) (target.runCommandWith args text) (trivial.runCommandWith args text);
+    symlinkJoin = withEnvironment (args: builtins.removeAttrs args linked) [ "postBuild" ] trivial "symlinkJoin";
     writeTextFile = withParts [ "checkPhase" ] trivial "writeTextFile";
     concatTextFile = withParts [ "checkPhase" ] trivial "concatTextFile";
-    buildEnv = withParts [ "postBuild" ] native "buildEnv";
     writeShellApplication = withParts [ "checkPhase" ] trivial "writeShellApplication";
-    # Replaces values in a file. The commands that process the file are inspected, not its content.
-    replaceVarsWith = withKnownArguments [ "dir" "isExecutable" "manPage" "meta" "name" "nativeBuildInputs" "postInstall" "replacements" "src" ] "replaceVarsWith" (
-      args: namesShell args || dependsOnMachine (args.postInstall or "") { }
-    );
+    # Replaces values in a file.
+    replaceVarsWith = withKnownArguments [ "dir" "isExecutable" "manPage" "meta" "name" "replacements" "src" ] "replaceVarsWith" namesShell;
     # `--subst-var` takes a value from the derivation's environment, which includes $system.
     substitute = withKnownArguments [ "dir" "isExecutable" "name" "src" "substitutions" ] "substitute" (args: lib.elem "--subst-var" args.substitutions or [ ]);
   };
+  linked = [ "name" "pname" "version" "paths" "postBuild" "stripPrefix" "failOnMissing" ];
+  environments = lib.mapAttrs (name: _: withEnvironment (builtins.intersectAttrs inputs) [ "postBuild" ] others name) others;
+  # Packages whose setup hooks run before the commands.
+  inputs = { nativeBuildInputs = null; buildInputs = null; };
   # The system itself: commands of NixOS and of the user that link and copy existing paths. Everything else that this
   # function makes stays as it is.
   system = {
@@ -131,10 +150,11 @@ let
       mkDerivation =
         args:
         let
-          isSystem = builtins.isAttrs args && args ? buildCommand && lib.hasPrefix "nixos-system-" (args.name or "");
+          isSystem = builtins.isAttrs args && args ? buildCommand && lib.hasPrefix systemName (args.name or "");
+          emulate = isEmulated args args.buildCommand || hasUnproven args.name args.buildCommand;
           make = stdenv: stdenv.mkDerivation args;
         in
-        if isSystem then either (dependsOnMachine args.buildCommand args) (make target.stdenvNoCC) (make native.stdenvNoCC) else make target.stdenvNoCC;
+        if isSystem then either emulate (make target.stdenvNoCC) (make native.stdenvNoCC) else make target.stdenvNoCC;
     };
   };
   # Their commands are nixpkgs' own, and the user's input is only copied.
@@ -161,7 +181,25 @@ let
     else
       fast;
   pick = names: set: lib.mapAttrs (name: untilMade target.${name}) (builtins.intersectAttrs (lib.genAttrs names (_: null)) set);
-  all = pick plain trivial // pick whole native // { inherit (native) formats; } // inspected // system;
+  all = pick plain trivial // pick whole native // { inherit (native) formats; } // inspected // environments // system;
+
+  # The packages whose programs a builder runs: the arguments of its function, where these can be read, and those below.
+  toolsOf = name: [ name "stdenv" "stdenvNoCC" "runCommand" ] ++ lib.optionals (lib.elem name whole) (argumentsOf name) ++ tools.${name} or [ ];
+  argumentsOf = name: builtins.attrNames (native.${name}.override.__functionArgs or { });
+  packers = [ "cpio" "libarchive" "ubootTools" "gzip" "bzip2" "xz" "lzma" "lzop" "zstd" "perl" ];
+  tools = {
+    formats = [ "jq" "remarshal" "remarshal_0_17" "yj" "python3" "libxml2" "libxslt" "xmlformat" "elixir" "lua" "black" "stylua" "hocon" ];
+    symlinkJoin = [ "lndir" "xorg" ];
+    buildEnv = [ "perl" ];
+    closureInfo = [ "jq" "coreutils" ];
+    makeDBusConf = [ "dbus" "libxslt" "findXMLCatalogs" ];
+    makeInitrd = packers;
+    makeInitrdNG = packers ++ [ "makeInitrdNGTool" "make-initrd-ng" "glibc" "patchelf" ];
+    makeModulesClosure = [ "kmod" "nukeReferences" ];
+    aggregateModules = [ "kmod" "buildEnv" ];
+    writeShellApplication = [ "shellcheck" "shellcheck-minimal" ];
+  };
+  isPristine = name: _: !lib.any (tool: lib.elem tool changed) (toolsOf name);
 in
 # Only builders that this nixpkgs has and that the user's overlays do not change.
-builtins.removeAttrs (builtins.intersectAttrs target all) changed
+lib.filterAttrs isPristine (builtins.intersectAttrs target all)

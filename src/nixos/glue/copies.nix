@@ -2,7 +2,7 @@
 # known form stay as they are.
 { lib }:
 let
-  inherit (import ./text.nix { inherit lib; }) withoutContext mayRead contains;
+  inherit (import ./text.nix { inherit lib; }) withoutContext contains;
 in
 {
   # Hard links instead of copies in the tree that the file system is made from, which is only read.
@@ -52,7 +52,7 @@ in
         lib.length around == 2 && !lib.any (name: contains name (lib.last around)) names;
       last = lib.filter isLast lines;
     in
-    if last == [ ] || lib.any (name: mayRead name commands) names then command else
+    if last == [ ] || lib.any (name: contains name commands) names then command else
     ''
       moved() {
         # Its argument counts sectors of 512 bytes, as partition tables do.

@@ -5,7 +5,9 @@
 #   emulated IMAGE.drv REASON   no gain, or not safe: the derivation is the one that plain NixOS evaluates to
 #
 # The packages of the image, its options and the user's configuration keep their meaning: only the small builders in
-# `pkgs` (see builders.nix) are replaced by native ones.
+# `pkgs` (see builders.nix) are replaced by native ones. The user's modules get a `pkgs` of their own, in which a command
+# is native only if nothing in it can depend on the machine: NixOS's commands are tested with every release of it, the
+# user's are not.
 {
   # The user's module, for scripts.
   configuration ? null,
@@ -13,55 +15,101 @@
   system,
   # The builder's system.
   builderSystem ? builtins.currentSystem,
+  # The .drv files, separated by spaces, of native derivations that are to be built under emulation.
+  failed ? "",
   # From a list of modules to the configuration with them.
-  evaluate ? modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ configuration ] ++ modules; },
+  evaluate ? modules: evaluateChanged (module: module) modules,
+  # The same; its first argument changes the user's module. Null if the user's modules cannot be told from others.
+  evaluateChanged ? change: modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ (change configuration) ] ++ modules; },
   # From a configuration to its image.
   imageOf ? configuration: configuration.config.system.build.sdImage,
 }:
 let
-  glued = evaluate [ module ];
+  glued = (if evaluateChanged == null then evaluate else evaluateChanged usersModules) [ module ];
   inherit (glued) config options;
+
+  usersModules = import ./user_modules.nix {
+    lib = import <nixpkgs/lib>;
+    change = arguments: if arguments ? pkgs then arguments // { pkgs = arguments.pkgs.sdbuildGlue.users or arguments.pkgs; } else arguments;
+  };
 
   # `target`, the package set of the configuration, with the native builders for it.
   glueOf =
-    config: target:
+    { config, options, modulesPath }: target:
     let
+      isInNixpkgs = file: lib.hasPrefix "${toString modulesPath}/" (toString file);
+      inherit (target) lib;
+      text = import ./text.nix { inherit lib; };
+      # The commands in an option that the user's modules define and that could depend on the machine.
+      unprovenIn =
+        option:
+        let
+          definition = file: commands: lib.optional (!(isInNixpkgs file || text.isSimple commands)) commands;
+        in
+        lib.optionals (option ? files) (lib.concatLists (lib.zipListsWith definition option.files option.definitions));
+      inherit (options) sdImage environment;
       # The names that an overlay of the user defines; the values are not evaluated.
       names = overlay: builtins.attrNames (overlay target target);
       # A package set of the user's own has its own overlays and settings.
       overlays = config.nixpkgs.overlays ++ target.overlays or [ ];
       configured = target.config.packageOverrides or config.nixpkgs.config.packageOverrides or (_: { });
       using = {
+        inherit lib target;
+        native = import ./machine.nix {
+          inherit lib target;
+          native = import target.path { localSystem = builderSystem; config = { }; overlays = [ ]; };
+        };
+        changed = lib.concatMap names overlays ++ builtins.attrNames (configured target);
+        retry = import ./retry.nix { inherit lib; failed = lib.filter builtins.isString (builtins.split " " failed); };
+        unproven = lib.mapAttrs (_: lib.concatMap unprovenIn) {
+          path = [ (environment.extraSetup or { }) ];
+          system = [ (options.system.extraSystemBuilderCmds or { }) (options.system.systemBuilderCommands or { }) ];
+          root = [ (sdImage.populateRootCommands or { }) ];
+          disk = map (step: sdImage.${step} or { }) diskSteps;
+        };
+      };
+      builders = isEmulated: import ./builders.nix { inherit (using) lib target native changed retry unproven; inherit isEmulated; };
+      # Variables of a derivation that its commands do not see, or that mean nothing to them.
+      harmless = [ "meta" "passthru" "preferLocalBuild" "allowSubstitutes" ];
+      # Where the user's modules cannot be told from NixOS's: whether a command has files beside it, as scripts are.
+      mayBeUsers = variables: command: !text.isSimple command && lib.any text.namesFile (lib.attrValues variables ++ [ command ]);
+      glue = {
         inherit target;
-        inherit (target) lib;
-        native = import target.path { localSystem = builderSystem; config = { }; overlays = [ ]; };
-        changed = target.lib.concatMap names overlays ++ builtins.attrNames (configured target);
+        # Structured attributes are files, in which Nix has written the builder's system.
+        builders = builders (
+          variables: command:
+          variables ? __structuredAttrs || text.isSuspicious command || evaluateChanged == null && mayBeUsers variables command
+        );
+        assembly = import ./assembly.nix { inherit (using) lib target native changed retry unproven; };
+        # The package set for the user's modules.
+        users = target // builders (variables: command: builtins.removeAttrs variables harmless != { } || !text.isSimple command) // { sdbuildGlue = glue; };
       };
     in
-    { inherit target; builders = import ./builders.nix using; assembly = import ./assembly.nix using; };
+    glue;
 
   module =
-    { config, lib, options, ... }:
+    { config, lib, options, modulesPath, ... }:
     let
       # `pkgs` as all other modules define it. Found within this evaluation, because a second evaluation of the whole
       # configuration without this module takes longer than native nixpkgs.
       others = lib.zipListsWith definition options._module.args.files options._module.args.definitions;
       definition = file: args: lib.optionalAttrs (args ? pkgs && !(args.pkgs ? isOurs)) { _file = file; config.pkgs = args.pkgs; };
       argument.options.pkgs = lib.mkOption { type = lib.types.raw or lib.types.unspecified; };
-      glue = glueOf config (lib.evalModules { modules = [ argument ] ++ others; }).config.pkgs;
+      glue = glueOf { inherit config options modulesPath; } (lib.evalModules { modules = [ argument ] ++ others; }).config.pkgs;
       pkgs = glue.target // glue.builders // { inherit (glue.assembly) callPackage; sdbuildGlue = glue; };
     in
     # Priority 60 is stronger than NixOS' own definition and weaker than the user's `_module.args.pkgs = mkForce …`. The
     # mark `isOurs` is on the definition: reading it from `pkgs` itself would be an infinite recursion.
     { _module.args.pkgs = (lib.mkOverride 60 pkgs) // { isOurs = true; }; };
 
-  glue = glued.pkgs.sdbuildGlue or (glueOf config glued.pkgs);
+  glue = glued.pkgs.sdbuildGlue or (glueOf { inherit config options; modulesPath = glued.pkgs.path + "/nixos/modules"; } glued.pkgs);
   inherit (glue) assembly;
   inherit (glue.target) lib;
   inherit (glue.target.stdenv) buildPlatform hostPlatform;
 
   commandsOf = lib.concatMapStringsSep "\n" (step: config.sdImage.${step} or "");
-  commands = commandsOf [ "populateFirmwareCommands" "preBuildCommands" "postBuildCommands" ];
+  diskSteps = [ "populateFirmwareCommands" "preBuildCommands" "postBuildCommands" ];
+  commands = commandsOf diskSteps;
   image = assembly.disk config.system.build.sdImage (config.sdImage.rootFilesystemImage or { }) commands;
 
   # Paths that the image's own commands refer to may be outside the system, and may be copied into the image. All of them

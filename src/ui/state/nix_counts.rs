@@ -8,7 +8,7 @@ const BUILD_WEIGHT: u64 = 2_000_000;
 /// What a fetched path weighs beside its bytes: a request to the cache, and its registration.
 const FETCH_WEIGHT: u64 = 200_000;
 
-/// Counts of all processes of Nix together; none of them decreases.
+/// Counts of all processes of Nix together. None of them decreases, except that a new start forgets what was left.
 #[derive(Debug, Default)]
 pub(in crate::ui) struct NixCounts {
     /// Derivations that are built, and how many there are.
@@ -26,7 +26,12 @@ pub(in crate::ui) struct NixCounts {
 impl NixCounts {
     /// Updates the counts with an event that has one.
     pub(super) fn apply(&mut self, event: &NixEvent) {
-        if let NixEvent::WillBuild { derivations } = event {
+        if *event == NixEvent::Restarted {
+            self.built.1 = self.built.0;
+            self.fetched.1 = self.fetched.0;
+            self.downloaded.1 = self.downloaded.0;
+            self.emulated = None;
+        } else if let NixEvent::WillBuild { derivations } = event {
             // What one process of Nix still has to do: another one may follow it.
             let all = self.built.0.saturating_add(*derivations);
             grow(&mut self.built, 0, all);

@@ -43,21 +43,30 @@ let
   tools = who: builtins.mapAttrs (_: _: null) trivial // {
     path = /nixpkgs;
     runtimeShell = "";
-    buildEnv = _: made who;
+    buildEnv = { __functor = _: _: made who; override = _: _: made who; };
     replaceVarsWith = _: made who;
     substitute = _: made who;
     replaceVars = _: _: made who;
     # As callPackage leaves it.
     closureInfo = { __functor = _: _: made who; };
   };
-  of = import /glue/builders.nix { inherit lib; target = tools "images"; native = tools "builders"; changed = [ ]; };
+  using = {
+    inherit lib;
+    target = tools "images";
+    native = tools "builders";
+    changed = [ ];
+    retry = import /glue/retry.nix { inherit lib; failed = [ ]; };
+    isEmulated = _: (import /glue/text.nix { inherit lib; }).isSuspicious;
+    unproven = { path = [ ". ./file" ]; system = [ ]; };
+  };
+  of = import /glue/builders.nix using;
+  withChanged = tool: import /glue/builders.nix (using // { changed = [ tool ]; });
   script = { src = ./ours.sh; isExecutable = true; replacements.shell = "/nix/store/shell"; };
   text = { src = ./theirs.sh; substitutions = [ "--replace-fail" "a" "b" ]; };
 in
 builtins.mapAttrs (_: map (made: made.drvPath)) {
   builders = [
     (of.replaceVarsWith script)
-    (of.replaceVarsWith (script // { postInstall = "true $target"; }))
     (of.replaceVarsWith { src = ./theirs.sh; replacements = { }; })
     (of.substitute text)
     (of.closureInfo { })
@@ -68,11 +77,11 @@ builtins.mapAttrs (_: map (made: made.drvPath)) {
   images = [
     (of.replaceVarsWith (script // { src = ./theirs.sh; }))
     (of.replaceVarsWith (script // { src = "/nix/store/made-by-a-derivation"; }))
-    (of.replaceVarsWith (script // { postInstall = "uname -m >>$target"; }))
+    (of.replaceVarsWith (script // { postInstall = "true $target"; }))
+    (of.buildEnv { postBuild = "echo $BASH_VERSINFO"; })
+    (of.buildEnv { name = "system-path"; postBuild = "true\n. ./file\n"; })
     (of.replaceVarsWith (script // { preFixup = ""; }))
     (of.replaceVarsWith (script // { replacements.shell = "/bin/sh"; }))
-    (of.replaceVarsWith (script // { isExecutable = false; src = ./theirs.sh; postInstall = "true"; }))
-    (of.replaceVarsWith (script // { postInstall = "chmod +x $out/other"; }))
     ((of.closureInfo { }).overrideAttrs { buildCommand = ""; })
     ((of.replaceVars ./ours.sh { }).overrideAttrs { buildCommand = ""; })
     ((of.buildEnv { }).override { })
@@ -82,6 +91,9 @@ builtins.mapAttrs (_: map (made: made.drvPath)) {
     ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; buildCommand = ""; })
     ((of.buildEnv { }).overrideAttrs (old: old // { }))
   ];
+  # Without these, those of the image are used.
+  gone = map (tool: { drvPath = if withChanged tool ? closureInfo then "there" else "gone"; }) [ "jq" "stdenv" "closureInfo" ]
+    ++ map (tool: { drvPath = if withChanged tool ? buildEnv then "gone" else "there"; }) [ "jq" "htop" ];
 }'
 "#;
 
@@ -99,5 +111,5 @@ fn small_builders_use_native_tools_only_where_invisible() {
             "{whose:?}"
         );
     }
-    assert_eq!(whose.len(), 2);
+    assert_eq!(whose.len(), 3);
 }

@@ -1,7 +1,7 @@
 //! The guard of native glue: no program of the builder gets into an image.
 
 use super::tree::tree;
-use super::{built, ready, said_inside, system};
+use super::{built, command_of_nixos, ready, said_inside, system};
 use crate::support::*;
 
 /// The machine field of an ELF file for aarch64.
@@ -32,8 +32,8 @@ fn builder_program_is_found_before_the_image_is_made() {
     }
     let user = TestUser::new();
     // The environment of a derivation contains the path of its shell, although the script does not name it.
-    let body = "  environment.etc.leak.source = pkgs.runCommand \"leak\" { } \"env >$out\";";
-    let refused = is_refused(&user, body);
+    let body = command_of_nixos("leak", "env >$out");
+    let refused = is_refused(&user, &body);
     let refused = refused
         .assert_stderr_contains(&["/bin/bash is a program of the builder's own architecture"]);
     refused.assert_stderr_contains(&["-leak refers to it", "--glue emulated"]);
@@ -51,15 +51,25 @@ fn builder_program_named_only_by_image_commands_is_found() {
     }
     let user = TestUser::new();
     // No store path refers to this program: it is a copy.
-    let root = "  sdImage.populateRootCommands = \"mkdir -p files/opt; cp ${pkgs.runCommand \"tool\" { } \"cp $builder $out\"} files/opt/tool\";";
-    let refused = is_refused(&user, root);
+    let copy = "cp $(env | sed -n s/^builder=//p) $out";
+    let made = |name: &str, command: &str| {
+        format!("${{config._module.args.pkgs.runCommand \"{name}\" {{ }} \"{command}\"}}")
+    };
+    let root = format!(
+        "  sdImage.populateRootCommands = \"mkdir -p files/opt; cp {} files/opt/tool\";",
+        made("tool", copy)
+    );
+    let refused = is_refused(&user, &root);
     refused.assert_stderr_contains(&[
         "-tool is a program of the builder's own architecture",
         "--glue emulated",
     ]);
 
-    let firmware = "  sdImage.populateFirmwareCommands = \"cp ${pkgs.runCommand \"leak\" { } \"env >$out\"} firmware/leak\";";
-    is_refused(&user, firmware).assert_stderr_contains(&["-leak refers to it"]);
+    let firmware = format!(
+        "  sdImage.populateFirmwareCommands = \"cp {} firmware/leak\";",
+        made("leak", "env >$out")
+    );
+    is_refused(&user, &firmware).assert_stderr_contains(&["-leak refers to it"]);
 
     user.write(
         "sd-card.nix",

@@ -4,9 +4,15 @@ lib: {
     f: args:
     let
       result = f args;
-      override = new: lib.makeOverridable f (args // (if lib.isFunction new then new args else new));
+      change = new: lib.makeOverridable f (args // (if lib.isFunction new then new args else new));
+      override = lib.setFunctionArgs change (lib.functionArgs f);
     in
-    if builtins.isAttrs result then result // { inherit override; } else result;
+    if builtins.isAttrs result then
+      result // { inherit override; }
+    else if lib.isFunction result then
+      lib.setFunctionArgs result (lib.functionArgs result) // { inherit override; }
+    else
+      result;
 
   callPackageWith =
     scope: fn: args:

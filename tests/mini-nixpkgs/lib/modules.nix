@@ -43,7 +43,7 @@ let
     args: moduleArgs: file: f:
     let
       context = name: builtins.addErrorContext "while evaluating the module argument `${name}' in \"${file}\":";
-      asked = builtins.mapAttrs (name: _: context name (args.${name} or moduleArgs.${name})) (builtins.functionArgs f);
+      asked = builtins.mapAttrs (name: _: context name (args.${name} or moduleArgs.${name})) (lib.functionArgs f);
     in
     f (args // asked);
 

@@ -8,9 +8,11 @@ lib: rec {
   pipe = builtins.foldl' (x: f: f x);
   inherit (builtins)
     add sub lessThan seq deepSeq throw abort trace isAttrs isBool isFloat isInt isList isPath isString
-    functionArgs pathExists readFile fromJSON fromTOML toJSON
+    pathExists readFile fromJSON fromTOML toJSON
     ;
   isFunction = f: builtins.isFunction f || (builtins.isAttrs f && f ? __functor);
+  functionArgs = f: if f ? __functor then f.__functionArgs or (lib.functionArgs (f.__functor f)) else builtins.functionArgs f;
+  setFunctionArgs = f: args: { __functor = _: f; __functionArgs = args; };
   toFunction = f: if lib.isFunction f then f else _: f;
   warn = message: builtins.trace "evaluation warning: ${message}";
   warnIf = condition: message: if condition then lib.warn message else lib.id;

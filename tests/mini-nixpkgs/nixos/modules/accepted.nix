@@ -62,7 +62,7 @@ in
     // same bool [ "useNetworkd" "enableIPv6" "usePredictableInterfaceNames" "tempAddresses" ];
     services = lib.genAttrs services (_: free);
 
-    environment = same lines [ "extraInit" "extraSetup" ] // { noXlibs = bool; stub-ld = free; };
+    environment = same lines [ "extraInit" ] // { noXlibs = bool; stub-ld = free; };
     hardware = freeWith (same bool [ "enableAllHardware" "enableRedistributableFirmware" "enableAllFirmware" ] // { firmware = packages; });
     i18n = freeWith { defaultLocale = mkOption { type = types.str; default = "en_US.UTF-8"; }; supportedLocales = texts; };
     nix = freeWith { settings = free; package = any; };

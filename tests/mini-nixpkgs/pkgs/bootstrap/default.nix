@@ -49,6 +49,6 @@ in
   busybox = static "busybox" ./busybox.sh { unpacked = busyboxUnpacked; };
   bash = static "bash" ./bash.sh { deb = final.debian.deb "bash-static"; };
   runtimeShell = "${final.bash}/bin/bash";
-  stdenv = import ../stdenv { inherit lib platform; inherit (final) bash busybox; };
+  stdenv = lib.makeOverridable (import ../stdenv) { inherit lib platform; inherit (final) bash; initialPath = [ final.bash final.busybox ]; };
   stdenvNoCC = final.stdenv;
 }

@@ -7,6 +7,8 @@ if [ -n "${NIX_ATTRS_SH_FILE-}" ]; then
   for output in "${!outputs[@]}"; do export "$output=${outputs[$output]}"; done
 fi
 
+eval "${preHook-}"
+
 PATH=
 for input in ${nativeBuildInputs[@]-} ${buildInputs[@]-} ${initialPath[@]}; do
   PATH=$PATH${PATH:+:}$input/bin
@@ -18,6 +20,22 @@ mkdir -p "$NIX_BUILD_TOP/build"
 cd "$NIX_BUILD_TOP/build"
 
 phase() { printf '@nix {"action":"setPhase","phase":"%s"}\n' "$1" >&"${NIX_LOG_FD:-2}"; }
+
+# nixpkgs' function for a file: its usual options.
+substitute() {
+  local from=$1 to=$2 text name
+  text=$(cat "$from" && echo .)
+  shift 2
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --subst-var) name=$2 && text=${text//"@$name@"/"${!name}"} && shift 2 ;;
+      --subst-var-by) text=${text//"@$2@"/"$3"} && shift 3 ;;
+      --replace | --replace-fail | --replace-quiet) text=${text//"$2"/"$3"} && shift 3 ;;
+      *) echo "substitute: unknown option $1" && return 1 ;;
+    esac
+  done
+  printf %s "${text%.}" >"$to"
+}
 
 unpackPhase=${unpackPhase-'
   [ -z "${src-}" ] || if [ -d "$src" ]; then cp -r "$src" source && chmod -R u+w source && cd source; else tar -xf "$src" && cd */; fi'}

@@ -1,5 +1,5 @@
-# A small mkDerivation: commands run by bash, with the inputs' programs before busybox in PATH. No compiler.
-{ lib, platform, bash, busybox }:
+# A small mkDerivation: commands run by bash, with the inputs' programs before those of initialPath in PATH. No compiler.
+{ lib, platform, bash, initialPath, preHook ? "" }:
 let
   own = [ "passthru" "meta" "pname" "version" ];
   toEnv = args: builtins.removeAttrs args own // (if args ? pname then { inherit (args) pname; version = args.version or ""; } else { });
@@ -9,7 +9,8 @@ let
     let
       name = args.name or "${args.pname}-${args.version}";
       drv = derivation (
-        { inherit (platform) system; initialPath = [ bash busybox ]; }
+        { inherit (platform) system; inherit initialPath; }
+        // lib.optionalAttrs (preHook != "") { inherit preHook; }
         // toEnv args
         // { inherit name; builder = "${bash}/bin/bash"; args = [ ./builder.sh ]; }
       );

@@ -17,6 +17,7 @@ in
     sessionVariables = mkOption { type = types.attrsOf variable; default = { }; };
     shellAliases = mkOption { type = types.attrsOf (types.nullOr types.str); default = { }; };
     shellInit = mkOption { type = types.lines; default = ""; };
+    extraSetup = mkOption { type = types.lines; default = ""; description = "Shell commands run when all programs are linked into $out."; };
     loginShellInit = mkOption { type = types.lines; default = ""; };
     interactiveShellInit = mkOption { type = types.lines; default = ""; };
   };
@@ -33,6 +34,7 @@ in
       name = "system-path";
       paths = cfg.systemPackages ++ cfg.defaultPackages ++ userPackages ++ [ pkgs.bash pkgs.busybox pkgs.e2fsprogs ];
       inherit (cfg) pathsToLink;
+      postBuild = cfg.extraSetup;
     };
   };
 

@@ -1,4 +1,0 @@
-{ ... }:
-{
-  imports = [ (builtins.fetchGit "https://github.nosuch.invalid/nixos-hardware.git") ];
-}

@@ -1,4 +1,0 @@
-{ ... }:
-{
-  imports = [ (fetchTarball "http://localhost:8000/nosuch.tar.gz") ];
-}

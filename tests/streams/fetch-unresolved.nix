@@ -1,4 +1,0 @@
-{ ... }:
-{
-  imports = [ (fetchTarball "https://github.nosuch.invalid/nixos-hardware/archive/master.tar.gz") ];
-}

@@ -1,5 +1,0 @@
-{ inputs, ... }:
-{
-  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
-  environment.etc.x.text = "${inputs.x}";
-}

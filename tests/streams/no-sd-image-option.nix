@@ -1,4 +1,0 @@
-{ ... }:
-{
-  sdImage.compressImage = false;
-}

@@ -1,5 +1,0 @@
-{ config, ... }:
-{
-  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
-  networking.hostName = config.networking.hostName + "x";
-}

@@ -1,4 +1,0 @@
-{ pkgs, ... }:
-{
-  imports = [ "${pkgs.path}/nixos/modules/installer/sd-card/sd-image-aarch64.nix" ];
-}

@@ -1,4 +1,0 @@
-{ inputs, ... }:
-{
-  imports = [ inputs.nixos-hardware.nixosModules.raspberry-pi-4 ];
-}

@@ -1,4 +1,0 @@
-{ ... }:
-{
-  imports = [ <home-manager/nixos> ];
-}

@@ -1,4 +1,0 @@
-{ ... }:
-{
-  imports = [ <nixos-hardware/raspberry-pi/4> ];
-}

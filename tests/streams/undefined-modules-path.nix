@@ -1,8 +1,0 @@
-# My board.
-{
-  pkgs,
-  ...
-}:
-{
-  imports = [ (modulesPath + "/installer/sd-card/sd-image-aarch64.nix") ];
-}

@@ -1,5 +1,0 @@
-{ lib, ... }:
-{
-  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
-  environment.systemPackages = [ pkgs.vim ];
-}
