@@ -133,12 +133,7 @@ where
         return Ok((locked.clone(), got));
     }
     let url = match request.requested {
-        Requested::Release(release) => {
-            format!(
-                "{}/nixos-{release}/nixexprs.tar.xz",
-                request.channels.trim_end_matches('/')
-            )
-        }
+        Requested::Release(release) => release_url(request.channels, release),
         Requested::Url(url) => url.clone(),
     };
     let first = Download {
@@ -153,6 +148,12 @@ where
         add_entry(request, &locked, events);
     }
     Ok((locked, got))
+}
+
+/// The URL of the newest archive of `release`, below the base URL `channels`.
+pub fn release_url(channels: &str, release: &str) -> String {
+    let base = channels.trim_end_matches('/');
+    format!("{base}/nixos-{release}/nixexprs.tar.xz")
 }
 
 /// Adds to the failure of a first download what was requested. That a release may not exist is a reason only if a

@@ -13,6 +13,7 @@ pub use crate::pipeline::checks::{Check, Verdict};
 use crate::pipeline::clients;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
+use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::plan::EnginePlan;
 use crate::pipeline::run_lock::RunState;
 use crate::settings;
@@ -23,7 +24,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 /// Checks everything that a build with `settings` needs. Fails only when it is interrupted.
 pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Vec<Check>, Failure> {
     let look = async {
-        let answers = Answers::collect(settings, ANSWER_TIMEOUT);
+        let nixpkgs = NixpkgsArchive::of(settings).await;
+        let answers = Answers::collect(settings, nixpkgs.as_ref(), ANSWER_TIMEOUT);
         let (engine, answers) = tokio::join!(connect(settings, context), answers);
         let (missing, leftovers) = tokio::join!(
             missing_images(engine.as_ref().ok(), settings),
@@ -31,6 +33,7 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         );
         let facts = DoctorFacts {
             answers,
+            nixpkgs,
             leftovers: leftovers.objects,
             cache_size: leftovers.cache_size,
         };

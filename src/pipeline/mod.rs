@@ -18,6 +18,7 @@ mod inventory;
 mod job_control;
 mod kernel_version;
 mod logs;
+mod nixpkgs_archive;
 mod plan;
 mod problems;
 mod provenance;

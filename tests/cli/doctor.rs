@@ -102,3 +102,33 @@ fn missing_output_directory_of_the_project_file_is_bad() {
         shown.stdout
     );
 }
+
+/// What a build needs of nixpkgs is here or at a server; otherwise `doctor` says that a build cannot work.
+#[test]
+fn nixpkgs_that_no_server_has_is_bad_unless_it_is_here() {
+    let cache = tempfile::tempdir().unwrap();
+    let user = user()
+        .with("SDBUILD_CHANNELS", "http://127.0.0.1:9")
+        .with("XDG_CACHE_HOME", cache.path().to_str().unwrap());
+    let verdict = |user: &TestUser| {
+        let shown = run(&mut user.sdbuild(&["doctor", "--json"]));
+        let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        let nixpkgs = checks.iter().find(|check| check["topic"] == "nixpkgs");
+        nixpkgs.map(|check| check["verdict"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(verdict(&user).as_deref(), Some("bad"));
+    // The hash of the bytes `nixpkgs`.
+    let hash = "d93fc7d10ddf5b30a89848233f527f483a0d886fa74bd6c00c0cf49177752aaa";
+    user.write(
+        "sdbuild.lock",
+        &format!("version = 2\n[[nixpkgs]]\nrelease = \"26.05\"\nurl = \"http://127.0.0.1:9/x\"\nsha256 = \"{hash}\"\n"),
+    );
+    assert_eq!(verdict(&user).as_deref(), Some("bad"), "locked, not here");
+    let object = cache.path().join("sdbuild/sha256").join(hash);
+    std::fs::create_dir_all(object.parent().unwrap()).unwrap();
+    std::fs::write(&object, "nixpkgs").unwrap();
+    assert_eq!(verdict(&user).as_deref(), Some("good"));
+    let local = user.with("SDBUILD_NIXPKGS", mini_nixpkgs().to_str().unwrap());
+    assert_eq!(verdict(&local), None);
+}

@@ -92,6 +92,32 @@ fn check_reports_every_finding() {
 }
 
 #[test]
+fn a_configuration_of_init_with_a_user_has_no_findings() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let words = [
+        "init",
+        "pi",
+        "--yes",
+        "--user",
+        "ann",
+        "--ssh-key",
+        "key.pub",
+    ];
+    run(&mut user.sdbuild(&words)).assert_exit_code(0);
+    let text = std::fs::read_to_string(user.home.path().join("pi/sd-card.nix")).unwrap();
+    assert!(text.contains(&public), "{text}");
+    let checked = check(&user, "sd-card.nix", &text).assert_exit_code(0);
+    let told = report(&checked);
+    assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
+    let in_order = told["lets_in"].to_string();
+    assert!(in_order.contains("ann with a key"), "{told}");
+}
+
+#[test]
 fn wireless_without_a_network_is_found() {
     if !engine_available() {
         return;

@@ -36,6 +36,7 @@ mod tests {
         let verdict = |leftovers| {
             check(&DoctorFacts {
                 answers: Answers::default(),
+                nixpkgs: None,
                 leftovers,
                 cache_size: 5,
             })

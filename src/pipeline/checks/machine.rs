@@ -4,6 +4,7 @@ use crate::engine::{Endpoint, Engine, EngineFacts};
 use crate::oci::MissingImages;
 use crate::pipeline::checks::servers::Answers;
 use crate::pipeline::emulation::Emulation;
+use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::settings;
 
 /// A build's settings and everything known about where it would run. A check that needs something which is
@@ -50,6 +51,8 @@ impl<'a> From<&'a Engine> for EngineView<'a> {
 pub(in crate::pipeline) struct DoctorFacts {
     /// What servers answered.
     pub(in crate::pipeline) answers: Answers,
+    /// The archive of nixpkgs that a build needs; `None` for a local directory.
+    pub(in crate::pipeline) nixpkgs: Option<NixpkgsArchive>,
     /// What stale runs left, for instance `2 containers, 1 handler`, or why that is not known.
     pub(in crate::pipeline) leftovers: Result<String, String>,
     /// Bytes of downloads.

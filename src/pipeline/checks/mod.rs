@@ -64,7 +64,7 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (network::mirrors, InBuild::Nothing),
     (network::caches, InBuild::Nothing),
     (network::loopback, InBuild::StopsAndWarns),
-    (network::channel, InBuild::Nothing),
+    (network::nixpkgs, InBuild::Nothing),
     (network::clock, InBuild::Nothing),
     // A build removes them.
     (leftovers::leftovers, InBuild::Nothing),

@@ -6,6 +6,7 @@ use crate::common::loopback::is_loopback;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::checks::servers::{Answers, ServerAnswer};
+use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 
 /// What helps against an address that leads nowhere in a container.
 const REACHABLE: &str = "let it listen on an address that containers reach, such as 172.17.0.1 (the host on Docker's own network), and \
@@ -47,19 +48,32 @@ pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
     Some(Check::warning("proxy", text).remedy(REACHABLE))
 }
 
-/// Whether the release of nixpkgs is found, when it is looked up.
-pub(super) fn channel(machine: &Machine<'_>) -> Option<Check> {
+/// Whether nixpkgs is on this machine, or a server has it.
+pub(super) fn nixpkgs(machine: &Machine<'_>) -> Option<Check> {
+    let facts = machine.doctor?;
+    let archive = facts.nixpkgs.as_ref()?;
+    Some(check_nixpkgs(archive, facts.answers.nixpkgs.as_ref()))
+}
+
+/// Without an answer a build is certain to fail. A status other than 404 may be the server's answer to HEAD only.
+fn check_nixpkgs(archive: &NixpkgsArchive, answer: Option<&ServerAnswer>) -> Check {
     let topic = "nixpkgs";
-    let (base, answer) = machine.doctor?.answers.channel.as_ref()?;
-    let release = &machine.settings.nixpkgs;
-    Some(match answer {
-        Ok(_) => Check::good(topic, format!("release {release} is at {base}")),
-        Err(why) => Check::warning(
-            topic,
-            format!("release {release} cannot be looked up at {base}: {why}"),
-        )
-        .remedy("name a checkout or a tarball that this machine reaches: --nixpkgs DIR|URL"),
-    })
+    let NixpkgsArchive { name, url, .. } = archive;
+    let Some((_, answer)) = answer else {
+        return Check::good(topic, format!("{name} is on this machine, by sdbuild.lock"));
+    };
+    let Err(why) = answer else {
+        return Check::good(topic, format!("{name} is at {url}"));
+    };
+    let is_unclear = why.starts_with("HTTP status") && !why.ends_with(" 404");
+    if is_unclear {
+        Check::warning(topic, format!("{name} may not be at {url}: {why}"))
+    } else {
+        let text =
+            format!("{name} is not on this machine, and cannot be fetched from {url}: {why}");
+        Check::bad(topic, text)
+    }
+    .remedy("name a checkout or a tarball that this machine reaches: --nixpkgs DIR|URL")
 }
 
 /// Whether this machine's clock agrees with the servers'.
@@ -117,9 +131,9 @@ fn check_clock(answers: &Answers) -> Check {
     let Answers {
         mirrors,
         caches,
-        channel,
+        nixpkgs,
     } = answers;
-    let all = mirrors.iter().chain(caches).chain(channel);
+    let all = mirrors.iter().chain(caches).chain(nixpkgs);
     let answered = all.filter_map(|(_, answer)| answer.as_ref().ok());
     let differences = answered.filter_map(|answer| Some(difference(answer.date?, answer.received)));
     match differences.min() {
@@ -174,6 +188,33 @@ mod tests {
         );
         assert_eq!(check_caches(&silent()).verdict, Verdict::Warning);
         assert_eq!(check_caches(&[]).verdict, Verdict::Good);
+    }
+
+    #[test]
+    fn nixpkgs_must_be_here_or_at_a_server() {
+        let archive = NixpkgsArchive {
+            name: "release 26.05".into(),
+            url: "https://c/x".into(),
+            is_held: false,
+        };
+        let check = |answer: Option<Result<Answer, String>>| {
+            let answer = answer.map(|answer| ("https://c/x".to_owned(), answer));
+            check_nixpkgs(&archive, answer.as_ref())
+        };
+        assert_eq!(check(None).verdict, Verdict::Good);
+        assert_eq!(check(Some(Ok(answer(0)))).verdict, Verdict::Good);
+        for (why, verdict) in [
+            ("failed to lookup address", Verdict::Bad),
+            ("HTTP status 404", Verdict::Bad),
+            ("HTTP status 403", Verdict::Warning),
+        ] {
+            let check = check(Some(Err(why.into())));
+            assert_eq!(check.verdict, verdict, "{why}");
+            assert!(
+                check.text.contains(why) && !check.remedies.is_empty(),
+                "{check:?}"
+            );
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 
 use crate::artifact::MIRROR_PROBE;
 use crate::artifact::http_probe::{Answer, HttpProbe};
-use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::clients;
+use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::settings;
 
 /// A server's address, and its answer or why it did not answer.
@@ -18,14 +18,15 @@ pub(super) type ServerAnswer = (String, Result<Answer, String>);
 pub(in crate::pipeline) struct Answers {
     pub(super) mirrors: Vec<ServerAnswer>,
     pub(super) caches: Vec<ServerAnswer>,
-    /// `None` when nixpkgs is not looked up at a channel server.
-    pub(super) channel: Option<ServerAnswer>,
+    /// `None` when no server is asked for nixpkgs.
+    pub(super) nixpkgs: Option<ServerAnswer>,
 }
 
 impl Answers {
     /// Sends a request to each server of `settings`, and waits for each answer for at most `timeout`.
     pub(in crate::pipeline) async fn collect(
         settings: &settings::Build,
+        nixpkgs: Option<&NixpkgsArchive>,
         timeout: Duration,
     ) -> Self {
         // A file that cannot be read is an error of its own.
@@ -33,35 +34,32 @@ impl Answers {
         let Ok(probe) = HttpProbe::new(timeout, &authorities) else {
             return Self::default();
         };
-        let ask = async |base: &str, path: &str| {
-            let url = format!("{}/{path}", base.trim_end_matches('/'));
-            let answer = probe.head(&url).await.and_then(|answer| {
+        let ask_url = async |url: &str| {
+            probe.head(url).await.and_then(|answer| {
                 if answer.is_success() {
                     Ok(answer)
                 } else {
                     Err(format!("HTTP status {}", answer.status))
                 }
-            });
-            (base.to_owned(), answer)
+            })
+        };
+        let ask = async |base: &str, path: &str| {
+            let url = format!("{}/{path}", base.trim_end_matches('/'));
+            (base.to_owned(), ask_url(&url).await)
         };
         let mirrors = settings.common.mirrors.iter();
         let mirrors = join_all(mirrors.map(|mirror| ask(mirror, MIRROR_PROBE)));
         let caches = settings.caches.substituters.iter();
         let caches = join_all(caches.map(|cache| ask(cache, "nix-cache-info")));
-        let channel = async {
-            match settings.nixpkgs.parse::<Nixpkgs>() {
-                Ok(Nixpkgs::Release(release)) => {
-                    let path = format!("nixos-{release}/nixexprs.tar.xz");
-                    Some(ask(&settings.common.channels, &path).await)
-                }
-                Ok(Nixpkgs::Dir(_) | Nixpkgs::Url(_)) | Err(_) => None,
-            }
+        let nixpkgs = async {
+            let archive = nixpkgs.filter(|archive| !archive.is_held)?;
+            Some((archive.url.clone(), ask_url(&archive.url).await))
         };
-        let (mirrors, caches, channel) = tokio::join!(mirrors, caches, channel);
+        let (mirrors, caches, nixpkgs) = tokio::join!(mirrors, caches, nixpkgs);
         Self {
             mirrors,
             caches,
-            channel,
+            nixpkgs,
         }
     }
 }

@@ -102,6 +102,7 @@ fn doctor_passes_on_this_machine_and_changes_nothing() {
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
     let events = || docker(&["ps", "--all", "--quiet", "--no-trunc", "--latest"]);
     let (machine, home, latest) = (Machine::snapshot(), tree(user.state.path()), events());
+    let user = user.with("SDBUILD_NIXPKGS", mini_nixpkgs().to_str().unwrap());
     let told = run(&mut user.sdbuild(&["doctor"]))
         .assert_exit_code(0)
         .stdout;
