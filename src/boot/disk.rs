@@ -16,6 +16,11 @@ use crate::image::{Error, ImageFile, ImageKind};
 pub(super) struct Disk(File);
 
 impl Disk {
+    /// The open file, for other readers.
+    pub(super) fn file(&self) -> Result<File, Failure> {
+        self.0.try_clone().or_environment("open the image again")
+    }
+
     /// A path of the open file for other processes of this user. It has no comma, which QEMU would take
     /// for a separator, and works for a file without a name.
     pub(super) fn path(&self) -> PathBuf {

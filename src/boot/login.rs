@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,7 @@ const MAX_STDERR_BYTES: usize = 64 * 1024;
 pub(super) struct SshProbe<'a> {
     ssh: &'a Path,
     login: &'a Login,
+    keys: &'a [PathBuf],
     port: u16,
     published: bool,
     last_error: Mutex<Option<String>>,
@@ -49,11 +50,18 @@ pub(super) enum ProbeResult {
 }
 
 impl<'a> SshProbe<'a> {
-    /// A probe of `port` on this machine, which an engine opens when it is `published`, else QEMU.
-    pub(super) fn new(ssh: &'a Path, login: &'a Login, port: u16, published: bool) -> Self {
+    /// A probe with these `keys` of `port` on this machine, which an engine opens when it is `published`, else QEMU.
+    pub(super) fn new(
+        ssh: &'a Path,
+        login: &'a Login,
+        keys: &'a [PathBuf],
+        port: u16,
+        published: bool,
+    ) -> Self {
         Self {
             ssh,
             login,
+            keys,
             port,
             published,
             last_error: Mutex::new(None),
@@ -115,7 +123,7 @@ impl<'a> SshProbe<'a> {
     /// An ssh that runs `command` on the machine, with an empty standard input.
     pub(super) fn command(&self, command: &str) -> Command {
         let mut ssh = command_with_parent(self.ssh);
-        ssh.args(argv(self.login, self.port, command))
+        ssh.args(argv(self.login, self.keys, self.port, command))
             .stdin(Stdio::null());
         ssh
     }
@@ -148,7 +156,7 @@ fn last_line(status: ExitStatus, stderr: &[u8]) -> String {
 }
 
 /// The arguments of ssh: it asks nothing, stores nothing, and knows no other host.
-fn argv(login: &Login, port: u16, command: &str) -> Vec<OsString> {
+fn argv(login: &Login, keys: &[PathBuf], port: u16, command: &str) -> Vec<OsString> {
     let mut argv: Vec<OsString> = Vec::new();
     argv.extend(["-F", "/dev/null", "-T", "-p"].map(OsString::from));
     argv.push(port.to_string().into());
@@ -165,9 +173,11 @@ fn argv(login: &Login, port: u16, command: &str) -> Vec<OsString> {
     ] {
         argv.extend(["-o".into(), option.into()]);
     }
-    if let Some(key) = &login.key {
-        argv.extend(["-o", "IdentitiesOnly=yes", "-i"].map(OsString::from));
-        argv.push(key.into());
+    if !keys.is_empty() {
+        argv.extend(["-o", "IdentitiesOnly=yes"].map(OsString::from));
+    }
+    for key in keys {
+        argv.extend(["-i".into(), key.into()]);
     }
     argv.extend(["-l".into(), OsString::from(&login.user)]);
     // No word after `--` is an option, whatever it looks like.
@@ -182,12 +192,12 @@ mod tests {
     #[test]
     fn values_are_arguments_of_their_own() {
         let login = Login {
-            key: Some("/k ey".into()),
+            key: None,
             user: "-oProxyCommand=evil".into(),
             timeout: Duration::from_secs(1),
             command: None,
         };
-        let argv = argv(&login, 2222, "-v; rm x");
+        let argv = argv(&login, &["/k ey".into()], 2222, "-v; rm x");
         let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
         let position = |word| words.iter().position(|w| *w == word).unwrap();
         assert_eq!(words[position("-i") + 1], "/k ey");

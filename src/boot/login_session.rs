@@ -35,7 +35,7 @@ pub(super) async fn run(
     };
     let mut machine = session.start(disk, Some(port), Serial::Pipe).await?;
     let published = session.container.is_some();
-    let probe = SshProbe::new(ssh, login, port, published);
+    let probe = SshProbe::new(ssh, login, &session.tools.keys, port, published);
     let outcome = LoginSession { session, probe }
         .run(&mut machine, login)
         .await;
@@ -50,9 +50,18 @@ struct LoginSession<'a> {
 impl LoginSession<'_> {
     async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<(), Failure> {
         let (cancel, events) = (&self.session.context.cancel, &self.session.context.events);
-        events
-            .phase(Phase::Boot, self.wait(machine, login.timeout))
-            .await?;
+        let wait = async {
+            let limit = format!("{} s", login.timeout.as_secs());
+            events.emit(Event::Detail(
+                Phase::Boot,
+                format!("until a login succeeds, {limit} at most"),
+            ));
+            self.wait(machine, login.timeout).await?;
+            let done = format!("logged in over SSH as {}", login.user);
+            events.emit(Event::Detail(Phase::Boot, done));
+            Ok::<_, Failure>(())
+        };
+        events.phase(Phase::Boot, wait).await?;
         events.notice(format!("logged in over SSH as {}", login.user));
         let outcome = match &login.command {
             Some(command) => self.run_command(machine, command, login.timeout).await,

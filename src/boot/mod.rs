@@ -12,6 +12,7 @@ mod diagnosis;
 mod disk;
 mod keyboard;
 mod login;
+mod login_keys;
 mod login_session;
 mod machine;
 mod outcome;

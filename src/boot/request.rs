@@ -19,6 +19,8 @@ pub struct BootRequest {
     pub memory_mib: u32,
     /// The port on 127.0.0.1 that leads to the machine's SSH; `None` for a free one.
     pub port: Option<u16>,
+    /// The user's home directory, whose `.ssh` has keys to log in with.
+    pub home: Option<PathBuf>,
     /// Directories that are searched for programs, as in `PATH`.
     pub path: OsString,
     /// The login to wait for; `None` shows the console.
@@ -49,6 +51,7 @@ impl BootRequest {
             firmware: None,
             memory_mib: 1024,
             port: None,
+            home: None,
             path: "/nowhere".into(),
             login: None,
         }

@@ -1,16 +1,16 @@
 //! One boot from start to end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::boot::container::ContainerOptions;
-use crate::boot::disk::{open_image, prepare};
-use crate::boot::request::BootRequest;
+use crate::boot::disk::{Disk, open_image, prepare};
+use crate::boot::request::{BootRequest, Login};
 use crate::boot::session::BootSession;
 use crate::boot::tools::{self, BootTools};
-use crate::boot::{console_session, login_session};
+use crate::boot::{console_session, login_keys, login_session};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::image::ImageFile;
+use crate::image::{ImageFile, authorized_keys};
 
 /// Checks everything that booting needs besides the image; with `on_host` QEMU on the host too.
 pub fn check_tools(request: &BootRequest, on_host: bool) -> Result<(), Failure> {
@@ -37,20 +37,48 @@ pub async fn boot(
     container: Option<&ContainerOptions>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let (file, tools) = open(image, request, container.is_none())?;
+    let (file, mut tools) = open(image, request, container.is_none())?;
+    let disk = prepare(file, image, &request.scratch, context).await?;
+    if let Some(login) = &request.login
+        && tools.keys.is_empty()
+    {
+        tools.keys = Box::pin(keys_of(&disk, login, request, context)).await?;
+    }
     let session = BootSession {
         request,
         tools: &tools,
         container,
         context,
     };
-    let disk = prepare(file, image, &request.scratch, context).await?;
     std::fs::create_dir_all(&request.scratch)
         .or_environment(format!("create {}", request.scratch.display()))?;
     match &request.login {
         Some(login) => Box::pin(login_session::run(session, &disk, login)).await,
         None => Box::pin(console_session::run(session, &disk)).await,
     }
+}
+
+/// The user's keys that the image on `disk` accepts; empty if that cannot be told.
+async fn keys_of(
+    disk: &Disk,
+    login: &Login,
+    request: &BootRequest,
+    context: &Context,
+) -> Result<Vec<PathBuf>, Failure> {
+    let Some(home) = &request.home else {
+        return Ok(Vec::new());
+    };
+    let (file, user, cancel) = (disk.file()?, login.user.clone(), context.cancel.clone());
+    let (dir, path) = (home.join(".ssh"), request.path.clone());
+    let look = tokio::task::spawn_blocking(move || {
+        // What cannot be read of the image is no reason not to boot it.
+        match authorized_keys(file, &user, &cancel) {
+            Ok(Some(list)) => login_keys::keys_for(&list, &dir, &path),
+            Ok(None) | Err(_) => Ok(Vec::new()),
+        }
+    });
+    let looked = context.cancel.race(look).await?;
+    looked.or_internal("look for your keys in the image")?
 }
 
 /// The open image and the tools; all that is missing is one failure.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::boot::login_keys;
 use crate::boot::qemu::program_name;
 use crate::boot::request::BootRequest;
 use crate::common::failure::{Class, Failure, OrFail as _};
@@ -26,6 +27,8 @@ pub(super) struct BootTools {
     pub(super) qemu: Option<HostQemu>,
     /// OpenSSH's client, if it is installed.
     pub(super) ssh: Option<PathBuf>,
+    /// The keys to log in with; empty for those that ssh finds itself.
+    pub(super) keys: Vec<PathBuf>,
 }
 
 /// Why this host cannot run QEMU for `request`; `None` when it can. A firmware that the user named and
@@ -46,17 +49,20 @@ pub(super) fn find(request: &BootRequest, on_host: bool) -> Result<BootTools, Fa
         missing.extend(requested_firmware(request).err());
         None
     };
+    let mut keys = Vec::new();
     let ssh = find_program("ssh", &request.path);
     if let Some(login) = &request.login {
         if ssh.is_none() {
             missing.push(missing_program("ssh", OPENSSH_PACKAGES));
         }
         if let Some(key) = &login.key {
-            let readable = plain_file::open(key).or_usage(format!("read {}", key.display()));
-            missing.extend(readable.err());
+            match login_keys::usable_key(key, &request.path) {
+                Ok(key) => keys.push(key),
+                Err(failure) => missing.push(failure),
+            }
         }
     }
-    combine(missing).map_or(Ok(BootTools { qemu, ssh }), Err)
+    combine(missing).map_or(Ok(BootTools { qemu, ssh, keys }), Err)
 }
 
 /// All failures as one.

@@ -23,7 +23,7 @@ command's own code.
 
 Examples:
   sdbuild boot card.img                       show the console; Ctrl-A X ends it
-  sdbuild boot card.img --until-ssh --ssh-key ~/.ssh/id_ed25519
+  sdbuild boot card.img --until-ssh --login-key ~/.ssh/id_ed25519
   sdbuild boot card.img --run 'systemctl --failed'
   sdbuild boot card.img --until-ssh --timeout 600 --memory 2048";
 

@@ -58,6 +58,7 @@ impl Check {
         BuildArgs {
             config,
             options: self.nixpkgs.options(),
+            login_key: None,
             dry_run: None,
         }
     }

@@ -137,6 +137,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         .ok_or_else(|| Failure::usage(format!("QEMU has no machine that boots {system} images")))?;
     Ok(BootRequest {
         scratch: settings.common.cache_dir,
+        home: settings.common.home,
         model,
         firmware: settings.firmware,
         memory_mib: settings.memory_mib,
@@ -164,6 +165,7 @@ mod tests {
             firmware: None,
             memory_mib: 1024,
             port,
+            home: None,
             path: "/nowhere".into(),
             login,
         };

@@ -177,7 +177,7 @@ fn not_booted(
 
 fn boot_again(image: &Path, key: Option<&Path>) -> String {
     let word = |path: &Path| quoted(&path.to_string_lossy());
-    let key = key.map(|key| format!(" --ssh-key {}", word(key)));
+    let key = key.map(|key| format!(" --login-key {}", word(key)));
     let (image, key) = (word(image), key.unwrap_or_default());
     format!(
         "boot it again with other options ({BOOT_FLAGS}): sdbuild boot {image} --until-ssh{key}"
@@ -223,7 +223,7 @@ mod tests {
         let (image, key) = (Path::new("/my pi/a.img.zst"), Path::new("/k/id"));
         let failure = not_booted(failed(), image, Some(key), None);
         assert!(failure.to_string().contains("stays at /my pi/a.img.zst"));
-        let command = "sdbuild boot '/my pi/a.img.zst' --until-ssh --ssh-key /k/id";
+        let command = "sdbuild boot '/my pi/a.img.zst' --until-ssh --login-key /k/id";
         assert!(failure.hints[1].ends_with(command), "{:?}", failure.hints);
         assert!(failure.hints[1].contains("--timeout"));
         let gone = not_booted(failed(), image, None, Some("keep it"));

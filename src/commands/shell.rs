@@ -70,6 +70,7 @@ mod tests {
                 emulation: Some(EmulationChoice::Private),
                 ..Options::default()
             },
+            login_key: None,
             dry_run: None,
         };
         assert_eq!(

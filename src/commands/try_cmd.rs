@@ -23,7 +23,7 @@ use crate::ui::Ui;
 const HOST_NAME: &str = "sdbuild-try";
 /// Hint of a failed boot: `try` does not have the flags that the other hints name.
 const KEEP_HINT: &str = "`sdbuild try --no-boot --output DIR` keeps the image and its key, and `sdbuild boot DIR/*.img \
-    --until-ssh --ssh-key DIR/key` has --timeout, --memory and --firmware";
+    --until-ssh --login-key DIR/key` has --timeout, --memory and --firmware";
 
 /// Builds and boots the miniature image; removes everything unless `--output` is given.
 pub async fn run(
@@ -146,6 +146,7 @@ impl TryWorkspace {
                 substituters: Some(WordList::default()),
                 ..Options::default()
             },
+            login_key: None,
             dry_run: None,
         }
     }

@@ -20,6 +20,13 @@ pub struct ImageFormat {
     pub has_native_glue: bool,
 }
 
+impl ImageFormat {
+    /// A hint with the line that imports the module.
+    pub fn import_line(&self) -> String {
+        format!("add to the configuration: imports = [ {} ];", self.module)
+    }
+}
+
 /// An SD card image as nixpkgs' `sd-image.nix` makes it: a partition table, a firmware partition and the
 /// root file system. U-Boot or the firmware boots it; it is written to a card or disk as it is.
 pub const SD_IMAGE: ImageFormat = ImageFormat {

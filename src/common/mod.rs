@@ -6,6 +6,7 @@ pub mod cancel;
 mod choice;
 pub mod compression;
 pub mod context;
+pub mod created_dirs;
 pub mod disk_space;
 pub mod event;
 pub mod failure;

@@ -32,16 +32,21 @@ pub fn is_complete(key_type: &str, key: &str) -> bool {
 
 /// Whether a line of `authorized_keys` contains a complete key; options may precede it.
 pub fn contains_key(line: &str) -> bool {
+    key_of(line).is_some()
+}
+
+/// The complete key in a line of `authorized_keys`, in Base64, without its type, options and comment.
+pub fn key_of(line: &str) -> Option<&str> {
     let mut words = line.split_whitespace().peekable();
     while let Some(word) = words.next() {
         if let Some(key) = words.peek()
             && KEY_TYPES.contains(&word)
             && is_complete(word, key)
         {
-            return true;
+            return Some(key);
         }
     }
-    false
+    None
 }
 
 #[cfg(test)]

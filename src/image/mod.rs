@@ -5,6 +5,7 @@
 //! damaged object. Images are opened in one place ([`ImageFile`]), with the same limits for all readers.
 //! Never writes to an image and never mounts one.
 
+mod authorized_keys;
 pub mod boot;
 mod bytes;
 pub mod checksum;
@@ -35,6 +36,7 @@ pub mod table;
 mod unicode;
 mod unpack;
 
+pub use authorized_keys::authorized_keys;
 pub use content::{ImageFacts, OpenOptions, OpenedImage, open};
 pub(crate) use decoder::{decoder, zstd_content_size};
 pub use error::Error;

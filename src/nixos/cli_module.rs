@@ -7,22 +7,54 @@ use crate::common::nix_string::nix_string;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CliModule {
     lines: Vec<String>,
+    /// For each line its option, and the flag that the user wrote.
+    flags: Vec<(String, String)>,
 }
+
+/// Lines of the module before the first definition.
+const HEAD_LINES: u64 = 5;
 
 impl CliModule {
     /// Adds `key` to root's authorized SSH keys.
     pub fn key(&mut self, key: &str) {
         let key = nix_string(key);
-        self.lines.push(format!(
-            "users.users.root.openssh.authorizedKeys.keys = [ {key} ];"
-        ));
+        let option = "users.users.root.openssh.authorizedKeys.keys";
+        self.add(
+            option,
+            "--ssh-key".to_owned(),
+            format!("{option} = [ {key} ];"),
+        );
     }
 
     /// Sets the host name, overriding the configuration.
     pub fn host_name(&mut self, name: &str) {
-        let name = nix_string(name);
-        self.lines
-            .push(format!("networking.hostName = lib.mkForce {name};"));
+        let flag = format!("--hostname {name}");
+        let option = "networking.hostName";
+        let line = format!("{option} = lib.mkForce {};", nix_string(name));
+        self.add(option, flag, line);
+    }
+
+    fn add(&mut self, option: &str, flag: String, line: String) {
+        self.lines.push(line);
+        self.flags.push((option.to_owned(), flag));
+    }
+
+    /// The flag whose definition is in line `line` of the module, counted from 1.
+    pub(super) fn flag_at(&self, line: u64) -> Option<&str> {
+        let index = usize::try_from(line.checked_sub(HEAD_LINES + 1)?).ok()?;
+        self.flags.get(index).map(|(_, flag)| flag.as_str())
+    }
+
+    /// The flag that defines `option`, an option below it, or the set that it is in.
+    pub(super) fn flag_of(&self, option: &str) -> Option<&str> {
+        let is_below = |inner: &str, outer: &str| {
+            let rest = inner.strip_prefix(outer);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut flags = self.flags.iter().rev();
+        flags
+            .find(|(defined, _)| is_below(defined, option) || is_below(option, defined))
+            .map(|(_, flag)| flag.as_str())
     }
 
     /// Adds the definition `text` of the form `OPTION=VALUE`. A list or a set is merged with the configuration's value,
@@ -40,7 +72,7 @@ impl CliModule {
             Some('[' | '{' | '(') => format!("{option} = over ({value});"),
             _ => format!("{option} = lib.mkForce {};", scalar(value)),
         };
-        self.lines.push(line);
+        self.add(option, format!("--set {text}"), line);
         Ok(())
     }
 
@@ -119,6 +151,28 @@ mod tests {
         ] {
             assert_eq!(set(text).unwrap(), line, "{text}");
         }
+    }
+
+    #[test]
+    fn definitions_are_traced_to_their_flags() {
+        let mut cli_module = CliModule::default();
+        cli_module.host_name("kitchen");
+        cli_module.set("services.opensh.enable=true").unwrap();
+        let text = cli_module.module();
+        let line_of = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
+        let flag_at = |part| cli_module.flag_at(line_of(part) as u64);
+        assert_eq!(flag_at("hostName"), Some("--hostname kitchen"));
+        assert_eq!(flag_at("opensh"), Some("--set services.opensh.enable=true"));
+        assert_eq!(flag_at("let"), None);
+        let flag = Some("--set services.opensh.enable=true");
+        for option in [
+            "services.opensh",
+            "services.opensh.enable",
+            "services.opensh.enable.x",
+        ] {
+            assert_eq!(cli_module.flag_of(option), flag, "{option}");
+        }
+        assert_eq!(cli_module.flag_of("services.open"), None);
     }
 
     #[test]

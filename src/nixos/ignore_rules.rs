@@ -8,14 +8,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ignore::{DirEntry, WalkBuilder};
+use ignore::gitignore::GitignoreBuilder;
+use ignore::{DirEntry, Match, WalkBuilder};
 
 use crate::common::failure::{Failure, OrFail};
 use crate::common::plain_file;
 
 pub(super) const IGNORE_HINT: &str = "list it in .sdbuildignore to exclude it";
 /// sdbuild's own ignore file, with the syntax of `.gitignore`.
-const OWN_IGNORE_FILE: &str = ".sdbuildignore";
+pub(super) const OWN_IGNORE_FILE: &str = ".sdbuildignore";
 /// Largest ignore file in bytes.
 const MAX_RULES_BYTES: u64 = 1 << 20;
 
@@ -76,6 +77,42 @@ pub(super) fn walk(
 fn is_gone(error: &ignore::Error) -> bool {
     let error = error.io_error();
     error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The ignore file because of which `name`, a path below `root`, is not uploaded, and the entry of the directory that it
+/// lists, as a pattern: the file itself, or the topmost directory that is left out with everything in it. `None` when no
+/// ignore file lists it.
+pub(super) fn ignoring_rule(root: &Path, name: &str) -> Option<(PathBuf, String)> {
+    let mut path = root.to_owned();
+    Path::new(name).components().find_map(|part| {
+        path.push(part);
+        let is_dir = path.is_dir();
+        let rule = rule_for(root, &path, is_dir)?;
+        let entry = path.strip_prefix(root).ok()?.to_str()?;
+        Some((rule, format!("/{entry}{}", if is_dir { "/" } else { "" })))
+    })
+}
+
+/// The ignore file that decides to leave out `path`: sdbuild's own files come before git's, those of inner directories
+/// before those of outer ones.
+fn rule_for(root: &Path, path: &Path, is_dir: bool) -> Option<PathBuf> {
+    let in_repository = root.ancestors().any(|dir| dir.join(".git").exists());
+    let dirs = || path.ancestors().skip(1);
+    let dirs = || dirs().take_while(|dir| in_repository || dir.starts_with(root));
+    let own = dirs().map(|dir| (dir, dir.join(OWN_IGNORE_FILE)));
+    let git = dirs()
+        .flat_map(|dir| [".gitignore", ".git/info/exclude"].map(|name| (dir, dir.join(name))));
+    let decision = own.chain(git).find_map(|(dir, file)| {
+        let mut rules = GitignoreBuilder::new(dir);
+        // A missing file has no rules, and what is wrong with another one was reported when the directory was walked.
+        rules.add(&file);
+        match rules.build().ok()?.matched(path, is_dir) {
+            Match::None => None,
+            Match::Ignore(_) => Some(Some(file)),
+            Match::Whitelist(_) => Some(None),
+        }
+    });
+    decision.flatten()
 }
 
 /// The path of an entry, or the failure of the walk.

@@ -6,6 +6,8 @@ pub(super) const CONFIG: &str = "/build/config";
 pub(super) const WRAPPER: &str = "/build/sdbuild/wrapper.nix";
 /// The directory of the expressions that Nix evaluates.
 pub(super) const EXPRESSIONS: &str = "/build/sdbuild/expressions";
+/// The module among them with the definitions of the command line.
+pub(super) const CLI_MODULE: &str = "/build/sdbuild/expressions/command-line.nix";
 /// The directory among them with the expression for native glue.
 pub(super) const GLUE_EXPRESSION: &str = "/build/sdbuild/expressions/glue";
 /// The program that runs as PID 1.

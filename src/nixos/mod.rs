@@ -30,3 +30,4 @@ mod slow_fetch;
 pub mod source;
 mod store_path;
 mod tar_writer;
+mod user_files;

@@ -16,6 +16,7 @@ use super::sidecar::Sidecar;
 use super::stages::{StageInput, StageOutput, run_stages};
 use crate::common::compression::Compression;
 use crate::common::context::Context;
+use crate::common::created_dirs::CreatedDirs;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
@@ -53,17 +54,21 @@ impl CopyJob {
         sidecar != Sidecar::ImagerList || self.request.settings.imager.is_some()
     }
 
-    /// Removes what killed runs left in the output directory, and checks that the image and its sidecars may get
-    /// their names.
-    pub(super) fn prepare(&self) -> Result<(), Failure> {
+    /// Creates the output directory if it is missing, removes what killed runs left in it, and checks that the image and
+    /// its sidecars may get their names.
+    pub(super) fn prepare(&self) -> Result<CreatedDirs, Failure> {
         let (settings, image) = (&self.request.settings, self.name());
+        let shown = settings.dir.display();
+        let created = CreatedDirs::create(&settings.dir, settings.owner)
+            .or_usage(format!("create the output directory {shown}"))?;
         sweep(&settings.dir);
         remove_orphans(&settings.dir);
         let sidecars = Sidecar::ALL.into_iter().filter(|one| self.has(*one));
         let sidecars = sidecars.map(|sidecar| sidecar.name(&image));
         let mut names = std::iter::once(image.clone()).chain(sidecars);
         let checked = names.try_for_each(|name| check_name(&settings.dir, &name, settings.force));
-        checked.map_err(|error| publish_failed(error, &settings.dir))
+        checked.map_err(|error| publish_failed(error, &settings.dir))?;
+        Ok(created)
     }
 
     /// Writes the image in the archive `stream`, and publishes it with its sidecars.

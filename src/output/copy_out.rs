@@ -42,7 +42,7 @@ pub async fn copy_out(
     let preparing = Arc::clone(&job);
     let prepared = tokio::task::spawn_blocking(move || preparing.prepare());
     let prepared = cancel.race(prepared).await?;
-    prepared.or_internal("prepare the output directory")??;
+    let created = prepared.or_internal("prepare the output directory")??;
 
     let stream = cancel.race(container.download(&path)).await??;
     let stream = Interruptible::new(stream, cancel.token().clone());
@@ -51,7 +51,11 @@ pub async fn copy_out(
     match finish(writer, cancel).await {
         // The interruption is the cause of whatever went wrong.
         Err(_) if cancel.is_cancelled() => Err(Failure::interrupted()),
-        result => result,
+        Err(failure) => Err(failure),
+        Ok(image) => {
+            created.keep();
+            Ok(image)
+        }
     }
 }
 

@@ -8,13 +8,25 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::common::failure::{Class, Failure};
 
-/// The reasons why no image can be written to `dir`; empty if there are none. Writes nothing.
+/// The reasons why no image can be written to `dir`, which is created then if it is missing; empty if there are none.
+/// Writes nothing.
 pub fn preflight(dir: &Path) -> Vec<Failure> {
     let shown = dir.display();
-    let failure = match fs::metadata(dir) {
+    let existing = match (fs::symlink_metadata(dir), dir.parent()) {
+        (Err(e), Some(parent)) if e.kind() == io::ErrorKind::NotFound => {
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
+            return preflight(parent);
+        }
+        _ => fs::metadata(dir),
+    };
+    let failure = match existing {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Failure::usage(format!("the output directory {shown} does not exist"))
-                .hint(format!("make it: mkdir -p '{shown}'"))
+            Failure::usage(format!("the output directory {shown} is a link to nothing"))
+                .hint("--output names the directory that the image is written to")
         }
         Err(e) => {
             Failure::new(Class::Usage, e).context(format!("look at the output directory {shown}"))
@@ -42,8 +54,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(preflight(dir.path()).is_empty());
         fs::write(dir.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.path().join("link")).unwrap();
         for (path, words) in [
-            ("none", "does not exist"),
+            ("link", "is a link to nothing"),
+            ("link/x", "is a link to nothing"),
             ("file", "not a directory"),
             ("file/x", "look at"),
         ] {
@@ -51,6 +65,7 @@ mod tests {
             assert!(failures[0].to_string().contains(words), "{}", failures[0]);
         }
         let names: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
-        assert_eq!(names.len(), 1, "{names:?}");
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(preflight(&dir.path().join("new/deep")).is_empty());
     }
 }

@@ -38,9 +38,14 @@ pub struct BootArgs {
     #[arg(long, value_name = "CMD", group = "login")]
     pub run: Option<String>,
 
-    /// Private key to log in with [default: those of ssh and its agent]
-    #[arg(long, value_name = "FILE", requires = "login")]
-    pub ssh_key: Option<PathBuf>,
+    /// Private key to log in with [default: yours that the image accepts, otherwise those of ssh and its agent]
+    #[arg(
+        long,
+        visible_alias = "ssh-key",
+        value_name = "FILE",
+        requires = "login"
+    )]
+    pub login_key: Option<PathBuf>,
 
     /// User to log in as [default: root]
     #[arg(long, value_name = "NAME", requires = "login")]
@@ -116,7 +121,7 @@ impl Boot {
         let mut resolver = Resolver::new(Options::default(), env, Some(dir))?;
         let absolute = |path: &PathBuf| dir.join(path);
         let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
-            key: args.ssh_key.as_ref().map(absolute),
+            key: args.login_key.as_ref().map(absolute),
             user: args.user.clone().unwrap_or_else(|| USER.to_owned()),
             timeout: args.timeout.map_or(LOGIN_TIMEOUT, Duration::from_secs),
             command: args.run.clone(),
@@ -144,7 +149,10 @@ impl Boot {
             path: program_path(env),
             emulator: EmulatorChoice::default(),
             login: Some(BootLogin {
-                key: build.ssh_key.as_ref().and_then(SshKey::private),
+                key: build
+                    .login_key
+                    .clone()
+                    .or_else(|| build.ssh_key.as_ref().and_then(SshKey::private)),
                 user: USER.to_owned(),
                 timeout: LOGIN_TIMEOUT,
                 command: None,

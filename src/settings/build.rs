@@ -34,6 +34,10 @@ pub struct BuildArgs {
     #[command(flatten)]
     pub options: Options,
 
+    /// Private key for the login of --boot-test [default: the one beside --ssh-key, otherwise yours that the image accepts]
+    #[arg(long, value_name = "FILE")]
+    pub login_key: Option<PathBuf>,
+
     /// Show what would be done, and what Nix would fetch and build, without building; =plan does not run Nix and changes nothing
     #[arg(long, value_enum, value_name = "UP TO", num_args = 0..=1, require_equals = true,
         default_missing_value = "forecast", hide_possible_values = true)]
@@ -47,7 +51,7 @@ pub struct ConfigArgs {
     #[arg(short, long, value_name = "PATH")]
     pub config: Option<PathBuf>,
 
-    /// Public key to let log in as root, in addition to those of the configuration; with --boot-test also a private key to log in with [default: the one beside the public key, otherwise those of ssh and its agent]
+    /// Public key to let log in as root, in addition to those of the configuration
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
 
@@ -98,8 +102,10 @@ pub struct Build {
     pub source_date_epoch: Option<Timestamp>,
     /// Whether to boot the finished image.
     pub boot_test: bool,
-    /// A key that root accepts, or that the boot test logs in with.
+    /// A key that root accepts, or, as before there was a flag for it, a private key for the login of the boot test.
     pub ssh_key: Option<SshKey>,
+    /// The private key for the login of the boot test, absolute.
+    pub login_key: Option<PathBuf>,
     /// Host name that replaces the configuration's.
     pub host_name: Option<String>,
     /// `OPTION=VALUE` pairs that are added to the configuration.
@@ -134,10 +140,12 @@ impl Build {
         let config = config_file(here.join(given.config.as_deref().unwrap_or(Path::new("."))));
         let ssh_key = given.ssh_key.as_deref().map(|path| here.join(path));
         let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
+        let login_key = args.login_key.as_ref().map(|path| here.join(path));
         let mut s = Resolver::new(args.options.clone(), env, config.parent())?;
         s.flag("config", &config.to_string_lossy(), given.config.is_some());
         let key_path = ssh_key.as_ref().map(|key| key.path().to_string_lossy());
         s.flag("ssh-key", &key_path, ssh_key.is_some());
+        s.flag("login-key", &args.login_key, args.login_key.is_some());
         s.flag("hostname", &given.hostname, given.hostname.is_some());
         s.flag("set", &given.set, !given.set.is_empty());
         s.flag("dry-run", &args.dry_run.is_some(), args.dry_run.is_some());
@@ -176,6 +184,7 @@ impl Build {
             common: Common::resolve(env, &mut s)?,
             config,
             ssh_key,
+            login_key,
             host_name: given.hostname.clone(),
             set: given.set.clone(),
             source_date_epoch: source_date_epoch(env.source_date_epoch.as_deref())?,

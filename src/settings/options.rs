@@ -43,7 +43,7 @@ pub struct Options {
     #[arg(long, value_name = "REF")]
     pub builder_image: Option<String>,
 
-    /// Directory to write the image to; it must exist [default: .]
+    /// Directory to write the image to; it is created if it is missing [default: .]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 

@@ -125,6 +125,7 @@ mod tests {
                 ..ConfigArgs::default()
             },
             options,
+            login_key: None,
             dry_run: None,
         };
         let env = Environment {

@@ -48,7 +48,7 @@ impl SshKey {
                 "{} is not a public SSH key",
                 path.display()
             ))
-            .hint("name the .pub file beside it; a private key is only used with --boot-test")),
+            .hint("name the .pub file beside it; --login-key names a private key for the login of --boot-test")),
             Self::Private(_) | Self::Public { .. } => Ok(()),
         }
     }

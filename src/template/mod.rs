@@ -25,6 +25,7 @@ pub use miniature::unpack_miniature;
 pub use new_key::KeyPair;
 pub use wifi::Wifi;
 
+use crate::common::created_dirs::CreatedDirs;
 use crate::common::failure::{Failure, OrFail as _};
 
 /// The example, and the texts in it that are replaced.
@@ -190,13 +191,11 @@ pub fn make_dir(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
     let Some(dir) = path.parent().filter(|dir| !dir.is_dir()) else {
         return Ok(());
     };
-    let make = || {
-        std::fs::create_dir_all(dir)?;
-        owner.map_or(Ok(()), |(user, group)| {
-            std::os::unix::fs::chown(dir, Some(user), Some(group))
-        })
-    };
-    make().or_usage(format!("create the directory {}", dir.display()))
+    let created = CreatedDirs::create(dir, owner);
+    created
+        .or_usage(format!("create the directory {}", dir.display()))?
+        .keep();
+    Ok(())
 }
 
 fn exists(path: &Path) -> Failure {

@@ -26,8 +26,8 @@ pub(super) enum Form {
     Plain,
 }
 
-/// The first line: `sdbuild 0.2.0 · sd-card.nix → aarch64-linux · Docker 28.5 on this machine · nixpkgs 26.05`, broken
-/// between its parts.
+/// The first line: the version, `sd-card.nix → aarch64-linux`, `Docker 28.5 on this machine` and `nixpkgs 26.05`, broken
+/// between these parts.
 pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> {
     let [configuration, system, engine, nixpkgs] =
         [&run.configuration, &run.system, &run.engine, &run.nixpkgs]

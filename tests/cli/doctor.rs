@@ -86,9 +86,10 @@ fn silent_engine_and_servers_are_not_waited_for() {
 }
 
 #[test]
-fn missing_output_directory_of_the_project_file_is_bad() {
+fn unusable_output_directory_of_the_project_file_is_bad() {
     let user = user();
     user.write("sdbuild.toml", "output = \"nowhere\"\n");
+    user.write("nowhere", "a file");
     let shown = run(&mut user.sdbuild(&["doctor"])).assert_exit_code(3);
     assert!(
         shown.stdout.contains("✗ output directory"),
@@ -97,7 +98,7 @@ fn missing_output_directory_of_the_project_file_is_bad() {
     );
     assert!(shown.stdout.contains("nowhere"), "{}", shown.stdout);
     assert!(
-        shown.stdout.contains("→ make it: mkdir -p"),
+        shown.stdout.contains("→ --output names the directory"),
         "{}",
         shown.stdout
     );

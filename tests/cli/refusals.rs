@@ -1,7 +1,7 @@
 //! What stops a build before it starts: flags, settings, the configuration, directories, the engine.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 
 use crate::cli_test::CliTest;
@@ -11,10 +11,11 @@ use crate::{GOOD, as_nobody, user};
 #[test]
 fn every_problem_is_listed_at_once() {
     let user = user();
-    let outcome = run(&mut user.sdbuild(&["build", "--output", "nowhere"])).assert_exit_code(2);
+    user.write("file", "");
+    let outcome = run(&mut user.sdbuild(&["build", "--output", "file"])).assert_exit_code(2);
     outcome.assert_stderr_contains(&[
         "sd-card.nix",
-        "nowhere",
+        "file is not a directory",
         "no engine answers at unix:///nonexistent/engine.sock",
         "hint: ",
     ]);
@@ -200,6 +201,46 @@ fn password_of_a_mirror_is_not_repeated() {
     user.write("sd-card.nix", GOOD);
     let outcome = run(&mut user.build(&[])).assert_exit_code(2);
     assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
+}
+
+#[test]
+fn files_that_cannot_be_uploaded_are_named_first() {
+    // Without an engine: nothing was started.
+    let refused = |prepare: &dyn Fn(&std::path::Path), parts: &[&str]| {
+        let user = user();
+        user.write("sd-card.nix", GOOD);
+        prepare(user.home.path());
+        run(&mut user.build(&[]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(parts)
+            .assert_stderr_contains(&["no engine answers"]);
+    };
+    refused(
+        &|home| symlink("/etc", home.join("etc")).unwrap(),
+        &["the link etc leads out of the configuration's directory"],
+    );
+    let sparse = |path: &std::path::Path, bytes| {
+        fs::File::create(path).unwrap().set_len(bytes).unwrap();
+    };
+    refused(
+        &|home| {
+            sparse(&home.join("a.mkv"), 5 << 30);
+            sparse(&home.join("b.iso"), 12 << 30);
+        },
+        &[
+            "has more than 2 GiB",
+            "largest: b.iso (13 GB), a.mkv (5.4 GB)\n",
+        ],
+    );
+    if root_available() {
+        let user = user();
+        user.write("sd-card.nix", GOOD);
+        let secret = user.write("secret", "");
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        as_nobody(&user, &[])
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["read secret: ", "hint: list it in .sdbuildignore"]);
+    }
 }
 
 #[test]

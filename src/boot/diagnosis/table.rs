@@ -172,7 +172,7 @@ pub(super) const REFUSED_KEY: Symptom = Symptom {
     texts: &[],
     what: "the machine is up, but its SSH server refuses the key",
     hint: "put the public half of the key into users.users.<name>.openssh.authorizedKeys.keys, and name key and \
-        user with --ssh-key and --user",
+        user with --login-key and --user",
     quote: true,
 };
 

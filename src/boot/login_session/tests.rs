@@ -36,6 +36,7 @@ async fn wait_failure(script: &str, timeout: Duration) -> Failure {
             tools: &BootTools {
                 qemu: None,
                 ssh: None,
+                keys: Vec::new(),
             },
             container: None,
             context: &Context {
@@ -44,7 +45,7 @@ async fn wait_failure(script: &str, timeout: Duration) -> Failure {
             },
         },
         // No server listens on that port, so ssh is not started.
-        probe: SshProbe::new(Path::new("/nowhere/ssh"), &login, 1, true),
+        probe: SshProbe::new(Path::new("/nowhere/ssh"), &login, &[], 1, true),
     };
     let mut machine = machine(script);
     let start = Instant::now();

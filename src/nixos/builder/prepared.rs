@@ -15,6 +15,7 @@ use crate::nixos::follow::{Followed, follow};
 use crate::nixos::forecast::{Collector, Forecast};
 use crate::nixos::interactive::run_interactive;
 use crate::nixos::store_path::result;
+use crate::nixos::user_files::UserFiles;
 
 /// A builder with all its input that has not been started.
 #[derive(Debug)]
@@ -172,6 +173,7 @@ impl PreparedBuilder {
 
     /// The failure that the exit status and the findings show.
     fn diagnosis(&self, followed: &Followed, findings: &Findings) -> Failure {
+        let files = UserFiles::new(self.job.source.configuration.root());
         let context = ExitContext {
             code: followed.exit.code,
             oom_killed: followed.exit.oom_killed,
@@ -181,6 +183,8 @@ impl PreparedBuilder {
             store: &self.store,
             shown_dir: self.job.source.configuration.shown_dir(),
             file: self.job.source.configuration.file(),
+            files: Some(&files),
+            cli_module: Some(&self.job.source.cli_module),
         };
         self.with_log(diagnose(&context, findings))
     }

@@ -1,6 +1,7 @@
 //! Errors in a configuration that Nix or nixpkgs reports, and what to do about them. Pure; the texts were
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
+use super::names::{is_name, quoted_after};
 use crate::common::image_format::SD_IMAGE;
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
@@ -71,7 +72,7 @@ impl EvalError {
     /// What to do about it.
     pub(super) fn hint(self, summary: &str) -> String {
         match self {
-            Self::NoSdImage => format!("import {} in the configuration", SD_IMAGE.module),
+            Self::NoSdImage => SD_IMAGE.import_line(),
             Self::Unfree => unfree_hint(summary),
             Self::OptionGone => {
                 "take the option out; nixpkgs' message says what replaces it".to_owned()
@@ -140,18 +141,4 @@ fn untracked_file(summary: &str) -> Option<&str> {
     let (file, rest) = rest.split_once('\'')?;
     let is_missing = rest.contains("does not exist") || rest.contains("is not tracked by Git");
     (is_missing && is_name(file)).then_some(file)
-}
-
-/// The first quoted name after `prefix`.
-fn quoted_after<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(prefix)?;
-    let name = rest.split(['\'', '`', '"', '‘', '’']).nth(1)?;
-    is_name(name).then_some(name)
-}
-
-/// Whether `text` is safe to propose in a hint: a name, option or path without characters that a shell
-/// interprets.
-fn is_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || "._-+/".contains(c);
-    (1..200).contains(&text.len()) && text.chars().all(allowed)
 }

@@ -3,11 +3,16 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::known_error::KnownError;
+use crate::nixos::cli_module::CliModule;
 use crate::nixos::log::NixError;
 use crate::nixos::shell_session::Derivation;
+use crate::nixos::user_files::UserFiles;
 
 /// How many last lines of a failed build are kept and shown.
 pub(in crate::nixos) const TAIL_LINES: usize = 20;
+
+/// The configuration's directory in the builder, as Nix's messages name it.
+pub(super) const CONFIG_DIR: &str = "/build/config/";
 
 /// How the builder ended, and what it was started with.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +34,10 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) shown_dir: &'a str,
     /// Name of the configuration's file.
     pub(in crate::nixos) file: &'a str,
+    /// The user's files, where they can be looked at.
+    pub(in crate::nixos) files: Option<&'a UserFiles>,
+    /// The definitions of the command line.
+    pub(in crate::nixos) cli_module: Option<&'a CliModule>,
 }
 
 /// A derivation that could not be built.

@@ -115,6 +115,11 @@ const KNOWN_TEXTS: &[(Place, &str, KnownError)] = &[
     ),
     (
         Place::AnyLine,
+        "hash mismatch in file downloaded from",
+        KnownError::WrongHash,
+    ),
+    (
+        Place::AnyLine,
         "lacks a signature by a trusted key",
         KnownError::KeyUntrusted,
     ),

@@ -5,19 +5,26 @@
 
 mod eval_error;
 mod evidence;
+mod fetch_error;
 mod known_error;
 mod machine;
+mod mistake;
+mod module_arguments;
+mod names;
 mod nix_message;
 mod warning;
 
 use std::collections::BTreeSet;
 
 use crate::common::failure::{Class, Failure};
+use crate::nixos::log::NixError;
 use eval_error::EvalError;
 pub(super) use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
+use fetch_error::fetch_failure;
 pub(super) use known_error::{KnownError, known_errors};
 use machine::{machine_failure, store_volume_full};
-use nix_message::{excerpt, sentence};
+use mistake::Mistake;
+use nix_message::{excerpt, proposal, reason};
 pub(super) use warning::Warnings;
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).
@@ -27,7 +34,7 @@ const NOT_PREPARED: i64 = 120;
 /// Exit status of the entry when native glue was required and is not possible.
 const NO_NATIVE_GLUE: i64 = 121;
 /// Part of the entry's message about an archive without nixpkgs.
-const NOT_NIXPKGS: &str = "is no nixpkgs";
+const NOT_NIXPKGS: &str = "is not a nixpkgs";
 /// In place of a reason that the builder did not report.
 const SEE_LOG: &str = "see the end of the log";
 
@@ -37,6 +44,7 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
     let cause = private_handler_failure(context, findings)
         .or_else(|| import_failure(context, findings))
         .or_else(|| memory_failure(context, findings))
+        .or_else(|| fetch_failure(context, findings))
         .or_else(|| machine_failure(context, findings, &known))
         .or_else(|| build_failure(context, findings))
         .or_else(|| exit_status_failure(context, findings))
@@ -87,7 +95,7 @@ fn import_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Fail
     let error = findings.nix_errors.first()?;
     let needs_platform = EvalError::find(&error.summary) == Some(EvalError::WrongPlatform);
     (context.only_evaluates && needs_platform).then(|| {
-        let text = sentence(context.shown_dir, error);
+        let text = reason(context, error);
         Failure::usage(format!(
             "evaluate the configuration: it imports a derivation that must be built first, and this command builds \
              nothing: {text}"
@@ -135,7 +143,7 @@ fn build_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failu
     // nix-build: 100 and the bits above it (build failure, timeout, wrong hash, not deterministic).
     (100..112).contains(&context.code).then(|| {
         let text = match findings.nix_errors.first() {
-            Some(error) => sentence(context.shown_dir, error),
+            Some(error) => reason(context, error),
             None => "nix-build reported a failed build without a message".to_owned(),
         };
         Failure::message(Class::Build, text)
@@ -208,7 +216,7 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
         return Failure::environment(format!("nix-build ended with exit status {}", context.code))
             .hint(SEE_LOG);
     };
-    let text = sentence(context.shown_dir, error);
+    let text = reason(context, error);
     let file = format!("{}{}", context.shown_dir, context.file);
     let operation = if text.contains(&file) {
         "evaluate the configuration".to_owned()
@@ -216,8 +224,14 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
         format!("evaluate the configuration {file}")
     };
     let failure = Failure::usage(text).context(operation);
-    let eval_error = EvalError::find(&error.summary);
-    let hint = eval_error.map(|eval_error| eval_error.hint(&error.summary));
+    let mistake = Mistake::find(context, error).map(|(_, hint)| hint);
+    let hint = mistake.or_else(|| {
+        let eval_error = EvalError::find(&error.summary)?;
+        Some(match (eval_error, proposal(error)) {
+            (EvalError::MissingAttribute, Some(names)) => format!("write {names}"),
+            _ => eval_error.hint(&error.summary),
+        })
+    });
     hint.into_iter().fold(failure, Failure::hint)
 }
 
@@ -225,14 +239,23 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
 fn log_tail(context: &ExitContext<'_>, findings: &Findings) -> Vec<String> {
     let lines: Vec<String> = match (&findings.failed, findings.nix_errors.first()) {
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
-        (_, Some(error)) => excerpt(context.shown_dir, error),
+        (_, Some(error)) if says_nothing(context, error) => Vec::new(),
+        (_, Some(error)) => excerpt(context, error),
         _ => findings.other_lines.iter().cloned().collect(),
     };
     let skip = lines.len().saturating_sub(TAIL_LINES);
     lines.into_iter().skip(skip).collect()
 }
 
+/// Whether the lines of source in `error` are from inside nixpkgs, and not where the mistake is.
+fn says_nothing(context: &ExitContext<'_>, error: &NixError) -> bool {
+    let mistake = Mistake::find(context, error);
+    mistake.is_some_and(|(mistake, _)| mistake.is_reported_elsewhere())
+}
+
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod recorded_mistakes;
 #[cfg(test)]
 mod tests;

@@ -1,35 +1,120 @@
-//! Nix's errors in messages: one sentence with the user's own paths, and an excerpt without the trace.
+//! Nix's errors in messages: the reason with the user's own paths, and an excerpt without the trace.
 
 use super::eval_error::EvalError;
+use super::evidence::{CONFIG_DIR, ExitContext};
 use crate::common::text::truncate;
+use crate::nixos::layout;
 use crate::nixos::log::NixError;
 
-/// Longest sentence in characters; the log has the whole message.
-const MAX_SENTENCE_CHARS: usize = 600;
+/// Longest reason in characters; the log has the whole message.
+const MAX_CHARS: usize = 600;
 
-/// The configuration's directory in the builder, as Nix's messages name it.
-const CONFIG_DIR: &str = "/build/config/";
-
-/// `error` in one line, with its position when that is in the configuration. `shown_dir` replaces the
-/// configuration's directory in the builder.
-pub(super) fn sentence(shown_dir: &str, error: &NixError) -> String {
-    let lines = error
-        .summary
-        .lines()
-        .map(str::trim)
+/// The reason in `error`, with its place when that is in the configuration or on the command line.
+pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
+    let lines = command_line_definitions(context, &error.summary);
+    let lines = lines
+        .iter()
+        .map(|line| line.trim())
         .filter(|l| !l.is_empty());
     // The first line of nixpkgs' message about a license; the rest proposes commands that sdbuild does not have.
     let lines = lines.take(if is_unfree(error) { 1 } else { usize::MAX });
-    let text = lines.collect::<Vec<_>>().join(" ");
-    let text = text.replace(CONFIG_DIR, shown_dir);
-    let text = truncate(&text, MAX_SENTENCE_CHARS);
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let text = shown(context, &text);
+    let text = truncate(&text, MAX_CHARS);
+    match place(context, error) {
+        Some(place) => format!("{place}: {text}"),
+        None => text.into_owned(),
+    }
+}
+
+/// Where the mistake is: what Nix reports, a flag, or the line that defines the option of which the message speaks.
+fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     match &error.position {
         Some((file, line, column)) if file.starts_with(CONFIG_DIR) => {
-            let file = file.replace(CONFIG_DIR, shown_dir);
-            format!("{file}:{line}:{column}: {text}")
+            let file = file.replace(CONFIG_DIR, context.shown_dir);
+            Some(format!("{file}:{line}:{column}"))
         }
-        _ => text.into_owned(),
+        Some((file, line, _)) if file == layout::CLI_MODULE => {
+            let flag = context.cli_module.and_then(|module| module.flag_at(*line));
+            Some(flag.unwrap_or("the command line").to_owned())
+        }
+        Some(_) => None,
+        None => {
+            let option = option_of(&error.summary)?;
+            let (_, rest) = error.summary.split_once(&format!("- In `{CONFIG_DIR}"))?;
+            let (name, rest) = rest.split_once('\'')?;
+            // Of definitions in several files none is the wrong one.
+            let is_only = !rest.contains("\n- In `");
+            let text = context
+                .files
+                .filter(|_| is_only)?
+                .text(&format!("{CONFIG_DIR}{name}"))?;
+            let line = only_line_with(&text, option)?;
+            Some(format!("{}{name}:{line}", context.shown_dir))
+        }
     }
+}
+
+/// The option of which a message of the module system speaks.
+fn option_of(summary: &str) -> Option<&str> {
+    let speaks =
+        summary.starts_with("The option `") || summary.starts_with("A definition for option `");
+    let option = speaks.then(|| summary.split(['`', '\'']).nth(1))??;
+    // Elements of lists and sets: `a.b."[definition 1-entry 1]"`.
+    option.split(".\"").next()
+}
+
+/// The number of the only line of `text`, counted from 1, that names the last part of `option` outside a comment.
+fn only_line_with(text: &str, option: &str) -> Option<usize> {
+    let name = option.rsplit('.').next().filter(|name| !name.is_empty())?;
+    let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
+    let names = |line: &str| {
+        let code = line.split('#').next().unwrap_or(line);
+        code.split(|c| !is_part(c)).any(|word| word == name)
+    };
+    let mut lines = text.lines().enumerate().filter(|(_, line)| names(line));
+    let (index, _) = lines.next()?;
+    lines.next().is_none().then_some(index + 1)
+}
+
+/// The lines of `summary`; a definition of the command line is named by its flag, which the user knows.
+fn command_line_definitions(context: &ExitContext<'_>, summary: &str) -> Vec<String> {
+    let definition = format!("- In `{}'", layout::CLI_MODULE);
+    let option = option_of(summary).unwrap_or_default();
+    let flag = context.cli_module.and_then(|module| module.flag_of(option));
+    let mut lines: Vec<String> = Vec::new();
+    let mut in_definition = false;
+    for line in summary.lines() {
+        let starts_another = line.trim_start().starts_with("- ") || line.trim().is_empty();
+        if line.trim_start().starts_with(&definition) {
+            lines.push(format!(
+                "- On the command line: {}",
+                flag.unwrap_or("a flag")
+            ));
+            in_definition = true;
+        } else if starts_another
+            || !in_definition
+            || !line.starts_with(' ') && !line.starts_with('}')
+        {
+            in_definition = false;
+            lines.push(line.to_owned());
+        }
+    }
+    lines
+}
+
+/// `text` with the user's paths in place of the builder's.
+fn shown(context: &ExitContext<'_>, text: &str) -> String {
+    let text = text.replace(CONFIG_DIR, context.shown_dir);
+    let text = text.replace(layout::CLI_MODULE, "the command line");
+    // The name of nixpkgs' directory is a hash.
+    let dir = layout::nixpkgs("");
+    let mut parts = text.split(dir.as_str());
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |shown, part| match part.split_once('/') {
+        Some((_, rest)) => format!("{shown}<nixpkgs>/{rest}"),
+        None => format!("{shown}{dir}{part}"),
+    })
 }
 
 fn is_unfree(error: &NixError) -> bool {
@@ -37,8 +122,8 @@ fn is_unfree(error: &NixError) -> bool {
 }
 
 /// The end of an error with a trace: the reason, which comes last, with the lines of source around it. Empty
-/// when it has no more text than [`sentence`] returns.
-pub(super) fn excerpt(shown_dir: &str, error: &NixError) -> Vec<String> {
+/// when it has no more text than [`reason`] returns.
+pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Vec<String> {
     if is_unfree(error) {
         return Vec::new();
     }
@@ -68,6 +153,15 @@ pub(super) fn excerpt(shown_dir: &str, error: &NixError) -> Vec<String> {
     lines
         .iter()
         .map(|line| line.get(indent..).unwrap_or(line))
-        .map(|line| line.replace(CONFIG_DIR, shown_dir))
+        .map(|line| shown(context, line))
         .collect()
+}
+
+/// The names that Nix proposes at the end of a message: `htop or btop`.
+pub(super) fn proposal(error: &NixError) -> Option<String> {
+    let (_, rest) = error.text.rsplit_once("Did you mean ")?;
+    let (names, _) = rest.split_once('?')?;
+    let names = names.trim_start_matches("one of ");
+    let is_plain = |c: char| c.is_alphanumeric() || "._-+, ".contains(c);
+    (names.len() < 200 && names.chars().all(is_plain)).then(|| names.to_owned())
 }

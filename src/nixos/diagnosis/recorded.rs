@@ -49,7 +49,7 @@ fn a_configuration_without_an_image() {
         &failure,
         Class::Usage,
         "pi/c.nix: attribute 'sdImage' in selection path 'config.system.build.sdImage' not found",
-        "import <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>",
+        "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];",
     );
 }
 
@@ -69,7 +69,7 @@ fn an_unfree_package() {
 #[test]
 fn an_option_that_was_removed() {
     let failure = failure(stream!("option-gone"), 1);
-    let message = "`sdImage.bootSize' in `pi/c.nix' no longer has any effect; please remove it. The boot files";
+    let message = "`sdImage.bootSize' in `pi/c.nix' no longer has any effect; please remove it.\nThe boot files";
     assert_failure(&failure, Class::Usage, message, "take the option out");
 }
 
@@ -213,6 +213,7 @@ fn every_condition_is_documented_and_tested() {
     }
     let known = KnownError::ALL.map(|s| format!("{s:?}")).into_iter();
     let known = known.chain(EvalError::ALL.map(|m| format!("{m:?}")));
+    let known = known.chain(Mistake::ALL.map(|m| format!("{m:?}")));
     for condition in known.chain(OTHERS.map(str::to_owned)) {
         let name = format!("`{condition}`");
         let count = documented.iter().filter(|row| row[2] == name).count();

@@ -104,7 +104,7 @@ fn errors_name_the_users_file() {
     assert!(
         diagnose(&context(1), &assertion)
             .to_string()
-            .contains("Failed assertions: - networking")
+            .contains("Failed assertions:\n- networking")
     );
 }
 
@@ -147,8 +147,8 @@ fn machine_errors_are_environment_failures() {
             "probably ran out of memory",
         ),
         (
-            with_error("unable to download 'https://c/x': Could not resolve hostname (6)"),
-            "it needs: unable to download 'https://c/x'",
+            with_error("unable to download 'https://c/x.narinfo': Could not resolve hostname (6)"),
+            "it needs: unable to download 'https://c/x.narinfo'",
         ),
         (
             with_error("interrupted by the user"),
@@ -282,9 +282,9 @@ fn exit_statuses_without_a_message() {
     };
     assert_eq!(diagnose(&foreign, &Findings::default()).class, Class::Usage);
     let mut findings = Findings::default();
-    findings
-        .other_lines
-        .push_back("sdbuild: the archive is no nixpkgs: it must hold one directory".into());
+    findings.other_lines.push_back(
+        "sdbuild: the archive is not a nixpkgs checkout: it must hold one directory".into(),
+    );
     assert_eq!(diagnose(&context(120), &findings).class, Class::Usage);
     assert_eq!(
         diagnose(
@@ -304,7 +304,7 @@ fn messages_are_not_repeated() {
     );
     assert_eq!(
         failure.to_string(),
-        "evaluate the configuration: The option `x' does not exist. - In `pi/sd-card.nix': 5"
+        "evaluate the configuration: The option `x' does not exist.\n- In `pi/sd-card.nix': 5"
     );
     assert!(failure.log_tail.is_empty(), "{:?}", failure.log_tail);
     let elsewhere = diagnose(&context(1), &with_error("infinite recursion encountered"));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::fetch_error::{failed_download, is_of_cache};
 use super::known_error::{KnownError, known_errors};
 use crate::common::event::NixEvent;
 use crate::common::text::truncate;
@@ -13,6 +14,7 @@ const MAX_WARNING_CHARS: usize = 600;
 /// What Nix writes before the delay to its next attempt of a download.
 const RETRY: &str = "; retrying in ";
 const RETRIED: &str = "Nix tries again, five times in all, then the next binary cache that has it";
+const FETCHED: &str = "the configuration itself fetches this; Nix tries again, five times in all";
 /// What Nix writes of a server that has no `nix-cache-info`, or refuses it.
 const NO_CACHE: &str = "does not appear to be a binary cache";
 const NOT_A_CACHE: &str = "it is not used, and what only it has is built here, which takes hours: check the address; if it asks \
@@ -46,7 +48,10 @@ impl Warnings {
         if self.shown.len() > MAX_WARNINGS {
             return Some("there are more warnings in the log".to_owned());
         }
-        let hint = if is_retried {
+        let is_configurations = failed_download(text).is_some_and(|(url, _)| !is_of_cache(url));
+        let hint = if is_configurations {
+            Some(FETCHED)
+        } else if is_retried {
             Some(RETRIED)
         } else {
             let hint = known_errors(text).find_map(hint);
@@ -135,6 +140,19 @@ mod tests {
             "{}",
             shown[0]
         );
+    }
+
+    #[test]
+    fn a_download_of_the_configuration_is_no_cache() {
+        let shown = shown(include_str!("../../../tests/streams/fetch-unresolved.log"));
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert!(
+            shown[0].starts_with("unable to download 'https://github.nosuch.invalid/"),
+            "{shown:?}"
+        );
+        let hint =
+            "\nhint: the configuration itself fetches this; Nix tries again, five times in all";
+        assert!(shown[0].ends_with(hint), "{shown:?}");
     }
 
     #[test]

@@ -1,0 +1,138 @@
+//! Which private keys a login tries, and what keeps ssh from using one: said before anything boots, because afterwards it
+//! looks as if the image refused the key.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
+use crate::common::program::find_program;
+use crate::common::shell_word::quoted;
+use crate::common::ssh_key::{contains_key, key_of};
+
+/// Bytes that are read of a key file.
+const MAX_KEY_BYTES: u64 = 64 << 10;
+/// Keys that are tried: an SSH server refuses a client after six.
+const MAX_KEYS: usize = 5;
+
+/// The key to log in with, as the user named it: a private key, or the public half of one that is beside it or in the
+/// agent. `path` is the value of `PATH`.
+pub(super) fn usable_key(key: &Path, path: &OsStr) -> Result<PathBuf, Failure> {
+    let text = plain_file::read(key, MAX_KEY_BYTES).or_usage(format!("read {}", key.display()))?;
+    let is_public = String::from_utf8_lossy(&text).lines().any(contains_key);
+    if !is_public {
+        return check_private(key, path).map(|()| key.to_owned());
+    }
+    let private = key.with_extension("");
+    if private != key && private.is_file() {
+        return check_private(&private, path).map(|()| private);
+    }
+    if agent_has(key, path) {
+        return Ok(key.to_owned());
+    }
+    let shown = key.display();
+    Err(Failure::usage(format!(
+        "{shown} is a public key, and its private key is neither beside it nor in ssh-agent"
+    ))
+    .hint("name the private key, or add it to the agent: ssh-add FILE"))
+}
+
+/// Fails if ssh could not use the private key: it is readable by others, or it has a passphrase and is not in the agent.
+fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
+    // Prints the public key, and asks nothing.
+    let Some(output) = run("ssh-keygen", &["-y", "-P", "", "-f"], Some(key), path) else {
+        return Ok(());
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
+    if error.contains("UNPROTECTED") || error.contains("bad permissions") {
+        let text = format!("other users can read the private key {shown}, so ssh does not use it");
+        return Err(Failure::usage(text).hint(format!("take their rights away: chmod 600 {word}")));
+    }
+    if error.contains("passphrase") {
+        if agent_has(key, path) {
+            return Ok(());
+        }
+        let text =
+            format!("the private key {shown} has a passphrase, and ssh-agent does not have it");
+        let hint =
+            format!("add it to the agent, which asks for the passphrase once: ssh-add {word}");
+        return Err(Failure::usage(text)
+            .hint(hint)
+            .hint("without an agent in this shell, start one first: eval \"$(ssh-agent)\""));
+    }
+    let line = error.lines().rfind(|line| !line.trim().is_empty());
+    let reason = line.unwrap_or("ssh-keygen gave no reason");
+    Err(Failure::usage(format!(
+        "{shown} is not a private SSH key: {reason}"
+    )))
+}
+
+/// Whether ssh-agent has the key in this file, which may be either half.
+fn agent_has(key: &Path, path: &OsStr) -> bool {
+    let fingerprint = run("ssh-keygen", &["-l", "-f"], Some(key), path);
+    let fingerprint = fingerprint.and_then(|output| word_of_hash(&output.stdout));
+    let listed = run("ssh-add", &["-l"], None, path);
+    let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    fingerprint
+        .zip(listed)
+        .is_some_and(|(fingerprint, listed)| listed.contains(&fingerprint))
+}
+
+/// `SHA256:…` in `256 SHA256:… comment (ED25519)`.
+fn word_of_hash(line: &[u8]) -> Option<String> {
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split_whitespace();
+    words.find(|w| w.starts_with("SHA256:")).map(str::to_owned)
+}
+
+/// Runs a program of OpenSSH; `None` if it is not installed or does not start.
+fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Option<Output> {
+    let mut command = Command::new(find_program(program, path)?);
+    command.args(args).args(file).stdin(Stdio::null());
+    // Its messages are compared.
+    command.env("LC_ALL", "C").output().ok()
+}
+
+/// The private keys in `dir` (`~/.ssh`) whose public halves are in `authorized`, the image's list. Empty if there are none:
+/// then ssh tries the keys that it finds itself. A failure if what keeps each of them from being used can be said.
+pub(super) fn keys_for(
+    authorized: &str,
+    dir: &Path,
+    path: &OsStr,
+) -> Result<Vec<PathBuf>, Failure> {
+    let accepted: Vec<&str> = authorized.lines().filter_map(key_of).collect();
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut public: Vec<PathBuf> = files.map(|file| file.path()).collect();
+    public.retain(|file| file.extension().is_some_and(|e| e == "pub") && is_in(file, &accepted));
+    public.sort();
+    let (mut usable, mut first_failure) = (Vec::new(), None);
+    for file in &public {
+        match usable_key(file, path) {
+            Ok(key) => usable.push(key),
+            Err(failure) => drop(first_failure.get_or_insert(failure)),
+        }
+    }
+    usable.truncate(MAX_KEYS);
+    match first_failure {
+        Some(failure) if usable.is_empty() => Err(failure
+            .context("the image accepts a key of yours that cannot be used here")
+            .hint("or name another key with --login-key")),
+        _ => Ok(usable),
+    }
+}
+
+/// Whether the public key in `file` is one of `accepted`.
+fn is_in(file: &Path, accepted: &[&str]) -> bool {
+    let text = plain_file::read_text(file, MAX_KEY_BYTES).unwrap_or_default();
+    text.lines()
+        .filter_map(key_of)
+        .any(|key| accepted.contains(&key))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::common::failure::Class;
+
+const PATH: &str = "/usr/bin:/bin:/run/current-system/sw/bin";
+
+/// A directory with a new key pair `name`, `name.pub`; `None` without OpenSSH.
+fn pair(dir: &Path, name: &str, passphrase: &str) -> Option<(PathBuf, String)> {
+    let program = find_program("ssh-keygen", OsStr::new(PATH))?;
+    let file = dir.join(name);
+    let mut command = Command::new(program);
+    command.args(["-q", "-t", "ed25519", "-C", "me", "-N", passphrase, "-f"]);
+    assert!(command.arg(&file).status().unwrap().success());
+    let public = fs::read_to_string(file.with_extension("pub")).unwrap();
+    Some((file, public))
+}
+
+fn usable(key: &Path) -> Result<PathBuf, Failure> {
+    usable_key(key, OsStr::new(PATH))
+}
+
+#[test]
+fn key_that_ssh_can_use_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((key, _)) = pair(dir.path(), "pi_rsa", "") else {
+        return;
+    };
+    assert_eq!(usable(&key).unwrap(), key);
+    let public = key.with_extension("pub");
+    assert_eq!(usable(&public).unwrap(), key, "the half beside it");
+}
+
+#[test]
+fn what_keeps_ssh_from_using_a_key_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((locked, _)) = pair(dir.path(), "locked", "secret") else {
+        return;
+    };
+    let failure = usable(&locked).unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    assert!(
+        failure.to_string().contains("has a passphrase"),
+        "{failure}"
+    );
+    assert!(failure.hints[0].contains("ssh-add /"), "{failure:?}");
+
+    let (open, _) = pair(dir.path(), "open", "").unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    let failure = usable(&open).unwrap_err();
+    assert!(
+        failure.to_string().starts_with("other users can read"),
+        "{failure}"
+    );
+    assert!(failure.hints[0].contains("chmod 600 /"), "{failure:?}");
+
+    let alone = dir.path().join("alone.pub");
+    fs::rename(locked.with_extension("pub"), &alone).unwrap();
+    let failure = usable(&alone).unwrap_err();
+    assert!(failure.to_string().contains("is a public key"), "{failure}");
+
+    let text = dir.path().join("text");
+    fs::write(&text, "no key").unwrap();
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o600)).unwrap();
+    let failure = usable(&text).unwrap_err();
+    assert!(
+        failure.to_string().contains("not a private SSH key"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn private_halves_of_accepted_keys_are_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((key, public)) = pair(dir.path(), "pi_rsa", "") else {
+        return;
+    };
+    pair(dir.path(), "other", "").unwrap();
+    let keys = |list: &str| keys_for(list, dir.path(), OsStr::new(PATH));
+    let list = format!("# mine\nno-pty {}\n", public.trim());
+    assert_eq!(keys(&list).unwrap(), [key]);
+    assert!(keys("").unwrap().is_empty());
+    let (_, locked) = pair(dir.path(), "locked", "secret").unwrap();
+    assert_eq!(keys(&format!("{public}{locked}")).unwrap().len(), 1);
+    let failure = keys(&locked).unwrap_err();
+    assert!(
+        failure.to_string().contains("has a passphrase"),
+        "{failure}"
+    );
+}

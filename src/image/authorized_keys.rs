@@ -1,0 +1,32 @@
+//! The SSH keys that the NixOS system of an image accepts.
+
+use std::fs::File;
+
+use super::boot::BootReport;
+use super::disk::Section;
+use super::error::Error;
+use super::report::Layout;
+use crate::common::cancel::Cancel;
+
+/// Bytes that are read of a user's list of keys.
+const MAX_LIST_BYTES: usize = 256 * 1024;
+
+/// The lines of NixOS's list of keys for `user` in the raw image `file`; `None` if there is no such list.
+pub fn authorized_keys(file: File, user: &str, cancel: &Cancel) -> Result<Option<String>, Error> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if !user.chars().all(is_plain) {
+        return Ok(None);
+    }
+    let size = file.metadata()?.len();
+    let layout = Layout::read(&Section::whole(file, size, cancel))?;
+    let Some(system) = BootReport::find(&layout.volumes)?.system.path else {
+        return Ok(None);
+    };
+    let path = format!("{system}/etc/ssh/authorized_keys.d/{user}");
+    for volume in &layout.volumes {
+        if let Some(text) = volume.fs.start_of(&path, MAX_LIST_BYTES)? {
+            return Ok(Some(String::from_utf8_lossy(&text).into_owned()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,118 @@
+//! Downloads that the configuration itself asks for while it is evaluated: `fetchTarball`, `fetchGit`, `fetchurl`. Binary
+//! caches have nothing to do with them.
+
+use super::evidence::{ExitContext, Findings};
+use super::known_error::{KnownError, known_errors};
+use crate::common::failure::{Class, Failure};
+
+/// The failure of a download during evaluation; `None` when none failed, or the server is a binary cache.
+pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    // What a derivation downloads is part of the build.
+    if findings.failed.is_some() {
+        return None;
+    }
+    let error = findings.nix_errors.first()?;
+    let by_nix = failed_download(&error.summary);
+    let (url, why) = by_nix.or_else(|| failed_clone(findings))?;
+    if is_of_cache(url) {
+        return None;
+    }
+    let text =
+        format!("the configuration fetches {url} while it is evaluated, which failed: {why}");
+    let is_refused = why.starts_with("HTTP error 4");
+    let class = if is_refused {
+        Class::Usage
+    } else {
+        Class::Environment
+    };
+    let shown = format!("{}{}", context.shown_dir, context.file);
+    let failure = Failure::message(class, text).context(format!("evaluate {shown}"));
+    let line = format!("unable to download '{url}': {why}");
+    Some(match known_errors(&line).next() {
+        Some(KnownError::Certificate) => failure
+            .hint("check that the clock of the engine's machine is right: date -u")
+            .hint("the address may be wrong, or a proxy may intercept TLS"),
+        Some(KnownError::DownloadTimeout) => failure.hint("run it again; if the server stays silent, copy the files into the \
+            configuration's directory and name them by their path"),
+        _ if is_refused => failure.hint("check the address, and that no password is needed to read it"),
+        _ => failure
+            .hint("check the address, the network, and the DNS of the engine's machine")
+            .hint("without a network: copy the files into the configuration's directory and name them by their path"),
+    })
+}
+
+/// Address and reason of a failed download of Nix.
+pub(super) fn failed_download(summary: &str) -> Option<(&str, &str)> {
+    let (_, rest) = summary.split_once("unable to download '")?;
+    let (url, why) = rest.split_once("': ")?;
+    let why = why.lines().next().unwrap_or(why).trim();
+    // In `Failed to open archive (Source threw exception: …)`.
+    let is_enclosed = why.matches(')').count() > why.matches('(').count();
+    Some((
+        url,
+        if is_enclosed {
+            why.strip_suffix(')').unwrap_or(why)
+        } else {
+            why
+        },
+    ))
+}
+
+/// Address and reason of a failed `git fetch`, which git itself reports.
+fn failed_clone(findings: &Findings) -> Option<(&str, &str)> {
+    let mut lines = findings.other_lines.iter();
+    lines.find_map(|line| {
+        let (url, why) = line
+            .strip_prefix("fatal: unable to access '")?
+            .split_once("': ")?;
+        Some((url, why))
+    })
+}
+
+/// Whether `url` is one of those that Nix asks a binary cache for.
+pub(super) fn is_of_cache(url: &str) -> bool {
+    url.ends_with("/nix-cache-info")
+        || url.ends_with(".narinfo")
+        || url.contains("/nar/")
+        || url.contains("/realisations/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_caches_are_told_apart() {
+        for url in [
+            "https://cache.nixos.org/nix-cache-info",
+            "https://c/0000000000000000000000000000000a.narinfo",
+            "https://c/nar/1w1.nar.xz",
+        ] {
+            assert!(is_of_cache(url), "{url}");
+        }
+        for url in [
+            "https://github.com/x/y/archive/master.tar.gz",
+            "https://c/narrow.nix",
+        ] {
+            assert!(!is_of_cache(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_reason_ends_before_the_body_of_the_answer() {
+        let summary = "Failed to open archive (Source threw exception: error: unable to download 'http://x/a': HTTP error 404\n\n\
+                       response body:\n\n<html>)";
+        assert_eq!(
+            failed_download(summary),
+            Some(("http://x/a", "HTTP error 404"))
+        );
+        let summary = "Failed to open archive (Source threw exception: error: unable to download 'http://x/a': Could not \
+                       connect to server (7) Failed)";
+        let why = "Could not connect to server (7) Failed";
+        assert_eq!(failed_download(summary), Some(("http://x/a", why)));
+        assert_eq!(
+            failed_download("unable to download 'http://x/a': X (6)"),
+            Some(("http://x/a", "X (6)"))
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
+
+use super::evidence::{CONFIG_DIR, ExitContext};
+use super::module_arguments::{Header, is_in_with_pkgs};
+use super::names::{is_name, quoted_after};
+use crate::common::image_format::SD_IMAGE;
+use crate::nixos::log::NixError;
+
+/// A mistake. `docs/errors.md` lists every variant by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mistake {
+    /// Options of the image, without the modules that define it.
+    NoImageModule,
+    /// `pkgs`, `lib` or another argument of modules that the file does not ask for.
+    ArgumentNotAskedFor,
+    /// A name inside `with pkgs;` that no package has.
+    NoSuchPackage,
+    /// An argument of a module that nobody passes.
+    UnknownArgument,
+    /// A module that takes only some arguments, without `...`.
+    NoEllipsis,
+    /// `imports` that depend on what they define, or an option defined by itself.
+    InfiniteRecursion,
+    /// `<name>` of something else than nixpkgs.
+    NotInSearchPath,
+    /// A value of another type than the option's.
+    WrongType,
+    /// An attribute that is defined twice in one file.
+    DefinedTwice,
+    /// A file that the builder does not have.
+    FileNotSent,
+}
+
+impl Mistake {
+    /// All variants, in the order in which they are tried.
+    pub(super) const ALL: [Self; 10] = [
+        Self::NoImageModule,
+        Self::ArgumentNotAskedFor,
+        Self::NoSuchPackage,
+        Self::UnknownArgument,
+        Self::NoEllipsis,
+        Self::InfiniteRecursion,
+        Self::NotInSearchPath,
+        Self::WrongType,
+        Self::DefinedTwice,
+        Self::FileNotSent,
+    ];
+
+    /// The mistake that `error` shows, and what to do about it.
+    pub(super) fn find(context: &ExitContext<'_>, error: &NixError) -> Option<(Self, String)> {
+        let mut all = Self::ALL.into_iter();
+        all.find_map(|mistake| Some((mistake, mistake.hint(context, error)?)))
+    }
+
+    /// Whether the place that Nix reports is inside nixpkgs and says nothing about the mistake.
+    pub(super) fn is_reported_elsewhere(self) -> bool {
+        matches!(self, Self::InfiniteRecursion | Self::UnknownArgument)
+    }
+
+    fn hint(self, context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+        let summary = error.summary.as_str();
+        match self {
+            Self::NoImageModule => {
+                let options = [
+                    "The option `sdImage' does not exist",
+                    "The option `image.fileName' does not exist",
+                ];
+                let is_missing = options.iter().any(|option| summary.starts_with(option));
+                is_missing.then(|| SD_IMAGE.import_line())
+            }
+            Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
+            Self::NoSuchPackage => no_such_package(context, error),
+            Self::UnknownArgument => unknown_argument(context, error),
+            Self::NoEllipsis => no_ellipsis(error),
+            Self::InfiniteRecursion => {
+                let is_recursion = summary.starts_with("infinite recursion encountered");
+                is_recursion.then(|| recursion(context, error))
+            }
+            Self::NotInSearchPath => not_in_search_path(summary),
+            Self::WrongType => wrong_type(summary),
+            Self::DefinedTwice => {
+                let place = summary.split_once("' already defined at ")?.1;
+                let first: u64 = place.rsplit(':').nth(1)?.parse().ok()?;
+                let (_, second, _) = error.position.as_ref()?;
+                Some(format!("keep one of the lines {first} and {second}"))
+            }
+            Self::FileNotSent => {
+                let path = missing_path(summary)?;
+                Some(context.files?.why_absent(path))
+            }
+        }
+    }
+}
+
+/// What every module may ask for.
+const ARGUMENTS: [&str; 5] = ["pkgs", "lib", "config", "options", "modulesPath"];
+
+fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let name = quoted_after(&error.summary, "undefined variable")?;
+    let (path, _, _) = error
+        .position
+        .as_ref()
+        .filter(|_| ARGUMENTS.contains(&name))?;
+    let text = context.files.and_then(|files| files.text(path));
+    Some(match text.as_deref().and_then(Header::find) {
+        Some(header) => format!("add {name} to the {{ … }}: of line {}", header.line),
+        None => format!("a module begins with what it asks for: {{ {name}, ... }}:"),
+    })
+}
+
+fn no_such_package(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let name = quoted_after(&error.summary, "undefined variable")?;
+    let (path, line, column) = error.position.as_ref()?;
+    let text = context.files?.text(path)?;
+    let is_package = is_in_with_pkgs(&text, *line, *column);
+    is_package.then(|| {
+        format!("nixpkgs has no package {name}; find its name: https://search.nixos.org/packages?query={name}")
+    })
+}
+
+fn unknown_argument(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let name = quoted_after(&error.summary, "attribute")?;
+    let (argument, file) = module_argument(&error.text)?;
+    let is_missing = error.summary.ends_with("' missing") && argument == name;
+    is_missing.then(|| not_passed(name, &shown_file(context, file)))
+}
+
+/// The last module argument in a trace, and the file of the module. The lines of nixpkgs around the place may have the
+/// same words, but no name in them.
+fn module_argument(trace: &str) -> Option<(&str, &str)> {
+    let frames = trace
+        .split("while evaluating the module argument `")
+        .skip(1);
+    let named = frames.filter_map(|frame| {
+        let (argument, rest) = frame.split_once('\'')?;
+        let file = rest.split('"').nth(1)?;
+        is_name(argument).then_some((argument, file))
+    });
+    named.last()
+}
+
+fn shown_file(context: &ExitContext<'_>, file: &str) -> String {
+    file.replace(CONFIG_DIR, context.shown_dir)
+}
+
+fn not_passed(argument: &str, file: &str) -> String {
+    format!(
+        "{file} asks for the argument {argument}, which a flake would pass in specialArgs; here modules get only {}: import what \
+         it is for by its path, or by builtins.fetchTarball",
+        ARGUMENTS.join(", ")
+    )
+}
+
+fn no_ellipsis(error: &NixError) -> Option<String> {
+    let is_call = error.summary.contains("called with unexpected argument");
+    let (path, line, _) = error.position.as_ref().filter(|_| is_call)?;
+    path.starts_with(CONFIG_DIR).then(|| {
+        format!("a module gets more arguments than it names: end the {{ … }}: of line {line} with `, ...`")
+    })
+}
+
+fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
+    match module_argument(&error.text) {
+        Some(("pkgs", file)) => format!(
+            "imports of {} needs pkgs, which exists only once all imports are known: name the file by modulesPath, \
+             <nixpkgs/…> or builtins.fetchTarball instead",
+            shown_file(context, file)
+        ),
+        Some(("config" | "options", file)) => format!(
+            "imports of {} depends on config, which exists only once all imports are known: import it always, and use \
+             lib.mkIf inside it",
+            shown_file(context, file)
+        ),
+        Some((argument, file)) => not_passed(argument, &shown_file(context, file)),
+        None => "an option is defined by its own value: look for config.… of an option in the definition of the same \
+                 option; lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
+            .to_owned(),
+    }
+}
+
+/// Repositories that instructions name by `<…>`, where a channel would have been added.
+const CHANNELS: [(&str, &str); 5] = [
+    ("nixos-hardware", "NixOS/nixos-hardware"),
+    ("home-manager", "nix-community/home-manager"),
+    ("agenix", "ryantm/agenix"),
+    ("sops-nix", "Mic92/sops-nix"),
+    ("disko", "nix-community/disko"),
+];
+
+fn not_in_search_path(summary: &str) -> Option<String> {
+    let (path, _) = summary
+        .strip_prefix("file '")?
+        .split_once("' was not found in the Nix search path")?;
+    let (channel, rest) = path
+        .split_once('/')
+        .map_or((path, ""), |(channel, rest)| (channel, rest));
+    let known = CHANNELS.iter().find(|(name, _)| *name == channel);
+    Some(match known.filter(|_| rest.is_empty() || is_name(rest)) {
+        Some((_, repository)) => {
+            let below = if rest.is_empty() { String::new() } else { format!(" + \"/{rest}\"") };
+            format!(
+                "only <nixpkgs> exists here; write (builtins.fetchTarball \
+                 \"https://github.com/{repository}/archive/master.tar.gz\"{below}) in place of <{channel}{}{rest}>",
+                if rest.is_empty() { "" } else { "/" }
+            )
+        }
+        None => "only <nixpkgs> exists here: name a file by its path, or fetch it with builtins.fetchTarball".to_owned(),
+    })
+}
+
+fn wrong_type(summary: &str) -> Option<String> {
+    let (option, rest) = summary
+        .strip_prefix("A definition for option `")?
+        .split_once("' is not of type `")?;
+    let (wanted, _) = rest.split_once("'.")?;
+    // The values, of which an own message of the type says more.
+    let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
+    let form = match kind {
+        "boolean" => "write true or false, without quotes",
+        "package" => "write pkgs.NAME, without quotes",
+        "string" | "strings concatenated with \"\\n\"" => "write a text in quotes",
+        _ if kind.starts_with("list of ") => {
+            "write a list: [ … ], with spaces between the elements"
+        }
+        _ if kind.starts_with("attribute set") => "write a set: { … }",
+        _ if kind.contains("integer") => "write a number, without quotes",
+        _ => {
+            let option = option
+                .split(".\"[")
+                .next()
+                .filter(|option| is_name(option))?;
+            return Some(format!(
+                "what it takes: https://search.nixos.org/options?query={option}"
+            ));
+        }
+    };
+    Some(form.to_owned())
+}
+
+/// The path in a message about a file that does not exist, unless it is in the Nix store.
+fn missing_path(summary: &str) -> Option<&str> {
+    let by_path = summary
+        .strip_prefix("path '")
+        .and_then(|rest| rest.split_once("' does not exist"));
+    let by_open = summary
+        .strip_prefix("opening file '")
+        .and_then(|rest| rest.split_once("': No such file"));
+    let (path, _) = by_path.or(by_open)?;
+    let is_users = path.starts_with('/') && !path.starts_with("/nix/") && !path.starts_with("//");
+    is_users.then_some(path)
+}

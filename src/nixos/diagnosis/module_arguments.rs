@@ -1,0 +1,120 @@
+//! The arguments of a module, found in its text without a parser of Nix.
+
+/// The `{ … }:` at the beginning of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The line in which it ends, counted from 1: that of the `}:`.
+    pub(super) line: usize,
+}
+
+impl Header {
+    /// The header of the module with `text`; `None` when the module takes no arguments, or all of them by one name.
+    pub(super) fn find(text: &str) -> Option<Self> {
+        let start = text.len() - without_comments(text).len();
+        let rest = text.get(start..)?.strip_prefix('{')?;
+        // Defaults, which may have braces of their own, are rare in a module.
+        let end = rest.find(['{', '}', ';', '='])?;
+        let after = rest.get(end..)?.strip_prefix('}')?;
+        let after = after.trim_start();
+        // `{ … }@args:`
+        let after = match after.strip_prefix('@') {
+            Some(named) => named
+                .trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
+                .trim_start(),
+            None => after,
+        };
+        after.starts_with(':').then(|| Self {
+            line: text.get(..start).unwrap_or_default().matches('\n').count()
+                + rest.get(..end).unwrap_or_default().matches('\n').count()
+                + 1,
+        })
+    }
+}
+
+/// `text` without blanks and comments at its beginning.
+fn without_comments(text: &str) -> &str {
+    let mut text = text.trim_start();
+    loop {
+        let after = if text.starts_with('#') {
+            text.split_once('\n').map(|(_, after)| after)
+        } else {
+            text.strip_prefix("/*")
+                .and_then(|rest| rest.split_once("*/"))
+                .map(|(_, after)| after)
+        };
+        match after {
+            Some(after) => text = after.trim_start(),
+            None => return text,
+        }
+    }
+}
+
+/// Whether the name at `line` and `column` of `text`, counted from 1, is inside `with pkgs;`.
+pub(super) fn is_in_with_pkgs(text: &str, line: u64, column: u64) -> bool {
+    let (Ok(line), Ok(column)) = (usize::try_from(line), usize::try_from(column)) else {
+        return false;
+    };
+    let mut lines = text.lines();
+    let before: Vec<&str> = lines.by_ref().take(line.saturating_sub(1)).collect();
+    let last = lines
+        .next()
+        .and_then(|text| text.get(..column.saturating_sub(1)));
+    let before = format!("{}\n{}", before.join("\n"), last.unwrap_or_default());
+    let Some((_, inside)) = before.rsplit_once("with pkgs;") else {
+        return false;
+    };
+    // It ends with the brackets around it, or at a `;` of its own level.
+    let mut depth = 0i64;
+    for c in inside.chars() {
+        match c {
+            '[' | '(' | '{' => depth += 1,
+            ']' | ')' | '}' => depth -= 1,
+            ';' if depth == 0 => return false,
+            _ => {}
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_found_behind_comments() {
+        let line = |text| Header::find(text).map(|header| header.line);
+        assert_eq!(line("{ lib, ... }:\n{ }"), Some(1));
+        assert_eq!(line("# a {\n/* b\n*/ { lib, pkgs }: { }"), Some(3));
+        assert_eq!(line("{\n  pkgs,\n  ...\n}:\n{ }"), Some(4));
+        assert_eq!(line("{ lib, ... }@args: { }"), Some(1));
+        for none in [
+            "",
+            "{ a = 1; }",
+            "{ a.b = { x }: x; }",
+            "inputs: { }",
+            "{ }",
+            "#",
+            "/* {",
+            "{ lib",
+        ] {
+            assert_eq!(line(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_scope_of_with_pkgs_ends_with_its_expression() {
+        let text = "{ pkgs, ... }: {\n  a = with pkgs; [ vim htopp ];\n  b = htopp;\n  c = [ (with pkgs; x) htopp ];\n  \
+                    d = with pkgs;\n    [ htopp ]; }";
+        let at = |line: u64| {
+            let mut lines = (1..).zip(text.lines());
+            let (_, found) = lines.find(|(number, _)| *number == line).unwrap();
+            is_in_with_pkgs(text, line, 1 + found.find("htopp").unwrap() as u64)
+        };
+        assert!(at(2) && at(6));
+        assert!(!at(3) && !at(4));
+        assert!(!is_in_with_pkgs("", 0, 0) && !is_in_with_pkgs("ä", 1, 2));
+    }
+}

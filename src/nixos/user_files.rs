@@ -1,0 +1,167 @@
+//! The user's files, as far as they explain an error of the builder: the text of those that are uploaded, and why others
+//! are not.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
+use super::layout;
+use crate::common::plain_file;
+
+/// Bytes that are read of a file at most; a configuration has some thousand.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The configuration's directory on this machine.
+#[derive(Clone, Debug)]
+pub(super) struct UserFiles {
+    root: PathBuf,
+}
+
+impl UserFiles {
+    /// The files below `root`, the directory that was uploaded.
+    pub(super) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// The text of the file that the builder has at `path`; `None` for everything but the configuration's own files.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        let name = own_name(path)?;
+        plain_file::read_text(&self.root.join(name), MAX_BYTES).ok()
+    }
+
+    /// Why the builder does not have the file at `path`, which it looked for, and what to do.
+    pub(super) fn why_absent(&self, path: &str) -> String {
+        let root = self.root.display();
+        if let Some(name) = own_name(path) {
+            return self.why_not_sent(name);
+        }
+        let above = path
+            .strip_prefix("/build/")
+            .and_then(|rest| Some(self.root.parent()?.join(rest)));
+        let local = above.clone().unwrap_or_else(|| PathBuf::from(path));
+        let shown = local.display();
+        match (above.is_some(), local.exists()) {
+            (true, true) => format!(
+                "{shown} lies above {root}, the only directory that is uploaded: copy it there and name it with ./"
+            ),
+            (false, true) => format!(
+                "{shown} is a file of this machine, and the builder has only {root}: copy it there and name it with ./"
+            ),
+            (_, false) => {
+                format!("the builder has only {root}, and {shown} does not exist here either")
+            }
+        }
+    }
+
+    fn why_not_sent(&self, name: &str) -> String {
+        let root = self.root.display();
+        if self.root.join(name).symlink_metadata().is_err() {
+            return format!("there is no {name} in {root}");
+        }
+        match ignoring_rule(&self.root, name) {
+            Some((rule, _)) if rule.ends_with(OWN_IGNORE_FILE) => {
+                format!("{name} is there, but {OWN_IGNORE_FILE} names it, so it is not uploaded")
+            }
+            Some((rule, entry)) => {
+                let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
+                format!(
+                    "{name} is there, but {rule} names it, so it is not uploaded: put the line !{entry} into \
+                     {OWN_IGNORE_FILE} beside the configuration"
+                )
+            }
+            None => format!(
+                "{name} is there, but it is not uploaded: images, .git, links to the Nix store and, in a home directory, \
+                 hidden files stay here"
+            ),
+        }
+    }
+}
+
+/// The name below the configuration's directory of a path in the builder. `None` for any other path.
+fn own_name(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(layout::CONFIG)?.strip_prefix('/')?;
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    (!name.is_empty() && Path::new(name).components().all(is_plain)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::nixos::ignore_rules::walk;
+
+    fn pi() -> (tempfile::TempDir, UserFiles) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("pi");
+        fs::create_dir_all(root.join("secrets")).unwrap();
+        for name in [
+            "sd-card.nix",
+            "wifi.nix",
+            "secrets/name",
+            "old.img",
+            "../common.nix",
+        ] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        let files = UserFiles::new(&root);
+        (dir, files)
+    }
+
+    #[test]
+    fn only_files_of_the_configuration_are_read() {
+        let (_dir, files) = pi();
+        assert_eq!(
+            files.text("/build/config/wifi.nix").as_deref(),
+            Some("wifi.nix")
+        );
+        for path in [
+            "/build/config/../common.nix",
+            "/build/config//etc/passwd",
+            "/build/configuration",
+            "/etc/passwd",
+            "wifi.nix",
+        ] {
+            assert_eq!(files.text(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_not_sent_is_explained() {
+        let (dir, files) = pi();
+        let why = |path: &str| files.why_absent(path);
+        assert!(why("/build/config/none.nix").starts_with("there is no none.nix in "));
+        assert!(why("/build/config/old.img").contains("images"));
+        assert!(why("/build/common.nix").contains("/common.nix lies above "));
+        let own = dir.path().join("pi/wifi.nix");
+        assert!(why(own.to_str().unwrap()).contains("is a file of this machine"));
+        assert!(why("/home/nobody/key").contains("does not exist here either"));
+        fs::write(dir.path().join("pi/.sdbuildignore"), "wifi.nix\n").unwrap();
+        assert!(why("/build/config/wifi.nix").contains(".sdbuildignore names it"));
+    }
+
+    #[test]
+    fn the_line_for_an_ignored_file_sends_it() {
+        for (rules, name, line) in [
+            ("wifi.nix\n", "wifi.nix", "!/wifi.nix"),
+            ("*.nix\n!sd-card.nix\n", "wifi.nix", "!/wifi.nix"),
+            ("secrets/\n", "secrets/name", "!/secrets/"),
+            ("name\n", "secrets/name", "!/secrets/name"),
+        ] {
+            let (dir, files) = pi();
+            let root = dir.path().join("pi");
+            fs::write(root.join(".gitignore"), rules).unwrap();
+            let hint = files.why_absent(&format!("/build/config/{name}"));
+            assert!(hint.contains("but .gitignore names it"), "{hint}");
+            assert!(hint.contains(&format!("the line {line} into")), "{hint}");
+            let is_sent = || {
+                let mut sent = walk(&root, false).unwrap().map(Result::unwrap);
+                sent.any(|path| path == root.join(name))
+            };
+            assert!(!is_sent(), "{name}");
+            fs::write(root.join(OWN_IGNORE_FILE), format!("{line}\n")).unwrap();
+            assert!(is_sent(), "{line} does not send {name}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+{ ... }:
+{
+  imports = [ (builtins.fetchGit "https://github.nosuch.invalid/nixos-hardware.git") ];
+}

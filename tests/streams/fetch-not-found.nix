@@ -1,0 +1,4 @@
+{ ... }:
+{
+  imports = [ (fetchTarball "http://localhost:8000/nosuch.tar.gz") ];
+}

@@ -1,0 +1,4 @@
+{ ... }:
+{
+  imports = [ (fetchTarball "https://github.nosuch.invalid/nixos-hardware/archive/master.tar.gz") ];
+}

@@ -1,0 +1,4 @@
+{ ... }:
+{
+  imports = [ (builtins.fetchurl "https://github.nosuch.invalid/x.nix") ];
+}

@@ -1,0 +1,5 @@
+{ inputs, ... }:
+{
+  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
+  environment.etc.x.text = "${inputs.x}";
+}

@@ -1,0 +1,4 @@
+{ ... }:
+{
+  sdImage.compressImage = false;
+}

@@ -1,0 +1,4 @@
+{ inputs, ... }:
+{
+  imports = [ inputs.nixos-hardware.nixosModules.raspberry-pi-4 ];
+}

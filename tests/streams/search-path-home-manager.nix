@@ -1,0 +1,4 @@
+{ ... }:
+{
+  imports = [ <home-manager/nixos> ];
+}

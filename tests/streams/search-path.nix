@@ -1,0 +1,4 @@
+{ ... }:
+{
+  imports = [ <nixos-hardware/raspberry-pi/4> ];
+}

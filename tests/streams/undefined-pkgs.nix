@@ -1,0 +1,5 @@
+{ lib, ... }:
+{
+  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
+  environment.systemPackages = [ pkgs.vim ];
+}
