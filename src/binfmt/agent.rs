@@ -11,11 +11,11 @@ use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::{Attached, EngineError, Lines, OutputChunk};
 
-/// An agent answers within a millisecond; after this time the command is sent again, because the agent's `read` may
-/// have lost it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a command is sent in all.
-const ATTEMPTS: u32 = 4;
+/// How many seconds an answer is waited for before the command is sent again, because the agent's `read` may have lost it. An agent
+/// answers within a millisecond, but a board that writes an image to its SD card may not run it, or not pass its answer
+/// on, for half a minute: as long as [`READY_TIMEOUT`](super::registrar) in all. Repeated ever more rarely, because each
+/// repetition is more work for a busy machine. What has to be quick is bounded by its caller.
+const ANSWER_TIMEOUTS_SECS: [u64; 5] = [2, 4, 8, 16, 30];
 /// A write that takes longer will not succeed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The agent's first error messages that are kept; later ones follow from them.
@@ -134,9 +134,9 @@ impl AgentConnection {
         line: &str,
         mut parse: impl FnMut(Reply) -> Option<T>,
     ) -> Result<T, Failure> {
-        for _ in 0..ATTEMPTS {
+        for limit in ANSWER_TIMEOUTS_SECS.map(Duration::from_secs) {
             self.send(line).await?;
-            match timeout(ANSWER_TIMEOUT, self.answer(&mut parse)).await {
+            match timeout(limit, self.answer(&mut parse)).await {
                 Some(Attempt::Answered(answer)) => return Ok(answer),
                 Some(Attempt::Disconnected) => return Err(self.unexpected_end()),
                 Some(Attempt::NotUnderstood) | None => {}

@@ -18,8 +18,9 @@ use crate::engine::{ContainerGuard, EngineAddress, Heartbeat, PauseHandle};
 
 /// How long the registrar may take to confirm a release.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a fresh registrar may take to clean up after a dead one.
-const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a fresh registrar may take to clean up after one that is gone: a minute to start on a busy engine, and as much
+/// to answer.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(120);
 /// The handler is removed a moment before the registrar's end is noticed.
 const LOSS_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -92,11 +92,12 @@ pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
     // By its path: `uname` alone would be the one of the host's architecture.
     let script = format!("{PROGRAM} uname -m");
     let command = [PROGRAM, "sh", "-c", &script].map(str::to_owned).to_vec();
-    ContainerSpec {
+    let spec = ContainerSpec {
         user: Some("1000:1000".to_owned()),
         read_only: true,
         ..ContainerSpec::new(Role::Probe, run, &image.reference, command)
-    }
+    };
+    spec.until_client_ends(&["/bin/busybox", "sh"])
 }
 
 /// What came of a probe's container that was created.
@@ -133,8 +134,15 @@ pub(super) fn judge(exit: Exit, lines: &[String], handler: HandlerKind) -> Resul
     if exit.code == 0 && lines.iter().any(|line| line == "aarch64") {
         return Ok(());
     }
-    if output.to_lowercase().contains("exec format error") || exit.code == 126 {
-        return Err(no_handler(&output, handler));
+    // What the kernel cannot execute busybox takes for a script, and complains about a line of it.
+    let is_no_script = output.contains(&format!("{PROGRAM}: line "));
+    if is_no_script || output.to_lowercase().contains("exec format error") || exit.code == 126 {
+        let message = if is_no_script {
+            "exec format error"
+        } else {
+            &output
+        };
+        return Err(no_handler(message, handler));
     }
     let signal = exit.code - 128;
     let text = if (1..=64).contains(&signal) {
@@ -228,6 +236,12 @@ mod tests {
         assert_eq!(verdict(0, &["aarch64"]), Ok(()));
         let format = verdict(1, &["exec user process caused: exec format error"]).unwrap_err();
         assert!(format.contains("no working handler"), "{format}");
+        let script = "/sdbuild/busybox-aarch64: line 1: syntax error: unexpected word";
+        let script = verdict(2, &[script]).unwrap_err();
+        assert!(
+            script.ends_with("for aarch64: exec format error"),
+            "{script}"
+        );
         let crash = verdict(
             139,
             &["qemu: uncaught target signal 11 (Segmentation fault)"],

@@ -164,7 +164,7 @@ impl Registrar {
         self.agent.list().await
     }
 
-    /// Removes an entry of sdbuild's that a dead run left behind. Fails for any other entry.
+    /// Removes an entry of sdbuild's that a stale run left behind. Fails for any other entry.
     pub async fn remove(&mut self, entry: &Entry) -> Result<(), Failure> {
         match classify(entry) {
             Owner::Ours(_) => self.agent.remove(&entry.name).await,

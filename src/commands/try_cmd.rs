@@ -1,6 +1,5 @@
 //! `sdbuild try`: builds and boots a miniature image, whose recipe is part of the program.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,7 +13,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::system::System;
 use crate::output::Image;
 use crate::settings::{
-    self, BuildArgs, Common, ConfigArgs, Environment, NixpkgsSource, Options, WordList,
+    self, BuildArgs, CONFIG_NAME, Common, ConfigArgs, Environment, NixpkgsSource, Options, WordList,
 };
 use crate::template::{self, KeyPair, PublicKey, TemplateValues};
 use crate::ui::Ui;
@@ -94,7 +93,7 @@ impl TryWorkspace {
     /// Writes the configuration and the key to `dir`, the miniature nixpkgs to `temporary`.
     fn create(dir: &Path, temporary: &Path, env: &Environment) -> Result<Self, Failure> {
         let workspace = Self {
-            config: dir.join("sd-card.nix"),
+            config: dir.join(CONFIG_NAME),
             key: dir.join("key"),
             nixpkgs: env
                 .mini_nixpkgs
@@ -102,8 +101,7 @@ impl TryWorkspace {
                 .unwrap_or_else(|| temporary.join("nixpkgs")),
             output: dir.to_owned(),
         };
-        let path = env.path.as_deref().unwrap_or(OsStr::new("/usr/bin:/bin"));
-        let pair = KeyPair::generate(HOST_NAME, path, temporary)?;
+        let pair = KeyPair::generate(HOST_NAME, &env.program_path(), temporary)?;
         let values = TemplateValues {
             keys: vec![PublicKey { line: pair.public }],
             host_name: HOST_NAME.to_owned(),

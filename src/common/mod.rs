@@ -18,6 +18,7 @@ pub mod image_format;
 pub mod invisible_chars;
 pub mod locked_file;
 pub mod loopback;
+pub mod moment;
 pub mod nearest;
 pub mod nix_string;
 pub mod plain_file;

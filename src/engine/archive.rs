@@ -151,9 +151,9 @@ impl Container {
         }
     }
 
-    /// The file or directory at `path` of a running or stopped container as a tar archive. A blocking reader needs a bridge
-    /// that ends with a cancellation, as that of `output`; `tokio_util::io::SyncIoBridge` would block for up to two
-    /// minutes more.
+    /// The file or directory at `path` of a running or stopped container as a tar archive. Blocking code should read it
+    /// through something that a cancellation interrupts: `tokio_util::io::SyncIoBridge` would wait for the engine's next
+    /// bytes even then, for up to [`IDLE_TIMEOUT`].
     pub async fn download(&self, path: &str) -> Result<Download, EngineError> {
         let operation = format!("download {path} from container {}", self.name());
         let options = DownloadFromContainerOptionsBuilder::default()

@@ -12,11 +12,11 @@ use crate::engine::error::EngineError;
 use crate::engine::lines::Lines;
 use crate::engine::stdio::{AttachedOutput, OutputChunk};
 
-/// How long the streams may be silent after the container's end before they count as ended: engines are known to
-/// leave them open (bollard#251).
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long the streams may be silent after the container's end before they are given up: engines are known to leave
+/// them open (bollard#251). A busy engine passes the last output on seconds later.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long the streams are waited for after the container's end in all.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What comes next.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub enum Drained {
     End {
         /// How it ended.
         exit: Exit,
-        /// Why the output may be incomplete: the connection that it came over broke.
-        broken: Option<EngineError>,
+        /// Why the output may be incomplete: the connection that it came over broke, or the engine did not end it.
+        incomplete: Option<EngineError>,
     },
 }
 
@@ -36,7 +36,7 @@ pub enum Drained {
 pub struct Drain<'a> {
     output: AttachedOutput,
     is_open: bool,
-    broken: Option<EngineError>,
+    incomplete: Option<EngineError>,
     wait: Pin<Box<dyn Future<Output = Result<Exit, EngineError>> + Send + 'a>>,
     exit: Option<Exit>,
     silence: ActiveTimer,
@@ -49,7 +49,8 @@ impl Container {
         Drain::new(output, self.wait())
     }
 
-    /// Starts the container and runs it to its end; returns how it ended and its first `max_lines` lines of output.
+    /// Starts the container and runs it to its end; returns how it ended and its first `max_lines` lines of output. Fails
+    /// when the output may be incomplete.
     pub async fn output(&self, max_lines: usize) -> Result<(Exit, Vec<String>), EngineError> {
         let output = self.attach().await?.output;
         self.start().await?;
@@ -62,10 +63,13 @@ impl Container {
                     all.truncate(max_lines);
                 }
                 Drained::End {
-                    broken: Some(error),
+                    incomplete: Some(error),
                     ..
                 } => return Err(error),
-                Drained::End { exit, broken: None } => {
+                Drained::End {
+                    exit,
+                    incomplete: None,
+                } => {
                     all.extend(lines.finish());
                     return Ok((exit, all));
                 }
@@ -82,7 +86,7 @@ impl<'a> Drain<'a> {
         Self {
             output,
             is_open: true,
-            broken: None,
+            incomplete: None,
             wait: Box::pin(wait),
             exit: None,
             silence: ActiveTimer::new(SILENCE),
@@ -95,8 +99,8 @@ impl<'a> Drain<'a> {
     pub async fn next(&mut self) -> Result<Drained, EngineError> {
         loop {
             if let (Some(exit), false) = (self.exit, self.is_open) {
-                let broken = self.broken.take();
-                return Ok(Drained::End { exit, broken });
+                let incomplete = self.incomplete.take();
+                return Ok(Drained::End { exit, incomplete });
             }
             tokio::select! {
                 exit = &mut self.wait, if self.exit.is_none() => self.exit = Some(exit?),
@@ -109,14 +113,23 @@ impl<'a> Drain<'a> {
                     }
                     Some(Err(error)) => {
                         self.is_open = false;
-                        self.broken = Some(error);
+                        self.incomplete = Some(error);
                     }
                     None => self.is_open = false,
                 },
-                () = self.silence.expired(), if self.exit.is_some() => self.is_open = false,
-                () = self.limit.expired(), if self.exit.is_some() => self.is_open = false,
+                () = self.silence.expired(), if self.exit.is_some() => self.give_up(),
+                () = self.limit.expired(), if self.exit.is_some() => self.give_up(),
             }
         }
+    }
+}
+
+impl Drain<'_> {
+    fn give_up(&mut self) {
+        self.is_open = false;
+        self.incomplete = Some(EngineError::Silent {
+            operation: "end the output of a container that has ended".into(),
+        });
     }
 }
 
@@ -143,7 +156,7 @@ mod tests {
         oom_killed: false,
     };
     /// Upper bound on a busy machine.
-    const SOON: Duration = Duration::from_secs(20);
+    const SOON: Duration = Duration::from_secs(30);
 
     fn chunk(text: &'static str) -> OutputChunk {
         OutputChunk::Stdout(text.into())
@@ -169,7 +182,7 @@ mod tests {
                 end,
                 Drained::End {
                     exit: EXIT,
-                    broken: None
+                    incomplete: None
                 }
             ),
             "{end:?}"
@@ -177,12 +190,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_stays_open_ends_after_the_container() {
+    async fn a_stream_that_stays_open_is_given_up_as_incomplete() {
         let output = stream::iter([Ok(chunk("a"))]).chain(stream::pending());
         let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
         assert!(is_chunk(&next(&mut drain).await, "a"));
         let end = next(&mut drain).await;
-        assert!(matches!(end, Drained::End { exit: EXIT, .. }), "{end:?}");
+        let Drained::End {
+            exit: EXIT,
+            incomplete: Some(error),
+        } = end
+        else {
+            panic!("{end:?}")
+        };
+        assert!(matches!(error, EngineError::Silent { .. }), "{error}");
     }
 
     #[tokio::test]
@@ -205,7 +225,7 @@ mod tests {
                 end,
                 Drained::End {
                     exit: EXIT,
-                    broken: Some(_)
+                    incomplete: Some(_)
                 }
             ),
             "{end:?}"

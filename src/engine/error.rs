@@ -51,7 +51,7 @@ pub enum EngineError {
         message: String,
     },
     /// The object exists and was not created by sdbuild.
-    #[error("{operation}: it does not carry sdbuild's labels, so it is left unchanged")]
+    #[error("{operation}: its labels or its name are not sdbuild's, so it is left unchanged")]
     NotOurs {
         /// Verb and object.
         operation: String,

@@ -13,8 +13,9 @@ use crate::engine::spec::ContainerSpec;
 
 /// How long the removal waits for a creation that was cancelled: creating a volume copies files.
 const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long the engine may take to remove a container.
-const REMOVAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the engine may take to remove a container while it answers pings: it unmounts file systems and deletes files,
+/// on a board's SD card perhaps. One that does not answer them is waited for much shorter (`Cancel::shorten_teardown`).
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Default time between TERM and KILL, in seconds.
 const DEFAULT_GRACE: u32 = 3;
 

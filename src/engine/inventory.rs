@@ -1,4 +1,4 @@
-//! Containers with our labels: list, stop, remove. Other containers are never touched.
+//! Our containers, by label and name: list, stop, remove. Other containers are never touched.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,9 +8,10 @@ use bollard::query_parameters::{
     ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 
+use crate::common::moment::Moment;
 use crate::engine::client::Engine;
 use crate::engine::error::EngineError;
-use crate::engine::labels::{self, Role, RunId, role_of, run_of};
+use crate::engine::labels::{self, Role, RunId, is_container_name, owner_of};
 use crate::engine::request::{REQUEST_TIMEOUT, request, request_within};
 use crate::engine::timestamp::unix_seconds;
 
@@ -22,22 +23,42 @@ const REMOVE_TRIES: u32 = 200;
 const LIST_RETRIES: u32 = 10;
 
 /// A container of ours.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerInfo {
     /// Its name.
     pub name: String,
-    /// What it is for; `None` without a valid label.
-    pub role: Option<Role>,
-    /// The run that created it; `None` without a valid label.
-    pub run: Option<RunId>,
+    /// What it is for.
+    pub role: Role,
+    /// The run that created it.
+    pub run: RunId,
     /// Whether a process of it runs; a paused one counts.
     pub running: bool,
     /// Whether it was created and never started.
     pub never_started: bool,
     /// Bytes that it wrote, where they were counted.
     pub size: Option<u64>,
-    /// When it was created, in seconds since 1970.
+    /// When it was created, by the engine's clock, in seconds since 1970.
     pub created: Option<i64>,
+    /// How long ago its creator asked for it, by the clocks of that client and this one, not the engine's; zero if that is
+    /// in the future, `None` where it is not known.
+    pub age: Option<Duration>,
+}
+
+#[cfg(test)]
+impl ContainerInfo {
+    /// A container that has ended.
+    pub(crate) fn of(role: Role, run: &RunId) -> Self {
+        Self {
+            name: role.container_name(run),
+            role,
+            run: run.clone(),
+            running: false,
+            never_started: false,
+            size: None,
+            created: None,
+            age: None,
+        }
+    }
 }
 
 impl Engine {
@@ -85,7 +106,11 @@ impl Engine {
         // By run: containers that others create from our container images inherit the role label.
         let ours = HashMap::from([("label", vec![labels::RUN])]);
         let found = self.summaries(ours, size, "list containers").await?;
-        Ok(found.into_iter().map(container_info).collect())
+        let now = Moment::now();
+        let ours = found
+            .into_iter()
+            .filter_map(|c| container_info(c, now.as_ref()));
+        Ok(ours.collect())
     }
 
     /// The containers that match `filters`, running or not.
@@ -164,14 +189,14 @@ impl Engine {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return Ok(false),
             // A transient state of Podman's: the container exists, and its name shows that it is ours.
-            Err(EngineError::Unexpected { .. }) if name.starts_with("sdbuild-") => return Ok(true),
+            Err(EngineError::Unexpected { .. }) if is_container_name(name) => return Ok(true),
             Err(error) => return Err(error),
         };
         let labels = found
             .config
             .and_then(|config| config.labels)
             .unwrap_or_default();
-        if labels.contains_key(labels::RUN) {
+        if owner_of(name, &labels).is_some() {
             Ok(true)
         } else {
             Err(EngineError::NotOurs {
@@ -181,23 +206,32 @@ impl Engine {
     }
 }
 
-fn container_info(found: ContainerSummary) -> ContainerInfo {
+/// `None` for a container that is not ours.
+fn container_info(found: ContainerSummary, now: Option<&Moment>) -> Option<ContainerInfo> {
     use bollard::models::ContainerSummaryStateEnum as State;
     let labels = found.labels.unwrap_or_default();
-    let name = found.names.and_then(|names| names.into_iter().next());
-    // Requests accept both.
-    let name = name.or(found.id).unwrap_or_default();
+    // Docker adds the names that other containers use for it.
+    let (name, (role, run)) = found.names.unwrap_or_default().iter().find_map(|name| {
+        let name = name.trim_start_matches('/');
+        Some((name.to_owned(), owner_of(name, &labels)?))
+    })?;
     let running = matches!(
         found.state,
         Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING)
     );
-    ContainerInfo {
-        name: name.trim_start_matches('/').to_owned(),
-        role: role_of(&labels),
-        run: run_of(&labels),
+    let asked_for = labels
+        .get(labels::CREATED)
+        .and_then(|text| text.parse::<Moment>().ok());
+    Some(ContainerInfo {
+        name,
+        role,
+        run,
         running,
         never_started: found.state == Some(State::CREATED),
         size: found.size_rw.and_then(|n| u64::try_from(n).ok()),
         created: found.created,
-    }
+        age: asked_for
+            .zip(now)
+            .map(|(then, now)| now.since(&then).unwrap_or_default()),
+    })
 }

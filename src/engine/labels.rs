@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::common::failure::Failure;
@@ -12,6 +13,8 @@ use crate::common::failure::Failure;
 pub const RUN: &str = "dev.sdbuild.run";
 /// Label: what the object is for, see [`Role`].
 pub const ROLE: &str = "dev.sdbuild.role";
+/// Label of containers: the [`Moment`](crate::common::moment::Moment) at which they were asked for, by the client's clocks.
+pub const CREATED: &str = "dev.sdbuild.created";
 /// Label: the version of sdbuild that created it.
 pub const VERSION: &str = "dev.sdbuild.version";
 /// Label of container images: SHA-256 of the lock and the definition that they were assembled from.
@@ -63,7 +66,7 @@ impl FromStr for RunId {
 }
 
 /// What an engine object is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Role {
     /// The container that registers the handler and removes it.
     Registrar,
@@ -96,25 +99,44 @@ impl Role {
 
     /// The role whose label has the value `text`.
     fn parse(text: &str) -> Option<Self> {
-        let all = [
-            Self::Registrar,
-            Self::Probe,
-            Self::Builder,
-            Self::Store,
-            Self::Emulator,
-        ];
-        all.into_iter().find(|role| role.as_str() == text)
+        let mut all = Self::value_variants().iter();
+        all.find(|role| role.as_str() == text).copied()
     }
 }
 
+const SECOND: &str = "-2";
+const FILLER: &str = "-fill";
+
 /// The name of the registrar that removes what the first registrar of `run` could not remove.
 pub fn second_registrar_name(run: &RunId) -> String {
-    format!("{}-2", Role::Registrar.container_name(run))
+    format!("{}{SECOND}", Role::Registrar.container_name(run))
 }
 
 /// The name of the container that fills the store volume of `run`.
 pub fn store_filler_name(run: &RunId) -> String {
-    format!("{}-fill", Role::Probe.container_name(run))
+    format!("{}{FILLER}", Role::Probe.container_name(run))
+}
+
+/// The role and the run of a container of ours; `None` for any other. Its labels alone do not make it ours: a container
+/// that a user makes from a committed builder inherits them, but not the name that the run gave.
+pub(super) fn owner_of(name: &str, labels: &HashMap<String, String>) -> Option<(Role, RunId)> {
+    let (role, run) = (role_of(labels)?, run_of(labels)?);
+    let suffix = name.strip_prefix(&role.container_name(&run))?;
+    ["", SECOND, FILLER]
+        .contains(&suffix)
+        .then_some((role, run))
+}
+
+/// Whether runs give their containers names like `name`.
+pub(super) fn is_container_name(name: &str) -> bool {
+    let of_role = |role: &Role| {
+        let rest = name.strip_prefix("sdbuild-")?.strip_prefix(role.as_str())?;
+        let run: RunId = rest.strip_prefix('-')?.get(..12)?.parse().ok()?;
+        owner_of(name, &labels(*role, &run))
+    };
+    Role::value_variants()
+        .iter()
+        .any(|role| of_role(role).is_some())
 }
 
 /// Prefix of the names of directories with SSH control sockets.
@@ -143,4 +165,58 @@ pub fn labels(role: Role, run: &RunId) -> HashMap<String, String> {
         (ROLE.to_owned(), role.as_str().to_owned()),
         (VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> RunId {
+        "0123456789ab".parse().unwrap()
+    }
+
+    #[test]
+    fn each_role_is_recognized_by_its_label() {
+        for role in Role::value_variants() {
+            assert_eq!(role_of(&labels(*role, &run())), Some(*role));
+        }
+    }
+
+    #[test]
+    fn a_container_of_ours_has_label_and_name_of_its_run() {
+        let labels = labels(Role::Builder, &run());
+        let ours = Some((Role::Builder, run()));
+        let name = Role::Builder.container_name(&run());
+        assert_eq!(owner_of(&name, &labels), ours);
+        assert_eq!(owner_of(&format!("{name}-2"), &labels), ours);
+        let other = Role::Probe.container_name(&run());
+        for made_from_it in [
+            "mine",
+            &other,
+            "sdbuild-builder-ba9876543210",
+            &format!("{name}-mine"),
+        ] {
+            assert_eq!(owner_of(made_from_it, &labels), None, "{made_from_it}");
+        }
+        assert_eq!(owner_of(&name, &HashMap::new()), None);
+    }
+
+    #[test]
+    fn names_of_containers_are_recognized() {
+        for ours in [
+            Role::Registrar.container_name(&run()),
+            second_registrar_name(&run()),
+            store_filler_name(&run()),
+        ] {
+            assert!(is_container_name(&ours), "{ours}");
+        }
+        for other in [
+            "sdbuild-builder",
+            "sdbuild-store",
+            "mine",
+            "sdbuild-builder-0123456789az",
+        ] {
+            assert!(!is_container_name(other), "{other}");
+        }
+    }
 }

@@ -7,11 +7,21 @@ use bollard::models::{
     ResourcesUlimits,
 };
 
-use crate::engine::labels::{Role, RunId, labels};
+use crate::common::moment::Moment;
+use crate::engine::labels::{CREATED, Role, RunId, labels};
 
 /// Limit for the open files of a process and the processes of a user on Podman: enough for a build, and within the limits
 /// of the users that run Podman.
 const PODMAN_ULIMIT: i64 = 16_384;
+
+/// A shell script that runs its arguments until they or standard input end, and exits with their status. The kernel
+/// exempts PID 1, which is the script, from a signal to all processes; it ends because its command has. What follows the
+/// command keeps the shell from replacing itself with it. Outside a container all processes would be everybody's.
+const UNTIL_CLIENT_ENDS: &str = r#"exec 3<&0 </dev/null
+(while read -r line; do :; done; [ $$ -ne 1 ] || kill -KILL -1) <&3 &
+exec 3<&-
+"$@"
+exit $?"#;
 
 /// A directory of the engine's host inside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +136,17 @@ impl ContainerSpec {
         }
     }
 
+    /// The same with a program that ends when its client disconnects, for whatever reason: `shell`, a POSIX shell of the
+    /// container, runs the command. For commands that cannot kill their way out, and need no heartbeat.
+    #[must_use]
+    pub fn until_client_ends(mut self, shell: &[&str]) -> Self {
+        let wrapper = [shell, &["-c", UNTIL_CLIENT_ENDS, "sdbuild"]].concat();
+        let wrapper = wrapper.into_iter().map(str::to_owned);
+        self.command = wrapper.chain(self.command).collect();
+        self.input = Input::Pipe;
+        self
+    }
+
     /// The body of the request that creates it.
     pub(crate) fn body(&self, podman: bool) -> ContainerCreateBody {
         let (program, arguments) = self.command.split_at(self.command.len().min(1));
@@ -148,11 +169,17 @@ impl ContainerSpec {
             stdin_once: Some(self.input != Input::None),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            labels: Some(labels(self.role, &self.run)),
+            labels: Some(self.labels()),
             exposed_ports: Some(self.ports.iter().map(|(_, inside)| tcp(*inside)).collect()),
             host_config: Some(self.host_config(podman)),
             ..ContainerCreateBody::default()
         }
+    }
+
+    fn labels(&self) -> HashMap<String, String> {
+        let mut all = labels(self.role, &self.run);
+        all.extend(Moment::now().map(|now| (CREATED.to_owned(), now.to_string())));
+        all
     }
 
     fn host_config(&self, podman: bool) -> HostConfig {
@@ -292,6 +319,23 @@ mod tests {
             (body.open_stdin, body.stdin_once, body.tty),
             (Some(true), Some(true), Some(false))
         );
+    }
+
+    #[test]
+    fn a_command_that_is_watched_keeps_its_exit_status() {
+        use std::process::{Command, Stdio};
+        for shell in [&["sh"][..], &["bash"], &["busybox", "sh"]] {
+            let spec = ContainerSpec {
+                command: ["sh", "-c", "exit 7"].map(str::to_owned).to_vec(),
+                ..spec()
+            };
+            let spec = spec.until_client_ends(shell);
+            assert_eq!(spec.input, Input::Pipe);
+            let mut command = Command::new(&spec.command[0]);
+            command.args(&spec.command[1..]).stdin(Stdio::null());
+            let status = command.status().unwrap();
+            assert_eq!(status.code(), Some(7), "{shell:?}");
+        }
     }
 
     #[test]

@@ -79,7 +79,8 @@ impl StorePaths {
 }
 
 impl BuildRequest {
-    /// The command: the entry, which prepares the volume, then the program that it runs, with its arguments.
+    /// The command: the watchdog, the entry, which prepares the volume, then the program that it runs, with its
+    /// arguments.
     pub(super) fn arguments(&self, paths: &StorePaths) -> Vec<String> {
         match &self.task {
             Task::Build if self.glue_mode().is_none() => {
@@ -188,7 +189,7 @@ impl BuildRequest {
 
 /// The entry and a `program` of Nix that evaluates `attributes` of sdbuild's expressions; the entry adds the expression.
 fn evaluate(program: &[&str], attributes: &[&str]) -> Vec<String> {
-    let mut words = vec!["/bin/sh", layout::ENTRY];
+    let mut words = layout::COMMAND.to_vec();
     words.extend(program);
     for attribute in attributes {
         words.extend(["-A", attribute]);
@@ -238,8 +239,8 @@ mod tests {
         let request = request(false, NixSettings::default());
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
-            "/bin/sh /build/sdbuild/entry nix-build -A image --log-format internal-json \
-             --out-link /nix/var/nix/gcroots/sdbuild/abc"
+            "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-build -A image \
+             --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc"
         );
     }
 
@@ -263,8 +264,8 @@ mod tests {
         };
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
-            "/bin/sh /build/sdbuild/entry nix-instantiate --eval --strict --json --read-write-mode \
-             -A facts -A whole --log-format internal-json"
+            "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-instantiate --eval --strict \
+             --json --read-write-mode -A facts -A whole --log-format internal-json"
         );
         let environment = request.environment(&store_paths()).unwrap();
         let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
@@ -279,8 +280,8 @@ mod tests {
         };
         assert_eq!(
             request.arguments(&store_paths()).join(" "),
-            "/bin/sh /build/sdbuild/entry nix-instantiate --eval --read-write-mode -A image.drvPath \
-             --log-format internal-json"
+            "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-instantiate --eval \
+             --read-write-mode -A image.drvPath --log-format internal-json"
         );
         let environment = request.environment(&store_paths()).unwrap();
         assert_eq!(value(&environment, "SDBUILD_FORECAST"), "emulated");

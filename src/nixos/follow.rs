@@ -11,7 +11,7 @@ use super::log::{Log, clean};
 use super::slow_fetch::SlowFetches;
 use crate::common::event::{Event, Events, NixEvent};
 use crate::common::failure::Failure;
-use crate::engine::{Drain, Drained, Exit, Lines, OutputChunk};
+use crate::engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
 
 /// How often the log file is flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,6 +32,8 @@ const MAX_RESULT_LINES: usize = 16;
 pub(super) struct Followed {
     pub(super) exit: Exit,
     pub(super) out: Vec<String>,
+    /// Why output may be missing at the end.
+    pub(super) incomplete: Option<EngineError>,
 }
 
 /// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`. Downloads that are slow
@@ -49,10 +51,11 @@ pub(super) async fn follow(
         tokio::select! {
             drained = drain.next() => match drained? {
                 Drained::Chunk(chunk) => reader.chunk(&chunk),
-                // What a broken connection cut off the log does not change how the builder ended.
-                Drained::End { exit, .. } => return Ok(Followed {
+                // What is missing of the log does not change how the builder ended.
+                Drained::End { exit, incomplete } => return Ok(Followed {
                     exit,
                     out: reader.finish(),
+                    incomplete,
                 }),
             },
             _ = flush.tick() => reader.tick(),

@@ -1,8 +1,7 @@
 //! Connects the user's terminal, or their pipes, to the program in the builder until it ends.
 //!
-//! The container's standard input carries what the user types, so the watchdog cannot read it: it is a second program in
-//! the container with an input of its own, which ends with this process. The entry starts nothing before the watchdog
-//! runs.
+//! The container's standard input carries what the user types. The heartbeats go to a second program in the container with
+//! an input of its own, which ends with this process; it passes them on to the watchdog, which starts nothing before.
 
 use std::io;
 use std::pin::pin;
@@ -23,8 +22,8 @@ const SIGPIPE_STATUS: i64 = 141;
 /// Bytes per read of the user's input.
 const BUFFER: usize = 16 * 1024;
 
-/// Starts `container` and runs it to its end, `with_terminal` in raw mode. Dropping the future ends the watchdog's
-/// input, and with it everything in the container.
+/// Starts `container` and runs it to its end, `with_terminal` in raw mode. Dropping the future ends the heartbeats,
+/// and with them everything in the container.
 pub(super) async fn run_interactive(
     container: &Container,
     heartbeat: Heartbeat,
@@ -38,10 +37,10 @@ pub(super) async fn run_interactive(
         None
     };
     container.start().await?;
-    let watchdog = ["/bin/sh", layout::WATCHDOG].map(str::to_owned).to_vec();
-    let mut watchdog = container.exec(watchdog).await?;
-    access.send(&mut watchdog.input).await?;
-    let _watchdog = (heartbeat.keep_alive(watchdog.input), watchdog.output);
+    let relay = ["/bin/sh", layout::WATCHDOG, "--relay"];
+    let mut relay = container.exec(relay.map(str::to_owned).to_vec()).await?;
+    access.send(&mut relay.input).await?;
+    let _relay = (heartbeat.keep_alive(relay.input), relay.output);
     let StdStreams {
         input: stdin,
         output: stdout,

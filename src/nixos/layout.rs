@@ -10,10 +10,12 @@ pub(super) const EXPRESSIONS: &str = "/build/sdbuild/expressions";
 pub(super) const CLI_MODULE: &str = "/build/sdbuild/expressions/command-line.nix";
 /// The directory among them with the expression for native glue.
 pub(super) const GLUE_EXPRESSION: &str = "/build/sdbuild/expressions/glue";
-/// The program that runs as PID 1.
+/// The program that prepares the volume and runs Nix.
 pub(super) const ENTRY: &str = "/build/sdbuild/entry";
-/// The program that ends a shell when the heartbeats stop.
+/// The program that runs as PID 1, and ends everything when the heartbeats stop.
 pub(super) const WATCHDOG: &str = "/build/sdbuild/watchdog";
+/// The beginning of the container's command; the program that the entry runs follows.
+pub(super) const COMMAND: [&str; 4] = ["/bin/sh", WATCHDOG, "/bin/sh", ENTRY];
 /// Shell functions for native glue, which the entry reads.
 pub(super) const GLUE: &str = "/build/sdbuild/glue";
 /// Certificate authorities of the user's.

@@ -44,9 +44,9 @@ impl ShellSession {
         self.terminal.is_some()
     }
 
-    /// The command: the entry, then the shell with its arguments.
+    /// The command: the watchdog, the entry, then the shell with its arguments.
     pub(super) fn arguments(&self) -> Vec<String> {
-        let mut all = vec!["/bin/sh".to_owned(), layout::ENTRY.to_owned()];
+        let mut all = layout::COMMAND.map(str::to_owned).to_vec();
         match &self.derivation {
             Some(derivation) => all.extend(["nix-shell".into(), derivation.0.clone()]),
             None => all.push("bash".into()),
@@ -93,7 +93,9 @@ mod tests {
             terminal: terminal.then(|| "xterm".to_owned()),
         };
         let words = session.arguments();
-        words[2..].join(" ").replace(&"a".repeat(32), "A")
+        words[layout::COMMAND.len()..]
+            .join(" ")
+            .replace(&"a".repeat(32), "A")
     }
 
     #[test]

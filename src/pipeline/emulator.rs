@@ -26,14 +26,14 @@ pub struct QemuEngine {
 
 impl QemuEngine {
     /// Connects, removes what stale runs left on the engine, and fetches, assembles and loads the container
-    /// image where the engine lacks it. With `wants_port`, an engine on another machine is refused.
+    /// image where the engine lacks it. With `needs_port`, an engine on another machine is refused.
     pub async fn prepare(
         settings: &Common,
-        wants_port: bool,
+        needs_port: bool,
         context: &Context,
     ) -> Result<Self, Failure> {
         let engine = clients::connect(settings, &context.cancel).await?;
-        if wants_port {
+        if needs_port {
             reachable(engine.endpoint())?;
         }
         let run = RunId::random()?;
@@ -74,11 +74,8 @@ impl QemuEngine {
     /// Ends the run with the boot's `outcome`. When the boot left something behind, the run counts as stale,
     /// so that the next run removes it.
     pub fn booted(mut self, outcome: &Result<(), Failure>) {
-        if outcome
-            .as_ref()
-            .is_err_and(|failure| !failure.teardown.is_empty())
-        {
-            self.run_lock = None;
+        if let Some(run_lock) = self.run_lock.take() {
+            run_lock.end(outcome);
         }
     }
 }

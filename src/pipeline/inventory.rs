@@ -112,6 +112,21 @@ impl Inventory {
         fallback: TableFallback,
         context: &Context,
     ) -> Result<(), Failure> {
+        if self.registrar_image().is_none() {
+            return self.add_measured(fallback, context).await;
+        }
+        // Held while containers may exist: killed, this counts as a stale run, and the next one removes them.
+        let run_lock = self.run_locks.acquire(&self.own)?;
+        let measured = self.add_measured(fallback, context).await;
+        run_lock.end(&measured);
+        measured
+    }
+
+    async fn add_measured(
+        &mut self,
+        fallback: TableFallback,
+        context: &Context,
+    ) -> Result<(), Failure> {
         if self.objects.entries.is_none() {
             let image = self.registrar_image();
             let entries =
@@ -132,6 +147,15 @@ impl Inventory {
             wanted.iter().all(label)
         };
         self.objects.images.iter().find(has)
+    }
+
+    /// Other runs that began after `known` was listed, and have a lock or a container by now.
+    pub(super) async fn begun_since(
+        &self,
+        known: &BTreeSet<RunId>,
+    ) -> Result<BTreeSet<RunId>, Failure> {
+        let now = self.sweep().find(&[]).await?.live_runs;
+        Ok(now.difference(known).cloned().collect())
     }
 
     /// The sweep that removes what stale runs left here.
@@ -169,6 +193,7 @@ impl Inventory {
         let mut spec = ContainerSpec::new(Role::Probe, &self.own, &image.id, command.into());
         spec.read_only = true;
         spec.volumes = vec![(volume.to_owned(), "/volume".to_owned())];
+        let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
         let mut guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
         let count = timeout(COUNT_TIMEOUT, guard.output(&spec, 10));
         let counted = context.cancel.race(count).await;

@@ -71,28 +71,78 @@ impl Removal {
     }
 
     /// Removes every item and returns what could not be removed. An interruption ends it between two
-    /// items.
+    /// items. As soon as a run has begun since the plan, what it may need is kept: the user may have taken their time to
+    /// answer, and volumes take theirs to remove.
     pub async fn carry_out(
         &self,
         settings: &Common,
         context: &Context,
     ) -> Result<Vec<Leftover>, Failure> {
+        let Inventory { run_locks, own, .. } = &self.inventory;
+        // Held while a registrar may exist.
+        let run_lock = run_locks.acquire(own)?;
+        let removed = self.remove_all(settings, context).await;
+        match &removed {
+            // Without a holder, so that the next run looks for what is left.
+            Ok(leftovers) if !leftovers.is_empty() => drop(run_lock),
+            removed => run_lock.end(removed),
+        }
+        removed
+    }
+
+    async fn remove_all(
+        &self,
+        settings: &Common,
+        context: &Context,
+    ) -> Result<Vec<Leftover>, Failure> {
         let mut leftovers = self.sweep(settings, context).await?;
+        let shared = self.remove_shared(&mut leftovers, context).await;
+        match shared {
+            Ok(()) if context.cancel.is_cancelled() => {
+                Err(Failure::interrupted().with_teardown(leftovers))
+            }
+            Ok(()) => Ok(leftovers),
+            Err(failure) => Err(failure.with_teardown(leftovers)),
+        }
+    }
+
+    /// Removes what all runs share, until a run begins.
+    async fn remove_shared(
+        &self,
+        leftovers: &mut Vec<Leftover>,
+        context: &Context,
+    ) -> Result<(), Failure> {
         let engine = &self.inventory.engine;
         for SizedVolume { volume, .. } in self.free_volumes() {
+            if self.a_run_has_begun(context).await? {
+                return Ok(());
+            }
             let remove = engine.remove_volume(&volume.name);
             leftovers.extend(self.one("volume", &volume.name, remove, context).await?);
         }
         for image in self.free_images() {
+            if self.a_run_has_begun(context).await? {
+                return Ok(());
+            }
             let remove = engine.remove_image(&image.id);
             let name = image_name(image);
             leftovers.extend(self.one("image", &name, remove, context).await?);
         }
-        if context.cancel.is_cancelled() {
-            return Err(Failure::interrupted().with_teardown(leftovers));
+        if !context.cancel.is_cancelled() && !self.a_run_has_begun(context).await? {
+            leftovers.extend(self.files.carry_out());
         }
-        leftovers.extend(self.files.carry_out());
-        Ok(leftovers)
+        Ok(())
+    }
+
+    /// Whether a run has begun since the plan, which it reports.
+    async fn a_run_has_begun(&self, context: &Context) -> Result<bool, Failure> {
+        let begun = self.inventory.begun_since(self.live());
+        let begun = context.cancel.race(begun).await??;
+        for run in &begun {
+            let text = "has begun meanwhile: what it may need is kept";
+            context.events.notice(format!("run {run} {text}"));
+        }
+        Ok(!begun.is_empty())
     }
 
     /// Volumes that no container uses, other than those that are removed too.

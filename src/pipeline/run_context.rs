@@ -18,8 +18,9 @@ use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::sweep::Sweep;
 
-/// How long a busy engine may take to answer a ping, which it does from memory.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a busy engine may take to answer a ping. It does so from memory, but an engine that waits for a disk (a board's
+/// SD card, or a machine that swaps) has been seen to take more than five seconds. A second Ctrl-C waits for less.
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// The time between two pings.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -172,6 +172,14 @@ fn files(dir: &Path) -> impl Iterator<Item = (RunId, PathBuf)> + use<> {
 }
 
 impl RunLock {
+    /// Ends a run with `failure`, if it failed: a run that left something behind counts as stale.
+    pub(super) fn end<T>(self, outcome: &Result<T, Failure>) {
+        match outcome {
+            Err(failure) if !failure.teardown.is_empty() => drop(self),
+            Ok(_) | Err(_) => self.release(),
+        }
+    }
+
     /// Removes the file: nothing of the run is left.
     pub(super) fn release(self) {
         // A file that stays is removed by the next sweep.

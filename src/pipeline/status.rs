@@ -116,8 +116,7 @@ fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
         Owner::Foreign => None,
     });
     let containers = objects.containers.iter();
-    let of_containers =
-        containers.filter_map(|c| Some((c.run.clone()?, c.created.and_then(age_at))));
+    let of_containers = containers.map(|c| (c.run.clone(), c.created.and_then(age_at)));
     for (id, age) in of_containers.chain(of_handlers) {
         let run = runs.entry(id.clone()).or_insert_with(|| Run {
             life: state(&objects.stale, &id),
@@ -143,7 +142,7 @@ fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
 
 fn state(objects: &StaleObjects, run: &RunId) -> RunState {
     let of_handlers = objects.handlers.iter().map(|(run, _)| run);
-    let of_containers = objects.containers.iter().filter_map(|c| c.run.as_ref());
+    let of_containers = objects.containers.iter().map(|c| &c.run);
     if objects.live_runs.contains(run) {
         RunState::Live
     } else if of_handlers.chain(of_containers).any(|stale| stale == run) {
@@ -158,14 +157,13 @@ mod tests {
     use RunState::{Live, Stale, Unknown};
 
     use super::*;
-    use crate::engine::ContainerInfo;
+    use crate::engine::{ContainerInfo, Role};
 
     #[test]
     fn run_is_known_by_lock_container_or_handler() {
         let container = |run: &str, running| ContainerInfo {
-            run: Some(run.parse().unwrap()),
             running,
-            ..ContainerInfo::default()
+            ..ContainerInfo::of(Role::Builder, &run.parse().unwrap())
         };
         let [one, two, three] = ["00000000000a", "00000000000b", "00000000000c"];
         let objects = EngineObjects {

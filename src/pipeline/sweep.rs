@@ -11,11 +11,9 @@ use crate::engine::{ContainerInfo, Engine, Role, RunId};
 use crate::pipeline::binfmt_table;
 use crate::pipeline::run_lock::{RunLocks, RunState};
 
-/// A run of another user may start a container that it created at most this long ago.
-const CREATED_GRACE: Duration = Duration::from_secs(600);
-/// Such a run may read its image out of a builder that ended, or copy one into an emulator that it has not
-/// started: gigabytes, over a network or a slow disk.
-const COPY_GRACE: Duration = Duration::from_secs(3600);
+/// How long a run of another user or machine may need a container that does not run: it uploads to one that it has not
+/// started, or reads its image out of a builder that ended. Gigabytes over a slow network take hours.
+const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Seconds that the registrar of a stale run has to remove its handler when it is stopped.
 const STOP_SECONDS: u32 = 5;
 
@@ -76,13 +74,13 @@ impl Sweep<'_> {
         };
         found.live_runs.remove(self.own);
         for container in containers {
-            let Some(run) = container.run.as_ref().filter(|run| *run != self.own) else {
+            if container.run == *self.own {
                 continue;
-            };
-            if self.is_stale(run, container, containers).await? {
+            }
+            if self.is_stale(container, containers).await? {
                 found.containers.push(container.clone());
             } else {
-                found.live_runs.insert(run.clone());
+                found.live_runs.insert(container.run.clone());
             }
         }
         // A rootless engine never registered a handler, and cannot remove those of another engine.
@@ -198,7 +196,7 @@ impl Sweep<'_> {
     /// Whether no live run will remove the handler of `run`. A live run of another user may hold it through
     /// another engine on this kernel: the entry itself shows that.
     fn is_abandoned(&self, run: &RunId, entry: &Entry, containers: &[ContainerInfo]) -> bool {
-        let holds = |c: &ContainerInfo| c.running && c.role == Some(Role::Registrar);
+        let holds = |c: &ContainerInfo| c.running && c.role == Role::Registrar;
         match self.run_locks.state(run) {
             RunState::Live => false,
             RunState::Stale => true,
@@ -206,44 +204,43 @@ impl Sweep<'_> {
         }
     }
 
+    /// Whether no live run needs `container`. Runs with a lock file here are known. Of any other run a running container is
+    /// a sign of life, because none outlives its client for long. One that does not run is judged by its age: it is stale
+    /// only when the engine's clock and the clients' clocks both say that a day has passed (see [`ContainerInfo::age`]),
+    /// so that a single clock that is wrong or was set decides nothing.
     async fn is_stale(
         &self,
-        run: &RunId,
         container: &ContainerInfo,
         containers: &[ContainerInfo],
     ) -> Result<bool, Failure> {
-        match self.run_locks.state(run) {
+        match self.run_locks.state(&container.run) {
             RunState::Live => return Ok(false),
             RunState::Stale => return Ok(true),
             RunState::Unknown => {}
         }
-        if of(run, containers).any(|container| container.running) {
+        if of(&container.run, containers).any(|container| container.running) {
             return Ok(false);
         }
-        let Some(grace) = grace(container) else {
+        if !may_be_needed(container) {
             return Ok(true);
-        };
+        }
+        // Where its creator's clock is unknown, the engine's decides alone.
+        if container.age.is_some_and(|age| age <= GRACE) {
+            return Ok(false);
+        }
         let idle = self.engine.container_idle(&container.name).await?;
-        Ok(idle.is_some_and(|idle| idle > grace))
+        Ok(idle.is_some_and(|idle| idle > GRACE))
     }
 }
 
-/// How long a live run of another user may still need `container`, which does not run; `None` when it does
-/// not need it any more.
-fn grace(container: &ContainerInfo) -> Option<Duration> {
-    let never_started = container.never_started;
-    match container.role {
-        Some(Role::Builder) if !never_started => Some(COPY_GRACE),
-        Some(Role::Emulator) if never_started => Some(COPY_GRACE),
-        // A private run is about to copy its emulator out of a probe that ended.
-        Some(Role::Probe) => Some(CREATED_GRACE),
-        _ if never_started => Some(CREATED_GRACE),
-        _ => None,
-    }
+/// Whether a live run of another user may need `container`, which does not run: to start it, to read the image of a
+/// build, or to copy its emulator out of a probe.
+fn may_be_needed(container: &ContainerInfo) -> bool {
+    container.never_started || matches!(container.role, Role::Builder | Role::Probe)
 }
 
 fn of<'a>(run: &RunId, all: &'a [ContainerInfo]) -> impl Iterator<Item = &'a ContainerInfo> {
-    all.iter().filter(move |c| c.run.as_ref() == Some(run))
+    all.iter().filter(move |c| c.run == *run)
 }
 
 #[cfg(test)]
@@ -251,20 +248,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn containers_with_copies_under_way_have_longer() {
-        let of = |role: Role, never_started| {
-            grace(&ContainerInfo {
-                role: Some(role),
+    fn containers_that_a_run_may_still_use_are_kept() {
+        let needed = |role: Role, never_started| {
+            let run = "0123456789ab".parse().unwrap();
+            may_be_needed(&ContainerInfo {
                 never_started,
-                ..ContainerInfo::default()
+                ..ContainerInfo::of(role, &run)
             })
         };
-        assert_eq!(of(Role::Emulator, true), Some(COPY_GRACE));
-        assert_eq!(of(Role::Emulator, false), None);
-        assert_eq!(of(Role::Builder, false), Some(COPY_GRACE));
-        assert_eq!(of(Role::Builder, true), Some(CREATED_GRACE));
-        assert_eq!(of(Role::Probe, false), Some(CREATED_GRACE));
-        assert_eq!(of(Role::Registrar, true), Some(CREATED_GRACE));
-        assert_eq!(of(Role::Registrar, false), None);
+        assert!(needed(Role::Emulator, true) && needed(Role::Registrar, true));
+        assert!(needed(Role::Builder, true) && needed(Role::Builder, false));
+        assert!(needed(Role::Probe, false));
+        assert!(!needed(Role::Emulator, false) && !needed(Role::Registrar, false));
     }
 }

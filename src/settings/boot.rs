@@ -132,7 +132,7 @@ impl Boot {
             firmware: args.firmware.as_ref().map(absolute),
             memory_mib: args.memory.unwrap_or(MEMORY_MIB),
             port: args.port,
-            path: program_path(env),
+            path: env.program_path(),
             emulator: args.emulator.unwrap_or_default(),
             login,
         })
@@ -146,7 +146,7 @@ impl Boot {
             firmware: None,
             memory_mib: MEMORY_MIB,
             port: None,
-            path: program_path(env),
+            path: env.program_path(),
             emulator: EmulatorChoice::default(),
             login: Some(BootLogin {
                 key: build
@@ -159,10 +159,6 @@ impl Boot {
             }),
         }
     }
-}
-
-fn program_path(env: &Environment) -> OsString {
-    env.path.clone().unwrap_or_else(|| "/usr/bin:/bin".into())
 }
 
 /// The system in the file name of an image, where NixOS puts it.

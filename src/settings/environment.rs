@@ -65,6 +65,12 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// The directories of programs: `PATH`, or the usual ones without it.
+    pub fn program_path(&self) -> OsString {
+        let usual = || "/usr/bin:/bin".into();
+        self.path.clone().unwrap_or_else(usual)
+    }
+
     /// Reads the process's own environment.
     pub fn read() -> Self {
         Self::from(std::env::vars_os())

@@ -34,7 +34,7 @@ pub use ssh_key::SshKey;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};
 
 /// Name of a configuration in its directory, where the user names only the directory or nothing.
-const CONFIG_NAME: &str = "sd-card.nix";
+pub const CONFIG_NAME: &str = "sd-card.nix";
 /// The default NixOS release.
 pub const DEFAULT_RELEASE: &str = "26.05";
 /// Name of the default store volume, and prefix of every other.

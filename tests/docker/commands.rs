@@ -76,3 +76,40 @@ fn configuration_of_init_builds_an_image_with_the_key() {
     assert_eq!(seen["boot"]["system"]["host_name"], "kitchen", "{seen}");
     assert_eq!(seen["problems"], Value::Array(vec![]));
 }
+
+/// Such a container carries our labels, and was once stopped and removed by the next build.
+#[test]
+fn container_made_from_a_committed_builder_is_kept() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let build = Running::in_mid_build(&user, &[]);
+    let image = docker(&["commit", &runs.container("builder")]);
+    let image = image.trim();
+    build.signal(nix::sys::signal::Signal::SIGKILL);
+    build.finish();
+    let options = [
+        "run",
+        "--detach",
+        "--entrypoint",
+        "/bin/sleep",
+        image,
+        "600",
+    ];
+    let mine = docker(&options);
+    let mine = mine.trim();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    run(&mut user.build(&[])).assert_exit_code(0);
+    let status = json(&user, &["status", "--json"]).to_string();
+    let listed = run(&mut user.sdbuild(&["clean", "--dry-run"])).stdout;
+    let name = docker(&["inspect", "--format", "{{.Name}} {{.State.Running}}", mine]);
+    docker(&["rm", "--force", mine]);
+    docker(&["rmi", image]);
+    let (name, running) = name.trim().trim_start_matches('/').split_once(' ').unwrap();
+    assert_eq!(running, "true");
+    assert!(!status.contains(name), "{status}");
+    assert!(!listed.contains(name), "{listed}");
+    runs.assert_nothing_left();
+}

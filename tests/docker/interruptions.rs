@@ -185,8 +185,8 @@ fn stopped_sdbuild_loses_the_handler_and_reports_it() {
     runs.assert_nothing_left();
 }
 
-/// Starts our builder's container with its entry and `sleep`, with a short heartbeat timeout.
-fn held_builder() -> std::process::Child {
+/// Runs `command` in our builder's container, with the builder's programs and a short heartbeat timeout.
+fn entry_in_builder(options: &[&str], command: &[&str]) -> std::process::Child {
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
@@ -201,20 +201,16 @@ fn held_builder() -> std::process::Child {
     for variable in [
         "SDBUILD_RUN=0123456789ab",
         "SDBUILD_LIVE=",
-        "SDBUILD_NIXPKGS=",
+        "SDBUILD_NIXPKGS=tree",
         "SDBUILD_WATCHDOG_TICK=0.3",
+        "SDBUILD_WATCHDOG_SILENT=10",
         "TMPDIR=/nix/var/sdbuild/build/0123456789ab",
     ] {
         run.args(["--env", variable]);
     }
-    run.args([
-        image.as_str(),
-        "/bin/sh",
-        "/build/sdbuild/entry",
-        "sleep",
-        "600",
-    ]);
+    run.args(options).arg(image).args(command);
     run.stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap()
@@ -226,7 +222,9 @@ fn builder_ends_when_the_heartbeat_stops() {
     if !engine_available() {
         return;
     }
-    let mut builder = held_builder();
+    let command = "mkdir -p /nix/var/sdbuild/nixpkgs/tree; \
+        exec /bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry sleep 600";
+    let mut builder = entry_in_builder(&[], &["/bin/sh", "-c", command]);
     let mut input = builder.stdin.take().unwrap();
     for beat in 0..30 {
         writeln!(input).unwrap();
@@ -242,6 +240,96 @@ fn builder_ends_when_the_heartbeat_stops() {
         ended.stderr
     );
     drop(input);
+}
+
+/// A build could once kill the watchdog; its container then ran on when sdbuild was killed.
+#[test]
+fn build_that_kills_the_watchdog_ends_with_sdbuild() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let script = "    for process in /proc/[0-9]*; do\n      \
+            case $(tr '\\0' ' ' <$process/cmdline) in\n        \
+                */watchdog*) kill -9 ''${process#/proc/} || : ;;\n      \
+            esac\n    done\n    echo cut\n    sleep 600";
+    user.write("sd-card.nix", &product(&fresh(script)));
+    let mut running = Running::start(&mut user.build(&["-v"]));
+    running.wait_for("cut");
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    wait_until(Duration::from_secs(20), "the builder ends", || {
+        runs.running_containers().is_empty()
+    });
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    run(&mut user.build(&[])).assert_exit_code(0);
+    runs.assert_nothing_left();
+}
+
+/// A power cut of the engine's machine must not leave truncated files under a name that promises their content.
+#[test]
+fn nixpkgs_is_synced_before_it_has_its_name() {
+    if !engine_available() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let stub = dir.path().join("sync");
+    let script =
+        "#!/bin/sh\n[ -e /nix/var/sdbuild/nixpkgs/tree ] && echo late || echo \"first: $*\"\n";
+    std::fs::write(&stub, script).unwrap();
+    run(std::process::Command::new("chmod")
+        .args(["-R", "a+rx"])
+        .arg(dir.path()));
+    let prepare = "mkdir -p /nix/var/sdbuild/incoming-0123456789ab/tree; export PATH=/stubs:$PATH; \
+        exec /bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry ls /nix/var/sdbuild/nixpkgs";
+    let stubs = format!("{}:/stubs:ro", dir.path().display());
+    let mut builder = entry_in_builder(&["--volume", &stubs], &["/bin/sh", "-c", prepare]);
+    let input = builder.stdin.take().unwrap();
+    let ended = Outcome::of(&builder.wait_with_output().unwrap()).assert_exit_code(0);
+    drop(input);
+    let expected = "first: -f /nix/var/sdbuild/incoming-0123456789ab/tree\ntree\n";
+    assert_eq!(ended.stdout, expected);
+}
+
+/// The pid on this machine of the process in a container whose command line begins with `command`.
+fn process_in(container: &str, command: &str) -> Option<nix::unistd::Pid> {
+    let mut top = std::process::Command::new("docker");
+    let listed = run(top.args(["top", container, "-eo", "pid,args"])).stdout;
+    let mut processes = listed
+        .lines()
+        .filter_map(|line| line.trim().split_once(' '));
+    let (pid, _) = processes.find(|(_, words)| words.trim_start().starts_with(command))?;
+    Some(nix::unistd::Pid::from_raw(pid.parse().ok()?))
+}
+
+/// The count of the store's files once went on, for minutes, without a client.
+#[test]
+fn killed_status_leaves_no_running_container() {
+    if !(engine_available() && root_available()) {
+        return;
+    }
+    let user = TestUser::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    run(&mut user.build(&[])).assert_exit_code(0);
+    let runs = user.track_runs();
+    let status = Running::start(&mut user.sdbuild(&["status"]));
+    wait_until(Duration::from_secs(30), "it counts", || {
+        // Stopped, it counts until it is killed.
+        let counters = runs.running_containers();
+        let mut pids = counters
+            .iter()
+            .filter_map(|name| process_in(name, "busybox du"));
+        pids.any(|pid| nix::sys::signal::kill(pid, Signal::SIGSTOP).is_ok())
+    });
+    status.signal(Signal::SIGKILL);
+    status.finish();
+    wait_until(Duration::from_secs(20), "the container ends", || {
+        runs.running_containers().is_empty()
+    });
+    // It counts as a stale run's.
+    run(&mut user.build(&["--force"])).assert_exit_code(0);
+    runs.assert_nothing_left();
 }
 
 #[test]

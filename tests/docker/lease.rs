@@ -184,6 +184,34 @@ fn stopped_client_keeps_the_handler_during_a_pause() {
     });
 }
 
+/// After Ctrl-Z and a lost connection, the handler once stayed for as long as the connection seemed to live.
+#[test]
+fn a_pause_of_the_registrar_has_an_end() {
+    with_engine(async {
+        let bench = SingleRun::new().await;
+        let mut agent = Command::new("docker")
+            .args(["run", "--rm", "--interactive", "--network", "none"])
+            .args(["--volume", "/dev/null:/binfmt_misc/register"])
+            .args(["--env", "SDBUILD_MAX_PAUSED=2", &bench.image.reference])
+            .args(["/bin/busybox", "sh", "/sdbuild/binfmt-agent"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = agent.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, b"pause\n").unwrap();
+        // The pipe stays open, without heartbeats.
+        let output = tokio::task::spawn_blocking(|| agent.wait_with_output().unwrap());
+        let output = tokio::time::timeout(SILENCE, output)
+            .await
+            .unwrap()
+            .unwrap();
+        drop(input);
+        let ended = Outcome::of(&output).assert_exit_code(0);
+        assert_eq!(ended.stdout, "ready\nreleased -\n");
+    });
+}
+
 #[test]
 fn killed_registrar_is_replaced_for_cleanup() {
     with_engine(async {

@@ -137,13 +137,13 @@ fn build_cannot_change_the_handler_or_the_kernel() {
 
 /// Runs the registrar's image as the builder is run, with the given seccomp profile.
 fn confined(seccomp: &str, more: &[&str], words: &[&str]) -> Outcome {
-    let registrar = docker_lines(&["images", "--quiet", "sdbuild/registrar"]);
+    let registrar = own_image("registrar").unwrap();
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--user", "1000:1000", "--cap-drop", "ALL"]);
     command.args(["--network", "none", "--security-opt", "no-new-privileges"]);
     let seccomp = format!("seccomp={seccomp}");
     command.args(["--security-opt", &seccomp]).args(more);
-    run(command.arg(&registrar[0]).args(words))
+    run(command.arg(registrar).args(words))
 }
 
 fn our_profile() -> String {

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sdbuild::engine::EngineError;
 
 use crate::scripted;
-use crate::server::{default_reply, ok, refused};
+use crate::server::{Server, default_reply, ok, refused};
+use crate::support::*;
 
-/// A container with sdbuild's label.
-const OURS: &str = r#"{"Config":{"Labels":{"dev.sdbuild.run":"0123456789ab"}}}"#;
+/// The name of a container of sdbuild's, and its labels.
+const NAME: &str = "sdbuild-builder-0123456789ab";
+const OURS: &str =
+    r#"{"Config":{"Labels":{"dev.sdbuild.run":"0123456789ab","dev.sdbuild.role":"builder"}}}"#;
 /// Podman's message for a container that ended between Podman's check and its signal.
 const ENDED: &str = "cannot remove container x as it could not be stopped: sending SIGKILL to container x: \
                      container state improper: stopped";
@@ -34,7 +37,7 @@ async fn assert_is_retried(status: u16, message: &'static str) {
         _ => default_reply(),
     })
     .await;
-    engine.remove_container("x").await.unwrap();
+    engine.remove_container(NAME).await.unwrap();
     let deletions = server
         .requests()
         .iter()
@@ -75,6 +78,100 @@ async fn objects_without_our_labels_are_never_removed() {
             .all(|request| request.starts_with("GET")),
         "{:?}",
         server.requests()
+    );
+}
+
+/// A container that a user made from a committed builder was once stopped and removed.
+#[tokio::test]
+async fn containers_made_from_ours_are_neither_listed_nor_removed() {
+    let (engine, server) = scripted::engine(|request| match request {
+        list if list.starts_with("GET /containers/json") => ok(r#"[
+            {"Id":"1","Names":["/mine"],"State":"running","Labels":{"dev.sdbuild.run":"0123456789ab","dev.sdbuild.role":"builder"}},
+            {"Id":"2","Names":["/other/alias","/sdbuild-builder-0123456789ab"],"State":"exited",
+             "Labels":{"dev.sdbuild.run":"0123456789ab","dev.sdbuild.role":"builder"}}]"#),
+        inspect if inspect.starts_with("GET /containers/mine/json") => ok(OURS),
+        _ => default_reply(),
+    })
+    .await;
+    let listed = engine.our_containers().await.unwrap();
+    let names: Vec<_> = listed.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, [NAME]);
+    for refusal in [
+        engine.stop_container("mine", 1).await,
+        engine.remove_container("mine").await,
+    ] {
+        let error = refusal.unwrap_err();
+        assert!(matches!(error, EngineError::NotOurs { .. }), "{error}");
+    }
+    let requests = server.requests();
+    let is_read = |request: &String| request.starts_with("GET");
+    assert!(requests.iter().all(is_read), "{requests:?}");
+}
+
+/// Whether `clean` would remove a builder of another machine that ended `idle` seconds ago by the engine's clock and was
+/// created at the moment `created`.
+fn is_swept(idle: i64, created: &str) -> bool {
+    let text = |seconds: i64| jiff::Timestamp::from_second(seconds).unwrap().to_string();
+    let now = 1_800_000_000;
+    let list = format!(
+        r#"[{{"Id":"1","Names":["/{NAME}"],"State":"exited","Labels":{{"dev.sdbuild.run":"0123456789ab",
+            "dev.sdbuild.role":"builder","dev.sdbuild.created":"{created}"}}}}]"#
+    );
+    let ended = format!(
+        r#"{{"State":{{"Running":false,"FinishedAt":"{}"}}}}"#,
+        text(now - idle)
+    );
+    let info = format!(
+        r#"{{"OSType":"linux","Architecture":"x86_64","SystemTime":"{}"}}"#,
+        text(now)
+    );
+    let server = Server::new(move |request| match request {
+        "GET /info" => ok(info.clone()),
+        list_of if list_of.starts_with("GET /containers/json") => ok(list.clone()),
+        inspect if inspect.starts_with("GET /containers/") => ok(ended.clone()),
+        images if images.starts_with("GET /images/") => ok("[]"),
+        volumes if volumes.starts_with("GET /volumes") => ok("{}"),
+        _ => default_reply(),
+    });
+    let user = TestUser::new().with("DOCKER_HOST", server.endpoint.to_string());
+    let cache = user.state.path().join("cache").display().to_string();
+    let user = user.with("XDG_CACHE_HOME", cache);
+    let listed = run(&mut user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
+    listed.stdout.contains(NAME)
+}
+
+/// The engine's clock alone once decided: ahead by two hours, or set by months after a start without a battery, it had a
+/// live run's builder removed while its image was copied.
+#[test]
+fn no_single_clock_decides_that_a_container_is_stale() {
+    let now = jiff::Timestamp::now().as_second();
+    let (hour, day) = (3600, 24 * 3600);
+    let elsewhere = |age: i64| format!("another-boot 5 {}", now - age);
+    assert!(is_swept(2 * day, &elsewhere(2 * day)));
+    assert!(
+        !is_swept(5 * hour, &elsewhere(2 * day)),
+        "it copies for hours"
+    );
+    assert!(
+        !is_swept(90 * day, &elsewhere(hour)),
+        "the engine's clock was set"
+    );
+    assert!(
+        !is_swept(90 * day, &elsewhere(-hour)),
+        "this one's is behind"
+    );
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    let here = |unix| {
+        format!(
+            "{} {} {unix}",
+            boot.trim(),
+            uptime.split_once('.').unwrap().0
+        )
+    };
+    assert!(
+        !is_swept(90 * day, &here(now - 90 * day)),
+        "one clock of both"
     );
 }
 

@@ -7,16 +7,22 @@ use super::{Outcome, docker, docker_lines, run};
 /// The default store volume.
 pub const STORE: &str = "sdbuild-store";
 
-/// A container image of the builder for this machine that a build has loaded, or `None`. The engine may have several,
-/// of earlier commits and for other machines.
+/// A container image of the builder for this machine that a build has loaded, or `None`.
 pub fn builder_image() -> Option<String> {
+    own_image("builder")
+}
+
+/// Our container image `name` for this machine, or `None`. The engine may have several, of earlier commits and for other
+/// machines.
+pub fn own_image(name: &str) -> Option<String> {
     let ours = match std::env::consts::ARCH {
         "aarch64" => "arm64",
         _ => "amd64",
     };
     let machine = |image: &String| docker(&["inspect", "--format", "{{.Architecture}}", image]);
     let format = "{{.Repository}}:{{.Tag}}";
-    let mut images = docker_lines(&["images", "--format", format, "sdbuild/builder"]).into_iter();
+    let repository = format!("sdbuild/{name}");
+    let mut images = docker_lines(&["images", "--format", format, &repository]).into_iter();
     images.find(|image| machine(image).trim() == ours)
 }
 

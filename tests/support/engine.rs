@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{BINFMT, run, wait_until};
+use super::{BINFMT, kill_processes_of, run, wait_until};
 
 /// A running engine, which is stopped when the value is dropped.
 pub struct OwnEngine {
@@ -82,20 +82,6 @@ impl OwnEngine {
             .env("DOCKER_HOST", self.host()))
     }
 
-    /// Kills the shims of its containers, which may outlive it; each has our directory in its command line.
-    fn end_shims(&self) {
-        let dir = self.dir.path().to_str().unwrap().as_bytes();
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            let Ok(pid) = process.file_name().to_string_lossy().parse() else {
-                continue;
-            };
-            let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            if words.windows(dir.len()).any(|part| part == dir) {
-                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
-            }
-        }
-    }
-
     /// Sends the engine a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
@@ -163,6 +149,7 @@ impl Drop for OwnEngine {
         if let Ok(pid) = pid.unwrap_or_default().trim().parse() {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
         }
-        self.end_shims();
+        // The shims of its containers may outlive it.
+        kill_processes_of(self.dir.path());
     }
 }

@@ -27,7 +27,7 @@ mod uplink;
 mod user;
 pub use account::Account;
 pub use binary_cache::{BinaryCache, CacheServer, Reply, Request, host_for_containers};
-pub use builder::{STORE, builder_image, in_builder};
+pub use builder::{STORE, builder_image, in_builder, own_image};
 pub use ci::Ci;
 pub use configuration::{SMALL_IMAGE, configuration, example, fresh, key, nonce, product};
 pub use debian::DebianRelease;
@@ -37,7 +37,7 @@ pub use handler::{Handler, machine_emulates};
 pub use machine::{
     BINFMT, Machine, StoreInUse, containers, docker, docker_lines, handlers, our_handlers,
 };
-pub use process::{Outcome, Running, run};
+pub use process::{Outcome, Running, kill_processes_of, run};
 pub use requirements::{
     boot_available, debian_release_available, engine_available, root_available, tool_unpacked,
     tools_available, with_engine,

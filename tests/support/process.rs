@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,20 @@ pub struct Outcome {
 /// Runs `command` to its end.
 pub fn run(command: &mut Command) -> Outcome {
     Outcome::of(&command.output().unwrap())
+}
+
+/// Kills every process with the path of `dir` in its command line: a directory that only the caller's programs use.
+pub fn kill_processes_of(dir: &Path) {
+    let dir = dir.to_str().unwrap().as_bytes();
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = process.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        if words.windows(dir.len()).any(|part| part == dir) {
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
+        }
+    }
 }
 
 impl Outcome {

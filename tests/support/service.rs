@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::debian::{self, DebianRelease};
-use super::{Account, NetworkUplink, Outcome, TestUser, run};
+use super::{Account, NetworkUplink, Outcome, TestUser, kill_processes_of, run};
 
 /// The path of the script in Debian's packages.
 const ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
@@ -173,6 +173,8 @@ impl Drop for EngineService {
         if let Ok(pid) = pause.unwrap_or_default().trim().parse() {
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or(());
         }
+        // Rootless Podman's service is a child that its parent does not end.
+        kill_processes_of(self.account.dir());
         if self.kind == EngineKind::RootfulPodman {
             // Its mount would prevent the removal of the directory.
             let root = self.account.at("root/overlay");

@@ -1,13 +1,15 @@
-use std::io::Write as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use futures_util::FutureExt as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 
 use super::*;
 
 const WATCHDOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/containers/builder/watchdog");
-/// The silence that a watchdog tolerates whose tick is a tenth of this.
+/// The silence that the watchdogs of these tests tolerate.
 const TOLERATED: Duration = Duration::from_secs(1);
 /// Upper bound for what a busy machine does at once.
 const SOON: Duration = Duration::from_secs(20);
@@ -42,14 +44,16 @@ async fn a_pause_delays_the_next_line() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_that_does_not_run_delays_no_stop() {
+async fn a_heartbeat_that_has_ended_delays_no_stop() {
     let heartbeat = Heartbeat::default();
     let handle = heartbeat.pause_handle();
-    assert!(timeout(SOON, handle.pause()).await.is_some());
+    let is_delayed = || handle.pause().now_or_never().is_none();
+    assert!(is_delayed(), "not started: the first line will be `pause`");
     let (input, output) = tokio::io::duplex(64);
-    let _guard = heartbeat.keep_alive(AttachedInput::to(input));
     drop(output);
-    assert!(timeout(SOON, handle.pause()).await.is_some());
+    // The first line cannot be written.
+    let _guard = heartbeat.keep_alive(AttachedInput::to(input));
+    wait_until(async || !is_delayed()).await;
 }
 
 /// Those shells of other container images that this machine has.
@@ -65,72 +69,97 @@ fn shells() -> Vec<&'static [&'static str]> {
     installed
 }
 
-/// A process and the watchdog that ends it.
+/// A watchdog with its command.
 struct Watched {
-    process: Child,
     watchdog: Child,
     input: Option<ChildStdin>,
 }
 
 impl Watched {
-    fn start(shell: &[&str]) -> Self {
-        let process = Command::new("sleep").arg("600").spawn().unwrap();
+    fn start(shell: &[&str], command: &[&str]) -> Self {
+        let seconds = |time: Duration| time.as_secs_f64().to_string();
         let mut watchdog = Command::new(shell[0])
             .args(&shell[1..])
-            .args([WATCHDOG, &process.id().to_string()])
-            .env(
-                "SDBUILD_WATCHDOG_TICK",
-                (TOLERATED / 10).as_secs_f64().to_string(),
-            )
+            .arg(WATCHDOG)
+            .args(command)
+            .env("SDBUILD_WATCHDOG_TICK", seconds(TOLERATED / 10))
+            .env("SDBUILD_WATCHDOG_SILENT", "10")
+            .env("SDBUILD_WATCHDOG_PAUSED", "50")
             .env_remove("SDBUILD_SHELL")
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let input = watchdog.stdin.take();
-        Self {
-            process,
-            watchdog,
-            input,
-        }
+        Self { watchdog, input }
     }
 
     fn send(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
-        writeln!(input, "{line}").unwrap();
+        // It may have ended.
+        writeln!(input, "{line}").ok();
     }
 
-    /// Whether the process still runs after `time`.
+    /// Whether it still runs after `time`.
     async fn outlives(&mut self, time: Duration) -> bool {
         tokio::time::sleep(time).await;
-        self.process.try_wait().unwrap().is_none()
+        self.watchdog.try_wait().unwrap().is_none()
     }
 
-    /// Asserts that the watchdog sends TERM to the process soon.
-    async fn assert_terminated(mut self) {
+    /// Waits for its end, which must come soon; returns its exit code.
+    async fn end(mut self) -> Option<i32> {
         let exit = async {
             loop {
-                if let Some(status) = self.process.try_wait().unwrap() {
-                    return status.signal();
+                if let Some(status) = self.watchdog.try_wait().unwrap() {
+                    return status.code();
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let signal = timeout(SOON, exit).await;
-        self.process.kill().ok();
+        let code = timeout(SOON, exit).await;
+        self.kill(|_| true);
         self.watchdog.kill().ok();
-        self.process.wait().unwrap();
         self.watchdog.wait().unwrap();
-        assert_eq!(signal, Some(Some(15)));
+        code.flatten()
+    }
+
+    /// Whether a descendant has the command line `command`.
+    fn has(&self, command: &str) -> bool {
+        let all = descendants(self.watchdog.id());
+        all.iter().any(|(_, words)| words.trim_end() == command)
+    }
+
+    /// Kills what `is_victim` finds among the watchdog's descendants, by their command lines; returns how many.
+    fn kill(&self, is_victim: impl Fn(&str) -> bool) -> usize {
+        let victims = descendants(self.watchdog.id()).into_iter();
+        let victims = victims.filter(|(_, command)| is_victim(command));
+        let pids = victims.map(|(pid, _)| Pid::from_raw(i32::try_from(pid).unwrap()));
+        // The process may have ended by itself.
+        pids.filter(|pid| kill(*pid, Signal::SIGKILL).is_ok())
+            .count()
     }
 }
 
-/// Runs the watchdog in each of the shells, all at once: `act`, after which the process must be terminated.
+/// Processes below `parent`, with their command lines.
+fn descendants(parent: u32) -> Vec<(u32, String)> {
+    let mut all = Vec::new();
+    let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    for pid in list.unwrap_or_default().split_whitespace() {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&words).replace('\0', " ");
+        let pid = pid.parse().unwrap();
+        all.push((pid, command));
+        all.extend(descendants(pid));
+    }
+    all
+}
+
+/// Runs the watchdog in each of the shells, all at once: `act`, after which it must end the command.
 async fn in_each_shell(act: impl AsyncFn(&mut Watched)) {
     let each = shells().into_iter().map(async |shell| {
-        let mut watched = Watched::start(shell);
+        let mut watched = Watched::start(shell, &["sleep", "600"]);
         act(&mut watched).await;
-        watched.assert_terminated().await;
+        assert_eq!(watched.end().await, Some(143), "{shell:?}");
     });
     futures_util::future::join_all(each).await;
 }
@@ -166,6 +195,104 @@ async fn a_pause_lasts_until_the_next_line() {
         watched.send("pause");
         assert!(watched.outlives(TOLERATED * 3).await);
         watched.send("");
+        tokio::time::sleep(TOLERATED / 2).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_pause_has_an_end() {
+    in_each_shell(async |watched| watched.send("pause")).await;
+}
+
+/// A build that runs `killall sleep` once stopped the clock, and the builder outlived a lost connection.
+#[tokio::test]
+async fn killed_sleeps_do_not_stop_the_clock() {
+    in_each_shell(async |watched| {
+        let is_tick = |command: &str| command.starts_with("sleep 0.1");
+        wait_until(async || watched.kill(is_tick) > 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_killed_clock_is_started_again() {
+    in_each_shell(async |watched| {
+        let is_clock = |command: &str| command.contains("watchdog");
+        // Until the command has replaced it, its process looks like the clock.
+        wait_until(async || watched.has("sleep 600")).await;
+        wait_until(async || watched.kill(is_clock) > 0).await;
+        // The first line may come before its end.
+        for _ in 0..3 {
+            watched.send("");
+            tokio::time::sleep(TOLERATED / 5).await;
+        }
+    })
+    .await;
+}
+
+async fn wait_until(done: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(SOON, wait).await.is_some());
+}
+
+#[tokio::test]
+async fn the_exit_status_is_the_commands() {
+    let ends = ["sleep 0.1; kill -USR1 $PPID; exit 7", "kill -KILL $$"];
+    for (script, code) in ends.into_iter().zip([7, 137]) {
+        let each = shells().into_iter().map(async |shell| {
+            let mut watched = Watched::start(shell, &["sh", "-c", script]);
+            watched.send("");
+            if code == 137 {
+                // The command could not announce its end.
+                tokio::time::sleep(TOLERATED / 2).await;
+                watched.send("");
+            }
+            assert_eq!(watched.end().await, Some(code), "{shell:?}");
+        });
+        futures_util::future::join_all(each).await;
+    }
+}
+
+#[tokio::test]
+async fn a_shells_heartbeats_are_relayed() {
+    let each = shells().into_iter().map(async |shell| {
+        let dir = tempfile::tempdir().unwrap();
+        let program = |arguments: &[&str], input| {
+            let mut command = Command::new(shell[0]);
+            command.args(&shell[1..]).arg(WATCHDOG).args(arguments);
+            command.env("TMPDIR", dir.path()).env("SDBUILD_SHELL", "");
+            command.stdin(input).stdout(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let mut relay = program(&["--relay"], Stdio::piped());
+        let mut watchdog = program(&["cat"], Stdio::piped());
+        let mut user = watchdog.stdin.take().unwrap();
+        let mut output = watchdog.stdout.take().unwrap();
+        user.write_all(b"typed by the user").unwrap();
+        tokio::time::sleep(TOLERATED / 2).await;
+        assert_eq!(watchdog.try_wait().unwrap(), None, "{shell:?}");
+        let mut heartbeats = relay.stdin.take().unwrap();
+        writeln!(heartbeats).unwrap();
+        let mut typed = [0; 17];
+        let read = tokio::task::spawn_blocking(move || {
+            output.read_exact(&mut typed).unwrap();
+            typed
+        });
+        assert_eq!(&read.await.unwrap(), b"typed by the user");
+        // A program in the container kills the relay.
+        relay.kill().unwrap();
+        relay.wait().unwrap();
+        let watched = Watched {
+            watchdog,
+            input: None,
+        };
+        assert_eq!(watched.end().await, Some(143), "{shell:?}");
+        drop((user, heartbeats));
+    });
+    futures_util::future::join_all(each).await;
 }

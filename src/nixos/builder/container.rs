@@ -64,14 +64,12 @@ impl Builder<'_> {
     pub(super) async fn store_paths(&self, job: &BuildJob) -> Result<StorePaths, Failure> {
         // Every run with a builder may have files on the volume, also before its builder is started.
         let containers = self.engine.our_containers().await?;
-        let builders = containers
-            .into_iter()
-            .filter(|c| c.role == Some(Role::Builder));
+        let builders = containers.into_iter().filter(|c| c.role == Role::Builder);
         Ok(StorePaths {
             run: self.run.to_string(),
             nixpkgs: job.source.nixpkgs.name(),
             root: job.source.configuration.root_name(),
-            live: builders.filter_map(|c| Some(c.run?.to_string())).collect(),
+            live: builders.map(|c| c.run.to_string()).collect(),
         })
     }
 

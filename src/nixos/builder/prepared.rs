@@ -20,12 +20,18 @@ use crate::nixos::user_files::UserFiles;
 /// A builder with all its input that has not been started.
 #[derive(Debug)]
 pub struct PreparedBuilder {
+    container: ContainerOfJob,
+    heartbeat: Heartbeat,
+    configuration_sha256: Sha256Hash,
+}
+
+/// The container of a job.
+#[derive(Debug)]
+struct ContainerOfJob {
     container: Container,
     job: BuildJob,
     store: String,
     foreign: bool,
-    heartbeat: Heartbeat,
-    configuration_sha256: Sha256Hash,
 }
 
 /// A successful build.
@@ -66,11 +72,14 @@ impl Builder<'_> {
             let configuration_sha256 =
                 upload::configuration(&container, &job, owner, events).await?;
             upload::nixpkgs(&container, &job, self, cancel, events).await?;
-            Ok(PreparedBuilder {
+            let container = ContainerOfJob {
                 container,
                 job,
                 store: self.store.to_owned(),
                 foreign: self.image.foreign,
+            };
+            Ok(PreparedBuilder {
+                container,
                 heartbeat: Heartbeat::default(),
                 configuration_sha256,
             })
@@ -87,15 +96,20 @@ impl PreparedBuilder {
 
     /// Runs the build to its end (`Phase::Build`). When the future is dropped the heartbeats stop, and the builder
     /// ends by itself.
-    pub async fn build(mut self, cancel: &Cancel, events: &Events) -> Result<BuildResult, Failure> {
-        let (followed, findings) = Box::pin(self.run_logged(cancel, events)).await?;
+    pub async fn build(self, cancel: &Cancel, events: &Events) -> Result<BuildResult, Failure> {
+        let run = self.container.run_logged(self.heartbeat, cancel, events);
+        let (followed, findings) = Box::pin(run).await?;
+        let container = self.container;
         if followed.exit.code != 0 {
-            return Err(self.diagnosis(&followed, &findings));
+            return Err(container.diagnosis(&followed, &findings));
         }
-        let printed = result(&followed.out).map_err(|failure| self.with_log(failure))?;
-        let (out_path, derivation) = printed;
+        let (out_path, derivation) = match (result(&followed.out), followed.incomplete) {
+            (Ok(printed), _) => printed,
+            (Err(_), Some(cut)) => return Err(container.with_log(cut.into())),
+            (Err(failure), None) => return Err(container.with_log(failure)),
+        };
         Ok(BuildResult {
-            container: self.container,
+            container: container.container,
             out_path,
             derivation,
             configuration_sha256: self.configuration_sha256,
@@ -104,13 +118,17 @@ impl PreparedBuilder {
 
     /// Evaluates what the configuration sets (`Phase::Evaluate`). When the future is dropped the heartbeats stop,
     /// and the builder ends by itself.
-    pub async fn check(mut self, cancel: &Cancel, events: &Events) -> Result<CheckResult, Failure> {
-        let (followed, findings) = Box::pin(self.run_logged(cancel, events)).await?;
-        let failure = (followed.exit.code != 0).then(|| self.diagnosis(&followed, &findings));
-        match (check::facts(&followed.out), failure) {
-            (Some(facts), failure) => Ok(CheckResult { facts, failure }),
-            (None, Some(failure)) => Err(failure),
-            (None, None) => Err(Failure::message(
+    pub async fn check(self, cancel: &Cancel, events: &Events) -> Result<CheckResult, Failure> {
+        let container = self.container;
+        let run = container.run_logged(self.heartbeat, cancel, events);
+        let (followed, findings) = Box::pin(run).await?;
+        let failed = followed.exit.code != 0;
+        let failure = failed.then(|| container.diagnosis(&followed, &findings));
+        match (check::facts(&followed.out), failure, followed.incomplete) {
+            (Some(facts), failure, _) => Ok(CheckResult { facts, failure }),
+            (None, Some(failure), _) => Err(failure),
+            (None, None, Some(cut)) => Err(container.with_log(cut.into())),
+            (None, None, None) => Err(Failure::message(
                 Class::Internal,
                 "read what the configuration sets: Nix's output cannot be parsed",
             )),
@@ -119,36 +137,47 @@ impl PreparedBuilder {
 
     /// Evaluates what a build would do (`Phase::Evaluate`). When the future is dropped the heartbeats stop, and
     /// the builder ends by itself.
-    pub async fn forecast(mut self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
+    pub async fn forecast(self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
         let collector = Collector::default();
         let events = collector.intercept(events);
-        let (followed, findings) = Box::pin(self.run_logged(cancel, &events)).await?;
-        match followed.exit.code {
-            0 => collector.finish(&followed.out),
-            _ => Err(self.diagnosis(&followed, &findings)),
+        let container = self.container;
+        let run = container.run_logged(self.heartbeat, cancel, &events);
+        let (followed, findings) = Box::pin(run).await?;
+        if followed.exit.code != 0 {
+            return Err(container.diagnosis(&followed, &findings));
+        }
+        match followed.incomplete {
+            // The forecast is what the output says.
+            Some(cut) => Err(container.with_log(cut.into())),
+            None => collector.finish(&followed.out),
         }
     }
 
     /// Runs the shell with the user's terminal; returns the shell's exit status. When the future is dropped the
     /// heartbeats stop, and the builder ends by itself.
-    pub async fn attend(mut self, cancel: &Cancel) -> Result<i64, Failure> {
-        let attended = self.job.is_attended();
-        let heartbeat = std::mem::take(&mut self.heartbeat);
-        let attend = run_interactive(&self.container, heartbeat, &self.job.access, attended);
+    pub async fn attend(self, cancel: &Cancel) -> Result<i64, Failure> {
+        let ContainerOfJob { container, job, .. } = self.container;
+        let attended = job.is_attended();
+        let attend = run_interactive(&container, self.heartbeat, &job.access, attended);
         let exit = cancel.race(Box::pin(attend));
         Ok(exit.await??.code)
     }
+}
 
+impl ContainerOfJob {
     /// Runs the builder to its end and writes its log file.
     async fn run_logged(
-        &mut self,
+        &self,
+        heartbeat: Heartbeat,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<(Followed, Findings), Failure> {
         let path = self.job.log.clone();
         let mut log = BuildLog::create(&path)?;
         events.emit(Event::LogFile(path.clone()));
-        let followed = cancel.race(Box::pin(self.follow(&mut log, events))).await;
+        let followed = cancel
+            .race(Box::pin(self.follow(heartbeat, &mut log, events)))
+            .await;
         let (findings, write_error) = log.finish();
         if let Some(error) = write_error {
             events.warn(format!("the log {} is incomplete: {error}", path.display()));
@@ -159,14 +188,19 @@ impl PreparedBuilder {
         }
     }
 
-    async fn follow(&mut self, log: &mut BuildLog, events: &Events) -> Result<Followed, Failure> {
+    async fn follow(
+        &self,
+        heartbeat: Heartbeat,
+        log: &mut BuildLog,
+        events: &Events,
+    ) -> Result<Followed, Failure> {
         let events = with_shown_paths(events, self.job.source.configuration.shown_dir());
         // Attached before the start: no output is missed, and the watchdog has an input from the beginning.
         let Attached { mut input, output } = self.container.attach().await?;
         self.container.start().await?;
         self.job.access.send(&mut input).await?;
         // Held until the output is drained: the builder ends with its input.
-        let _heartbeat = std::mem::take(&mut self.heartbeat).keep_alive(input);
+        let _heartbeat = heartbeat.keep_alive(input);
         let slow = self.job.request.nix.stall_timeout;
         follow(self.container.drain(output), log, &events, slow).await
     }

@@ -15,9 +15,9 @@ use crate::nixos::{check, layout};
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
-/// The program that runs as PID 1.
+/// The program that prepares the volume and runs Nix.
 const ENTRY: &str = include_str!("../../../containers/builder/entry");
-/// The program that ends a shell when the heartbeats stop.
+/// The program that runs as PID 1, and ends everything when the heartbeats stop.
 const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
 /// Shell functions for native glue, which the entry reads.
 const GLUE: &str = include_str!("../../../containers/builder/glue");

@@ -57,7 +57,7 @@ pub struct Container {
     #[serde(flatten)]
     pub object: SizedObject,
     /// The run that created it.
-    pub run: Option<RunId>,
+    pub run: RunId,
     /// Whether a process of it runs.
     pub running: bool,
 }

@@ -130,3 +130,27 @@ fn clean_removes_downloads_and_logs() {
         !cache.join("sha256").exists() || fs::read_dir(cache.join("sha256")).unwrap().count() == 0
     );
 }
+
+/// A run that began while `clean` waited for its user once lost the images that it was about to use.
+#[test]
+fn clean_keeps_what_a_run_begun_meanwhile_needs() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new().with_own_cache();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    run(&mut user.build(&[])).assert_exit_code(0);
+    let images = docker(&["images", "--filter", "label=dev.sdbuild.role", "--quiet"]);
+    let mut screen = Screen::start(&user.sdbuild(&["clean"]), (100, 40));
+    screen.wait_for("Remove all of this?");
+    let mut holder = Holder::start();
+    screen.type_keys("y\n");
+    screen.wait_for("has begun meanwhile");
+    let running = holder.running.take().unwrap();
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.finish().signal, Some(Signal::SIGTERM as i32));
+    let left = docker(&["images", "--filter", "label=dev.sdbuild.role", "--quiet"]);
+    assert_eq!(left, images);
+    let volumes = docker(&["volume", "ls", "--quiet"]);
+    assert!(volumes.lines().any(|name| name == STORE), "{volumes}");
+}
