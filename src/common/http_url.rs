@@ -38,7 +38,7 @@ pub fn check(address: &str) -> Result<(), HttpUrlError> {
         return Err(HttpUrlError::NotHttp);
     }
     let url = parse(address).ok_or(HttpUrlError::NotHttp)?;
-    if has_credentials(&url) {
+    if credentials_in(&url) {
         return Err(HttpUrlError::HasCredentials);
     }
     let is_secret = |name: &str| SECRET_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
@@ -48,9 +48,14 @@ pub fn check(address: &str) -> Result<(), HttpUrlError> {
     Ok(())
 }
 
+/// Whether `address`, of any scheme, has a user name or a password.
+pub fn has_credentials(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| credentials_in(&url))
+}
+
 /// Whether `address` is one of HTTP without credentials and without a query, which may be a signature that expires.
 pub fn is_lasting(address: &str) -> bool {
-    parse(address).is_some_and(|url| !has_credentials(&url) && url.query().is_none())
+    parse(address).is_some_and(|url| !credentials_in(&url) && url.query().is_none())
 }
 
 fn parse(address: &str) -> Option<Url> {
@@ -58,7 +63,7 @@ fn parse(address: &str) -> Option<Url> {
     matches!(url.scheme(), "http" | "https").then_some(url)
 }
 
-fn has_credentials(url: &Url) -> bool {
+fn credentials_in(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use url::Url;
-
 use super::resolver::Resolver;
 use super::value::WordList;
 use super::{CACHE, CACHE_KEY};
 use crate::common::failure::Failure;
+use crate::common::http_url;
 
 /// Binary caches, the keys that sign them, and what else it takes to use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,8 +75,7 @@ fn joined(WordList(mut all): WordList, WordList(more): WordList) -> Vec<String> 
 /// Refuses the address of a cache with a user name or password, which would be in messages, in the log, and in the builder's
 /// environment. Does not repeat the address.
 fn check_address(address: &str) -> Result<(), Failure> {
-    let has_login = |url: Url| !url.username().is_empty() || url.password().is_some();
-    if Url::parse(address).is_ok_and(has_login) {
+    if http_url::has_credentials(address) {
         return Err(Failure::usage(
             "the address of a binary cache contains a user name or password",
         )

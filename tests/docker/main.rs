@@ -52,3 +52,4 @@ mod shell;
 mod single_run;
 mod terminal;
 mod try_command;
+mod upload;
