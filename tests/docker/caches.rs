@@ -4,6 +4,7 @@
 mod faults;
 mod fetched;
 mod reached;
+mod system;
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::process::Command;
 use crate::support::*;
 
 /// The cases for which the cache has an image and its two parts.
-const CASES: [&str; 24] = [
+const CASES: [&str; 25] = [
     "well",
     "priority",
     "half",
@@ -37,6 +38,7 @@ const CASES: [&str; 24] = [
     "tls",
     "killed",
     "together",
+    "tunnel",
 ];
 
 /// A store volume of a test's own, which is removed with the value.
@@ -69,12 +71,12 @@ fn cache() -> BinaryCache {
 }
 
 /// A user whose configuration is the image of `case`, which needs no emulation, and whose store is `volume`. Downloads stall
-/// after five seconds, in Nix after three.
+/// after six seconds, in Nix after three.
 fn user(case: &str, volume: &Volume, cache: &BinaryCache) -> TestUser {
     let user = TestUser::new()
         .with("SDBUILD_STORE", &volume.0)
         .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key)
-        .with("SDBUILD_STALL_TIMEOUT", "5");
+        .with("SDBUILD_STALL_TIMEOUT", "6");
     user.write("cached.nix", &fs::read_to_string(expression()).unwrap());
     let body = format!(
         "  system.build.sdImage = lib.mkForce (import ./cached.nix {{ case = \"{case}\"; }});"

@@ -124,6 +124,11 @@ impl CacheServer {
         format!("{scheme}://{}:{}", host_for_containers(), self.port)
     }
 
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// All requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
@@ -226,8 +231,8 @@ pub struct BinaryCache {
     pub key: String,
 }
 
-/// Builds what the expression in `/cached.nix` has for each case, and copies it into a cache that is signed with a new key.
-const MAKE: &str = r#"
+/// What both kinds of caches begin with: a new key.
+const NEW_KEY: &str = r"
 export NIX_CONFIG='build-users-group =
 sandbox = false
 substituters =
@@ -235,35 +240,54 @@ experimental-features = nix-command'
 cd /cache
 nix key generate-secret --key-name tests-1 >key
 nix key convert-secret-to-public <key >key.pub
-each='{ cases }: map (case: import /cached.nix { inherit case; }) (builtins.filter builtins.isString (builtins.split " " cases))'
-paths=$(nix-build --no-out-link -E "$each" --argstr cases "$*")
+";
+/// Copies `$paths` into the cache.
+const COPY: &str = r#"
 nix copy --to "file:///cache/files?compression=zstd&secret-key=/cache/key" $paths
 chmod -R a+rwX /cache/*
 touch /cache/complete
 "#;
+/// Builds what the expression in `/cached.nix` has for each case, and copies it into a cache that is signed with a new key.
+const MAKE: &str = r#"
+each='{ cases }: map (case: import /cached.nix { inherit case; }) (builtins.filter builtins.isString (builtins.split " " cases))'
+paths=$(nix-build --no-out-link -E "$each" --argstr cases "$*")
+"#;
+/// Everything that a derivation is made of, but for downloads and for the image and its file system.
+const MADE_OF: &str = r#"
+paths=$(nix-store -qR --include-outputs "$1" | grep -v -e '\.drv$' -e '\.deb$' -e '\.img')
+"#;
 
 impl BinaryCache {
-    /// The cache with what `expression` (a function of `case`) has for `cases`. It is made once, by the builder's Nix, and kept
-    /// below `target`. The engine must have the builder's container image.
+    /// The cache with what `expression` (a function of `case`) has for `cases`. The engine must have the builder's container
+    /// image.
     pub fn of(expression: &Path, cases: &[&str]) -> Self {
-        let _one_at_a_time = lock("binary-cache");
         let text = fs::read_to_string(expression).unwrap();
-        let content = format!("{MAKE}{text}{}", cases.join(" "));
+        let volume = format!("{}:/cached.nix:ro", expression.display());
+        Self::made_once("cases", &text, MAKE, &[&volume], cases)
+    }
+
+    /// The cache with everything that a build of `derivation` takes, which the shared store must have.
+    pub fn made_of(derivation: &str) -> Self {
+        Self::made_once("system", "", MADE_OF, &[], &[derivation])
+    }
+
+    /// The cache that the builder's Nix makes in a script with `words`, and that is kept below `target` until another one of
+    /// this kind is made.
+    fn made_once(kind: &str, text: &str, paths: &str, volumes: &[&str], words: &[&str]) -> Self {
+        let _one_at_a_time = lock("binary-cache");
+        let script = format!("{NEW_KEY}{paths}{COPY}");
+        let content = format!("{script}{text}{}", words.join(" "));
         let hash = sdbuild::common::hash::Sha256Hash::of(content.as_bytes()).to_string();
-        let dir = shared("binary-cache").join(&hash[..16]);
+        let all = shared("binary-cache").join(kind);
+        let dir = all.join(&hash[..16]);
         if !dir.join("complete").exists() {
-            if dir.exists() {
-                fs::remove_dir_all(&dir).unwrap();
-            }
-            fs::create_dir(&dir).unwrap();
+            fs::remove_dir_all(&all).unwrap_or(());
+            fs::create_dir_all(&dir).unwrap();
             // The builder's user has no account here.
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
-            let volumes = [
-                format!("{}:/cache", dir.display()),
-                format!("{}:/cached.nix:ro", expression.display()),
-            ];
-            in_builder(STORE, &volumes.each_ref().map(String::as_str), MAKE, cases)
-                .assert_exit_code(0);
+            let cache = format!("{}:/cache", dir.display());
+            let volumes = [&[cache.as_str()], volumes].concat();
+            in_builder(STORE, &volumes, &script, words).assert_exit_code(0);
         }
         Self {
             key: fs::read_to_string(dir.join("key.pub"))

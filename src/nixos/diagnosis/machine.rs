@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::evidence::{ExitContext, Findings};
 use super::known_error::{KnownError, known_errors};
+use super::nix_message::without_status;
 use crate::common::failure::Failure;
 use crate::common::text::truncate;
 
@@ -107,14 +108,6 @@ fn line_with(findings: &Findings, error: KnownError) -> Option<String> {
     Some(without_status(
         line.trim_start().trim_start_matches("error: "),
     ))
-}
-
-/// `line` without the status with which a download began that then broke off: `HTTP error 200 (curl error: WHY)`.
-fn without_status(line: &str) -> String {
-    let broken_off = line
-        .split_once("HTTP error 200 (curl error: ")
-        .and_then(|(start, why)| Some((start, why.strip_suffix(')')?)));
-    broken_off.map_or_else(|| line.to_owned(), |(start, why)| format!("{start}{why}"))
 }
 
 /// Which cache sent what that is damaged.

@@ -121,6 +121,15 @@ fn is_unfree(error: &NixError) -> bool {
     EvalError::find(&error.summary) == Some(EvalError::Unfree)
 }
 
+/// `line` without the status with which a download began that then broke off: `HTTP error 200 (curl error: WHY)`.
+pub(super) fn without_status(line: &str) -> String {
+    let broken_off = ["200", "206"].iter().find_map(|status| {
+        let (start, why) = line.split_once(&format!("HTTP error {status} (curl error: "))?;
+        Some(format!("{start}{}", why.strip_suffix(')')?))
+    });
+    broken_off.unwrap_or_else(|| line.to_owned())
+}
+
 /// The end of an error with a trace: the reason, which comes last, with the lines of source around it. Empty
 /// when it has no more text than [`reason`] returns.
 pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Vec<String> {

@@ -175,6 +175,31 @@ fn an_unsigned_path_names_the_flag_to_trust_it() {
 }
 
 #[test]
+fn a_cache_that_another_one_makes_good_is_not_the_cause() {
+    let mut findings = with_failed_build("with exit code 3", "make: *** [all] Error 1");
+    for text in [
+        "hash mismatch importing path '/nix/store/x-a'",
+        "unable to download 'http://c/nar/x.nar.zst': HTTP error 503",
+        "unable to download 'http://c/nar/y.nar.zst': Timeout was reached (28)",
+    ] {
+        findings.nix_errors.insert(0, nix_error(text));
+        assert_eq!(diagnose(&context(100), &findings).class, Class::Build);
+    }
+}
+
+#[test]
+fn the_newest_cache_of_a_damaged_path_is_named() {
+    let mut findings = with_error("hash mismatch importing path '/nix/store/x-a';\n  got: y");
+    for cache in ["http://old", "http://new"] {
+        let fetch = ("/nix/store/x-a".to_owned(), cache.to_owned());
+        findings.fetches.push_back(fetch);
+    }
+    let text = diagnose(&context(1), &findings).to_string();
+    let said = "the binary cache http://new sent a damaged file for /nix/store/x-a";
+    assert_eq!(text, said);
+}
+
+#[test]
 fn out_of_memory_is_reported_by_the_kernel() {
     let killed = ExitContext {
         oom_killed: true,

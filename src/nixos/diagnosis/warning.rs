@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::fetch_error::{failed_download, is_of_cache};
 use super::known_error::{KnownError, known_errors};
+use super::nix_message::without_status;
 use crate::common::event::NixEvent;
 use crate::common::text::truncate;
 
@@ -12,7 +13,7 @@ const MAX_WARNINGS: usize = 20;
 /// Characters of one warning.
 const MAX_WARNING_CHARS: usize = 600;
 /// What Nix writes before the delay to its next attempt of a download.
-const RETRY: &str = "; retrying in ";
+const RETRY: &str = "; retrying ";
 const RETRIED: &str = "Nix tries again, five times in all, then the next binary cache that has it";
 const FETCHED: &str = "the configuration itself fetches this; Nix tries again, five times in all";
 /// What Nix writes of a server that has no `nix-cache-info`, or refuses it.
@@ -41,7 +42,7 @@ impl Warnings {
         // Of a server that does not even say what it is, more has to be said than that it is asked again.
         let is_first = text.contains("/nix-cache-info'");
         let is_retried = text.contains(RETRY) && !is_first;
-        let text = without_prefix(text);
+        let text = &without_status(without_prefix(text));
         if text.is_empty() || self.shown.len() > MAX_WARNINGS || !self.shown.insert(subject(text)) {
             return None;
         }
@@ -159,9 +160,10 @@ mod tests {
     fn a_slow_server_is_reported_once_with_what_happens_next() {
         let mut warnings = Warnings::default();
         let shown = (1..=3).filter_map(|n| {
+            let status = if n == 1 { 200 } else { 206 };
             let text = format!(
-                "warning: error: unable to download 'http://c:1/nar/{n}.nar': Timeout was reached (28) \
-                 Operation too slow. Less than 1 bytes/sec transferred the last {n} seconds; retrying in 250 ms"
+                "warning: error: unable to download 'http://c:1/nar/{n}.nar': HTTP error {status} (curl error: Timeout was \
+                 reached); retrying from offset {n} in 250 ms"
             );
             warnings.note(&NixEvent::Message { level: 1, text })
         });

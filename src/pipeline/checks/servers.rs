@@ -34,9 +34,12 @@ impl Answers {
         let Ok(probe) = HttpProbe::new(timeout, &authorities) else {
             return Self::default();
         };
+        let has_logins = settings.caches.netrc_file.is_some();
         let ask_url = async |url: &str| {
             probe.head(url).await.and_then(|answer| {
-                if answer.is_success() {
+                // The probe does not log in, unlike Nix.
+                let asks_for_login = [401, 403].contains(&answer.status) && has_logins;
+                if answer.is_success() || asks_for_login {
                     Ok(answer)
                 } else {
                     Err(format!("HTTP status {}", answer.status))

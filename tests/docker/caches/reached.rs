@@ -2,9 +2,11 @@
 //! user's. No password is in the container, the log, or what is printed.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -156,6 +158,44 @@ fn builder_uses_the_proxy_and_keeps_its_password() {
     assert_eq!(inside, 2, "the shell has both spellings: {}", shell.stderr);
 }
 
+/// A proxy that wants the login and tunnels every connection to `port` of this machine. Returns its own port, and the heads of
+/// the requests.
+fn tunnel_to(port: u16) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let (own, heads) = (
+        listener.local_addr().unwrap().port(),
+        Arc::<Mutex<Vec<String>>>::default(),
+    );
+    let seen = Arc::clone(&heads);
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let seen = Arc::clone(&seen);
+            std::thread::spawn(move || {
+                let mut head = String::new();
+                let mut byte = [0];
+                while !head.ends_with("\r\n\r\n") && client.read_exact(&mut byte).is_ok() {
+                    head.push(char::from(byte[0]));
+                }
+                seen.lock().unwrap().push(head.clone());
+                if !head.contains(&basic()) {
+                    let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\n\
+                                   Proxy-Authenticate: Basic realm=\"proxy\"\r\nContent-Length: 0\r\n\r\n";
+                    return client.write_all(refusal.as_bytes()).unwrap_or(());
+                }
+                client
+                    .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                    .unwrap();
+                let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                std::io::copy(&mut client, &mut &server).unwrap_or(0);
+                server.shutdown(std::net::Shutdown::Write).unwrap_or(());
+            });
+        }
+    });
+    (own, heads)
+}
+
 /// Makes a certificate authority in `dir` and a certificate for this machine's address on the engine's network.
 fn certificates(dir: &Path) -> rustls::ServerConfig {
     let openssl = |words: &[&str]| {
@@ -178,7 +218,10 @@ fn certificates(dir: &Path) -> rustls::ServerConfig {
         openssl(&[&words[..], &curve, more].concat());
     };
     own("authority", "ca-key.pem", "ca.pem", &[]);
-    let names = format!("subjectAltName=IP:{}", host_for_containers());
+    let names = format!(
+        "subjectAltName=IP:{},DNS:cache.invalid",
+        host_for_containers()
+    );
     let signed = [
         "-CA",
         "ca.pem",
@@ -228,6 +271,22 @@ fn cache_with_a_certificate_of_the_users_authority() {
     unknown.assert_stderr_contains(&["--ca-file"]);
     let outcome = run(&mut user.build(&with_authority));
     assert_built(outcome, "tls", &[]);
+
+    // The same by a name that only the proxy knows.
+    let (port, heads) = tunnel_to(secure.port());
+    let proxy = format!("http://me:{PASSWORD}@{}:{port}", host_for_containers());
+    let behind = super::user("tunnel", &volume, &cache)
+        .with("SDBUILD_SUBSTITUTERS", "https://cache.invalid")
+        .with("https_proxy", proxy);
+    let outcome = run(&mut behind.build(&with_authority));
+    assert_kept_secret(&behind, &assert_built(outcome, "tunnel", &[]));
+    let heads = heads.lock().unwrap();
+    let mut targets = heads.iter().map(|head| head.split(' ').nth(1).unwrap());
+    assert!(
+        targets.all(|target| target == "cache.invalid:443"),
+        "{heads:?}"
+    );
+
     // As curl and Nix are told on the user's machine.
     let variable = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
     let user = variable.iter().fold(user, |user, name| {
