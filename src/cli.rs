@@ -147,8 +147,8 @@ pub struct Clean {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Flash {
-    /// Image to write: .img, .img.zst, .img.xz or .img.gz
-    pub image: PathBuf,
+    /// Image to write: .img, .img.zst, .img.xz or .img.gz [default: the newest one here]
+    pub image: Option<PathBuf>,
 
     /// Disk to overwrite, for instance /dev/sdb
     pub device: Option<PathBuf>,
@@ -187,8 +187,8 @@ pub struct ExecWithParent {
 /// `sdbuild inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Image to inspect: raw, or compressed with zstd, xz or gzip
-    pub image: PathBuf,
+    /// Image to inspect: raw, or compressed with zstd, xz or gzip [default: the newest one here]
+    pub image: Option<PathBuf>,
 
     /// Print one JSON object instead of lines
     #[arg(long, global = true)]

@@ -58,7 +58,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Inspect(args) => Box::pin(commands::inspect::run(args, &env, &ui, &context)).await,
         Command::Clean(args) => Box::pin(commands::clean::run(args, &env, &ui, &context)).await,
         Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &ui, &context)).await,
-        Command::Flash(args) => Box::pin(commands::flash::run(args, &ui, &context)).await,
+        Command::Flash(args) => Box::pin(commands::flash::run(args, &env, &ui, &context)).await,
         Command::Init(args) => Box::pin(commands::init::run(args, &env, &ui, &context)).await,
         Command::Check(args) => Box::pin(commands::check::run(args, &env, &ui, &context)).await,
         Command::Try(args) => Box::pin(commands::try_cmd::run(args, &env, &ui, &context)).await,

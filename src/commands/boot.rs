@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::boot::{self, BootRequest, ContainerOptions, Login};
+use crate::commands::newest_image::named_or_newest;
 use crate::common::board;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
@@ -18,11 +19,12 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let plan = BootPlan::new(settings::Boot::resolve(args, env)?)?;
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
+    let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?;
     // Checked before anything is downloaded.
-    boot::check_requirements(&args.image, &plan.request, plan.on_host())?;
+    boot::check_requirements(&image, &plan.request, plan.on_host())?;
     let prepared = plan.prepare(context).await?;
-    prepared.boot(&args.image, ui, context).await
+    prepared.boot(&image, ui, context).await
 }
 
 /// How an image will be booted, and where QEMU will run.

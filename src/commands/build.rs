@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
+use crate::commands::confirm::confirm;
 use crate::commands::{dry_run, shell};
 use crate::common::context::Context;
 use crate::common::event::{Event, ImageDone, Timings};
@@ -12,7 +13,7 @@ use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::output::Image;
-use crate::pipeline;
+use crate::pipeline::{self, Outcome};
 use crate::settings::{self, BuildArgs, Environment};
 use crate::ui::{self, Ui};
 
@@ -76,8 +77,17 @@ pub(super) async fn build(
         events: timings.listen(&context.events),
         ..context.clone()
     };
-    let plan = pipeline::plan(settings, context).await?;
-    let done = pipeline::build(&plan, context, &timings).await;
+    let mut done = plan_and_build(settings.clone(), context, &timings).await;
+    if let Some(file) = done.as_ref().err().and_then(|e| e.in_the_way.as_ref())
+        && may_replace(file, ui, context).await?
+    {
+        // Everything is built: this takes seconds.
+        let settings = settings::Build {
+            force: true,
+            ..settings
+        };
+        done = plan_and_build(settings, context, &timings).await;
+    }
     // After an interrupt the table of timings would only delay the exit.
     if !context.cancel.is_cancelled() {
         context.events.emit(Event::WorkEnded);
@@ -108,6 +118,23 @@ pub(super) async fn build(
     }
 }
 
+async fn plan_and_build(
+    settings: settings::Build,
+    context: &Context,
+    timings: &Timings,
+) -> Result<Outcome<Image>, Failure> {
+    let plan = pipeline::plan(settings, context).await?;
+    Box::pin(pipeline::build(&plan, context, timings)).await
+}
+
+/// Asks whether the image may take the place of `file`; nobody can be asked without a terminal.
+async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Failure> {
+    let shown = ui::sanitize_line(&shown_path(file));
+    let question =
+        format!("{shown} is there already, and this configuration did not make it. Replace it?");
+    Ok(confirm(question, ui, context).await? == Some(true))
+}
+
 /// What users are told about `image`, with the commands to go on with.
 fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
     let shown = quoted(&shown_path(&image.path));
@@ -124,6 +151,7 @@ fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
         raw_size: image.raw_size,
         sha256: image.sha256.to_string(),
         took,
+        up_to_date: image.up_to_date,
         next: boot.into_iter().chain([flash]).collect(),
     }
 }

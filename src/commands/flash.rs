@@ -1,10 +1,12 @@
 //! `sdbuild flash`: lists disks, or shows what will be lost, asks, writes and reads back.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli;
 use crate::commands::confirm::confirm;
+use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
@@ -12,6 +14,7 @@ use crate::common::shell_word::quoted;
 use crate::flash::{
     self, Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
 };
+use crate::settings::Environment;
 use crate::ui::{Ui, sanitize_line};
 
 /// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for
@@ -19,10 +22,15 @@ use crate::ui::{Ui, sanitize_line};
 const DISK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Lists disks without a device argument, else flashes.
-pub async fn run(args: &cli::Flash, ui: &Ui, context: &Context) -> Result<(), Failure> {
-    let operation = format!("flash {}", args.image.display());
+pub async fn run(
+    args: &cli::Flash,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
+    let operation = format!("flash {}", image.display());
     let Some(device) = &args.device else {
-        let image = args.image.clone();
         // Reading sidecars may take long on a slow disk: a signal must end it.
         let source = blocking(context, move |_| FlashSource::open(&image)).await;
         let source = source.map_err(|failure| failure.context(&operation))?;
@@ -40,7 +48,7 @@ pub async fn run(args: &cli::Flash, ui: &Ui, context: &Context) -> Result<(), Fa
         arguments: arguments(std::env::args_os().skip(1)),
     };
     let state = SharedWriteState::new();
-    let node = flash_disk(args, request, &state, ui, context)
+    let node = flash_disk((args, image), request, &state, ui, context)
         .await
         .map_err(|failure| state.add_to(failure, &operation))?;
     let done = if args.no_verify {
@@ -60,13 +68,12 @@ fn arguments(words: impl Iterator<Item = OsString>) -> String {
 
 /// Flashes the disk once the user agreed; returns its node.
 async fn flash_disk(
-    args: &cli::Flash,
+    (args, image): (&cli::Flash, PathBuf),
     request: FlashRequest,
     state: &SharedWriteState,
     ui: &Ui,
     context: &Context,
 ) -> Result<String, Failure> {
-    let image = args.image.clone();
     let prepare = move |context: &Context| {
         let prepared = flash::prepare(FlashSource::open(&image)?, request, context)?;
         let lost = prepared.lost(context);

@@ -5,6 +5,7 @@ mod view;
 use std::path::Path;
 
 use crate::cli::{self, InspectCommand};
+use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::image::entry::Entry;
@@ -25,14 +26,15 @@ pub async fn run(
         spool: Common::without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
     let reader = Reader {
-        image: &args.image,
+        image: &image,
         options,
         context,
     };
     match &args.look {
         None => {
-            let image = args.image.clone();
+            let image = image.clone();
             let report = reader.read(move |opened| image::examine(&image, opened));
             view::report(&report.await?, ui, args.json)
         }

@@ -12,6 +12,7 @@ pub mod flash;
 pub mod init;
 pub mod inspect;
 pub mod man;
+mod newest_image;
 pub mod settings;
 pub mod shell;
 pub mod status;

@@ -77,6 +77,8 @@ pub struct ImageDone {
     pub sha256: String,
     /// How long the build took, from its first check.
     pub took: Duration,
+    /// Whether an earlier build wrote it, and nothing was written now.
+    pub up_to_date: bool,
     /// Commands to go on with, each with its purpose.
     pub next: Vec<(String, &'static str)>,
 }

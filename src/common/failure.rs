@@ -58,6 +58,8 @@ pub struct Failure {
     pub derivation: Option<String>,
     /// What could not be removed.
     pub teardown: Vec<Leftover>,
+    /// The file that the image would replace, if the user agreed.
+    pub in_the_way: Option<PathBuf>,
     /// Whether another way of emulation may work where this one failed.
     pub try_next_mode: bool,
 }
@@ -74,6 +76,7 @@ impl Failure {
             log: None,
             derivation: None,
             teardown: Vec::new(),
+            in_the_way: None,
             try_next_mode: false,
         }
     }

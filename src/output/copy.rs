@@ -1,9 +1,11 @@
 //! The blocking half of copying out: reads a tar stream, and writes an image and its sidecars.
 
 use std::io::{Read, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::archive::first_file;
+use super::earlier::{EarlierImage, has_sidecars};
 use super::failures::{publish_failed, stages_failed, unusable_result, write_failed};
 use super::image_writer::{ImageForm, ImageWriter};
 use super::imager;
@@ -25,12 +27,23 @@ use crate::image::{MAX_IMAGE_BYTES, zstd_content_size};
 /// The longest header of a zstd frame in bytes (RFC 8878: magic, descriptor, window, dictionary, size).
 const MAX_ZSTD_HEADER_BYTES: u64 = 18;
 
+/// What is to be done with the image that was built.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// It is to be written; these directories were created for it.
+    Write(CreatedDirs),
+    /// It is there already.
+    UpToDate(Image),
+}
+
 /// One image on its way out.
 pub(super) struct CopyJob {
     product: Product,
     request: CopyRequest,
     context: Context,
     start: Instant,
+    /// Whether files of the same names are replaced.
+    replace: AtomicBool,
 }
 
 impl CopyJob {
@@ -40,6 +53,7 @@ impl CopyJob {
             request: request.clone(),
             context: context.clone(),
             start: Instant::now(),
+            replace: AtomicBool::new(request.settings.force),
         }
     }
 
@@ -55,20 +69,47 @@ impl CopyJob {
     }
 
     /// Creates the output directory if it is missing, removes what killed runs left in it, and checks that the image and
-    /// its sidecars may get their names.
-    pub(super) fn prepare(&self) -> Result<CreatedDirs, Failure> {
+    /// its sidecars may get their names. An image that this configuration made before may be replaced.
+    pub(super) fn prepare(&self) -> Result<Prepared, Failure> {
         let (settings, image) = (&self.request.settings, self.name());
         let shown = settings.dir.display();
         let created = CreatedDirs::create(&settings.dir, settings.owner)
             .or_usage(format!("create the output directory {shown}"))?;
         sweep(&settings.dir);
         remove_orphans(&settings.dir);
-        let sidecars = Sidecar::ALL.into_iter().filter(|one| self.has(*one));
-        let sidecars = sidecars.map(|sidecar| sidecar.name(&image));
-        let mut names = std::iter::once(image.clone()).chain(sidecars);
-        let checked = names.try_for_each(|name| check_name(&settings.dir, &name, settings.force));
-        checked.map_err(|error| publish_failed(error, &settings.dir))?;
-        Ok(created)
+        if settings.force {
+            self.check_names(&image)?;
+            return Ok(Prepared::Write(created));
+        }
+        let origin = &self.request.origin;
+        let earlier = EarlierImage::read(&settings.dir, &image, &self.context.cancel);
+        if let Some(earlier) = earlier.filter(|earlier| earlier.is_of(origin)) {
+            // The list for Imager names the place where the image will be published, which may be another one now.
+            if settings.imager.is_none()
+                && earlier.is_result(origin, settings.compression)
+                && has_sidecars(&settings.dir, &image, self.sidecars())
+            {
+                return Ok(Prepared::UpToDate(earlier.into_image(&settings.dir)));
+            }
+            self.replace.store(true, Ordering::Relaxed);
+        }
+        self.check_names(&image)?;
+        Ok(Prepared::Write(created))
+    }
+
+    fn sidecars(&self) -> impl Iterator<Item = Sidecar> {
+        Sidecar::ALL.into_iter().filter(|one| self.has(*one))
+    }
+
+    fn check_names(&self, image: &str) -> Result<(), Failure> {
+        let (dir, replace) = (
+            &self.request.settings.dir,
+            self.replace.load(Ordering::Relaxed),
+        );
+        let sidecars = self.sidecars().map(|sidecar| sidecar.name(image));
+        let mut names = std::iter::once(image.to_owned()).chain(sidecars);
+        let checked = names.try_for_each(|name| check_name(dir, &name, replace));
+        checked.map_err(|error| publish_failed(error, dir))
     }
 
     /// Writes the image in the archive `stream`, and publishes it with its sidecars.
@@ -173,7 +214,7 @@ impl CopyJob {
         let (settings, name) = (&self.request.settings, self.name());
         let summary = ImageSummary {
             name: &name,
-            compression: settings.compression.format,
+            compression: settings.compression,
             output,
             created: settings.created,
         };
@@ -192,7 +233,7 @@ impl CopyJob {
         };
         let published = Publisher {
             dir: &settings.dir,
-            force: settings.force,
+            force: self.replace.load(Ordering::Relaxed),
             owner: settings.owner,
             obsolete,
             cancel: &self.context.cancel,
@@ -205,6 +246,7 @@ impl CopyJob {
             sha256: output.written.sha256,
             raw_size: output.head_tail.len(),
             manifest,
+            up_to_date: false,
         })
     }
 

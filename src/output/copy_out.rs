@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::io::SyncIoBridge;
 
 use super::archive::small_file;
-use super::copy::CopyJob;
+use super::copy::{CopyJob, Prepared};
 use super::failures::unusable_result;
 use super::interruptible::Interruptible;
 use super::product::{self, MAX_PRODUCTS_BYTES, PRODUCTS, Product};
@@ -42,7 +42,11 @@ pub async fn copy_out(
     let preparing = Arc::clone(&job);
     let prepared = tokio::task::spawn_blocking(move || preparing.prepare());
     let prepared = cancel.race(prepared).await?;
-    let created = prepared.or_internal("prepare the output directory")??;
+    let prepared = prepared.or_internal("prepare the output directory")??;
+    let created = match prepared {
+        Prepared::UpToDate(image) => return Ok(image),
+        Prepared::Write(created) => created,
+    };
 
     let stream = cancel.race(container.download(&path)).await??;
     let stream = Interruptible::new(stream, cancel.token().clone());

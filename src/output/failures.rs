@@ -43,12 +43,16 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
         PublishError::Interrupted => return Failure::interrupted(),
         PublishError::Name { name, error } => (name, error),
     };
-    let path = dir.join(name);
-    let path = path.display();
+    let file = dir.join(name);
+    let path = file.display().to_string();
     if error.kind() == io::ErrorKind::AlreadyExists {
-        return Failure::usage(format!("{path} exists already"))
-            .hint("give --force to replace it, or --output for another directory")
-            .hint("nothing is lost: the result is kept, and the next run takes seconds");
+        let mut failure = Failure::usage(format!(
+            "{path} exists already, and is not an image that this configuration made"
+        ))
+        .hint("give --force to replace it, or --output for another directory")
+        .hint("nothing is lost: the result is kept, and the next run takes seconds");
+        failure.in_the_way = Some(file);
+        return failure;
     }
     if error.kind() == io::ErrorKind::IsADirectory {
         return Failure::usage(format!(

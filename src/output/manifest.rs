@@ -10,7 +10,7 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use super::head_tail::HeadTail;
 use super::stages::StageOutput;
 use crate::common::cancel::Cancel;
-use crate::common::compression::Compression;
+use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::event::{Phase, Timings};
 use crate::common::hash::Sha256Hash;
 use crate::image::partition::{Partition, Table};
@@ -67,6 +67,8 @@ pub struct Configuration {
     pub file: String,
     /// SHA-256 of the file and everything that is sent to the builder with it.
     pub sha256: String,
+    /// The same for every build of the same file for the same host on the same machine, and of nothing else.
+    pub id: String,
 }
 
 /// What Nix built.
@@ -118,6 +120,7 @@ pub(super) struct Manifest<'a> {
 struct ImageFile<'a> {
     name: &'a str,
     compression: Compression,
+    level: Option<u32>,
     size: u64,
     sha256: Sha256Hash,
 }
@@ -135,7 +138,7 @@ pub(super) struct ImageSummary<'a> {
     /// The name of the image file.
     pub(super) name: &'a str,
     /// How the file is compressed.
-    pub(super) compression: Compression,
+    pub(super) compression: CompressionOptions,
     /// What the stages of the copy found out.
     pub(super) output: &'a StageOutput,
     /// The time of creation.
@@ -158,7 +161,8 @@ impl<'a> Manifest<'a> {
             origin,
             image: ImageFile {
                 name: summary.name,
-                compression: summary.compression,
+                compression: summary.compression.format,
+                level: summary.compression.level,
                 size: output.written.size,
                 sha256: output.written.sha256,
             },

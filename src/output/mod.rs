@@ -8,6 +8,7 @@
 mod archive;
 mod copy;
 pub mod copy_out;
+mod earlier;
 mod encode;
 mod failures;
 mod gzip;

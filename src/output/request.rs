@@ -62,4 +62,6 @@ pub struct Image {
     pub raw_size: u64,
     /// The content of the manifest beside it.
     pub manifest: String,
+    /// Whether an earlier build wrote it, and nothing was written now.
+    pub up_to_date: bool,
 }

@@ -1,6 +1,10 @@
 //! What goes into an image, as data for its manifest: without any path of the user's machine.
 
+use std::path::Path;
+
 use crate::common::build_mode::EmulationChoice;
+use crate::common::hash::Sha256Hash;
+use crate::common::plain_file;
 use crate::nixos::build_source::BuildSource;
 use crate::oci::Definition;
 use crate::output::manifest::{self, ContainerImage, Nixpkgs, Program, Provenance};
@@ -12,6 +16,11 @@ use crate::pipeline::steps::container_images::ContainerImages;
 const QEMU: &str = "qemu-user";
 /// The Debian package of Nix.
 const NIX: &str = "nix-bin";
+
+/// Bytes of a machine's identity (machine-id(5)): 32 digits and a newline.
+const MAX_MACHINE_ID_BYTES: u64 = 64;
+/// Hexadecimal digits of a configuration's id.
+const ID_CHARS: usize = 32;
 
 /// Everything but the result, which Nix has not built yet, and the hash of the configuration, which is not uploaded yet.
 pub(super) fn provenance(
@@ -32,9 +41,28 @@ pub(super) fn provenance(
         configuration: manifest::Configuration {
             file: source.configuration.file().to_owned(),
             sha256: String::new(),
+            id: configuration_id(plan),
         },
         result: manifest::Built::default(),
     }
+}
+
+/// Tells the images of one configuration from those of others without naming its path: a hash that also has the identity
+/// of this machine in it cannot be guessed.
+fn configuration_id(plan: &Plan) -> String {
+    let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
+    let path = plan.source.configuration.path();
+    let host = plan.settings.host_name.as_deref().unwrap_or_default();
+    let text = [
+        machine.unwrap_or_default().trim(),
+        &path.to_string_lossy(),
+        host,
+        &plan.settings.system.to_string(),
+    ]
+    .join("\0");
+    let mut id = Sha256Hash::of(text.as_bytes()).to_string();
+    id.truncate(ID_CHARS);
+    id
 }
 
 fn container_image(definition: &Definition) -> ContainerImage {

@@ -27,8 +27,8 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(180);
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("login").multiple(true))]
 pub struct BootArgs {
-    /// Image to boot: .img, .img.zst, .img.xz or .img.gz
-    pub image: PathBuf,
+    /// Image to boot: .img, .img.zst, .img.xz or .img.gz [default: the newest one here]
+    pub image: Option<PathBuf>,
 
     /// Wait for a login over SSH instead of showing the console, then switch the machine off
     #[arg(long, group = "login")]
@@ -113,11 +113,16 @@ pub struct BootLogin {
 impl Boot {
     /// Resolves flags, variables, the settings files and defaults. There is no `--config`: the project's settings file is the
     /// one in the current directory.
-    pub fn resolve(args: &BootArgs, env: &Environment) -> Result<Self, Failure> {
-        Self::in_dir(&current_dir()?, args, env)
+    pub fn resolve(image: &Path, args: &BootArgs, env: &Environment) -> Result<Self, Failure> {
+        Self::in_dir(&current_dir()?, image, args, env)
     }
 
-    fn in_dir(dir: &Path, args: &BootArgs, env: &Environment) -> Result<Self, Failure> {
+    fn in_dir(
+        dir: &Path,
+        image: &Path,
+        args: &BootArgs,
+        env: &Environment,
+    ) -> Result<Self, Failure> {
         let mut resolver = Resolver::new(Options::default(), env, Some(dir))?;
         let absolute = |path: &PathBuf| dir.join(path);
         let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
@@ -128,7 +133,7 @@ impl Boot {
         });
         Ok(Self {
             common: Common::resolve(env, &mut resolver)?,
-            system: args.system.unwrap_or_else(|| by_file_name(&args.image)),
+            system: args.system.unwrap_or_else(|| by_file_name(image)),
             firmware: args.firmware.as_ref().map(absolute),
             memory_mib: args.memory.unwrap_or(MEMORY_MIB),
             port: args.port,
@@ -189,7 +194,8 @@ mod tests {
             home: Some("/home/me".into()),
             ..Environment::default()
         };
-        Boot::resolve(&args, &env).unwrap()
+        let image = args.image.clone().unwrap();
+        Boot::resolve(&image, &args, &env).unwrap()
     }
 
     #[test]
@@ -221,7 +227,7 @@ mod tests {
             config_home: Some(dir.path().join("config")),
             ..Environment::default()
         };
-        let boot = Boot::in_dir(dir.path(), &args, &env).unwrap();
+        let boot = Boot::in_dir(dir.path(), Path::new("a.img"), &args, &env).unwrap();
         assert_eq!(boot.common.mirrors[0], "http://near.example/debian");
         assert_eq!(boot.common.stall_timeout.as_secs(), 7);
     }

@@ -113,6 +113,7 @@ fn image_done(image: &ImageDone) -> Value {
         "raw_size": image.raw_size,
         "sha256": image.sha256,
         "seconds": seconds(image.took),
+        "up_to_date": image.up_to_date,
     })
 }
 

@@ -107,6 +107,9 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
     if image.raw_size != image.size {
         facts.extend([", ", &words::human_bytes(image.raw_size), " on the card"]);
     }
+    if image.up_to_date {
+        facts.extend([SEPARATOR, "up to date"]);
+    }
     let facts = [facts, words::duration(image.took)].join(SEPARATOR);
     let Form::Columns(_) = form else {
         return vec![format!("image: {path} ({facts}, SHA-256 {})", image.sha256)];
@@ -193,6 +196,7 @@ mod tests {
             raw_size: 3_400_000_000,
             sha256: "ab".into(),
             took: Duration::from_secs(401),
+            up_to_date: false,
             next: vec![
                 ("sdbuild boot".into(), "see it start"),
                 ("sdbuild flash".into(), "write it to a card"),
@@ -206,6 +210,15 @@ mod tests {
                 "   next  sdbuild boot    see it start",
                 "         sdbuild flash   write it to a card",
             ]
+        );
+        let same = ImageDone {
+            up_to_date: true,
+            ..done.clone()
+        };
+        let line = image(&same, Form::Columns(80), PLAIN).remove(1);
+        assert!(
+            line.ends_with("3.4 GB on the card · up to date · 6 min 41 s"),
+            "{line}"
         );
         assert_eq!(
             image(&done, Form::Plain, PLAIN),

@@ -93,6 +93,7 @@ fn image() -> ImageDone {
         raw_size: 160_000_000,
         sha256: "ab".repeat(32),
         took: Duration::from_secs(34),
+        up_to_date: false,
         next: vec![("sdbuild boot".into(), "see it start in a virtual machine")],
     }
 }

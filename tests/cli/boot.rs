@@ -50,6 +50,20 @@ fn everything_that_is_missing_is_listed_at_once() {
     assert!(!failed.stderr.contains("qemu-system"), "{}", failed.stderr);
 }
 
+#[test]
+fn newest_image_is_taken_when_none_is_named() {
+    let user = user();
+    for words in [&["boot"][..], &["flash"], &["inspect"]] {
+        run(&mut user.sdbuild(words))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["there is no image in", "sdbuild build"]);
+    }
+    user.write_unbootable("some.img", 1 << 20);
+    run(&mut user.sdbuild(&["inspect"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["the newest image: some.img"]);
+}
+
 /// It was booted, and its text was taken for a firmware's failure.
 #[test]
 fn file_that_is_no_image_is_not_booted() {

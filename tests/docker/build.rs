@@ -213,17 +213,32 @@ fn directory_with_spaces_and_non_ascii_letters() {
 }
 
 #[test]
-fn second_build_replaces_the_image_only_with_force() {
+fn second_build_replaces_only_an_image_of_this_configuration() {
     if !engine_available() {
         return;
     }
+    let config = "  networking.hostName = \"warm\";\n  sdImage.compressImage = false;";
     let user = TestUser::new();
-    user.write(
-        "sd-card.nix",
-        &configuration("  networking.hostName = \"warm\";\n  sdImage.compressImage = false;"),
-    );
+    user.write("sd-card.nix", &configuration(config));
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     let first = fs::read(&image).unwrap();
+    let written = || fs::metadata(&image).unwrap().modified().unwrap();
+    let before = written();
+    let same = run(&mut user.build(&["--json-events"])).assert_exit_code(0);
+    assert!(
+        same.stderr.contains("\"up_to_date\":true"),
+        "{}",
+        same.stderr
+    );
+    assert_eq!((same.image(), written()), (image.clone(), before));
+    let other = run(&mut user.build(&["--hostname", "other"])).assert_exit_code(2);
+    assert!(other.stderr.contains("exists already"), "{}", other.stderr);
+    let changed = "  networking.hostName = \"warm\";\n  environment.etc.new.text = \"new\";\n  \
+                   sdImage.compressImage = false;";
+    user.write("sd-card.nix", &configuration(changed));
+    run(&mut user.build(&[])).assert_exit_code(0);
+    assert!(fs::read(&image).unwrap() != first, "it was replaced");
+    user.write("sd-card.nix", &configuration(config));
     fs::write(&image, "precious").unwrap();
     run(&mut user.build(&[]))
         .assert_exit_code(2)

@@ -78,6 +78,7 @@ fn all() -> Vec<Event> {
         raw_size: 1,
         sha256: String::new(),
         took: Duration::ZERO,
+        up_to_date: false,
         next: Vec::new(),
     };
     let own = [

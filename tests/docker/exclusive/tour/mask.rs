@@ -2,13 +2,9 @@
 
 /// The lines of `text` with everything masked that may differ.
 pub(super) fn tour(text: &str) -> Vec<String> {
-    let mut slowest = false;
     let mut lines = Vec::new();
     for line in unwrapped(text).lines() {
-        // Which derivations were the slowest is for the moment to decide.
-        slowest = line.contains("slowest derivations") || (slowest && line.starts_with("  "));
-        let is_slow = slowest && !line.contains("slowest derivations");
-        if is_slow || is_of_the_machine(line) || is_live(line) {
+        if is_of_the_machine(line) || is_of_the_moment(line) {
             continue;
         }
         lines.push(condition(line).unwrap_or_else(|| words(line)));
@@ -32,9 +28,10 @@ fn ends_with_an_age(line: &str) -> bool {
         .any(|unit| line.ends_with(unit))
 }
 
-/// Removes the view of an interrupted build, whose progress differs each time.
-fn is_live(line: &str) -> bool {
-    line.starts_with(|c| ('\u{2800}'..='\u{28ff}').contains(&c))
+/// A phase that may have taken no time, and then is not told.
+fn is_of_the_moment(line: &str) -> bool {
+    let phase = line.strip_prefix(" ✓ ");
+    phase.is_some_and(|phase| !phase.starts_with("Build ") && !phase.contains(".img"))
 }
 
 /// Joins the continuation lines of a check of `doctor`.
@@ -113,7 +110,7 @@ pub(super) fn difference(was: &[String], is: &[String]) -> String {
 
 /// The parts of a picture that are the same each time: its frame, and the lines before the build.
 pub(super) fn picture(svg: &str) -> Vec<String> {
-    let lines = svg.lines().take_while(|line| !line.contains("to build"));
+    let lines = svg.lines().take_while(|line| !line.contains(['✓', '%']));
     lines.map(words).collect()
 }
 
@@ -127,7 +124,8 @@ fn only_expected_differences_are_masked() {
     let path = "error: /nix/store/n9yh947ffgdhgcvx35038izdr2zqfpn7-hello-1.0.drv failed";
     assert_eq!(masked(path), "error: /nix/store/#-hello-0.drv failed");
     assert_eq!(masked("build  1 min 19 s"), masked("build       2.5 s"));
-    assert_eq!(masked("⠼ build with Nix: built 0/14"), "");
+    assert_eq!(masked(" ✓ Upload          0.1 s"), "");
+    assert_ne!(masked(" ✓ Build    14 built   2 s"), "");
     let wrapped = format!("{}\nb 1 s", "a".repeat(80));
     assert_eq!(
         masked(&wrapped),

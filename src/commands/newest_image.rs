@@ -1,0 +1,83 @@
+//! The image that `boot`, `flash` and `inspect` take when none is named: the newest one here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::ValueEnum as _;
+
+use crate::common::compression::Compression;
+use crate::common::context::Context;
+use crate::common::failure::Failure;
+use crate::common::shown_path::shown_path;
+use crate::settings::{Environment, output_dir};
+
+/// The image that the user named, or the newest one in the current directory and in the output directory of `sdbuild.toml`,
+/// which is then reported.
+pub(super) fn named_or_newest(
+    image: Option<&Path>,
+    env: &Environment,
+    context: &Context,
+) -> Result<PathBuf, Failure> {
+    if let Some(image) = image {
+        return Ok(image.to_owned());
+    }
+    let (here, output) = output_dir(env)?;
+    let newest = [&here, &output]
+        .into_iter()
+        .filter_map(|dir| newest_in(dir));
+    let newest = newest.max_by_key(|(written, _)| *written);
+    let (_, path) = newest.ok_or_else(|| {
+        Failure::usage(format!("there is no image in {}", here.display()))
+            .hint("build one with `sdbuild build`, or name the file")
+    })?;
+    let shown = shown_path(&path);
+    context.events.notice(format!("the newest image: {shown}"));
+    Ok(path)
+}
+
+/// The newest image in `dir` and when it was written.
+fn newest_in(dir: &Path) -> Option<(SystemTime, PathBuf)> {
+    let files = fs::read_dir(dir).ok()?.flatten();
+    let images = files.filter_map(|file| {
+        let name = file.file_name();
+        let metadata = file.metadata().ok()?;
+        let is_image = metadata.is_file() && is_image(name.to_str()?);
+        is_image.then_some((metadata.modified().ok()?, file.path()))
+    });
+    images.max()
+}
+
+/// Whether `name` is that of an image: `x.img`, `x.img.zst`, …
+fn is_image(name: &str) -> bool {
+    let suffixes = Compression::value_variants().iter().map(|c| c.suffix());
+    let mut stems = suffixes.filter_map(|suffix| name.strip_suffix(suffix));
+    let is_raw = |stem: &str| Path::new(stem).extension().is_some_and(|e| e == "img");
+    !name.starts_with('.') && stems.any(is_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_image_is_taken_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(newest_in(dir.path()), None);
+        let names = [
+            "a.img",
+            "b.img.zst",
+            "b.img.zst.bmap",
+            ".c.img",
+            "notes.txt",
+        ];
+        for (minutes, name) in (1..).zip(names) {
+            let file = fs::File::create(dir.path().join(name)).unwrap();
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(minutes * 60);
+            file.set_modified(at).unwrap();
+        }
+        fs::create_dir(dir.path().join("d.img")).unwrap();
+        let (_, newest) = newest_in(dir.path()).unwrap();
+        assert_eq!(newest, dir.path().join("b.img.zst"));
+    }
+}

@@ -1,0 +1,192 @@
+//! The image that an earlier build left under the name of the new one: whose it is, and whether it is the new one already.
+//! Known by the manifest beside it.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::manifest::{Provenance, VERSION};
+use super::request::Image;
+use super::sidecar::Sidecar;
+use crate::common::cancel::Cancel;
+use crate::common::compression::CompressionOptions;
+use crate::common::hash::Sha256Hash;
+use crate::common::plain_file;
+use crate::image::{ImageFile, ImageKind};
+
+/// Bytes of the largest manifest that is read.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+
+/// An image with its manifest.
+#[derive(Debug)]
+pub(super) struct EarlierImage {
+    fields: Fields,
+    manifest: String,
+}
+
+/// The fields of a manifest that matter here.
+#[derive(Debug, Deserialize)]
+struct Fields {
+    version: u32,
+    sdbuild: String,
+    configuration: Configuration,
+    result: Built,
+    image: File,
+    raw: Raw,
+}
+
+#[derive(Debug, Deserialize)]
+struct Configuration {
+    id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Built {
+    store_path: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    name: String,
+    compression: serde_json::Value,
+    level: Option<u32>,
+    size: u64,
+    sha256: Sha256Hash,
+}
+
+#[derive(Debug, Deserialize)]
+struct Raw {
+    size: u64,
+}
+
+impl EarlierImage {
+    /// The image `name` in `dir` if it is as the manifest beside it says, to the last byte; `None` for anything else.
+    pub(super) fn read(dir: &Path, name: &str, cancel: &Cancel) -> Option<Self> {
+        let file = dir.join(Sidecar::Manifest.name(name));
+        let manifest = plain_file::read_text(&file, MAX_MANIFEST_BYTES).ok()?;
+        let fields: Fields = serde_json::from_str(&manifest).ok()?;
+        let image = &fields.image;
+        let file = ImageFile::open(&dir.join(name), ImageKind::File).ok()?;
+        let is_described =
+            fields.version == VERSION && image.name == name && image.size == file.size;
+        if !is_described || file.sha256(cancel, &|_| {}).ok()? != image.sha256.to_string() {
+            return None;
+        }
+        Some(Self { fields, manifest })
+    }
+
+    /// Whether it was made from the same configuration as `origin`, at whatever time.
+    pub(super) fn is_of(&self, origin: &Provenance) -> bool {
+        let id = &origin.configuration.id;
+        !id.is_empty() && self.fields.configuration.id == *id
+    }
+
+    /// Whether the same result was written in the same way.
+    pub(super) fn is_result(&self, origin: &Provenance, how: CompressionOptions) -> bool {
+        let image = &self.fields.image;
+        self.fields.sdbuild == env!("CARGO_PKG_VERSION")
+            && self.fields.result.store_path == origin.result.store_path
+            && image.compression == serde_json::json!(how.format)
+            && image.level == how.level
+    }
+
+    /// The image as a result of this run.
+    pub(super) fn into_image(self, dir: &Path) -> Image {
+        let Fields { image, raw, .. } = self.fields;
+        Image {
+            path: dir.join(image.name),
+            size: image.size,
+            sha256: image.sha256,
+            raw_size: raw.size,
+            manifest: self.manifest,
+            up_to_date: true,
+        }
+    }
+}
+
+/// Whether all of these sidecars are beside the image `name`.
+pub(super) fn has_sidecars(
+    dir: &Path,
+    name: &str,
+    mut sidecars: impl Iterator<Item = Sidecar>,
+) -> bool {
+    sidecars.all(|sidecar| {
+        let found = fs::symlink_metadata(dir.join(sidecar.name(name)));
+        found.is_ok_and(|found| found.is_file())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::common::compression::Compression;
+
+    const NAME: &str = "a.img";
+
+    fn origin(id: &str, store_path: &str) -> Provenance {
+        let mut origin = Provenance::default();
+        origin.configuration.id = id.to_owned();
+        origin.result.store_path = store_path.to_owned();
+        origin
+    }
+
+    /// A directory with an image of 512 bytes and a manifest that states `size`.
+    fn written(size: u64) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let image = vec![7; 512];
+        fs::write(dir.path().join(NAME), &image).unwrap();
+        let manifest = json!({
+            "version": VERSION,
+            "sdbuild": env!("CARGO_PKG_VERSION"),
+            "configuration": { "id": "mine" },
+            "result": { "store_path": "/nix/store/x" },
+            "image": { "name": NAME, "compression": "none", "level": null, "size": size,
+                "sha256": Sha256Hash::of(&image).to_string() },
+            "raw": { "size": 512 },
+        });
+        fs::write(dir.path().join("a.img.json"), manifest.to_string()).unwrap();
+        dir
+    }
+
+    fn read(dir: &tempfile::TempDir) -> Option<EarlierImage> {
+        EarlierImage::read(dir.path(), NAME, &Cancel::new())
+    }
+
+    #[test]
+    fn image_is_known_by_the_manifest_beside_it() {
+        let dir = written(512);
+        let earlier = read(&dir).unwrap();
+        assert!(earlier.is_of(&origin("mine", "")) && !earlier.is_of(&origin("other", "")));
+        let how = |level| CompressionOptions {
+            format: Compression::None,
+            level,
+        };
+        assert!(earlier.is_result(&origin("mine", "/nix/store/x"), how(None)));
+        assert!(!earlier.is_result(&origin("mine", "/nix/store/y"), how(None)));
+        assert!(!earlier.is_result(&origin("mine", "/nix/store/x"), how(Some(3))));
+        assert!(has_sidecars(
+            dir.path(),
+            NAME,
+            [Sidecar::Manifest].into_iter()
+        ));
+        assert!(!has_sidecars(dir.path(), NAME, Sidecar::ALL.into_iter()));
+        let image = earlier.into_image(dir.path());
+        assert!(image.up_to_date && image.path.ends_with(NAME) && image.raw_size == 512);
+    }
+
+    #[test]
+    fn image_that_was_changed_is_another_one() {
+        assert!(read(&written(511)).is_none());
+        let dir = written(512);
+        fs::write(dir.path().join(NAME), vec![8; 512]).unwrap();
+        assert!(read(&dir).is_none());
+        let dir = written(512);
+        fs::write(dir.path().join("a.img.json"), "{}").unwrap();
+        assert!(read(&dir).is_none());
+        fs::remove_file(dir.path().join("a.img.json")).unwrap();
+        assert!(read(&dir).is_none());
+    }
+}
