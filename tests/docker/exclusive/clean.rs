@@ -140,7 +140,8 @@ fn clean_keeps_what_a_run_begun_meanwhile_needs() {
     let user = TestUser::new().with_own_cache();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
-    let images = docker(&["images", "--filter", "label=dev.sdbuild.role", "--quiet"]);
+    let images = || docker_lines(&["images", "--filter", "label=dev.sdbuild.role", "--quiet"]);
+    let before = images();
     let mut screen = Screen::start(&user.sdbuild(&["clean"]), (100, 40));
     screen.wait_for("Remove all of this?");
     let mut holder = Holder::start();
@@ -149,8 +150,7 @@ fn clean_keeps_what_a_run_begun_meanwhile_needs() {
     let running = holder.running.take().unwrap();
     running.signal(Signal::SIGTERM);
     assert_eq!(running.finish().signal, Some(Signal::SIGTERM as i32));
-    let left = docker(&["images", "--filter", "label=dev.sdbuild.role", "--quiet"]);
-    assert_eq!(left, images);
+    assert_eq!(images(), before);
     let volumes = docker(&["volume", "ls", "--quiet"]);
     assert!(volumes.lines().any(|name| name == STORE), "{volumes}");
 }
