@@ -214,8 +214,8 @@ fn command_line_options_reach_the_image_and_the_plan() {
         .assert_exit_code(0)
         .stdout;
     for line in [
-        "laid over it   networking.hostName = lib.mkForce \"kitchen\";",
-        "laid over it   time.timeZone = lib.mkForce \"Europe/Berlin\";",
+        "overrides it   networking.hostName = lib.mkForce \"kitchen\";",
+        "overrides it   time.timeZone = lib.mkForce \"Europe/Berlin\";",
     ] {
         assert!(plan.contains(line), "{line}\n{plan}");
     }

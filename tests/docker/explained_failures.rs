@@ -54,6 +54,30 @@ fn crash_under_emulation_is_explained() {
         ]);
 }
 
+/// Nix tries five times, which takes seconds; the evaluation without native glue would wait as long again.
+#[test]
+fn failed_download_of_the_configuration_is_tried_once() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let fetch = "  environment.etc.x.source = fetchTarball \"http://127.0.0.1:9/x.tar.gz\";";
+    user.write("sd-card.nix", &configuration(fetch));
+    let outcome = run(&mut user.build(&[]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&[
+            "the configuration fetches http://127.0.0.1:9/x.tar.gz while it is evaluated",
+            "hint: check the address, the network",
+        ]);
+    assert!(!outcome.stderr.contains("cache"), "{}", outcome.stderr);
+    let logs = user.state.path().join(".local/state/sdbuild/logs");
+    let log = std::fs::read_dir(logs).unwrap().next().unwrap().unwrap();
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    assert_eq!(log.matches("downloading 'http").count(), 1, "{log}");
+    runs.assert_nothing_left();
+}
+
 #[test]
 fn missing_file_and_unknown_platform_are_explained() {
     if !engine_available() {

@@ -18,7 +18,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let source = &plan.source;
     let path = source.configuration.path().display().to_string();
     let added = source.cli_module.lines().iter();
-    let added = added.map(|line| ("laid over it", line.clone()));
+    let added = added.map(|line| ("overrides it", line.clone()));
     let mut lines = vec![("configuration", path)];
     lines.extend(added);
     lines.push(("nixpkgs", describe_nixpkgs(plan)));
