@@ -154,9 +154,24 @@ fn descendants(parent: u32) -> Vec<(u32, String)> {
     all
 }
 
+/// Those shells without `read -t`, where the watchdog needs a process for its clock.
+fn shells_with_a_clock() -> Vec<&'static [&'static str]> {
+    let lacks_timeout = |shell: &&[&str]| {
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).args(["-c", "read -t 1 line"]);
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command.status().unwrap().code() != Some(1)
+    };
+    shells().into_iter().filter(lacks_timeout).collect()
+}
+
 /// Runs the watchdog in each of the shells, all at once: `act`, after which it must end the command.
 async fn in_each_shell(act: impl AsyncFn(&mut Watched)) {
-    let each = shells().into_iter().map(async |shell| {
+    in_each_of(shells(), act).await;
+}
+
+async fn in_each_of(shells: Vec<&[&str]>, act: impl AsyncFn(&mut Watched)) {
+    let each = shells.into_iter().map(async |shell| {
         let mut watched = Watched::start(shell, &["sleep", "600"]);
         act(&mut watched).await;
         assert_eq!(watched.end().await, Some(143), "{shell:?}");
@@ -208,7 +223,7 @@ async fn a_pause_has_an_end() {
 /// A build that runs `killall sleep` once stopped the clock, and the builder outlived a lost connection.
 #[tokio::test]
 async fn killed_sleeps_do_not_stop_the_clock() {
-    in_each_shell(async |watched| {
+    in_each_of(shells_with_a_clock(), async |watched| {
         let is_tick = |command: &str| command.starts_with("sleep 0.1");
         wait_until(async || watched.kill(is_tick) > 0).await;
     })
@@ -217,7 +232,7 @@ async fn killed_sleeps_do_not_stop_the_clock() {
 
 #[tokio::test]
 async fn a_killed_clock_is_started_again() {
-    in_each_shell(async |watched| {
+    in_each_of(shells_with_a_clock(), async |watched| {
         let is_clock = |command: &str| command.contains("watchdog");
         // Until the command has replaced it, its process looks like the clock.
         wait_until(async || watched.has("sleep 600")).await;
@@ -295,4 +310,25 @@ async fn a_shells_heartbeats_are_relayed() {
         drop((user, heartbeats));
     });
     futures_util::future::join_all(each).await;
+}
+
+/// A build once took the last process that the builder may have, and the shell that is PID 1 ended when it needed one.
+#[tokio::test]
+async fn a_watchdog_that_waits_starts_no_process() {
+    let clocked = shells_with_a_clock();
+    for shell in shells()
+        .into_iter()
+        .filter(|shell| !clocked.contains(shell))
+    {
+        let mut watched = Watched::start(shell, &["sleep", "600"]);
+        wait_until(async || watched.has("sleep 600")).await;
+        for _ in 0..20 {
+            watched.send("");
+            tokio::time::sleep(TOLERATED / 20).await;
+            let all = descendants(watched.watchdog.id());
+            assert_eq!(all.len(), 1, "{shell:?}: {all:?}");
+        }
+        watched.input = None;
+        assert_eq!(watched.end().await, Some(143), "{shell:?}");
+    }
 }
