@@ -10,6 +10,12 @@ use crate::common::transcript::short_name;
 /// Bytes a second below which a download is not worth waiting for: an image takes weeks then.
 const SLOW: u64 = 1024;
 
+/// Binary caches that are warned of: more than anybody uses.
+const MAX_TOLD: usize = 16;
+/// Downloads that are watched, more than Nix has at once; at this number all are forgotten, so that a build cannot fill the
+/// memory.
+const MAX_RUNNING: usize = 1024;
+
 /// A store path that is being downloaded.
 #[derive(Debug)]
 struct Fetch {
@@ -53,11 +59,15 @@ impl SlowFetches {
                     done: 0,
                     complete: false,
                 };
+                if self.running.len() >= MAX_RUNNING {
+                    self.running.clear();
+                }
                 self.running.insert(*id, fetch);
             }
             NixEvent::Moved { id, done, expected } => {
                 if let Some(fetch) = self.running.get_mut(id) {
-                    self.total += done.saturating_sub(fetch.done);
+                    let more = done.saturating_sub(fetch.done);
+                    self.total = self.total.saturating_add(more);
                     fetch.done = fetch.done.max(*done);
                     fetch.complete = *expected > 0 && done >= expected;
                 }
@@ -97,7 +107,10 @@ impl SlowFetches {
         }
         // Nix itself reports a server that sends nothing.
         let limit = SLOW * self.window.as_secs();
-        if received == 0 || received >= limit || !self.told.insert(cache.clone()) {
+        if received == 0 || received >= limit || self.told.len() >= MAX_TOLD {
+            return None;
+        }
+        if !self.told.insert(cache.clone()) {
             return None;
         }
         let (bytes, seconds) = (human_bytes(received), self.window.as_secs());
@@ -111,6 +124,19 @@ impl SlowFetches {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_flood_fills_the_memory_or_overflows() {
+        let mut fetches = SlowFetches::new(Duration::from_secs(20));
+        for id in 0..5000 {
+            let (path, cache) = ("/nix/store/x-linux".to_owned(), format!("http://{id}"));
+            fetches.note(&NixEvent::FetchStarted { id, path, cache });
+            let (done, expected) = (u64::MAX, 0);
+            fetches.note(&NixEvent::Moved { id, done, expected });
+        }
+        assert!(fetches.running.len() <= MAX_RUNNING);
+        assert_eq!(fetches.total, u64::MAX);
+    }
 
     /// The seconds of the warnings about a download of which `bytes` arrive each second.
     fn warned(bytes: u64, expected: u64) -> Vec<u64> {

@@ -36,6 +36,20 @@ fn foreign_text_is_escaped_without_loss() {
 }
 
 #[test]
+fn the_number_of_remembered_counts_is_limited() {
+    let mut json = Json::default();
+    for id in 0..10_000 {
+        let moved = NixEvent::Moved {
+            id,
+            done: 1,
+            expected: 2,
+        };
+        json.line(&Event::Nix(moved), &State::default(), Duration::ZERO);
+    }
+    assert!(json.last_count.len() <= MAX_COUNTS);
+}
+
+#[test]
 fn byte_counts_are_rate_limited_and_the_last_is_kept() {
     let mut json = Json::default();
     let state = State::default();

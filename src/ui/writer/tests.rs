@@ -195,7 +195,7 @@ fn caused_by_a_builder(n: u64) -> Vec<Event> {
             text: line.clone(),
         },
         NixEvent::FetchStarted {
-            id: n + 1_000_000,
+            id: n.wrapping_add(1_000_000),
             path: line.clone(),
             cache: line.clone(),
         },
@@ -246,4 +246,37 @@ fn memory_of(item: &Item) -> usize {
         Item::Closed | Item::Paused => return ITEM_OVERHEAD,
     };
     text.capacity() + ITEM_OVERHEAD
+}
+
+#[test]
+fn no_numbers_of_a_builder_end_the_run() {
+    let size = Size {
+        columns: 80,
+        rows: 24,
+    };
+    for kind in [
+        ViewKind::Json(Json::default()),
+        ViewKind::Plain(Plain::default()),
+        ViewKind::Live,
+    ] {
+        let mut view = View::new(kind, 2, false);
+        let at = Duration::from_secs;
+        view.handle(&Event::Started(Phase::Build), at(0));
+        for (n, second) in [
+            (u64::MAX, 30),
+            (0, 60),
+            (u64::MAX - 1, 90),
+            (u64::MAX / 2, 120),
+        ] {
+            for mut event in caused_by_a_builder(n) {
+                if let Event::Nix(NixEvent::Moved { done, expected, .. }) = &mut event {
+                    (*done, *expected) = (n, n / 2);
+                }
+                view.handle(&event, at(second));
+            }
+            view.tick(at(second + 15));
+            let drawn = view.frame(at(second + 20), size);
+            assert!(drawn.is_none_or(|lines| lines.len() <= 24));
+        }
+    }
 }
