@@ -1,8 +1,7 @@
 //! Makes the block map of an image in one pass.
 
-use sha2::{Digest as _, Sha256};
-
 use super::{BLOCK, BlockMap, Range, is_blank};
+use crate::common::hash::Hasher;
 
 const BLOCK_BYTES: usize = BLOCK as usize;
 /// Blocks of the longest range (8 MiB): short enough to report a difference early, and long enough to keep the map
@@ -30,7 +29,7 @@ struct OpenRange {
     first: u64,
     /// The block after the last one that was hashed.
     end: u64,
-    hash: Sha256,
+    hash: Hasher,
 }
 
 impl Builder {
@@ -120,7 +119,7 @@ impl Builder {
             let open = self.open.get_or_insert_with(|| OpenRange {
                 first,
                 end: first,
-                hash: Sha256::new(),
+                hash: Hasher::new(),
             });
             let room = MAX_RANGE_BLOCKS.saturating_sub(open.end.saturating_sub(open.first));
             let room = usize::try_from(room).unwrap_or(0) * BLOCK_BYTES;
@@ -154,7 +153,7 @@ impl Builder {
             self.ranges.push(Range {
                 first: open.first,
                 last: open.end.saturating_sub(1),
-                sha256: open.hash.finalize().into(),
+                sha256: open.hash.finish().sha256,
             });
         }
     }

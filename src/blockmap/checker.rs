@@ -1,8 +1,7 @@
 //! Compares bytes with a block map.
 
-use sha2::{Digest as _, Sha256};
-
 use super::{BlockMap, Range, is_blank};
+use crate::common::hash::Hasher;
 
 /// The first difference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +29,7 @@ pub struct Checker {
     map: BlockMap,
     /// The index of the range that contains the next byte, or is the first one after it.
     next_range: usize,
-    hash: Sha256,
+    hash: Hasher,
     position: u64,
 }
 
@@ -48,7 +47,7 @@ impl Checker {
         Self {
             map,
             next_range: 0,
-            hash: Sha256::new(),
+            hash: Hasher::new(),
             position: 0,
         }
     }
@@ -125,7 +124,7 @@ impl Checker {
             return Ok(());
         };
         let (start, end) = (self.map.start(range), self.position);
-        let found: [u8; 32] = self.hash.finalize_reset().into();
+        let found = std::mem::take(&mut self.hash).finish().sha256;
         self.next_range = self.next_range.saturating_add(1);
         if found == range.sha256 {
             Ok(())

@@ -12,6 +12,8 @@ pub use builder::Builder;
 pub use checker::{Checker, Mismatch};
 pub use xml::{BadMap, MAX_FILE_BYTES};
 
+use crate::common::hash::Sha256Hash;
+
 /// Bytes in a block of the maps that [`Builder`] makes.
 pub const BLOCK: u32 = 4096;
 
@@ -34,7 +36,7 @@ pub struct Range {
     /// The last block, inclusive.
     pub last: u64,
     /// SHA-256 of their bytes, up to the end of the image.
-    pub sha256: [u8; 32],
+    pub sha256: Sha256Hash,
 }
 
 impl BlockMap {

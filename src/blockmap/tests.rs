@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use sha2::{Digest as _, Sha256};
 
 use super::*;
 
@@ -37,7 +36,7 @@ fn only_long_gaps_of_zero_blocks_are_unmapped() {
     // 5 to 19 are 15 zero blocks, 21 to 36 are 16.
     assert_eq!(spans(&map), [(3, 20), (37, 37), (99, 99)]);
     assert_eq!((map.mapped_blocks(), map.blocks()), (20, 100));
-    let of_range: [u8; 32] = Sha256::digest(&bytes[3 * 4096..21 * 4096]).into();
+    let of_range = Sha256Hash::of(&bytes[3 * 4096..21 * 4096]);
     assert_eq!(map.ranges[0].sha256, of_range);
     assert!(build(&image(5, &[])).ranges.is_empty());
     assert_eq!(build(&[]).image_size, 0);
@@ -99,6 +98,33 @@ fn first_difference_is_reported() {
     );
 }
 
+/// The parser compares each attribute of a tag with all others, and copies the namespaces of a tag for each one inside: a
+/// few megabytes took hours, or all memory.
+#[test]
+fn file_that_would_take_hours_is_refused_at_once() {
+    use std::fmt::Write as _;
+    let number = |count: u32, write: &dyn Fn(&mut String, u32)| {
+        let mut text = String::from("<bmap version=\"2.0\">");
+        (0..count).for_each(|n| write(&mut text, n));
+        BlockMap::parse(&text).unwrap_err().to_string()
+    };
+    let attributes = number(1, &|text, _| {
+        text.push_str("<a");
+        (0..300_000).for_each(|n| write!(text, " a{n}=\"\"").unwrap());
+        text.push_str("/>");
+    });
+    assert_eq!(attributes, "a tag in it has too many attributes");
+    let namespaces = number(300_000, &|text, n| {
+        write!(text, "<a xmlns:n{n}=\"u\">").unwrap();
+    });
+    assert_eq!(namespaces, "it has XML namespaces");
+    let many = number(1_100_000, &|text, _| text.push_str("<a a=\"\"/>"));
+    assert_eq!(many, "it has more than 1000000 attributes");
+    // Tags inside each other are no deeper in our memory.
+    let nested = number(200_000, &|text, _| text.push_str("<a>"));
+    assert!(nested.starts_with("it is not XML"), "{nested}");
+}
+
 #[test]
 fn invalid_file_is_refused_with_the_reason() {
     let map = build(&image(100, &[3, 50]));
@@ -108,7 +134,7 @@ fn invalid_file_is_refused_with_the_reason() {
         let at = text.find("<BmapFileChecksum> ").unwrap() + 19;
         let mut text = text.to_owned();
         text.replace_range(at..at + 64, &"0".repeat(64));
-        let sum = hex::encode(Sha256::digest(&text));
+        let sum = Sha256Hash::of(text.as_bytes()).to_string();
         text.replace_range(at..at + 64, &sum);
         text
     };

@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 
 use roxmltree::{Document, Node, ParsingOptions};
-use sha2::{Digest as _, Sha256};
 
 use super::{BlockMap, Range};
+use crate::common::hash::{Hasher, Sha256Hash};
 
 /// Bytes of the largest file that is read. The maps of [`Builder`](super::Builder) have less than 4 MiB. `bmaptool` joins no ranges, and a range
 /// has 100 bytes: 600,000 ranges are read, while the 2 million of a 16 GiB image in which every second block is a
@@ -15,6 +15,10 @@ use super::{BlockMap, Range};
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Nodes of the XML tree, about 50 bytes of memory each: two for each of a million ranges, and some room.
 const MAX_NODES: u32 = 4_000_000;
+/// Attributes of one tag: a block map has one, an XML declaration three.
+const MAX_TAG_ATTRIBUTES: usize = 8;
+/// Attributes of the whole file, about 80 bytes of memory each: one for each range, and some room.
+const MAX_ATTRIBUTES: usize = 1_000_000;
 /// The digits of the checksum while it is computed.
 const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// The block sizes of file systems.
@@ -51,15 +55,14 @@ impl BlockMap {
             sha256,
         } in &self.ranges
         {
-            let hash = hex::encode(sha256);
             writeln!(
                 text,
-                "        <Range chksum=\"{hash}\"> {first}-{last} </Range>"
+                "        <Range chksum=\"{sha256}\"> {first}-{last} </Range>"
             )
             .ok();
         }
         text.push_str("    </BlockMap>\n</bmap>\n");
-        let checksum = hex::encode(Sha256::digest(&text));
+        let checksum = Sha256Hash::of(text.as_bytes()).to_string();
         text.replace_range(at..at.saturating_add(NO_CHECKSUM.len()), &checksum);
         text
     }
@@ -69,6 +72,7 @@ impl BlockMap {
         if text.len() as u64 > MAX_FILE_BYTES {
             return bad(format!("it is larger than {MAX_FILE_BYTES} bytes"));
         }
+        refuse_costly(text)?;
         let options = ParsingOptions {
             allow_dtd: false,
             nodes_limit: MAX_NODES,
@@ -107,6 +111,27 @@ impl BlockMap {
         }
         Ok(map)
     }
+}
+
+/// Refuses what would cost the parser more than a multiple of the file's size: it compares each attribute of a tag with
+/// all others of it, and copies the namespaces of a tag for each tag inside.
+fn refuse_costly(text: &str) -> Result<(), BadMap> {
+    // An attribute has a `=` that belongs to it, and no tag has a `<` inside.
+    let attributes = |piece: &str| piece.bytes().filter(|byte| *byte == b'=').count();
+    let mut total = 0usize;
+    for count in text.split('<').map(attributes) {
+        total = total.saturating_add(count);
+        if count > MAX_TAG_ATTRIBUTES {
+            return bad("a tag in it has too many attributes");
+        }
+    }
+    if total > MAX_ATTRIBUTES {
+        return bad(format!("it has more than {MAX_ATTRIBUTES} attributes"));
+    }
+    if text.contains("xmlns") {
+        return bad("it has XML namespaces");
+    }
+    Ok(())
 }
 
 /// The only child `name`.
@@ -162,8 +187,11 @@ fn verify_checksum(text: &str, root: Node<'_, '_>) -> Result<(), BadMap> {
     if digits != expected {
         return bad("BmapFileChecksum is not a SHA-256");
     }
-    let hash = Sha256::new().chain_update(before).chain_update(NO_CHECKSUM);
-    if hex::encode(hash.chain_update(after).finalize()) == expected.to_ascii_lowercase() {
+    let mut hasher = Hasher::new();
+    for part in [before, NO_CHECKSUM, after] {
+        hasher.update(part.as_bytes());
+    }
+    if parse_hash(expected) == Some(hasher.finish().sha256) {
         Ok(())
     } else {
         bad("its own checksum is wrong: it was changed or is incomplete")
@@ -188,6 +216,11 @@ fn ranges(of: Node<'_, '_>, blocks: u64) -> Result<Vec<Range>, BadMap> {
     Ok(ranges)
 }
 
+/// A SHA-256 with digits of either case.
+fn parse_hash(text: &str) -> Option<Sha256Hash> {
+    text.to_ascii_lowercase().parse().ok()
+}
+
 /// `X-Y`, `X - Y` or `X`.
 fn range(node: Node<'_, '_>) -> Result<Range, BadMap> {
     let text = node.text().unwrap_or_default();
@@ -196,12 +229,12 @@ fn range(node: Node<'_, '_>) -> Result<Range, BadMap> {
     let Some((first, last)) = first.zip(last).filter(|_| node.has_tag_name("Range")) else {
         return bad(format!("it has an invalid range: {text:.40}"));
     };
-    let mut sha256 = [0; 32];
     let Some(hash) = node.attribute("chksum") else {
         return bad(format!("range {first}-{last} has no hash"));
     };
-    hex::decode_to_slice(hash, &mut sha256)
-        .or_else(|_| bad(format!("the hash of range {first}-{last} is invalid")))?;
+    let Some(sha256) = parse_hash(hash) else {
+        return bad(format!("the hash of range {first}-{last} is invalid"));
+    };
     Ok(Range {
         first,
         last,

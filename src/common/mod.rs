@@ -26,6 +26,7 @@ pub mod private_dir;
 pub mod program;
 pub mod shell_word;
 pub mod shown_path;
+pub mod sparse_writer;
 pub mod ssh_key;
 pub mod system;
 pub mod terminal;

@@ -75,7 +75,7 @@ pub(super) fn check(
         }
     }
     if let Some((expected, hasher)) = raw {
-        check_hash(expected, &hasher.finish().sha256.to_string())?;
+        check_hash(expected, hasher.finish().sha256)?;
     }
     map.finish()
 }

@@ -8,6 +8,7 @@ use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::hash::Sha256Hash;
 use crate::image::checksum::{ChecksumTarget, Expected};
 use crate::image::partition::TableKind;
 use crate::image::{Error, ImageFile, ImageKind, MAX_IMAGE_BYTES};
@@ -83,12 +84,12 @@ impl FlashSource {
             let hash = self.image.sha256(cancel, &progress);
             hash.map_err(|error| error.fail("read the image"))
         })?;
-        check_hash(expected, &hash)
+        check_hash(expected, hash)
     }
 }
 
-/// Compares the hash of the image, in hexadecimal, with the expected one.
-pub(super) fn check_hash(expected: &Expected, hash: &str) -> Result<(), Failure> {
+/// Compares the hash of the image with the expected one.
+pub(super) fn check_hash(expected: &Expected, hash: Sha256Hash) -> Result<(), Failure> {
     if hash == expected.hash {
         return Ok(());
     }

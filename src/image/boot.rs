@@ -54,7 +54,7 @@ pub struct Loader {
 
 /// The system that is started, NixOS or another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct System {
+pub struct BootedSystem {
     /// The path in the Nix store.
     pub path: Option<String>,
     /// The version of NixOS.
@@ -71,7 +71,7 @@ pub struct BootReport {
     /// The kernel.
     pub kernel: Option<Kernel>,
     /// The system.
-    pub system: System,
+    pub system: BootedSystem,
     /// Files that the loader names and that are missing.
     #[serde(skip)]
     pub problems: Vec<String>,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::content::ImageFacts;
 use super::error::Error;
 use crate::common::compression::Compression;
+use crate::common::hash::Sha256Hash;
 use crate::common::plain_file;
 
 /// Bytes of a list that are read.
@@ -19,7 +20,7 @@ pub struct Checksum {
     /// The path of the list.
     pub file: PathBuf,
     /// The hash in the list.
-    pub expected: String,
+    pub expected: Sha256Hash,
     /// Whether the image has that hash.
     pub matches: bool,
 }
@@ -38,8 +39,8 @@ pub enum ChecksumTarget {
 pub struct Expected {
     /// The path of the file that states it.
     pub list: PathBuf,
-    /// SHA-256 in lower-case hexadecimal.
-    pub hash: String,
+    /// The SHA-256.
+    pub hash: Sha256Hash,
     /// What it is computed of.
     pub of: ChecksumTarget,
 }
@@ -50,10 +51,10 @@ pub fn compare(image: &Path, facts: &ImageFacts) -> Result<Option<Checksum>, Err
         return Ok(None);
     };
     let actual = match expected.of {
-        ChecksumTarget::File => &facts.sha256,
-        ChecksumTarget::Raw => &facts.raw_sha256,
+        ChecksumTarget::File => facts.sha256,
+        ChecksumTarget::Raw => facts.raw_sha256,
     };
-    let matches = actual.as_deref() == Some(expected.hash.as_str());
+    let matches = actual == Some(expected.hash);
     Ok(Some(Checksum {
         file: expected.list,
         expected: expected.hash,
@@ -97,7 +98,7 @@ pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expecte
 }
 
 /// The hash and the file name, without its directory, in one line.
-fn parse_line(line: &str) -> Option<(String, String)> {
+fn parse_line(line: &str) -> Option<(Sha256Hash, String)> {
     // A backslash at the start means that backslashes and newlines in the name are escaped.
     let (escaped, line) = match line.strip_prefix('\\') {
         Some(rest) => (true, rest),
@@ -105,9 +106,8 @@ fn parse_line(line: &str) -> Option<(String, String)> {
     };
     let (hash, name) = line.split_once(' ')?;
     let name = name.strip_prefix([' ', '*'])?;
-    if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
+    // Some tools write upper-case digits.
+    let hash = hash.to_ascii_lowercase().parse().ok()?;
     let name = if escaped {
         let parts: Vec<String> = name.split("\\\\").map(|p| p.replace("\\n", "\n")).collect();
         parts.join("\\")
@@ -115,7 +115,7 @@ fn parse_line(line: &str) -> Option<(String, String)> {
         name.to_owned()
     };
     let name = name.rsplit('/').next().unwrap_or_default().to_owned();
-    Some((hash.to_ascii_lowercase(), name))
+    Some((hash, name))
 }
 
 #[cfg(test)]

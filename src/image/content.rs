@@ -9,6 +9,7 @@ use super::unpack::UnpackedImage;
 use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::event::Phase;
+use crate::common::hash::Sha256Hash;
 
 /// How an image is opened.
 #[derive(Clone, Debug)]
@@ -27,11 +28,11 @@ pub struct ImageFacts {
     /// The length of the file in bytes.
     pub size: u64,
     /// SHA-256 of the file, when requested.
-    pub sha256: Option<String>,
+    pub sha256: Option<Sha256Hash>,
     /// The length of the image in bytes.
     pub raw_size: u64,
     /// SHA-256 of the image, when requested.
-    pub raw_sha256: Option<String>,
+    pub raw_sha256: Option<Sha256Hash>,
 }
 
 /// An image that can be read.
@@ -63,7 +64,7 @@ fn open_plain(image: ImageFile, hash: bool, context: &Context) -> Result<OpenedI
     let facts = ImageFacts {
         compression: image.compression,
         size: image.size,
-        sha256: hashed.clone(),
+        sha256: hashed,
         raw_size: image.size,
         raw_sha256: hashed,
     };

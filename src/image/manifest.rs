@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::ImageFacts;
 use super::error::Error;
+use crate::common::hash::Sha256Hash;
 use crate::common::plain_file;
 
 /// Bytes of the largest manifest that is read.
@@ -40,7 +41,7 @@ struct ComparedFields {
 #[derive(Deserialize)]
 struct SizeAndHash {
     size: u64,
-    sha256: String,
+    sha256: Sha256Hash,
 }
 
 /// What a manifest states about its image.
@@ -51,11 +52,11 @@ pub struct ManifestInfo {
     /// The length of the image file in bytes.
     pub size: u64,
     /// SHA-256 of the image file.
-    pub sha256: String,
+    pub sha256: Sha256Hash,
     /// The length of the decompressed image in bytes.
     pub raw_size: u64,
     /// SHA-256 of the decompressed image.
-    pub raw_sha256: String,
+    pub raw_sha256: Sha256Hash,
 }
 
 /// Reads `<image>.json`; `None` when it does not exist. Another version is [`Error::Unsupported`].
@@ -79,9 +80,9 @@ pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
     let ComparedFields { image, raw } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
     Ok(Some(ManifestInfo {
         size: image.size,
-        sha256: image.sha256.to_ascii_lowercase(),
+        sha256: image.sha256,
         raw_size: raw.size,
-        raw_sha256: raw.sha256.to_ascii_lowercase(),
+        raw_sha256: raw.sha256,
         file,
     }))
 }
@@ -91,12 +92,12 @@ pub fn compare(image: &Path, facts: &ImageFacts) -> Result<Option<Manifest>, Err
     let Some(manifest) = read_info(image)? else {
         return Ok(None);
     };
-    let same = |stated: &String, found: &Option<String>| found.as_ref() == Some(stated);
+    let same = |stated: Sha256Hash, found: Option<Sha256Hash>| found == Some(stated);
     let checks = [
         ("size", manifest.size == facts.size),
-        ("sha256", same(&manifest.sha256, &facts.sha256)),
+        ("sha256", same(manifest.sha256, facts.sha256)),
         ("raw.size", manifest.raw_size == facts.raw_size),
-        ("raw.sha256", same(&manifest.raw_sha256, &facts.raw_sha256)),
+        ("raw.sha256", same(manifest.raw_sha256, facts.raw_sha256)),
     ];
     let wrong = checks.iter().filter(|(_, right)| !right);
     Ok(Some(Manifest {

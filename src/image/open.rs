@@ -14,7 +14,7 @@ use super::error::Error;
 use super::stated_size::{gzip_size, stated_size};
 use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
-use crate::common::hash::Hasher;
+use crate::common::hash::{Hasher, Sha256Hash};
 use crate::common::plain_file;
 
 /// The largest image in bytes after decompression. The largest SD cards hold a little more; no system
@@ -91,11 +91,11 @@ impl ImageFile {
         is_gzip.then(|| gzip_size(&self.file, self.size).ok())?
     }
 
-    /// The SHA-256 of the file, in hexadecimal.
-    pub fn sha256(&self, cancel: &Cancel, progress: ReadProgress<'_>) -> Result<String, Error> {
+    /// The SHA-256 of the file.
+    pub fn sha256(&self, cancel: &Cancel, progress: ReadProgress<'_>) -> Result<Sha256Hash, Error> {
         let mut hasher = Hasher::new();
         FileReader::new(self, Some(&mut hasher), cancel, progress).read_rest()?;
-        Ok(hasher.finish().sha256.to_string())
+        Ok(hasher.finish().sha256)
     }
 
     /// A reader of the image's bytes, decompressed where the file is compressed.

@@ -17,6 +17,7 @@ use super::manifest::{self, Manifest};
 use super::partition::{Partition, Table, TableKind};
 use super::table;
 use crate::common::compression::Compression;
+use crate::common::hash::Sha256Hash;
 
 /// The version of the report's format.
 pub const VERSION: u32 = 1;
@@ -27,7 +28,7 @@ pub struct RawSize {
     /// The length in bytes.
     pub size: u64,
     /// SHA-256, when requested.
-    pub sha256: Option<String>,
+    pub sha256: Option<Sha256Hash>,
 }
 
 /// A partition and its file system.
@@ -52,7 +53,7 @@ pub struct Report {
     /// The length of the file in bytes.
     pub size: u64,
     /// SHA-256 of the file, when requested.
-    pub sha256: Option<String>,
+    pub sha256: Option<Sha256Hash>,
     /// The decompressed image.
     pub raw: RawSize,
     /// The comparison with `<image>.sha256`.
@@ -179,10 +180,10 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
         image: path.to_string_lossy().into_owned(),
         compression: facts.compression,
         size: facts.size,
-        sha256: facts.sha256.clone(),
+        sha256: facts.sha256,
         raw: RawSize {
             size: facts.raw_size,
-            sha256: facts.raw_sha256.clone(),
+            sha256: facts.raw_sha256,
         },
         checksum,
         manifest,

@@ -2,19 +2,19 @@
 //! ends.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::Error;
 use super::open::{CHUNK_BYTES, FileReader, ImageFile, ImageReader, ReadProgress};
 use crate::common::cancel::Cancel;
 use crate::common::disk_space::free_space;
-use crate::common::hash::Hasher;
+use crate::common::hash::{Hasher, Sha256Hash};
+use crate::common::sparse_writer::SparseWriter;
 
 /// Disk space in bytes that is left free where the image is decompressed.
 const RESERVED_BYTES: u64 = 256 << 20;
-/// The size of the smallest hole: a block of common file systems.
-const HOLE_BYTES: usize = 4096;
 
 /// A decompressed image.
 #[derive(Debug)]
@@ -27,13 +27,13 @@ pub struct UnpackedImage {
     pub hashes: Option<ImageHashes>,
 }
 
-/// SHA-256 hashes in hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// SHA-256 hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageHashes {
     /// Of the image file as it is.
-    pub file: String,
+    pub file: Sha256Hash,
     /// Of the image, decompressed.
-    pub raw: String,
+    pub raw: Sha256Hash,
 }
 
 impl ImageFile {
@@ -49,7 +49,10 @@ impl ImageFile {
         let mut file_hasher = hash.then(Hasher::new);
         let mut raw_hasher = hash.then(Hasher::new);
         let mut compressed = FileReader::new(self, file_hasher.as_mut(), cancel, progress);
-        let mut sparse = SparseFile::create(spool)?;
+        fs::create_dir_all(spool)?;
+        let file = tempfile::tempfile_in(spool)?;
+        let space = free_space(spool).map_or(u64::MAX, |free| free.saturating_sub(RESERVED_BYTES));
+        let mut sparse = SparseWriter::new(limited(&file, space));
         let mut image = ImageReader::new(self.compression, &mut compressed, cancel)?;
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
@@ -58,7 +61,9 @@ impl ImageFile {
             if let Some(hasher) = &mut raw_hasher {
                 hasher.update(&chunk);
             }
-            sparse.append(&chunk)?;
+            sparse
+                .write(&chunk)
+                .map_err(|error| write_error(error, spool))?;
             if length < CHUNK_BYTES {
                 break;
             }
@@ -67,62 +72,38 @@ impl ImageFile {
         if hash {
             compressed.read_rest()?;
         }
-        let (file, size) = sparse.finish()?;
-        let text = |hasher: Hasher| hasher.finish().sha256.to_string();
+        let size = sparse.finish().map_err(|error| write_error(error, spool))?;
+        if size == 0 {
+            return Err(Error::refused("it decompresses to nothing"));
+        }
+        file.set_len(size)?;
         Ok(UnpackedImage {
             file,
             size,
             hashes: file_hasher.zip(raw_hasher).map(|(file, raw)| ImageHashes {
-                file: text(file),
-                raw: text(raw),
+                file: file.finish().sha256,
+                raw: raw.finish().sha256,
             }),
         })
     }
 }
 
-/// A file without a name that is written from start to end; zeros become holes.
-struct SparseFile {
-    file: File,
-    position: u64,
-    /// Bytes that may still be stored.
-    space: u64,
-    dir: PathBuf,
+/// Writes to `file`, of which at most `space` bytes may be stored.
+fn limited(file: &File, mut space: u64) -> impl FnMut(&[u8], u64) -> io::Result<()> {
+    move |bytes, at| {
+        let rest = space.checked_sub(bytes.len() as u64);
+        space = rest.ok_or(io::ErrorKind::StorageFull)?;
+        file.write_all_at(bytes, at)
+    }
 }
 
-impl SparseFile {
-    fn create(dir: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(dir)?;
-        Ok(Self {
-            file: tempfile::tempfile_in(dir)?,
-            position: 0,
-            space: free_space(dir).map_or(u64::MAX, |free| free.saturating_sub(RESERVED_BYTES)),
-            dir: dir.to_owned(),
-        })
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        for block in bytes.chunks(HOLE_BYTES) {
-            let length = block.len() as u64;
-            if block.iter().any(|byte| *byte != 0) {
-                self.space = self.space.checked_sub(length).ok_or_else(|| {
-                    let dir = self.dir.display();
-                    Error::Space(format!(
-                        "there is not enough space in {dir} to decompress it"
-                    ))
-                })?;
-                self.file.write_all_at(block, self.position)?;
-            }
-            self.position = self.position.saturating_add(length);
-        }
-        Ok(())
-    }
-
-    /// The file and its length, which may end in a hole.
-    fn finish(self) -> Result<(File, u64), Error> {
-        if self.position == 0 {
-            return Err(Error::refused("it decompresses to nothing"));
-        }
-        self.file.set_len(self.position)?;
-        Ok((self.file, self.position))
+fn write_error(error: io::Error, dir: &Path) -> Error {
+    if error.kind() == io::ErrorKind::StorageFull {
+        let dir = dir.display();
+        Error::Space(format!(
+            "there is not enough space in {dir} to decompress it"
+        ))
+    } else {
+        Error::Io(error)
     }
 }

@@ -42,6 +42,18 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
     let (name, error) = match error {
         PublishError::Interrupted => return Failure::interrupted(),
         PublishError::Name { name, error } => (name, error),
+        PublishError::NotRestored {
+            name,
+            error,
+            displaced,
+        } => {
+            let failure = publish_failed(PublishError::Name { name, error }, dir);
+            return displaced.into_iter().fold(failure, |failure, file| {
+                let (name, now) = (dir.join(file.name), dir.join(file.now));
+                let (name, now) = (name.display(), now.display());
+                failure.hint(format!("what was {name} before is {now} now: rename it"))
+            });
+        }
     };
     let file = dir.join(name);
     let path = file.display().to_string();

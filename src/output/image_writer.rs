@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::FileExt as _;
 
 use super::encode::{encoder, worker_count};
 use super::pieces::Pieces;
-use super::sparse::SparseWriter;
 use super::writeback::Writeback;
 use crate::common::cancel::Cancel;
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::hash::{Hashed, HashingWriter};
+use crate::common::sparse_writer::SparseWriter;
 
 /// Compressors return small pieces; this many bytes are written to the file at once.
 const WRITE_BUFFER_BYTES: usize = 256 * 1024;
@@ -69,11 +70,17 @@ impl ImageWriter<'_> {
     }
 
     fn sparse(&self, pieces: &Pieces, cancel: &Cancel) -> io::Result<()> {
-        let mut writer = SparseWriter::new(self.file);
+        let mut writeback = Writeback::new(self.file);
+        let mut writer = SparseWriter::new(|bytes, at| {
+            self.file.write_all_at(bytes, at)?;
+            writeback.start_up_to(at.saturating_add(bytes.len() as u64));
+            Ok(())
+        });
         for piece in pieces.iter().take_while(|_| !cancel.is_cancelled()) {
             writer.write(&piece)?;
         }
-        writer.finish()
+        let length = writer.finish()?;
+        self.file.set_len(length)
     }
 
     fn encoded(

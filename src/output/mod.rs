@@ -24,7 +24,6 @@ pub mod product;
 mod publish;
 mod request;
 mod sidecar;
-mod sparse;
 mod stages;
 mod writeback;
 

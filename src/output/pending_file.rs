@@ -167,7 +167,7 @@ pub(super) fn is_hidden(name: &str, suffix: &str) -> bool {
 }
 
 /// Renames `from` to `to`, which must be free.
-fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
         Ok(()) => Ok(()),
         // This file system cannot promise it (NFS, FUSE). tempfile's `persist_noclobber` would need hard links, which not

@@ -29,11 +29,14 @@ use std::path::Path;
 
 use tempfile::TempPath;
 
-use super::pending_file::{HiddenFile, Owner, PendingFile, hide, sync_dir};
+use super::pending_file::{HiddenFile, Owner, PendingFile, hide, rename_to_free, sync_dir};
 use crate::common::cancel::Cancel;
 use crate::common::hash::Sha256Hash;
 use record::PublishRecord;
 pub(super) use record::remove_orphans;
+
+/// Names that are tried for a file that cannot get its own name back.
+const MAX_VISIBLE_NAMES: u32 = 100;
 
 /// A file that is written, and its final name.
 #[derive(Debug)]
@@ -56,6 +59,19 @@ pub(super) enum PublishError {
     Interrupted,
     /// A file could not get its name.
     Name { name: String, error: io::Error },
+    /// The same, and files that were there before could not get their names back.
+    NotRestored {
+        name: String,
+        error: io::Error,
+        displaced: Vec<Displaced>,
+    },
+}
+
+/// A file of the user's that was moved aside, and where it is now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Displaced {
+    pub(super) name: String,
+    pub(super) now: String,
 }
 
 /// Checks that a file in `dir` may get `name`.
@@ -212,8 +228,19 @@ impl Publication<'_> {
     fn complete(mut self) -> Result<(), PublishError> {
         while let Some(step) = self.steps.pop_front() {
             if let Err(error) = self.apply(step) {
-                self.roll_back();
-                return Err(error);
+                let displaced = self.roll_back();
+                return Err(match error {
+                    PublishError::Name { name, error } if !displaced.is_empty() => {
+                        PublishError::NotRestored {
+                            name,
+                            error,
+                            displaced,
+                        }
+                    }
+                    PublishError::Interrupted
+                    | PublishError::Name { .. }
+                    | PublishError::NotRestored { .. } => error,
+                });
             }
         }
         // Removes what was replaced.
@@ -246,22 +273,43 @@ impl Publication<'_> {
         Ok(())
     }
 
-    /// Undoes the steps, the last one first. Goes on after errors: the one that caused this is reported.
-    fn roll_back(&mut self) {
+    /// Undoes the steps, the last one first. Goes on after errors: the one that caused this is reported. Returns the files
+    /// that could not get their names back.
+    fn roll_back(&mut self) -> Vec<Displaced> {
+        let mut displaced = Vec::new();
         for undo in self.undo.drain(..).rev() {
             match undo {
                 Undo::Remove(name) => {
                     fs::remove_file(self.dir.join(name)).ok();
                 }
                 Undo::Restore { name, hidden } => {
-                    if fs::rename(&hidden, self.dir.join(name)).is_err() {
-                        // It is the user's, so it stays under its hidden name.
-                        hidden.keep().ok();
+                    if fs::rename(&hidden, self.dir.join(&name)).is_err() {
+                        let now = keep_visible(self.dir, &name, hidden);
+                        displaced.push(Displaced { name, now });
                     }
                 }
             }
         }
+        displaced
     }
+}
+
+/// Gives a file of the user's, once `name`, the first of `name.old`, `name.old-2`, … that is free: hidden files are removed by
+/// later runs. Returns the name that it has then.
+fn keep_visible(dir: &Path, name: &str, hidden: TempPath) -> String {
+    let visible = (1..MAX_VISIBLE_NAMES).find_map(|n| {
+        let visible = match n {
+            1 => format!("{name}.old"),
+            n => format!("{name}.old-{n}"),
+        };
+        rename_to_free(&hidden, &dir.join(&visible)).ok()?;
+        Some(visible)
+    });
+    let now = hidden.file_name().unwrap_or_default().to_string_lossy();
+    let now = visible.unwrap_or_else(|| now.into_owned());
+    // Where it cannot be renamed at all, the user has some time to do so.
+    hidden.keep().ok();
+    now
 }
 
 #[cfg(test)]

@@ -91,8 +91,9 @@ fn image_larger_than_the_card_is_found_while_writing() {
         card.bytes(),
         fs::metadata(card.at("a.img.gz")).unwrap().len(),
     );
+    let hash = "ab".repeat(32);
     let text = format!(
-        r#"{{"version": 1, "image": {{"size": {size}, "sha256": ""}}, "raw": {{"size": 25165824, "sha256": ""}}}}"#
+        r#"{{"version": 1, "image": {{"size": {size}, "sha256": "{hash}"}}, "raw": {{"size": 25165824, "sha256": "{hash}"}}}}"#
     );
     fs::write(card.at("a.img.gz.json"), text).unwrap();
     let (code, text) = card.run_flash("a.img.gz", &[]);

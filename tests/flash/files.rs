@@ -221,7 +221,7 @@ fn manifest(fixture: &Fixture, name: &str, raw: u64) {
     let file = fs::read(fixture.file(name)).unwrap();
     let (size, hash) = (file.len(), hex::encode(Sha256::digest(&file)));
     let text = format!(
-        r#"{{"version": 1, "image": {{"size": {size}, "sha256": "{hash}"}}, "raw": {{"size": {raw}, "sha256": ""}}}}"#
+        r#"{{"version": 1, "image": {{"size": {size}, "sha256": "{hash}"}}, "raw": {{"size": {raw}, "sha256": "{hash}"}}}}"#
     );
     fs::write(fixture.file(&format!("{name}.json")), text).unwrap();
 }

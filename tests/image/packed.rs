@@ -2,12 +2,11 @@
 
 use std::io::Write as _;
 
-use sha2::{Digest as _, Sha256};
-
 use super::*;
 use sdbuild::common::compression::Compression;
 use sdbuild::common::context::Context;
 use sdbuild::common::event::Events;
+use sdbuild::common::hash::Sha256Hash;
 use sdbuild::image::{Error, OpenOptions, OpenedImage, checksum, open};
 
 const TOOLS: [(&str, &str, Compression); 3] = [
@@ -68,8 +67,8 @@ fn context(cancel: &Cancel) -> Context {
     }
 }
 
-fn hash(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+fn hash(bytes: &[u8]) -> Sha256Hash {
+    Sha256Hash::of(bytes)
 }
 
 #[test]
@@ -89,7 +88,7 @@ fn file_and_image_are_hashed_in_one_pass() {
                 (packed.len() as u64, raw.len() as u64)
             );
             assert_eq!(
-                (facts.sha256.clone(), facts.raw_sha256.clone()),
+                (facts.sha256, facts.raw_sha256),
                 (Some(hash(&packed)), Some(hash(&raw)))
             );
             assert!(bytes(&opened.disk, 0, raw.len()).unwrap() == raw);
@@ -101,7 +100,7 @@ fn file_and_image_are_hashed_in_one_pass() {
         (Compression::None, data.len() as u64)
     );
     assert_eq!(
-        (raw.sha256.clone(), raw.raw_sha256.clone()),
+        (raw.sha256, raw.raw_sha256),
         (Some(hash(&data)), Some(hash(&data)))
     );
 }

@@ -116,9 +116,11 @@ fn add_file(lines: &mut LabelledLines, report: &Report) {
         "not compressed".to_owned()
     };
     lines.add("image", &format!("{}: {size}, {compression}", report.image));
-    lines.add_if_some("sha256", report.sha256.as_deref());
-    let raw_sha256 = report.raw.sha256.as_deref();
-    lines.add_if_some("raw sha256", raw_sha256.filter(|_| is_compressed));
+    let sha256 = report.sha256.map(|hash| hash.to_string());
+    lines.add_if_some("sha256", sha256.as_deref());
+    let raw_sha256 = report.raw.sha256.filter(|_| is_compressed);
+    let raw_sha256 = raw_sha256.map(|hash| hash.to_string());
+    lines.add_if_some("raw sha256", raw_sha256.as_deref());
 }
 
 fn add_sidecars(lines: &mut LabelledLines, report: &Report) {

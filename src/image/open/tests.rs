@@ -65,8 +65,8 @@ fn unpacked_image_is_equal_and_sparse() {
         assert_eq!(unpacked.size, length as u64);
         assert!(unpacked.file.metadata().unwrap().blocks() * 512 <= 64 << 10);
         let hashes = unpacked.hashes.unwrap();
-        assert_eq!(hashes.file, Sha256Hash::of(&bytes).to_string());
-        assert_eq!(hashes.raw, Sha256Hash::of(&image()).to_string());
+        assert_eq!(hashes.file, Sha256Hash::of(&bytes));
+        assert_eq!(hashes.raw, Sha256Hash::of(&image()));
     }
 }
 

@@ -222,6 +222,42 @@ fn replaced_image_is_restored_when_the_new_one_is_gone() {
     assert_eq!(words(dir).len(), SIDECARS.len() + 2);
 }
 
+/// It stayed under a hidden name, which the next run removed after a minute.
+#[test]
+fn what_cannot_be_restored_stays_under_a_visible_name() {
+    let dir = with_old_image();
+    let dir = dir.path();
+    fs::write(dir.join("a.img.bmap.old"), "another").unwrap();
+    let failed = publish_with(dir, "new", true, |publication| {
+        while read(dir, IMAGE).as_deref() == Some("old") {
+            step(publication);
+        }
+        // Something else takes the names meanwhile.
+        fs::remove_file(dir.join(IMAGE)).unwrap();
+        for name in [IMAGE, SIDECARS[1]] {
+            fs::create_dir(dir.join(name)).unwrap();
+        }
+    });
+    let error = failed.unwrap_err();
+    let PublishError::NotRestored { displaced, .. } = &error else {
+        panic!("{error:?}");
+    };
+    let names: Vec<_> = displaced
+        .iter()
+        .map(|file| (file.name.as_str(), file.now.as_str()))
+        .collect();
+    assert_eq!(
+        names,
+        [(IMAGE, "a.img.old"), (SIDECARS[1], "a.img.bmap.old-2")]
+    );
+    for (_, now) in names {
+        assert_eq!(read(dir, now).as_deref(), Some("old"), "{now}");
+    }
+    let hints = crate::output::failures::publish_failed(error, dir).hints;
+    let hint = hints.iter().find(|hint| hint.contains("a.img.old now"));
+    assert!(hint.is_some(), "{hints:?}");
+}
+
 #[test]
 fn force_does_not_replace_directories() {
     for name in [IMAGE, SIDECARS[0]] {

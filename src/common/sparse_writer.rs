@@ -1,40 +1,38 @@
-//! Writes a new file so that blocks of zeros become holes.
+//! Splits a stream into blocks, of which only those with data are written: in a new file the others are holes.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-
-use super::writeback::Writeback;
 
 /// The block size of common file systems: a smaller run of zeros cannot become a hole.
 const BLOCK_BYTES: usize = 4096;
 static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 
-/// Writes an empty file from start to end.
+/// Passes the blocks of a stream that are not all zeros to a function, with their position. Adjacent ones are passed
+/// together.
 #[derive(Debug)]
-pub(super) struct SparseWriter<'a> {
-    file: &'a File,
-    /// The offset in the file at which `carry` begins: a multiple of [`BLOCK_BYTES`].
+pub struct SparseWriter<F> {
+    write_at: F,
+    /// The position in the stream at which `carry` begins: a multiple of [`BLOCK_BYTES`].
     position: u64,
     /// The start of a block whose rest has not been written yet.
     carry: Vec<u8>,
-    writeback: Writeback<'a>,
 }
 
-impl<'a> SparseWriter<'a> {
-    pub(super) fn new(file: &'a File) -> Self {
+impl<F: FnMut(&[u8], u64) -> io::Result<()>> SparseWriter<F> {
+    /// A writer whose data `write_at` receives. What is written to has no data yet.
+    pub fn new(write_at: F) -> Self {
         Self {
-            file,
+            write_at,
             position: 0,
             carry: Vec::with_capacity(BLOCK_BYTES),
-            writeback: Writeback::new(file),
         }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Appends the next bytes of the stream.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut bytes = bytes;
         if !self.carry.is_empty() {
-            let (rest, next) = bytes.split_at((BLOCK_BYTES - self.carry.len()).min(bytes.len()));
+            let missing = BLOCK_BYTES.saturating_sub(self.carry.len());
+            let (rest, next) = bytes.split_at(missing.min(bytes.len()));
             self.carry.extend_from_slice(rest);
             bytes = next;
             if self.carry.len() == BLOCK_BYTES {
@@ -42,21 +40,22 @@ impl<'a> SparseWriter<'a> {
                 self.write_blocks(&block)?;
             }
         }
-        let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % BLOCK_BYTES);
+        let (whole, rest) = bytes.split_at(bytes.len() / BLOCK_BYTES * BLOCK_BYTES);
         self.write_blocks(whole)?;
         self.carry.extend_from_slice(rest);
-        self.writeback.start_up_to(self.position);
         Ok(())
     }
 
-    /// Writes what is left and sets the length of the file, which may end in a hole.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    /// Writes what is left. Returns the length of the stream, which is to be the file's: it may end in a hole.
+    pub fn finish(mut self) -> io::Result<u64> {
         let rest = std::mem::take(&mut self.carry);
-        self.file.write_all_at(&rest, self.position)?;
-        self.file.set_len(self.position + rest.len() as u64)
+        if rest.iter().any(|byte| *byte != 0) {
+            (self.write_at)(&rest, self.position)?;
+        }
+        Ok(self.position.saturating_add(rest.len() as u64))
     }
 
-    /// Writes whole blocks; adjacent ones that are not zeros are written in one call.
+    /// Writes whole blocks; adjacent ones that are not zeros in one call.
     fn write_blocks(&mut self, bytes: &[u8]) -> io::Result<()> {
         let is_hole = |block: &[u8]| block == ZEROS;
         for run in bytes
@@ -64,10 +63,11 @@ impl<'a> SparseWriter<'a> {
             .0
             .chunk_by(|a, b| is_hole(a) == is_hole(b))
         {
+            let run_bytes = run.as_flattened();
             if !run.first().is_some_and(|block| is_hole(block)) {
-                self.file.write_all_at(run.as_flattened(), self.position)?;
+                (self.write_at)(run_bytes, self.position)?;
             }
-            self.position += run.as_flattened().len() as u64;
+            self.position = self.position.saturating_add(run_bytes.len() as u64);
         }
         Ok(())
     }
@@ -75,18 +75,19 @@ impl<'a> SparseWriter<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
     use super::*;
     use proptest::prelude::*;
 
     fn write(chunks: &[&[u8]]) -> (Vec<u8>, u64) {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut writer = SparseWriter::new(file.as_file());
+        let mut writer = SparseWriter::new(|bytes, at| file.as_file().write_all_at(bytes, at));
         for chunk in chunks {
             writer.write(chunk).unwrap();
         }
-        writer.finish().unwrap();
+        let length = writer.finish().unwrap();
+        file.as_file().set_len(length).unwrap();
         let blocks = file.as_file().metadata().unwrap().blocks();
         (std::fs::read(file.path()).unwrap(), blocks * 512)
     }
