@@ -205,8 +205,8 @@ pub enum InspectCommand {
     /// List a directory
     #[command(after_help = examples::LS)]
     Ls {
-        /// `/path` on the first file system that has it, or `2:/path` on partition 2
-        path: String,
+        /// `/path` on the first file system that has it, or `2:/path` on partition 2 [default: the root directory of each partition]
+        path: Option<String>,
     },
     /// Write the contents of a file to standard output
     #[command(after_help = examples::CAT)]

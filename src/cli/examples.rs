@@ -40,7 +40,8 @@ Examples:
 
 pub(super) const LS: &str = "\
 Examples:
-  sdbuild inspect card.img ls /";
+  sdbuild inspect card.img ls                 the root directory of each partition
+  sdbuild inspect card.img ls 2:/boot";
 
 pub(super) const CAT: &str = "\
 Examples:

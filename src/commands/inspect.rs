@@ -11,7 +11,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::image::entry::Entry;
 use crate::image::place::ImagePath;
 use crate::image::report::Layout;
-use crate::image::{self, Error, OpenOptions, OpenedImage};
+use crate::image::{self, Error, FileSystem, OpenOptions, OpenedImage};
 use crate::settings::{Common, Environment};
 use crate::ui::Ui;
 
@@ -40,9 +40,11 @@ pub async fn run(
         }
         Some(InspectCommand::Ls { path }) => {
             let path = path.clone();
-            let listed = reader.read(move |opened| list(opened, &path));
-            let (dir, entries) = listed.await?;
-            view::entries(&dir, &entries, ui, args.json)
+            let listed = reader.read(move |opened| list(opened, path.as_deref()));
+            match listed.await? {
+                Listing::Directory(dir) => view::directory(&dir, ui, context, args.json),
+                Listing::Roots(roots) => view::roots(&roots, ui, args.json),
+            }
         }
         Some(InspectCommand::Cat { path }) => {
             let (path, ui) = (path.clone(), ui.clone());
@@ -77,11 +79,47 @@ impl Reader<'_> {
     }
 }
 
-fn list(opened: &OpenedImage, path: &str) -> Result<(ImagePath, Vec<Entry>), Error> {
+/// The entries of a directory.
+struct Directory {
+    place: ImagePath,
+    /// The kind and the label of its file system.
+    file_system: String,
+    entries: Vec<Entry>,
+}
+
+/// What `ls` shows.
+enum Listing {
+    /// The directory that was asked for.
+    Directory(Directory),
+    /// The root directory of each file system that can be read.
+    Roots(Vec<Directory>),
+}
+
+fn list(opened: &OpenedImage, path: Option<&str>) -> Result<Listing, Error> {
     let layout = Layout::read(&opened.disk)?;
-    let path = ImagePath::find(path, &layout)?;
-    let entries = path.volume(&layout)?.fs.list(&path.path)?;
-    Ok((path, entries))
+    if let Some(path) = path {
+        let place = ImagePath::find(path, &layout)?;
+        return directory(place, &layout).map(Listing::Directory);
+    }
+    let volumes = layout.volumes.iter();
+    let readable = volumes.filter(|volume| !matches!(volume.fs, FileSystem::Other(_)));
+    let roots = readable.map(|volume| {
+        let place = ImagePath {
+            partition: volume.number,
+            path: "/".to_owned(),
+        };
+        directory(place, &layout)
+    });
+    roots.collect::<Result<_, _>>().map(Listing::Roots)
+}
+
+fn directory(place: ImagePath, layout: &Layout) -> Result<Directory, Error> {
+    let fs = &place.volume(layout)?.fs;
+    Ok(Directory {
+        entries: fs.list(&place.path)?,
+        file_system: view::kind_and_label(&fs.summary()?),
+        place,
+    })
 }
 
 /// How writing a file of the image to standard output ended.

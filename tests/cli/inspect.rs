@@ -103,6 +103,15 @@ fn files_and_directories_are_shown() {
          -            0 wild\\u{1b}]0;title\\u{7}\u{fffd}name\n"
     );
     assert_eq!(listed.stderr, "");
+    // Which partition `/` is of was a guess; without a path it was an error.
+    let roots = inspect(&user, &["a.img", "ls"]).assert_exit_code(0);
+    let (whose, entries) = roots.stdout.split_once('\n').unwrap();
+    assert_eq!(whose, "0:/ (ext4, label ROOT):");
+    assert_eq!(entries, listed.stdout);
+    let json = inspect(&user, &["a.img", "ls", "--json"]).assert_exit_code(0);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["roots"][0]["partition"], 0);
+    assert_eq!(json["roots"][0]["entries"][0]["name"], "file");
     let json = inspect(&user, &["a.img", "ls", "0:/", "--json"])
         .assert_exit_code(0)
         .stdout;

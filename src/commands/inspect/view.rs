@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::Directory;
 use crate::common::compression::Compression;
+use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::image::boot::{BootReport, LoaderKind};
@@ -35,22 +37,60 @@ pub(super) fn report(report: &Report, ui: &Ui, as_json: bool) -> Result<(), Fail
     }
 }
 
-/// Shows the entries of the directory `dir`.
-pub(super) fn entries(
-    dir: &ImagePath,
-    entries: &[Entry],
+/// Shows the entries of a directory. A notice says whose they are.
+pub(super) fn directory(
+    dir: &Directory,
     ui: &Ui,
+    context: &Context,
     as_json: bool,
 ) -> Result<(), Failure> {
     if as_json {
-        let (partition, path) = (dir.partition, &dir.path);
-        return ui.result(&json_text(&json!({
-            "version": VERSION, "partition": partition, "path": path, "entries": entries,
-        }))?);
+        let mut object = as_object(dir);
+        object["version"] = VERSION.into();
+        return ui.result(&json_text(&object)?);
     }
-    entries
+    if dir.place.partition > 0 {
+        context.events.notice(whose(dir));
+    }
+    entries(dir, ui)
+}
+
+/// Shows the root directories, each below a line that says whose it is.
+pub(super) fn roots(dirs: &[Directory], ui: &Ui, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        let roots: Vec<_> = dirs.iter().map(as_object).collect();
+        return ui.result(&json_text(&json!({ "version": VERSION, "roots": roots }))?);
+    }
+    for dir in dirs {
+        ui.result(&format!("{}:", whose(dir)))?;
+        entries(dir, ui)?;
+    }
+    Ok(())
+}
+
+fn whose(dir: &Directory) -> String {
+    let ImagePath { partition, path } = &dir.place;
+    sanitize_line(&format!("{partition}:{path} ({})", dir.file_system))
+}
+
+fn as_object(dir: &Directory) -> Value {
+    let ImagePath { partition, path } = &dir.place;
+    json!({ "partition": partition, "path": path, "entries": dir.entries })
+}
+
+fn entries(dir: &Directory, ui: &Ui) -> Result<(), Failure> {
+    dir.entries
         .iter()
         .try_for_each(|entry| ui.result(&entry_line(entry)))
+}
+
+/// The kind and the label of a file system.
+pub(super) fn kind_and_label(summary: &Summary) -> String {
+    let label = summary
+        .label
+        .as_ref()
+        .map(|label| format!(", label {label}"));
+    format!("{}{}", summary.kind, label.unwrap_or_default())
 }
 
 fn entry_line(entry: &Entry) -> String {
@@ -159,8 +199,7 @@ fn partition_text(partition: &Partition) -> String {
 }
 
 fn file_system_text(summary: &Summary) -> String {
-    let mut parts = vec![summary.kind.clone()];
-    parts.extend(summary.label.as_ref().map(|label| format!("label {label}")));
+    let mut parts = vec![kind_and_label(summary)];
     parts.extend(summary.uuid.as_ref().map(|uuid| format!("UUID {uuid}")));
     if let Some((free, size)) = summary.free.zip(summary.size) {
         let (free, size) = (human_bytes(free), human_bytes(size));
