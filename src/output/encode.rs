@@ -23,8 +23,9 @@ const ZSTD_MAX_WORKERS: u32 = 4;
 const ZSTD_STRONG_LEVEL: u32 = 10;
 /// xz's dictionary, which decides its memory: 75 MB for each worker at level 6.
 const XZ_DICTIONARY_BYTES: u32 = 4 << 20;
-/// Three dictionaries to a block, as xz itself does.
-const XZ_BLOCK_BYTES: u64 = 3 * XZ_DICTIONARY_BYTES as u64;
+/// Two dictionaries to a block; xz itself takes three. Four blocks are in memory: one that fills, and one more than there are
+/// workers.
+const XZ_BLOCK_BYTES: u64 = 2 * XZ_DICTIONARY_BYTES as u64;
 /// Workers of what takes much memory for each.
 const FEW_WORKERS: u32 = 2;
 

@@ -45,9 +45,10 @@ pub(super) fn directory(
     as_json: bool,
 ) -> Result<(), Failure> {
     if as_json {
-        let mut object = as_object(dir);
-        object["version"] = VERSION.into();
-        return ui.result(&json_text(&object)?);
+        let (partition, path) = (dir.place.partition, &dir.place.path);
+        return ui.result(&json_text(&json!({
+            "version": VERSION, "partition": partition, "path": path, "entries": dir.entries,
+        }))?);
     }
     if dir.place.partition > 0 {
         context.events.notice(whose(dir));
