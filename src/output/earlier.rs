@@ -70,7 +70,7 @@ impl EarlierImage {
         let file = ImageFile::open(&dir.join(name), ImageKind::File).ok()?;
         let is_described =
             fields.version == VERSION && image.name == name && image.size == file.size;
-        if !is_described || file.sha256(cancel, &|_| {}).ok()? != image.sha256.to_string() {
+        if !is_described || file.sha256(cancel, &|_| {}).ok()? != image.sha256 {
             return None;
         }
         Some(Self { fields, manifest })
