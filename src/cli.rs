@@ -13,7 +13,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
-pub use misc::{Check, CompletionShell, Completions, Doctor, Settings, Status, Try};
+pub use misc::{Check, CompletionShell, Completions, Doctor, Lock, Settings, Status, Try};
 pub use shell::Shell;
 
 /// Build NixOS SD card images from a sd-card.nix, with nothing but Docker
@@ -84,6 +84,9 @@ pub enum Command {
     /// Evaluate a configuration and report what would keep the machine from booting or lock you out
     #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// Complete the flake.lock of a flake, or update inputs in it
+    #[command(after_help = examples::LOCK)]
+    Lock(Lock),
     /// Build and boot a small image to test that builds work on this machine
     #[command(after_help = examples::TRY)]
     Try(Try),
@@ -110,8 +113,8 @@ pub enum Command {
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
 pub struct Build {
-    /// Configuration to build: a file, or a directory with a sd-card.nix; the same as --config
-    #[arg(value_name = "PATH", conflicts_with = "config")]
+    /// Configuration to build: a file, a directory with a sd-card.nix or a flake.nix, or a flake as REF#NAME; instead of --config or --flake
+    #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
     #[command(flatten)]
@@ -247,8 +250,11 @@ mod tests {
         let others = [
             "config",
             "dry-run",
+            "flake",
             "hostname",
             "json",
+            "override-input",
+            "root",
             "set",
             "ssh-key",
             "verbose",

@@ -63,6 +63,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Command::Check(args) => Box::pin(commands::check::run(args, &env, &ui, &context)).await,
         Command::Try(args) => Box::pin(commands::try_cmd::run(args, &env, &ui, &context)).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, &ui, &context)).await,
+        Command::Lock(args) => Box::pin(commands::lock::run(args, &env, &context)).await,
         Command::Shell(args) => Box::pin(commands::shell::run(args, &env, &context)).await,
         Command::Settings(args) => commands::settings::run(args, &env, &ui),
         Command::Completions(args) => commands::completions::run(args, &ui),

@@ -8,6 +8,7 @@ Examples:
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set time.timeZone=Europe/Berlin --set 'environment.systemPackages=[ pkgs.vim ]'
+  sdbuild build .#pi                          build a configuration of the flake in this directory
   sdbuild build --dry-run                     show what would be done, fetched and built";
 
 pub(super) const CLEAN: &str = "\
@@ -60,6 +61,15 @@ built. Exits with 0 if there is no ✗, with 6 if there is one, with 2 if Nix ca
 Examples:
   sdbuild check
   sdbuild check pi --json                     check pi/sd-card.nix";
+
+pub(super) const LOCK: &str = "\
+A build takes the inputs of a flake as flake.lock has them, and never changes it. Nix fetches the new ones in the builder; \
+nothing but flake.lock is written.
+
+Examples:
+  sdbuild lock                                add the inputs that ./flake.lock lacks
+  sdbuild lock nixpkgs                        take the newest commit of this input's branch
+  sdbuild lock --flake pi nixpkgs home-manager";
 
 pub(super) const TRY: &str = "\
 The image is a miniature NixOS with SSH for virtual machines, made from a few dozen Debian packages by a recipe that \

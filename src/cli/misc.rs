@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::Build;
 use crate::common::build_mode::EmulationChoice;
+use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
 use crate::settings::{BuildArgs, ConfigArgs, NixpkgsSource, Options, help_of};
 
@@ -33,8 +34,8 @@ impl NixpkgsArgs {
 /// `sdbuild check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Configuration to check: a file, or a directory with a sd-card.nix; the same as --config
-    #[arg(value_name = "PATH", conflicts_with = "config")]
+    /// Configuration to check: a file, a directory with a sd-card.nix or a flake.nix, or a flake as REF#NAME; instead of --config or --flake
+    #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
     /// The configuration.
@@ -62,6 +63,17 @@ impl Check {
             dry_run: None,
         }
     }
+}
+
+/// `sdbuild lock`.
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// Inputs to update [default: none, only what is missing is added]
+    pub inputs: Vec<String>,
+
+    /// Flake whose lock it is: a directory [default: .]
+    #[arg(long, value_name = "REF")]
+    pub flake: Option<FlakeRef>,
 }
 
 /// `sdbuild try`.

@@ -4,7 +4,7 @@ mod keys;
 mod questions;
 
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
@@ -12,7 +12,7 @@ use crate::common::host_name;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
 use crate::settings::{self, BoardChoice, Environment, InitArgs};
-use crate::template::{self, TemplateValues, Wifi};
+use crate::template::{self, Access, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
 use questions::{Asker, Question};
 
@@ -32,7 +32,9 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = settings::Init::resolve(args, env)?;
     check(&settings)?;
-    template::is_free(&settings.config)?;
+    for file in std::iter::once(&settings.config).chain(&settings.flake) {
+        template::is_free(file)?;
+    }
     let asker = Asker {
         asks: !settings.yes && std::io::stdin().is_terminal(),
         ui,
@@ -44,6 +46,10 @@ pub async fn run(
     }
     let text = template::render(&values);
     template::write(&settings.config, &text, values.access(), settings.owner)?;
+    if let Some(flake) = &settings.flake {
+        let text = template::flake(&values.host_name, settings::DEFAULT_RELEASE);
+        template::write(flake, &text, Access::Everybody, settings.owner)?;
+    }
     report(&values, context);
     ui.result(&ui::sanitize(&settings.config.to_string_lossy()).replace('\n', "\\n"))?;
     let next = next_command(args);
@@ -210,6 +216,13 @@ fn report(values: &TemplateValues, context: &Context) {
 /// The command that builds the configuration, in the words that the user wrote.
 fn next_command(args: &InitArgs) -> String {
     let path = args.dir.as_ref().or(args.config.as_ref());
+    if args.flake {
+        let here = PathBuf::from(".");
+        let dir = quoted(&path.unwrap_or(&here).to_string_lossy());
+        return format!(
+            "`sdbuild lock --flake {dir}`, in a git repository `git add` all three files, and `sdbuild build {dir}`"
+        );
+    }
     match path {
         Some(path) => format!("`sdbuild build {}`", quoted(&path.to_string_lossy())),
         None => "`sdbuild build`".to_owned(),

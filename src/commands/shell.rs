@@ -34,6 +34,10 @@ pub(super) fn command(args: &BuildArgs, derivation: &str) -> String {
     let config = args.config.config.as_deref().map(Path::to_string_lossy);
     let flags = [
         ("--config", config.map(String::from)),
+        (
+            "--flake",
+            args.config.flake.as_ref().map(ToString::to_string),
+        ),
         ("--nixpkgs", options.nixpkgs.as_ref().map(|n| n.0.clone())),
         ("--system", options.system.map(|s| s.to_string())),
         ("--emulation", options.emulation.map(|e| e.to_string())),

@@ -10,6 +10,7 @@ pub mod created_dirs;
 pub mod disk_space;
 pub mod event;
 pub mod failure;
+pub mod flake_ref;
 pub mod hash;
 pub mod host_name;
 pub mod http_url;

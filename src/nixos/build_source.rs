@@ -1,60 +1,233 @@
-//! What a build starts from.
+//! What a build starts from, read whole: the one place that knows whether it is a module file or a flake.
+
+use std::ffi::OsString;
 
 use sha2::{Digest as _, Sha256};
 
 use super::cli_module::CliModule;
-use super::command::BuildRequest;
-use super::config_dir::ConfigDir;
+use super::command::{BuildRequest, Task};
+use super::config_dir::UploadDir;
+use super::flake::Flake;
 use super::layout;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
 use super::source::Configuration;
+use super::user_files::UserFiles;
+use crate::common::context::Context;
+use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::common::nix_string::nix_string;
 
-/// A configuration ready to be built: what is uploaded, what is evaluated and what pins it.
-///
-/// Today it comes from a module file. Everything after it takes this value, wherever it comes from.
+/// What the user wants built.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A module file, which is evaluated with a nixpkgs.
+    Module(Configuration),
+    /// A flake, which names its own.
+    Flake(Box<Flake>),
+}
+
+/// A nixpkgs that can be uploaded.
+#[derive(Clone, Debug)]
+pub struct ResolvedNixpkgs {
+    /// Its files.
+    pub nixpkgs: LocalNixpkgs,
+    /// Its lock entry; `None` for a local directory, which only its content identifies.
+    pub locked: Option<Locked>,
+}
+
+/// A source ready to be built: what is uploaded, what is evaluated and what pins it. Everything after it takes this value,
+/// and does not ask what the source is.
 #[derive(Clone, Debug)]
 pub struct BuildSource {
-    /// The file that is evaluated.
-    pub configuration: Configuration,
+    /// The source.
+    source: Source,
     /// What the command line adds to it.
-    pub cli_module: CliModule,
-    /// The nixpkgs that it is evaluated with.
-    pub nixpkgs: LocalNixpkgs,
-    /// The lock entry of that nixpkgs; `None` for a local directory, which only its content identifies.
-    pub locked: Option<Locked>,
-    /// The directory that is uploaded with the file.
-    pub files: ConfigDir,
+    cli_module: CliModule,
+    /// The nixpkgs of `<nixpkgs>`; `None` if the source names its own.
+    pub nixpkgs: Option<ResolvedNixpkgs>,
+    /// The directories that are uploaded.
+    pub(super) files: Vec<UploadDir>,
+}
+
+impl Source {
+    /// The source as the user named it: `pi/sd-card.nix`, `.#pi`.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Module(file) => format!("{}{}", file.shown_dir(), file.file()),
+            Self::Flake(flake) => flake.reference().to_string(),
+        }
+    }
+
+    /// The source without any path of this machine, for the manifest.
+    pub fn public_name(&self) -> String {
+        match self {
+            Self::Module(file) => file.file().to_owned(),
+            Self::Flake(flake) => flake.public_name(),
+        }
+    }
+
+    /// What tells it from every other source of this machine.
+    pub fn identity(&self) -> OsString {
+        match self {
+            Self::Module(file) => file.path().into_os_string(),
+            Self::Flake(flake) => flake.identity().into(),
+        }
+    }
+
+    /// What replaces the directory of the source in messages: empty or with a slash at the end.
+    fn shown_dir(&self) -> String {
+        match self {
+            Self::Module(file) => file.shown_dir().to_owned(),
+            Self::Flake(flake) => flake.shown_dir(),
+        }
+    }
+
+    /// Lists what is uploaded, and warns of what is not.
+    pub async fn collect(&self, context: &Context) -> Result<Vec<UploadDir>, Failure> {
+        let (source, Context { cancel, events }) = (self.clone(), context.clone());
+        let token = cancel.clone();
+        let list = move || match source {
+            Self::Module(file) => {
+                let place = layout::CONFIG.to_owned();
+                let files = file.collect(&token, &events)?;
+                Ok(vec![UploadDir { place, files }])
+            }
+            Self::Flake(flake) => flake.collect(&token, &events),
+        };
+        let list = tokio::task::spawn_blocking(list);
+        let listed = cancel.race(list).await?;
+        listed.or_internal("list the configuration's files")?
+    }
 }
 
 impl BuildSource {
-    /// SHA-256 of everything that the builder sees of the configuration, without nixpkgs; `files` is that of the uploaded
-    /// directory.
-    pub(super) fn sha256(&self, files: Sha256Hash) -> Sha256Hash {
-        with_cli_module(files.into(), &self.cli_module)
+    /// `source` with what the command line adds, its nixpkgs and its listed files.
+    pub fn new(
+        source: Source,
+        cli_module: CliModule,
+        nixpkgs: Option<ResolvedNixpkgs>,
+        files: Vec<UploadDir>,
+    ) -> Self {
+        Self {
+            source,
+            cli_module,
+            nixpkgs,
+            files,
+        }
     }
 
-    /// The module that imports the user's file by its path, so that errors name it, and the module that sdbuild adds.
-    pub(super) fn wrapper(&self) -> String {
-        wrapper(self.configuration.file())
+    /// SHA-256 of everything that the builder sees of the source, without nixpkgs; `files` are those of the uploaded
+    /// directories.
+    pub(super) fn sha256(&self, files: &[Sha256Hash]) -> Sha256Hash {
+        combined(files, &self.cli_module)
     }
 
-    /// The expressions that depend on this source: name and content.
-    pub(super) fn expressions(&self, request: &BuildRequest) -> [(&'static str, String); 3] {
-        let system = nix_string(&request.system.to_string());
-        [
+    /// The source as the user named it.
+    pub fn shown(&self) -> String {
+        self.source.shown()
+    }
+
+    /// The source without any path of this machine, for the manifest.
+    pub fn public_name(&self) -> String {
+        self.source.public_name()
+    }
+
+    /// The names of the inputs that the command line overrides.
+    pub fn overridden_inputs(&self) -> Vec<String> {
+        match &self.source {
+            Source::Module(_) => Vec::new(),
+            Source::Flake(flake) => flake.overridden_inputs(),
+        }
+    }
+
+    /// The user's files, where they can be looked at.
+    pub(super) fn user_files(&self) -> Option<UserFiles> {
+        match &self.source {
+            Source::Module(file) => Some(UserFiles::new(file.root())),
+            Source::Flake(flake) => flake.user_files(),
+        }
+    }
+
+    /// The definitions of the command line.
+    pub(super) fn cli_module(&self) -> &CliModule {
+        &self.cli_module
+    }
+
+    /// References that the builder uses for the source, and how the user wrote them.
+    pub(super) fn shown_references(&self) -> Vec<(String, String)> {
+        match &self.source {
+            Source::Module(_) => Vec::new(),
+            Source::Flake(flake) => vec![(flake.url(), flake.reference().text.clone())],
+        }
+    }
+
+    /// What replaces the directory of the source in messages: empty or with a slash at the end.
+    pub(super) fn shown_dir(&self) -> String {
+        self.source.shown_dir()
+    }
+
+    /// Its name on the store volume: a hash that does not reveal its path.
+    pub(super) fn root_name(&self) -> String {
+        let identity = self.source.identity();
+        let mut name = hex::encode(Sha256::digest(identity.as_encoded_bytes()));
+        name.truncate(32);
+        name
+    }
+
+    /// Environment variables of the builder that belong to the source: name and value. In a shell, `NIX_PATH` includes the
+    /// configuration, for `<nixpkgs/nixos>`.
+    pub(super) fn environment(&self, task: &Task) -> Vec<(&'static str, String)> {
+        let mut all = Vec::new();
+        if let Some(nixpkgs) = &self.nixpkgs {
+            let name = nixpkgs.nixpkgs.name();
+            let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&name));
+            let path = match task.session() {
+                Some(_) => format!("{nixpkgs}:nixos-config={}", layout::WRAPPER),
+                None => nixpkgs,
+            };
+            all.extend([("NIX_PATH", path), ("SDBUILD_NIXPKGS", name)]);
+        }
+        if let Source::Flake(flake) = &self.source {
+            all.push(("SDBUILD_FLAKE", flake.url()));
+            if flake.overriding_flake().is_some() {
+                all.push(("SDBUILD_FLAKE_OVERRIDDEN", layout::OVERRIDDEN.to_owned()));
+            }
+        }
+        all
+    }
+
+    /// The files of sdbuild's that depend on this source: path in the builder and content.
+    pub(super) fn own_files(&self, request: &BuildRequest) -> Vec<(String, String)> {
+        let system = request.system.to_string();
+        let expression = |name: &str| format!("{}/{name}", layout::EXPRESSIONS);
+        let mut all = vec![
             (
-                "source.nix",
-                format!("import ./module.nix {{ system = {system}; }}\n"),
+                expression("format.nix"),
+                nix_lists(request.format.candidates),
             ),
-            ("format.nix", nix_lists(request.format.candidates)),
-            ("command-line.nix", self.cli_module.module()),
-        ]
+            (expression("command-line.nix"), self.cli_module.module()),
+        ];
+        match &self.source {
+            Source::Module(file) => {
+                let source = nix_string(&system);
+                let source = format!("import ./module.nix {{ system = {source}; }}\n");
+                all.push((expression("source.nix"), source));
+                all.push((layout::WRAPPER.to_owned(), wrapper(file.file())));
+            }
+            Source::Flake(flake) => {
+                let changed = !self.cli_module.lines().is_empty();
+                all.push((expression("source.nix"), flake.expression(&system, changed)));
+                let overriding = flake.overriding_flake();
+                let path = format!("{}/flake.nix", layout::OVERRIDDEN);
+                all.extend(overriding.map(|text| (path, text)));
+            }
+        }
+        all
     }
 }
 
+/// The module that imports the user's file by its path, so that errors name it, and the module that sdbuild adds.
 fn wrapper(file: &str) -> String {
     let path = nix_string(&format!("/{file}"));
     let (dir, expressions) = (layout::CONFIG, layout::EXPRESSIONS);
@@ -71,15 +244,20 @@ fn nix_lists(lists: &[&[&str]]) -> String {
     format!("[ {lists}]\n")
 }
 
-/// The digest of the files, or of that digest and the command line's definitions when there are any.
-fn with_cli_module(files: [u8; 32], cli_module: &CliModule) -> Sha256Hash {
-    let digest = match cli_module.lines() {
-        [] => files,
-        lines => {
-            let hash = Sha256::new_with_prefix(files).chain_update(lines.join("\n"));
-            hash.finalize().into()
-        }
-    };
+/// The hash of a single directory, or of all and of the command line's definitions when there are any.
+fn combined(files: &[Sha256Hash], cli_module: &CliModule) -> Sha256Hash {
+    if let ([only], []) = (files, cli_module.lines()) {
+        return *only;
+    }
+    let mut hash = Sha256::new();
+    for digest in files {
+        let digest: [u8; 32] = (*digest).into();
+        hash.update(digest);
+    }
+    let digest: [u8; 32] = hash
+        .chain_update(cli_module.lines().join("\n"))
+        .finalize()
+        .into();
     digest.into()
 }
 

@@ -22,19 +22,21 @@ pub enum Task {
     Forecast,
     /// An interactive shell or a command.
     Shell(ShellSession),
+    /// Complete the lock of a flake, or update these inputs in it.
+    Lock(Vec<String>),
 }
 
 impl Task {
     /// Whether it builds nothing. The builder then has no handler for emulated programs.
     pub(super) fn only_evaluates(&self) -> bool {
-        matches!(self, Self::Check | Self::Forecast)
+        matches!(self, Self::Check | Self::Forecast | Self::Lock(_))
     }
 
     /// The session of a [`Task::Shell`].
     pub(super) fn session(&self) -> Option<&ShellSession> {
         match self {
             Self::Shell(session) => Some(session),
-            Self::Build | Self::Check | Self::Forecast => None,
+            Self::Build | Self::Check | Self::Forecast | Self::Lock(_) => None,
         }
     }
 }
@@ -63,8 +65,6 @@ pub struct BuildRequest {
 pub(super) struct StorePaths {
     /// The run's id.
     pub(super) run: String,
-    /// Name of the directory with nixpkgs.
-    pub(super) nixpkgs: String,
     /// Name of the garbage collector root of the result.
     pub(super) root: String,
     /// Ids of runs that may have files on the volume, which the entry must not remove.
@@ -105,6 +105,11 @@ impl BuildRequest {
                 &["image.drvPath"],
             ),
             Task::Shell(session) => session.arguments(),
+            Task::Lock(inputs) => {
+                let words = layout::COMMAND.into_iter().chain(["lock"]);
+                let words = words.map(str::to_owned);
+                words.chain(inputs.iter().cloned()).collect()
+            }
         }
     }
 
@@ -131,7 +136,6 @@ impl BuildRequest {
     pub(super) fn environment(&self, paths: &StorePaths) -> Result<Vec<(String, String)>, Failure> {
         let build_dir = layout::build_dir(&paths.run);
         let mut environment = vec![
-            ("NIX_PATH", self.nix_path(paths)),
             ("NIX_CONFIG", self.nix.text(self.platform(), &build_dir)?),
             // No daemon, and no silent fallback to a store in $HOME.
             ("NIX_REMOTE", "local".to_owned()),
@@ -141,16 +145,17 @@ impl BuildRequest {
             ("LANG", "C.UTF-8".to_owned()),
             ("SDBUILD_RUN", paths.run.clone()),
             ("SDBUILD_LIVE", paths.live.join(" ")),
-            ("SDBUILD_NIXPKGS", paths.nixpkgs.clone()),
             ("SDBUILD_SYSTEM", self.system.to_string()),
         ];
         match self.task {
             Task::Build => environment.push(("SDBUILD_RESULT", paths.result())),
             Task::Forecast => environment.push(("SDBUILD_FORECAST", self.forecast().to_owned())),
+            Task::Lock(_) => environment.push(("SDBUILD_LOCK", "yes".to_owned())),
             Task::Check | Task::Shell(_) => {}
         }
-        if self.task.session().is_none() {
-            environment.push(("SDBUILD_EXPRESSIONS", layout::EXPRESSIONS.to_owned()));
+        environment.push(("SDBUILD_EXPRESSIONS", layout::EXPRESSIONS.to_owned()));
+        if self.nix.flake_caches {
+            environment.push(("SDBUILD_FLAKE_CACHES", "yes".to_owned()));
         }
         // Read by the garbage collector that Nix is linked with. Not in a shell, where one process of Nix evaluates and
         // builds and would keep that memory until its end.
@@ -175,15 +180,6 @@ impl BuildRequest {
     /// The emulated platform that Nix may build for; `None` without a handler for it.
     fn platform(&self) -> Option<System> {
         (self.emulated && !self.task.only_evaluates()).then_some(self.system)
-    }
-
-    /// `NIX_PATH`. In a shell it includes the configuration, for `<nixpkgs/nixos>`.
-    fn nix_path(&self, paths: &StorePaths) -> String {
-        let nixpkgs = format!("nixpkgs={}", layout::nixpkgs(&paths.nixpkgs));
-        match self.task.session() {
-            Some(_) => format!("{nixpkgs}:nixos-config={}", layout::WRAPPER),
-            None => nixpkgs,
-        }
     }
 }
 
@@ -219,7 +215,6 @@ mod tests {
     fn store_paths() -> StorePaths {
         StorePaths {
             run: "0123456789ab".into(),
-            nixpkgs: "tree-1".into(),
             root: "abc".into(),
             live: vec!["0123456789ab".into(), "ba9876543210".into()],
         }
@@ -303,10 +298,6 @@ mod tests {
         assert!(config.contains("\nbuild-dir = /nix/var/sdbuild/build/0123456789ab\n"));
         assert!(!config.contains("extra-platforms"));
         assert!(config.contains("cores = 0\nmax-jobs = auto"));
-        assert_eq!(
-            value(&environment, "NIX_PATH"),
-            "nixpkgs=/nix/var/sdbuild/nixpkgs/tree-1"
-        );
         assert_eq!(
             value(&environment, "SDBUILD_LIVE"),
             "0123456789ab ba9876543210"

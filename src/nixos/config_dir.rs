@@ -3,6 +3,7 @@
 mod pack;
 mod sizes;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use self::sizes::Sizes;
 use super::ignore_rules::{IGNORE_HINT, walk};
-use super::source::Configuration;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail};
@@ -30,40 +30,83 @@ enum EntryKind {
     Link(String),
 }
 
-/// The files that are uploaded with a configuration, sorted by path.
+/// The files of a directory that are uploaded, sorted by path.
 #[derive(Clone, Debug)]
 pub struct ConfigDir {
     /// The directory itself, wherever it is moved.
     root: Arc<File>,
     entries: Vec<(String, EntryKind)>,
-    /// Name of the configuration file.
-    file: String,
+    /// Files without which nothing can be evaluated.
+    required: Vec<String>,
+}
+
+/// A directory that is uploaded, and its path in the builder.
+#[derive(Clone, Debug)]
+pub struct UploadDir {
+    /// The path in the builder.
+    pub(super) place: String,
+    /// The files.
+    pub(super) files: ConfigDir,
+}
+
+/// Which files of a directory are uploaded.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selection {
+    /// The files.
+    pub(super) files: Files,
+    /// Files that are uploaded in any case, if they exist.
+    pub(super) always: Vec<String>,
+    /// Files that are not.
+    pub(super) excluded: Vec<FileId>,
+}
+
+/// The files of a [`Selection`].
+#[derive(Clone, Debug)]
+pub(super) enum Files {
+    /// Those that no ignore file lists. Symbolic links that lead out of the directory are refused.
+    NotIgnored {
+        /// Whether hidden files are left out too.
+        no_hidden: bool,
+    },
+    /// Those with these names that exist. Symbolic links keep their target, wherever it is; none is followed.
+    Named(Vec<String>),
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self::NotIgnored { no_hidden: false }
+    }
 }
 
 impl ConfigDir {
-    /// Lists the directory of `configuration` without the files `excluded`. Usage errors: it is too large, or has names or
-    /// links that cannot be uploaded.
+    /// Lists the selected files of the directory `root`. Usage errors: it is too large, or has names or links that cannot
+    /// be uploaded.
     pub(super) fn collect(
-        configuration: &Configuration,
-        excluded: &[FileId],
+        root: &Path,
+        selection: Selection,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<Self, Failure> {
-        let root = configuration.root();
         let dir = File::open(root).or_usage(format!("open {}", root.display()))?;
+        let Selection {
+            files,
+            always,
+            excluded,
+        } = selection;
         let mut lister = Lister {
             root,
             excluded,
+            keeps_links: matches!(files, Files::Named(_)),
             cancel,
             events,
             entries: Vec::new(),
             sizes: Sizes::default(),
         };
-        if configuration.is_home() {
-            events.warn("the configuration is in your home directory: everything in it except hidden files is uploaded to the builder; move the configuration into a directory of its own");
+        match files {
+            Files::NotIgnored { no_hidden } => lister.add_all(walk(root, no_hidden)?)?,
+            Files::Named(names) => lister.add_named(&names)?,
         }
-        lister.walk(configuration.is_home())?;
-        lister.add_missing(configuration.file())?;
+        lister.add_missing(&always)?;
         if let Some(warning) = lister.sizes.warning() {
             events.warn(warning);
         }
@@ -72,15 +115,25 @@ impl ConfigDir {
         Ok(Self {
             root: Arc::new(dir),
             entries,
-            file: configuration.file().to_owned(),
+            required: always,
         })
+    }
+}
+
+#[cfg(test)]
+impl ConfigDir {
+    /// The names of everything that is uploaded.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
     }
 }
 
 /// Lists a directory.
 struct Lister<'a> {
     root: &'a Path,
-    excluded: &'a [FileId],
+    excluded: Vec<FileId>,
+    /// Whether symbolic links keep their target wherever it is; otherwise one that leads out is refused.
+    keeps_links: bool,
     cancel: &'a Cancel,
     events: &'a Events,
     entries: Vec<(String, EntryKind)>,
@@ -89,8 +142,10 @@ struct Lister<'a> {
 
 impl Lister<'_> {
     /// Adds everything that is uploaded.
-    fn walk(&mut self, no_hidden: bool) -> Result<(), Failure> {
-        let mut paths = walk(self.root, no_hidden)?;
+    fn add_all(
+        &mut self,
+        mut paths: impl Iterator<Item = Result<PathBuf, Failure>>,
+    ) -> Result<(), Failure> {
         while let Some(path) = paths.next() {
             self.check_cancelled()?;
             let entry = path.and_then(|path| self.entry(&path))?;
@@ -100,6 +155,22 @@ impl Lister<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Adds the files with these names that exist, and the directories above them. A file below a symbolic link does not
+    /// exist for git.
+    fn add_named(&mut self, names: &[String]) -> Result<(), Failure> {
+        let mut parents = BTreeMap::new();
+        let mut existing = Vec::new();
+        for name in names {
+            if is_below_real_dirs(self.root, name, &mut parents) {
+                existing.push(Ok(self.root.join(name)));
+            }
+        }
+        let dirs = parents.into_iter().filter(|(_, is_dir)| *is_dir);
+        let dirs = dirs.map(|(name, _)| (name, EntryKind::Directory));
+        self.entries.extend(dirs);
+        self.add_all(existing.into_iter())
     }
 
     /// The failure of a directory that is too large. Counts the remaining `paths` first, for a limited time, so that the
@@ -135,7 +206,12 @@ impl Lister<'_> {
         }
         let meta = looked.or_usage(format!("read {name}"))?;
         let kind = if meta.is_symlink() {
-            match link_inside(path, &name)? {
+            let target = if self.keeps_links {
+                link_target(path, &name)?
+            } else {
+                link_inside(path, &name)?
+            };
+            match target {
                 Some(target) => EntryKind::Link(target),
                 None => return Ok(None),
             }
@@ -177,14 +253,42 @@ impl Lister<'_> {
         })
     }
 
-    /// Adds the configuration file when a rule ignores it.
-    fn add_missing(&mut self, file: &str) -> Result<(), Failure> {
-        if !self.entries.iter().any(|(name, _)| name == file) {
-            let entry = self.entry(&self.root.join(file))?;
-            self.entries.extend(entry);
+    /// Adds the files of `names` that exist and are not listed yet.
+    fn add_missing(&mut self, names: &[String]) -> Result<(), Failure> {
+        for name in names {
+            if !self.entries.iter().any(|(listed, _)| listed == name) {
+                let entry = self.entry(&self.root.join(name))?;
+                self.entries.extend(entry);
+            }
         }
         Ok(())
     }
+}
+
+/// Whether everything above the file `name` is a directory, and no symbolic link; `known` keeps what was found.
+fn is_below_real_dirs(root: &Path, name: &str, known: &mut BTreeMap<String, bool>) -> bool {
+    let parents = Path::new(name).ancestors().skip(1);
+    let parents: Vec<&Path> = parents.filter(|dir| *dir != Path::new("")).collect();
+    parents.into_iter().rev().all(|dir| {
+        let key = dir.to_string_lossy().into_owned();
+        *known.entry(key).or_insert_with(|| {
+            let meta = root.join(dir).symlink_metadata();
+            meta.is_ok_and(|meta| meta.is_dir())
+        })
+    })
+}
+
+/// The target of a symbolic link; `None` when it is gone by now.
+fn link_target(path: &Path, name: &str) -> Result<Option<String>, Failure> {
+    let target = fs::read_link(path);
+    if is_gone(&target) {
+        return Ok(None);
+    }
+    let target = target.or_usage(format!("read the link {name}"))?;
+    let target = target.into_os_string().into_string();
+    target
+        .map(Some)
+        .map_err(|_| Failure::usage(format!("the target of the link {name} is not plain UTF-8")))
 }
 
 /// Whether `result` failed because a file is gone by now: editors and builds make and remove files all the time.

@@ -7,6 +7,8 @@ use tokio::time::MissedTickBehavior;
 use super::build_log::BuildLog;
 use super::diagnosis::Warnings;
 use super::expensive_builds::ExpensiveBuilds;
+use super::flake::FlakeReport;
+use super::layout;
 use super::log::{Log, clean};
 use super::slow_fetch::SlowFetches;
 use crate::common::event::{Event, Events, NixEvent};
@@ -24,6 +26,8 @@ const ONE_EMULATED: &str = "sdbuild: glue: one emulated: ";
 /// Lines about native glue that are shown: anything that the builder runs can write such lines. The log file has all of
 /// them.
 const MAX_GLUE_NOTICES: usize = 32;
+/// How the entry reports a flake that it has locked; a line of JSON follows.
+const FLAKE: &str = "sdbuild: flake: ";
 /// Lines of standard output that are kept: more than any result has.
 const MAX_RESULT_LINES: usize = 16;
 
@@ -34,17 +38,29 @@ pub(super) struct Followed {
     pub(super) out: Vec<String>,
     /// Why output may be missing at the end.
     pub(super) incomplete: Option<EngineError>,
+    /// The flake that was evaluated.
+    pub(super) flake: Option<FlakeReport>,
 }
 
-/// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`. Downloads that are slow
-/// for as long as `slow` are reported.
+/// How the log is understood and shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LogView {
+    /// How long the builder may wait for a server before that is reported.
+    pub(super) slow: Duration,
+    /// Whether the binary caches that it names are used.
+    pub(super) accepts_caches: bool,
+    /// Texts of the log, and what the user knows them as.
+    pub(super) shown: Vec<(String, String)>,
+}
+
+/// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
 pub(super) async fn follow(
     mut drain: Drain<'_>,
     build_log: &mut BuildLog,
     events: &Events,
-    slow: Duration,
+    view: LogView,
 ) -> Result<Followed, Failure> {
-    let mut reader = Reader::new(build_log, events, slow);
+    let mut reader = Reader::new(build_log, events, view);
     let mut flush = tokio::time::interval(FLUSH_INTERVAL);
     flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -52,11 +68,15 @@ pub(super) async fn follow(
             drained = drain.next() => match drained? {
                 Drained::Chunk(chunk) => reader.chunk(&chunk),
                 // What is missing of the log does not change how the builder ended.
-                Drained::End { exit, incomplete } => return Ok(Followed {
-                    exit,
-                    out: reader.finish(),
-                    incomplete,
-                }),
+                Drained::End { exit, incomplete } => {
+                    let (out, flake) = reader.finish();
+                    return Ok(Followed {
+                        exit,
+                        out,
+                        incomplete,
+                        flake,
+                    });
+                }
             },
             _ = flush.tick() => reader.tick(),
         }
@@ -76,10 +96,12 @@ struct Reader<'a> {
     out: Vec<String>,
     glue_notices: usize,
     restarts: usize,
+    flake: Option<FlakeReport>,
+    view: LogView,
 }
 
 impl<'a> Reader<'a> {
-    fn new(build_log: &'a mut BuildLog, events: &'a Events, slow: Duration) -> Self {
+    fn new(build_log: &'a mut BuildLog, events: &'a Events, view: LogView) -> Self {
         let (stdout, stderr) = (Lines::default(), Lines::default());
         Self {
             build_log,
@@ -87,12 +109,14 @@ impl<'a> Reader<'a> {
             log: Log::default(),
             expensive: ExpensiveBuilds::default(),
             warnings: Warnings::default(),
-            slow: SlowFetches::new(slow),
+            slow: SlowFetches::new(view.slow),
             stdout,
             stderr,
             out: Vec::new(),
             glue_notices: 0,
             restarts: 0,
+            flake: None,
+            view,
         }
     }
 
@@ -119,6 +143,26 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, line: &str) {
+        if let Some(report) = line.strip_prefix(FLAKE).and_then(FlakeReport::parse) {
+            if let Some(notice) = report.caches_notice(self.view.accepts_caches) {
+                self.events.warn(notice);
+            }
+            // The files of a flake are in the store, those of a module in a directory: from here on that is the same.
+            for (path, known) in [
+                (&report.source, layout::CONFIG),
+                (&report.expressions, layout::EXPRESSIONS),
+            ] {
+                let shown = (format!("{path}/"), format!("{known}/"));
+                self.view.shown.push(shown);
+            }
+            self.flake = Some(report);
+            return;
+        }
+        let shown = self.view.shown.iter();
+        let line = shown.fold(line.to_owned(), |line, (text, shown)| {
+            line.replace(text, shown)
+        });
+        let line = line.as_str();
         if line.starts_with(RETRY) {
             // The failures before this line are not those that the run ends with.
             self.build_log.reset_findings();
@@ -169,13 +213,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn finish(mut self) -> Vec<String> {
+    fn finish(mut self) -> (Vec<String>, Option<FlakeReport>) {
         if let Some(line) = self.stderr.finish() {
             self.line(&line);
         }
         self.out.extend(self.stdout.finish());
         let expensive = self.expensive.finish();
         self.warn_of_expensive(&expensive);
-        self.out
+        (self.out, self.flake)
     }
 }

@@ -10,6 +10,10 @@ pub(super) const EXPRESSIONS: &str = "/build/sdbuild/expressions";
 pub(super) const CLI_MODULE: &str = "/build/sdbuild/expressions/command-line.nix";
 /// The directory among them with the expression for native glue.
 pub(super) const GLUE_EXPRESSION: &str = "/build/sdbuild/expressions/glue";
+/// The directory of the flake that overrides inputs of the user's.
+pub(super) const OVERRIDDEN: &str = "/build/sdbuild/overridden";
+/// Shell functions for flakes, which the entry reads.
+pub(super) const FLAKE: &str = "/build/sdbuild/flake";
 /// The program that prepares the volume and runs Nix.
 pub(super) const ENTRY: &str = "/build/sdbuild/entry";
 /// The program that runs as PID 1, and ends everything when the heartbeats stop.
@@ -30,6 +34,11 @@ pub(super) const HOME: &str = "/nix/var/sdbuild";
 pub(super) const UPLOAD_ROOT: &str = "/nix/var";
 /// Garbage collector roots of built images, one per configuration.
 pub(super) const ROOTS: &str = "/nix/var/nix/gcroots/sdbuild";
+
+/// The files of the flake that overrides the input with this number.
+pub(super) fn overriding(number: usize) -> String {
+    format!("/build/override-{number}")
+}
 
 /// The directory in which Nix builds: on the volume, because a tmpfs is limited by memory.
 pub(super) fn build_dir(run: &str) -> String {

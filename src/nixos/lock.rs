@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure};
 use crate::common::http_url;
-pub use file::{read, write};
+pub use file::{read, replace_file, write};
 
 /// Name of the lock file in the configuration's directory.
 pub const NAME: &str = "sdbuild.lock";

@@ -106,7 +106,8 @@ impl Log {
     fn message(&mut self, value: &Value) -> NixEvent {
         let level = level(value);
         let text = string(value, "msg").unwrap_or_default();
-        if level == 0 {
+        // `builtins.trace` has the level of an error: NixOS warns with it.
+        if level == 0 && !text.starts_with("trace: ") {
             let summary = string(value, "raw_msg").unwrap_or_else(|| text.clone());
             let position = position(value);
             self.error = Some(NixError {

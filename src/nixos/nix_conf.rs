@@ -9,7 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::system::System;
 
 /// The settings of every run.
-const FIXED: [&str; 6] = [
+const FIXED: [&str; 9] = [
     // The container is the sandbox: it has one user and no capabilities.
     "build-users-group =",
     "sandbox = false",
@@ -17,6 +17,10 @@ const FIXED: [&str; 6] = [
     "filter-syscalls = false",
     "require-drop-supplementary-groups = false",
     "experimental-features = nix-command flakes",
+    // A flake names its inputs itself, and its nixConfig is not trusted.
+    "flake-registry =",
+    "use-registries = false",
+    "accept-flake-config = false",
     // No remote builders; the hook that looks for one costs a process per derivation.
     "build-hook =",
 ];
@@ -42,6 +46,8 @@ pub struct NixSettings {
     pub has_netrc: bool,
     /// Time without data after which sdbuild's own downloads are tried again. Nix asks a cache again after half of it.
     pub stall_timeout: Duration,
+    /// Whether the binary caches that a flake names are used in addition.
+    pub flake_caches: bool,
     /// Initial heap of the evaluator in bytes, which saves garbage collections; `None`: its default. An environment
     /// variable, not part of the text.
     pub heap: Option<u64>,

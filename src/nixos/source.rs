@@ -12,29 +12,40 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure, OrFail};
 use crate::common::terminal::output_files;
 
-pub use super::config_dir::ConfigDir;
+use super::config_dir::ConfigDir;
+use super::config_dir::{Files, Selection};
 pub use super::tar_writer::Owner;
 
 /// An existing configuration file in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
     root: PathBuf,
+    /// The file's own directory.
+    dir: PathBuf,
+    /// The path below the root.
     file: String,
     shown: String,
     home: bool,
 }
 
 impl Configuration {
-    /// The configuration file `path`; `home` is the user's home directory. A usage error when it is not a file or its
-    /// directory must not be uploaded.
+    /// The configuration file `path`, which is uploaded with its directory; `home` is the user's home directory. A usage
+    /// error when it is not a file or its directory must not be uploaded.
     pub fn open(path: &Path, home: Option<&Path>) -> Result<Self, Failure> {
+        Self::open_below(path, None, home)
+    }
+
+    /// The same with another directory `root` above the file that is uploaded (`--root`).
+    pub fn open_below(
+        path: &Path,
+        root: Option<&Path>,
+        home: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let shown = path.display();
         let meta = fs::metadata(path).map_err(|error| not_readable(path, error))?;
         if !meta.is_file() {
@@ -49,7 +60,11 @@ impl Configuration {
                 )),
             );
         }
-        let (root, name) = split_path(path).or_usage(format!("read the configuration {shown}"))?;
+        let (dir, name) = split_path(path).or_usage(format!("read the configuration {shown}"))?;
+        let (root, name, shown_root) = match root {
+            None => (dir.clone(), PathBuf::from(name), shown_parent(path, &dir)),
+            Some(root) => below(root, &dir.join(name))?,
+        };
         let Some(file) = name.to_str().filter(|n| !n.chars().any(char::is_control)) else {
             return Err(
                 Failure::usage(format!("the name of {shown} is not plain UTF-8"))
@@ -62,7 +77,8 @@ impl Configuration {
         }
         let home = home.and_then(|h| h.canonicalize().ok()).as_deref() == Some(&root);
         Ok(Self {
-            shown: shown_parent(path, &root),
+            shown: shown_root,
+            dir,
             file: file.to_owned(),
             root,
             home,
@@ -74,14 +90,14 @@ impl Configuration {
         &self.root
     }
 
-    /// Name of the file in the directory.
-    pub fn file(&self) -> &str {
-        &self.file
+    /// The file's own directory, where its lock is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
-    /// Whether the directory is the user's home.
-    pub(super) fn is_home(&self) -> bool {
-        self.home
+    /// Path of the file below the directory.
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// Path of the file.
@@ -94,24 +110,19 @@ impl Configuration {
         &self.shown
     }
 
-    /// Name of this configuration on the store volume: a hash of its path, which it does not reveal.
-    pub(super) fn root_name(&self) -> String {
-        let digest = Sha256::digest(self.path().as_os_str().as_encoded_bytes());
-        let mut name = hex::encode(digest);
-        name.truncate(32);
-        name
-    }
-
-    /// Lists the directory on a blocking thread; warns about large directories and files that are not uploaded.
-    pub async fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
-        let (configuration, token, sink) = (self.clone(), cancel.clone(), events.clone());
-        let walk = tokio::task::spawn_blocking(move || {
-            ConfigDir::collect(&configuration, &output_files(), &token, &sink)
-        });
-        cancel
-            .race(walk)
-            .await?
-            .or_internal("walk the configuration's directory")?
+    /// Lists the directory; warns about large directories and files that are not uploaded.
+    pub(super) fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
+        if self.home {
+            events.warn("the configuration is in your home directory: everything in it except hidden files is uploaded to the builder; move the configuration into a directory of its own");
+        }
+        let selection = Selection {
+            files: Files::NotIgnored {
+                no_hidden: self.home,
+            },
+            always: vec![self.file.clone()],
+            excluded: output_files(),
+        };
+        ConfigDir::collect(&self.root, selection, cancel, events)
     }
 }
 
@@ -136,10 +147,23 @@ fn not_readable(path: &Path, error: io::Error) -> Failure {
 /// What to do with a directory that has a flake and no configuration.
 fn flake_hint(flake: &Path) -> String {
     format!(
-        "{} is a flake, which sdbuild does not build yet: write a sd-card.nix beside it that imports the modules of \
-         your machine (docs/how-it-works.md, Flakes)",
+        "{} is a flake, which is built with --flake DIR instead of --config",
         flake.display()
     )
+}
+
+/// The directory `root`, the path of `file` below it, and the directory as messages show it.
+fn below(root: &Path, file: &Path) -> Result<(PathBuf, PathBuf, String), Failure> {
+    let shown = root.display();
+    let real = root
+        .canonicalize()
+        .or_usage(format!("read the directory {shown} of --root"))?;
+    let name = file.strip_prefix(&real).map_err(|_| {
+        let text = format!("the configuration {} is not below {shown}", file.display());
+        Failure::usage(text).hint("--root names a directory above it")
+    })?;
+    let shown = format!("{}/", shown.to_string().trim_end_matches('/'));
+    Ok((real.clone(), name.to_owned(), shown))
 }
 
 /// Directory and name of `path`. Nix resolves symbolic links before relative imports, so a link that leads out of its
@@ -186,7 +210,30 @@ mod tests {
         assert_eq!(got.file(), "sd-card.nix");
         assert_eq!(got.root(), root.canonicalize().unwrap());
         assert_eq!(got.shown_dir(), format!("{}/", root.display()));
-        assert_eq!(got.root_name().len(), 32);
+    }
+
+    #[test]
+    fn a_directory_above_the_file_can_be_uploaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir(root.join("pi")).unwrap();
+        fs::write(root.join("pi/sd-card.nix"), "{}").unwrap();
+        fs::write(root.join("common.nix"), "{}").unwrap();
+        let open = |above: &Path| {
+            Configuration::open_below(&root.join("pi/sd-card.nix"), Some(above), None)
+        };
+        let got = open(&root).unwrap();
+        assert_eq!((got.root(), got.file()), (root.as_path(), "pi/sd-card.nix"));
+        assert_eq!(got.dir(), root.join("pi"));
+        assert_eq!(got.path(), root.join("pi/sd-card.nix"));
+        let files = got.collect(&Cancel::new(), &Events::none()).unwrap();
+        let names: Vec<_> = files.names().collect();
+        assert_eq!(names, ["common.nix", "pi", "pi/sd-card.nix"]);
+        let failure = open(Path::new("/usr")).unwrap_err();
+        assert!(
+            failure.to_string().contains("is not below /usr"),
+            "{failure}"
+        );
     }
 
     #[test]
@@ -214,15 +261,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("sd-card.nix");
         fs::write(&file, "{}").unwrap();
-        assert!(
-            Configuration::open(&file, Some(dir.path()))
-                .unwrap()
-                .is_home()
-        );
+        assert!(Configuration::open(&file, Some(dir.path())).unwrap().home);
         assert!(
             !Configuration::open(&file, Some(Path::new("/nowhere")))
                 .unwrap()
-                .is_home()
+                .home
         );
     }
 

@@ -34,7 +34,7 @@ pub(super) fn is_derivation(text: &str) -> bool {
 }
 
 /// Whether `text` is a store path: `/nix/store/`, a hash of 32 characters, a dash, a name of at most 211 characters.
-fn is_store_path(text: &str) -> bool {
+pub(super) fn is_store_path(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("/nix/store/") else {
         return false;
     };

@@ -14,6 +14,8 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct UserFiles {
     root: PathBuf,
+    /// Whether only those are uploaded that git tracks.
+    by_git: bool,
 }
 
 impl UserFiles {
@@ -21,6 +23,15 @@ impl UserFiles {
     pub(super) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            by_git: false,
+        }
+    }
+
+    /// The files below `root` that git tracks.
+    pub(super) fn tracked(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            by_git: true,
         }
     }
 
@@ -43,7 +54,8 @@ impl UserFiles {
         let shown = local.display();
         match (above.is_some(), local.exists()) {
             (true, true) => format!(
-                "{shown} lies above {root}, the only directory that is uploaded: copy it there and name it with ./"
+                "{shown} lies above {root}, the only directory that is uploaded: copy it there and name it with ./, or \
+                 give --root with a directory above both"
             ),
             (false, true) => format!(
                 "{shown} is a file of this machine, and the builder has only {root}: copy it there and name it with ./"
@@ -58,6 +70,11 @@ impl UserFiles {
         let root = self.root.display();
         if self.root.join(name).symlink_metadata().is_err() {
             return format!("there is no {name} in {root}");
+        }
+        if self.by_git {
+            return format!(
+                "{name} is there, but git does not track it, so it is no part of the flake: git add {name}"
+            );
         }
         match ignoring_rule(&self.root, name) {
             Some((rule, _)) if rule.ends_with(OWN_IGNORE_FILE) => {
@@ -91,6 +108,17 @@ mod tests {
 
     use super::*;
     use crate::nixos::ignore_rules::walk;
+
+    #[test]
+    fn a_file_that_git_does_not_track_is_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("new.nix"), "").unwrap();
+        let files = UserFiles::tracked(dir.path());
+        let why = files.why_absent("/build/config/new.nix");
+        assert!(why.ends_with("git add new.nix"), "{why}");
+        let why = files.why_absent("/build/config/none.nix");
+        assert!(why.starts_with("there is no none.nix"), "{why}");
+    }
 
     fn pi() -> (tempfile::TempDir, UserFiles) {
         let dir = tempfile::tempdir().unwrap();

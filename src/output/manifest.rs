@@ -60,15 +60,32 @@ pub struct Nixpkgs {
     pub sha256: String,
 }
 
+/// The flake that an image was built from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Flake {
+    /// The hash of its files as Nix writes it: `sha256-…`.
+    pub nar_hash: String,
+    /// The commit; `None` for a tree with changes, or without git.
+    pub revision: Option<String>,
+    /// SHA-256 of its `flake.lock`; `None` without one.
+    pub lock_sha256: Option<String>,
+    /// Names of the inputs that the command line replaced.
+    pub overridden_inputs: Vec<String>,
+    /// URLs of the binary caches that it names and that were used.
+    pub caches: Vec<String>,
+}
+
 /// The user's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Configuration {
-    /// The name of the file.
+    /// The name of the file, or the reference of the flake without a path of the user's machine.
     pub file: String,
-    /// SHA-256 of the file and everything that is sent to the builder with it.
+    /// SHA-256 of everything that is sent to the builder of it.
     pub sha256: String,
     /// The same for every build of the same file for the same host on the same machine, and of nothing else.
     pub id: String,
+    /// The flake, if it is one.
+    pub flake: Option<Flake>,
 }
 
 /// What Nix built.
@@ -93,8 +110,8 @@ pub struct Provenance {
     pub registrar: Option<ContainerImage>,
     /// The builder's image.
     pub builder: ContainerImage,
-    /// The nixpkgs.
-    pub nixpkgs: Nixpkgs,
+    /// The nixpkgs; `None` for a flake, whose lock names its own.
+    pub nixpkgs: Option<Nixpkgs>,
     /// The user's configuration.
     pub configuration: Configuration,
     /// The result of the build.

@@ -63,6 +63,24 @@ pub async fn forecast(plan: &Plan, context: &Context) -> Result<Outcome<Forecast
     with_cleanup(&plan, context, steps).await
 }
 
+/// Completes the lock of the flake that the settings name, or updates `inputs` in it; the text of the new one, `None` if
+/// nothing has changed.
+pub async fn lock_flake(
+    settings: settings::Build,
+    inputs: Vec<String>,
+    context: &Context,
+) -> Result<Outcome<Option<String>>, Failure> {
+    let plan = plan_for(Purpose::Check, settings, context).await?;
+    let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
+        let Context { cancel, events } = context;
+        run.sweep(None).await?;
+        let prepared = prepare(run, Task::Lock(inputs), scope).await?;
+        let lock = prepared.lock(cancel, events);
+        context.phase(Phase::Evaluate, lock).await
+    };
+    with_cleanup(&plan, context, steps).await
+}
+
 /// A builder for `task` with the source in it; nothing is emulated there.
 async fn prepare(
     run: &RunContext<'_>,

@@ -6,7 +6,7 @@ use crate::artifact::Cache;
 use crate::artifact::cache::CacheLookup;
 use crate::nixos::lock::{self, Requested};
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::settings;
+use crate::settings::{self, SourceChoice};
 
 /// An archive of nixpkgs that a build needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,14 +20,17 @@ pub(in crate::pipeline) struct NixpkgsArchive {
 }
 
 impl NixpkgsArchive {
-    /// The archive that a build with `settings` needs; `None` for a local directory.
+    /// The archive that a build with `settings` needs; `None` for a local directory, and for a flake.
     pub(in crate::pipeline) async fn of(settings: &settings::Build) -> Option<Self> {
+        let SourceChoice::Config(config) = &settings.source else {
+            return None;
+        };
         let requested = match settings.nixpkgs.parse::<Nixpkgs>().ok()? {
             Nixpkgs::Dir(_) => return None,
             Nixpkgs::Url(url) => Requested::Url(url),
             Nixpkgs::Release(release) => Requested::Release(release),
         };
-        let dir = settings.config.parent().unwrap_or(Path::new("."));
+        let dir = config.parent().unwrap_or(Path::new("."));
         let entries = lock::read(&dir.join(lock::NAME)).unwrap_or_default();
         let locked = entries.into_iter().find(|locked| locked.is_for(&requested));
         let is_held = match &locked {

@@ -17,7 +17,7 @@ use crate::pipeline::problems::Problems;
 use crate::pipeline::resources::Resources;
 use crate::pipeline::run_summary::run_summary;
 use crate::pipeline::source::{Purpose, SourcePlan};
-use crate::settings;
+use crate::settings::{self, SourceChoice};
 
 /// What a run will do; the same value is described and carried out.
 #[derive(Clone, Debug)]
@@ -165,6 +165,15 @@ async fn make_plan(
 ) -> Result<Plan, Failure> {
     let mut problems = Problems::default();
     let source = SourcePlan::open(&settings, purpose, &mut problems, context).await;
+    if let SourceChoice::Flake {
+        found: true,
+        reference,
+    } = &settings.source
+    {
+        context.events.notice(format!(
+            "there is no sd-card.nix, but a flake.nix: taking the flake {reference}"
+        ));
+    }
     if purpose == Purpose::Image {
         problems.extend(output::preflight(&settings.output));
     }

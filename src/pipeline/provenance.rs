@@ -5,7 +5,9 @@ use std::path::Path;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::hash::Sha256Hash;
 use crate::common::plain_file;
-use crate::nixos::build_source::BuildSource;
+use crate::common::text::without_secrets;
+use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
+use crate::nixos::flake::FlakeReport;
 use crate::oci::Definition;
 use crate::output::manifest::{self, ContainerImage, Nixpkgs, Program, Provenance};
 use crate::pipeline::emulation::Emulation;
@@ -39,9 +41,11 @@ pub(super) fn provenance(
         builder: builder_image(builder, images.builder.reference()),
         nixpkgs: nixpkgs(source),
         configuration: manifest::Configuration {
-            file: source.configuration.file().to_owned(),
+            file: source.public_name(),
+            // Known once it is uploaded, and locked.
             sha256: String::new(),
             id: configuration_id(plan),
+            flake: None,
         },
         result: manifest::Built::default(),
     }
@@ -51,11 +55,11 @@ pub(super) fn provenance(
 /// of this machine in it cannot be guessed.
 fn configuration_id(plan: &Plan) -> String {
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
-    let path = plan.source.configuration.path();
+    let source = plan.source.source.identity();
     let host = plan.settings.host_name.as_deref().unwrap_or_default();
     let text = [
         machine.unwrap_or_default().trim(),
-        &path.to_string_lossy(),
+        &source.to_string_lossy(),
         host,
         &plan.settings.system.to_string(),
     ]
@@ -115,47 +119,40 @@ pub(super) fn qemu_version(mode: Emulation, registrar: Option<&Definition>) -> O
 }
 
 /// nixpkgs by its lock entry; a local directory only has a digest.
-fn nixpkgs(source: &BuildSource) -> Nixpkgs {
-    let (release, url) = match &source.locked {
+fn nixpkgs(source: &BuildSource) -> Option<Nixpkgs> {
+    let ResolvedNixpkgs { nixpkgs, locked } = source.nixpkgs.as_ref()?;
+    let (release, url) = match locked {
         Some(locked) => (locked.release.clone(), Some(without_secrets(&locked.url))),
         None => (None, None),
     };
-    Nixpkgs {
+    Some(Nixpkgs {
         release,
         url,
-        sha256: source.nixpkgs.sha256(),
-    }
+        sha256: nixpkgs.sha256(),
+    })
 }
 
-/// `url` without credentials, query and fragment, which may hold secrets.
-fn without_secrets(url: &str) -> String {
-    let plain = url.split_once(['?', '#']).map_or(url, |(plain, _)| plain);
-    let Some((scheme, rest)) = plain.split_once("://") else {
-        return plain.to_owned();
-    };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{scheme}://{host}/{path}")
+/// The flake of a finished build. `overridden_inputs` of it were replaced; `caches`: those that it names were used.
+pub(super) fn flake(
+    report: FlakeReport,
+    overridden_inputs: Vec<String>,
+    caches: bool,
+) -> manifest::Flake {
+    let substituters = report.caches.substituters.iter();
+    let substituters = substituters.filter(|_| caches);
+    manifest::Flake {
+        nar_hash: report.nar_hash,
+        revision: report.revision,
+        lock_sha256: report.lock,
+        overridden_inputs,
+        caches: substituters.map(|url| without_secrets(url)).collect(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::common::system::Architecture;
-
-    #[test]
-    fn url_in_manifest_has_no_secret() {
-        for (url, plain) in [
-            ("https://a.example/b.tar.xz", "https://a.example/b.tar.xz"),
-            (
-                "https://me:secret@a.example/b?token=1#x",
-                "https://a.example/b",
-            ),
-            ("https://token@a.example", "https://a.example/"),
-        ] {
-            assert_eq!(without_secrets(url), plain);
-        }
-    }
 
     #[test]
     fn manifest_names_pinned_emulator_and_nix() {

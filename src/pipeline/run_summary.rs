@@ -4,16 +4,23 @@ use crate::common::event::RunSummary;
 use crate::common::shown_path::shown_path;
 use crate::common::system::System;
 use crate::engine::Engine;
+use crate::nixos::build_source::Source;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::source::SourcePlan;
 
 /// What a build of `source` for `system` on `engine` is about.
 pub(super) fn run_summary(source: &SourcePlan, system: System, engine: &Engine) -> RunSummary {
     RunSummary {
-        configuration: shown_path(&source.configuration.path()),
+        configuration: match &source.source {
+            Source::Module(file) => shown_path(&file.path()),
+            Source::Flake(flake) => flake.reference().to_string(),
+        },
         system: system.to_string(),
         engine: place(engine),
-        nixpkgs: nixpkgs(&source.nixpkgs),
+        nixpkgs: source.nixpkgs.as_ref().map_or_else(
+            || "the flake's own".to_owned(),
+            |plan| nixpkgs(&plan.nixpkgs),
+        ),
     }
 }
 

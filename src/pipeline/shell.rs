@@ -7,6 +7,8 @@ use std::path::Path;
 use crate::common::context::Context;
 use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
+use crate::common::shell_word::quoted;
+use crate::nixos::build_source::Source;
 use crate::nixos::command::Task;
 use crate::nixos::shell_session::{Derivation, ShellSession};
 use crate::pipeline::logs;
@@ -63,11 +65,19 @@ fn greeting(session: &ShellSession, plan: &Plan) -> Option<String> {
              `genericBuild` runs its phases; `exit` leaves",
             derivation.name()
         ),
-        None => format!(
-            "the build is: nix-build '<nixpkgs/nixos>' -A {} --argstr system {}; `exit` leaves",
-            plan.format.attribute, plan.settings.system
-        ),
+        None => format!("the build is: {}; `exit` leaves", build_command(plan)),
     })
+}
+
+/// The command that builds the image in the shell.
+fn build_command(plan: &Plan) -> String {
+    let (attribute, system) = (plan.format.attribute, plan.settings.system);
+    match &plan.source.source {
+        Source::Module(_) => {
+            format!("nix-build '<nixpkgs/nixos>' -A {attribute} --argstr system {system}")
+        }
+        Source::Flake(flake) => format!("nix build {}", quoted(&flake.installable(attribute))),
+    }
 }
 
 /// The derivation that `word` names: a store path, or the name of a derivation that failed, looked up in the build

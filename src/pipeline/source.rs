@@ -1,17 +1,21 @@
-//! What the user wants built: the configuration, what the command line adds to it, and nixpkgs. Looked at
+//! What the user wants built: the configuration or flake, what the command line adds to it, and nixpkgs. Looked at
 //! without Nix, before anything is fetched.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::flake_ref::FlakeRef;
 use crate::common::plain_file;
+use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
+use crate::nixos::config_dir::UploadDir;
+use crate::nixos::flake::{Flake, Override};
 use crate::nixos::lock::{self, Locked, Requested};
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::nixos::source::{ConfigDir, Configuration};
+use crate::nixos::source::Configuration;
 use crate::pipeline::problems::Problems;
-use crate::settings::{self, SshKey};
+use crate::settings::{self, SourceChoice, SshKey};
 
 /// The words in the example's key that the user has to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
@@ -27,20 +31,29 @@ pub(super) enum Purpose {
     Check,
 }
 
-/// What is built. A flake would be another way to fill this value; the steps of a run only ever see the
-/// [`BuildSource`](crate::nixos::build_source::BuildSource) that they read it into.
+/// What is built; the steps of a run only ever see the [`BuildSource`](crate::nixos::build_source::BuildSource) that they
+/// read it into.
 #[derive(Clone, Debug)]
 pub struct SourcePlan {
-    /// The user's file.
-    pub configuration: Configuration,
+    /// The user's file or flake.
+    pub source: Source,
     /// What the command line adds to it.
     pub cli_module: CliModule,
-    /// The nixpkgs that the user named.
+    /// The nixpkgs for a file; a flake names its own.
+    pub nixpkgs: Option<NixpkgsPlan>,
+    /// The directories that are uploaded.
+    pub files: Vec<UploadDir>,
+}
+
+/// The nixpkgs that a file is evaluated with.
+#[derive(Clone, Debug)]
+pub struct NixpkgsPlan {
+    /// As the user named it.
     pub nixpkgs: Nixpkgs,
-    /// What an earlier run resolved it to, by the lock file beside the configuration.
+    /// The lock file beside the configuration.
+    pub lock: PathBuf,
+    /// What an earlier run resolved it to, by that file.
     pub locked: Option<Locked>,
-    /// The directory that is uploaded with the configuration.
-    pub files: ConfigDir,
 }
 
 impl SourcePlan {
@@ -51,34 +64,71 @@ impl SourcePlan {
         problems: &mut Problems,
         context: &Context,
     ) -> Option<Self> {
-        let configuration = problems.keep(configuration(settings, purpose));
         let cli_module = problems.keep(cli_module(settings));
-        let nixpkgs = problems.keep(nixpkgs(settings));
-        let Context { cancel, events } = context;
-        let files = match &configuration {
-            Some(configuration) => problems.keep(configuration.collect(cancel, events).await),
-            None => None,
+        let (source, nixpkgs) = match &settings.source {
+            SourceChoice::Config(config) => {
+                let configuration = problems.keep(configuration(config, settings, purpose));
+                let nixpkgs = problems.keep(nixpkgs(settings));
+                let (configuration, nixpkgs) = (configuration?, nixpkgs?);
+                let plan = problems.keep(NixpkgsPlan::new(&configuration, nixpkgs))?;
+                (Source::Module(configuration), Some(plan))
+            }
+            SourceChoice::Flake { reference, .. } => {
+                let flake = problems.keep(flake(reference, settings))?;
+                (Source::Flake(Box::new(flake)), None)
+            }
         };
-        let (configuration, nixpkgs) = (configuration?, nixpkgs?);
-        let locked = problems.keep(locked(&configuration, &nixpkgs));
+        let files = problems.keep(source.collect(context).await);
         Some(Self {
-            configuration,
+            source,
             cli_module: cli_module?,
             nixpkgs,
-            locked: locked?,
             files: files?,
         })
     }
 }
 
-fn configuration(settings: &settings::Build, purpose: Purpose) -> Result<Configuration, Failure> {
-    let configuration = Configuration::open(&settings.config, settings.common.home.as_deref())?;
+impl NixpkgsPlan {
+    fn new(configuration: &Configuration, nixpkgs: Nixpkgs) -> Result<Self, Failure> {
+        let lock = configuration.dir().join(lock::NAME);
+        Ok(Self {
+            locked: locked(&lock, &nixpkgs)?,
+            nixpkgs,
+            lock,
+        })
+    }
+}
+
+fn configuration(
+    config: &Path,
+    settings: &settings::Build,
+    purpose: Purpose,
+) -> Result<Configuration, Failure> {
+    let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
+    let configuration = Configuration::open_below(config, root, home)?;
     let key = settings.ssh_key.as_ref().and_then(SshKey::public);
     // A check reports a missing key among its findings.
     if purpose == Purpose::Image && key.is_none() {
-        refuse_placeholder(&settings.config)?;
+        refuse_placeholder(config)?;
     }
     Ok(configuration)
+}
+
+/// The flake of `reference` with the inputs that the settings override.
+fn flake(reference: &FlakeRef, settings: &settings::Build) -> Result<Flake, Failure> {
+    let overrides = settings.override_inputs.iter();
+    let overrides = overrides
+        .map(|(input, flake)| Override::new(input, flake.clone(), &settings.path))
+        .collect::<Result<_, _>>()?;
+    Flake::open(reference.clone(), overrides, &settings.path)
+}
+
+/// The directory with the flake's `flake.nix`; `None` for a flake elsewhere.
+pub fn flake_directory(
+    reference: &FlakeRef,
+    settings: &settings::Build,
+) -> Result<Option<PathBuf>, Failure> {
+    Ok(flake(reference, settings)?.directory())
 }
 
 fn cli_module(settings: &settings::Build) -> Result<CliModule, Failure> {
@@ -101,14 +151,14 @@ fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
     Ok(nixpkgs)
 }
 
-/// The entry for this nixpkgs in the lock file beside the configuration.
-fn locked(configuration: &Configuration, nixpkgs: &Nixpkgs) -> Result<Option<Locked>, Failure> {
+/// The entry for this nixpkgs in the lock file.
+fn locked(lock: &Path, nixpkgs: &Nixpkgs) -> Result<Option<Locked>, Failure> {
     let requested = match nixpkgs {
         Nixpkgs::Dir(_) => return Ok(None),
         Nixpkgs::Url(url) => Requested::Url(url.clone()),
         Nixpkgs::Release(release) => Requested::Release(release.clone()),
     };
-    let locked = lock::read(&configuration.root().join(lock::NAME))?;
+    let locked = lock::read(lock)?;
     Ok(locked.into_iter().find(|locked| locked.is_for(&requested)))
 }
 

@@ -1,5 +1,6 @@
 //! The settings of a build, of `check` and of `shell`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -9,13 +10,15 @@ use super::environment::Environment;
 use super::options::Options;
 use super::project_policy::{self, Limited};
 use super::resolver::{Resolver, current_dir};
-use super::source::Setting;
+use super::source::{Setting, Source};
+use super::source_choice::SourceChoice;
 use super::ssh_key::SshKey;
 use super::value::{Number, PublishedAt};
-use super::{CONFIG_NAME, Caches, Common, STORE};
+use super::{Caches, Common, STORE};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
+use crate::common::flake_ref::FlakeRef;
 use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
 use crate::common::system::System;
@@ -48,8 +51,20 @@ pub struct BuildArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// NixOS configuration: a file, or a directory with a sd-card.nix; all files in its directory are used too [default: ./sd-card.nix]
-    #[arg(short, long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
     pub config: Option<PathBuf>,
+
+    /// Directory above the configuration that is uploaded with it, so that it can import ../common.nix [default: its own directory]
+    #[arg(long, value_name = "DIR", conflicts_with = "flake")]
+    pub root: Option<PathBuf>,
+
+    /// Flake to build: REF is a directory, or github:OWNER/REPOSITORY and the like; NAME is one of its nixosConfigurations, or a whole attribute [default: the only one]
+    #[arg(long, value_name = "REF[#NAME]")]
+    pub flake: Option<FlakeRef>,
+
+    /// Use another flake, for instance a directory, instead of an input of the flake
+    #[arg(long, value_names = ["INPUT", "REF"], num_args = 2)]
+    pub override_input: Vec<String>,
 
     /// Public key to let log in as root, in addition to those of the configuration
     #[arg(long, value_name = "FILE")]
@@ -78,8 +93,16 @@ pub enum DryRun {
 pub struct Build {
     /// Settings that every command has.
     pub common: Common,
-    /// The configuration file, absolute.
-    pub config: PathBuf,
+    /// The configuration, absolute.
+    pub source: SourceChoice,
+    /// The directory that is uploaded with a module file, if it is not the file's own; absolute.
+    pub root: Option<PathBuf>,
+    /// Inputs of the flake, and the flakes that replace them.
+    pub override_inputs: Vec<(String, FlakeRef)>,
+    /// Whether the binary caches that a flake names are used.
+    pub accept_flake_caches: bool,
+    /// Directories to look for programs in, as in `PATH`.
+    pub path: OsString,
     /// Directory, URL or release.
     pub nixpkgs: String,
     /// System of the image.
@@ -137,18 +160,13 @@ impl Build {
     pub fn resolve(args: &BuildArgs, env: &Environment) -> Result<Self, Failure> {
         let here = current_dir()?;
         let given = &args.config;
-        let config = config_file(here.join(given.config.as_deref().unwrap_or(Path::new("."))));
+        let override_inputs = override_inputs(&given.override_input, &here)?;
+        let root = given.root.as_deref().map(|dir| absolute(dir, &here));
         let ssh_key = given.ssh_key.as_deref().map(|path| here.join(path));
         let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
         let login_key = args.login_key.as_ref().map(|path| here.join(path));
-        let mut s = Resolver::new(args.options.clone(), env, config.parent())?;
-        s.flag("config", &config.to_string_lossy(), given.config.is_some());
-        let key_path = ssh_key.as_ref().map(|key| key.path().to_string_lossy());
-        s.flag("ssh-key", &key_path, ssh_key.is_some());
-        s.flag("login-key", &args.login_key, args.login_key.is_some());
-        s.flag("hostname", &given.hostname, given.hostname.is_some());
-        s.flag("set", &given.set, !given.set.is_empty());
-        s.flag("dry-run", &args.dry_run.is_some(), args.dry_run.is_some());
+        let (mut s, source) = read_layers(args, env, &here)?;
+        record_flags(args, ssh_key.as_ref(), &mut s);
         let build = Self {
             nixpkgs: s
                 .value("nixpkgs", Some("SDBUILD_NIXPKGS"), |o| o.nixpkgs.clone())?
@@ -181,8 +199,12 @@ impl Build {
                 |o| o.store.clone(),
                 STORE.to_owned(),
             )?,
+            accept_flake_caches: s.value("accept-flake-caches", None, |o| o.accept_flake_caches)?,
             common: Common::resolve(env, &mut s)?,
-            config,
+            source,
+            root,
+            override_inputs,
+            path: env.path.clone().unwrap_or_default(),
             ssh_key,
             login_key,
             host_name: given.hostname.clone(),
@@ -204,6 +226,7 @@ impl Build {
         check_store_name(&self.store)?;
         check_addresses(self)?;
         self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
+        self.check_source()?;
         self.ssh_key
             .as_ref()
             .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
@@ -218,18 +241,88 @@ impl Build {
                 ("netrc-file", self.caches.netrc_file.as_deref()),
                 ("ca-file", self.common.ca_file.as_deref()),
             ],
-        })
+        })?;
+        project_policy::check_flake(&self.settings, &self.source, self.accept_flake_caches)
+    }
+
+    /// Refuses flags that are not for the kind of source.
+    fn check_source(&self) -> Result<(), Failure> {
+        let is_flag =
+            |setting: &&Setting| setting.key == "nixpkgs" && setting.source == Source::Flag;
+        let nixpkgs = self.settings.iter().find(is_flag);
+        match &self.source {
+            SourceChoice::Flake { .. } if nixpkgs.is_some() => Err(Failure::usage(
+                "--nixpkgs is for module files: a flake names its own nixpkgs",
+            )
+            .hint("--override-input nixpkgs REF replaces the flake's input of that name")),
+            SourceChoice::Flake { .. } if self.root.is_some() => Err(Failure::usage(
+                "--root is for module files: a flake is uploaded with its whole git tree",
+            )),
+            SourceChoice::Config(_) if !self.override_inputs.is_empty() => Err(Failure::usage(
+                "--override-input is for flakes: a module file has no inputs",
+            )
+            .hint("--nixpkgs takes another nixpkgs")),
+            SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),
+        }
     }
 }
 
-/// The configuration that `path` means: a file, or the one in a directory.
-fn config_file(path: PathBuf) -> PathBuf {
-    if path.is_dir() {
-        // Without the last component of `/pi/.`, which messages would show.
-        path.components().collect::<PathBuf>().join(CONFIG_NAME)
-    } else {
-        path
-    }
+/// `path`, which is relative to `here`, without `.` and slashes that messages would show.
+fn absolute(path: &Path, here: &Path) -> PathBuf {
+    here.join(path).components().collect()
+}
+
+/// The layers of settings, and the source that the strongest of them names: the settings file is the one beside the source.
+fn read_layers<'a>(
+    args: &BuildArgs,
+    env: &'a Environment,
+    here: &Path,
+) -> Result<(Resolver<'a>, SourceChoice), Failure> {
+    let given = &args.config;
+    let source = SourceChoice::given(given.flake.as_ref(), given.config.as_deref(), here)?;
+    let default = SourceChoice::default_in(here);
+    let project = source.as_ref().unwrap_or(&default).project();
+    let mut options = args.options.clone();
+    options.flake.clone_from(&given.flake);
+    let mut s = Resolver::new(options, env, Some(project.as_deref().unwrap_or(here)))?;
+    let flake = s.optional("flake", None, |o| o.flake.clone())?;
+    // A path among the flags wins over a flake in the settings file.
+    let source = source
+        .or_else(|| flake.map(SourceChoice::flake))
+        .unwrap_or(default);
+    let config = match &source {
+        SourceChoice::Config(path) => Some(path.to_string_lossy()),
+        SourceChoice::Flake { .. } => None,
+    };
+    s.flag("config", &config, given.config.is_some());
+    Ok((s, source))
+}
+
+/// Records the values that only flags can set.
+fn record_flags(args: &BuildArgs, ssh_key: Option<&SshKey>, s: &mut Resolver<'_>) {
+    let given = &args.config;
+    let key_path = ssh_key.map(|key| key.path().to_string_lossy());
+    s.flag("ssh-key", &key_path, ssh_key.is_some());
+    s.flag("login-key", &args.login_key, args.login_key.is_some());
+    s.flag("hostname", &given.hostname, given.hostname.is_some());
+    s.flag("set", &given.set, !given.set.is_empty());
+    s.flag("root", &given.root, given.root.is_some());
+    let overridden = !given.override_input.is_empty();
+    s.flag("override-input", &given.override_input, overridden);
+    s.flag("dry-run", &args.dry_run.is_some(), args.dry_run.is_some());
+}
+
+/// The pairs of `--override-input`; paths are relative to `here`.
+fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRef)>, Failure> {
+    let pairs = words.chunks_exact(2);
+    let pair = |pair: &[String]| match pair {
+        [input, reference] => {
+            let reference: FlakeRef = reference.parse().map_err(Failure::usage)?;
+            Ok(Some((input.clone(), reference.relative_to(here))))
+        }
+        _ => Ok(None),
+    };
+    pairs.filter_map(|words| pair(words).transpose()).collect()
 }
 
 /// Refuses text that no engine accepts as the reference of a container image; the engine reports what else is wrong with it.
@@ -314,7 +407,6 @@ mod tests {
     use super::*;
     use crate::common::failure::Class;
     use crate::settings::DEFAULT_RELEASE;
-    use crate::settings::source::Source;
 
     #[derive(Parser)]
     struct CommandLine {
@@ -393,10 +485,66 @@ mod tests {
     #[test]
     fn a_nixpkgs_directory_in_the_file_is_relative_to_the_file() {
         let settings = build(&[], "nixpkgs = './tree'").unwrap();
-        let dir = settings.config.parent().unwrap();
+        let dir = settings.source.project().unwrap();
         assert_eq!(Path::new(&settings.nixpkgs), dir.join("./tree"));
         let url = build(&["--nixpkgs", "https://x.example/n.tar.xz"], "").unwrap();
         assert_eq!(url.nixpkgs, "https://x.example/n.tar.xz");
+    }
+
+    #[test]
+    fn flags_for_the_other_kind_of_source_are_refused() {
+        let with = |flags: &[&str]| {
+            let command_line = CommandLine::parse_from([&["build"], flags].concat());
+            Build::resolve(&command_line.args, &env())
+        };
+        let failure = with(&["--flake", "x:y", "--nixpkgs", "26.05"]).unwrap_err();
+        assert!(
+            failure.hints.concat().contains("--override-input"),
+            "{failure}"
+        );
+        let failure = with(&["--override-input", "nixpkgs", "x:y"]).unwrap_err();
+        assert!(failure.to_string().contains("for flakes"), "{failure}");
+        let flags = ["--flake", "x:y#pi", "--override-input", "nixpkgs", "./n"];
+        let settings = with(&flags).unwrap();
+        let here = std::env::current_dir().unwrap();
+        let [(input, reference)] = &settings.override_inputs[..] else {
+            panic!("{:?}", settings.override_inputs);
+        };
+        assert_eq!(
+            (input.as_str(), reference.directory()),
+            ("nixpkgs", Some(here.join("n")))
+        );
+    }
+
+    #[test]
+    fn a_settings_file_may_name_a_flake() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path().canonicalize().unwrap();
+        std::fs::write(here.join("sdbuild.toml"), "flake = './sub#pi'").unwrap();
+        std::fs::create_dir(here.join("sub")).unwrap();
+        let env = env();
+        let mut s = Resolver::new(Options::default(), &env, Some(&here)).unwrap();
+        let flake = s
+            .optional("flake", None, |o| o.flake.clone())
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (flake.directory(), flake.attribute),
+            (Some(here.join("sub")), vec!["pi".to_owned()])
+        );
+        let source = |path: &Path| {
+            let location = path.to_str().unwrap();
+            SourceChoice::flake(format!("{location}#pi").parse().unwrap())
+        };
+        let settings = s.into_settings();
+        let check = |path: &Path| project_policy::check_flake(&settings, &source(path), false);
+        assert!(check(&here.join("sub")).is_ok());
+        assert!(
+            check(Path::new("/"))
+                .unwrap_err()
+                .to_string()
+                .contains("leads out")
+        );
     }
 
     #[test]

@@ -14,6 +14,8 @@ use super::environment::Environment;
 use super::resolver::current_dir;
 use crate::common::failure::Failure;
 
+/// File name of the module beside a flake: where there is a `sd-card.nix`, that is built.
+const MODULE_OF_FLAKE: &str = "configuration.nix";
 /// Where accounts publish their SSH keys.
 const GITHUB: &str = "https://github.com";
 
@@ -27,6 +29,10 @@ pub struct InitArgs {
     /// Directory to write sd-card.nix to; it is created if it does not exist [default: .]
     #[arg(value_name = "DIR", conflicts_with = "config")]
     pub dir: Option<PathBuf>,
+
+    /// Write configuration.nix and a flake.nix that builds it, instead of a sd-card.nix
+    #[arg(long, conflicts_with = "config")]
+    pub flake: bool,
 
     /// Host name of the new machine [default: the name of the directory]
     #[arg(long, value_name = "NAME")]
@@ -84,6 +90,8 @@ pub enum BoardChoice {
 pub struct Init {
     /// The file to write, absolute.
     pub config: PathBuf,
+    /// The flake to write beside it, absolute.
+    pub flake: Option<PathBuf>,
     /// Host name of the new machine, if the user chose one.
     pub host_name: Option<String>,
     /// The board, if the user chose one.
@@ -125,10 +133,19 @@ impl Init {
         let home = user
             .or_else(|| env.home.clone())
             .or_else(std::env::home_dir);
-        let named = args.dir.as_ref().map(|dir| dir.join(CONFIG_NAME));
-        let config = args.config.clone().or(named);
+        let dir = args
+            .dir
+            .as_ref()
+            .map_or_else(|| here.clone(), |dir| here.join(dir));
+        let name = if args.flake {
+            MODULE_OF_FLAKE
+        } else {
+            CONFIG_NAME
+        };
+        let config = args.config.as_ref().map(|file| here.join(file));
         Ok(Self {
-            config: here.join(config.unwrap_or_else(|| PathBuf::from(CONFIG_NAME))),
+            config: config.unwrap_or_else(|| dir.join(name)),
+            flake: args.flake.then(|| dir.join("flake.nix")),
             key_files: args.ssh_key.iter().map(|file| here.join(file)).collect(),
             github: args
                 .github

@@ -18,6 +18,7 @@ mod project_policy;
 mod proxies;
 mod resolver;
 mod source;
+mod source_choice;
 mod ssh_key;
 mod value;
 
@@ -32,6 +33,7 @@ pub(crate) use options::help_of;
 pub use output_dir::output_dir;
 pub use proxies::Proxies;
 pub use source::{Setting, Source};
+pub use source_choice::SourceChoice;
 pub use ssh_key::SshKey;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, WordList};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
+use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
 
 /// Settings as one layer gives them: the command line, a settings file, or a command that starts a build itself. A field is
@@ -26,6 +27,14 @@ pub struct Options {
     /// nixpkgs to build from: a directory, the URL of a tarball, or a NixOS release [default: 26.05] [env: SDBUILD_NIXPKGS]
     #[arg(long, value_name = "DIR|URL|RELEASE")]
     pub nixpkgs: Option<NixpkgsSource>,
+
+    /// Flake to build; a flag of its own, because --config excludes it.
+    #[arg(skip)]
+    pub flake: Option<FlakeRef>,
+
+    /// Use the binary caches that a flake names, and trust their keys, in addition to those of the settings
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub accept_flake_caches: Option<bool>,
 
     /// System to build the image for [default: aarch64-linux]
     #[arg(long, value_enum, value_name = "SYSTEM")]

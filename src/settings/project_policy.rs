@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::source::{Setting, Source};
+use super::source_choice::SourceChoice;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::{Failure, OrFail as _};
 
@@ -56,6 +57,28 @@ pub(super) fn check(limited: &Limited<'_>) -> Result<(), Failure> {
         check_inside(file, "nixpkgs", nixpkgs)?;
     }
     Ok(())
+}
+
+/// Refuses a flake outside the project, whose files would be uploaded, and caches that the project itself names.
+pub(super) fn check_flake(
+    settings: &[Setting],
+    source: &SourceChoice,
+    accept_caches: bool,
+) -> Result<(), Failure> {
+    if let Some(file) = set_by_project(settings, "accept-flake-caches").filter(|_| accept_caches) {
+        let shown = file.display();
+        return Err(Failure::usage(format!(
+            "{shown}: a project cannot set `accept-flake-caches`: it would choose whose packages you trust"
+        ))
+        .hint(format!("give --accept-flake-caches, or {HINT}")));
+    }
+    match (set_by_project(settings, "flake"), source) {
+        (Some(file), SourceChoice::Flake { reference, .. }) => {
+            let dir = reference.directory();
+            dir.map_or(Ok(()), |dir| check_inside(file, "flake", &dir))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The project's file, if `key` is set there.

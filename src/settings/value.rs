@@ -11,6 +11,7 @@ use serde_json::json;
 use super::DEFAULT_RELEASE;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
+use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
 
 /// A value of a setting. `FromStr` reads it from a flag or a variable, serde from a settings file.
@@ -34,6 +35,12 @@ impl Value for System {}
 impl Value for EmulationChoice {}
 impl Value for Glue {}
 impl Value for CompressionOptions {}
+
+impl Value for FlakeRef {
+    fn relative_to(self, dir: &Path) -> Self {
+        Self::relative_to(self, dir)
+    }
+}
 
 impl Value for PathBuf {
     fn relative_to(self, dir: &Path) -> Self {

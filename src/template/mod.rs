@@ -61,6 +61,17 @@ pub struct TemplateValues {
     pub wifi: Option<Wifi>,
 }
 
+/// A `flake.nix` that builds the `configuration.nix` beside it as the configuration `host_name`, with nixpkgs of the NixOS
+/// `release`.
+pub fn flake(host_name: &str, release: &str) -> String {
+    let name = nix_string(host_name);
+    format!(
+        "{{\n  inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-{release}\";\n\n  \
+         outputs = {{ nixpkgs, ... }}: {{\n    # `sdbuild build` builds its SD card image, as long as it is the only one.\n    \
+         nixosConfigurations.{name} = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};\n  }};\n}}\n"
+    )
+}
+
 /// The example with `values` filled in.
 pub fn render(values: &TemplateValues) -> String {
     let mut text = EXAMPLE.to_owned();

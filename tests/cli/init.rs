@@ -391,3 +391,28 @@ fn without_a_terminal_only_the_best_key_goes_in() {
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains("me@here") && !text.contains("aws"), "{text}");
 }
+
+#[test]
+fn a_flake_is_written_with_its_module() {
+    let user = with_key("me");
+    run(&mut user.sdbuild(&["init", "pi", "--flake", "--hostname", "kitchen"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["sdbuild lock --flake pi", "sdbuild build pi"]);
+    let dir = user.home.path().join("pi");
+    assert_eq!(file_names(&dir), ["configuration.nix", "flake.nix"]);
+    let flake = fs::read_to_string(dir.join("flake.nix")).unwrap();
+    for part in [
+        "github:NixOS/nixpkgs/nixos-26.05",
+        "nixosConfigurations.\"kitchen\" = nixpkgs.lib.nixosSystem",
+        "./configuration.nix",
+    ] {
+        assert!(flake.contains(part), "{flake}");
+    }
+    // The build takes the flake by itself.
+    run(&mut user.sdbuild(&["build", "pi"]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["no engine answers"]);
+    run(&mut user.sdbuild(&["init", "pi", "--flake"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["configuration.nix exists already"]);
+}

@@ -130,8 +130,9 @@ fn a_directory_means_the_configuration_in_it() {
         &["settings", "--config", "./pi/"],
     ] {
         let outcome = CliTest::new(args).file("pi/sd-card.nix", GOOD).run();
-        let first = outcome.stdout.lines().next().unwrap();
-        assert!(first.contains("/pi/sd-card.nix  (flag"), "{first}");
+        let mut lines = outcome.stdout.lines();
+        let line = lines.find(|line| line.starts_with("config ")).unwrap();
+        assert!(line.contains("/pi/sd-card.nix  (flag"), "{line}");
     }
     CliTest::new(&["build", "pi"])
         .file("pi/sd-card.nix", GOOD)
@@ -150,11 +151,34 @@ fn a_directory_means_the_configuration_in_it() {
 }
 
 #[test]
-fn a_flake_without_a_configuration_is_explained() {
+fn a_flake_without_a_module_file_is_taken() {
+    let taken = "there is no sd-card.nix, but a flake.nix: taking the flake .";
     CliTest::new(&["build"])
         .file("flake.nix", "{ }")
+        .exit_code(3)
+        .stderr(taken)
+        .stderr("no engine answers")
+        .run();
+    let both = CliTest::new(&["build"]).file("flake.nix", "{ }").config();
+    let both = both.exit_code(3).run();
+    assert!(!both.stderr.contains(taken), "{}", both.stderr);
+    CliTest::new(&["build", ".#pi"])
         .exit_code(2)
-        .stderr("flake.nix is a flake")
+        .stderr("there is no flake.nix in")
+        .stderr("sdbuild init --flake")
+        .run();
+    CliTest::new(&["build", ".#pi", "--nixpkgs", "26.05"])
+        .file("flake.nix", "{ }")
+        .exit_code(2)
+        .stderr("--override-input nixpkgs REF")
+        .run();
+    CliTest::new(&["build", "git+ssh://git@host.example/pi"])
+        .exit_code(2)
+        .stderr("flakes over SSH are not supported yet")
+        .run();
+    CliTest::new(&["lock", "--flake", "github:owner/repository"])
+        .exit_code(2)
+        .stderr("cannot be written from here")
         .run();
 }
 

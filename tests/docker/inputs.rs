@@ -64,3 +64,22 @@ fn configuration_without_image_is_refused() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["sdImage"]);
 }
+
+#[test]
+fn a_file_above_the_configuration_is_imported_with_root() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let text = configuration("").replace("imports = [", "imports = [ ../common.nix");
+    user.write("machines/pi/sd-card.nix", &text);
+    user.write("machines/common.nix", "{ networking.hotsName = 1; }");
+    let mini = mini_nixpkgs();
+    let check = |more: &[&str]| {
+        let mut check = user.sdbuild(&["check", "machines/pi", "--nixpkgs"]);
+        run(check.arg(&mini).args(more)).assert_exit_code(2)
+    };
+    check(&[]).assert_stderr_contains(&["common.nix' does not exist", "--root"]);
+    check(&["--root", "machines"])
+        .assert_stderr_contains(&["machines/common.nix", "networking.hotsName"]);
+}

@@ -37,6 +37,7 @@ mod emulator;
 mod engines;
 mod exclusive;
 mod explained_failures;
+mod flakes;
 mod foreign_images;
 mod glue;
 mod handlers;

@@ -13,6 +13,7 @@ mod context;
 mod debian;
 mod desktop;
 mod engine;
+mod flake;
 mod handler;
 mod machine;
 mod process;
@@ -33,6 +34,7 @@ pub use configuration::{SMALL_IMAGE, configuration, example, fresh, key, nonce, 
 pub use debian::DebianRelease;
 pub use desktop::{DockerDesktop, Refuses};
 pub use engine::OwnEngine;
+pub use flake::{FlakeRepository, flake_module, flake_text};
 pub use handler::{Handler, machine_emulates};
 pub use machine::{
     BINFMT, Machine, StoreInUse, containers, docker, docker_lines, handlers, our_handlers,

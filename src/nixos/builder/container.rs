@@ -67,8 +67,7 @@ impl Builder<'_> {
         let builders = containers.into_iter().filter(|c| c.role == Role::Builder);
         Ok(StorePaths {
             run: self.run.to_string(),
-            nixpkgs: job.source.nixpkgs.name(),
-            root: job.source.configuration.root_name(),
+            root: job.source.root_name(),
             live: builders.map(|c| c.run.to_string()).collect(),
         })
     }
@@ -83,6 +82,9 @@ impl Builder<'_> {
         let mut spec =
             ContainerSpec::new(Role::Builder, self.run, &self.image.reference, arguments);
         spec.environment = job.request.environment(paths)?;
+        let source = job.source.environment(&job.request.task).into_iter();
+        let source = source.map(|(name, value)| (name.to_owned(), value));
+        spec.environment.extend(source);
         spec.user = Some(self.image.user.clone());
         spec.working_dir = Some("/".to_owned());
         spec.input = if job.is_attended() {

@@ -11,11 +11,11 @@ use crate::engine::{Attached, Container, ContainerGuard, Heartbeat, PauseHandle,
 use crate::nixos::build_log::BuildLog;
 use crate::nixos::check::{self, CheckResult};
 use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
-use crate::nixos::follow::{Followed, follow};
+use crate::nixos::flake::FlakeReport;
+use crate::nixos::follow::{Followed, LogView, follow};
 use crate::nixos::forecast::{Collector, Forecast};
 use crate::nixos::interactive::run_interactive;
 use crate::nixos::store_path::result;
-use crate::nixos::user_files::UserFiles;
 
 /// A builder with all its input that has not been started.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub struct BuildResult {
     pub derivation: Option<String>,
     /// SHA-256 of the configuration that was uploaded.
     pub configuration_sha256: Sha256Hash,
+    /// The flake that it was built from.
+    pub flake: Option<FlakeReport>,
 }
 
 impl Builder<'_> {
@@ -113,6 +115,7 @@ impl PreparedBuilder {
             out_path,
             derivation,
             configuration_sha256: self.configuration_sha256,
+            flake: followed.flake,
         })
     }
 
@@ -150,6 +153,23 @@ impl PreparedBuilder {
             // The forecast is what the output says.
             Some(cut) => Err(container.with_log(cut.into())),
             None => collector.finish(&followed.out),
+        }
+    }
+
+    /// Completes or updates the flake's lock (`Phase::Evaluate`); the text of the new one, `None` if nothing has changed. When
+    /// the future is dropped the heartbeats stop, and the builder ends by itself.
+    pub async fn lock(self, cancel: &Cancel, events: &Events) -> Result<Option<String>, Failure> {
+        let container = self.container;
+        let run = container.run_logged(self.heartbeat, cancel, events);
+        let (followed, findings) = Box::pin(run).await?;
+        if followed.exit.code != 0 {
+            return Err(container.diagnosis(&followed, &findings));
+        }
+        match followed.incomplete {
+            // The lock is what the output says.
+            Some(cut) => Err(container.with_log(cut.into())),
+            // Very long lines arrive in pieces.
+            None => Ok(Some(followed.out.concat()).filter(|text| !text.is_empty())),
         }
     }
 
@@ -194,20 +214,25 @@ impl ContainerOfJob {
         log: &mut BuildLog,
         events: &Events,
     ) -> Result<Followed, Failure> {
-        let events = with_shown_paths(events, self.job.source.configuration.shown_dir());
+        let events = with_shown_paths(events, &self.job.source.shown_dir());
         // Attached before the start: no output is missed, and the watchdog has an input from the beginning.
         let Attached { mut input, output } = self.container.attach().await?;
         self.container.start().await?;
         self.job.access.send(&mut input).await?;
         // Held until the output is drained: the builder ends with its input.
         let _heartbeat = heartbeat.keep_alive(input);
-        let slow = self.job.request.nix.stall_timeout;
-        follow(self.container.drain(output), log, &events, slow).await
+        let view = LogView {
+            slow: self.job.request.nix.stall_timeout,
+            accepts_caches: self.job.request.nix.flake_caches,
+            shown: self.job.source.shown_references(),
+        };
+        follow(self.container.drain(output), log, &events, view).await
     }
 
     /// The failure that the exit status and the findings show.
     fn diagnosis(&self, followed: &Followed, findings: &Findings) -> Failure {
-        let files = UserFiles::new(self.job.source.configuration.root());
+        let files = self.job.source.user_files();
+        let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
         let context = ExitContext {
             code: followed.exit.code,
             oom_killed: followed.exit.oom_killed,
@@ -215,10 +240,10 @@ impl ContainerOfJob {
             only_evaluates: self.job.request.task.only_evaluates(),
             foreign: self.foreign,
             store: &self.store,
-            shown_dir: self.job.source.configuration.shown_dir(),
-            file: self.job.source.configuration.file(),
-            files: Some(&files),
-            cli_module: Some(&self.job.source.cli_module),
+            shown_dir: &shown_dir,
+            source: &source,
+            files: files.as_ref(),
+            cli_module: Some(self.job.source.cli_module()),
         };
         self.with_log(diagnose(&context, findings))
     }

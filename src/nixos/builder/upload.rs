@@ -10,6 +10,7 @@ use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure};
 use crate::common::hash::Sha256Hash;
 use crate::engine::{Container, PathKind};
+use crate::nixos::config_dir::UploadDir;
 use crate::nixos::tar_writer::{Owner, TarWriter};
 use crate::nixos::{check, layout};
 
@@ -21,10 +22,16 @@ const ENTRY: &str = include_str!("../../../containers/builder/entry");
 const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
 /// Shell functions for native glue, which the entry reads.
 const GLUE: &str = include_str!("../../../containers/builder/glue");
+/// Shell functions for flakes, which the entry reads.
+const FLAKE: &str = include_str!("../../../containers/builder/flake");
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-const EXPRESSIONS: [(&str, &str); 14] = [
+const EXPRESSIONS: [(&str, &str); 15] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
+    (
+        "flake-source.nix",
+        include_str!("../expressions/flake-source.nix"),
+    ),
     ("image.nix", include_str!("../expressions/image.nix")),
     (
         "additions.nix",
@@ -56,8 +63,7 @@ pub(super) async fn configuration(
     let files = job.source.files.clone();
     let sent = Arc::new(OnceLock::new());
     let result = Arc::clone(&sent);
-    let expressions = job.source.expressions(&job.request);
-    let wrapper = job.source.wrapper();
+    let own_files = job.source.own_files(&job.request);
     let authorities = job.access.authorities.clone();
     let pack = move |out: &mut dyn Write| {
         let mut packer = TarWriter::new(out, owner);
@@ -66,20 +72,31 @@ pub(super) async fn configuration(
         }
         packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
         packer.bytes(relative(layout::WATCHDOG), WATCHDOG.as_bytes())?;
-        packer.bytes(relative(layout::WRAPPER), wrapper.as_bytes())?;
         packer.bytes(relative(layout::GLUE), GLUE.as_bytes())?;
         if let Some(authorities) = &authorities {
             packer.bytes(relative(layout::AUTHORITIES), authorities)?;
         }
-        for dir in [layout::EXPRESSIONS, layout::GLUE_EXPRESSION] {
+        packer.bytes(relative(layout::FLAKE), FLAKE.as_bytes())?;
+        // The builder writes into two of them what it finds out about a flake.
+        for dir in [
+            layout::EXPRESSIONS,
+            layout::GLUE_EXPRESSION,
+            layout::OVERRIDDEN,
+        ] {
             packer.open_directory(relative(dir))?;
         }
-        let own = EXPRESSIONS.map(|(name, text)| (name, text.to_owned()));
-        for (name, text) in own.into_iter().chain(expressions) {
+        for (name, text) in EXPRESSIONS {
             let path = format!("{}/{name}", layout::EXPRESSIONS);
             packer.bytes(relative(&path), text.as_bytes())?;
         }
-        let done = files.pack(&mut packer, relative(layout::CONFIG))?;
+        for (path, text) in own_files {
+            packer.bytes(relative(&path), text.as_bytes())?;
+        }
+        let mut done = Vec::new();
+        for UploadDir { place, files } in &files {
+            packer.directory(relative(place))?;
+            done.push(files.pack(&mut packer, relative(place))?);
+        }
         result.get_or_init(|| done);
         packer.finish()
     };
@@ -89,18 +106,20 @@ pub(super) async fn configuration(
         let text = "upload the configuration: nothing was packed";
         Failure::message(Class::Internal, text)
     })?;
-    if !sent.left_out.is_empty() {
-        let (shown, more) = sent.left_out.split_at(sent.left_out.len().min(MAX_NAMED));
+    let left_out: Vec<_> = sent.iter().flat_map(|dir| dir.left_out.clone()).collect();
+    if !left_out.is_empty() {
+        let (shown, more) = left_out.split_at(left_out.len().min(MAX_NAMED));
         let more = if more.is_empty() { "" } else { ", …" };
         let shown = shown.join(", ");
         events.notice(format!(
             "removed or replaced while the configuration was uploaded, and left out: {shown}{more}"
         ));
     }
-    Ok(job.source.sha256(sent.sha256))
+    let hashes: Vec<_> = sent.iter().map(|dir| dir.sha256).collect();
+    Ok(job.source.sha256(&hashes))
 }
 
-/// Uploads nixpkgs to the store volume unless it is there already. The entry moves it to its final path.
+/// Uploads the source's nixpkgs, if it has one, to the store volume unless it is there already. The entry moves it to its final path.
 pub(super) async fn nixpkgs(
     container: &Container,
     job: &BuildJob,
@@ -109,13 +128,12 @@ pub(super) async fn nixpkgs(
     events: &Events,
 ) -> Result<(), Failure> {
     let (owner, run, store) = (builder.image.owner, builder.run, builder.store);
-    let place = layout::nixpkgs(&job.source.nixpkgs.name());
-    if container
-        .stat(&place)
-        .await?
-        .is_some_and(|s| s.kind == PathKind::Directory)
-    {
-        return Ok(());
+    let nixpkgs = job.source.nixpkgs.as_ref().map(|n| n.nixpkgs.clone());
+    if let Some(nixpkgs) = &nixpkgs {
+        let place = container.stat(&layout::nixpkgs(&nixpkgs.name())).await?;
+        if place.is_some_and(|s| s.kind == PathKind::Directory) {
+            return Ok(());
+        }
     }
     if container.stat(layout::UPLOAD_ROOT).await?.is_none() {
         Box::pin(builder.fill_store(cancel)).await?;
@@ -123,7 +141,10 @@ pub(super) async fn nixpkgs(
             return Err(no_nix(builder));
         }
     }
-    let (nixpkgs, token, events) = (job.source.nixpkgs.clone(), cancel.clone(), events.clone());
+    let Some(nixpkgs) = nixpkgs else {
+        return Ok(());
+    };
+    let (token, events) = (cancel.clone(), events.clone());
     let [home, incoming] = [layout::HOME.to_owned(), layout::incoming(run.as_str())]
         .map(|path| relative(path.trim_start_matches(layout::UPLOAD_ROOT)).to_owned());
     let pack = move |out: &mut dyn Write| {

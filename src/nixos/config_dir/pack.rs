@@ -59,8 +59,9 @@ impl ConfigDir {
             };
             written.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
         }
-        if packer.left_out.contains(&self.file) {
-            let text = format!("{}: it was removed while it was uploaded", self.file);
+        let mut left_out = packer.left_out.iter();
+        if let Some(name) = left_out.find(|name| self.required.contains(name)) {
+            let text = format!("{name}: it was removed while it was uploaded");
             return Err(io::Error::new(io::ErrorKind::NotFound, text));
         }
         Ok(Packed {

@@ -6,6 +6,7 @@ use super::pack::Packed;
 use super::*;
 use crate::common::event::Event;
 use crate::common::failure::Class;
+use crate::nixos::source::Configuration;
 use crate::nixos::tar_writer::{Owner, TarWriter};
 
 struct Dir(tempfile::TempDir);
@@ -30,7 +31,7 @@ impl Dir {
         let sink = Arc::clone(&received);
         let events = Events::new(move |event| sink.lock().unwrap().push(event));
         let configuration = Configuration::open(&self.0.path().join("sd-card.nix"), None).unwrap();
-        let config_dir = ConfigDir::collect(&configuration, &[], &Cancel::new(), &events);
+        let config_dir = configuration.collect(&Cancel::new(), &events);
         let received = received.lock().unwrap().clone();
         (config_dir, received)
     }
@@ -88,8 +89,9 @@ fn hidden_files_in_a_home_are_not_uploaded() {
     ]);
     let file = dir.0.path().join("sd-card.nix");
     let configuration = Configuration::open(&file, Some(dir.0.path())).unwrap();
-    let config_dir =
-        ConfigDir::collect(&configuration, &[], &Cancel::new(), &Events::none()).unwrap();
+    let config_dir = configuration
+        .collect(&Cancel::new(), &Events::none())
+        .unwrap();
     let names: Vec<_> = config_dir
         .entries
         .into_iter()
@@ -108,8 +110,9 @@ fn rules_above_apply_only_inside_a_repository() {
     let names = || {
         let configuration =
             Configuration::open(&dir.0.path().join("pi/sd-card.nix"), None).unwrap();
-        let config_dir =
-            ConfigDir::collect(&configuration, &[], &Cancel::new(), &Events::none()).unwrap();
+        let config_dir = configuration
+            .collect(&Cancel::new(), &Events::none())
+            .unwrap();
         config_dir
             .entries
             .into_iter()
@@ -466,10 +469,12 @@ fn a_removed_configuration_file_is_an_error() {
 fn our_own_output_is_not_uploaded() {
     let dir = Dir::new(&[("sd-card.nix", ""), ("out.txt", ""), ("other.txt", "")]);
     let output = dir.0.path().join("out.txt").metadata().unwrap();
-    let configuration = Configuration::open(&dir.0.path().join("sd-card.nix"), None).unwrap();
-    let excluded = [FileId::of(&output)];
+    let selection = Selection {
+        excluded: vec![FileId::of(&output)],
+        ..Selection::default()
+    };
     let config_dir =
-        ConfigDir::collect(&configuration, &excluded, &Cancel::new(), &Events::none()).unwrap();
+        ConfigDir::collect(dir.0.path(), selection, &Cancel::new(), &Events::none()).unwrap();
     let (_, files) = packed(&config_dir).unwrap();
     assert_eq!(names_of(&files), ["other.txt", "sd-card.nix"]);
 }

@@ -29,22 +29,34 @@ pub(super) enum EvalError {
     NotUploaded,
     /// A derivation for a platform or feature that the builder does not have.
     WrongPlatform,
+    /// A flake whose lock does not have all its inputs.
+    LockIncomplete,
+    /// An input of a flake that has no URL.
+    IndirectInput,
+    /// An input of a flake that is a directory of the user's machine.
+    LocalInput,
+    /// Something outside the flake, which is evaluated in pure mode.
+    Impure,
 }
 
 impl EvalError {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::NoSdImage,
         Self::Unfree,
         Self::OptionGone,
         Self::UnknownOption,
         Self::Renamed,
+        Self::Impure,
         Self::MissingAttribute,
         Self::UndefinedVariable,
         Self::Syntax,
         Self::Untracked,
+        Self::LocalInput,
         Self::NotUploaded,
         Self::WrongPlatform,
+        Self::LockIncomplete,
+        Self::IndirectInput,
     ];
 
     /// The error that the message `summary` of Nix reports.
@@ -66,6 +78,10 @@ impl EvalError {
             Self::Untracked => untracked_file(summary).is_some(),
             Self::NotUploaded => has("/build/") && (has("does not exist") || has("No such file")),
             Self::WrongPlatform => has("is required to build") || has("required system or feature"),
+            Self::LockIncomplete => has("requires lock file changes"),
+            Self::IndirectInput => has("is an indirect flake reference"),
+            Self::LocalInput => has("path '//") && has("does not exist"),
+            Self::Impure => has("in pure eval") || has("attribute 'currentSystem' missing"),
         }
     }
 
@@ -103,11 +119,30 @@ impl EvalError {
             },
             Self::NotUploaded => {
                 "only the configuration's directory is uploaded, without the files that \
-                .gitignore and .sdbuildignore list and without *.img files"
+                .gitignore and .sdbuildignore list and without *.img files; --root DIR uploads one above it"
                     .to_owned()
             }
             Self::WrongPlatform => {
                 "the configuration requires another platform or KVM: set nixpkgs.hostPlatform"
+                    .to_owned()
+            }
+            Self::LockIncomplete => {
+                "`sdbuild lock`, with the same --flake, completes flake.lock; a build never changes it"
+                    .to_owned()
+            }
+            Self::IndirectInput => {
+                "give the input a URL in flake.nix, such as github:NixOS/nixpkgs/nixos-26.05, and run `sdbuild lock`: no \
+                 registry is read"
+                    .to_owned()
+            }
+            Self::LocalInput => {
+                "the builder has no directory of this machine but the flake's git tree: use a relative path inside it, or \
+                 give --override-input INPUT DIR, which uploads DIR"
+                    .to_owned()
+            }
+            Self::Impure => {
+                "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
+                 outside it: make what it needs an input, or a file that git tracks"
                     .to_owned()
             }
         }

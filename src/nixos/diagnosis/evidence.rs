@@ -32,8 +32,8 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) store: &'a str,
     /// What replaces `/build/config/` in messages: the configuration's directory as the user wrote it.
     pub(in crate::nixos) shown_dir: &'a str,
-    /// Name of the configuration's file.
-    pub(in crate::nixos) file: &'a str,
+    /// What is built, as the user named it: a file or a flake.
+    pub(in crate::nixos) source: &'a str,
     /// The user's files, where they can be looked at.
     pub(in crate::nixos) files: Option<&'a UserFiles>,
     /// The definitions of the command line.

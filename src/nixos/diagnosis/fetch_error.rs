@@ -25,8 +25,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     } else {
         Class::Environment
     };
-    let shown = format!("{}{}", context.shown_dir, context.file);
-    let failure = Failure::message(class, text).context(format!("evaluate {shown}"));
+    let failure = Failure::message(class, text).context(format!("evaluate {}", context.source));
     let line = format!("unable to download '{url}': {why}");
     Some(match known_errors(&line).next() {
         Some(KnownError::Certificate) => failure

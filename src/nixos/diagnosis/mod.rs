@@ -217,11 +217,10 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
             .hint(SEE_LOG);
     };
     let text = reason(context, error);
-    let file = format!("{}{}", context.shown_dir, context.file);
-    let operation = if text.contains(&file) {
+    let operation = if text.contains(context.source) {
         "evaluate the configuration".to_owned()
     } else {
-        format!("evaluate the configuration {file}")
+        format!("evaluate the configuration {}", context.source)
     };
     let failure = Failure::usage(text).context(operation);
     let mistake = Mistake::find(context, error).map(|(_, hint)| hint);

@@ -21,7 +21,7 @@ fn failure(stream: &str, code: i64) -> Failure {
         emulated: true,
         store: "sdbuild-store",
         shown_dir: "pi/",
-        file: "c.nix",
+        source: "pi/c.nix",
         ..ExitContext::default()
     };
     diagnose(&context, &findings)

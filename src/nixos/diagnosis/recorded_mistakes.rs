@@ -31,7 +31,7 @@ fn failure(nix: &str, stream: &str, set: &[&str]) -> Failure {
     let context = ExitContext {
         code: 1,
         shown_dir: "pi/",
-        file: "c.nix",
+        source: "pi/c.nix",
         files: Some(&UserFiles::new(&root)),
         cli_module: Some(&cli_module),
         ..ExitContext::default()

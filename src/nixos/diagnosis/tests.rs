@@ -9,7 +9,7 @@ fn context(code: i64) -> ExitContext<'static> {
         emulated: true,
         store: "sdbuild-store",
         shown_dir: "pi/",
-        file: "sd-card.nix",
+        source: "pi/sd-card.nix",
         ..ExitContext::default()
     }
 }
@@ -343,4 +343,36 @@ fn messages_are_not_repeated() {
 fn long_messages_are_truncated() {
     let failure = diagnose(&context(1), &with_error(&"ä".repeat(5000)));
     assert!(failure.to_string().chars().count() < 700);
+}
+
+#[test]
+fn errors_of_flakes_are_explained() {
+    // As Nix 2.26 reports them.
+    for (message, hint) in [
+        (
+            "flake 'path:/build/config' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
+            "`sdbuild lock`",
+        ),
+        (
+            "'flake:nixpkgs' is an indirect flake reference, but registry lookups are not allowed",
+            "give the input a URL",
+        ),
+        (
+            "path '//home/me/nixpkgs' does not exist",
+            "--override-input",
+        ),
+        (
+            "access to absolute path '/etc/passwd' is forbidden in pure evaluation mode (use '--impure' to override)",
+            "in pure mode",
+        ),
+        ("attribute 'currentSystem' missing", "in pure mode"),
+        (
+            "cannot look up '<nixpkgs>' in pure evaluation mode (use '--impure' to override)",
+            "in pure mode",
+        ),
+    ] {
+        let failure = diagnose(&context(1), &with_error(message));
+        assert_eq!(failure.class, Class::Usage, "{message}");
+        assert!(failure.hints.concat().contains(hint), "{failure:?}");
+    }
 }

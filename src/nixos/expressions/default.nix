@@ -4,7 +4,9 @@
 #   system     the system that the image is for
 #   evaluate   from a list of further modules to the configuration with them: `config`, `options` and `pkgs`
 #   evaluateChanged   optional: the same, with a function before the list that changes the user's module
-#   imageOf    from such a configuration to the derivation of its image; null without a configuration: the image itself
+#   imageOf    from such a configuration to the derivation of its image
+#
+# and for a flake `report` and `settings`, which are described there.
 let
   source = import ./source.nix;
   inherit (source) system evaluate imageOf;
@@ -19,4 +21,5 @@ in
   glue =
     { failed ? "" }:
     import ./glue ({ inherit system evaluate imageOf failed; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
+  inherit (source) report settings;
 }

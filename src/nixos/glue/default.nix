@@ -23,6 +23,8 @@
   evaluateChanged ? change: modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ (change configuration) ] ++ modules; },
   # From a configuration to its image.
   imageOf ? configuration: configuration.config.system.build.sdImage,
+  # Whether that is another one than nixpkgs' SD image module makes.
+  hasOwnImage ? false,
 }:
 let
   glued = (if evaluateChanged == null then evaluate else evaluateChanged usersModules) [ module ];
@@ -138,7 +140,9 @@ let
   # function to make it is fine: it gets no native builders. These options exist since 25.11.
   ownRoot = options.sdImage ? rootFilesystemImage && options.sdImage.rootFilesystemImage.highestPrio < (lib.mkOptionDefault { }).priority;
   reason =
-    if buildPlatform.system != hostPlatform.system then
+    if hasOwnImage then
+      "the image is not made by nixpkgs' own SD image module"
+    else if buildPlatform.system != hostPlatform.system then
       "the configuration cross-compiles"
     else if hostPlatform.system == builderSystem then
       "the builder runs ${builderSystem} itself"

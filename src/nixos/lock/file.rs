@@ -86,7 +86,6 @@ fn secret(locked: &Locked) -> Option<HttpUrlError> {
 
 /// Replaces the lock file at `path` by one with `entries`, newest first; only the first `MAX_ENTRIES` are written.
 pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
-    let shown = path.display();
     let file = LockFile {
         version: VERSION,
         nixpkgs: Entries::Many(entries.iter().take(MAX_ENTRIES).cloned().collect()),
@@ -95,6 +94,12 @@ pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
     let text = format!(
         "# Which nixpkgs images are built from. Delete an entry, or this file, to resolve it again.\n{text}"
     );
+    replace_file(path, &text)
+}
+
+/// Replaces the file at `path` by one with `text`, which is complete or not there at all.
+pub fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
+    let shown = path.display();
     let dir = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())

@@ -165,6 +165,14 @@ fn parses_a_recorded_download_within_a_build() {
 }
 
 #[test]
+fn a_trace_is_no_error() {
+    let mut log = Log::default();
+    let line = r#"@nix {"action":"msg","level":0,"msg":"trace: evaluation warning: mind the gap"}"#;
+    assert!(matches!(log.line(line), Some(NixEvent::Message { .. })));
+    assert_eq!(log.take_error(), None);
+}
+
+#[test]
 fn an_error_has_its_position() {
     let mut log = Log::default();
     let line = r#"@nix {"action":"msg","column":4,"file":"«string»:1:4","level":0,"line":1,"msg":"\u001b[31;1merror:\u001b[0m syntax error, unexpected end of file\n at x","raw_msg":"syntax error, unexpected end of file"}"#;

@@ -8,6 +8,7 @@ use crate::common::event::{Events, Phase};
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::engine::{ContainerGuard, Role};
+use crate::nixos::build_source::ResolvedNixpkgs;
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
 use crate::nixos::command::{BuildRequest, Task};
 use crate::nixos::nix_conf::NixSettings;
@@ -17,7 +18,7 @@ use crate::pipeline::resources::Resources;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::network_access;
-use crate::pipeline::steps::source::{self, ResolvedNixpkgs};
+use crate::pipeline::steps::source;
 
 /// The store volume, and how much is done at a time.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
@@ -59,7 +60,7 @@ fn describe_memory(plan: &Plan) -> String {
 /// Reads the source and puts together what the builder does with it.
 pub(in crate::pipeline) async fn job(
     run: &RunContext<'_>,
-    nixpkgs: ResolvedNixpkgs,
+    nixpkgs: Option<ResolvedNixpkgs>,
     task: Task,
 ) -> Result<BuildJob, Failure> {
     let (plan, settings) = (run.plan, &run.plan.settings);
@@ -83,6 +84,7 @@ pub(in crate::pipeline) async fn job(
                 fallback: settings.caches.fallback,
                 has_netrc: access.netrc.is_some(),
                 stall_timeout: settings.common.stall_timeout,
+                flake_caches: settings.accept_flake_caches,
                 heap: resources.heap,
             },
             debian_mirror,

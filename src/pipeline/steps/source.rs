@@ -4,30 +4,44 @@ use crate::artifact::{Fetcher, MIRROR_PROBE, Remote};
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
-use crate::nixos::build_source::BuildSource;
-use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve};
+use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs, Source};
+use crate::nixos::lock::{self, Download, Downloaded, Requested, Resolve};
 use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
+use crate::pipeline::source::{NixpkgsPlan, SourcePlan};
+use crate::settings;
 
 /// A release's archive is some 30 MB, a checkout's 60 MB; anything above this is something else.
 const MAX_ARCHIVE_BYTES: u64 = 512 << 20;
 
 /// The configuration, what the command line adds to it, and nixpkgs.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
-    let source = &plan.source;
-    let path = source.configuration.path().display().to_string();
-    let added = source.cli_module.lines().iter();
+    let SourcePlan {
+        source,
+        cli_module,
+        nixpkgs,
+        files: _,
+    } = &plan.source;
+    let configuration = match source {
+        Source::Module(file) => file.path().display().to_string(),
+        Source::Flake(flake) => flake.describe(),
+    };
+    let added = cli_module.lines().iter();
     let added = added.map(|line| ("overrides it", line.clone()));
-    let mut lines = vec![("configuration", path)];
+    let mut lines = vec![("configuration", configuration)];
     lines.extend(added);
-    lines.push(("nixpkgs", describe_nixpkgs(plan)));
+    let nixpkgs = nixpkgs.as_ref();
+    let nixpkgs = nixpkgs.map(|nixpkgs| describe_nixpkgs(nixpkgs, &plan.settings));
+    lines.push((
+        "nixpkgs",
+        nixpkgs.unwrap_or_else(|| "the flake's own".to_owned()),
+    ));
     lines
 }
 
-fn describe_nixpkgs(plan: &Plan) -> String {
-    let settings = &plan.settings;
-    match (&plan.source.nixpkgs, &plan.source.locked) {
+fn describe_nixpkgs(plan: &NixpkgsPlan, settings: &settings::Build) -> String {
+    match (&plan.nixpkgs, &plan.locked) {
         (Nixpkgs::Dir(dir), _) => format!("{}, uploaded", dir.display()),
         (Nixpkgs::Url(_) | Nixpkgs::Release(_), Some(locked)) => format!(
             "{}: {} (sha256 {}, by sdbuild.lock)",
@@ -41,41 +55,38 @@ fn describe_nixpkgs(plan: &Plan) -> String {
     }
 }
 
-/// A nixpkgs that can be uploaded, and its lock entry unless it is a local directory.
-#[derive(Debug)]
-pub(in crate::pipeline) struct ResolvedNixpkgs {
-    nixpkgs: LocalNixpkgs,
-    locked: Option<Locked>,
-}
-
-/// Resolves and fetches nixpkgs: a local directory as it is, anything else by its lock entry.
-pub(in crate::pipeline) async fn nixpkgs(run: &RunContext<'_>) -> Result<ResolvedNixpkgs, Failure> {
+/// Resolves and fetches nixpkgs, if the source does not name its own: a local directory as it is, anything else by its lock
+/// entry.
+pub(in crate::pipeline) async fn nixpkgs(
+    run: &RunContext<'_>,
+) -> Result<Option<ResolvedNixpkgs>, Failure> {
     let Context { cancel, events } = run.context;
-    let source = &run.plan.source;
-    let requested = match &source.nixpkgs {
+    let Some(plan) = &run.plan.source.nixpkgs else {
+        return Ok(None);
+    };
+    let requested = match &plan.nixpkgs {
         Nixpkgs::Dir(dir) => {
-            return Ok(ResolvedNixpkgs {
+            return Ok(Some(ResolvedNixpkgs {
                 nixpkgs: LocalNixpkgs::dir(dir, cancel).await?,
                 locked: None,
-            });
+            }));
         }
         Nixpkgs::Url(url) => Requested::Url(url.clone()),
         Nixpkgs::Release(release) => Requested::Release(release.clone()),
     };
-    let lock = source.configuration.root().join(lock::NAME);
     let how = Resolve {
         requested: &requested,
-        lock: &lock,
+        lock: &plan.lock,
         channels: &run.plan.settings.common.channels,
         write_lock: run.plan.settings.dry_run.is_none(),
     };
     let fetch = |download| fetch(download, &run.fetcher, run.context);
     let resolve = lock::resolve(&how, events, fetch);
     let (locked, archive) = run.context.phase(Phase::Nixpkgs, resolve).await?;
-    Ok(ResolvedNixpkgs {
+    Ok(Some(ResolvedNixpkgs {
         nixpkgs: LocalNixpkgs::archive(archive.path, archive.sha256)?,
         locked: Some(locked),
-    })
+    }))
 }
 
 async fn fetch(
@@ -97,30 +108,29 @@ async fn fetch(
     })
 }
 
-/// The configuration with its nixpkgs.
-pub(super) fn with_nixpkgs(plan: &Plan, nixpkgs: ResolvedNixpkgs) -> BuildSource {
-    let source = &plan.source;
-    let ResolvedNixpkgs { nixpkgs, locked } = nixpkgs;
-    BuildSource {
-        configuration: source.configuration.clone(),
-        cli_module: source.cli_module.clone(),
-        nixpkgs,
-        locked,
-        files: source.files.clone(),
-    }
+/// The source with its nixpkgs.
+pub(super) fn with_nixpkgs(plan: &Plan, nixpkgs: Option<ResolvedNixpkgs>) -> BuildSource {
+    let SourcePlan {
+        source,
+        cli_module,
+        files,
+        ..
+    } = plan.source.clone();
+    BuildSource::new(source, cli_module, nixpkgs, files)
 }
 
 /// The Debian mirror that the miniature nixpkgs fetches from: the first that answers. Only a local directory can
 /// be such a tree; for anything else the mirrors are not probed.
 pub(super) async fn debian_mirror(run: &RunContext<'_>) -> Result<Option<String>, Failure> {
     let mirrors = &run.plan.settings.common.mirrors;
-    let reachable = match &run.plan.source.nixpkgs {
-        Nixpkgs::Dir(_) => {
+    let nixpkgs = run.plan.source.nixpkgs.as_ref();
+    let reachable = match nixpkgs.map(|plan| &plan.nixpkgs) {
+        Some(Nixpkgs::Dir(_)) => {
             let cancel = &run.context.cancel;
             let probe = run.fetcher.first_reachable(mirrors, MIRROR_PROBE, cancel);
             probe.await?
         }
-        Nixpkgs::Url(_) | Nixpkgs::Release(_) => None,
+        Some(Nixpkgs::Url(_) | Nixpkgs::Release(_)) | None => None,
     };
     Ok(reachable.or_else(|| mirrors.first().cloned()))
 }

@@ -1,0 +1,127 @@
+//! `sdbuild lock`: completes a flake's lock, or updates inputs in it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::cli;
+use crate::common::context::Context;
+use crate::common::failure::Failure;
+use crate::common::flake_ref::FlakeRef;
+use crate::common::plain_file;
+use crate::nixos::flake;
+use crate::pipeline;
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
+
+/// Largest lock that is read, in bytes.
+const MAX_LOCK_BYTES: u64 = 16 << 20;
+
+/// Writes the lock and reports what has changed in it.
+pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Result<(), Failure> {
+    let config = ConfigArgs {
+        flake: Some(args.flake.clone().unwrap_or_else(FlakeRef::here)),
+        ..ConfigArgs::default()
+    };
+    let build = BuildArgs {
+        config,
+        ..BuildArgs::default()
+    };
+    let settings = settings::Build::resolve(&build, env)?;
+    let dir = directory(&settings)?;
+    refuse_flags(&args.inputs)?;
+    let before = plain_file::read_text(&dir.join(flake::LOCK), MAX_LOCK_BYTES).ok();
+    let outcome = pipeline::lock_flake(settings, args.inputs.clone(), context).await?;
+    let path = dir.join(flake::LOCK);
+    let shown = path.display();
+    let is_new = match &outcome.value {
+        Some(text) => flake::write_lock(&dir, text)?,
+        None => false,
+    };
+    let text = match &outcome.value {
+        Some(after) if is_new => {
+            let changes = changes(before.as_deref(), after);
+            format!("{shown} is written: {changes}; commit it with the flake")
+        }
+        _ => format!("{shown} is complete, nothing has changed"),
+    };
+    context.events.notice(text);
+    outcome.require_clean("the lock is done").map(drop)
+}
+
+/// The directory of the flake.
+fn directory(settings: &settings::Build) -> Result<PathBuf, Failure> {
+    let flake = match &settings.source {
+        SourceChoice::Flake { reference, .. } => pipeline::flake_directory(reference, settings)?,
+        SourceChoice::Config(_) => None,
+    };
+    flake.ok_or_else(|| {
+        Failure::usage("the lock of a flake elsewhere cannot be written from here")
+            .hint("clone its repository, and give the directory")
+    })
+}
+
+/// Refuses what Nix would read as a flag.
+fn refuse_flags(inputs: &[String]) -> Result<(), Failure> {
+    let wrong = inputs
+        .iter()
+        .find(|input| input.starts_with('-') || input.is_empty());
+    wrong.map_or(Ok(()), |input| {
+        Err(Failure::usage(format!(
+            "`{input}` is not the name of an input"
+        )))
+    })
+}
+
+/// What has changed between two locks, in words.
+fn changes(before: Option<&str>, after: &str) -> String {
+    let (before, after) = (before.map(locked).unwrap_or_default(), locked(after));
+    let change = |(name, value): (&String, &Value)| match before.get(name) {
+        Some(old) if old == value => None,
+        Some(_) => Some(format!("{name} updated")),
+        None => Some(format!("{name} added")),
+    };
+    let changed: Vec<_> = after.iter().filter_map(change).collect();
+    let removed = before.keys().filter(|name| !after.contains_key(*name));
+    let removed = removed.map(|name| format!("{name} removed"));
+    changed
+        .into_iter()
+        .chain(removed)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// What each input of the lock `text` is locked to.
+fn locked(text: &str) -> BTreeMap<String, Value> {
+    let lock: Value = serde_json::from_str(text).unwrap_or_default();
+    let nodes = lock.get("nodes").and_then(Value::as_object);
+    let nodes = nodes.into_iter().flatten();
+    nodes
+        .filter_map(|(name, node)| Some((name.clone(), node.get("locked")?.clone())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_a_lock_are_named() {
+        let lock =
+            |nodes: &str| format!("{{\"nodes\":{{{nodes}}},\"root\":\"root\",\"version\":7}}");
+        let a = "\"a\":{\"locked\":{\"rev\":\"1\"}}";
+        let newer = a.replace('1', "2");
+        let b = "\"b\":{\"locked\":{\"rev\":\"1\"}}";
+        let root = "\"root\":{\"inputs\":{}}";
+        assert_eq!(changes(None, &lock(&format!("{a},{root}"))), "a added");
+        let text = changes(Some(&lock(&format!("{a},{b}"))), &lock(&newer));
+        assert_eq!(text, "a updated, b removed");
+        assert_eq!(changes(Some(&lock(a)), &lock(a)), "");
+    }
+
+    #[test]
+    fn inputs_that_look_like_flags_are_refused() {
+        assert!(refuse_flags(&["nixpkgs".into()]).is_ok());
+        assert!(refuse_flags(&["--impure".into()]).is_err());
+    }
+}

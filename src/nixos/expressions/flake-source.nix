@@ -1,0 +1,111 @@
+# A flake as the source: the configuration that its reference names, extended with the module that sdbuild adds, so that
+# `specialArgs` and whatever function made it keep their meaning. Evaluated in pure mode.
+{
+  # The system that the image must be for.
+  system,
+  # The reference as the user wrote it, without the attribute.
+  reference,
+  # The names after `#`.
+  attribute,
+  # Whether the command line changes the configuration.
+  changed,
+  # Whether the locked flake is sdbuild's own, which has the user's as an input.
+  overridden,
+}:
+let
+  inherit (builtins) attrNames concatStringsSep head isAttrs length tail;
+  # What the entry wrote: Nix's metadata of the locked flake, and the builder's system.
+  metadata = builtins.fromJSON (builtins.readFile ./flake.json);
+  builderSystem = builtins.fromJSON (builtins.readFile ./builder-system.json);
+  locked = builtins.getFlake metadata.url;
+  flake = if overridden then locked.configuration else locked;
+
+  configurations = flake.nixosConfigurations or { };
+  names = attrNames configurations;
+  listed = concatStringsSep ", " (map (name: "${reference}#${name}") names);
+  whole = concatStringsSep "." attribute;
+  isConfiguration = value: isAttrs value && value ? config && value ? options;
+
+  named =
+    if attribute == [ ] then
+      if length names == 1 then
+        descend "nixosConfigurations" configurations names
+      else if names == [ ] then
+        throw "the flake ${reference} has no nixosConfigurations; it has: ${concatStringsSep ", " (attrNames flake.outputs)}"
+      else
+        throw "the flake ${reference} has several configurations, name one of them: ${listed}"
+    else if configurations ? ${whole} then
+      descend "nixosConfigurations" configurations [ whole ]
+    else if length attribute == 1 && !(flake.outputs ? ${whole}) then
+      throw "the flake ${reference} has no configuration ${whole}; it has: ${if names == [ ] then "none" else listed}"
+    else
+      descend "the flake" flake.outputs attribute;
+
+  # Follows `path` from `value`. What is left of it behind a configuration is an attribute of that.
+  descend =
+    seen: value: path:
+    if isConfiguration value then
+      { configuration = value; attribute = path; }
+    else if path == [ ] then
+      if value.type or null == "derivation" then
+        { derivation = value; attribute = [ ]; }
+      else
+        throw "${reference}#${whole} is neither a NixOS configuration nor a derivation"
+    else if isAttrs value && value ? ${head path} then
+      descend (head path) value.${head path} (tail path)
+    else
+      throw "the flake ${reference} has no attribute ${whole}: ${seen} has no ${head path}${if isAttrs value then "; it has: ${concatStringsSep ", " (attrNames value)}" else ""}";
+
+  extended =
+    modules:
+    if !(named ? configuration) then
+      throw "${reference}#${whole} is a derivation, not a NixOS configuration: nothing in it can be checked or changed"
+    else if named.configuration ? extendModules then
+      (evaluation: evaluation // { pkgs = evaluation.pkgs or evaluation._module.args.pkgs; })
+        (named.configuration.extendModules { modules = [ ./additions.nix ] ++ modules; })
+    else
+      throw "the nixpkgs of ${reference} is too old: its configurations have no extendModules, which came with 22.05";
+
+  # Of another machine than sdbuild runs programs for.
+  forSystem =
+    configuration: image:
+    let
+      own = configuration.pkgs.stdenv.hostPlatform.system;
+    in
+    if own == system then
+      image
+    else
+      throw "the configuration is for ${own}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\", or build it with --system ${own}";
+
+  # The binary caches of its nixConfig, which Nix is told only if the user accepts them.
+  nixConfig = (import "${flake}/flake.nix").nixConfig or { };
+  words = name: (value: if builtins.isList value then value else builtins.filter (word: builtins.isString word && word != "") (builtins.split "[ \n\t]+" value)) (nixConfig.${name} or [ ]);
+  isWord = word: builtins.isString word && builtins.match "[[:alnum:]:/.?&=_%+@~,-]+" word != null;
+  setting = name: builtins.filter isWord (words name ++ words "extra-${name}");
+  caches = { substituters = setting "substituters"; trusted-public-keys = setting "trusted-public-keys"; };
+in
+{
+  inherit system;
+  evaluate = extended;
+  # Of a derivation, `configuration` is not evaluated.
+  imageOf =
+    configuration:
+    if named ? derivation && !changed then
+      named.derivation
+    else
+      forSystem configuration (if named.attribute == [ ] then import ./image.nix configuration else builtins.foldl' (set: name: set.${name}) configuration named.attribute);
+  # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue.
+  builder = { inherit builderSystem; hasOwnImage = !(named ? configuration) || !(builtins.elem named.attribute [ [ ] [ "config" "system" "build" "sdImage" ] ]); };
+
+  # What sdbuild is told about the flake.
+  report = {
+    source = toString flake.sourceInfo.outPath;
+    expressions = toString ./.;
+    inherit (flake) narHash;
+    revision = flake.rev or null;
+    lock = if builtins.pathExists "${flake}/flake.lock" then builtins.hashFile "sha256" "${flake}/flake.lock" else null;
+    inherit caches;
+  };
+  # The lines of NIX_CONFIG with its caches.
+  settings = concatStringsSep "\n" (map (name: "extra-${name} = ${concatStringsSep " " caches.${name}}") (attrNames caches));
+}

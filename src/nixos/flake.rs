@@ -1,0 +1,224 @@
+//! A flake as the source of an image: which files of a local one are uploaded, and how the builder's Nix names it.
+//!
+//! A local flake is the git tree around it, as git sees it: the tracked files with their present content, and those of
+//! submodules. Relative inputs (`path:../common`) are in it too. It is uploaded and evaluated as `path:`, with the commit and
+//! its time, so that `self.rev` is right for a clean tree; `self.dirtyRev` does not exist in a dirty one. Outside git, and
+//! with `path:`, it is the directory itself with sdbuild's own ignore rules. Any other flake is fetched by the builder's Nix.
+
+mod lock_file;
+mod override_input;
+mod report;
+mod tree;
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+pub use lock_file::{NAME as LOCK, write as write_lock};
+pub use override_input::Override;
+pub use report::{Caches, FlakeReport};
+use tree::FlakeTree;
+
+use super::config_dir::UploadDir;
+use super::layout;
+use super::user_files::UserFiles;
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::Failure;
+use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::nix_string::nix_string;
+use crate::common::plain_file;
+use crate::common::text::without_secrets;
+
+/// Largest lock that is read, in bytes.
+const MAX_LOCK_BYTES: u64 = 16 << 20;
+
+/// A flake that exists, as far as that is known without Nix.
+#[derive(Clone, Debug)]
+pub struct Flake {
+    reference: FlakeRef,
+    /// The files of a local one.
+    tree: Option<FlakeTree>,
+    overrides: Vec<Override>,
+}
+
+impl Flake {
+    /// Finds the flake of `reference`, whose path is absolute. `path` is the value of `PATH`, where git is looked up. A
+    /// usage error when a local one has no `flake.nix`, or git does not track it.
+    pub fn open(
+        reference: FlakeRef,
+        overrides: Vec<Override>,
+        path: &OsStr,
+    ) -> Result<Self, Failure> {
+        let tree = match &reference.location {
+            FlakeLocation::Directory { untracked, .. } => {
+                let dir = reference.directory().unwrap_or_default();
+                Some(FlakeTree::find(&dir, *untracked, path)?)
+            }
+            FlakeLocation::Repository { .. } => {
+                return Err(Failure::usage(format!(
+                    "{}: flakes over SSH are not supported yet",
+                    reference.text
+                ))
+                .hint("clone the repository, and give its directory"));
+            }
+            FlakeLocation::Remote(_) => None,
+        };
+        Ok(Self {
+            reference,
+            tree,
+            overrides,
+        })
+    }
+
+    /// The reference as the user wrote it.
+    pub fn reference(&self) -> &FlakeRef {
+        &self.reference
+    }
+
+    /// The directory of a local flake, which has its `flake.nix`, lock and `sdbuild.toml`.
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.tree.as_ref().map(FlakeTree::directory)
+    }
+
+    /// What is uploaded and evaluated, for `--dry-run`.
+    pub fn describe(&self) -> String {
+        let name = self.reference.to_string();
+        match &self.tree {
+            None => format!("flake {name}, fetched by the builder"),
+            Some(tree) => format!("flake {name}: {}", tree.describe()),
+        }
+    }
+
+    /// The name in manifests: without a path of this machine.
+    pub(super) fn public_name(&self) -> String {
+        let local = |tree: &FlakeTree| match tree.dir() {
+            "" => ".".to_owned(),
+            dir => format!("./{dir}"),
+        };
+        let text = self.tree.as_ref().map(local);
+        FlakeRef {
+            text: text.unwrap_or_else(|| without_secrets(&self.reference.text)),
+            ..self.reference.clone()
+        }
+        .to_string()
+    }
+
+    /// The names of the overridden inputs.
+    pub(super) fn overridden_inputs(&self) -> Vec<String> {
+        self.overrides
+            .iter()
+            .map(|o| o.input().to_owned())
+            .collect()
+    }
+
+    /// What distinguishes it from other sources, for its name on the store volume.
+    pub(super) fn identity(&self) -> String {
+        let directory = self.directory();
+        let directory = directory.map(|dir| dir.to_string_lossy().into_owned());
+        let location = directory.unwrap_or_else(|| self.reference.text.clone());
+        format!("flake {location}#{}", self.reference.attribute.join("\0"))
+    }
+
+    /// The files of a local flake.
+    pub(super) fn user_files(&self) -> Option<UserFiles> {
+        self.tree.as_ref().map(FlakeTree::user_files)
+    }
+
+    /// What replaces the directory of its source in messages: empty or with a slash at the end.
+    pub(super) fn shown_dir(&self) -> String {
+        match &self.tree {
+            Some(tree) => tree.shown_dir(),
+            None => format!("{}/", self.reference.text),
+        }
+    }
+
+    /// Lists the files to upload, and warns of those that are left out.
+    pub(super) fn collect(
+        &self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Vec<UploadDir>, Failure> {
+        for (input, how) in self.unreachable_inputs() {
+            events.warn(format!(
+                "the builder would fetch the input {input} {how}: clone it, and give --override-input {input} DIR"
+            ));
+        }
+        let collect = |(place, tree): (String, FlakeTree)| {
+            let files = tree.collect(cancel, events)?;
+            Ok(UploadDir { place, files })
+        };
+        self.trees().into_iter().map(collect).collect()
+    }
+
+    /// The inputs of a local flake that the builder cannot fetch and that are not overridden, and why.
+    fn unreachable_inputs(&self) -> Vec<(String, &'static str)> {
+        let lock = self.directory().map(|dir| dir.join(LOCK));
+        let lock = lock.and_then(|lock| plain_file::read_text(&lock, MAX_LOCK_BYTES).ok());
+        let inputs = lock.as_deref().map(lock_file::unreachable_inputs);
+        let is_overridden = |name: &str| self.overrides.iter().any(|o| o.input() == name);
+        let inputs = inputs.into_iter().flatten();
+        inputs.filter(|(name, _)| !is_overridden(name)).collect()
+    }
+
+    /// Every directory that is uploaded, with its path in the builder.
+    fn trees(&self) -> Vec<(String, FlakeTree)> {
+        let own = self.tree.iter();
+        let own = own.map(|tree| (layout::CONFIG.to_owned(), tree.clone()));
+        let others = self.overrides.iter().enumerate();
+        let others = others.filter_map(|(at, o)| Some((layout::overriding(at), o.tree()?.clone())));
+        own.chain(others).collect()
+    }
+
+    /// The reference for the builder's Nix, without an attribute.
+    pub(super) fn url(&self) -> String {
+        match &self.tree {
+            Some(tree) => tree.url(layout::CONFIG),
+            None => self.reference.text.clone(),
+        }
+    }
+
+    /// The image of its configuration as an argument of `nix build` in the builder: the derivation `attribute` of the
+    /// configuration, unless the user named a whole attribute.
+    pub fn installable(&self, attribute: &str) -> String {
+        let mut installable = FlakeRef {
+            text: self.url(),
+            ..self.reference.clone()
+        };
+        match installable.attribute.len() {
+            0 => installable.attribute = vec!["nixosConfigurations".into(), "NAME".into()],
+            1 => installable
+                .attribute
+                .insert(0, "nixosConfigurations".into()),
+            _ => return installable.to_string(),
+        }
+        format!("{installable}.{attribute}")
+    }
+
+    /// The text of a `flake.nix` that has this flake as its input `configuration`, with other inputs; `None` without such.
+    pub(super) fn overriding_flake(&self) -> Option<String> {
+        if self.overrides.is_empty() {
+            return None;
+        }
+        let url = |path: &str, url: &str| format!("  {path}.url = {};\n", nix_string(url));
+        let own = url("inputs.configuration", &self.url());
+        let others = self.overrides.iter().enumerate();
+        let others =
+            others.map(|(at, o)| url(&o.attribute_path(), &o.url(&layout::overriding(at))));
+        let inputs: String = std::iter::once(own).chain(others).collect();
+        Some(format!(
+            "{{\n{inputs}  outputs = inputs: {{ inherit (inputs) configuration; }};\n}}\n"
+        ))
+    }
+
+    /// The expression of the source, a part of sdbuild's expressions. `changed`: the command line changes the configuration.
+    pub(super) fn expression(&self, system: &str, changed: bool) -> String {
+        let attribute = self.reference.attribute.iter();
+        let attribute: String = attribute.map(|name| nix_string(name) + " ").collect();
+        let (system, reference) = (nix_string(system), nix_string(&self.reference.text));
+        let overridden = !self.overrides.is_empty();
+        format!(
+            "import ./flake-source.nix {{ system = {system}; reference = {reference}; attribute = [ {attribute}]; \
+             changed = {changed}; overridden = {overridden}; }}\n"
+        )
+    }
+}

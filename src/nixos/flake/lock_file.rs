@@ -1,0 +1,93 @@
+//! Writing the user's `flake.lock`.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::nixos::lock::replace_file;
+
+/// Its name.
+pub const NAME: &str = "flake.lock";
+
+/// Replaces the lock in `dir` by `text`, which the builder's Nix printed, formatted as Nix does. Returns whether it changed.
+pub fn write(dir: &Path, text: &str) -> Result<bool, Failure> {
+    let path = dir.join(NAME);
+    let lock: Value = serde_json::from_str(text).map_err(|_| not_a_lock())?;
+    let is_lock = lock.get("version").is_some_and(Value::is_u64)
+        && lock.get("nodes").is_some_and(Value::is_object)
+        && lock.get("root").is_some_and(Value::is_string);
+    if !is_lock {
+        return Err(not_a_lock());
+    }
+    let text = serde_json::to_string_pretty(&lock).or_internal("write JSON")? + "\n";
+    if std::fs::read_to_string(&path).is_ok_and(|before| before == text) {
+        return Ok(false);
+    }
+    replace_file(&path, &text)?;
+    Ok(true)
+}
+
+/// The inputs in the lock `text` that the builder cannot fetch, and why.
+pub(super) fn unreachable_inputs(text: &str) -> Vec<(String, &'static str)> {
+    let lock: Value = serde_json::from_str(text).unwrap_or_default();
+    let nodes = lock.get("nodes").and_then(Value::as_object);
+    let reason = |node: &Value| {
+        let locked = node.get("locked")?;
+        let field = |name: &str| locked.get(name).and_then(Value::as_str);
+        let is_outside = node.get("parent").is_none();
+        match field("type")? {
+            "git" if field("url")?.starts_with("ssh:") => Some("by SSH, for which it has no key"),
+            "git" if field("url")?.starts_with("file:") => {
+                Some("from a repository of this machine")
+            }
+            "path" if is_outside && field("path")?.starts_with('/') => {
+                Some("from a directory of this machine")
+            }
+            _ => None,
+        }
+    };
+    let nodes = nodes.into_iter().flatten();
+    nodes
+        .filter_map(|(name, node)| Some((name.clone(), reason(node)?)))
+        .collect()
+}
+
+fn not_a_lock() -> Failure {
+    Failure::message(Class::Internal, "Nix printed no lock file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_that_only_this_machine_reaches_are_found() {
+        let text = r#"{"nodes":{
+            "secret":{"locked":{"type":"git","url":"ssh://git@h.example/s","rev":"1"}},
+            "public":{"locked":{"type":"git","url":"https://h.example/p","rev":"1"}},
+            "relative":{"locked":{"type":"path","path":"./sub"},"parent":[]},
+            "home":{"locked":{"type":"path","path":"/home/me/nixpkgs","narHash":"x"}},
+            "root":{"inputs":{}}}}"#;
+        let found = unreachable_inputs(text);
+        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["home", "secret"]);
+        assert!(unreachable_inputs("no JSON").is_empty());
+    }
+
+    #[test]
+    fn the_lock_is_written_as_nix_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "{\"nodes\":{\"root\":{}},\"root\":\"root\",\"version\":7}";
+        assert!(write(dir.path(), text).unwrap());
+        let written = std::fs::read_to_string(dir.path().join("flake.lock")).unwrap();
+        assert_eq!(
+            written,
+            "{\n  \"nodes\": {\n    \"root\": {}\n  },\n  \"root\": \"root\",\n  \"version\": 7\n}\n"
+        );
+        assert!(!write(dir.path(), text).unwrap());
+        for bad in ["", "[]", "{}", "{\"version\":7}"] {
+            assert!(write(dir.path(), bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `--override-input NAME REF`: another flake in place of an input.
+
+use std::ffi::OsStr;
+
+use super::tree::FlakeTree;
+use crate::common::failure::Failure;
+use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::nix_string::nix_string;
+
+/// An input and the flake that replaces it.
+#[derive(Clone, Debug)]
+pub struct Override {
+    input: String,
+    reference: FlakeRef,
+    tree: Option<FlakeTree>,
+}
+
+impl Override {
+    /// Replaces `input`, such as `nixpkgs` or `home-manager/nixpkgs`, by the flake of `reference`, whose path is absolute.
+    pub fn new(input: &str, reference: FlakeRef, path: &OsStr) -> Result<Self, Failure> {
+        let is_name = |name: &str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+            !name.is_empty() && name.chars().all(allowed)
+        };
+        if !input.split('/').all(is_name) {
+            return Err(
+                Failure::usage(format!("`{input}` is not the name of an input"))
+                    .hint("for instance --override-input nixpkgs ~/nixpkgs"),
+            );
+        }
+        let tree = match &reference.location {
+            FlakeLocation::Directory { untracked, .. } => {
+                let dir = reference.directory().unwrap_or_default();
+                Some(FlakeTree::find(&dir, *untracked, path)?)
+            }
+            FlakeLocation::Repository { .. } | FlakeLocation::Remote(_) => None,
+        };
+        Ok(Self {
+            input: input.to_owned(),
+            reference,
+            tree,
+        })
+    }
+
+    /// The name of the input.
+    pub(super) fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// The files of a local flake.
+    pub(super) fn tree(&self) -> Option<&FlakeTree> {
+        self.tree.as_ref()
+    }
+
+    /// The input's attribute path in a flake that has the overridden one as its input `configuration`.
+    pub(super) fn attribute_path(&self) -> String {
+        let names = self.input.split('/').map(nix_string);
+        names.fold("inputs.configuration".to_owned(), |path, name| {
+            format!("{path}.inputs.{name}")
+        })
+    }
+
+    /// The reference for the builder's Nix; the files of a local one are in its directory `place`.
+    pub(super) fn url(&self, place: &str) -> String {
+        match &self.tree {
+            Some(tree) => tree.url(place),
+            None => self.reference.text.clone(),
+        }
+    }
+}

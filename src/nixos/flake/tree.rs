@@ -1,0 +1,262 @@
+//! The files of a local flake: those that git tracks around it, or a directory.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::lock_file;
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::terminal::output_files;
+use crate::nixos::config_dir::{ConfigDir, Files, Selection};
+use crate::nixos::git::Git;
+use crate::nixos::user_files::UserFiles;
+
+/// Names of untracked files that a warning lists; the rest is counted.
+const MAX_UNTRACKED: usize = 10;
+
+/// The files of a flake, and what pins them.
+#[derive(Clone, Debug)]
+pub(super) struct FlakeTree {
+    /// The directory that is uploaded: the top of the git repository, or the flake's own.
+    root: PathBuf,
+    /// The flake's directory below it; empty for the root itself.
+    dir: String,
+    /// The directory as the user gave it.
+    given: PathBuf,
+    git: Option<GitTree>,
+}
+
+/// What git knows about a work tree.
+#[derive(Clone, Debug)]
+struct GitTree {
+    /// Tracked files, also of submodules, that may be missing in the work tree.
+    files: Vec<String>,
+    /// Untracked `.nix` files that no ignore file lists.
+    untracked: Vec<String>,
+    /// The commit, if the tracked files are those of the commit.
+    revision: Option<String>,
+    /// The time of the last commit in seconds since 1970.
+    last_modified: Option<String>,
+}
+
+impl FlakeTree {
+    /// The flake in `dir` or, inside a git repository, in the next directory above that has a `flake.nix`. With `untracked`
+    /// the directory is taken as it is, without git.
+    pub(super) fn find(dir: &Path, untracked: bool, path: &OsStr) -> Result<Self, Failure> {
+        let shown = dir.display();
+        let real = dir
+            .canonicalize()
+            .or_usage(format!("find the flake {shown}"))?;
+        if real.is_file() {
+            return Err(Failure::usage(format!("{shown} is a file, not a flake"))
+                .hint("give the directory with the flake.nix; --config takes a module file"));
+        }
+        let mut up = real.ancestors();
+        let repository = up.find(|dir| dir.join(".git").exists());
+        let repository = repository.filter(|_| !untracked);
+        let has_flake = |dir: &&Path| dir.join("flake.nix").is_file();
+        let inside = |dir: &&Path| repository.map_or(*dir == real, |top| dir.starts_with(top));
+        let flake = real.ancestors().take_while(inside).find(has_flake);
+        let flake = flake.ok_or_else(|| {
+            Failure::usage(format!("there is no flake.nix in {shown}"))
+                .hint("give the directory of a flake, or a module file with --config; `sdbuild init --flake` writes a flake")
+        })?;
+        if repository.is_none() && flake == Path::new("/") {
+            return Err(Failure::usage(
+                "the flake is in the root directory, and its whole directory would be uploaded",
+            )
+            .hint("move it into a directory of its own"));
+        }
+        let root = repository.unwrap_or(flake).to_path_buf();
+        let below = flake.strip_prefix(&root).unwrap_or(Path::new(""));
+        let below = below.to_str().ok_or_else(|| {
+            Failure::usage(format!(
+                "the name of {} is not plain UTF-8",
+                flake.display()
+            ))
+            .hint("rename it")
+        })?;
+        let git = match repository {
+            Some(top) => Some(GitTree::read(&Git::find(path, top)?, below)?),
+            None => None,
+        };
+        Ok(Self {
+            dir: below.to_owned(),
+            root,
+            given: dir.to_path_buf(),
+            git,
+        })
+    }
+
+    /// The flake's directory below the one that is uploaded.
+    pub(super) fn dir(&self) -> &str {
+        &self.dir
+    }
+
+    /// The flake's directory.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.root.join(&self.dir)
+    }
+
+    /// What is uploaded, in words.
+    pub(super) fn describe(&self) -> String {
+        let root = self.root.display();
+        match &self.git {
+            None => format!("the directory {root}"),
+            Some(git) => {
+                let state = git.revision.as_deref();
+                let state =
+                    state.map_or("with changes".to_owned(), |rev| format!("clean at {rev}"));
+                format!("the files of {root} that git tracks, {state}")
+            }
+        }
+    }
+
+    /// The directory that is uploaded in messages: empty if it is the current one as far as the user's words tell.
+    pub(super) fn shown_dir(&self) -> String {
+        let is_root = |dir: &Path| dir.canonicalize().is_ok_and(|real| real == self.root);
+        if is_root(Path::new(".")) {
+            return String::new();
+        }
+        let shown = if is_root(&self.given) {
+            &self.given
+        } else {
+            &self.root
+        };
+        format!("{}/", shown.display().to_string().trim_end_matches('/'))
+    }
+
+    /// The files, to look at.
+    pub(super) fn user_files(&self) -> UserFiles {
+        match &self.git {
+            Some(_) => UserFiles::tracked(&self.root),
+            None => UserFiles::new(&self.root),
+        }
+    }
+
+    /// The reference of the flake when the files are in the directory `place`.
+    pub(super) fn url(&self, place: &str) -> String {
+        let git = self.git.as_ref();
+        // In the order in which Nix shows them.
+        let parameters = [
+            ("dir", Some(self.dir.as_str()).filter(|dir| !dir.is_empty())),
+            (
+                "lastModified",
+                git.and_then(|git| git.last_modified.as_deref()),
+            ),
+            ("rev", git.and_then(|git| git.revision.as_deref())),
+        ];
+        let parameters = parameters
+            .into_iter()
+            .filter_map(|(key, value)| Some(format!("{key}={}", percent_encoded(value?))));
+        let query = parameters.collect::<Vec<_>>().join("&");
+        let separator = if query.is_empty() { "" } else { "?" };
+        format!("path:{place}{separator}{query}")
+    }
+
+    /// Lists the files; warns of those that git does not track.
+    pub(super) fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
+        let always: Vec<String> = ["flake.nix", lock_file::NAME]
+            .into_iter()
+            .map(|name| {
+                Path::new(&self.dir)
+                    .join(name)
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        let files = match &self.git {
+            None => Files::default(),
+            Some(git) => {
+                if !git.untracked.is_empty() {
+                    events.warn(untracked_warning(&git.untracked));
+                }
+                Files::Named(git.files.clone())
+            }
+        };
+        let selection = Selection {
+            files,
+            always,
+            excluded: output_files(),
+        };
+        ConfigDir::collect(&self.root, selection, cancel, events)
+    }
+}
+
+impl GitTree {
+    /// Asks git about the repository; the flake is in its directory `dir`.
+    fn read(git: &Git, dir: &str) -> Result<Self, Failure> {
+        let files = git.names(&["ls-files", "-z", "--cached", "--recurse-submodules"])?;
+        let flake = Path::new(dir).join("flake.nix");
+        if !files.iter().any(|name| Path::new(name) == flake) {
+            let flake = flake.display();
+            return Err(Failure::usage(format!(
+                "{flake} is not part of its flake, because git does not track it"
+            ))
+            .hint(format!("git add {flake}")));
+        }
+        let others = [
+            "ls-files",
+            "-z",
+            "--others",
+            "--exclude-standard",
+            "--",
+            "*.nix",
+        ];
+        let status = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--untracked-files=no",
+            "--ignore-submodules=none",
+        ];
+        let is_clean = git.output(&status)?.is_empty();
+        let lock = Path::new(dir).join(lock_file::NAME);
+        let lock_is_committed =
+            !git.dir().join(&lock).exists() || files.iter().any(|name| Path::new(name) == lock);
+        let revision = git.line(&["rev-parse", "--verify", "HEAD"]);
+        Ok(Self {
+            untracked: git.names(&others)?,
+            revision: revision.filter(|_| is_clean && lock_is_committed),
+            last_modified: git.line(&["log", "-1", "--format=%ct"]),
+            files,
+        })
+    }
+}
+
+/// The warning that names the first untracked files.
+fn untracked_warning(names: &[String]) -> String {
+    let listed: Vec<&str> = names
+        .iter()
+        .take(MAX_UNTRACKED)
+        .map(String::as_str)
+        .collect();
+    let rest = names.len().saturating_sub(MAX_UNTRACKED);
+    let rest = if rest == 0 {
+        String::new()
+    } else {
+        format!(" and {rest} more")
+    };
+    format!(
+        "git does not track {}{rest}: a flake contains only files that git tracks; `git add` what belongs to it",
+        listed.join(", ")
+    )
+}
+
+/// `text` for a part of a URL: all but unreserved characters and slashes as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            write!(out, "%{byte:02X}").ok();
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+use std::fs;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::common::event::Event;
+
+const PATH: &str = "/usr/bin:/run/current-system/sw/bin";
+
+/// A git repository with `files`, all of them committed.
+struct Repository(tempfile::TempDir);
+
+impl Repository {
+    fn new(files: &[&str]) -> Self {
+        let repository = Self(tempfile::tempdir().unwrap());
+        repository.git(&["init", "-q"]);
+        for file in files {
+            repository.write(file, "{ }");
+        }
+        repository.git(&["add", "-A"]);
+        repository.git(&["commit", "-q", "-m", "x"]);
+        repository
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().canonicalize().unwrap().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn git(&self, words: &[&str]) {
+        let settings = [
+            "user.name=x",
+            "user.email=x@x.example",
+            "protocol.file.allow=always",
+        ];
+        let settings = settings.iter().flat_map(|setting| ["-c", setting]);
+        let done = Command::new("git")
+            .args(settings)
+            .args(words)
+            .current_dir(&self.0)
+            .status();
+        assert!(done.unwrap().success(), "{words:?}");
+    }
+
+    fn find(&self, dir: &str) -> Result<FlakeTree, Failure> {
+        FlakeTree::find(&self.path(dir), false, OsStr::new(PATH))
+    }
+
+    /// The names of the uploaded files and the warnings.
+    fn collected(&self, dir: &str) -> (Vec<String>, Vec<String>) {
+        let warnings = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&warnings);
+        let events = Events::new(move |event| {
+            if let Event::Warning(text) = event {
+                sink.lock().unwrap().push(text);
+            }
+        });
+        let files = self
+            .find(dir)
+            .unwrap()
+            .collect(&Cancel::new(), &events)
+            .unwrap();
+        let names = files.names().map(str::to_owned).collect();
+        let warnings = warnings.lock().unwrap().clone();
+        (names, warnings)
+    }
+}
+
+#[test]
+fn a_clean_tree_has_its_commit_and_a_dirty_one_not() {
+    let repository = Repository::new(&["flake.nix", "sub/a.nix"]);
+    let tree = repository.find(".").unwrap();
+    let url = tree.url("/c");
+    assert!(
+        url.starts_with("path:/c?lastModified=") && url.contains("&rev="),
+        "{url}"
+    );
+    assert_eq!(tree.dir(), "");
+    repository.write("sub/a.nix", "{ changed = true; }");
+    let url = repository.find(".").unwrap().url("/c");
+    assert!(
+        url.starts_with("path:/c?lastModified=") && !url.contains("rev="),
+        "{url}"
+    );
+    assert!(
+        repository
+            .find(".")
+            .unwrap()
+            .describe()
+            .ends_with("with changes")
+    );
+}
+
+#[test]
+fn tracked_files_are_uploaded_and_untracked_ones_named() {
+    let repository = Repository::new(&[
+        "flake.nix",
+        "a.nix",
+        "gone.nix",
+        "dir/link.nix",
+        ".gitignore",
+    ]);
+    repository.write(".gitignore", "*.secret\n");
+    repository.write("wifi.secret", "");
+    repository.write("new.nix", "{ }");
+    repository.write("notes.txt", "");
+    repository.write("flake.lock", "{ }");
+    fs::remove_file(repository.path("gone.nix")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", repository.path("out")).unwrap();
+    repository.git(&["add", "out"]);
+    let (names, warnings) = repository.collected(".");
+    assert_eq!(
+        names,
+        [
+            ".gitignore",
+            "a.nix",
+            "dir",
+            "dir/link.nix",
+            "flake.lock",
+            "flake.nix",
+            "out"
+        ]
+    );
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("git does not track new.nix:"),
+        "{warnings:?}"
+    );
+    // An intention to add is enough for Nix.
+    repository.git(&["add", "-N", "new.nix"]);
+    let (names, warnings) = repository.collected(".");
+    assert!(names.contains(&"new.nix".to_owned()) && warnings.is_empty());
+}
+
+#[test]
+fn nothing_below_a_symbolic_link_is_uploaded() {
+    let repository = Repository::new(&["flake.nix", "dir/a.nix"]);
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("a.nix"), "secret").unwrap();
+    fs::remove_dir_all(repository.path("dir")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), repository.path("dir")).unwrap();
+    assert_eq!(repository.collected(".").0, ["flake.nix"]);
+}
+
+#[test]
+fn the_flake_is_found_upwards_inside_the_repository() {
+    let repository = Repository::new(&["common.nix", "pi/flake.nix", "pi/modules/a.nix"]);
+    let tree = repository.find("pi/modules").unwrap();
+    assert_eq!(
+        (tree.dir(), tree.root.clone()),
+        ("pi", repository.path("").components().collect())
+    );
+    let url = repository.find("pi").unwrap().url("/c");
+    assert!(url.starts_with("path:/c?dir=pi&lastModified="), "{url}");
+    let missing = repository.find(".").unwrap_err();
+    assert!(missing.to_string().contains("no flake.nix"), "{missing}");
+    assert!(
+        repository
+            .collected("pi")
+            .0
+            .contains(&"common.nix".to_owned())
+    );
+}
+
+#[test]
+fn files_of_submodules_are_part_of_the_flake() {
+    let library = Repository::new(&["lib.nix"]);
+    let repository = Repository::new(&["flake.nix"]);
+    let url = library.path(".").display().to_string();
+    repository.git(&["submodule", "--quiet", "add", &url, "vendor"]);
+    repository.git(&["commit", "-q", "-m", "y"]);
+    let (names, warnings) = repository.collected(".");
+    assert_eq!(
+        names,
+        [".gitmodules", "flake.nix", "vendor", "vendor/lib.nix"]
+    );
+    assert!(warnings.is_empty() && repository.find(".").unwrap().url("").contains("rev="));
+    fs::write(repository.path("vendor/lib.nix"), "changed").unwrap();
+    assert!(!repository.find(".").unwrap().url("").contains("rev="));
+}
+
+#[test]
+fn an_untracked_flake_is_refused() {
+    let repository = Repository::new(&["a.nix"]);
+    repository.write("flake.nix", "{ }");
+    let failure = repository.find(".").unwrap_err();
+    assert!(
+        failure.hints.concat().contains("git add flake.nix"),
+        "{failure:?}"
+    );
+    // As it is on disk, with `path:`.
+    let path = repository.path(".");
+    let tree = FlakeTree::find(&path, true, OsStr::new(PATH)).unwrap();
+    assert_eq!(tree.url("/c"), "path:/c");
+}
+
+#[test]
+fn a_directory_outside_git_is_taken_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("flake.nix"), "{ }").unwrap();
+    fs::write(dir.path().join("nixos.img"), "").unwrap();
+    let tree = FlakeTree::find(dir.path(), false, OsStr::new(PATH)).unwrap();
+    let files = tree.collect(&Cancel::new(), &Events::none()).unwrap();
+    assert_eq!(files.names().collect::<Vec<_>>(), ["flake.nix"]);
+    assert_eq!(tree.url("/c"), "path:/c");
+}
+
+#[test]
+fn urls_are_percent_encoded() {
+    assert_eq!(percent_encoded("a b/ä&?"), "a%20b/%C3%A4%26%3F");
+}

@@ -1,0 +1,152 @@
+//! Which configuration a command is about: a module file or a flake.
+
+use std::path::{Path, PathBuf};
+
+use super::CONFIG_NAME;
+use crate::common::failure::Failure;
+use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+
+/// File name of a flake.
+const FLAKE: &str = "flake.nix";
+
+/// The configuration that is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceChoice {
+    /// A module file, absolute.
+    Config(PathBuf),
+    /// A flake.
+    Flake {
+        /// The reference; its path is absolute.
+        reference: FlakeRef,
+        /// Whether the user named only a directory, which has a flake and no module file.
+        found: bool,
+    },
+}
+
+impl SourceChoice {
+    /// What the flags `--flake` or `--config` name, relative to `here`; `None` without such a flag.
+    pub(super) fn given(
+        flake: Option<&FlakeRef>,
+        config: Option<&Path>,
+        here: &Path,
+    ) -> Result<Option<Self>, Failure> {
+        if let Some(reference) = flake {
+            return Ok(Some(Self::flake(reference.clone().relative_to(here))));
+        }
+        config.map_or(Ok(None), |path| {
+            let text = path.to_str().unwrap_or_default();
+            let full = here.join(path);
+            if full.is_dir() {
+                return Ok(Some(Self::directory(&full, text)));
+            }
+            if full.exists() || !is_reference(text) {
+                return Ok(Some(Self::Config(full)));
+            }
+            let reference: FlakeRef = text.parse().map_err(Failure::usage)?;
+            Ok(Some(Self::flake(reference.relative_to(here))))
+        })
+    }
+
+    /// What is built in `here` if nothing is named.
+    pub(super) fn default_in(here: &Path) -> Self {
+        Self::directory(here, ".")
+    }
+
+    /// A flake that the user named.
+    pub(super) fn flake(reference: FlakeRef) -> Self {
+        Self::Flake {
+            reference,
+            found: false,
+        }
+    }
+
+    /// The configuration in the directory `dir`, which the user wrote as `text`.
+    fn directory(dir: &Path, text: &str) -> Self {
+        // Without the last component of `/pi/.`, which messages would show.
+        let dir: PathBuf = dir.components().collect();
+        let module = dir.join(CONFIG_NAME);
+        if module.exists() || !dir.join(FLAKE).is_file() {
+            return Self::Config(module);
+        }
+        let reference = FlakeRef {
+            location: FlakeLocation::Directory {
+                path: dir,
+                untracked: false,
+            },
+            text: text.to_owned(),
+            ..FlakeRef::here()
+        };
+        Self::Flake {
+            reference,
+            found: true,
+        }
+    }
+
+    /// The directory whose `sdbuild.toml` applies; `None` for a flake elsewhere.
+    pub(super) fn project(&self) -> Option<PathBuf> {
+        match self {
+            Self::Config(file) => file.parent().map(Path::to_owned),
+            Self::Flake { reference, .. } => reference.directory(),
+        }
+    }
+}
+
+/// Whether `text`, which no file has as its name, was meant as a reference to a flake.
+fn is_reference(text: &str) -> bool {
+    let is_remote = |reference: FlakeRef| {
+        !matches!(
+            reference.location,
+            FlakeLocation::Directory {
+                untracked: false,
+                ..
+            }
+        )
+    };
+    text.contains('#') || text.parse().is_ok_and(is_remote)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_file_a_directory_or_a_reference() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path();
+        fs::create_dir_all(here.join("flake")).unwrap();
+        fs::create_dir_all(here.join("both")).unwrap();
+        for file in [
+            "flake/flake.nix",
+            "both/flake.nix",
+            "both/sd-card.nix",
+            "a#b",
+        ] {
+            fs::write(here.join(file), "").unwrap();
+        }
+        let given = |path: &str| match SourceChoice::given(None, Some(Path::new(path)), here)
+            .unwrap()
+            .unwrap()
+        {
+            SourceChoice::Config(path) => path.strip_prefix(here).unwrap().display().to_string(),
+            SourceChoice::Flake { reference, found } => format!("{reference} {found}"),
+        };
+        for (path, choice) in [
+            ("flake", "flake true"),
+            ("flake/flake.nix", "flake/flake.nix"),
+            ("both", "both/sd-card.nix"),
+            ("none", "none"),
+            ("a#b", "a#b"),
+            ("both#pi", "both#pi false"),
+            (".#pi", ".#pi false"),
+            ("github:o/r", "github:o/r false"),
+        ] {
+            assert_eq!(given(path), choice, "{path}");
+        }
+        let SourceChoice::Flake { found: true, .. } = SourceChoice::default_in(&here.join("flake"))
+        else {
+            panic!("no flake");
+        };
+    }
+}

@@ -1,0 +1,211 @@
+//! Flakes: what is uploaded, locked and evaluated. Everything comes from local git repositories over the miniature nixpkgs.
+
+mod inputs;
+mod named;
+
+use serde_json::Value;
+
+use crate::support::*;
+
+fn check(user: &TestUser, words: &[&str]) -> Outcome {
+    run(user.sdbuild(&["check", "--json"]).args(words))
+}
+
+/// The texts of the configuration's own warnings: a configuration tells by them what it knows about itself.
+fn told(checked: &Outcome) -> String {
+    let report: Value = serde_json::from_str(&checked.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}{}", checked.stdout, checked.stderr));
+    let findings = report["findings"].as_array().unwrap().iter();
+    let warnings = findings.filter(|finding| finding["id"] == "warning");
+    warnings.map(ToString::to_string).collect()
+}
+
+#[track_caller]
+fn assert_tells(checked: &Outcome, parts: &[&str]) {
+    let told = told(checked);
+    for part in parts {
+        assert!(told.contains(part), "{part}\n{told}\n{}", checked.stderr);
+    }
+}
+
+fn lock(user: &TestUser, words: &[&str]) -> Outcome {
+    run(user.sdbuild(&["lock"]).args(words))
+}
+
+#[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one repository in its states, one after the other"
+)]
+fn a_flake_is_evaluated_as_git_sees_it() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let module = flake_module(
+        "warnings = [ \"revision ${self.rev or \"none\"}\" \"library ${inputs.library.word}\" ];",
+    )
+    .replace(
+        "imports = [ (modulesPath",
+        "imports = [ ../common.nix (modulesPath",
+    );
+    let outputs = format!(
+        "nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {module} ]; }};"
+    );
+    let text = flake_text("../nixpkgs", &outputs);
+    let text = text.replace(
+        "  outputs",
+        "  inputs.library.url = \"path:../library\";\n  outputs",
+    );
+    let common = "{ warnings = [ \"common one\" ]; }";
+    let repository = FlakeRepository::new(
+        &user,
+        "my pi",
+        &[
+            ("pi/flake.nix", &text),
+            ("common.nix", common),
+            ("library/flake.nix", "{ outputs = _: { word = \"two\"; }; }"),
+        ],
+    );
+    let flake = ["--flake", "my pi/pi"];
+    // A missing lock.
+    check(&user, &flake)
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["requires lock file changes", "sdbuild lock"]);
+    lock(&user, &flake)
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["library added, nixpkgs added"]);
+    lock(&user, &flake)
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["nothing has changed"]);
+    let head = repository.commit();
+    let clean = check(&user, &flake).assert_exit_code(6);
+    assert_tells(
+        &clean,
+        &[&format!("revision {head}"), "common one", "library two"],
+    );
+
+    repository.write("common.nix", "{ imports = [ ./new.nix ]; }");
+    repository.write("new.nix", "{ warnings = [ \"new three\" ]; }");
+    let untracked = check(&user, &flake).assert_exit_code(2);
+    let named = untracked
+        .stderr
+        .find("git does not track new.nix:")
+        .unwrap();
+    let failed = untracked.stderr.find("error:").unwrap();
+    assert!(named < failed, "{}", untracked.stderr);
+    untracked.assert_stderr_contains(&["git add new.nix"]);
+    repository.git(&["add", "-N", "new.nix"]);
+    let dirty = check(&user, &flake).assert_exit_code(6);
+    assert_tells(&dirty, &["revision none", "new three"]);
+
+    // An input that the lock lacks, although others are there.
+    let more = text.replace(
+        "  outputs",
+        "  inputs.more.url = \"path:../library\";\n  outputs",
+    );
+    repository.write("pi/flake.nix", &more);
+    check(&user, &flake)
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["requires lock file changes"]);
+    // The whole error names the user's file.
+    repository.write("pi/flake.nix", &text);
+    repository.write("common.nix", "{ networking.hotsName = 1; }");
+    check(&user, &flake)
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["networking.hotsName", "my pi/common.nix"]);
+    runs.assert_nothing_left();
+}
+
+#[test]
+fn files_of_submodules_are_part_of_a_flake() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let library = FlakeRepository::new(
+        &user,
+        "library",
+        &[("lib.nix", "{ warnings = [ \"from the submodule\" ]; }")],
+    );
+    library.git(&["rm", "-rq", "--cached", "nixpkgs"]);
+    std::fs::remove_dir_all(library.path("nixpkgs")).unwrap();
+    library.commit();
+    let module = flake_module("warnings = [ \"revision ${self.rev or \"none\"}\" ];");
+    let outputs = format!(
+        "nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ ./vendor/lib.nix {module} ]; }};"
+    );
+    let repository = FlakeRepository::new(
+        &user,
+        "pi",
+        &[("flake.nix", &flake_text("./nixpkgs", &outputs))],
+    );
+    let url = library.path("").display().to_string();
+    repository.git(&["submodule", "--quiet", "add", &url, "vendor"]);
+    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
+    let head = repository.commit();
+    let checked = check(&user, &["--flake", "git+file:pi?submodules=1"]).assert_exit_code(6);
+    assert_tells(
+        &checked,
+        &["from the submodule", &format!("revision {head}")],
+    );
+}
+
+#[test]
+fn a_flake_builds_what_the_module_builds() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    // The store gets the packages by the module: in pure evaluation the mirror of the tests is not known.
+    let body = format!(
+        "networking.hostName = \"twin\"; environment.etc.nonce.text = \"{}\";",
+        nonce()
+    );
+    let module = flake_module(&body);
+    user.write("sd-card.nix", &module);
+    let built = run(&mut user.build(&[])).assert_exit_code(0);
+    let manifest = |built: &Outcome| -> Value {
+        let path = format!("{}.json", built.image().display());
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let by_module = manifest(&built);
+    let outputs = format!(
+        "nixosConfigurations.twin = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {module} ]; }};"
+    );
+    let repository = FlakeRepository::new(
+        &user,
+        "pi",
+        &[("flake.nix", &flake_text("./nixpkgs", &outputs))],
+    );
+    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
+    let head = repository.commit();
+    let mut command = user.sdbuild(&["build", "--force", "--output"]);
+    command.arg(user.out()).current_dir(repository.path(""));
+    let built = run(&mut command)
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["there is no sd-card.nix, but a flake.nix: taking the flake ."]);
+    let by_flake = manifest(&built);
+    // The derivations differ, by the address of the mirror in those of the packages.
+    let path = "store_path";
+    assert_eq!(by_flake["result"][path], by_module["result"][path]);
+    assert_eq!(by_flake["nixpkgs"], Value::Null);
+    let configuration = &by_flake["configuration"];
+    assert_eq!(configuration["file"], ".");
+    assert_eq!(configuration["flake"]["revision"], head.as_str());
+    let hash = configuration["flake"]["nar_hash"].as_str().unwrap();
+    assert!(hash.starts_with("sha256-"), "{configuration}");
+    assert_eq!(
+        configuration["flake"]["lock_sha256"]
+            .as_str()
+            .unwrap()
+            .len(),
+        64
+    );
+    assert_eq!(by_module["configuration"]["flake"], Value::Null);
+    let home = user.home.path().to_str().unwrap();
+    assert!(!by_flake.to_string().contains(home), "{by_flake}");
+    runs.assert_nothing_left();
+}

@@ -1,0 +1,144 @@
+//! Which configuration or derivation of a flake is built.
+
+use super::{assert_tells, check, lock};
+use crate::support::*;
+
+/// Outputs with configurations and attributes of many kinds.
+fn many_outputs() -> String {
+    let system = |attributes: &str, body: &str| {
+        format!(
+            "nixpkgs.lib.nixosSystem {{ {attributes} modules = [ {} ]; }}",
+            flake_module(body)
+        )
+    };
+    let arm = "system = \"aarch64-linux\";";
+    let kitchen = system(
+        arm,
+        "warnings = [ \"I am kitchen\" ]; services.openssh.enable = true;",
+    );
+    let dotted = system(
+        arm,
+        "warnings = [ \"I am dotted, ${config.networking.hostName}\" ];",
+    );
+    let intel = system("", "nixpkgs.hostPlatform = \"x86_64-linux\";");
+    // As nvmd/nixos-raspberrypi has it: a function of the user's own around lib.nixosSystem, with specialArgs.
+    let board = "lib.boardSystem = { modules, ... }: nixpkgs.lib.nixosSystem { system = \"aarch64-linux\"; \
+        specialArgs = { board = \"special board\"; }; modules = modules ++ [ { nixpkgs.overlays = [ (final: prev: { }) ]; } ]; };";
+    let special = flake_module("")
+        .replace("config, lib", "board, config, lib")
+        .replace(
+            "system.stateVersion",
+            "warnings = [ \"I have a ${board}\" ]; system.stateVersion",
+        );
+    let impure = system(arm, "warnings = [ \"${builtins.currentSystem}\" ];");
+    format!(
+        "nixosConfigurations.kitchen = {kitchen};\n nixosConfigurations.\"pi.lan\" = {dotted};\n \
+         nixosConfigurations.intel = {intel};\n nixosConfigurations.impure = {impure};\n {board}\n \
+         nixosConfigurations.special = self.lib.boardSystem {{ modules = [ {special} ]; }};\n \
+         packages.aarch64-linux.image = self.nixosConfigurations.kitchen.config.system.build.sdImage;\n \
+         packages.aarch64-linux.nothing = 1;"
+    )
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "tables of references")]
+fn a_name_or_an_attribute_says_what_is_built() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let text = flake_text("./nixpkgs", &many_outputs());
+    let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
+    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
+    repository.commit();
+    for (flake, more, parts) in [
+        ("pi#kitchen", &[][..], &["I am kitchen"][..]),
+        (
+            "pi#\"pi.lan\"",
+            &["--hostname", "attic"],
+            &["I am dotted, attic"],
+        ),
+        (
+            "pi#pi.lan",
+            &["--set", "networking.hostName=cellar"],
+            &["dotted, cellar"],
+        ),
+        ("pi#special", &[], &["I have a special board"]),
+        (
+            "path:pi#nixosConfigurations.kitchen.config.system.build.sdImage",
+            &[],
+            &["I am kitchen"],
+        ),
+    ] {
+        let checked = check(&user, &[&["--flake", flake], more].concat()).assert_exit_code(6);
+        assert_tells(&checked, parts);
+    }
+    for (flake, more, parts) in [
+        (
+            "pi",
+            &[][..],
+            &["several configurations", "pi#kitchen", "pi#pi.lan"][..],
+        ),
+        (
+            "pi#cupboard",
+            &[],
+            &["no configuration cupboard", "pi#kitchen"],
+        ),
+        (
+            "pi#packages.aarch64-linux.nothing",
+            &[],
+            &["neither a NixOS configuration nor a derivation"],
+        ),
+        (
+            "pi#packages.riscv.image",
+            &[],
+            &["packages has no riscv", "aarch64-linux"],
+        ),
+        (
+            "pi#packages.aarch64-linux.image",
+            &[],
+            &["is a derivation, not a NixOS configuration"],
+        ),
+        ("pi#impure", &[], &["currentSystem", "pure mode"]),
+    ] {
+        check(&user, &[&["--flake", flake], more].concat())
+            .assert_exit_code(2)
+            .assert_stderr_contains(parts);
+    }
+    let dry = |words: &[&str]| {
+        let mut build = user.sdbuild(&["build", "--dry-run", "--output"]);
+        run(build.arg(user.out()).args(words))
+    };
+    dry(&["--flake", "pi#intel"])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "the configuration is for x86_64-linux",
+            "nixpkgs.hostPlatform",
+        ]);
+    // The derivation is the same, however it is named; as a mere derivation without native glue.
+    let derivation = |flake: &str| {
+        let told = dry(&["--flake", flake, "--glue", "emulated"]).assert_exit_code(0);
+        let line = told
+            .stdout
+            .lines()
+            .find(|line| line.starts_with("derivation"));
+        line.unwrap().to_owned()
+    };
+    let image = derivation("pi#packages.aarch64-linux.image");
+    let whole = derivation("pi#nixosConfigurations.kitchen.config.system.build.sdImage");
+    assert_eq!(whole, derivation("pi#kitchen"));
+    assert_ne!(
+        whole, image,
+        "sdbuild switches compression off in a configuration"
+    );
+    dry(&[
+        "--flake",
+        "pi#packages.aarch64-linux.image",
+        "--hostname",
+        "x",
+    ])
+    .assert_exit_code(2)
+    .assert_stderr_contains(&["is a derivation"]);
+    runs.assert_nothing_left();
+}
