@@ -92,7 +92,7 @@ pub(super) async fn build(
     if !context.cancel.is_cancelled() {
         context.events.emit(Event::WorkEnded);
     }
-    let done = done.map_err(with_what_is_kept)?;
+    let done = done?;
     let image = &done.value;
     match output.keep_hint {
         None => {
@@ -137,12 +137,19 @@ async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Fa
 
 /// What users are told about `image`, with the commands to go on with.
 fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
-    let shown = quoted(&shown_path(&image.path));
+    let shown = shown_path(&image.path);
+    // Without a name the commands take the newest image here.
+    let is_newest_here = !shown.contains('/') && !image.up_to_date;
+    let argument = if is_newest_here {
+        String::new()
+    } else {
+        format!(" {}", quoted(&shown))
+    };
     let boot = (
-        format!("sdbuild boot {shown}"),
+        format!("sdbuild boot{argument}"),
         "see it start in a virtual machine",
     );
-    let flash = (format!("sdbuild flash {shown}"), "write it to a card");
+    let flash = (format!("sdbuild flash{argument}"), "write it to a card");
     let boot = Some(boot).filter(|_| !is_booted);
     ImageDone {
         path: image.path.clone(),
@@ -154,18 +161,6 @@ fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
         up_to_date: image.up_to_date,
         next: boot.into_iter().chain([flash]).collect(),
     }
-}
-
-/// What is said of an interrupted build.
-const INTERRUPTED: &str =
-    "interrupted; what was downloaded and built is kept, and the next build goes on from there";
-
-/// Says of an interrupted build that its work is not lost.
-fn with_what_is_kept(mut failure: Failure) -> Failure {
-    if failure.class == Class::Interrupted {
-        failure.error = Failure::message(Class::Interrupted, INTERRUPTED).error;
-    }
-    failure
 }
 
 /// Adds a hint with the command that opens a shell in the environment of the failed derivation.

@@ -16,6 +16,8 @@ const SEPARATOR: &str = " · ";
 const MAX_COLUMNS: usize = 100;
 /// A phase that took less is not told on a terminal.
 const MIN_TOLD: Duration = Duration::from_millis(100);
+/// The same for cleaning up, which is no part of the work.
+const MIN_CLEAN_UP_TOLD: Duration = Duration::from_secs(1);
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +81,12 @@ pub(super) fn succeeded(
         columns,
         paint,
     );
-    (all || took >= MIN_TOLD).then(|| line(&text, &time, columns.min(MAX_COLUMNS)))
+    let min = if phase == Phase::Release {
+        MIN_CLEAN_UP_TOLD
+    } else {
+        MIN_TOLD
+    };
+    (all || took >= min).then(|| line(&text, &time, columns.min(MAX_COLUMNS)))
 }
 
 /// The line about a phase that failed.
@@ -111,23 +118,40 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
         facts.extend([SEPARATOR, "up to date"]);
     }
     let facts = [facts, words::duration(image.took)].join(SEPARATOR);
-    let Form::Columns(_) = form else {
+    let Form::Columns(columns) = form else {
         return vec![format!("image: {path} ({facts}, SHA-256 {})", image.sha256)];
     };
-    let mut lines = vec![
-        String::new(),
-        format!(
-            " {} {}{SEPARATOR}{facts}",
-            paint.good("✓"),
-            paint.strong(&path)
-        ),
-    ];
+    let fits = |text: &str| measure_text_width(text) < columns;
+    let mark = paint.good("✓");
+    let path = paint.strong(&path);
+    let one = format!(" {mark} {path}{SEPARATOR}{facts}");
+    let mut lines = vec![String::new()];
+    if fits(&one) {
+        lines.push(one);
+    } else {
+        lines.push(format!(" {mark} {path}"));
+        let whole = format!("   {facts}");
+        if fits(&whole) {
+            lines.push(whole);
+        } else {
+            lines.extend(facts.split(SEPARATOR).map(|fact| format!("   {fact}")));
+        }
+    }
     let commands = image.next.iter().map(|(command, _)| command.len());
     let wide = commands.max().unwrap_or(0);
     let labels = std::iter::once("next").chain(std::iter::repeat("    "));
     for (label, (command, purpose)) in labels.zip(&image.next) {
-        let command = paint.active(&format!("{command:<wide$}"));
-        lines.push(format!("   {}  {command}   {purpose}", paint.faint(label)));
+        let start = format!("   {}  ", paint.faint(label));
+        let full = format!(
+            "{start}{}   {purpose}",
+            paint.active(&format!("{command:<wide$}"))
+        );
+        // A command must stay one line.
+        lines.push(if fits(&full) {
+            full
+        } else {
+            format!("{start}{}", paint.active(command))
+        });
     }
     lines
 }
@@ -209,6 +233,17 @@ mod tests {
                 " ✓ out/pi.img.zst · 1.1 GB, 3.4 GB on the card · 6 min 41 s",
                 "   next  sdbuild boot    see it start",
                 "         sdbuild flash   write it to a card",
+            ]
+        );
+        assert_eq!(
+            image(&done, Form::Columns(40), PLAIN),
+            [
+                "",
+                " ✓ out/pi.img.zst",
+                "   1.1 GB, 3.4 GB on the card",
+                "   6 min 41 s",
+                "   next  sdbuild boot    see it start",
+                "         sdbuild flash",
             ]
         );
         let same = ImageDone {
