@@ -153,7 +153,7 @@ impl Container {
 
     /// The file or directory at `path` of a running or stopped container as a tar archive. Blocking code should read it
     /// through something that a cancellation interrupts: `tokio_util::io::SyncIoBridge` would wait for the engine's next
-    /// bytes even then, for up to [`IDLE_TIMEOUT`].
+    /// bytes even then, for up to two minutes.
     pub async fn download(&self, path: &str) -> Result<Download, EngineError> {
         let operation = format!("download {path} from container {}", self.name());
         let options = DownloadFromContainerOptionsBuilder::default()

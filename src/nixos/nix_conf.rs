@@ -42,7 +42,7 @@ pub struct NixSettings {
     pub keys: Vec<String>,
     /// Whether to build what a binary cache has but fails to deliver.
     pub fallback: bool,
-    /// Whether there is a file with user names and passwords, [`layout::NETRC`].
+    /// Whether there is a file with user names and passwords.
     pub has_netrc: bool,
     /// Time without data after which sdbuild's own downloads are tried again. Nix asks a cache again after half of it.
     pub stall_timeout: Duration,
