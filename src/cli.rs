@@ -253,6 +253,7 @@ mod tests {
             "flake",
             "hostname",
             "json",
+            "login-key",
             "override-input",
             "root",
             "set",

@@ -3,14 +3,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::build_args::{BuildArgs, DryRun};
 use super::environment::Environment;
-use super::options::Options;
-use super::project_policy::{self, Limited};
 use super::resolver::{Resolver, current_dir};
-use super::source::{Setting, Source};
+use super::source::Setting;
 use super::source_choice::SourceChoice;
 use super::ssh_key::SshKey;
 use super::value::{Number, PublishedAt};
@@ -19,74 +17,12 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::host_name;
-use crate::common::http_url::{self, HttpUrlError};
 use crate::common::system::System;
+
+mod checks;
 
 /// Bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
-
-/// What a build is given: by the command line, or by a command that starts a build itself.
-#[derive(Clone, Debug, Default, Args)]
-pub struct BuildArgs {
-    /// The configuration.
-    #[command(flatten)]
-    pub config: ConfigArgs,
-
-    /// Settings that `sdbuild.toml` and variables can have as well.
-    #[command(flatten)]
-    pub options: Options,
-
-    /// Private key for the login of --boot-test [default: the one beside --ssh-key, otherwise yours that the image accepts]
-    #[arg(long, value_name = "FILE")]
-    pub login_key: Option<PathBuf>,
-
-    /// Show what would be done, and what Nix would fetch and build, without building; =plan does not run Nix and changes nothing
-    #[arg(long, value_enum, value_name = "UP TO", num_args = 0..=1, require_equals = true,
-        default_missing_value = "forecast", hide_possible_values = true)]
-    pub dry_run: Option<DryRun>,
-}
-
-/// The configuration that a command is about, and what the command line adds to it.
-#[derive(Clone, Debug, Default, Args)]
-pub struct ConfigArgs {
-    /// NixOS configuration: a file, or a directory with a sd-card.nix; all files in its directory are used too [default: ./sd-card.nix]
-    #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
-    pub config: Option<PathBuf>,
-
-    /// Directory above the configuration that is uploaded with it, so that it can import ../common.nix [default: its own directory]
-    #[arg(long, value_name = "DIR", conflicts_with = "flake")]
-    pub root: Option<PathBuf>,
-
-    /// Flake to build: REF is a directory, or github:OWNER/REPOSITORY and the like; NAME is one of its nixosConfigurations, or a whole attribute [default: the only one]
-    #[arg(long, value_name = "REF[#NAME]")]
-    pub flake: Option<FlakeRef>,
-
-    /// Use another flake, for instance a directory, instead of an input of the flake
-    #[arg(long, value_names = ["INPUT", "REF"], num_args = 2)]
-    pub override_input: Vec<String>,
-
-    /// Public key to let log in as root, in addition to those of the configuration
-    #[arg(long, value_name = "FILE")]
-    pub ssh_key: Option<PathBuf>,
-
-    /// Host name of the machine, instead of the configuration's
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
-
-    /// Set a NixOS option: a Nix list or set is added to the configuration's value, anything else replaces it
-    #[arg(long, value_name = "OPTION=VALUE")]
-    pub set: Vec<String>,
-}
-
-/// `--dry-run`: how much of a build is done to describe it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DryRun {
-    /// Plan, and evaluate the configuration for Nix's forecast.
-    Forecast,
-    /// Only plan.
-    Plan,
-}
 
 /// The resolved settings of a build.
 #[derive(Clone, Debug)]
@@ -217,54 +153,6 @@ impl Build {
         build.check()?;
         Ok(build)
     }
-
-    /// Refuses values that their types allow and that would fail later, and combinations that cannot work.
-    fn check(&self) -> Result<(), Failure> {
-        self.builder_image
-            .as_deref()
-            .map_or(Ok(()), check_image_reference)?;
-        check_store_name(&self.store)?;
-        check_addresses(self)?;
-        self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
-        self.check_source()?;
-        self.ssh_key
-            .as_ref()
-            .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
-        project_policy::check(&Limited {
-            settings: &self.settings,
-            force: self.force,
-            emulation: self.emulation,
-            nixpkgs: &self.nixpkgs,
-            paths: [
-                ("output", Some(&self.output)),
-                // What these name is sent into the builder.
-                ("netrc-file", self.caches.netrc_file.as_deref()),
-                ("ca-file", self.common.ca_file.as_deref()),
-            ],
-        })?;
-        project_policy::check_flake(&self.settings, &self.source, self.accept_flake_caches)
-    }
-
-    /// Refuses flags that are not for the kind of source.
-    fn check_source(&self) -> Result<(), Failure> {
-        let is_flag =
-            |setting: &&Setting| setting.key == "nixpkgs" && setting.source == Source::Flag;
-        let nixpkgs = self.settings.iter().find(is_flag);
-        match &self.source {
-            SourceChoice::Flake { .. } if nixpkgs.is_some() => Err(Failure::usage(
-                "--nixpkgs is for module files: a flake names its own nixpkgs",
-            )
-            .hint("--override-input nixpkgs REF replaces the flake's input of that name")),
-            SourceChoice::Flake { .. } if self.root.is_some() => Err(Failure::usage(
-                "--root is for module files: a flake is uploaded with its whole git tree",
-            )),
-            SourceChoice::Config(_) if !self.override_inputs.is_empty() => Err(Failure::usage(
-                "--override-input is for flakes: a module file has no inputs",
-            )
-            .hint("--nixpkgs takes another nixpkgs")),
-            SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),
-        }
-    }
 }
 
 /// `path`, which is relative to `here`, without `.` and slashes that messages would show.
@@ -325,68 +213,6 @@ fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRe
     pairs.filter_map(|words| pair(words).transpose()).collect()
 }
 
-/// Refuses text that no engine accepts as the reference of a container image; the engine reports what else is wrong with it.
-fn check_image_reference(reference: &str) -> Result<(), Failure> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    let starts_well = reference.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts_well && reference.chars().all(allowed) {
-        return Ok(());
-    }
-    Err(
-        Failure::usage(format!("`{reference}` cannot be a container image's name"))
-            .hint("--builder-image takes names like nixos/nix:latest or host:5000/nix@sha256:…"),
-    )
-}
-
-/// Refuses addresses with a secret in them: sdbuild writes them to the lock, to the terminal and beside the image.
-fn check_addresses(settings: &Build) -> Result<(), Failure> {
-    let published = settings.rpi_imager.as_ref();
-    let published = published.and_then(|PublishedAt(url)| url.as_deref());
-    let unpacked = "download the archive yourself, and give the directory that you unpacked it to with --nixpkgs";
-    for (of, address, hint) in [
-        ("nixpkgs", Some(settings.nixpkgs.as_str()), unpacked),
-        (
-            "the release channels",
-            Some(settings.common.channels.as_str()),
-            "use a server without a login",
-        ),
-        (
-            "the published image",
-            published,
-            "give --rpi-imager an address that anybody may read",
-        ),
-    ] {
-        // A directory, a release, and what other checks refuse.
-        let Some(address) = address.filter(|address| address.contains("://")) else {
-            continue;
-        };
-        http_url::check(address).map_err(|error| {
-            let failure = Failure::usage(format!("the address of {of} {error}"));
-            match error {
-                HttpUrlError::NotHttp => failure,
-                HttpUrlError::HasCredentials | HttpUrlError::HasToken => failure.hint(format!(
-                    "sdbuild writes addresses to files and to the terminal: {hint}"
-                )),
-            }
-        })?;
-    }
-    Ok(())
-}
-
-/// Refuses a name for the store volume that does not begin with [`STORE`], so that sdbuild never takes another program's
-/// volume, or that is not valid for every engine.
-fn check_store_name(name: &str) -> Result<(), Failure> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(allowed) {
-        return Ok(());
-    }
-    Err(
-        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
-            "it must begin with `{STORE}` and contain only lower-case letters, digits and `-`, at most 64"
-        )),
-    )
-}
-
 /// `SOURCE_DATE_EPOCH`, which replaces the current time in what a build writes (reproducible-builds.org).
 fn source_date_epoch(text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
     let Some(text) = text else { return Ok(None) };
@@ -401,181 +227,4 @@ fn source_date_epoch(text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::common::failure::Class;
-    use crate::settings::DEFAULT_RELEASE;
-
-    #[derive(Parser)]
-    struct CommandLine {
-        #[command(flatten)]
-        args: BuildArgs,
-    }
-
-    fn env() -> Environment {
-        Environment {
-            home: Some("/home/me".into()),
-            ..Environment::default()
-        }
-    }
-
-    fn build(flags: &[&str], toml: &str) -> Result<Build, Failure> {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("sdbuild.toml"), toml).unwrap();
-        let config = dir.path().join("sd-card.nix");
-        let start = ["build", "--config", config.to_str().unwrap()];
-        let command_line = CommandLine::parse_from(start.iter().chain(flags));
-        Build::resolve(&command_line.args, &env())
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let toml = "system = 'x86_64-linux'\ncores = 3\n";
-        let settings = build(&["--cores", "2"], toml).unwrap();
-        assert_eq!(settings.system, System::X8664Linux);
-        assert_eq!(settings.cores, Some(2));
-        assert_eq!(settings.nixpkgs, DEFAULT_RELEASE);
-        assert_eq!(
-            settings.common.cache_dir,
-            Path::new("/home/me/.cache/sdbuild")
-        );
-    }
-
-    #[test]
-    fn flags_without_a_value_are_on() {
-        let settings = build(&["--force", "--boot-test"], "").unwrap();
-        assert!(settings.force && settings.boot_test);
-        assert!(!build(&[], "").unwrap().force);
-        let imager = |flag| build(&[flag], "").unwrap().rpi_imager.unwrap().0;
-        assert_eq!(imager("--rpi-imager"), None);
-        let url = "https://x.example";
-        assert_eq!(
-            imager("--rpi-imager=https://x.example").as_deref(),
-            Some(url)
-        );
-    }
-
-    #[test]
-    fn the_help_names_every_variable() {
-        let command = BuildArgs::augment_args(clap::Command::new("build"));
-        for flag in command.get_arguments() {
-            let (Some(key), Some(help)) = (flag.get_long(), flag.get_help()) else {
-                continue;
-            };
-            let variable = format!("SDBUILD_{}", key.replace('-', "_").to_uppercase());
-            let value = match key {
-                "glue" => "auto",
-                "compress" => "xz",
-                _ => "1",
-            };
-            let env = Environment {
-                settings: [(variable.clone(), value.into())].into(),
-                ..env()
-            };
-            let settings = Build::resolve(&BuildArgs::default(), &env).unwrap();
-            let setting = settings.settings.iter().find(|s| s.key == key).unwrap();
-            let is_read = matches!(setting.source, Source::Environment(_));
-            let documented = help.to_string().contains(&format!("[env: {variable}]"));
-            assert_eq!(documented, is_read, "--{key}: {help}");
-        }
-    }
-
-    #[test]
-    fn a_nixpkgs_directory_in_the_file_is_relative_to_the_file() {
-        let settings = build(&[], "nixpkgs = './tree'").unwrap();
-        let dir = settings.source.project().unwrap();
-        assert_eq!(Path::new(&settings.nixpkgs), dir.join("./tree"));
-        let url = build(&["--nixpkgs", "https://x.example/n.tar.xz"], "").unwrap();
-        assert_eq!(url.nixpkgs, "https://x.example/n.tar.xz");
-    }
-
-    #[test]
-    fn flags_for_the_other_kind_of_source_are_refused() {
-        let with = |flags: &[&str]| {
-            let command_line = CommandLine::parse_from([&["build"], flags].concat());
-            Build::resolve(&command_line.args, &env())
-        };
-        let failure = with(&["--flake", "x:y", "--nixpkgs", "26.05"]).unwrap_err();
-        assert!(
-            failure.hints.concat().contains("--override-input"),
-            "{failure}"
-        );
-        let failure = with(&["--override-input", "nixpkgs", "x:y"]).unwrap_err();
-        assert!(failure.to_string().contains("for flakes"), "{failure}");
-        let flags = ["--flake", "x:y#pi", "--override-input", "nixpkgs", "./n"];
-        let settings = with(&flags).unwrap();
-        let here = std::env::current_dir().unwrap();
-        let [(input, reference)] = &settings.override_inputs[..] else {
-            panic!("{:?}", settings.override_inputs);
-        };
-        assert_eq!(
-            (input.as_str(), reference.directory()),
-            ("nixpkgs", Some(here.join("n")))
-        );
-    }
-
-    #[test]
-    fn a_settings_file_may_name_a_flake() {
-        let dir = tempfile::tempdir().unwrap();
-        let here = dir.path().canonicalize().unwrap();
-        std::fs::write(here.join("sdbuild.toml"), "flake = './sub#pi'").unwrap();
-        std::fs::create_dir(here.join("sub")).unwrap();
-        let env = env();
-        let mut s = Resolver::new(Options::default(), &env, Some(&here)).unwrap();
-        let flake = s
-            .optional("flake", None, |o| o.flake.clone())
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            (flake.directory(), flake.attribute),
-            (Some(here.join("sub")), vec!["pi".to_owned()])
-        );
-        let source = |path: &Path| {
-            let location = path.to_str().unwrap();
-            SourceChoice::flake(format!("{location}#pi").parse().unwrap())
-        };
-        let settings = s.into_settings();
-        let check = |path: &Path| project_policy::check_flake(&settings, &source(path), false);
-        assert!(check(&here.join("sub")).is_ok());
-        assert!(
-            check(Path::new("/"))
-                .unwrap_err()
-                .to_string()
-                .contains("leads out")
-        );
-    }
-
-    #[test]
-    fn an_unknown_system_is_a_usage_error_that_names_it() {
-        let failure = build(&[], "system = 'z80-linux'").unwrap_err();
-        assert_eq!(failure.class, Class::Usage);
-        assert!(failure.to_string().contains("z80-linux"));
-    }
-
-    #[test]
-    fn an_impossible_builder_image_is_refused() {
-        for name in ["Nix OS", "", "-x", "nix\n", "https://nix?"] {
-            let failure = build(&[&format!("--builder-image={name}")], "").unwrap_err();
-            assert_eq!(failure.class, Class::Usage, "{name}");
-            assert!(failure.hints[0].contains("nixos/nix"), "{name}");
-        }
-        for name in ["nixos/nix", "localhost:5000/a/b_c.d:1-x", "sha256:00ff"] {
-            let settings = build(&["--builder-image", name], "").unwrap();
-            assert_eq!(settings.builder_image.as_deref(), Some(name));
-        }
-    }
-
-    #[test]
-    fn the_source_date_is_a_number_of_seconds_or_unset() {
-        assert_eq!(source_date_epoch(None).unwrap(), None);
-        let seconds = source_date_epoch(Some("1700000000")).unwrap();
-        assert_eq!(seconds, Timestamp::from_second(1_700_000_000).ok());
-        for text in ["x", "-1", "1.5", "253402300800"] {
-            let failure = source_date_epoch(Some(text)).unwrap_err();
-            assert_eq!(failure.class, Class::Usage);
-            assert!(failure.to_string().contains(text), "{failure}");
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 
 mod boot;
 mod build;
+mod build_args;
 mod caches;
 mod common;
 mod environment;
@@ -23,7 +24,8 @@ mod ssh_key;
 mod value;
 
 pub use boot::{Boot, BootArgs, BootLogin};
-pub use build::{Build, BuildArgs, ConfigArgs, DryRun};
+pub use build::Build;
+pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use caches::Caches;
 pub use common::Common;
 pub use environment::Environment;

@@ -174,9 +174,10 @@ fn other_files_are_a_usage_error() {
         assert_eq!(hints.len(), usize::from(is_damaged), "{hints:?}");
         assert!(hints.iter().all(|hint| hint.contains("build it again")));
     }
-    inspect(&user, &[])
+    let empty = tempfile::tempdir().unwrap();
+    run(user.sdbuild(&["inspect"]).current_dir(empty.path()))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["<IMAGE>"]);
+        .assert_stderr_contains(&["there is no image in "]);
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! Refuses settings that their types allow and that cannot work.
+
+use super::Build;
+use crate::common::failure::Failure;
+use crate::common::host_name;
+use crate::common::http_url::{self, HttpUrlError};
+use crate::settings::STORE;
+use crate::settings::project_policy::{self, Limited};
+use crate::settings::source::{Setting, Source};
+use crate::settings::source_choice::SourceChoice;
+use crate::settings::value::PublishedAt;
+
+impl Build {
+    /// Refuses values that their types allow and that would fail later, and combinations that cannot work.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.builder_image
+            .as_deref()
+            .map_or(Ok(()), check_image_reference)?;
+        check_store_name(&self.store)?;
+        check_addresses(self)?;
+        self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
+        self.check_source()?;
+        self.ssh_key
+            .as_ref()
+            .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
+        project_policy::check(&Limited {
+            settings: &self.settings,
+            force: self.force,
+            emulation: self.emulation,
+            nixpkgs: &self.nixpkgs,
+            paths: [
+                ("output", Some(&self.output)),
+                // What these name is sent into the builder.
+                ("netrc-file", self.caches.netrc_file.as_deref()),
+                ("ca-file", self.common.ca_file.as_deref()),
+            ],
+        })?;
+        project_policy::check_flake(&self.settings, &self.source, self.accept_flake_caches)
+    }
+
+    /// Refuses flags that are not for the kind of source.
+    fn check_source(&self) -> Result<(), Failure> {
+        let is_flag =
+            |setting: &&Setting| setting.key == "nixpkgs" && setting.source == Source::Flag;
+        let nixpkgs = self.settings.iter().find(is_flag);
+        match &self.source {
+            SourceChoice::Flake { .. } if nixpkgs.is_some() => Err(Failure::usage(
+                "--nixpkgs is for module files: a flake names its own nixpkgs",
+            )
+            .hint("--override-input nixpkgs REF replaces the flake's input of that name")),
+            SourceChoice::Flake { .. } if self.root.is_some() => Err(Failure::usage(
+                "--root is for module files: a flake is uploaded with its whole git tree",
+            )),
+            SourceChoice::Config(_) if !self.override_inputs.is_empty() => Err(Failure::usage(
+                "--override-input is for flakes: a module file has no inputs",
+            )
+            .hint("--nixpkgs takes another nixpkgs")),
+            SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),
+        }
+    }
+}
+
+/// Refuses text that no engine accepts as the reference of a container image; the engine reports what else is wrong with it.
+fn check_image_reference(reference: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+    let starts_well = reference.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts_well && reference.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("`{reference}` cannot be a container image's name"))
+            .hint("--builder-image takes names like nixos/nix:latest or host:5000/nix@sha256:…"),
+    )
+}
+
+/// Refuses addresses with a secret in them: sdbuild writes them to the lock, to the terminal and beside the image.
+fn check_addresses(settings: &Build) -> Result<(), Failure> {
+    let published = settings.rpi_imager.as_ref();
+    let published = published.and_then(|PublishedAt(url)| url.as_deref());
+    let unpacked = "download the archive yourself, and give the directory that you unpacked it to with --nixpkgs";
+    for (of, address, hint) in [
+        ("nixpkgs", Some(settings.nixpkgs.as_str()), unpacked),
+        (
+            "the release channels",
+            Some(settings.common.channels.as_str()),
+            "use a server without a login",
+        ),
+        (
+            "the published image",
+            published,
+            "give --rpi-imager an address that anybody may read",
+        ),
+    ] {
+        // A directory, a release, and what other checks refuse.
+        let Some(address) = address.filter(|address| address.contains("://")) else {
+            continue;
+        };
+        http_url::check(address).map_err(|error| {
+            let failure = Failure::usage(format!("the address of {of} {error}"));
+            match error {
+                HttpUrlError::NotHttp => failure,
+                HttpUrlError::HasCredentials | HttpUrlError::HasToken => failure.hint(format!(
+                    "sdbuild writes addresses to files and to the terminal: {hint}"
+                )),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Refuses a name for the store volume that does not begin with [`STORE`], so that sdbuild never takes another program's
+/// volume, or that is not valid for every engine.
+fn check_store_name(name: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
+            "it must begin with `{STORE}` and contain only lower-case letters, digits and `-`, at most 64"
+        )),
+    )
+}

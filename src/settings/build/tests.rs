@@ -1,0 +1,178 @@
+use clap::{Args as _, Parser};
+
+use super::*;
+use crate::common::failure::Class;
+use crate::settings::options::Options;
+use crate::settings::source::Source;
+use crate::settings::{DEFAULT_RELEASE, project_policy};
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    args: BuildArgs,
+}
+
+fn env() -> Environment {
+    Environment {
+        home: Some("/home/me".into()),
+        ..Environment::default()
+    }
+}
+
+fn build(flags: &[&str], toml: &str) -> Result<Build, Failure> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("sdbuild.toml"), toml).unwrap();
+    let config = dir.path().join("sd-card.nix");
+    let start = ["build", "--config", config.to_str().unwrap()];
+    let command_line = CommandLine::parse_from(start.iter().chain(flags));
+    Build::resolve(&command_line.args, &env())
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let toml = "system = 'x86_64-linux'\ncores = 3\n";
+    let settings = build(&["--cores", "2"], toml).unwrap();
+    assert_eq!(settings.system, System::X8664Linux);
+    assert_eq!(settings.cores, Some(2));
+    assert_eq!(settings.nixpkgs, DEFAULT_RELEASE);
+    assert_eq!(
+        settings.common.cache_dir,
+        Path::new("/home/me/.cache/sdbuild")
+    );
+}
+
+#[test]
+fn flags_without_a_value_are_on() {
+    let settings = build(&["--force", "--boot-test"], "").unwrap();
+    assert!(settings.force && settings.boot_test);
+    assert!(!build(&[], "").unwrap().force);
+    let imager = |flag| build(&[flag], "").unwrap().rpi_imager.unwrap().0;
+    assert_eq!(imager("--rpi-imager"), None);
+    let url = "https://x.example";
+    assert_eq!(
+        imager("--rpi-imager=https://x.example").as_deref(),
+        Some(url)
+    );
+}
+
+#[test]
+fn the_help_names_every_variable() {
+    let command = BuildArgs::augment_args(clap::Command::new("build"));
+    for flag in command.get_arguments() {
+        let (Some(key), Some(help)) = (flag.get_long(), flag.get_help()) else {
+            continue;
+        };
+        let variable = format!("SDBUILD_{}", key.replace('-', "_").to_uppercase());
+        let value = match key {
+            "glue" => "auto",
+            "compress" => "xz",
+            _ => "1",
+        };
+        let env = Environment {
+            settings: [(variable.clone(), value.into())].into(),
+            ..env()
+        };
+        let settings = Build::resolve(&BuildArgs::default(), &env).unwrap();
+        let setting = settings.settings.iter().find(|s| s.key == key).unwrap();
+        let is_read = matches!(setting.source, Source::Environment(_));
+        let documented = help.to_string().contains(&format!("[env: {variable}]"));
+        assert_eq!(documented, is_read, "--{key}: {help}");
+    }
+}
+
+#[test]
+fn a_nixpkgs_directory_in_the_file_is_relative_to_the_file() {
+    let settings = build(&[], "nixpkgs = './tree'").unwrap();
+    let dir = settings.source.project().unwrap();
+    assert_eq!(Path::new(&settings.nixpkgs), dir.join("./tree"));
+    let url = build(&["--nixpkgs", "https://x.example/n.tar.xz"], "").unwrap();
+    assert_eq!(url.nixpkgs, "https://x.example/n.tar.xz");
+}
+
+#[test]
+fn flags_for_the_other_kind_of_source_are_refused() {
+    let with = |flags: &[&str]| {
+        let command_line = CommandLine::parse_from([&["build"], flags].concat());
+        Build::resolve(&command_line.args, &env())
+    };
+    let failure = with(&["--flake", "x:y", "--nixpkgs", "26.05"]).unwrap_err();
+    assert!(
+        failure.hints.concat().contains("--override-input"),
+        "{failure}"
+    );
+    let failure = with(&["--override-input", "nixpkgs", "x:y"]).unwrap_err();
+    assert!(failure.to_string().contains("for flakes"), "{failure}");
+    let flags = ["--flake", "x:y#pi", "--override-input", "nixpkgs", "./n"];
+    let settings = with(&flags).unwrap();
+    let here = std::env::current_dir().unwrap();
+    let [(input, reference)] = &settings.override_inputs[..] else {
+        panic!("{:?}", settings.override_inputs);
+    };
+    assert_eq!(
+        (input.as_str(), reference.directory()),
+        ("nixpkgs", Some(here.join("n")))
+    );
+}
+
+#[test]
+fn a_settings_file_may_name_a_flake() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path().canonicalize().unwrap();
+    std::fs::write(here.join("sdbuild.toml"), "flake = './sub#pi'").unwrap();
+    std::fs::create_dir(here.join("sub")).unwrap();
+    let env = env();
+    let mut s = Resolver::new(Options::default(), &env, Some(&here)).unwrap();
+    let flake = s
+        .optional("flake", None, |o| o.flake.clone())
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (flake.directory(), flake.attribute),
+        (Some(here.join("sub")), vec!["pi".to_owned()])
+    );
+    let source = |path: &Path| {
+        let location = path.to_str().unwrap();
+        SourceChoice::flake(format!("{location}#pi").parse().unwrap())
+    };
+    let settings = s.into_settings();
+    let check = |path: &Path| project_policy::check_flake(&settings, &source(path), false);
+    assert!(check(&here.join("sub")).is_ok());
+    assert!(
+        check(Path::new("/"))
+            .unwrap_err()
+            .to_string()
+            .contains("leads out")
+    );
+}
+
+#[test]
+fn an_unknown_system_is_a_usage_error_that_names_it() {
+    let failure = build(&[], "system = 'z80-linux'").unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    assert!(failure.to_string().contains("z80-linux"));
+}
+
+#[test]
+fn an_impossible_builder_image_is_refused() {
+    for name in ["Nix OS", "", "-x", "nix\n", "https://nix?"] {
+        let failure = build(&[&format!("--builder-image={name}")], "").unwrap_err();
+        assert_eq!(failure.class, Class::Usage, "{name}");
+        assert!(failure.hints[0].contains("nixos/nix"), "{name}");
+    }
+    for name in ["nixos/nix", "localhost:5000/a/b_c.d:1-x", "sha256:00ff"] {
+        let settings = build(&["--builder-image", name], "").unwrap();
+        assert_eq!(settings.builder_image.as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn the_source_date_is_a_number_of_seconds_or_unset() {
+    assert_eq!(source_date_epoch(None).unwrap(), None);
+    let seconds = source_date_epoch(Some("1700000000")).unwrap();
+    assert_eq!(seconds, Timestamp::from_second(1_700_000_000).ok());
+    for text in ["x", "-1", "1.5", "253402300800"] {
+        let failure = source_date_epoch(Some(text)).unwrap_err();
+        assert_eq!(failure.class, Class::Usage);
+        assert!(failure.to_string().contains(text), "{failure}");
+    }
+}

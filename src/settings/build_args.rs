@@ -1,0 +1,70 @@
+//! What the command line gives to a build, to `check` and to `shell`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::options::Options;
+use crate::common::flake_ref::FlakeRef;
+
+/// What a build is given: by the command line, or by a command that starts a build itself.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BuildArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// Settings that `sdbuild.toml` and variables can have as well.
+    #[command(flatten)]
+    pub options: Options,
+
+    /// Private key for the login of --boot-test [default: the one beside --ssh-key, otherwise yours that the image accepts]
+    #[arg(long, value_name = "FILE")]
+    pub login_key: Option<PathBuf>,
+
+    /// Show what would be done, and what Nix would fetch and build, without building; =plan does not run Nix and changes nothing
+    #[arg(long, value_enum, value_name = "UP TO", num_args = 0..=1, require_equals = true,
+        default_missing_value = "forecast", hide_possible_values = true)]
+    pub dry_run: Option<DryRun>,
+}
+
+/// The configuration that a command is about, and what the command line adds to it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// NixOS configuration: a file, or a directory with a sd-card.nix; all files in its directory are used too [default: ./sd-card.nix]
+    #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
+    pub config: Option<PathBuf>,
+
+    /// Directory above the configuration that is uploaded with it, so that it can import ../common.nix [default: its own directory]
+    #[arg(long, value_name = "DIR", conflicts_with = "flake")]
+    pub root: Option<PathBuf>,
+
+    /// Flake to build: REF is a directory, or github:OWNER/REPOSITORY and the like; NAME is one of its nixosConfigurations, or a whole attribute [default: the only one]
+    #[arg(long, value_name = "REF[#NAME]")]
+    pub flake: Option<FlakeRef>,
+
+    /// Use another flake, for instance a directory, instead of an input of the flake
+    #[arg(long, value_names = ["INPUT", "REF"], num_args = 2)]
+    pub override_input: Vec<String>,
+
+    /// Public key to let log in as root, in addition to those of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
+
+    /// Host name of the machine, instead of the configuration's
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+
+    /// Set a NixOS option: a Nix list or set is added to the configuration's value, anything else replaces it
+    #[arg(long, value_name = "OPTION=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `--dry-run`: how much of a build is done to describe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// Plan, and evaluate the configuration for Nix's forecast.
+    Forecast,
+    /// Only plan.
+    Plan,
+}
