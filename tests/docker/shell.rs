@@ -230,7 +230,7 @@ fn killed_shell_leaves_no_handler_and_the_next_one_sweeps() {
         });
         run(&mut shell(&user, &["--run", "true"]))
             .assert_exit_code(0)
-            .assert_stderr_contains(&["swept"]);
+            .assert_stderr_contains(&["removed what a stale run left: container "]);
         runs.assert_nothing_left();
     }
 }

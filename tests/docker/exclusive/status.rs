@@ -25,7 +25,7 @@ fn status_and_doctor_tell_live_from_stale_runs() {
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[]))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["swept"]);
+        .assert_stderr_contains(&["removed what a stale run left: container "]);
     assert_eq!(
         json(&user, &["status", "--json"])["runs"],
         Value::Array(vec![])
