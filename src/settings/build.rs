@@ -91,7 +91,7 @@ pub struct Build {
 }
 
 impl Build {
-    /// Resolves every setting. A line names the key, the variable if there is one, the field of [`Options`], and the default
+    /// Resolves every setting. A line names the key, the variable if there is one, the field of [`Options`](super::Options), and the default
     /// unless that is the type's. `sdbuild settings` has the same order.
     pub fn resolve(args: &BuildArgs, env: &Environment) -> Result<Self, Failure> {
         let here = current_dir()?;
