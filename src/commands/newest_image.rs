@@ -4,11 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use clap::ValueEnum as _;
-
-use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
+use crate::common::image_name::is_image;
 use crate::common::shown_path::shown_path;
 use crate::settings::{Environment, output_dir};
 
@@ -42,18 +40,11 @@ fn newest_in(dir: &Path) -> Option<(SystemTime, PathBuf)> {
     let images = files.filter_map(|file| {
         let name = file.file_name();
         let metadata = file.metadata().ok()?;
-        let is_image = metadata.is_file() && is_image(name.to_str()?);
-        is_image.then_some((metadata.modified().ok()?, file.path()))
+        let name = name.to_str()?;
+        let is_visible_image = !name.starts_with('.') && is_image(name);
+        (metadata.is_file() && is_visible_image).then_some((metadata.modified().ok()?, file.path()))
     });
     images.max()
-}
-
-/// Whether `name` is that of an image: `x.img`, `x.img.zst`, …
-fn is_image(name: &str) -> bool {
-    let suffixes = Compression::value_variants().iter().map(|c| c.suffix());
-    let mut stems = suffixes.filter_map(|suffix| name.strip_suffix(suffix));
-    let is_raw = |stem: &str| Path::new(stem).extension().is_some_and(|e| e == "img");
-    !name.starts_with('.') && stems.any(is_raw)
 }
 
 #[cfg(test)]

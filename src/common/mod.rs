@@ -16,6 +16,7 @@ pub mod host_name;
 pub mod http_url;
 pub mod human_bytes;
 pub mod image_format;
+pub mod image_name;
 pub mod invisible_chars;
 pub mod locked_file;
 pub mod loopback;

@@ -1,12 +1,12 @@
 //! What the files beside an image state about it, and whether they are about the same image.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::blockmap::{self, BlockMap};
 use crate::common::compression::Compression;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::image_name::Sidecar;
 use crate::common::plain_file;
 use crate::image::checksum::{self, ChecksumTarget, Expected};
 use crate::image::manifest::{self, ManifestInfo};
@@ -125,13 +125,13 @@ fn find_map(
     image: &Path,
     compression: Compression,
 ) -> Result<Option<(PathBuf, BlockMap)>, Failure> {
-    let name = image.as_os_str().to_owned();
-    let stem = image.with_extension("").into_os_string();
+    let (name, stem) = (image.to_owned(), image.with_extension(""));
     let names = match compression {
         Compression::None => vec![name],
         Compression::Zstd | Compression::Xz | Compression::Gzip => vec![name, stem],
     };
-    for path in names.into_iter().map(bmap_path) {
+    for name in names {
+        let path = Sidecar::BlockMap.path(&name);
         let operation = format!("read the block map {}", path.display());
         let text = match plain_file::read_text(&path, blockmap::MAX_FILE_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -141,9 +141,4 @@ fn find_map(
         return Ok(Some((path, map)));
     }
     Ok(None)
-}
-
-fn bmap_path(mut image: OsString) -> PathBuf {
-    image.push(".bmap");
-    image.into()
 }

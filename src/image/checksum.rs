@@ -9,6 +9,7 @@ use super::content::ImageFacts;
 use super::error::Error;
 use crate::common::compression::Compression;
 use crate::common::hash::Sha256Hash;
+use crate::common::image_name::Sidecar;
 use crate::common::plain_file;
 
 /// Bytes of a list that are read.
@@ -65,9 +66,7 @@ pub fn compare(image: &Path, facts: &ImageFacts) -> Result<Option<Checksum>, Err
 /// The hash in `<image>.sha256`; `None` when that does not exist. A compressed image may also be listed under
 /// its name without the extension: then the hash is that of the decompressed image.
 pub fn expected(image: &Path, compression: Compression) -> Result<Option<Expected>, Error> {
-    let mut list = image.as_os_str().to_owned();
-    list.push(".sha256");
-    let list = PathBuf::from(list);
+    let list = Sidecar::Checksum.path(image);
     let mut text = String::new();
     match plain_file::open(&list)
         .and_then(|file| file.take(MAX_LIST_BYTES).read_to_string(&mut text))

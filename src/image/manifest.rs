@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::content::ImageFacts;
 use super::error::Error;
 use crate::common::hash::Sha256Hash;
+use crate::common::image_name::Sidecar;
 use crate::common::plain_file;
 
 /// Bytes of the largest manifest that is read.
@@ -61,9 +62,7 @@ pub struct ManifestInfo {
 
 /// Reads `<image>.json`; `None` when it does not exist. Another version is [`Error::Unsupported`].
 pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
-    let mut file = image.as_os_str().to_owned();
-    file.push(".json");
-    let file = PathBuf::from(file);
+    let file = Sidecar::Manifest.path(image);
     let shown = file.display();
     let no_manifest =
         |why: &dyn Display| Error::refused(format!("{shown} is not a manifest: {why}"));

@@ -12,6 +12,7 @@ use ignore::gitignore::GitignoreBuilder;
 use ignore::{DirEntry, Match, WalkBuilder};
 
 use crate::common::failure::{Failure, OrFail};
+use crate::common::image_name::is_image_or_sidecar;
 use crate::common::plain_file;
 
 pub(super) const IGNORE_HINT: &str = "list it in .sdbuildignore to exclude it";
@@ -126,22 +127,12 @@ fn is_dir(entry: &DirEntry) -> bool {
     entry.file_type().is_some_and(|kind| kind.is_dir())
 }
 
-/// Endings of image files.
-const IMAGE_ENDINGS: [&[u8]; 4] = [b".img", b".img.zst", b".img.xz", b".img.gz"];
-/// Endings that the names of an image's sidecar files add.
-const SIDECAR_ENDINGS: [&[u8]; 4] = [b".sha256", b".bmap", b".rpi-imager.json", b".json"];
-
 /// Whether an entry is uploaded: everything except repositories and images with their sidecars, which sdbuild writes to
 /// the configuration's directory by default.
 fn is_uploaded(entry: &DirEntry) -> bool {
-    let name = entry.file_name().as_encoded_bytes();
-    let image_name = SIDECAR_ENDINGS
-        .iter()
-        .find_map(|ending| name.strip_suffix(*ending));
-    let is_image = IMAGE_ENDINGS
-        .iter()
-        .any(|ending| image_name.unwrap_or(name).ends_with(ending));
-    name != b".git" && (is_dir(entry) || !is_image)
+    let name = entry.file_name();
+    let is_image = is_image_or_sidecar(&name.to_string_lossy());
+    name != ".git" && (is_dir(entry) || !is_image)
 }
 
 /// A usage error when an ignore file that applies to `dir` cannot be read to its end.

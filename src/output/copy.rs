@@ -14,7 +14,6 @@ use super::pending_file::{PendingFile, sweep};
 use super::product::Product;
 use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
 use super::request::{CopyRequest, Image};
-use super::sidecar::Sidecar;
 use super::stages::{StageInput, StageOutput, run_stages};
 use crate::common::compression::Compression;
 use crate::common::context::Context;
@@ -22,6 +21,7 @@ use crate::common::created_dirs::CreatedDirs;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
+use crate::common::image_name::Sidecar;
 use crate::image::{MAX_IMAGE_BYTES, zstd_content_size};
 
 /// The longest header of a zstd frame in bytes (RFC 8878: magic, descriptor, window, dictionary, size).

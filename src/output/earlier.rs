@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use super::manifest::{Provenance, VERSION};
 use super::request::Image;
-use super::sidecar::Sidecar;
 use crate::common::cancel::Cancel;
 use crate::common::compression::CompressionOptions;
 use crate::common::hash::Sha256Hash;
+use crate::common::image_name::Sidecar;
 use crate::common::plain_file;
 use crate::image::{ImageFile, ImageKind};
 

@@ -23,7 +23,6 @@ mod preflight;
 pub mod product;
 mod publish;
 mod request;
-mod sidecar;
 mod stages;
 mod writeback;
 

@@ -1,0 +1,95 @@
+//! The names of image files and of the files beside them.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum as _;
+
+use super::compression::Compression;
+
+/// What the names of images end in, before the suffix of a compression.
+const RAW_SUFFIX: &str = ".img";
+
+/// Whether `name` is that of an image: `x.img`, `x.img.zst`, …
+pub fn is_image(name: &str) -> bool {
+    let formats = Compression::value_variants().iter();
+    let mut stems = formats.filter_map(|format| name.strip_suffix(format.suffix()));
+    stems.any(|stem| stem.ends_with(RAW_SUFFIX))
+}
+
+/// Whether `name` is that of an image or of a file beside one.
+pub fn is_image_or_sidecar(name: &str) -> bool {
+    let mut images = Sidecar::ALL
+        .iter()
+        .filter_map(|sidecar| name.strip_suffix(sidecar.suffix()));
+    is_image(name) || images.any(is_image)
+}
+
+/// A kind of file beside an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sidecar {
+    /// The image file's hash, for `sha256sum -c`.
+    Checksum,
+    /// The block map, for `bmaptool`.
+    BlockMap,
+    /// The manifest.
+    Manifest,
+    /// The list for Raspberry Pi Imager.
+    ImagerList,
+}
+
+impl Sidecar {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [
+        Self::Checksum,
+        Self::BlockMap,
+        Self::Manifest,
+        Self::ImagerList,
+    ];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Checksum => ".sha256",
+            Self::BlockMap => ".bmap",
+            Self::Manifest => ".json",
+            Self::ImagerList => ".rpi-imager.json",
+        }
+    }
+
+    /// The name beside the file `image`. It begins with the whole name, so that the same image in another
+    /// format keeps its own sidecars; bmaptool looks for such a name first.
+    pub fn name(self, image: &str) -> String {
+        format!("{image}{}", self.suffix())
+    }
+
+    /// The path beside the file `image`.
+    pub fn path(self, image: &Path) -> PathBuf {
+        let mut path = image.as_os_str().to_owned();
+        path.push(self.suffix());
+        path.into()
+    }
+
+    /// Whether `name` is the name of a sidecar of the file `image`.
+    pub fn is_name(name: &str, image: &str) -> bool {
+        Self::ALL.iter().any(|sidecar| sidecar.name(image) == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_and_their_sidecars_are_told_by_name() {
+        for image in ["a.img", "a.img.zst", "a.img.xz", "a.img.gz", "a.b.img"] {
+            assert!(is_image(image) && is_image_or_sidecar(image), "{image}");
+            for sidecar in Sidecar::ALL {
+                let name = sidecar.name(image);
+                assert!(!is_image(&name) && is_image_or_sidecar(&name), "{name}");
+                assert_eq!(sidecar.path(Path::new(image)), Path::new(&name));
+            }
+        }
+        for other in ["a", "img", "a.zst", "a.json", "a.img.bak", "a.img.zst.xz"] {
+            assert!(!is_image(other) && !is_image_or_sidecar(other), "{other}");
+        }
+    }
+}
