@@ -128,9 +128,10 @@ pub struct Build {
 impl Build {
     /// The configuration and the settings, wherever the configuration was named.
     pub fn args(&self) -> BuildArgs {
-        let mut args = self.args.clone();
-        args.config.config = args.config.config.or_else(|| self.path.clone());
-        args
+        BuildArgs {
+            config: self.args.config.or_path(self.path.as_deref()),
+            ..self.args.clone()
+        }
     }
 }
 

@@ -54,13 +54,10 @@ pub struct Check {
 impl Check {
     /// The build of the same configuration.
     pub fn build(&self) -> BuildArgs {
-        let mut config = self.config.clone();
-        config.config = config.config.or_else(|| self.path.clone());
         BuildArgs {
-            config,
+            config: self.config.or_path(self.path.as_deref()),
             options: self.nixpkgs.options(),
-            login_key: None,
-            dry_run: None,
+            ..BuildArgs::default()
         }
     }
 }

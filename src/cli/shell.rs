@@ -72,8 +72,7 @@ impl Shell {
                 ca_file: self.ca_file.clone(),
                 ..self.nixpkgs.options()
             },
-            login_key: None,
-            dry_run: None,
+            ..BuildArgs::default()
         }
     }
 }

@@ -104,10 +104,8 @@ pub(super) async fn build(
             ui::words::human_bytes(image.raw_size)
         )),
     }
-    let written = (output.write)(image);
     let path = image.path.clone();
-    // What could not be removed is reported first: a result that could not be written is the smaller problem.
-    done.require_clean("the image is done").and(written)?;
+    done.finish("the image is done", |image| (output.write)(&image))?;
     match boot_test {
         Some(boot_test) => {
             let key = boot_test.key().map(Path::to_owned);

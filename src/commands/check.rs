@@ -1,12 +1,13 @@
 //! `sdbuild check`: what in a configuration would keep the machine from booting, or lock its owner out.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli;
+use crate::commands::json_output::print_json;
 use crate::common::context::Context;
-use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::failure::{Class, Failure};
 use crate::nixos::check::{Finding, Severity};
-use crate::pipeline::{self, Checked, Outcome};
+use crate::pipeline::{self, Checked};
 use crate::settings::{self, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
@@ -23,21 +24,14 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(&args.build(), env)?;
     let outcome = pipeline::check(settings, context).await?;
-    let (checked, leftovers) = (outcome.value, outcome.leftovers);
-    let text = if args.json {
-        as_json(&checked)?
-    } else {
-        as_lines(&checked, ui.result_size().0)
-    };
-    let shown = ui.result(&text);
-    match shown.and(verdict(&checked.findings, checked.failure)) {
-        Ok(()) => Outcome {
-            value: (),
-            leftovers,
+    outcome.finish("the check is done", |checked| {
+        if args.json {
+            print_json(&object(&checked), ui)?;
+        } else {
+            ui.result(&as_lines(&checked, ui.result_size().0))?;
         }
-        .require_clean("the check is done"),
-        Err(failure) => Err(failure.with_teardown(leftovers)),
-    }
+        verdict(&checked.findings, checked.failure)
+    })
 }
 
 /// Fails when a trap was found. That the configuration cannot be evaluated takes precedence.
@@ -52,14 +46,13 @@ fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure
     Err(Failure::message(Class::CheckFailed, text))
 }
 
-fn as_json(checked: &Checked) -> Result<String, Failure> {
-    let report = json!({
+fn object(checked: &Checked) -> Value {
+    json!({
         "version": VERSION,
         "evaluates": checked.failure.is_none(),
         "findings": checked.findings,
         "lets_in": checked.ways_in,
-    });
-    serde_json::to_string_pretty(&report).or_internal("write JSON")
+    })
 }
 
 /// The findings as lines of at most `columns` columns.

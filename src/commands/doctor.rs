@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::cli;
+use crate::commands::json_output::print_json;
 use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::Failure;
 use crate::pipeline::doctor::{self, Check, Verdict};
 use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
 use crate::ui::Ui;
@@ -32,7 +33,7 @@ pub async fn run(
     let bad = checks.iter().filter(|c| c.verdict == Verdict::Bad).count();
     if args.json {
         let report = json!({ "version": JSON_VERSION, "can_build": bad == 0, "checks": checks });
-        ui.result(&serde_json::to_string_pretty(&report).or_internal("write JSON")?)?;
+        print_json(&report, ui)?;
     } else {
         let (columns, _) = ui.result_size();
         let lines: Vec<String> = checks

@@ -1,9 +1,10 @@
 //! `sdbuild build --dry-run`: what a build would do, as far as that is known without doing it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::commands::json_output::print_json;
 use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::Failure;
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::{self, Plan};
 use crate::settings::{self, DryRun};
@@ -27,19 +28,19 @@ pub(super) async fn run(
     if !as_json {
         print(ui, &pipeline::describe(&plan))?;
     }
-    let outcome = match depth {
-        DryRun::Plan => None,
-        DryRun::Forecast => Some(pipeline::forecast(&plan, context).await?),
+    let show = |forecast: Option<&Forecast>| {
+        if as_json {
+            print_json(&object(&plan, forecast), ui)
+        } else {
+            print(ui, &last_lines(forecast))
+        }
     };
-    let forecast = outcome.as_ref().map(|outcome| &outcome.value);
-    if as_json {
-        ui.result(&object(&plan, forecast)?)?;
-    } else {
-        print(ui, &last_lines(forecast))?;
-    }
-    match outcome {
-        Some(outcome) => outcome.require_clean("the forecast is done").map(drop),
-        None => Ok(()),
+    match depth {
+        DryRun::Plan => show(None),
+        DryRun::Forecast => {
+            let outcome = pipeline::forecast(&plan, context).await?;
+            outcome.finish("the forecast is done", |forecast| show(Some(&forecast)))
+        }
     }
 }
 
@@ -61,7 +62,7 @@ fn last_lines(forecast: Option<&Forecast>) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn object(plan: &Plan, forecast: Option<&Forecast>) -> Result<String, Failure> {
+fn object(plan: &Plan, forecast: Option<&Forecast>) -> Value {
     let plan = pipeline::describe(plan).into_iter();
     let plan: Vec<_> = plan
         .map(|(subject, text)| json!({ "about": subject, "what": text }))
@@ -75,6 +76,5 @@ fn object(plan: &Plan, forecast: Option<&Forecast>) -> Result<String, Failure> {
             "fetch": { "paths": fetch.paths, "download": fetch.download, "unpacked": fetch.unpacked },
         })
     });
-    let report = json!({ "version": VERSION, "plan": plan, "forecast": forecast });
-    serde_json::to_string_pretty(&report).or_internal("write JSON")
+    json!({ "version": VERSION, "plan": plan, "forecast": forecast })
 }

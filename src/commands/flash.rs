@@ -17,8 +17,8 @@ use crate::flash::{
 use crate::settings::Environment;
 use crate::ui::{Ui, sanitize_line};
 
-/// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for
-/// some, and one that never answers must not block the end of the run.
+/// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for some commands, and
+/// one that never answers must not block the end of the run.
 const DISK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Lists disks without a device argument, else flashes.
@@ -48,7 +48,7 @@ pub async fn run(
         arguments: arguments(std::env::args_os().skip(1)),
     };
     let state = SharedWriteState::new();
-    let node = flash_disk((args, image), request, &state, ui, context)
+    let node = flash_disk(image, request, args.yes, &state, ui, context)
         .await
         .map_err(|failure| state.add_to(failure, &operation))?;
     let done = if args.no_verify {
@@ -66,10 +66,11 @@ fn arguments(words: impl Iterator<Item = OsString>) -> String {
     words.join(" ")
 }
 
-/// Flashes the disk once the user agreed; returns its node.
+/// Flashes the disk once the user agreed, or at once with `yes`; returns its node.
 async fn flash_disk(
-    (args, image): (&cli::Flash, PathBuf),
+    image: PathBuf,
     request: FlashRequest,
+    yes: bool,
     state: &SharedWriteState,
     ui: &Ui,
     context: &Context,
@@ -80,7 +81,7 @@ async fn flash_disk(
         Ok((prepared, lost))
     };
     let (prepared, lost) = blocking(context, prepare).await?;
-    confirm_loss(args.yes, &lost, ui, context).await?;
+    confirm_loss(yes, &lost, ui, context).await?;
     let (node, state) = (prepared.disk.node(), state.clone());
     blocking(context, move |context| prepared.run(context, &state)).await?;
     Ok(node)

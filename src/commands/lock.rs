@@ -1,7 +1,7 @@
 //! `sdbuild lock`: completes a flake's lock, or updates inputs in it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -9,13 +9,9 @@ use crate::cli;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::plain_file;
 use crate::nixos::flake;
 use crate::pipeline;
 use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
-
-/// Largest lock that is read, in bytes.
-const MAX_LOCK_BYTES: u64 = 16 << 20;
 
 /// Writes the lock and reports what has changed in it.
 pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Result<(), Failure> {
@@ -28,31 +24,38 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
         ..BuildArgs::default()
     };
     let settings = settings::Build::resolve(&build, env)?;
-    let dir = directory(&settings)?;
+    let dir = directory(&settings, context).await?;
     refuse_flags(&args.inputs)?;
-    let before = plain_file::read_text(&dir.join(flake::LOCK), MAX_LOCK_BYTES).ok();
+    let before = flake::read_lock(&dir)?;
     let outcome = pipeline::lock_flake(settings, args.inputs.clone(), context).await?;
+    outcome.finish("the lock is done", |after| {
+        let written = write(&dir, before.as_deref(), after.as_deref())?;
+        context.events.notice(written);
+        Ok(())
+    })
+}
+
+/// Writes the lock `after` to `dir`, if there is a new one; what has changed since `before`.
+fn write(dir: &Path, before: Option<&str>, after: Option<&str>) -> Result<String, Failure> {
     let path = dir.join(flake::LOCK);
     let shown = path.display();
-    let is_new = match &outcome.value {
-        Some(text) => flake::write_lock(&dir, text)?,
-        None => false,
-    };
-    let text = match &outcome.value {
-        Some(after) if is_new => {
-            let changes = changes(before.as_deref(), after);
-            format!("{shown} is written: {changes}; commit it with the flake")
+    match after {
+        Some(after) if flake::write_lock(dir, after)? => {
+            let changes = changes(before, after);
+            Ok(format!(
+                "{shown} is written: {changes}; commit it with the flake"
+            ))
         }
-        _ => format!("{shown} is complete, nothing has changed"),
-    };
-    context.events.notice(text);
-    outcome.require_clean("the lock is done").map(drop)
+        Some(_) | None => Ok(format!("{shown} is complete, nothing has changed")),
+    }
 }
 
 /// The directory of the flake.
-fn directory(settings: &settings::Build) -> Result<PathBuf, Failure> {
+async fn directory(settings: &settings::Build, context: &Context) -> Result<PathBuf, Failure> {
     let flake = match &settings.source {
-        SourceChoice::Flake { reference, .. } => pipeline::flake_directory(reference, settings)?,
+        SourceChoice::Flake { reference, .. } => {
+            pipeline::flake_directory(reference, settings, context).await?
+        }
         SourceChoice::Config(_) => None,
     };
     flake.ok_or_else(|| {

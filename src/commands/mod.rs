@@ -11,6 +11,7 @@ mod dry_run;
 pub mod flash;
 pub mod init;
 pub mod inspect;
+mod json_output;
 pub mod lock;
 pub mod man;
 mod newest_image;

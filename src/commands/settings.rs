@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::commands::json_output::print_json;
+use crate::common::failure::Failure;
 use crate::settings::{Build, Environment, Setting};
 use crate::ui::layout::column;
 use crate::ui::{Ui, sanitize};
@@ -16,8 +17,7 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
     let settings = Build::resolve(&args.build.args(), env)?.settings;
     if args.build.json {
         let all = json!({ "version": VERSION, "settings": settings });
-        let text = serde_json::to_string_pretty(&all).or_internal("write JSON")?;
-        return ui.result(&text);
+        return print_json(&all, ui);
     }
     settings
         .iter()
@@ -27,9 +27,9 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
 /// A setting on one line, never truncated: users copy from it.
 fn line(setting: &Setting) -> String {
     let value = sanitize(&shown(&setting.value)).replace('\n', "\\n");
-    let source = setting.source.to_string();
-    let source = sanitize(&source).replace('\n', "\\n");
-    format!("{} {value}  ({source})", column(setting.key, 20))
+    let origin = setting.origin.to_string();
+    let origin = sanitize(&origin).replace('\n', "\\n");
+    format!("{} {value}  ({origin})", column(setting.key, 20))
 }
 
 fn shown(value: &Value) -> String {

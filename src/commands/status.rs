@@ -1,8 +1,9 @@
 //! `sdbuild status`: what sdbuild has on this machine and its size, on one screen or as JSON.
 
 use crate::cli;
+use crate::commands::json_output::print_json;
 use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::Failure;
 use crate::pipeline::{Handler, Run, RunState, SizedObject, Status};
 use crate::settings::{Common, Environment};
 use crate::ui::layout::{age, column, fit, wrapped};
@@ -29,8 +30,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let status = Status::look(&Common::without_file(env)?, context).await?;
     if args.json {
-        let text = serde_json::to_string_pretty(&status).or_internal("write JSON")?;
-        return ui.result(&text);
+        return print_json(&status, ui);
     }
     let (columns, rows) = ui.result_size();
     let all = lines(&status, columns, usize::MAX);

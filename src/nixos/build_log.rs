@@ -1,18 +1,19 @@
 //! The builder's log as a readable file, and the parts of it that explain a failure. Both are limited in size.
 
+mod file;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
 use super::diagnosis::{FailedBuild, Findings, KnownError, TAIL_LINES, known_errors};
 use super::log::NixError;
 use super::shell_session::Derivation;
 use crate::common::event::NixEvent;
-use crate::common::failure::{Failure, OrFail};
+use crate::common::failure::Failure;
 use crate::common::text::truncate;
 use crate::common::transcript::{Transcript, short_name};
+use file::LogFile;
 
 /// Ended builds whose last lines are kept: Nix reports a failure after the build has ended.
 const MAX_ENDED_BUILDS: usize = 64;
@@ -20,8 +21,6 @@ const MAX_ENDED_BUILDS: usize = 64;
 const MAX_RUNNING_BUILDS: usize = 512;
 /// Characters of a line that are kept in memory; the file has the whole line.
 const MAX_LINE_CHARS: usize = 500;
-/// Largest log file in bytes; a whole system with all its compilers writes some ten million.
-const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Downloads of store paths that are kept: more than are in progress at the same time.
 const MAX_FETCHES: usize = 1024;
 /// Errors of Nix that are kept; the first one is the cause, later ones follow from it.
@@ -38,12 +37,7 @@ struct LoggedBuild {
 /// Writes the log file and collects the [`Findings`].
 #[derive(Debug)]
 pub(super) struct BuildLog {
-    // Plain writes into the page cache do not block for long. Dropping the writer flushes it, also when the run is
-    // cancelled.
-    file: BufWriter<File>,
-    /// Bytes that may still be written; `None` once a line did not fit.
-    remaining: Option<u64>,
-    write_error: Option<std::io::Error>,
+    file: LogFile,
     transcript: Transcript,
     running: HashMap<u64, LoggedBuild>,
     ended: VecDeque<LoggedBuild>,
@@ -53,14 +47,8 @@ pub(super) struct BuildLog {
 impl BuildLog {
     /// Creates the log file `path`, which only this user can read: a build may log anything.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        let mut options = File::options();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(path);
-        let file = file.or_environment(format!("create the log {}", path.display()))?;
         Ok(Self {
-            file: BufWriter::new(file),
-            remaining: Some(MAX_FILE_BYTES),
-            write_error: None,
+            file: LogFile::create(path)?,
             transcript: Transcript::default(),
             running: HashMap::new(),
             ended: VecDeque::new(),
@@ -71,7 +59,7 @@ impl BuildLog {
     /// Logs one line: its event and the error in it.
     pub(super) fn note(&mut self, event: &NixEvent, nix_error: Option<NixError>) {
         if let Some(line) = self.transcript.line(event) {
-            self.write(line);
+            self.file.write(line);
         }
         match event {
             NixEvent::BuildStarted { id, derivation } => self.begin(*id, derivation),
@@ -108,14 +96,12 @@ impl BuildLog {
 
     /// Writes buffered lines to the file, for users who follow it.
     pub(super) fn flush(&mut self) {
-        let flushed = self.file.flush();
-        self.check(flushed);
+        self.file.flush();
     }
 
     /// The findings, and the first error of writing the file.
-    pub(super) fn finish(mut self) -> (Findings, Option<std::io::Error>) {
-        self.flush();
-        (std::mem::take(&mut self.findings), self.write_error.take())
+    pub(super) fn finish(self) -> (Findings, Option<io::Error>) {
+        (self.findings, self.file.finish())
     }
 
     /// Drops the findings because the build starts again in another way. The file keeps everything.
@@ -166,29 +152,6 @@ impl BuildLog {
             self.findings.nix_errors.push(error);
         }
     }
-
-    fn write(&mut self, mut line: String) {
-        let Some(remaining) = self.remaining else {
-            return;
-        };
-        line.push('\n');
-        self.remaining = remaining.checked_sub(line.len() as u64);
-        if self.remaining.is_none() {
-            line = format!(
-                "sdbuild: the log ends here: it has reached its limit of {} MiB\n",
-                MAX_FILE_BYTES >> 20
-            );
-        }
-        let written = self.file.write_all(line.as_bytes());
-        self.check(written);
-    }
-
-    /// Keeps the first error for later: a log that cannot be written does not fail the build.
-    fn check(&mut self, result: std::io::Result<()>) {
-        if let Err(error) = result {
-            self.write_error.get_or_insert(error);
-        }
-    }
 }
 
 /// The derivation in a message that its builder failed: `builder for '….drv' failed with …`, since Nix 2.30
@@ -212,8 +175,6 @@ fn keep_last<T>(queue: &mut VecDeque<T>, max: usize) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
     use crate::nixos::log::Log;
 
@@ -223,8 +184,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut build_log = BuildLog::create(&path).unwrap();
-        let mode = path.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
         let mut log = Log::default();
         for line in lines {
             if let Some(event) = log.line(line) {
@@ -275,11 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_file_are_limited() {
+    fn a_flood_of_builds_does_not_fill_the_memory() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let mut build_log = BuildLog::create(&path).unwrap();
-        build_log.remaining = Some(1000);
+        let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
         for id in 0..5000 {
             let derivation = DRV.to_owned();
             build_log.note(&NixEvent::BuildStarted { id, derivation }, None);
@@ -289,11 +246,6 @@ mod tests {
         assert!(build_log.running.len() <= MAX_RUNNING_BUILDS);
         let kept = build_log.running.values().flat_map(|build| &build.tail);
         assert!(kept.map(String::len).max().unwrap() < 3000);
-        build_log.finish();
-        let text = std::fs::read_to_string(path).unwrap();
-        assert!(text.len() < 1100, "{}", text.len());
-        assert_eq!(text.matches("the log ends here").count(), 1);
-        assert!(text.ends_with("limit of 256 MiB\n"), "{text}");
     }
 
     #[test]

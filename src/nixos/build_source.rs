@@ -2,21 +2,22 @@
 
 use std::ffi::OsString;
 
-use sha2::{Digest as _, Sha256};
-
 use super::cli_module::CliModule;
 use super::command::{BuildRequest, Task};
 use super::config_dir::UploadDir;
+use super::configuration::Configuration;
 use super::flake::Flake;
 use super::layout;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
-use super::source::Configuration;
 use super::user_files::UserFiles;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::hash::Sha256Hash;
+use crate::common::hash::{Hasher, Sha256Hash};
 use crate::common::nix_string::nix_string;
+
+/// Hexadecimal digits of the name of a garbage collector root.
+const ROOT_NAME_CHARS: usize = 32;
 
 /// What the user wants built.
 #[derive(Clone, Debug)]
@@ -170,8 +171,8 @@ impl BuildSource {
     /// Its name on the store volume: a hash that does not reveal its path.
     pub(super) fn root_name(&self) -> String {
         let identity = self.source.identity();
-        let mut name = hex::encode(Sha256::digest(identity.as_encoded_bytes()));
-        name.truncate(32);
+        let mut name = Sha256Hash::of(identity.as_encoded_bytes()).to_string();
+        name.truncate(ROOT_NAME_CHARS);
         name
     }
 
@@ -216,7 +217,7 @@ impl BuildSource {
                 all.push((layout::WRAPPER.to_owned(), wrapper(file.file())));
             }
             Source::Flake(flake) => {
-                let changed = !self.cli_module.lines().is_empty();
+                let changed = !self.cli_module.is_empty();
                 all.push((expression("source.nix"), flake.expression(&system, changed)));
                 let overriding = flake.overriding_flake();
                 let path = format!("{}/flake.nix", layout::OVERRIDDEN);
@@ -246,19 +247,17 @@ fn nix_lists(lists: &[&[&str]]) -> String {
 
 /// The hash of a single directory, or of all and of the command line's definitions when there are any.
 fn combined(files: &[Sha256Hash], cli_module: &CliModule) -> Sha256Hash {
-    if let ([only], []) = (files, cli_module.lines()) {
+    if let [only] = files
+        && cli_module.is_empty()
+    {
         return *only;
     }
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::new();
     for digest in files {
-        let digest: [u8; 32] = (*digest).into();
-        hash.update(digest);
+        hash.update(<[u8; 32]>::from(*digest));
     }
-    let digest: [u8; 32] = hash
-        .chain_update(cli_module.lines().join("\n"))
-        .finalize()
-        .into();
-    digest.into()
+    hash.update(cli_module.definitions().collect::<Vec<_>>().join("\n"));
+    hash.finish().sha256
 }
 
 #[cfg(test)]

@@ -1,48 +1,61 @@
-//! The definitions of the command line (`--set`, `--ssh-key`, `--host-name`) as a NixOS module.
+//! The definitions of the command line (`--set`, `--ssh-key`, `--hostname`) as a NixOS module.
 
 use crate::common::failure::Failure;
 use crate::common::nix_string::nix_string;
 
 /// A NixOS module that is added to the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CliModule {
-    lines: Vec<String>,
-    /// For each line its option, and the flag that the user wrote.
-    flags: Vec<(String, String)>,
+pub struct CliModule(Vec<Definition>);
+
+/// A definition of the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Definition {
+    /// Its attribute path.
+    option: String,
+    /// The flag as the user wrote it.
+    flag: String,
+    /// The Nix code; a value of `--set` may have several lines.
+    code: String,
 }
 
 /// Lines of the module before the first definition.
-const HEAD_LINES: u64 = 5;
+const HEAD_LINES: usize = 5;
 
 impl CliModule {
     /// Adds `key` to root's authorized SSH keys.
     pub fn key(&mut self, key: &str) {
-        let key = nix_string(key);
         let option = "users.users.root.openssh.authorizedKeys.keys";
-        self.add(
-            option,
-            "--ssh-key".to_owned(),
-            format!("{option} = [ {key} ];"),
-        );
+        let code = format!("{option} = [ {} ];", nix_string(key));
+        self.add(option, "--ssh-key".to_owned(), code);
     }
 
     /// Sets the host name, overriding the configuration.
     pub fn host_name(&mut self, name: &str) {
-        let flag = format!("--hostname {name}");
         let option = "networking.hostName";
-        let line = format!("{option} = lib.mkForce {};", nix_string(name));
-        self.add(option, flag, line);
+        let code = format!("{option} = lib.mkForce {};", nix_string(name));
+        self.add(option, format!("--hostname {name}"), code);
     }
 
-    fn add(&mut self, option: &str, flag: String, line: String) {
-        self.lines.push(line);
-        self.flags.push((option.to_owned(), flag));
+    fn add(&mut self, option: &str, flag: String, code: String) {
+        let option = option.to_owned();
+        self.0.push(Definition { option, flag, code });
+    }
+
+    /// Whether the command line adds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The flag whose definition is in line `line` of the module, counted from 1.
     pub(super) fn flag_at(&self, line: u64) -> Option<&str> {
-        let index = usize::try_from(line.checked_sub(HEAD_LINES + 1)?).ok()?;
-        self.flags.get(index).map(|(_, flag)| flag.as_str())
+        let mut line = usize::try_from(line).ok()?.checked_sub(HEAD_LINES + 1)?;
+        let definition = self.0.iter().find(|definition| {
+            let lines = definition.code.split('\n').count();
+            let is_in = line < lines;
+            line = line.saturating_sub(lines);
+            is_in
+        });
+        definition.map(|definition| definition.flag.as_str())
     }
 
     /// The flag that defines `option`, an option below it, or the set that it is in.
@@ -51,10 +64,11 @@ impl CliModule {
             let rest = inner.strip_prefix(outer);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let mut flags = self.flags.iter().rev();
-        flags
-            .find(|(defined, _)| is_below(defined, option) || is_below(option, defined))
-            .map(|(_, flag)| flag.as_str())
+        let is_of = |definition: &&Definition| {
+            is_below(&definition.option, option) || is_below(option, &definition.option)
+        };
+        let definition = self.0.iter().rev().find(is_of);
+        definition.map(|definition| definition.flag.as_str())
     }
 
     /// Adds the definition `text` of the form `OPTION=VALUE`. A list or a set is merged with the configuration's value,
@@ -68,23 +82,23 @@ impl CliModule {
                 Failure::usage(format!("--set `{text}` is not of the form OPTION=VALUE"))
                     .hint("for instance --set time.timeZone=Europe/Berlin")
             })?;
-        let line = match value.chars().next() {
+        let code = match value.chars().next() {
             Some('[' | '{' | '(') => format!("{option} = over ({value});"),
             _ => format!("{option} = lib.mkForce {};", scalar(value)),
         };
-        self.add(option, format!("--set {text}"), line);
+        self.add(option, format!("--set {text}"), code);
         Ok(())
     }
 
-    /// The definitions, one per line.
-    pub fn lines(&self) -> &[String] {
-        &self.lines
+    /// The Nix code of each definition.
+    pub fn definitions(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|definition| definition.code.as_str())
     }
 
     /// The module's text.
     pub(super) fn module(&self) -> String {
-        let lines = self.lines.join("\n  ");
-        format!("{{ lib, pkgs, ... }}:\nlet\n{OVERRIDE_FUNCTION}in\n{{\n  {lines}\n}}\n")
+        let definitions = self.definitions().collect::<Vec<_>>().join("\n  ");
+        format!("{{ lib, pkgs, ... }}:\nlet\n{OVERRIDE_FUNCTION}in\n{{\n  {definitions}\n}}\n")
     }
 }
 
@@ -94,8 +108,10 @@ const OVERRIDE_FUNCTION: &str =
 
 /// `value` as a Nix expression: numbers, booleans, `null` and quoted strings as they are, anything else as a string.
 fn scalar(value: &str) -> String {
+    // Nix has no sign for positive numbers.
+    let is_number = !value.starts_with('+') && value.parse::<i64>().is_ok();
     let is_nix = matches!(value, "true" | "false" | "null")
-        || value.parse::<i64>().is_ok()
+        || is_number
         || value.len() >= 2 && value.starts_with('"') && value.ends_with('"');
     if value.starts_with('-') && is_nix {
         format!("({value})")
@@ -134,7 +150,7 @@ mod tests {
     fn set(text: &str) -> Result<String, Failure> {
         let mut cli_module = CliModule::default();
         cli_module.set(text)?;
-        Ok(cli_module.lines().concat())
+        Ok(cli_module.definitions().collect())
     }
 
     #[test]
@@ -142,6 +158,7 @@ mod tests {
         for (text, line) in [
             ("a.b=true", "a.b = lib.mkForce true;"),
             ("a=-5", "a = lib.mkForce (-5);"),
+            ("a=+5", "a = lib.mkForce \"+5\";"),
             ("a = Europe/Berlin", "a = lib.mkForce \"Europe/Berlin\";"),
             ("a=x=y", "a = lib.mkForce \"x=y\";"),
             ("a=\"5\"", "a = lib.mkForce \"5\";"),
@@ -157,12 +174,17 @@ mod tests {
     fn definitions_are_traced_to_their_flags() {
         let mut cli_module = CliModule::default();
         cli_module.host_name("kitchen");
+        // The lines after it were taken for those of the next flags.
+        let packages = "environment.systemPackages=[\n  pkgs.vim\n]";
+        cli_module.set(packages).unwrap();
         cli_module.set("services.opensh.enable=true").unwrap();
         let text = cli_module.module();
         let line_of = |part: &str| text.lines().position(|line| line.contains(part)).unwrap() + 1;
         let flag_at = |part| cli_module.flag_at(line_of(part) as u64);
         assert_eq!(flag_at("hostName"), Some("--hostname kitchen"));
         assert_eq!(flag_at("opensh"), Some("--set services.opensh.enable=true"));
+        let packages = format!("--set {packages}");
+        assert_eq!(flag_at("pkgs.vim"), Some(packages.as_str()));
         assert_eq!(flag_at("let"), None);
         let flag = Some("--set services.opensh.enable=true");
         for option in [

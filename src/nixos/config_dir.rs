@@ -1,15 +1,17 @@
 //! The files of a configuration's directory: listed and checked once, before anything is started, and packed later.
 
+mod links;
 mod pack;
 mod sizes;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(super) use self::pack::Packed;
 use self::sizes::Sizes;
 use super::ignore_rules::{IGNORE_HINT, walk};
 use crate::common::cancel::Cancel;
@@ -207,9 +209,9 @@ impl Lister<'_> {
         let meta = looked.or_usage(format!("read {name}"))?;
         let kind = if meta.is_symlink() {
             let target = if self.keeps_links {
-                link_target(path, &name)?
+                links::any_target(path, &name)?
             } else {
-                link_inside(path, &name)?
+                links::inner_target(path, &name)?
             };
             match target {
                 Some(target) => EntryKind::Link(target),
@@ -278,64 +280,10 @@ fn is_below_real_dirs(root: &Path, name: &str, known: &mut BTreeMap<String, bool
     })
 }
 
-/// The target of a symbolic link; `None` when it is gone by now.
-fn link_target(path: &Path, name: &str) -> Result<Option<String>, Failure> {
-    let target = fs::read_link(path);
-    if is_gone(&target) {
-        return Ok(None);
-    }
-    let target = target.or_usage(format!("read the link {name}"))?;
-    let target = target.into_os_string().into_string();
-    target
-        .map(Some)
-        .map_err(|_| Failure::usage(format!("the target of the link {name} is not plain UTF-8")))
-}
-
 /// Whether `result` failed because a file is gone by now: editors and builds make and remove files all the time.
 fn is_gone<T>(result: &io::Result<T>) -> bool {
     let error = result.as_ref().err();
     error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
-}
-
-/// The target of a symbolic link that stays inside the directory; `None` for a link into the Nix store, as `nix-build`
-/// creates them, and for one that is gone by now. A usage error for any other link.
-fn link_inside(path: &Path, name: &str) -> Result<Option<String>, Failure> {
-    let target = fs::read_link(path);
-    if is_gone(&target) {
-        return Ok(None);
-    }
-    let target = target.or_usage(format!("read the link {name}"))?;
-    if target.starts_with("/nix/store") {
-        return Ok(None);
-    }
-    let depth = Path::new(name).components().count().saturating_sub(1);
-    match target.to_str() {
-        Some(text) if stays_inside(&target, depth) => Ok(Some(text.to_owned())),
-        _ => Err(Failure::usage(format!(
-            "the link {name} leads out of the configuration's directory, to {}",
-            target.display()
-        ))
-        .hint("replace it with a copy: only the directory itself is uploaded")
-        .hint(IGNORE_HINT)),
-    }
-}
-
-/// Whether `target`, the target of a link `depth` directories below the root, is relative and never leads above the
-/// root.
-fn stays_inside(target: &Path, depth: usize) -> bool {
-    let mut depth = depth;
-    target.components().all(|part| match part {
-        Component::ParentDir => depth
-            .checked_sub(1)
-            .inspect(|parent| depth = *parent)
-            .is_some(),
-        Component::Normal(_) => {
-            depth += 1;
-            true
-        }
-        Component::CurDir => true,
-        Component::RootDir | Component::Prefix(_) => false,
-    })
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ use crate::common::terminal::output_files;
 
 use super::config_dir::ConfigDir;
 use super::config_dir::{Files, Selection};
-pub use super::tar_writer::Owner;
 
 /// An existing configuration file in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ mod tree;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-pub use lock_file::{NAME as LOCK, write as write_lock};
+pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
 pub use override_input::Override;
 pub use report::{Caches, FlakeReport};
 use tree::FlakeTree;
@@ -26,11 +26,7 @@ use crate::common::event::Events;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::nix_string::nix_string;
-use crate::common::plain_file;
 use crate::common::text::without_secrets;
-
-/// Largest lock that is read, in bytes.
-const MAX_LOCK_BYTES: u64 = 16 << 20;
 
 /// A flake that exists, as far as that is known without Nix.
 #[derive(Clone, Debug)]
@@ -152,8 +148,9 @@ impl Flake {
 
     /// The inputs of a local flake that the builder cannot fetch and that are not overridden, and why.
     fn unreachable_inputs(&self) -> Vec<(String, &'static str)> {
-        let lock = self.directory().map(|dir| dir.join(LOCK));
-        let lock = lock.and_then(|lock| plain_file::read_text(&lock, MAX_LOCK_BYTES).ok());
+        let dir = self.directory();
+        // Nix reports a lock that cannot be read.
+        let lock = dir.and_then(|dir| lock_file::read(&dir).ok().flatten());
         let inputs = lock.as_deref().map(lock_file::unreachable_inputs);
         let is_overridden = |name: &str| self.overrides.iter().any(|o| o.input() == name);
         let inputs = inputs.into_iter().flatten();

@@ -144,18 +144,7 @@ impl<'a> Reader<'a> {
 
     fn line(&mut self, line: &str) {
         if let Some(report) = line.strip_prefix(FLAKE).and_then(FlakeReport::parse) {
-            if let Some(notice) = report.caches_notice(self.view.accepts_caches) {
-                self.events.warn(notice);
-            }
-            // The files of a flake are in the store, those of a module in a directory: from here on that is the same.
-            for (path, known) in [
-                (&report.source, layout::CONFIG),
-                (&report.expressions, layout::EXPRESSIONS),
-            ] {
-                let shown = (format!("{path}/"), format!("{known}/"));
-                self.view.shown.push(shown);
-            }
-            self.flake = Some(report);
+            self.flake_report(report);
             return;
         }
         let shown = self.view.shown.iter();
@@ -184,6 +173,26 @@ impl<'a> Reader<'a> {
             }
             self.events.emit(Event::Nix(event));
         }
+    }
+
+    /// Keeps the first report of a flake: the entry writes one, before anything is built. What is built there can write
+    /// such lines too.
+    fn flake_report(&mut self, report: FlakeReport) {
+        if self.flake.is_some() {
+            return;
+        }
+        if let Some(notice) = report.caches_notice(self.view.accepts_caches) {
+            self.events.warn(notice);
+        }
+        // The files of a flake are in the store, those of a module in a directory: from here on that is the same.
+        for (path, known) in [
+            (&report.source, layout::CONFIG),
+            (&report.expressions, layout::EXPRESSIONS),
+        ] {
+            let shown = (format!("{path}/"), format!("{known}/"));
+            self.view.shown.push(shown);
+        }
+        self.flake = Some(report);
     }
 
     /// Shows a notice about native glue, if there have not been too many.
@@ -221,5 +230,39 @@ impl<'a> Reader<'a> {
         let expensive = self.expensive.finish();
         self.warn_of_expensive(&expensive);
         (self.out, self.flake)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// A build wrote reports of its own: each was kept, replaced in every later line, and the last one was in the manifest.
+    #[test]
+    fn only_the_first_report_of_a_flake_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+        let warnings = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&warnings);
+        let events = Events::new(move |_| *count.lock().unwrap() += 1);
+        let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+        let report = |letter: &str| {
+            let path = format!("/nix/store/{}-source", letter.repeat(32));
+            let hash = "A".repeat(43);
+            format!(
+                "{FLAKE}{{\"source\":\"{path}\",\"expressions\":\"{path}\",\"narHash\":\"sha256-{hash}=\",\
+                 \"revision\":null,\"lock\":null,\"caches\":{{\"substituters\":[\"https://{letter}\"],\
+                 \"trusted-public-keys\":[]}}}}"
+            )
+        };
+        for letter in ["a", "b", "c", "d"] {
+            reader.line(&report(letter));
+        }
+        assert_eq!(reader.view.shown.len(), 2);
+        let (_, flake) = reader.finish();
+        assert!(flake.unwrap().source.contains("aaaa"));
+        assert_eq!(*warnings.lock().unwrap(), 1);
     }
 }

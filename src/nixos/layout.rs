@@ -2,6 +2,8 @@
 
 /// The configuration's directory.
 pub(super) const CONFIG: &str = "/build/config";
+/// The beginning of the paths below it.
+pub(super) const CONFIG_DIR: &str = "/build/config/";
 /// The module that imports the user's configuration.
 pub(super) const WRAPPER: &str = "/build/sdbuild/wrapper.nix";
 /// The directory of the expressions that Nix evaluates.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure};
+use crate::common::hash::Sha256Hash;
 use crate::common::http_url;
 pub use file::{read, replace_file, write};
 
@@ -26,6 +27,19 @@ pub enum Requested {
     Release(String),
     /// The URL of an archive.
     Url(String),
+}
+
+impl Requested {
+    /// Where it is fetched from without a lock entry: the newest archive of a release is below the base URL `channels`.
+    pub fn url(&self, channels: &str) -> String {
+        match self {
+            Self::Release(release) => {
+                let base = channels.trim_end_matches('/');
+                format!("{base}/nixos-{release}/nixexprs.tar.xz")
+            }
+            Self::Url(url) => url.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Requested {
@@ -59,7 +73,7 @@ pub struct Download {
     /// The URL to fetch, following redirects.
     pub url: String,
     /// The expected SHA-256; `None` when it is resolved for the first time.
-    pub sha256: Option<[u8; 32]>,
+    pub sha256: Option<Sha256Hash>,
 }
 
 /// A download that the caller has carried out.
@@ -68,7 +82,7 @@ pub struct Downloaded {
     /// The complete and verified file.
     pub path: PathBuf,
     /// Its SHA-256.
-    pub sha256: [u8; 32],
+    pub sha256: Sha256Hash,
     /// The URL after all redirects.
     pub final_url: String,
 }
@@ -95,9 +109,9 @@ impl Locked {
         }
     }
 
-    /// The SHA-256; `None` when the text is not 64 hex digits.
-    fn hash(&self) -> Option<[u8; 32]> {
-        hex::decode(&self.sha256).ok()?.try_into().ok()
+    /// The SHA-256; `None` when the text is not 64 hex digits, which an entry of a lock that was [read] never is.
+    pub fn hash(&self) -> Option<Sha256Hash> {
+        self.sha256.to_ascii_lowercase().parse().ok()
     }
 }
 
@@ -112,11 +126,7 @@ where
     F: FnOnce(Download) -> R,
     R: Future<Output = Result<Downloaded, Failure>>,
 {
-    let entries = read(request.lock)?;
-    let known = entries
-        .iter()
-        .find(|locked| locked.is_for(request.requested));
-    if let Some(locked) = known {
+    if let Some(locked) = find(request.lock, request.requested)? {
         let download = Download {
             url: locked.url.clone(),
             sha256: locked.hash(),
@@ -130,12 +140,9 @@ where
                 "{lock} pins it; delete its entry there to resolve it again"
             ))
         })?;
-        return Ok((locked.clone(), got));
+        return Ok((locked, got));
     }
-    let url = match request.requested {
-        Requested::Release(release) => release_url(request.channels, release),
-        Requested::Url(url) => url.clone(),
-    };
+    let url = request.requested.url(request.channels);
     let first = Download {
         url: url.clone(),
         sha256: None,
@@ -150,10 +157,10 @@ where
     Ok((locked, got))
 }
 
-/// The URL of the newest archive of `release`, below the base URL `channels`.
-pub fn release_url(channels: &str, release: &str) -> String {
-    let base = channels.trim_end_matches('/');
-    format!("{base}/nixos-{release}/nixexprs.tar.xz")
+/// The entry for `requested` in the lock file at `path`, if there is one. A usage error when the file is damaged.
+pub fn find(path: &Path, requested: &Requested) -> Result<Option<Locked>, Failure> {
+    let entries = read(path)?;
+    Ok(entries.into_iter().find(|locked| locked.is_for(requested)))
 }
 
 /// Adds to the failure of a first download what was requested. That a release may not exist is a reason only if a
@@ -185,7 +192,7 @@ fn locked(requested: &Requested, url: String, got: &Downloaded) -> Locked {
         release,
         requested,
         url,
-        sha256: hex::encode(got.sha256),
+        sha256: got.sha256.to_string(),
     }
 }
 

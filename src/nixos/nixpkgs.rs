@@ -5,20 +5,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::nixpkgs_tree::{TreeDigest, hash_tree, pack_tree};
+use super::lock::Requested;
+use super::nixpkgs_tree::{hash_tree, pack_tree};
 use super::tar_writer::TarWriter;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
+use crate::common::hash::Sha256Hash;
 
 /// The value of `--nixpkgs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Nixpkgs {
     /// A local directory.
     Dir(PathBuf),
-    /// The URL of an archive: `https://…/nixexprs.tar.xz`.
-    Url(String),
-    /// A release of NixOS: `26.05`, `unstable`, `26.05-small`.
-    Release(String),
+    /// An archive, which is fetched and locked: by its URL (`https://…/nixexprs.tar.xz`), or that of a release of NixOS
+    /// (`26.05`, `unstable`, `26.05-small`).
+    Remote(Requested),
 }
 
 impl FromStr for Nixpkgs {
@@ -29,9 +30,9 @@ impl FromStr for Nixpkgs {
     fn from_str(text: &str) -> Result<Self, Failure> {
         let release = text.strip_prefix("nixos-").unwrap_or(text);
         if text.starts_with("https://") || text.starts_with("http://") {
-            Ok(Self::Url(text.to_owned()))
+            Ok(Self::Remote(Requested::Url(text.to_owned())))
         } else if is_release(release) {
-            Ok(Self::Release(release.to_owned()))
+            Ok(Self::Remote(Requested::Release(release.to_owned())))
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
@@ -46,7 +47,7 @@ impl Nixpkgs {
     pub fn check(&self) -> Result<(), Failure> {
         match self {
             Self::Dir(dir) => check_dir(dir),
-            Self::Url(_) | Self::Release(_) => Ok(()),
+            Self::Remote(_) => Ok(()),
         }
     }
 }
@@ -82,7 +83,7 @@ pub enum LocalNixpkgs {
         /// The directory.
         root: PathBuf,
         /// SHA-256 of paths, modes and contents.
-        digest: [u8; 32],
+        digest: Sha256Hash,
         /// Bytes of all files.
         size: u64,
     },
@@ -91,7 +92,7 @@ pub enum LocalNixpkgs {
         /// The verified file.
         file: PathBuf,
         /// Its SHA-256.
-        sha256: [u8; 32],
+        sha256: Sha256Hash,
         /// Its length in bytes.
         size: u64,
     },
@@ -114,7 +115,7 @@ impl LocalNixpkgs {
     }
 
     /// The archive `file`, which was downloaded and verified.
-    pub fn archive(file: PathBuf, sha256: [u8; 32]) -> Result<Self, Failure> {
+    pub fn archive(file: PathBuf, sha256: Sha256Hash) -> Result<Self, Failure> {
         let meta = file
             .metadata()
             .or_environment(format!("read {}", file.display()))?;
@@ -131,13 +132,13 @@ impl LocalNixpkgs {
             Self::Tree { digest, .. } => ("tree", digest),
             Self::Archive { sha256, .. } => ("archive", sha256),
         };
-        format!("{kind}-{}", hex::encode(digest))
+        format!("{kind}-{digest}")
     }
 
     /// SHA-256 of the archive or of the directory's content, in hex.
     pub fn sha256(&self) -> String {
         let (Self::Tree { digest, .. } | Self::Archive { sha256: digest, .. }) = self;
-        hex::encode(digest)
+        digest.to_string()
     }
 
     /// Bytes to upload.
@@ -159,7 +160,7 @@ impl LocalNixpkgs {
             Self::Tree { root, digest, .. } => {
                 tar.open_directory(&path)?;
                 let packed = pack_tree(root, tar, &path, cancel)?;
-                check_unchanged(&packed.digest, digest)
+                check_unchanged(packed.digest, *digest)
             }
             Self::Archive { file, size, .. } => {
                 tar.file(&format!("{path}.tar"), *size, false, File::open(file)?)
@@ -169,7 +170,7 @@ impl LocalNixpkgs {
 }
 
 /// An error when the packed content is not the one that the name on the volume stands for.
-fn check_unchanged(packed: &TreeDigest, expected: &TreeDigest) -> io::Result<()> {
+fn check_unchanged(packed: Sha256Hash, expected: Sha256Hash) -> io::Result<()> {
     if packed == expected {
         Ok(())
     } else {
@@ -191,11 +192,12 @@ mod tests {
             ("unstable", "unstable"),
             ("26.05-small", "26.05-small"),
         ] {
-            assert_eq!(of(text), Nixpkgs::Release(release.into()));
+            let requested = Requested::Release(release.into());
+            assert_eq!(of(text), Nixpkgs::Remote(requested));
         }
         assert_eq!(
             of("https://a/b.tar.xz"),
-            Nixpkgs::Url("https://a/b.tar.xz".into())
+            Nixpkgs::Remote(Requested::Url("https://a/b.tar.xz".into()))
         );
         assert_eq!(of("./nixpkgs"), Nixpkgs::Dir("./nixpkgs".into()));
         assert_eq!(of("/x/nixpkgs"), Nixpkgs::Dir("/x/nixpkgs".into()));

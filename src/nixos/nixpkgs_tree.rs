@@ -7,19 +7,17 @@ use std::path::{Path, PathBuf};
 
 use super::tar_writer::{Owner, TarWriter};
 use crate::common::cancel::Cancel;
-use crate::common::hash::{Hasher, HashingReader};
+use crate::common::hash::{Hasher, HashingReader, Sha256Hash};
 use crate::common::plain_file;
 
 /// Depth of nested directories; nixpkgs has about ten levels. The walk is recursive, so the stack limits it.
 const MAX_DEPTH: usize = 256;
 
-/// SHA-256 of a directory's paths, modes and contents.
-pub(super) type TreeDigest = [u8; 32];
-
 /// Digest and size of a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TreeSummary {
-    pub(super) digest: TreeDigest,
+    /// SHA-256 of paths, modes and contents.
+    pub(super) digest: Sha256Hash,
     /// Bytes of all files.
     pub(super) size: u64,
 }
@@ -47,7 +45,7 @@ pub(super) fn pack_tree(
     };
     packer.directory(root, &PathBuf::new())?;
     Ok(TreeSummary {
-        digest: packer.hash.finish().sha256.into(),
+        digest: packer.hash.finish().sha256,
         size: packer.size,
     })
 }
@@ -152,7 +150,7 @@ mod tests {
         dir
     }
 
-    fn digest(dir: &Path) -> TreeDigest {
+    fn digest(dir: &Path) -> Sha256Hash {
         hash_tree(dir, &Cancel::new()).unwrap().digest
     }
 

@@ -8,10 +8,10 @@ use crate::common::human_bytes::human_bytes;
 use crate::common::transcript::short_name;
 
 /// Bytes a second below which a download is not worth waiting for: an image takes weeks then.
-const SLOW: u64 = 1024;
+const MIN_BYTES_PER_SECOND: u64 = 1024;
 
 /// Binary caches that are warned of: more than anybody uses.
-const MAX_TOLD: usize = 16;
+const MAX_WARNED: usize = 16;
 /// Downloads that are watched, more than Nix has at once; at this number all are forgotten, so that a build cannot fill the
 /// memory.
 const MAX_RUNNING: usize = 1024;
@@ -34,7 +34,8 @@ pub(super) struct SlowFetches {
     total: u64,
     /// The total at earlier times, at most `window` ago but for the first.
     samples: VecDeque<(Instant, u64)>,
-    told: BTreeSet<String>,
+    /// The caches that were warned of.
+    warned: BTreeSet<String>,
 }
 
 impl SlowFetches {
@@ -45,7 +46,7 @@ impl SlowFetches {
             running: BTreeMap::new(),
             total: 0,
             samples: VecDeque::new(),
-            told: BTreeSet::new(),
+            warned: BTreeSet::new(),
         }
     }
 
@@ -106,11 +107,11 @@ impl SlowFetches {
             self.samples.pop_front();
         }
         // Nix itself reports a server that sends nothing.
-        let limit = SLOW * self.window.as_secs();
-        if received == 0 || received >= limit || self.told.len() >= MAX_TOLD {
+        let limit = MIN_BYTES_PER_SECOND * self.window.as_secs();
+        if received == 0 || received >= limit || self.warned.len() >= MAX_WARNED {
             return None;
         }
-        if !self.told.insert(cache.clone()) {
+        if !self.warned.insert(cache.clone()) {
             return None;
         }
         let (bytes, seconds) = (human_bytes(received), self.window.as_secs());

@@ -6,11 +6,11 @@ use tar::{Builder, EntryType, Header};
 
 /// The owner of files in the builder: the user that it runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub(super) struct Owner {
     /// User id.
-    pub uid: u64,
+    pub(super) uid: u64,
     /// Group id.
-    pub gid: u64,
+    pub(super) gid: u64,
 }
 
 /// Writes one tar archive.

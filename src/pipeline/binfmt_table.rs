@@ -10,7 +10,7 @@ use crate::common::plain_file;
 use crate::engine::{Engine, ImageInfo, RunId};
 
 /// The directory of the table on this machine, which may be the engine's.
-const TABLE: &str = "/proc/sys/fs/binfmt_misc";
+pub(super) const TABLE: &str = "/proc/sys/fs/binfmt_misc";
 /// An entry is a few lines.
 const MAX_ENTRY_BYTES: u64 = 64 << 10;
 

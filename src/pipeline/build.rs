@@ -5,9 +5,8 @@ use crate::common::event::Timings;
 use crate::common::failure::Failure;
 use crate::nixos::command::Task;
 use crate::output::Image;
-use crate::output::manifest::Built;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::provenance::{flake as flake_of, provenance};
+use crate::pipeline::provenance::{SourceRecord, provenance};
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::{builder, container_images, copy_out, emulation, source};
@@ -38,18 +37,10 @@ async fn steps(
     // The failure of this one may list leftovers, so it comes first.
     let emulation = emulation?;
     let job = job?;
-    let mut origin = provenance(run.plan, &images, &job.source, emulation);
-    let overridden_inputs = job.source.overridden_inputs();
+    let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     let built = builder::build(run, prepared, scope).await?;
-    origin.configuration.sha256 = built.configuration_sha256.to_string();
-    let caches = run.plan.settings.accept_flake_caches;
-    let flake = built.flake.clone();
-    origin.configuration.flake = flake.map(|report| flake_of(report, overridden_inputs, caches));
-    origin.result = Built {
-        store_path: built.out_path.clone(),
-        derivation: built.derivation.clone(),
-    };
+    let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.
     let (image, ()) = tokio::join!(
         copy_out::copy_out(run, &built, origin, timings),

@@ -9,7 +9,7 @@ use crate::common::shell_word::quoted;
 use crate::engine::RunId;
 use crate::pipeline::inventory::LocalFiles;
 use crate::pipeline::logs::{self, RemoveError};
-use crate::pipeline::run_lock::RunState;
+use crate::pipeline::run_lock::{RunLocks, RunState};
 use crate::settings::Common;
 
 /// Something that can be removed.
@@ -37,14 +37,18 @@ pub struct FileRemoval {
 impl FileRemoval {
     /// Measures the directories. The runs of this user that are live on any engine keep what they use.
     pub fn plan(settings: &Common) -> Result<Self, Failure> {
-        let none = BTreeSet::new();
-        let runs = LocalFiles::measure(settings, &none).runs;
-        let live = runs.into_iter().filter(|run| run.state == RunState::Live);
-        Self::beside(settings, live.map(|run| run.run).collect())
+        Self::beside(settings, BTreeSet::new())
     }
 
-    /// Measures the directories; what the runs in `live_runs` use is kept.
-    pub(super) fn beside(settings: &Common, live_runs: BTreeSet<RunId>) -> Result<Self, Failure> {
+    /// The same; what the runs in `live_runs`, also of other users of an engine, use is kept too.
+    pub(super) fn beside(
+        settings: &Common,
+        mut live_runs: BTreeSet<RunId>,
+    ) -> Result<Self, Failure> {
+        // One cache and one directory of logs serve the runs on all engines.
+        let runs = RunLocks::all_engines(&settings.state_dir).into_iter();
+        let live = runs.filter(|run| run.state == RunState::Live);
+        live_runs.extend(live.map(|run| run.run));
         let files = LocalFiles::measure(settings, &live_runs);
         Ok(Self {
             cache: files.cache,
@@ -101,5 +105,41 @@ impl FileRemoval {
 
     fn cache_is_free(&self) -> bool {
         self.cache_size > 0 && self.live_runs.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Endpoint;
+    use crate::settings::Environment;
+
+    /// `clean` with one engine removed the log of a build on another one while it was written.
+    #[test]
+    fn runs_on_other_engines_keep_downloads_and_logs() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = Common::without_file(&Environment {
+            home: Some(home.path().to_owned()),
+            ..Environment::default()
+        });
+        let settings = settings.unwrap();
+        let run: RunId = "0123456789ab".parse().unwrap();
+        let elsewhere = RunLocks::new(&settings.state_dir, &Endpoint::Unix("/other".into()));
+        let run_lock = elsewhere.acquire(&run).unwrap();
+        let log = logs::file(&settings.state_dir, &run).unwrap();
+        std::fs::write(&log, "building").unwrap();
+        let object = settings.cache_dir.join("sha256").join("0".repeat(64));
+        std::fs::create_dir_all(object.parent().unwrap()).unwrap();
+        std::fs::write(&object, "an object").unwrap();
+        let removal = || FileRemoval::beside(&settings, BTreeSet::new()).unwrap();
+        assert_eq!(removal().items(), []);
+        assert_eq!(removal().live(), &BTreeSet::from([run]));
+        assert_eq!(removal().carry_out(), []);
+        assert!(log.exists() && object.exists());
+
+        run_lock.release();
+        assert_eq!(removal().items().len(), 2);
+        assert_eq!(removal().carry_out(), []);
+        assert!(!log.exists() && !object.exists());
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::artifact::Cache;
 use crate::artifact::cache::CacheLookup;
-use crate::nixos::lock::{self, Requested};
+use crate::common::hash::Sha256Hash;
+use crate::nixos::lock::{self, Locked};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::settings::{self, SourceChoice};
 
@@ -25,25 +26,20 @@ impl NixpkgsArchive {
         let SourceChoice::Config(config) = &settings.source else {
             return None;
         };
-        let requested = match settings.nixpkgs.parse::<Nixpkgs>().ok()? {
-            Nixpkgs::Dir(_) => return None,
-            Nixpkgs::Url(url) => Requested::Url(url),
-            Nixpkgs::Release(release) => Requested::Release(release),
+        // The plan of a build reports what is wrong with the setting or with the lock.
+        let Nixpkgs::Remote(requested) = settings.nixpkgs.parse().ok()? else {
+            return None;
         };
         let dir = config.parent().unwrap_or(Path::new("."));
-        let entries = lock::read(&dir.join(lock::NAME)).unwrap_or_default();
-        let locked = entries.into_iter().find(|locked| locked.is_for(&requested));
-        let is_held = match &locked {
-            Some(locked) => is_cached(&locked.sha256, &settings.common.cache_dir).await,
+        let locked = lock::find(&dir.join(lock::NAME), &requested).ok().flatten();
+        let is_held = match locked.as_ref().and_then(Locked::hash) {
+            Some(hash) => is_cached(hash, &settings.common.cache_dir).await,
             None => false,
         };
-        let url = match (locked, &requested) {
-            (Some(locked), _) => locked.url,
-            (None, Requested::Url(url)) => url.clone(),
-            (None, Requested::Release(release)) => {
-                lock::release_url(&settings.common.channels, release)
-            }
-        };
+        let url = locked.map_or_else(
+            || requested.url(&settings.common.channels),
+            |locked| locked.url,
+        );
         Some(Self {
             name: requested.to_string(),
             url,
@@ -52,11 +48,8 @@ impl NixpkgsArchive {
     }
 }
 
-async fn is_cached(sha256: &str, cache_dir: &Path) -> bool {
+async fn is_cached(hash: Sha256Hash, cache_dir: &Path) -> bool {
     let Ok(Some(cache)) = Cache::open_existing(cache_dir) else {
-        return false;
-    };
-    let Ok(hash) = sha256.parse() else {
         return false;
     };
     matches!(cache.find(hash).await, Ok(CacheLookup::Valid { .. }))

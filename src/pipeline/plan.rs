@@ -17,6 +17,7 @@ use crate::pipeline::problems::Problems;
 use crate::pipeline::resources::Resources;
 use crate::pipeline::run_summary::run_summary;
 use crate::pipeline::source::{Purpose, SourcePlan};
+use crate::pipeline::steps::network_access;
 use crate::settings::{self, SourceChoice};
 
 /// What a run will do; the same value is described and carried out.
@@ -177,6 +178,8 @@ async fn make_plan(
     if purpose == Purpose::Image {
         problems.extend(output::preflight(&settings.output));
     }
+    // Read again when a step needs them: a plan holds no secret.
+    problems.keep(network_access::read(&settings));
     let engine_plan = problems.keep(plan_engine(purpose, &settings, context).await);
     for check in checks::before_build(&Machine {
         settings: &settings,

@@ -7,9 +7,10 @@ use crate::common::hash::Sha256Hash;
 use crate::common::plain_file;
 use crate::common::text::without_secrets;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
+use crate::nixos::builder::BuildResult;
 use crate::nixos::flake::FlakeReport;
 use crate::oci::Definition;
-use crate::output::manifest::{self, ContainerImage, Nixpkgs, Program, Provenance};
+use crate::output::manifest::{self, Built, ContainerImage, Nixpkgs, Program, Provenance};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::steps::container_images::ContainerImages;
@@ -24,30 +25,55 @@ const MAX_MACHINE_ID_BYTES: u64 = 64;
 /// Hexadecimal digits of a configuration's id.
 const ID_CHARS: usize = 32;
 
-/// Everything but the result, which Nix has not built yet, and the hash of the configuration, which is not uploaded yet.
+/// What the manifest says of a source, noted before the builder takes it.
+#[derive(Debug)]
+pub(super) struct SourceRecord {
+    /// Its name, without any path of this machine.
+    name: String,
+    nixpkgs: Option<Nixpkgs>,
+    overridden_inputs: Vec<String>,
+}
+
+impl SourceRecord {
+    /// The record of `source`.
+    pub(super) fn of(source: &BuildSource) -> Self {
+        Self {
+            name: source.public_name(),
+            nixpkgs: nixpkgs(source),
+            overridden_inputs: source.overridden_inputs(),
+        }
+    }
+}
+
+/// What went into the image `built` from `source`, whose programs ran by `mode`.
 pub(super) fn provenance(
     plan: &Plan,
     images: &ContainerImages,
-    source: &BuildSource,
     mode: Emulation,
+    source: SourceRecord,
+    built: &BuildResult,
 ) -> Provenance {
     let registrar = plan.engine_plan.registrar.as_ref();
     let builder = plan.engine_plan.builder.own();
+    let caches = plan.settings.accept_flake_caches;
+    let report = built.flake.clone();
     Provenance {
         system: plan.settings.system.to_string(),
         emulation: emulation(mode, registrar),
         nix: builder.and_then(|definition| program(definition, NIX)),
         registrar: registrar.map(container_image),
         builder: builder_image(builder, images.builder.reference()),
-        nixpkgs: nixpkgs(source),
+        nixpkgs: source.nixpkgs,
         configuration: manifest::Configuration {
-            file: source.public_name(),
-            // Known once it is uploaded, and locked.
-            sha256: String::new(),
+            file: source.name,
+            sha256: built.configuration_sha256.to_string(),
             id: configuration_id(plan),
-            flake: None,
+            flake: report.map(|report| flake(report, source.overridden_inputs, caches)),
         },
-        result: manifest::Built::default(),
+        result: Built {
+            store_path: built.out_path.clone(),
+            derivation: built.derivation.clone(),
+        },
     }
 }
 
@@ -133,11 +159,7 @@ fn nixpkgs(source: &BuildSource) -> Option<Nixpkgs> {
 }
 
 /// The flake of a finished build. `overridden_inputs` of it were replaced; `caches`: those that it names were used.
-pub(super) fn flake(
-    report: FlakeReport,
-    overridden_inputs: Vec<String>,
-    caches: bool,
-) -> manifest::Flake {
+fn flake(report: FlakeReport, overridden_inputs: Vec<String>, caches: bool) -> manifest::Flake {
     let substituters = report.caches.substituters.iter();
     let substituters = substituters.filter(|_| caches);
     manifest::Flake {

@@ -37,15 +37,19 @@ impl Removal {
         inventory
             .measure(TableFallback::ThisMachine, context)
             .await?;
-        let live = inventory.objects.stale.live_runs.clone();
+        let live_on_engine = inventory.objects.stale.live_runs.clone();
         Ok(Self {
             inventory,
-            files: FileRemoval::beside(settings, live)?,
+            files: FileRemoval::beside(settings, live_on_engine)?,
         })
     }
 
-    /// Live runs: what they use, or may be about to use, is not removed.
+    /// Live runs on this engine, and of this user on others: what they use, or may be about to use, is not removed.
     pub fn live(&self) -> &BTreeSet<RunId> {
+        self.files.live()
+    }
+
+    fn live_on_engine(&self) -> &BTreeSet<RunId> {
         &self.inventory.objects.stale.live_runs
     }
 
@@ -136,7 +140,7 @@ impl Removal {
 
     /// Whether a run has begun since the plan, which it reports.
     async fn a_run_has_begun(&self, context: &Context) -> Result<bool, Failure> {
-        let begun = self.inventory.begun_since(self.live());
+        let begun = self.inventory.begun_since(self.live_on_engine());
         let begun = context.cancel.race(begun).await??;
         for run in &begun {
             let text = "has begun meanwhile: what it may need is kept";
@@ -156,7 +160,7 @@ impl Removal {
     /// A live run may be about to use any image.
     fn free_images(&self) -> impl Iterator<Item = &ImageInfo> {
         let images = self.inventory.objects.images.iter();
-        images.filter(|_| self.live().is_empty())
+        images.filter(|_| self.live_on_engine().is_empty())
     }
 
     async fn one(

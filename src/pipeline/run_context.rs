@@ -47,14 +47,21 @@ pub struct Outcome<T> {
 }
 
 impl<T> Outcome<T> {
-    /// The value, or a failure when something could not be removed; `done` is the clause that says what
-    /// succeeded nevertheless.
-    pub fn require_clean(self, done: &str) -> Result<T, Failure> {
-        if self.leftovers.is_empty() {
-            return Ok(self.value);
+    /// What `finish` makes of the value. What could not be removed is reported in any case: with the failure of `finish`, or
+    /// by a failure of its own; `done` is the clause that says what succeeded nevertheless.
+    pub fn finish<U>(
+        self,
+        done: &str,
+        finish: impl FnOnce(T) -> Result<U, Failure>,
+    ) -> Result<U, Failure> {
+        match finish(self.value) {
+            Ok(value) if self.leftovers.is_empty() => Ok(value),
+            Ok(_) => {
+                let text = format!("{done}, but not everything could be removed");
+                Err(Failure::environment(text).with_teardown(self.leftovers))
+            }
+            Err(failure) => Err(failure.with_teardown(self.leftovers)),
         }
-        let text = format!("{done}, but not everything could be removed");
-        Err(Failure::environment(text).with_teardown(self.leftovers))
     }
 }
 
@@ -74,10 +81,10 @@ pub(super) async fn with_cleanup<T>(
         run_locks: RunLocks::new(&plan.settings.common.state_dir, plan.engine().endpoint()),
         fetcher: clients::fetcher(&plan.settings.common, events)?,
     };
-    // Held until everything is released: other runs sweep nothing that belongs to a live run.
-    let run_lock = run.run_locks.acquire(&plan.run)?;
     let mut scope = Scope::default();
     let job_control = JobControl::listen(scope.watchdogs(), events)?;
+    // Held until everything is released: other runs sweep nothing that belongs to a live run.
+    let run_lock = run.run_locks.acquire(&plan.run)?;
     let cancelled_and_silent = async {
         cancel.cancelled().await;
         until_silent(plan.engine()).await;
@@ -164,15 +171,39 @@ fn left_nothing<T>(outcome: &Result<Outcome<T>, Failure>) -> bool {
 mod tests {
     use super::*;
 
+    fn leftover() -> Leftover {
+        Leftover {
+            what: "container c".into(),
+            why: "the connection to the engine was lost".into(),
+            remedy: "docker rm --force c".into(),
+        }
+    }
+
+    /// A lock that could not be written, or a closed disk for the result, hid what was left on the engine.
+    #[test]
+    fn leftovers_are_reported_whatever_becomes_of_the_value() {
+        let finish = |leftovers, result: Result<(), Failure>| {
+            let outcome = Outcome {
+                value: 1,
+                leftovers,
+            };
+            outcome.finish("it is done", |_| result).map_err(|failure| {
+                let leftovers = failure.teardown.len();
+                (failure.to_string(), leftovers)
+            })
+        };
+        assert_eq!(finish(vec![], Ok(())), Ok(()));
+        let (text, leftovers) = finish(vec![leftover()], Ok(())).unwrap_err();
+        assert!(text.starts_with("it is done, but"), "{text}");
+        assert_eq!(leftovers, 1);
+        let failed = finish(vec![leftover()], Err(Failure::usage("not written")));
+        assert_eq!(failed, Err(("not written".to_owned(), 1)));
+    }
+
     /// The engine was killed while the registrar started; the next run took its container for that of a
     /// live run of another user.
     #[test]
     fn leftovers_of_a_failed_step_keep_the_run_stale() {
-        let leftover = || Leftover {
-            what: "container c".into(),
-            why: "the connection to the engine was lost".into(),
-            remedy: "docker rm --force c".into(),
-        };
         let failed = |teardown| Err(Failure::environment("start").with_teardown(teardown));
         let clean =
             |result: Result<(), Failure>, leftovers| left_nothing(&settle(result, leftovers));

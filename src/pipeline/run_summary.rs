@@ -3,8 +3,10 @@
 use crate::common::event::RunSummary;
 use crate::common::shown_path::shown_path;
 use crate::common::system::System;
+use crate::common::text::without_secrets;
 use crate::engine::Engine;
 use crate::nixos::build_source::Source;
+use crate::nixos::lock::Requested;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::source::SourcePlan;
 
@@ -36,11 +38,25 @@ fn place(engine: &Engine) -> String {
 fn nixpkgs(nixpkgs: &Nixpkgs) -> String {
     match nixpkgs {
         Nixpkgs::Dir(dir) => shown_path(dir),
-        Nixpkgs::Release(release) => release.clone(),
-        // An address may hold a password.
-        Nixpkgs::Url(url) => match url.rsplit_once('@') {
-            Some((_, rest)) => rest.to_owned(),
-            None => url.clone(),
-        },
+        Nixpkgs::Remote(Requested::Release(release)) => release.clone(),
+        Nixpkgs::Remote(Requested::Url(url)) => without_secrets(url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_of_nixpkgs_is_shown_whole_without_secrets() {
+        let shown = |url: &str| nixpkgs(&Nixpkgs::Remote(Requested::Url(url.into())));
+        assert_eq!(
+            shown("https://h.example/n@1.tar.xz"),
+            "https://h.example/n@1.tar.xz"
+        );
+        assert_eq!(
+            shown("https://me:secret@h.example/n"),
+            "https://h.example/n"
+        );
     }
 }

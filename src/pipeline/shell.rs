@@ -13,7 +13,7 @@ use crate::nixos::command::Task;
 use crate::nixos::shell_session::{Derivation, ShellSession};
 use crate::pipeline::logs;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
+use crate::pipeline::run_context::{RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::{builder, container_images, emulation, source};
 
@@ -23,15 +23,14 @@ pub async fn shell(plan: &Plan, session: ShellSession, context: &Context) -> Res
     let steps =
         async |run: &RunContext<'_>, scope: &mut Scope| run_shell(run, session, scope).await;
     let outcome = with_cleanup(plan, context, steps).await?;
-    match outcome.value {
-        0 => outcome.require_clean("the shell has ended").map(drop),
+    outcome.finish("the shell has ended", |status| match status {
+        0 => Ok(()),
         status => {
-            let Outcome { leftovers, .. } = outcome;
             let class = Class::Shell(u8::try_from(status).unwrap_or(u8::MAX));
-            let failure = Failure::message(class, format!("the shell ended with {status}"));
-            Err(failure.with_teardown(leftovers))
+            let text = format!("the shell ended with {status}");
+            Err(Failure::message(class, text))
         }
-    }
+    })
 }
 
 /// The exit status of the shell.

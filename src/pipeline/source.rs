@@ -10,10 +10,10 @@ use crate::common::plain_file;
 use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::UploadDir;
+use crate::nixos::configuration::Configuration;
 use crate::nixos::flake::{Flake, Override};
-use crate::nixos::lock::{self, Locked, Requested};
+use crate::nixos::lock::{self, Locked};
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::nixos::source::Configuration;
 use crate::pipeline::problems::Problems;
 use crate::settings::{self, SourceChoice, SshKey};
 
@@ -74,7 +74,7 @@ impl SourcePlan {
                 (Source::Module(configuration), Some(plan))
             }
             SourceChoice::Flake { reference, .. } => {
-                let flake = problems.keep(flake(reference, settings))?;
+                let flake = problems.keep(flake(reference, settings, context).await)?;
                 (Source::Flake(Box::new(flake)), None)
             }
         };
@@ -91,10 +91,14 @@ impl SourcePlan {
 impl NixpkgsPlan {
     fn new(configuration: &Configuration, nixpkgs: Nixpkgs) -> Result<Self, Failure> {
         let lock = configuration.dir().join(lock::NAME);
+        let locked = match &nixpkgs {
+            Nixpkgs::Dir(_) => None,
+            Nixpkgs::Remote(requested) => lock::find(&lock, requested)?,
+        };
         Ok(Self {
-            locked: locked(&lock, &nixpkgs)?,
             nixpkgs,
             lock,
+            locked,
         })
     }
 }
@@ -114,21 +118,32 @@ fn configuration(
     Ok(configuration)
 }
 
-/// The flake of `reference` with the inputs that the settings override.
-fn flake(reference: &FlakeRef, settings: &settings::Build) -> Result<Flake, Failure> {
-    let overrides = settings.override_inputs.iter();
-    let overrides = overrides
-        .map(|(input, flake)| Override::new(input, flake.clone(), &settings.path))
-        .collect::<Result<_, _>>()?;
-    Flake::open(reference.clone(), overrides, &settings.path)
+/// The flake of `reference` with the inputs that the settings override. Git looks at their trees; a signal ends the wait.
+async fn flake(
+    reference: &FlakeRef,
+    settings: &settings::Build,
+    context: &Context,
+) -> Result<Flake, Failure> {
+    let (reference, path) = (reference.clone(), settings.path.clone());
+    let overridden = settings.override_inputs.clone();
+    let open = move || {
+        let overrides = overridden.into_iter();
+        let overrides = overrides
+            .map(|(input, flake)| Override::new(&input, flake, &path))
+            .collect::<Result<_, _>>()?;
+        Flake::open(reference, overrides, &path)
+    };
+    let opened = context.cancel.race(tokio::task::spawn_blocking(open));
+    opened.await?.or_internal("open the flake")?
 }
 
 /// The directory with the flake's `flake.nix`; `None` for a flake elsewhere.
-pub fn flake_directory(
+pub async fn flake_directory(
     reference: &FlakeRef,
     settings: &settings::Build,
+    context: &Context,
 ) -> Result<Option<PathBuf>, Failure> {
-    Ok(flake(reference, settings)?.directory())
+    Ok(flake(reference, settings, context).await?.directory())
 }
 
 fn cli_module(settings: &settings::Build) -> Result<CliModule, Failure> {
@@ -149,17 +164,6 @@ fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
     let nixpkgs: Nixpkgs = settings.nixpkgs.parse()?;
     nixpkgs.check()?;
     Ok(nixpkgs)
-}
-
-/// The entry for this nixpkgs in the lock file.
-fn locked(lock: &Path, nixpkgs: &Nixpkgs) -> Result<Option<Locked>, Failure> {
-    let requested = match nixpkgs {
-        Nixpkgs::Dir(_) => return Ok(None),
-        Nixpkgs::Url(url) => Requested::Url(url.clone()),
-        Nixpkgs::Release(release) => Requested::Release(release.clone()),
-    };
-    let locked = lock::read(lock)?;
-    Ok(locked.into_iter().find(|locked| locked.is_for(&requested)))
 }
 
 /// Fails when the only SSH key of the configuration is the placeholder of the example: nobody could log in.

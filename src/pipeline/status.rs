@@ -91,20 +91,23 @@ async fn objects(
     state: &mut EngineState,
     context: &Context,
 ) -> Result<EngineObjects, Failure> {
-    let silent = || {
-        let seconds = ENGINE_TIMEOUT.as_secs();
-        Failure::environment(format!("no answer within {seconds} s"))
-    };
-    let connect = clients::connect(settings, &context.cancel);
-    let connected = timeout(ENGINE_TIMEOUT, connect).await;
-    let engine = connected.ok_or_else(silent)??;
+    let engine = answered(clients::connect(settings, &context.cancel)).await?;
     state.endpoint = Some(engine.endpoint().to_string());
     state.version = Some(engine.facts().title());
     let list = Inventory::list(engine, settings, ContainerSizes::Counted);
-    let listed = timeout(ENGINE_TIMEOUT, context.cancel.race(list)).await;
-    let mut inventory = listed.ok_or_else(silent)???;
+    let mut inventory = answered(async { context.cancel.race(list).await? }).await?;
     inventory.measure(TableFallback::None, context).await?;
     Ok(inventory.objects)
+}
+
+/// The result of `request`; a failure if the engine takes longer than [`ENGINE_TIMEOUT`].
+async fn answered<T>(request: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(ENGINE_TIMEOUT, request).await.unwrap_or_else(|| {
+        let seconds = ENGINE_TIMEOUT.as_secs();
+        Err(Failure::environment(format!(
+            "no answer within {seconds} s"
+        )))
+    })
 }
 
 /// Every run that has a handler, a container or a lock file, the oldest first.

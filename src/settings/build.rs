@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::build_args::{BuildArgs, DryRun};
 use super::environment::Environment;
+use super::origin::Setting;
 use super::resolver::{Resolver, current_dir};
-use super::source::Setting;
 use super::source_choice::SourceChoice;
 use super::ssh_key::SshKey;
 use super::value::{Number, PublishedAt};
@@ -20,6 +20,7 @@ use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
 
 mod checks;
+mod project_policy;
 
 /// Bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
@@ -86,7 +87,7 @@ pub struct Build {
     pub owner: Option<(u32, u32)>,
     /// Only describe the build.
     pub dry_run: Option<DryRun>,
-    /// Every setting with its source.
+    /// Every setting with its origin.
     pub settings: Vec<Setting>,
 }
 
@@ -140,7 +141,7 @@ impl Build {
             source,
             root,
             override_inputs,
-            path: env.path.clone().unwrap_or_default(),
+            path: env.program_path(),
             ssh_key,
             login_key,
             host_name: given.hostname.clone(),
@@ -202,15 +203,13 @@ fn record_flags(args: &BuildArgs, ssh_key: Option<&SshKey>, s: &mut Resolver<'_>
 
 /// The pairs of `--override-input`; paths are relative to `here`.
 fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRef)>, Failure> {
-    let pairs = words.chunks_exact(2);
-    let pair = |pair: &[String]| match pair {
-        [input, reference] => {
-            let reference: FlakeRef = reference.parse().map_err(Failure::usage)?;
-            Ok(Some((input.clone(), reference.relative_to(here))))
-        }
-        _ => Ok(None),
+    // The parser takes two words for each flag.
+    let (pairs, _) = words.as_chunks::<2>();
+    let pair = |[input, reference]: &[String; 2]| {
+        let reference: FlakeRef = reference.parse().map_err(Failure::usage)?;
+        Ok((input.clone(), reference.relative_to(here)))
     };
-    pairs.filter_map(|words| pair(words).transpose()).collect()
+    pairs.iter().map(pair).collect()
 }
 
 /// `SOURCE_DATE_EPOCH`, which replaces the current time in what a build writes (reproducible-builds.org).

@@ -1,6 +1,6 @@
 //! What the command line gives to a build, to `check` and to `shell`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -58,6 +58,17 @@ pub struct ConfigArgs {
     /// Set a NixOS option: a Nix list or set is added to the configuration's value, anything else replaces it
     #[arg(long, value_name = "OPTION=VALUE")]
     pub set: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// The same with `path`, if it is given, as the configuration: commands take it as an argument without a flag too.
+    pub(crate) fn or_path(&self, path: Option<&Path>) -> Self {
+        let path = path.map(Path::to_owned);
+        Self {
+            config: self.config.clone().or(path),
+            ..self.clone()
+        }
+    }
 }
 
 /// `--dry-run`: how much of a build is done to describe it.

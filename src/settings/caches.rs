@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::resolver::Resolver;
 use super::value::WordList;
-use super::{CACHE, CACHE_KEY};
+use super::{CACHE, CACHE_KEY, each_once};
 use crate::common::failure::Failure;
 use crate::common::http_url;
 
@@ -47,8 +47,8 @@ impl Caches {
             |o| o.extra_trusted_public_keys.clone(),
         )?;
         let caches = Self {
-            substituters: joined(substituters, more_substituters),
-            trusted_public_keys: joined(keys, more_keys),
+            substituters: each_once(substituters.0.into_iter().chain(more_substituters.0)),
+            trusted_public_keys: each_once(keys.0.into_iter().chain(more_keys.0)),
             fallback: s.value("fallback", None, |o| o.fallback)?,
             netrc_file: s.optional("netrc-file", Some("SDBUILD_NETRC_FILE"), |o| {
                 o.netrc_file.clone()
@@ -60,16 +60,6 @@ impl Caches {
             .try_for_each(|url| check_address(url))?;
         Ok(caches)
     }
-}
-
-/// Both lists, each word once.
-fn joined(WordList(mut all): WordList, WordList(more): WordList) -> Vec<String> {
-    for word in more {
-        if !all.contains(&word) {
-            all.push(word);
-        }
-    }
-    all
 }
 
 /// Refuses the address of a cache with a user name or password, which would be in messages, in the log, and in the builder's

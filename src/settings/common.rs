@@ -60,7 +60,7 @@ impl Common {
 
     /// Resolves them for a command that has read its settings files.
     pub(super) fn resolve(env: &Environment, s: &mut Resolver<'_>) -> Result<Self, Failure> {
-        let home = env.home.clone().or_else(std::env::home_dir);
+        let home = env.home_dir();
         let below_home = |dir: &str| {
             home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
                 Failure::environment("no home directory is known").hint("set HOME and try again")

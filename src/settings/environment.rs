@@ -71,6 +71,13 @@ impl Environment {
         self.path.clone().unwrap_or_else(usual)
     }
 
+    /// The user's home directory: `HOME`, otherwise that of the user's account.
+    pub(super) fn home_dir(&self) -> Option<PathBuf> {
+        // Without a valid `HOME` the standard library returns the invalid one.
+        let of_account = || std::env::home_dir().filter(|home| home.is_absolute());
+        self.home.clone().or_else(of_account)
+    }
+
     /// Reads the process's own environment.
     pub fn read() -> Self {
         Self::from(std::env::vars_os())

@@ -130,9 +130,7 @@ impl Init {
             let user = nix::unistd::User::from_uid(user.into()).ok().flatten()?;
             Some(user.dir)
         });
-        let home = user
-            .or_else(|| env.home.clone())
-            .or_else(std::env::home_dir);
+        let home = user.or_else(|| env.home_dir());
         let dir = args
             .dir
             .as_ref()

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::each_once;
 use crate::common::failure::Failure;
 use crate::common::http_url::{self, HttpUrlError};
 
@@ -20,13 +21,7 @@ pub(super) fn usual(etc_apt: &Path) -> Vec<String> {
 
 /// `first`, then the others of `usual`, each once.
 pub(super) fn in_order(first: String, usual: Vec<String>) -> Vec<String> {
-    let mut mirrors = vec![first];
-    for mirror in usual {
-        if !mirrors.contains(&mirror) {
-            mirrors.push(mirror);
-        }
-    }
-    mirrors
+    each_once(std::iter::once(first).chain(usual))
 }
 
 /// Refuses an address that is not HTTP, or that would put a password into messages and into the builder's environment.

@@ -14,11 +14,10 @@ mod file;
 mod init;
 mod mirrors;
 mod options;
+mod origin;
 mod output_dir;
-mod project_policy;
 mod proxies;
 mod resolver;
-mod source;
 mod source_choice;
 mod ssh_key;
 mod value;
@@ -32,9 +31,9 @@ pub use environment::Environment;
 pub use init::{BoardChoice, Init, InitArgs};
 pub use options::Options;
 pub(crate) use options::help_of;
+pub use origin::{Origin, Setting};
 pub use output_dir::output_dir;
 pub use proxies::Proxies;
-pub use source::{Setting, Source};
 pub use source_choice::SourceChoice;
 pub use ssh_key::SshKey;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};
@@ -49,3 +48,10 @@ pub const STORE: &str = "sdbuild-store";
 const CACHE: &str = "https://cache.nixos.org";
 /// The key that signs it.
 const CACHE_KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+
+/// The `words` in their order, without repetitions.
+fn each_once(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    let is_new = |word: &String| seen.insert(word.clone());
+    words.into_iter().filter(is_new).collect()
+}

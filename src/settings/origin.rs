@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Where a value comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "from", content = "name")]
-pub enum Source {
+pub enum Origin {
     /// The command line.
     Flag,
     /// The environment variable of this name.
@@ -23,7 +23,7 @@ pub enum Source {
     Default,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("flag"),
@@ -42,6 +42,5 @@ pub struct Setting {
     /// Its value; `null` if the run chooses one.
     pub value: Value,
     /// Where the value comes from.
-    #[serde(rename = "origin")]
-    pub source: Source,
+    pub origin: Origin,
 }

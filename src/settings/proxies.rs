@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::each_once;
 use crate::common::loopback::is_loopback;
 
 /// Proxies for downloads; their addresses may contain passwords.
@@ -32,9 +33,7 @@ impl Proxies {
     /// The proxies that only this machine reaches, without passwords, each once.
     pub fn loopback(&self) -> Vec<String> {
         let all = [&self.http, &self.https, &self.all].into_iter().flatten();
-        let mut shown: Vec<String> = all.filter(|p| is_loopback(p)).map(|p| bare(p)).collect();
-        shown.dedup();
-        shown
+        each_once(all.filter(|p| is_loopback(p)).map(|p| bare(p)))
     }
 
     /// The variables for a container, each in both spellings: without the proxies that only this machine reaches, and none at all
@@ -117,6 +116,13 @@ mod tests {
             assert_eq!(shown.len(), 1, "{shown:?}");
             assert!(!shown[0].contains("secret"), "{shown:?}");
         }
+        let several = proxies(&[
+            ("http_proxy", "http://localhost:1"),
+            ("https_proxy", "http://localhost:2"),
+            ("all_proxy", "http://localhost:1"),
+        ]);
+        let shown = ["http://localhost:1", "http://localhost:2"];
+        assert_eq!(several.loopback(), shown, "each once");
         assert_eq!(
             proxies(&[("all_proxy", "http://10.0.0.1:1")]).loopback(),
             [""; 0]

@@ -9,11 +9,11 @@ use serde_json::{Value as Json, json};
 use super::environment::Environment;
 use super::file;
 use super::options::Options;
-use super::source::{Setting, Source};
+use super::origin::{Origin, Setting};
 use super::value::Value;
 use crate::common::failure::{Failure, OrFail as _};
 
-/// Resolves settings one by one, and records each with its source.
+/// Resolves settings one by one, and records each with its origin.
 #[derive(Debug)]
 pub(super) struct Resolver<'a> {
     flags: Options,
@@ -29,7 +29,7 @@ pub(super) struct Resolver<'a> {
 struct SettingsFile {
     dir: PathBuf,
     options: Options,
-    source: Source,
+    origin: Origin,
 }
 
 impl<'a> Resolver<'a> {
@@ -68,8 +68,8 @@ impl<'a> Resolver<'a> {
         default: T,
     ) -> Result<T, Failure> {
         let found = self.find(variable, field)?;
-        let (value, source) = found.unwrap_or((default, Source::Default));
-        self.record(key, value.as_json(), source);
+        let (value, origin) = found.unwrap_or((default, Origin::Default));
+        self.record(key, value.as_json(), origin);
         Ok(value)
     }
 
@@ -80,16 +80,16 @@ impl<'a> Resolver<'a> {
         variable: Option<&'static str>,
         field: fn(&Options) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
-        let (value, source) = self.find(variable, field)?.unzip();
+        let (value, origin) = self.find(variable, field)?.unzip();
         let json = value.as_ref().map_or(Json::Null, Value::as_json);
-        self.record(key, json, source.unwrap_or_default());
+        self.record(key, json, origin.unwrap_or_default());
         Ok(value)
     }
 
     /// Records a value that only a flag can set.
     pub(super) fn flag(&mut self, key: &'static str, value: &impl Serialize, given: bool) {
-        let source = if given { Source::Flag } else { Source::Default };
-        self.record(key, json!(value), source);
+        let origin = if given { Origin::Flag } else { Origin::Default };
+        self.record(key, json!(value), origin);
     }
 
     /// The value from the strongest layer that has one, and that layer.
@@ -97,25 +97,25 @@ impl<'a> Resolver<'a> {
         &self,
         variable: Option<&'static str>,
         field: fn(&Options) -> Option<T>,
-    ) -> Result<Option<(T, Source)>, Failure> {
+    ) -> Result<Option<(T, Origin)>, Failure> {
         if let Some(value) = field(&self.flags) {
-            return Ok(Some((value.relative_to(&self.current_dir), Source::Flag)));
+            return Ok(Some((value.relative_to(&self.current_dir), Origin::Flag)));
         }
         if let Some((name, text)) = variable.and_then(|name| Some((name, self.env.setting(name)?)))
         {
             let value = text.parse::<T>();
             let value = value.map_err(|e| Failure::usage(format!("{name}: {e}")))?;
             let value = value.relative_to(&self.current_dir);
-            return Ok(Some((value, Source::Environment(name))));
+            return Ok(Some((value, Origin::Environment(name))));
         }
         Ok(self.files.iter().find_map(|file| {
             let value = field(&file.options)?.relative_to(&file.dir);
-            Some((value, file.source.clone()))
+            Some((value, file.origin.clone()))
         }))
     }
 
-    fn record(&mut self, key: &'static str, value: Json, source: Source) {
-        self.resolved.push(Setting { key, value, source });
+    fn record(&mut self, key: &'static str, value: Json, origin: Origin) {
+        self.resolved.push(Setting { key, value, origin });
     }
 
     /// All settings in the order in which they were resolved.
@@ -130,26 +130,26 @@ pub(super) fn current_dir() -> Result<PathBuf, Failure> {
 }
 
 fn read_files(project: &Path, env: &Environment) -> Result<Vec<SettingsFile>, Failure> {
-    let home = env.home.clone().or_else(std::env::home_dir);
+    let home = env.home_dir();
     let config = env.config_home.clone();
     let config = config.or_else(|| Some(home?.join(".config")));
     let user = config.map(|config| config.join("sdbuild"));
     // Unreadable: another user's home directory, which `sudo -u` keeps in HOME.
     let user = user.filter(|user| user.join(file::NAME).try_exists().is_ok());
-    let read = |dir: &Path, source: fn(PathBuf) -> Source| {
+    let read = |dir: &Path, origin: fn(PathBuf) -> Origin| {
         Ok::<_, Failure>(SettingsFile {
             dir: dir.to_owned(),
             options: file::read(dir)?,
-            source: source(dir.join(file::NAME)),
+            origin: origin(dir.join(file::NAME)),
         })
     };
     match user {
-        Some(user) if user == project => Ok(vec![read(&user, Source::User)?]),
+        Some(user) if user == project => Ok(vec![read(&user, Origin::User)?]),
         Some(user) => Ok(vec![
-            read(project, Source::Project)?,
-            read(&user, Source::User)?,
+            read(project, Origin::Project)?,
+            read(&user, Origin::User)?,
         ]),
-        None => Ok(vec![read(project, Source::Project)?]),
+        None => Ok(vec![read(project, Origin::Project)?]),
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
     }
 
     /// The number of cores by the layers above the default, each of which may set it.
-    fn cores(flag: Option<&str>, env: Option<&str>, project: &str, user: &str) -> (Json, Source) {
+    fn cores(flag: Option<&str>, env: Option<&str>, project: &str, user: &str) -> (Json, Origin) {
         let dir = in_files(project, user);
         let flags = Options {
             cores: flag.map(|text| text.parse().unwrap()),
@@ -185,25 +185,25 @@ mod tests {
         let cores = cores.unwrap().map(Number::get);
         let setting = resolver.into_settings().remove(0);
         assert_eq!(json!(cores), setting.value);
-        (setting.value, setting.source)
+        (setting.value, setting.origin)
     }
 
     #[test]
     fn the_strongest_layer_wins_and_is_recorded() {
         let (project, user) = ("cores = 3", "cores = 4");
-        let (value, source) = cores(Some("1"), Some("2"), project, user);
-        assert_eq!((value, source), (1.into(), Source::Flag));
-        let (value, source) = cores(None, Some("2"), project, user);
+        let (value, origin) = cores(Some("1"), Some("2"), project, user);
+        assert_eq!((value, origin), (1.into(), Origin::Flag));
+        let (value, origin) = cores(None, Some("2"), project, user);
         assert_eq!(value, 2);
-        assert_eq!(source, Source::Environment("SDBUILD_CORES"));
-        let (value, source) = cores(None, None, project, user);
+        assert_eq!(origin, Origin::Environment("SDBUILD_CORES"));
+        let (value, origin) = cores(None, None, project, user);
         assert!(
-            value == 3 && matches!(source, Source::Project(_)),
-            "{source}"
+            value == 3 && matches!(origin, Origin::Project(_)),
+            "{origin}"
         );
-        let (value, source) = cores(None, None, "", user);
-        assert!(value == 4 && matches!(source, Source::User(_)), "{source}");
-        assert_eq!(cores(None, None, "", ""), (Json::Null, Source::Default));
+        let (value, origin) = cores(None, None, "", user);
+        assert!(value == 4 && matches!(origin, Origin::User(_)), "{origin}");
+        assert_eq!(cores(None, None, "", ""), (Json::Null, Origin::Default));
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(cores.map(Number::get), Some(3));
         let settings = resolver.into_settings();
         assert!(
-            matches!(settings[0].source, Source::User(_)),
+            matches!(settings[0].origin, Origin::User(_)),
             "{settings:?}"
         );
     }

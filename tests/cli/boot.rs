@@ -14,9 +14,6 @@ fn requirements_of_a_boot_test_are_checked_first() {
     run(&mut user.build(&["--ssh-key", "key"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["key is not a public SSH key", ".pub", "--boot-test"]);
-    run(&mut user.build(&["--set", "time.timeZone"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["not of the form OPTION=VALUE"]);
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 
 use crate::cli_test::CliTest;
 use crate::support::*;
@@ -162,6 +165,15 @@ fn an_unknown_setting_is_named() {
 }
 
 #[test]
+fn an_option_without_a_value_is_refused() {
+    CliTest::new(&["build", "--set", "time.timeZone"])
+        .config()
+        .exit_code(2)
+        .stderr("not of the form OPTION=VALUE")
+        .run();
+}
+
+#[test]
 fn directory_is_not_a_nixpkgs() {
     let user = user();
     user.write("sd-card.nix", GOOD);
@@ -241,6 +253,61 @@ fn files_that_cannot_be_uploaded_are_named_first() {
             .assert_exit_code(2)
             .assert_stderr_contains(&["read secret: ", "hint: list it in .sdbuildignore"]);
     }
+}
+
+/// Nothing but git ended the wait for a git that hangs, on a network disk for instance.
+#[test]
+fn a_signal_ends_the_wait_for_git() {
+    let user = user();
+    user.write("flake.nix", "{ }");
+    fs::create_dir(user.home.path().join(".git")).unwrap();
+    let git = user.write(
+        "bin/git",
+        "#!/bin/sh\n: >\"$0.started\"\nexec /bin/sleep 20\n",
+    );
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    let user = user.with("PATH", git.parent().unwrap().to_str().unwrap());
+    let running = Running::start(&mut user.sdbuild(&["build", "--flake", "."]));
+    let started = git.with_extension("started");
+    let start = Instant::now();
+    while !started.exists() {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let start = Instant::now();
+    running.signal(Signal::SIGTERM);
+    let outcome = running.finish();
+    assert_eq!(
+        outcome.signal,
+        Some(Signal::SIGTERM as i32),
+        "{}",
+        outcome.stderr
+    );
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+/// An unreadable file was found only after container images and nixpkgs were fetched, and by `doctor` never.
+#[test]
+fn files_for_the_network_are_read_before_anything_starts() {
+    for (args, message) in [
+        (&["build", "--netrc-file", "none"], "read the logins in "),
+        (
+            &["build", "--ca-file", "none"],
+            "read certificate authorities from ",
+        ),
+    ] {
+        CliTest::new(args)
+            .config()
+            .exit_code(2)
+            .stderr(message)
+            .stderr("no engine answers")
+            .run();
+    }
+    CliTest::new(&["doctor"])
+        .env("SDBUILD_NETRC_FILE", "none")
+        .exit_code(3)
+        .stdout("✗ network access  read the logins in ")
+        .run();
 }
 
 #[test]

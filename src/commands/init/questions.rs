@@ -29,6 +29,14 @@ pub(super) struct Asker<'a> {
     pub(super) context: &'a Context,
 }
 
+/// The failure and its hints on one line.
+fn explained(failure: &Failure) -> String {
+    if failure.hints.is_empty() {
+        return failure.to_string();
+    }
+    format!("{failure}: {}", failure.hints.join("; "))
+}
+
 impl Asker<'_> {
     /// The answer to `question`. An answer that `check` refuses is asked for again.
     pub(super) async fn ask(
@@ -47,30 +55,24 @@ impl Asker<'_> {
             default => format!(" [{}]", ui::sanitize(default)),
         };
         let prompt = format!("{}{default}: ", question.text);
-        self.until_valid(|| async {
-            let answer = read_line(prompt.clone(), self.ui, self.context).await?;
+        let read = async || read_line(prompt.clone(), self.ui, self.context).await;
+        let valid = |answer: &str| {
             let answer = match answer.trim() {
                 "" => question.default,
                 answer => answer,
             };
-            Ok(check(answer).map(|()| answer.to_owned()))
-        })
-        .await
+            check(answer).map(|()| answer.to_owned())
+        };
+        self.until_valid(MAX_ATTEMPTS, read, valid).await
     }
 
     /// The wireless network `name` with a passphrase that is not shown while it is typed.
     pub(super) async fn network(&self, name: &str) -> Result<Wifi, Failure> {
-        self.until_valid(|| async {
-            let phrase = self.passphrase(name).await?;
-            let network = Wifi::new(name, &phrase);
-            // Without anybody to ask again, the first answer counts.
-            if self.asks {
-                Ok(network)
-            } else {
-                network.map(Ok)
-            }
-        })
-        .await
+        // Without anybody to ask again, the first answer counts.
+        let attempts = if self.asks { MAX_ATTEMPTS } else { 1 };
+        let read = async || self.passphrase(name).await;
+        self.until_valid(attempts, read, |phrase| Wifi::new(name, phrase))
+            .await
     }
 
     async fn passphrase(&self, network: &str) -> Result<String, Failure> {
@@ -85,24 +87,20 @@ impl Asker<'_> {
         answer
     }
 
-    /// The first valid answer of `attempt`; an invalid one is explained.
-    async fn until_valid<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<Result<T, Failure>, Failure>>,
-    {
-        let mut attempts = 1;
-        loop {
-            match attempt().await? {
-                Ok(answer) => return Ok(answer),
-                Err(refused) if attempts == MAX_ATTEMPTS => return Err(refused),
-                Err(refused) => {
-                    let hints = refused.hints.join("; ");
-                    let reason = [refused.to_string(), hints].join(": ");
-                    let reason = reason.trim_end_matches(": ");
-                    self.context.events.notice(reason);
-                }
+    /// What `check` makes of the first answer that it does not refuse; a refused one is explained, except the last of
+    /// `attempts`, which is the failure.
+    async fn until_valid<T>(
+        &self,
+        attempts: usize,
+        read: impl AsyncFn() -> Result<String, Failure>,
+        check: impl Fn(&str) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        for _ in 1..attempts {
+            match check(&read().await?) {
+                Ok(value) => return Ok(value),
+                Err(refused) => self.context.events.notice(explained(&refused)),
             }
-            attempts += 1;
         }
+        check(&read().await?)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Directory;
+use crate::commands::json_output::print_json;
 use crate::common::compression::Compression;
 use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::image::boot::{BootReport, LoaderKind};
 use crate::image::entry::{Entry, EntryKind, Summary};
@@ -20,7 +20,7 @@ use crate::ui::{Ui, sanitize_line};
 /// Shows the report; the problems of the image are the failure of the command.
 pub(super) fn report(report: &Report, ui: &Ui, as_json: bool) -> Result<(), Failure> {
     if as_json {
-        ui.result(&json_text(report)?)?;
+        print_json(report, ui)?;
     } else {
         ui.result(report_lines(report).trim_end())?;
     }
@@ -46,9 +46,10 @@ pub(super) fn directory(
 ) -> Result<(), Failure> {
     if as_json {
         let (partition, path) = (dir.place.partition, &dir.place.path);
-        return ui.result(&json_text(&json!({
+        let object = json!({
             "version": VERSION, "partition": partition, "path": path, "entries": dir.entries,
-        }))?);
+        });
+        return print_json(&object, ui);
     }
     if dir.place.partition > 0 {
         context.events.notice(whose(dir));
@@ -60,7 +61,7 @@ pub(super) fn directory(
 pub(super) fn roots(dirs: &[Directory], ui: &Ui, as_json: bool) -> Result<(), Failure> {
     if as_json {
         let roots: Vec<_> = dirs.iter().map(as_object).collect();
-        return ui.result(&json_text(&json!({ "version": VERSION, "roots": roots }))?);
+        return print_json(&json!({ "version": VERSION, "roots": roots }), ui);
     }
     for dir in dirs {
         ui.result(&format!("{}:", whose(dir)))?;
@@ -106,10 +107,6 @@ fn entry_line(entry: &Entry) -> String {
     let target = target.map(|target| format!(" -> {target}"));
     let target = target.unwrap_or_default();
     format!("{kind} {:>12} {name}{target}", entry.size)
-}
-
-fn json_text(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).or_internal("write JSON")
 }
 
 /// Lines with a label and a value each.

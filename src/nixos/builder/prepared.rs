@@ -15,6 +15,7 @@ use crate::nixos::flake::FlakeReport;
 use crate::nixos::follow::{Followed, LogView, follow};
 use crate::nixos::forecast::{Collector, Forecast};
 use crate::nixos::interactive::run_interactive;
+use crate::nixos::layout;
 use crate::nixos::store_path::result;
 
 /// A builder with all its input that has not been started.
@@ -143,22 +144,19 @@ impl PreparedBuilder {
     pub async fn forecast(self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
         let collector = Collector::default();
         let events = collector.intercept(events);
-        let container = self.container;
-        let run = container.run_logged(self.heartbeat, cancel, &events);
-        let (followed, findings) = Box::pin(run).await?;
-        if followed.exit.code != 0 {
-            return Err(container.diagnosis(&followed, &findings));
-        }
-        match followed.incomplete {
-            // The forecast is what the output says.
-            Some(cut) => Err(container.with_log(cut.into())),
-            None => collector.finish(&followed.out),
-        }
+        collector.finish(&self.output(cancel, &events).await?)
     }
 
     /// Completes or updates the flake's lock (`Phase::Evaluate`); the text of the new one, `None` if nothing has changed. When
     /// the future is dropped the heartbeats stop, and the builder ends by itself.
     pub async fn lock(self, cancel: &Cancel, events: &Events) -> Result<Option<String>, Failure> {
+        // Very long lines arrive in pieces.
+        let text = self.output(cancel, events).await?.concat();
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// The lines of standard output of a builder that succeeded; a failure if some may be missing.
+    async fn output(self, cancel: &Cancel, events: &Events) -> Result<Vec<String>, Failure> {
         let container = self.container;
         let run = container.run_logged(self.heartbeat, cancel, events);
         let (followed, findings) = Box::pin(run).await?;
@@ -166,10 +164,8 @@ impl PreparedBuilder {
             return Err(container.diagnosis(&followed, &findings));
         }
         match followed.incomplete {
-            // The lock is what the output says.
             Some(cut) => Err(container.with_log(cut.into())),
-            // Very long lines arrive in pieces.
-            None => Ok(Some(followed.out.concat()).filter(|text| !text.is_empty())),
+            None => Ok(followed.out),
         }
     }
 
@@ -262,7 +258,7 @@ fn with_shown_paths(events: &Events, shown_dir: &str) -> Events {
     Events::new(move |mut event| {
         use crate::common::event::NixEvent::Message;
         if let Event::Nix(Message { text, .. }) | Event::Warning(text) = &mut event {
-            *text = text.replace("/build/config/", &shown_dir);
+            *text = text.replace(layout::CONFIG_DIR, &shown_dir);
         }
         events.emit(event);
     })

@@ -10,20 +10,31 @@ use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure};
 use crate::common::hash::Sha256Hash;
 use crate::engine::{Container, PathKind};
-use crate::nixos::config_dir::UploadDir;
+use crate::nixos::config_dir::{Packed, UploadDir};
 use crate::nixos::tar_writer::{Owner, TarWriter};
 use crate::nixos::{check, layout};
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
-/// The program that prepares the volume and runs Nix.
-const ENTRY: &str = include_str!("../../../containers/builder/entry");
-/// The program that runs as PID 1, and ends everything when the heartbeats stop.
-const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
-/// Shell functions for native glue, which the entry reads.
-const GLUE: &str = include_str!("../../../containers/builder/glue");
-/// Shell functions for flakes, which the entry reads.
-const FLAKE: &str = include_str!("../../../containers/builder/flake");
+/// The programs that run in the builder, and the shell functions that they read: path and content.
+const PROGRAMS: [(&str, &str); 4] = [
+    (
+        layout::ENTRY,
+        include_str!("../../../containers/builder/entry"),
+    ),
+    (
+        layout::WATCHDOG,
+        include_str!("../../../containers/builder/watchdog"),
+    ),
+    (
+        layout::GLUE,
+        include_str!("../../../containers/builder/glue"),
+    ),
+    (
+        layout::FLAKE,
+        include_str!("../../../containers/builder/flake"),
+    ),
+];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
 const EXPRESSIONS: [(&str, &str); 15] = [
     ("default.nix", include_str!("../expressions/default.nix")),
@@ -70,13 +81,12 @@ pub(super) async fn configuration(
         for dir in ["build", "build/config", "build/sdbuild"] {
             packer.directory(dir)?;
         }
-        packer.bytes(relative(layout::ENTRY), ENTRY.as_bytes())?;
-        packer.bytes(relative(layout::WATCHDOG), WATCHDOG.as_bytes())?;
-        packer.bytes(relative(layout::GLUE), GLUE.as_bytes())?;
+        for (path, text) in PROGRAMS {
+            packer.bytes(relative(path), text.as_bytes())?;
+        }
         if let Some(authorities) = &authorities {
             packer.bytes(relative(layout::AUTHORITIES), authorities)?;
         }
-        packer.bytes(relative(layout::FLAKE), FLAKE.as_bytes())?;
         // The builder writes into two of them what it finds out about a flake.
         for dir in [
             layout::EXPRESSIONS,
@@ -106,20 +116,30 @@ pub(super) async fn configuration(
         let text = "upload the configuration: nothing was packed";
         Failure::message(Class::Internal, text)
     })?;
-    let left_out: Vec<_> = sent.iter().flat_map(|dir| dir.left_out.clone()).collect();
-    if !left_out.is_empty() {
-        let (shown, more) = left_out.split_at(left_out.len().min(MAX_NAMED));
-        let more = if more.is_empty() { "" } else { ", …" };
-        let shown = shown.join(", ");
-        events.notice(format!(
-            "removed or replaced while the configuration was uploaded, and left out: {shown}{more}"
-        ));
-    }
+    report_left_out(sent, events);
     let hashes: Vec<_> = sent.iter().map(|dir| dir.sha256).collect();
     Ok(job.source.sha256(&hashes))
 }
 
-/// Uploads the source's nixpkgs, if it has one, to the store volume unless it is there already. The entry moves it to its final path.
+/// Names the files that were gone, or something else, when they were packed.
+fn report_left_out(sent: &[Packed], events: &Events) {
+    let left_out: Vec<&str> = sent
+        .iter()
+        .flat_map(|dir| dir.left_out.iter().map(String::as_str))
+        .collect();
+    if left_out.is_empty() {
+        return;
+    }
+    let (shown, more) = left_out.split_at(left_out.len().min(MAX_NAMED));
+    let more = if more.is_empty() { "" } else { ", …" };
+    let shown = shown.join(", ");
+    events.notice(format!(
+        "removed or replaced while the configuration was uploaded, and left out: {shown}{more}"
+    ));
+}
+
+/// Uploads the source's nixpkgs, if it has one, to the store volume unless it is there already. The entry moves it to its
+/// final path.
 pub(super) async fn nixpkgs(
     container: &Container,
     job: &BuildJob,

@@ -11,9 +11,6 @@ use crate::nixos::user_files::UserFiles;
 /// How many last lines of a failed build are kept and shown.
 pub(in crate::nixos) const TAIL_LINES: usize = 20;
 
-/// The configuration's directory in the builder, as Nix's messages name it.
-pub(super) const CONFIG_DIR: &str = "/build/config/";
-
 /// How the builder ended, and what it was started with.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]

@@ -1,6 +1,12 @@
 //! Errors that are recognised by texts in the log. Pure; the texts were recorded from Nix 2.26, QEMU 11 and the
 //! tools that make an image.
 
+use KnownError::{
+    CacheDamaged, CacheFailed, Certificate, DiskFull, DownloadTimeout, EmulatorCrash,
+    FirmwareTooSmall, KeyUntrusted, MissingProgram, Network, NoHandler, ProcessLimit, RootTooSmall,
+    WrongHash,
+};
+
 /// An error that a line of the log shows. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::nixos) enum KnownError {
@@ -34,178 +40,65 @@ pub(in crate::nixos) enum KnownError {
     MissingProgram,
 }
 
-/// Where a text shows an error.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// In any line.
-    AnyLine,
-    /// In a line about a failed download, which quotes curl.
-    Download,
-}
-
-/// Texts and the error that each shows. Of the texts about a download only the first that matches counts: a
-/// timeout while connecting is a timeout.
-const KNOWN_TEXTS: &[(Place, &str, KnownError)] = &[
+/// Texts that show an error in any line.
+const IN_ANY_LINE: [(&str, KnownError); 20] = [
+    ("No space left on device", DiskFull),
+    ("lack of free disk space", DiskFull),
+    ("database or disk is full", DiskFull),
     (
-        Place::AnyLine,
-        "No space left on device",
-        KnownError::DiskFull,
-    ),
-    (
-        Place::AnyLine,
-        "lack of free disk space",
-        KnownError::DiskFull,
-    ),
-    (
-        Place::AnyLine,
-        "database or disk is full",
-        KnownError::DiskFull,
-    ),
-    (
-        Place::AnyLine,
         "fork: retry: Resource temporarily unavailable",
-        KnownError::ProcessLimit,
+        ProcessLimit,
     ),
+    ("fork: Resource temporarily unavailable", ProcessLimit),
+    ("unexpected EOF reading a line", ProcessLimit),
+    ("Exec format error", NoHandler),
+    ("uncaught target signal", EmulatorCrash),
+    ("Could not allocate block in ext2 filesystem", RootTooSmall),
+    ("Could not allocate inode in ext2 filesystem", RootTooSmall),
+    ("Disk full", FirmwareTooSmall),
+    ("hash mismatch in fixed-output derivation", WrongHash),
+    ("hash mismatch importing path", CacheDamaged),
     (
-        Place::AnyLine,
-        "fork: Resource temporarily unavailable",
-        KnownError::ProcessLimit,
-    ),
-    (
-        Place::AnyLine,
-        "unexpected EOF reading a line",
-        KnownError::ProcessLimit,
-    ),
-    (Place::AnyLine, "Exec format error", KnownError::NoHandler),
-    (
-        Place::AnyLine,
-        "uncaught target signal",
-        KnownError::EmulatorCrash,
-    ),
-    (
-        Place::AnyLine,
-        "Could not allocate block in ext2 filesystem",
-        KnownError::RootTooSmall,
-    ),
-    (
-        Place::AnyLine,
-        "Could not allocate inode in ext2 filesystem",
-        KnownError::RootTooSmall,
-    ),
-    (Place::AnyLine, "Disk full", KnownError::FirmwareTooSmall),
-    (
-        Place::AnyLine,
-        "hash mismatch in fixed-output derivation",
-        KnownError::WrongHash,
-    ),
-    (
-        Place::AnyLine,
-        "hash mismatch importing path",
-        KnownError::CacheDamaged,
-    ),
-    (
-        Place::AnyLine,
         "some substitutes for the outputs of derivation",
-        KnownError::CacheFailed,
+        CacheFailed,
     ),
-    (
-        Place::AnyLine,
-        "there is no substituter that can build it",
-        KnownError::CacheFailed,
-    ),
-    (
-        Place::AnyLine,
-        "hash mismatch in file downloaded from",
-        KnownError::WrongHash,
-    ),
-    (
-        Place::AnyLine,
-        "lacks a signature by a trusted key",
-        KnownError::KeyUntrusted,
-    ),
-    (
-        Place::AnyLine,
-        "not signed by any of the keys in",
-        KnownError::KeyUntrusted,
-    ),
-    (
-        Place::AnyLine,
-        "nix-build: command not found",
-        KnownError::MissingProgram,
-    ),
-    (
-        Place::AnyLine,
-        "nix-build: not found",
-        KnownError::MissingProgram,
-    ),
-    (
-        Place::Download,
-        "SSL peer certificate",
-        KnownError::Certificate,
-    ),
-    (
-        Place::Download,
-        "certificate has expired",
-        KnownError::Certificate,
-    ),
-    (
-        Place::Download,
-        "certificate is not yet",
-        KnownError::Certificate,
-    ),
-    (
-        Place::Download,
-        "Timeout was reached",
-        KnownError::DownloadTimeout,
-    ),
-    (
-        Place::Download,
-        "Operation too slow",
-        KnownError::DownloadTimeout,
-    ),
-    (
-        Place::Download,
-        "timed out after",
-        KnownError::DownloadTimeout,
-    ),
-    (
-        Place::Download,
-        "ould not resolve host",
-        KnownError::Network,
-    ),
-    (Place::Download, "ouldn't resolve host", KnownError::Network),
-    (
-        Place::Download,
-        "ould not connect to server",
-        KnownError::Network,
-    ),
-    (
-        Place::Download,
-        "ouldn't connect to server",
-        KnownError::Network,
-    ),
-    (Place::Download, "Failed to connect to", KnownError::Network),
-    (
-        Place::Download,
-        "Network is unreachable",
-        KnownError::Network,
-    ),
-    (Place::Download, "SSL connect error", KnownError::Network),
+    ("there is no substituter that can build it", CacheFailed),
+    ("hash mismatch in file downloaded from", WrongHash),
+    ("lacks a signature by a trusted key", KeyUntrusted),
+    ("not signed by any of the keys in", KeyUntrusted),
+    ("nix-build: command not found", MissingProgram),
+    ("nix-build: not found", MissingProgram),
+];
+
+/// Texts that show an error in a line about a failed download, which quotes curl. Only the first that matches counts: a
+/// timeout while connecting is a timeout.
+const IN_DOWNLOADS: [(&str, KnownError); 13] = [
+    ("SSL peer certificate", Certificate),
+    ("certificate has expired", Certificate),
+    ("certificate is not yet", Certificate),
+    ("Timeout was reached", DownloadTimeout),
+    ("Operation too slow", DownloadTimeout),
+    ("timed out after", DownloadTimeout),
+    ("ould not resolve host", Network),
+    ("ouldn't resolve host", Network),
+    ("ould not connect to server", Network),
+    ("ouldn't connect to server", Network),
+    ("Failed to connect to", Network),
+    ("Network is unreachable", Network),
+    ("SSL connect error", Network),
 ];
 
 /// The errors that `line` shows.
 pub(in crate::nixos) fn known_errors(line: &str) -> impl Iterator<Item = KnownError> + '_ {
-    let matching = move |place| {
-        KNOWN_TEXTS
-            .iter()
-            .filter(move |(at, text, _)| *at == place && line.contains(text))
-            .map(|(_, _, error)| *error)
-    };
+    let shown = |row: &&(&str, KnownError)| line.contains(row.0);
     let is_download = line.contains("unable to download") || line.contains("curl: (");
-    let download = matching(Place::Download).next().filter(|_| is_download);
-    let download =
-        download.or_else(|| is_refused_by_cache(line).then_some(KnownError::CacheFailed));
-    matching(Place::AnyLine).chain(download)
+    let download = IN_DOWNLOADS.iter().find(shown).filter(|_| is_download);
+    let download = download.map(|(_, error)| *error);
+    let download = download.or_else(|| is_refused_by_cache(line).then_some(CacheFailed));
+    let everywhere = IN_ANY_LINE
+        .iter()
+        .filter(move |(text, _)| line.contains(text));
+    everywhere.map(|(_, error)| *error).chain(download)
 }
 
 /// Whether `line` is Nix's message about an answer of a binary cache with an error status.
@@ -235,8 +128,8 @@ impl KnownError {
         Self::MissingProgram,
     ];
 
-    /// Whether it may be of one binary cache, while another one has what is needed.
-    pub(super) fn may_be_made_good(self) -> bool {
+    /// Whether it may be an error of one binary cache, while another one has what is needed.
+    pub(super) fn is_of_one_cache(self) -> bool {
         matches!(
             self,
             Self::Certificate

@@ -1,9 +1,10 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
-use super::evidence::{CONFIG_DIR, ExitContext};
+use super::evidence::ExitContext;
 use super::module_arguments::{Header, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
 use crate::common::image_format::SD_IMAGE;
+use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 
 /// A mistake. `docs/errors.md` lists every variant by name.

@@ -67,7 +67,7 @@ fn all_known_errors(findings: &Findings) -> BTreeSet<KnownError> {
     let in_messages = findings.nix_errors.iter().map(|e| &e.summary);
     let in_output = findings.failed.iter().flat_map(|f| &f.known_errors);
     // Nix reports what one cache failed to deliver as an error, goes on with the next one, and then may fail to build.
-    let is_cause = |error: &KnownError| findings.failed.is_none() || !error.may_be_made_good();
+    let is_cause = |error: &KnownError| findings.failed.is_none() || !error.is_of_one_cache();
     in_messages
         .flat_map(|summary| known_errors(summary))
         .filter(is_cause)

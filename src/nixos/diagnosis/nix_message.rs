@@ -1,9 +1,9 @@
 //! Nix's errors in messages: the reason with the user's own paths, and an excerpt without the trace.
 
 use super::eval_error::EvalError;
-use super::evidence::{CONFIG_DIR, ExitContext};
+use super::evidence::ExitContext;
 use crate::common::text::truncate;
-use crate::nixos::layout;
+use crate::nixos::layout::{self, CONFIG_DIR};
 use crate::nixos::log::NixError;
 
 /// Longest reason in characters; the log has the whole message.

@@ -1,18 +1,31 @@
-//! Writing the user's `flake.lock`.
+//! Reading and writing the user's `flake.lock`.
 
+use std::io;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::nixos::lock::replace_file;
 
 /// Its name.
 pub const NAME: &str = "flake.lock";
+/// Largest lock that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// The text of the lock in `dir`; `None` without one. A usage error when it is not a plain file or cannot be read.
+pub fn read(dir: &Path) -> Result<Option<String>, Failure> {
+    let path = dir.join(NAME);
+    match plain_file::read_text(&path, MAX_FILE_BYTES) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).or_usage(format!("read {}", path.display())),
+    }
+}
 
 /// Replaces the lock in `dir` by `text`, which the builder's Nix printed, formatted as Nix does. Returns whether it changed.
 pub fn write(dir: &Path, text: &str) -> Result<bool, Failure> {
-    let path = dir.join(NAME);
     let lock: Value = serde_json::from_str(text).map_err(|_| not_a_lock())?;
     let is_lock = lock.get("version").is_some_and(Value::is_u64)
         && lock.get("nodes").is_some_and(Value::is_object)
@@ -21,10 +34,10 @@ pub fn write(dir: &Path, text: &str) -> Result<bool, Failure> {
         return Err(not_a_lock());
     }
     let text = serde_json::to_string_pretty(&lock).or_internal("write JSON")? + "\n";
-    if std::fs::read_to_string(&path).is_ok_and(|before| before == text) {
+    if read(dir)?.is_some_and(|before| before == text) {
         return Ok(false);
     }
-    replace_file(&path, &text)?;
+    replace_file(&dir.join(NAME), &text)?;
     Ok(true)
 }
 
@@ -88,6 +101,23 @@ mod tests {
         assert!(!write(dir.path(), text).unwrap());
         for bad in ["", "[]", "{}", "{\"version\":7}"] {
             assert!(write(dir.path(), bad).is_err(), "{bad}");
+        }
+    }
+
+    /// Writing a lock over a pipe waited for a writer for ever, and no signal ended that.
+    #[test]
+    fn a_pipe_is_no_lock_and_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read(dir.path()).unwrap(), None);
+        nix::unistd::mkfifo(&dir.path().join(NAME), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let text = "{\"nodes\":{\"root\":{}},\"root\":\"root\",\"version\":7}";
+        for failure in [
+            read(dir.path()).unwrap_err(),
+            write(dir.path(), text).unwrap_err(),
+        ] {
+            assert_eq!(failure.class, Class::Usage);
+            let message = failure.to_string();
+            assert!(message.contains("not a plain file"), "{message}");
         }
     }
 }

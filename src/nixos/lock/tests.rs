@@ -81,7 +81,7 @@ impl Fixture {
 fn downloaded() -> Downloaded {
     Downloaded {
         path: "/x".into(),
-        sha256: [7; 32],
+        sha256: [7; 32].into(),
         final_url: FINAL.into(),
     }
 }
@@ -108,7 +108,7 @@ async fn a_release_is_resolved_once() {
         fixture.take_fetched(),
         [Download {
             url: FINAL.into(),
-            sha256: Some([7; 32])
+            sha256: Some([7; 32].into())
         }]
     );
     assert_eq!(fixture.events.lock().unwrap().len(), 1);
@@ -124,7 +124,7 @@ async fn each_release_has_its_own_entry() {
     let again = fixture.resolve(&release("25.11")).await.unwrap();
     assert_eq!(again, old);
     let fetched = fixture.take_fetched();
-    assert_eq!(fetched[0].sha256, Some([7; 32]), "by the lock");
+    assert_eq!(fetched[0].sha256, Some([7; 32].into()), "by the lock");
     assert_eq!(read(&fixture.lock()).unwrap().len(), 2);
 }
 
@@ -183,7 +183,7 @@ async fn a_url_is_locked_too() {
     };
     assert_eq!(fixture.take_fetched(), [first]);
     fixture.resolve(&requested).await.unwrap();
-    assert_eq!(fixture.take_fetched()[0].sha256, Some([7; 32]));
+    assert_eq!(fixture.take_fetched()[0].sha256, Some([7; 32].into()));
 }
 
 #[tokio::test]
@@ -204,7 +204,11 @@ async fn a_presigned_redirect_is_not_pinned() {
         fixture.resolve(&requested).await.unwrap();
         let again = fixture.take_fetched().pop().unwrap();
         assert_eq!(again.url, "https://a.example/n.tar.xz");
-        assert_eq!(again.sha256, Some([7; 32]), "the hash pins the content");
+        assert_eq!(
+            again.sha256,
+            Some([7; 32].into()),
+            "the hash pins the content"
+        );
     }
 }
 

@@ -1,16 +1,11 @@
 //! The engine, its machine, and how it would emulate.
 
 use crate::common::build_mode::EmulationChoice;
-use crate::common::human_bytes::human_bytes;
-use crate::engine::EngineFacts;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::kernel_version::KernelVersion;
 
-/// The evaluation of a NixOS system takes 1.1 GB (measured, see `resources.rs`), and an emulated compiler 1.6 GB.
-/// Less is no error: there may be swap, and a small configuration needs a tenth of it.
-const ENOUGH_MEMORY: u64 = 2_700_000_000;
 /// The first kernel whose handlers have the flag `F`, without which containers do not see the emulator.
 const FIX_BINARY: KernelVersion = KernelVersion::new(4, 8);
 
@@ -141,48 +136,10 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
     })
 }
 
-/// Whether the builder has enough memory. An engine that reports none may have any amount.
-pub(super) fn memory(machine: &Machine<'_>) -> Option<Check> {
-    let topic = "memory";
-    let facts = machine.engine?.facts;
-    if facts.memory == 0 {
-        return Some(Check::good(topic, "the engine does not report its memory"));
-    }
-    let has = human_bytes(facts.memory);
-    let limit = machine.settings.memory.unwrap_or(facts.memory);
-    let memory = limit.min(facts.memory);
-    if memory < ENOUGH_MEMORY {
-        return Some(little_memory(memory, facts));
-    }
-    if limit > facts.memory {
-        let limit = human_bytes(limit);
-        let text =
-            format!("the builder may take {limit}, but the engine's machine has {has} of memory");
-        return Some(Check::warning(topic, text).remedy("lower memory-mib in sdbuild.toml"));
-    }
-    let memory = human_bytes(memory);
-    let text = format!("{memory} for the builder, {} cores", facts.cpus);
-    Some(Check::good(topic, text))
-}
-
-fn little_memory(memory: u64, facts: &EngineFacts) -> Check {
-    let (memory_text, enough) = (human_bytes(memory), human_bytes(ENOUGH_MEMORY));
-    let text = format!(
-        "the builder has {memory_text} of memory; a whole NixOS may need {enough} and more"
-    );
-    Check::warning("memory", text)
-        .remedy(if memory < facts.memory {
-            "raise memory-mib in sdbuild.toml"
-        } else {
-            "give the engine's machine more memory or swap"
-        })
-        .remedy("or build less at a time: --jobs 1 --cores 1")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Endpoint;
+    use crate::engine::{Endpoint, EngineFacts};
     use crate::pipeline::checks::check::Verdict;
     use crate::pipeline::checks::machine::fixture::{machine, settings};
     use crate::settings;
@@ -196,13 +153,6 @@ mod tests {
     ) -> Option<Check> {
         let endpoint = Endpoint::Unix("/x".into());
         check(&machine(settings, facts, &endpoint))
-    }
-
-    fn with_memory(memory: u64) -> EngineFacts {
-        EngineFacts {
-            memory,
-            ..EngineFacts::sound()
-        }
     }
 
     #[test]
@@ -243,9 +193,7 @@ mod tests {
             kernel: "3.10.0-1160.el7".into(),
             ..EngineFacts::sound()
         };
-        let cases: [Case<'_>; 8] = [
-            (memory, &with_memory(500_000_000), Verdict::Warning),
-            (memory, &with_memory(2_000_000_000), Verdict::Warning),
+        let cases: [Case<'_>; 6] = [
             (emulation, &rootless, Verdict::Warning),
             (rights, &remapped, Verdict::Warning),
             (operating_system, &windows, Verdict::Bad),
@@ -283,29 +231,11 @@ mod tests {
     }
 
     #[test]
-    fn unreported_facts_are_not_held_against_an_engine() {
+    fn an_unreported_system_is_not_held_against_an_engine() {
         let unknown = EngineFacts {
             os: String::new(),
-            memory: 0,
             ..EngineFacts::sound()
         };
         assert_eq!(checked(operating_system, &unknown, &settings()), None);
-        let memory = checked(memory, &unknown, &settings()).unwrap();
-        assert_eq!(memory.verdict, Verdict::Good);
-    }
-
-    #[test]
-    fn memory_limit_above_the_machines_memory_is_a_warning() {
-        let mut settings = settings();
-        settings.memory = Some(32_000_000_000);
-        let check = checked(memory, &with_memory(16_000_000_000), &settings).unwrap();
-        assert_eq!(check.verdict, Verdict::Warning);
-        assert_eq!(
-            check.text,
-            "the builder may take 32 GB, but the engine's machine has 16 GB of memory"
-        );
-        settings.memory = Some(1_000_000_000);
-        let check = checked(memory, &with_memory(16_000_000_000), &settings).unwrap();
-        assert!(check.remedies[0].contains("memory-mib"), "{check:?}");
     }
 }

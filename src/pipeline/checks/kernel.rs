@@ -1,21 +1,15 @@
-//! The kernel's table of handlers, and what may keep containers from it.
+//! Whether a registrar reaches the kernel's table of handlers, and what may keep containers from it.
 
 use std::path::PathBuf;
 
-use crate::binfmt::{Entry, Owner, classify};
 use crate::common::plain_file;
-use crate::common::system::Architecture;
-use crate::pipeline::binfmt_table;
-use crate::pipeline::checks::check::{Check, Verdict};
+use crate::pipeline::binfmt_table::TABLE;
+use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
-use crate::pipeline::emulation::{Emulation, on_one_line};
+use crate::pipeline::emulation::Emulation;
 
-/// Where the kernel mounts the table, below the root.
-const TABLE: &str = "proc/sys/fs/binfmt_misc";
 /// Files of the kernel that are read here have a few lines.
 const MAX_FILE_BYTES: u64 = 64 << 10;
-/// Digits 36 to 39 of a magic in hexadecimal are the machine's number in an ELF header (`e_machine`, little-endian).
-const ELF_MACHINE: std::ops::Range<usize> = 36..40;
 
 /// This machine's files, below another root in tests.
 struct ProcFiles {
@@ -28,7 +22,7 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
     if machine.emulation == Some(Emulation::Native) {
         return Some(Check::good(topic, "not needed: nothing is emulated"));
     }
-    if !is_this_kernel(machine) {
+    if !machine.is_this_kernel() {
         let text = "the engine's kernel is another one: its table is looked at when a build begins";
         return Some(Check::good(topic, text));
     }
@@ -36,46 +30,16 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
     (machine.emulation != Some(Emulation::Private)).then(|| ProcFiles::of_this_machine().table())
 }
 
-/// Existing handlers for the same programs. The kernel tries the newest first.
-pub(super) fn handlers(machine: &Machine<'_>) -> Option<Check> {
-    let shared = matches!(
-        machine.emulation,
-        None | Some(Emulation::Register | Emulation::Host)
-    );
-    if !shared || !is_this_kernel(machine) {
-        return None;
-    }
-    let architecture = machine.settings.system.architecture();
-    let entries = binfmt_table::local_entries();
-    if machine.emulation != Some(Emulation::Host) {
-        return foreign_handlers(&entries, architecture);
-    }
-    // Another mount namespace may have it mounted.
-    if !binfmt_table::is_mounted() {
-        return None;
-    }
-    let check = usable_handlers(&entries, architecture);
-    let facts = machine.engine?.facts;
-    match Emulation::Host.last_resort(machine.settings.emulation, facts) {
-        Some(failure) if check.verdict == Verdict::Bad => Some(Check {
-            text: format!("{}; {}", on_one_line(&failure), check.text),
-            remedies: [failure.hints, check.remedies].concat(),
-            ..check
-        }),
-        _ => Some(check),
-    }
-}
-
 /// Security modules that may keep the registrar from the table.
 pub(super) fn confinement(machine: &Machine<'_>) -> Option<Check> {
     let emulates = machine.emulation != Some(Emulation::Native);
-    (emulates && is_this_kernel(machine)).then(|| ProcFiles::of_this_machine().confinement())
+    (emulates && machine.is_this_kernel()).then(|| ProcFiles::of_this_machine().confinement())
 }
 
 /// What rootless engines and private emulation need.
 pub(super) fn user_namespaces(machine: &Machine<'_>) -> Option<Check> {
     let emulates = machine.emulation != Some(Emulation::Native);
-    if !emulates || !is_this_kernel(machine) {
+    if !emulates || !machine.is_this_kernel() {
         return None;
     }
     let rootless = machine.engine.is_some_and(|engine| engine.facts.rootless);
@@ -83,56 +47,14 @@ pub(super) fn user_namespaces(machine: &Machine<'_>) -> Option<Check> {
     Some(ProcFiles::of_this_machine().user_namespaces(needed))
 }
 
-/// Whether this machine's kernel is the engine's. `doctor` takes it for that when no engine answers.
-fn is_this_kernel(machine: &Machine<'_>) -> bool {
-    let is_doctor = machine.doctor.is_some();
-    let engine = machine.engine;
-    engine.map_or(is_doctor, |engine| engine.is_on_this_kernel)
-}
-
-fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Check> {
-    let foreign = |entry: &&Entry| runs(entry, architecture) && classify(entry) == Owner::Foreign;
-    let names = names(entries.iter().filter(foreign));
-    let text = format!("{names}: not ours, left alone; the build's own handler goes first");
-    (!names.is_empty()).then(|| Check::good("handlers", text))
-}
-
-/// Whether there is a handler to use; that of another run counts too.
-fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
-    let topic = "handlers";
-    let names = names(entries.iter().filter(|entry| runs(entry, architecture)));
-    if names.is_empty() {
-        let name = architecture.kernel_name();
-        let text =
-            format!("the build is to use an existing handler for {name}, and the kernel has none");
-        return Check::bad(topic, text).remedy(
-            "install `qemu-user-static`, or leave --emulation at auto where the engine can have another",
-        );
-    }
-    Check::good(topic, format!("{names} will be used"))
-}
-
-/// Whether the entry is a handler for programs of `architecture`.
-fn runs(entry: &Entry, architecture: Architecture) -> bool {
-    let machine = match architecture {
-        Architecture::Aarch64 => "b700",
-        Architecture::X86_64 => "3e00",
-    };
-    entry.enabled && entry.magic.get(ELF_MACHINE) == Some(machine)
-}
-
-fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
-    let names: Vec<&str> = entries.map(|entry| entry.name.as_str()).collect();
-    names.join(", ")
-}
-
 impl ProcFiles {
     fn of_this_machine() -> Self {
         Self { root: "/".into() }
     }
 
+    /// The file that this machine has at `path`, which is absolute.
     fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path)
+        self.root.join(path.trim_start_matches('/'))
     }
 
     /// The trimmed text of a small file of the kernel; `None` when it cannot be read.
@@ -160,7 +82,7 @@ impl ProcFiles {
             };
         }
         let mount = "sudo mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc";
-        let filesystems = self.text("proc/filesystems");
+        let filesystems = self.text("/proc/filesystems");
         // The directory is there also when the module is not loaded yet: mounting it loads it.
         if dir.exists() || filesystems.is_some_and(|text| text.contains("binfmt_misc")) {
             let text = "not mounted: a privileged container will mount it for the time of a build";
@@ -174,8 +96,8 @@ impl ProcFiles {
     /// `SELinux` and `AppArmor`.
     fn confinement(&self) -> Check {
         let topic = "confinement";
-        let selinux = self.text("sys/fs/selinux/enforce");
-        let apparmor = self.text("sys/module/apparmor/parameters/enabled");
+        let selinux = self.text("/sys/fs/selinux/enforce");
+        let apparmor = self.text("/sys/module/apparmor/parameters/enabled");
         match (selinux.as_deref(), apparmor.as_deref()) {
             (Some("1"), _) => Check::warning(
                 topic,
@@ -204,13 +126,16 @@ impl ProcFiles {
     /// What restricts user namespaces, and the command that lifts it.
     fn restriction_of_user_namespaces(&self) -> Option<(&'static str, &'static str)> {
         let is = |path: &str, value: &str| self.text(path).as_deref() == Some(value);
-        if is("proc/sys/user/max_user_namespaces", "0") {
+        if is("/proc/sys/user/max_user_namespaces", "0") {
             let command = "sudo sysctl user.max_user_namespaces=15000";
             Some(("none are allowed", command))
-        } else if is("proc/sys/kernel/unprivileged_userns_clone", "0") {
+        } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
             let command = "sudo sysctl kernel.unprivileged_userns_clone=1";
             Some(("allowed only for root", command))
-        } else if is("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
+        } else if is(
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+        ) {
             let command = "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0";
             Some(("restricted by AppArmor", command))
         } else {
@@ -224,7 +149,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::binfmt::parse;
+    use crate::pipeline::checks::check::Verdict;
 
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, ProcFiles) {
         let dir = tempfile::tempdir().unwrap();
@@ -289,32 +214,6 @@ mod tests {
             let check = machine.user_namespaces(true);
             assert_eq!(check.verdict, Verdict::Warning, "{path}");
             assert!(!check.remedies.is_empty());
-        }
-    }
-
-    #[test]
-    fn foreign_handlers_are_named_and_a_missing_one_is_bad() {
-        let text = "enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: F\noffset 0\n\
-            magic 7f454c460201010000000000000000000200b700\nmask ffffffffffffff00fffffffffffffffffeffffff\n";
-        let foreign = parse("qemu-aarch64", text);
-        let ours = parse("sdbuild-aarch64-0123456789ab", text);
-        let other = parse(
-            "python3.11",
-            "enabled\ninterpreter /x\nflags: \noffset 0\nmagic a70d0d0a\n",
-        );
-        let arm = Architecture::Aarch64;
-        assert_eq!(foreign_handlers(std::slice::from_ref(&other), arm), None);
-        let found = foreign_handlers(&[foreign.clone(), other.clone()], arm).unwrap();
-        assert!(
-            found.text.starts_with("qemu-aarch64: not ours"),
-            "{found:?}"
-        );
-        assert_eq!(usable_handlers(&[other], arm).verdict, Verdict::Bad);
-        for usable in [foreign, ours] {
-            let usable = [usable];
-            assert_eq!(usable_handlers(&usable, arm).verdict, Verdict::Good);
-            let check = usable_handlers(&usable, Architecture::X86_64);
-            assert_eq!(check.verdict, Verdict::Bad, "{check:?}");
         }
     }
 }

@@ -25,6 +25,15 @@ pub(in crate::pipeline) struct Machine<'a> {
     pub(in crate::pipeline) doctor: Option<&'a DoctorFacts>,
 }
 
+impl Machine<'_> {
+    /// Whether this machine's kernel is the engine's. `doctor` takes it for that when no engine answers.
+    pub(super) fn is_this_kernel(&self) -> bool {
+        let is_doctor = self.doctor.is_some();
+        self.engine
+            .map_or(is_doctor, |engine| engine.is_on_this_kernel)
+    }
+}
+
 /// What the checks judge of an engine.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pipeline) struct EngineView<'a> {

@@ -10,9 +10,11 @@
 mod check;
 mod disk;
 mod engine;
+mod handlers;
 mod kernel;
 mod leftovers;
 mod machine;
+mod memory;
 mod network;
 mod servers;
 
@@ -47,9 +49,9 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (engine::kernel, InBuild::StopsAndWarns),
     // The plan chooses the mode, and fails with the same words.
     (engine::emulation, InBuild::Nothing),
-    (engine::memory, InBuild::StopsAndWarns),
+    (memory::builder, InBuild::StopsAndWarns),
     (kernel::table, InBuild::Stops),
-    (kernel::handlers, InBuild::Stops),
+    (handlers::existing, InBuild::Stops),
     // These explain why a registrar or private emulation was refused; most machines have no such trouble.
     (kernel::confinement, InBuild::Nothing),
     (kernel::user_namespaces, InBuild::Nothing),
@@ -61,6 +63,8 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (disk::state, InBuild::StopsAndWarns),
     (disk::state_directory, InBuild::StopsAndWarns),
     (disk::cache_directory, InBuild::StopsAndWarns),
+    // The plan reads the files with the same function: one that cannot be read is a usage error there.
+    (network::access, InBuild::Nothing),
     (network::mirrors, InBuild::Nothing),
     (network::caches, InBuild::Nothing),
     (network::loopback, InBuild::StopsAndWarns),
@@ -133,7 +137,7 @@ mod tests {
             engine::architecture,
             engine::kernel,
             engine::emulation,
-            engine::memory,
+            memory::builder,
             kernel::table,
         ] {
             let check = check(&machine).unwrap();

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use crate::common::loopback::is_loopback;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
-use crate::pipeline::checks::servers::{Answers, ServerAnswer};
+use crate::pipeline::checks::servers::{Answers, NoAnswer, ServerAnswer};
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
+use crate::pipeline::steps::network_access;
 
 /// What helps against an address that leads nowhere in a container.
 const REACHABLE: &str = "let it listen on an address that containers reach, such as 172.17.0.1 (the host on Docker's own network), and \
@@ -15,6 +16,12 @@ const REACHABLE: &str = "let it listen on an address that containers reach, such
 const CLOCK_BREAKS_TLS: Duration = Duration::from_secs(24 * 3600);
 /// A clock that is synchronized is never this far off.
 const CLOCK_IS_OFF: Duration = Duration::from_secs(120);
+
+/// The files of logins and certificate authorities, when one of them cannot be read.
+pub(super) fn access(machine: &Machine<'_>) -> Option<Check> {
+    let failure = network_access::read(machine.settings).err()?;
+    Some(Check::failed("network access", &failure))
+}
 
 /// Whether one of the Debian mirrors answers, when the packages of a container image are missing.
 pub(super) fn mirrors(machine: &Machine<'_>) -> Option<Check> {
@@ -59,19 +66,18 @@ pub(super) fn nixpkgs(machine: &Machine<'_>) -> Option<Check> {
 fn check_nixpkgs(archive: &NixpkgsArchive, answer: Option<&ServerAnswer>) -> Check {
     let topic = "nixpkgs";
     let NixpkgsArchive { name, url, .. } = archive;
-    let Some((_, answer)) = answer else {
+    let Some(ServerAnswer { answer, .. }) = answer else {
         return Check::good(topic, format!("{name} is on this machine, by sdbuild.lock"));
     };
-    let Err(why) = answer else {
-        return Check::good(topic, format!("{name} is at {url}"));
-    };
-    let is_unclear = why.starts_with("HTTP status") && !why.ends_with(" 404");
-    if is_unclear {
-        Check::warning(topic, format!("{name} may not be at {url}: {why}"))
-    } else {
-        let text =
-            format!("{name} is not on this machine, and cannot be fetched from {url}: {why}");
-        Check::bad(topic, text)
+    match answer {
+        Ok(_) => return Check::good(topic, format!("{name} is at {url}")),
+        Err(why @ NoAnswer::Status(status)) if *status != 404 => {
+            Check::warning(topic, format!("{name} may not be at {url}: {why}"))
+        }
+        Err(why) => Check::bad(
+            topic,
+            format!("{name} is not on this machine, and cannot be fetched from {url}: {why}"),
+        ),
     }
     .remedy("name a checkout or a tarball that this machine reaches: --nixpkgs DIR|URL")
 }
@@ -83,12 +89,13 @@ pub(super) fn clock(machine: &Machine<'_>) -> Option<Check> {
 
 /// The addresses of the servers that answered, and why each of the others did not.
 fn split(answers: &[ServerAnswer]) -> (Vec<&str>, Vec<String>) {
-    let good = answers.iter().filter(|(_, answer)| answer.is_ok());
-    let bad = answers.iter().filter_map(|(base, answer)| {
-        let why = answer.as_ref().err()?;
-        Some(format!("{base}: {why}"))
+    let good = answers.iter().filter(|server| server.answer.is_ok());
+    let bad = answers.iter().filter_map(|server| {
+        let why = server.answer.as_ref().err()?;
+        Some(format!("{}: {why}", server.address))
     });
-    (good.map(|(base, _)| base.as_str()).collect(), bad.collect())
+    let good = good.map(|server| server.address.as_str());
+    (good.collect(), bad.collect())
 }
 
 fn check_mirrors(answers: &[ServerAnswer], all_held: bool) -> Check {
@@ -134,7 +141,7 @@ fn check_clock(answers: &Answers) -> Check {
         nixpkgs,
     } = answers;
     let all = mirrors.iter().chain(caches).chain(nixpkgs);
-    let answered = all.filter_map(|(_, answer)| answer.as_ref().ok());
+    let answered = all.filter_map(|server| server.answer.as_ref().ok());
     let differences = answered.filter_map(|answer| Some(difference(answer.date?, answer.received)));
     match differences.min() {
         None => Check::warning(topic, "no server reported its time"),
@@ -170,13 +177,18 @@ mod tests {
         }
     }
 
-    fn server(answer: Result<Answer, String>) -> Vec<ServerAnswer> {
-        vec![("http://one.example".into(), answer)]
+    fn server(answer: Result<Answer, NoAnswer>) -> Vec<ServerAnswer> {
+        let address = "http://one.example".to_owned();
+        vec![ServerAnswer { address, answer }]
+    }
+
+    fn unreachable(why: &str) -> NoAnswer {
+        NoAnswer::Unreachable(why.to_owned())
     }
 
     #[test]
     fn one_mirror_is_enough_and_none_is_bad_when_fetching() {
-        let silent = || server(Err("refused".into()));
+        let silent = || server(Err(unreachable("refused")));
         let both = [silent(), server(Ok(answer(0)))].concat();
         assert_eq!(check_mirrors(&both, false).verdict, Verdict::Good);
         assert_eq!(check_mirrors(&silent(), true).verdict, Verdict::Warning);
@@ -197,21 +209,22 @@ mod tests {
             url: "https://c/x".into(),
             is_held: false,
         };
-        let check = |answer: Option<Result<Answer, String>>| {
-            let answer = answer.map(|answer| ("https://c/x".to_owned(), answer));
-            check_nixpkgs(&archive, answer.as_ref())
+        let check = |answer: Option<Result<Answer, NoAnswer>>| {
+            let server = answer.map(server);
+            check_nixpkgs(&archive, server.as_ref().and_then(|all| all.first()))
         };
         assert_eq!(check(None).verdict, Verdict::Good);
         assert_eq!(check(Some(Ok(answer(0)))).verdict, Verdict::Good);
         for (why, verdict) in [
-            ("failed to lookup address", Verdict::Bad),
-            ("HTTP status 404", Verdict::Bad),
-            ("HTTP status 403", Verdict::Warning),
+            (unreachable("failed to lookup address"), Verdict::Bad),
+            (NoAnswer::Status(404), Verdict::Bad),
+            (NoAnswer::Status(403), Verdict::Warning),
         ] {
-            let check = check(Some(Err(why.into())));
-            assert_eq!(check.verdict, verdict, "{why}");
+            let text = why.to_string();
+            let check = check(Some(Err(why)));
+            assert_eq!(check.verdict, verdict, "{text}");
             assert!(
-                check.text.contains(why) && !check.remedies.is_empty(),
+                check.text.contains(&text) && !check.remedies.is_empty(),
                 "{check:?}"
             );
         }
@@ -231,6 +244,6 @@ mod tests {
         assert_eq!(clock(server(Ok(answer(400_000)))), Verdict::Bad);
         let mixed = [server(Ok(answer(400_000))), server(Ok(answer(1)))].concat();
         assert_eq!(clock(mixed), Verdict::Good);
-        assert_eq!(clock(server(Err("x".into()))), Verdict::Warning);
+        assert_eq!(clock(server(Err(unreachable("x")))), Verdict::Warning);
     }
 }

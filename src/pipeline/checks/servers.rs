@@ -10,8 +10,25 @@ use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::settings;
 
-/// A server's address, and its answer or why it did not answer.
-pub(super) type ServerAnswer = (String, Result<Answer, String>);
+/// What one server answered.
+#[derive(Clone, Debug)]
+pub(super) struct ServerAnswer {
+    /// The server's address, as the settings name it.
+    pub(super) address: String,
+    /// Its answer, if that is good.
+    pub(super) answer: Result<Answer, NoAnswer>,
+}
+
+/// Why a server does not count as one that answers.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum NoAnswer {
+    /// It does not have what was asked for, or refuses it.
+    #[error("HTTP status {0}")]
+    Status(u16),
+    /// It cannot be reached, or takes too long.
+    #[error("{0}")]
+    Unreachable(String),
+}
 
 /// What the servers answered.
 #[derive(Debug, Default)]
@@ -29,26 +46,28 @@ impl Answers {
         nixpkgs: Option<&NixpkgsArchive>,
         timeout: Duration,
     ) -> Self {
-        // A file that cannot be read is an error of its own.
+        // `network::access` reports a file that cannot be read.
         let authorities = clients::authorities(&settings.common).unwrap_or_default();
         let Ok(probe) = HttpProbe::new(timeout, &authorities) else {
             return Self::default();
         };
         let has_logins = settings.caches.netrc_file.is_some();
-        let ask_url = async |url: &str| {
-            probe.head(url).await.and_then(|answer| {
-                // The probe does not log in, unlike Nix.
-                let asks_for_login = [401, 403].contains(&answer.status) && has_logins;
-                if answer.is_success() || asks_for_login {
-                    Ok(answer)
-                } else {
-                    Err(format!("HTTP status {}", answer.status))
-                }
-            })
+        let head = async |url: &str| {
+            let answer = probe.head(url).await.map_err(NoAnswer::Unreachable)?;
+            // The probe does not log in, unlike Nix.
+            let asks_for_login = [401, 403].contains(&answer.status) && has_logins;
+            if answer.is_success() || asks_for_login {
+                Ok(answer)
+            } else {
+                Err(NoAnswer::Status(answer.status))
+            }
         };
         let ask = async |base: &str, path: &str| {
             let url = format!("{}/{path}", base.trim_end_matches('/'));
-            (base.to_owned(), ask_url(&url).await)
+            ServerAnswer {
+                address: base.to_owned(),
+                answer: head(&url).await,
+            }
         };
         let mirrors = settings.common.mirrors.iter();
         let mirrors = join_all(mirrors.map(|mirror| ask(mirror, MIRROR_PROBE)));
@@ -56,7 +75,10 @@ impl Answers {
         let caches = join_all(caches.map(|cache| ask(cache, "nix-cache-info")));
         let nixpkgs = async {
             let archive = nixpkgs.filter(|archive| !archive.is_held)?;
-            Some((archive.url.clone(), ask_url(&archive.url).await))
+            Some(ServerAnswer {
+                address: archive.url.clone(),
+                answer: head(&archive.url).await,
+            })
         };
         let (mirrors, caches, nixpkgs) = tokio::join!(mirrors, caches, nixpkgs);
         Self {

@@ -8,7 +8,7 @@ pub(super) mod builder;
 pub(super) mod container_images;
 pub(super) mod copy_out;
 pub(super) mod emulation;
-mod network_access;
+pub(super) mod network_access;
 pub(super) mod source;
 
 use crate::pipeline::plan::Plan;

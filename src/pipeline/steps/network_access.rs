@@ -12,7 +12,7 @@ use crate::settings;
 const MAX_NETRC_BYTES: u64 = 64 << 10;
 
 /// Reads the files that the settings name. A usage error if one cannot be read.
-pub(super) fn read(settings: &settings::Build) -> Result<NetworkAccess, Failure> {
+pub(in crate::pipeline) fn read(settings: &settings::Build) -> Result<NetworkAccess, Failure> {
     let netrc = |path: &Path| {
         plain_file::read_text(path, MAX_NETRC_BYTES)
             .or_usage(format!("read the logins in {}", path.display()))

@@ -27,8 +27,8 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         Source::Module(file) => file.path().display().to_string(),
         Source::Flake(flake) => flake.describe(),
     };
-    let added = cli_module.lines().iter();
-    let added = added.map(|line| ("overrides it", line.clone()));
+    let added = cli_module.definitions();
+    let added = added.map(|code| ("overrides it", code.to_owned()));
     let mut lines = vec![("configuration", configuration)];
     lines.extend(added);
     let nixpkgs = nixpkgs.as_ref();
@@ -43,12 +43,12 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
 fn describe_nixpkgs(plan: &NixpkgsPlan, settings: &settings::Build) -> String {
     match (&plan.nixpkgs, &plan.locked) {
         (Nixpkgs::Dir(dir), _) => format!("{}, uploaded", dir.display()),
-        (Nixpkgs::Url(_) | Nixpkgs::Release(_), Some(locked)) => format!(
+        (Nixpkgs::Remote(_), Some(locked)) => format!(
             "{}: {} (sha256 {}, by sdbuild.lock)",
             settings.nixpkgs, locked.url, locked.sha256
         ),
-        (Nixpkgs::Url(url), None) => format!("{url}, to be fetched and locked"),
-        (Nixpkgs::Release(release), None) => {
+        (Nixpkgs::Remote(Requested::Url(url)), None) => format!("{url}, to be fetched and locked"),
+        (Nixpkgs::Remote(Requested::Release(release)), None) => {
             let channels = &settings.common.channels;
             format!("{release}, to be looked up at {channels} and locked")
         }
@@ -71,11 +71,10 @@ pub(in crate::pipeline) async fn nixpkgs(
                 locked: None,
             }));
         }
-        Nixpkgs::Url(url) => Requested::Url(url.clone()),
-        Nixpkgs::Release(release) => Requested::Release(release.clone()),
+        Nixpkgs::Remote(requested) => requested,
     };
     let how = Resolve {
-        requested: &requested,
+        requested,
         lock: &plan.lock,
         channels: &run.plan.settings.common.channels,
         write_lock: run.plan.settings.dry_run.is_none(),
@@ -96,14 +95,14 @@ async fn fetch(
 ) -> Result<Downloaded, Failure> {
     let remote = Remote {
         url: &download.url,
-        sha256: download.sha256.map(Into::into),
+        sha256: download.sha256,
         max_bytes: MAX_ARCHIVE_BYTES,
         phase: Phase::Nixpkgs,
     };
     let file = fetcher.url(remote, &context.cancel).await?;
     Ok(Downloaded {
         path: file.path,
-        sha256: file.sha256.into(),
+        sha256: file.sha256,
         final_url: file.final_url,
     })
 }
@@ -130,7 +129,7 @@ pub(super) async fn debian_mirror(run: &RunContext<'_>) -> Result<Option<String>
             let probe = run.fetcher.first_reachable(mirrors, MIRROR_PROBE, cancel);
             probe.await?
         }
-        Some(Nixpkgs::Url(_) | Nixpkgs::Release(_)) | None => None,
+        Some(Nixpkgs::Remote(_)) | None => None,
     };
     Ok(reachable.or_else(|| mirrors.first().cloned()))
 }

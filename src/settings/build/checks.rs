@@ -1,12 +1,11 @@
 //! Refuses settings that their types allow and that cannot work.
 
-use super::Build;
+use super::{Build, project_policy};
 use crate::common::failure::Failure;
 use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
 use crate::settings::STORE;
-use crate::settings::project_policy::{self, Limited};
-use crate::settings::source::{Setting, Source};
+use crate::settings::origin::{Origin, Setting};
 use crate::settings::source_choice::SourceChoice;
 use crate::settings::value::PublishedAt;
 
@@ -23,25 +22,13 @@ impl Build {
         self.ssh_key
             .as_ref()
             .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
-        project_policy::check(&Limited {
-            settings: &self.settings,
-            force: self.force,
-            emulation: self.emulation,
-            nixpkgs: &self.nixpkgs,
-            paths: [
-                ("output", Some(&self.output)),
-                // What these name is sent into the builder.
-                ("netrc-file", self.caches.netrc_file.as_deref()),
-                ("ca-file", self.common.ca_file.as_deref()),
-            ],
-        })?;
-        project_policy::check_flake(&self.settings, &self.source, self.accept_flake_caches)
+        project_policy::check(self)
     }
 
     /// Refuses flags that are not for the kind of source.
     fn check_source(&self) -> Result<(), Failure> {
         let is_flag =
-            |setting: &&Setting| setting.key == "nixpkgs" && setting.source == Source::Flag;
+            |setting: &&Setting| setting.key == "nixpkgs" && setting.origin == Origin::Flag;
         let nixpkgs = self.settings.iter().find(is_flag);
         match &self.source {
             SourceChoice::Flake { .. } if nixpkgs.is_some() => Err(Failure::usage(

@@ -4,93 +4,91 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::source::{Setting, Source};
-use super::source_choice::SourceChoice;
+use super::Build;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::settings::origin::{Origin, Setting};
+use crate::settings::source_choice::SourceChoice;
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 
-/// The values that are limited.
-#[derive(Debug)]
-pub(super) struct Limited<'a> {
-    /// Every setting, with its source.
-    pub(super) settings: &'a [Setting],
-    /// Whether to replace files.
-    pub(super) force: bool,
-    /// Requested emulation.
-    pub(super) emulation: EmulationChoice,
-    /// Directory, URL or release.
-    pub(super) nixpkgs: &'a str,
-    /// Keys of settings that are paths: they may not lead out of the project.
-    pub(super) paths: [(&'static str, Option<&'a Path>); 3],
+/// Refuses values of `build` that a project's file may not set.
+pub(super) fn check(build: &Build) -> Result<(), Failure> {
+    let settings = build.settings.as_slice();
+    if build.force {
+        refuse(settings, "force", "force", "it replaces files", "--force")?;
+    }
+    if build.emulation == EmulationChoice::Private {
+        refuse(
+            settings,
+            "emulation",
+            "emulation = \"private\"",
+            "it gives the build more access to the kernel",
+            "--emulation private",
+        )?;
+    }
+    if build.accept_flake_caches {
+        refuse(
+            settings,
+            "accept-flake-caches",
+            "accept-flake-caches",
+            "it would choose whose packages you trust",
+            "--accept-flake-caches",
+        )?;
+    }
+    for (key, path) in [
+        ("output", Some(build.output.as_path())),
+        // What these name is sent into the builder.
+        ("netrc-file", build.caches.netrc_file.as_deref()),
+        ("ca-file", build.common.ca_file.as_deref()),
+    ] {
+        path.map_or(Ok(()), |path| check_inside(settings, key, path))?;
+    }
+    let nixpkgs = Path::new(&build.nixpkgs);
+    if nixpkgs.is_absolute() || nixpkgs.is_dir() {
+        check_inside(settings, "nixpkgs", nixpkgs)?;
+    }
+    check_flake(settings, &build.source)
 }
 
-/// Refuses values that a project's file may not set.
-pub(super) fn check(limited: &Limited<'_>) -> Result<(), Failure> {
-    let settings = limited.settings;
-    if let Some(file) = set_by_project(settings, "force").filter(|_| limited.force) {
-        let shown = file.display();
-        return Err(Failure::usage(format!(
-            "{shown}: a project cannot set `force`: it replaces files"
-        ))
-        .hint(format!("give --force, or {HINT}")));
-    }
-    if let Some(file) = set_by_project(settings, "emulation")
-        && limited.emulation == EmulationChoice::Private
-    {
-        let shown = file.display();
-        return Err(Failure::usage(format!(
-            "{shown}: a project cannot set `emulation = \"private\"`: it gives the build more access to the kernel"
-        ))
-        .hint(format!("give --emulation private, or {HINT}")));
-    }
-    for (key, path) in limited.paths {
-        if let (Some(file), Some(path)) = (set_by_project(settings, key), path) {
-            check_inside(file, key, path)?;
-        }
-    }
-    let nixpkgs = Path::new(limited.nixpkgs);
-    if let Some(file) = set_by_project(settings, "nixpkgs")
-        && (nixpkgs.is_absolute() || nixpkgs.is_dir())
-    {
-        check_inside(file, "nixpkgs", nixpkgs)?;
-    }
-    Ok(())
+/// Refuses a flake outside the project, whose files would be uploaded.
+fn check_flake(settings: &[Setting], source: &SourceChoice) -> Result<(), Failure> {
+    let directory = match source {
+        SourceChoice::Flake { reference, .. } => reference.directory(),
+        SourceChoice::Config(_) => None,
+    };
+    directory.map_or(Ok(()), |dir| check_inside(settings, "flake", &dir))
 }
 
-/// Refuses a flake outside the project, whose files would be uploaded, and caches that the project itself names.
-pub(super) fn check_flake(
+/// Refuses the setting `key`, shown as `what`, in a project's file, for the reason `why`; `flags` set it for one run.
+fn refuse(
     settings: &[Setting],
-    source: &SourceChoice,
-    accept_caches: bool,
+    key: &str,
+    what: &str,
+    why: &str,
+    flags: &str,
 ) -> Result<(), Failure> {
-    if let Some(file) = set_by_project(settings, "accept-flake-caches").filter(|_| accept_caches) {
-        let shown = file.display();
-        return Err(Failure::usage(format!(
-            "{shown}: a project cannot set `accept-flake-caches`: it would choose whose packages you trust"
-        ))
-        .hint(format!("give --accept-flake-caches, or {HINT}")));
-    }
-    match (set_by_project(settings, "flake"), source) {
-        (Some(file), SourceChoice::Flake { reference, .. }) => {
-            let dir = reference.directory();
-            dir.map_or(Ok(()), |dir| check_inside(file, "flake", &dir))
-        }
-        _ => Ok(()),
-    }
+    let Some(file) = set_by_project(settings, key) else {
+        return Ok(());
+    };
+    let shown = file.display();
+    let text = format!("{shown}: a project cannot set `{what}`: {why}");
+    Err(Failure::usage(text).hint(format!("give {flags}, or {HINT}")))
 }
 
 /// The project's file, if `key` is set there.
 fn set_by_project<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Path> {
-    match &settings.iter().find(|setting| setting.key == key)?.source {
-        Source::Project(file) => Some(file),
-        Source::Flag | Source::Environment(_) | Source::User(_) | Source::Default => None,
+    match &settings.iter().find(|setting| setting.key == key)?.origin {
+        Origin::Project(file) => Some(file),
+        Origin::Flag | Origin::Environment(_) | Origin::User(_) | Origin::Default => None,
     }
 }
 
-/// Refuses a `path` that leads out of the directory of `file`.
-fn check_inside(file: &Path, key: &str, path: &Path) -> Result<(), Failure> {
+/// Refuses the value `path` of `key` if it was set in a project's file and leads out of the project.
+fn check_inside(settings: &[Setting], key: &str, path: &Path) -> Result<(), Failure> {
+    let Some(file) = set_by_project(settings, key) else {
+        return Ok(());
+    };
     let dir = file.parent().unwrap_or(file);
     let real = |path| real_path(path).or_usage(format!("resolve `{key}` of {}", file.display()));
     let (target, project) = (real(path)?, real(dir)?);
@@ -129,7 +127,8 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Options};
+    use crate::settings::resolver::Resolver;
+    use crate::settings::{BuildArgs, ConfigArgs, Environment, Options};
 
     /// Resolves settings with a project's file, the user's own file, and flags.
     fn resolved(project: &str, own: &str, options: Options) -> Result<Build, Failure> {
@@ -223,5 +222,33 @@ mod tests {
             chosen("emulation = 'register'", private).unwrap(),
             EmulationChoice::Register
         );
+    }
+
+    #[test]
+    fn a_project_can_name_a_flake_inside_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path().canonicalize().unwrap();
+        fs::write(here.join("sdbuild.toml"), "flake = './sub#pi'").unwrap();
+        fs::create_dir(here.join("sub")).unwrap();
+        let env = Environment {
+            home: Some("/home/me".into()),
+            ..Environment::default()
+        };
+        let mut resolver = Resolver::new(Options::default(), &env, Some(&here)).unwrap();
+        let flake = resolver.optional("flake", None, |o| o.flake.clone());
+        let flake = flake.unwrap().unwrap();
+        assert_eq!(
+            (flake.directory(), flake.attribute),
+            (Some(here.join("sub")), vec!["pi".to_owned()])
+        );
+        let settings = resolver.into_settings();
+        let check = |path: &Path| {
+            let location = path.to_str().unwrap();
+            let source = SourceChoice::flake(format!("{location}#pi").parse().unwrap());
+            check_flake(&settings, &source)
+        };
+        check(&here.join("sub")).unwrap();
+        let failure = check(Path::new("/")).unwrap_err().to_string();
+        assert!(failure.contains("leads out"), "{failure}");
     }
 }

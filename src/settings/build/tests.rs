@@ -2,9 +2,8 @@ use clap::{Args as _, Parser};
 
 use super::*;
 use crate::common::failure::Class;
-use crate::settings::options::Options;
-use crate::settings::source::Source;
-use crate::settings::{DEFAULT_RELEASE, project_policy};
+use crate::settings::DEFAULT_RELEASE;
+use crate::settings::origin::Origin;
 
 #[derive(Parser)]
 struct CommandLine {
@@ -74,7 +73,7 @@ fn the_help_names_every_variable() {
         };
         let settings = Build::resolve(&BuildArgs::default(), &env).unwrap();
         let setting = settings.settings.iter().find(|s| s.key == key).unwrap();
-        let is_read = matches!(setting.source, Source::Environment(_));
+        let is_read = matches!(setting.origin, Origin::Environment(_));
         let documented = help.to_string().contains(&format!("[env: {variable}]"));
         assert_eq!(documented, is_read, "--{key}: {help}");
     }
@@ -111,37 +110,6 @@ fn flags_for_the_other_kind_of_source_are_refused() {
     assert_eq!(
         (input.as_str(), reference.directory()),
         ("nixpkgs", Some(here.join("n")))
-    );
-}
-
-#[test]
-fn a_settings_file_may_name_a_flake() {
-    let dir = tempfile::tempdir().unwrap();
-    let here = dir.path().canonicalize().unwrap();
-    std::fs::write(here.join("sdbuild.toml"), "flake = './sub#pi'").unwrap();
-    std::fs::create_dir(here.join("sub")).unwrap();
-    let env = env();
-    let mut s = Resolver::new(Options::default(), &env, Some(&here)).unwrap();
-    let flake = s
-        .optional("flake", None, |o| o.flake.clone())
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (flake.directory(), flake.attribute),
-        (Some(here.join("sub")), vec!["pi".to_owned()])
-    );
-    let source = |path: &Path| {
-        let location = path.to_str().unwrap();
-        SourceChoice::flake(format!("{location}#pi").parse().unwrap())
-    };
-    let settings = s.into_settings();
-    let check = |path: &Path| project_policy::check_flake(&settings, &source(path), false);
-    assert!(check(&here.join("sub")).is_ok());
-    assert!(
-        check(Path::new("/"))
-            .unwrap_err()
-            .to_string()
-            .contains("leads out")
     );
 }
 

@@ -1,0 +1,158 @@
+use super::*;
+use crate::common::image_format::SD_IMAGE;
+
+/// A build of an SD card image for `aarch64-linux`.
+fn request(emulated: bool, nix: NixSettings) -> BuildRequest {
+    BuildRequest {
+        task: Task::Build,
+        system: System::Aarch64Linux,
+        format: &SD_IMAGE,
+        emulated,
+        glue: Glue::default(),
+        nix,
+        debian_mirror: None,
+    }
+}
+
+fn store_paths() -> StorePaths {
+    StorePaths {
+        run: "0123456789ab".into(),
+        root: "abc".into(),
+        live: vec!["0123456789ab".into(), "ba9876543210".into()],
+    }
+}
+
+fn value(environment: &[(String, String)], name: &str) -> String {
+    environment
+        .iter()
+        .find(|(key, _)| key == name)
+        .unwrap()
+        .1
+        .clone()
+}
+
+#[test]
+fn the_command_of_a_build() {
+    let request = request(false, NixSettings::default());
+    assert_eq!(
+        request.arguments(&store_paths()).join(" "),
+        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-build -A image \
+         --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc"
+    );
+}
+
+#[test]
+fn a_build_under_emulation_evaluates_first() {
+    let [build, forecast] = [Task::Build, Task::Forecast].map(|task| {
+        let request = BuildRequest {
+            task,
+            ..request(true, NixSettings::default())
+        };
+        request.arguments(&store_paths())
+    });
+    assert_eq!(build, forecast);
+}
+
+#[test]
+fn a_check_evaluates_without_a_result() {
+    let request = BuildRequest {
+        task: Task::Check,
+        ..request(true, NixSettings::default())
+    };
+    assert_eq!(
+        request.arguments(&store_paths()).join(" "),
+        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-instantiate --eval --strict \
+         --json --read-write-mode -A facts -A whole --log-format internal-json"
+    );
+    let environment = request.environment(&store_paths()).unwrap();
+    let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(!names.contains(&"SDBUILD_RESULT") && !names.contains(&"SDBUILD_GLUE"));
+}
+
+#[test]
+fn a_forecast_evaluates_without_a_result() {
+    let request = BuildRequest {
+        task: Task::Forecast,
+        ..request(true, NixSettings::default())
+    };
+    assert_eq!(
+        request.arguments(&store_paths()).join(" "),
+        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-instantiate --eval \
+         --read-write-mode -A image.drvPath --log-format internal-json"
+    );
+    let environment = request.environment(&store_paths()).unwrap();
+    assert_eq!(value(&environment, "SDBUILD_FORECAST"), "emulated");
+    assert_eq!(value(&environment, "SDBUILD_GLUE"), "auto");
+    assert!(!environment.iter().any(|(name, _)| name == "SDBUILD_RESULT"));
+}
+
+#[test]
+fn home_and_build_directory_are_on_the_volume() {
+    let request = request(false, NixSettings::default());
+    let environment = request.environment(&store_paths()).unwrap();
+    for name in ["HOME", "TMPDIR"] {
+        assert!(
+            value(&environment, name).starts_with("/nix/var/sdbuild/"),
+            "{name}"
+        );
+    }
+    let config = value(&environment, "NIX_CONFIG");
+    assert!(config.contains("\nbuild-dir = /nix/var/sdbuild/build/0123456789ab\n"));
+    assert!(!config.contains("extra-platforms"));
+    assert!(config.contains("cores = 0\nmax-jobs = auto"));
+    assert_eq!(
+        value(&environment, "SDBUILD_LIVE"),
+        "0123456789ab ba9876543210"
+    );
+}
+
+#[test]
+fn the_heap_size_is_set_except_in_a_shell() {
+    let heap = |heap, task| {
+        let nix = NixSettings {
+            heap,
+            ..NixSettings::default()
+        };
+        let request = BuildRequest {
+            task,
+            ..request(true, nix)
+        };
+        let mut environment = request.environment(&store_paths()).unwrap().into_iter();
+        environment.find(|(name, _)| name == "GC_INITIAL_HEAP_SIZE")
+    };
+    for task in [Task::Build, Task::Forecast, Task::Check] {
+        assert_eq!(heap(Some(4096), task.clone()).unwrap().1, "4096");
+        assert_eq!(heap(None, task), None);
+    }
+    assert_eq!(heap(Some(4096), Task::Shell(ShellSession::default())), None);
+}
+
+#[test]
+fn glue_is_native_only_under_emulation() {
+    static ISO: ImageFormat = ImageFormat {
+        attribute: "config.system.build.isoImage",
+        has_native_glue: false,
+        ..SD_IMAGE
+    };
+    let word = |emulated: bool, glue: Glue, format: &'static ImageFormat| {
+        let request = BuildRequest {
+            format,
+            glue,
+            ..request(emulated, NixSettings::default())
+        };
+        let environment = request.environment(&store_paths()).unwrap();
+        let found = environment
+            .into_iter()
+            .find(|(name, _)| name == "SDBUILD_GLUE");
+        found.map(|(_, value)| value)
+    };
+    assert_eq!(word(true, Glue::Auto, &SD_IMAGE).as_deref(), Some("auto"));
+    assert_eq!(
+        word(true, Glue::Native, &SD_IMAGE).as_deref(),
+        Some("native")
+    );
+    for (glue, format) in [(Glue::Emulated, &SD_IMAGE), (Glue::Auto, &ISO)] {
+        assert_eq!(word(true, glue, format).as_deref(), Some("emulated"));
+    }
+    assert_eq!(word(false, Glue::Native, &SD_IMAGE), None);
+}

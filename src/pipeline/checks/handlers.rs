@@ -1,0 +1,109 @@
+//! Existing handlers of the kernel for programs of the image.
+
+use crate::binfmt::{Entry, Owner, classify};
+use crate::common::system::Architecture;
+use crate::pipeline::binfmt_table;
+use crate::pipeline::checks::check::{Check, Verdict};
+use crate::pipeline::checks::machine::Machine;
+use crate::pipeline::emulation::{Emulation, on_one_line};
+
+/// Digits 36 to 39 of a magic in hexadecimal are the machine's number in an ELF header (`e_machine`, little-endian).
+const ELF_MACHINE: std::ops::Range<usize> = 36..40;
+
+/// Existing handlers for the same programs. The kernel tries the newest first.
+pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
+    let shared = matches!(
+        machine.emulation,
+        None | Some(Emulation::Register | Emulation::Host)
+    );
+    if !shared || !machine.is_this_kernel() {
+        return None;
+    }
+    let architecture = machine.settings.system.architecture();
+    let entries = binfmt_table::local_entries();
+    if machine.emulation != Some(Emulation::Host) {
+        return foreign_handlers(&entries, architecture);
+    }
+    // Another mount namespace may have it mounted.
+    if !binfmt_table::is_mounted() {
+        return None;
+    }
+    let check = usable_handlers(&entries, architecture);
+    let facts = machine.engine?.facts;
+    match Emulation::Host.last_resort(machine.settings.emulation, facts) {
+        Some(failure) if check.verdict == Verdict::Bad => Some(Check {
+            text: format!("{}; {}", on_one_line(&failure), check.text),
+            remedies: [failure.hints, check.remedies].concat(),
+            ..check
+        }),
+        _ => Some(check),
+    }
+}
+
+fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Check> {
+    let foreign = |entry: &&Entry| runs(entry, architecture) && classify(entry) == Owner::Foreign;
+    let names = names(entries.iter().filter(foreign));
+    let text = format!("{names}: not ours, left alone; the build's own handler goes first");
+    (!names.is_empty()).then(|| Check::good("handlers", text))
+}
+
+/// Whether there is a handler to use; that of another run counts too.
+fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
+    let topic = "handlers";
+    let names = names(entries.iter().filter(|entry| runs(entry, architecture)));
+    if names.is_empty() {
+        let name = architecture.kernel_name();
+        let text =
+            format!("the build is to use an existing handler for {name}, and the kernel has none");
+        return Check::bad(topic, text).remedy(
+            "install `qemu-user-static`, or leave --emulation at auto where the engine can have another",
+        );
+    }
+    Check::good(topic, format!("{names} will be used"))
+}
+
+/// Whether the entry is a handler for programs of `architecture`.
+fn runs(entry: &Entry, architecture: Architecture) -> bool {
+    let machine = match architecture {
+        Architecture::Aarch64 => "b700",
+        Architecture::X86_64 => "3e00",
+    };
+    entry.enabled && entry.magic.get(ELF_MACHINE) == Some(machine)
+}
+
+fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
+    let names: Vec<&str> = entries.map(|entry| entry.name.as_str()).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binfmt::parse;
+
+    #[test]
+    fn foreign_handlers_are_named_and_a_missing_one_is_bad() {
+        let text = "enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: F\noffset 0\n\
+            magic 7f454c460201010000000000000000000200b700\nmask ffffffffffffff00fffffffffffffffffeffffff\n";
+        let foreign = parse("qemu-aarch64", text);
+        let ours = parse("sdbuild-aarch64-0123456789ab", text);
+        let other = parse(
+            "python3.11",
+            "enabled\ninterpreter /x\nflags: \noffset 0\nmagic a70d0d0a\n",
+        );
+        let arm = Architecture::Aarch64;
+        assert_eq!(foreign_handlers(std::slice::from_ref(&other), arm), None);
+        let found = foreign_handlers(&[foreign.clone(), other.clone()], arm).unwrap();
+        assert!(
+            found.text.starts_with("qemu-aarch64: not ours"),
+            "{found:?}"
+        );
+        assert_eq!(usable_handlers(&[other], arm).verdict, Verdict::Bad);
+        for usable in [foreign, ours] {
+            let usable = [usable];
+            assert_eq!(usable_handlers(&usable, arm).verdict, Verdict::Good);
+            let check = usable_handlers(&usable, Architecture::X86_64);
+            assert_eq!(check.verdict, Verdict::Bad, "{check:?}");
+        }
+    }
+}

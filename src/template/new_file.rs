@@ -1,0 +1,120 @@
+//! New files, which never replace others.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use crate::common::created_dirs::CreatedDirs;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::shell_word::quoted;
+
+/// Who may read a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner: it contains a secret.
+    Owner,
+    /// Everybody.
+    Everybody,
+}
+
+impl Access {
+    fn mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Everybody => 0o644,
+        }
+    }
+}
+
+/// Writes `text` to the new file `path`, owned by `owner` (user and group id; `None`: this user). A usage error when
+/// `path` exists.
+pub fn write(
+    path: &Path,
+    text: &str,
+    access: Access,
+    owner: Option<(u32, u32)>,
+) -> Result<(), Failure> {
+    let shown = path.display();
+    let dir = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    // An early error; `persist_noclobber` below is what guarantees it.
+    is_free(path)?;
+    let write_temporary = || -> io::Result<tempfile::NamedTempFile> {
+        std::fs::metadata(&dir)?;
+        let file = tempfile::Builder::new()
+            .prefix(".sd-card-")
+            .permissions(std::fs::Permissions::from_mode(access.mode()))
+            .tempfile_in(&dir);
+        // The message of the error would name the temporary file.
+        let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
+        file.write_all(text.as_bytes())?;
+        if let Some((user, group)) = owner {
+            fchown(file.as_file(), Some(user), Some(group))?;
+        }
+        file.as_file().sync_all()?;
+        Ok(file)
+    };
+    let file = write_temporary().or_usage(format!("write {shown}"));
+    let file = file.map_err(|failure| {
+        let dir = quoted(&dir.to_string_lossy());
+        failure.hint(format!(
+            "the directory must exist and be writable: mkdir -p {dir}"
+        ))
+    })?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(e) => Err(e.error).or_environment(format!("write {shown}")),
+    }
+}
+
+/// A usage error when `path` exists; a dangling symbolic link exists as well.
+pub fn is_free(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(exists(path)),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Creates the directory of the file `path` if it is missing, owned by `owner` (user and group id; `None`: this user).
+pub fn make_dir(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+    let Some(dir) = path.parent().filter(|dir| !dir.is_dir()) else {
+        return Ok(());
+    };
+    let created = CreatedDirs::create(dir, owner);
+    created
+        .or_usage(format!("create the directory {}", dir.display()))?
+        .keep();
+    Ok(())
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::usage(format!(
+        "{} exists already, and is not replaced",
+        path.display()
+    ))
+    .hint("name another file with --config, or move this file away")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn existing_files_are_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sd-card.nix");
+        write(&path, "one", Access::Everybody, None).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        let refused = write(&path, "two", Access::Everybody, None).unwrap_err();
+        assert_eq!(refused.class, crate::common::failure::Class::Usage);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one");
+        let link = dir.path().join("link.nix");
+        std::os::unix::fs::symlink("/nonexistent/x", &link).unwrap();
+        assert!(write(&link, "two", Access::Everybody, None).is_err());
+        let nowhere =
+            write(&dir.path().join("no/sd-card.nix"), "x", Access::Owner, None).unwrap_err();
+        assert!(!nowhere.to_string().contains(".sd-card-"), "{nowhere}");
+        assert!(nowhere.hints.concat().contains("mkdir -p"), "{nowhere:?}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}
