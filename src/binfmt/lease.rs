@@ -7,8 +7,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::binfmt::agent::{AgentConnection, CommandResult, Reply};
-use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, TABLE, connect};
-use crate::binfmt::registration::HandlerName;
+use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
+use crate::binfmt::registration::{HandlerName, TABLE_DIR};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, Leftover};
@@ -179,7 +179,7 @@ fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> 
             .hint("the engine runs without root, or maps users, and cannot register handlers")
             .hint("point DOCKER_HOST at a rootful engine")
     } else if reason.contains("switched off") {
-        let switch_on = address.as_root(&format!("sh -c 'echo 1 > {TABLE}/status'"));
+        let switch_on = address.as_root(&format!("sh -c 'echo 1 > {TABLE_DIR}/status'"));
         failure
             .try_next_mode()
             .hint(format!("switch it on with: {switch_on}"))

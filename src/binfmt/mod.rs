@@ -10,6 +10,8 @@
 //! run is removed.
 
 mod agent;
+#[cfg(test)]
+mod agent_script_tests;
 mod lease;
 mod private;
 mod probe;
@@ -22,5 +24,5 @@ pub use lease::Lease;
 pub use private::PrivateBinfmt;
 pub use probe::{HandlerKind, probe};
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
-pub use registration::HandlerName;
+pub use registration::{HandlerName, TABLE_DIR};
 pub use status::{Entry, Owner, classify, parse};

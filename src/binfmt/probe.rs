@@ -144,8 +144,7 @@ pub(super) fn judge(exit: Exit, lines: &[String], handler: HandlerKind) -> Resul
         };
         return Err(no_handler(message, handler));
     }
-    let signal = exit.code - 128;
-    let text = if (1..=64).contains(&signal) {
+    let text = if let Some(signal) = exit.signal() {
         format!("the emulator or the program crashed by signal {signal}: {output}")
     } else if output.contains("uncaught target signal") {
         format!("the emulator or the program crashed: {output}")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::binfmt::agent::{AgentConnection, Reply};
-use crate::binfmt::registration;
+use crate::binfmt::registration::{self, TABLE_DIR};
 use crate::binfmt::status::{Entry, Owner, classify};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
@@ -13,9 +13,7 @@ use crate::engine::{
     Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Input, Role, RunId,
 };
 
-/// Where Linux mounts the table.
-pub(super) const TABLE: &str = "/proc/sys/fs/binfmt_misc";
-/// Where the agent finds it: `AppArmor` would forbid it to write below `/proc/sys`.
+/// Where the agent finds the table: `AppArmor` would forbid it to write below `/proc/sys`.
 const TABLE_IN_CONTAINER: &str = "/binfmt_misc";
 /// From the start of the container to the agent's first line, on a busy engine.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,7 +34,7 @@ pub struct RegistrarOptions {
     pub image: RegistrarImage,
     /// The run that it belongs to.
     pub run: RunId,
-    /// The directory of the table on the engine's host, `/proc/sys/fs/binfmt_misc` except in tests.
+    /// The directory of the table on the engine's host, [`TABLE_DIR`] except in tests.
     pub binfmt_dir: String,
     pub(super) privileged: bool,
 }
@@ -48,7 +46,7 @@ impl RegistrarOptions {
             engine: engine.clone(),
             image: image.clone(),
             run: run.clone(),
-            binfmt_dir: TABLE.to_owned(),
+            binfmt_dir: TABLE_DIR.to_owned(),
             privileged: false,
         }
     }
@@ -283,7 +281,7 @@ fn unmounted(error: StartError, reason: &str, address: &EngineAddress) -> Failur
         ))
         .hint(format!(
             "mount it with: {}",
-            address.as_root(&format!("mount -t binfmt_misc binfmt_misc {TABLE}"))
+            address.as_root(&format!("mount -t binfmt_misc binfmt_misc {TABLE_DIR}"))
         ))
 }
 

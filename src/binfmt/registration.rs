@@ -4,6 +4,8 @@ use std::fmt;
 
 use crate::engine::{EngineAddress, RunId};
 
+/// Where Linux mounts the table of handlers.
+pub const TABLE_DIR: &str = "/proc/sys/fs/binfmt_misc";
 /// Prefix of the names of sdbuild's entries; entries with another one are never written to.
 pub(crate) const PREFIX: &str = "sdbuild-aarch64-";
 /// The interpreter inside the registrar's container image. The kernel opens it at registration (flag `F`), so other
@@ -45,9 +47,7 @@ impl HandlerName {
 
     /// The command that removes the entry from the table of the engine at `address`.
     pub fn remedy(&self, address: &EngineAddress) -> String {
-        address.as_root(&format!(
-            "sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/{self}'"
-        ))
+        address.as_root(&format!("sh -c 'echo -1 > {TABLE_DIR}/{self}'"))
     }
 }
 

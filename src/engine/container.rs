@@ -30,6 +30,13 @@ pub struct Exit {
     pub oom_killed: bool,
 }
 
+impl Exit {
+    /// The signal that ended the first process, by its exit status.
+    pub fn signal(self) -> Option<i64> {
+        matches!(self.code, 129..=192).then(|| self.code - 128)
+    }
+}
+
 /// A container that sdbuild created.
 #[derive(Clone, Debug)]
 pub struct Container {

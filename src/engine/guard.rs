@@ -9,13 +9,11 @@ use crate::common::failure::Leftover;
 use crate::engine::client::Engine;
 use crate::engine::container::{Container, Exit};
 use crate::engine::error::EngineError;
+use crate::engine::inventory::REMOVAL_TIMEOUT;
 use crate::engine::spec::ContainerSpec;
 
 /// How long the removal waits for a creation that was cancelled: creating a volume copies files.
 const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long the engine may take to remove a container while it answers pings: it unmounts file systems and deletes files,
-/// on a board's SD card perhaps. One that does not answer them is waited for much shorter (`Cancel::shorten_teardown`).
-const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Default time between TERM and KILL, in seconds.
 const DEFAULT_GRACE: u32 = 3;
 
@@ -87,26 +85,20 @@ impl ContainerGuard {
             let limit = Duration::from_secs(u64::from(self.grace) + 5);
             let stop = Box::pin(self.engine.stop_container(&self.name, self.grace));
             // The removal kills a program that did not stop.
-            cancel.bounded(limit, stop).await.map(Result::ok);
+            drop(cancel.bounded(limit, stop).await);
         }
         self.remove(cancel).await
     }
 
     /// Removes the container and kills its program. Returns the container if it could not be removed.
     pub async fn remove(mut self, cancel: &Cancel) -> Option<Leftover> {
-        cancel
-            .bounded(CREATION_TIMEOUT, async {
-                while self.creating.join_next().await.is_some() {}
-            })
-            .await;
-        let removed = cancel
-            .bounded(
-                REMOVAL_TIMEOUT,
-                Box::pin(self.engine.remove_container(&self.name)),
-            )
-            .await;
-        let why = match removed {
-            Some(Ok(())) => return None,
+        let creation = async { while self.creating.join_next().await.is_some() {} };
+        let is_settled = cancel.bounded(CREATION_TIMEOUT, creation).await.is_some();
+        let removal = Box::pin(self.engine.remove_container(&self.name));
+        let why = match cancel.bounded(REMOVAL_TIMEOUT, removal).await {
+            Some(Ok(())) if is_settled => return None,
+            // There was nothing to remove yet, perhaps.
+            Some(Ok(())) => "the engine did not finish its creation in time".to_owned(),
             Some(Err(error)) => error.to_string(),
             None => "the engine did not answer in time".to_owned(),
         };

@@ -129,9 +129,10 @@ impl Engine {
                 if let (true, Some(layer), Some(current)) = (downloading, answer.id, detail.current)
                 {
                     layers.insert(layer, (current, detail.total.unwrap_or(current)));
-                    let (done, total) = layers
-                        .values()
-                        .fold((0, 0), |(d, t), (c, l)| (d + c, t + l));
+                    let add = |(done, all): (i64, i64), (current, total): &(i64, i64)| {
+                        (done.saturating_add(*current), all.saturating_add(*total))
+                    };
+                    let (done, total) = layers.values().fold((0, 0), add);
                     progress(u64::try_from(done).unwrap_or(0), u64::try_from(total).ok());
                 }
             }

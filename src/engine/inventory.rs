@@ -19,6 +19,9 @@ use crate::engine::timestamp::unix_seconds;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// A removal under way has 20 seconds to finish.
 const REMOVE_TRIES: u32 = 200;
+/// How long the engine may take to remove a container while it answers pings: it unmounts file systems and deletes files,
+/// on a board's SD card perhaps. One that does not answer them is waited for much shorter (`Cancel::shorten_teardown`).
+pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// A container has a second to leave a state that bollard cannot parse.
 const LIST_RETRIES: u32 = 10;
 
@@ -73,7 +76,7 @@ impl Engine {
     }
 
     /// How long ago container `name` ended, or was created if it never ran, by the engine's own clock.
-    /// `None` while it runs, and when it is gone or has no valid time.
+    /// `None` while it runs or changes its state, and when it is gone or has no valid time.
     pub async fn container_idle(&self, name: &str) -> Result<Option<Duration>, EngineError> {
         let operation = format!("inspect container {name}");
         let inspect = self.docker.inspect_container(name, None);
@@ -120,25 +123,30 @@ impl Engine {
         size: bool,
         operation: &str,
     ) -> Result<Vec<ContainerSummary>, EngineError> {
-        // bollard cannot parse Podman's state `stopped`. It is transient; a container that a crash left in
-        // it must not hide the others.
-        for retry in 0..=LIST_RETRIES {
-            if retry == LIST_RETRIES {
-                filters.insert("status", vec!["created", "running", "paused", "exited"]);
-            }
-            let options = ListContainersOptionsBuilder::default()
-                .all(true)
-                .size(size)
-                .filters(&filters);
-            let list = self.docker.list_containers(Some(options.build()));
-            match request(operation, list).await {
-                Err(EngineError::Unexpected { .. }) if retry < LIST_RETRIES => {
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-                other => return other,
+        for _ in 0..LIST_RETRIES {
+            match self.summaries_once(&filters, size, operation).await {
+                // bollard cannot parse Podman's state `stopped`, which is transient.
+                Err(EngineError::Unexpected { .. }) => tokio::time::sleep(RETRY_PAUSE).await,
+                listed => return listed,
             }
         }
-        Ok(Vec::new())
+        // A container that a crash left in that state must not hide the others.
+        filters.insert("status", vec!["created", "running", "paused", "exited"]);
+        self.summaries_once(&filters, size, operation).await
+    }
+
+    async fn summaries_once(
+        &self,
+        filters: &HashMap<&str, Vec<&str>>,
+        size: bool,
+        operation: &str,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .size(size)
+            .filters(filters);
+        let list = self.docker.list_containers(Some(options.build()));
+        request(operation, list).await
     }
 
     /// Stops our container `name`: TERM, then KILL after `grace_seconds`. Succeeds when it does not exist.
@@ -171,7 +179,7 @@ impl Engine {
                 return Ok(());
             }
             let remove = self.docker.remove_container(name, Some(options.clone()));
-            match request(operation.clone(), remove).await {
+            match request_within(REMOVAL_TIMEOUT, operation.clone(), remove).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) if error.is_temporary() => refusal = Some(error),

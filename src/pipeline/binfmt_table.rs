@@ -3,14 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, parse};
+use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, TABLE_DIR, parse};
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
 use crate::common::plain_file;
 use crate::engine::{Engine, ImageInfo, RunId};
 
-/// The directory of the table on this machine, which may be the engine's.
-pub(super) const TABLE: &str = "/proc/sys/fs/binfmt_misc";
 /// An entry is a few lines.
 const MAX_ENTRY_BYTES: u64 = 64 << 10;
 
@@ -82,12 +80,12 @@ async fn entries_in_container(
 
 /// Whether this machine's table is mounted.
 pub(super) fn is_mounted() -> bool {
-    Path::new(TABLE).join("status").exists()
+    Path::new(TABLE_DIR).join("status").exists()
 }
 
 /// The entries of this machine's own table; none when it is not mounted.
 pub(super) fn local_entries() -> Vec<Entry> {
-    let files = fs::read_dir(TABLE).into_iter().flatten().flatten();
+    let files = fs::read_dir(TABLE_DIR).into_iter().flatten().flatten();
     let entry = |file: fs::DirEntry| {
         let name = file.file_name().into_string().ok()?;
         if name == "status" || name == "register" {

@@ -1,8 +1,11 @@
 //! Removing containers, volumes and images: only sdbuild's own, and until they are gone.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use sdbuild::engine::EngineError;
+use sdbuild::common::cancel::Cancel;
+use sdbuild::common::timeout::timeout;
+use sdbuild::engine::{ContainerGuard, ContainerSpec, EngineError, Role};
 
 use crate::scripted;
 use crate::server::{Server, default_reply, ok, refused};
@@ -44,6 +47,28 @@ async fn assert_is_retried(status: u16, message: &'static str) {
         .filter(|r| r.starts_with("DELETE"))
         .count();
     assert_eq!(deletions, 3);
+}
+
+/// The engine made the container after its guard had reported that nothing is left.
+#[tokio::test]
+async fn a_container_that_is_still_being_created_is_reported() {
+    let (engine, _server) = scripted::engine(|request| match request {
+        create if create.starts_with("POST /containers/create") => {
+            std::thread::sleep(Duration::from_secs(60));
+            default_reply()
+        }
+        _ => refused(404, "no such container"),
+    })
+    .await;
+    let cancel = Cancel::new();
+    let run = "0123456789ab".parse().unwrap();
+    let spec = ContainerSpec::new(Role::Builder, &run, "image", vec!["/bin/true".into()]);
+    let mut guard = ContainerGuard::arm(&engine, NAME);
+    let created = timeout(Duration::from_millis(200), guard.create(&spec)).await;
+    assert!(created.is_none());
+    cancel.shorten_teardown();
+    let leftover = guard.remove(&cancel).await.unwrap();
+    assert_eq!(leftover.what, format!("container {NAME}"));
 }
 
 #[tokio::test]

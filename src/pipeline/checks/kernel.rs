@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::binfmt::TABLE_DIR;
 use crate::common::plain_file;
-use crate::pipeline::binfmt_table::TABLE;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::Emulation;
@@ -65,9 +65,9 @@ impl ProcFiles {
 
     fn table(&self) -> Check {
         let topic = "binfmt_misc";
-        let dir = self.path(TABLE);
+        let dir = self.path(TABLE_DIR);
         if dir.join("register").exists() {
-            return match self.text(&format!("{TABLE}/status")).as_deref() {
+            return match self.text(&format!("{TABLE_DIR}/status")).as_deref() {
                 Some("disabled") => Check::bad(
                     topic,
                     "the kernel's table of handlers is switched off",
