@@ -4,10 +4,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+
+use crate::common::nix_event::NixEvent;
 
 /// The parts of a run that the user sees as one line each. In JSON, as in `--json-events`, their names are in kebab case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -125,106 +127,6 @@ pub enum Event {
     Resumed,
 }
 
-/// One line of Nix's machine-readable log, reduced to what sdbuild uses.
-#[derive(Clone, Debug, PartialEq)]
-pub enum NixEvent {
-    /// A message for users.
-    Message {
-        /// Nix's verbosity level: 0 error, 1 warning, 2 notice, 3 info, and so on up to 7.
-        level: u8,
-        /// The message, without colour codes.
-        text: String,
-    },
-    /// How many derivations Nix will build.
-    WillBuild {
-        /// Derivations.
-        derivations: u64,
-    },
-    /// How many of these derivations are built by programs of the image, under emulation.
-    WillEmulate {
-        /// Derivations.
-        derivations: u64,
-    },
-    /// How many store paths Nix will fetch.
-    WillFetch {
-        /// Store paths.
-        paths: u64,
-        /// Bytes to download, rounded by Nix to hundredths of a MiB.
-        download: u64,
-        /// Bytes that they take in the store, rounded the same way.
-        unpacked: u64,
-    },
-    /// What failed is tried in another way: the forecasts that follow replace the earlier ones.
-    Restarted,
-    /// The build of a derivation began.
-    BuildStarted {
-        /// Activity number.
-        id: u64,
-        /// Store path of the derivation.
-        derivation: String,
-    },
-    /// The download of a store path began.
-    FetchStarted {
-        /// Activity number.
-        id: u64,
-        /// Store path.
-        path: String,
-        /// URL of the binary cache; empty when Nix does not report it.
-        cache: String,
-    },
-    /// The progress of a download, of a store path or within a build.
-    Moved {
-        /// Activity number of the build or of the store path.
-        id: u64,
-        /// Bytes so far.
-        done: u64,
-        /// Bytes in all; 0 while unknown.
-        expected: u64,
-    },
-    /// An activity (build or download) ended.
-    Stopped {
-        /// Activity number.
-        id: u64,
-    },
-    /// A line that a derivation's builder wrote.
-    BuildLine {
-        /// Activity number.
-        id: u64,
-        /// The line, without colour codes.
-        line: String,
-    },
-    /// The phase a builder is in (`unpackPhase`, …).
-    BuildPhase {
-        /// Activity number.
-        id: u64,
-        /// Name of the phase.
-        phase: String,
-    },
-    /// Derivations built so far, of how many, in all processes of Nix together.
-    Built {
-        /// Built.
-        done: u64,
-        /// To build in all.
-        expected: u64,
-        /// How many are being built.
-        running: u64,
-    },
-    /// Store paths fetched so far, of how many, in all processes of Nix together.
-    Fetched {
-        /// Fetched.
-        done: u64,
-        /// To fetch in all.
-        expected: u64,
-    },
-    /// The size of all store paths that Nix downloads, as far as it knows by now, in all its processes together.
-    ToDownload {
-        /// Bytes, including those that are downloaded already.
-        bytes: u64,
-    },
-    /// Anything else on the builder's standard error.
-    Other(String),
-}
-
 /// The receiver of events: cheap to clone, never blocks, never fails.
 #[derive(Clone)]
 pub struct Events(Arc<dyn Fn(Event) + Send + Sync>);
@@ -291,37 +193,5 @@ impl Events {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Events")
-    }
-}
-
-/// How long each phase that succeeded took, in the order in which they first ended.
-#[derive(Clone, Debug, Default)]
-pub struct Timings(Arc<Mutex<Vec<(Phase, Duration)>>>);
-
-impl Timings {
-    /// Records the phases that end in the events emitted to the result, and passes all events on to `events`.
-    pub fn listen(&self, events: &Events) -> Events {
-        let (timings, events) = (self.clone(), events.clone());
-        Events::new(move |event| {
-            if let Event::Finished(phase, took) = event {
-                timings.add(phase, took);
-            }
-            events.emit(event);
-        })
-    }
-
-    /// Records that `phase` took this time, in addition to what it took before.
-    pub fn add(&self, phase: Phase, took: Duration) {
-        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match recorded.iter_mut().find(|(known, _)| *known == phase) {
-            Some((_, all)) => *all += took,
-            None => recorded.push((phase, took)),
-        }
-    }
-
-    /// The times recorded so far.
-    pub fn so_far(&self) -> Vec<(Phase, Duration)> {
-        let recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recorded.clone()
     }
 }

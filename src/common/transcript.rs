@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::common::event::NixEvent;
 use crate::common::human_bytes::human_bytes;
+use crate::common::nix_event::NixEvent;
 
 /// More builds than ever run at once; beyond this the table forgets instead of growing.
 const MOST_RUNNING: usize = 1024;

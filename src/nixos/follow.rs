@@ -11,8 +11,9 @@ use super::flake::FlakeReport;
 use super::layout;
 use super::log::{Log, clean};
 use super::slow_fetch::SlowFetches;
-use crate::common::event::{Event, Events, NixEvent};
+use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;
+use crate::common::nix_event::NixEvent;
 use crate::engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
 
 /// How often the log file is flushed.

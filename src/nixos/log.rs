@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use self::count::Count;
 use self::forecast::forecast;
-use crate::common::event::NixEvent;
+use crate::common::nix_event::NixEvent;
 use crate::common::text::{strip_control, truncate};
 
 /// More activities than a build has at the same time; at this number the table is cleared so that it cannot grow.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::common::event::NixEvent;
 use crate::common::human_bytes::human_bytes;
+use crate::common::nix_event::NixEvent;
 use crate::common::transcript::short_name;
 
 /// Bytes a second below which a download is not worth waiting for: an image takes weeks then.

@@ -11,8 +11,9 @@ use super::head_tail::HeadTail;
 use super::stages::StageOutput;
 use crate::common::cancel::Cancel;
 use crate::common::compression::{Compression, CompressionOptions};
-use crate::common::event::{Phase, Timings};
+use crate::common::event::Phase;
 use crate::common::hash::Sha256Hash;
+use crate::common::timings::Timings;
 use crate::image::partition::{Partition, Table};
 
 /// The version of the manifest's format.

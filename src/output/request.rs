@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::manifest::Provenance;
 use crate::common::compression::CompressionOptions;
-use crate::common::event::Timings;
 use crate::common::hash::Sha256Hash;
 use crate::common::image_format::ImageFormat;
+use crate::common::timings::Timings;
 
 /// Where and how the image is written.
 #[derive(Clone, Debug)]

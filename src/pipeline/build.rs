@@ -1,8 +1,8 @@
 //! A build: the steps from container images to the image file, in their order.
 
 use crate::common::context::Context;
-use crate::common::event::Timings;
 use crate::common::failure::Failure;
+use crate::common::timings::Timings;
 use crate::nixos::command::Task;
 use crate::output::Image;
 use crate::pipeline::plan::Plan;

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::event::{Event, ImageDone, NixEvent, RunSummary};
+use crate::common::event::{Event, ImageDone, RunSummary};
 use crate::common::failure::{Class, Failure};
+use crate::common::nix_event::NixEvent;
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
 

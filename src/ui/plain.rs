@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, NixEvent};
+use crate::common::event::Event;
+use crate::common::nix_event::NixEvent;
 use crate::common::transcript::short_name;
 use crate::ui::progress;
 use crate::ui::state::{Activity, ActivityKind, State};

@@ -6,7 +6,8 @@ mod nix_counts;
 
 use std::time::Duration;
 
-use crate::common::event::{Event, NixEvent, Phase};
+use crate::common::event::{Event, Phase};
+use crate::common::nix_event::NixEvent;
 use activities::Activities;
 pub(super) use activities::{Activity, ActivityKind};
 pub(super) use fraction::{Fraction, WHOLE};

@@ -54,7 +54,8 @@ fn row(name: &str, took: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::event::{Event, NixEvent};
+    use crate::common::event::Event;
+    use crate::common::nix_event::NixEvent;
 
     #[test]
     fn phases_come_before_the_slowest_derivations() {

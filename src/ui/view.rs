@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, NixEvent};
+use crate::common::event::Event;
+use crate::common::nix_event::NixEvent;
 use crate::common::transcript::{Transcript, forecast};
 use crate::ui::colour::Paint;
 use crate::ui::frame::{self, Size, frame};

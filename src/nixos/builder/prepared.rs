@@ -256,7 +256,7 @@ impl ContainerOfJob {
 fn with_shown_paths(events: &Events, shown_dir: &str) -> Events {
     let (events, shown_dir) = (events.clone(), shown_dir.to_owned());
     Events::new(move |mut event| {
-        use crate::common::event::NixEvent::Message;
+        use crate::common::nix_event::NixEvent::Message;
         if let Event::Nix(Message { text, .. }) | Event::Warning(text) = &mut event {
             *text = text.replace(layout::CONFIG_DIR, &shown_dir);
         }
@@ -274,8 +274,9 @@ mod tests {
         let sink = std::sync::Arc::clone(&received);
         let events = Events::new(move |event| sink.lock().unwrap().push(event));
         let text = "error at /build/config/sd-card.nix:1:1".to_owned();
-        let message =
-            |text: String| Event::Nix(crate::common::event::NixEvent::Message { level: 0, text });
+        let message = |text: String| {
+            Event::Nix(crate::common::nix_event::NixEvent::Message { level: 0, text })
+        };
         with_shown_paths(&events, "pi/").emit(message(text));
         assert_eq!(
             received.lock().unwrap()[0],

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::fetch_error::{failed_download, is_of_cache};
 use super::known_error::{KnownError, known_errors};
 use super::nix_message::without_status;
-use crate::common::event::NixEvent;
+use crate::common::nix_event::NixEvent;
 use crate::common::text::truncate;
 
 /// Warnings that are shown; the log file has all of them.

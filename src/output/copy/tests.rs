@@ -6,9 +6,10 @@ use std::path::Path;
 use super::*;
 use crate::common::cancel::Cancel;
 use crate::common::compression::CompressionOptions;
-use crate::common::event::{Events, Timings};
+use crate::common::event::Events;
 use crate::common::failure::Class;
 use crate::common::image_format::SD_IMAGE;
+use crate::common::timings::Timings;
 use crate::output::manifest::Provenance;
 use crate::output::request::{ImagerUrl, OutputSettings};
 

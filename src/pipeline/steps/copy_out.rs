@@ -1,7 +1,8 @@
 //! Step: the image is copied out of the builder into the output directory.
 
-use crate::common::event::{Phase, Timings};
+use crate::common::event::Phase;
 use crate::common::failure::Failure;
+use crate::common::timings::Timings;
 use crate::nixos::builder::BuildResult;
 use crate::output::manifest::Provenance;
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings};

@@ -1,5 +1,6 @@
 use super::*;
-use crate::common::event::{Event, NixEvent, Phase};
+use crate::common::event::{Event, Phase};
+use crate::common::nix_event::NixEvent;
 
 const PLAIN: Paint = Paint(false);
 

@@ -1,6 +1,6 @@
 //! How much Nix fetches and builds, and how far it is. Pure.
 
-use crate::common::event::NixEvent;
+use crate::common::nix_event::NixEvent;
 
 /// What a build weighs in the progress, in bytes of a download that takes as long: 0.2 s at 10 MB/s. Of the derivations
 /// of a NixOS image, a few take seconds and some 250 take a tenth of one.

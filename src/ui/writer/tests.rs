@@ -2,7 +2,8 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
-use crate::common::event::{NixEvent, Phase};
+use crate::common::event::Phase;
+use crate::common::nix_event::NixEvent;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
 use crate::ui::view::ViewKind;

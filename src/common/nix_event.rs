@@ -1,0 +1,101 @@
+//! What Nix reports while it evaluates, fetches and builds.
+
+/// One line of Nix's machine-readable log, reduced to what sdbuild uses.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NixEvent {
+    /// A message for users.
+    Message {
+        /// Nix's verbosity level: 0 error, 1 warning, 2 notice, 3 info, and so on up to 7.
+        level: u8,
+        /// The message, without colour codes.
+        text: String,
+    },
+    /// How many derivations Nix will build.
+    WillBuild {
+        /// Derivations.
+        derivations: u64,
+    },
+    /// How many of these derivations are built by programs of the image, under emulation.
+    WillEmulate {
+        /// Derivations.
+        derivations: u64,
+    },
+    /// How many store paths Nix will fetch.
+    WillFetch {
+        /// Store paths.
+        paths: u64,
+        /// Bytes to download, rounded by Nix to hundredths of a MiB.
+        download: u64,
+        /// Bytes that they take in the store, rounded the same way.
+        unpacked: u64,
+    },
+    /// What failed is tried in another way: the forecasts that follow replace the earlier ones.
+    Restarted,
+    /// The build of a derivation began.
+    BuildStarted {
+        /// Activity number.
+        id: u64,
+        /// Store path of the derivation.
+        derivation: String,
+    },
+    /// The download of a store path began.
+    FetchStarted {
+        /// Activity number.
+        id: u64,
+        /// Store path.
+        path: String,
+        /// URL of the binary cache; empty when Nix does not report it.
+        cache: String,
+    },
+    /// The progress of a download, of a store path or within a build.
+    Moved {
+        /// Activity number of the build or of the store path.
+        id: u64,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all; 0 while unknown.
+        expected: u64,
+    },
+    /// An activity (build or download) ended.
+    Stopped {
+        /// Activity number.
+        id: u64,
+    },
+    /// A line that a derivation's builder wrote.
+    BuildLine {
+        /// Activity number.
+        id: u64,
+        /// The line, without colour codes.
+        line: String,
+    },
+    /// The phase a builder is in (`unpackPhase`, …).
+    BuildPhase {
+        /// Activity number.
+        id: u64,
+        /// Name of the phase.
+        phase: String,
+    },
+    /// Derivations built so far, of how many, in all processes of Nix together.
+    Built {
+        /// Built.
+        done: u64,
+        /// To build in all.
+        expected: u64,
+        /// How many are being built.
+        running: u64,
+    },
+    /// Store paths fetched so far, of how many, in all processes of Nix together.
+    Fetched {
+        /// Fetched.
+        done: u64,
+        /// To fetch in all.
+        expected: u64,
+    },
+    /// The size of all store paths that Nix downloads, as far as it knows by now, in all its processes together.
+    ToDownload {
+        /// Bytes, including those that are downloaded already.
+        bytes: u64,
+    },
+    /// Anything else on the builder's standard error.
+    Other(String),
+}
