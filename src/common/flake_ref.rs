@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::attribute_path;
+
 /// A reference to a flake, and what in it is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -82,16 +84,7 @@ impl fmt::Display for FlakeRef {
         if self.attribute.is_empty() {
             return Ok(());
         }
-        let quoted = |name: &String| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_'".contains(c);
-            if name.chars().all(plain) && !name.is_empty() {
-                name.clone()
-            } else {
-                format!("\"{name}\"")
-            }
-        };
-        let names: Vec<_> = self.attribute.iter().map(quoted).collect();
-        write!(f, "#{}", names.join("."))
+        write!(f, "#{}", attribute_path::text(&self.attribute))
     }
 }
 
@@ -126,30 +119,7 @@ impl FromStr for FlakeRef {
         if !is_inside(&dir) {
             return Err(format!("`dir={dir}` is not a directory inside the flake"));
         }
-        let local = |path: &str, untracked| FlakeLocation::Directory {
-            path: PathBuf::from(if path.is_empty() { "." } else { path }),
-            untracked,
-        };
-        let location = match scheme(url) {
-            None => local(url, false),
-            Some(("path", path)) => local(path, true),
-            Some(("git+file", path)) => {
-                query.take("submodules");
-                local(path.strip_prefix("//").unwrap_or(path), false)
-            }
-            Some(("git+ssh", rest)) => FlakeLocation::Repository {
-                url: format!("ssh:{rest}"),
-                branch: query.take("ref"),
-                revision: query.take("rev"),
-            },
-            Some(("flake", name)) => {
-                return Err(format!(
-                    "`flake:{name}` is looked up in a registry, which sdbuild does not use: give its URL, such as \
-                     github:OWNER/REPOSITORY"
-                ));
-            }
-            Some(_) => FlakeLocation::Remote(base.to_owned()),
-        };
+        let location = location(url, base, &mut query)?;
         if let (FlakeLocation::Directory { .. } | FlakeLocation::Repository { .. }, Some(key)) =
             (&location, query.keys().next())
         {
@@ -158,10 +128,38 @@ impl FromStr for FlakeRef {
         Ok(Self {
             location,
             dir,
-            attribute: names(attribute)?,
+            attribute: attribute_path::parse(attribute)?,
             text: base.to_owned(),
         })
     }
+}
+
+/// Where the flake of `url` is; takes what it uses from `query`. `base` is the URL with its query.
+fn location(url: &str, base: &str, query: &mut Query) -> Result<FlakeLocation, String> {
+    let local = |path: &str, untracked| FlakeLocation::Directory {
+        path: PathBuf::from(if path.is_empty() { "." } else { path }),
+        untracked,
+    };
+    Ok(match scheme(url) {
+        None => local(url, false),
+        Some(("path", path)) => local(path, true),
+        Some(("git+file", path)) => {
+            query.take("submodules");
+            local(path.strip_prefix("//").unwrap_or(path), false)
+        }
+        Some(("git+ssh", rest)) => FlakeLocation::Repository {
+            url: format!("ssh:{rest}"),
+            branch: query.take("ref"),
+            revision: query.take("rev"),
+        },
+        Some(("flake", name)) => {
+            return Err(format!(
+                "`flake:{name}` is looked up in a registry, which sdbuild does not use: give its URL, such as \
+                 github:OWNER/REPOSITORY"
+            ));
+        }
+        Some(_) => FlakeLocation::Remote(base.to_owned()),
+    })
 }
 
 /// The scheme of `url` and what follows its colon; `None` for a path.
@@ -177,28 +175,6 @@ fn is_inside(dir: &str) -> bool {
     let dir = Path::new(dir);
     dir.components()
         .all(|part| matches!(part, std::path::Component::Normal(_)))
-}
-
-/// The names of an attribute path: separated by dots, those with dots in quotes.
-fn names(path: &str) -> Result<Vec<String>, String> {
-    if path.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wrong = || format!("`{path}` is not an attribute path such as NAME or a.\"b.c\".d");
-    let (mut names, mut name, mut in_quotes) = (Vec::new(), String::new(), false);
-    for c in path.chars() {
-        match c {
-            '"' => in_quotes = !in_quotes,
-            '.' if !in_quotes => names.push(std::mem::take(&mut name)),
-            '$' | '\\' => return Err(wrong()),
-            c => name.push(c),
-        }
-    }
-    names.push(name);
-    if in_quotes || names.iter().any(String::is_empty) {
-        return Err(wrong());
-    }
-    Ok(names)
 }
 
 /// The parameters after `?`.
