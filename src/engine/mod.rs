@@ -13,6 +13,7 @@ mod client;
 pub mod connect;
 mod connect_error;
 mod container;
+mod create_body;
 mod docker_context;
 mod drain;
 mod endpoint;
