@@ -1,7 +1,7 @@
 //! Files into and out of containers, as streams of tar bytes in bounded memory. Callers pack and unpack the archives.
 
 use std::fmt;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,18 +13,14 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::sync::mpsc;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::common::timeout::timeout;
 use crate::engine::container::Container;
 use crate::engine::error::{EngineError, at};
+use crate::engine::packer::{self, CHUNK_BYTES};
 use crate::engine::request::request;
 
-/// Bytes per chunk of an upload.
-const CHUNK: usize = 256 * 1024;
-/// Chunks of an upload that wait to be sent.
-const QUEUED_CHUNKS: usize = 4;
 /// How long a download may be silent before the engine counts as gone.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A packer whose reader is gone fails at its next write; how long it may take to get there.
@@ -61,11 +57,7 @@ impl Container {
         pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
     ) -> Result<(), EngineError> {
         let operation = format!("upload to {dir} in container {}", self.name());
-        let (sender, receiver) = mpsc::channel(QUEUED_CHUNKS);
-        let packer = tokio::task::spawn_blocking(move || run_packer(&sender, pack));
-        let body = stream::unfold(receiver, |mut r| async {
-            r.recv().await.map(|chunk| (chunk, r))
-        });
+        let (packer, body) = packer::start(pack);
         let options = UploadToContainerOptionsBuilder::default().path(dir).build();
         let docker = &self.engine.docker;
         let body = bollard::body_try_stream(body);
@@ -95,7 +87,7 @@ impl Container {
     ) -> Result<(), EngineError> {
         let name = self.name();
         let operation = format!("copy {path} to {dir} in container {name}");
-        let bytes = ReaderStream::with_capacity(source.download(path).await?, CHUNK);
+        let bytes = ReaderStream::with_capacity(source.download(path).await?, CHUNK_BYTES);
         let options = UploadToContainerOptionsBuilder::default().path(dir).build();
         let docker = &self.engine.docker;
         let body = bollard::body_try_stream(bytes);
@@ -228,41 +220,6 @@ impl fmt::Debug for Download {
     }
 }
 
-type Sender = mpsc::Sender<io::Result<Bytes>>;
-
-fn run_packer(
-    sender: &Sender,
-    pack: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut writer = BufWriter::with_capacity(CHUNK, ChannelWriter(sender.clone()));
-    let packed = pack(&mut writer).and_then(|()| writer.flush());
-    // Dropping the writer itself would send the rest of a failed archive.
-    drop(writer.into_parts());
-    if let Err(error) = &packed {
-        // An error in the body aborts the request, so that the engine never takes half an archive for a whole one.
-        sender
-            .blocking_send(Err(io::Error::new(error.kind(), error.to_string())))
-            .ok();
-    }
-    packed
-}
-
-struct ChannelWriter(Sender);
-
-impl Write for ChannelWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let chunk = Bytes::copy_from_slice(bytes);
-        match self.0.blocking_send(Ok(chunk)) {
-            Ok(()) => Ok(bytes.len()),
-            Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,26 +235,5 @@ mod tests {
             PathKind::File,
             "setuid is still a file"
         );
-    }
-
-    #[test]
-    fn a_failed_packer_ends_the_stream_with_its_error() {
-        let (sender, mut receiver) = mpsc::channel(QUEUED_CHUNKS);
-        let failed = run_packer(&sender, |w| {
-            w.write_all(b"half")?;
-            Err(io::Error::other("disk on fire"))
-        });
-        assert!(failed.is_err());
-        drop(sender);
-        assert!(receiver.blocking_recv().unwrap().is_err());
-        assert!(receiver.blocking_recv().is_none());
-    }
-
-    #[test]
-    fn a_packer_without_a_reader_stops() {
-        let (sender, receiver) = mpsc::channel(1);
-        drop(receiver);
-        let error = run_packer(&sender, |w| w.write_all(&vec![0; CHUNK * 2])).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -29,6 +29,7 @@ mod inventory;
 mod keepalive;
 pub mod labels;
 mod lines;
+mod packer;
 mod request;
 mod spec;
 mod stdio;
