@@ -6,57 +6,22 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use crate::binfmt::status::{self, Entry};
+use crate::binfmt::entry_list::EntryList;
+use crate::binfmt::reply::Reply;
+use crate::binfmt::status::Entry;
 use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::{Attached, EngineError, Lines, OutputChunk};
 
-/// How many seconds an answer is waited for before the command is sent again, because the agent's `read` may have lost it. An agent
-/// answers within a millisecond, but a board that writes an image to its SD card may not run it, or not pass its answer
-/// on, for half a minute: as long as [`READY_TIMEOUT`](super::registrar) in all. Repeated ever more rarely, because each
-/// repetition is more work for a busy machine. What has to be quick is bounded by its caller.
+/// How many seconds an answer is waited for before the command is sent again, because the agent's `read` may have lost
+/// it. An agent answers within a millisecond, but a board that writes an image to its SD card may not run it, or not pass
+/// its answer on, for half a minute: in all they are as long as the registrar may take to start. Repeated ever more rarely,
+/// because each repetition is more work for a busy machine. What has to be quick is bounded by its caller.
 const ANSWER_TIMEOUTS_SECS: [u64; 5] = [2, 4, 8, 16, 30];
 /// A write that takes longer will not succeed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The agent's first error messages that are kept; later ones follow from them.
 const MAX_ERROR_MESSAGES: usize = 8;
-
-/// A line from an agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
-    Ready,
-    /// There is no table; with the reason.
-    Unmounted(String),
-    Held(String),
-    Removed(String),
-    Released(String),
-    Restored(String),
-    /// The entry is gone and cannot be put back; with the reason.
-    Missing(String, String),
-    /// A command failed for this entry; with the reason.
-    Failed(String, String),
-    /// A line of a list, or an unknown one.
-    Other(String),
-}
-
-impl Reply {
-    pub(super) fn parse(line: &str) -> Self {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let (name, why) = rest.split_once(' ').unwrap_or((rest, ""));
-        let (name, why) = (name.to_owned(), why.to_owned());
-        match word {
-            "ready" => Self::Ready,
-            "unmounted" => Self::Unmounted(rest.to_owned()),
-            "held" => Self::Held(name),
-            "removed" => Self::Removed(name),
-            "released" => Self::Released(name),
-            "restored" => Self::Restored(name),
-            "missing" => Self::Missing(name, why),
-            "failed" => Self::Failed(name, why),
-            _ => Self::Other(line.to_owned()),
-        }
-    }
-}
 
 /// The result of a command for one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,9 +128,9 @@ impl AgentConnection {
 
     /// Every entry of the table.
     pub(super) async fn list(&mut self) -> Result<Vec<Entry>, Failure> {
-        let mut list = List::default();
-        self.ask("list", |said| {
-            let Reply::Other(line) = said else {
+        let mut list = EntryList::default();
+        self.ask("list", |reply| {
+            let Reply::Other(line) = reply else {
                 return None;
             };
             list.push(&line);
@@ -208,45 +173,6 @@ impl AgentConnection {
     }
 }
 
-/// A list of entries, parsed line by line.
-#[derive(Debug, Default)]
-struct List(Vec<Listed>);
-
-#[derive(Debug, Default)]
-struct Listed {
-    name: String,
-    age: Option<u64>,
-    text: String,
-}
-
-impl List {
-    fn push(&mut self, line: &str) {
-        if let Some(name) = line.strip_prefix("entry ") {
-            // A list that was requested twice: the later one counts.
-            self.0.retain(|listed| listed.name != name);
-            self.0.push(Listed {
-                name: name.to_owned(),
-                ..Listed::default()
-            });
-        } else if let Some(entry) = self.0.last_mut() {
-            if let Some(text) = line.strip_prefix("| ") {
-                entry.text.push_str(text);
-                entry.text.push('\n');
-            } else if let Some(age) = line.strip_prefix("age ") {
-                entry.age = age.parse().ok();
-            }
-        }
-    }
-
-    fn entries(&self) -> Vec<Entry> {
-        let entry = |listed: &Listed| Entry {
-            age: listed.age,
-            ..status::parse(&listed.name, &listed.text)
-        };
-        self.0.iter().map(entry).collect()
-    }
-}
-
 fn keep_error_message(messages: &mut Vec<String>, bytes: &[u8]) {
     if messages.len() < MAX_ERROR_MESSAGES {
         messages.push(String::from_utf8_lossy(bytes).trim().to_owned());
@@ -256,50 +182,6 @@ fn keep_error_message(messages: &mut Vec<String>, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn parses_each_reply() {
-        assert_eq!(Reply::parse("ready"), Reply::Ready);
-        assert_eq!(Reply::parse("held a"), Reply::Held("a".into()));
-        let failed = Reply::Failed("a".into(), "File exists".into());
-        assert_eq!(Reply::parse("failed a File exists"), failed);
-        assert_eq!(Reply::parse("unmounted "), Reply::Unmounted(String::new()));
-        assert_eq!(
-            Reply::parse("| flags: PF"),
-            Reply::Other("| flags: PF".into())
-        );
-    }
-
-    #[test]
-    fn a_later_list_replaces_an_earlier_one() {
-        let mut list = List::default();
-        for line in [
-            "age 9",
-            "entry a",
-            "age 7",
-            "| enabled",
-            "entry b",
-            "| enabled",
-            "entry a",
-            "age 3",
-            "| disabled",
-            "nonsense",
-            "entry c",
-            "age -1",
-        ] {
-            list.push(line);
-        }
-        let entries = list.entries();
-        let seen: Vec<_> = entries
-            .iter()
-            .map(|e| (e.name.as_str(), e.age, e.enabled))
-            .collect();
-        assert_eq!(
-            seen,
-            [("b", None, true), ("a", Some(3), false), ("c", None, false)]
-        );
-    }
 
     #[test]
     fn only_the_first_error_messages_are_kept() {
@@ -308,12 +190,5 @@ mod tests {
             keep_error_message(&mut messages, format!(" {n}\n").as_bytes());
         }
         assert_eq!(messages, ["0", "1", "2", "3", "4", "5", "6", "7"]);
-    }
-
-    proptest! {
-        #[test]
-        fn parses_any_line(line in ".{0,60}") {
-            Reply::parse(&line);
-        }
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::binfmt::agent::{AgentConnection, CommandResult, Reply};
+use crate::binfmt::agent::{AgentConnection, CommandResult};
 use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
 use crate::binfmt::registration::{HandlerName, TABLE_DIR};
+use crate::binfmt::reply::Reply;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, Leftover};

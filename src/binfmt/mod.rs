@@ -12,12 +12,14 @@
 mod agent;
 #[cfg(test)]
 mod agent_script_tests;
+mod entry_list;
 mod lease;
 mod private;
 mod probe;
 mod refusal;
 mod registrar;
 mod registration;
+mod reply;
 mod status;
 
 pub use lease::Lease;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::binfmt::agent::{AgentConnection, Reply};
+use crate::binfmt::agent::AgentConnection;
 use crate::binfmt::registration::{self, TABLE_DIR};
+use crate::binfmt::reply::Reply;
 use crate::binfmt::status::{Entry, Owner, classify};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
