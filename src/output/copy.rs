@@ -1,13 +1,13 @@
 //! The blocking half of copying out: reads a tar stream, and writes an image and its sidecars.
 
 use std::io::{Read, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::archive::first_file;
 use super::earlier::{EarlierImage, has_sidecars};
 use super::failures::{publish_failed, stages_failed, unusable_result, write_failed};
-use super::image_writer::{ImageForm, ImageWriter};
+use super::image_form::{BuiltImage, ImageForm, MAX_ZSTD_HEADER_BYTES};
+use super::image_writer::ImageWriter;
 use super::imager;
 use super::manifest::{ImageSummary, Manifest};
 use super::pending_file::{PendingFile, sweep};
@@ -15,23 +15,24 @@ use super::product::Product;
 use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
 use super::request::{CopyRequest, Image};
 use super::stages::{StageInput, StageOutput, run_stages};
-use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::created_dirs::CreatedDirs;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 use crate::common::image_name::Sidecar;
-use crate::image::{MAX_IMAGE_BYTES, zstd_content_size};
-
-/// The longest header of a zstd frame in bytes (RFC 8878: magic, descriptor, window, dictionary, size).
-const MAX_ZSTD_HEADER_BYTES: u64 = 18;
+use crate::image::MAX_IMAGE_BYTES;
 
 /// What is to be done with the image that was built.
 #[derive(Debug)]
 pub(super) enum Prepared {
-    /// It is to be written; these directories were created for it.
-    Write(CreatedDirs),
+    /// It is to be written.
+    Write {
+        /// Directories that were created for it.
+        created: CreatedDirs,
+        /// Whether files of the same names are replaced.
+        replace: bool,
+    },
     /// It is there already.
     UpToDate(Image),
 }
@@ -42,8 +43,6 @@ pub(super) struct CopyJob {
     request: CopyRequest,
     context: Context,
     start: Instant,
-    /// Whether files of the same names are replaced.
-    replace: AtomicBool,
 }
 
 impl CopyJob {
@@ -53,7 +52,6 @@ impl CopyJob {
             request: request.clone(),
             context: context.clone(),
             start: Instant::now(),
-            replace: AtomicBool::new(request.settings.force),
         }
     }
 
@@ -77,43 +75,45 @@ impl CopyJob {
             .or_usage(format!("create the output directory {shown}"))?;
         sweep(&settings.dir);
         remove_orphans(&settings.dir);
-        if settings.force {
-            self.check_names(&image)?;
-            return Ok(Prepared::Write(created));
-        }
-        let origin = &self.request.origin;
-        let earlier = EarlierImage::read(&settings.dir, &image, &self.context.cancel);
-        if let Some(earlier) = earlier.filter(|earlier| earlier.is_of(origin)) {
+        let mut replace = settings.force;
+        if !settings.force
+            && let Some(earlier) = self.earlier(&image)
+        {
             // The list for Imager names the place where the image will be published, which may be another one now.
             if settings.imager.is_none()
-                && earlier.is_result(origin, settings.compression)
+                && earlier.is_result(&self.request.origin, settings.compression)
                 && has_sidecars(&settings.dir, &image, self.sidecars())
             {
                 return Ok(Prepared::UpToDate(earlier.into_image(&settings.dir)));
             }
-            self.replace.store(true, Ordering::Relaxed);
+            replace = true;
         }
-        self.check_names(&image)?;
-        Ok(Prepared::Write(created))
+        self.check_names(&image, replace)?;
+        Ok(Prepared::Write { created, replace })
+    }
+
+    /// The image `name` in the output directory, if this configuration made it.
+    fn earlier(&self, name: &str) -> Option<EarlierImage> {
+        let dir = &self.request.settings.dir;
+        let earlier = EarlierImage::read(dir, name, &self.context.cancel)?;
+        earlier.is_of(&self.request.origin).then_some(earlier)
     }
 
     fn sidecars(&self) -> impl Iterator<Item = Sidecar> {
         Sidecar::ALL.into_iter().filter(|one| self.has(*one))
     }
 
-    fn check_names(&self, image: &str) -> Result<(), Failure> {
-        let (dir, replace) = (
-            &self.request.settings.dir,
-            self.replace.load(Ordering::Relaxed),
-        );
+    fn check_names(&self, image: &str, replace: bool) -> Result<(), Failure> {
+        let dir = &self.request.settings.dir;
         let sidecars = self.sidecars().map(|sidecar| sidecar.name(image));
         let mut names = std::iter::once(image.to_owned()).chain(sidecars);
         let checked = names.try_for_each(|name| check_name(dir, &name, replace));
         checked.map_err(|error| publish_failed(error, dir))
     }
 
-    /// Writes the image in the archive `stream`, and publishes it with its sidecars.
-    pub(super) fn write(&self, stream: impl Read) -> Result<Image, Failure> {
+    /// Writes the image in the archive `stream`, and publishes it with its sidecars; with `replace` in place of files that
+    /// have their names.
+    pub(super) fn write(&self, stream: impl Read, replace: bool) -> Result<Image, Failure> {
         let mut archive = tar::Archive::new(stream);
         let (mut image, size) = first_file(&mut archive)?;
         if size > MAX_IMAGE_BYTES {
@@ -125,13 +125,10 @@ impl CopyJob {
         let mut start = image.by_ref().take(MAX_ZSTD_HEADER_BYTES);
         let read = start.read_to_end(&mut header);
         read.or_environment("read the image from the engine")?;
-        let header_size = match self.product.compression {
-            Compression::Zstd => zstd_content_size(&header),
-            Compression::None | Compression::Xz | Compression::Gzip => None,
-        };
+        let built = BuiltImage::new(size, self.product.compression, &header);
 
         let file = self.create_file()?;
-        let form = self.form(size, header_size);
+        let form = built.form(self.request.settings.compression);
         if form == ImageForm::Raw {
             self.reserve_length(size, &file)?;
         }
@@ -142,7 +139,7 @@ impl CopyJob {
         let input = StageInput {
             size,
             compression: self.product.compression,
-            max_raw_bytes: max_raw_bytes(form, self.product.compression),
+            max_raw_bytes: built.max_raw_bytes(form),
             writer: ImageWriter {
                 file: file.file(),
                 form,
@@ -157,32 +154,12 @@ impl CopyJob {
         if output.head_tail.len() == 0 {
             return Err(unusable_result("the image that was built is empty"));
         }
-        if form.lacks_size(header_size, output.head_tail.len()) {
+        if built.lacks_size(form, output.head_tail.len()) {
             self.context.events.warn(
                 "the image's length is not in its zstd header: some imagers show no progress",
             );
         }
-        self.publish(file, &output)
-    }
-
-    /// The form that the image is written in, if the engine sends `size` bytes; `header_size` is the length of the
-    /// raw image by its zstd header.
-    fn form(&self, size: u64, header_size: Option<u64>) -> ImageForm {
-        let (built, options) = (self.product.compression, self.request.settings.compression);
-        let compressed = |raw_size| ImageForm::Compressed { options, raw_size };
-        if options.format == Compression::None {
-            ImageForm::Raw
-        } else if built == Compression::None {
-            compressed(Some(size))
-        } else if built == options.format
-            // The build may have used another level than the one that was chosen.
-            && options.level.is_none()
-            && (built != Compression::Zstd || header_size.is_some())
-        {
-            ImageForm::AsBuilt
-        } else {
-            compressed(header_size)
-        }
+        self.publish(file, &output, replace)
     }
 
     /// Sets the length of `file`, so that a file system refuses at once what is too long for it: FAT's files end at
@@ -210,7 +187,12 @@ impl CopyJob {
     }
 
     /// Writes the sidecars and publishes everything.
-    fn publish(&self, file: PendingFile, output: &StageOutput) -> Result<Image, Failure> {
+    fn publish(
+        &self,
+        file: PendingFile,
+        output: &StageOutput,
+        replace: bool,
+    ) -> Result<Image, Failure> {
         let (settings, name) = (&self.request.settings, self.name());
         let summary = ImageSummary {
             name: &name,
@@ -233,7 +215,7 @@ impl CopyJob {
         };
         let published = Publisher {
             dir: &settings.dir,
-            force: self.replace.load(Ordering::Relaxed),
+            force: replace,
             owner: settings.owner,
             obsolete,
             cancel: &self.context.cancel,
@@ -288,35 +270,6 @@ impl CopyJob {
             file: NamedFile { name, file },
             sha256: Sha256Hash::of(text.as_bytes()),
         })
-    }
-}
-
-impl ImageForm {
-    /// Whether the file is a zstd image whose header does not say the length of the raw image, `raw_size`, which
-    /// imagers want to know. `header_size` is what the header of the build's image says.
-    fn lacks_size(self, header_size: Option<u64>, raw_size: u64) -> bool {
-        match self {
-            Self::Raw => false,
-            // Of several frames each header has the size of its own content.
-            Self::AsBuilt => header_size.is_some_and(|size| size != raw_size),
-            Self::Compressed { options, raw_size } => {
-                raw_size.is_none() && options.format == Compression::Zstd
-            }
-        }
-    }
-}
-
-/// How many bytes the image may have when it is decompressed. A zstd frame cannot have more than its header was
-/// given.
-fn max_raw_bytes(form: ImageForm, built: Compression) -> u64 {
-    match form {
-        ImageForm::Compressed {
-            options,
-            raw_size: Some(size),
-        } if options.format == Compression::Zstd && built != Compression::None => {
-            size.min(MAX_IMAGE_BYTES)
-        }
-        ImageForm::Compressed { .. } | ImageForm::Raw | ImageForm::AsBuilt => MAX_IMAGE_BYTES,
     }
 }
 

@@ -43,15 +43,15 @@ pub async fn copy_out(
     let prepared = tokio::task::spawn_blocking(move || preparing.prepare());
     let prepared = cancel.race(prepared).await?;
     let prepared = prepared.or_internal("prepare the output directory")??;
-    let created = match prepared {
+    let (created, replace) = match prepared {
         Prepared::UpToDate(image) => return Ok(image),
-        Prepared::Write(created) => created,
+        Prepared::Write { created, replace } => (created, replace),
     };
 
     let stream = cancel.race(container.download(&path)).await??;
     let stream = Interruptible::new(stream, cancel.token().clone());
     let stream = SyncIoBridge::new(stream);
-    let writer = tokio::task::spawn_blocking(move || job.write(stream));
+    let writer = tokio::task::spawn_blocking(move || job.write(stream, replace));
     match finish(writer, cancel).await {
         // The interruption is the cause of whatever went wrong.
         Err(_) if cancel.is_cancelled() => Err(Failure::interrupted()),

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::FileExt as _;
 
 use super::encode::{encoder, worker_count};
+use super::image_form::ImageForm;
 use super::pieces::Pieces;
 use super::writeback::Writeback;
 use crate::common::cancel::Cancel;
@@ -22,21 +23,6 @@ pub(super) struct ImageWriter<'a> {
     pub(super) file: &'a File,
     /// The form that the image gets.
     pub(super) form: ImageForm,
-}
-
-/// The form that an image is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ImageForm {
-    /// Not compressed; blocks of zeros become holes.
-    Raw,
-    /// Compressed by us.
-    Compressed {
-        options: CompressionOptions,
-        /// The length of the raw image in bytes, where it is known before its end.
-        raw_size: Option<u64>,
-    },
-    /// The build's compressed image, byte by byte.
-    AsBuilt,
 }
 
 impl ImageWriter<'_> {

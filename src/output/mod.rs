@@ -13,6 +13,7 @@ mod encode;
 mod failures;
 mod gzip;
 mod head_tail;
+mod image_form;
 mod image_writer;
 mod imager;
 mod interruptible;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::common::cancel::Cancel;
-use crate::common::compression::CompressionOptions;
+use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::event::Events;
 use crate::common::failure::Class;
 use crate::common::image_format::SD_IMAGE;
@@ -77,6 +77,13 @@ fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions,
         events: Events::none(),
     };
     CopyJob::new(product, &request, &context)
+}
+
+impl CopyJob {
+    /// Writes the image; files of the same names are replaced if the settings say so.
+    fn run(&self, stream: impl Read) -> Result<Image, Failure> {
+        self.write(stream, self.request.settings.force)
+    }
 }
 
 fn empty(dir: &Path) -> bool {

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use super::*;
 use crate::common::compression::CompressionOptions;
-use crate::output::image_writer::ImageForm;
+use crate::output::image_form::ImageForm;
 
 fn input<'a>(
     file: &'a File,

@@ -14,7 +14,7 @@ fn cancelled_copy_leaves_nothing() {
         let copy = copy(dir.path(), order);
         copy.context.cancel.received(2);
         let bytes = archive(tar::EntryType::Regular, &content(100));
-        let failure = copy.write(bytes.as_slice()).unwrap_err();
+        let failure = copy.run(bytes.as_slice()).unwrap_err();
         assert_eq!(failure.class, Class::Interrupted);
         assert!(empty(dir.path()));
     }
@@ -43,7 +43,7 @@ fn interruption_before_publishing_changes_nothing() {
         };
         let output = run_stages(raw.as_slice(), &input).unwrap();
         copy.context.cancel.received(2);
-        let failure = copy.publish(target, &output).unwrap_err();
+        let failure = copy.publish(target, &output, force).unwrap_err();
         assert_eq!(failure.class, Class::Interrupted, "{failure}");
         let left = std::fs::read_dir(dir.path()).unwrap().count();
         assert_eq!(left, usize::from(force));
@@ -60,7 +60,7 @@ async fn interruption_ends_a_read_from_a_silent_engine() {
     let (mut engine, stream) = tokio::io::duplex(64 << 10);
     let stream = Interruptible::new(stream, cancel.token().clone());
     let stream = SyncIoBridge::new(stream);
-    let writer = tokio::task::spawn_blocking(move || job.write(stream));
+    let writer = tokio::task::spawn_blocking(move || job.run(stream));
     let whole = archive(tar::EntryType::Regular, &vec![1; 4 << 20]);
     engine.write_all(&whole[..1 << 20]).await.unwrap();
     cancel.received(2);
@@ -75,7 +75,7 @@ async fn stream_that_ends_early_is_the_engines_fault() {
     let (mut engine, stream) = tokio::io::duplex(64 << 10);
     let stream = SyncIoBridge::new(Interruptible::new(stream, Cancel::new().token().clone()));
     let job = copy(dir.path(), plain(false));
-    let writer = tokio::task::spawn_blocking(move || job.write(stream));
+    let writer = tokio::task::spawn_blocking(move || job.run(stream));
     let whole = archive(tar::EntryType::Regular, &vec![1; 4 << 20]);
     engine.write_all(&whole[..512 << 10]).await.unwrap();
     drop(engine);

@@ -32,7 +32,7 @@ fn every_format_is_converted_to_every_other() {
             let name_in_result = format!("a.img{}", built.suffix());
             let case = (product(&name_in_result, built), options(chosen), false);
             let archive = archive(tar::EntryType::Regular, &bytes);
-            let image = copy(dir.path(), case).write(archive.as_slice()).unwrap();
+            let image = copy(dir.path(), case).run(archive.as_slice()).unwrap();
             let name = format!("a.img{}", chosen.suffix());
             assert_eq!(image.path, dir.path().join(&name));
             let written = read(dir.path(), &name);
@@ -66,7 +66,7 @@ fn another_format_of_an_image_keeps_its_sidecars() {
     let write = |chosen, size| {
         let case = (product("a.img", Compression::None), options(chosen), true);
         let bytes = archive(tar::EntryType::Regular, &content(size));
-        copy(dir.path(), case).write(bytes.as_slice()).unwrap();
+        copy(dir.path(), case).run(bytes.as_slice()).unwrap();
     };
     let sidecars =
         || ["sha256", "bmap", "json"].map(|of| read(dir.path(), &format!("a.img.xz.{of}")));
@@ -88,7 +88,7 @@ fn chosen_level_is_not_the_one_of_the_build() {
     };
     let case = (product("a.img.zst", Compression::Zstd), chosen, false);
     let archive = archive(tar::EntryType::Regular, &bytes);
-    copy(dir.path(), case).write(archive.as_slice()).unwrap();
+    copy(dir.path(), case).run(archive.as_slice()).unwrap();
     let written = read(dir.path(), "a.img.zst");
     assert!(written != bytes && decompressed(Compression::Zstd, &written) == raw);
     let size = zstd::zstd_safe::get_frame_content_size(&written).unwrap();
@@ -110,9 +110,7 @@ fn damaged_compression_is_a_failure_of_the_build() {
                 let name_in_result = format!("a.img{}", built.suffix());
                 let case = (product(&name_in_result, built), options(chosen), false);
                 let archive = archive(tar::EntryType::Regular, &bad);
-                let failure = copy(dir.path(), case)
-                    .write(archive.as_slice())
-                    .unwrap_err();
+                let failure = copy(dir.path(), case).run(archive.as_slice()).unwrap_err();
                 assert_eq!(
                     failure.class,
                     Class::Build,
@@ -137,9 +135,7 @@ fn empty_image_is_refused() {
             let name_in_result = format!("a.img{}", built.suffix());
             let case = (product(&name_in_result, built), options(chosen), false);
             let archive = archive(tar::EntryType::Regular, &bytes);
-            let failure = copy(dir.path(), case)
-                .write(archive.as_slice())
-                .unwrap_err();
+            let failure = copy(dir.path(), case).run(archive.as_slice()).unwrap_err();
             assert_eq!(failure.class, Class::Build, "{built:?} to {chosen:?}");
             assert!(failure.to_string().contains("is empty"), "{failure}");
             assert!(empty(dir.path()));
@@ -173,7 +169,7 @@ fn several_frames_are_kept_and_cause_a_warning() {
                 usize::from(matches!(event, crate::common::event::Event::Warning(_)));
         });
         let archive = archive(tar::EntryType::Regular, &bytes);
-        copy.write(archive.as_slice()).unwrap();
+        copy.run(archive.as_slice()).unwrap();
         assert_eq!(
             *warnings.lock().unwrap() > 0,
             warns,
@@ -198,7 +194,7 @@ proptest! {
             let dir = tempfile::tempdir().unwrap();
             let case = (product("a.img", Compression::None), options(chosen), false);
             let chunks = Chunked(&bytes, cut);
-            let image = copy(dir.path(), case).write(chunks).unwrap();
+            let image = copy(dir.path(), case).run(chunks).unwrap();
             prop_assert!(decompressed(chosen, &std::fs::read(image.path).unwrap()) == raw);
         }
     }

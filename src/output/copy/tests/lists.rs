@@ -12,7 +12,7 @@ fn manifests_differ_in_durations_only() {
             options(Compression::Zstd),
             false,
         );
-        let image = copy(dir.path(), case).write(bytes.as_slice()).unwrap();
+        let image = copy(dir.path(), case).run(bytes.as_slice()).unwrap();
         let mut json: serde_json::Value = serde_json::from_str(&image.manifest).unwrap();
         assert!(json["durations"]["copy-out"].is_number());
         json["durations"].take();
@@ -41,7 +41,7 @@ fn list_for_imager_is_written_on_request() {
         let mut copy = copy(dir.path(), case);
         copy.request.settings.imager = Some(imager);
         let bytes = archive(tar::EntryType::Regular, &content(400_000));
-        let image = copy.write(bytes.as_slice()).unwrap();
+        let image = copy.run(bytes.as_slice()).unwrap();
         let list = read(dir.path(), "a.img.zst.rpi-imager.json");
         let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
         let entry = &list["os_list"][0];
@@ -81,7 +81,7 @@ fn list_has_boards_of_the_system_and_an_escaped_url() {
         copy.request.settings.imager = Some(ImagerUrl::Below(base.into()));
         copy.request.origin.system = system.into();
         let bytes = archive(tar::EntryType::Regular, b"x");
-        copy.write(bytes.as_slice()).unwrap();
+        copy.run(bytes.as_slice()).unwrap();
         let list = read(dir.path(), "a?b.img.rpi-imager.json");
         let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
         let entry = &list["os_list"][0];
@@ -101,14 +101,14 @@ fn list_of_a_replaced_image_is_removed() {
         std::fs::write(dir.path().join(other), "old").unwrap();
     }
     let kept = copy(dir.path(), plain(false));
-    kept.write(bytes.as_slice()).unwrap();
+    kept.run(bytes.as_slice()).unwrap();
     assert_eq!(read(dir.path(), name), b"old");
     let interrupted = copy(dir.path(), plain(true));
     interrupted.context.cancel.received(2);
-    interrupted.write(bytes.as_slice()).unwrap_err();
+    interrupted.run(bytes.as_slice()).unwrap_err();
     assert_eq!(read(dir.path(), name), b"old");
     let replaced = copy(dir.path(), plain(true));
-    replaced.write(bytes.as_slice()).unwrap();
+    replaced.run(bytes.as_slice()).unwrap();
     assert!(!dir.path().join(name).exists());
     assert_eq!(read(dir.path(), "b.img.rpi-imager.json"), b"old");
 }

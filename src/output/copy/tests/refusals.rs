@@ -11,7 +11,7 @@ fn image_is_copied_and_hashed_and_keeps_its_holes() {
     let mut bytes = vec![0; 3 << 20];
     bytes[2_000_000] = 7;
     let image = copy(dir.path(), plain(false))
-        .write(archive(tar::EntryType::Regular, &bytes).as_slice())
+        .run(archive(tar::EntryType::Regular, &bytes).as_slice())
         .unwrap();
     assert_eq!(image.size, 3 << 20);
     assert_eq!(image.sha256, Sha256Hash::of(&bytes));
@@ -25,12 +25,12 @@ fn broken_stream_leaves_nothing() {
     let whole = archive(tar::EntryType::Regular, &vec![1; 1 << 20]);
     for cut in [0, 100, 512, 700_000] {
         let failure = copy(dir.path(), plain(false))
-            .write(&whole[..cut])
+            .run(&whole[..cut])
             .unwrap_err();
         assert!(empty(dir.path()), "{failure}");
     }
     let failure = copy(dir.path(), plain(false))
-        .write(&whole[..700_000])
+        .run(&whole[..700_000])
         .unwrap_err();
     assert_eq!(failure.class, Class::Environment);
     assert!(
@@ -48,7 +48,7 @@ fn entries_that_are_no_files_are_refused() {
         tar::EntryType::Char,
     ] {
         let failure = copy(dir.path(), plain(false))
-            .write(archive(kind, b"").as_slice())
+            .run(archive(kind, b"").as_slice())
             .unwrap_err();
         assert_eq!(failure.class, Class::Build);
     }
@@ -62,14 +62,12 @@ fn existing_name_is_a_usage_error_with_hints() {
     let mut old = std::fs::File::create(dir.path().join("a.img")).unwrap();
     old.write_all(b"old").unwrap();
     let failure = copy(dir.path(), plain(false))
-        .write(bytes.as_slice())
+        .run(bytes.as_slice())
         .unwrap_err();
     assert_eq!(failure.class, Class::Usage);
     assert!(failure.hints.iter().any(|h| h.contains("--force")));
     assert_eq!(std::fs::read(dir.path().join("a.img")).unwrap(), b"old");
-    copy(dir.path(), plain(true))
-        .write(bytes.as_slice())
-        .unwrap();
+    copy(dir.path(), plain(true)).run(bytes.as_slice()).unwrap();
     assert_eq!(std::fs::read(dir.path().join("a.img")).unwrap(), b"new");
 }
 
@@ -81,23 +79,21 @@ fn existing_sidecar_prevents_everything() {
         let bytes = archive(tar::EntryType::Regular, b"new");
         let kept = copy(dir.path(), plain(false));
         let before = kept.prepare().unwrap_err();
-        let after = kept.write(bytes.as_slice()).unwrap_err();
+        let after = kept.run(bytes.as_slice()).unwrap_err();
         for failure in [before, after] {
             assert_eq!(failure.class, Class::Usage);
             assert!(failure.to_string().contains(name), "{failure}");
         }
         assert_eq!(read(dir.path(), name), b"mine");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-        copy(dir.path(), plain(true))
-            .write(bytes.as_slice())
-            .unwrap();
+        copy(dir.path(), plain(true)).run(bytes.as_slice()).unwrap();
         assert_ne!(read(dir.path(), name), b"mine");
     }
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("a.img.json")).unwrap();
     let bytes = archive(tar::EntryType::Regular, b"new");
     let failure = copy(dir.path(), plain(true))
-        .write(bytes.as_slice())
+        .run(bytes.as_slice())
         .unwrap_err();
     assert!(failure.to_string().contains("is a directory"), "{failure}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -109,7 +105,7 @@ fn full_disk_is_an_environment_error() {
     assert_eq!(failure.class, Class::Environment);
     assert!(failure.hints[0].contains("free some space"));
     let failure = copy(Path::new("/nowhere"), plain(false))
-        .write(archive(tar::EntryType::Regular, b"x").as_slice())
+        .run(archive(tar::EntryType::Regular, b"x").as_slice())
         .unwrap_err();
     assert_eq!(failure.class, Class::Environment);
 }
