@@ -1,6 +1,7 @@
 //! What is in the directory after each step, as a KILL right there would leave it, and what the next publication
 //! makes of that; what is restored after an error in between.
 
+use std::fs;
 use std::io::Write as _;
 
 use super::*;
