@@ -7,7 +7,6 @@
 //! backon 1.6 was considered for the retries: it does not tell the classes of errors of `SourceError` apart.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, ClientBuilder};
 
 use super::cache::{Cache, CacheLookup, ClaimResult};
-use super::cache_error::CacheError;
 use super::client::client;
+use super::fetch_error::FetchError;
 use super::network::Network;
 use super::partial::Partial;
 use super::pin::Pin;
@@ -24,7 +23,7 @@ use super::progress::Progress;
 use super::source::{Batch, DeadMirrors, Download, ReportedMirrors, SourceError};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase};
-use crate::common::failure::{Class, Failure, OrFail};
+use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::{Hashed, Sha256Hash};
 use crate::common::timeout::timeout;
 
@@ -55,37 +54,6 @@ pub struct Remote<'a> {
     pub max_bytes: u64,
     /// The phase of the run that its progress is reported for.
     pub phase: Phase,
-}
-
-/// Why a file could not be downloaded.
-#[derive(Debug)]
-pub enum FetchError {
-    /// No source had it: base URL and reason of each, in the order in which they were asked.
-    Sources(Vec<(String, String)>),
-    /// The cache, not the network.
-    Cache(CacheError),
-}
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sources(answers) => {
-                f.write_str("no source has it")?;
-                answers
-                    .iter()
-                    .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
-            }
-            Self::Cache(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for FetchError {}
-
-impl From<CacheError> for FetchError {
-    fn from(error: CacheError) -> Self {
-        Self::Cache(error)
-    }
 }
 
 /// Downloads files into a cache.
@@ -150,7 +118,7 @@ impl Fetcher {
         let fetched = cancel
             .race(self.download(&download, &self.batch(phase, None)))
             .await?;
-        fetched.map_err(|error| failure(error, url, "check the network and the address"))
+        fetched.map_err(|error| error.fail(url, "check the network and the address"))
     }
 
     /// The first of `mirrors` that answers within seconds that it has `path`.
@@ -239,7 +207,7 @@ impl Fetcher {
         };
         let fetched = self.download(&download, batch).await;
         let hint = "check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR";
-        fetched.map_err(|error| failure(error, &format!("{} {}", pin.name, pin.version), hint))
+        fetched.map_err(|error| error.fail(&format!("{} {}", pin.name, pin.version), hint))
     }
 
     /// Downloads a file unless the cache has it.
@@ -316,14 +284,4 @@ impl Fetcher {
         }
         Err(FetchError::Sources(answers))
     }
-}
-
-fn failure(error: FetchError, name: &str, network_hint: &'static str) -> Failure {
-    let hint = match error {
-        FetchError::Sources(_) => network_hint,
-        FetchError::Cache(_) => "check free space and permissions of the cache directory",
-    };
-    Failure::new(Class::Environment, error)
-        .context(format_args!("download {name}"))
-        .hint(hint)
 }

@@ -9,7 +9,10 @@ pub mod cache;
 mod cache_error;
 mod client;
 pub mod fetch;
+mod fetch_error;
 pub mod http_probe;
+mod min_rate;
+mod mirror_state;
 mod network;
 mod partial;
 pub mod pin;
@@ -19,6 +22,7 @@ mod source;
 pub use cache::Cache;
 pub use cache_error::CacheError;
 pub use fetch::{Fetched, Fetcher, Remote};
+pub use fetch_error::FetchError;
 pub use network::{MIRROR_PROBE, Network};
 pub use pin::{Content, Lock, Pin};
 

@@ -1,22 +1,17 @@
 //! Downloads one file from one source, with retries.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
-use std::time::Duration;
-
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode};
 
 use super::cache_error::CacheError;
+use super::min_rate::MinRate;
+use super::mirror_state::{DeadMirrors, ReportedMirrors};
 use super::network::Network;
 use super::partial::Partial;
 use super::progress::Progress;
 use crate::common::hash::Sha256Hash;
-use crate::common::timeout::ActiveTimer;
 
-/// Bytes per second below which a source counts as one that hangs: with them 30 MB take eight hours.
-const LEAST_RATE: u64 = 1024;
-/// For how many times [`Network::read_timeout`] a source may be slower than [`LEAST_RATE`].
+/// For how many times [`Network::read_timeout`] a source may be slower than [`MinRate`] requires.
 const SLOW_TIMEOUTS: u32 = 3;
 
 /// A file to download, and what is known about it.
@@ -71,34 +66,6 @@ pub(super) enum SourceError {
 impl From<CacheError> for SourceError {
     fn from(error: CacheError) -> Self {
         Self::Cache(error)
-    }
-}
-
-/// The base URLs of sources that did not answer, each with the reason.
-#[derive(Default)]
-pub(super) struct DeadMirrors(Mutex<HashMap<String, String>>);
-
-impl DeadMirrors {
-    fn insert(&self, base: &str, reason: &str) {
-        if let Ok(mut dead) = self.0.lock() {
-            dead.insert(base.to_owned(), reason.to_owned());
-        }
-    }
-
-    fn reason(&self, base: &str) -> Option<String> {
-        self.0.lock().ok()?.get(base).cloned()
-    }
-}
-
-/// The base URLs of sources that were replaced by the next one. Each is reported once, not for every file.
-#[derive(Default)]
-pub(super) struct ReportedMirrors(Mutex<HashSet<String>>);
-
-impl ReportedMirrors {
-    /// Returns whether `base` had not been reported.
-    pub(super) fn insert(&self, base: &str) -> bool {
-        let reported = self.0.lock();
-        reported.is_ok_and(|mut reported| reported.insert(base.to_owned()))
     }
 }
 
@@ -226,13 +193,13 @@ impl Batch<'_> {
         if response.content_length().is_some_and(|more| more > room) {
             return self.too_large(download, part).await;
         }
-        let mut rate = LeastRate::new(self.network.read_timeout * SLOW_TIMEOUTS);
+        let mut rate = MinRate::new(self.network.read_timeout * SLOW_TIMEOUTS);
         loop {
             let chunk = tokio::select! {
                 biased;
                 chunk = response.chunk() => chunk,
                 () = rate.too_slow() => {
-                    let limit = rate.limit.as_secs();
+                    let limit = rate.limit().as_secs();
                     let why = format!("sent less than 1 KiB/s for {limit} s");
                     return Err(SourceError::Slow(why));
                 }
@@ -252,7 +219,7 @@ impl Batch<'_> {
                     }
                     part.append(&bytes).await?;
                     self.progress.add(more);
-                    rate.received += more;
+                    rate.add(more);
                 }
                 Err(e) => {
                     let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));
@@ -279,38 +246,6 @@ impl Batch<'_> {
             part.restart().await?;
         }
         Ok(())
-    }
-}
-
-/// Measures whether a source sends at least [`LEAST_RATE`].
-struct LeastRate {
-    /// The time over which the rate is measured.
-    limit: Duration,
-    timer: ActiveTimer,
-    /// Bytes since the timer was started.
-    received: u64,
-}
-
-impl LeastRate {
-    fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            timer: ActiveTimer::new(limit),
-            received: 0,
-        }
-    }
-
-    /// Waits until less was received within the limit than the rate requires. Cancel safe.
-    async fn too_slow(&mut self) {
-        let least = u128::from(LEAST_RATE) * self.limit.as_millis() / 1000;
-        loop {
-            self.timer.expired().await;
-            if u128::from(self.received) < least {
-                return;
-            }
-            self.received = 0;
-            self.timer = ActiveTimer::new(self.limit);
-        }
     }
 }
 

@@ -1,0 +1,50 @@
+//! Why a file could not be downloaded from any source.
+
+use std::fmt;
+
+use super::cache_error::CacheError;
+use crate::common::failure::{Class, Failure};
+
+/// Why a file could not be downloaded.
+#[derive(Debug)]
+pub enum FetchError {
+    /// No source had it: base URL and reason of each, in the order in which they were asked.
+    Sources(Vec<(String, String)>),
+    /// The cache, not the network.
+    Cache(CacheError),
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sources(answers) => {
+                f.write_str("no source has it")?;
+                answers
+                    .iter()
+                    .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
+            }
+            Self::Cache(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FetchError {}
+
+impl From<CacheError> for FetchError {
+    fn from(error: CacheError) -> Self {
+        Self::Cache(error)
+    }
+}
+
+impl FetchError {
+    /// The failure to download `name`; `network_hint` is for the sources.
+    pub(super) fn fail(self, name: &str, network_hint: &'static str) -> Failure {
+        let hint = match self {
+            Self::Sources(_) => network_hint,
+            Self::Cache(_) => "check free space and permissions of the cache directory",
+        };
+        Failure::new(Class::Environment, self)
+            .context(format_args!("download {name}"))
+            .hint(hint)
+    }
+}
