@@ -19,6 +19,7 @@ mod ext_blocks;
 mod ext_files;
 mod extlinux;
 mod fat;
+mod fat_entry;
 mod fat_files;
 pub mod files;
 mod gpt;
