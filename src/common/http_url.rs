@@ -58,6 +58,17 @@ pub fn is_lasting(address: &str) -> bool {
     parse(address).is_some_and(|url| !credentials_in(&url) && url.query().is_none())
 }
 
+/// `url` without credentials, query and fragment, which may hold secrets.
+pub fn without_secrets(url: &str) -> String {
+    let plain = url.split_once(['?', '#']).map_or(url, |(plain, _)| plain);
+    let Some((scheme, rest)) = plain.split_once("://") else {
+        return plain.to_owned();
+    };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}/{path}")
+}
+
 fn parse(address: &str) -> Option<Url> {
     let url = Url::parse(address).ok()?;
     matches!(url.scheme(), "http" | "https").then_some(url)
@@ -94,6 +105,20 @@ mod tests {
             "https://x.example/n.tar.xz?ref=v1#token=1",
         ] {
             assert_eq!(check(address), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_secrets() {
+        for (url, plain) in [
+            ("https://a.example/b.tar.xz", "https://a.example/b.tar.xz"),
+            (
+                "https://me:secret@a.example/b?token=1#x",
+                "https://a.example/b",
+            ),
+            ("https://token@a.example", "https://a.example/"),
+        ] {
+            assert_eq!(without_secrets(url), plain);
         }
     }
 

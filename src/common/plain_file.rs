@@ -37,10 +37,9 @@ pub fn open(path: &Path) -> io::Result<File> {
 
 /// Opens a regular file or a block device for reading; symbolic links are followed.
 pub fn open_or_disk(path: &Path) -> io::Result<File> {
-    let is_disk = |metadata: &Metadata| metadata.file_type().is_block_device();
     let file = nonblocking(OpenOptions::new().read(true), path, 0)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() || is_disk(&metadata) {
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_block_device() {
         Ok(file)
     } else {
         let text = "it is neither a plain file nor a disk";
@@ -64,7 +63,7 @@ pub fn open_beneath(root: &File, path: &Path) -> io::Result<File> {
     let name = path.file_name().ok_or_else(not_plain)?;
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let opened = openat(&dir, name, flags, Mode::empty()).map_err(io::Error::from);
-    checked(opened.map(OwnedFd::into), O_NOFOLLOW)
+    plain(explained(opened.map(OwnedFd::into), O_NOFOLLOW)?)
 }
 
 /// Opens the regular file `path` for reading and writing, and creates it if it is missing; a symbolic link is
@@ -109,6 +108,7 @@ fn nonblocking(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result
     explained(opened, flags)
 }
 
+/// Replaces the errors of files that are no regular ones, opened with `flags`.
 fn explained(opened: io::Result<File>, flags: i32) -> io::Result<File> {
     opened.map_err(|error| match error.raw_os_error() {
         // A socket, a pipe without a reader, a link that must not be followed.
@@ -120,13 +120,12 @@ fn explained(opened: io::Result<File>, flags: i32) -> io::Result<File> {
 
 /// Opens `path` and checks the opened file: the path itself may refer to another file by then.
 fn open_with(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result<File> {
-    let opened = options.custom_flags(flags | O_NONBLOCK).open(path);
-    checked(opened, flags)
+    plain(nonblocking(options, path, flags)?)
 }
 
-fn checked(opened: io::Result<File>, flags: i32) -> io::Result<File> {
-    let file = explained(opened, flags)?;
-    if file.metadata().as_ref().is_ok_and(Metadata::is_file) {
+/// `file` if it is a regular file.
+fn plain(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
         Ok(file)
     } else {
         Err(not_plain())

@@ -67,34 +67,9 @@ fn skip_control_string(chars: &mut Peekable<Chars<'_>>) {
     }
 }
 
-/// `url` without credentials, query and fragment, which may hold secrets.
-pub fn without_secrets(url: &str) -> String {
-    let plain = url.split_once(['?', '#']).map_or(url, |(plain, _)| plain);
-    let Some((scheme, rest)) = plain.split_once("://") else {
-        return plain.to_owned();
-    };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{scheme}://{host}/{path}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_url_is_shown_without_secrets() {
-        for (url, plain) in [
-            ("https://a.example/b.tar.xz", "https://a.example/b.tar.xz"),
-            (
-                "https://me:secret@a.example/b?token=1#x",
-                "https://a.example/b",
-            ),
-            ("https://token@a.example", "https://a.example/"),
-        ] {
-            assert_eq!(without_secrets(url), plain);
-        }
-    }
 
     #[test]
     fn removes_terminal_control() {

@@ -13,9 +13,9 @@ use crate::common::image_name::Sidecar;
 use crate::common::plain_file;
 
 /// Bytes of the largest manifest that is read.
-const MAX_MANIFEST_BYTES: u64 = 1 << 20;
-/// The supported version.
-const SUPPORTED_VERSION: u32 = 1;
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+/// The version of the format, which is changed when a key is renamed or removed. No other is read.
+pub const VERSION: u32 = 1;
 
 /// The comparison of an image with the manifest beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -72,8 +72,8 @@ pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
         read => read?,
     };
     let VersionField { version } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
-    if version != SUPPORTED_VERSION {
-        let what = format!("{shown} is a manifest of version {version}, not {SUPPORTED_VERSION}");
+    if version != VERSION {
+        let what = format!("{shown} is a manifest of version {version}, not {VERSION}");
         return Err(Error::unsupported(what));
     }
     let ComparedFields { image, raw } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;

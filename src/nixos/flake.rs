@@ -25,8 +25,8 @@ use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::http_url::without_secrets;
 use crate::common::nix_string::nix_string;
-use crate::common::text::without_secrets;
 
 /// A flake that exists, as far as that is known without Nix.
 #[derive(Clone, Debug)]

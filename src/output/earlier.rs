@@ -6,17 +6,15 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::manifest::{Provenance, VERSION};
+use super::manifest::Provenance;
 use super::request::Image;
 use crate::common::cancel::Cancel;
 use crate::common::compression::CompressionOptions;
 use crate::common::hash::Sha256Hash;
 use crate::common::image_name::Sidecar;
 use crate::common::plain_file;
+use crate::image::manifest::{MAX_MANIFEST_BYTES, VERSION};
 use crate::image::{ImageFile, ImageKind};
-
-/// Bytes of the largest manifest that is read.
-const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// An image with its manifest.
 #[derive(Debug)]
@@ -63,7 +61,7 @@ struct Raw {
 impl EarlierImage {
     /// The image `name` in `dir` if it is as the manifest beside it says, to the last byte; `None` for anything else.
     pub(super) fn read(dir: &Path, name: &str, cancel: &Cancel) -> Option<Self> {
-        let file = dir.join(Sidecar::Manifest.name(name));
+        let file = Sidecar::Manifest.path(&dir.join(name));
         let manifest = plain_file::read_text(&file, MAX_MANIFEST_BYTES).ok()?;
         let fields: Fields = serde_json::from_str(&manifest).ok()?;
         let image = &fields.image;

@@ -14,10 +14,8 @@ use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::event::Phase;
 use crate::common::hash::Sha256Hash;
 use crate::common::timings::Timings;
+use crate::image::manifest::VERSION;
 use crate::image::partition::{Partition, Table};
-
-/// The version of the manifest's format.
-pub const VERSION: u32 = 1;
 
 /// A program in a container image of ours, and the Debian package that it is from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

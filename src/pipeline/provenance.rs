@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::common::build_mode::EmulationChoice;
 use crate::common::hash::Sha256Hash;
+use crate::common::http_url::without_secrets;
 use crate::common::plain_file;
-use crate::common::text::without_secrets;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
 use crate::nixos::builder::BuildResult;
 use crate::nixos::flake::FlakeReport;

@@ -3,7 +3,7 @@
 use crate::common::event::RunSummary;
 use crate::common::shown_path::shown_path;
 use crate::common::system::System;
-use crate::common::text::without_secrets;
+use crate::common::http_url::without_secrets;
 use crate::engine::Engine;
 use crate::nixos::build_source::Source;
 use crate::nixos::lock::Requested;
