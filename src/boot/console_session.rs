@@ -16,7 +16,7 @@ use crate::boot::qemu_output::QemuOutput;
 use crate::boot::session::BootSession;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::terminal::{self, Settings};
+use crate::common::terminal::{self, SavedSettings};
 use crate::common::timeout::timeout;
 
 /// The operation in errors of the terminal.
@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Connects the terminal to the console until the machine ends or the user ends it.
 pub(super) async fn run(session: BootSession<'_>, disk: &Disk) -> Result<(), Failure> {
     let cancel = &session.context.cancel;
-    let settings = Settings::keep();
+    let settings = SavedSettings::save();
     let port = session.port()?;
     // QEMU on the host takes the terminal as soon as it runs; a container does not.
     if session.container.is_none() {
@@ -39,7 +39,7 @@ pub(super) async fn run(session: BootSession<'_>, disk: &Disk) -> Result<(), Fai
         None => cancel.race(machine.until_end()).await,
         Some(options) => {
             give_terminal(&session.context.events, port);
-            settings.hand_on_keys();
+            settings.set_raw_input();
             let relay = relay(&mut machine, &options.screen, &session.context.events);
             cancel.race(Box::pin(relay)).await
         }
@@ -74,7 +74,7 @@ async fn relay(
     }
     // Whatever is printed next begins on a new line; a terminal that accepts no output needs none.
     let newline = async { screen.write_all(b"\n").await.and(screen.flush().await) };
-    timeout(GRACE, newline).await.map(Result::ok);
+    drop(timeout(GRACE, newline).await);
     Ok(ExitStatus::default())
 }
 

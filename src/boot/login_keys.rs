@@ -1,5 +1,5 @@
-//! Which private keys a login tries, and what keeps ssh from using one: said before anything boots, because afterwards it
-//! looks as if the image refused the key.
+//! Which private keys a login tries, and what keeps ssh from using one: reported before anything boots, because afterwards
+//! it looks as if the image refused the key.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,8 @@ fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Optio
 }
 
 /// The private keys in `dir` (`~/.ssh`) whose public halves are in `authorized`, the image's list. Empty if there are none:
-/// then ssh tries the keys that it finds itself. A failure if what keeps each of them from being used can be said.
+/// then ssh tries the keys that it finds itself. A failure if none of them can be used, with the
+/// reason of the first.
 pub(super) fn keys_for(
     authorized: &str,
     dir: &Path,

@@ -58,7 +58,7 @@ pub async fn boot(
     }
 }
 
-/// The user's keys that the image on `disk` accepts; empty if that cannot be told.
+/// The user's keys that the image on `disk` accepts; empty if that is unknown.
 async fn keys_of(
     disk: &Disk,
     login: &Login,

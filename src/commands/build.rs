@@ -33,7 +33,7 @@ pub async fn run(
     let write = |image: &Image| {
         if args.json {
             ui.result(image.manifest.trim_end())
-        } else if ui.is_told_on_terminal() {
+        } else if ui.shows_events_and_results() {
             Ok(())
         } else {
             ui.result(&image.path.to_string_lossy())

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-/// Parameters of a query that let whoever knows the address read what is there: of presigned addresses (S3, Google Cloud
+/// Parameters of a query that let everybody who has the address read what is there: of presigned addresses (S3, Google Cloud
 /// Storage, Azure), and tokens of forges.
 const SECRET_PARAMETERS: [&str; 9] = [
     "access_token",

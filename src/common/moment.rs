@@ -19,7 +19,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Now; `None` where the kernel does not tell.
+    /// Now; `None` where the kernel does not report it.
     pub fn now() -> Option<Self> {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
         let boot = fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();

@@ -10,8 +10,8 @@ use nix::unistd::geteuid;
 /// Mode of a directory that only its owner may look into.
 const MODE: u32 = 0o700;
 
-/// Creates `dir` and the directories above it that are missing, for this user only; so the XDG base directory specification
-/// asks for below its base directories. If it exists already and is this user's, the rights of others are removed.
+/// Creates `dir` and the directories above it that are missing, for this user only, as the XDG base directory specification
+/// requires below its base directories. If it exists already and is this user's, the rights of others are removed.
 pub fn create(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(MODE).create(dir)?;
     let meta = dir.metadata()?;

@@ -1,8 +1,7 @@
-//! The user's terminal while another program uses it: its size and input, and its settings, which are restored when that
-//! program has ended.
+//! The user's terminal: its size, its input, and its settings, which are restored after another program used it.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _};
 use std::os::fd::AsFd as _;
 
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
@@ -11,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file::FileId;
 
-/// Whether a user sits at both ends: what is typed comes from a terminal and what is said goes to one.
+/// Whether standard input and standard output are terminals, so that a user can work with a program interactively.
 pub fn is_attended() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
@@ -24,14 +23,14 @@ pub fn output_files() -> Vec<FileId> {
     metadata.iter().flatten().map(FileId::of).collect()
 }
 
-/// What a program that has the terminal reads and writes, past everything that we would say.
+/// The standard streams of this process, for a program that uses them in its place.
 #[derive(Debug)]
 pub struct StdStreams {
-    /// What is typed, or piped in.
+    /// Standard input.
     pub input: tokio::io::Stdin,
-    /// Where its results go.
+    /// Standard output.
     pub output: tokio::io::Stdout,
-    /// Where its complaints go.
+    /// Standard error.
     pub error: tokio::io::Stderr,
 }
 
@@ -46,39 +45,39 @@ impl StdStreams {
     }
 }
 
-/// Columns and rows; `None` when there is no terminal.
+/// Columns and rows of the terminal; `None` when there is none.
 pub fn size() -> Option<(u16, u16)> {
     let (terminal_size::Width(columns), terminal_size::Height(rows)) =
         terminal_size::terminal_size()?;
     Some((columns, rows))
 }
 
-/// Puts the settings of standard input's terminal back when it is dropped.
+/// The settings of standard input's terminal, which are restored when this value is dropped.
 #[derive(Debug)]
-#[must_use]
-pub struct Settings(Option<Termios>);
+#[must_use = "the settings are restored when this is dropped"]
+pub struct SavedSettings(Option<Termios>);
 
-impl Settings {
-    /// Takes note of what they are; of nothing when standard input is no terminal.
-    pub fn keep() -> Self {
+impl SavedSettings {
+    /// Saves the current settings; nothing when standard input is no terminal.
+    pub fn save() -> Self {
         Self(tcgetattr(std::io::stdin()).ok())
     }
 
-    /// Has every key go to the program as it is, Ctrl-C among them.
-    pub fn raw() -> Result<Self, Failure> {
-        let kept = Self::keep();
-        if let Self(Some(settings)) = &kept {
+    /// Saves the current settings and sets raw mode: every key is passed on as it is, Ctrl-C included.
+    pub fn save_and_set_raw() -> Result<Self, Failure> {
+        let saved = Self::save();
+        if let Self(Some(settings)) = &saved {
             let mut raw = settings.clone();
             cfmakeraw(&mut raw);
             tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, &raw)
-                .or_environment("hand the terminal over")?;
+                .or_environment("set the terminal's raw mode")?;
         }
-        Ok(kept)
+        Ok(saved)
     }
 
-    /// Has every key go on as it is, as QEMU does with a terminal of its own; what is written are lines as
-    /// everywhere else.
-    pub fn hand_on_keys(&self) {
+    /// Sets raw mode for input only, as QEMU does with a terminal of its own: every key is passed on as it is, and line
+    /// ends are still written as usual.
+    pub fn set_raw_input(&self) {
         let Some(settings) = &self.0 else { return };
         let mut raw = settings.clone();
         cfmakeraw(&mut raw);
@@ -87,7 +86,7 @@ impl Settings {
     }
 }
 
-impl Drop for Settings {
+impl Drop for SavedSettings {
     fn drop(&mut self) {
         if let Some(settings) = self.0.take() {
             // A terminal that is gone needs nothing.
@@ -96,19 +95,24 @@ impl Drop for Settings {
     }
 }
 
-/// What is typed, until standard input ends. The thread goes with the process: nobody can end its wait.
+/// What the user types, until standard input ends. It is read by a thread that ends with the process, because nothing
+/// can interrupt its read.
 pub fn keys() -> mpsc::Receiver<Vec<u8>> {
     let (send, keys) = mpsc::channel(16);
     let read = move || {
         let mut buffer = [0; 1024];
-        while let Ok(n @ 1..) = std::io::stdin().read(&mut buffer) {
-            let typed = buffer.get(..n).unwrap_or_default().to_vec();
+        loop {
+            let typed = match std::io::stdin().read(&mut buffer) {
+                Ok(n @ 1..) => buffer.get(..n).unwrap_or_default().to_vec(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Ok(0) | Err(_) => return,
+            };
             if send.blocking_send(typed).is_err() {
                 return;
             }
         }
     };
-    // Without the thread nothing is typed, and the console is there all the same.
-    drop(std::thread::Builder::new().spawn(read));
+    // If the thread cannot be started, the console is shown and the keyboard has no effect.
+    std::thread::Builder::new().spawn(read).ok();
     keys
 }

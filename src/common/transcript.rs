@@ -1,26 +1,27 @@
-//! What Nix says, as the lines of a log. The log file and the views read the same.
+//! Formats events of Nix as lines of a log, the same for the log file and the views.
 
 use std::collections::HashMap;
 
 use crate::common::human_bytes::human_bytes;
 use crate::common::nix_event::NixEvent;
 
-/// More builds than ever run at once; beyond this the table forgets instead of growing.
-const MOST_RUNNING: usize = 1024;
+/// Running builds whose names are remembered, more than ever run at once; beyond this all are forgotten, so that a build
+/// cannot fill the memory.
+const MAX_RUNNING: usize = 1024;
 
-/// Turns events into lines; knows the builds that run, by name.
+/// Turns events into lines, and remembers the names of the builds that run.
 #[derive(Debug, Default)]
 pub struct Transcript {
     names: HashMap<u64, String>,
 }
 
 impl Transcript {
-    /// The line of `event`, without its end; `None` for mere counts. A message may have several lines.
+    /// The line of `event`, without its end; `None` for an event that only counts. A message may have several lines.
     pub fn line(&mut self, event: &NixEvent) -> Option<String> {
         match event {
             NixEvent::Message { text, .. } | NixEvent::Other(text) => Some(text.clone()),
             NixEvent::BuildStarted { id, derivation } => {
-                if self.names.len() >= MOST_RUNNING {
+                if self.names.len() >= MAX_RUNNING {
                     self.names.clear();
                 }
                 self.names.insert(*id, short_name(derivation).to_owned());
@@ -49,12 +50,12 @@ impl Transcript {
     }
 }
 
-/// What Nix is going to do, in one line; `None` for everything but a forecast.
+/// The line for a forecast of what Nix will do; `None` for any other event.
 pub fn forecast(event: &NixEvent) -> Option<String> {
-    let some = |n: u64, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let counted = |n: u64, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
     match event {
         NixEvent::WillBuild { derivations } => {
-            Some(format!("to build: {}", some(*derivations, "derivation")))
+            Some(format!("to build: {}", counted(*derivations, "derivation")))
         }
         NixEvent::WillEmulate { derivations } => {
             Some(format!("of these under emulation: {derivations}"))
@@ -65,7 +66,7 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
             unpacked,
         } => Some(format!(
             "to fetch: {}, {} ({} unpacked)",
-            some(*paths, "path"),
+            counted(*paths, "path"),
             human_bytes(*download),
             human_bytes(*unpacked)
         )),
@@ -104,21 +105,21 @@ mod tests {
     fn lines_carry_the_name_of_their_build_while_it_runs() {
         let mut transcript = Transcript::default();
         let mut line = |event| transcript.line(&event);
-        let said = |id| NixEvent::BuildLine {
+        let output = |id| NixEvent::BuildLine {
             id,
             line: "hi".into(),
         };
         let derivation = DRV.to_owned();
-        let began = line(NixEvent::BuildStarted { id: 7, derivation });
-        assert_eq!(began, Some(format!("building '{DRV}'")));
-        assert_eq!(line(said(7)).as_deref(), Some("t-51> hi"));
+        let started = line(NixEvent::BuildStarted { id: 7, derivation });
+        assert_eq!(started, Some(format!("building '{DRV}'")));
+        assert_eq!(line(output(7)).as_deref(), Some("t-51> hi"));
         let phase = NixEvent::BuildPhase {
             id: 7,
             phase: "buildPhase".into(),
         };
         assert_eq!(line(phase).as_deref(), Some("t-51: buildPhase"));
         assert_eq!(line(NixEvent::Stopped { id: 7 }), None);
-        assert_eq!(line(said(7)).as_deref(), Some("?> hi"));
+        assert_eq!(line(output(7)).as_deref(), Some("?> hi"));
         assert_eq!(
             line(NixEvent::Built {
                 done: 1,
@@ -136,7 +137,7 @@ mod tests {
             let derivation = DRV.to_owned();
             transcript.line(&NixEvent::BuildStarted { id, derivation });
         }
-        assert!(transcript.names.len() <= MOST_RUNNING);
+        assert!(transcript.names.len() <= MAX_RUNNING);
     }
 
     #[test]

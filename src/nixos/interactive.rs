@@ -32,7 +32,7 @@ pub(super) async fn run_interactive(
 ) -> Result<Exit, Failure> {
     let Attached { input, output } = container.attach().await?;
     let _raw_mode = if with_terminal {
-        Some(terminal::Settings::raw()?)
+        Some(terminal::SavedSettings::save_and_set_raw()?)
     } else {
         None
     };

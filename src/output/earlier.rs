@@ -1,5 +1,5 @@
-//! The image that an earlier build left under the name of the new one: whose it is, and whether it is the new one already.
-//! Known by the manifest beside it.
+//! The image that an earlier build left under the name of the new one: whether the same configuration made it, and whether
+//! it is the new one already, both by the manifest beside it.
 
 use std::fs;
 use std::path::Path;

@@ -13,7 +13,7 @@ pub enum Colour {
 }
 
 impl Colour {
-    /// Whether to colour output; `terminal` tells whether it goes to a terminal.
+    /// Whether to colour output; `terminal` is whether it goes to a terminal.
     pub(super) fn on(self, terminal: bool) -> bool {
         match self {
             Self::Auto => terminal,

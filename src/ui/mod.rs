@@ -108,8 +108,8 @@ impl Ui {
         }
     }
 
-    /// Whether one terminal shows both the events and the results, so that a result must not be told twice.
-    pub fn is_told_on_terminal(&self) -> bool {
+    /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.
+    pub fn shows_events_and_results(&self) -> bool {
         self.live && io::stdout().is_terminal()
     }
 

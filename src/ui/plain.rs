@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn long_build_is_named_and_its_end_told() {
+    fn long_build_is_named_and_its_end_has_a_line() {
         let mut recorder = Recorder::default();
         recorder.handle(0, &Event::Started(Phase::Build));
         recorder.handle(1, &began(1, "kernel"));

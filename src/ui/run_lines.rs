@@ -14,10 +14,10 @@ use crate::ui::words;
 const SEPARATOR: &str = " · ";
 /// The times of phases stand here at most: on a wider terminal they would be too far from the names.
 const MAX_COLUMNS: usize = 100;
-/// A phase that took less is not told on a terminal.
-const MIN_TOLD: Duration = Duration::from_millis(100);
+/// A phase that took less has no line on a terminal.
+const MIN_SHOWN: Duration = Duration::from_millis(100);
 /// The same for cleaning up, which is no part of the work.
-const MIN_CLEAN_UP_TOLD: Duration = Duration::from_secs(1);
+const MIN_CLEAN_UP_SHOWN: Duration = Duration::from_secs(1);
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug)]
@@ -59,13 +59,14 @@ pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> 
     lines
 }
 
-/// The line about a phase that succeeded; `None` if it took no time, unless `all` phases are told.
+/// The line about a phase that succeeded; `None` if it took no time, unless `all` phases are shown.
 pub(super) fn succeeded(
     phase: Phase,
     took: Duration,
     outcome: Option<&str>,
     all: bool,
-    (form, paint): (Form, Paint),
+    form: Form,
+    paint: Paint,
 ) -> Option<String> {
     let (name, time) = (words::phase(phase), words::duration(took));
     let outcome = outcome.map(sanitize_line);
@@ -82,9 +83,9 @@ pub(super) fn succeeded(
         paint,
     );
     let min = if phase == Phase::Release {
-        MIN_CLEAN_UP_TOLD
+        MIN_CLEAN_UP_SHOWN
     } else {
-        MIN_TOLD
+        MIN_SHOWN
     };
     (all || took >= min).then(|| line(&text, &time, columns.min(MAX_COLUMNS)))
 }
@@ -193,20 +194,20 @@ mod tests {
     }
 
     #[test]
-    fn phase_without_duration_is_not_told_on_a_terminal() {
-        let told = |millis, all, form| {
+    fn phase_without_duration_has_no_line_on_a_terminal() {
+        let shown = |millis, all, form| {
             let took = Duration::from_millis(millis);
-            succeeded(Phase::Fetch, took, Some("41 MB"), all, (form, PLAIN))
+            succeeded(Phase::Fetch, took, Some("41 MB"), all, form, PLAIN)
         };
         let columns = Form::Columns(40);
-        assert_eq!(told(40, false, columns), None);
-        assert!(told(40, true, columns).is_some());
+        assert_eq!(shown(40, false, columns), None);
+        assert!(shown(40, true, columns).is_some());
         assert_eq!(
-            told(3400, false, columns).unwrap(),
+            shown(3400, false, columns).unwrap(),
             " ✓ Downloads  41 MB               3.4 s"
         );
         assert_eq!(
-            told(40, false, Form::Plain).unwrap(),
+            shown(40, false, Form::Plain).unwrap(),
             "Downloads: done in 0.0 s (41 MB)"
         );
     }

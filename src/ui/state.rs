@@ -209,7 +209,7 @@ impl State {
         fraction.is_known().then_some(fraction)
     }
 
-    /// The time that the current phase still takes, if what was seen of it tells.
+    /// The time that the current phase still takes, if it can be estimated.
     pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref()?;
         let is_known = current.phase != Phase::Build || self.nix.mostly_downloads();
@@ -221,7 +221,7 @@ impl State {
         self.current.as_ref()?.transfer
     }
 
-    /// What the current phase said about itself.
+    /// What the current phase does or came to.
     pub(super) fn detail(&self) -> Option<&str> {
         self.current.as_ref()?.detail.as_deref()
     }

@@ -17,7 +17,7 @@ use crate::ui::{colour, layout, progress, summary};
 /// One item of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// A line that sdbuild itself says, without newline: never dropped. Their number does not depend on the builder.
+    /// A line of sdbuild itself, without newline: never dropped. Their number does not depend on the builder.
     Line(String),
     /// A line that the builder caused and that is no log line, without newline: dropped when the reader is far behind.
     Builder(String),
@@ -114,8 +114,8 @@ impl View {
         match event {
             Event::RunStarted(run) => lines(run_lines::header(run, form, paint)),
             Event::Finished(phase, took) => {
-                let told = run_lines::succeeded(*phase, *took, outcome, all, (form, paint));
-                lines(told.into_iter().collect())
+                let shown = run_lines::succeeded(*phase, *took, outcome, all, form, paint);
+                lines(shown.into_iter().collect())
             }
             Event::Warning(text) => line(&format!("warning: {text}")),
             Event::Notice(text) => line(text),
@@ -137,8 +137,8 @@ impl View {
             }
             Event::WorkEnded => {
                 let failed = self.state.ended().iter().filter(|ended| !ended.succeeded);
-                let told = |ended: &Ended| run_lines::failed(ended.phase, ended.took, form, paint);
-                lines(failed.map(told).collect())
+                let line = |ended: &Ended| run_lines::failed(ended.phase, ended.took, form, paint);
+                lines(failed.map(line).collect())
             }
             Event::Started(_)
             | Event::Bytes { .. }

@@ -1,7 +1,7 @@
 //! A bounded queue between the emitters of events and the screen, and the only thread that writes.
 //!
 //! Emitting never waits for the reader. When the reader is too slow, progress objects are dropped, lines of the builder's
-//! log are dropped and counted, and at last everything else that the builder caused; what sdbuild itself says is kept. So
+//! log are dropped and counted, and at last everything else that the builder caused; lines of sdbuild itself are kept. So
 //! no build can fill the memory, whatever it writes. The live view needs no queue: the thread renders the newest state.
 
 use std::collections::VecDeque;

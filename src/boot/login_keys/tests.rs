@@ -33,7 +33,7 @@ fn key_that_ssh_can_use_is_used() {
 }
 
 #[test]
-fn what_keeps_ssh_from_using_a_key_is_said() {
+fn what_keeps_ssh_from_using_a_key_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let Some((locked, _)) = pair(dir.path(), "locked", "secret") else {
         return;

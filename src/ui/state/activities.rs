@@ -1,8 +1,8 @@
 //! The builds and downloads of Nix that are in progress, and the slowest builds. Pure.
 //!
 //! Nix reports the end of a build that it was asked for by name only when its whole process ends. Its count of running
-//! builds is exact: when fewer run than are known here, the newest ones are taken to have ended, until something else is
-//! heard of one of them.
+//! builds is exact: when fewer run than are known here, the newest ones are taken to have ended, until another event of one
+//! of them comes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Activities {
         self.active.insert(id, activity);
     }
 
-    /// Changes an activity that something was heard of, if it is known.
+    /// Changes an activity that had an event, if it is known.
     pub(super) fn change(&mut self, id: u64, at: Duration, change: impl FnOnce(&mut Activity)) {
         let Some(activity) = self.active.get_mut(&id) else {
             return;
@@ -99,7 +99,7 @@ impl Activities {
         self.slowest.truncate(SLOWEST_SHOWN);
     }
 
-    /// Takes note that `running` builds run at the time `at`.
+    /// Records that `running` builds run at the time `at`.
     pub(super) fn set_running(&mut self, running: u64, at: Duration) {
         self.running = Some(running);
         self.settle(None, at);
@@ -118,7 +118,7 @@ impl Activities {
         }
     }
 
-    /// A build has really ended: the last one that was taken to have ended in its place runs.
+    /// Restores the build that was last taken to have ended, because another one has ended in its place.
     fn revive(&mut self) {
         let alive = u64::try_from(self.builds().count()).unwrap_or(u64::MAX);
         if self.running.is_some_and(|running| alive < running) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A share of 1 in the numbers of [`Fraction::share`].
 pub(in crate::ui) const WHOLE: u64 = 1_000_000_000;
-/// Nothing is said about the time that is left before this much time has passed …
+/// No time left is estimated before this much time has passed …
 const MIN_TIME: Duration = Duration::from_secs(5);
 /// … and this share was done in it: 5 %.
 const MIN_SHARE: u64 = WHOLE / 20;
@@ -47,7 +47,7 @@ impl Fraction {
         self.share / (WHOLE / 100)
     }
 
-    /// The time that is left if the rest is done as fast as what was done; `None` while too little was seen to say.
+    /// The time that is left if the rest is done as fast as what was done; `None` while too little is done for an estimate.
     pub(in crate::ui) fn time_left(&self, at: Duration) -> Option<Duration> {
         let took = at.saturating_sub(self.since?);
         if took < MIN_TIME || self.share < MIN_SHARE {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn time_left_is_said_once_it_is_known() {
+    fn time_left_is_estimated_once_it_is_known() {
         let mut fraction = Fraction::default();
         fraction.update(0, 100, SECOND);
         fraction.update(50, 100, SECOND * 4);

@@ -63,7 +63,7 @@ impl NixCounts {
         self.downloaded.0 = self.downloaded.0.saturating_add(bytes);
     }
 
-    /// Whether nearly all that is left are downloads: how long derivations take to build cannot be told from their number.
+    /// Whether nearly all that is left are downloads: how long derivations take to build cannot be estimated from their number.
     pub(super) fn mostly_downloads(&self) -> bool {
         let (done, total) = self.units();
         let left = self.downloaded.1.saturating_sub(self.downloaded.0);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_downloads_can_be_foretold() {
+    fn only_downloads_can_be_estimated() {
         let will = NixEvent::WillFetch {
             paths: 2,
             download: 100_000_000,
