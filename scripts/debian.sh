@@ -16,7 +16,7 @@ find_keyring() {
 }
 
 # Prints this machine's network settings for apt (proxy, timeouts, date checks), but none that would weaken signatures.
-network_habits() {
+network_settings() {
   apt-config dump --format '%F "%v";%n' |
     grep -E '^Acquire::(https?::|Retries|Check-Valid-Until|Check-Date|Max-FutureTime|ForceIPv)' || true
 }
@@ -36,7 +36,7 @@ apt_root() {
   : >"$root/status"
   printf 'deb [arch=%s signed-by=%s] %s %s main\n' "$arch" "$keyring" "$mirror" "$suite" >"$root/etc/sources.list"
   {
-    network_habits
+    network_settings
     cat <<CONF
 Dir "$root";
 Dir::Etc "$root/etc";
@@ -69,10 +69,10 @@ CONF
 }
 
 # Downloads the packages $5… of the suite $1 for the architecture $2 into the directory $4; $3: `all` with their dependencies,
-# `only` without. $apt_habits: more lines of configuration.
+# `only` without. $apt_settings: more lines of configuration.
 fetch_packages() {
   local conf how=$3 directory=$4
-  conf=$(apt_root "$1" "$2" "${apt_habits:-}") || return
+  conf=$(apt_root "$1" "$2" "${apt_settings:-}") || return
   shift 4
   [ "$how" = only ] ||
     mapfile -t < <(APT_CONFIG=$conf apt-get -qq --simulate install "$@" | sed -n 's/^Inst \([^ ]*\) .*/\1/p')

@@ -2,12 +2,13 @@
 //!
 //! The archive is written to an unnamed temporary file, since it is as large as the image.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -267,13 +268,13 @@ fn config(definition: &Definition, diff_id: &str) -> serde_json::Value {
             "User": defaults.user,
             "WorkingDir": defaults.working_dir,
             "Cmd": defaults.command,
-            "Labels": definition.labels().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "Labels": definition.labels().into_iter().collect::<BTreeMap<_, _>>(),
         },
         "rootfs": { "type": "layers", "diff_ids": [diff_id] },
         "history": [{ "created": CREATED, "created_by": "sdbuild" }],
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -57,8 +57,7 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// The registrar's image. If there is a directory `locks`, its
-    /// lock is used in place of the built-in one.
+    /// The registrar's image. With a directory `locks` its lock is read from there, in place of the built-in one.
     pub fn registrar(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::X86_64 => include_str!("../../containers/registrar/amd64.lock.json"),
@@ -88,8 +87,7 @@ impl Definition {
         Ok(registrar)
     }
 
-    /// The builder's image. If there is a directory `locks`, its
-    /// lock is used in place of the built-in one.
+    /// The builder's image. With a directory `locks` its lock is read from there, in place of the built-in one.
     pub fn builder(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::X86_64 => include_str!("../../containers/builder/amd64.lock.json"),
@@ -125,8 +123,7 @@ impl Definition {
         Self::new(Role::Builder, architecture, &lock, extras, defaults)
     }
 
-    /// The emulator's image. If there is a directory `locks`, its
-    /// lock is used in place of the built-in one.
+    /// The emulator's image. With a directory `locks` its lock is read from there, in place of the built-in one.
     pub fn emulator(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
         let built_in = match architecture {
             Architecture::X86_64 => include_str!("../../containers/emulator/amd64.lock.json"),

@@ -11,29 +11,29 @@ use crate::support::*;
 #[test]
 fn removed_or_disabled_handler_is_restored() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let lease = bench.lease().await;
+        let single = SingleRun::new().await;
+        let lease = single.lease().await;
         for command in ["-1", "0"] {
-            bench.heard.lock().unwrap().clear();
-            fs::write(format!("{BINFMT}/{}", bench.handler()), command).unwrap();
+            single.heard.lock().unwrap().clear();
+            fs::write(format!("{BINFMT}/{}", single.handler()), command).unwrap();
             let enabled = || {
                 handlers()
-                    .get(&bench.handler())
+                    .get(&single.handler())
                     .is_some_and(|t| t.starts_with("enabled"))
             };
             wait_until(Duration::from_secs(3), "the entry is back", enabled);
-            wait_until(AT_ONCE, "and said so", || bench.warned("it is back"));
+            wait_until(AT_ONCE, "and said so", || single.warned("it is back"));
         }
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        assert!(!bench.is_registered());
+        assert_eq!(lease.release(&single.cancel).await, []);
+        assert!(!single.is_registered());
     });
 }
 
 #[test]
 fn handler_removed_during_registration_is_restored() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let entry = format!("{BINFMT}/{}", bench.handler());
+        let single = SingleRun::new().await;
+        let entry = format!("{BINFMT}/{}", single.handler());
         // Without a pause: the registrar reads back what it wrote within a millisecond.
         let remover = std::thread::spawn(move || {
             let since = Instant::now();
@@ -41,13 +41,13 @@ fn handler_removed_during_registration_is_restored() {
                 assert!(since.elapsed() < Duration::from_secs(30), "no entry came");
             }
         });
-        let lease = bench.registrar().await.hold(&bench.cancel).await.unwrap();
+        let lease = single.registrar().await.hold(&single.cancel).await.unwrap();
         remover.join().unwrap();
-        let warned = || bench.warned("it is back");
+        let warned = || single.warned("it is back");
         wait_until(Duration::from_secs(4), "the entry is back", warned);
-        assert!(bench.is_registered());
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        assert!(!bench.is_registered());
+        assert!(single.is_registered());
+        assert_eq!(lease.release(&single.cancel).await, []);
+        assert!(!single.is_registered());
     });
 }
 
@@ -91,16 +91,16 @@ fn registrar_removes_the_handler_of_a_stale_run() {
 fn missing_binfmt_misc_is_mounted_or_hinted_at() {
     with_engine(async {
         let empty = tempfile::tempdir().unwrap();
-        let bench = SingleRun::new().await;
-        let mut options = bench.options();
+        let single = SingleRun::new().await;
+        let mut options = single.options();
         options.binfmt_dir = empty.path().to_str().unwrap().to_owned();
-        let started = Registrar::start(options, &bench.cancel, &bench.events).await;
-        assert!(bench.warned("privileged"), "it says what it tries");
+        let started = Registrar::start(options, &single.cancel, &single.events).await;
+        assert!(single.warned("privileged"), "it says what it tries");
         match started {
             // Where the engine allows it, the privileged registrar has mounted the table itself.
             Ok(registrar) => {
-                let lease = registrar.hold(&bench.cancel).await.unwrap();
-                assert_eq!(lease.release(&bench.cancel).await, []);
+                let lease = registrar.hold(&single.cancel).await.unwrap();
+                assert_eq!(lease.release(&single.cancel).await, []);
             }
             Err(failure) => {
                 assert!(
@@ -112,7 +112,7 @@ fn missing_binfmt_misc_is_mounted_or_hinted_at() {
                 assert!(failure.teardown.is_empty());
             }
         }
-        bench.left_nothing();
+        single.left_nothing();
     });
 }
 
@@ -120,17 +120,17 @@ fn missing_binfmt_misc_is_mounted_or_hinted_at() {
 fn looking_without_binfmt_misc_needs_no_privilege() {
     with_engine(async {
         let empty = tempfile::tempdir().unwrap();
-        let bench = SingleRun::new().await;
-        let mut options = bench.options();
+        let single = SingleRun::new().await;
+        let mut options = single.options();
         options.binfmt_dir = empty.path().to_str().unwrap().to_owned();
-        let looked = Registrar::look(options, &bench.cancel, &bench.events).await;
+        let looked = Registrar::look(options, &single.cancel, &single.events).await;
         assert!(looked.unwrap().is_none());
-        assert!(!bench.warned("privileged"));
-        bench.left_nothing();
-        let options = bench.options();
-        let looked = Registrar::look(options, &bench.cancel, &bench.events).await;
+        assert!(!single.warned("privileged"));
+        single.left_nothing();
+        let options = single.options();
+        let looked = Registrar::look(options, &single.cancel, &single.events).await;
         let registrar = looked.unwrap().unwrap();
-        assert_eq!(registrar.release(&bench.cancel).await, []);
-        bench.left_nothing();
+        assert_eq!(registrar.release(&single.cancel).await, []);
+        single.left_nothing();
     });
 }

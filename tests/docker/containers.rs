@@ -1,44 +1,25 @@
 //! The module `engine` with a real engine: uploads and downloads, exit codes, volumes.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
-
 use std::io::Read as _;
 
 use sdbuild::common::cancel::Cancel;
 use sdbuild::engine::labels::labels;
-use sdbuild::engine::{ContainerGuard, ContainerSpec, Engine, EngineError, PathKind, Role, RunId};
+use sdbuild::engine::{ContainerGuard, ContainerSpec, EngineError, PathKind, Role};
 
-use crate::registrar::registrar_image;
+use crate::single_run::SingleRun;
 use crate::support::*;
 
-/// A run with the registrar's image, of which these tests need only busybox.
-struct SingleRun {
-    engine: Engine,
-    run: RunId,
-    image: String,
+/// A container of the registrar's image, of which these tests need only busybox.
+fn shell(single: &SingleRun, script: &str) -> ContainerSpec {
+    let command = ["/bin/busybox", "sh", "-c", script]
+        .map(str::to_owned)
+        .to_vec();
+    ContainerSpec::new(Role::Builder, &single.run, &single.image.reference, command)
 }
 
-impl SingleRun {
-    async fn new() -> Self {
-        let engine = crate::registrar::engine().await;
-        let image = registrar_image(&engine).await.reference;
-        Self {
-            engine,
-            run: RunId::random().unwrap(),
-            image,
-        }
-    }
-
-    fn shell(&self, script: &str) -> ContainerSpec {
-        let command = ["/bin/busybox", "sh", "-c", script]
-            .map(str::to_owned)
-            .to_vec();
-        ContainerSpec::new(Role::Builder, &self.run, &self.image, command)
-    }
-
-    fn guard(&self) -> ContainerGuard {
-        ContainerGuard::arm(&self.engine, Role::Builder.container_name(&self.run)).grace(1)
-    }
+fn guard(single: &SingleRun) -> ContainerGuard {
+    let name = Role::Builder.container_name(&single.run);
+    ContainerGuard::arm(&single.engine, name).grace(1)
 }
 
 /// A tar archive with one file and one link to it.
@@ -60,10 +41,10 @@ fn pack(writer: &mut dyn std::io::Write, content: &[u8]) -> std::io::Result<()> 
 #[test]
 fn uploaded_bytes_come_back_unchanged() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let mut guard = bench.guard();
+        let single = SingleRun::new().await;
+        let mut guard = guard(&single);
         let container = guard
-            .create(&bench.shell("stat -c '%u %g %a' /file > /owner"))
+            .create(&shell(&single, "stat -c '%u %g %a' /file > /owner"))
             .await
             .unwrap();
         let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
@@ -112,9 +93,9 @@ fn uploaded_bytes_come_back_unchanged() {
 #[test]
 fn upload_to_a_missing_directory_gives_the_engines_error() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let mut guard = bench.guard();
-        let container = guard.create(&bench.shell("true")).await.unwrap();
+        let single = SingleRun::new().await;
+        let mut guard = guard(&single);
+        let container = guard.create(&shell(&single, "true")).await.unwrap();
         let refusal = container
             .upload("/nowhere", |writer| pack(writer, &[0; 100]))
             .await
@@ -131,14 +112,14 @@ fn upload_to_a_missing_directory_gives_the_engines_error() {
 #[test]
 fn container_exit_codes_are_reported() {
     with_engine(async {
-        let bench = SingleRun::new().await;
+        let single = SingleRun::new().await;
         for (script, code) in [
             ("exit 0", 0),
             ("echo one; echo two >&2; exit 3", 3),
             ("kill -9 $$; sleep 1; exit 5", 5),
         ] {
-            let mut guard = bench.guard();
-            let container = guard.create(&bench.shell(script)).await.unwrap();
+            let mut guard = guard(&single);
+            let container = guard.create(&shell(&single, script)).await.unwrap();
             container.start().await.unwrap();
             assert_eq!(container.wait().await.unwrap().code, code, "{script}");
             assert_eq!(guard.release(&Cancel::new()).await, None);
@@ -149,18 +130,18 @@ fn container_exit_codes_are_reported() {
 #[test]
 fn volumes_are_created_listed_and_removed() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let name = format!("sdbuild-test-{}", bench.run);
-        let (engine, ours) = (&bench.engine, labels(Role::Store, &bench.run));
+        let single = SingleRun::new().await;
+        let name = format!("sdbuild-test-{}", single.run);
+        let (engine, ours) = (&single.engine, labels(Role::Store, &single.run));
         engine.ensure_volume(&name, ours.clone()).await.unwrap();
         engine.ensure_volume(&name, ours).await.unwrap();
-        let mut guard = bench.guard();
+        let mut guard = guard(&single);
         let volumes = vec![(name.clone(), "/data".to_owned())];
         let script = "echo data > /data/x";
         let container = guard
             .create(&ContainerSpec {
                 volumes,
-                ..bench.shell(script)
+                ..shell(&single, script)
             })
             .await
             .unwrap();
@@ -182,14 +163,14 @@ fn volumes_are_created_listed_and_removed() {
 #[test]
 fn foreign_volume_is_neither_used_nor_removed() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let name = format!("sdbuild-test-{}", bench.run);
+        let single = SingleRun::new().await;
+        let name = format!("sdbuild-test-{}", single.run);
         docker(&["volume", "create", &name]);
-        let used = bench
+        let used = single
             .engine
-            .ensure_volume(&name, labels(Role::Store, &bench.run))
+            .ensure_volume(&name, labels(Role::Store, &single.run))
             .await;
-        let removed = bench.engine.remove_volume(&name).await;
+        let removed = single.engine.remove_volume(&name).await;
         docker(&["volume", "rm", &name]);
         for error in [used.unwrap_err(), removed.unwrap_err()] {
             assert!(matches!(error, EngineError::NotOurs { .. }), "{error}");
@@ -200,9 +181,9 @@ fn foreign_volume_is_neither_used_nor_removed() {
 #[test]
 fn own_images_are_found_by_their_labels() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let images = bench.engine.our_images().await.unwrap();
-        let tagged = |tag: &String| tag.ends_with(&bench.image);
+        let single = SingleRun::new().await;
+        let images = single.engine.our_images().await.unwrap();
+        let tagged = |tag: &String| tag.ends_with(&single.image.reference);
         let registrar = images
             .iter()
             .find(|image| image.tags.iter().any(tagged))

@@ -94,28 +94,42 @@ async fn filled(guard: &mut ContainerGuard, run: &RunId, entries: &[Entry<'_>]) 
 
 /// Copies the image out of a container that holds `entries`.
 fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failure> {
-    let how = CompressionOptions {
-        format: Compression::None,
-        level: None,
+    let settings = OutputSettings {
+        force,
+        ..settings(dir, Compression::None)
     };
-    copied_as(entries, dir, (how, force))
+    copied_as(entries, settings)
 }
 
-/// The same with a compression.
-pub fn copied_as(
-    entries: &[Entry<'_>],
-    dir: &Path,
-    (how, force): (CompressionOptions, bool),
-) -> Result<Image, Failure> {
-    let watch = (&Cancel::new(), &Events::none());
-    copied_with(entries, (dir, how, force), watch)
+/// Settings that compress in `format` and replace no files.
+pub fn settings(dir: &Path, format: Compression) -> OutputSettings {
+    OutputSettings {
+        dir: dir.to_path_buf(),
+        force: false,
+        owner: None,
+        compression: CompressionOptions {
+            format,
+            level: None,
+        },
+        imager: None,
+        created: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// The same with these settings.
+pub fn copied_as(entries: &[Entry<'_>], settings: OutputSettings) -> Result<Image, Failure> {
+    let context = Context {
+        cancel: Cancel::new(),
+        events: Events::none(),
+    };
+    copied_with(entries, settings, &context)
 }
 
 #[tokio::main(flavor = "multi_thread")]
 async fn copied_with(
     entries: &[Entry<'_>],
-    (dir, compression, force): (&Path, CompressionOptions, bool),
-    (cancel, events): (&Cancel, &Events),
+    settings: OutputSettings,
+    context: &Context,
 ) -> Result<Image, Failure> {
     empty_image();
     let engine = Engine::connect(&Endpoint::Unix("/var/run/docker.sock".into()))
@@ -126,22 +140,11 @@ async fn copied_with(
     let container = filled(&mut guard, &run, entries).await;
     let order = CopyRequest {
         format: &SD_IMAGE,
-        settings: OutputSettings {
-            dir: dir.to_path_buf(),
-            force,
-            owner: None,
-            compression,
-            imager: None,
-            created: jiff::Timestamp::UNIX_EPOCH,
-        },
+        settings,
         origin: Provenance::default(),
         timings: Timings::default(),
     };
-    let context = Context {
-        cancel: cancel.clone(),
-        events: events.clone(),
-    };
-    let result = copy_out(&container, OUT, &order, &context).await;
+    let result = copy_out(&container, OUT, &order, context).await;
     assert_eq!(guard.release(&Cancel::new()).await, None);
     result
 }
@@ -266,16 +269,9 @@ fn interrupted_copy_leaves_nothing() {
     });
     let list = list("sd-image/nixos.img");
     let content = vec![1; 64 << 20];
-    let how = CompressionOptions {
-        format: Compression::Zstd,
-        level: None,
-    };
-    let failure = copied_with(
-        &result(&list, &content),
-        (dir.path(), how, false),
-        (&cancel, &events),
-    )
-    .unwrap_err();
+    let settings = settings(dir.path(), Compression::Zstd);
+    let context = Context { cancel, events };
+    let failure = copied_with(&result(&list, &content), settings, &context).unwrap_err();
     assert_eq!(failure.class, Class::Interrupted);
     assert!(*seen.lock().unwrap() < 32 << 20);
     assert!(file_names(dir.path()).is_empty());

@@ -22,8 +22,8 @@ fn left(service: &EngineService) -> Vec<String> {
     service.docker_lines(&["ps", "--all", "--quiet"])
 }
 
-/// The use of one engine in one mode.
-struct Life<'a> {
+/// One engine, used in one mode.
+struct EngineUse<'a> {
     service: &'a EngineService,
     user: TestUser,
     mode: &'static str,
@@ -31,7 +31,7 @@ struct Life<'a> {
     began: Instant,
 }
 
-impl<'a> Life<'a> {
+impl<'a> EngineUse<'a> {
     fn of(service: &'a EngineService, mode: &'static str) -> Self {
         let user = service.account().user();
         let user = user.with("DOCKER_HOST", service.host());
@@ -45,7 +45,7 @@ impl<'a> Life<'a> {
     }
 
     /// Writes a row for the table, if one is made: `step` passed.
-    fn did(&mut self, step: &str) {
+    fn record_step(&mut self, step: &str) {
         let took = self.began.elapsed().as_secs_f32();
         if let Some(path) = table() {
             let open = OpenOptions::new().create(true).append(true).open(path);
@@ -99,7 +99,7 @@ impl<'a> Life<'a> {
     }
 
     /// Runs a command in a shell and checks its output and exit code.
-    fn has_a_shell(&self) {
+    fn runs_a_shell(&self) {
         let account = self.service.account();
         let words = ["shell", "--emulation", self.mode, "--run", "id -u; exit 7"];
         let mut shell = account.sdbuild(&self.user, &words);
@@ -147,16 +147,16 @@ impl<'a> Life<'a> {
     fn run(mut self) {
         let first = self.builds();
         assert!(!first.stderr.contains("warning: "), "{}", first.stderr);
-        self.did("build");
+        self.record_step("build");
         if table().is_some() {
             self.boots_the_example();
-            self.did("boot");
+            self.record_step("boot");
         }
 
-        self.has_a_shell();
-        self.did("shell");
+        self.runs_a_shell();
+        self.record_step("shell");
         self.builds_elsewhere();
-        self.did("builder image");
+        self.record_step("builder image");
 
         let (running, builder) = self.in_mid_build();
         let account = self.service.account();
@@ -166,7 +166,7 @@ impl<'a> Life<'a> {
         running.signal(Signal::SIGINT);
         assert_eq!(running.finish().signal, Some(2));
         assert_eq!(left(self.service), [""; 0], "after Ctrl-C");
-        self.did("Ctrl-C");
+        self.record_step("Ctrl-C");
 
         let (running, builder) = self.in_mid_build();
         running.signal(Signal::SIGKILL);
@@ -180,7 +180,7 @@ impl<'a> Life<'a> {
             },
         );
         self.builds().assert_stderr_contains(&[&builder]);
-        self.did("KILL");
+        self.record_step("KILL");
 
         run(&mut account.sdbuild(&self.user, &["clean", "--yes"])).assert_exit_code(0);
         for words in [&["volume", "ls", "--quiet"][..], &["images", "--quiet"]] {
@@ -188,18 +188,18 @@ impl<'a> Life<'a> {
         }
         // Its containers and volumes were on that engine; the handlers were in this machine's kernel.
         self.runs.assert_nothing_left();
-        self.did("clean");
+        self.record_step("clean");
     }
 }
 
-fn a_whole_life_with(kind: EngineKind, modes: &[&'static str]) {
+fn is_used_from_build_to_clean(kind: EngineKind, modes: &[&'static str]) {
     let can_run = root_available() && engine_available() && tools_available(&needed(kind));
     if !can_run || !kind.release().is_none_or(debian_release_available) {
         return;
     }
     let service = EngineService::start(kind);
     for mode in modes {
-        Life::of(&service, mode).run();
+        EngineUse::of(&service, mode).run();
     }
 }
 
@@ -216,22 +216,22 @@ fn needed(kind: EngineKind) -> Vec<&'static str> {
 
 #[test]
 fn rootless_docker() {
-    a_whole_life_with(EngineKind::RootlessDocker, &["auto"]);
+    is_used_from_build_to_clean(EngineKind::RootlessDocker, &["auto"]);
 }
 
 #[test]
 fn rootless_podman() {
-    a_whole_life_with(EngineKind::RootlessPodman, &["auto"]);
+    is_used_from_build_to_clean(EngineKind::RootlessPodman, &["auto"]);
 }
 
 #[test]
 fn podman_as_root() {
-    a_whole_life_with(EngineKind::RootfulPodman, &["register", "private"]);
+    is_used_from_build_to_clean(EngineKind::RootfulPodman, &["register", "private"]);
 }
 
 #[test]
 fn docker_of_this_machine() {
-    a_whole_life_with(
+    is_used_from_build_to_clean(
         EngineKind::Docker(DebianRelease::Here),
         &["register", "private"],
     );
@@ -239,7 +239,7 @@ fn docker_of_this_machine() {
 
 #[test]
 fn docker_of_trixie() {
-    a_whole_life_with(
+    is_used_from_build_to_clean(
         EngineKind::Docker(DebianRelease::Trixie),
         &["register", "private"],
     );
@@ -247,7 +247,7 @@ fn docker_of_trixie() {
 
 #[test]
 fn newest_docker() {
-    a_whole_life_with(
+    is_used_from_build_to_clean(
         EngineKind::Docker(DebianRelease::Newest),
         &["register", "private"],
     );
@@ -255,7 +255,7 @@ fn newest_docker() {
 
 #[test]
 fn newest_docker_with_containerd_image_store() {
-    a_whole_life_with(
+    is_used_from_build_to_clean(
         EngineKind::ContainerdStore(DebianRelease::Newest),
         &["register"],
     );

@@ -13,59 +13,57 @@ use crate::support::*;
 
 /// Set for the helper process: the run whose handler it holds.
 const HOLD: &str = "SDBUILD_TEST_HOLD";
-/// Set for the helper process: it pauses the heartbeat first.
-const PATIENTLY: &str = "SDBUILD_TEST_PATIENTLY";
-/// A variable without effect.
-const PLAINLY: &str = "SDBUILD_TEST_PLAINLY";
+/// Set for the helper process that pauses the heartbeat.
+const PAUSE: &str = "SDBUILD_TEST_PAUSE";
 /// Longer than the agent's heartbeat timeout.
 const SILENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn lease_registers_and_releases() {
     with_engine(async {
-        let bench = SingleRun::new().await;
+        let single = SingleRun::new().await;
         let start = Instant::now();
-        let registrar = bench.registrar().await;
+        let registrar = single.registrar().await;
         let ready = start.elapsed();
-        let lease = registrar.hold(&bench.cancel).await.unwrap();
+        let lease = registrar.hold(&single.cancel).await.unwrap();
         let held = start.elapsed();
-        let text = handlers().remove(&bench.handler()).unwrap();
+        let text = handlers().remove(&single.handler()).unwrap();
         assert!(
             text.starts_with("enabled\ninterpreter /sdbuild/qemu-aarch64\nflags: PF\n"),
             "{text}"
         );
         let start = Instant::now();
-        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(lease.release(&single.cancel).await, []);
         eprintln!(
             "ready {ready:?}, held {held:?}, released {:?}",
             start.elapsed()
         );
-        bench.left_nothing();
+        single.left_nothing();
     });
 }
 
 #[test]
 fn registrar_has_least_privilege() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let lease = bench.lease().await;
+        let single = SingleRun::new().await;
+        let lease = single.lease().await;
         let format = "{{.HostConfig.Privileged}} {{.HostConfig.CapDrop}} {{.HostConfig.NetworkMode}} \
             {{.HostConfig.ReadonlyRootfs}} {{len .Mounts}} {{(index .Mounts 0).Destination}}";
-        let facts = docker(&["inspect", "--format", format, &bench.container()]);
+        let facts = docker(&["inspect", "--format", format, &single.container()]);
         assert_eq!(facts.trim(), "false [ALL] none true 1 /binfmt_misc");
-        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(lease.release(&single.cancel).await, []);
     });
 }
 
 #[test]
 fn release_works_after_cancellation() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let lease = bench.lease().await;
-        bench.cancel.received(2);
-        bench.cancel.received(2);
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        bench.left_nothing();
+        let single = SingleRun::new().await;
+        let lease = single.lease().await;
+        single.cancel.received(2);
+        single.cancel.received(2);
+        assert_eq!(lease.release(&single.cancel).await, []);
+        single.left_nothing();
     });
 }
 
@@ -74,20 +72,20 @@ fn cancelled_registrar_start_leaves_nothing() {
     with_engine(async {
         // Before, while and after the container is created.
         for delay in [0, 20, 60, 120, 200, 300] {
-            let bench = SingleRun::new().await;
-            let cancel = bench.cancel.clone();
+            let single = SingleRun::new().await;
+            let cancel = single.cancel.clone();
             let canceller = async {
                 tokio::time::sleep(Duration::from_millis(delay)).await;
                 cancel.received(2);
             };
-            let options = bench.options();
-            let start = Registrar::start(options, &bench.cancel, &bench.events);
+            let options = single.options();
+            let start = Registrar::start(options, &single.cancel, &single.events);
             let (started, ()) = tokio::join!(start, canceller);
             match started {
-                Ok(registrar) => assert_eq!(registrar.release(&bench.cancel).await, []),
+                Ok(registrar) => assert_eq!(registrar.release(&single.cancel).await, []),
                 Err(failure) => assert!(failure.teardown.is_empty(), "{failure}"),
             }
-            bench.left_nothing();
+            single.left_nothing();
         }
     });
 }
@@ -95,11 +93,11 @@ fn cancelled_registrar_start_leaves_nothing() {
 #[test]
 fn dropping_the_lease_removes_the_handler() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        drop(bench.lease().await);
-        let took = wait_until(AT_ONCE, "the handler goes", || !bench.is_registered());
+        let single = SingleRun::new().await;
+        drop(single.lease().await);
+        let took = wait_until(AT_ONCE, "the handler goes", || !single.is_registered());
         eprintln!("dropped: gone after {took:?}");
-        bench.remove_container();
+        single.remove_container();
     });
 }
 
@@ -108,9 +106,9 @@ fn dropping_the_lease_removes_the_handler() {
 fn holder() {
     let Ok(run) = std::env::var(HOLD) else { return };
     with_engine(async {
-        let bench = SingleRun::of(run.parse().unwrap()).await;
-        let lease = bench.lease().await;
-        if std::env::var_os(PATIENTLY).is_some() {
+        let single = SingleRun::of(run.parse().unwrap()).await;
+        let lease = single.lease().await;
+        if std::env::var_os(PAUSE).is_some() {
             lease.pause_handle().pause().await;
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
@@ -119,16 +117,20 @@ fn holder() {
     });
 }
 
-/// Starts a process that holds the handler of `run`.
-fn hold_elsewhere(run: &RunId, how: &str) -> Running {
+/// A process that holds the handler of `run`.
+fn holder_of(run: &RunId) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let name = format!("{}::holder", module_path!().split_once("::").unwrap().1);
     command
         .args([&name, "--exact", "--nocapture"])
         .env(HOLD, run.as_str())
-        .env(how, "yes")
         .stdin(Stdio::null());
-    let mut running = Running::start(&mut command);
+    command
+}
+
+/// Starts it, and returns when it holds the handler.
+fn started(command: &mut Command) -> Running {
+    let mut running = Running::start(command);
     running.wait_for("holding");
     running
 }
@@ -136,51 +138,51 @@ fn hold_elsewhere(run: &RunId, how: &str) -> Running {
 #[test]
 fn killed_client_loses_the_handler_at_once() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let holder = hold_elsewhere(&bench.run, PLAINLY);
-        assert!(bench.is_registered());
+        let single = SingleRun::new().await;
+        let holder = started(&mut holder_of(&single.run));
+        assert!(single.is_registered());
         holder.signal(Signal::SIGKILL);
-        let took = wait_until(AT_ONCE, "the handler goes", || !bench.is_registered());
+        let took = wait_until(AT_ONCE, "the handler goes", || !single.is_registered());
         eprintln!("client killed: gone after {took:?}");
         holder.finish();
-        bench.remove_container();
+        single.remove_container();
     });
 }
 
 #[test]
 fn stopped_client_loses_the_handler() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let holder = hold_elsewhere(&bench.run, PLAINLY);
+        let single = SingleRun::new().await;
+        let holder = started(&mut holder_of(&single.run));
         holder.signal(Signal::SIGSTOP);
         tokio::time::sleep(Duration::from_secs(5)).await;
-        assert!(bench.is_registered(), "not for a short stop");
-        let took = wait_until(SILENCE, "the handler goes", || !bench.is_registered());
+        assert!(single.is_registered(), "not for a short stop");
+        let took = wait_until(SILENCE, "the handler goes", || !single.is_registered());
         eprintln!("client stopped: gone {took:?} after five seconds");
         holder.signal(Signal::SIGKILL);
         holder.finish();
-        bench.remove_container();
+        single.remove_container();
     });
 }
 
 #[test]
 fn stopped_client_keeps_the_handler_during_a_pause() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let holder = hold_elsewhere(&bench.run, PATIENTLY);
+        let single = SingleRun::new().await;
+        let holder = started(holder_of(&single.run).env(PAUSE, "yes"));
         holder.signal(Signal::SIGSTOP);
         tokio::time::sleep(SILENCE).await;
-        assert!(bench.is_registered(), "longer than silence is borne");
+        assert!(single.is_registered(), "longer than the heartbeat timeout");
         holder.signal(Signal::SIGCONT);
         tokio::time::sleep(Duration::from_secs(5)).await;
-        assert!(bench.is_registered());
+        assert!(single.is_registered());
         holder.signal(Signal::SIGSTOP);
-        wait_until(SILENCE, "patience ended with the next heartbeat", || {
-            !bench.is_registered()
+        wait_until(SILENCE, "the pause ended with the next heartbeat", || {
+            !single.is_registered()
         });
         holder.signal(Signal::SIGKILL);
         holder.finish();
-        bench.remove_container();
+        single.remove_container();
     });
 }
 
@@ -188,11 +190,11 @@ fn stopped_client_keeps_the_handler_during_a_pause() {
 #[test]
 fn a_pause_of_the_registrar_has_an_end() {
     with_engine(async {
-        let bench = SingleRun::new().await;
+        let single = SingleRun::new().await;
         let mut agent = Command::new("docker")
             .args(["run", "--rm", "--interactive", "--network", "none"])
             .args(["--volume", "/dev/null:/binfmt_misc/register"])
-            .args(["--env", "SDBUILD_MAX_PAUSED=2", &bench.image.reference])
+            .args(["--env", "SDBUILD_MAX_PAUSED=2", &single.image.reference])
             .args(["/bin/busybox", "sh", "/sdbuild/binfmt-agent"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -215,42 +217,42 @@ fn a_pause_of_the_registrar_has_an_end() {
 #[test]
 fn killed_registrar_is_replaced_for_cleanup() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let lease = bench.lease().await;
+        let single = SingleRun::new().await;
+        let lease = single.lease().await;
         let lost = lease.lost();
-        docker(&["kill", &bench.container()]);
+        docker(&["kill", &single.container()]);
         let failure = tokio::time::timeout(AT_ONCE, lost).await.unwrap();
-        assert!(failure.to_string().contains(&bench.handler()), "{failure}");
-        assert!(bench.is_registered(), "nobody was there to remove it");
+        assert!(failure.to_string().contains(&single.handler()), "{failure}");
+        assert!(single.is_registered(), "nobody was there to remove it");
         let start = Instant::now();
-        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(lease.release(&single.cancel).await, []);
         eprintln!("registrar killed: cleaned up in {:?}", start.elapsed());
-        bench.left_nothing();
+        single.left_nothing();
     });
 }
 
 #[test]
 fn paused_registrar_does_not_block_release() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let lease = bench.lease().await;
-        docker(&["pause", &bench.container()]);
+        let single = SingleRun::new().await;
+        let lease = single.lease().await;
+        docker(&["pause", &single.container()]);
         let start = Instant::now();
-        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(lease.release(&single.cancel).await, []);
         eprintln!("registrar paused: released in {:?}", start.elapsed());
-        bench.left_nothing();
+        single.left_nothing();
     });
 }
 
 #[test]
 fn removed_registrar_is_replaced() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let lease = bench.lease().await;
-        bench.remove_container();
-        assert!(bench.is_registered(), "nobody was there to remove it");
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        bench.left_nothing();
+        let single = SingleRun::new().await;
+        let lease = single.lease().await;
+        single.remove_container();
+        assert!(single.is_registered(), "nobody was there to remove it");
+        assert_eq!(lease.release(&single.cancel).await, []);
+        single.left_nothing();
     });
 }
 
@@ -258,29 +260,29 @@ fn removed_registrar_is_replaced() {
 #[test]
 fn lost_registrar_is_reported_as_the_first_cause() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let lease = bench.lease().await;
+        let single = SingleRun::new().await;
+        let lease = single.lease().await;
         let failed = || Failure::environment("exec format error");
         let other = lease.blame(failed()).await.to_string();
         assert_eq!(other, "exec format error", "the registrar is there");
-        docker(&["stop", &bench.container()]);
-        let told = lease.blame(failed()).await.to_string();
-        assert!(told.contains("the registrar was stopped"), "{told}");
-        lease.release(&bench.cancel).await;
-        bench.left_nothing();
+        docker(&["stop", &single.container()]);
+        let blamed = lease.blame(failed()).await.to_string();
+        assert!(blamed.contains("the registrar was stopped"), "{blamed}");
+        lease.release(&single.cancel).await;
+        single.left_nothing();
     });
 }
 
 #[test]
 fn stopped_registrar_removes_its_handler() {
     with_engine(async {
-        let bench = SingleRun::new().await;
-        let lease = bench.lease().await;
+        let single = SingleRun::new().await;
+        let lease = single.lease().await;
         let lost = lease.lost();
-        docker(&["stop", &bench.container()]);
-        assert!(!bench.is_registered());
+        docker(&["stop", &single.container()]);
+        assert!(!single.is_registered());
         tokio::time::timeout(AT_ONCE, lost).await.unwrap();
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        bench.left_nothing();
+        assert_eq!(lease.release(&single.cancel).await, []);
+        single.left_nothing();
     });
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sdbuild::common::compression::{Compression, CompressionOptions};
+use sdbuild::common::compression::Compression;
 use sdbuild::common::failure::Class;
 
-use crate::copy_out::{copied_as, list, result};
+use crate::copy_out::{copied_as, list, result, settings};
 use crate::support::*;
 
 /// Data, zeros that fill no whole block, and a hole at the end.
@@ -34,11 +34,7 @@ fn accepts(dir: &Path, words: &[&str]) -> String {
 /// Writes an image of `content` into `dir`; returns its path.
 fn written(dir: &Path, format: Compression, content: &[u8]) -> PathBuf {
     let list = list("sd-image/nixos.img");
-    let how = CompressionOptions {
-        format,
-        level: None,
-    };
-    let image = copied_as(&result(&list, content), dir, (how, false)).unwrap();
+    let image = copied_as(&result(&list, content), settings(dir, format)).unwrap();
     image.path
 }
 
@@ -121,11 +117,8 @@ fn full_output_disk_is_one_error_and_leaves_nothing() {
                 room
             };
             let disk = SmallDisk::mount(&dir.path().join("disk"), &format!("{}k", size.max(4)));
-            let how = CompressionOptions {
-                format,
-                level: None,
-            };
-            match copied_as(&result(&list, &content), disk.path(), (how, false)) {
+            let settings = settings(disk.path(), format);
+            match copied_as(&result(&list, &content), settings) {
                 Ok(image) => {
                     assert_eq!(
                         file_names(disk.path()),

@@ -46,7 +46,7 @@ fn short_files(user: &TestUser) -> SmallDisk {
     mount.args(["-o", "loop"]).arg(&image).arg(user.out());
     assert!(mount.status().unwrap().success());
     fs::remove_dir(user.out().join("lost+found")).unwrap();
-    SmallDisk(user.out())
+    SmallDisk::mounted(&user.out())
 }
 
 #[test]
@@ -77,24 +77,8 @@ fn full_store_volume_is_reported() {
     }
     let user = TestUser::new().with("SDBUILD_STORE", "sdbuild-store-small");
     let runs = user.track_runs();
-    // A bind mount, because a volume of type tmpfs is emptied between two uses.
     let small = SmallDisk::mount(&user.home.path().join("store"), "60m");
-    let device = format!("device={}", small.0.display());
-    let label = "dev.sdbuild.role=store";
-    let name = "sdbuild-store-small";
-    docker(&[
-        "volume",
-        "create",
-        "--label",
-        label,
-        "--opt",
-        "type=none",
-        "--opt",
-        "o=bind",
-        "--opt",
-        &device,
-        name,
-    ]);
+    create_store_volume("sdbuild-store-small", small.path());
     user.write("sd-card.nix", &big());
     let outcome = run(&mut user.build(&[]));
     docker(&["volume", "rm", "sdbuild-store-small"]);
@@ -112,15 +96,15 @@ fn full_cache_directory_is_reported() {
     }
     // The first has too few bytes, which is checked beforehand; the second has enough bytes but too few inodes, which
     // is not.
-    for (size, said) in [
+    for (size, message) in [
         ("8m", "have to be fetched"),
         ("2g,nr_inodes=12", "download "),
     ] {
-        full_cache(size, said);
+        full_cache(size, message);
     }
 }
 
-fn full_cache(size: &str, said: &str) {
+fn full_cache(size: &str, message: &str) {
     let user = TestUser::new();
     let cache = user.home.path().join("cache");
     let small = SmallDisk::mount(&cache, size);
@@ -132,7 +116,7 @@ fn full_cache(size: &str, said: &str) {
     user.write("sd-card.nix", &big());
     run(&mut user.build(&[]))
         .assert_exit_code(3)
-        .assert_stderr_contains(&["cache", "o space left", said]);
+        .assert_stderr_contains(&["cache", "o space left", message]);
     runs.assert_no_objects();
     drop(small);
 }

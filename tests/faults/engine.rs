@@ -44,7 +44,7 @@ fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
         assert!(outcome.stderr.contains("engine"), "{}", outcome.stderr);
         engine.restart();
         user.write("sd-card.nix", &offline(QUICK));
-        let again = support_ran(&user);
+        let again = build_again(&user);
         assert_eq!(again.code, Some(0), "{}", again.stderr);
         assert_eq!(runs.handlers(), [""; 0]);
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
@@ -77,7 +77,7 @@ fn engine_killed_during_registrar_start_leaves_no_container() {
         failed.stderr
     );
     engine.restart();
-    support_ran(&user).assert_exit_code(0);
+    build_again(&user).assert_exit_code(0);
     let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
     assert_eq!(left, "", "containers are left in the engine");
     assert_eq!(runs.handlers(), [""; 0]);
@@ -112,7 +112,7 @@ fn unresponsive_engine_does_not_delay_the_end() {
         assert!(outcome.stderr.contains("interrupted"), "{}", outcome.stderr);
         assert!(took.as_secs() < 30, "it took {took:?}");
         user.write("sd-card.nix", &offline(QUICK));
-        support_ran(&user).assert_exit_code(0);
+        build_again(&user).assert_exit_code(0);
         assert_eq!(runs.handlers(), [""; 0]);
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
         assert_eq!(left, "", "containers are left in the engine");
@@ -120,7 +120,7 @@ fn unresponsive_engine_does_not_delay_the_end() {
     engine.end(Signal::SIGTERM);
 }
 
-fn support_ran(user: &TestUser) -> Outcome {
+fn build_again(user: &TestUser) -> Outcome {
     run(&mut user.build(&["--force"]))
 }
 

@@ -34,12 +34,6 @@ fn endless_partition() -> Vec<u8> {
     disk
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
-}
-
 /// The superblock of an ext4 with `blocks` blocks of 64 KiB and one group, whose inodes are at block `inodes`.
 fn huge_ext(disk: &mut [u8], blocks: u64, inodes: u64) {
     let start = 1 << 20;

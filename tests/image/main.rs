@@ -94,6 +94,12 @@ fn blkid(file: &str, dir: &Path) -> impl Fn(&str) -> String {
     }
 }
 
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
 /// Pseudo-random bytes.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1u32;

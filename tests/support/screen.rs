@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use super::wait_until;
 
 /// The time limit of all waits.
-const PATIENCE: Duration = Duration::from_secs(120);
+const WAIT_LIMIT: Duration = Duration::from_secs(120);
 /// The number of lines above the screen that are kept.
 const HISTORY: usize = 2000;
 
@@ -66,7 +66,7 @@ impl Screen {
         // Nonblocking, so that a read does not keep the terminal open when it is to be closed.
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
         let closed = Arc::new(AtomicBool::new(false));
-        let reader = read(master.try_clone().unwrap(), (&seen, &closed));
+        let reader = read(master.try_clone().unwrap(), &seen, &closed);
         Self {
             child,
             master: Some(master),
@@ -111,7 +111,7 @@ impl Screen {
         let start = std::time::Instant::now();
         while !condition(&self.contents()) {
             let screen = self.contents();
-            assert!(start.elapsed() < PATIENCE, "`{what}` not on:\n{screen}");
+            assert!(start.elapsed() < WAIT_LIMIT, "`{what}` not on:\n{screen}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -151,7 +151,7 @@ impl Screen {
     pub fn wait(&mut self) -> ExitStatus {
         let child = std::cell::RefCell::new(&mut self.child);
         let status = std::cell::Cell::new(None);
-        wait_until(PATIENCE, "the program on the terminal ends", || {
+        wait_until(WAIT_LIMIT, "the program on the terminal ends", || {
             status.set(child.borrow_mut().try_wait().unwrap());
             status.get().is_some()
         });
@@ -193,7 +193,7 @@ fn winsize(columns: u16, rows: u16) -> Winsize {
     }
 }
 
-fn read(mut master: File, (seen, closed): (&Arc<Mutex<Seen>>, &Arc<AtomicBool>)) -> JoinHandle<()> {
+fn read(mut master: File, seen: &Arc<Mutex<Seen>>, closed: &Arc<AtomicBool>) -> JoinHandle<()> {
     let (seen, closed) = (Arc::clone(seen), Arc::clone(closed));
     std::thread::spawn(move || {
         let mut piece = [0; 4096];

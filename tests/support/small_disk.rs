@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::docker;
+
 /// A mounted small file system, which is unmounted when the value is dropped.
-pub struct SmallDisk(pub PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Mounts a tmpfs with `size=` and further options of the file system.
@@ -15,6 +17,11 @@ impl SmallDisk {
             .arg(dir)
             .status();
         assert!(mounted.unwrap().success());
+        Self::mounted(dir)
+    }
+
+    /// The file system that is mounted at `dir` already.
+    pub fn mounted(dir: &Path) -> Self {
         Self(dir.to_owned())
     }
 
@@ -28,4 +35,13 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         drop(Command::new("umount").arg(&self.0).status());
     }
+}
+
+/// Creates a store volume whose files are in `dir`. It is a bind mount, because a volume of type tmpfs is emptied
+/// between two uses.
+pub fn create_store_volume(name: &str, dir: &Path) {
+    let device = format!("device={}", dir.display());
+    let label = ["--label", "dev.sdbuild.role=store"];
+    let bind = ["--opt", "type=none", "--opt", "o=bind", "--opt", &device];
+    docker(&[&["volume", "create"], &label[..], &bind, &[name]].concat());
 }

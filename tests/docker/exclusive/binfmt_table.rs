@@ -11,10 +11,10 @@ use crate::support::*;
 #[test]
 fn held_handler_stays_young_and_abandoned_one_ages() {
     with_engine(async {
-        let (bench, other) = (SingleRun::new().await, SingleRun::new().await);
-        let lease = bench.lease().await;
+        let (single, other) = (SingleRun::new().await, SingleRun::new().await);
+        let lease = single.lease().await;
         let mut registrar = other.registrar().await;
-        let entry = fs::File::open(format!("{BINFMT}/{}", bench.handler())).unwrap();
+        let entry = fs::File::open(format!("{BINFMT}/{}", single.handler())).unwrap();
         let mut ages = Vec::new();
         for pause in [7, 0] {
             entry
@@ -22,15 +22,15 @@ fn held_handler_stays_young_and_abandoned_one_ages() {
                 .unwrap();
             tokio::time::sleep(Duration::from_secs(pause)).await;
             let entries = registrar.entries().await.unwrap();
-            let held = entries.iter().find(|e| e.name == bench.handler()).unwrap();
+            let held = entries.iter().find(|e| e.name == single.handler()).unwrap();
             ages.push((held.age.unwrap(), held.is_kept()));
             if ages.len() == 1 {
-                docker(&["kill", &bench.container()]);
+                docker(&["kill", &single.container()]);
             }
         }
         assert!(ages[0].0 < 7 && ages[0].1, "its agent touches it: {ages:?}");
         assert!(ages[1].0 > 60 && !ages[1].1, "nobody does: {ages:?}");
-        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(lease.release(&single.cancel).await, []);
         assert_eq!(registrar.release(&other.cancel).await, []);
     });
 }
@@ -47,24 +47,24 @@ fn foreign_handler_is_untouched_and_no_obstacle() {
             all
         };
         let before = theirs();
-        let bench = SingleRun::new().await;
-        let mut registrar = bench.registrar().await;
+        let single = SingleRun::new().await;
+        let mut registrar = single.registrar().await;
         for entry in registrar.entries().await.unwrap() {
             if entry.name == foreign.0 || entry.name == lookalike.0 {
                 registrar.remove(&entry).await.unwrap_err();
             }
         }
-        let lease = registrar.hold(&bench.cancel).await.unwrap();
+        let lease = registrar.hold(&single.cancel).await.unwrap();
         probe(
-            &bench.engine,
-            &bench.image,
+            &single.engine,
+            &single.image,
             HandlerKind::Registered,
-            &bench.run,
-            &bench.cancel,
+            &single.run,
+            &single.cancel,
         )
         .await
         .unwrap();
-        assert_eq!(lease.release(&bench.cancel).await, []);
+        assert_eq!(lease.release(&single.cancel).await, []);
         assert_eq!(theirs(), before, "byte for byte");
     });
 }
@@ -72,14 +72,14 @@ fn foreign_handler_is_untouched_and_no_obstacle() {
 #[test]
 fn probe_needs_a_handler() {
     with_engine(async {
-        let bench = SingleRun::new().await;
+        let single = SingleRun::new().await;
         let probe = || {
             probe(
-                &bench.engine,
-                &bench.image,
+                &single.engine,
+                &single.image,
                 HandlerKind::Registered,
-                &bench.run,
-                &bench.cancel,
+                &single.run,
+                &single.cancel,
             )
         };
         if machine_emulates() {
@@ -88,11 +88,11 @@ fn probe_needs_a_handler() {
             let failure = probe().await.unwrap_err().to_string();
             assert!(failure.contains("no working handler"), "{failure}");
         }
-        let lease = bench.lease().await;
+        let lease = single.lease().await;
         let start = Instant::now();
         probe().await.unwrap();
         eprintln!("probed in {:?}", start.elapsed());
-        assert_eq!(lease.release(&bench.cancel).await, []);
-        bench.left_nothing();
+        assert_eq!(lease.release(&single.cancel).await, []);
+        single.left_nothing();
     });
 }

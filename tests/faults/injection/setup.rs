@@ -166,23 +166,10 @@ impl Setup {
         let name = format!("sdbuild-store-faults-{}", self.seed);
         let dir = self.user.state.path().join("store");
         self.disk = Some(SmallDisk::mount(&dir, "700m"));
-        // A bind, not a volume of type tmpfs: that one forgets everything between two uses.
         // In a directory of its own: the engine fills only an empty one.
         let dir = dir.join("volume");
         fs::create_dir(&dir).unwrap();
-        let device = format!("device={}", dir.display());
-        let label = "dev.sdbuild.role=store";
-        let words = [
-            "volume",
-            "create",
-            "--label",
-            label,
-            "--opt",
-            "type=none",
-            "--opt",
-            "o=bind",
-        ];
-        docker(&[&words[..], &["--opt", &device, &name]].concat());
+        create_store_volume(&name, &dir);
         self.set_variable("SDBUILD_STORE", name.clone());
         self.store = Some(name);
     }

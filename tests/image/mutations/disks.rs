@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::field::Field;
 use super::patched::Patched;
 use super::{ext_fields, fat_fields, fat32};
-use crate::{IMAGE_TOOLS, blank, fs, have, nixos, noise, run};
+use crate::{IMAGE_TOOLS, blank, crc32, fs, have, nixos, noise, run};
 
 const SECTOR_BYTES: usize = 512;
 /// Partitions begin at multiples of this.
@@ -164,7 +164,6 @@ fn record_fields(sector: usize) -> Vec<Field> {
 /// Two primary partitions, and two logical ones in a chain.
 fn mbr(made: &[Made; 4]) -> Disk {
     let mut image = vec![0; ALIGN];
-    let mut groups = Vec::new();
     for (index, one) in made[..2].iter().enumerate() {
         let (first, count) = append(&mut image, one);
         write_entry(&mut image, 0, index, 0x83, first, count);
@@ -190,9 +189,11 @@ fn mbr(made: &[Made; 4]) -> Disk {
         at: record * SECTOR_BYTES + 446 + 12,
         width: 4,
     });
-    let sizes = sizes.collect();
-    groups.push(records.into_iter().flat_map(record_fields).collect());
-    finish("MBR", image, (groups, sizes), made, Vec::new())
+    let fields = DiskFields {
+        groups: vec![records.iter().copied().flat_map(record_fields).collect()],
+        sizes: sizes.collect(),
+    };
+    finish("MBR", image, fields, made, Vec::new())
 }
 
 fn gpt(made: &[Made]) -> Disk {
@@ -241,13 +242,21 @@ fn gpt(made: &[Made]) -> Disk {
             sizes.extend(Field::list(base, &[(40, 8)]));
         }
     }
-    finish("GPT", image, (vec![fields], sizes), made, vec![1, last])
+    let groups = vec![fields];
+    let fields = DiskFields { groups, sizes };
+    finish("GPT", image, fields, made, vec![1, last])
+}
+
+/// The fields of a partition table: by structure, and those that claim a size.
+struct DiskFields {
+    groups: Vec<Vec<Field>>,
+    sizes: Vec<Field>,
 }
 
 fn finish(
     name: &'static str,
     image: Vec<u8>,
-    (mut groups, mut sizes): (Vec<Vec<Field>>, Vec<Field>),
+    mut fields: DiskFields,
     made: &[Made],
     headers: Vec<usize>,
 ) -> Disk {
@@ -259,16 +268,16 @@ fn finish(
             .step_by(SECTOR_BYTES)
             .find(window)
             .unwrap();
-        groups.extend(one.groups(&image, from));
-        sizes.extend(one.sizes(from));
+        fields.groups.extend(one.groups(&image, from));
+        fields.sizes.extend(one.sizes(from));
         from += one.1.len();
     }
     let mut disk = Disk {
         name,
         kinds: made.iter().map(|one| one.0).collect(),
         bytes: Arc::new(image),
-        groups,
-        sizes,
+        groups: fields.groups,
+        sizes: fields.sizes,
         headers,
     };
     let mut checked = Patched::new(&disk.bytes);
@@ -301,10 +310,4 @@ impl Disk {
             image.write(base + 16, &checksum.to_le_bytes());
         }
     }
-}
-
-pub fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
 }

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use sdbuild::common::cancel::Cancel;
 use sdbuild::image::{ImageFile, ImageKind};
 
-use super::disks::crc32;
 use super::field::Field;
 use super::patched::Patched;
-use crate::{find, fs, noise};
+use crate::{crc32, find, fs, noise};
 
 /// Decompressed bytes after which reading stops.
 const MAX_BYTES: usize = 8 << 20;
