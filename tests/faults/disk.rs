@@ -1,7 +1,7 @@
 //! Full disks.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::*;
@@ -68,6 +68,15 @@ fn image_too_large_for_the_file_system_is_refused_at_once() {
     assert_eq!(fs::read_to_string(&image).unwrap(), "small\n");
     assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
     drop(disk);
+}
+
+/// Creates a store volume whose files are in `dir`. It is a bind mount, because a volume of type tmpfs is emptied
+/// between two uses.
+pub fn create_store_volume(name: &str, dir: &Path) {
+    let device = format!("device={}", dir.display());
+    let label = ["--label", "dev.sdbuild.role=store"];
+    let bind = ["--opt", "type=none", "--opt", "o=bind", "--opt", &device];
+    docker(&[&["volume", "create"], &label[..], &bind, &[name]].concat());
 }
 
 #[test]

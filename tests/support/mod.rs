@@ -47,7 +47,7 @@ pub use requirements::{
 pub use run_tracker::RunTracker;
 pub use screen::{Screen, parser};
 pub use service::{EngineKind, EngineService};
-pub use small_disk::{SmallDisk, create_store_volume};
+pub use small_disk::SmallDisk;
 pub use sshd::{Sshd, TOOLS};
 pub use uplink::NetworkUplink;
 pub use user::TestUser;

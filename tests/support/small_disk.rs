@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::docker;
-
 /// A mounted small file system, which is unmounted when the value is dropped.
 pub struct SmallDisk(PathBuf);
 
@@ -35,13 +33,4 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         drop(Command::new("umount").arg(&self.0).status());
     }
-}
-
-/// Creates a store volume whose files are in `dir`. It is a bind mount, because a volume of type tmpfs is emptied
-/// between two uses.
-pub fn create_store_volume(name: &str, dir: &Path) {
-    let device = format!("device={}", dir.display());
-    let label = ["--label", "dev.sdbuild.role=store"];
-    let bind = ["--opt", "type=none", "--opt", "o=bind", "--opt", &device];
-    docker(&[&["volume", "create"], &label[..], &bind, &[name]].concat());
 }

@@ -12,6 +12,7 @@ use super::mirror::{Behavior, Mirror, Package};
 use super::phases::{ALL, Phase};
 use super::private;
 use super::workload::{self, COMPRESSED, IMAGE, Workload};
+use crate::disk::create_store_volume;
 use crate::support::*;
 
 /// The content of files that were in the output directory before.
