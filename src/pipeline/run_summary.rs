@@ -1,9 +1,9 @@
 //! The first line of a run: what is built, with which engine and which nixpkgs.
 
 use crate::common::event::RunSummary;
+use crate::common::http_url::without_secrets;
 use crate::common::shown_path::shown_path;
 use crate::common::system::System;
-use crate::common::http_url::without_secrets;
 use crate::engine::Engine;
 use crate::nixos::build_source::Source;
 use crate::nixos::lock::Requested;

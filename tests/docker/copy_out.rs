@@ -268,10 +268,10 @@ fn interrupted_copy_leaves_nothing() {
         }
     });
     let list = list("sd-image/nixos.img");
-    let content = vec![1; 64 << 20];
+    let bytes = vec![1; 64 << 20];
     let settings = settings(dir.path(), Compression::Zstd);
     let context = Context { cancel, events };
-    let failure = copied_with(&result(&list, &content), settings, &context).unwrap_err();
+    let failure = copied_with(&result(&list, &bytes), settings, &context).unwrap_err();
     assert_eq!(failure.class, Class::Interrupted);
     assert!(*seen.lock().unwrap() < 32 << 20);
     assert!(file_names(dir.path()).is_empty());
