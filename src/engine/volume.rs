@@ -7,7 +7,7 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use crate::engine::client::Engine;
 use crate::engine::error::{EngineError, at};
-use crate::engine::labels;
+use crate::engine::labels::{self, RunId};
 use crate::engine::request::request;
 use crate::engine::timestamp::unix_seconds;
 
@@ -89,6 +89,28 @@ impl Engine {
         match removed.map_err(at(operation)) {
             Err(error) if !error.is_not_found() => Err(error),
             Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes the volume `name` if the engine created it for a container of `run`, because it had been removed before
+    /// the container was created; an unused volume of that kind would never go. Returns whether it was one. A volume that
+    /// another container uses by now stays.
+    pub async fn remove_recreated_volume(
+        &self,
+        name: &str,
+        run: &RunId,
+    ) -> Result<bool, EngineError> {
+        let operation = format!("remove volume {name}");
+        let found = match request(&operation, self.docker.inspect_volume(name)).await {
+            Err(error) if error.is_not_found() => return Ok(false),
+            found => found?,
+        };
+        if found.labels.get(labels::RUN).map(String::as_str) != Some(run.as_str()) {
+            return Ok(false);
+        }
+        match self.remove_volume(name).await {
+            Err(error) if !error.is_conflict() => Err(error),
+            Ok(()) | Err(_) => Ok(true),
         }
     }
 

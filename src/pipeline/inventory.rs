@@ -173,10 +173,15 @@ impl Inventory {
         let mut volumes = Vec::new();
         for volume in context.cancel.race(self.engine.our_volumes()).await?? {
             let size = match self.registrar_image() {
-                Some(image) => self.volume_size(image, &volume.name, context).await?,
-                None => None,
+                Some(image) => self.volume_size(image, &volume.name, context).await,
+                None => Ok(None),
             };
-            volumes.push(SizedVolume { volume, size });
+            let name = &volume.name;
+            let recreated = self.engine.remove_recreated_volume(name, &self.own).await;
+            let size = size?;
+            if !recreated? {
+                volumes.push(SizedVolume { volume, size });
+            }
         }
         Ok(volumes)
     }

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use sdbuild::common::cancel::Cancel;
 use sdbuild::engine::labels::labels;
-use sdbuild::engine::{ContainerGuard, ContainerSpec, EngineError, PathKind, Role};
+use sdbuild::engine::{ContainerGuard, ContainerSpec, EngineError, PathKind, Role, RunId};
 
 use crate::single_run::SingleRun;
 use crate::support::*;
@@ -175,6 +175,39 @@ fn foreign_volume_is_neither_used_nor_removed() {
         for error in [used.unwrap_err(), removed.unwrap_err()] {
             assert!(matches!(error, EngineError::NotOurs { .. }), "{error}");
         }
+    });
+}
+
+/// `status` and `clean` list the volumes, then mount each to count its bytes. The engine creates a volume that was removed
+/// in between again, and it stayed.
+#[test]
+fn volume_created_again_by_a_mount_is_removed() {
+    with_engine(async {
+        let single = SingleRun::new().await;
+        let name = format!("sdbuild-test-{}", single.run);
+        let mut guard = guard(&single);
+        let spec = ContainerSpec {
+            volumes: vec![(name.clone(), "/data".to_owned())],
+            ..shell(&single, "exit 0")
+        };
+        guard.create(&spec).await.unwrap();
+        let (engine, other) = (&single.engine, RunId::random().unwrap());
+        assert!(!engine.remove_recreated_volume(&name, &other).await.unwrap());
+        assert_eq!(guard.release(&Cancel::new()).await, None);
+        assert!(docker(&["volume", "ls", "--quiet"]).contains(&name));
+        assert!(
+            engine
+                .remove_recreated_volume(&name, &single.run)
+                .await
+                .unwrap()
+        );
+        assert!(!docker(&["volume", "ls", "--quiet"]).contains(&name));
+        assert!(
+            !engine
+                .remove_recreated_volume(&name, &single.run)
+                .await
+                .unwrap()
+        );
     });
 }
 

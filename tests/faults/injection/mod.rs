@@ -82,7 +82,7 @@ fn number_from_env(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn every_kind_of_fault_once() {
+fn injected_faults_leave_nothing_behind() {
     if !engine_available() {
         return;
     }
