@@ -13,21 +13,24 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
-pub use misc::{Check, CompletionShell, Completions, Doctor, Lock, Settings, Status, Try};
+pub use misc::{Check, Clean, CompletionShell, Completions, Doctor, Lock, Settings, Status, Try};
 pub use shell::Shell;
 
 /// Build NixOS SD card images from a sd-card.nix, with nothing but Docker
 #[derive(Debug, Parser)]
-#[command(name = "sdbuild", version, about, after_help = AFTER_HELP)]
+#[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
 pub struct Cli {
-    /// The command.
+    /// The command; `None` only in a directory with a configuration.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 
     /// What is written to standard error.
     #[command(flatten, next_help_heading = "Output options")]
     pub output: OutputOptions,
 }
+
+const AFTER_SHORT_HELP: &str = "\
+`sdbuild help COMMAND` describes all its flags; `sdbuild man` is the manual page, with the exit codes.";
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or a question answered with no; 3 a problem of \
@@ -53,54 +56,51 @@ pub struct OutputOptions {
     pub quiet: bool,
 
     /// Write events as JSON, one object per line (see docs/events.md)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub json_events: bool,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check that this machine can build, and say what to do if it cannot
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(Doctor),
+    /// Build and boot a small image, to see that it works on this machine
+    #[command(after_help = examples::TRY)]
+    Try(Try),
+    /// Write a configuration with your public SSH keys
+    #[command(after_help = examples::INIT)]
+    Init(InitArgs),
+    /// Find what would keep the machine from booting, or lock you out
+    #[command(after_help = examples::CHECK)]
+    Check(Check),
     /// Build the image of a configuration
     #[command(after_help = examples::BUILD)]
     Build(Build),
-    /// Remove what sdbuild left on this machine: containers, images, volumes, handlers, cache
-    #[command(after_help = examples::CLEAN)]
-    Clean(Clean),
     /// Boot an image in QEMU to test it; the image is not changed
     #[command(after_help = examples::BOOT)]
     Boot(BootArgs),
-    /// Write an image to a removable disk and verify it; without a disk, list the disks
+    /// Write an image to an SD card and verify it; list the cards
     #[command(after_help = examples::FLASH)]
     Flash(Flash),
-    /// Start a program that ends when sdbuild does; used by sdbuild itself
-    #[command(hide = true)]
-    ExecWithParent(ExecWithParent),
-    /// Show the contents of an image: partitions, file systems, boot loader, system, hashes
+    /// Show what is in an image: partitions, files, boot loader, hashes
     #[command(after_help = examples::INSPECT, disable_help_subcommand = true)]
     Inspect(Inspect),
-    /// Write a configuration with your public SSH keys and this machine's time zone
-    #[command(after_help = examples::INIT)]
-    Init(InitArgs),
-    /// Evaluate a configuration and report what would keep the machine from booting or lock you out
-    #[command(after_help = examples::CHECK)]
-    Check(Check),
-    /// Complete the flake.lock of a flake, or update inputs in it
-    #[command(after_help = examples::LOCK)]
-    Lock(Lock),
-    /// Build and boot a small image to test that builds work on this machine
-    #[command(after_help = examples::TRY)]
-    Try(Try),
-    /// Check the requirements of a build on this machine and how to meet them
-    #[command(after_help = examples::DOCTOR)]
-    Doctor(Doctor),
-    /// Show what sdbuild has on this machine and its size: runs, handlers, containers, volumes, cache
-    #[command(after_help = examples::STATUS)]
-    Status(Status),
     /// Start a shell in the builder, for instance to debug a failed build
     #[command(after_help = examples::SHELL)]
     Shell(Shell),
+    /// Complete the flake.lock of a flake, or update inputs in it
+    #[command(after_help = examples::LOCK)]
+    Lock(Lock),
+    /// Show what sdbuild keeps on this machine, with sizes
+    #[command(after_help = examples::STATUS)]
+    Status(Status),
+    /// Remove what sdbuild keeps on this machine, or parts of it
+    #[command(after_help = examples::CLEAN)]
+    Clean(Clean),
     /// Show the settings of a build and where each comes from
-    #[command(after_help = examples::SETTINGS, mut_arg("json", |json| json.help("Print one JSON object instead of lines")))]
+    #[command(after_help = examples::SETTINGS, mut_arg("json", |json| json.help("Print one JSON object instead of lines").long_help(None)))]
     Settings(Settings),
     /// Write a shell's completions to standard output
     #[command(after_help = examples::COMPLETIONS)]
@@ -108,19 +108,26 @@ pub enum Command {
     /// Write the manual page to standard output
     #[command(after_help = examples::MAN)]
     Man,
+    /// Start a program that ends when sdbuild does; used by sdbuild itself
+    #[command(hide = true)]
+    ExecWithParent(ExecWithParent),
 }
 
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
 pub struct Build {
-    /// Configuration to build: a file, a directory with a sd-card.nix or a flake.nix, or a flake as REF#NAME; instead of --config or --flake
+    /// Configuration to build: a file, a directory, or a flake such as .#pi [default: .]
+    ///
+    /// A directory has a sd-card.nix or a flake.nix. Instead of --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
     #[command(flatten)]
     args: BuildArgs,
 
-    /// Print the manifest, or the plan of --dry-run, as one JSON object instead of the image's path
+    /// Print the manifest instead of the image's path
+    ///
+    /// One JSON object; with --dry-run, the plan.
     #[arg(long)]
     pub json: bool,
 }
@@ -133,18 +140,6 @@ impl Build {
             ..self.args.clone()
         }
     }
-}
-
-/// `sdbuild clean`.
-#[derive(Debug, Args)]
-pub struct Clean {
-    /// List what would be removed, and remove nothing
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// Do not ask for confirmation
-    #[arg(short, long)]
-    pub yes: bool,
 }
 
 /// `sdbuild flash`.
@@ -236,6 +231,18 @@ mod tests {
         visible
             .flat_map(|sub| std::iter::once(sub).chain(all(sub)))
             .collect()
+    }
+
+    /// A terminal has 80 columns, and the prompt takes a line.
+    #[test]
+    fn short_help_fits_forty_lines() {
+        let mut root = Cli::command().term_width(80);
+        root.build();
+        for mut command in std::iter::once(root.clone()).chain(all(&root).into_iter().cloned()) {
+            let help = command.render_help().to_string();
+            let lines = help.lines().count();
+            assert!(lines <= 40, "{lines} lines\n{help}");
+        }
     }
 
     #[test]

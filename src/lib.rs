@@ -54,27 +54,39 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         events: ui.events(),
     };
     let outcome = match &cli.command {
-        Command::Build(args) => Box::pin(commands::build::run(args, &env, &ui, &context)).await,
-        Command::Inspect(args) => Box::pin(commands::inspect::run(args, &env, &ui, &context)).await,
-        Command::Clean(args) => Box::pin(commands::clean::run(args, &env, &ui, &context)).await,
-        Command::Boot(args) => Box::pin(commands::boot::run(args, &env, &ui, &context)).await,
-        Command::Flash(args) => Box::pin(commands::flash::run(args, &env, &ui, &context)).await,
-        Command::Init(args) => Box::pin(commands::init::run(args, &env, &ui, &context)).await,
-        Command::Check(args) => Box::pin(commands::check::run(args, &env, &ui, &context)).await,
-        Command::Try(args) => Box::pin(commands::try_cmd::run(args, &env, &ui, &context)).await,
-        Command::Doctor(args) => Box::pin(commands::doctor::run(args, &env, &ui, &context)).await,
-        Command::Lock(args) => Box::pin(commands::lock::run(args, &env, &context)).await,
-        Command::Shell(args) => Box::pin(commands::shell::run(args, &env, &context)).await,
-        Command::Settings(args) => commands::settings::run(args, &env, &ui),
-        Command::Completions(args) => commands::completions::run(args, &ui),
-        Command::Man => commands::man::run(&ui),
-        Command::Status(args) => Box::pin(commands::status::run(args, &env, &ui, &context)).await,
-        Command::ExecWithParent(args) => {
-            Err(boot::pdeathsig::become_program(args.parent, &args.argv))
-        }
+        None => commands::next_step::run(&env, &ui),
+        Some(command) => Box::pin(run_command(command, &env, &ui, &context)).await,
     };
     ui.close();
     outcome
+}
+
+async fn run_command(
+    command: &Command,
+    env: &settings::Environment,
+    ui: &ui::Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    match command {
+        Command::Build(args) => Box::pin(commands::build::run(args, env, ui, context)).await,
+        Command::Inspect(args) => Box::pin(commands::inspect::run(args, env, ui, context)).await,
+        Command::Clean(args) => Box::pin(commands::clean::run(args, env, ui, context)).await,
+        Command::Boot(args) => Box::pin(commands::boot::run(args, env, ui, context)).await,
+        Command::Flash(args) => Box::pin(commands::flash::run(args, env, ui, context)).await,
+        Command::Init(args) => Box::pin(commands::init::run(args, env, ui, context)).await,
+        Command::Check(args) => Box::pin(commands::check::run(args, env, ui, context)).await,
+        Command::Try(args) => Box::pin(commands::try_cmd::run(args, env, ui, context)).await,
+        Command::Doctor(args) => Box::pin(commands::doctor::run(args, env, ui, context)).await,
+        Command::Lock(args) => Box::pin(commands::lock::run(args, env, context)).await,
+        Command::Shell(args) => Box::pin(commands::shell::run(args, env, context)).await,
+        Command::Settings(args) => commands::settings::run(args, env, ui),
+        Command::Completions(args) => commands::completions::run(args, ui),
+        Command::Man => commands::man::run(ui),
+        Command::Status(args) => Box::pin(commands::status::run(args, env, ui, context)).await,
+        Command::ExecWithParent(args) => {
+            Err(boot::pdeathsig::become_program(args.parent, &args.argv))
+        }
+    }
 }
 
 /// Reports `failure` on standard error, in the output mode of `flags`.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use sdbuild::cli::Cli;
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::failure::{Class, Failure, OrFail as _};
@@ -15,6 +15,12 @@ fn main() -> ExitCode {
         .ok();
     let cancel = Cancel::new();
     let cli = Cli::parse();
+    if cli.command.is_none() && !sdbuild::commands::next_step::is_known() {
+        // Ends with the help, as where a command is always required.
+        Cli::command()
+            .arg_required_else_help(true)
+            .get_matches_from(["sdbuild"]);
+    }
     let output = cli.output;
     match run(cli, &cancel) {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,18 +3,21 @@
 
 pub(super) const BUILD: &str = "\
 Examples:
-  sdbuild build                               build ./sd-card.nix, write the image to this directory
-  sdbuild build pi --output pi                build pi/sd-card.nix, write the image to the directory pi
+  sdbuild build                               build ./sd-card.nix
+  sdbuild build pi --output pi                build pi/sd-card.nix into pi
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
-  sdbuild build --set time.timeZone=Europe/Berlin --set 'environment.systemPackages=[ pkgs.vim ]'
-  sdbuild build .#pi                          build a configuration of the flake in this directory
-  sdbuild build --dry-run                     show what would be done, fetched and built";
+  sdbuild build --set 'environment.systemPackages=[ pkgs.vim ]'
+  sdbuild build .#pi                          a configuration of the flake here
+  sdbuild build --dry-run                     show what would be done";
 
 pub(super) const CLEAN: &str = "\
-Without an engine it removes downloads and logs, and exits with 3. Exits with 5 if something could not be removed.
+The store volume is sdbuild-store, or the one that SDBUILD_STORE names. Without an engine downloads and logs are \
+removed, and it exits with 3. Exits with 5 if something could not be removed.
 
 Examples:
+  sdbuild clean --old                         keep what the last result of each configuration needs
+  sdbuild clean --old --keep 0 --downloads    keep container images, logs and an empty store
   sdbuild clean --dry-run                     list what would be removed, with sizes
   sdbuild clean --yes                         do not ask, for scripts";
 
@@ -50,7 +53,7 @@ Examples:
 
 pub(super) const INIT: &str = "\
 Examples:
-  sdbuild init                                write ./sd-card.nix with your public keys
+  sdbuild init                                write ./sd-card.nix
   sdbuild init pi --hostname kitchen          pi/sd-card.nix
   sdbuild init --github octocat --wifi 'Home network'";
 

@@ -8,15 +8,17 @@ use super::Build;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
-use crate::settings::{BuildArgs, ConfigArgs, NixpkgsSource, Options, help_of};
+use crate::settings::{
+    BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, help_of,
+};
 
 /// Which nixpkgs a configuration is evaluated with, for commands that are not a build.
 #[derive(Clone, Debug, Default, Args)]
 pub struct NixpkgsArgs {
-    #[arg(long, value_name = "DIR|URL|RELEASE", help = help_of("nixpkgs"))]
+    #[arg(long, value_name = "DIR|URL|RELEASE", help_heading = NIX, help = help_of("nixpkgs"))]
     nixpkgs: Option<NixpkgsSource>,
 
-    #[arg(long, value_enum, value_name = "SYSTEM", help = help_of("system"))]
+    #[arg(long, value_enum, value_name = "SYSTEM", help_heading = MACHINE, hide_short_help = true, help = help_of("system"))]
     system: Option<System>,
 }
 
@@ -34,7 +36,9 @@ impl NixpkgsArgs {
 /// `sdbuild check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Configuration to check: a file, a directory with a sd-card.nix or a flake.nix, or a flake as REF#NAME; instead of --config or --flake
+    /// Configuration to check: a file, a directory, or a flake such as .#pi [default: .]
+    ///
+    /// A directory has a sd-card.nix or a flake.nix. Instead of --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
@@ -60,6 +64,35 @@ impl Check {
             ..BuildArgs::default()
         }
     }
+}
+
+/// `sdbuild clean`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct Clean {
+    /// Remove only results that newer ones replaced, and what only they need, from the store volume
+    #[arg(long)]
+    pub old: bool,
+
+    /// With --old: results of each configuration to keep, 0 to 3 [default: 1]
+    #[arg(long, value_name = "N", requires = "old")]
+    pub keep: Option<Number<0, 3>>,
+
+    /// Remove only the downloads
+    #[arg(long)]
+    pub downloads: bool,
+
+    /// Remove everything; this is the default
+    #[arg(long, conflicts_with_all = ["old", "downloads"])]
+    pub all: bool,
+
+    /// List what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `sdbuild lock`.

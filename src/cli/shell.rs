@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::misc::NixpkgsArgs;
 use crate::common::build_mode::EmulationChoice;
-use crate::settings::{BuildArgs, ConfigArgs, Options, WordList, help_of};
+use crate::settings::{BuildArgs, ConfigArgs, MACHINE, NIX, Options, WordList, help_of};
 
 /// `sdbuild shell`.
 #[derive(Debug, Args)]
@@ -27,31 +27,31 @@ pub struct Shell {
     #[command(flatten)]
     pub nixpkgs: NixpkgsArgs,
 
-    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, help = help_of("emulation"))]
+    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, help_heading = MACHINE, hide_short_help = true, help = help_of("emulation"))]
     emulation: Option<EmulationChoice>,
 
-    #[arg(long, value_name = "REF", help = help_of("builder_image"))]
+    #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true, help = help_of("builder_image"))]
     builder_image: Option<String>,
 
-    #[arg(long, value_name = "URLS", help = help_of("substituters"))]
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("substituters"))]
     substituters: Option<WordList>,
 
-    #[arg(long, value_name = "KEYS", help = help_of("trusted_public_keys"))]
+    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true, help = help_of("trusted_public_keys"))]
     trusted_public_keys: Option<WordList>,
 
-    #[arg(long, value_name = "URLS", help = help_of("extra_substituters"))]
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("extra_substituters"))]
     extra_substituters: Option<WordList>,
 
-    #[arg(long, value_name = "KEYS", help = help_of("extra_trusted_public_keys"))]
+    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true, help = help_of("extra_trusted_public_keys"))]
     extra_trusted_public_keys: Option<WordList>,
 
-    #[arg(long, num_args = 0, default_missing_value = "true", help = help_of("fallback"))]
+    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true, help = help_of("fallback"))]
     fallback: Option<bool>,
 
-    #[arg(long, value_name = "FILE", help = help_of("netrc_file"))]
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("netrc_file"))]
     netrc_file: Option<PathBuf>,
 
-    #[arg(long, value_name = "FILE", help = help_of("ca_file"))]
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("ca_file"))]
     ca_file: Option<PathBuf>,
 }
 

@@ -82,7 +82,7 @@ pub(super) async fn build(
     if let Some(file) = done.as_ref().err().and_then(|e| e.in_the_way.as_ref())
         && may_replace(file, ui, context).await?
     {
-        // Everything is built: this takes seconds.
+        // What was built is kept.
         let settings = settings::Build {
             force: true,
             ..settings

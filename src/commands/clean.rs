@@ -1,4 +1,7 @@
-//! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it.
+//! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it: everything, or
+//! the parts that the user names.
+
+mod parts;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,6 +23,9 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
+    if args.old || args.downloads {
+        return Box::pin(parts::run(args, &settings, ui, context)).await;
+    }
     match Box::pin(Removal::plan(&settings, context)).await {
         Ok(removal) => {
             report_live(removal.live(), context);

@@ -15,6 +15,7 @@ mod json_output;
 pub mod lock;
 pub mod man;
 mod newest_image;
+pub mod next_step;
 pub mod settings;
 pub mod shell;
 pub mod status;

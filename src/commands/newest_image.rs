@@ -21,17 +21,20 @@ pub(super) fn named_or_newest(
         return Ok(image.to_owned());
     }
     let (here, output) = output_dir(env)?;
-    let newest = [&here, &output]
-        .into_iter()
-        .filter_map(|dir| newest_in(dir));
-    let newest = newest.max_by_key(|(written, _)| *written);
-    let (_, path) = newest.ok_or_else(|| {
+    let path = newest(&here, &output).ok_or_else(|| {
         Failure::usage(format!("there is no image in {}", here.display()))
             .hint("build one with `sdbuild build`, or name the file")
     })?;
     let shown = shown_path(&path);
     context.events.notice(format!("the newest image: {shown}"));
     Ok(path)
+}
+
+/// The newest image in the current directory `here` and in the output directory.
+pub(super) fn newest(here: &Path, output: &Path) -> Option<PathBuf> {
+    let newest = [here, output].into_iter().filter_map(newest_in);
+    let (_, path) = newest.max_by_key(|(written, _)| *written)?;
+    Some(path)
 }
 
 /// The newest image in `dir` and when it was written.

@@ -97,6 +97,7 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
     );
     rows.group("logs", &objects(std::slice::from_ref(&status.logs)));
     rows.group("total", &[sized_total(status)]);
+    rows.group("to free", &reclaimable(status, width));
     rows.lines
 }
 
@@ -107,8 +108,21 @@ fn sized_total(status: &Status) -> String {
         .chain(&status.volumes)
         .chain([&status.downloads, &status.logs]);
     let total: u64 = all.filter_map(|object| object.size).sum();
-    let total = words::human_bytes(total);
-    format!("{total}; `sdbuild clean --dry-run` lists what can be removed")
+    words::human_bytes(total)
+}
+
+/// The commands that give disk space back, and how much.
+fn reclaimable(status: &Status, width: usize) -> Vec<String> {
+    let part = |command: &str, size: Option<u64>| {
+        let size = size.map_or_else(|| "?".to_owned(), words::human_bytes);
+        row(command, "", &size, None, width)
+    };
+    let parts = &status.reclaimable;
+    vec![
+        part("sdbuild clean --old", parts.old),
+        part("sdbuild clean --downloads", parts.downloads),
+        "sdbuild clean: all that no run uses; --dry-run lists it".to_owned(),
+    ]
 }
 
 fn run_row(run: &Run, width: usize) -> String {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::common::nix_event::NixEvent;
 
@@ -85,6 +85,17 @@ pub struct ImageDone {
     pub next: Vec<(String, &'static str)>,
 }
 
+/// What the build phase of an earlier build did, and how long it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct BuildEffort {
+    /// Derivations that were built.
+    pub built: u64,
+    /// Bytes of store paths that were downloaded.
+    pub downloaded: u64,
+    /// Seconds that it took.
+    pub seconds: u64,
+}
+
 /// Something that happened during a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -105,6 +116,8 @@ pub enum Event {
         /// Bytes in all; `None` while unknown.
         total: Option<u64>,
     },
+    /// What the last build of the same configuration on this machine did.
+    EarlierBuild(BuildEffort),
     /// A line of Nix's log.
     Nix(NixEvent),
     /// Something that the user should know, although the run goes on.

@@ -67,12 +67,21 @@ impl ContainerInfo {
 impl Engine {
     /// Our containers, running or not, without their sizes.
     pub async fn our_containers(&self) -> Result<Vec<ContainerInfo>, EngineError> {
-        self.list_containers(false).await
+        self.list_containers(all(), false).await
     }
 
     /// Our containers, running or not, with their sizes, which may take an engine seconds to count.
     pub async fn our_containers_with_size(&self) -> Result<Vec<ContainerInfo>, EngineError> {
-        self.list_containers(true).await
+        self.list_containers(all(), true).await
+    }
+
+    /// Our containers that use `volume`, running or not.
+    pub async fn our_containers_with_volume(
+        &self,
+        volume: &str,
+    ) -> Result<Vec<ContainerInfo>, EngineError> {
+        let filters = HashMap::from([("label", vec![labels::RUN]), ("volume", vec![volume])]);
+        self.list_containers(filters, false).await
     }
 
     /// How long ago container `name` ended, or was created if it never ran, by the engine's own clock.
@@ -105,10 +114,12 @@ impl Engine {
             .map(Duration::from_secs))
     }
 
-    async fn list_containers(&self, size: bool) -> Result<Vec<ContainerInfo>, EngineError> {
-        // By run: containers that others create from our container images inherit the role label.
-        let ours = HashMap::from([("label", vec![labels::RUN])]);
-        let found = self.summaries(ours, size, "list containers").await?;
+    async fn list_containers(
+        &self,
+        filters: HashMap<&str, Vec<&str>>,
+        size: bool,
+    ) -> Result<Vec<ContainerInfo>, EngineError> {
+        let found = self.summaries(filters, size, "list containers").await?;
         let now = Moment::now();
         let ours = found
             .into_iter()
@@ -212,6 +223,11 @@ impl Engine {
             })
         }
     }
+}
+
+/// The filter for containers of runs: those that others create from our container images inherit the role label only.
+fn all() -> HashMap<&'static str, Vec<&'static str>> {
+    HashMap::from([("label", vec![labels::RUN])])
 }
 
 /// `None` for a container that is not ours.

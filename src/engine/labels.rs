@@ -78,6 +78,8 @@ pub enum Role {
     Store,
     /// The container that boots an image in QEMU.
     Emulator,
+    /// The container that collects garbage on a store volume. No builder runs there meanwhile.
+    Collector,
 }
 
 impl Role {
@@ -89,6 +91,7 @@ impl Role {
             Self::Builder => "builder",
             Self::Store => "store",
             Self::Emulator => "emulator",
+            Self::Collector => "collector",
         }
     }
 

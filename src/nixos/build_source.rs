@@ -16,9 +16,6 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::{Hasher, Sha256Hash};
 use crate::common::nix_string::nix_string;
 
-/// Hexadecimal digits of the name of a garbage collector root.
-const ROOT_NAME_CHARS: usize = 32;
-
 /// What the user wants built.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -166,14 +163,6 @@ impl BuildSource {
     /// What replaces the directory of the source in messages: empty or with a slash at the end.
     pub(super) fn shown_dir(&self) -> String {
         self.source.shown_dir()
-    }
-
-    /// Its name on the store volume: a hash that does not reveal its path.
-    pub(super) fn root_name(&self) -> String {
-        let identity = self.source.identity();
-        let mut name = Sha256Hash::of(identity.as_encoded_bytes()).to_string();
-        name.truncate(ROOT_NAME_CHARS);
-        name
     }
 
     /// Environment variables of the builder that belong to the source: name and value. In a shell, `NIX_PATH` includes the

@@ -65,8 +65,8 @@ pub struct BuildRequest {
 pub(super) struct StorePaths {
     /// The run's id.
     pub(super) run: String,
-    /// Name of the garbage collector root of the result.
-    pub(super) root: String,
+    /// Tells the configuration from every other one on the volume.
+    pub(super) configuration: String,
     /// Ids of runs that may have files on the volume, which the entry must not remove.
     pub(super) live: Vec<String>,
 }
@@ -74,7 +74,12 @@ pub(super) struct StorePaths {
 impl StorePaths {
     /// The garbage collector root of the result.
     fn result(&self) -> String {
-        format!("{}/{}", layout::ROOTS, self.root)
+        format!(
+            "{}/{}/{}/image",
+            layout::ROOTS,
+            self.configuration,
+            self.run
+        )
     }
 }
 

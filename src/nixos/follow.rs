@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::build_log::BuildLog;
@@ -11,6 +12,7 @@ use super::flake::FlakeReport;
 use super::layout;
 use super::log::{Log, clean};
 use super::slow_fetch::SlowFetches;
+use super::store_path::is_derivation;
 use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;
 use crate::common::nix_event::NixEvent;
@@ -29,6 +31,8 @@ const ONE_EMULATED: &str = "sdbuild: glue: one emulated: ";
 const MAX_GLUE_NOTICES: usize = 32;
 /// How the entry reports a flake that it has locked; a line of JSON follows.
 const FLAKE: &str = "sdbuild: flake: ";
+/// How it reports what is going to be built; the derivation of the image follows.
+const IMAGE: &str = "sdbuild: image: ";
 /// Lines of standard output that are kept: more than any result has.
 const MAX_RESULT_LINES: usize = 16;
 
@@ -52,6 +56,8 @@ pub(super) struct LogView {
     pub(super) accepts_caches: bool,
     /// Texts of the log, and what the user knows them as.
     pub(super) shown: Vec<(String, String)>,
+    /// Receives the derivation of the image as soon as it is evaluated, where that is before the build.
+    pub(super) image: watch::Sender<Option<String>>,
 }
 
 /// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
@@ -153,7 +159,9 @@ impl<'a> Reader<'a> {
             line.replace(text, shown)
         });
         let line = line.as_str();
-        if line.starts_with(RETRY) {
+        if let Some(derivation) = line.strip_prefix(IMAGE).filter(|path| is_derivation(path)) {
+            self.view.image.send_replace(Some(derivation.to_owned()));
+        } else if line.starts_with(RETRY) {
             // The failures before this line are not those that the run ends with.
             self.build_log.reset_findings();
             self.restarted();

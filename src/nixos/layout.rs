@@ -34,7 +34,7 @@ pub(super) const NETRC: &str = "/run/sdbuild/netrc";
 pub(super) const HOME: &str = "/nix/var/sdbuild";
 /// The directory of the store volume that uploads are relative to.
 pub(super) const UPLOAD_ROOT: &str = "/nix/var";
-/// Garbage collector roots of built images, one per configuration.
+/// Garbage collector roots of results: a directory for each configuration, and in it one for each run that is remembered.
 pub(super) const ROOTS: &str = "/nix/var/nix/gcroots/sdbuild";
 
 /// The files of the flake that overrides the input with this number.

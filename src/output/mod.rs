@@ -27,6 +27,6 @@ mod request;
 mod stages;
 mod writeback;
 
-pub use copy_out::copy_out;
+pub use copy_out::{check_name, copy_out};
 pub use preflight::preflight;
 pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings};

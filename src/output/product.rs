@@ -29,6 +29,18 @@ pub struct Product {
 }
 
 impl Product {
+    /// The image that `derivation`, a store path, is going to make, if the derivation has the name of the image, as those of
+    /// nixpkgs have.
+    pub(super) fn foreseen(derivation: &str) -> Option<Self> {
+        let (_, name) = derivation.strip_suffix(".drv")?.split_once('-')?;
+        let (raw_name, compression) = parse_name(name).ok()?;
+        Some(Self {
+            components: Vec::new(),
+            raw_name,
+            compression,
+        })
+    }
+
     /// The name of the image in the result.
     pub(super) fn file_name(&self) -> &str {
         self.components.last().map_or("", String::as_str)
@@ -155,6 +167,21 @@ mod tests {
             .raw_name,
             "a.img"
         );
+    }
+
+    #[test]
+    fn derivations_foretell_the_name_of_the_image() {
+        let name = |text: &str| {
+            let path = format!("/nix/store/{}-{text}.drv", "a".repeat(32));
+            Some(Product::foreseen(&path)?.raw_name)
+        };
+        let foreseen = name("nixos-pi-26.05-aarch64-linux.img");
+        assert_eq!(
+            foreseen.as_deref(),
+            Some("nixos-pi-26.05-aarch64-linux.img")
+        );
+        assert_eq!(name("pi.img.zst").as_deref(), Some("pi.img"));
+        assert_eq!(name("product"), None);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! A build: the steps from container images to the image file, in their order.
 
 use crate::common::context::Context;
+use crate::common::event::{BuildEffort, Event, Phase};
 use crate::common::failure::Failure;
 use crate::common::timings::Timings;
 use crate::nixos::command::Task;
 use crate::output::Image;
+use crate::pipeline::build_history::{self, EffortCounter};
 use crate::pipeline::plan::Plan;
-use crate::pipeline::provenance::{SourceRecord, provenance};
+use crate::pipeline::provenance::{SourceRecord, configuration_id, provenance};
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::{builder, container_images, copy_out, emulation, source};
@@ -18,8 +20,30 @@ pub async fn build(
     context: &Context,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
+    let counter = EffortCounter::default();
+    let context = &Context {
+        events: counter.listen(&context.events),
+        ..context.clone()
+    };
     let steps = async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings).await;
-    with_cleanup(plan, context, steps).await
+    let built = with_cleanup(plan, context, steps).await?;
+    remember(plan, counter.so_far(), timings);
+    Ok(built)
+}
+
+/// Notes how long the build phase took, unless there was nothing to do.
+fn remember(plan: &Plan, effort: BuildEffort, timings: &Timings) {
+    let times = timings.so_far();
+    let took = times.iter().find(|(phase, _)| *phase == Phase::Build);
+    if let Some((_, took)) = took
+        && effort != BuildEffort::default()
+    {
+        let seconds = took.as_secs();
+        let effort = BuildEffort { seconds, ..effort };
+        // Without it the next build is not estimated.
+        let state_dir = &plan.settings.common.state_dir;
+        build_history::note(state_dir, &configuration_id(plan), effort).ok();
+    }
 }
 
 async fn steps(
@@ -39,7 +63,12 @@ async fn steps(
     let job = job?;
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
-    let built = builder::build(run, prepared, scope).await?;
+    let state_dir = &run.plan.settings.common.state_dir;
+    if let Some(earlier) = build_history::last(state_dir, &configuration_id(run.plan)) {
+        run.context.events.emit(Event::EarlierBuild(earlier));
+    }
+    let refused = copy_out::refuse_early(run, prepared.image());
+    let built = Box::pin(builder::build(run, prepared, scope, refused)).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.
     let (image, ()) = tokio::join!(

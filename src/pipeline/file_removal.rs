@@ -1,12 +1,14 @@
 //! What `clean` removes of this user's directories: downloads and build logs. It needs no engine.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::artifact::Cache;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::shell_word::quoted;
 use crate::engine::RunId;
+use crate::pipeline::build_history;
 use crate::pipeline::inventory::LocalFiles;
 use crate::pipeline::logs::{self, RemoveError};
 use crate::pipeline::run_lock::{RunLocks, RunState};
@@ -15,7 +17,7 @@ use crate::settings::Common;
 /// Something that can be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// `handler`, `container`, `volume`, `image`, `downloads` or `logs`.
+    /// `handler`, `container`, `volume`, `image`, `results`, `downloads` or `logs`.
     pub kind: &'static str,
     /// Its name or directory.
     pub name: String,
@@ -28,8 +30,8 @@ pub struct Item {
 pub struct FileRemoval {
     cache: PathBuf,
     cache_size: u64,
-    logs: PathBuf,
-    logs_size: u64,
+    /// The directory of logs and their size.
+    logs: Option<(PathBuf, u64)>,
     /// A live run may be about to use any download.
     live_runs: BTreeSet<RunId>,
 }
@@ -53,10 +55,16 @@ impl FileRemoval {
         Ok(Self {
             cache: files.cache,
             cache_size: files.cache_size?,
-            logs: files.logs,
-            logs_size: files.logs_size,
+            logs: Some((files.logs, files.logs_size)),
             live_runs,
         })
+    }
+
+    /// The same without the build logs.
+    #[must_use]
+    pub fn without_logs(mut self) -> Self {
+        self.logs = None;
+        self
     }
 
     /// Live runs: what they use, or may be about to use, is not removed.
@@ -74,11 +82,13 @@ impl FileRemoval {
                 size: Some(self.cache_size),
             });
         }
-        if self.logs_size > 0 {
+        if let Some((logs, size)) = &self.logs
+            && *size > 0
+        {
             items.push(Item {
                 kind: "logs",
-                name: self.logs.display().to_string(),
-                size: Some(self.logs_size),
+                name: logs.display().to_string(),
+                size: Some(*size),
             });
         }
         items
@@ -92,7 +102,9 @@ impl FileRemoval {
         {
             failed.push((self.cache.display().to_string(), error.to_string()));
         }
-        if let Err(RemoveError { path, error }) = logs::remove_all(&self.logs, &self.live_runs) {
+        if let Some((logs, _)) = &self.logs
+            && let Err(RemoveError { path, error }) = self.remove_logs(logs)
+        {
             failed.push((path.display().to_string(), error.to_string()));
         }
         let leftover = |(what, why): (String, String)| Leftover {
@@ -101,6 +113,15 @@ impl FileRemoval {
             why,
         };
         failed.into_iter().map(leftover).collect()
+    }
+
+    /// Removes the logs, and with them the times of earlier builds.
+    fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
+        if let Some(state_dir) = logs.parent() {
+            // Nothing but an estimate depends on it.
+            fs::remove_file(build_history::file(state_dir)).ok();
+        }
+        logs::remove_all(logs, &self.live_runs)
     }
 
     fn cache_is_free(&self) -> bool {

@@ -1,13 +1,14 @@
 //! What sdbuild has on an engine and in this user's directories. `status`, `clean` and `doctor` ask this file.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::artifact::Cache;
 use crate::binfmt::Entry;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::system::Architecture;
 use crate::common::timeout::timeout;
 use crate::engine::{
     ContainerGuard, ContainerInfo, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo,
@@ -21,6 +22,9 @@ use crate::settings::Common;
 
 /// A store of some hundred thousand files is counted in half a minute; a size that takes longer stays unknown.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The labels by which a container image of ours is recognised.
+type ImageLabels = [(&'static str, String); 2];
 
 /// A volume and the bytes in it, where they were counted.
 #[derive(Clone, Debug)]
@@ -61,7 +65,9 @@ pub(super) struct Inventory {
     /// The run that the containers of this inventory belong to.
     pub(super) own: RunId,
     /// The labels of the registrar's image of this version; an older one has other programs.
-    registrar_labels: Option<[(&'static str, String); 2]>,
+    registrar_labels: Option<ImageLabels>,
+    /// The labels of the builder's image of this version.
+    builder_labels: Option<ImageLabels>,
     /// What was found.
     pub(super) objects: EngineObjects,
 }
@@ -77,7 +83,8 @@ impl Inventory {
         let mut inventory = Self {
             run_locks,
             own: RunId::random()?,
-            registrar_labels: registrar_labels(&engine, settings),
+            registrar_labels: image_labels(&engine, settings, Definition::registrar),
+            builder_labels: image_labels(&engine, settings, Definition::builder),
             objects: EngineObjects::default(),
             engine,
         };
@@ -141,7 +148,16 @@ impl Inventory {
 
     /// The registrar's image of this version, if the engine holds it.
     pub(super) fn registrar_image(&self) -> Option<&ImageInfo> {
-        let wanted = self.registrar_labels.as_ref()?;
+        self.image_with(self.registrar_labels.as_ref())
+    }
+
+    /// The builder's image of this version, if the engine holds it.
+    pub(super) fn builder_image(&self) -> Option<&ImageInfo> {
+        self.image_with(self.builder_labels.as_ref())
+    }
+
+    fn image_with(&self, labels: Option<&ImageLabels>) -> Option<&ImageInfo> {
+        let wanted = labels?;
         let has = |image: &&ImageInfo| {
             let label = |(key, value): &(&str, String)| image.labels.get(*key) == Some(value);
             wanted.iter().all(label)
@@ -249,10 +265,14 @@ impl LocalFiles {
     }
 }
 
-/// The labels of the registrar's image for `engine`; `None` where no image supports its architecture.
-fn registrar_labels(engine: &Engine, settings: &Common) -> Option<[(&'static str, String); 2]> {
+/// The labels of an image of ours for `engine`; `None` where no image supports its architecture.
+fn image_labels(
+    engine: &Engine,
+    settings: &Common,
+    define: fn(Architecture, Option<&Path>) -> Result<Definition, Failure>,
+) -> Option<ImageLabels> {
     let architecture = engine.facts().architecture.supported().ok()?;
-    let definition = Definition::registrar(architecture, settings.locks.as_deref()).ok()?;
+    let definition = define(architecture, settings.locks.as_deref()).ok()?;
     Some(definition.labels())
 }
 

@@ -6,6 +6,7 @@
 
 mod binfmt_table;
 mod build;
+mod build_history;
 mod builder_image;
 mod checks;
 mod clients;
@@ -19,6 +20,7 @@ mod job_control;
 mod kernel_version;
 mod logs;
 mod nixpkgs_archive;
+mod old_results;
 mod plan;
 mod problems;
 mod provenance;
@@ -40,6 +42,7 @@ pub use emulation::Emulation;
 pub use emulator::QemuEngine;
 pub use evaluate::{Checked, check, forecast, lock_flake};
 pub use file_removal::{FileRemoval, Item};
+pub use old_results::OldResults;
 pub use plan::{BuilderPlan, EnginePlan, Plan, plan};
 pub use removal::Removal;
 pub use run_context::Outcome;

@@ -77,9 +77,9 @@ pub(super) fn provenance(
     }
 }
 
-/// Tells the images of one configuration from those of others without naming its path: a hash that also has the identity
+/// Tells the images of one configuration and host from those of others without naming its path: a hash that also has the identity
 /// of this machine in it cannot be guessed.
-fn configuration_id(plan: &Plan) -> String {
+pub(super) fn configuration_id(plan: &Plan) -> String {
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
     let source = plan.source.source.identity();
     let host = plan.settings.host_name.as_deref().unwrap_or_default();

@@ -13,8 +13,10 @@ use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
 use crate::common::timeout::timeout;
 use crate::engine::RunId;
+use crate::nixos::builder::BuilderImage;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles};
+use crate::pipeline::old_results::{OldResults, forecast};
 use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::sweep::StaleObjects;
 use crate::pipeline::{binfmt_table, clients};
@@ -48,6 +50,17 @@ pub struct Status {
     pub downloads: SizedObject,
     /// The build logs.
     pub logs: SizedObject,
+    /// What the parts of `clean` would give back.
+    pub reclaimable: Reclaimable,
+}
+
+/// Bytes that the parts of `clean` would give back; `None` where that is unknown, also while a run uses them.
+#[derive(Debug, Default, Serialize)]
+pub struct Reclaimable {
+    /// `clean --old`.
+    pub old: Option<u64>,
+    /// `clean --downloads`.
+    pub downloads: Option<u64>,
 }
 
 impl Status {
@@ -55,8 +68,12 @@ impl Status {
     /// not remove a container that counted.
     pub async fn look(settings: &Common, context: &Context) -> Result<Self, Failure> {
         let mut engine = EngineState::default();
+        let mut old = None;
         let objects = match objects(settings, &mut engine, context).await {
-            Ok(objects) => objects,
+            Ok((objects, found)) => {
+                old = found;
+                objects
+            }
             Err(e) if e.class == Class::Interrupted || !e.teardown.is_empty() => return Err(e),
             Err(e) => {
                 engine.problem = Some(e.to_string());
@@ -69,6 +86,14 @@ impl Status {
         };
         let files = LocalFiles::measure(settings, &BTreeSet::new());
         let runs = runs(&objects, &files.runs);
+        // Runs of other users have downloads of their own.
+        let mut own = runs.iter().filter(|run| run.endpoint.is_some());
+        let is_idle = own.all(|run| run.life != RunState::Live);
+        let downloads = files.cache_size.as_ref().ok().copied();
+        let reclaimable = Reclaimable {
+            old,
+            downloads: downloads.filter(|_| is_idle),
+        };
         let handlers = objects.entries.map(|all| all.into_iter().map(handler));
         Ok(Self {
             version: JSON_VERSION,
@@ -78,26 +103,51 @@ impl Status {
             containers: objects.containers.into_iter().map(container).collect(),
             images: objects.images.iter().map(image).collect(),
             volumes: objects.volumes.into_iter().map(volume).collect(),
-            downloads: dir(&files.cache, files.cache_size.ok()),
+            downloads: dir(&files.cache, downloads),
             logs: dir(&files.logs, Some(files.logs_size)),
+            reclaimable,
         })
     }
 }
 
-/// The objects on the engine; what is known about the engine itself is written to `state` at once, so that
+/// The objects on the engine, and the bytes that old results take; what is known about the engine itself is written to `state` at once, so that
 /// it remains when the rest fails.
 async fn objects(
     settings: &Common,
     state: &mut EngineState,
     context: &Context,
-) -> Result<EngineObjects, Failure> {
+) -> Result<(EngineObjects, Option<u64>), Failure> {
     let engine = answered(clients::connect(settings, &context.cancel)).await?;
     state.endpoint = Some(engine.endpoint().to_string());
     state.version = Some(engine.facts().title());
     let list = Inventory::list(engine, settings, ContainerSizes::Counted);
     let mut inventory = answered(async { context.cancel.race(list).await? }).await?;
     inventory.measure(TableFallback::None, context).await?;
-    Ok(inventory.objects)
+    let old = old_results(&inventory, settings, context).await?;
+    Ok((inventory.objects, old))
+}
+
+/// The bytes that old results take on the store volume; `None` without the image that finds out, and while a builder uses it.
+async fn old_results(
+    inventory: &Inventory,
+    settings: &Common,
+    context: &Context,
+) -> Result<Option<u64>, Failure> {
+    let mut volumes = inventory.objects.volumes.iter();
+    if !volumes.any(|sized| sized.volume.name == settings.store) {
+        return Ok(Some(0));
+    }
+    let Some(image) = inventory.builder_image() else {
+        return Ok(None);
+    };
+    let image = BuilderImage::ours(image.id.clone());
+    let (store, keep) = (&settings.store, OldResults::KEEP);
+    match Box::pin(forecast(inventory, &image, store, keep, context)).await {
+        Ok(found) => Ok(found.map(|found| found.freed)),
+        Err(e) if e.class == Class::Interrupted || !e.teardown.is_empty() => Err(e),
+        // A store of another user's, for instance.
+        Err(_) => Ok(None),
+    }
 }
 
 /// The result of `request`; a failure if the engine takes longer than [`ENGINE_TIMEOUT`].

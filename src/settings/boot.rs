@@ -60,11 +60,11 @@ pub struct BootArgs {
     pub memory: Option<u32>,
 
     /// Port on 127.0.0.1 to forward to SSH on the machine [default: a free one]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
     /// System that the image is for [default: from the file name, otherwise aarch64-linux]
-    #[arg(long, value_enum, value_name = "SYSTEM")]
+    #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
     /// Which QEMU to use [default: auto]
@@ -72,7 +72,7 @@ pub struct BootArgs {
     pub emulator: Option<EmulatorChoice>,
 
     /// Firmware of the machine: U-Boot for QEMU's aarch64 machine [default: from the distribution's package]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub firmware: Option<PathBuf>,
 }
 

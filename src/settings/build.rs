@@ -12,7 +12,7 @@ use super::resolver::{Resolver, current_dir};
 use super::source_choice::SourceChoice;
 use super::ssh_key::SshKey;
 use super::value::{Number, PublishedAt};
-use super::{Caches, Common, STORE};
+use super::{Caches, Common};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
@@ -81,8 +81,6 @@ pub struct Build {
     pub connections: Option<u32>,
     /// Memory limit of the builder in bytes.
     pub memory: Option<u64>,
-    /// Name of the volume for the builder's `/nix`.
-    pub store: String,
     /// User and group to give the image to, if not those of this process.
     pub owner: Option<(u32, u32)>,
     /// Only describe the build.
@@ -130,12 +128,6 @@ impl Build {
             memory: s
                 .optional("memory-mib", None, |o| o.memory_mib)?
                 .map(|mib| mib.saturating_mul(MIB)),
-            store: s.value_or(
-                "store",
-                Some("SDBUILD_STORE"),
-                |o| o.store.clone(),
-                STORE.to_owned(),
-            )?,
             accept_flake_caches: s.value("accept-flake-caches", None, |o| o.accept_flake_caches)?,
             common: Common::resolve(env, &mut s)?,
             source,

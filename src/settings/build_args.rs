@@ -19,10 +19,12 @@ pub struct BuildArgs {
     pub options: Options,
 
     /// Private key for the login of --boot-test [default: the one beside --ssh-key, otherwise yours that the image accepts]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub login_key: Option<PathBuf>,
 
-    /// Show what would be done, and what Nix would fetch and build, without building; =plan does not run Nix and changes nothing
+    /// Show what would be done, fetched and built
+    ///
+    /// With =plan Nix is not run, and nothing at all is changed.
     #[arg(long, value_enum, value_name = "UP TO", num_args = 0..=1, require_equals = true,
         default_missing_value = "forecast", hide_possible_values = true)]
     pub dry_run: Option<DryRun>,
@@ -32,22 +34,35 @@ pub struct BuildArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// NixOS configuration: a file, or a directory with a sd-card.nix; all files in its directory are used too [default: ./sd-card.nix]
-    #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
+    #[arg(
+        short,
+        long,
+        value_name = "PATH",
+        conflicts_with = "flake",
+        hide_short_help = true
+    )]
     pub config: Option<PathBuf>,
 
     /// Directory above the configuration that is uploaded with it, so that it can import ../common.nix [default: its own directory]
-    #[arg(long, value_name = "DIR", conflicts_with = "flake")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "flake",
+        hide_short_help = true
+    )]
     pub root: Option<PathBuf>,
 
     /// Flake to build: REF is a directory, or github:OWNER/REPOSITORY and the like; NAME is one of its nixosConfigurations, or a whole attribute [default: the only one]
-    #[arg(long, value_name = "REF[#NAME]")]
+    #[arg(long, value_name = "REF[#NAME]", hide_short_help = true)]
     pub flake: Option<FlakeRef>,
 
     /// Use another flake, for instance a directory, instead of an input of the flake
-    #[arg(long, value_names = ["INPUT", "REF"], num_args = 2)]
+    #[arg(long, value_names = ["INPUT", "REF"], num_args = 2, hide_short_help = true)]
     pub override_input: Vec<String>,
 
-    /// Public key to let log in as root, in addition to those of the configuration
+    /// Public key that may log in as root
+    ///
+    /// In addition to those of the configuration.
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
 
@@ -55,7 +70,9 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 
-    /// Set a NixOS option: a Nix list or set is added to the configuration's value, anything else replaces it
+    /// Set a NixOS option
+    ///
+    /// A Nix list or set is added to the configuration's value, anything else replaces it.
     #[arg(long, value_name = "OPTION=VALUE")]
     pub set: Vec<String>,
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::STORE;
 use super::environment::Environment;
 use super::mirrors;
 use super::options::Options;
@@ -36,6 +37,8 @@ pub struct Common {
     pub home: Option<PathBuf>,
     /// sdbuild's cache directory.
     pub cache_dir: PathBuf,
+    /// Name of the volume for the builder's `/nix`.
+    pub store: String,
     /// sdbuild's state directory, for logs and run locks.
     pub state_dir: PathBuf,
     /// Debian mirrors, in the order in which they are tried.
@@ -60,6 +63,13 @@ impl Common {
 
     /// Resolves them for a command that has read its settings files.
     pub(super) fn resolve(env: &Environment, s: &mut Resolver<'_>) -> Result<Self, Failure> {
+        let store = s.value_or(
+            "store",
+            Some("SDBUILD_STORE"),
+            |o| o.store.clone(),
+            STORE.to_owned(),
+        )?;
+        check_store_name(&store)?;
         let home = env.home_dir();
         let below_home = |dir: &str| {
             home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
@@ -89,6 +99,7 @@ impl Common {
             STALL_SECONDS,
         )?;
         Ok(Self {
+            store,
             docker_host: env.docker_host.clone(),
             docker_context: env.docker_context.clone(),
             docker_config: base(&env.docker_config, ".docker")?,
@@ -111,6 +122,20 @@ impl Common {
             home,
         })
     }
+}
+
+/// Refuses a name for the store volume that does not begin with [`STORE`], so that sdbuild never takes another program's
+/// volume, or that is not valid for every engine.
+fn check_store_name(name: &str) -> Result<(), Failure> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
+            "it must begin with `{STORE}` and contain only lower-case letters, digits and `-`, at most 64"
+        )),
+    )
 }
 
 /// The setting, or the file that the environment names if it exists: what reads those variables ignores a missing file too.

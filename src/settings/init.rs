@@ -23,7 +23,7 @@ const GITHUB: &str = "https://github.com";
 #[derive(Debug, Default, Args)]
 pub struct InitArgs {
     /// Configuration file to write; an existing file is never replaced [default: ./sd-card.nix]
-    #[arg(short, long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH", hide_short_help = true)]
     pub config: Option<PathBuf>,
 
     /// Directory to write sd-card.nix to; it is created if it does not exist [default: .]
@@ -47,11 +47,11 @@ pub struct InitArgs {
     pub user: Option<String>,
 
     /// Time zone of the new machine, for instance Europe/Berlin [default: this machine's]
-    #[arg(long, value_name = "ZONE")]
+    #[arg(long, value_name = "ZONE", hide_short_help = true)]
     pub timezone: Option<String>,
 
     /// Language of the new machine, for instance de_DE [default: yours, otherwise en_US]
-    #[arg(long, value_name = "LOCALE")]
+    #[arg(long, value_name = "LOCALE", hide_short_help = true)]
     pub locale: Option<String>,
 
     /// Public SSH key to let log in as root; can be repeated [default: the best one in ~/.ssh/*.pub and the running ssh-agent]
@@ -59,7 +59,7 @@ pub struct InitArgs {
     pub ssh_key: Vec<PathBuf>,
 
     /// Use the SSH keys of this GitHub account; they are shown for confirmation
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", hide_short_help = true)]
     pub github: Option<String>,
 
     /// Ask no questions: take the defaults, and the keys of the account
@@ -71,7 +71,7 @@ pub struct InitArgs {
     pub wifi: Option<String>,
 
     /// Read the passphrase of the wireless network from the first line of this file
-    #[arg(long, value_name = "FILE", requires = "wifi")]
+    #[arg(long, value_name = "FILE", requires = "wifi", hide_short_help = true)]
     pub wifi_password_file: Option<PathBuf>,
 }
 

@@ -30,11 +30,11 @@ pub use common::Common;
 pub use environment::Environment;
 pub use init::{BoardChoice, Init, InitArgs};
 pub use options::Options;
-pub(crate) use options::help_of;
+pub(crate) use options::{MACHINE, NIX, help_of};
 pub use origin::{Origin, Setting};
 pub use output_dir::output_dir;
 pub use proxies::Proxies;
-pub use source_choice::SourceChoice;
+pub use source_choice::{SourceChoice, configuration_here};
 pub use ssh_key::SshKey;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};
 

@@ -17,6 +17,11 @@ use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
 
+/// Heading of the flags about Nix.
+pub(crate) const NIX: &str = "Nix options";
+/// Heading of the flags about the machine that builds, and the one that the image is for.
+pub(crate) const MACHINE: &str = "Machine options";
+
 /// Settings as one layer gives them: the command line, a settings file, or a command that starts a build itself. A field is
 /// a flag of `build` unless it is skipped, and a key of `sdbuild.toml`; its comment is the help, its type the validation.
 /// Variable and default are in [`super::Build::resolve`] and [`super::Caches`], those of `ca_file`, mirror and stall timeout in
@@ -24,8 +29,8 @@ use crate::common::system::System;
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
-    /// nixpkgs to build from: a directory, the URL of a tarball, or a NixOS release [default: 26.05] [env: SDBUILD_NIXPKGS]
-    #[arg(long, value_name = "DIR|URL|RELEASE")]
+    /// nixpkgs: a directory, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS]
+    #[arg(long, value_name = "DIR|URL|RELEASE", help_heading = NIX)]
     pub nixpkgs: Option<NixpkgsSource>,
 
     /// Flake to build; a flag of its own, because --config excludes it.
@@ -33,83 +38,89 @@ pub struct Options {
     pub flake: Option<FlakeRef>,
 
     /// Use the binary caches that a flake names, and trust their keys, in addition to those of the settings
-    #[arg(long, num_args = 0, default_missing_value = "true")]
+    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true)]
     pub accept_flake_caches: Option<bool>,
 
     /// System to build the image for [default: aarch64-linux]
-    #[arg(long, value_enum, value_name = "SYSTEM")]
+    #[arg(long, value_enum, value_name = "SYSTEM", help_heading = MACHINE, hide_short_help = true)]
     pub system: Option<System>,
 
     /// How to run aarch64 programs on the engine's machine [default: auto]
-    #[arg(long, value_enum, value_name = "MODE")]
+    #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub emulation: Option<EmulationChoice>,
 
     /// What builds units, configuration files and the image itself [default: auto] [env: SDBUILD_GLUE]
-    #[arg(long, value_enum, value_name = "MODE")]
+    #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub glue: Option<Glue>,
 
     /// Container image with Nix to use as the builder instead of sdbuild's own; it stays in the engine
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true)]
     pub builder_image: Option<String>,
 
-    /// Directory to write the image to; it is created if it is missing [default: .]
+    /// Directory to write the image to [default: .]
+    ///
+    /// It is created if it is missing.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Replace an image of the same name and its sidecar files
+    /// Replace whatever has the name of the image
+    ///
+    /// Without it, an image that the same configuration made is replaced, and any other file is asked about.
     #[arg(short, long, num_args = 0, default_missing_value = "true")]
     pub force: Option<bool>,
 
     /// Compression of the image: none, zstd, xz or gzip, optionally with a level after a colon [default: zstd] [env: SDBUILD_COMPRESS]
-    #[arg(long, value_name = "FORMAT[:LEVEL]")]
+    #[arg(long, value_name = "FORMAT[:LEVEL]", hide_short_help = true)]
     pub compress: Option<CompressionOptions>,
 
     /// Also write a list for Raspberry Pi Imager; URL is where the output directory will be published [default: the local path]
-    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "", hide_short_help = true)]
     pub rpi_imager: Option<PublishedAt>,
 
-    /// Boot the finished image and wait until root can log in over SSH, for up to 180 s and with 1024 MiB of memory
+    /// Boot the finished image until root can log in over SSH
+    ///
+    /// For up to 180 s and with 1024 MiB of memory; `sdbuild boot` has flags for other limits.
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub boot_test: Option<bool>,
 
     /// Binary caches to use instead of cache.nixos.org, which must be listed again to be kept; separated by spaces, empty for none [default: cache.nixos.org] [env: SDBUILD_SUBSTITUTERS]
-    #[arg(long, value_name = "URLS")]
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub substituters: Option<WordList>,
 
     /// Public keys of the binary caches, instead of the key of cache.nixos.org, which must be listed again to be kept; separated by spaces [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
-    #[arg(long, value_name = "KEYS")]
+    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true)]
     pub trusted_public_keys: Option<WordList>,
 
     /// Binary caches to use in addition; separated by spaces [env: SDBUILD_EXTRA_SUBSTITUTERS]
-    #[arg(long, value_name = "URLS")]
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub extra_substituters: Option<WordList>,
 
     /// Public keys of binary caches to trust in addition; separated by spaces [env: SDBUILD_EXTRA_TRUSTED_PUBLIC_KEYS]
-    #[arg(long, value_name = "KEYS")]
+    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true)]
     pub extra_trusted_public_keys: Option<WordList>,
 
     /// Build here what a binary cache has but fails to deliver, instead of stopping
-    #[arg(long, num_args = 0, default_missing_value = "true")]
+    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true)]
     pub fallback: Option<bool>,
 
     /// User names and passwords for binary caches and sources, in the format of netrc [env: SDBUILD_NETRC_FILE]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true)]
     pub netrc_file: Option<PathBuf>,
 
     /// Certificate authorities (PEM) to trust in addition to the usual ones [default: NIX_SSL_CERT_FILE, SSL_CERT_FILE] [env: SDBUILD_CA_FILE]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true)]
     pub ca_file: Option<PathBuf>,
 
     /// Cores for each derivation, 0 for all [default: as many as memory allows] [env: SDBUILD_CORES]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = NIX, hide_short_help = true)]
     pub cores: Option<Number<0>>,
 
     /// Derivations to build in parallel [default: the engine's cores, fewer if memory is short] [env: SDBUILD_JOBS]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", help_heading = NIX, hide_short_help = true)]
     pub jobs: Option<Number<1, 4096>>,
 
     /// Parallel connections to binary caches [default: 8 per core, between 25 and 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = NIX, hide_short_help = true)]
     pub connections: Option<Number<1, 1024>>,
 
     /// Memory limit of the builder in MiB.

@@ -9,6 +9,13 @@ use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 /// File name of a flake.
 const FLAKE: &str = "flake.nix";
 
+/// The name of the configuration in the current directory, if there is one.
+pub fn configuration_here() -> Option<&'static str> {
+    [CONFIG_NAME, FLAKE]
+        .into_iter()
+        .find(|name| Path::new(name).is_file())
+}
+
 /// The configuration that is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceChoice {

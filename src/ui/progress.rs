@@ -60,16 +60,12 @@ pub(super) fn outcome(state: &State) -> Option<String> {
             bytes.unwrap_or_default()
         ));
     }
-    let (built, to_build) = counts.built;
-    if built > 0 || to_build > 0 {
-        let of = if built < to_build {
-            format!(" of {to_build}")
-        } else {
-            String::new()
-        };
-        let emulated = counts.emulated.filter(|n| *n > 0);
-        let emulated = emulated.map(|n| format!(", {n} of them emulated"));
-        parts.push(format!("{built}{of} built{}", emulated.unwrap_or_default()));
+    // What Nix expected to build includes derivations that it only looked at, so it says nothing at the end.
+    let (built, _) = counts.built;
+    if built > 0 {
+        let emulated = counts.emulated.map_or(0, |n| n.min(built));
+        let emulated = (emulated > 0).then(|| format!(", {emulated} of them emulated"));
+        parts.push(format!("{built} built{}", emulated.unwrap_or_default()));
     }
     if parts.is_empty() {
         return Some("nothing to build".to_owned());

@@ -6,7 +6,7 @@ mod nix_counts;
 
 use std::time::Duration;
 
-use crate::common::event::{Event, Phase};
+use crate::common::event::{BuildEffort, Event, Phase};
 use crate::common::nix_event::NixEvent;
 use activities::Activities;
 pub(super) use activities::{Activity, ActivityKind};
@@ -51,6 +51,7 @@ pub(super) struct State {
     nix: NixCounts,
     activities: Activities,
     began: Option<Duration>,
+    earlier: Option<BuildEffort>,
     ended: Vec<Ended>,
 }
 
@@ -94,6 +95,7 @@ impl State {
             }
             Event::Nix(event) => self.apply_nix(event, at),
             Event::WorkEnded => self.fail_current(at),
+            Event::EarlierBuild(earlier) => self.earlier = Some(*earlier),
             Event::RunStarted(_)
             | Event::ImageDone(_)
             | Event::Warning(_)
@@ -213,7 +215,17 @@ impl State {
     pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref()?;
         let is_known = current.phase != Phase::Build || self.nix.mostly_downloads();
-        current.fraction.time_left(at).filter(|_| is_known)
+        let by_rate = current.fraction.time_left(at).filter(|_| is_known);
+        by_rate.or_else(|| self.left_as_before(at))
+    }
+
+    /// The time that the build still takes if it is like the last one of this configuration, which did as much.
+    fn left_as_before(&self, at: Duration) -> Option<Duration> {
+        let (earlier, current) = (self.earlier?, self.current.as_ref()?);
+        let is_like = current.phase == Phase::Build && self.nix.is_like(&earlier);
+        let took = at.saturating_sub(current.since);
+        let left = Duration::from_secs(earlier.seconds).checked_sub(took)?;
+        (is_like && !left.is_zero()).then_some(left)
     }
 
     /// The bytes that the current phase has processed.

@@ -144,6 +144,7 @@ impl View {
             | Event::Bytes { .. }
             | Event::Detail(..)
             | Event::Console(_)
+            | Event::EarlierBuild(_)
             | Event::TerminalGiven
             | Event::Suspended
             | Event::Resumed => Vec::new(),

@@ -23,6 +23,7 @@ mod ci;
 mod clean;
 mod cli_test;
 mod doctor;
+mod documentation;
 mod init;
 mod inspect;
 mod pins;

@@ -47,6 +47,20 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 }
 
 #[test]
+fn alone_beside_a_configuration_it_names_the_next_commands() {
+    let alone = CliTest::new(&[]).config();
+    alone
+        .file("pi.img.zst", "an image")
+        .stdout("The configuration is sd-card.nix")
+        .stdout("sdbuild build")
+        .stdout("The newest image is pi.img.zst")
+        .stdout("sdbuild flash")
+        .run();
+    let nothing_here = CliTest::new(&[]).exit_code(2).run();
+    assert!(nothing_here.stderr.contains("Usage: sdbuild"));
+}
+
+#[test]
 fn quiet_prints_only_the_error() {
     let outcome = CliTest::new(&["build", "--quiet"])
         .config()

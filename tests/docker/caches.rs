@@ -8,7 +8,6 @@ mod system;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::support::*;
 
@@ -41,21 +40,6 @@ const CASES: [&str; 25] = [
     "tunnel",
 ];
 
-/// A store volume of a test's own, which is removed with the value.
-struct Volume(String);
-
-impl Volume {
-    fn new() -> Self {
-        Self(format!("{STORE}-{}", nonce()))
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        run(Command::new("docker").args(["volume", "rm", "--force", &self.0]));
-    }
-}
-
 fn expression() -> PathBuf {
     root().join("tests/docker/caches/cached.nix")
 }
@@ -72,7 +56,7 @@ fn cache() -> BinaryCache {
 
 /// A user whose configuration is the image of `case`, which needs no emulation, and whose store is `volume`. Downloads stall
 /// after six seconds, in Nix after three.
-fn user(case: &str, volume: &Volume, cache: &BinaryCache) -> TestUser {
+fn user(case: &str, volume: &StoreVolume, cache: &BinaryCache) -> TestUser {
     let user = TestUser::new()
         .with("SDBUILD_STORE", &volume.0)
         .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key)
@@ -96,7 +80,7 @@ fn with_caches(user: TestUser, servers: &[&CacheServer]) -> TestUser {
 
 /// Builds the image of `case` with these binary caches and flags.
 fn build(case: &str, servers: &[&CacheServer], flags: &[&str]) -> Outcome {
-    let (volume, cache) = (Volume::new(), cache());
+    let (volume, cache) = (StoreVolume::new(), cache());
     let user = with_caches(user(case, &volume, &cache), servers);
     let runs = user.track_runs();
     let outcome = run(user.build(flags).arg("-v"));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{STORE, file_names, run, wait_until};
+use super::{STORE, file_names, nonce, run, wait_until};
 
 /// The directory of the kernel's table of handlers.
 pub const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -106,6 +106,21 @@ pub fn containers(role: &str) -> Vec<String> {
         "--filter",
         run,
     ])
+}
+
+/// A store volume of a test's own, which is removed with the value.
+pub struct StoreVolume(pub String);
+
+impl StoreVolume {
+    pub fn new() -> Self {
+        Self(format!("{STORE}-{}", nonce()))
+    }
+}
+
+impl Drop for StoreVolume {
+    fn drop(&mut self) {
+        run(Command::new("docker").args(["volume", "rm", "--force", &self.0]));
+    }
 }
 
 /// Keeps the store volume that all tests share in use, so that `clean` does not remove it.

@@ -26,6 +26,8 @@ const FILL_TIMEOUT: Duration = Duration::from_secs(1800);
 pub struct BuildJob {
     /// The configuration and its nixpkgs.
     pub source: BuildSource,
+    /// Tells the configuration, with its host and system, from every other one of the store volume, without its path.
+    pub configuration: String,
     /// What Nix is run for.
     pub request: BuildRequest,
     /// How it reaches the network.
@@ -67,7 +69,7 @@ impl Builder<'_> {
         let builders = containers.into_iter().filter(|c| c.role == Role::Builder);
         Ok(StorePaths {
             run: self.run.to_string(),
-            root: job.source.root_name(),
+            configuration: job.configuration.clone(),
             live: builders.map(|c| c.run.to_string()).collect(),
         })
     }

@@ -5,11 +5,13 @@
 //! when the future that follows it is dropped, or this process dies, its entry stops Nix. The caller's guard removes
 //! the container.
 
+mod collect;
 mod container;
 mod image;
 mod prepared;
 mod upload;
 
+pub use collect::{Collected, Collector, Task as CollectorTask};
 pub use container::{BuildJob, Builder};
 pub use image::BuilderImage;
 pub use prepared::{BuildResult, PreparedBuilder};

@@ -1,5 +1,7 @@
 //! Creating the builder, running it and reading its result.
 
+use tokio::sync::watch;
+
 use super::container::{BuildJob, Builder};
 use super::upload;
 use crate::common::cancel::Cancel;
@@ -24,6 +26,7 @@ pub struct PreparedBuilder {
     container: ContainerOfJob,
     heartbeat: Heartbeat,
     configuration_sha256: Sha256Hash,
+    image: watch::Receiver<Option<String>>,
 }
 
 /// The container of a job.
@@ -33,6 +36,7 @@ struct ContainerOfJob {
     job: BuildJob,
     store: String,
     foreign: bool,
+    image: watch::Sender<Option<String>>,
 }
 
 /// A successful build.
@@ -65,6 +69,7 @@ impl Builder<'_> {
                 .ensure_volume(self.store, labels(Role::Store, self.run))
                 .await?;
             let container = guard.create(&self.spec(&job, &paths)?).await?;
+            self.await_collector(events).await?;
             if let Some((wrapper, source)) = self.wrapper {
                 let copied = wrapper.copy_into(source, &container, self.image.foreign);
                 let copied = copied.await;
@@ -75,16 +80,19 @@ impl Builder<'_> {
             let configuration_sha256 =
                 upload::configuration(&container, &job, owner, events).await?;
             upload::nixpkgs(&container, &job, self, cancel, events).await?;
+            let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
                 container,
                 job,
                 store: self.store.to_owned(),
                 foreign: self.image.foreign,
+                image: sender,
             };
             Ok(PreparedBuilder {
                 container,
                 heartbeat: Heartbeat::default(),
                 configuration_sha256,
+                image,
             })
         };
         cancel.race(Box::pin(prepared)).await?
@@ -95,6 +103,12 @@ impl PreparedBuilder {
     /// Pauses the builder's watchdog before this process is stopped.
     pub fn pause_handle(&self) -> PauseHandle {
         self.heartbeat.pause_handle()
+    }
+
+    /// The derivation of the image: `None` until the builder has evaluated it, and for good where Nix evaluates and builds
+    /// in one process. Untrusted.
+    pub fn image(&self) -> watch::Receiver<Option<String>> {
+        self.image.clone()
     }
 
     /// Runs the build to its end (`Phase::Build`). When the future is dropped the heartbeats stop, and the builder
@@ -221,6 +235,7 @@ impl ContainerOfJob {
             slow: self.job.request.nix.stall_timeout,
             accepts_caches: self.job.request.nix.flake_caches,
             shown: self.job.source.shown_references(),
+            image: self.image.clone(),
         };
         follow(self.container.drain(output), log, &events, view).await
     }

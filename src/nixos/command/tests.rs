@@ -17,7 +17,7 @@ fn request(emulated: bool, nix: NixSettings) -> BuildRequest {
 fn store_paths() -> StorePaths {
     StorePaths {
         run: "0123456789ab".into(),
-        root: "abc".into(),
+        configuration: "abc".into(),
         live: vec!["0123456789ab".into(), "ba9876543210".into()],
     }
 }
@@ -37,7 +37,7 @@ fn the_command_of_a_build() {
     assert_eq!(
         request.arguments(&store_paths()).join(" "),
         "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-build -A image \
-         --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc"
+         --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc/0123456789ab/image"
     );
 }
 

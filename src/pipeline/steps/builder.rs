@@ -14,6 +14,7 @@ use crate::nixos::command::{BuildRequest, Task};
 use crate::nixos::nix_conf::NixSettings;
 use crate::pipeline::logs;
 use crate::pipeline::plan::Plan;
+use crate::pipeline::provenance::configuration_id;
 use crate::pipeline::resources::Resources;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::scope::Scope;
@@ -28,7 +29,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         n => format!("{n} for each derivation"),
     };
     vec![
-        ("store volume", plan.settings.store.clone()),
+        ("store volume", plan.settings.common.store.clone()),
         ("cores", cores),
         ("jobs", describe_jobs(plan, resources)),
         ("connections", resources.connections.to_string()),
@@ -69,6 +70,7 @@ pub(in crate::pipeline) async fn job(
     let access = network_access::read(settings)?;
     Ok(BuildJob {
         source: source::with_nixpkgs(plan, nixpkgs),
+        configuration: configuration_id(plan),
         request: BuildRequest {
             task,
             system: settings.system,
@@ -114,7 +116,7 @@ pub(in crate::pipeline) async fn prepare(
         engine: plan.engine(),
         run: &plan.run,
         image,
-        store: &store_volume(&plan.settings.store, image),
+        store: &store_volume(&plan.settings.common.store, image),
         wrapper: private
             .as_ref()
             .map(|(wrapper, container)| (wrapper, container)),
@@ -137,15 +139,23 @@ fn store_volume(store: &str, image: &BuilderImage) -> String {
     format!("{store}-{}", id.get(..12).unwrap_or(id))
 }
 
-/// Builds in the prepared builder.
+/// Builds in the prepared builder. `refused` ends the build with a failure; the builder is stopped with the scope.
 pub(in crate::pipeline) async fn build(
     run: &RunContext<'_>,
     prepared: PreparedBuilder,
     scope: &Scope,
+    refused: impl Future<Output = Failure>,
 ) -> Result<BuildResult, Failure> {
     let Context { cancel, events } = run.context;
     let lost = scope.lease().map(Lease::lost);
     let build = warn_when_lost(Box::pin(prepared.build(cancel, events)), lost, events);
+    let build = async {
+        tokio::select! {
+            biased;
+            done = build => done,
+            failure = refused => Err(failure),
+        }
+    };
     run.context.phase(Phase::Build, build).await
 }
 

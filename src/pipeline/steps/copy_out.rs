@@ -1,5 +1,7 @@
 //! Step: the image is copied out of the builder into the output directory.
 
+use tokio::sync::watch;
+
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::common::timings::Timings;
@@ -7,6 +9,7 @@ use crate::nixos::builder::BuildResult;
 use crate::output::manifest::Provenance;
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings};
 use crate::pipeline::plan::Plan;
+use crate::pipeline::provenance::configuration_id;
 use crate::pipeline::run_context::RunContext;
 use crate::settings::{self, PublishedAt};
 
@@ -28,14 +31,37 @@ pub(in crate::pipeline) async fn copy_out(
     origin: Provenance,
     timings: &Timings,
 ) -> Result<Image, Failure> {
-    let request = CopyRequest {
+    let request = request(run, origin, timings);
+    let copy = output::copy_out(&built.container, &built.out_path, &request, run.context);
+    run.context.phase(Phase::CopyOut, copy).await
+}
+
+/// Ends with a failure as soon as it is known that the image cannot get its name, otherwise never. `image` receives its
+/// derivation.
+pub(in crate::pipeline) async fn refuse_early(
+    run: &RunContext<'_>,
+    mut image: watch::Receiver<Option<String>>,
+) -> Failure {
+    let mut origin = Provenance::default();
+    origin.configuration.id = configuration_id(run.plan);
+    let request = request(run, origin, &Timings::default());
+    while image.changed().await.is_ok() {
+        let derivation = image.borrow_and_update().clone().unwrap_or_default();
+        let check = output::check_name(&derivation, &request, run.context);
+        if let Err(failure) = check.await {
+            return failure;
+        }
+    }
+    std::future::pending().await
+}
+
+fn request(run: &RunContext<'_>, origin: Provenance, timings: &Timings) -> CopyRequest {
+    CopyRequest {
         format: run.plan.format,
         settings: output_settings(&run.plan.settings),
         origin,
         timings: timings.clone(),
-    };
-    let copy = output::copy_out(&built.container, &built.out_path, &request, run.context);
-    run.context.phase(Phase::CopyOut, copy).await
+    }
 }
 
 fn output_settings(settings: &settings::Build) -> OutputSettings {

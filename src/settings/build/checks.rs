@@ -4,7 +4,6 @@ use super::{Build, project_policy};
 use crate::common::failure::Failure;
 use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
-use crate::settings::STORE;
 use crate::settings::origin::{Origin, Setting};
 use crate::settings::source_choice::SourceChoice;
 use crate::settings::value::PublishedAt;
@@ -15,7 +14,6 @@ impl Build {
         self.builder_image
             .as_deref()
             .map_or(Ok(()), check_image_reference)?;
-        check_store_name(&self.store)?;
         check_addresses(self)?;
         self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
         self.check_source()?;
@@ -93,18 +91,4 @@ fn check_addresses(settings: &Build) -> Result<(), Failure> {
         })?;
     }
     Ok(())
-}
-
-/// Refuses a name for the store volume that does not begin with [`STORE`], so that sdbuild never takes another program's
-/// volume, or that is not valid for every engine.
-fn check_store_name(name: &str) -> Result<(), Failure> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(allowed) {
-        return Ok(());
-    }
-    Err(
-        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
-            "it must begin with `{STORE}` and contain only lower-case letters, digits and `-`, at most 64"
-        )),
-    )
 }

@@ -1,5 +1,6 @@
 //! How much Nix fetches and builds, and how far it is. Pure.
 
+use crate::common::event::BuildEffort;
 use crate::common::nix_event::NixEvent;
 
 /// What a build weighs in the progress, in bytes of a download that takes as long: 0.2 s at 10 MB/s. Of the derivations
@@ -7,6 +8,9 @@ use crate::common::nix_event::NixEvent;
 const BUILD_WEIGHT: u64 = 2_000_000;
 /// What a fetched path weighs beside its bytes: a request to the cache, and its registration.
 const FETCH_WEIGHT: u64 = 200_000;
+
+/// Bytes that make no difference for how long a build takes.
+const SMALL_DOWNLOAD: u64 = 20_000_000;
 
 /// Counts of all processes of Nix together. None of them decreases, except that a new start forgets what was left.
 #[derive(Debug, Default)]
@@ -68,6 +72,14 @@ impl NixCounts {
         let (done, total) = self.units();
         let left = self.downloaded.1.saturating_sub(self.downloaded.0);
         left > 0 && left.saturating_mul(5) >= total.saturating_sub(done).saturating_mul(4)
+    }
+
+    /// Whether this build has as much to do as an `earlier` one: a fifth more or less, as far as Nix has forecast it.
+    pub(super) fn is_like(&self, earlier: &BuildEffort) -> bool {
+        let is_near = |now: u64, then: u64, slack: u64| now.abs_diff(then) <= (then / 5).max(slack);
+        self.forecast
+            && is_near(self.built.1, earlier.built, 0)
+            && is_near(self.downloaded.1, earlier.downloaded, SMALL_DOWNLOAD)
     }
 
     /// The work that is done and all work, in bytes of a download; 0 of 0 before the forecast.

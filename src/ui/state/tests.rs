@@ -173,3 +173,45 @@ fn bar_never_goes_back_and_reaches_the_end() {
     assert_eq!(state.nix().built, (202, 202));
     assert!(before > WHOLE / 100 * 99);
 }
+
+/// "0 of 1 built" was once the outcome of a build whose image was in the store.
+#[test]
+fn derivations_that_are_only_looked_at_are_not_built() {
+    let built = |done, expected| NixEvent::Built {
+        done,
+        expected,
+        running: 0,
+    };
+    let outcome = |events: &[NixEvent]| progress::outcome(&state(events)).unwrap();
+    assert_eq!(outcome(&[built(0, 1)]), "nothing to build");
+    assert_eq!(outcome(&[built(0, 1), built(3, 5)]), "3 built");
+    let will = NixEvent::WillBuild { derivations: 4 };
+    let emulated = NixEvent::WillEmulate { derivations: 2 };
+    assert_eq!(
+        outcome(&[will, emulated, built(4, 4)]),
+        "4 built, 2 of them emulated"
+    );
+}
+
+#[test]
+fn time_left_follows_an_earlier_build_that_did_as_much() {
+    let left = |built, seconds, at: u32| {
+        let mut state = State::default();
+        let earlier = BuildEffort {
+            built,
+            downloaded: 0,
+            seconds,
+        };
+        state.apply(&Event::EarlierBuild(earlier), Duration::ZERO);
+        state.apply(&Event::Started(Phase::Build), SECOND);
+        let will = NixEvent::WillBuild { derivations: 100 };
+        state.apply(&Event::Nix(will), SECOND * 2);
+        state.time_left(SECOND * at)
+    };
+    assert_eq!(left(100, 300, 61), Some(SECOND * 240));
+    assert_eq!(left(110, 300, 61), Some(SECOND * 240));
+    // Another build than this one, and one that has taken longer already.
+    assert_eq!(left(200, 300, 61), None);
+    assert_eq!(left(100, 300, 400), None);
+    assert_eq!(State::default().time_left(SECOND), None);
+}

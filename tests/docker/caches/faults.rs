@@ -127,7 +127,7 @@ fn slow_cache_is_named_while_it_sends() {
         return;
     }
     let slow = failing("trickle-one", Reply::Trickle);
-    let (volume, cache) = (super::Volume::new(), cache());
+    let (volume, cache) = (super::StoreVolume::new(), cache());
     let user = super::with_caches(super::user("trickle", &volume, &cache), &[&slow]);
     let mut running = Running::start(&mut user.build(&[]));
     running.wait_for(&format!("warning: {} sends", slow.url()));

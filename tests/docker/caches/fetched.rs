@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{Volume, assert_built, build, cache, user, with_caches};
+use super::{StoreVolume, assert_built, build, cache, user, with_caches};
 use crate::support::*;
 
 /// A server that says that it has this priority; a lower number is asked first.
@@ -70,7 +70,7 @@ fn forecast_bytes_are_fetched_and_stored_paths_cost_nothing() {
     if !engine_available() {
         return;
     }
-    let (volume, cache) = (Volume::new(), cache());
+    let (volume, cache) = (StoreVolume::new(), cache());
     let good = CacheServer::good(&cache.dir);
     let user = with_caches(user("well", &volume, &cache), &[&good]);
     let dry = run(&mut user.build(&["--dry-run", "--json"])).assert_exit_code(0);
@@ -115,7 +115,7 @@ fn killed_fetch_is_continued() {
     if !engine_available() {
         return;
     }
-    let (volume, cache) = (Volume::new(), cache());
+    let (volume, cache) = (StoreVolume::new(), cache());
     let nar = cache.field("killed-two", "URL");
     let hangs = CacheServer::start(&cache.dir, move |request| {
         if request.file() == nar {
@@ -149,7 +149,7 @@ fn two_builds_fetch_the_same_at_once() {
     if !engine_available() {
         return;
     }
-    let (volume, cache) = (Volume::new(), cache());
+    let (volume, cache) = (StoreVolume::new(), cache());
     let good = CacheServer::good(&cache.dir);
     let users = [(); 2].map(|()| with_caches(user("together", &volume, &cache), &[&good]));
     std::thread::scope(|scope| {

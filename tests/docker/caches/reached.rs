@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Volume, assert_built, build, cache, user, with_caches};
+use super::{StoreVolume, assert_built, build, cache, user, with_caches};
 use crate::support::*;
 
 const PASSWORD: &str = "s3cr3t-of-the-test";
@@ -103,7 +103,7 @@ fn cache_with_a_login_takes_a_netrc_file() {
             Reply::Status("401 Unauthorized", challenge)
         }
     });
-    let volume = Volume::new();
+    let volume = StoreVolume::new();
     let stranger = with_caches(user("login-none", &volume, &cache), &[&closed]);
     let outcome = run(&mut stranger.build(&["-v"]));
     let outcome = assert_built(outcome, "login-none", &["image", "one", "two"]);
@@ -127,7 +127,7 @@ fn builder_uses_the_proxy_and_keeps_its_password() {
     if !engine_available() {
         return;
     }
-    let (volume, cache) = (Volume::new(), cache());
+    let (volume, cache) = (StoreVolume::new(), cache());
     let proxy = CacheServer::start(&cache.dir, |request| {
         if request.header("proxy-authorization") == Some(&basic()) {
             Reply::File
@@ -255,7 +255,7 @@ fn cache_with_a_certificate_of_the_users_authority() {
     if !engine_available() || !tools_available(&["openssl"]) {
         return;
     }
-    let (volume, cache) = (Volume::new(), cache());
+    let (volume, cache) = (StoreVolume::new(), cache());
     let dir = tempfile::tempdir().unwrap();
     let secure = CacheServer::over_tls(&cache.dir, certificates(dir.path()));
     let user = with_caches(user("tls", &volume, &cache), &[&secure]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Volume, with_caches};
+use super::{StoreVolume, with_caches};
 use crate::support::*;
 
 /// The names of what was built, in order.
@@ -27,7 +27,7 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     let derivation = manifest["result"]["derivation"].as_str().unwrap();
 
     let cache = BinaryCache::made_of(derivation);
-    let (volume, good) = (Volume::new(), CacheServer::good(&cache.dir));
+    let (volume, good) = (StoreVolume::new(), CacheServer::good(&cache.dir));
     let there = TestUser::new()
         .with("SDBUILD_STORE", &volume.0)
         .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key);

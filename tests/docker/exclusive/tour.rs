@@ -149,8 +149,9 @@ fn fail(page: &mut Page) {
 }
 
 fn end(page: &mut Page) {
-    page.say("Cleaning up", "Container images, the store and downloads stay, so that the next build is fast. `clean` removes them; without `--yes` it asks first.");
+    page.say("Cleaning up", "Container images, the store and downloads stay, so that the next build is fast. `clean --old` keeps what the last image of each configuration needs, `clean` nothing; without `--yes` they ask first.");
     page.run("sdbuild status", 0);
+    page.run("sdbuild clean --old --yes", 0);
     page.run("sdbuild clean --yes", 0);
     page.run("sdbuild status", 0);
 }

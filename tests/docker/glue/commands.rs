@@ -67,7 +67,9 @@ fn only_the_disk_with_an_unproven_command_is_emulated() {
     assert!(!done.stderr.contains("without native glue"));
     let emulated: Vec<String> = emulated(&built(&user).into_iter().collect());
     assert!(
-        emulated.iter().any(|drv| drv.contains("-nixos-image-")),
+        emulated
+            .iter()
+            .any(|drv| drv.contains("-aarch64-linux.img")),
         "{emulated:?}"
     );
     let system = format!("-nixos-system-{name}");

@@ -1,0 +1,149 @@
+//! What `clean --old` removes of a store volume: results that newer ones of the same configuration replaced, and
+//! what only they need.
+
+use std::collections::BTreeSet;
+
+use crate::common::context::Context;
+use crate::common::failure::Failure;
+use crate::engine::RunId;
+use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask};
+use crate::oci::Definition;
+use crate::pipeline::clients;
+use crate::pipeline::inventory::{ContainerSizes, Inventory};
+use crate::pipeline::steps::container_images::ensure;
+use crate::settings::Common;
+
+/// The old results on one store volume. Planning removes nothing.
+#[derive(Debug)]
+pub struct OldResults {
+    inventory: Inventory,
+    image: BuilderImage,
+    store: String,
+    keep: u32,
+    found: Collected,
+}
+
+impl OldResults {
+    /// How many results of each configuration are kept unless the user says so: what is before it was replaced by the user.
+    pub const KEEP: u32 = 1;
+
+    /// Finds what can be removed from the store volume of the settings when the newest `keep` results of each
+    /// configuration are kept. `None` without such a volume, and, with a notice, while a builder uses it. Provides the
+    /// builder's image if the engine lacks it.
+    pub async fn plan(
+        settings: &Common,
+        keep: u32,
+        context: &Context,
+    ) -> Result<Option<Self>, Failure> {
+        let cancel = &context.cancel;
+        let engine = clients::connect(settings, cancel).await?;
+        let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
+        let inventory = cancel.race(list).await??;
+        let volumes = cancel.race(inventory.engine.our_volumes()).await??;
+        if !volumes.iter().any(|volume| volume.name == settings.store) {
+            return Ok(None);
+        }
+        let image = builder_image(&inventory, settings, context).await?;
+        let found = forecast(&inventory, &image, &settings.store, keep, context).await?;
+        let Some(found) = found else {
+            context.events.notice(in_use(&settings.store));
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            inventory,
+            image,
+            store: settings.store.clone(),
+            keep,
+            found,
+        }))
+    }
+
+    /// Name of the volume.
+    pub fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// What was found.
+    pub fn found(&self) -> Collected {
+        self.found
+    }
+
+    /// Removes it; returns how many bytes are left on the volume, or `None`, with a notice, if a builder uses it by now.
+    pub async fn carry_out(&self, context: &Context) -> Result<Option<u64>, Failure> {
+        let Inventory { run_locks, own, .. } = &self.inventory;
+        let run_lock = run_locks.acquire(own)?;
+        let stale = &self.inventory.objects.stale;
+        let sweep = self.inventory.sweep();
+        let collected = async {
+            // A builder of a run that is gone would count as one that uses the volume.
+            let swept = context.cancel.race(sweep.remove(stale, None)).await?;
+            let collector = collector(&self.inventory, &self.image, &self.store);
+            let task = CollectorTask::Remove;
+            let none = BTreeSet::new();
+            let collect = collector.run(task, self.keep, &none, &context.cancel);
+            match Box::pin(collect).await {
+                Ok(collected) if swept.leftovers.is_empty() => Ok(collected),
+                Ok(_) => Err(Failure::environment("remove what stale runs left")
+                    .with_teardown(swept.leftovers)),
+                Err(failure) => Err(failure.with_teardown(swept.leftovers)),
+            }
+        };
+        let collected = collected.await;
+        run_lock.end(&collected);
+        let collected = collected?;
+        if collected.is_none() {
+            context.events.notice(in_use(&self.store));
+        }
+        Ok(collected.map(|collected| collected.total))
+    }
+}
+
+/// What could be removed from `store`, which exists, without the newest `keep` results of each configuration. `None` while
+/// a live builder uses the volume.
+pub(super) async fn forecast(
+    inventory: &Inventory,
+    image: &BuilderImage,
+    store: &str,
+    keep: u32,
+    context: &Context,
+) -> Result<Option<Collected>, Failure> {
+    let containers = inventory.objects.stale.containers.iter();
+    let stale: BTreeSet<RunId> = containers.map(|container| container.run.clone()).collect();
+    // Held while the container may exist: killed, this counts as a stale run, and the next one removes it.
+    let run_lock = inventory.run_locks.acquire(&inventory.own)?;
+    let collector = collector(inventory, image, store);
+    let forecast = collector.run(CollectorTask::Forecast, keep, &stale, &context.cancel);
+    let found = Box::pin(forecast).await;
+    run_lock.end(&found);
+    found
+}
+
+fn collector<'a>(
+    inventory: &'a Inventory,
+    image: &'a BuilderImage,
+    store: &'a str,
+) -> Collector<'a> {
+    Collector {
+        engine: &inventory.engine,
+        run: &inventory.own,
+        image,
+        store,
+    }
+}
+
+async fn builder_image(
+    inventory: &Inventory,
+    settings: &Common,
+    context: &Context,
+) -> Result<BuilderImage, Failure> {
+    let engine = &inventory.engine;
+    let architecture = engine.facts().architecture.supported()?;
+    let definition = Definition::builder(architecture, settings.locks.as_deref())?;
+    let fetcher = clients::fetcher(settings, &context.events)?;
+    ensure(engine, &fetcher, &settings.mirrors, &[&definition], context).await?;
+    Ok(BuilderImage::ours(definition.reference()))
+}
+
+fn in_use(store: &str) -> String {
+    format!("a run uses the store volume {store}: nothing is removed from it")
+}

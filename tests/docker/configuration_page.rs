@@ -1,0 +1,46 @@
+//! docs/configuration.md: what it recommends evaluates.
+
+use std::fs;
+
+use crate::support::*;
+
+/// The blocks of Nix in the page.
+fn snippets() -> Vec<String> {
+    let page = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let blocks = page.split("```nix\n").skip(1);
+    let blocks = blocks.map(|block| block.split("\n```").next().unwrap().to_owned());
+    blocks.collect()
+}
+
+#[test]
+fn recipes_of_the_documentation_evaluate_together() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let (files, recipes): (Vec<String>, Vec<String>) = snippets()
+        .into_iter()
+        .partition(|snippet| snippet.starts_with('{'));
+    assert!(recipes.len() >= 8 && !files.is_empty());
+    let mut imports = String::new();
+    for (number, recipe) in recipes.iter().enumerate() {
+        let name = format!("recipe-{number}.nix");
+        user.write(&name, &format!("{{\n{recipe}\n}}\n"));
+        imports = format!("{imports} ./{name}");
+    }
+    user.write(
+        "sd-card.nix",
+        &configuration("").replacen("imports = [", &format!("imports = [{imports}"), 1),
+    );
+    let mini = mini_nixpkgs();
+    let checked = run(user.sdbuild(&["check", "--json", "--nixpkgs"]).arg(mini));
+    let checked = checked.assert_exit_code(0);
+    let report: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+    assert_eq!(report["evaluates"], true, "{}", checked.stdout);
+    assert_eq!(report["lets_in"][0], "ada with a key", "{}", checked.stdout);
+    // Flakes have inputs that are not here.
+    for file in files {
+        let parsed = in_builder(STORE, &[], "nix-instantiate --parse -E \"$1\"", &[&file]);
+        parsed.assert_exit_code(0);
+    }
+}
