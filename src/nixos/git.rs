@@ -1,7 +1,8 @@
 //! The user's own git, which knows their repositories and has their access to remote ones.
 //!
-//! It runs with the user's configuration, but without what runs other programs (`core.fsmonitor`, hooks), without asking for
-//! passwords, and without writing to the repository.
+//! It runs with the user's configuration, but without hooks and `core.fsmonitor`, without asking for passwords, and without
+//! writing to the repository. The repository's own configuration can still name programs, filters for instance: it is trusted
+//! as git itself trusts it (SECURITY.md).
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -45,6 +45,17 @@ mod result {
     pub(super) const POST_BUILD_LINE: u64 = 107;
 }
 
+/// A place in a source file, as Nix reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The file's path in the builder, or what Nix calls a text that is none.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: u64,
+    /// The column, counted from 1; 0 if Nix reports none.
+    pub column: u64,
+}
+
 /// An error message of Nix, with its position in the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NixError {
@@ -52,8 +63,8 @@ pub struct NixError {
     pub summary: String,
     /// The message with the trace, several lines.
     pub text: String,
-    /// File, line and column, when Nix reports them.
-    pub position: Option<(String, u64, u64)>,
+    /// Where the error is, when Nix reports it.
+    pub position: Option<Position>,
 }
 
 /// A running activity.
@@ -226,14 +237,15 @@ impl Log {
 }
 
 /// The position in a message. Nix appends line and column to `file` as well.
-fn position(value: &Value) -> Option<(String, u64, u64)> {
-    let (file, line) = (string(value, "file")?, number(value, "line")?);
+fn position(value: &Value) -> Option<Position> {
+    let (path, line) = (string(value, "file")?, number(value, "line")?);
     let column = number(value, "column").unwrap_or(0);
-    let file_name = file
-        .strip_suffix(&format!(":{line}:{column}"))
-        .unwrap_or(&file)
-        .to_owned();
-    Some((file_name, line, column))
+    let file = path.strip_suffix(&format!(":{line}:{column}"));
+    Some(Position {
+        file: file.unwrap_or(&path).to_owned(),
+        line,
+        column,
+    })
 }
 
 /// The text of an activity that is neither build nor fetch, as a message of the activity's level.

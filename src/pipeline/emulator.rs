@@ -39,30 +39,29 @@ impl QemuEngine {
         let run = RunId::random()?;
         let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
         let run_lock = run_locks.acquire(&run)?;
-        let mut emulator = Self {
-            engine,
-            run,
-            image: String::new(),
-            run_lock: Some(run_lock),
-        };
         let sweep = Sweep {
-            engine: &emulator.engine,
+            engine: &engine,
             run_locks: &run_locks,
-            own: &emulator.run,
+            own: &run,
         };
-        // A boot that was killed while it copied left a container as large as the unpacked image.
-        sweep.clear(None, context).await?;
-        emulator.image = emulator.image(settings, context).await?;
-        Ok(emulator)
-    }
-
-    async fn image(&self, settings: &Common, context: &Context) -> Result<String, Failure> {
-        let architecture = self.engine.facts().architecture.supported()?;
-        let definition = Definition::emulator(architecture, settings.locks.as_deref())?;
-        let fetcher = clients::fetcher(settings, &context.events)?;
-        let (engine, mirrors) = (&self.engine, &settings.mirrors);
-        ensure(engine, &fetcher, mirrors, &[&definition], context).await?;
-        Ok(definition.reference())
+        let image = async {
+            // A boot that was killed while it copied left a container as large as the unpacked image.
+            sweep.clear(None, context).await?;
+            emulator_image(&engine, settings, context).await
+        };
+        match image.await {
+            Ok(image) => Ok(Self {
+                engine,
+                run,
+                image,
+                run_lock: Some(run_lock),
+            }),
+            Err(failure) => {
+                let failed = Err(failure);
+                run_lock.end(&failed);
+                failed
+            }
+        }
     }
 
     /// The engine's directory of containers, when it is a directory of this machine.
@@ -86,6 +85,20 @@ impl Drop for QemuEngine {
             run_lock.release();
         }
     }
+}
+
+/// The reference of the emulator's container image, which the engine holds from then on.
+async fn emulator_image(
+    engine: &Engine,
+    settings: &Common,
+    context: &Context,
+) -> Result<String, Failure> {
+    let architecture = engine.facts().architecture.supported()?;
+    let definition = Definition::emulator(architecture, settings.locks.as_deref())?;
+    let fetcher = clients::fetcher(settings, &context.events)?;
+    let mirrors = &settings.mirrors;
+    ensure(engine, &fetcher, mirrors, &[&definition], context).await?;
+    Ok(definition.reference())
 }
 
 /// Refuses an engine on another machine: the machine's port would be open there, not here.

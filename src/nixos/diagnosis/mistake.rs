@@ -5,7 +5,7 @@ use super::module_arguments::{Header, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
 use crate::common::image_format::SD_IMAGE;
 use crate::nixos::layout::CONFIG_DIR;
-use crate::nixos::log::NixError;
+use crate::nixos::log::{NixError, Position};
 
 /// A mistake. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Mistake {
             Self::DefinedTwice => {
                 let place = summary.split_once("' already defined at ")?.1;
                 let first: u64 = place.rsplit(':').nth(1)?.parse().ok()?;
-                let (_, second, _) = error.position.as_ref()?;
+                let second = error.position.as_ref()?.line;
                 Some(format!("keep one of the lines {first} and {second}"))
             }
             Self::FileNotSent => {
@@ -98,11 +98,9 @@ const ARGUMENTS: [&str; 5] = ["pkgs", "lib", "config", "options", "modulesPath"]
 
 fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let name = quoted_after(&error.summary, "undefined variable")?;
-    let (path, _, _) = error
-        .position
-        .as_ref()
-        .filter(|_| ARGUMENTS.contains(&name))?;
-    let text = context.files.and_then(|files| files.text(path));
+    let position = error.position.as_ref();
+    let file = &position.filter(|_| ARGUMENTS.contains(&name))?.file;
+    let text = context.files.and_then(|files| files.text(file));
     Some(match text.as_deref().and_then(Header::find) {
         Some(header) => format!("add {name} to the {{ … }}: of line {}", header.line),
         None => format!("a module begins with what it asks for: {{ {name}, ... }}:"),
@@ -111,8 +109,8 @@ fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option
 
 fn no_such_package(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let name = quoted_after(&error.summary, "undefined variable")?;
-    let (path, line, column) = error.position.as_ref()?;
-    let text = context.files?.text(path)?;
+    let Position { file, line, column } = error.position.as_ref()?;
+    let text = context.files?.text(file)?;
     let is_package = is_in_with_pkgs(&text, *line, *column);
     is_package.then(|| {
         format!("nixpkgs has no package {name}; find its name: https://search.nixos.org/packages?query={name}")
@@ -154,8 +152,8 @@ fn not_passed(argument: &str, file: &str) -> String {
 
 fn no_ellipsis(error: &NixError) -> Option<String> {
     let is_call = error.summary.contains("called with unexpected argument");
-    let (path, line, _) = error.position.as_ref().filter(|_| is_call)?;
-    path.starts_with(CONFIG_DIR).then(|| {
+    let Position { file, line, .. } = error.position.as_ref().filter(|_| is_call)?;
+    file.starts_with(CONFIG_DIR).then(|| {
         format!("a module gets more arguments than it names: end the {{ … }}: of line {line} with `, ...`")
     })
 }

@@ -4,7 +4,7 @@ use super::eval_error::EvalError;
 use super::evidence::ExitContext;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
-use crate::nixos::log::NixError;
+use crate::nixos::log::{NixError, Position};
 
 /// Longest reason in characters; the log has the whole message.
 const MAX_CHARS: usize = 600;
@@ -30,11 +30,11 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
 /// Where the mistake is: what Nix reports, a flag, or the line that defines the option of which the message speaks.
 fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     match &error.position {
-        Some((file, line, column)) if file.starts_with(CONFIG_DIR) => {
+        Some(Position { file, line, column }) if file.starts_with(CONFIG_DIR) => {
             let file = file.replace(CONFIG_DIR, context.shown_dir);
             Some(format!("{file}:{line}:{column}"))
         }
-        Some((file, line, _)) if file == layout::CLI_MODULE => {
+        Some(Position { file, line, .. }) if file == layout::CLI_MODULE => {
             let flag = context.cli_module.and_then(|module| module.flag_at(*line));
             Some(flag.unwrap_or("the command line").to_owned())
         }

@@ -1,7 +1,7 @@
 //! Exit statuses and messages, and the failures they become.
 
 use super::*;
-use crate::nixos::log::NixError;
+use crate::nixos::log::{NixError, Position};
 
 fn context(code: i64) -> ExitContext<'static> {
     ExitContext {
@@ -86,7 +86,11 @@ fn configuration_errors_are_usage_failures() {
 #[test]
 fn errors_name_the_users_file() {
     let mut findings = with_error("syntax error, unexpected '}', expecting ';'");
-    findings.nix_errors[0].position = Some(("/build/config/sd-card.nix".into(), 7, 1));
+    findings.nix_errors[0].position = Some(Position {
+        file: "/build/config/sd-card.nix".into(),
+        line: 7,
+        column: 1,
+    });
     findings.nix_errors[0].text =
         "error:\n  … while calling x\n  error: syntax error\n  at /build/config/sd-card.nix:7:1:\n\n  6| x".into();
     let failure = diagnose(&context(1), &findings);

@@ -189,7 +189,11 @@ fn an_error_has_its_position() {
         Some(NixError {
             summary: "syntax error, unexpected end of file".into(),
             text,
-            position: Some(("«string»".into(), 1, 4)),
+            position: Some(Position {
+                file: "«string»".into(),
+                line: 1,
+                column: 4,
+            }),
         })
     );
     assert_eq!(log.take_error(), None);
