@@ -78,10 +78,7 @@ fn builder_and_registrar_have_least_privilege() {
     }
     let user = TestUser::new();
     let runs = user.track_runs();
-    let script = fresh("    echo look now\n    sleep 600");
-    user.write("sd-card.nix", &product(&script));
-    let mut running = Running::start(&mut user.build(&["-v"]));
-    running.wait_for("look now");
+    let running = Running::in_mid_build(&user, &[]);
     let (builder, registrar) = (runs.container("builder"), runs.container("registrar"));
 
     let builder = inspect(&builder);

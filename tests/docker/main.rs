@@ -53,6 +53,7 @@ mod releases;
 mod remote;
 mod shell;
 mod single_run;
+mod store_volume;
 mod terminal;
 mod try_command;
 mod upload;

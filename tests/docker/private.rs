@@ -27,10 +27,7 @@ fn private_builder_has_least_privilege() {
     }
     let user = TestUser::new();
     let runs = user.track_runs();
-    let script = fresh("    echo look now\n    sleep 600");
-    user.write("sd-card.nix", &product(&script));
-    let mut running = Running::start(&mut private(&user, &["-v"]));
-    running.wait_for("look now");
+    let running = Running::in_mid_build(&user, &["--emulation", "private"]);
     assert_eq!(runs.containers_of("registrar"), [""; 0], "nobody registers");
     assert_eq!(
         runs.containers_of("probe"),
@@ -83,7 +80,7 @@ fn private_builder_has_least_privilege() {
 }
 
 /// What a malicious build might try, with the busybox in the builder.
-const ILL: &str = r#"
+const ATTACKS: &str = r#"
     b=/sdbuild/busybox t=/proc/sys/fs/binfmt_misc
     try() { if "$@" 2>&1; then echo "DID: $*"; else echo "did not: $*"; fi; }
     echo "user $($b id -u), table: $($b ls $t | $b wc -l) files"
@@ -110,7 +107,7 @@ fn build_cannot_change_the_handler_or_the_kernel() {
     }
     let user = TestUser::new();
     let runs = user.track_runs();
-    let script = fresh(&format!("{ILL}\n{SMALL_IMAGE}")).replace("${", "''${");
+    let script = fresh(&format!("{ATTACKS}\n{SMALL_IMAGE}")).replace("${", "''${");
     user.write("sd-card.nix", &product(&script));
     let outcome = run(&mut private(&user, &["-v"])).assert_exit_code(0);
     let did: Vec<_> = outcome

@@ -4,9 +4,12 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sdbuild::binfmt::{HandlerName, Lease, Registrar, RegistrarImage, RegistrarOptions};
+use sdbuild::binfmt::{
+    HandlerKind, HandlerName, Lease, Registrar, RegistrarImage, RegistrarOptions, probe,
+};
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::event::{Event, Events};
+use sdbuild::common::failure::Failure;
 use sdbuild::engine::{Engine, Role, RunId};
 
 use crate::registrar::registrar_image;
@@ -60,6 +63,13 @@ impl SingleRun {
         let lease = self.registrar().await.hold(&self.cancel).await.unwrap();
         assert!(self.is_registered(), "held, and in the table");
         lease
+    }
+
+    /// Runs an emulated program in a container, which needs a registered handler.
+    pub async fn probe(&self) -> Result<(), Failure> {
+        let (engine, image) = (&self.engine, &self.image);
+        let kind = HandlerKind::Registered;
+        probe(engine, image, kind, &self.run, &self.cancel).await
     }
 
     pub fn handler(&self) -> String {

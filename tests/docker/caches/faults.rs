@@ -1,6 +1,7 @@
 //! Caches that do not deliver: the error names cache and path, and another cache or the builder takes their place.
 
 use super::{assert_built, build, cache};
+use crate::store_volume::StoreVolume;
 use crate::support::*;
 
 /// What helps when a cache fails.
@@ -127,7 +128,7 @@ fn slow_cache_is_named_while_it_sends() {
         return;
     }
     let slow = failing("trickle-one", Reply::Trickle);
-    let (volume, cache) = (super::StoreVolume::new(), cache());
+    let (volume, cache) = (StoreVolume::new(), cache());
     let user = super::with_caches(super::user("trickle", &volume, &cache), &[&slow]);
     let mut running = Running::start(&mut user.build(&[]));
     running.wait_for(&format!("warning: {} sends", slow.url()));

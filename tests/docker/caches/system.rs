@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{StoreVolume, with_caches};
+use super::with_caches;
+use crate::store_volume::StoreVolume;
 use crate::support::*;
 
 /// The names of what was built, in order.

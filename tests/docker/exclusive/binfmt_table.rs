@@ -3,8 +3,6 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sdbuild::binfmt::{HandlerKind, probe};
-
 use crate::single_run::SingleRun;
 use crate::support::*;
 
@@ -55,15 +53,7 @@ fn foreign_handler_is_untouched_and_no_obstacle() {
             }
         }
         let lease = registrar.hold(&single.cancel).await.unwrap();
-        probe(
-            &single.engine,
-            &single.image,
-            HandlerKind::Registered,
-            &single.run,
-            &single.cancel,
-        )
-        .await
-        .unwrap();
+        single.probe().await.unwrap();
         assert_eq!(lease.release(&single.cancel).await, []);
         assert_eq!(theirs(), before, "byte for byte");
     });
@@ -73,24 +63,15 @@ fn foreign_handler_is_untouched_and_no_obstacle() {
 fn probe_needs_a_handler() {
     with_engine(async {
         let single = SingleRun::new().await;
-        let probe = || {
-            probe(
-                &single.engine,
-                &single.image,
-                HandlerKind::Registered,
-                &single.run,
-                &single.cancel,
-            )
-        };
         if machine_emulates() {
-            probe().await.unwrap();
+            single.probe().await.unwrap();
         } else {
-            let failure = probe().await.unwrap_err().to_string();
+            let failure = single.probe().await.unwrap_err().to_string();
             assert!(failure.contains("no working handler"), "{failure}");
         }
         let lease = single.lease().await;
         let start = Instant::now();
-        probe().await.unwrap();
+        single.probe().await.unwrap();
         eprintln!("probed in {:?}", start.elapsed());
         assert_eq!(lease.release(&single.cancel).await, []);
         single.left_nothing();
