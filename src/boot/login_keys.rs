@@ -2,6 +2,8 @@
 //! it looks as if the image refused the key.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -49,6 +51,10 @@ fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
     }
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
+    // ssh-keygen looks at the permissions first, of whatever file it is.
+    if (error.contains("UNPROTECTED") || error.contains("bad permissions")) && !is_armored(key) {
+        return Err(Failure::usage(format!("{shown} is not a private SSH key")));
+    }
     if error.contains("UNPROTECTED") || error.contains("bad permissions") {
         let text = format!("other users can read the private key {shown}, so ssh does not use it");
         return Err(Failure::usage(text).hint(format!("take their rights away: chmod 600 {word}")));
@@ -70,6 +76,16 @@ fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
     Err(Failure::usage(format!(
         "{shown} is not a private SSH key: {reason}"
     )))
+}
+
+/// Whether the file begins as every private key of OpenSSH does; also true of one that cannot be read.
+fn is_armored(key: &Path) -> bool {
+    let mut begin = [0; 10];
+    let read = File::open(key).and_then(|mut file| file.read_exact(&mut begin));
+    match read {
+        Ok(()) => begin == *b"-----BEGIN",
+        Err(error) => error.kind() != io::ErrorKind::UnexpectedEof,
+    }
 }
 
 /// Whether ssh-agent has the key in this file, which may be either half.

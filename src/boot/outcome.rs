@@ -5,14 +5,15 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::boot::diagnosis::{self, Evidence};
-use crate::boot::login::SshProbe;
+use crate::boot::login::{SshProbe, is_refusal};
 use crate::boot::machine::RunningMachine;
 use crate::common::failure::{Class, Failure, Leftover};
 
 /// Lines of the console that are shown when a boot fails.
 const SHOWN_LINES: usize = 40;
 
-/// No login succeeded while QEMU runs: within the timeout `waited`, or it became clear that none will.
+/// No login succeeded while QEMU runs: within the timeout `waited`, or it became clear that none will. The console is shown
+/// unless the SSH server answered: what was written before it started does not explain its refusal.
 pub(super) fn no_login(
     machine: &RunningMachine,
     probe: &SshProbe<'_>,
@@ -25,7 +26,9 @@ pub(super) fn no_login(
         ssh_error: ssh_error.as_deref(),
     });
     let mut failure = Failure::message(Class::Build, diagnosis.what).hint(diagnosis.hint);
-    failure.log_tail = machine.console.tail(SHOWN_LINES);
+    if !ssh_error.as_deref().is_some_and(is_refusal) {
+        failure.log_tail = machine.console.tail(SHOWN_LINES);
+    }
     match waited {
         Some(waited) => failure.context(format!("no login within {} s", waited.as_secs())),
         None => failure.context("the image does not accept a login"),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::confirm;
+use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{dry_run, shell};
 use crate::common::context::Context;
 use crate::common::event::{Event, ImageDone};
@@ -138,7 +139,7 @@ async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Fa
 fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
     let shown = shown_path(&image.path);
     // Without a name the commands take the newest image here.
-    let is_newest_here = !shown.contains('/') && !image.up_to_date;
+    let is_newest_here = !shown.contains('/') && is_newest_in_its_directory(&image.path);
     let argument = if is_newest_here {
         String::new()
     } else {

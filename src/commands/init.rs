@@ -4,7 +4,7 @@ mod keys;
 mod questions;
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
@@ -217,10 +217,15 @@ fn report(values: &TemplateValues, context: &Context) {
 fn next_command(args: &InitArgs) -> String {
     let path = args.dir.as_ref().or(args.config.as_ref());
     if args.flake {
-        let here = PathBuf::from(".");
-        let dir = quoted(&path.unwrap_or(&here).to_string_lossy());
+        let (lock, build) = match path {
+            Some(path) => {
+                let dir = quoted(&path.to_string_lossy());
+                (format!(" --flake {dir}"), format!(" {dir}"))
+            }
+            None => (String::new(), String::new()),
+        };
         return format!(
-            "`sdbuild lock --flake {dir}`, in a git repository `git add` all three files, and `sdbuild build {dir}`"
+            "`sdbuild lock{lock}`, in a git repository `git add` all three files, and `sdbuild build{build}`"
         );
     }
     match path {
@@ -248,5 +253,10 @@ mod tests {
             ..InitArgs::default()
         };
         assert_eq!(next(file), "`sdbuild build a.nix`");
+        let flake = InitArgs {
+            flake: true,
+            ..InitArgs::default()
+        };
+        assert!(next(flake).ends_with("and `sdbuild build`"));
     }
 }

@@ -37,6 +37,12 @@ pub(super) fn newest(here: &Path, output: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
+/// Whether `image` is the one that is taken in its directory when none is named.
+pub(super) fn is_newest_in_its_directory(image: &Path) -> bool {
+    let newest = image.parent().and_then(newest_in);
+    newest.is_some_and(|(_, newest)| newest == image)
+}
+
 /// The newest image in `dir` and when it was written.
 fn newest_in(dir: &Path) -> Option<(SystemTime, PathBuf)> {
     let files = fs::read_dir(dir).ok()?.flatten();
@@ -53,6 +59,17 @@ fn newest_in(dir: &Path) -> Option<(SystemTime, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn older_image_needs_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("b.img"), dir.path().join("a.img"));
+        fs::write(&old, "").unwrap();
+        assert!(is_newest_in_its_directory(&old));
+        let later = SystemTime::now() + std::time::Duration::from_secs(60);
+        fs::File::create(&new).unwrap().set_modified(later).unwrap();
+        assert!(is_newest_in_its_directory(&new) && !is_newest_in_its_directory(&old));
+    }
 
     #[test]
     fn newest_image_is_taken_and_nothing_else() {

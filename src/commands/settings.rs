@@ -6,7 +6,6 @@ use crate::cli;
 use crate::commands::json_output::print_json;
 use crate::common::failure::Failure;
 use crate::settings::{Build, Environment, Setting};
-use crate::ui::layout::column;
 use crate::ui::{Ui, sanitize};
 
 /// Version of the JSON, raised when a field is removed or changes its meaning.
@@ -29,7 +28,7 @@ fn line(setting: &Setting) -> String {
     let value = sanitize(&shown(&setting.value)).replace('\n', "\\n");
     let origin = setting.origin.to_string();
     let origin = sanitize(&origin).replace('\n', "\\n");
-    format!("{} {value}  ({origin})", column(setting.key, 20))
+    format!("{:<20} {value}  ({origin})", setting.key)
 }
 
 fn shown(value: &Value) -> String {

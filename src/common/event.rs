@@ -49,6 +49,8 @@ pub enum Phase {
     Flash,
     /// Reading the disk back.
     Verify,
+    /// Listing what the engine has of sdbuild, with its sizes.
+    Measure,
 }
 
 /// What a run is about, in the words of its first line.

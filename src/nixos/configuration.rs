@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure, OrFail};
+use crate::common::nearest::nearest;
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 use crate::common::terminal::output_files;
 
 use super::config_dir::ConfigDir;
@@ -134,12 +137,35 @@ fn not_readable(path: &Path, error: io::Error) -> Failure {
     if is_missing && flake.is_file() {
         failure.hint(flake_hint(&flake))
     } else if is_missing {
-        failure.hint(
-            "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: \
-             sdbuild build PATH",
-        )
+        failure.hint(missing_hint(path))
     } else {
         failure.hint("the file and its directory must be readable")
+    }
+}
+
+/// What may be meant by a configuration that does not exist.
+fn missing_hint(path: &Path) -> String {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let files = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    let modules: Vec<String> = names.filter(|name| name.ends_with(".nix")).collect();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let shown = |module: &str| quoted(&shown_path(&directory.join(module)));
+    if name != "sd-card.nix" {
+        return match nearest(&name, modules.iter().map(String::as_str)) {
+            Some(meant) => format!("did you mean {}?", shown(meant)),
+            None => {
+                "check the path: it may be that of a file, or of a directory with a sd-card.nix"
+                    .to_owned()
+            }
+        };
+    }
+    let usual = modules.iter().find(|module| *module == "configuration.nix");
+    match usual.or(modules.first().filter(|_| modules.len() == 1)) {
+        Some(module) => format!("to build {module} instead: sdbuild build {}", shown(module)),
+        None => "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: \
+                 sdbuild build PATH"
+            .to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::artifact::Cache;
 use crate::binfmt::Entry;
 use crate::common::context::Context;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::system::Architecture;
 use crate::common::timeout::timeout;
@@ -188,6 +189,8 @@ impl Inventory {
     async fn volumes(&self, context: &Context) -> Result<Vec<SizedVolume>, Failure> {
         let mut volumes = Vec::new();
         for volume in context.cancel.race(self.engine.our_volumes()).await?? {
+            let name = format!("volume {}", volume.name);
+            context.events.emit(Event::Detail(Phase::Measure, name));
             let size = match self.registrar_image() {
                 Some(image) => self.volume_size(image, &volume.name, context).await,
                 None => Ok(None),

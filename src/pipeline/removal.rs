@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
 use crate::common::context::Context;
+use crate::common::event::Phase;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::shell_word::quoted;
 use crate::common::timeout::timeout;
@@ -32,11 +33,15 @@ impl Removal {
     pub async fn plan(settings: &Common, context: &Context) -> Result<Self, Failure> {
         let cancel = &context.cancel;
         let engine = clients::connect(settings, cancel).await?;
-        let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
-        let mut inventory = cancel.race(list).await??;
-        inventory
-            .measure(TableFallback::ThisMachine, context)
-            .await?;
+        let measure = async {
+            let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
+            let mut inventory = cancel.race(list).await??;
+            inventory
+                .measure(TableFallback::ThisMachine, context)
+                .await?;
+            Ok(inventory)
+        };
+        let inventory = context.phase(Phase::Measure, Box::pin(measure)).await?;
         let live_on_engine = inventory.objects.stale.live_runs.clone();
         Ok(Self {
             inventory,

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::binfmt::{Owner, classify};
 use crate::common::context::Context;
+use crate::common::event::Phase;
 use crate::common::failure::{Class, Failure};
 use crate::common::timeout::timeout;
 use crate::engine::RunId;
@@ -120,11 +121,14 @@ async fn objects(
     let engine = answered(clients::connect(settings, &context.cancel)).await?;
     state.endpoint = Some(engine.endpoint().to_string());
     state.version = Some(engine.facts().title());
-    let list = Inventory::list(engine, settings, ContainerSizes::Counted);
-    let mut inventory = answered(async { context.cancel.race(list).await? }).await?;
-    inventory.measure(TableFallback::None, context).await?;
-    let old = old_results(&inventory, settings, context).await?;
-    Ok((inventory.objects, old))
+    let measure = async {
+        let list = Inventory::list(engine, settings, ContainerSizes::Counted);
+        let mut inventory = answered(async { context.cancel.race(list).await? }).await?;
+        inventory.measure(TableFallback::None, context).await?;
+        let old = old_results(&inventory, settings, context).await?;
+        Ok((inventory.objects, old))
+    };
+    context.phase(Phase::Measure, Box::pin(measure)).await
 }
 
 /// The bytes that old results take on the store volume; `None` without the image that finds out, and while a builder uses it.

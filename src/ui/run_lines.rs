@@ -59,7 +59,8 @@ pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> 
     lines
 }
 
-/// The line about a phase that succeeded; `None` if it took no time, unless `all` phases are shown.
+/// The line about a phase that succeeded; `None` if it took no time, unless `all` phases are shown, and for
+/// [`Phase::Measure`], whose result follows.
 pub(super) fn succeeded(
     phase: Phase,
     took: Duration,
@@ -68,6 +69,9 @@ pub(super) fn succeeded(
     form: Form,
     paint: Paint,
 ) -> Option<String> {
+    if phase == Phase::Measure && !all {
+        return None;
+    }
     let (name, time) = (words::phase(phase), words::duration(took));
     let outcome = outcome.map(sanitize_line);
     let Form::Columns(columns) = form else {
@@ -210,6 +214,17 @@ mod tests {
             shown(40, false, Form::Plain).unwrap(),
             "Downloads: done in 0.0 s (41 MB)"
         );
+    }
+
+    #[test]
+    fn measuring_is_shown_only_while_it_lasts() {
+        let shown = |all, form| {
+            let took = Duration::from_secs(40);
+            succeeded(Phase::Measure, took, None, all, form, PLAIN)
+        };
+        assert_eq!(shown(false, Form::Columns(40)), None);
+        assert_eq!(shown(false, Form::Plain), None);
+        assert!(shown(true, Form::Plain).is_some());
     }
 
     #[test]

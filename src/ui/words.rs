@@ -25,6 +25,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Boot => "Boot",
         Phase::Flash => "Write",
         Phase::Verify => "Verify",
+        Phase::Measure => "Sizes",
     }
 }
 

@@ -35,6 +35,17 @@ fn commands() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
+fn commands_are_listed_in_the_order_of_a_first_image() {
+    let names: Vec<String> = commands().into_iter().map(|(name, _)| name).collect();
+    let order = ["doctor", "init", "check", "build", "boot", "flash", "clean"];
+    let place = |name: &&str| {
+        let whole = format!("sdbuild {name}");
+        names.iter().position(|n| *n == whole).unwrap()
+    };
+    assert!(order.iter().is_sorted_by_key(place), "{names:?}");
+}
+
+#[test]
 fn manual_page_has_every_command_and_flag() {
     let page = stdout_of(&["man"]).replace("\\-", "-");
     for (command, options) in commands() {

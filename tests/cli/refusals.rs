@@ -25,6 +25,28 @@ fn every_problem_is_listed_at_once() {
 }
 
 #[test]
+fn missing_configuration_names_what_is_there_instead() {
+    CliTest::new(&["build"])
+        .exit_code(2)
+        .stderr("hint: `sdbuild init` writes one")
+        .run();
+    CliTest::new(&["build"])
+        .file("configuration.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: to build configuration.nix instead: sdbuild build configuration.nix")
+        .run();
+    CliTest::new(&["build", "sd-card.nixx"])
+        .file("sd-card.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: did you mean sd-card.nix?")
+        .run();
+    CliTest::new(&["build", "no/such"])
+        .exit_code(2)
+        .stderr("hint: check the path: it may")
+        .run();
+}
+
+#[test]
 fn configuration_is_a_directory() {
     let user = user();
     fs::create_dir(user.home.path().join("sd-card.nix")).unwrap();

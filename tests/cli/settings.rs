@@ -43,6 +43,7 @@ fn every_source_is_named() {
         format!("jobs                 3  ({own})"),
         "store                sdbuild-store  (default)".to_owned(),
         "dry-run              false  (default)".to_owned(),
+        "extra-trusted-public-keys none  (default)".to_owned(),
     ] {
         assert!(
             shown.lines().any(|l| l == line),

@@ -68,6 +68,12 @@ fn what_keeps_ssh_from_using_a_key_is_reported() {
         failure.to_string().contains("not a private SSH key"),
         "{failure}"
     );
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o644)).unwrap();
+    let failure = usable(&text).unwrap_err();
+    assert!(
+        failure.to_string().contains("not a private SSH key"),
+        "whoever can read it: {failure}"
+    );
 }
 
 #[test]

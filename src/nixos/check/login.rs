@@ -26,7 +26,7 @@ pub(super) const RULES: [Rule; 8] = [
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
         why: "the machine starts and nobody can log in",
-        add: &["services.openssh.enable = true;", KEY_LINE],
+        add: &[KEY_LINE],
     },
     Rule {
         id: "ssh-off",

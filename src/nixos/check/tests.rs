@@ -64,6 +64,13 @@ fn a_good_configuration_has_no_findings() {
 }
 
 #[test]
+fn a_missing_key_is_not_blamed_on_the_ssh_server() {
+    let rule = login::RULES.iter().find(|rule| rule.id == "nobody-gets-in");
+    let add = rule.unwrap().add.concat();
+    assert!(!add.contains("openssh.enable"), "{add}: `ssh-off` says it");
+}
+
+#[test]
 fn each_rule_is_triggered_by_its_own_fact_only() {
     let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
     let table: [(&str, &[(&str, Value)]); 20] = [

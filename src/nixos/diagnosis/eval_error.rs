@@ -107,10 +107,7 @@ impl EvalError {
                 }
                 None => "check its spelling".to_owned(),
             },
-            Self::Syntax if summary.contains("expecting ';'") => {
-                "a `;` is missing there or at the end of the line before".to_owned()
-            }
-            Self::Syntax => "a bracket, a quote or a `;` is missing there or before it".to_owned(),
+            Self::Syntax => syntax_hint(summary).to_owned(),
             Self::Untracked => match untracked_file(summary) {
                 Some(file) => {
                     format!("a flake contains only files that git tracks: git add {file}")
@@ -159,6 +156,22 @@ fn unfree_hint(summary: &str) -> String {
              builtins.elem (lib.getName pkg) [ \"{name}\" ];"
         ),
         None => "allow it in the configuration: nixpkgs.config.allowUnfree = true;".to_owned(),
+    }
+}
+
+/// What to look for, by what the parser met and what it expected.
+fn syntax_hint(summary: &str) -> &'static str {
+    let has = |text: &str| summary.contains(text);
+    if has("expecting ';'") {
+        "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
+    } else if has("unexpected ','") {
+        "no comma belongs there: the elements of a list are separated by spaces, and definitions end with `;`"
+    } else if has("unexpected ID, expecting '.' or '='") {
+        "a `,` between two arguments, or a `=` or a bracket is missing before it"
+    } else if has("unexpected end of file") {
+        "a bracket or a quote is not closed, or the file is empty"
+    } else {
+        "a bracket, a quote or a `;` is missing there or before it"
     }
 }
 

@@ -83,7 +83,11 @@ impl Mistake {
                 let place = summary.split_once("' already defined at ")?.1;
                 let first: u64 = place.rsplit(':').nth(1)?.parse().ok()?;
                 let second = error.position.as_ref()?.line;
-                Some(format!("keep one of the lines {first} and {second}"))
+                Some(if first == second {
+                    format!("keep one of the two definitions in line {first}")
+                } else {
+                    format!("keep one of the lines {first} and {second}")
+                })
             }
             Self::FileNotSent => {
                 let path = missing_path(summary)?;

@@ -113,6 +113,35 @@ fn errors_name_the_users_file() {
 }
 
 #[test]
+fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
+    for (message, hint) in [
+        ("unexpected ','", "no comma belongs there"),
+        ("unexpected ID, expecting '.' or '='", "a `,`"),
+        ("unexpected end of file", "or the file is empty"),
+        ("unexpected '@', expecting ';'", "a quote before it"),
+        ("unexpected '}'", "a bracket, a quote or a `;`"),
+    ] {
+        let failure = diagnose(
+            &context(1),
+            &with_error(&format!("syntax error, {message}")),
+        );
+        assert!(failure.hints[0].contains(hint), "{:?}", failure.hints);
+    }
+}
+
+#[test]
+fn two_definitions_in_one_line_name_it_once() {
+    let mut findings =
+        with_error("attribute 'a' already defined at /build/config/sd-card.nix:16:3");
+    findings.nix_errors[0].position = Some(("/build/config/sd-card.nix".into(), 16, 30));
+    let failure = diagnose(&context(1), &findings);
+    assert_eq!(
+        failure.hints,
+        ["keep one of the two definitions in line 16"]
+    );
+}
+
+#[test]
 fn machine_errors_are_environment_failures() {
     let full = "dd: error writing '/nix/x': No space left on device";
     for (findings, words) in [

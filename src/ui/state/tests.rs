@@ -69,6 +69,20 @@ fn progress_of_nix_follows_its_forecast() {
 }
 
 #[test]
+fn finished_build_tells_what_was_built() {
+    let inspected = |done| {
+        state(&[NixEvent::Built {
+            done,
+            expected: 2,
+            running: 0,
+        }])
+    };
+    let outcome = |done| progress::outcome(&inspected(done)).unwrap();
+    assert_eq!(outcome(0), "nothing to build");
+    assert_eq!(outcome(1), "1 built");
+}
+
+#[test]
 fn phase_and_last_line_of_a_builder_are_kept() {
     let state = state(&[
         build(7),
