@@ -9,7 +9,6 @@ mod system;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::store_volume::StoreVolume;
 use crate::support::*;
 
 /// The cases for which the cache has an image and its two parts.

@@ -53,7 +53,6 @@ mod releases;
 mod remote;
 mod shell;
 mod single_run;
-mod store_volume;
 mod terminal;
 mod try_command;
 mod upload;

@@ -1,7 +1,6 @@
 //! Caches that do not deliver: the error names cache and path, and another cache or the builder takes their place.
 
 use super::{assert_built, build, cache};
-use crate::store_volume::StoreVolume;
 use crate::support::*;
 
 /// What helps when a cache fails.

@@ -6,7 +6,6 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{assert_built, build, cache, user, with_caches};
-use crate::store_volume::StoreVolume;
 use crate::support::*;
 
 /// A server that says that it has this priority; a lower number is asked first.

@@ -12,7 +12,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{assert_built, build, cache, user, with_caches};
-use crate::store_volume::StoreVolume;
 use crate::support::*;
 
 const PASSWORD: &str = "s3cr3t-of-the-test";

@@ -3,7 +3,6 @@
 use std::fs;
 
 use super::with_caches;
-use crate::store_volume::StoreVolume;
 use crate::support::*;
 
 /// The names of what was built, in order.

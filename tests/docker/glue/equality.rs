@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{ROOT_AT, Tree, superblock, tree};
 use super::{built, emulated, ready, said_inside, system};
-use crate::store_volume::StoreVolume;
 use crate::support::*;
 
 fn build(user: &TestUser, glue: &str) -> (PathBuf, BTreeSet<String>) {
