@@ -6,6 +6,11 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
@@ -15,6 +20,9 @@ use crate::common::ssh_key::{contains_key, key_of};
 
 /// Bytes that are read of a key file.
 const MAX_KEY_BYTES: u64 = 64 << 10;
+/// How long a program of OpenSSH may take: one that asks an agent waits for as long as that is silent, such as an agent that was
+/// forwarded here over a connection that is lost.
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Keys that are tried: an SSH server refuses a client after six.
 const MAX_KEYS: usize = 5;
 
@@ -106,12 +114,21 @@ fn word_of_hash(line: &[u8]) -> Option<String> {
     words.find(|w| w.starts_with("SHA256:")).map(str::to_owned)
 }
 
-/// Runs a program of OpenSSH; `None` if it is not installed or does not start.
+/// Runs a program of OpenSSH; `None` if it is not installed, does not start, or does not end within [`TIMEOUT`].
 fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Option<Output> {
     let mut command = Command::new(find_program(program, path)?);
     command.args(args).args(file).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     // Its messages are compared.
-    command.env("LC_ALL", "C").output().ok()
+    let child = command.env("LC_ALL", "C").spawn().ok()?;
+    let id = Pid::from_raw(child.id().try_into().ok()?);
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = ended.recv_timeout(TIMEOUT) else {
+        kill(id, Signal::SIGKILL).ok();
+        return None;
+    };
+    output.ok()
 }
 
 /// The private keys in `dir` (`~/.ssh`) whose public halves are in `authorized`, the image's list. Empty if there are none:

@@ -38,19 +38,21 @@ pub fn check(address: &str) -> Result<(), HttpUrlError> {
         return Err(HttpUrlError::NotHttp);
     }
     let url = parse(address).ok_or(HttpUrlError::NotHttp)?;
-    if credentials_in(&url) {
-        return Err(HttpUrlError::HasCredentials);
-    }
-    let is_secret = |name: &str| SECRET_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
-    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
-        return Err(HttpUrlError::HasToken);
-    }
-    Ok(())
+    secret_of(&url).map_or(Ok(()), Err)
 }
 
-/// Whether `address`, of any scheme, has a user name or a password.
-pub fn has_credentials(address: &str) -> bool {
-    Url::parse(address).is_ok_and(|url| credentials_in(&url))
+/// The secret in `address`, which may have any scheme; `None` also for what is no address.
+pub fn secret_in(address: &str) -> Option<HttpUrlError> {
+    secret_of(&Url::parse(address).ok()?)
+}
+
+fn secret_of(url: &Url) -> Option<HttpUrlError> {
+    if credentials_in(url) {
+        return Some(HttpUrlError::HasCredentials);
+    }
+    let is_secret = |name: &str| SECRET_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
+    let has_token = url.query_pairs().any(|(name, _)| is_secret(&name));
+    has_token.then_some(HttpUrlError::HasToken)
 }
 
 /// Whether `address` is one of HTTP without credentials and without a query, which may be a signature that expires.
@@ -105,6 +107,14 @@ mod tests {
             "https://x.example/n.tar.xz?ref=v1#token=1",
         ] {
             assert_eq!(check(address), Ok(()), "{address}");
+        }
+        for (address, secret) in [
+            ("git+https://me:secret@x.example/n", Some(HasCredentials)),
+            ("github:o/r?token=abc", Some(HasToken)),
+            ("github:o/r?ref=v1", None),
+            ("./dir", None),
+        ] {
+            assert_eq!(secret_in(address), secret, "{address}");
         }
     }
 

@@ -30,6 +30,28 @@ impl FileId {
     }
 }
 
+/// A file with its present content, as far as its times show that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileVersion {
+    id: FileId,
+    size: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileVersion {
+    /// The version that `metadata` is of.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            id: FileId::of(metadata),
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
 /// Opens the regular file `path` for reading; symbolic links are followed.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path, 0)

@@ -131,6 +131,11 @@ impl BuildSource {
         self.source.public_name()
     }
 
+    /// Whether it is a flake.
+    pub(super) fn is_flake(&self) -> bool {
+        matches!(self.source, Source::Flake(_))
+    }
+
     /// The names of the inputs that the command line overrides.
     pub fn overridden_inputs(&self) -> Vec<String> {
         match &self.source {

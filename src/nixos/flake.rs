@@ -40,15 +40,16 @@ pub struct Flake {
 impl Flake {
     /// Finds the flake of `reference`, whose path is absolute. `path` is the value of `PATH`, where git is looked up. A
     /// usage error when a local one has no `flake.nix`, or git does not track it.
-    pub fn open(
+    pub async fn open(
         reference: FlakeRef,
         overrides: Vec<Override>,
         path: &OsStr,
+        cancel: &Cancel,
     ) -> Result<Self, Failure> {
         let tree = match &reference.location {
             FlakeLocation::Directory { untracked, .. } => {
                 let dir = reference.directory().unwrap_or_default();
-                Some(FlakeTree::find(&dir, *untracked, path)?)
+                Some(FlakeTree::find(&dir, *untracked, path, cancel).await?)
             }
             FlakeLocation::Repository { .. } => {
                 return Err(Failure::usage(format!(

@@ -52,6 +52,8 @@ pub(super) struct Followed {
 pub(super) struct LogView {
     /// How long the builder may wait for a server before that is reported.
     pub(super) slow: Duration,
+    /// Whether a flake is evaluated, which the builder reports before anything is built.
+    pub(super) awaits_flake: bool,
     /// Whether the binary caches that it names are used.
     pub(super) accepts_caches: bool,
     /// Texts of the log, and what the user knows them as.
@@ -150,7 +152,9 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, line: &str) {
-        if let Some(report) = line.strip_prefix(FLAKE).and_then(FlakeReport::parse) {
+        if self.view.awaits_flake
+            && let Some(report) = line.strip_prefix(FLAKE).and_then(FlakeReport::parse)
+        {
             self.flake_report(report);
             return;
         }
@@ -248,15 +252,21 @@ mod tests {
 
     use super::*;
 
-    /// A build wrote reports of its own: each was kept, replaced in every later line, and the last one was in the manifest.
-    #[test]
-    fn only_the_first_report_of_a_flake_counts() {
+    /// What is kept after a build wrote reports of its own: references that are replaced in every later line, the report, and
+    /// the number of warnings.
+    fn read_reports(awaits_flake: bool) -> (usize, Option<FlakeReport>, usize) {
         let dir = tempfile::tempdir().unwrap();
         let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
         let warnings = Arc::new(Mutex::new(0));
         let count = Arc::clone(&warnings);
-        let events = Events::new(move |_| *count.lock().unwrap() += 1);
-        let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+        let events = Events::new(move |event| {
+            *count.lock().unwrap() += usize::from(matches!(event, Event::Warning(_)));
+        });
+        let view = LogView {
+            awaits_flake,
+            ..LogView::default()
+        };
+        let mut reader = Reader::new(&mut build_log, &events, view);
         let report = |letter: &str| {
             let path = format!("/nix/store/{}-source", letter.repeat(32));
             let hash = "A".repeat(43);
@@ -269,9 +279,18 @@ mod tests {
         for letter in ["a", "b", "c", "d"] {
             reader.line(&report(letter));
         }
-        assert_eq!(reader.view.shown.len(), 2);
+        let shown = reader.view.shown.len();
         let (_, flake) = reader.finish();
+        let warnings = *warnings.lock().unwrap();
+        (shown, flake, warnings)
+    }
+
+    /// Each was kept, and the last one was in the manifest.
+    #[test]
+    fn only_the_first_report_of_a_flake_counts() {
+        let (shown, flake, warnings) = read_reports(true);
         assert!(flake.unwrap().source.contains("aaaa"));
-        assert_eq!(*warnings.lock().unwrap(), 1);
+        assert_eq!((shown, warnings), (2, 1));
+        assert_eq!(read_reports(false), (0, None, 0), "of a module");
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write as _};
 use std::time::Instant;
 
 use super::archive::first_file;
-use super::earlier::{EarlierImage, has_sidecars};
+use super::earlier::{EarlierImage, Replaceable, has_sidecars};
 use super::failures::{publish_failed, stages_failed, unusable_result, write_failed};
 use super::image_form::{BuiltImage, ImageForm, MAX_ZSTD_HEADER_BYTES};
 use super::image_writer::ImageWriter;
@@ -30,8 +30,8 @@ pub(super) enum Prepared {
     Write {
         /// Directories that were created for it.
         created: CreatedDirs,
-        /// Whether files of the same names are replaced.
-        replace: bool,
+        /// Which files of the same names are replaced.
+        replace: Replaceable,
     },
     /// It is there already.
     UpToDate(Image),
@@ -75,7 +75,11 @@ impl CopyJob {
             .or_usage(format!("create the output directory {shown}"))?;
         sweep(&settings.dir);
         remove_orphans(&settings.dir);
-        let mut replace = settings.force;
+        let mut replace = if settings.force {
+            Replaceable::Anything
+        } else {
+            Replaceable::Nothing
+        };
         if !settings.force
             && let Some(earlier) = self.earlier(&image)
         {
@@ -86,7 +90,7 @@ impl CopyJob {
             {
                 return Ok(Prepared::UpToDate(earlier.into_image(&settings.dir)));
             }
-            replace = true;
+            replace = earlier.replaceable();
         }
         self.check_names(&image, replace)?;
         Ok(Prepared::Write { created, replace })
@@ -113,17 +117,18 @@ impl CopyJob {
         Sidecar::ALL.into_iter().filter(|one| self.has(*one))
     }
 
-    fn check_names(&self, image: &str, replace: bool) -> Result<(), Failure> {
+    fn check_names(&self, image: &str, replace: Replaceable) -> Result<(), Failure> {
         let dir = &self.request.settings.dir;
+        let replace = replace.allows(dir, image);
         let sidecars = self.sidecars().map(|sidecar| sidecar.name(image));
         let mut names = std::iter::once(image.to_owned()).chain(sidecars);
         let checked = names.try_for_each(|name| check_name(dir, &name, replace));
         checked.map_err(|error| publish_failed(error, dir))
     }
 
-    /// Writes the image in the archive `stream`, and publishes it with its sidecars; with `replace` in place of files that
-    /// have their names.
-    pub(super) fn write(&self, stream: impl Read, replace: bool) -> Result<Image, Failure> {
+    /// Writes the image in the archive `stream`, and publishes it with its sidecars, in place of those files of the same
+    /// names that `replace` allows.
+    pub(super) fn write(&self, stream: impl Read, replace: Replaceable) -> Result<Image, Failure> {
         let mut archive = tar::Archive::new(stream);
         let (mut image, size) = first_file(&mut archive)?;
         if size > MAX_IMAGE_BYTES {
@@ -201,7 +206,7 @@ impl CopyJob {
         &self,
         file: PendingFile,
         output: &StageOutput,
-        replace: bool,
+        replace: Replaceable,
     ) -> Result<Image, Failure> {
         let (settings, name) = (&self.request.settings, self.name());
         let summary = ImageSummary {
@@ -225,7 +230,7 @@ impl CopyJob {
         };
         let published = Publisher {
             dir: &settings.dir,
-            force: replace,
+            force: replace.allows(&settings.dir, &name),
             owner: settings.owner,
             obsolete,
             cancel: &self.context.cancel,

@@ -2,6 +2,7 @@
 //! it is the new one already, both by the manifest beside it.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use crate::common::cancel::Cancel;
 use crate::common::compression::CompressionOptions;
 use crate::common::hash::Sha256Hash;
 use crate::common::image_name::Sidecar;
-use crate::common::plain_file;
+use crate::common::plain_file::{self, FileVersion};
 use crate::image::manifest::{MAX_MANIFEST_BYTES, VERSION};
 use crate::image::{ImageFile, ImageKind};
 
@@ -21,6 +22,7 @@ use crate::image::{ImageFile, ImageKind};
 pub(super) struct EarlierImage {
     fields: Fields,
     manifest: String,
+    version: FileVersion,
 }
 
 /// The fields of a manifest that matter here.
@@ -65,13 +67,23 @@ impl EarlierImage {
         let manifest = plain_file::read_text(&file, MAX_MANIFEST_BYTES).ok()?;
         let fields: Fields = serde_json::from_str(&manifest).ok()?;
         let image = &fields.image;
+        let version = FileVersion::of(&fs::metadata(dir.join(name)).ok()?);
         let file = ImageFile::open(&dir.join(name), ImageKind::File).ok()?;
         let is_described =
             fields.version == VERSION && image.name == name && image.size == file.size;
         if !is_described || file.sha256(cancel, &|_| {}).ok()? != image.sha256 {
             return None;
         }
-        Some(Self { fields, manifest })
+        Some(Self {
+            fields,
+            manifest,
+            version,
+        })
+    }
+
+    /// It and its sidecars, as what may be replaced.
+    pub(super) fn replaceable(&self) -> Replaceable {
+        Replaceable::Earlier(self.version)
     }
 
     /// Whether it was made from the same configuration as `origin`, at whatever time.
@@ -99,6 +111,29 @@ impl EarlierImage {
             raw_size: raw.size,
             manifest: self.manifest,
             up_to_date: true,
+        }
+    }
+}
+
+/// Which files that have the names of a new image and its sidecars may be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replaceable {
+    /// None.
+    Nothing,
+    /// All (`--force`).
+    Anything,
+    /// An image that was looked at, minutes ago, with its sidecars.
+    Earlier(FileVersion),
+}
+
+impl Replaceable {
+    /// Whether the image `name` in `dir` and its sidecars may be replaced now.
+    pub(super) fn allows(self, dir: &Path, name: &str) -> bool {
+        match (self, fs::metadata(dir.join(name))) {
+            (Self::Nothing, _) => false,
+            (Self::Anything, _) => true,
+            (Self::Earlier(version), Ok(metadata)) => FileVersion::of(&metadata) == version,
+            (Self::Earlier(_), Err(error)) => error.kind() == io::ErrorKind::NotFound,
         }
     }
 }

@@ -118,23 +118,18 @@ fn configuration(
     Ok(configuration)
 }
 
-/// The flake of `reference` with the inputs that the settings override. Git looks at their trees; a signal ends the wait.
+/// The flake of `reference` with the inputs that the settings override. Git looks at their trees; a signal ends that.
 async fn flake(
     reference: &FlakeRef,
     settings: &settings::Build,
     context: &Context,
 ) -> Result<Flake, Failure> {
-    let (reference, path) = (reference.clone(), settings.path.clone());
-    let overridden = settings.override_inputs.clone();
-    let open = move || {
-        let overrides = overridden.into_iter();
-        let overrides = overrides
-            .map(|(input, flake)| Override::new(&input, flake, &path))
-            .collect::<Result<_, _>>()?;
-        Flake::open(reference, overrides, &path)
-    };
-    let opened = context.cancel.race(tokio::task::spawn_blocking(open));
-    opened.await?.or_internal("open the flake")?
+    let (path, cancel) = (&settings.path, &context.cancel);
+    let mut overrides = Vec::new();
+    for (input, flake) in &settings.override_inputs {
+        overrides.push(Override::new(input, flake.clone(), path, cancel).await?);
+    }
+    Flake::open(reference.clone(), overrides, path, cancel).await
 }
 
 /// The directory with the flake's `flake.nix`; `None` for a flake elsewhere.

@@ -62,16 +62,13 @@ impl Caches {
     }
 }
 
-/// Refuses the address of a cache with a user name or password, which would be in messages, in the log, and in the builder's
-/// environment. Does not repeat the address.
+/// Refuses the address of a cache with a user name, password or token, which would be in messages, in the log, and in the
+/// builder's environment. Does not repeat the address.
 fn check_address(address: &str) -> Result<(), Failure> {
-    if http_url::has_credentials(address) {
-        return Err(Failure::usage(
-            "the address of a binary cache contains a user name or password",
-        )
-        .hint("write them into a file, `machine HOST login NAME password PASSWORD`, and give --netrc-file FILE"));
-    }
-    Ok(())
+    http_url::secret_in(address).map_or(Ok(()), |secret| {
+        Err(Failure::usage(format!("the address of a binary cache {secret}"))
+        .hint("write a login into a file, `machine HOST login NAME password PASSWORD`, and give --netrc-file FILE"))
+    })
 }
 
 #[cfg(test)]
@@ -113,7 +110,11 @@ mod tests {
 
     #[test]
     fn a_password_in_the_address_of_a_cache_is_refused() {
-        for address in ["https://me:secret@c.example", "http://secret@c.example/x"] {
+        for address in [
+            "https://me:secret@c.example",
+            "http://secret@c.example/x",
+            "https://c.example?token=secret",
+        ] {
             let failure = resolve(Options {
                 extra_substituters: Some(words(address)),
                 ..Options::default()

@@ -142,10 +142,17 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
             lines.extend(facts.split(SEPARATOR).map(|fact| format!("   {fact}")));
         }
     }
-    let commands = image.next.iter().map(|(command, _)| command.len());
-    let wide = commands.max().unwrap_or(0);
+    let next = image.next.iter();
+    let next: Vec<_> = next
+        .map(|(command, to)| (sanitize_line(command), to))
+        .collect();
+    let wide = next
+        .iter()
+        .map(|(command, _)| command.len())
+        .max()
+        .unwrap_or(0);
     let labels = std::iter::once("next").chain(std::iter::repeat("    "));
-    for (label, (command, purpose)) in labels.zip(&image.next) {
+    for (label, (command, purpose)) in labels.zip(&next) {
         let start = format!("   {}  ", paint.faint(label));
         let full = format!(
             "{start}{}   {purpose}",
@@ -266,6 +273,13 @@ mod tests {
             up_to_date: true,
             ..done.clone()
         };
+        let hostile = ImageDone {
+            shown: "a\u{1b}[2J.img".into(),
+            next: vec![("sdbuild boot 'a\u{1b}[2J.img'".into(), "see it start")],
+            ..done.clone()
+        };
+        let lines = image(&hostile, Form::Columns(80), PLAIN);
+        assert!(!lines.concat().contains('\u{1b}'), "{lines:?}");
         let line = image(&same, Form::Columns(80), PLAIN).remove(1);
         assert!(
             line.ends_with("3.4 GB on the card · up to date · 6 min 41 s"),

@@ -345,6 +345,13 @@ fn secret_in_an_address_is_refused_and_not_repeated() {
         test(&["build", "--nixpkgs", token]),
         test(&["build", "--nixpkgs", "ssh://me:s3cr3t@x.example/n"]),
         test(&["build", &published]),
+        test(&["build", "--flake", "git+https://me:s3cr3t@x.example/n"]),
+        test(&["lock", "--flake", "github:o/r?token=s3cr3t"]),
+        test(&[
+            "build",
+            "--extra-substituters",
+            "https://c.example?token=s3cr3t",
+        ]),
         test(&["build"])
             .env("SDBUILD_NIXPKGS", address)
             .stderr(refused),

@@ -29,6 +29,8 @@ fn try_builds_and_boots_an_image_and_cleans_up() {
             "Next: `sdbuild init`",
         ]);
     assert_eq!(tried.stdout, "", "the image is gone, and so is its path");
+    let names_it = tried.stderr.contains("tmp-try");
+    assert!(!names_it, "{}", tried.stderr);
     runs.assert_nothing_left();
     assert_eq!(file_names(user.home.path()), ["out"]);
     let cache = Path::new(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");

@@ -95,3 +95,22 @@ fn private_halves_of_accepted_keys_are_tried() {
         "{failure}"
     );
 }
+
+#[test]
+fn silent_agent_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((locked, _)) = pair(dir.path(), "locked", "secret") else {
+        return;
+    };
+    let silent = dir.path().join("ssh-add");
+    fs::write(&silent, "#!/bin/sh\nexec sleep 60\n").unwrap();
+    fs::set_permissions(&silent, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{PATH}", dir.path().display());
+    let before = std::time::Instant::now();
+    let failure = usable_key(&locked, OsStr::new(&path)).unwrap_err();
+    assert!(
+        failure.to_string().contains("has a passphrase"),
+        "{failure}"
+    );
+    assert!(before.elapsed() < Duration::from_secs(30));
+}

@@ -233,6 +233,7 @@ impl ContainerOfJob {
         let _heartbeat = heartbeat.keep_alive(input);
         let view = LogView {
             slow: self.job.request.nix.stall_timeout,
+            awaits_flake: self.job.source.is_flake(),
             accepts_caches: self.job.request.nix.flake_caches,
             shown: self.job.source.shown_references(),
             image: self.image.clone(),

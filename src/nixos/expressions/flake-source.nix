@@ -101,8 +101,9 @@ in
   report = {
     source = toString flake.sourceInfo.outPath;
     expressions = toString ./.;
-    inherit (flake) narHash;
-    revision = flake.rev or null;
+    # Not of the flake itself: its outputs may have such names.
+    inherit (flake.sourceInfo) narHash;
+    revision = flake.sourceInfo.rev or null;
     lock = if builtins.pathExists "${flake}/flake.lock" then builtins.hashFile "sha256" "${flake}/flake.lock" else null;
     inherit caches;
   };

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use super::tree::FlakeTree;
+use crate::common::cancel::Cancel;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::nix_string::nix_string;
@@ -17,7 +18,12 @@ pub struct Override {
 
 impl Override {
     /// Replaces `input`, such as `nixpkgs` or `home-manager/nixpkgs`, by the flake of `reference`, whose path is absolute.
-    pub fn new(input: &str, reference: FlakeRef, path: &OsStr) -> Result<Self, Failure> {
+    pub async fn new(
+        input: &str,
+        reference: FlakeRef,
+        path: &OsStr,
+        cancel: &Cancel,
+    ) -> Result<Self, Failure> {
         let is_name = |name: &str| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
             !name.is_empty() && name.chars().all(allowed)
@@ -31,7 +37,7 @@ impl Override {
         let tree = match &reference.location {
             FlakeLocation::Directory { untracked, .. } => {
                 let dir = reference.directory().unwrap_or_default();
-                Some(FlakeTree::find(&dir, *untracked, path)?)
+                Some(FlakeTree::find(&dir, *untracked, path, cancel).await?)
             }
             FlakeLocation::Repository { .. } | FlakeLocation::Remote(_) => None,
         };

@@ -43,7 +43,12 @@ struct GitTree {
 impl FlakeTree {
     /// The flake in `dir` or, inside a git repository, in the next directory above that has a `flake.nix`. With `untracked`
     /// the directory is taken as it is, without git.
-    pub(super) fn find(dir: &Path, untracked: bool, path: &OsStr) -> Result<Self, Failure> {
+    pub(super) async fn find(
+        dir: &Path,
+        untracked: bool,
+        path: &OsStr,
+        cancel: &Cancel,
+    ) -> Result<Self, Failure> {
         let shown = dir.display();
         let real = dir
             .canonicalize()
@@ -78,7 +83,7 @@ impl FlakeTree {
             .hint("rename it")
         })?;
         let git = match repository {
-            Some(top) => Some(GitTree::read(&Git::find(path, top)?, below)?),
+            Some(top) => Some(GitTree::read(&Git::find(path, top, cancel).await?, below).await?),
             None => None,
         };
         Ok(Self {
@@ -186,8 +191,9 @@ impl FlakeTree {
 
 impl GitTree {
     /// Asks git about the repository; the flake is in its directory `dir`.
-    fn read(git: &Git, dir: &str) -> Result<Self, Failure> {
-        let files = git.names(&["ls-files", "-z", "--cached", "--recurse-submodules"])?;
+    async fn read(git: &Git, dir: &str) -> Result<Self, Failure> {
+        let tracked = ["ls-files", "-z", "--cached", "--recurse-submodules"];
+        let files = git.paths(&tracked).await?;
         let flake = Path::new(dir).join("flake.nix");
         if !files.iter().any(|name| Path::new(name) == flake) {
             let flake = flake.display();
@@ -204,25 +210,50 @@ impl GitTree {
             "--",
             "*.nix",
         ];
-        let status = [
-            "status",
-            "--porcelain",
-            "-z",
-            "--untracked-files=no",
-            "--ignore-submodules=none",
-        ];
-        let is_clean = git.output(&status)?.is_empty();
         let lock = Path::new(dir).join(lock_file::NAME);
         let lock_is_committed =
             !git.dir().join(&lock).exists() || files.iter().any(|name| Path::new(name) == lock);
-        let revision = git.line(&["rev-parse", "--verify", "HEAD"]);
+        let revision = git.line(&["rev-parse", "--verify", "HEAD"]).await;
+        let is_clean = lock_is_committed && is_clean(git).await?;
         Ok(Self {
-            untracked: git.names(&others)?,
-            revision: revision.filter(|_| is_clean && lock_is_committed),
-            last_modified: git.line(&["log", "-1", "--format=%ct"]),
+            untracked: git.names(&others).await?,
+            revision: revision.filter(|_| is_clean),
+            last_modified: commit_time(git).await,
             files,
         })
     }
+}
+
+/// Whether the tracked files of a repository and of its submodules are those of the commit.
+async fn is_clean(git: &Git) -> Result<bool, Failure> {
+    // Of a submodule only the commit: the git that `status` starts in it would run programs that its settings name.
+    let status = [
+        "status",
+        "--porcelain",
+        "-z",
+        "--untracked-files=no",
+        "--ignore-submodules=dirty",
+    ];
+    let mut repositories = vec![git.clone()];
+    while let Some(git) = repositories.pop() {
+        if !git.output(&status).await?.is_empty() {
+            return Ok(false);
+        }
+        for dir in git.submodules().await? {
+            repositories.push(git.inside(&dir).await?);
+        }
+    }
+    Ok(true)
+}
+
+/// The time of the last commit in seconds since 1970. (`log` would also check signatures, with a program of the settings.)
+async fn commit_time(git: &Git) -> Option<String> {
+    let commit = ["rev-list", "--max-count=1", "--timestamp", "HEAD"];
+    let line = git.line(&commit).await?;
+    let time = line.split(' ').next()?;
+    time.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| time.to_owned())
 }
 
 /// The warning that names the first untracked files.

@@ -82,7 +82,11 @@ fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions,
 impl CopyJob {
     /// Writes the image; files of the same names are replaced if the settings say so.
     fn run(&self, stream: impl Read) -> Result<Image, Failure> {
-        self.write(stream, self.request.settings.force)
+        let replace = match self.request.settings.force {
+            true => Replaceable::Anything,
+            false => Replaceable::Nothing,
+        };
+        self.write(stream, replace)
     }
 }
 

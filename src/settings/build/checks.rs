@@ -2,6 +2,7 @@
 
 use super::{Build, project_policy};
 use crate::common::failure::Failure;
+use crate::common::flake_ref::FlakeLocation;
 use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
 use crate::settings::origin::{Origin, Setting};
@@ -90,5 +91,24 @@ fn check_addresses(settings: &Build) -> Result<(), Failure> {
             }
         })?;
     }
-    Ok(())
+    check_flakes(settings)
+}
+
+/// Refuses references to flakes elsewhere with a secret in them: they are in the builder's environment and its log too.
+fn check_flakes(settings: &Build) -> Result<(), Failure> {
+    let source = match &settings.source {
+        SourceChoice::Flake { reference, .. } => Some(reference),
+        SourceChoice::Config(_) => None,
+    };
+    let overriding = settings.override_inputs.iter();
+    let all = source.into_iter().chain(overriding.map(|(_, flake)| flake));
+    let mut remote = all.filter(|flake| matches!(flake.location, FlakeLocation::Remote(_)));
+    let secret = remote.find_map(|flake| http_url::secret_in(&flake.text));
+    secret.map_or(Ok(()), |secret| {
+        Err(
+            Failure::usage(format!("the address of a flake {secret}")).hint(
+                "sdbuild writes addresses to files and to the terminal: clone it yourself, and give the directory",
+            ),
+        )
+    })
 }

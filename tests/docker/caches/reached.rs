@@ -54,11 +54,13 @@ fn assert_kept_secret(user: &TestUser, outcome: &Outcome) {
 }
 
 /// What the engine says of a builder's container while a script runs in its shell, and how the shell ended.
-fn inspected(user: &TestUser, script: &str) -> (String, Outcome) {
+fn inspected(user: &TestUser, script: &str, emulation: &str) -> (String, Outcome) {
     let runs = user.track_runs();
     let script = format!("{script}; echo ready >&2; sleep 600");
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();
+    let emulation = ["--emulation", emulation];
     let mut command = user.sdbuild(&["shell", "--nixpkgs", &mini, "--run", &script]);
+    command.args(emulation);
     let mut running = Running::start(command.stdin(std::process::Stdio::null()));
     running.wait_for("ready");
     let container = runs.container("builder");
@@ -151,11 +153,14 @@ fn builder_uses_the_proxy_and_keeps_its_password() {
     assert_eq!(through.count(), 3);
     assert_kept_secret(&user, &outcome);
 
-    let (told, shell) = inspected(&user, "echo $http_proxy $HTTP_PROXY $no_proxy >&2");
-    assert!(told.contains("SDBUILD_SECRETS"), "{told}");
-    assert!(!told.contains(PASSWORD), "{told}");
-    let inside = shell.stderr.matches(PASSWORD).count();
-    assert_eq!(inside, 2, "the shell has both spellings: {}", shell.stderr);
+    for emulation in ["auto", "private"] {
+        let script = "echo $http_proxy $HTTP_PROXY $no_proxy >&2";
+        let (told, shell) = inspected(&user, script, emulation);
+        assert!(told.contains("SDBUILD_SECRETS"), "{told}");
+        assert!(!told.contains(PASSWORD), "{told}");
+        let inside = shell.stderr.matches(PASSWORD).count();
+        assert_eq!(inside, 2, "the shell has both spellings: {}", shell.stderr);
+    }
 }
 
 /// A proxy that wants the login and tunnels every connection to `port` of this machine. Returns its own port, and the heads of

@@ -4,8 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::common::event::Event;
+use crate::common::failure::Class;
 
 const PATH: &str = "/usr/bin:/run/current-system/sw/bin";
+
+fn find(dir: &Path, untracked: bool, cancel: &Cancel) -> Result<FlakeTree, Failure> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(FlakeTree::find(dir, untracked, OsStr::new(PATH), cancel))
+}
 
 /// A git repository with `files`, all of them committed.
 struct Repository(tempfile::TempDir);
@@ -48,7 +55,23 @@ impl Repository {
     }
 
     fn find(&self, dir: &str) -> Result<FlakeTree, Failure> {
-        FlakeTree::find(&self.path(dir), false, OsStr::new(PATH))
+        find(&self.path(dir), false, &Cancel::new())
+    }
+
+    /// Makes the last commit a signed one, whose signature is nobody's.
+    fn sign(&self) {
+        let commit = r"tree %s\nauthor x <x> 1 +0000\ncommitter x <x> 1 +0000\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\nm\n";
+        let script = format!(
+            "git reset -q --soft $(printf '{commit}' $(git write-tree) | git hash-object -t commit -w --stdin)"
+        );
+        let mut shell = Command::new("sh");
+        let done = shell.args(["-c", &script]).current_dir(&self.0).status();
+        assert!(done.unwrap().success());
+    }
+
+    /// Sets what `key` of the repository in `dir` is.
+    fn set(&self, dir: &str, key: &str, value: &str) {
+        self.git(&["-C", dir, "config", key, value]);
     }
 
     /// The names of the uploaded files and the warnings.
@@ -195,7 +218,7 @@ fn an_untracked_flake_is_refused() {
     );
     // As it is on disk, with `path:`.
     let path = repository.path(".");
-    let tree = FlakeTree::find(&path, true, OsStr::new(PATH)).unwrap();
+    let tree = find(&path, true, &Cancel::new()).unwrap();
     assert_eq!(tree.url("/c"), "path:/c");
 }
 
@@ -204,7 +227,7 @@ fn a_directory_outside_git_is_taken_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("flake.nix"), "{ }").unwrap();
     fs::write(dir.path().join("nixos.img"), "").unwrap();
-    let tree = FlakeTree::find(dir.path(), false, OsStr::new(PATH)).unwrap();
+    let tree = find(dir.path(), false, &Cancel::new()).unwrap();
     let files = tree.collect(&Cancel::new(), &Events::none()).unwrap();
     assert_eq!(files.names().collect::<Vec<_>>(), ["flake.nix"]);
     assert_eq!(tree.url("/c"), "path:/c");
@@ -213,4 +236,86 @@ fn a_directory_outside_git_is_taken_as_it_is() {
 #[test]
 fn urls_are_percent_encoded() {
     assert_eq!(percent_encoded("a b/ä&?"), "a%20b/%C3%A4%26%3F");
+}
+
+/// The settings of an unpacked archive are of whoever made it.
+#[test]
+fn programs_that_a_repository_names_are_not_run() {
+    let library = Repository::new(&["lib.nix", ".gitattributes"]);
+    let repository = Repository::new(&["flake.nix", ".gitattributes"]);
+    let url = library.path(".").display().to_string();
+    repository.git(&["submodule", "--quiet", "add", &url, "vendor"]);
+    let ran = tempfile::tempdir().unwrap();
+    let evil = |name: &str| format!("touch {}; cat; exit 1 #", ran.path().join(name).display());
+    let program = ran.path().join("program");
+    fs::write(&program, format!("#!/bin/sh\n{}", evil("program.ran"))).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&program, mode).unwrap();
+    let program = program.to_str().unwrap();
+    repository.git(&["commit", "-q", "-m", "y"]);
+    repository.sign();
+    for (dir, name) in [(".", "flake.nix"), ("vendor", "lib.nix")] {
+        // In every place where files are named.
+        for attributes in [".gitattributes", ".git/info/attributes"] {
+            if !repository.path(dir).join(".git").is_file() || attributes == ".gitattributes" {
+                repository.write(&format!("{dir}/{attributes}"), "*.nix filter=evil\n");
+            }
+        }
+        repository.set(dir, "filter.evil.clean", &evil("clean"));
+        repository.set(dir, "filter.evil.process", &evil("process"));
+        repository.set(dir, "filter.evil.required", "true");
+        repository.set(dir, "core.fsmonitor", &evil("fsmonitor"));
+        repository.set(dir, "core.sshCommand", &evil("ssh"));
+        repository.set(dir, "log.showSignature", "true");
+        repository.set(dir, "gpg.program", program);
+        // The same content at another time: only reading it shows that it is unchanged.
+        repository.write(&format!("{dir}/{name}"), "{ }");
+    }
+    let tree = repository.find(".").unwrap();
+    assert!(tree.url("/c").contains("lastModified="), "{tree:?}");
+    // A partial clone: what it lacks would be fetched by `ssh`.
+    repository.set(".", "core.repositoryFormatVersion", "1");
+    repository.set(".", "extensions.partialClone", "origin");
+    repository.set(".", "remote.origin.url", "ssh://server.example/x");
+    repository.set(".", "remote.origin.promisor", "true");
+    fs::remove_dir_all(repository.path(".git/objects")).unwrap();
+    fs::create_dir(repository.path(".git/objects")).unwrap();
+    repository.find(".").ok();
+    let left: Vec<_> = fs::read_dir(ran.path()).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn an_index_with_names_outside_is_refused() {
+    let repository = Repository::new(&["flake.nix", "zz_secret", "Xetc_passwd"]);
+    let index = repository.path(".git/index");
+    let unchanged = fs::read(&index).unwrap();
+    for (name, outside) in [("zz_secret", "../secret"), ("Xetc_passwd", "/etc/passwd")] {
+        let at = unchanged.windows(name.len());
+        let at = { at }.position(|part| part == name.as_bytes()).unwrap();
+        let mut changed = unchanged.clone();
+        changed[at..at + name.len()].copy_from_slice(outside.as_bytes());
+        fs::write(&index, changed).unwrap();
+        let failure = repository.find(".").unwrap_err();
+        assert!(failure.to_string().contains(outside), "{failure}");
+    }
+}
+
+#[test]
+fn a_git_that_hangs_ends_with_the_run() {
+    let repository = Repository::new(&["flake.nix"]);
+    let index = repository.path(".git/index");
+    fs::remove_file(&index).unwrap();
+    nix::unistd::mkfifo(&index, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let cancel = Cancel::new();
+    let signal = {
+        let cancel = cancel.clone();
+        std::thread::spawn(move || {
+            std::thread::park_timeout(std::time::Duration::from_millis(300));
+            cancel.received(15);
+        })
+    };
+    let failure = find(&repository.path("."), false, &cancel).unwrap_err();
+    assert_eq!(failure.class, Class::Interrupted, "{failure}");
+    signal.join().unwrap();
 }

@@ -109,3 +109,31 @@ fn full_disk_is_an_environment_error() {
         .unwrap_err();
     assert_eq!(failure.class, Class::Environment);
 }
+
+#[test]
+fn image_that_was_changed_meanwhile_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = archive(tar::EntryType::Regular, &content(1000));
+    let job = || {
+        let mut job = copy(dir.path(), plain(false));
+        job.request.origin.configuration.id = "mine".into();
+        job
+    };
+    job().run(bytes.as_slice()).unwrap();
+    let newer = archive(tar::EntryType::Regular, &content(2000));
+    let next = |store_path: &str| {
+        let mut next = job();
+        next.request.origin.result.store_path = store_path.into();
+        let Prepared::Write { replace, .. } = next.prepare().unwrap() else {
+            panic!("it is another result");
+        };
+        (next, replace)
+    };
+    let (second, replace) = next("/nix/store/b");
+    second.write(newer.as_slice(), replace).unwrap();
+    let (late, replace) = next("/nix/store/c");
+    std::fs::write(dir.path().join("a.img"), "mine").unwrap();
+    let failure = late.write(bytes.as_slice(), replace).unwrap_err();
+    assert!(failure.to_string().contains("exists already"), "{failure}");
+    assert_eq!(read(dir.path(), "a.img"), b"mine");
+}
