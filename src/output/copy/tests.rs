@@ -82,11 +82,15 @@ fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions,
 impl CopyJob {
     /// Writes the image; files of the same names are replaced if the settings say so.
     fn run(&self, stream: impl Read) -> Result<Image, Failure> {
-        let replace = match self.request.settings.force {
-            true => Replaceable::Anything,
-            false => Replaceable::Nothing,
-        };
-        self.write(stream, replace)
+        self.write(stream, replaceable(self.request.settings.force))
+    }
+}
+
+fn replaceable(force: bool) -> Replaceable {
+    if force {
+        Replaceable::Anything
+    } else {
+        Replaceable::Nothing
     }
 }
 

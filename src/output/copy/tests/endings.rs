@@ -43,7 +43,9 @@ fn interruption_before_publishing_changes_nothing() {
         };
         let output = run_stages(raw.as_slice(), &input).unwrap();
         copy.context.cancel.received(2);
-        let failure = copy.publish(target, &output, force).unwrap_err();
+        let failure = copy
+            .publish(target, &output, replaceable(force))
+            .unwrap_err();
         assert_eq!(failure.class, Class::Interrupted, "{failure}");
         let left = std::fs::read_dir(dir.path()).unwrap().count();
         assert_eq!(left, usize::from(force));
