@@ -32,7 +32,7 @@ events_of() { build_events "$@" >"$work/events" || die "$(jq -r 'select(.event =
 forget_images() {
   # shellcheck disable=SC2016  # for the shell in there
   docker run --rm --user 1000:1000 --network none --volume "$store:/nix" --env NIX_REMOTE=local --entrypoint sh "$(builder_image)" -c '
-    for path in /nix/store/*-ext4-fs.img* /nix/store/*-nixos-image-*; do
+    for path in /nix/store/*-ext4-fs.img* /nix/store/*-linux.img*; do
       case $path in *.drv | *.lock) ;; *) [ ! -e "$path" ] || nix-store --delete --ignore-liveness "$path" ;; esac
     done' >/dev/null 2>&1 || die "the store keeps its images"
 }

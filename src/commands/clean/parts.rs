@@ -49,13 +49,14 @@ pub(super) async fn run(
 /// What is removed from a store volume; `None` if there is nothing.
 fn item(old: &OldResults) -> Option<Item> {
     let found = old.found();
-    let results = match found.results {
-        1 => "1 old result".to_owned(),
-        n => format!("{n} old results"),
+    let what = match found.results {
+        0 => "what no kept result needs".to_owned(),
+        1 => "1 old result and what only it needs".to_owned(),
+        n => format!("{n} old results and what only they need"),
     };
     (found.results > 0 || found.freed > 0).then(|| Item {
         kind: "results",
-        name: format!("{}: {results} and what only they need", old.store()),
+        name: format!("{}: {what}", old.store()),
         size: Some(found.freed),
     })
 }
