@@ -147,8 +147,10 @@ fn not_readable(path: &Path, error: io::Error) -> Failure {
 fn missing_hint(path: &Path) -> String {
     let directory = path.parent().unwrap_or(Path::new(""));
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
-    let names = files.filter_map(|file| file.file_name().into_string().ok());
-    let modules: Vec<String> = names.filter(|name| name.ends_with(".nix")).collect();
+    let modules = files.filter(|file| file.path().extension().is_some_and(|e| e == "nix"));
+    let modules: Vec<String> = modules
+        .filter_map(|file| file.file_name().into_string().ok())
+        .collect();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let shown = |module: &str| quoted(&shown_path(&directory.join(module)));
     if name != "sd-card.nix" {

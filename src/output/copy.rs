@@ -109,7 +109,11 @@ impl CopyJob {
         let image = self.name();
         let settings = &self.request.settings;
         remove_orphans(&settings.dir);
-        let replace = settings.force || self.earlier(&image).is_some();
+        let replace = match self.earlier(&image) {
+            _ if settings.force => Replaceable::Anything,
+            Some(earlier) => earlier.replaceable(),
+            None => Replaceable::Nothing,
+        };
         self.check_names(&image, replace)
     }
 

@@ -133,7 +133,11 @@ fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
 fn two_definitions_in_one_line_name_it_once() {
     let mut findings =
         with_error("attribute 'a' already defined at /build/config/sd-card.nix:16:3");
-    findings.nix_errors[0].position = Some(("/build/config/sd-card.nix".into(), 16, 30));
+    findings.nix_errors[0].position = Some(Position {
+        file: "/build/config/sd-card.nix".to_owned(),
+        line: 16,
+        column: 30,
+    });
     let failure = diagnose(&context(1), &findings);
     assert_eq!(
         failure.hints,
