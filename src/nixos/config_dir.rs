@@ -22,6 +22,16 @@ use crate::common::plain_file::{self, FileId};
 /// How long a directory that is too large is walked on, to name its largest files.
 const SURVEY_TIME: Duration = Duration::from_secs(3);
 
+/// What is said when hidden files are left out.
+pub(super) const HOME_WARNING: &str = "the configuration is in your home directory: everything in it except hidden files is \
+    uploaded to the builder; move the configuration into a directory of its own";
+
+/// Whether the user's `home` directory is `root` or below it: its hidden files have keys and passwords.
+pub(super) fn has_home(root: &Path, home: Option<&Path>) -> bool {
+    let home = home.and_then(|home| home.canonicalize().ok());
+    home.is_some_and(|home| home.starts_with(root))
+}
+
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum EntryKind {

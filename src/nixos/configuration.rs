@@ -20,7 +20,7 @@ use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::terminal::output_files;
 
-use super::config_dir::ConfigDir;
+use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
 use super::config_dir::{Files, Selection};
 
 /// An existing configuration file in a directory that may be uploaded.
@@ -77,7 +77,7 @@ impl Configuration {
             return Err(Failure::usage("the configuration is in the root directory, and its whole directory would be uploaded")
                 .hint("move it into a directory of its own"));
         }
-        let home = home.and_then(|h| h.canonicalize().ok()).as_deref() == Some(&root);
+        let home = has_home(&root, home);
         Ok(Self {
             shown: shown_root,
             dir,
@@ -115,7 +115,7 @@ impl Configuration {
     /// Lists the directory; warns about large directories and files that are not uploaded.
     pub(super) fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
         if self.home {
-            events.warn("the configuration is in your home directory: everything in it except hidden files is uploaded to the builder; move the configuration into a directory of its own");
+            events.warn(HOME_WARNING);
         }
         let selection = Selection {
             files: Files::NotIgnored {

@@ -10,13 +10,13 @@ mod override_input;
 mod report;
 mod tree;
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
 pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
 pub use override_input::Override;
 pub use report::{Caches, FlakeReport};
 use tree::FlakeTree;
+pub use tree::LocalSearch;
 
 use super::config_dir::UploadDir;
 use super::layout;
@@ -28,6 +28,9 @@ use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::http_url::without_secrets;
 use crate::common::nix_string::nix_string;
 
+/// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
+const MAX_UNREACHABLE: usize = 16;
+
 /// A flake that exists, as far as that is known without Nix.
 #[derive(Clone, Debug)]
 pub struct Flake {
@@ -38,18 +41,17 @@ pub struct Flake {
 }
 
 impl Flake {
-    /// Finds the flake of `reference`, whose path is absolute. `path` is the value of `PATH`, where git is looked up. A
+    /// Finds the flake of `reference`, whose path is absolute. A
     /// usage error when a local one has no `flake.nix`, or git does not track it.
     pub async fn open(
         reference: FlakeRef,
         overrides: Vec<Override>,
-        path: &OsStr,
-        cancel: &Cancel,
+        search: LocalSearch<'_>,
     ) -> Result<Self, Failure> {
         let tree = match &reference.location {
             FlakeLocation::Directory { untracked, .. } => {
                 let dir = reference.directory().unwrap_or_default();
-                Some(FlakeTree::find(&dir, *untracked, path, cancel).await?)
+                Some(FlakeTree::find(&dir, *untracked, search).await?)
             }
             FlakeLocation::Repository { .. } => {
                 return Err(Failure::usage(format!(
@@ -155,7 +157,8 @@ impl Flake {
         let inputs = lock.as_deref().map(lock_file::unreachable_inputs);
         let is_overridden = |name: &str| self.overrides.iter().any(|o| o.input() == name);
         let inputs = inputs.into_iter().flatten();
-        inputs.filter(|(name, _)| !is_overridden(name)).collect()
+        let inputs = inputs.filter(|(name, _)| !is_overridden(name));
+        inputs.take(MAX_UNREACHABLE).collect()
     }
 
     /// Every directory that is uploaded, with its path in the builder.

@@ -11,7 +11,7 @@ use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::UploadDir;
 use crate::nixos::configuration::Configuration;
-use crate::nixos::flake::{Flake, Override};
+use crate::nixos::flake::{Flake, LocalSearch, Override};
 use crate::nixos::lock::{self, Locked};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::problems::Problems;
@@ -124,12 +124,16 @@ async fn flake(
     settings: &settings::Build,
     context: &Context,
 ) -> Result<Flake, Failure> {
-    let (path, cancel) = (&settings.path, &context.cancel);
+    let search = LocalSearch {
+        path: &settings.path,
+        home: settings.common.home.as_deref(),
+        cancel: &context.cancel,
+    };
     let mut overrides = Vec::new();
     for (input, flake) in &settings.override_inputs {
-        overrides.push(Override::new(input, flake.clone(), path, cancel).await?);
+        overrides.push(Override::new(input, flake.clone(), search).await?);
     }
-    Flake::open(reference.clone(), overrides, path, cancel).await
+    Flake::open(reference.clone(), overrides, search).await
 }
 
 /// The directory with the flake's `flake.nix`; `None` for a flake elsewhere.

@@ -1,9 +1,6 @@
 //! `--override-input NAME REF`: another flake in place of an input.
 
-use std::ffi::OsStr;
-
-use super::tree::FlakeTree;
-use crate::common::cancel::Cancel;
+use super::tree::{FlakeTree, LocalSearch};
 use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::nix_string::nix_string;
@@ -21,8 +18,7 @@ impl Override {
     pub async fn new(
         input: &str,
         reference: FlakeRef,
-        path: &OsStr,
-        cancel: &Cancel,
+        search: LocalSearch<'_>,
     ) -> Result<Self, Failure> {
         let is_name = |name: &str| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
@@ -37,7 +33,7 @@ impl Override {
         let tree = match &reference.location {
             FlakeLocation::Directory { untracked, .. } => {
                 let dir = reference.directory().unwrap_or_default();
-                Some(FlakeTree::find(&dir, *untracked, path, cancel).await?)
+                Some(FlakeTree::find(&dir, *untracked, search).await?)
             }
             FlakeLocation::Repository { .. } | FlakeLocation::Remote(_) => None,
         };

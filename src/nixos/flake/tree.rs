@@ -8,12 +8,23 @@ use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal::output_files;
-use crate::nixos::config_dir::{ConfigDir, Files, Selection};
+use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
 use crate::nixos::user_files::UserFiles;
 
 /// Names of untracked files that a warning lists; the rest is counted.
 const MAX_UNTRACKED: usize = 10;
+
+/// What is known of this machine when a local flake is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalSearch<'a> {
+    /// The value of `PATH`, where git is looked up.
+    pub path: &'a OsStr,
+    /// The user's home directory.
+    pub home: Option<&'a Path>,
+    /// The run's cancellation, which ends git.
+    pub cancel: &'a Cancel,
+}
 
 /// The files of a flake, and what pins them.
 #[derive(Clone, Debug)]
@@ -24,6 +35,8 @@ pub(super) struct FlakeTree {
     dir: String,
     /// The directory as the user gave it.
     given: PathBuf,
+    /// Whether the user's home directory is in it.
+    has_home: bool,
     git: Option<GitTree>,
 }
 
@@ -46,8 +59,7 @@ impl FlakeTree {
     pub(super) async fn find(
         dir: &Path,
         untracked: bool,
-        path: &OsStr,
-        cancel: &Cancel,
+        search: LocalSearch<'_>,
     ) -> Result<Self, Failure> {
         let shown = dir.display();
         let real = dir
@@ -83,11 +95,14 @@ impl FlakeTree {
             .hint("rename it")
         })?;
         let git = match repository {
-            Some(top) => Some(GitTree::read(&Git::find(path, top, cancel).await?, below).await?),
+            Some(top) => Some(
+                GitTree::read(&Git::find(search.path, top, search.cancel).await?, below).await?,
+            ),
             None => None,
         };
         Ok(Self {
             dir: below.to_owned(),
+            has_home: config_dir::has_home(&root, search.home),
             root,
             given: dir.to_path_buf(),
             git,
@@ -172,6 +187,10 @@ impl FlakeTree {
             })
             .collect();
         let files = match &self.git {
+            None if self.has_home => {
+                events.warn(config_dir::HOME_WARNING);
+                Files::NotIgnored { no_hidden: true }
+            }
             None => Files::default(),
             Some(git) => {
                 if !git.untracked.is_empty() {

@@ -11,7 +11,12 @@ const PATH: &str = "/usr/bin:/run/current-system/sw/bin";
 fn find(dir: &Path, untracked: bool, cancel: &Cancel) -> Result<FlakeTree, Failure> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
-    runtime.block_on(FlakeTree::find(dir, untracked, OsStr::new(PATH), cancel))
+    let search = LocalSearch {
+        path: OsStr::new(PATH),
+        home: None,
+        cancel,
+    };
+    runtime.block_on(FlakeTree::find(dir, untracked, search))
 }
 
 /// A git repository with `files`, all of them committed.
@@ -318,4 +323,27 @@ fn a_git_that_hangs_ends_with_the_run() {
     let failure = find(&repository.path("."), false, &cancel).unwrap_err();
     assert_eq!(failure.class, Class::Interrupted, "{failure}");
     signal.join().unwrap();
+}
+
+/// A `flake.nix` in the home directory once took `~/.ssh` along.
+#[tokio::test]
+async fn hidden_files_in_a_home_are_not_uploaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("me");
+    fs::create_dir_all(home.join(".ssh")).unwrap();
+    fs::write(home.join(".ssh/id_ed25519"), "secret").unwrap();
+    for root in [home.as_path(), dir.path()] {
+        fs::write(root.join("flake.nix"), "{ }").unwrap();
+        let cancel = Cancel::new();
+        let search = LocalSearch {
+            path: OsStr::new(PATH),
+            home: Some(&home),
+            cancel: &cancel,
+        };
+        let tree = FlakeTree::find(root, true, search).await.unwrap();
+        let files = tree.collect(&cancel, &Events::none()).unwrap();
+        let names: Vec<_> = files.names().collect();
+        assert!(names.contains(&"flake.nix"), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains(".ssh")), "{names:?}");
+    }
 }
