@@ -220,13 +220,12 @@ fn next_command(args: &InitArgs) -> String {
         let (lock, build) = match path {
             Some(path) => {
                 let dir = quoted(&path.to_string_lossy());
-                (format!(" --flake {dir}"), format!(" {dir}"))
+                let lock = format!("sdbuild lock --flake {dir}");
+                (lock, format!("sdbuild build {dir}"))
             }
-            None => (String::new(), String::new()),
+            None => ("sdbuild lock".to_owned(), "sdbuild build".to_owned()),
         };
-        return format!(
-            "`sdbuild lock{lock}`, in a git repository `git add` all three files, and `sdbuild build{build}`"
-        );
+        return format!("`{lock}`, in a git repository `git add` all three files, and `{build}`");
     }
     match path {
         Some(path) => format!("`sdbuild build {}`", quoted(&path.to_string_lossy())),
