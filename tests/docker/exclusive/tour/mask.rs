@@ -15,15 +15,15 @@ pub(super) fn tour(text: &str) -> Vec<String> {
 /// Joins wrapped lines: where a line wraps depends on the lengths of numbers.
 fn unwrapped(text: &str) -> String {
     let rows = text.lines().map(|line| match line.chars().count() {
-        80 if !ends_with_an_age(line) => line.to_owned(),
+        80 if !ends_with_a_column(line) => line.to_owned(),
         _ => format!("{line}\n"),
     });
     rows.collect()
 }
 
-/// The last column of a table that is as wide as the terminal.
-fn ends_with_an_age(line: &str) -> bool {
-    [" s", " min", " h", " d"]
+/// Whether it is a row of a table that is as wide as the terminal: its last column is an age or a size.
+fn ends_with_a_column(line: &str) -> bool {
+    [" s", " min", " h", " d", " B", " kB", " MB", " GB"]
         .iter()
         .any(|unit| line.ends_with(unit))
 }
