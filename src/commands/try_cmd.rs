@@ -9,6 +9,7 @@ use crate::cli;
 use crate::commands::build::{self, BuildOutput};
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::context::Context;
+use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::system::System;
 use crate::output::Image;
@@ -44,6 +45,10 @@ pub async fn run(
         write: &write,
         keep_hint: kept.is_none().then_some(KEEP_HINT),
     };
+    let context = &Context {
+        events: without_temporary_paths(context.events.clone(), kept.is_some()),
+        ..context.clone()
+    };
     let built = Box::pin(build::build(settings, env, ui, context, &output)).await;
     let hint =
         "`sdbuild doctor` checks the requirements; with --no-boot those of booting do not apply";
@@ -58,6 +63,19 @@ pub async fn run(
          `sdbuild build` builds your own image"
     ));
     Ok(())
+}
+
+/// Events to `events`; the first line names no file that `try` removes at the end.
+fn without_temporary_paths(events: Events, keeps_configuration: bool) -> Events {
+    Events::new(move |mut event| {
+        if let Event::RunStarted(run) = &mut event {
+            "in miniature".clone_into(&mut run.nixpkgs);
+            if !keeps_configuration {
+                "a trial configuration".clone_into(&mut run.configuration);
+            }
+        }
+        events.emit(event);
+    })
 }
 
 /// A directory that is removed when the value is dropped.

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::support::*;
 
 /// The links to results on the store volume, the newest first: which run of which configuration.
-const RESULTS: &str = "ls -t /nix/var/nix/gcroots/sdbuild/*/*/image";
+const RESULTS: &str = "ls -td /nix/var/nix/gcroots/sdbuild/*/*/image";
 
 struct Store {
     volume: StoreVolume,

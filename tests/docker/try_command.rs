@@ -24,6 +24,8 @@ fn try_builds_and_boots_an_image_and_cleans_up() {
     let tried = run(&mut user.sdbuild(&["try"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&[
+            "a trial configuration → aarch64-linux",
+            "nixpkgs in miniature",
             "logged in over SSH as root",
             "this machine can do it: built an image, booted it and logged in",
             "Next: `sdbuild init`",

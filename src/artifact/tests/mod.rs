@@ -3,6 +3,7 @@
 mod cached;
 mod fetching;
 mod server;
+mod unpinned;
 
 use std::fs;
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,145 @@
+//! Which public keys `init` takes: of `~/.ssh`, of ssh-agent, of an account.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use super::{KEY, with_key};
+use crate::support::*;
+use crate::user;
+
+#[test]
+fn directory_is_created_and_named_key_is_the_only_one() {
+    let user = with_key("me@here");
+    let other = format!(
+        "{} other",
+        KEY.replace(
+            "F4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c",
+            "F4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd2c"
+        )
+    );
+    user.write("other.pub", &other);
+    let user = user.with("LANG", "de_DE.UTF-8");
+    let words = ["init", "pi/board", "--ssh-key", "other.pub"];
+    let outcome = run(&mut user.sdbuild(&words))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["language de_DE.UTF-8"]);
+    let path = user.home.path().join("pi/board/sd-card.nix");
+    assert_eq!(outcome.stdout, format!("{}\n", path.display()));
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(&other) && !text.contains("me@here"), "{text}");
+    assert!(
+        text.contains("i18n.defaultLocale = \"de_DE.UTF-8\";"),
+        "{text}"
+    );
+    user.write("none.pub", "hello");
+    run(&mut user.sdbuild(&["init", "x", "--ssh-key", "none.pub"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["none.pub is not a public SSH key"]);
+    assert!(!user.home.path().join("x").exists(), "nothing was made");
+}
+
+#[test]
+fn keys_of_a_running_agent_are_used() {
+    let user = user();
+    let (private, public) = key(&user);
+    let socket = user.state.path().join("agent");
+    let mut agent = Command::new("ssh-agent");
+    let mut agent = agent
+        .args(["-D", "-a"])
+        .arg(&socket)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It prints its socket once it listens.
+    let mut line = String::new();
+    BufReader::new(agent.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let mut add = Command::new("ssh-add");
+    add.args(["-q"]).arg(&private).env("SSH_AUTH_SOCK", &socket);
+    let added = run(&mut add);
+    let user = user.with("SSH_AUTH_SOCK", socket.to_str().unwrap());
+    let outcome = run(&mut user.sdbuild(&["init"]));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let outcome = outcome.assert_exit_code(0);
+    assert!(outcome.stderr.contains(&public), "{}", outcome.stderr);
+    // An agent that is gone is no trouble.
+    run(&mut user.sdbuild(&["init", "--config", "two.nix"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["no public SSH key was found"]);
+}
+
+/// A server that answers `/octocat.keys` with `body`, and everything else with 404, so many times.
+fn github(body: &str, times: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let body = body.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(times) {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let request = lines.next().unwrap().unwrap();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let there = request.starts_with("GET /octocat.keys ");
+            let (status, body) = if there {
+                ("200 OK", &*body)
+            } else {
+                ("404 Not Found", "")
+            };
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn keys_of_an_account_need_confirmation() {
+    let listed = format!("{KEY}\nnonsense\n{KEY} again\n");
+    let user = with_key("mine").with("SDBUILD_GITHUB", github(&listed, 2));
+    let cache = user.state.path().join("cache");
+    let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    run(&mut user.sdbuild(&["init", "--github", "octocat"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["octocat.keys has: ssh-ed25519 ", "not a terminal", "--yes"]);
+    assert_eq!(file_names(user.home.path()), ["out"]);
+    run(&mut user.sdbuild(&["init", "--github", "octocat", "--yes"])).assert_exit_code(0);
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    assert_eq!(text.matches("ssh-ed25519 AAAA").count(), 1, "{text}");
+    assert!(!text.contains("mine"), "only that account's: {text}");
+}
+
+#[test]
+fn account_without_keys_is_an_error() {
+    let user = user().with("SDBUILD_GITHUB", github("", 1));
+    let cache = user.state.path().join("cache");
+    let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
+    run(&mut user.sdbuild(&["init", "--github", "octocat"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["has no SSH key"]);
+    run(&mut user.sdbuild(&["init", "--github", "../x"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["`../x` is not a valid account name"]);
+    assert_eq!(file_names(user.home.path()), ["out"]);
+}
+
+#[test]
+fn without_a_terminal_only_the_best_key_goes_in() {
+    let user = with_key("me@here");
+    let second = KEY.replace("Vd1c", "Vd2c");
+    let ssh = user.state.path().join(".ssh");
+    fs::write(ssh.join("aws.pub"), format!("{second} aws\n")).unwrap();
+    run(&mut user.sdbuild(&["init", "--hostname", "a"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["left out, --ssh-key FILE adds it: ssh-ed25519", "aws"]);
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    assert!(text.contains("me@here") && !text.contains("aws"), "{text}");
+}

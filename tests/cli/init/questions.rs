@@ -1,0 +1,177 @@
+//! What `init` asks on a terminal, and the flags that answer.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Stdio;
+
+use nix::pty::openpty;
+
+use super::{KEY, with_key};
+use crate::support::*;
+
+/// The line of the file for the network `Home` with the passphrase `correct horse`.
+const JOINED: &str = "networking.wireless.networks.\"Home\".pskRaw = \"";
+
+#[test]
+fn the_wireless_passphrase_is_not_in_the_file() {
+    let user = with_key("me");
+    user.write("phrase", "correct horse\n");
+    let words = ["init", "--wifi", "Home", "--wifi-password-file", "phrase"];
+    run(&mut user.sdbuild(&words))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[
+            "the key of the wireless network is in the file, which only you",
+        ]);
+    let path = user.home.path().join("sd-card.nix");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(path).unwrap();
+    assert!(
+        text.contains(JOINED) && !text.contains("correct horse"),
+        "{text}"
+    );
+    run(&mut user.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["not a terminal", "--wifi-password-file"]);
+    user.write("phrase", "short");
+    run(user.sdbuild(&words).args(["--config", "x.nix"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["passphrase of the wireless network is not valid", "8 to 63"]);
+}
+
+/// Runs `init` with `words` on a terminal, and types each answer when its question is seen last; returns everything seen.
+#[track_caller]
+fn on_a_terminal(user: &TestUser, words: &[&str], answers: &[(&str, &str)]) -> String {
+    let pty = openpty(None, None).unwrap();
+    let side = || Stdio::from(pty.slave.try_clone().unwrap());
+    // The command itself would keep the terminal open.
+    let mut init = {
+        let mut command = user.sdbuild(words);
+        let command = command.stdin(side()).stderr(side()).stdout(Stdio::null());
+        command.spawn().unwrap()
+    };
+    drop(pty.slave);
+    let mut terminal = fs::File::from(pty.master);
+    let mut seen = Vec::new();
+    let mut answers = answers.iter();
+    let mut next = answers.next();
+    let mut byte = [0; 1];
+    // At its end a pseudo-terminal gives an error.
+    while terminal.read_exact(&mut byte).is_ok() {
+        seen.extend(byte);
+        if let Some((question, answer)) = next
+            && seen.ends_with(question.as_bytes())
+        {
+            terminal.write_all(answer.as_bytes()).unwrap();
+            terminal.write_all(b"\n").unwrap();
+            next = answers.next();
+        }
+    }
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert!(init.wait().unwrap().success(), "{seen}");
+    assert_eq!(next, None, "not asked\n{seen}");
+    seen
+}
+
+#[test]
+fn typed_passphrase_is_not_shown() {
+    let user = with_key("me");
+    let words = ["init", "--yes", "--wifi", "Home"];
+    let seen = on_a_terminal(&user, &words, &[("Passphrase of Home: ", "correct horse")]);
+    assert!(!seen.contains("horse"), "{seen}");
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    assert!(text.contains(JOINED), "{text}");
+}
+
+#[test]
+fn questions_are_asked_again_until_answers_are_valid() {
+    let user = with_key("me@here");
+    let second = KEY.replace("Vd1c", "Vd2c");
+    let ssh = user.state.path().join(".ssh");
+    fs::write(ssh.join("aws.pub"), format!("{second} aws\n")).unwrap();
+    let answers = [
+        ("Host name [pi]: ", "kitchen.home"),
+        ("Host name [pi]: ", "kitchen"),
+        ("another 64-bit ARM board [1]: ", "5"),
+        ("another 64-bit ARM board [1]: ", ""),
+        ("numbers, or all [1]: ", "3"),
+        ("numbers, or all [1]: ", "all"),
+        ("with sudo (empty for none): ", "ann"),
+        ("network to join (empty for none): ", "Home"),
+        ("Passphrase of Home: ", "short"),
+        ("Passphrase of Home: ", "correct horse"),
+        ("]: ", "Europe/Berln"),
+        ("]: ", "Europe/Berlin"),
+        ("Language [en_US.UTF-8]: ", "de_DE"),
+    ];
+    let seen = on_a_terminal(&user, &["init", "pi"], &answers);
+    for part in [
+        "give only the first part, kitchen",
+        "Raspberry Pi 5",
+        "key 1: ssh-ed25519",
+        "answer with numbers from 1 to 2",
+        "8 to 63",
+        "did you mean Europe/Berlin?",
+        "next: look through the file, then `sdbuild build pi`",
+    ] {
+        assert!(seen.contains(part), "{part}\n{seen}");
+    }
+    let text = fs::read_to_string(user.home.path().join("pi/sd-card.nix")).unwrap();
+    for part in [
+        "networking.hostName = \"kitchen\";",
+        &format!("{KEY} me@here\"\n    \"{second} aws\""),
+        "users.users.\"ann\" = {",
+        JOINED,
+        "time.timeZone = \"Europe/Berlin\";",
+        "i18n.defaultLocale = \"de_DE.UTF-8\";",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn flags_answer_every_question() {
+    let user = with_key("me@here");
+    let words = [
+        "init",
+        "--hostname",
+        "a",
+        "--board",
+        "other",
+        "--user",
+        "ann",
+        "--timezone",
+        "Asia/Tokyo",
+        "--locale",
+        "fr_FR",
+    ];
+    let outcome = run(&mut user.sdbuild(&words))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[
+            "can log in as root and as ann: ssh-ed25519",
+            "ann has no password, so sudo asks for none",
+            "next: look through the file, then `sdbuild build`",
+        ]);
+    let text = fs::read_to_string(outcome.stdout.trim_end()).unwrap();
+    for part in [
+        "\"a\";",
+        "U-Boot",
+        "\"ann\"",
+        "\"Asia/Tokyo\";",
+        "\"fr_FR.UTF-8\";",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    for (flag, value, message) in [
+        ("--user", "root", "exists on every machine"),
+        ("--user", "Ann", "not a valid user name"),
+        ("--timezone", "Berlin", "did you mean Europe/Berlin?"),
+        ("--locale", "german", "not a locale"),
+        ("--hostname", "a.b", "first part, a"),
+        ("--board", "pi5", "raspberry-pi"),
+    ] {
+        run(&mut user.sdbuild(&["init", "x", flag, value]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[message]);
+    }
+}

@@ -1,0 +1,253 @@
+//! What is not written: refused images and disks, disks in use, questions that are not answered with yes.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::card::{Card, MIB, assert_contains, run_output};
+use crate::{have, image, map_of, run};
+
+#[test]
+fn refused_disk_is_not_changed() {
+    if !have(&["mkfs.ext4", "zstd", "xz", "gzip"]) {
+        return;
+    }
+    let Some(card) = Card::new(16 * MIB) else {
+        return;
+    };
+    let before = card.bytes();
+    let bytes = card.image("large.img");
+    image(&card.at("a.img"), 2 * MIB, 2, &[(0, 4096)]);
+    for pack in ["zstd -q", "xz -k -0", "gzip -k -1"] {
+        run(&format!("{pack} large.img"), card.dir.path());
+    }
+    fs::write(card.at("empty.img"), "").unwrap();
+    fs::write(card.at("bad.img"), &bytes[..9000]).unwrap();
+    fs::write(
+        card.at("bad.img.sha256"),
+        format!("{}  bad.img\n", "ab".repeat(32)),
+    )
+    .unwrap();
+    fs::write(card.at("other.img"), &bytes[..8192]).unwrap();
+    fs::write(card.at("other.img.bmap"), map_of(&bytes).to_xml()).unwrap();
+    fs::write(card.at("torn.img"), &bytes[..8192]).unwrap();
+    fs::write(
+        card.at("torn.img.bmap"),
+        &map_of(&bytes[..8192]).to_xml()[..300],
+    )
+    .unwrap();
+    for (name, words) in [
+        (
+            "large.img",
+            "is too small: it has 17 MB (16777216 bytes), the image 25 MB (25165824)",
+        ),
+        ("large.img.zst", "the image 25 MB (25165824)"),
+        ("large.img.xz", "the image 25 MB (25165824)"),
+        ("large.img.gz", "the image 25 MB (25165824)"),
+        ("empty.img", "the file is empty"),
+        (
+            "bad.img",
+            "does not have the hash that bad.img.sha256 states",
+        ),
+        ("other.img", "is the block map of another image"),
+        ("torn.img", "read the block map torn.img.bmap"),
+        ("none.img", "there is no such file"),
+    ] {
+        let (code, text) = card.run_flash(name, &[]);
+        assert_eq!(code, Some(2), "{name}: {text}");
+        assert_contains(&text, &["(nothing was written)", words]);
+        assert_eq!(text.matches("error:").count(), 1, "{text}");
+    }
+    let (code, text) = run_output(&mut card.flash("a.img", &["--yes"]));
+    assert_eq!(code, Some(2), "{text}");
+    assert_contains(&text, &["is not removable", "--allow-fixed"]);
+    assert!(card.bytes() == before);
+}
+
+#[test]
+fn mounted_card_is_unmounted_only_on_request() {
+    if !have(&["mkfs.ext4"]) {
+        return;
+    }
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    let bytes = card.image("a.img");
+    run(
+        &format!("mkfs.ext4 -q -L OLD {}", card.node),
+        card.dir.path(),
+    );
+    fs::create_dir(card.at("point")).unwrap();
+    let point = card.at("point").canonicalize().unwrap();
+    run(
+        &format!("mount {} {}", card.node, point.display()),
+        card.dir.path(),
+    );
+    let (code, text) = card.run_flash("a.img", &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert_contains(
+        &text,
+        &["is mounted at", point.to_str().unwrap(), "--unmount"],
+    );
+    // A program uses it.
+    let held = fs::File::create(point.join("file")).unwrap();
+    let (code, text) = card.run_flash("a.img", &["--unmount"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert_contains(&text, &["(nothing was written)", "unmount", "busy"]);
+    drop(held);
+    let (code, text) = card.run_flash("a.img", &["--unmount"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_contains(&text, &["label OLD"]);
+    assert!(card.bytes()[..bytes.len()] == bytes[..]);
+}
+
+#[test]
+fn card_mounted_in_another_namespace_is_in_use() {
+    if !have(&["unshare", "mkfs.ext4"]) {
+        return;
+    }
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    card.image("a.img");
+    // Without lazy initialization, in which the kernel writes inode tables some seconds after the mount.
+    let mkfs = "mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0";
+    run(&format!("{mkfs} {}", card.node), card.dir.path());
+    let before = card.bytes();
+    // Mounted in another mount namespace, for instance that of a container.
+    let mut away = Command::new("unshare");
+    away.args(["--mount", "--propagation", "private", "sh", "-c"])
+        .arg("mount \"$1\" /mnt && echo there && read -r _")
+        .args(["sh", &card.node])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut away = away.spawn().unwrap();
+    let mut there = [0; 6];
+    std::io::Read::read_exact(away.stdout.as_mut().unwrap(), &mut there).unwrap();
+    let (code, text) = card.run_flash("a.img", &[]);
+    drop(away.stdin.take());
+    away.wait().unwrap();
+    assert_eq!(code, Some(3), "{text}");
+    assert_contains(&text, &["(nothing was written)", "is in use"]);
+    // Mounting writes a few bytes itself; none of the image are there.
+    assert!(card.bytes()[8 << 20..] == before[8 << 20..]);
+}
+
+/// The recipe was written to the card, with a warning.
+#[test]
+fn file_without_partition_table_needs_raw() {
+    if !have(&["mkfs.ext4", "zstd"]) {
+        return;
+    }
+    let Some(card) = Card::new(16 * MIB) else {
+        return;
+    };
+    let before = card.bytes();
+    let recipe = "{ config, pkgs, ... }: { imports = [ ]; }\n".repeat(50);
+    fs::write(card.at("sd-card.nix"), &recipe).unwrap();
+    run("zstd -q sd-card.nix -o packed.img.zst", card.dir.path());
+    fs::File::create(card.at("ext.img"))
+        .unwrap()
+        .set_len(MIB)
+        .unwrap();
+    run("mkfs.ext4 -q ext.img", card.dir.path());
+    let nothing = "there is no partition table and no known file system in it";
+    for (name, words) in [
+        ("sd-card.nix", nothing),
+        ("packed.img.zst", nothing),
+        ("ext.img", "there is no partition table in it"),
+    ] {
+        let (code, text) = card.run_flash(name, &[]);
+        assert_eq!(code, Some(2), "{name}: {text}");
+        assert_contains(&text, &["(nothing was written)", words, "give --raw"]);
+        assert!(card.bytes() == before, "{name}");
+    }
+    let (code, text) = card.run_flash("sd-card.nix", &["--raw"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(card.bytes().starts_with(recipe.as_bytes()));
+}
+
+#[test]
+fn user_without_permission_gets_the_whole_command() {
+    if !have(&["setpriv"]) {
+        return;
+    }
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    card.image("my card.img");
+    run("chmod 755 .", card.dir.path());
+    let mut command = Command::new("setpriv");
+    let user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    command.args(user).arg(env!("CARGO_BIN_EXE_sdbuild"));
+    let words = ["flash", "my card.img", &card.node, "--allow-fixed"];
+    let command = command.args(words).current_dir(card.dir.path());
+    let (code, text) = run_output(command.env("HOME", card.dir.path()));
+    assert_eq!(code, Some(3), "{text}");
+    let wanted = format!("/sdbuild flash 'my card.img' {} --allow-fixed", card.node);
+    assert_contains(
+        &text,
+        &["this user may not write", "as root: sudo /", &wanted],
+    );
+}
+
+#[test]
+fn missing_disk_is_said_with_those_that_exist() {
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    card.image("a.img");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+    command.args(["flash", "a.img", "/dev/sdzzz", "--yes"]);
+    let (code, text) = run_output(command.current_dir(card.dir.path()));
+    assert_eq!(code, Some(2), "{text}");
+    assert_contains(&text, &["there is no /dev/sdzzz", "removable disk"]);
+}
+
+#[test]
+fn only_yes_confirms() {
+    if !have(&["script"]) {
+        return;
+    }
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    let bytes = card.image("a.img");
+    let before = card.bytes();
+    let sdbuild = env!("CARGO_BIN_EXE_sdbuild");
+    let command = format!("{sdbuild} flash a.img {} --allow-fixed", card.node);
+    for (answer, written) in [("n\n", false), ("\n", false), ("yes\n", true)] {
+        // `script` provides a terminal.
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+        let script = script.current_dir(card.dir.path()).stdin(Stdio::piped());
+        let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(answer.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let code = if written { 0 } else { 2 };
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert_contains(
+            &text,
+            &[
+                &card.node,
+                "no partitions",
+                "All of this will be lost",
+                "[y/N]",
+            ],
+        );
+        let now = card.bytes();
+        if written {
+            assert_contains(
+                &text,
+                &["is written and verified: you can take the card out"],
+            );
+            assert!(now[..bytes.len()] == bytes[..]);
+        } else {
+            assert_contains(&text, &["(nothing was written): the answer was no"]);
+            assert!(now == before, "{answer:?}");
+        }
+    }
+}
