@@ -12,9 +12,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::unistd::{Gid, Uid, fchown};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use tempfile::TempPath;
 
 use crate::common::locked_file;
@@ -123,10 +123,9 @@ impl HiddenFile {
     /// Gives the file the name of what is at `path`, in one step. Returns the hidden name that the replaced
     /// file has now, or `None` where the file system cannot exchange two names: then it is gone.
     pub(super) fn replace(self, path: &Path) -> io::Result<Option<TempPath>> {
-        let flags = RenameFlags::RENAME_EXCHANGE;
-        match renameat2(AT_FDCWD, &*self.path, AT_FDCWD, path, flags) {
+        match renameat_with(CWD, &*self.path, CWD, path, RenameFlags::EXCHANGE) {
             Ok(()) => Ok(Some(self.path)),
-            Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(&self.path, path).map(|()| None),
+            Err(Errno::INVAL | Errno::NOSYS) => fs::rename(&self.path, path).map(|()| None),
             Err(error) => Err(error.into()),
         }
     }
@@ -168,14 +167,14 @@ pub(super) fn is_hidden(name: &str, suffix: &str) -> bool {
 
 /// Renames `from` to `to`, which must be free.
 pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
         // This file system cannot promise it (NFS, FUSE). tempfile's `persist_noclobber` would need hard links, which not
         // all of these have: look first, which is right but for a race.
-        Err(Errno::EINVAL | Errno::ENOSYS) if to.symlink_metadata().is_ok() => {
+        Err(Errno::INVAL | Errno::NOSYS) if to.symlink_metadata().is_ok() => {
             Err(io::ErrorKind::AlreadyExists.into())
         }
-        Err(Errno::EINVAL | Errno::ENOSYS) => fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS) => fs::rename(from, to),
         Err(error) => Err(error.into()),
     }
 }
@@ -183,7 +182,7 @@ pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
 /// Flushes the names in `dir` to disk. Some file systems cannot sync a directory, which is no error.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     match File::open(dir)?.sync_all() {
-        Err(e) if e.raw_os_error() == Some(Errno::EINVAL as i32) => Ok(()),
+        Err(e) if e.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
         result => result,
     }
 }
