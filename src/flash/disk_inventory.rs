@@ -22,6 +22,7 @@ pub struct DiskInventory {
     disks: BTreeMap<String, Disk>,
     /// The disk of each partition.
     partitions: BTreeMap<String, String>,
+    out_of_reach: bool,
 }
 
 /// The device with some number.
@@ -33,6 +34,13 @@ pub enum DeviceLookup<'a> {
     Partition(&'a Disk),
     /// A device that sysfs does not have.
     Unknown,
+}
+
+/// Whether the root directory is that of a container of Docker or Podman.
+fn is_container(root: &SysRoot) -> bool {
+    [".dockerenv", "run/.containerenv"]
+        .iter()
+        .any(|mark| root.path(mark).exists())
 }
 
 impl DiskInventory {
@@ -51,13 +59,25 @@ impl DiskInventory {
                 disks.insert(name.clone(), read_disk(root, name));
             }
         }
-        let mut inventory = Self { disks, partitions };
+        let mut inventory = Self {
+            disks,
+            partitions,
+            out_of_reach: false,
+        };
         let mounts = Mounts::read(root);
         inventory.add_mounts(root, &mounts);
         for in_use in uses(root, &mounts, image) {
             inventory.add_use(root, &mounts, &in_use);
         }
+        // A container's sysfs has the disks of its machine, but its /dev only those that it was given.
+        let reached = |disk: &Disk| root.path(&disk.node()).exists();
+        inventory.out_of_reach = is_container(root) && !inventory.candidates().any(reached);
         inventory
+    }
+
+    /// Whether this is a container that was given none of its machine's disks.
+    pub fn is_out_of_reach(&self) -> bool {
+        self.out_of_reach
     }
 
     /// The disks that an image may be flashed to, by name.

@@ -13,6 +13,10 @@ use super::sys_root::SysRoot;
 use crate::common::failure::{Class, Failure};
 use crate::common::human_bytes::human_bytes;
 
+/// What to do in a container without disks.
+const OUTSIDE: &str = "this is a container, which has no disks: run `sdbuild flash` outside of it, on the machine that has the \
+     card";
+
 /// What the user allowed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed {
@@ -37,6 +41,9 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
         }
         Err(error) => Failure::new(Class::Usage, error).context(format!("examine {shown}")),
     };
+    if inventory.is_out_of_reach() {
+        return Err(failure.hint(OUTSIDE));
+    }
     let disk = |disk: &Disk| format!("{} ({})", disk.node(), describe_with_size(disk));
     let disks: Vec<_> = inventory.candidates().map(disk).collect();
     Err(failure.hint(if disks.is_empty() {
@@ -44,6 +51,14 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     } else {
         format!("removable disks in this machine: {}", disks.join(", "))
     }))
+}
+
+/// An error when this is a container without disks to write to.
+pub fn check_reach(inventory: &DiskInventory) -> Result<(), Failure> {
+    if inventory.is_out_of_reach() {
+        return Err(Failure::environment("there is no disk to write to").hint(OUTSIDE));
+    }
+    Ok(())
 }
 
 /// The number as sysfs writes it: `8:16`.

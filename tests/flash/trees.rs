@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use sdbuild::common::failure::Failure;
-use sdbuild::flash::refusal::{check, device_number, whole_disk};
+use sdbuild::flash::refusal::{check, check_reach, device_number, whole_disk};
 use sdbuild::flash::{Allowed, DiskInventory, SysRoot};
 
 use crate::root;
@@ -174,6 +174,29 @@ fn missing_disk_is_hinted_at_those_that_exist() {
     );
     let failure = device_number(Path::new("/dev/null"), &inventory).unwrap_err();
     assert_eq!(failure.to_string(), "/dev/null is not a disk");
+}
+
+#[test]
+fn container_without_disks_is_told_to_flash_outside() {
+    let machine = Machine::new("laptop");
+    for mark in [".dockerenv", "run/.containerenv"] {
+        assert!(check_reach(&machine.inventory()).is_ok(), "{mark}");
+        fs::remove_dir_all(machine.at("dev")).unwrap();
+        assert!(check_reach(&machine.inventory()).is_ok(), "{mark}");
+        machine.write(mark, "");
+        let inventory = machine.inventory();
+        let missing = device_number(Path::new("/dev/sdzzz"), &inventory).unwrap_err();
+        let listed = check_reach(&inventory).unwrap_err();
+        for failure in [missing, listed] {
+            let hint = &failure.hints[0];
+            let start = "this is a container, which has no disks: run";
+            assert!(hint.starts_with(start), "{hint}");
+        }
+        // One that was given a disk.
+        machine.write("dev/sda", "");
+        assert!(check_reach(&machine.inventory()).is_ok());
+        fs::remove_file(machine.at(mark)).unwrap();
+    }
 }
 
 #[test]
