@@ -259,7 +259,7 @@ fn header(name: &str, size: u64) -> io::Result<tar::Header> {
 
 fn config(definition: &Definition, diff_id: &str) -> serde_json::Value {
     let defaults = &definition.defaults;
-    json!({
+    let mut config = json!({
         "architecture": definition.architecture.debian_name(),
         "os": "linux",
         "created": CREATED,
@@ -268,11 +268,20 @@ fn config(definition: &Definition, diff_id: &str) -> serde_json::Value {
             "User": defaults.user,
             "WorkingDir": defaults.working_dir,
             "Cmd": defaults.command,
-            "Labels": definition.labels().into_iter().collect::<BTreeMap<_, _>>(),
+            "Labels": definition.image_labels().into_iter().collect::<BTreeMap<_, _>>(),
         },
         "rootfs": { "type": "layers", "diff_ids": [diff_id] },
         "history": [{ "created": CREATED, "created_by": "sdbuild" }],
-    })
+    });
+    // Images without one keep the bytes that they always had.
+    if !defaults.entrypoint.is_empty()
+        && let Some(config) = config
+            .get_mut("config")
+            .and_then(serde_json::Value::as_object_mut)
+    {
+        config.insert("Entrypoint".to_owned(), json!(defaults.entrypoint));
+    }
+    config
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -35,6 +35,9 @@ pub struct Defaults {
     pub user: String,
     /// The working directory.
     pub working_dir: String,
+    /// The program that gets the command as its arguments; if there is none, the command is a program and its arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
     /// The command and its arguments.
     pub command: Vec<String>,
 }
@@ -54,6 +57,8 @@ pub struct Definition {
     pub content_paths: &'static [(&'static str, &'static str)],
     /// The defaults of its containers.
     pub defaults: Defaults,
+    /// The name of an image that is not sdbuild's own, and so has no labels.
+    pub name: Option<String>,
 }
 
 impl Definition {
@@ -76,6 +81,7 @@ impl Definition {
             env: vec!["PATH=/usr/bin".to_owned()],
             user: "0:0".to_owned(),
             working_dir: "/".to_owned(),
+            entrypoint: Vec::new(),
             command: vec!["/bin/sh".to_owned()],
         };
         let lock = lock_text(Role::Registrar, architecture, locks, built_in)?;
@@ -117,6 +123,7 @@ impl Definition {
             env: env.map(str::to_owned).to_vec(),
             user: format!("{BUILD_USER}:{BUILD_USER}"),
             working_dir: "/home/sdbuild".to_owned(),
+            entrypoint: Vec::new(),
             command: vec!["/bin/bash".to_owned()],
         };
         let lock = lock_text(Role::Builder, architecture, locks, built_in)?;
@@ -142,6 +149,7 @@ impl Definition {
             env: vec!["PATH=/usr/bin".to_owned(), "TMPDIR=/machine".to_owned()],
             user: format!("{BUILD_USER}:{BUILD_USER}"),
             working_dir: "/machine".to_owned(),
+            entrypoint: Vec::new(),
             command: vec!["/bin/sh".to_owned()],
         };
         let lock = lock_text(Role::Emulator, architecture, locks, built_in)?;
@@ -175,6 +183,7 @@ impl Definition {
             extras,
             content_paths: &[],
             defaults,
+            name: None,
         })
     }
 
@@ -209,10 +218,19 @@ impl Definition {
 
     /// The name of the image in an engine.
     pub fn reference(&self) -> String {
-        format!("sdbuild/{}:{}", self.role.as_str(), self.digest().short())
+        let own = || format!("sdbuild/{}:{}", self.role.as_str(), self.digest().short());
+        self.name.clone().unwrap_or_else(own)
     }
 
-    /// The labels of the image, by which it is recognised.
+    /// The labels that are written into the image.
+    pub(super) fn image_labels(&self) -> Vec<(&'static str, String)> {
+        match self.name {
+            Some(_) => Vec::new(),
+            None => self.labels().to_vec(),
+        }
+    }
+
+    /// The labels of an image of sdbuild's own, by which it is recognised.
     pub fn labels(&self) -> [(&'static str, String); 2] {
         [
             (DEFINITION, self.digest().to_string()),

@@ -12,6 +12,7 @@ mod extra_file;
 mod images;
 mod layer;
 mod missing;
+mod tool;
 mod unpack;
 
 pub use assemble::{AssembleError, ContainerImage};

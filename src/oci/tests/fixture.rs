@@ -72,6 +72,7 @@ impl Fixture {
             env: vec!["A=b".to_owned()],
             user: "1000:1000".to_owned(),
             working_dir: "/".to_owned(),
+            entrypoint: Vec::new(),
             command: vec!["/bin/sh".to_owned()],
         };
         let definition =

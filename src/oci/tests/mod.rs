@@ -312,6 +312,7 @@ fn assembling_can_be_cancelled() {
             env: vec![],
             user: String::new(),
             working_dir: String::new(),
+            entrypoint: Vec::new(),
             command: vec![],
         },
     );
