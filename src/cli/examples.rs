@@ -55,7 +55,8 @@ pub(super) const INIT: &str = "\
 Examples:
   sdbuild init                                write ./sd-card.nix
   sdbuild init pi --hostname kitchen          pi/sd-card.nix
-  sdbuild init --github octocat --wifi 'Home network'";
+  sdbuild init --github octocat --wifi 'Home network'
+  sdbuild init --ci github                    add a workflow that builds the image at every push";
 
 pub(super) const CHECK: &str = "\
 Each line is a finding: ✗ keeps the machine from booting or locks everybody out, ! may cause problems. Nothing is \

@@ -1,5 +1,6 @@
 //! `sdbuild init`: writes a first configuration from flags, answers, and the keys, time zone and locale of this machine.
 
+mod ci;
 mod keys;
 mod questions;
 
@@ -14,6 +15,7 @@ use crate::common::shell_word::quoted;
 use crate::settings::{self, BoardChoice, Environment, InitArgs};
 use crate::template::{self, Access, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
+use ci::Workflow;
 use questions::{Asker, Question};
 
 /// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
@@ -32,6 +34,28 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = settings::Init::resolve(args, env)?;
     check(&settings)?;
+    let workflow = Workflow::new(&settings)?;
+    // A workflow may come later than the configuration.
+    if workflow.is_none() || !settings.config.exists() {
+        Box::pin(write_configuration((args, &settings), env, ui, context)).await?;
+    }
+    if let Some(workflow) = &workflow {
+        workflow.write(settings.owner)?;
+        let path = workflow.path.to_string_lossy();
+        ui.result(&ui::sanitize(&path).replace('\n', "\\n"))?;
+        let text = "commit it, with sdbuild.lock after the first build: the service builds the image at every push";
+        context.events.notice(text);
+    }
+    Ok(())
+}
+
+/// Writes the configuration, and the flake if one is wanted.
+async fn write_configuration(
+    (args, settings): (&InitArgs, &settings::Init),
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
     for file in std::iter::once(&settings.config).chain(&settings.flake) {
         template::is_free(file)?;
     }
@@ -40,7 +64,7 @@ pub async fn run(
         ui,
         context,
     };
-    let values = values(&settings, env, &asker).await?;
+    let values = values(settings, env, &asker).await?;
     if args.dir.is_some() {
         template::make_dir(&settings.config, settings.owner)?;
     }

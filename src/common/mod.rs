@@ -5,6 +5,7 @@ pub mod board;
 pub mod build_mode;
 pub mod cancel;
 mod choice;
+pub mod ci_service;
 pub mod compression;
 pub mod context;
 pub mod created_dirs;

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::CONFIG_NAME;
 use super::environment::Environment;
 use super::resolver::current_dir;
+use crate::common::ci_service::CiService;
 use crate::common::failure::Failure;
 
 /// File name of the module beside a flake: where there is a `sd-card.nix`, that is built.
@@ -33,6 +34,10 @@ pub struct InitArgs {
     /// Write configuration.nix and a flake.nix that builds it, instead of a sd-card.nix
     #[arg(long, conflicts_with = "config")]
     pub flake: bool,
+
+    /// Write a workflow too that builds the image on this service; an existing configuration is kept
+    #[arg(long, value_enum, value_name = "SERVICE")]
+    pub ci: Option<CiService>,
 
     /// Host name of the new machine [default: the name of the directory]
     #[arg(long, value_name = "NAME")]
@@ -92,6 +97,8 @@ pub struct Init {
     pub config: PathBuf,
     /// The flake to write beside it, absolute.
     pub flake: Option<PathBuf>,
+    /// The service to write a workflow for.
+    pub ci: Option<CiService>,
     /// Host name of the new machine, if the user chose one.
     pub host_name: Option<String>,
     /// The board, if the user chose one.
@@ -144,6 +151,7 @@ impl Init {
         Ok(Self {
             config: config.unwrap_or_else(|| dir.join(name)),
             flake: args.flake.then(|| dir.join("flake.nix")),
+            ci: args.ci,
             key_files: args.ssh_key.iter().map(|file| here.join(file)).collect(),
             github: args
                 .github

@@ -6,6 +6,7 @@
 
 mod account;
 mod agent;
+mod ci;
 mod host;
 mod keys;
 mod miniature;
@@ -16,6 +17,7 @@ mod wifi;
 use crate::common::nix_string::nix_string;
 pub use account::check_user_name;
 pub use agent::agent_keys;
+pub use ci::workflow;
 pub use host::{check_locale, check_time_zone, host_name, locale, time_zone};
 pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;

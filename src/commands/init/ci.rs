@@ -1,0 +1,67 @@
+//! `init --ci`: the workflow that builds the configuration.
+
+use std::path::{Path, PathBuf};
+
+use crate::common::failure::Failure;
+use crate::settings::{CONFIG_NAME, Init};
+use crate::template::{self, Access};
+
+/// A workflow to be written.
+#[derive(Debug)]
+pub(super) struct Workflow {
+    pub(super) path: PathBuf,
+    text: String,
+}
+
+impl Workflow {
+    /// The workflow that the user asked for.
+    ///
+    /// # Errors
+    ///
+    /// When its file exists, or its text cannot contain the path of the configuration.
+    pub(super) fn new(settings: &Init) -> Result<Option<Self>, Failure> {
+        let Some(service) = settings.ci else {
+            return Ok(None);
+        };
+        let dir = settings.config.parent().unwrap_or(Path::new("/"));
+        let root = repository_root(dir);
+        let path = root.join(service.workflow());
+        let shown = path.display();
+        if path.symlink_metadata().is_ok() {
+            let text = format!("{shown} exists already, and is not replaced");
+            return Err(Failure::usage(text).hint("move this file away to have it written anew"));
+        }
+        let whole_dir = settings.flake.is_some() || settings.config.ends_with(CONFIG_NAME);
+        let built = if whole_dir { dir } else { &settings.config };
+        let built = built.strip_prefix(root).unwrap_or(built);
+        let text = built
+            .to_str()
+            .and_then(|built| template::workflow(service, built));
+        let text = text.ok_or_else(|| {
+            let built = built.display();
+            Failure::usage(format!("{shown} cannot contain the path {built}"))
+                .hint("rename the directory")
+        })?;
+        Ok(Some(Self { path, text }))
+    }
+
+    /// Writes it, owned by `owner` (user and group id; `None`: this user).
+    pub(super) fn write(&self, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+        template::make_dir(&self.path, owner)?;
+        template::write(&self.path, &self.text, Access::Everybody, owner)
+    }
+}
+
+/// The root of the git repository that `dir` is in, or `dir`: services read workflows there only.
+fn repository_root(dir: &Path) -> &Path {
+    for above in dir.ancestors() {
+        if above.join(".git").exists() {
+            return above;
+        }
+        // Without its last part that path would not be the directory above.
+        if above.ends_with("..") {
+            break;
+        }
+    }
+    dir
+}
