@@ -1,0 +1,251 @@
+//! `install.sh`, with a server on this machine in place of the one with the releases.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::*;
+
+const NAME: &str = "sdbuild-v9.8.7-x86_64-unknown-linux-musl";
+/// What the script runs, besides a program that downloads.
+const PROGRAMS: [&str; 13] = [
+    "sh",
+    "uname",
+    "sed",
+    "grep",
+    "cut",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "rm",
+    "tar",
+    "gzip",
+    "sha256sum",
+    "ssh-keygen",
+];
+
+/// A release of a program that prints its version, its server, and a home directory to install to.
+struct Release {
+    dir: tempfile::TempDir,
+    server: CacheServer,
+}
+
+impl Release {
+    /// A signed release whose files `manner` serves.
+    fn new(manner: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let files = at("files/latest/download");
+        for path in [&files, &at("home"), &at("bin"), &at(NAME)] {
+            fs::create_dir_all(path).unwrap();
+        }
+        fs::write(at(NAME).join("sdbuild"), "#!/bin/sh\necho sdbuild 9.8.7\n").unwrap();
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(at(NAME).join("sdbuild"), mode).unwrap();
+        let archive = files.join(format!("{NAME}.tar.gz"));
+        shell(
+            dir.path(),
+            &format!("tar -czf '{}' {NAME}", archive.display()),
+        );
+        shell(&files, "sha256sum sdbuild-* >SHA256SUMS");
+        shell(dir.path(), "ssh-keygen -q -t ed25519 -N '' -C '' -f key");
+        shell(
+            &files,
+            "ssh-keygen -q -Y sign -f ../../../key -n file SHA256SUMS 2>&1",
+        );
+        for program in PROGRAMS {
+            let found = shell(dir.path(), &format!("command -v {program}"));
+            symlink(found.trim(), at("bin").join(program)).unwrap();
+        }
+        // A release's script has its key.
+        let key = fs::read_to_string(at("key.pub")).unwrap();
+        let script = fs::read_to_string(root().join("install.sh")).unwrap();
+        let keyed = script.replacen(
+            "release_key=''",
+            &format!("release_key='{}'", key.trim()),
+            1,
+        );
+        assert_ne!(script, keyed);
+        fs::write(at("install.sh"), keyed).unwrap();
+        let server = CacheServer::start(&at("files"), manner);
+        Self { dir, server }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Adds `program` to those that the script finds.
+    fn with(self, program: &str) -> Self {
+        let found = shell(self.dir.path(), &format!("command -v {program}"));
+        symlink(found.trim(), self.at("bin").join(program)).unwrap();
+        self
+    }
+
+    /// Replaces a program by a shell script.
+    fn with_script(self, program: &str, script: &str) -> Self {
+        let path = self.at("bin").join(program);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    fn without(self, program: &str) -> Self {
+        fs::remove_file(self.at("bin").join(program)).unwrap();
+        self
+    }
+
+    /// Runs the script in an environment that has nothing else.
+    fn install(&self) -> Outcome {
+        let mut command = Command::new(self.at("bin/sh"));
+        command.env_clear().env("PATH", self.at("bin"));
+        command.env("HOME", self.at("home"));
+        let releases = format!("http://127.0.0.1:{}", self.server.port());
+        command.env("SDBUILD_RELEASES", releases);
+        run(command.arg(self.at("install.sh")))
+    }
+
+    /// The names of all files in the home directory.
+    fn installed(&self) -> String {
+        shell(&self.at("home"), "find . -type f")
+    }
+
+    /// Asserts that it fails with `reasons` and leaves no file.
+    #[track_caller]
+    fn refuses(&self, reasons: &[&str]) {
+        let mut expected = reasons.to_vec();
+        expected.push("nothing was installed");
+        self.install()
+            .assert_exit_code(1)
+            .assert_stderr_contains(&expected);
+        assert_eq!(self.installed(), "");
+    }
+}
+
+/// Runs `script` in `dir` and returns what it prints.
+fn shell(dir: &Path, script: &str) -> String {
+    let mut command = Command::new("sh");
+    run(command.args(["-ec", script]).current_dir(dir))
+        .assert_exit_code(0)
+        .stdout
+}
+
+fn is_archive(request: &Request) -> bool {
+    request.file().ends_with(".tar.gz")
+}
+
+#[test]
+fn curl_or_wget_install_one_verified_file() {
+    for program in ["curl", "wget"] {
+        let release = Release::new(|_| Reply::File).with(program);
+        release
+            .install()
+            .assert_exit_code(0)
+            .assert_stderr_contains(&[
+                "signature verified",
+                "installed sdbuild 9.8.7 as ",
+                "/home/.local/bin is not in PATH",
+                "next: sdbuild try",
+            ]);
+        assert_eq!(release.installed(), "./.local/bin/sdbuild\n", "{program}");
+        let said = shell(&release.at("home"), ".local/bin/sdbuild");
+        assert_eq!(said, "sdbuild 9.8.7\n");
+        // Again, over the one that is there.
+        release.install().assert_exit_code(0);
+        assert_eq!(release.installed(), "./.local/bin/sdbuild\n");
+    }
+}
+
+#[test]
+fn without_ssh_keygen_the_signature_is_named_unchecked() {
+    let release = Release::new(|_| Reply::File)
+        .with("curl")
+        .without("ssh-keygen");
+    release
+        .install()
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["signature not checked: ssh-keygen"]);
+    assert_eq!(release.installed(), "./.local/bin/sdbuild\n");
+}
+
+#[test]
+fn an_archive_with_a_wrong_hash_is_refused() {
+    let changed = |request: &Request| {
+        if is_archive(request) {
+            Reply::Changed
+        } else {
+            Reply::File
+        }
+    };
+    Release::new(changed)
+        .with("curl")
+        .refuses(&["has SHA-256", "expected is"]);
+}
+
+#[test]
+fn cut_downloads_are_refused() {
+    for program in ["curl", "wget"] {
+        let cut = |request: &Request| {
+            if is_archive(request) {
+                Reply::Cut
+            } else {
+                Reply::File
+            }
+        };
+        Release::new(cut)
+            .with(program)
+            .refuses(&["tar.gz cannot be downloaded"]);
+    }
+}
+
+#[test]
+fn sums_that_the_release_key_did_not_sign_are_refused() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let files = release.at("files/latest/download");
+    shell(
+        &files,
+        "echo evil >>SHA256SUMS.x; cat SHA256SUMS.x >>SHA256SUMS",
+    );
+    release.refuses(&["SHA256SUMS is not signed with the release key"]);
+    fs::remove_file(files.join("SHA256SUMS.sig")).unwrap();
+    release.refuses(&["SHA256SUMS.sig cannot be downloaded"]);
+}
+
+#[test]
+fn machines_without_a_binary_are_refused() {
+    let machine = |system: &str, machine: &str| {
+        format!("case $1 in -s) echo {system} ;; *) echo {machine} ;; esac")
+    };
+    for (system, name, reason) in [
+        ("Linux", "riscv64", "there is no binary for riscv64"),
+        ("Darwin", "arm64", "there is no binary for Darwin"),
+    ] {
+        let release = Release::new(|_| Reply::File).with("curl");
+        release
+            .with_script("uname", &machine(system, name))
+            .refuses(&[reason]);
+    }
+    // An architecture that this release does not have.
+    let release = Release::new(|_| Reply::File).with("curl");
+    release
+        .with_script("uname", &machine("Linux", "aarch64"))
+        .refuses(&["names no archive for aarch64-unknown-linux-musl"]);
+}
+
+#[test]
+fn without_curl_and_wget_it_says_what_it_needs() {
+    Release::new(|_| Reply::File).refuses(&["it needs curl or wget"]);
+}
+
+#[test]
+fn a_script_that_is_cut_does_nothing() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let script = fs::read_to_string(release.at("install.sh")).unwrap();
+    let end = script.rfind("\nmain\n").unwrap();
+    fs::write(release.at("install.sh"), &script[..=end]).unwrap();
+    release.install().assert_exit_code(0);
+    assert_eq!(release.installed(), "");
+    assert_eq!(release.server.requests().len(), 0);
+}
