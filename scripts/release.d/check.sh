@@ -28,6 +28,9 @@ check_tag() {
   grep -qE "^## $version \([0-9]{4}-[0-9]{2}-[0-9]{2}\)\$" CHANGELOG.md ||
     disagrees "CHANGELOG.md has no date for $version: ## $version ($(date -u +%F))"
   [ "$(git rev-parse -q --verify "refs/tags/$1^{commit}")" = "$(git rev-parse HEAD)" ] || disagrees "the tag $1 is not this commit"
+  for file in README.md docs/install.md; do
+    ! grep -qF 'No release is published yet' "$file" || disagrees "$file says that no release is published yet"
+  done
   ! git grep -qF "${placeholder#https://github.com/}" -- . ':!scripts/release' ||
     disagrees "the address of the repository is a placeholder: scripts/release --repository URL"
 }

@@ -45,6 +45,9 @@ pub async fn run(
         ui.result(&ui::sanitize(&path).replace('\n', "\\n"))?;
         let text = "commit it, with sdbuild.lock after the first build: the service builds the image at every push";
         context.events.notice(text);
+        if let Some(text) = Workflow::missing_release() {
+            context.events.warn(text);
+        }
     }
     Ok(())
 }

@@ -15,6 +15,11 @@ fn init_writes_configuration_and_workflow() {
         let outcome = run(&mut user.sdbuild(&["init", "--ci", service]))
             .assert_exit_code(0)
             .assert_stderr_contains(&["commit it"]);
+        let placeholder = env!("CARGO_PKG_REPOSITORY").contains("/OWNER/");
+        let warned = outcome
+            .stderr
+            .contains("no release of sdbuild is published yet: replace https://");
+        assert_eq!(warned, placeholder, "{}", outcome.stderr);
         let path = user.home.path().join(file);
         let config = user.home.path().join("sd-card.nix");
         let printed = format!("{}\n{}\n", config.display(), path.display());

@@ -56,13 +56,13 @@ fn what_does_not_agree_is_named() {
     let version = format!("\nversion = \"{VERSION}\"\n");
     replace(dir, "Cargo.toml", &version, "\nversion = \"9.8.7\"\n");
     let other = "https://github.com/other/sdbuild";
-    replace(dir, "README.md", REPOSITORY, other);
+    replace(dir, "docs/install.md", REPOSITORY, other);
     release(dir, &["--check"])
         .assert_exit_code(1)
         .assert_stderr_contains(&[
             "Cargo.lock has another version than 9.8.7",
             "the first section of CHANGELOG.md is not of 9.8.7",
-            "README.md:",
+            "docs/install.md:",
             &format!("{other}, but Cargo.toml says {REPOSITORY}"),
             "examples/ci/github.yml does not install 9.8.7",
             "examples/ci/gitlab.yml does not install 9.8.7",
@@ -82,6 +82,7 @@ fn a_tag_needs_date_commit_and_a_real_address() {
             "the tag v9.9.9 is not v",
             "CHANGELOG.md has no date",
             "the tag v9.9.9 is not this commit",
+            "README.md says that no release is published yet",
             "the address of the repository is a placeholder",
         ]);
     let title = |rest: &str| format!("## {VERSION} ({rest})");
@@ -91,6 +92,14 @@ fn a_tag_needs_date_commit_and_a_real_address() {
         &title("unreleased"),
         &title("2030-01-02"),
     );
+    for file in ["README.md", "docs/install.md"] {
+        replace(
+            dir,
+            file,
+            "No release is published yet",
+            "There are releases",
+        );
+    }
     release(dir, &["--repository", &address("somebody")]).assert_exit_code(0);
     commit(dir);
     git(dir, &["tag", &tag]);

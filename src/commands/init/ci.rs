@@ -45,6 +45,15 @@ impl Workflow {
         Ok(Some(Self { path, text }))
     }
 
+    /// What to change in a workflow while no release of sdbuild is published that it could install.
+    pub(super) fn missing_release() -> Option<String> {
+        let repository = env!("CARGO_PKG_REPOSITORY");
+        let text = format!(
+            "no release of sdbuild is published yet: replace {repository} in it by the address of one that you made"
+        );
+        repository.contains("/OWNER/").then_some(text)
+    }
+
     /// Writes it, owned by `owner` (user and group id; `None`: this user).
     pub(super) fn write(&self, owner: Option<(u32, u32)>) -> Result<(), Failure> {
         template::make_dir(&self.path, owner)?;
