@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// A service for continuous integration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CiService {
-    /// GitHub Actions, on its AArch64 runners
+    /// GitHub Actions, on its 64-bit ARM runners
     #[value(name = "github")]
     GitHub,
     /// GitLab CI/CD, on a runner with the engine's socket
