@@ -14,12 +14,12 @@ pub(super) async fn confirm(
     ask(ui, context, move |ui| ui.confirm(&question)).await
 }
 
-/// Asks for a line of text.
+/// Asks for a line of text; `None` at the end of the input.
 pub(super) async fn read_line(
     question: impl Into<String>,
     ui: &Ui,
     context: &Context,
-) -> Result<String, Failure> {
+) -> Result<Option<String>, Failure> {
     let question = question.into();
     ask(ui, context, move |ui| ui.line(&question)).await
 }

@@ -79,7 +79,8 @@ async fn write_configuration(
     }
     report(&values, context);
     ui.result(&ui::sanitize(&settings.config.to_string_lossy()).replace('\n', "\\n"))?;
-    let next = next_command(args);
+    let mut dirs = settings.config.ancestors();
+    let next = next_command(args, dirs.any(|dir| dir.join(".git").exists()));
     context
         .events
         .notice(format!("next: look through the file, then {next}"));
@@ -218,7 +219,7 @@ fn report(values: &TemplateValues, context: &Context) {
         None => "root".to_owned(),
     };
     for key in &values.keys {
-        events.notice(format!("can log in as {who}: {}", key.line));
+        events.notice(format!("can log in as {who}: {}", key.shown()));
     }
     if let Some(user) = &values.user {
         events.notice(format!(
@@ -240,8 +241,9 @@ fn report(values: &TemplateValues, context: &Context) {
     }
 }
 
-/// The command that builds the configuration, in the words that the user wrote.
-fn next_command(args: &InitArgs) -> String {
+/// The command that builds the configuration, in the words that the user wrote. Of a flake in a git repository only what
+/// git tracks is built.
+fn next_command(args: &InitArgs, in_repository: bool) -> String {
     let path = args.dir.as_ref().or(args.config.as_ref());
     if args.flake {
         let (lock, build) = match path {
@@ -252,7 +254,11 @@ fn next_command(args: &InitArgs) -> String {
             }
             None => ("sdbuild lock".to_owned(), "sdbuild build".to_owned()),
         };
-        return format!("`{lock}`, in a git repository `git add` all three files, and `{build}`");
+        return if in_repository {
+            format!("`{lock}`, `git add` all three files, and `{build}`")
+        } else {
+            format!("`{lock}` and `{build}`")
+        };
     }
     match path {
         Some(path) => format!("`sdbuild build {}`", quoted(&path.to_string_lossy())),
@@ -266,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_next_command_builds_the_written_file() {
-        let next = |args| next_command(&args);
+        let next = |args| next_command(&args, false);
         let none = InitArgs::default();
         assert_eq!(next(none), "`sdbuild build`");
         let dir = InitArgs {
@@ -283,6 +289,10 @@ mod tests {
             flake: true,
             ..InitArgs::default()
         };
-        assert!(next(flake).ends_with("and `sdbuild build`"));
+        assert_eq!(
+            next_command(&flake, false),
+            "`sdbuild lock` and `sdbuild build`"
+        );
+        assert!(next_command(&flake, true).contains("`git add` all three files"));
     }
 }

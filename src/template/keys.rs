@@ -11,11 +11,27 @@ use crate::common::ssh_key::{KEY_TYPES, is_complete};
 /// Largest `.pub` file that is read, in bytes; an RSA key of 16,384 bits takes 3 kB.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 
+/// Characters at the end of a key that are shown, in Base64.
+const SHOWN_CHARS: usize = 10;
+
 /// A complete public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     /// Type, key and comment, as in `authorized_keys`: one line without control characters.
     pub line: String,
+}
+
+impl PublicKey {
+    /// Type, end and comment of the key, for a message: RSA keys have several lines, and the end tells keys apart.
+    pub fn shown(&self) -> String {
+        let mut words = self.line.split_whitespace();
+        let (key_type, key) = (words.next(), words.next().unwrap_or_default());
+        let start = key.len().saturating_sub(SHOWN_CHARS);
+        let end = format!("…{}", key.get(start..).unwrap_or_default());
+        let comment = words.collect::<Vec<_>>().join(" ");
+        let words = key_type.into_iter().chain([end.as_str(), &comment]);
+        words.collect::<Vec<_>>().join(" ").trim_end().to_owned()
+    }
 }
 
 /// The keys in the `.pub` files of `dir`, [sorted]. Files without a complete key are skipped: no login could use

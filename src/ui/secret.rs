@@ -34,8 +34,8 @@ impl Drop for Hidden {
 }
 
 impl Ui {
-    /// Asks `question` and returns the line that the user types. Blocks until then.
-    pub fn line(&self, question: &str) -> Result<String, Failure> {
+    /// Asks `question` and returns the line that the user types; `None` at the end of the input (Ctrl-D). Blocks until then.
+    pub fn line(&self, question: &str) -> Result<Option<String>, Failure> {
         if let Some(writer) = &self.writer {
             writer.pause(FLUSH_TIMEOUT);
         }
@@ -44,7 +44,10 @@ impl Ui {
         if let Some(writer) = &self.writer {
             writer.resume();
         }
-        read.unwrap_or(Ok(String::new()))
-            .or_environment("read the answer")
+        if read.is_none() {
+            // What follows must not stand behind the question.
+            report("\n");
+        }
+        read.transpose().or_environment("read the answer")
     }
 }

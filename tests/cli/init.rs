@@ -104,6 +104,15 @@ fn a_flake_is_written_with_its_module() {
     ] {
         assert!(flake.contains(part), "{flake}");
     }
+    // Outside a git repository nothing has to be added to one.
+    let git = |words: &[&str]| {
+        let outcome = run(&mut user.sdbuild(words)).assert_exit_code(0);
+        outcome.stderr.contains("git add")
+    };
+    assert!(!git(&["init", "alone", "--flake"]));
+    fs::create_dir(user.home.path().join(".git")).unwrap();
+    assert!(git(&["init", "tracked", "--flake"]));
+    fs::remove_dir(user.home.path().join(".git")).unwrap();
     // The build takes the flake by itself.
     run(&mut user.sdbuild(&["build", "pi"]))
         .assert_exit_code(3)

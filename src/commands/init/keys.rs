@@ -48,7 +48,7 @@ async fn of_this_machine(
     let events = &asker.context.events;
     if asker.asks {
         for (index, key) in found.iter().enumerate() {
-            events.notice(format!("key {}: {}", index + 1, key.line));
+            events.notice(format!("key {}: {}", index + 1, key.shown()));
         }
     }
     let question = Question {
@@ -60,7 +60,7 @@ async fn of_this_machine(
     let chosen = selected(&answer.await?, &found)?;
     if !asker.asks {
         for key in found.iter().filter(|key| !chosen.contains(key)) {
-            events.notice(format!("left out, --ssh-key FILE adds it: {}", key.line));
+            events.notice(format!("left out, --ssh-key FILE adds it: {}", key.shown()));
         }
     }
     Ok(chosen)

@@ -55,7 +55,7 @@ impl Asker<'_> {
             default => format!(" [{}]", ui::sanitize(default)),
         };
         let prompt = format!("{}{default}: ", question.text);
-        let read = async || read_line(prompt.clone(), self.ui, self.context).await;
+        let read = async || self.line(prompt.clone()).await;
         let valid = |answer: &str| {
             let answer = match answer.trim() {
                 "" => question.default,
@@ -75,13 +75,22 @@ impl Asker<'_> {
             .await
     }
 
+    /// A line that the user types. The end of the input is no answer: whoever types Ctrl-D wants to leave.
+    async fn line(&self, prompt: String) -> Result<String, Failure> {
+        let line = read_line(prompt, self.ui, self.context).await?;
+        line.ok_or_else(|| {
+            Failure::usage("nothing was written: the input ended before the last question")
+                .hint("an empty line takes the default; --yes takes all of them")
+        })
+    }
+
     async fn passphrase(&self, network: &str) -> Result<String, Failure> {
         let hidden = Hidden::begin()?.ok_or_else(|| {
             Failure::usage("standard input is not a terminal to read the passphrase from")
                 .hint("give --wifi-password-file FILE")
         })?;
         let question = format!("Passphrase of {}: ", ui::sanitize(network));
-        let answer = read_line(question, self.ui, self.context).await;
+        let answer = self.line(question).await;
         // After an interrupt as well: the terminal must show what is typed again.
         drop(hidden);
         answer

@@ -66,7 +66,8 @@ fn keys_of_a_running_agent_are_used() {
     agent.wait().unwrap();
     assert_eq!(added.code, Some(0), "{}", added.stderr);
     let outcome = outcome.assert_exit_code(0);
-    assert!(outcome.stderr.contains(&public), "{}", outcome.stderr);
+    let written = fs::read_to_string(outcome.stdout.trim_end()).unwrap();
+    assert!(written.contains(&public), "{written}");
     // An agent that is gone is no trouble.
     run(&mut user.sdbuild(&["init", "--config", "two.nix"]))
         .assert_exit_code(0)
@@ -137,9 +138,13 @@ fn without_a_terminal_only_the_best_key_goes_in() {
     let second = KEY.replace("Vd1c", "Vd2c");
     let ssh = user.state.path().join(".ssh");
     fs::write(ssh.join("aws.pub"), format!("{second} aws\n")).unwrap();
-    run(&mut user.sdbuild(&["init", "--hostname", "a"]))
+    let outcome = run(&mut user.sdbuild(&["init", "--hostname", "a"]))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["left out, --ssh-key FILE adds it: ssh-ed25519", "aws"]);
+        .assert_stderr_contains(&[
+            "can log in as root: ssh-ed25519 …kGq5l3Vd1c me@here",
+            "left out, --ssh-key FILE adds it: ssh-ed25519 …kGq5l3Vd2c aws",
+        ]);
+    assert!(outcome.stderr.lines().all(|line| line.len() < 80));
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains("me@here") && !text.contains("aws"), "{text}");
 }

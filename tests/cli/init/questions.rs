@@ -74,6 +74,23 @@ fn on_a_terminal(user: &TestUser, words: &[&str], answers: &[(&str, &str)]) -> S
 }
 
 #[test]
+fn end_of_input_at_a_question_writes_nothing() {
+    let user = with_key("me@here");
+    let mut screen = Screen::start(&user.sdbuild(&["init", "pi"]), (80, 24));
+    screen.wait_for("Host name [pi]: ");
+    screen.type_keys("\u{4}");
+    screen.assert_exit_code(2);
+    screen.all();
+    let seen = screen.contents();
+    assert!(!seen.contains("Board:"), "asked on\n{seen}");
+    assert!(
+        seen.contains("error: nothing was written: the input ended"),
+        "{seen}"
+    );
+    assert_eq!(file_names(user.home.path()), ["out"]);
+}
+
+#[test]
 fn typed_passphrase_is_not_shown() {
     let user = with_key("me");
     let words = ["init", "--yes", "--wifi", "Home"];
